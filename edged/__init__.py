@@ -1,0 +1,1 @@
+"""Edge controller of a government service hall: one queue, one tidal loop, one process."""

@@ -1,0 +1,126 @@
+"""The three outputs of the core: ``Desired`` (level), ``Action`` (once), ``Note`` (a fact for observers)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Lamp:
+    """A lamp's level. ``blink`` is a level too: the driver or the device keeps it blinking."""
+
+    state: Literal["off", "on", "blink"]
+    kind: ClassVar[str] = "lamp"
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """Text lines on an LED bar or screen, newest call first."""
+
+    lines: tuple[str, ...]
+    kind: ClassVar[str] = "display"
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What a clerk's call panel shows. ``state`` is the window state of ``windows.py``."""
+
+    window: str
+    state: str
+    waiting: int
+    number: str | None = None
+    prompt: str | None = None
+    kind: ClassVar[str] = "panel"
+
+
+@dataclass(frozen=True, slots=True)
+class AreaPicture:
+    """The retained picture of an area for the centre. ``oldest_since_ms`` is an ``at_ms`` stamp or None."""
+
+    area: str
+    waiting: int
+    oldest_since_ms: int | None
+    open_windows: int
+    tidal_windows: int
+    kind: ClassVar[str] = "area"
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPicture:
+    """The retained picture of a window for the centre; ``reason`` explains a tidal window in one line."""
+
+    window: str
+    state: str
+    number: str | None
+    area: str | None
+    reason: str | None
+    kind: ClassVar[str] = "window"
+
+
+Value = Lamp | Display | Panel | AreaPicture | WindowPicture
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """``value`` is to stand at ``point``; the slot is ``(point, value.kind)``, last one wins, re-asserted."""
+
+    point: str
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Speak once, Chinese then English."""
+
+    text: str
+    text_en: str
+    ticket: str
+    kind: ClassVar[str] = "say"
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """Print a ticket once. ``ahead`` is the number of visitors before it."""
+
+    number: str
+    service: str
+    ahead: int
+    kind: ClassVar[str] = "print"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Page a member of staff (or the duty manager, ``staff`` = "duty-manager") once."""
+
+    staff: str
+    area: str
+    window: str
+    text: str
+    text_en: str
+    kind: ClassVar[str] = "page"
+
+
+Body = Say | Print | Page
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that happens once. ``id`` is unique for ever in this hall; leaves only after its step is on disk."""
+
+    id: str
+    point: str
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A fact. ``kind`` is an event type of the wire contract ("ticket.called") or "ignored" with a ``reason``."""
+
+    kind: str
+    subject: str
+    data: Mapping[str, str | int | float | None] = field(default_factory=dict)
+
+
+Command = Desired | Action

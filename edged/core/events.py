@@ -1,0 +1,180 @@
+"""Everything that can happen to a hall, as frozen data. The inbox stamps each with ``at_ms`` on its way in.
+
+``point`` names where a device event came from (see ``site.py``). ``seq`` is the device's own increasing number and,
+with the point, the idempotency key; ``None`` where the device has no counter (serial panels).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edged.core.policy import Policy
+from edged.core.site import Site
+
+Key = Literal[
+    "next",
+    "recall",
+    "arrive",
+    "finish",
+    "no-show",
+    "park",
+    "resume",
+    "transfer",
+    "pause",
+    "unpause",
+    "login",
+    "logout",
+    "accept",
+    "decline",
+    "case",
+    "commissioner",
+    "special-need",
+    "next-or-recall",  # one physical key on candle485 panels: call next, or recall while a call is open
+    "no-show-or-finish",  # its other half: no-show while calling, finish while serving
+]
+Priority = Literal["normal", "elderly", "disabled", "pregnant", "military", "child", "appointment"]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketPrinted:
+    """A dispenser allotted and printed ``number`` by itself (WIRE ``up/ticket``)."""
+
+    point: str
+    number: str
+    service: str
+    priority: Priority = "normal"
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketRequested:
+    """A dispenser asks the controller for a number (WIRE ``up/request``); answered by a ``Print`` action."""
+
+    point: str
+    service: str
+    priority: Priority = "normal"
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPressed:
+    """A key on a call panel or pager. ``arg``: ticket number, staff id, pause reason or transfer target."""
+
+    point: str
+    key: Key
+    arg: str | None = None
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RatingGiven:
+    """好差评: ``level`` 1 (very bad) to 5 (very good)."""
+
+    point: str
+    level: int
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CountRead:
+    """A people counter's report. ``semantics`` says what the numbers mean: since reset, in a window, or present."""
+
+    point: str
+    semantics: Literal["total", "window", "occupancy"]
+    entered: int = 0
+    left: int = 0
+    occupancy: int | None = None
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRead:
+    """A device's own health: paper state and a fault text (at most 200 characters)."""
+
+    point: str
+    paper: Literal["ok", "low", "out", "unknown"] = "unknown"
+    fault: str | None = None
+    seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLost:
+    """``point`` is a device id: nothing can be heard from or shown on it."""
+
+    point: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBack:
+    """``point`` is a device id that can be reached again (also sent at the first contact after start)."""
+
+    point: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDone:
+    """The action ``id`` was carried out."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandFailed:
+    """The action ``id`` was not, or not surely, carried out. It is never retried blindly: the core decides."""
+
+    id: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLoaded:
+    """The hall's configuration, at first start and whenever it changed."""
+
+    site: Site
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyApplied:
+    """A verified and bounded policy takes effect at this step boundary. ``sha256`` is over its payload bytes."""
+
+    version: int
+    sha256: str
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSet:
+    """Wall time at this stamp: ``wall_ms`` since 1970 UTC and the hall's zone offset. Rare: start, hourly, steps."""
+
+    wall_ms: int
+    utc_offset_min: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The process was away (restart or freeze) for ``gap_ms``; pending deadlines move by it, waits do not."""
+
+    gap_ms: int
+    restart: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A due time the engine asked for. Regenerated on replay, never an input."""
+
+
+DeviceEvent = TicketPrinted | TicketRequested | KeyPressed | RatingGiven | CountRead | HealthRead
+Event = (
+    DeviceEvent
+    | DeviceLost
+    | DeviceBack
+    | CommandDone
+    | CommandFailed
+    | SiteLoaded
+    | PolicyApplied
+    | ClockSet
+    | Resumed
+    | Tick
+)

@@ -1,0 +1,72 @@
+"""The hall as built: areas, services, windows, staff and the points (device channels) each of them owns.
+
+A *point* names one channel of one device: ``"relay-1/3"`` (coil 3 of relay-1) or just ``"panel-w3"`` where the
+device has a single channel. Everything here is plain data; ``edged/config.py`` validates and builds it from TOML.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A business area (服务专区). ``displays`` and ``voice`` are points; ``voice`` is one serial loudspeaker."""
+
+    id: str
+    name: str
+    name_en: str
+    displays: tuple[str, ...] = ()
+    voice: str | None = None
+    lamps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A business (业务) of one area. ``prefix`` starts its ticket numbers; ``mean_s`` is the prior service time."""
+
+    id: str
+    area: str
+    name: str
+    name_en: str
+    prefix: str
+    mean_s: int = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window (窗口). ``skills`` are service ids it may serve. A tidal window serves nothing until activated.
+
+    ``number`` is what visitors read and hear ("3号窗口"). ``panel``, ``lamp`` and ``display`` are points.
+    """
+
+    id: str
+    number: str
+    skills: tuple[str, ...]
+    tidal: bool = False
+    panel: str | None = None
+    lamp: str | None = None
+    display: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """A member of the "+1" standby roster (待命人员). ``skills`` are area ids; ``pager`` is a point."""
+
+    id: str
+    name: str
+    skills: tuple[str, ...]
+    pager: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One hall. Ids are ``[a-z0-9][a-z0-9-]{0,31}`` and unique inside their kind."""
+
+    hall: str
+    name: str
+    areas: tuple[Area, ...]
+    services: tuple[Service, ...]
+    windows: tuple[Window, ...]
+    staff: tuple[Staff, ...] = ()
+    duty_pager: str | None = None

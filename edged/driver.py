@@ -1,0 +1,85 @@
+"""Contract between the loop and a device: ``Driver``, what it may emit, and the only errors that leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from edged.core.commands import Action, Value
+from edged.core.events import Event
+
+
+class DeviceError(Exception):
+    """Base of everything a driver or link may raise. The text goes to logs: no bytes of personal data in it."""
+
+
+class Unreachable(DeviceError):
+    """Nobody answered: retrying may help."""
+
+
+class Refused(DeviceError):
+    """The device answered no: retrying the same command will not help."""
+
+
+class Garbled(DeviceError):
+    """The device answered something that is not its protocol: counted, then retried."""
+
+
+class Emit(Protocol):
+    """Hands one event to the inbox. Never blocks.
+
+    ``ack`` is called in the loop thread once the event's step is on disk (MQTT: PUBACK). Returns False where the
+    inbox is full: the event was counted as rejected and must not be acknowledged.
+    """
+
+    def __call__(self, event: Event, ack: Callable[[], None] | None = None) -> bool: ...
+
+
+class Reject(Protocol):
+    """Counts and logs an input that is not an event: ``reason`` is a short fixed word (a metric label)."""
+
+    def __call__(self, reason: str, detail: str = "") -> None: ...
+
+
+class Options(BaseModel):
+    """Base of every driver's options in hall.toml: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a driver gets from the application.
+
+    ``sleep`` and ``now_s`` run in hall time (they follow ``--speed``): use them for protocol pacing, blinking and
+    re-arming. I/O deadlines are real seconds (``asyncio.timeout``). ``mqtt`` is the hall's broker link.
+    """
+
+    device: str
+    hall: str
+    emit: Emit
+    reject: Reject
+    sleep: Callable[[float], Awaitable[None]]
+    now_s: Callable[[], float]
+    mqtt: Any  # edged.links.mqtt.MqttLink; Any keeps the contract free of link imports
+
+
+class Driver(Protocol):
+    """One configured device. Constructed as ``DriverClass(context, options)``.
+
+    It emits ``DeviceBack`` at first contact and ``DeviceLost`` once per loss. ``run`` lives until cancelled and never
+    gives up; ``show`` and ``act`` return when the device took the command, or raise a ``DeviceError``, within
+    ``deadline_s`` real seconds. Points given to ``show``/``act`` always belong to this device.
+    """
+
+    OPTIONS: ClassVar[type[Options]]
+    deadline_s: float
+
+    async def run(self) -> None: ...
+
+    async def show(self, point: str, value: Value) -> None: ...
+
+    async def act(self, action: Action) -> None: ...

@@ -1,0 +1,16 @@
+"""Wires: each module owns one kind of connection, its reconnects and its failure modes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class ByteLink(Protocol):
+    """A full-duplex byte wire (serial port, pty, TCP serial server, or memory in tests)."""
+
+    async def run(self, on_bytes: Callable[[bytes], None], on_state: Callable[[bool, str], None]) -> None:
+        """Keep the wire open until cancelled. ``on_state(up, reason)`` is called once per change."""
+
+    async def write(self, data: bytes) -> None:
+        """Send all of ``data`` without gaps. Raises ``Unreachable`` while the wire is down."""
