@@ -1,0 +1,153 @@
+"""Logs: JSON lines for machines, colours for a person at a terminal; on stderr (stdout belongs to commands).
+
+Rules: one line per step that commanded something; one line per change of a link, never per attempt; nothing a
+visitor could be known by. Speech and key arguments are not logged; long digit runs are masked in the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping, MutableMapping
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import structlog
+
+from edged import clock
+from edged.core.commands import Desired
+from edged.observer import Step
+
+TEXT_MAX_CHARS = 500  # a device's error text; longer ones are cut, so that a log line fits one journal field
+# Identity numbers have 15 or 18 characters, phone numbers 11; hashes and ids have letters beside the digits.
+_PERSONAL = re.compile(r"(?<![0-9A-Za-z])[0-9]{11,19}[Xx]?(?![0-9A-Za-z])")
+# syslog levels understood by journald as a "<n>" prefix (sd-daemon(3))
+_SYSLOG = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+
+_EventDict = MutableMapping[str, Any]
+
+
+def configure(
+    level: str = "INFO", stream: TextIO | None = None, environ: Mapping[str, str] = os.environ
+) -> None:
+    """Set up structlog and the libraries' own logging. ``stream`` defaults to stderr."""
+    out = sys.stderr if stream is None else stream
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        _mask,
+    ]
+    journald = _is_journal(out, environ)
+    renderers: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
+    if out.isatty():
+        renderers += [_stamp, structlog.dev.ConsoleRenderer(sort_keys=False)]
+    else:
+        renderers += [structlog.processors.format_exc_info, _mask, *([] if journald else [_stamp])]
+        renderers.append(structlog.processors.JSONRenderer(ensure_ascii=False, default=str))
+        renderers += [_prefix_level] if journald else []
+    formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=renderers)
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)  # libraries speak up only when something is wrong
+    logging.getLogger("edged").setLevel(level)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+class StepLog:
+    """Observer: one canonical line per step that commanded something, why (notes) and what (kinds)."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("edged.step")
+
+    def step(self, step: Step, decision_s: float) -> None:
+        """Log ``step`` unless it commanded nothing."""
+        if not step.commands:
+            return
+        kinds = Counter(c.value.kind if isinstance(c, Desired) else c.body.kind for c in step.commands)
+        self._log.info(
+            "step",
+            seq=step.seq,
+            at_ms=step.at_ms,
+            input=type(step.event).__name__,
+            point=getattr(step.event, "point", None),
+            key=getattr(step.event, "key", None),
+            notes=[f"{note.kind} {note.subject}" for note in step.notes],
+            commands=dict(sorted(kinds.items())),
+            decision_ms=round(decision_s * 1000, 3),
+        )
+
+
+class LinkLog:
+    """Logs a link or device when it changes: once on loss, once on recovery with the length of the outage."""
+
+    def __init__(self, link: str) -> None:
+        self.link = link
+        self._up: bool | None = None
+        self._changed_s = clock.monotonic_s()
+        self._log = structlog.get_logger("edged.link")
+
+    def state(self, up: bool, reason: str = "") -> bool:
+        """Report the present state as often as you like. Returns whether it was a change (and logged)."""
+        if up == self._up:
+            return False
+        now_s = clock.monotonic_s()
+        if up:
+            away_s = None if self._up is None else round(now_s - self._changed_s, 1)
+            self._log.info("link-up", link=self.link, away_s=away_s)
+        else:
+            self._log.warning("link-down", link=self.link, reason=reason)
+        self._up, self._changed_s = up, now_s
+        return True
+
+
+def _mask(_logger: Any, _method: str, event: _EventDict) -> _EventDict:
+    """Cut long texts and mask digit runs that could name a person, in texts at any depth."""
+    for key, value in event.items():
+        if not key.startswith("_"):
+            event[key] = _masked(value)
+    return event
+
+
+def _masked(value: Any) -> Any:
+    if isinstance(value, str):
+        return _PERSONAL.sub("***", value[:TEXT_MAX_CHARS])
+    if isinstance(value, list | tuple):
+        return [_masked(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _masked(item) for key, item in value.items()}
+    return value
+
+
+def _stamp(_logger: Any, _method: str, event: _EventDict) -> _EventDict:
+    """The system's wall time in UTC; journald stamps its own lines."""
+    event["at"] = datetime.fromtimestamp(clock.wall_ms() / 1000, UTC).isoformat(timespec="milliseconds")
+    return event
+
+
+def _prefix_level(_logger: Any, method: str, line: str) -> str:
+    return f"<{_SYSLOG.get(method, 6)}>{line}"
+
+
+def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Whether ``stream`` itself is the journal: JOURNAL_STREAM is "device:inode" of it (systemd.exec(5))."""
+    try:
+        about = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # a stream without a descriptor
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{about.st_dev}:{about.st_ino}"

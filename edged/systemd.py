@@ -1,0 +1,111 @@
+"""Speaks sd_notify with the service manager; silent where there is none.
+
+Rules: a lost datagram never hurts the hall. The watchdog is fed only while *every* heart beats; devices and
+brokers have no heart here, because a dead one is data, not a reason to restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterable, Mapping
+
+import structlog
+
+from edged import clock
+
+HEART_LIMIT_S = 8.0  # below WatchdogSec=10s of systemd/edged.service, above a 2 s fsync and a slow collection
+STATUS_MAX_CHARS = 200  # one line of `systemctl status`
+
+_log = structlog.get_logger("edged.systemd")
+
+
+class Heart:
+    """Something that must go on living: the writer thread, a supervisor. ``beat`` is thread-safe."""
+
+    def __init__(self, name: str, limit_s: float = HEART_LIMIT_S) -> None:
+        self.name = name
+        self.limit_s = limit_s
+        self._last_s = clock.monotonic_s()
+
+    def beat(self) -> None:
+        """Call at least every ``limit_s`` real seconds, also when idle."""
+        self._last_s = clock.monotonic_s()
+
+    def age_s(self) -> float:
+        """Real seconds since the last beat."""
+        return clock.monotonic_s() - self._last_s
+
+    def alive(self) -> bool:
+        """Whether it has beaten within its limit."""
+        return self.age_s() <= self.limit_s
+
+
+class ServiceManager:
+    """The manager behind ``NOTIFY_SOCKET``. Protocol: sd_notify(3); ``@`` opens an abstract socket name."""
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        path = environ.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + path[1:] if path.startswith("@") else path
+        self._complained = False
+        self.watchdog_s = _watchdog_s(environ) if path else None
+
+    def ready(self, status: str = "") -> None:
+        """The hall is served: state restored, outputs asserted."""
+        self._send("READY=1", _status(status))
+
+    def status(self, status: str) -> None:
+        """One line for ``systemctl status``."""
+        self._send(_status(status))
+
+    def stopping(self) -> None:
+        """A clean stop began."""
+        self._send("STOPPING=1")
+
+    def ping(self) -> None:
+        """Feed the watchdog once."""
+        self._send("WATCHDOG=1")
+
+    async def watch(self, hearts: Iterable[Heart]) -> None:
+        """Feed the watchdog at half its interval while all ``hearts`` live. Returns where none is set."""
+        if self.watchdog_s is None:
+            return
+        watched = tuple(hearts)
+        complained = False
+        while True:
+            silent = [heart.name for heart in watched if not heart.alive()]
+            if not silent:
+                self.ping()
+            elif not complained:
+                _log.error("heart-stopped", hearts=silent)
+                self.status(f"no heartbeat: {', '.join(silent)}")
+            complained = bool(silent)
+            await asyncio.sleep(self.watchdog_s / 2)
+
+    def _send(self, *lines: str) -> None:
+        if not self._address:
+            return
+        message = "\n".join(line for line in lines if line).encode("utf-8", "replace")
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as wire:
+                wire.setblocking(False)  # a full manager queue must not stop the hall
+                wire.sendto(message, self._address)
+        except OSError as error:
+            if not self._complained:
+                _log.warning("notify-failed", error=error.strerror)
+            self._complained = True
+
+
+def _watchdog_s(environ: Mapping[str, str]) -> float | None:
+    """Seconds of WATCHDOG_USEC, where it is meant for this process (WATCHDOG_PID) and positive."""
+    usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+    if not (usec.isascii() and usec.isdigit()) or int(usec) == 0:
+        return None
+    if pid and pid != str(os.getpid()):
+        return None
+    return int(usec) / 1_000_000
+
+
+def _status(text: str) -> str:
+    return f"STATUS={' '.join(text.split())[:STATUS_MAX_CHARS]}" if text else ""
