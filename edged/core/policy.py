@@ -1,7 +1,7 @@
 """What the city may push: thresholds and limits, with the default and the hard bound of each beside it.
 
 ``BOUNDS`` maps ``Class.field`` to the inclusive range that the code accepts whoever signed it; the parser in
-``edged/central/policies.py`` turns a violation into a refusal with path and remedy. Sources: TIDAL and PRODUCT defaults.
+``edged/central/policies.py`` turns a violation into a refusal with path and remedy. The defaults are field reports, not law.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 class Band:
     """When an area asks for a "+1" window and when it gives it back (hysteresis band on callable demand).
 
-    Open: ``waiting > open_above`` or the oldest visitor waited ``open_oldest_wait_s``, for ``open_sustain_s``.
+    Open: ``waiting > open_above + open_step * n`` (n "+1" windows of the area commanded already) or the oldest visitor
+    waited ``open_oldest_wait_s``, for ``open_sustain_s`` and ``cooldown_s`` after the last opening.
     Close: ``waiting <= close_at`` for ``close_sustain_s`` and open for at least ``min_open_s``.
     """
 
     open_above: int = 8
+    open_step: int = 4
     open_oldest_wait_s: int = 1800
     open_sustain_s: int = 0
     close_at: int = 2
@@ -37,6 +39,7 @@ class Tidal:
     areas: Mapping[str, Band] = field(default_factory=dict)
     pool: int = 8
     staff_ack_s: int = 60
+    staff_arrive_s: int = 300
     retry_s: int = 180
 
 
@@ -64,6 +67,7 @@ class Policy:
 
 BOUNDS: Mapping[str, tuple[int, int]] = {
     "Band.open_above": (1, 200),
+    "Band.open_step": (0, 100),
     "Band.open_oldest_wait_s": (60, 7200),
     "Band.open_sustain_s": (0, 600),
     "Band.close_at": (0, 100),
@@ -73,6 +77,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "Band.max_windows": (1, 50),
     "Tidal.pool": (1, 100),
     "Tidal.staff_ack_s": (15, 600),
+    "Tidal.staff_arrive_s": (30, 1800),
     "Tidal.retry_s": (30, 3600),
     "Calling.max_calls": (1, 10),
     "Calling.call_timeout_s": (30, 900),

@@ -38,6 +38,7 @@ class Window:
     """A window (窗口). ``skills`` are service ids it may serve. A tidal window serves nothing until activated.
 
     ``number`` is what visitors read and hear ("3号窗口"). ``panel``, ``lamp`` and ``display`` are points.
+    ``confirms_arrival``: the clerk has an "arrived" key; where not, arrival is inferred (``Calling.infer_arrival_s``).
     """
 
     id: str
@@ -47,6 +48,7 @@ class Window:
     panel: str | None = None
     lamp: str | None = None
     display: str | None = None
+    confirms_arrival: bool = False
 
 
 @dataclass(frozen=True, slots=True)

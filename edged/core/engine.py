@@ -1,0 +1,278 @@
+"""The engine: one event in, commands and notes out. Same events in, same commands out.
+
+Whoever feeds it keeps two promises: stamps never go back, and every due ``Tick`` (``next_due_ms``) is fed, stamped with
+its due time, before a later event. ``check`` asserts the invariants; a broken one ends the process, and the journal
+brings it back.
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+from zlib import crc32
+
+from edged.core import keys, signage, tickets, tidal, windows
+from edged.core.commands import Command, Note, Print
+from edged.core.events import (
+    ClockSet,
+    CommandDone,
+    CommandFailed,
+    CountRead,
+    DeviceBack,
+    DeviceEvent,
+    DeviceLost,
+    Event,
+    HealthRead,
+    KeyPressed,
+    PolicyApplied,
+    RatingGiven,
+    Resumed,
+    SiteLoaded,
+    Tick,
+    TicketPrinted,
+    TicketRequested,
+)
+from edged.core.lookup import Lookup
+from edged.core.rebuild import load_site, resume
+from edged.core.state import DeviceState, State
+from edged.core.turn import Turn
+
+SEEN_PER_POINT = (
+    256  # redelivery is limited to messages in flight (32) plus a short outage; more would only cost memory
+)
+
+
+class Engine:
+    """The hall's state and its one entry point, ``handle``."""
+
+    def __init__(self, state: State | None = None) -> None:
+        self.state = State() if state is None else state
+        self._due: list[tuple[int, str, str]] = []
+        self._lookup: Lookup | None = None
+        if self.state.site is not None:
+            self._lookup = Lookup(self.state.site)
+            self._index_due()
+
+    @property
+    def next_due_ms(self) -> int | None:
+        """When the engine wants the next ``Tick``; None if it can wait for ever."""
+        while self._due:
+            due_ms, kind, key = self._due[0]
+            if self._due_of(kind, key) == due_ms:
+                return due_ms
+            heappop(self._due)
+        return None
+
+    def handle(self, at_ms: int, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
+        """Apply one event at hall time ``at_ms``."""
+        assert at_ms >= self.state.at_ms, f"time went back: {at_ms} < {self.state.at_ms}"
+        self.state.at_ms = at_ms
+        if isinstance(event, SiteLoaded):
+            return self._load(at_ms, event)
+        if self._lookup is None:
+            return self._before_site(event)
+        turn = Turn(self.state, self._lookup, at_ms)
+        if isinstance(event, DeviceEvent) and self._seen_before(event):
+            turn.ignore(event.point, "duplicate", seq=event.seq)
+        else:
+            self._dispatch(turn, event)
+        self._finish(turn)
+        return tuple(turn.commands), tuple(turn.notes)
+
+    def _load(self, at_ms: int, event: SiteLoaded) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
+        lookup = Lookup(event.site)
+        turn = Turn(self.state, lookup, at_ms)
+        if load_site(turn, event.site):
+            self._lookup = lookup
+            self._due = []
+            self._index_due()
+            self._finish(turn)
+        return tuple(turn.commands), tuple(turn.notes)
+
+    def _before_site(self, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
+        if isinstance(event, ClockSet):
+            self._set_clock(event)
+            return (), ()
+        if isinstance(event, PolicyApplied):
+            self._set_policy(event)
+            return (), ()
+        return (), (Note("ignored", type(event).__name__, {"reason": "no_site"}),)
+
+    def _dispatch(self, turn: Turn, event: Event) -> None:
+        match event:
+            case Tick():
+                self._tick(turn)
+            case TicketPrinted():
+                tickets.issue_printed(turn, event)
+            case TicketRequested():
+                tickets.issue_requested(turn, event)
+            case KeyPressed():
+                keys.press(turn, event)
+            case RatingGiven():
+                _rate(turn, event)
+            case CountRead():
+                _count(turn, event)
+            case HealthRead():
+                if event.fault is not None or event.paper in ("low", "out"):
+                    turn.note("device.fault", event.point, paper=event.paper, fault=event.fault)
+            case DeviceLost() | DeviceBack():
+                _device(turn, event)
+            case CommandDone() | CommandFailed():
+                _outcome(turn, event)
+            case PolicyApplied():
+                self._set_policy(event)
+                turn.note("policy.applied", str(event.version), sha256=event.sha256)
+                for area in turn.lookup.areas:
+                    turn.touch_area(area)
+            case ClockSet():
+                self._set_clock(event)
+            case Resumed():
+                resume(turn, event)
+                self._due = []
+                self._index_due()
+
+    def _tick(self, turn: Turn) -> None:
+        """Fire everything that is due now."""
+        for window, state in [(key, self.state.windows[key]) for key in self._take_due(turn.at_ms)]:
+            state.due_ms = None
+            if state.state == "ACTIVATING":
+                tidal.unanswered(turn, window, reason="no answer in time")
+            elif state.state == "COOLDOWN":
+                windows.move_window(turn, window, "cooled")
+            elif state.ticket is not None and self.state.tickets[state.ticket].state == "CALLED":
+                windows.call_deadline(turn, window)
+        for area, state_of_area in self.state.areas.items():
+            if state_of_area.due_ms is not None and state_of_area.due_ms <= turn.at_ms:
+                turn.touch_area(area)
+
+    def _take_due(self, at_ms: int) -> list[str]:
+        due: list[str] = []
+        while self._due and self._due[0][0] <= at_ms:
+            due_ms, kind, key = heappop(self._due)
+            if kind == "window" and self._due_of(kind, key) == due_ms:
+                due.append(key)
+        return list(dict.fromkeys(due))
+
+    def _finish(self, turn: Turn) -> None:
+        for window in list(turn.dirty_windows):
+            tidal.settle(turn, window)
+        for area in list(turn.dirty_areas):
+            tidal.evaluate(turn, area)
+        for window in list(turn.dirty_windows):
+            tidal.settle(turn, window)  # evaluate may have drained an idle window
+        signage.sign(turn)
+        for area in turn.dirty_areas:
+            self._push_due("area", area)
+        for window in turn.dirty_windows:
+            self._push_due("window", window)
+
+    def _push_due(self, kind: str, key: str) -> None:
+        due_ms = self._due_of(kind, key)
+        if due_ms is not None:
+            heappush(self._due, (due_ms, kind, key))
+
+    def _due_of(self, kind: str, key: str) -> int | None:
+        if kind == "area":
+            area = self.state.areas.get(key)
+            return None if area is None else area.due_ms
+        window = self.state.windows.get(key)
+        return None if window is None else window.due_ms
+
+    def _index_due(self) -> None:
+        for area in self.state.areas:
+            self._push_due("area", area)
+        for window in self.state.windows:
+            self._push_due("window", window)
+
+    def _seen_before(self, event: DeviceEvent) -> bool:
+        """Same device, same number, same content: a redelivery. A number reused with other content is not."""
+        if event.seq is None:
+            return False
+        digest = crc32(repr(event).encode())
+        seen = self.state.seen.setdefault(event.point, {})
+        if seen.get(event.seq) == digest:
+            return True
+        seen.pop(event.seq, None)
+        seen[event.seq] = digest
+        if len(seen) > SEEN_PER_POINT:
+            del seen[next(iter(seen))]
+        return False
+
+    def _set_policy(self, event: PolicyApplied) -> None:
+        self.state.policy = event.policy
+        self.state.policy_version = event.version
+        self.state.policy_sha256 = event.sha256
+
+    def _set_clock(self, event: ClockSet) -> None:
+        self.state.wall_offset_ms = event.wall_ms - self.state.at_ms
+        self.state.utc_offset_min = event.utc_offset_min
+
+    def check(self) -> None:
+        """Assert what must hold after every step (used by simulators and tests; cheap enough for a small hall)."""
+        state = self.state
+        queued = [t for by_class in state.queues.values() for queue in by_class.values() for t in queue]
+        assert len(queued) == len(set(queued)), "a ticket stands in two queues"
+        waiting = {t.id for t in state.tickets.values() if t.state == "WAITING"}
+        assert set(queued) == waiting, (
+            f"queues {set(queued) ^ waiting} do not hold exactly the waiting tickets"
+        )
+        held = [w.ticket for w in state.windows.values() if w.ticket is not None]
+        assert len(held) == len(set(held)), "two windows hold one ticket"
+        for name, window in state.windows.items():
+            if window.ticket is not None:
+                ticket = state.tickets[window.ticket]
+                assert ticket.window == name, (
+                    f"{name} holds {ticket.number}, which thinks it is at {ticket.window}"
+                )
+                assert ticket.state in ("CALLED", "SERVING"), (
+                    f"{name} holds {ticket.number} in {ticket.state}"
+                )
+            assert (window.state == "CALLING") <= (window.ticket is not None), f"{name} calls nobody"
+        for area, area_state in state.areas.items():
+            assert area_state.waiting >= 0, f"{area} counts {area_state.waiting} waiting"
+
+
+def _rate(turn: Turn, event: RatingGiven) -> None:
+    window = turn.lookup.window_of_panel.get(event.point)
+    ticket_id = None if window is None else turn.window(window).last_ticket
+    if window is None or ticket_id is None:
+        turn.ignore(event.point, "nobody_to_rate")
+        return
+    turn.window(window).last_ticket = None  # one rating per visit
+    ticket = turn.state.tickets.get(ticket_id)
+    turn.note("rating.given", "" if ticket is None else ticket.number, window=window, level=event.level)
+
+
+def _count(turn: Turn, event: CountRead) -> None:
+    turn.state.counts[event.point] = event.occupancy if event.occupancy is not None else event.entered
+    turn.note(
+        "people.counted",
+        event.point,
+        semantics=event.semantics,
+        entered=event.entered,
+        left=event.left,
+        occupancy=event.occupancy,
+    )
+
+
+def _device(turn: Turn, event: DeviceLost | DeviceBack) -> None:
+    up = isinstance(event, DeviceBack)
+    before = turn.state.devices.get(event.point)
+    if before is not None and before.up == up:
+        return
+    reason = event.reason if isinstance(event, DeviceLost) else None
+    turn.state.devices[event.point] = DeviceState(up, turn.at_ms, reason)
+    turn.note("device.back" if up else "device.lost", event.point, reason=reason)
+
+
+def _outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
+    pending = turn.state.actions.pop(event.id, None)
+    if pending is None:
+        turn.ignore(event.id, "unknown_action")
+        return
+    if isinstance(event, CommandFailed):
+        if isinstance(pending.body, Print):
+            turn.note("ticket.issue_failed", pending.body.number, point=pending.point, error=event.error)
+        else:
+            turn.note(
+                "action.failed", event.id, body=pending.body.kind, point=pending.point, error=event.error
+            )

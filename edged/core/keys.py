@@ -1,0 +1,241 @@
+"""What a key on a call panel or pager means in the state its window is in. One function per key, one literal table.
+
+A panel that only has "next" is enough to run a window: what it does not say (arrived, finished, did not come) is
+inferred and marked so. The same key on the same panel twice within ``double_press_ms`` is one press.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edged.core import staffing, tidal
+from edged.core.events import KeyPressed
+from edged.core.state import Ticket
+from edged.core.tickets import move
+from edged.core.turn import Turn
+from edged.core.windows import arrive, call_next, finish, free, move_window, no_show, recall
+
+
+def press(turn: Turn, event: KeyPressed) -> None:
+    """Route a key to its window or its member of staff."""
+    if _double_press(turn, event):
+        turn.ignore(event.point, "double_press", key=event.key)
+        return
+    staff = turn.lookup.staff_of_pager.get(event.point)
+    if staff is not None and event.key in ("accept", "decline"):
+        (tidal.accept if event.key == "accept" else tidal.decline)(turn, staff)
+        return
+    window = turn.lookup.window_of_panel.get(event.point)
+    if window is None:
+        turn.ignore(event.point, "no_window_for_panel", key=event.key)
+        return
+    action = KEYS.get(event.key)
+    if action is None:
+        turn.ignore(window, "key_not_used", key=event.key)
+        return
+    action(turn, window, event.arg)
+
+
+def _double_press(turn: Turn, event: KeyPressed) -> bool:
+    last = turn.state.last_key.get(event.point)
+    turn.state.last_key[event.point] = (event.key, turn.at_ms)
+    window_ms = turn.state.policy.calling.double_press_ms
+    return last is not None and last[0] == event.key and turn.at_ms - last[1] < window_ms
+
+
+def _next(turn: Turn, window: str, _arg: str | None) -> None:
+    state = turn.window(window)
+    if state.state == "ACTIVATING":
+        tidal.acknowledge(turn, window, None)
+    elif state.state == "CLOSED":
+        _open(turn, window, None)
+    elif state.state == "CALLING":
+        ticket = turn.ticket_at(window)
+        assert ticket is not None
+        assert ticket.called_ms is not None
+        waited_ms = turn.at_ms - ticket.called_ms
+        if waited_ms < turn.state.policy.calling.infer_arrival_s * 1000:
+            no_show(turn, window, inferred=True)
+        else:
+            finish(turn, window, inferred=True)
+    elif state.state in ("SERVING", "DRAINING"):
+        finish(turn, window, inferred=True)
+    if turn.window(window).state == "OPEN":
+        call_next(turn, window)
+    elif turn.window(window).state != "COOLDOWN":
+        turn.ignore(window, "window_state", state=turn.window(window).state, trigger="next")
+
+
+def _next_or_recall(turn: Turn, window: str, arg: str | None) -> None:
+    if turn.window(window).state == "CALLING":
+        recall(turn, window)
+    else:
+        _next(turn, window, arg)
+
+
+def _no_show_or_finish(turn: Turn, window: str, _arg: str | None) -> None:
+    if turn.window(window).state == "CALLING":
+        no_show(turn, window, inferred=False)
+    else:
+        finish(turn, window, inferred=False)
+
+
+def _recall(turn: Turn, window: str, _arg: str | None) -> None:
+    recall(turn, window)
+
+
+def _arrive(turn: Turn, window: str, _arg: str | None) -> None:
+    arrive(turn, window, inferred=False)
+
+
+def _finish(turn: Turn, window: str, _arg: str | None) -> None:
+    finish(turn, window, inferred=False)
+
+
+def _no_show(turn: Turn, window: str, _arg: str | None) -> None:
+    no_show(turn, window, inferred=False)
+
+
+def _park(turn: Turn, window: str, _arg: str | None) -> None:
+    ticket = turn.ticket_at(window)
+    if ticket is None or not move(turn, ticket, "park"):
+        return
+    turn.note("ticket.parked", ticket.number, window=window)
+    free(turn, window)
+
+
+def _resume(turn: Turn, window: str, arg: str | None) -> None:
+    """Bring a parked or (within ``revive_within_s``) a no-show visitor back into the queue, at their own place."""
+    ticket = _by_number(turn, arg)
+    if ticket is None:
+        turn.ignore(window, "unknown_ticket", number=arg)
+    elif ticket.state == "PARKED" and move(turn, ticket, "resume"):
+        turn.note("ticket.resumed", ticket.number, window=window)
+    elif ticket.state == "NO_SHOW":
+        _revive(turn, window, ticket)
+    else:
+        turn.ignore(ticket.number, "ticket_state", state=ticket.state, trigger="resume")
+
+
+def _revive(turn: Turn, window: str, ticket: Ticket) -> None:
+    limit_ms = turn.state.policy.calling.revive_within_s * 1000
+    if ticket.ended_ms is None or turn.at_ms - ticket.ended_ms > limit_ms:
+        turn.ignore(ticket.number, "revive_too_late", window=window)
+    elif move(turn, ticket, "revive"):
+        turn.note("ticket.revived", ticket.number, window=window)
+
+
+def _by_number(turn: Turn, number: str | None) -> Ticket | None:
+    ticket_id = turn.state.used_numbers.get(number or "")
+    return None if ticket_id is None else turn.state.tickets.get(ticket_id)
+
+
+def _transfer(turn: Turn, window: str, arg: str | None) -> None:
+    """Send the visitor to another service, or to one window of the same service; first owner and place are kept."""
+    ticket = turn.ticket_at(window)
+    if ticket is None:
+        turn.ignore(window, "nobody_served")
+        return
+    to_service = arg if arg in turn.lookup.services else None
+    to_window = arg if arg in turn.lookup.windows else None
+    if to_service is None and to_window is None:
+        turn.ignore(window, "unknown_transfer_target", target=arg)
+        return
+    if to_window is not None and ticket.service not in turn.lookup.windows[to_window].skills:
+        turn.ignore(window, "target_cannot_serve", target=arg)
+        return
+    if ticket.state == "CALLED":
+        arrive(turn, window, inferred=True)
+    before, ticket.service = ticket.service, to_service or ticket.service
+    if not move(turn, ticket, "transfer"):
+        ticket.service = before
+        return
+    ticket.only_window = to_window
+    turn.touch_area(turn.lookup.area_of(before))
+    turn.note(
+        "ticket.transferred", ticket.number, window=window, target=arg, first_window=ticket.first_window
+    )
+    free(turn, window)
+
+
+def _pause(turn: Turn, window: str, arg: str | None) -> None:
+    if move_window(turn, window, "pause"):
+        turn.window(window).pause_reason = arg or "unspecified"
+        turn.note("window.paused", window, reason=arg or "unspecified")
+
+
+def _unpause(turn: Turn, window: str, _arg: str | None) -> None:
+    serving = turn.window(window).ticket is not None
+    if move_window(turn, window, "unpause-serving" if serving else "unpause"):
+        turn.window(window).pause_reason = None
+        turn.note("window.unpaused", window)
+
+
+def _login(turn: Turn, window: str, arg: str | None) -> None:
+    state = turn.window(window)
+    if state.state == "ACTIVATING":
+        tidal.acknowledge(turn, window, arg)
+    elif state.state == "CLOSED":
+        _open(turn, window, arg)
+    elif arg is not None:
+        staffing.bind(turn, arg, window)
+        turn.touch_window(window)
+        turn.note("window.login", window, staff=arg)
+    else:
+        turn.ignore(window, "login_without_name")
+
+
+def _open(turn: Turn, window: str, staff: str | None) -> None:
+    if move_window(turn, window, "open"):
+        if staff is not None:
+            staffing.bind(turn, staff, window)
+        turn.note("window.opened", window, staff=staff)
+
+
+def _logout(turn: Turn, window: str, _arg: str | None) -> None:
+    state = turn.window(window)
+    if state.ticket is not None:
+        turn.ignore(window, "visitor_at_window")
+    elif state.state == "STANDBY":
+        staffing.unbind_window(turn, window)
+        turn.touch_window(window)
+        turn.note("window.logout", window)
+    elif turn.lookup.windows[window].tidal:
+        tidal.drain(turn, window, "staff left")
+    elif move_window(turn, window, "close"):
+        staffing.unbind_window(turn, window)
+        turn.note("window.closed", window)
+
+
+def _accept(turn: Turn, window: str, arg: str | None) -> None:
+    if turn.window(window).state == "ACTIVATING":
+        tidal.acknowledge(turn, window, arg)
+    else:
+        turn.ignore(window, "nothing_to_accept")
+
+
+def _decline(turn: Turn, window: str, _arg: str | None) -> None:
+    if turn.window(window).state == "ACTIVATING":
+        tidal.unanswered(turn, window, reason="declined")
+    else:
+        turn.ignore(window, "nothing_to_decline")
+
+
+KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
+    "next": _next,
+    "next-or-recall": _next_or_recall,
+    "recall": _recall,
+    "arrive": _arrive,
+    "finish": _finish,
+    "no-show": _no_show,
+    "no-show-or-finish": _no_show_or_finish,
+    "park": _park,
+    "resume": _resume,
+    "transfer": _transfer,
+    "pause": _pause,
+    "unpause": _unpause,
+    "login": _login,
+    "logout": _logout,
+    "accept": _accept,
+    "decline": _decline,
+}

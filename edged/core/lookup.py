@@ -1,0 +1,32 @@
+"""Look-ups derived from the site: which window owns a panel, who can serve what. Rebuilt whenever the site changes."""
+
+from __future__ import annotations
+
+from edged.core.site import Area, Service, Site, Staff, Window
+
+
+class Lookup:
+    """Dictionaries over one ``Site``; every list keeps the order of the configuration."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.areas: dict[str, Area] = {a.id: a for a in site.areas}
+        self.services: dict[str, Service] = {s.id: s for s in site.services}
+        self.windows: dict[str, Window] = {w.id: w for w in site.windows}
+        self.staff: dict[str, Staff] = {s.id: s for s in site.staff}
+        self.window_of_panel = {w.panel: w.id for w in site.windows if w.panel}
+        self.staff_of_pager = {s.pager: s.id for s in site.staff if s.pager}
+        self.area_services: dict[str, list[str]] = {a.id: [] for a in site.areas}
+        for service in site.services:
+            self.area_services[service.area].append(service.id)
+        self.area_windows: dict[str, list[str]] = {a.id: [] for a in site.areas}
+        self.window_areas: dict[str, list[str]] = {}
+        for window in site.windows:
+            areas = list(dict.fromkeys(self.services[s].area for s in window.skills))
+            self.window_areas[window.id] = areas
+            for area in areas:
+                self.area_windows[area].append(window.id)
+
+    def area_of(self, service: str) -> str:
+        """Area id of a service id."""
+        return self.services[service].area

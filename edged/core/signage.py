@@ -1,0 +1,107 @@
+"""What lamps, displays, panels and the centre's picture show for a state. Levels only: the same state, the same signs.
+
+Only windows and areas touched by a turn are looked at; only a value that changed becomes a ``Desired``. Visitors read
+Chinese first, English after it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edged.core.commands import AreaPicture, Desired, Display, Lamp, Panel, Value, WindowPicture
+from edged.core.ordering import oldest_issued_ms
+from edged.core.tidal import commanded
+from edged.core.turn import Turn
+from edged.core.windows import STAFFED, serving_services
+
+CENTRE = "centre"  # the point whose driver publishes retained pictures; not a device of the hall
+LampLevel = Literal["off", "on", "blink"]
+
+LAMP_OF: dict[str, LampLevel] = {
+    "OPEN": "on",
+    "CALLING": "on",
+    "SERVING": "on",
+    "ACTIVATING": "blink",
+}
+WINDOW_TEXT: dict[str, str] = {
+    "CLOSED": "暂未开放 Closed",
+    "OPEN": "请取号等候 Open",
+    "PAUSED": "暂停服务 Paused",
+    "STANDBY": "业务咨询 Enquiries",
+    "ACTIVATING": "即将开放 Opening",
+    "COOLDOWN": "业务咨询 Enquiries",
+    "DRAINING": "暂停叫号 Closing",
+}
+PROMPT: dict[str, str] = {
+    "ACTIVATING": "请到岗：+1窗口 Please take this window",
+    "DRAINING": "办完本号后收窗 Last visitor",
+    "PAUSED": "暂停中 Paused",
+}
+
+
+def sign(turn: Turn) -> None:
+    """Show what the touched windows and areas now look like."""
+    for area in turn.dirty_areas:
+        for window in turn.lookup.area_windows[area]:
+            turn.touch_window(window)
+    for window in turn.dirty_windows:
+        _sign_window(turn, window)
+    for area in turn.dirty_areas:
+        _sign_area(turn, area)
+
+
+def slot(point: str, value: Value) -> str:
+    """The key of the one value that stands at ``point`` for this kind of output."""
+    return f"{point}|{value.kind}"
+
+
+def _show(turn: Turn, point: str | None, value: Value) -> None:
+    if point is None:
+        return
+    key = slot(point, value)
+    if turn.state.shown.get(key) != value:
+        turn.state.shown[key] = value
+        turn.commands.append(Desired(point, value))
+
+
+def _sign_window(turn: Turn, window: str) -> None:
+    site = turn.lookup.windows[window]
+    state = turn.window(window)
+    ticket = turn.ticket_at(window)
+    number = None if ticket is None else ticket.number
+    _show(turn, site.lamp, Lamp(LAMP_OF.get(state.state, "off")))
+    if ticket is not None and ticket.state == "CALLED":
+        text = f"请{ticket.number}号 Please come"
+    elif ticket is not None:
+        text = f"{ticket.number}号办理中 Serving"
+    else:
+        text = WINDOW_TEXT[state.state]
+    _show(turn, site.display, Display((f"{site.number}号窗口 Window {site.number}", text)))
+    waiting = sum(
+        len(queue)
+        for service in serving_services(turn, window)
+        for queue in turn.state.queues.get(service, {}).values()
+    )
+    _show(turn, site.panel, Panel(window, state.state, waiting, number, PROMPT.get(state.state)))
+    _show(turn, f"{CENTRE}/{window}", WindowPicture(window, state.state, number, state.area, state.reason))
+
+
+def _sign_area(turn: Turn, area: str) -> None:
+    site = turn.lookup.areas[area]
+    state = turn.area(area)
+    lines = tuple(f"{call.number}→{call.window}号窗口" for call in state.last_calls)
+    waiting = f"{site.name} 等候{state.waiting}人 {state.waiting} waiting"
+    for display in site.displays:
+        _show(turn, display, Display((waiting, *lines)))
+    windows = [turn.window(w) for w in turn.lookup.area_windows[area]]
+    tidal = commanded(turn, area)
+    for lamp in site.lamps:
+        _show(turn, lamp, Lamp("on" if tidal else "off"))
+    picture = AreaPicture(
+        area,
+        state.waiting,
+        oldest_issued_ms(turn.state, turn.lookup.area_services[area]),
+        sum(1 for w in windows if w.state in STAFFED and w.area in (None, area)),
+        len(tidal),
+    )
+    _show(turn, f"{CENTRE}/{area}", picture)

@@ -1,0 +1,78 @@
+"""The "+1" standby roster (待命): who is asked next, who answered, who is bound to which window."""
+
+from __future__ import annotations
+
+from edged.core.commands import Page
+from edged.core.turn import Turn
+
+DUTY_MANAGER = "duty-manager"  # the staff id used in pages to 值班长; not on the roster
+
+
+def roster(turn: Turn, area: str) -> list[str]:
+    """Staff ids with the skill for ``area``, in the order of the configuration."""
+    return [staff.id for staff in turn.lookup.site.staff if area in staff.skills]
+
+
+def pick(turn: Turn, area: str) -> str | None:
+    """The fairest free member: fewest "+1" turns today, then longest rested, then roster order."""
+    tried = turn.area(area).tried_staff
+    free = [
+        staff
+        for staff in roster(turn, area)
+        if staff not in tried and turn.state.staff[staff].state == "standby"
+    ]
+    return min(
+        free,
+        key=lambda staff: (turn.state.staff[staff].activations, turn.state.staff[staff].last_used_ms),
+        default=None,
+    )
+
+
+def page(turn: Turn, staff: str, area: str, window: str) -> None:
+    """Page a member of staff, or the duty manager, to a window."""
+    point = turn.lookup.site.duty_pager
+    if staff != DUTY_MANAGER:
+        turn.state.staff[staff].state = "paged"
+        turn.state.staff[staff].window = window
+        point = turn.lookup.staff[staff].pager
+    turn.note("staff.paged", staff, area=area, window=window, point=point)
+    if point is None:
+        return
+    place = turn.lookup.areas[area]
+    number = turn.lookup.windows[window].number
+    if staff == DUTY_MANAGER:
+        text = f"{place.name} 需要支援，待命人员无人应答"
+        text_en = f"{place.name_en}: nobody on standby answered for window {number}"
+    else:
+        text = f"请到{number}号窗口支援{place.name}"
+        text_en = f"Please open window {number} for {place.name_en}"
+    turn.act(point, Page(staff, area, window, text, text_en))
+
+
+def bind(turn: Turn, staff: str, window: str) -> None:
+    """``staff`` now serves ``window``."""
+    unbind_window(turn, window)
+    turn.window(window).staff = staff
+    member = turn.state.staff.get(staff)
+    if member is None:
+        return  # a clerk who is not on the standby roster
+    if member.state == "bound" and member.window is not None and member.window != window:
+        turn.window(member.window).staff = None
+    member.state = "bound"
+    member.window = window
+
+
+def unbind_window(turn: Turn, window: str) -> None:
+    """Nobody serves ``window`` any more; its standby member rests from now."""
+    state = turn.window(window)
+    if state.staff is not None and state.staff in turn.state.staff:
+        rest(turn, state.staff)
+    state.staff = None
+
+
+def rest(turn: Turn, staff: str) -> None:
+    """Back to standby."""
+    member = turn.state.staff[staff]
+    member.state = "standby"
+    member.window = None
+    member.last_used_ms = turn.at_ms

@@ -1,0 +1,157 @@
+"""All that the controller remembers, as plain data: dumping it, loading it and going on gives the same hall.
+
+Derived look-ups live in ``lookup.py`` and are rebuilt; nothing here is computed from something else here, except the
+waiting queues (``queues`` holds exactly the tickets in state WAITING) which ``Engine.check`` asserts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from edged.core.commands import Body, Value
+from edged.core.events import Priority
+from edged.core.policy import Policy
+from edged.core.site import Site
+
+TicketState = Literal["WAITING", "CALLED", "SERVING", "PARKED", "NO_SHOW", "SERVED", "CANCELLED"]
+WindowStateName = Literal[
+    "CLOSED",
+    "OPEN",
+    "CALLING",
+    "SERVING",
+    "PAUSED",
+    "STANDBY",
+    "ACTIVATING",
+    "DRAINING",
+    "COOLDOWN",
+]
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A number (号票) and where its visit stands. ``place_ms`` orders it: arrival of the visit, not of the stage."""
+
+    id: int
+    number: str
+    service: str
+    priority: Priority
+    issued_ms: int
+    place_ms: int
+    source: str
+    state: TicketState = "WAITING"
+    window: str | None = None
+    only_window: str | None = None
+    first_window: str | None = None
+    calls: int = 0
+    called_ms: int | None = None
+    serving_ms: int | None = None
+    ended_ms: int | None = None
+    print_action: str | None = None
+
+
+@dataclass(slots=True)
+class WindowState:
+    """A window now. ``area`` is the area a tidal window is activated for; ``due_ms`` its next deadline."""
+
+    state: WindowStateName
+    ticket: int | None = None
+    last_ticket: int | None = None
+    last_ticket_ended_ms: int | None = None
+    staff: str | None = None
+    area: str | None = None
+    rule: str | None = None
+    reason: str | None = None
+    pause_reason: str | None = None
+    requested_ms: int | None = None
+    paged_staff: str | None = None
+    acknowledged: bool = False
+    opened_ms: int | None = None
+    activations: int = 0
+    last_used_ms: int = 0
+    due_ms: int | None = None
+
+
+@dataclass(slots=True)
+class CallShown:
+    """One line of "last calls" on an area's displays."""
+
+    number: str
+    window: str
+
+
+@dataclass(slots=True)
+class AreaState:
+    """An area's tidal bookkeeping. ``*_since_ms`` are None while the condition does not hold."""
+
+    waiting: int = 0
+    streak: int = 0
+    over_since_ms: int | None = None
+    under_since_ms: int | None = None
+    last_open_ms: int | None = None
+    last_action_ms: int | None = None
+    tried_staff: list[str] = field(default_factory=list)
+    tried_windows: list[str] = field(default_factory=list)
+    escalated_ms: int | None = None
+    refused: str | None = None
+    last_calls: list[CallShown] = field(default_factory=list)
+    due_ms: int | None = None
+
+
+@dataclass(slots=True)
+class StaffState:
+    """A standby member: ``paged`` until they answer, ``bound`` while they serve ``window``."""
+
+    state: Literal["standby", "paged", "bound"] = "standby"
+    window: str | None = None
+    activations: int = 0
+    last_used_ms: int = 0
+
+
+@dataclass(slots=True)
+class PendingAction:
+    """An action whose outcome is not known yet."""
+
+    point: str
+    body: Body
+    at_ms: int
+
+
+@dataclass(slots=True)
+class DeviceState:
+    """Whether a device can be reached, and since when (``at_ms``)."""
+
+    up: bool
+    since_ms: int
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class State:
+    """The hall. Keys are ids; ticket ids are counters that never repeat."""
+
+    site: Site | None = None
+    policy: Policy = field(default_factory=Policy)
+    policy_version: int = 0
+    policy_sha256: str = ""
+    at_ms: int = 0
+    wall_offset_ms: int | None = None
+    utc_offset_min: int = 0
+    day: int = 0
+    next_ticket: int = 1
+    next_action: int = 1
+    last_number: dict[str, int] = field(default_factory=dict)
+    used_numbers: dict[str, int] = field(default_factory=dict)
+    tickets: dict[int, Ticket] = field(default_factory=dict)
+    closed: list[int] = field(default_factory=list)
+    queues: dict[str, dict[Priority, list[int]]] = field(default_factory=dict)
+    windows: dict[str, WindowState] = field(default_factory=dict)
+    areas: dict[str, AreaState] = field(default_factory=dict)
+    staff: dict[str, StaffState] = field(default_factory=dict)
+    actions: dict[str, PendingAction] = field(default_factory=dict)
+    devices: dict[str, DeviceState] = field(default_factory=dict)
+    seen: dict[str, dict[int, int]] = field(default_factory=dict)
+    last_key: dict[str, tuple[str, int]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    shown: dict[str, Value] = field(default_factory=dict)
+    served_today: int = 0

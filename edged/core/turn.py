@@ -1,0 +1,63 @@
+"""One turn of the engine: what a handler may read and what it leaves behind."""
+
+from __future__ import annotations
+
+from edged.core.commands import Action, Body, Command, Note
+from edged.core.lookup import Lookup
+from edged.core.state import AreaState, PendingAction, State, Ticket, WindowState
+
+
+class Turn:
+    """Collects commands and notes of one event; ``touch_*`` marks whose signs and tide must be looked at again."""
+
+    __slots__ = ("at_ms", "commands", "dirty_areas", "dirty_windows", "lookup", "notes", "state")
+
+    def __init__(self, state: State, lookup: Lookup, at_ms: int) -> None:
+        self.state = state
+        self.lookup = lookup
+        self.at_ms = at_ms
+        self.commands: list[Command] = []
+        self.notes: list[Note] = []
+        self.dirty_windows: dict[str, None] = {}  # dicts keep the order: same events, same commands
+        self.dirty_areas: dict[str, None] = {}
+
+    def note(self, kind: str, subject: str, **data: str | int | float | None) -> None:
+        """Record a fact for observers and for the centre."""
+        self.notes.append(Note(kind, subject, data))
+
+    def ignore(self, subject: str, reason: str, **data: str | int | float | None) -> None:
+        """Record an input that changed nothing, and why."""
+        self.notes.append(Note("ignored", subject, {"reason": reason, **data}))
+
+    def act(self, point: str, body: Body) -> str:
+        """Order a one-time action; returns its id."""
+        action_id = f"a{self.state.next_action}"
+        self.state.next_action += 1
+        self.state.actions[action_id] = PendingAction(point, body, self.at_ms)
+        self.commands.append(Action(action_id, point, body))
+        return action_id
+
+    def touch_window(self, window: str) -> None:
+        """This window's signs may have to change."""
+        self.dirty_windows[window] = None
+
+    def touch_area(self, area: str) -> None:
+        """This area's queue or windows changed: tide and signs are looked at again."""
+        self.dirty_areas[area] = None
+
+    def window(self, window: str) -> WindowState:
+        """State of a window id."""
+        return self.state.windows[window]
+
+    def area(self, area: str) -> AreaState:
+        """State of an area id."""
+        return self.state.areas[area]
+
+    def ticket_at(self, window: str) -> Ticket | None:
+        """The ticket a window holds, if any."""
+        ticket = self.state.windows[window].ticket
+        return None if ticket is None else self.state.tickets[ticket]
+
+    def seconds_since(self, start_ms: int) -> float:
+        """Hall seconds from ``start_ms`` to now, to 1/1000."""
+        return (self.at_ms - start_ms) / 1000

@@ -1,0 +1,194 @@
+"""Windows (窗口): what a state allows, and the few moves that every other module makes through here.
+
+The table is the rule; a trigger it does not know leaves the window alone and becomes an ``ignored`` note. A tidal
+window rests in STANDBY (an open consultation window), everybody else in CLOSED. ``PAUSED`` remembers the visitor, if any.
+"""
+
+from __future__ import annotations
+
+from edged.core.commands import Say
+from edged.core.ordering import RETURNING_FIRST, next_ticket
+from edged.core.state import CallShown, Ticket, WindowStateName
+from edged.core.tickets import move
+from edged.core.turn import Turn
+
+TABLE: dict[WindowStateName, dict[str, WindowStateName]] = {
+    "CLOSED": {"open": "OPEN"},
+    "OPEN": {"call": "CALLING", "pause": "PAUSED", "close": "CLOSED", "drain": "COOLDOWN"},
+    "CALLING": {"arrive": "SERVING", "free": "OPEN", "drain": "DRAINING"},
+    "SERVING": {"free": "OPEN", "pause": "PAUSED", "drain": "DRAINING"},
+    "PAUSED": {"unpause": "OPEN", "unpause-serving": "SERVING", "close": "CLOSED", "drain": "COOLDOWN"},
+    "STANDBY": {"activate": "ACTIVATING", "activate-staffed": "OPEN"},
+    "ACTIVATING": {"acknowledge": "OPEN", "give-up": "STANDBY"},
+    "DRAINING": {"arrive": "DRAINING", "free": "COOLDOWN"},
+    "COOLDOWN": {"cooled": "STANDBY"},
+}
+STAFFED: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING", "PAUSED")
+
+
+def move_window(turn: Turn, window: str, trigger: str) -> bool:
+    """Apply ``trigger``; False (and a note) if the table forbids it."""
+    state = turn.window(window)
+    after = TABLE[state.state].get(trigger)
+    if after is None:
+        turn.ignore(window, "window_state", state=state.state, trigger=trigger)
+        return False
+    state.state = after
+    turn.touch_window(window)
+    for area in turn.lookup.window_areas[window]:
+        turn.touch_area(area)
+    return True
+
+
+def serving_services(turn: Turn, window: str) -> list[str]:
+    """Services this window may call now: its skills, and for a tidal window only the activated area's."""
+    skills = turn.lookup.windows[window].skills
+    area = turn.window(window).area
+    if not turn.lookup.windows[window].tidal:
+        return list(skills)
+    return [service for service in skills if turn.lookup.area_of(service) == area]
+
+
+def call_next(turn: Turn, window: str) -> None:
+    """Call the next visitor of the one ordering function, or note that nobody waits."""
+    services = serving_services(turn, window)
+    areas = {turn.lookup.area_of(service) for service in services}
+    streak = max((turn.area(area).streak for area in areas), default=0)
+    tired = streak >= turn.state.policy.calling.priority_streak
+    ticket = next_ticket(turn.state, services, window, skip_priority=tired)
+    if ticket is None:
+        turn.ignore(window, "nobody_waiting")
+        return
+    if not move(turn, ticket, "call") or not move_window(turn, window, "call"):
+        return
+    area = turn.area(turn.lookup.area_of(ticket.service))
+    area.streak = 0 if ticket.priority in RETURNING_FIRST else area.streak + 1
+    ticket.window = window
+    ticket.first_window = ticket.first_window or window
+    ticket.calls = 1
+    ticket.called_ms = turn.at_ms
+    turn.window(window).ticket = ticket.id
+    _set_call_deadline(turn, window)
+    turn.note(
+        "ticket.called",
+        ticket.number,
+        window=window,
+        area=turn.lookup.area_of(ticket.service),
+        service=ticket.service,
+        priority=ticket.priority,
+        wait_s=turn.seconds_since(ticket.place_ms),
+    )
+    announce(turn, ticket, window)
+
+
+def recall(turn: Turn, window: str) -> None:
+    """Call the same visitor again; after the last call the visitor is a no-show."""
+    ticket = turn.ticket_at(window)
+    if ticket is None or turn.window(window).state != "CALLING":
+        turn.ignore(window, "nobody_called")
+        return
+    if ticket.calls >= turn.state.policy.calling.max_calls:
+        no_show(turn, window, inferred=False)
+        return
+    move(turn, ticket, "recall")
+    ticket.calls += 1
+    ticket.called_ms = turn.at_ms
+    _set_call_deadline(turn, window)
+    turn.note("ticket.recalled", ticket.number, window=window, calls=ticket.calls)
+    announce(turn, ticket, window)
+
+
+def announce(turn: Turn, ticket: Ticket, window: str) -> None:
+    """Speak the call and put it on top of the area's last calls (a recall never erases another call)."""
+    area_id = turn.lookup.area_of(ticket.service)
+    number = turn.lookup.windows[window].number
+    calls = turn.area(area_id).last_calls
+    calls[:] = [shown for shown in calls if shown.number != ticket.number]
+    calls.insert(0, CallShown(ticket.number, number))
+    del calls[turn.state.policy.calling.last_calls :]
+    turn.touch_area(area_id)
+    voice = turn.lookup.areas[area_id].voice
+    if voice is not None:
+        text = f"请{ticket.number}号到{number}号窗口"
+        turn.act(voice, Say(text, f"Ticket {ticket.number}, window {number}", ticket.number))
+
+
+def arrive(turn: Turn, window: str, inferred: bool) -> None:
+    """The called visitor stands at the window."""
+    ticket = turn.ticket_at(window)
+    if ticket is None:
+        turn.ignore(window, "nobody_called")
+        return
+    if not move(turn, ticket, "arrive") or not move_window(turn, window, "arrive"):
+        return
+    ticket.serving_ms = turn.at_ms
+    turn.window(window).due_ms = None
+    turn.note("ticket.arrived", ticket.number, window=window, inferred=int(inferred))
+
+
+def no_show(turn: Turn, window: str, inferred: bool) -> None:
+    """The called visitor did not come (过号); may be revived for a while."""
+    ticket = turn.ticket_at(window)
+    if ticket is None:
+        turn.ignore(window, "nobody_called")
+        return
+    if not move(turn, ticket, "no-show"):
+        return
+    turn.note(
+        "ticket.no_show",
+        ticket.number,
+        window=window,
+        area=turn.lookup.area_of(ticket.service),
+        inferred=int(inferred),
+    )
+    free(turn, window)
+
+
+def finish(turn: Turn, window: str, inferred: bool) -> None:
+    """The visitor at the window is done; a visitor whose arrival nobody confirmed arrived when called."""
+    ticket = turn.ticket_at(window)
+    if ticket is None:
+        turn.ignore(window, "nobody_served")
+        return
+    if ticket.state == "CALLED":
+        arrive(turn, window, inferred=True)
+    if not move(turn, ticket, "finish"):
+        return
+    turn.state.served_today += 1
+    turn.note(
+        "ticket.finished",
+        ticket.number,
+        window=window,
+        area=turn.lookup.area_of(ticket.service),
+        service=ticket.service,
+        service_s=turn.seconds_since(ticket.serving_ms if ticket.serving_ms is not None else turn.at_ms),
+        inferred=int(inferred),
+    )
+    free(turn, window)
+
+
+def free(turn: Turn, window: str) -> None:
+    """The window lets go of its visitor: open again, or cooling down if it was draining."""
+    state = turn.window(window)
+    state.last_ticket, state.ticket = state.ticket, None
+    state.last_ticket_ended_ms = turn.at_ms
+    state.due_ms = None
+    if state.state == "PAUSED":
+        turn.touch_window(window)
+        return
+    move_window(turn, window, "free")
+
+
+def _set_call_deadline(turn: Turn, window: str) -> None:
+    calling = turn.state.policy.calling
+    confirms = turn.lookup.windows[window].confirms_arrival
+    seconds = calling.call_timeout_s if confirms else calling.infer_arrival_s
+    turn.window(window).due_ms = turn.at_ms + seconds * 1000
+
+
+def call_deadline(turn: Turn, window: str) -> None:
+    """A call's deadline passed: inferred arrival for one-button panels, no-show where arrivals are confirmed."""
+    if turn.lookup.windows[window].confirms_arrival:
+        no_show(turn, window, inferred=True)
+    else:
+        arrive(turn, window, inferred=True)
