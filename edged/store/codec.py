@@ -1,0 +1,167 @@
+"""Steps and state as compact JSON, and back without loss.
+
+Rules: a class name tells which class a JSON object is (``kind`` of an event, ``"type"`` of a command, value or body);
+an unknown class or key is an error, never skipped; fields stand in declaration order. The order of a dict's keys is
+part of the state (the core iterates over dicts), so a dump keeps it and its hash covers it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from typing import Any, TypeVar, cast, get_args
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from edged.core.commands import Action, Body, Command, Desired, Note, Value
+from edged.core.events import Event
+
+S = TypeVar("S")
+
+EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
+VALUES: dict[str, type] = {kind.__name__: kind for kind in get_args(Value)}
+BODIES: dict[str, type] = {kind.__name__: kind for kind in get_args(Body)}
+
+# Plain dataclasses take this only through a container, hence the one-element tuple in `_strict`.
+_CONFIG = ConfigDict(extra="forbid")
+
+_EVENT_ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in EVENTS.values()}
+_PART_ADAPTERS: dict[type, TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (*VALUES.values(), *BODIES.values())
+}
+_PART_HEADS = {kind: b'{"type":"%s"' % kind.__name__.encode() for kind in _PART_ADAPTERS}
+_NOTES: TypeAdapter[tuple[Note, ...]] = TypeAdapter(tuple[Note, ...], config=_CONFIG)
+
+
+class CodecError(ValueError):
+    """Bytes that are not what this version of the program writes, or a value it cannot write."""
+
+
+def encode_event(event: Event) -> tuple[str, bytes]:
+    """Class name and JSON of the fields."""
+    kind = type(event)
+    return kind.__name__, _dump(_EVENT_ADAPTERS[kind], event)
+
+
+def decode_event(kind: str, blob: bytes | None) -> Event:
+    """The event; ``blob`` None stands for no fields (Tick). Raises ``CodecError``."""
+    if kind not in EVENTS:
+        raise CodecError(f"unknown event {kind!r}: written by a newer version?")
+    return cast(Event, _build(EVENTS[kind], _parse(blob or b"{}")))
+
+
+def encode_commands(commands: tuple[Command, ...]) -> bytes:
+    """JSON list of tagged commands."""
+    return b"[%s]" % b",".join(map(_encode_command, commands))
+
+
+def decode_commands(blob: bytes | None) -> tuple[Command, ...]:
+    """Inverse of ``encode_commands``; None stands for none. Raises ``CodecError``."""
+    return tuple(map(_decode_command, _parse(blob or b"[]")))
+
+
+def encode_notes(notes: tuple[Note, ...]) -> bytes:
+    """JSON list of notes."""
+    return _dump(_NOTES, notes)
+
+
+def decode_notes(blob: bytes | None) -> tuple[Note, ...]:
+    """Inverse of ``encode_notes``. Raises ``CodecError``."""
+    try:
+        return _NOTES.validate_json(blob or b"[]")
+    except ValidationError as error:
+        raise CodecError(_first(error)) from error
+
+
+def dump_state(state: object) -> bytes:
+    """JSON of a state tree, keys of its dicts in their own order."""
+    return _dump(_strict(type(state)), (state,))[1:-1]
+
+
+def load_state(blob: bytes, kind: type[S]) -> S:
+    """The state tree of class ``kind``. Raises ``CodecError``."""
+    try:
+        return cast("tuple[S]", _strict(kind).validate_json(b"[%s]" % blob))[0]
+    except ValidationError as error:
+        raise CodecError(_first(error)) from error
+
+
+def sha256(blob: bytes) -> str:
+    """Hex SHA-256."""
+    return hashlib.sha256(blob).hexdigest()
+
+
+def canonical(blob: bytes | None) -> bytes:
+    """The same JSON with sorted keys and no spaces, for comparing what two versions wrote."""
+    return json.dumps(_parse(blob or b"[]"), sort_keys=True, separators=(",", ":")).encode()
+
+
+def _encode_command(command: Command) -> bytes:
+    if isinstance(command, Desired):
+        return b'{"type":"Desired","point":%s,"value":%s}' % (
+            to_json(command.point),
+            _encode_part(command.value),
+        )
+    return b'{"type":"Action","id":%s,"point":%s,"body":%s}' % (
+        to_json(command.id),
+        to_json(command.point),
+        _encode_part(command.body),
+    )
+
+
+def _decode_command(fields: Any) -> Command:
+    try:
+        match fields:
+            case {"type": "Desired", "point": str(point), "value": {"type": str(name), **rest}} if (
+                len(fields) == 3
+            ):
+                return Desired(point, cast(Value, _build(VALUES[name], rest)))
+            case {
+                "type": "Action",
+                "id": str(id_),
+                "point": str(point),
+                "body": {"type": str(name), **rest},
+            } if len(fields) == 4:
+                return Action(id_, point, cast(Body, _build(BODIES[name], rest)))
+    except KeyError as error:
+        raise CodecError(f"unknown command part {error}: written by a newer version?") from None
+    raise CodecError(f"not a command: {str(fields)[:80]}")
+
+
+def _encode_part(part: Value | Body) -> bytes:
+    kind = type(part)
+    fields = _dump(_PART_ADAPTERS[kind], part)
+    return _PART_HEADS[kind] + (b"," + fields[1:] if len(fields) > 2 else b"}")
+
+
+def _dump(adapter: TypeAdapter[Any], value: object) -> bytes:
+    try:
+        return adapter.dump_json(value, warnings="error")
+    except PydanticSerializationError as error:
+        raise CodecError(str(error)) from error
+
+
+def _parse(blob: bytes) -> Any:
+    try:
+        return from_json(blob)
+    except ValueError as error:
+        raise CodecError(f"not JSON: {error}") from error
+
+
+@cache
+def _strict(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(tuple[kind], config=_CONFIG)
+
+
+def _build(kind: type, fields: object) -> object:
+    try:
+        return _strict(kind).validate_python((fields,))[0]
+    except ValidationError as error:
+        raise CodecError(_first(error)) from error
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{error.title} {'.'.join(map(str, first['loc']))}: {first['msg']}"
