@@ -1,7 +1,7 @@
 """What the city may push: thresholds and limits, with the default and the hard bound of each beside it.
 
 ``BOUNDS`` maps ``Class.field`` to the inclusive range that the code accepts whoever signed it; the parser in
-``edged/central/policies.py`` turns a violation into a refusal with path and remedy. The defaults are field reports, not law.
+``edged/central/policies.py`` turns a violation into a refusal with path and remedy. Defaults: field reports.
 """
 
 from __future__ import annotations

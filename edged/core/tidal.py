@@ -2,7 +2,9 @@
 
 ``evaluate`` looks at one area after anything changed there or its due time came; it does at most one thing. A request
 lights the window (blink) and pages one member of staff; only their arrival at the window opens it. No answer in time:
-the next member, then the duty manager, then again after ``retry_s``. Giving back drains: the visitor at the window is served, no
+the next member, then the duty manager, then again after ``retry_s``.
+
+Giving back drains: the visitor at the window is served, no
 new one is called. Every step leaves a note with rule, inputs, threshold and choice.
 """
 

@@ -1,7 +1,9 @@
 """Windows (窗口): what a state allows, and the few moves that every other module makes through here.
 
 The table is the rule; a trigger it does not know leaves the window alone and becomes an ``ignored`` note. A tidal
-window rests in STANDBY (an open consultation window), everybody else in CLOSED. ``PAUSED`` remembers the visitor, if any.
+window rests in STANDBY (an open consultation window), everybody else in CLOSED.
+
+``PAUSED`` remembers the visitor, if any.
 """
 
 from __future__ import annotations
