@@ -1,0 +1,1 @@
+"""What looks at the hall and never touches it: metrics, pages, logs."""

@@ -1,0 +1,99 @@
+"""Gauges of the hall, read from the engine's state at scrape time: nothing to keep in step, nothing to forget.
+
+Runs in the loop thread, so it sees the state between two steps. Every series of a configured thing is always
+present, also at zero: an alert on a missing series cannot fire.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import get_args
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from edged.core.events import Priority
+from edged.core.state import State, WindowStateName
+
+NO_AREA = "-"  # a tidal window at rest serves no area; "-" cannot be an id
+_NOT_SERVING = {"CLOSED", "STANDBY", "ACTIVATING", "COOLDOWN"}
+
+
+class HallCollector(Collector):
+    """Collects from ``state()``; ``devices`` maps every configured device id to its driver's name."""
+
+    def __init__(self, state: Callable[[], State], devices: Mapping[str, str]) -> None:
+        self._state = state
+        self._devices = devices
+
+    def collect(self) -> Iterator[Metric]:
+        """One family after the other; none before the site is loaded."""
+        state = self._state()
+        yield self._device_up(state)
+        yield _policy(state)
+        if state.site is not None:
+            yield _waiting(state)
+            yield from _windows(state)
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing up front: the registry must not collect before the engine exists."""
+        return iter(())
+
+    def _device_up(self, state: State) -> Metric:
+        family = GaugeMetricFamily(
+            "edged_device_up", "Whether the device can be reached", labels=["device", "driver"]
+        )
+        for device, driver in sorted(self._devices.items()):
+            known = state.devices.get(device)
+            family.add_metric([device, driver], float(known is not None and known.up))
+        return family
+
+
+def _policy(state: State) -> Metric:
+    family = GaugeMetricFamily(
+        "edged_policy_info",
+        "The policy in force; version 0 is the built-in one",
+        labels=["version", "sha256"],
+    )
+    family.add_metric([str(state.policy_version), state.policy_sha256], 1)
+    return family
+
+
+def _waiting(state: State) -> Metric:
+    assert state.site is not None
+    family = GaugeMetricFamily(
+        "edged_tickets_waiting", "Callable tickets in the queue", labels=["area", "service", "priority"]
+    )
+    for service in state.site.services:
+        queue = state.queues.get(service.id, {})
+        for priority in get_args(Priority):
+            family.add_metric([service.area, service.id, priority], len(queue.get(priority, ())))
+    return family
+
+
+def _windows(state: State) -> Iterator[Metric]:
+    assert state.site is not None
+    area_of = {service.id: service.area for service in state.site.services}
+    counted: Counter[tuple[str, str]] = Counter()
+    tidal: Counter[str] = Counter()
+    for window in state.site.windows:
+        now = state.windows.get(window.id)
+        if now is None:
+            continue
+        area = now.area or NO_AREA
+        if not window.tidal and window.skills:
+            area = area_of.get(window.skills[0], NO_AREA)
+        counted[area, now.state] += 1
+        if window.tidal and now.area is not None and now.state not in _NOT_SERVING:
+            tidal[now.area] += 1
+    areas = [area.id for area in state.site.areas]
+    windows = GaugeMetricFamily("edged_windows", "Windows by state", labels=["area", "state"])
+    for area in [*areas, NO_AREA]:
+        for name in get_args(WindowStateName):
+            windows.add_metric([area, name], counted[area, name])
+    yield windows
+    active = GaugeMetricFamily("edged_tidal_active", 'Staffed "+1" windows', labels=["area"])
+    for area in areas:
+        active.add_metric([area], tidal[area])
+    yield active

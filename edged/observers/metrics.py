@@ -1,0 +1,241 @@
+"""Prometheus metrics, derived from the notes of steps. Base units only; never a ticket, a name or a free text as label.
+
+Rules: every label value is an id of the site, a device of hall.toml, or one of at most ``LABELS_MAX`` short words;
+anything else is counted as "other". Ids never seen by the site cannot make a series.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from edged.core.commands import Note
+from edged.core.events import SiteLoaded
+from edged.core.site import Site
+from edged.core.state import State
+from edged.observer import Step
+from edged.observers.gauges import HallCollector
+
+LABELS_MAX = (
+    64  # distinct words per open-ended label: far above what the code says, far below what hurts a server
+)
+OTHER = "other"
+_WORD = re.compile(r"[a-z][a-z0-9_.-]{0,39}")
+
+# Buckets in seconds. 900 is the service level (wait at most 15 min).
+_WAIT_S = (30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 5400, 7200)
+_SERVICE_S = (30, 60, 120, 240, 360, 600, 900, 1200, 1800, 3600, 7200)
+_STAFFED_S = (1, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600)
+_DECISION_S = (25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
+_OUTPUT_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.3, 1, 3)
+_COMMIT_S = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2.5)
+_LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
+
+
+class Metrics:
+    """Observer with a registry of its own. All methods are for the loop thread and never raise."""
+
+    def __init__(self, state: Callable[[], State], devices: Mapping[str, str]) -> None:
+        """``state`` gives the engine's state; ``devices`` maps each configured device id to its driver's name."""
+        # creation stamps would double the number of series
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._devices = devices
+        self._areas: frozenset[str] = frozenset()
+        self._services: frozenset[str] = frozenset()
+        self._words: dict[str, set[str]] = {}
+        self._unused_tidal: set[str] = set()
+        self._make_hall_metrics()
+        self._make_machine_metrics()
+        self.registry.register(HallCollector(state, devices))
+        ProcessCollector(registry=self.registry)
+        site = state().site
+        if site is not None:
+            self._learn(site)
+
+    def _make_hall_metrics(self) -> None:
+        registry = self.registry
+        self._wait = _histogram(
+            registry, "edged_ticket_wait_seconds", "From arrival to call", _WAIT_S, "area"
+        )
+        self._service = _histogram(
+            registry, "edged_service_seconds", "From arrival at the window to finish", _SERVICE_S, "service"
+        )
+        self._staffed = _histogram(
+            registry, "edged_tidal_to_staffed_seconds", 'From "+1" request to staffed', _STAFFED_S, "area"
+        )
+        self._events = _counter(registry, "edged_events_total", "Facts noted by the core", "type")
+        self._ignored = _counter(registry, "edged_inputs_ignored_total", "Inputs without effect", "reason")
+        self._activations = _counter(
+            registry, "edged_tidal_activations_total", '"+1" windows that opened', "area", "rule"
+        )
+        self._false = _counter(
+            registry, "edged_tidal_false_activations_total", '"+1" windows released without one call', "area"
+        )
+        self._ratings = _counter(
+            registry, "edged_ratings_total", "Ratings, 1 very bad to 5 very good", "level"
+        )
+
+    def _make_machine_metrics(self) -> None:
+        registry = self.registry
+        self._decision = _histogram(registry, "edged_decision_seconds", "Core time of a step", _DECISION_S)
+        self._output = _histogram(
+            registry,
+            "edged_input_to_output_seconds",
+            "From input to command on the wire",
+            _OUTPUT_S,
+            "driver",
+        )
+        self._commit = _histogram(registry, "edged_commit_seconds", "Journal commit", _COMMIT_S)
+        self._lag = _histogram(registry, "edged_loop_lag_seconds", "Event loop woke up late by", _LAG_S)
+        self._rejected = _counter(
+            registry, "edged_inputs_rejected_total", "Inputs that were no event", "reason"
+        )
+        self._errors = _counter(
+            registry, "edged_device_errors_total", "Failed device exchanges", "device", "fault"
+        )
+        self._policy_rejected = _counter(
+            registry, "edged_policy_rejected_total", "Refused policies", "reason"
+        )
+        self._durable = Gauge("edged_durable", "1 while accepted inputs reach the disk", registry=registry)
+        self._link_up = Gauge("edged_link_up", "1 while the link stands", ["link"], registry=registry)
+        self._inbox = Gauge("edged_inbox_depth", "Events waiting for the core", registry=registry)
+        self._uplink = Gauge("edged_uplink_backlog", "Rows the centre has not taken", registry=registry)
+        self._disk = Gauge("edged_disk_free_bytes", "Free space beside the journal", registry=registry)
+        build = Info("edged_build", "What runs", registry=registry)
+        build.info({"version": _version(), "python": platform.python_version()})
+
+    def step(self, step: Step, decision_s: float) -> None:
+        """Count a step's notes; ``decision_s`` in seconds."""
+        self._decision.observe(decision_s)
+        if isinstance(step.event, SiteLoaded):
+            self._learn(step.event.site)
+        for note in step.notes:
+            self._count(note)
+
+    def rejected(self, reason: str) -> None:
+        """An input was not an event (``Context.reject``)."""
+        self._rejected.labels(self._word("rejected", reason)).inc()
+
+    def device_error(self, device: str, fault: str) -> None:
+        """A device exchange failed; ``fault`` is the kind: unreachable, refused, garbled."""
+        name = device if device in self._devices else OTHER
+        self._errors.labels(name, self._word("fault", fault)).inc()
+
+    def input_to_output(self, driver: str, seconds: float) -> None:
+        """Seconds from the input's stamp to the return of the driver's ``show`` or ``act``."""
+        self._output.labels(self._word("driver", driver)).observe(seconds)
+
+    def commit(self, seconds: float) -> None:
+        """Seconds one journal commit took."""
+        self._commit.observe(seconds)
+
+    def loop_lag(self, seconds: float) -> None:
+        """Seconds the loop woke up later than asked."""
+        self._lag.observe(seconds)
+
+    def policy_rejected(self, reason: str) -> None:
+        """A pushed policy was refused; ``reason`` is the code of the report."""
+        self._policy_rejected.labels(self._word("policy", reason)).inc()
+
+    def set_durable(self, durable: bool) -> None:
+        """Whether accepted inputs reach the disk."""
+        self._durable.set(durable)
+
+    def set_link(self, link: str, up: bool) -> None:
+        """Whether a link (mqtt, centre, a serial bus) stands."""
+        self._link_up.labels(self._word("link", link)).set(up)
+
+    def watch_inbox(self, depth: Callable[[], float]) -> None:
+        """Read the inbox depth from ``depth`` at scrape time."""
+        self._inbox.set_function(depth)
+
+    def watch_uplink(self, backlog: Callable[[], float]) -> None:
+        """Read the number of unacknowledged uplink rows from ``backlog`` at scrape time."""
+        self._uplink.set_function(backlog)
+
+    def watch_disk(self, free_bytes: Callable[[], float]) -> None:
+        """Read the free bytes beside the journal from ``free_bytes`` at scrape time."""
+        self._disk.set_function(free_bytes)
+
+    def render(self) -> bytes:
+        """The text exposition, version 0.0.4."""
+        return generate_latest(self.registry)
+
+    def _learn(self, site: Site) -> None:
+        self._areas = frozenset(area.id for area in site.areas)
+        self._services = frozenset(service.id for service in site.services)
+
+    def _count(self, note: Note) -> None:
+        self._events.labels(self._word("type", note.kind)).inc()
+        if note.kind == "ignored":
+            self._ignored.labels(self._word("ignored", note.data.get("reason"))).inc()
+        elif note.kind == "ticket.called":
+            self._unused_tidal.discard(str(note.data.get("window")))
+            _observe(self._wait.labels(self._area(note)), note, "wait_s")
+        elif note.kind == "ticket.finished":
+            _observe(self._service.labels(self._service_of(note)), note, "service_s")
+        elif note.kind == "tidal.opened":
+            self._unused_tidal.add(note.subject)
+            self._activations.labels(self._area(note), self._word("rule", note.data.get("rule"))).inc()
+            _observe(self._staffed.labels(self._area(note)), note, "to_staffed_s")
+        elif note.kind == "tidal.released" and note.subject in self._unused_tidal:
+            self._unused_tidal.discard(note.subject)
+            self._false.labels(self._area(note)).inc()
+        elif note.kind == "rating.given":
+            level = str(note.data.get("level"))
+            self._ratings.labels(level if level in {"1", "2", "3", "4", "5"} else OTHER).inc()
+
+    def _area(self, note: Note) -> str:
+        area = note.data.get("area")
+        return str(area) if area in self._areas else OTHER
+
+    def _service_of(self, note: Note) -> str:
+        service = note.data.get("service")
+        return str(service) if service in self._services else OTHER
+
+    def _word(self, label: str, value: object) -> str:
+        """``value`` where it is a short word and its label still has room, else "other"."""
+        known = self._words.setdefault(label, set())
+        if value in known:
+            return str(value)
+        if not isinstance(value, str) or not _WORD.fullmatch(value) or len(known) >= LABELS_MAX:
+            return OTHER
+        known.add(value)
+        return value
+
+
+def _observe(histogram: Histogram, note: Note, key: str) -> None:
+    seconds = note.data.get(key)
+    if isinstance(seconds, int | float):
+        histogram.observe(seconds)
+
+
+def _histogram(
+    registry: CollectorRegistry, name: str, text: str, buckets: tuple[float, ...], *labels: str
+) -> Histogram:
+    return Histogram(name, text, labels, buckets=buckets, registry=registry)
+
+
+def _counter(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Counter:
+    return Counter(name, text, labels, registry=registry)
+
+
+def _version() -> str:
+    try:
+        return version("edged")
+    except PackageNotFoundError:  # run from a bare checkout
+        return "unknown"

@@ -1,0 +1,99 @@
+"""Keeps idle or slow clients from using up the descriptors that serial ports and the journal need.
+
+Every connection has a deadline from its first moment: first for the request head, then for the answer. aiohttp has
+neither a cap nor a head timeout, so this stands between the socket and its protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+CONNECTIONS_MAX = (
+    16  # a scraper, a health probe and some browsers; 1008 of LimitNOFILE=1024 stay for the hall
+)
+HEAD_TIMEOUT_S = 5.0  # a head comes in one packet on a LAN
+ANSWER_TIMEOUT_S = 30.0  # then a reader that does not read loses its place
+
+
+class Doorkeeper:
+    """Counts connections and ends those over the cap or past their deadline."""
+
+    def __init__(self, refused: Callable[[str], None], head_timeout_s: float = HEAD_TIMEOUT_S) -> None:
+        """``refused(reason)`` is told of every connection ended early: "http-full" or "http-slow"."""
+        self._refused = refused
+        self._head_timeout_s = head_timeout_s
+        self._deadlines: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
+
+    @property
+    def open(self) -> int:
+        """Connections that have a place."""
+        return len(self._deadlines)
+
+    def guard(self, inner: asyncio.Protocol) -> asyncio.Protocol:
+        """The protocol to give to the server instead of ``inner``."""
+        return _Guarded(self, inner)
+
+    def request_came(self, transport: asyncio.BaseTransport | None) -> None:
+        """The head is complete: from here the answer's deadline runs."""
+        if transport in self._deadlines:
+            self._arm(transport, ANSWER_TIMEOUT_S)
+
+    def enter(self, transport: asyncio.BaseTransport) -> bool:
+        """A place for a new connection, or False."""
+        if len(self._deadlines) >= CONNECTIONS_MAX:
+            self._refused("http-full")
+            return False
+        self._arm(transport, self._head_timeout_s)
+        return True
+
+    def leave(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is gone."""
+        timer = self._deadlines.pop(transport, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _arm(self, transport: asyncio.BaseTransport, seconds: float) -> None:
+        self.leave(transport)
+        loop = asyncio.get_running_loop()
+        self._deadlines[transport] = loop.call_later(seconds, self._expire, transport)
+
+    def _expire(self, transport: asyncio.BaseTransport) -> None:
+        self._refused("http-slow")
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()  # close() would wait for a reader that does not read
+
+
+class _Guarded(asyncio.Protocol):
+    """Passes everything on to ``inner``, unless there is no place for it."""
+
+    def __init__(self, keeper: Doorkeeper, inner: asyncio.Protocol) -> None:
+        self._keeper = keeper
+        self._inner = inner
+        self._transport: asyncio.BaseTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not self._keeper.enter(transport):
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
+            return
+        self._transport = transport
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return None if self._transport is None else self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._keeper.leave(self._transport)
+            self._inner.connection_lost(exc)
