@@ -126,7 +126,8 @@ def _mask(_logger: Any, _method: str, event: _EventDict) -> _EventDict:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, str):
-        return _PERSONAL.sub("***", value[:TEXT_MAX_CHARS])
+        whole = value[:TEXT_MAX_CHARS].encode("utf-8", "replace").decode()  # lone surrogates break the stream
+        return _PERSONAL.sub("***", whole)
     if isinstance(value, list | tuple):
         return [_masked(item) for item in value]
     if isinstance(value, dict):

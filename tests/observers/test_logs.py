@@ -1,0 +1,164 @@
+"""Logs as another process would read them: JSON where a machine reads, one line per change, nobody's number."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import pty
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from edged import logs
+from edged.core.commands import Action, Desired, Lamp, Note, Say
+from edged.core.events import KeyPressed
+from edged.observer import Step
+
+ID_CARD = "11010119900307421X"
+PHONE = "13800138000"
+
+
+@pytest.fixture(autouse=True)
+def restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+
+
+def captured() -> io.StringIO:
+    stream = io.StringIO()
+    logs.configure(stream=stream, environ={})
+    return stream
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_step_with_commands_is_one_line_and_a_step_without_is_none() -> None:
+    stream = captured()
+    log = logs.StepLog()
+    commands = (
+        Desired("lamp-1", Lamp("on")),
+        Desired("lamp-2", Lamp("on")),
+        Action("a1", "voice", Say("请A001号到1号窗口", "Ticket A001", "A001")),
+    )
+    notes = (Note("ticket.called", "A001", {"window": "w1"}),)
+    log.step(Step(7, 1234, KeyPressed("panel-1", "next", arg=PHONE), commands, notes), 0.00025)
+    log.step(Step(8, 1300, KeyPressed("panel-1", "next"), (), notes), 0.0001)
+    (line,) = lines(stream)
+    assert line.pop("at").endswith("+00:00")
+    assert line == {
+        "event": "step",
+        "level": "info",
+        "logger": "edged.step",
+        "seq": 7,
+        "at_ms": 1234,
+        "input": "KeyPressed",
+        "point": "panel-1",
+        "key": "next",
+        "notes": ["ticket.called A001"],
+        "commands": {"lamp": 2, "say": 1},
+        "decision_ms": 0.25,
+    }
+
+
+def test_a_link_is_logged_when_it_changes_and_not_before() -> None:
+    stream = captured()
+    link = logs.LinkLog("mqtt")
+    changes = [link.state(up, "no route") for up in (False, False, False, True, True, False, True)]
+    assert changes == [True, False, False, True, False, True, True]
+    said = [(line["event"], line["level"], line["link"]) for line in lines(stream)]
+    down, up = ("link-down", "warning", "mqtt"), ("link-up", "info", "mqtt")
+    assert said == [down, up, down, up]
+    assert lines(stream)[0]["reason"] == "no route"
+    assert lines(stream)[1]["away_s"] >= 0
+
+
+def test_numbers_that_name_a_person_are_masked_wherever_they_stand() -> None:
+    stream = captured()
+    log = structlog.get_logger("edged.test")
+    log.info(
+        f"card {ID_CARD}", error=f"tel {PHONE}.", nested={"a": [f"({ID_CARD})", 3]}, sha256="ab" + "1" * 20
+    )
+    logging.getLogger("paho").warning("refused client %s", PHONE)
+    try:
+        raise ValueError(ID_CARD)
+    except ValueError:
+        log.exception("broke")
+    text = stream.getvalue()
+    assert ID_CARD not in text
+    assert PHONE not in text
+    assert lines(stream)[0]["sha256"] == "ab" + "1" * 20
+    assert lines(stream)[1]["event"] == "refused client ***"
+    assert "ValueError: ***" in lines(stream)[2]["exception"]
+
+
+def test_a_long_text_is_cut() -> None:
+    stream = captured()
+    structlog.get_logger("edged.test").warning("device said", error="x" * 10_000)
+    assert len(lines(stream)[0]["error"]) == logs.TEXT_MAX_CHARS
+
+
+def test_libraries_speak_only_of_trouble() -> None:
+    stream = captured()
+    logging.getLogger("pymodbus").info("sending")
+    logging.getLogger("pymodbus").error("no answer")
+    structlog.get_logger("edged.loop").info("started")
+    structlog.get_logger("edged.loop").debug("detail")
+    assert [line["event"] for line in lines(stream)] == ["no answer", "started"]
+
+
+def test_a_terminal_gets_words_instead_of_json() -> None:
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        logs.configure(stream=terminal, environ={})
+        structlog.get_logger("edged.test").info("started", port=9464)
+        terminal.flush()
+        shown = os.read(ours, 4096).decode()
+    os.close(ours)
+    assert "started" in shown
+    assert not shown.startswith("{")
+
+
+def test_the_journal_gets_a_level_prefix_and_stamps_by_itself() -> None:
+    reader, writer = os.pipe()
+    about = os.fstat(writer)
+    with os.fdopen(writer, "w") as journal:
+        logs.configure(stream=journal, environ={"JOURNAL_STREAM": f"{about.st_dev}:{about.st_ino}"})
+        structlog.get_logger("edged.test").error("disk full")
+        journal.flush()
+        line = os.read(reader, 4096).decode()
+    os.close(reader)
+    assert line.startswith("<3>{")
+    assert "at" not in json.loads(line[3:])
+
+
+def test_another_process_journal_stream_changes_nothing() -> None:
+    stream = io.StringIO()
+    logs.configure(stream=stream, environ={"JOURNAL_STREAM": "1:2"})
+    structlog.get_logger("edged.test").info("started")
+    assert "at" in lines(stream)[0]
+
+
+def test_logs_go_to_stderr_unless_told_otherwise() -> None:
+    logs.configure(environ={})
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, logging.StreamHandler)
+    assert handler.stream is sys.stderr
+
+
+def test_a_text_that_is_no_utf_8_is_logged_all_the_same(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w", encoding="utf-8") as stream:
+        logs.configure(stream=stream, environ={})
+        structlog.get_logger("edged.test").warning("device said", error="纸尽 \ud800")
+    (line,) = (tmp_path / "log").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["error"] == "纸尽 ?"

@@ -1,0 +1,138 @@
+"""sd_notify over real datagram sockets, path and abstract, and the watchdog that stops with a heart."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edged.systemd import STATUS_MAX_CHARS, Heart, ServiceManager
+
+DEADLINE_S = 5.0
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
+    """A service manager's end, and the NOTIFY_SOCKET that leads to it."""
+    name = str(tmp_path / "notify") if request.param == "path" else f"@edged-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
+        wire.bind("\0" + name[1:] if name.startswith("@") else name)
+        wire.settimeout(DEADLINE_S)
+        yield wire, name
+
+
+def test_each_state_is_one_datagram_of_the_protocol(manager: tuple[socket.socket, str]) -> None:
+    wire, name = manager
+    service = ServiceManager({"NOTIFY_SOCKET": name})
+    service.ready("3 areas,\n12 windows")
+    service.status("x" * 1000)
+    service.ping()
+    service.stopping()
+    assert wire.recv(4096) == b"READY=1\nSTATUS=3 areas, 12 windows"
+    assert wire.recv(4096) == b"STATUS=" + b"x" * STATUS_MAX_CHARS
+    assert wire.recv(4096) == b"WATCHDOG=1"
+    assert wire.recv(4096) == b"STOPPING=1"
+
+
+async def test_the_watchdog_is_fed_while_all_hearts_beat_and_starved_when_one_stops(
+    manager: tuple[socket.socket, str],
+) -> None:
+    wire, name = manager
+    wire.setblocking(False)
+    loop = asyncio.get_running_loop()
+    service = ServiceManager({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "40000"})
+    assert service.watchdog_s == 0.04
+    steady, stopped = Heart("loop", limit_s=DEADLINE_S), Heart("writer", limit_s=0.1)
+    async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as group:
+        watch = group.create_task(service.watch([steady, stopped]))
+        assert await loop.sock_recv(wire, 4096) == b"WATCHDOG=1"
+        stopped.beat()
+        assert await loop.sock_recv(wire, 4096) == b"WATCHDOG=1"
+        while (said := await loop.sock_recv(wire, 4096)) == b"WATCHDOG=1":
+            pass
+        assert said == b"STATUS=no heartbeat: writer"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(service.watchdog_s * 3):
+                await loop.sock_recv(wire, 4096)
+        stopped.beat()
+        assert await loop.sock_recv(wire, 4096) == b"WATCHDOG=1"
+        watch.cancel()
+
+
+def test_a_blocked_loop_starves_the_watchdog(manager: tuple[socket.socket, str]) -> None:
+    wire, name = manager
+    code = "\n".join(
+        [
+            "import asyncio, time",
+            "from edged.systemd import ServiceManager",
+            "async def main():",
+            "    async with asyncio.TaskGroup() as group:",
+            "        group.create_task(ServiceManager().watch([]))",
+            "        await asyncio.sleep(0.1)",
+            "        time.sleep(60)",
+            "asyncio.run(main())",
+        ]
+    )
+    environ = {**os.environ, "NOTIFY_SOCKET": name, "WATCHDOG_USEC": "100000"}
+    environ.pop("WATCHDOG_PID", None)
+    child = os.posix_spawn(sys.executable, [sys.executable, "-c", code], environ)
+    try:
+        assert wire.recv(4096) == b"WATCHDOG=1"
+        wire.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            _drain(wire, at_most=100)
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected_s"),
+    [
+        ({"WATCHDOG_USEC": "10000000"}, 10.0),
+        ({"WATCHDOG_USEC": "10000000", "WATCHDOG_PID": str(os.getpid())}, 10.0),
+        ({"WATCHDOG_USEC": "10000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({"WATCHDOG_USEC": "１０"}, None),
+        ({}, None),
+    ],
+)
+def test_the_interval_is_taken_where_it_is_meant_for_us(
+    environ: dict[str, str], expected_s: float | None
+) -> None:
+    assert ServiceManager({"NOTIFY_SOCKET": "@nobody", **environ}).watchdog_s == expected_s
+
+
+async def test_without_a_manager_nothing_happens() -> None:
+    service = ServiceManager({"WATCHDOG_USEC": "1000"})
+    service.ready()
+    service.stopping()
+    async with asyncio.timeout(DEADLINE_S):
+        assert await service.watch([Heart("loop")]) is None
+    assert service.watchdog_s is None
+
+
+def test_a_manager_that_went_away_does_not_hurt(tmp_path: Path) -> None:
+    service = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "gone")})
+    service.ready()
+    service.ping()
+    assert not (tmp_path / "gone").exists()
+
+
+def test_a_manager_that_does_not_read_does_not_stop_the_hall(manager: tuple[socket.socket, str]) -> None:
+    wire, name = manager
+    service = ServiceManager({"NOTIFY_SOCKET": name})
+    for _ in range(2000):  # far more than net.unix.max_dgram_qlen
+        service.ping()
+    assert wire.recv(4096) == b"WATCHDOG=1"
+
+
+def _drain(wire: socket.socket, at_most: int) -> None:
+    for _ in range(at_most):
+        wire.recv(4096)
