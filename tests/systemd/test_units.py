@@ -1,0 +1,136 @@
+"""The shipped unit and its companions, judged by systemd's own tools and by what the code expects of them."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edged.systemd import HEART_LIMIT_S
+
+UNITS = Path(__file__).parents[2] / "systemd"
+EXPOSURE_MAX_TENTHS = 12  # 1.2 of 10; serial ports, one socket family and the host's network remain
+
+
+def tool(name: str) -> str:
+    """Path of a systemd tool; its absence skips the test, except in CI."""
+    path = shutil.which(name)
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{name} is missing: .ci/run installs systemd")
+        pytest.skip(f"{name} is not installed here")
+    return path
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """A copy of the unit whose program exists on this machine: ``verify`` looks for it."""
+    text = (UNITS / "edged.service").read_text()
+    assert text.count("/opt/edged/venv/bin/python ") == 1
+    copy = tmp_path / "edged.service"
+    copy.write_text(text.replace("/opt/edged/venv/bin/python ", f"{sys.executable} "))
+    return copy
+
+
+def service() -> dict[str, str]:
+    """The [Service] section; of a repeated key the last value."""
+    parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(UNITS / "edged.service")
+    return dict(parser["Service"])
+
+
+def test_systemd_finds_nothing_to_say_about_the_unit(unit: Path) -> None:
+    done = run(tool("systemd-analyze"), "verify", str(unit))
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_verify_does_speak_up_about_an_unknown_key(unit: Path) -> None:
+    unit.write_text(unit.read_text().replace("[Service]\n", "[Service]\nWatchdogSecs=10\n"))
+    done = run(tool("systemd-analyze"), "verify", str(unit))
+    assert "WatchdogSecs" in done.stdout + done.stderr
+
+
+def test_the_exposure_stays_under_the_limit(unit: Path) -> None:
+    check = (tool("systemd-analyze"), "security", "--offline=true", f"--threshold={EXPOSURE_MAX_TENTHS}")
+    done = run(*check, str(unit))
+    assert done.returncode == 0, done.stdout
+    unit.write_text(unit.read_text().replace("NoNewPrivileges=yes\n", "").replace("PrivateUsers=yes\n", ""))
+    assert run(*check, str(unit)).returncode != 0
+
+
+def test_the_user_and_the_directories_of_the_unit_are_made(tmp_path: Path) -> None:
+    installs = [UNITS / "edged.sysusers", UNITS / "edged.tmpfiles"]
+    for source in installs:
+        shutil.copy(source, _place(source, tmp_path))
+    (tmp_path / "etc").mkdir(exist_ok=True)
+    users = run(tool("systemd-sysusers"), f"--root={tmp_path}")
+    assert users.returncode == 0, users.stderr
+    names = {line.split(":")[0] for line in (tmp_path / "etc/passwd").read_text().splitlines()}
+    groups = {line.split(":")[0] for line in (tmp_path / "etc/group").read_text().splitlines()}
+    wanted = service()
+    assert wanted["User"] in names
+    assert wanted["Group"] in groups
+    if os.geteuid() == 0:  # owners can be set by root only
+        made = run(tool("systemd-tmpfiles"), f"--root={tmp_path}", "--create", "edged.conf")
+        assert made.returncode == 0, made.stderr
+        secrets = tmp_path / wanted["LoadCredential"].partition(":")[2].lstrip("/")
+        assert secrets.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_watchdog_leaves_a_heart_time_to_miss_its_limit() -> None:
+    interval = service()["WatchdogSec"]
+    assert interval.endswith("s")
+    assert float(interval.removesuffix("s")) > HEART_LIMIT_S
+
+
+def test_the_unit_never_gives_up_and_runs_isolated_from_the_environment() -> None:
+    text = (UNITS / "edged.service").read_text()
+    assert "\nStartLimitIntervalSec=0\n" in text
+    assert service()["Restart"] == "always"
+    assert service()["ExecStart"].split()[1:] == [
+        "-I",
+        "-m",
+        "edged",
+        "run",
+        "--config",
+        "/etc/edged/hall.toml",
+    ]
+
+
+def test_every_kind_of_serial_port_the_unit_allows_has_an_owner_rule() -> None:
+    allowed = set(re.findall(r"^DeviceAllow=char-(\w+) rw$", (UNITS / "edged.service").read_text(), re.M))
+    ruled = {}
+    for line in (UNITS / "71-edged.rules").read_text().splitlines():
+        if line and not line.startswith("#"):
+            pairs = dict(re.findall(r'([\w{}]+)={1,2}"([^"]*)"', line))
+            ruled[re.match(r"[A-Za-z]+", pairs["KERNEL"]).group()] = pairs  # type: ignore[union-attr]
+    assert set(ruled) == allowed
+    assert {pairs["GROUP"] for pairs in ruled.values()} == {service()["Group"]}
+    assert all(pairs["MODE"] == "0660" for pairs in ruled.values())
+
+
+def test_the_modules_to_load_are_one_name_a_line() -> None:
+    lines = (UNITS / "edged.modules-load").read_text().splitlines()
+    modules = [line for line in lines if not line.startswith("#")]
+    assert "usbserial" in modules
+    assert all(re.fullmatch(r"[a-z0-9_]+", module) for module in modules)
+
+
+def _place(source: Path, root: Path) -> Path:
+    """Where the first comment of ``source`` says that it is installed, under ``root``."""
+    told = re.match(r"# Install as (/\S+\.conf)\.", source.read_text())
+    assert told is not None, source
+    place = root / told[1].lstrip("/")
+    place.parent.mkdir(parents=True)
+    return place
