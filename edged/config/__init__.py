@@ -1,0 +1,290 @@
+"""hall.toml -> the typed, validated hall. Rules of this file:
+
+* ``load`` returns a ``HallConfig`` or raises ``ConfigErrors`` with *every* mistake: one line each, in file order,
+  ``file:line: key.path: what is wrong; what is allowed; did you mean …``.
+* A device's options are checked by its own driver's model, imported only where the file uses that driver.
+* Relative paths start at the file's directory, whatever the working directory is.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any, TypeVar, cast
+
+from pydantic import ValidationError
+
+from devices import REGISTRY
+from edged.config import references, wording
+from edged.config.shape import (
+    REPEATED,
+    REQUIRED,
+    SINGLE,
+    AreaTable,
+    DeviceTable,
+    DutyTable,
+    HallTable,
+    MqttTable,
+    PolicyTable,
+    ServiceTable,
+    StaffTable,
+    StoreTable,
+    Table,
+    WebTable,
+    WindowTable,
+)
+from edged.config.toml_lines import Path, index
+from edged.config.wording import Mistake
+from edged.core.site import Area, Service, Site, Staff, Window
+from edged.driver import Options
+
+FILE_BYTES_MAX = 1 << 20  # a hall of 200 windows takes about 60 KiB; more is not a configuration
+MISTAKES_SHOWN_MAX = 200  # a wrong file (a log, a binary) must not fill the screen
+
+__all__ = [
+    "ConfigErrors",
+    "DeviceConfig",
+    "HallConfig",
+    "MqttTable",
+    "PolicyTable",
+    "StoreTable",
+    "WebTable",
+    "load",
+]
+
+# Keys that hold a file or port path, anchored at the file's directory.
+_PATH_KEYS: dict[str, tuple[str, ...]] = {
+    "mqtt": ("password_file",),
+    "store": ("path",),
+    "policy": ("keys",),
+    "tls": ("ca_file", "cert_file", "key_file"),
+    "devices": ("path",),
+}
+_T = TypeVar("_T", bound=Table)
+
+
+class ConfigErrors(Exception):
+    """The file cannot be used. ``lines`` holds one printable line per mistake."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceConfig:
+    """One device: ``options`` is an instance of its driver's ``OPTIONS``."""
+
+    id: str
+    driver: str
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class HallConfig:
+    """A whole hall.toml, paths absolute. ``hall`` is the hall's id, ``timezone`` an IANA name."""
+
+    file: FilePath
+    hall: str
+    timezone: str
+    site: Site
+    mqtt: MqttTable
+    devices: tuple[DeviceConfig, ...]
+    store: StoreTable
+    web: WebTable
+    policy: PolicyTable
+
+
+def load(path: str | FilePath) -> HallConfig:
+    """Read and check a hall.toml. Raises ``ConfigErrors``; no other exception for whatever the file holds."""
+    file = FilePath(path)
+    text = _text(file)
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigErrors([_syntax_line(file, text, str(error))]) from None
+    except RecursionError:
+        raise ConfigErrors([f"{file}:1: nested too deeply to be a hall's configuration"]) from None
+    return _Reading(file, text, raw).result()
+
+
+def _text(file: FilePath) -> str:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigErrors([f"{file}: cannot be read: {error.strerror or error}"]) from None
+    if len(data) > FILE_BYTES_MAX:
+        raise ConfigErrors([f"{file}: larger than {FILE_BYTES_MAX} bytes: not a hall's configuration"])
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigErrors([f"{file}:{line}: not UTF-8 text; save the file as UTF-8"]) from None
+
+
+def _syntax_line(file: FilePath, text: str, message: str) -> str:
+    """tomllib's "… (at line 3, column 5)" in the form of all other mistakes."""
+    found = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", message, re.DOTALL)
+    if found is None:
+        return f"{file}:1: TOML: {message}"
+    line = found[2] or str(text.count("\n") + 1)
+    column = f" (column {found[3]})" if found[3] else " (at the end of the file)"
+    return f"{file}:{line}: TOML: {found[1]}{column}"
+
+
+class _Reading:
+    """One pass over a parsed document: collects mistakes and the tables that are right."""
+
+    def __init__(self, file: FilePath, text: str, raw: dict[str, Any]) -> None:
+        self.file = file
+        self.text = text
+        self.raw = raw
+        self.mistakes: list[Mistake] = []
+        self.single: dict[str, Table] = {}
+        self.repeated: dict[str, list[Table]] = {kind: [] for kind in REPEATED}
+        self.devices: list[DeviceConfig] = []
+
+    def result(self) -> HallConfig:
+        self._top_level()
+        for kind, model in SINGLE.items():
+            self._single(kind, model)
+        for kind, (model, most) in REPEATED.items():
+            self._repeated(kind, model, most)
+        self.mistakes += references.check(self.raw)
+        if self.mistakes:
+            raise ConfigErrors(self._lines())
+        return self._config()
+
+    def _wrong(self, path: Path, text: str) -> None:
+        self.mistakes.append(Mistake(path, text))
+
+    def _top_level(self) -> None:
+        known = (*SINGLE, *REPEATED)
+        for key in self.raw:
+            if key not in known:
+                self._wrong((key,), wording.unknown("table", key, known, name_it=False))
+        for kind in REQUIRED:
+            if kind not in self.raw:
+                form = f"[[{kind}]]" if kind in REPEATED else f"[{kind}]"
+                self._wrong((kind,), f"the table {form} is required and missing")
+
+    def _single(self, kind: str, model: type[Table]) -> None:
+        value = self.raw.get(kind, {})
+        if not isinstance(value, dict):
+            self._wrong((kind,), f"must be one table, written [{kind}]")
+            return
+        if kind in self.raw or kind not in REQUIRED:
+            table = self._validated(model, _anchored(self.file, kind, value), (kind,))
+            if table is not None:
+                self.single[kind] = table
+
+    def _repeated(self, kind: str, model: type[Table], most: int) -> None:
+        entries = self.raw.get(kind, [])
+        if not isinstance(entries, list):
+            self._wrong((kind,), f"must be a list of tables, each written [[{kind}]]")
+            return
+        if len(entries) > most:
+            self._wrong((kind, most), f"at most {most} {kind} are allowed, not {len(entries)}")
+        for position, entry in enumerate(entries[:most]):
+            if not isinstance(entry, dict):
+                self._wrong((kind, position), f"must be a table, written [[{kind}]]")
+            elif kind == "devices":
+                self._device(entry, (kind, position))
+            elif (table := self._validated(model, entry, (kind, position))) is not None:
+                self.repeated[kind].append(table)
+
+    def _validated(self, model: type[_T], value: dict[str, Any], at: Path) -> _T | None:
+        try:
+            return cast(_T, _strictly(model, value))
+        except ValidationError as error:
+            self.mistakes += wording.mistakes(error, model, at)
+            return None
+
+    def _device(self, entry: dict[str, Any], at: Path) -> None:
+        head = self._validated(DeviceTable, {k: v for k, v in entry.items() if k in ("id", "driver")}, at)
+        driver = entry.get("driver")
+        if not isinstance(driver, str):
+            return
+        if driver not in REGISTRY:
+            self._wrong((*at, "driver"), wording.unknown("driver", driver, REGISTRY))
+            return
+        try:
+            model = options_of(driver)
+        except ImportError as error:
+            self._wrong((*at, "driver"), f'the driver "{driver}" cannot be loaded: {error}')
+            return
+        flat = {k: v for k, v in entry.items() if k not in ("id", "driver")}
+        try:
+            options = _strictly(model, _anchored(self.file, "devices", flat))
+        except ValidationError as error:
+            self.mistakes += wording.mistakes(error, model, at)
+            return
+        if head is not None:
+            self.devices.append(DeviceConfig(head.id, driver, options))
+
+    def _lines(self) -> list[str]:
+        lines = index(self.text)
+        found = {(line_of(lines, m.path), references.place(m.path, self.raw), m.text) for m in self.mistakes}
+        shown = [f"{self.file}:{line}: {place}: {text}" for line, place, text in sorted(found)]
+        if len(shown) > MISTAKES_SHOWN_MAX:
+            rest = len(shown) - MISTAKES_SHOWN_MAX
+            shown = [*shown[:MISTAKES_SHOWN_MAX], f"{self.file}: and {rest} more mistakes"]
+        return shown
+
+    def _config(self) -> HallConfig:
+        hall = cast(HallTable, self.single["hall"])
+        site = Site(
+            hall=hall.id,
+            name=hall.name,
+            areas=tuple(Area(**dict(cast(AreaTable, t))) for t in self.repeated["areas"]),
+            services=tuple(Service(**dict(cast(ServiceTable, t))) for t in self.repeated["services"]),
+            windows=tuple(Window(**dict(cast(WindowTable, t))) for t in self.repeated["windows"]),
+            staff=tuple(Staff(**dict(cast(StaffTable, t))) for t in self.repeated["staff"]),
+            duty_pager=cast(DutyTable, self.single["duty"]).pager,
+        )
+        return HallConfig(
+            file=self.file.absolute(),
+            hall=hall.id,
+            timezone=hall.timezone,
+            site=site,
+            mqtt=cast(MqttTable, self.single["mqtt"]),
+            devices=tuple(self.devices),
+            store=cast(StoreTable, self.single["store"]),
+            web=cast(WebTable, self.single["web"]),
+            policy=cast(PolicyTable, self.single["policy"]),
+        )
+
+
+def options_of(driver: str) -> type[Options]:
+    """The options model of a driver in ``devices.REGISTRY``. Raises ImportError."""
+    module, name = REGISTRY[driver].split(":")
+    return cast("type[Options]", getattr(importlib.import_module(module), name).OPTIONS)
+
+
+def line_of(lines: dict[Path, int], path: Path) -> int:
+    """The line of a path, or of the nearest table around it (a missing key has no line of its own)."""
+    for end in range(len(path), 0, -1):
+        if path[:end] in lines:
+            return lines[path[:end]]
+    return 1
+
+
+def _strictly(model: type[Any], value: dict[str, Any]) -> Any:
+    """Validate in JSON mode: strict about types, yet a TOML array may fill a tuple and text a path."""
+    return model.model_validate_json(json.dumps(value, default=str), strict=True)
+
+
+def _anchored(file: FilePath, kind: str, value: dict[str, Any]) -> dict[str, Any]:
+    """The same table with its relative paths made absolute."""
+    result = dict(value)
+    for key in _PATH_KEYS.get(kind, ()):
+        if isinstance(result.get(key), str) and result[key]:
+            result[key] = str(file.absolute().parent / result[key])
+    if kind == "mqtt" and isinstance(result.get("tls"), dict):
+        result["tls"] = _anchored(file, "tls", result["tls"])
+    return result

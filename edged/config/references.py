@@ -1,0 +1,232 @@
+"""What the tables of hall.toml say of each other. Rules of this file:
+
+* It reads the raw document, so that a mistake inside one table hides none in another.
+* A value of the wrong type is ``shape.py``'s to report: here it is skipped.
+* Every mistake names the place to change and what is allowed there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from edged.config.toml_lines import Path
+from edged.config.wording import Mistake, unknown
+
+Raw = dict[str, Any]
+WINDOW_POINTS = ("panel", "lamp", "display")
+
+
+def check(raw: Raw) -> Iterator[Mistake]:
+    """Every cross-reference mistake of the document."""
+    yield from _duplicates(raw)
+    yield from _names(raw)
+    yield from _points(raw)
+    yield from _shared_points(raw)
+    yield from _serial_ports(raw)
+    yield from _coverage(raw)
+    yield from _tidal_windows(raw)
+    yield from _certificates(raw)
+
+
+def tables(raw: Raw, kind: str) -> Iterator[tuple[Path, Raw]]:
+    """The tables of an array of tables, as far as they are tables."""
+    entries = raw.get(kind)
+    for position, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if isinstance(entry, dict):
+            yield (kind, position), entry
+
+
+def words(entry: Raw, key: str) -> Iterator[tuple[Path, str]]:
+    """The text or texts under ``key``, with the path below the entry."""
+    value = entry.get(key)
+    if isinstance(value, str):
+        yield (key,), value
+    for position, element in enumerate(value if isinstance(value, list) else ()):
+        if isinstance(element, str):
+            yield (key, position), element
+
+
+def ids(raw: Raw, kind: str) -> set[str]:
+    """The ids of all tables of a kind."""
+    return {entry["id"] for _, entry in tables(raw, kind) if isinstance(entry.get("id"), str)}
+
+
+def _duplicates(raw: Raw) -> Iterator[Mistake]:
+    for kind, key, noun in (
+        ("areas", "id", "area"),
+        ("services", "id", "service"),
+        ("services", "prefix", "service"),
+        ("windows", "id", "window"),
+        ("windows", "number", "window"),
+        ("staff", "id", "member of staff"),
+        ("devices", "id", "device"),
+    ):
+        first: dict[str, str] = {}
+        for path, entry in tables(raw, kind):
+            value = entry.get(key)
+            if not isinstance(value, str):
+                continue
+            if value in first:
+                owner = f' ("{first[value]}")' if key != "id" else ""
+                yield Mistake(
+                    (*path, key), f'"{value}" is already the {key} of another {noun}{owner}; choose another'
+                )
+            first.setdefault(value, str(entry.get("id", "")))
+
+
+def _names(raw: Raw) -> Iterator[Mistake]:
+    """Areas and services that other tables name."""
+    for kind, key, target, noun in (
+        ("services", "area", "areas", "area"),
+        ("windows", "skills", "services", "service"),
+        ("staff", "skills", "areas", "area"),
+    ):
+        known = ids(raw, target)
+        for path, entry in tables(raw, kind):
+            seen: set[str] = set()
+            for below, word in words(entry, key):
+                if word not in known:
+                    yield Mistake((*path, *below), unknown(noun, word, known))
+                elif word in seen:
+                    yield Mistake((*path, *below), f'"{word}" is listed twice; write it once')
+                seen.add(word)
+
+
+def _used_points(raw: Raw) -> Iterator[tuple[Path, str, str]]:
+    """Every point in use: path, what it is used as, point."""
+    for path, area in tables(raw, "areas"):
+        for key, role in (("displays", "display"), ("voice", "voice"), ("lamps", "lamp")):
+            for below, point in words(area, key):
+                yield (*path, *below), role, point
+    for path, window in tables(raw, "windows"):
+        for key in WINDOW_POINTS:
+            for below, point in words(window, key):
+                yield (*path, *below), key, point
+    for path, member in tables(raw, "staff"):
+        for below, point in words(member, "pager"):
+            yield (*path, *below), "pager", point
+    duty = raw.get("duty")
+    for below, point in words(duty if isinstance(duty, dict) else {}, "pager"):
+        yield ("duty", *below), "pager", point
+
+
+def _points(raw: Raw) -> Iterator[Mistake]:
+    known = ids(raw, "devices")
+    for path, _, point in _used_points(raw):
+        device = point.split("/", 1)[0]
+        if device not in known:
+            yield Mistake(path, unknown("device", device, known) + " (add it under [[devices]])")
+
+
+def _shared_points(raw: Raw) -> Iterator[Mistake]:
+    """One lamp, display, panel or pager has one owner; a loudspeaker may serve several areas (it queues)."""
+    first: dict[tuple[str, str], Path] = {}
+    for path, role, point in _used_points(raw):
+        if role == "voice":
+            continue
+        if (role, point) in first:
+            owner = place(first[role, point], raw)
+            yield Mistake(path, f'"{point}" is already the {role} at {owner}; give each its own {role}')
+        first.setdefault((role, point), path)
+
+
+def _serial_ports(raw: Raw) -> Iterator[Mistake]:
+    """A serial port can be opened by one device only: bus members belong into one ``[[devices]]`` entry."""
+    first: dict[str, str] = {}
+    for path, device in tables(raw, "devices"):
+        port = device.get("path")
+        if not isinstance(port, str):
+            continue
+        if port in first:
+            yield Mistake(
+                (*path, "path"),
+                f'serial port "{port}" already belongs to device "{first[port]}"; a port has one owner: '
+                "give this device another port, or merge the two into one device",
+            )
+        first.setdefault(port, str(device.get("id", "?")))
+
+
+def _coverage(raw: Raw) -> Iterator[Mistake]:
+    """Each area has services, and each service a window that serves it outside the tidal hours too."""
+    regular: set[str] = set()
+    tidal: set[str] = set()
+    for _, window in tables(raw, "windows"):
+        (tidal if window.get("tidal") is True else regular).update(
+            word for _, word in words(window, "skills")
+        )
+    services: dict[str, list[tuple[Path, str]]] = {}
+    for path, service in tables(raw, "services"):
+        if isinstance(service.get("area"), str) and isinstance(service.get("id"), str):
+            services.setdefault(service["area"], []).append((path, service["id"]))
+    for path, area in tables(raw, "areas"):
+        if not isinstance(area.get("id"), str):
+            continue
+        own = services.get(area["id"], [])
+        if not own:
+            yield Mistake(
+                (*path, "id"),
+                "no service belongs to this area; add one under [[services]] or remove the area",
+            )
+        elif not any(name in regular for _, name in own):
+            yield Mistake((*path, "id"), _unserved("area", any(name in tidal for _, name in own)))
+        else:
+            for at, name in own:
+                if name not in regular:
+                    yield Mistake((*at, "id"), _unserved("service", name in tidal))
+
+
+def _unserved(noun: str, tidal_only: bool) -> str:
+    if tidal_only:
+        return (
+            f"only tidal windows serve this {noun}, and at rest they serve nobody; "
+            "add it to the skills of a window without tidal = true"
+        )
+    return f"no window serves this {noun}; add its services to the skills of a window"
+
+
+def _tidal_windows(raw: Raw) -> Iterator[Mistake]:
+    for path, window in tables(raw, "windows"):
+        if window.get("tidal") is not True:
+            continue
+        if "lamp" not in window and "panel" not in window:
+            yield Mistake(
+                (*path, "tidal"),
+                "a tidal window needs a lamp (so that visitors see it open) or a panel (so that its clerk can "
+                "answer); it has neither",
+            )
+
+
+def _certificates(raw: Raw) -> Iterator[Mistake]:
+    mqtt = raw.get("mqtt")
+    tls = mqtt.get("tls") if isinstance(mqtt, dict) else None
+    if isinstance(tls, dict) and ("cert_file" in tls) != ("key_file" in tls):
+        missing = "key_file" if "cert_file" in tls else "cert_file"
+        yield Mistake(("mqtt", "tls"), f"cert_file and key_file come together; {missing} is missing")
+    if isinstance(mqtt, dict) and "password_file" in mqtt and "username" not in mqtt:
+        yield Mistake(("mqtt", "password_file"), "a password needs a username; add username under [mqtt]")
+
+
+def place(path: Path, raw: Raw) -> str:
+    """A path as a reader says it: ``windows.w4.skills[1]``; tables are named by id where they have one."""
+    text = ""
+    node: Any = raw
+    for depth, part in enumerate(path):
+        child: Any = None
+        if isinstance(node, dict):
+            child = node.get(part) if isinstance(part, str) else None
+        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+            child = node[part]
+        if isinstance(part, str):
+            text += f".{part}" if text else part
+        elif (
+            depth == 1
+            and isinstance(child, dict)
+            and isinstance(child.get("id"), str)
+            and len(child["id"]) <= 32
+        ):
+            text += f".{child['id']}"
+        else:
+            text += f"[{part}]"
+        node = child
+    return text

@@ -1,0 +1,175 @@
+"""The shape of hall.toml: one frozen model per table. Rules of this file:
+
+* An unknown key is an error; values are strict ("8" is not 8); every number has a range, every list a cap.
+* Only what one table can say of itself is checked here; what tables say of each other is in ``references.py``.
+* Paths are relative to the file that names them (``edged/config/__init__.py`` anchors them).
+"""
+
+from __future__ import annotations
+
+import difflib
+import zoneinfo
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"  # ids appear in MQTT topics and metric labels
+POINT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}(/[A-Za-z0-9_.-]{1,32})?$"
+PREFIX_PATTERN = (
+    r"^[A-Z]{1,2}$"  # read aloud and typed at a panel: letters only, so "A1" + "02" cannot be "A" + "102"
+)
+
+# A hall's own size limits: the largest municipal halls have about 150 windows; state and pages are sized to this.
+AREAS_MAX = 50
+SERVICES_MAX = 400
+WINDOWS_MAX = 200
+STAFF_MAX = 200
+DEVICES_MAX = 400
+POINTS_PER_AREA_MAX = 16  # displays or lamps of one area: each is written on every change
+
+
+def _known_zone(name: str) -> str:
+    zones = zoneinfo.available_timezones()
+    if name in zones:
+        return name
+    near = difflib.get_close_matches(name, zones, n=1)
+    hint = f'; did you mean "{near[0]}"?' if near else ""
+    raise ValueError(f'"{name}" is not a time zone; allowed are IANA names such as "Asia/Shanghai"{hint}')
+
+
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+Point = Annotated[str, StringConstraints(pattern=POINT_PATTERN)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=32, strip_whitespace=True)]
+FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Table(BaseModel):
+    """A table of hall.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class HallTable(Table):
+    """``[hall]``: who and where. ``timezone`` is an IANA name."""
+
+    id: Id
+    name: Name
+    name_en: Name | None = None
+    timezone: Annotated[str, AfterValidator(_known_zone)] = "Asia/Shanghai"
+
+
+class TlsTable(Table):
+    """``[mqtt.tls]``: certificates for the broker; ``cert_file`` and ``key_file`` come together."""
+
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
+
+
+class MqttTable(Table):
+    """``[mqtt]``: the hall's broker. ``keepalive_s`` bounds how long a dead broker goes unnoticed."""
+
+    host: Annotated[str, StringConstraints(min_length=1, max_length=253)] = "127.0.0.1"
+    port: Port = 1883
+    protocol: Literal["5", "3.1.1"] = "5"
+    username: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    password_file: FilePath | None = None
+    client_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
+    keepalive_s: Annotated[int, Field(ge=2, le=300)] = 5
+    tls: TlsTable | None = None
+
+
+class AreaTable(Table):
+    """``[[areas]]``: a business area (服务专区)."""
+
+    id: Id
+    name: Name
+    name_en: Name
+    displays: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
+    voice: Point | None = None
+    lamps: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
+
+
+class ServiceTable(Table):
+    """``[[services]]``: a business (业务) of one area; ``mean_s`` is what serving one visitor takes at first guess."""
+
+    id: Id
+    area: Id
+    name: Name
+    name_en: Name
+    prefix: Annotated[str, StringConstraints(pattern=PREFIX_PATTERN)]
+    mean_s: Annotated[int, Field(ge=30, le=14400)] = 900
+
+
+class WindowTable(Table):
+    """``[[windows]]``: a window (窗口); ``skills`` are service ids."""
+
+    id: Id
+    number: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{1,4}$")]
+    skills: Annotated[tuple[Id, ...], Field(min_length=1, max_length=SERVICES_MAX)]
+    tidal: bool = False
+    panel: Point | None = None
+    lamp: Point | None = None
+    display: Point | None = None
+    confirms_arrival: bool = False
+
+
+class StaffTable(Table):
+    """``[[staff]]``: somebody on the "+1" roster (待命人员); ``skills`` are area ids."""
+
+    id: Id
+    name: Name
+    skills: Annotated[tuple[Id, ...], Field(min_length=1, max_length=AREAS_MAX)]
+    pager: Point | None = None
+
+
+class DutyTable(Table):
+    """``[duty]``: where the duty manager (值班长) is reached."""
+
+    pager: Point | None = None
+
+
+class DeviceTable(Table):
+    """``[[devices]]``: the two keys that every device has; the others are its driver's options."""
+
+    id: Id
+    driver: str
+
+
+class StoreTable(Table):
+    """``[store]``: the journal's database file."""
+
+    path: FilePath = "/var/lib/edged/hall.db"
+
+
+class WebTable(Table):
+    """``[web]``: pages, /metrics and /healthz. Leave ``host`` on 127.0.0.1 unless the hall's LAN is trusted."""
+
+    host: Annotated[str, StringConstraints(min_length=1, max_length=253)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 9464  # 0: any free port (tests, demo)
+
+
+class PolicyTable(Table):
+    """``[policy]``: public keys that may sign policies, and the city group whose policies this hall follows."""
+
+    keys: FilePath | None = None
+    group: Id | None = None
+
+
+SINGLE: dict[str, type[Table]] = {
+    "hall": HallTable,
+    "mqtt": MqttTable,
+    "duty": DutyTable,
+    "store": StoreTable,
+    "web": WebTable,
+    "policy": PolicyTable,
+}
+REPEATED: dict[str, tuple[type[Table], int]] = {
+    "areas": (AreaTable, AREAS_MAX),
+    "services": (ServiceTable, SERVICES_MAX),
+    "windows": (WindowTable, WINDOWS_MAX),
+    "staff": (StaffTable, STAFF_MAX),
+    "devices": (DeviceTable, DEVICES_MAX),
+}
+REQUIRED = ("hall", "areas", "services", "windows")
