@@ -1,40 +1,58 @@
-"""The only file that reads time. Hall time may run ``speed`` times faster than real time (demo); same code."""
+"""The only file that reads time. Hall time may run faster than real time (the demo); the code is the same.
+
+Hall time is what decisions see: milliseconds that never go back, continue over restarts and ignore wall-clock steps.
+Wall time is a label. I/O deadlines are real seconds.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 
-class Clock:
-    """Hall time in ms: continues from ``start_ms`` at construction, never goes back, survives wall-clock steps."""
+@dataclass(frozen=True, slots=True)
+class Warp:
+    """A hall whose time runs ``speed`` times real time: at system wall time ``real_ms`` its wall said ``hall_ms``."""
 
-    def __init__(self, start_ms: int = 0, speed: float = 1.0, wall_start_ms: int | None = None) -> None:
-        self._real0 = time.monotonic()
+    speed: float
+    real_ms: int
+    hall_ms: int
+
+    @classmethod
+    def parse(cls, text: str) -> Warp:
+        """``SPEED@REAL_MS@HALL_MS``, as ``edged demo`` hands it to the daemon."""
+        speed, real_ms, hall_ms = text.split("@")
+        return cls(float(speed), int(real_ms), int(hall_ms))
+
+    def __str__(self) -> str:
+        return f"{self.speed:g}@{self.real_ms}@{self.hall_ms}"
+
+
+class Clock:
+    """Hall time, continuing from ``start_ms`` at construction."""
+
+    def __init__(self, start_ms: int = 0, warp: Warp | None = None) -> None:
+        self._warp = warp
+        self._real0_s = time.monotonic()
         self._start_ms = start_ms
-        self.speed = speed
-        # A sped-up hall has its own wall clock, so that its calendar moves with it.
-        self._wall0_ms = wall_ms() if wall_start_ms is None else wall_start_ms
+        self.speed = 1.0 if warp is None else warp.speed
 
     def at_ms(self) -> int:
         """Hall time now, in ms."""
-        return self._start_ms + int((time.monotonic() - self._real0) * 1000 * self.speed)
+        return self._start_ms + int((time.monotonic() - self._real0_s) * 1000 * self.speed)
 
     def now_s(self) -> float:
         """Hall time now, in seconds (for pacing inside drivers)."""
-        return self.at_ms() / 1000
-
-    def skip(self, gap_ms: int) -> None:
-        """Move hall time forward: the gap while the process was away."""
-        self._start_ms += gap_ms
+        return self._start_ms / 1000 + (time.monotonic() - self._real0_s) * self.speed
 
     def wall_ms(self) -> int:
-        """Wall time of the hall in ms since 1970 UTC: the system's, or the sped-up hall's own."""
-        if self.speed == 1.0:
+        """Wall time of the hall in ms since 1970 UTC."""
+        if self._warp is None:
             return wall_ms()
-        return self._wall0_ms + int((time.monotonic() - self._real0) * 1000 * self.speed)
+        return self._warp.hall_ms + int((wall_ms() - self._warp.real_ms) * self._warp.speed)
 
     def real_delay_s(self, until_ms: int) -> float:
         """Real seconds until hall time ``until_ms`` (0 if past)."""
@@ -65,3 +83,8 @@ def utc_offset_min(wall: int, zone: str) -> int:
     offset = datetime.fromtimestamp(wall / 1000, ZoneInfo(zone)).utcoffset()
     assert offset is not None
     return int(offset.total_seconds() // 60)
+
+
+def rfc3339(wall: int, zone: str) -> str:
+    """``wall`` ms since 1970 as RFC 3339 with the offset of ``zone``, to the millisecond."""
+    return datetime.fromtimestamp(wall / 1000, ZoneInfo(zone)).isoformat(timespec="milliseconds")

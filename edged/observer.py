@@ -11,7 +11,7 @@ from edged.core.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One turn of the loop. ``seq`` counts journaled steps (ticks without commands carry the last one's seq)."""
+    """One turn of the loop. ``seq`` counts journaled steps; a tick without effect repeats the last."""
 
     seq: int
     at_ms: int

@@ -1,0 +1,65 @@
+"""The retained picture of the hall for the centre: ``hall/{hall}/state/area|window/{id}`` and ``hall/{hall}/status``.
+
+Looks like a device to the outputs (levels, re-asserted), because that is what it is: the newest picture wins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import ClassVar
+
+from edged.central import topics
+from edged.core.commands import Action, AreaPicture, Value, WindowPicture
+from edged.driver import Options, Refused
+from edged.links.mqtt import MqttLink
+
+STATUS_STATES = ("online", "offline", "degraded")
+
+
+class Pictures:
+    """Publishes area and window pictures. ``stamp`` turns an ``at_ms`` into RFC 3339 wall time of the hall."""
+
+    OPTIONS: ClassVar[type[Options]] = Options
+    deadline_s = 1.0
+    reassert_s = 60.0  # retained and re-sent on reconnect; this only heals a broker that lost its store
+
+    def __init__(self, link: MqttLink, hall: str, stamp: Callable[[int], str]) -> None:
+        self._link = link
+        self._hall = hall
+        self._stamp = stamp
+
+    async def show(self, point: str, value: Value) -> None:
+        """Publish one picture, retained. Raises ``Unreachable`` while the broker is away."""
+        self._link.publish(*self._message(value), qos=1, retain=True)
+
+    async def act(self, action: Action) -> None:
+        """The centre carries nothing out."""
+        raise Refused(f"the centre takes no {action.body.kind}")
+
+    async def run(self) -> None:
+        """Nothing to hear from: the link has its own life."""
+
+    def _message(self, value: Value) -> tuple[str, bytes]:
+        if isinstance(value, AreaPicture):
+            oldest = None if value.oldest_since_ms is None else self._stamp(value.oldest_since_ms)
+            body = {
+                "waiting": value.waiting,
+                "oldest_since": oldest,
+                "open_windows": value.open_windows,
+                "tidal_windows": value.tidal_windows,
+            }
+            return topics.area_state(self._hall, value.area), _json(body)
+        if isinstance(value, WindowPicture):
+            body = {
+                "state": value.state,
+                "number": value.number,
+                "tidal_area": value.area,
+                "tidal_reason": value.reason,
+            }
+            return topics.window_state(self._hall, value.window), _json(body)
+        raise Refused(f"the centre has no {value.kind}")
+
+
+def _json(body: dict[str, str | int | None]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,91 @@
+"""The devices of one hall: builds drivers from the configuration, keeps them running, swaps them on reload.
+
+A driver that ends or fails is started again with a growing pause; one that fails ``FAILURES_MAX`` times within
+``FAILURES_WITHIN_S`` ends the process, because then the fault is ours and a fresh start from the journal is cheaper.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from importlib import import_module
+
+import structlog
+
+from devices import REGISTRY
+from edged.clock import monotonic_s
+from edged.config import DeviceConfig
+from edged.driver import Context, Driver
+from edged.outputs import Outputs
+
+RESTART_S = (0.5, 1.0, 2.0, 5.0)  # real seconds before a failed driver starts again
+FAILURES_MAX = 5
+FAILURES_WITHIN_S = 60.0
+
+log = structlog.get_logger("edged.fleet")
+MakeContext = Callable[[str], Context]
+
+
+class Fleet:
+    """Running devices by id. ``start``/``stop`` are called from the application's task group."""
+
+    def __init__(self, outputs: Outputs, make_context: MakeContext, tasks: asyncio.TaskGroup) -> None:
+        self._outputs = outputs
+        self._make_context = make_context
+        self._tasks = tasks
+        self._running: dict[str, tuple[DeviceConfig, asyncio.Task[None]]] = {}
+
+    def apply(self, devices: tuple[DeviceConfig, ...]) -> list[str]:
+        """Make exactly ``devices`` run; returns the ids that were started or restarted."""
+        wanted = {device.id: device for device in devices}
+        for device_id, (config, task) in list(self._running.items()):
+            if wanted.get(device_id) != config:
+                task.cancel()
+                self._outputs.detach(device_id)
+                del self._running[device_id]
+        started = [device for device_id, device in wanted.items() if device_id not in self._running]
+        for device in started:
+            self._start(device)
+        return [device.id for device in started]
+
+    def stop(self) -> None:
+        """Cancel every device (the task group waits for them)."""
+        for _config, task in self._running.values():
+            task.cancel()
+
+    def _start(self, config: DeviceConfig) -> None:
+        driver = build(config, self._make_context(config.id))
+        worker = self._outputs.attach(config.id, driver)
+        task = self._tasks.create_task(_live(config.id, driver, worker.run), name=f"device {config.id}")
+        self._running[config.id] = (config, task)
+
+
+def build(config: DeviceConfig, context: Context) -> Driver:
+    """The driver of one configured device (its module is imported only now)."""
+    module, _, name = REGISTRY[config.driver].partition(":")
+    driver: Driver = getattr(import_module(module), name)(context, config.options)
+    return driver
+
+
+async def _live(device: str, driver: Driver, run_outputs: Callable[[], object]) -> None:
+    async with asyncio.TaskGroup() as lanes:
+        lanes.create_task(_supervise(device, "driver", driver.run))
+        lanes.create_task(_supervise(device, "outputs", run_outputs))
+
+
+async def _supervise(device: str, part: str, run: Callable[[], object]) -> None:
+    failures: deque[float] = deque(maxlen=FAILURES_MAX)
+    while True:
+        try:
+            await run()  # type: ignore[misc]
+            log.error("part-ended", device=device, part=part)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # a bug in one driver must not take the hall down at once
+            log.exception("part-failed", device=device, part=part, error=type(error).__name__)
+        now_s = monotonic_s()
+        if len(failures) == FAILURES_MAX and now_s - failures[0] < FAILURES_WITHIN_S:
+            raise RuntimeError(f"{device}: {part} failed {FAILURES_MAX + 1} times in {FAILURES_WITHIN_S:.0f} s")
+        failures.append(now_s)
+        await asyncio.sleep(RESTART_S[min(len(failures), len(RESTART_S)) - 1])

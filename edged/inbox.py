@@ -1,0 +1,95 @@
+"""Order and time: events leave the inbox one by one, stamped, with every due tick before them.
+
+``stamp = max(hall clock, last stamp, last tick)``: with that, feeding the journal's events again (ticks regenerated
+from the engine's own due times) meets every event at the same state as the first time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edged.clock import Clock, monotonic_s
+from edged.core.events import Event, Resumed, Tick
+
+DEPTH_MAX = 10_000  # events waiting for the core: minutes of the busiest hall; beyond it something is broken
+WAKE_S = 1.0  # real seconds between looks at the clock when nothing happens
+FREEZE_S = 5.0  # a longer silence than WAKE_S + this means the whole process stood still (suspend, SIGSTOP)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One event on its way into the core. ``arrived_s`` is real time (``perf_s``) for measuring."""
+
+    at_ms: int
+    event: Event
+    ack: Callable[[], None] | None = None
+    envelope: bytes | None = None
+
+
+class Inbox:
+    """A bounded queue of events; ``get`` stamps. One producer side (the loop thread), one consumer (the loop)."""
+
+    def __init__(self, clock: Clock, last_ms: int, next_due: Callable[[], int | None]) -> None:
+        self._clock = clock
+        self._last_ms = last_ms
+        self._next_due = next_due
+        self._queue: deque[tuple[Event, Callable[[], None] | None, bytes | None]] = deque()
+        self._wake = asyncio.Event()
+        self._alive_s = monotonic_s()
+        self._alive_ms = clock.at_ms()
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def put(self, event: Event, ack: Callable[[], None] | None = None, envelope: bytes | None = None) -> bool:
+        """Queue ``event``; False if the inbox is full (the caller counts the rejection and does not acknowledge)."""
+        if len(self._queue) >= DEPTH_MAX:
+            return False
+        self._queue.append((event, ack, envelope))
+        self._wake.set()
+        return True
+
+    async def get(self) -> Item:
+        """The next stamped event or due tick; waits for one."""
+        while True:
+            resumed = self._woke_late()
+            if resumed is not None:
+                return Item(self._last_ms, resumed)
+            item = self._take()
+            if item is not None:
+                return item
+            await self._wait()
+
+    def _take(self) -> Item | None:
+        stamp = max(self._clock.at_ms(), self._last_ms)
+        due_ms = self._next_due()
+        if due_ms is not None and due_ms <= stamp:
+            self._last_ms = max(due_ms, self._last_ms)
+            return Item(self._last_ms, Tick())
+        if not self._queue:
+            return None
+        event, ack, envelope = self._queue.popleft()
+        self._last_ms = stamp
+        return Item(stamp, event, ack, envelope)
+
+    async def _wait(self) -> None:
+        due_ms = self._next_due()
+        delay_s = WAKE_S if due_ms is None else min(WAKE_S, self._clock.real_delay_s(due_ms))
+        self._wake.clear()
+        handle = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            handle.cancel()
+
+    def _woke_late(self) -> Resumed | None:
+        """Notice that the process stood still, before any timer of that time fires."""
+        now_s, now_ms = monotonic_s(), self._clock.at_ms()
+        away_s, away_ms = now_s - self._alive_s, now_ms - self._alive_ms
+        self._alive_s, self._alive_ms = now_s, now_ms
+        if away_s <= WAKE_S + FREEZE_S:
+            return None
+        return Resumed(gap_ms=away_ms, restart=False)

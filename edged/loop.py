@@ -1,0 +1,60 @@
+"""THE loop: event -> core -> journal, outputs, observers. Everything else waits on one of these three."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edged.clock import perf_s
+from edged.core.commands import Action, Desired
+from edged.core.engine import Engine
+from edged.core.events import Tick
+from edged.inbox import Inbox, Item
+from edged.observer import Observer, Step
+from edged.outputs import Outputs
+from edged.store.journal import Journal
+
+
+class Loop:
+    """Turns items of the inbox into steps. Levels leave at once; actions and acknowledgements wait for the disk."""
+
+    def __init__(self, engine: Engine, inbox: Inbox, journal: Journal, outputs: Outputs) -> None:
+        self._engine = engine
+        self._inbox = inbox
+        self._journal = journal
+        self._outputs = outputs
+        self._seq = journal.last_seq
+        self.observers: Sequence[Observer] = ()
+        journal.on_commit(self._committed)
+
+    async def run(self) -> None:
+        """Until cancelled. A full journal queue holds the inbox back, and through it the wires."""
+        while True:
+            item = await self._inbox.get()
+            if self._journal.full:
+                await self._journal.drain()
+            self.turn(item)
+
+    def turn(self, item: Item) -> Step:
+        """One step, synchronously."""
+        started_s = perf_s()
+        commands, notes = self._engine.handle(item.at_ms, item.event)
+        decision_s = perf_s() - started_s
+        kept = bool(commands or notes) or not isinstance(
+            item.event, Tick
+        )  # a tick without effect leaves no row
+        self._seq += kept
+        step = Step(self._seq, item.at_ms, item.event, commands, notes)
+        for command in commands:
+            if isinstance(command, Desired):
+                self._outputs.want(command)
+        if kept:
+            self._journal.append(step, item.ack, item.envelope)
+        for observer in self.observers:
+            observer.step(step, decision_s)
+        return step
+
+    def _committed(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            for command in step.commands:
+                if isinstance(command, Action):
+                    self._outputs.act(command)

@@ -1,0 +1,200 @@
+"""Outputs: one slot per point and kind holding the newest wanted value, one worker per device that makes it true.
+
+Levels are re-asserted every ``REASSERT_S`` and after a device came back; a dead device waits with growing pauses and
+costs the others nothing. Actions go out once, in order, each with a deadline; their outcome returns as an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from typing import Protocol
+
+import structlog
+
+from edged.clock import Clock
+from edged.core.commands import Action, Desired, Value
+from edged.core.events import CommandDone, CommandFailed
+from edged.core.signage import slot
+from edged.driver import DeviceError, Driver, Emit, Refused
+
+REASSERT_S = 5.0  # hall seconds between re-assertions of every level, unless the driver knows better
+RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # real seconds between tries at a device that does not take a level
+ACT_DEADLINE_S = 15.0  # real seconds for one action: a long announcement, spoken twice
+ACTIONS_MAX = 100  # per device; a loudspeaker this far behind would speak of visitors long gone
+
+log = structlog.get_logger("edged.outputs")
+
+
+class ErrorCount(Protocol):
+    """Counts a device error by kind."""
+
+    def __call__(self, device: str, fault: str) -> None: ...
+
+
+class Outputs:
+    """All devices' workers. ``want`` and ``act`` are called from the loop and never block."""
+
+    def __init__(self, emit: Emit, clock: Clock, count_error: ErrorCount) -> None:
+        self._emit = emit
+        self._clock = clock
+        self._count_error = count_error
+        self._workers: dict[str, Worker] = {}
+        self._unknown: set[str] = set()
+
+    def attach(self, device: str, driver: Driver) -> Worker:
+        """A worker for ``driver``; the caller runs ``worker.run`` and detaches it afterwards."""
+        worker = Worker(device, driver, self._emit, self._clock, self._count_error)
+        self._workers[device] = worker
+        return worker
+
+    def detach(self, device: str) -> None:
+        """Forget a device that left the configuration."""
+        del self._workers[device]
+
+    def want(self, desired: Desired) -> None:
+        """``desired`` is to stand from now on."""
+        worker = self._worker_of(desired.point)
+        if worker is not None:
+            worker.want(desired.point, desired.value)
+
+    def assert_all(self, shown: Iterable[tuple[str, Value]]) -> None:
+        """Want everything that a restored state shows: (point, value) pairs."""
+        for point, value in shown:
+            self.want(Desired(point, value))
+
+    def act(self, action: Action) -> None:
+        """Carry out ``action`` once."""
+        worker = self._worker_of(action.point)
+        if worker is None:
+            self._emit(CommandFailed(action.id, "no such device"))
+        else:
+            worker.act(action)
+
+    def returned(self, device: str) -> None:
+        """The device came back: show it everything again, now."""
+        if device in self._workers:
+            self._workers[device].again()
+
+    def _worker_of(self, point: str) -> Worker | None:
+        device = point.partition("/")[0]
+        worker = self._workers.get(device)
+        if worker is None and device not in self._unknown:
+            self._unknown.add(device)
+            log.warning("no-such-device", device=device)
+        return worker
+
+
+class Worker:
+    """Keeps one device's slots true. Newest value wins: a value overtaken while it waited is never sent."""
+
+    def __init__(
+        self, device: str, driver: Driver, emit: Emit, clock: Clock, count_error: ErrorCount
+    ) -> None:
+        self._device = device
+        self._driver = driver
+        self._emit = emit
+        self._clock = clock
+        self._count_error = count_error
+        self._slots: dict[str, tuple[str, Value]] = {}
+        self._dirty: dict[str, None] = {}
+        self._actions: deque[Action] = deque()
+        self._levels_wanted = asyncio.Event()
+        self._actions_wanted = asyncio.Event()
+        self._returned = asyncio.Event()
+        self._failures = 0
+        self._refused: set[str] = set()
+        self._reassert_s: float = getattr(driver, "reassert_s", REASSERT_S)
+
+    def want(self, point: str, value: Value) -> None:
+        """Make ``value`` stand at ``point``."""
+        key = slot(point, value)
+        self._slots[key] = (point, value)
+        self._dirty[key] = None
+        self._refused.discard(key)
+        self._levels_wanted.set()
+
+    def act(self, action: Action) -> None:
+        """Queue ``action``; the oldest one gives way where the device is too far behind."""
+        if len(self._actions) >= ACTIONS_MAX:
+            self._fail(self._actions.popleft(), "too far behind")
+        self._actions.append(action)
+        self._actions_wanted.set()
+
+    def again(self) -> None:
+        """Show everything again, without waiting for the next re-assertion."""
+        self._failures = 0
+        self._refused.clear()
+        self._dirty = dict.fromkeys(self._slots)
+        self._levels_wanted.set()
+        self._returned.set()
+
+    async def run(self) -> None:
+        """Levels and actions in two lanes, so that a slow announcement never delays a lamp. Until cancelled."""
+        async with asyncio.TaskGroup() as lanes:
+            lanes.create_task(self._run_levels())
+            lanes.create_task(self._run_actions())
+
+    async def _run_levels(self) -> None:
+        while True:
+            if not self._dirty:
+                await _woken(self._levels_wanted, self._reassert_s / self._clock.speed)
+                if not self._dirty:
+                    self._dirty = {key: None for key in self._slots if key not in self._refused}
+            for key in list(self._dirty):
+                self._dirty.pop(key, None)
+                if not await self._show(key):
+                    pause_s = RETRY_S[min(self._failures, len(RETRY_S)) - 1]
+                    await _woken(self._returned, pause_s)
+                    break
+
+    async def _show(self, key: str) -> bool:
+        """True to go on with the next slot; False after a failure worth a pause."""
+        point, value = self._slots[key]
+        try:
+            async with asyncio.timeout(self._driver.deadline_s):
+                await self._driver.show(point, value)
+        except Refused as error:
+            self._count_error(self._device, "refused")
+            if key not in self._refused:
+                log.warning("refused", device=self._device, point=point, error=str(error))
+            self._refused.add(key)
+            return True
+        except (DeviceError, TimeoutError) as error:
+            self._count_error(self._device, type(error).__name__.lower())
+            self._failures += 1
+            self._dirty.setdefault(key, None)
+            return False
+        self._failures = 0
+        return True
+
+    async def _run_actions(self) -> None:
+        while True:
+            while self._actions:
+                await self._do(self._actions.popleft())
+            self._actions_wanted.clear()
+            await self._actions_wanted.wait()
+
+    async def _do(self, action: Action) -> None:
+        try:
+            async with asyncio.timeout(ACT_DEADLINE_S):
+                await self._driver.act(action)
+        except (DeviceError, TimeoutError) as error:
+            self._count_error(self._device, type(error).__name__.lower())
+            self._fail(action, str(error) or "no answer in time")
+        else:
+            self._emit(CommandDone(action.id))
+
+    def _fail(self, action: Action, error: str) -> None:
+        self._emit(CommandFailed(action.id, error))
+
+
+async def _woken(event: asyncio.Event, timeout_s: float) -> None:
+    """Wait for ``event`` at most ``timeout_s`` real seconds, then clear it."""
+    handle = asyncio.get_running_loop().call_later(timeout_s, event.set)
+    try:
+        await event.wait()
+    finally:
+        handle.cancel()
+        event.clear()
