@@ -55,7 +55,8 @@ def configure(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)  # libraries speak up only when something is wrong
-    logging.getLogger("edged").setLevel(level)
+    for ours in ("edged", "devices"):
+        logging.getLogger(ours).setLevel(level)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

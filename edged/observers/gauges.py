@@ -21,7 +21,7 @@ _NOT_SERVING = {"CLOSED", "STANDBY", "ACTIVATING", "COOLDOWN"}
 
 
 class HallCollector(Collector):
-    """Collects from ``state()``; ``devices`` maps every configured device id to its driver's name."""
+    """Collects from ``state()``; ``devices``, read at each scrape, maps every device id to its driver."""
 
     def __init__(self, state: Callable[[], State], devices: Mapping[str, str]) -> None:
         self._state = state

@@ -49,7 +49,7 @@ class Metrics:
     """Observer with a registry of its own. All methods are for the loop thread and never raise."""
 
     def __init__(self, state: Callable[[], State], devices: Mapping[str, str]) -> None:
-        """``state`` gives the engine's state; ``devices`` maps each configured device id to its driver's name."""
+        """``state`` gives the engine's state; ``devices`` maps device ids to driver names and may change later."""
         # creation stamps would double the number of series
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
