@@ -1,7 +1,7 @@
 -- Version 1 of the journal. Every later version is a script of its own in database.py, never an edit of this file.
 --
--- A row of `steps` is an accepted input and what the core answered, or (kind 'Tick', event NULL) a due time that
--- produced commands: an output record that replay regenerates and compares. No personal data enters any table.
+-- A row of `steps` is an accepted input and what the core answered, or (kind 'Tick', event NULL) a due time of
+-- which something came: an output record that replay regenerates and compares. No personal data enters any table.
 
 CREATE TABLE meta (
   k TEXT PRIMARY KEY,

@@ -1,0 +1,291 @@
+"""The journal: every accepted step is on the disk before anybody is told that it was accepted.
+
+Rules: an ``ack`` and the ``on_commit`` callbacks run in the loop thread, in order, after the commit (writer.py). The
+loop thread never waits for the disk: a full queue shows in ``full``, and the loop stops taking inputs. A disk error
+ends the process through ``run`` with nothing more acknowledged; only a full disk does not: then steps are kept in
+memory, ``durable`` is False, and calling goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, cast
+
+import apsw
+
+from edged.core.state import State
+from edged.observer import Step
+from edged.store import codec, database
+from edged.store.database import GENESIS, Head, JournalBroken, JournalBusy, Row, Snapshot
+from edged.store.keep import read_keep
+from edged.store.records import Mark, Policies, Restored, decode_step
+from edged.store.rescue import Opened, open_or_rescue
+from edged.store.writer import Job, Report, Writer
+
+S = TypeVar("S")
+
+QUEUE_MAX = (
+    1_024  # steps on their way to the disk: at the worst burst of a hall (200/s), a 5 s stall of the disk
+)
+SNAPSHOT_EVERY = 5_000  # steps between snapshots: bounds the replay at start to about a second
+CLOSE_WAIT_S = 8.0  # under systemd's stop timeout of 10 s
+
+_LOG = logging.getLogger("edged.store")
+
+
+class Journal:
+    """One hall's journal. All methods are for the loop thread; a read-only journal only restores and tells policies."""
+
+    def __init__(self, path: Path, opened: Opened, lock: BinaryIO | None) -> None:
+        self.path = path
+        self.epoch = opened.epoch
+        self.notices = tuple(opened.notices)
+        self.last_seq = opened.head.seq
+        self.durable = True
+        self.failure: Exception | None = None
+        self._head = opened.head
+        self._connection = opened.connection
+        self._lock = lock
+        self._policies = _read_policies(opened.connection)
+        self._snapshot_seq = next((one.seq for one in database.snapshots(opened.connection)), 0)
+        self._pending = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._on_commit: list[Callable[[Sequence[Step]], None]] = []
+        self._on_durable: list[Callable[[bool], None]] = []
+        self._on_seconds: list[Callable[[float, int], None]] = []
+        self._writer: Writer | None = None
+        if lock is not None:
+            self._writer = Writer(path, opened, read_keep(path), self._tell)
+            self._writer.start()
+        for notice in opened.notices:
+            _LOG.error(notice)
+
+    @classmethod
+    def open(cls, path: Path, *, read_only: bool = False, vfs: str | None = None) -> Journal:
+        """Open or create the journal; a damaged file is put aside and what can be proven is carried over.
+
+        Raises ``SchemaTooNew`` (78), ``JournalBusy`` (75) or ``JournalBroken`` (74); see ``StoreError.exit_code``.
+        """
+        path = Path(path)
+        if read_only:
+            return cls(path, _open_to_read(path, vfs), None)
+        lock = _lock(path)
+        try:
+            return cls(path, open_or_rescue(path, vfs), lock)
+        except BaseException:
+            lock.close()
+            raise
+
+    @property
+    def full(self) -> bool:
+        """The loop should take no more inputs until a commit is told. ``append`` itself never refuses."""
+        return self._pending >= QUEUE_MAX
+
+    @property
+    def pending(self) -> int:
+        """Steps appended and not yet told."""
+        return self._pending
+
+    @property
+    def last_beat_s(self) -> float:
+        """Monotonic seconds of the writer's last sign of life (at least one a second, unless the disk hangs)."""
+        assert self._writer is not None
+        return self._writer.last_beat_s
+
+    @property
+    def snapshot_due(self) -> bool:
+        """Enough steps since the last snapshot that the loop should take one at its next step boundary."""
+        return self.last_seq - self._snapshot_seq >= SNAPSHOT_EVERY
+
+    def append(
+        self, step: Step, ack: Callable[[], None] | None = None, policy_envelope: bytes | None = None
+    ) -> None:
+        """Queue a step (``is_recorded``), its ``seq`` one above ``last_seq``. ``ack`` is called once it is on disk.
+
+        ``policy_envelope`` goes with a ``PolicyApplied`` step, into the same transaction. Raises ``StoreError`` once
+        the journal failed.
+        """
+        assert step.seq == self.last_seq + 1, f"step {step.seq} after {self.last_seq}"
+        self._put(Job(step=step, ack=ack, envelope=policy_envelope))
+        self.last_seq = step.seq
+        self._pending += 1
+
+    def snapshot(self, state: object, seq: int, at_ms: int) -> None:
+        """Queue a dump of ``state`` as it stands now: after step ``seq``, last fed at ``at_ms`` (event or tick)."""
+        assert seq == self.last_seq, f"state dump of step {seq} after {self.last_seq}"
+        blob = codec.dump_state(state)
+        dump = Snapshot(seq, at_ms, codec.sha256(blob), GENESIS, blob)  # the writer knows the chain
+        self._put(Job(snapshot=dump, state_type=type(state)))
+        self._snapshot_seq = seq
+
+    def on_commit(self, callback: Callable[[Sequence[Step]], None]) -> None:
+        """``callback(steps)``: these steps, in order, are accepted; their acks were called just before."""
+        self._on_commit.append(callback)
+
+    def on_durable(self, callback: Callable[[bool], None]) -> None:
+        """``callback(durable)`` once per change."""
+        self._on_durable.append(callback)
+
+    def on_commit_seconds(self, callback: Callable[[float, int], None]) -> None:
+        """``callback(seconds, steps)`` per transaction, for metrics."""
+        self._on_seconds.append(callback)
+
+    async def run(self) -> None:
+        """Return when the journal is closed; raise what broke it (end the process with its ``exit_code``)."""
+        self._hold_loop()
+        if self.failure is not None:
+            raise self.failure
+        self._ended = asyncio.get_running_loop().create_future()
+        await self._ended
+
+    async def drain(self) -> None:
+        """Wait until everything appended so far is told. Raises ``StoreError`` where it never will be."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._put(Job(waiter=waiter))
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def close(self) -> None:
+        """Write what is queued, close the file, let ``run`` return. May wait ``CLOSE_WAIT_S`` for the disk."""
+        if self._writer is not None:
+            self._writer.put(Job(stop=True))
+            if not self._writer.join(CLOSE_WAIT_S):
+                _LOG.error("the disk did not answer at the end: left to the next start")
+        else:
+            self._connection.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+
+    def policies(self) -> Policies:
+        """The policy applied last and the high-water mark, as of the last commit told."""
+        return self._policies
+
+    def restore(self, kind: type[S] = cast(Any, State)) -> Restored[S]:  # noqa: B008 (a class, not a call)
+        """The newest usable snapshot and the steps after it. Call it before the first ``append``."""
+        start: Snapshot | None = None
+        state: S | None = None
+        for one in database.snapshots(self._connection):
+            if one.good:
+                try:
+                    state, start = codec.load_state(one.blob or b"", kind), one
+                    break
+                except codec.CodecError as error:
+                    _LOG.error("state dump of step %d is of another version: %s", one.seq, error)
+        first = self._connection.execute("SELECT min(seq) FROM steps").get
+        tail = _tail(self._connection, start)
+        if start is None and first not in (None, 1):
+            _LOG.error("no state dump can be read and the first steps are gone: starting empty")
+            tail = iter(())
+        head, seq, at_ms = self._head, *((0, 0) if start is None else (start.seq, start.at_ms))
+        return Restored(state, seq, at_ms, tail, head.seq, head.at_ms, head.wall_ms)
+
+    def _put(self, job: Job) -> None:
+        if self.failure is not None:
+            raise self.failure
+        assert self._writer is not None, "a read-only journal takes nothing"
+        assert self._lock is not None, "a closed journal takes nothing"
+        self._hold_loop()
+        self._writer.put(job)
+
+    def _hold_loop(self) -> None:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+
+    def _tell(self, report: Report) -> None:
+        """From the writer thread."""
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                self._loop.call_soon_threadsafe(self._hear, report)
+
+    def _hear(self, report: Report) -> None:
+        """In the loop thread: what the writer did."""
+        for notice in report.notices:
+            _LOG.error(notice)
+        if report.error is not None:
+            self._fail(report.error)
+            return
+        try:
+            self._pass_on(report)
+        except Exception as error:  # noqa: BLE001 (a callback that raises is a broken invariant: end, loudly)
+            self._fail(error)
+
+    def _pass_on(self, report: Report) -> None:
+        steps = [job.step for job in report.jobs if job.step is not None]
+        self._pending -= len(steps)
+        if report.policy is not None:
+            self._policies = Policies(report.policy, max(self._policies.high_water, report.policy.version))
+        if report.durable != self.durable:
+            self.durable = report.durable
+            for on_durable in self._on_durable:
+                on_durable(report.durable)
+        for job in report.jobs:
+            if job.ack is not None:
+                job.ack()
+        if steps:
+            for on_commit in self._on_commit:
+                on_commit(steps)
+        if report.rows:
+            for on_seconds in self._on_seconds:
+                on_seconds(report.seconds, report.rows)
+        for job in report.jobs:
+            if job.waiter is not None and not job.waiter.done():
+                job.waiter.set_result(None)
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = self.failure or error
+        for future in (*self._waiters, self._ended):
+            if future is not None and not future.done():
+                future.set_exception(error)
+
+
+def _open_to_read(path: Path, vfs: str | None) -> Opened:
+    try:
+        if not path.exists():
+            raise JournalBroken(f"{path}: no such file")
+        database.refuse_foreign(path, vfs)
+        connection = database.connect(path, read_only=True, vfs=vfs)
+        epoch = int(database.get_meta(connection, "epoch") or 0)
+        last = connection.execute(
+            "SELECT seq, at_ms, wall_ms, chain FROM steps ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
+    except (apsw.Error, OSError) as error:
+        raise JournalBroken(f"{path}: {type(error).__name__}: {error}") from error
+    return Opened(connection, epoch, Head() if last is None else Head(*last))
+
+
+def _lock(path: Path) -> BinaryIO:
+    """Hold ``<journal>.lock`` against a second writer; the kernel frees it with the process."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path.with_name(path.name + ".lock"), "ab")  # noqa: SIM115 (held until close)
+    except OSError as error:
+        raise JournalBroken(f"{path}: {error}") from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise JournalBusy(f"{path}: another process writes this journal ({error})") from error
+    return file
+
+
+def _read_policies(connection: apsw.Connection) -> Policies:
+    high_water = int(database.get_meta(connection, "high_water") or 0)
+    return Policies(database.last_policy(connection), high_water)
+
+
+def _tail(connection: apsw.Connection, start: Snapshot | None) -> Iterator[Step | Mark]:
+    for entry in database.entries(connection, start):
+        yield (decode_step(entry) if isinstance(entry, Row) else Mark(entry.seq, entry.at_ms, entry.sha256))

@@ -1,0 +1,101 @@
+"""A second copy of what must outlive the database file: ``<journal>.keep``.
+
+Rules: it holds the epoch, the policy high-water mark, the policy applied last and the newest snapshot; it is replaced
+as a whole (write, fsync, rename) after the database committed the same, so it is never ahead of a healthy database.
+It is hashed: a keep file that was changed or torn is not believed at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edged.store import codec
+from edged.store.database import PolicyRow, Snapshot, sync_directory
+
+MAX_BYTES = 64 * 1024 * 1024  # a state dump is well under 1 MiB; a bigger file is not ours and is not read
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What the keep file says. ``epoch`` 0: there is none."""
+
+    epoch: int = 0
+    high_water: int = 0
+    policy: PolicyRow | None = None
+    snapshot: Snapshot | None = None
+
+    @property
+    def seq(self) -> int:
+        """The last step known to have been committed when this was written."""
+        return max(
+            0 if self.snapshot is None else self.snapshot.seq, 0 if self.policy is None else self.policy.seq
+        )
+
+
+def keep_path(journal: Path) -> Path:
+    """Where the keep file of a journal stands."""
+    return journal.with_name(journal.name + ".keep")
+
+
+def read_keep(journal: Path) -> Keep:
+    """The keep file's content; an empty ``Keep`` where it is missing, torn or changed. Raises ``OSError``."""
+    try:
+        path = keep_path(journal)
+        if path.stat().st_size > MAX_BYTES:
+            return Keep()
+        sum_, _, body = path.read_bytes().partition(b"\n")
+        return _parse(json.loads(body)) if codec.sha256(body).encode() == sum_ else Keep()
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return Keep()
+
+
+def write_keep(journal: Path, keep: Keep) -> None:
+    """Replace the keep file durably. Raises ``OSError``."""
+    body = json.dumps(_fields(keep), separators=(",", ":")).encode()
+    path = keep_path(journal)
+    fresh = path.with_name(path.name + ".new")
+    with open(fresh, "wb") as file:
+        file.write(codec.sha256(body).encode() + b"\n" + body)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)
+    sync_directory(path.parent)
+
+
+def _fields(keep: Keep) -> dict[str, Any]:
+    policy, snapshot = keep.policy, keep.snapshot
+    return {
+        "epoch": keep.epoch,
+        "high_water": keep.high_water,
+        "policy": policy
+        and {
+            "version": policy.version,
+            "sha256": policy.sha256,
+            "envelope": base64.b64encode(policy.envelope).decode(),
+            "seq": policy.seq,
+            "at_ms": policy.at_ms,
+        },
+        "snapshot": snapshot
+        and {
+            "seq": snapshot.seq,
+            "at_ms": snapshot.at_ms,
+            "sha256": snapshot.sha256,
+            "chain": snapshot.chain.hex(),
+            "blob": base64.b64encode(snapshot.blob or b"").decode(),
+        },
+    }
+
+
+def _parse(fields: dict[str, Any]) -> Keep:
+    policy, snapshot = fields["policy"], fields["snapshot"]
+    if policy is not None:
+        policy = PolicyRow(**{**policy, "envelope": base64.b64decode(policy["envelope"])})
+    if snapshot is not None:
+        blob, chain = base64.b64decode(snapshot["blob"]), bytes.fromhex(snapshot["chain"])
+        snapshot = Snapshot(**{**snapshot, "blob": blob, "chain": chain})
+    return Keep(int(fields["epoch"]), int(fields["high_water"]), policy, snapshot)

@@ -1,0 +1,84 @@
+"""What the journal takes and gives back: steps as rows, marks, and the picture to start from. No I/O.
+
+Rule: a row holds a step without loss; which steps are rows is decided by ``is_recorded`` alone, for the live loop and
+for replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from edged.core.commands import Command, Note
+from edged.core.events import Event, Tick
+from edged.observer import Step
+from edged.store import codec
+from edged.store.database import PolicyRow, Row
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """In a tail: a state dump was taken here, when every tick due up to hall time ``at_ms`` had been fed."""
+
+    seq: int
+    at_ms: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored(Generic[S]):
+    """What to start from: ``state`` as of step ``seq`` and ``at_ms``, then ``tail`` (see ``replay.recover``).
+
+    ``state`` None: begin with an empty engine. ``last_*`` are of the last step on disk (0 where there is none);
+    ``last_wall_ms`` is when it was committed. Read ``tail`` to its end before the first ``append``.
+    """
+
+    state: S | None
+    seq: int
+    at_ms: int
+    tail: Iterator[Step | Mark]
+    last_seq: int
+    last_at_ms: int
+    last_wall_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The policy applied last, if any came from the centre, and the version up to which none is accepted again."""
+
+    last_good: PolicyRow | None
+    high_water: int
+
+
+def is_recorded(event: Event, commands: Sequence[Command], notes: Sequence[Note]) -> bool:
+    """Whether a step is a row: every input is; a tick only if something came of it (ticks are regenerated)."""
+    return not isinstance(event, Tick) or bool(commands or notes)
+
+
+def encode_step(step: Step) -> Row:
+    """The row of a step; its wall time and chain are the writer's. Raises ``codec.CodecError``."""
+    kind, event = codec.encode_event(step.event)
+    return Row(
+        seq=step.seq,
+        at_ms=step.at_ms,
+        wall_ms=0,
+        kind=kind,
+        src=getattr(step.event, "point", ""),
+        event=None if isinstance(step.event, Tick) else event,
+        commands=codec.encode_commands(step.commands) if step.commands else None,
+        notes=codec.encode_notes(step.notes) if step.notes else None,
+    )
+
+
+def decode_step(row: Row) -> Step:
+    """The step of a row. Raises ``codec.CodecError``."""
+    return Step(
+        row.seq,
+        row.at_ms,
+        codec.decode_event(row.kind, row.event),
+        codec.decode_commands(row.commands),
+        codec.decode_notes(row.notes),
+    )

@@ -1,0 +1,321 @@
+"""The journal through the engine again: the same inputs must give the same commands, notes and state.
+
+Rules: inputs are fed as recorded; ticks are regenerated from what the engine asks for and compared with the recorded
+ones, never fed from the file. Commands are compared byte by byte as canonical JSON; state by its hash wherever a
+state dump was taken. The first difference is told in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import apsw
+
+from edged.core.commands import Command, Desired, Note, Value
+from edged.core.events import Event, Resumed, Tick
+from edged.core.state import State
+from edged.observer import Step
+from edged.store import codec, database
+from edged.store.database import Damaged, Head, Row, Snapshot, StoreError
+from edged.store.records import Restored, is_recorded
+
+TICKS_MAX = (
+    100_000  # ticks in a row without an input: a simulated month; more means the engine does not move on
+)
+TEXT_MAX_CHARS = 300  # of a command in a difference: enough to see which display says what
+
+DEVICE_KINDS = ("TicketPrinted", "TicketRequested", "KeyPressed", "RatingGiven", "CountRead", "HealthRead")
+
+
+class EngineLike(Protocol):
+    """What replay needs of an engine."""
+
+    state: Any
+
+    @property
+    def next_due_ms(self) -> int | None: ...
+
+    def handle(self, at_ms: int, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]: ...
+
+
+class Unreadable(Exception):
+    """The journal cannot be replayed; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where replay and journal part, in words."""
+
+    seq: int
+    at_ms: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"step {self.seq} at {self.at_ms} ms: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """``steps`` rows and ``states`` state hashes agreed; ``first_seq`` is where replay could begin (1: genesis)."""
+
+    identical: bool
+    first_seq: int
+    steps: int
+    ticks: int
+    states: int
+    first_difference: Difference | None
+    state_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    at_ms: int
+    commands: tuple[Command, ...]
+    notes: tuple[Note, ...]
+
+
+class _Differs(Exception):
+    def __init__(self, seq: int, at_ms: int, what: str) -> None:
+        self.difference = Difference(seq, at_ms, what)
+        super().__init__(what)
+
+
+def due_ticks(engine: EngineLike, until_ms: int, last_ms: int) -> Iterator[_Turn]:
+    """Feed every tick due up to ``until_ms``, each stamped with its due time, but never before ``last_ms``."""
+    for _ in range(TICKS_MAX):
+        due_ms = engine.next_due_ms
+        if due_ms is None or due_ms > until_ms:
+            return
+        last_ms = max(due_ms, last_ms)
+        yield _Turn(last_ms, *engine.handle(last_ms, Tick()))
+    raise AssertionError(f"the engine asked for {TICKS_MAX} ticks up to {until_ms} ms")
+
+
+def recover(engine: EngineLike, restored: Restored[Any]) -> int:
+    """Bring an engine made from ``restored.state`` to the end of the tail; the hall time it was last fed (ms).
+
+    Nothing is compared: after an upgrade the engine may well decide otherwise, and the hall must open.
+    """
+    last_ms = restored.at_ms
+    for entry in restored.tail:
+        if not (isinstance(entry, Step) and isinstance(entry.event, Resumed)):
+            for turn in due_ticks(engine, entry.at_ms, last_ms):
+                last_ms = turn.at_ms
+        if isinstance(entry, Step) and not isinstance(entry.event, Tick):
+            engine.handle(entry.at_ms, entry.event)
+        last_ms = max(last_ms, entry.at_ms)
+    return last_ms
+
+
+def replay(
+    path: Path,
+    make_engine: Callable[[Any], EngineLike] | None = None,
+    state_type: type = State,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> ReplayResult:
+    """Replay a journal from its beginning, or from its oldest state dump where early steps are gone.
+
+    ``progress(done, total)`` is called every thousand steps. Raises ``Unreadable``.
+    """
+    connection = _open(path)
+    try:
+        run = _Replay(connection, make_engine or _engine, state_type)
+        return run.run(progress)
+    except (apsw.Error, codec.CodecError) as error:
+        raise Unreadable(f"{path}: {error}") from error
+    finally:
+        connection.close(True)
+
+
+def desired_history(path: Path) -> dict[tuple[str, str], list[tuple[int, Value]]]:
+    """For each output slot (point, kind): what was to stand there, and from when (hall ms). Raises ``Unreadable``."""
+    history: dict[tuple[str, str], list[tuple[int, Value]]] = {}
+    connection = _open(path)
+    try:
+        for row in database.rows(connection):
+            for command in codec.decode_commands(row.commands):
+                if isinstance(command, Desired):
+                    slot = (command.point, command.value.kind)
+                    history.setdefault(slot, []).append((row.at_ms, command.value))
+    except (apsw.Error, codec.CodecError) as error:
+        raise Unreadable(f"{path}: {error}") from error
+    finally:
+        connection.close(True)
+    return history
+
+
+def desired_at_end(path: Path) -> dict[tuple[str, str], Value]:
+    """For each output slot (point, kind): what is to stand there after the last step. Raises ``Unreadable``."""
+    return {slot: values[-1][1] for slot, values in desired_history(path).items()}
+
+
+def inputs_by_source(path: Path) -> dict[tuple[str, str], int]:
+    """Accepted device inputs per (point, class name of the event). Raises ``Unreadable``."""
+    connection = _open(path)
+    try:
+        marks = ",".join("?" * len(DEVICE_KINDS))
+        query = f"SELECT src, kind, count(*) FROM steps WHERE kind IN ({marks}) GROUP BY src, kind"  # noqa: S608
+        return {(str(src), str(kind)): int(n) for src, kind, n in connection.execute(query, DEVICE_KINDS)}
+    except apsw.Error as error:
+        raise Unreadable(f"{path}: {error}") from error
+    finally:
+        connection.close(True)
+
+
+class _Replay:
+    def __init__(
+        self, connection: apsw.Connection, make_engine: Callable[[Any], EngineLike], state_type: type
+    ) -> None:
+        self._connection = connection
+        start = _start(connection)
+        state = None if start is None else codec.load_state(start.blob or b"", state_type)
+        self._start = start
+        self._engine = make_engine(state)
+        self._head = Head() if start is None else Head(start.seq, start.at_ms, 0, start.chain)
+        self._last_ms = self._head.at_ms
+        self._steps = self._ticks = self._states = 0
+
+    def run(self, progress: Callable[[int, int], None]) -> ReplayResult:
+        first_seq = self._head.seq + 1
+        total = self._connection.execute("SELECT count(*) FROM steps WHERE seq >= ?", (first_seq,)).get
+        difference = None
+        try:
+            for entry in database.entries(self._connection, self._start):
+                if isinstance(entry, Row):
+                    self._row(entry)
+                    if self._steps % 1_000 == 0:
+                        progress(self._steps, int(total or 0))
+                else:
+                    self._mark(entry)
+        except _Differs as differs:
+            difference = differs.difference
+        return ReplayResult(
+            identical=difference is None,
+            first_seq=first_seq,
+            steps=self._steps,
+            ticks=self._ticks,
+            states=self._states,
+            first_difference=difference,
+            state_sha256=codec.sha256(codec.dump_state(self._engine.state)),
+        )
+
+    def _row(self, row: Row) -> None:
+        if row.seq != self._head.seq + 1:
+            raise _Differs(
+                self._head.seq + 1, row.at_ms, f"missing in the journal, which goes on with {row.seq}"
+            )
+        _compare(row, self._recorded_tick(row) if row.kind == "Tick" else self._input(row))
+        try:
+            self._head = database.follow(self._head, row)
+        except Damaged as damage:
+            raise _Differs(
+                row.seq, row.at_ms, f"{damage}, though replay agrees: its event was changed"
+            ) from None
+        self._last_ms = max(self._last_ms, row.at_ms)
+        self._steps += 1
+
+    def _input(self, row: Row) -> _Turn:
+        event = codec.decode_event(row.kind, row.event)
+        if not isinstance(event, Resumed):  # the time it stands for was not lived: nothing fell due in it
+            for turn in self._feed(row.at_ms):
+                if is_recorded(Tick(), turn.commands, turn.notes):
+                    raise _Differs(
+                        row.seq,
+                        turn.at_ms,
+                        f"replay has a tick here the journal has not: {_say(turn.commands)}",
+                    )
+        return _Turn(row.at_ms, *self._engine.handle(row.at_ms, event))
+
+    def _recorded_tick(self, row: Row) -> _Turn:
+        for turn in self._feed(row.at_ms):
+            if is_recorded(Tick(), turn.commands, turn.notes):
+                if turn.at_ms != row.at_ms:
+                    raise _Differs(row.seq, turn.at_ms, f"the journal has this tick at {row.at_ms} ms")
+                return turn
+        raise _Differs(row.seq, row.at_ms, f"replay has no tick here; the journal has {_text(row.commands)}")
+
+    def _feed(self, until_ms: int) -> Iterator[_Turn]:
+        for turn in due_ticks(self._engine, until_ms, self._last_ms):
+            self._last_ms = turn.at_ms
+            self._ticks += 1
+            yield turn
+
+    def _mark(self, mark: Snapshot) -> None:
+        """Ticks due at the very stamp of the dump may have come after it: look after each of them."""
+        if mark.seq != self._head.seq:
+            raise _Differs(mark.seq, mark.at_ms, f"a state dump, but the steps end at {self._head.seq}")
+        feed = self._feed(mark.at_ms)
+        while (due_ms := self._engine.next_due_ms) is not None and due_ms < mark.at_ms:
+            self._silent(mark, next(feed))
+        while codec.sha256(codec.dump_state(self._engine.state)) != mark.sha256:
+            turn = next(feed, None)
+            if turn is None:
+                raise _Differs(mark.seq, mark.at_ms, "the state differs from the one dumped here")
+            self._silent(mark, turn)
+        self._states += 1
+
+    def _silent(self, mark: Snapshot, turn: _Turn) -> None:
+        if is_recorded(Tick(), turn.commands, turn.notes):
+            what = (
+                f"replay has a tick here, before the state dump, the journal has not: {_say(turn.commands)}"
+            )
+            raise _Differs(mark.seq, turn.at_ms, what)
+
+
+def _compare(row: Row, turn: _Turn) -> None:
+    theirs, ours = codec.canonical(row.commands), codec.canonical(codec.encode_commands(turn.commands))
+    if theirs != ours:
+        recorded = codec.decode_commands(row.commands)
+        where = next(
+            (n for n, pair in enumerate(zip(recorded, turn.commands, strict=False)) if pair[0] != pair[1]),
+            min(len(recorded), len(turn.commands)),
+        )
+        told = [_say(commands[where : where + 1]) for commands in (recorded, turn.commands)]
+        what = f"{row.kind} from {row.src or '-'}: command {where + 1}: journal {told[0]}, replay {told[1]}"
+        raise _Differs(row.seq, row.at_ms, what)
+    if codec.canonical(row.notes) != codec.canonical(codec.encode_notes(turn.notes)):
+        notes = codec.encode_notes(turn.notes)
+        raise _Differs(
+            row.seq, row.at_ms, f"{row.kind}: notes: journal {_text(row.notes)}, replay {_text(notes)}"
+        )
+
+
+def _start(connection: apsw.Connection) -> Snapshot | None:
+    """None for genesis; the oldest good state dump where the first steps are gone. Raises ``Unreadable``."""
+    first = connection.execute("SELECT min(seq) FROM steps").get
+    dumps = [one for one in database.snapshots(connection) if one.good]
+    if first == 1 or (first is None and not dumps):
+        return None
+    usable = [one for one in dumps if first is None or one.seq >= first - 1]
+    if not usable:
+        raise Unreadable(f"steps before {first} are gone and no state dump is left to start from")
+    return usable[-1]
+
+
+def _open(path: Path) -> apsw.Connection:
+    try:
+        if not path.is_file():
+            raise Unreadable(f"{path}: no such file")
+        database.refuse_foreign(path)
+        return database.connect(path, read_only=True)
+    except (apsw.Error, OSError, StoreError) as error:
+        raise Unreadable(f"{path}: {error}") from error
+
+
+def _engine(state: State | None) -> EngineLike:
+    from edged.core.engine import Engine
+
+    return Engine(state)
+
+
+def _say(commands: tuple[Command, ...]) -> str:
+    return _text(codec.encode_commands(commands) if commands else None)
+
+
+def _text(blob: bytes | None) -> str:
+    """JSON for a line of text, cut at ``TEXT_MAX_CHARS``."""
+    text = "nothing" if blob is None else blob.decode("utf-8", "replace")
+    return text if len(text) <= TEXT_MAX_CHARS else text[:TEXT_MAX_CHARS] + "…"

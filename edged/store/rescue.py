@@ -1,0 +1,196 @@
+"""Opening the journal whatever state its file is in: healthy, new, damaged, gone, or put back from an old copy.
+
+Rules: nothing is deleted that might still be read (a bad file is moved to ``quarantine/``); what can still be proven
+right is carried over, up to the first step that cannot; the epoch grows whenever the file is not the one that was
+written last, so that the centre can tell; the same damage never stops the process twice.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+
+from edged.clock import wall_ms
+from edged.store import database
+from edged.store.database import Damaged, Head, JournalBroken, PolicyRow, Row, Snapshot
+from edged.store.keep import Keep, keep_path, read_keep, write_keep
+
+QUARANTINE_KEPT = 3  # damaged files kept for a post-mortem; a dying disk must not fill itself with them
+SUFFIXES = ("", "-wal", "-shm")
+
+
+@dataclass(slots=True)
+class Opened:
+    """A usable database, where it stands, and what a person has to be told (``notices``)."""
+
+    connection: apsw.Connection
+    epoch: int
+    head: Head
+    notices: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Salvage:
+    """What could be proven right in a damaged file and in the keep file."""
+
+    epoch: int = 0
+    high_water: int = 0
+    policies: list[PolicyRow] = field(default_factory=list)
+    snapshot: Snapshot | None = None
+    rows: list[Row] = field(default_factory=list)
+
+    @property
+    def seq(self) -> int:
+        return self.rows[-1].seq if self.rows else 0 if self.snapshot is None else self.snapshot.seq
+
+
+def open_or_rescue(path: Path, vfs: str | None = None) -> Opened:
+    """Open the journal for writing. Raises ``StoreError`` (see its subclasses for what to do)."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _finish_swap(path)
+        keep = read_keep(path)
+        try:
+            opened = _open(path, keep, vfs)
+        except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError, Damaged) as damage:
+            notice = _rebuild(path, keep, str(damage))
+            opened = _open(path, Keep(), vfs)
+            opened.notices.append(notice)
+        _refresh_keep(path, opened, keep)
+        return opened
+    except (apsw.Error, OSError, Damaged) as error:
+        raise JournalBroken(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def _open(path: Path, keep: Keep, vfs: str | None) -> Opened:
+    database.refuse_foreign(path, vfs)
+    connection = database.connect(path, read_only=False, vfs=vfs)
+    try:
+        database.migrate(connection)
+        head = database.check(connection)
+        known = database.get_meta(connection, "epoch")
+        if known is None and keep.epoch:
+            raise Damaged("the database is gone or empty, and its keep file is not")
+        if known is None:
+            database.set_meta(connection, "epoch", "1")
+        epoch = int(known or 1)
+        if (epoch, head.seq) < (keep.epoch, keep.seq if epoch == keep.epoch else 0):
+            raise Damaged(f"the file ends at step {head.seq} of epoch {epoch}; more was committed")
+        if keep.high_water > int(database.get_meta(connection, "high_water") or 0):
+            with connection:
+                database.raise_high_water(connection, keep.high_water)
+    except BaseException:
+        connection.close(True)
+        raise
+    return Opened(connection, epoch, head)
+
+
+def _rebuild(path: Path, keep: Keep, why: str) -> str:
+    """Write a new database from what can be proven, put it in place of the damaged one; what happened, in words."""
+    salvage = _read_salvage(path)
+    if keep.snapshot is not None and keep.snapshot.good and keep.snapshot.seq > salvage.seq:
+        salvage.snapshot, salvage.rows = keep.snapshot, []
+    if keep.policy is not None:
+        salvage.policies.append(keep.policy)
+    salvage.high_water = max(salvage.high_water, keep.high_water)
+    epoch = 1 + max(salvage.epoch, keep.epoch, len(_quarantined(path)))
+    building = path.with_name(path.name + ".building")
+    _remove(building)
+    _build(building, salvage, epoch)
+    os.replace(building, path.with_name(path.name + ".new"))
+    database.sync_directory(path.parent)
+    _finish_swap(path)
+    return f"journal damaged ({why}): moved to quarantine, going on from step {salvage.seq} in epoch {epoch}"
+
+
+def _build(path: Path, salvage: _Salvage, epoch: int) -> None:
+    connection = database.connect(path, read_only=False)
+    try:
+        database.migrate(connection)
+        with connection:
+            database.set_meta(connection, "epoch", str(epoch))
+            for policy in sorted(salvage.policies, key=lambda row: row.seq):
+                database.insert_policy(connection, policy)
+            database.raise_high_water(connection, salvage.high_water)
+            if salvage.snapshot is not None:
+                database.insert_snapshot(connection, salvage.snapshot, keep=1)
+            database.insert_rows(connection, salvage.rows)
+        database.check(connection)
+    finally:
+        connection.close()  # the last connection: its close moves the WAL into the file
+
+
+def _read_salvage(path: Path) -> _Salvage:
+    """Read what still reads, each part for itself; a part that fails is left out."""
+    salvage = _Salvage()
+    unreadable = (apsw.Error, Damaged, ValueError, UnicodeError)
+    try:
+        connection = database.connect(path, read_only=True)
+    except (*unreadable, OSError):
+        return salvage
+    try:
+        with suppress(*unreadable):
+            salvage.epoch = int(database.get_meta(connection, "epoch") or 0)
+        with suppress(*unreadable):
+            salvage.high_water = int(database.get_meta(connection, "high_water") or 0)
+        with suppress(*unreadable):
+            policy = database.last_policy(connection)
+            salvage.policies += [] if policy is None else [policy]
+        with suppress(*unreadable):
+            salvage.snapshot = next((one for one in database.snapshots(connection) if one.good), None)
+        start = salvage.snapshot
+        head = Head() if start is None else Head(start.seq, start.at_ms, 0, start.chain)
+        with suppress(*unreadable):
+            for row in database.rows(connection, head.seq):
+                head = database.follow(head, row)
+                salvage.rows.append(row)
+    finally:
+        connection.close(True)
+    return salvage
+
+
+def _finish_swap(path: Path) -> None:
+    """Put a finished new database in place. A crash anywhere in here is finished by the next start."""
+    fresh = path.with_name(path.name + ".new")
+    if not fresh.exists():
+        return
+    folder = path.parent / "quarantine"
+    folder.mkdir(exist_ok=True)
+    name = f"{path.name}.{wall_ms()}"
+    for suffix in SUFFIXES:
+        old = path.with_name(path.name + suffix)
+        if old.exists():
+            os.replace(old, folder / (name + suffix))
+    database.sync_directory(folder)
+    os.replace(fresh, path)
+    database.sync_directory(path.parent)
+    for extra in _quarantined(path)[:-QUARANTINE_KEPT]:
+        _remove(extra)
+
+
+def _quarantined(path: Path) -> list[Path]:
+    """Main files in quarantine, oldest first (their names end in wall ms)."""
+    found = (path.parent / "quarantine").glob(path.name + ".*[0-9]")
+    return sorted(found, key=lambda old: int(old.name.rpartition(".")[2]))
+
+
+def _refresh_keep(path: Path, opened: Opened, keep: Keep) -> None:
+    """Let the keep file say at least what the database says now."""
+    snapshot = next((one for one in database.snapshots(opened.connection) if one.good), None)
+    high_water = int(database.get_meta(opened.connection, "high_water") or 0)
+    now = Keep(opened.epoch, high_water, database.last_policy(opened.connection), snapshot)
+    if now == keep and keep_path(path).exists():
+        return
+    try:
+        write_keep(path, now)
+    except OSError as error:  # a full disk must not keep the hall from starting: the database itself is good
+        opened.notices.append(f"no second copy of snapshot and policy: {error}")
+
+
+def _remove(path: Path) -> None:
+    for suffix in SUFFIXES:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -1,0 +1,289 @@
+"""The journal's writer thread: whatever is queued when it looks becomes one transaction. It alone uses the connection.
+
+Rules: a job is told to the loop only after its commit; jobs are told in the order they came; an error of the disk is
+told once and ends the thread. A full disk is the one exception: jobs then stay in memory in their order, are told as
+accepted with ``durable`` False, and are written when there is room again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import apsw
+
+from edged.clock import monotonic_s, perf_s, wall_ms
+from edged.core.events import PolicyApplied
+from edged.observer import Step
+from edged.store import codec, database
+from edged.store.database import JournalBroken, PolicyRow, Row, Snapshot
+from edged.store.keep import Keep, write_keep
+from edged.store.records import encode_step
+from edged.store.rescue import Opened
+
+GROUP_MAX = 512  # steps in one transaction: bounds its time and what one failure hands back
+IDLE_BEAT_S = 1.0  # sign of life when nothing is to be written; well under the 10 s watchdog
+BACKLOG_MAX = 20_000  # steps accepted from memory while the disk is full: two busy days, about 40 MB
+FULL_RETRY_S = 1.0  # how often a full disk is tried again
+CHECKPOINT_PAGES = 1_000  # WAL pages (4 KiB) before they move to the main file: 4 MiB to read after a crash
+SNAPSHOTS_KEPT = 2  # the newest may turn out unreadable
+
+
+@dataclass(slots=True)
+class Job:
+    """One thing for the writer: a step, a state dump, or nothing (``waiter`` learns that its turn has come)."""
+
+    step: Step | None = None
+    ack: Callable[[], None] | None = None
+    envelope: bytes | None = None
+    snapshot: Snapshot | None = None
+    state_type: type[Any] = object
+    waiter: asyncio.Future[None] | None = None
+    stop: bool = False
+    told: bool = False
+
+
+@dataclass(slots=True)
+class Report:
+    """What the writer tells the loop. ``seconds`` is how long the commit of ``rows`` steps took (0 rows: none)."""
+
+    jobs: list[Job]
+    durable: bool = True
+    seconds: float = 0.0
+    rows: int = 0
+    policy: PolicyRow | None = None
+    notices: list[str] = field(default_factory=list)
+    error: Exception | None = None
+
+
+class Writer:
+    """Owns the connection from ``start`` on. ``put`` and ``join`` are for the loop thread."""
+
+    def __init__(self, path: Path, opened: Opened, keep: Keep, tell: Callable[[Report], None]) -> None:
+        self.last_beat_s = monotonic_s()
+        self._path = path
+        self._connection = opened.connection
+        self._head = opened.head
+        self._keep = self._keep_due = keep  # what the second copy says, and what it should say
+        self._tell = tell
+        self._queue: SimpleQueue[Job] = SimpleQueue()
+        self._waiting: deque[Job] = deque()  # in order; more than one group only while the disk is full
+        self._durable = True
+        self._tried_s = 0.0
+        self._wal_pages = 0
+        self._checkpoint_at = CHECKPOINT_PAGES
+        self._notices: list[str] = []
+        self._connection.set_wal_hook(self._wal_grew)
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def put(self, job: Job) -> None:
+        """Queue a job. Never blocks; the caller keeps the bound (``Journal.full``)."""
+        self._queue.put(job)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread to end; False where it did not."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while self._turn():
+                pass
+            self._close()
+        except Exception as error:  # noqa: BLE001 (whatever it is, the loop must hear of it and end the process)
+            broken = error if isinstance(error, database.StoreError) else JournalBroken(_words(error))
+            broken.__cause__ = error.__cause__ if broken is error else error
+            self._connection.close(True)
+            self._tell(Report([], self._durable, notices=self._notices, error=broken))
+
+    def _turn(self) -> bool:
+        """Take what is queued and write it; False to stop."""
+        taken = self._take()
+        self.last_beat_s = monotonic_s()
+        stop = any(job.stop for job in taken)
+        self._waiting.extend(taken)
+        if self._durable or stop or monotonic_s() - self._tried_s >= FULL_RETRY_S:
+            self._write()
+        else:
+            self._tell_untold()
+        return not stop
+
+    def _take(self) -> list[Job]:
+        """Wait for a job, then take whatever else is queued."""
+        taken: list[Job] = []
+        try:
+            taken.append(self._queue.get(timeout=IDLE_BEAT_S if self._durable else FULL_RETRY_S))
+            while len(taken) < GROUP_MAX:
+                taken.append(self._queue.get_nowait())
+        except Empty:
+            pass
+        return taken
+
+    def _write(self) -> None:
+        """Commit everything that waits, group by group; or find the disk full."""
+        while self._waiting:
+            group = list(islice(self._waiting, GROUP_MAX))
+            self._tried_s = monotonic_s()
+            try:
+                report = self._commit(group)
+            except apsw.FullError:
+                self._disk_full()
+                return
+            for _ in group:
+                self._waiting.popleft()
+            if not self._waiting and not self._durable:
+                self._durable = True
+                self._notices.append("the disk has room again: everything is on it")
+            self._send(report)
+            self.last_beat_s = monotonic_s()
+            self._write_second_copy()
+            self._checkpoint()
+
+    def _commit(self, group: list[Job]) -> Report:
+        """One transaction. Raises ``apsw.FullError`` with nothing changed; any other error is fatal."""
+        wall, head, policy = wall_ms(), self._head, None
+        new_rows: list[Row] = []
+        dumps: list[Snapshot] = []
+        for job in group:
+            if job.step is not None:
+                row = encode_step(job.step)
+                row.wall_ms = wall
+                row.chain = database.chained(head.chain, row)
+                head = database.follow(head, row)
+                new_rows.append(row)
+                policy = _policy_of(job) or policy
+            elif job.snapshot is not None and self._reads_back(job):
+                if job.snapshot.seq != head.seq:
+                    raise JournalBroken(f"state dump of step {job.snapshot.seq} after step {head.seq}")
+                dumps.append(replace(job.snapshot, chain=head.chain))
+        report = Report([job for job in group if not job.told], policy=policy)
+        if new_rows or dumps:
+            start_s = perf_s()
+            self._transact(new_rows, dumps, [p for p in map(_policy_of, group) if p is not None])
+            report.rows, report.seconds = len(new_rows), perf_s() - start_s
+        self._head = head
+        self._remember(policy, dumps)
+        return report
+
+    def _transact(self, new_rows: list[Row], dumps: list[Snapshot], policies: list[PolicyRow]) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            database.insert_rows(self._connection, new_rows)
+            for policy in policies:
+                database.insert_policy(self._connection, policy)
+            for dump in dumps:
+                database.insert_snapshot(self._connection, dump, SNAPSHOTS_KEPT)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def _reads_back(self, job: Job) -> bool:
+        """A dump that does not load to the same bytes would be trusted at the worst moment: leave it out."""
+        assert job.snapshot is not None
+        blob = job.snapshot.blob or b""
+        try:
+            same = codec.dump_state(codec.load_state(blob, job.state_type)) == blob
+        except codec.CodecError as error:
+            self._notices.append(f"state dump of step {job.snapshot.seq} left out: {error}")
+            return False
+        if not same:
+            self._notices.append(
+                f"state dump of step {job.snapshot.seq} left out: it does not read back the same"
+            )
+        return same
+
+    def _remember(self, policy: PolicyRow | None, dumps: list[Snapshot]) -> None:
+        """Note what the second copy has to say from now on."""
+        if policy is not None:
+            self._keep_due = replace(
+                self._keep_due,
+                policy=policy,
+                high_water=max(self._keep_due.high_water, policy.version),
+            )
+        if dumps:
+            self._keep_due = replace(self._keep_due, snapshot=dumps[-1])
+
+    def _write_second_copy(self) -> None:
+        if self._keep_due is self._keep:
+            return
+        try:
+            write_keep(self._path, self._keep_due)
+            self._keep = self._keep_due
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._notices.append(f"no second copy of snapshot and policy: {error}")
+
+    def _checkpoint(self) -> None:
+        """Move the WAL into the main file once it is long; where a reader is in the way, again a WAL later."""
+        if self._wal_pages < self._checkpoint_at:
+            return
+        try:
+            pages, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except apsw.FullError as error:
+            self._notices.append(f"no checkpoint: {error}")
+            pages = self._wal_pages
+        self._checkpoint_at = pages + CHECKPOINT_PAGES
+
+    def _wal_grew(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        if pages < self._wal_pages:  # the WAL was begun anew
+            self._checkpoint_at = CHECKPOINT_PAGES
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _disk_full(self) -> None:
+        if self._durable:
+            self._durable = False
+            self._notices.append(
+                "the disk is full: steps are kept in memory only and would be lost with the process"
+            )
+        self._tell_untold()
+
+    def _tell_untold(self) -> None:
+        """The disk is full: accept what came from memory, for calling must go on; up to a bound, then wait."""
+        self._send(Report([job for job in islice(self._waiting, BACKLOG_MAX) if not job.told]))
+
+    def _send(self, report: Report) -> None:
+        for job in report.jobs:
+            job.told = True
+        report.durable = self._durable
+        report.notices, self._notices = self._notices, []
+        if report.jobs or report.rows or report.notices:
+            self._tell(report)
+
+    def _close(self) -> None:
+        if self._waiting:
+            steps = sum(job.step is not None for job in self._waiting)
+            self._notices.append(f"{steps} steps are lost: the disk stayed full")
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except (apsw.FullError, apsw.BusyError) as error:
+            self._notices.append(f"no checkpoint at the end: {error}")
+        self._connection.close()
+        self._send(Report([]))
+
+
+def _policy_of(job: Job) -> PolicyRow | None:
+    if job.envelope is None or job.step is None:
+        return None
+    step, event = job.step, job.step.event
+    assert isinstance(event, PolicyApplied), "only a PolicyApplied step carries an envelope"
+    return PolicyRow(event.version, event.sha256, job.envelope, step.seq, step.at_ms)
+
+
+def _words(error: Exception) -> str:
+    return f"journal writer: {type(error).__name__}: {error}"
