@@ -1,0 +1,187 @@
+"""Plants one break per law into a copy of the tree and expects the responsible tool to name it.
+
+``BREAKS`` is the list of laws with the tool that holds each; a law without a line here is a wish.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TOOL_TIMEOUT_S = 30
+LONG_FUNCTION = 'def long() -> int:\n    """Long."""\n    n = 0\n' + "    n += 1\n" * 78 + "    return n\n"
+
+LINT_IMPORTS = ("importlinter.cli", "--no-cache", "--no-logo")
+RUFF = ("ruff", "check", "--no-cache", "--output-format=concise")
+MYPY = ("mypy", "--follow-imports=silent", "--no-incremental")
+LAWS = ("pytest", "-q", "-p", "no:cacheprovider", "tests/test_laws.py", "-k")
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A ``law``, text to append to ``file``, the ``tool`` that must fail, and a word of its complaint."""
+
+    law: str
+    file: str
+    text: str
+    tool: tuple[str, ...]
+    complaint: str
+
+
+def imported(law: str, file: str, module: str, complaint: str) -> Break:
+    """A break of an import contract: ``file`` imports ``module``."""
+    return Break(law, file, f"import {module}\n", LINT_IMPORTS, complaint)
+
+
+def checked(law: str, file: str, text: str, rule: str) -> Break:
+    """A break that ruff's ``rule`` finds."""
+    return Break(law, file, text, (*RUFF, file), rule)
+
+
+def judged(law: str, file: str, text: str, test: str) -> Break:
+    """A break that ``test`` of test_laws.py finds, naming the file."""
+    return Break(law, file, text, (*LAWS, test), file)
+
+
+BREAKS = (
+    imported("the core reads no clock", "edged/core/planted.py", "time", "edged.core.planted -> time"),
+    imported(
+        "the core waits for nothing", "edged/core/planted.py", "asyncio", "edged.core.planted -> asyncio"
+    ),
+    imported("the core throws no dice", "edged/core/planted.py", "random", "edged.core.planted -> random"),
+    imported("the core writes no log", "edged/core/planted.py", "logging", "edged.core.planted -> logging"),
+    imported(
+        "the core has no library", "edged/core/planted.py", "pydantic", "edged.core.planted -> pydantic"
+    ),
+    imported(
+        "the core knows no wire", "edged/core/planted.py", "edged.links", "edged.core.planted -> edged.links"
+    ),
+    imported("the core has no disk", "edged/core/planted.py", "sqlite3", "edged.core.planted -> sqlite3"),
+    imported(
+        "links do not know the loop",
+        "edged/links/planted.py",
+        "edged.loop",
+        "edged.links.planted -> edged.loop",
+    ),
+    imported(
+        "observers do not touch outputs", "edged/observers/planted.py", "edged.outputs", "edged.outputs"
+    ),
+    imported("every part has a layer", "edged/planted.py", "math", "planted"),
+    imported("devices do not know each other", "devices/one/driver.py", "devices.two.driver", "devices.two"),
+    imported("devices do not see the store", "devices/one/driver.py", "edged.store", "edged.store"),
+    imported("devices do not see the engine", "devices/one/codec.py", "edged.core.state", "edged.core.state"),
+    imported(
+        "only fakes use the pty",
+        "devices/one/driver.py",
+        "edged.sim.pty",
+        "devices.one.driver -> edged.sim.pty",
+    ),
+    imported("the store names no device", "edged/store/planted.py", "devices.two.driver", "devices.two"),
+    checked("one clock", "edged/loop.py", "\nimport time\n\nSTARTED = time.time()\n", "TID251"),
+    checked(
+        "tasks live in a group", "edged/loop.py", "\nimport asyncio\n\nasyncio.create_task(x)\n", "TID251"
+    ),
+    checked("imports are absolute", "edged/loop.py", "\nfrom . import clock\n", "TID252"),
+    checked(
+        "no exception is swallowed",
+        "edged/loop.py",
+        "\ntry:\n    pass\nexcept Exception:\n    pass\n",
+        "BLE001",
+    ),
+    checked("no print in the daemon", "edged/loop.py", '\nprint("here")\n', "T201"),
+    checked("no shell", "edged/loop.py", '\nimport os\n\nos.system("reboot")\n', "S605"),
+    judged("one clock", "edged/loop.py", "\nfrom time import sleep\n", "reads_time"),
+    judged("the core is pure", "edged/core/planted.py", '"""P."""\nimport decimal\n', "pure_modules"),
+    judged(
+        "events are frozen",
+        "edged/core/events.py",
+        '\n@dataclass(slots=True)\nclass Planted:\n    """P."""\n',
+        "frozen",
+    ),
+    judged("functions are short", "edged/core/planted.py", LONG_FUNCTION, "functions_are_short"),
+    judged("files are short", "edged/core/planted.py", "N = 1\n" * 401, "files_are_short"),
+    judged("few parameters", "edged/core/planted.py", "def f(a, b, c, d, e, g): ...\n", "few_parameters"),
+    judged("names say something", "edged/core/helpers.py", '"""P."""\n', "named_for"),
+    judged("queues are bounded", "edged/core/planted.py", "q = Queue()\n", "queues_have"),
+    judged("buffers are bounded", "edged/core/planted.py", "q = deque()\n", "queues_have"),
+    judged("public names are documented", "edged/core/planted.py", '"""P."""\ndef f(): ...\n', "docstring"),
+    judged(
+        "tests assert", "tests/test_planted.py", "def test_nothing():\n    print(1)\n", "asserts_something"
+    ),
+    judged("nothing is left unfinished", "edged/core/planted.py", f"# {'TO' + 'DO'} later\n", "unfinished"),
+    Break(
+        "types are strict",
+        "edged/core/planted.py",
+        '"""P."""\ndef f(x):\n    return x\n',
+        (*MYPY, "edged/core/planted.py"),
+        "no-untyped-def",
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree without its environment, and two small devices, so that the checks need no particular driver."""
+    copy = tmp_path_factory.mktemp("laws")
+    for folder in ("edged", "devices", "tests", "configs", "systemd", ".ci"):
+        if (ROOT / folder).exists():
+            shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md"):
+        if (ROOT / file).exists():
+            shutil.copy(ROOT / file, copy / file)
+    for device in ("one", "two"):
+        for module in ("__init__", "codec", "driver", "fake"):
+            path = copy / "devices" / device / f"{module}.py"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text('"""Planted."""\n')
+    pty = copy / "edged" / "sim" / "pty.py"
+    pty.parent.mkdir(exist_ok=True)
+    (pty.parent / "__init__.py").touch()
+    pty.touch()
+    return copy
+
+
+def run(tool: tuple[str, ...], tree: Path) -> subprocess.CompletedProcess[str]:
+    """Run a Python tool in ``tree``, so that it sees ``tree`` and not the installed project."""
+    program = ["-c", "import sys; from importlinter.cli import lint_imports_command as c; c()"]
+    start = program if tool is LINT_IMPORTS else ["-m", tool[0]]
+    return subprocess.run(
+        [sys.executable, *start, *tool[1:]],
+        cwd=tree,
+        env={
+            "PYTHONPATH": str(tree),
+            "PATH": "/usr/bin:/bin",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "COLUMNS": "200",
+        },
+        capture_output=True,
+        text=True,
+        timeout=TOOL_TIMEOUT_S,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda b: f"{b.law} [{b.tool[0]}]")
+def test_a_broken_law_is_found(broken: Break, copied: Path) -> None:
+    target = copied / broken.file
+    before = target.read_text() if target.exists() else None
+    target.write_text((before or "") + broken.text)
+    try:
+        done = run(broken.tool, copied)
+    finally:
+        target.unlink() if before is None else target.write_text(before)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0, said
+    assert broken.complaint in said, said
+
+
+def test_the_imports_of_the_unbroken_tree_are_lawful(copied: Path) -> None:
+    done = run(LINT_IMPORTS, copied)
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout

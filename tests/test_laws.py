@@ -1,0 +1,270 @@
+"""The house rules that no off-the-shelf tool checks, as tests over the syntax trees of the whole project.
+
+Each test collects every violation as ``file:line what`` and expects none. ``test_law_breaks.py`` proves that each of
+them goes red.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PRODUCT = ("edged", "devices")
+FUNCTION_LINES_MAX = 70
+FILE_LINES_MAX = 400
+PARAMETERS_MAX = 5
+
+VAGUE_NAMES = re.compile(r"_?(util|helper|manager|handler|base|common|misc)s?")
+PURE_MODULES = {
+    "__future__",
+    "bisect",
+    "collections",
+    "dataclasses",
+    "enum",
+    "functools",
+    "heapq",
+    "itertools",
+    "math",
+    "operator",
+    "types",
+    "typing",
+    "zlib",  # a checksum is a function of its argument
+}
+CLOCK_CALLS = {"now", "utcnow", "today"}
+QUEUES = {"Queue", "LifoQueue", "PriorityQueue"}
+LIMITLESS = {"SimpleQueue", "deque"}  # these count nothing themselves: their file must name the cap it keeps
+CAP_NAME = re.compile(r"\b[A-Z][A-Z_]*_MAX\b")
+# Brackets keep this list from finding itself.
+UNWANTED_TEXT = re.compile(
+    r"\b(TOD[O]|FIXM[E]|XX[X]|HAC[K])\b|/wor[k]/|/far[m]/|NotImplementedErro[r]|sub-?agen[t]"
+)
+TEXT_SUFFIXES = {".py", ".md", ".toml", ".json", ".yaml", ".sql", ".html", ".service", ".rules", ".conf"}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def sources(*folders: str) -> list[Path]:
+    """All Python files below these folders of the project."""
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def at(path: Path, node: ast.AST, what: str) -> str:
+    """One violation, as editors like it."""
+    return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)} {what}"
+
+
+def functions(path: Path) -> Iterator[Function]:
+    """Every function and method of a file."""
+    return (node for node in ast.walk(tree(path)) if isinstance(node, Function))
+
+
+def calls(path: Path) -> Iterator[tuple[ast.Call, str]]:
+    """Every call of a file, with the last part of what is called."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            yield node, _last_name(node.func)
+
+
+def imports(path: Path) -> Iterator[tuple[ast.stmt, str]]:
+    """Every imported module of a file, wherever the import stands."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            yield node, node.module or "."
+
+
+def test_functions_are_short() -> None:
+    found = []
+    for path in sources(*PRODUCT, "tests"):
+        for node in functions(path):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > FUNCTION_LINES_MAX:
+                found.append(at(path, node, f"{node.name}: {lines} lines"))
+    assert not found, "\n".join(found)
+
+
+def test_files_are_short() -> None:
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in sources(*PRODUCT, "tests")}
+    found = [f"{path.relative_to(ROOT)}: {n}" for path, n in lines.items() if n > FILE_LINES_MAX]
+    assert not found, "\n".join(found)
+
+
+def test_functions_take_few_parameters() -> None:
+    found = []
+    for path in sources(*PRODUCT):
+        for node in functions(path):
+            names = [arg.arg for arg in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+            taken = [name for name in names if name not in ("self", "cls")]
+            if len(taken) > PARAMETERS_MAX and not _is_command(node):
+                found.append(at(path, node, f"{node.name}: {len(taken)} parameters"))
+    assert not found, "\n".join(found)
+
+
+def test_files_are_named_for_what_they_hold() -> None:
+    found = []
+    for path in sources(*PRODUCT, "tests"):
+        inside = path.relative_to(ROOT)
+        if any(VAGUE_NAMES.fullmatch(part) for part in inside.with_suffix("").parts):
+            found.append(str(inside))
+    assert not found, "\n".join(found)
+
+
+def test_only_the_clock_reads_time() -> None:
+    found = []
+    for path in sources(*PRODUCT):
+        if path == ROOT / "edged" / "clock.py":
+            continue
+        found += [at(path, node, "imports time") for node, name in imports(path) if name == "time"]
+        found += [
+            at(path, node, f"{name}()")
+            for node, name in calls(path)
+            if name in CLOCK_CALLS or (name == "time" and not node.args)
+        ]
+    assert not found, "\n".join(found)
+
+
+def test_the_core_imports_only_pure_modules() -> None:
+    found = []
+    for path in sources("edged/core"):
+        for node, name in imports(path):
+            if name.split(".")[0] not in PURE_MODULES and not name.startswith("edged.core"):
+                found.append(at(path, node, f"imports {name}"))
+    assert not found, "\n".join(found)
+
+
+def test_what_crosses_the_core_is_frozen() -> None:
+    found = []
+    for path in sources("edged/core"):
+        if path.name == "state.py":  # the one mutable tree
+            continue
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                found += [
+                    at(path, node, f"{node.name} is not frozen")
+                    for decorator in node.decorator_list
+                    if "dataclass" in ast.unparse(decorator) and "frozen=True" not in ast.unparse(decorator)
+                ]
+    assert not found, "\n".join(found)
+
+
+def test_queues_have_a_limit() -> None:
+    found = []
+    for path in sources(*PRODUCT):
+        capped = CAP_NAME.search(path.read_text(encoding="utf-8")) is not None
+        for node, name in calls(path):
+            if name in QUEUES and not node.args and not node.keywords:
+                found.append(at(path, node, f"{name}() without a limit"))
+            if name in LIMITLESS and len(node.args) < 2 and not node.keywords and not capped:
+                found.append(at(path, node, f"{name}() in a file that names no ..._MAX"))
+    assert not found, "\n".join(found)
+
+
+def test_public_names_have_a_docstring() -> None:
+    promised = _contract_methods()
+    found = []
+    for path in sources(*PRODUCT):
+        if ast.get_docstring(tree(path)) is None and path.read_text(encoding="utf-8").strip():
+            found.append(f"{path.relative_to(ROOT)}:1 module")
+        found += [at(path, node, name) for node, name in _undocumented(tree(path), promised)]
+    assert not found, "\n".join(found)
+
+
+def test_every_test_asserts_something() -> None:
+    found = []
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        tests = [node for node in functions(path) if node.name.startswith("test_")]
+        found += [at(path, node, node.name) for node in tests if not _asserts(node)]
+    assert not found, "\n".join(found)
+
+
+def test_readme_and_ci_run_the_same_commands() -> None:
+    readme, script = ROOT / "README.md", (ROOT / ".ci" / "run").read_text()
+    fences = re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", readme.read_text(), re.S | re.M)
+    commands = [line.strip().removeprefix("$ ") for fence in fences for line in fence.splitlines()]
+    tests = [command for command in commands if command.endswith(".venv/bin/pytest")]
+    demos = [command for command in commands if re.search(r"\.venv/bin/edged demo$", command)]
+    assert len(tests) == 1
+    assert len(demos) >= 1
+    assert f"\n{tests[0]}\n" in script
+    assert "\n.venv/bin/edged demo --" in script  # the same program, without a browser
+
+
+def test_no_unfinished_or_foreign_words() -> None:
+    found = []
+    folders = (*PRODUCT, "tests", "configs", "systemd", ".ci")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    for path in sorted([*files, *ROOT.glob("*.md"), *ROOT.glob("*.toml")]):
+        if path.suffix in TEXT_SUFFIXES or path.parent.name == ".ci":
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                if UNWANTED_TEXT.search(line):
+                    found.append(f"{path.relative_to(ROOT)}:{number} {line.strip()[:80]}")
+    assert not found, "\n".join(found)
+
+
+def _last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Subscript):  # asyncio.Queue[int]()
+        return _last_name(node.value)
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _is_command(node: Function) -> bool:
+    """Typer turns a command's parameters into its options: users count those, not callers."""
+    return any("command" in ast.unparse(decorator) for decorator in node.decorator_list)
+
+
+def _contract_methods() -> set[str]:
+    """Methods promised by the project's own protocols and asyncio's: documented there, once."""
+    promised = {"from_bytes", "to_bytes"}  # of a frame: its class says what it is
+    promised |= {name for name in dir(asyncio.Protocol) if not name.startswith("_")}
+    for path in sources("edged"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef) and _is_protocol(node):
+                promised |= {method.name for method in node.body if isinstance(method, Function)}
+    return promised
+
+
+def _is_protocol(node: ast.ClassDef) -> bool:
+    return any(_last_name(parent) == "Protocol" for parent in node.bases)
+
+
+def _undocumented(scope: ast.Module | ast.ClassDef, promised: set[str]) -> Iterator[tuple[ast.stmt, str]]:
+    for node in scope.body:
+        if not isinstance(node, Function | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        if isinstance(node, Function) and (_is_exempt(node) or node.name in promised):
+            continue
+        if ast.get_docstring(node) is None:
+            yield node, node.name
+        if isinstance(node, ast.ClassDef) and not _is_protocol(node):
+            yield from _undocumented(node, promised)
+
+
+def _is_exempt(node: Function) -> bool:
+    words = {_last_name(d.func if isinstance(d, ast.Call) else d) for d in node.decorator_list}
+    return bool(words & {"overload", "override", "setter"})
+
+
+def _asserts(function: Function) -> bool:
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assert):
+            return True
+        if isinstance(node, ast.Call):
+            name = _last_name(node.func)
+            if name in {"raises", "fail"} or name.lstrip("_").startswith("assert"):
+                return True
+    return False
