@@ -1,0 +1,328 @@
+"""The hall's broker link: stays connected, hears everything, acknowledges what is kept, and never hangs.
+
+Rules: a received QoS 1 message is acknowledged by its handler, once, after its step is on disk; an acknowledgement for
+a message of an earlier connection is dropped (the broker sends that message again); every connection subscribes anew,
+whatever the broker claims to remember; the link hears itself through the broker, so a frozen or deaf broker counts as
+down; it never gives up and never spins. Publishing is synchronous and waits for nothing.
+
+Protocol 5 is the default. With 3.1.1 the following degrades:
+
+* no receive maximum: the broker may send its whole queue at once, so back pressure is only what TCP gives;
+* no maximum packet size: a message above ``INCOMING_LIMIT_BYTES`` costs the connection; set the broker's own limit;
+* no session expiry: the broker decides how long it keeps the queue of a controller that is away;
+* no message expiry: an action may reach a device late, after its deadline; devices must look at its id;
+* no response topic: signed operations are answered by state and events only;
+* no reason in a broker's goodbye: a second client with our id looks like a broker that keeps hanging up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+import structlog
+from paho.mqtt.client import MQTTMessage, topic_matches_sub
+from paho.mqtt.packettypes import PacketTypes
+
+from edged import clock
+from edged.driver import Refused, Reject, Unreachable
+from edged.links.mqtt_backoff import Backoff, Outcome
+from edged.links.mqtt_connection import Connection, Loss
+from edged.links.mqtt_settings import MqttSettings, new_properties
+
+__all__ = ["Message", "MqttLink", "MqttSettings"]
+
+UNACKED_LIMIT_S = 30.0  # a window this long full of messages nobody kept: ask for them again by reconnecting
+ROUTES_MAX = 4096  # topics with a remembered route: all devices of the largest hall, several times
+PING_SHARE = 0.6  # of the keepalive between self-pings: a freeze is seen after 0.6 + 1 keepalives at most
+DEAF_LIVES = 3  # connections in a row on which no self-ping ever came back: an ACL forbids it, do without
+
+log = structlog.get_logger("edged.link")
+Handler = Callable[["Message"], None]
+
+
+class Message(NamedTuple):
+    """One received message. ``retain``: it stood at the broker before we subscribed.
+
+    ``ack`` is to be called exactly once, in the loop's thread; later calls do nothing. ``response_topic`` and
+    ``correlation`` are MQTT 5's; see ``MqttLink.respond``.
+    """
+
+    topic: str
+    payload: bytes
+    retain: bool
+    ack: Callable[[], None]
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+class MqttLink:
+    """One broker. ``subscribe`` and ``on_state`` any time; then ``run`` until cancelled."""
+
+    def __init__(self, settings: MqttSettings, reject: Reject) -> None:
+        self.settings = settings
+        self._reject = reject
+        self._handlers: dict[str, list[Handler]] = {}
+        self._routes: dict[str, tuple[Handler, ...]] = {}
+        self._watchers: list[Callable[[bool, str], None]] = []
+        self._connection: Connection | None = None
+        self._up: bool | None = None
+        self._reason = ""
+        self._refused: set[str] = set()
+        self._ping_sent_s: float | None = None
+        self._ping_seen_s: float | None = None
+        self._deaf_lives = 0
+        self._handlers[settings.ping_topic] = [self._ping_heard]
+
+    @property
+    def connected(self) -> bool:
+        """Subscribed and in order, as far as anybody can know."""
+        return bool(self._up)
+
+    @property
+    def reason(self) -> str:
+        """Why it is down, "" while it is up."""
+        return self._reason
+
+    @property
+    def connection(self) -> Connection | None:
+        """The present connection, for measurements and tests."""
+        return self._connection
+
+    def subscribe(self, topic_filter: str, handler: Handler) -> None:
+        """Hand every message that matches ``topic_filter`` to ``handler``, now and after every reconnect."""
+        handlers = self._handlers.setdefault(topic_filter, [])
+        handlers.append(handler)
+        self._routes.clear()
+        if self._connection is not None and self.connected:
+            with suppress(Unreachable):  # the next connection subscribes to everything
+                self._connection.subscribe_soon(topic_filter, 1, self._subscription_refused)
+
+    def unsubscribe(self, topic_filter: str, handler: Handler) -> None:
+        """Stop handing messages to ``handler``. What the broker still sends is acknowledged and counted."""
+        handlers = self._handlers.get(topic_filter, [])
+        if handler in handlers:
+            handlers.remove(handler)
+        if not handlers:
+            self._handlers.pop(topic_filter, None)
+        self._routes.clear()
+
+    def on_state(self, callback: Callable[[bool, str], None]) -> None:
+        """Call ``callback(up, reason)`` once per change from now on."""
+        self._watchers.append(callback)
+
+    def publish(
+        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry_s: int | None = None
+    ) -> None:
+        """Send without waiting for the broker's acknowledgement.
+
+        Raises ``Unreachable`` while the link is down or the broker takes nothing; what was handed over and not
+        acknowledged when the connection ended is not sent again: levels are re-asserted, actions time out.
+        """
+        connection = self._connection
+        if connection is None:
+            raise Unreachable(f"broker: {self._reason or 'not connected yet'}")
+        properties = None if expiry_s is None else connection.expiry(expiry_s)
+        connection.publish(topic, payload, qos, retain, properties)
+
+    def respond(self, request: Message, payload: bytes) -> bool:
+        """Answer ``request`` on its MQTT 5 response topic. False if it has none. Raises as ``publish``."""
+        if request.response_topic is None:
+            return False
+        if self._connection is None:
+            raise Unreachable(f"broker: {self._reason or 'not connected yet'}")
+        correlation = {} if request.correlation is None else {"CorrelationData": request.correlation}
+        properties = new_properties(PacketTypes.PUBLISH, correlation)
+        self._connection.publish(request.response_topic, payload, 1, False, properties)
+        return True
+
+    async def run(self) -> None:
+        """Connect, serve, wait, again: until cancelled."""
+        backoff = Backoff(jitter=random.random)
+        try:
+            while True:
+                outcome = await self._live_once()
+                await asyncio.sleep(backoff.delay_s(outcome, clock.monotonic_s()))
+        finally:
+            if self._up:
+                self._changed(False, "stopped")
+
+    async def _live_once(self) -> Outcome:
+        """One connection from first packet to last."""
+        connection = Connection(self.settings, self._received)
+        try:
+            try:
+                await connection.open()
+                self._connection = connection
+                await self._subscribe_all(connection)
+            except (Unreachable, Refused) as error:
+                self._changed(False, str(error))
+                return Outcome("broken" if connection.reached else "absent", 0.0)
+            self._changed(True, "")
+            loss = await self._watch(connection)
+            lived_s = clock.monotonic_s() - connection.opened_s
+            self._changed(False, self._explain(loss))
+            return Outcome("taken" if loss.kind == "taken" else "broken", lived_s)
+        finally:
+            self._connection = None
+            connection.close()
+
+    async def _subscribe_all(self, connection: Connection) -> None:
+        self._ping_sent_s = self._ping_seen_s = None
+        ping = self.settings.ping_topic
+        filters = [(topic, 0 if topic == ping else 1) for topic in self._handlers]
+        for topic in await connection.subscribe(filters):
+            self._subscription_refused(topic)
+
+    async def _watch(self, connection: Connection) -> Loss:
+        """Until the connection is lost or found dead."""
+        tick_s = min(1.0, self.settings.keepalive_s / 5)
+        stuck_since_s: float | None = None
+        while True:
+            self._ping(connection)
+            await asyncio.wait({connection.lost}, timeout=tick_s)
+            if connection.lost.done():
+                return connection.lost.result()
+            connection.misc()
+            now_s = clock.monotonic_s()
+            if self._deaf(now_s):
+                connection.fail("frozen", "broker is frozen: no echo of our own ping")
+            if connection.unacked < connection.receive_maximum:
+                stuck_since_s = None
+            elif stuck_since_s is None:
+                stuck_since_s = now_s
+            elif now_s - stuck_since_s > UNACKED_LIMIT_S:
+                connection.fail("broken", "inputs were received but not kept: asking for them again")
+
+    # -- hearing ourselves --
+
+    def _ping(self, connection: Connection) -> None:
+        if self._deaf_lives >= DEAF_LIVES or self._ping_sent_s is not None:
+            return
+        now_s = clock.monotonic_s()
+        seen_s = self._ping_seen_s
+        if seen_s is not None and now_s - seen_s < self.settings.keepalive_s * PING_SHARE:
+            return
+        with suppress(Unreachable):
+            # QoS 0: it must not queue behind inputs that wait for the disk.
+            connection.publish(self.settings.ping_topic, b"", 0, False, None)
+            self._ping_sent_s = now_s
+
+    def _ping_heard(self, message: Message) -> None:
+        self._ping_sent_s = None
+        self._ping_seen_s = clock.monotonic_s()
+        self._deaf_lives = 0
+        message.ack()
+
+    def _deaf(self, now_s: float) -> bool:
+        sent_s = self._ping_sent_s
+        if sent_s is None or now_s - sent_s < self.settings.keepalive_s:
+            return False
+        if self._ping_seen_s is None:
+            self._deaf_lives += 1
+            if self._deaf_lives == DEAF_LIVES:
+                log.error(
+                    "self-ping-unheard", topic=self.settings.ping_topic, remedy="allow it in the broker's ACL"
+                )
+        return True
+
+    # -- receiving --
+
+    def _received(self, connection: Connection, message: MQTTMessage) -> None:
+        qos1 = message.qos > 0
+        if qos1:
+            connection.received(message.mid)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            self._reject("bad_topic")
+            if qos1:
+                connection.ack(message.mid)
+            return
+        handlers = self._routes.get(topic)
+        if handlers is None:
+            handlers = self._route(topic)
+        ack = _Ack(connection, message.mid, len(handlers)) if qos1 else _no_ack
+        received = _message(topic, message, ack)
+        if not handlers:
+            self._reject("no_subscriber", topic)
+            if qos1:
+                connection.ack(message.mid)
+        for handler in handlers:
+            try:
+                handler(received)
+            except Exception as error:  # noqa: BLE001 - one poisonous message must not stop the others
+                self._reject("handler_failed", f"{topic}: {type(error).__name__}")
+                ack()
+
+    def _route(self, topic: str) -> tuple[Handler, ...]:
+        handlers = tuple(
+            handler
+            for topic_filter, listed in self._handlers.items()
+            if topic_matches_sub(topic_filter, topic)
+            for handler in listed
+        )
+        if len(self._routes) >= ROUTES_MAX:
+            self._routes.clear()
+        self._routes[topic] = handlers
+        return handlers
+
+    # -- telling --
+
+    def _changed(self, up: bool, reason: str) -> None:
+        """Tell the watchers once per change; log a new reason once."""
+        if up != self._up:
+            self._up, self._reason = up, reason
+            if up:
+                log.info("link-up", link="mqtt", broker=self._address())
+            else:
+                log.warning("link-down", link="mqtt", broker=self._address(), reason=reason)
+            for callback in list(self._watchers):
+                callback(up, reason)
+        elif not up and reason != self._reason:
+            self._reason = reason
+            log.warning("link-still-down", link="mqtt", broker=self._address(), reason=reason)
+
+    def _explain(self, loss: Loss) -> str:
+        if loss.kind == "taken":
+            return f"another client uses our id {self.settings.client_id!r}"
+        return loss.reason
+
+    def _address(self) -> str:
+        return f"{self.settings.host}:{self.settings.port}"
+
+    def _subscription_refused(self, topic_filter: str) -> None:
+        if topic_filter not in self._refused:
+            self._refused.add(topic_filter)
+            log.error("subscription-refused", topic=topic_filter, remedy="allow it in the broker's ACL")
+            self._reject("subscription_refused", topic_filter)
+
+
+class _Ack:
+    """Releases one PUBACK when every handler that got the message has asked for it."""
+
+    __slots__ = ("_connection", "_left", "_mid")
+
+    def __init__(self, connection: Connection, mid: int, handlers: int) -> None:
+        self._connection = connection
+        self._mid = mid
+        self._left = handlers
+
+    def __call__(self) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._connection.ack(self._mid)
+
+
+def _message(topic: str, message: MQTTMessage, ack: Callable[[], None]) -> Message:
+    properties = message.properties
+    response_topic: str | None = getattr(properties, "ResponseTopic", None)
+    correlation: bytes | None = getattr(properties, "CorrelationData", None)
+    return Message(topic, bytes(message.payload), message.retain, ack, response_topic, correlation)
+
+
+def _no_ack() -> None:
+    """QoS 0 wants no acknowledgement."""

@@ -1,0 +1,58 @@
+"""How long to wait before the next connection.
+
+Rules: a broker that is simply not there is probed twice a second at first, so that a restart costs the hall under a
+second, and never less often than every five; one that answers and hangs up again is left alone for longer and longer,
+so that a flapping broker or a second client with our id makes no storm. Every wait is jittered: forty halls must not
+knock in step after a power cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+PROBE_S = 0.5  # the longest wait while the broker has been away for less than PROBE_FAST_S
+PROBE_FAST_S = 60.0
+PROBE_MAX_S = 5.0  # refused connections on a LAN cost nothing; a broker back after a day is found in seconds
+FIRST_S = 0.1  # after a connection that had lasted
+HURT_S = 0.5  # after one that had not; doubles each time
+HURT_MAX_S = 30.0
+STABLE_S = 60.0  # a connection that lived this long was a good one
+JITTER = 0.5  # a wait is this share fixed and the rest random
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a connection went: ``absent`` (not reached), ``broken`` (reached and lost), ``taken`` (our id elsewhere)."""
+
+    kind: Literal["absent", "broken", "taken"]
+    lived_s: float
+
+
+class Backoff:
+    """``jitter()`` gives numbers in [0, 1). Times are monotonic seconds given by the caller."""
+
+    def __init__(self, jitter: Callable[[], float]) -> None:
+        self._jitter = jitter
+        self._hurts = 0
+        self._absent_since_s: float | None = None
+
+    def delay_s(self, outcome: Outcome, now_s: float) -> float:
+        """Seconds to wait after ``outcome``."""
+        return self._full_s(outcome, now_s) * (JITTER + (1 - JITTER) * self._jitter())
+
+    def _full_s(self, outcome: Outcome, now_s: float) -> float:
+        if outcome.kind == "absent":
+            if self._absent_since_s is None:
+                self._absent_since_s = now_s
+            away_s = now_s - self._absent_since_s
+            return PROBE_S if away_s < PROBE_FAST_S else min(PROBE_MAX_S, away_s / PROBE_FAST_S)
+        self._absent_since_s = None
+        if outcome.kind == "taken":
+            return HURT_MAX_S  # coming back throws the other one out, who comes back too: no war
+        if outcome.lived_s >= STABLE_S:
+            self._hurts = 0
+            return FIRST_S
+        self._hurts = min(self._hurts + 1, 16)
+        return float(min(HURT_MAX_S, HURT_S * 2 ** (self._hurts - 1)))

@@ -1,0 +1,313 @@
+"""One connection to the broker: one socket, one paho client, never used again after it was lost.
+
+Rules: no task per message and no queue; what one turn of the loop wants to send leaves in one write, so a PUBACK and
+the command it caused share a segment; whatever goes wrong ends in ``lost``, never in a hang.
+
+aiomqtt does the connecting (executor thread, TLS, CONNACK wait). The socket hooks of paho 2 are driven here, because
+aiomqtt's own add a queue and several system calls per message and hang where a broker closes right after CONNACK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.client import MQTTMessage
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from edged import clock
+from edged.driver import Refused, Unreachable
+from edged.links.mqtt_settings import (
+    CONNACK_S,
+    INCOMING_LIMIT_BYTES,
+    RECEIVE_MAXIMUM,
+    MqttSettings,
+    new_client,
+    new_properties,
+)
+from edged.links.mqtt_wire import Wire
+
+SUBACK_S = 5.0  # as CONNACK: a broker on the hall's LAN answers in milliseconds
+READ_PACKETS = 64  # packets handled per turn of the loop
+WRITE_LIMIT_BYTES = (
+    1 << 20
+)  # a broker that lets this much stand does not read: publishing fails, memory stays
+OUT_MESSAGES_MAX = 1000  # QoS 1 messages on their way to the broker, mosquitto's own queue length
+SERVER_MOVED_IN = 0x8E  # MQTT 5 §3.14.2.1: Session taken over
+
+LossKind = Literal["closed", "frozen", "taken", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why a connection ended. ``taken``: another client came with the same id."""
+
+    kind: LossKind
+    reason: str
+
+
+class Connection:
+    """``open`` once, use until ``lost`` is done, ``close`` always. Every method belongs to the loop's thread."""
+
+    def __init__(self, settings: MqttSettings, on_message: Callable[[Connection, MQTTMessage], None]) -> None:
+        self._settings = settings
+        self._on_message = on_message
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self.lost: asyncio.Future[Loss] = self._loop.create_future()
+        self.wire: Wire | None = None
+        self.session_present = False
+        # 3.1.1 has no such window; the broker's own queue length is the nearest thing
+        self.receive_maximum = RECEIVE_MAXIMUM if settings.protocol == "5" else OUT_MESSAGES_MAX
+        self.opened_s = 0.0
+        self._flushing = False
+        self._writing = False
+        self._suback: dict[int, asyncio.Future[list[int]]] = {}
+        # mid -> acknowledged by its handler; PUBACKs leave in order of arrival (MQTT 5 §4.6)
+        self._unacked: dict[int, bool] = {}
+        self._expiries: dict[int, Properties] = {}
+        self._client = new_client(settings)
+        self._paho = self._client._client
+        self._hook()
+
+    def _hook(self) -> None:
+        """Put our hands where aiomqtt had its own."""
+        paho = self._paho
+        paho.disable_logger()  # several calls per packet; what goes wrong reaches ``lost`` anyway
+        paho.manual_ack_set(True)  # PUBACK only once the input's step is on disk
+        paho.connect_timeout = CONNACK_S
+        paho.max_queued_messages_set(OUT_MESSAGES_MAX)
+        connect = paho._create_socket
+        paho._create_socket = lambda: self._wrap(connect())  # type: ignore[method-assign]
+        paho.on_socket_open = self._socket_opened
+        paho.on_socket_close = self._socket_closed
+        paho.on_socket_register_write = self._write_wanted
+        paho.on_socket_unregister_write = None
+        paho.on_message = self._received
+        paho.on_publish = None  # nobody waits for a PUBACK of ours
+        paho.on_subscribe = self._subscribed
+        paho.on_connect = self._connected
+        paho.on_disconnect = self._disconnected
+
+    async def open(self) -> None:
+        """Connect and wait for CONNACK. Raises ``Unreachable`` (nobody there) or ``Refused`` (it says no)."""
+        try:
+            await self._client.__aenter__()
+        except MqttConnectError as error:
+            raise Refused(f"broker refused: {error}") from None
+        except (aiomqtt.MqttError, OSError, ValueError) as error:
+            raise Unreachable(str(error) or type(error).__name__) from None
+        if self.lost.done() or not self._paho.is_connected():
+            # Closed right after CONNACK: aiomqtt has replaced its finished future by now and would wait for ever.
+            self.fail("closed", "closed right after CONNACK")
+            raise Unreachable(self.lost.result().reason)
+        self.opened_s = clock.monotonic_s()
+
+    @property
+    def reached(self) -> bool:
+        """Whether a TCP (and TLS) connection came about, however it ended."""
+        return self.wire is not None
+
+    @property
+    def unacked(self) -> int:
+        """Received QoS 1 messages that nobody acknowledged yet."""
+        return len(self._unacked)
+
+    async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
+        """Subscribe (filter, qos) pairs and wait for SUBACK; returns the filters that the broker refused.
+
+        Raises ``Unreachable`` if the connection ends or no SUBACK comes in time.
+        """
+        wanted = list(filters)
+        mid = self._send_subscribe(wanted)
+        future = self._suback[mid] = self._loop.create_future()
+        done, _ = await asyncio.wait({future, self.lost}, timeout=SUBACK_S, return_when="FIRST_COMPLETED")
+        if future not in done:
+            reason = self.lost.result().reason if self.lost.done() else "no SUBACK"
+            raise Unreachable(reason)
+        return [topic for (topic, _), code in zip(wanted, future.result(), strict=False) if code >= 0x80]
+
+    def subscribe_soon(self, topic_filter: str, qos: int, refused: Callable[[str], None]) -> None:
+        """Subscribe without waiting; ``refused`` is called with the filter if the broker says no."""
+        mid = self._send_subscribe([(topic_filter, qos)])
+        future = self._suback[mid] = self._loop.create_future()
+        future.add_done_callback(
+            lambda done: refused(topic_filter) if not done.cancelled() and done.result()[0] >= 0x80 else None
+        )
+
+    def _send_subscribe(self, wanted: list[tuple[str, int]]) -> int:
+        topics: list[Any] = list(wanted)
+        if self._settings.protocol == "5":
+            topics = [(topic, SubscribeOptions(qos=qos)) for topic, qos in wanted]
+        code, mid = self._paho.subscribe(topics)
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
+            raise Unreachable("connection lost while subscribing")
+        return mid
+
+    def publish(
+        self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties | None
+    ) -> None:
+        """Hand one message to the socket. Raises ``Unreachable`` (down, or the broker does not read), ``Refused``."""
+        if self.wire is None or self.lost.done():
+            raise Unreachable("broker connection is down")
+        if self.wire.backlog_bytes > WRITE_LIMIT_BYTES:
+            raise Unreachable("broker does not read")
+        try:
+            info = self._paho.publish(topic, payload, qos, retain, properties)
+        except ValueError as error:
+            raise Refused(f"not a publishable message: {error}") from None
+        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+            raise Unreachable("broker does not acknowledge")
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise Unreachable("broker connection is down")
+
+    def expiry(self, expiry_s: int) -> Properties | None:
+        """The MQTT 5 properties of a message that dies after ``expiry_s``; 3.1.1 knows none."""
+        if self._settings.protocol != "5":
+            return None
+        properties = self._expiries.get(expiry_s)
+        if properties is None:
+            properties = new_properties(PacketTypes.PUBLISH, {"MessageExpiryInterval": expiry_s})
+            if (
+                len(self._expiries) < 64
+            ):  # a handful of kinds in practice; building one costs more than a publish
+                self._expiries[expiry_s] = properties
+        return properties
+
+    def received(self, mid: int) -> None:
+        """Note a QoS 1 message that wants a PUBACK."""
+        self._unacked[mid] = False
+
+    def ack(self, mid: int) -> None:
+        """Acknowledge ``mid``. PUBACKs leave in order: one in front that is still open holds this one back."""
+        if self.lost.done() or mid not in self._unacked:
+            return
+        self._unacked[mid] = True
+        while self._unacked:
+            first = next(iter(self._unacked))
+            if not self._unacked[first]:
+                return
+            del self._unacked[first]
+            self._paho.ack(first, 1)
+
+    def misc(self) -> None:
+        """paho's own keepalive; call it about once a second."""
+        with suppress(Exception):  # whatever it meets, on_disconnect or the self-ping reports it
+            self._paho.loop_misc()
+
+    def fail(self, kind: LossKind, reason: str) -> None:
+        """End the connection now, without a word to the broker (it keeps the session and sends the will)."""
+        if not self.lost.done():
+            self.lost.set_result(Loss(kind, reason))
+        self._paho._sock_close()
+
+    def close(self) -> None:
+        """Say goodbye if anybody listens; free the socket in any case."""
+        with suppress(Exception):  # nothing that happens to a dying connection is news
+            if not self.lost.done():
+                self._paho.disconnect()
+                self._paho.loop_write()
+        self.fail("closed", "closed here")
+        for future in self._suback.values():
+            future.cancel()
+
+    # -- paho's hooks; the first two may run in the executor thread that connects --
+
+    def _wrap(self, raw: Any) -> Wire:
+        if self.lost.done():  # abandoned while the executor was still connecting
+            raw.close()
+            raise ConnectionAbortedError("abandoned")
+        self.wire = Wire(raw)
+        return self.wire
+
+    def _socket_opened(self, _client: Any, _userdata: Any, sock: Any) -> None:
+        self._loop.call_soon_threadsafe(self._listen, sock)
+
+    def _listen(self, sock: Any) -> None:
+        if self.lost.done():
+            sock.close()
+        elif sock.fileno() >= 0:
+            self._loop.add_reader(sock.fileno(), self._readable)
+
+    def _socket_closed(self, _client: Any, _userdata: Any, sock: Any) -> None:
+        descriptor = sock.fileno()
+        if descriptor >= 0:
+            self._loop.remove_reader(descriptor)
+            self._loop.remove_writer(descriptor)
+
+    def _write_wanted(self, _client: Any, _userdata: Any, _sock: Any) -> None:
+        if threading.get_ident() != self._thread:
+            self._loop.call_soon_threadsafe(self._flush)
+        elif not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _readable(self) -> None:
+        wire, paho = self.wire, self._paho
+        if wire is None or self.lost.done():
+            return
+        try:
+            for _ in range(READ_PACKETS):
+                paho.loop_read()
+                if self.lost.done() or not wire.pending():
+                    return
+                if paho._in_packet["remaining_length"] > INCOMING_LIMIT_BYTES:
+                    raise ValueError("packet too large")
+        except Exception as error:  # noqa: BLE001 - a broker's garbage must not end the process
+            self.fail("broken", f"unreadable: {type(error).__name__}")
+            return
+        self._loop.call_soon(self._readable)  # more in the buffer, but others first
+
+    def _flush(self) -> None:
+        self._flushing = False
+        wire = self.wire
+        if wire is None or self.lost.done():
+            return
+        try:
+            self._paho.loop_write()
+            drained = wire.flush()
+        except Exception as error:  # noqa: BLE001 - any error here means the connection is gone
+            self.fail("closed", f"write failed: {type(error).__name__}")
+            return
+        if drained is self._writing and wire.fileno() >= 0:
+            self._writing = not drained
+            if drained:
+                self._loop.remove_writer(wire.fileno())
+            else:
+                self._loop.add_writer(wire.fileno(), self._flush)
+
+    def _received(self, _client: Any, _userdata: Any, message: MQTTMessage) -> None:
+        self._on_message(self, message)
+
+    def _subscribed(self, _client: Any, _userdata: Any, mid: int, codes: Any, _properties: Any) -> None:
+        future = self._suback.pop(mid, None)
+        if future is not None and not future.done():
+            future.set_result([code.value for code in codes])
+
+    def _connected(self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        self.session_present = flags.session_present
+        limit = getattr(properties, "ReceiveMaximum", None)
+        if limit is not None:  # paho 2.2 does not look at it; mosquitto cuts off who sends more
+            self._paho._max_inflight_messages = min(self._paho._max_inflight_messages, limit)
+        self._client._on_connect(client, userdata, flags, code, properties)
+
+    def _disconnected(self, _client: Any, _userdata: Any, flags: Any, code: Any, _properties: Any) -> None:
+        asked = self._client._connected
+        if not asked.done():
+            asked.set_exception(aiomqtt.MqttError("closed before CONNACK"))
+        if self.lost.done():
+            return
+        if flags.is_disconnect_packet_from_server:
+            kind: LossKind = "taken" if code.value == SERVER_MOVED_IN else "closed"
+            self.lost.set_result(Loss(kind, f"broker said: {code}"))
+        else:
+            self.lost.set_result(Loss("closed", "connection closed by the broker"))

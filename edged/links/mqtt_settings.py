@@ -1,0 +1,91 @@
+"""How to reach the hall's broker, and the paho client made from it.
+
+Rules: a session that outlives connections (the broker keeps our inputs while we are away), a bounded receive window
+(the broker keeps what we have not stored yet), and a fresh client per connection: paho's own reconnect publishes twice
+(its issue 698) and can stay stuck at its in-flight limit (issue 24).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import aiomqtt
+from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+CONNACK_S = 5.0  # a broker on the hall's LAN answers in milliseconds; longer than this it is broken
+INCOMING_LIMIT_BYTES = 128 * 1024  # a policy (64 KiB, base64 inside JSON) fits; anything larger is not for us
+RECEIVE_MAXIMUM = 32  # messages in hand and not yet on disk: the broker holds the rest (back pressure)
+SESSION_EXPIRY_S = 7 * 24 * 3600  # a hall closed over a long weekend finds its queued inputs
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """How to reach the hall's broker. ``keepalive_s`` also sets the self-ping: a frozen broker is noticed within 2x.
+
+    ``ping_topic``: where the link hears itself through the broker (``hall/{hall}/edged/ping/{client_id}``).
+    ``tls_ca`` switches TLS on; ``tls_cert`` and ``tls_key`` name this client. All three are paths of PEM files.
+    """
+
+    client_id: str
+    host: str = "127.0.0.1"
+    port: int = 1883
+    protocol: Literal["5", "3.1.1"] = "5"
+    ping_topic: str = "edged/ping"
+    username: str | None = None
+    password: str | None = None
+    keepalive_s: int = 5
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    will_topic: str | None = None
+    will_payload: bytes = b""
+    will_retain: bool = True
+
+
+def new_properties(packet_type: int, values: dict[str, Any]) -> Properties:
+    """MQTT 5 properties; paho's class is untyped."""
+    properties = cast("Any", Properties)(packet_type)
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return cast("Properties", properties)
+
+
+def new_client(settings: MqttSettings) -> aiomqtt.Client:
+    """A client for one connection."""
+    version5 = settings.protocol == "5"
+    properties = None
+    if version5:
+        properties = new_properties(
+            PacketTypes.CONNECT,
+            {
+                "ReceiveMaximum": RECEIVE_MAXIMUM,
+                "SessionExpiryInterval": SESSION_EXPIRY_S,
+                "MaximumPacketSize": INCOMING_LIMIT_BYTES,
+            },
+        )
+    tls = None
+    if settings.tls_ca is not None:
+        tls = aiomqtt.TLSParameters(settings.tls_ca, settings.tls_cert, settings.tls_key)
+    will = None
+    if settings.will_topic is not None:
+        will = aiomqtt.Will(settings.will_topic, settings.will_payload, 1, settings.will_retain)
+    return aiomqtt.Client(
+        settings.host,
+        settings.port,
+        username=settings.username,
+        password=settings.password,
+        logger=logging.getLogger("edged.links.paho"),
+        identifier=settings.client_id,
+        protocol=aiomqtt.ProtocolVersion.V5 if version5 else aiomqtt.ProtocolVersion.V311,
+        will=will,
+        clean_session=None if version5 else False,
+        clean_start=False if version5 else MQTT_CLEAN_START_FIRST_ONLY,  # the latter is 3.1.1's only value
+        timeout=CONNACK_S,
+        keepalive=settings.keepalive_s,
+        properties=properties,
+        tls_params=tls,
+    )

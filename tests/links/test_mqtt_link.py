@@ -1,0 +1,375 @@
+"""The broker link against real brokers: nothing lost, nothing hangs, every guard holds."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from edged.driver import Refused, Unreachable
+from edged.links.mqtt import MqttLink, MqttSettings
+from tests.support.brokers import (
+    Broker,
+    Rejections,
+    collect,
+    either_broker,
+    plain_client,
+    real_mosquitto,
+    running,
+    settings_for,
+    until,
+)
+
+VICTIM = """
+import asyncio, sys
+from edged.links.mqtt import MqttLink, MqttSettings
+port, protocol, stop_after = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+link = MqttLink(MqttSettings("victim", port=port, protocol=protocol, username="u", ping_topic="ping/victim"), print)
+kept = []
+def keep(message):
+    kept.append(message)
+    print(message.payload.decode(), flush=True)  # our "disk"
+    if len(kept) == stop_after:
+        import os; os.kill(os.getpid(), 9)
+    asyncio.get_running_loop().call_later(0.002, message.ack)
+link.subscribe("burst/#", keep)
+link.on_state(lambda up, reason: print("state", up, reason, file=sys.stderr, flush=True))
+asyncio.run(link.run())
+"""
+
+
+@pytest.fixture(params=["mosquitto", "embedded"])
+async def broker(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
+    async with either_broker(request.param) as started:
+        yield started
+
+
+def run_victim(broker: Broker, stop_after: int) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", VICTIM, str(broker.port), broker.protocol, str(stop_after)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+async def test_message_goes_round_and_retained_state_is_marked(broker: Broker) -> None:
+    link = MqttLink(settings_for(broker), Rejections())
+    live = collect(link, "hall/t/live")
+    async with plain_client(broker) as device, running(link):
+        await device.publish("hall/t/state", b"old", qos=1, retain=True)
+        state = collect(link, "hall/t/state")  # subscribed while running
+        link.publish("hall/t/live", "请A012号".encode())
+        await until(lambda: len(live) == 1 and len(state) == 1)
+        assert (live[0].payload, live[0].retain) == ("请A012号".encode(), False)
+        assert (state[0].payload, state[0].retain) == (b"old", True)
+
+
+async def test_kill_in_a_burst_loses_nothing(broker: Broker) -> None:
+    first = run_victim(broker, 100)
+    assert first.stderr is not None
+    assert "state True" in await asyncio.to_thread(first.stderr.readline)
+    async with plain_client(broker) as device:
+        for number in range(300):
+            await device.publish("burst/x", str(number).encode(), qos=1)
+        kept, _ = await asyncio.to_thread(first.communicate)
+        seen = {int(line) for line in kept.split()}
+        assert len(seen) == 100
+        second = run_victim(broker, 0)
+        assert second.stdout is not None
+        try:
+            while len(seen) < 300:
+                line = await asyncio.wait_for(asyncio.to_thread(second.stdout.readline), 10)
+                seen.add(int(line))
+        finally:
+            second.kill()
+            await asyncio.to_thread(second.communicate)
+    assert seen == set(range(300))
+
+
+async def test_queue_for_an_absent_link_arrives_without_retain_flag(broker: Broker) -> None:
+    link = MqttLink(settings_for(broker), Rejections())
+    got = collect(link, "q/#")
+    async with running(link):
+        pass
+    async with plain_client(broker) as device:
+        for number in range(20):
+            await device.publish("q/x", str(number).encode(), qos=1)
+        async with running(link):
+            await until(lambda: len(got) >= 20)
+    assert [int(message.payload) for message in got] == list(range(20))
+    assert not any(message.retain for message in got)
+
+
+async def test_session_lost_by_the_broker_is_subscribed_again() -> None:
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        got = collect(link, "a/b")
+        changes: list[bool] = []
+        link.on_state(lambda up, _reason: changes.append(up))
+        async with running(link):
+            await broker.kill()
+            await until(lambda: not link.connected)
+            with pytest.raises(Unreachable):
+                link.publish("a/b", b"lost")
+            await broker.start()
+            started = time.monotonic()
+            await until(lambda: link.connected)
+            assert time.monotonic() - started < 1.0
+            link.publish("a/b", b"back")
+            await until(lambda: [m.payload for m in got] == [b"back"])
+        assert changes == [True, False, True, False]
+
+
+async def test_broker_back_after_three_seconds_is_served_within_one() -> None:
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        async with running(link):
+            await broker.kill()
+            await asyncio.sleep(3)  # the outage itself
+            await broker.start()
+            started = time.monotonic()
+            await until(lambda: link.connected)
+        assert time.monotonic() - started <= 1.0
+
+
+async def test_frozen_broker_is_noticed_within_two_keepalives() -> None:
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker, keepalive_s=1), Rejections())
+        reasons: list[str] = []
+        link.on_state(lambda up, reason: reasons.append(reason))
+        async with running(link):
+            with broker.frozen():
+                started = time.monotonic()
+                await until(lambda: not link.connected)
+                assert time.monotonic() - started <= 2.2
+                assert "frozen" in reasons[-1]
+            await until(lambda: link.connected)
+
+
+@pytest.mark.parametrize("goodbye_ms", [0, 1, 20])
+async def test_closing_right_after_connack_never_hangs_and_never_spins(goodbye_ms: int) -> None:
+    connects = 0
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connects
+        connects += 1
+        await reader.read(512)
+        writer.write(b"\x20\x03\x00\x00\x00")
+        await writer.drain()
+        await asyncio.sleep(goodbye_ms / 1000)
+        writer.close()
+
+    async with await asyncio.start_server(broker, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        link = MqttLink(_settings(port), Rejections())
+        states: list[bool] = []
+        link.on_state(lambda up, _reason: states.append(up))
+        async with running(link, up=False):
+            await until(lambda: connects >= 3, 8)
+            spent, now = time.process_time(), time.monotonic()
+            await asyncio.sleep(0.3)
+            assert time.process_time() - spent < 0.15
+            assert time.monotonic() - now < 1
+        assert states == [False]
+        assert connects <= 5
+
+
+async def test_silent_broker_is_given_up_after_the_connack_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.links.mqtt_settings.CONNACK_S", 0.2)
+    gone = asyncio.Event()
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(512):
+            pass
+        gone.set()
+        writer.close()
+
+    async with await asyncio.start_server(broker, "127.0.0.1", 0) as server:
+        link = MqttLink(_settings(server.sockets[0].getsockname()[1]), Rejections())
+        reasons: list[str] = []
+        link.on_state(lambda _up, reason: reasons.append(reason))
+        async with running(link, up=False):
+            await asyncio.wait_for(gone.wait(), 3)  # the socket was closed, not leaked
+            await until(lambda: len(reasons) == 1)
+        assert "timed out" in reasons[0]
+
+
+async def test_refused_password_is_told_once_with_its_reason() -> None:
+    async with real_mosquitto("password_file /dev/null", "allow_anonymous false") as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        reasons: list[str] = []
+        link.on_state(lambda _up, reason: reasons.append(reason))
+        async with running(link, up=False):
+            await until(lambda: len(reasons) == 1)
+            await asyncio.sleep(0.7)
+        assert len(reasons) == 1
+        assert "ot authorized" in reasons[0]
+
+
+async def test_second_client_with_our_id_is_named_and_no_war_follows() -> None:
+    async with real_mosquitto() as broker:
+        links = [MqttLink(settings_for(broker, "same-id"), Rejections()) for _ in range(2)]
+        changes: list[tuple[int, bool, str]] = []
+        for index, link in enumerate(links):
+            link.on_state(lambda up, reason, index=index: changes.append((index, up, reason)))
+        async with running(links[0]), running(links[1]):
+            await until(lambda: not links[0].connected)
+            await asyncio.sleep(1.0)
+            assert links[1].connected
+            assert [change[:2] for change in changes] == [(0, True), (1, True), (0, False)]
+            assert "same-id" in changes[2][2]
+
+
+async def test_broker_holds_back_what_we_have_not_stored() -> None:
+    async with real_mosquitto("max_inflight_messages 0") as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        got = collect(link, "burst/#", ack=False)
+        async with plain_client(broker) as device, running(link):
+            for number in range(100):
+                await device.publish("burst/x", str(number).encode(), qos=1)
+            await until(lambda: len(got) >= 32)
+            pinged = link._ping_seen_s
+            await until(lambda: link._ping_seen_s != pinged)  # our own ping still gets through
+            assert len(got) == 32
+            for index in range(100):
+                await until(lambda index=index: len(got) > index)
+                got[index].ack()
+            assert [int(message.payload) for message in got] == list(range(100))
+
+
+async def test_acknowledgement_of_an_earlier_connection_is_dropped() -> None:
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        got = collect(link, "a/#", ack=False)
+        async with running(link), plain_client(broker) as device:
+            await device.publish("a/1", b"1", qos=1)
+            await until(lambda: len(got) == 1)
+            assert link.connection is not None
+            link.connection.fail("broken", "test")
+            await until(lambda: len(got) == 2)  # sent again on the next connection
+            got[0].ack()
+            assert link.connection is not None
+            assert link.connection.unacked == 1
+            got[1].ack()
+            got[1].ack()
+            assert link.connection.unacked == 0
+        assert [message.payload for message in got] == [b"1", b"1"]
+
+
+async def test_acknowledgements_leave_in_order_of_arrival() -> None:
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        got = collect(link, "a/#", ack=False)
+        sent: list[int] = []
+        async with plain_client(broker) as device, running(link):
+            assert link.connection is not None
+            paho = link.connection._paho
+            ack = paho.ack
+            paho.ack = lambda mid, qos: (sent.append(mid), ack(mid, qos))[1]  # type: ignore[method-assign]
+            for number in range(4):
+                await device.publish("a/x", str(number).encode(), qos=1)
+            await until(lambda: len(got) == 4)
+            for index in (2, 0, 3, 1):
+                got[index].ack()
+            assert link.connection.unacked == 0
+        assert sent == sorted(sent)
+        assert len(sent) == 4
+
+
+async def test_message_with_two_handlers_waits_for_both() -> None:
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        wide, narrow = collect(link, "a/#", ack=False), collect(link, "a/b", ack=False)
+        async with plain_client(broker) as device, running(link):
+            await device.publish("a/b", b"x", qos=1)
+            await until(lambda: bool(wide) and bool(narrow))
+            assert link.connection is not None
+            open_before = link.connection.unacked
+            wide[0].ack()
+            assert link.connection.unacked == open_before
+            narrow[0].ack()
+            assert link.connection.unacked < open_before
+
+
+async def test_poisonous_message_is_counted_and_acknowledged() -> None:
+    async with real_mosquitto() as broker:
+        rejections = Rejections()
+        link = MqttLink(settings_for(broker), rejections)
+        link.subscribe("bad/x", lambda message: int(message.payload))  # type: ignore[arg-type,return-value]
+        good = collect(link, "good/x")
+        async with plain_client(broker) as device, running(link):
+            await device.publish("bad/x", b"not a number", qos=1)
+            await device.publish("good/x", b"1", qos=1)
+            await until(lambda: len(good) == 1)
+            assert link.connection is not None
+            assert link.connection.unacked == 0
+        assert rejections == [("handler_failed", "bad/x: ValueError")]
+
+
+async def test_unstored_inputs_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.links.mqtt.UNACKED_LIMIT_S", 0.3)
+    async with real_mosquitto("max_inflight_messages 0") as broker:
+        link = MqttLink(settings_for(broker, keepalive_s=1), Rejections())
+        got = collect(link, "a/#", ack=False)
+        async with plain_client(broker) as device, running(link):
+            for number in range(32):
+                await device.publish("a/x", str(number).encode(), qos=1)
+            await until(lambda: len(got) == 64)
+        assert [m.payload for m in got[:32]] == [m.payload for m in got[32:]]
+
+
+async def test_socket_has_nodelay_and_publishing_nonsense_is_refused() -> None:
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        async with running(link):
+            assert link.connection is not None
+            assert link.connection.wire is not None
+            raw = link.connection.wire.raw
+            assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+            with pytest.raises(Refused):
+                link.publish("no/+/wildcards", b"")
+
+
+async def test_acl_without_self_ping_does_not_cut_the_link_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with real_mosquitto("acl_file acl") as broker:
+        await broker.stop()
+        (broker.directory / "acl").write_text("topic readwrite a/#\n")
+        config = broker.directory / "mosquitto.conf"
+        config.write_text(config.read_text().replace("acl_file acl", f"acl_file {broker.directory}/acl"))
+        await broker.start()
+        monkeypatch.setattr("edged.links.mqtt_backoff.HURT_S", 0.05)
+        link = MqttLink(settings_for(broker, keepalive_s=1), Rejections())
+        got = collect(link, "a/b")
+        async with running(link):
+            await until(lambda: link._deaf_lives >= 3)
+            await until(lambda: link.connected)
+            connection = link.connection
+            link.publish("a/b", b"x")
+            await until(lambda: len(got) == 1)
+            await asyncio.sleep(1.5)
+            assert link.connection is connection
+
+
+@pytest.mark.parametrize("spacing_ms", [20, 60, 120])
+async def test_no_forty_millisecond_stall_with_a_default_mosquitto(spacing_ms: int) -> None:
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker, "edged"), Rejections())
+        link.subscribe("ticket", lambda m: (link.publish("lamp", m.payload), m.ack())[0])
+        meter = MqttLink(settings_for(broker, "meter"), Rejections())
+        lamps = collect(meter, "lamp")
+        delays: list[float] = []
+        async with running(link), running(meter):
+            for number in range(15):
+                await asyncio.sleep(spacing_ms / 1000)
+                started = time.perf_counter()
+                meter.publish("ticket", str(number).encode())
+                while len(lamps) <= number:
+                    await asyncio.sleep(0)
+                delays.append(time.perf_counter() - started)
+        assert sorted(delays)[len(delays) // 2] < 0.010
+
+
+def _settings(port: int) -> MqttSettings:
+    return MqttSettings("edged-test", port=port, keepalive_s=1)

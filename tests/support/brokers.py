@@ -1,0 +1,198 @@
+"""Real MQTT brokers for tests: Debian's mosquitto, and the demo's embedded one.
+
+Rules: every broker has its own port and its own directory, and is gone when its block ends; under ``CI=true`` a missing
+mosquitto is a failure, elsewhere a skip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from edged.links.mqtt import Message, MqttLink, MqttSettings
+from edged.sim.broker import EmbeddedBroker, free_port
+
+MOSQUITTO = "/usr/sbin/mosquitto"
+START_S = 10.0
+
+
+class Mosquitto:
+    """One mosquitto process. ``stop``/``kill``/``start`` as often as a test wants; same port, same directory."""
+
+    username = "test"
+    protocol = "5"
+
+    def __init__(self, directory: Path, lines: tuple[str, ...]) -> None:
+        self.port = free_port()
+        self.directory = directory
+        self._config = directory / "mosquitto.conf"
+        own = [f"listener {self.port} 127.0.0.1", "allow_anonymous true", "user root", "log_type error"]
+        self._config.write_text("\n".join([*own, *lines]) + "\n")
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            _mosquitto_path(),
+            "-c",
+            str(self._config),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            except OSError:
+                assert self._process.returncode is None, f"mosquitto ended: {self._config.read_text()}"
+                assert time.monotonic() < deadline, "mosquitto does not accept"
+                await asyncio.sleep(0.01)
+            else:
+                writer.close()
+                return
+
+    async def stop(self, number: int = signal.SIGTERM) -> None:
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(number)
+        await self._process.wait()
+        self._process = None
+
+    async def kill(self) -> None:
+        await self.stop(signal.SIGKILL)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The process stands still, its sockets stay open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+
+class Embedded(EmbeddedBroker):
+    """The demo's broker, with what tests need to know of it."""
+
+    protocol = "3.1.1"
+
+
+Broker = Mosquitto | Embedded
+
+
+def _mosquitto_path() -> str:
+    path = MOSQUITTO if os.path.exists(MOSQUITTO) else shutil.which("mosquitto")
+    if path is None:
+        reason = "mosquitto is not installed (apt-get install mosquitto)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+@asynccontextmanager
+async def real_mosquitto(*lines: str) -> AsyncIterator[Mosquitto]:
+    """A mosquitto on a free port with these extra configuration lines."""
+    _mosquitto_path()
+    with tempfile.TemporaryDirectory(prefix="edged-mosquitto-") as directory:
+        broker = Mosquitto(Path(directory), lines)
+        await broker.start()
+        try:
+            yield broker
+        finally:
+            await broker.stop()
+
+
+@asynccontextmanager
+async def embedded_broker() -> AsyncIterator[Embedded]:
+    """The demo's broker in its child process."""
+    async with Embedded() as broker:
+        yield broker
+
+
+@asynccontextmanager
+async def either_broker(kind: str) -> AsyncIterator[Broker]:
+    """``kind`` is "mosquitto" or "embedded"; for fixtures with both as parameters."""
+    async with real_mosquitto() if kind == "mosquitto" else embedded_broker() as broker:
+        yield broker
+
+
+def settings_for(broker: Broker, client_id: str = "edged-test", keepalive_s: int = 5) -> MqttSettings:
+    """Link settings for ``broker``, in the newest protocol it speaks."""
+    protocol = "5" if broker.protocol == "5" else "3.1.1"
+    return MqttSettings(
+        client_id=client_id,
+        port=broker.port,
+        protocol=protocol,  # type: ignore[arg-type]
+        username=broker.username,
+        password="any",
+        keepalive_s=keepalive_s,
+        ping_topic=f"hall/test/edged/ping/{client_id}",
+    )
+
+
+class Rejections(list[tuple[str, str]]):
+    """A ``Reject`` that remembers."""
+
+    def __call__(self, reason: str, detail: str = "") -> None:
+        self.append((reason, detail))
+
+    @property
+    def reasons(self) -> list[str]:
+        return [reason for reason, _ in self]
+
+
+@asynccontextmanager
+async def running(link: MqttLink, up: bool = True) -> AsyncIterator[MqttLink]:
+    """``link`` running in the background; connected when the block begins."""
+    task = asyncio.get_running_loop().create_task(link.run())
+    try:
+        if up:
+            await until(lambda: link.connected)
+        yield link
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def plain_client(broker: Broker, client_id: str = "device") -> AsyncIterator[aiomqtt.Client]:
+    """A client that is not ours: what a device would use."""
+    async with aiomqtt.Client(
+        "127.0.0.1", broker.port, identifier=client_id, username="device", password="any"
+    ) as client:
+        yield client
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    """Wait for ``condition``; fails at the deadline."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.005)
+
+
+def collect(link: MqttLink, topic_filter: str, ack: bool = True) -> list[Message]:
+    """Subscribe and keep what comes; acknowledge at once unless told not to."""
+    messages: list[Message] = []
+
+    def keep(message: Message) -> None:
+        messages.append(message)
+        if ack:
+            message.ack()
+
+    link.subscribe(topic_filter, keep)
+    return messages
