@@ -60,9 +60,9 @@ class HallTable(Table):
 
 
 class TlsTable(Table):
-    """``[mqtt.tls]``: certificates for the broker; ``cert_file`` and ``key_file`` come together."""
+    """``[mqtt.tls]``: PEM files. ``ca_file`` judges the broker; ``cert_file`` and ``key_file`` name this client."""
 
-    ca_file: FilePath | None = None
+    ca_file: FilePath
     cert_file: FilePath | None = None
     key_file: FilePath | None = None
 

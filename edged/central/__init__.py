@@ -1,0 +1,1 @@
+"""The city's central platform: topics, signed envelopes, policies."""

@@ -1,0 +1,187 @@
+"""DSSE envelopes signed with Ed25519. Rules of this file:
+
+* The signature is over the PAE of the raw payload bytes; the payload is parsed only by whoever verified it.
+* A key id is the first 16 hex digits of the SHA-256 of the raw public key: it cannot be given to another key.
+* One good signature of a trusted key is enough; signatures of other keys are passed over.
+
+Source: secure-systems-lab/dsse, protocol.md and envelope.md (v1.0).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from edged.central import strict_json
+from edged.central.refusals import PolicyRefused, reason
+
+ENVELOPE_BYTES_MAX = 64 * 1024  # WIRE: policy messages; a policy for 50 areas is under 20 KiB
+SIGNATURES_MAX = 4  # two active keys and their successors: more only costs verification time
+KEYS_MAX = 16
+KEY_FILE_BYTES_MAX = 64 * 1024
+KEYID_DIGITS = 16
+
+Keys = Mapping[str, Ed25519PublicKey]
+
+
+class KeyFileError(ValueError):
+    """A key file cannot be used; the text names the file and the remedy."""
+
+
+class Opened(NamedTuple):
+    """A payload whose signature was verified with the key ``keyid``."""
+
+    payload: bytes
+    keyid: str
+
+
+def keyid_of(key: Ed25519PublicKey) -> str:
+    """The fingerprint by which envelopes name the key."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:KEYID_DIGITS]
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """Pre-authentication encoding: what is signed."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+
+
+def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey) -> bytes:
+    """The envelope around ``payload``, as JSON."""
+    signature = key.sign(pae(payload_type, payload))
+    envelope = {
+        "payloadType": payload_type,
+        "payload": base64.b64encode(payload).decode(),
+        "signatures": [{"keyid": keyid_of(key.public_key()), "sig": base64.b64encode(signature).decode()}],
+    }
+    return json.dumps(envelope, separators=(",", ":")).encode()
+
+
+def verify(raw: bytes, payload_type: str, keys: Keys) -> Opened:
+    """Size, key, signature. Raises ``PolicyRefused``."""
+    if len(raw) > ENVELOPE_BYTES_MAX:
+        raise PolicyRefused(reason("too-large", size=len(raw), limit=ENVELOPE_BYTES_MAX))
+    kind, payload, signatures = _parts(raw)
+    if kind != payload_type:
+        raise PolicyRefused(
+            reason("wrong-payload-type", "payloadType", found=kind[:80], expected=payload_type)
+        )
+    if not keys:
+        raise PolicyRefused(reason("no-keys"))
+    trusted = [(keyid, sig) for keyid, sig in signatures if keyid in keys]
+    if not trusted:
+        named = ", ".join(keyid[:40] for keyid, _ in signatures)
+        raise PolicyRefused(
+            reason("unknown-signer", "signatures", found=named, known=", ".join(sorted(keys)))
+        )
+    for keyid, sig in trusted:
+        try:
+            keys[keyid].verify(sig, pae(kind, payload))
+        except InvalidSignature:
+            continue
+        return Opened(payload, keyid)
+    raise PolicyRefused(reason("bad-signature", "signatures"))
+
+
+def opened_unverified(raw: bytes) -> bytes:
+    """The payload without looking at signatures: for what this hall verified before, and for showing a file."""
+    return _parts(raw)[1]
+
+
+def _parts(raw: bytes) -> tuple[str, bytes, list[tuple[str, bytes]]]:
+    try:
+        envelope = strict_json.parse(raw, ENVELOPE_BYTES_MAX)
+    except strict_json.NotStrictJson as error:
+        raise _not_an_envelope(str(error)) from None
+    if set(envelope) != {"payloadType", "payload", "signatures"}:
+        raise _not_an_envelope("it must have exactly payloadType, payload and signatures")
+    kind, signatures = envelope["payloadType"], envelope["signatures"]
+    if not isinstance(kind, str) or not isinstance(signatures, list):
+        raise _not_an_envelope("payloadType must be text and signatures a list")
+    if not 1 <= len(signatures) <= SIGNATURES_MAX:
+        raise _not_an_envelope(f"it must have 1 to {SIGNATURES_MAX} signatures")
+    return kind, _decoded(envelope["payload"], "payload"), [_signature(entry) for entry in signatures]
+
+
+def _signature(entry: Any) -> tuple[str, bytes]:
+    if not isinstance(entry, dict) or set(entry) != {"keyid", "sig"} or not isinstance(entry["keyid"], str):
+        raise _not_an_envelope("a signature must have exactly keyid and sig")
+    return entry["keyid"], _decoded(entry["sig"], "sig")
+
+
+def _decoded(text: Any, name: str) -> bytes:
+    """Standard or URL-safe base64: the specification allows both."""
+    try:
+        return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
+    except (AttributeError, ValueError, binascii.Error):
+        raise _not_an_envelope(f"{name} must be base64") from None
+
+
+def _not_an_envelope(detail: str) -> PolicyRefused:
+    return PolicyRefused(reason("not-an-envelope", detail=detail))
+
+
+def load_keys(file: str | Path) -> dict[str, Ed25519PublicKey]:
+    """Trusted public keys of ``{"keys": [{"keyid": …, "public": base64 of 32 bytes, "name": …?}]}``.
+
+    Raises ``KeyFileError``.
+    """
+    try:
+        with open(file, "rb") as stream:
+            entries = strict_json.parse(stream.read(KEY_FILE_BYTES_MAX + 1), KEY_FILE_BYTES_MAX).get("keys")
+    except OSError as error:
+        raise KeyFileError(f"{file}: cannot be read: {error.strerror or error}") from None
+    except strict_json.NotStrictJson as error:
+        raise KeyFileError(f"{file}: {error}") from None
+    if not isinstance(entries, list) or not 1 <= len(entries) <= KEYS_MAX:
+        raise KeyFileError(f'{file}: must hold {{"keys": [ … ]}} with 1 to {KEYS_MAX} keys')
+    keys: dict[str, Ed25519PublicKey] = {}
+    for position, entry in enumerate(entries):
+        try:
+            key = Ed25519PublicKey.from_public_bytes(base64.b64decode(entry["public"], validate=True))
+        except (KeyError, TypeError, ValueError):
+            raise KeyFileError(
+                f"{file}: keys[{position}].public must be base64 of a 32-byte Ed25519 key"
+            ) from None
+        if entry.get("keyid") != keyid_of(key):
+            raise KeyFileError(
+                f'{file}: keys[{position}].keyid must be "{keyid_of(key)}", the fingerprint of its key'
+            )
+        keys[keyid_of(key)] = key
+    return keys
+
+
+def public_entry(key: Ed25519PublicKey, name: str) -> dict[str, str]:
+    """One entry of a key file."""
+    return {"keyid": keyid_of(key), "public": base64.b64encode(key.public_bytes_raw()).decode(), "name": name}
+
+
+def private_pem(key: Ed25519PrivateKey) -> bytes:
+    """PKCS #8 PEM, not encrypted: the file's mode protects it."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def load_private(file: str | Path) -> Ed25519PrivateKey:
+    """A signing key from a PEM file. Raises ``KeyFileError``."""
+    try:
+        key = serialization.load_pem_private_key(Path(file).read_bytes(), password=None)
+    except OSError as error:
+        raise KeyFileError(f"{file}: cannot be read: {error.strerror or error}") from None
+    except (ValueError, TypeError):
+        raise KeyFileError(
+            f"{file}: not a signing key (an unencrypted PEM file of `edged policy keygen`)"
+        ) from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyFileError(f"{file}: not an Ed25519 key")
+    return key

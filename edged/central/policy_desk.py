@@ -1,0 +1,278 @@
+"""Where pushed policies arrive: verified, put into the inbox, answered. Rules of this file:
+
+* The topic proves nothing: whoever may publish, only the signature decides.
+* Refused: acknowledged at once and reported with the reason. Accepted: acknowledged and reported after the commit.
+* The same content again (redelivery, retained push) is answered, not applied again.
+* A policy ahead of its ``not_before`` is staged: not acknowledged, so that the broker keeps it over a restart.
+* ``expires`` never takes a policy out of force: a hall keeps its last good one and says so.
+* High-water mark and last good policy live in the journal (and in its keep file); absence of a retained push means
+  nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from edged.central import topics
+from edged.central.envelope import Keys
+from edged.central.policies import (
+    CLOCK_TRUSTED_FROM_MS,
+    Audience,
+    Mark,
+    Verified,
+    accept,
+    claimed,
+    reread,
+    rfc3339,
+)
+from edged.central.refusals import PolicyRefused, Reason, reason
+from edged.core.events import PolicyApplied
+from edged.driver import Unreachable
+
+CHECK_S = 1.0  # between looks at the clock and at a full inbox: a policy is never in a hurry
+ACKS_MAX = 32  # redeliveries of one policy waiting for its commit: the link's own receive maximum
+
+log = structlog.get_logger("edged.central")
+
+
+class PushMessage(Protocol):
+    """What the desk needs of ``edged.links.mqtt.Message``."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def ack(self) -> Callable[[], None]: ...
+
+
+class BrokerLink(Protocol):
+    """What the desk needs of ``edged.links.mqtt.MqttLink``."""
+
+    def subscribe(self, topic_filter: str, handler: Callable[[Any], None]) -> None: ...
+    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None: ...
+    def on_state(self, callback: Callable[[bool, str], None]) -> None: ...
+
+
+class Put(Protocol):
+    """``Inbox.put``: False where the inbox is full."""
+
+    def __call__(
+        self, event: PolicyApplied, ack: Callable[[], None] | None = None, envelope: bytes | None = None
+    ) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the journal and the engine know at start.
+
+    ``envelope``: the last good one (None: never one); ``in_force_sha256``: of the policy in the restored state.
+    """
+
+    envelope: bytes | None = None
+    high_water: int = 0
+    in_force_sha256: str = ""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A verified policy on its way: staged for its date, or in the inbox until its commit."""
+
+    verified: Verified
+    acks: list[Callable[[], None]] = field(default_factory=list)
+    in_inbox: bool = False
+
+
+class PolicyDesk:
+    """One hall's side of ``policy/push`` and ``policy/report``. ``run`` lives until cancelled.
+
+    ``on_refused(code)`` counts; ``durable()`` says whether accepted inputs reach the disk. Set both before ``run``.
+    """
+
+    def __init__(
+        self, audience: Audience, keys: Keys, link: BrokerLink, put: Put, wall_ms: Callable[[], int]
+    ) -> None:
+        self._audience = audience
+        self._keys = keys
+        self._link = link
+        self._put = put
+        self._wall_ms = wall_ms
+        self._applied: Verified | None = None
+        self._mark = Mark()
+        self._waiting: _Waiting | None = None
+        self._report: dict[str, Any] = {}
+        self._reported_expired = False
+        self.on_refused: Callable[[str], None] = lambda code: None
+        self.durable: Callable[[], bool] = lambda: True
+
+    @property
+    def expired(self) -> bool:
+        """The policy in force is past its ``expires`` (it stays in force)."""
+        now_ms = self._wall_ms()
+        return (
+            self._applied is not None
+            and now_ms >= CLOCK_TRUSTED_FROM_MS
+            and now_ms >= self._applied.expires_ms
+        )
+
+    def start(self, known: Known) -> None:
+        """Take up where the journal stands, put the last good policy back in force, subscribe."""
+        self._mark = Mark(known.high_water)
+        if known.envelope is not None:
+            self._restore(known.envelope, known)
+        self._say("applied", self._in_force())
+        self._link.on_state(lambda up, _: self._publish() if up else None)
+        self._link.subscribe(topics.policy_push(self._audience.hall), self.receive)
+        if self._audience.group is not None:
+            self._link.subscribe(topics.group_policy_push(self._audience.group), self.receive)
+
+    async def run(self) -> None:
+        """Look at the clock: staged policies become due, policies in force expire."""
+        while True:
+            await asyncio.sleep(CHECK_S)
+            self.look()
+
+    def look(self) -> None:
+        """One look at the clock."""
+        if self._waiting is not None and not self._waiting.in_inbox:
+            self._hand_over(self._waiting)
+        if self.expired != self._reported_expired:
+            log.warning("policy-expired", version=self._applied.version if self._applied else 0)
+            self._say(self._report["state"], self._report["desired"], self._report.get("reason"))
+
+    def receive(self, message: PushMessage) -> None:
+        """Handler of the push topics."""
+        raw = message.payload
+        try:
+            verified = accept(raw, self._keys, self._audience, self._high(), self._wall_ms())
+            if not self.durable() and not self._is_applied(verified):
+                raise PolicyRefused(reason("no-storage"))
+        except PolicyRefused as refusal:
+            self._refuse(raw, refusal, message)
+            return
+        waiting = self._waiting
+        if self._is_applied(verified):
+            self._say("applied", _named(verified))
+            message.ack()
+        elif waiting is not None and waiting.verified.sha256 == verified.sha256:
+            waiting.acks = [*waiting.acks, message.ack][-ACKS_MAX:]
+        else:
+            self._replace(_Waiting(verified, [message.ack]))
+
+    def _high(self) -> Mark:
+        """The mark including a policy that is in the inbox already."""
+        waiting = self._waiting
+        if waiting is not None and waiting.in_inbox:
+            return Mark(waiting.verified.version, waiting.verified.sha256)
+        return self._mark
+
+    def _is_applied(self, verified: Verified) -> bool:
+        return self._applied is not None and self._applied.sha256 == verified.sha256
+
+    def _replace(self, waiting: _Waiting) -> None:
+        """A newer policy pushes out a staged one; one in the inbox finishes on its own."""
+        old, self._waiting = self._waiting, waiting
+        if old is not None and not old.in_inbox:
+            log.warning("policy-unstaged", version=old.verified.version, by=waiting.verified.version)
+            for ack in old.acks:
+                ack()
+        self._hand_over(waiting)
+
+    def _hand_over(self, waiting: _Waiting) -> None:
+        verified, now_ms = waiting.verified, self._wall_ms()
+        if now_ms >= CLOCK_TRUSTED_FROM_MS and now_ms < verified.not_before_ms:
+            if self._report.get("state") != "staged" or self._report.get("desired") != _named(verified):
+                log.info("policy-staged", version=verified.version, until=rfc3339(verified.not_before_ms))
+                self._say("staged", _named(verified))
+            return
+        event = PolicyApplied(verified.version, verified.sha256, verified.policy)
+        waiting.in_inbox = self._put(event, lambda: self._committed(waiting), verified.envelope)
+
+    def _committed(self, waiting: _Waiting) -> None:
+        verified = waiting.verified
+        before = self._applied
+        if verified.previous_sha256 is not None and verified.previous_sha256 != (
+            before.sha256 if before else None
+        ):
+            log.warning(
+                "policy-gap", version=verified.version, detail="it was written for another predecessor"
+            )
+        self._applied = verified
+        self._mark = Mark(max(self._mark.version, verified.version), verified.sha256)
+        if self._waiting is waiting:
+            self._waiting = None
+        for ack in waiting.acks:
+            ack()
+        log.info("policy-applied", version=verified.version, sha256=verified.sha256)
+        self._say("applied", _named(verified))
+
+    def _refuse(self, raw: bytes, refusal: PolicyRefused, message: PushMessage) -> None:
+        first = refusal.reasons[0]
+        self.on_refused(first.code)
+        log.warning(
+            "policy-refused", code=first.code, path=first.path, detail=str(refusal), topic=message.topic
+        )
+        self._say("rejected", claimed(raw), _worded(refusal.reasons))
+        message.ack()
+
+    def _restore(self, envelope: bytes, known: Known) -> None:
+        try:
+            self._applied = reread(envelope, self._audience.areas)
+        except PolicyRefused as refusal:
+            log.error(
+                "kept-policy-refused", detail=str(refusal), remedy="push a policy that fits this version"
+            )
+            return
+        applied = self._applied
+        self._mark = Mark(
+            max(known.high_water, applied.version),
+            applied.sha256 if applied.version >= known.high_water else None,
+        )
+        if known.in_force_sha256 != applied.sha256:
+            event = PolicyApplied(applied.version, applied.sha256, applied.policy)
+            if not self._put(event, None, envelope):
+                log.error("kept-policy-not-applied", detail="the inbox is full at start")
+
+    def _say(self, state: str, desired: dict[str, Any] | None, why: dict[str, str] | None = None) -> None:
+        self._reported_expired = self.expired
+        self._report = {
+            "desired": desired,
+            "applied": self._in_force(),
+            "state": state,
+            "at": rfc3339(self._wall_ms()),
+            **({"reason": why} if why is not None else {}),
+            **({"expired": True} if self._reported_expired else {}),
+        }
+        self._publish()
+
+    def _in_force(self) -> dict[str, Any]:
+        return {"version": 0, "sha256": ""} if self._applied is None else _named(self._applied)
+
+    def _publish(self) -> None:
+        """Say it now, or when the broker is back: the newest report stands in for all before it."""
+        body = json.dumps(self._report, ensure_ascii=False, separators=(",", ":")).encode()
+        try:
+            self._link.publish(topics.policy_report(self._audience.hall), body, qos=1, retain=True)
+        except Unreachable:
+            log.debug("policy-report-waits")
+
+
+def _named(verified: Verified) -> dict[str, Any]:
+    return {"version": verified.version, "sha256": verified.sha256}
+
+
+def _worded(reasons: tuple[Reason, ...]) -> dict[str, str]:
+    """The first reason; the others are counted, and told in full by ``edged policy check``."""
+    first, more = reasons[0], len(reasons) - 1
+    return {
+        "code": first.code,
+        "path": first.path,
+        "message": first.message + (f" (and {more} more)" if more else ""),
+        "message_zh": first.message_zh + (f"(另有 {more} 处)" if more else ""),
+    }

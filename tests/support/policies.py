@@ -1,0 +1,39 @@
+"""Signed policies for tests: a key, a document, an envelope."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edged.central.envelope import keyid_of, sign
+from edged.central.policies import PAYLOAD_TYPE, Audience
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+KEYS = {keyid_of(KEY.public_key()): KEY.public_key()}
+AUDIENCE = Audience("demo", "city", frozenset({"tax", "biz"}))
+NOW_MS = 1_780_000_000_000  # 2026-05-28
+
+DOCUMENT: dict[str, Any] = {
+    "type": "policy",
+    "halls": ["demo"],
+    "version": 7,
+    "not_before": "2026-05-01T00:00:00+08:00",
+    "expires": "2027-05-01T00:00:00+08:00",
+    "body": {"tidal": {"band": {"open_above": 6}, "areas": {"tax": {"max_windows": 2}}}},
+}
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    """The example document with top-level fields replaced; None removes a field."""
+    made = copy.deepcopy(DOCUMENT) | changes
+    return {key: value for key, value in made.items() if value is not None}
+
+
+def envelope(made: dict[str, Any] | bytes | None = None, key: Ed25519PrivateKey = KEY) -> bytes:
+    """A signed envelope around a document or around raw payload bytes."""
+    payload = made if isinstance(made, bytes) else json.dumps(document() if made is None else made).encode()
+    return sign(payload, PAYLOAD_TYPE, key)
