@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
@@ -19,27 +19,6 @@ HEART_LIMIT_S = 8.0  # below WatchdogSec=10s of systemd/edged.service, above a 2
 STATUS_MAX_CHARS = 200  # one line of `systemctl status`
 
 _log = structlog.get_logger("edged.systemd")
-
-
-class Heart:
-    """Something that must go on living: the writer thread, a supervisor. ``beat`` is thread-safe."""
-
-    def __init__(self, name: str, limit_s: float = HEART_LIMIT_S) -> None:
-        self.name = name
-        self.limit_s = limit_s
-        self._last_s = clock.monotonic_s()
-
-    def beat(self) -> None:
-        """Call at least every ``limit_s`` real seconds, also when idle."""
-        self._last_s = clock.monotonic_s()
-
-    def age_s(self) -> float:
-        """Real seconds since the last beat."""
-        return clock.monotonic_s() - self._last_s
-
-    def alive(self) -> bool:
-        """Whether it has beaten within its limit."""
-        return self.age_s() <= self.limit_s
 
 
 class ServiceManager:
@@ -67,14 +46,18 @@ class ServiceManager:
         """Feed the watchdog once."""
         self._send("WATCHDOG=1")
 
-    async def watch(self, hearts: Iterable[Heart]) -> None:
-        """Feed the watchdog at half its interval while all ``hearts`` live. Returns where none is set."""
+    async def watch(self, hearts: Mapping[str, Callable[[], float]], limit_s: float = HEART_LIMIT_S) -> None:
+        """Feed the watchdog at half its interval while every heart beats. Returns at once where none is set.
+
+        ``hearts`` gives, by name, the ``clock.monotonic_s`` stamp of each last beat; ``limit_s`` is its greatest age.
+        The loop needs no heart: this runs in it.
+        """
         if self.watchdog_s is None:
             return
-        watched = tuple(hearts)
         complained = False
         while True:
-            silent = [heart.name for heart in watched if not heart.alive()]
+            now_s = clock.monotonic_s()
+            silent = sorted(name for name, beat_s in hearts.items() if now_s - beat_s() > limit_s)
             if not silent:
                 self.ping()
             elif not complained:
