@@ -155,13 +155,18 @@ def refuse_foreign(path: Path, vfs: str | None = None) -> None:
 
     Raises ``apsw.Error`` where the file cannot be read as a database.
     """
-    if not path.exists() or path.stat().st_size == 0:
+    if not path.exists() or path.stat().st_size < 100:
         return
-    connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY, vfs=vfs)
-    try:
-        version, application = connection.pragma("user_version"), connection.pragma("application_id")
-    finally:
-        connection.close(True)
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists() and wal.stat().st_size:
+        connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+        try:
+            version, application = connection.pragma("user_version"), connection.pragma("application_id")
+        finally:
+            connection.close(True)
+    else:  # even a reader would leave an empty WAL behind; both stand in the file's header (sqlite.org/fileformat.html)
+        with open(path, "rb") as file:
+            version, application = struct.unpack(">60xi4xi", file.read(72))
     if application not in (0, APPLICATION_ID):
         raise SchemaTooNew(f"{path} belongs to another program (application_id {application:#x}); left alone")
     if version > SCHEMA_VERSION:

@@ -142,8 +142,9 @@ class Journal:
         self._hold_loop()
         if self.failure is not None:
             raise self.failure
-        self._ended = asyncio.get_running_loop().create_future()
-        await self._ended
+        if self._lock is not None:
+            self._ended = asyncio.get_running_loop().create_future()
+            await self._ended
 
     async def drain(self) -> None:
         """Wait until everything appended so far is told. Raises ``StoreError`` where it never will be."""
@@ -225,8 +226,8 @@ class Journal:
     def _pass_on(self, report: Report) -> None:
         steps = [job.step for job in report.jobs if job.step is not None]
         self._pending -= len(steps)
-        if report.policy is not None:
-            self._policies = Policies(report.policy, max(self._policies.high_water, report.policy.version))
+        for policy in report.policies:
+            self._policies = Policies(policy, max(self._policies.high_water, policy.version))
         if report.durable != self.durable:
             self.durable = report.durable
             for on_durable in self._on_durable:

@@ -59,7 +59,7 @@ class Report:
     durable: bool = True
     seconds: float = 0.0
     rows: int = 0
-    policy: PolicyRow | None = None
+    policies: list[PolicyRow] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     error: Exception | None = None
 
@@ -153,7 +153,7 @@ class Writer:
 
     def _commit(self, group: list[Job]) -> Report:
         """One transaction. Raises ``apsw.FullError`` with nothing changed; any other error is fatal."""
-        wall, head, policy = wall_ms(), self._head, None
+        wall, head = wall_ms(), self._head
         new_rows: list[Row] = []
         dumps: list[Snapshot] = []
         for job in group:
@@ -163,18 +163,18 @@ class Writer:
                 row.chain = database.chained(head.chain, row)
                 head = database.follow(head, row)
                 new_rows.append(row)
-                policy = _policy_of(job) or policy
             elif job.snapshot is not None and self._reads_back(job):
                 if job.snapshot.seq != head.seq:
                     raise JournalBroken(f"state dump of step {job.snapshot.seq} after step {head.seq}")
                 dumps.append(replace(job.snapshot, chain=head.chain))
-        report = Report([job for job in group if not job.told], policy=policy)
+        policies = [policy for policy in map(_policy_of, group) if policy is not None]
+        report = Report([job for job in group if not job.told], policies=policies)
         if new_rows or dumps:
             start_s = perf_s()
-            self._transact(new_rows, dumps, [p for p in map(_policy_of, group) if p is not None])
+            self._transact(new_rows, dumps, policies)
             report.rows, report.seconds = len(new_rows), perf_s() - start_s
         self._head = head
-        self._remember(policy, dumps)
+        self._remember(policies, dumps)
         return report
 
     def _transact(self, new_rows: list[Row], dumps: list[Snapshot], policies: list[PolicyRow]) -> None:
@@ -206,14 +206,11 @@ class Writer:
             )
         return same
 
-    def _remember(self, policy: PolicyRow | None, dumps: list[Snapshot]) -> None:
+    def _remember(self, policies: list[PolicyRow], dumps: list[Snapshot]) -> None:
         """Note what the second copy has to say from now on."""
-        if policy is not None:
-            self._keep_due = replace(
-                self._keep_due,
-                policy=policy,
-                high_water=max(self._keep_due.high_water, policy.version),
-            )
+        for policy in policies:
+            high_water = max(self._keep_due.high_water, policy.version)
+            self._keep_due = replace(self._keep_due, policy=policy, high_water=high_water)
         if dumps:
             self._keep_due = replace(self._keep_due, snapshot=dumps[-1])
 

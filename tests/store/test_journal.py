@@ -1,0 +1,243 @@
+"""Accepted means on disk: order, acknowledgement, group commit, snapshots, policies, refusals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+import pytest
+
+from edged.core.events import Tick
+from edged.observer import Step
+from edged.store import database, writer
+from edged.store import journal as journal_module
+from edged.store.database import JournalBroken, JournalBusy, SchemaTooNew
+from edged.store.journal import Journal
+from edged.store.records import Mark, is_recorded
+from tests.support.journals import envelope_of, key_step, open_journal, policy_step, steps_in
+
+
+async def test_steps_come_back_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "hall.db"
+    written = [key_step(seq) for seq in range(1, 40)]
+    async with open_journal(path) as journal:
+        for step in written:
+            journal.append(step)
+        await journal.drain()
+    assert steps_in(path) == written
+    again = Journal.open(path)
+    restored = again.restore(dict)
+    assert (restored.state, restored.last_seq, restored.last_at_ms) == (None, 39, 390)
+    assert restored.last_wall_ms > 1_700_000_000_000
+    assert list(restored.tail) == written
+    assert (again.last_seq, again.epoch, again.notices) == (39, 1, ())
+    again.close()
+
+
+async def test_an_ack_runs_in_the_loop_after_another_connection_can_see_the_row(tmp_path: Path) -> None:
+    path = tmp_path / "hall.db"
+    seen: list[tuple[int, bool, bool]] = []
+    async with open_journal(path) as journal:
+        reader = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY)
+
+        def ack(seq: int) -> None:
+            there = reader.execute("SELECT count(*) FROM steps WHERE seq = ?", (seq,)).get == 1
+            seen.append((seq, there, threading.current_thread() is threading.main_thread()))
+
+        for seq in range(1, 60):
+            journal.append(key_step(seq), lambda seq=seq: ack(seq))
+            if seq % 5 == 0:
+                await asyncio.sleep(0)
+        assert not seen or len(seen) < 59, "nothing may be acknowledged inside append"
+        await journal.drain()
+        reader.close()
+    assert seen == [(seq, True, True) for seq in range(1, 60)]
+
+
+async def test_what_is_queued_is_committed_together_and_told_in_order(tmp_path: Path) -> None:
+    told: list[str] = []
+    groups: list[int] = []
+    async with open_journal(tmp_path / "hall.db") as journal:
+        journal.on_commit(lambda steps: told.extend(f"c{step.seq}" for step in steps))
+        journal.on_commit_seconds(lambda seconds, rows: groups.append(rows))
+        for seq in range(1, 301):
+            journal.append(key_step(seq), lambda seq=seq: told.append(f"a{seq}"))
+        assert journal.pending == 300
+        await journal.drain()
+        assert journal.pending == 0
+    assert [name for name in told if name[0] == "c"] == [f"c{seq}" for seq in range(1, 301)]
+    assert [name for name in told if name[0] == "a"] == [f"a{seq}" for seq in range(1, 301)]
+    assert all(told.index(f"a{seq}") < told.index(f"c{seq}") for seq in range(1, 301)), "acks come first"
+    assert sum(groups) == 300
+    assert len(groups) < 100, f"no group commit: {groups}"
+
+
+async def test_a_full_queue_shows_and_append_never_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "QUEUE_MAX", 10)
+    async with open_journal(tmp_path / "hall.db") as journal:
+        for seq in range(1, 10):
+            journal.append(key_step(seq))
+        assert not journal.full
+        journal.append(key_step(10))
+        assert journal.full
+        await journal.drain()
+        assert not journal.full
+
+
+async def test_a_step_out_of_order_is_a_broken_invariant(tmp_path: Path) -> None:
+    async with open_journal(tmp_path / "hall.db") as journal:
+        journal.append(key_step(1))
+        with pytest.raises(AssertionError, match="step 3 after 1"):
+            journal.append(key_step(3))
+
+
+async def test_a_snapshot_is_where_the_next_start_begins(tmp_path: Path) -> None:
+    path = tmp_path / "hall.db"
+    async with open_journal(path) as journal:
+        for seq in range(1, 5):
+            journal.append(key_step(seq))
+            journal.snapshot({"served": seq}, seq, seq * 10 + 3)
+        journal.append(key_step(5))
+        await journal.drain()
+    again = Journal.open(path)
+    restored = again.restore(dict)
+    assert (restored.state, restored.seq, restored.at_ms) == ({"served": 4}, 4, 43)
+    assert list(restored.tail) == [key_step(5)]
+    again.close()
+    reader = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY)
+    blobs = reader.execute("SELECT seq, blob IS NOT NULL FROM snapshots ORDER BY seq").fetchall()
+    assert blobs == [(1, 0), (2, 0), (3, 1), (4, 1)], "two dumps are kept, the marks of all"
+    reader.close()
+
+
+async def test_an_unreadable_snapshot_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "hall.db"
+    async with open_journal(path) as journal:
+        for seq in (1, 2, 3):
+            journal.append(key_step(seq))
+            journal.snapshot({"served": seq}, seq, seq * 10)
+        await journal.drain()
+    damage = apsw.Connection(str(path))
+    damage.execute("UPDATE snapshots SET blob = X'7B7D' WHERE seq = 3")
+    damage.close()
+    again = Journal.open(path)
+    restored = again.restore(dict)
+    assert (restored.state, restored.seq) == ({"served": 2}, 2)
+    tail = list(restored.tail)
+    assert tail[0] == key_step(3)
+    assert isinstance(tail[1], Mark)
+    assert (tail[1].seq, tail[1].at_ms) == (3, 30)
+    again.close()
+
+
+@dataclass
+class _Unloadable:
+    seats: dict[tuple[int, int], str]  # JSON makes a text of such a key
+
+
+async def test_a_dump_that_does_not_load_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "hall.db"
+    async with open_journal(path) as journal:
+        journal.append(key_step(1))
+        journal.snapshot(_Unloadable({(1, 2): "x"}), 1, 10)
+        await journal.drain()
+    assert "state dump of step 1 left out" in caplog.text
+    assert steps_in(path) == [key_step(1)]
+
+
+async def test_a_policy_and_its_step_share_a_transaction(tmp_path: Path) -> None:
+    path = tmp_path / "hall.db"
+    async with open_journal(path) as journal:
+        assert (journal.policies().last_good, journal.policies().high_water) == (None, 0)
+        journal.append(policy_step(1, 7), policy_envelope=envelope_of(7))
+        journal.append(policy_step(2, 9), policy_envelope=envelope_of(9))
+        journal.append(policy_step(3, 7), policy_envelope=envelope_of(7))  # back to the last good one
+        await journal.drain()
+        assert journal.policies().high_water == 9
+    again = Journal.open(path)
+    policies = again.policies()
+    assert policies.last_good is not None
+    assert (policies.last_good.version, policies.last_good.envelope) == (7, envelope_of(7))
+    assert (policies.last_good.seq, policies.high_water) == (3, 9)
+    again.close()
+
+
+async def test_the_writer_gives_signs_of_life_when_idle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "IDLE_BEAT_S", 0.02)
+    async with open_journal(tmp_path / "hall.db") as journal:
+        first_s = journal.last_beat_s
+        async with asyncio.timeout(5):
+            while journal.last_beat_s <= first_s + 0.05:
+                await asyncio.sleep(0.01)
+
+
+async def test_run_ends_when_the_journal_is_closed(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path / "hall.db")
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        tasks.create_task(journal.run())
+        await asyncio.sleep(0)
+        journal.close()
+
+
+def test_a_second_writer_is_refused(tmp_path: Path) -> None:
+    first = Journal.open(tmp_path / "hall.db")
+    with pytest.raises(JournalBusy) as caught:
+        Journal.open(tmp_path / "hall.db")
+    assert caught.value.exit_code == 75
+    first.close()
+    Journal.open(tmp_path / "hall.db").close()
+
+
+@pytest.mark.parametrize("with_wal", [False, True])
+def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path, with_wal: bool) -> None:
+    path = tmp_path / "hall.db"
+    Journal.open(path).close()
+    newer = apsw.Connection(str(path))
+    newer.pragma("user_version", database.SCHEMA_VERSION + 1)
+    if not with_wal:
+        newer.close()
+    before = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path) if "-shm" not in name}
+    with pytest.raises(SchemaTooNew) as caught:
+        Journal.open(path)
+    assert caught.value.exit_code == 78
+    assert "install the newer version" in str(caught.value)
+    after = {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path) if "-shm" not in name}
+    assert after == before
+    assert not with_wal or "hall.db-wal" in after
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "hall.db"
+    other = apsw.Connection(str(path))
+    other.pragma("application_id", 0x1234)
+    other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(SchemaTooNew, match="another program"):
+        Journal.open(path)
+    assert path.read_bytes() == before
+
+
+def test_a_place_that_cannot_be_written_is_an_io_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalBroken) as caught:
+        Journal.open(tmp_path / "file" / "hall.db")
+    assert caught.value.exit_code == 74
+
+
+def test_ticks_are_rows_only_if_something_came_of_them() -> None:
+    step: Step = key_step(1)
+    assert is_recorded(step.event, (), ())
+    assert not is_recorded(Tick(), (), ())
+    assert is_recorded(Tick(), step.commands, ())
+    assert is_recorded(Tick(), (), step.notes)

@@ -1,0 +1,60 @@
+"""Steps to write, and what a journal holds, for the tests of the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from edged.core.commands import Action, Desired, Lamp, Note, Print
+from edged.core.events import KeyPressed, PolicyApplied
+from edged.core.policy import Policy
+from edged.observer import Step
+from edged.store.journal import Journal
+
+
+def key_step(seq: int) -> Step:
+    """Step ``seq``: a key press numbered like the step, a lamp, a print and a note."""
+    return Step(
+        seq=seq,
+        at_ms=seq * 10,
+        event=KeyPressed(f"panel-{seq % 7}", "next", seq=seq),
+        commands=(
+            Desired("lamp-1", Lamp("on" if seq % 2 else "off")),
+            Action(f"a{seq}", "printer-1", Print(f"A{seq:03}", "tax", seq % 9)),
+        ),
+        notes=(Note("ticket.called", f"A{seq:03}", {"window": "w1", "wait_s": seq / 8}),),
+    )
+
+
+def policy_step(seq: int, version: int) -> Step:
+    """Step ``seq``: policy ``version`` is applied."""
+    return Step(seq, seq * 10, PolicyApplied(version, f"{version:064x}", Policy()), (), ())
+
+
+def envelope_of(version: int) -> bytes:
+    """The envelope that goes with ``policy_step``."""
+    return b'{"payload":"%d"}' % version
+
+
+def steps_in(path: Path) -> list[Step]:
+    """Every step of the journal at ``path``, read by a connection of its own."""
+    journal = Journal.open(path, read_only=True)
+    try:
+        return [entry for entry in journal.restore(dict).tail if isinstance(entry, Step)]
+    finally:
+        journal.close()
+
+
+@asynccontextmanager
+async def open_journal(path: Path, *, vfs: str | None = None) -> AsyncIterator[Journal]:
+    """An open journal whose ``run`` is watched, closed at the end."""
+    journal = Journal.open(path, vfs=vfs)
+    running = asyncio.get_running_loop().create_task(journal.run())
+    try:
+        yield journal
+    finally:
+        journal.close()
+        with suppress(Exception):
+            await running
