@@ -121,6 +121,11 @@ class PolicyDesk:
             and now_ms >= self._applied.expires_ms
         )
 
+    @property
+    def waiting_version(self) -> int | None:
+        """Version of a verified policy that is not in force yet: staged, or on its way to the disk."""
+        return None if self._waiting is None else self._waiting.verified.version
+
     def start(self, known: Known) -> None:
         """Take up where the journal stands, put the last good policy back in force, subscribe."""
         self._mark = Mark(known.high_water)

@@ -315,3 +315,20 @@ def test_whatever_is_accepted_keeps_every_bound_and_the_hysteresis(
             if (name := f"{type(part).__name__}.{field.name}") in BOUNDS:
                 assert BOUNDS[name][0] <= getattr(part, field.name) <= BOUNDS[name][1]
     assert all(b.close_at < b.open_above for b in (policy.tidal.band, *policy.tidal.areas.values()))
+
+
+@pytest.mark.parametrize("name", sorted(BOUNDS))
+def test_both_ends_of_every_bound_are_held(name: str) -> None:
+    kind, _, field = name.partition(".")
+    low, high = BOUNDS[name]
+    for value, outside in ((low, False), (high, False), (low - 1, True), (high + 1, True)):
+        part: dict[str, Any] = {field: value}
+        made = (
+            {"calling": part} if kind == "Calling" else {"tidal": part if kind == "Tidal" else {"band": part}}
+        )
+        codes = set()
+        try:
+            checked(envelope(document(body=made)))
+        except PolicyRefused as caught:
+            codes = {one.code for one in caught.reasons}
+        assert ("out-of-bounds" in codes) == outside, (name, value)
