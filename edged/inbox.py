@@ -52,6 +52,17 @@ class Inbox:
         self._wake.set()
         return True
 
+    @property
+    def last_wake_s(self) -> float:
+        """Monotonic seconds of the loop's last look at the inbox (at least one a second)."""
+        return self._alive_s
+
+    def take_now(self) -> Item:
+        """The next item without waiting; for emptying the inbox at the end. Not for an empty inbox."""
+        item = self._take()
+        assert item is not None
+        return item
+
     async def get(self) -> Item:
         """The next stamped event or due tick; waits for one."""
         while True:

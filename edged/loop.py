@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from edged.clock import perf_s
 from edged.core.commands import Action, Desired
 from edged.core.engine import Engine
-from edged.core.events import Tick
 from edged.inbox import Inbox, Item
 from edged.observer import Observer, Step
 from edged.outputs import Outputs
 from edged.store.journal import Journal
+from edged.store.records import is_recorded
 
 
 class Loop:
@@ -39,9 +39,7 @@ class Loop:
         started_s = perf_s()
         commands, notes = self._engine.handle(item.at_ms, item.event)
         decision_s = perf_s() - started_s
-        kept = bool(commands or notes) or not isinstance(
-            item.event, Tick
-        )  # a tick without effect leaves no row
+        kept = is_recorded(item.event, commands, notes)
         self._seq += kept
         step = Step(self._seq, item.at_ms, item.event, commands, notes)
         for command in commands:

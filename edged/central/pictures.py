@@ -61,5 +61,11 @@ class Pictures:
         raise Refused(f"the centre has no {value.kind}")
 
 
+def status_payload(state: str, version: str, policy: int, epoch: int, since: str) -> bytes:
+    """Payload of ``hall/{hall}/status``. ``state`` is one of ``STATUS_STATES``; ``since`` is RFC 3339."""
+    assert state in STATUS_STATES
+    return _json({"state": state, "version": version, "policy": policy, "epoch": epoch, "since": since})
+
+
 def _json(body: dict[str, str | int | None]) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

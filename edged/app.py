@@ -1,0 +1,333 @@
+"""Composition root: builds every part once from hall.toml and runs them in one TaskGroup. Nothing else knows them all.
+
+Start: journal -> state -> what changed while away -> devices and links -> READY. Stop: links, then what is in the
+inbox, then a state dump. Outputs stay as they are, so that a restart is invisible (the dead-man of a lamp module
+handles death).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from edged import __version__
+from edged.central import topics
+from edged.central.envelope import load_keys
+from edged.central.pictures import Pictures, status_payload
+from edged.central.policies import Audience
+from edged.central.policy_desk import Known, PolicyDesk
+from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
+from edged.config import ConfigErrors, HallConfig, load
+from edged.core.engine import Engine
+from edged.core.events import ClockSet, DeviceBack, Event, Resumed, SiteLoaded
+from edged.core.rebuild import conflicts
+from edged.core.signage import CENTRE
+from edged.core.state import State
+from edged.driver import Context
+from edged.fleet import Fleet
+from edged.inbox import Inbox, Item
+from edged.links.mqtt import MqttLink, MqttSettings
+from edged.logs import StepLog
+from edged.loop import Loop
+from edged.observers.lag import watch_loop
+from edged.observers.metrics import Metrics
+from edged.observers.web.server import Health, WebServer
+from edged.outputs import Outputs
+from edged.store.journal import Journal
+from edged.store.replay import recover
+from edged.systemd import ServiceManager
+
+CLOCK_CHECK_S = 1.0  # real seconds between looks for wall-clock steps
+CLOCK_STEP_MS = 2_000  # a wall clock this far from where it should be was set by somebody
+CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall hour
+OFFLINE_FLUSH_S = 0.2  # for the broker to take our last word
+
+log = structlog.get_logger("edged.app")
+
+
+class Stopping(Exception):
+    """Ends the TaskGroup on a clean stop."""
+
+
+class Application:
+    """One hall. Build with ``Application(config, warp)``, then ``await run()`` once."""
+
+    def __init__(self, config: HallConfig, warp: Warp | None = None) -> None:
+        self.config = config
+        self.stop = asyncio.Event()
+        self._started_s = monotonic_s()
+        self._serving = False
+        self.journal = Journal.open(Path(config.store.path))
+        restored = self.journal.restore(State)
+        self.engine = Engine(restored.state)
+        last_ms = recover(self.engine, restored)
+        self._gap_ms = _gap_ms(self.engine.state, last_ms, Clock(0, warp).wall_ms())
+        self.clock = Clock(last_ms + self._gap_ms, warp)
+        self._resume_at_ms = last_ms if restored.last_seq else None
+        self.inbox = Inbox(self.clock, last_ms, lambda: self.engine.next_due_ms)
+        drivers = {device.id: device.driver for device in config.devices}
+        self.metrics = Metrics(lambda: self.engine.state, drivers)
+        self.outputs = Outputs(self.emit, self.clock, self.metrics.device_error)
+        self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs)
+        self.loop.observers = (self.metrics, StepLog())
+        self.mqtt = MqttLink(self._mqtt_settings(), self.reject)
+        self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
+        self.desk = self._policy_desk()
+        self._rejected: set[str] = set()
+        self._observe()
+
+    # -- what devices and links get --
+
+    def emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
+        """Hand an event to the inbox; see ``edged.driver.Emit``."""
+        if not self.inbox.put(event, ack):
+            self.reject("inbox_full", type(event).__name__)
+            return False
+        if isinstance(event, DeviceBack):
+            self.outputs.returned(event.point)
+        return True
+
+    def reject(self, reason: str, detail: str = "") -> None:
+        """Count an input that is no event; log the first of its kind."""
+        self.metrics.rejected(reason)
+        if reason not in self._rejected:
+            self._rejected.add(reason)
+            log.warning("input-rejected", reason=reason, detail=detail, note="further ones are only counted")
+
+    def _context(self, device: str) -> Context:
+        return Context(
+            device=device,
+            hall=self.config.hall,
+            emit=self.emit,
+            reject=self.reject,
+            sleep=self.clock.sleep,
+            now_s=self.clock.now_s,
+            mqtt=self.mqtt,
+        )
+
+    # -- life --
+
+    async def run(self) -> None:
+        """Until ``stop`` is set. Raises what broke (``StoreError`` with its ``exit_code``, or a bug)."""
+        manager = ServiceManager()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                fleet = self._start(tasks)
+                tasks.create_task(self._announce_ready(manager), name="ready")
+                tasks.create_task(manager.watch(self._hearts()), name="watchdog")
+                self._hook_signals(fleet)
+                await self.stop.wait()
+                manager.stopping()
+                self._say_status("offline")
+                await asyncio.sleep(OFFLINE_FLUSH_S)
+                raise Stopping
+        except* Stopping:
+            pass
+        finally:
+            self._finish()
+
+    def _start(self, tasks: asyncio.TaskGroup) -> Fleet:
+        if self._resume_at_ms is not None:
+            self.loop.turn(Item(self._resume_at_ms, Resumed(self._gap_ms, restart=True)))
+        self._set_clock()
+        if self.engine.state.site != self.config.site:
+            self.inbox.put(SiteLoaded(self.config.site))
+        centre = self.outputs.attach(CENTRE, self.pictures)
+        fleet = Fleet(self.outputs, self._context, tasks)
+        fleet.apply(self.config.devices)
+        self.outputs.assert_all(
+            (key.partition("|")[0], value) for key, value in self.engine.state.shown.items()
+        )
+        self.desk.start(self._known_policy())
+        while len(self.inbox):
+            self.loop.turn(self.inbox.take_now())
+        for name, coroutine in (
+            ("journal", self.journal.run()),
+            ("loop", self.loop.run()),
+            ("mqtt", self.mqtt.run()),
+            ("pictures", centre.run()),
+            ("policy", self.desk.run()),
+            ("clock", self._watch_clock()),
+            ("lag", watch_loop(self.metrics.loop_lag)),
+            ("web", self._web().run(self.config.web.host, self.config.web.port)),
+        ):
+            tasks.create_task(coroutine, name=name)
+        return fleet
+
+    async def _announce_ready(self, manager: ServiceManager) -> None:
+        """READY once the restored state is on its way to the outputs and the start is on disk."""
+        await self.journal.drain()
+        self._serving = True
+        manager.ready(f"serving {self.config.site.name}")
+        log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, gap_ms=self._gap_ms)
+
+    def _finish(self) -> None:
+        """Everything that was heard is kept; the next start reads one state dump."""
+        if self.journal.failure is not None:
+            return
+        try:
+            last_ms = self.engine.state.at_ms
+            while len(self.inbox):
+                last_ms = self.loop.turn(self.inbox.take_now()).at_ms
+            self.journal.snapshot(self.engine.state, self.journal.last_seq, last_ms)
+        finally:
+            self.journal.close()
+        log.info("stopped", seq=self.journal.last_seq)
+
+    # -- parts --
+
+    def _mqtt_settings(self) -> MqttSettings:
+        table = self.config.mqtt
+        client_id = table.client_id or f"edged-{self.config.hall}"
+        password = None if table.password_file is None else Path(table.password_file).read_text().strip()
+        tls = table.tls
+        return MqttSettings(
+            client_id=client_id,
+            host=table.host,
+            port=table.port,
+            protocol=table.protocol,
+            ping_topic=f"hall/{self.config.hall}/edged/ping/{client_id}",
+            username=table.username,
+            password=password,
+            keepalive_s=table.keepalive_s,
+            tls_ca=None if tls is None or tls.ca_file is None else str(tls.ca_file),
+            tls_cert=None if tls is None or tls.cert_file is None else str(tls.cert_file),
+            tls_key=None if tls is None or tls.key_file is None else str(tls.key_file),
+            will_topic=topics.status(self.config.hall),
+            will_payload=self._status("offline"),
+        )
+
+    def _policy_desk(self) -> PolicyDesk:
+        areas = frozenset(area.id for area in self.config.site.areas)
+        audience = Audience(self.config.hall, self.config.policy.group, areas)
+        keys_file = self.config.policy.keys
+        keys = {} if keys_file is None else load_keys(keys_file)
+        desk = PolicyDesk(audience, keys, self.mqtt, self.inbox.put, self.clock.wall_ms)
+        desk.on_refused = self.metrics.policy_rejected
+        desk.durable = lambda: self.journal.durable
+        return desk
+
+    def _known_policy(self) -> Known:
+        policies = self.journal.policies()
+        last = policies.last_good
+        envelope = None if last is None else last.envelope
+        return Known(envelope, policies.high_water, self.engine.state.policy_sha256)
+
+    def _hearts(self) -> dict[str, Callable[[], float]]:
+        return {"loop": lambda: self.inbox.last_wake_s, "journal": lambda: self.journal.last_beat_s}
+
+    def _web(self) -> WebServer:
+        return WebServer(self.metrics.render, self._health, self.metrics.rejected)
+
+    def _observe(self) -> None:
+        self.journal.on_commit_seconds(lambda seconds, _steps: self.metrics.commit(seconds))
+        self.journal.on_durable(self.metrics.set_durable)
+        self.metrics.watch_inbox(lambda: len(self.inbox))
+        self.metrics.watch_disk(lambda: _free_bytes(Path(self.config.store.path)))
+        def changed(up: bool, _reason: str) -> None:
+            self.metrics.set_link("mqtt", up)
+            if up:
+                self._say_status("online")
+                self.outputs.returned(CENTRE)
+
+        self.mqtt.on_state(changed)
+
+    def _health(self) -> Health:
+        state = self.engine.state
+        return Health(
+            serving=self._serving,
+            durable=self.journal.durable,
+            mqtt_connected=self.mqtt.connected,
+            devices_lost=tuple(device for device, known in state.devices.items() if not known.up),
+            policy_version=state.policy_version,
+            epoch=self.journal.epoch,
+            seq=self.journal.last_seq,
+            uptime_s=monotonic_s() - self._started_s,
+        )
+
+    # -- status, time, signals --
+
+    def _status(self, word: str) -> bytes:
+        since = rfc3339(self.clock.wall_ms(), self.config.timezone)
+        return status_payload(word, __version__, self.engine.state.policy_version, self.journal.epoch, since)
+
+    def _say_status(self, word: str) -> None:
+        with suppress(Exception):  # the broker may be away; its own will says the same
+            self.mqtt.publish(topics.status(self.config.hall), self._status(word), qos=1, retain=True)
+
+    def _stamp(self, at_ms: int) -> str:
+        offset_ms = self.engine.state.wall_offset_ms or 0
+        return rfc3339(at_ms + offset_ms, self.config.timezone)
+
+    def _set_clock(self) -> None:
+        wall = self.clock.wall_ms()
+        self.inbox.put(ClockSet(wall, utc_offset_min(wall, self.config.timezone)))
+
+    async def _watch_clock(self) -> None:
+        told_ms = self.clock.at_ms()
+        while True:
+            await asyncio.sleep(CLOCK_CHECK_S)
+            now_ms = self.clock.at_ms()
+            offset_ms = self.engine.state.wall_offset_ms
+            expected_ms = now_ms + (offset_ms or 0)
+            stepped = abs(self.clock.wall_ms() - expected_ms) > CLOCK_STEP_MS * self.clock.speed
+            if stepped or offset_ms is None or now_ms - told_ms > CLOCK_EVERY_MS:
+                if stepped:
+                    log.warning("clock-stepped", by_ms=self.clock.wall_ms() - expected_ms)
+                self._set_clock()
+                told_ms = now_ms
+
+    def _hook_signals(self, fleet: Fleet) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload, fleet)
+
+    def _reload(self, fleet: Fleet) -> None:
+        """Read hall.toml again; a broken one, or one that would drop a visit, is refused and the hall runs on."""
+        try:
+            config = load(self.config.file)
+        except ConfigErrors as errors:
+            for line in errors.lines:
+                log.error("reload-refused", mistake=line)
+            return
+        problems = conflicts(self.engine.state, config.site)
+        for problem in problems:
+            log.error("reload-refused", mistake=problem)
+        if problems:
+            return
+        fixed = [
+            name
+            for name in ("hall", "mqtt", "store", "web", "policy", "timezone")
+            if getattr(config, name) != getattr(self.config, name)
+        ]
+        if fixed:
+            log.warning("reload-needs-restart", tables=fixed)
+        if config.site != self.config.site:
+            self.inbox.put(SiteLoaded(config.site))
+        started = fleet.apply(config.devices)
+        self.config = config
+        log.info("reloaded", devices_started=started)
+
+
+def _gap_ms(state: State, last_ms: int, wall_ms: int) -> int:
+    """How long the hall went on without us; 0 where the wall clock cannot be believed (it went back)."""
+    if state.wall_offset_ms is None:
+        return 0
+    return max(0, wall_ms - (last_ms + state.wall_offset_ms))
+
+
+def _free_bytes(path: Path) -> float:
+    status = os.statvfs(path.parent)
+    return float(status.f_bavail * status.f_frsize)
+
+
+async def serve(config: HallConfig, warp: Warp | None = None) -> None:
+    """Run one hall until SIGTERM or SIGINT."""
+    await Application(config, warp).run()

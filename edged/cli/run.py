@@ -1,0 +1,43 @@
+"""``edged run``: serve one hall until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The hall: hall.toml.")],
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    warp: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Serve a hall: hear its devices, keep its queue, run the tidal loop.
+
+    Stops cleanly on SIGTERM and Ctrl-C (state kept, outputs left standing). SIGHUP reads hall.toml again.
+    Exit codes: 0 stopped, 2 configuration, 70 bug, 74 disk, 75 already running, 78 journal of a newer version.
+    """
+    from edged import logs
+    from edged.app import serve
+    from edged.clock import Warp
+    from edged.config import ConfigErrors, load
+    from edged.store.database import StoreError
+
+    logs.configure(log_level)
+    try:
+        hall = load(config)
+    except ConfigErrors as errors:
+        for line in errors.lines:
+            print(line, file=sys.stderr)
+        raise typer.Exit(2) from None
+    failure: StoreError | None = None
+    try:
+        asyncio.run(serve(hall, None if warp is None else Warp.parse(warp)))
+    except* StoreError as group:
+        failure = next(error for error in group.exceptions if isinstance(error, StoreError))
+    if failure is not None:
+        print(f"edged: {failure}", file=sys.stderr)
+        raise typer.Exit(failure.exit_code)
