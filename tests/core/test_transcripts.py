@@ -1,0 +1,35 @@
+"""Every transcript in ``transcripts/`` says what the core does today.
+
+Rewrite the outcomes, then read the diff: ``TRANSCRIPTS_UPDATE=1 pytest tests/core/test_transcripts.py``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.core_transcript import rerun
+
+FOLDER = Path(__file__).parent / "transcripts"
+UPDATE = bool(os.environ.get("TRANSCRIPTS_UPDATE"))
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.txt")), ids=lambda path: path.stem)
+def test_transcript(path: Path) -> None:
+    written = path.read_text()
+    now = rerun(written)
+    if UPDATE:
+        path.write_text(now)
+        return
+    diff = difflib.unified_diff(written.splitlines(), now.splitlines(), path.name, "now", lineterm="", n=6)
+    assert written == now, "\n" + "\n".join(diff)
+
+
+def test_a_wrong_outcome_is_seen() -> None:
+    right = rerun("08:30:00 ticket A001 tax-general\n")
+    wrong = right.replace("A001 area=tax", "A002 area=tax")
+    assert wrong != right
+    assert rerun(wrong) == right

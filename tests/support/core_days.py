@@ -1,0 +1,205 @@
+"""Seeded days of a hall: everything that may happen, much that should not, and how to live them.
+
+``live`` makes a day event by event while an engine lives it (keys are pressed where they may mean something, and
+where they must not); what it returns can be fed again by ``feed`` without any randomness. A tick is never part of a
+day: ``feed`` takes it from ``next_due_ms``, and refuses an engine that asks for a tick it was already given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from random import Random
+from typing import get_args
+
+from edged.core import events as ev
+from edged.core.commands import Action, Command, Note
+from edged.core.engine import Engine
+from edged.core.policy import Band, Calling, Policy, Tidal
+from edged.core.site import Site
+from tests.support.core_hall import SiteText
+
+Day = list[tuple[int, ev.Event]]
+Outcome = tuple[int, ev.Event, tuple[Command, ...], tuple[Note, ...]]
+
+START_MS = 7 * 3_600_000
+PRIORITIES: tuple[ev.Priority, ...] = get_args(ev.Priority)
+KEYS: tuple[ev.Key, ...] = get_args(ev.Key)
+CHANGES = (
+    "",
+    "without window w9",
+    "without window w3",
+    "without staff li",
+    "without service tax-invoice; window w2 2 tax-general panel=p2; window w4 4 deed panel=p4;"
+    " window w8 8 tax-general tidal panel=p8",
+    "window w8 8 tax-general panel=p8",
+    "window w1 1 tax-general tidal panel=p1",
+    "window w9 9 social-card tidal panel=p9",
+    "service social-card tax 社保卡 Cards S",
+    "window w8 8 deed tidal panel=p8 lamp=relay/8; area house 不动产 Housing",
+    "without area social; without service social-card; without window w3; staff wang 王 tax pager=pager-wang;"
+    " window w9 9 tax-general tidal panel=p9",
+)
+
+
+def sites() -> list[Site]:
+    """The hall of ``hall.txt`` and what a technician may turn it into."""
+    made = []
+    for change in CHANGES:
+        text = SiteText()
+        for part in filter(None, map(str.strip, change.split(";"))):
+            text.change(part)
+        made.append(text.site)
+    return made
+
+
+def feed(engine: Engine, day: Iterable[tuple[int, ev.Event]], checked: bool = True) -> Iterator[Outcome]:
+    """Live ``day``: due ticks first, each with its own stamp; yields what came of every step."""
+    for at_ms, event in day:
+        if not isinstance(event, ev.Resumed):
+            yield from ticks(engine, at_ms, checked)
+        yield at_ms, event, *engine.handle(at_ms, event)
+        if checked:
+            engine.check()
+
+
+def ticks(engine: Engine, until_ms: int, checked: bool = True) -> Iterator[Outcome]:
+    """Every tick due until ``until_ms``."""
+    while (due_ms := engine.next_due_ms) is not None and due_ms <= until_ms:
+        yield due_ms, ev.Tick(), *engine.handle(due_ms, ev.Tick())
+        after_ms = engine.next_due_ms
+        assert after_ms is None or after_ms > due_ms, f"at {due_ms} the engine asks for {after_ms} again"
+        if checked:
+            engine.check()
+
+
+class Chance:
+    """Draws the next event of a day. ``pace_s`` is the mean pause between events."""
+
+    def __init__(self, seed: int, pace_s: float = 15.0) -> None:
+        self.random = Random(seed)
+        self.engine = Engine()
+        self.at_ms = START_MS
+        self.pace_s = pace_s
+        self.sites = sites()
+        self.day: Day = []
+        self.seq = 0
+        self.number = 0
+        self.actions: list[str] = []
+
+    def live(self, steps: int) -> Day:
+        """A day of ``steps`` events, lived once by ``self.engine``."""
+        self._happen(ev.ClockSet(1_763_852_400_000 + self.at_ms, 480))
+        self._happen(ev.SiteLoaded(self.sites[0]))
+        for panel in ("p1", "p2", "p3", "p4"):
+            self._happen(ev.KeyPressed(panel, "login"))
+        for _ in range(steps):
+            self._pass_time()
+            self._happen(self._draw())
+        return self.day
+
+    def _pass_time(self) -> None:
+        kind = self.random.random()
+        if kind < 0.10:
+            return  # at the same stamp as the last event
+        if kind < 0.15 and self.engine.next_due_ms is not None:
+            self.at_ms = max(self.at_ms, self.engine.next_due_ms)  # exactly when a tick is due
+        elif kind < 0.16:
+            self.at_ms += self.random.randrange(3_600_000)
+        else:
+            self.at_ms += int(self.random.expovariate(1 / (self.pace_s * 1000)))
+
+    def _happen(self, event: ev.Event) -> None:
+        if isinstance(event, ev.Resumed):  # stamped with the last moment that was lived, as the inbox does
+            self.at_ms = self.engine.state.at_ms
+        self.day.append((self.at_ms, event))
+        for *_, commands, _notes in feed(self.engine, [(self.at_ms, event)]):
+            self.actions += [command.id for command in commands if isinstance(command, Action)]
+        if isinstance(event, ev.Resumed):
+            self.at_ms += event.gap_ms
+
+    def _draw(self) -> ev.Event:
+        draw = self.random.choices(
+            (self._ticket, self._key, self._pager, self._again, self._device, self._hall),
+            (30, 45, 8, 4, 8, 3),
+        )[0]
+        return draw()
+
+    def _seq(self) -> int | None:
+        self.seq += 1
+        return self.random.choice((None, self.seq, self.seq % 7))
+
+    def _ticket(self) -> ev.Event:
+        service = self.random.choice(("tax-general",) * 4 + ("tax-invoice", "social-card", "deed", "nothing"))
+        priority = self.random.choice(("normal",) * 4 + PRIORITIES)
+        if self.random.random() < 0.3:
+            return ev.TicketRequested("disp", service, priority, self._seq())
+        self.number += self.random.random() < 0.95
+        return ev.TicketPrinted("disp", f"T{self.number:03d}", service, priority, self._seq())
+
+    def _key(self) -> ev.Event:
+        panel = f"p{self.random.choice((1, 2, 3, 4, 8, 8, 9, 9, 7))}"
+        likely: tuple[ev.Key, ...] = ("next", "next", "next", "next-or-recall", "finish", "login", "arrive")
+        key = self.random.choice((*likely, *likely, *KEYS))
+        return ev.KeyPressed(panel, key, self._arg(key), self._seq())
+
+    def _arg(self, key: ev.Key) -> str | None:
+        if key in ("login", "accept"):
+            return self.random.choice((None, "li", "wang", "stranger"))
+        if key == "transfer":
+            return self.random.choice((None, "tax-invoice", "social-card", "deed", "w1", "w8", "w9", "mars"))
+        if key == "resume":
+            away = [t.number for t in self.engine.state.tickets.values() if t.state in ("PARKED", "NO_SHOW")]
+            return self.random.choice([*away, "T999", None])
+        return "lunch" if key == "pause" else None
+
+    def _pager(self) -> ev.Event:
+        return ev.KeyPressed(
+            self.random.choice(("pager-li", "pager-wang")),
+            self.random.choice(("accept", "accept", "decline", "next")),
+            seq=self._seq(),
+        )
+
+    def _again(self) -> ev.Event:
+        """A redelivery: some earlier event, as it was."""
+        return self.random.choice([event for _, event in self.day if not isinstance(event, ev.Resumed)])
+
+    def _device(self) -> ev.Event:
+        action = self.random.choice([*self.actions[-5:], "a0"])
+        return self.random.choice(
+            (
+                ev.RatingGiven(f"p{self.random.randrange(1, 10)}", self.random.randrange(1, 6), self._seq()),
+                ev.CommandDone(action),
+                ev.CommandFailed(action, "paper jam"),
+                ev.CountRead("door", "total", entered=self.seq),
+                ev.HealthRead("disp", self.random.choice(("ok", "out")), None, self._seq()),
+                ev.DeviceLost("disp", "silent"),
+                ev.DeviceBack("disp"),
+            )
+        )
+
+    def _hall(self) -> ev.Event:
+        kind = self.random.random()
+        if kind < 0.3:
+            return ev.Resumed(self.random.randrange(1, 1_800_000), self.random.random() < 0.7)
+        if kind < 0.5:
+            return self._policy()
+        if kind < 0.7:
+            wall_ms = 1_763_852_400_000 + self.at_ms + self.random.choice((0, 0, 5_000, 86_400_000, -86_400_000))
+            return ev.ClockSet(wall_ms, 480)
+        return ev.SiteLoaded(self.random.choice(self.sites))
+
+    def _policy(self) -> ev.Event:
+        pick = self.random.choice
+        band = Band(
+            open_above=pick((1, 3, 8)),
+            open_step=pick((0, 4)),
+            open_oldest_wait_s=pick((60, 1800)),
+            open_sustain_s=pick((0, 60)),
+            close_at=pick((0, 2)),
+            close_sustain_s=pick((0, 180)),
+            min_open_s=pick((300, 900)),
+            max_windows=pick((1, 4)),
+        )
+        tidal = Tidal(pick((True, True, False)), band, {}, pick((1, 8)), pick((15, 60)), pick((30, 300)))
+        calling = Calling(priority_streak=pick((1, 3)), infer_arrival_s=pick((0, 20)), max_calls=pick((1, 3)))
+        return ev.PolicyApplied(self.seq, "f" * 8, Policy(tidal, calling))

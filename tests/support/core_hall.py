@@ -1,0 +1,91 @@
+"""The small hall of the core's tests, written down as text lines so that a transcript can change one of them.
+
+One line is one part of a ``Site`` (see ``tests/core/hall.txt``). A line for an id that is already there replaces it,
+in place; ``without KIND ID`` takes it away.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edged.core.site import Area, Service, Site, Staff, Window
+
+HALL = Path(__file__).parent.parent / "core" / "hall.txt"
+FLAGS = ("tidal", "confirms")
+
+
+class SiteText:
+    """A site under edit: ``change`` takes one line, ``site`` is what stands now."""
+
+    def __init__(self, text: str | None = None) -> None:
+        self._parts: dict[tuple[str, str], list[str]] = {}
+        for line in (HALL.read_text() if text is None else text).splitlines():
+            if line.strip() and not line.startswith("--"):
+                self.change(line)
+
+    def change(self, line: str) -> None:
+        """Add, replace or (``without …``) remove one part."""
+        kind, *words = line.split()
+        if kind == "without":
+            del self._parts[words[0], words[1]]
+        else:
+            self._parts[kind, words[0]] = words
+
+    def _all(self, kind: str) -> list[list[str]]:
+        return [words for (of, _), words in self._parts.items() if of == kind]
+
+    @property
+    def site(self) -> Site:
+        """The hall as these lines describe it."""
+        hall, name = self._all("hall")[0]
+        duty = [words[0] for words in self._all("duty")]
+        return Site(
+            hall,
+            name,
+            tuple(_area(words) for words in self._all("area")),
+            tuple(Service(*words[:5]) for words in self._all("service")),
+            tuple(_window(words) for words in self._all("window")),
+            tuple(_staff(words) for words in self._all("staff")),
+            duty[0] if duty else None,
+        )
+
+
+def hall_site() -> Site:
+    """The hall of ``hall.txt``."""
+    return SiteText().site
+
+
+def _options(words: list[str]) -> dict[str, str]:
+    options = dict(word.split("=", 1) for word in words if "=" in word)
+    unknown = [word for word in words if "=" not in word and word not in FLAGS]
+    assert not unknown, f"what is {unknown}?"
+    return options | {word: "yes" for word in words if word in FLAGS}
+
+
+def _area(words: list[str]) -> Area:
+    options = _options(words[3:])
+    displays, lamps = options.get("displays", ""), options.get("lamps", "")
+    return Area(
+        *words[:3],
+        displays=tuple(filter(None, displays.split(","))),
+        voice=options.get("voice"),
+        lamps=tuple(filter(None, lamps.split(","))),
+    )
+
+
+def _window(words: list[str]) -> Window:
+    options = _options(words[3:])
+    return Window(
+        words[0],
+        words[1],
+        tuple(words[2].split(",")),
+        tidal="tidal" in options,
+        panel=options.get("panel"),
+        lamp=options.get("lamp"),
+        display=options.get("display"),
+        confirms_arrival="confirms" in options,
+    )
+
+
+def _staff(words: list[str]) -> Staff:
+    return Staff(words[0], words[1], tuple(words[2].split(",")), _options(words[3:]).get("pager"))

@@ -1,0 +1,255 @@
+"""Readable transcripts of the core: events in; commands and notes out.
+
+A line that starts in column 0 is input; every indented line is what came of it and is rewritten by
+``TRANSCRIPTS_UPDATE=1 pytest tests/core/test_transcripts.py``::
+
+    -- prose, for the reader
+    show notes lamps                          what to print (default: notes lamps actions)
+    08:30:00 ticket A001 tax-general          an event at a time of day; 1d08:30:00 is the next morning
+    08:30:10 tickets A002-A009 tax-general 5  the same every 5 s (their own notes are left out)
+    08:31:00 p1 next                          a key: point, key, argument, seq=N
+    08:31:30 state w1 A001 li tax             no event: how these stand
+    08:40:00 resumed restart                  away since the last event; "restart" also goes through the stored state
+
+Under an input, ``@hh:mm:ss`` opens the outcome of a tick or of a later event of the same line, ``>`` is a command,
+``#`` a note, ``=`` a state. ``Engine.check`` runs after every step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from edged.core import events as ev
+from edged.core.commands import Action, Command, Desired, Note, Page, Print, Say
+from edged.core.engine import Engine
+from edged.core.policy import Policy
+from edged.core.state import State
+from tests.support.core_hall import SiteText
+
+START_MS = 8 * 3_600_000  # the hall is loaded at 08:00:00
+MIDNIGHT = datetime.fromisoformat("2026-11-23T00:00:00+08:00")
+PRIORITIES = ("elderly", "disabled", "pregnant", "military", "child", "appointment")
+GROUPS = ("notes", "lamps", "actions", "signs", "areas", "panels", "centre")
+STATES: TypeAdapter[State] = TypeAdapter(State)
+
+
+def rerun(text: str) -> str:
+    """The transcript with its outcomes as they are now."""
+    run = _Run()
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.startswith(" "):
+            continue
+        lines.append(line)
+        if line.strip() and not line.startswith("--"):
+            lines += run.line(line)
+    return "\n".join(lines) + "\n"
+
+
+class _Run:
+    """One hall living through a transcript."""
+
+    def __init__(self) -> None:
+        self.hall = SiteText()
+        self.policy: dict[str, str] = {}
+        self.engine = Engine()
+        self.groups: set[str] = {"notes", "lamps", "actions"}
+        clock = ev.ClockSet(int(MIDNIGHT.timestamp() * 1000) + START_MS, 480)
+        self.engine.handle(START_MS, clock)
+        self.engine.handle(START_MS, ev.SiteLoaded(self.hall.site))
+
+    def line(self, line: str) -> list[str]:
+        first, *words = line.split()
+        if first == "show":
+            self.groups = set(words)
+            assert self.groups <= set(GROUPS), f"show one of {GROUPS}"
+            return []
+        at_ms = parse_ms(first)
+        match words:
+            case ["tickets", span, service, every_s]:
+                return list(self._many(at_ms, span, service, float(every_s)))
+            case ["state", *names]:
+                out = list(self._ticks(at_ms))
+                return out + [f"    = {self._state(name)}" for name in names]
+        if words[0] == "resumed":  # the time away is not lived: no tick of it comes first
+            return self._resume(at_ms, "restart" in words)
+        out = list(self._ticks(at_ms))
+        return out + self._step(at_ms, self._event(words))
+
+    def _resume(self, at_ms: int, restart: bool) -> list[str]:
+        """Away since the last event until ``at_ms``; the event carries the last lived stamp, as the inbox sends it."""
+        if restart:
+            self.engine = Engine(STATES.validate_json(STATES.dump_json(self.engine.state)))
+        last_ms = self.engine.state.at_ms
+        return self._step(last_ms, ev.Resumed(at_ms - last_ms, restart))
+
+    def _many(self, at_ms: int, span: str, service: str, every_s: float) -> Iterator[str]:
+        first, last = span.split("-")
+        for step, number in enumerate(range(int(first[1:]), int(last[1:]) + 1)):
+            stamp = at_ms + int(step * every_s * 1000)
+            yield from self._ticks(stamp)
+            ticket = ev.TicketPrinted("disp", f"{first[0]}{number:03d}", service)
+            out = [text for text in self._step(stamp, ticket) if not text.startswith("    # ticket.issued")]
+            if out:
+                yield f"  @{clock_text(stamp)} {ticket.number}"
+                yield from out
+
+    def _ticks(self, at_ms: int) -> Iterator[str]:
+        while (due_ms := self.engine.next_due_ms) is not None and due_ms <= at_ms:
+            out = self._step(due_ms, ev.Tick())
+            assert self.engine.next_due_ms is None or self.engine.next_due_ms > due_ms, "a tick asks for itself"
+            if out:
+                yield f"  @{clock_text(due_ms)}"
+                yield from out
+
+    def _step(self, at_ms: int, event: ev.Event) -> list[str]:
+        commands, notes = self.engine.handle(at_ms, event)
+        self.engine.check()
+        out = [f"    > {_command(c)}" for c in commands if _group(c) in self.groups]
+        if "notes" in self.groups:
+            out += [f"    # {_note(note)}" for note in notes]
+        return out
+
+    def _event(self, words: list[str]) -> ev.Event:
+        plain = [word for word in words if not re.match(r"(seq|from)=", word)]
+        named = dict(word.split("=", 1) for word in words if word not in plain)
+        seq = int(named["seq"]) if "seq" in named else None
+        point = named.get("from", "disp")
+        match plain:
+            case ["ticket", number, service, *priority]:
+                return ev.TicketPrinted(point, number, service, _priority(priority), seq)
+            case ["request", service, *priority]:
+                return ev.TicketRequested(point, service, _priority(priority), seq)
+            case ["rate", panel, level]:
+                return ev.RatingGiven(panel, int(level), seq)
+            case ["done", action]:
+                return ev.CommandDone(action)
+            case ["failed", action, *error]:
+                return ev.CommandFailed(action, " ".join(error))
+            case ["lost", device, *reason]:
+                return ev.DeviceLost(device, " ".join(reason))
+            case ["back", device]:
+                return ev.DeviceBack(device)
+            case ["clock", wall]:
+                return ev.ClockSet(int(datetime.fromisoformat(wall).timestamp() * 1000), 480)
+            case ["policy", *settings]:
+                self.policy |= dict(setting.split("=") for setting in settings)
+                return ev.PolicyApplied(len(self.policy), "0" * 8, policy_of(self.policy))
+            case ["site", *change]:
+                for part in " ".join(change).split(";"):
+                    self.hall.change(part.strip()) if part.strip() else None
+                return ev.SiteLoaded(self.hall.site)
+            case [panel, key, *arg]:
+                return ev.KeyPressed(panel, key, arg[0] if arg else None, seq)  # type: ignore[arg-type]
+        raise AssertionError(f"what is {' '.join(words)}?")
+
+    def _state(self, name: str) -> str:
+        state = self.engine.state
+        for kind in (state.windows, state.areas, state.staff):
+            if name in kind:
+                return f"{name} {_differences(kind[name])}"
+        ticket = next((t for t in reversed(state.tickets.values()) if t.number == name), None)
+        assert ticket is not None, f"who is {name}?"
+        return f"{name} {_differences(ticket)}"
+
+
+def parse_ms(text: str) -> int:
+    """``hh:mm:ss`` or ``hh:mm:ss.mmm``, after ``Nd`` for a later day, in ms."""
+    match = re.fullmatch(r"(?:(\d+)d)?(\d\d):(\d\d):(\d\d)(?:\.(\d\d\d))?", text)
+    assert match, f"{text!r} is not a time of day"
+    day, hours, minutes, seconds, ms = (int(group or 0) for group in match.groups())
+    return (((day * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000 + ms
+
+
+def clock_text(at_ms: int) -> str:
+    """Inverse of ``parse_ms``."""
+    seconds, ms = divmod(at_ms, 1000)
+    days, rest = divmod(seconds, 86_400)
+    clock = f"{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+    return (f"{days}d" if days else "") + clock + (f".{ms:03d}" if ms else "")
+
+
+def policy_of(settings: dict[str, str]) -> Policy:
+    """The default policy with ``tidal.band.open_above=3``-like settings; ``tidal.areas.tax.pool`` is not one."""
+    policy: Any = Policy()
+    for path, value in settings.items():
+        policy = _with(policy, path.split("."), int(value))
+    assert isinstance(policy, Policy)
+    return policy
+
+
+def _with(part: Any, path: list[str], value: int) -> Any:
+    name, *rest = path
+    before = getattr(part, name)
+    if not rest:
+        return replace(part, **{name: type(before)(value)})
+    return replace(part, **{name: _with(before, rest, value)})
+
+
+def _priority(words: list[str]) -> Any:
+    assert not words or words[0] in PRIORITIES, f"{words} is not a priority"
+    return words[0] if words else "normal"
+
+
+def _group(command: Command) -> str:
+    if isinstance(command, Action):
+        return "actions"
+    kind = command.value.kind
+    if kind == "lamp":
+        return "lamps"
+    if kind == "panel":
+        return "panels"
+    if kind == "display":
+        return "areas" if command.point.startswith("led-") else "signs"
+    return "centre"
+
+
+def _command(command: Command) -> str:
+    if isinstance(command, Desired):
+        return f"{command.value.kind} {command.point} {_differences(command.value)}"
+    match command.body:
+        case Say(text, _, _):
+            return f"say {command.id} {command.point} {text}"
+        case Print(number, service, ahead):
+            return f"print {command.id} {command.point} {number} {service} ahead={ahead}"
+        case Page(staff, _, _, text, _):
+            return f"page {command.id} {command.point} {staff} {text}"
+
+
+def _note(note: Note) -> str:
+    return " ".join([note.kind, note.subject, *(f"{k}={_value(v)}" for k, v in note.data.items())])
+
+
+def _differences(part: Any) -> str:
+    """The fields that say something: without None, 0, empty and internal ids."""
+    assert is_dataclass(part)
+    hidden = ("id", "number" if hasattr(part, "place_ms") else "", "source", "print_action")
+    said = [
+        f"{field.name}={_value(getattr(part, field.name), field.name)}"
+        for field in fields(part)
+        if field.name not in hidden and getattr(part, field.name) not in (None, 0, False, [], "")
+    ]
+    return " ".join(said)
+
+
+def _value(value: Any, name: str = "") -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name.endswith("_ms") and isinstance(value, int):
+        return clock_text(value)
+    if isinstance(value, tuple):
+        return " | ".join(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list) and value and is_dataclass(value[0]):
+        return ",".join("/".join(str(getattr(v, f.name)) for f in fields(v)) for v in value)
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    text = str(value)
+    return f'"{text}"' if " " in text else text
