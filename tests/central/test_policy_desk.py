@@ -218,7 +218,7 @@ async def test_a_policy_for_tomorrow_waits_unacknowledged_and_comes_into_force_i
             assert journal.last_seq == 0
             hall.now_ms = epoch_ms("2026-06-01T00:00:00+08:00")
             hall.desk.look()
-            await until(lambda: centre.reports[-1]["state"] == "applied")
+            await until(lambda: bool(centre.reports) and centre.reports[-1]["state"] == "applied")
             assert hall.version == 7
 
 
