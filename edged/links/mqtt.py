@@ -3,7 +3,8 @@
 Rules: a received QoS 1 message is acknowledged by its handler, once, after its step is on disk; an acknowledgement for
 a message of an earlier connection is dropped (the broker sends that message again); every connection subscribes anew,
 whatever the broker claims to remember; the link hears itself through the broker, so a frozen or deaf broker counts as
-down; it never gives up and never spins. Publishing is synchronous and waits for nothing.
+down and a second process with our client id is noticed; it never gives up and never spins. Publishing is synchronous
+and waits for nothing.
 
 Protocol 5 is the default. With 3.1.1 the following degrades:
 
@@ -12,13 +13,15 @@ Protocol 5 is the default. With 3.1.1 the following degrades:
 * no session expiry: the broker decides how long it keeps the queue of a controller that is away;
 * no message expiry: an action may reach a device late, after its deadline; devices must look at its id;
 * no response topic: signed operations are answered by state and events only;
-* no reason in a broker's goodbye: a second client with our id looks like a broker that keeps hanging up.
+* no reason in a broker's goodbye: a second client with our id is known only by its retained ping, one loss later
+  (mosquitto 2.0.11 gives no reason in version 5 either).
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
@@ -75,6 +78,11 @@ class MqttLink:
         self._ping_sent_s: float | None = None
         self._ping_seen_s: float | None = None
         self._deaf_lives = 0
+        self._signature = secrets.token_hex(
+            8
+        ).encode()  # tells our pings from those of a process with the same id
+        self._lives = 0
+        self._rival = False
         self._handlers[settings.ping_topic] = [self._ping_heard]
 
     @property
@@ -164,14 +172,18 @@ class MqttLink:
             self._changed(True, "")
             loss = await self._watch(connection)
             lived_s = clock.monotonic_s() - connection.opened_s
-            self._changed(False, self._explain(loss))
-            return Outcome("taken" if loss.kind == "taken" else "broken", lived_s)
+            taken = loss.kind == "taken" or self._rival
+            rival = f"another client uses our id {self.settings.client_id!r}"
+            self._changed(False, rival if taken else loss.reason)
+            return Outcome("taken" if taken else "broken", lived_s)
         finally:
             self._connection = None
             connection.close()
 
     async def _subscribe_all(self, connection: Connection) -> None:
         self._ping_sent_s = self._ping_seen_s = None
+        self._rival = False
+        self._lives += 1
         ping = self.settings.ping_topic
         filters = [(topic, 0 if topic == ping else 1) for topic in self._handlers]
         for topic in await connection.subscribe(filters):
@@ -207,15 +219,24 @@ class MqttLink:
         if seen_s is not None and now_s - seen_s < self.settings.keepalive_s * PING_SHARE:
             return
         with suppress(Unreachable):
-            # QoS 0: it must not queue behind inputs that wait for the disk.
-            connection.publish(self.settings.ping_topic, b"", 0, False, None)
+            # QoS 0: it must not queue behind inputs that wait for the disk. The first one stays at the broker: whoever
+            # connects with our id next finds it.
+            connection.publish(self.settings.ping_topic, self._signature, 0, seen_s is None, None)
             self._ping_sent_s = now_s
 
     def _ping_heard(self, message: Message) -> None:
+        if message.retain:
+            # Left by the last connection under our id: the first time that is our own past, later it must be us.
+            if self._lives > 1 and message.payload != self._signature:
+                self._rival = True
+                log.error(
+                    "client-id-in-use", client_id=self.settings.client_id, remedy="give each process its own"
+                )
+                self._reject("client_id_in_use")
+            return
         self._ping_sent_s = None
         self._ping_seen_s = clock.monotonic_s()
         self._deaf_lives = 0
-        message.ack()
 
     def _deaf(self, now_s: float) -> bool:
         sent_s = self._ping_sent_s
@@ -285,11 +306,6 @@ class MqttLink:
         elif not up and reason != self._reason:
             self._reason = reason
             log.warning("link-still-down", link="mqtt", broker=self._address(), reason=reason)
-
-    def _explain(self, loss: Loss) -> str:
-        if loss.kind == "taken":
-            return f"another client uses our id {self.settings.client_id!r}"
-        return loss.reason
 
     def _address(self) -> str:
         return f"{self.settings.host}:{self.settings.port}"

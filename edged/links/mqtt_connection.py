@@ -304,6 +304,7 @@ class Connection:
         asked = self._client._connected
         if not asked.done():
             asked.set_exception(aiomqtt.MqttError("closed before CONNACK"))
+            asked.exception()  # seen: nobody may be waiting any more
         if self.lost.done():
             return
         if flags.is_disconnect_packet_from_server:

@@ -26,7 +26,8 @@ from tests.support.brokers import (
 )
 
 VICTIM = """
-import asyncio, sys
+import asyncio, sys, structlog
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 from edged.links.mqtt import MqttLink, MqttSettings
 port, protocol, stop_after = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 link = MqttLink(MqttSettings("victim", port=port, protocol=protocol, username="u", ping_topic="ping/victim"), print)
@@ -38,7 +39,6 @@ def keep(message):
         import os; os.kill(os.getpid(), 9)
     asyncio.get_running_loop().call_later(0.002, message.ack)
 link.subscribe("burst/#", keep)
-link.on_state(lambda up, reason: print("state", up, reason, file=sys.stderr, flush=True))
 asyncio.run(link.run())
 """
 
@@ -69,7 +69,7 @@ async def test_message_goes_round_and_retained_state_is_marked(broker: Broker) -
 async def test_kill_in_a_burst_loses_nothing(broker: Broker) -> None:
     first = run_victim(broker, 100)
     assert first.stderr is not None
-    assert "state True" in await asyncio.to_thread(first.stderr.readline)
+    assert "link-up" in await asyncio.to_thread(first.stderr.readline)
     async with plain_client(broker) as device:
         for number in range(300):
             await device.publish("burst/x", str(number).encode(), qos=1)
@@ -215,16 +215,17 @@ async def test_second_client_with_our_id_is_named_and_no_war_follows() -> None:
         for index, link in enumerate(links):
             link.on_state(lambda up, reason, index=index: changes.append((index, up, reason)))
         async with running(links[0]), running(links[1]):
-            await until(lambda: not links[0].connected)
-            await asyncio.sleep(1.0)
-            assert links[1].connected
-            assert [change[:2] for change in changes] == [(0, True), (1, True), (0, False)]
-            assert "same-id" in changes[2][2]
+            await until(lambda: any("same-id" in reason for _, _, reason in changes))
+            settled = len(changes)
+            await asyncio.sleep(1.5)
+            assert len(changes) <= settled + 1  # the winner may still be coming up
+            assert links[0].connected != links[1].connected
+        assert settled <= 9
 
 
 async def test_broker_holds_back_what_we_have_not_stored() -> None:
     async with real_mosquitto("max_inflight_messages 0") as broker:
-        link = MqttLink(settings_for(broker), Rejections())
+        link = MqttLink(settings_for(broker, keepalive_s=1), Rejections())
         got = collect(link, "burst/#", ack=False)
         async with plain_client(broker) as device, running(link):
             for number in range(100):
@@ -333,18 +334,20 @@ async def test_socket_has_nodelay_and_publishing_nonsense_is_refused() -> None:
 
 
 async def test_acl_without_self_ping_does_not_cut_the_link_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with real_mosquitto("acl_file acl") as broker:
+    async with real_mosquitto() as broker:
         await broker.stop()
-        (broker.directory / "acl").write_text("topic readwrite a/#\n")
+        acl = broker.directory / "acl"
+        acl.write_text("pattern readwrite a/#\n")
         config = broker.directory / "mosquitto.conf"
-        config.write_text(config.read_text().replace("acl_file acl", f"acl_file {broker.directory}/acl"))
+        config.write_text(config.read_text() + f"acl_file {acl}\n")
         await broker.start()
         monkeypatch.setattr("edged.links.mqtt_backoff.HURT_S", 0.05)
         link = MqttLink(settings_for(broker, keepalive_s=1), Rejections())
         got = collect(link, "a/b")
+        changes: list[bool] = []
+        link.on_state(lambda up, _reason: changes.append(up))
         async with running(link):
-            await until(lambda: link._deaf_lives >= 3)
-            await until(lambda: link.connected)
+            await until(lambda: changes.count(True) == 4)
             connection = link.connection
             link.publish("a/b", b"x")
             await until(lambda: len(got) == 1)
