@@ -1,0 +1,129 @@
+"""The demo's picture of the hall in a terminal: what the devices show, and why the controller did what it did.
+
+Lamps and LED text are read from the simulated devices (what a visitor would see), not from what was commanded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from edged.core.site import Site
+from edged.sim.explain import explain
+from edged.sim.tally import Tally, mean, quantile
+
+BAR_MAX = 24  # a queue longer than this is drawn as this many and a plus
+STATE_STYLE = {
+    "OPEN": "green",
+    "CALLING": "yellow",
+    "SERVING": "bold green",
+    "ACTIVATING": "bold magenta",
+    "DRAINING": "cyan",
+    "COOLDOWN": "cyan",
+    "PAUSED": "red",
+    "STANDBY": "dim",
+    "CLOSED": "dim",
+}
+LAMP_TEXT = {"on": ("●", "bold bright_yellow"), "blink": ("◉", "bold magenta blink"), "off": ("○", "dim")}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What there is to draw. ``lamps`` by window id, ``leds`` by title."""
+
+    site: Site
+    clock: str
+    speed: float
+    daemon: str
+    tally: Tally
+    lamps: Mapping[str, str]
+    leds: Mapping[str, tuple[str, ...]]
+    wall_offset_ms: int
+    progress: float
+
+
+def draw(scene: Scene) -> RenderableType:
+    """The whole screen."""
+    return Group(_head(scene), _areas(scene), _windows(scene), _leds(scene), _why(scene))
+
+
+def _head(scene: Scene) -> RenderableType:
+    tally = scene.tally
+    wait = quantile(tally.waits_s, 0.9)
+    text = Text.assemble(
+        (scene.site.name, "bold"),
+        f"   {scene.clock}  x{scene.speed:g}  {scene.progress:.0%}   edged: ",
+        (scene.daemon, "green" if scene.daemon == "serving" else "bold red"),
+        f"   取号 {tally.notes['ticket.issued']}  办结 {tally.notes['ticket.finished']}  等候 {tally.waiting}",
+        f"   wait mean {_minutes(mean(tally.waits_s))} p90 {_minutes(wait)}",
+        f"   +1 opened {tally.notes['tidal.opened']}, unanswered {tally.notes['tidal.unanswered']}",
+    )
+    return Panel(text)
+
+
+def _minutes(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds / 60:.1f} min"
+
+
+def _areas(scene: Scene) -> RenderableType:
+    table = Table(expand=True, box=None, pad_edge=False)
+    for title in ("area 专区", "open 窗口", "+1", "waiting 等候"):
+        table.add_column(title, no_wrap=True)
+    for area in scene.site.areas:
+        picture = scene.tally.areas.get(area.id)
+        if picture is None:
+            continue
+        plus = Text(f"+{picture.tidal_windows}", "bold magenta") if picture.tidal_windows else Text("")
+        style = "red" if picture.waiting > 8 else "green"
+        bar = "█" * min(picture.waiting, BAR_MAX) + ("+" if picture.waiting > BAR_MAX else "")
+        waiting = Text.assemble(f"{picture.waiting:3d} ", (bar, style))
+        table.add_row(f"{area.name} {area.name_en}", str(picture.open_windows), plus, waiting)
+    return table
+
+
+def _windows(scene: Scene) -> RenderableType:
+    table = Table(expand=True, box=None, pad_edge=False)
+    for _ in range(2):
+        for title in ("window 窗口", "lamp", "state", "number"):
+            table.add_column(title, no_wrap=True)
+    cells: list[list[RenderableType]] = []
+    for window in scene.site.windows:
+        picture = scene.tally.windows.get(window.id)
+        state = "CLOSED" if picture is None else picture.state
+        mark, style = LAMP_TEXT[scene.lamps.get(window.id, "off")]
+        label = f"{window.number}{' 潮汐+1' if window.tidal else ''}"
+        lamp: RenderableType = Text(mark, style) if window.lamp else Text("")
+        number = "" if picture is None or picture.number is None else picture.number
+        cells.append([label, lamp, Text(state, STATE_STYLE.get(state, "")), number])
+    half = (len(cells) + 1) // 2
+    for left in range(half):
+        right = cells[left + half] if left + half < len(cells) else ["", "", "", ""]
+        table.add_row(*cells[left], *right)
+    return table
+
+
+def _leds(scene: Scene) -> RenderableType:
+    table = Table(expand=True, box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim", no_wrap=True, width=18)
+    table.add_column(style="bold red", no_wrap=True)
+    for title, lines in scene.leds.items():
+        table.add_row(title, "  ".join(lines) or "(dark)")
+    return Panel(table, title="LED", title_align="left")
+
+
+def _why(scene: Scene) -> RenderableType:
+    lines = [
+        Text.assemble((_clock(at_ms + scene.wall_offset_ms), "dim"), " ", explain(note, scene.site))
+        for at_ms, note in scene.tally.explanations
+    ]
+    return Panel(Group(*lines), title="why 为什么", title_align="left")
+
+
+def _clock(wall_ms: int) -> str:
+    seconds = wall_ms // 1000 % 86_400
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
