@@ -33,8 +33,9 @@ class Served:
     def __init__(self, head_timeout_s: float) -> None:
         self.health = WELL
         self.refused: Counter[str] = Counter()
+        self.exposition = b"edged_durable 1.0\n"
         self.server = WebServer(
-            lambda: b"edged_durable 1.0\n", lambda: self.health, self._count, head_timeout_s=head_timeout_s
+            lambda: self.exposition, lambda: self.health, self._count, head_timeout_s=head_timeout_s
         )
 
     def _count(self, reason: str) -> None:
@@ -160,6 +161,18 @@ async def test_a_head_that_does_not_come_in_time_ends_the_connection() -> None:
             assert await _ended(reader)
         writer.close()
         assert hall.refused["http-slow"] == 1
+        assert (await hall.get("/healthz"))[0] == 200
+
+
+async def test_a_reader_that_does_not_read_loses_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.observers.web.doorkeeper.ANSWER_TIMEOUT_S", 0.1)
+    async with served() as hall:
+        hall.exposition = b"x" * 50_000_000  # more than both sockets buffer
+        _, writer = await hall.connect()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await _until(lambda: hall.refused["http-slow"] == 1 and hall.server.doorkeeper.open == 0)
+        writer.close()
         assert (await hall.get("/healthz"))[0] == 200
 
 

@@ -127,6 +127,32 @@ def test_the_modules_to_load_are_one_name_a_line() -> None:
     assert all(re.fullmatch(r"[a-z0-9_]+", module) for module in modules)
 
 
+def test_the_libraries_work_without_writable_code_pages() -> None:
+    """MemoryDenyWriteExecute=yes of the unit, through the kernel's own switch for it (Linux 6.3, prctl 65)."""
+    code = "\n".join(
+        [
+            "import ctypes, mmap, sys",
+            "if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0): sys.exit(77)",
+            "try:",
+            "    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)",
+            "    sys.exit('not refused')",
+            "except PermissionError: pass",
+            "import aiohttp, aiomqtt, apsw, pydantic, pymodbus, serialx, ssl",
+            "from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey",
+            "key = Ed25519PrivateKey.generate()",
+            "key.public_key().verify(key.sign(b'x'), b'x')",
+            "database = apsw.Connection(':memory:')",
+            "database.create_scalar_function('up', lambda x: x + 1)",
+            "assert database.execute('select up(1)').fetchall() == [(2,)]",
+            "ssl.create_default_context()",
+        ]
+    )
+    done = run(sys.executable, "-c", code)
+    if done.returncode == 77:
+        pytest.skip("this kernel has no PR_SET_MDWE")
+    assert done.returncode == 0, done.stderr
+
+
 def _place(source: Path, root: Path) -> Path:
     """Where the first comment of ``source`` says that it is installed, under ``root``."""
     told = re.match(r"# Install as (/\S+\.conf)\.", source.read_text())

@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-CONNECTIONS_MAX = (
-    16  # a scraper, a health probe and some browsers; 1008 of LimitNOFILE=1024 stay for the hall
-)
+CONNECTIONS_MAX = 16  # a scraper, a health probe, some browsers; the rest of LimitNOFILE=1024 is the hall's
 HEAD_TIMEOUT_S = 5.0  # a head comes in one packet on a LAN
 ANSWER_TIMEOUT_S = 30.0  # then a reader that does not read loses its place
 
