@@ -234,7 +234,7 @@ def _is_ours(path: Path, name: str) -> bool:
 
 def _is_command(node: Function) -> bool:
     """Typer turns a command's parameters into its options: users count those, not callers."""
-    return any("command" in ast.unparse(decorator) for decorator in node.decorator_list)
+    return "typer." in ast.unparse(node.args)
 
 
 def _contract_methods() -> set[str]:

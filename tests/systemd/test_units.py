@@ -108,6 +108,15 @@ def test_the_unit_never_gives_up_and_runs_isolated_from_the_environment() -> Non
     ]
 
 
+def test_the_command_of_the_unit_is_one_that_the_program_has() -> None:
+    _, *arguments = service()["ExecStart"].split()
+    done = run(sys.executable, *arguments[: arguments.index("run") + 1], "--help")
+    assert done.returncode == 0, done.stderr
+    assert " --config " in done.stdout
+    assert service()["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert "SIGHUP" in done.stdout
+
+
 def test_every_kind_of_serial_port_the_unit_allows_has_an_owner_rule() -> None:
     allowed = set(re.findall(r"^DeviceAllow=char-(\w+) rw$", (UNITS / "edged.service").read_text(), re.M))
     ruled = {}
