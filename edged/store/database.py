@@ -12,8 +12,10 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -30,6 +32,8 @@ GENESIS = b"\0" * 32  # chain before the first row
 MIGRATIONS: tuple[str, ...] = (resources.files("edged.store").joinpath("schema.sql").read_text("utf-8"),)
 assert len(MIGRATIONS) == SCHEMA_VERSION
 
+_BLOB = (bytes, type(None))
+_STEP_TYPES = (int, int, int, str, str, _BLOB, _BLOB, _BLOB, bytes)
 _STEP_COLUMNS = "seq, at_ms, wall_ms, kind, src, event, commands, notes, chain"
 
 
@@ -166,7 +170,9 @@ def refuse_foreign(path: Path, vfs: str | None = None) -> None:
             connection.close(True)
     else:  # even a reader would leave an empty WAL behind; both stand in the file's header (sqlite.org/fileformat.html)
         with open(path, "rb") as file:
-            version, application = struct.unpack(">60xi4xi", file.read(72))
+            magic, version, application = struct.unpack(">16s44xi4xi", file.read(72))
+        if magic != b"SQLite format 3\0":
+            return  # not a database at all: SQLite says so when it is opened
     if application not in (0, APPLICATION_ID):
         raise SchemaTooNew(f"{path} belongs to another program (application_id {application:#x}); left alone")
     if version > SCHEMA_VERSION:
@@ -195,6 +201,9 @@ def check(connection: apsw.Connection) -> Head:
     said = [str(line) for (line,) in connection.execute("PRAGMA quick_check(3)")]
     if said != ["ok"]:
         raise Damaged(f"quick_check: {said[0]}")
+    if _schema(connection) != _expected_schema():
+        raise Damaged("the schema is not what was written")
+    last_policy(connection)
     start = next((snapshot for snapshot in snapshots(connection) if snapshot.good), None)
     head = Head() if start is None else Head(start.seq, start.at_ms, 0, start.chain)
     if start is None:
@@ -227,9 +236,9 @@ def chained(previous: bytes, row: Row) -> bytes:
 
 
 def rows(connection: apsw.Connection, after_seq: int = 0) -> Iterator[Row]:
-    """Steps after ``after_seq`` in order; no read transaction stays open between pages."""
+    """Steps after ``after_seq`` in order; no read transaction stays open between pages. Raises ``Damaged``."""
     query = f"SELECT {_STEP_COLUMNS} FROM steps WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 (a constant)
-    while page := [Row(*values) for values in connection.execute(query, (after_seq, PAGE_ROWS))]:
+    while page := [_row(values) for values in connection.execute(query, (after_seq, PAGE_ROWS))]:
         yield from page
         after_seq = page[-1].seq
 
@@ -252,11 +261,12 @@ def insert_rows(connection: apsw.Connection, many: list[Row]) -> None:
 
 
 def snapshots(connection: apsw.Connection) -> Iterator[Snapshot]:
-    """Snapshots and marks, newest first."""
+    """Snapshots and marks, newest first; what a damaged page makes of one is left out."""
     for values in connection.execute(
         "SELECT seq, at_ms, sha256, chain, blob FROM snapshots ORDER BY seq DESC, at_ms DESC"
     ):
-        yield Snapshot(*values)
+        if _typed(values, (int, int, str, bytes, _BLOB)):
+            yield Snapshot(*values)
 
 
 def insert_snapshot(connection: apsw.Connection, snapshot: Snapshot, keep: int) -> None:
@@ -277,6 +287,8 @@ def last_policy(connection: apsw.Connection) -> PolicyRow | None:
     found = connection.execute(
         "SELECT version, sha256, envelope, seq, at_ms FROM policy ORDER BY seq DESC LIMIT 1"
     ).fetchone()
+    if found is not None and not _typed(found, (int, str, bytes, int, int)):
+        raise Damaged("the policy is not what was written")
     return None if found is None else PolicyRow(*found)
 
 
@@ -317,3 +329,29 @@ def sync_directory(path: Path) -> None:
 def _with_wall(connection: apsw.Connection, head: Head) -> Head:
     wall_ms = connection.execute("SELECT wall_ms FROM steps WHERE seq = ?", (head.seq,)).get
     return Head(head.seq, head.at_ms, int(wall_ms or 0), head.chain)
+
+
+def _schema(connection: apsw.Connection) -> list[tuple[Any, ...]]:
+    return list(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"))
+
+
+@cache
+def _expected_schema() -> list[tuple[Any, ...]]:
+    fresh = apsw.Connection(":memory:")
+    try:
+        for script in MIGRATIONS:
+            fresh.execute(script)
+        return _schema(fresh)
+    finally:
+        fresh.close()
+
+
+def _row(values: tuple[Any, ...]) -> Row:
+    if not _typed(values, _STEP_TYPES):
+        raise Damaged(f"step {values[0]} is not what was written")
+    return Row(*values)
+
+
+def _typed(values: tuple[Any, ...], types: tuple[Any, ...]) -> bool:
+    """A damaged page may hold any type in any column, whatever the schema says."""
+    return all(map(isinstance, values, types))

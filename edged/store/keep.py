@@ -22,19 +22,13 @@ MAX_BYTES = 64 * 1024 * 1024  # a state dump is well under 1 MiB; a bigger file 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """What the keep file says. ``epoch`` 0: there is none."""
+    """What the keep file says. ``epoch`` 0: there is none. ``seq`` is the last step committed when it was written."""
 
     epoch: int = 0
+    seq: int = 0
     high_water: int = 0
     policy: PolicyRow | None = None
     snapshot: Snapshot | None = None
-
-    @property
-    def seq(self) -> int:
-        """The last step known to have been committed when this was written."""
-        return max(
-            0 if self.snapshot is None else self.snapshot.seq, 0 if self.policy is None else self.policy.seq
-        )
 
 
 def keep_path(journal: Path) -> Path:
@@ -71,6 +65,7 @@ def _fields(keep: Keep) -> dict[str, Any]:
     policy, snapshot = keep.policy, keep.snapshot
     return {
         "epoch": keep.epoch,
+        "seq": keep.seq,
         "high_water": keep.high_water,
         "policy": policy
         and {
@@ -98,4 +93,4 @@ def _parse(fields: dict[str, Any]) -> Keep:
     if snapshot is not None:
         blob, chain = base64.b64decode(snapshot["blob"]), bytes.fromhex(snapshot["chain"])
         snapshot = Snapshot(**{**snapshot, "blob": blob, "chain": chain})
-    return Keep(int(fields["epoch"]), int(fields["high_water"]), policy, snapshot)
+    return Keep(int(fields["epoch"]), int(fields["seq"]), int(fields["high_water"]), policy, snapshot)

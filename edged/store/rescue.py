@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import apsw
@@ -20,6 +20,18 @@ from edged.store.database import Damaged, Head, JournalBroken, PolicyRow, Row, S
 from edged.store.keep import Keep, keep_path, read_keep, write_keep
 
 QUARANTINE_KEPT = 3  # damaged files kept for a post-mortem; a dying disk must not fill itself with them
+_ENVIRONMENT = (
+    apsw.FullError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.PermissionsError,
+    apsw.NoMemError,
+    apsw.ProtocolError,
+)
+# A sector that cannot be read will not be better after a restart; moving the file aside needs no read.
+_UNREADABLE = (apsw.SQLITE_IOERR_READ, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS)
 SUFFIXES = ("", "-wal", "-shm")
 
 
@@ -56,14 +68,23 @@ def open_or_rescue(path: Path, vfs: str | None = None) -> Opened:
         keep = read_keep(path)
         try:
             opened = _open(path, keep, vfs)
-        except (apsw.CorruptError, apsw.NotADBError, apsw.FormatError, Damaged) as damage:
+        except (apsw.Error, ValueError, Damaged) as damage:
+            if not _is_damage(damage):
+                raise
             notice = _rebuild(path, keep, str(damage))
             opened = _open(path, Keep(), vfs)
             opened.notices.append(notice)
         _refresh_keep(path, opened, keep)
         return opened
-    except (apsw.Error, OSError, Damaged) as error:
+    except (apsw.Error, OSError, ValueError, Damaged) as error:
         raise JournalBroken(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def _is_damage(error: Exception) -> bool:
+    """The content is wrong (a part of a damaged schema may also just be missing), not the disk or its rights."""
+    if isinstance(error, apsw.IOError):
+        return getattr(error, "extendedresult", 0) in _UNREADABLE
+    return not isinstance(error, _ENVIRONMENT)
 
 
 def _open(path: Path, keep: Keep, vfs: str | None) -> Opened:
@@ -97,7 +118,7 @@ def _rebuild(path: Path, keep: Keep, why: str) -> str:
     if keep.policy is not None:
         salvage.policies.append(keep.policy)
     salvage.high_water = max(salvage.high_water, keep.high_water)
-    epoch = 1 + max(salvage.epoch, keep.epoch, len(_quarantined(path)))
+    epoch = 1 + max(salvage.epoch, keep.epoch, len(_quarantined(path)) + 1)
     building = path.with_name(path.name + ".building")
     _remove(building)
     _build(building, salvage, epoch)
@@ -182,8 +203,8 @@ def _refresh_keep(path: Path, opened: Opened, keep: Keep) -> None:
     """Let the keep file say at least what the database says now."""
     snapshot = next((one for one in database.snapshots(opened.connection) if one.good), None)
     high_water = int(database.get_meta(opened.connection, "high_water") or 0)
-    now = Keep(opened.epoch, high_water, database.last_policy(opened.connection), snapshot)
-    if now == keep and keep_path(path).exists():
+    now = Keep(opened.epoch, opened.head.seq, high_water, database.last_policy(opened.connection), snapshot)
+    if replace(now, seq=keep.seq) == keep and keep_path(path).exists():
         return
     try:
         write_keep(path, now)

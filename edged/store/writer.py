@@ -218,6 +218,7 @@ class Writer:
         if self._keep_due is self._keep:
             return
         try:
+            self._keep_due = replace(self._keep_due, seq=self._head.seq)
             write_keep(self._path, self._keep_due)
             self._keep = self._keep_due
         except OSError as error:
