@@ -1,0 +1,101 @@
+"""The command line: ``edged COMMAND``. Rules of this file:
+
+* It knows the commands' names and one line about each; a command's module is imported when the command is called, so
+  that ``edged --help`` answers at once and ``edged run`` loads nothing that it does not use.
+* Each command is a plain function ``edged.cli.NAME.NAME`` with typer annotations (``policy`` is a typer app).
+* Commands print what they found on stdout and what went wrong on stderr.
+
+Exit codes: 0 yes, done · 1 no (refused, degraded, not reachable, not found) · 2 wrong usage or configuration ·
+70 a bug · 74 the disk · 75 another process has the journal · 78 written by a newer version.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module:attribute, help line of one terminal line); in the order in which a newcomer needs them
+    "demo": ("edged.cli.demo:demo", "Run a whole hall here: broker, devices, visitors, clerks."),
+    "check": ("edged.cli.check:check", "Check a hall.toml: every mistake, its line and a remedy."),
+    "run": ("edged.cli.run:run", "Serve a hall until stopped (what the systemd unit calls)."),
+    "status": ("edged.cli.status:status", "Show a running hall: areas, windows, policy, health."),
+    "policy": ("edged.cli.policy:app", "Keys; check, sign and push policies; what is in force."),
+    "replay": ("edged.cli.replay:replay", "Replay a journal: the same events, the same commands."),
+}
+
+HELP = """Edge controller of a government service hall: keeps the queue and runs the tidal "+1" window loop.
+
+政务服务大厅边缘控制器:管理排队,按潮汐自动启用“+1”窗口。
+"""
+
+EPILOG = """\b
+First steps:
+  edged demo                               a hall on this machine, nothing to install
+  edged check configs/hall-example.toml    what a configuration looks like, and is it right
+  edged COMMAND --help                     options and examples of a command
+
+\b
+Exit codes:
+  0 yes, done    1 no: refused, degraded, unreachable    2 usage or configuration
+  70 a bug       74 the disk     75 journal in use       78 journal of a newer version
+"""
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands by name and line; loads the one that is called."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for name, (_, line) in COMMANDS.items():
+            self.add_command(TyperCommand(name, help=line, callback=None), name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The real command behind a listed name."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, listed and load_command(str(name)), rest
+
+
+def load_command(name: str) -> Any:
+    """Import a command of ``COMMANDS``."""
+    module, attribute = COMMANDS[name][0].split(":")
+    found = getattr(importlib.import_module(module), attribute)
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        single.command(name)(found)
+        found = single
+    command = typer.main.get_command(found)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    help=HELP,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help: nothing to import, readable on any terminal and in journald
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"edged {version('edged')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _edged(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass

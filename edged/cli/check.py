@@ -1,0 +1,68 @@
+"""``edged check``: is this hall.toml right? Every mistake on a line of its own; exit code 2 if there is any."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edged.config import HallConfig
+
+
+def check(
+    files: Annotated[list[Path], typer.Argument(help="One or more hall.toml files.", metavar="FILE...")],
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print mistakes only.")] = False,
+) -> None:
+    """Check hall.toml files without starting anything.
+
+    Each mistake is one line on stderr: file:line: key: what is wrong; what is allowed; did you mean …?
+    All mistakes of a file are shown at once. Nothing is opened or sent; only the files are read.
+
+    \b
+    Exit codes: 0 all right, 2 mistakes.
+    Example:    edged check /etc/edged/hall.toml
+    """
+    from edged.config import ConfigErrors, load
+
+    wrong = False
+    for file in files:
+        try:
+            hall = load(file)
+            _keys(hall.policy.keys)
+        except ConfigErrors as errors:
+            wrong = True
+            for line in errors.lines:
+                typer.echo(line, err=True)
+            count = len(errors.lines)
+            typer.echo(f"{file}: {count} mistake{'s' if count > 1 else ''}", err=True)
+            continue
+        if not quiet:
+            typer.echo(_summary(hall))
+    if wrong:
+        raise typer.Exit(2)
+
+
+def _keys(file: str | None) -> None:
+    """The key file that [policy] names, where it exists already (it is installed as a secret, often later)."""
+    from edged.central.envelope import KeyFileError, load_keys
+    from edged.config import ConfigErrors
+
+    if file is None or not Path(file).exists():
+        return
+    try:
+        load_keys(file)
+    except KeyFileError as error:
+        raise ConfigErrors([str(error)]) from None
+
+
+def _summary(hall: HallConfig) -> str:
+    site, devices = hall.site, hall.devices
+    drivers = sorted({device.driver for device in devices})
+    tidal = sum(window.tidal for window in site.windows)
+    return (
+        f"{hall.file}: OK: {site.name} ({site.hall}): {len(site.areas)} areas, {len(site.services)} services, "
+        f"{len(site.windows)} windows ({tidal} tidal), {len(site.staff)} on the +1 roster, "
+        f"{len(devices)} devices ({', '.join(drivers) or 'none'})"
+    )

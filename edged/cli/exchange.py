@@ -1,0 +1,133 @@
+"""One short conversation with a broker, for commands: connect, listen, perhaps say something, take what comes, leave.
+
+Rules: every wait has a deadline; no session is left behind; no exception of the MQTT library leaves this file.
+"""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from edged import clock
+from edged.cli.target import Target
+
+CONNECT_S = 5.0  # a broker on the same network answers in milliseconds
+HEARD_MAX = 10_000  # retained pictures of the largest hall, many times; then the newest are dropped
+
+
+class NoAnswer(Exception):
+    """The broker did not do its part; the text says what and where."""
+
+
+class Heard(NamedTuple):
+    """One received message."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+class Conversation:
+    """An open connection. Made by ``conversation``."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._heard: queue.Queue[Heard] = queue.Queue(HEARD_MAX)
+        self._answers: queue.Queue[str] = queue.Queue()
+        version = MQTTProtocolVersion.MQTTv5 if target.protocol == "5" else MQTTProtocolVersion.MQTTv311
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"edged-cli-{secrets.token_hex(6)}",
+            protocol=version,
+            reconnect_on_failure=False,
+        )
+        self._client.on_connect = lambda _c, _u, _f, code, _p: self._answers.put(_failure(code))
+        self._client.on_subscribe = lambda _c, _u, _m, codes, _p: self._answers.put(_failures(codes))
+        self._client.on_message = self._take
+
+    def _take(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:
+        if not self._heard.full():
+            self._heard.put(Heard(message.topic, bytes(message.payload), message.retain))
+
+    def open(self, topics: Sequence[str]) -> None:
+        """Connect and subscribe. Raises ``NoAnswer``."""
+        target = self.target
+        if target.username is not None:
+            self._client.username_pw_set(target.username, target.password)
+        try:
+            if target.tls:
+                self._client.tls_set_context(_tls(target))
+            self._client.connect(target.host, target.port, keepalive=30)
+        except (OSError, ValueError) as error:
+            raise NoAnswer(f"no broker at {target.host}:{target.port}: {error}") from None
+        self._client.loop_start()
+        self._answer("the connection")
+        if topics:
+            self._client.subscribe([(topic, 1) for topic in topics])
+            self._answer(f"listening to {', '.join(topics)}")
+
+    def _answer(self, what: str) -> None:
+        try:
+            failure = self._answers.get(timeout=CONNECT_S)
+        except queue.Empty:
+            failure = f"no answer in {CONNECT_S:.0f} s"
+        if failure:
+            raise NoAnswer(f"the broker at {self.target.host}:{self.target.port} refused {what}: {failure}")
+
+    def say(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish and wait for the broker's acknowledgement. Raises ``NoAnswer``."""
+        told = self._client.publish(topic, payload, qos=1, retain=retain)
+        try:
+            told.wait_for_publish(CONNECT_S)
+        except (RuntimeError, ValueError) as error:
+            raise NoAnswer(f"the broker took nothing: {error}") from None
+        if not told.is_published():
+            raise NoAnswer(f"the broker did not confirm {topic} in {CONNECT_S:.0f} s")
+
+    def hear(self, timeout_s: float) -> Iterator[Heard]:
+        """What comes until ``timeout_s`` from now."""
+        deadline_s = clock.monotonic_s() + timeout_s
+        while (left_s := deadline_s - clock.monotonic_s()) > 0:
+            try:
+                yield self._heard.get(timeout=left_s)
+            except queue.Empty:
+                return
+
+    def close(self) -> None:
+        """Say goodbye and stop the library's thread."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+
+@contextmanager
+def conversation(target: Target, topics: Sequence[str] = ()) -> Iterator[Conversation]:
+    """A connection that listens to ``topics``. Raises ``NoAnswer``."""
+    talk = Conversation(target)
+    try:
+        talk.open(topics)
+        yield talk
+    finally:
+        talk.close()
+
+
+def _failure(code: ReasonCode) -> str:
+    return str(code) if code.is_failure else ""
+
+
+def _failures(codes: Sequence[ReasonCode]) -> str:
+    return ", ".join(str(code) for code in codes if code.is_failure)
+
+
+def _tls(target: Target) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=target.tls_ca)
+    if target.tls_cert is not None:
+        context.load_cert_chain(target.tls_cert, target.tls_key)
+    return context

@@ -1,0 +1,173 @@
+"""Which hall a command talks to. Rules of this file:
+
+* In order: ``--broker`` and ``--hall`` as given; a hall.toml (``--config``); the demo running on this machine.
+* The demo says where it is in one small file (``announce``), which is gone, or names a dead process, once it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+DEMO_FILE_BYTES_MAX = 16 * 1024
+
+
+class NoTarget(Exception):
+    """No hall to talk to; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A hall at its broker. ``web`` is the base URL of its pages, ``signing_key`` a demo's own policy key."""
+
+    hall: str
+    host: str = "127.0.0.1"
+    port: int = 1883
+    protocol: Literal["5", "3.1.1"] = "5"
+    username: str | None = None
+    password: str | None = None
+    tls: bool = False
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    web: str | None = None
+    signing_key: str | None = None
+
+
+def find(broker: str | None, hall: str | None, config: Path | None) -> Target:
+    """The hall that the options mean. Raises ``NoTarget``; ``ConfigErrors`` for a wrong hall.toml."""
+    if broker is not None:
+        if hall is None:
+            raise NoTarget("--broker needs --hall: the id of the hall, as in [hall] of its hall.toml")
+        return from_url(broker, hall)
+    if config is not None:
+        return from_config(config)
+    demo = running_demo()
+    if demo is None:
+        raise NoTarget(
+            "no demo is running here; start `edged demo`, or give --config HALL.TOML or --broker URL --hall ID"
+        )
+    if hall is not None and hall != demo.hall:
+        raise NoTarget(f'the running demo is hall "{demo.hall}", not "{hall}"; give --broker URL as well')
+    return demo
+
+
+def from_url(url: str, hall: str) -> Target:
+    """``mqtt[s]://[user[:password]@]host[:port]``; ``?protocol=3.1.1`` for an old broker. Raises ``NoTarget``."""
+    parts = urlsplit(url if "://" in url else f"mqtt://{url}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if parts.scheme not in DEFAULT_PORTS or not parts.hostname or port == 0:
+        raise NoTarget(f"not a broker: {url}; write mqtt://HOST:PORT or mqtts://HOST:PORT")
+    return Target(
+        hall=hall,
+        host=parts.hostname,
+        port=port or DEFAULT_PORTS[parts.scheme],
+        protocol="3.1.1" if parts.query == "protocol=3.1.1" else "5",
+        username=None if parts.username is None else unquote(parts.username),
+        password=None if parts.password is None else unquote(parts.password),
+        tls=parts.scheme == "mqtts",
+    )
+
+
+def from_config(file: Path) -> Target:
+    """The hall of a hall.toml, with its own broker settings. Raises ``ConfigErrors``."""
+    from edged.config import load
+    from edged.config.broker import password
+
+    config = load(file)
+    mqtt, tls = config.mqtt, config.mqtt.tls
+    return Target(
+        hall=config.hall,
+        host=mqtt.host,
+        port=mqtt.port,
+        protocol=mqtt.protocol,
+        username=mqtt.username,
+        password=password(config),
+        tls=tls is not None,
+        tls_ca=None if tls is None else tls.ca_file,
+        tls_cert=None if tls is None else tls.cert_file,
+        tls_key=None if tls is None else tls.key_file,
+        web=f"http://{config.web.host}:{config.web.port}" if config.web.port else None,
+    )
+
+
+def demo_file() -> Path:
+    """Where a running demo says how it can be reached: private to the user."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and os.path.isdir(runtime):
+        return Path(runtime) / "edged-demo.json"
+    return Path(tempfile.gettempdir()) / f"edged-demo-{os.getuid()}.json"
+
+
+@contextmanager
+def announce(target: Target) -> Iterator[Path]:
+    """For as long as the block runs, commands without options find this hall."""
+    file = demo_file()
+    fresh = file.with_suffix(f".{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(handle, "w") as stream:
+        json.dump({"pid": os.getpid(), **asdict(target)}, stream)
+    os.replace(fresh, file)
+    try:
+        yield file
+    finally:
+        if _read(file).get("pid") == os.getpid():
+            file.unlink(missing_ok=True)
+
+
+def running_demo() -> Target | None:
+    """The demo of this user on this machine, if its process lives."""
+    fields = _read(demo_file())
+    pid = fields.pop("pid", None)
+    try:
+        os.kill(int(str(pid)), 0)
+        return Target(**fields)  # type: ignore[arg-type]
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _read(file: Path) -> dict[str, object]:
+    """The announcement, or nothing: it must be a plain file of this user (the directory may be everybody's)."""
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW)
+        with os.fdopen(handle, "rb") as stream:
+            if os.fstat(stream.fileno()).st_uid != os.getuid():
+                return {}
+            fields = json.loads(stream.read(DEMO_FILE_BYTES_MAX))
+    except (OSError, ValueError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
+
+
+def fail(text: str, code: int = 1) -> typer.Exit:
+    """Say what went wrong on stderr; to be raised."""
+    typer.echo(f"edged: {text}", err=True)
+    return typer.Exit(code)
+
+
+def find_or_exit(broker: str | None, hall: str | None, config: Path | None) -> Target:
+    """``find`` for a command: mistakes printed, exit code 2."""
+    from edged.config import ConfigErrors
+
+    try:
+        return find(broker, hall, config)
+    except NoTarget as error:
+        raise fail(str(error), 2) from None
+    except ConfigErrors as errors:
+        for line in errors.lines:
+            typer.echo(line, err=True)
+        raise typer.Exit(2) from None

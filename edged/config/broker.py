@@ -1,0 +1,48 @@
+"""``[mqtt]`` of hall.toml as settings of the broker link."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edged.config import ConfigErrors, HallConfig
+from edged.links.mqtt_settings import MqttSettings
+
+PASSWORD_BYTES_MAX = 1024  # a password, not a file of them
+
+
+def client_id(config: HallConfig) -> str:
+    """The controller's own MQTT client id."""
+    return config.mqtt.client_id or f"edged-{config.hall}"
+
+
+def password(config: HallConfig) -> str | None:
+    """The first line of ``password_file``. Raises ``ConfigErrors`` where it cannot be read."""
+    file = config.mqtt.password_file
+    if file is None:
+        return None
+    try:
+        with Path(file).open("rb") as stream:
+            lines = stream.read(PASSWORD_BYTES_MAX).decode().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigErrors([f"{config.file}: mqtt.password_file: {file} cannot be read: {error}"]) from None
+    return lines[0] if lines else ""
+
+
+def link_settings(config: HallConfig, will: tuple[str, bytes] | None = None) -> MqttSettings:
+    """Settings of the hall's own link; ``will``: topic and retained payload. Raises ``ConfigErrors``."""
+    mqtt, tls = config.mqtt, config.mqtt.tls
+    return MqttSettings(
+        client_id=client_id(config),
+        host=mqtt.host,
+        port=mqtt.port,
+        protocol=mqtt.protocol,
+        ping_topic=f"hall/{config.hall}/edged/ping/{client_id(config)}",
+        username=mqtt.username,
+        password=password(config),
+        keepalive_s=mqtt.keepalive_s,
+        tls_ca=None if tls is None else tls.ca_file,
+        tls_cert=None if tls is None else tls.cert_file,
+        tls_key=None if tls is None else tls.key_file,
+        will_topic=None if will is None else will[0],
+        will_payload=b"" if will is None else will[1],
+    )
