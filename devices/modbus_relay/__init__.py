@@ -1,0 +1,1 @@
+"""Relay modules and signal towers on Modbus: the lamps over windows."""

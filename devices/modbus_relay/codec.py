@@ -1,0 +1,201 @@
+"""What is said to relay modules, as frozen messages with their bytes; no I/O.
+
+The link speaks through pymodbus; these messages serve the other end (``fake.py``) and the golden vectors.
+``write_for`` decides which write a lamp level needs on a given module.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Literal
+
+from devices.modbus_relay.profiles import Profile
+from edged.driver import Garbled
+from edged.links.modbus_frames import (
+    FAILED,
+    READ_COILS,
+    READ_HOLDING,
+    READ_INPUTS,
+    WRITE_COIL,
+    WRITE_COILS,
+    WRITE_REGISTER,
+    crc16,
+    rtu_frame,
+)
+
+ON, OFF = 0xFF00, 0x0000  # Modbus Application Protocol V1.1b3, 6.5: every other value is a vendor's
+TOGGLE = 0x5500  # Waveshare protocol V2
+ALL_COILS = 0x00FF  # Waveshare: write here means every coil
+PULSE_UNIT_S = 0.1  # Waveshare: pulse lengths are in 100 ms
+PULSE_MAX = 0x7FFF
+FRAME_MAX = 256  # bytes of an RTU frame (Modbus over Serial Line V1.02, 2.5.1)
+
+State = Literal["off", "on", "blink"]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """FC01, FC02 or FC03: ``count`` bits or registers from ``address``."""
+
+    function: int
+    address: int
+    count: int
+
+    def to_bytes(self) -> bytes:
+        return struct.pack(">BHH", self.function, self.address, self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """Answer to FC01 or FC02: whole bytes, lowest coil in the lowest bit."""
+
+    function: int
+    packed: bytes
+
+    def to_bytes(self) -> bytes:
+        return bytes((self.function, len(self.packed))) + self.packed
+
+    def level(self, index: int) -> bool:
+        """Bit ``index``, counted from the address that was asked for."""
+        return bool(self.packed[index // 8] >> index % 8 & 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """FC05 or FC06, and its answer, which is the same bytes."""
+
+    function: int
+    address: int
+    value: int
+
+    def to_bytes(self) -> bytes:
+        return struct.pack(">BHH", self.function, self.address, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class WriteMany:
+    """FC0F: ``count`` coils from ``address``; ``packed`` is empty in the answer."""
+
+    address: int
+    count: int
+    packed: bytes = b""
+
+    def to_bytes(self) -> bytes:
+        head = struct.pack(">BHH", WRITE_COILS, self.address, self.count)
+        return head + bytes((len(self.packed),)) + self.packed if self.packed else head
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An exception answer."""
+
+    function: int
+    code: int
+
+    def to_bytes(self) -> bytes:
+        return bytes((self.function | FAILED, self.code))
+
+
+Message = Read | Bits | Write | WriteMany | Refusal
+
+
+def decode_request(pdu: bytes) -> Message:
+    """A request PDU. Raises ``Garbled``."""
+    function = pdu[0] if pdu else 0
+    if function in (READ_COILS, READ_INPUTS, READ_HOLDING) and len(pdu) == 5:
+        return Read(function, *struct.unpack(">HH", pdu[1:]))
+    if function in (WRITE_COIL, WRITE_REGISTER) and len(pdu) == 5:
+        return Write(function, *struct.unpack(">HH", pdu[1:]))
+    if function == WRITE_COILS and len(pdu) > 6 and len(pdu) == 6 + pdu[5]:
+        address, count = struct.unpack(">HH", pdu[1:5])
+        if pdu[5] == (count + 7) // 8:
+            return WriteMany(address, count, pdu[6:])
+    raise Garbled(f"not a request: function {function}, {len(pdu)} bytes")
+
+
+def decode_answer(pdu: bytes) -> Message:
+    """An answer PDU (registers excepted: no module needs them). Raises ``Garbled``."""
+    function = pdu[0] if pdu else 0
+    if function & FAILED and len(pdu) == 2:
+        return Refusal(function & ~FAILED, pdu[1])
+    if function in (READ_COILS, READ_INPUTS) and len(pdu) > 2 and len(pdu) == 2 + pdu[1]:
+        return Bits(function, pdu[2:])
+    if function in (WRITE_COIL, WRITE_REGISTER) and len(pdu) == 5:
+        return Write(function, *struct.unpack(">HH", pdu[1:]))
+    if function == WRITE_COILS and len(pdu) == 5:
+        return WriteMany(*struct.unpack(">HH", pdu[1:]))
+    raise Garbled(f"not an answer: function {function}, {len(pdu)} bytes")
+
+
+def open_frame(frame: bytes) -> tuple[int, bytes]:
+    """Unit and PDU of one whole RTU frame. Raises ``Garbled``."""
+    if not 4 <= len(frame) <= FRAME_MAX:
+        raise Garbled(f"{len(frame)} bytes are no frame")
+    if crc16(frame[:-2]) != int.from_bytes(frame[-2:], "little"):
+        raise Garbled("checksum is wrong")
+    return frame[0], frame[1:-2]
+
+
+class RequestReader:
+    """Cuts a serial byte stream into request frames; bytes that begin none are dropped one by one."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self.dropped = 0
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """(unit, PDU) of every frame that is complete now."""
+        self._buffer += data
+        frames = []
+        while len(self._buffer) >= 8:
+            size = 9 + self._buffer[6] if self._buffer[1] == WRITE_COILS else 8
+            if size > len(self._buffer) and size <= FRAME_MAX:
+                break
+            try:
+                frames.append(open_frame(self._buffer[:size]))
+            except Garbled:
+                size = 1
+                self.dropped += 1
+            self._buffer = self._buffer[size:]
+        return frames
+
+
+def frame_of(unit: int, message: Message) -> bytes:
+    """``message`` as an RTU frame."""
+    return rtu_frame(unit, message.to_bytes())
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How lamps hang on a module. ``inverted``: a lamp is lit while its coil is off (break contact)."""
+
+    profile: Profile
+    inverted: bool = False
+    blink_hz: float = 1.0
+    dead_man_s: float = 30.0
+
+
+def write_for(style: Style, channel: int, state: State, lit_phase: bool = True) -> Write:
+    """The FC05 that brings lamp ``channel`` to ``state`` (of a blinking lamp: to the phase it is in).
+
+    Where the module has pulses, light is only ever lent, for ``dead_man_s`` or half a blink: it goes dark by itself.
+    """
+    profile = style.profile
+    built_in = blink_value(style)
+    if state == "blink" and built_in is not None:
+        return Write(WRITE_COIL, profile.base + channel, built_in)
+    lit = state == "on" or (state == "blink" and lit_phase)
+    pulse = profile.pulse_off if style.inverted else profile.pulse_on
+    if lit and pulse is not None:
+        seconds = style.dead_man_s if state == "on" else 0.5 / style.blink_hz
+        length = min(PULSE_MAX, max(1, round(seconds / PULSE_UNIT_S)))
+        return Write(WRITE_COIL, pulse + channel, length)
+    return Write(WRITE_COIL, profile.base + channel, ON if lit != style.inverted else OFF)
+
+
+def blink_value(style: Style) -> int | None:
+    """The module's own blink nearest to ``blink_hz``, or None where the driver must keep time."""
+    if not style.profile.blinks or style.inverted:
+        return None
+    return min(style.profile.blinks, key=lambda blink: abs(blink[0] - style.blink_hz))[1]

@@ -1,0 +1,243 @@
+"""Lamps on a Modbus relay module: levels in, coils out, and read back.
+
+Rules:
+1. The driver remembers every level it was given and makes it true again after each loss, before it says "back".
+2. Light is lent, not given, where the module can (``pulse_on``): re-armed every ``REARM_S``, it goes dark by itself
+   within ``DEAD_MAN_S`` of the controller's death. Elsewhere the module's own watchdog is set at commissioning.
+3. An echo proves nothing (an RS-485 adapter may echo our own bytes): after every write the coils are read back.
+4. A coil that does not follow is written again; after ``MISMATCH_MAX`` times that lamp is reported, not the module.
+
+Blinking, re-arming and polling follow hall time; deadlines on the wire are real seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pydantic import Field, field_validator, model_validator
+
+from devices.modbus_relay.codec import State, Style, blink_value, write_for
+from devices.modbus_relay.profiles import PROFILES
+from edged.core.commands import Action, Lamp, Value
+from edged.core.events import DeviceBack, DeviceLost, HealthRead
+from edged.driver import Context, DeviceError, Garbled, Options, Refused, Unreachable
+from edged.links.modbus import ModbusBus, bus
+from edged.links.modbus_wire import parse_url
+
+POLL_S = (
+    5.0  # hall seconds between read-backs: a relay that was power-cycled shines wrongly no longer than this
+)
+REARM_S = 10.0  # hall seconds; two re-arms may be lost before the light goes out
+DEAD_MAN_S = 30.0  # hall seconds that a lamp outlives the controller
+MISMATCH_MAX = 3  # read-backs in a row that contradict a lamp before it is reported
+RETRY_MIN_S = 0.1  # real seconds: never ask a lost module in a tight loop
+QUEUE_S = 1.0  # real seconds that a lamp may wait behind other modules of the same wire
+DEFAULT_CHANNELS = 8
+
+
+class RelayOptions(Options):
+    """``unit`` and ``channels`` default to the profile's; ``deadline_ms`` is for one answer."""
+
+    url: str
+    profile: str = "plain"
+    unit: int | None = Field(None, ge=1, le=255)
+    channels: int | None = Field(None, ge=1)
+    deadline_ms: int = Field(200, ge=20, le=2000)
+    blink_hz: float = Field(1.0, ge=0.1, le=5.0)
+    invert: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_a_wire(cls, url: str) -> str:
+        parse_url(url)
+        return url
+
+    @model_validator(mode="after")
+    def _module_exists(self) -> RelayOptions:
+        profile = PROFILES.get(self.profile)
+        if profile is None:
+            raise ValueError(f"no profile {self.profile!r}; there are {', '.join(PROFILES)}")
+        if self.channels is not None and self.channels > profile.channels:
+            raise ValueError(f"{self.profile} has {profile.channels} channels, not {self.channels}")
+        return self
+
+
+class ModbusRelay:
+    """A relay module or signal tower. Points are ``device/channel``, channels from 0."""
+
+    OPTIONS: ClassVar[type[Options]] = RelayOptions
+    reassert_s = 30.0  # the read-back finds a wrong coil sooner than a re-assertion would
+
+    def __init__(self, context: Context, options: RelayOptions, shared: ModbusBus | None = None) -> None:
+        """``shared``: the bus to use; by default the process's one bus on ``options.url``."""
+        profile = PROFILES[options.profile]
+        self._context = context
+        self._bus = shared if shared is not None else bus(options.url)
+        self._unit = profile.unit if options.unit is None else options.unit
+        self._channels = options.channels or min(DEFAULT_CHANNELS, profile.channels)
+        self._style = Style(profile, options.invert, options.blink_hz, DEAD_MAN_S)
+        self._blinks_itself = blink_value(self._style) is not None
+        self._lends = (profile.pulse_off if options.invert else profile.pulse_on) is not None
+        self._answer_s = options.deadline_ms / 1000
+        self.deadline_s = 2 * self._answer_s + QUEUE_S
+        self._wanted: dict[int, State] = {}
+        self._contradicted: dict[int, int] = {}
+        self._up: bool | None = None
+        self._told: bool | None = None
+        self._reason = ""
+        self._due = asyncio.Event()
+        self._retry: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Watch the module and keep its lamps as wanted, until cancelled."""
+        detach = self._bus.on_state(self._wire_changed)
+        self._due.set()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._bus.run())
+                group.create_task(self._watch())
+                group.create_task(self._keep_time())
+        finally:
+            detach()
+            if self._retry is not None:
+                self._retry.cancel()
+
+    async def show(self, point: str, value: Value) -> None:
+        """Bring a lamp to its level; the read-back follows at once. Raises ``DeviceError``."""
+        channel = self._channel(point, value)
+        assert isinstance(value, Lamp)
+        if value.state == "blink" == self._wanted.get(channel) and self._up:
+            return  # it blinks already; a new start would only break its rhythm
+        self._wanted[channel] = value.state
+        self._contradicted.pop(channel, None)
+        try:
+            async with asyncio.timeout(self.deadline_s):
+                await self._write(channel)
+        except TimeoutError:
+            raise Unreachable("the wire is too busy") from None
+        except (Unreachable, Garbled) as error:
+            self._lose(error)
+            raise
+        self._due.set()
+
+    async def act(self, action: Action) -> None:
+        """A relay module does nothing once. Raises ``Refused``."""
+        raise Refused(f"a relay module cannot {action.body.kind}")
+
+    def _channel(self, point: str, value: Value) -> int:
+        channel = point.partition("/")[2]
+        if not isinstance(value, Lamp):
+            raise Refused(f"a relay module shows lamps, not a {value.kind}")
+        if not (channel.isascii() and channel.isdecimal() and int(channel) < self._channels):
+            raise Refused(f"{point}: channels are 0 to {self._channels - 1}")
+        return int(channel)
+
+    def _wire_changed(self, up: bool, reason: str) -> None:
+        if up:
+            self._due.set()
+        else:
+            self._lose(Unreachable(reason))
+
+    async def _watch(self) -> None:
+        while True:
+            await self._due.wait()
+            self._due.clear()
+            if self._bus.connected:
+                try:
+                    await self._check()
+                except DeviceError as error:
+                    self._lose(error)
+            self._tell()
+
+    async def _check(self) -> None:
+        """Hear from the module, and compare what it shows with what is wanted."""
+        before = dict(self._wanted)
+        if not self._style.profile.reads:
+            for channel in before:
+                await self._write(channel)
+            self._up = self._up or bool(before)  # without a level to write there is no harmless question
+            return
+        levels = await self._bus.read_coils(
+            self._unit, self._style.profile.base, self._channels, deadline_s=self._answer_s
+        )
+        if not self._up:
+            for channel in list(self._wanted):
+                await self._write(channel)
+            self._up = True
+            return
+        for channel, state in before.items():
+            if state != "blink" and self._wanted[channel] == state:
+                await self._compare(channel, levels, lit=state == "on")
+
+    async def _compare(self, channel: int, levels: Sequence[bool], *, lit: bool) -> None:
+        times = self._contradicted.pop(channel, 0)
+        point = f"{self._context.device}/{channel}"
+        if levels[channel] == (lit != self._style.inverted):
+            if times >= MISMATCH_MAX:
+                self._context.emit(HealthRead(point))
+            return
+        self._contradicted[channel] = times + 1
+        if times + 1 == MISMATCH_MAX:
+            self._context.emit(
+                HealthRead(point, fault=f"lamp does not follow: wanted {'on' if lit else 'off'}")
+            )
+        await self._write(channel)
+        if times + 1 < MISMATCH_MAX:
+            self._due.set()
+
+    async def _keep_time(self) -> None:
+        """Hall time for what the module does not do by itself: the two halves of a blink, re-arming, the next poll."""
+        half_s = 0.5 / self._style.blink_hz
+        next_s = self._context.now_s()
+        poll_s, rearm_s, lit = next_s + POLL_S, next_s + REARM_S, False
+        while True:
+            next_s = max(next_s + half_s, self._context.now_s())  # no catching up after a stall
+            await self._context.sleep(max(0.0, next_s - self._context.now_s()))
+            lit = not lit
+            now_s = self._context.now_s()
+            if now_s >= poll_s:
+                poll_s = now_s + POLL_S
+                self._due.set()
+            rearm = now_s >= rearm_s
+            if rearm:
+                rearm_s = now_s + REARM_S
+            if self._up:
+                await self._beat(lit, rearm)
+
+    async def _beat(self, lit: bool, rearm: bool) -> None:
+        try:
+            for channel in list(self._wanted):
+                state = self._wanted[channel]
+                if state == "blink" and not self._blinks_itself and (lit or not self._lends):
+                    await self._write(channel, lit)
+                elif state == "on" and self._lends and rearm:
+                    await self._write(channel)
+        except DeviceError as error:
+            self._lose(error)
+
+    async def _write(self, channel: int, lit_phase: bool = True) -> None:
+        write = write_for(self._style, channel, self._wanted[channel], lit_phase)
+        await self._bus.write_coil(
+            self._unit, write.address, write.value, coil=channel, deadline_s=self._answer_s
+        )
+
+    def _lose(self, error: DeviceError) -> None:
+        """The module cannot be heard, or answers nonsense, or refuses its own map: lamps cannot be trusted."""
+        if isinstance(error, Garbled):
+            self._context.reject("garbled", str(error))
+        self._up, self._reason = False, str(error)
+        self._tell()
+        if self._retry is not None:
+            self._retry.cancel()
+        wait_s = max(RETRY_MIN_S, self._bus.rest_s(self._unit))
+        self._retry = asyncio.get_running_loop().call_later(wait_s, self._due.set)
+
+    def _tell(self) -> None:
+        """Lost or back, once per change; again at the next look where the inbox was full."""
+        if self._up is None or self._up == self._told:
+            return
+        device = self._context.device
+        if self._context.emit(DeviceBack(device) if self._up else DeviceLost(device, self._reason)):
+            self._told = self._up

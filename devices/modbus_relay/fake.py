@@ -1,0 +1,298 @@
+"""The other end: relay modules with real coils, on TCP or a pty, that misbehave by seed.
+
+Knows the pulses and toggles of Waveshare modules (expiring in hall time) and the built-in blinking of towers.
+``lit`` and ``seen`` tell what a person in front of the lamps would see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import tty
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from devices.modbus_relay.codec import (
+    ALL_COILS,
+    OFF,
+    ON,
+    PULSE_UNIT_S,
+    TOGGLE,
+    Bits,
+    Message,
+    Read,
+    Refusal,
+    RequestReader,
+    Write,
+    WriteMany,
+    decode_request,
+)
+from devices.modbus_relay.profiles import PROFILES, Profile
+from edged.driver import Garbled
+from edged.links.modbus_frames import READ_COILS, WRITE_COIL, rtu_frame, tcp_frame
+
+BLINK_SEEN_S = 3.0  # hall seconds in which a person notices that a lamp blinks (two changes)
+CHANGES_MAX = 32  # remembered changes per coil
+SERIAL_READ_MAX = 1024
+
+Seen = Literal["off", "on", "blink"]
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Chance of each misbehaviour per request, and how late a late answer is (real seconds)."""
+
+    mute: float = 0.0
+    late: float = 0.0
+    late_s: float = 0.3
+    garbage: float = 0.0
+    prefix: float = 0.0
+    exception: float = 0.0
+    code: int = 6
+    lie: float = 0.0
+
+
+@dataclass(slots=True)
+class Coil:
+    """One relay: its level, the hall second at which a pulse ends, and its changes."""
+
+    level: bool = False
+    until_s: float | None = None
+    blink_hz: float = 0.0
+    changes: deque[float] = field(default_factory=lambda: deque(maxlen=CHANGES_MAX))
+
+    def set(self, level: bool, at_s: float) -> None:
+        if level != self.level:
+            self.level = level
+            self.changes.append(at_s)
+
+
+class FakeRelay:
+    """One module. ``faults`` may be swapped at any time; ``frames`` counts requests by function."""
+
+    def __init__(
+        self,
+        now_s: Callable[[], float],
+        channels: int = 8,
+        unit: int = 1,
+        profile: Profile = PROFILES["waveshare"],
+        seed: int = 0,
+    ) -> None:
+        self.unit = unit
+        self.profile = profile
+        self.coils = [Coil() for _ in range(channels)]
+        self.faults = Faults()
+        self.frames: dict[int, int] = {}
+        self.writes: list[Write] = []
+        self._now_s = now_s
+        self._dice = random.Random(seed)
+
+    def lit(self, channel: int) -> bool:
+        """True where the lamp on a make contact shines now, or blinks."""
+        return self.seen(channel) != "off"
+
+    def seen(self, channel: int) -> Seen:
+        """What a person sees: two changes within ``BLINK_SEEN_S`` are a blink."""
+        coil = self._settled(channel)
+        recent = [at_s for at_s in coil.changes if at_s > self._now_s() - BLINK_SEEN_S]
+        if coil.blink_hz or len(recent) >= 2:
+            return "blink"
+        return "on" if coil.level else "off"
+
+    def level(self, channel: int) -> bool:
+        """The coil now."""
+        return self._settled(channel).level
+
+    def power_cycle(self) -> None:
+        """All relays drop, as after a power cut."""
+        for coil in self.coils:
+            coil.until_s, coil.blink_hz = None, 0.0
+            coil.set(False, self._now_s())
+
+    async def answer(self, pdu: bytes) -> bytes | None:
+        """The answer PDU, after its delay; None for silence. May be nonsense, where a fault says so."""
+        self.frames[pdu[0]] = self.frames.get(pdu[0], 0) + 1
+        faults = self.faults
+        if self._dice.random() < faults.mute:
+            return None
+        answer = self._carry_out(pdu)
+        if self._dice.random() < faults.late:
+            await asyncio.sleep(faults.late_s)
+        if self._dice.random() < faults.garbage:
+            return self._dice.randbytes(self._dice.randint(1, 12))
+        if self._dice.random() < faults.exception:
+            return Refusal(pdu[0], faults.code).to_bytes()
+        if answer is not None and isinstance(answer, Bits) and self._dice.random() < faults.lie:
+            answer = Bits(answer.function, bytes(byte ^ 0xFF for byte in answer.packed))
+        return None if answer is None else answer.to_bytes()
+
+    def noise(self) -> bytes:
+        """What a bad line puts before an answer."""
+        wanted = self._dice.random() < self.faults.prefix
+        return self._dice.randbytes(self._dice.randint(1, 4)) if wanted else b""
+
+    def _carry_out(self, pdu: bytes) -> Message | None:
+        try:
+            request = decode_request(pdu)
+        except Garbled:
+            return Refusal(pdu[0] & 0x7F, 1)
+        if isinstance(request, Read) and request.function == READ_COILS:
+            return self._read(request)
+        if isinstance(request, Write) and request.function == WRITE_COIL:
+            self.writes.append(request)
+            return self._write(request)
+        if isinstance(request, WriteMany):
+            return self._write_many(request)
+        return Refusal(pdu[0], 1)
+
+    def _read(self, request: Read) -> Message:
+        first = request.address - self.profile.base
+        if first < 0 or not 0 < request.count <= len(self.coils) - first:
+            return Refusal(request.function, 2)
+        bits = sum(self.level(first + index) << index for index in range(request.count))
+        return Bits(request.function, bits.to_bytes((request.count + 7) // 8, "little"))
+
+    def _write(self, request: Write) -> Message:
+        place = self._place(request.address)
+        if place is None:
+            return Refusal(request.function, 2)
+        channels, after = place
+        blinks = {value: rate for rate, value in self.profile.blinks}
+        if after is None and request.value not in (ON, OFF, TOGGLE, *blinks):
+            return Refusal(request.function, 3)
+        for channel in channels:
+            coil, now_s = self._settled(channel), self._now_s()
+            coil.until_s, coil.blink_hz = None, blinks.get(request.value, 0.0)
+            if after is not None:
+                coil.set(not after, now_s)
+                coil.until_s = now_s + request.value * PULSE_UNIT_S
+            else:
+                coil.set(not coil.level if request.value == TOGGLE else request.value != OFF, now_s)
+        return request
+
+    def _place(self, address: int) -> tuple[Sequence[int], bool | None] | None:
+        """Channels at ``address``, and the level that a pulse there leaves behind (None: no pulse)."""
+        profile, count = self.profile, len(self.coils)
+        places = ((profile.base, None), (profile.pulse_on, False), (profile.pulse_off, True))
+        for base, after in places:
+            if base is not None and base <= address < base + count:
+                return (address - base,), after
+        if profile.pulse_on is not None and address == ALL_COILS:
+            return range(count), None
+        return None
+
+    def _write_many(self, request: WriteMany) -> Message:
+        first = request.address - self.profile.base
+        if first < 0 or not 0 < request.count <= len(self.coils) - first:
+            return Refusal(15, 2)
+        for index in range(request.count):
+            coil = self._settled(first + index)
+            coil.until_s, coil.blink_hz = None, 0.0
+            coil.set(bool(request.packed[index // 8] >> index % 8 & 1), self._now_s())
+        return WriteMany(request.address, request.count)
+
+    def _settled(self, channel: int) -> Coil:
+        coil = self.coils[channel]
+        if coil.until_s is not None and self._now_s() >= coil.until_s:
+            coil.set(not coil.level, coil.until_s)
+            coil.until_s = None
+        return coil
+
+
+class FakeTcp:
+    """Modbus TCP on 127.0.0.1 for some modules (by unit). An unknown unit is silence, as behind a simple gateway."""
+
+    def __init__(self, modules: Sequence[FakeRelay]) -> None:
+        self._modules = {module.unit: module for module in modules}
+        self._server: asyncio.Server | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+        self.port = 0
+
+    async def start(self, port: int = 0) -> str:
+        """Listen (on a free port, by default). Returns the URL."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return f"tcp://127.0.0.1:{self.port}"
+
+    async def stop(self) -> None:
+        """Stop listening and hang up on everyone."""
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._writers):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        try:
+            async with asyncio.TaskGroup() as answers:
+                while True:
+                    head = await reader.readexactly(7)
+                    pdu = await reader.readexactly(int.from_bytes(head[4:6], "big") - 1)
+                    module = self._modules.get(head[6])
+                    if module is not None and pdu:
+                        answers.create_task(
+                            self._answer(writer, module, int.from_bytes(head[:2], "big"), pdu)
+                        )
+        except* (OSError, EOFError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _answer(self, writer: asyncio.StreamWriter, module: FakeRelay, number: int, pdu: bytes) -> None:
+        answer = await module.answer(pdu)
+        if answer is not None and not writer.is_closing():
+            writer.write(module.noise() + tcp_frame(number, module.unit, answer))
+
+
+class FakeLine:
+    """Modules on one RS-485 line: a pty whose other end, ``path``, is the controller's serial port.
+
+    ``char_s``: seconds per character, to make the line as slow as a real one (0: instant).
+    """
+
+    def __init__(self, modules: Sequence[FakeRelay], char_s: float = 0.0) -> None:
+        self._modules = {module.unit: module for module in modules}
+        self._char_s = char_s
+        self._reader = RequestReader()
+        self._master, slave = os.openpty()
+        self.path = os.ttyname(slave)
+        tty.setraw(slave)
+        self._slave = slave  # held open, so that the line outlives a port that is closed and opened again
+        self._requests: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(maxsize=64)
+
+    async def run(self) -> None:
+        """Answer until cancelled; then the port vanishes."""
+        loop = asyncio.get_running_loop()
+        os.set_blocking(self._master, False)
+        loop.add_reader(self._master, self._read)
+        try:
+            async with asyncio.TaskGroup() as answers:
+                while True:
+                    unit, pdu = await self._requests.get()
+                    await asyncio.sleep((len(pdu) + 3) * self._char_s)
+                    if unit in self._modules:
+                        answers.create_task(self._answer(self._modules[unit], pdu))
+        finally:
+            loop.remove_reader(self._master)
+            os.close(self._master)
+            os.close(self._slave)
+
+    def say(self, data: bytes) -> None:
+        """Put raw bytes on the line."""
+        os.write(self._master, data)
+
+    def _read(self) -> None:
+        for request in self._reader.feed(os.read(self._master, SERIAL_READ_MAX)):
+            self._requests.put_nowait(request)
+
+    async def _answer(self, module: FakeRelay, pdu: bytes) -> None:
+        answer = await module.answer(pdu)
+        if answer is None:
+            return
+        frame = module.noise() + rtu_frame(module.unit, answer)
+        await asyncio.sleep(len(frame) * self._char_s)
+        self.say(frame)

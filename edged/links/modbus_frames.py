@@ -1,0 +1,129 @@
+"""Modbus bytes without I/O: checksums, frames, and what matters most: is this *the* answer to *that* request.
+
+RTU carries no transaction id, so an answer is accepted only where unit, function, length, echo and checksum all fit
+the open request. Everything else on the line is noise or somebody's late answer. Layouts: Modbus Application Protocol
+V1.1b3 (PDUs), Modbus over Serial Line V1.02 (CRC, gaps), Modbus Messaging on TCP/IP V1.0b (MBAP header).
+"""
+
+from __future__ import annotations
+
+from edged.driver import DeviceError, Garbled, Refused, Unreachable
+
+READ_COILS, READ_INPUTS, READ_HOLDING, READ_INPUT_REGISTERS = 1, 2, 3, 4
+WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS = 5, 6, 15, 16
+FAILED = 0x80  # set in the function code of an exception answer
+
+_BIT_READS = (READ_COILS, READ_INPUTS)
+_REGISTER_READS = (READ_HOLDING, READ_INPUT_REGISTERS)
+_ECHOED = (WRITE_COIL, WRITE_REGISTER)
+_MBAP = 7  # transaction 2, protocol 2, length 2, unit 1
+
+# Exception codes (Application Protocol, chapter 7) by what the caller can do about them. Code 9 is not assigned.
+EXCEPTIONS: dict[int, tuple[type[DeviceError], str]] = {
+    1: (Refused, "illegal function"),
+    2: (Refused, "illegal address"),
+    3: (Refused, "illegal value"),
+    4: (Refused, "device failure"),
+    5: (Unreachable, "accepted, still working on it"),
+    6: (Unreachable, "busy"),
+    7: (Refused, "not performed"),
+    8: (Garbled, "memory parity error"),
+    9: (Garbled, "unassigned exception 9"),
+    10: (Unreachable, "gateway has no path to the unit"),
+    11: (Unreachable, "unit does not answer the gateway"),
+}
+UNIT_IS_SILENT = (10, 11)  # said by a gateway: as good as no answer from the unit
+
+
+def exception_error(code: int) -> DeviceError:
+    """The error for exception ``code``; unknown codes are not the protocol."""
+    kind, text = EXCEPTIONS.get(code, (Garbled, f"unknown exception {code}"))
+    return kind(text)
+
+
+def crc16(data: bytes) -> int:
+    """CRC-16/MODBUS (reflected 0xA001, start 0xFFFF); sent low byte first."""
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
+    return crc
+
+
+def rtu_frame(unit: int, pdu: bytes) -> bytes:
+    """``pdu`` as it stands on a serial line."""
+    body = bytes((unit,)) + pdu
+    return body + crc16(body).to_bytes(2, "little")
+
+
+def tcp_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
+    """``pdu`` as it stands in a TCP stream."""
+    header = transaction.to_bytes(2, "big") + b"\0\0" + (len(pdu) + 1).to_bytes(2, "big")
+    return header + bytes((unit,)) + pdu
+
+
+def answer_size(request: bytes) -> int:
+    """Bytes of the normal answer PDU to a well-formed request PDU (0 for functions this link does not speak)."""
+    function = request[0]
+    if function in _BIT_READS:
+        return 2 + (int.from_bytes(request[3:5], "big") + 7) // 8
+    if function in _REGISTER_READS:
+        return 2 + 2 * int.from_bytes(request[3:5], "big")
+    return 5 if function in (*_ECHOED, WRITE_COILS, WRITE_REGISTERS) else 0
+
+
+def fits(request: bytes, answer: bytes) -> bool:
+    """True where ``answer`` can only be an answer to ``request`` (PDUs): length and echo, not just the function."""
+    if len(answer) == 2 and answer[0] == request[0] | FAILED:
+        return True
+    if not answer or answer[0] != request[0] or len(answer) != answer_size(request):
+        return False
+    if request[0] in _BIT_READS or request[0] in _REGISTER_READS:
+        return answer[1] == len(answer) - 2
+    return answer == request[:5]
+
+
+def alike(older: bytes, newer: bytes) -> bool:
+    """True where the late answer to PDU ``older`` could pass for the answer to ``newer`` and would be wrong.
+
+    The same read asked twice counts: its late answer is what the coils *were*. The same write twice does not: an echo
+    carries all that was written, and it was written.
+    """
+    if older[0] != newer[0] or answer_size(older) != answer_size(newer):
+        return False
+    if newer[0] in _BIT_READS or newer[0] in _REGISTER_READS:
+        return True
+    return older != newer and older[:5] == newer[:5]
+
+
+def find_rtu_answer(sent: bytes, received: bytes) -> bytes:
+    """The frame inside ``received`` that answers the frame ``sent``, or nothing; noise around it does not matter."""
+    request = sent[1:-2]
+    for size in (answer_size(request) + 3, 5):
+        for start in range(len(received) - size + 1):
+            frame = received[start : start + size]
+            if frame[0] != sent[0] or not fits(request, frame[1:-2]):
+                continue
+            if crc16(frame[:-2]) == int.from_bytes(frame[-2:], "little"):
+                return frame
+    return b""
+
+
+def find_tcp_answer(sent: bytes, received: bytes) -> bytes:
+    """As ``find_rtu_answer`` for a TCP stream: transaction and unit must be those of ``sent``."""
+    while len(received) > _MBAP:
+        size = 6 + int.from_bytes(received[4:6], "big")
+        frame, received = received[:size], received[size:]
+        if len(frame) < size or size <= _MBAP:
+            return b""
+        if frame[:4] == sent[:4] and frame[6] == sent[6] and fits(sent[_MBAP:], frame[_MBAP:]):
+            return frame
+    return b""
+
+
+def is_tcp_frame(received: bytes) -> bool:
+    """True where ``received`` is one or more whole Modbus TCP frames, whoever asked for them."""
+    while len(received) > _MBAP and received[2:4] == b"\0\0":
+        received = received[6 + int.from_bytes(received[4:6], "big") :]
+    return not received

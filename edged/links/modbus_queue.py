@@ -1,0 +1,164 @@
+"""The queue of one Modbus bus, without I/O: lamps first, newest write per coil, silent units last.
+
+A request is settled exactly once; whoever waits for a write that was overtaken learns the outcome of the newer one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymodbus.pdu import ModbusPDU
+
+from edged.driver import DeviceError, Unreachable
+from edged.links.modbus_frames import alike
+
+TRIES = 2  # one retry: a single flipped bit must not lose a device
+PENDING_MAX = 256  # requests waiting: 8 modules of 32 lamps all changing at once
+WRITES_IN_ROW_MAX = 16  # then one read: under a storm of writes devices must still be watched
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Real seconds. A unit that did not answer rests ``rest_min_s``, doubling to ``rest_max_s``; its answer is reckoned
+    with for ``owed_s``: a module that answers later has restarted in between.
+    """
+
+    rest_min_s: float = 0.5
+    rest_max_s: float = 10.0
+    owed_s: float = 3.0
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """One exchange that somebody waits for. ``slot`` is (unit, coil) for a write, None for a read."""
+
+    unit: int
+    pdu: ModbusPDU
+    deadline_s: float
+    slot: tuple[int, int] | None = None
+    tries_left: int = TRIES
+    first_sent_s: float = 0.0
+    not_before_s: float = 0.0
+    broken_off: int = 0
+    waiting: list[asyncio.Future[Any]] = field(default_factory=list)
+
+    @property
+    def pdu_bytes(self) -> bytes:
+        return bytes((self.pdu.function_code,)) + self.pdu.encode()
+
+    def settle(self, answer: ModbusPDU | DeviceError) -> None:
+        """Hand the outcome to everyone who still waits."""
+        for future in self.waiting:
+            if future.done():
+                continue
+            if isinstance(answer, DeviceError):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+
+@dataclass(slots=True)
+class Debt:
+    """An answer that may still come, and how long we reckon with it."""
+
+    request: Request
+    until_s: float
+
+
+@dataclass(slots=True)
+class Unit:
+    """What the bus knows of one unit: unanswered requests in a row, its rest, and the answers that it still owes."""
+
+    misses: int = 0
+    rest_until_s: float = 0.0
+    owed: list[Debt] = field(default_factory=list)
+
+    def clash_until_s(self, request: Request, now_s: float) -> float:
+        """Until when a late answer could pass for the answer to ``request``; 0 where none can.
+
+        A request's own earlier try does not count: what it asked for is still what is wanted.
+        """
+        self.owed = [debt for debt in self.owed if debt.until_s > now_s]
+        pdu = request.pdu_bytes
+        clashing = (d for d in self.owed if d.request is not request and alike(d.request.pdu_bytes, pdu))
+        return max((debt.until_s for debt in clashing), default=0.0)
+
+    def answered(self, request: Request, now_s: float) -> None:
+        """It answered. If that was the answer to an earlier try, the last try's takes no longer than it took."""
+        self.misses = 0
+        for debt in self.owed:
+            if debt.request is request:
+                debt.until_s = min(debt.until_s, now_s + 2 * (now_s - request.first_sent_s))
+
+    def rest(self, now_s: float, pace: Pace, jitter: float) -> None:
+        """Leave it alone, longer with every further miss; ``jitter`` in [0, 1) shortens by up to 10 %."""
+        pause_s = min(pace.rest_max_s, pace.rest_min_s * 2.0 ** min(max(0, self.misses - TRIES), 10))
+        self.rest_until_s = now_s + pause_s * (1 - jitter / 10)
+
+
+class Queue:
+    """Requests in line and the units they are for."""
+
+    def __init__(self) -> None:
+        self.units: dict[int, Unit] = {}
+        self._line: list[Request] = []
+        self._writes_in_row = 0
+
+    def unit(self, number: int) -> Unit:
+        """The unit ``number``, known or new."""
+        return self.units.setdefault(number, Unit())
+
+    def suspect(self, request: Request) -> bool:
+        """True while the request's unit left its last one unanswered."""
+        return self.unit(request.unit).misses > 0
+
+    def add(self, request: Request) -> None:
+        """Put a new request in line; it takes the place of a waiting write to the same coil. Raises ``Unreachable``."""
+        older = self._twin(request)
+        if older is not None:
+            request.waiting.extend(older.waiting)
+            self._line[self._line.index(older)] = request
+        elif len(self._line) >= PENDING_MAX:
+            raise Unreachable("too many requests wait for the wire")
+        else:
+            self._line.append(request)
+
+    def put_back(self, request: Request) -> None:
+        """In line again, at the head, unless a newer write to the same coil came meanwhile."""
+        newer = self._twin(request)
+        if newer is not None:
+            newer.waiting.extend(request.waiting)
+        else:
+            self._line.insert(0, request)
+
+    def take(self, now_s: float) -> Request | None:
+        """The next to send: writes, then reads, then whatever is for units that stay silent."""
+        self._line = [r for r in self._line if not all(f.done() for f in r.waiting)]
+        ready = [request for request in self._line if request.not_before_s <= now_s]
+        if not ready:
+            return None
+        reads_first = self._writes_in_row >= WRITES_IN_ROW_MAX
+        request = min(ready, key=lambda r: 2 if self.suspect(r) else int((r.slot is None) != reads_first))
+        self._line.remove(request)
+        self._writes_in_row = self._writes_in_row + 1 if request.slot is not None else 0
+        return request
+
+    def recheck(self, unit: int) -> None:
+        """Requests that were held back for an answer owed by ``unit`` may be looked at again."""
+        for request in self._line:
+            if request.unit == unit:
+                request.not_before_s = 0.0
+
+    def drop(self, error: DeviceError, unit: int | None = None) -> None:
+        """Settle all requests in line (of ``unit``) with ``error``."""
+        dropped = [r for r in self._line if unit is None or r.unit == unit]
+        self._line = [r for r in self._line if r not in dropped]
+        for request in dropped:
+            request.settle(error)
+
+    def _twin(self, request: Request) -> Request | None:
+        if request.slot is None:
+            return None
+        return next((other for other in self._line if other.slot == request.slot), None)

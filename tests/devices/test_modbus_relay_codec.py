@@ -1,0 +1,181 @@
+"""Relay frames against published examples, byte by byte, and the writes that lamp levels turn into."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pymodbus.framer import FramerRTU
+from pymodbus.pdu import DecodePDU
+from pymodbus.pdu.bit_message import WriteSingleCoilRequest
+
+from devices.modbus_relay.codec import (
+    Bits,
+    Message,
+    Read,
+    Refusal,
+    RequestReader,
+    Style,
+    Write,
+    WriteMany,
+    decode_answer,
+    decode_request,
+    frame_of,
+    open_frame,
+    write_for,
+)
+from devices.modbus_relay.driver import RelayOptions
+from devices.modbus_relay.profiles import PROFILES
+from edged.driver import Garbled
+from edged.links.modbus_frames import crc16
+from edged.links.modbus_wire import RawCoilWrite
+
+VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "modbus_frames.json").read_text("utf-8"))[
+    "frames"
+]
+IDS = [vector["id"] for vector in VECTORS]
+
+
+def message_of(vector: dict[str, dict[str, list[object]]]) -> Message:
+    [(kind, fields)] = vector["message"].items()
+    if kind == "bits":
+        return Bits(fields[0], bytes.fromhex(fields[1]))  # type: ignore[arg-type]
+    if kind == "write_many":
+        return WriteMany(fields[0], fields[1], bytes.fromhex(fields[2]))  # type: ignore[arg-type]
+    return {"read": Read, "write": Write}[kind](*fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=IDS)
+def test_published_frame_is_encoded_byte_for_byte(vector: dict) -> None:
+    assert frame_of(vector["unit"], message_of(vector)).hex() == vector["hex"]
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=IDS)
+def test_published_frame_is_decoded(vector: dict) -> None:
+    unit, pdu = open_frame(bytes.fromhex(vector["hex"]))
+    decode = decode_answer if ".rsp" in vector["id"] else decode_request
+    assert (unit, decode(pdu)) == (vector["unit"], message_of(vector))
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=IDS)
+def test_a_flipped_bit_anywhere_is_seen(vector: dict) -> None:
+    frame = bytes.fromhex(vector["hex"])
+    for bit in range(len(frame) * 8):
+        broken = bytearray(frame)
+        broken[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(Garbled):
+            open_frame(bytes(broken))
+
+
+@pytest.mark.parametrize(
+    ("frame", "profile", "channel", "state", "options"),
+    [
+        ("ws.off0", "waveshare", 0, "off", {}),
+        ("ws.flashon1", "waveshare", 1, "on", {"dead_man_s": 0.8}),
+        ("ws.on2", "plain", 2, "on", {}),
+        ("ws.off1", "plain", 1, "off", {}),
+        ("ws.on7", "plain", 7, "off", {"inverted": True}),
+        ("lc.on0", "lc-tech", 0, "on", {}),
+        ("lc.off0", "lc-tech", 0, "off", {}),
+        ("adam4068.on0", "adam4068", 0, "on", {}),
+        ("tower.r.on", "tower", 0, "on", {}),
+        ("tower.r.2hz", "tower", 0, "blink", {"blink_hz": 2.4}),
+        ("tower.r.0.5hz", "tower", 0, "blink", {"blink_hz": 0.5}),
+        ("tower.r.0.25hz", "tower", 0, "blink", {"blink_hz": 0.2}),
+        ("tower.y.1hz", "tower", 1, "blink", {}),
+    ],
+)
+def test_lamp_level_becomes_the_published_frame(
+    frame: str, profile: str, channel: int, state: str, options: dict
+) -> None:
+    vector = VECTORS[IDS.index(frame)]
+    write = write_for(Style(PROFILES[profile], **options), channel, state)  # type: ignore[arg-type]
+    assert frame_of(PROFILES[profile].unit, write).hex() == vector["hex"]
+
+
+def test_waveshare_light_is_lent_for_thirty_seconds_and_a_blink_for_half_its_period() -> None:
+    style = Style(PROFILES["waveshare"])
+    assert write_for(style, 3, "on") == Write(5, 0x0203, 300)
+    assert write_for(style, 3, "blink") == Write(5, 0x0203, 5)
+    assert write_for(style, 3, "blink", lit_phase=False) == Write(5, 0x0003, 0)
+    assert write_for(Style(PROFILES["waveshare"], inverted=True), 3, "on") == Write(5, 0x0403, 300)
+    assert write_for(Style(PROFILES["waveshare"], inverted=True), 3, "off") == Write(5, 0x0003, 0xFF00)
+
+
+@given(value=st.integers(0, 0xFFFF), address=st.integers(0, 0xFFFF), unit=st.integers(1, 255))
+def test_raw_coil_value_leaves_pymodbus_unchanged(value: int, address: int, unit: int) -> None:
+    packet = FramerRTU(DecodePDU(False)).buildFrame(RawCoilWrite(unit, address, value))
+    assert packet == frame_of(unit, Write(5, address, value))
+
+
+def test_pymodbus_itself_cannot_say_a_flash_value() -> None:
+    """Why ``RawCoilWrite`` exists: the library knows only on and off."""
+    pdu = WriteSingleCoilRequest(dev_id=1, address=0x201, bits=[True])
+    assert pdu.encode() == bytes.fromhex("0201ff00")
+
+
+@given(data=st.binary(max_size=64))
+def test_checksum_agrees_with_pymodbus(data: bytes) -> None:
+    assert crc16(data).to_bytes(2, "little") == FramerRTU.compute_CRC(data).to_bytes(2, "big")
+
+
+@pytest.mark.parametrize("decode", [decode_request, decode_answer])
+@given(pdu=st.binary(max_size=40))
+def test_any_bytes_are_a_message_that_says_the_same_bytes_or_garbled(
+    decode: Callable[[bytes], Message], pdu: bytes
+) -> None:
+    try:
+        message = decode(pdu)
+    except Garbled:
+        return
+    assert message.to_bytes() == pdu
+
+
+@given(
+    st.lists(st.sampled_from([v for v in VECTORS if v["direction"] == "host>device"]), max_size=6), st.data()
+)
+def test_reader_finds_every_request_however_the_stream_is_cut(
+    vectors: list[dict], data: st.DataObject
+) -> None:
+    vectors = [vector for vector in vectors if ".rsp" not in vector["id"]]
+    stream = b"".join(bytes.fromhex(vector["hex"]) for vector in vectors)
+    reader, found = RequestReader(), []
+    while stream:
+        cut = data.draw(st.integers(1, len(stream)))
+        found += reader.feed(stream[:cut])
+        stream = stream[cut:]
+    assert found == [open_frame(bytes.fromhex(vector["hex"])) for vector in vectors]
+
+
+def test_reader_resynchronises_after_noise() -> None:
+    reader = RequestReader()
+    frame = frame_of(1, Write(5, 0, 0xFF00))
+    assert reader.feed(b"\x00\x55\xaa" + frame + frame) == [open_frame(frame)] * 2
+    assert reader.dropped == 3
+
+
+@pytest.mark.parametrize("code", range(1, 12))
+def test_exception_answers_keep_their_code(code: int) -> None:
+    assert decode_answer(Refusal(5, code).to_bytes()) == Refusal(5, code)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"url": "tcp://h", "profile": "waveshar"}, "waveshare"),
+        ({"url": "serial:/dev/x"}, "rtu:///dev/"),
+        ({"url": "rtu:///dev/x?baudrate=9601"}, "9600"),
+        ({"url": "rtu:///dev/x?parity=X"}, "N, E, O"),
+        ({"url": "rtu:///dev/x?speed=9600"}, "speed"),
+        ({"url": "tcp://h", "profile": "tower", "channels": 5}, "4 channels"),
+        ({"url": "tcp://h", "unit": 0}, "greater than or equal to 1"),
+        ({"url": "tcp://h", "colour": "red"}, "colour"),
+    ],
+)
+def test_wrong_options_say_what_is_right(options: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        RelayOptions(**options)

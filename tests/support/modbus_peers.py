@@ -1,0 +1,122 @@
+"""The other ends of Modbus wires for tests: pty lines, a raw late slave, and pymodbus's own servers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tty
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from pymodbus import FramerType
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from edged.links.modbus import ModbusBus
+
+DEADLINE_S = 8.0  # of every wait in a test
+
+
+async def until(condition: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:
+    """Wait for ``condition``; fail loudly where it does not come true."""
+    async with asyncio.timeout(deadline_s):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def running(*things: object) -> AsyncIterator[None]:
+    """Run ``thing.run()`` of each beside the test; a crash of one fails the test."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(thing.run()) for thing in things]  # type: ignore[attr-defined]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def up(bus: ModbusBus) -> None:
+    await until(lambda: bus.connected)
+
+
+class RawLine:
+    """A pty whose far end is the test's own: ``on_bytes`` sees every chunk, ``say`` answers."""
+
+    def __init__(self, on_bytes: Callable[[bytes], None] = lambda data: None) -> None:
+        self.on_bytes = on_bytes
+        self.heard: list[bytes] = []
+        self._master, self._slave = os.openpty()
+        tty.setraw(self._slave)
+        self.path = os.ttyname(self._slave)
+        os.set_blocking(self._master, False)
+        asyncio.get_running_loop().add_reader(self._master, self._read)
+
+    def say(self, data: bytes) -> None:
+        with suppress(OSError):  # a late answer may find the line gone
+            os.write(self._master, data)
+
+    def say_later(self, delay_s: float, data: bytes) -> None:
+        asyncio.get_running_loop().call_later(delay_s, self.say, data)
+
+    def close(self) -> None:
+        """Pull the plug."""
+        asyncio.get_running_loop().remove_reader(self._master)
+        os.close(self._master)
+        os.close(self._slave)
+        self._master = -1
+
+    def _read(self) -> None:
+        data = os.read(self._master, 1024)
+        self.heard.append(data)
+        self.on_bytes(data)
+
+
+def sim_device(unit: int, first: int = 0, coils: int = 32) -> SimDevice:
+    """Plain coils from ``first``, all off, and holding registers 0-9 that hold ten times their address."""
+    blocks = (
+        [SimData(first, values=[False] * coils, datatype=DataType.BITS)],
+        [SimData(0, values=[False] * 16, datatype=DataType.BITS)],
+        [SimData(0, values=[10 * n for n in range(10)], datatype=DataType.REGISTERS)],
+        [SimData(0, values=[0], datatype=DataType.REGISTERS)],
+    )
+    return SimDevice(id=unit, simdata=blocks)
+
+
+@asynccontextmanager
+async def pymodbus_tcp(*devices: SimDevice) -> AsyncIterator[str]:
+    """pymodbus's TCP server; yields its URL."""
+    server = ModbusTcpServer(list(devices), address=("127.0.0.1", 0), ignore_missing_devices=True)
+    await server.serve_forever(background=True)
+    try:
+        port = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+        yield f"tcp://127.0.0.1:{port}"
+    finally:
+        await server.shutdown()
+
+
+@asynccontextmanager
+async def pymodbus_serial(folder: Path, *devices: SimDevice) -> AsyncIterator[str]:
+    """pymodbus's serial server at one end of a pty pair (socat); yields the URL of the other."""
+    near, far = folder / "near", folder / "far"
+    socat = shutil.which("socat")
+    assert socat, "socat is required"
+    pair = await asyncio.create_subprocess_exec(
+        socat, f"pty,raw,echo=0,link={near}", f"pty,raw,echo=0,link={far}"
+    )
+    try:
+        await until(lambda: near.exists() and far.exists())
+        server = ModbusSerialServer(
+            list(devices), framer=FramerType.RTU, port=str(far), baudrate=9600, ignore_missing_devices=True
+        )
+        await server.serve_forever(background=True)
+        try:
+            yield f"rtu://{near}?baudrate=9600"
+        finally:
+            await server.shutdown()
+    finally:
+        with suppress(ProcessLookupError):
+            pair.terminate()
+        await pair.wait()
