@@ -92,12 +92,12 @@ class Conversation:
         if not told.is_published():
             raise NoAnswer(f"the broker did not confirm {topic} in {CONNECT_S:.0f} s")
 
-    def hear(self, timeout_s: float) -> Iterator[Heard]:
-        """What comes until ``timeout_s`` from now."""
+    def hear(self, timeout_s: float, quiet_s: float | None = None) -> Iterator[Heard]:
+        """What comes until ``timeout_s`` from now, or until nothing came for ``quiet_s``."""
         deadline_s = clock.monotonic_s() + timeout_s
         while (left_s := deadline_s - clock.monotonic_s()) > 0:
             try:
-                yield self._heard.get(timeout=left_s)
+                yield self._heard.get(timeout=left_s if quiet_s is None else min(left_s, quiet_s))
             except queue.Empty:
                 return
 

@@ -1,0 +1,324 @@
+"""``edged policy``: what a policy author at the centre needs. Rules of this file:
+
+* A policy is one JSON document (configs/policy-example.json); signed, it is one envelope file. Nothing is hidden.
+* Everything can be checked without a hall, and is checked by the same code that the hall runs.
+* Results are told in English and in Chinese; exit code 0 applied, 1 refused or no answer, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edged.cli.target import fail, find_or_exit
+
+if TYPE_CHECKING:
+    from edged.central.policies import Audience
+    from edged.central.refusals import PolicyRefused
+    from edged.cli.target import Target
+
+REPORT_S = (
+    15.0  # a hall answers within its commit, tens of ms; a busy disk and two brokers in between take longer
+)
+VALID_DAYS = 365
+
+app = typer.Typer(
+    help="""Make keys; check, sign and push policies; see what is in force.
+
+    \b
+    A first policy, from nothing:
+      edged policy keygen city                  city.key (keep secret), city.pub.json (to the halls)
+      edged policy check policy-example.json    is it well formed, is it sensible
+      edged policy push policy-example.json --key city.key --config hall.toml
+    With `edged demo` running, the last line is just:
+      edged policy push policy-example.json
+    """,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Broker = Annotated[str | None, typer.Option(help="mqtt://[USER:PASSWORD@]HOST:PORT of the hall's broker.")]
+HallId = Annotated[str | None, typer.Option("--hall", help="Id of the hall; with --broker.")]
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="hall.toml of the hall: id and broker.")]
+Key = Annotated[Path | None, typer.Option("--key", "-k", help="Signing key made by `edged policy keygen`.")]
+Document = Annotated[Path, typer.Argument(help="A policy document or a signed envelope.", metavar="FILE")]
+
+
+@app.command()
+def keygen(
+    name: Annotated[str, typer.Argument(help="Name of the key, e.g. city-2026.")],
+    directory: Annotated[Path, typer.Option("--dir", help="Where to write the two files.")] = Path("."),
+) -> None:
+    """Make a signing key: NAME.key (secret) and NAME.pub.json (for [policy] keys in hall.toml)."""
+    import json
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from edged.central.envelope import keyid_of, private_pem, public_entry
+
+    secret, public = directory / f"{name}.key", directory / f"{name}.pub.json"
+    key = Ed25519PrivateKey.generate()
+    entries = {"keys": [public_entry(key.public_key(), name)]}
+    try:
+        _write_new(secret, private_pem(key), 0o600)
+        _write_new(public, (json.dumps(entries, indent=2) + "\n").encode(), 0o644)
+    except OSError as error:
+        raise fail(f"{error.filename}: {error.strerror}; nothing is overwritten", 2) from None
+    typer.echo(f"key {keyid_of(key.public_key())}")
+    typer.echo(f"  {secret}   secret: sign with it, keep it off the halls")
+    typer.echo(f"  {public}   public: install at the halls as [policy] keys")
+
+
+@app.command()
+def check(file: Document, config: Config = None) -> None:
+    """Check a policy document, signed or not, as a hall would (with --config: as that hall would).
+
+    The signature is not judged here: only the hall knows which keys it trusts.
+    """
+    from edged.central.policies import inspect
+    from edged.central.refusals import PolicyRefused
+
+    payload = _payload(_read(file))
+    try:
+        document = inspect(payload, _audience(config))
+    except PolicyRefused as refusal:
+        _tell_refusal(refusal)
+        raise typer.Exit(1) from None
+    typer.echo(f"{file}: OK: version {document.version} for {', '.join(document.halls)} / 检查通过")
+
+
+@app.command()
+def sign(
+    file: Document,
+    key: Annotated[Path, typer.Option("--key", "-k", help="Signing key made by `edged policy keygen`.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the envelope.")],
+    version: Annotated[int | None, typer.Option(help="Use this version instead of the document's.")] = None,
+    config: Config = None,
+) -> None:
+    """Check a policy document and wrap it into a signed envelope that can be pushed anywhere, any time."""
+    raw = _signed(_renewed(_read(file), version, None), key, _audience(config))
+    try:
+        out.write_bytes(raw)
+    except OSError as error:
+        raise fail(f"{out}: {error.strerror}", 2) from None
+    typer.echo(f"{out}: signed, {len(raw)} bytes")
+
+
+@app.command()
+def push(
+    file: Document,
+    key: Key = None,
+    broker: Broker = None,
+    hall: HallId = None,
+    config: Config = None,
+    group: Annotated[str | None, typer.Option(help="Push to all halls of this city group.")] = None,
+    retain: Annotated[bool, typer.Option(help="Leave it at the broker for halls that are away.")] = False,
+    wait_s: Annotated[float, typer.Option(help="Seconds to wait for the hall's answer.")] = REPORT_S,
+) -> None:
+    """Push a policy to a hall and wait until it says "applied" or why not.
+
+    A signed envelope is sent as it is. A plain document is signed first with --key (or the running demo's own key); it
+    gets the next version number, and fresh dates if it has none.
+
+    \b
+    Examples: edged policy push policy-example.json                          to the running demo
+              edged policy push signed.json --config /etc/edged/hall.toml
+              edged policy push policy.json -k city.key --broker mqtt://10.0.0.5 --hall east
+    """
+    from edged.central import topics
+    from edged.cli.exchange import NoAnswer, conversation
+
+    target = find_or_exit(broker, hall, config)
+    try:
+        with conversation(target, [topics.policy_report(target.hall)]) as talk:
+            raw = _read(file)
+            if not _is_envelope(raw):
+                raw = _sign_for(target, raw, key, _version_in_force(talk) + 1)
+            topic = topics.policy_push(target.hall) if group is None else topics.group_policy_push(group)
+            talk.say(topic, raw, retain=retain)
+            report = _answer(talk, raw, wait_s)
+    except NoAnswer as error:
+        raise fail(str(error)) from None
+    if report is None:
+        raise fail(
+            f'pushed; hall "{target.hall}" did not answer within {wait_s:g} s: is it running, and is the id right? '
+            "/ 已推送,但大厅没有回应"
+        )
+    _tell_report(report)
+    raise typer.Exit(0 if report["state"] in ("applied", "staged") else 1)
+
+
+@app.command()
+def status(broker: Broker = None, hall: HallId = None, config: Config = None) -> None:
+    """Show what a hall says about its policy: desired, applied, and why not."""
+    from edged.central import topics
+    from edged.cli.exchange import NoAnswer, conversation
+
+    target = find_or_exit(broker, hall, config)
+    try:
+        with conversation(target, [topics.policy_report(target.hall)]) as talk:
+            report = next((_json(heard.payload) for heard in talk.hear(2.0)), None)
+    except NoAnswer as error:
+        raise fail(str(error)) from None
+    if not report:
+        raise fail(f'hall "{target.hall}" never reported a policy to this broker / 没有策略报告')
+    _tell_report(report)
+    raise typer.Exit(1 if report.get("state") == "rejected" or report.get("expired") else 0)
+
+
+def _sign_for(target: Target, raw: bytes, key: Path | None, version: int) -> bytes:
+    if key is None and target.signing_key is not None:
+        key = Path(target.signing_key)
+    if key is None:
+        raise fail("this is an unsigned document: give --key, or sign it first with `edged policy sign`", 2)
+    return _signed(_renewed(raw, version, target.hall), key, None)
+
+
+def _renewed(raw: bytes, version: int | None, hall: str | None) -> bytes:
+    """The document with another version, and with the fields it left out. Broken JSON goes on to be judged as it is."""
+    import json
+    from datetime import UTC, datetime, timedelta
+
+    from edged.central.envelope import ENVELOPE_BYTES_MAX
+    from edged.central.policies import TYPE
+    from edged.central.strict_json import NotStrictJson, parse
+    from edged.clock import wall_ms
+
+    try:
+        document = parse(raw, ENVELOPE_BYTES_MAX)
+    except NotStrictJson:
+        return raw
+    now = datetime.fromtimestamp(wall_ms() // 1000, UTC)
+    filled: dict[str, Any] = {
+        "type": TYPE,
+        "halls": [hall] if hall is not None else None,
+        "not_before": now.isoformat(),
+        "expires": (now + timedelta(days=VALID_DAYS)).isoformat(),
+    }
+    document = {name: value for name, value in filled.items() if value is not None} | document
+    document.pop("$schema", None)  # an editor's hint, not a part of the policy
+    if version is not None:
+        document["version"] = version
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _signed(payload: bytes, key: Path, audience: Audience | None) -> bytes:
+    from edged.central.envelope import KeyFileError, load_private
+    from edged.central.envelope import sign as sign_payload
+    from edged.central.policies import PAYLOAD_TYPE, inspect
+    from edged.central.refusals import PolicyRefused
+
+    try:
+        inspect(payload, audience)
+        return sign_payload(payload, PAYLOAD_TYPE, load_private(key))
+    except KeyFileError as error:
+        raise fail(str(error), 2) from None
+    except PolicyRefused as refusal:
+        _tell_refusal(refusal)
+        raise fail("not signed, because every hall would refuse it / 未签名") from None
+
+
+def _version_in_force(talk: Any) -> int:
+    """The highest version that the hall's retained report names."""
+    for heard in talk.hear(1.0):
+        report = _json(heard.payload)
+        named = [report.get("applied"), report.get("desired")]
+        return max((int(one.get("version", 0)) for one in named if isinstance(one, dict)), default=0)
+    return 0
+
+
+def _answer(talk: Any, raw: bytes, wait_s: float) -> dict[str, Any] | None:
+    """The hall's report on this very push: retained ones are older."""
+    from edged.central.policies import claimed
+
+    ours = claimed(raw)
+    for heard in talk.hear(wait_s):
+        report = _json(heard.payload)
+        desired = report.get("desired")
+        sha256 = desired.get("sha256") if isinstance(desired, dict) else None
+        if not heard.retain and (sha256 == ours["sha256"] if ours else sha256 is None) and "state" in report:
+            return report
+    return None
+
+
+def _tell_report(report: dict[str, Any]) -> None:
+    applied, desired = report.get("applied") or {}, report.get("desired") or {}
+    words = {
+        "applied": "applied / 已生效",
+        "rejected": "REFUSED / 已拒绝",
+        "staged": "waiting for its date / 待生效",
+    }
+    typer.echo(f"version {desired.get('version', '?')}: {words.get(str(report['state']), report['state'])}")
+    reason = report.get("reason")
+    if isinstance(reason, dict):
+        path = f"{reason.get('path')}: " if reason.get("path") else ""
+        typer.echo(f"  {path}{reason.get('message')} [{reason.get('code')}]")
+        typer.echo(f"  {path}{reason.get('message_zh')}")
+    if desired != applied:
+        typer.echo(f"  in force: version {applied.get('version', '?')} / 现行版本")
+    if report.get("expired"):
+        typer.echo("  the policy in force has expired; it stays in force / 现行策略已过期,继续沿用")
+
+
+def _tell_refusal(refusal: PolicyRefused) -> None:
+    for one in refusal.reasons:
+        path = f"{one.path}: " if one.path else ""
+        typer.echo(f"{path}{one.message} [{one.code}]", err=True)
+        typer.echo(f"{path}{one.message_zh}", err=True)
+
+
+def _audience(config: Path | None) -> Audience | None:
+    from edged.central.policies import Audience
+    from edged.config import ConfigErrors, load
+
+    if config is None:
+        return None
+    try:
+        hall = load(config)
+    except ConfigErrors as errors:
+        for line in errors.lines:
+            typer.echo(line, err=True)
+        raise typer.Exit(2) from None
+    return Audience(hall.hall, hall.policy.group, frozenset(area.id for area in hall.site.areas))
+
+
+def _payload(raw: bytes) -> bytes:
+    """The document inside an envelope, or the document itself without what only editors need."""
+    from edged.central.envelope import opened_unverified
+
+    return opened_unverified(raw) if _is_envelope(raw) else _renewed(raw, None, None)
+
+
+def _is_envelope(raw: bytes) -> bool:
+    return "payloadType" in _json(raw)
+
+
+def _json(raw: bytes) -> dict[str, Any]:
+    import json
+
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _read(file: Path) -> bytes:
+    from edged.central.envelope import ENVELOPE_BYTES_MAX
+
+    try:
+        with file.open("rb") as stream:
+            return stream.read(ENVELOPE_BYTES_MAX + 1)
+    except OSError as error:
+        raise fail(f"{file}: {error.strerror}", 2) from None
+
+
+def _write_new(file: Path, data: bytes, mode: int) -> None:
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(data)

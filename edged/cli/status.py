@@ -1,0 +1,148 @@
+"""``edged status``: a running hall at a glance, read from its retained pictures and health page. It only listens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edged.cli.target import Target, fail, find_or_exit
+
+PICTURES_S = 1.5  # retained pictures come within ms of subscribing; a slow line gets this long
+QUIET_S = 0.3  # nothing new for this long: that was all
+HEALTH_S = 2.0
+HEALTH_BYTES_MAX = 64 * 1024
+
+STATES = {
+    "CLOSED": "关闭",
+    "OPEN": "空闲",
+    "CALLING": "叫号",
+    "SERVING": "办理",
+    "PAUSED": "暂停",
+    "STANDBY": "待命",
+    "ACTIVATING": "启用中",
+    "DRAINING": "收窗",
+    "COOLDOWN": "冷却",
+}
+
+
+def status(
+    broker: Annotated[
+        str | None, typer.Option(help="mqtt://[USER:PASSWORD@]HOST:PORT of the broker.")
+    ] = None,
+    hall: Annotated[str | None, typer.Option("--hall", help="Id of the hall; with --broker.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="hall.toml: id, broker, pages.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
+) -> None:
+    """Show a running hall: its areas, windows, policy and health. Without options: the demo running here.
+
+    \b
+    Exit codes: 0 online and well, 1 degraded, offline or not reachable, 2 wrong usage.
+    Example:    edged status --config /etc/edged/hall.toml
+    """
+    from edged.cli.exchange import NoAnswer
+
+    target = find_or_exit(broker, hall, config)
+    try:
+        pictures = _pictures(target)
+    except NoAnswer as error:
+        raise fail(str(error)) from None
+    pictures["health"] = _health(target)
+    if as_json:
+        typer.echo(json.dumps(pictures, ensure_ascii=False, indent=2))
+    else:
+        _tell(target, pictures)
+    raise typer.Exit(0 if _well(pictures) else 1)
+
+
+def _pictures(target: Target) -> dict[str, Any]:
+    """What the hall left at the broker, by kind."""
+    from edged.central import topics
+    from edged.cli.exchange import conversation
+
+    found: dict[str, Any] = {"status": None, "policy": None, "areas": {}, "windows": {}}
+    wanted = [
+        topics.status(target.hall),
+        topics.policy_report(target.hall),
+        topics.area_state(target.hall, "+"),
+        topics.window_state(target.hall, "+"),
+    ]
+    with conversation(target, wanted) as talk:
+        for heard in talk.hear(PICTURES_S, QUIET_S):
+            body = _object(heard.payload)
+            name = heard.topic.rpartition("/")[2]
+            if heard.topic == wanted[0]:
+                found["status"] = body
+            elif heard.topic == wanted[1]:
+                found["policy"] = body
+            elif "/state/area/" in heard.topic:
+                found["areas"][name] = body
+            elif "/state/window/" in heard.topic:
+                found["windows"][name] = body
+    return found
+
+
+def _health(target: Target) -> dict[str, Any] | None:
+    """The health page, if we know where it is and it answers."""
+    import http.client
+    from urllib.parse import urlsplit
+
+    if target.web is None:
+        return None
+    parts = urlsplit(target.web)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=HEALTH_S)
+    try:
+        connection.request("GET", "/healthz")
+        return _object(connection.getresponse().read(HEALTH_BYTES_MAX))
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def _well(pictures: dict[str, Any]) -> bool:
+    said = pictures["status"]
+    health = pictures["health"]
+    return (
+        bool(said) and said.get("state") == "online" and (not health or health.get("state") in (None, "ok"))
+    )
+
+
+def _tell(target: Target, pictures: dict[str, Any]) -> None:
+    said, policy, health = (pictures[kind] or {} for kind in ("status", "policy", "health"))
+    typer.echo(f"hall {target.hall} at {target.host}:{target.port}: {said.get('state', 'never seen here')}")
+    if health:
+        lost = ", ".join(health.get("devices_lost") or ()) or "none"
+        typer.echo(f"  health {health.get('state')}, durable {health.get('durable')}, devices lost: {lost}")
+    applied = policy.get("applied") or {}
+    if policy:
+        typer.echo(f"  policy version {applied.get('version')}, last push: {policy.get('state')}")
+    if pictures["areas"]:
+        typer.echo(
+            f"\n{'area 专区':<18}{'waiting 等候':>12}{'open 窗口':>10}{'+1 潮汐':>9}  oldest since 最早取号"
+        )
+    for name, area in sorted(pictures["areas"].items()):
+        typer.echo(
+            f"{name:<20}{area.get('waiting', '?'):>12}{area.get('open_windows', '?'):>12}"
+            f"{area.get('tidal_windows', '?'):>10}  {area.get('oldest_since') or '-'}"
+        )
+    if pictures["windows"]:
+        typer.echo(f"\n{'window 窗口':<18}{'state 状态':<22}{'number 号':<10}tidal 潮汐")
+    for name, window in sorted(pictures["windows"].items(), key=lambda pair: (len(pair[0]), pair[0])):
+        state = str(window.get("state", "?"))
+        tidal = " ".join(str(window[key]) for key in ("tidal_area", "tidal_reason") if window.get(key))
+        typer.echo(
+            f"{name:<20}{state + ' ' + STATES.get(state, ''):<22}{window.get('number') or '-':<11}{tidal}"
+        )
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(payload)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
