@@ -10,7 +10,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from zlib import crc32
 
-from edged.core import keys, signage, tickets, tidal, windows
+from edged.core import activation, invariants, keys, signage, tickets, tidal, windows
 from edged.core.commands import Command, Note, Print
 from edged.core.events import (
     ClockSet,
@@ -46,7 +46,8 @@ class Engine:
 
     def __init__(self, state: State | None = None) -> None:
         self.state = State() if state is None else state
-        self._due: list[tuple[int, str, str]] = []
+        self._due: list[tuple[int, str, str]] = []  # a heap; entries overtaken by a change are skipped
+        self._pushed: dict[tuple[str, str], int] = {}  # what stands in it, so that nothing is pushed twice
         self._lookup: Lookup | None = None
         if self.state.site is not None:
             self._lookup = Lookup(self.state.site)
@@ -59,7 +60,7 @@ class Engine:
             due_ms, kind, key = self._due[0]
             if self._due_of(kind, key) == due_ms:
                 return due_ms
-            heappop(self._due)
+            self._pop_due()
         return None
 
     def handle(self, at_ms: int, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
@@ -83,7 +84,6 @@ class Engine:
         turn = Turn(self.state, lookup, at_ms)
         if load_site(turn, event.site):
             self._lookup = lookup
-            self._due = []
             self._index_due()
             self._finish(turn)
         return tuple(turn.commands), tuple(turn.notes)
@@ -127,7 +127,6 @@ class Engine:
                 self._set_clock(event)
             case Resumed():
                 resume(turn, event)
-                self._due = []
                 self._index_due()
 
     def _tick(self, turn: Turn) -> None:
@@ -135,7 +134,7 @@ class Engine:
         for window, state in [(key, self.state.windows[key]) for key in self._take_due(turn.at_ms)]:
             state.due_ms = None
             if state.state == "ACTIVATING":
-                tidal.unanswered(turn, window, reason="no answer in time")
+                activation.unanswered(turn, window, reason="no answer in time")
             elif state.state == "COOLDOWN":
                 windows.move_window(turn, window, "cooled")
             elif state.ticket is not None and self.state.tickets[state.ticket].state == "CALLED":
@@ -147,18 +146,18 @@ class Engine:
     def _take_due(self, at_ms: int) -> list[str]:
         due: list[str] = []
         while self._due and self._due[0][0] <= at_ms:
-            due_ms, kind, key = heappop(self._due)
+            due_ms, kind, key = self._pop_due()
             if kind == "window" and self._due_of(kind, key) == due_ms:
                 due.append(key)
         return list(dict.fromkeys(due))
 
     def _finish(self, turn: Turn) -> None:
         for window in list(turn.dirty_windows):
-            tidal.settle(turn, window)
+            activation.settle(turn, window)
         for area in list(turn.dirty_areas):
             tidal.evaluate(turn, area)
         for window in list(turn.dirty_windows):
-            tidal.settle(turn, window)  # evaluate may have drained an idle window
+            activation.settle(turn, window)  # evaluate may have drained an idle window
         signage.sign(turn)
         for area in turn.dirty_areas:
             self._push_due("area", area)
@@ -167,8 +166,15 @@ class Engine:
 
     def _push_due(self, kind: str, key: str) -> None:
         due_ms = self._due_of(kind, key)
-        if due_ms is not None:
+        if due_ms is not None and self._pushed.get((kind, key)) != due_ms:
             heappush(self._due, (due_ms, kind, key))
+            self._pushed[kind, key] = due_ms
+
+    def _pop_due(self) -> tuple[int, str, str]:
+        due_ms, kind, key = heappop(self._due)
+        if self._pushed.get((kind, key)) == due_ms:
+            del self._pushed[kind, key]
+        return due_ms, kind, key
 
     def _due_of(self, kind: str, key: str) -> int | None:
         if kind == "area":
@@ -178,6 +184,8 @@ class Engine:
         return None if window is None else window.due_ms
 
     def _index_due(self) -> None:
+        self._due.clear()
+        self._pushed.clear()
         for area in self.state.areas:
             self._push_due("area", area)
         for window in self.state.windows:
@@ -207,39 +215,17 @@ class Engine:
         self.state.utc_offset_min = event.utc_offset_min
 
     def check(self) -> None:
-        """Assert what must hold after every step (used by simulators and tests; cheap enough for a small hall)."""
-        state = self.state
-        queued = [t for by_class in state.queues.values() for queue in by_class.values() for t in queue]
-        assert len(queued) == len(set(queued)), "a ticket stands in two queues"
-        waiting = {t.id for t in state.tickets.values() if t.state == "WAITING"}
-        assert set(queued) == waiting, (
-            f"queues {set(queued) ^ waiting} do not hold exactly the waiting tickets"
-        )
-        held = [w.ticket for w in state.windows.values() if w.ticket is not None]
-        assert len(held) == len(set(held)), "two windows hold one ticket"
-        for name, window in state.windows.items():
-            if window.ticket is not None:
-                ticket = state.tickets[window.ticket]
-                assert ticket.window == name, (
-                    f"{name} holds {ticket.number}, which thinks it is at {ticket.window}"
-                )
-                assert ticket.state in ("CALLED", "SERVING"), (
-                    f"{name} holds {ticket.number} in {ticket.state}"
-                )
-            assert (window.state == "CALLING") <= (window.ticket is not None), f"{name} calls nobody"
-        for area, area_state in state.areas.items():
-            assert area_state.waiting >= 0, f"{area} counts {area_state.waiting} waiting"
+        """Assert what must hold after every step (``invariants.py``)."""
+        if self._lookup is not None:
+            invariants.check(self.state, self._lookup)
 
 
 def _rate(turn: Turn, event: RatingGiven) -> None:
     window = turn.lookup.window_of_panel.get(event.point)
-    ticket_id = None if window is None else turn.window(window).last_ticket
-    if window is None or ticket_id is None:
-        turn.ignore(event.point, "nobody_to_rate")
-        return
-    turn.window(window).last_ticket = None  # one rating per visit
-    ticket = turn.state.tickets.get(ticket_id)
-    turn.note("rating.given", "" if ticket is None else ticket.number, window=window, level=event.level)
+    if window is None:
+        turn.ignore(event.point, "no_window_for_panel", level=event.level)
+    else:
+        windows.rate(turn, window, event.level)
 
 
 def _count(turn: Turn, event: CountRead) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.core import staffing, tidal
+from edged.core import activation, staffing
 from edged.core.events import KeyPressed
 from edged.core.state import Ticket
 from edged.core.tickets import move
@@ -23,7 +23,7 @@ def press(turn: Turn, event: KeyPressed) -> None:
         return
     staff = turn.lookup.staff_of_pager.get(event.point)
     if staff is not None and event.key in ("accept", "decline"):
-        (tidal.accept if event.key == "accept" else tidal.decline)(turn, staff)
+        (activation.accept if event.key == "accept" else activation.decline)(turn, staff)
         return
     window = turn.lookup.window_of_panel.get(event.point)
     if window is None:
@@ -37,44 +37,50 @@ def press(turn: Turn, event: KeyPressed) -> None:
 
 
 def _double_press(turn: Turn, event: KeyPressed) -> bool:
+    pressed = event.key if event.arg is None else f"{event.key} {event.arg}"
     last = turn.state.last_key.get(event.point)
-    turn.state.last_key[event.point] = (event.key, turn.at_ms)
+    turn.state.last_key[event.point] = (pressed, turn.at_ms)
     window_ms = turn.state.policy.calling.double_press_ms
-    return last is not None and last[0] == event.key and turn.at_ms - last[1] < window_ms
+    return last is not None and last[0] == pressed and turn.at_ms - last[1] < window_ms
 
 
 def _next(turn: Turn, window: str, _arg: str | None) -> None:
     state = turn.window(window)
-    if state.state == "ACTIVATING":
-        tidal.acknowledge(turn, window, None)
-    elif state.state == "CLOSED":
+    before, called = state.state, _called(turn, window)
+    if before == "ACTIVATING":
+        activation.acknowledge(turn, window, None)
+    elif before == "CLOSED":
         _open(turn, window, None)
-    elif state.state == "CALLING":
-        ticket = turn.ticket_at(window)
-        assert ticket is not None
-        assert ticket.called_ms is not None
-        waited_ms = turn.at_ms - ticket.called_ms
+    elif called is not None:
+        assert called.called_ms is not None
+        waited_ms = turn.at_ms - called.called_ms
         if waited_ms < turn.state.policy.calling.infer_arrival_s * 1000:
             no_show(turn, window, inferred=True)
         else:
             finish(turn, window, inferred=True)
-    elif state.state in ("SERVING", "DRAINING"):
+    elif before in ("SERVING", "DRAINING"):
         finish(turn, window, inferred=True)
-    if turn.window(window).state == "OPEN":
+    if state.state == "OPEN":
         call_next(turn, window)
-    elif turn.window(window).state != "COOLDOWN":
-        turn.ignore(window, "window_state", state=turn.window(window).state, trigger="next")
+    elif before != "DRAINING":
+        turn.ignore(window, "window_state", state=before, trigger="next")
+
+
+def _called(turn: Turn, window: str) -> Ticket | None:
+    """Whom the window calls, and who is not there yet; a draining window may still be calling."""
+    ticket = turn.ticket_at(window)
+    return ticket if ticket is not None and ticket.state == "CALLED" else None
 
 
 def _next_or_recall(turn: Turn, window: str, arg: str | None) -> None:
-    if turn.window(window).state == "CALLING":
+    if _called(turn, window) is not None:
         recall(turn, window)
     else:
         _next(turn, window, arg)
 
 
 def _no_show_or_finish(turn: Turn, window: str, _arg: str | None) -> None:
-    if turn.window(window).state == "CALLING":
+    if _called(turn, window) is not None:
         no_show(turn, window, inferred=False)
     else:
         finish(turn, window, inferred=False)
@@ -167,19 +173,20 @@ def _pause(turn: Turn, window: str, arg: str | None) -> None:
 def _unpause(turn: Turn, window: str, _arg: str | None) -> None:
     serving = turn.window(window).ticket is not None
     if move_window(turn, window, "unpause-serving" if serving else "unpause"):
-        turn.window(window).pause_reason = None
         turn.note("window.unpaused", window)
 
 
 def _login(turn: Turn, window: str, arg: str | None) -> None:
     state = turn.window(window)
     if state.state == "ACTIVATING":
-        tidal.acknowledge(turn, window, arg)
+        activation.acknowledge(turn, window, arg)
     elif state.state == "CLOSED":
         _open(turn, window, arg)
     elif arg is not None:
-        staffing.bind(turn, arg, window)
+        activation.seat(turn, arg, window)
         turn.touch_window(window)
+        for area in turn.lookup.window_areas[window]:
+            turn.touch_area(area)  # a staffed window at rest may be just what an area waits for
         turn.note("window.login", window, staff=arg)
     else:
         turn.ignore(window, "login_without_name")
@@ -188,7 +195,7 @@ def _login(turn: Turn, window: str, arg: str | None) -> None:
 def _open(turn: Turn, window: str, staff: str | None) -> None:
     if move_window(turn, window, "open"):
         if staff is not None:
-            staffing.bind(turn, staff, window)
+            activation.seat(turn, staff, window)
         turn.note("window.opened", window, staff=staff)
 
 
@@ -196,12 +203,12 @@ def _logout(turn: Turn, window: str, _arg: str | None) -> None:
     state = turn.window(window)
     if state.ticket is not None:
         turn.ignore(window, "visitor_at_window")
-    elif state.state == "STANDBY":
+    elif state.state in ("STANDBY", "COOLDOWN"):
         staffing.unbind_window(turn, window)
         turn.touch_window(window)
         turn.note("window.logout", window)
     elif turn.lookup.windows[window].tidal:
-        tidal.drain(turn, window, "staff left")
+        activation.drain(turn, window, "staff left")
     elif move_window(turn, window, "close"):
         staffing.unbind_window(turn, window)
         turn.note("window.closed", window)
@@ -209,14 +216,14 @@ def _logout(turn: Turn, window: str, _arg: str | None) -> None:
 
 def _accept(turn: Turn, window: str, arg: str | None) -> None:
     if turn.window(window).state == "ACTIVATING":
-        tidal.acknowledge(turn, window, arg)
+        activation.acknowledge(turn, window, arg)
     else:
         turn.ignore(window, "nothing_to_accept")
 
 
 def _decline(turn: Turn, window: str, _arg: str | None) -> None:
     if turn.window(window).state == "ACTIVATING":
-        tidal.unanswered(turn, window, reason="declined")
+        activation.unanswered(turn, window, reason="declined")
     else:
         turn.ignore(window, "nothing_to_decline")
 

@@ -1,25 +1,29 @@
 """The one ordering function: who is next. Call-next, displays and estimates all ask here.
 
 Rule: the ticket with the earliest *effective arrival* goes first. Effective arrival is the visit's arrival minus the
-head start of its priority class, so priority ages both ways and everybody's wait stays bounded: a normal visitor is
-overtaken only by priority visitors who came less than ``priority_head_start_s`` after them. At most ``priority_streak``
-priority calls in a row per area while somebody else waits. Ties: issue time, then ticket id.
+head start of its priority class, so priority ages both ways: a normal visitor is overtaken only by priority visitors
+who came less than ``priority_head_start_s`` after them. And never by more than ``priority_streak`` in a row: once that
+many were called in an area while somebody normal waited there, the next call in that area goes to a normal visitor.
+Ties: ticket id. So with n normal visitors ahead in the area, at most (n + 1) * ``priority_streak`` priority visitors of
+the area are called first.
 """
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Iterable
+from bisect import bisect_left, insort
 
+from edged.core.events import Priority
 from edged.core.policy import Calling
-from edged.core.state import State, Ticket
+from edged.core.state import State, Ticket, WindowStateName
+from edged.core.turn import Turn
 
-RETURNING_FIRST = ("normal",)  # classes without a head start; every other class has one
+STAFFED: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING", "PAUSED")
+WITHOUT_HEAD_START: tuple[Priority, ...] = ("normal",)  # every other class has one
 
 
 def effective_ms(ticket: Ticket, calling: Calling) -> int:
     """The arrival stamp a ticket is ordered by."""
-    if ticket.priority in RETURNING_FIRST:
+    if ticket.priority in WITHOUT_HEAD_START:
         return ticket.place_ms
     return ticket.place_ms - calling.priority_head_start_s * 1000
 
@@ -32,43 +36,72 @@ def enqueue(state: State, ticket: Ticket) -> None:
 
 def dequeue(state: State, ticket: Ticket) -> None:
     """Take a ticket out of its queue."""
-    state.queues[ticket.service][ticket.priority].remove(ticket.id)
+    queue = state.queues[ticket.service][ticket.priority]
+    place = (ticket.place_ms, ticket.id)
+    del queue[bisect_left(queue, place, key=lambda other: (state.tickets[other].place_ms, other))]
 
 
-def oldest_issued_ms(state: State, services: Iterable[str]) -> int | None:
-    """When the longest-waiting visitor of these services took their number; None if nobody waits."""
-    heads = [
-        state.tickets[queue[0]].issued_ms
-        for service in services
-        for queue in state.queues.get(service, {}).values()
-        if queue
-    ]
-    return min(heads, default=None)
+def oldest_issued_ms(turn: Turn, area: str) -> int | None:
+    """When the longest-waiting visitor of the area took their number; None if nobody waits."""
+    oldest: int | None = None
+    for service in turn.lookup.area_services[area]:
+        for queue in turn.state.queues.get(service, {}).values():
+            if queue:
+                issued_ms = turn.state.tickets[queue[0]].issued_ms
+                oldest = issued_ms if oldest is None else min(oldest, issued_ms)
+    return oldest
 
 
-def next_ticket(state: State, services: Iterable[str], window: str, skip_priority: bool) -> Ticket | None:
-    """The ticket a window with these services calls next, or None.
+def serving_services(turn: Turn, window: str) -> list[str]:
+    """Services this window may call now: its skills, and for a tidal window only the activated area's."""
+    site = turn.lookup.windows[window]
+    if not site.tidal:
+        return list(site.skills)
+    area = turn.window(window).area
+    return [service for service in site.skills if turn.lookup.area_of(service) == area]
 
-    ``skip_priority``: the area's streak of priority calls is used up, so a normal visitor goes first if one waits.
-    """
-    calling = state.policy.calling
-    best: Ticket | None = None
-    best_key: tuple[int, int, int] | None = None
-    for service in services:
-        for priority, queue in state.queues.get(service, {}).items():
-            ticket = _first_for(state, queue, window)
+
+def next_ticket(turn: Turn, window: str) -> Ticket | None:
+    """The ticket this window calls next, or None."""
+    calling = turn.state.policy.calling
+    first: dict[str, tuple[tuple[bool, int, int], Ticket]] = {}  # the first of each area
+    for service in serving_services(turn, window):
+        area = turn.lookup.area_of(service)
+        tired = turn.area(area).streak >= calling.priority_streak
+        for priority, queue in turn.state.queues.get(service, {}).items():
+            ticket = _first_for(turn, queue, window)
             if ticket is None:
                 continue
-            late = 1 if skip_priority and priority not in RETURNING_FIRST else 0
+            late = tired and priority not in WITHOUT_HEAD_START
             key = (late, effective_ms(ticket, calling), ticket.id)
-            if best_key is None or key < best_key:
-                best, best_key = ticket, key
-    return best
+            if area not in first or key < first[area][0]:
+                first[area] = (key, ticket)
+    return min(first.values(), key=lambda found: found[0][1:], default=(None, None))[1]
 
 
-def _first_for(state: State, queue: list[int], window: str) -> Ticket | None:
+def count_streak(turn: Turn, ticket: Ticket) -> None:
+    """``ticket`` is called: a priority call counts only where it overtakes somebody normal."""
+    area_id = turn.lookup.area_of(ticket.service)
+    area = turn.area(area_id)
+    overtakes = ticket.priority not in WITHOUT_HEAD_START and any(
+        turn.state.queues.get(service, {}).get(priority)
+        for service in turn.lookup.area_services[area_id]
+        for priority in WITHOUT_HEAD_START
+    )
+    area.streak = area.streak + 1 if overtakes else 0
+
+
+def _first_for(turn: Turn, queue: list[int], window: str) -> Ticket | None:
     for ticket_id in queue:
-        ticket = state.tickets[ticket_id]
-        if ticket.only_window is None or ticket.only_window == window:
+        ticket = turn.state.tickets[ticket_id]
+        if ticket.only_window in (None, window) or not _keeps(turn, ticket):
             return ticket
     return None
+
+
+def _keeps(turn: Turn, ticket: Ticket) -> bool:
+    """Whether the one window a visitor was sent to can still call them; if not, anybody may."""
+    window = ticket.only_window
+    if window is None or window not in turn.lookup.windows or turn.window(window).state not in STAFFED:
+        return False
+    return ticket.service in serving_services(turn, window)

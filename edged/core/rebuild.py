@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edged.core import staffing
+from edged.core import activation, staffing
 from edged.core.commands import Action, Page
 from edged.core.events import Resumed
 from edged.core.site import Site
@@ -35,19 +35,16 @@ def load_site(turn: Turn, site: Site) -> bool:
         turn.ignore(site.hall, "site_would_drop_visits", detail=problem)
     if problems:
         return False
-    for name in [name for name in state.windows if name not in turn.lookup.windows]:
-        del state.windows[name]
-    for name in [name for name in state.areas if name not in turn.lookup.areas]:
-        del state.areas[name]
-    for name in [name for name in state.staff if name not in turn.lookup.staff]:
-        del state.staff[name]
+    _forget_missing(turn)
     state.site = site
     state.shown.clear()
     for window in site.windows:
         state.windows.setdefault(window.id, WindowState("STANDBY" if window.tidal else "CLOSED"))
+        _fit_window(turn, window.id)
         turn.touch_window(window.id)
     for member in site.staff:
         state.staff.setdefault(member.id, StaffState())
+    staffing.reconcile(turn)
     for area in site.areas:
         own = state.areas.setdefault(area.id, AreaState())
         own.waiting = sum(
@@ -58,6 +55,57 @@ def load_site(turn: Turn, site: Site) -> bool:
         turn.touch_area(area.id)
     turn.note("site.loaded", site.hall, windows=len(site.windows), areas=len(site.areas))
     return True
+
+
+def _forget_missing(turn: Turn) -> None:
+    """Windows, areas, staff and finished tickets of services that the new configuration does not have."""
+    state = turn.state
+    for name in [name for name in state.windows if name not in turn.lookup.windows]:
+        del state.windows[name]
+    for name in [name for name in state.areas if name not in turn.lookup.areas]:
+        del state.areas[name]
+    for name in [name for name in state.staff if name not in turn.lookup.staff]:
+        del state.staff[name]
+    for gone in [t for t in state.closed if state.tickets[t].service not in turn.lookup.services]:
+        state.closed.remove(gone)
+        del state.tickets[gone]
+
+
+def _fit_window(turn: Turn, window: str) -> None:
+    """The configuration changed under a window: whoever is there stays and is served; else it goes to its rest."""
+    state = turn.window(window)
+    ticket = turn.ticket_at(window)
+    if not turn.lookup.windows[window].tidal:
+        _make_regular(turn, window)
+    elif state.area in turn.lookup.window_areas[window] or state.state in ("STANDBY", "COOLDOWN"):
+        return
+    elif ticket is not None:  # serves out the visitor, then rests
+        state.area = turn.lookup.area_of(ticket.service)
+        state.state, state.pause_reason = "DRAINING", None
+    else:
+        _release(turn, window)
+        state.state, state.pause_reason = "STANDBY", None
+
+
+def _make_regular(turn: Turn, window: str) -> None:
+    state = turn.window(window)
+    ticket = turn.ticket_at(window)
+    if ticket is None and state.state in ("STANDBY", "ACTIVATING", "COOLDOWN"):
+        state.state = "CLOSED" if state.staff is None else "OPEN"
+    elif ticket is not None and state.state == "DRAINING":
+        state.state = "CALLING" if ticket.state == "CALLED" else "SERVING"
+    call_due_ms = state.due_ms if state.state == "CALLING" else None
+    _release(turn, window)
+    state.due_ms = call_due_ms
+
+
+def _release(turn: Turn, window: str) -> None:
+    state = turn.window(window)
+    if state.area is not None:
+        open_s = 0.0 if state.opened_ms is None else turn.seconds_since(state.opened_ms)
+        reason = "configuration changed"
+        turn.note("tidal.released", window, area=state.area, staff=state.staff, reason=reason, open_s=open_s)
+    activation.clear(turn, window)
 
 
 def resume(turn: Turn, event: Resumed) -> None:
@@ -88,8 +136,7 @@ def _settle_actions(turn: Turn) -> None:
         if isinstance(pending.body, Page) and _still_paged(turn, pending.body):
             turn.commands.append(Action(action_id, pending.point, pending.body))
             continue
-        del turn.state.actions[action_id]
-        turn.note("action.unknown", action_id, body=pending.body.kind, point=pending.point)
+        turn.settle_unknown(action_id)
 
 
 def _still_paged(turn: Turn, page: Page) -> bool:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Literal
 
 from edged.core.commands import AreaPicture, Desired, Display, Lamp, Panel, Value, WindowPicture
-from edged.core.ordering import oldest_issued_ms
+from edged.core.ordering import STAFFED, oldest_issued_ms, serving_services
 from edged.core.tidal import commanded
 from edged.core.turn import Turn
-from edged.core.windows import STAFFED, serving_services
 
 CENTRE = "centre"  # the point whose driver publishes retained pictures; not a device of the hall
 LampLevel = Literal["off", "on", "blink"]
@@ -100,7 +99,7 @@ def _sign_area(turn: Turn, area: str) -> None:
     picture = AreaPicture(
         area,
         state.waiting,
-        oldest_issued_ms(turn.state, turn.lookup.area_services[area]),
+        oldest_issued_ms(turn, area),
         sum(1 for w in windows if w.state in STAFFED and w.area in (None, area)),
         len(tidal),
     )

@@ -49,30 +49,54 @@ def page(turn: Turn, staff: str, area: str, window: str) -> None:
     turn.act(point, Page(staff, area, window, text, text_en))
 
 
-def bind(turn: Turn, staff: str, window: str) -> None:
-    """``staff`` now serves ``window``."""
-    unbind_window(turn, window)
+def bind(turn: Turn, staff: str, window: str) -> str | None:
+    """``staff`` now serves ``window``; returns the other window they served, or were paged to, until now."""
+    if turn.window(window).staff != staff:
+        unbind_window(turn, window)
     turn.window(window).staff = staff
     member = turn.state.staff.get(staff)
     if member is None:
-        return  # a clerk who is not on the standby roster
-    if member.state == "bound" and member.window is not None and member.window != window:
-        turn.window(member.window).staff = None
+        return None  # a clerk who is not on the standby roster
+    left = member.window if member.window != window else None
+    if left is not None and turn.window(left).staff == staff:
+        turn.window(left).staff = None
     member.state = "bound"
     member.window = window
+    return left
 
 
 def unbind_window(turn: Turn, window: str) -> None:
     """Nobody serves ``window`` any more; its standby member rests from now."""
     state = turn.window(window)
-    if state.staff is not None and state.staff in turn.state.staff:
-        rest(turn, state.staff)
-    state.staff = None
+    staff, state.staff = state.staff, None
+    if staff is not None:
+        rest(turn, staff, window)
 
 
-def rest(turn: Turn, staff: str) -> None:
-    """Back to standby."""
-    member = turn.state.staff[staff]
+def rest(turn: Turn, staff: str, window: str) -> None:
+    """Back to standby, unless ``staff`` belongs to another window by now or left the roster."""
+    member = turn.state.staff.get(staff)
+    if member is None or member.window != window:
+        return
     member.state = "standby"
     member.window = None
     member.last_used_ms = turn.at_ms
+
+
+def reconcile(turn: Turn) -> None:
+    """After the roster or the windows changed: members are where the windows say, in one place each."""
+    for name, member in turn.state.staff.items():
+        seats = [w for w in turn.lookup.windows if turn.window(w).staff == name]
+        pages = [w for w in turn.lookup.windows if turn.window(w).paged_staff == name]
+        for extra in seats[1:]:
+            turn.window(extra).staff = None
+        if seats:
+            member.state, member.window = "bound", seats[0]
+        elif pages:
+            member.state, member.window = "paged", pages[0]
+        else:
+            member.state, member.window = "standby", None
+    for window in turn.lookup.windows:
+        state = turn.window(window)
+        if state.paged_staff is not None and state.paged_staff not in turn.state.staff:
+            state.paged_staff = None  # the lamp blinks on until its deadline; then the next member is asked

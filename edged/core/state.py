@@ -47,6 +47,7 @@ class Ticket:
     called_ms: int | None = None
     serving_ms: int | None = None
     ended_ms: int | None = None
+    rated: bool = False
     print_action: str | None = None
 
 
@@ -138,6 +139,7 @@ class State:
     wall_offset_ms: int | None = None
     utc_offset_min: int = 0
     day: int = 0
+    day_start_ms: int = 0
     next_ticket: int = 1
     next_action: int = 1
     last_number: dict[str, int] = field(default_factory=dict)

@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edged.core import staffing
-from edged.core.ordering import oldest_issued_ms
-from edged.core.policy import Band
+from edged.core.activation import drain, forget_tries, opened, stand_by
+from edged.core.ordering import STAFFED, oldest_issued_ms
 from edged.core.turn import Turn
-from edged.core.windows import STAFFED, move_window
+from edged.core.windows import move_window
 
 ACTION_GAP_MS = (
     30_000  # at most one opening or closing per area in 30 s: the next decision sees the effect of the last
@@ -34,12 +34,6 @@ class Demand:
     rule: str | None
 
 
-def band_of(turn: Turn, area: str) -> Band:
-    """The area's own band, or the hall's."""
-    tidal = turn.state.policy.tidal
-    return tidal.areas.get(area, tidal.band)
-
-
 def commanded(turn: Turn, area: str) -> tuple[str, ...]:
     """Tidal windows of the area that serve it or are about to; draining ones do not count."""
     return tuple(
@@ -52,8 +46,8 @@ def commanded(turn: Turn, area: str) -> tuple[str, ...]:
 
 def demand(turn: Turn, area: str) -> Demand:
     """Callable demand of the area against its band."""
-    band = band_of(turn, area)
-    oldest = oldest_issued_ms(turn.state, turn.lookup.area_services[area])
+    band = turn.band(area)
+    oldest = oldest_issued_ms(turn, area)
     oldest_wait_s = 0.0 if oldest is None else turn.seconds_since(oldest)
     waiting = turn.area(area).waiting
     windows = commanded(turn, area)
@@ -69,13 +63,13 @@ def demand(turn: Turn, area: str) -> Demand:
 def evaluate(turn: Turn, area: str) -> None:
     """Open, close or wait; then say when to look again (``due_ms``)."""
     state = turn.area(area)
-    band = band_of(turn, area)
+    band = turn.band(area)
     now = demand(turn, area)
     if now.rule is None:
         state.over_since_ms = None
         state.refused = None
         if state.tried_staff or state.tried_windows or state.escalated_ms is not None:
-            _forget_tries(turn, area)
+            forget_tries(turn, area)
     elif state.over_since_ms is None:
         state.over_since_ms = turn.at_ms
     if now.rule is not None or now.waiting > band.close_at:
@@ -91,14 +85,15 @@ def evaluate(turn: Turn, area: str) -> None:
 
 def _maybe_open(turn: Turn, area: str, now: Demand) -> None:
     state = turn.area(area)
-    band = band_of(turn, area)
+    band = turn.band(area)
     tidal = turn.state.policy.tidal
     if any(turn.window(window).state == "ACTIVATING" for window in now.commanded):
         return
     if state.escalated_ms is not None:
-        if turn.at_ms < state.escalated_ms + tidal.retry_s * 1000:
+        if turn.at_ms >= state.escalated_ms + tidal.retry_s * 1000:
+            forget_tries(turn, area)
+        elif not _somebody_sits_ready(turn, area):
             return
-        _forget_tries(turn, area)
     if not tidal.enabled or turn.at_ms < _earliest_open_ms(turn, area):
         return
     if len(now.commanded) >= band.max_windows:
@@ -111,7 +106,7 @@ def _maybe_open(turn: Turn, area: str, now: Demand) -> None:
 
 def _earliest_open_ms(turn: Turn, area: str) -> int:
     state = turn.area(area)
-    band = band_of(turn, area)
+    band = turn.band(area)
     stamps = [0 if state.over_since_ms is None else state.over_since_ms + band.open_sustain_s * 1000]
     if not (state.tried_staff or state.tried_windows):  # a request nobody answered moves on at once
         if state.last_open_ms is not None:
@@ -133,7 +128,7 @@ def _request(turn: Turn, area: str, now: Demand) -> None:
     state = turn.window(window)
     staffed = state.staff is not None
     staff = state.staff if staffed else staffing.pick(turn, area)
-    if staff is None and staffing.roster(turn, area):
+    if staff is None and (staffing.roster(turn, area) or window in turn.area(area).tried_windows):
         _escalate(turn, area, window)
         return
     area_state = turn.area(area)
@@ -185,6 +180,11 @@ def _choose_window(turn: Turn, area: str) -> str | None:
     return min(idle, key=rank, default=None)
 
 
+def _somebody_sits_ready(turn: Turn, area: str) -> bool:
+    window = _choose_window(turn, area)
+    return window is not None and turn.window(window).staff is not None
+
+
 def _why(turn: Turn, window: str) -> str:
     state = turn.window(window)
     kind = "staffed" if state.staff is not None else "standby"
@@ -204,115 +204,29 @@ def _escalate(turn: Turn, area: str, window: str) -> None:
     staffing.page(turn, staffing.DUTY_MANAGER, area, window)
 
 
-def _forget_tries(turn: Turn, area: str) -> None:
-    state = turn.area(area)
-    state.tried_staff.clear()
-    state.tried_windows.clear()
-    state.escalated_ms = None
-
-
-def accept(turn: Turn, staff: str) -> None:
-    """A paged member says: I am coming. The window still is only lit until they are there."""
-    window = _window_paged_for(turn, staff)
-    if window is None:
-        turn.ignore(staff, "not_paged")
-        return
-    state = turn.window(window)
-    state.acknowledged = True
-    state.due_ms = turn.at_ms + turn.state.policy.tidal.staff_arrive_s * 1000
-    turn.touch_window(window)
-    turn.note("staff.answered", staff, window=window, answer="accept")
-    turn.note("tidal.acknowledged", window, area=state.area, staff=staff)
-
-
-def decline(turn: Turn, staff: str) -> None:
-    """A paged member says no: the next one is asked at once."""
-    window = _window_paged_for(turn, staff)
-    if window is None:
-        turn.ignore(staff, "not_paged")
-        return
-    turn.note("staff.answered", staff, window=window, answer="decline")
-    unanswered(turn, window, reason="declined")
-
-
-def _window_paged_for(turn: Turn, staff: str) -> str | None:
-    member = turn.state.staff[staff]
-    if member.state != "paged" or member.window is None:
-        return None
-    state = turn.window(member.window)
-    return member.window if state.state == "ACTIVATING" and state.paged_staff == staff else None
-
-
-def unanswered(turn: Turn, window: str, reason: str) -> None:
-    """Nobody came to the lit window in time: it goes dark, and the area asks the next member."""
-    state = turn.window(window)
-    area = turn.area(state.area) if state.area is not None else None
-    turn.note("tidal.unanswered", window, area=state.area, staff=state.paged_staff, reason=reason)
-    if area is not None:
-        area.tried_windows.append(window)
-        if state.paged_staff is not None:
-            area.tried_staff.append(state.paged_staff)
-    _stand_by(turn, window, "give-up")
-
-
-def acknowledge(turn: Turn, window: str, staff: str | None) -> None:
-    """Somebody stands at the lit window (login, a key, the first call): it opens."""
-    state = turn.window(window)
-    paged, state.paged_staff = state.paged_staff, None
-    if paged is not None and staff not in (None, paged):
-        staffing.rest(turn, paged)
-    if not move_window(turn, window, "acknowledge"):
-        return
-    who = staff or paged
-    if who is not None:
-        staffing.bind(turn, who, window)
-    opened(turn, window)
-
-
-def opened(turn: Turn, window: str) -> None:
-    """Bookkeeping of a window that now serves its area as "+1"."""
-    state = turn.window(window)
-    state.opened_ms = state.last_used_ms = turn.at_ms
-    state.activations += 1
-    state.due_ms = None
-    if state.staff is not None and state.staff in turn.state.staff:
-        turn.state.staff[state.staff].activations += 1
-    if state.area is not None:
-        turn.area(state.area).last_open_ms = turn.at_ms
-        _forget_tries(turn, state.area)
-    to_staffed_s = 0.0 if state.requested_ms is None else turn.seconds_since(state.requested_ms)
-    turn.note(
-        "tidal.opened",
-        window,
-        area=state.area,
-        rule=state.rule,
-        reason=state.reason,
-        staff=state.staff,
-        to_staffed_s=to_staffed_s,
-    )
-
-
 def _maybe_close(turn: Turn, area: str, now: Demand) -> None:
     state = turn.area(area)
     for window in now.commanded:  # the tide fell before anybody came: put the lamp out
         if turn.window(window).state == "ACTIVATING" and now.waiting == 0:
             turn.note("tidal.released", window, area=area, reason="tide fell before it was staffed", open_s=0)
-            _stand_by(turn, window, "give-up")
+            stand_by(turn, window)
             state.last_action_ms = turn.at_ms
             return
     windows = [w for w in now.commanded if turn.window(w).state in STAFFED]
     if windows and turn.at_ms >= _earliest_close_ms(turn, area):
         state.last_action_ms = turn.at_ms
-        band = band_of(turn, area)
+        band = turn.band(area)
         drain(turn, _choose_release(turn, windows), f"{now.waiting} waiting, limit {band.close_at}")
 
 
 def _earliest_close_ms(turn: Turn, area: str) -> int:
     state = turn.area(area)
-    band = band_of(turn, area)
+    band = turn.band(area)
     stamps = [0 if state.under_since_ms is None else state.under_since_ms + band.close_sustain_s * 1000]
-    if state.last_open_ms is not None:
-        stamps.append(state.last_open_ms + band.min_open_s * 1000)
+    for window in commanded(turn, area):
+        opened_ms = turn.window(window).opened_ms
+        if opened_ms is not None:
+            stamps.append(opened_ms + band.min_open_s * 1000)
     if state.last_action_ms is not None:
         stamps.append(state.last_action_ms + ACTION_GAP_MS)
     return max(stamps)
@@ -326,57 +240,27 @@ def _choose_release(turn: Turn, windows: list[str]) -> str:
     )
 
 
-def drain(turn: Turn, window: str, reason: str) -> None:
-    """Give the window back: serve whoever is there, call nobody new."""
-    state = turn.window(window)
-    if state.state == "PAUSED" and state.ticket is not None:
-        move_window(turn, window, "unpause-serving")
-    if move_window(turn, window, "drain"):
-        turn.note("tidal.draining", window, area=state.area, reason=reason)
-
-
-def settle(turn: Turn, window: str) -> None:
-    """A drained window is released: staff rest, the window cools down, then stands by."""
-    state = turn.window(window)
-    if state.state != "COOLDOWN" or state.area is None:
-        return
-    open_s = 0.0 if state.opened_ms is None else turn.seconds_since(state.opened_ms)
-    turn.note("tidal.released", window, area=state.area, staff=state.staff, open_s=open_s)
-    band = band_of(turn, state.area)
-    turn.touch_area(state.area)
-    staffing.unbind_window(turn, window)
-    _clear(turn, window)
-    state.due_ms = turn.at_ms + band.cooldown_s * 1000
-
-
-def _stand_by(turn: Turn, window: str, trigger: str) -> None:
-    state = turn.window(window)
-    if state.paged_staff is not None:
-        staffing.rest(turn, state.paged_staff)
-    if move_window(turn, window, trigger):
-        _clear(turn, window)
-
-
-def _clear(turn: Turn, window: str) -> None:
-    state = turn.window(window)
-    state.area = state.rule = state.reason = state.paged_staff = None
-    state.requested_ms = state.opened_ms = state.due_ms = None
-    state.acknowledged = False
-
-
 def _next_look(turn: Turn, area: str) -> int | None:
     """The earliest future stamp at which this area could open or close without anything else happening."""
     state = turn.area(area)
-    band = band_of(turn, area)
+    band = turn.band(area)
     stamps: list[int] = []
     if state.over_since_ms is not None:
-        retry = state.refused is not None
-        stamps.append(turn.at_ms + ACTION_GAP_MS if retry else _earliest_open_ms(turn, area))
+        stamps.append(
+            _earliest_open_ms(turn, area) if state.refused is None else _retry_refused_ms(turn, area)
+        )
         if state.escalated_ms is not None:
             stamps.append(state.escalated_ms + turn.state.policy.tidal.retry_s * 1000)
     elif state.under_since_ms is not None and commanded(turn, area):
         stamps.append(_earliest_close_ms(turn, area))
-    oldest = oldest_issued_ms(turn.state, turn.lookup.area_services[area])
+    oldest = oldest_issued_ms(turn, area)
     if oldest is not None:
         stamps.append(oldest + band.open_oldest_wait_s * 1000)
     return min((stamp for stamp in stamps if stamp > turn.at_ms), default=None)
+
+
+def _retry_refused_ms(turn: Turn, area: str) -> int:
+    """A window or a place in the pool may come free elsewhere: look every ``ACTION_GAP_MS``, not after every event."""
+    planned_ms = turn.area(area).due_ms
+    latest_ms = turn.at_ms + ACTION_GAP_MS
+    return planned_ms if planned_ms is not None and turn.at_ms < planned_ms < latest_ms else latest_ms

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from edged.core.commands import Action, Body, Command, Note
 from edged.core.lookup import Lookup
+from edged.core.policy import Band
 from edged.core.state import AreaState, PendingAction, State, Ticket, WindowState
+
+PENDING_KEPT = 1000  # ten full device queues; more means that somebody loses outcomes, and each costs memory
 
 
 class Turn:
@@ -35,7 +38,14 @@ class Turn:
         self.state.next_action += 1
         self.state.actions[action_id] = PendingAction(point, body, self.at_ms)
         self.commands.append(Action(action_id, point, body))
+        if len(self.state.actions) > PENDING_KEPT:
+            self.settle_unknown(next(iter(self.state.actions)))
         return action_id
+
+    def settle_unknown(self, action_id: str) -> None:
+        """Nobody will ever say what became of this action: stop waiting for it."""
+        pending = self.state.actions.pop(action_id)
+        self.note("action.unknown", action_id, body=pending.body.kind, point=pending.point)
 
     def touch_window(self, window: str) -> None:
         """This window's signs may have to change."""
@@ -52,6 +62,11 @@ class Turn:
     def area(self, area: str) -> AreaState:
         """State of an area id."""
         return self.state.areas[area]
+
+    def band(self, area: str) -> Band:
+        """The tidal band of an area: its own, or the hall's."""
+        tidal = self.state.policy.tidal
+        return tidal.areas.get(area, tidal.band)
 
     def ticket_at(self, window: str) -> Ticket | None:
         """The ticket a window holds, if any."""

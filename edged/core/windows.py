@@ -9,7 +9,7 @@ window rests in STANDBY (an open consultation window), everybody else in CLOSED.
 from __future__ import annotations
 
 from edged.core.commands import Say
-from edged.core.ordering import RETURNING_FIRST, next_ticket
+from edged.core.ordering import count_streak, next_ticket
 from edged.core.state import CallShown, Ticket, WindowStateName
 from edged.core.tickets import move
 from edged.core.turn import Turn
@@ -25,7 +25,6 @@ TABLE: dict[WindowStateName, dict[str, WindowStateName]] = {
     "DRAINING": {"arrive": "DRAINING", "free": "COOLDOWN"},
     "COOLDOWN": {"cooled": "STANDBY"},
 }
-STAFFED: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING", "PAUSED")
 
 
 def move_window(turn: Turn, window: str, trigger: str) -> bool:
@@ -36,35 +35,23 @@ def move_window(turn: Turn, window: str, trigger: str) -> bool:
         turn.ignore(window, "window_state", state=state.state, trigger=trigger)
         return False
     state.state = after
+    if after != "PAUSED":
+        state.pause_reason = None
     turn.touch_window(window)
     for area in turn.lookup.window_areas[window]:
         turn.touch_area(area)
     return True
 
 
-def serving_services(turn: Turn, window: str) -> list[str]:
-    """Services this window may call now: its skills, and for a tidal window only the activated area's."""
-    skills = turn.lookup.windows[window].skills
-    area = turn.window(window).area
-    if not turn.lookup.windows[window].tidal:
-        return list(skills)
-    return [service for service in skills if turn.lookup.area_of(service) == area]
-
-
 def call_next(turn: Turn, window: str) -> None:
     """Call the next visitor of the one ordering function, or note that nobody waits."""
-    services = serving_services(turn, window)
-    areas = {turn.lookup.area_of(service) for service in services}
-    streak = max((turn.area(area).streak for area in areas), default=0)
-    tired = streak >= turn.state.policy.calling.priority_streak
-    ticket = next_ticket(turn.state, services, window, skip_priority=tired)
+    ticket = next_ticket(turn, window)
     if ticket is None:
         turn.ignore(window, "nobody_waiting")
         return
     if not move(turn, ticket, "call") or not move_window(turn, window, "call"):
         return
-    area = turn.area(turn.lookup.area_of(ticket.service))
-    area.streak = 0 if ticket.priority in RETURNING_FIRST else area.streak + 1
+    count_streak(turn, ticket)
     ticket.window = window
     ticket.first_window = ticket.first_window or window
     ticket.calls = 1
@@ -86,7 +73,7 @@ def call_next(turn: Turn, window: str) -> None:
 def recall(turn: Turn, window: str) -> None:
     """Call the same visitor again; after the last call the visitor is a no-show."""
     ticket = turn.ticket_at(window)
-    if ticket is None or turn.window(window).state != "CALLING":
+    if ticket is None or ticket.state != "CALLED":
         turn.ignore(window, "nobody_called")
         return
     if ticket.calls >= turn.state.policy.calling.max_calls:
@@ -154,6 +141,7 @@ def finish(turn: Turn, window: str, inferred: bool) -> None:
         return
     if ticket.state == "CALLED":
         arrive(turn, window, inferred=True)
+        ticket.serving_ms = ticket.called_ms
     if not move(turn, ticket, "finish"):
         return
     turn.state.served_today += 1
@@ -169,10 +157,31 @@ def finish(turn: Turn, window: str, inferred: bool) -> None:
     free(turn, window)
 
 
+def rate(turn: Turn, window: str, level: int) -> None:
+    """One rating per visit: of the visitor who is served; while the next one is called, of the one who just left.
+
+    A called visitor with nobody left to rate before them proves by rating that they arrived.
+    """
+    state = turn.window(window)
+    ticket = turn.ticket_at(window)
+    if (ticket is None or ticket.state == "CALLED") and state.last_ticket is not None:
+        ticket = turn.state.tickets.get(state.last_ticket)
+        state.last_ticket = None
+    elif ticket is not None and ticket.state == "CALLED":
+        arrive(turn, window, inferred=True)
+    if ticket is None or ticket.rated:
+        turn.ignore(window, "nobody_to_rate", level=level)
+        return
+    ticket.rated = True
+    turn.note("rating.given", ticket.number, window=window, level=level)
+
+
 def free(turn: Turn, window: str) -> None:
     """The window lets go of its visitor: open again, or cooling down if it was draining."""
     state = turn.window(window)
-    state.last_ticket, state.ticket = state.ticket, None
+    ticket = turn.ticket_at(window)
+    rateable = ticket is not None and ticket.state == "SERVED" and not ticket.rated
+    state.last_ticket, state.ticket = state.ticket if rateable else None, None
     state.last_ticket_ended_ms = turn.at_ms
     state.due_ms = None
     if state.state == "PAUSED":
@@ -186,6 +195,7 @@ def _set_call_deadline(turn: Turn, window: str) -> None:
     confirms = turn.lookup.windows[window].confirms_arrival
     seconds = calling.call_timeout_s if confirms else calling.infer_arrival_s
     turn.window(window).due_ms = turn.at_ms + seconds * 1000
+    turn.touch_window(window)
 
 
 def call_deadline(turn: Turn, window: str) -> None:

@@ -184,7 +184,9 @@ class Chance:
         if kind < 0.5:
             return self._policy()
         if kind < 0.7:
-            wall_ms = 1_763_852_400_000 + self.at_ms + self.random.choice((0, 0, 5_000, 86_400_000, -86_400_000))
+            wall_ms = (
+                1_763_852_400_000 + self.at_ms + self.random.choice((0, 0, 5_000, 86_400_000, -86_400_000))
+            )
             return ev.ClockSet(wall_ms, 480)
         return ev.SiteLoaded(self.random.choice(self.sites))
 

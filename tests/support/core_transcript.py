@@ -103,7 +103,9 @@ class _Run:
     def _ticks(self, at_ms: int) -> Iterator[str]:
         while (due_ms := self.engine.next_due_ms) is not None and due_ms <= at_ms:
             out = self._step(due_ms, ev.Tick())
-            assert self.engine.next_due_ms is None or self.engine.next_due_ms > due_ms, "a tick asks for itself"
+            assert self.engine.next_due_ms is None or self.engine.next_due_ms > due_ms, (
+                "a tick asks for itself"
+            )
             if out:
                 yield f"  @{clock_text(due_ms)}"
                 yield from out

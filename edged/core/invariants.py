@@ -1,0 +1,107 @@
+"""What holds in every hall between two events. Read as documentation; asserted by ``Engine.check``.
+
+Each function takes the whole state and raises ``AssertionError`` with the names of what is wrong. It costs a pass over
+everybody present, so simulators and tests run it after every step, the daemon does not.
+"""
+
+from __future__ import annotations
+
+from edged.core.lookup import Lookup
+from edged.core.state import State, Ticket, WindowState
+
+IDLE = ("OPEN", "CLOSED", "STANDBY", "ACTIVATING", "COOLDOWN")  # states in which nobody is at the window
+
+
+def check(state: State, lookup: Lookup) -> None:
+    """Assert all of it."""
+    _queues(state, lookup)
+    _visitors(state)
+    for name, window in state.windows.items():
+        _window(name, window, state)
+        _tidal(name, window, lookup)
+    _staff(state)
+
+
+def _queues(state: State, lookup: Lookup) -> None:
+    """Every waiting ticket stands in exactly one queue, at its place, and is counted once."""
+    queued: list[int] = []
+    for service, by_class in state.queues.items():
+        for queue in by_class.values():
+            places = [(state.tickets[ticket].place_ms, ticket) for ticket in queue]
+            assert places == sorted(places), f"the queue of {service} is out of order"
+            queued += queue
+    waiting = [ticket.id for ticket in state.tickets.values() if ticket.state == "WAITING"]
+    assert sorted(queued) == sorted(waiting), (
+        f"queues and waiting tickets differ: {set(queued) ^ set(waiting)}"
+    )
+    for area, area_state in state.areas.items():
+        here = sum(
+            len(queue) for s in lookup.area_services[area] for queue in state.queues.get(s, {}).values()
+        )
+        assert area_state.waiting == here, f"{area} counts {area_state.waiting}, but {here} wait"
+
+
+def _visitors(state: State) -> None:
+    """A called or served visitor is at exactly one window, and that window knows."""
+    held = {window.ticket: name for name, window in state.windows.items() if window.ticket is not None}
+    assert len(held) == sum(w.ticket is not None for w in state.windows.values()), (
+        "two windows hold one ticket"
+    )
+    for ticket in state.tickets.values():
+        if ticket.state in ("CALLED", "SERVING"):
+            assert held.get(ticket.id) == ticket.window, f"{ticket.number} thinks it is at {ticket.window}"
+        else:
+            assert ticket.id not in held, f"{held.get(ticket.id)} holds {ticket.number} in {ticket.state}"
+
+
+def _window(name: str, window: WindowState, state: State) -> None:
+    """The state of a window says whether somebody is there, and whether a deadline runs."""
+    ticket: Ticket | None = None if window.ticket is None else state.tickets[window.ticket]
+    at_window = None if ticket is None else ticket.state
+    allowed: dict[str, tuple[str | None, ...]] = {
+        "CALLING": ("CALLED",),
+        "SERVING": ("SERVING",),
+        "DRAINING": ("CALLED", "SERVING"),
+        "PAUSED": (None, "SERVING"),
+    }
+    assert at_window in allowed.get(window.state, (None,)), f"{name} is {window.state} with {at_window}"
+    waits = window.state in ("ACTIVATING", "COOLDOWN") or at_window == "CALLED"
+    assert waits == (window.due_ms is not None), f"{name} is {window.state}, due {window.due_ms}"
+    assert window.pause_reason is None or window.state == "PAUSED", f"{name} is {window.state}, yet paused"
+
+
+def _tidal(name: str, window: WindowState, lookup: Lookup) -> None:
+    """Only a tidal window rests, blinks, drains and cools; while it serves, it serves one area that it can serve."""
+    if not lookup.windows[name].tidal:
+        assert window.state not in ("STANDBY", "ACTIVATING", "DRAINING", "COOLDOWN"), (
+            f"{name}: {window.state}"
+        )
+        assert window.area is None, f"regular window {name} is bound to {window.area}"
+        return
+    assert window.state != "CLOSED", f"tidal window {name} is closed and cannot be chosen"
+    if window.state in ("STANDBY", "COOLDOWN"):
+        assert window.area is None, f"{name} rests for {window.area}"
+    else:
+        assert window.area in lookup.areas, f"{name} is {window.state} for {window.area}"
+    if window.state not in ("STANDBY", "COOLDOWN", "DRAINING"):
+        assert window.area in lookup.window_areas[name], f"{name} cannot serve {window.area}"
+    if window.state == "ACTIVATING":
+        assert window.staff is None, f"{name} blinks although {window.staff} is there"
+    else:
+        assert window.paged_staff is None, f"{window.paged_staff} is paged to {name}, which is {window.state}"
+
+
+def _staff(state: State) -> None:
+    """A member is in one place: bound where the window names them, paged where it waits for them."""
+    for name, member in state.staff.items():
+        seats = [w for w, window in state.windows.items() if window.staff == name]
+        calls = [w for w, window in state.windows.items() if window.paged_staff == name]
+        if member.state == "bound":
+            assert seats == [member.window], f"{name} is bound to {member.window}, but sits at {seats}"
+            assert not calls, f"{name} serves {member.window} and is paged to {calls}"
+        elif member.state == "paged":
+            assert calls == [member.window], f"{name} is paged to {member.window}, but {calls} wait"
+            assert not seats, f"{name} is paged, but sits at {seats}"
+        else:
+            assert not seats, f"{name} is free, but sits at {seats}"
+            assert not calls, f"{name} is free, but {calls} wait"
