@@ -157,7 +157,8 @@ class ModbusRelay:
         if not self._style.profile.reads:
             for channel in before:
                 await self._write(channel)
-            self._up = self._up or bool(before)  # without a level to write there is no harmless question
+            if before:  # without a level to write there is no harmless question
+                self._up = True
             return
         levels = await self._bus.read_coils(
             self._unit, self._style.profile.base, self._channels, deadline_s=self._answer_s

@@ -36,7 +36,7 @@ from edged.links.modbus_frames import (
     exception_error,
     find_rtu_answer,
     find_tcp_answer,
-    is_tcp_frame,
+    only_older,
     rtu_frame,
 )
 from edged.links.modbus_queue import TRIES, Debt, Pace, Queue, Request
@@ -76,7 +76,7 @@ class ModbusBus:
     """A wire and its queue. Every driver on it awaits ``run``; one of them carries the wire, the next takes over."""
 
     def __init__(
-        self, url: str, jitter: Callable[[], float] = _random.random, pace: Pace = DEFAULT_PACE
+        self, url: str, pace: Pace = DEFAULT_PACE, jitter: Callable[[], float] = _random.random
     ) -> None:
         """Raises ``ValueError`` for a URL that is none. ``jitter`` gives numbers in [0, 1)."""
         self.wire: Wire = parse_url(url)
@@ -151,7 +151,8 @@ class ModbusBus:
         finally:
             self._runners -= 1
             if not self._runners:
-                self._set_up(False, "stopped")
+                self._drop("stopped")
+                self._up = None  # nobody watches any more; nothing to tell
 
     async def _ask(self, request: Request) -> Any:
         if not self._up:
@@ -331,8 +332,9 @@ class ModbusBus:
     def _late(self, data: bytes) -> bool:
         """True where ``data`` is an answer to a request that was given up; it pays what a unit owes."""
         if not self.wire.rtu:
-            self.counts.late += is_tcp_frame(data)
-            return is_tcp_frame(data)
+            older = only_older(self._sent, data)
+            self.counts.late += older
+            return older
         for number, unit in self._queue.units.items():
             for debt in unit.owed:
                 if find_rtu_answer(rtu_frame(number, debt.request.pdu_bytes), data):
@@ -355,10 +357,14 @@ class ModbusBus:
             return
         self._up = up
         if not up:
-            self._queue.units.clear()  # a new connection is a new chance, and nobody owes anything on it
-            self._queue.drop(Unreachable(reason))
+            self._drop(reason)
         for listener in list(self._listeners):
             listener(up, reason)
+
+    def _drop(self, reason: str) -> None:
+        self._reason = reason
+        self._queue.units.clear()  # a new connection is a new chance, and nobody owes anything on it
+        self._queue.drop(Unreachable(reason))
 
 
 _buses: weakref.WeakValueDictionary[str, ModbusBus] = weakref.WeakValueDictionary()

@@ -122,8 +122,8 @@ def find_tcp_answer(sent: bytes, received: bytes) -> bytes:
     return b""
 
 
-def is_tcp_frame(received: bytes) -> bool:
-    """True where ``received`` is one or more whole Modbus TCP frames, whoever asked for them."""
-    while len(received) > _MBAP and received[2:4] == b"\0\0":
+def only_older(sent: bytes, received: bytes) -> bool:
+    """True where ``received`` is whole Modbus TCP frames, none of them in the transaction of ``sent``."""
+    while len(received) > _MBAP and received[2:4] == b"\0\0" and received[:2] != sent[:2]:
         received = received[6 + int.from_bytes(received[4:6], "big") :]
     return not received

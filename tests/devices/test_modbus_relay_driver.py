@@ -1,0 +1,328 @@
+"""The relay driver against modules with real coils: what a person sees, what the core is told, what survives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from devices.modbus_relay import driver as relay_driver
+from devices.modbus_relay.driver import ModbusRelay, RelayOptions
+from devices.modbus_relay.fake import FakeLine, FakeRelay, FakeTcp, Faults
+from devices.modbus_relay.profiles import PROFILES
+from edged.clock import Clock, Warp
+from edged.core.commands import Action, Display, Lamp, Say
+from edged.core.events import DeviceBack, DeviceLost, Event, HealthRead
+from edged.driver import Context, DeviceError, Refused, Unreachable
+from edged.links.modbus import ModbusBus
+from edged.links.modbus_frames import READ_COILS
+from edged.links.modbus_queue import Pace
+from tests.support.modbus_peers import RawLine, pymodbus_tcp, running, sim_device, until, up
+
+QUICK = Pace(rest_min_s=0.02, rest_max_s=0.1, owed_s=0.2)
+ON, OFF, BLINK = Lamp("on"), Lamp("off"), Lamp("blink")
+
+
+@dataclass
+class Hall:
+    """Hall time, ``speed`` times faster than real time, and everything that the driver tells the core."""
+
+    speed: float = 10.0
+    events: list[Event] = field(default_factory=list)
+    rejected: list[str] = field(default_factory=list)
+    full: bool = False
+
+    def __post_init__(self) -> None:
+        self.clock = Clock(warp=Warp(self.speed, 0, 0))
+
+    def emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
+        if not self.full:
+            self.events.append(event)
+        return not self.full
+
+    def reject(self, reason: str, detail: str = "") -> None:
+        self.rejected.append(reason)
+
+    def context(self, device: str = "relay-1") -> Context:
+        return Context(device, "h", self.emit, self.reject, self.clock.sleep, self.clock.now_s, None)
+
+    def module(self, profile: str = "waveshare", channels: int = 8, unit: int = 1) -> FakeRelay:
+        return FakeRelay(self.clock.now_s, channels, unit, PROFILES[profile])
+
+
+@asynccontextmanager
+async def lamps_on(hall: Hall, module: FakeRelay, **options: Any) -> AsyncIterator[ModbusRelay]:
+    """A driver at work on ``module`` over TCP, after its first contact."""
+    far = FakeTcp([module])
+    url = await far.start()
+    relay = ModbusRelay(hall.context(), RelayOptions(url=url, **options), ModbusBus(url, QUICK))
+    async with running(relay):
+        await until(lambda: relay._bus.connected)
+        if module.profile.reads:
+            await until(lambda: hall.events)
+        yield relay
+    await far.stop()
+
+
+async def test_first_contact_is_told_once_and_lamps_follow() -> None:
+    hall = Hall()
+    module = hall.module(channels=32)
+    async with lamps_on(hall, module, profile="waveshare", channels=32) as relay:
+        await relay.show("relay-1/0", ON)
+        await relay.show("relay-1/31", ON)
+        assert [c for c in range(32) if module.lit(c)] == [0, 31]
+        await relay.show("relay-1/0", OFF)
+        assert not module.level(0)
+        await until(lambda: module.seen(0) == "off")
+        polls = module.frames[READ_COILS]
+        await until(lambda: module.frames.get(READ_COILS, 0) >= polls + 2)
+    assert hall.events == [DeviceBack("relay-1")]
+
+
+async def test_light_outlives_its_loan_only_while_the_controller_lives() -> None:
+    """30 s loans, re-armed each 10 s of hall time; when the driver dies, the lamp goes dark by itself."""
+    hall = Hall(speed=50)
+    module = hall.module()
+    async with lamps_on(hall, module, profile="waveshare") as relay:
+        await relay.show("relay-1/2", ON)
+        start_s = hall.clock.now_s()
+        while hall.clock.now_s() < start_s + 70:
+            assert module.lit(2)
+            await asyncio.sleep(0.01)
+        assert {write.value for write in module.writes} == {300}
+        assert 5 <= len(module.writes) <= 12
+    dead_s = hall.clock.now_s()
+    await until(lambda: not module.level(2))
+    assert hall.clock.now_s() - dead_s < 31
+
+
+@pytest.mark.parametrize("profile", ["waveshare", "plain"])
+async def test_blink_is_seen_as_a_blink_and_ends_at_once(profile: str) -> None:
+    hall = Hall()
+    module = hall.module(profile)
+    async with lamps_on(hall, module, profile=profile, blink_hz=1.0) as relay:
+        await relay.show("relay-1/1", BLINK)
+        await until(lambda: len(module.coils[1].changes) >= 9)
+        assert module.seen(1) == "blink"
+        changes = list(module.coils[1].changes)
+        halves = [late - early for early, late in pairwise(changes[1:])]
+        assert all(0.2 < half < 0.9 for half in halves), halves
+        await relay.show("relay-1/1", BLINK)  # a re-assertion does not break the rhythm
+        await relay.show("relay-1/1", OFF)
+        assert not module.level(1)
+        count = len(module.coils[1].changes)
+        await hall.clock.sleep(3)
+        assert module.seen(1) == "off"
+        assert len(module.coils[1].changes) == count
+    assert hall.events == [DeviceBack("relay-1")]
+
+
+async def test_tower_blinks_by_itself() -> None:
+    hall = Hall()
+    module = hall.module("tower", channels=4)
+    async with lamps_on(hall, module, profile="tower", blink_hz=2.0) as relay:
+        assert not hall.events  # it cannot be asked without being changed
+        await relay.show("relay-1/0", BLINK)
+        await relay.show("relay-1/2", ON)
+        await until(lambda: hall.events)
+        assert (module.seen(0), module.seen(1), module.seen(2)) == ("blink", "off", "on")
+        await until(
+            lambda: sum(write.value == 0xF000 for write in module.writes) > 2
+        )  # kept alive by its levels
+        assert {write.value for write in module.writes} == {0xF000, 0xFF00}
+    assert hall.events == [DeviceBack("relay-1")]
+
+
+async def test_break_contact_is_lit_while_its_coil_is_off() -> None:
+    hall = Hall()
+    module = hall.module("plain")
+    async with lamps_on(hall, module, invert=True) as relay:
+        await relay.show("relay-1/0", OFF)
+        await relay.show("relay-1/1", ON)
+        await until(lambda: module.frames.get(READ_COILS, 0) > 2)
+        assert (module.level(0), module.level(1)) == (True, False)
+    assert hall.events == [DeviceBack("relay-1")]
+
+
+async def test_module_with_a_base_address_over_pymodbus_server() -> None:
+    """ADAM modules: coils from 0x10; the other end is not ours."""
+    hall = Hall()
+    async with pymodbus_tcp(sim_device(1, first=16, coils=16)) as url:
+        link = ModbusBus(url, QUICK)
+        relay = ModbusRelay(hall.context(), RelayOptions(url=url, profile="adam6060"), link)
+        async with running(relay):
+            await up(link)
+            await relay.show("relay-1/5", ON)
+            assert (await link.read_coils(1, 16, 6)) == (False,) * 5 + (True,)
+            await until(lambda: hall.events == [DeviceBack("relay-1")])
+
+
+async def test_lost_once_back_once_and_lamps_are_right_before_back_is_told() -> None:
+    hall = Hall()
+    module = hall.module("plain")
+    seen_at_back: list[bool] = []
+    async with lamps_on(hall, module, deadline_ms=30) as relay:
+        await relay.show("relay-1/3", ON)
+        module.faults = Faults(mute=1.0)
+        await until(lambda: len(hall.events) == 2)
+        with pytest.raises(Unreachable):
+            await relay.show("relay-1/4", ON)
+        module.power_cycle()
+        await hall.clock.sleep(10)
+        assert len(hall.events) == 2
+        original = hall.emit
+
+        def emit(event: Event, ack: Callable[[], None] | None = None) -> bool:
+            seen_at_back.extend((module.level(3), module.level(4)))
+            return original(event)
+
+        object.__setattr__(relay._context, "emit", emit)
+        module.faults = Faults()
+        await until(lambda: len(hall.events) == 3)
+    assert hall.events[0] == DeviceBack("relay-1")
+    assert isinstance(hall.events[1], DeviceLost)
+    assert hall.events[2] == DeviceBack("relay-1")
+    assert seen_at_back == [True, True]
+
+
+async def test_power_cycled_module_is_lit_again_by_the_read_back() -> None:
+    hall = Hall()
+    module = hall.module("plain")
+    async with lamps_on(hall, module) as relay:
+        await relay.show("relay-1/3", ON)
+        module.power_cycle()
+        await until(lambda: module.level(3))
+    assert hall.events == [DeviceBack("relay-1")]
+
+
+async def test_lamp_that_lies_is_reported_and_the_others_go_on() -> None:
+    hall = Hall()
+    module = hall.module("plain")
+    async with lamps_on(hall, module) as relay:
+        module.faults = Faults(lie=1.0)
+        await relay.show("relay-1/3", ON)
+        await until(lambda: len(hall.events) == 2)
+        fault = hall.events[1]
+        assert isinstance(fault, HealthRead)
+        assert (fault.point, fault.fault) == ("relay-1/3", "lamp does not follow: wanted on")
+        await relay.show("relay-1/4", ON)
+        assert module.level(4)
+        module.faults = Faults()
+        await until(lambda: HealthRead("relay-1/3") in hall.events)
+    assert not any(isinstance(event, DeviceLost) for event in hall.events)
+
+
+async def test_inbox_that_was_full_hears_of_the_loss_later() -> None:
+    hall = Hall()
+    module = hall.module("plain")
+    async with lamps_on(hall, module, deadline_ms=30):
+        hall.full = True
+        module.faults = Faults(mute=1.0)
+        await hall.clock.sleep(15)
+        hall.full = False
+        await until(lambda: len(hall.events) == 2)
+    assert isinstance(hall.events[1], DeviceLost)
+
+
+async def test_garbled_answers_are_counted_and_lose_the_module() -> None:
+    hall = Hall()
+    module = hall.module("plain")
+    async with lamps_on(hall, module, deadline_ms=30):
+        module.faults = Faults(garbage=1.0)
+        await until(lambda: any(isinstance(event, DeviceLost) for event in hall.events))
+        assert "garbled" in hall.rejected
+        module.faults = Faults()
+        await until(lambda: hall.events[-1] == DeviceBack("relay-1"))
+
+
+async def test_own_echo_from_the_adapter_is_not_taken_for_a_module() -> None:
+    """The echo of a write looks like its answer; only the read-back shows that nobody is there."""
+    hall = Hall()
+    line = RawLine(lambda data: line.say(data))
+    url = f"rtu://{line.path}?baudrate=115200"
+    relay = ModbusRelay(hall.context(), RelayOptions(url=url, deadline_ms=30), ModbusBus(url, QUICK))
+    async with running(relay):
+        await until(lambda: hall.events)
+        assert isinstance(hall.events[0], DeviceLost)
+    line.close()
+    assert len(hall.events) >= 1
+
+
+@pytest.mark.parametrize("point", ["relay-1", "relay-1/8", "relay-1/-1", "relay-1/x", "relay-1/²"])
+async def test_points_that_are_none_are_refused(point: str) -> None:
+    hall = Hall()
+    async with lamps_on(hall, hall.module("plain")) as relay:
+        with pytest.raises(Refused, match="channels are 0 to 7"):
+            await relay.show(point, ON)
+        with pytest.raises(Refused, match="not a display"):
+            await relay.show("relay-1/0", Display(("A012",)))
+        with pytest.raises(Refused, match="cannot say"):
+            await relay.act(Action("a-1", "relay-1", Say("请", "Please", "A012")))
+
+
+async def test_wire_that_cannot_be_opened_is_a_lost_device() -> None:
+    hall = Hall()
+    url = "rtu:///dev/serial/by-path/nothing-here"
+    relay = ModbusRelay(hall.context(), RelayOptions(url=url), ModbusBus(url, QUICK))
+    async with running(relay):
+        await until(lambda: hall.events)
+        with pytest.raises(Unreachable, match="cannot open"):
+            await relay.show("relay-1/0", ON)
+    [lost] = hall.events
+    assert isinstance(lost, DeviceLost)
+
+
+async def test_modules_share_a_line_and_one_dead_leaves_the_others_alone() -> None:
+    hall = Hall()
+    modules = [hall.module("plain", unit=unit) for unit in (1, 2, 3)]
+    modules[1].faults = Faults(mute=1.0)
+    line = FakeLine(modules)
+    link = ModbusBus(f"rtu://{line.path}?baudrate=115200", QUICK)
+    relays = [
+        ModbusRelay(
+            hall.context(f"relay-{unit}"), RelayOptions(url=link.url, unit=unit, deadline_ms=40), link
+        )
+        for unit in (1, 2, 3)
+    ]
+    async with running(line, *relays):
+        await until(lambda: len(hall.events) == 3)
+        for _ in range(5):
+            for relay in (relays[0], relays[2]):
+                await relay.show(f"{relay._context.device}/0", ON)
+                await relay.show(f"{relay._context.device}/0", OFF)
+        await relays[0].show("relay-1/7", ON)
+        assert modules[0].level(7)
+    backs = {event.point for event in hall.events if isinstance(event, DeviceBack)}
+    assert backs == {"relay-1", "relay-3"}
+    assert [event.point for event in hall.events if isinstance(event, DeviceLost)] == ["relay-2"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_lamps_are_right_once_the_mischief_stops(seed: int) -> None:
+    """Safety while the line is bad: only device errors leave. Liveness after it: every lamp as it was last wanted."""
+    hall = Hall()
+    module = FakeRelay(hall.clock.now_s, 8, 1, PROFILES["plain"], seed=seed)
+    wanted: dict[int, bool] = {}
+    async with lamps_on(hall, module, deadline_ms=30) as relay:
+        module.faults = Faults(mute=0.1, late=0.1, late_s=0.05, garbage=0.1, exception=0.1, lie=0.2)
+        for turn in range(40):
+            channel, lit = (turn * 7 + seed) % 8, turn % 3 > 0
+            wanted[channel] = lit
+            try:
+                await relay.show(f"relay-1/{channel}", ON if lit else OFF)
+            except DeviceError:
+                await asyncio.sleep(0.01)
+        module.faults = Faults()
+        await until(lambda: all(module.level(channel) == lit for channel, lit in wanted.items()))
+        await until(
+            lambda: [e for e in hall.events if not isinstance(e, HealthRead)][-1] == DeviceBack("relay-1")
+        )
+
+
+def test_constants_leave_room_for_two_lost_re_arms() -> None:
+    assert relay_driver.REARM_S * 3 <= relay_driver.DEAD_MAN_S
