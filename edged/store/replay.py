@@ -246,7 +246,8 @@ class _Replay:
     def _mark(self, mark: Snapshot) -> None:
         """Ticks due at the very stamp of the dump may have come after it: look after each of them."""
         if mark.seq != self._head.seq:
-            raise _Differs(mark.seq, mark.at_ms, f"a state dump, but the steps end at {self._head.seq}")
+            what = f"missing in the journal, which has a state dump of step {mark.seq}"
+            raise _Differs(self._head.seq + 1, mark.at_ms, what)
         feed = self._feed(mark.at_ms)
         while (due_ms := self._engine.next_due_ms) is not None and due_ms < mark.at_ms:
             self._silent(mark, next(feed))

@@ -11,7 +11,9 @@ from edged.core.commands import Action, Desired, Lamp, Note, Print
 from edged.core.events import KeyPressed, PolicyApplied
 from edged.core.policy import Policy
 from edged.observer import Step
+from edged.store import database
 from edged.store.journal import Journal
+from edged.store.records import decode_step
 
 
 def key_step(seq: int) -> Step:
@@ -40,11 +42,11 @@ def envelope_of(version: int) -> bytes:
 
 def steps_in(path: Path) -> list[Step]:
     """Every step of the journal at ``path``, read by a connection of its own."""
-    journal = Journal.open(path, read_only=True)
+    connection = database.connect(path, read_only=True)
     try:
-        return [entry for entry in journal.restore(dict).tail if isinstance(entry, Step)]
+        return [decode_step(row) for row in database.rows(connection)]
     finally:
-        journal.close()
+        connection.close()
 
 
 @asynccontextmanager

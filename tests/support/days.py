@@ -1,0 +1,144 @@
+"""A seeded day of a small hall, fed to the real engine the way the inbox does it, and journaled."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+from edged.core.engine import Engine
+from edged.core.events import (
+    ClockSet,
+    CommandDone,
+    CommandFailed,
+    DeviceBack,
+    DeviceLost,
+    Event,
+    Key,
+    KeyPressed,
+    PolicyApplied,
+    RatingGiven,
+    Resumed,
+    SiteLoaded,
+    Tick,
+    TicketPrinted,
+    TicketRequested,
+)
+from edged.core.policy import Policy
+from edged.core.site import Area, Service, Site, Staff, Window
+from edged.core.state import State
+from edged.observer import Step
+from edged.store.journal import Journal
+from edged.store.records import is_recorded
+from edged.store.replay import recover
+
+SITE = Site(
+    hall="hall-1",
+    name="测试大厅",
+    areas=(
+        Area("tax", "税务", "Tax", ("led-tax",), "voice-1"),
+        Area("social", "社保", "Social", ("led-social",)),
+    ),
+    services=(
+        Service("tax-general", "tax", "综合", "General", "A"),
+        Service("pension", "social", "养老", "Pension", "B"),
+    ),
+    windows=(
+        Window("w1", "1", ("tax-general",), False, "panel-w1", "relay-1/1", "led-w1"),
+        Window("w2", "2", ("pension",), False, "panel-w2", "relay-1/2", "led-w2"),
+        Window("w3", "3", ("tax-general", "pension"), True, "panel-w3", "relay-1/3", "led-w3"),
+    ),
+    staff=(Staff("li", "李", ("tax", "social"), "pager-1"),),
+    duty_pager="pager-duty",
+)
+PANELS = ("panel-w1", "panel-w2", "panel-w3", "pager-1", "pager-duty")
+
+
+class Hall:
+    """One life of a hall over a journal: restore, then events, each with every due tick before it."""
+
+    def __init__(self, path: Path) -> None:
+        self.journal = Journal.open(path)
+        restored = self.journal.restore(State)
+        self.engine = Engine(restored.state)
+        self.last_ms = recover(self.engine, restored)
+        self.actions: list[str] = []
+        if restored.last_seq:
+            self.turn(self.last_ms, Resumed(60_000, restart=True))
+            self.last_ms += 60_000
+
+    def feed(self, at_ms: int, event: Event) -> None:
+        """The event at ``at_ms`` or a little later, after the ticks due by then."""
+        self.ticks(at_ms)
+        self.last_ms = max(self.last_ms, at_ms)
+        self.turn(self.last_ms, event)
+
+    def ticks(self, until_ms: int) -> None:
+        """Let hall time run."""
+        while (due_ms := self.engine.next_due_ms) is not None and due_ms <= until_ms:
+            self.last_ms = max(due_ms, self.last_ms)
+            self.turn(self.last_ms, Tick())
+
+    def turn(self, at_ms: int, event: Event) -> None:
+        """One step."""
+        commands, notes = self.engine.handle(at_ms, event)
+        self.actions += [command.id for command in commands if hasattr(command, "id")]
+        if is_recorded(event, commands, notes):
+            self.journal.append(Step(self.journal.last_seq + 1, at_ms, event, commands, notes))
+
+    def dump(self) -> None:
+        """A state dump here."""
+        self.journal.snapshot(self.engine.state, self.journal.last_seq, self.last_ms)
+
+
+async def write_day(path: Path, seed: int, lives: int = 3, events: int = 120) -> None:
+    """A day with restarts: some clean (with a state dump), some not."""
+    chance = random.Random(seed)
+    for life in range(lives):
+        hall = Hall(path)
+        if life == 0:
+            hall.feed(0, ClockSet(1_790_000_000_000, 480))
+            hall.feed(5, SiteLoaded(SITE))
+        for number in range(events):
+            hall.feed(hall.last_ms + _gap_ms(chance), _event(chance, hall, life * events + number))
+            if chance.random() < 0.03:
+                hall.ticks(hall.last_ms + 30_000)
+                hall.dump()
+        if chance.random() < 0.5:
+            hall.ticks(hall.last_ms + 400_000)
+            hall.dump()
+        await hall.journal.drain()
+        hall.journal.close()
+
+
+def _gap_ms(chance: random.Random) -> int:
+    return chance.choice((0, 1, 200, 5_000, 20_000, 90_000, 400_000))
+
+
+def _event(chance: random.Random, hall: Hall, number: int) -> Event:
+    panel = chance.choice(PANELS)
+    kinds: list[tuple[int, Callable[[], Event]]] = [
+        (
+            30,
+            lambda: TicketRequested(
+                "dispenser-1", chance.choice(("tax-general", "pension")), "normal", number
+            ),
+        ),
+        (10, lambda: TicketPrinted("dispenser-2", f"A{number % 60:03}", "tax-general", "elderly", number)),
+        (
+            40,
+            lambda: KeyPressed(
+                panel, chance.choice(("next", "arrive", "finish", "login", "accept")), None, number
+            ),
+        ),
+        (15, lambda: KeyPressed(panel, chance.choice(get_args(Key)), None, number)),
+        (3, lambda: RatingGiven("panel-w1", 5, number)),
+        (4, lambda: DeviceLost("relay-1", "silent")),
+        (4, lambda: DeviceBack("relay-1")),
+        (8, lambda: CommandDone(chance.choice(hall.actions or ["a0"]))),
+        (4, lambda: CommandFailed(chance.choice(hall.actions or ["a0"]), "no paper")),
+        (1, lambda: PolicyApplied(number + 1, f"{number:064x}", Policy())),
+    ]
+    make = chance.choices([one for _, one in kinds], [weight for weight, _ in kinds])[0]
+    return make()
