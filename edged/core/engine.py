@@ -39,6 +39,7 @@ from edged.core.turn import Turn
 SEEN_PER_POINT = (
     256  # redelivery is limited to messages in flight (32) plus a short outage; more would only cost memory
 )
+DUE_SLACK = 256  # overtaken due times that may stand in the heap before it is built anew
 
 
 class Engine:
@@ -169,6 +170,8 @@ class Engine:
         if due_ms is not None and self._pushed.get((kind, key)) != due_ms:
             heappush(self._due, (due_ms, kind, key))
             self._pushed[kind, key] = due_ms
+        if len(self._due) > DUE_SLACK + 2 * len(self._pushed):
+            self._index_due()
 
     def _pop_due(self) -> tuple[int, str, str]:
         due_ms, kind, key = heappop(self._due)

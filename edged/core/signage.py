@@ -39,14 +39,31 @@ PROMPT: dict[str, str] = {
 
 
 def sign(turn: Turn) -> None:
-    """Show what the touched windows and areas now look like."""
+    """Show what the touched windows and areas now look like.
+
+    A panel also counts the people waiting for its window; everything else of a window changes only with the window.
+    """
+    waiting = _Waiting(turn)
+    panels = dict(turn.dirty_windows)
     for area in turn.dirty_areas:
-        for window in turn.lookup.area_windows[area]:
-            turn.touch_window(window)
+        panels.update(dict.fromkeys(turn.lookup.area_windows[area]))
     for window in turn.dirty_windows:
         _sign_window(turn, window)
+    for window in panels:
+        _sign_panel(turn, window, waiting)
     for area in turn.dirty_areas:
         _sign_area(turn, area)
+
+
+class _Waiting(dict[str, int]):
+    """People waiting per service, counted once per turn: hundreds of panels may ask."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._queues = turn.state.queues
+
+    def __missing__(self, service: str) -> int:
+        count = self[service] = sum(map(len, self._queues.get(service, {}).values()))
+        return count
 
 
 def slot(point: str, value: Value) -> str:
@@ -76,13 +93,18 @@ def _sign_window(turn: Turn, window: str) -> None:
     else:
         text = WINDOW_TEXT[state.state]
     _show(turn, site.display, Display((f"{site.number}号窗口 Window {site.number}", text)))
-    waiting = sum(
-        len(queue)
-        for service in serving_services(turn, window)
-        for queue in turn.state.queues.get(service, {}).values()
-    )
-    _show(turn, site.panel, Panel(window, state.state, waiting, number, PROMPT.get(state.state)))
     _show(turn, f"{CENTRE}/{window}", WindowPicture(window, state.state, number, state.area, state.reason))
+
+
+def _sign_panel(turn: Turn, window: str, waiting: _Waiting) -> None:
+    panel = turn.lookup.windows[window].panel
+    if panel is None:
+        return
+    state = turn.window(window)
+    ticket = turn.ticket_at(window)
+    count = sum(map(waiting.__getitem__, serving_services(turn, window)))
+    number = None if ticket is None else ticket.number
+    _show(turn, panel, Panel(window, state.state, count, number, PROMPT.get(state.state)))
 
 
 def _sign_area(turn: Turn, area: str) -> None:
