@@ -1,0 +1,277 @@
+"""Onbon BX-5K/6K: bytes <-> frozen frames, no I/O.
+
+Wire (vendor protocol for BX-5K/6K, user edition 1.4, and vendor source onbonlab/bx.k.java at c4c3a84):
+``A5 x 8 | escaped(header 14 | data | CRC16 little-endian) | 5A``. Escapes: A5 -> A6 02, A6 -> A6 01, 5A -> 5B 02,
+5B -> 5B 01. CRC-16/ARC (reflected 0xA001, initial 0) over the unescaped header and data. Numbers are little-endian.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from edged.driver import Garbled
+
+HEAD = b"\xa5" * 8
+TAIL = 0x5A
+ESCAPES = {0xA5: b"\xa6\x02", 0xA6: b"\xa6\x01", 0x5A: b"\x5b\x02", 0x5B: b"\x5b\x01"}
+UNESCAPES = {(0xA6, 2): 0xA5, (0xA6, 1): 0xA6, (0x5B, 2): 0x5A, (0x5B, 1): 0x5B}
+HEADER = struct.Struct("<HH3sBBBBBH")
+PC = 0x8000  # source address of a host
+BROADCAST = 0xFFFE
+ANY_DEVICE = 0xFE
+PROTOCOL = 0x02
+FRAME_BYTES_MAX = 4096  # a screen full of text is under 1 KiB; more is noise without an end
+TEXT_BYTES_MAX = 512  # GBK bytes in one area: 256 Chinese characters, more than the largest bar shows
+
+ACK = (0xA0, 0x00)
+NACK = (0xA0, 0x01)
+PING = (0xA2, 0x00)
+SET_CLOCK = (0xA2, 0x03)
+POWER = (0xA3, 0x00)
+BRIGHTNESS = (0xA3, 0x02)
+AREAS = (0xA3, 0x06)
+
+LOOP, HOLD, BLANK_ON_TIMEOUT = 0, 1, 2
+SINGLE_LINE, MULTI_LINE = 1, 2
+EXPLICIT_BREAKS, WRAP = 1, 2
+STATIC, SCROLL_LEFT = 1, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame: addresses and data (``group command reply r0 r1 args...``)."""
+
+    data: bytes
+    target: int = BROADCAST
+    source: int = PC
+
+    @property
+    def command(self) -> tuple[int, int]:
+        """Group and command."""
+        return self.data[0], self.data[1]
+
+    def to_bytes(self) -> bytes:
+        """The bytes on the wire."""
+        head = HEADER.pack(self.target, self.source, b"\0\0\0", 0, 0, 0, ANY_DEVICE, PROTOCOL, len(self.data))
+        body = head + self.data
+        body += struct.pack("<H", crc16(body))
+        return HEAD + b"".join(ESCAPES.get(byte, bytes((byte,))) for byte in body) + bytes((TAIL,))
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A dynamic text area: pixels, text, and what the card does when no new text comes for ``timeout_s``.
+
+    ``disp``, ``hold`` (0.5 s units) and the line flags as in the vendor's protocol; defaults are a static single line.
+    """
+
+    id: int
+    x: int
+    y: int
+    width: int
+    height: int
+    text: str
+    run_mode: int = LOOP
+    timeout_s: int = 5
+    single: int = SINGLE_LINE
+    newline: int = EXPLICIT_BREAKS
+    disp: int = STATIC
+    speed: int = 0
+    hold: int = 8
+    line_space: int = 0
+
+
+def crc16(data: bytes) -> int:
+    """CRC-16/ARC."""
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    return crc
+
+
+def ping(target: int = BROADCAST) -> Frame:
+    """Is the card there?"""
+    return Frame(bytes((*PING, 1, 0, 0)), target)
+
+
+def power(on: bool, target: int = BROADCAST) -> Frame:
+    """Screen on or off."""
+    return Frame(bytes((*POWER, 1, 0, 0, 1 if on else 2)), target)
+
+
+def brightness(level: int, target: int = BROADCAST) -> Frame:
+    """Forced brightness 0 to 15. Raises ``ValueError`` outside."""
+    if not 0 <= level <= 15:
+        raise ValueError(f"brightness {level} is not 0 to 15")
+    return Frame(bytes((*BRIGHTNESS, 1, 0, 0, 1, level)), target)
+
+
+def set_clock(moment: tuple[int, int, int, int, int, int, int], target: int = BROADCAST) -> Frame:
+    """Set the card's clock: (year, month, day, hour, minute, second, weekday 1 = Monday), sent as BCD."""
+    year, *rest = moment
+    values = (year % 100, year // 100, *rest)
+    return Frame(bytes((*SET_CLOCK, 1, 0, 0, *(value // 10 << 4 | value % 10 for value in values))), target)
+
+
+def answer(accepted: bool, target: int = PC, source: int = 1) -> Frame:
+    """What a card says."""
+    return Frame(bytes((*(ACK if accepted else NACK), 0, 0, 0)), target, source)
+
+
+def show(areas: Sequence[Area], units_of_8: bool, target: int = BROADCAST) -> Frame:
+    """Put text into dynamic areas. ``units_of_8``: 5K cards count x and width in 8 pixels, 6K cards in pixels."""
+    encoded = [encode_area(area, units_of_8) for area in areas]
+    parts = b"".join(struct.pack("<H", len(one)) + one for one in encoded)
+    return Frame(bytes((*AREAS, 1, 0, 0, 0, len(encoded))) + parts, target)
+
+
+def delete(area_id: int, target: int = BROADCAST) -> Frame:
+    """Remove one dynamic area."""
+    return Frame(bytes((*AREAS, 1, 0, 0, 1, area_id, 0)), target)
+
+
+def encode_area(area: Area, units_of_8: bool) -> bytes:
+    """The bytes of one area in an A3 06 command. Text that GBK does not know becomes "?"."""
+    text = encode_text(area.text)
+    shift = 3 if units_of_8 else 0
+    return (
+        struct.pack("<BHHHH", 0, area.x >> shift, area.y, area.width >> shift, area.height)
+        + struct.pack("<BBBHB", area.id, area.line_space, area.run_mode, area.timeout_s, 0)
+        + bytes((0, 0, area.single, area.newline, area.disp, 0, area.speed, area.hold))
+        + struct.pack("<I", len(text))
+        + text
+    )
+
+
+def encode_text(text: str) -> bytes:
+    """GBK, cut at a whole character to ``TEXT_BYTES_MAX``."""
+    encoded = text.encode("gbk", "replace")
+    if len(encoded) <= TEXT_BYTES_MAX:
+        return encoded
+    return encoded[:TEXT_BYTES_MAX].decode("gbk", "ignore").encode("gbk")
+
+
+def text_width(text: str) -> int:
+    """Pixels of ``text`` in the card's 16-pixel font: 8 for ASCII, 16 for everything else."""
+    return sum(8 if char < "\x80" else 16 for char in text)
+
+
+def decode_areas(data: bytes, units_of_8: bool) -> tuple[tuple[int, ...], tuple[Area, ...]]:
+    """The deleted ids and the new areas of an A3 06 command. Raises ``Garbled``."""
+    try:
+        at = 5
+        deleted = data[at + 1 : at + 1 + (0 if data[at] == 0xFF else data[at])]
+        at += 1 + len(deleted)
+        count, at = data[at], at + 1
+        areas = []
+        for _ in range(count):
+            (length,) = struct.unpack_from("<H", data, at)
+            areas.append(_decode_area(data[at + 2 : at + 2 + length], units_of_8))
+            at += 2 + length
+    except (struct.error, IndexError) as error:
+        raise Garbled(f"area command cut short: {error}") from None
+    return tuple(deleted), tuple(areas)
+
+
+def _decode_area(data: bytes, units_of_8: bool) -> Area:
+    shift = 3 if units_of_8 else 0
+    _, x, y, width, height = struct.unpack_from("<BHHHH", data, 0)
+    area_id, line_space, run_mode, timeout_s, sound = struct.unpack_from("<BBBHB", data, 9)
+    at = 15
+    if sound:
+        at += 3
+        if sound == 2:
+            (length,) = struct.unpack_from("<I", data, at)
+            at += 4 + length
+    _, _, single, newline, disp, _, speed, hold = data[at : at + 8]
+    (length,) = struct.unpack_from("<I", data, at + 8)
+    text = data[at + 12 : at + 12 + length].decode("gbk", "replace")
+    return Area(
+        area_id,
+        x << shift,
+        y,
+        width << shift,
+        height,
+        text,
+        run_mode,
+        timeout_s,
+        single,
+        newline,
+        disp,
+        speed,
+        hold,
+        line_space,
+    )
+
+
+class FrameReader:
+    """Streaming parser: skips everything up to an A5, ends at 5A, keeps only frames whose length and CRC are right.
+
+    ``garbled`` counts what was thrown away. Never raises, whatever comes in.
+    """
+
+    def __init__(self) -> None:
+        self._body = bytearray()
+        self._inside = False
+        self._escape: int | None = None
+        self.garbled = 0
+
+    def feed(self, data: bytes) -> Iterator[Frame]:
+        """Take bytes as they come; yields whole frames."""
+        for byte in data:
+            frame = self._take(byte)
+            if frame is not None:
+                yield frame
+
+    def _take(self, byte: int) -> Frame | None:
+        if byte == 0xA5:  # never inside a body: always the beginning of a frame
+            if self._body or self._escape is not None:
+                self.garbled += 1
+            self._reset(inside=True)
+            return None
+        if not self._inside:
+            self.garbled += byte != TAIL
+            return None
+        if byte == TAIL:
+            frame = self._decode()
+            self.garbled += frame is None
+            self._reset(inside=False)
+            return frame
+        self._unescape(byte)
+        return None
+
+    def _unescape(self, byte: int) -> None:
+        if self._escape is not None:
+            plain = UNESCAPES.get((self._escape, byte))
+            self._escape = None
+            if plain is None:
+                self.garbled += 1
+                self._reset(inside=False)
+                return
+            self._body.append(plain)
+        elif byte in (0xA6, 0x5B):
+            self._escape = byte
+        else:
+            self._body.append(byte)
+        if len(self._body) > FRAME_BYTES_MAX:
+            self.garbled += 1
+            self._reset(inside=False)
+
+    def _decode(self) -> Frame | None:
+        body = bytes(self._body)
+        if self._escape is not None or len(body) < HEADER.size + 4:
+            return None
+        if crc16(body[:-2]) != int.from_bytes(body[-2:], "little"):
+            return None
+        target, source, *_, length = HEADER.unpack_from(body)
+        data = body[HEADER.size : -2]
+        return Frame(data, target, source) if len(data) == length else None
+
+    def _reset(self, inside: bool) -> None:
+        self._body.clear()
+        self._inside = inside
+        self._escape = None

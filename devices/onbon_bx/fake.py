@@ -1,0 +1,105 @@
+"""The other end: an LED card that parses real frames, shows rows of text, and misbehaves by seed.
+
+``write`` sends bytes back to the controller; whoever owns the wire calls ``feed`` with what arrives.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from devices.onbon_bx import codec
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Chance of each misbehaviour per frame."""
+
+    mute: float = 0.0
+    garble: float = 0.0
+    nack: float = 0.0
+
+
+class FakeOnbon:
+    """One card. ``alive`` False: answers nothing and its screen is dark; back alive it has forgotten everything."""
+
+    def __init__(
+        self,
+        write: Callable[[bytes], None],
+        now_s: Callable[[], float],
+        units_of_8: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self._write = write
+        self._now_s = now_s
+        self._units_of_8 = units_of_8
+        self._reader = codec.FrameReader()
+        self._dice = random.Random(seed)
+        self._rows: dict[int, tuple[codec.Area, float]] = {}
+        self._alive = True
+        self.faults = Faults()
+        self.powered = True
+        self.brightness = 15
+        self.frames_received = 0
+        self.frames_sent = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether the card has power."""
+        return self._alive
+
+    @alive.setter
+    def alive(self, alive: bool) -> None:
+        self._alive = alive
+        self._rows.clear()
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Text of each row as a person reads it, top first; a row whose dead-man ran out is empty."""
+        if not self._alive or not self.powered:
+            return ()
+        return tuple(self._text(area_id) for area_id in sorted(self._rows))
+
+    def feed(self, data: bytes) -> None:
+        """Bytes from the controller."""
+        if not self._alive:
+            return
+        for frame in self._reader.feed(data):
+            self.frames_received += 1
+            if self._dice.random() < self.faults.mute:
+                continue
+            refused = self._dice.random() < self.faults.nack
+            self._say(not refused and self._carry_out(frame))
+
+    def _say(self, accepted: bool) -> None:
+        answer = codec.answer(accepted).to_bytes()
+        if self._dice.random() < self.faults.garble:
+            at = self._dice.randrange(8, len(answer))
+            answer = answer[:at] + bytes((answer[at] ^ 0x10,)) + answer[at + 1 :]
+        self.frames_sent += 1
+        self._write(answer)
+
+    def _carry_out(self, frame: codec.Frame) -> bool:
+        match frame.command:
+            case codec.PING | codec.SET_CLOCK:
+                return True
+            case codec.POWER:
+                self.powered = frame.data[5] == 1
+                return True
+            case codec.BRIGHTNESS:
+                self.brightness = frame.data[6]
+                return True
+            case codec.AREAS:
+                deleted, areas = codec.decode_areas(frame.data, self._units_of_8)
+                for area_id in deleted:
+                    self._rows.pop(area_id, None)
+                for area in areas:
+                    self._rows[area.id] = (area, self._now_s())
+                return True
+        return False
+
+    def _text(self, area_id: int) -> str:
+        area, since_s = self._rows[area_id]
+        expired = area.run_mode == codec.BLANK_ON_TIMEOUT and self._now_s() - since_s > area.timeout_s
+        return "" if expired else area.text
