@@ -93,6 +93,16 @@ def check(file: Document, config: Config = None) -> None:
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON Schema of a policy document, for editors and for the centre's own tools."""
+    import json
+
+    from edged.central.policy_schema import policy_schema
+
+    typer.echo(json.dumps(policy_schema(), ensure_ascii=False, indent=2))
+
+
+@app.command()
 def sign(
     file: Document,
     key: Annotated[Path, typer.Option("--key", "-k", help="Signing key made by `edged policy keygen`.")],

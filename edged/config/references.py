@@ -132,19 +132,39 @@ def _shared_points(raw: Raw) -> Iterator[Mistake]:
 
 
 def _serial_ports(raw: Raw) -> Iterator[Mistake]:
-    """A serial port can be opened by one device only: bus members belong into one ``[[devices]]`` entry."""
-    first: dict[str, str] = {}
+    """A wire has one owner. Modules on one Modbus wire share its ``url`` to the letter, each with its own ``unit``."""
+    first: dict[str, Raw] = {}
+    units: dict[tuple[str, Any], Raw] = {}
     for path, device in tables(raw, "devices"):
-        port = device.get("path")
-        if not isinstance(port, str):
+        found = _wire(device)
+        if found is None:
             continue
-        if port in first:
+        key, wire = found
+        owner = first.setdefault(wire, device)
+        shared = key == "url" and owner.get("url") == device["url"]
+        if owner is not device and not shared:
             yield Mistake(
-                (*path, "path"),
-                f'serial port "{port}" already belongs to device "{first[port]}"; a port has one owner: '
+                (*path, key),
+                f'serial port "{wire}" already belongs to device "{owner.get("id", "?")}"; a port has one owner: '
                 "give this device another port, or merge the two into one device",
             )
-        first.setdefault(port, str(device.get("id", "?")))
+        unit = units.setdefault((wire, device.get("unit")), device)
+        if shared and unit is not device:
+            yield Mistake(
+                (*path, "unit" if "unit" in device else key),
+                f'device "{unit.get("id", "?")}" is already this unit on this wire; give each module its own unit',
+            )
+
+
+def _wire(device: Raw) -> tuple[str, str] | None:
+    """The key that names a device's wire, and the wire: a serial port, or a Modbus address on the network."""
+    path, url = device.get("path"), device.get("url")
+    if isinstance(path, str):
+        return "path", path
+    if isinstance(url, str):
+        scheme, _, rest = url.partition("://")
+        return "url", rest.partition("?")[0] if scheme == "rtu" else url
+    return None
 
 
 def _coverage(raw: Raw) -> Iterator[Mistake]:

@@ -73,7 +73,8 @@ def sentence(detail: dict[str, Any], allowed: Iterable[str] = ()) -> str:
         )
     if kind == "string_pattern_mismatch":
         return f"{shown} is not {PATTERN_WORDS.get(ctx['pattern'], 'of the form ' + str(ctx['pattern']))}"
-    return f"{range_words(kind, ctx) or str(detail['msg'])}, not {shown}"
+    words = range_words(kind, ctx) or str(detail["msg"])
+    return words if words.endswith("empty") else f"{words}, not {shown}"
 
 
 def range_words(kind: str, ctx: dict[str, Any]) -> str | None:
@@ -87,6 +88,8 @@ def range_words(kind: str, ctx: dict[str, Any]) -> str | None:
             return f"must be at most {ctx['le']}"
         case "less_than":
             return f"must be less than {ctx['lt']}"
+        case "string_too_short" | "too_short" if ctx["min_length"] == 1:
+            return "must not be empty"
         case "string_too_short" | "too_short":
             return f"must have at least {ctx['min_length']} {units(kind)}"
         case "string_too_long" | "too_long":
@@ -115,8 +118,8 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
 
 
 def near_literal(value: object, expected: str) -> str:
-    """A suggestion out of pydantic's "'a', 'b' or 'c'"."""
-    return did_you_mean(value, expected.split("'")[1::2]) if isinstance(value, str) else ""
+    """A suggestion out of a list such as: "a", "b" or "c"."""
+    return did_you_mean(value, expected.split('"')[1::2]) if isinstance(value, str) else ""
 
 
 def show(value: object) -> str:

@@ -1,0 +1,384 @@
+"""hall.toml: what is right becomes the hall, what is wrong becomes one line each, with a line number and a remedy."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edged.config import FILE_BYTES_MAX, ConfigErrors, load
+from edged.config.broker import link_settings
+from edged.core.site import Area, Service, Staff, Window
+
+HERE = Path(__file__).parent
+GOOD = """
+[hall]
+id = "east"
+name = "东区大厅"
+
+[[areas]]
+id = "tax"
+name = "税务"
+name_en = "Taxes"
+voice = "voice"
+lamps = ["relay/1"]
+
+[[services]]
+id = "tax-general"
+area = "tax"
+name = "综合税务"
+name_en = "General"
+prefix = "A"
+
+[[windows]]
+id = "w1"
+number = "1"
+skills = ["tax-general"]
+panel = "panel"
+
+[[windows]]
+id = "w2"
+number = "2"
+tidal = true
+skills = ["tax-general"]
+lamp = "relay/0"
+
+[[staff]]
+id = "chen"
+name = "陈敏"
+skills = ["tax"]
+pager = "pager"
+
+[duty]
+pager = "pager-duty"
+
+[[devices]]
+id = "relay"
+driver = "modbus_relay"
+url = "tcp://10.0.0.9"
+
+[[devices]]
+id = "panel"
+driver = "mqtt_json"
+
+[[devices]]
+id = "voice"
+driver = "mqtt_json"
+
+[[devices]]
+id = "pager"
+driver = "mqtt_json"
+
+[[devices]]
+id = "pager-duty"
+driver = "mqtt_json"
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    def to_file(text: str | bytes) -> Path:
+        file = tmp_path / "hall.toml"
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+        return file
+
+    return to_file
+
+
+def mistakes(file: Path) -> list[str]:
+    """Lines without the directory."""
+    with pytest.raises(ConfigErrors) as caught:
+        load(file)
+    return [line.removeprefix(f"{file.parent}{os.sep}") for line in caught.value.lines]
+
+
+def test_a_right_file_becomes_the_site_of_the_core(write: Any) -> None:
+    file = write(GOOD)
+    hall = load(file)
+    assert hall.hall == hall.site.hall == "east"
+    assert hall.timezone == "Asia/Shanghai"
+    assert hall.site.areas == (Area("tax", "税务", "Taxes", voice="voice", lamps=("relay/1",)),)
+    assert hall.site.services == (Service("tax-general", "tax", "综合税务", "General", "A", 900),)
+    assert hall.site.windows[1] == Window("w2", "2", ("tax-general",), tidal=True, lamp="relay/0")
+    assert hall.site.staff == (Staff("chen", "陈敏", ("tax",), "pager"),)
+    assert hall.site.duty_pager == "pager-duty"
+    assert [(device.id, device.driver) for device in hall.devices][:2] == [
+        ("relay", "modbus_relay"),
+        ("panel", "mqtt_json"),
+    ]
+    assert hall.devices[0].options.url == "tcp://10.0.0.9"  # type: ignore[attr-defined]
+    assert (hall.mqtt.port, hall.mqtt.keepalive_s, hall.web.host, hall.web.port) == (
+        1883,
+        5,
+        "127.0.0.1",
+        9464,
+    )
+    assert hall.store.path == "/var/lib/edged/hall.db"
+
+
+def test_every_mistake_of_a_bad_day_is_told_at_once() -> None:
+    """Regenerate: edged check tests/config/broken.toml 2> tests/config/broken.golden (and read the difference)."""
+    golden = (HERE / "broken.golden").read_text("utf-8").splitlines()
+    found = mistakes(HERE / "broken.toml")
+    assert found == [line.removeprefix("tests/config/") for line in golden[:-1]]
+    assert len(found) >= 30
+    for line in found:
+        assert re.match(r"broken\.toml:\d+: [A-Za-z0-9_.\[\]-]+: .{10,}", line)
+
+
+def test_relative_paths_start_at_the_file(write: Any) -> None:
+    text = GOOD + '[store]\npath = "data/hall.db"\n[policy]\nkeys = "/etc/keys.json"\n'
+    file = write(text)
+    assert load(file).store.path == str(file.parent / "data/hall.db")
+    assert load(file).policy.keys == "/etc/keys.json"
+
+
+def test_settings_of_the_link_come_from_the_file_and_the_password_from_its_own(write: Any) -> None:
+    file = write(
+        GOOD
+        + '[mqtt]\nhost = "broker"\nusername = "edged"\npassword_file = "secret"\n[mqtt.tls]\nca_file = "ca"\n'
+    )
+    (file.parent / "secret").write_text("pass word\n")
+    made = link_settings(load(file), will=("t", b"x"))
+    assert (made.client_id, made.host, made.username, made.password) == (
+        "edged-east",
+        "broker",
+        "edged",
+        "pass word",
+    )
+    assert made.ping_topic == "hall/east/edged/ping/edged-east"
+    assert (made.tls_ca, made.tls_cert, made.will_topic) == (str(file.parent / "ca"), None, "t")
+    (file.parent / "secret").unlink()
+    with pytest.raises(ConfigErrors, match=r"mqtt\.password_file: .*secret cannot be read"):
+        link_settings(load(file))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[hall\n", "hall.toml:1: TOML: Expected ']' at the end of a table declaration (column 6)"),
+        ('[hall]\nid = "a\n', "hall.toml:2: TOML: Illegal character '\\n' (column 8)"),
+        ('[hall]\nid = "a"\nid = "b"\n', "hall.toml:3: TOML: Cannot overwrite a value (column 9)"),
+        ("a = [1,\n2", "hall.toml:2: TOML: Unclosed array (at the end of the file)"),
+        (b"[hall]\nid = '\xff'\n", "hall.toml:2: not UTF-8 text; save the file as UTF-8"),
+        (
+            b"#" * (FILE_BYTES_MAX + 1),
+            f"hall.toml: larger than {FILE_BYTES_MAX} bytes: not a hall's configuration",
+        ),
+        ("a = " + "[" * 5000 + "]" * 5000, "hall.toml:1: nested too deeply to be a hall's configuration"),
+    ],
+)
+def test_a_file_that_is_not_toml_says_where(write: Any, text: str | bytes, line: str) -> None:
+    assert mistakes(write(text)) == [line]
+
+
+def test_a_missing_file_is_a_mistake_too(tmp_path: Path) -> None:
+    assert mistakes(tmp_path / "none.toml") == ["none.toml: cannot be read: No such file or directory"]
+    assert mistakes(tmp_path)[0].endswith("cannot be read: Is a directory")
+
+
+def test_an_empty_file_lists_what_a_hall_needs(write: Any) -> None:
+    assert mistakes(write("")) == [
+        f"hall.toml:1: {kind}: the table {form} is required and missing"
+        for kind, form in (
+            ("areas", "[[areas]]"),
+            ("hall", "[hall]"),
+            ("services", "[[services]]"),
+            ("windows", "[[windows]]"),
+        )
+    ]
+
+
+def changed(old: str, new: str) -> str:
+    assert GOOD.count(old) >= 1, old
+    return GOOD.replace(old, new, 1)
+
+
+INVOICE = (
+    '[[services]]\nid = "tax-invoice"\narea = "tax"\nname = "发票"\nname_en = "Invoices"\nprefix = "B"\n'
+)
+RELAY_B = '[[devices]]\nid = "relay-b"\ndriver = "modbus_relay"\n'
+RTU = "rtu:///dev/ttyS0"
+LAST = 'id = "pager-duty"\ndriver = "mqtt_json"\n'  # additions go here
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "message"),
+    [
+        ("[[areas]]", "[areas]", "[areas]", "areas: must be a list of tables, each written [[areas]]"),
+        (LAST, LAST + "[[web]]\n", "[[web]]", "web: must be one table, written [web]"),
+        (
+            'voice = "voice"',
+            'voice = "voice one"',
+            "voice one",
+            'areas.tax.voice: "voice one" is not a point: "device" or "device/channel"',
+        ),
+        (
+            'lamp = "relay/0"',
+            'lamp = "relay/1"',
+            'lamp = "relay/1"',
+            'windows.w2.lamp: "relay/1" is already the lamp at areas.tax.lamps[0]; give each its own lamp',
+        ),
+        ('lamp = "relay/0"\n', "", "tidal =", "windows.w2.tidal: a tidal window needs a lamp"),
+        (
+            'skills = ["tax-general"]\npanel',
+            'skills = ["tax-general"]\ntidal = true\npanel',
+            'id = "tax"',
+            "areas.tax.id: only tidal windows serve this area",
+        ),
+        (
+            'prefix = "A"',
+            'prefix = "a"',
+            "prefix",
+            'services.tax-general.prefix: "a" is not a ticket prefix: one or two capital letters',
+        ),
+        (
+            'prefix = "A"',
+            'prefix = "A"\nmean_s = 900.5',
+            "mean_s",
+            "services.tax-general.mean_s: must be a whole number, not 900.5",
+        ),
+        (
+            'number = "2"',
+            'number = "1" # twice',
+            "# twice",
+            'windows.w2.number: "1" is already the number of another window ("w1"); choose another',
+        ),
+        (
+            'pager = "pager"',
+            'pager = "pager-duty"',
+            "[duty]\n",
+            'duty.pager: "pager-duty" is already the pager at staff.chen.pager; give each its own pager',
+        ),
+        ("tcp://10", "http://10", "http", "devices.relay.url: 'http://10.0.0.9': want tcp://host:port"),
+        (
+            'url = "tcp://10.0.0.9"',
+            "",
+            "[[devices]]\n",
+            "devices.relay.url: this key is required and missing",
+        ),
+        (
+            "tidal = true",
+            'tidal = "yes"',
+            "tidal =",
+            'windows.w2.tidal: must be true or false, not "yes"',
+        ),
+        ("[duty]\npager", "duty = 1\n[x]\npager", "[x]", "x: unknown table"),
+        (LAST, LAST + '[store]\npath = ""\n', "path =", "store.path: must not be empty"),
+        (
+            LAST,
+            LAST + RELAY_B + 'url = "tcp://10.0.0.9" # again',
+            "# again",
+            'devices.relay-b.url: device "relay" is already this unit on this wire; give each module its own unit',
+        ),
+        (
+            LAST,
+            LAST
+            + RELAY_B
+            + f'url = "{RTU}"\n'
+            + RELAY_B.replace("-b", "-c")
+            + f'url = "{RTU}?parity=E" # other',
+            "# other",
+            'devices.relay-c.url: serial port "/dev/ttyS0" already belongs to device "relay-b"',
+        ),
+        (
+            LAST,
+            LAST + INVOICE,
+            'id = "tax-invoice"',
+            "services.tax-invoice.id: no window serves this service; add its services to the skills of a window",
+        ),
+    ],
+)
+def test_one_mistake_one_line(write: Any, old: str, new: str, where: str, message: str) -> None:
+    text = changed(old, new)
+    line = text[: text.index(where)].count("\n") + 1 + where.count("\n") * (where == "[duty]\n")
+    found = mistakes(write(text))
+    assert any(one.startswith(f"hall.toml:{line}: {message}") for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (LAST, LAST + RELAY_B + 'unit = 2\nurl = "tcp://10.0.0.9"\n'),
+        (
+            LAST,
+            LAST
+            + INVOICE.replace("tax-invoice", "other")
+            + '[[windows]]\nid = "w3"\nnumber = "3"\nskills = ["other"]',
+        ),
+        ('lamp = "relay/0"', 'panel = "relay/0"'),
+    ],
+)
+def test_what_looks_like_a_mistake_and_is_none(write: Any, old: str, new: str) -> None:
+    assert load(write(changed(old, new))).hall == "east"
+
+
+def test_too_many_mistakes_do_not_fill_the_screen(write: Any) -> None:
+    found = mistakes(write("".join(f"k{n} = 1\n" for n in range(500))))
+    assert len(found) == 201
+    assert found[-1] == "hall.toml: and 304 more mistakes"
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.integers(),
+    st.booleans(),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.text(max_size=3), max_size=2),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+
+
+def toml_value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return (
+            '"'
+            + "".join(
+                c if c.isalnum() else f"\\U{ord(c):08x}" for c in value if not "\ud800" <= c <= "\udfff"
+            )
+            + '"'
+        )
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{toml_value(k)} = {toml_value(v)}" for k, v in value.items()) + "}"
+    return str(value)
+
+
+@settings(max_examples=300, deadline=None, print_blob=True)
+@given(data=st.data())
+def test_any_value_anywhere_loads_or_is_a_mistake(data: st.DataObject, tmp_path_factory: Any) -> None:
+    lines = GOOD.splitlines()
+    position = data.draw(st.sampled_from([n for n, line in enumerate(lines) if "=" in line]))
+    key = lines[position].partition("=")[0]
+    value = data.draw(VALUES)
+    lines[position] = f"{key}= {toml_value(value)}" if value is not None else ""
+    file = tmp_path_factory.getbasetemp() / "any.toml"
+    file.write_text("\n".join(lines), "utf-8", newline="\n")
+    try:
+        load(file)
+    except ConfigErrors as errors:
+        found = errors.lines
+    else:
+        return
+    assert found
+    for line in found:
+        said = re.match(r".*any\.toml:(\d+): ", line)
+        assert said is not None
+        assert 1 <= int(said[1]) <= len(lines)
+
+
+@settings(max_examples=200, deadline=None, print_blob=True)
+@given(data=st.binary(max_size=60) | st.text("[]=\"'{}.,#\n abhall_s1", max_size=40).map(str.encode))
+def test_arbitrary_bytes_are_mistakes_and_nothing_worse(data: bytes, tmp_path_factory: Any) -> None:
+    file = tmp_path_factory.getbasetemp() / "bytes.toml"
+    file.write_bytes(data)
+    assert mistakes(file)
