@@ -138,13 +138,12 @@ def connect(path: Path, *, read_only: bool, vfs: str | None = None) -> apsw.Conn
         connection.pragma("cell_size_check", True)
         connection.pragma("trusted_schema", False)
         if not read_only:
-            # Tiny databases skip the WAL only where the file system cannot map shared memory; we need it.
+            # SQLite answers with another mode where the file system cannot map shared memory.
             mode = connection.pragma("journal_mode", "wal")
             if mode != "wal":
                 raise JournalBroken(f"{path}: the file system gives journal mode {mode!r}, not wal")
-            connection.pragma(
-                "synchronous", 2
-            )  # FULL; NORMAL lost acknowledged events in every power cut tried
+            # FULL: with NORMAL a power cut rolls back commits that were acknowledged (sqlite.org/pragma.html).
+            connection.pragma("synchronous", 2)
             connection.pragma("wal_autocheckpoint", 0)
             connection.pragma("journal_size_limit", WAL_KEPT_BYTES)
             connection.pragma("secure_delete", True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from edged.cli import app
 from edged.core.commands import Desired, Lamp
-from edged.core.events import DeviceBack, Tick
+from edged.core.events import DeviceBack, Resumed, Tick
 from edged.core.state import State
 from edged.observer import Step
 from edged.store import codec
@@ -178,6 +179,35 @@ async def test_a_dump_between_two_ticks_of_one_stamp_is_met(tmp_path: Path) -> N
     journal.close()
     result = replay(path, Counter, dict)  # type: ignore[arg-type]
     assert (result.identical, result.states, result.ticks) == (True, 1, 2)
+
+
+async def test_nothing_falls_due_before_the_process_is_said_to_have_been_away(tmp_path: Path) -> None:
+    class Timer:
+        """Wants a tick at 50 ms from the start; being away moves it out of sight."""
+
+        def __init__(self, state: dict[str, int] | None) -> None:
+            self.state = state or {"due": 50, "fired": 0}
+
+        @property
+        def next_due_ms(self) -> int:
+            return self.state["due"]
+
+        def handle(self, at_ms: int, event: object) -> tuple[tuple[()], tuple[()]]:
+            self.state["due"] += 1_000_000
+            self.state["fired"] += isinstance(event, Tick)
+            return (), ()
+
+    path = tmp_path / "hall.db"
+    journal = Journal.open(path)
+    journal.append(Step(1, 100, Resumed(1_000_000, restart=True), (), ()))
+    journal.snapshot({"due": 1_000_050, "fired": 0}, 1, 100)
+    await journal.drain()
+    restored = journal.restore(dict)
+    journal.close()
+    assert replay(path, Timer, dict).first_difference is None
+    timer = Timer(None)
+    recover(timer, replace(restored, state=None, seq=0, at_ms=0, tail=iter(steps_in(path))))
+    assert timer.state["fired"] == 0
 
 
 def test_desired_history_ends_in_what_is_desired(day: Path) -> None:
