@@ -161,10 +161,10 @@ class MqttLink:
     async def _live_once(self) -> Outcome:
         """One connection from first packet to last."""
         connection = Connection(self.settings, self._received)
+        self._connection = connection  # queued inputs, and commands they cause, may follow CONNACK at once
         try:
             try:
                 await connection.open()
-                self._connection = connection
                 await self._subscribe_all(connection)
             except (Unreachable, Refused) as error:
                 self._changed(False, str(error))

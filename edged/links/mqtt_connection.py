@@ -65,6 +65,7 @@ class Connection:
         self._thread = threading.get_ident()
         self.lost: asyncio.Future[Loss] = self._loop.create_future()
         self.wire: Wire | None = None
+        self.ready = False  # CONNACK said yes
         self.session_present = False
         # 3.1.1 has no such window; the broker's own queue length is the nearest thing
         self.receive_maximum = RECEIVE_MAXIMUM if settings.protocol == "5" else OUT_MESSAGES_MAX
@@ -157,7 +158,7 @@ class Connection:
         self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties | None
     ) -> None:
         """Hand one message to the socket. Raises ``Unreachable`` (down, or the broker does not read), ``Refused``."""
-        if self.wire is None or self.lost.done():
+        if self.wire is None or not self.ready or self.lost.done():
             raise Unreachable("broker connection is down")
         if self.wire.backlog_bytes > WRITE_LIMIT_BYTES:
             raise Unreachable("broker does not read")
@@ -294,6 +295,7 @@ class Connection:
             future.set_result([code.value for code in codes])
 
     def _connected(self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
+        self.ready = self._paho.is_connected()
         self.session_present = flags.session_present
         limit = getattr(properties, "ReceiveMaximum", None)
         if limit is not None:  # paho 2.2 does not look at it; mosquitto cuts off who sends more

@@ -1,0 +1,105 @@
+"""Milesight people-counter reports to readings; no I/O.
+
+Rules: a report may carry cumulative totals, a window's counts, or single crossings, and several of them at once; the
+driver decides which of them count. Both shapes are read: the VS125 nests
+``total: {in_counted, out_counted}`` (Milesight, VS125 recipient and API guide; a live capture of firmware
+V_125-LW.1.0.3-r2), the VS133 and VS135 put ``in_counted, out_counted`` on the line itself (firmware V_135.1.0.7).
+Device clocks freeze in the field: no time of the device is believed, its window start only serves to know a repetition.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from edged.driver import Garbled
+
+SIZE_MAX_BYTES = 16 * 1024  # wire contract; a VS135 with eight lines stays under 6 KiB
+LINES_MAX = 16  # a device has four lines; more is not one of these devices
+COUNT_MAX = 2**32 - 1  # the device counts in 32 bits
+TEXT_MAX_CHARS = 64  # a line's uuid (36) or a start time (25)
+
+# The three arrays of a report, what their numbers mean, and how they are spelled on a line item.
+_ARRAYS: tuple[tuple[str, Literal["total", "window", "crossing"], tuple[str, str]], ...] = (
+    ("line_total_data", "total", ("in_counted", "out_counted")),
+    ("line_periodic_data", "window", ("in", "out")),
+    ("line_trigger_data", "crossing", ("in", "out")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Counts of one line. ``start`` is the device's own window start, as text ("" where it gives none)."""
+
+    kind: Literal["total", "window", "crossing"]
+    uuid: str
+    entered: int
+    left: int
+    start: str
+
+
+def decode(payload: bytes) -> tuple[Line, ...]:
+    """Every line reading in a report. Raises ``Garbled``: its text is a short fixed word."""
+    report = _object(payload)
+    times = report.get("time_info")
+    start = _text(times.get("start_time")) if isinstance(times, dict) else ""
+    lines: list[Line] = []
+    seen_array = False
+    for array, kind, names in _ARRAYS:
+        items = report.get(array)
+        if items is None:
+            continue
+        if not isinstance(items, list) or len(items) > LINES_MAX:
+            raise Garbled("invalid")
+        seen_array = True
+        lines.extend(_line(kind, item, names, start) for item in items)
+    if not seen_array:
+        raise Garbled("no_lines")  # region reports of other models: their numbers mean something else
+    return tuple(lines)
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    if not payload:
+        raise Garbled("empty")
+    if len(payload) > SIZE_MAX_BYTES:
+        raise Garbled("too_large")
+    try:
+        report = json.loads(payload.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise Garbled("not_utf8") from None
+    except RecursionError:
+        raise Garbled("too_deep") from None
+    except ValueError:
+        raise Garbled("not_json") from None
+    if not isinstance(report, dict):
+        raise Garbled("not_object")
+    return report
+
+
+def _line(
+    kind: Literal["total", "window", "crossing"], item: Any, names: tuple[str, str], start: str
+) -> Line:
+    if not isinstance(item, dict):
+        raise Garbled("invalid")
+    counts = item.get("total")
+    if not isinstance(counts, dict):
+        counts = item
+    entered, left = (_count(counts, name) for name in names)
+    uuid = _text(item.get("line_uuid")) or f"line-{_text(str(item.get('line', '')))}"
+    return Line(kind, uuid, entered, left, start)
+
+
+def _count(counts: dict[str, Any], name: str) -> int:
+    """A whole number of people. ``capacity_counted`` may be negative and is not read."""
+    value = counts.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Garbled("invalid")
+    if value != int(value) or not 0 <= value <= COUNT_MAX:
+        raise Garbled("invalid")
+    return int(value)
+
+
+def _text(value: Any) -> str:
+    return value[:TEXT_MAX_CHARS] if isinstance(value, str) else ""

@@ -1,0 +1,164 @@
+"""A Milesight people counter on the hall's broker.
+
+Rules: the cumulative totals are the truth where the device sends them, because a lost report then heals itself; where
+it does not, crossings count, and periodic windows only as long as no crossing was ever seen (the same people would
+count twice); a window that comes twice counts once; no time of the device is believed.
+
+Totals of several lines are added up and reported as one; a line that joins later joins with nothing, for its past is
+not a crowd at the door.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import StringConstraints
+
+from devices.milesight_mqtt.codec import Line, decode
+from edged.core.commands import Action, Value
+from edged.core.events import CountRead, DeviceBack, DeviceLost
+from edged.driver import Context, Garbled, Options, Refused
+from edged.links.mqtt import Message
+
+WINDOWS_MAX = 64  # windows remembered per device to know a repetition: an hour of one-minute windows
+TOTALS_MAX = 16  # lines whose last total is remembered; the codec takes no more in one report
+SILENT_S = 600.0  # hall seconds without any report: periodic ones come every minute to every ten
+
+
+class MilesightMqttOptions(Options):
+    """``topic``: as typed into the device, wildcards allowed. ``silent_s``: hall seconds until it counts as lost.
+
+    ``lines`` limits to these line uuids (a camera may watch two doors); ``swap`` for one mounted the other way round.
+    """
+
+    topic: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    swap: bool = False
+    lines: tuple[str, ...] = ()
+    silent_s: float = SILENT_S
+
+
+class MilesightMqtt:
+    """Driver for one people counter."""
+
+    OPTIONS: ClassVar[type[Options]] = MilesightMqttOptions
+    deadline_s = 1.0  # it takes no commands
+
+    def __init__(self, context: Context, options: MilesightMqttOptions) -> None:
+        self._context = context
+        self._options = options
+        self._present: bool | None = None
+        self._heard_s = context.now_s()
+        self._crossings_seen = False
+        self._totals: dict[str, tuple[int, int]] = {}
+        self._bases: dict[str, tuple[int, int]] = {}
+        self._windows: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    async def run(self) -> None:
+        """Listen until cancelled; mark the counter lost when it falls silent."""
+        mqtt = self._context.mqtt
+        listening = True
+
+        def changed(up: bool, _reason: str) -> None:
+            if listening and not up:
+                self._lost("broker")
+
+        mqtt.on_state(changed)
+        mqtt.subscribe(self._options.topic, self._received)
+        if not mqtt.connected:
+            self._lost("broker")
+        try:
+            while True:
+                quiet_s = self._context.now_s() - self._heard_s
+                if quiet_s >= self._options.silent_s:
+                    self._lost("silent")
+                await self._context.sleep(max(1.0, self._options.silent_s - quiet_s))
+        finally:
+            listening = False
+            mqtt.unsubscribe(self._options.topic, self._received)
+
+    async def show(self, point: str, value: Value) -> None:
+        """A counter shows nothing. Raises ``Refused``."""
+        raise Refused(f"{point} is a people counter, it shows no {value.kind}")
+
+    async def act(self, action: Action) -> None:
+        """A counter does nothing. Raises ``Refused``."""
+        raise Refused(f"{action.point} is a people counter, it cannot {action.body.kind}")
+
+    def _received(self, message: Message) -> None:
+        try:
+            if message.retain:
+                raise Garbled("retained")
+            lines = decode(message.payload)
+        except Garbled as error:
+            self._context.reject(str(error), self._context.device)
+            message.ack()
+            return
+        self._heard_s = self._context.now_s()
+        if self._present is not True and self._context.emit(DeviceBack(self._context.device)):
+            self._present = True
+        reading = self._count([line for line in lines if self._wanted(line)])
+        if reading is None:
+            message.ack()
+        else:
+            self._context.emit(reading, message.ack)
+
+    def _wanted(self, line: Line) -> bool:
+        return not self._options.lines or line.uuid in self._options.lines
+
+    def _count(self, lines: list[Line]) -> CountRead | None:
+        """The one reading that a report stands for, or None where it says nothing new."""
+        totals = [line for line in lines if line.kind == "total"]
+        if totals:
+            return self._total(totals)
+        if self._totals:
+            return None  # the next report's totals contain these
+        crossings = [(line.entered, line.left) for line in lines if line.kind == "crossing"]
+        if crossings:
+            self._crossings_seen = True
+            return self._reading("window", crossings)
+        windows = [line for line in lines if line.kind == "window" and self._is_new(line)]
+        if not windows or self._crossings_seen:
+            return None
+        return self._reading("window", [(line.entered, line.left) for line in windows])
+
+    def _total(self, lines: list[Line]) -> CountRead | None:
+        joining = bool(self._totals)
+        for line in lines:
+            now = (line.entered, line.left)
+            if line.uuid not in self._totals:
+                if len(self._totals) >= TOTALS_MAX:
+                    self._context.reject("too_many_lines", self._context.device)
+                    continue
+                self._bases[line.uuid] = now if joining else (0, 0)
+            elif now[0] < self._bases[line.uuid][0] or now[1] < self._bases[line.uuid][1]:
+                self._bases[line.uuid] = (0, 0)  # the device was reset
+            self._totals[line.uuid] = now
+        sums = [
+            (entered - self._bases[uuid][0], left - self._bases[uuid][1])
+            for uuid, (entered, left) in self._totals.items()
+        ]
+        return self._reading("total", sums)
+
+    def _is_new(self, window: Line) -> bool:
+        key = (window.uuid, window.start)
+        if not window.start:
+            return True  # nothing to recognise it by
+        if key in self._windows:
+            self._context.reject("repeated_window", self._context.device)
+            return False
+        self._windows[key] = None
+        if len(self._windows) > WINDOWS_MAX:
+            self._windows.popitem(last=False)
+        return True
+
+    def _reading(self, semantics: Literal["total", "window"], counts: list[tuple[int, int]]) -> CountRead:
+        entered, left = (sum(column) for column in zip(*counts, strict=True))
+        if self._options.swap:
+            entered, left = left, entered
+        return CountRead(self._context.device, semantics, entered, left)
+
+    def _lost(self, reason: str) -> None:
+        device = self._context.device
+        if self._present is not False and self._context.emit(DeviceLost(device, reason)):
+            self._present = False

@@ -1,0 +1,66 @@
+"""The other end: reports as a VS125 or a VS135 sends them, with the habits seen in the field.
+
+Rules: it only makes bytes (whoever runs it publishes them); counts are those of the device: ``in`` and ``out`` are what
+the sensor sees, mounted right or wrong; a report may be asked for again, unchanged, as QoS 1 does.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+UUID = "00000000-0000-4000-8000-000000000001"
+
+
+class FakeMilesight:
+    """One camera with one line. ``shape``: VS125 nests the counts under ``total``, VS135 does not."""
+
+    def __init__(self, shape: Literal["VS125", "VS135"] = "VS125", serial: str = "6000000000000001") -> None:
+        self.shape = shape
+        self.serial = serial
+        self.entered = 0
+        self.left = 0
+        self.minute = 0
+        self.frozen_clock = False
+        self._window = (0, 0)
+
+    def passed(self, entered: int = 0, left: int = 0) -> None:
+        """People cross the line."""
+        self.entered += entered
+        self.left += left
+        self._window = (self._window[0] + entered, self._window[1] + left)
+
+    def trigger(self, entered: int = 0, left: int = 0) -> bytes:
+        """People cross the line and the camera reports each crossing at once."""
+        self.passed(entered, left)
+        return self._report(
+            {"line_trigger_data": [self._item({"in": entered, "out": left})]}, {"time": self._time()}
+        )
+
+    def periodic(self, with_total: bool = True) -> bytes:
+        """The report at the end of a minute: the window's counts, and (if switched on) the totals since reset."""
+        start = self._time()
+        if not self.frozen_clock:
+            self.minute += 1
+        entered, left = self._window
+        self._window = (0, 0)
+        body: dict[str, Any] = {"line_periodic_data": [self._item({"in": entered, "out": left})]}
+        if with_total:
+            counts = {"in_counted": self.entered, "out_counted": self.left}
+            body["line_total_data"] = [self._item(counts | {"capacity_counted": self.entered - self.left})]
+        return self._report(body, {"start_time": start, "end_time": self._time()})
+
+    def _item(self, counts: dict[str, int]) -> dict[str, Any]:
+        line: dict[str, Any] = {"line": 1, "line_name": "Line1", "line_uuid": UUID}
+        return line | ({"total": counts} if self.shape == "VS125" else counts)
+
+    def _report(self, body: dict[str, Any], times: dict[str, str]) -> bytes:
+        about = {
+            "device_sn": self.serial,
+            "device_name": "People Counter",
+            "firmware_version": f"V_{self.shape[2:]}.1.0",
+        }
+        return json.dumps({"device_info": about, "time_info": times} | body).encode()
+
+    def _time(self) -> str:
+        return f"2026-11-23T{8 + self.minute // 60:02d}:{self.minute % 60:02d}:00+08:00"

@@ -1,0 +1,265 @@
+"""JSON payloads to events and commands to JSON payloads; no I/O.
+
+Rules: the models below are the wire contract of ``hall/{hall}/dev/{device}/up/*`` and ``down/*``; a key they do not
+know is ignored and reported (firmware grows fields), a value they do not allow costs the message; texts that could name
+a person never come in. ``Unfit`` is the only exception.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from devices.mqtt_json.strict_json import Unfit, names_a_person, parse_object
+from edged.core.commands import Action, Display, Lamp, Page, Panel, Print, Say, Value
+from edged.core.events import (
+    CommandDone,
+    CommandFailed,
+    CountRead,
+    Event,
+    HealthRead,
+    KeyPressed,
+    Priority,
+    RatingGiven,
+    TicketPrinted,
+    TicketRequested,
+)
+from edged.driver import Refused
+
+TEXT_MAX_CHARS = (
+    200  # a fault or error text; longer ones are cut, not refused: the fault matters more than its end
+)
+COUNT_MAX = 2**32 - 1  # people counters count in 32 bits
+Seq = Annotated[int, Field(ge=0, lt=2**53)]
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Number = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,12}$")]
+Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
+ShortText = Annotated[str, StringConstraints(max_length=64)]
+Semantics = Literal["total", "window", "occupancy"]
+
+
+class _Payload(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+
+class Status(_Payload):
+    """``up/status``, retained, with a will."""
+
+    state: Literal["online", "offline"]
+    fw: ShortText | None = None
+
+
+class Ticket(_Payload):
+    """``up/ticket``: the device allotted and printed the number itself."""
+
+    seq: Seq
+    number: Number
+    service: Id
+    priority: Priority | None = None
+    appointment: ShortText | None = None
+
+
+class Request(_Payload):
+    """``up/request``: the device wants a number."""
+
+    seq: Seq
+    service: Id
+    priority: Priority | None = None
+
+
+class KeyPress(_Payload):
+    """``up/key``. ``arg``: ticket number, staff id, pause reason or transfer target."""
+
+    seq: Seq
+    key: Literal[
+        "next",
+        "recall",
+        "arrive",
+        "finish",
+        "no-show",
+        "park",
+        "resume",
+        "transfer",
+        "pause",
+        "unpause",
+        "login",
+        "logout",
+        "accept",
+        "decline",
+        "case",
+        "commissioner",
+        "special-need",
+    ]
+    arg: ShortText | None = None
+
+
+class Rating(_Payload):
+    """``up/rating``."""
+
+    seq: Seq
+    level: Annotated[int, Field(ge=1, le=5)]
+
+
+class CountReport(_Payload):
+    """``up/count``: exactly one of the three shapes."""
+
+    seq: Seq
+    in_total: Count | None = None
+    out_total: Count | None = None
+    entered: Annotated[Count | None, Field(alias="in")] = None
+    left: Annotated[Count | None, Field(alias="out")] = None
+    start: Annotated[ShortText | None, Field(alias="from")] = None
+    end: Annotated[ShortText | None, Field(alias="to")] = None
+    occupancy: Annotated[int | None, Field(ge=-COUNT_MAX, le=COUNT_MAX)] = None
+
+
+class Health(_Payload):
+    """``up/health``."""
+
+    paper: Literal["ok", "low", "out", "unknown"] = "unknown"
+    fault: str | None = None
+    seq: Seq | None = None
+
+
+class Done(_Payload):
+    """``up/done``: the answer to an action."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    ok: bool
+    error: str | None = None
+
+
+MODELS: dict[str, type[_Payload]] = {
+    "status": Status,
+    "ticket": Ticket,
+    "request": Request,
+    "key": KeyPress,
+    "rating": Rating,
+    "count": CountReport,
+    "health": Health,
+    "done": Done,
+}
+_KEYS = {
+    kind: frozenset(field.alias or name for name, field in model.model_fields.items())
+    for kind, model in MODELS.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A payload that passed, and how many of its keys nobody knew."""
+
+    body: _Payload
+    unknown_keys: tuple[str, ...] = ()
+
+
+def decode(kind: str, payload: bytes) -> Decoded:
+    """Parse the payload of ``up/{kind}``. Raises ``Unfit``."""
+    model = MODELS.get(kind)
+    if model is None:
+        raise Unfit("unknown_topic")
+    fields = parse_object(payload)
+    known = _KEYS[kind]
+    unknown = tuple(key for key in fields if key not in known)
+    for key in unknown:  # dropped here, so a person named in them goes no further
+        del fields[key]
+    if names_a_person(fields):
+        raise Unfit("personal_data")
+    try:
+        body = model.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise Unfit("invalid", f"{'.'.join(map(str, first['loc']))}: {first['type']}") from None
+    return Decoded(body, unknown)
+
+
+def to_event(device: str, body: BaseModel, count: Semantics | None = None) -> Event:
+    """The event that ``body`` means. Raises ``Unfit`` for a count of another shape than declared."""
+    match body:
+        case Ticket():
+            booked: Priority = "normal" if body.appointment is None else "appointment"
+            return TicketPrinted(device, body.number, body.service, body.priority or booked, body.seq)
+        case Request():
+            return TicketRequested(device, body.service, body.priority or "normal", body.seq)
+        case KeyPress():
+            return KeyPressed(device, body.key, body.arg, body.seq)
+        case Rating():
+            return RatingGiven(device, body.level, body.seq)
+        case CountReport():
+            return _count(device, body, count)
+        case Health():
+            return HealthRead(device, body.paper, _text(body.fault), body.seq)
+        case Done():
+            return CommandDone(body.id) if body.ok else CommandFailed(body.id, _text(body.error) or "refused")
+    raise Unfit("unknown_topic")
+
+
+def encode_level(value: Value) -> tuple[str, bytes]:
+    """Topic tail under ``down/`` and payload of a level. Raises ``Refused`` for what no device shows."""
+    match value:
+        case Lamp(state=state):
+            return "lamp", _dump({"state": state})
+        case Display(lines=lines):
+            return "display", _dump({"lines": list(lines)})
+        case Panel():
+            fields = {
+                "window": value.window,
+                "number": value.number,
+                "waiting": value.waiting,
+                "state": value.state,
+                "prompt": value.prompt,
+            }
+            return "panel", _dump({key: item for key, item in fields.items() if item is not None})
+    raise Refused(f"no JSON device shows a {value.kind}")
+
+
+def encode_action(action: Action) -> tuple[str, bytes]:
+    """Topic tail under ``down/`` and payload of an action."""
+    body = action.body
+    fields: dict[str, Any] = {"id": action.id}
+    match body:
+        case Say():
+            fields |= {"text": body.text, "text_en": body.text_en, "ticket": body.ticket}
+        case Print():
+            fields |= {"number": body.number, "service": body.service, "ahead": body.ahead}
+        case Page():
+            fields |= {
+                "staff": body.staff,
+                "area": body.area,
+                "window": body.window,
+                "text": body.text,
+                "text_en": body.text_en,
+            }
+    return body.kind, _dump(fields)
+
+
+def _count(device: str, body: CountReport, declared: Semantics | None) -> CountRead:
+    """One shape only: half of one, or two at once, would be guessed at."""
+    total = body.in_total is not None and body.out_total is not None
+    window = body.entered is not None and body.left is not None
+    occupancy = body.occupancy is not None
+    given = [body.in_total, body.out_total, body.entered, body.left, body.occupancy]
+    whole = 2 * total + 2 * window + occupancy
+    if total + window + occupancy != 1 or whole != sum(item is not None for item in given):
+        raise Unfit("count_shape")
+    shape: Semantics = "total" if total else "window" if window else "occupancy"
+    if declared is not None and shape != declared:
+        raise Unfit("count_shape", f"{shape}, declared {declared}")
+    if shape == "occupancy":
+        return CountRead(device, "occupancy", occupancy=body.occupancy, seq=body.seq)
+    entered, left = (body.in_total, body.out_total) if total else (body.entered, body.left)
+    return CountRead(device, shape, entered or 0, left or 0, seq=body.seq)
+
+
+def _text(text: str | None) -> str | None:
+    """Cut to length, one line, nothing unprintable."""
+    if text is None:
+        return None
+    return "".join(char if char.isprintable() else " " for char in text[:TEXT_MAX_CHARS])
+
+
+def _dump(fields: dict[str, Any]) -> bytes:
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()

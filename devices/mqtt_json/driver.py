@@ -1,0 +1,163 @@
+"""One JSON device on the hall's broker.
+
+Rules: an input is acknowledged with its event's commit, anything refused at once; a retained input is old news and
+refused (a retained ``status`` is the point of it); levels are retained, so a device that comes back finds them; an
+action is sent once, expires, and counts as done only when the device says so. A device with a ``status`` topic is there
+when that says so; one without is there from its first message on; nobody is there while the broker is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar, Literal
+
+from devices.mqtt_json.codec import (
+    MODELS,
+    Done,
+    Semantics,
+    Status,
+    decode,
+    encode_action,
+    encode_level,
+    to_event,
+)
+from devices.mqtt_json.strict_json import Unfit
+from edged.core.commands import Action, Value
+from edged.core.events import CommandFailed, DeviceBack, DeviceLost
+from edged.driver import Context, Options, Refused, Unreachable
+from edged.links.mqtt import Message
+
+ANSWER_S = 14.0  # real seconds for ``up/done``; the longest announcement, spoken twice, and inside the outputs' limit
+EXPIRY_S = 15  # an action that waited longer at the broker would speak of somebody long served
+PENDING_MAX = 100  # actions waiting for ``up/done``: as many as outputs queue for a device
+
+Kind = Literal["dispenser", "panel", "evaluator", "counter", "pager", "display", "lamp", "voice"]
+# What each kind of device may report besides status, health and done.
+INPUTS: dict[Kind, frozenset[str]] = {
+    "dispenser": frozenset({"ticket", "request"}),
+    "panel": frozenset({"key", "rating"}),
+    "evaluator": frozenset({"rating"}),
+    "counter": frozenset({"count"}),
+    "pager": frozenset({"key"}),
+    "display": frozenset(),
+    "lamp": frozenset(),
+    "voice": frozenset(),
+}
+COMMON = frozenset({"status", "health", "done"})
+
+
+class MqttJsonOptions(Options):
+    """``kind`` limits what the device may report (absent: anything). ``count`` declares a counter's numbers."""
+
+    kind: Kind | None = None
+    count: Semantics | None = None
+
+
+class MqttJson:
+    """Driver for ``hall/{hall}/dev/{device}``."""
+
+    OPTIONS: ClassVar[type[Options]] = MqttJsonOptions
+    deadline_s = 1.0  # levels are handed to the broker, which takes no time
+
+    def __init__(self, context: Context, options: MqttJsonOptions) -> None:
+        self._context = context
+        self._device = context.device
+        self._root = f"hall/{context.hall}/dev/{context.device}"
+        self._count = options.count
+        self._allowed = frozenset(MODELS) if options.kind is None else INPUTS[options.kind] | COMMON
+        self._present: bool | None = None
+        self._has_status = False
+        self._answers: dict[str, asyncio.Future[Done]] = {}
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        mqtt = self._context.mqtt
+        listening = True
+
+        def changed(up: bool, _reason: str) -> None:
+            if listening and not up:
+                self._lost("broker")
+
+        topic_filter = f"{self._root}/up/+"
+        mqtt.on_state(changed)
+        mqtt.subscribe(topic_filter, self._received)
+        if not mqtt.connected:
+            self._lost("broker")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            listening = False
+            mqtt.unsubscribe(topic_filter, self._received)
+
+    async def show(self, point: str, value: Value) -> None:
+        """Leave ``value`` at the broker for the device. Raises ``Unreachable`` or ``Refused``."""
+        if point != self._device:
+            raise Refused(f"{self._device} has no channels, asked for {point!r}")
+        tail, payload = encode_level(value)
+        self._context.mqtt.publish(f"{self._root}/down/{tail}", payload, retain=True)
+
+    async def act(self, action: Action) -> None:
+        """Send ``action`` and wait for the device's answer. Raises ``Unreachable`` or ``Refused``."""
+        if self._present is False:
+            raise Unreachable("device is offline")
+        if len(self._answers) >= PENDING_MAX:
+            raise Unreachable("too many unanswered actions")
+        tail, payload = encode_action(action)
+        answer = self._answers[action.id] = asyncio.get_running_loop().create_future()
+        try:
+            self._context.mqtt.publish(f"{self._root}/down/{tail}", payload, expiry_s=EXPIRY_S)
+            async with asyncio.timeout(ANSWER_S):
+                done = await answer
+        except TimeoutError:
+            raise Unreachable("no answer in time") from None
+        finally:
+            self._answers.pop(action.id, None)
+        outcome = to_event(self._device, done)
+        if isinstance(outcome, CommandFailed):
+            raise Refused(outcome.error)
+
+    def _received(self, message: Message) -> None:
+        kind = message.topic[len(self._root) + 4 :]
+        try:
+            if message.retain and kind != "status":
+                raise Unfit("retained", kind)
+            if kind not in self._allowed:
+                raise Unfit("unknown_topic" if kind not in MODELS else "unexpected", kind)
+            self._accept(kind, message)
+        except Unfit as unfit:
+            self._context.reject(unfit.reason, f"{self._device} {unfit.detail}".rstrip())
+            message.ack()
+
+    def _accept(self, kind: str, message: Message) -> None:
+        if kind == "status" and not message.payload:
+            message.ack()  # somebody cleared the retained status: no news about the device
+            return
+        decoded = decode(kind, message.payload)
+        if decoded.unknown_keys:
+            self._context.reject("unknown_key", f"{self._device} {kind}: {len(decoded.unknown_keys)} unknown")
+        body = decoded.body
+        if isinstance(body, Status):
+            self._has_status = True
+            if body.state == "online":
+                self._back()
+            else:
+                self._lost("offline")
+            message.ack()
+            return
+        event = to_event(self._device, body, self._count)
+        if not self._has_status:
+            self._back()
+        answer = self._answers.get(body.id) if isinstance(body, Done) else None
+        if isinstance(body, Done) and answer is not None and not answer.done():
+            answer.set_result(body)  # outputs turn it into the event
+            message.ack()
+        else:
+            self._context.emit(event, message.ack)
+
+    def _back(self) -> None:
+        if self._present is not True and self._context.emit(DeviceBack(self._device)):
+            self._present = True
+
+    def _lost(self, reason: str) -> None:
+        if self._present is not False and self._context.emit(DeviceLost(self._device, reason)):
+            self._present = False

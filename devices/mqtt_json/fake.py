@@ -1,0 +1,268 @@
+"""The other end: dispensers, panels, displays, lamps, voices, counters and pagers that speak JSON, over one connection.
+
+Rules: they know the wire contract and nothing of the controller's code; every input carries the device's next ``seq``;
+what was shown is kept, what was asked for is answered with ``up/done``; with a seed they misbehave the way devices on a
+radio link do: say things twice, late, or in another order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import aiomqtt
+
+QUEUE_MAX = 10_000  # messages waiting for the broker; a fake that far behind is a broken test
+RETRY_S = 0.5  # between connections
+NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Misbehaviour:
+    """Chances (0 to 1) per input, drawn from ``seed``; ``late_s`` is the longest delay in real seconds."""
+
+    seed: int = 0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    late: float = 0.0
+    late_s: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Outgoing:
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+class FakeFleet:
+    """Many fake devices of one hall on one MQTT connection. Add devices, then ``run`` until cancelled."""
+
+    def __init__(self, hall: str, host: str = "127.0.0.1", port: int = 1883, username: str = "fakes") -> None:
+        self.hall = hall
+        self._address = (host, port)
+        self._username = username
+        self._devices: dict[str, FakeDevice] = {}
+        self._queue: asyncio.Queue[_Outgoing] = asyncio.Queue(QUEUE_MAX)
+        self._held: _Outgoing | None = None
+        self._misbehaviour = Misbehaviour()
+        self._random = random.Random(0)
+        self.connected = asyncio.Event()
+        self.sent = 0
+
+    def misbehave(self, how: Misbehaviour) -> None:
+        """From now on, and reproducibly."""
+        self._misbehaviour = how
+        self._random = random.Random(how.seed)
+
+    def add(self, device: FakeDevice) -> None:
+        """Called by the devices themselves."""
+        self._devices[device.id] = device
+
+    def send(self, device: str, kind: str, fields: dict[str, Any], retain: bool = False) -> None:
+        """Publish ``up/{kind}``; inputs are subject to misbehaviour, states and answers are not."""
+        payload = json.dumps(fields, ensure_ascii=False).encode()
+        outgoing = _Outgoing(f"hall/{self.hall}/dev/{device}/up/{kind}", payload, retain)
+        if retain or kind == "done":
+            self._put(outgoing)
+            return
+        how, dice = self._misbehaviour, self._random
+        if dice.random() < how.late:
+            asyncio.get_running_loop().call_later(dice.random() * how.late_s, self._put, outgoing)
+        elif dice.random() < how.reorder and self._held is None:
+            self._held = outgoing  # goes out after the next one
+        else:
+            self._put(outgoing)
+        if dice.random() < how.duplicate:
+            self._put(outgoing)
+
+    def flush(self) -> None:
+        """Let go of a message held back for reordering."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._put(held)
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        while True:
+            try:
+                await self._connected_once()
+            except* aiomqtt.MqttError:
+                self.connected.clear()
+            await asyncio.sleep(RETRY_S)
+
+    async def drained(self) -> None:
+        """Everything queued so far has been acknowledged by the broker."""
+        await self._queue.join()
+
+    async def _connected_once(self) -> None:
+        host, port = self._address
+        async with aiomqtt.Client(
+            host,
+            port,
+            identifier=f"fakes-{self.hall}",
+            username=self._username,
+            password=self._username,
+            socket_options=[NODELAY],
+        ) as client:
+            await client.subscribe(f"hall/{self.hall}/dev/+/down/+", qos=1)
+            for device in self._devices.values():
+                device.announce()
+            self.connected.set()
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._send_all(client))
+                both.create_task(self._hear_all(client))
+
+    async def _send_all(self, client: aiomqtt.Client) -> None:
+        while True:
+            outgoing = await self._queue.get()
+            try:
+                await client.publish(outgoing.topic, outgoing.payload, qos=1, retain=outgoing.retain)
+                self.sent += 1
+            except aiomqtt.MqttError:
+                self._queue.put_nowait(outgoing)
+                raise
+            finally:
+                self._queue.task_done()
+
+    async def _hear_all(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            _, _, _, device, _, kind = str(message.topic).split("/")
+            fake = self._devices.get(device)
+            if fake is not None and isinstance(message.payload, bytes) and message.payload:
+                fake.hear(kind, json.loads(message.payload))
+
+    def _put(self, outgoing: _Outgoing) -> None:
+        self._queue.put_nowait(outgoing)
+        held, self._held = self._held, None
+        if held is not None:
+            self._put(held)
+
+
+class FakeDevice:
+    """What all of them share: presence, health, and answering actions. ``on_action`` may refuse by returning a text."""
+
+    def __init__(self, fleet: FakeFleet, device: str) -> None:
+        self.fleet = fleet
+        self.id = device
+        self.seq = 0
+        self.online = True
+        self.shown: dict[str, dict[str, Any]] = {}
+        self.history: list[tuple[str, dict[str, Any]]] = []
+        self.actions: list[tuple[str, dict[str, Any]]] = []
+        self.mute = False  # does not answer actions
+        self.on_action: Callable[[str, dict[str, Any]], str | None] = lambda _kind, _fields: None
+        self.on_shown: Callable[[str, dict[str, Any]], None] = lambda _kind, _fields: None
+        fleet.add(self)
+
+    def announce(self) -> None:
+        """Say that we are here (retained)."""
+        state = "online" if self.online else "offline"
+        self.fleet.send(self.id, "status", {"state": state, "fw": "fake-1"}, retain=True)
+
+    def go(self, online: bool) -> None:
+        """Come or go; gone, it hears nothing."""
+        self.online = online
+        self.announce()
+
+    def health(self, paper: str = "ok", fault: str | None = None) -> None:
+        """Report ``up/health``."""
+        self.fleet.send(self.id, "health", {"paper": paper} | ({} if fault is None else {"fault": fault}))
+
+    def hear(self, kind: str, fields: dict[str, Any]) -> None:
+        """Take one ``down/{kind}`` message."""
+        if not self.online:
+            return
+        if "id" not in fields:
+            self.shown[kind] = fields
+            self.history.append((kind, fields))
+            self.on_shown(kind, fields)
+            return
+        self.actions.append((kind, fields))
+        if not self.mute:
+            error = self.on_action(kind, fields)
+            answer: dict[str, Any] = {"id": fields["id"], "ok": error is None}
+            self.fleet.send(self.id, "done", answer if error is None else answer | {"error": error})
+
+    def report(self, kind: str, fields: dict[str, Any]) -> int:
+        """Send an input with the next ``seq``, which is returned. Fields that are None are left out."""
+        self.seq += 1
+        given = {key: value for key, value in fields.items() if value is not None}
+        self.fleet.send(self.id, kind, {"seq": self.seq} | given)
+        return self.seq
+
+
+class FakeDispenser(FakeDevice):
+    """取号机."""
+
+    def ticket(self, number: str, service: str, priority: str | None = None) -> int:
+        """A number that the dispenser allotted itself."""
+        return self.report("ticket", {"number": number, "service": service, "priority": priority})
+
+    def request(self, service: str, priority: str | None = None) -> int:
+        """Ask for a number; it comes as a ``print`` action."""
+        return self.report("request", {"service": service, "priority": priority})
+
+    @property
+    def printed(self) -> list[dict[str, Any]]:
+        """Tickets printed for the controller."""
+        return [fields for kind, fields in self.actions if kind == "print"]
+
+
+class FakePanel(FakeDevice):
+    """呼叫器, also a pager's keys."""
+
+    def press(self, key: str, arg: str | None = None) -> int:
+        """Press ``key``."""
+        return self.report("key", {"key": key, "arg": arg})
+
+    def rate(self, level: int) -> int:
+        """The evaluator beside it."""
+        return self.report("rating", {"level": level})
+
+    @property
+    def number(self) -> str | None:
+        """The number on the panel."""
+        number: str | None = self.shown.get("panel", {}).get("number")
+        return number
+
+
+class FakeCounter(FakeDevice):
+    """客流计数器 with cumulative totals."""
+
+    def __init__(self, fleet: FakeFleet, device: str) -> None:
+        super().__init__(fleet, device)
+        self.entered = 0
+        self.left = 0
+
+    def passed(self, entered: int = 0, left: int = 0) -> int:
+        """People went by."""
+        self.entered += entered
+        self.left += left
+        return self.report("count", {"in_total": self.entered, "out_total": self.left})
+
+
+class FakeOutput(FakeDevice):
+    """A lamp, an LED display, a loudspeaker or a pager without keys: it shows and answers."""
+
+    @property
+    def lamp(self) -> str | None:
+        """The lamp's state."""
+        state: str | None = self.shown.get("lamp", {}).get("state")
+        return state
+
+    @property
+    def lines(self) -> list[str]:
+        """The display's text."""
+        lines: list[str] = self.shown.get("display", {}).get("lines", [])
+        return lines
+
+    @property
+    def said(self) -> list[str]:
+        """What the loudspeaker spoke."""
+        return [fields["text"] for kind, fields in self.actions if kind == "say"]

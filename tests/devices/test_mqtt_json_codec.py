@@ -1,0 +1,227 @@
+"""The wire contract of JSON devices, and everything hostile that can come in its place."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devices.mqtt_json.codec import MODELS, decode, encode_action, encode_level, to_event
+from devices.mqtt_json.strict_json import Unfit, names_a_person
+from edged.core.commands import Action, AreaPicture, Display, Lamp, Page, Panel, Print, Say
+from edged.core.events import (
+    CommandDone,
+    CommandFailed,
+    CountRead,
+    Event,
+    HealthRead,
+    KeyPressed,
+    RatingGiven,
+    TicketPrinted,
+    TicketRequested,
+)
+from edged.driver import Refused
+
+ID_NUMBER = "11010519491231002X"  # the worked example of GB 11643
+MOBILE = "13800138000"
+
+
+def event_of(kind: str, payload: str | bytes, **options: Any) -> Event:
+    raw = payload if isinstance(payload, bytes) else payload.encode()
+    return to_event("d1", decode(kind, raw).body, **options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "event"),
+    [
+        (
+            "ticket",
+            '{"seq":17,"number":"A012","service":"tax-general","priority":"elderly"}',
+            TicketPrinted("d1", "A012", "tax-general", "elderly", 17),
+        ),
+        (
+            "ticket",
+            '{"seq":17,"number":"A012","service":"tax-general","appointment":"b-7"}',
+            TicketPrinted("d1", "A012", "tax-general", "appointment", 17),
+        ),
+        ("request", '{"seq":18,"service":"tax-general"}', TicketRequested("d1", "tax-general", "normal", 18)),
+        ("key", '{"seq":19,"key":"pause","arg":"午休"}', KeyPressed("d1", "pause", "午休", 19)),
+        ("rating", '{"seq":20,"level":5}', RatingGiven("d1", 5, 20)),
+        ("count", '{"seq":21,"in_total":7,"out_total":3}', CountRead("d1", "total", 7, 3, None, 21)),
+        ("count", '{"seq":22,"in":2,"out":1,"from":"a","to":"b"}', CountRead("d1", "window", 2, 1, None, 22)),
+        ("count", '{"seq":23,"occupancy":-4}', CountRead("d1", "occupancy", 0, 0, -4, 23)),
+        ("health", '{"paper":"low","fault":"cutter\\njam"}', HealthRead("d1", "low", "cutter jam")),
+        ("done", '{"id":"x-1","ok":true}', CommandDone("x-1")),
+        ("done", '{"id":"x-1","ok":false,"error":"no paper"}', CommandFailed("x-1", "no paper")),
+    ],
+)
+def test_every_input_of_the_contract_becomes_its_event(kind: str, payload: str, event: Event) -> None:
+    assert event_of(kind, payload) == event
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"", "empty"),
+        (b'{"seq":1,"level":5}' + b" " * 16384, "too_large"),
+        (b"[" * 16000, "too_deep"),
+        (b'{"a":' * 3000, "too_deep"),
+        ('{"seq":1,"level":5}'.encode("utf-16"), "not_utf8"),
+        (b'\xef\xbb\xbf{"seq":1,"level":5}', "not_json"),
+        (b'{"seq":1,"level":5', "not_json"),
+        (b"NaN", "not_finite"),
+        (b'{"seq":1,"level":NaN}', "not_finite"),
+        (b'{"seq":1,"level":-Infinity}', "not_finite"),
+        (b'{"seq":1,"level":1e999}', "not_finite"),
+        (b'{"seq":1,"level":5,"level":1}', "duplicate_key"),
+        (b'{"seq":1180591620717411303424,"level":5}', "number_too_large"),
+        (b'{"seq":' + b"9" * 5000 + b',"level":5}', "number_too_large"),
+        (b'{"seq":9999999999999999,"level":5}', "invalid"),
+        (b'{"seq":-1,"level":5}', "invalid"),
+        (b'{"seq":"1","level":5}', "invalid"),
+        (b'{"seq":true,"level":5}', "invalid"),
+        (b'{"seq":1.0,"level":5.5}', "invalid"),
+        (b'{"seq":1,"level":6}', "invalid"),
+        (b'{"seq":1}', "invalid"),
+        (b"[1]", "not_object"),
+        (b"null", "not_object"),
+        (b'"x"', "not_object"),
+        (b"\xff\xfe", "not_utf8"),
+        (b"\x00", "not_json"),
+    ],
+)
+def test_hostile_payloads_are_refused_with_their_reason(payload: bytes, reason: str) -> None:
+    with pytest.raises(Unfit) as unfit:
+        decode("rating", payload)
+    assert unfit.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    "arg", ["\\ud800", "x" * 65, "\\udfff\\ud800"], ids=["lone surrogate", "too long", "reversed surrogates"]
+)
+def test_texts_that_cannot_be_stored_are_refused(arg: str) -> None:
+    with pytest.raises(Unfit) as unfit:
+        decode("key", f'{{"seq":1,"key":"pause","arg":"{arg}"}}'.encode())
+    assert unfit.value.reason == "invalid"
+
+
+def test_full_width_digits_are_not_a_ticket_number() -> None:
+    with pytest.raises(Unfit):
+        decode("ticket", '{"seq":1,"number":"A０１２","service":"tax"}'.encode())
+
+
+@pytest.mark.parametrize(
+    "text", [ID_NUMBER, ID_NUMBER.lower(), MOBILE, f"电话{MOBILE}", "１３８００１３８０００"]
+)
+@pytest.mark.parametrize(
+    ("kind", "field", "others"),
+    [
+        ("key", "arg", {"seq": 1, "key": "pause"}),
+        ("ticket", "appointment", {"seq": 1, "number": "A1", "service": "tax"}),
+        ("ticket", "number", {"seq": 1, "service": "tax"}),
+        ("health", "fault", {}),
+        ("status", "fw", {"state": "online"}),
+        ("done", "error", {"id": "x", "ok": False}),
+    ],
+)
+def test_identity_and_mobile_numbers_never_come_in(
+    kind: str, field: str, others: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(Unfit) as unfit:
+        decode(kind, json.dumps(others | {field: text}).encode())
+    assert unfit.value.reason == "personal_data"
+    assert text not in unfit.value.detail
+
+
+def test_long_numbers_that_are_nobody_are_let_through() -> None:
+    assert not names_a_person("20261123-0012")
+    assert not names_a_person("1234567890123456789")  # 19 digits: a hash or serial
+    assert not names_a_person("12800138000")  # no mobile prefix
+
+
+def test_unknown_keys_are_dropped_and_reported_even_with_a_person_in_them() -> None:
+    decoded = decode("rating", json.dumps({"seq": 1, "level": 5, "card": ID_NUMBER, "new": [1]}).encode())
+    assert decoded.unknown_keys == ("card", "new")
+    assert ID_NUMBER not in repr(to_event("d1", decoded.body))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"in_total": 1},
+        {"in": 1},
+        {"in_total": 1, "out_total": 1, "occupancy": 1},
+        {"in_total": 1, "out_total": 1, "in": 1},
+        {"in": 1, "out": 1, "occupancy": 3},
+        {"in_total": 1, "out": 1},
+    ],
+)
+def test_half_or_mixed_counts_are_not_guessed_at(fields: dict[str, int]) -> None:
+    with pytest.raises(Unfit) as unfit:
+        event_of("count", json.dumps({"seq": 1} | fields))
+    assert unfit.value.reason == "count_shape"
+
+
+def test_count_of_another_shape_than_declared_is_refused() -> None:
+    assert event_of("count", '{"seq":1,"occupancy":4}', count="occupancy") == CountRead(
+        "d1", "occupancy", occupancy=4, seq=1
+    )
+    with pytest.raises(Unfit):
+        event_of("count", '{"seq":1,"occupancy":4}', count="total")
+
+
+def test_levels_have_the_contract_s_payload() -> None:
+    assert encode_level(Lamp("blink")) == ("lamp", b'{"state":"blink"}')
+    tail, payload = encode_level(Display(("请A012号", "到3号窗口")))
+    assert (tail, json.loads(payload)) == ("display", {"lines": ["请A012号", "到3号窗口"]})
+    tail, payload = encode_level(Panel("w3", "serving", 7, "A012"))
+    assert (tail, json.loads(payload)) == (
+        "panel",
+        {"window": "w3", "number": "A012", "waiting": 7, "state": "serving"},
+    )
+    with pytest.raises(Refused):
+        encode_level(AreaPicture("tax", 1, None, 1, 0))
+
+
+def test_actions_have_their_id_and_body() -> None:
+    bodies = {
+        "say": Say("请A012号", "A012 please", "A012"),
+        "print": Print("A012", "tax", 3),
+        "page": Page("s1", "tax", "w6", "请到6号窗口", "window 6 please"),
+    }
+    for kind, body in bodies.items():
+        tail, payload = encode_action(Action("a-1", "d1", body))
+        assert tail == kind
+        assert json.loads(payload)["id"] == "a-1"
+        assert set(json.loads(payload)) == {"id", *body.__dataclass_fields__} - {"kind"}
+
+
+@given(kind=st.sampled_from(sorted(MODELS)), payload=st.binary(max_size=200))
+def test_random_bytes_only_ever_raise_unfit(kind: str, payload: bytes) -> None:
+    try:
+        to_event("d1", decode(kind, payload).body)
+    except Unfit as unfit:
+        assert unfit.reason  # noqa: PT017 - either an event or a reason
+
+
+def test_damaged_honest_payloads_only_ever_raise_unfit() -> None:
+    seed = random.randrange(2**32)
+    print(f"seed={seed}")  # noqa: T201 - to repeat a failure
+    dice = random.Random(seed)
+    honest = b'{"seq":17,"number":"A012","service":"tax-general","priority":"elderly","appointment":"b-7"}'
+    outcomes = set()
+    for _ in range(3000):
+        damaged = bytearray(honest)
+        for _ in range(dice.randint(1, 4)):
+            damaged[dice.randrange(len(damaged))] = dice.randrange(256)
+        try:
+            to_event("d1", decode("ticket", bytes(damaged)).body)
+            outcomes.add("event")
+        except Unfit as unfit:
+            outcomes.add(unfit.reason)
+    assert {"event", "invalid", "not_json", "not_utf8"} <= outcomes

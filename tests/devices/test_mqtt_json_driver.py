@@ -1,0 +1,271 @@
+"""JSON devices at a real broker: fakes speak, the driver listens, and the other way round."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from devices.mqtt_json import driver as driver_module
+from devices.mqtt_json.driver import MqttJson, MqttJsonOptions
+from devices.mqtt_json.fake import (
+    FakeCounter,
+    FakeDispenser,
+    FakeFleet,
+    FakeOutput,
+    FakePanel,
+    Misbehaviour,
+)
+from edged.core.commands import Action, Display, Lamp, Page, Panel, Print, Say
+from edged.core.events import (
+    CommandDone,
+    CountRead,
+    DeviceBack,
+    DeviceLost,
+    Event,
+    KeyPressed,
+    TicketPrinted,
+    TicketRequested,
+)
+from edged.driver import Context, Refused, Unreachable
+from edged.links.mqtt import MqttLink
+from tests.support.brokers import (
+    Broker,
+    Rejections,
+    either_broker,
+    plain_client,
+    real_mosquitto,
+    running,
+    settings_for,
+    until,
+)
+
+
+@dataclass
+class Hall:
+    """One broker, one link, one fleet, and what the drivers emitted."""
+
+    broker: Broker
+    link: MqttLink
+    fleet: FakeFleet
+    rejections: Rejections = field(default_factory=Rejections)
+    events: list[Event] = field(default_factory=list)
+    unacked: list[Callable[[], None]] = field(default_factory=list)
+    hold_acks: bool = False
+
+    def emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
+        self.events.append(event)
+        if ack is not None:
+            self.unacked.append(ack) if self.hold_acks else ack()
+        return True
+
+    def of(self, kind: type) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @asynccontextmanager
+    async def driver(self, device: str, **options: str) -> AsyncIterator[MqttJson]:
+        context = Context(device, "t", self.emit, self.rejections, asyncio.sleep, lambda: 0.0, self.link)
+        driver = MqttJson(context, MqttJsonOptions.model_validate(options))
+        async with background(driver.run()):
+            await asyncio.sleep(0)
+            yield driver
+
+
+@asynccontextmanager
+async def background(work: object) -> AsyncIterator[None]:
+    task = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def hall_at(broker: Broker) -> AsyncIterator[Hall]:
+    rejections = Rejections()
+    link = MqttLink(settings_for(broker), rejections)
+    hall = Hall(broker, link, FakeFleet("t", port=broker.port), rejections)
+    async with running(link):
+        yield hall
+
+
+@pytest.fixture(params=["mosquitto", "embedded"])
+async def hall(request: pytest.FixtureRequest) -> AsyncIterator[Hall]:
+    async with either_broker(request.param) as broker, hall_at(broker) as started:
+        yield started
+
+
+async def test_inputs_of_all_devices_arrive_and_each_device_is_back_once(hall: Hall) -> None:
+    dispenser, panel = FakeDispenser(hall.fleet, "kiosk-1"), FakePanel(hall.fleet, "panel-w3")
+    counter = FakeCounter(hall.fleet, "door-1")
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(hall.driver("kiosk-1", kind="dispenser"))
+        await stack.enter_async_context(hall.driver("panel-w3", kind="panel"))
+        await stack.enter_async_context(hall.driver("door-1", kind="counter", count="total"))
+        await stack.enter_async_context(background(hall.fleet.run()))
+        await hall.fleet.connected.wait()
+        dispenser.ticket("A012", "tax", "elderly")
+        dispenser.request("tax")
+        panel.press("pause", "午休")
+        counter.passed(3, 1)
+        await until(lambda: len(hall.of(CountRead)) == 1 and len(hall.of(KeyPressed)) == 1)
+        await until(lambda: len(hall.of(TicketRequested)) == 1 and len(hall.of(DeviceBack)) == 3)
+    assert hall.of(TicketPrinted) == [TicketPrinted("kiosk-1", "A012", "tax", "elderly", 1)]
+    assert hall.of(KeyPressed) == [KeyPressed("panel-w3", "pause", "午休", 1)]
+    assert hall.of(CountRead) == [CountRead("door-1", "total", 3, 1, None, 1)]
+    assert hall.rejections == []
+
+
+async def test_levels_are_found_by_a_device_that_comes_later(hall: Hall) -> None:
+    lamp = FakeOutput(hall.fleet, "lamp-w3")
+    panel = FakePanel(hall.fleet, "panel-w3")
+    async with hall.driver("lamp-w3") as lamp_driver, hall.driver("panel-w3") as panel_driver:
+        await lamp_driver.show("lamp-w3", Lamp("blink"))
+        await lamp_driver.show("lamp-w3", Display(("请A012号到3号窗口",)))
+        await panel_driver.show("panel-w3", Panel("w3", "serving", 2, "A012"))
+        async with background(hall.fleet.run()):
+            await until(lambda: lamp.lamp == "blink" and panel.number == "A012" and bool(lamp.lines))
+        with pytest.raises(Refused):
+            await lamp_driver.show("lamp-w3/2", Lamp("on"))
+
+
+async def test_actions_return_when_the_device_says_done(hall: Hall) -> None:
+    voice = FakeOutput(hall.fleet, "voice")
+    async with hall.driver("voice", kind="voice") as driver, background(hall.fleet.run()):
+        await until(lambda: DeviceBack("voice") in hall.events)
+        await driver.act(Action("a-1", "voice", Say("请A012号", "A012 please", "A012")))
+        await driver.act(Action("a-2", "voice", Print("A012", "tax", 3)))
+        voice.on_action = lambda _kind, _fields: "speaker unplugged"
+        with pytest.raises(Refused, match="speaker unplugged"):
+            await driver.act(Action("a-3", "voice", Page("s1", "tax", "w6", "请", "please")))
+    assert voice.said == ["请A012号"]
+    assert [kind for kind, _ in voice.actions] == ["say", "print", "page"]
+    assert hall.of(CommandDone) == []  # the caller makes the event
+
+
+async def test_unanswered_action_ends_in_time_and_a_late_answer_is_an_event(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver_module, "ANSWER_S", 0.1)
+    voice = FakeOutput(hall.fleet, "voice")
+    voice.mute = True
+    async with hall.driver("voice") as driver, background(hall.fleet.run()):
+        await until(lambda: DeviceBack("voice") in hall.events)
+        with pytest.raises(Unreachable, match="no answer"):
+            await driver.act(Action("a-1", "voice", Say("a", "b", "A1")))
+        hall.fleet.send("voice", "done", {"id": "a-1", "ok": True})
+        await until(lambda: hall.of(CommandDone) == [CommandDone("a-1")])
+
+
+async def test_device_that_goes_offline_is_lost_once_and_takes_no_actions(hall: Hall) -> None:
+    panel = FakePanel(hall.fleet, "panel-w3")
+    async with hall.driver("panel-w3") as driver, background(hall.fleet.run()):
+        await until(lambda: hall.events == [DeviceBack("panel-w3")])
+        panel.go(False)
+        panel.announce()
+        await until(lambda: len(hall.events) == 2)
+        with pytest.raises(Unreachable):
+            await driver.act(Action("a-1", "panel-w3", Page("s1", "tax", "w6", "请", "please")))
+        panel.go(True)
+        await until(lambda: len(hall.events) == 3)
+    assert hall.events[1:] == [DeviceLost("panel-w3", "offline"), DeviceBack("panel-w3")]
+
+
+async def test_broker_lost_loses_every_device_and_brings_them_back() -> None:
+    async with real_mosquitto() as broker, hall_at(broker) as hall:
+        for name in ("lamp-1", "lamp-2"):
+            FakeOutput(hall.fleet, name)
+        async with hall.driver("lamp-1") as driver, hall.driver("lamp-2"), background(hall.fleet.run()):
+            await until(lambda: len(hall.of(DeviceBack)) == 2)
+            await broker.kill()
+            await until(lambda: len(hall.of(DeviceLost)) == 2)
+            assert {event.reason for event in hall.of(DeviceLost)} == {"broker"}  # type: ignore[union-attr]
+            with pytest.raises(Unreachable):
+                await driver.show("lamp-1", Lamp("on"))
+            await broker.start()
+            await until(lambda: len(hall.of(DeviceBack)) == 4)
+
+
+async def test_retained_inputs_strangers_and_nonsense_are_counted_and_acknowledged(hall: Hall) -> None:
+    async with plain_client(hall.broker) as device:
+        up = "hall/t/dev/panel-w3/up"
+        await device.publish(f"{up}/key", b'{"seq":1,"key":"next"}', qos=1, retain=True)
+        async with hall.driver("panel-w3", kind="panel"):
+            await until(lambda: hall.rejections.reasons == ["retained"])
+            await device.publish(f"{up}/count", b'{"seq":1,"occupancy":3}', qos=1)
+            await device.publish(f"{up}/dance", b"{}", qos=1)
+            await device.publish(f"{up}/key", b'{"seq":2,"key":"dance"}', qos=1)
+            await device.publish(f"{up}/key", b'{"seq":2,"key":"next","arg":"11010519491231002X"}', qos=1)
+            await device.publish(f"{up}/key", b'{"seq":3,"key":"next","beep":true}', qos=1)
+            await until(lambda: len(hall.of(KeyPressed)) == 1)
+            assert hall.link.connection is not None
+            await until(lambda: hall.link.connection is not None and hall.link.connection.unacked == 0)
+    assert hall.rejections.reasons == [
+        "retained",
+        "unexpected",
+        "unknown_topic",
+        "invalid",
+        "personal_data",
+        "unknown_key",
+    ]
+    assert "11010519491231002X" not in repr(hall.rejections)
+    assert hall.of(KeyPressed) == [KeyPressed("panel-w3", "next", None, 3)]
+
+
+async def test_input_is_acknowledged_only_when_its_step_is_kept(hall: Hall) -> None:
+    hall.hold_acks = True
+    panel = FakePanel(hall.fleet, "panel-w3")
+    async with hall.driver("panel-w3"), background(hall.fleet.run()):
+        await hall.fleet.connected.wait()
+        panel.press("next")
+        await until(lambda: len(hall.of(KeyPressed)) == 1)
+        assert hall.link.connection is not None
+        assert hall.link.connection.unacked == 1
+        hall.unacked[0]()
+        assert hall.link.connection.unacked == 0
+
+
+async def test_misbehaving_fleet_repeats_reorders_and_delays_but_loses_nothing() -> None:
+    async with real_mosquitto() as broker, hall_at(broker) as hall:
+        panel = FakePanel(hall.fleet, "panel-w3")
+        seed = 7
+        hall.fleet.misbehave(Misbehaviour(seed, duplicate=0.2, reorder=0.2, late=0.2, late_s=0.05))
+        async with hall.driver("panel-w3"), background(hall.fleet.run()):
+            await hall.fleet.connected.wait()
+            for _ in range(100):
+                panel.press("next")
+            await until(lambda: {event.seq for event in hall.of(KeyPressed)} == set(range(1, 101)), 5)  # type: ignore[union-attr]
+            hall.fleet.flush()
+        seqs = [event.seq for event in hall.of(KeyPressed)]  # type: ignore[union-attr]
+        assert len(seqs) > 100, f"no duplicate with seed={seed}"
+        assert seqs != sorted(seqs), f"nothing out of order with seed={seed}"
+
+
+async def test_message_expiry_is_set_on_actions() -> None:
+    async with real_mosquitto() as broker, hall_at(broker) as hall, hall.driver("voice") as driver:
+        got: list[tuple[bytes, int | None]] = []
+        probe = MqttLink(settings_for(broker, "probe"), Rejections())
+        probe.subscribe("hall/t/dev/voice/down/say", lambda message: message.ack())
+        async with running(probe):
+            assert probe.connection is not None
+            paho = probe.connection._paho
+            inner = paho.on_message
+
+            def spy(client: object, userdata: object, message: object) -> None:
+                expiry = getattr(message.properties, "MessageExpiryInterval", None)  # type: ignore[attr-defined]
+                got.append((message.payload, expiry))  # type: ignore[attr-defined]
+                inner(client, userdata, message)  # type: ignore[arg-type,misc]
+
+            paho.on_message = spy  # type: ignore[assignment]
+            async with background(driver.act(Action("a-1", "voice", Say("a", "b", "A1")))):
+                await until(lambda: any(expiry is not None for _, expiry in got))
+        said = [(json.loads(payload)["id"], expiry) for payload, expiry in got if expiry is not None]
+        assert said[0][0] == "a-1"
+        assert said[0][1] is not None
+        assert 0 < said[0][1] <= 15
