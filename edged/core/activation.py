@@ -84,6 +84,17 @@ def seat(turn: Turn, staff: str, window: str) -> None:
         drain(turn, left, "staff left")
 
 
+def sit_ready(turn: Turn, window: str) -> None:
+    """Somebody sits at a window at rest: it takes the place of one that still blinks for an answer."""
+    for area in turn.lookup.window_areas[window]:
+        turn.touch_area(area)
+        for lit in turn.lookup.area_windows[area]:
+            state = turn.window(lit)
+            if state.state == "ACTIVATING" and state.area == area and not state.acknowledged:
+                unanswered(turn, lit, reason="another window was staffed first")
+                return
+
+
 def opened(turn: Turn, window: str) -> None:
     """Bookkeeping of a window that now serves its area as "+1"."""
     state = turn.window(window)

@@ -183,11 +183,11 @@ def _login(turn: Turn, window: str, arg: str | None) -> None:
     elif state.state == "CLOSED":
         _open(turn, window, arg)
     elif arg is not None:
+        turn.note("window.login", window, staff=arg)
         activation.seat(turn, arg, window)
         turn.touch_window(window)
-        for area in turn.lookup.window_areas[window]:
-            turn.touch_area(area)  # a staffed window at rest may be just what an area waits for
-        turn.note("window.login", window, staff=arg)
+        if state.state == "STANDBY":
+            activation.sit_ready(turn, window)
     else:
         turn.ignore(window, "login_without_name")
 

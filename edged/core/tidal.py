@@ -65,13 +65,12 @@ def evaluate(turn: Turn, area: str) -> None:
     state = turn.area(area)
     band = turn.band(area)
     now = demand(turn, area)
-    if now.rule is None:
-        state.over_since_ms = None
-        state.refused = None
-        if state.tried_staff or state.tried_windows or state.escalated_ms is not None:
-            forget_tries(turn, area)
-    elif state.over_since_ms is None:
-        state.over_since_ms = turn.at_ms
+    lit = any(turn.window(window).state == "ACTIVATING" for window in now.commanded)
+    if now.rule is not None:
+        state.over_since_ms = turn.at_ms if state.over_since_ms is None else state.over_since_ms
+    elif not lit:  # a lit window counts as if it served: that alone does not end the request that lit it
+        state.over_since_ms = state.refused = None
+        forget_tries(turn, area)
     if now.rule is not None or now.waiting > band.close_at:
         state.under_since_ms = None
     elif state.under_since_ms is None:
@@ -210,6 +209,8 @@ def _maybe_close(turn: Turn, area: str, now: Demand) -> None:
         if turn.window(window).state == "ACTIVATING" and now.waiting == 0:
             turn.note("tidal.released", window, area=area, reason="tide fell before it was staffed", open_s=0)
             stand_by(turn, window)
+            forget_tries(turn, area)
+            state.over_since_ms = None  # the next queue has to stand its own time
             state.last_action_ms = turn.at_ms
             return
     windows = [w for w in now.commanded if turn.window(w).state in STAFFED]
@@ -251,7 +252,7 @@ def _next_look(turn: Turn, area: str) -> int | None:
         )
         if state.escalated_ms is not None:
             stamps.append(state.escalated_ms + turn.state.policy.tidal.retry_s * 1000)
-    elif state.under_since_ms is not None and commanded(turn, area):
+    if state.under_since_ms is not None and commanded(turn, area):
         stamps.append(_earliest_close_ms(turn, area))
     oldest = oldest_issued_ms(turn, area)
     if oldest is not None:

@@ -142,7 +142,8 @@ class _Run:
                 return ev.ClockSet(int(datetime.fromisoformat(wall).timestamp() * 1000), 480)
             case ["policy", *settings]:
                 self.policy |= dict(setting.split("=") for setting in settings)
-                return ev.PolicyApplied(len(self.policy), "0" * 8, policy_of(self.policy))
+                version = self.engine.state.policy_version + 1
+                return ev.PolicyApplied(version, f"{version:08x}", policy_of(self.policy))
             case ["site", *change]:
                 for part in " ".join(change).split(";"):
                     self.hall.change(part.strip()) if part.strip() else None
