@@ -14,3 +14,6 @@ class ByteLink(Protocol):
 
     async def write(self, data: bytes) -> None:
         """Send all of ``data`` without gaps. Raises ``Unreachable`` while the wire is down."""
+
+    def reopen(self, reason: str) -> None:
+        """Close and open again, reported as down and up. For drivers: a frozen adapter gives no event but silence."""

@@ -1,0 +1,189 @@
+"""A byte wire inside one process, and what can go wrong on any wire. For tests, simulators and device fakes. Rules:
+
+* Bytes never overtake each other: a delayed piece holds back what was written after it, as on a real wire.
+* Every fault comes from one seeded generator: the same seed and the same writes give the same faults.
+* Bytes that arrive at an end nobody runs are lost, as on a wire nobody listens to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from edged.driver import Unreachable
+
+PENDING_BYTES_MAX = 64 * 1024  # under way on one wire; a real one holds a few KiB
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What happens to bytes, as chances in [0, 1]: to a whole write, or to each byte. Delays in seconds of the loop."""
+
+    lose: float = 0.0  # a write vanishes
+    duplicate: float = 0.0  # a write arrives twice
+    split: float = 0.0  # a write arrives in pieces
+    lose_byte: float = 0.0
+    flip_byte: float = 0.0  # one bit of it
+    insert_byte: float = 0.0
+    delay_min_s: float = 0.0
+    delay_max_s: float = 0.0
+
+
+class Mangler:
+    """Applies ``faults`` to writes."""
+
+    def __init__(self, faults: Faults, seed: int) -> None:
+        self.faults = faults
+        self._random = random.Random(seed)  # noqa: S311  # seeded on purpose
+
+    def pieces(self, data: bytes) -> list[tuple[float, bytes]]:
+        """What arrives of one write: (delay in s, bytes), in order."""
+        if self._hits(self.faults.lose):
+            return []
+        copies = 2 if self._hits(self.faults.duplicate) else 1
+        arriving = self._bytes(data) * copies
+        if not arriving:
+            return []
+        cuts = self._cuts(len(arriving)) if self._hits(self.faults.split) else []
+        edges = [0, *cuts, len(arriving)]
+        return [(self._delay_s(), arriving[a:b]) for a, b in pairwise(edges)]
+
+    def _hits(self, chance: float) -> bool:
+        return chance > 0 and self._random.random() < chance
+
+    def _bytes(self, data: bytes) -> bytes:
+        result = bytearray()
+        for byte in data:
+            if self._hits(self.faults.insert_byte):
+                result.append(self._random.randrange(256))
+            if self._hits(self.faults.lose_byte):
+                continue
+            flipped = 1 << self._random.randrange(8) if self._hits(self.faults.flip_byte) else 0
+            result.append(byte ^ flipped)
+        return bytes(result)
+
+    def _cuts(self, length: int) -> list[int]:
+        pieces = min(length, 1 + self._random.randrange(1, 4))
+        return sorted(self._random.sample(range(1, length), pieces - 1))
+
+    def _delay_s(self) -> float:
+        return self._random.uniform(self.faults.delay_min_s, self.faults.delay_max_s)
+
+
+class Delivery:
+    """Hands pieces to ``deliver`` when they are due, in order; ``clear`` drops what is under way."""
+
+    def __init__(self, deliver: Callable[[bytes], None]) -> None:
+        self._deliver = deliver
+        self._pending: deque[tuple[float, bytes]] = deque()  # at most PENDING_BYTES_MAX
+        self._pending_bytes = 0
+        self._last_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, delay_s: float, data: bytes) -> None:
+        """Deliver ``data`` after ``delay_s``, but not before what was put earlier. Raises ``Unreachable`` when full."""
+        if self._pending_bytes + len(data) > PENDING_BYTES_MAX:
+            raise Unreachable("the wire is full")
+        loop = asyncio.get_running_loop()
+        self._last_s = max(loop.time() + delay_s, self._last_s)
+        self._pending.append((self._last_s, data))
+        self._pending_bytes += len(data)
+        if self._timer is None:
+            self._timer = loop.call_at(self._last_s, self._due)
+
+    def clear(self) -> None:
+        """Drop everything under way."""
+        self._pending.clear()
+        self._pending_bytes = 0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _due(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        while self._pending and self._pending[0][0] <= loop.time():
+            _, data = self._pending.popleft()
+            self._pending_bytes -= len(data)
+            self._deliver(data)
+        if self._pending and self._timer is None:
+            self._timer = loop.call_at(self._pending[0][0], self._due)
+
+
+class MemoryLink:
+    """One end of a wire made by ``pair``. A ``ByteLink``; ``cut`` and ``mend`` act on the wire, so on both ends."""
+
+    def __init__(self, faults: Faults, seed: int) -> None:
+        self.sent = 0  # bytes
+        self.received = 0
+        self._mangler = Mangler(faults, seed)
+        self._delivery = Delivery(self._arrive)
+        self._other: MemoryLink = self
+        self._whole = True
+        self._reason = "open"
+        self._on_bytes: Callable[[bytes], None] | None = None
+        self._on_state: Callable[[bool, str], None] | None = None
+
+    @classmethod
+    def pair(
+        cls, seed: int = 0, there: Faults | None = None, back: Faults | None = None
+    ) -> tuple[MemoryLink, MemoryLink]:
+        """Two ends; ``there`` are the faults from the first to the second, ``back`` from the second to the first."""
+        one, two = cls(there or Faults(), 2 * seed), cls(back or Faults(), 2 * seed + 1)
+        one._other, two._other = two, one
+        return one, two
+
+    async def run(self, on_bytes: Callable[[bytes], None], on_state: Callable[[bool, str], None]) -> None:
+        """See ``ByteLink``."""
+        self._on_bytes, self._on_state = on_bytes, on_state
+        try:
+            on_state(self._whole, self._reason)
+            await asyncio.get_running_loop().create_future()  # for ever
+        finally:
+            self._on_bytes = self._on_state = None
+            self._delivery.clear()
+
+    async def write(self, data: bytes) -> None:
+        """See ``ByteLink``."""
+        if not self._whole:
+            raise Unreachable(self._reason)
+        if self._on_bytes is None:
+            raise Unreachable("not opened yet")
+        self.sent += len(data)
+        for delay_s, piece in self._mangler.pieces(data):
+            self._other._delivery.put(delay_s, piece)
+
+    def reopen(self, reason: str) -> None:
+        """See ``ByteLink``: this end goes down and up."""
+        if self._whole and self._on_state is not None:
+            self._on_state(False, reason)
+            self._delivery.clear()
+            self._on_state(True, "open")
+
+    def cut(self, reason: str = "cut") -> None:
+        """Both ends lose the wire, and what was under way."""
+        for end in (self, self._other):
+            if end._whole:
+                end._whole, end._reason = False, reason
+                end._delivery.clear()
+                end._tell()
+
+    def mend(self) -> None:
+        """Both ends have the wire again."""
+        for end in (self, self._other):
+            if not end._whole:
+                end._whole, end._reason = True, "open"
+                end._tell()
+
+    def _tell(self) -> None:
+        if self._on_state is not None:
+            self._on_state(self._whole, self._reason)
+
+    def _arrive(self, data: bytes) -> None:
+        if self._on_bytes is not None:
+            self.received += len(data)
+            self._on_bytes(data)

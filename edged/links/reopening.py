@@ -1,0 +1,208 @@
+"""A byte wire that is opened again for ever: what a serial port and a TCP serial server have in common. Rules:
+
+1. One change, one ``on_state``: tries in between are silent, whatever their reasons.
+2. The old connection is closed before a new one is opened (a dead file descriptor keeps its device name taken).
+3. It never gives up: the pause before the next try grows to a cap, with jitter, so that wires do not knock in step.
+4. Received bytes are handed on as they come; nothing is flushed at open.
+5. A wire that takes no bytes for ``WRITE_S`` is closed: what was left unsent must not surface minutes later.
+6. What ends a wire without an event is looked for every ``POLL_S`` (``_vanished``); silence is the driver's to judge
+   (``reopen``).
+
+Times are real seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import serialx
+
+from edged.clock import monotonic_s
+from edged.driver import Refused, Unreachable
+
+OPEN_S = 3.0  # a tty opens in milliseconds, a LAN connection in tens; more is a hung driver
+CLOSE_S = 5.0  # a kernel driver may wait for unsent bytes; the next open then fails and is tried again
+WRITE_S = 2.0  # 2 s at 9600 baud are 1,900 bytes, more than any frame plus the kernel's fifo
+POLL_S = 0.5  # two looks find a vanished port within 1 s, which leaves 2 s to open it again
+VANISHED_POLLS = 2  # udev may re-create a link while we look
+PAUSE_MIN_S = 0.1
+PAUSE_MAX_S = 2.0  # a port plugged in again is open within 3 s
+STABLE_S = 5.0  # a connection that lived this long was a good one: the next pause is short again
+WRITE_BYTES_MAX = 16 * 1024  # one frame; the largest in a hall is under 1 KiB
+REASON_MAX = 200  # characters of an operating system's message worth keeping
+
+OnBytes = Callable[[bytes], None]
+OnState = Callable[[bool, str], None]
+chance = random.SystemRandom().random  # the default jitter
+TransportT = TypeVar("TransportT", bound=asyncio.Transport)
+
+
+class Ends(asyncio.Protocol):
+    """One connection's life: bytes go to ``on_bytes``, ``ended`` resolves to the reason of its end."""
+
+    def __init__(self, on_bytes: OnBytes) -> None:
+        loop = asyncio.get_running_loop()
+        self._on_bytes = on_bytes
+        self.ended: asyncio.Future[str] = loop.create_future()
+        self.closed = asyncio.Event()
+        self._clear = asyncio.Event()  # nothing waits to be sent
+        self._clear.set()
+
+    def data_received(self, data: bytes) -> None:
+        self._on_bytes(data)
+
+    def pause_writing(self) -> None:
+        self._clear.clear()
+
+    def resume_writing(self) -> None:
+        self._clear.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.end("closed by the other side" if exc is None else reason_of(exc))
+        self.closed.set()
+        self._clear.set()
+
+    def end(self, reason: str) -> None:
+        """Note why it ended; the first reason stays."""
+        if not self.ended.done():
+            self.ended.set_result(reason)
+
+    async def drained(self) -> None:
+        """Until the operating system took every byte, or the connection ended."""
+        await self._clear.wait()
+
+
+class Reopening(ABC, Generic[TransportT]):
+    """A ``ByteLink`` over asyncio transports. ``place`` is what logs call it; ``jitter`` gives numbers in [0, 1)."""
+
+    def __init__(self, place: str, jitter: Callable[[], float] = chance) -> None:
+        self.place = place
+        self.opened = 0  # times it came up, for metrics and tests
+        self._jitter = jitter
+        self._turn = asyncio.Lock()
+        self._on_state: OnState = _nobody
+        self._up: bool | None = None
+        self._reason = "not opened yet"
+        self._transport: TransportT | None = None
+        self._ends: Ends | None = None
+
+    @abstractmethod
+    async def _open(self, ends: Ends) -> TransportT:
+        """One try. May raise ``OSError``, ``ValueError`` or a serialx error; must leave nothing open then."""
+
+    def _vanished(self) -> str:
+        """Why the open wire leads nowhere any more, or ""."""
+        return ""
+
+    def _discard(self, transport: TransportT) -> None:  # most wires keep nothing back
+        """Throw away what the operating system has not sent yet."""
+
+    @property
+    def connected(self) -> bool:
+        """True while the wire is open."""
+        return bool(self._up)
+
+    async def run(self, on_bytes: OnBytes, on_state: OnState) -> None:
+        """See ``ByteLink``. One at a time."""
+        self._on_state = on_state
+        self._up = None
+        shorts = 0
+        try:
+            while True:
+                lived_s = await self._live(on_bytes)
+                shorts = 1 if lived_s >= STABLE_S else min(shorts + 1, 16)
+                pause_s = min(PAUSE_MAX_S, PAUSE_MIN_S * 2 ** (shorts - 1))
+                await asyncio.sleep(pause_s * (1 - self._jitter() / 2))
+        finally:
+            self._up, self._reason = None, "stopped"
+
+    async def write(self, data: bytes) -> None:
+        """See ``ByteLink``. Raises ``Refused`` for more than ``WRITE_BYTES_MAX``."""
+        if len(data) > WRITE_BYTES_MAX:
+            raise Refused(f"{len(data)} bytes are no frame")
+        async with self._turn:
+            transport, ends = self._transport, self._ends
+            if transport is None or ends is None or ends.ended.done():
+                raise Unreachable(self._reason)
+            try:
+                transport.write(data)
+                async with asyncio.timeout(WRITE_S):
+                    await ends.drained()
+            except TimeoutError:
+                self.reopen("takes no bytes")
+            except (OSError, serialx.SerialException) as error:
+                ends.end(reason_of(error))
+            if ends.ended.done():
+                raise Unreachable(ends.ended.result())
+
+    def reopen(self, reason: str) -> None:
+        """See ``ByteLink``."""
+        if self._ends is not None and not self._ends.ended.done():
+            assert self._transport is not None
+            self._discard(self._transport)
+            self._ends.end(reason)
+
+    async def _live(self, on_bytes: OnBytes) -> float:
+        """One connection from open to close; returns how long it lived (0 where it could not be opened)."""
+        ends = Ends(on_bytes)
+        try:
+            async with asyncio.timeout(OPEN_S):
+                transport = await self._open(ends)
+        except TimeoutError:
+            self._set(False, "does not open")
+            return 0.0
+        except (OSError, ValueError, serialx.SerialException) as error:
+            self._set(False, reason_of(error))
+            return 0.0
+        transport.set_write_buffer_limits(high=0)  # so that drained() means: the kernel has it
+        opened_s = monotonic_s()
+        try:
+            self._transport, self._ends = transport, ends
+            self.opened += 1
+            self._set(True, "open")
+            reason = await self._watch(ends)
+        finally:
+            self._transport = self._ends = None
+            transport.abort()
+            await _wait(ends.closed, CLOSE_S)
+        self._set(False, reason)
+        return monotonic_s() - opened_s
+
+    async def _watch(self, ends: Ends) -> str:
+        missed = 0
+        while True:
+            await asyncio.wait({ends.ended}, timeout=POLL_S)
+            if ends.ended.done():
+                return ends.ended.result()
+            reason = self._vanished()
+            missed = missed + 1 if reason else 0
+            if missed >= VANISHED_POLLS:
+                return reason
+
+    def _set(self, up: bool, reason: str) -> None:
+        self._reason = reason
+        if up is not self._up:
+            self._up = up
+            self._on_state(up, reason)
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in the words of the operating system, short."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return (text or type(error).__name__)[:REASON_MAX]
+
+
+async def _wait(event: asyncio.Event, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        pass
+
+
+def _nobody(_up: bool, _reason: str) -> None:
+    """Nobody listens yet."""

@@ -1,0 +1,206 @@
+"""Serial ports without hardware: a pty pair whose slave has a fixed place in the file system. Rules:
+
+* ``place`` is a symlink, as udev makes them; ``plug`` points it at a new pty in one rename, ``unplug`` removes it and
+  hangs the pty up, which is what a program sees when an adapter is pulled.
+* Raw from the first byte: the slave stays open here too, because the kernel gives a pty its line discipline (echo,
+  line buffering) back when the last one closes it.
+* The device's end is a ``ByteLink`` on the master; faults, if any, happen to what the device sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tty
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+from edged.driver import Unreachable
+from edged.links.memory import Delivery, Faults, Mangler
+
+READ_MAX = 4096  # bytes at once: the size of the kernel's pty buffer
+UNREAD_MAX = (
+    64 * 1024
+)  # bytes waiting for a program that does not read; then they are lost, as on a real wire
+NAME_MAX_TRIES = 100
+
+
+class Pty:
+    """A pluggable port. ``path`` is what a program opens. Start with ``plug``; ``run`` serves the device's end."""
+
+    def __init__(self, place: Path | str, faults: Faults | None = None, seed: int = 0) -> None:
+        self.place = Path(place)
+        self.path = str(self.place)
+        self.lost = 0  # bytes nobody read
+        self._mangler = Mangler(faults or Faults(), seed)
+        self._delivery = Delivery(self._to_program)
+        self._fds: tuple[int, int] | None = None  # master, slave
+        self._frozen: list[
+            tuple[int, int]
+        ] = []  # pulled without an event; at most one per unplug, until close
+        self._unread = bytearray()
+        self._on_bytes: Callable[[bytes], None] | None = None
+        self._on_state: Callable[[bool, str], None] | None = None
+
+    @property
+    def plugged(self) -> bool:
+        """True while the port exists."""
+        return self._fds is not None
+
+    @property
+    def slave(self) -> str:
+        """The name of the slave now (``/dev/pts/…``). Only while plugged."""
+        assert self._fds is not None
+        return os.ttyname(self._fds[1])
+
+    def plug(self) -> str:
+        """Create the port (again, under a new name) and point ``place`` at it; returns the slave's name."""
+        if self._fds is None:
+            self._fds = _open_raw_pty()
+            os.set_blocking(self._fds[0], False)
+            self._listen()
+        _point(self.place, self.slave)
+        if self._on_state is not None:
+            self._on_state(True, "plugged")
+        return self.slave
+
+    def unplug(self, *, freeze: bool = False) -> None:
+        """Pull the adapter. ``freeze``: the name goes, yet whoever has it open gets no event (until ``close``)."""
+        if self._fds is not None:
+            self._mute()
+            self._delivery.clear()
+            with contextlib.suppress(FileNotFoundError):
+                self.place.unlink()
+            if freeze:
+                self._frozen.append(self._fds)
+            else:
+                _close(self._fds)
+            self._fds = None
+            if self._on_state is not None:
+                self._on_state(False, "unplugged")
+
+    def replug(self) -> str:
+        """Pull it and plug it in again; the port comes back under another name."""
+        held: list[tuple[int, int]] = []
+        before = self.slave if self.plugged else ""
+        self.unplug()
+        for _ in range(NAME_MAX_TRIES):  # the kernel gives the lowest free number: take it away
+            fds = _open_raw_pty()
+            held.append(fds)
+            if os.ttyname(fds[1]) != before:
+                break
+        self._fds = held.pop()
+        os.set_blocking(self._fds[0], False)
+        self._listen()
+        for fds in held:
+            _close(fds)
+        return self.plug()
+
+    def close(self) -> None:
+        """The end of it: nothing stays open, the symlink is gone."""
+        self.unplug()
+        while self._frozen:
+            _close(self._frozen.pop())
+
+    async def run(self, on_bytes: Callable[[bytes], None], on_state: Callable[[bool, str], None]) -> None:
+        """The device's end, see ``ByteLink``. Until cancelled."""
+        self._on_bytes, self._on_state = on_bytes, on_state
+        try:
+            self._listen()
+            on_state(self.plugged, "plugged" if self.plugged else "unplugged")
+            await asyncio.get_running_loop().create_future()  # for ever
+        finally:
+            self._mute()
+            self._on_bytes = self._on_state = None
+
+    async def write(self, data: bytes) -> None:
+        """See ``ByteLink``: the device speaks."""
+        if not self.plugged:
+            raise Unreachable("unplugged")
+        for delay_s, piece in self._mangler.pieces(data):
+            if delay_s > 0:
+                self._delivery.put(delay_s, piece)
+            else:
+                self._to_program(piece)
+
+    def reopen(self, reason: str) -> None:
+        """See ``ByteLink``; a device does not reopen its own wire."""
+
+    def _listen(self) -> None:
+        if self._fds is not None and self._on_bytes is not None:
+            asyncio.get_running_loop().add_reader(self._fds[0], self._readable)
+
+    def _mute(self) -> None:
+        self._unread.clear()
+        if self._fds is not None and self._on_bytes is not None:
+            asyncio.get_running_loop().remove_reader(self._fds[0])
+            asyncio.get_running_loop().remove_writer(self._fds[0])
+
+    def _readable(self) -> None:
+        assert self._fds is not None
+        try:
+            data = os.read(self._fds[0], READ_MAX)
+        except (BlockingIOError, InterruptedError):
+            return
+        if self._on_bytes is not None and data:
+            self._on_bytes(data)
+
+    def _to_program(self, data: bytes) -> None:
+        if self._fds is None:
+            return
+        if len(self._unread) + len(data) > UNREAD_MAX:
+            self.lost += len(data)
+            return
+        waiting = bool(self._unread)
+        self._unread += data
+        if not waiting:
+            self._flush()
+
+    def _flush(self) -> None:
+        assert self._fds is not None
+        with contextlib.suppress(BlockingIOError, InterruptedError):
+            del self._unread[: os.write(self._fds[0], self._unread)]
+        loop = asyncio.get_running_loop()
+        if self._unread:
+            loop.add_writer(self._fds[0], self._flush)
+        else:
+            loop.remove_writer(self._fds[0])
+
+
+@contextlib.asynccontextmanager
+async def serve_pty(
+    place: Path | str, on_bytes: Callable[[bytes], None], faults: Faults | None = None, seed: int = 0
+) -> AsyncIterator[Pty]:
+    """A plugged port that is served while the block lasts: ``async with serve_pty(place, hear) as port``."""
+    port = Pty(place, faults, seed)
+    port.plug()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(port.run(on_bytes, lambda _up, _reason: None))
+            try:
+                yield port
+            finally:
+                task.cancel()
+    finally:
+        port.close()
+
+
+def _open_raw_pty() -> tuple[int, int]:
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    return master, slave
+
+
+def _close(fds: tuple[int, int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+def _point(place: Path, target: str) -> None:
+    """Like udev: the link is always whole, old or new."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    fresh = place.with_name(place.name + ".new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    fresh.replace(place)
