@@ -118,6 +118,10 @@ class Pty:
         """See ``ByteLink``: the device speaks."""
         if not self.plugged:
             raise Unreachable("unplugged")
+        self.send(data)
+
+    def send(self, data: bytes) -> None:
+        """The device speaks, whether or not anybody can hear it."""
         for delay_s, piece in self._mangler.pieces(data):
             if delay_s > 0:
                 self._delivery.put(delay_s, piece)

@@ -1,0 +1,93 @@
+"""The one writer of a bus that never answers: frames go out singly, with a pause between them. Rules:
+
+* Each output of a unit is a slot holding one frame, its newest: what was overtaken while it waited is never sent.
+* Changed slots go first, in the order of change; slots that are merely re-asserted use the time that is left.
+* A sender waits for its changed frame to leave; a re-assertion it does not wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from devices.candle485.codec import Frame
+from edged.driver import DeviceError
+
+
+class Bus:
+    """``write`` sends one frame or raises ``DeviceError``; ``pause`` keeps the distance to the next."""
+
+    def __init__(
+        self, write: Callable[[Frame], Awaitable[None]], pause: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._write = write
+        self._pause = pause
+        self._standing: dict[str, Frame] = {}  # what each slot was last told, as a level
+        self._changed: dict[str, Frame] = {}  # one entry per slot, as the site has them
+        self._refresh: dict[str, Frame] = {}
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}
+        self._wanted = asyncio.Event()
+
+    def is_new(self, slot: str, level: Frame) -> bool:
+        """Whether ``level`` differs from what the slot was last told."""
+        return self._standing.get(slot) != level
+
+    def standing(self, slot: str) -> Frame | None:
+        """What the slot was last told."""
+        return self._standing.get(slot)
+
+    def put(self, slot: str, level: Frame, once: Frame | None = None) -> asyncio.Future[None] | None:
+        """Make ``level`` stand in ``slot``; where it is new, ``once`` (default: ``level``) is what leaves.
+
+        Returns a future of its leaving, or None for a re-assertion.
+        """
+        self._wanted.set()
+        if not self.is_new(slot, level) and once is None:
+            if slot not in self._changed:
+                self._refresh[slot] = level
+                return None
+        else:
+            self._standing[slot] = level
+            self._changed[slot] = level if once is None else once
+            self._refresh.pop(slot, None)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(slot, []).append(future)
+        return future
+
+    def fail(self, error: DeviceError) -> None:
+        """The wire is down: nothing that waits will leave, and what stands out there is unknown."""
+        for slot in list(self._waiting):
+            self._settle(slot, error)
+        self._standing.clear()
+        self._changed.clear()
+        self._refresh.clear()
+
+    async def run(self) -> None:
+        """Send what is wanted until cancelled."""
+        while True:
+            queue = self._changed or self._refresh
+            if not queue:
+                self._wanted.clear()
+                await self._wanted.wait()
+                continue
+            slot = next(iter(queue))
+            frame = queue.pop(slot)
+            try:
+                await self._write(frame)
+            except DeviceError as error:
+                self._standing.pop(slot, None)
+                self._settle(slot, error)
+            else:
+                self._settle(slot, None)
+            await self._pause()
+
+    def _settle(self, slot: str, error: DeviceError | None) -> None:
+        if slot in self._changed and error is None:
+            return  # a newer frame waits in this slot: its leaving is what the senders wait for
+        for future in self._waiting.pop(slot, []):
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)

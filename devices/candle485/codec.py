@@ -1,0 +1,175 @@
+"""What is said on a Candle bus, as frozen frames with their bytes; no I/O. Rules:
+
+* Bytes below 0x20 only frame (or number a kiosk's button); there is no checksum and no acknowledgement. So every
+  length and every value range is checked, and whatever is no frame is skipped byte by byte until one begins.
+* A key press and an LED command are the same bytes: ``Short`` says what came, not which way it went.
+* The reader never waits for more than ``FRAME_MAX`` bytes; the owner calls ``gap`` when the line falls silent, so
+  that half a frame cannot be completed by noise an hour later.
+
+Sources: protokol.pdf (Candle 2010-2012) in github.com/alkumaish/apertum-qsystem.rs485-plugin for boards;
+ButtonDevice, UBForm and FWelcome in github.com/binali-rustamov/apertum-qsystem for panels and kiosks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edged.core.events import Key
+
+SHOW, BRIGHTNESS, READDRESS, SCAN = 0x01, 0x02, 0x03, 0x04
+END = 0x07
+ADDRESS_MIN, ADDRESS_MAX = 0x20, 0x7F
+ANY_ADDRESS_MAX = 0xFF  # kiosks send an address nobody documents; a scan goes up to 0xFE, a broadcast is 0xFF
+STEADY, BLINK = 0x20, 0x21  # 0x22 to 0x7F: blink (n - 0x21) times
+LEVEL_MIN, LEVEL_MAX = 0x20, 0x23  # brightness: 0x20 is the brightest
+TEXT_MAX = 7  # digits of a board
+CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-<> ")
+BUTTON_MAX = 0x1F
+CODE_MIN, CODE_MAX = 0x30, 0x3D
+FRAME_MAX = 4 + TEXT_MAX
+
+KEYS: dict[int, Key] = {0x31: "next-or-recall", 0x32: "arrive", 0x33: "transfer", 0x34: "no-show-or-finish"}
+LED_OFF, LED_RED, LED_GREEN = 0x30, 0x31, 0x32
+LED_RED_FAST, LED_GREEN_FAST = 0x33, 0x34  # blinking, 200 ms
+LED_RED_SLOW, LED_GREEN_SLOW = 0x35, 0x36  # blinking, 500 ms
+BEEP = 7  # added to an LED code: the same with a beep of 500 ms
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """``code``: a panel's key (``KEYS``) or LED (``LED_OFF`` and on), or a kiosk's button (1 to ``BUTTON_MAX``)."""
+
+    address: int
+    code: int
+
+    def to_bytes(self) -> bytes:
+        return bytes((SHOW, self.address, self.code, END))
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """``text`` on a board, or three digits on a panel. Only as many digits as are sent change, from the left."""
+
+    address: int
+    blink: int
+    text: str
+
+    def to_bytes(self) -> bytes:
+        return bytes((SHOW, self.address, self.blink, *self.text.encode("ascii"), END))
+
+
+@dataclass(frozen=True, slots=True)
+class Brightness:
+    """A board's brightness, which it remembers without power."""
+
+    address: int
+    level: int
+
+    def to_bytes(self) -> bytes:
+        return bytes((BRIGHTNESS, self.address, self.level, END))
+
+
+@dataclass(frozen=True, slots=True)
+class Readdress:
+    """A new address for a board (``address`` 0xFF: for whichever is on the bus)."""
+
+    address: int
+    new: int
+
+    def to_bytes(self) -> bytes:
+        return bytes((READDRESS, self.address, self.new, END))
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Is somebody at this address? What a device answers is not documented."""
+
+    address: int
+
+    def to_bytes(self) -> bytes:
+        return bytes((SCAN, self.address, END))
+
+
+Frame = Short | Text | Brightness | Readdress | Scan
+
+
+class Reader:
+    """Finds frames in a stream of bytes. ``noise`` counts the bytes that belonged to none."""
+
+    def __init__(self) -> None:
+        self.noise = 0
+        self._held = b""
+
+    @property
+    def holding(self) -> bool:
+        """True inside a frame."""
+        return bool(self._held)
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames that ``data`` completes, in order."""
+        frames: list[Frame] = []
+        held, start = self._held + data, 0
+        while start < len(held):
+            length, frame = _look(held, start)
+            if length == 0:
+                break
+            if frame is None:
+                self.noise += 1
+            else:
+                frames.append(frame)
+            start += length
+        self._held = held[start:]
+        return frames
+
+    def gap(self) -> None:
+        """The line fell silent: what began is no frame any more."""
+        self.noise += len(self._held)
+        self._held = b""
+
+
+def _look(data: bytes, start: int) -> tuple[int, Frame | None]:
+    """Length and frame at ``start``; (1, None) where none begins there, (0, None) where it is not whole yet."""
+    head = data[start : start + 4]
+    if head[0] == SHOW:
+        return _look_show(data, start, head)
+    wanted = 3 if head[0] == SCAN else 4
+    if head[0] not in (BRIGHTNESS, READDRESS, SCAN) or not _fits(head):
+        return 1, None
+    if len(head) < wanted:
+        return 0, None
+    if head[0] == SCAN:
+        return 3, Scan(head[1])
+    return 4, Brightness(head[1], head[2]) if head[0] == BRIGHTNESS else Readdress(head[1], head[2])
+
+
+def _fits(head: bytes) -> bool:
+    """Whether these first bytes of a brightness, readdress or scan frame are in range, as far as they are there."""
+    kind, rest = head[0], head[1:]
+    ranges = {
+        BRIGHTNESS: ((ADDRESS_MIN, ADDRESS_MAX), (LEVEL_MIN, LEVEL_MAX), (END, END)),
+        READDRESS: ((ADDRESS_MIN, ANY_ADDRESS_MAX), (ADDRESS_MIN, ADDRESS_MAX), (END, END)),
+        SCAN: ((ADDRESS_MIN, ANY_ADDRESS_MAX), (END, END)),
+    }[kind]
+    return all(low <= byte <= high for byte, (low, high) in zip(rest, ranges, strict=False))
+
+
+def _look_show(data: bytes, start: int, head: bytes) -> tuple[int, Frame | None]:
+    if len(head) > 1 and head[1] < ADDRESS_MIN:
+        return 1, None
+    if len(head) > 2 and not (0 < head[2] <= BUTTON_MAX or STEADY <= head[2] <= ADDRESS_MAX):
+        return 1, None
+    if len(head) < 4:
+        return 0, None
+    if head[3] == END:
+        known = head[2] <= BUTTON_MAX or CODE_MIN <= head[2] <= CODE_MAX
+        return (4, Short(head[1], head[2])) if known else (1, None)
+    if head[2] <= BUTTON_MAX or head[1] > ADDRESS_MAX:
+        return 1, None
+    text = data[start + 3 : start + FRAME_MAX]
+    end = text.find(END)
+    characters = text if end < 0 else text[:end]
+    if len(characters) > TEXT_MAX or not CHARACTERS.issuperset(characters):
+        return 1, None
+    if end < 0:
+        return 0, None
+    return 4 + end, Text(head[1], head[2], characters.decode("ascii"))

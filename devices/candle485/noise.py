@@ -1,0 +1,50 @@
+"""When a bus is more noise than speech: a babbling unit, a broken pair, a wrong baud rate.
+
+Pure: times are real seconds, given by the caller.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+BABBLE_S = 5.0  # noise without a pause for this long: the bus is unusable
+BABBLE_BYTES = 64  # and at least this much: a spike a second is not babble
+QUIET_S = 1.0  # a pause that ends a stretch of noise; also what a faulty bus must show to be trusted again
+PRESSES_MAX = 10  # a second and unit: nobody presses faster, a stuck key does
+PRESSES_WITHIN_S = 1.0
+
+
+class Babble:
+    """Judges a stretch of noise by its length in time and bytes."""
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+        self._last_s = 0.0
+        self._bytes = 0
+
+    def heard(self, noise_bytes: int, now_s: float) -> bool:
+        """``noise_bytes`` arrived; True where the bus babbles."""
+        if self._since_s is None or now_s - self._last_s >= QUIET_S:
+            self._since_s, self._bytes = now_s, 0
+        self._last_s = now_s
+        self._bytes += noise_bytes
+        return now_s - self._since_s >= BABBLE_S and self._bytes >= BABBLE_BYTES
+
+    def quiet_in_s(self, now_s: float) -> float:
+        """Seconds of silence still missing; 0 once it is quiet."""
+        return max(0.0, self._last_s + QUIET_S - now_s)
+
+
+class Presses:
+    """Keeps a stuck key out of the hall's inbox."""
+
+    def __init__(self) -> None:
+        self._at_s: dict[int, deque[float]] = {}  # by address: one byte, so at most 256 entries
+
+    def allows(self, address: int, now_s: float) -> bool:
+        """Whether one more press from ``address`` is a person's."""
+        recent = self._at_s.setdefault(address, deque(maxlen=PRESSES_MAX))
+        if len(recent) == PRESSES_MAX and now_s - recent[0] < PRESSES_WITHIN_S:
+            return False
+        recent.append(now_s)
+        return True

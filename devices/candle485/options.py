@@ -1,0 +1,66 @@
+"""What a technician writes about a Candle bus in hall.toml: each unit by name, with the address set on it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from devices.candle485.codec import ADDRESS_MAX, ADDRESS_MIN, BUTTON_MAX, BUTTON_MIN, DIGITS_MAX
+from edged.driver import Options
+
+BOARD_ADDRESS_MAX = 0x7F  # protokol.pdf, section 2
+UNITS_MAX = 64  # a re-assertion of more would take a minute of the bus
+
+Channel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
+Address = Annotated[int, Field(ge=ADDRESS_MIN, lt=ADDRESS_MAX)]  # FF is everybody
+Button = Annotated[int, Field(ge=BUTTON_MIN, le=BUTTON_MAX)]
+ServiceId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+
+
+class PanelOptions(Options):
+    """An operator panel. ``digits``: it has the three-digit display."""
+
+    address: Address
+    digits: bool = False
+
+
+class BoardOptions(Options):
+    """A board. ``digits`` is its length; ``separator`` stands between number and window ("<" and ">" are arrows)."""
+
+    address: Annotated[int, Field(ge=ADDRESS_MIN, le=BOARD_ADDRESS_MAX)]
+    digits: Annotated[int, Field(ge=3, le=DIGITS_MAX)] = 7
+    separator: Literal["-", "<", ">", " "] = "-"
+
+
+class CandleOptions(Options):
+    """``path``: the port, best by place (/dev/serial/by-path/…). ``echo``: whether the adapter hears itself
+    (default: found out). ``buttons``: kiosk button number -> service id; ``kiosk_address`` where it is known."""
+
+    path: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    baudrate: Literal[57600, 19200] = 57600
+    bus_pause_ms: Annotated[int, Field(ge=20, le=1000)] = 200
+    echo: bool | None = None
+    panels: dict[Channel, PanelOptions] = Field(default_factory=dict, max_length=UNITS_MAX)
+    boards: dict[Channel, BoardOptions] = Field(default_factory=dict, max_length=UNITS_MAX)
+    buttons: dict[Button, ServiceId] = Field(default_factory=dict)
+    kiosk_address: Address | None = None
+    ticket_board: Channel | None = None
+
+    @model_validator(mode="after")
+    def _units_fit_together(self) -> Self:
+        owner: dict[int, str] = {}
+        addresses = [(name, panel.address) for name, panel in self.panels.items()]
+        addresses += [(name, board.address) for name, board in self.boards.items()]
+        for name, address in addresses:
+            if address in owner:
+                raise ValueError(
+                    f"{name} has the address of {owner[address]} ({address:#x}); each unit needs its own"
+                )
+            owner[address] = name
+        both = self.panels.keys() & self.boards.keys()
+        if both:
+            raise ValueError(f'"{min(both)}" names a panel and a board; rename one of them')
+        if self.ticket_board is not None and self.ticket_board not in self.boards:
+            raise ValueError(f'ticket_board "{self.ticket_board}" is not one of boards')
+        return self
