@@ -10,7 +10,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from zlib import crc32
 
-from edged.core import activation, invariants, keys, signage, tickets, tidal, windows
+from edged.core import activation, day, invariants, keys, signage, tickets, tidal, windows
 from edged.core.commands import Command, Note, Print
 from edged.core.events import (
     ClockSet,
@@ -76,6 +76,9 @@ class Engine:
         if isinstance(event, DeviceEvent) and self._seen_before(event):
             turn.ignore(event.point, "duplicate", seq=event.seq)
         else:
+            if isinstance(event, TicketPrinted | TicketRequested | KeyPressed):  # somebody is in the hall
+                day.turn_day(turn)
+                self.state.active_ms = at_ms
             self._dispatch(turn, event)
         self._finish(turn)
         return tuple(turn.commands), tuple(turn.notes)

@@ -104,7 +104,12 @@ def _no_show(turn: Turn, window: str, _arg: str | None) -> None:
 
 def _park(turn: Turn, window: str, _arg: str | None) -> None:
     ticket = turn.ticket_at(window)
-    if ticket is None or not move(turn, ticket, "park"):
+    if ticket is None:
+        turn.ignore(window, "nobody_served")
+        return
+    if ticket.state == "CALLED":
+        arrive(turn, window, inferred=True)
+    if not move(turn, ticket, "park"):
         return
     turn.note("ticket.parked", ticket.number, window=window)
     free(turn, window)

@@ -140,6 +140,7 @@ class State:
     utc_offset_min: int = 0
     day: int = 0
     day_start_ms: int = 0
+    active_ms: int = 0
     next_ticket: int = 1
     next_action: int = 1
     last_number: dict[str, int] = field(default_factory=dict)

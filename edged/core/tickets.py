@@ -23,9 +23,6 @@ TABLE: dict[TicketState, dict[str, TicketState]] = {
 }
 ENDED: tuple[TicketState, ...] = ("SERVED", "CANCELLED", "NO_SHOW")
 LAST_NUMBER = 999  # three digits on every board; a hall that needs more splits the service
-SHORTEST_DAY_MS = (
-    6 * 3_600_000
-)  # a date that changes sooner is a clock being set, not a night; halls rest longer
 CLOSED_KEPT = 500  # a late rating or revival comes within minutes; 500 closed tickets are hours
 
 
@@ -57,7 +54,6 @@ def issue_printed(turn: Turn, event: TicketPrinted) -> None:
     if event.service not in turn.lookup.services:
         turn.ignore(event.number, "unknown_service", service=event.service, point=event.point)
         return
-    _turn_day(turn)
     if event.number in turn.state.used_numbers:
         turn.ignore(event.number, "number_repeated", point=event.point)
         return
@@ -70,7 +66,6 @@ def issue_requested(turn: Turn, event: TicketRequested) -> None:
     if service is None:
         turn.ignore(event.point, "unknown_service", service=event.service)
         return
-    _turn_day(turn)
     number = _next_number(turn, event.service, service.prefix)
     if number is None:
         turn.ignore(event.point, "numbers_used_up", service=event.service)
@@ -114,43 +109,6 @@ def _next_number(turn: Turn, service: str, prefix: str) -> str | None:
             state.last_number[service] = value
             return number
     return None
-
-
-def _turn_day(turn: Turn) -> None:
-    """A new business day starts numbers and turns again, and clears whoever went home (当日清零).
-
-    Numbers of visits still live stay taken. A clock that was merely set right takes effect without any of this.
-    """
-    state = turn.state
-    if state.wall_offset_ms is None:
-        return
-    day = (turn.at_ms + state.wall_offset_ms + state.utc_offset_min * 60_000) // 86_400_000
-    if day == state.day:
-        return
-    state.day = day
-    if turn.at_ms - state.day_start_ms < SHORTEST_DAY_MS:
-        return
-    state.day_start_ms = turn.at_ms
-    _clear_absent(turn)
-    state.last_number.clear()
-    state.used_numbers = {t.number: t.id for t in state.tickets.values() if t.ended_ms is None}
-    state.served_today = 0
-    for window in state.windows.values():
-        window.activations = 0
-    for member in state.staff.values():
-        member.activations = 0
-
-
-def _clear_absent(turn: Turn) -> None:
-    """Yesterday's visitors at no window are gone; their numbers are printed again today."""
-    for ticket in list(turn.state.tickets.values()):
-        yesterday = turn.at_ms - ticket.issued_ms >= SHORTEST_DAY_MS
-        if yesterday and ticket.state in ("WAITING", "PARKED"):
-            area = turn.lookup.area_of(ticket.service)
-            if move(turn, ticket, "cancel"):
-                turn.note(
-                    "ticket.cancelled", ticket.number, area=area, service=ticket.service, reason="by_reset"
-                )
 
 
 def _close(turn: Turn, ticket: Ticket) -> None:

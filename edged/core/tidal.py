@@ -21,6 +21,8 @@ from edged.core.windows import move_window
 ACTION_GAP_MS = (
     30_000  # at most one opening or closing per area in 30 s: the next decision sees the effect of the last
 )
+QUIET_MS = 3_600_000  # an hour without a key or a ticket: whoever still stands in a queue has gone home
+HALL_QUIET = "hall_quiet"  # this refusal ends with the next key or ticket; nothing is looked at until then
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,9 @@ def _maybe_open(turn: Turn, area: str, now: Demand) -> None:
             return
     if not tidal.enabled or turn.at_ms < _earliest_open_ms(turn, area):
         return
-    if len(now.commanded) >= band.max_windows:
+    if turn.at_ms - turn.state.active_ms > QUIET_MS:
+        _refuse(turn, area, HALL_QUIET, now)
+    elif len(now.commanded) >= band.max_windows:
         _refuse(turn, area, "max_windows", now)
     elif _pool_used(turn) >= tidal.pool:
         _refuse(turn, area, "pool", now)
@@ -246,7 +250,7 @@ def _next_look(turn: Turn, area: str) -> int | None:
     state = turn.area(area)
     band = turn.band(area)
     stamps: list[int] = []
-    if state.over_since_ms is not None:
+    if state.over_since_ms is not None and state.refused != HALL_QUIET:
         stamps.append(
             _earliest_open_ms(turn, area) if state.refused is None else _retry_refused_ms(turn, area)
         )

@@ -160,7 +160,7 @@ def finish(turn: Turn, window: str, inferred: bool) -> None:
 def rate(turn: Turn, window: str, level: int) -> None:
     """One rating per visit: of the visitor who is served; while the next one is called, of the one who just left.
 
-    A called visitor with nobody left to rate before them proves by rating that they arrived.
+    A visitor who was called a while ago, with nobody left to rate before them, proves by rating that they arrived.
     """
     state = turn.window(window)
     ticket = turn.ticket_at(window)
@@ -168,7 +168,11 @@ def rate(turn: Turn, window: str, level: int) -> None:
         ticket = turn.state.tickets.get(state.last_ticket)
         state.last_ticket = None
     elif ticket is not None and ticket.state == "CALLED":
-        arrive(turn, window, inferred=True)
+        assert ticket.called_ms is not None
+        if turn.at_ms - ticket.called_ms < turn.state.policy.calling.infer_arrival_s * 1000:
+            ticket = None  # too soon: still the one before, for the second time
+        else:
+            arrive(turn, window, inferred=True)
     if ticket is None or ticket.rated:
         turn.ignore(window, "nobody_to_rate", level=level)
         return
