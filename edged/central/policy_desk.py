@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import structlog
 
 from edged.central import topics
-from edged.central.envelope import Keys
+from edged.central.envelope import KeyFileError, Keys, load_keys
 from edged.central.policies import (
     CLOCK_TRUSTED_FROM_MS,
     Audience,
@@ -266,6 +266,19 @@ class PolicyDesk:
             self._link.publish(topics.policy_report(self._audience.hall), body, qos=1, retain=True)
         except Unreachable:
             log.debug("policy-report-waits")
+
+
+def trusted_keys(file: str | None) -> Keys:
+    """The keys of ``[policy] keys``. A missing or broken file is logged: the hall serves on, refusing every policy."""
+    if file is None:
+        return {}
+    try:
+        return load_keys(file)
+    except KeyFileError as error:
+        log.error(
+            "policy-keys-unusable", detail=str(error), effect="no policy is accepted until it is repaired"
+        )
+        return {}
 
 
 def _named(verified: Verified) -> dict[str, Any]:

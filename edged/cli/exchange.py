@@ -20,6 +20,7 @@ from edged import clock
 from edged.cli.target import Target
 
 CONNECT_S = 5.0  # a broker on the same network answers in milliseconds
+ANSWERS_MAX = 8  # one for the connection, one for the subscription
 HEARD_MAX = 10_000  # retained pictures of the largest hall, many times; then the newest are dropped
 
 
@@ -41,7 +42,7 @@ class Conversation:
     def __init__(self, target: Target) -> None:
         self.target = target
         self._heard: queue.Queue[Heard] = queue.Queue(HEARD_MAX)
-        self._answers: queue.Queue[str] = queue.Queue()
+        self._answers: queue.Queue[str] = queue.Queue(ANSWERS_MAX)
         version = MQTTProtocolVersion.MQTTv5 if target.protocol == "5" else MQTTProtocolVersion.MQTTv311
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
