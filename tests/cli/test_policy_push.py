@@ -1,0 +1,159 @@
+"""A policy on its whole way: the real command, a real broker, a real hall process, and back in words."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from edged.links.mqtt import MqttLink
+from tests.support.brokers import Rejections, collect, real_mosquitto, running, settings_for, until
+
+ROOT = Path(__file__).parents[2]
+HALL = """
+[hall]
+id = "east"
+name = "东区大厅"
+[mqtt]
+port = {port}
+[store]
+path = "hall.db"
+[web]
+port = 0
+[policy]
+keys = "city.pub.json"
+group = "city"
+[[areas]]
+id = "tax"
+name = "税务"
+name_en = "Taxes"
+[[services]]
+id = "tax-general"
+area = "tax"
+name = "综合税务"
+name_en = "General"
+prefix = "A"
+[[windows]]
+id = "w1"
+number = "1"
+skills = ["tax-general"]
+"""
+POLICY = {"halls": ["east"], "body": {"tidal": {"band": {"open_above": 5}}}}
+ENVIRON = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(Path(__file__).parent)}
+
+
+class Desk:
+    """A directory with a hall.toml and a policy, and the commands run in it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    async def run(self, *arguments: str) -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "edged",
+            *arguments,
+            cwd=self.directory,
+            env=ENVIRON,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        assert process.returncode is not None
+        return process.returncode, out.decode()
+
+    def write(self, name: str, document: object) -> str:
+        (self.directory / name).write_text(json.dumps(document))
+        return name
+
+
+@asynccontextmanager
+async def hall_process(directory: Path, link: MqttLink) -> AsyncIterator[None]:
+    """``edged run`` until it has said "online"."""
+    with (directory / "run.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "edged", "run", "-c", "hall.toml", cwd=directory, env=ENVIRON, stderr=log
+        )
+    said = collect(link, "hall/east/status")
+    try:
+        await until(lambda: any(b'"online"' in message.payload for message in said), 20)
+        yield
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 20)
+
+
+@asynccontextmanager
+async def desk_and_hall(directory: Path) -> AsyncIterator[Desk]:
+    async with real_mosquitto() as broker:
+        (directory / "hall.toml").write_text(HALL.format(port=broker.port), "utf-8")
+        desk = Desk(directory)
+        assert (await desk.run("policy", "keygen", "city"))[0] == 0
+        link = MqttLink(settings_for(broker, "watcher"), Rejections())
+        async with running(link), hall_process(directory, link):
+            yield desk
+
+
+async def test_push_waits_for_the_hall_and_says_applied_or_why_not(tmp_path: Path) -> None:
+    async with desk_and_hall(tmp_path) as desk:
+        policy = desk.write("policy.json", POLICY)
+        to_east = ("--config", "hall.toml", "--key", "city.key")
+        code, said = await desk.run("policy", "status", "--config", "hall.toml")
+        assert (code, said) == (0, "version 0: applied / 已生效\n")
+        code, said = await desk.run("policy", "push", policy, *to_east)
+        assert (code, said) == (0, "version 1: applied / 已生效\n")
+
+        # Signed beforehand, sent as it is; the second time it is known, later it is old.
+        assert (
+            await desk.run("policy", "sign", policy, "-k", "city.key", "-o", "two.json", "--version", "2")
+        )[0] == 0
+        for _ in range(2):
+            code, said = await desk.run("policy", "push", "two.json", "--config", "hall.toml")
+            assert (code, said) == (0, "version 2: applied / 已生效\n")
+        assert (await desk.run("policy", "push", policy, *to_east))[1] == "version 3: applied / 已生效\n"
+        code, said = await desk.run("policy", "push", "two.json", "--config", "hall.toml")
+        assert code == 1
+        assert "version 2: REFUSED / 已拒绝\n  version: version 2 is not newer than version 3" in said
+        assert "请用更高版本号重新签名" in said
+        assert "in force: version 3" in said
+
+        # Another key, another hall, a group.
+        await desk.run("policy", "keygen", "thief")
+        code, said = await desk.run("policy", "push", policy, "-c", "hall.toml", "-k", "thief.key")
+        assert (code, "[unknown-signer]" in said) == (1, True)
+        west = desk.write("west.json", POLICY | {"halls": ["west"]})
+        code, said = await desk.run("policy", "push", west, *to_east)
+        assert (code, "meant for west" in said, "发给 west" in said) == (1, True, True)
+        group = desk.write("group.json", POLICY | {"halls": ["group:city"]})
+        code, said = await desk.run("policy", "push", group, *to_east, "--group", "city")
+        assert (code, "applied" in said) == (0, True)
+
+        code, said = await desk.run("status", "--config", "hall.toml")
+        assert code == 0, said
+        assert "hall east at 127.0.0.1" in said
+        assert "tax " in said
+        assert "w1 " in said
+
+
+async def test_push_to_a_hall_that_is_away_says_so(tmp_path: Path) -> None:
+    async with real_mosquitto() as broker:
+        (tmp_path / "hall.toml").write_text(HALL.format(port=broker.port), "utf-8")
+        desk = Desk(tmp_path)
+        await desk.run("policy", "keygen", "city")
+        policy = desk.write("policy.json", POLICY)
+        options = ("-k", "city.key", "--broker", f"mqtt://127.0.0.1:{broker.port}", "--hall", "east")
+        code, said = await desk.run("policy", "push", policy, *options, "--wait-s", "0.5", "--retain")
+        assert code == 1
+        assert 'pushed; hall "east" did not answer within 0.5 s' in said
+        code, said = await desk.run("policy", "status", "-c", "hall.toml")
+        assert (code, "never reported" in said) == (1, True)
+        # Left at the broker, it is taken when the hall comes.
+        link = MqttLink(settings_for(broker, "watcher"), Rejections())
+        async with running(link), hall_process(tmp_path, link):
+            reports = collect(link, "hall/east/policy/report")
+            await until(lambda: any(b'"applied":{"version":1,' in report.payload for report in reports))
