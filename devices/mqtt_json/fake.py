@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import socket
 from collections.abc import Callable
@@ -81,6 +82,10 @@ class FakeFleet:
         if dice.random() < how.duplicate:
             self._put(outgoing)
 
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publish for a device that keeps topics of its own."""
+        self._put(_Outgoing(topic, payload, False))
+
     def flush(self) -> None:
         """Let go of a message held back for reordering."""
         held, self._held = self._held, None
@@ -122,7 +127,10 @@ class FakeFleet:
         while True:
             outgoing = await self._queue.get()
             try:
-                await client.publish(outgoing.topic, outgoing.payload, qos=1, retain=outgoing.retain)
+                # Without a limit: before Python 3.12 asyncio.wait_for may swallow a cancellation.
+                await client.publish(
+                    outgoing.topic, outgoing.payload, qos=1, retain=outgoing.retain, timeout=math.inf
+                )
                 self.sent += 1
             except aiomqtt.MqttError:
                 self._queue.put_nowait(outgoing)

@@ -83,6 +83,7 @@ class MqttLink:
         ).encode()  # tells our pings from those of a process with the same id
         self._lives = 0
         self._rival = False
+        self._rival_known = False
         self._handlers[settings.ping_topic] = [self._ping_heard]
 
     @property
@@ -227,12 +228,13 @@ class MqttLink:
     def _ping_heard(self, message: Message) -> None:
         if message.retain:
             # Left by the last connection under our id: the first time that is our own past, later it must be us.
-            if self._lives > 1 and message.payload != self._signature:
-                self._rival = True
-                log.error(
-                    "client-id-in-use", client_id=self.settings.client_id, remedy="give each process its own"
-                )
+            self._rival = self._lives > 1 and message.payload != self._signature
+            if self._rival:
                 self._reject("client_id_in_use")
+                if not self._rival_known:
+                    name = self.settings.client_id
+                    log.error("client-id-in-use", client_id=name, remedy="give each process its own")
+            self._rival_known = self._rival
             return
         self._ping_sent_s = None
         self._ping_seen_s = clock.monotonic_s()

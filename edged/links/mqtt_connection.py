@@ -27,7 +27,6 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from edged import clock
 from edged.driver import Refused, Unreachable
 from edged.links.mqtt_settings import (
-    CONNACK_S,
     INCOMING_LIMIT_BYTES,
     RECEIVE_MAXIMUM,
     MqttSettings,
@@ -36,6 +35,7 @@ from edged.links.mqtt_settings import (
 )
 from edged.links.mqtt_wire import Wire
 
+CONNACK_S = 5.0  # a broker on the hall's LAN answers in milliseconds; longer than this it is broken
 SUBACK_S = 5.0  # as CONNACK: a broker on the hall's LAN answers in milliseconds
 READ_PACKETS = 64  # packets handled per turn of the loop
 WRITE_LIMIT_BYTES = (
@@ -102,7 +102,10 @@ class Connection:
     async def open(self) -> None:
         """Connect and wait for CONNACK. Raises ``Unreachable`` (nobody there) or ``Refused`` (it says no)."""
         try:
-            await self._client.__aenter__()
+            async with asyncio.timeout(CONNACK_S):
+                await self._client.__aenter__()
+        except TimeoutError:
+            raise Unreachable(f"no CONNACK within {CONNACK_S:g} s") from None
         except MqttConnectError as error:
             raise Refused(f"broker refused: {error}") from None
         except (aiomqtt.MqttError, OSError, ValueError) as error:

@@ -8,6 +8,7 @@ Rules: a session that outlives connections (the broker keeps our inputs while we
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
@@ -16,7 +17,6 @@ from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-CONNACK_S = 5.0  # a broker on the hall's LAN answers in milliseconds; longer than this it is broken
 INCOMING_LIMIT_BYTES = 128 * 1024  # a policy (64 KiB, base64 inside JSON) fits; anything larger is not for us
 RECEIVE_MAXIMUM = 32  # messages in hand and not yet on disk: the broker holds the rest (back pressure)
 SESSION_EXPIRY_S = 7 * 24 * 3600  # a hall closed over a long weekend finds its queued inputs
@@ -84,7 +84,7 @@ def new_client(settings: MqttSettings) -> aiomqtt.Client:
         will=will,
         clean_session=None if version5 else False,
         clean_start=False if version5 else MQTT_CLEAN_START_FIRST_ONLY,  # the latter is 3.1.1's only value
-        timeout=CONNACK_S,
+        timeout=math.inf,  # its asyncio.wait_for may swallow a cancellation before Python 3.12; ``open`` has the limit
         keepalive=settings.keepalive_s,
         properties=properties,
         tls_params=tls,

@@ -132,6 +132,11 @@ def _lasting_broker() -> Any:
             if any(subscriber is session for subscriber, _ in own):
                 await super()._publish_retained_messages_for_subscription(subscription, session)
 
+        async def _client_message_loop(self, client_session: Any, handler: Any) -> None:
+            if not client_session.transitions.is_connected():  # the connection it took over just said goodbye for both
+                client_session.transitions.connect()
+            await super()._client_message_loop(client_session, handler)
+
         async def _handle_disconnect(self, client_session: Any, handler: Any, disconnect_waiter: Any) -> None:
             if self._get_handler(client_session) is not handler:
                 await self._stop_handler(handler)
