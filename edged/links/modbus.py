@@ -44,7 +44,8 @@ from edged.links.modbus_wire import Client, RawCoilWrite, Wire, open_client, par
 
 DEADLINE_S = 0.2  # relay modules answer in 10-30 ms at 9600 baud; a hall notices a lamp after about 0.5 s
 RECONNECT_MIN_S, RECONNECT_MAX_S = 0.5, 10.0  # pause before a wire is opened again, doubling
-BREAK_OFF_MAX = 3  # times a request to a silent unit gives way before it may keep the wire for its deadline
+BREAK_OFF_MAX = 10  # times a request to a silent unit gives way before it may keep the wire for its deadline
+GIVE_WAY_S = 0.2  # pause after giving way: a busy wire is not asked for the dead at every free moment
 GAP_TRIES = 25  # waits for silence before a request; more means that somebody babbles
 SILENT_MAX = (
     6  # exchanges without a single byte before the port is opened afresh (frozen adapter, half-open TCP)
@@ -232,10 +233,9 @@ class ModbusBus:
 
     async def _exchange(self, client: Client, request: Request) -> None:
         unit, now_s = self._queue.unit(request.unit), monotonic_s()
-        request.not_before_s = unit.clash_until_s(request, now_s)
-        if request.not_before_s:
-            self._queue.put_back(request)
-            asyncio.get_running_loop().call_later(request.not_before_s - now_s, self._wake.set)
+        clash_until_s = unit.clash_until_s(request, now_s)
+        if clash_until_s:
+            self._hold(request, clash_until_s)
             return
         if not await self._silence():
             self._missed(request, Garbled("the line is never silent"))
@@ -282,11 +282,17 @@ class ModbusBus:
             self._queue.unit(request.unit).owed.append(Debt(request, monotonic_s() + self._pace.owed_s))
         if gave_way:
             self.counts.broken_off += 1
-            self._queue.put_back(request)
+            self._hold(request, monotonic_s() + GIVE_WAY_S)
         else:
             self._silent = 0 if self._noise else self._silent + 1
             garbled = Garbled("answer is not the one asked for")
             self._missed(request, garbled if self._noise else Unreachable("no answer in time"))
+
+    def _hold(self, request: Request, until_s: float) -> None:
+        """In line again, but not to be sent before ``until_s``."""
+        request.not_before_s = until_s
+        self._queue.put_back(request)
+        asyncio.get_running_loop().call_later(until_s - monotonic_s(), self._wake.set)
 
     def _missed(self, request: Request, error: DeviceError) -> None:
         """Count a miss; try again behind all others, or rest the unit and tell everyone who waits for it."""
