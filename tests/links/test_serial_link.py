@@ -156,6 +156,10 @@ async def test_the_old_descriptor_is_closed_before_the_new_one_opens(port: Pty) 
         for _ in range(20):
             port.replug()
             await until(lambda: link.connected, "not reopened")
+        link.reopen("silent")
+        await until(lambda: here.states[-1] is False, "the wish to reopen was not heard")
+        assert len(seen[-1]) == own_while_open - 1
+        await until(lambda: link.connected, "not reopened")
         assert len(open_fds()) == own_while_open
     await until(lambda: len(open_fds()) == own_while_open - 1, "a descriptor leaked")
 
