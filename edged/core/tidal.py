@@ -90,16 +90,20 @@ def _maybe_open(turn: Turn, area: str, now: Demand) -> None:
     tidal = turn.state.policy.tidal
     if any(turn.window(window).state == "ACTIVATING" for window in now.commanded):
         return
+    if not tidal.enabled:
+        state.refused = None
+        return
+    if turn.at_ms - turn.state.active_ms > QUIET_MS:
+        _refuse(turn, area, HALL_QUIET, now)
+        return
     if state.escalated_ms is not None:
         if turn.at_ms >= state.escalated_ms + tidal.retry_s * 1000:
             forget_tries(turn, area)
         elif not _somebody_sits_ready(turn, area):
             return
-    if not tidal.enabled or turn.at_ms < _earliest_open_ms(turn, area):
+    if turn.at_ms < _earliest_open_ms(turn, area):
         return
-    if turn.at_ms - turn.state.active_ms > QUIET_MS:
-        _refuse(turn, area, HALL_QUIET, now)
-    elif len(now.commanded) >= band.max_windows:
+    if len(now.commanded) >= band.max_windows:
         _refuse(turn, area, "max_windows", now)
     elif _pool_used(turn) >= tidal.pool:
         _refuse(turn, area, "pool", now)

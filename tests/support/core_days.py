@@ -1,13 +1,13 @@
 """Seeded days of a hall: everything that may happen, much that should not, and how to live them.
 
-``live`` makes a day event by event while an engine lives it (keys are pressed where they may mean something, and
-where they must not); what it returns can be fed again by ``feed`` without any randomness. A tick is never part of a
-day: ``feed`` takes it from ``next_due_ms``, and refuses an engine that asks for a tick it was already given.
+``Chance.live`` makes a day event by event while an engine lives it (keys are pressed where they may mean something, and
+where they must not); what it returns can be fed again without any randomness. A tick is never part of a day:
+``Feeder`` takes it from ``next_due_ms``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import get_args
 
@@ -52,24 +52,33 @@ def sites() -> list[Site]:
     return made
 
 
-def feed(engine: Engine, day: Iterable[tuple[int, ev.Event]], checked: bool = True) -> Iterator[Outcome]:
-    """Live ``day``: due ticks first, each with its own stamp; yields what came of every step."""
-    for at_ms, event in day:
-        if not isinstance(event, ev.Resumed):
-            yield from ticks(engine, at_ms, checked)
-        yield at_ms, event, *engine.handle(at_ms, event)
-        if checked:
-            engine.check()
+class Feeder:
+    """Lives a day: due ticks first, each with its own stamp. ``after`` may swap the engine after a step."""
 
+    def __init__(self, engine: Engine, after: Callable[[Engine], Engine] | None = None) -> None:
+        self.engine = engine
+        self._after = after
 
-def ticks(engine: Engine, until_ms: int, checked: bool = True) -> Iterator[Outcome]:
-    """Every tick due until ``until_ms``."""
-    while (due_ms := engine.next_due_ms) is not None and due_ms <= until_ms:
-        yield due_ms, ev.Tick(), *engine.handle(due_ms, ev.Tick())
-        after_ms = engine.next_due_ms
-        assert after_ms is None or after_ms > due_ms, f"at {due_ms} the engine asks for {after_ms} again"
-        if checked:
-            engine.check()
+    def feed(self, day: Iterable[tuple[int, ev.Event]]) -> Iterator[Outcome]:
+        """What came of every step, ticks included."""
+        for at_ms, event in day:
+            if not isinstance(event, ev.Resumed):
+                yield from self.ticks(at_ms)
+            yield self._step(at_ms, event)
+
+    def ticks(self, until_ms: int) -> Iterator[Outcome]:
+        """Every tick due until ``until_ms``. An engine that asks for a tick it was given would never end: refused."""
+        while (due_ms := self.engine.next_due_ms) is not None and due_ms <= until_ms:
+            yield self._step(due_ms, ev.Tick())
+            after_ms = self.engine.next_due_ms
+            assert after_ms is None or after_ms > due_ms, f"at {due_ms} the engine asks for {after_ms} again"
+
+    def _step(self, at_ms: int, event: ev.Event) -> Outcome:
+        commands, notes = self.engine.handle(at_ms, event)
+        self.engine.check()
+        if self._after is not None:
+            self.engine = self._after(self.engine)
+        return at_ms, event, commands, notes
 
 
 class Chance:
@@ -112,7 +121,7 @@ class Chance:
         if isinstance(event, ev.Resumed):  # stamped with the last moment that was lived, as the inbox does
             self.at_ms = self.engine.state.at_ms
         self.day.append((self.at_ms, event))
-        for *_, commands, _notes in feed(self.engine, [(self.at_ms, event)]):
+        for *_, commands, _notes in Feeder(self.engine).feed([(self.at_ms, event)]):
             self.actions += [command.id for command in commands if isinstance(command, Action)]
         if isinstance(event, ev.Resumed):
             self.at_ms += event.gap_ms

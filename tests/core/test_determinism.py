@@ -1,0 +1,89 @@
+"""Same events in, same commands out: twice, over a restart anywhere, and without a tick that asks for itself.
+
+Seeded days with late, duplicate and illegal events, new policies, new configurations and absences. Every failure
+prints the command that lives the same day again; ``EDGED_SEED`` chooses where the seeds start.
+"""
+
+from __future__ import annotations
+
+import os
+from random import Random
+
+import pytest
+from pydantic import TypeAdapter
+
+from edged.core.engine import Engine
+from edged.core.state import State
+from tests.support.core_days import Chance, Feeder
+
+FIRST_SEED = int(os.environ.get("EDGED_SEED", "0"))
+DAYS = 16
+STEPS = 300
+DAY_MS = 86_400_000
+TICKS_MAX = 1_000  # until a hall that everybody left has fallen asleep
+STATES: TypeAdapter[State] = TypeAdapter(State)
+
+
+@pytest.fixture(params=range(FIRST_SEED, FIRST_SEED + DAYS))
+def seed(request: pytest.FixtureRequest) -> int:
+    number: int = request.param
+    print(f"live this day again: EDGED_SEED={number} pytest tests/core/test_determinism.py")  # noqa: T201
+    return number
+
+
+def restarted(engine: Engine) -> Engine:
+    """The same hall, after its state went to disk and came back."""
+    return Engine(STATES.validate_json(STATES.dump_json(engine.state)))
+
+
+def test_the_same_events_give_the_same_commands_and_state(seed: int) -> None:
+    lived = Chance(seed)
+    day = lived.live(STEPS)
+    again = Feeder(Engine())
+    first, second = list(again.feed(day)), list((other := Feeder(Engine())).feed(day))
+    assert first == second
+    assert STATES.dump_json(again.engine.state) == STATES.dump_json(other.engine.state)
+    assert STATES.dump_json(again.engine.state) == STATES.dump_json(lived.engine.state)
+
+
+def test_a_restart_anywhere_changes_nothing(seed: int) -> None:
+    chance = Random(seed)
+    day = Chance(seed).live(STEPS)
+    straight = Feeder(Engine())
+    expected = list(straight.feed(day))
+    cut = Feeder(Engine(), lambda engine: restarted(engine) if chance.random() < 0.1 else engine)
+    for index, (lived, wanted) in enumerate(zip(cut.feed(day), expected, strict=True)):
+        assert lived == wanted, f"step {index}"
+    assert STATES.dump_json(cut.engine.state) == STATES.dump_json(straight.engine.state)
+
+
+def test_the_state_comes_back_from_json_with_its_order(seed: int) -> None:
+    lived = Chance(seed)
+    lived.live(STEPS)
+    blob = STATES.dump_json(lived.engine.state)
+    again = STATES.validate_json(blob)
+    assert again == lived.engine.state
+    assert STATES.dump_json(again) == blob
+
+
+def test_a_hall_that_everybody_left_falls_asleep(seed: int) -> None:
+    lived = Chance(seed)
+    lived.live(STEPS)
+    feeder = Feeder(lived.engine)
+    for ticks, _ in enumerate(feeder.ticks(lived.at_ms + 7 * DAY_MS)):
+        assert ticks <= TICKS_MAX, f"still asking for ticks, next at {lived.engine.next_due_ms}"
+    assert lived.engine.next_due_ms is None
+    assert not [w for w in lived.engine.state.windows.values() if w.due_ms is not None]
+
+
+def test_a_restart_that_lost_something_is_seen() -> None:
+    day = Chance(1).live(STEPS)
+
+    def forgetful(engine: Engine) -> Engine:
+        engine.state.last_key.clear()
+        for window in engine.state.windows.values():
+            window.reason = None
+        return restarted(engine)
+
+    straight, cut = Feeder(Engine()), Feeder(Engine(), forgetful)
+    assert list(straight.feed(day)) != list(cut.feed(day))
