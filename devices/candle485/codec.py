@@ -2,8 +2,8 @@
 
 * Bytes below 0x20 only frame (or number a kiosk's button); there is no checksum and no acknowledgement. So every
   length and every value range is checked, and whatever is no frame is skipped byte by byte until one begins.
-* A key press and an LED command are the same bytes: ``Short`` says what came, not which way it went.
-* The reader never waits for more than ``FRAME_MAX`` bytes; the owner calls ``gap`` when the line falls silent, so
+* A key press and an LED command are the same bytes: ``Signal`` says what came, not which way it went.
+* The parser never waits for more than ``FRAME_MAX`` bytes; the owner calls ``gap`` when the line falls silent, so
   that half a frame cannot be completed by noise an hour later.
 
 Sources: protokol.pdf (Candle 2010-2012) in github.com/alkumaish/apertum-qsystem.rs485-plugin for boards;
@@ -18,17 +18,23 @@ from edged.core.events import Key
 
 SHOW, BRIGHTNESS, READDRESS, SCAN = 0x01, 0x02, 0x03, 0x04
 END = 0x07
-ADDRESS_MIN, ADDRESS_MAX = 0x20, 0x7F
-ANY_ADDRESS_MAX = 0xFF  # kiosks send an address nobody documents; a scan goes up to 0xFE, a broadcast is 0xFF
-STEADY, BLINK = 0x20, 0x21  # 0x22 to 0x7F: blink (n - 0x21) times
+ADDRESS_MIN, ADDRESS_MAX = 0x20, 0xFF  # boards end at 0x7F, scans at 0xFE; 0xFF is everybody
+BLINK_NONE, BLINK = 0x20, 0x21  # 0x22 to 0x7F: blink (n - 0x21) times
+BLINK_MAX = 0x7F
 LEVEL_MIN, LEVEL_MAX = 0x20, 0x23  # brightness: 0x20 is the brightest
-TEXT_MAX = 7  # digits of a board
+DIGITS_MAX = 7  # digits of a board
 CHARACTERS = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-<> ")
-BUTTON_MAX = 0x1F
+BUTTON_MIN, BUTTON_MAX = 1, 0x1F
 CODE_MIN, CODE_MAX = 0x30, 0x3D
-FRAME_MAX = 4 + TEXT_MAX
+FRAME_MAX = 4 + DIGITS_MAX
 
-KEYS: dict[int, Key] = {0x31: "next-or-recall", 0x32: "arrive", 0x33: "transfer", 0x34: "no-show-or-finish"}
+KEY_NEXT, KEY_ARRIVE, KEY_TRANSFER, KEY_END = 0x31, 0x32, 0x33, 0x34
+KEYS: dict[int, Key] = {
+    KEY_NEXT: "next-or-recall",
+    KEY_ARRIVE: "arrive",
+    KEY_TRANSFER: "transfer",
+    KEY_END: "no-show-or-finish",
+}
 LED_OFF, LED_RED, LED_GREEN = 0x30, 0x31, 0x32
 LED_RED_FAST, LED_GREEN_FAST = 0x33, 0x34  # blinking, 200 ms
 LED_RED_SLOW, LED_GREEN_SLOW = 0x35, 0x36  # blinking, 500 ms
@@ -36,7 +42,7 @@ BEEP = 7  # added to an LED code: the same with a beep of 500 ms
 
 
 @dataclass(frozen=True, slots=True)
-class Short:
+class Signal:
     """``code``: a panel's key (``KEYS``) or LED (``LED_OFF`` and on), or a kiosk's button (1 to ``BUTTON_MAX``)."""
 
     address: int
@@ -90,10 +96,10 @@ class Scan:
         return bytes((SCAN, self.address, END))
 
 
-Frame = Short | Text | Brightness | Readdress | Scan
+Frame = Signal | Text | Brightness | Readdress | Scan
 
 
-class Reader:
+class Parser:
     """Finds frames in a stream of bytes. ``noise`` counts the bytes that belonged to none."""
 
     def __init__(self) -> None:
@@ -147,8 +153,8 @@ def _fits(head: bytes) -> bool:
     kind, rest = head[0], head[1:]
     ranges = {
         BRIGHTNESS: ((ADDRESS_MIN, ADDRESS_MAX), (LEVEL_MIN, LEVEL_MAX), (END, END)),
-        READDRESS: ((ADDRESS_MIN, ANY_ADDRESS_MAX), (ADDRESS_MIN, ADDRESS_MAX), (END, END)),
-        SCAN: ((ADDRESS_MIN, ANY_ADDRESS_MAX), (END, END)),
+        READDRESS: ((ADDRESS_MIN, ADDRESS_MAX), (ADDRESS_MIN, ADDRESS_MAX), (END, END)),
+        SCAN: ((ADDRESS_MIN, ADDRESS_MAX), (END, END)),
     }[kind]
     return all(low <= byte <= high for byte, (low, high) in zip(rest, ranges, strict=False))
 
@@ -156,19 +162,19 @@ def _fits(head: bytes) -> bool:
 def _look_show(data: bytes, start: int, head: bytes) -> tuple[int, Frame | None]:
     if len(head) > 1 and head[1] < ADDRESS_MIN:
         return 1, None
-    if len(head) > 2 and not (0 < head[2] <= BUTTON_MAX or STEADY <= head[2] <= ADDRESS_MAX):
+    if len(head) > 2 and not (BUTTON_MIN <= head[2] <= BUTTON_MAX or BLINK_NONE <= head[2] <= BLINK_MAX):
         return 1, None
     if len(head) < 4:
         return 0, None
     if head[3] == END:
         known = head[2] <= BUTTON_MAX or CODE_MIN <= head[2] <= CODE_MAX
-        return (4, Short(head[1], head[2])) if known else (1, None)
-    if head[2] <= BUTTON_MAX or head[1] > ADDRESS_MAX:
+        return (4, Signal(head[1], head[2])) if known else (1, None)
+    if head[2] <= BUTTON_MAX:
         return 1, None
     text = data[start + 3 : start + FRAME_MAX]
     end = text.find(END)
     characters = text if end < 0 else text[:end]
-    if len(characters) > TEXT_MAX or not CHARACTERS.issuperset(characters):
+    if len(characters) > DIGITS_MAX or not CHARACTERS.issuperset(characters):
         return 1, None
     if end < 0:
         return 0, None

@@ -17,9 +17,9 @@ class Echo:
     """Swallows the echo of what was announced with ``sent``."""
 
     def __init__(self) -> None:
-        self.damaged = 0
-        self.missed = 0
         self.heard = 0
+        self.damaged = 0
+        self.missed = 0  # in a row
         self._due = b""
         self._held = b""
 
@@ -42,6 +42,7 @@ class Echo:
         at = self._held.find(self._due)
         if at >= 0:
             self.heard += 1
+            self.missed = 0
             rest = self._held[:at] + self._held[at + len(self._due) :]
             self._due = self._held = b""
             return rest
@@ -58,6 +59,7 @@ class Echo:
             self.missed += 1
             return held
         self.damaged += 1
+        self.missed = 0
         return held[:start] + held[end:]
 
     def forget(self) -> None:
@@ -66,9 +68,12 @@ class Echo:
 
 
 def _nearest(wanted: bytes, held: bytes) -> tuple[int, int, int]:
-    """The piece of ``held`` (start, end) that the fewest insertions, losses and flips turn into ``wanted``."""
-    # Row i: (changes, start) of the best piece that ends at each position and stands for wanted[:i].
-    row = [(0, position) for position in range(len(held) + 1)]
+    """The piece of ``held`` (start, end) that the fewest insertions, losses and flips turn into ``wanted``.
+
+    The shortest of several: a byte too many left over is noise, a byte too many taken is somebody's key.
+    """
+    # Row i: (changes, -start) of the best piece that ends at each position and stands for wanted[:i].
+    row = [(0, -position) for position in range(len(held) + 1)]
     for byte in wanted:
         last, row = row, [(row[0][0] + 1, row[0][1])]
         for position, other in enumerate(held):
@@ -81,4 +86,4 @@ def _nearest(wanted: bytes, held: bytes) -> tuple[int, int, int]:
                 )
             )
     end = min(range(len(row)), key=lambda position: row[position][0])
-    return row[end][1], end, row[end][0]
+    return -row[end][1], end, row[end][0]

@@ -1,22 +1,26 @@
-"""The other end: a Candle bus with panels, boards and a kiosk that hears real frames, shows them and can be pressed.
+"""The other end of a Candle bus: panels, boards and a kiosk that show what they were told and misbehave by seed.
 
-Rules: it keeps what each unit shows (``lamps``, ``texts``), counts every frame both ways, and misbehaves by seed. A
-unit shows what the wire brought, never what somebody meant. ``write`` sends bytes to the controller; whoever owns the
-wire calls ``feed`` with what arrives.
+Rules: a unit shows what the wire brought, never what somebody meant; a press is a real frame. The wire is any
+``ByteLink``: the device's end of ``edged.sim.pty.Pty`` or one end of a ``MemoryLink`` pair, which bring their own
+faults (lost, flipped, delayed bytes). Faults here are those of devices.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from devices.candle485.codec import (
     BEEP,
     BLINK_NONE,
+    DIGITS_MAX,
+    KEYS,
     LED_GREEN_SLOW,
     LED_OFF,
+    LEVEL_MIN,
     Brightness,
     Frame,
     Parser,
@@ -24,112 +28,159 @@ from devices.candle485.codec import (
     Signal,
     Text,
 )
+from edged.core.events import Key
+from edged.driver import Unreachable
+from edged.links import ByteLink
 
-KIOSK_ADDRESS = 0x20  # any: no host looks at it
-FRAMES_MAX = 1000  # kept for a test to look at
-BABBLE_BYTES = 48  # per burst of noise
+OUTBOX_MAX = 256  # frames; keys pressed while the wire is gone are lost beyond this
+BABBLE_BYTES = 32  # per piece
+BABBLE_PAUSE_S = 0.01  # real seconds between pieces
+KIOSK_ADDRESS = 0x7E  # any: nobody documents what kiosks send
+CODES = {key: code for code, key in KEYS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Chances per frame: ``deaf`` for one that a unit misses, the others for one that a key press sends."""
+    """``drop`` and ``garble``: chance per frame sent. ``echo``: the line repeats the host. ``dead``: nobody there."""
 
-    deaf: float = 0.0
     drop: float = 0.0
     garble: float = 0.0
-    late: float = 0.0
-    late_s: float = 0.3
+    echo: bool = False
+    dead: bool = False
 
 
-class FakeCandle:
-    """One bus. ``echo``: the controller's adapter hears itself. ``alive`` False: nothing on the bus has power."""
+@dataclass(slots=True)
+class Unit:
+    """What one panel or board shows now. ``led`` is a code without its beep; ``beeps`` counts those."""
 
-    def __init__(self, write: Callable[[bytes], None], *, echo: bool = False, seed: int = 0) -> None:
-        self._write = write
-        self._parser = Parser()
-        self._dice = random.Random(seed)
-        self.echo = echo
-        self.alive = True
+    led: int = LED_OFF
+    beeps: int = 0
+    text: str = ""
+    blink: int = BLINK_NONE
+    brightness: int = LEVEL_MIN
+
+
+class FakeCandleBus:
+    """Panels, boards and one kiosk. ``panels`` and ``boards``: name to address, as in the driver's options.
+
+    ``faults`` may be swapped at any time. ``frames_sent`` and ``frames_received`` count by name ("button-3" too).
+    """
+
+    def __init__(
+        self,
+        wire: ByteLink,
+        panels: Mapping[str, int] | None = None,
+        boards: Mapping[str, int] | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.addresses = {**(panels or {}), **(boards or {})}
+        self.units = {name: Unit() for name in self.addresses}
         self.faults = Faults()
-        self.frames: list[Frame] = []  # the newest FRAMES_MAX
-        self.frames_received = 0
-        self.frames_sent = 0
-        self.beeps = 0
-        self.lamps: dict[int, int] = {}  # address -> code, without the beep
-        self.texts: dict[int, str] = {}  # address -> digits
-        self.blinks: dict[int, int] = {}  # address -> blink byte
-        self.levels: dict[int, int] = {}  # address -> brightness
-
-    @property
-    def shown(self) -> dict[int, str]:
-        """What a person reads on each unit with digits; nothing without power."""
-        return {address: text.rstrip() for address, text in self.texts.items()} if self.alive else {}
-
-    def lamp(self, address: int) -> int:
-        """A panel's lamp as a code without beep."""
-        return self.lamps.get(address, LED_OFF) if self.alive else LED_OFF
+        self.frames_sent: Counter[str] = Counter()
+        self.frames_received: Counter[str] = Counter()
+        self._wire = wire
+        self._dice = random.Random(seed)
+        self._parser = Parser()
+        self._outbox: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(OUTBOX_MAX)
+        self._babbling = asyncio.Event()
 
     @property
     def noise(self) -> int:
-        """Bytes heard that were no frame."""
+        """Bytes heard from the host that were no frame."""
         return self._parser.noise
 
-    def feed(self, data: bytes) -> None:
-        """Bytes from the controller."""
-        if self.echo:
-            self._write(data)
-        if self.alive:
-            for frame in self._parser.feed(data):
-                self._hear(frame)
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._wire.run(self.feed, lambda _up, _reason: None))
+            group.create_task(self._speak())
+            group.create_task(self._babble())
 
-    def press_key(self, address: int, code: int) -> None:
-        """A clerk presses a key (``KEY_NEXT`` …) of the panel at ``address``."""
-        self._say(Signal(address, code))
+    def press(self, panel: str, key: Key) -> None:
+        """Somebody presses a key; its frame leaves at once."""
+        self._say(panel, Signal(self.addresses[panel], CODES[key]))
 
-    def press_button(self, number: int, address: int = KIOSK_ADDRESS) -> None:
-        """A visitor presses a kiosk's button."""
-        self._say(Signal(address, number))
+    def press_button(self, number: int) -> None:
+        """A visitor presses button ``number`` of the kiosk."""
+        self._say(f"button-{number}", Signal(KIOSK_ADDRESS, number))
 
-    def babble(self, size: int = BABBLE_BYTES) -> None:
-        """A broken unit sends one burst of noise."""
-        self._write(self._dice.randbytes(size))
+    def led(self, panel: str) -> int:
+        """The LED code of a panel (``LED_OFF`` and on)."""
+        return self.units[panel].led
+
+    def text(self, name: str) -> str:
+        """The digits of a panel or board."""
+        return self.units[name].text
+
+    def blink(self, name: str) -> int:
+        """How the digits blink: 0x20 not at all, 0x21 always, 0x22 and more so many times less 0x21."""
+        return self.units[name].blink
+
+    def babble(self, on: bool) -> None:
+        """A broken transmitter starts, or stops, talking nonsense."""
+        if on:
+            self._babbling.set()
+        else:
+            self._babbling.clear()
 
     def power_cycle(self) -> None:
-        """Every unit forgets what it showed; the brightness stays (NVRAM)."""
-        self.lamps.clear()
-        self.texts.clear()
-        self.blinks.clear()
-        self.alive = True
+        """Everything goes dark, except for the brightness, which boards keep."""
+        for name, unit in self.units.items():
+            self.units[name] = Unit(brightness=unit.brightness)
 
-    def _hear(self, frame: Frame) -> None:
-        self.frames_received += 1
-        self.frames = [*self.frames[1 - FRAMES_MAX :], frame]
-        if self._dice.random() < self.faults.deaf:
-            return
+    def feed(self, data: bytes) -> None:
+        """Bytes from the host."""
+        if self.faults.echo:
+            self._put("", data)  # that is the adapter's doing: it needs nobody on the bus
+        if not self.faults.dead:
+            for frame in self._parser.feed(data):
+                self._obey(frame)
+
+    def _obey(self, frame: Frame) -> None:
+        for name, address in self.addresses.items():
+            if address == frame.address:
+                self.frames_received[name] += 1
+                self._show(name, frame)
+                return
+
+    def _show(self, name: str, frame: Frame) -> None:
+        unit = self.units[name]
         match frame:
-            case Signal(address, code):
-                beeps = code > LED_GREEN_SLOW
-                self.beeps += beeps
-                self.lamps[address] = code - BEEP if beeps else code
-            case Text(address, blink, digits):
-                self.texts[address] = digits + self.texts.get(address, "")[len(digits) :]
-                self.blinks[address] = blink
-            case Brightness(address, level):
-                self.levels[address] = level
-            case Readdress(address, new):
-                if address in self.texts:
-                    self.texts[new] = self.texts.pop(address)
-                    self.blinks[new] = self.blinks.pop(address, BLINK_NONE)
+            case Signal(_, code):
+                unit.beeps += code > LED_GREEN_SLOW
+                unit.led = code - BEEP if code > LED_GREEN_SLOW else code
+            case Text(_, blink, text):  # only as many digits as were sent change
+                unit.text = (text + unit.text[len(text) :])[:DIGITS_MAX]
+                unit.blink = blink
+            case Brightness(_, level):
+                unit.brightness = level
+            case Readdress(_, new):
+                self.addresses[name] = new
 
-    def _say(self, frame: Frame) -> None:
-        if not self.alive or self._dice.random() < self.faults.drop:
+    def _say(self, name: str, frame: Frame) -> None:
+        if self.faults.dead or self._dice.random() < self.faults.drop:
             return
-        self.frames_sent += 1
-        raw = frame.to_bytes()
+        data = bytearray(frame.to_bytes())
         if self._dice.random() < self.faults.garble:
-            at = self._dice.randrange(len(raw))
-            raw = raw[:at] + bytes((raw[at] ^ 0x80,)) + raw[at + 1 :]
-        if self._dice.random() < self.faults.late:
-            asyncio.get_running_loop().call_later(self.faults.late_s, self._write, raw)
-        else:
-            self._write(raw)
+            data[self._dice.randrange(len(data))] ^= 1 << self._dice.randrange(8)
+        self._put(name, bytes(data))
+
+    def _put(self, name: str, data: bytes) -> None:
+        if not self._outbox.full():
+            self._outbox.put_nowait((name, data))
+
+    async def _speak(self) -> None:
+        while True:
+            name, data = await self._outbox.get()
+            try:
+                await self._wire.write(data)
+            except Unreachable:
+                continue  # pressed into a dead wire: lost, as in the field
+            if name:
+                self.frames_sent[name] += 1
+
+    async def _babble(self) -> None:
+        while True:
+            await self._babbling.wait()
+            self._put("", self._dice.randbytes(BABBLE_BYTES))
+            await asyncio.sleep(BABBLE_PAUSE_S)

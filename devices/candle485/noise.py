@@ -30,6 +30,10 @@ class Babble:
         self._bytes += noise_bytes
         return now_s - self._since_s >= BABBLE_S and self._bytes >= BABBLE_BYTES
 
+    def spoke(self) -> None:
+        """A known unit was understood: so far it was only a bad line."""
+        self._since_s = None
+
     def quiet_in_s(self, now_s: float) -> float:
         """Seconds of silence still missing; 0 once it is quiet."""
         return max(0.0, self._last_s + QUIET_S - now_s)

@@ -45,7 +45,7 @@ class CandleOptions(Options):
     boards: dict[Channel, BoardOptions] = Field(default_factory=dict, max_length=UNITS_MAX)
     buttons: dict[Button, ServiceId] = Field(default_factory=dict)
     kiosk_address: Address | None = None
-    ticket_board: Channel | None = None
+    kiosk_board: Channel | None = None
 
     @model_validator(mode="after")
     def _units_fit_together(self) -> Self:
@@ -61,6 +61,6 @@ class CandleOptions(Options):
         both = self.panels.keys() & self.boards.keys()
         if both:
             raise ValueError(f'"{min(both)}" names a panel and a board; rename one of them')
-        if self.ticket_board is not None and self.ticket_board not in self.boards:
-            raise ValueError(f'ticket_board "{self.ticket_board}" is not one of boards')
+        if self.kiosk_board is not None and self.kiosk_board not in self.boards:
+            raise ValueError(f'kiosk_board "{self.kiosk_board}" is not one of boards')
         return self

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from devices.candle485.codec import (
+    BEEP,
     BLINK,
+    BLINK_NONE,
     CHARACTERS,
     LED_GREEN,
     LED_GREEN_FAST,
@@ -13,14 +15,14 @@ from devices.candle485.codec import (
     LED_OFF,
     LED_RED,
     LED_RED_SLOW,
-    STEADY,
-    TEXT_MAX,
-    Short,
+    Frame,
+    Signal,
     Text,
 )
-from edged.core.commands import Display, Lamp, Panel
+from devices.candle485.options import BoardOptions
+from edged.core.commands import Display, Lamp, Panel, Value
 
-# No code with a beep: levels are sent again every few seconds.
+# No beep among them: levels are sent again every few seconds.
 LED_OF_STATE: dict[str, int] = {
     "CLOSED": LED_OFF,
     "OPEN": LED_GREEN,
@@ -32,17 +34,17 @@ LED_OF_STATE: dict[str, int] = {
     "DRAINING": LED_RED_SLOW,
     "COOLDOWN": LED_OFF,
 }
+LOUD_STATES = frozenset({"ACTIVATING"})  # a clerk at another desk is called
 LED_OF_LAMP: dict[str, int] = {"off": LED_OFF, "on": LED_GREEN, "blink": LED_GREEN_SLOW}
 PANEL_DIGITS = 3
 # Three digits where a window serves nobody: dark, idle, or called to duty.
 PANEL_TEXT: dict[str, tuple[int, str]] = {
-    "CLOSED": (STEADY, "   "),
-    "STANDBY": (STEADY, "   "),
-    "COOLDOWN": (STEADY, "   "),
+    "CLOSED": (BLINK_NONE, "   "),
+    "STANDBY": (BLINK_NONE, "   "),
+    "COOLDOWN": (BLINK_NONE, "   "),
     "ACTIVATING": (BLINK, "CAL"),
 }
-PANEL_IDLE = (STEADY, "---")
-BOARD_IDLE = "-" * TEXT_MAX
+PANEL_IDLE = (BLINK_NONE, "---")
 PRINTED_BLINK = 0x24  # three times, then steady: a visitor looks up from the button
 
 # The core's signs read "请A012号 Please come" and "3号窗口 Window 3"; an area's list of calls "A012→3号窗口".
@@ -51,11 +53,11 @@ WINDOW = re.compile(r"(?<![A-Z0-9])([A-Z0-9]{1,4})号窗口")
 CALLED = "请"
 
 
-def led(address: int, value: Panel | Lamp) -> Short:
+def led(address: int, value: Panel | Lamp) -> Signal:
     """The LED of a panel. A state nobody knows is dark."""
     if isinstance(value, Lamp):
-        return Short(address, LED_OF_LAMP[value.state])
-    return Short(address, LED_OF_STATE.get(value.state, LED_OFF))
+        return Signal(address, LED_OF_LAMP[value.state])
+    return Signal(address, LED_OF_STATE.get(value.state, LED_OFF))
 
 
 def digits(address: int, value: Panel) -> Text:
@@ -63,25 +65,32 @@ def digits(address: int, value: Panel) -> Text:
     if value.number is None:
         blink, text = PANEL_TEXT.get(value.state, PANEL_IDLE)
     else:
-        blink = BLINK if value.state == "CALLING" else STEADY
+        blink = BLINK if value.state == "CALLING" else BLINK_NONE
         text = legible(value.number)[-PANEL_DIGITS:].rjust(PANEL_DIGITS)
     return Text(address, blink, text)
 
 
-def board(address: int, value: Display) -> Text:
+def loud(frame: Frame, value: Value) -> Frame:
+    """``frame`` for the moment a value changes: a beep where somebody must look up. Levels themselves are silent."""
+    if isinstance(frame, Signal) and isinstance(value, Panel) and value.state in LOUD_STATES:
+        return Signal(frame.address, frame.code + BEEP)
+    return frame
+
+
+def board(unit: BoardOptions, value: Display) -> Text:
     """A board: the newest ticket left, its window right ("A012- 3"); dashes where there is no ticket."""
     for line in value.lines:
         ticket = TICKET.search(line)
         if ticket:
             window = WINDOW.search(line) or WINDOW.search(value.lines[0])
-            text = _with_window(ticket[1], window[1] if window else "")
-            return Text(address, BLINK if line.startswith(CALLED) else STEADY, text)
-    return Text(address, STEADY, BOARD_IDLE)
+            text = _with_window(unit, ticket[1], window[1] if window else "")
+            return Text(unit.address, BLINK if line.startswith(CALLED) else BLINK_NONE, text)
+    return Text(unit.address, BLINK_NONE, "-" * unit.digits)
 
 
-def printed(address: int, number: str) -> Text:
+def printed(unit: BoardOptions, number: str) -> Text:
     """A ticket number on a kiosk's board."""
-    return Text(address, PRINTED_BLINK, legible(number)[:TEXT_MAX].ljust(TEXT_MAX))
+    return Text(unit.address, PRINTED_BLINK, legible(number)[: unit.digits].ljust(unit.digits))
 
 
 def legible(number: str) -> str:
@@ -89,9 +98,9 @@ def legible(number: str) -> str:
     return "".join(c if c.isascii() and ord(c) in CHARACTERS else "-" for c in number.upper())
 
 
-def _with_window(number: str, window: str) -> str:
-    """All seven digits, always: fewer would leave old ones standing. Where both do not fit, the ticket matters."""
-    room = TEXT_MAX - len(number) - 1
+def _with_window(unit: BoardOptions, number: str, window: str) -> str:
+    """All digits, always: fewer would leave old ones standing. Where both do not fit, the ticket matters."""
+    room = unit.digits - len(number) - 1
     if not window or len(window) > room:
-        return number.ljust(TEXT_MAX)
-    return f"{number}-{window.rjust(room)}"
+        return number[-unit.digits :].ljust(unit.digits)
+    return f"{number}{unit.separator}{window.rjust(room)}"
