@@ -10,28 +10,35 @@ from typing import Literal
 
 from edged.core.commands import AreaPicture, Desired, Display, Lamp, Panel, Value, WindowPicture
 from edged.core.ordering import STAFFED, oldest_issued_ms, serving_services
+from edged.core.state import WindowStateName
 from edged.core.tidal import commanded
 from edged.core.turn import Turn
 
 CENTRE = "centre"  # the point whose driver publishes retained pictures; not a device of the hall
 LampLevel = Literal["off", "on", "blink"]
 
-LAMP_OF: dict[str, LampLevel] = {
+LAMP_OF: dict[WindowStateName, LampLevel] = {
+    "CLOSED": "off",
     "OPEN": "on",
     "CALLING": "on",
     "SERVING": "on",
+    "PAUSED": "off",
+    "STANDBY": "off",
     "ACTIVATING": "blink",
+    "DRAINING": "off",  # nobody new is called: a lit lamp would make people queue up
+    "COOLDOWN": "off",
 }
-WINDOW_TEXT: dict[str, str] = {
+WINDOW_TEXT: dict[
+    WindowStateName, str
+] = {  # with nobody there; CALLING, SERVING and DRAINING show the number
     "CLOSED": "暂未开放 Closed",
     "OPEN": "请取号等候 Open",
     "PAUSED": "暂停服务 Paused",
     "STANDBY": "业务咨询 Enquiries",
     "ACTIVATING": "即将开放 Opening",
     "COOLDOWN": "业务咨询 Enquiries",
-    "DRAINING": "暂停叫号 Closing",
 }
-PROMPT: dict[str, str] = {
+PROMPT: dict[WindowStateName, str] = {
     "ACTIVATING": "请到岗：+1窗口 Please take this window",
     "DRAINING": "办完本号后收窗 Last visitor",
     "PAUSED": "暂停中 Paused",
@@ -85,7 +92,7 @@ def _sign_window(turn: Turn, window: str) -> None:
     state = turn.window(window)
     ticket = turn.ticket_at(window)
     number = None if ticket is None else ticket.number
-    _show(turn, site.lamp, Lamp(LAMP_OF.get(state.state, "off")))
+    _show(turn, site.lamp, Lamp(LAMP_OF[state.state]))
     if ticket is not None and ticket.state == "CALLED":
         text = f"请{ticket.number}号 Please come"
     elif ticket is not None:

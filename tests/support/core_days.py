@@ -148,7 +148,7 @@ class Chance:
     def _key(self) -> ev.Event:
         panel = f"p{self.random.choice((1, 2, 3, 4, 8, 8, 9, 9, 7))}"
         likely: tuple[ev.Key, ...] = ("next", "next", "next", "next-or-recall", "finish", "login", "arrive")
-        key = self.random.choice((*likely, *likely, *KEYS))
+        key = self.random.choice(likely * 4 + KEYS)
         return ev.KeyPressed(panel, key, self._arg(key), self._seq())
 
     def _arg(self, key: ev.Key) -> str | None:

@@ -130,6 +130,10 @@ class _Run:
                 return ev.TicketRequested(point, service, _priority(priority), seq)
             case ["rate", panel, level]:
                 return ev.RatingGiven(panel, int(level), seq)
+            case ["count", counter, entered]:
+                return ev.CountRead(counter, "total", entered=int(entered), seq=seq)
+            case ["health", device, paper, *fault]:
+                return ev.HealthRead(device, paper, " ".join(fault) or None, seq)  # type: ignore[arg-type]
             case ["done", action]:
                 return ev.CommandDone(action)
             case ["failed", action, *error]:

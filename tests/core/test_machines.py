@@ -1,0 +1,299 @@
+"""The two machines are the product's, every part of them is reached, and what they promise to people holds.
+
+``PRODUCT_*`` are the product's edges; ``DIFFERENCES`` is the one place that says where the code departs from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import get_args
+
+import pytest
+
+from edged.core import signage, tickets, windows
+from edged.core.engine import Engine
+from edged.core.events import ClockSet, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
+from edged.core.policy import Calling, Policy, Tidal
+from edged.core.state import TicketState, WindowStateName
+from tests.support.core_days import START_MS, Chance, Feeder
+from tests.support.core_hall import SiteText
+from tests.support.core_transcript import rerun
+
+Edges = set[tuple[str, str, str]]
+
+PRODUCT_TICKET: Edges = {
+    ("WAITING", "call", "CALLED"),
+    ("CALLED", "recall", "CALLED"),
+    ("CALLED", "arrive", "SERVING"),
+    ("CALLED", "no-show", "NO_SHOW"),
+    ("NO_SHOW", "revive", "WAITING"),
+    ("SERVING", "park", "PARKED"),
+    ("PARKED", "resume", "WAITING"),
+    ("SERVING", "transfer", "WAITING"),
+    ("SERVING", "finish", "SERVED"),
+    ("WAITING", "cancel", "CANCELLED"),
+    ("CALLED", "cancel", "CANCELLED"),
+    ("SERVING", "cancel", "CANCELLED"),
+    ("PARKED", "cancel", "CANCELLED"),
+    # in DIFFERENCES
+    ("ISSUED", "accepted", "WAITING"),
+    ("ISSUED", "print failed", "ISSUE_FAILED"),
+    ("BOOKED", "check-in", "WAITING"),
+    ("SERVED", "rating", "CLOSED"),
+    ("SERVING", "papers short", "RETURN_PENDING"),
+    ("RETURN_PENDING", "back in time", "WAITING"),
+}
+PRODUCT_WINDOW: Edges = {
+    ("CLOSED", "open", "OPEN"),
+    ("OPEN", "close", "CLOSED"),
+    ("OPEN", "call", "CALLING"),
+    ("CALLING", "arrive", "SERVING"),
+    ("CALLING", "free", "OPEN"),
+    ("SERVING", "free", "OPEN"),
+    ("OPEN", "pause", "PAUSED"),
+    ("SERVING", "pause", "PAUSED"),
+    ("PAUSED", "unpause", "OPEN"),
+    ("PAUSED", "unpause-serving", "SERVING"),
+    ("STANDBY", "activate", "ACTIVATING"),
+    ("STANDBY", "activate-staffed", "OPEN"),
+    ("ACTIVATING", "acknowledge", "OPEN"),
+    ("ACTIVATING", "give-up", "STANDBY"),
+    ("OPEN", "drain", "COOLDOWN"),
+    ("CALLING", "drain", "DRAINING"),
+    ("SERVING", "drain", "DRAINING"),
+    ("DRAINING", "free", "COOLDOWN"),
+    ("COOLDOWN", "cooled", "STANDBY"),
+    # in DIFFERENCES
+    ("any", "override", "FORCED_OPEN"),
+    ("any", "override", "FORCED_CLOSED"),
+}
+DIFFERENCES: dict[tuple[str, str, str], str] = {
+    (
+        "ISSUED",
+        "accepted",
+        "WAITING",
+    ): "a number is queued in the step that issues it; there is no moment between",
+    (
+        "ISSUED",
+        "print failed",
+        "ISSUE_FAILED",
+    ): "the number stays queued; the note ticket.issue_failed says so",
+    (
+        "BOOKED",
+        "check-in",
+        "WAITING",
+    ): "an appointment enters at check-in, as a priority class; bookings not yet",
+    (
+        "SERVED",
+        "rating",
+        "CLOSED",
+    ): "a flag of the ticket (rated), because a rating may also come before the end",
+    ("SERVING", "papers short", "RETURN_PENDING"): "finish outcomes are not built yet",
+    ("RETURN_PENDING", "back in time", "WAITING"): "finish outcomes are not built yet",
+    ("any", "override", "FORCED_OPEN"): "operations from the centre are not built yet",
+    ("any", "override", "FORCED_CLOSED"): "operations from the centre are not built yet",
+    (
+        "DRAINING",
+        "arrive",
+        "DRAINING",
+    ): "a window may begin to drain while it still calls; then the visitor comes",
+    ("PAUSED", "drain", "COOLDOWN"): "the clerk of a paused +1 window may leave, and the tide may fall",
+    ("PAUSED", "close", "CLOSED"): "the clerk of a paused window may leave",
+}
+CORE = Path(tickets.__file__).parent
+TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
+SEEDS = range(100, 112)
+
+
+def edges_of(table: dict[str, dict[str, str]]) -> Edges:
+    return {(before, trigger, after) for before, row in table.items() for trigger, after in row.items()}
+
+
+@pytest.mark.parametrize(
+    ("table", "product"),
+    [(tickets.TABLE, PRODUCT_TICKET), (windows.TABLE, PRODUCT_WINDOW)],
+    ids=["ticket", "window"],
+)
+def test_the_table_is_the_product_but_for_the_listed_differences(
+    table: dict[str, dict[str, str]], product: Edges
+) -> None:
+    unexplained = (edges_of(table) ^ product) - set(DIFFERENCES)
+    assert not unexplained
+    stale = {edge for edge in DIFFERENCES if edge in edges_of(tickets.TABLE) & PRODUCT_TICKET}
+    assert not stale, "a difference that is none any more"
+
+
+@pytest.mark.parametrize(
+    ("table", "starts", "names"),
+    [
+        (tickets.TABLE, {"WAITING"}, get_args(TicketState)),
+        (windows.TABLE, {"CLOSED", "STANDBY"}, get_args(WindowStateName)),
+    ],
+    ids=["ticket", "window"],
+)
+def test_every_state_can_be_reached(
+    table: dict[str, dict[str, str]], starts: set[str], names: tuple[str, ...]
+) -> None:
+    reached, front = set(starts), set(starts)
+    while front:
+        front = {after for state in front for after in table[state].values()} - reached
+        reached |= front
+    assert reached == set(names) == set(table)
+
+
+class Recorder(dict[str, str]):
+    """A row of a table that remembers which of its edges were taken."""
+
+    taken: Edges
+
+    def __init__(self, before: str, row: dict[str, str], taken: Edges) -> None:
+        super().__init__(row)
+        self.before, self.taken = before, taken
+
+    def get(self, trigger: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        after = super().get(trigger, default)
+        if after is not None:
+            self.taken.add((self.before, trigger, after))
+        return after
+
+
+@pytest.mark.parametrize("table", [tickets.TABLE, windows.TABLE], ids=["ticket", "window"])
+def test_every_edge_is_taken_in_some_transcript(
+    table: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: Edges = set()
+    for before, row in list(table.items()):
+        monkeypatch.setitem(table, before, Recorder(before, row, taken))
+    for path in TRANSCRIPTS:
+        rerun(path.read_text())
+    assert edges_of(table) - taken == set()
+
+
+def test_every_reason_and_every_note_stands_in_some_transcript() -> None:
+    told = "\n".join(path.read_text() for path in TRANSCRIPTS)
+    missing = []
+    for path in CORE.glob("*.py"):
+        code = re.sub(r"\s+", " ", path.read_text())
+        reasons = re.findall(r'(?:turn\.ignore\([^"]*?|_refuse\(turn, area, )"([a-z_]+)"', code)
+        kinds = re.findall(r'turn\.note\( ?"([a-z._]+)"', code)
+        missing += [f"{path.name}: {r}" for r in reasons if f"reason={r}" not in told]
+        missing += [f"{path.name}: {kind}" for kind in kinds if f"# {kind} " not in told]
+    assert not missing
+
+
+def test_every_window_state_has_a_lamp_and_a_text() -> None:
+    names = set(get_args(WindowStateName))
+    assert set(signage.LAMP_OF) == names
+    assert set(signage.WINDOW_TEXT) == names - {"CALLING", "SERVING", "DRAINING"}, "these show the number"
+    assert {state for state, level in signage.LAMP_OF.items() if level == "on"} < set(windows.TABLE)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_only_a_key_at_the_window_itself_calls_a_visitor(seed: int) -> None:
+    """So nobody is ever sent to a window that is merely lit, and nobody is called by two."""
+    lived = Chance(seed, pace_s=8)
+    day = lived.live(400)
+    print(f"live this day again: Chance({seed}, pace_s=8).live(400)")  # noqa: T201
+    calls = 0
+    feeder = Feeder(Engine())
+    for _, event, _, notes in feeder.feed(day):
+        for note in notes:
+            if note.kind == "ticket.called":
+                calls += 1
+                site = feeder.engine.state.site
+                assert site is not None
+                panel = next(w.panel for w in site.windows if w.id == note.data["window"])
+                assert isinstance(event, KeyPressed)
+                assert event.point == panel
+    assert calls > 10
+
+
+FULL_HOUSE = """
+hall demo 示例大厅
+area tax 税务 Tax
+area house 不动产 Housing
+service tax-general tax 税务综合 Tax A
+service deed house 不动产登记 Deeds H
+window w1 1 tax-general panel=p1
+window w2 2 tax-general panel=p2
+window w3 3 tax-general,deed panel=p3
+"""
+
+
+def rush(seed: int, calling: Calling) -> Iterator[tuple[str, str, str]]:
+    """Priority visitors without end, some normal ones: what is issued and called, as (kind, number, priority)."""
+    chance = Random(seed)
+    feeder = Feeder(Engine())
+    policy = Policy(Tidal(enabled=False), calling)
+    opening = [ClockSet(0, 480), SiteLoaded(SiteText(FULL_HOUSE).site), PolicyApplied(1, "", policy)]
+    list(feeder.feed([(START_MS, event) for event in opening]))
+    at_ms = START_MS
+    for number in range(600):
+        at_ms += chance.randrange(20_000)
+        service = "deed" if chance.random() < 0.2 else "tax-general"
+        priority = "normal" if chance.random() < 0.2 else "elderly"
+        arrival = TicketPrinted("disp", f"T{number}", service, priority)  # type: ignore[arg-type]
+        key = KeyPressed(
+            chance.choice(("p1", "p2", "p3")), chance.choice(("next", "next", "no-show", "finish"))
+        )
+        for *_, notes in feeder.feed([(at_ms, arrival), (at_ms + 1, key)]):
+            for note in notes:
+                if note.kind in ("ticket.issued", "ticket.called") and note.data["area"] == "tax":
+                    yield note.kind, note.subject, str(note.data["priority"])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("streak", [1, 3, 5])
+def test_the_wait_of_a_normal_visitor_is_bounded(seed: int, streak: int) -> None:
+    """With n normal visitors ahead, at most (n + 1) * streak priority visitors of the area are called first."""
+    limit: dict[str, int] = {}
+    overtaken: dict[str, int] = {}
+    called = 0
+    for kind, number, priority in rush(seed, Calling(priority_streak=streak, priority_head_start_s=7200)):
+        if kind == "ticket.issued" and priority == "normal":
+            limit[number] = (len(limit) + 1) * streak
+            overtaken[number] = 0
+        elif kind == "ticket.called" and priority == "normal":
+            called += 1
+            del limit[number], overtaken[number]
+        elif kind == "ticket.called":
+            for waiting in overtaken:
+                overtaken[waiting] += 1
+                assert overtaken[waiting] <= limit[waiting], f"{waiting} (seed {seed})"
+    assert called > 10
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nobody_overtakes_who_came_later_than_the_head_start(seed: int) -> None:
+    """Without any streak limit in force, priority alone never beats a normal visitor by more than the head start."""
+    head_start_s = 60
+    chance = Random(seed)
+    feeder = Feeder(Engine())
+    policy = Policy(Tidal(enabled=False), Calling(priority_streak=20, priority_head_start_s=head_start_s))
+    opening = [ClockSet(0, 480), SiteLoaded(SiteText(FULL_HOUSE).site), PolicyApplied(1, "", policy)]
+    list(feeder.feed([(START_MS, event) for event in opening]))
+    arrived: dict[str, int] = {}
+    normal: dict[str, int] = {}
+    at_ms = START_MS
+    for number in range(400):
+        at_ms += chance.randrange(15_000)
+        name, priority = f"T{number}", chance.choice(("normal", "elderly"))
+        arrived[name] = at_ms
+        if priority == "normal":
+            normal[name] = at_ms
+        ticket = TicketPrinted("disp", name, "tax-general", priority)  # type: ignore[arg-type]
+        key = KeyPressed(chance.choice(("p1", "p2")), "next")
+        for *_, notes in feeder.feed([(at_ms, ticket), (at_ms + 1, key)]):
+            for note in notes:
+                if note.kind == "ticket.called":
+                    normal.pop(note.subject, None)
+                    late = [
+                        n
+                        for n, since in normal.items()
+                        if arrived[note.subject] > since + head_start_s * 1000
+                    ]
+                    assert not late, f"{note.subject} was called before {late} (seed {seed})"
+    assert len(normal) < 300
