@@ -1,0 +1,240 @@
+"""What we ship under configs/ loads, says what the code does, and stays so."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from devices.mqtt_json.codec import MODELS, encode_action, encode_level
+from edged.central import topics
+from edged.central.pictures import Pictures, status_payload
+from edged.central.policies import PAYLOAD_TYPE, Audience, inspect
+from edged.central.policy_desk import Known, PolicyDesk
+from edged.central.policy_schema import policy_schema
+from edged.config import load
+from edged.core.commands import (
+    Action,
+    AreaPicture,
+    Display,
+    Lamp,
+    Page,
+    Panel,
+    Print,
+    Say,
+    Value,
+    WindowPicture,
+)
+from edged.core.events import PolicyApplied
+from edged.core.state import WindowStateName
+from edged.links.mqtt import MqttLink
+from tests.support.brokers import (
+    Rejections,
+    collect,
+    plain_client,
+    real_mosquitto,
+    running,
+    settings_for,
+    until,
+)
+from tests.support.policies import KEYS, NOW_MS, OTHER_KEY, envelope
+from tests.support.schemas import faults, shape
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+API: dict[str, Any] = yaml.safe_load((CONFIGS / "asyncapi.yaml").read_text("utf-8"))
+SCHEMAS = API["components"]["schemas"]
+UP = {
+    "status": "DeviceStatus",
+    "ticket": "Ticket",
+    "request": "TicketRequest",
+    "key": "KeyPress",
+    "rating": "Rating",
+    "count": "Count",
+    "health": "Health",
+    "done": "Done",
+}
+
+
+def test_the_example_hall_is_what_it_says_it_is() -> None:
+    hall = load(CONFIGS / "hall-demo.toml")
+    assert [area.name for area in hall.site.areas] == ["税务综合", "企业开办", "不动产登记", "公积金", "社保"]
+    assert len(hall.site.windows) == 14
+    assert sum(window.tidal for window in hall.site.windows) == 4
+    assert len(hall.site.staff) == 6
+    assert all(member.pager for member in hall.site.staff)
+    drivers = [device.driver for device in hall.devices]
+    assert set(drivers) == {"mqtt_json", "onbon_bx", "candle485", "modbus_relay", "milesight_mqtt"}
+    assert drivers.count("onbon_bx") == 2
+    assert sum(bool(window.lamp) for window in hall.site.windows) >= 4
+
+
+def test_the_teaching_file_is_a_hall() -> None:
+    hall = load(CONFIGS / "hall-example.toml")
+    assert hall.mqtt.tls is not None
+    text = (CONFIGS / "hall-example.toml").read_text("utf-8")
+    comments = [line for line in text.splitlines() if "#" in line]
+    assert sum(any("\u4e00" <= c <= "\u9fff" for c in line.partition("#")[2]) for line in comments) > 15
+
+
+def test_the_example_policy_fits_the_example_hall() -> None:
+    hall = load(CONFIGS / "hall-demo.toml")
+    document = json.loads((CONFIGS / "policy-example.json").read_text("utf-8"))
+    assert document.pop("$schema") == "./policy.schema.json"
+    audience = Audience(hall.hall, hall.policy.group, frozenset(area.id for area in hall.site.areas))
+    assert inspect(json.dumps(document).encode(), audience).version == 1
+
+
+def test_the_policy_schema_is_the_one_of_the_code() -> None:
+    """Regenerate: edged policy schema > configs/policy.schema.json"""
+    assert json.loads((CONFIGS / "policy.schema.json").read_text("utf-8")) == policy_schema()
+
+
+# -- asyncapi.yaml ----------------------------------------------------------------------------------------------------
+
+
+def test_every_reference_leads_somewhere_and_every_part_is_used() -> None:
+    used: set[str] = set()
+
+    def walk(node: Any) -> None:
+        for key, child in (
+            node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+        ):
+            if key == "$ref":
+                used.add(child)
+            walk(child)
+
+    walk(API)
+    for reference in used:
+        target: Any = API
+        for part in reference.removeprefix("#/").split("/"):
+            target = target[part]
+    for kind in ("messages", "schemas", "parameters"):
+        for name in API["components"][kind]:
+            assert f"#/components/{kind}/{name}" in used
+    assert {operation["channel"]["$ref"] for operation in API["operations"].values()} == {
+        f"#/channels/{name}" for name in API["channels"]
+    }
+
+
+def test_addresses_name_their_parameters() -> None:
+    assert API["asyncapi"] == "3.0.0"
+    for channel in API["channels"].values():
+        assert set(re.findall(r"\{(\w+)\}", channel["address"])) == set(channel["parameters"])
+        assert channel["messages"]
+
+
+def test_addresses_are_those_of_the_code() -> None:
+    addresses = {channel["address"] for channel in API["channels"].values()}
+    device = {f"hall/{{hall}}/dev/{{device}}/up/{kind}" for kind in MODELS}
+    device |= {
+        f"hall/{{hall}}/dev/{{device}}/down/{kind}"
+        for kind in ("lamp", "display", "panel", "say", "print", "page")
+    }
+    centre = {
+        topics.status("{hall}"),
+        topics.area_state("{hall}", "{area}"),
+        topics.window_state("{hall}", "{window}"),
+        topics.policy_push("{hall}"),
+        topics.policy_report("{hall}"),
+        topics.group_policy_push("{group}"),
+    }
+    assert addresses == device | centre
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_schemas_of_device_messages_are_those_of_the_models(kind: str) -> None:
+    written = {key: value for key, value in SCHEMAS[UP[kind]].items() if key != "description"}
+    assert written == shape(MODELS[kind])
+
+
+def fits(name: str, payload: bytes) -> None:
+    assert faults(json.loads(payload), SCHEMAS[name], API) == []
+
+
+PANEL = Panel("w1", "SERVING", 3, "A001", "请")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("Lamp", Lamp(state)) for state in ("off", "on", "blink")],
+        ("Display", Display(("A001→3号窗口",))),
+        ("Panel", PANEL),
+        *[("Panel", Panel("w1", state, 0)) for state in get_args(WindowStateName)],
+    ],
+)
+def test_levels_are_sent_as_written_there(name: str, value: Value) -> None:
+    tail, payload = encode_level(value)
+    assert tail == name.lower()
+    fits(name, payload)
+
+
+@pytest.mark.parametrize(
+    "body", [Say("请", "Please", "A001"), Print("A001", "tax", 2), Page("chen", "tax", "w3", "请", "Go")]
+)
+def test_actions_are_sent_as_written_there(body: Say | Print | Page) -> None:
+    tail, payload = encode_action(Action("a1", "x", body))
+    fits(tail.capitalize(), payload)
+
+
+async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> None:
+    now_ms = [NOW_MS]
+    audience = Audience("demo", None, frozenset({"tax"}))
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        watcher = MqttLink(settings_for(broker, "watcher"), Rejections())
+        heard = collect(watcher, "hall/demo/#")
+        desk = PolicyDesk(audience, KEYS, link, at_once, lambda: now_ms[0])
+        pictures = Pictures(link, "demo", lambda at_ms: "2026-05-28T10:00:00+08:00")
+        async with running(watcher), running(link), plain_client(broker, "centre") as centre:
+            desk.start(Known())
+            await pictures.show("centre", AreaPicture("tax", 4, 1000, 2, 1))
+            await pictures.show("centre", AreaPicture("tax", 0, None, 2, 1))
+            await pictures.show("centre", WindowPicture("w1", "OPEN", None, None, None))
+            await pictures.show("centre", WindowPicture("w1", "OPEN", "A001", "tax", "9 waiting"))
+            for payload in (b"?", envelope(key=OTHER_KEY), envelope()):
+                await centre.publish(topics.policy_push("demo"), payload, qos=1)
+            await until(
+                lambda: any(b'"version":7' in m.payload and b'"applied",' in m.payload for m in heard)
+            )
+            now_ms[0] *= 2
+            desk.look()
+            await until(lambda: any(b'"expired":true' in message.payload for message in heard))
+    said = [json.loads(message.payload) for message in heard if message.topic == topics.policy_report("demo")]
+    assert [report["state"] for report in said] == ["applied", "rejected", "rejected", "applied", "applied"]
+    for message in heard:
+        kind = message.topic.removeprefix("hall/demo/").split("/")
+        name = {"area": "AreaState", "window": "WindowState", "report": "PolicyReport"}.get(kind[1])
+        if name is not None:
+            fits(name, message.payload)
+    assert len(heard) == 4 + 3 + 5
+    fits("HallStatus", status_payload("online", "1", 0, 1, "2026-05-28T10:00:00+08:00"))
+    fits("PolicyEnvelope", envelope())
+    assert SCHEMAS["PolicyEnvelope"]["properties"]["payloadType"]["const"] == PAYLOAD_TYPE
+
+
+def at_once(
+    event: PolicyApplied, ack: Callable[[], None] | None = None, envelope: bytes | None = None
+) -> bool:
+    """Where the inbox stands: everything is committed as it comes."""
+    if ack is not None:
+        ack()
+    return True
+
+
+def test_the_checker_of_this_file_finds_faults() -> None:
+    good = json.loads(encode_level(PANEL)[1])
+    for wrong in (
+        good | {"waiting": -1},
+        good | {"extra": 1},
+        good | {"state": "open"},
+        good | {"number": 1},
+        {},
+        [],
+    ):
+        assert faults(wrong, SCHEMAS["Panel"], API)
