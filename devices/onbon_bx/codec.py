@@ -1,4 +1,7 @@
-"""Onbon BX-5K/6K: bytes <-> frozen frames, no I/O.
+"""Onbon BX-5K/6K: bytes <-> frozen frames, no I/O. Rules:
+
+* A frame is taken only if its length and checksum are right; what is not is counted, and the next A5 starts afresh.
+* Text is GBK. What the font has not becomes "?"; a backslash would start a tag of the card and never leaves here.
 
 Wire (vendor protocol for BX-5K/6K, user edition 1.4, and vendor source onbonlab/bx.k.java at c4c3a84):
 ``A5 x 8 | escaped(header 14 | data | CRC16 little-endian) | 5A``. Escapes: A5 -> A6 02, A6 -> A6 01, 5A -> 5B 02,
@@ -23,6 +26,7 @@ BROADCAST = 0xFFFE
 ANY_DEVICE = 0xFE
 PROTOCOL = 0x02
 FRAME_BYTES_MAX = 4096  # a screen full of text is under 1 KiB; more is noise without an end
+ALL_AREAS = 0xFF  # as the number of areas to delete
 TEXT_BYTES_MAX = 512  # GBK bytes in one area: 256 Chinese characters, more than the largest bar shows
 
 ACK = (0xA0, 0x00)
@@ -33,6 +37,7 @@ POWER = (0xA3, 0x00)
 BRIGHTNESS = (0xA3, 0x02)
 AREAS = (0xA3, 0x06)
 
+SPEAK_OTHER_TEXT = 2  # sound mode; 1 would speak what is shown
 LOOP, HOLD, BLANK_ON_TIMEOUT = 0, 1, 2
 SINGLE_LINE, MULTI_LINE = 1, 2
 EXPLICIT_BREAKS, WRAP = 1, 2
@@ -61,6 +66,17 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Speech:
+    """What a card with a voice module says once. ``volume`` 0 to 10, ``speed`` 1 to 10, ``person`` 0 to 15."""
+
+    text: str
+    person: int = 0
+    times: int = 1
+    volume: int = 10
+    speed: int = 5
+
+
+@dataclass(frozen=True, slots=True)
 class Area:
     """A dynamic text area: pixels, text, and what the card does when no new text comes for ``timeout_s``.
 
@@ -81,15 +97,23 @@ class Area:
     speed: int = 0
     hold: int = 8
     line_space: int = 0
+    speech: Speech | None = None
+
+
+def _crc_row(byte: int) -> int:
+    for _ in range(8):
+        byte = byte >> 1 ^ (0xA001 if byte & 1 else 0)
+    return byte
+
+
+CRC_TABLE = tuple(map(_crc_row, range(256)))
 
 
 def crc16(data: bytes) -> int:
     """CRC-16/ARC."""
     crc = 0
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+        crc = crc >> 8 ^ CRC_TABLE[(crc ^ byte) & 0xFF]
     return crc
 
 
@@ -135,16 +159,25 @@ def delete(area_id: int, target: int = BROADCAST) -> Frame:
 
 
 def encode_area(area: Area, units_of_8: bool) -> bytes:
-    """The bytes of one area in an A3 06 command. Text that GBK does not know becomes "?"."""
+    """The bytes of one area in an A3 06 command."""
     text = encode_text(area.text)
     shift = 3 if units_of_8 else 0
     return (
         struct.pack("<BHHHH", 0, area.x >> shift, area.y, area.width >> shift, area.height)
-        + struct.pack("<BBBHB", area.id, area.line_space, area.run_mode, area.timeout_s, 0)
+        + struct.pack("<BBBH", area.id, area.line_space, area.run_mode, area.timeout_s)
+        + _encode_speech(area.speech)
         + bytes((0, 0, area.single, area.newline, area.disp, 0, area.speed, area.hold))
         + struct.pack("<I", len(text))
         + text
     )
+
+
+def _encode_speech(speech: Speech | None) -> bytes:
+    if speech is None:
+        return b"\0"
+    text = encode_text(speech.text)
+    voice = speech.times << 4 | speech.person
+    return struct.pack("<BBBBI", SPEAK_OTHER_TEXT, voice, speech.volume, speech.speed, len(text)) + text
 
 
 def encode_text(text: str) -> bytes:
@@ -160,52 +193,68 @@ def text_width(text: str) -> int:
     return sum(8 if char < "\x80" else 16 for char in text)
 
 
+def plain(text: str) -> str:
+    """``text`` without what the card would take for a tag or a control character."""
+    return "".join(char if char.isprintable() else " " for char in text).replace("\\", "/")
+
+
 def decode_areas(data: bytes, units_of_8: bool) -> tuple[tuple[int, ...], tuple[Area, ...]]:
-    """The deleted ids and the new areas of an A3 06 command. Raises ``Garbled``."""
+    """The deleted ids (all of 0 to 255 for "all") and the new areas of an A3 06 command. Raises ``Garbled``."""
     try:
-        at = 5
-        deleted = data[at + 1 : at + 1 + (0 if data[at] == 0xFF else data[at])]
-        at += 1 + len(deleted)
+        count, at = data[5], 6
+        deleted = tuple(range(256)) if count == ALL_AREAS else tuple(data[at : at + count])
+        at += 0 if count == ALL_AREAS else count
         count, at = data[at], at + 1
         areas = []
         for _ in range(count):
             (length,) = struct.unpack_from("<H", data, at)
             areas.append(_decode_area(data[at + 2 : at + 2 + length], units_of_8))
             at += 2 + length
-    except (struct.error, IndexError) as error:
+    except (struct.error, IndexError, ValueError) as error:
         raise Garbled(f"area command cut short: {error}") from None
-    return tuple(deleted), tuple(areas)
+    return deleted, tuple(areas)
 
 
 def _decode_area(data: bytes, units_of_8: bool) -> Area:
     shift = 3 if units_of_8 else 0
     _, x, y, width, height = struct.unpack_from("<BHHHH", data, 0)
-    area_id, line_space, run_mode, timeout_s, sound = struct.unpack_from("<BBBHB", data, 9)
-    at = 15
-    if sound:
-        at += 3
-        if sound == 2:
-            (length,) = struct.unpack_from("<I", data, at)
-            at += 4 + length
+    area_id, line_space, run_mode, timeout_s = struct.unpack_from("<BBBH", data, 9)
+    speech, at = _decode_speech(data, 14)
     _, _, single, newline, disp, _, speed, hold = data[at : at + 8]
     (length,) = struct.unpack_from("<I", data, at + 8)
-    text = data[at + 12 : at + 12 + length].decode("gbk", "replace")
+    text = data[at + 12 : at + 12 + length]
+    if len(text) != length:
+        raise ValueError("text")
     return Area(
-        area_id,
-        x << shift,
-        y,
-        width << shift,
-        height,
-        text,
-        run_mode,
-        timeout_s,
-        single,
-        newline,
-        disp,
-        speed,
-        hold,
-        line_space,
+        id=area_id,
+        x=x << shift,
+        y=y,
+        width=width << shift,
+        height=height,
+        text=text.decode("gbk", "replace"),
+        run_mode=run_mode,
+        timeout_s=timeout_s,
+        single=single,
+        newline=newline,
+        disp=disp,
+        speed=speed,
+        hold=hold,
+        line_space=line_space,
+        speech=speech,
     )
+
+
+def _decode_speech(data: bytes, at: int) -> tuple[Speech | None, int]:
+    """The sound block at ``at`` and where it ends; sound mode 1 (speak what is shown) has no text of its own."""
+    mode = data[at]
+    if mode == 0:
+        return None, at + 1
+    voice, volume, speed = data[at + 1 : at + 4]
+    if mode != SPEAK_OTHER_TEXT:
+        return Speech("", voice & 15, voice >> 4, volume, speed), at + 4
+    (length,) = struct.unpack_from("<I", data, at + 4)
+    text = data[at + 8 : at + 8 + length].decode("gbk", "replace")
+    return Speech(text, voice & 15, voice >> 4, volume, speed), at + 8 + length
 
 
 class FrameReader:

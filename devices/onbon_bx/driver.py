@@ -1,19 +1,27 @@
-"""One Onbon BX LED bar: rows of text in dynamic areas, acknowledged by the card, blank by itself if we die.
+"""One Onbon BX LED bar: rows of text in dynamic areas, acknowledged by the card, dark by itself if we die. Rules:
 
-One request at a time. Silence is ``Unreachable``, a NACK ``Refused``; an answer that came too late belongs to nobody
-and
-is thrown away before the next request. A ping while idle tells whether the card lives.
+1. One request at a time, each with a deadline. Silence is ``Unreachable``, a NACK ``Refused``, an answer that is no
+   frame ``Garbled``.
+2. An answer names no request. After one that was missed the wire is left alone for another deadline, and what still
+   comes is thrown away: no request is ever answered by its predecessor's answer.
+3. Text is lent: each area blanks after ``dead_man_s`` without news (run mode 2). The loop's re-assertions, three per
+   dead-man in hall time, keep it alight.
+4. Contact is made by ping: then the screen is switched on and its brightness set, then the card is told to be back.
+   ``MISSED_MAX`` missed answers in a row lose it; after ``SILENT_MAX`` the wire is opened afresh (a frozen adapter or
+   half-open connection gives no event).
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from devices.onbon_bx import codec
-from edged.core.commands import Action, Display, Value
+from edged.clock import monotonic_s
+from edged.core.commands import Action, Display, Say, Value
 from edged.core.events import DeviceBack, DeviceLost
 from edged.driver import Context, DeviceError, Garbled, Options, Refused, Unreachable
 from edged.links import ByteLink
@@ -21,13 +29,20 @@ from edged.links.serial import SerialLink
 from edged.links.tcp import TcpByteLink
 
 PING_S = 5.0  # hall seconds between pings while nothing else is said
+LOOK_S = 0.5  # hall seconds between looks whether a ping is due or the wire came back
+RETRY_S = 1.0  # real seconds between tries at a lost card
 ROW_PX = 16  # height of the card's font
 MISSED_MAX = 2  # unanswered requests before the bar is called lost: one frame may fall to line noise
+SILENT_MAX = 6  # requests without a single byte back before the wire is opened afresh
 ROWS_MAX = 8
+SPEECH_S = 0.28  # hall seconds a Chinese syllable takes at speed 5; the next announcement waits that long
 
 
 class OnbonOptions(Options):
-    """``path`` (serial) or ``host`` (TCP). ``model`` decides the unit of x and width. Sizes in pixels."""
+    """``path`` (serial) or ``host`` (TCP). ``model`` decides the unit of x and width. Sizes in pixels.
+
+    ``voice``: the card has a voice module, so the bar may be an area's voice. ``brightness`` 0 to 15, else as it is.
+    """
 
     path: str | None = None
     baudrate: Literal[9600, 19200, 38400, 57600, 115200] = 57600
@@ -40,6 +55,8 @@ class OnbonOptions(Options):
     first_area: Annotated[int, Field(ge=0, le=31)] = 0
     dead_man_s: Annotated[int, Field(ge=6, le=3600)] = 30
     deadline_ms: Annotated[int, Field(ge=50, le=2000)] = 300
+    brightness: Annotated[int, Field(ge=0, le=15)] | None = None
+    voice: bool = False
 
     @model_validator(mode="after")
     def _one_wire(self) -> OnbonOptions:
@@ -49,7 +66,7 @@ class OnbonOptions(Options):
 
 
 class OnbonBx:
-    """Driver of one bar. Its only point is the device itself."""
+    """Driver of one bar. Points: ``bar`` (all rows) or ``bar/area-0`` (one row)."""
 
     OPTIONS: ClassVar[type[Options]] = OnbonOptions
 
@@ -60,94 +77,163 @@ class OnbonBx:
         self._reader = codec.FrameReader()
         self._answer: asyncio.Future[codec.Frame] | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._open = asyncio.Event()
+        self._down = "not opened yet"
         self._missed = 0
+        self._silent = 0
+        self._heard_bytes = False
+        self._quiet_until_s = 0.0  # real seconds; until then a late answer may come
         self._there: bool | None = None
         self._spoke_s = context.now_s()
-        self.deadline_s = 2 * options.deadline_ms / 1000  # a ping may be under way
-        self.reassert_s = options.dead_man_s / 3  # two may be lost before the bar goes blank
+        self._rows = rows((), options)
+        # A ping and this request, each after the pause that a missed answer costs.
+        self.deadline_s = 4 * options.deadline_ms / 1000 + 0.1
+        self.reassert_s = options.dead_man_s / 3  # two may be lost before the bar goes dark
 
     async def run(self) -> None:
-        """Listen and ping until cancelled."""
+        """See ``Driver``."""
         async with asyncio.TaskGroup() as lanes:
             lanes.create_task(self._link.run(self._heard, self._wire_changed))
-            lanes.create_task(self._ping())
+            lanes.create_task(self._keep_contact())
 
     async def show(self, point: str, value: Value) -> None:
-        """Show a display's first lines, one per row. Raises a ``DeviceError``."""
-        if point != self._context.device:
-            raise Refused(f"{self._context.device} has no channel {point!r}")
+        """See ``Driver``. A display's first lines, one per row; on one row, all of them one after the other."""
         if not isinstance(value, Display):
             raise Refused(f"an LED bar shows no {value.kind}")
-        areas = rows(value.lines, self._options)
-        await self._request(codec.show(areas, self._options.model == "5k", self._options.screen))
+        channel = point.partition("/")[2]
+        wanted = rows(value.lines, self._options)
+        if channel:
+            row = self._row(channel)
+            wanted = rows(("",) * row + (" ".join(value.lines),), self._options)[row : row + 1]
+        self._check_there()
+        await self._request(codec.show(wanted, self._options.model == "5k", self._options.screen))
+        for area in wanted:
+            self._rows[area.id - self._options.first_area] = area
 
     async def act(self, action: Action) -> None:
-        """An LED bar carries nothing out."""
-        raise Refused(f"an LED bar cannot {action.body.kind}")
+        """See ``Driver``. Speaks the Chinese text where there is a voice module; its chips spell English out."""
+        if not isinstance(action.body, Say) or not self._options.voice:
+            raise Refused(f"this LED bar cannot {action.body.kind}")
+        self._check_there()
+        speech = codec.Speech(codec.plain(action.body.text))
+        area = replace(self._rows[0], speech=speech)
+        await self._request(codec.show([area], self._options.model == "5k", self._options.screen))
+        await self._context.sleep(SPEECH_S * len(speech.text))
 
-    async def _ping(self) -> None:
+    def _row(self, channel: str) -> int:
+        name, _, number = channel.partition("-")
+        if name != "area" or not number.isdecimal() or int(number) >= len(self._rows):
+            raise Refused(f"{self._context.device} has no {channel!r}: area-0 to area-{len(self._rows) - 1}")
+        return int(number)
+
+    def _check_there(self) -> None:
+        if not self._there:
+            raise Unreachable(self._down)
+
+    async def _keep_contact(self) -> None:
+        """Ping while nothing else is said; make contact again where it was lost."""
         while True:
-            idle_s = self._context.now_s() - self._spoke_s
-            if idle_s < PING_S and self._there is not False:
-                await self._context.sleep(PING_S - idle_s)
-                continue
+            await self._open.wait()
             try:
-                await self._request(codec.ping(self._options.screen))
-            except DeviceError:
-                await self._context.sleep(PING_S)
+                if self._there:
+                    await self._ping_when_due()
+                else:
+                    await self._make_contact()
+            except DeviceError as error:
+                self._down = str(error)
+                if not self._there:
+                    await asyncio.sleep(RETRY_S)
+
+    async def _ping_when_due(self) -> None:
+        idle_s = self._context.now_s() - self._spoke_s
+        if idle_s < PING_S and not self._missed:
+            await self._context.sleep(min(PING_S - idle_s, LOOK_S))
+        else:
+            await self._request(codec.ping(self._options.screen))
+
+    async def _make_contact(self) -> None:
+        screen = self._options.screen
+        greetings = [codec.ping(screen), codec.power(True, screen)]
+        if self._options.brightness is not None:
+            greetings.append(codec.brightness(self._options.brightness, screen))
+        for frame in greetings:
+            try:
+                await self._request(frame)
+            except Refused as error:  # it lives; a card without this command shows text all the same
+                self._context.reject("refused_greeting", str(error))
+        self._there = True
+        self._context.emit(DeviceBack(self._context.device))
 
     async def _request(self, frame: codec.Frame) -> None:
-        """Send and wait for the card's ACK."""
+        """Send and wait for the card's ACK. Raises ``DeviceError``."""
         async with self._one_at_a_time:
+            await asyncio.sleep(max(0.0, self._quiet_until_s - monotonic_s()))
             garbled = self._reader.garbled
+            self._heard_bytes = False
             self._answer = asyncio.get_running_loop().create_future()
             try:
                 await self._link.write(frame.to_bytes())
                 async with asyncio.timeout(self._options.deadline_ms / 1000):
                     answer = await self._answer
-            except (TimeoutError, Unreachable) as error:
-                self._silent(str(error) or "no answer")
+            except TimeoutError:
+                self._miss()
                 if self._reader.garbled > garbled:
                     raise Garbled("the answer was no frame") from None
                 raise Unreachable("no answer from the LED card") from None
             finally:
+                if not self._answer.done() or self._answer.cancelled():
+                    self._quiet_until_s = monotonic_s() + self._options.deadline_ms / 1000
                 self._answer = None
                 self._spoke_s = self._context.now_s()
-        self._alive()
+            self._missed = self._silent = 0
         if answer.command == codec.NACK:
-            raise Refused(f"NACK, error {answer.data[2] if len(answer.data) > 2 else '?'}")
+            raise Refused(f"the LED card refused, error {answer.data[2] if len(answer.data) > 2 else '?'}")
+
+    def _miss(self) -> None:
+        self._missed += 1
+        self._silent = 0 if self._heard_bytes else self._silent + 1
+        if self._missed >= MISSED_MAX:
+            self._lose("no answer from the LED card")
+        if self._silent >= SILENT_MAX:
+            self._silent = 0
+            self._link.reopen("no answer")
 
     def _heard(self, data: bytes) -> None:
+        self._heard_bytes = True
+        garbled = self._reader.garbled
         for frame in self._reader.feed(data):
+            if frame.source == codec.PC:
+                continue  # our own, from a two-wire adapter that hears itself
             if frame.command not in (codec.ACK, codec.NACK):
-                self._context.reject("unexpected_frame", f"{self._context.device} {frame.data[:2].hex()}")
-            elif self._answer is not None and not self._answer.done():
+                self._context.reject("unexpected_frame", frame.data[:2].hex())
+            elif self._answer is None or self._answer.done():
+                self._context.reject("late_answer")
+            else:
                 self._answer.set_result(frame)
+        if self._reader.garbled > garbled:
+            self._context.reject("garbled_frame")
 
     def _wire_changed(self, up: bool, reason: str) -> None:
+        self._reader = codec.FrameReader()
         if up:
-            self._spoke_s = self._context.now_s() - PING_S  # ping at once
+            self._missed = self._silent = 0
+            self._open.set()
         else:
-            self._missed = MISSED_MAX
-            self._silent(reason)
+            self._open.clear()
+            self._lose(reason)
 
-    def _silent(self, reason: str) -> None:
-        self._missed += 1
-        if self._missed >= MISSED_MAX and self._there is not False:
+    def _lose(self, reason: str) -> None:
+        self._down = reason
+        if self._there is not False:
             self._there = False
             self._context.emit(DeviceLost(self._context.device, reason))
-
-    def _alive(self) -> None:
-        self._missed = 0
-        if self._there is not True:
-            self._there = True
-            self._context.emit(DeviceBack(self._context.device))
 
 
 def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.Area]:
     """One area per row, newest line on top; a line too long for the bar runs from right to left."""
     count = options.height // ROW_PX
-    texts = [*lines[:count], *[""] * (count - len(lines))]
+    texts = [codec.plain(line) for line in lines[:count]]
+    texts += [""] * (count - len(texts))
     return [
         codec.Area(
             id=options.first_area + row,

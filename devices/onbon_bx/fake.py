@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from devices.onbon_bx import codec
+from edged.driver import Garbled
+
+SPOKEN_MAX = 100  # announcements remembered for whoever looks
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,8 @@ class Faults:
     mute: float = 0.0
     garble: float = 0.0
     nack: float = 0.0
+    late: float = 0.0
+    late_s: float = 0.5  # real seconds
 
 
 class FakeOnbon:
@@ -43,6 +50,7 @@ class FakeOnbon:
         self.brightness = 15
         self.frames_received = 0
         self.frames_sent = 0
+        self.spoken: deque[str] = deque(maxlen=SPOKEN_MAX)
 
     @property
     def alive(self) -> bool:
@@ -78,24 +86,32 @@ class FakeOnbon:
             at = self._dice.randrange(8, len(answer))
             answer = answer[:at] + bytes((answer[at] ^ 0x10,)) + answer[at + 1 :]
         self.frames_sent += 1
-        self._write(answer)
+        if self._dice.random() < self.faults.late:
+            asyncio.get_running_loop().call_later(self.faults.late_s, self._write, answer)
+        else:
+            self._write(answer)
 
     def _carry_out(self, frame: codec.Frame) -> bool:
         match frame.command:
             case codec.PING | codec.SET_CLOCK:
                 return True
-            case codec.POWER:
+            case codec.POWER if len(frame.data) == 6:
                 self.powered = frame.data[5] == 1
                 return True
-            case codec.BRIGHTNESS:
+            case codec.BRIGHTNESS if len(frame.data) == 7:
                 self.brightness = frame.data[6]
                 return True
             case codec.AREAS:
-                deleted, areas = codec.decode_areas(frame.data, self._units_of_8)
+                try:
+                    deleted, areas = codec.decode_areas(frame.data, self._units_of_8)
+                except Garbled:
+                    return False
                 for area_id in deleted:
                     self._rows.pop(area_id, None)
                 for area in areas:
                     self._rows[area.id] = (area, self._now_s())
+                    if area.speech is not None:
+                        self.spoken.append(area.speech.text)
                 return True
         return False
 

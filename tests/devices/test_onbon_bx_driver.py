@@ -1,0 +1,326 @@
+"""The LED bar's driver against its fake, on real ptys: acknowledged text, dead-man, loss and return, hostile wires."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from devices.onbon_bx import codec, driver
+from devices.onbon_bx.driver import OnbonBx, OnbonOptions, rows
+from devices.onbon_bx.fake import FakeOnbon, Faults
+from edged.clock import monotonic_s
+from edged.core.commands import Action, Display, Lamp, Print, Say
+from edged.core.events import DeviceBack, DeviceLost, Event
+from edged.driver import Context, DeviceError, Garbled, Refused, Unreachable
+from edged.links.memory import Faults as WireFaults
+from edged.sim.pty import Pty
+
+DEADLINE_S = 8.0
+BAR = "led-tax"
+CALL = Display(("税务综合 等候3人", "A012→3号窗口"))
+BACK, LOST = DeviceBack(BAR), DeviceLost(BAR, "no answer from the LED card")
+
+
+class Bar:
+    """A driver, its bar and the wire between them; ``hall_s`` is hall time."""
+
+    def __init__(self, port: Pty, seed: int = 0, **options: object) -> None:
+        settings = {"deadline_ms": 100, **options}
+        self.options = OnbonOptions.model_validate({"path": port.path, **settings})
+        self.port = port
+        self.hall_s = 1000.0
+        self.speed = 1.0
+        self.events: list[Event] = []
+        self.rejected: list[str] = []
+        self.fake = FakeOnbon(port.send, lambda: self.hall_s, self.options.model == "5k", seed)
+        context = Context(BAR, "demo", self._emit, self._reject, self._sleep, lambda: self.hall_s, None)
+        self.driver = OnbonBx(context, self.options)
+
+    def _emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
+        self.events.append(event)
+        return True
+
+    def _reject(self, reason: str, detail: str = "") -> None:
+        self.rejected.append(reason)
+
+    async def _sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self.speed)
+        self.hall_s += seconds
+
+    async def told(self, *events: Event) -> None:
+        await until(lambda: self.events == list(events), lambda: f"{self.events}")
+
+
+async def until(condition: Callable[[], bool], what: Callable[[], str] = lambda: "not in time") -> None:
+    deadline_s = monotonic_s() + DEADLINE_S
+    while not condition():
+        assert monotonic_s() < deadline_s, what()
+        await asyncio.sleep(0.003)
+
+
+@contextlib.asynccontextmanager
+async def life(bar: Bar, hear: Callable[[bytes], None] | None = None) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as tasks:
+        lives = (bar.port.run(hear or bar.fake.feed, lambda _up, _reason: None), bar.driver.run())
+        started = [tasks.create_task(one) for one in lives]
+        try:
+            yield
+        finally:
+            for task in started:
+                task.cancel()
+
+
+@pytest.fixture
+async def port(tmp_path: Path) -> AsyncIterator[Pty]:
+    pty = Pty(tmp_path / "led")
+    pty.plug()
+    yield pty
+    pty.close()
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "RETRY_S", 0.05)
+
+
+@pytest.mark.parametrize("model", ["5k", "6k"])
+async def test_lines_are_shown_row_by_row_and_acknowledged(port: Pty, model: str) -> None:
+    bar = Bar(port, model=model, width=192, height=48)
+    async with life(bar):
+        await bar.told(BACK)
+        await bar.driver.show(BAR, CALL)
+        assert bar.fake.shown == ("税务综合 等候3人", "A012→3号窗口", "")
+        await bar.driver.show(f"{BAR}/area-2", Display(("B001", "→5")))
+        assert bar.fake.shown == ("税务综合 等候3人", "A012→3号窗口", "B001 →5")
+        for wrong in ("area-3", "area-x", "3"):
+            with pytest.raises(Refused, match="area-0 to area-2"):
+                await bar.driver.show(f"{BAR}/{wrong}", CALL)
+        with pytest.raises(Refused):
+            await bar.driver.show(BAR, Lamp("on"))
+
+
+async def test_contact_switches_the_screen_on_and_sets_its_brightness(port: Pty) -> None:
+    bar = Bar(port, brightness=3)
+    bar.fake.powered = False
+    async with life(bar):
+        await bar.told(BACK)
+        assert (bar.fake.powered, bar.fake.brightness) == (True, 3)
+
+
+async def test_a_bar_with_a_voice_speaks_once_and_keeps_its_text(port: Pty) -> None:
+    bar = Bar(port, voice=True)
+    bar.speed = 50.0
+    async with life(bar):
+        await bar.told(BACK)
+        await bar.driver.show(BAR, CALL)
+        say = Say("请A012号到3号窗口", "Ticket A012, window 3", "A012")
+        before_s = bar.hall_s
+        await bar.driver.act(Action("1", BAR, say))
+        assert list(bar.fake.spoken) == ["请A012号到3号窗口"]
+        assert bar.fake.shown == CALL.lines
+        assert bar.hall_s - before_s >= 3.0  # the next one would cut it short
+        with pytest.raises(Refused):
+            await bar.driver.act(Action("2", BAR, Print("A012", "tax", 3)))
+    with pytest.raises(Refused):
+        await Bar(port).driver.act(Action("3", BAR, say))
+
+
+async def test_text_goes_dark_when_nobody_asserts_it(port: Pty) -> None:
+    bar = Bar(port, dead_man_s=30)
+    async with life(bar):
+        await bar.told(BACK)
+        await bar.driver.show(BAR, CALL)
+        bar.hall_s += 29.0
+        assert bar.fake.shown == CALL.lines
+        await bar.driver.show(BAR, CALL)
+        bar.hall_s += 29.0
+        assert bar.fake.shown == CALL.lines
+        bar.hall_s += 2.0
+        assert bar.fake.shown == ("", "")
+    assert bar.driver.reassert_s * 3 <= 30
+
+
+async def test_a_nack_is_refused_and_no_loss(port: Pty) -> None:
+    bar = Bar(port)
+    async with life(bar):
+        await bar.told(BACK)
+        bar.fake.faults = Faults(nack=1.0)
+        for _ in range(4):
+            with pytest.raises(Refused):
+                await bar.driver.show(BAR, CALL)
+    assert bar.events == [BACK]
+
+
+async def test_silence_is_unreachable_lost_once_and_back_once(port: Pty) -> None:
+    bar = Bar(port)
+    async with life(bar):
+        await bar.told(BACK)
+        bar.fake.alive = False
+        started_s = monotonic_s()
+        with pytest.raises(Unreachable):
+            await bar.driver.show(BAR, CALL)
+        assert monotonic_s() - started_s < bar.driver.deadline_s
+        await bar.told(BACK, LOST)
+        with pytest.raises(Unreachable):
+            await bar.driver.show(BAR, CALL)
+        bar.fake.alive = True
+        await bar.told(BACK, LOST, BACK)
+        await bar.driver.show(BAR, CALL)
+        assert bar.fake.shown == CALL.lines
+
+
+async def test_pings_alone_notice_a_death(port: Pty) -> None:
+    bar = Bar(port)
+    bar.speed = 20.0
+    async with life(bar):
+        await bar.told(BACK)
+        bar.fake.alive = False
+        await bar.told(BACK, LOST)
+
+
+async def test_an_absent_bar_is_lost_at_start_and_its_wire_opened_afresh(port: Pty) -> None:
+    bar = Bar(port, deadline_ms=50)
+    bar.fake.alive = False
+    async with life(bar):
+        await bar.told(LOST)
+        await until(lambda: bar.driver._link.opened >= 2)
+        assert bar.events == [LOST]
+        bar.fake.alive = True
+        await bar.told(LOST, BACK)
+
+
+async def test_garbage_for_an_answer_is_garbled(port: Pty) -> None:
+    bar = Bar(port, seed=4)
+    async with life(bar):
+        await bar.told(BACK)
+        bar.fake.faults = Faults(garble=1.0)
+        with pytest.raises(Garbled):
+            await bar.driver.show(BAR, CALL)
+        bar.fake.faults = Faults()
+        await until(lambda: not bar.driver._missed)
+        await bar.driver.show(BAR, CALL)
+    assert bar.events == [BACK]
+    assert "garbled_frame" in bar.rejected
+
+
+async def test_a_late_answer_never_answers_the_next_request(port: Pty) -> None:
+    bar = Bar(port)
+    async with life(bar):
+        await bar.told(BACK)
+        bar.fake.faults = Faults(late=1.0, late_s=0.15)  # 1.5 deadlines
+        with pytest.raises(Unreachable):
+            await bar.driver.show(BAR, CALL)
+        bar.fake.faults = Faults(nack=1.0)  # what the next request must be told
+        with pytest.raises(Refused):
+            await bar.driver.show(BAR, CALL)
+    assert bar.rejected.count("late_answer") == 1
+
+
+async def test_an_adapter_that_hears_itself_changes_nothing(port: Pty) -> None:
+    bar = Bar(port)
+
+    def echo(data: bytes) -> None:
+        port.send(data)
+        bar.fake.feed(data)
+
+    async with life(bar, echo):
+        await bar.told(BACK)
+        await bar.driver.show(BAR, CALL)
+        assert bar.fake.shown == CALL.lines
+        bar.fake.alive = False
+        with pytest.raises(Unreachable):  # its own echo is nobody's answer
+            await bar.driver.show(BAR, CALL)
+    assert bar.rejected == []
+
+
+async def test_a_card_on_the_network(port: Pty) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        fake = FakeOnbon(writer.write, lambda: 0.0)
+        fakes.append(fake)
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(1000):
+                fake.feed(data)
+        writer.close()
+
+    fakes: list[FakeOnbon] = []
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    bar = Bar(port)
+    bar.options = OnbonOptions(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+    bar.driver = OnbonBx(bar.driver._context, bar.options)
+    async with life(bar):
+        await bar.told(BACK)
+        await bar.driver.show(BAR, CALL)
+        assert fakes[0].shown == CALL.lines
+    server.close()
+
+
+async def test_unplug_and_replug(port: Pty) -> None:
+    bar = Bar(port)
+    async with life(bar):
+        await bar.told(BACK)
+        port.unplug()
+        await until(lambda: len(bar.events) == 2)
+        with pytest.raises(Unreachable):
+            await bar.driver.show(BAR, CALL)
+        port.replug()
+        await until(lambda: len(bar.events) == 3)
+        await bar.driver.show(BAR, CALL)
+        assert bar.fake.shown == CALL.lines
+    assert [type(event) for event in bar.events] == [DeviceBack, DeviceLost, DeviceBack]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_a_noisy_wire_shows_nothing_wrong_and_only_device_errors(tmp_path: Path, seed: int) -> None:
+    noise = WireFaults(flip_byte=0.01, lose_byte=0.01, insert_byte=0.01, split=0.5)
+    port = Pty(tmp_path / "led", noise, seed)
+    port.plug()
+    bar = Bar(port, seed, deadline_ms=50)
+    bar.speed = 5.0
+    wanted = [Display((f"A{n:03}→3号窗口", "")) for n in range(1, 21)]
+    shown = 0
+    async with life(bar):
+        for value in wanted:
+            with contextlib.suppress(DeviceError):
+                await until(lambda: bool(bar.driver._there))
+                await bar.driver.show(BAR, value)
+                assert bar.fake.shown == value.lines, f"acknowledged and not shown, seed={seed}"
+                shown += 1
+    port.close()
+    assert shown >= 3, f"seed={seed}"
+    changes = [type(event) for event in bar.events]
+    assert all(a is not b for a, b in pairwise(changes)), f"seed={seed}"
+
+
+async def test_a_cancelled_request_leaves_no_answer_for_the_next(port: Pty) -> None:
+    bar = Bar(port, deadline_ms=200)
+    async with life(bar):
+        await bar.told(BACK)
+        bar.fake.faults = Faults(late=1.0, late_s=0.1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.03):
+                await bar.driver.show(BAR, CALL)
+        bar.fake.faults = Faults(nack=1.0)
+        with pytest.raises(Refused):
+            await bar.driver.show(BAR, CALL)
+
+
+def test_rows_fill_the_bar_and_long_lines_run() -> None:
+    options = OnbonOptions(path="/dev/null", width=64, height=48, first_area=2)
+    short, long, empty = rows(("请A012号", "请A012号 Please come"), options)
+    assert [area.id for area in (short, long, empty)] == [2, 3, 4]
+    assert (short.disp, long.disp, empty.text) == (codec.STATIC, codec.SCROLL_LEFT, "")
+    assert [area.y for area in (short, long, empty)] == [0, 16, 32]
+    assert all(area.run_mode == codec.BLANK_ON_TIMEOUT for area in (short, long, empty))
+    [first, *_] = rows(("\\C1红",), options)
+    assert first.text == "/C1红"
+
+
+@pytest.mark.parametrize("options", [{}, {"path": "/dev/x", "host": "h"}, {"path": "x", "width": 20}])
+def test_impossible_options_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"path|host|width"):
+        OnbonOptions.model_validate(options)
