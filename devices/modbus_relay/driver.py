@@ -63,6 +63,11 @@ class RelayOptions(Options):
             raise ValueError(f"{self.profile} has {profile.channels} channels, not {self.channels}")
         return self
 
+    def point_channels(self) -> frozenset[str]:
+        """Coils by number from 0."""
+        count = self.channels or min(DEFAULT_CHANNELS, PROFILES[self.profile].channels)
+        return frozenset(map(str, range(count)))
+
 
 class ModbusRelay:
     """A relay module or signal tower. Points are ``device/channel``, channels from 0."""
@@ -118,7 +123,8 @@ class ModbusRelay:
         except TimeoutError:
             raise Unreachable("the wire is too busy") from None
         except (Unreachable, Garbled) as error:
-            self._lose(error)
+            if self._bus.connected:  # a wire that is down, or not yet up, tells by itself
+                self._lose(error)
             raise
         self._due.set()
 

@@ -209,10 +209,8 @@ class ModbusBus:
         if self._gone:
             return False
         plug = client.ctx.transport.get_extra_info("socket")
-        if plug is not None:
-            plug.setsockopt(
-                socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-            )  # a lamp does not wait for a full segment
+        if plug is not None:  # a lamp does not wait for a full segment
+            plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.counts.opened += 1
         self._silent = 0
         self._set_up(True, "")

@@ -277,6 +277,21 @@ async def test_wire_that_cannot_be_opened_is_a_lost_device() -> None:
     assert isinstance(lost, DeviceLost)
 
 
+async def test_lamp_wanted_before_the_wire_is_up_is_no_loss_and_is_lit_at_first_contact() -> None:
+    hall = Hall()
+    module = hall.module("plain")
+    far = FakeTcp([module])
+    url = await far.start()
+    relay = ModbusRelay(hall.context(), RelayOptions(url=url), ModbusBus(url, QUICK))
+    with pytest.raises(Unreachable, match="not connected yet"):
+        await relay.show("relay-1/0", ON)
+    async with running(relay):
+        await until(lambda: hall.events)
+        assert module.level(0)
+    await far.stop()
+    assert hall.events == [DeviceBack("relay-1")]
+
+
 async def test_modules_share_a_line_and_one_dead_leaves_the_others_alone() -> None:
     hall = Hall()
     modules = [hall.module("plain", unit=unit) for unit in (1, 2, 3)]
