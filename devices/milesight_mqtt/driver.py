@@ -37,6 +37,10 @@ class MilesightMqttOptions(Options):
     lines: tuple[str, ...] = ()
     silent_s: float = SILENT_S
 
+    def point_channels(self) -> frozenset[str]:
+        """None: it only reports."""
+        return frozenset()
+
 
 class MilesightMqtt:
     """Driver for one people counter."""

@@ -42,6 +42,7 @@ WRITE_LIMIT_BYTES = (
     1 << 20
 )  # a broker that lets this much stand does not read: publishing fails, memory stays
 OUT_MESSAGES_MAX = 1000  # QoS 1 messages on their way to the broker, mosquitto's own queue length
+OUT_INFLIGHT_MAX = 100  # of those, sent and not acknowledged; an MQTT 5 broker may allow less (mosquitto: 20)
 SERVER_MOVED_IN = 0x8E  # MQTT 5 §3.14.2.1: Session taken over
 
 LossKind = Literal["closed", "frozen", "taken", "broken"]
@@ -87,6 +88,7 @@ class Connection:
         paho.manual_ack_set(True)  # PUBACK only once the input's step is on disk
         paho.connect_timeout = CONNACK_S
         paho.max_queued_messages_set(OUT_MESSAGES_MAX)
+        paho.max_inflight_messages_set(OUT_INFLIGHT_MAX)
         connect = paho._create_socket
         paho._create_socket = lambda: self._wrap(connect())  # type: ignore[method-assign]
         paho.on_socket_open = self._socket_opened

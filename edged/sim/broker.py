@@ -133,7 +133,8 @@ def _lasting_broker() -> Any:
                 await super()._publish_retained_messages_for_subscription(subscription, session)
 
         async def _client_message_loop(self, client_session: Any, handler: Any) -> None:
-            if not client_session.transitions.is_connected():  # the connection it took over just said goodbye for both
+            # The connection that it took over may just have said goodbye for both.
+            if not client_session.transitions.is_connected():
                 client_session.transitions.connect()
             await super()._client_message_loop(client_session, handler)
 

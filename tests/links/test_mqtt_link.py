@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from edged.driver import Refused, Unreachable
-from edged.links.mqtt import MqttLink, MqttSettings
+from edged.links.mqtt import Message, MqttLink, MqttSettings
 from tests.support.brokers import (
     Broker,
     Rejections,
@@ -26,19 +26,20 @@ from tests.support.brokers import (
 )
 
 VICTIM = """
-import asyncio, sys, structlog
+import asyncio, os, sys, structlog
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-from edged.links.mqtt import MqttLink, MqttSettings
+from edged.links.mqtt import Message, MqttLink, MqttSettings
 port, protocol, stop_after = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 link = MqttLink(MqttSettings("victim", port=port, protocol=protocol, username="u", ping_topic="ping/victim"), print)
-kept = []
+kept = 0
 def keep(message):
-    kept.append(message)
+    global kept
+    kept += 1
     print(message.payload.decode(), flush=True)  # our "disk"
-    if len(kept) == stop_after:
-        import os; os.kill(os.getpid(), 9)
-    asyncio.get_running_loop().call_later(0.002, message.ack)
-link.subscribe("burst/#", keep)
+    if kept == stop_after:
+        os.kill(os.getpid(), 9)
+    message.ack()
+link.subscribe("burst/#", lambda message: asyncio.get_running_loop().call_later(0.01, keep, message))
 asyncio.run(link.run())
 """
 
@@ -240,6 +241,50 @@ async def test_broker_holds_back_what_we_have_not_stored() -> None:
             assert [int(message.payload) for message in got] == list(range(100))
 
 
+async def test_burst_of_five_thousand_is_taken_whole_and_in_order() -> None:
+    async with real_mosquitto("max_queued_messages 10000") as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        got: list[int] = []
+        loop = asyncio.get_running_loop()
+
+        def keep(message: Message) -> None:
+            got.append(int(message.payload))
+            loop.call_later(0.001, message.ack)  # the disk
+
+        link.subscribe("burst/x", keep)
+        async with plain_client(broker) as device, running(link):
+            for number in range(5000):
+                device._client.publish("burst/x", str(number).encode(), 1)
+                if number % 50 == 0:
+                    assert link.connection is not None
+                    assert link.connection.unacked <= 32
+                    await asyncio.sleep(0)
+            await until(lambda: len(got) >= 5000, 20)
+        assert got == list(range(5000))
+
+
+async def test_broker_that_does_not_read_makes_publishing_fail_and_not_memory_grow() -> None:
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(512)
+        writer.write(b"\x20\x03\x00\x00\x00")
+        mid = (await reader.read(512))[2:4]
+        writer.write(b"\x90\x04" + mid + b"\x00\x00")
+        await writer.drain()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.Event().wait()
+
+    async with await asyncio.start_server(broker, "127.0.0.1", 0) as server:
+        link = MqttLink(_settings(server.sockets[0].getsockname()[1]), Rejections())
+        async with running(link):
+            connection = link.connection
+            assert connection is not None
+            assert connection.wire is not None
+            with pytest.raises(Unreachable, match="does not read"):
+                await _publish_much(link)
+            assert connection.wire.backlog_bytes < 2 << 20
+            await until(lambda: not link.connected)  # and its silence is noticed
+
+
 async def test_acknowledgement_of_an_earlier_connection_is_dropped() -> None:
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
@@ -372,6 +417,12 @@ async def test_no_forty_millisecond_stall_with_a_default_mosquitto(spacing_ms: i
                     await asyncio.sleep(0)
                 delays.append(time.perf_counter() - started)
         assert sorted(delays)[len(delays) // 2] < 0.010
+
+
+async def _publish_much(link: MqttLink) -> None:
+    for _ in range(1000):
+        link.publish("a/b", bytes(16_000), qos=0)
+        await asyncio.sleep(0)
 
 
 def _settings(port: int) -> MqttSettings:
