@@ -49,6 +49,14 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def point_channels(self) -> frozenset[str]:
+        """Channels that hall.toml may name on this device; "" stands for the bare device id."""
+        return frozenset({""})
+
+    def service_ids(self) -> frozenset[str]:
+        """Services that these options name: each must be one of the hall's."""
+        return frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -64,3 +64,11 @@ class CandleOptions(Options):
         if self.kiosk_board is not None and self.kiosk_board not in self.boards:
             raise ValueError(f'kiosk_board "{self.kiosk_board}" is not one of boards')
         return self
+
+    def point_channels(self) -> frozenset[str]:
+        """Panels and boards by name."""
+        return frozenset(self.panels) | frozenset(self.boards)
+
+    def service_ids(self) -> frozenset[str]:
+        """What the kiosk's buttons ask for."""
+        return frozenset(self.buttons.values())

@@ -64,6 +64,10 @@ class OnbonOptions(Options):
             raise ValueError("give either path (serial port) or host (network), not both")
         return self
 
+    def point_channels(self) -> frozenset[str]:
+        """The whole bar, or one of its rows."""
+        return frozenset({"", *(f"area-{row}" for row in range(self.height // ROW_PX))})
+
 
 class OnbonBx:
     """Driver of one bar. Points: ``bar`` (all rows) or ``bar/area-0`` (one row)."""

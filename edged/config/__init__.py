@@ -156,6 +156,8 @@ class _Reading:
         for kind, (model, most) in REPEATED.items():
             self._repeated(kind, model, most)
         self.mistakes += references.check(self.raw)
+        options = {device.id: device.options for device in self.devices}
+        self.mistakes += references.check_options(self.raw, options)
         if self.mistakes:
             raise ConfigErrors(self._lines())
         return self._config()

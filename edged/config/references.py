@@ -7,11 +7,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edged.config.toml_lines import Path
-from edged.config.wording import Mistake, unknown
+from edged.config.wording import Mistake, did_you_mean, unknown
+from edged.driver import Options
 
 Raw = dict[str, Any]
 WINDOW_POINTS = ("panel", "lamp", "display")
@@ -27,6 +28,39 @@ def check(raw: Raw) -> Iterator[Mistake]:
     yield from _coverage(raw)
     yield from _tidal_windows(raw)
     yield from _certificates(raw)
+
+
+def check_options(raw: Raw, options: Mapping[str, Options]) -> Iterator[Mistake]:
+    """What the devices' options (by device id) say of the rest: channels that points name, services they name."""
+    for path, _, point in _used_points(raw):
+        device, _, channel = point.partition("/")
+        channels = options[device].point_channels() if device in options else None
+        if channels is not None and channel not in channels:
+            yield Mistake(path, _no_channel(device, channel, channels))
+    services = ids(raw, "services")
+    for path, entry in tables(raw, "devices"):
+        known = options.get(str(entry.get("id")))
+        for service in sorted(known.service_ids() - services) if known is not None else ():
+            yield Mistake(_place_of(entry, path, service) or path, unknown("service", service, services))
+
+
+def _no_channel(device: str, channel: str, channels: frozenset[str]) -> str:
+    if not channels:
+        return f'"{device}" shows nothing: it only reports'
+    if channels == {""}:
+        return f'"{device}" has no channels; write "{device}"'
+    shown = ", ".join(f"{device}/{name}" for name in sorted(channels, key=lambda name: (len(name), name)))
+    wrong = f'"{device}" has no channel "{channel}"' if channel else f'"{device}" needs a channel'
+    return f"{wrong}; allowed: {shown}{did_you_mean(channel, channels)}"
+
+
+def _place_of(node: Any, path: Path, word: str) -> Path | None:
+    """Where ``word`` stands as a value below ``path``: options have any shape."""
+    for key, child in node.items() if isinstance(node, dict) else ():
+        found = (*path, key) if child == word else _place_of(child, (*path, key), word)
+        if found is not None:
+            return found
+    return None
 
 
 def tables(raw: Raw, kind: str) -> Iterator[tuple[Path, Raw]]:

@@ -203,6 +203,8 @@ INVOICE = (
     '[[services]]\nid = "tax-invoice"\narea = "tax"\nname = "发票"\nname_en = "Invoices"\nprefix = "B"\n'
 )
 RELAY_B = '[[devices]]\nid = "relay-b"\ndriver = "modbus_relay"\n'
+BUS = '[[devices]]\nid = "bus"\ndriver = "candle485"\npath = "bus"\nboards = { board = { address = 0x31 } }\n'
+DOOR = '[[devices]]\nid = "door"\ndriver = "milesight_mqtt"\ntopic = "door"\n'
 RTU = "rtu:///dev/ttyS0"
 LAST = 'id = "pager-duty"\ndriver = "mqtt_json"\n'  # additions go here
 
@@ -287,6 +289,42 @@ LAST = 'id = "pager-duty"\ndriver = "mqtt_json"\n'  # additions go here
             'devices.relay-c.url: serial port "/dev/ttyS0" already belongs to device "relay-b"',
         ),
         (
+            'voice = "voice"',
+            'voice = "voice/1"',
+            "voice/1",
+            'areas.tax.voice: "voice" has no channels; write "voice"',
+        ),
+        (
+            'lamp = "relay/0"',
+            'lamp = "relay/8"',
+            "relay/8",
+            'windows.w2.lamp: "relay" has no channel "8"; allowed: relay/0, relay/1, relay/2,',
+        ),
+        (
+            'lamp = "relay/0"',
+            'lamp = "relay" # which',
+            "# which",
+            'windows.w2.lamp: "relay" needs a channel; allowed: relay/0, relay/1,',
+        ),
+        (
+            'voice = "voice"',
+            'voice = "door"',
+            '"door"',
+            'areas.tax.voice: "door" shows nothing: it only reports',
+        ),
+        (
+            'voice = "voice"',
+            'voice = "bus/bord"',
+            "bus/bord",
+            'areas.tax.voice: "bus" has no channel "bord"; allowed: bus/board; did you mean "board"?',
+        ),
+        (
+            LAST,
+            LAST + BUS + '[devices.buttons]\n2 = "tax-genral"\n',
+            "tax-genral",
+            'devices.bus.buttons.2: "tax-genral" is not a known service; allowed: tax-general; did you mean',
+        ),
+        (
             LAST,
             LAST + INVOICE,
             'id = "tax-invoice"',
@@ -295,7 +333,7 @@ LAST = 'id = "pager-duty"\ndriver = "mqtt_json"\n'  # additions go here
     ],
 )
 def test_one_mistake_one_line(write: Any, old: str, new: str, where: str, message: str) -> None:
-    text = changed(old, new)
+    text = changed(old, new) + "\n" + DOOR + (BUS if BUS not in new else "")
     line = text[: text.index(where)].count("\n") + 1 + where.count("\n") * (where == "[duty]\n")
     found = mistakes(write(text))
     assert any(one.startswith(f"hall.toml:{line}: {message}") for one in found), found
