@@ -74,44 +74,44 @@ class Mangler:
         return self._random.uniform(self.faults.delay_min_s, self.faults.delay_max_s)
 
 
+@dataclass(slots=True)
+class _Piece:
+    data: bytes
+    due: bool = False
+    timer: asyncio.TimerHandle | None = None
+
+
 class Delivery:
     """Hands pieces to ``deliver`` when they are due, in order; ``clear`` drops what is under way."""
 
     def __init__(self, deliver: Callable[[bytes], None]) -> None:
         self._deliver = deliver
-        self._pending: deque[tuple[float, bytes]] = deque()  # at most PENDING_BYTES_MAX
+        self._pending: deque[_Piece] = deque()  # at most PENDING_BYTES_MAX
         self._pending_bytes = 0
-        self._last_s = 0.0
-        self._timer: asyncio.TimerHandle | None = None
 
     def put(self, delay_s: float, data: bytes) -> None:
         """Deliver ``data`` after ``delay_s``, but not before what was put earlier. Raises ``Unreachable`` when full."""
         if self._pending_bytes + len(data) > PENDING_BYTES_MAX:
             raise Unreachable("the wire is full")
-        loop = asyncio.get_running_loop()
-        self._last_s = max(loop.time() + delay_s, self._last_s)
-        self._pending.append((self._last_s, data))
+        piece = _Piece(data)
+        piece.timer = asyncio.get_running_loop().call_later(delay_s, self._arrives, piece)
+        self._pending.append(piece)
         self._pending_bytes += len(data)
-        if self._timer is None:
-            self._timer = loop.call_at(self._last_s, self._due)
 
     def clear(self) -> None:
         """Drop everything under way."""
+        for piece in self._pending:
+            assert piece.timer is not None
+            piece.timer.cancel()
         self._pending.clear()
         self._pending_bytes = 0
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
-    def _due(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = None
-        while self._pending and self._pending[0][0] <= loop.time():
-            _, data = self._pending.popleft()
-            self._pending_bytes -= len(data)
-            self._deliver(data)
-        if self._pending and self._timer is None:
-            self._timer = loop.call_at(self._pending[0][0], self._due)
+    def _arrives(self, piece: _Piece) -> None:
+        piece.due = True
+        while self._pending and self._pending[0].due:
+            first = self._pending.popleft()
+            self._pending_bytes -= len(first.data)
+            self._deliver(first.data)
 
 
 class MemoryLink:

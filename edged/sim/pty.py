@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import os
 import tty
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 from edged.driver import Unreachable
@@ -170,24 +170,6 @@ class Pty:
             loop.add_writer(self._fds[0], self._flush)
         else:
             loop.remove_writer(self._fds[0])
-
-
-@contextlib.asynccontextmanager
-async def serve_pty(
-    place: Path | str, on_bytes: Callable[[bytes], None], faults: Faults | None = None, seed: int = 0
-) -> AsyncIterator[Pty]:
-    """A plugged port that is served while the block lasts: ``async with serve_pty(place, hear) as port``."""
-    port = Pty(place, faults, seed)
-    port.plug()
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            task = tasks.create_task(port.run(on_bytes, lambda _up, _reason: None))
-            try:
-                yield port
-            finally:
-                task.cancel()
-    finally:
-        port.close()
 
 
 def _open_raw_pty() -> tuple[int, int]:

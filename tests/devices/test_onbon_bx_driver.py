@@ -97,6 +97,7 @@ async def test_lines_are_shown_row_by_row_and_acknowledged(port: Pty, model: str
         assert bar.fake.shown == ("税务综合 等候3人", "A012→3号窗口", "")
         await bar.driver.show(f"{BAR}/area-2", Display(("B001", "→5")))
         assert bar.fake.shown == ("税务综合 等候3人", "A012→3号窗口", "B001 →5")
+        assert bar.options.point_channels() == {"", "area-0", "area-1", "area-2"}
         for wrong in ("area-3", "area-x", "3"):
             with pytest.raises(Refused, match="area-0 to area-2"):
                 await bar.driver.show(f"{BAR}/{wrong}", CALL)
@@ -180,7 +181,10 @@ async def test_pings_alone_notice_a_death(port: Pty) -> None:
     async with life(bar):
         await bar.told(BACK)
         bar.fake.alive = False
+        died_s = bar.hall_s
         await bar.told(BACK, LOST)
+        # One ping's time, then the doubt is settled at once; the tolerance is one look at the clock.
+        assert bar.hall_s - died_s <= driver.PING_S + driver.LOOK_S
 
 
 async def test_an_absent_bar_is_lost_at_start_and_its_wire_opened_afresh(port: Pty) -> None:
