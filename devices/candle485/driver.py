@@ -10,7 +10,7 @@ Rules:
 4. A kiosk's buttons have no printer. With ``kiosk_board`` the ticket's number is shown on that board, which counts as
    printed; without it a print is refused, and the core says that the ticket was not handed out.
 
-Deadlines on the wire are real seconds.
+Deadlines on the wire are real seconds; people, and so the rate of presses, follow hall time.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Candle485:
         self._boards = {unit.address for unit in options.boards.values()}
         self._bus = Bus(self._write, lambda: context.sleep(self._pause_s))
         self._parser = Parser()
-        self._echo = Echo()
+        self._echo = Echo(sure=options.echo is True)
         self._echoes = options.echo  # None: not known yet
         self._echo_over = asyncio.Event()
         self._babble = Babble()
@@ -215,7 +215,7 @@ class Candle485:
 
     def _press(self, address: int, event: Event) -> None:
         self._babble.spoke()
-        if self._presses.allows(address, monotonic_s()):
+        if self._presses.allows(address, self._context.now_s()):
             self._context.emit(event)
         else:
             self._context.reject("stuck_key", f"{address:#x}")
@@ -243,7 +243,8 @@ class Candle485:
         self._open, self._reason, self._babbling = up, reason, False
         self._parser = Parser()
         self._babble = Babble()
-        self._echo.forget()
+        self._echo = Echo(sure=self._options.echo is True)
+        self._echo_over.set()
         self._echoes = self._options.echo  # another adapter may be there now
         if not up:
             self._bus.fail(Unreachable(reason))

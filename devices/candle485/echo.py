@@ -4,6 +4,8 @@
   or just behind it, is neither lost nor mixed up with it.
 * An echo damaged on the way is dropped too: of the held bytes, the piece that needs the fewest changes to become
   what was sent. A damaged LED command must not call a visitor.
+* That is only done where an echo is ``sure`` to come. Elsewhere a key pressed at the wrong moment would be taken for
+  a damaged echo; there only the exact bytes are dropped.
 
 No I/O and no clock: the owner calls ``expire`` when the echo is overdue.
 """
@@ -16,7 +18,8 @@ HELD_MAX = 64  # bytes: several frames; more than that while one echo is due is 
 class Echo:
     """Swallows the echo of what was announced with ``sent``."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sure: bool) -> None:
+        self.sure = sure  # becomes true with the first echo heard
         self.heard = 0
         self.damaged = 0
         self.missed = 0  # in a row
@@ -42,6 +45,7 @@ class Echo:
         at = self._held.find(self._due)
         if at >= 0:
             self.heard += 1
+            self.sure = True
             self.missed = 0
             rest = self._held[:at] + self._held[at + len(self._due) :]
             self._due = self._held = b""
@@ -55,16 +59,12 @@ class Echo:
         if not due:
             return b""
         start, end, changes = _nearest(due, held)
-        if changes > len(due) // 2:
+        if not self.sure or changes > len(due) // 2:
             self.missed += 1
             return held
         self.damaged += 1
         self.missed = 0
         return held[:start] + held[end:]
-
-    def forget(self) -> None:
-        """The wire went down."""
-        self._due = self._held = b""
 
 
 def _nearest(wanted: bytes, held: bytes) -> tuple[int, int, int]:

@@ -1,6 +1,6 @@
 """When a bus is more noise than speech: a babbling unit, a broken pair, a wrong baud rate.
 
-Pure: times are real seconds, given by the caller.
+Pure: times are seconds, given by the caller.
 """
 
 from __future__ import annotations

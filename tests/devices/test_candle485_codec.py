@@ -168,7 +168,7 @@ LED = Signal(0x21, LED_GREEN).to_bytes()  # the very bytes of key 0x32
 def test_an_echo_is_swallowed_and_a_key_beside_it_is_not() -> None:
     for before in (b"", KEY.to_bytes()):
         for behind in (b"", KEY.to_bytes(), LED):
-            echo = Echo()
+            echo = Echo(sure=True)
             echo.sent(LED)
             passed = b"".join(echo.feed(bytes((byte,))) for byte in before + LED + behind)
             assert passed == before + behind
@@ -178,7 +178,7 @@ def test_an_echo_is_swallowed_and_a_key_beside_it_is_not() -> None:
 @pytest.mark.parametrize("at", range(4))
 @pytest.mark.parametrize("bit", range(8))
 def test_a_flipped_echo_presses_no_key(at: int, bit: int) -> None:
-    echo = Echo()
+    echo = Echo(sure=True)
     echo.sent(LED)
     damaged = bytearray(LED)
     damaged[at] ^= 1 << bit
@@ -192,7 +192,7 @@ def test_a_flipped_echo_presses_no_key(at: int, bit: int) -> None:
 
 @pytest.mark.parametrize("damaged", [LED[1:], LED[:-1], LED[:2] + b"\x55" + LED[2:], LED[:1] + LED[2:]])
 def test_a_key_beside_a_damaged_echo_is_heard(damaged: bytes) -> None:
-    echo = Echo()
+    echo = Echo(sure=True)
     echo.sent(LED)
     assert echo.feed(damaged + KEY.to_bytes()) == b""
     assert Parser().feed(echo.expire()) == [KEY]
@@ -202,7 +202,7 @@ def test_a_key_beside_a_damaged_echo_is_heard(damaged: bytes) -> None:
 
 
 def test_no_echo_loses_no_key() -> None:
-    echo = Echo()
+    echo = Echo(sure=True)
     text = Text(0x21, 0x21, "A012- 3").to_bytes()
     assert echo.sent(text) == b""
     assert echo.feed(KEY.to_bytes()) == b""
@@ -210,9 +210,21 @@ def test_no_echo_loses_no_key() -> None:
     assert echo.missed == 1
 
 
+def test_a_key_like_the_awaited_echo_is_kept_until_an_echo_was_ever_heard() -> None:
+    key = Signal(0x21, 0x31).to_bytes()  # one bit from being the LED command
+    echo = Echo(sure=False)
+    echo.sent(LED)
+    echo.feed(key)
+    assert echo.expire() == key
+    assert (echo.missed, echo.damaged) == (1, 0)
+    echo.sent(LED)
+    assert echo.feed(LED) == b""
+    assert echo.sure
+
+
 @given(st.lists(st.binary(max_size=50), max_size=6))
 def test_echo_holds_little_and_never_raises(chunks: list[bytes]) -> None:
-    echo = Echo()
+    echo = Echo(sure=True)
     for chunk in chunks:
         echo.sent(LED)
         echo.feed(chunk)
