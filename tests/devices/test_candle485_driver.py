@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tomllib
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,108 +13,14 @@ from pydantic import ValidationError
 from devices.candle485 import driver as candle_driver
 from devices.candle485 import noise as candle_noise
 from devices.candle485.codec import BLINK, BLINK_NONE, LED_GREEN, LED_GREEN_FAST, LED_OFF, LED_RED, Signal
-from devices.candle485.driver import Candle485
-from devices.candle485.fake import FakeCandleBus, Faults
-from devices.candle485.options import CandleOptions
 from devices.candle485.signs import PRINTED_BLINK
-from edged.clock import Clock, Warp
 from edged.core.commands import Action, Display, Lamp, Panel, Print, Say
-from edged.core.events import DeviceBack, DeviceLost, Event, KeyPressed, TicketRequested
-from edged.driver import Context, Refused, Unreachable
-from edged.links import memory
-from edged.sim.pty import Pty
-from tests.support.modbus_peers import running, until
+from edged.core.events import DeviceBack, DeviceLost, KeyPressed, TicketRequested
+from edged.driver import Refused, Unreachable
+from tests.support.candle_bench import BACK, Hall, bench, key, options
+from tests.support.modbus_peers import until
 
-HALL = """
-baudrate = 57600
-kiosk_board = "kiosk"
-
-[panels]
-panel-21 = { address = 0x21, digits = true }
-panel-22 = { address = 0x22 }
-
-[boards]
-board-31 = { address = 0x31 }
-kiosk = { address = 0x40 }
-
-[buttons]
-1 = "tax"
-3 = "estate"
-"""
 CALLED = Display(("3号窗口 Window 3", "请A012号 Please come"))
-BACK = DeviceBack("candle-1")
-
-
-@dataclass
-class Hall:
-    """Hall time, ``speed`` times faster than real time, and everything that the driver tells the core."""
-
-    speed: float = 20.0
-    events: list[Event] = field(default_factory=list)
-    rejected: list[str] = field(default_factory=list)
-    full: bool = False
-
-    def __post_init__(self) -> None:
-        self.clock = Clock(warp=Warp(self.speed, 0, 0))
-
-    def emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
-        if not self.full:
-            self.events.append(event)
-        return not self.full
-
-    def reject(self, reason: str, detail: str = "") -> None:
-        self.rejected.append(reason)
-
-    def context(self) -> Context:
-        return Context("candle-1", "h", self.emit, self.reject, self.clock.sleep, self.clock.now_s, None)
-
-
-def options(**more: Any) -> CandleOptions:
-    return CandleOptions.model_validate({"path": "none", **tomllib.loads(HALL), **more})
-
-
-@dataclass
-class Bench:
-    """A driver and its far end."""
-
-    hall: Hall
-    port: Pty
-    driver: Candle485
-    far: FakeCandleBus
-
-    async def show(self, channel: str, value: Any) -> None:
-        await self.driver.show(f"candle-1/{channel}", value)
-
-    def pressed(self) -> list[Event]:
-        return [e for e in self.hall.events if isinstance(e, KeyPressed | TicketRequested)]
-
-
-def key(panel: str, name: Any) -> KeyPressed:
-    return KeyPressed(f"candle-1/{panel}", name)
-
-
-@asynccontextmanager
-async def bench(
-    tmp_path: Path, hall: Hall | None = None, line: memory.Faults | None = None, **more: Any
-) -> AsyncIterator[Bench]:
-    """Driver and bus on one pty, after first contact. ``line``: what happens to bytes from the devices."""
-    hall = hall or Hall()
-    port = Pty(tmp_path / "bus", line, seed=7)
-    port.plug()
-    chosen = options(path=port.path, **more)
-    far = FakeCandleBus(
-        port,
-        {name: panel.address for name, panel in chosen.panels.items()},
-        {name: board.address for name, board in chosen.boards.items()},
-        seed=7,
-    )
-    driver = Candle485(hall.context(), chosen)
-    try:
-        async with running(driver, far):
-            await until(lambda: driver._open)
-            yield Bench(hall, port, driver, far)
-    finally:
-        port.close()
 
 
 async def test_keys_and_buttons_reach_the_core_and_contact_is_told_once(tmp_path: Path) -> None:
@@ -260,119 +162,6 @@ async def test_a_change_overtakes_what_is_only_sent_again(tmp_path: Path) -> Non
         await until(lambda: b.far.led("p7") == LED_GREEN)
         assert b.far.frames_received.total() - seen <= 3
         assert b.driver.reassert_s >= 5.0
-
-
-@pytest.mark.parametrize("echo", [True, None])
-async def test_our_own_echo_presses_no_key(tmp_path: Path, echo: bool | None) -> None:
-    async with bench(tmp_path, echo=echo) as b:
-        b.far.faults = Faults(echo=True)
-        for state in ("OPEN", "SERVING", "ACTIVATING", "PAUSED") * 3:  # LED codes that are keys, too
-            await b.show("panel-22", Panel("w2", state, 1))
-            await b.show("panel-21", Panel("w1", state, 1))
-            b.far.press("panel-21", "arrive")
-        await until(lambda: len(b.pressed()) == 12)
-        assert set(b.pressed()) == {key("panel-21", "arrive")}
-        assert b.hall.rejected == []
-        await until(lambda: b.driver._echo.heard == b.far.frames_received.total() >= 24)
-
-
-async def test_a_quiet_adapter_is_found_out_and_loses_no_key_meanwhile(tmp_path: Path) -> None:
-    async with bench(tmp_path) as b:
-        for count, state in enumerate(("OPEN", "SERVING") * 4, 1):
-            b.far.press("panel-22", "arrive")  # the very bytes that an LED command would echo as
-            await b.show("panel-21", Panel("w1", state, 1))
-            await until(lambda n=count: len(b.pressed()) == n)
-        assert b.driver._echoes is False
-        assert b.hall.rejected == []
-
-
-async def test_an_adapter_that_stops_echoing_is_opened_again(tmp_path: Path) -> None:
-    async with bench(tmp_path) as b:
-        b.far.faults = Faults(echo=True)
-        await b.show("panel-22", Lamp("on"))
-        b.far.faults = Faults()
-        for turn in range(candle_driver.ECHO_MISSES_MAX):
-            await b.show("panel-22", Lamp("off" if turn % 2 else "blink"))
-        await until(lambda: b.hall.events == [BACK, DeviceLost("candle-1", "no echo any more"), BACK])
-
-
-async def test_damaged_echoes_press_no_key(tmp_path: Path) -> None:
-    line = memory.Faults(flip_byte=0.08, lose_byte=0.04)
-    async with bench(tmp_path, line=line, echo=True) as b:
-        b.far.faults = Faults(echo=True)
-        for turn in range(40):
-            await b.show("panel-22", Lamp("on" if turn % 2 else "off"))
-        assert b.pressed() == [], "seed 7"
-        assert b.hall.rejected.count("echo_damaged") >= 5
-        assert b.hall.events == [BACK]
-
-
-async def test_a_line_that_damages_one_byte_in_a_hundred_costs_few_keys_and_never_the_bus(
-    tmp_path: Path,
-) -> None:
-    line = memory.Faults(lose_byte=0.003, flip_byte=0.004, insert_byte=0.003, split=0.5)
-    async with bench(tmp_path, line=line, echo=False) as b:
-        b.driver._presses.allows = lambda address, now_s: True  # type: ignore[method-assign]
-        for _ in range(500):
-            await b.port.write(Signal(0x21, 0x31).to_bytes())
-        await b.port.write(Signal(0x22, 0x34).to_bytes() * 2)
-        await until(lambda: key("panel-22", "no-show-or-finish") in b.pressed())
-        good = b.pressed().count(key("panel-21", "next-or-recall"))
-        assert 460 <= good < 500, "seed 7"
-        assert b.hall.rejected
-        assert b.hall.events[0] == BACK
-        assert not any(isinstance(event, DeviceLost) for event in b.hall.events)
-
-
-async def test_babble_loses_the_bus_once_until_it_is_quiet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(candle_noise, "BABBLE_S", 0.4)
-    monkeypatch.setattr(candle_noise, "QUIET_S", 0.2)
-    async with bench(tmp_path, echo=False) as b:
-        b.far.babble(True)
-        await until(lambda: b.hall.events[-1] == DeviceLost("candle-1", "babble"))
-        rejected = len(b.hall.rejected)
-        b.far.press_button(1)
-        with pytest.raises(Unreachable, match="babble"):
-            await b.show("panel-21", Lamp("on"))
-        b.far.babble(False)
-        await until(lambda: b.hall.events[-1] == BACK)
-        b.far.press_button(3)
-        await until(b.pressed)
-        await b.show("panel-21", Lamp("on"))
-    assert b.hall.events == [
-        BACK,
-        DeviceLost("candle-1", "babble"),
-        BACK,
-        TicketRequested("candle-1/button-3", "estate"),
-    ]
-    assert len(b.hall.rejected) == rejected  # a bus given up for lost is not counted byte by byte
-
-
-async def test_noise_between_understood_keys_is_no_babble(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(candle_noise, "BABBLE_S", 0.2)
-    async with bench(tmp_path, echo=False) as b:
-        b.driver._presses.allows = lambda address, now_s: True  # type: ignore[method-assign]
-        for count in range(1, 41):
-            await b.port.write(b"\xff" * 8)
-            b.far.press("panel-21", "arrive")
-            await until(lambda n=count: len(b.pressed()) == n)
-            await asyncio.sleep(0.01)
-        assert b.hall.rejected == ["noise"] * 40
-        assert DeviceLost("candle-1", "babble") not in b.hall.events
-
-
-async def test_half_a_frame_is_not_completed_after_silence(tmp_path: Path) -> None:
-    async with bench(tmp_path) as b:
-        await b.port.write(Signal(0x21, 0x31).to_bytes()[:3])
-        await until(lambda: b.hall.rejected == ["noise"])
-        await b.port.write(b"\x07")
-        b.far.press("panel-21", "arrive")
-        await until(b.pressed)
-    assert b.pressed() == [key("panel-21", "arrive")]
 
 
 async def test_a_stuck_key_is_held_back(tmp_path: Path) -> None:

@@ -1,0 +1,110 @@
+"""A Candle driver and its far end on one pty, and what the driver tells the core."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from devices.candle485.driver import Candle485
+from devices.candle485.fake import FakeCandleBus
+from devices.candle485.options import CandleOptions
+from edged.clock import Clock, Warp
+from edged.core.events import DeviceBack, Event, KeyPressed, TicketRequested
+from edged.driver import Context
+from edged.links import memory
+from edged.sim.pty import Pty
+from tests.support.modbus_peers import running, until
+
+HALL = """
+baudrate = 57600
+kiosk_board = "kiosk"
+
+[panels]
+panel-21 = { address = 0x21, digits = true }
+panel-22 = { address = 0x22 }
+
+[boards]
+board-31 = { address = 0x31 }
+kiosk = { address = 0x40 }
+
+[buttons]
+1 = "tax"
+3 = "estate"
+"""
+BACK = DeviceBack("candle-1")
+
+
+@dataclass
+class Hall:
+    """Hall time, ``speed`` times faster than real time, and everything that the driver tells the core."""
+
+    speed: float = 20.0
+    events: list[Event] = field(default_factory=list)
+    rejected: list[str] = field(default_factory=list)
+    full: bool = False
+
+    def __post_init__(self) -> None:
+        self.clock = Clock(warp=Warp(self.speed, 0, 0))
+
+    def emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
+        if not self.full:
+            self.events.append(event)
+        return not self.full
+
+    def reject(self, reason: str, detail: str = "") -> None:
+        self.rejected.append(reason)
+
+    def context(self) -> Context:
+        return Context("candle-1", "h", self.emit, self.reject, self.clock.sleep, self.clock.now_s, None)
+
+
+def options(**more: Any) -> CandleOptions:
+    return CandleOptions.model_validate({"path": "none", **tomllib.loads(HALL), **more})
+
+
+@dataclass
+class Bench:
+    """A driver and its far end."""
+
+    hall: Hall
+    port: Pty
+    driver: Candle485
+    far: FakeCandleBus
+
+    async def show(self, channel: str, value: Any) -> None:
+        await self.driver.show(f"candle-1/{channel}", value)
+
+    def pressed(self) -> list[Event]:
+        return [e for e in self.hall.events if isinstance(e, KeyPressed | TicketRequested)]
+
+
+def key(panel: str, name: Any) -> KeyPressed:
+    return KeyPressed(f"candle-1/{panel}", name)
+
+
+@asynccontextmanager
+async def bench(
+    tmp_path: Path, hall: Hall | None = None, line: memory.Faults | None = None, **more: Any
+) -> AsyncIterator[Bench]:
+    """Driver and bus on one pty, after first contact. ``line``: what happens to bytes from the devices."""
+    hall = hall or Hall()
+    port = Pty(tmp_path / "bus", line, seed=7)
+    port.plug()
+    chosen = options(path=port.path, **more)
+    far = FakeCandleBus(
+        port,
+        {name: panel.address for name, panel in chosen.panels.items()},
+        {name: board.address for name, board in chosen.boards.items()},
+        seed=7,
+    )
+    driver = Candle485(hall.context(), chosen)
+    try:
+        async with running(driver, far):
+            await until(lambda: driver._open)
+            yield Bench(hall, port, driver, far)
+    finally:
+        port.close()
