@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,70 +13,9 @@ from hypothesis import strategies as st
 from edged.config import FILE_BYTES_MAX, ConfigErrors, load
 from edged.config.broker import link_settings
 from edged.core.site import Area, Service, Staff, Window
+from tests.support.halls import GOOD, mistakes
 
 HERE = Path(__file__).parent
-GOOD = """
-[hall]
-id = "east"
-name = "东区大厅"
-
-[[areas]]
-id = "tax"
-name = "税务"
-name_en = "Taxes"
-voice = "voice"
-lamps = ["relay/1"]
-
-[[services]]
-id = "tax-general"
-area = "tax"
-name = "综合税务"
-name_en = "General"
-prefix = "A"
-
-[[windows]]
-id = "w1"
-number = "1"
-skills = ["tax-general"]
-panel = "panel"
-
-[[windows]]
-id = "w2"
-number = "2"
-tidal = true
-skills = ["tax-general"]
-lamp = "relay/0"
-
-[[staff]]
-id = "chen"
-name = "陈敏"
-skills = ["tax"]
-pager = "pager"
-
-[duty]
-pager = "pager-duty"
-
-[[devices]]
-id = "relay"
-driver = "modbus_relay"
-url = "tcp://10.0.0.9"
-
-[[devices]]
-id = "panel"
-driver = "mqtt_json"
-
-[[devices]]
-id = "voice"
-driver = "mqtt_json"
-
-[[devices]]
-id = "pager"
-driver = "mqtt_json"
-
-[[devices]]
-id = "pager-duty"
-driver = "mqtt_json"
-"""
 
 
 @pytest.fixture
@@ -88,13 +26,6 @@ def write(tmp_path: Path) -> Any:
         return file
 
     return to_file
-
-
-def mistakes(file: Path) -> list[str]:
-    """Lines without the directory."""
-    with pytest.raises(ConfigErrors) as caught:
-        load(file)
-    return [line.removeprefix(f"{file.parent}{os.sep}") for line in caught.value.lines]
 
 
 def test_a_right_file_becomes_the_site_of_the_core(write: Any) -> None:
@@ -192,168 +123,6 @@ def test_an_empty_file_lists_what_a_hall_needs(write: Any) -> None:
             ("windows", "[[windows]]"),
         )
     ]
-
-
-def changed(old: str, new: str) -> str:
-    assert GOOD.count(old) >= 1, old
-    return GOOD.replace(old, new, 1)
-
-
-INVOICE = (
-    '[[services]]\nid = "tax-invoice"\narea = "tax"\nname = "发票"\nname_en = "Invoices"\nprefix = "B"\n'
-)
-RELAY_B = '[[devices]]\nid = "relay-b"\ndriver = "modbus_relay"\n'
-BUS = '[[devices]]\nid = "bus"\ndriver = "candle485"\npath = "bus"\nboards = { board = { address = 0x31 } }\n'
-DOOR = '[[devices]]\nid = "door"\ndriver = "milesight_mqtt"\ntopic = "door"\n'
-RTU = "rtu:///dev/ttyS0"
-LAST = 'id = "pager-duty"\ndriver = "mqtt_json"\n'  # additions go here
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "where", "message"),
-    [
-        ("[[areas]]", "[areas]", "[areas]", "areas: must be a list of tables, each written [[areas]]"),
-        (LAST, LAST + "[[web]]\n", "[[web]]", "web: must be one table, written [web]"),
-        (
-            'voice = "voice"',
-            'voice = "voice one"',
-            "voice one",
-            'areas.tax.voice: "voice one" is not a point: "device" or "device/channel"',
-        ),
-        (
-            'lamp = "relay/0"',
-            'lamp = "relay/1"',
-            'lamp = "relay/1"',
-            'windows.w2.lamp: "relay/1" is already the lamp at areas.tax.lamps[0]; give each its own lamp',
-        ),
-        ('lamp = "relay/0"\n', "", "tidal =", "windows.w2.tidal: a tidal window needs a lamp"),
-        (
-            'skills = ["tax-general"]\npanel',
-            'skills = ["tax-general"]\ntidal = true\npanel',
-            'id = "tax"',
-            "areas.tax.id: only tidal windows serve this area",
-        ),
-        (
-            'prefix = "A"',
-            'prefix = "a"',
-            "prefix",
-            'services.tax-general.prefix: "a" is not a ticket prefix: one or two capital letters',
-        ),
-        (
-            'prefix = "A"',
-            'prefix = "A"\nmean_s = 900.5',
-            "mean_s",
-            "services.tax-general.mean_s: must be a whole number, not 900.5",
-        ),
-        (
-            'number = "2"',
-            'number = "1" # twice',
-            "# twice",
-            'windows.w2.number: "1" is already the number of another window ("w1"); choose another',
-        ),
-        (
-            'pager = "pager"',
-            'pager = "pager-duty"',
-            "[duty]\n",
-            'duty.pager: "pager-duty" is already the pager at staff.chen.pager; give each its own pager',
-        ),
-        ("tcp://10", "http://10", "http", "devices.relay.url: 'http://10.0.0.9': want tcp://host:port"),
-        (
-            'url = "tcp://10.0.0.9"',
-            "",
-            "[[devices]]\n",
-            "devices.relay.url: this key is required and missing",
-        ),
-        (
-            "tidal = true",
-            'tidal = "yes"',
-            "tidal =",
-            'windows.w2.tidal: must be true or false, not "yes"',
-        ),
-        ("[duty]\npager", "duty = 1\n[x]\npager", "[x]", "x: unknown table"),
-        (LAST, LAST + '[store]\npath = ""\n', "path =", "store.path: must not be empty"),
-        (
-            LAST,
-            LAST + RELAY_B + 'url = "tcp://10.0.0.9" # again',
-            "# again",
-            'devices.relay-b.url: device "relay" is already this unit on this wire; give each module its own unit',
-        ),
-        (
-            LAST,
-            LAST
-            + RELAY_B
-            + f'url = "{RTU}"\n'
-            + RELAY_B.replace("-b", "-c")
-            + f'url = "{RTU}?parity=E" # other',
-            "# other",
-            'devices.relay-c.url: serial port "/dev/ttyS0" already belongs to device "relay-b"',
-        ),
-        (
-            'voice = "voice"',
-            'voice = "voice/1"',
-            "voice/1",
-            'areas.tax.voice: "voice" has no channels; write "voice"',
-        ),
-        (
-            'lamp = "relay/0"',
-            'lamp = "relay/8"',
-            "relay/8",
-            'windows.w2.lamp: "relay" has no channel "8"; allowed: relay/0, relay/1, relay/2,',
-        ),
-        (
-            'lamp = "relay/0"',
-            'lamp = "relay" # which',
-            "# which",
-            'windows.w2.lamp: "relay" needs a channel; allowed: relay/0, relay/1,',
-        ),
-        (
-            'voice = "voice"',
-            'voice = "door"',
-            '"door"',
-            'areas.tax.voice: "door" shows nothing: it only reports',
-        ),
-        (
-            'voice = "voice"',
-            'voice = "bus/bord"',
-            "bus/bord",
-            'areas.tax.voice: "bus" has no channel "bord"; allowed: bus/board; did you mean "board"?',
-        ),
-        (
-            LAST,
-            LAST + BUS + '[devices.buttons]\n2 = "tax-genral"\n',
-            "tax-genral",
-            'devices.bus.buttons.2: "tax-genral" is not a known service; allowed: tax-general; did you mean',
-        ),
-        (
-            LAST,
-            LAST + INVOICE,
-            'id = "tax-invoice"',
-            "services.tax-invoice.id: no window serves this service; add its services to the skills of a window",
-        ),
-    ],
-)
-def test_one_mistake_one_line(write: Any, old: str, new: str, where: str, message: str) -> None:
-    text = changed(old, new) + "\n" + DOOR + (BUS if BUS not in new else "")
-    line = text[: text.index(where)].count("\n") + 1 + where.count("\n") * (where == "[duty]\n")
-    found = mistakes(write(text))
-    assert any(one.startswith(f"hall.toml:{line}: {message}") for one in found), found
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        (LAST, LAST + RELAY_B + 'unit = 2\nurl = "tcp://10.0.0.9"\n'),
-        (
-            LAST,
-            LAST
-            + INVOICE.replace("tax-invoice", "other")
-            + '[[windows]]\nid = "w3"\nnumber = "3"\nskills = ["other"]',
-        ),
-        ('lamp = "relay/0"', 'panel = "relay/0"'),
-    ],
-)
-def test_what_looks_like_a_mistake_and_is_none(write: Any, old: str, new: str) -> None:
-    assert load(write(changed(old, new))).hall == "east"
 
 
 def test_too_many_mistakes_do_not_fill_the_screen(write: Any) -> None:

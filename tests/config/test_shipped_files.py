@@ -179,6 +179,7 @@ def test_levels_are_sent_as_written_there(name: str, value: Value) -> None:
 )
 def test_actions_are_sent_as_written_there(body: Say | Print | Page) -> None:
     tail, payload = encode_action(Action("a1", "x", body))
+    assert tail == body.kind
     fits(tail.capitalize(), payload)
 
 
