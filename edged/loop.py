@@ -49,6 +49,8 @@ class Loop:
             self._journal.append(step, item.ack, item.envelope)
         for observer in self.observers:
             observer.step(step, decision_s)
+        if self._journal.snapshot_due:
+            self._journal.snapshot(self._engine.state, self._journal.last_seq, item.at_ms)
         return step
 
     def _committed(self, steps: Sequence[Step]) -> None:

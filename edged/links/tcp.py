@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import cast
 
 from edged.links.reopening import Ends, Reopening, chance
 
@@ -21,4 +20,4 @@ class TcpByteLink(Reopening[asyncio.Transport]):
         transport, _ = await asyncio.get_running_loop().create_connection(lambda: ends, *self._address)
         raw = transport.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return cast("asyncio.Transport", transport)
+        return transport

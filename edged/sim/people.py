@@ -92,7 +92,7 @@ class Clerk:
             elif view.state in ("STANDBY", "COOLDOWN"):
                 return
             else:
-                await self._see(lambda v: v.waiting > 0 or v.state != "OPEN")
+                await self._wires.changed(LOOK_AGAIN_S)  # nobody waits, or the signs are not complete yet
 
     async def _attend(self, number: str) -> None:
         visitor = habits(self._seed, number, self._services[number.rstrip("0123456789")])

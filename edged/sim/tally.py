@@ -13,6 +13,7 @@ from pathlib import Path
 import apsw
 
 from edged.core.commands import AreaPicture, Desired, Note, WindowPicture
+from edged.core.events import ClockSet
 from edged.observer import Step
 from edged.store import database
 from edged.store.records import decode_step
@@ -40,6 +41,7 @@ class Tally:
 
     steps: int = 0
     last_at_ms: int = 0
+    wall_offset_ms: int = 0
     notes: Counter[str] = field(default_factory=Counter)
     waits_s: list[float] = field(default_factory=list)
     to_staffed_s: list[float] = field(default_factory=list)
@@ -51,6 +53,8 @@ class Tally:
         """Add one step."""
         self.steps += 1
         self.last_at_ms = step.at_ms
+        if isinstance(step.event, ClockSet):
+            self.wall_offset_ms = step.event.wall_ms - step.at_ms
         for command in step.commands:
             if isinstance(command, Desired):
                 if isinstance(command.value, AreaPicture):

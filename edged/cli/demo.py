@@ -1,0 +1,101 @@
+"""``edged demo``: a whole hall on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from edged.sim.demo import Demo
+    from edged.sim.summary import Summary
+
+CTRL_C = 130
+
+
+def demo(
+    seed: Annotated[int, typer.Option(help="Same seed, same visitors, clerks and faults.")] = 1,
+    speed: Annotated[float, typer.Option(min=1, max=120, help="Hall time runs this many times faster.")] = 60,
+    hours: Annotated[float, typer.Option(min=0.05, max=24, help="Hall hours to run.")] = 3,
+    headless: Annotated[bool, typer.Option("--headless", help="No picture (for scripts and CI).")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one summary object on stdout.")] = False,
+    keep: Annotated[Path | None, typer.Option(help="Keep hall.toml, keys, journal and log here.")] = None,
+    broker: Annotated[str | None, typer.Option(help="Use this broker, e.g. mqtt://localhost:1883.")] = None,
+) -> None:
+    """Run a whole hall here: visitors, clerks and devices on real wires, and the real daemon between them.
+
+    Nothing to install, no hardware, no network. One clerk never answers a page and one LED bar dies for ten minutes.
+    Kill the daemon (the picture shows its pid): it comes back and nothing is lost.
+    Exit code 0: replay identical, no input lost, no output wrong; 1: the audit found something; 130: Ctrl-C.
+    """
+    from edged.sim.demo import Demo, Settings
+
+    with tempfile.TemporaryDirectory(prefix="edged-demo-") as scratch:
+        directory = Path(scratch) if keep is None else keep.absolute()
+        directory.mkdir(parents=True, exist_ok=True)
+        if (directory / "demo.db").exists():
+            _fail(f"{directory} holds the journal of an earlier run; choose an empty directory", 2)
+        run = Demo(Settings(directory, seed, speed, hours, broker))
+        try:
+            summary = asyncio.run(_watched(run, headless))
+        except KeyboardInterrupt:
+            _fail("stopped", CTRL_C)
+        except ExceptionGroup as group:
+            known, bugs = group.split((RuntimeError, OSError))
+            if bugs is not None or known is None:
+                raise
+            _fail("; ".join(str(error) for error in _leaves(known)), 1)
+    _print(summary, as_json)
+    raise typer.Exit(0 if summary.good else 1)
+
+
+async def _watched(run: Demo, headless: bool) -> Summary:
+    """The day, drawn on the terminal unless headless; Ctrl-C ends it cleanly."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from edged.sim.view import draw
+
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    if headless:
+        _hint(run)
+        return await run.run(lambda _scene: None)
+    with Live(console=Console(stderr=True), screen=True, auto_refresh=False) as live:
+        return await run.run(lambda scene: live.update(draw(scene), refresh=True))
+
+
+def _hint(run: Demo) -> None:
+    settings = run.settings
+    minutes = settings.hours * 60 / settings.speed
+    print(f"edged demo: {settings.hours:g} hall hours in about {minutes:.1f} min", file=sys.stderr)
+    print(f"edged demo: hall.toml, journal and log in {settings.directory}", file=sys.stderr)
+
+
+def _print(summary: Summary, as_json: bool) -> None:
+    for complaint in summary.complaints[:20]:
+        print(f"edged demo: {complaint}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(summary, ensure_ascii=False))
+        return
+    for key, value in summary.items():
+        print(f"{key:20} {value}")
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    print(f"edged demo: {text}", file=sys.stderr)
+    raise typer.Exit(code)

@@ -1,0 +1,244 @@
+"""A whole hall on this machine: broker, devices on real wires, people, and the real daemon between them.
+
+The daemon is a child process started like on a site (``edged run``); when it dies it is started again, as systemd
+would.
+Everything the demo writes lives in one directory: hall.toml, keys, journal, log, the ports.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from edged.central.envelope import private_pem, public_entry
+from edged.clock import Clock, Warp, monotonic_s, wall_ms
+from edged.config import HallConfig, load
+from edged.sim.arrivals import arrivals
+from edged.sim.broker import EmbeddedBroker, free_port
+from edged.sim.people import Clerk, Helper, visit
+from edged.sim.summary import Summary, summarise
+from edged.sim.tally import Tail, Tally
+from edged.sim.view import Scene
+from edged.sim.wires import HallWires
+
+OPENING = datetime(2026, 11, 23, 9, 0, tzinfo=ZoneInfo("Asia/Shanghai"))  # a Monday morning
+SILENT_STAFF = "chen"  # first of the roster for taxes; never answers a page
+DYING_BAR = "led-biz"
+BAR_DIES_S, BAR_DEAD_S = 1500.0, 600.0  # hall seconds after opening
+START_REAL_S = 20.0  # for the daemon to serve
+RESTART_REAL_S = 1.0  # systemd waits 2 s; the demo is impatient
+STOP_REAL_S = 5.0
+SETTLE_REAL_S = 2.0  # after the last key, for everything under way to arrive
+POLL_REAL_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line asks for. ``hours`` are hall hours; ``broker`` an ``mqtt://host:port`` or None."""
+
+    directory: Path
+    seed: int
+    speed: float
+    hours: float
+    broker: str | None
+
+
+class Demo:
+    """One run. ``await run(show)``; ``show`` is called with a ``Scene`` a few times a second."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.config_file = settings.directory / "hall.toml"
+        self.tally = Tally()
+        self.daemon_state = "starting"
+        self.pid: int | None = None
+        self.warp = Warp(settings.speed, wall_ms(), int(OPENING.timestamp() * 1000))
+        self.clock = Clock(0, self.warp)
+        self._stopping = False
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def run(self, show: Callable[[Scene], None]) -> Summary:
+        """The whole day; raises ``RuntimeError`` with a remedy where a part cannot start."""
+        async with AsyncExitStack() as stack:
+            port = await self._broker(stack)
+            config = self._write_config(port)
+            self.wires = HallWires(config, self.clock, self.settings.seed)
+            tail = Tail(self._journal)
+            stack.callback(tail.close)
+            async with asyncio.TaskGroup() as tasks:
+                fakes = tasks.create_task(self.wires.fakes.run())
+                await self.wires.fakes.fleet.connected.wait()
+                keeper = tasks.create_task(self._keep_daemon())
+                watcher = tasks.create_task(self._watch(config, tail, show))
+                await self._serving()
+                self._day_from_s = self.clock.now_s()
+                people = tasks.create_task(self._people(config))
+                await self.clock.sleep(self.settings.hours * 3600)
+                people.cancel()
+                await self._settle()
+                end_ms = await self._stop_daemon(tail)
+                for task in (watcher, keeper):
+                    task.cancel()
+                summary = summarise(config, self.wires.fakes, self._journal, self.settings, end_ms)
+                fakes.cancel()
+            return summary
+
+    # -- parts --
+
+    @property
+    def _journal(self) -> Path:
+        return self.settings.directory / "demo.db"
+
+    async def _broker(self, stack: AsyncExitStack) -> tuple[str, int]:
+        if self.settings.broker is not None:
+            url = urlsplit(self.settings.broker)
+            return url.hostname or "127.0.0.1", url.port or 1883
+        broker = await stack.enter_async_context(EmbeddedBroker())
+        return "127.0.0.1", broker.port
+
+    def _write_config(self, broker: tuple[str, int]) -> HallConfig:
+        """The example hall with this run's ports, and a key pair to push policies with."""
+        text = files("configs").joinpath("hall-demo.toml").read_text(encoding="utf-8")
+        for before, after in (
+            ('host = "127.0.0.1"\nport = 1883', f'host = "{broker[0]}"\nport = {broker[1]}'),
+            ("port = 9464", f"port = {free_port()}"),
+            ("tcp://127.0.0.1:1502", f"tcp://127.0.0.1:{free_port()}"),
+        ):
+            if before not in text:
+                raise RuntimeError(f"configs/hall-demo.toml no longer holds {before!r}")
+            text = text.replace(before, after)
+        if self.settings.broker is not None:
+            text = text.replace('protocol = "3.1.1"', 'protocol = "5"')
+        self.config_file.write_text(text, encoding="utf-8")
+        write_keys(self.settings.directory)
+        return load(self.config_file)
+
+    async def _people(self, config: HallConfig) -> None:
+        seed, site = self.settings.seed, config.site
+        async with asyncio.TaskGroup() as crowd:
+            for window in site.windows:
+                if not window.tidal:
+                    crowd.create_task(Clerk(self.wires, site, window, seed).work(None, lambda: False))
+            for staff in site.staff:
+                crowd.create_task(Helper(self.wires, site, staff.id, seed).work(staff.id != SILENT_STAFF))
+            crowd.create_task(visit(self.wires, arrivals(site, seed, self.settings.hours)))
+            crowd.create_task(self.wires.fakes.count_people())
+            crowd.create_task(self._kill_a_bar())
+
+    async def _kill_a_bar(self) -> None:
+        bar = self.wires.fakes.bars[DYING_BAR]
+        await self.clock.sleep(BAR_DIES_S)
+        bar.alive = False
+        await self.clock.sleep(BAR_DEAD_S)
+        bar.alive = True
+
+    # -- the daemon --
+
+    async def _keep_daemon(self) -> None:
+        """Start ``edged run``, and again whenever it ends before its time."""
+        log = (self.settings.directory / "edged.log").open("ab")
+        try:
+            while not self._stopping:
+                command = [sys.executable, "-m", "edged", "run", "--config", str(self.config_file)]
+                self._process = await asyncio.create_subprocess_exec(
+                    *command, "--warp", str(self.warp), stdout=log, stderr=log, env={**os.environ}
+                )
+                self.pid = self._process.pid
+                self.daemon_state = "serving"
+                code = await self._process.wait()
+                if self._stopping:
+                    return
+                self.daemon_state = f"ended with {code}, starting again"
+                await asyncio.sleep(RESTART_REAL_S)
+        finally:
+            if self._process is not None and self._process.returncode is None:
+                self._process.kill()
+                await self._process.wait()
+            log.close()
+
+    async def _serving(self) -> None:
+        deadline_s = monotonic_s() + START_REAL_S
+        while not self.tally.areas:
+            if monotonic_s() > deadline_s:
+                log = self.settings.directory / "edged.log"
+                raise RuntimeError(f"the daemon does not serve; see {log}")
+            await asyncio.sleep(POLL_REAL_S / 5)
+
+    async def _settle(self) -> None:
+        """Nobody touches anything any more: wait until nothing new is journaled for ``SETTLE_REAL_S``."""
+        await self.wires.fakes.fleet.drained()
+        await asyncio.sleep(SETTLE_REAL_S)
+
+    async def _stop_daemon(self, tail: Tail) -> int:
+        """SIGTERM; returns the daemon's hall time at its end (ms)."""
+        self._stopping = True
+        process = self._process
+        if process is not None and process.returncode is None:
+            process.terminate()
+            try:
+                async with asyncio.timeout(STOP_REAL_S):
+                    await process.wait()
+            except TimeoutError:
+                raise RuntimeError(f"the daemon did not stop within {STOP_REAL_S:.0f} s") from None
+        end_wall_ms = self.clock.wall_ms()
+        for step in tail.read():
+            self.tally.step(step)
+        return end_wall_ms - self.tally.wall_offset_ms
+
+    # -- what is to be seen --
+
+    async def _watch(self, config: HallConfig, tail: Tail, show: Callable[[Scene], None]) -> None:
+        while True:
+            for step in tail.read():
+                self.tally.step(step)
+            show(self._scene(config))
+            await asyncio.sleep(POLL_REAL_S)
+
+    def _scene(self, config: HallConfig) -> Scene:
+        fakes = self.wires.fakes
+        lamps = {}
+        for window in config.site.windows:
+            if window.lamp is not None:
+                device, _, channel = window.lamp.partition("/")
+                lamps[window.id] = fakes.relays[device].seen(int(channel))
+        leds = {name: bar.shown for name, bar in fakes.bars.items()}
+        elapsed_s = self.clock.now_s() - getattr(self, "_day_from_s", self.clock.now_s())
+        wall = self.clock.wall_ms()
+        return Scene(
+            site=config.site,
+            clock=datetime.fromtimestamp(wall / 1000, OPENING.tzinfo).strftime("%H:%M:%S"),
+            speed=self.settings.speed,
+            daemon=self.daemon_state,
+            tally=self.tally,
+            lamps=lamps,
+            leds=leds,
+            wall_offset_ms=self.tally.wall_offset_ms + 8 * 3_600_000,
+            progress=min(1.0, elapsed_s / (self.settings.hours * 3600)),
+        )
+
+
+def write_keys(directory: Path) -> None:
+    """A signing key pair for the demo's policies, unless the directory already has one."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    if (directory / "city.pub.json").exists():
+        return
+    import json
+
+    key = Ed25519PrivateKey.generate()
+    private = directory / "city.key"
+    with suppress(FileNotFoundError):
+        private.unlink()
+    private.touch(mode=0o600)
+    private.write_bytes(private_pem(key))
+    entry = public_entry(key.public_key(), "demo city")
+    (directory / "city.pub.json").write_text(json.dumps({"keys": [entry]}, ensure_ascii=False, indent=2))

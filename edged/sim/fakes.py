@@ -1,0 +1,158 @@
+"""The simulated far end of every device in a hall.toml: the drivers' own fakes, on real wires.
+
+JSON devices and counters share one MQTT connection, serial devices sit on pseudo-terminals at the paths of the
+configuration, relay modules listen on Modbus TCP. Times in hall seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from devices.candle485.fake import FakeCandleBus
+from devices.candle485.options import CandleOptions
+from devices.milesight_mqtt.driver import MilesightMqttOptions
+from devices.milesight_mqtt.fake import FakeMilesight
+from devices.modbus_relay.driver import RelayOptions
+from devices.modbus_relay.fake import FakeRelay, FakeTcp
+from devices.modbus_relay.profiles import PROFILES
+from devices.mqtt_json.driver import MqttJsonOptions
+from devices.mqtt_json.fake import FakeCounter, FakeDevice, FakeDispenser, FakeFleet, FakeOutput, FakePanel
+from devices.onbon_bx.driver import OnbonOptions
+from devices.onbon_bx.fake import FakeOnbon
+from edged.clock import Clock
+from edged.config import DeviceConfig, HallConfig
+from edged.sim.pty import Pty
+
+COUNT_EVERY_S = 60.0  # hall seconds between reports of a people counter
+JSON_FAKES: dict[str, type[FakeDevice]] = {
+    "dispenser": FakeDispenser,
+    "panel": FakePanel,
+    "pager": FakePanel,
+    "evaluator": FakePanel,
+    "counter": FakeCounter,
+}
+
+
+class Fakes:
+    """All far ends of one hall. Build, ``run`` in a task, then touch devices by id."""
+
+    def __init__(self, config: HallConfig, clock: Clock, seed: int, changed: Callable[[], None]) -> None:
+        self._clock = clock
+        self._seed = seed
+        self._changed = changed
+        mqtt = config.mqtt
+        self.fleet = FakeFleet(config.hall, mqtt.host, mqtt.port)
+        self.json: dict[str, FakeDevice] = {}
+        self.relays: dict[str, FakeRelay] = {}
+        self.bars: dict[str, FakeOnbon] = {}
+        self.buses: dict[str, FakeCandleBus] = {}
+        self.cameras: dict[str, tuple[str, FakeMilesight]] = {}
+        self.counted: dict[str, int] = {}
+        self.buttons: dict[str, dict[str, int]] = {}  # bus -> service -> kiosk button
+        self._ptys: list[Pty] = []
+        self._lives: list[Callable[[], object]] = []
+        self._relay_servers: list[tuple[FakeTcp, int]] = []
+        for device in config.devices:
+            self._make(device)
+
+    def _make(self, device: DeviceConfig) -> None:
+        options = device.options
+        if isinstance(options, MqttJsonOptions):
+            fake = JSON_FAKES.get(options.kind or "", FakeOutput)(self.fleet, device.id)
+            fake.on_shown = lambda _kind, _fields: self._changed()
+            self.json[device.id] = fake
+        elif isinstance(options, RelayOptions):
+            profile = PROFILES[options.profile]
+            relay = FakeRelay(self._clock.now_s, unit=options.unit or 1, profile=profile, seed=self._seed)
+            self.relays[device.id] = relay
+            port = urlsplit(options.url).port
+            assert port is not None, "the demo's relay modules listen on Modbus TCP"
+            self._relay_servers.append((FakeTcp([relay]), port))
+        elif isinstance(options, OnbonOptions):
+            self._make_bar(device.id, options)
+        elif isinstance(options, CandleOptions):
+            self._make_bus(device.id, options)
+        elif isinstance(options, MilesightMqttOptions):
+            self.cameras[device.id] = (options.topic.replace("#", "report"), FakeMilesight())
+
+    def _make_bar(self, device: str, options: OnbonOptions) -> None:
+        assert options.path is not None, "the demo's LED bars are serial"
+        pty = self._plugged(options.path)
+        bar = FakeOnbon(
+            lambda data: self._soon(pty.write(data)),
+            self._clock.now_s,
+            units_of_8=options.model == "5k",
+            seed=self._seed,
+        )
+        self.bars[device] = bar
+        self._lives.append(lambda: pty.run(bar.feed, lambda _up, _reason: None))
+
+    def _make_bus(self, device: str, options: CandleOptions) -> None:
+        pty = self._plugged(options.path)
+        bus = FakeCandleBus(
+            pty,
+            {name: panel.address for name, panel in options.panels.items()},
+            {name: board.address for name, board in options.boards.items()},
+            self._seed,
+        )
+        self.buses[device] = bus
+        self.buttons[device] = {service: button for button, service in options.buttons.items()}
+        self._lives.append(bus.run)
+
+    def _plugged(self, path: str) -> Pty:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        pty = Pty(path)
+        pty.plug()
+        self._ptys.append(pty)
+        return pty
+
+    def _soon(self, coroutine: object) -> None:
+        self._tasks.create_task(coroutine)  # type: ignore[arg-type]
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        try:
+            for server, port in self._relay_servers:
+                await server.start(port)
+            async with asyncio.TaskGroup() as self._tasks:
+                self._tasks.create_task(self.fleet.run())
+                self._tasks.create_task(self._watch_serial())
+                for life in self._lives:
+                    self._soon(life())
+        finally:
+            for server, _port in self._relay_servers:
+                await server.stop()
+            for pty in self._ptys:
+                pty.close()
+
+    async def count_people(self) -> None:
+        """Each counter reports what went by, once a minute, until cancelled."""
+        dice = random.Random(f"{self._seed}/door")
+        while True:
+            await self._clock.sleep(COUNT_EVERY_S)
+            for device, (topic, camera) in self.cameras.items():
+                camera.passed(dice.randint(0, 6), dice.randint(0, 5))
+                self.fleet.publish(topic, camera.periodic())
+                self.counted[device] = self.counted.get(device, 0) + 1
+
+    async def _watch_serial(self) -> None:
+        """People look at serial panels, too: these have no callback."""
+        before: object = None
+        while True:
+            await self._clock.sleep(1.0)
+            now = [(u.led, u.text) for bus in self.buses.values() for u in bus.units.values()]
+            if now != before:
+                before = now
+                self._changed()
+
+    def frames(self) -> dict[str, int]:
+        """Messages and frames that went over each kind of wire, both ways."""
+        heard = sum(len(device.history) + len(device.actions) for device in self.json.values())
+        serial = sum(bar.frames_received + bar.frames_sent for bar in self.bars.values())
+        serial += sum(bus.frames_received.total() + bus.frames_sent.total() for bus in self.buses.values())
+        modbus = sum(sum(relay.frames.values()) for relay in self.relays.values())
+        return {"mqtt": self.fleet.sent + heard, "serial": serial, "modbus": modbus}

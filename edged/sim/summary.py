@@ -1,0 +1,70 @@
+"""The one object that a demo run prints at its end, made from the journal and the fakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from edged.config import HallConfig
+from edged.sim.fakes import Fakes
+from edged.sim.tally import Tail, Tally, mean, quantile
+from edged.sim.verdict import inputs_lost, outputs_wrong
+from edged.store.replay import replay
+
+
+class RunSettings(Protocol):
+    """What the summary repeats of the command line."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def speed(self) -> float: ...
+
+
+class Summary(dict[str, Any]):
+    """JSON-ready. ``complaints`` are the audit's findings in words (not part of the object)."""
+
+    complaints: list[str]
+
+    @property
+    def good(self) -> bool:
+        """Replay identical, nothing lost, nothing shown wrong."""
+        return bool(self["replay_identical"]) and not self["inputs_lost"] and not self["outputs_wrong"]
+
+
+def summarise(config: HallConfig, fakes: Fakes, journal: Path, settings: RunSettings, end_ms: int) -> Summary:
+    """Read the whole journal once more and compare. Durations in hall seconds."""
+    tail = Tail(journal)
+    steps = tail.read()
+    tail.close()
+    tally = Tally()
+    for step in steps:
+        tally.step(step)
+    lost = inputs_lost(fakes, steps)
+    wrong = outputs_wrong(config, fakes, journal, end_ms, settings.speed)
+    replayed = replay(journal)
+    notes = tally.notes
+    summary = Summary(
+        seed=settings.seed,
+        virtual_s=round(end_ms / 1000),
+        tickets_issued=notes["ticket.issued"],
+        tickets_served=notes["ticket.finished"],
+        tickets_waiting=tally.waiting,
+        no_shows=notes["ticket.no_show"],
+        tidal_activations=notes["tidal.opened"],
+        unanswered=notes["tidal.unanswered"],
+        to_staffed_s={"p50": quantile(tally.to_staffed_s, 0.5), "p90": quantile(tally.to_staffed_s, 0.9)},
+        wait_s={
+            "mean": mean(tally.waits_s),
+            "p50": quantile(tally.waits_s, 0.5),
+            "p90": quantile(tally.waits_s, 0.9),
+        },
+        frames=fakes.frames(),
+        journal_steps=len(steps),
+        replay_identical=replayed.identical,
+        inputs_lost=len(lost),
+        outputs_wrong=len(wrong),
+    )
+    difference = [] if replayed.first_difference is None else [f"replay: {replayed.first_difference}"]
+    summary.complaints = [*lost, *wrong, *difference]
+    return summary

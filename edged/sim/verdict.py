@@ -1,0 +1,103 @@
+"""The demo's own audit: inputs sent against the journal's, outputs shown against those it wanted.
+
+``inputs_lost``: device inputs that were sent and have no row. ``outputs_wrong``: slots whose device shows neither the
+wanted value nor one that was wanted within the last ``GRACE_S`` real seconds (a value on its way is not wrong).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from devices.candle485.options import CandleOptions
+from devices.candle485.signs import board, digits, led
+from devices.mqtt_json.codec import encode_level
+from devices.onbon_bx.driver import OnbonOptions, rows
+from edged.config import HallConfig
+from edged.core.commands import Display, Lamp, Panel, Value
+from edged.core.events import CountRead, KeyPressed, TicketPrinted, TicketRequested
+from edged.core.signage import CENTRE
+from edged.observer import Step
+from edged.sim.fakes import Fakes
+from edged.store.replay import desired_history
+
+GRACE_S = 1.0
+
+
+def inputs_lost(fakes: Fakes, steps: list[Step]) -> list[str]:
+    """One line per lost input (or group of inputs without numbers)."""
+    numbered: set[tuple[str, int]] = set()
+    unnumbered: Counter[str] = Counter()
+    for step in steps:
+        event = step.event
+        if isinstance(event, TicketPrinted | TicketRequested | KeyPressed | CountRead):
+            if event.seq is not None:
+                numbered.add((event.point, event.seq))
+            else:
+                unnumbered[event.point] += 1
+    lost = [
+        f"{device.id} input {seq}"
+        for device in fakes.json.values()
+        for seq in range(1, device.seq + 1)
+        if (device.id, seq) not in numbered
+    ]
+    for name, bus in fakes.buses.items():
+        for source, sent in bus.frames_sent.items():
+            missing = sent - unnumbered[f"{name}/{source}"]
+            if missing > 0:
+                lost.append(f"{name}/{source}: {missing} of {sent} frames")
+    lost += [
+        f"{name}: {sent - unnumbered[name]} of {sent} reports"
+        for name, sent in fakes.counted.items()
+        if unnumbered[name] < sent
+    ]
+    return lost
+
+
+def outputs_wrong(config: HallConfig, fakes: Fakes, journal: Path, end_ms: int, speed: float) -> list[str]:
+    """One line per slot that shows something else than it should."""
+    wrong = []
+    since_ms = end_ms - GRACE_S * 1000 * speed
+    for (point, kind), history in desired_history(journal).items():
+        device, _, channel = point.partition("/")
+        if device == CENTRE or (device in fakes.bars and not fakes.bars[device].alive):
+            continue
+        recent = [value for at_ms, value in history if at_ms >= since_ms]
+        older = [value for at_ms, value in history if at_ms < since_ms]
+        accepted = [*older[-1:], *recent] if recent else older[-1:]
+        if not any(_shows(config, fakes, device, channel, value) for value in accepted):
+            wrong.append(f"{point} should show {kind} {accepted[-1]}")
+    return wrong
+
+
+def _shows(config: HallConfig, fakes: Fakes, device: str, channel: str, value: Value) -> bool:
+    if device in fakes.relays:
+        return isinstance(value, Lamp) and fakes.relays[device].seen(int(channel)) == value.state
+    if device in fakes.bars:
+        options = next(one.options for one in config.devices if one.id == device)
+        assert isinstance(options, OnbonOptions)
+        assert isinstance(value, Display)
+        return fakes.bars[device].shown == tuple(area.text for area in rows(value.lines, options))
+    if device in fakes.buses:
+        return _on_bus(config, fakes, device, channel, value)
+    if device in fakes.json:
+        tail, payload = encode_level(value)
+        return bool(fakes.json[device].shown.get(tail) == json.loads(payload))
+    return False
+
+
+def _on_bus(config: HallConfig, fakes: Fakes, device: str, channel: str, value: Value) -> bool:
+    bus = fakes.buses[device]
+    unit = bus.units[channel]
+    options = next(one.options for one in config.devices if one.id == device)
+    assert isinstance(options, CandleOptions)
+    if isinstance(value, Display):
+        text = board(options.boards[channel], value)
+        return unit.text == text.text and unit.blink == text.blink
+    assert isinstance(value, Panel | Lamp)
+    panel = options.panels[channel]
+    lit = unit.led == led(panel.address, value).code
+    if not panel.digits or not isinstance(value, Panel):
+        return lit
+    return lit and unit.text == digits(panel.address, value).text

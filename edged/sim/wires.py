@@ -1,0 +1,141 @@
+"""How simulated people touch the hall: keys, buttons and pagers of the fakes, in hall time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from devices.candle485.codec import LED_GREEN, LED_GREEN_SLOW, LED_RED, LED_RED_SLOW
+from devices.mqtt_json.fake import FakeDispenser, FakePanel
+from edged.clock import Clock
+from edged.config import HallConfig
+from edged.core.events import Key, Priority
+from edged.core.site import Window
+from edged.sim.fakes import Fakes
+from edged.sim.people import PageView, PanelView
+
+LED_STATE = {LED_GREEN: "OPEN", LED_GREEN_SLOW: "CALLING", LED_RED: "SERVING", LED_RED_SLOW: "PAUSED"}
+# What a panel with four keys has instead of the key somebody wants.
+CANDLE_KEYS: dict[Key, Key] = {
+    "next": "next-or-recall",
+    "recall": "next-or-recall",
+    "arrive": "arrive",
+    "finish": "no-show-or-finish",
+    "no-show": "no-show-or-finish",
+    "login": "next-or-recall",  # the first call opens the window
+}
+
+
+class HallWires:
+    """Implements ``edged.sim.people.Wires`` over the fakes of one hall."""
+
+    def __init__(self, config: HallConfig, clock: Clock, seed: int) -> None:
+        self._clock = clock
+        self._change = asyncio.Event()
+        self.fakes = Fakes(config, clock, seed, self._touch)
+        self._windows = {window.id: window for window in config.site.windows}
+        self._pagers = {staff.id: staff.pager for staff in config.site.staff}
+        self._pages: dict[str, asyncio.Queue[PageView]] = {}
+        self._paged: set[str] = set()
+        self._dispensers = [one for one in self.fakes.json.values() if isinstance(one, FakeDispenser)]
+        self._next_dispenser = 0
+        self._own_numbers: dict[str, int] = {}
+        self._prefixes = {service.id: service.prefix for service in config.site.services}
+        for staff, pager in self._pagers.items():
+            self._pages[staff] = asyncio.Queue()
+            if pager is not None:
+                self.fakes.json[pager].on_action = self._pager_of(staff)
+
+    def panel(self, window: str) -> PanelView | None:
+        """What the window's panel (and board) shows."""
+        site = self._windows[window]
+        device, _, channel = (site.panel or "").partition("/")
+        if device in self.fakes.buses:
+            return self._candle_view(device, channel, site)
+        shown: dict[str, Any] | None = self.fakes.json[device].shown.get("panel")
+        if shown is None:
+            return None
+        return PanelView(shown["state"], shown.get("number"), shown["waiting"])
+
+    def press(self, window: str, key: Key, arg: str | None = None) -> None:
+        """Press a key, or the nearest one the panel has."""
+        device, _, channel = (self._windows[window].panel or "").partition("/")
+        if device in self.fakes.buses:
+            if key in CANDLE_KEYS:
+                self.fakes.buses[device].press(channel, CANDLE_KEYS[key])
+            return
+        panel = self.fakes.json[device]
+        assert isinstance(panel, FakePanel)
+        panel.press(key, arg)
+
+    def answer(self, staff: str, accept: bool) -> None:
+        """Press a key on a pager."""
+        pager = self.fakes.json[self._pagers[staff] or ""]
+        assert isinstance(pager, FakePanel)
+        pager.press("accept" if accept else "decline")
+
+    def take_ticket(self, service: str, priority: Priority) -> None:
+        """Every second dispenser allots numbers itself, the others ask; bus kiosks have a button per service."""
+        button = self._button(service)
+        if button is not None and priority == "normal":
+            button()
+            return
+        which = self._next_dispenser = (self._next_dispenser + 1) % len(self._dispensers)
+        dispenser = self._dispensers[which]
+        wanted = None if priority == "normal" else priority
+        if which == 0:
+            dispenser.request(service, wanted)
+            return
+        count = (
+            self._own_numbers.get(service, 500) + 1
+        )  # its own half of the numbers, so that none is given twice
+        self._own_numbers[service] = count
+        dispenser.ticket(f"{self._prefixes[service]}{count:03d}", service, wanted)
+
+    async def next_page(self, staff: str) -> PageView:
+        """Wait for a page."""
+        return await self._pages[staff].get()
+
+    async def changed(self, within_s: float) -> None:
+        """Wait for any change of any panel."""
+        change = self._change
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s / self._clock.speed):
+                await change.wait()
+
+    def now_s(self) -> float:
+        """Hall seconds."""
+        return self._clock.now_s()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep hall seconds."""
+        await self._clock.sleep(seconds)
+
+    def _touch(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    def _candle_view(self, device: str, channel: str, site: Window) -> PanelView:
+        bus = self.fakes.buses[device]
+        state = LED_STATE.get(bus.led(channel), "CLOSED")
+        board = (site.display or "").partition("/")[2]
+        number = bus.text(board).split("-")[0].strip() if board in bus.units else ""
+        return PanelView(state, number or None, 1 if state == "OPEN" else 0)
+
+    def _button(self, service: str) -> Callable[[], None] | None:
+        for device, buttons in self.fakes.buttons.items():
+            if service in buttons:
+                bus = self.fakes.buses[device]
+                return lambda: bus.press_button(buttons[service])
+        return None
+
+    def _pager_of(self, staff: str) -> Callable[[str, dict[str, Any]], str | None]:
+        def paged(kind: str, fields: dict[str, Any]) -> str | None:
+            if kind == "page" and fields["id"] not in self._paged:  # a page sent again is the same page
+                self._paged.add(fields["id"])
+                self._pages[staff].put_nowait(PageView(fields["id"], fields["staff"], fields["window"]))
+            return None
+
+        return paged
