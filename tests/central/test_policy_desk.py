@@ -195,6 +195,15 @@ async def test_a_high_water_mark_above_the_kept_policy_refuses_the_replay(tmp_pa
             assert (await centre.push(envelope()))["reason"]["code"] == "old-version"
 
 
+async def test_the_highest_of_mark_and_kept_policy_wins(tmp_path: Path) -> None:
+    async with real_mosquitto() as broker, open_journal(tmp_path / "j.db") as journal:
+        hall = Hall(broker, journal)
+        hall.desk.start(Known(envelope(), high_water=3, in_force_sha256="other"))
+        async with running(hall.link), centre_at(broker) as centre:
+            await until(lambda: bool(centre.reports))
+            assert (await centre.push(envelope(document(version=5))))["reason"]["code"] == "old-version"
+
+
 async def test_a_policy_for_tomorrow_waits_unacknowledged_and_comes_into_force_in_time(
     tmp_path: Path,
 ) -> None:
@@ -220,6 +229,21 @@ async def test_a_policy_for_tomorrow_waits_unacknowledged_and_comes_into_force_i
             hall.desk.look()
             await until(lambda: bool(centre.reports) and centre.reports[-1]["state"] == "applied")
             assert hall.version == 7
+
+
+async def test_every_copy_of_a_waiting_policy_is_acknowledged_with_it(tmp_path: Path) -> None:
+    async with hall_and_centre(tmp_path / "j.db") as (hall, centre):
+        hall.now_ms = epoch_ms("2026-04-01T00:00:00+08:00")
+        for _ in range(3):
+            await centre.client.publish(PUSH, envelope(), qos=1)
+        connection = hall.link.connection
+        assert connection is not None
+        await until(lambda: connection.unacked == 3)
+        hall.now_ms = NOW_MS
+        hall.desk.look()
+        await until(lambda: connection.unacked == 0)
+        assert hall.version == 7
+        assert hall.journal.last_seq == 1
 
 
 async def test_a_full_inbox_delays_a_policy_and_does_not_lose_it(tmp_path: Path) -> None:

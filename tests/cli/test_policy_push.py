@@ -10,8 +10,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from edged.central import topics
+from edged.central.policies import claimed
 from edged.links.mqtt import MqttLink
-from tests.support.brokers import Rejections, collect, real_mosquitto, running, settings_for, until
+from tests.support.brokers import (
+    Rejections,
+    collect,
+    plain_client,
+    real_mosquitto,
+    running,
+    settings_for,
+    until,
+)
 
 ROOT = Path(__file__).parents[2]
 HALL = """
@@ -152,6 +162,13 @@ async def test_push_to_a_hall_that_is_away_says_so(tmp_path: Path) -> None:
         assert 'pushed; hall "east" did not answer within 0.5 s' in said
         code, said = await desk.run("policy", "status", "-c", "hall.toml")
         assert (code, "never reported" in said) == (1, True)
+        # An answer from before is none: it stood at the broker when we came.
+        await desk.run("policy", "sign", policy, "-k", "city.key", "-o", "signed.json", "--version", "1")
+        old = {"desired": claimed((tmp_path / "signed.json").read_bytes()), "applied": {}, "state": "applied"}
+        async with plain_client(broker) as client:
+            await client.publish(topics.policy_report("east"), json.dumps(old), qos=1, retain=True)
+        code, said = await desk.run("policy", "push", "signed.json", *options, "--wait-s", "0.5", "--retain")
+        assert (code, "did not answer" in said) == (1, True), said
         # Left at the broker, it is taken when the hall comes.
         link = MqttLink(settings_for(broker, "watcher"), Rejections())
         async with running(link), hall_process(tmp_path, link):
