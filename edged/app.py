@@ -18,12 +18,12 @@ import structlog
 
 from edged import __version__
 from edged.central import topics
-from edged.central.envelope import load_keys
 from edged.central.pictures import Pictures, status_payload
 from edged.central.policies import Audience
-from edged.central.policy_desk import Known, PolicyDesk
+from edged.central.policy_desk import Known, PolicyDesk, trusted_keys
 from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
 from edged.config import ConfigErrors, HallConfig, load
+from edged.config.broker import link_settings
 from edged.core.engine import Engine
 from edged.core.events import ClockSet, DeviceBack, Event, Resumed, SiteLoaded
 from edged.core.rebuild import conflicts
@@ -32,7 +32,7 @@ from edged.core.state import State
 from edged.driver import Context
 from edged.fleet import Fleet
 from edged.inbox import Inbox, Item
-from edged.links.mqtt import MqttLink, MqttSettings
+from edged.links.mqtt import MqttLink
 from edged.logs import StepLog
 from edged.loop import Loop
 from edged.observers.lag import watch_loop
@@ -76,7 +76,8 @@ class Application:
         self.outputs = Outputs(self.emit, self.clock, self.metrics.device_error)
         self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs)
         self.loop.observers = (self.metrics, StepLog())
-        self.mqtt = MqttLink(self._mqtt_settings(), self.reject)
+        will = (topics.status(config.hall), self._status("offline"))
+        self.mqtt = MqttLink(link_settings(config, will), self.reject)
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
         self.desk = self._policy_desk()
         self._rejected: set[str] = set()
@@ -182,32 +183,10 @@ class Application:
 
     # -- parts --
 
-    def _mqtt_settings(self) -> MqttSettings:
-        table = self.config.mqtt
-        client_id = table.client_id or f"edged-{self.config.hall}"
-        password = None if table.password_file is None else Path(table.password_file).read_text().strip()
-        tls = table.tls
-        return MqttSettings(
-            client_id=client_id,
-            host=table.host,
-            port=table.port,
-            protocol=table.protocol,
-            ping_topic=f"hall/{self.config.hall}/edged/ping/{client_id}",
-            username=table.username,
-            password=password,
-            keepalive_s=table.keepalive_s,
-            tls_ca=None if tls is None or tls.ca_file is None else str(tls.ca_file),
-            tls_cert=None if tls is None or tls.cert_file is None else str(tls.cert_file),
-            tls_key=None if tls is None or tls.key_file is None else str(tls.key_file),
-            will_topic=topics.status(self.config.hall),
-            will_payload=self._status("offline"),
-        )
-
     def _policy_desk(self) -> PolicyDesk:
         areas = frozenset(area.id for area in self.config.site.areas)
         audience = Audience(self.config.hall, self.config.policy.group, areas)
-        keys_file = self.config.policy.keys
-        keys = {} if keys_file is None else load_keys(keys_file)
+        keys = trusted_keys(self.config.policy.keys)
         desk = PolicyDesk(audience, keys, self.mqtt, self.inbox.put, self.clock.wall_ms)
         desk.on_refused = self.metrics.policy_rejected
         desk.durable = lambda: self.journal.durable
@@ -230,6 +209,7 @@ class Application:
         self.journal.on_durable(self.metrics.set_durable)
         self.metrics.watch_inbox(lambda: len(self.inbox))
         self.metrics.watch_disk(lambda: _free_bytes(Path(self.config.store.path)))
+
         def changed(up: bool, _reason: str) -> None:
             self.metrics.set_link("mqtt", up)
             if up:

@@ -7,6 +7,8 @@ import json
 import signal
 import sys
 import tempfile
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -41,7 +43,7 @@ def demo(
         directory.mkdir(parents=True, exist_ok=True)
         if (directory / "demo.db").exists():
             _fail(f"{directory} holds the journal of an earlier run; choose an empty directory", 2)
-        run = Demo(Settings(directory, seed, speed, hours, broker))
+        run = Demo(Settings(directory, seed, speed, hours, broker), _announced)
         try:
             summary = asyncio.run(_watched(run, headless))
         except KeyboardInterrupt:
@@ -70,6 +72,13 @@ async def _watched(run: Demo, headless: bool) -> Summary:
         return await run.run(lambda _scene: None)
     with Live(console=Console(stderr=True), screen=True, auto_refresh=False) as live:
         return await run.run(lambda scene: live.update(draw(scene), refresh=True))
+
+
+def _announced(config: Path) -> AbstractContextManager[Path]:
+    """`edged policy push` and `edged status` without options find the demo."""
+    from edged.cli.target import announce, from_config
+
+    return announce(replace(from_config(config), signing_key=str(config.with_name("city.key"))))
 
 
 def _hint(run: Demo) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
@@ -52,11 +52,18 @@ class Settings:
     broker: str | None
 
 
-class Demo:
-    """One run. ``await run(show)``; ``show`` is called with a ``Scene`` a few times a second."""
+Announce = Callable[[Path], AbstractContextManager[object]]
 
-    def __init__(self, settings: Settings) -> None:
+
+class Demo:
+    """One run. ``announce(hall.toml)`` lets other commands find this hall while the block lasts.
+
+    ``await run(show)``; ``show`` is called with a ``Scene`` a few times a second.
+    """
+
+    def __init__(self, settings: Settings, announce: Announce) -> None:
         self.settings = settings
+        self._announce = announce
         self.config_file = settings.directory / "hall.toml"
         self.tally = Tally()
         self.daemon_state = "starting"
@@ -71,6 +78,7 @@ class Demo:
         async with AsyncExitStack() as stack:
             port = await self._broker(stack)
             config = self._write_config(port)
+            stack.enter_context(self._announce(self.config_file))
             self.wires = HallWires(config, self.clock, self.settings.seed)
             tail = Tail(self._journal)
             stack.callback(tail.close)

@@ -16,6 +16,7 @@ from edged.core.site import Window
 from edged.sim.fakes import Fakes
 from edged.sim.people import PageView, PanelView
 
+PAGES_MAX = 100  # unread pages of one member of staff; a demo day has a few
 LED_STATE = {LED_GREEN: "OPEN", LED_GREEN_SLOW: "CALLING", LED_RED: "SERVING", LED_RED_SLOW: "PAUSED"}
 # What a panel with four keys has instead of the key somebody wants.
 CANDLE_KEYS: dict[Key, Key] = {
@@ -44,7 +45,7 @@ class HallWires:
         self._own_numbers: dict[str, int] = {}
         self._prefixes = {service.id: service.prefix for service in config.site.services}
         for staff, pager in self._pagers.items():
-            self._pages[staff] = asyncio.Queue()
+            self._pages[staff] = asyncio.Queue(PAGES_MAX)
             if pager is not None:
                 self.fakes.json[pager].on_action = self._pager_of(staff)
 
