@@ -65,6 +65,7 @@ class Coil:
     changes: deque[float] = field(default_factory=lambda: deque(maxlen=CHANGES_MAX))
 
     def set(self, level: bool, at_s: float) -> None:
+        """Switch, and remember when where that changed something."""
         if level != self.level:
             self.level = level
             self.changes.append(at_s)

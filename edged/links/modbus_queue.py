@@ -46,6 +46,7 @@ class Request:
 
     @property
     def pdu_bytes(self) -> bytes:
+        """The request as its function code and data."""
         return bytes((self.pdu.function_code,)) + self.pdu.encode()
 
     def settle(self, answer: ModbusPDU | DeviceError) -> None:

@@ -65,6 +65,7 @@ class RawCoilWrite(WriteSingleCoilRequest):
         self.value = value
 
     def encode(self) -> bytes:
+        """Address and the raw value, which pymodbus would turn into on or off."""
         return struct.pack(">HH", self.address, self.value)
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import shutil
 import socket
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +14,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.modbus_relay.fake import FakeLine, FakeRelay, FakeTcp, Faults
-from devices.modbus_relay.profiles import PROFILES
+from devices.modbus_relay.fake import FakeTcp, Faults
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Garbled, Refused, Unreachable
 from edged.links import modbus
 from edged.links.modbus import ModbusBus, bus
 from edged.links.modbus_frames import alike, find_rtu_answer, find_tcp_answer, rtu_frame, tcp_frame
-from edged.links.modbus_queue import Pace
 from edged.links.modbus_wire import Client, Wire, open_client, parse_url
 from tests.support.modbus_peers import (
+    QUICK,
     RawLine,
+    link_rested,
     pymodbus_serial,
     pymodbus_tcp,
+    registers,
+    relay,
     running,
     sim_device,
     until,
@@ -36,19 +36,6 @@ from tests.support.modbus_peers import (
 )
 
 READ_2, READ_4 = bytes.fromhex("0300020001"), bytes.fromhex("0300040001")
-
-
-QUICK = Pace(rest_max_s=0.05, owed_s=0.2)
-
-
-def relay(unit: int = 1, **options: object) -> FakeRelay:
-    return FakeRelay(monotonic_s, unit=unit, **options)  # type: ignore[arg-type]
-
-
-def registers(pdu: bytes) -> bytes:
-    """Every register holds ten times its address, as the answer of a raw slave."""
-    return bytes((3, 2)) + (10 * int.from_bytes(pdu[1:3], "big")).to_bytes(2, "big")
-
 
 # --- URLs and sharing
 
@@ -376,230 +363,3 @@ def test_requests_whose_answers_look_alike_are_known() -> None:
     assert not alike(bytes.fromhex("050000ff00"), bytes.fromhex("050000ff00"))
     assert alike(bytes.fromhex("0f0000000801ff"), bytes.fromhex("0f000000080100"))
     assert not alike(bytes.fromhex("050000ff00"), bytes.fromhex("0500000000"))
-
-
-# --- order, dead units, lost wires
-
-
-async def test_lamp_overtakes_polls_and_the_newest_lamp_wins() -> None:
-    line = RawLine()
-    link = ModbusBus(f"rtu://{line.path}?baudrate=115200")
-    async with running(link), asyncio.TaskGroup() as group:
-        await up(link)
-        group.create_task(link.read_coils(1, 0, 1, deadline_s=2))
-        await until(lambda: line.heard)
-        for poll in (2, 3):
-            group.create_task(link.read_coils(1, 0, poll))
-        for value in (0xFF00, 0x0000, 0xFF00):
-            group.create_task(link.write_coil(1, 5, value))
-        group.create_task(link.write_coil(1, 6, 0))
-        await asyncio.sleep(0)
-        line.on_bytes = lambda data: line.say(data if data[1] == 5 else rtu_frame(1, b"\x01\x01\x00"))
-        line.say(rtu_frame(1, b"\x01\x01\x00"))
-        await until(lambda: link.counts.exchanges == 5)
-    line.close()
-    order = [(data[1], data[3], data[4]) for data in line.heard]
-    assert order == [(1, 0, 0), (5, 5, 0xFF), (5, 6, 0), (1, 0, 0), (1, 0, 0)]
-
-
-async def test_dead_unit_rests_longer_and_longer_and_a_request_to_it_fails_at_once() -> None:
-    line = RawLine()
-    link = ModbusBus(
-        f"rtu://{line.path}?baudrate=115200", pace=Pace(rest_max_s=2.0, owed_s=0.0), jitter=lambda: 0.0
-    )
-    rests = []
-    async with running(link):
-        await up(link)
-        for _ in range(4):
-            with pytest.raises(Unreachable, match="no answer"):
-                await link.read_coils(5, 0, 8, deadline_s=0.02)
-            rests.append(round(link.rest_s(5), 1))
-            start_s = monotonic_s()
-            with pytest.raises(Unreachable, match="resting"):
-                await link.write_coil(5, 0, 0xFF00)
-            assert monotonic_s() - start_s < 0.01
-            link._queue.unit(5).rest_until_s = 0.0
-    line.close()
-    assert rests == [0.5, 1.0, 2.0, 2.0]
-
-
-async def test_probe_of_a_dead_unit_gives_way_to_a_healthy_lamp() -> None:
-    line = RawLine(lambda data: line.say(data) if data[0] == 1 else None)
-    link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
-    async with running(link), asyncio.TaskGroup() as group:
-        await up(link)
-        with pytest.raises(Unreachable):
-            await link.read_coils(5, 0, 8, deadline_s=0.02)
-        await link_rested(link, 5)
-        probe = group.create_task(expect_unreachable(link.read_coils(5, 0, 8, deadline_s=0.6)))
-        await until(lambda: line.heard and line.heard[-1][0] == 5 and len(line.heard) == 3)
-        start_s = monotonic_s()
-        await link.write_coil(1, 0, 0xFF00)
-        took_s = monotonic_s() - start_s
-        await probe
-    line.close()
-    assert took_s < 0.2
-    assert link.counts.broken_off == 1
-
-
-async def lamp_times_ms(dead: int | None, seed: int) -> list[float]:
-    """Milliseconds per lamp of seven of eight units at 19200 baud, while the other, number 5, is asked without end."""
-    modules = [relay(unit, profile=PROFILES["plain"]) for unit in range(1, 9)]
-    for module in modules:
-        module.faults = Faults(mute=float(module.unit == dead))
-    line = FakeLine(modules, char_s=10 / 19200)
-    link = ModbusBus(f"rtu://{line.path}?baudrate=19200", Pace(rest_max_s=0.5))
-    dice, times_ms = random.Random(seed), []
-
-    async def ask_number_5() -> None:
-        while True:
-            with suppress(DeviceError):
-                await link.read_coils(5, 0, 8)
-            await asyncio.sleep(max(0.05, link.rest_s(5)))
-
-    async with running(line, link), asyncio.TaskGroup() as group:
-        await up(link)
-        asking = group.create_task(ask_number_5())
-        await until(lambda: link.counts.timeouts >= (2 if dead else 0))
-        for _ in range(150):
-            await asyncio.sleep(dice.expovariate(1 / 0.005))
-            start_s = monotonic_s()
-            await link.write_coil(dice.choice((1, 2, 3, 4, 6, 7, 8)), 0, 0xFF00)
-            times_ms.append(1000 * (monotonic_s() - start_s))
-        asking.cancel()
-    return sorted(times_ms)
-
-
-async def test_one_dead_unit_of_eight_hardly_delays_the_lamps_of_the_others() -> None:
-    healthy, beside_dead = await asyncio.gather(lamp_times_ms(None, 1), lamp_times_ms(5, 1))
-    # Beside a read of the dead unit that just left: 8 characters and a gap, 6 ms; the rest is for a busy machine.
-    assert beside_dead[147] <= 1.2 * healthy[147] + 12, (healthy[-5:], beside_dead[-5:])
-
-
-async def test_unplugged_port_is_reopened_under_its_path(tmp_path: Path) -> None:
-    module = relay()
-    port, changes = tmp_path / "by-path", []
-    link = ModbusBus(f"rtu://{port}")
-    link.on_state(lambda is_up, reason: changes.append((is_up, reason != "")))
-    async with running(link):
-        await until(lambda: changes)
-        for _ in range(2):
-            line = FakeLine([module])
-            port.symlink_to(line.path)
-            async with running(line):
-                await up(link)
-                await link.write_coil(1, 0, 0xFF00)
-            port.unlink()
-            await until(lambda: not link.connected)
-            with pytest.raises(Unreachable):
-                await link.read_coils(1, 0, 8)
-    assert changes == [(False, True), (True, False), (False, True), (True, False), (False, True)]
-
-
-async def test_server_that_restarts_or_refuses_is_found_again() -> None:
-    module = relay()
-    far = FakeTcp([module])
-    url = await far.start()
-    link = ModbusBus(url)
-    async with running(link):
-        await up(link)
-        waiting = asyncio.gather(link.read_coils(1, 0, 8), return_exceptions=True)
-        await far.stop()
-        [outcome] = await waiting
-        assert isinstance(outcome, (Unreachable, tuple))
-        await until(lambda: not link.connected)
-        again = FakeTcp([module])
-        await again.start(far.port)
-        await up(link)
-        assert len(await link.read_coils(1, 0, 8)) == 8
-        await again.stop()
-
-
-async def test_peer_that_hangs_up_at_once_does_not_make_the_loop_spin() -> None:
-    accepted = 0
-
-    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal accepted
-        accepted += 1
-        writer.close()
-
-    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
-    link = ModbusBus(f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}", jitter=lambda: 0.0)
-    async with running(link):
-        await until(lambda: accepted >= 1)
-        await asyncio.sleep(1.2)
-    server.close()
-    assert accepted == 2  # at 0 and 0.5 s; the third comes 1.0 s later
-
-
-async def test_wire_that_stays_silent_is_opened_afresh_without_a_word() -> None:
-    """Half-open TCP: the peer is there but nothing comes back."""
-    module = relay()
-    module.faults = Faults(mute=1.0)
-    far = FakeTcp([module])
-    link = ModbusBus(await far.start(), pace=QUICK)
-    changes: list[bool] = []
-    link.on_state(lambda is_up, reason: changes.append(is_up))
-    async with running(link):
-        await up(link)
-        for _ in range(20):
-            await expect_unreachable(link.read_coils(1, 0, 8, deadline_s=0.02))
-            await link_rested(link, 1)
-            if link.counts.opened > 1:
-                break
-        module.faults = Faults()
-        assert len(await link.read_coils(1, 0, 8)) == 8
-    assert changes == [True]
-    await far.stop()
-
-
-async def test_another_driver_takes_the_wire_over_when_one_leaves() -> None:
-    module = relay()
-    far = FakeTcp([module])
-    link = ModbusBus(await far.start())
-    changes: list[bool] = []
-    link.on_state(lambda is_up, reason: changes.append(is_up))
-    async with running(link):
-        await up(link)
-        async with asyncio.TaskGroup() as group:
-            second = group.create_task(link.run())
-            await asyncio.sleep(0)
-            async with running(link):
-                await link.write_coil(1, 0, 0xFF00)
-            assert (await link.read_coils(1, 0, 8))[0]
-            second.cancel()
-    assert changes == [True]
-    await far.stop()
-
-
-@pytest.mark.parametrize("seed", range(2))
-async def test_seeded_mischief_never_yields_a_wrong_level(seed: int) -> None:
-    """Late, mute, garbled, refused: every value that is returned is the coil's."""
-    modules = [relay(unit, seed=seed, profile=PROFILES["plain"]) for unit in (1, 2)]
-    for module in modules:
-        module.faults = Faults(mute=0.1, late=0.2, late_s=0.06, garbage=0.1, prefix=0.3, exception=0.1)
-    line = FakeLine(modules)
-    link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
-    good = 0
-    async with running(line, link):
-        await up(link)
-        for turn in range(30):
-            module = modules[turn % 2]
-            try:
-                await link.write_coil(module.unit, turn % 8, 0xFF00 if turn % 3 else 0, deadline_s=0.04)
-                levels = await link.read_coils(module.unit, 0, 8, deadline_s=0.04)
-            except DeviceError:
-                await link_rested(link, module.unit)
-                continue
-            good += 1
-            assert levels == tuple(module.level(channel) for channel in range(8))
-    assert good > 5
-
-
-async def link_rested(link: ModbusBus, unit: int) -> None:
-    await until(lambda: link.rest_s(unit) == 0)
-
-
-async def expect_unreachable(request) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(Unreachable):
-        await request

@@ -10,11 +10,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import pytest
 from pymodbus import FramerType
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from devices.modbus_relay.fake import FakeRelay
+from edged.clock import monotonic_s
+from edged.driver import Unreachable
 from edged.links.modbus import ModbusBus
+from edged.links.modbus_queue import Pace
 
 DEADLINE_S = 8.0  # of every wait in a test
 
@@ -120,3 +125,24 @@ async def pymodbus_serial(folder: Path, *devices: SimDevice) -> AsyncIterator[st
         with suppress(ProcessLookupError):
             pair.terminate()
         await pair.wait()
+
+
+QUICK = Pace(rest_max_s=0.05, owed_s=0.2)
+
+
+def relay(unit: int = 1, **options: object) -> FakeRelay:
+    return FakeRelay(monotonic_s, unit=unit, **options)  # type: ignore[arg-type]
+
+
+def registers(pdu: bytes) -> bytes:
+    """Every register holds ten times its address, as the answer of a raw slave."""
+    return bytes((3, 2)) + (10 * int.from_bytes(pdu[1:3], "big")).to_bytes(2, "big")
+
+
+async def link_rested(link: ModbusBus, unit: int) -> None:
+    await until(lambda: link.rest_s(unit) == 0)
+
+
+async def expect_unreachable(request) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(Unreachable):
+        await request
