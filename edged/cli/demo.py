@@ -46,7 +46,7 @@ def demo(
         run = Demo(Settings(directory, seed, speed, hours, broker), _announced)
         try:
             summary = asyncio.run(_watched(run, headless))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, asyncio.CancelledError):
             _fail("stopped", CTRL_C)
         except ExceptionGroup as group:
             known, bugs = group.split((RuntimeError, OSError))
@@ -66,7 +66,8 @@ async def _watched(run: Demo, headless: bool) -> Summary:
 
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal leaves no daemon behind
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     if headless:
         _hint(run)
         return await run.run(lambda _scene: None)
