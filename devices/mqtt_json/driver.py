@@ -77,6 +77,8 @@ class MqttJson:
         def changed(up: bool, _reason: str) -> None:
             if listening and not up:
                 self._lost("broker")
+            elif listening and not self._has_status:
+                self._present = None  # nobody knows: a device that only listens may well be there
 
         topic_filter = f"{self._root}/up/+"
         mqtt.on_state(changed)

@@ -192,6 +192,21 @@ async def test_broker_lost_loses_every_device_and_brings_them_back() -> None:
             await until(lambda: len(hall.of(DeviceBack)) == 4)
 
 
+async def test_device_that_never_spoke_is_asked_once_the_broker_is_there() -> None:
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        hall = Hall(broker, link, FakeFleet("t", port=broker.port))
+        async with hall.driver("pager-1", kind="pager") as driver:
+            assert hall.events == [DeviceLost("pager-1", "broker")]
+            async with plain_client(broker) as listener, running(link):
+                await listener.subscribe("hall/t/dev/pager-1/down/page")
+                await until(lambda: link.connected)
+                page = Action("a-1", "pager-1", Page("s1", "tax", "w6", "请", "please"))
+                async with background(driver.act(page)):
+                    message = await anext(aiter(listener.messages))
+                    assert json.loads(message.payload)["id"] == "a-1"
+
+
 async def test_retained_inputs_strangers_and_nonsense_are_counted_and_acknowledged(hall: Hall) -> None:
     async with plain_client(hall.broker) as device:
         up = "hall/t/dev/panel-w3/up"
