@@ -56,8 +56,8 @@ def _head(scene: Scene) -> RenderableType:
     tally = scene.tally
     wait = quantile(tally.waits_s, 0.9)
     text = Text.assemble(
-        (scene.site.name, "bold"),
-        f"   {scene.clock}  x{scene.speed:g}  {scene.progress:.0%}   edged: ",
+        (f"{scene.site.name}\n", "bold"),
+        f"{scene.clock}  x{scene.speed:g}  {scene.progress:.0%}   edged: ",
         (scene.daemon, "green" if scene.daemon == "serving" else "bold red"),
         f"   取号 {tally.notes['ticket.issued']}  办结 {tally.notes['ticket.finished']}  等候 {tally.waiting}",
         f"   wait mean {_minutes(mean(tally.waits_s))} p90 {_minutes(wait)}",
@@ -118,10 +118,15 @@ def _leds(scene: Scene) -> RenderableType:
 
 def _why(scene: Scene) -> RenderableType:
     lines = [
-        Text.assemble((_clock(at_ms + scene.wall_offset_ms), "dim"), " ", explain(note, scene.site))
+        _one_line(Text.assemble((_clock(at_ms + scene.wall_offset_ms), "dim"), " ", explain(note, scene.site)))
         for at_ms, note in scene.tally.explanations
     ]
     return Panel(Group(*lines), title="why 为什么", title_align="left")
+
+
+def _one_line(text: Text) -> Text:
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
 
 
 def _clock(wall_ms: int) -> str:
