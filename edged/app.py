@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -25,7 +26,7 @@ from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
 from edged.config import ConfigErrors, HallConfig, load
 from edged.config.broker import link_settings
 from edged.core.engine import Engine
-from edged.core.events import ClockSet, DeviceBack, Event, Resumed, SiteLoaded
+from edged.core.events import ClockSet, DeviceBack, DeviceLost, Event, Resumed, SiteLoaded
 from edged.core.rebuild import conflicts
 from edged.core.signage import CENTRE
 from edged.core.state import State
@@ -38,7 +39,7 @@ from edged.loop import Loop
 from edged.observers.lag import watch_loop
 from edged.observers.metrics import Metrics
 from edged.observers.web.server import Health, WebServer
-from edged.outputs import Outputs
+from edged.outputs import Outputs, Surroundings
 from edged.store.journal import Journal
 from edged.store.replay import recover
 from edged.systemd import ServiceManager
@@ -47,6 +48,7 @@ CLOCK_CHECK_S = 1.0  # real seconds between looks for wall-clock steps
 CLOCK_STEP_MS = 2_000  # a wall clock this far from where it should be was set by somebody
 CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall hour
 OFFLINE_FLUSH_S = 0.2  # for the broker to take our last word
+FIXED = ("timezone", "mqtt", "store", "web", "policy")  # of hall.toml: read at start only
 
 log = structlog.get_logger("edged.app")
 
@@ -71,9 +73,10 @@ class Application:
         self.clock = Clock(last_ms + self._gap_ms, warp)
         self._resume_at_ms = last_ms if restored.last_seq else None
         self.inbox = Inbox(self.clock, last_ms, lambda: self.engine.next_due_ms)
-        drivers = {device.id: device.driver for device in config.devices}
-        self.metrics = Metrics(lambda: self.engine.state, drivers)
-        self.outputs = Outputs(self.emit, self.clock, self.metrics.device_error)
+        self._drivers = {device.id: device.driver for device in config.devices}
+        self.metrics = Metrics(lambda: self.engine.state, self._drivers)
+        around = Surroundings(self.emit, self.clock, self.metrics.device_error, self._measured)
+        self.outputs = Outputs(around)
         self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs)
         self.loop.observers = (self.metrics, StepLog())
         will = (topics.status(config.hall), self._status("offline"))
@@ -87,6 +90,8 @@ class Application:
 
     def emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
         """Hand an event to the inbox; see ``edged.driver.Emit``."""
+        if self.stop.is_set() and isinstance(event, DeviceLost):
+            return True  # we are leaving: that the wires go down with us is no news about the device
         if not self.inbox.put(event, ack):
             self.reject("inbox_full", type(event).__name__)
             return False
@@ -100,6 +105,10 @@ class Application:
         if reason not in self._rejected:
             self._rejected.add(reason)
             log.warning("input-rejected", reason=reason, detail=detail, note="further ones are only counted")
+
+    def _measured(self, device: str, seconds: float) -> None:
+        if device in self._drivers:  # the centre has no driver
+            self.metrics.input_to_output(self._drivers[device], seconds)
 
     def _context(self, device: str) -> Context:
         return Context(
@@ -116,35 +125,45 @@ class Application:
 
     async def run(self) -> None:
         """Until ``stop`` is set. Raises what broke (``StoreError`` with its ``exit_code``, or a bug)."""
-        manager = ServiceManager()
+        whole = False
         try:
-            async with asyncio.TaskGroup() as tasks:
-                fleet = self._start(tasks)
-                tasks.create_task(self._announce_ready(manager), name="ready")
-                tasks.create_task(manager.watch(self._hearts()), name="watchdog")
-                self._hook_signals(fleet)
-                await self.stop.wait()
-                manager.stopping()
-                self._say_status("offline")
-                await asyncio.sleep(OFFLINE_FLUSH_S)
-                raise Stopping
-        except* Stopping:
-            pass
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    await self._serve(tasks)
+            except* Stopping:
+                pass  # any other failure goes on from here
+            whole = True
         finally:
-            self._finish()
+            self._finish(whole)
+
+    async def _serve(self, tasks: asyncio.TaskGroup) -> None:
+        manager = ServiceManager()
+        fleet = self._start(tasks)
+        tasks.create_task(self._announce_ready(manager), name="ready")
+        tasks.create_task(manager.watch(self._hearts()), name="watchdog")
+        self._hook_signals(fleet)
+        await self.stop.wait()
+        manager.stopping()
+        self._say_status("offline")
+        await asyncio.sleep(OFFLINE_FLUSH_S)
+        raise Stopping
 
     def _start(self, tasks: asyncio.TaskGroup) -> Fleet:
         if self._resume_at_ms is not None:
             self.loop.turn(Item(self._resume_at_ms, Resumed(self._gap_ms, restart=True)))
         self._set_clock()
         if self.engine.state.site != self.config.site:
+            for problem in conflicts(self.engine.state, self.config.site):
+                log.error(
+                    "configuration-not-taken",
+                    mistake=problem,
+                    note="running on as it was; SIGHUP tries again",
+                )
             self.inbox.put(SiteLoaded(self.config.site))
         centre = self.outputs.attach(CENTRE, self.pictures)
         fleet = Fleet(self.outputs, self._context, tasks)
         fleet.apply(self.config.devices)
-        self.outputs.assert_all(
-            (key.partition("|")[0], value) for key, value in self.engine.state.shown.items()
-        )
+        self._assert_shown()
         self.desk.start(self._known_policy())
         while len(self.inbox):
             self.loop.turn(self.inbox.take_now())
@@ -168,9 +187,15 @@ class Application:
         manager.ready(f"serving {self.config.site.name}")
         log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, gap_ms=self._gap_ms)
 
-    def _finish(self) -> None:
-        """Everything that was heard is kept; the next start reads one state dump."""
+    def _finish(self, whole: bool) -> None:
+        """Everything that was heard is kept; the next start reads one state dump.
+
+        Not ``whole``: something broke, and the state may be half changed. Only what was committed counts then.
+        """
         if self.journal.failure is not None:
+            return
+        if not whole:
+            self.journal.close()
             return
         try:
             last_ms = self.engine.state.at_ms
@@ -215,6 +240,7 @@ class Application:
             if up:
                 self._say_status("online")
                 self.outputs.returned(CENTRE)
+                self.outputs.retry()
 
         self.mqtt.on_state(changed)
 
@@ -278,22 +304,31 @@ class Application:
                 log.error("reload-refused", mistake=line)
             return
         problems = conflicts(self.engine.state, config.site)
+        if config.hall != self.config.hall:
+            problems.append(f"hall.id {config.hall}: another hall needs a restart, with a journal of its own")
         for problem in problems:
             log.error("reload-refused", mistake=problem)
         if problems:
             return
-        fixed = [
-            name
-            for name in ("hall", "mqtt", "store", "web", "policy", "timezone")
-            if getattr(config, name) != getattr(self.config, name)
-        ]
+        kept = {name: getattr(self.config, name) for name in FIXED}
+        fixed = [name for name in FIXED if getattr(config, name) != kept[name]]
         if fixed:
             log.warning("reload-needs-restart", tables=fixed)
-        if config.site != self.config.site:
+        if config.site != self.engine.state.site:
             self.inbox.put(SiteLoaded(config.site))
+        self.config = replace(config, **kept)
+        self._drivers.clear()
+        self._drivers.update((device.id, device.driver) for device in config.devices)
         started = fleet.apply(config.devices)
-        self.config = config
+        self._assert_shown(frozenset(started))
         log.info("reloaded", devices_started=started)
+
+    def _assert_shown(self, devices: frozenset[str] | None = None) -> None:
+        """Hand what the hall shows to its outputs anew; ``devices``: to these only."""
+        shown = ((key.partition("|")[0], value) for key, value in self.engine.state.shown.items())
+        self.outputs.assert_all(
+            (point, value) for point, value in shown if devices is None or point.partition("/")[0] in devices
+        )
 
 
 def _gap_ms(state: State, last_ms: int, wall_ms: int) -> int:

@@ -39,14 +39,15 @@ class Fleet:
     def apply(self, devices: tuple[DeviceConfig, ...]) -> list[str]:
         """Make exactly ``devices`` run; returns the ids that were started or restarted."""
         wanted = {device.id: device for device in devices}
+        ending: dict[str, asyncio.Task[None]] = {}
         for device_id, (config, task) in list(self._running.items()):
             if wanted.get(device_id) != config:
                 task.cancel()
                 self._outputs.detach(device_id)
-                del self._running[device_id]
+                ending[device_id] = self._running.pop(device_id)[1]
         started = [device for device_id, device in wanted.items() if device_id not in self._running]
         for device in started:
-            self._start(device)
+            self._start(device, ending.get(device.id))
         return [device.id for device in started]
 
     def stop(self) -> None:
@@ -54,11 +55,12 @@ class Fleet:
         for _config, task in self._running.values():
             task.cancel()
 
-    def _start(self, config: DeviceConfig) -> None:
+    def _start(self, config: DeviceConfig, before: asyncio.Task[None] | None) -> None:
+        """``before``: the same device as it was, which first has to let go of its port."""
         driver = build(config, self._make_context(config.id))
         worker = self._outputs.attach(config.id, driver)
-        task = self._tasks.create_task(_live(config.id, driver, worker.run), name=f"device {config.id}")
-        self._running[config.id] = (config, task)
+        life = _live(config.id, driver, worker.run, before)
+        self._running[config.id] = (config, self._tasks.create_task(life, name=f"device {config.id}"))
 
 
 def build(config: DeviceConfig, context: Context) -> Driver:
@@ -68,7 +70,11 @@ def build(config: DeviceConfig, context: Context) -> Driver:
     return driver
 
 
-async def _live(device: str, driver: Driver, run_outputs: Callable[[], object]) -> None:
+async def _live(
+    device: str, driver: Driver, run_outputs: Callable[[], object], before: asyncio.Task[None] | None
+) -> None:
+    if before is not None:
+        await asyncio.wait({before})
     async with asyncio.TaskGroup() as lanes:
         lanes.create_task(_supervise(device, "driver", driver.run))
         lanes.create_task(_supervise(device, "outputs", run_outputs))
@@ -86,6 +92,8 @@ async def _supervise(device: str, part: str, run: Callable[[], object]) -> None:
             log.exception("part-failed", device=device, part=part, error=type(error).__name__)
         now_s = monotonic_s()
         if len(failures) == FAILURES_MAX and now_s - failures[0] < FAILURES_WITHIN_S:
-            raise RuntimeError(f"{device}: {part} failed {FAILURES_MAX + 1} times in {FAILURES_WITHIN_S:.0f} s")
+            raise RuntimeError(
+                f"{device}: {part} failed {FAILURES_MAX + 1} times in {FAILURES_WITHIN_S:.0f} s"
+            )
         failures.append(now_s)
         await asyncio.sleep(RESTART_S[min(len(failures), len(RESTART_S)) - 1])

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edged.clock import Clock, monotonic_s
+from edged.clock import Clock, monotonic_s, perf_s
 from edged.core.events import Event, Resumed, Tick
 
 DEPTH_MAX = 10_000  # events waiting for the core: minutes of the busiest hall; beyond it something is broken
@@ -21,12 +21,13 @@ FREEZE_S = 5.0  # a longer silence than WAKE_S + this means the whole process st
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One event on its way into the core. ``arrived_s`` is real time (``perf_s``) for measuring."""
+    """One event on its way into the core. ``arrived_s`` (``perf_s``) is for measuring; None where nothing arrived."""
 
     at_ms: int
     event: Event
     ack: Callable[[], None] | None = None
     envelope: bytes | None = None
+    arrived_s: float | None = None
 
 
 class Inbox:
@@ -36,7 +37,7 @@ class Inbox:
         self._clock = clock
         self._last_ms = last_ms
         self._next_due = next_due
-        self._queue: deque[tuple[Event, Callable[[], None] | None, bytes | None]] = deque()
+        self._queue: deque[tuple[Event, Callable[[], None] | None, bytes | None, float]] = deque()
         self._wake = asyncio.Event()
         self._alive_s = monotonic_s()
         self._alive_ms = clock.at_ms()
@@ -48,7 +49,7 @@ class Inbox:
         """Queue ``event``; False if the inbox is full (the caller counts the rejection and does not acknowledge)."""
         if len(self._queue) >= DEPTH_MAX:
             return False
-        self._queue.append((event, ack, envelope))
+        self._queue.append((event, ack, envelope, perf_s()))
         self._wake.set()
         return True
 
@@ -82,9 +83,9 @@ class Inbox:
             return Item(self._last_ms, Tick())
         if not self._queue:
             return None
-        event, ack, envelope = self._queue.popleft()
+        event, ack, envelope, arrived_s = self._queue.popleft()
         self._last_ms = stamp
-        return Item(stamp, event, ack, envelope)
+        return Item(stamp, event, ack, envelope, arrived_s)
 
     async def _wait(self) -> None:
         due_ms = self._next_due()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from edged.clock import perf_s
 from edged.core.commands import Action, Desired
 from edged.core.engine import Engine
+from edged.core.events import DeviceEvent
 from edged.inbox import Inbox, Item
 from edged.observer import Observer, Step
 from edged.outputs import Outputs
@@ -42,9 +43,10 @@ class Loop:
         kept = is_recorded(item.event, commands, notes)
         self._seq += kept
         step = Step(self._seq, item.at_ms, item.event, commands, notes)
+        arrived_s = item.arrived_s if isinstance(item.event, DeviceEvent) else None
         for command in commands:
             if isinstance(command, Desired):
-                self._outputs.want(command)
+                self._outputs.want(command, arrived_s)
         if kept:
             self._journal.append(step, item.ack, item.envelope)
         for observer in self.observers:

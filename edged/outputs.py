@@ -1,7 +1,8 @@
 """Outputs: one slot per point and kind holding the newest wanted value, one worker per device that makes it true.
 
 Levels are re-asserted every ``REASSERT_S`` and after a device came back; a dead device waits with growing pauses and
-costs the others nothing. Actions go out once, in order, each with a deadline; their outcome returns as an event.
+costs the others nothing. Actions go out once, in order, each with a deadline; every one has an outcome, which returns
+as an event.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from edged.clock import Clock
-from edged.core.commands import Action, Desired, Value
+from edged.clock import Clock, monotonic_s, perf_s
+from edged.core.commands import Action, Desired, Say, Value
 from edged.core.events import CommandDone, CommandFailed
 from edged.core.signage import slot
 from edged.driver import DeviceError, Driver, Emit, Refused
@@ -23,6 +25,7 @@ REASSERT_S = 5.0  # hall seconds between re-assertions of every level, unless th
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # real seconds between tries at a device that does not take a level
 ACT_DEADLINE_S = 15.0  # real seconds for one action: a long announcement, spoken twice
 ACTIONS_MAX = 100  # per device; a loudspeaker this far behind would speak of visitors long gone
+SAY_AGE_MAX_S = 60.0  # real seconds a call may wait behind others: the visitor has read the display since
 
 log = structlog.get_logger("edged.outputs")
 
@@ -33,31 +36,46 @@ class ErrorCount(Protocol):
     def __call__(self, device: str, fault: str) -> None: ...
 
 
+class Latency(Protocol):
+    """Takes how long an input's level took to reach its device."""
+
+    def __call__(self, device: str, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a worker tells, and to whom. ``measured`` gets real seconds from an input to the end of ``show``."""
+
+    emit: Emit
+    clock: Clock
+    count_error: ErrorCount
+    measured: Latency
+
+
 class Outputs:
     """All devices' workers. ``want`` and ``act`` are called from the loop and never block."""
 
-    def __init__(self, emit: Emit, clock: Clock, count_error: ErrorCount) -> None:
-        self._emit = emit
-        self._clock = clock
-        self._count_error = count_error
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
         self._workers: dict[str, Worker] = {}
         self._unknown: set[str] = set()
 
     def attach(self, device: str, driver: Driver) -> Worker:
         """A worker for ``driver``; the caller runs ``worker.run`` and detaches it afterwards."""
-        worker = Worker(device, driver, self._emit, self._clock, self._count_error)
+        worker = Worker(device, driver, self._around)
         self._workers[device] = worker
+        self._unknown.discard(device)
         return worker
 
     def detach(self, device: str) -> None:
-        """Forget a device that left the configuration."""
-        del self._workers[device]
+        """Forget a device that left the configuration; its actions count as failed."""
+        self._workers.pop(device).abandon()
 
-    def want(self, desired: Desired) -> None:
-        """``desired`` is to stand from now on."""
+    def want(self, desired: Desired, arrived_s: float | None = None) -> None:
+        """``desired`` is to stand from now on. ``arrived_s`` (``perf_s``): when its input came, for measuring."""
         worker = self._worker_of(desired.point)
         if worker is not None:
-            worker.want(desired.point, desired.value)
+            worker.want(desired.point, desired.value, arrived_s)
 
     def assert_all(self, shown: Iterable[tuple[str, Value]]) -> None:
         """Want everything that a restored state shows: (point, value) pairs."""
@@ -68,7 +86,7 @@ class Outputs:
         """Carry out ``action`` once."""
         worker = self._worker_of(action.point)
         if worker is None:
-            self._emit(CommandFailed(action.id, "no such device"))
+            self._around.emit(CommandFailed(action.id, "no such device"))
         else:
             worker.act(action)
 
@@ -76,6 +94,11 @@ class Outputs:
         """The device came back: show it everything again, now."""
         if device in self._workers:
             self._workers[device].again()
+
+    def retry(self) -> None:
+        """A wire that many share is back: whoever pauses after a failure tries now."""
+        for worker in self._workers.values():
+            worker.retry()
 
     def _worker_of(self, point: str) -> Worker | None:
         device = point.partition("/")[0]
@@ -89,38 +112,46 @@ class Outputs:
 class Worker:
     """Keeps one device's slots true. Newest value wins: a value overtaken while it waited is never sent."""
 
-    def __init__(
-        self, device: str, driver: Driver, emit: Emit, clock: Clock, count_error: ErrorCount
-    ) -> None:
+    def __init__(self, device: str, driver: Driver, around: Surroundings) -> None:
         self._device = device
         self._driver = driver
-        self._emit = emit
-        self._clock = clock
-        self._count_error = count_error
+        self._around = around
         self._slots: dict[str, tuple[str, Value]] = {}
         self._dirty: dict[str, None] = {}
-        self._actions: deque[Action] = deque()
+        self._arrived_s: dict[str, float] = {}  # of slots whose newest value was not tried yet
+        self._actions: deque[tuple[Action, float]] = deque()
+        self._doing: Action | None = None
         self._levels_wanted = asyncio.Event()
         self._actions_wanted = asyncio.Event()
         self._returned = asyncio.Event()
         self._failures = 0
         self._refused: set[str] = set()
-        self._reassert_s: float = getattr(driver, "reassert_s", REASSERT_S)
+        hall_s: float = getattr(driver, "reassert_s", REASSERT_S)
+        self._reassert_s = hall_s / around.clock.speed
 
-    def want(self, point: str, value: Value) -> None:
+    def want(self, point: str, value: Value, arrived_s: float | None = None) -> None:
         """Make ``value`` stand at ``point``."""
         key = slot(point, value)
         self._slots[key] = (point, value)
         self._dirty[key] = None
         self._refused.discard(key)
+        if arrived_s is not None:
+            self._arrived_s[key] = arrived_s
         self._levels_wanted.set()
 
     def act(self, action: Action) -> None:
         """Queue ``action``; the oldest one gives way where the device is too far behind."""
         if len(self._actions) >= ACTIONS_MAX:
-            self._fail(self._actions.popleft(), "too far behind")
-        self._actions.append(action)
+            self._fail(self._actions.popleft()[0], "too far behind")
+        self._actions.append((action, monotonic_s()))
         self._actions_wanted.set()
+
+    def abandon(self) -> None:
+        """Nobody will carry out what is queued or under way here: say so."""
+        doing, self._doing = self._doing, None
+        for action in [*([] if doing is None else [doing]), *(queued for queued, _ in self._actions)]:
+            self._fail(action, "device left the configuration")
+        self._actions.clear()
 
     def again(self) -> None:
         """Show everything again, without waiting for the next re-assertion."""
@@ -130,18 +161,36 @@ class Worker:
         self._levels_wanted.set()
         self._returned.set()
 
+    def retry(self) -> None:
+        """Cut the pause after a failure short."""
+        self._failures = 0
+        self._returned.set()
+
     async def run(self) -> None:
-        """Levels and actions in two lanes, so that a slow announcement never delays a lamp. Until cancelled."""
+        """Levels and actions in two lanes, so that a slow announcement never delays a lamp. Until cancelled.
+
+        May be run again after the driver broke it: what was under way counts as failed, and everything is shown anew.
+        """
+        doing, self._doing = self._doing, None
+        if doing is not None:
+            self._fail(doing, "interrupted")
+        self._dirty |= dict.fromkeys(self._slots)
         async with asyncio.TaskGroup() as lanes:
             lanes.create_task(self._run_levels())
             lanes.create_task(self._run_actions())
 
     async def _run_levels(self) -> None:
+        reassert_at_s = monotonic_s() + self._reassert_s
         while True:
             if not self._dirty:
-                await _woken(self._levels_wanted, self._reassert_s / self._clock.speed)
-                if not self._dirty:
-                    self._dirty = {key: None for key in self._slots if key not in self._refused}
+                await _woken(self._levels_wanted, max(0.0, reassert_at_s - monotonic_s()))
+            if (
+                monotonic_s() >= reassert_at_s
+            ):  # also where one busy slot never leaves the others a quiet moment
+                reassert_at_s = monotonic_s() + self._reassert_s
+                self._dirty |= {key: None for key in self._slots if key not in self._refused}
+            self._levels_wanted.clear()
+            self._returned.clear()
             for key in list(self._dirty):
                 self._dirty.pop(key, None)
                 if not await self._show(key):
@@ -152,42 +201,60 @@ class Worker:
     async def _show(self, key: str) -> bool:
         """True to go on with the next slot; False after a failure worth a pause."""
         point, value = self._slots[key]
+        arrived_s = self._arrived_s.pop(key, None)
         try:
             async with asyncio.timeout(self._driver.deadline_s):
                 await self._driver.show(point, value)
         except Refused as error:
-            self._count_error(self._device, "refused")
+            self._around.count_error(self._device, "refused")
             if key not in self._refused:
                 log.warning("refused", device=self._device, point=point, error=str(error))
             self._refused.add(key)
             return True
         except (DeviceError, TimeoutError) as error:
-            self._count_error(self._device, type(error).__name__.lower())
+            self._around.count_error(self._device, _fault(error))
             self._failures += 1
             self._dirty.setdefault(key, None)
             return False
         self._failures = 0
+        if arrived_s is not None:
+            self._around.measured(self._device, perf_s() - arrived_s)
         return True
 
     async def _run_actions(self) -> None:
         while True:
             while self._actions:
-                await self._do(self._actions.popleft())
+                action, queued_s = self._actions.popleft()
+                if isinstance(action.body, Say) and monotonic_s() - queued_s > SAY_AGE_MAX_S:
+                    self._fail(action, "too late to be spoken")
+                else:
+                    await self._do(action)
             self._actions_wanted.clear()
             await self._actions_wanted.wait()
 
     async def _do(self, action: Action) -> None:
+        self._doing = action
         try:
             async with asyncio.timeout(ACT_DEADLINE_S):
                 await self._driver.act(action)
         except (DeviceError, TimeoutError) as error:
-            self._count_error(self._device, type(error).__name__.lower())
+            self._around.count_error(self._device, _fault(error))
             self._fail(action, str(error) or "no answer in time")
+        except Exception as error:  # a bug in the driver: the worker starts again, the action does not
+            self._doing = None
+            self._fail(action, f"driver failed: {type(error).__name__}")
+            raise
         else:
-            self._emit(CommandDone(action.id))
+            self._around.emit(CommandDone(action.id))
+        self._doing = None
 
     def _fail(self, action: Action, error: str) -> None:
-        self._emit(CommandFailed(action.id, error))
+        self._around.emit(CommandFailed(action.id, error))
+
+
+def _fault(error: Exception) -> str:
+    """The kind of a failed exchange, as metrics and their documentation name it."""
+    return "unreachable" if isinstance(error, TimeoutError) else type(error).__name__.lower()
 
 
 async def _woken(event: asyncio.Event, timeout_s: float) -> None:
