@@ -232,6 +232,8 @@ class Application:
     def _observe(self) -> None:
         self.journal.on_commit_seconds(lambda seconds, _steps: self.metrics.commit(seconds))
         self.journal.on_durable(self.metrics.set_durable)
+        self.metrics.set_durable(self.journal.durable)
+        self.metrics.set_link("mqtt", False)
         self.metrics.watch_inbox(lambda: len(self.inbox))
         self.metrics.watch_disk(lambda: _free_bytes(Path(self.config.store.path)))
 
@@ -314,13 +316,17 @@ class Application:
         fixed = [name for name in FIXED if getattr(config, name) != kept[name]]
         if fixed:
             log.warning("reload-needs-restart", tables=fixed)
-        if config.site != self.engine.state.site:
-            self.inbox.put(SiteLoaded(config.site))
+        try:
+            started = fleet.apply(config.devices)
+        except ValueError as error:  # such as another baud rate on a wire that other devices share
+            log.error("reload-refused", mistake=f"devices: {error}; a restart takes it")
+            return
         self.config = replace(config, **kept)
         self._drivers.clear()
         self._drivers.update((device.id, device.driver) for device in config.devices)
-        started = fleet.apply(config.devices)
         self._assert_shown(frozenset(started))
+        if config.site != self.engine.state.site:
+            self.inbox.put(SiteLoaded(config.site))
         log.info("reloaded", devices_started=started)
 
     def _assert_shown(self, devices: frozenset[str] | None = None) -> None:

@@ -37,27 +37,34 @@ class Fleet:
         self._running: dict[str, tuple[DeviceConfig, asyncio.Task[None]]] = {}
 
     def apply(self, devices: tuple[DeviceConfig, ...]) -> list[str]:
-        """Make exactly ``devices`` run; returns the ids that were started or restarted."""
+        """Make exactly ``devices`` run; returns the ids that were started or restarted.
+
+        Raises ``ValueError`` where a driver cannot be built from its options: then nothing has changed.
+        """
         wanted = {device.id: device for device in devices}
+        running = {device_id: config for device_id, (config, _task) in self._running.items()}
+        drivers = {
+            device.id: build(device, self._make_context(device.id))
+            for device in devices
+            if running.get(device.id) != device
+        }
         ending: dict[str, asyncio.Task[None]] = {}
         for device_id, (config, task) in list(self._running.items()):
             if wanted.get(device_id) != config:
                 task.cancel()
                 self._outputs.detach(device_id)
                 ending[device_id] = self._running.pop(device_id)[1]
-        started = [device for device_id, device in wanted.items() if device_id not in self._running]
-        for device in started:
-            self._start(device, ending.get(device.id))
-        return [device.id for device in started]
+        for device_id, driver in drivers.items():
+            self._start(wanted[device_id], driver, ending.get(device_id))
+        return list(drivers)
 
     def stop(self) -> None:
         """Cancel every device (the task group waits for them)."""
         for _config, task in self._running.values():
             task.cancel()
 
-    def _start(self, config: DeviceConfig, before: asyncio.Task[None] | None) -> None:
+    def _start(self, config: DeviceConfig, driver: Driver, before: asyncio.Task[None] | None) -> None:
         """``before``: the same device as it was, which first has to let go of its port."""
-        driver = build(config, self._make_context(config.id))
         worker = self._outputs.attach(config.id, driver)
         life = _live(config.id, driver, worker.run, before)
         self._running[config.id] = (config, self._tasks.create_task(life, name=f"device {config.id}"))
