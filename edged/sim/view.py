@@ -118,7 +118,9 @@ def _leds(scene: Scene) -> RenderableType:
 
 def _why(scene: Scene) -> RenderableType:
     lines = [
-        _one_line(Text.assemble((_clock(at_ms + scene.wall_offset_ms), "dim"), " ", explain(note, scene.site)))
+        _one_line(
+            Text.assemble((_clock(at_ms + scene.wall_offset_ms), "dim"), " ", explain(note, scene.site))
+        )
         for at_ms, note in scene.tally.explanations
     ]
     return Panel(Group(*lines), title="why 为什么", title_align="left")
