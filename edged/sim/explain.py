@@ -8,8 +8,8 @@ from edged.core.site import Site
 Words = dict[str, str]
 
 SENTENCES: dict[str, str] = {
-    "tidal.requested": "{area} 等候{waiting}人>{threshold}: 请求启用{window}号窗口, 呼叫{staff}"
-    " | +1 asked: {waiting} waiting, limit {threshold}, window {window} ({chosen_because}), paging {staff}",
+    "tidal.requested": "{area} 请求启用{window}号窗口, 呼叫{staff}: {why}"
+    " | +1 asked: window {window} ({chosen_because}), paging {staff}",
     "tidal.acknowledged": "{staff} 已应答, 前往{window}号窗口 | {staff} answered for window {window}",
     "tidal.unanswered": "{window}号窗口无人到岗({staff}) | nobody at window {window} ({staff}): {reason}",
     "tidal.opened": "{window}号窗口已启用 | window {window} serves {area} after {to_staffed_s} s: {reason}",
@@ -21,6 +21,12 @@ SENTENCES: dict[str, str] = {
     "device.back": "设备恢复 {subject} | device back: {subject}",
     "policy.applied": "策略 v{subject} 生效 | policy version {subject} applied",
     "hall.resumed": "控制器恢复运行, 中断{gap_s}秒 | controller back after {gap_s} s, nothing lost",
+}
+
+
+RULES: dict[str, str] = {
+    "queue": "等候{waiting}人>{threshold} {waiting} waiting, limit {threshold}",
+    "oldest-wait": "最长等候{oldest_wait_s}秒 oldest waited {oldest_wait_s} s",
 }
 
 
@@ -40,6 +46,7 @@ def _words(note: Note, site: Site) -> Words:
     window = words.get("window", note.subject)
     words["window"] = numbers.get(window, window)
     words["area"] = names.get(words.get("area", ""), words.get("area", ""))
+    words["why"] = RULES.get(words.get("rule", ""), "{rule}").format_map(_Words(words))
     return words
 
 
