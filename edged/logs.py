@@ -94,29 +94,6 @@ class StepLog:
         )
 
 
-class LinkLog:
-    """Logs a link or device when it changes: once on loss, once on recovery with the length of the outage."""
-
-    def __init__(self, link: str) -> None:
-        self.link = link
-        self._up: bool | None = None
-        self._changed_s = clock.monotonic_s()
-        self._log = structlog.get_logger("edged.link")
-
-    def state(self, up: bool, reason: str = "") -> bool:
-        """Report the present state as often as you like. Returns whether it was a change (and logged)."""
-        if up == self._up:
-            return False
-        now_s = clock.monotonic_s()
-        if up:
-            away_s = None if self._up is None else round(now_s - self._changed_s, 1)
-            self._log.info("link-up", link=self.link, away_s=away_s)
-        else:
-            self._log.warning("link-down", link=self.link, reason=reason)
-        self._up, self._changed_s = up, now_s
-        return True
-
-
 def _mask(_logger: Any, _method: str, event: _EventDict) -> _EventDict:
     """Cut long texts and mask digit runs that could name a person, in texts at any depth."""
     for key, value in event.items():

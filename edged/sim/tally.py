@@ -40,7 +40,6 @@ class Tally:
     """Running totals over the steps of a journal. Times in hall seconds."""
 
     steps: int = 0
-    last_at_ms: int = 0
     wall_offset_ms: int = 0
     notes: Counter[str] = field(default_factory=Counter)
     waits_s: list[float] = field(default_factory=list)
@@ -52,7 +51,6 @@ class Tally:
     def step(self, step: Step) -> None:
         """Add one step."""
         self.steps += 1
-        self.last_at_ms = step.at_ms
         if isinstance(step.event, ClockSet):
             self.wall_offset_ms = step.event.wall_ms - step.at_ms
         for command in step.commands:

@@ -71,18 +71,6 @@ def test_a_step_with_commands_is_one_line_and_a_step_without_is_none() -> None:
     }
 
 
-def test_a_link_is_logged_when_it_changes_and_not_before() -> None:
-    stream = captured()
-    link = logs.LinkLog("mqtt")
-    changes = [link.state(up, "no route") for up in (False, False, False, True, True, False, True)]
-    assert changes == [True, False, False, True, False, True, True]
-    said = [(line["event"], line["level"], line["link"]) for line in lines(stream)]
-    down, up = ("link-down", "warning", "mqtt"), ("link-up", "info", "mqtt")
-    assert said == [down, up, down, up]
-    assert lines(stream)[0]["reason"] == "no route"
-    assert lines(stream)[1]["away_s"] >= 0
-
-
 def test_numbers_that_name_a_person_are_masked_wherever_they_stand() -> None:
     stream = captured()
     log = structlog.get_logger("edged.test")
