@@ -184,13 +184,11 @@ class Worker:
         while True:
             if not self._dirty:
                 await _woken(self._levels_wanted, max(0.0, reassert_at_s - monotonic_s()))
-            if (
-                monotonic_s() >= reassert_at_s
-            ):  # also where one busy slot never leaves the others a quiet moment
+            # Also where one busy slot never leaves the others a quiet moment:
+            if monotonic_s() >= reassert_at_s:
                 reassert_at_s = monotonic_s() + self._reassert_s
                 self._dirty |= {key: None for key in self._slots if key not in self._refused}
-            self._levels_wanted.clear()
-            self._returned.clear()
+            self._returned.clear()  # all that came back before now is tried below
             for key in list(self._dirty):
                 self._dirty.pop(key, None)
                 if not await self._show(key):

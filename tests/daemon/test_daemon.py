@@ -19,63 +19,23 @@ from edged.core.commands import Print
 from edged.core.events import Resumed
 from tests.support.brokers import Mosquitto, either_broker, plain_client, real_mosquitto, until
 from tests.support.daemons import (
+    BROKER_FOUND_S,
     EXTRA_WINDOW,
+    FROZEN_S,
+    OUTAGE_S,
+    RESTART_S,
     STOP_S,
+    TIDE,
     Daemon,
     Hall,
     Machines,
     device_table,
     edged,
+    identical,
     relay_module,
     small_hall,
+    watching,
 )
-
-TIDE = 9  # waiting visitors that open a tidal window: one above Band.open_above
-RESTART_S = 5.0  # from the start of the process to lamps that are right
-FROZEN_S = 6.5  # above the inbox's WAKE_S + FREEZE_S
-OUTAGE_S = 3.0
-BROKER_FOUND_S = 2.0  # half a second between probes, and a busy machine
-
-
-@pytest.fixture
-async def broker() -> AsyncIterator[Mosquitto]:
-    async with real_mosquitto() as one:
-        yield one
-
-
-@pytest.fixture
-async def hall(tmp_path: Path, broker: Mosquitto) -> AsyncIterator[tuple[Hall, Daemon, Machines]]:
-    async with small_hall(tmp_path, broker) as parts:
-        yield parts
-
-
-def identical(hall: Hall) -> None:
-    done = hall.replay()
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("identical")
-
-
-@asynccontextmanager
-async def watching(broker: Mosquitto, topic_filter: str) -> AsyncIterator[list[dict[str, Any]]]:
-    """What an onlooker hears on ``topic_filter``, with its topic."""
-    heard: list[dict[str, Any]] = []
-    async with plain_client(broker, "onlooker") as client:
-        await client.subscribe(topic_filter, qos=1)
-
-        async def listen() -> None:
-            async for message in client.messages:
-                with suppress(ValueError):  # our own ping is no JSON
-                    body = json.loads(bytes(message.payload))
-                    if isinstance(body, dict):
-                        heard.append(body | {"topic": str(message.topic)})
-
-        task = asyncio.get_running_loop().create_task(listen())
-        try:
-            yield heard
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 @contextmanager
@@ -332,57 +292,6 @@ async def test_a_frozen_process_times_nobody_out(hall: tuple[Hall, Daemon, Machi
     (gap,) = [step.event.gap_ms for step in files.steps() if isinstance(step.event, Resumed)]
     assert FROZEN_S * 1000 <= gap <= (FROZEN_S + 3) * 1000
     assert files.notes()["tidal.unanswered"] == 0
-    identical(files)
-
-
-async def test_without_a_broker_the_wires_serve_and_a_broker_is_found_soon(
-    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
-) -> None:
-    files, daemon, machines = hall
-    await daemon.start()
-    machines.tickets(TIDE)
-    machines.panel.press("login")
-    await until(lambda: machines.lamp.lamp == "blink")
-    machines.tidal_panel.press("login", "chen")
-    await until(lambda: machines.relay.seen(1) == "on")
-    await broker.stop()
-    assert await daemon.stop() == 0
-    machines.relay.power_cycle()
-    await daemon.restart()
-    await until(lambda: machines.relay.seen(1) == "on")
-    assert json.loads((await asyncio.to_thread(files.get, "/healthz"))[1])["mqtt_connected"] is False
-    machines.lamp.shown.clear()
-    await broker.start()
-    back_s = monotonic_s()
-    await until(lambda: daemon.logged("link-up") != [] and len(daemon.logged("link-up")) == 2)
-    assert monotonic_s() - back_s < BROKER_FOUND_S
-    await until(lambda: machines.lamp.lamp == "on")
-    assert await daemon.stop() == 0
-    identical(files)
-
-
-async def test_a_broker_that_forgot_everything_gets_it_back(
-    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
-) -> None:
-    """mosquitto without persistence loses sessions and retained messages with a restart."""
-    files, daemon, machines = hall
-    await daemon.start()
-    machines.tickets(TIDE)
-    await until(lambda: machines.lamp.lamp == "blink")
-    await broker.kill()
-    machines.lamp.shown.clear()
-    machines.tickets(1, first=10)
-    await asyncio.sleep(OUTAGE_S)  # the length of the outage is part of the case
-    await broker.start()
-    back_s = monotonic_s()
-    await until(lambda: machines.lamp.lamp == "blink")
-    print(f"lamp right {monotonic_s() - back_s:.2f} s after the broker's return")  # noqa: T201
-    assert monotonic_s() - back_s < RESTART_S
-    await until(lambda: machines.panel.shown["panel"]["waiting"] == TIDE + 1)
-    async with watching(broker, "hall/east/#") as states:
-        wanted = {"hall/east/status", "hall/east/state/area/tax", "hall/east/state/window/w2"}
-        await until(lambda: wanted <= {state["topic"] for state in states})
-    assert await daemon.stop() == 0
     identical(files)
 
 

@@ -99,7 +99,7 @@ async def test_a_reload_starts_and_stops_only_what_changed() -> None:
 
 
 async def test_a_changed_device_starts_only_when_its_old_self_has_let_go() -> None:
-    Stubborn.closing = asyncio.Event()
+    Stubborn.closing, Stubborn.most = asyncio.Event(), 0
     async with running(device("port", driver="stubborn")) as (fleet, _outputs):
         await until(lambda: Stubborn.running == 1)
         old = slate("port")
@@ -108,8 +108,8 @@ async def test_a_changed_device_starts_only_when_its_old_self_has_let_go() -> No
             await asyncio.sleep(0)
         assert Stubborn.running == 1
         Stubborn.closing.set()
-        await until(lambda: Stubborn.running == 1 and slate("port") is not old)
-    assert Stubborn.running == 0
+        await until(lambda: old.ended and Stubborn.running == 1)
+    assert (Stubborn.running, Stubborn.most) == (0, 1), "two drivers on one port"
 
 
 async def test_a_device_that_cannot_be_built_changes_nothing() -> None:

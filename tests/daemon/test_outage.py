@@ -1,0 +1,89 @@
+"""The daemon while its broker is away, and when it comes back, with or without its memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from edged.clock import monotonic_s
+from edged.core.commands import Print
+from edged.core.events import Resumed
+from tests.support.brokers import Mosquitto, either_broker, plain_client, real_mosquitto, until
+from tests.support.daemons import (
+    BROKER_FOUND_S,
+    EXTRA_WINDOW,
+    FROZEN_S,
+    OUTAGE_S,
+    RESTART_S,
+    STOP_S,
+    TIDE,
+    Daemon,
+    Hall,
+    Machines,
+    device_table,
+    edged,
+    identical,
+    relay_module,
+    small_hall,
+    watching,
+)
+
+
+async def test_without_a_broker_the_wires_serve_and_a_broker_is_found_soon(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
+    files, daemon, machines = hall
+    await daemon.start()
+    machines.tickets(TIDE)
+    machines.panel.press("login")
+    await until(lambda: machines.lamp.lamp == "blink")
+    machines.tidal_panel.press("login", "chen")
+    await until(lambda: machines.relay.seen(1) == "on")
+    await broker.stop()
+    assert await daemon.stop() == 0
+    machines.relay.power_cycle()
+    await daemon.restart()
+    await until(lambda: machines.relay.seen(1) == "on")
+    assert json.loads((await asyncio.to_thread(files.get, "/healthz"))[1])["mqtt_connected"] is False
+    machines.lamp.shown.clear()
+    await broker.start()
+    back_s = monotonic_s()
+    await until(lambda: daemon.logged("link-up") != [] and len(daemon.logged("link-up")) == 2)
+    assert monotonic_s() - back_s < BROKER_FOUND_S
+    await until(lambda: machines.lamp.lamp == "on")
+    assert await daemon.stop() == 0
+    identical(files)
+
+
+async def test_a_broker_that_forgot_everything_gets_it_back(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
+    """mosquitto without persistence loses sessions and retained messages with a restart."""
+    files, daemon, machines = hall
+    await daemon.start()
+    machines.tickets(TIDE)
+    await until(lambda: machines.lamp.lamp == "blink")
+    await broker.kill()
+    machines.lamp.shown.clear()
+    await asyncio.sleep(OUTAGE_S)  # the length of the outage is part of the case
+    await broker.start()
+    back_s = monotonic_s()
+    await until(lambda: machines.lamp.lamp == "blink")
+    print(f"lamp right {monotonic_s() - back_s:.2f} s after the broker's return")  # noqa: T201
+    assert monotonic_s() - back_s < RESTART_S
+    machines.tickets(1, first=10)  # not before: a broker without our session has nobody to keep it for
+    await until(lambda: machines.panel.shown["panel"]["waiting"] == TIDE + 1)
+    async with watching(broker, "hall/east/#") as states:
+        wanted = {"hall/east/status", "hall/east/state/area/tax", "hall/east/state/window/w2"}
+        await until(lambda: wanted <= {state["topic"] for state in states})
+    assert await daemon.stop() == 0
+    identical(files)
