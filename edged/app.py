@@ -47,6 +47,9 @@ from edged.systemd import ServiceManager
 CLOCK_CHECK_S = 1.0  # real seconds between looks for wall-clock steps
 CLOCK_STEP_MS = 2_000  # a wall clock this far from where it should be was set by somebody
 CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall hour
+LINK_WAIT_S = (
+    3.0  # real seconds that READY waits for the broker: a dispenser on the same switch may start with us
+)
 OFFLINE_FLUSH_S = 0.2  # for the broker to take our last word
 FIXED = ("timezone", "mqtt", "store", "web", "policy")  # of hall.toml: read at start only
 
@@ -65,6 +68,7 @@ class Application:
         self.stop = asyncio.Event()
         self._started_s = monotonic_s()
         self._serving = False
+        self._linked = asyncio.Event()
         self.journal = Journal.open(Path(config.store.path))
         restored = self.journal.restore(State)
         self.engine = Engine(restored.state)
@@ -181,8 +185,14 @@ class Application:
         return fleet
 
     async def _announce_ready(self, manager: ServiceManager) -> None:
-        """READY once the restored state is on its way to the outputs and the start is on disk."""
+        """READY once the restored state is on its way to the outputs, the start is on disk, and the broker hears us.
+
+        A broker that is away does not hold the hall back: its devices come when it does.
+        """
         await self.journal.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINK_WAIT_S):
+                await self._linked.wait()
         self._serving = True
         manager.ready(f"serving {self.config.site.name}")
         log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, gap_ms=self._gap_ms)
@@ -240,6 +250,7 @@ class Application:
         def changed(up: bool, _reason: str) -> None:
             self.metrics.set_link("mqtt", up)
             if up:
+                self._linked.set()
                 self._say_status("online")
                 self.outputs.returned(CENTRE)
                 self.outputs.retry()

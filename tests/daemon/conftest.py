@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import re
-import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import apsw
 import pytest
 
-from edged.clock import monotonic_s
-from edged.core.commands import Print
-from edged.core.events import Resumed
-from tests.support.brokers import Mosquitto, either_broker, plain_client, real_mosquitto, until
+from tests.support.brokers import Mosquitto, real_mosquitto
 from tests.support.daemons import (
-    EXTRA_WINDOW,
-    STOP_S,
     Daemon,
     Hall,
     Machines,
-    device_table,
-    edged,
-    relay_module,
     small_hall,
 )
 

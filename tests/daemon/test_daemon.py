@@ -6,10 +6,9 @@ import asyncio
 import json
 import re
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import apsw
 import pytest
@@ -17,24 +16,24 @@ import pytest
 from edged.clock import monotonic_s
 from edged.core.commands import Print
 from edged.core.events import Resumed
-from tests.support.brokers import Mosquitto, either_broker, plain_client, real_mosquitto, until
-from tests.support.daemons import (
-    BROKER_FOUND_S,
-    EXTRA_WINDOW,
+from tests.support.brokers import Mosquitto, either_broker, plain_client, until
+from tests.support.daemon_checks import (
     FROZEN_S,
-    OUTAGE_S,
     RESTART_S,
-    STOP_S,
     TIDE,
+    identical,
+    watching,
+)
+from tests.support.daemons import (
+    EXTRA_WINDOW,
+    STOP_S,
     Daemon,
     Hall,
     Machines,
     device_table,
     edged,
-    identical,
     relay_module,
     small_hall,
-    watching,
 )
 
 

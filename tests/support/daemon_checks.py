@@ -1,0 +1,47 @@
+"""What several tests of the daemon measure against, and how they look on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from tests.support.brokers import Mosquitto, plain_client
+from tests.support.daemons import Hall
+
+TIDE = 9  # waiting visitors that open a tidal window: one above Band.open_above
+RESTART_S = 5.0  # from the start of the process to lamps that are right
+FROZEN_S = 6.5  # above the inbox's WAKE_S + FREEZE_S
+OUTAGE_S = 3.0
+BROKER_FOUND_S = 2.0  # half a second between probes, and a busy machine
+
+
+def identical(hall: Hall) -> None:
+    done = hall.replay()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("identical")
+
+
+@asynccontextmanager
+async def watching(broker: Mosquitto, topic_filter: str) -> AsyncIterator[list[dict[str, Any]]]:
+    """What an onlooker hears on ``topic_filter``, with its topic."""
+    heard: list[dict[str, Any]] = []
+    async with plain_client(broker, "onlooker") as client:
+        await client.subscribe(topic_filter, qos=1)
+
+        async def listen() -> None:
+            async for message in client.messages:
+                with suppress(ValueError):  # our own ping is no JSON
+                    body = json.loads(bytes(message.payload))
+                    if isinstance(body, dict):
+                        heard.append(body | {"topic": str(message.topic)})
+
+        task = asyncio.get_running_loop().create_task(listen())
+        try:
+            yield heard
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
