@@ -145,6 +145,7 @@ async def test_killed_in_a_burst_nothing_is_lost_doubled_or_announced_twice(
     machines.lamp.shown.clear()
     await daemon.restart()
     ready_s = monotonic_s() - daemon.started_s
+    assert any(isinstance(step.event, Resumed) for step in files.steps()), "READY means restored and on disk"
     await until(lambda: machines.lamp.lamp == "blink")
     assert monotonic_s() - daemon.started_s < RESTART_S, "lamps are right again soon"
     print(f"ready {ready_s:.2f} s, lamp {monotonic_s() - daemon.started_s:.2f} s after the start")  # noqa: T201

@@ -1,0 +1,134 @@
+"""``edged demo`` from outside: the audited day, a killed daemon, Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from tests.support.brokers import until
+
+ROOT = Path(__file__).parents[2]
+DAY_S = 90.0  # real seconds for a third of an hour at speed 60, on a busy machine
+PROMPT_S = 5.0
+KEYS = {
+    "seed",
+    "virtual_s",
+    "tickets_issued",
+    "tickets_served",
+    "tickets_waiting",
+    "no_shows",
+    "tidal_activations",
+    "unanswered",
+    "to_staffed_s",
+    "wait_s",
+    "frames",
+    "journal_steps",
+    "replay_identical",
+    "inputs_lost",
+    "outputs_wrong",
+}
+
+
+@asynccontextmanager
+async def demo(directory: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A demo in a session of its own; whatever is left of it is killed at the end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "edged", "demo", "--headless", "--json", "--keep", str(directory / "hall"), *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(directory)},
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def processes_of(session: int) -> dict[int, str]:
+    """Living processes of a session: pid and command line."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(stat[3]) == session and stat[0] != "Z":
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return found
+
+
+def daemon_of(session: int) -> int | None:
+    """The pid of the demo's daemon."""
+    return next((pid for pid, line in processes_of(session).items() if " run --config " in line), None)
+
+
+async def summary_of(process: asyncio.subprocess.Process) -> dict[str, object]:
+    async with asyncio.timeout(DAY_S):
+        said, complaints = await process.communicate()
+    assert process.returncode == 0, complaints.decode()[-3000:]
+    summary = json.loads(said)
+    assert isinstance(summary, dict)
+    return summary
+
+
+def good(summary: dict[str, object]) -> None:
+    assert summary.keys() == KEYS
+    assert summary["replay_identical"] is True
+    assert (summary["inputs_lost"], summary["outputs_wrong"]) == (0, 0)
+    frames = summary["frames"]
+    assert isinstance(frames, dict)
+    assert set(frames) == {"mqtt", "serial", "modbus"}
+    assert all(count > 0 for count in frames.values())
+
+
+async def test_a_short_day_runs_on_three_wires_and_passes_its_own_audit(tmp_path: Path) -> None:
+    async with demo(tmp_path, "--hours", "0.3", "--speed", "60", "--seed", "2") as process:
+        summary = await summary_of(process)
+        good(summary)
+        assert summary["seed"] == 2
+        issued, served = summary["tickets_issued"], summary["tickets_served"]
+        assert isinstance(issued, int)
+        assert isinstance(served, int)
+        assert issued > served > 0
+        await until(lambda: processes_of(process.pid) == {})
+
+
+async def test_a_daemon_killed_twice_during_the_day_loses_nothing(tmp_path: Path) -> None:
+    async with demo(tmp_path, "--hours", "0.2", "--speed", "60", "--seed", "3") as process:
+        killed: list[int] = []
+        journal = tmp_path / "hall" / "demo.db"
+        for after_s in (3.0, 4.0):
+            await until(lambda: daemon_of(process.pid) not in (None, *killed) and journal.exists(), 20)
+            await asyncio.sleep(after_s)  # into the day: the instant is part of the case
+            pid = daemon_of(process.pid)
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+        good(await summary_of(process))
+    log = (tmp_path / "hall" / "edged.log").read_text()
+    assert log.count('"event": "serving"') == 3, log[-2000:]
+
+
+async def test_ctrl_c_ends_it_soon_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    async with demo(tmp_path, "--hours", "1") as process:
+        await until(lambda: daemon_of(process.pid) is not None and (tmp_path / "hall/demo.db").exists(), 20)
+        asked_s = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(PROMPT_S):
+            said, complaints = await process.communicate()
+        assert process.returncode == 130
+        assert time.monotonic() - asked_s < PROMPT_S
+        assert said == b""
+        assert complaints.decode().splitlines()[-1] == "edged demo: stopped"
+        assert "Traceback" not in complaints.decode()
+        await until(lambda: processes_of(process.pid) == {}, PROMPT_S)
