@@ -192,8 +192,8 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
         heard = collect(watcher, "hall/demo/#")
         desk = PolicyDesk(audience, KEYS, link, at_once, lambda: now_ms[0])
         pictures = Pictures(link, "demo", lambda at_ms: "2026-05-28T10:00:00+08:00")
+        desk.start(Known())  # before the link: what it subscribes to then stands before the first push
         async with running(watcher), running(link), plain_client(broker, "centre") as centre:
-            desk.start(Known())
             await pictures.show("centre", AreaPicture("tax", 4, 1000, 2, 1))
             await pictures.show("centre", AreaPicture("tax", 0, None, 2, 1))
             await pictures.show("centre", WindowPicture("w1", "OPEN", None, None, None))
