@@ -135,6 +135,7 @@ class Engine:
 
     def _tick(self, turn: Turn) -> None:
         """Fire everything that is due now."""
+        turn.ticking = True
         for window, state in [(key, self.state.windows[key]) for key in self._take_due(turn.at_ms)]:
             state.due_ms = None
             if state.state == "ACTIVATING":
@@ -158,8 +159,7 @@ class Engine:
     def _finish(self, turn: Turn) -> None:
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)
-        for area in list(turn.dirty_areas):
-            tidal.evaluate(turn, area)
+        tidal.evaluate(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)  # evaluate may have drained an idle window
         signage.sign(turn)
@@ -236,6 +236,11 @@ def _rate(turn: Turn, event: RatingGiven) -> None:
 
 def _count(turn: Turn, event: CountRead) -> None:
     turn.state.counts[event.point] = event.occupancy if event.occupancy is not None else event.entered
+    if event.occupancy is not None:
+        turn.state.present[event.point] = event.occupancy
+        if turn.state.policy.tidal.triggers.people_above:
+            for area in turn.lookup.areas:
+                turn.touch_area(area)
     turn.note(
         "people.counted",
         event.point,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Literal
 
 from edged.core.commands import AreaPicture, Desired, Display, Lamp, Panel, Value, WindowPicture
+from edged.core.demand import commanded
 from edged.core.ordering import STAFFED, oldest_issued_ms, serving_services
 from edged.core.state import WindowStateName
-from edged.core.tidal import commanded
 from edged.core.turn import Turn
 
 CENTRE = "centre"  # the point whose driver publishes retained pictures; not a device of the hall

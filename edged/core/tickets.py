@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from edged.core.commands import Print
 from edged.core.events import Priority, TicketPrinted, TicketRequested
+from edged.core.forecast import count_issued
 from edged.core.ordering import dequeue, enqueue
 from edged.core.state import Ticket, TicketState
 from edged.core.turn import Turn
@@ -92,6 +93,7 @@ def _issue(turn: Turn, number: str, service: str, priority: Priority, point: str
     enqueue(state, ticket)
     area = turn.lookup.area_of(service)
     turn.area(area).waiting += 1
+    count_issued(turn.area(area).learnt, service, turn.at_ms)
     turn.touch_area(area)
     turn.note("ticket.issued", number, area=area, service=service, priority=priority, point=point)
     return ticket

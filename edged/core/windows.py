@@ -9,6 +9,7 @@ window rests in STANDBY (an open consultation window), everybody else in CLOSED.
 from __future__ import annotations
 
 from edged.core.commands import Say
+from edged.core.forecast import learn
 from edged.core.ordering import count_streak, next_ticket
 from edged.core.state import CallShown, Ticket, WindowStateName
 from edged.core.tickets import move
@@ -145,6 +146,7 @@ def finish(turn: Turn, window: str, inferred: bool) -> None:
     if not move(turn, ticket, "finish"):
         return
     turn.state.served_today += 1
+    _learn(turn, ticket)
     turn.note(
         "ticket.finished",
         ticket.number,
@@ -155,6 +157,16 @@ def finish(turn: Turn, window: str, inferred: bool) -> None:
         inferred=int(inferred),
     )
     free(turn, window)
+
+
+def _learn(turn: Turn, ticket: Ticket) -> None:
+    area = turn.lookup.area_of(ticket.service)
+    pw = turn.pw(area)
+    prior_s = float(turn.lookup.services[ticket.service].mean_s)
+    service_s = 0.0 if ticket.serving_ms is None else turn.seconds_since(ticket.serving_ms)
+    if pw.outlier_means:
+        service_s = min(service_s, pw.outlier_means * prior_s)
+    learn(turn.area(area).learnt, ticket.service, service_s, prior_s, pw.decay_ppm / 1_000_000)
 
 
 def rate(turn: Turn, window: str, level: int) -> None:
