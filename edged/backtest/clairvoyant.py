@@ -1,10 +1,10 @@
 """The plan of somebody who knows every arrival and every service: what could have been reached, not what can be.
 
-A beam search over a grid of ``GRID_MS``: at each grid time the number of serving "+1" windows may change by any amount.
-Plans are kept per (next visitor, serving windows): of those the ``BEAM`` cheapest that no other plan beats in both cost
-and residual work. Waits and ends are exact; only the instants of change lie on the grid. A window that serves from g was
-ordered at g minus the set-up time, so a plan may have one from the first grid time after the set-up. Giving back takes
-the window that is free soonest; it drains. An achievable plan, not a proven lower bound.
+A beam search over a grid of ``GRID_MS``: at each grid time the number of serving "+1" windows may change by any
+amount. Plans are kept per (next visitor, serving windows): of those the ``BEAM`` cheapest that no other plan beats
+in both cost and residual work. Waits and ends are exact; only the instants of change lie on the grid. A window that
+serves from g was ordered at g minus the set-up time, so a plan may have one from the first grid time after the set-
+up. Giving back takes the window that is free soonest; it drains. An achievable plan, not a proven lower bound.
 """
 
 from __future__ import annotations

@@ -25,6 +25,9 @@ class Prices:
     target_min: float = 10.0
 
 
+DEFAULT_PRICES = Prices()
+
+
 @dataclass(frozen=True, slots=True)
 class Curves:
     """One day for a picture: (minute, value) steps, and per visitor (minute, predicted, real) waits in minutes."""
@@ -127,9 +130,7 @@ def half_width_95(differences: Sequence[float]) -> float:
 
 def student_975(freedom: int) -> float:
     """The 97.5 % point of Student's t, by bisection on its integral."""
-    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(
-        freedom * math.pi
-    )
+    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
 
     def density(x: float) -> float:
         return float(scale * (1 + x * x / freedom) ** (-(freedom + 1) / 2))

@@ -91,7 +91,9 @@ class _Run:
         self.floor.began_ms = [0] * hall.tidal
         self.free = list(range(hall.regular))
         heapify(self.free)
-        self.events: list[tuple[int, int, int, int]] = []  # at, order, slot or -1 - regular window, visitor or -1
+        self.events: list[
+            tuple[int, int, int, int]
+        ] = []  # at, order, slot or -1 - regular window, visitor or -1
         self.order = self.staff_ms = self.openings = 0
         self.waits = [0] * len(day.arrive_ms)
         self.open_min: list[float] = []

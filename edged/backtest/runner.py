@@ -16,23 +16,27 @@ from heapq import heappop, heappush
 from edged.backtest.measures import MINUTE_MS, Curves, Outcome
 from edged.backtest.traces import Day, Hall
 from edged.core.commands import Note
+from edged.core.demand import newcomer_range
 from edged.core.engine import Engine
 from edged.core.events import ClockSet, Event, KeyPressed, PolicyApplied, SiteLoaded, Tick, TicketPrinted
-from edged.core.policy import Policy
+from edged.core.lookup import Lookup
+from edged.core.policy import Policy, Pw
 from edged.core.site import Area, Service, Site, Staff, Window
+from edged.core.turn import Turn
 
 LOOK_MS = 30_000
-AREA = "hall"
+NEVER_MS = 1 << 60
 PRINTER = "printer"
 FIRST_DAY_MS = 1_767_225_600_000  # 2026-01-01 00:00 UTC: any day will do, the hall's zone offset is 0
 ARRIVE_MARGIN_S = 60  # a member who comes exactly after the set-up must not be given up on by a shorter limit
 
 
-def site_of(hall: Hall, typed: bool = True) -> Site:
+def site_of(hall: Hall, typed: bool = True, prior_scale: float = 1.0) -> Site:
     """The hall as a site without devices; ``typed`` False gives every service the mean of all."""
     means = hall.means_s if typed else tuple(hall.mean_s for _ in hall.means_s)
+    area = hall.area
     services = tuple(
-        Service(f"s{kind}", AREA, f"业务{kind}", f"Service {kind}", f"{kind}-", mean_s=mean)  # type: ignore[arg-type]
+        Service(f"s{kind}", area, f"业务{kind}", f"Service {kind}", f"{kind}-", mean_s=mean * prior_scale)  # type: ignore[arg-type]
         for kind, mean in enumerate(means)
     )
     skills = tuple(service.id for service in services)
@@ -40,30 +44,55 @@ def site_of(hall: Hall, typed: bool = True) -> Site:
         Window(f"w{n}", str(n + 1), skills, tidal=n >= hall.regular, panel=f"p{n}", confirms_arrival=True)
         for n in range(hall.regular + hall.tidal)
     )
-    staff = tuple(Staff(f"m{n}", f"Member {n}", (AREA,), f"pager{n}") for n in range(hall.tidal))
-    return Site("backtest", hall.name, (Area(AREA, "大厅", "Hall"),), services, windows, staff)
+    staff = tuple(Staff(f"m{n}", f"Member {n}", (area,), f"pager{n}") for n in range(hall.tidal))
+    return Site("backtest", hall.name, (Area(area, "大厅", "Hall"),), services, windows, staff)
 
 
-def fitted(policy: Policy, setup_ms: int) -> Policy:
-    """The policy with room for the set-up: nobody is given up on who is on their way."""
-    arrive_s = max(policy.tidal.staff_arrive_s, setup_ms // 1000 + ARRIVE_MARGIN_S)
-    return replace(policy, tidal=replace(policy.tidal, staff_arrive_s=arrive_s))
+def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True) -> Policy:
+    """The policy as this hall runs it: opening hours, mix, arrivals and set-up known unless the policy says otherwise.
+
+    Every "+1" window is in the pool, and nobody is given up on who is on their way.
+    """
+    tidal = policy.tidal
+
+    def known(pw: Pw) -> Pw:
+        mix = {f"s{kind}": share for kind, share in enumerate(hall.shares)}
+        profile = {hall.area: hall.profile} if hall.profile and with_profile else {}
+        return replace(
+            pw,
+            setup_s=setup_ms // 1000,
+            closes_min=pw.closes_min or hall.opens_min + hall.close_ms // MINUTE_MS,
+            mix=pw.mix or mix,
+            profile=pw.profile or profile,
+            profile_start_min=pw.profile_start_min if pw.profile else hall.opens_min,
+        )
+
+    tidal = replace(
+        tidal,
+        pool=max(tidal.pool, hall.tidal),
+        staff_arrive_s=max(tidal.staff_arrive_s, setup_ms // 1000 + ARRIVE_MARGIN_S),
+        pw=known(tidal.pw),
+        pw_areas={area: known(pw) for area, pw in tidal.pw_areas.items()},
+    )
+    return replace(policy, tidal=tidal)
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """What a day is run with. ``lost_finish``: visitors (by index) whose end the clerk never keys in.
 
-    ``disturb`` turns the list of device events of one instant into what reaches the controller (repeats, other order).
+    ``disturb`` turns a device event into what reaches the controller (nothing, repeats, ones held back). ``quotes``:
+    compare what each visitor is told with what they wait; ``picture``: keep the curves of the day.
     """
 
     site: Site
     policy: Policy
     setup_ms: int
     close_ms: int
-    opens_min: int = 0
+    opens_min: int = 540
     lost_finish: frozenset[int] = frozenset()
     disturb: Callable[[Event], Iterable[Event]] | None = None
+    quotes: bool = False
     picture: bool = False
 
 
@@ -86,19 +115,17 @@ class _Picture:
     waiting: list[tuple[float, int]] = field(default_factory=list)
     windows: list[tuple[float, int]] = field(default_factory=list)
     staff: list[tuple[float, int]] = field(default_factory=list)
-    quotes: dict[int, float | None] = field(default_factory=dict)
 
 
 class _Run:
     def __init__(self, scenario: Scenario, day: Day) -> None:
         self.scenario, self.day = scenario, day
         self.engine = Engine()
-        self.base_ms = scenario.opens_min * MINUTE_MS
         self.visitor_of = {f"v{index}": index for index in range(len(day.arrive_ms))}
         self.panels = {window.id: window.panel or window.id for window in scenario.site.windows}
         self.pagers = {staff.id: staff.pager or staff.id for staff in scenario.site.staff}
         self.regular = sum(not window.tidal for window in scenario.site.windows)
-        self.idle: dict[str, bool] = {window: False for window in self.panels}  # somebody sits there and is free
+        self.idle: dict[str, bool] = dict.fromkeys(self.panels, False)  # somebody sits there and is free
         self.at_window: dict[str, int] = {}
         self.scheduled: list[tuple[int, int, str, int]] = []  # at, order, window, visitor or -1 for staff
         self.order = self.fed = self.staff_ms = self.openings = self.releases = 0
@@ -109,6 +136,8 @@ class _Run:
         self.now_ms = 0
         self.waiting = 0
         self.picture = _Picture() if scenario.picture else None
+        self.lookup = Lookup(scenario.site)
+        self.told: dict[int, float] = {}  # visitor -> predicted wait in ms
 
     def run(self) -> Outcome:
         """Open the hall, let the day pass, close it."""
@@ -121,14 +150,19 @@ class _Run:
             self.openings,
             tuple(self.open_min),
             self.releases,
+            tuple(
+                round(told - self.waits[visitor])
+                for visitor, told in self.told.items()
+                if told or self.waits[visitor]
+            ),
             events=self.fed,
             curves=self._curves(),
         )
 
     def _open_hall(self) -> None:
         scenario = self.scenario
-        self._feed(ClockSet(FIRST_DAY_MS + self.base_ms, 0))
-        self._feed(PolicyApplied(1, "", fitted(scenario.policy, scenario.setup_ms)))
+        self._feed(ClockSet(FIRST_DAY_MS + scenario.opens_min * MINUTE_MS, 0))
+        self._feed(PolicyApplied(1, "", scenario.policy))
         self._feed(SiteLoaded(scenario.site))
         for window in scenario.site.windows:
             if not window.tidal:
@@ -138,19 +172,22 @@ class _Run:
     def _pass_day(self) -> None:
         arrive, coming, count = self.day.arrive_ms, 0, len(self.day.arrive_ms)
         end_ms: int | None = self._end() if not count else None
-        scheduled = self.scheduled
+        scheduled, engine = self.scheduled, self.engine
         while True:
-            at_ms = scheduled[0][0] if scheduled else None
-            visitor = coming < count and (at_ms is None or arrive[coming] < at_ms)
+            at_ms = scheduled[0][0] if scheduled else NEVER_MS
+            visitor = coming < count and arrive[coming] < at_ms
             if visitor:
                 at_ms = arrive[coming]
-            if at_ms is None or (end_ms is not None and at_ms >= end_ms):
-                if end_ms is None:
-                    end_ms = self._end()  # nobody is left to end anything: whoever still waits never will be served
-                self._tick_to(end_ms - 1)
+            if end_ms is None and at_ms == NEVER_MS:
+                end_ms = self._end()  # nobody will ever end anything again: whoever still waits waits in vain
+            due_ms = engine.next_due_ms
+            if due_ms is not None and due_ms <= at_ms and (end_ms is None or due_ms < end_ms):
+                self.now_ms = max(self.now_ms, due_ms)
+                self._feed(Tick())
+                continue  # the tick may have paged somebody who arrives before the next event
+            if end_ms is not None and at_ms >= end_ms:
                 self.now_ms = end_ms
                 return
-            self._tick_to(at_ms)
             self.now_ms = at_ms
             if visitor:
                 self._arrive(coming)
@@ -166,12 +203,6 @@ class _Run:
         closing = -(-self.scenario.close_ms // LOOK_MS) * LOOK_MS
         return max(closing, self.now_ms // LOOK_MS * LOOK_MS + LOOK_MS)
 
-    def _tick_to(self, at_ms: int) -> None:
-        engine = self.engine
-        while (due_ms := engine.next_due_ms) is not None and due_ms <= at_ms + self.base_ms:
-            self.now_ms = max(self.now_ms, due_ms - self.base_ms)
-            self._feed(Tick())
-
     def _feed(self, event: Event) -> None:
         if self.scenario.disturb is None or isinstance(event, Tick):
             self._hand(event)
@@ -181,7 +212,7 @@ class _Run:
 
     def _hand(self, event: Event) -> None:
         self.fed += 1
-        _, notes = self.engine.handle(self.now_ms + self.base_ms, event)
+        _, notes = self.engine.handle(self.now_ms, event)
         for note in notes:
             told = TOLD.get(note.kind)
             if told is not None:
@@ -190,8 +221,16 @@ class _Run:
             self._draw()
 
     def _arrive(self, visitor: int) -> None:
+        if self.scenario.quotes:
+            self._quote(visitor)
         self.waiting += 1
         self._feed(TicketPrinted(PRINTER, f"v{visitor}", f"s{self.day.kinds[visitor]}", seq=self._next_seq()))
+
+    def _quote(self, visitor: int) -> None:
+        turn = Turn(self.engine.state, self.lookup, self.now_ms)
+        told = newcomer_range(turn, self.scenario.site.areas[0].id)
+        if told is not None:
+            self.told[visitor] = told.mean_s * 1000
 
     def _next_seq(self) -> int:
         self.seq += 1
@@ -287,8 +326,10 @@ class _Run:
         if self.picture is None:
             return Curves()
         waits = tuple(
-            (at / MINUTE_MS, self.picture.quotes.get(index), wait / MINUTE_MS)
-            for index, (at, wait) in enumerate(zip(self.day.arrive_ms, self.waits, strict=True))
+            (at / MINUTE_MS, told / MINUTE_MS if told is not None else None, wait / MINUTE_MS)
+            for at, wait, told in zip(
+                self.day.arrive_ms, self.waits, map(self.told.get, range(len(self.waits))), strict=True
+            )
         )
         picture = self.picture
         return Curves(tuple(picture.waiting), tuple(picture.windows), tuple(picture.staff), waits)

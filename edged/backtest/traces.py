@@ -33,7 +33,7 @@ class Hall:
     """One area as it is judged: ``regular`` windows all day, up to ``tidal`` more on call.
 
     ``means_s`` and ``shares`` are per service (prior mean and mix), ``mean_s`` is over all. ``profile`` counts the
-    arrivals expected in each quarter of an hour after opening, empty if unknown.
+    arrivals expected in each quarter of an hour after opening, empty if unknown. ``opens_min``: after midnight.
     """
 
     name: str
@@ -44,7 +44,8 @@ class Hall:
     means_s: tuple[float, ...]
     shares: tuple[float, ...]
     profile: tuple[float, ...] = ()
-    opens_min: int = 0
+    opens_min: int = 540
+    area: str = "hall"
 
 
 @dataclass(frozen=True, slots=True)
