@@ -150,7 +150,10 @@ def settle(turn: Turn, window: str) -> None:
     turn.touch_area(state.area)
     staffing.unbind_window(turn, window)
     clear(turn, window)
-    state.due_ms = turn.at_ms + rest_s * 1000
+    if rest_s:
+        state.due_ms = turn.at_ms + rest_s * 1000
+    else:
+        move_window(turn, window, "cooled")
 
 
 def stand_by(turn: Turn, window: str) -> None:

@@ -18,6 +18,7 @@ from edged.core.turn import Turn
 WORKING: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING")
 MINUTE_MS = 60_000
 DAY_MIN = 1440
+DEFAULT_MEAN_S = 900  # of an area that has no service: nobody will ever wait there
 
 
 def commanded(turn: Turn, area: str) -> tuple[str, ...]:
@@ -39,6 +40,8 @@ def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
     """Mean service per service of the area, and of its average visitor."""
     learnt = turn.area(area).learnt
     services = turn.lookup.area_services[area]
+    if not services:
+        return {}, float(DEFAULT_MEAN_S)
     priors_s = {service: float(turn.lookup.services[service].mean_s) for service in services}
     mix = forecast.mix_of(learnt, services, pw.mix)
     if not pw.typed:
