@@ -7,7 +7,7 @@ with the longest predicted wait goes first, and where nothing is left a quiet ar
 
 from __future__ import annotations
 
-from edged.core import staffing
+from edged.core import sharing, staffing
 from edged.core.activation import drain, forget_tries, opened, stand_by
 from edged.core.ordering import STAFFED
 from edged.core.rules import Look, quiet
@@ -44,6 +44,7 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
         _refuse(turn, area, "max_windows", now)
     elif pool_used(turn) >= tidal.pool:
         _refuse(turn, area, "pool", now)
+        sharing.relieve(turn, area, now.urgency_s, any_window=_choose_window(turn, area) is not None)
     else:
         return _request(turn, area, now)
     return False
@@ -78,12 +79,14 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
     window = _choose_window(turn, area)
     if window is None:
         _refuse(turn, area, "no_window", now)
+        sharing.relieve(turn, area, now.urgency_s, any_window=False)
         return False
     state = turn.window(window)
     staffed = state.staff is not None
     staff = state.staff if staffed else staffing.pick(turn, area)
     if staff is None and (staffing.roster(turn, area) or window in turn.area(area).tried_windows):
         _escalate(turn, area, window)
+        sharing.relieve(turn, area, now.urgency_s, any_window=False)
         return False
     area_state = turn.area(area)
     area_state.last_open_ms = area_state.last_request_ms = area_state.last_action_ms = turn.at_ms

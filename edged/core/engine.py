@@ -10,7 +10,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from zlib import crc32
 
-from edged.core import activation, day, invariants, keys, signage, tickets, tidal, windows
+from edged.core import activation, day, invariants, keys, signage, tickets, tidal, triggers, windows
 from edged.core.commands import Command, Note, Print
 from edged.core.events import (
     ClockSet,
@@ -30,6 +30,7 @@ from edged.core.events import (
     Tick,
     TicketPrinted,
     TicketRequested,
+    WindowAsked,
 )
 from edged.core.lookup import Lookup
 from edged.core.rebuild import load_site, resume
@@ -129,6 +130,12 @@ class Engine:
                     turn.touch_area(area)
             case ClockSet():
                 self._set_clock(event)
+            case WindowAsked():
+                if event.area in turn.lookup.areas:
+                    self.state.active_ms = turn.at_ms  # somebody is there
+                    triggers.ask(turn, event.area, "operator", event.by)
+                else:
+                    turn.ignore(event.area, "unknown_area", by=event.by)
             case Resumed():
                 resume(turn, event)
                 self._index_due()
@@ -259,6 +266,8 @@ def _device(turn: Turn, event: DeviceLost | DeviceBack) -> None:
     reason = event.reason if isinstance(event, DeviceLost) else None
     turn.state.devices[event.point] = DeviceState(up, turn.at_ms, reason)
     turn.note("device.back" if up else "device.lost", event.point, reason=reason)
+    for area in turn.lookup.areas:  # what an area hears and sees may end here
+        turn.touch_area(area)
 
 
 def _outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:

@@ -7,7 +7,7 @@ in M/M/c). Means are exponentially aged sums with a prior, so that the first hou
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
@@ -38,6 +38,12 @@ class Learnt:
     weight: dict[str, float] = field(default_factory=dict)
     issued: dict[str, int] = field(default_factory=dict)
     arrived: dict[int, int] = field(default_factory=dict)
+
+    def forget_missing(self, services: Container[str]) -> None:
+        """Services that the hall does not have any more."""
+        for known in (self.sum_s, self.weight, self.issued):
+            for service in [service for service in known if service not in services]:
+                del known[service]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from edged.core import demand, forecast, peaks, triggers
+from edged.core import demand, forecast, peaks, sensors, triggers
 from edged.core.forecast import Load
 from edged.core.ordering import oldest_issued_ms
 from edged.core.policy import Pw
@@ -56,7 +56,7 @@ def look(turn: Turn, area: str) -> Look:
         demand.commanded(turn, area),
     )
     rule = turn.state.policy.tidal.rule
-    stale = turn.area(area).stale
+    stale = sensors.judge(turn, area)
     if stale is not None and rule in ("pw", "pwf", "band"):
         if stale == "schedule" and turn.state.policy.tidal.peaks:
             return _schedule(turn, area, seen)

@@ -6,10 +6,11 @@ Chinese first, English after it.
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import Literal
 
 from edged.core.commands import AreaPicture, Desired, Display, Lamp, Panel, Value, WindowPicture
-from edged.core.demand import commanded
+from edged.core.demand import commanded, newcomer_range
 from edged.core.ordering import STAFFED, oldest_issued_ms, serving_services
 from edged.core.state import WindowStateName
 from edged.core.turn import Turn
@@ -87,6 +88,15 @@ def _show(turn: Turn, point: str | None, value: Value) -> None:
         turn.commands.append(Desired(point, value))
 
 
+def _estimate(turn: Turn, area: str) -> tuple[int, int, int] | tuple[()]:
+    """Predicted wait in whole minutes, never narrower than it is; so a picture changes when a reader would notice."""
+    expected = newcomer_range(turn, area)
+    if expected is None:
+        return ()
+    low_s, middle_s, high_s = floor(expected.low_s / 60), round(expected.mean_s / 60), ceil(expected.high_s / 60)
+    return low_s * 60, middle_s * 60, high_s * 60
+
+
 def _sign_window(turn: Turn, window: str) -> None:
     site = turn.lookup.windows[window]
     state = turn.window(window)
@@ -131,5 +141,6 @@ def _sign_area(turn: Turn, area: str) -> None:
         oldest_issued_ms(turn, area),
         sum(1 for w in windows if w.state in STAFFED and w.area in (None, area)),
         len(tidal),
+        *_estimate(turn, area),
     )
     _show(turn, f"{CENTRE}/{area}", picture)

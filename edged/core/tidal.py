@@ -7,7 +7,7 @@ inputs, threshold and choice.
 
 from __future__ import annotations
 
-from edged.core import arbiter, peaks, triggers
+from edged.core import arbiter, peaks, sensors, sharing, triggers
 from edged.core.activation import forget_tries
 from edged.core.demand import commanded
 from edged.core.ordering import oldest_issued_ms
@@ -17,6 +17,8 @@ from edged.core.turn import Turn
 
 def evaluate(turn: Turn) -> None:
     """Open, close or wait in every touched area; then say when to look again (``due_ms``)."""
+    for area in list(turn.dirty_areas):
+        sharing.take_back(turn, area)
     looks = {area: look(turn, area) for area in turn.dirty_areas}
     for area, now in looks.items():
         _remember(turn, area, now)
@@ -59,7 +61,9 @@ def _next_look(turn: Turn, area: str, now: Look) -> int | None:
     stamps: list[int] = []
     if now.watch and not (quiet(turn) and (state.under_since_ms is None or not commanded(turn, area))):
         stamps.append((turn.at_ms // DECIDE_MS + 1) * DECIDE_MS)
-    if state.over_since_ms is not None and state.refused != arbiter.HALL_QUIET:
+    lit = tidal.rule == "band" and now.decided and state.over_since_ms is not None
+    wants = now.ask is not None or lit
+    if wants and state.refused != arbiter.HALL_QUIET:
         stamps.append(
             arbiter.earliest_open_ms(turn, area) if state.refused is None else _retry_refused_ms(turn, area)
         )
@@ -82,6 +86,7 @@ def _limits_ms(turn: Turn, area: str) -> list[int]:
         priority = triggers.priority_since_ms(turn, area)
         if priority is not None:
             stamps.append(priority + tidal.triggers.priority_wait_s * 1000)
+    stamps += sensors.next_change_ms(turn, area) + sharing.next_change_ms(turn, area)
     if tidal.peaks and not quiet(turn):
         change_ms = peaks.next_change_ms(turn, area)
         stamps += [] if change_ms is None else [change_ms]

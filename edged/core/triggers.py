@@ -79,12 +79,12 @@ def _most_loaded(turn: Turn) -> str:
     return max(turn.lookup.areas, key=lambda area: turn.area(area).waiting)
 
 
-def ask(turn: Turn, area: str, name: str) -> None:
+def ask(turn: Turn, area: str, name: str, by: str | None = None) -> None:
     """Somebody asks by hand (a key, the operator): it stands for a while if it cannot be granted at once."""
     state = turn.area(area)
     state.asked = name
     state.asked_until_ms = turn.at_ms + turn.state.policy.tidal.triggers.hold_s * 1000
-    turn.note("tidal.asked", area, trigger=name)
+    turn.note("tidal.asked", area, trigger=name, by=by)
     turn.touch_area(area)
 
 

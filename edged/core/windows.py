@@ -15,6 +15,7 @@ from edged.core.state import CallShown, Ticket, WindowStateName
 from edged.core.tickets import move
 from edged.core.turn import Turn
 
+QUOTE = ("quoted_low_s", "quoted_s", "quoted_high_s")  # what the visitor was told when the ticket was issued
 TABLE: dict[WindowStateName, dict[str, WindowStateName]] = {
     "CLOSED": {"open": "OPEN"},
     "OPEN": {"call": "CALLING", "pause": "PAUSED", "close": "CLOSED", "drain": "COOLDOWN"},
@@ -59,6 +60,7 @@ def call_next(turn: Turn, window: str) -> None:
     ticket.called_ms = turn.at_ms
     turn.window(window).ticket = ticket.id
     _set_call_deadline(turn, window)
+    quote = {} if ticket.quoted_s is None else dict(zip(QUOTE, ticket.quoted_s, strict=True))
     turn.note(
         "ticket.called",
         ticket.number,
@@ -67,6 +69,7 @@ def call_next(turn: Turn, window: str) -> None:
         service=ticket.service,
         priority=ticket.priority,
         wait_s=turn.seconds_since(ticket.place_ms),
+        **quote,
     )
     announce(turn, ticket, window)
 

@@ -37,7 +37,7 @@ START_MS = 8 * 3_600_000  # the hall is loaded at 08:00:00
 MIDNIGHT = datetime.fromisoformat("2026-11-23T00:00:00+08:00")
 PRIORITIES = ("elderly", "disabled", "pregnant", "military", "child", "appointment")
 GROUPS = ("notes", "lamps", "actions", "signs", "areas", "panels", "centre")
-LEARNT = ("learnt", "sources", "looked_ms", "last_request_ms")  # what test_forecast.py looks at
+LEARNT = ("learnt", "quoted_s", "sources", "looked_ms", "last_request_ms")  # what test_forecast.py looks at
 STATES: TypeAdapter[State] = TypeAdapter(State)
 
 
@@ -264,7 +264,7 @@ def _value(value: Any, name: str = "") -> str:
     if name.endswith("_ms") and isinstance(value, int):
         return clock_text(value)
     if isinstance(value, tuple):
-        return " | ".join(value)
+        return " | ".join(map(str, value))
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list) and value and is_dataclass(value[0]):
