@@ -54,6 +54,13 @@ def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
 
 def load_of(turn: Turn, area: str) -> Load:
     """Who is present and what works for them, now."""
+    known = turn.loads.get(area)
+    if known is None:
+        known = turn.loads[area] = _load(turn, area)
+    return known
+
+
+def _load(turn: Turn, area: str) -> Load:
     pw = turn.pw(area)
     each_s, mean_s = means_s(turn, area, pw)
     busy, windows, opening = _windows(turn, area, pw, each_s)

@@ -153,7 +153,7 @@ class Engine:
                 windows.call_deadline(turn, window)
         for area, state_of_area in self.state.areas.items():
             if state_of_area.due_ms is not None and state_of_area.due_ms <= turn.at_ms:
-                turn.touch_area(area)
+                turn.touch_due(area)
 
     def _take_due(self, at_ms: int) -> list[str]:
         due: list[str] = []

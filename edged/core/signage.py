@@ -54,7 +54,8 @@ def sign(turn: Turn) -> None:
     waiting = _Waiting(turn)
     panels = dict(turn.dirty_windows)
     for area in turn.dirty_areas:
-        panels.update(dict.fromkeys(turn.lookup.area_windows[area]))
+        if area not in turn.only_due:
+            panels.update(dict.fromkeys(turn.lookup.area_windows[area]))
     for window in turn.dirty_windows:
         _sign_window(turn, window)
     for window in panels:

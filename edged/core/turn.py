@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edged.core.commands import Action, Body, Command, Note
+from edged.core.forecast import Load
 from edged.core.lookup import Lookup
 from edged.core.policy import Band, Pw
 from edged.core.state import AreaState, PendingAction, State, Ticket, WindowState
@@ -13,7 +14,18 @@ PENDING_KEPT = 1000  # ten full device queues; more means that somebody loses ou
 class Turn:
     """Collects commands and notes of one event; ``touch_*`` marks whose signs and tide must be looked at again."""
 
-    __slots__ = ("at_ms", "commands", "dirty_areas", "dirty_windows", "lookup", "notes", "state", "ticking")
+    __slots__ = (
+        "at_ms",
+        "commands",
+        "dirty_areas",
+        "dirty_windows",
+        "loads",
+        "lookup",
+        "notes",
+        "only_due",
+        "state",
+        "ticking",
+    )
 
     def __init__(self, state: State, lookup: Lookup, at_ms: int) -> None:
         self.state = state
@@ -24,6 +36,8 @@ class Turn:
         self.notes: list[Note] = []
         self.dirty_windows: dict[str, None] = {}  # dicts keep the order: same events, same commands
         self.dirty_areas: dict[str, None] = {}
+        self.only_due: set[str] = set()  # of these: nothing changed, their time came
+        self.loads: dict[str, Load] = {}  # computed once per turn, until something changes
 
     def note(self, kind: str, subject: str, **data: str | int | float | None) -> None:
         """Record a fact for observers and for the centre."""
@@ -51,10 +65,19 @@ class Turn:
     def touch_window(self, window: str) -> None:
         """This window's signs may have to change."""
         self.dirty_windows[window] = None
+        self.loads.clear()
 
     def touch_area(self, area: str) -> None:
         """This area's queue or windows changed: tide and signs are looked at again."""
         self.dirty_areas[area] = None
+        self.only_due.discard(area)
+        self.loads.clear()
+
+    def touch_due(self, area: str) -> None:
+        """This area's time came: its tide is looked at again, but nothing of it changed."""
+        if area not in self.dirty_areas:
+            self.dirty_areas[area] = None
+            self.only_due.add(area)
 
     def window(self, window: str) -> WindowState:
         """State of a window id."""
