@@ -9,9 +9,10 @@ order to the real close. After closing time the first look that finds nobody clo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from itertools import repeat
 from typing import Literal
 
 from edged.backtest.measures import MINUTE_MS, Outcome
@@ -39,6 +40,11 @@ class Floor:
     def queue(self) -> int:
         """Visitors waiting."""
         return len(self.waiting) - self.head
+
+    @property
+    def present(self) -> int:
+        """Visitors waiting or being served."""
+        return self.queue + self.busy + self.count("busy", "drain")
 
     def count(self, *states: Slot) -> int:
         """Slots in one of these states."""
@@ -77,14 +83,22 @@ BASELINES: dict[str, Callable[[], Look]] = {
 }
 
 
-def simulate(hall: Hall, day: Day, setup_ms: int, look: Look) -> Outcome:
-    """One day under a policy of this module."""
-    return _Run(hall, day, setup_ms, look).run()
+def simulate(
+    hall: Hall, day: Day, setup_ms: int | Iterable[int], look: Look, at_events: bool = False
+) -> Outcome:
+    """One day under a policy of this module.
+
+    ``setup_ms``: the same for every order, or one after the other. ``at_events``: look after every event instead of
+    every ``LOOK_MS``, as the textbook models do.
+    """
+    setups = iter(setup_ms) if isinstance(setup_ms, Iterable) else repeat(setup_ms)
+    return _Run(hall, day, setups, look, at_events).run()
 
 
 class _Run:
-    def __init__(self, hall: Hall, day: Day, setup_ms: int, look: Look) -> None:
-        self.day, self.close_ms, self.setup_ms, self.look = day, hall.close_ms, setup_ms, look
+    def __init__(self, hall: Hall, day: Day, setups: Iterator[int], look: Look, at_events: bool) -> None:
+        self.day, self.close_ms, self.setups, self.look = day, hall.close_ms, setups, look
+        self.at_events = at_events
         self.floor = Floor(hall.regular, hall.tidal)
         self.floor.slots = ["off"] * hall.tidal
         self.floor.ordered_ms = [0] * hall.tidal
@@ -108,18 +122,25 @@ class _Run:
             first = min((at for at in (next_end, next_in) if at is not None), default=None)
             if first is None or look_ms <= first:
                 floor.at_ms = look_ms
-                if look_ms >= self.close_ms and not floor.queue and coming >= count:
+                served = not floor.queue or (
+                    first is None and self.at_events
+                )  # nothing will ever happen again
+                if look_ms >= self.close_ms and served and coming >= count:
                     break
-                self._act(self.look(floor))
+                if not self.at_events:
+                    self._act(self.look(floor))
                 look_ms += LOOK_MS
-            elif first == next_end:
-                floor.at_ms = first
+                continue
+            floor.at_ms = first
+            if first == next_end:
                 self._happen()
                 self._dispatch()
             else:
-                floor.at_ms = first
                 floor.waiting.append(coming)
                 coming += 1
+                self._dispatch()
+            if self.at_events:
+                self._act(self.look(floor))
                 self._dispatch()
         self._close_up()
         return Outcome(tuple(self.waits), self.staff_ms, self.openings, tuple(self.open_min))
@@ -139,7 +160,7 @@ class _Run:
         self.floor.slots[slot] = "setup"
         self.floor.ordered_ms[slot] = self.floor.at_ms
         self.openings += 1
-        self._schedule(self.setup_ms, slot, -1)
+        self._schedule(next(self.setups), slot, -1)
 
     def _give_back(self) -> None:
         floor = self.floor

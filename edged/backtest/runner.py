@@ -18,7 +18,16 @@ from edged.backtest.traces import Day, Hall
 from edged.core.commands import Note
 from edged.core.demand import newcomer_range
 from edged.core.engine import Engine
-from edged.core.events import ClockSet, Event, KeyPressed, PolicyApplied, SiteLoaded, Tick, TicketPrinted
+from edged.core.events import (
+    ClockSet,
+    Event,
+    KeyPressed,
+    PolicyApplied,
+    Priority,
+    SiteLoaded,
+    Tick,
+    TicketPrinted,
+)
 from edged.core.lookup import Lookup
 from edged.core.policy import Policy, Pw
 from edged.core.site import Area, Service, Site, Staff, Window
@@ -81,6 +90,7 @@ def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True)
 class Scenario:
     """What a day is run with. ``lost_finish``: visitors (by index) whose end the clerk never keys in.
 
+    ``urgent``: visitors with priority.
     ``disturb`` turns a device event into what reaches the controller (nothing, repeats, ones held back). ``quotes``:
     compare what each visitor is told with what they wait; ``picture``: keep the curves of the day.
     """
@@ -91,6 +101,7 @@ class Scenario:
     close_ms: int
     opens_min: int = 540
     lost_finish: frozenset[int] = frozenset()
+    urgent: frozenset[int] = frozenset()
     disturb: Callable[[Event], Iterable[Event]] | None = None
     quotes: bool = False
     picture: bool = False
@@ -224,7 +235,9 @@ class _Run:
         if self.scenario.quotes:
             self._quote(visitor)
         self.waiting += 1
-        self._feed(TicketPrinted(PRINTER, f"v{visitor}", f"s{self.day.kinds[visitor]}", seq=self._next_seq()))
+        priority: Priority = "elderly" if visitor in self.scenario.urgent else "normal"
+        service = f"s{self.day.kinds[visitor]}"
+        self._feed(TicketPrinted(PRINTER, f"v{visitor}", service, priority, self._next_seq()))
 
     def _quote(self, visitor: int) -> None:
         turn = Turn(self.engine.state, self.lookup, self.now_ms)
@@ -249,6 +262,8 @@ class _Run:
         self.idle[window] = tide is None or not tide.given_back
         if visitor not in self.scenario.lost_finish:
             self._key(window, "finish")
+        elif tide is not None and tide.given_back:  # the clerk goes; only the controller does not know
+            self.staff_ms += self.now_ms - self.tides.pop(window).ordered_ms
 
     def _key(self, window: str, key: str, arg: str | None = None) -> None:
         self._feed(KeyPressed(self.panels[window], key, arg, self._next_seq()))  # type: ignore[arg-type]
