@@ -18,14 +18,14 @@ import difflib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, cast, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
 
 from edged.central import envelope, strict_json
 from edged.central.policy_labels import LABELS
 from edged.central.refusals import PolicyRefused, Reason, reason
-from edged.core.policy import BOUNDS, Band, Calling, Policy, Tidal
+from edged.core.policy import BOUNDS, Arbiter, Band, Calling, Peak, Policy, Pw, Tidal, Triggers
 
 PAYLOAD_TYPE = "application/vnd.edged.policy+json"
 TYPE = "policy"
@@ -36,10 +36,17 @@ CLOCK_TRUSTED_FROM_MS = (
 )
 REASONS_MAX = 8  # of one check; more do not help whoever corrects the document
 HOLD_MAX_S = 1800  # a window may wait this long for one absent visitor, all calls together
+CLOSE_SHARE_MAX = 0.6  # of the opening wait; measured: nearer, openings double and most last a few minutes
 NUMBERS_PER_DAY = 999  # of one service: a queue cannot be longer
 
 _MODEL = ConfigDict(extra="forbid", frozen=True, strict=True)
-_KINDS: dict[type, str] = {Policy: "PolicyBody", Tidal: "Tidal", Band: "Band", Calling: "Calling"}
+_KINDS: dict[type, str] = {
+    Policy: "PolicyBody",
+    **{kind: kind.__name__ for kind in (Tidal, Band, Pw, Peak, Triggers, Arbiter, Calling)},
+}
+_LAID_OVER: dict[str, tuple[str, type]] = {"areas": ("band", Band), "pw_areas": ("pw", Pw)}  # per area
+NAMED_MAX = 50  # areas or services in a mapping
+LISTED_MAX = 100  # quarters of an hour in a profile (a day has 96), peaks of a calendar
 _Audience = Annotated[str, StringConstraints(pattern=r"^(group:)?[a-z0-9][a-z0-9-]{0,31}$")]
 _AreaId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 _Time = Annotated[
@@ -53,18 +60,37 @@ def _field(kind: type, field: dataclasses.Field[Any], hint: Any) -> tuple[Any, A
     name = f"{kind.__name__}.{field.name}"
     if hint in _KINDS:
         return _model(hint), Field(default_factory=_model(hint))
-    if kind is Tidal and field.name == "areas":
-        described = "a band for one area; what it leaves out is taken from tidal.band / 某专区单独的参数"
-        return dict[_AreaId, _model(Band)], Field(default_factory=dict, max_length=50, description=described)  # type: ignore[misc]
+    if kind is Tidal and field.name in _LAID_OVER:
+        start, part = _LAID_OVER[field.name]
+        described = f"{start} for one area; what it leaves out is taken from tidal.{start} / 某专区单独的参数"
+        return dict[_AreaId, _model(part)], Field(  # type: ignore[misc]
+            default_factory=dict, max_length=NAMED_MAX, description=described
+        )
     english, chinese = LABELS[name]
     described = f"{english} / {chinese}"
-    if hint is bool:
-        return bool, Field(default=field.default, description=described)
+    if hint is bool or get_origin(hint) is Literal:
+        return hint, Field(default=field.default, description=described)
+    if get_origin(hint) is tuple:
+        item = get_args(hint)[0]
+        listed = _AreaId if item is str else _model(item)
+        return tuple[listed, ...], Field(default=(), max_length=LISTED_MAX, description=described)  # type: ignore[valid-type]
     low, high = BOUNDS[name]
-    assert hint is int, f"{name}: only bool and int can be pushed"
+    if get_origin(hint) is Mapping:
+        return _numbers_by_name(get_args(hint)[1], low, high), Field(
+            default_factory=dict, max_length=NAMED_MAX, description=described
+        )
+    assert hint is int, f"{name}: such a field cannot be pushed"
     return int, Field(
         default=field.default, description=described, json_schema_extra={"minimum": low, "maximum": high}
     )
+
+
+def _numbers_by_name(item: Any, low: float, high: float) -> Any:
+    """A number, or a list of numbers, per area or service; each inside the bounds."""
+    number = Annotated[float, Field(json_schema_extra={"minimum": low, "maximum": high})]
+    if item is float:
+        return dict[_AreaId, number]
+    return dict[_AreaId, Annotated[tuple[number, ...], Field(max_length=LISTED_MAX)]]
 
 
 _models: dict[type, type[BaseModel]] = {}
@@ -206,10 +232,12 @@ def _shape_reason(detail: dict[str, Any]) -> Reason:
 
 
 _NAMES = tuple(
-    f".{name}" for name in (*PolicyDocument.model_fields, *PolicyBody.model_fields, "band", "areas")
+    f".{name}" for name in (*PolicyDocument.model_fields, *PolicyBody.model_fields, *Tidal.__dataclass_fields__)
 )
 _SHAPE_WORDS = {
     "int_type": ("must be a whole number", "必须是整数"),
+    "float_type": ("must be a number", "必须是数字"),
+    "literal_error": ("is not one of the choices", "不是可选值"),
     "int_from_float": ("must be a whole number", "必须是整数"),
     "bool_type": ("must be true or false", "必须是 true 或 false"),
     "string_type": ("must be text", "必须是文字"),
@@ -277,12 +305,12 @@ def _verified(document: PolicyDocument, raw: bytes, sha256: str, areas: frozense
 def _bounded(document: PolicyDocument, areas: frozenset[str] | None) -> Policy:
     """Step 7. ``areas`` None: not known to whoever asks."""
     wrong = list(_bounds(document.body, "body"))
-    named: Mapping[str, BaseModel] = document.body.tidal.areas  # type: ignore[attr-defined]
-    known = named.keys() if areas is None else areas
-    wrong += [
-        reason("unknown-area", f"body.tidal.areas.{area}", found=area, **_hints(area, known))
-        for area in named.keys() - known
-    ]
+    if areas is not None:
+        wrong += [
+            reason("unknown-area", path, found=area, **_hints(area, areas))
+            for path, area in _areas_named(document.body)
+            if area not in areas
+        ]
     if not wrong:
         policy = _core(document.body)
         wrong = list(_contradictions(policy))
@@ -291,34 +319,61 @@ def _bounded(document: PolicyDocument, areas: frozenset[str] | None) -> Policy:
     return policy
 
 
+def _areas_named(body: Any) -> Iterator[tuple[str, str]]:
+    """Every area that the document speaks of, with its path."""
+    tidal = body.tidal
+    for name in _LAID_OVER:
+        yield from ((f"body.tidal.{name}.{area}", area) for area in sorted(getattr(tidal, name)))
+    parts = {"body.tidal.pw": tidal.pw} | {f"body.tidal.pw_areas.{a}": pw for a, pw in tidal.pw_areas.items()}
+    for path, pw in parts.items():
+        yield from ((f"{path}.profile.{area}", area) for area in sorted(pw.profile))
+    for number, peak in enumerate(tidal.peaks):
+        yield from ((f"body.tidal.peaks[{number}].areas", area) for area in peak.areas)
+
+
 def _bounds(model: BaseModel, path: str) -> Iterator[Reason]:
     for name in type(model).model_fields:
-        value = getattr(model, name)
-        if isinstance(value, BaseModel):
-            yield from _bounds(value, f"{path}.{name}")
-        elif isinstance(value, dict):
-            for key, child in value.items():
-                yield from _bounds(child, f"{path}.{name}.{key}")
-        elif not isinstance(value, bool):
-            low, high = BOUNDS[f"{type(model).__name__}.{name}"]
-            if not low <= value <= high:
-                english, chinese = LABELS[f"{type(model).__name__}.{name}"]
-                words = {"value": value, "low": low, "high": high, "label": english, "label_zh": chinese}
-                yield reason("out-of-bounds", f"{path}.{name}", **words)
+        yield from _within(f"{type(model).__name__}.{name}", getattr(model, name), f"{path}.{name}")
+
+
+def _within(name: str, value: Any, path: str) -> Iterator[Reason]:
+    """Every number in ``value``, however deep, against the bound of the field ``name``."""
+    if isinstance(value, BaseModel):
+        yield from _bounds(value, path)
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            yield from _within(name, child, f"{path}.{key}")
+    elif isinstance(value, tuple):
+        for number, child in enumerate(value):
+            yield from _within(name, child, f"{path}[{number}]")
+    elif not isinstance(value, bool | str):
+        low, high = BOUNDS[name]
+        if not low <= value <= high:
+            english, chinese = LABELS[name]
+            words = {"value": value, "low": low, "high": high, "label": english, "label_zh": chinese}
+            yield reason("out-of-bounds", path, **words)
 
 
 def _core(body: Any) -> Policy:
-    """The core's dataclasses, with areas' bands laid over the pushed band."""
-    band = _overlaid(Band(), body.tidal.band)
-    areas = {area: _overlaid(band, own) for area, own in body.tidal.areas.items()}
-    tidal = dataclasses.replace(
-        _overlaid(Tidal(), body.tidal, skip=("band", "areas")), band=band, areas=areas
-    )
+    """The core's dataclasses, with areas' own values laid over the pushed band and pw."""
+    tidal = _overlaid(Tidal(), body.tidal)
+    for areas, (name, kind) in _LAID_OVER.items():
+        start = _overlaid(kind(), getattr(body.tidal, name))
+        own = {area: _overlaid(start, part) for area, part in getattr(body.tidal, areas).items()}
+        tidal = dataclasses.replace(tidal, **{name: start, areas: own})
     return Policy(tidal=tidal, calling=_overlaid(Calling(), body.calling))
 
 
-def _overlaid(start: Any, model: BaseModel, skip: tuple[str, ...] = ()) -> Any:
-    given = {name: getattr(model, name) for name in model.model_fields_set if name not in skip}
+def _overlaid(start: Any, model: BaseModel) -> Any:
+    """``start`` with every field that was given; parts and lists of parts likewise."""
+    given: dict[str, Any] = {}
+    for name in model.model_fields_set - _LAID_OVER.keys():
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            value = _overlaid(getattr(start, name), value)
+        elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+            value = tuple(_overlaid(Peak(), part) for part in value)
+        given[name] = value
     return dataclasses.replace(start, **given)
 
 
@@ -326,6 +381,7 @@ def _contradictions(policy: Policy) -> Iterator[Reason]:
     """Values that are each allowed and make no sense together."""
     bands = {"body.tidal.band": policy.tidal.band}
     bands |= {f"body.tidal.areas.{area}": band for area, band in policy.tidal.areas.items()}
+    yield from _pw_contradictions(policy.tidal)
     for path, band in bands.items():
         if band.close_at >= band.open_above:
             yield _contradiction(
@@ -349,6 +405,28 @@ def _contradictions(policy: Policy) -> Iterator[Reason]:
             f"at most {HOLD_MAX_S} s are allowed",
             f"一位未到的办事人会占用窗口 {hold_s} 秒(呼叫次数 × 等待时间),最多允许 {HOLD_MAX_S} 秒",
         )
+
+
+def _pw_contradictions(tidal: Tidal) -> Iterator[Reason]:
+    parts = {"body.tidal.pw": tidal.pw} | {f"body.tidal.pw_areas.{a}": pw for a, pw in tidal.pw_areas.items()}
+    for path, pw in parts.items():
+        if pw.close_wait_s > CLOSE_SHARE_MAX * pw.open_wait_s:
+            yield _contradiction(
+                f"{path}.close_wait_s",
+                f"close_wait_s ({pw.close_wait_s}) must be at most 0.6 of open_wait_s ({pw.open_wait_s}), "
+                "or the window would open and close again and again",
+                f"收窗等候({pw.close_wait_s}秒)不得超过启用等候({pw.open_wait_s}秒)的0.6,否则窗口会反复开关",
+            )
+    for number, peak in enumerate(tidal.peaks):
+        for low, high in (
+            ("first_day", "last_day"),
+            ("first_weekday", "last_weekday"),
+            ("start_min", "end_min"),
+        ):
+            if getattr(peak, low) > getattr(peak, high):
+                yield _contradiction(
+                    f"body.tidal.peaks[{number}].{high}", f"it must not be before {low}", f"不得早于 {low}"
+                )
 
 
 def _contradiction(path: str, english: str, chinese: str) -> Reason:

@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("edged.cli.run:run", "Serve a hall until stopped (what the systemd unit calls)."),
     "status": ("edged.cli.status:status", "Show a running hall: areas, windows, policy, health."),
     "policy": ("edged.cli.policy:app", "Keys; check, sign and push policies; what is in force."),
+    "backtest": ("edged.cli.backtest:backtest", "Run recorded days under other policies and compare."),
+    "tune": ("edged.cli.tune:tune", "Fit the waiting policy to a hall's own journals."),
     "replay": ("edged.cli.replay:replay", "Replay a journal: the same events, the same commands."),
 }
 

@@ -11,6 +11,8 @@ from edged.core.ordering import STAFFED
 from edged.core.turn import Turn
 from edged.core.windows import move_window
 
+SETUP_WEIGHT = 0.2  # of the newest set-up time: a change of shift is learnt within ten openings
+
 
 def accept(turn: Turn, staff: str) -> None:
     """A paged member says: I am coming. The window still is only lit until they are there."""
@@ -107,6 +109,8 @@ def opened(turn: Turn, window: str) -> None:
         turn.area(state.area).last_open_ms = turn.at_ms
         forget_tries(turn, state.area)
     to_staffed_s = 0.0 if state.requested_ms is None else turn.seconds_since(state.requested_ms)
+    if to_staffed_s > 0:
+        _learn_setup(turn, to_staffed_s)
     turn.note(
         "tidal.opened",
         window,
@@ -116,6 +120,14 @@ def opened(turn: Turn, window: str) -> None:
         staff=state.staff,
         to_staffed_s=to_staffed_s,
     )
+
+
+def _learn_setup(turn: Turn, to_staffed_s: float) -> None:
+    """From the page to somebody at the window, in this hall: each new one counts a fifth."""
+    known_s = turn.state.setup_s
+    if known_s is None:
+        known_s = float(turn.state.policy.tidal.pw.setup_s)
+    turn.state.setup_s = known_s + SETUP_WEIGHT * (to_staffed_s - known_s)
 
 
 def drain(turn: Turn, window: str, reason: str) -> None:
@@ -134,11 +146,14 @@ def settle(turn: Turn, window: str) -> None:
         return
     open_s = 0.0 if state.opened_ms is None else turn.seconds_since(state.opened_ms)
     turn.note("tidal.released", window, area=state.area, staff=state.staff, open_s=open_s)
-    band = turn.band(state.area)
+    rest_s = turn.rest_s(state.area)
     turn.touch_area(state.area)
     staffing.unbind_window(turn, window)
     clear(turn, window)
-    state.due_ms = turn.at_ms + band.cooldown_s * 1000
+    if rest_s:
+        state.due_ms = turn.at_ms + rest_s * 1000
+    else:
+        move_window(turn, window, "cooled")
 
 
 def stand_by(turn: Turn, window: str) -> None:

@@ -37,13 +37,20 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class AreaPicture:
-    """The retained picture of an area for the centre. ``oldest_since_ms`` is an ``at_ms`` stamp or None."""
+    """The retained picture of an area for the centre. ``oldest_since_ms`` is an ``at_ms`` stamp or None.
+
+    ``wait_*_s`` is what somebody who takes a ticket now may expect (8 of 10 wait between low and high), in whole
+    minutes; None while nobody can know.
+    """
 
     area: str
     waiting: int
     oldest_since_ms: int | None
     open_windows: int
     tidal_windows: int
+    wait_low_s: int | None = None
+    wait_s: int | None = None
+    wait_high_s: int | None = None
     kind: ClassVar[str] = "area"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from zlib import crc32
 
-from edged.core import activation, day, invariants, keys, signage, tickets, tidal, windows
+from edged.core import activation, day, invariants, keys, signage, tickets, tidal, triggers, windows
 from edged.core.commands import Command, Note, Print
 from edged.core.events import (
     ClockSet,
@@ -30,6 +30,7 @@ from edged.core.events import (
     Tick,
     TicketPrinted,
     TicketRequested,
+    WindowAsked,
 )
 from edged.core.lookup import Lookup
 from edged.core.rebuild import load_site, resume
@@ -129,12 +130,19 @@ class Engine:
                     turn.touch_area(area)
             case ClockSet():
                 self._set_clock(event)
+            case WindowAsked():
+                if event.area in turn.lookup.areas:
+                    self.state.active_ms = turn.at_ms  # somebody is there
+                    triggers.ask(turn, event.area, "operator", event.by)
+                else:
+                    turn.ignore(event.area, "unknown_area", by=event.by)
             case Resumed():
                 resume(turn, event)
                 self._index_due()
 
     def _tick(self, turn: Turn) -> None:
         """Fire everything that is due now."""
+        turn.ticking = True
         for window, state in [(key, self.state.windows[key]) for key in self._take_due(turn.at_ms)]:
             state.due_ms = None
             if state.state == "ACTIVATING":
@@ -145,7 +153,7 @@ class Engine:
                 windows.call_deadline(turn, window)
         for area, state_of_area in self.state.areas.items():
             if state_of_area.due_ms is not None and state_of_area.due_ms <= turn.at_ms:
-                turn.touch_area(area)
+                turn.touch_due(area)
 
     def _take_due(self, at_ms: int) -> list[str]:
         due: list[str] = []
@@ -158,8 +166,7 @@ class Engine:
     def _finish(self, turn: Turn) -> None:
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)
-        for area in list(turn.dirty_areas):
-            tidal.evaluate(turn, area)
+        tidal.evaluate(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)  # evaluate may have drained an idle window
         signage.sign(turn)
@@ -236,6 +243,11 @@ def _rate(turn: Turn, event: RatingGiven) -> None:
 
 def _count(turn: Turn, event: CountRead) -> None:
     turn.state.counts[event.point] = event.occupancy if event.occupancy is not None else event.entered
+    if event.occupancy is not None:
+        turn.state.present[event.point] = event.occupancy
+        if turn.state.policy.tidal.triggers.people_above:
+            for area in turn.lookup.areas:
+                turn.touch_area(area)
     turn.note(
         "people.counted",
         event.point,
@@ -254,6 +266,8 @@ def _device(turn: Turn, event: DeviceLost | DeviceBack) -> None:
     reason = event.reason if isinstance(event, DeviceLost) else None
     turn.state.devices[event.point] = DeviceState(up, turn.at_ms, reason)
     turn.note("device.back" if up else "device.lost", event.point, reason=reason)
+    for area in turn.lookup.areas:  # what an area hears and sees may end here
+        turn.touch_area(area)
 
 
 def _outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:

@@ -161,6 +161,14 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowAsked:
+    """An operator (``by``: at most 64 characters) asks for one more window in ``area``; the arbiter grants or refuses."""
+
+    area: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A due time the engine asked for. Regenerated on replay, never an input."""
 
@@ -176,5 +184,6 @@ Event = (
     | PolicyApplied
     | ClockSet
     | Resumed
+    | WindowAsked
     | Tick
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.core import activation, staffing
+from edged.core import activation, staffing, triggers
 from edged.core.events import KeyPressed
 from edged.core.state import Ticket
 from edged.core.tickets import move
@@ -233,6 +233,16 @@ def _decline(turn: Turn, window: str, _arg: str | None) -> None:
         turn.ignore(window, "nothing_to_decline")
 
 
+def _special_need(turn: Turn, window: str, _arg: str | None) -> None:
+    """Somebody here needs more time or help than a window can give: the area asks for one more."""
+    if not turn.state.policy.tidal.triggers.special_need:
+        turn.ignore(window, "key_not_used", key="special-need")
+        return
+    ticket = turn.ticket_at(window)
+    area = turn.window(window).area or turn.lookup.window_areas[window][0]
+    triggers.ask(turn, area if ticket is None else turn.lookup.area_of(ticket.service), "special-need")
+
+
 KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "next": _next,
     "next-or-recall": _next_or_recall,
@@ -250,4 +260,5 @@ KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "logout": _logout,
     "accept": _accept,
     "decline": _decline,
+    "special-need": _special_need,
 }

@@ -27,6 +27,11 @@ class Lookup:
             for area in areas:
                 self.area_windows[area].append(window.id)
 
+        self.area_tidal = {
+            area: [window for window in names if self.windows[window].tidal]
+            for area, names in self.area_windows.items()
+        }
+
     def area_of(self, service: str) -> str:
         """Area id of a service id."""
         return self.services[service].area

@@ -56,6 +56,9 @@ def serving_services(turn: Turn, window: str) -> list[str]:
     """Services this window may call now: its skills, and for a tidal window only the activated area's."""
     site = turn.lookup.windows[window]
     if not site.tidal:
+        lent_to = turn.window(window).lent_to
+        if lent_to is not None and turn.area(lent_to).waiting:  # lent: the other area's visitors first
+            return [service for service in site.skills if turn.lookup.area_of(service) == lent_to]
         return list(site.skills)
     area = turn.window(window).area
     return [service for service in site.skills if turn.lookup.area_of(service) == area]

@@ -38,8 +38,11 @@ def load_site(turn: Turn, site: Site) -> bool:
     _forget_missing(turn)
     state.site = site
     state.shown.clear()
+    for own in state.areas.values():
+        own.learnt.forget_missing(turn.lookup.services)
     for window in site.windows:
         state.windows.setdefault(window.id, WindowState("STANDBY" if window.tidal else "CLOSED"))
+        state.windows[window.id].lent_to = None
         _fit_window(turn, window.id)
         turn.touch_window(window.id)
     for member in site.staff:

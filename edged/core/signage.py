@@ -6,12 +6,13 @@ Chinese first, English after it.
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import Literal
 
 from edged.core.commands import AreaPicture, Desired, Display, Lamp, Panel, Value, WindowPicture
+from edged.core.demand import commanded, newcomer_range
 from edged.core.ordering import STAFFED, oldest_issued_ms, serving_services
 from edged.core.state import WindowStateName
-from edged.core.tidal import commanded
 from edged.core.turn import Turn
 
 CENTRE = "centre"  # the point whose driver publishes retained pictures; not a device of the hall
@@ -53,7 +54,8 @@ def sign(turn: Turn) -> None:
     waiting = _Waiting(turn)
     panels = dict(turn.dirty_windows)
     for area in turn.dirty_areas:
-        panels.update(dict.fromkeys(turn.lookup.area_windows[area]))
+        if area not in turn.only_due:
+            panels.update(dict.fromkeys(turn.lookup.area_windows[area]))
     for window in turn.dirty_windows:
         _sign_window(turn, window)
     for window in panels:
@@ -85,6 +87,15 @@ def _show(turn: Turn, point: str | None, value: Value) -> None:
     if turn.state.shown.get(key) != value:
         turn.state.shown[key] = value
         turn.commands.append(Desired(point, value))
+
+
+def _estimate(turn: Turn, area: str) -> tuple[int, int, int] | tuple[()]:
+    """Predicted wait in whole minutes, never narrower than it is; so a picture changes when a reader would notice."""
+    expected = newcomer_range(turn, area)
+    if expected is None:
+        return ()
+    low_s, middle_s, high_s = floor(expected.low_s / 60), round(expected.mean_s / 60), ceil(expected.high_s / 60)
+    return low_s * 60, middle_s * 60, high_s * 60
 
 
 def _sign_window(turn: Turn, window: str) -> None:
@@ -131,5 +142,6 @@ def _sign_area(turn: Turn, area: str) -> None:
         oldest_issued_ms(turn, area),
         sum(1 for w in windows if w.state in STAFFED and w.area in (None, area)),
         len(tidal),
+        *_estimate(turn, area),
     )
     _show(turn, f"{CENTRE}/{area}", picture)

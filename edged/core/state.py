@@ -11,6 +11,7 @@ from typing import Literal
 
 from edged.core.commands import Body, Value
 from edged.core.events import Priority
+from edged.core.forecast import Learnt
 from edged.core.policy import Policy
 from edged.core.site import Site
 
@@ -49,6 +50,7 @@ class Ticket:
     ended_ms: int | None = None
     rated: bool = False
     print_action: str | None = None
+    quoted_s: tuple[int, int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -71,6 +73,8 @@ class WindowState:
     activations: int = 0
     last_used_ms: int = 0
     due_ms: int | None = None
+    lent_to: str | None = None
+    lent_until_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -97,6 +101,14 @@ class AreaState:
     refused: str | None = None
     last_calls: list[CallShown] = field(default_factory=list)
     due_ms: int | None = None
+    learnt: Learnt = field(default_factory=Learnt)
+    last_request_ms: int | None = None
+    looked_ms: int | None = None
+    asked: str | None = None
+    asked_until_ms: int = 0
+    released_ms: list[int] = field(default_factory=list)
+    stale: str | None = None
+    sources: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -156,5 +168,7 @@ class State:
     seen: dict[str, dict[int, int]] = field(default_factory=dict)
     last_key: dict[str, tuple[str, int]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    present: dict[str, int] = field(default_factory=dict)
     shown: dict[str, Value] = field(default_factory=dict)
     served_today: int = 0
+    setup_s: float | None = None

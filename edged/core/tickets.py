@@ -6,8 +6,10 @@ until ``CLOSED_KEPT`` newer ones are closed, so that a late rating or revival st
 
 from __future__ import annotations
 
+from edged.core import demand, sensors
 from edged.core.commands import Print
 from edged.core.events import Priority, TicketPrinted, TicketRequested
+from edged.core.forecast import count_issued
 from edged.core.ordering import dequeue, enqueue
 from edged.core.state import Ticket, TicketState
 from edged.core.turn import Turn
@@ -92,6 +94,11 @@ def _issue(turn: Turn, number: str, service: str, priority: Priority, point: str
     enqueue(state, ticket)
     area = turn.lookup.area_of(service)
     turn.area(area).waiting += 1
+    sensors.heard_from(turn, area, point)
+    quoted = demand.ticket_range(turn, ticket)
+    if quoted is not None:
+        ticket.quoted_s = (round(quoted.low_s), round(quoted.mean_s), round(quoted.high_s))
+    count_issued(turn.area(area).learnt, service, turn.at_ms)
     turn.touch_area(area)
     turn.note("ticket.issued", number, area=area, service=service, priority=priority, point=point)
     return ticket

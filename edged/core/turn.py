@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from edged.core.commands import Action, Body, Command, Note
+from edged.core.forecast import Load
 from edged.core.lookup import Lookup
-from edged.core.policy import Band
+from edged.core.policy import Band, Pw
 from edged.core.state import AreaState, PendingAction, State, Ticket, WindowState
 
 PENDING_KEPT = 1000  # ten full device queues; more means that somebody loses outcomes, and each costs memory
@@ -13,16 +14,30 @@ PENDING_KEPT = 1000  # ten full device queues; more means that somebody loses ou
 class Turn:
     """Collects commands and notes of one event; ``touch_*`` marks whose signs and tide must be looked at again."""
 
-    __slots__ = ("at_ms", "commands", "dirty_areas", "dirty_windows", "lookup", "notes", "state")
+    __slots__ = (
+        "at_ms",
+        "commands",
+        "dirty_areas",
+        "dirty_windows",
+        "loads",
+        "lookup",
+        "notes",
+        "only_due",
+        "state",
+        "ticking",
+    )
 
     def __init__(self, state: State, lookup: Lookup, at_ms: int) -> None:
         self.state = state
         self.lookup = lookup
         self.at_ms = at_ms
+        self.ticking = False  # whether this turn is a due tick: decisions on the grid are made in those only
         self.commands: list[Command] = []
         self.notes: list[Note] = []
         self.dirty_windows: dict[str, None] = {}  # dicts keep the order: same events, same commands
         self.dirty_areas: dict[str, None] = {}
+        self.only_due: set[str] = set()  # of these: nothing changed, their time came
+        self.loads: dict[str, Load] = {}  # computed once per turn, until something changes
 
     def note(self, kind: str, subject: str, **data: str | int | float | None) -> None:
         """Record a fact for observers and for the centre."""
@@ -50,10 +65,19 @@ class Turn:
     def touch_window(self, window: str) -> None:
         """This window's signs may have to change."""
         self.dirty_windows[window] = None
+        self.loads.clear()
 
     def touch_area(self, area: str) -> None:
         """This area's queue or windows changed: tide and signs are looked at again."""
         self.dirty_areas[area] = None
+        self.only_due.discard(area)
+        self.loads.clear()
+
+    def touch_due(self, area: str) -> None:
+        """This area's time came: its tide is looked at again, but nothing of it changed."""
+        if area not in self.dirty_areas:
+            self.dirty_areas[area] = None
+            self.only_due.add(area)
 
     def window(self, window: str) -> WindowState:
         """State of a window id."""
@@ -67,6 +91,17 @@ class Turn:
         """The tidal band of an area: its own, or the hall's."""
         tidal = self.state.policy.tidal
         return tidal.areas.get(area, tidal.band)
+
+    def pw(self, area: str) -> Pw:
+        """The predicted-wait parameters of an area: its own, or the hall's."""
+        tidal = self.state.policy.tidal
+        return tidal.pw_areas.get(area, tidal.pw)
+
+    def rest_s(self, area: str) -> int:
+        """How long a window rests after it was given back."""
+        if self.state.policy.tidal.rule == "band":
+            return self.band(area).cooldown_s
+        return self.pw(area).rest_s
 
     def ticket_at(self, window: str) -> Ticket | None:
         """The ticket a window holds, if any."""

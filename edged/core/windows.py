@@ -9,11 +9,13 @@ window rests in STANDBY (an open consultation window), everybody else in CLOSED.
 from __future__ import annotations
 
 from edged.core.commands import Say
+from edged.core.forecast import learn
 from edged.core.ordering import count_streak, next_ticket
 from edged.core.state import CallShown, Ticket, WindowStateName
 from edged.core.tickets import move
 from edged.core.turn import Turn
 
+QUOTE = ("quoted_low_s", "quoted_s", "quoted_high_s")  # what the visitor was told when the ticket was issued
 TABLE: dict[WindowStateName, dict[str, WindowStateName]] = {
     "CLOSED": {"open": "OPEN"},
     "OPEN": {"call": "CALLING", "pause": "PAUSED", "close": "CLOSED", "drain": "COOLDOWN"},
@@ -58,6 +60,7 @@ def call_next(turn: Turn, window: str) -> None:
     ticket.called_ms = turn.at_ms
     turn.window(window).ticket = ticket.id
     _set_call_deadline(turn, window)
+    quote = {} if ticket.quoted_s is None else dict(zip(QUOTE, ticket.quoted_s, strict=True))
     turn.note(
         "ticket.called",
         ticket.number,
@@ -66,6 +69,7 @@ def call_next(turn: Turn, window: str) -> None:
         service=ticket.service,
         priority=ticket.priority,
         wait_s=turn.seconds_since(ticket.place_ms),
+        **quote,
     )
     announce(turn, ticket, window)
 
@@ -145,6 +149,7 @@ def finish(turn: Turn, window: str, inferred: bool) -> None:
     if not move(turn, ticket, "finish"):
         return
     turn.state.served_today += 1
+    _learn(turn, ticket)
     turn.note(
         "ticket.finished",
         ticket.number,
@@ -155,6 +160,16 @@ def finish(turn: Turn, window: str, inferred: bool) -> None:
         inferred=int(inferred),
     )
     free(turn, window)
+
+
+def _learn(turn: Turn, ticket: Ticket) -> None:
+    area = turn.lookup.area_of(ticket.service)
+    pw = turn.pw(area)
+    prior_s = float(turn.lookup.services[ticket.service].mean_s)
+    service_s = 0.0 if ticket.serving_ms is None else turn.seconds_since(ticket.serving_ms)
+    if pw.outlier_means:
+        service_s = min(service_s, pw.outlier_means * prior_s)
+    learn(turn.area(area).learnt, ticket.service, service_s, prior_s, pw.decay_ppm / 1_000_000)
 
 
 def rate(turn: Turn, window: str, level: int) -> None:

@@ -15,7 +15,7 @@ from edged.central.envelope import ENVELOPE_BYTES_MAX, pae, sign
 from edged.central.policies import PAYLOAD_TYPE, Mark, Verified, accept, claimed, reread
 from edged.central.policy_labels import LABELS
 from edged.central.refusals import CODES, PolicyRefused, Reason
-from edged.core.policy import BOUNDS, Band, Calling, Policy, Tidal
+from edged.core.policy import BOUNDS, Arbiter, Band, Calling, Peak, Policy, Pw, Tidal, Triggers
 from tests.support.policies import AUDIENCE, KEY, KEYS, NOW_MS, OTHER_KEY, document, envelope
 
 
@@ -242,13 +242,13 @@ def test_a_refused_message_is_named_as_far_as_it_can_be() -> None:
 
 
 def test_every_pushable_value_has_a_label_and_a_bound() -> None:
-    for kind in (Tidal, Band, Calling):
+    for kind in (Tidal, Band, Pw, Peak, Triggers, Arbiter, Calling):
         for field in dataclasses.fields(kind):
             name = f"{kind.__name__}.{field.name}"
-            if field.name in ("band", "areas"):
+            if kind is Tidal and field.name in ("band", "areas", "pw", "pw_areas", "triggers", "arbiter"):
                 continue
             assert name in LABELS
-            assert (name in BOUNDS) == (not isinstance(field.default, bool)), name
+            assert (name in BOUNDS) == (not isinstance(field.default, bool | str | tuple)), name
     assert set(BOUNDS) <= set(LABELS)
 
 
@@ -323,9 +323,10 @@ def test_both_ends_of_every_bound_are_held(name: str) -> None:
     low, high = BOUNDS[name]
     for value, outside in ((low, False), (high, False), (low - 1, True), (high + 1, True)):
         part: dict[str, Any] = {field: value}
-        made = (
-            {"calling": part} if kind == "Calling" else {"tidal": part if kind == "Tidal" else {"band": part}}
-        )
+        if name in ("Pw.mix", "Pw.profile"):
+            part = {field: {"tax": value if field == "mix" else [0, value]}}
+        tidal = {"Tidal": part, "Peak": {"peaks": [part]}}.get(kind, {kind.lower(): part})
+        made = {"calling": part} if kind == "Calling" else {"tidal": tidal}
         codes = set()
         try:
             checked(envelope(document(body=made)))

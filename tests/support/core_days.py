@@ -8,13 +8,14 @@ where they must not); what it returns can be fed again without any randomness. A
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from random import Random
 from typing import get_args
 
 from edged.core import events as ev
 from edged.core.commands import Action, Command, Note
 from edged.core.engine import Engine
-from edged.core.policy import Band, Calling, Policy, Tidal
+from edged.core.policy import Arbiter, Band, Calling, Peak, Policy, Pw, Rule, Tidal, Triggers
 from edged.core.site import Site
 from tests.support.core_hall import SiteText
 
@@ -23,6 +24,7 @@ Outcome = tuple[int, ev.Event, tuple[Command, ...], tuple[Note, ...]]
 
 START_MS = 7 * 3_600_000
 PRIORITIES: tuple[ev.Priority, ...] = get_args(ev.Priority)
+RULES: tuple[Rule, ...] = ("pw", "pw", *get_args(Rule))
 KEYS: tuple[ev.Key, ...] = get_args(ev.Key)
 CHANGES = (
     "",
@@ -180,6 +182,7 @@ class Chance:
                 ev.CommandDone(action),
                 ev.CommandFailed(action, "paper jam"),
                 ev.CountRead("door", "total", entered=self.seq),
+                ev.CountRead("door", "occupancy", occupancy=self.seq % 20),
                 ev.HealthRead("disp", self.random.choice(("ok", "out")), None, self._seq()),
                 ev.DeviceLost("disp", "silent"),
                 ev.DeviceBack("disp"),
@@ -199,6 +202,20 @@ class Chance:
             return ev.ClockSet(wall_ms, 480)
         return ev.SiteLoaded(self.random.choice(self.sites))
 
+    def _pw(self) -> Pw:
+        pick = self.random.choice
+        return Pw(
+            open_wait_s=pick((60, 540)),
+            close_wait_s=pick((0, 90, 600)),
+            min_open_s=pick((60, 600)),
+            rest_s=pick((0, 60)),
+            typed=pick((True, False)),
+            forecast=pick((True, False)),
+            closes_min=pick((0, 600)),
+            lost_finish_means=pick((0, 1)),
+            profile=pick(({}, {"tax": (5.0, 20.0, 3.0)})),
+        )
+
     def _policy(self) -> ev.Event:
         pick = self.random.choice
         band = Band(
@@ -212,5 +229,8 @@ class Chance:
             max_windows=pick((1, 4)),
         )
         tidal = Tidal(pick((True, True, False)), band, {}, pick((1, 8)), pick((15, 60)), pick((30, 300)))
+        tidal = replace(tidal, rule=pick(RULES), pw=self._pw(), peaks=pick(((), (Peak(), Peak(2, end_min=700)))))
+        triggers = Triggers(pick((0, 3)), pick((0, 2)), pick((0, 120)), pick((0, 60)), pick((0, 9)))
+        tidal = replace(tidal, triggers=triggers, arbiter=Arbiter(release_after_s=pick((0, 480))))
         calling = Calling(priority_streak=pick((1, 3)), infer_arrival_s=pick((0, 20)), max_calls=pick((1, 3)))
         return ev.PolicyApplied(self.seq, "f" * 8, Policy(tidal, calling))

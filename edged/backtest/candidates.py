@@ -1,0 +1,102 @@
+"""What is compared: a policy of the daemon's core, a baseline of the small simulator, or the clairvoyant plan.
+
+``never``, ``always``, ``naive10`` (10 waiting, no hysteresis) and ``band`` (6 waiting, closed when nobody waits) are
+the published baselines and run in ``model``; what the core makes of a policy runs in ``runner``. Policies by name:
+``pw`` (as shipped), ``pwf``, ``pw-reference``, ``core-band`` (the shipped band), ``core-never``, ``core-always``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edged.backtest.clairvoyant import carried_out, plan
+from edged.backtest.measures import DEFAULT_PRICES, Outcome, Prices
+from edged.backtest.model import BASELINES, simulate
+from edged.backtest.runner import Scenario, fitted, run, site_of
+from edged.backtest.traces import Day, Hall
+from edged.core.policy import REFERENCE_PW, Policy, Tidal, Triggers
+
+CLAIRVOYANT = "clairvoyant"
+NO_TRIGGERS = Triggers(
+    waiting_above=0,
+    waiting_per_window=0,
+    oldest_wait_s=0,
+    priority_wait_s=0,
+    people_above=0,
+    special_need=False,
+)
+CORE_POLICIES: dict[str, Callable[[], Policy]] = {
+    "pw": Policy,
+    "pwf": lambda: Policy(tidal=Tidal(rule="pwf")),
+    "pw-reference": lambda: Policy(tidal=Tidal(pw=REFERENCE_PW, triggers=NO_TRIGGERS)),
+    "core-band": lambda: Policy(tidal=Tidal(rule="band")),
+    "core-never": lambda: Policy(tidal=Tidal(rule="never")),
+    "core-always": lambda: Policy(tidal=Tidal(rule="always")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A name and, for the core, its policy; without one the name says which baseline."""
+
+    name: str
+    policy: Policy | None = None
+
+    @property
+    def where(self) -> str:
+        """What runs it: ``core``, ``model`` or ``plan``."""
+        if self.policy is not None:
+            return "core"
+        return "plan" if self.name == CLAIRVOYANT else "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One day under one candidate. ``picture``: with curves, and quotes even where they cost time."""
+
+    candidate: Candidate
+    hall: Hall
+    day: Day
+    setup_ms: int
+    prices: Prices = DEFAULT_PRICES
+    with_profile: bool = True
+    quotes: bool = False
+    picture: bool = False
+
+
+def named(name: str) -> Candidate:
+    """A candidate by name. Raises ``KeyError`` with what there is."""
+    if name in CORE_POLICIES:
+        return Candidate(name, CORE_POLICIES[name]())
+    if name == CLAIRVOYANT or name in BASELINES:
+        return Candidate(name)
+    known = ", ".join([*BASELINES, CLAIRVOYANT, *CORE_POLICIES])
+    raise KeyError(f"no policy is called {name!r}; there are {known}")
+
+
+def outcome(job: Job) -> Outcome:
+    """Run one day."""
+    hall, day, policy = job.hall, job.day, job.candidate.policy
+    if policy is not None:
+        scenario = Scenario(
+            site_of(hall, typed=policy.tidal.pw.typed),
+            fitted(policy, hall, job.setup_ms, job.with_profile),
+            job.setup_ms,
+            hall.close_ms,
+            hall.opens_min,
+            quotes=job.quotes or job.picture,
+            picture=job.picture,
+        )
+        return run(scenario, day)
+    if job.candidate.name == CLAIRVOYANT:
+        _, changes = plan(hall, day, job.setup_ms, job.prices)
+        return carried_out(hall, day, job.setup_ms, changes)
+    return simulate(hall, day, job.setup_ms, BASELINES[job.candidate.name]())
+
+
+def with_pw(policy: Policy, **changes: Any) -> Policy:
+    """The policy with other ``Pw`` values."""
+    return replace(policy, tidal=replace(policy.tidal, pw=dataclasses.replace(policy.tidal.pw, **changes)))

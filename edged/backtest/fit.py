@@ -1,0 +1,131 @@
+"""Fitting the rule on the predicted wait to a hall's own days, and saying how much of the gain is noise.
+
+Every setting of the grid runs over the train days in the core; the cheapest is then compared with the shipped one
+on the test days, which the choice never saw. Gains on the days a choice was made on flatter it, so three figures
+are given: the gain in training, the gain on unseen days with its 95 % interval, and how many settings nobody could
+tell from the chosen one in training (their paired 95 % intervals contain zero).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from edged.backtest.candidates import Candidate, with_pw
+from edged.backtest.measures import Prices, half_width_95
+from edged.backtest.study import Answer, Progress, Question, ask
+from edged.backtest.traces import Day, Hall, Traces
+from edged.core.policy import Policy
+
+OPEN_WAIT_S = (360, 450, 540, 600, 720)
+CLOSE_WAIT_S = (0, 90, 180)
+MIN_OPEN_S = (600, 900)
+SHIPPED = "as shipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """One hall: the chosen setting and what it is worth; gains are in J per day against the shipped setting."""
+
+    hall: Hall
+    open_wait_s: int
+    close_wait_s: int
+    min_open_s: int
+    settings: int
+    like_the_best: int
+    train_days: int
+    train_gain: float
+    test_days: int
+    test_gain: float
+    test_half_width: float
+    shipped_cost: float
+
+    @property
+    def proven(self) -> bool:
+        """The gain on unseen days is more than its interval."""
+        return self.test_gain > self.test_half_width
+
+    @property
+    def verdict(self) -> str:
+        """One sentence for whoever has to decide."""
+        if self.proven:
+            return "the gain holds on unseen days: worth pushing"
+        if self.test_gain > 0:
+            return "the gain is within the noise: keep the shipped setting unless more days say otherwise"
+        return "no gain on unseen days: keep the shipped setting"
+
+
+def settings(policy: Policy) -> tuple[Candidate, ...]:
+    """The shipped setting first, then the grid."""
+    grid = tuple(
+        Candidate(
+            f"{opens},{closes},{least}",
+            with_pw(policy, open_wait_s=opens, close_wait_s=closes, min_open_s=least),
+        )
+        for opens, closes, least in product(OPEN_WAIT_S, CLOSE_WAIT_S, MIN_OPEN_S)
+    )
+    return (Candidate(SHIPPED, policy), *grid)
+
+
+def fit(
+    traces: Traces, hall: str, setup_ms: int, prices: Prices, progress: Progress = lambda _d, _t: None
+) -> Fit:
+    """Choose on the train days, judge on the test days."""
+    candidates = settings(Policy())
+    days = [day for day in traces.days if day.hall == hall]
+    train, test = _part(days, "train"), _part(days, "test")
+    answer = ask(Question(candidates, setup_ms, prices), traces, train, progress)
+    costs = {one.name: _costs(answer, one.name) for one in candidates}
+    best = min(candidates, key=lambda one: sum(costs[one.name]))
+    judged = ask(Question((candidates[0], best), setup_ms, prices), traces, test)
+    gains = [a - b for a, b in zip(_costs(judged, SHIPPED), _costs(judged, best.name), strict=True)]
+    assert best.policy is not None
+    pw = best.policy.tidal.pw
+    return Fit(
+        traces.halls[hall],
+        pw.open_wait_s,
+        pw.close_wait_s,
+        pw.min_open_s,
+        len(candidates),
+        sum(_alike(costs[best.name], costs[one.name]) for one in candidates if one is not best),
+        len(train),
+        (sum(costs[SHIPPED]) - sum(costs[best.name])) / max(1, len(train)),
+        len(test),
+        sum(gains) / max(1, len(gains)),
+        half_width_95(gains) if any(gains) else 0.0,
+        sum(_costs(judged, SHIPPED)) / max(1, len(test)),
+    )
+
+
+def _part(days: Sequence[Day], part: str) -> list[Day]:
+    return [day for day in days if day.part == part]
+
+
+def _costs(answer: Answer, name: str) -> list[float]:
+    return [one.cost(answer.question.prices) for one in answer.outcomes[name]]
+
+
+def _alike(best: Sequence[float], other: Sequence[float]) -> bool:
+    differences = [b - a for a, b in zip(best, other, strict=True)]
+    return sum(differences) / len(differences) <= half_width_95(differences)
+
+
+def body(fits: Sequence[Fit]) -> dict[str, Any]:
+    """The policy body to sign: the hall's profile and mix, and the chosen setting where it is proven."""
+    areas: dict[str, Any] = {}
+    for one in fits:
+        own: dict[str, Any] = {}
+        if one.proven:
+            own |= {
+                "open_wait_s": one.open_wait_s,
+                "close_wait_s": one.close_wait_s,
+                "min_open_s": one.min_open_s,
+            }
+        if one.hall.profile:
+            own["profile"] = {one.hall.area: [round(rate, 3) for rate in one.hall.profile]}
+            own["profile_start_min"] = one.hall.opens_min
+        if own:
+            areas[one.hall.area] = own
+    return {"tidal": {"rule": "pw", "pw_areas": areas}}

@@ -1,0 +1,185 @@
+"""Recorded journals as days of visitors: the same people with the same needs, for other windows.
+
+A visitor arrives when the ticket was issued and needs what the service took, both as the core noted them; whoever left
+without being served is left out. Each area of the site is a hall of its own: its "+1" windows count in every area they
+can serve, regular windows that serve several areas by their share. Days are dates of the hall's own zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import apsw
+
+from edged.backtest.traces import (
+    BIN_MIN,
+    MINUTE_MS,
+    BadTrace,
+    Day,
+    Hall,
+    Part,
+    Shape,
+    Traces,
+    guess,
+    profile_of,
+)
+from edged.core.commands import Note
+from edged.core.events import ClockSet, SiteLoaded
+from edged.core.site import Site
+from edged.core.state import State
+from edged.store import codec, database
+from edged.store.database import StoreError
+from edged.store.records import decode_step
+
+DAY_MS = 86_400_000
+BIN_MS = BIN_MIN * MINUTE_MS
+TRAIN_SHARE = 0.6  # the earlier days; a hall changes, so the later ones are the test
+SPLIT_FROM_DAYS = 3  # fewer cannot be split
+
+
+@dataclass(slots=True)
+class _Visit:
+    at_ms: int  # since the epoch, in the hall's zone
+    service: str
+    service_ms: int | None = None
+
+
+@dataclass(slots=True)
+class _Recorded:
+    site: Site | None = None
+    offset_ms: int = 0
+    visits: list[_Visit] = field(default_factory=list)
+    by_number: dict[str, _Visit] = field(default_factory=dict)
+
+
+def read_journals(paths: Iterable[Path], split: bool = False) -> Traces:
+    """Every area and day of these journals. ``split``: the earlier days are ``train``. Raises ``BadTrace``."""
+    halls: dict[str, Hall] = {}
+    days: list[Day] = []
+    for path in paths:
+        recorded = _read(path)
+        if recorded.site is None:
+            raise BadTrace(f"{path}: the journal holds no site")
+        for area in recorded.site.areas:
+            name = area.id if area.id not in halls else f"{path.stem}-{area.id}"
+            found = _area(name, area.id, recorded, split)
+            if found is not None:
+                halls[name] = found[0]
+                days += found[1]
+    if not days:
+        raise BadTrace("nobody was served in these journals")
+    return Traces(halls, tuple(days))
+
+
+def _read(path: Path) -> _Recorded:
+    recorded = _Recorded()
+    try:
+        if not path.is_file():
+            raise BadTrace(f"{path}: there is no such file")
+        connection = database.connect(path, read_only=True)
+        try:
+            for row in database.rows(connection):
+                step = decode_step(row)
+                if recorded.site is None and row.seq > 1:
+                    recorded.site = _snapshot_site(connection)
+                if isinstance(step.event, SiteLoaded):
+                    recorded.site = step.event.site
+                elif isinstance(step.event, ClockSet):
+                    recorded.offset_ms = (
+                        step.event.wall_ms + step.event.utc_offset_min * MINUTE_MS - row.at_ms
+                    )
+                for note in step.notes:
+                    _note(recorded, row.at_ms, note)
+        finally:
+            connection.close(True)
+    except (apsw.Error, StoreError, codec.CodecError, database.Damaged) as error:
+        raise BadTrace(f"{path}: {error}") from None
+    return recorded
+
+
+def _snapshot_site(connection: apsw.Connection) -> Site | None:
+    """Early steps are pruned: the site stands in a state dump."""
+    for snapshot in database.snapshots(connection):
+        if snapshot.good and snapshot.blob is not None:
+            state: State = codec.load_state(snapshot.blob, State)
+            return state.site
+    return None
+
+
+def _note(recorded: _Recorded, at_ms: int, note: Note) -> None:
+    if note.kind == "ticket.issued":
+        visit = _Visit(at_ms + recorded.offset_ms, str(note.data["service"]))
+        recorded.visits.append(visit)
+        recorded.by_number[note.subject] = visit
+    elif note.kind == "ticket.finished":
+        finished = recorded.by_number.pop(note.subject, None)
+        seconds = note.data.get("service_s")
+        if finished is not None and isinstance(seconds, int | float):
+            finished.service = str(note.data["service"])
+            finished.service_ms = max(1, round(seconds * 1000))
+
+
+def _area(name: str, area: str, recorded: _Recorded, split: bool) -> tuple[Hall, list[Day]] | None:
+    site = recorded.site
+    assert site is not None
+    services = [service.id for service in site.services if service.area == area]
+    visits = [v for v in recorded.visits if v.service_ms is not None and v.service in services]
+    if not visits:
+        return None
+    opens_ms = min(visit.at_ms % DAY_MS for visit in visits) // BIN_MS * BIN_MS
+    closes_ms = max(-(-(visit.at_ms % DAY_MS + 1) // BIN_MS) * BIN_MS for visit in visits)
+    dates = sorted({visit.at_ms // DAY_MS for visit in visits})
+    train = (
+        set(dates[: round(len(dates) * TRAIN_SHARE)]) if split and len(dates) >= SPLIT_FROM_DAYS else set()
+    )
+    days = []
+    for number in dates:
+        today = sorted((v for v in visits if v.at_ms // DAY_MS == number), key=lambda v: v.at_ms)
+        part: Part = "train" if number in train else "test"
+        days.append(
+            Day(
+                name,
+                _date(number),
+                part,
+                tuple(v.at_ms % DAY_MS - opens_ms for v in today),
+                tuple(v.service_ms or 1 for v in today),
+                tuple(services.index(v.service) for v in today),
+            )
+        )
+    regular, tidal = _windows(site, area)
+    learnt = guess(name, days, Shape(regular, tidal, (closes_ms - opens_ms) / 3_600_000))
+    configured = tuple(float(service.mean_s) for service in site.services if service.area == area)
+    shares = (*learnt.shares, *[0.0] * (len(configured) - len(learnt.shares)))
+    profile = profile_of(day for day in days if day.part == "train") if train else ()
+    hall = Hall(
+        name,
+        regular,
+        tidal,
+        learnt.close_ms,
+        learnt.mean_s,
+        configured,
+        shares,
+        profile,
+        opens_ms // MINUTE_MS,
+        area,
+    )
+    return hall, days
+
+
+def _windows(site: Site, area: str) -> tuple[int, int]:
+    areas = {service.id: service.area for service in site.services}
+    regular, tidal = 0.0, 0
+    for window in site.windows:
+        served = {areas[skill] for skill in window.skills}
+        if area in served:
+            regular += 0 if window.tidal else 1 / len(served)
+            tidal += window.tidal
+    return max(1, round(regular)), tidal
+
+
+def _date(number: int) -> str:
+    """Days since 1970 as YYYY-MM-DD."""
+    return date.fromordinal(date(1970, 1, 1).toordinal() + number).isoformat()

@@ -1,0 +1,217 @@
+"""A small simulator of one area, first come first served: regular windows, "+1" windows, and a policy asked on a grid.
+
+It follows the mechanics of the published benchmark, to the order of things at one instant: the policy's look, then ends
+of service and arrivals of staff in the order they were scheduled, then visitors. Visitors go to the first idle regular
+window, then to the first idle "+1" window. An order staffs the first free slot after the set-up time; giving back takes
+an idle window (the one open longest), else the one whose service began first, which drains. Staff minutes run from the
+order to the real close. After closing time the first look that finds nobody closes everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from itertools import repeat
+from typing import Literal
+
+from edged.backtest.measures import MINUTE_MS, Outcome
+from edged.backtest.traces import Day, Hall
+
+LOOK_MS = 30_000
+Slot = Literal["off", "setup", "idle", "busy", "drain"]
+
+
+@dataclass(slots=True)
+class Floor:
+    """What a policy may look at. ``typical_ms`` belongs to policies that learn."""
+
+    regular: int
+    tidal: int
+    at_ms: int = 0
+    waiting: list[int] = field(default_factory=list)
+    head: int = 0
+    busy: int = 0
+    slots: list[Slot] = field(default_factory=list)
+    ordered_ms: list[int] = field(default_factory=list)
+    began_ms: list[int] = field(default_factory=list)
+
+    @property
+    def queue(self) -> int:
+        """Visitors waiting."""
+        return len(self.waiting) - self.head
+
+    @property
+    def present(self) -> int:
+        """Visitors waiting or being served."""
+        return self.queue + self.busy + self.count("busy", "drain")
+
+    def count(self, *states: Slot) -> int:
+        """Slots in one of these states."""
+        return sum(slot in states for slot in self.slots)
+
+
+Look = Callable[[Floor], int]  # how many windows to order (positive) or to give back (negative) now
+
+
+def never(_floor: Floor) -> int:
+    """No "+1" window at all."""
+    return 0
+
+
+def always(floor: Floor) -> int:
+    """Every "+1" window from the first look to the end."""
+    return floor.tidal if floor.at_ms == 0 else 0
+
+
+def band(open_at: int, close_at: int) -> Look:
+    """Order at ``open_at`` waiting unless one is on its way, give back at ``close_at``: no timers, every look."""
+
+    def look(floor: Floor) -> int:
+        if floor.queue >= open_at and not floor.count("setup") and floor.count("off"):
+            return 1
+        return -1 if floor.queue <= close_at and floor.count("setup", "idle", "busy") else 0
+
+    return look
+
+
+BASELINES: dict[str, Callable[[], Look]] = {
+    "never": lambda: never,
+    "always": lambda: always,
+    "naive10": lambda: band(10, 9),
+    "band": lambda: band(6, 0),
+}
+
+
+def simulate(
+    hall: Hall, day: Day, setup_ms: int | Iterable[int], look: Look, at_events: bool = False
+) -> Outcome:
+    """One day under a policy of this module.
+
+    ``setup_ms``: the same for every order, or one after the other. ``at_events``: look after every event instead of
+    every ``LOOK_MS``, as the textbook models do.
+    """
+    setups = iter(setup_ms) if isinstance(setup_ms, Iterable) else repeat(setup_ms)
+    return _Run(hall, day, setups, look, at_events).run()
+
+
+class _Run:
+    def __init__(self, hall: Hall, day: Day, setups: Iterator[int], look: Look, at_events: bool) -> None:
+        self.day, self.close_ms, self.setups, self.look = day, hall.close_ms, setups, look
+        self.at_events = at_events
+        self.floor = Floor(hall.regular, hall.tidal)
+        self.floor.slots = ["off"] * hall.tidal
+        self.floor.ordered_ms = [0] * hall.tidal
+        self.floor.began_ms = [0] * hall.tidal
+        self.free = list(range(hall.regular))
+        heapify(self.free)
+        self.events: list[
+            tuple[int, int, int, int]
+        ] = []  # at, order, slot or -1 - regular window, visitor or -1
+        self.order = self.staff_ms = self.openings = 0
+        self.waits = [0] * len(day.arrive_ms)
+        self.open_min: list[float] = []
+
+    def run(self) -> Outcome:
+        """The three streams, merged."""
+        floor, arrive = self.floor, self.day.arrive_ms
+        count, coming, look_ms = len(arrive), 0, 0
+        while True:
+            next_end = self.events[0][0] if self.events else None
+            next_in = arrive[coming] if coming < count else None
+            first = min((at for at in (next_end, next_in) if at is not None), default=None)
+            if first is None or look_ms <= first:
+                floor.at_ms = look_ms
+                served = not floor.queue or (
+                    first is None and self.at_events
+                )  # nothing will ever happen again
+                if look_ms >= self.close_ms and served and coming >= count:
+                    break
+                if not self.at_events:
+                    self._act(self.look(floor))
+                look_ms += LOOK_MS
+                continue
+            floor.at_ms = first
+            if first == next_end:
+                self._happen()
+                self._dispatch()
+            else:
+                floor.waiting.append(coming)
+                coming += 1
+                self._dispatch()
+            if self.at_events:
+                self._act(self.look(floor))
+                self._dispatch()
+        self._close_up()
+        return Outcome(tuple(self.waits), self.staff_ms, self.openings, tuple(self.open_min))
+
+    def _schedule(self, after_ms: int, place: int, visitor: int) -> None:
+        self.order += 1
+        heappush(self.events, (self.floor.at_ms + after_ms, self.order, place, visitor))
+
+    def _act(self, wish: int) -> None:
+        for _ in range(wish):
+            if "off" in self.floor.slots:
+                self._open(self.floor.slots.index("off"))
+        if wish < 0:
+            self._give_back()
+
+    def _open(self, slot: int) -> None:
+        self.floor.slots[slot] = "setup"
+        self.floor.ordered_ms[slot] = self.floor.at_ms
+        self.openings += 1
+        self._schedule(next(self.setups), slot, -1)
+
+    def _give_back(self) -> None:
+        floor = self.floor
+        idle = [slot for slot in range(floor.tidal) if floor.slots[slot] == "idle"]
+        busy = [slot for slot in range(floor.tidal) if floor.slots[slot] == "busy"]
+        if idle:
+            slot = min(idle, key=floor.ordered_ms.__getitem__)
+            self._off(slot)
+        elif busy:
+            slot = min(busy, key=floor.began_ms.__getitem__)
+            floor.slots[slot] = "drain"
+        else:
+            return
+        self.open_min.append((floor.at_ms - floor.ordered_ms[slot]) / MINUTE_MS)
+
+    def _off(self, slot: int) -> None:
+        self.floor.slots[slot] = "off"
+        self.staff_ms += self.floor.at_ms - self.floor.ordered_ms[slot]
+
+    def _happen(self) -> None:
+        _, _, place, visitor = heappop(self.events)
+        if place < 0:
+            self.floor.busy -= 1
+            heappush(self.free, -1 - place)
+        elif visitor < 0 or self.floor.slots[place] == "busy":
+            self.floor.slots[place] = "idle"
+        else:
+            self._off(place)
+
+    def _dispatch(self) -> None:
+        floor = self.floor
+        while floor.queue:
+            if self.free:
+                place = -1 - heappop(self.free)
+                floor.busy += 1
+            elif "idle" in floor.slots:
+                place = floor.slots.index("idle")
+                floor.slots[place] = "busy"
+                floor.began_ms[place] = floor.at_ms
+            else:
+                return
+            visitor = floor.waiting[floor.head]
+            floor.head += 1
+            self.waits[visitor] = floor.at_ms - self.day.arrive_ms[visitor]
+            self._schedule(self.day.service_ms[visitor], place, visitor)
+
+    def _close_up(self) -> None:
+        floor = self.floor
+        for slot in range(floor.tidal):
+            if floor.slots[slot] in ("setup", "idle"):
+                self._off(slot)
+        for at_ms, _, place, visitor in self.events:
+            if place >= 0 and visitor >= 0 and floor.slots[place] in ("busy", "drain"):
+                self.staff_ms += at_ms - floor.ordered_ms[place]

@@ -1,0 +1,358 @@
+"""A day through the daemon's own core, in virtual time: visitors, clerks and standby staff of a made-up hall.
+
+The runner keeps the two promises of ``Engine`` (stamps never go back; every due ``Tick`` first). At one instant: due
+ticks, then ends of service and staff who arrive in the order they were scheduled, then visitors. Regular windows are
+there all day. An idle clerk calls as soon as somebody waits, in the order of the windows; a called visitor is there at
+once. A member of staff who is paged accepts at once and logs in exactly ``setup_ms`` after the request. The day ends at
+the first look (``LOOK_MS``) after closing time that finds nobody waiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+
+from edged.backtest.measures import MINUTE_MS, Curves, Outcome
+from edged.backtest.traces import Day, Hall
+from edged.core.commands import Note
+from edged.core.demand import newcomer_range
+from edged.core.engine import Engine
+from edged.core.events import (
+    ClockSet,
+    Event,
+    KeyPressed,
+    PolicyApplied,
+    Priority,
+    SiteLoaded,
+    Tick,
+    TicketPrinted,
+)
+from edged.core.lookup import Lookup
+from edged.core.policy import Policy, Pw
+from edged.core.site import Area, Service, Site, Staff, Window
+from edged.core.turn import Turn
+
+LOOK_MS = 30_000
+NEVER_MS = 1 << 60
+PRINTER = "printer"
+FIRST_DAY_MS = 1_767_225_600_000  # 2026-01-01 00:00 UTC: any day will do, the hall's zone offset is 0
+ARRIVE_MARGIN_S = 60  # a member who comes exactly after the set-up must not be given up on by a shorter limit
+
+
+def site_of(hall: Hall, typed: bool = True, prior_scale: float = 1.0) -> Site:
+    """The hall as a site without devices; ``typed`` False gives every service the mean of all."""
+    means = hall.means_s if typed else tuple(hall.mean_s for _ in hall.means_s)
+    area = hall.area
+    services = tuple(
+        Service(f"s{kind}", area, f"业务{kind}", f"Service {kind}", f"{kind}-", mean_s=mean * prior_scale)  # type: ignore[arg-type]
+        for kind, mean in enumerate(means)
+    )
+    skills = tuple(service.id for service in services)
+    windows = tuple(
+        Window(f"w{n}", str(n + 1), skills, tidal=n >= hall.regular, panel=f"p{n}", confirms_arrival=True)
+        for n in range(hall.regular + hall.tidal)
+    )
+    staff = tuple(Staff(f"m{n}", f"Member {n}", (area,), f"pager{n}") for n in range(hall.tidal))
+    return Site("backtest", hall.name, (Area(area, "大厅", "Hall"),), services, windows, staff)
+
+
+def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True) -> Policy:
+    """The policy as this hall runs it: opening hours, mix, arrivals and set-up known unless the policy says otherwise.
+
+    Every "+1" window is in the pool, and nobody is given up on who is on their way.
+    """
+    tidal = policy.tidal
+
+    def known(pw: Pw) -> Pw:
+        mix = {f"s{kind}": share for kind, share in enumerate(hall.shares)}
+        profile = {hall.area: hall.profile} if hall.profile and with_profile else {}
+        return replace(
+            pw,
+            setup_s=setup_ms // 1000,
+            closes_min=pw.closes_min or hall.opens_min + hall.close_ms // MINUTE_MS,
+            mix=pw.mix or mix,
+            profile=pw.profile or profile,
+            profile_start_min=pw.profile_start_min if pw.profile else hall.opens_min,
+        )
+
+    tidal = replace(
+        tidal,
+        pool=max(tidal.pool, hall.tidal),
+        staff_arrive_s=max(tidal.staff_arrive_s, setup_ms // 1000 + ARRIVE_MARGIN_S),
+        pw=known(tidal.pw),
+        pw_areas={area: known(pw) for area, pw in tidal.pw_areas.items()},
+    )
+    return replace(policy, tidal=tidal)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What a day is run with. ``lost_finish``: visitors (by index) whose end the clerk never keys in.
+
+    ``urgent``: visitors with priority.
+    ``disturb`` turns a device event into what reaches the controller (nothing, repeats, ones held back). ``quotes``:
+    compare what each visitor is told with what they wait; ``picture``: keep the curves of the day.
+    """
+
+    site: Site
+    policy: Policy
+    setup_ms: int
+    close_ms: int
+    opens_min: int = 540
+    lost_finish: frozenset[int] = frozenset()
+    urgent: frozenset[int] = frozenset()
+    disturb: Callable[[Event], Iterable[Event]] | None = None
+    quotes: bool = False
+    picture: bool = False
+
+
+def run(scenario: Scenario, day: Day) -> Outcome:
+    """One day. The engine starts empty: nothing is learnt from the day before."""
+    return _Run(scenario, day).run()
+
+
+@dataclass(slots=True)
+class _Tide:
+    """A "+1" window of this day: ordered, perhaps staffed, perhaps draining."""
+
+    ordered_ms: int
+    staff: str | None
+    given_back: bool = False
+
+
+@dataclass(slots=True)
+class _Picture:
+    waiting: list[tuple[float, int]] = field(default_factory=list)
+    windows: list[tuple[float, int]] = field(default_factory=list)
+    staff: list[tuple[float, int]] = field(default_factory=list)
+
+
+class _Run:
+    def __init__(self, scenario: Scenario, day: Day) -> None:
+        self.scenario, self.day = scenario, day
+        self.engine = Engine()
+        self.visitor_of = {f"v{index}": index for index in range(len(day.arrive_ms))}
+        self.panels = {window.id: window.panel or window.id for window in scenario.site.windows}
+        self.pagers = {staff.id: staff.pager or staff.id for staff in scenario.site.staff}
+        self.regular = sum(not window.tidal for window in scenario.site.windows)
+        self.idle: dict[str, bool] = dict.fromkeys(self.panels, False)  # somebody sits there and is free
+        self.at_window: dict[str, int] = {}
+        self.scheduled: list[tuple[int, int, str, int]] = []  # at, order, window, visitor or -1 for staff
+        self.order = self.fed = self.staff_ms = self.openings = self.releases = 0
+        self.seq = 0
+        self.tides: dict[str, _Tide] = {}
+        self.waits = [0] * len(day.arrive_ms)
+        self.open_min: list[float] = []
+        self.now_ms = 0
+        self.waiting = 0
+        self.picture = _Picture() if scenario.picture else None
+        self.lookup = Lookup(scenario.site)
+        self.told: dict[int, float] = {}  # visitor -> predicted wait in ms
+
+    def run(self) -> Outcome:
+        """Open the hall, let the day pass, close it."""
+        self._open_hall()
+        self._pass_day()
+        self._close_up()
+        return Outcome(
+            tuple(self.waits),
+            self.staff_ms,
+            self.openings,
+            tuple(self.open_min),
+            self.releases,
+            tuple(
+                round(told - self.waits[visitor])
+                for visitor, told in self.told.items()
+                if told or self.waits[visitor]
+            ),
+            events=self.fed,
+            curves=self._curves(),
+        )
+
+    def _open_hall(self) -> None:
+        scenario = self.scenario
+        self._feed(ClockSet(FIRST_DAY_MS + scenario.opens_min * MINUTE_MS, 0))
+        self._feed(PolicyApplied(1, "", scenario.policy))
+        self._feed(SiteLoaded(scenario.site))
+        for window in scenario.site.windows:
+            if not window.tidal:
+                self._feed(KeyPressed(self.panels[window.id], "login"))
+                self.idle[window.id] = True
+
+    def _pass_day(self) -> None:
+        arrive, coming, count = self.day.arrive_ms, 0, len(self.day.arrive_ms)
+        end_ms: int | None = self._end() if not count else None
+        scheduled, engine = self.scheduled, self.engine
+        while True:
+            at_ms = scheduled[0][0] if scheduled else NEVER_MS
+            visitor = coming < count and arrive[coming] < at_ms
+            if visitor:
+                at_ms = arrive[coming]
+            if end_ms is None and at_ms == NEVER_MS:
+                end_ms = self._end()  # nobody will ever end anything again: whoever still waits waits in vain
+            due_ms = engine.next_due_ms
+            if due_ms is not None and due_ms <= at_ms and (end_ms is None or due_ms < end_ms):
+                self.now_ms = max(self.now_ms, due_ms)
+                self._feed(Tick())
+                continue  # the tick may have paged somebody who arrives before the next event
+            if end_ms is not None and at_ms >= end_ms:
+                self.now_ms = end_ms
+                return
+            self.now_ms = at_ms
+            if visitor:
+                self._arrive(coming)
+                coming += 1
+            else:
+                self._happen(*heappop(scheduled)[2:])
+            self._call()
+            if end_ms is None and coming == count and not self.waiting:
+                end_ms = self._end()
+
+    def _end(self) -> int:
+        """The first look after now, and not before closing time."""
+        closing = -(-self.scenario.close_ms // LOOK_MS) * LOOK_MS
+        return max(closing, self.now_ms // LOOK_MS * LOOK_MS + LOOK_MS)
+
+    def _feed(self, event: Event) -> None:
+        if self.scenario.disturb is None or isinstance(event, Tick):
+            self._hand(event)
+            return
+        for disturbed in self.scenario.disturb(event):
+            self._hand(disturbed)
+
+    def _hand(self, event: Event) -> None:
+        self.fed += 1
+        _, notes = self.engine.handle(self.now_ms, event)
+        for note in notes:
+            told = TOLD.get(note.kind)
+            if told is not None:
+                told(self, note)
+        if self.picture is not None:
+            self._draw()
+
+    def _arrive(self, visitor: int) -> None:
+        if self.scenario.quotes:
+            self._quote(visitor)
+        self.waiting += 1
+        priority: Priority = "elderly" if visitor in self.scenario.urgent else "normal"
+        service = f"s{self.day.kinds[visitor]}"
+        self._feed(TicketPrinted(PRINTER, f"v{visitor}", service, priority, self._next_seq()))
+
+    def _quote(self, visitor: int) -> None:
+        turn = Turn(self.engine.state, self.lookup, self.now_ms)
+        told = newcomer_range(turn, self.scenario.site.areas[0].id)
+        if told is not None:
+            self.told[visitor] = told.mean_s * 1000
+
+    def _next_seq(self) -> int:
+        self.seq += 1
+        return self.seq
+
+    def _happen(self, window: str, visitor: int) -> None:
+        """A service ends, or a member of staff arrives."""
+        if visitor < 0:
+            tide = self.tides.get(window)
+            if tide is not None and -1 - visitor == tide.ordered_ms and not tide.given_back:
+                self.idle[window] = True
+                self._key(window, "login", tide.staff)
+            return
+        del self.at_window[window]
+        tide = self.tides.get(window)
+        self.idle[window] = tide is None or not tide.given_back
+        if visitor not in self.scenario.lost_finish:
+            self._key(window, "finish")
+        elif tide is not None and tide.given_back:  # the clerk goes; only the controller does not know
+            self.staff_ms += self.now_ms - self.tides.pop(window).ordered_ms
+
+    def _key(self, window: str, key: str, arg: str | None = None) -> None:
+        self._feed(KeyPressed(self.panels[window], key, arg, self._next_seq()))  # type: ignore[arg-type]
+
+    def _call(self) -> None:
+        if not self.waiting:
+            return
+        for window, idle in self.idle.items():
+            if idle:
+                self._key(window, "next")
+                if window in self.at_window:
+                    self.idle[window] = False
+                    self._key(window, "arrive")
+                if not self.waiting:
+                    return
+
+    def _called(self, note: Note) -> None:
+        visitor = self.visitor_of[note.subject]
+        window = str(note.data["window"])
+        self.waiting -= 1
+        self.waits[visitor] = self.now_ms - self.day.arrive_ms[visitor]
+        self.at_window[window] = visitor
+        self._schedule(self.now_ms + self.day.service_ms[visitor], window, visitor)
+
+    def _schedule(self, at_ms: int, window: str, visitor: int) -> None:
+        self.order += 1
+        heappush(self.scheduled, (at_ms, self.order, window, visitor))
+
+    def _requested(self, note: Note) -> None:
+        staff = note.data.get("staff")
+        tide = _Tide(self.now_ms, None if staff is None else str(staff))
+        self.tides[note.subject] = tide
+        self.openings += 1
+        self._schedule(self.now_ms + self.scenario.setup_ms, note.subject, -1 - self.now_ms)
+        if tide.staff is not None:
+            self._feed(KeyPressed(self.pagers[tide.staff], "accept", seq=self._next_seq()))
+
+    def _draining(self, note: Note) -> None:
+        tide = self.tides[note.subject]
+        tide.given_back = True
+        self.idle[note.subject] = False
+        self.open_min.append((self.now_ms - tide.ordered_ms) / MINUTE_MS)
+        if note.data.get("rule") == "release":
+            self.releases += 1
+            self.open_min.pop()
+
+    def _released(self, note: Note) -> None:
+        tide = self.tides.pop(note.subject, None)
+        if tide is None:
+            return
+        self.idle[note.subject] = False
+        self.staff_ms += self.now_ms - tide.ordered_ms
+        if not tide.given_back:  # given up before it was staffed
+            self.open_min.append((self.now_ms - tide.ordered_ms) / MINUTE_MS)
+
+    def _close_up(self) -> None:
+        """Staff time runs on to the end of the service at hand, else it ends now."""
+        ends = {window: at_ms for at_ms, _, window, visitor in self.scheduled if visitor >= 0}
+        for window, tide in self.tides.items():
+            self.staff_ms += ends.get(window, self.now_ms) - tide.ordered_ms
+
+    def _draw(self) -> None:
+        assert self.picture is not None
+        minute = self.now_ms / MINUTE_MS
+        staffed = sum(1 for window in self.tides if self.idle[window] or window in self.at_window)
+        for steps, value in (
+            (self.picture.waiting, self.waiting),
+            (self.picture.windows, self.regular + staffed),
+            (self.picture.staff, len(self.tides)),
+        ):
+            if not steps or steps[-1][1] != value:
+                steps.append((minute, value))
+
+    def _curves(self) -> Curves:
+        if self.picture is None:
+            return Curves()
+        waits = tuple(
+            (at / MINUTE_MS, told / MINUTE_MS if told is not None else None, wait / MINUTE_MS)
+            for at, wait, told in zip(
+                self.day.arrive_ms, self.waits, map(self.told.get, range(len(self.waits))), strict=True
+            )
+        )
+        picture = self.picture
+        return Curves(tuple(picture.waiting), tuple(picture.windows), tuple(picture.staff), waits)
+
+
+TOLD: dict[str, Callable[[_Run, Note], None]] = {
+    "ticket.called": _Run._called,
+    "tidal.requested": _Run._requested,
+    "tidal.draining": _Run._draining,
+    "tidal.released": _Run._released,
+}

@@ -1,0 +1,152 @@
+"""Many days under several candidates, on every processor; sums, ratios and paired intervals.
+
+Candidates meet the same visitors with the same service needs, so differences are taken day by day. The first candidate
+is the one under test.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edged.backtest.candidates import CLAIRVOYANT, Candidate, Job, outcome
+from edged.backtest.measures import DEFAULT_PRICES, Outcome, Prices, half_width_95, summary
+from edged.backtest.traces import Day, Traces
+
+CHUNK = 4  # days handed to a process at once: short enough for an even end, long enough to cost nothing
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to find out: candidates (the first is under test), set-up time, prices."""
+
+    candidates: tuple[Candidate, ...]
+    setup_ms: int = 120_000
+    prices: Prices = DEFAULT_PRICES
+    with_profile: bool = True
+    quotes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Outcomes per candidate, in the order of ``days``."""
+
+    question: Question
+    days: tuple[Day, ...]
+    outcomes: dict[str, tuple[Outcome, ...]]
+
+
+def ask(
+    question: Question,
+    traces: Traces,
+    days: Sequence[Day],
+    progress: Progress = lambda done, total: None,
+    processes: int | None = None,
+) -> Answer:
+    """Run every candidate over every day; ``progress(done, total)`` counts days times candidates."""
+    jobs = [
+        Job(
+            one,
+            traces.halls[day.hall],
+            day,
+            question.setup_ms,
+            question.prices,
+            question.with_profile,
+            question.quotes,
+        )
+        for one in question.candidates
+        for day in days
+    ]
+    found = list(_run(jobs, progress, processes or os.cpu_count() or 1))
+    size = len(days)
+    outcomes = {
+        one.name: tuple(found[place * size : (place + 1) * size])
+        for place, one in enumerate(question.candidates)
+    }
+    return Answer(question, tuple(days), outcomes)
+
+
+def _run(jobs: list[Job], progress: Progress, processes: int) -> list[Outcome]:
+    found: list[Outcome] = []
+    if processes == 1 or len(jobs) <= CHUNK:
+        for job in jobs:
+            found.append(outcome(job))
+            progress(len(found), len(jobs))
+        return found
+    with ProcessPoolExecutor(processes) as pool:
+        for one in pool.map(outcome, jobs, chunksize=CHUNK):
+            found.append(one)
+            progress(len(found), len(jobs))
+    return found
+
+
+def pictured(answer: Answer, traces: Traces) -> dict[str, tuple[Day, Outcome]]:
+    """Per hall: the day of median cost under the policy under test, run again with its curves."""
+    first = answer.question.candidates[0]
+    found: dict[str, tuple[Day, Outcome]] = {}
+    for hall in dict.fromkeys(day.hall for day in answer.days):
+        costs = sorted(
+            (one.cost(answer.question.prices), place)
+            for place, (day, one) in enumerate(zip(answer.days, answer.outcomes[first.name], strict=True))
+            if day.hall == hall
+        )
+        day = answer.days[costs[len(costs) // 2][1]]
+        job = Job(first, traces.halls[hall], day, answer.question.setup_ms, answer.question.prices)
+        job = replace(job, with_profile=answer.question.with_profile, picture=True)
+        found[hall] = (day, outcome(job))
+    return found
+
+
+def document(answer: Answer) -> dict[str, Any]:
+    """The answer as JSON: ``sets``, ``policies`` (all sets together) and ``total`` (the policy under test)."""
+    question = answer.question
+    first = question.candidates[0].name
+    halls = dict.fromkeys(day.hall for day in answer.days)
+    places = {hall: [n for n, day in enumerate(answer.days) if day.hall == hall] for hall in halls}
+    everything = list(range(len(answer.days)))
+    policies = {one.name: _figures(answer, one.name, everything) for one in question.candidates}
+    for one in question.candidates:
+        policies[one.name]["runs_in"] = one.where
+    return {
+        "policy": first,
+        "setup_min": question.setup_ms / 60_000,
+        "prices": {
+            "wait": question.prices.wait,
+            "excess": question.prices.excess,
+            "staff": question.prices.staff,
+            "opening": question.prices.opening,
+            "target_min": question.prices.target_min,
+        },
+        "profile": question.with_profile,
+        "sets": {
+            hall: {one.name: _figures(answer, one.name, places[hall]) for one in question.candidates}
+            for hall in halls
+        },
+        "policies": policies,
+        "total": policies[first],
+    }
+
+
+def _figures(answer: Answer, name: str, places: list[int]) -> dict[str, Any]:
+    prices = answer.question.prices
+    first = answer.question.candidates[0].name
+    figures: dict[str, Any] = {**summary([answer.outcomes[name][n] for n in places], prices)}
+    if CLAIRVOYANT in answer.outcomes:
+        best = sum(answer.outcomes[CLAIRVOYANT][n].cost(prices) for n in places)
+        figures["ratio_to_clairvoyant"] = figures["J"] / best if best > 0 else None
+    if name != first:
+        tested = sum(answer.outcomes[first][n].cost(prices) for n in places)
+        differences = [
+            answer.outcomes[first][n].cost(prices) - answer.outcomes[name][n].cost(prices) for n in places
+        ]
+        half = half_width_95(differences)
+        figures["tested_minus_this"] = {
+            "J_per_day": sum(differences) / max(1, len(places)),
+            "half_width_95": half if half < float("inf") else None,
+            "share": tested / figures["J"] - 1 if figures["J"] > 0 else None,
+        }
+    return figures

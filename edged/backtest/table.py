@@ -1,0 +1,46 @@
+"""The comparison as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.table import Table
+
+COLUMNS = (
+    ("mean", "mean_wait", "{:.2f}"),
+    ("p50", "p50_wait", "{:.1f}"),
+    ("p90", "p90_wait", "{:.1f}"),
+    ("p95", "p95_wait", "{:.1f}"),
+    ("> target", "share_over_target", "{:.1%}"),
+    ("staff min", "staff_min_per_day", "{:.0f}"),
+    ("opens", "openings_per_day", "{:.1f}"),
+    ("short", "short_openings", "{:.0f}"),
+    ("J", "J", "{:.0f}"),
+    ("J/best", "ratio_to_clairvoyant", "{:.3f}"),
+)
+
+
+def table(name: str, policies: Mapping[str, Mapping[str, Any]], tested: str) -> Table:
+    """One set: a row per policy; waits in minutes, staff and openings per day, the last column paired over days."""
+    count = int(next(iter(policies.values()))["days"])
+    found = Table(title=f"{name}: {count} days", title_justify="left")
+    found.add_column("policy")
+    for heading, _, _ in COLUMNS:
+        found.add_column(heading, justify="right")
+    found.add_column(f"{tested} minus this, J/day", justify="right")
+    for policy, figures in policies.items():
+        cells = ["-" if figures.get(key) is None else form.format(figures[key]) for _, key, form in COLUMNS]
+        found.add_row(policy, *cells, difference(figures.get("tested_minus_this")))
+    return found
+
+
+def difference(paired: Mapping[str, float | None] | None) -> str:
+    """Mean difference, half of its 95 % interval, and the share of the sum."""
+    if paired is None:
+        return ""
+    half, share = paired["half_width_95"], paired["share"]
+    text = f"{paired['J_per_day']:+.1f}"
+    if half is not None:
+        text += f" ± {half:.1f}"
+    return text if share is None else f"{text} ({share:+.1%})"

@@ -1,0 +1,206 @@
+"""Days of visitors to run a hall through, and where they come from.
+
+Formats: a folder with ``sets.json`` and ``traces.csv.gz`` (``set,day,part,t_min,service_min,stype``; times in minutes
+after opening), or one CSV file with the columns ``t_min,service_min`` and optionally ``set,day,part,stype``. A file
+without a ``sets.json`` beside it takes its hall from ``Shape``. Every mistake is a ``BadTrace`` with file and line.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, cast
+
+Part = Literal["test", "train"]
+MINUTE_MS = 60_000
+BIN_MIN = 15  # arrival profiles count visitors per quarter of an hour
+VISITS_MAX = 5_000_000  # of one file: a hall of 2,000 visitors a day for ten years
+SERVICE_MAX_MIN = 24 * 60
+KINDS_MAX = 200  # services of one area
+
+
+class BadTrace(Exception):
+    """A trace that cannot be used; the text says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hall:
+    """One area as it is judged: ``regular`` windows all day, up to ``tidal`` more on call.
+
+    ``means_s`` and ``shares`` are per service (prior mean and mix), ``mean_s`` is over all. ``profile`` counts the
+    arrivals expected in each quarter of an hour after opening, empty if unknown. ``opens_min``: after midnight.
+    """
+
+    name: str
+    regular: int
+    tidal: int
+    close_ms: int
+    mean_s: float
+    means_s: tuple[float, ...]
+    shares: tuple[float, ...]
+    profile: tuple[float, ...] = ()
+    opens_min: int = 540
+    area: str = "hall"
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One day's visitors in order of arrival: ms after opening, ms of service, index of the service."""
+
+    hall: str
+    name: str
+    part: Part
+    arrive_ms: tuple[int, ...]
+    service_ms: tuple[int, ...]
+    kinds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Halls by name and their days."""
+
+    halls: Mapping[str, Hall]
+    days: tuple[Day, ...]
+
+    def part(self, part: str) -> tuple[Day, ...]:
+        """The days of one part; ``all`` for every day."""
+        return tuple(day for day in self.days if part in ("all", day.part))
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The hall of a trace that names none."""
+
+    regular: int = 4
+    tidal: int = 3
+    hours: float = 8.0
+
+
+def read(path: Path, shape: Shape | None = None) -> Traces:
+    """A folder or a single file. Raises ``BadTrace``."""
+    shape = shape or Shape()
+    try:
+        if path.is_dir():
+            return _folder(path)
+        described = path.with_name("sets.json")
+        days = tuple(_days(path, path.name.split(".")[0]))
+        if described.exists() and {day.hall for day in days} <= _sets(described).keys():
+            return Traces(_sets(described), days)
+        names = dict.fromkeys(day.hall for day in days)
+        return Traces({name: guess(name, [d for d in days if d.hall == name], shape) for name in names}, days)
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise BadTrace(f"{path}: {error}") from None
+
+
+def _folder(path: Path) -> Traces:
+    halls = _sets(path / "sets.json")
+    days = tuple(_days(path / "traces.csv.gz", path.name))
+    unknown = sorted({day.hall for day in days} - halls.keys())
+    if unknown:
+        raise BadTrace(f"{path}/traces.csv.gz: set {unknown[0]!r} is not in sets.json")
+    return Traces(halls, days)
+
+
+def _sets(path: Path) -> dict[str, Hall]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        return {str(name): _hall(str(name), one) for name, one in document.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadTrace(f"{path}: {type(error).__name__}: {error}") from None
+
+
+def _hall(name: str, one: dict[str, Any]) -> Hall:
+    means, shares = one.get("type_mean") or [one["mean_service"]], one.get("type_share") or [1.0]
+    profile = one.get("profile_per_min_15min_bins") or []
+    hall = Hall(
+        name,
+        int(one["K"]),
+        int(one["T"]),
+        round(float(one["close_min"]) * MINUTE_MS),
+        float(one["mean_service"]) * 60,
+        tuple(float(mean) * 60 for mean in means),
+        tuple(float(share) for share in shares),
+        tuple(float(rate) * BIN_MIN for rate in profile),
+    )
+    numbers = (hall.mean_s, *hall.means_s, *hall.shares, *hall.profile)
+    if not all(math.isfinite(number) and number >= 0 for number in numbers) or hall.mean_s <= 0:
+        raise ValueError(f"{name}: means, shares and profile must be finite and not negative")
+    if hall.regular < 1 or hall.tidal < 0 or hall.close_ms <= 0 or len(means) != len(shares):
+        raise ValueError(f"{name}: K must be 1 or more, T 0 or more, close_min above 0, one share per mean")
+    return hall
+
+
+def _days(path: Path, stem: str) -> Iterator[Day]:
+    found: dict[tuple[str, str, str], list[tuple[int, int, int]]] = {}
+    with _text(path) as file:
+        reader = csv.DictReader(file)
+        if not {"t_min", "service_min"} <= set(reader.fieldnames or ()):
+            raise BadTrace(f"{path}:1: the columns t_min and service_min are needed")
+        for number, row in enumerate(reader, 2):
+            if number > VISITS_MAX:
+                raise BadTrace(f"{path}: more than {VISITS_MAX} visitors")
+            try:
+                visit = _visit(row)
+            except (ValueError, TypeError) as error:
+                raise BadTrace(f"{path}:{number}: {error}") from None
+            key = (row.get("set") or stem, row.get("day") or "day", row.get("part") or "test")
+            found.setdefault(key, []).append(visit)
+    for (hall, name, part), visits in found.items():
+        if part not in ("test", "train"):
+            raise BadTrace(f"{path}: part is {part!r}, neither test nor train")
+        visits.sort(key=lambda visit: visit[0])
+        arrive, service, kinds = zip(*visits, strict=True)
+        yield Day(hall, name, cast(Part, part), arrive, service, kinds)
+
+
+def _text(path: Path) -> IO[str]:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")
+
+
+def _visit(row: Mapping[str, str]) -> tuple[int, int, int]:
+    at, service, kind = float(row["t_min"]), float(row["service_min"]), int(row.get("stype") or 0)
+    if not (0 <= at < 24 * 60 and 0 < service <= SERVICE_MAX_MIN and 0 <= kind < KINDS_MAX):
+        raise ValueError("t_min must be within a day, service_min above 0 and within a day, stype an index")
+    return round(at * MINUTE_MS), max(1, round(service * MINUTE_MS)), kind
+
+
+def guess(name: str, days: Iterable[Day], shape: Shape) -> Hall:
+    """A hall for days that came without one: means, mix and profile from the train days (all, if there are none)."""
+    days = list(days)
+    known = [day for day in days if day.part == "train"] or days
+    kinds = max((kind for day in days for kind in day.kinds), default=0) + 1
+    sums, counts = [0] * kinds, [0] * kinds
+    for day in known:
+        for kind, service in zip(day.kinds, day.service_ms, strict=True):
+            sums[kind] += service
+            counts[kind] += 1
+    total = sum(counts) or 1
+    mean_s = max(1.0, sum(sums) / total / 1000)
+    return Hall(
+        name,
+        shape.regular,
+        shape.tidal,
+        round(shape.hours * 60 * MINUTE_MS),
+        mean_s,
+        tuple(s / c / 1000 if c else mean_s for s, c in zip(sums, counts, strict=True)),
+        tuple(c / total for c in counts),
+        profile_of(known) if any(day.part == "train" for day in days) else (),
+    )
+
+
+def profile_of(days: Iterable[Day]) -> tuple[float, ...]:
+    """Mean arrivals per quarter of an hour over these days."""
+    counts: dict[int, int] = {}
+    number = 0
+    for day in days:
+        number += 1
+        for at in day.arrive_ms:
+            counts[at // (BIN_MIN * MINUTE_MS)] = counts.get(at // (BIN_MIN * MINUTE_MS), 0) + 1
+    return tuple(counts.get(place, 0) / max(1, number) for place in range(max(counts, default=-1) + 1))

@@ -1,0 +1,185 @@
+"""``edged backtest``: days of real or made-up visitors through this program's own core, policy against policy."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from edged.backtest.candidates import Candidate
+    from edged.backtest.study import Answer, Question
+    from edged.backtest.traces import Shape, Traces
+
+AGAINST = "never,always,naive10,band,clairvoyant"
+TRACE_HELP = "A folder with sets.json and traces.csv.gz, or one CSV file."
+
+
+def backtest(
+    trace: Annotated[Path | None, typer.Option(help=TRACE_HELP)] = None,
+    journal: Annotated[list[Path] | None, typer.Option(help="Journal of a hall; again for more.")] = None,
+    policy: Annotated[
+        list[Path] | None, typer.Option(help="Policy to test (the first); again for more.")
+    ] = None,
+    against: Annotated[str, typer.Option(help="Compared with, by name and comma.")] = AGAINST,
+    setup: Annotated[float, typer.Option(min=0, max=60, help="Minutes from page to staffed.")] = 2,
+    part: Annotated[str, typer.Option(help="Days to use: test, train or all.")] = "test",
+    sets: Annotated[str, typer.Option(help="Only these sets, by comma.")] = "",
+    prices: Annotated[
+        str, typer.Option(help="Wait, excess, staff minute, opening, target min.")
+    ] = "0.2,1,1,8,10",
+    hall: Annotated[str, typer.Option(help="For a bare CSV: regular, tidal windows, hours.")] = "4,3,8",
+    no_profile: Annotated[
+        bool, typer.Option("--no-profile", help="Do not tell policies usual arrivals.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a report with pictures to this file.")] = None,
+    processes: Annotated[int, typer.Option(min=0, max=256, help="0: one per processor.")] = 0,
+) -> None:
+    """Run recorded days through the daemon's own core in virtual time and compare policies.
+
+    The policy under test is "pw" as shipped, or the first --policy. Baselines never, always, naive10, band and the
+    clairvoyant plan run in a small simulator of the same mechanics; pw, pwf, pw-reference, core-band, core-never and
+    core-always in the core. J = 0.2 per minute waited + 1 per minute above 10 + staff minutes + 8 per opening.
+
+    \b
+    Exit codes: 0 done, 2 wrong usage, trace or policy.
+    Example:    edged backtest --trace day.csv --hall 4,3,8 --html report.html
+    """
+    from edged.backtest.study import Question
+
+    if part not in ("test", "train", "all"):
+        _fail("--part is test, train or all")
+    traces = _traces(trace, journal or [], _shape(hall))
+    wanted = [name for name in sets.split(",") if name]
+    unknown = sorted(set(wanted) - traces.halls.keys())
+    if unknown:
+        _fail(f"there is no set {unknown[0]!r}; there are {', '.join(traces.halls)}")
+    days = [day for day in traces.part(part) if not wanted or day.hall in wanted]
+    if not days:
+        _fail(f"no {part} days to run")
+    question = Question(
+        _candidates(policy or [], against),
+        round(setup * 60_000),
+        _prices(prices),
+        not no_profile,
+        html is not None,
+    )
+    answer = _with_bar(question, traces, days, processes)
+    _show(answer, as_json)
+    if html is not None:
+        _write_report(html, answer, traces)
+
+
+def _shape(text: str) -> Shape:
+    from edged.backtest.traces import Shape
+
+    try:
+        regular, tidal, hours = text.split(",")
+        shape = Shape(int(regular), int(tidal), float(hours))
+    except ValueError:
+        _fail("--hall is regular windows, tidal windows, hours: 4,3,8")
+    if shape.regular < 1 or shape.tidal < 0 or not 0 < shape.hours <= 24:
+        _fail("--hall needs 1 or more regular windows, 0 or more tidal windows, and up to 24 hours")
+    return shape
+
+
+def _prices(text: str) -> Any:
+    from edged.backtest.measures import Prices
+
+    try:
+        values = [float(value) for value in text.split(",")]
+        if not all(0 <= value < 1e6 for value in values):
+            raise ValueError
+        return Prices(*values)
+    except (ValueError, TypeError):
+        _fail("--prices is wait,excess,staff,opening,target: 0.2,1,1,8,10")
+
+
+def _traces(trace: Path | None, journals: list[Path], shape: Shape) -> Traces:
+    from edged.backtest.journals import read_journals
+    from edged.backtest.traces import BadTrace, read
+
+    if (trace is None) == (not journals):
+        _fail("give --trace or --journal, one of them")
+    try:
+        return read(trace, shape) if trace is not None else read_journals(journals)
+    except BadTrace as error:
+        _fail(str(error))
+
+
+def _candidates(files: list[Path], against: str) -> tuple[Candidate, ...]:
+    from edged.backtest.candidates import named
+
+    try:
+        tested = _files(files) or [named("pw")]
+        names = {one.name for one in tested}
+        others = [named(name) for name in dict.fromkeys(against.split(",")) if name and name not in names]
+    except KeyError as error:
+        _fail(str(error.args[0]))
+    return (*tested, *others)
+
+
+def _files(files: list[Path]) -> list[Candidate]:
+    if not files:
+        return []
+    from edged.backtest.policy_files import BadPolicy, policy_file
+
+    try:
+        return [policy_file(file) for file in files]
+    except BadPolicy as error:
+        _fail(str(error))
+
+
+def _with_bar(question: Question, traces: Traces, days: list[Any], processes: int) -> Answer:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from edged.backtest.study import ask
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("days", total=None)
+        return ask(
+            question,
+            traces,
+            days,
+            lambda done, total: bar.update(task, completed=done, total=total),
+            processes or None,
+        )
+
+
+def _show(answer: Answer, as_json: bool) -> None:
+    from edged.backtest.study import document
+
+    found = document(answer)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    from rich.console import Console
+
+    from edged.backtest.table import table
+
+    console = Console() if sys.stdout.isatty() else Console(width=160)
+    for name, one in [*found["sets"].items(), ("all", found["policies"])]:
+        console.print(table(name, one, found["policy"]))
+
+
+def _write_report(file: Path, answer: Answer, traces: Traces) -> None:
+    from edged.backtest.report import render
+    from edged.backtest.study import document, pictured
+
+    try:
+        file.write_text(render(document(answer), pictured(answer, traces)), "utf-8")
+    except OSError as error:
+        _fail(str(error))
+    print(f"edged backtest: report in {file}", file=sys.stderr)
+
+
+def _fail(text: str) -> NoReturn:
+    print(f"edged backtest: {text}", file=sys.stderr)
+    raise typer.Exit(2)

@@ -1,0 +1,129 @@
+"""What a quiet area gives up for a busy one when windows or staff are used up, and what protects it.
+
+Early release: a "+1" window that a quiet area can spare drains before its own rule would give it back. Lending: a regular
+window that can serve both calls the busy area's visitors first for a while. A donor keeps windows, is asked a limited
+number of times per hour, and gets its window back as soon as its own predicted wait grows.
+"""
+
+from __future__ import annotations
+
+from edged.core import demand, forecast
+from edged.core.activation import drain
+from edged.core.demand import WORKING
+from edged.core.ordering import STAFFED
+from edged.core.turn import Turn
+
+HOUR_MS = 3_600_000
+
+
+def relieve(turn: Turn, asker: str, wait_s: float, any_window: bool) -> None:
+    """Find something for ``asker``, whose newcomers would wait ``wait_s``; ``any_window``: a place in the pool is enough."""
+    if turn.state.policy.tidal.rule not in ("pw", "pwf") or _on_its_way(turn, asker, any_window):
+        return
+    if not _release_early(turn, asker, wait_s, any_window):
+        _lend(turn, asker, wait_s)
+
+
+def _on_its_way(turn: Turn, asker: str, any_window: bool) -> bool:
+    names = turn.lookup.windows if any_window else turn.lookup.area_tidal[asker]
+    return any(turn.window(window).state in ("DRAINING", "COOLDOWN") for window in names)
+
+
+def spare_wait_s(turn: Turn, area: str) -> float:
+    """What a newcomer of ``area`` would wait with one window fewer."""
+    load = demand.load_of(turn, area)
+    return forecast.newcomer_wait_s(load, load.windows - 1)
+
+
+def _release_early(turn: Turn, asker: str, wait_s: float, any_window: bool) -> bool:
+    limits = turn.state.policy.tidal.arbiter
+    found: list[tuple[float, int, str, list[str]]] = []
+    for number, donor in enumerate(turn.lookup.areas):
+        state = turn.area(donor)
+        windows = [w for w in demand.commanded(turn, donor) if turn.window(w).state in STAFFED]
+        if not any_window:
+            windows = [w for w in windows if asker in turn.lookup.window_areas[w]]
+        if donor == asker or not windows or not limits.early_release or state.stale is not None:
+            continue
+        state.released_ms = [stamp for stamp in state.released_ms if stamp > turn.at_ms - HOUR_MS]
+        open_s = 0.0 if state.last_request_ms is None else turn.seconds_since(state.last_request_ms)
+        spare_s = spare_wait_s(turn, donor)
+        if (
+            open_s >= limits.release_after_s
+            and len(state.released_ms) < limits.releases_per_hour
+            and spare_s <= limits.release_percent / 100 * turn.pw(donor).open_wait_s
+            and spare_s < wait_s
+        ):
+            found.append((spare_s, number, donor, windows))
+    if not found:
+        return False
+    spare_s, _, donor, windows = min(found)
+    state = turn.area(donor)
+    state.released_ms.append(turn.at_ms)
+    state.under_since_ms = state.last_action_ms = turn.at_ms
+    window = min(windows, key=lambda w: (turn.window(w).ticket is not None, turn.window(w).opened_ms or 0))
+    drain(turn, window, f"early release for {asker}: predicted wait {round(wait_s)} s there, {round(spare_s)} s here")
+    return True
+
+
+def _lend(turn: Turn, asker: str, wait_s: float) -> None:
+    limits = turn.state.policy.tidal.arbiter
+    if any(turn.window(window).lent_to == asker for window in turn.lookup.area_windows[asker]):
+        return
+    for window in turn.lookup.area_windows[asker]:
+        state = turn.window(window)
+        donors = [area for area in turn.lookup.window_areas[window] if area != asker]
+        if turn.lookup.windows[window].tidal or not donors or state.state not in WORKING or state.lent_to:
+            continue
+        if all(_can_lend(turn, donor, wait_s) for donor in donors):
+            state.lent_to, state.lent_until_ms = asker, turn.at_ms + limits.lend_s * 1000
+            turn.touch_window(window)
+            turn.note("window.lent", window, area=asker, predicted_wait_s=round(wait_s), donors=",".join(donors))
+            return
+
+
+def _can_lend(turn: Turn, donor: str, wait_s: float) -> bool:
+    limits = turn.state.policy.tidal.arbiter
+    windows = [turn.window(w) for w in turn.lookup.area_windows[donor]]
+    lent = sum(1 for state in windows if state.lent_to not in (None, donor))
+    keeps = sum(1 for state in windows if state.state in WORKING and state.lent_to in (None, donor)) - 1
+    if lent >= limits.lend_windows or keeps < limits.lend_keep or turn.area(donor).stale is not None:
+        return False
+    return spare_wait_s(turn, donor) <= min(turn.pw(donor).close_wait_s, wait_s)
+
+
+def take_back(turn: Turn, area: str) -> None:
+    """End what is lent from or to ``area`` and has had its time, is not needed, or is needed at home."""
+    for window in turn.lookup.area_windows[area]:
+        state = turn.window(window)
+        asker = state.lent_to
+        if asker is None:
+            continue
+        reason = _why_back(turn, window, asker)
+        if reason is not None:
+            state.lent_to, state.lent_until_ms = None, 0
+            turn.touch_window(window)
+            turn.note("window.returned", window, area=asker, reason=reason)
+
+
+def _why_back(turn: Turn, window: str, asker: str) -> str | None:
+    state = turn.window(window)
+    if state.state not in WORKING:
+        return "closed"
+    if turn.at_ms >= state.lent_until_ms:
+        return "time is up"
+    if turn.area(asker).waiting == 0:
+        return "no longer needed"
+    share = turn.state.policy.tidal.arbiter.release_percent / 100
+    for donor in turn.lookup.window_areas[window]:
+        load = demand.load_of(turn, donor)
+        wait_s = forecast.newcomer_wait_s(load, load.windows)
+        if donor != asker and wait_s > share * turn.pw(donor).open_wait_s:
+            return "needed at home"
+    return None
+
+
+def next_change_ms(turn: Turn, area: str) -> list[int]:
+    """When something lent comes back by itself."""
+    states = map(turn.window, turn.lookup.area_windows[area])
+    return [state.lent_until_ms for state in states if state.lent_to is not None]
