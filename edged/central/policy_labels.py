@@ -18,6 +18,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "Pw.close_wait_s": ("predicted wait with one window fewer that gives one back", "收窗的预计等候(秒)"),
     "Pw.hold_s": ("seconds that must stay so before a window is given back", "收窗前须持续的时间(秒)"),
     "Pw.min_open_s": ("seconds from the last opening until a window is given back", "潮汐窗口最短启用时间(秒)"),
+    "Pw.min_waiting": ("waiting visitors below which no window opens", "启用所需的最少等候人数"),
     "Pw.cooldown_s": ("seconds between two openings of one area", "同一专区两次启用的间隔(秒)"),
     "Pw.rest_s": ("seconds a window rests after it was given back", "收窗后的休整时间(秒)"),
     "Pw.max_windows": ('"+1" windows of one area', "一个专区的潮汐窗口上限"),

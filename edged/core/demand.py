@@ -89,7 +89,7 @@ def _windows(
     for window in turn.lookup.area_windows[area]:
         state = states[window]
         if state.state in WORKING:
-            share = _share(turn, area, window, state)
+            share = share_of(turn, area, window)
             windows += share
             if state.ticket is not None and _still_there(turn, state, pw, each_s):
                 busy += share
@@ -100,7 +100,9 @@ def _windows(
     return busy, windows, opening
 
 
-def _share(turn: Turn, area: str, window: str, state: WindowState) -> float:
+def share_of(turn: Turn, area: str, window: str) -> float:
+    """How much of a working window the area has."""
+    state = turn.window(window)
     if state.area is not None:
         return 1.0 if state.area == area else 0.0
     if state.lent_to is not None:

@@ -35,7 +35,8 @@ class Band:
 class Pw:
     """Rule on the predicted wait of a newcomer, looked at every 30 s.
 
-    Open: predicted wait over every commanded window (one that is being staffed counts) >= ``open_wait_s``.
+    Open: predicted wait over every commanded window (one that is being staffed counts) >= ``open_wait_s``, while at
+    least ``min_waiting`` people wait: one busy window in a small area is no tide.
     Close: with one window fewer it would be <= ``close_wait_s`` for ``hold_s``, ``min_open_s`` after the last opening.
     ``forecast`` looks one set-up (at least 8 min) ahead with the arrivals of ``profile``: area -> expected arrivals per
     15 min from ``profile_start_min`` (minutes after midnight) on; without a profile it expects a steady stream.
@@ -50,6 +51,7 @@ class Pw:
     close_wait_s: int = 90
     hold_s: int = 0
     min_open_s: int = 600
+    min_waiting: int = 1
     cooldown_s: int = 60
     rest_s: int = 0
     max_windows: int = 50
@@ -73,6 +75,7 @@ REFERENCE_PW = Pw(
     close_wait_s=180,
     hold_s=180,
     min_open_s=900,
+    min_waiting=0,
     typed=False,
     forecast=False,
     guard=False,
@@ -190,6 +193,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "Pw.close_wait_s": (0, 1620),
     "Pw.hold_s": (0, 600),
     "Pw.min_open_s": (300, 3600),
+    "Pw.min_waiting": (0, 20),
     "Pw.cooldown_s": (60, 600),
     "Pw.rest_s": (0, 600),
     "Pw.max_windows": (1, 50),

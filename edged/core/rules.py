@@ -168,7 +168,7 @@ def _opening(
     turn: Turn, area: str, seen: Look, load: Load, wait_s: float, expected: float | None
 ) -> Look:
     pw = turn.pw(area)
-    wants = wait_s >= pw.open_wait_s
+    wants = wait_s >= pw.open_wait_s and seen.waiting >= pw.min_waiting
     now_s = forecast.newcomer_wait_s(load, load.windows)
     guarded = wants and pw.guard and _too_late(turn, pw, now_s)
     facts: dict[str, str | int | float | None] = {
@@ -224,6 +224,7 @@ def _schedule(turn: Turn, area: str, seen: Look) -> Look:
         ask="schedule" if len(seen.commanded) < wanted else None,
         release=f"calendar asks for {wanted}" if len(seen.commanded) > wanted else None,
         facts={"threshold": wanted},
+        watch=len(seen.commanded) > wanted,
         why=f"calendar asks for {wanted}, {len(seen.commanded)} open",
     )
     return found if found.ask is not None else _asked(turn, area, found, None)

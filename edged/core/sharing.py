@@ -29,10 +29,10 @@ def _on_its_way(turn: Turn, asker: str, any_window: bool) -> bool:
     return any(turn.window(window).state in ("DRAINING", "COOLDOWN") for window in names)
 
 
-def spare_wait_s(turn: Turn, area: str) -> float:
-    """What a newcomer of ``area`` would wait with one window fewer."""
+def spare_wait_s(turn: Turn, area: str, share: float = 1.0) -> float:
+    """What a newcomer of ``area`` would wait with one window (or the area's ``share`` of one) fewer."""
     load = demand.load_of(turn, area)
-    return forecast.newcomer_wait_s(load, load.windows - 1)
+    return forecast.newcomer_wait_s(load, load.windows - share)
 
 
 def _release_early(turn: Turn, asker: str, wait_s: float, any_window: bool) -> bool:
@@ -75,21 +75,22 @@ def _lend(turn: Turn, asker: str, wait_s: float) -> None:
         donors = [area for area in turn.lookup.window_areas[window] if area != asker]
         if turn.lookup.windows[window].tidal or not donors or state.state not in WORKING or state.lent_to:
             continue
-        if all(_can_lend(turn, donor, wait_s) for donor in donors):
+        if all(_can_lend(turn, donor, window, wait_s) for donor in donors):
             state.lent_to, state.lent_until_ms = asker, turn.at_ms + limits.lend_s * 1000
             turn.touch_window(window)
             turn.note("window.lent", window, area=asker, predicted_wait_s=round(wait_s), donors=",".join(donors))
             return
 
 
-def _can_lend(turn: Turn, donor: str, wait_s: float) -> bool:
+def _can_lend(turn: Turn, donor: str, window: str, wait_s: float) -> bool:
     limits = turn.state.policy.tidal.arbiter
     windows = [turn.window(w) for w in turn.lookup.area_windows[donor]]
     lent = sum(1 for state in windows if state.lent_to not in (None, donor))
     keeps = sum(1 for state in windows if state.state in WORKING and state.lent_to in (None, donor)) - 1
     if lent >= limits.lend_windows or keeps < limits.lend_keep or turn.area(donor).stale is not None:
         return False
-    return spare_wait_s(turn, donor) <= min(turn.pw(donor).close_wait_s, wait_s)
+    share = demand.share_of(turn, donor, window)
+    return spare_wait_s(turn, donor, share) <= min(turn.pw(donor).close_wait_s, wait_s)
 
 
 def take_back(turn: Turn, area: str) -> None:

@@ -59,7 +59,8 @@ def _next_look(turn: Turn, area: str, now: Look) -> int | None:
     state = turn.area(area)
     tidal = turn.state.policy.tidal
     stamps: list[int] = []
-    if now.watch and not (quiet(turn) and (state.under_since_ms is None or not commanded(turn, area))):
+    gives_back = now.release is not None or not now.decided and state.under_since_ms is not None
+    if now.watch and (not quiet(turn) or gives_back and commanded(turn, area)):
         stamps.append((turn.at_ms // DECIDE_MS + 1) * DECIDE_MS)
     lit = tidal.rule == "band" and now.decided and state.over_since_ms is not None
     wants = now.ask is not None or lit

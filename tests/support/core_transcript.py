@@ -135,6 +135,10 @@ class _Run:
                 return ev.RatingGiven(panel, int(level), seq)
             case ["count", counter, entered]:
                 return ev.CountRead(counter, "total", entered=int(entered), seq=seq)
+            case ["present", counter, occupancy]:
+                return ev.CountRead(counter, "occupancy", occupancy=int(occupancy), seq=seq)
+            case ["ask", area, by]:
+                return ev.WindowAsked(area, by)
             case ["health", device, paper, *fault]:
                 return ev.HealthRead(device, paper, " ".join(fault) or None, seq)  # type: ignore[arg-type]
             case ["done", action]:
