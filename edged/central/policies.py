@@ -232,7 +232,8 @@ def _shape_reason(detail: dict[str, Any]) -> Reason:
 
 
 _NAMES = tuple(
-    f".{name}" for name in (*PolicyDocument.model_fields, *PolicyBody.model_fields, *Tidal.__dataclass_fields__)
+    f".{name}"
+    for name in (*PolicyDocument.model_fields, *PolicyBody.model_fields, *Tidal.__dataclass_fields__)
 )
 _SHAPE_WORDS = {
     "int_type": ("must be a whole number", "必须是整数"),

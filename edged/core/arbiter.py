@@ -51,7 +51,9 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
 
 
 def _max_windows(turn: Turn, area: str) -> int:
-    return turn.band(area).max_windows if turn.state.policy.tidal.rule == "band" else turn.pw(area).max_windows
+    return (
+        turn.band(area).max_windows if turn.state.policy.tidal.rule == "band" else turn.pw(area).max_windows
+    )
 
 
 def earliest_open_ms(turn: Turn, area: str) -> int:
@@ -165,7 +167,7 @@ def try_close(turn: Turn, area: str, now: Look) -> None:
         return
     banded = rule == "band"
     timely = turn.at_ms >= earliest_close_ms(turn, area)
-    if now.waiting == 0 and (banded or timely and turn.pw(area).withdraw):
+    if now.waiting == 0 and (banded or (timely and turn.pw(area).withdraw)):
         for window in now.commanded:  # the tide fell before anybody came: put the lamp out
             if turn.window(window).state == "ACTIVATING":
                 _withdraw(turn, area, window)
@@ -206,8 +208,11 @@ def earliest_close_ms(turn: Turn, area: str) -> int:
     if tidal.rule == "band":
         band = turn.band(area)
         stamps = [since_ms + band.close_sustain_s * 1000]
-        opened_ms = [turn.window(window).opened_ms for window in turn.lookup.area_tidal[area]
-                     if turn.window(window).area == area and turn.window(window).state in STAFFED]
+        opened_ms = [
+            turn.window(window).opened_ms
+            for window in turn.lookup.area_tidal[area]
+            if turn.window(window).area == area and turn.window(window).state in STAFFED
+        ]
         stamps += [stamp + band.min_open_s * 1000 for stamp in opened_ms if stamp is not None]
         if state.last_action_ms is not None:
             stamps.append(state.last_action_ms + ACTION_GAP_MS)

@@ -45,7 +45,11 @@ def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
     priors_s = {service: float(turn.lookup.services[service].mean_s) for service in services}
     mix = forecast.mix_of(learnt, services, pw.mix)
     if not pw.typed:
-        prior_s = next(iter(priors_s.values())) if len(priors_s) == 1 else sum(mix[s] * priors_s[s] for s in services)
+        prior_s = (
+            next(iter(priors_s.values()))
+            if len(priors_s) == 1
+            else sum(mix[s] * priors_s[s] for s in services)
+        )
         mean_s = forecast.overall_mean_s(learnt, prior_s, pw.prior_weight)
         return dict.fromkeys(services, mean_s), mean_s
     each_s = forecast.service_means_s(learnt, priors_s, pw.prior_weight)
@@ -79,9 +83,7 @@ def _work(turn: Turn, area: str, pw: Pw, each_s: dict[str, float], mean_s: float
     return total_s / mean_s
 
 
-def _windows(
-    turn: Turn, area: str, pw: Pw, each_s: dict[str, float]
-) -> tuple[float, float, list[float]]:
+def _windows(turn: Turn, area: str, pw: Pw, each_s: dict[str, float]) -> tuple[float, float, list[float]]:
     """Busy windows, all windows, and in how many seconds each of those being staffed is ready."""
     busy = windows = 0.0
     opening: list[float] = []

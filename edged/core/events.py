@@ -162,7 +162,7 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class WindowAsked:
-    """An operator (``by``: at most 64 characters) asks for one more window in ``area``; the arbiter grants or refuses."""
+    """An operator (``by``: at most 64 characters) asks for a window in ``area``; the arbiter decides."""
 
     area: str
     by: str

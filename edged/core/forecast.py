@@ -229,9 +229,7 @@ def wait_range(load: Load, ahead: float) -> Range | None:
     if finishes <= 0:
         return Range(0.0, 0.0, 0.0)
     spread = 1 / (9 * finishes)
-    low, high = (
-        finishes * max(0.0, 1 - spread + z * sqrt(spread)) ** 3 for z in (-Z10, Z10)
-    )
+    low, high = (finishes * max(0.0, 1 - spread + z * sqrt(spread)) ** 3 for z in (-Z10, Z10))
     return Range(*(_until_done_s(load, serving, work) for work in (low, finishes, high)))
 
 

@@ -10,7 +10,7 @@ DAY_MIN = 1440
 
 
 def wanted(turn: Turn, area: str) -> int:
-    """"+1" windows that the calendar asks for in this area now; 0 before the clock was ever set."""
+    """ "+1" windows that the calendar asks for in this area now; 0 before the clock was ever set."""
     local_ms = _local_ms(turn)
     if local_ms is None:
         return 0

@@ -139,7 +139,7 @@ Rule = Literal["pw", "pwf", "band", "schedule", "always", "never"]
 
 @dataclass(frozen=True, slots=True)
 class Tidal:
-    """The tidal loop. ``areas`` overrides ``band``, ``pw_areas`` overrides ``pw``; ``pool`` caps windows open at once."""
+    """The tidal loop. ``areas`` overrides ``band``, ``pw_areas`` overrides ``pw``; ``pool`` caps open windows."""
 
     enabled: bool = True
     band: Band = Band()

@@ -114,9 +114,9 @@ def _pw(turn: Turn, area: str, seen: Look) -> Look:
         held = replace(seen, decided=False, watch=_watches(seen, load, pw))
         return _asked(turn, area, held, load)
     if turn.state.policy.tidal.rule == "pwf":
-        stream = demand.plain_stream(turn, area, load)
+        plain = demand.plain_stream(turn, area, load)
         setup_s = demand.setup_s(turn, pw)
-        wait_s = forecast.look_ahead_wait_s(load, turn.area(area).learnt, turn.at_ms, stream, setup_s)
+        wait_s = forecast.look_ahead_wait_s(load, turn.area(area).learnt, turn.at_ms, plain, setup_s)
         found = _opening(turn, area, seen, load, wait_s, None)
         return _closing(turn, area, found, load, kept=False)
     stream = _stream(turn, area, load) if pw.forecast and not quiet(turn) else None
@@ -156,7 +156,7 @@ def _decides(turn: Turn, area: str) -> bool:
 
 
 def _watches(seen: Look, load: Load, pw: Pw) -> bool:
-    return bool(seen.commanded) or load.present > 0 or pw.forecast and seen.waiting > 0
+    return bool(seen.commanded) or load.present > 0 or (pw.forecast and seen.waiting > 0)
 
 
 def _stream(turn: Turn, area: str, load: Load) -> forecast.Stream:
@@ -164,9 +164,7 @@ def _stream(turn: Turn, area: str, load: Load) -> forecast.Stream:
     return forecast.stream_of(turn.area(area).learnt, turn.at_ms, plain)
 
 
-def _opening(
-    turn: Turn, area: str, seen: Look, load: Load, wait_s: float, expected: float | None
-) -> Look:
+def _opening(turn: Turn, area: str, seen: Look, load: Load, wait_s: float, expected: float | None) -> Look:
     pw = turn.pw(area)
     wants = wait_s >= pw.open_wait_s and seen.waiting >= pw.min_waiting
     now_s = forecast.newcomer_wait_s(load, load.windows)
@@ -187,7 +185,7 @@ def _opening(
         urgency_s=wait_s,
         facts=facts,
         why=f"predicted wait {round(wait_s)} s, limit {pw.open_wait_s} s, {seen.waiting} waiting",
-        watch=wants or bool(seen.commanded) or pw.forecast and load.present > 0,
+        watch=wants or bool(seen.commanded) or (pw.forecast and load.present > 0),
     )
     if guarded:
         triggers.guarded(turn, area, seen.waiting)

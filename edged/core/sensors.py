@@ -1,7 +1,7 @@
 """Whether what an area knows of itself is fresh: its dispensers say who comes, its panels who is served.
 
-A lost dispenser hides arrivals; the loss of every working panel hides service. After ``stale_hold_s`` nothing is opened or
-closed on such numbers; after ``stale_schedule_s`` the calendar of the policy decides, where it has one.
+A lost dispenser hides arrivals; the loss of every working panel hides service. After ``stale_hold_s`` nothing is opened
+or closed on such numbers; after ``stale_schedule_s`` the calendar of the policy decides, where it has one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def blind_since_ms(turn: Turn, area: str) -> int | None:
     devices = turn.state.devices
     if all(device.up for device in devices.values()):
         return None
-    lost = [d.since_ms for name in turn.area(area).sources if (d := devices.get(name)) is not None and not d.up]
+    lost = [
+        d.since_ms for name in turn.area(area).sources if (d := devices.get(name)) is not None and not d.up
+    ]
     panels = []
     for window in turn.lookup.area_windows[area]:
         panel = turn.lookup.windows[window].panel

@@ -1,7 +1,7 @@
 """What a quiet area gives up for a busy one when windows or staff are used up, and what protects it.
 
-Early release: a "+1" window that a quiet area can spare drains before its own rule would give it back. Lending: a regular
-window that can serve both calls the busy area's visitors first for a while. A donor keeps windows, is asked a limited
+Early release: a "+1" window that a quiet area can spare drains before its own rule would give it back. Lending: a
+regular window that can serve both calls the busy area's visitors first for a while. A donor keeps windows, is asked a limited
 number of times per hour, and gets its window back as soon as its own predicted wait grows.
 """
 
@@ -17,7 +17,7 @@ HOUR_MS = 3_600_000
 
 
 def relieve(turn: Turn, asker: str, wait_s: float, any_window: bool) -> None:
-    """Find something for ``asker``, whose newcomers would wait ``wait_s``; ``any_window``: a place in the pool is enough."""
+    """Find something for ``asker``, whose newcomers would wait ``wait_s``; ``any_window``: any place in the pool will do."""
     if turn.state.policy.tidal.rule not in ("pw", "pwf") or _on_its_way(turn, asker, any_window):
         return
     if not _release_early(turn, asker, wait_s, any_window):
@@ -62,7 +62,11 @@ def _release_early(turn: Turn, asker: str, wait_s: float, any_window: bool) -> b
     state.released_ms.append(turn.at_ms)
     state.under_since_ms = state.last_action_ms = turn.at_ms
     window = min(windows, key=lambda w: (turn.window(w).ticket is not None, turn.window(w).opened_ms or 0))
-    drain(turn, window, f"early release for {asker}: predicted wait {round(wait_s)} s there, {round(spare_s)} s here")
+    drain(
+        turn,
+        window,
+        f"early release for {asker}: predicted wait {round(wait_s)} s there, {round(spare_s)} s here",
+    )
     return True
 
 
@@ -78,7 +82,9 @@ def _lend(turn: Turn, asker: str, wait_s: float) -> None:
         if all(_can_lend(turn, donor, window, wait_s) for donor in donors):
             state.lent_to, state.lent_until_ms = asker, turn.at_ms + limits.lend_s * 1000
             turn.touch_window(window)
-            turn.note("window.lent", window, area=asker, predicted_wait_s=round(wait_s), donors=",".join(donors))
+            turn.note(
+                "window.lent", window, area=asker, predicted_wait_s=round(wait_s), donors=",".join(donors)
+            )
             return
 
 

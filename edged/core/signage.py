@@ -94,7 +94,11 @@ def _estimate(turn: Turn, area: str) -> tuple[int, int, int] | tuple[()]:
     expected = newcomer_range(turn, area)
     if expected is None:
         return ()
-    low_s, middle_s, high_s = floor(expected.low_s / 60), round(expected.mean_s / 60), ceil(expected.high_s / 60)
+    low_s, middle_s, high_s = (
+        floor(expected.low_s / 60),
+        round(expected.mean_s / 60),
+        ceil(expected.high_s / 60),
+    )
     return low_s * 60, middle_s * 60, high_s * 60
 
 

@@ -1,4 +1,4 @@
-"""The tidal loop (潮汐): after anything changed in an area or its due time came, what its rule says is put to the arbiter.
+"""The tidal loop (潮汐): after anything changed in an area or its due time came, its rule asks the arbiter.
 
 An area does at most one thing per look. Opening is judged before closing, areas with the longest predicted wait first.
 Giving back drains: the visitor at the window is served, no new one is called. Every step leaves a note with rule,
@@ -59,8 +59,8 @@ def _next_look(turn: Turn, area: str, now: Look) -> int | None:
     state = turn.area(area)
     tidal = turn.state.policy.tidal
     stamps: list[int] = []
-    gives_back = now.release is not None or not now.decided and state.under_since_ms is not None
-    if now.watch and (not quiet(turn) or gives_back and commanded(turn, area)):
+    gives_back = now.release is not None or (not now.decided and state.under_since_ms is not None)
+    if now.watch and (not quiet(turn) or (gives_back and commanded(turn, area))):
         stamps.append((turn.at_ms // DECIDE_MS + 1) * DECIDE_MS)
     lit = tidal.rule == "band" and now.decided and state.over_since_ms is not None
     wants = now.ask is not None or lit

@@ -229,7 +229,9 @@ class Chance:
             max_windows=pick((1, 4)),
         )
         tidal = Tidal(pick((True, True, False)), band, {}, pick((1, 8)), pick((15, 60)), pick((30, 300)))
-        tidal = replace(tidal, rule=pick(RULES), pw=self._pw(), peaks=pick(((), (Peak(), Peak(2, end_min=700)))))
+        tidal = replace(
+            tidal, rule=pick(RULES), pw=self._pw(), peaks=pick(((), (Peak(), Peak(2, end_min=700))))
+        )
         triggers = Triggers(pick((0, 3)), pick((0, 2)), pick((0, 120)), pick((0, 60)), pick((0, 9)))
         tidal = replace(tidal, triggers=triggers, arbiter=Arbiter(release_after_s=pick((0, 480))))
         calling = Calling(priority_streak=pick((1, 3)), infer_arrival_s=pick((0, 20)), max_calls=pick((1, 3)))

@@ -59,7 +59,9 @@ class _Run:
 
     def __init__(self) -> None:
         self.hall = SiteText()
-        self.policy = {"tidal.rule": "band"}  # counts people: what a transcript shows does not hang on arithmetic
+        self.policy = {
+            "tidal.rule": "band"
+        }  # counts people: what a transcript shows does not hang on arithmetic
         self.engine = Engine()
         self.groups: set[str] = {"notes", "lamps", "actions"}
         clock = ev.ClockSet(int(MIDNIGHT.timestamp() * 1000) + START_MS, 480)
