@@ -23,6 +23,7 @@ from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
 
 from edged.central import envelope, strict_json
+from edged.central.contradictions import contradiction, contradictions
 from edged.central.policy_labels import LABELS
 from edged.central.refusals import PolicyRefused, Reason, reason
 from edged.core.policy import BOUNDS, Arbiter, Band, Calling, Peak, Policy, Pw, Tidal, Triggers
@@ -35,9 +36,6 @@ CLOCK_TRUSTED_FROM_MS = (
     1_767_225_600_000  # 2026-01-01: an earlier clock was never set, dates cannot be judged
 )
 REASONS_MAX = 8  # of one check; more do not help whoever corrects the document
-HOLD_MAX_S = 1800  # a window may wait this long for one absent visitor, all calls together
-CLOSE_SHARE_MAX = 0.6  # of the opening wait; measured: nearer, openings double and most last a few minutes
-NUMBERS_PER_DAY = 999  # of one service: a queue cannot be longer
 
 _MODEL = ConfigDict(extra="forbid", frozen=True, strict=True)
 _KINDS: dict[type, str] = {
@@ -277,7 +275,7 @@ def _dates(document: PolicyDocument, now_ms: int) -> None:
             raise PolicyRefused(reason("bad-value", name, detail=text, detail_zh="日期不存在")) from None
     if epoch_ms(document.expires) <= epoch_ms(document.not_before):
         raise PolicyRefused(
-            _contradiction("expires", "it must be later than not_before", "必须晚于生效时间 not_before")
+            contradiction("expires", "it must be later than not_before", "必须晚于生效时间 not_before")
         )
     if now_ms >= CLOCK_TRUSTED_FROM_MS and epoch_ms(document.expires) <= now_ms:
         raise PolicyRefused(reason("expired", "expires", expires=document.expires))
@@ -314,7 +312,7 @@ def _bounded(document: PolicyDocument, areas: frozenset[str] | None) -> Policy:
         ]
     if not wrong:
         policy = _core(document.body)
-        wrong = list(_contradictions(policy))
+        wrong = list(contradictions(policy))
     if wrong:
         raise PolicyRefused(*wrong[:REASONS_MAX])
     return policy
@@ -376,62 +374,6 @@ def _overlaid(start: Any, model: BaseModel) -> Any:
             value = tuple(_overlaid(Peak(), part) for part in value)
         given[name] = value
     return dataclasses.replace(start, **given)
-
-
-def _contradictions(policy: Policy) -> Iterator[Reason]:
-    """Values that are each allowed and make no sense together."""
-    bands = {"body.tidal.band": policy.tidal.band}
-    bands |= {f"body.tidal.areas.{area}": band for area, band in policy.tidal.areas.items()}
-    yield from _pw_contradictions(policy.tidal)
-    for path, band in bands.items():
-        if band.close_at >= band.open_above:
-            yield _contradiction(
-                f"{path}.close_at",
-                f"close_at ({band.close_at}) must be below open_above ({band.open_above}), "
-                "or the window would open and close again and again",
-                f"收窗人数({band.close_at})必须小于启用人数({band.open_above}),否则窗口会反复开关",
-            )
-        last = band.open_above + band.open_step * (band.max_windows - 1)
-        if last >= NUMBERS_PER_DAY:
-            yield _contradiction(
-                f"{path}.open_step",
-                f"window {band.max_windows} would need {last} waiting visitors; a day has {NUMBERS_PER_DAY} numbers",
-                f"第 {band.max_windows} 个窗口需要 {last} 人等候,而一天只有 {NUMBERS_PER_DAY} 个号",
-            )
-    hold_s = policy.calling.max_calls * policy.calling.call_timeout_s
-    if hold_s > HOLD_MAX_S:
-        yield _contradiction(
-            "body.calling.call_timeout_s",
-            f"one absent visitor would hold a window for {hold_s} s (max_calls × call_timeout_s); "
-            f"at most {HOLD_MAX_S} s are allowed",
-            f"一位未到的办事人会占用窗口 {hold_s} 秒(呼叫次数 × 等待时间),最多允许 {HOLD_MAX_S} 秒",
-        )
-
-
-def _pw_contradictions(tidal: Tidal) -> Iterator[Reason]:
-    parts = {"body.tidal.pw": tidal.pw} | {f"body.tidal.pw_areas.{a}": pw for a, pw in tidal.pw_areas.items()}
-    for path, pw in parts.items():
-        if pw.close_wait_s > CLOSE_SHARE_MAX * pw.open_wait_s:
-            yield _contradiction(
-                f"{path}.close_wait_s",
-                f"close_wait_s ({pw.close_wait_s}) must be at most 0.6 of open_wait_s ({pw.open_wait_s}), "
-                "or the window would open and close again and again",
-                f"收窗等候({pw.close_wait_s}秒)不得超过启用等候({pw.open_wait_s}秒)的0.6,否则窗口会反复开关",
-            )
-    for number, peak in enumerate(tidal.peaks):
-        for low, high in (
-            ("first_day", "last_day"),
-            ("first_weekday", "last_weekday"),
-            ("start_min", "end_min"),
-        ):
-            if getattr(peak, low) > getattr(peak, high):
-                yield _contradiction(
-                    f"body.tidal.peaks[{number}].{high}", f"it must not be before {low}", f"不得早于 {low}"
-                )
-
-
-def _contradiction(path: str, english: str, chinese: str) -> Reason:
-    return reason("contradiction", path, detail=english, detail_zh=chinese)
 
 
 def dotted(loc: Iterable[str | int]) -> str:

@@ -7,11 +7,13 @@ in M/M/c). Means are exponentially aged sums with a prior, so that the first hou
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from math import exp, inf, sqrt
+
+from edged.core.state import Learnt
 
 BIN_MS = 30_000  # arrivals are counted in the decision period
 BINS_KEPT = 240  # two hours: the day's level is judged over them
@@ -24,26 +26,6 @@ EXCESS_FADES_MIN = 25.0  # a group or a lull is over after about this
 STEADY_LOAD = 0.8  # of the regular windows, where no profile says more
 MIX_KEPT = 1000  # visitors remembered for the mix of services; then both halves count half
 Z10 = 1.2815515655446004  # the normal distribution's 90 % point
-
-
-@dataclass(slots=True)
-class Learnt:
-    """What an area learnt from its finished visits (aged sums, seconds) and issued tickets (counts)."""
-
-    ratio_sum: float = 0.0
-    ratio_weight: float = 0.0
-    all_sum_s: float = 0.0
-    all_weight: float = 0.0
-    sum_s: dict[str, float] = field(default_factory=dict)
-    weight: dict[str, float] = field(default_factory=dict)
-    issued: dict[str, int] = field(default_factory=dict)
-    arrived: dict[int, int] = field(default_factory=dict)
-
-    def forget_missing(self, services: Container[str]) -> None:
-        """Services that the hall does not have any more."""
-        for known in (self.sum_s, self.weight, self.issued):
-            for service in [service for service in known if service not in services]:
-                del known[service]
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ def _pw(turn: Turn, area: str, seen: Look) -> Look:
         plain = demand.plain_stream(turn, area, load)
         setup_s = demand.setup_s(turn, pw)
         wait_s = forecast.look_ahead_wait_s(load, turn.area(area).learnt, turn.at_ms, plain, setup_s)
-        found = _opening(turn, area, seen, load, wait_s, None)
+        found = _opening(turn, area, seen, load, (wait_s, None))
         return _closing(turn, area, found, load, kept=False)
     stream = _stream(turn, area, load) if pw.forecast and not quiet(turn) else None
     setup_s = demand.setup_s(turn, pw)
@@ -127,7 +127,7 @@ def _pw(turn: Turn, area: str, seen: Look) -> Look:
         expected = stream.expected(horizon_s / 60)
         ahead = forecast.projected(load, expected, horizon_s)
         wait_s = forecast.newcomer_wait_s(load, load.windows, ahead)
-    found = _opening(turn, area, seen, load, wait_s, expected)
+    found = _opening(turn, area, seen, load, (wait_s, expected))
     kept = False
     if stream is not None and seen.commanded:
         calm = (1 - CALM_PER_MIN * setup_s / 60) * (load.windows - 1) * CALM_MIN
@@ -164,8 +164,9 @@ def _stream(turn: Turn, area: str, load: Load) -> forecast.Stream:
     return forecast.stream_of(turn.area(area).learnt, turn.at_ms, plain)
 
 
-def _opening(turn: Turn, area: str, seen: Look, load: Load, wait_s: float, expected: float | None) -> Look:
-    pw = turn.pw(area)
+def _opening(turn: Turn, area: str, seen: Look, load: Load, predicted: tuple[float, float | None]) -> Look:
+    """``predicted``: the wait of a newcomer (s) and, where the rule looks ahead, the arrivals it expects."""
+    pw, (wait_s, expected) = turn.pw(area), predicted
     wants = wait_s >= pw.open_wait_s and seen.waiting >= pw.min_waiting
     now_s = forecast.newcomer_wait_s(load, load.windows)
     guarded = wants and pw.guard and _too_late(turn, pw, now_s)

@@ -1,8 +1,8 @@
 """What a quiet area gives up for a busy one when windows or staff are used up, and what protects it.
 
 Early release: a "+1" window that a quiet area can spare drains before its own rule would give it back. Lending: a
-regular window that can serve both calls the busy area's visitors first for a while. A donor keeps windows, is asked a limited
-number of times per hour, and gets its window back as soon as its own predicted wait grows.
+regular window that can serve both calls the busy area's visitors first for a while. A donor keeps windows, is asked a
+limited number of times per hour, and gets its window back as soon as its own predicted wait grows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HOUR_MS = 3_600_000
 
 
 def relieve(turn: Turn, asker: str, wait_s: float, any_window: bool) -> None:
-    """Find something for ``asker``, whose newcomers would wait ``wait_s``; ``any_window``: any place in the pool will do."""
+    """Find something for ``asker``, whose newcomers would wait ``wait_s``; ``any_window``: any place will do."""
     if turn.state.policy.tidal.rule not in ("pw", "pwf") or _on_its_way(turn, asker, any_window):
         return
     if not _release_early(turn, asker, wait_s, any_window):

@@ -6,12 +6,12 @@ waiting queues (``queues`` holds exactly the tickets in state WAITING) which ``E
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Literal
 
 from edged.core.commands import Body, Value
 from edged.core.events import Priority
-from edged.core.forecast import Learnt
 from edged.core.policy import Policy
 from edged.core.site import Site
 
@@ -83,6 +83,26 @@ class CallShown:
 
     number: str
     window: str
+
+
+@dataclass(slots=True)
+class Learnt:
+    """What an area learnt from its finished visits (aged sums, seconds) and issued tickets (counts)."""
+
+    ratio_sum: float = 0.0
+    ratio_weight: float = 0.0
+    all_sum_s: float = 0.0
+    all_weight: float = 0.0
+    sum_s: dict[str, float] = field(default_factory=dict)
+    weight: dict[str, float] = field(default_factory=dict)
+    issued: dict[str, int] = field(default_factory=dict)
+    arrived: dict[int, int] = field(default_factory=dict)
+
+    def forget_missing(self, services: Container[str]) -> None:
+        """Services that the hall does not have any more."""
+        for known in (self.sum_s, self.weight, self.issued):
+            for service in [service for service in known if service not in services]:
+                del known[service]
 
 
 @dataclass(slots=True)

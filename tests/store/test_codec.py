@@ -16,6 +16,7 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 SCALARS = TEXT | st.integers() | FINITE | st.none()
 st.register_type_strategy(str, TEXT)
+st.register_type_strategy(float, FINITE)
 st.register_type_strategy(
     Tidal, st.builds(Tidal, areas=st.dictionaries(TEXT, st.from_type(Band), max_size=3), pool=st.integers())
 )

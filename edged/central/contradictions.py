@@ -1,0 +1,69 @@
+"""What each field may say, but not all of them together: a policy that would flap, never open or never close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edged.central.refusals import Reason, reason
+from edged.core.policy import Policy, Tidal
+
+NUMBERS_PER_DAY = 999  # of one service: a queue cannot be longer
+HOLD_MAX_S = 1800  # a window may wait this long for one absent visitor, all calls together
+CLOSE_SHARE_MAX = 0.6  # of the opening wait; measured: nearer, openings double and most last a few minutes
+
+
+def contradictions(policy: Policy) -> Iterator[Reason]:
+    """Values that are each allowed and make no sense together."""
+    bands = {"body.tidal.band": policy.tidal.band}
+    bands |= {f"body.tidal.areas.{area}": band for area, band in policy.tidal.areas.items()}
+    yield from _of_pw(policy.tidal)
+    for path, band in bands.items():
+        if band.close_at >= band.open_above:
+            yield contradiction(
+                f"{path}.close_at",
+                f"close_at ({band.close_at}) must be below open_above ({band.open_above}), "
+                "or the window would open and close again and again",
+                f"收窗人数({band.close_at})必须小于启用人数({band.open_above}),否则窗口会反复开关",
+            )
+        last = band.open_above + band.open_step * (band.max_windows - 1)
+        if last >= NUMBERS_PER_DAY:
+            yield contradiction(
+                f"{path}.open_step",
+                f"window {band.max_windows} would need {last} waiting visitors; a day has {NUMBERS_PER_DAY} numbers",
+                f"第 {band.max_windows} 个窗口需要 {last} 人等候,而一天只有 {NUMBERS_PER_DAY} 个号",
+            )
+    hold_s = policy.calling.max_calls * policy.calling.call_timeout_s
+    if hold_s > HOLD_MAX_S:
+        yield contradiction(
+            "body.calling.call_timeout_s",
+            f"one absent visitor would hold a window for {hold_s} s (max_calls × call_timeout_s); "
+            f"at most {HOLD_MAX_S} s are allowed",
+            f"一位未到的办事人会占用窗口 {hold_s} 秒(呼叫次数 × 等待时间),最多允许 {HOLD_MAX_S} 秒",
+        )
+
+
+def _of_pw(tidal: Tidal) -> Iterator[Reason]:
+    parts = {"body.tidal.pw": tidal.pw} | {f"body.tidal.pw_areas.{a}": pw for a, pw in tidal.pw_areas.items()}
+    for path, pw in parts.items():
+        if pw.close_wait_s > CLOSE_SHARE_MAX * pw.open_wait_s:
+            yield contradiction(
+                f"{path}.close_wait_s",
+                f"close_wait_s ({pw.close_wait_s}) must be at most 0.6 of open_wait_s ({pw.open_wait_s}), "
+                "or the window would open and close again and again",
+                f"收窗等候({pw.close_wait_s}秒)不得超过启用等候({pw.open_wait_s}秒)的0.6,否则窗口会反复开关",
+            )
+    for number, peak in enumerate(tidal.peaks):
+        for low, high in (
+            ("first_day", "last_day"),
+            ("first_weekday", "last_weekday"),
+            ("start_min", "end_min"),
+        ):
+            if getattr(peak, low) > getattr(peak, high):
+                yield contradiction(
+                    f"body.tidal.peaks[{number}].{high}", f"it must not be before {low}", f"不得早于 {low}"
+                )
+
+
+def contradiction(path: str, english: str, chinese: str) -> Reason:
+    """The refusal of a field that does not go with another one."""
+    return reason("contradiction", path, detail=english, detail_zh=chinese)
