@@ -17,6 +17,11 @@ SENTENCES: dict[str, str] = {
     "tidal.released": "{window}号窗口已释放 | window {window} released, open {open_s} s",
     "tidal.refused": "{subject} 需要+1但无法启用 | {subject} needs +1, refused: {reason}",
     "tidal.escalated": "已通知值班长 | nobody on standby answered for {subject}: duty manager paged",
+    "tidal.asked": "{subject} 申请+1 | {subject}: {trigger} asks for +1",
+    "tidal.stale": "{subject} 数据已过时 | {subject}: numbers too old, {decides} decides",
+    "tidal.fresh": "{subject} 数据已恢复 | {subject}: numbers are fresh again",
+    "window.lent": "{window}号窗口借给{area} | window {window} lent to {area}: {predicted_wait_s} s predicted",
+    "window.returned": "{window}号窗口已归还 | window {window} returned: {reason}",
     "device.lost": "设备失联 {subject} | device lost: {subject} ({reason})",
     "device.back": "设备恢复 {subject} | device back: {subject}",
     "policy.applied": "策略 v{subject} 生效 | policy version {subject} applied",
@@ -25,6 +30,7 @@ SENTENCES: dict[str, str] = {
 
 
 RULES: dict[str, str] = {
+    "predicted-wait": "新来者预计等候{predicted_wait_s}秒 newcomers would wait {predicted_wait_s} s, limit {limit_s} s",
     "queue": "等候{waiting}人>{threshold} {waiting} waiting, limit {threshold}",
     "oldest-wait": "最长等候{oldest_wait_s}秒 oldest waited {oldest_wait_s} s",
 }
