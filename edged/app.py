@@ -128,7 +128,7 @@ class Application:
     # -- life --
 
     async def run(self) -> None:
-        """Until ``stop`` is set. Raises what broke (``StoreError`` with its ``exit_code``, or a bug)."""
+        """Until ``stop`` is set. Raises a group of what broke: ``StoreError``, ``ConfigErrors``, or a bug."""
         whole = False
         try:
             try:
@@ -166,7 +166,10 @@ class Application:
             self.inbox.put(SiteLoaded(self.config.site))
         centre = self.outputs.attach(CENTRE, self.pictures)
         fleet = Fleet(self.outputs, self._context, tasks)
-        fleet.apply(self.config.devices)
+        try:
+            fleet.apply(self.config.devices)
+        except ValueError as error:
+            raise ConfigErrors([f"{self.config.file}: devices: {error}"]) from error
         self._assert_shown()
         self.desk.start(self._known_policy())
         while len(self.inbox):
@@ -179,7 +182,7 @@ class Application:
             ("policy", self.desk.run()),
             ("clock", self._watch_clock()),
             ("lag", watch_loop(self.metrics.loop_lag)),
-            ("web", self._web().run(self.config.web.host, self.config.web.port)),
+            ("web", self._serve_web()),
         ):
             tasks.create_task(coroutine, name=name)
         return fleet
@@ -236,8 +239,15 @@ class Application:
     def _hearts(self) -> dict[str, Callable[[], float]]:
         return {"loop": lambda: self.inbox.last_wake_s, "journal": lambda: self.journal.last_beat_s}
 
-    def _web(self) -> WebServer:
-        return WebServer(self.metrics.render, self._health, self.metrics.rejected)
+    async def _serve_web(self) -> None:
+        web = self.config.web
+        try:
+            await WebServer(self.metrics.render, self._health, self.metrics.rejected).run(web.host, web.port)
+        except OSError as error:
+            place = f"{web.host}:{web.port}"
+            raise ConfigErrors(
+                [f"{self.config.file}: web: {place} cannot be used: {error.strerror}"]
+            ) from None
 
     def _observe(self) -> None:
         self.journal.on_commit_seconds(lambda seconds, _steps: self.metrics.commit(seconds))

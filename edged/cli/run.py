@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+BUG = 70  # EX_SOFTWARE of sysexits.h
 
 
 def run(
@@ -33,11 +36,19 @@ def run(
         for line in errors.lines:
             print(line, file=sys.stderr)
         raise typer.Exit(2) from None
-    failure: StoreError | None = None
+    code = 0
     try:
         asyncio.run(serve(hall, None if warp is None else Warp.parse(warp)))
     except* StoreError as group:
         failure = next(error for error in group.exceptions if isinstance(error, StoreError))
-    if failure is not None:
         print(f"edged: {failure}", file=sys.stderr)
-        raise typer.Exit(failure.exit_code)
+        code = failure.exit_code
+    except* ConfigErrors as group:
+        for mistake in group.exceptions:
+            print(mistake, file=sys.stderr)
+        code = code or 2
+    except* Exception:  # noqa: BLE001 - a bug: its traceback for whoever mends it, a code for whoever restarts us
+        traceback.print_exc()
+        code = code or BUG
+    if code:
+        raise typer.Exit(code)

@@ -206,6 +206,7 @@ class ModbusBus:
                 self._gone = "cannot open"
         except (OSError, ValueError, termios.error, ModbusException) as error:
             self._gone = f"cannot open: {error}"
+        _end_if_cancelled()
         if self._gone:
             return False
         plug = client.ctx.transport.get_extra_info("socket")
@@ -218,7 +219,6 @@ class ModbusBus:
 
     async def _serve(self, client: Client) -> None:
         """Until the connection ends, or stays silent for so long that a fresh one is worth a try."""
-        task = asyncio.current_task()
         while not self._gone and self._silent < SILENT_MAX:
             request = self._queue.take(monotonic_s())
             if request is None:
@@ -226,8 +226,7 @@ class ModbusBus:
                 await self._wake.wait()
                 continue
             await self._exchange(client, request)
-            if task is not None and task.cancelling():
-                raise asyncio.CancelledError  # wait_for (3.11) may swallow it when the answer came together with it
+            _end_if_cancelled()
 
     async def _exchange(self, client: Client, request: Request) -> None:
         unit, now_s = self._queue.unit(request.unit), monotonic_s()
@@ -372,6 +371,13 @@ class ModbusBus:
 
 
 _buses: weakref.WeakValueDictionary[str, ModbusBus] = weakref.WeakValueDictionary()
+
+
+def _end_if_cancelled() -> None:
+    """pymodbus waits with ``wait_for``, which in Python 3.11 swallows a cancellation that comes with the outcome."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def bus(url: str) -> ModbusBus:

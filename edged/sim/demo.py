@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from edged.sim.summary import Summary, summarise
 from edged.sim.tally import Tail, Tally
 from edged.sim.view import Scene
 from edged.sim.wires import HallWires
+from edged.store.replay import Unreadable, inputs_by_source
 
 OPENING = datetime(2026, 11, 23, 9, 0, tzinfo=ZoneInfo("Asia/Shanghai"))  # a Monday morning
 SILENT_STAFF = "chen"  # first of the roster for taxes; never answers a page
@@ -38,6 +40,8 @@ START_REAL_S = 20.0  # for the daemon to serve
 RESTART_REAL_S = 1.0  # systemd waits 2 s; the demo is impatient
 STOP_REAL_S = 5.0
 SETTLE_REAL_S = 2.0  # after the last key, for everything under way to arrive
+LOOKS = 5  # at the devices before the daemon stops
+RECOVER_REAL_S = 5.0  # after a start of the daemon, for every device to be found again
 POLL_REAL_S = 0.25
 
 
@@ -71,6 +75,7 @@ class Demo:
         self.warp = Warp(settings.speed, wall_ms(), int(OPENING.timestamp() * 1000))
         self.clock = Clock(0, self.warp)
         self._stopping = False
+        self._started_s = 0.0
         self._process: asyncio.subprocess.Process | None = None
 
     async def run(self, show: Callable[[Scene], None]) -> Summary:
@@ -162,9 +167,11 @@ class Demo:
                 )
                 self.pid = self._process.pid
                 self.daemon_state = "serving"
+                self._started_s = monotonic_s()
                 code = await self._process.wait()
                 if self._stopping:
                     return
+                self.wires.fakes.daemon_died(self._kept())
                 self.daemon_state = f"ended with {code}, starting again"
                 await asyncio.sleep(RESTART_REAL_S)
         finally:
@@ -182,9 +189,27 @@ class Demo:
             await asyncio.sleep(POLL_REAL_S / 5)
 
     async def _settle(self) -> None:
-        """Nobody touches anything any more: wait until nothing new is journaled for ``SETTLE_REAL_S``."""
+        """Nobody touches anything any more: let what is under way arrive, also where the daemon has just died."""
         await self.wires.fakes.fleet.drained()
         await asyncio.sleep(SETTLE_REAL_S)
+        while not self._recovered:  # noqa: ASYNC110 (that is another process)
+            await asyncio.sleep(POLL_REAL_S)
+        for _ in range(LOOKS):  # a blink is only seen by looking more than once
+            self.wires.fakes.look()
+            await asyncio.sleep(POLL_REAL_S / LOOKS)
+
+    @property
+    def _recovered(self) -> bool:
+        alive = self._process is not None and self._process.returncode is None
+        return alive and monotonic_s() > self._started_s + RECOVER_REAL_S
+
+    def _kept(self) -> Counter[str]:
+        """Inputs in the journal by point; none where it is not there yet."""
+        kept: Counter[str] = Counter()
+        with suppress(Unreadable):
+            for (point, _kind), count in inputs_by_source(self._journal).items():
+                kept[point] += count
+        return kept
 
     async def _stop_daemon(self, tail: Tail) -> int:
         """SIGTERM; returns the daemon's hall time at its end (ms)."""

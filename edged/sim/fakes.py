@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from devices.candle485.options import CandleOptions
 from devices.milesight_mqtt.driver import MilesightMqttOptions
 from devices.milesight_mqtt.fake import FakeMilesight
 from devices.modbus_relay.driver import RelayOptions
-from devices.modbus_relay.fake import FakeRelay, FakeTcp
+from devices.modbus_relay.fake import FakeRelay, FakeTcp, Seen
 from devices.modbus_relay.profiles import PROFILES
 from devices.mqtt_json.driver import MqttJsonOptions
 from devices.mqtt_json.fake import FakeCounter, FakeDevice, FakeDispenser, FakeFleet, FakeOutput, FakePanel
@@ -27,6 +28,7 @@ from edged.clock import Clock
 from edged.config import DeviceConfig, HallConfig
 from edged.sim.pty import Pty
 
+SIGNAL_BYTES = 4  # of a key on a Candle bus
 COUNT_EVERY_S = 60.0  # hall seconds between reports of a people counter
 JSON_FAKES: dict[str, type[FakeDevice]] = {
     "dispenser": FakeDispenser,
@@ -53,7 +55,12 @@ class Fakes:
         self.cameras: dict[str, tuple[str, FakeMilesight]] = {}
         self.counted: dict[str, int] = {}
         self.buttons: dict[str, dict[str, int]] = {}  # bus -> service -> kiosk button
+        self.in_flight: Counter[str] = (
+            Counter()
+        )  # by bus: frames the daemon had read, not kept, when it was killed
+        self._looks: list[tuple[dict[str, list[Seen]], dict[str, tuple[str, ...]]]] = []
         self._ptys: list[Pty] = []
+        self._bus_ptys: dict[str, Pty] = {}
         self._lives: list[Callable[[], object]] = []
         self._relay_servers: list[tuple[FakeTcp, int]] = []
         for device in config.devices:
@@ -100,6 +107,7 @@ class Fakes:
             self._seed,
         )
         self.buses[device] = bus
+        self._bus_ptys[device] = pty
         self.buttons[device] = {service: button for button, service in options.buttons.items()}
         self._lives.append(bus.run)
 
@@ -128,6 +136,29 @@ class Fakes:
                 await server.stop()
             for pty in self._ptys:
                 pty.close()
+
+    def look(self) -> None:
+        """Remember what lamps and bars show now: without a controller they go dark by themselves."""
+        lamps = {
+            name: [relay.seen(n) for n in range(len(relay.coils))] for name, relay in self.relays.items()
+        }
+        self._looks.append((lamps, {name: bar.shown for name, bar in self.bars.items()}))
+
+    def lamp_seen(self, device: str, channel: int) -> set[Seen]:
+        """What the looks saw of a lamp, or what it shows now. More than one where it changed, or blinks."""
+        seen = {lamps[device][channel] for lamps, _ in self._looks}
+        return seen or {self.relays[device].seen(channel)}
+
+    def bar_seen(self, device: str) -> set[tuple[str, ...]]:
+        """What the looks saw on a bar, or what it shows now."""
+        return {bars[device] for _, bars in self._looks} or {self.bars[device].shown}
+
+    def daemon_died(self, kept: Mapping[str, int]) -> None:
+        """Serial wires have no acknowledgement: note what went down with the daemon. ``kept``: inputs by point."""
+        for name, bus in self.buses.items():
+            missing = sum(sent - kept.get(f"{name}/{source}", 0) for source, sent in bus.frames_sent.items())
+            waiting = self._bus_ptys[name].unread // SIGNAL_BYTES
+            self.in_flight[name] = max(self.in_flight[name], missing - waiting)
 
     async def count_people(self) -> None:
         """Each counter reports what went by, once a minute, until cancelled."""

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
+import sys
+import termios
 import tty
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +50,14 @@ class Pty:
     def plugged(self) -> bool:
         """True while the port exists."""
         return self._fds is not None
+
+    @property
+    def unread(self) -> int:
+        """Bytes that the device said and no program has taken yet."""
+        if self._fds is None:
+            return 0
+        count = fcntl.ioctl(self._fds[1], termios.FIONREAD, bytes(4))
+        return int.from_bytes(count, sys.byteorder) + len(self._unread)
 
     @property
     def slave(self) -> str:

@@ -271,6 +271,35 @@ async def test_a_swapped_device_is_shown_what_stands(hall: tuple[Hall, Daemon, M
     identical(files)
 
 
+async def test_what_only_a_restart_can_take_is_refused_whole(hall: tuple[Hall, Daemon, Machines]) -> None:
+    """A serial line of the process keeps its baud rate, and a journal its hall."""
+    files, daemon, machines = hall
+    line = (
+        '\n[[devices]]\nid = "line"\ndriver = "modbus_relay"\nurl = "rtu:///dev/no-such-port?baudrate=9600"\n'
+    )
+    files.file.write_text(files.file.read_text() + line)
+    await daemon.start()
+    good = files.file.read_text()
+    files.file.write_text(good.replace("baudrate=9600", "baudrate=19200") + device_table("new", "lamp"))
+    daemon.signal(signal.SIGHUP)
+    await until(lambda: daemon.logged("reload-refused") != [])
+    assert "a restart takes it" in daemon.logged("reload-refused")[0]["mistake"]
+    files.file.write_text(good.replace('id = "east"', 'id = "west"'))
+    daemon.signal(signal.SIGHUP)
+    await until(lambda: len(daemon.logged("reload-refused")) == 2)
+    assert "hall.id west" in daemon.logged("reload-refused")[1]["mistake"]
+    files.file.write_text(good.replace(f"port = {files.web_port}", "port = 0"))
+    daemon.signal(signal.SIGHUP)
+    await until(lambda: daemon.logged("reload-needs-restart") != [])
+    assert daemon.logged("reload-needs-restart")[0]["tables"] == ["web"]
+    await until(lambda: daemon.logged("reloaded") != [])
+    assert daemon.logged("reloaded")[0]["devices_started"] == []
+    machines.tickets(1)
+    await until(lambda: machines.panel.shown.get("panel", {}).get("waiting") == 1)
+    assert await daemon.stop() == 0
+    identical(files)
+
+
 async def test_a_frozen_process_times_nobody_out(hall: tuple[Hall, Daemon, Machines]) -> None:
     """Also: no ping to the watchdog while it stands still, and READY before any of this."""
     files, daemon, machines = hall

@@ -23,6 +23,7 @@ from edged.sim.demo import Settings
 from edged.sim.fakes import Fakes
 from edged.sim.summary import summarise
 from edged.sim.verdict import inputs_lost, outputs_wrong
+from tests.support.brokers import until
 from tests.support.journals import open_journal
 
 END_MS = 100_000
@@ -210,6 +211,45 @@ async def test_every_input_without_a_row_is_told(day: Day) -> None:
     for missing, line in enumerate(told):
         day.steps = rows_[:missing] + rows_[missing + 1 :]
         assert day.lost() == [line]
+
+
+async def test_what_went_down_with_a_killed_daemon_is_excused_and_no_more(day: Day) -> None:
+    """Two keys were sent: one waits in the port, the other was read, but not kept, when the daemon was killed."""
+    bus = day.fakes.buses["bus-east"]
+    pty = day.fakes._bus_ptys["bus-east"]
+    bus.frames_sent["w8"] += 1
+    bus.frames_sent["w9"] += 1
+    pty.send(bytes.fromhex("01213107"))
+    await until(lambda: pty.unread == 4)
+    await day.write((OLD_MS, KEY, {}))
+    assert len(day.lost()) == 2
+    day.fakes.daemon_died({})
+    assert day.fakes.in_flight == {"bus-east": 1}
+    assert len(day.lost()) == 2, "the one in the port has to arrive"
+    day.steps.append(Step(2, OLD_MS, KeyPressed("bus-east/w8", "next-or-recall"), (), ()))
+    assert day.lost() == []
+    day.fakes.daemon_died({"bus-east/w8": 1})
+    bus.frames_sent["w8"] += 1
+    assert len(day.lost()) == 2
+
+
+async def test_what_shone_before_the_daemon_stopped_counts_not_what_went_dark_after(day: Day) -> None:
+    await day.write((OLD_MS, KEY, {"relay-1/0": Lamp("on"), "led-tax": SHOWN["led-tax"]}))
+    day.light(0, True)
+    day.bar(SHOWN["led-tax"])
+    day.fakes.look()
+    day.light(0, False)
+    day.fakes.bars["led-tax"].alive = False
+    day.fakes.bars["led-tax"].alive = True
+    assert day.wrong() == []
+    fresh = Fakes(day.config, Clock(), 1, lambda: None)
+    day.fakes = fresh
+    fresh.look()
+    day.light(0, True)
+    day.bar(SHOWN["led-tax"])
+    assert len(day.wrong()) == 2
+    for pty in fresh._ptys:
+        pty.close()
 
 
 async def test_the_summary_says_no_where_the_audit_found_something(day: Day, tmp_path: Path) -> None:
