@@ -20,7 +20,7 @@ import structlog
 from edged import __version__
 from edged.central import topics
 from edged.central.pictures import Pictures, status_payload
-from edged.central.policies import Audience
+from edged.central.policies import Audience, Names
 from edged.central.policy_desk import Known, PolicyDesk, trusted_keys
 from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
 from edged.config import ConfigErrors, HallConfig, load
@@ -222,8 +222,7 @@ class Application:
     # -- parts --
 
     def _policy_desk(self) -> PolicyDesk:
-        areas = frozenset(area.id for area in self.config.site.areas)
-        audience = Audience(self.config.hall, self.config.policy.group, areas)
+        audience = Audience(self.config.hall, self.config.policy.group, Names.of(self.config.site))
         keys = trusted_keys(self.config.policy.keys)
         desk = PolicyDesk(audience, keys, self.mqtt, self.inbox.put, self.clock.wall_ms)
         desk.on_refused = self.metrics.policy_rejected

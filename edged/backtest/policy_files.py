@@ -28,7 +28,7 @@ def policy_file(path: Path) -> Candidate:
         document = {"body": document, "type": "policy", "halls": ["backtest"], "version": 1}
         document |= {"not_before": "2026-01-01T00:00:00Z", "expires": "2036-01-01T00:00:00Z"}
     try:
-        return Candidate(path.stem, reread(_envelope(document), _areas(document)).policy)
+        return Candidate(path.stem, reread(_envelope(document), None).policy)
     except PolicyRefused as refused:
         raise BadPolicy(f"{path}: {refused}") from None
 
@@ -39,13 +39,3 @@ def _envelope(document: dict[str, Any]) -> bytes:
     signatures = [{"keyid": "none", "sig": base64.b64encode(bytes(64)).decode()}]
     envelope = {"payloadType": PAYLOAD_TYPE, "payload": payload, "signatures": signatures}
     return json.dumps(envelope).encode()
-
-
-def _areas(document: dict[str, Any]) -> frozenset[str]:
-    """Areas that the policy names: those the hall of the trace does not have never matter."""
-    tidal = document["body"].get("tidal") if isinstance(document["body"], dict) else None
-    names: set[str] = set()
-    for field in ("areas", "pw_areas"):
-        named_here = tidal.get(field) if isinstance(tidal, dict) else None
-        names |= set(named_here) if isinstance(named_here, dict) else set()
-    return frozenset(names)

@@ -4,11 +4,9 @@ The checks, in order; the first that fails ends it, and nothing is ever half acc
 
 1. size, 2. signing key known, 3. signature over the raw bytes (``envelope.verify``)
 4. strict parse: JSON, known fields, types     5. type, halls, dates (only while the clock can be trusted)
-6. version above the high-water mark           7. hard bounds of ``core.policy.BOUNDS``, areas, contradictions
+6. version above the high-water mark           7. hard bounds of ``core.policy.BOUNDS``, names, contradictions
 
-The models are made from the core's dataclasses, so that a field added there can be pushed at once; each needs its
-bound in ``BOUNDS`` and its name in ``policy_labels.py``. A field left out keeps the core's default; an area's band
-starts from the pushed ``tidal.band``.
+The shape of a body is that of the core's dataclasses: see ``policy_model.py``.
 """
 
 from __future__ import annotations
@@ -16,17 +14,19 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, create_model
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from edged.central import envelope, strict_json
 from edged.central.contradictions import contradiction, contradictions
 from edged.central.policy_labels import LABELS
+from edged.central.policy_model import MODEL, core_policy, model_of, names, numbers
 from edged.central.refusals import PolicyRefused, Reason, reason
-from edged.core.policy import BOUNDS, Arbiter, Band, Calling, Peak, Policy, Pw, Tidal, Triggers
+from edged.core.policy import BOUNDS, Policy, Tidal
+from edged.core.site import Site
 
 PAYLOAD_TYPE = "application/vnd.edged.policy+json"
 TYPE = "policy"
@@ -37,16 +37,7 @@ CLOCK_TRUSTED_FROM_MS = (
 )
 REASONS_MAX = 8  # of one check; more do not help whoever corrects the document
 
-_MODEL = ConfigDict(extra="forbid", frozen=True, strict=True)
-_KINDS: dict[type, str] = {
-    Policy: "PolicyBody",
-    **{kind: kind.__name__ for kind in (Tidal, Band, Pw, Peak, Triggers, Arbiter, Calling)},
-}
-_LAID_OVER: dict[str, tuple[str, type]] = {"areas": ("band", Band), "pw_areas": ("pw", Pw)}  # per area
-NAMED_MAX = 50  # areas or services in a mapping
-LISTED_MAX = 100  # quarters of an hour in a profile (a day has 96), peaks of a calendar
 _Audience = Annotated[str, StringConstraints(pattern=r"^(group:)?[a-z0-9][a-z0-9-]{0,31}$")]
-_AreaId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 _Time = Annotated[
     str,
     StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$"),
@@ -54,62 +45,13 @@ _Time = Annotated[
 ]
 
 
-def _field(kind: type, field: dataclasses.Field[Any], hint: Any) -> tuple[Any, Any]:
-    name = f"{kind.__name__}.{field.name}"
-    if hint in _KINDS:
-        return _model(hint), Field(default_factory=_model(hint))
-    if kind is Tidal and field.name in _LAID_OVER:
-        start, part = _LAID_OVER[field.name]
-        described = f"{start} for one area; what it leaves out is taken from tidal.{start} / 某专区单独的参数"
-        return dict[_AreaId, _model(part)], Field(  # type: ignore[misc]
-            default_factory=dict, max_length=NAMED_MAX, description=described
-        )
-    english, chinese = LABELS[name]
-    described = f"{english} / {chinese}"
-    if hint is bool or get_origin(hint) is Literal:
-        return hint, Field(default=field.default, description=described)
-    if get_origin(hint) is tuple:
-        item = get_args(hint)[0]
-        listed = _AreaId if item is str else _model(item)
-        return tuple[listed, ...], Field(default=(), max_length=LISTED_MAX, description=described)  # type: ignore[valid-type]
-    low, high = BOUNDS[name]
-    if get_origin(hint) is Mapping:
-        return _numbers_by_name(get_args(hint)[1], low, high), Field(
-            default_factory=dict, max_length=NAMED_MAX, description=described
-        )
-    assert hint is int, f"{name}: such a field cannot be pushed"
-    return int, Field(
-        default=field.default, description=described, json_schema_extra={"minimum": low, "maximum": high}
-    )
-
-
-def _numbers_by_name(item: Any, low: float, high: float) -> Any:
-    """A number, or a list of numbers, per area or service; each inside the bounds."""
-    number = Annotated[float, Field(json_schema_extra={"minimum": low, "maximum": high})]
-    if item is float:
-        return dict[_AreaId, number]
-    return dict[_AreaId, Annotated[tuple[number, ...], Field(max_length=LISTED_MAX)]]
-
-
-_models: dict[type, type[BaseModel]] = {}
-
-
-def _model(kind: type) -> type[BaseModel]:
-    """The pydantic twin of a core dataclass. Bounds are checked in step 7, after the version: see ``_bounds``."""
-    if kind not in _models:
-        hints = get_type_hints(kind)
-        fields = {field.name: _field(kind, field, hints[field.name]) for field in dataclasses.fields(kind)}
-        _models[kind] = create_model(_KINDS[kind], __config__=_MODEL, __doc__=None, **cast(Any, fields))
-    return _models[kind]
-
-
-PolicyBody = _model(Policy)
+PolicyBody = model_of(Policy)
 
 
 class PolicyDocument(BaseModel):
     """What is signed: for whom, which version, when, and the policy itself."""
 
-    model_config = _MODEL
+    model_config = MODEL
 
     type: str = Field(description=f'always "{TYPE}"', json_schema_extra={"const": TYPE})
     halls: Annotated[tuple[_Audience, ...], Field(min_length=1, max_length=HALLS_MAX)] = Field(
@@ -123,12 +65,28 @@ class PolicyDocument(BaseModel):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Names:
+    """What a policy may speak of: the hall's areas, services and windows."""
+
+    areas: frozenset[str]
+    services: frozenset[str]
+    windows: frozenset[str]
+
+    @classmethod
+    def of(cls, site: Site) -> Names:
+        """Of a hall as it is built."""
+        return cls(
+            *(frozenset(part.id for part in parts) for parts in (site.areas, site.services, site.windows))
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Audience:
-    """Who is asked to accept: this hall, its city group, its areas."""
+    """Who is asked to accept: this hall, its city group, what it has."""
 
     hall: str
     group: str | None
-    areas: frozenset[str]
+    names: Names
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -160,16 +118,16 @@ def accept(raw: bytes, keys: envelope.Keys, audience: Audience, mark: Mark, now_
     _dates(document, now_ms)
     sha256 = hashlib.sha256(payload).hexdigest()
     _version(document.version, sha256, mark)
-    return _verified(document, raw, sha256, audience.areas)
+    return _verified(document, raw, sha256, audience.names)
 
 
-def reread(raw: bytes, areas: frozenset[str]) -> Verified:
-    """A policy this hall accepted before (keys may have been changed since): structure and bounds only.
+def reread(raw: bytes, known: Names | None) -> Verified:
+    """A policy this hall accepted before (keys may have been changed since): structure, bounds and names only.
 
     Raises ``PolicyRefused`` where this version of the program would not accept it any more.
     """
     payload = envelope.opened_unverified(raw)
-    return _verified(parse(payload), raw, hashlib.sha256(payload).hexdigest(), areas)
+    return _verified(parse(payload), raw, hashlib.sha256(payload).hexdigest(), known)
 
 
 def claimed(raw: bytes) -> dict[str, str | int] | None:
@@ -190,7 +148,7 @@ def inspect(payload: bytes, audience: Audience | None) -> PolicyDocument:
     if audience is not None:
         _for_us(document, audience)
     _dates(document, 0)
-    _bounded(document, None if audience is None else audience.areas)
+    _bounded(document, None if audience is None else audience.names)
     return document
 
 
@@ -289,11 +247,11 @@ def _version(version: int, sha256: str, mark: Mark) -> None:
         raise PolicyRefused(reason(code, "version", version=version, high=mark.version))
 
 
-def _verified(document: PolicyDocument, raw: bytes, sha256: str, areas: frozenset[str]) -> Verified:
+def _verified(document: PolicyDocument, raw: bytes, sha256: str, known: Names | None) -> Verified:
     return Verified(
         version=document.version,
         sha256=sha256,
-        policy=_bounded(document, areas),
+        policy=_bounded(document, known),
         not_before_ms=epoch_ms(document.not_before),
         expires_ms=epoch_ms(document.expires),
         previous_sha256=document.previous_sha256,
@@ -301,51 +259,21 @@ def _verified(document: PolicyDocument, raw: bytes, sha256: str, areas: frozense
     )
 
 
-def _bounded(document: PolicyDocument, areas: frozenset[str] | None) -> Policy:
-    """Step 7. ``areas`` None: not known to whoever asks."""
-    wrong = list(_bounds(document.body, "body"))
-    if areas is not None:
-        wrong += [
-            reason("unknown-area", path, found=area, **_hints(area, areas))
-            for path, area in _areas_named(document.body)
-            if area not in areas
-        ]
+def _bounded(document: PolicyDocument, known: Names | None) -> Policy:
+    """Step 7. ``known`` None: whoever asks does not know the hall."""
+    wrong = list(_bounds(document.body))
+    if known is not None:
+        wrong += _unknown(document.body, known)
     if not wrong:
-        policy = _core(document.body)
+        policy = core_policy(document.body)
         wrong = list(contradictions(policy))
     if wrong:
         raise PolicyRefused(*wrong[:REASONS_MAX])
     return policy
 
 
-def _areas_named(body: Any) -> Iterator[tuple[str, str]]:
-    """Every area that the document speaks of, with its path."""
-    tidal = body.tidal
-    for name in _LAID_OVER:
-        yield from ((f"body.tidal.{name}.{area}", area) for area in sorted(getattr(tidal, name)))
-    parts = {"body.tidal.pw": tidal.pw} | {f"body.tidal.pw_areas.{a}": pw for a, pw in tidal.pw_areas.items()}
-    for path, pw in parts.items():
-        yield from ((f"{path}.profile.{area}", area) for area in sorted(pw.profile))
-    for number, peak in enumerate(tidal.peaks):
-        yield from ((f"body.tidal.peaks[{number}].areas", area) for area in peak.areas)
-
-
-def _bounds(model: BaseModel, path: str) -> Iterator[Reason]:
-    for name in type(model).model_fields:
-        yield from _within(f"{type(model).__name__}.{name}", getattr(model, name), f"{path}.{name}")
-
-
-def _within(name: str, value: Any, path: str) -> Iterator[Reason]:
-    """Every number in ``value``, however deep, against the bound of the field ``name``."""
-    if isinstance(value, BaseModel):
-        yield from _bounds(value, path)
-    elif isinstance(value, dict):
-        for key, child in value.items():
-            yield from _within(name, child, f"{path}.{key}")
-    elif isinstance(value, tuple):
-        for number, child in enumerate(value):
-            yield from _within(name, child, f"{path}[{number}]")
-    elif not isinstance(value, bool | str):
+def _bounds(body: BaseModel) -> Iterator[Reason]:
+    for name, path, value in numbers(body, "body"):
         low, high = BOUNDS[name]
         if not low <= value <= high:
             english, chinese = LABELS[name]
@@ -353,27 +281,12 @@ def _within(name: str, value: Any, path: str) -> Iterator[Reason]:
             yield reason("out-of-bounds", path, **words)
 
 
-def _core(body: Any) -> Policy:
-    """The core's dataclasses, with areas' own values laid over the pushed band and pw."""
-    tidal = _overlaid(Tidal(), body.tidal)
-    for areas, (name, kind) in _LAID_OVER.items():
-        start = _overlaid(kind(), getattr(body.tidal, name))
-        own = {area: _overlaid(start, part) for area, part in getattr(body.tidal, areas).items()}
-        tidal = dataclasses.replace(tidal, **{name: start, areas: own})
-    return Policy(tidal=tidal, calling=_overlaid(Calling(), body.calling))
-
-
-def _overlaid(start: Any, model: BaseModel) -> Any:
-    """``start`` with every field that was given; parts and lists of parts likewise."""
-    given: dict[str, Any] = {}
-    for name in model.model_fields_set - _LAID_OVER.keys():
-        value = getattr(model, name)
-        if isinstance(value, BaseModel):
-            value = _overlaid(getattr(start, name), value)
-        elif isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
-            value = tuple(_overlaid(Peak(), part) for part in value)
-        given[name] = value
-    return dataclasses.replace(start, **given)
+def _unknown(body: BaseModel, known: Names) -> Iterator[Reason]:
+    """Every area, service or window that this hall does not have."""
+    for kind, path, found in names(body, "body"):
+        ours: frozenset[str] = getattr(known, f"{kind}s")
+        if found not in ours:
+            yield reason(f"unknown-{kind}", path, found=found, **_hints(found, ours))
 
 
 def dotted(loc: Iterable[str | int]) -> str:

@@ -228,7 +228,7 @@ class PolicyDesk:
 
     def _restore(self, envelope: bytes, known: Known) -> None:
         try:
-            self._applied = reread(envelope, self._audience.areas)
+            self._applied = reread(envelope, self._audience.names)
         except PolicyRefused as refusal:
             log.error(
                 "kept-policy-refused", detail=str(refusal), remedy="push a policy that fits this version"

@@ -61,6 +61,14 @@ CODES: dict[str, tuple[str, str]] = {
         "{value} 超出允许范围 {low} 至 {high}({label_zh})",
     ),
     "unknown-area": ('this hall has no area "{found}"{hint}', "本大厅没有专区“{found}”{hint_zh}"),
+    "unknown-service": (
+        'this hall has no service "{found}"{hint}',
+        "本大厅没有业务“{found}”{hint_zh}",
+    ),
+    "unknown-window": (
+        'this hall has no window "{found}"{hint}',
+        "本大厅没有窗口“{found}”{hint_zh}",
+    ),
     "contradiction": ("{detail}", "{detail_zh}"),
     "no-storage": (
         "the hall's disk is full or broken, so nothing can be kept; push it again after repair",

@@ -283,7 +283,7 @@ def _tell_refusal(refusal: PolicyRefused) -> None:
 
 
 def _audience(config: Path | None) -> Audience | None:
-    from edged.central.policies import Audience
+    from edged.central.policies import Audience, Names
     from edged.config import ConfigErrors, load
 
     if config is None:
@@ -294,7 +294,7 @@ def _audience(config: Path | None) -> Audience | None:
         for line in errors.lines:
             typer.echo(line, err=True)
         raise typer.Exit(2) from None
-    return Audience(hall.hall, hall.policy.group, frozenset(area.id for area in hall.site.areas))
+    return Audience(hall.hall, hall.policy.group, Names.of(hall.site))
 
 
 def _payload(raw: bytes) -> bytes:

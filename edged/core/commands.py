@@ -102,8 +102,8 @@ class Page:
     """Page a member of staff (or the duty manager, ``staff`` = "duty-manager") once."""
 
     staff: str
-    area: str
-    window: str
+    area: str | None
+    window: str | None
     text: str
     text_en: str
     kind: ClassVar[str] = "page"

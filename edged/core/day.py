@@ -6,7 +6,7 @@ that is merely set right takes effect without any of this, so that no number of 
 
 from __future__ import annotations
 
-from edged.core import staffing
+from edged.core import staffing, wall
 from edged.core.state import Ticket
 from edged.core.tickets import move
 from edged.core.turn import Turn
@@ -15,15 +15,15 @@ from edged.core.windows import free
 SHORTEST_DAY_MS = (
     6 * 3_600_000
 )  # a date that changes sooner is a clock being set, not a night; halls rest longer
-DAY_MS = 86_400_000
 
 
 def turn_day(turn: Turn) -> None:
     """Begin a new business day if this is one."""
     state = turn.state
-    if state.wall_offset_ms is None:
+    local_ms = wall.local_ms(turn)
+    if local_ms is None:
         return
-    day = (turn.at_ms + state.wall_offset_ms + state.utc_offset_min * 60_000) // DAY_MS
+    day = wall.day(local_ms)
     if day == state.day:
         return
     state.day = day

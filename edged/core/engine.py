@@ -10,7 +10,20 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from zlib import crc32
 
-from edged.core import activation, day, invariants, keys, signage, tickets, tidal, triggers, windows
+from edged.core import (
+    activation,
+    alarms,
+    day,
+    invariants,
+    keys,
+    signage,
+    tickets,
+    tidal,
+    timers,
+    triggers,
+    wall,
+    windows,
+)
 from edged.core.commands import Command, Note, Print
 from edged.core.events import (
     ClockSet,
@@ -117,8 +130,7 @@ class Engine:
             case CountRead():
                 _count(turn, event)
             case HealthRead():
-                if event.fault is not None or event.paper in ("low", "out"):
-                    turn.note("device.fault", event.point, paper=event.paper, fault=event.fault)
+                _health(turn, event)
             case DeviceLost() | DeviceBack():
                 _device(turn, event)
             case CommandDone() | CommandFailed():
@@ -129,7 +141,11 @@ class Engine:
                 for area in turn.lookup.areas:
                     turn.touch_area(area)
             case ClockSet():
+                before_ms = wall.local_ms(turn)
                 self._set_clock(event)
+                after_ms = wall.local_ms(turn)
+                if before_ms is not None and after_ms is not None:
+                    timers.after_clock(turn, after_ms - before_ms)
             case WindowAsked():
                 if event.area in turn.lookup.areas:
                     self.state.active_ms = turn.at_ms  # somebody is there
@@ -143,7 +159,8 @@ class Engine:
     def _tick(self, turn: Turn) -> None:
         """Fire everything that is due now."""
         turn.ticking = True
-        for window, state in [(key, self.state.windows[key]) for key in self._take_due(turn.at_ms)]:
+        due = self._take_due(turn.at_ms)
+        for window, state in [(key, self.state.windows[key]) for kind, key in due if kind == "window"]:
             state.due_ms = None
             if state.state == "ACTIVATING":
                 activation.unanswered(turn, window, reason="no answer in time")
@@ -154,13 +171,18 @@ class Engine:
         for area, state_of_area in self.state.areas.items():
             if state_of_area.due_ms is not None and state_of_area.due_ms <= turn.at_ms:
                 turn.touch_due(area)
+        for name in [key for kind, key in due if kind == "timer"]:
+            if (
+                self.state.timers.get(name, turn.at_ms + 1) <= turn.at_ms
+            ):  # not dropped or moved by one before it
+                timers.fire(turn, name)
 
-    def _take_due(self, at_ms: int) -> list[str]:
-        due: list[str] = []
+    def _take_due(self, at_ms: int) -> list[tuple[str, str]]:
+        due: list[tuple[str, str]] = []
         while self._due and self._due[0][0] <= at_ms:
             due_ms, kind, key = self._pop_due()
-            if kind == "window" and self._due_of(kind, key) == due_ms:
-                due.append(key)
+            if kind != "area" and self._due_of(kind, key) == due_ms:
+                due.append((kind, key))
         return list(dict.fromkeys(due))
 
     def _finish(self, turn: Turn) -> None:
@@ -174,6 +196,8 @@ class Engine:
             self._push_due("area", area)
         for window in turn.dirty_windows:
             self._push_due("window", window)
+        for name in turn.timed:
+            self._push_due("timer", name)
 
     def _push_due(self, kind: str, key: str) -> None:
         due_ms = self._due_of(kind, key)
@@ -193,6 +217,8 @@ class Engine:
         if kind == "area":
             area = self.state.areas.get(key)
             return None if area is None else area.due_ms
+        if kind == "timer":
+            return self.state.timers.get(key)
         window = self.state.windows.get(key)
         return None if window is None else window.due_ms
 
@@ -203,6 +229,8 @@ class Engine:
             self._push_due("area", area)
         for window in self.state.windows:
             self._push_due("window", window)
+        for name in self.state.timers:
+            self._push_due("timer", name)
 
     def _seen_before(self, event: DeviceEvent) -> bool:
         """Same device, same number, same content: a redelivery. A number reused with other content is not."""
@@ -256,6 +284,16 @@ def _count(turn: Turn, event: CountRead) -> None:
         left=event.left,
         occupancy=event.occupancy,
     )
+
+
+def _health(turn: Turn, event: HealthRead) -> None:
+    """A device that cannot do its work needs a person; low paper is worth a note only."""
+    if event.fault is not None or event.paper in ("low", "out"):
+        turn.note("device.fault", event.point, paper=event.paper, fault=event.fault)
+    if event.fault is not None or event.paper == "out":
+        alarms.sound(turn, "device-fault", event.point, paper=event.paper, fault=event.fault)
+    else:
+        alarms.clear(turn, "device-fault", event.point)
 
 
 def _device(turn: Turn, event: DeviceLost | DeviceBack) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edged.core import activation, staffing
+from edged.core import activation, staffing, timers
 from edged.core.commands import Action, Page
 from edged.core.events import Resumed
 from edged.core.site import Site
@@ -129,6 +129,7 @@ def resume(turn: Turn, event: Resumed) -> None:
             stamp = getattr(area, name)
             if stamp is not None:
                 setattr(area, name, stamp + gap_ms)
+    timers.after_gap(turn, gap_ms)
     turn.note("hall.resumed", turn.lookup.site.hall, gap_s=gap_ms / 1000, restart=int(event.restart))
     if event.restart:
         _settle_actions(turn)
@@ -143,7 +144,7 @@ def _settle_actions(turn: Turn) -> None:
 
 
 def _still_paged(turn: Turn, page: Page) -> bool:
-    window = turn.state.windows.get(page.window)
+    window = None if page.window is None else turn.state.windows.get(page.window)
     if window is None or page.staff == staffing.DUTY_MANAGER:
         return False
     return window.state == "ACTIVATING" and window.paged_staff == page.staff and not window.acknowledged

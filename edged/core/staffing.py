@@ -30,23 +30,25 @@ def pick(turn: Turn, area: str) -> str | None:
 
 def page(turn: Turn, staff: str, area: str, window: str) -> None:
     """Page a member of staff, or the duty manager, to a window."""
-    point = turn.lookup.site.duty_pager
-    if staff != DUTY_MANAGER:
-        turn.state.staff[staff].state = "paged"
-        turn.state.staff[staff].window = window
-        point = turn.lookup.staff[staff].pager
-    turn.note("staff.paged", staff, area=area, window=window, point=point)
-    if point is None:
-        return
     place = turn.lookup.areas[area]
     number = turn.lookup.windows[window].number
     if staff == DUTY_MANAGER:
         text = f"{place.name} 需要支援，待命人员无人应答"
         text_en = f"{place.name_en}: nobody on standby answered for window {number}"
     else:
+        turn.state.staff[staff].state = "paged"
+        turn.state.staff[staff].window = window
         text = f"请到{number}号窗口支援{place.name}"
         text_en = f"Please open window {number} for {place.name_en}"
-    turn.act(point, Page(staff, area, window, text, text_en))
+    send(turn, Page(staff, area, window, text, text_en))
+
+
+def send(turn: Turn, page: Page) -> str | None:
+    """Page somebody; the action's id, or None where nobody could be reached (the note says so)."""
+    site = turn.lookup.site
+    point = site.duty_pager if page.staff == DUTY_MANAGER else turn.lookup.staff[page.staff].pager
+    turn.note("staff.paged", page.staff, area=page.area, window=page.window, point=point)
+    return None if point is None else turn.act(point, page)
 
 
 def bind(turn: Turn, staff: str, window: str) -> str | None:

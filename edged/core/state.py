@@ -160,6 +160,15 @@ class DeviceState:
 
 
 @dataclass(slots=True)
+class Alarm:
+    """Something that needs a person: ``kind`` about ``subject``, since when."""
+
+    kind: str
+    subject: str
+    since_ms: int
+
+
+@dataclass(slots=True)
 class State:
     """The hall. Keys are ids; ticket ids are counters that never repeat."""
 
@@ -192,3 +201,5 @@ class State:
     shown: dict[str, Value] = field(default_factory=dict)
     served_today: int = 0
     setup_s: float | None = None
+    timers: dict[str, int] = field(default_factory=dict)
+    alarms: dict[str, Alarm] = field(default_factory=dict)

@@ -25,6 +25,7 @@ class Turn:
         "only_due",
         "state",
         "ticking",
+        "timed",
     )
 
     def __init__(self, state: State, lookup: Lookup, at_ms: int) -> None:
@@ -37,6 +38,7 @@ class Turn:
         self.dirty_windows: dict[str, None] = {}  # dicts keep the order: same events, same commands
         self.dirty_areas: dict[str, None] = {}
         self.only_due: set[str] = set()  # of these: nothing changed, their time came
+        self.timed: dict[str, None] = {}  # timers that were set in this turn
         self.loads: dict[str, Load] = {}  # computed once per turn, until something changes
 
     def note(self, kind: str, subject: str, **data: str | int | float | None) -> None:
@@ -61,6 +63,15 @@ class Turn:
         """Nobody will ever say what became of this action: stop waiting for it."""
         pending = self.state.actions.pop(action_id)
         self.note("action.unknown", action_id, body=pending.body.kind, point=pending.point)
+
+    def set_timer(self, name: str, due_ms: int) -> None:
+        """Fire ``name`` ("kind/key", see ``timers.py``) at this stamp, at once if it has passed."""
+        self.state.timers[name] = due_ms
+        self.timed[name] = None
+
+    def drop_timer(self, name: str) -> None:
+        """Whatever ``name`` was to say is said."""
+        self.state.timers.pop(name, None)
 
     def touch_window(self, window: str) -> None:
         """This window's signs may have to change."""

@@ -230,9 +230,9 @@ def test_a_clock_that_was_never_set_judges_no_dates() -> None:
 
 def test_a_kept_policy_is_read_again_without_its_key_but_not_without_bounds() -> None:
     foreign = envelope(key=OTHER_KEY)
-    assert reread(foreign, AUDIENCE.areas).policy == checked(envelope()).policy
+    assert reread(foreign, AUDIENCE.names).policy == checked(envelope()).policy
     with pytest.raises(PolicyRefused, match="outside 1 to 100"):
-        reread(body(pool=0), AUDIENCE.areas)
+        reread(body(pool=0), AUDIENCE.names)
 
 
 def test_a_refused_message_is_named_as_far_as_it_can_be() -> None:
@@ -324,7 +324,7 @@ def test_both_ends_of_every_bound_are_held(name: str) -> None:
     for value, outside in ((low, False), (high, False), (low - 1, True), (high + 1, True)):
         part: dict[str, Any] = {field: value}
         if name in ("Pw.mix", "Pw.profile"):
-            part = {field: {"tax": value if field == "mix" else [0, value]}}
+            part = {field: {"tax-general": value} if field == "mix" else {"tax": [0, value]}}
         tidal = {"Tidal": part, "Peak": {"peaks": [part]}}.get(kind, {kind.lower(): part})
         made = {"calling": part} if kind == "Calling" else {"tidal": tidal}
         codes = set()

@@ -14,7 +14,7 @@ import yaml
 from devices.mqtt_json.codec import MODELS, encode_action, encode_level
 from edged.central import topics
 from edged.central.pictures import Pictures, status_payload
-from edged.central.policies import PAYLOAD_TYPE, Audience, inspect
+from edged.central.policies import PAYLOAD_TYPE, Audience, Names, inspect
 from edged.central.policy_desk import Known, PolicyDesk
 from edged.central.policy_schema import policy_schema
 from edged.config import load
@@ -42,7 +42,7 @@ from tests.support.brokers import (
     settings_for,
     until,
 )
-from tests.support.policies import KEYS, NOW_MS, OTHER_KEY, envelope
+from tests.support.policies import AUDIENCE, KEYS, NOW_MS, OTHER_KEY, envelope
 from tests.support.schemas import faults, shape
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -85,7 +85,7 @@ def test_the_example_policy_fits_the_example_hall() -> None:
     hall = load(CONFIGS / "hall-demo.toml")
     document = json.loads((CONFIGS / "policy-example.json").read_text("utf-8"))
     assert document.pop("$schema") == "./policy.schema.json"
-    audience = Audience(hall.hall, hall.policy.group, frozenset(area.id for area in hall.site.areas))
+    audience = Audience(hall.hall, hall.policy.group, Names.of(hall.site))
     assert inspect(json.dumps(document).encode(), audience).version == 1
 
 
@@ -185,7 +185,7 @@ def test_actions_are_sent_as_written_there(body: Say | Print | Page) -> None:
 
 async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> None:
     now_ms = [NOW_MS]
-    audience = Audience("demo", None, frozenset({"tax"}))
+    audience = Audience("demo", None, AUDIENCE.names)
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
         watcher = MqttLink(settings_for(broker, "watcher"), Rejections())

@@ -9,12 +9,15 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edged.central.envelope import keyid_of, sign
-from edged.central.policies import PAYLOAD_TYPE, Audience
+from edged.central.policies import PAYLOAD_TYPE, Audience, Names
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 KEYS = {keyid_of(KEY.public_key()): KEY.public_key()}
-AUDIENCE = Audience("demo", "city", frozenset({"tax", "biz"}))
+NAMES = Names(
+    frozenset({"tax", "biz"}), frozenset({"tax-general", "tax-invoice", "biz-open"}), frozenset({"w1", "w11"})
+)
+AUDIENCE = Audience("demo", "city", NAMES)
 NOW_MS = 1_780_000_000_000  # 2026-05-28
 
 DOCUMENT: dict[str, Any] = {

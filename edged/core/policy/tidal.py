@@ -1,14 +1,12 @@
-"""What the city may push: thresholds and limits, with the default and the hard bound of each beside it.
-
-``BOUNDS`` maps ``Class.field`` to the inclusive range that the code accepts whoever signed it; the parser in
-``edged/central/policies.py`` turns a violation into a refusal with path and remedy. Defaults: field reports.
-"""
+"""Section ``tidal``: when "+1" windows open and close, who may ask, who grants."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from edged.core.policy.words import AreaId, ServiceId
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +63,8 @@ class Pw:
     closes_min: int = 0
     lost_finish_means: int = 6
     outlier_means: int = 8
-    mix: Mapping[str, float] = field(default_factory=dict)
-    profile: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    mix: Mapping[ServiceId, float] = field(default_factory=dict)
+    profile: Mapping[AreaId, tuple[float, ...]] = field(default_factory=dict)
     profile_start_min: int = 540
 
 
@@ -96,7 +94,7 @@ class Peak:
     last_weekday: int = 7
     start_min: int = 540
     end_min: int = 1020
-    areas: tuple[str, ...] = ()
+    areas: tuple[AreaId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,39 +141,17 @@ class Tidal:
 
     enabled: bool = True
     band: Band = Band()
-    areas: Mapping[str, Band] = field(default_factory=dict)
+    areas: Mapping[AreaId, Band] = field(default_factory=dict)
     pool: int = 8
     staff_ack_s: int = 60
     staff_arrive_s: int = 300
     retry_s: int = 180
     rule: Rule = "pw"
     pw: Pw = field(default_factory=Pw)
-    pw_areas: Mapping[str, Pw] = field(default_factory=dict)
+    pw_areas: Mapping[AreaId, Pw] = field(default_factory=dict)
     peaks: tuple[Peak, ...] = ()
     triggers: Triggers = Triggers()
     arbiter: Arbiter = Arbiter()
-
-
-@dataclass(frozen=True, slots=True)
-class Calling:
-    """Calls: how often, how long, and what a silent panel is taken to mean."""
-
-    max_calls: int = 3
-    call_timeout_s: int = 180
-    revive_within_s: int = 1800
-    infer_arrival_s: int = 20
-    double_press_ms: int = 300
-    priority_streak: int = 3
-    priority_head_start_s: int = 900
-    last_calls: int = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Everything pushable. The default is what a hall runs before the centre ever spoke."""
-
-    tidal: Tidal = Tidal()
-    calling: Calling = Calling()
 
 
 BOUNDS: Mapping[str, tuple[int, int]] = {
@@ -231,12 +207,4 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "Tidal.staff_ack_s": (15, 600),
     "Tidal.staff_arrive_s": (30, 1800),
     "Tidal.retry_s": (30, 3600),
-    "Calling.max_calls": (1, 10),
-    "Calling.call_timeout_s": (30, 900),
-    "Calling.revive_within_s": (0, 14400),
-    "Calling.infer_arrival_s": (0, 300),
-    "Calling.double_press_ms": (0, 2000),
-    "Calling.priority_streak": (1, 20),
-    "Calling.priority_head_start_s": (0, 7200),
-    "Calling.last_calls": (1, 8),
 }

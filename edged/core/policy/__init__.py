@@ -1,0 +1,39 @@
+"""What the city may push: thresholds and limits, with the default and the hard bound of each beside it.
+
+One module per section. ``BOUNDS`` maps ``Class.field`` to the inclusive range that the code accepts whoever signed it;
+``edged/central/policies.py`` turns a violation into a refusal with path and remedy. Defaults: field reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edged.core.policy import calling, tidal
+from edged.core.policy.calling import Calling
+from edged.core.policy.tidal import REFERENCE_PW, Arbiter, Band, Peak, Pw, Rule, Tidal, Triggers
+
+__all__ = [
+    "BOUNDS",
+    "REFERENCE_PW",
+    "Arbiter",
+    "Band",
+    "Calling",
+    "Peak",
+    "Policy",
+    "Pw",
+    "Rule",
+    "Tidal",
+    "Triggers",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Everything pushable. The default is what a hall runs before the centre ever spoke."""
+
+    tidal: Tidal = field(default_factory=Tidal)
+    calling: Calling = field(default_factory=Calling)
+
+
+BOUNDS: Mapping[str, tuple[int, int]] = {**tidal.BOUNDS, **calling.BOUNDS}

@@ -1,0 +1,19 @@
+"""Kinds of text in a policy. The parser of ``edged/central/policy_model.py`` knows how each must look.
+
+To the core they are plain strings; names of areas, services and windows are checked against the hall when a policy
+arrives.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+AreaId = Annotated[str, "area"]
+ServiceId = Annotated[str, "service"]
+WindowId = Annotated[str, "window"]
+StaffId = Annotated[
+    str, "id"
+]  # a member of staff may leave the roster before the policy is changed: not checked
+Word = Annotated[str, "id"]  # a short name of the policy's own, such as a reason or a class
+Date = Annotated[str, "date"]  # 2026-10-01
+Text = Annotated[str, "text"]  # what people read or hear, at most 200 characters

@@ -1,0 +1,40 @@
+"""Named deadlines of everything that is neither a window nor an area: cases, pauses, parked visitors, opening hours.
+
+A timer is ``kind/key``. Setting it again moves it; what fires is looked up by its kind in ``FIRES`` and must be ready
+for its subject to be gone. Deadlines move by the time the process was away, as every deadline does, but for the kinds
+in ``ON_THE_WALL``: those are dates and times of day, and go by the hall's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edged.core.turn import Turn
+
+FIRES: dict[str, Callable[[Turn, str], None]] = {}
+ON_THE_WALL: frozenset[str] = frozenset()
+
+
+def fire(turn: Turn, name: str) -> None:
+    """The time of ``name`` has come: it is gone, and its kind decides what that means."""
+    turn.drop_timer(name)
+    kind, _, key = name.partition("/")
+    FIRES[kind](turn, key)
+
+
+def after_gap(turn: Turn, gap_ms: int) -> None:
+    """The process was away for ``gap_ms``: nothing fires at once because of that."""
+    for name, due_ms in list(turn.state.timers.items()):
+        if not _on_the_wall(name):
+            turn.set_timer(name, due_ms + gap_ms)
+
+
+def after_clock(turn: Turn, forward_ms: int) -> None:
+    """The wall clock was set ``forward_ms`` ahead: what goes by it comes that much sooner."""
+    for name, due_ms in list(turn.state.timers.items()):
+        if _on_the_wall(name):
+            turn.set_timer(name, due_ms - forward_ms)
+
+
+def _on_the_wall(name: str) -> bool:
+    return name.partition("/")[0] in ON_THE_WALL
