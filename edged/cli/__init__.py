@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policy": ("edged.cli.policy:app", "Keys; check, sign and push policies; what is in force."),
     "backtest": ("edged.cli.backtest:backtest", "Run recorded days under other policies and compare."),
     "tune": ("edged.cli.tune:tune", "Fit the waiting policy to a hall's own journals."),
+    "bench": ("edged.cli.bench:bench", "Measure this machine: latency, load, limits."),
     "replay": ("edged.cli.replay:replay", "Replay a journal: the same events, the same commands."),
 }
 

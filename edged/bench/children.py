@@ -1,0 +1,220 @@
+"""Child processes of a bench: the daemon, peers, background traffic, and what /proc says of them (Linux)."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from edged.bench.meter import rest
+from edged.clock import monotonic_s
+
+START_S = 30.0  # for a child to serve, on a busy mini-PC
+METRICS_S = 10.0  # a daemon under a load that it cannot bear answers late
+STOP_S = 8.0  # then it is killed
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+LOG_TAIL_CHARS = 2000
+
+
+class Failed(RuntimeError):
+    """A part of the bench cannot start or broke. The text says which and why."""
+
+
+class Child:
+    """One process with a line on stdin and "ready" on stdout."""
+
+    def __init__(self, module: str, job: str) -> None:
+        command = [sys.executable, "-m", module]
+        pipe = subprocess.PIPE
+        # unbuffered: what readline had swallowed beyond its line, select would never see
+        self._process = subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe)  # noqa: S603 (ourselves)
+        assert self._process.stdin is not None
+        self._process.stdin.write(job.encode() + b"\n")
+        self._process.stdin.flush()
+        self._name = module
+
+    @property
+    def out(self) -> IO[bytes]:
+        """Its stdout."""
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    def await_ready(self) -> None:
+        """Raises ``Failed``."""
+        if not select.select([self.out], [], [], START_S)[0] or self.out.readline() != b"ready\n":
+            self.stop()
+            raise Failed(f"{self._name} did not start")
+
+    def tell(self, line: str) -> None:
+        """One more line on its stdin."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        self._process.stdin.flush()
+
+    def line(self, within_s: float) -> str:
+        """The next line of its stdout. Raises ``Failed`` where none comes."""
+        if not select.select([self.out], [], [], within_s)[0]:
+            raise Failed(f"{self._name} says nothing")
+        return self.out.readline().decode().strip()
+
+    def stop(self) -> None:
+        """Kill it: nothing in it is worth keeping."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+
+
+class Daemon:
+    """``edged run`` on ``directory/hall.toml``, with a service manager's socket."""
+
+    def __init__(self, directory: Path, web_port: int) -> None:
+        self.directory = directory
+        self.started_s = 0.0
+        self._web_port = web_port
+        self._process: subprocess.Popen[bytes] | None = None
+        self._notify: socket.socket | None = None
+
+    def spawn(self) -> None:
+        """Start the process; ``started_s`` (``monotonic_s``) is the moment before."""
+        path = self.directory / "notify"
+        path.unlink(missing_ok=True)
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify.bind(str(path))
+        environ = os.environ | {"NOTIFY_SOCKET": str(path)}
+        for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):
+            environ.pop(name, None)
+        command = [sys.executable, "-m", "edged", "run", "--config", str(self.directory / "hall.toml")]
+        with (self.directory / "edged.log").open("ab") as log:
+            self.started_s = monotonic_s()
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)  # noqa: S603 (ourselves)
+
+    def await_ready(self) -> float:
+        """Milliseconds from ``spawn`` to READY=1. Raises ``Failed``."""
+        assert self._notify is not None
+        until_s = self.started_s + START_S
+        while (left_s := until_s - monotonic_s()) > 0:
+            if select.select([self._notify], [], [], min(left_s, 0.1))[0]:
+                if b"READY=1" in self._notify.recv(4096):
+                    return (monotonic_s() - self.started_s) * 1000
+            elif self._process is not None and self._process.poll() is not None:
+                break
+        raise Failed(f"the daemon does not serve: {self._log_tail()}")
+
+    def start(self) -> float:
+        """``spawn`` and ``await_ready``."""
+        self.spawn()
+        return self.await_ready()
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it; with SIGKILL nothing is said to anybody."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(number)
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self._notify is not None:
+            self._notify.close()
+            self._notify = None
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def cpu_s(self) -> float:
+        """Seconds of processor time so far, all threads. Raises ``Failed`` where it died."""
+        return cpu_s(self.pid)
+
+    def rss_mib(self) -> float:
+        """Resident memory."""
+        text = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
+        found = re.search(r"^VmRSS:\s+(\d+) kB$", text, re.M)
+        if found is None:
+            raise Failed(f"the daemon died: {self._log_tail()}")
+        return round(int(found[1]) / 1024, 1)
+
+    def metrics(self) -> str:
+        """/metrics now."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._web_port, timeout=METRICS_S)
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of all series of one metric with these labels; 0 where there is none."""
+        found = 0.0
+        for line in re.findall(rf"^{re.escape(name)}(?:{{.*?}})? .*$", self.metrics(), re.M):
+            head, value = line.rsplit(" ", 1)
+            if all(f'{key}="{wanted}"' in head for key, wanted in labels.items()):
+                found += float(value)
+        return found
+
+    def await_metric(self, name: str, least: float, within_s: float, **labels: str) -> float:
+        """The metric once it is at least ``least``, or what it is at the deadline."""
+        until_s = monotonic_s() + within_s
+        while (value := self.metric(name, **labels)) < least and monotonic_s() < until_s:
+            rest(0.05)
+        return value
+
+    def _log_tail(self) -> str:
+        log = self.directory / "edged.log"
+        return log.read_text(errors="replace")[-LOG_TAIL_CHARS:] if log.exists() else "no log"
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of processor time of a process so far, all threads. Raises ``Failed`` where it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    except OSError as error:
+        raise Failed(f"process {pid} died: {error}") from None
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+def histogram_quantile(text: str, name: str, share: float) -> float | None:
+    """A quantile of a Prometheus histogram, interpolated in its bucket; None of an empty one."""
+    pattern = re.compile(rf'^{re.escape(name)}_bucket{{le="([^"]+)"}} (\S+)$', re.M)
+    buckets: list[tuple[float, float]] = [(float(le), float(count)) for le, count in pattern.findall(text)]
+    if not buckets or buckets[-1][1] == 0:
+        return None
+    wanted, low, below = share * buckets[-1][1], 0.0, 0.0
+    for bound, count in buckets:
+        if count >= wanted:
+            return (
+                low
+                if bound == float("inf")
+                else low + (bound - low) * (wanted - below) / max(count - below, 1)
+            )
+        low, below = bound, count
+    return low
+
+
+def as_table(values: dict[str, Any]) -> str:
+    """``key = value`` lines of TOML for strings, numbers and lists of strings."""
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, bool):
+            lines.append(f"{key} = {str(value).lower()}")
+        elif isinstance(value, str):
+            lines.append(f'{key} = "{value}"')
+        elif isinstance(value, list):
+            lines.append(f"{key} = [{', '.join(f'{chr(34)}{one}{chr(34)}' for one in value)}]")
+        else:
+            lines.append(f"{key} = {value}")
+    return "\n".join(lines)

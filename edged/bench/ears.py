@@ -1,0 +1,189 @@
+"""The far ends of wires, as thin as they can be: a Modbus TCP module, an RTU line on a pty, a Candle bus on a pty.
+
+The drivers' own fakes misbehave by seed and run on an event loop; here only the stamp matters, so these are a read, a
+table look-up and a write.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import tty
+from collections import deque
+from collections.abc import Iterable
+
+from edged.links.modbus_frames import rtu_frame, tcp_frame
+
+READ_BYTES = 4096
+READ_COILS, WRITE_COIL = 1, 5
+MBAP_BYTES = 7
+RTU_REQUEST_BYTES = 8  # FC01 and FC05 alike
+GAP_CHARS = 3.5  # of silence that ends an RTU frame
+REPLIES_MAX = 64  # under way on a slow line; a master asks one thing at a time
+CANDLE_FRAME_BYTES = 4
+
+
+class Coils:
+    """Eight coils of one module: what a request is answered with, and what it lights."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._levels = [False] * 8
+
+    def obey(self, pdu: bytes) -> tuple[bytes, str | None]:
+        """The answer's PDU, and the mark ``name/coil on|off`` of a write."""
+        if pdu[0] == WRITE_COIL:
+            coil, lit = pdu[2], pdu[3] == 0xFF
+            self._levels[coil] = lit
+            return pdu, f"{self._name}/{coil} {'on' if lit else 'off'}"
+        assert pdu[0] == READ_COILS, f"function {pdu[0]} is not of a plain module"
+        bits = sum(level << n for n, level in enumerate(self._levels))
+        return bytes((READ_COILS, 1, bits)), None
+
+
+class TcpModule:
+    """A Modbus TCP module on 127.0.0.1:``port`` with one master at a time."""
+
+    def __init__(self, name: str) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._master: socket.socket | None = None
+        self._held = b""
+        self._coils = Coils(name)
+
+    def fileno(self) -> int:
+        """The master's connection, or where it will come."""
+        return (self._master or self._listener).fileno()
+
+    def hear(self, at_s: float) -> list[tuple[str, float]]:
+        """Answer what came; writes are marks."""
+        if self._master is None:
+            self._master, _ = self._listener.accept()
+            self._master.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return []
+        data = self._master.recv(READ_BYTES)
+        if not data:
+            self._master.close()
+            self._master, self._held = None, b""
+            return []
+        self._held += data
+        marks = []
+        while (frame := self._frame()) is not None:
+            answer, mark = self._coils.obey(frame[MBAP_BYTES:])
+            self._master.sendall(tcp_frame(int.from_bytes(frame[:2], "big"), frame[6], answer))
+            marks += [] if mark is None else [(mark, at_s)]
+        return marks
+
+    def due_s(self) -> None:
+        """Never."""
+
+    def tick(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """The module is switched off."""
+        for end in (self._master, self._listener):
+            if end is not None:
+                end.close()
+
+    def _frame(self) -> bytes | None:
+        size = 6 + int.from_bytes(self._held[4:6], "big")
+        if len(self._held) < MBAP_BYTES or len(self._held) < size:
+            return None
+        frame, self._held = self._held[:size], self._held[size:]
+        return frame
+
+
+class Pty:
+    """A serial line: ``path`` is the daemon's port, the descriptor the far end's."""
+
+    def __init__(self) -> None:
+        self._master, self._slave = (
+            os.openpty()
+        )  # the slave is held, so that the line outlives whoever opens it
+        tty.setraw(self._slave)
+        self.path = os.ttyname(self._slave)
+
+    def fileno(self) -> int:
+        """The far end."""
+        return self._master
+
+    def write(self, data: bytes) -> None:
+        """The far end speaks."""
+        os.write(self._master, data)
+
+    def due_s(self) -> float | None:
+        """Never, unless a line is slow."""
+        return None
+
+    def tick(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Unplug."""
+        os.close(self._master)
+        os.close(self._slave)
+
+
+class RtuLine(Pty):
+    """Modules ``1`` to ``units`` (but not ``dead``) on one RS-485 line. ``char_s``: seconds per character (0: none).
+
+    A lamp is lit when its write frame and the silence after it have been on the line; an answer is heard when its
+    last character has.
+    """
+
+    def __init__(self, units: int, char_s: float = 0.0, dead: Iterable[int] = ()) -> None:
+        super().__init__()
+        self.units = units
+        self.char_s = char_s
+        self.dead = set(dead)
+        self._modules = {unit: Coils(f"relay-r{unit}") for unit in range(1, units + 1)}
+        self._held = b""
+        self._free_s = 0.0  # when the line falls silent
+        self._replies: deque[tuple[float, bytes]] = deque(maxlen=REPLIES_MAX)
+
+    def hear(self, at_s: float) -> list[tuple[str, float]]:
+        """Answer what came, at the line's pace; writes are marks."""
+        self._held += os.read(self._master, READ_BYTES)
+        marks = []
+        while len(self._held) >= RTU_REQUEST_BYTES:
+            frame, self._held = self._held[:RTU_REQUEST_BYTES], self._held[RTU_REQUEST_BYTES:]
+            heard_s = max(at_s, self._free_s) + (RTU_REQUEST_BYTES + GAP_CHARS) * self.char_s
+            self._free_s = heard_s
+            unit = frame[0]
+            if unit in self.dead or unit not in self._modules:
+                continue
+            answer, mark = self._modules[unit].obey(frame[1:-2])
+            reply = rtu_frame(unit, answer)
+            self._free_s = heard_s + len(reply) * self.char_s
+            self._replies.append((self._free_s, reply))
+            marks += [] if mark is None else [(mark, heard_s)]
+        if not self.char_s:
+            self.tick()
+        return marks
+
+    def due_s(self) -> float | None:
+        """When the next answer's last character has been on the line."""
+        return self._replies[0][0] if self._replies else None
+
+    def tick(self) -> None:
+        """Hand over the oldest answer."""
+        if self._replies:
+            self.write(self._replies.popleft()[1])
+
+
+class CandleLine(Pty):
+    """Panels on a Candle bus: a mark is ``address code`` of each LED frame, in decimal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held = b""
+
+    def hear(self, at_s: float) -> list[tuple[str, float]]:
+        """LED frames."""
+        self._held += os.read(self._master, READ_BYTES)
+        marks = []
+        while len(self._held) >= CANDLE_FRAME_BYTES:
+            frame, self._held = self._held[:CANDLE_FRAME_BYTES], self._held[CANDLE_FRAME_BYTES:]
+            marks.append((f"{frame[1]} {frame[2]}", at_s))
+        return marks

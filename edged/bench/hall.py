@@ -1,0 +1,175 @@
+"""The hall that a bench serves: one measured desk per kind of wire, and a busy area that background visitors use.
+
+Every area has a display and a "+1" window, so that each step does what it does in a hall: predicted wait, arbiter,
+signs, the centre's pictures. There is no loudspeaker: it would only add announcements nobody measures.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from edged.bench.children import Daemon, as_table
+from edged.bench.plug import Address
+from edged.sim.broker import free_port
+
+DESK, BUSY = "desk", "busy"  # areas, and their services
+BUSY_PANELS = 4  # windows of the busy area
+LINE_PANELS = 8  # panels of the Candle bus: a panel takes ten presses a second
+LINE_PAUSE_MS = 20  # between frames on it: the least that a site may set
+LINE_ADDRESS = 0x21
+PAUSE_REASON = "break"
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """What the measured outputs hang on. ``rtu``: a modbus_relay URL, and how many units are on that line."""
+
+    tcp_port: int | None = None
+    rtu: str | None = None
+    rtu_units: int = 1
+    line: str | None = None
+
+
+NO_WIRES = Wires()
+
+
+class BenchHall:
+    """A hall.toml in ``directory`` and the daemon for it."""
+
+    def __init__(self, directory: Path, broker: Address, hall: str, wires: Wires = NO_WIRES) -> None:
+        self.directory = directory
+        self.broker = broker
+        self.hall = hall
+        self.wires = wires
+        web_port = free_port()
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "hall.toml").write_text(self._toml(web_port), encoding="utf-8")
+        self.daemon = Daemon(directory, web_port)
+
+    def up(self, device: str, kind: str) -> str:
+        """Topic of a device's report."""
+        return f"hall/{self.hall}/dev/{device}/up/{kind}"
+
+    def relay_windows(self) -> list[str]:
+        """Windows whose lamps hang on RTU units, in the order of the units."""
+        return [f"r{unit}" for unit in range(1, self.wires.rtu_units + 1)] if self.wires.rtu else []
+
+    def _toml(self, web_port: int) -> str:
+        broker = self.broker
+        mqtt = {"host": broker.host, "port": broker.port, "protocol": broker.protocol}
+        if broker.username is not None:
+            mqtt["username"] = broker.username
+        if broker.password is not None:
+            secret = self.directory / "password"
+            secret.touch(mode=0o600)
+            secret.write_text(broker.password, encoding="utf-8")
+            mqtt["password_file"] = str(secret)
+        tls = {"ca_file": broker.tls_ca, "cert_file": broker.tls_cert, "key_file": broker.tls_key}
+        tables: list[tuple[str, dict[str, object]]] = [
+            ("[hall]", {"id": self.hall, "name": "Bench"}),
+            ("[mqtt]", {**mqtt}),
+            ("[store]", {"path": "hall.db"}),
+            ("[web]", {"port": web_port}),
+        ]
+        if broker.tls_ca is not None:
+            tables.append(("[mqtt.tls]", {key: value for key, value in tls.items() if value is not None}))
+        for area, prefix in ((DESK, "D"), (BUSY, "B")):
+            names = {"name": area, "name_en": area}
+            tables.append(("[[areas]]", {"id": area, **names, "displays": [f"screen-{area}"]}))
+            tables.append(("[[services]]", {"id": area, "area": area, **names, "prefix": prefix}))
+        tables += self._windows()
+        for device, kind in self._json_devices():
+            tables.append(("[[devices]]", {"id": device, "driver": "mqtt_json", "kind": kind}))
+        tables += self._wired_devices()
+        return "\n\n".join(f"{head}\n{as_table(values)}" for head, values in tables) + "\n"
+
+    def _windows(self) -> list[tuple[str, dict[str, object]]]:
+        desks: list[tuple[str, str, str | None]] = [("m1", "panel-m1", "lamp-m1")]
+        desks += [("t1", "panel-t1", "relay-t1/0")] if self.wires.tcp_port else []
+        desks += [(name, f"panel-{name}", f"relay-{name}/0") for name in self.relay_windows()]
+        desks += [(name, f"line/{name}", None) for name in self._line_panels()]
+        found: list[tuple[str, dict[str, object]]] = []
+        for name, panel, lamp in desks:
+            table: dict[str, object] = {"id": name, "number": name.upper(), "skills": [DESK], "panel": panel}
+            found.append(("[[windows]]", table | ({"lamp": lamp} if lamp else {})))
+        for n in range(1, BUSY_PANELS + 1):
+            regular: dict[str, object] = {"id": f"b{n}", "number": f"B{n}", "skills": [BUSY]}
+            found.append(("[[windows]]", regular | {"panel": f"panel-b{n}"}))
+        for n, area in enumerate((DESK, BUSY), 1):
+            tidal: dict[str, object] = {"id": f"x{n}", "number": f"X{n}", "skills": [area], "tidal": True}
+            found.append(("[[windows]]", tidal | {"panel": f"panel-x{n}", "lamp": f"lamp-x{n}"}))
+            staff: dict[str, object] = {"id": f"staff-{n}", "name": f"Staff {n}", "skills": [area]}
+            found.append(("[[staff]]", staff | {"pager": f"pager-{n}"}))
+        return found
+
+    def _line_panels(self) -> list[str]:
+        return [f"s{n}" for n in range(1, LINE_PANELS + 1)] if self.wires.line else []
+
+    def _json_devices(self) -> list[tuple[str, str]]:
+        panels = ["m1", *(["t1"] if self.wires.tcp_port else []), *self.relay_windows(), "x1", "x2"]
+        panels += [f"b{n}" for n in range(1, BUSY_PANELS + 1)]
+        return [
+            ("dispenser-1", "dispenser"),
+            ("dispenser-2", "dispenser"),
+            *((f"panel-{name}", "panel") for name in panels),
+            *((f"lamp-{name}", "lamp") for name in ("m1", "x1", "x2")),
+            *((f"screen-{area}", "display") for area in (DESK, BUSY)),
+            ("pager-1", "pager"),
+            ("pager-2", "pager"),
+        ]
+
+    def _wired_devices(self) -> list[tuple[str, dict[str, object]]]:
+        wires = self.wires
+        found: list[tuple[str, dict[str, object]]] = []
+        if wires.tcp_port is not None:
+            found.append(("[[devices]]", _relay("relay-t1", f"tcp://127.0.0.1:{wires.tcp_port}", 1)))
+        for unit, name in enumerate(self.relay_windows(), 1):
+            assert wires.rtu is not None
+            found.append(("[[devices]]", _relay(f"relay-{name}", wires.rtu, unit)))
+        if wires.line is not None:
+            line: dict[str, object] = {"id": "line", "driver": "candle485", "path": wires.line, "echo": False}
+            found.append(("[[devices]]", line | {"bus_pause_ms": LINE_PAUSE_MS}))
+            panels = {name: LINE_ADDRESS + n for n, name in enumerate(self._line_panels())}
+            lines = "\n".join(f"{name} = {{ address = {address} }}" for name, address in panels.items())
+            found.append((f"[devices.panels]\n{lines}", {}))
+        return found
+
+
+def _relay(device: str, url: str, unit: int) -> dict[str, object]:
+    profile = {"profile": "plain", "unit": unit, "channels": 8}
+    return {"id": device, "driver": "modbus_relay", "url": url, **profile}
+
+
+def key(seq: int, name: str, arg: str | None = None) -> bytes:
+    """Payload of a panel's key."""
+    return json.dumps({"seq": seq, "key": name} | ({} if arg is None else {"arg": arg})).encode()
+
+
+def ticket(seq: int, number: str, service: str) -> bytes:
+    """Payload of a dispenser that printed a number."""
+    return json.dumps({"seq": seq, "number": number, "service": service}).encode()
+
+
+class Panel:
+    """A window's panel that toggles its lamp: each press is a key, and a lamp that must follow."""
+
+    def __init__(self, hall: str, window: str, lamp: str) -> None:
+        self.topic = f"hall/{hall}/dev/panel-{window}/up/key"
+        self._lamp = lamp
+        self._seq = 0
+        self._paused = False
+
+    def login(self) -> bytes:
+        """The key that opens the window."""
+        self._seq += 1
+        return key(self._seq, "login")
+
+    def toggle(self) -> tuple[bytes, str]:
+        """The next key (pause, or unpause), and the mark of the lamp that follows it."""
+        self._paused = not self._paused
+        self._seq += 1
+        if self._paused:
+            return key(self._seq, "pause", PAUSE_REASON), f"{self._lamp} off"
+        return key(self._seq, "unpause"), f"{self._lamp} on"

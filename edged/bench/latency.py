@@ -1,0 +1,43 @@
+"""Latency cells: sides measured in turn, round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from edged.bench.meter import Samples
+from edged.bench.plans import Cell
+from edged.bench.sides import Place, Room, Side, figures, pooled
+
+Build = Callable[[Room], list[Side]]
+Told = Callable[[str], None]
+
+
+def latency(place: Place, build: Build, cells: Sequence[Cell], told: Told) -> dict[str, Any]:
+    """All cells of one pair of wires. The first is the headline; the others stand under ``background``, ``spacing``."""
+    found: dict[str, Any] = {}
+    with ExitStack() as stack:
+        sides = build(Room(place, stack))
+        for n, cell in enumerate(cells):
+            told(f"{cell.spacing_ms} ms" + (f", {cell.background}/s around" if cell.background else ""))
+            one = figures(pooled(_rounds(sides, cell)))
+            if n == 0:
+                found = {**one, "spacing_ms": cell.spacing_ms, "background": {}, "spacing": {}}
+            if cell.background:
+                found["background"][str(cell.background)] = one
+            else:
+                found["spacing"][str(cell.spacing_ms)] = one
+    return found
+
+
+def _rounds(sides: Sequence[Side], cell: Cell) -> list[dict[str, Samples]]:
+    """A to Z, then Z to A: a noisy minute of the machine is shared."""
+    rounds = []
+    for n in range(cell.rounds):
+        one: dict[str, Samples] = {}
+        for side in sides if n % 2 == 0 else reversed(sides):
+            with side.traffic.flowing(cell.background):
+                one[side.name] = side.measure(cell.count, cell.spacing_ms / 1000)
+        rounds.append(one)
+    return rounds

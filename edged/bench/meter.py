@@ -1,0 +1,156 @@
+"""Presses keys and stamps when their output arrives. One thread; whatever it listens to is an ``Ear``."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edged.bench.plug import Plug
+from edged.clock import monotonic_s, perf_s
+
+ANSWER_S = 3.0  # an output this late is lost: a hall would have pressed again
+
+
+class Ear(Protocol):
+    """Something that outputs arrive at."""
+
+    def fileno(self) -> int:
+        """What to wait on now."""
+
+    def hear(self, at_s: float) -> Iterable[tuple[str, float]]:
+        """Marks that arrived, each with its stamp (``perf_s``); ``at_s`` is when the descriptor became readable."""
+
+    def due_s(self) -> float | None:
+        """When ``tick`` wants to be called (``perf_s``)."""
+
+    def tick(self) -> None:
+        """Its time came."""
+
+
+class Lamps:
+    """MQTT lamps: a mark is ``device state``. Remembers what each showed last."""
+
+    def __init__(self, plug: Plug, hall: str) -> None:
+        plug.subscribe(f"hall/{hall}/dev/+/down/lamp")
+        self.shown: dict[str, bytes] = {}
+        self._plug = plug
+
+    def fileno(self) -> int:
+        """The socket's."""
+        return self._plug.fileno()
+
+    def hear(self, at_s: float) -> list[tuple[str, float]]:
+        """Lamps that changed or were asserted anew."""
+        marks = []
+        for message in self._plug.take():
+            device = message.topic.split("/")[3]
+            self.shown[device] = message.payload
+            marks.append((f"{device} {lamp_state(message.payload)}", at_s))
+        return marks
+
+    def due_s(self) -> None:
+        """Never."""
+
+    def tick(self) -> None:
+        """Nothing to do."""
+
+
+class Drain:
+    """PUBACKs of the meter's own presses: read, so that the broker never waits."""
+
+    def __init__(self, presser: Plug) -> None:
+        self._presser = presser
+
+    def fileno(self) -> int:
+        """The socket's."""
+        return self._presser.fileno()
+
+    def hear(self, _at_s: float) -> list[tuple[str, float]]:
+        """Nothing that anybody waits for."""
+        self._presser.take()
+        return []
+
+    def due_s(self) -> None:
+        """Never."""
+
+    def tick(self) -> None:
+        """Nothing to do."""
+
+
+def lamp_state(payload: bytes) -> str:
+    """``state`` of a lamp's payload, without a parser: this is inside the clock."""
+    for state in ("off", "on", "blink"):
+        if f'"{state}"'.encode() in payload:
+            return state
+    return ""
+
+
+@dataclass(slots=True)
+class Samples:
+    """Latencies in seconds, and how many outputs never came."""
+
+    seconds: list[float] = field(default_factory=list)
+    lost: int = 0
+
+    def add(self, other: Samples) -> None:
+        """Pool."""
+        self.seconds += other.seconds
+        self.lost += other.lost
+
+    def us(self, share: float) -> float | None:
+        """A quantile in microseconds; a lost output counts as the whole ``ANSWER_S``."""
+        return quantile(self.seconds + [ANSWER_S] * self.lost, share, 1e6)
+
+
+def quantile(values: Sequence[float], share: float, scale: float = 1.0) -> float | None:
+    """The value that ``share`` of all do not exceed, times ``scale``, to a tenth; None of nothing."""
+    if not values:
+        return None
+    ranked = sorted(values)
+    return round(ranked[min(len(ranked) - 1, int(share * len(ranked)))] * scale, 1)
+
+
+class Meter:
+    """Listens to all ears of a cell at once, also to those of sides that are not asked at the moment."""
+
+    def __init__(self) -> None:
+        self._ears: list[Ear] = []
+
+    def add(self, *ears: Ear) -> None:
+        """Listen to these too."""
+        self._ears += ears
+
+    def idle(self, until_s: float) -> None:
+        """Serve the ears until ``until_s`` (``perf_s``)."""
+        while perf_s() < until_s:
+            self._listen(until_s)
+
+    def await_mark(self, ear: Ear, mark: str, within_s: float = ANSWER_S) -> float | None:
+        """When ``mark`` arrived at ``ear`` (``perf_s``); None if it did not."""
+        until_s = perf_s() + within_s
+        while perf_s() < until_s:
+            for heard_by, heard, at_s in self._listen(until_s):
+                if heard_by is ear and heard == mark:
+                    return at_s
+        return None
+
+    def _listen(self, until_s: float) -> list[tuple[Ear, str, float]]:
+        due_s = min((due for ear in self._ears if (due := ear.due_s()) is not None), default=until_s)
+        timeout_s = max(0.0, min(until_s, due_s) - perf_s())
+        ready = select.select(self._ears, [], [], timeout_s)[0]
+        at_s = perf_s()
+        marks = [(ear, mark, stamp) for ear in ready for mark, stamp in ear.hear(at_s)]
+        for ear in self._ears:
+            ear_due_s = ear.due_s()
+            if ear_due_s is not None and ear_due_s <= perf_s():
+                ear.tick()
+        return marks
+
+
+def rest(seconds: float) -> None:
+    """Sleep real seconds."""
+    until_s = monotonic_s() + seconds
+    while (left_s := until_s - monotonic_s()) > 0:
+        select.select([], [], [], left_s)

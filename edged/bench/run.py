@@ -1,0 +1,105 @@
+"""The whole bench: its own brokers where wanted, one section after the other, one JSON object in the end."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from edged import __version__
+from edged.bench import sides
+from edged.bench.brokers import OwnBroker
+from edged.bench.decisions import SIZES, Size, decision_figures
+from edged.bench.latency import Told, latency
+from edged.bench.loads import throughput, ticket_cost
+from edged.bench.plans import Plan
+from edged.bench.plug import Address
+from edged.bench.sides import Place
+
+Section = Callable[[Place, Plan, Told], dict[str, Any]]
+
+
+def _decisions(_place: Place, plan: Plan, told: Told) -> dict[str, Any]:
+    found = {}
+    for windows, waiting in SIZES.items():
+        told(f"{windows} windows")
+        found[str(windows)] = decision_figures(Size(windows, waiting), plan.decisions)
+    return {"decision_us": found}
+
+
+SECTIONS: dict[str, tuple[str, Section]] = {
+    "mqtt": (
+        "MQTT to MQTT",
+        lambda place, plan, told: {"mqtt_mqtt": latency(place, sides.mqtt_sides, plan.mqtt, told)},
+    ),
+    "tcp": (
+        "MQTT to Modbus TCP",
+        lambda place, plan, told: {"mqtt_modbus_tcp": latency(place, sides.tcp_sides, plan.tcp, told)},
+    ),
+    "rtu": (
+        "MQTT to Modbus RTU",
+        lambda place, plan, told: {"mqtt_modbus_rtu": latency(place, sides.rtu_sides, plan.rtu, told)},
+    ),
+    "serial": (
+        "serial to serial",
+        lambda place, plan, told: {"serial_serial": latency(place, sides.line_sides, plan.line, told)},
+    ),
+    "decisions": ("decisions by size of hall", _decisions),
+    "cost": ("processor time of a ticket", lambda place, plan, _told: ticket_cost(place, plan.cost_s)),
+    "load": ("messages a second", lambda place, plan, _told: throughput(place, plan.load_s)),
+}
+
+
+@contextmanager
+def prepared(directory: Path, hall_broker: Address | None) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """A place to work in, and what to say of it. ``hall_broker`` None: a broker of the bench's own."""
+    with ExitStack() as stack:
+        broker, kind = hall_broker, "the hall's own"
+        reference = OwnBroker(directory, no_delay=True)
+        reference.start()
+        stack.callback(reference.kill)
+        if broker is None:
+            own = OwnBroker(directory)
+            own.start()
+            stack.callback(own.kill)
+            broker, kind = own.address, f"{own.kind}, default settings"
+        place = Place(directory, broker, reference.address, f"bench-{secrets.token_hex(3)}")
+        machine = {
+            "edged": __version__,
+            "python": platform.python_version(),
+            "machine": f"{platform.machine()}, {os.cpu_count()} processors, {_model()}",
+            "kernel": platform.release(),
+            "load_average": [round(one, 2) for one in os.getloadavg()],
+            "broker": kind,
+            "reference_broker": f"{reference.kind}, set_tcp_nodelay true",
+        }
+        yield place, machine
+
+
+def run(place: Place, plan: Plan, only: Collection[str], told: Callable[[str, str], None]) -> dict[str, Any]:
+    """Every section of ``only``; ``told(section, what)`` as it goes."""
+    found: dict[str, Any] = {}
+    for name in only:
+        title, section = SECTIONS[name]
+        told(name, title)
+        found |= section(place, plan, partial(_told, told, name, title))
+    return found
+
+
+def _told(told: Callable[[str, str], None], name: str, title: str, what: str) -> None:
+    told(name, f"{title}: {what}")
+
+
+def _model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "unknown"
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
+    )

@@ -1,0 +1,241 @@
+"""Who is measured in one cell: the daemon and its peers, each on a hall id, a port or a line of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edged.bench.children import Child
+from edged.bench.ears import CandleLine, RtuLine, TcpModule
+from edged.bench.hall import DESK, LINE_ADDRESS, LINE_PANELS, BenchHall, Panel, Wires, ticket
+from edged.bench.meter import Drain, Ear, Lamps, Meter, Samples
+from edged.bench.peers import CANDLE_LEDS, Job
+from edged.bench.plug import Address, Plug
+from edged.bench.traffic_child import Traffic
+from edged.clock import perf_s
+
+PEERS = {"limit": "blocking", "asyncio": "asyncio", "aiomqtt": "aiomqtt"}  # side -> kind of peer
+WARM_UP = 12  # presses before anything counts
+WARM_UP_SPACING_S = 0.03
+SETTLE_S = 1.0  # after READY: first assertions, first pictures
+FILL_S = 10.0  # for fifty tickets to be kept
+LINE_TICKETS = 400  # waiting visitors for the clerks on the Candle bus
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a bench works. ``no_delay``: the broker of the aiomqtt reference. ``hall``: what hall ids begin with."""
+
+    directory: Path
+    broker: Address
+    no_delay: Address
+    hall: str
+
+    def broker_of(self, side: str) -> Address:
+        """Which broker a side talks through."""
+        return self.no_delay if side == "aiomqtt" else self.broker
+
+
+@dataclass(slots=True)
+class Side:
+    """One of those who are measured. ``press(n)`` sends and returns the mark that ``ear`` must hear."""
+
+    name: str
+    meter: Meter
+    ear: Ear
+    press: Callable[[int], str]
+    traffic: Traffic
+    pressed: int = 0
+
+    def measure(self, count: int, spacing_s: float) -> Samples:
+        """``count`` presses more, one every ``spacing_s``."""
+        samples = Samples()
+        next_s = perf_s()
+        for _ in range(count):
+            self.meter.idle(next_s)
+            start_s = perf_s()
+            next_s = max(next_s + spacing_s, start_s)
+            at_s = self.meter.await_mark(self.ear, self.press(self.pressed))
+            self.pressed += 1
+            if at_s is None:
+                samples.lost += 1
+            else:
+                samples.seconds.append(at_s - start_s)
+        return samples
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """One cell's parts: what ends with it, and the one meter of all its sides."""
+
+    place: Place
+    stack: ExitStack
+    meter: Meter = field(default_factory=Meter)
+
+    def serve(self, hall: BenchHall) -> None:
+        """Start the daemon; the ears are served meanwhile, as its devices would."""
+        self.stack.callback(hall.daemon.stop)
+        hall.daemon.start()
+        self.meter.idle(perf_s() + SETTLE_S)
+
+    def echo(self, job: Job) -> None:
+        """Start a peer."""
+        child = Child("edged.bench.peers", job.to_json())
+        self.stack.callback(child.stop)
+        child.await_ready()
+
+    def plug(self, broker: Address, client_id: str) -> Plug:
+        """A connection of the meter's."""
+        made = Plug(broker, client_id)
+        self.stack.callback(made.close)
+        return made
+
+    def traffic(self, name: str, hall: str) -> Traffic:
+        """Background visits for a side."""
+        return Traffic(hall, self.place.broker_of(name), "visits", self.stack)
+
+    def keyed(self, name: str, hall: str, ear: Ear, desks: Sequence[tuple[str, str]]) -> Side:
+        """A side whose presses are MQTT keys. ``desks``: windows with the mark of their lamp, pressed in turn."""
+        presser = self.plug(self.place.broker_of(name), f"{hall}-press")
+        panels = [Panel(hall, window, lamp) for window, lamp in desks]
+        for panel in panels:
+            presser.publish(panel.topic, panel.login())
+
+        def press(n: int) -> str:
+            panel = panels[n % len(panels)]
+            payload, mark = panel.toggle()
+            presser.publish(panel.topic, payload)
+            return mark
+
+        self.meter.add(Drain(presser))
+        return Side(name, self.meter, ear, press, self.traffic(name, hall))
+
+
+def mqtt_sides(room: Room) -> list[Side]:
+    """MQTT in, MQTT out; every side hears background visits of its own where asked."""
+    sides: list[Side] = []
+    for name in ("edged", *PEERS):
+        broker = room.place.broker_of(name)
+        hall = f"{room.place.hall}-m{len(sides)}"
+        if name == "edged":
+            room.serve(BenchHall(room.place.directory / hall, broker, hall))
+        else:
+            room.echo(Job(PEERS[name], hall, "panel-m1", "lamp-m1", "mqtt", broker.to_json()))
+        lamps = Lamps(room.plug(broker, f"{hall}-lamps"), hall)
+        room.meter.add(lamps)
+        sides.append(room.keyed(name, hall, lamps, [("m1", "lamp-m1")]))
+    return _warm(sides)
+
+
+def tcp_sides(room: Room) -> list[Side]:
+    """MQTT in, a coil on Modbus TCP out."""
+    sides: list[Side] = []
+    for name in ("edged", "limit", "asyncio"):
+        hall = f"{room.place.hall}-t{len(sides)}"
+        module = TcpModule("relay-t1")
+        room.stack.callback(module.close)
+        room.meter.add(module)
+        _start(room, name, hall, Wires(tcp_port=module.port), ("panel-t1", f"tcp:{module.port}"))
+        sides.append(room.keyed(name, hall, module, [("t1", "relay-t1/0")]))
+    return _warm(sides)
+
+
+def rtu_sides(room: Room) -> list[Side]:
+    """MQTT in, a coil on an RTU line out; the line itself takes no time, the pauses of the protocol are kept."""
+    sides: list[Side] = []
+    for name in ("edged", "limit", "asyncio"):
+        hall = f"{room.place.hall}-r{len(sides)}"
+        line = RtuLine(1)
+        room.stack.callback(line.close)
+        room.meter.add(line)
+        wires = Wires(rtu=f"rtu://{line.path}?baudrate=115200")
+        _start(room, name, hall, wires, ("panel-r1", f"rtu:{line.path}"))
+        sides.append(room.keyed(name, hall, line, [("r1", "relay-r1/0")]))
+    return _warm(sides)
+
+
+def line_sides(room: Room) -> list[Side]:
+    """A key on a Candle bus in, its panel's LED out, on the same line."""
+    sides: list[Side] = []
+    for name in ("edged", "limit", "asyncio"):
+        hall = f"{room.place.hall}-s{len(sides)}"
+        line = CandleLine()
+        room.stack.callback(line.close)
+        room.meter.add(line)
+        _start(room, name, hall, Wires(line=line.path), ("", f"line:{line.path}"))
+        sides.append(Side(name, room.meter, line, _line_press(line), room.traffic(name, hall)))
+    return _warm(sides)
+
+
+def slow_line_side(room: Room, line: RtuLine, units: Sequence[int]) -> Side:
+    """The daemon alone on a line with a line's pace; lamps of ``units`` in turn."""
+    hall = f"{room.place.hall}-w{len(line.dead)}"
+    room.meter.add(line)
+    wires = Wires(rtu=f"rtu://{line.path}?baudrate=9600", rtu_units=line.units)
+    room.serve(BenchHall(room.place.directory / hall, room.place.broker, hall, wires))
+    return room.keyed("edged", hall, line, [(f"r{unit}", f"relay-r{unit}/0") for unit in units])
+
+
+def _start(room: Room, name: str, hall: str, wires: Wires, peer: tuple[str, str]) -> None:
+    """The daemon with ``wires``, or the peer with its panel and output."""
+    broker = room.place.broker
+    if name != "edged":
+        room.echo(Job(PEERS[name], hall, peer[0], "", peer[1], broker.to_json()))
+        return
+    served = BenchHall(room.place.directory / hall, broker, hall, wires)
+    room.serve(served)
+    if wires.line is not None:
+        _fill(room, served)
+
+
+def _fill(room: Room, hall: BenchHall) -> None:
+    """Visitors for the clerks on the bus, fifty at a time: a broker drops what it cannot queue."""
+    dispenser = room.plug(room.place.broker, f"{hall.hall}-fill")
+    topic = hall.up("dispenser-2", "ticket")
+    for first in range(1, LINE_TICKETS, 50):
+        dispenser.publish_all([(topic, ticket(n, f"D{n}", DESK)) for n in range(first, first + 50)])
+        hall.daemon.await_metric("edged_events_total", first + 49, FILL_S, type="ticket.issued")
+
+
+def _line_press(line: CandleLine) -> Callable[[int], str]:
+    """Each clerk in turn presses next; then all arrive; then all finish."""
+    keys = list(CANDLE_LEDS.items())
+
+    def press(n: int) -> str:
+        address = LINE_ADDRESS + n % LINE_PANELS
+        code, led = keys[n // LINE_PANELS % len(keys)]
+        line.write(bytes((0x01, address, code, 0x07)))
+        return f"{address} {led}"
+
+    return press
+
+
+def _warm(sides: list[Side]) -> list[Side]:
+    """A few presses that do not count."""
+    for side in sides:
+        side.measure(WARM_UP, WARM_UP_SPACING_S)
+    return sides
+
+
+def pooled(rounds: Sequence[dict[str, Samples]]) -> dict[str, Samples]:
+    """All rounds of each side together."""
+    found: dict[str, Samples] = {}
+    for one in rounds:
+        for name, samples in one.items():
+            found.setdefault(name, Samples()).add(samples)
+    return found
+
+
+def figures(by_side: dict[str, Samples]) -> dict[str, Any]:
+    """The JSON of one cell."""
+    found: dict[str, Any] = {}
+    for name, samples in by_side.items():
+        prefix = "" if name == "edged" else f"{name}_"
+        found[f"{prefix}p50_us"] = samples.us(0.5)
+        found[f"{prefix}p99_us"] = samples.us(0.99)
+        if name == "edged":
+            found |= {"p999_us": samples.us(0.999), "samples": len(samples.seconds), "lost": samples.lost}
+    return found

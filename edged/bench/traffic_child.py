@@ -1,0 +1,44 @@
+"""The meter's handle on ``edged.bench.traffic``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from edged.bench.children import Child
+from edged.bench.plug import Address
+
+SAY_S = 10.0  # for the child to say how much it sent, beyond the time it was given
+
+
+class Traffic:
+    """A child that sends ``kind`` ("visits" or "tickets") to a hall when told."""
+
+    def __init__(self, hall: str, broker: Address, kind: str, stack: ExitStack) -> None:
+        job = {"hall": hall, "broker": broker.to_json(), "kind": kind}
+        self._child = Child("edged.bench.traffic", json.dumps(job))
+        stack.callback(self._child.stop)
+        self._child.await_ready()
+        self.sent = 0
+
+    @contextmanager
+    def flowing(self, rate: float) -> Iterator[None]:
+        """``rate`` messages a second while the block lasts."""
+        if rate:
+            self._child.tell(f"{rate} 0")
+        yield
+        if rate:
+            self._child.tell("0 0")
+            self.sent += int(self._child.line(SAY_S).split()[1])
+            self._child.line(SAY_S)
+
+    def start(self, rate: float, seconds: float) -> None:
+        """``rate`` messages a second for ``seconds``; see ``finished``."""
+        self._child.tell(f"{rate} {seconds}")
+
+    def finished(self, seconds: float) -> int:
+        """How many went out since ``start``; waits up to ``seconds`` and a margin."""
+        sent = int(self._child.line(seconds + SAY_S).split()[1])
+        self.sent += sent
+        return sent

@@ -1,0 +1,109 @@
+"""``edged bench``: what this machine, its disk, its broker and its wires make of the daemon."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from edged.bench.plug import Address
+
+
+def bench(
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="hall.toml: use its broker and the disk of its journal."),
+    ] = None,
+    embedded: Annotated[
+        bool,
+        typer.Option("--embedded", help="Use a broker of its own: mosquitto as it comes, or the demo's."),
+    ] = False,
+    only: Annotated[str, typer.Option(help="Only these sections, by comma; see below.")] = "",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="About a minute: fewer samples, no long runs.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
+    directory: Annotated[Path | None, typer.Option("--dir", help="Write journals below this folder.")] = None,
+) -> None:
+    """Measure this machine: from a device's byte to the lit lamp, beside the bare limit of its wires.
+
+    The whole daemon runs as a child process (validation, journal on this disk, metrics); bare echoes run through the
+    same broker and ports in the same run, so that figures are ratios. Nothing leaves the hall; topics are
+    hall/bench-…/#. A busy machine shows worse figures: stop the hall's daemon first.
+
+    \b
+    Sections:   mqtt, tcp, rtu, serial, decisions, cost, load
+    Exit codes: 0 within the limits, 1 a limit is broken, 2 wrong usage
+    Example:    edged bench --embedded --quick
+    """
+    from edged.bench.children import Failed
+    from edged.bench.plans import FULL, QUICK
+    from edged.bench.plug import BrokerGone
+    from edged.bench.run import SECTIONS, prepared, run
+
+    wanted = [name for name in only.split(",") if name] or list(SECTIONS)
+    unknown = [name for name in wanted if name not in SECTIONS]
+    if unknown:
+        _fail(f"there is no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
+    broker = _broker(config, embedded)
+    parent = directory or (None if config is None else _journal_folder(config))
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="edged-bench-", dir=parent) as scratch,
+            _bar() as told,
+            prepared(Path(scratch), broker) as (place, machine),
+        ):
+            found = machine | run(place, QUICK if quick else FULL, wanted, told)
+    except (Failed, BrokerGone, OSError) as error:
+        _fail(str(error), 1)
+    print(json.dumps(found, ensure_ascii=False, indent=1))
+
+
+def _broker(config: Path | None, embedded: bool) -> Address | None:
+    """The hall's broker; None for one of the bench's own."""
+    if embedded:
+        return None
+    if config is None:
+        _fail("say which broker: --config hall.toml, or --embedded")
+    from edged.bench.plug import Address
+    from edged.config import ConfigErrors, load
+    from edged.config.broker import link_settings
+
+    try:
+        settings = link_settings(load(config))
+    except ConfigErrors as errors:
+        _fail("; ".join(errors.lines))
+    tls = (settings.tls_ca, settings.tls_cert, settings.tls_key)
+    who = (settings.username, settings.password)
+    return Address(settings.host, settings.port, *who, settings.protocol, *tls)
+
+
+def _journal_folder(config: Path) -> Path:
+    from edged.config import load
+
+    return Path(load(config).store.path).parent
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, str], None]]:
+    """Progress on stderr, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda _section, what: bar.update(task, description=what)
+
+
+def _fail(text: str, code: int = 2) -> NoReturn:
+    print(f"edged bench: {text}", file=sys.stderr)
+    raise typer.Exit(code)
