@@ -118,6 +118,7 @@ class _Tide:
 
     ordered_ms: int
     staff: str | None
+    staffed: bool = False
     given_back: bool = False
 
 
@@ -135,7 +136,7 @@ class _Run:
         self.visitor_of = {f"v{index}": index for index in range(len(day.arrive_ms))}
         self.panels = {window.id: window.panel or window.id for window in scenario.site.windows}
         self.pagers = {staff.id: staff.pager or staff.id for staff in scenario.site.staff}
-        self.regular = sum(not window.tidal for window in scenario.site.windows)
+        self.regular = {window.id for window in scenario.site.windows if not window.tidal}
         self.idle: dict[str, bool] = dict.fromkeys(self.panels, False)  # somebody sits there and is free
         self.at_window: dict[str, int] = {}
         self.scheduled: list[tuple[int, int, str, int]] = []  # at, order, window, visitor or -1 for staff
@@ -254,12 +255,13 @@ class _Run:
         if visitor < 0:
             tide = self.tides.get(window)
             if tide is not None and -1 - visitor == tide.ordered_ms and not tide.given_back:
-                self.idle[window] = True
+                tide.staffed = True
+                self.idle[window] = window not in self.at_window  # the one given up on too soon may still be there
                 self._key(window, "login", tide.staff)
             return
         del self.at_window[window]
         tide = self.tides.get(window)
-        self.idle[window] = tide is None or not tide.given_back
+        self.idle[window] = window in self.regular or (tide is not None and tide.staffed and not tide.given_back)
         if visitor not in self.scenario.lost_finish:
             self._key(window, "finish")
         elif tide is not None and tide.given_back:  # the clerk goes; only the controller does not know
@@ -315,7 +317,9 @@ class _Run:
         if tide is None:
             return
         self.idle[note.subject] = False
-        self.staff_ms += self.now_ms - tide.ordered_ms
+        ends = {window: at_ms for at_ms, _, window, visitor in self.scheduled if visitor >= 0}
+        left_ms = ends.get(note.subject, self.now_ms)  # given up on too soon: the clerk stays for the visitor
+        self.staff_ms += left_ms - tide.ordered_ms
         if not tide.given_back:  # given up before it was staffed
             self.open_min.append((self.now_ms - tide.ordered_ms) / MINUTE_MS)
 
@@ -331,7 +335,7 @@ class _Run:
         staffed = sum(1 for window in self.tides if self.idle[window] or window in self.at_window)
         for steps, value in (
             (self.picture.waiting, self.waiting),
-            (self.picture.windows, self.regular + staffed),
+            (self.picture.windows, len(self.regular) + staffed),
             (self.picture.staff, len(self.tides)),
         ):
             if not steps or steps[-1][1] != value:

@@ -6,7 +6,7 @@ place: whoever takes a seat leaves the window they came from, and a window lit f
 
 from __future__ import annotations
 
-from edged.core import staffing
+from edged.core import demand, staffing
 from edged.core.ordering import STAFFED
 from edged.core.turn import Turn
 from edged.core.windows import move_window
@@ -142,6 +142,8 @@ def drain(turn: Turn, window: str, reason: str) -> None:
 def settle(turn: Turn, window: str) -> None:
     """A drained window is released: staff rest, the window cools down, then stands by."""
     state = turn.window(window)
+    if state.state == "DRAINING" and state.due_ms is None:
+        state.due_ms = _gone_ms(turn, window)
     if state.state != "COOLDOWN" or state.area is None:
         return
     open_s = 0.0 if state.opened_ms is None else turn.seconds_since(state.opened_ms)
@@ -154,6 +156,15 @@ def settle(turn: Turn, window: str) -> None:
         state.due_ms = turn.at_ms + rest_s * 1000
     else:
         move_window(turn, window, "cooled")
+
+
+def _gone_ms(turn: Turn, window: str) -> int | None:
+    """When the visitor at a draining window must have left, though no end was heard: nobody calls there any more."""
+    ticket = turn.ticket_at(window)
+    if ticket is None or ticket.serving_ms is None:
+        return None
+    limit_s = demand.lost_finish_s(turn, ticket)
+    return None if limit_s is None else max(turn.at_ms, ticket.serving_ms + round(limit_s * 1000))
 
 
 def stand_by(turn: Turn, window: str) -> None:

@@ -124,6 +124,16 @@ def _still_there(turn: Turn, state: WindowState, pw: Pw, each_s: dict[str, float
     return mean_s is None or turn.seconds_since(ticket.serving_ms) <= pw.lost_finish_means * mean_s
 
 
+def lost_finish_s(turn: Turn, ticket: Ticket) -> float | None:
+    """A service longer than this has ended unheard; None where the policy never assumes that."""
+    area = turn.lookup.area_of(ticket.service)
+    pw = turn.pw(area)
+    if not pw.lost_finish_means:
+        return None
+    each_s, _ = means_s(turn, area, pw)
+    return pw.lost_finish_means * each_s[ticket.service]
+
+
 def minute_of_day(turn: Turn) -> float | None:
     """Minutes after the hall's midnight; None before the clock was ever set."""
     if turn.state.wall_offset_ms is None:

@@ -168,6 +168,8 @@ class Engine:
                 windows.move_window(turn, window, "cooled")
             elif state.ticket is not None and self.state.tickets[state.ticket].state == "CALLED":
                 windows.call_deadline(turn, window)
+            elif state.state == "DRAINING":
+                windows.presume_gone(turn, window)
         for area, state_of_area in self.state.areas.items():
             if state_of_area.due_ms is not None and state_of_area.due_ms <= turn.at_ms:
                 turn.touch_due(area)

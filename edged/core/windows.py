@@ -146,10 +146,20 @@ def finish(turn: Turn, window: str, inferred: bool) -> None:
     if ticket.state == "CALLED":
         arrive(turn, window, inferred=True)
         ticket.serving_ms = ticket.called_ms
-    if not move(turn, ticket, "finish"):
-        return
+    if move(turn, ticket, "finish"):
+        _learn(turn, ticket)
+        _served(turn, window, ticket, inferred)
+
+
+def presume_gone(turn: Turn, window: str) -> None:
+    """The end of a service was never heard, and nobody will call at this window any more: how long it took is unknown."""
+    ticket = turn.ticket_at(window)
+    if ticket is not None and move(turn, ticket, "finish"):
+        _served(turn, window, ticket, inferred=True)
+
+
+def _served(turn: Turn, window: str, ticket: Ticket, inferred: bool) -> None:
     turn.state.served_today += 1
-    _learn(turn, ticket)
     turn.note(
         "ticket.finished",
         ticket.number,
