@@ -256,12 +256,16 @@ class _Run:
             tide = self.tides.get(window)
             if tide is not None and -1 - visitor == tide.ordered_ms and not tide.given_back:
                 tide.staffed = True
-                self.idle[window] = window not in self.at_window  # the one given up on too soon may still be there
+                self.idle[window] = (
+                    window not in self.at_window
+                )  # the one given up on too soon may still be there
                 self._key(window, "login", tide.staff)
             return
         del self.at_window[window]
         tide = self.tides.get(window)
-        self.idle[window] = window in self.regular or (tide is not None and tide.staffed and not tide.given_back)
+        self.idle[window] = window in self.regular or (
+            tide is not None and tide.staffed and not tide.given_back
+        )
         if visitor not in self.scenario.lost_finish:
             self._key(window, "finish")
         elif tide is not None and tide.given_back:  # the clerk goes; only the controller does not know

@@ -152,7 +152,7 @@ def finish(turn: Turn, window: str, inferred: bool) -> None:
 
 
 def presume_gone(turn: Turn, window: str) -> None:
-    """The end of a service was never heard, and nobody will call at this window any more: how long it took is unknown."""
+    """The end of a service was never heard, and nobody calls here any more; nothing is learnt from its length."""
     ticket = turn.ticket_at(window)
     if ticket is not None and move(turn, ticket, "finish"):
         _served(turn, window, ticket, inferred=True)
