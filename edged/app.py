@@ -287,7 +287,7 @@ class Application:
 
     def _say_status(self, word: str) -> None:
         with suppress(Exception):  # the broker may be away; its own will says the same
-            self.mqtt.publish(topics.status(self.config.hall), self._status(word), qos=1, retain=True)
+            self.mqtt.publish(topics.status(self.config.hall), self._status(word), retain=True)
 
     def _stamp(self, at_ms: int) -> str:
         offset_ms = self.engine.state.wall_offset_ms or 0

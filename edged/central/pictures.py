@@ -22,6 +22,7 @@ class Pictures:
 
     OPTIONS: ClassVar[type[Options]] = Options
     deadline_s = 1.0
+    pace_s = 0.25  # a picture is for people and dashboards: the newest, four times a second at most
     reassert_s = 60.0  # retained and re-sent on reconnect; this only heals a broker that lost its store
 
     def __init__(self, link: MqttLink, hall: str, stamp: Callable[[int], str]) -> None:
@@ -31,7 +32,7 @@ class Pictures:
 
     async def show(self, point: str, value: Value) -> None:
         """Publish one picture, retained. Raises ``Unreachable`` while the broker is away."""
-        self._link.publish(*self._message(value), qos=1, retain=True)
+        self._link.publish(*self._message(value), retain=True)
 
     async def act(self, action: Action) -> None:
         """The centre carries nothing out."""

@@ -56,7 +56,7 @@ class BrokerLink(Protocol):
     """What the desk needs of ``edged.links.mqtt.MqttLink``."""
 
     def subscribe(self, topic_filter: str, handler: Callable[[Any], None]) -> None: ...
-    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None: ...
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
     def on_state(self, callback: Callable[[bool, str], None]) -> None: ...
 
 
@@ -263,7 +263,7 @@ class PolicyDesk:
         """Say it now, or when the broker is back: the newest report stands in for all before it."""
         body = json.dumps(self._report, ensure_ascii=False, separators=(",", ":")).encode()
         try:
-            self._link.publish(topics.policy_report(self._audience.hall), body, qos=1, retain=True)
+            self._link.publish(topics.policy_report(self._audience.hall), body, retain=True)
         except Unreachable:
             log.debug("policy-report-waits")
 

@@ -24,17 +24,17 @@ import random
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
-from paho.mqtt.client import MQTTMessage, topic_matches_sub
-from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.matcher import MQTTMatcher
 
 from edged import clock
 from edged.driver import Refused, Reject, Unreachable
 from edged.links.mqtt_backoff import Backoff, Outcome
-from edged.links.mqtt_connection import Connection, Loss
-from edged.links.mqtt_settings import MqttSettings, new_properties
+from edged.links.mqtt_connection import Ack, Connection, Loss, Outbound
+from edged.links.mqtt_packets import Publish, correlation_property, expiry_property
+from edged.links.mqtt_settings import MqttSettings
 
 __all__ = ["Message", "MqttLink", "MqttSettings"]
 
@@ -62,6 +62,14 @@ class Message(NamedTuple):
     correlation: bytes | None = None
 
 
+class Route(NamedTuple):
+    """Who gets the messages of ``topic``; with no handlers, why not."""
+
+    topic: str
+    handlers: tuple[Handler, ...]
+    reason: str
+
+
 class MqttLink:
     """One broker. ``subscribe`` and ``on_state`` any time; then ``run`` until cancelled."""
 
@@ -69,7 +77,10 @@ class MqttLink:
         self.settings = settings
         self._reject = reject
         self._handlers: dict[str, list[Handler]] = {}
-        self._routes: dict[str, tuple[Handler, ...]] = {}
+        self._matcher: Any = (
+            _new_matcher()
+        )  # the same filters as a tree: a thousand devices have a thousand of them
+        self._routes: dict[bytes, Route] = {}
         self._watchers: list[Callable[[bool, str], None]] = []
         self._connection: Connection | None = None
         self._up: bool | None = None
@@ -84,7 +95,7 @@ class MqttLink:
         self._lives = 0
         self._rival = False
         self._rival_known = False
-        self._handlers[settings.ping_topic] = [self._ping_heard]
+        self._listen(settings.ping_topic, self._ping_heard)
 
     @property
     def connected(self) -> bool:
@@ -103,20 +114,24 @@ class MqttLink:
 
     def subscribe(self, topic_filter: str, handler: Handler) -> None:
         """Hand every message that matches ``topic_filter`` to ``handler``, now and after every reconnect."""
-        handlers = self._handlers.setdefault(topic_filter, [])
-        handlers.append(handler)
-        self._routes.clear()
+        self._listen(topic_filter, handler)
         if self._connection is not None and self.connected:
             with suppress(Unreachable):  # the next connection subscribes to everything
                 self._connection.subscribe_soon(topic_filter, 1, self._subscription_refused)
+
+    def _listen(self, topic_filter: str, handler: Handler) -> None:
+        handlers = self._handlers.setdefault(topic_filter, [])
+        handlers.append(handler)
+        self._matcher[topic_filter] = handlers
+        self._routes.clear()
 
     def unsubscribe(self, topic_filter: str, handler: Handler) -> None:
         """Stop handing messages to ``handler``. What the broker still sends is acknowledged and counted."""
         handlers = self._handlers.get(topic_filter, [])
         if handler in handlers:
             handlers.remove(handler)
-        if not handlers:
-            self._handlers.pop(topic_filter, None)
+        if not handlers and self._handlers.pop(topic_filter, None) is not None:
+            del self._matcher[topic_filter]
         self._routes.clear()
 
     def on_state(self, callback: Callable[[bool, str], None]) -> None:
@@ -124,29 +139,34 @@ class MqttLink:
         self._watchers.append(callback)
 
     def publish(
-        self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False, expiry_s: int | None = None
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        retain: bool = False,
+        expiry_s: int | None = None,
+        urgent: bool = False,
     ) -> None:
-        """Send without waiting for the broker's acknowledgement.
+        """Send at QoS 1 without waiting for the broker's acknowledgement; ``urgent``: before anything else is done.
 
         Raises ``Unreachable`` while the link is down or the broker takes nothing; what was handed over and not
         acknowledged when the connection ended is not sent again: levels are re-asserted, actions time out.
         """
-        connection = self._connection
-        if connection is None:
-            raise Unreachable(f"broker: {self._reason or 'not connected yet'}")
-        properties = None if expiry_s is None else connection.expiry(expiry_s)
-        connection.publish(topic, payload, qos, retain, properties)
+        properties = b"" if expiry_s is None else expiry_property(expiry_s)
+        self._there().publish(Outbound(topic, payload, properties), 1, retain, urgent)
 
     def respond(self, request: Message, payload: bytes) -> bool:
         """Answer ``request`` on its MQTT 5 response topic. False if it has none. Raises as ``publish``."""
         if request.response_topic is None:
             return False
+        properties = b"" if request.correlation is None else correlation_property(request.correlation)
+        self._there().publish(Outbound(request.response_topic, payload, properties))
+        return True
+
+    def _there(self) -> Connection:
         if self._connection is None:
             raise Unreachable(f"broker: {self._reason or 'not connected yet'}")
-        correlation = {} if request.correlation is None else {"CorrelationData": request.correlation}
-        properties = new_properties(PacketTypes.PUBLISH, correlation)
-        self._connection.publish(request.response_topic, payload, 1, False, properties)
-        return True
+        return self._connection
 
     async def run(self) -> None:
         """Connect, serve, wait, again: until cancelled."""
@@ -222,7 +242,8 @@ class MqttLink:
         with suppress(Unreachable):
             # QoS 0: it must not queue behind inputs that wait for the disk. The first one stays at the broker: whoever
             # connects with our id next finds it.
-            connection.publish(self.settings.ping_topic, self._signature, 0, seen_s is None, None)
+            ping = Outbound(self.settings.ping_topic, self._signature)
+            connection.publish(ping, qos=0, retain=seen_s is None)
             self._ping_sent_s = now_s
 
     def _ping_heard(self, message: Message) -> None:
@@ -254,44 +275,41 @@ class MqttLink:
 
     # -- receiving --
 
-    def _received(self, connection: Connection, message: MQTTMessage) -> None:
-        qos1 = message.qos > 0
-        if qos1:
-            connection.received(message.mid)
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            self._reject("bad_topic")
-            if qos1:
-                connection.ack(message.mid)
+    def _received(self, message: Publish, ack: Ack | None) -> None:
+        route = self._routes.get(message.topic) or self._route(message.topic)
+        if ack is None:
+            release = _no_ack
+        else:
+            release = ack
+            ack.left = len(route.handlers)
+        if not route.handlers:
+            self._reject(route.reason, route.topic)
+            if ack is not None:
+                ack.left = 1
+                ack()
             return
-        handlers = self._routes.get(topic)
-        if handlers is None:
-            handlers = self._route(topic)
-        ack = _Ack(connection, message.mid, len(handlers)) if qos1 else _no_ack
-        received = _message(topic, message, ack)
-        if not handlers:
-            self._reject("no_subscriber", topic)
-            if qos1:
-                connection.ack(message.mid)
-        for handler in handlers:
+        received = Message(
+            route.topic, message.payload, message.retain, release, message.response_topic, message.correlation
+        )
+        for handler in route.handlers:
             try:
                 handler(received)
             except Exception as error:  # noqa: BLE001 - one poisonous message must not stop the others
-                self._reject("handler_failed", f"{topic}: {type(error).__name__}")
-                ack()
+                self._reject("handler_failed", f"{route.topic}: {type(error).__name__}")
+                release()
 
-    def _route(self, topic: str) -> tuple[Handler, ...]:
-        handlers = tuple(
-            handler
-            for topic_filter, listed in self._handlers.items()
-            if topic_matches_sub(topic_filter, topic)
-            for handler in listed
+    def _route(self, topic: bytes) -> Route:
+        try:
+            text, reason = topic.decode(), "no_subscriber"
+        except UnicodeDecodeError:
+            text, reason = "", "bad_topic"
+        handlers = (
+            tuple(handler for listed in self._matcher.iter_match(text) for handler in listed) if text else ()
         )
         if len(self._routes) >= ROUTES_MAX:
             self._routes.clear()
-        self._routes[topic] = handlers
-        return handlers
+        route = self._routes[topic] = Route(text, handlers, reason)
+        return route
 
     # -- telling --
 
@@ -319,27 +337,8 @@ class MqttLink:
             self._reject("subscription_refused", topic_filter)
 
 
-class _Ack:
-    """Releases one PUBACK when every handler that got the message has asked for it."""
-
-    __slots__ = ("_connection", "_left", "_mid")
-
-    def __init__(self, connection: Connection, mid: int, handlers: int) -> None:
-        self._connection = connection
-        self._mid = mid
-        self._left = handlers
-
-    def __call__(self) -> None:
-        self._left -= 1
-        if self._left == 0:
-            self._connection.ack(self._mid)
-
-
-def _message(topic: str, message: MQTTMessage, ack: Callable[[], None]) -> Message:
-    properties = message.properties
-    response_topic: str | None = getattr(properties, "ResponseTopic", None)
-    correlation: bytes | None = getattr(properties, "CorrelationData", None)
-    return Message(topic, bytes(message.payload), message.retain, ack, response_topic, correlation)
+def _new_matcher() -> Any:
+    return MQTTMatcher()  # type: ignore[no-untyped-call]
 
 
 def _no_ack() -> None:

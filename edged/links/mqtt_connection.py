@@ -1,38 +1,43 @@
 """One connection to the broker: one socket, one paho client, never used again after it was lost.
 
-Rules: no task per message and no queue; what one turn of the loop wants to send leaves in one write, so a PUBACK and
-the command it caused share a segment; whatever goes wrong ends in ``lost``, never in a hang.
+Rules: no task per message and no queue; what one turn of the loop wants to send leaves in one write (an ``urgent``
+message at once, with all before it); whatever goes wrong ends in ``lost``, never in a hang.
 
 aiomqtt does the connecting (executor thread, TLS, CONNACK wait). The socket hooks of paho 2 are driven here, because
 aiomqtt's own add a queue and several system calls per message and hang where a broker closes right after CONNACK.
+paho keeps the connection (connecting, subscribing, pings, goodbyes); PUBLISH and PUBACK pass it by, because it spends
+more on one of them than the whole core does (DESIGN.md).
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
-from paho.mqtt.client import MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged import clock
 from edged.driver import Refused, Unreachable
-from edged.links.mqtt_settings import (
-    INCOMING_LIMIT_BYTES,
-    RECEIVE_MAXIMUM,
-    MqttSettings,
-    new_client,
-    new_properties,
+from edged.links.mqtt_outgoing import QUEUE_MAX, Outgoing
+from edged.links.mqtt_packets import (
+    PUBACK,
+    PUBLISH,
+    TOPIC_MAX_BYTES,
+    Publish,
+    puback_packet,
+    publish_packet,
+    read_puback,
+    read_publish,
 )
+from edged.links.mqtt_settings import INCOMING_LIMIT_BYTES, RECEIVE_MAXIMUM, MqttSettings, new_client
 from edged.links.mqtt_wire import Wire
 
 CONNACK_S = 5.0  # a broker on the hall's LAN answers in milliseconds; longer than this it is broken
@@ -41,8 +46,6 @@ READ_PACKETS = 64  # packets handled per turn of the loop
 WRITE_LIMIT_BYTES = (
     1 << 20
 )  # a broker that lets this much stand does not read: publishing fails, memory stays
-OUT_MESSAGES_MAX = 1000  # QoS 1 messages on their way to the broker, mosquitto's own queue length
-OUT_INFLIGHT_MAX = 100  # of those, sent and not acknowledged; an MQTT 5 broker may allow less (mosquitto: 20)
 SERVER_MOVED_IN = 0x8E  # MQTT 5 §3.14.2.1: Session taken over
 
 LossKind = Literal["closed", "frozen", "taken", "broken"]
@@ -56,10 +59,34 @@ class Loss:
     reason: str
 
 
+class Outbound(NamedTuple):
+    """What to publish. ``properties``: encoded ones of MQTT 5, dropped for 3.1.1."""
+
+    topic: str
+    payload: bytes
+    properties: bytes = b""
+
+
+class Ack:
+    """Releases one PUBACK when every handler that got the message has asked for it."""
+
+    __slots__ = ("_connection", "left", "mid")
+
+    def __init__(self, connection: Connection, mid: int) -> None:
+        self._connection = connection
+        self.mid = mid
+        self.left = 1  # handlers that have not asked yet
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self._connection.release()
+
+
 class Connection:
     """``open`` once, use until ``lost`` is done, ``close`` always. Every method belongs to the loop's thread."""
 
-    def __init__(self, settings: MqttSettings, on_message: Callable[[Connection, MQTTMessage], None]) -> None:
+    def __init__(self, settings: MqttSettings, on_message: Callable[[Publish, Ack | None], None]) -> None:
         self._settings = settings
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
@@ -69,34 +96,30 @@ class Connection:
         self.ready = False  # CONNACK said yes
         self.session_present = False
         # 3.1.1 has no such window; the broker's own queue length is the nearest thing
-        self.receive_maximum = RECEIVE_MAXIMUM if settings.protocol == "5" else OUT_MESSAGES_MAX
+        self._five = settings.protocol == "5"
+        self.receive_maximum = RECEIVE_MAXIMUM if self._five else QUEUE_MAX
         self.opened_s = 0.0
         self._flushing = False
         self._writing = False
         self._suback: dict[int, asyncio.Future[list[int]]] = {}
-        # mid -> acknowledged by its handler; PUBACKs leave in order of arrival (MQTT 5 §4.6)
-        self._unacked: dict[int, bool] = {}
-        self._expiries: dict[int, Properties] = {}
+        self._unacked: deque[Ack] = deque()  # PUBACKs leave in order of arrival (MQTT 5 §4.6)
         self._client = new_client(settings)
         self._paho = self._client._client
+        self._outgoing = Outgoing(self._send, self._paho._mid_generate)
         self._hook()
 
     def _hook(self) -> None:
         """Put our hands where aiomqtt had its own."""
         paho = self._paho
         paho.disable_logger()  # several calls per packet; what goes wrong reaches ``lost`` anyway
-        paho.manual_ack_set(True)  # PUBACK only once the input's step is on disk
         paho.connect_timeout = CONNACK_S
-        paho.max_queued_messages_set(OUT_MESSAGES_MAX)
-        paho.max_inflight_messages_set(OUT_INFLIGHT_MAX)
         connect = paho._create_socket
         paho._create_socket = lambda: self._wrap(connect())  # type: ignore[method-assign]
         paho.on_socket_open = self._socket_opened
         paho.on_socket_close = self._socket_closed
         paho.on_socket_register_write = self._write_wanted
         paho.on_socket_unregister_write = None
-        paho.on_message = self._received
-        paho.on_publish = None  # nobody waits for a PUBACK of ours
+        paho.on_message = paho.on_publish = None  # no such packet ever reaches it
         paho.on_subscribe = self._subscribed
         paho.on_connect = self._connected
         paho.on_disconnect = self._disconnected
@@ -152,58 +175,52 @@ class Connection:
 
     def _send_subscribe(self, wanted: list[tuple[str, int]]) -> int:
         topics: list[Any] = list(wanted)
-        if self._settings.protocol == "5":
+        if self._five:
             topics = [(topic, SubscribeOptions(qos=qos)) for topic, qos in wanted]
         code, mid = self._paho.subscribe(topics)
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
             raise Unreachable("connection lost while subscribing")
         return mid
 
-    def publish(
-        self, topic: str, payload: bytes, qos: int, retain: bool, properties: Properties | None
-    ) -> None:
-        """Hand one message to the socket. Raises ``Unreachable`` (down, or the broker does not read), ``Refused``."""
-        if self.wire is None or not self.ready or self.lost.done():
+    def publish(self, message: Outbound, qos: int = 1, retain: bool = False, urgent: bool = False) -> None:
+        """Hand one message to the socket; ``urgent``: to the kernel, now.
+
+        Raises ``Unreachable`` (down, or the broker does not read), ``Refused``.
+        """
+        wire = self.wire
+        if wire is None or not self.ready or self.lost.done():
             raise Unreachable("broker connection is down")
-        if self.wire.backlog_bytes > WRITE_LIMIT_BYTES:
+        if wire.backlog_bytes > WRITE_LIMIT_BYTES:
             raise Unreachable("broker does not read")
-        try:
-            info = self._paho.publish(topic, payload, qos, retain, properties)
-        except ValueError as error:
-            raise Refused(f"not a publishable message: {error}") from None
-        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+        topic = _checked(message.topic)
+        properties = message.properties if self._five else None
+        if qos == 0:
+            self._send(publish_packet(topic, message.payload, int(retain), 0, properties))
+        elif not self._outgoing.put(topic, message.payload, retain, properties):
             raise Unreachable("broker does not acknowledge")
-        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise Unreachable("broker connection is down")
+        if urgent:
+            self._flush()
 
-    def expiry(self, expiry_s: int) -> Properties | None:
-        """The MQTT 5 properties of a message that dies after ``expiry_s``; 3.1.1 knows none."""
-        if self._settings.protocol != "5":
-            return None
-        properties = self._expiries.get(expiry_s)
-        if properties is None:
-            properties = new_properties(PacketTypes.PUBLISH, {"MessageExpiryInterval": expiry_s})
-            if (
-                len(self._expiries) < 64
-            ):  # a handful of kinds in practice; building one costs more than a publish
-                self._expiries[expiry_s] = properties
-        return properties
-
-    def received(self, mid: int) -> None:
+    def received(self, mid: int) -> Ack:
         """Note a QoS 1 message that wants a PUBACK."""
-        self._unacked[mid] = False
+        ack = Ack(self, mid)
+        self._unacked.append(ack)
+        return ack
 
-    def ack(self, mid: int) -> None:
-        """Acknowledge ``mid``. PUBACKs leave in order: one in front that is still open holds this one back."""
-        if self.lost.done() or mid not in self._unacked:
+    def release(self) -> None:
+        """Send the PUBACKs that may go: one in front that is still open holds back those behind it."""
+        if self.lost.done():
             return
-        self._unacked[mid] = True
-        while self._unacked:
-            first = next(iter(self._unacked))
-            if not self._unacked[first]:
-                return
-            del self._unacked[first]
-            self._paho.ack(first, 1)
+        while self._unacked and self._unacked[0].left <= 0:
+            self._send(puback_packet(self._unacked.popleft().mid))
+
+    def _send(self, packet: bytes) -> None:
+        """Leave ``packet`` for the next flush."""
+        assert self.wire is not None
+        self.wire.send(packet)
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
 
     def misc(self) -> None:
         """paho's own keepalive; call it about once a second."""
@@ -232,7 +249,7 @@ class Connection:
         if self.lost.done():  # abandoned while the executor was still connecting
             raw.close()
             raise ConnectionAbortedError("abandoned")
-        self.wire = Wire(raw)
+        self.wire = Wire(raw, INCOMING_LIMIT_BYTES)
         return self.wire
 
     def _socket_opened(self, _client: Any, _userdata: Any, sock: Any) -> None:
@@ -258,20 +275,35 @@ class Connection:
             self._loop.call_soon(self._flush)
 
     def _readable(self) -> None:
-        wire, paho = self.wire, self._paho
+        wire = self.wire
         if wire is None or self.lost.done():
             return
         try:
             for _ in range(READ_PACKETS):
-                paho.loop_read()
-                if self.lost.done() or not wire.pending():
+                packet = wire.take()
+                if packet is not None:
+                    self._packet(wire, *packet)
+                elif not wire.fill():
                     return
-                if paho._in_packet["remaining_length"] > INCOMING_LIMIT_BYTES:
-                    raise ValueError("packet too large")
+                elif wire.ended:
+                    self._paho.loop_read()
+                if self.lost.done():
+                    return
         except Exception as error:  # noqa: BLE001 - a broker's garbage must not end the process
             self.fail("broken", f"unreadable: {type(error).__name__}")
             return
         self._loop.call_soon(self._readable)  # more in the buffer, but others first
+
+    def _packet(self, wire: Wire, head: int, body: bytes) -> None:
+        kind = head & 0xF0
+        if kind == PUBLISH:
+            message = read_publish(head, body, self._five)
+            self._on_message(message, self.received(message.mid) if message.qos else None)
+        elif kind == PUBACK:
+            self._outgoing.acknowledged(read_puback(body))
+        else:
+            wire.lend()
+            self._paho.loop_read()
 
     def _flush(self) -> None:
         self._flushing = False
@@ -279,7 +311,8 @@ class Connection:
         if wire is None or self.lost.done():
             return
         try:
-            self._paho.loop_write()
+            if self._paho.want_write():
+                self._paho.loop_write()
             drained = wire.flush()
         except Exception as error:  # noqa: BLE001 - any error here means the connection is gone
             self.fail("closed", f"write failed: {type(error).__name__}")
@@ -291,9 +324,6 @@ class Connection:
             else:
                 self._loop.add_writer(wire.fileno(), self._flush)
 
-    def _received(self, _client: Any, _userdata: Any, message: MQTTMessage) -> None:
-        self._on_message(self, message)
-
     def _subscribed(self, _client: Any, _userdata: Any, mid: int, codes: Any, _properties: Any) -> None:
         future = self._suback.pop(mid, None)
         if future is not None and not future.done():
@@ -303,8 +333,8 @@ class Connection:
         self.ready = self._paho.is_connected()
         self.session_present = flags.session_present
         limit = getattr(properties, "ReceiveMaximum", None)
-        if limit is not None:  # paho 2.2 does not look at it; mosquitto cuts off who sends more
-            self._paho._max_inflight_messages = min(self._paho._max_inflight_messages, limit)
+        if limit is not None:
+            self._outgoing.window = min(self._outgoing.window, limit)
         self._client._on_connect(client, userdata, flags, code, properties)
 
     def _disconnected(self, _client: Any, _userdata: Any, flags: Any, code: Any, _properties: Any) -> None:
@@ -319,3 +349,14 @@ class Connection:
             self.lost.set_result(Loss(kind, f"broker said: {code}"))
         else:
             self.lost.set_result(Loss("closed", "connection closed by the broker"))
+
+
+def _checked(topic: str) -> bytes:
+    """``topic`` as it goes on the wire. Raises ``Refused`` where nothing can be published there."""
+    try:
+        encoded = topic.encode()
+    except UnicodeEncodeError:
+        encoded = b""
+    if not encoded or len(encoded) > TOPIC_MAX_BYTES or "+" in topic or "#" in topic:
+        raise Refused(f"not a topic to publish on: {topic[:80]!r}")
+    return encoded

@@ -1,8 +1,8 @@
-"""The socket that paho gets: buffered both ways.
+"""The socket that paho gets: buffered both ways, and cut into packets.
 
-Rules: a burst costs one read and one write, not three reads and a write per packet; TCP_NODELAY from the first byte,
-because paho sets none and Nagle would hold a lamp's command until the broker's delayed ACK (40 ms); TCP_QUICKACK after
-every read, because mosquitto's default lets Nagle hold the next input until our delayed ACK.
+Rules: a burst costs one read and one write; TCP_NODELAY from the first byte, because paho sets none and Nagle would
+hold a lamp's command until the broker's delayed ACK (40 ms); TCP_QUICKACK after every read, because mosquitto's default
+lets Nagle hold the next input until our delayed ACK.
 """
 
 from __future__ import annotations
@@ -11,30 +11,69 @@ import socket
 import ssl
 from contextlib import suppress
 
+from edged.links.mqtt_packets import packet_end
+
 READ_BYTES = 16_384  # one read: about 100 device messages, 5 ms of work at most before other handlers run
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
+WAIT = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Wire:
-    """What paho takes for its socket: buffered both ways, so that a burst costs two system calls and not hundreds."""
+    """What paho takes for its socket. ``take`` gives whole packets; ``lend`` hands one of them to paho's ``recv``."""
 
-    def __init__(self, raw: socket.socket) -> None:
+    def __init__(self, raw: socket.socket, limit_bytes: int) -> None:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.raw = raw
+        self.ended = False  # nothing more will come: the broker closed, or the connection broke
+        self._limit_bytes = limit_bytes
+        self._tls = isinstance(raw, ssl.SSLSocket)
+        self._drained = False
         self._in = b""
-        self._at = 0
+        self._start = self._at = 0
+        self._lent = b""
         self._out = bytearray()
 
-    def recv(self, size: int) -> bytes:
-        """At most ``size`` bytes. Raises ``BlockingIOError`` where there is nothing yet."""
-        if self._at >= len(self._in):
-            self._in, self._at = self.raw.recv(READ_BYTES), 0
+    def fill(self) -> bool:
+        """Read once. False where there is nothing yet; at the end ``ended`` becomes True."""
+        if self._drained:
+            self._drained = False
+            return False
+        try:
+            data = self.raw.recv(READ_BYTES)
             if QUICKACK is not None:
                 # Not sticky: the kernel falls back to delayed ACKs by itself (tcp(7)), so it is set after each read.
                 self.raw.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
-        start = self._at
-        self._at = min(start + size, len(self._in))
-        return self._in[start : self._at]
+        except WAIT:
+            return False
+        except OSError:
+            data = b""
+        self.ended = not data
+        # A short read emptied the kernel's buffer, so asking again would say so; TLS keeps a buffer of its own.
+        self._drained = 0 < len(data) < READ_BYTES and not self._tls
+        self._in = self._in[self._at :] + data if self._at < len(self._in) else data
+        self._at = 0
+        return True
+
+    def take(self) -> tuple[int, bytes] | None:
+        """First byte and body of the next packet that is all here. Raises ``ValueError`` for what is none."""
+        bounds = packet_end(self._in, self._at, self._limit_bytes)
+        if bounds is None or bounds[1] > len(self._in):
+            return None
+        self._start, self._at = self._at, bounds[1]
+        return self._in[self._start], self._in[bounds[0] : bounds[1]]
+
+    def lend(self) -> None:
+        """paho's next ``recv`` calls get the packet that was taken last."""
+        self._lent = self._in[self._start : self._at]
+
+    def recv(self, size: int) -> bytes:
+        """At most ``size`` bytes of what was lent; raises ``BlockingIOError`` where there is nothing."""
+        if not self._lent:
+            if self.ended:
+                return b""
+            raise BlockingIOError
+        data, self._lent = self._lent[:size], self._lent[size:]
+        return data
 
     def send(self, data: bytes | bytearray) -> int:
         """Take all of ``data``; it leaves with ``flush``. The cap is kept by whoever publishes."""
@@ -46,15 +85,10 @@ class Wire:
         while self._out:
             try:
                 sent = self.raw.send(self._out)
-            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            except WAIT:
                 return False
             del self._out[:sent]
         return True
-
-    def pending(self) -> int:
-        """Bytes read from the kernel and not yet handed out."""
-        inside = self.raw.pending() if isinstance(self.raw, ssl.SSLSocket) else 0
-        return len(self._in) - self._at + inside
 
     @property
     def backlog_bytes(self) -> int:

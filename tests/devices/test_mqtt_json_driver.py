@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import aiomqtt
 import pytest
 
 from devices.mqtt_json import driver as driver_module
@@ -264,23 +265,11 @@ async def test_misbehaving_fleet_repeats_reorders_and_delays_but_loses_nothing()
 
 async def test_message_expiry_is_set_on_actions() -> None:
     async with real_mosquitto() as broker, hall_at(broker) as hall, hall.driver("voice") as driver:
-        got: list[tuple[bytes, int | None]] = []
-        probe = MqttLink(settings_for(broker, "probe"), Rejections())
-        probe.subscribe("hall/t/dev/voice/down/say", lambda message: message.ack())
-        async with running(probe):
-            assert probe.connection is not None
-            paho = probe.connection._paho
-            inner = paho.on_message
-
-            def spy(client: object, userdata: object, message: object) -> None:
-                expiry = getattr(message.properties, "MessageExpiryInterval", None)  # type: ignore[attr-defined]
-                got.append((message.payload, expiry))  # type: ignore[attr-defined]
-                inner(client, userdata, message)  # type: ignore[arg-type,misc]
-
-            paho.on_message = spy  # type: ignore[assignment]
+        five = aiomqtt.ProtocolVersion.V5
+        async with aiomqtt.Client("127.0.0.1", broker.port, identifier="probe", protocol=five) as probe:
+            await probe.subscribe("hall/t/dev/voice/down/say", qos=1)
             async with background(driver.act(Action("a-1", "voice", Say("a", "b", "A1")))):
-                await until(lambda: any(expiry is not None for _, expiry in got))
-        said = [(json.loads(payload)["id"], expiry) for payload, expiry in got if expiry is not None]
-        assert said[0][0] == "a-1"
-        assert said[0][1] is not None
-        assert 0 < said[0][1] <= 15
+                message = await asyncio.wait_for(anext(probe.messages), 5)
+        assert json.loads(message.payload)["id"] == "a-1"  # type: ignore[arg-type]
+        expiry_s = message.properties.MessageExpiryInterval  # type: ignore[union-attr]
+        assert 0 < expiry_s <= 15

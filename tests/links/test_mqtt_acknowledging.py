@@ -10,6 +10,7 @@ import pytest
 
 from edged.driver import Refused
 from edged.links.mqtt import MqttLink
+from edged.links.mqtt_packets import PUBACK, read_puback
 from tests.support.brokers import (
     Rejections,
     collect,
@@ -47,9 +48,16 @@ async def test_acknowledgements_leave_in_order_of_arrival() -> None:
         sent: list[int] = []
         async with plain_client(broker) as device, running(link):
             assert link.connection is not None
-            paho = link.connection._paho
-            ack = paho.ack
-            paho.ack = lambda mid, qos: (sent.append(mid), ack(mid, qos))[1]  # type: ignore[method-assign]
+            wire = link.connection.wire
+            assert wire is not None
+            send = wire.send
+
+            def note(packet: bytes | bytearray) -> int:
+                if packet[0] == PUBACK:
+                    sent.append(read_puback(packet[2:]))
+                return send(packet)
+
+            wire.send = note  # type: ignore[method-assign]
             for number in range(4):
                 await device.publish("a/x", str(number).encode(), qos=1)
             await until(lambda: len(got) == 4)

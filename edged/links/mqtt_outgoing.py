@@ -1,0 +1,58 @@
+"""QoS 1 messages on their way to the broker: a window of sent ones, and behind it a queue.
+
+Rules: never more unacknowledged than the broker allows (MQTT 5 §4.9; mosquitto allows 20 and cuts off who sends more);
+in the queue the newest value of a retained topic takes the place of the older one, which nobody needs to see any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edged.links.mqtt_packets import publish_packet
+
+QUEUE_MAX = 1000  # mosquitto's own queue length; a broker this far behind does not acknowledge at all
+WINDOW_MAX = 100  # sent and not acknowledged; an MQTT 5 broker may allow less
+QOS1, RETAIN = 0x02, 0x01
+Waiting = tuple[bytes, bytes, int, bytes | None]  # topic, payload, head, properties
+
+
+class Outgoing:
+    """``send`` takes the bytes of a packet; ``new_mid`` gives packet identifiers."""
+
+    def __init__(self, send: Callable[[bytes], object], new_mid: Callable[[], int]) -> None:
+        self.window = WINDOW_MAX
+        self._send = send
+        self._new_mid = new_mid
+        self._sent: set[int] = set()
+        self._queue: dict[bytes | int, Waiting] = {}
+        self._queued = 0
+
+    def __len__(self) -> int:
+        return len(self._sent) + len(self._queue)
+
+    def put(self, topic: bytes, payload: bytes, retain: bool, properties: bytes | None) -> bool:
+        """Send now, or as soon as the window lets it; False where the queue is full."""
+        head = QOS1 | RETAIN if retain else QOS1
+        if not self._queue and len(self._sent) < self.window:
+            self._go((topic, payload, head, properties))
+            return True
+        self._queued += 1
+        key = topic if retain else self._queued
+        if key not in self._queue and len(self._queue) >= QUEUE_MAX:
+            return False
+        self._queue[key] = (topic, payload, head, properties)
+        return True
+
+    def acknowledged(self, mid: int) -> None:
+        """The broker has it: the next one may go."""
+        self._sent.discard(mid)
+        while self._queue and len(self._sent) < self.window:
+            self._go(self._queue.pop(next(iter(self._queue))))
+
+    def _go(self, waiting: Waiting) -> None:
+        topic, payload, head, properties = waiting
+        mid = self._new_mid()
+        while mid in self._sent:  # 65,535 of them, and at most a window is out
+            mid = self._new_mid()
+        self._sent.add(mid)
+        self._send(publish_packet(topic, payload, head, mid, properties))

@@ -1,0 +1,169 @@
+"""The three MQTT packets of the hot path, as bytes and back: PUBLISH at QoS 0 and 1, and PUBACK. No I/O.
+
+Rules: what does not fit its own length is ``ValueError`` and costs the connection; nothing else is raised. Every other
+packet (connecting, subscribing, pings, goodbyes) is paho's. Section numbers are those of MQTT 5; 3.1.1 differs here in
+having no properties.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+PUBLISH = 0x30  # §3.3.1: with DUP 0x08, QoS 0x06 and RETAIN 0x01
+PUBACK = 0x40
+TOPIC_MAX_BYTES = 65_535  # §1.5.4
+
+# §2.2.2.2: identifiers that a PUBLISH may carry, and how many bytes their value has (-1: a length-prefixed one).
+_SIZES = {0x01: 1, 0x02: 4, 0x03: -1, 0x08: -1, 0x09: -1, 0x23: 2}
+_RESPONSE_TOPIC, _CORRELATION, _SUBSCRIPTION, _USER = 0x08, 0x09, 0x0B, 0x26
+_U16 = struct.Struct(">H")
+_ACK = struct.Struct(">BBH")
+
+
+class Publish(NamedTuple):
+    """A received PUBLISH. ``topic`` is undecoded; ``mid`` is 0 at QoS 0."""
+
+    topic: bytes
+    payload: bytes
+    qos: int
+    retain: bool
+    mid: int
+    response_topic: str | None = None
+    correlation: bytes | None = None
+
+
+def packet_end(data: bytes, start: int, limit_bytes: int) -> tuple[int, int] | None:
+    """Where the body of the packet at ``start`` begins and ends; None while its head is incomplete.
+
+    Raises ``ValueError`` for a head that is none, or a body above ``limit_bytes``.
+    """
+    length, shift = 0, 0
+    for at in range(start + 1, min(len(data), start + 5)):
+        digit = data[at]
+        length |= (digit & 0x7F) << shift
+        if digit < 0x80:
+            if length > limit_bytes:
+                raise ValueError("packet too large")
+            return at + 1, at + 1 + length
+        shift += 7
+    if len(data) >= start + 5:
+        raise ValueError("packet length of more than four bytes")
+    return None
+
+
+def read_publish(head: int, body: bytes, properties: bool) -> Publish:
+    """A PUBLISH from its first byte and body; ``properties``: MQTT 5. Raises ``ValueError``."""
+    qos = head >> 1 & 3
+    if qos > 1 or len(body) < 2:
+        raise ValueError("not a PUBLISH that was subscribed to")
+    at = 2 + (body[0] << 8 | body[1])
+    topic, mid = body[2:at], 0
+    if qos:
+        mid = _number(body, at)
+        at += 2
+    response_topic = correlation = None
+    if properties:
+        if at < len(body) and body[at] == 0:
+            at += 1  # the usual case: none
+        else:
+            length, start = _varint(body, at)
+            at = start + length
+            response_topic, correlation = _properties(body[start:at], length)
+    if at > len(body):
+        raise ValueError("PUBLISH shorter than it says")
+    return Publish(topic, body[at:], qos, bool(head & 1), mid, response_topic, correlation)
+
+
+def publish_packet(topic: bytes, payload: bytes, head: int, mid: int, properties: bytes | None) -> bytes:
+    """The whole packet. ``head``: QoS and RETAIN bits; ``mid`` 0 at QoS 0; ``properties`` None for 3.1.1."""
+    parts = [_U16.pack(len(topic)), topic]
+    if mid:
+        parts.append(_U16.pack(mid))
+    if properties is not None:
+        parts += (varint(len(properties)), properties)
+    parts.append(payload)
+    body = b"".join(parts)
+    return b"%c%b%b" % (PUBLISH | head, varint(len(body)), body)
+
+
+def puback_packet(mid: int) -> bytes:
+    """Accepted, without a word (§3.4.2.1: the reason code may be left out)."""
+    return _ACK.pack(PUBACK, 2, mid)
+
+
+def read_puback(body: bytes) -> int:
+    """Whose acknowledgement it is. Raises ``ValueError``."""
+    return _number(body, 0)
+
+
+def expiry_property(expiry_s: int) -> bytes:
+    """§3.3.2.3.3: the message dies after so many seconds."""
+    return struct.pack(">BI", 0x02, expiry_s)
+
+
+def correlation_property(correlation: bytes) -> bytes:
+    """§3.3.2.3.6: which request this answers."""
+    return struct.pack(">BH", _CORRELATION, len(correlation)) + correlation
+
+
+def varint(value: int) -> bytes:
+    """§1.5.5, up to four bytes."""
+    if value < 0x80:
+        return b"%c" % value
+    digits = bytearray()
+    while value >= 0x80:
+        digits.append(value & 0x7F | 0x80)
+        value >>= 7
+    digits.append(value)
+    return bytes(digits)
+
+
+def _number(body: bytes, at: int) -> int:
+    if len(body) < at + 2:
+        raise ValueError("packet shorter than it says")
+    return body[at] << 8 | body[at + 1]
+
+
+def _varint(body: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    for index in range(4):
+        if at + index >= len(body):
+            break
+        value |= (body[at + index] & 0x7F) << 7 * index
+        if body[at + index] < 0x80:
+            return value, at + index + 1
+    raise ValueError("not a number")
+
+
+def _properties(data: bytes, length: int) -> tuple[str | None, bytes | None]:
+    """Response topic and correlation data; the rest is stepped over."""
+    if len(data) != length:
+        raise ValueError("properties longer than their packet")
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    at = 0
+    while at < length:
+        kind = data[at]
+        if kind == _SUBSCRIPTION:
+            _, at = _varint(data, at + 1)
+            continue
+        size = _SIZES.get(kind)
+        if kind == _USER:
+            at += 3 + _number(data, at + 1)  # its name; its value has the shape of any other text
+            start = at
+        elif size is None:
+            raise ValueError(f"property {kind:#x} in a PUBLISH")
+        else:
+            start = at + 1
+        if size is None or size < 0:
+            size = _number(data, start)
+            start += 2
+        at = start + size
+        if at > length:
+            raise ValueError("property longer than the properties")
+        if kind == _RESPONSE_TOPIC:
+            response_topic = data[start:at].decode()
+        elif kind == _CORRELATION:
+            correlation = data[start:at]
+    return response_topic, correlation

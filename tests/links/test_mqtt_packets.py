@@ -1,0 +1,137 @@
+"""PUBLISH and PUBACK against paho's own coder: the same bytes both ways, and no byte string does any harm."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from paho.mqtt import _packet
+from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edged.links.mqtt_outgoing import QUEUE_MAX, Outgoing
+from edged.links.mqtt_packets import (
+    correlation_property,
+    expiry_property,
+    packet_end,
+    puback_packet,
+    publish_packet,
+    read_puback,
+    read_publish,
+)
+
+LIMIT = 128 * 1024
+TOPICS = st.text(st.characters(codec="utf-8", exclude_characters="+#\0"), min_size=1, max_size=40)
+
+
+@given(TOPICS, st.binary(max_size=300), st.sampled_from((0, 1, 2, 3)), st.integers(1, 65_535), st.booleans())
+def test_what_we_write_paho_reads_and_so_do_we(
+    topic: str, payload: bytes, head: int, mid: int, five: bool
+) -> None:
+    mid = mid if head & 2 else 0
+    packet = publish_packet(topic.encode(), payload, head, mid, expiry_property(15) if five else None)
+    bounds = packet_end(packet, 0, LIMIT)
+    assert bounds is not None
+    start, end = bounds
+    assert end == len(packet)
+    version = MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311
+    theirs = _packet.decode_publish(packet[0], packet[start:], version)
+    assert (theirs.topic, theirs.payload, theirs.mid) == (topic.encode(), payload, mid)
+    assert (theirs.qos, theirs.retain) == (head >> 1, bool(head & 1))
+    if five:
+        assert cast(Any, theirs.properties).MessageExpiryInterval == 15
+    ours = read_publish(packet[0], packet[start:], five)
+    assert ours == (topic.encode(), payload, head >> 1, bool(head & 1), mid, None, None)
+
+
+@given(TOPICS, st.binary(max_size=40), st.lists(st.tuples(TOPICS, TOPICS), max_size=3), st.booleans())
+def test_properties_of_others_are_stepped_over(
+    response: str, correlation: bytes, pairs: list[tuple[str, str]], more: bool
+) -> None:
+    properties = cast(Any, Properties)(PacketTypes.PUBLISH)
+    properties.ResponseTopic = response
+    properties.UserProperty = pairs
+    if more:
+        properties.PayloadFormatIndicator = 1
+        properties.ContentType = "application/json"
+        properties.SubscriptionIdentifier = 300
+        properties.MessageExpiryInterval = 7
+    properties.CorrelationData = correlation
+    body = b"\x00\x03a/b\x01\x02" + properties.pack() + b"{}"
+    found = read_publish(0x32, body, properties=True)
+    assert found == (b"a/b", b"{}", 1, False, 0x0102, response, correlation)
+
+
+@given(st.integers(0, 255), st.binary(max_size=60), st.booleans())
+def test_garbage_is_a_value_error_and_nothing_else(head: int, body: bytes, five: bool) -> None:
+    try:
+        found = read_publish(head, body, five)
+    except ValueError:
+        return
+    assert len(found.topic) + len(found.payload) < len(body)
+
+
+@given(st.binary(max_size=8))
+def test_heads_are_complete_or_refused(data: bytes) -> None:
+    try:
+        bounds = packet_end(data, 0, LIMIT)
+    except ValueError:
+        assert len(data) > 1
+        return
+    assert bounds is None or 2 <= bounds[0] <= bounds[1] <= LIMIT + 5
+
+
+def test_a_packet_above_the_limit_is_refused_by_its_head() -> None:
+    packet = publish_packet(b"a", bytes(LIMIT), 0, 0, b"")
+    with pytest.raises(ValueError, match="too large"):
+        packet_end(packet[:5], 0, LIMIT)
+
+
+def test_acknowledgements_and_correlation() -> None:
+    assert puback_packet(0x1234) == b"\x40\x02\x12\x34"
+    assert read_puback(b"\x12\x34\x10") == 0x1234  # MQTT 5: nobody subscribed, which is fine
+    assert correlation_property(b"id") == b"\x09\x00\x02id"
+
+
+class Sent(list[bytes]):
+    """Collects packets; ``mids`` reads their identifiers."""
+
+    def mids(self) -> list[int]:
+        return [read_publish(one[0], one[2:], properties=False).mid for one in self]
+
+    def payloads(self) -> list[bytes]:
+        return [read_publish(one[0], one[2:], properties=False).payload for one in self]
+
+
+def outgoing(window: int) -> tuple[Outgoing, Sent]:
+    sent = Sent()
+    mids = iter(range(1, 100_000))
+    made = Outgoing(sent.append, lambda: next(mids))
+    made.window = window
+    return made, sent
+
+
+def test_the_window_is_kept_and_the_newest_level_takes_the_place_of_older_ones() -> None:
+    queue, sent = outgoing(2)
+    for number in range(5):
+        assert queue.put(b"lamp", b"%d" % number, True, None)
+    assert queue.put(b"say", b"a", False, None)
+    assert queue.put(b"say", b"b", False, None)
+    assert sent.payloads() == [b"0", b"1"]
+    queue.acknowledged(99)  # never sent: changes nothing
+    queue.acknowledged(sent.mids()[0])
+    assert sent.payloads() == [b"0", b"1", b"4"]
+    for mid in (2, 3, 4, 5):
+        queue.acknowledged(mid)
+    assert sent.payloads() == [b"0", b"1", b"4", b"a", b"b"]
+    assert len(queue) == 0
+
+
+def test_a_broker_that_never_acknowledges_fills_the_queue_and_no_more() -> None:
+    queue, _ = outgoing(1)
+    taken = [queue.put(b"say", b"x", False, None) for _ in range(QUEUE_MAX + 5)]
+    assert taken.count(True) == QUEUE_MAX + 1
+    assert queue.put(b"lamp", b"on", True, None) is False
