@@ -81,6 +81,10 @@ class Driver(Protocol):
     It emits ``DeviceBack`` at first contact and ``DeviceLost`` once per loss. ``run`` lives until cancelled and never
     gives up; ``show`` and ``act`` return when the device took the command, or raise a ``DeviceError``, within
     ``deadline_s`` real seconds. Points given to ``show``/``act`` always belong to this device.
+
+    Three attributes are optional. ``put(point, value)``: ``show`` of a driver that never waits, without the waiting;
+    levels then leave in the turn of the loop that wanted them. ``reassert_s``: hall seconds between re-assertions.
+    ``pace_s``: the least real seconds between two batches of levels, for who needs the newest but not each.
     """
 
     OPTIONS: ClassVar[type[Options]]

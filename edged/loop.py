@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edged.clock import perf_s
-from edged.core.commands import Action, Desired
+from edged.core.commands import Action, Desired, Lamp
 from edged.core.engine import Engine
 from edged.core.events import DeviceEvent
 from edged.inbox import Inbox, Item
@@ -44,9 +44,10 @@ class Loop:
         self._seq += kept
         step = Step(self._seq, item.at_ms, item.event, commands, notes)
         arrived_s = item.arrived_s if isinstance(item.event, DeviceEvent) else None
+        last = not len(self._inbox)  # in a burst the newest text is enough; a lamp never waits for that
         for command in commands:
             if isinstance(command, Desired):
-                self._outputs.want(command, arrived_s)
+                self._outputs.want(command, arrived_s, now=last or isinstance(command.value, Lamp))
         if kept:
             self._journal.append(step, item.ack, item.envelope)
         for observer in self.observers:

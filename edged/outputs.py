@@ -1,5 +1,6 @@
 """Outputs: one slot per point and kind holding the newest wanted value, one worker per device that makes it true.
 
+A level whose driver never waits (``put``) leaves in the turn that wanted it; the others as soon as the loop pauses.
 Levels are re-asserted every ``REASSERT_S`` and after a device came back; a dead device waits with growing pauses and
 costs the others nothing. Actions go out once, in order, each with a deadline; every one has an outcome, which returns
 as an event.
@@ -42,6 +43,12 @@ class Latency(Protocol):
     def __call__(self, device: str, seconds: float) -> None: ...
 
 
+class Put(Protocol):
+    """``show`` of a driver that never waits."""
+
+    def __call__(self, point: str, value: Value) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a worker tells, and to whom. ``measured`` gets real seconds from an input to the end of ``show``."""
@@ -71,11 +78,14 @@ class Outputs:
         """Forget a device that left the configuration; its actions count as failed."""
         self._workers.pop(device).abandon()
 
-    def want(self, desired: Desired, arrived_s: float | None = None) -> None:
-        """``desired`` is to stand from now on. ``arrived_s`` (``perf_s``): when its input came, for measuring."""
+    def want(self, desired: Desired, arrived_s: float | None = None, now: bool = False) -> None:
+        """``desired`` is to stand from now on. ``arrived_s`` (``perf_s``): when its input came, for measuring.
+
+        ``now``: before this returns, where the driver can; else a newer value may still overtake it.
+        """
         worker = self._worker_of(desired.point)
         if worker is not None:
-            worker.want(desired.point, desired.value, arrived_s)
+            worker.want(desired.point, desired.value, arrived_s, now)
 
     def assert_all(self, shown: Iterable[tuple[str, Value]]) -> None:
         """Want everything that a restored state shows: (point, value) pairs."""
@@ -128,15 +138,21 @@ class Worker:
         self._refused: set[str] = set()
         hall_s: float = getattr(driver, "reassert_s", REASSERT_S)
         self._reassert_s = hall_s / around.clock.speed
+        self._pace_s: float = getattr(driver, "pace_s", 0.0)
+        self._put: Put | None = getattr(driver, "put", None)
 
-    def want(self, point: str, value: Value, arrived_s: float | None = None) -> None:
-        """Make ``value`` stand at ``point``."""
+    def want(self, point: str, value: Value, arrived_s: float | None = None, now: bool = False) -> None:
+        """Make ``value`` stand at ``point``; see ``Outputs.want``."""
         key = slot(point, value)
         self._slots[key] = (point, value)
-        self._dirty[key] = None
         self._refused.discard(key)
         if arrived_s is not None:
             self._arrived_s[key] = arrived_s
+        if now and self._put is not None and not self._failures:
+            self._dirty.pop(key, None)
+            if self._put_level(key):
+                return
+        self._dirty[key] = None
         self._levels_wanted.set()
 
     def act(self, action: Action) -> None:
@@ -191,10 +207,12 @@ class Worker:
             self._returned.clear()  # all that came back before now is tried below
             for key in list(self._dirty):
                 self._dirty.pop(key, None)
-                if not await self._show(key):
+                if not (await self._show(key) if self._put is None else self._put_level(key)):
                     pause_s = RETRY_S[min(self._failures, len(RETRY_S)) - 1]
                     await _woken(self._returned, pause_s)
                     break
+            if self._pace_s:
+                await asyncio.sleep(self._pace_s)
 
     async def _show(self, key: str) -> bool:
         """True to go on with the next slot; False after a failure worth a pause."""
@@ -203,21 +221,38 @@ class Worker:
         try:
             async with asyncio.timeout(self._driver.deadline_s):
                 await self._driver.show(point, value)
-        except Refused as error:
-            self._around.count_error(self._device, "refused")
-            if key not in self._refused:
-                log.warning("refused", device=self._device, point=point, error=str(error))
-            self._refused.add(key)
-            return True
         except (DeviceError, TimeoutError) as error:
-            self._around.count_error(self._device, _fault(error))
-            self._failures += 1
-            self._dirty.setdefault(key, None)
-            return False
+            return self._not_shown(key, error)
+        self._shown(arrived_s)
+        return True
+
+    def _put_level(self, key: str) -> bool:
+        """As ``_show``, for a driver that never waits."""
+        assert self._put is not None
+        arrived_s = self._arrived_s.pop(key, None)
+        try:
+            self._put(*self._slots[key])
+        except DeviceError as error:
+            return self._not_shown(key, error)
+        self._shown(arrived_s)
+        return True
+
+    def _shown(self, arrived_s: float | None) -> None:
         self._failures = 0
         if arrived_s is not None:
             self._around.measured(self._device, perf_s() - arrived_s)
-        return True
+
+    def _not_shown(self, key: str, error: Exception) -> bool:
+        if isinstance(error, Refused):
+            self._around.count_error(self._device, "refused")
+            if key not in self._refused:
+                log.warning("refused", device=self._device, point=self._slots[key][0], error=str(error))
+            self._refused.add(key)
+            return True
+        self._around.count_error(self._device, _fault(error))
+        self._failures += 1
+        self._dirty.setdefault(key, None)
+        return False
 
     async def _run_actions(self) -> None:
         while True:

@@ -29,6 +29,7 @@ from edged.links.mqtt import Message
 
 ANSWER_S = 14.0  # real seconds for ``up/done``; the longest announcement, spoken twice, and inside the outputs' limit
 EXPIRY_S = 15  # an action that waited longer at the broker would speak of somebody long served
+URGENT = ("lamp", "display")  # what a visitor waits for leaves before the journal is told; panels follow
 PENDING_MAX = 100  # actions waiting for ``up/done``: as many as outputs queue for a device
 
 Kind = Literal["dispenser", "panel", "evaluator", "counter", "pager", "display", "lamp", "voice"]
@@ -92,11 +93,15 @@ class MqttJson:
             mqtt.unsubscribe(topic_filter, self._received)
 
     async def show(self, point: str, value: Value) -> None:
+        """As ``put``."""
+        self.put(point, value)
+
+    def put(self, point: str, value: Value) -> None:
         """Leave ``value`` at the broker for the device. Raises ``Unreachable`` or ``Refused``."""
         if point != self._device:
             raise Refused(f"{self._device} has no channels, asked for {point!r}")
         tail, payload = encode_level(value)
-        self._context.mqtt.publish(f"{self._root}/down/{tail}", payload, retain=True)
+        self._context.mqtt.publish(f"{self._root}/down/{tail}", payload, retain=True, urgent=tail in URGENT)
 
     async def act(self, action: Action) -> None:
         """Send ``action`` and wait for the device's answer. Raises ``Unreachable`` or ``Refused``."""
