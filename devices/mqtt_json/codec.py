@@ -71,7 +71,8 @@ class Request(_Payload):
 
 
 class KeyPress(_Payload):
-    """``up/key``. ``arg``: ticket number, staff id, pause reason or transfer target."""
+    """``up/key``. ``arg``: ticket number, staff id, pause reason, transfer target; of an override its target
+    and ``by=name``, ``for_s=seconds``."""
 
     seq: Seq
     key: Literal[
@@ -92,6 +93,12 @@ class KeyPress(_Payload):
         "case",
         "commissioner",
         "special-need",
+        "force-open",
+        "force-close",
+        "hold",
+        "lift",
+        "pause-issuing",
+        "priority-insert",
     ]
     arg: ShortText | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edged.central.refusals import Reason, reason
-from edged.core.policy import Policy, Tidal
+from edged.core.policy import Overrides, Policy, Tidal
 
 NUMBERS_PER_DAY = 999  # of one service: a queue cannot be longer
 HOLD_MAX_S = 1800  # a window may wait this long for one absent visitor, all calls together
@@ -32,6 +32,7 @@ def contradictions(policy: Policy) -> Iterator[Reason]:
                 f"window {band.max_windows} would need {last} waiting visitors; a day has {NUMBERS_PER_DAY} numbers",
                 f"第 {band.max_windows} 个窗口需要 {last} 人等候,而一天只有 {NUMBERS_PER_DAY} 个号",
             )
+    yield from _of_overrides(policy.overrides)
     hold_s = policy.calling.max_calls * policy.calling.call_timeout_s
     if hold_s > HOLD_MAX_S:
         yield contradiction(
@@ -62,6 +63,15 @@ def _of_pw(tidal: Tidal) -> Iterator[Reason]:
                 yield contradiction(
                     f"body.tidal.peaks[{number}].{high}", f"it must not be before {low}", f"不得早于 {low}"
                 )
+
+
+def _of_overrides(overrides: Overrides) -> Iterator[Reason]:
+    if overrides.default_s > overrides.longest_s:
+        yield contradiction(
+            "body.overrides.default_s",
+            f"default_s ({overrides.default_s}) must be at most longest_s ({overrides.longest_s})",
+            f"默认时长({overrides.default_s}秒)不得超过最长时长({overrides.longest_s}秒)",
+        )
 
 
 def contradiction(path: str, english: str, chinese: str) -> Reason:

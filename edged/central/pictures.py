@@ -49,6 +49,7 @@ class Pictures:
                 "oldest_since": oldest,
                 "open_windows": value.open_windows,
                 "tidal_windows": value.tidal_windows,
+                "override": value.override,
             }
             return topics.area_state(self._hall, value.area), _json(body)
         if isinstance(value, WindowPicture):
@@ -57,6 +58,7 @@ class Pictures:
                 "number": value.number,
                 "tidal_area": value.area,
                 "tidal_reason": value.reason,
+                "override": value.override,
             }
             return topics.window_state(self._hall, value.window), _json(body)
         raise Refused(f"the centre has no {value.kind}")

@@ -105,5 +105,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "Calling.double_press_ms": ("milliseconds in which two presses are one", "视为同一次按键的间隔(毫秒)"),
     "Calling.priority_streak": ("priority visitors called in a row at most", "连续优先叫号的上限"),
     "Calling.priority_head_start_s": ("seconds a priority visitor is moved ahead", "优先人员提前量(秒)"),
+    "Overrides.default_s": ("seconds an override stands if nothing else is said", "人工干预的默认时长(秒)"),
+    "Overrides.longest_s": ("seconds an override stands at most", "人工干预的最长时长(秒)"),
     "Calling.last_calls": ("last calls kept on a display", "屏幕保留的最近叫号数"),
 }

@@ -248,6 +248,7 @@ class _Reading:
             windows=tuple(Window(**dict(cast(WindowTable, t))) for t in self.repeated["windows"]),
             staff=tuple(Staff(**dict(cast(StaffTable, t))) for t in self.repeated["staff"]),
             duty_pager=cast(DutyTable, self.single["duty"]).pager,
+            duty_panel=cast(DutyTable, self.single["duty"]).panel,
         )
         return HallConfig(
             file=self.file.absolute(),

@@ -141,8 +141,9 @@ def _used_points(raw: Raw) -> Iterator[tuple[Path, str, str]]:
         for below, point in words(member, "pager"):
             yield (*path, *below), "pager", point
     duty = raw.get("duty")
-    for below, point in words(duty if isinstance(duty, dict) else {}, "pager"):
-        yield ("duty", *below), "pager", point
+    for key in ("pager", "panel"):
+        for below, point in words(duty if isinstance(duty, dict) else {}, key):
+            yield ("duty", *below), key, point
 
 
 def _points(raw: Raw) -> Iterator[Mistake]:

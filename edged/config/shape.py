@@ -125,9 +125,10 @@ class StaffTable(Table):
 
 
 class DutyTable(Table):
-    """``[duty]``: where the duty manager (值班长) is reached."""
+    """``[duty]``: where the duty manager (值班长) is reached, and the panel with keys for overrides (人工干预)."""
 
     pager: Point | None = None
+    panel: Point | None = None
 
 
 class DeviceTable(Table):

@@ -7,10 +7,10 @@ with the longest predicted wait goes first, and where nothing is left a quiet ar
 
 from __future__ import annotations
 
-from edged.core import sharing, staffing
+from edged.core import overrides, sharing, staffing
 from edged.core.activation import drain, forget_tries, opened, stand_by
 from edged.core.ordering import STAFFED
-from edged.core.rules import Look, quiet
+from edged.core.rules import OVERRIDE, Look, quiet
 from edged.core.turn import Turn
 from edged.core.windows import move_window
 
@@ -24,6 +24,8 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
     """Grant what ``now`` asks for, or say why not. True if a window was ordered."""
     state = turn.area(area)
     tidal = turn.state.policy.tidal
+    if now.ask == OVERRIDE:
+        return _grant_override(turn, area, now)
     one_at_a_time = tidal.rule == "band" or now.ask not in ("predicted-wait", "always", "schedule")
     if one_at_a_time and any(turn.window(window).state == "ACTIVATING" for window in now.commanded):
         return False
@@ -48,6 +50,16 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
     else:
         return _request(turn, area, now)
     return False
+
+
+def _grant_override(turn: Turn, area: str, now: Look) -> bool:
+    """Somebody ordered it: no limit of the policy counts, but the lamp, the page and the wait for an answer do."""
+    state = turn.area(area)
+    if state.escalated_ms is not None:
+        if turn.at_ms < state.escalated_ms + turn.state.policy.tidal.retry_s * 1000:
+            return False
+        forget_tries(turn, area)
+    return _request(turn, area, now)
 
 
 def _max_windows(turn: Turn, area: str) -> int:
@@ -78,17 +90,17 @@ def pool_used(turn: Turn) -> int:
 
 
 def _request(turn: Turn, area: str, now: Look) -> bool:
-    window = _choose_window(turn, area)
+    window = _choose_window(turn, area, forced=now.ask == OVERRIDE)
     if window is None:
         _refuse(turn, area, "no_window", now)
-        sharing.relieve(turn, area, now.urgency_s, any_window=False)
+        _relieve(turn, area, now)
         return False
     state = turn.window(window)
     staffed = state.staff is not None
     staff = state.staff if staffed else staffing.pick(turn, area)
     if staff is None and (staffing.roster(turn, area) or window in turn.area(area).tried_windows):
         _escalate(turn, area, window)
-        sharing.relieve(turn, area, now.urgency_s, any_window=False)
+        _relieve(turn, area, now)
         return False
     area_state = turn.area(area)
     area_state.last_open_ms = area_state.last_request_ms = area_state.last_action_ms = turn.at_ms
@@ -122,10 +134,16 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
     return True
 
 
-def _choose_window(turn: Turn, area: str) -> str | None:
+def _relieve(turn: Turn, area: str, now: Look) -> None:
+    if now.ask != OVERRIDE:
+        sharing.relieve(turn, area, now.urgency_s, any_window=False)
+
+
+def _choose_window(turn: Turn, area: str, forced: bool = False) -> str | None:
     """An idle tidal window: staffed first, untried first, then fewest turns, longest rest, configuration order."""
     tried = turn.area(area).tried_windows
-    idle = [window for window in turn.lookup.area_tidal[area] if turn.window(window).state == "STANDBY"]
+    names = overrides.wanted(turn, area) if forced else turn.lookup.area_tidal[area]
+    idle = [w for w in names if turn.window(w).state == "STANDBY" and turn.override("close", w) is None]
 
     def rank(window: str) -> tuple[bool, bool, int, int]:
         state = turn.window(window)
@@ -169,10 +187,10 @@ def try_close(turn: Turn, area: str, now: Look) -> None:
     timely = turn.at_ms >= earliest_close_ms(turn, area)
     if now.waiting == 0 and (banded or (timely and turn.pw(area).withdraw)):
         for window in now.commanded:  # the tide fell before anybody came: put the lamp out
-            if turn.window(window).state == "ACTIVATING":
+            if turn.window(window).state == "ACTIVATING" and not overrides.kept(turn, window):
                 _withdraw(turn, area, window)
                 return
-    windows = [w for w in now.commanded if turn.window(w).state in STAFFED]
+    windows = [w for w in now.commanded if turn.window(w).state in STAFFED and not overrides.kept(turn, w)]
     if not timely:
         return
     if not banded:
@@ -193,6 +211,8 @@ def _withdraw(turn: Turn, area: str, window: str) -> None:
 
 def _close_all(turn: Turn, now: Look) -> None:
     for window in now.commanded:
+        if overrides.kept(turn, window):
+            continue
         if turn.window(window).state == "ACTIVATING":
             turn.note("tidal.released", window, area=turn.window(window).area, reason=now.release, open_s=0)
             stand_by(turn, window)

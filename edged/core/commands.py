@@ -40,7 +40,7 @@ class AreaPicture:
     """The retained picture of an area for the centre. ``oldest_since_ms`` is an ``at_ms`` stamp or None.
 
     ``wait_*_s`` is what somebody who takes a ticket now may expect (8 of 10 wait between low and high), in whole
-    minutes; None while nobody can know.
+    minutes; None while nobody can know. ``override``: what a person decided over the area, as people read it.
     """
 
     area: str
@@ -51,18 +51,21 @@ class AreaPicture:
     wait_low_s: int | None = None
     wait_s: int | None = None
     wait_high_s: int | None = None
+    override: str | None = None
     kind: ClassVar[str] = "area"
 
 
 @dataclass(frozen=True, slots=True)
 class WindowPicture:
-    """The retained picture of a window for the centre; ``reason`` explains a tidal window in one line."""
+    """The retained picture of a window for the centre; ``reason`` explains a tidal window in one line, ``override``
+    what a person decided over it, by name and until when."""
 
     window: str
     state: str
     number: str | None
     area: str | None
     reason: str | None
+    override: str | None = None
     kind: ClassVar[str] = "window"
 
 

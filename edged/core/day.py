@@ -6,7 +6,7 @@ that is merely set right takes effect without any of this, so that no number of 
 
 from __future__ import annotations
 
-from edged.core import staffing, wall
+from edged.core import overrides, staffing, wall
 from edged.core.state import Ticket
 from edged.core.tickets import move
 from edged.core.turn import Turn
@@ -36,6 +36,8 @@ def turn_day(turn: Turn) -> None:
     state.last_number.clear()
     state.used_numbers = {t.number: t.id for t in state.tickets.values() if t.ended_ms is None}
     state.served_today = 0
+    state.duty_staff = None
+    overrides.reset(turn)
     _rest_everybody(turn)
 
 

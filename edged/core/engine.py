@@ -16,6 +16,7 @@ from edged.core import (
     day,
     invariants,
     keys,
+    overrides,
     signage,
     tickets,
     tidal,
@@ -36,6 +37,8 @@ from edged.core.events import (
     Event,
     HealthRead,
     KeyPressed,
+    OverrideLifted,
+    OverrideSet,
     PolicyApplied,
     RatingGiven,
     Resumed,
@@ -90,7 +93,9 @@ class Engine:
         if isinstance(event, DeviceEvent) and self._seen_before(event):
             turn.ignore(event.point, "duplicate", seq=event.seq)
         else:
-            if isinstance(event, TicketPrinted | TicketRequested | KeyPressed):  # somebody is in the hall
+            if isinstance(
+                event, TicketPrinted | TicketRequested | KeyPressed | OverrideSet
+            ):  # somebody is in the hall
                 day.turn_day(turn)
                 self.state.active_ms = at_ms
             self._dispatch(turn, event)
@@ -152,6 +157,10 @@ class Engine:
                     triggers.ask(turn, event.area, "operator", event.by)
                 else:
                     turn.ignore(event.area, "unknown_area", by=event.by)
+            case OverrideSet():
+                overrides.decide(turn, event)
+            case OverrideLifted():
+                overrides.lift(turn, event)
             case Resumed():
                 resume(turn, event)
                 self._index_due()
@@ -190,6 +199,7 @@ class Engine:
     def _finish(self, turn: Turn) -> None:
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)
+            overrides.settle(turn, window)
         tidal.evaluate(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)  # evaluate may have drained an idle window

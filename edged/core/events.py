@@ -32,7 +32,15 @@ Key = Literal[
     "special-need",
     "next-or-recall",  # one physical key on candle485 panels: call next, or recall while a call is open
     "no-show-or-finish",  # its other half: no-show while calling, finish while serving
+    "force-open",  # overrides (人工干预), see ``overrides.press``
+    "force-close",
+    "hold",
+    "lift",
+    "pause-issuing",
+    "priority-insert",
 ]
+OverrideKind = Literal["open", "close", "hold", "pause-issuing", "priority-insert"]
+WHOLE_HALL = "hall"  # the target of pause-issuing that means every area
 Priority = Literal["normal", "elderly", "disabled", "pregnant", "military", "child", "appointment"]
 
 
@@ -59,7 +67,8 @@ class TicketRequested:
 
 @dataclass(frozen=True, slots=True)
 class KeyPressed:
-    """A key on a call panel or pager. ``arg``: ticket number, staff id, pause reason or transfer target."""
+    """A key on a call panel or pager. ``arg``: ticket number, staff id, pause reason, transfer target, or what
+    an override is about."""
 
     point: str
     key: Key
@@ -169,6 +178,31 @@ class WindowAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class OverrideSet:
+    """人工干预: ``by`` (a name, at most 64 characters) decides for the rules, for ``for_s`` hall seconds.
+
+    ``target``: a window (open, close, hold), an area or ``WHOLE_HALL`` (pause-issuing), or the number of a waiting
+    ticket (priority-insert, which happens once and does not expire). ``area``: the one a tidal window opens for; None:
+    the one with most people waiting. ``for_s`` None: the policy's default; longer than its limit is cut to that.
+    """
+
+    kind: OverrideKind
+    target: str
+    by: str
+    for_s: int | None = None
+    area: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideLifted:
+    """``by`` ends an override before its time."""
+
+    kind: OverrideKind
+    target: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A due time the engine asked for. Regenerated on replay, never an input."""
 
@@ -185,5 +219,7 @@ Event = (
     | ClockSet
     | Resumed
     | WindowAsked
+    | OverrideSet
+    | OverrideLifted
     | Tick
 )

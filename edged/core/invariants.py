@@ -6,8 +6,11 @@ everybody present, so simulators and tests run it after every step, the daemon d
 
 from __future__ import annotations
 
+from edged.core.events import WHOLE_HALL
 from edged.core.lookup import Lookup
+from edged.core.ordering import place_ms
 from edged.core.state import State, Ticket, WindowState
+from edged.core.turn import override_key
 
 IDLE = ("OPEN", "CLOSED", "STANDBY", "ACTIVATING", "COOLDOWN")  # states in which nobody is at the window
 
@@ -20,6 +23,7 @@ def check(state: State, lookup: Lookup) -> None:
         _window(name, window, state)
         _tidal(name, window, lookup)
     _staff(state)
+    _overrides(state, lookup)
 
 
 def _queues(state: State, lookup: Lookup) -> None:
@@ -27,7 +31,7 @@ def _queues(state: State, lookup: Lookup) -> None:
     queued: list[int] = []
     for service, by_class in state.queues.items():
         for queue in by_class.values():
-            places = [(state.tickets[ticket].place_ms, ticket) for ticket in queue]
+            places = [(place_ms(state.tickets[ticket]), ticket) for ticket in queue]
             assert places == sorted(places), f"the queue of {service} is out of order"
             queued += queue
     waiting = [ticket.id for ticket in state.tickets.values() if ticket.state == "WAITING"]
@@ -106,3 +110,21 @@ def _staff(state: State) -> None:
         else:
             assert not seats, f"{name} is free, but sits at {seats}"
             assert not calls, f"{name} is free, but {calls} wait"
+
+
+def _overrides(state: State, lookup: Lookup) -> None:
+    """What stands by hand ends by itself, is about something the hall has, and is obeyed."""
+    for name, override in state.overrides.items():
+        assert name == override_key(override.kind, override.target), f"{name} is {override}"
+        assert f"override/{name}" in state.timers, f"{name} never ends"
+        window = state.windows.get(override.target)
+        if override.kind == "pause-issuing":
+            assert override.target in (*lookup.areas, WHOLE_HALL), f"{name}: no such area"
+        else:
+            assert window is not None, f"{name}: no such window"
+        if override.kind == "close" and window is not None:
+            assert window.state not in ("OPEN", "ACTIVATING"), f"{override.target} is {window.state}"
+            assert "open/" + override.target not in state.overrides, f"{name}: and open"
+    for name in state.timers:
+        kind, _, key = name.partition("/")
+        assert kind != "override" or key in state.overrides, f"{name} ends nothing"

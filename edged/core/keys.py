@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.core import activation, staffing, triggers
+from edged.core import activation, overrides, staffing, triggers
 from edged.core.events import KeyPressed
 from edged.core.state import Ticket
 from edged.core.tickets import move
@@ -20,6 +20,12 @@ def press(turn: Turn, event: KeyPressed) -> None:
     """Route a key to its window or its member of staff."""
     if _double_press(turn, event):
         turn.ignore(event.point, "double_press", key=event.key)
+        return
+    if event.key in overrides.KIND_OF_KEY or event.key == "lift":
+        overrides.press(turn, event)
+        return
+    if event.point == turn.lookup.site.duty_panel:
+        overrides.duty_key(turn, event)
         return
     staff = turn.lookup.staff_of_pager.get(event.point)
     if staff is not None and event.key in ("accept", "decline"):
@@ -198,7 +204,9 @@ def _login(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def _open(turn: Turn, window: str, staff: str | None) -> None:
-    if move_window(turn, window, "open"):
+    if turn.override("close", window) is not None:
+        turn.ignore(window, "forced_closed")
+    elif move_window(turn, window, "open"):
         if staff is not None:
             activation.seat(turn, staff, window)
         turn.note("window.opened", window, staff=staff)

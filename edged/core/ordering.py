@@ -24,21 +24,41 @@ WITHOUT_HEAD_START: tuple[Priority, ...] = ("normal",)  # every other class has 
 def effective_ms(ticket: Ticket, calling: Calling) -> int:
     """The arrival stamp a ticket is ordered by."""
     if ticket.priority in WITHOUT_HEAD_START:
-        return ticket.place_ms
-    return ticket.place_ms - calling.priority_head_start_s * 1000
+        return place_ms(ticket)
+    return place_ms(ticket) - calling.priority_head_start_s * 1000
+
+
+def place_ms(ticket: Ticket) -> int:
+    """Where it stands in its queue: by arrival, or by hand before it."""
+    return ticket.place_ms - ticket.ahead_ms
 
 
 def enqueue(state: State, ticket: Ticket) -> None:
     """Put a waiting ticket into its queue (one queue per service and priority class, by place)."""
     queue = state.queues.setdefault(ticket.service, {}).setdefault(ticket.priority, [])
-    insort(queue, ticket.id, key=lambda other: (state.tickets[other].place_ms, other))
+    insort(queue, ticket.id, key=lambda other: (place_ms(state.tickets[other]), other))
 
 
 def dequeue(state: State, ticket: Ticket) -> None:
     """Take a ticket out of its queue."""
     queue = state.queues[ticket.service][ticket.priority]
-    place = (ticket.place_ms, ticket.id)
-    del queue[bisect_left(queue, place, key=lambda other: (state.tickets[other].place_ms, other))]
+    place = (place_ms(ticket), ticket.id)
+    del queue[bisect_left(queue, place, key=lambda other: (place_ms(state.tickets[other]), other))]
+
+
+def put_first(turn: Turn, ticket: Ticket) -> None:
+    """By hand: this waiting ticket is the next of its area, before whoever was put there until now."""
+    calling = turn.state.policy.calling
+    area = turn.lookup.area_of(ticket.service)
+    first_ms = effective_ms(ticket, calling)
+    for service in turn.lookup.area_services[area]:
+        for queue in turn.state.queues.get(service, {}).values():
+            if queue:
+                first_ms = min(first_ms, effective_ms(turn.state.tickets[queue[0]], calling))
+    dequeue(turn.state, ticket)
+    ticket.ahead_ms += effective_ms(ticket, calling) - first_ms + 1
+    enqueue(turn.state, ticket)
+    turn.touch_area(area)
 
 
 def oldest_issued_ms(turn: Turn, area: str) -> int | None:
@@ -75,7 +95,7 @@ def next_ticket(turn: Turn, window: str) -> Ticket | None:
             ticket = _first_for(turn, queue, window)
             if ticket is None:
                 continue
-            late = tired and priority not in WITHOUT_HEAD_START
+            late = tired and priority not in WITHOUT_HEAD_START and not ticket.ahead_ms
             key = (late, effective_ms(ticket, calling), ticket.id)
             if area not in first or key < first[area][0]:
                 first[area] = (key, ticket)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edged.core import activation, staffing, timers
+from edged.core import activation, overrides, staffing, timers
 from edged.core.commands import Action, Page
 from edged.core.events import Resumed
 from edged.core.site import Site
@@ -56,6 +56,7 @@ def load_site(turn: Turn, site: Site) -> bool:
             for queue in state.queues.get(service, {}).values()
         )
         turn.touch_area(area.id)
+    overrides.fit(turn)
     turn.note("site.loaded", site.hall, windows=len(site.windows), areas=len(site.areas))
     return True
 

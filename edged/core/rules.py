@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from edged.core import demand, forecast, peaks, sensors, triggers
+from edged.core import demand, forecast, overrides, peaks, sensors, triggers
 from edged.core.forecast import Load
 from edged.core.ordering import oldest_issued_ms
 from edged.core.policy import Pw
@@ -23,6 +23,7 @@ LOOK_AHEAD_S = 480.0  # how far the forecast looks at least; nearer than this a 
 CALM_MIN = 10.0  # a window is kept if the next 10 min bring work for it
 CALM_PER_MIN = 0.02  # … and the longer a set-up takes, the sooner it is kept
 GUARD_S = 600.0  # no opening so near to closing time, unless the queue lasts twice as long
+OVERRIDE = "override"  # asks for one window, past pool and limits
 Facts = Mapping[str, str | int | float | None]
 
 
@@ -48,7 +49,16 @@ def quiet(turn: Turn) -> bool:
 
 
 def look(turn: Turn, area: str) -> Look:
-    """Apply the policy's rule, then the triggers, to one area."""
+    """Apply the policy's rule, then the triggers, to one area; what a person ordered comes before both."""
+    found = _look(turn, area)
+    ordered = overrides.wanted(turn, area) if turn.state.overrides else ()
+    if not ordered:
+        return found
+    why = f"{ordered[0]} forced open"
+    return replace(found, decided=True, ask=OVERRIDE, release=None, urgency_s=inf, facts={}, why=why)
+
+
+def _look(turn: Turn, area: str) -> Look:
     oldest = oldest_issued_ms(turn, area)
     seen = Look(
         turn.area(area).waiting,

@@ -7,7 +7,7 @@ limited number of times per hour, and gets its window back as soon as its own pr
 
 from __future__ import annotations
 
-from edged.core import demand, forecast
+from edged.core import demand, forecast, overrides
 from edged.core.activation import drain
 from edged.core.demand import WORKING
 from edged.core.ordering import STAFFED
@@ -40,7 +40,8 @@ def _release_early(turn: Turn, asker: str, wait_s: float, any_window: bool) -> b
     found: list[tuple[float, int, str, list[str]]] = []
     for number, donor in enumerate(turn.lookup.areas):
         state = turn.area(donor)
-        windows = [w for w in demand.commanded(turn, donor) if turn.window(w).state in STAFFED]
+        staffed = [w for w in demand.commanded(turn, donor) if turn.window(w).state in STAFFED]
+        windows = [w for w in staffed if not overrides.kept(turn, w)]
         if not any_window:
             windows = [w for w in windows if asker in turn.lookup.window_areas[w]]
         if donor == asker or not windows or not limits.early_release or state.stale is not None:
@@ -78,6 +79,8 @@ def _lend(turn: Turn, asker: str, wait_s: float) -> None:
         state = turn.window(window)
         donors = [area for area in turn.lookup.window_areas[window] if area != asker]
         if turn.lookup.windows[window].tidal or not donors or state.state not in WORKING or state.lent_to:
+            continue
+        if overrides.kept(turn, window) or turn.override("close", window) is not None:
             continue
         if all(_can_lend(turn, donor, window, wait_s) for donor in donors):
             state.lent_to, state.lent_until_ms = asker, turn.at_ms + limits.lend_s * 1000

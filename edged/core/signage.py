@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import ceil, floor
 from typing import Literal
 
+from edged.core import overrides
 from edged.core.commands import AreaPicture, Desired, Display, Lamp, Panel, Value, WindowPicture
 from edged.core.demand import commanded, newcomer_range
 from edged.core.ordering import STAFFED, oldest_issued_ms, serving_services
@@ -89,11 +90,11 @@ def _show(turn: Turn, point: str | None, value: Value) -> None:
         turn.commands.append(Desired(point, value))
 
 
-def _estimate(turn: Turn, area: str) -> tuple[int, int, int] | tuple[()]:
+def _estimate(turn: Turn, area: str) -> tuple[int, int, int] | tuple[None, None, None]:
     """Predicted wait in whole minutes, never narrower than it is; so a picture changes when a reader would notice."""
     expected = newcomer_range(turn, area)
     if expected is None:
-        return ()
+        return None, None, None
     low_s, middle_s, high_s = (
         floor(expected.low_s / 60),
         round(expected.mean_s / 60),
@@ -115,7 +116,10 @@ def _sign_window(turn: Turn, window: str) -> None:
     else:
         text = WINDOW_TEXT[state.state]
     _show(turn, site.display, Display((f"{site.number}号窗口 Window {site.number}", text)))
-    _show(turn, f"{CENTRE}/{window}", WindowPicture(window, state.state, number, state.area, state.reason))
+    line = overrides.window_line(turn, window)
+    _show(
+        turn, f"{CENTRE}/{window}", WindowPicture(window, state.state, number, state.area, state.reason, line)
+    )
 
 
 def _sign_panel(turn: Turn, window: str, waiting: _Waiting) -> None:
@@ -126,7 +130,8 @@ def _sign_panel(turn: Turn, window: str, waiting: _Waiting) -> None:
     ticket = turn.ticket_at(window)
     count = sum(map(waiting.__getitem__, serving_services(turn, window)))
     number = None if ticket is None else ticket.number
-    _show(turn, panel, Panel(window, state.state, count, number, PROMPT.get(state.state)))
+    prompt = overrides.window_line(turn, window) or PROMPT.get(state.state)
+    _show(turn, panel, Panel(window, state.state, count, number, prompt))
 
 
 def _sign_area(turn: Turn, area: str) -> None:
@@ -134,18 +139,25 @@ def _sign_area(turn: Turn, area: str) -> None:
     state = turn.area(area)
     lines = tuple(f"{call.number}→{call.window}号窗口" for call in state.last_calls)
     waiting = f"{site.name} 等候{state.waiting}人 {state.waiting} waiting"
+    paused = overrides.area_line(turn, area)
+    if paused is not None:
+        waiting = f"{waiting} {paused}"
     for display in site.displays:
         _show(turn, display, Display((waiting, *lines)))
     windows = [turn.window(w) for w in turn.lookup.area_windows[area]]
     tidal = commanded(turn, area)
     for lamp in site.lamps:
         _show(turn, lamp, Lamp("on" if tidal else "off"))
+    low_s, middle_s, high_s = _estimate(turn, area)
     picture = AreaPicture(
         area,
         state.waiting,
         oldest_issued_ms(turn, area),
         sum(1 for w in windows if w.state in STAFFED and w.area in (None, area)),
         len(tidal),
-        *_estimate(turn, area),
+        wait_low_s=low_s,
+        wait_s=middle_s,
+        wait_high_s=high_s,
+        override=paused,
     )
     _show(turn, f"{CENTRE}/{area}", picture)

@@ -72,3 +72,4 @@ class Site:
     windows: tuple[Window, ...]
     staff: tuple[Staff, ...] = ()
     duty_pager: str | None = None
+    duty_panel: str | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edged.core.commands import Body, Value
-from edged.core.events import Priority
+from edged.core.events import OverrideKind, Priority
 from edged.core.policy import Policy
 from edged.core.site import Site
 
@@ -51,6 +51,7 @@ class Ticket:
     rated: bool = False
     print_action: str | None = None
     quoted_s: tuple[int, int, int] | None = None
+    ahead_ms: int = 0  # how far before its place a person put it, by hand
 
 
 @dataclass(slots=True)
@@ -169,6 +170,17 @@ class Alarm:
 
 
 @dataclass(slots=True)
+class Override:
+    """What a person decided over the rules (人工干预), until its timer ends it. ``area``: what a window opens for."""
+
+    kind: OverrideKind
+    target: str
+    by: str
+    since_ms: int
+    area: str | None = None
+
+
+@dataclass(slots=True)
 class State:
     """The hall. Keys are ids; ticket ids are counters that never repeat."""
 
@@ -203,3 +215,5 @@ class State:
     setup_s: float | None = None
     timers: dict[str, int] = field(default_factory=dict)
     alarms: dict[str, Alarm] = field(default_factory=dict)
+    duty_staff: str | None = None
+    overrides: dict[str, Override] = field(default_factory=dict)

@@ -68,6 +68,10 @@ def issue_requested(turn: Turn, event: TicketRequested) -> None:
     if service is None:
         turn.ignore(event.point, "unknown_service", service=event.service)
         return
+    paused = turn.issuing_paused(service.area)
+    if paused is not None:
+        turn.ignore(event.point, "issuing_paused", service=event.service, by=paused.by)
+        return
     number = _next_number(turn, event.service, service.prefix)
     if number is None:
         turn.ignore(event.point, "numbers_used_up", service=event.service)

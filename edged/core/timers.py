@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edged.core import overrides
 from edged.core.turn import Turn
 
-FIRES: dict[str, Callable[[Turn, str], None]] = {}
-ON_THE_WALL: frozenset[str] = frozenset()
+FIRES: dict[str, Callable[[Turn, str], None]] = {overrides.TIMER: overrides.expire}
+ON_THE_WALL: frozenset[str] = frozenset({overrides.TIMER})
 
 
 def fire(turn: Turn, name: str) -> None:
@@ -33,7 +34,7 @@ def after_clock(turn: Turn, forward_ms: int) -> None:
     """The wall clock was set ``forward_ms`` ahead: what goes by it comes that much sooner."""
     for name, due_ms in list(turn.state.timers.items()):
         if _on_the_wall(name):
-            turn.set_timer(name, due_ms - forward_ms)
+            turn.set_timer(name, max(turn.at_ms, due_ms - forward_ms))
 
 
 def _on_the_wall(name: str) -> bool:

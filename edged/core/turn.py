@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from edged.core.commands import Action, Body, Command, Note
+from edged.core.events import WHOLE_HALL, OverrideKind
 from edged.core.forecast import Load
 from edged.core.lookup import Lookup
 from edged.core.policy import Band, Pw
-from edged.core.state import AreaState, PendingAction, State, Ticket, WindowState
+from edged.core.state import AreaState, Override, PendingAction, State, Ticket, WindowState
 
 PENDING_KEPT = 1000  # ten full device queues; more means that somebody loses outcomes, and each costs memory
 
@@ -114,6 +115,15 @@ class Turn:
             return self.band(area).cooldown_s
         return self.pw(area).rest_s
 
+    def override(self, kind: OverrideKind, target: str) -> Override | None:
+        """What a person decided about a window or an area, if it stands."""
+        found = self.state.overrides
+        return found.get(override_key(kind, target)) if found else None
+
+    def issuing_paused(self, area: str) -> Override | None:
+        """What keeps the controller from allotting numbers in ``area``."""
+        return self.override("pause-issuing", area) or self.override("pause-issuing", WHOLE_HALL)
+
     def ticket_at(self, window: str) -> Ticket | None:
         """The ticket a window holds, if any."""
         ticket = self.state.windows[window].ticket
@@ -122,3 +132,8 @@ class Turn:
     def seconds_since(self, start_ms: int) -> float:
         """Hall seconds from ``start_ms`` to now, to 1/1000."""
         return (self.at_ms - start_ms) / 1000
+
+
+def override_key(kind: OverrideKind, target: str) -> str:
+    """The name of an override in ``State.overrides``."""
+    return f"{kind}/{target}"

@@ -37,6 +37,12 @@ def minute(local: int) -> int:
     return local // MINUTE_MS % DAY_MIN
 
 
+def clock(local: int) -> str:
+    """A wall time as people read it: 10:45."""
+    hour, minutes = divmod(minute(local), 60)
+    return f"{hour:02d}:{minutes:02d}"
+
+
 def weekday(days: int) -> int:
     """1 Monday … 7 Sunday (1970-01-01 was a Thursday)."""
     return (days + 3) % 7 + 1

@@ -47,6 +47,9 @@ def move_window(turn: Turn, window: str, trigger: str) -> bool:
 
 def call_next(turn: Turn, window: str) -> None:
     """Call the next visitor of the one ordering function, or note that nobody waits."""
+    if turn.override("close", window) is not None:
+        turn.ignore(window, "forced_closed")
+        return
     ticket = next_ticket(turn, window)
     if ticket is None:
         turn.ignore(window, "nobody_waiting")
@@ -57,6 +60,7 @@ def call_next(turn: Turn, window: str) -> None:
     ticket.window = window
     ticket.first_window = ticket.first_window or window
     ticket.calls = 1
+    ticket.ahead_ms = 0
     ticket.called_ms = turn.at_ms
     turn.window(window).ticket = ticket.id
     _set_call_deadline(turn, window)

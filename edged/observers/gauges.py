@@ -13,7 +13,7 @@ from typing import get_args
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edged.core.events import Priority
+from edged.core.events import OverrideKind, Priority
 from edged.core.state import State, WindowStateName
 
 NO_AREA = "-"  # a tidal window at rest serves no area; "-" cannot be an id
@@ -35,6 +35,7 @@ class HallCollector(Collector):
         if state.site is not None:
             yield _waiting(state)
             yield from _windows(state)
+            yield _overrides(state)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing up front: the registry must not collect before the engine exists."""
@@ -97,3 +98,13 @@ def _windows(state: State) -> Iterator[Metric]:
     for area in areas:
         active.add_metric([area], tidal[area])
     yield active
+
+
+def _overrides(state: State) -> Metric:
+    """Priority inserts happen once and do not stand."""
+    standing = Counter(override.kind for override in state.overrides.values())
+    family = GaugeMetricFamily("edged_overrides", "Decisions by hand that stand", labels=["kind"])
+    for kind in get_args(OverrideKind):
+        if kind != "priority-insert":
+            family.add_metric([kind], standing[kind])
+    return family

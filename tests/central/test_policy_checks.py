@@ -317,6 +317,10 @@ def test_whatever_is_accepted_keeps_every_bound_and_the_hysteresis(
     assert all(b.close_at < b.open_above for b in (policy.tidal.band, *policy.tidal.areas.values()))
 
 
+SECTIONS = {type(getattr(Policy(), field.name)).__name__: field.name for field in dataclasses.fields(Policy)}
+del SECTIONS["Tidal"]  # has parts of its own
+
+
 @pytest.mark.parametrize("name", sorted(BOUNDS))
 def test_both_ends_of_every_bound_are_held(name: str) -> None:
     kind, _, field = name.partition(".")
@@ -326,7 +330,7 @@ def test_both_ends_of_every_bound_are_held(name: str) -> None:
         if name in ("Pw.mix", "Pw.profile"):
             part = {field: {"tax-general": value} if field == "mix" else {"tax": [0, value]}}
         tidal = {"Tidal": part, "Peak": {"peaks": [part]}}.get(kind, {kind.lower(): part})
-        made = {"calling": part} if kind == "Calling" else {"tidal": tidal}
+        made = {SECTIONS[kind]: part} if kind in SECTIONS else {"tidal": tidal}
         codes = set()
         try:
             checked(envelope(document(body=made)))

@@ -93,8 +93,16 @@ DIFFERENCES: dict[tuple[str, str, str], str] = {
     ): "a flag of the ticket (rated), because a rating may also come before the end",
     ("SERVING", "papers short", "RETURN_PENDING"): "finish outcomes are not built yet",
     ("RETURN_PENDING", "back in time", "WAITING"): "finish outcomes are not built yet",
-    ("any", "override", "FORCED_OPEN"): "operations from the centre are not built yet",
-    ("any", "override", "FORCED_CLOSED"): "operations from the centre are not built yet",
+    (
+        "any",
+        "override",
+        "FORCED_OPEN",
+    ): "a fact beside the state (State.overrides): the window keeps its machine",
+    (
+        "any",
+        "override",
+        "FORCED_CLOSED",
+    ): "a fact beside the state (State.overrides): the window keeps its machine",
     (
         "DRAINING",
         "arrive",

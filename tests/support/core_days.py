@@ -191,6 +191,8 @@ class Chance:
 
     def _hall(self) -> ev.Event:
         kind = self.random.random()
+        if self.random.random() < 0.4:
+            return self._override()
         if kind < 0.3:
             return ev.Resumed(self.random.randrange(1, 1_800_000), self.random.random() < 0.7)
         if kind < 0.5:
@@ -201,6 +203,16 @@ class Chance:
             )
             return ev.ClockSet(wall_ms, 480)
         return ev.SiteLoaded(self.random.choice(self.sites))
+
+    def _override(self) -> ev.Event:
+        pick = self.random.choice
+        kind = pick(get_args(ev.OverrideKind))
+        target = pick(("w1", "w2", "w8", "w9", "tax", "hall", f"T{self.number:03d}", "mars"))
+        if self.random.random() < 0.2:
+            return ev.OverrideLifted(kind, target, "chen")
+        return ev.OverrideSet(
+            kind, target, "chen", pick((None, 60, 900, 0)), pick((None, None, "tax", "social"))
+        )
 
     def _pw(self) -> Pw:
         pick = self.random.choice

@@ -47,6 +47,7 @@ class SiteText:
             tuple(_window(words) for words in self._all("window")),
             tuple(_staff(words) for words in self._all("staff")),
             duty[0] if duty else None,
+            next((words[1] for words in self._all("duty") if len(words) > 1), None),
         )
 
 

@@ -124,7 +124,7 @@ class _Run:
         return out
 
     def _event(self, words: list[str]) -> ev.Event:
-        plain = [word for word in words if not re.match(r"(seq|from)=", word)]
+        plain = [word for word in words if not re.match(r"(seq|from|for_s)=", word)]
         named = dict(word.split("=", 1) for word in words if word not in plain)
         seq = int(named["seq"]) if "seq" in named else None
         point = named.get("from", "disp")
@@ -141,6 +141,11 @@ class _Run:
                 return ev.CountRead(counter, "occupancy", occupancy=int(occupancy), seq=seq)
             case ["ask", area, by]:
                 return ev.WindowAsked(area, by)
+            case ["override", kind, target, by, *area]:
+                for_s = int(named["for_s"]) if "for_s" in named else None
+                return ev.OverrideSet(kind, target, by, for_s, area[0] if area else None)  # type: ignore[arg-type]
+            case ["lift", kind, target, by]:
+                return ev.OverrideLifted(kind, target, by)  # type: ignore[arg-type]
             case ["health", device, paper, *fault]:
                 return ev.HealthRead(device, paper, " ".join(fault) or None, seq)  # type: ignore[arg-type]
             case ["done", action]:
@@ -161,8 +166,9 @@ class _Run:
                 for part in " ".join(change).split(";"):
                     self.hall.change(part.strip()) if part.strip() else None
                 return ev.SiteLoaded(self.hall.site)
-            case [panel, key, *arg]:
-                return ev.KeyPressed(panel, key, arg[0] if arg else None, seq)  # type: ignore[arg-type]
+            case [panel, key, *_]:
+                arg = " ".join(words[2:]) if seq is None else " ".join(plain[2:])
+                return ev.KeyPressed(panel, key, arg or None, seq)  # type: ignore[arg-type]
         raise AssertionError(f"what is {' '.join(words)}?")
 
     def _state(self, name: str) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edged.core.policy import calling, tidal
+from edged.core.policy import calling, overrides, tidal
 from edged.core.policy.calling import Calling
+from edged.core.policy.overrides import Overrides
 from edged.core.policy.tidal import REFERENCE_PW, Arbiter, Band, Peak, Pw, Rule, Tidal, Triggers
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Arbiter",
     "Band",
     "Calling",
+    "Overrides",
     "Peak",
     "Policy",
     "Pw",
@@ -34,6 +36,7 @@ class Policy:
 
     tidal: Tidal = field(default_factory=Tidal)
     calling: Calling = field(default_factory=Calling)
+    overrides: Overrides = field(default_factory=Overrides)
 
 
-BOUNDS: Mapping[str, tuple[int, int]] = {**tidal.BOUNDS, **calling.BOUNDS}
+BOUNDS: Mapping[str, tuple[int, int]] = {**tidal.BOUNDS, **calling.BOUNDS, **overrides.BOUNDS}

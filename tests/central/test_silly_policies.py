@@ -1,0 +1,38 @@
+"""Policies that nobody can want are refused, each with the path of the value and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edged.central.policies import Mark, accept
+from edged.central.refusals import PolicyRefused
+from tests.support.policies import AUDIENCE, KEYS, NOW_MS, document, envelope
+
+SILLY: dict[str, tuple[dict[str, Any], str, str]] = {
+    "an override that ends before it begins": (
+        {"overrides": {"default_s": 0}},
+        "body.overrides.default_s",
+        "out-of-bounds",
+    ),
+    "an override that outlives its own limit": (
+        {"overrides": {"default_s": 7200, "longest_s": 3600}},
+        "body.overrides.default_s",
+        "contradiction",
+    ),
+    "an override for ever": (
+        {"overrides": {"longest_s": 86400}},
+        "body.overrides.longest_s",
+        "out-of-bounds",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "path", "code"), SILLY.values(), ids=SILLY.keys())
+def test_it_is_refused_with_path_and_reason(body: dict[str, Any], path: str, code: str) -> None:
+    with pytest.raises(PolicyRefused) as caught:
+        accept(envelope(document(body=body)), KEYS, AUDIENCE, Mark(), NOW_MS)
+    found = {(reason.path, reason.code) for reason in caught.value.reasons}
+    assert (path, code) in found
+    assert all(reason.message and reason.message_zh for reason in caught.value.reasons)
