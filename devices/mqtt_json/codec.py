@@ -218,6 +218,8 @@ def encode_level(value: Value) -> tuple[str, bytes]:
                 "waiting": value.waiting,
                 "state": value.state,
                 "prompt": value.prompt,
+                "wait_low_s": value.wait_low_s,
+                "wait_high_s": value.wait_high_s,
             }
             return "panel", _dump({key: item for key, item in fields.items() if item is not None})
     raise Refused(f"no JSON device shows a {value.kind}")
@@ -232,6 +234,8 @@ def encode_action(action: Action) -> tuple[str, bytes]:
             fields |= {"text": body.text, "text_en": body.text_en, "ticket": body.ticket}
         case Print():
             fields |= {"number": body.number, "service": body.service, "ahead": body.ahead}
+            told = {"wait_low_s": body.wait_low_s, "wait_s": body.wait_s, "wait_high_s": body.wait_high_s}
+            fields |= {key: seconds for key, seconds in told.items() if seconds is not None}
         case Page():
             fields |= {
                 "staff": body.staff,

@@ -50,6 +50,9 @@ class Pictures:
                 "open_windows": value.open_windows,
                 "tidal_windows": value.tidal_windows,
                 "override": value.override,
+                "wait_low_s": value.wait_low_s,
+                "wait_s": value.wait_s,
+                "wait_high_s": value.wait_high_s,
             }
             return topics.area_state(self._hall, value.area), _json(body)
         if isinstance(value, WindowPicture):

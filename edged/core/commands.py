@@ -25,13 +25,18 @@ class Display:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """What a clerk's call panel shows. ``state`` is the window state of ``windows.py``."""
+    """What a clerk's call panel shows. ``state`` is the window state of ``windows.py``.
+
+    ``wait_low_s`` to ``wait_high_s`` is what somebody who takes a ticket now may expect (see ``AreaPicture``).
+    """
 
     window: str
     state: str
     waiting: int
     number: str | None = None
     prompt: str | None = None
+    wait_low_s: int | None = None
+    wait_high_s: int | None = None
     kind: ClassVar[str] = "panel"
 
 
@@ -92,11 +97,14 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Print:
-    """Print a ticket once. ``ahead`` is the number of visitors before it."""
+    """Print a ticket once. ``ahead``: visitors before it; ``wait_*_s``: what is told of the wait, None unknown."""
 
     number: str
     service: str
     ahead: int
+    wait_low_s: int | None = None
+    wait_s: int | None = None
+    wait_high_s: int | None = None
     kind: ClassVar[str] = "print"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from math import exp, inf, sqrt
+from math import ceil, exp, floor, inf, sqrt
 
 from edged.core.state import Learnt
 
@@ -196,6 +196,11 @@ class Range:
     low_s: float
     mean_s: float
     high_s: float
+
+    def in_minutes(self) -> tuple[int, int, int]:
+        """As people are told: seconds, but whole minutes, never narrower than it is and never "0 to 0"."""
+        low, middle, high = floor(self.low_s / 60), round(self.mean_s / 60), max(1, ceil(self.high_s / 60))
+        return low * 60, middle * 60, high * 60
 
 
 def wait_range(load: Load, ahead: float) -> Range | None:

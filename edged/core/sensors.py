@@ -48,6 +48,7 @@ def judge(turn: Turn, area: str) -> str | None:
         stale = "schedule" if blind_s >= limits.stale_schedule_s else "hold"
     if stale != state.stale:
         state.stale = stale
+        turn.touch_area(area)  # what is told of waits comes or goes on every panel
         if stale is None:
             turn.note("tidal.fresh", area)
         else:

@@ -6,7 +6,6 @@ Chinese first, English after it.
 
 from __future__ import annotations
 
-from math import ceil, floor
 from typing import Literal
 
 from edged.core import overrides
@@ -52,7 +51,7 @@ def sign(turn: Turn) -> None:
 
     A panel also counts the people waiting for its window; everything else of a window changes only with the window.
     """
-    waiting = _Waiting(turn)
+    waiting, expected = _Waiting(turn), _Expected(turn)
     panels = dict(turn.dirty_windows)
     for area in turn.dirty_areas:
         if area not in turn.only_due:
@@ -60,9 +59,9 @@ def sign(turn: Turn) -> None:
     for window in turn.dirty_windows:
         _sign_window(turn, window)
     for window in panels:
-        _sign_panel(turn, window, waiting)
+        _sign_panel(turn, window, waiting, expected)
     for area in turn.dirty_areas:
-        _sign_area(turn, area)
+        _sign_area(turn, area, expected)
 
 
 class _Waiting(dict[str, int]):
@@ -76,7 +75,19 @@ class _Waiting(dict[str, int]):
         return count
 
 
-def slot(point: str, value: Value) -> str:
+class _Expected(dict[str, tuple[int, int, int] | None]):
+    """What a newcomer of an area is told (s), worked out once per turn; None while nobody can know."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+
+    def __missing__(self, area: str) -> tuple[int, int, int] | None:
+        found = newcomer_range(self._turn, area)
+        told = self[area] = None if found is None else found.in_minutes()
+        return told
+
+
+def slot(point: str, value: Value | type[Value]) -> str:
     """The key of the one value that stands at ``point`` for this kind of output."""
     return f"{point}|{value.kind}"
 
@@ -88,19 +99,6 @@ def _show(turn: Turn, point: str | None, value: Value) -> None:
     if turn.state.shown.get(key) != value:
         turn.state.shown[key] = value
         turn.commands.append(Desired(point, value))
-
-
-def _estimate(turn: Turn, area: str) -> tuple[int, int, int] | tuple[None, None, None]:
-    """Predicted wait in whole minutes, never narrower than it is; so a picture changes when a reader would notice."""
-    expected = newcomer_range(turn, area)
-    if expected is None:
-        return None, None, None
-    low_s, middle_s, high_s = (
-        floor(expected.low_s / 60),
-        round(expected.mean_s / 60),
-        ceil(expected.high_s / 60),
-    )
-    return low_s * 60, middle_s * 60, high_s * 60
 
 
 def _sign_window(turn: Turn, window: str) -> None:
@@ -122,7 +120,7 @@ def _sign_window(turn: Turn, window: str) -> None:
     )
 
 
-def _sign_panel(turn: Turn, window: str, waiting: _Waiting) -> None:
+def _sign_panel(turn: Turn, window: str, waiting: _Waiting, expected: _Expected) -> None:
     panel = turn.lookup.windows[window].panel
     if panel is None:
         return
@@ -131,14 +129,21 @@ def _sign_panel(turn: Turn, window: str, waiting: _Waiting) -> None:
     count = sum(map(waiting.__getitem__, serving_services(turn, window)))
     number = None if ticket is None else ticket.number
     prompt = overrides.window_line(turn, window) or PROMPT.get(state.state)
-    _show(turn, panel, Panel(window, state.state, count, number, prompt))
+    areas = turn.lookup.window_areas[window]
+    area = state.area or state.lent_to or (areas[0] if areas else None)
+    low_s, _, high_s = (area and expected[area]) or (None, None, None)
+    _show(turn, panel, Panel(window, state.state, count, number, prompt, low_s, high_s))
 
 
-def _sign_area(turn: Turn, area: str) -> None:
+def _sign_area(turn: Turn, area: str, expected: _Expected) -> None:
     site = turn.lookup.areas[area]
     state = turn.area(area)
     lines = tuple(f"{call.number}→{call.window}号窗口" for call in state.last_calls)
+    told = expected[area]
     waiting = f"{site.name} 等候{state.waiting}人 {state.waiting} waiting"
+    if told is not None and state.waiting:
+        minutes = f"{told[0] // 60}-{told[2] // 60}"
+        waiting = f"{site.name} 等候{state.waiting}人 约{minutes}分钟 {state.waiting} waiting, {minutes} min"
     paused = overrides.area_line(turn, area)
     if paused is not None:
         waiting = f"{waiting} {paused}"
@@ -148,16 +153,15 @@ def _sign_area(turn: Turn, area: str) -> None:
     tidal = commanded(turn, area)
     for lamp in site.lamps:
         _show(turn, lamp, Lamp("on" if tidal else "off"))
-    low_s, middle_s, high_s = _estimate(turn, area)
     picture = AreaPicture(
         area,
         state.waiting,
         oldest_issued_ms(turn, area),
         sum(1 for w in windows if w.state in STAFFED and w.area in (None, area)),
         len(tidal),
-        wait_low_s=low_s,
-        wait_s=middle_s,
-        wait_high_s=high_s,
+        wait_low_s=told and told[0],
+        wait_s=told and told[1],
+        wait_high_s=told and told[2],
         override=paused,
     )
     _show(turn, f"{CENTRE}/{area}", picture)

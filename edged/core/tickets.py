@@ -9,7 +9,7 @@ from __future__ import annotations
 from edged.core import demand, sensors
 from edged.core.commands import Print
 from edged.core.events import Priority, TicketPrinted, TicketRequested
-from edged.core.forecast import count_issued
+from edged.core.forecast import Range, count_issued
 from edged.core.ordering import dequeue, enqueue
 from edged.core.state import Ticket, TicketState
 from edged.core.turn import Turn
@@ -78,7 +78,8 @@ def issue_requested(turn: Turn, event: TicketRequested) -> None:
         return
     ahead = turn.area(service.area).waiting
     ticket = _issue(turn, number, event.service, event.priority, event.point)
-    ticket.print_action = turn.act(event.point, Print(number, event.service, ahead))
+    told = () if ticket.quoted_s is None else Range(*ticket.quoted_s).in_minutes()
+    ticket.print_action = turn.act(event.point, Print(number, event.service, ahead, *told))
 
 
 def _issue(turn: Turn, number: str, service: str, priority: Priority, point: str) -> Ticket:

@@ -57,6 +57,9 @@ def call_next(turn: Turn, window: str) -> None:
     if not move(turn, ticket, "call") or not move_window(turn, window, "call"):
         return
     count_streak(turn, ticket)
+    told = (
+        ticket.quoted_s if ticket.first_window is None else None
+    )  # it was about the way to the first window
     ticket.window = window
     ticket.first_window = ticket.first_window or window
     ticket.calls = 1
@@ -64,7 +67,7 @@ def call_next(turn: Turn, window: str) -> None:
     ticket.called_ms = turn.at_ms
     turn.window(window).ticket = ticket.id
     _set_call_deadline(turn, window)
-    quote = {} if ticket.quoted_s is None else dict(zip(QUOTE, ticket.quoted_s, strict=True))
+    quote = {} if told is None else dict(zip(QUOTE, told, strict=True))
     turn.note(
         "ticket.called",
         ticket.number,

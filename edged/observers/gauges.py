@@ -13,7 +13,9 @@ from typing import get_args
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edged.core.commands import AreaPicture
 from edged.core.events import OverrideKind, Priority
+from edged.core.signage import CENTRE, slot
 from edged.core.state import State, WindowStateName
 
 NO_AREA = "-"  # a tidal window at rest serves no area; "-" cannot be an id
@@ -36,6 +38,7 @@ class HallCollector(Collector):
             yield _waiting(state)
             yield from _windows(state)
             yield _overrides(state)
+            yield _estimates(state)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing up front: the registry must not collect before the engine exists."""
@@ -70,6 +73,24 @@ def _waiting(state: State) -> Metric:
         queue = state.queues.get(service.id, {})
         for priority in get_args(Priority):
             family.add_metric([service.area, service.id, priority], len(queue.get(priority, ())))
+    return family
+
+
+def _estimates(state: State) -> Metric:
+    """As shown in the hall and to the centre; the one family whose series are absent while nobody can know."""
+    assert state.site is not None
+    family = GaugeMetricFamily(
+        "edged_estimated_wait_seconds", "Predicted wait of a newcomer", labels=["area", "bound"]
+    )
+    for area in state.site.areas:
+        shown = state.shown.get(slot(f"{CENTRE}/{area.id}", AreaPicture))
+        if isinstance(shown, AreaPicture) and shown.wait_s is not None:
+            for bound, seconds in (
+                ("low", shown.wait_low_s),
+                ("middle", shown.wait_s),
+                ("high", shown.wait_high_s),
+            ):
+                family.add_metric([area.id, bound], float(seconds or 0))
     return family
 
 

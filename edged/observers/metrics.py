@@ -24,6 +24,7 @@ from prometheus_client import (
 
 from edged.core.commands import Note
 from edged.core.events import SiteLoaded
+from edged.core.forecast import Range
 from edged.core.site import Site
 from edged.core.state import State
 from edged.observer import Step
@@ -38,6 +39,7 @@ _WORD = re.compile(r"[a-z][a-z0-9_.-]{0,39}")
 # Buckets in seconds. 900 is the service level (wait at most 15 min).
 _WAIT_S = (30, 60, 120, 300, 600, 900, 1200, 1800, 2700, 3600, 5400, 7200)
 _SERVICE_S = (30, 60, 120, 240, 360, 600, 900, 1200, 1800, 3600, 7200)
+_ERROR_S = (-1800, -900, -600, -300, -180, -60, 0, 60, 180, 300, 600, 900, 1800)  # below 0: waited longer
 _STAFFED_S = (1, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600)
 _DECISION_S = (25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1)
 _OUTPUT_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.3, 1, 3)
@@ -70,6 +72,12 @@ class Metrics:
         registry = self.registry
         self._wait = _histogram(
             registry, "edged_ticket_wait_seconds", "From arrival to call", _WAIT_S, "area"
+        )
+        self._quote_error = _histogram(
+            registry, "edged_quote_error_seconds", "Told minus real wait", _ERROR_S, "area"
+        )
+        self._quotes = _counter(
+            registry, "edged_quotes_total", "Calls by real wait against the range told", "area", "outcome"
         )
         self._service = _histogram(
             registry, "edged_service_seconds", "From arrival at the window to finish", _SERVICE_S, "service"
@@ -186,6 +194,7 @@ class Metrics:
         elif note.kind == "ticket.called":
             self._unused_tidal.discard(str(note.data.get("window")))
             _observe(self._wait.labels(self._area(note)), note, "wait_s")
+            self._judge_quote(note)
         elif note.kind == "ticket.finished":
             _observe(self._service.labels(self._service_of(note)), note, "service_s")
         elif note.kind == "tidal.opened":
@@ -198,6 +207,17 @@ class Metrics:
         elif note.kind == "rating.given":
             level = str(note.data.get("level"))
             self._ratings.labels(level if level in {"1", "2", "3", "4", "5"} else OTHER).inc()
+
+    def _judge_quote(self, note: Note) -> None:
+        """``within`` is within what was printed and shown, which is in whole minutes."""
+        wait, *quote = (note.data.get(key) for key in ("wait_s", "quoted_low_s", "quoted_s", "quoted_high_s"))
+        told = [float(one) for one in quote if isinstance(one, int | float)]
+        if not isinstance(wait, int | float) or len(told) != len(quote):
+            return
+        low_s, _, high_s = Range(*told).in_minutes()
+        outcome = "shorter" if wait < low_s else "longer" if wait > high_s else "within"
+        self._quote_error.labels(self._area(note)).observe(told[1] - wait)
+        self._quotes.labels(self._area(note), outcome).inc()
 
     def _area(self, note: Note) -> str:
         area = note.data.get("area")

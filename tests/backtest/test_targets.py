@@ -105,7 +105,7 @@ def test_a_lost_end_of_service_in_a_hundred_costs_little() -> None:
 
 def test_lost_ends_cost_little_where_they_cost_most() -> None:
     """Halls that need every window again: a window that drains for ever cost 15 and 12 % there."""
-    days = [day for day in bench.days() if day.hall in ("S-burst", "R-bem-land")]
+    days = [day for day in bench.days(2) if day.hall in ("S-burst", "R-bem-land")]
     assert change_by_lost_ends(days, 0.05) <= 0.03
 
 

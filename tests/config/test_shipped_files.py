@@ -175,7 +175,13 @@ def test_levels_are_sent_as_written_there(name: str, value: Value) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [Say("请", "Please", "A001"), Print("A001", "tax", 2), Page("chen", "tax", "w3", "请", "Go")]
+    "body",
+    [
+        Say("请", "Please", "A001"),
+        Print("A001", "tax", 2),
+        Print("A002", "tax", 2, 120, 300, 540),
+        Page("chen", "tax", "w3", "请", "Go"),
+    ],
 )
 def test_actions_are_sent_as_written_there(body: Say | Print | Page) -> None:
     tail, payload = encode_action(Action("a1", "x", body))
@@ -194,7 +200,7 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
         pictures = Pictures(link, "demo", lambda at_ms: "2026-05-28T10:00:00+08:00")
         desk.start(Known())  # before the link: what it subscribes to then stands before the first push
         async with running(watcher), running(link), plain_client(broker, "centre") as centre:
-            await pictures.show("centre", AreaPicture("tax", 4, 1000, 2, 1))
+            await pictures.show("centre", AreaPicture("tax", 4, 1000, 2, 1, 120, 300, 540))
             await pictures.show("centre", AreaPicture("tax", 0, None, 2, 1))
             await pictures.show("centre", WindowPicture("w1", "OPEN", None, None, None))
             await pictures.show("centre", WindowPicture("w1", "OPEN", "A001", "tax", "9 waiting"))

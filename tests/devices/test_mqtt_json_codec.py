@@ -184,6 +184,14 @@ def test_levels_have_the_contract_s_payload() -> None:
         "panel",
         {"window": "w3", "number": "A012", "waiting": 7, "state": "serving"},
     )
+    _, payload = encode_level(Panel("w3", "serving", 7, wait_low_s=60, wait_high_s=300))
+    assert json.loads(payload) == {
+        "window": "w3",
+        "waiting": 7,
+        "state": "serving",
+        "wait_low_s": 60,
+        "wait_high_s": 300,
+    }
     with pytest.raises(Refused):
         encode_level(AreaPicture("tax", 1, None, 1, 0))
 
@@ -191,7 +199,7 @@ def test_levels_have_the_contract_s_payload() -> None:
 def test_actions_have_their_id_and_body() -> None:
     bodies = {
         "say": Say("请A012号", "A012 please", "A012"),
-        "print": Print("A012", "tax", 3),
+        "print": Print("A012", "tax", 3, 0, 60, 180),
         "page": Page("s1", "tax", "w6", "请到6号窗口", "window 6 please"),
     }
     for kind, body in bodies.items():

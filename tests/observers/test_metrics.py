@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from edged.core.commands import Note
+from edged.core.commands import AreaPicture, Note
 from edged.core.events import KeyPressed, SiteLoaded
 from edged.core.policy import Policy
 from edged.core.site import Area, Service, Site, Window
@@ -14,6 +15,7 @@ from edged.core.state import DeviceState, State, WindowState
 from edged.observer import Step
 from edged.observers.metrics import LABELS_MAX, Metrics
 
+BOUNDS = ("low", "middle", "high")
 GOLDEN = Path(__file__).with_name("metrics.golden")
 
 SITE = Site(
@@ -39,6 +41,10 @@ def busy_state() -> State:
         policy_sha256="ab" * 32,
         queues={"tax-general": {"normal": [1, 2, 3], "elderly": [4]}},
         windows={"w1": WindowState("SERVING"), "t1": WindowState("OPEN", area="social")},
+        shown={
+            "centre/tax|area": AreaPicture("tax", 4, 0, 2, 0, 240, 420, 660),
+            "centre/social|area": AreaPicture("social", 0, None, 1, 1),
+        },
         devices={"panel-w1": DeviceState(up=True, since_ms=0), "relay-1": DeviceState(up=False, since_ms=5)},
     )
 
@@ -62,7 +68,8 @@ def live(metrics: Metrics) -> Metrics:
             Note(
                 "ticket.called",
                 "A001",
-                {"area": "tax", "service": "tax-general", "window": "w1", "wait_s": 61.0},
+                {"area": "tax", "service": "tax-general", "window": "w1", "wait_s": 61.0}
+                | {"quoted_low_s": 130, "quoted_s": 300, "quoted_high_s": 500},
             ),
             Note("ticket.finished", "A001", {"area": "tax", "service": "tax-general", "service_s": 200.0}),
             Note("tidal.opened", "t1", {"area": "social", "rule": "queueing", "to_staffed_s": 14.0}),
@@ -111,6 +118,31 @@ def test_notes_become_counts_and_seconds() -> None:
     assert value(metrics, "edged_inputs_ignored_total", reason="nobody_waiting") == 1
     assert value(metrics, "edged_events_total", type="ticket.called") == 1
     assert value(metrics, "edged_decision_seconds_count") == 1
+
+
+def test_the_estimate_is_the_one_shown_and_absent_while_nobody_can_know() -> None:
+    metrics = busy_metrics()
+    shown = {
+        bound: value(metrics, "edged_estimated_wait_seconds", area="tax", bound=bound) for bound in BOUNDS
+    }
+    assert shown == {"low": 240, "middle": 420, "high": 660}
+    for bound in BOUNDS:
+        assert value(metrics, "edged_estimated_wait_seconds", area="social", bound=bound) is None
+
+
+@pytest.mark.parametrize(
+    ("wait_s", "outcome"),
+    [(119, "shorter"), (120, "within"), (540, "within"), (540.1, "longer")],  # told: 2 to 9 minutes
+)
+def test_what_was_told_is_compared_with_the_wait(wait_s: float, outcome: str) -> None:
+    metrics = busy_metrics()
+    quote = {"quoted_low_s": 130, "quoted_s": 300, "quoted_high_s": 500}
+    metrics.step(step(Note("ticket.called", "A001", {"area": "tax", "wait_s": wait_s} | quote)), 0.0002)
+    metrics.step(step(Note("ticket.called", "A002", {"area": "tax", "wait_s": wait_s})), 0.0002)
+    assert value(metrics, "edged_quotes_total", area="tax", outcome=outcome) == 1
+    assert value(metrics, "edged_quote_error_seconds_count", area="tax") == 1
+    at_most_0 = value(metrics, "edged_quote_error_seconds_bucket", area="tax", le="0.0")
+    assert at_most_0 == (wait_s >= 300)  # told minus real: below 0 for whoever waited longer
 
 
 def test_a_plus_one_that_called_nobody_is_a_false_activation_and_one_that_did_is_not() -> None:

@@ -248,8 +248,9 @@ def _command(command: Command) -> str:
     match command.body:
         case Say(text, _, _):
             return f"say {command.id} {command.point} {text}"
-        case Print(number, service, ahead):
-            return f"print {command.id} {command.point} {number} {service} ahead={ahead}"
+        case Print(number, service, ahead, low_s, _, high_s):
+            told = "" if high_s is None else f" wait={low_s}-{high_s}"
+            return f"print {command.id} {command.point} {number} {service} ahead={ahead}{told}"
         case Page(staff, _, _, text, _):
             return f"page {command.id} {command.point} {staff} {text}"
 
