@@ -32,7 +32,7 @@ from edged.core.signage import CENTRE
 from edged.core.state import State
 from edged.driver import Context
 from edged.fleet import Fleet
-from edged.inbox import Inbox, Item
+from edged.inbox import Inbox
 from edged.links.mqtt import MqttLink
 from edged.logs import StepLog
 from edged.loop import Loop
@@ -75,7 +75,7 @@ class Application:
         last_ms = recover(self.engine, restored)
         self._gap_ms = _gap_ms(self.engine.state, last_ms, Clock(0, warp).wall_ms())
         self.clock = Clock(last_ms + self._gap_ms, warp)
-        self._resume_at_ms = last_ms if restored.last_seq else None
+        self._known = restored.last_seq > 0
         self.inbox = Inbox(self.clock, last_ms, lambda: self.engine.next_due_ms)
         self._drivers = {device.id: device.driver for device in config.devices}
         self.metrics = Metrics(lambda: self.engine.state, self._drivers)
@@ -153,8 +153,8 @@ class Application:
         raise Stopping
 
     def _start(self, tasks: asyncio.TaskGroup) -> Fleet:
-        if self._resume_at_ms is not None:
-            self.loop.turn(Item(self._resume_at_ms, Resumed(self._gap_ms, restart=True)))
+        if self._known:
+            self.inbox.was_away(Resumed(self._gap_ms, restart=True))
         self._set_clock()
         if self.engine.state.site != self.config.site:
             for problem in conflicts(self.engine.state, self.config.site):

@@ -41,9 +41,10 @@ class Inbox:
         self._wake = asyncio.Event()
         self._alive_s = monotonic_s()
         self._alive_ms = clock.at_ms()
+        self._resumed: Resumed | None = None
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._queue) + (self._resumed is not None)
 
     def put(self, event: Event, ack: Callable[[], None] | None = None, envelope: bytes | None = None) -> bool:
         """Queue ``event``; False if the inbox is full (the caller counts the rejection and does not acknowledge)."""
@@ -52,6 +53,10 @@ class Inbox:
         self._queue.append((event, ack, envelope, perf_s()))
         self._wake.set()
         return True
+
+    def was_away(self, resumed: Resumed) -> None:
+        """The next event: stamped with the last lived moment, after what fell due by then, before all else."""
+        self._resumed = resumed
 
     @property
     def last_wake_s(self) -> float:
@@ -67,20 +72,21 @@ class Inbox:
     async def get(self) -> Item:
         """The next stamped event or due tick; waits for one."""
         while True:
-            resumed = self._woke_late()
-            if resumed is not None:
-                return Item(self._last_ms, resumed)
+            self._look_back()
             item = self._take()
             if item is not None:
                 return item
             await self._wait()
 
     def _take(self) -> Item | None:
-        stamp = max(self._clock.at_ms(), self._last_ms)
+        stamp = self._last_ms if self._resumed is not None else max(self._clock.at_ms(), self._last_ms)
         due_ms = self._next_due()
         if due_ms is not None and due_ms <= stamp:
             self._last_ms = max(due_ms, self._last_ms)
             return Item(self._last_ms, Tick())
+        if self._resumed is not None:
+            resumed, self._resumed = self._resumed, None
+            return Item(stamp, resumed)
         if not self._queue:
             return None
         event, ack, envelope, arrived_s = self._queue.popleft()
@@ -97,11 +103,10 @@ class Inbox:
         finally:
             handle.cancel()
 
-    def _woke_late(self) -> Resumed | None:
+    def _look_back(self) -> None:
         """Notice that the process stood still, before any timer of that time fires."""
         now_s, now_ms = monotonic_s(), self._clock.at_ms()
         away_s, away_ms = now_s - self._alive_s, now_ms - self._alive_ms
         self._alive_s, self._alive_ms = now_s, now_ms
-        if away_s <= WAKE_S + FREEZE_S:
-            return None
-        return Resumed(gap_ms=away_ms, restart=False)
+        if away_s > WAKE_S + FREEZE_S:
+            self.was_away(Resumed(gap_ms=away_ms, restart=False))

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import apsw
 
 from edged.core.commands import Command, Desired, Note, Value
-from edged.core.events import Event, Resumed, Tick
+from edged.core.events import Event, Tick
 from edged.core.state import State
 from edged.observer import Step
 from edged.store import codec, database
@@ -101,9 +101,8 @@ def recover(engine: EngineLike, restored: Restored[Any]) -> int:
     """
     last_ms = restored.at_ms
     for entry in restored.tail:
-        if not (isinstance(entry, Step) and isinstance(entry.event, Resumed)):
-            for turn in due_ticks(engine, entry.at_ms, last_ms):
-                last_ms = turn.at_ms
+        for turn in due_ticks(engine, entry.at_ms, last_ms):
+            last_ms = turn.at_ms
         if isinstance(entry, Step) and not isinstance(entry.event, Tick):
             engine.handle(entry.at_ms, entry.event)
         last_ms = max(last_ms, entry.at_ms)
@@ -219,14 +218,13 @@ class _Replay:
 
     def _input(self, row: Row) -> _Turn:
         event = codec.decode_event(row.kind, row.event)
-        if not isinstance(event, Resumed):  # the time it stands for was not lived: nothing fell due in it
-            for turn in self._feed(row.at_ms):
-                if is_recorded(Tick(), turn.commands, turn.notes):
-                    raise _Differs(
-                        row.seq,
-                        turn.at_ms,
-                        f"replay has a tick here the journal has not: {_say(turn.commands)}",
-                    )
+        for turn in self._feed(row.at_ms):
+            if is_recorded(Tick(), turn.commands, turn.notes):
+                raise _Differs(
+                    row.seq,
+                    turn.at_ms,
+                    f"replay has a tick here the journal has not: {_say(turn.commands)}",
+                )
         return _Turn(row.at_ms, *self._engine.handle(row.at_ms, event))
 
     def _recorded_tick(self, row: Row) -> _Turn:

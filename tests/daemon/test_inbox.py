@@ -161,6 +161,20 @@ async def test_after_a_freeze_the_core_hears_of_it_before_anything_that_fell_due
     assert (await get(inbox)).event == CommandDone("queued behind it")
 
 
+async def test_what_fell_due_before_an_absence_comes_before_it() -> None:
+    dues = Dues(START_MS)
+    inbox = Inbox(Clock(START_MS), START_MS, dues.next)
+    assert inbox.put(CommandDone("queued behind it"))
+    inbox.was_away(Resumed(60_000, restart=True))
+    assert len(inbox) == 2
+    tick = inbox.take_now()
+    assert (tick.at_ms, tick.event) == (START_MS, Tick())
+    dues.feed(tick)
+    resumed = inbox.take_now()
+    assert (resumed.at_ms, resumed.event) == (START_MS, Resumed(60_000, restart=True))
+    assert inbox.take_now().event == CommandDone("queued behind it")
+
+
 async def test_idleness_is_no_freeze_and_the_heart_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inbox_module, "WAKE_S", 0.02)
     monkeypatch.setattr(inbox_module, "FREEZE_S", 0.5)

@@ -64,8 +64,7 @@ class Feeder:
     def feed(self, day: Iterable[tuple[int, ev.Event]]) -> Iterator[Outcome]:
         """What came of every step, ticks included."""
         for at_ms, event in day:
-            if not isinstance(event, ev.Resumed):
-                yield from self.ticks(at_ms)
+            yield from self.ticks(at_ms)
             yield self._step(at_ms, event)
 
     def ticks(self, until_ms: int) -> Iterator[Outcome]:

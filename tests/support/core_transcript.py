@@ -92,7 +92,7 @@ class _Run:
         if restart:
             self.engine = Engine(STATES.validate_json(STATES.dump_json(self.engine.state)))
         last_ms = self.engine.state.at_ms
-        return self._step(last_ms, ev.Resumed(at_ms - last_ms, restart))
+        return [*self._ticks(last_ms), *self._step(last_ms, ev.Resumed(at_ms - last_ms, restart))]
 
     def _many(self, at_ms: int, span: str, service: str, every_s: float) -> Iterator[str]:
         first, last = span.split("-")

@@ -65,6 +65,7 @@ class Hall:
         self.last_ms = recover(self.engine, restored)
         self.actions: list[str] = []
         if restored.last_seq:
+            self.ticks(self.last_ms)
             self.turn(self.last_ms, Resumed(60_000, restart=True))
             self.last_ms += 60_000
 
