@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backtest": ("edged.cli.backtest:backtest", "Run recorded days under other policies and compare."),
     "tune": ("edged.cli.tune:tune", "Fit the waiting policy to a hall's own journals."),
     "bench": ("edged.cli.bench:bench", "Measure this machine: latency, load, limits."),
+    "simulate": ("edged.cli.simulate:simulate", "Live seeded days full of faults; every promise is checked."),
     "replay": ("edged.cli.replay:replay", "Replay a journal: the same events, the same commands."),
 }
 

@@ -1,0 +1,122 @@
+"""``edged simulate``: seeded hall days with faults, on every processor."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from edged.core.site import Site
+    from edged.sim.worlds.days import Verdict
+
+SEEDS_MAX = 1_000_000
+
+
+def simulate(
+    seeds: Annotated[
+        str, typer.Option("--seeds", help="Which worlds: 7, or 1..200.", metavar="A..B")
+    ] = "1..20",
+    days: Annotated[int, typer.Option("--days", min=1, max=60, help="Hall days per world.")] = 1,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="The hall.toml whose hall is simulated; default: the demo's."),
+    ] = None,
+    processes: Annotated[int, typer.Option("--processes", min=0, help="0: one per processor.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Live seeded days full of faults; every promise is checked after every step.
+
+    One seed draws the visitors, the habits of the clerks and which faults a world has: messages that are doubled, late
+    or lost, keys that hang, devices that die, clocks that jump, absences, restarts, wild events, other policies. While
+    the faults last nothing may break; then they stop, and everybody must be called and every output be right within
+    three hall hours. At the end the same events go through a fresh core and must lead to the same state.
+
+    \b
+    Exit code: 0 every promise kept, 1 one was broken (seed, promise and command are printed), 2 wrong usage.
+      edged simulate --seeds 1..200
+      edged simulate --seeds 4711 --days 3
+    """
+    wanted = _seeds(seeds)
+    site = _site(config)
+    verdicts = _live(site, wanted, days, processes or os.cpu_count() or 1)
+    from edged.sim.worlds.campaign import summary
+
+    extra = "" if config is None else f" --config {config}"
+    found = summary(verdicts, lambda seed: f"edged simulate --seeds {seed} --days {days}{extra}")
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+    else:
+        print(
+            f"{found['seeds']} worlds, {found['days']} hall days, {found['tickets']} tickets, {found['steps']} steps:"
+            f" {len(found['broken'])} broken  (commit {found['commit']}, digest {found['digest']})"
+        )
+    if len(wanted) == 1 and verdicts[0].broken is not None:
+        print(verdicts[0].where, file=sys.stderr)
+    raise typer.Exit(1 if found["broken"] else 0)
+
+
+def _live(site: Site, seeds: list[int], days: int, processes: int) -> list[Verdict]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from edged.sim.worlds.campaign import run
+
+    console = Console(stderr=True)
+    columns: tuple[Any, ...] = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    verdicts: list[Verdict] = []
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("worlds", total=len(seeds))
+        with suppress(BrokenPipeError):
+            for one in run(site, seeds, days, processes):
+                verdicts.append(one)
+                bar.update(task, advance=1)
+                if one.broken is not None:
+                    console.print(
+                        f"seed {one.seed}: {one.broken}\n  again: edged simulate --seeds {one.seed} --days {days}",
+                        markup=False,
+                        highlight=False,
+                    )
+    return verdicts
+
+
+def _seeds(text: str) -> list[int]:
+    match = re.fullmatch(r"(\d+)(?:\.\.(\d+))?", text)
+    if match is None:
+        _fail(f"--seeds is a number or a range such as 1..200, not {text!r}")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not first <= last < first + SEEDS_MAX:
+        _fail(f"--seeds {text}: the last must not be before the first, and at most {SEEDS_MAX} at once")
+    return list(range(first, last + 1))
+
+
+def _site(config: Path | None) -> Site:
+    from importlib.resources import as_file, files
+
+    from edged.config import ConfigErrors, load
+
+    try:
+        if config is not None:
+            return load(config).site
+        with as_file(files("configs").joinpath("hall-demo.toml")) as demo:
+            return load(demo).site
+    except ConfigErrors as errors:
+        for line in errors.lines:
+            print(line, file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+def _fail(text: str) -> NoReturn:
+    print(f"edged simulate: {text}", file=sys.stderr)
+    raise typer.Exit(2)

@@ -1,0 +1,77 @@
+"""Many seeds on every processor: verdicts as they come, and what to type to see a broken one again."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from edged import __version__
+from edged.core.site import Site
+from edged.sim.worlds.days import Verdict, live
+
+COMMIT_WAIT_S = 5.0
+
+
+def run(site: Site, seeds: Sequence[int], days: int, processes: int) -> Iterator[Verdict]:
+    """The verdict of every seed, in the order in which they end."""
+    job: Callable[[int], Verdict] = partial(_one, site, days)
+    if processes == 1 or len(seeds) == 1:
+        yield from map(job, seeds)
+        return
+    with ProcessPoolExecutor(processes) as pool:
+        try:
+            for done in as_completed([pool.submit(job, seed) for seed in seeds]):
+                yield done.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _one(site: Site, days: int, seed: int) -> Verdict:
+    return live(site, seed, days)
+
+
+def summary(verdicts: Iterable[Verdict], rerun: Callable[[int], str]) -> dict[str, Any]:
+    """The whole campaign as JSON; ``rerun(seed)`` is the command that lives that world again."""
+    known = sorted(verdicts, key=lambda one: one.seed)
+    return {
+        "commit": commit(),
+        "seeds": len(known),
+        "days": sum(one.days for one in known),
+        "steps": sum(one.steps for one in known),
+        "ticks": sum(one.ticks for one in known),
+        "tickets": sum(one.tickets for one in known),
+        "broken": [
+            {"seed": one.seed, "promise": one.broken, "faults": one.faults, "rerun": rerun(one.seed)}
+            for one in known
+            if one.broken is not None
+        ],
+        "digest": _digest(known),
+    }
+
+
+def _digest(verdicts: list[Verdict]) -> str:
+    """One number for all that was decided: two machines that agree on it decided everything alike."""
+    import hashlib
+
+    return hashlib.sha256("".join(one.digest for one in verdicts).encode()).hexdigest()[:16]
+
+
+def commit() -> str:
+    """The commit of a checkout, or the version of an installed package."""
+    folder = Path(__file__).parent
+    try:
+        found = subprocess.run(  # noqa: S603
+            ["git", "-C", str(folder), "describe", "--always", "--dirty"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=COMMIT_WAIT_S,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return __version__
+    return found.stdout.strip()

@@ -1,0 +1,149 @@
+"""Days of a world: opening, the rush, the faults, then quiet, and the questions at the end of each.
+
+A failure says which seed, day and hall time, and what was broken first. The same seed gives the same world.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import asdict, dataclass, field
+from random import Random
+
+from edged.core.engine import Engine
+from edged.core.events import Event
+from edged.core.site import Site
+from edged.core.state import State
+from edged.sim.arrivals import arrivals
+from edged.sim.worlds.faults import Faults
+from edged.sim.worlds.people import Clerk, stand_by, take_tickets
+from edged.sim.worlds.world import HOUR_MS, MINUTE_MS, World
+from edged.store import codec
+from edged.store.replay import due_ticks
+
+OPENS_H = 9.0
+FAULTS_H = 6.5  # hours with arrivals and faults
+SETTLES_MS = 3 * HOUR_MS  # within this much hall time after the faults stopped nobody waits any more
+FIRST_DAY_MS = (
+    1_795_392_000_000  # 2026-11-23 00:00 in the hall's zone (UTC+8), a Monday, in ms since 1970 UTC
+)
+DAY_MS = 24 * HOUR_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one seed. ``broken`` None: every promise was kept."""
+
+    seed: int
+    days: int
+    steps: int
+    ticks: int
+    tickets: int
+    faults: dict[str, float] = field(default_factory=dict)
+    digest: str = ""
+    broken: str | None = None
+    where: str | None = None
+
+    def plain(self) -> dict[str, object]:
+        """As JSON."""
+        return asdict(self)
+
+
+def live(site: Site, seed: int, days: int) -> Verdict:
+    """One world for so many days; never raises for a broken promise."""
+    start_day = Random(f"{seed}/calendar").randrange(0, 120)
+    world = World(site, seed, FIRST_DAY_MS + start_day * DAY_MS + round((OPENS_H - 0.5) * HOUR_MS))
+    broken = where = None
+    try:
+        for day in range(days):
+            _live_day(world, day)
+        _replay(world)
+    except Exception as error:  # noqa: BLE001 (whatever the core raises is the finding)
+        broken = f"{type(error).__name__}: {error}"
+        where = traceback.format_exc(limit=-4)
+    return Verdict(
+        seed,
+        days,
+        world.ledger.steps,
+        world.ledger.ticks,
+        len(world.numbers),
+        Faults.draw(Random(f"{seed}/faults")).said(),
+        world.ledger.digest.hexdigest()[:16],
+        broken and f"{_clock(world)}: {broken}",
+        where,
+    )
+
+
+def _clock(world: World) -> str:
+    day, ms = divmod(world.now_ms + round((OPENS_H - 0.5) * HOUR_MS), DAY_MS)
+    return f"day {day + 1} {ms // HOUR_MS:02d}:{ms // MINUTE_MS % 60:02d}:{ms // 1000 % 60:02d}"
+
+
+def _live_day(world: World, day: int) -> None:
+    if day:
+        world.faults = Faults.draw(Random(f"{world.seed}/faults"))
+    begin_ms = day * DAY_MS + HOUR_MS // 2
+    world.run_until(begin_ms)
+    closing = [False]
+    for window in world.site.windows:
+        if not window.tidal:
+            clerk = Clerk(world, window, None)
+            world.start(clerk.work(lambda: closing[0]), world.rng.randrange(5 * MINUTE_MS))
+    if day == 0:
+        for member in world.site.staff:
+            world.start(stand_by(world, member.id))
+    share = Random(f"{world.seed}/{day}/crowd").uniform(0.3, 1.3)
+    coming = arrivals(world.site, world.seed * 1000 + day, FAULTS_H)
+    chosen = Random(f"{world.seed}/{day}/come")
+    coming = [one for one in coming if chosen.random() < share]
+    half = [one for one in coming if hash_of(one.at_s) % 2]
+    other = [one for one in coming if not hash_of(one.at_s) % 2]
+    world.start(take_tickets(world, half, "kiosk-a"))
+    world.start(take_tickets(world, other, "kiosk-b"))
+    world.run_until(begin_ms + round(FAULTS_H * HOUR_MS))
+    world.stop_faults()
+    _settle(world)
+    closing[0] = True
+    world.run_until(world.now_ms + HOUR_MS)
+
+
+def hash_of(at_s: float) -> int:
+    """Which of two dispensers a visitor walks to."""
+    return int(at_s * 1000)
+
+
+def _settle(world: World) -> None:
+    """The faults are over: the hall comes right by itself, within ``SETTLES_MS``."""
+    end_ms = world.now_ms + SETTLES_MS
+    while world.now_ms < end_ms:
+        world.run_until(world.now_ms + 10 * MINUTE_MS)
+        if not _unserved(world) and not world.wrong_outputs():
+            return
+    left = _unserved(world)
+    assert not left, (
+        f"liveness: {len(left)} still wait {SETTLES_MS // MINUTE_MS} min after the faults: {left[:5]}"
+    )
+    wrong = world.wrong_outputs()
+    assert not wrong, f"liveness: outputs do not show what they should: {wrong[:3]}"
+
+
+def _unserved(world: World) -> list[str]:
+    state = world.engine.state
+    return [ticket.number for ticket in state.tickets.values() if ticket.state in ("WAITING", "CALLED")]
+
+
+def _replay(world: World) -> None:
+    """The same events through a fresh engine: the same state."""
+    engine, last_ms = Engine(State()), 0
+    for at_ms, event in world.ledger.fed:
+        last_ms = _feed(engine, at_ms, event, last_ms)
+    for _turn in due_ticks(engine, world.engine.state.at_ms, last_ms):
+        pass
+    same = codec.dump_state(engine.state) == codec.dump_state(world.engine.state)
+    assert same, "determinism: the same events led to another state"
+
+
+def _feed(engine: Engine, at_ms: int, event: Event, last_ms: int) -> int:
+    for turn in due_ticks(engine, at_ms, last_ms):
+        last_ms = turn.at_ms
+    engine.handle(at_ms, event)
+    return max(at_ms, last_ms)

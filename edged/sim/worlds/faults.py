@@ -1,0 +1,54 @@
+"""Which faults a world has, and how often: each is present in about half of all worlds, at a rate drawn with it.
+
+Drawing subsets finds more than all faults at once: one that is always there hides what another alone would show.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from random import Random
+
+PRESENT = 0.5  # share of the worlds that have a given fault
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """Rates: ``*_share`` per message, key or page; ``*_per_h`` per hall hour. 0: not in this world."""
+
+    duplicate_share: float = 0.0  # a device message comes again, a little or much later
+    late_share: float = 0.0  # ... is overtaken by up to a minute of others
+    lost_share: float = 0.0  # ... of a serial device never arrives
+    twice_share: float = 0.0  # a key is pressed again at once
+    forgotten_share: float = 0.0  # a clerk does not press "finish"
+    wrong_key_share: float = 0.0  # a clerk presses some other key first
+    stuck_per_h: float = 0.0  # a key hangs: fifty presses within a second
+    dead_per_h: float = 0.0  # a device is gone for up to twenty minutes
+    deaf_share: float = 0.0  # nobody answers a page
+    unknown_share: float = 0.0  # the outcome of an action is never told
+    failed_share: float = 0.0  # an action fails
+    repeat_share: float = 0.0  # a dispenser prints a number of today again
+    clock_per_h: float = 0.0  # the wall clock is set: an hour, a day, 1970
+    freeze_per_h: float = 0.0  # the process stands still for up to two minutes
+    restart_per_h: float = 0.0  # the process dies and comes back from its state
+    wild_per_h: float = 0.0  # any event with any content
+    policy_per_h: float = 0.0  # another policy, anywhere within its bounds
+
+    @classmethod
+    def draw(cls, rng: Random) -> Faults:
+        """The faults of one world."""
+        drawn: dict[str, float] = {}
+        for field in fields(cls):
+            top = 12.0 if field.name.endswith("_per_h") else 0.2
+            present, rate = rng.random() < PRESENT, top * 10 ** -rng.uniform(0, 2)
+            drawn[field.name] = rate if present else 0.0
+        return cls(**drawn)
+
+    def said(self) -> dict[str, float]:
+        """The faults that this world has, for its report."""
+        return {f.name: round(value, 4) for f in fields(self) if (value := getattr(self, f.name))}
+
+
+def next_ms(rng: Random, per_h: float) -> int | None:
+    """Hall milliseconds until the next fault of this rate; None: never."""
+    return None if per_h <= 0 else 1 + round(rng.expovariate(per_h) * HOUR_MS)

@@ -1,0 +1,205 @@
+"""The people of a world: clerks with habits, standby staff with pagers, visitors with numbers. They see panels only.
+
+Habits come from the seed, too: a clerk with one button presses "next" for everything, another forgets half of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from edged.core.commands import Page, Panel
+from edged.core.events import Key, KeyPressed, RatingGiven, TicketPrinted, TicketRequested
+from edged.core.site import Window
+from edged.sim.arrivals import Arrival, habits
+from edged.sim.worlds.world import LOOK_MS, SECOND_MS, Process, World
+
+STUCK_PRESSES = 50
+ACTIVE = ("OPEN", "CALLING", "SERVING", "DRAINING", "PAUSED")
+ASIDE: tuple[Key, ...] = (  # what a clerk presses by mistake or for a reason of their own
+    "recall",
+    "arrive",
+    "park",
+    "resume",
+    "transfer",
+    "pause",
+    "unpause",
+    "special-need",
+    "case",
+    "commissioner",
+    "accept",
+    "decline",
+    "next-or-recall",
+    "no-show-or-finish",
+)
+PATIENCE = 6  # looks at a panel that does not change before a clerk presses again
+
+
+class Clerk:
+    """One person at one window."""
+
+    def __init__(self, world: World, window: Window, staff: str | None) -> None:
+        self._world = world
+        self._window = window
+        self._staff = staff
+        self._rng = Random(f"{world.seed}/clerk/{window.id}")
+        self._one_button = self._rng.random() < 0.3 and not window.tidal
+        self._services = {service.prefix: service for service in world.site.services}
+
+    def work(self, until: Callable[[], bool]) -> Process:
+        """Log in, serve whoever the panel says until ``until``, log out."""
+        self._press("login", self._staff)
+        looks = 0
+        while not until():
+            view = self._world.panel(self._window.id)
+            if view is None:
+                yield LOOK_MS
+                continue
+            if view.state == "CLOSED":
+                self._press("login", self._staff)
+                yield LOOK_MS
+            elif view.state in ("STANDBY", "COOLDOWN", "ACTIVATING") and self._window.tidal:
+                looks += 1
+                if view.state == "ACTIVATING":
+                    self._press("login", self._staff)
+                elif looks > 2:
+                    return
+                yield LOOK_MS
+            elif view.state == "PAUSED":
+                yield self._rng.randrange(30_000, 600_000)
+                self._press("unpause")
+                yield LOOK_MS
+            elif view.state == "OPEN" and view.waiting > 0:
+                yield self._rng.randrange(2_000, 8_000)
+                self._press("next")
+                yield LOOK_MS
+            elif view.number is not None:
+                yield from self._attend(view)
+            else:
+                yield LOOK_MS
+        yield from self._leave()
+
+    def _leave(self) -> Process:
+        for _ in range(PATIENCE * 100):
+            view = self._world.panel(self._window.id)
+            if view is not None and view.number is not None:
+                yield from self._attend(view)
+            elif view is not None and view.state in ("CLOSED", "STANDBY", "COOLDOWN", "ACTIVATING"):
+                return
+            elif view is not None:
+                self._press("unpause" if view.state == "PAUSED" else "logout")
+            yield LOOK_MS
+
+    def _attend(self, view: Panel) -> Process:
+        assert view.number is not None
+        service = self._services.get(view.number.rstrip("0123456789"))
+        if service is None:  # a number that was never this hall's: a wild event's
+            yield LOOK_MS
+            self._press("finish" if view.state != "CALLING" else "no-show")
+            return
+        visitor = habits(self._world.seed, view.number, service)
+        if not visitor.comes:
+            yield from self._give_up(view.number)
+            return
+        yield round(visitor.walk_s * SECOND_MS)
+        if self._window.confirms_arrival and not self._one_button:
+            self._press("arrive")
+        yield round(visitor.service_s * SECOND_MS)
+        if self._rng.random() < self._world.faults.forgotten_share:
+            yield self._rng.randrange(60_000, 1_200_000)
+        yield from self._insist(
+            "next" if self._one_button and not self._window.tidal else "finish", view.number
+        )
+        if self._rng.random() < 0.5 and self._window.panel is not None:
+            self._world.send(RatingGiven(self._window.panel, self._rng.choice((5, 5, 5, 4, 3, 2, 1))))
+
+    def _give_up(self, number: str) -> Process:
+        for _ in range(PATIENCE):
+            yield self._rng.randrange(12_000, 16_000)
+            view = self._world.panel(self._window.id)
+            if view is None or view.number != number:
+                return
+            if view.state == "SERVING":
+                yield from self._insist("finish", number)
+                return
+            self._press("recall")
+        yield from self._insist("no-show", number)
+
+    def _insist(self, key: Key, number: str) -> Process:
+        while True:
+            view = self._world.panel(self._window.id)
+            if view is not None:
+                if view.number != number:
+                    return
+                if view.state == "PAUSED":
+                    self._press("unpause")
+                    yield SECOND_MS
+                self._press("arrive" if key == "finish" and view.state == "CALLING" else key)
+            yield LOOK_MS + self._rng.randrange(LOOK_MS)
+
+    def _press(self, key: Key, arg: str | None = None) -> None:
+        point, faults = self._window.panel, self._world.faults
+        if point is None:
+            return
+        if self._rng.random() < faults.wrong_key_share:
+            self._world.send(KeyPressed(point, self._rng.choice(ASIDE), self._aside()))
+        self._world.send(KeyPressed(point, key, arg))
+        if self._rng.random() < faults.twice_share:
+            self._world.send(KeyPressed(point, key, arg))
+        if faults.stuck_per_h and self._rng.random() < faults.stuck_per_h / 500:
+            for _ in range(STUCK_PRESSES):
+                self._world.send(KeyPressed(point, key, arg))
+
+    def _aside(self) -> str | None:
+        """What stands on the little screen when a key is pressed by mistake."""
+        site = self._world.site
+        return self._rng.choice(
+            (
+                None,
+                "lunch",
+                self._rng.choice(site.services).id,
+                self._rng.choice(site.windows).id,
+                self._rng.choice(self._world.numbers[-20:] or ["A001"]),
+            )
+        )
+
+
+def stand_by(world: World, staff: str) -> Process:
+    """A member of the standby roster: answers pages, walks, serves until the window is given back."""
+    rng = Random(f"{world.seed}/staff/{staff}")
+    pager = next(member.pager for member in world.site.staff if member.id == staff)
+    heard = 0
+    while True:
+        pages: list[Page] = world.pages.get(staff, [])
+        if len(pages) <= heard:
+            yield LOOK_MS
+            continue
+        page, heard = pages[-1], len(pages)
+        if page.window is None or rng.random() < world.faults.deaf_share:
+            continue
+        yield rng.randrange(5_000, 20_000)
+        if pager is not None:
+            world.send(KeyPressed(pager, "decline" if rng.random() < 0.05 else "accept"))
+        yield rng.randrange(30_000, 100_000)
+        view = world.panel(page.window)
+        window = next((one for one in world.site.windows if one.id == page.window), None)
+        if view is not None and window is not None and view.state == "ACTIVATING":
+            yield from Clerk(world, window, staff).work(lambda: False)
+
+
+def take_tickets(world: World, coming: list[Arrival], dispenser: str) -> Process:
+    """Visitors at a dispenser that prints its own numbers for some services and asks for others."""
+    opened_ms = world.now_ms
+    rng = Random(f"{world.seed}/{dispenser}")
+    printed = {service.id: rng.random() < 0.5 for service in world.site.services}
+    prefixes = {service.id: service.prefix for service in world.site.services}
+    last: dict[str, int] = {}
+    for arrival in coming:
+        yield max(1, opened_ms + round(arrival.at_s * SECOND_MS) - world.now_ms)
+        if not printed[arrival.service]:
+            world.send(TicketRequested(dispenser, arrival.service, arrival.priority))
+            continue
+        if rng.random() >= world.faults.repeat_share:
+            last[arrival.service] = last.get(arrival.service, 0) + 1
+        number = f"{prefixes[arrival.service]}{max(1, last.get(arrival.service, 1)):03d}"
+        world.send(TicketPrinted(dispenser, number, arrival.service, arrival.priority))

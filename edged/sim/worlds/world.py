@@ -1,0 +1,326 @@
+"""One world: virtual time, the engine behind the inbox's stamping rule, and wires that do what the seed says.
+
+People and devices are processes (generators that yield the hall milliseconds they sleep). What they send goes through
+``send``, where the faults sit; what the core wants reaches ``shown``, which is all that people ever see of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import count
+from random import Random
+
+from edged.core.commands import Action, Command, Desired, Note, Page, Panel, Value
+from edged.core.engine import Engine
+from edged.core.events import (
+    ClockSet,
+    CommandDone,
+    CommandFailed,
+    DeviceBack,
+    DeviceEvent,
+    DeviceLost,
+    Event,
+    PolicyApplied,
+    Resumed,
+    SiteLoaded,
+    Tick,
+)
+from edged.core.policy import Policy
+from edged.core.signage import CENTRE, slot
+from edged.core.site import Site
+from edged.core.state import State
+from edged.sim.worlds.faults import Faults, next_ms
+from edged.sim.worlds.promises import Promises
+from edged.sim.worlds.wild import Wild
+from edged.store import codec
+
+Process = Generator[int, None, None]
+SECOND_MS = 1_000
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+UTC_OFFSET_MIN = 480
+TICKS_MAX = 5_000  # between two events: more means that the engine asks for the same tick again and again
+LOOK_MS = 5_000  # how often people look at a panel
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What happened, for the report and for the replay."""
+
+    fed: list[tuple[int, Event]]
+    digest: hashlib._Hash
+    steps: int = 0
+    ticks: int = 0
+
+
+class World:
+    """A hall, its engine and its wires. ``run_until`` lets time pass; people are added with ``start``."""
+
+    def __init__(self, site: Site, seed: int, wall_ms: int) -> None:
+        self.site = site
+        self.seed = seed
+        self.rng = Random(f"{seed}/world")
+        self.faults = Faults.draw(Random(f"{seed}/faults"))
+        self.now_ms = 0
+        self.engine = Engine(State())
+        self.promises = Promises(site)
+        self.ledger = Ledger([], hashlib.sha256())
+        self.shown: dict[str, Value] = {}
+        self.pages: dict[str, list[Page]] = {}
+        self.numbers: list[str] = []
+        self.dead: set[str] = set()
+        self._wall_ms = wall_ms  # of hall time 0: the true clock
+        self._last_ms = 0
+        self._down_until_ms = 0
+        self._order = count()
+        self._queue: list[tuple[int, int, Process]] = []
+        self._waiting: dict[str, Desired] = {}  # for devices that are gone
+        self._wild = Wild(site, Random(f"{seed}/wild"))
+        self._seq: dict[str, int] = {}
+        self._dice = Random(f"{seed}/wires")
+        self._open()
+
+    def _open(self) -> None:
+        self.feed(ClockSet(self._wall_ms, UTC_OFFSET_MIN))
+        self.feed(SiteLoaded(self.site))
+        for kind in ("dead", "clock", "freeze", "restart", "wild", "policy"):
+            rate = getattr(self.faults, f"{kind}_per_h")
+            if rate:
+                self.start(self._fault(kind, rate))
+
+    # -- time --
+
+    def start(self, process: Process, delay_ms: int = 0) -> None:
+        """Let a process live from ``delay_ms`` from now on."""
+        heappush(self._queue, (self.now_ms + delay_ms, next(self._order), process))
+
+    def run_until(self, end_ms: int) -> None:
+        """Let time pass: due ticks and processes, in order of time; ticks first."""
+        while True:
+            due_ms, next_ms_ = self._due_ms(), self._queue[0][0] if self._queue else end_ms + 1
+            if min(due_ms, next_ms_) > end_ms:
+                break
+            if due_ms <= next_ms_:
+                self.now_ms = max(self.now_ms, due_ms)
+                self._tick()
+                continue
+            at_ms, _, process = heappop(self._queue)
+            self.now_ms = at_ms
+            delay_ms = next(process, None)
+            if delay_ms is not None:
+                heappush(self._queue, (self.now_ms + max(1, delay_ms), next(self._order), process))
+        self.now_ms = end_ms
+
+    def _due_ms(self) -> int:
+        due_ms = self.engine.next_due_ms
+        if due_ms is None:
+            return 1 << 62
+        return max(due_ms, self._down_until_ms)
+
+    def _tick(self) -> None:
+        due_ms = self.engine.next_due_ms
+        assert due_ms is not None
+        self._last_ms = max(due_ms, self._last_ms)
+        self.ledger.ticks += 1
+        self._handle(self._last_ms, Tick())
+
+    def wall_ms(self) -> int:
+        """The true wall time now."""
+        return self._wall_ms + self.now_ms
+
+    # -- what reaches the core --
+
+    def feed(self, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
+        """Hand over one event, stamped as the inbox does, every due tick before it."""
+        stamp = max(self.now_ms, self._last_ms)
+        for _ in range(TICKS_MAX):
+            due_ms = self.engine.next_due_ms
+            if due_ms is None or due_ms > stamp:
+                break
+            self._tick()
+        else:
+            raise AssertionError(f"the engine asked for {TICKS_MAX} ticks before {stamp} ms")
+        self._last_ms = max(stamp, self._last_ms)
+        self.ledger.fed.append((self._last_ms, event))
+        return self._handle(self._last_ms, event)
+
+    def _handle(self, at_ms: int, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
+        commands, notes = self.engine.handle(at_ms, event)
+        self.engine.check()
+        self.ledger.steps += 1
+        self.ledger.digest.update(b"%d" % at_ms + codec.encode_commands(commands) + codec.encode_notes(notes))
+        self.promises.step(self.engine.state, event, commands, notes)
+        for note in notes:
+            if note.kind == "ticket.issued":
+                self.numbers.append(note.subject)
+        for command in commands:
+            if isinstance(command, Desired):
+                self._want(command)
+            else:
+                self._act(command)
+        return commands, notes
+
+    def send(self, event: DeviceEvent) -> None:
+        """A device says something: numbered, then lost, late, doubled or simply heard. Dead devices say nothing."""
+        device = event.point.partition("/")[0]
+        if device in self.dead:
+            return
+        if self._numbers(device):
+            self._seq[event.point] = self._seq.get(event.point, 0) + 1
+            event = replace(event, seq=self._seq[event.point])
+        elif self._dice.random() < self.faults.lost_share:
+            return
+        delay_ms = self._dice.randrange(5, 60)
+        if event.seq is not None and self._dice.random() < self.faults.late_share:
+            delay_ms += self._dice.randrange(60_000)
+        self.start(self._arrive(event, delay_ms))
+        if event.seq is not None and self._dice.random() < self.faults.duplicate_share:
+            self.start(
+                self._arrive(event, delay_ms + self._dice.choice((1, 200, 30_000, 300_000)), again=True)
+            )
+
+    def _numbers(self, device: str) -> bool:
+        """Whether its messages carry numbers (MQTT) or not (serial): some devices of every world are serial."""
+        return Random(f"{self.seed}/{device}").random() < 0.7
+
+    def _arrive(self, event: DeviceEvent, delay_ms: int, again: bool = False) -> Process:
+        yield delay_ms
+        while self.now_ms < self._down_until_ms:
+            if event.seq is None:
+                return  # nobody listened on the serial line
+            yield self._down_until_ms - self.now_ms + 1  # the broker kept it
+        commands, notes = self.feed(event)
+        if again:
+            self.promises.changed_nothing(event, commands, notes)
+
+    # -- what the core wants --
+
+    def _want(self, desired: Desired) -> None:
+        key = slot(desired.point, desired.value)
+        if desired.point.partition("/")[0] in self.dead:
+            self._waiting[key] = desired
+        else:
+            self._waiting.pop(key, None)
+            self.shown[key] = desired.value
+
+    def _act(self, action: Action) -> None:
+        device = action.point.partition("/")[0]
+        if device in self.dead or self._dice.random() < self.faults.failed_share:
+            self.start(self._outcome(CommandFailed(action.id, "no answer")), self._dice.randrange(500, 3000))
+            return
+        if isinstance(action.body, Page):
+            self.pages.setdefault(action.body.staff, []).append(action.body)
+        if self._dice.random() >= self.faults.unknown_share:
+            self.start(self._outcome(CommandDone(action.id)), self._dice.randrange(200, 6000))
+
+    def _outcome(self, event: Event) -> Process:
+        while self.now_ms < self._down_until_ms:
+            yield self._down_until_ms - self.now_ms + 1
+        self.feed(event)
+        return
+        yield  # a process like the others
+
+    def panel(self, window: str) -> Panel | None:
+        """What the panel of a window shows; None where nothing was ever shown or its device is dead."""
+        point = next((w.panel for w in self.site.windows if w.id == window), None)
+        if point is None or point.partition("/")[0] in self.dead:
+            return None
+        value = self.shown.get(f"{point}|{Panel.kind}")
+        return value if isinstance(value, Panel) else None
+
+    # -- faults of the whole hall --
+
+    def _fault(self, kind: str, per_h: float) -> Process:
+        rng = Random(f"{self.seed}/{kind}")
+        act = getattr(self, f"_fault_{kind}")
+        while (pause_ms := next_ms(rng, per_h)) is not None:
+            yield pause_ms
+            if getattr(self.faults, f"{kind}_per_h") == 0:
+                return  # the faults have stopped
+            if self.now_ms >= self._down_until_ms:
+                act(rng)
+
+    def _fault_dead(self, rng: Random) -> None:
+        devices = sorted({point.partition("/")[0] for point in self._points()})
+        device = rng.choice(devices)
+        if device not in self.dead:
+            self.dead.add(device)
+            self.feed(DeviceLost(device, "no answer"))
+            self.start(self._revive(device), rng.randrange(5_000, 20 * MINUTE_MS))
+
+    def _revive(self, device: str) -> Process:
+        while self.now_ms < self._down_until_ms:
+            yield self._down_until_ms - self.now_ms + 1
+        if device in self.dead:
+            self.dead.discard(device)
+            self.feed(DeviceBack(device))
+            for key in [key for key in self._waiting if key.partition("|")[0].partition("/")[0] == device]:
+                self.shown[key] = self._waiting.pop(key).value  # outputs show everything again on return
+
+    def _points(self) -> Iterator[str]:
+        for window in self.site.windows:
+            yield from (point for point in (window.panel, window.lamp, window.display) if point)
+        for area in self.site.areas:
+            yield from (*area.displays, *area.lamps)
+        yield from (member.pager for member in self.site.staff if member.pager)
+
+    def _fault_clock(self, rng: Random) -> None:
+        step_ms = rng.choice((HOUR_MS, -HOUR_MS, 24 * HOUR_MS, -self.wall_ms(), 86_400_000 * 1900, 3_000))
+        self.feed(ClockSet(max(0, self.wall_ms() + step_ms), UTC_OFFSET_MIN))
+        self.start(self._set_right(), rng.randrange(1_000, HOUR_MS))
+
+    def _set_right(self) -> Process:
+        while self.now_ms < self._down_until_ms:
+            yield self._down_until_ms - self.now_ms + 1
+        self.feed(ClockSet(self.wall_ms(), UTC_OFFSET_MIN))
+        return
+        yield
+
+    def _fault_freeze(self, rng: Random) -> None:
+        self._away(rng.randrange(6_000, 2 * MINUTE_MS), restart=False)
+
+    def _fault_restart(self, rng: Random) -> None:
+        self.engine = Engine(codec.load_state(codec.dump_state(self.engine.state), State))
+        self._away(rng.randrange(1_000, 30 * SECOND_MS), restart=True)
+
+    def _away(self, gap_ms: int, restart: bool) -> None:
+        """From now on nobody listens for ``gap_ms``; the first thing heard after it is that it was so."""
+        self._down_until_ms = self.now_ms + gap_ms
+        while (due_ms := self.engine.next_due_ms) is not None and due_ms <= self._last_ms:
+            self._tick()
+        at_ms = self._last_ms
+        gap_ms += self.now_ms - at_ms
+        self.ledger.fed.append((at_ms, Resumed(gap_ms, restart)))
+        self._handle(at_ms, Resumed(gap_ms, restart))
+
+    def _fault_wild(self, _rng: Random) -> None:
+        self.feed(self._wild.event(self.numbers))
+
+    def _fault_policy(self, _rng: Random) -> None:
+        self.apply(self._wild.policy())
+
+    def apply(self, policy: Policy) -> None:
+        """A policy takes effect."""
+        version = self.engine.state.policy_version + 1
+        self.feed(PolicyApplied(version, f"{version:064d}", policy))
+
+    def stop_faults(self) -> None:
+        """The liveness phase begins: wires are whole again, devices are back, the clock is right."""
+        self.faults = Faults()
+        self.run_until(max(self.now_ms, self._down_until_ms + 1))
+        self.feed(ClockSet(self.wall_ms(), UTC_OFFSET_MIN))
+        for device in sorted(self.dead):
+            self.start(self._revive(device))
+        if self.engine.state.policy != Policy():
+            self.apply(Policy())
+
+    def wrong_outputs(self) -> list[str]:
+        """Slots that do not show what the core wants, once nothing is on its way any more."""
+        return [
+            f"{key} shows {self.shown.get(key)}, not {value}"
+            for key, value in self.engine.state.shown.items()
+            if self.shown.get(key) != value and not key.startswith(CENTRE)
+        ]
