@@ -11,6 +11,7 @@ from random import Random
 
 from edged.core.engine import Engine
 from edged.core.events import Event
+from edged.core.policy import Policy
 from edged.core.site import Site
 from edged.core.state import State
 from edged.sim.arrivals import arrivals
@@ -48,12 +49,14 @@ class Verdict:
         return asdict(self)
 
 
-def live(site: Site, seed: int, days: int) -> Verdict:
-    """One world for so many days; never raises for a broken promise."""
+def live(site: Site, seed: int, days: int, policy: Policy | None = None) -> Verdict:
+    """One world for so many days; never raises for a broken promise. ``policy`` None: the default one."""
     start_day = Random(f"{seed}/calendar").randrange(0, 120)
-    world = World(site, seed, FIRST_DAY_MS + start_day * DAY_MS + round((OPENS_H - 0.5) * HOUR_MS))
+    wall_ms = FIRST_DAY_MS + start_day * DAY_MS + round((OPENS_H - 0.5) * HOUR_MS)
+    world = World(site, seed, wall_ms, Policy() if policy is None else policy)
     broken = where = None
     try:
+        world.open()
         for day in range(days):
             _live_day(world, day)
         _replay(world)

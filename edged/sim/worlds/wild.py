@@ -40,9 +40,7 @@ class Wild:
     def event(self, numbers: list[str]) -> Event:
         """Any event; ``numbers``: tickets that were given out lately."""
         kind = self._rng.choice(self._kinds)
-        drawn = {
-            name: self._value(name, hint, numbers) for name, hint in _hints(kind).items()
-        }
+        drawn = {name: self._value(name, hint, numbers) for name, hint in _hints(kind).items()}
         return cast(Event, kind(**drawn))
 
     def policy(self) -> Policy:

@@ -59,7 +59,7 @@ class Ledger:
 class World:
     """A hall, its engine and its wires. ``run_until`` lets time pass; people are added with ``start``."""
 
-    def __init__(self, site: Site, seed: int, wall_ms: int) -> None:
+    def __init__(self, site: Site, seed: int, wall_ms: int, policy: Policy) -> None:
         self.site = site
         self.seed = seed
         self.rng = Random(f"{seed}/world")
@@ -72,6 +72,7 @@ class World:
         self.pages: dict[str, list[Page]] = {}
         self.numbers: list[str] = []
         self.dead: set[str] = set()
+        self._policy = policy  # what the hall runs unless a fault pushes another
         self._wall_ms = wall_ms  # of hall time 0: the true clock
         self._last_ms = 0
         self._down_until_ms = 0
@@ -81,11 +82,12 @@ class World:
         self._wild = Wild(site, Random(f"{seed}/wild"))
         self._seq: dict[str, int] = {}
         self._dice = Random(f"{seed}/wires")
-        self._open()
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """The hall's first events; its faults begin."""
         self.feed(ClockSet(self._wall_ms, UTC_OFFSET_MIN))
         self.feed(SiteLoaded(self.site))
+        self.apply(self._policy)
         for kind in ("dead", "clock", "freeze", "restart", "wild", "policy"):
             rate = getattr(self.faults, f"{kind}_per_h")
             if rate:
@@ -314,8 +316,8 @@ class World:
         self.feed(ClockSet(self.wall_ms(), UTC_OFFSET_MIN))
         for device in sorted(self.dead):
             self.start(self._revive(device))
-        if self.engine.state.policy != Policy():
-            self.apply(Policy())
+        if self.engine.state.policy != self._policy:
+            self.apply(self._policy)
 
     def wrong_outputs(self) -> list[str]:
         """Slots that do not show what the core wants, once nothing is on its way any more."""

@@ -1,0 +1,137 @@
+"""Every promise of the simulated worlds breaks on a bug planted for it: a check that cannot fail checks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import configs
+from edged.config import load
+from edged.core import arbiter, ordering, signage, staffing, tickets, windows
+from edged.core.commands import Desired, Print
+from edged.core.engine import Engine
+from edged.core.policy import Policy, Tidal
+from edged.core.site import Site
+from edged.core.turn import Turn
+from edged.sim.worlds.days import live
+
+SEED = 11  # duplicates, lost and doubled keys, restarts, and a crowd that needs "+1" windows
+
+
+def site() -> Site:
+    return load(Path(configs.__path__[0]) / "hall-demo.toml").site
+
+
+def two_windows_take_one(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(tickets, "dequeue", lambda state, ticket: None)
+    patch.setitem(tickets.TABLE, "CALLED", {**tickets.TABLE["CALLED"], "call": "CALLED"})
+    patch.setitem(tickets.TABLE, "SERVING", {**tickets.TABLE["SERVING"], "call": "CALLED"})
+
+
+def a_number_is_given_twice(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(tickets, "_next_number", lambda turn, service, prefix: f"{prefix}001")
+
+
+def signs_are_repeated(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        signage,
+        "_show",
+        lambda turn, point, value: turn.commands.append(Desired(point, value)) if point else None,
+    )
+
+
+def a_window_is_lit_with_nobody_behind_it(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(signage.LAMP_OF, "ACTIVATING", "on")
+
+
+def an_action_has_an_old_name(patch: pytest.MonkeyPatch) -> None:
+    true_act = Turn.act
+
+    def act(turn: Turn, point: str, body: Any) -> str:
+        turn.state.next_action = min(turn.state.next_action, 3)
+        return true_act(turn, point, body)
+
+    patch.setattr(Turn, "act", act)
+
+
+def the_wrong_number_is_printed(patch: pytest.MonkeyPatch) -> None:
+    true_act = Turn.act
+
+    def act(turn: Turn, point: str, body: Any) -> str:
+        wrong = Print("Z999", body.service, body.ahead) if isinstance(body, Print) else body
+        return true_act(turn, point, wrong)
+
+    patch.setattr(Turn, "act", act)
+
+
+def a_redelivery_counts(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Engine, "_seen_before", lambda engine, event: False)
+
+
+def the_pool_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(arbiter, "pool_used", lambda turn: 0)
+
+
+def the_elderly_are_never_called(patch: pytest.MonkeyPatch) -> None:
+    true_first = ordering._first_for
+
+    def first(turn: Turn, queue: list[int], window: str) -> Any:
+        found = true_first(turn, queue, window)
+        return None if found is not None and found.priority == "elderly" else found
+
+    patch.setattr(ordering, "_first_for", first)
+
+
+def chance_decides(patch: pytest.MonkeyPatch) -> None:
+    true_pick, calls = staffing.pick, count()
+
+    def pick(turn: Turn, area: str) -> str | None:
+        return true_pick(turn, area) if next(calls) % 3 else None
+
+    patch.setattr(staffing, "pick", pick)
+
+
+def the_count_of_waiting_drifts(patch: pytest.MonkeyPatch) -> None:
+    true_no_show = windows.no_show
+
+    def no_show(turn: Turn, window: str, inferred: bool) -> None:
+        true_no_show(turn, window, inferred)
+        turn.area(turn.lookup.window_areas[window][0]).waiting += 1
+
+    patch.setattr(windows, "no_show", no_show)
+
+
+PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str]] = [
+    (two_windows_take_one, "one window:"),
+    (a_number_is_given_twice, "numbers:"),
+    (signs_are_repeated, "levels:"),
+    (a_window_is_lit_with_nobody_behind_it, "staffed:"),
+    (an_action_has_an_old_name, "actions:"),
+    (the_wrong_number_is_printed, "prints:"),
+    (a_redelivery_counts, "once:"),
+    (the_pool_is_forgotten, "pool:"),
+    (the_elderly_are_never_called, "liveness:"),
+    (chance_decides, "determinism:"),
+]
+
+
+@pytest.mark.parametrize(("plant", "promise"), PLANTED, ids=[plant.__name__ for plant, _ in PLANTED])
+def test_a_planted_bug_breaks_its_promise(
+    plant: Callable[[pytest.MonkeyPatch], None], promise: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Engine, "check", lambda engine: None)  # the promises are judged on their own here
+    plant(monkeypatch)
+    broken = live(site(), SEED, 1, Policy(tidal=Tidal(pool=1))).broken
+    assert broken is not None
+    assert promise in broken
+
+
+def test_the_invariants_of_the_core_are_checked_after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    the_count_of_waiting_drifts(monkeypatch)
+    broken = live(site(), SEED, 1).broken
+    assert broken is not None
+    assert "counts" in broken

@@ -1,0 +1,56 @@
+"""Simulated worlds in CI: seeds that once found a bug live on here for ever; the command is used as its user would."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+import configs
+from edged.config import load
+from edged.sim.worlds.days import live
+from edged.sim.worlds.faults import Faults
+
+KEPT = Path(__file__).with_name("failing_seeds.txt")
+
+
+def kept() -> list[tuple[int, int]]:
+    lines = (line.split("#")[0].split() for line in KEPT.read_text().splitlines())
+    return [(int(words[0]), int(words[1])) for words in lines if words]
+
+
+@pytest.mark.parametrize(("seed", "days"), kept())
+def test_a_seed_that_once_found_a_bug_finds_none(seed: int, days: int) -> None:
+    site = load(Path(configs.__path__[0]) / "hall-demo.toml").site
+    verdict = live(site, seed, days)
+    assert verdict.broken is None, f"{verdict.broken}; again: edged simulate --seeds {seed} --days {days}"
+
+
+def simulate(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edged", "simulate", *words], capture_output=True, text=True, timeout=300
+    )
+
+
+def test_the_same_seed_is_the_same_world_in_another_process() -> None:
+    first, second = (json.loads(simulate("--seeds", "2..3", "--json").stdout) for _ in range(2))
+    assert first == second
+    assert first["seeds"] == 2
+    assert first["broken"] == []
+    assert first["tickets"] > 100
+
+
+def test_what_is_not_a_range_is_said() -> None:
+    wrong = simulate("--seeds", "9..1")
+    assert wrong.returncode == 2
+    assert "must not be before" in wrong.stderr
+
+
+def test_about_half_of_all_worlds_have_a_given_fault() -> None:
+    worlds = [Faults.draw(Random(seed)) for seed in range(200)]
+    for name in ("duplicate_share", "dead_per_h", "restart_per_h"):
+        assert 60 < sum(getattr(world, name) > 0 for world in worlds) < 140
