@@ -19,9 +19,8 @@ import structlog
 
 from edged import __version__
 from edged.central import topics
+from edged.central.office import Ground, Office
 from edged.central.pictures import Pictures, status_payload
-from edged.central.policies import Audience, Names
-from edged.central.policy_desk import Known, PolicyDesk, trusted_keys
 from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
 from edged.config import ConfigErrors, HallConfig, load
 from edged.config.broker import link_settings
@@ -86,7 +85,8 @@ class Application:
         will = (topics.status(config.hall), self._status("offline"))
         self.mqtt = MqttLink(link_settings(config, will), self.reject)
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
-        self.desk = self._policy_desk()
+        ground = Ground(self.inbox.put, self.clock.wall_ms, self._stamp, self.reject)
+        self.office = Office(config, self.mqtt, self.journal, ground)
         self._rejected: set[str] = set()
         self._observe()
 
@@ -171,7 +171,7 @@ class Application:
         except ValueError as error:
             raise ConfigErrors([f"{self.config.file}: devices: {error}"]) from error
         self._assert_shown()
-        self.desk.start(self._known_policy())
+        self.office.start(self.engine.state.policy_sha256)
         while len(self.inbox):
             self.loop.turn(self.inbox.take_now())
         for name, coroutine in (
@@ -179,7 +179,7 @@ class Application:
             ("loop", self.loop.run()),
             ("mqtt", self.mqtt.run()),
             ("pictures", centre.run()),
-            ("policy", self.desk.run()),
+            ("centre", self.office.run()),
             ("clock", self._watch_clock()),
             ("lag", watch_loop(self.metrics.loop_lag)),
             ("web", self._serve_web()),
@@ -214,26 +214,13 @@ class Application:
             last_ms = self.engine.state.at_ms
             while len(self.inbox):
                 last_ms = self.loop.turn(self.inbox.take_now()).at_ms
+            self.office.stop()
             self.journal.snapshot(self.engine.state, self.journal.last_seq, last_ms)
         finally:
             self.journal.close()
         log.info("stopped", seq=self.journal.last_seq)
 
     # -- parts --
-
-    def _policy_desk(self) -> PolicyDesk:
-        audience = Audience(self.config.hall, self.config.policy.group, Names.of(self.config.site))
-        keys = trusted_keys(self.config.policy.keys)
-        desk = PolicyDesk(audience, keys, self.mqtt, self.inbox.put, self.clock.wall_ms)
-        desk.on_refused = self.metrics.policy_rejected
-        desk.durable = lambda: self.journal.durable
-        return desk
-
-    def _known_policy(self) -> Known:
-        policies = self.journal.policies()
-        last = policies.last_good
-        envelope = None if last is None else last.envelope
-        return Known(envelope, policies.high_water, self.engine.state.policy_sha256)
 
     def _hearts(self) -> dict[str, Callable[[], float]]:
         return {"loop": lambda: self.inbox.last_wake_s, "journal": lambda: self.journal.last_beat_s}
@@ -254,6 +241,8 @@ class Application:
         self.metrics.set_durable(self.journal.durable)
         self.metrics.set_link("mqtt", False)
         self.metrics.watch_inbox(lambda: len(self.inbox))
+        self.metrics.watch_uplink(lambda: self.office.uplink.backlog)
+        self.office.policies.on_refused = self.metrics.policy_rejected
         self.metrics.watch_disk(lambda: _free_bytes(Path(self.config.store.path)))
 
         def changed(up: bool, _reason: str) -> None:

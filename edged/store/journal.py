@@ -25,9 +25,11 @@ from edged.store.database import GENESIS, Head, JournalBroken, JournalBusy, Row,
 from edged.store.keep import read_keep
 from edged.store.records import Mark, Policies, Restored, decode_step
 from edged.store.rescue import Opened, open_or_rescue
+from edged.store.uplink import KEY, Cursor, read_cursor, write_cursor
 from edged.store.writer import Job, Report, Writer
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 QUEUE_MAX = (
     1_024  # steps on their way to the disk: at the worst burst of a hall (200/s), a 5 s stall of the disk
@@ -52,11 +54,13 @@ class Journal:
         self._connection = opened.connection
         self._lock = lock
         self._policies = _read_policies(opened.connection)
+        stored = database.get_meta(opened.connection, KEY)
+        self.taken = read_cursor(stored, opened.epoch, opened.head.seq)  # by the centre, as of the start
         self._snapshot_seq = next((one.seq for one in database.snapshots(opened.connection)), 0)
         self._pending = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[None] | None = None
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: set[asyncio.Future[Any]] = set()
         self._on_commit: list[Callable[[Sequence[Step]], None]] = []
         self._on_durable: list[Callable[[bool], None]] = []
         self._on_seconds: list[Callable[[float, int], None]] = []
@@ -156,6 +160,20 @@ class Journal:
         finally:
             self._waiters.discard(waiter)
 
+    async def ask(self, query: Callable[[apsw.Connection], T]) -> T:
+        """What ``query`` reads, run by the writer between two commits: keep it to a millisecond or two."""
+        waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._put(Job(query=query, waiter=waiter))
+        self._waiters.add(waiter)
+        try:
+            return await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def keep_taken(self, cursor: Cursor) -> None:
+        """Remember with the next commit how far the centre's acknowledgements go."""
+        self._put(Job(meta=(KEY, write_cursor(cursor, self.epoch))))
+
     def close(self) -> None:
         """Write what is queued, close the file, let ``run`` return. May wait ``CLOSE_WAIT_S`` for the disk."""
         if self._writer is not None:
@@ -243,7 +261,7 @@ class Journal:
                 on_seconds(report.seconds, report.rows)
         for job in report.jobs:
             if job.waiter is not None and not job.waiter.done():
-                job.waiter.set_result(None)
+                job.waiter.set_result(job.found)
 
     def _fail(self, error: Exception) -> None:
         self.failure = self.failure or error

@@ -39,14 +39,18 @@ SNAPSHOTS_KEPT = 2  # the newest may turn out unreadable
 
 @dataclass(slots=True)
 class Job:
-    """One thing for the writer: a step, a state dump, or nothing (``waiter`` learns that its turn has come)."""
+    """One thing for the writer: a step, a state dump, a value of ``meta``, a question to the database (``found`` is its
+    answer), or nothing (``waiter`` learns that its turn has come)."""
 
     step: Step | None = None
     ack: Callable[[], None] | None = None
     envelope: bytes | None = None
     snapshot: Snapshot | None = None
     state_type: type[Any] = object
-    waiter: asyncio.Future[None] | None = None
+    meta: tuple[str, str] | None = None
+    query: Callable[[apsw.Connection], object] | None = None
+    found: object = None
+    waiter: asyncio.Future[Any] | None = None
     stop: bool = False
     told: bool = False
 
@@ -112,6 +116,9 @@ class Writer:
         """Take what is queued and write it; False to stop."""
         taken = self._take()
         self.last_beat_s = monotonic_s()
+        for job in taken:
+            if job.query is not None:  # what is committed so far; steps in front of it may not be yet
+                job.found = job.query(self._connection)
         stop = any(job.stop for job in taken)
         self._waiting.extend(taken)
         if self._durable or stop or monotonic_s() - self._tried_s >= FULL_RETRY_S:
@@ -169,15 +176,22 @@ class Writer:
                 dumps.append(replace(job.snapshot, chain=head.chain))
         policies = [policy for policy in map(_policy_of, group) if policy is not None]
         report = Report([job for job in group if not job.told], policies=policies)
-        if new_rows or dumps:
+        metas = [job.meta for job in group if job.meta is not None]
+        if new_rows or dumps or metas:
             start_s = perf_s()
-            self._transact(new_rows, dumps, policies)
+            self._transact(new_rows, dumps, policies, metas)
             report.rows, report.seconds = len(new_rows), perf_s() - start_s
         self._head = head
         self._remember(policies, dumps)
         return report
 
-    def _transact(self, new_rows: list[Row], dumps: list[Snapshot], policies: list[PolicyRow]) -> None:
+    def _transact(
+        self,
+        new_rows: list[Row],
+        dumps: list[Snapshot],
+        policies: list[PolicyRow],
+        metas: list[tuple[str, str]],
+    ) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             database.insert_rows(self._connection, new_rows)
@@ -185,6 +199,8 @@ class Writer:
                 database.insert_policy(self._connection, policy)
             for dump in dumps:
                 database.insert_snapshot(self._connection, dump, SNAPSHOTS_KEPT)
+            for key, value in metas:
+                database.set_meta(self._connection, key, value)
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:

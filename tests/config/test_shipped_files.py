@@ -13,10 +13,12 @@ import yaml
 
 from devices.mqtt_json.codec import MODELS, encode_action, encode_level
 from edged.central import topics
+from edged.central.cloud_events import Fact, Writer
 from edged.central.pictures import Pictures, status_payload
 from edged.central.policies import PAYLOAD_TYPE, Audience, Names, inspect
 from edged.central.policy_desk import Known, PolicyDesk
 from edged.central.policy_schema import policy_schema
+from edged.central.uplink import parse_ack
 from edged.config import load
 from edged.core.commands import (
     Action,
@@ -139,6 +141,8 @@ def test_addresses_are_those_of_the_code() -> None:
         topics.status("{hall}"),
         topics.area_state("{hall}", "{area}"),
         topics.window_state("{hall}", "{window}"),
+        topics.events("{hall}"),
+        topics.events_ack("{hall}"),
         topics.policy_push("{hall}"),
         topics.policy_report("{hall}"),
         topics.group_policy_push("{group}"),
@@ -223,6 +227,13 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
     fits("HallStatus", status_payload("online", "1", 0, 1, "2026-05-28T10:00:00+08:00"))
     fits("PolicyEnvelope", envelope())
     assert SCHEMAS["PolicyEnvelope"]["properties"]["payloadType"]["const"] == PAYLOAD_TYPE
+
+
+def test_events_and_their_acknowledgements_are_as_written_there() -> None:
+    fact = Fact(7, 1000, "tidal.requested", "w11", {"area": "tax", "waiting": 9, "staff": None})
+    fits("Event", Writer("demo", 2).message(fact, "2026-05-28T10:00:00+08:00", 6, False))
+    fits("EventsAck", b'{"epoch":2,"upto":7}')
+    assert parse_ack(b'{"epoch":2,"upto":7}') == (2, 7)
 
 
 def at_once(

@@ -1,0 +1,88 @@
+"""What happened in the hall, as CloudEvents 1.0 for the centre: one per note of a step.
+
+Rules: every note is an event but those about ignored inputs and single actions. That list is never changed: events
+are numbered by counting notes, and a number that has left must stand for the same event for ever. Counter readings
+are telemetry: where much is waiting to be sent, one a minute and counter is enough. Nothing else is ever left out.
+
+Source: CloudEvents spec 1.0.2, JSON event format; `sequence` and the two attributes of our own are extensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json, to_json
+
+from edged.core.commands import Note
+from edged.store.uplink import NotedStep
+
+TELEMETRY = frozenset({"people.counted"})
+THINNED_TO_MS = 60_000  # of telemetry that is thinned, one reading of each counter in this time stays
+
+
+class Fact(NamedTuple):
+    """One event: ``number`` counts from 1 in each epoch; ``at_ms`` is the hall time of its step."""
+
+    number: int
+    at_ms: int
+    kind: str
+    subject: str
+    data: Mapping[str, Any]
+
+
+def is_event(kind: str) -> bool:
+    """Whether a note is told to the centre."""
+    return kind != "ignored" and not kind.startswith("action.")
+
+
+def count_noted(notes: tuple[Note, ...]) -> int:
+    """Events among the notes of a step."""
+    return sum(is_event(note.kind) for note in notes)
+
+
+def count_stored(step: NotedStep) -> int:
+    """The same of a step as it is stored."""
+    return sum(is_event(note["kind"]) for note in from_json(step.notes))
+
+
+def noted(notes: tuple[Note, ...], at_ms: int, before: int) -> Iterator[Fact]:
+    """The events of a step, numbered on from ``before``."""
+    for note in notes:
+        if is_event(note.kind):
+            before += 1
+            yield Fact(before, at_ms, note.kind, note.subject, note.data)
+
+
+def stored(step: NotedStep, before: int) -> Iterator[Fact]:
+    """The same of a step as it is stored."""
+    for note in from_json(step.notes):
+        if is_event(note["kind"]):
+            before += 1
+            yield Fact(before, step.at_ms, note["kind"], note["subject"], note["data"])
+
+
+class Writer:
+    """Writes the events of one hall and epoch."""
+
+    def __init__(self, hall: str, epoch: int) -> None:
+        self._id = f"{hall}/{epoch}/"
+        self._source = f"/halls/{hall}"
+
+    def message(self, fact: Fact, time: str, previous: int, historical: bool) -> bytes:
+        """``time``: RFC 3339. ``previous``: number of the event sent before it; between them none is missing."""
+        return to_json(
+            {
+                "specversion": "1.0",
+                "id": f"{self._id}{fact.number}",
+                "source": self._source,
+                "type": f"edged.{fact.kind}",
+                "subject": fact.subject,
+                "time": time,
+                "datacontenttype": "application/json",
+                "data": fact.data,
+                "sequence": fact.number,
+                "previous": previous,
+                "historical": historical,
+            }
+        )

@@ -1,0 +1,77 @@
+"""Events that were not sent, or not acknowledged, read out of the journal again, oldest first."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import apsw
+
+from edged.central import cloud_events
+from edged.central.cloud_events import Fact
+from edged.store.uplink import Cursor, NotedStep, noted_steps
+
+T = TypeVar("T")
+
+PAGE_STEPS_MAX = 64  # read and parsed in one go: about half a millisecond of the loop
+
+
+class Outbox(Protocol):
+    """What is needed of ``edged.store.journal.Journal``."""
+
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def durable(self) -> bool: ...
+    @property
+    def taken(self) -> Cursor: ...
+    async def ask(self, query: Callable[[apsw.Connection], T]) -> T: ...
+    def keep_taken(self, cursor: Cursor) -> None: ...
+    def on_commit(self, callback: Callable[[Any], None]) -> None: ...
+    def on_durable(self, callback: Callable[[bool], None]) -> None: ...
+
+
+class History:
+    """One pass over the journal from a point where the count is known (``step``, ``number``)."""
+
+    def __init__(self, outbox: Outbox, step: int, number: int) -> None:
+        self._outbox = outbox
+        self._step = step
+        self._number = number
+        self._facts: deque[Fact] = deque()  # of one page: at most PAGE_STEPS_MAX steps
+
+    async def take(self, after: int, until: int, count: int) -> list[Fact]:
+        """The next ``count`` events with numbers above ``after``, none above ``until``."""
+        taken: list[Fact] = []
+        while len(taken) < count:
+            if not self._facts and not await self._read():
+                break
+            if self._facts[0].number > until:
+                break
+            fact = self._facts.popleft()
+            if fact.number > after:
+                taken.append(fact)
+        return taken
+
+    def put_back(self, facts: list[Fact]) -> None:
+        """They could not be sent: ``take`` gives them again."""
+        self._facts.extendleft(reversed(facts))
+
+    async def _read(self) -> bool:
+        """One page more; False at the end of what is on disk."""
+        while not self._facts:
+            page = await read_page(self._outbox, self._step, PAGE_STEPS_MAX)
+            if not page:
+                return False
+            for step in page:
+                self._facts.extend(cloud_events.stored(step, self._number))
+                if self._facts:
+                    self._number = self._facts[-1].number
+            self._step = page[-1].seq
+        return True
+
+
+async def read_page(outbox: Outbox, after_seq: int, count: int) -> list[NotedStep]:
+    """The next ``count`` steps that noted something, as far as they are committed."""
+    return await outbox.ask(lambda connection: noted_steps(connection, after_seq, count))

@@ -1,0 +1,318 @@
+"""The hall's history on its way to the centre: ``hall/{hall}/events`` up, ``…/events/ack`` down. Rules of this file:
+
+* What happened is sent after it was committed, at once; what could not be sent then is read from the journal and
+  sent behind it, oldest first and at a limited rate, marked ``historical``. History never delays what happens now.
+* Only the centre's own acknowledgement counts ("I have every event up to this number"), not the broker's. Without one
+  for ``RESEND_S`` everything after the last is sent again, ever more seldom, until one comes.
+* Numbers are counted, never stored: the n-th event of an epoch is number n, after every restart.
+* An acknowledgement of another epoch is ignored, one of a number that was never sent is ignored and told to people.
+* Nothing is dropped. While more than ``THIN_ABOVE`` events wait, telemetry is thinned; whoever misses it asks by not
+  acknowledging, and then gets all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from edged.central import cloud_events, strict_json, topics
+from edged.central.cloud_events import TELEMETRY, THINNED_TO_MS, Fact
+from edged.central.history import History, Outbox, read_page
+from edged.central.policy_desk import BrokerLink, PushMessage
+from edged.clock import monotonic_s
+from edged.driver import Reject, Unreachable
+from edged.observer import Step
+from edged.store.uplink import Cursor
+
+SLICE = 10  # events of history at a time: a millisecond of the loop, ten messages in front of a lamp's
+SLICE_EVERY_S = 0.01  # with SLICE: 1,000 a second, 100,000 rows in under two minutes
+WINDOW_MAX = (
+    200  # history beyond the last acknowledgement: fits into the broker's queue for the centre (1,000)
+)
+FRESH_MAX = 2_000  # committed steps not sent yet; beyond it they are read from the journal
+FRESH_SLICE = 20  # steps sent before others have their turn
+FRESH_EVERY_S = 0.001  # with FRESH_SLICE: more steps a second than a hall can have
+BUSY_S = 0.1  # until history is tried again where the broker takes nothing
+RESEND_S = 5.0  # the centre acknowledges at least every second or every 50 events
+RESEND_MAX_S = 60.0  # between attempts while the centre says nothing
+ASKED_AGAIN_S = (
+    1.0  # the same number twice, this long after the last progress: the centre misses what follows
+)
+KEEP_S = 1.0  # between writes of the cursor: so much of what was acknowledged may be sent again after a kill
+MARK_EVENTS = 64  # events between points at which the count is remembered
+THIN_ABOVE = 10_000  # waiting events: a busy day
+COUNT_STEPS = 256  # read and counted in one go after a start: about a millisecond
+ACK_BYTES_MAX = 1_024
+IDLE_S = 0.5  # between looks at the time
+
+log = structlog.get_logger("edged.central")
+
+
+class Uplink:
+    """One hall's events. ``start`` once, ``run`` until cancelled. ``stamp`` turns an ``at_ms`` into RFC 3339."""
+
+    def __init__(self, link: BrokerLink, outbox: Outbox, hall: str, stamp: Callable[[int], str]) -> None:
+        self._link = link
+        self._outbox = outbox
+        self._hall = hall
+        self._topic = topics.events(hall)
+        self._writer = cloud_events.Writer(hall, outbox.epoch)
+        self._stamp = stamp
+        self.reject: Reject = lambda reason, detail="": None
+        kept = outbox.taken
+        self._acked = self._sent = kept.acked
+        self._step, self._number = kept.step, kept.number  # counted so far: events up to this step
+        self._marks: deque[tuple[int, int]] = deque(
+            [(kept.step, kept.number)]
+        )  # one per MARK_EVENTS not acked
+        self._fresh: deque[Step] = deque()
+        self._behind = True  # the journal has steps that were not counted
+        self._counted = False
+        self._up = False
+        self._history = History(outbox, kept.step, kept.number)
+        self._next, self._until = self._acked + 1, self._acked  # what of history is still to be sent
+        self._previous = self._acked
+        self._thin = True
+        self._thinned: dict[str, int] = {}
+        self._history_due_s = self._kept_s = 0.0
+        self._progress_s = self._tried_s = monotonic_s()
+        self._resend_s = RESEND_S
+        self._kept = kept.acked
+        self._ahead_told = False
+        self._wake = asyncio.Event()
+
+    @property
+    def backlog(self) -> int:
+        """Events that the centre has not acknowledged."""
+        return self._number - self._acked + len(self._fresh)
+
+    @property
+    def taken(self) -> int:
+        """The number up to which the centre has every event."""
+        return self._acked
+
+    def start(self) -> None:
+        """Listen to the journal, the link and the centre."""
+        self._outbox.on_commit(self._committed)
+        self._outbox.on_durable(self._durable_changed)
+        self._link.on_state(self._link_changed)
+        self._link.subscribe(topics.events_ack(self._hall), self.acknowledged)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._count()
+            self._send_fresh()
+            self._look()
+            await self._send_history()
+            self._keep()
+            await self._pause()
+
+    def stop(self) -> None:
+        """Last words to the journal."""
+        if self._kept != self._acked:
+            self._keep(now=True)
+
+    # -- what the journal and the link say --
+
+    def _committed(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            if step.notes:
+                self._fresh.append(step)
+        if len(self._fresh) > FRESH_MAX:
+            self._fresh.clear()
+            self._behind = True
+        if self._fresh:
+            self._wake.set()
+
+    def _durable_changed(self, durable: bool) -> None:
+        if durable:  # what was kept in memory is in the journal now, and may have been too much for ours
+            self._behind = True
+            self._wake.set()
+
+    def _link_changed(self, up: bool, _reason: str) -> None:
+        self._up = up
+        if up:  # what was handed to the connection before may never have arrived
+            self._resend_s = RESEND_S
+            self._rewind(thin=True)
+
+    def acknowledged(self, message: PushMessage) -> None:
+        """Handler of ``events/ack``."""
+        message.ack()
+        found = parse_ack(message.payload)
+        if found is None:
+            self.reject("ack_bad", message.topic)
+            return
+        epoch, upto = found
+        if epoch != self._outbox.epoch:
+            self.reject("ack_epoch", f"epoch {epoch}, ours is {self._outbox.epoch}")
+        elif not self._counted:
+            log.debug("uplink-ack-early", upto=upto)  # it is said again
+        elif upto > self._sent:
+            self._ahead(upto)
+        elif upto > self._acked:
+            self._progress(upto)
+        elif upto == self._acked < self._sent and self._quiet_s() > ASKED_AGAIN_S:
+            self._rewind(thin=False)
+
+    def _ahead(self, upto: int) -> None:
+        """Somebody else acknowledges for the centre, or this journal was put back from an older copy."""
+        self.reject("ack_ahead", f"{upto} acknowledged, {self._sent} sent")
+        if not self._ahead_told:
+            self._ahead_told = True
+            log.error(
+                "uplink-ack-ahead",
+                upto=upto,
+                sent=self._sent,
+                remedy="was the journal restored from a copy? who else writes to events/ack?",
+            )
+
+    def _progress(self, upto: int) -> None:
+        self._acked = upto
+        self._progress_s = monotonic_s()
+        self._ahead_told = False
+        self._next = max(self._next, upto + 1)
+        while len(self._marks) > 1 and self._marks[1][1] <= upto:
+            self._marks.popleft()
+        silent, self._resend_s = self._resend_s > RESEND_S, RESEND_S
+        if silent and upto < self._sent:  # the centre is back: what was sent meanwhile went nowhere
+            self._rewind(thin=True)
+        self._wake.set()
+
+    # -- counting --
+
+    async def _count(self) -> None:
+        """Number what is in the journal and was not counted: after a start, or after too much at once."""
+        while self._behind:
+            page = await read_page(self._outbox, self._step, COUNT_STEPS)
+            for step in page:
+                self._advance(step.seq, cloud_events.count_stored(step))
+            if len(page) < COUNT_STEPS:
+                self._behind = False
+                self._until = self._number
+                if not self._counted:
+                    self._counted = True
+                    self._sent = self._number  # an earlier process may have sent all of it
+            await asyncio.sleep(0)
+
+    def _advance(self, seq: int, events: int) -> None:
+        if events and self._number - self._marks[-1][1] >= MARK_EVENTS:
+            self._marks.append((self._step, self._number))
+        self._step = seq
+        self._number += events
+
+    # -- sending --
+
+    def _send_fresh(self) -> None:
+        """What was just committed. What is only in memory, because the disk is full, waits: its number may be lost."""
+        for _ in range(FRESH_SLICE):
+            if not self._fresh or self._behind or not self._outbox.durable:
+                return
+            step = self._fresh.popleft()
+            if step.seq <= self._step:
+                continue
+            for fact in cloud_events.noted(step.notes, step.at_ms, self._number):
+                if not self._publish(fact, fact.number - 1, historical=False):
+                    self._next = fact.number if self._next > self._until else self._next
+                    self._until = fact.number
+            self._advance(step.seq, cloud_events.count_noted(step.notes))
+
+    async def _send_history(self) -> None:
+        """One slice of what has to be sent again, if its time has come and the centre keeps up."""
+        count = min(SLICE, self._until - self._next + 1, self._acked + WINDOW_MAX - self._next + 1)
+        if count <= 0 or not self._up or monotonic_s() < self._history_due_s:
+            return
+        self._history_due_s = monotonic_s() + SLICE_EVERY_S
+        history = self._history
+        facts = await history.take(self._next - 1, self._until, count)
+        if history is not self._history:
+            return  # begun anew meanwhile
+        for position, fact in enumerate(facts):
+            if not (self._thin and self._left_out(fact)):
+                if not self._publish(fact, max(self._previous, self._acked), historical=True):
+                    history.put_back(facts[position:])
+                    self._history_due_s = monotonic_s() + BUSY_S
+                    return
+                self._previous = fact.number
+            self._next = max(self._next, fact.number + 1)
+        if not facts:  # cannot be; and must not keep back what can be read
+            log.error("uplink-events-missing", first=self._next, last=self._until)
+            self._next = self._until + 1
+
+    def _publish(self, fact: Fact, previous: int, historical: bool) -> bool:
+        if not self._up:
+            return False
+        message = self._writer.message(fact, self._stamp(fact.at_ms), previous, historical)
+        try:
+            self._link.publish(self._topic, message, qos=1)
+        except Unreachable:
+            return False
+        if self._sent == self._acked:
+            self._progress_s = monotonic_s()  # from now on there is something to acknowledge
+        self._sent = max(self._sent, fact.number)
+        return True
+
+    def _left_out(self, fact: Fact) -> bool:
+        if fact.kind not in TELEMETRY or self.backlog < THIN_ABOVE:
+            return False
+        span = fact.at_ms // THINNED_TO_MS
+        if self._thinned.get(fact.subject) != span:
+            self._thinned[fact.subject] = span
+            return False
+        return True
+
+    def _look(self) -> None:
+        """Nothing acknowledged for long: once more from the last acknowledgement."""
+        if self._up and self._acked < self._sent and self._quiet_s() > self._resend_s:
+            self._resend_s = min(2 * self._resend_s, RESEND_MAX_S)
+            self._rewind(thin=False)
+
+    def _quiet_s(self) -> float:
+        return monotonic_s() - max(self._progress_s, self._tried_s)
+
+    def _rewind(self, thin: bool) -> None:
+        self._tried_s = monotonic_s()
+        self._thin = thin
+        self._thinned.clear()
+        self._history = History(self._outbox, *self._marks[0])
+        self._previous = self._acked
+        self._next, self._until = self._acked + 1, self._number
+        self._wake.set()
+
+    # -- remembering --
+
+    def _keep(self, now: bool = False) -> None:
+        if self._kept == self._acked or not (now or monotonic_s() - self._kept_s >= KEEP_S):
+            return
+        self._kept_s = monotonic_s()
+        self._kept = self._acked
+        self._outbox.keep_taken(Cursor(self._acked, *self._marks[0]))
+
+    async def _pause(self) -> None:
+        if self._behind or (self._fresh and self._outbox.durable):
+            await asyncio.sleep(FRESH_EVERY_S)
+            return
+        sending = self._up and self._next <= min(self._until, self._acked + WINDOW_MAX)
+        delay_s = max(0.0, self._history_due_s - monotonic_s()) if sending else IDLE_S
+        self._wake.clear()
+        handle = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            handle.cancel()
+
+
+def parse_ack(payload: bytes) -> tuple[int, int] | None:
+    """Epoch and number of an acknowledgement; None where it is not one."""
+    try:
+        fields: dict[str, Any] = strict_json.parse(payload, ACK_BYTES_MAX)
+    except strict_json.NotStrictJson:
+        return None
+    epoch, upto = fields.get("epoch"), fields.get("upto")
+    if set(fields) != {"epoch", "upto"} or not (type(epoch) is type(upto) is int):
+        return None
+    return (epoch, upto) if epoch >= 0 and upto >= 0 else None

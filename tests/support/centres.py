@@ -1,0 +1,98 @@
+"""The other end of a hall's events: what a city platform does with them, on a connection of its own.
+
+It keeps every event by its number, follows ``previous`` to know what is missing, and acknowledges cumulatively.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from heapq import heappop, heappush
+from typing import Any, NamedTuple
+
+import aiomqtt
+
+from edged.clock import monotonic_s
+from tests.support.brokers import Broker
+
+ACK_EVERY_S = 0.05
+
+
+class Arrival(NamedTuple):
+    """One message of ``events``, doubles included."""
+
+    number: int
+    historical: bool
+    at_s: float
+
+
+class Centre:
+    """Made by ``centre_at``. ``acknowledges`` False: it listens and says nothing."""
+
+    def __init__(self, client: aiomqtt.Client, hall: str, epoch: int) -> None:
+        self.client = client
+        self.hall = hall
+        self.epoch = epoch
+        self.acknowledges = True
+        self.upto = 0
+        self.events: dict[int, dict[str, Any]] = {}
+        self.arrivals: list[Arrival] = []
+        self._open: list[tuple[int, int]] = []
+
+    def took(self, event: dict[str, Any]) -> None:
+        """One message came."""
+        number = event["sequence"]
+        self.arrivals.append(Arrival(number, event["historical"], monotonic_s()))
+        before = self.events.setdefault(number, event)
+        assert {**before, "historical": 0, "previous": 0} == {**event, "historical": 0, "previous": 0}
+        heappush(self._open, (number, event["previous"]))
+        while self._open and self._open[0][1] <= self.upto:
+            self.upto = max(self.upto, heappop(self._open)[0])
+
+    async def acknowledge(self, upto: int | None = None, epoch: int | None = None) -> None:
+        """Say up to where everything is here, or something wrong."""
+        body = {
+            "epoch": self.epoch if epoch is None else epoch,
+            "upto": self.upto if upto is None else upto,
+        }
+        await self.say(json.dumps(body).encode())
+
+    async def say(self, payload: bytes, retain: bool = False) -> None:
+        """Anything on the topic of acknowledgements."""
+        await self.client.publish(f"hall/{self.hall}/events/ack", payload, qos=1, retain=retain)
+
+    async def listen(self) -> None:
+        async for message in self.client.messages:
+            assert isinstance(message.payload, bytes)
+            self.took(json.loads(message.payload))
+
+    async def keep_acknowledging(self) -> None:
+        said = 0
+        while True:
+            await asyncio.sleep(ACK_EVERY_S)
+            if self.acknowledges and self.upto > said:
+                said = self.upto
+                await self.acknowledge()
+
+
+@asynccontextmanager
+async def centre_at(broker: Broker, hall: str, epoch: int = 1, upto: int = 0) -> AsyncIterator[Centre]:
+    """A centre that has every event up to ``upto`` and says so when it comes."""
+    async with aiomqtt.Client(
+        "127.0.0.1", broker.port, identifier="city", protocol=aiomqtt.ProtocolVersion.V5
+    ) as client:
+        centre = Centre(client, hall, epoch)
+        centre.upto = upto
+        await client.subscribe(f"hall/{hall}/events", qos=1)
+        await centre.acknowledge()
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(centre.listen()), loop.create_task(centre.keep_acknowledging())]
+        try:
+            yield centre
+        finally:
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError, aiomqtt.MqttError):
+                    await task
