@@ -248,7 +248,7 @@ class Uplink:
             return False
         message = self._writer.message(fact, self._stamp(fact.at_ms), previous, historical)
         try:
-            self._link.publish(self._topic, message, qos=1)
+            self._link.publish(self._topic, message)
         except Unreachable:
             return False
         if self._sent == self._acked:
