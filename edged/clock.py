@@ -78,6 +78,11 @@ def perf_s() -> float:
     return time.perf_counter()
 
 
+def thread_s() -> float:
+    """Seconds of processor time of this thread: for measuring work, whatever else the machine does."""
+    return time.thread_time()
+
+
 def utc_offset_min(wall: int, zone: str) -> int:
     """Minutes east of UTC in ``zone`` (an IANA name) at ``wall`` ms since 1970."""
     offset = datetime.fromtimestamp(wall / 1000, ZoneInfo(zone)).utcoffset()

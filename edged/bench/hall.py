@@ -159,7 +159,7 @@ class Panel:
         self.topic = f"hall/{hall}/dev/panel-{window}/up/key"
         self._lamp = lamp
         self._seq = 0
-        self._paused = False
+        self.paused = False
 
     def login(self) -> bytes:
         """The key that opens the window."""
@@ -168,8 +168,13 @@ class Panel:
 
     def toggle(self) -> tuple[bytes, str]:
         """The next key (pause, or unpause), and the mark of the lamp that follows it."""
-        self._paused = not self._paused
+        self.paused = not self.paused
         self._seq += 1
-        if self._paused:
+        if self.paused:
             return key(self._seq, "pause", PAUSE_REASON), f"{self._lamp} off"
         return key(self._seq, "unpause"), f"{self._lamp} on"
+
+    def again(self) -> bytes:
+        """The last key once more, for a daemon that may not have heard it."""
+        self._seq += 1
+        return key(self._seq, "pause", PAUSE_REASON) if self.paused else key(self._seq, "unpause")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -12,7 +13,6 @@ from edged.bench.sides import Place, Room, Side
 from edged.bench.traffic_child import Traffic
 from edged.clock import perf_s
 
-RATES = (100, 250, 500, 1_000, 1_500, 2_000, 3_000, 4_000, 6_000, 8_000, 10_000, 12_000, 15_000, 20_000)
 PROBE_S = 0.05  # between the presses that tell how far behind the daemon is
 SENT_SHARE_MIN = 0.98  # of what was due; less means that the broker held the sender back
 LAG_MAX_MS = 100.0  # of the last third's median: a queue that grows shows more after seconds
@@ -30,9 +30,9 @@ class LoadedHall:
         hall = f"{place.hall}-{name}"
         self.hall = BenchHall(place.directory / hall, place.broker, hall)
         self.room.serve(self.hall)
-        lamps = Lamps(self.room.plug(place.broker, f"{hall}-lamps"), hall)
-        self.room.meter.add(lamps)
-        self.probe: Side = self.room.keyed("edged", hall, lamps, [("m1", "lamp-m1")])
+        self.lamps = Lamps(self.room.plug(place.broker, f"{hall}-lamps"), hall)
+        self.room.meter.add(self.lamps)
+        self.probe: Side = self.room.keyed("edged", hall, self.lamps, [("m1", "lamp-m1")])
         self.probe.measure(4, PROBE_S)
 
     @property
@@ -75,12 +75,12 @@ class LoadedHall:
         }
 
 
-def throughput(place: Place, seconds: float) -> dict[str, Any]:
+def throughput(place: Place, rates: Sequence[int], seconds: float) -> dict[str, Any]:
     """Rates rising until one is too much, then one between; what was sustained, and every try."""
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "load")
         tries: list[dict[str, Any]] = []
-        for rate in RATES:
+        for rate in rates:
             tries.append(hall.try_rate(rate, seconds))
             if not tries[-1]["sustained"]:
                 break

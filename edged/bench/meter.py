@@ -104,12 +104,12 @@ class Samples:
         return quantile(self.seconds + [ANSWER_S] * self.lost, share, 1e6)
 
 
-def quantile(values: Sequence[float], share: float, scale: float = 1.0) -> float | None:
-    """The value that ``share`` of all do not exceed, times ``scale``, to a tenth; None of nothing."""
+def quantile(values: Sequence[float], share: float, scale: float = 1.0, digits: int = 1) -> float | None:
+    """The value that ``share`` of all do not exceed, times ``scale``, rounded; None of nothing."""
     if not values:
         return None
     ranked = sorted(values)
-    return round(ranked[min(len(ranked) - 1, int(share * len(ranked)))] * scale, 1)
+    return round(ranked[min(len(ranked) - 1, int(share * len(ranked)))] * scale, digits)
 
 
 class Meter:

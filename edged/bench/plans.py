@@ -24,8 +24,14 @@ class Plan:
     rtu: tuple[Cell, ...]
     line: tuple[Cell, ...]
     decisions: int  # per size of hall
-    load_s: float  # per rate
+    rates: tuple[int, ...]  # messages a second to try
+    load_s: float  # for each
     cost_s: float
+    slow_line: tuple[int, int]  # rounds, presses
+    commits: int
+    starts: int
+    quiet_s: float  # for each of three loads
+    day_tickets: int
 
 
 FULL = Plan(
@@ -42,15 +48,27 @@ FULL = Plan(
     rtu=(Cell(40, 0, 4, 80), Cell(40, 200, 4, 80)),
     line=(Cell(60, 0, 4, 80), Cell(60, 200, 4, 80)),
     decisions=5_000,
+    rates=(100, 250, 500, 1_000, 1_500, 2_000, 3_000, 4_000, 6_000, 8_000, 10_000, 12_000, 15_000, 20_000),
     load_s=4.0,
     cost_s=6.0,
+    slow_line=(4, 64),
+    commits=1_000,
+    starts=5,
+    quiet_s=30.0,
+    day_tickets=100_000,
 )
 QUICK = Plan(
-    mqtt=(Cell(20, 0, 2, 40), Cell(60, 0, 2, 10), Cell(20, 200, 2, 40)),
-    tcp=(Cell(20, 0, 2, 30), Cell(20, 200, 2, 30)),
-    rtu=(Cell(40, 0, 2, 20), Cell(40, 200, 2, 20)),
-    line=(Cell(60, 0, 2, 20), Cell(60, 200, 2, 20)),
+    mqtt=(Cell(20, 0, 2, 30), Cell(60, 0, 2, 10), Cell(20, 200, 2, 30)),
+    tcp=(Cell(20, 0, 2, 20), Cell(20, 200, 2, 20)),
+    rtu=(Cell(40, 0, 2, 10), Cell(40, 200, 2, 10)),
+    line=(Cell(60, 0, 2, 10), Cell(60, 200, 2, 10)),
     decisions=600,
+    rates=(250, 1_000, 4_000, 10_000),
     load_s=1.5,
     cost_s=2.0,
+    slow_line=(2, 8),
+    commits=100,
+    starts=1,
+    quiet_s=2.0,
+    day_tickets=200,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import secrets
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,35 @@ from edged import __version__
 from edged.bench import sides
 from edged.bench.brokers import OwnBroker
 from edged.bench.decisions import SIZES, Size, decision_figures
+from edged.bench.disk import commit_figures
 from edged.bench.latency import Told, latency
+from edged.bench.life import day, outage, quiet, starts
 from edged.bench.loads import throughput, ticket_cost
 from edged.bench.plans import Plan
 from edged.bench.plug import Address
 from edged.bench.sides import Place
+from edged.bench.slow_line import slow_line
 
+DAY_TITLE = "a long day and a restart"
+DAY_RATE_MIN, DAY_RATE_SHARE = (
+    100.0,
+    0.5,
+)  # of what is sustained, when the long day is lived as fast as possible
+LONG_DAY_TICKETS = 100_000
+# What ``--json`` always holds; null where a section was not asked for.
+KEYS: dict[str, Any] = {
+    "mqtt_mqtt": None,
+    "mqtt_modbus_tcp": None,
+    "mqtt_modbus_rtu": None,
+    "serial_serial": None,
+    "throughput_msg_s": None,
+    "ready_ms": None,
+    "restart_ms": None,
+    "rss_mib": None,
+    "loop_lag_p99_ms": None,
+    "commit_ms": None,
+    "decision_us": None,
+}
 Section = Callable[[Place, Plan, Told], dict[str, Any]]
 
 
@@ -30,6 +53,14 @@ def _decisions(_place: Place, plan: Plan, told: Told) -> dict[str, Any]:
         told(f"{windows} windows")
         found[str(windows)] = decision_figures(Size(windows, waiting), plan.decisions)
     return {"decision_us": found}
+
+
+def _day(place: Place, plan: Plan, told: Told, found: Mapping[str, Any]) -> dict[str, Any]:
+    rate = max(DAY_RATE_MIN, DAY_RATE_SHARE * found.get("throughput_msg_s", 0))
+    told(f"{plan.day_tickets} tickets at {rate:.0f} messages/s")
+    lived = day(place, plan.day_tickets, rate)
+    whole = lived["rss_after"]["tickets"] >= LONG_DAY_TICKETS
+    return lived | {"rss_mib": {"after_100k": lived["rss_after"]["mib"] if whole else None}}
 
 
 SECTIONS: dict[str, tuple[str, Section]] = {
@@ -49,10 +80,20 @@ SECTIONS: dict[str, tuple[str, Section]] = {
         "serial to serial",
         lambda place, plan, told: {"serial_serial": latency(place, sides.line_sides, plan.line, told)},
     ),
+    "wire": ("lamps at 9600 baud", lambda place, plan, _told: slow_line(place, *plan.slow_line)),
     "decisions": ("decisions by size of hall", _decisions),
+    "disk": (
+        "commits",
+        lambda place, plan, _told: {"commit_ms": commit_figures(place.directory, plan.commits)},
+    ),
+    "start": ("start", lambda place, plan, _told: starts(place, plan.starts)),
+    "outage": ("a broker that goes away", lambda place, _plan, _told: outage(place)),
+    "quiet": ("a quiet hall", lambda place, plan, _told: quiet(place, plan.quiet_s)),
     "cost": ("processor time of a ticket", lambda place, plan, _told: ticket_cost(place, plan.cost_s)),
-    "load": ("messages a second", lambda place, plan, _told: throughput(place, plan.load_s)),
+    "load": ("messages a second", lambda place, plan, _told: throughput(place, plan.rates, plan.load_s)),
 }
+
+NAMES = (*SECTIONS, "day")
 
 
 @contextmanager
@@ -84,11 +125,23 @@ def prepared(directory: Path, hall_broker: Address | None) -> Iterator[tuple[Pla
 def run(place: Place, plan: Plan, only: Collection[str], told: Callable[[str, str], None]) -> dict[str, Any]:
     """Every section of ``only``; ``told(section, what)`` as it goes."""
     found: dict[str, Any] = {}
-    for name in only:
+    for name in [name for name in SECTIONS if name in only]:
         title, section = SECTIONS[name]
         told(name, title)
-        found |= section(place, plan, partial(_told, told, name, title))
-    return found
+        found = merged(found, section(place, plan, partial(_told, told, name, title)))
+    if "day" in only:
+        told("day", DAY_TITLE)
+        found = merged(found, _day(place, plan, partial(_told, told, "day", DAY_TITLE), found))
+    return KEYS | found
+
+
+def merged(found: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Both; two tables under one key are one table."""
+    both = dict(found)
+    for key, value in more.items():
+        known = both.get(key)
+        both[key] = known | value if isinstance(known, dict) and isinstance(value, dict) else value
+    return both
 
 
 def _told(told: Callable[[str, str], None], name: str, title: str, what: str) -> None:

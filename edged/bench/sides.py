@@ -133,7 +133,7 @@ def mqtt_sides(room: Room) -> list[Side]:
 def tcp_sides(room: Room) -> list[Side]:
     """MQTT in, a coil on Modbus TCP out."""
     sides: list[Side] = []
-    for name in ("edged", "limit", "asyncio"):
+    for name in ("edged", *PEERS):
         hall = f"{room.place.hall}-t{len(sides)}"
         module = TcpModule("relay-t1")
         room.stack.callback(module.close)
@@ -181,7 +181,7 @@ def slow_line_side(room: Room, line: RtuLine, units: Sequence[int]) -> Side:
 
 def _start(room: Room, name: str, hall: str, wires: Wires, peer: tuple[str, str]) -> None:
     """The daemon with ``wires``, or the peer with its panel and output."""
-    broker = room.place.broker
+    broker = room.place.broker_of(name)
     if name != "edged":
         room.echo(Job(PEERS[name], hall, peer[0], "", peer[1], broker.to_json()))
         return

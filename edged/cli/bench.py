@@ -39,19 +39,23 @@ def bench(
     hall/bench-…/#. A busy machine shows worse figures: stop the hall's daemon first.
 
     \b
-    Sections:   mqtt, tcp, rtu, serial, decisions, cost, load
+    Sections:   mqtt, tcp, rtu, serial, wire, decisions, disk, start, outage, quiet, cost, load, day
     Exit codes: 0 within the limits, 1 a limit is broken, 2 wrong usage
     Example:    edged bench --embedded --quick
     """
+    from rich.console import Console
+
     from edged.bench.children import Failed
+    from edged.bench.limits import verdicts
     from edged.bench.plans import FULL, QUICK
     from edged.bench.plug import BrokerGone
-    from edged.bench.run import SECTIONS, prepared, run
+    from edged.bench.run import NAMES, prepared, run
+    from edged.bench.table import report
 
-    wanted = [name for name in only.split(",") if name] or list(SECTIONS)
-    unknown = [name for name in wanted if name not in SECTIONS]
+    wanted = [name for name in only.split(",") if name] or list(NAMES)
+    unknown = [name for name in wanted if name not in NAMES]
     if unknown:
-        _fail(f"there is no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
+        _fail(f"there is no section {unknown[0]!r}; there are {', '.join(NAMES)}")
     broker = _broker(config, embedded)
     parent = directory or (None if config is None else _journal_folder(config))
     try:
@@ -63,7 +67,15 @@ def bench(
             found = machine | run(place, QUICK if quick else FULL, wanted, told)
     except (Failed, BrokerGone, OSError) as error:
         _fail(str(error), 1)
-    print(json.dumps(found, ensure_ascii=False, indent=1))
+    judged = verdicts(found)
+    if as_json:
+        print(
+            json.dumps(found | {"verdicts": [one.to_json() for one in judged]}, ensure_ascii=False, indent=1)
+        )
+    else:
+        console = Console() if sys.stdout.isatty() else Console(width=190)
+        console.print(report(found, judged))
+    raise typer.Exit(0 if all(one.kept for one in judged) else 1)
 
 
 def _broker(config: Path | None, embedded: bool) -> Address | None:

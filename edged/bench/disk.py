@@ -1,0 +1,67 @@
+"""What the disk makes of a commit: the journal's own writer at ``synchronous=FULL``, beside a bare fdatasync."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from edged.bench.meter import quantile
+from edged.clock import perf_s
+from edged.core.commands import Desired, Lamp, Note
+from edged.core.events import KeyPressed
+from edged.observer import Step
+from edged.store.journal import Journal
+
+PAGE_BYTES = 4096
+
+
+def commit_figures(directory: Path, count: int) -> dict[str, Any]:
+    """p50 and p99 in milliseconds of ``count`` steps committed one by one, and of as many appended pages."""
+    seconds = asyncio.run(_commits(directory / "disk.db", count))
+    bare = _syncs(directory / "disk.bin", count)
+    return {
+        "p50": quantile(seconds, 0.5, 1e3, 3),
+        "p99": quantile(seconds, 0.99, 1e3, 3),
+        "limit_p50": quantile(bare, 0.5, 1e3, 3),
+        "limit_p99": quantile(bare, 0.99, 1e3, 3),
+    }
+
+
+async def _commits(path: Path, count: int) -> list[float]:
+    journal = Journal.open(path)
+    seconds = []
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(journal.run())
+        try:
+            for seq in range(1, count + 1):
+                start_s = perf_s()
+                journal.append(_step(seq))
+                await journal.drain()
+                seconds.append(perf_s() - start_s)
+        finally:
+            journal.close()
+    return seconds
+
+
+def _step(seq: int) -> Step:
+    lamp = Lamp("on" if seq % 2 else "off")
+    note = Note("window.unpaused", "m1", {})
+    return Step(
+        seq, seq * 100, KeyPressed("panel-m1", "unpause", None, seq), (Desired("lamp-m1", lamp),), (note,)
+    )
+
+
+def _syncs(path: Path, count: int) -> list[float]:
+    seconds, page = [], os.urandom(PAGE_BYTES)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        for _ in range(count):
+            start_s = perf_s()
+            os.write(descriptor, page)
+            os.fdatasync(descriptor)
+            seconds.append(perf_s() - start_s)
+    finally:
+        os.close(descriptor)
+    return seconds

@@ -1,0 +1,150 @@
+"""The daemon's life: start, a quiet hall, a full day, the restart after it, and a broker that goes away."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from statistics import median
+from typing import Any
+
+from edged.bench.brokers import OwnBroker
+from edged.bench.children import Failed, histogram_quantile
+from edged.bench.hall import BenchHall, Panel, key
+from edged.bench.loads import VISIT, LoadedHall
+from edged.bench.meter import Drain, Lamps, Meter, lamp_state, rest
+from edged.bench.plug import Plug
+from edged.bench.sides import Place, Room
+from edged.clock import monotonic_s, perf_s
+
+LOGIN_EVERY_S = 0.005  # while the daemon starts: a clerk who cannot wait
+RECOVERY_PRESS_S = 0.02
+OUTAGE_S = 3.0
+RECOVER_MAX_S = 60.0  # then it never comes back
+HALL_RATE = 5.0  # messages a second: the rush of a hall with 2,000 visitors a day
+BUSY_RATE = 50.0  # the largest hall's
+CHUNK_S = 10.0
+DAY_MAX_S = 900.0  # for the long day; a slower daemon has shown what it can
+
+
+def starts(place: Place, count: int) -> dict[str, Any]:
+    """From the start of the process to READY, and to the first lamp that answers a key; medians, ms."""
+    ready, first = [], []
+    for n in range(count):
+        with ExitStack() as stack:
+            hall = BenchHall(place.directory / f"{place.hall}-b{n}", place.broker, f"{place.hall}-b{n}")
+            room = Room(place, stack)
+            lamps = Lamps(room.plug(place.broker, f"{hall.hall}-lamps"), hall.hall)
+            presser = room.plug(place.broker, f"{hall.hall}-press")
+            room.meter.add(lamps, Drain(presser))
+            stack.callback(hall.daemon.stop)
+            hall.daemon.spawn()
+            lit_s = _press_until_lit(room.meter, lamps, presser, hall)
+            ready.append(hall.daemon.await_ready())
+            first.append((lit_s - hall.daemon.started_s) * 1000)
+    return {"ready_ms": round(median(ready), 1), "first_decision_ms": round(median(first), 1)}
+
+
+def _press_until_lit(meter: Meter, lamps: Lamps, presser: Plug, hall: BenchHall) -> float:
+    """When (``monotonic_s``) the lamp of the desk came on."""
+    for seq in range(1, int(RECOVER_MAX_S / LOGIN_EVERY_S)):
+        presser.publish(hall.up("panel-m1", "key"), key(seq, "login"))
+        if meter.await_mark(lamps, "lamp-m1 on", LOGIN_EVERY_S) is not None:
+            return monotonic_s()
+    raise Failed("the daemon starts and answers nothing")
+
+
+def quiet(place: Place, seconds: float) -> dict[str, Any]:
+    """Memory after start; processor time of an idle hall, of a real one and of the largest; the loop's lag there."""
+    with ExitStack() as stack:
+        hall = LoadedHall(place, stack, "quiet")
+        start_mib = hall.daemon.rss_mib()
+        percent = {}
+        for name, rate in (("idle", 0.0), ("hall", HALL_RATE), ("busy", BUSY_RATE)):
+            cpu_s, start_s = hall.daemon.cpu_s(), perf_s()
+            with hall.probe.traffic.flowing(rate):
+                hall.room.meter.idle(start_s + seconds)
+            percent[name] = round((hall.daemon.cpu_s() - cpu_s) / (perf_s() - start_s) * 100, 2)
+        lag_s = histogram_quantile(hall.daemon.metrics(), "edged_loop_lag_seconds", 0.99)
+        return {
+            "rss_mib": {"start": start_mib},
+            "cpu_percent": percent | {"hall_rate": HALL_RATE, "busy_rate": BUSY_RATE},
+            "loop_lag_p99_ms": None if lag_s is None else round(lag_s * 1000, 2),
+        }
+
+
+def day(place: Place, tickets: int, rate: float) -> dict[str, Any]:
+    """``tickets`` visits, then ``kill -9`` and the restart on their journal until READY and the lamps stand again."""
+    with ExitStack() as stack:
+        hall = LoadedHall(place, stack, "day")
+        end_s, sent = perf_s() + DAY_MAX_S, 0
+        while sent < len(VISIT) * tickets and perf_s() < end_s:
+            seconds = min(CHUNK_S, (len(VISIT) * tickets - sent) / rate + 0.1)
+            hall.probe.traffic.start(rate, seconds)
+            hall.room.meter.idle(perf_s() + seconds)
+            sent += hall.probe.traffic.finished(seconds)
+            hall.await_handled(sent)
+        issued = int(hall.daemon.metric("edged_events_total", type="ticket.issued"))
+        after = {"tickets": issued, "mib": hall.daemon.rss_mib(), "messages": hall.handled()}
+        return {"rss_after": after, "restart_ms": round(_restart(hall), 1)}
+
+
+def _restart(hall: LoadedHall) -> float:
+    hall.daemon.stop(signal.SIGKILL)
+    hall.room.meter.idle(
+        perf_s() + 0.2
+    )  # what was under way arrives: only the new process asserts from here on
+    hall.lamps.shown.clear()
+    hall.daemon.spawn()
+    while "lamp-m1" not in hall.lamps.shown and monotonic_s() < hall.daemon.started_s + RECOVER_MAX_S:
+        hall.room.meter.idle(perf_s() + 0.002)
+    shown_ms = (monotonic_s() - hall.daemon.started_s) * 1000
+    return max(shown_ms, hall.daemon.await_ready())
+
+
+def outage(place: Place) -> dict[str, Any]:
+    """A broker of the bench's own dies for 3 s and forgets all: when the lamps stand and keys are heard again."""
+    with ExitStack() as stack:
+        broker = OwnBroker(place.directory)
+        broker.start()
+        stack.callback(broker.kill)
+        hall = BenchHall(place.directory / f"{place.hall}-o", broker.address, f"{place.hall}-o")
+        stack.callback(hall.daemon.stop)
+        hall.daemon.start()
+        panel = Panel(hall.hall, "m1", "lamp-m1")
+        with ExitStack() as before:
+            meter, lamps, presser = _listen(broker, hall, "before", before)
+            presser.publish(panel.topic, panel.login())
+            if meter.await_mark(lamps, "lamp-m1 on", RECOVER_MAX_S) is None:
+                raise Failed("the daemon answers nothing")
+        broker.kill()
+        rest(OUTAGE_S)
+        broker.spawn()
+        accepts_s = broker.await_accepting()
+        meter, lamps, presser = _listen(broker, hall, "after", stack)
+        lamp_s = _until(meter, lamps, "on", lambda: None)
+        panel.toggle()
+        key_s = _until(meter, lamps, "off", lambda: presser.publish(panel.topic, panel.again()))
+        shown = {
+            "lamp_ms": round((lamp_s - accepts_s) * 1000, 1),
+            "key_ms": round((key_s - accepts_s) * 1000, 1),
+        }
+        return {"broker_back_ms": max(shown.values()), "broker_back": shown}
+
+
+def _until(meter: Meter, lamps: Lamps, state: str, press: Callable[[], None]) -> float:
+    """When (``monotonic_s``) the desk's lamp says so, pressing all the while."""
+    until_s = monotonic_s() + RECOVER_MAX_S
+    while lamp_state(lamps.shown.get("lamp-m1", b"")) != state and monotonic_s() < until_s:
+        press()
+        meter.await_mark(lamps, f"lamp-m1 {state}", RECOVERY_PRESS_S)
+    return monotonic_s()
+
+
+def _listen(broker: OwnBroker, hall: BenchHall, name: str, stack: ExitStack) -> tuple[Meter, Lamps, Plug]:
+    plugs = [Plug(broker.address, f"{hall.hall}-{name}-{what}") for what in ("lamps", "press")]
+    for plug in plugs:
+        stack.callback(plug.close)
+    meter, lamps = Meter(), Lamps(plugs[0], hall.hall)
+    meter.add(lamps, Drain(plugs[1]))
+    return meter, lamps, plugs[1]

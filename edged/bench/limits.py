@@ -1,0 +1,109 @@
+"""The limits of README, and whether a bench kept them. A figure that was not measured breaks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edged.bench.slow_line import POLL_MS, WIRE_MS
+
+LAMP_SPARE_MS = 10.0  # on a slow line, beyond the wire time of the lamp's own frames
+STALL_US = 20_000.0  # half of the 40 ms that a delayed ACK costs: a median above it is a stall
+LATENCIES = ("mqtt_mqtt", "mqtt_modbus_tcp", "mqtt_modbus_rtu", "serial_serial")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One limit: what it is about, what was found, and the most or least it may be."""
+
+    what: str
+    found: float
+    bound: float
+    unit: str
+    least: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether it holds."""
+        return self.found >= self.bound if self.least else self.found <= self.bound
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``--json``."""
+        sign = ">=" if self.least else "<="
+        found = {"what": self.what, "found": self.found, "limit": f"{sign} {self.bound:g}", "unit": self.unit}
+        return found | {"kept": self.kept}
+
+
+def verdicts(found: Mapping[str, Any]) -> list[Verdict]:
+    """All that can be judged."""
+    return [*_latencies(found), *_slow_line(found), *_decisions(found), *_plain(found)]
+
+
+def cells(figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every latency cell of one pair of wires, by name."""
+    for spacing, one in figures.get("spacing", {}).items():
+        yield f"every {spacing} ms", one
+    for rate, one in figures.get("background", {}).items():
+        yield f"{rate}/s around", one
+
+
+def ratio(cell: Mapping[str, Any], which: str, of: str) -> float | None:
+    """``p50_us`` or ``p99_us`` of a cell over that of one of its peers."""
+    mine, theirs = cell.get(which), cell.get(f"{of}_{which}")
+    return round(mine / theirs, 2) if mine is not None and theirs else None
+
+
+def _latencies(found: Mapping[str, Any]) -> Iterator[Verdict]:
+    for key in LATENCIES:
+        for name, cell in cells(found.get(key) or {}):
+            title = f"{key.replace('_', ' ')}, {name}"
+            yield Verdict(f"{title}: outputs lost", cell["lost"], 0, "")
+            if cell["p50_us"] is not None:
+                yield Verdict(f"{title}: no 40 ms stall, p50", cell["p50_us"], STALL_US, "us")
+            for which in ("p50_us", "p99_us"):
+                against = ratio(cell, which, "aiomqtt")
+                if against is not None:
+                    yield Verdict(f"{title}: {which[:3]} / bare aiomqtt", against, 1.0, "x")
+
+
+def _slow_line(found: Mapping[str, Any]) -> Iterator[Verdict]:
+    line = found.get("rtu_9600")
+    if not line or line["healthy"]["p99_ms"] is None or line["one_dead"]["p99_ms"] is None:
+        return
+    healthy, dead = line["healthy"], line["one_dead"]
+    bound = round(WIRE_MS + LAMP_SPARE_MS, 1)
+    yield Verdict("9600 baud, 8 others polled: lamp p50", healthy["p50_ms"], bound, "ms")
+    yield Verdict("the same: p99, one poll under way", healthy["p99_ms"], round(bound + POLL_MS, 1), "ms")
+    yield Verdict(
+        "one module dead: p99 of the others", round(dead["p99_ms"] / healthy["p99_ms"], 2), 1.2, "x"
+    )
+    yield Verdict("9600 baud: lamps lost", healthy["lost"] + dead["lost"], 0, "")
+
+
+def _decisions(found: Mapping[str, Any]) -> Iterator[Verdict]:
+    decisions = found.get("decision_us") or {}
+    for windows, bound in (("60", 1000.0), ("1000", 2000.0)):
+        if windows in decisions:
+            waiting = decisions[windows]["waiting"]
+            what = f"decision, {windows} windows, {waiting} waiting: p99"
+            yield Verdict(what, decisions[windows]["p99"], bound, "us")
+
+
+def _plain(found: Mapping[str, Any]) -> Iterator[Verdict]:
+    rss, percent = found.get("rss_mib") or {}, found.get("cpu_percent") or {}
+    listed: tuple[tuple[str, Any, float, str, bool], ...] = (
+        ("messages a second, sustained", found.get("throughput_msg_s"), 10_000, "/s", True),
+        ("processor time of a ticket", found.get("cpu_us_per_ticket"), 80, "us", False),
+        ("start to READY", found.get("ready_ms"), 500, "ms", False),
+        ("start to the first lit lamp", found.get("first_decision_ms"), 500, "ms", False),
+        ("restart with a day's journal", found.get("restart_ms"), 2000, "ms", False),
+        ("memory after start", rss.get("start"), 45, "MiB", False),
+        ("memory after 100,000 tickets", rss.get("after_100k"), 60, "MiB", False),
+        ("processor, idle", percent.get("idle"), 1, "%", False),
+        ("event loop late, p99", found.get("loop_lag_p99_ms"), 10, "ms", False),
+        ("lamps right after a 3 s outage of the broker", found.get("broker_back_ms"), 1000, "ms", False),
+    )
+    for what, value, bound, unit, least in listed:
+        if value is not None:
+            yield Verdict(what, value, bound, unit, least)

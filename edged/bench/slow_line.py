@@ -1,0 +1,60 @@
+"""Lamps on a real RS-485 line's pace: 9600 baud, eight other modules polled, and then one of them dead.
+
+A write is eight characters and a silence of 3.5, its answer the same: 24 ms at 9600 baud, 8N1. A lamp may have to let
+one exchange under way end (a poll: 21 characters).
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import Any
+
+from edged.bench.ears import GAP_CHARS, RTU_REQUEST_BYTES, RtuLine
+from edged.bench.meter import Samples
+from edged.bench.sides import Place, Room, slow_line_side
+
+BAUDRATE = 9600
+CHAR_S = 10 / BAUDRATE
+UNITS = 9
+LIVE_UNITS = range(1, UNITS)
+SPACING_S = 0.15
+WIRE_MS = 2 * (RTU_REQUEST_BYTES + GAP_CHARS) * CHAR_S * 1000
+POLL_MS = (
+    (RTU_REQUEST_BYTES + 6 + 2 * GAP_CHARS) * CHAR_S * 1000
+)  # its answer: unit, function, count, bits, CRC
+
+
+def slow_line(place: Place, rounds: int, count: int) -> dict[str, Any]:
+    """p50 and p99 of the lamps of eight modules, with a ninth that answers and with one that does not."""
+    with ExitStack() as stack:
+        room = Room(place, stack)
+        lines = [RtuLine(UNITS, CHAR_S), RtuLine(UNITS, CHAR_S, dead=(UNITS,))]
+        for line in lines:
+            stack.callback(line.close)
+        sides = [slow_line_side(room, line, LIVE_UNITS) for line in lines]
+        samples = [Samples(), Samples()]
+        for side in sides:
+            side.measure(len(LIVE_UNITS), SPACING_S)
+        for n in range(rounds):
+            for which in (0, 1) if n % 2 == 0 else (1, 0):
+                samples[which].add(sides[which].measure(count, SPACING_S))
+    healthy, dead = samples
+    return {
+        "rtu_9600": {
+            "baudrate": BAUDRATE,
+            "wire_ms": round(WIRE_MS, 1),
+            "poll_ms": round(POLL_MS, 1),
+            "healthy": _figures(healthy),
+            "one_dead": _figures(dead),
+        }
+    }
+
+
+def _figures(samples: Samples) -> dict[str, Any]:
+    p50, p99 = samples.us(0.5), samples.us(0.99)
+    return {
+        "p50_ms": None if p50 is None else round(p50 / 1000, 1),
+        "p99_ms": None if p99 is None else round(p99 / 1000, 1),
+        "samples": len(samples.seconds),
+        "lost": samples.lost,
+    }
