@@ -266,6 +266,7 @@ class Application:
             epoch=self.journal.epoch,
             seq=self.journal.last_seq,
             uptime_s=monotonic_s() - self._started_s,
+            alarms=tuple(state.alarms),
         )
 
     # -- status, time, signals --

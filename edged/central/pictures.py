@@ -1,4 +1,4 @@
-"""The retained picture of the hall for the centre: ``hall/{hall}/state/area|window/{id}`` and ``hall/{hall}/status``.
+"""The retained picture of the hall for the centre: ``hall/{hall}/state/…`` and ``hall/{hall}/status``.
 
 Looks like a device to the outputs (levels, re-asserted), because that is what it is: the newest picture wins.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from edged.central import topics
-from edged.core.commands import Action, AreaPicture, Value, WindowPicture
+from edged.core.commands import Action, AlarmsPicture, AreaPicture, Value, WindowPicture
 from edged.driver import Options, Refused
 from edged.links.mqtt import MqttLink
 
@@ -62,8 +62,15 @@ class Pictures:
                 "tidal_area": value.area,
                 "tidal_reason": value.reason,
                 "override": value.override,
+                "stale": value.stale,
             }
             return topics.window_state(self._hall, value.window), _json(body)
+        if isinstance(value, AlarmsPicture):
+            standing = [
+                {"alarm": alarm, "subject": subject, "since": self._stamp(since_ms)}
+                for alarm, subject, since_ms in value.standing
+            ]
+            return topics.alarms_state(self._hall), _json({"standing": standing})
         raise Refused(f"the centre has no {value.kind}")
 
 
@@ -73,5 +80,5 @@ def status_payload(state: str, version: str, policy: int, epoch: int, since: str
     return _json({"state": state, "version": version, "policy": policy, "epoch": epoch, "since": since})
 
 
-def _json(body: dict[str, str | int | None]) -> bytes:
+def _json(body: dict[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()

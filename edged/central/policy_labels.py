@@ -108,4 +108,24 @@ LABELS: dict[str, tuple[str, str]] = {
     "Overrides.default_s": ("seconds an override stands if nothing else is said", "人工干预的默认时长(秒)"),
     "Overrides.longest_s": ("seconds an override stands at most", "人工干预的最长时长(秒)"),
     "Calling.last_calls": ("last calls kept on a display", "屏幕保留的最近叫号数"),
+    "PauseReason.id": ("short name of a reason, as panels send it", "暂停原因代码"),
+    "PauseReason.text": ("the reason in Chinese", "暂停原因(中文)"),
+    "PauseReason.text_en": ("the reason in English", "暂停原因(英文)"),
+    "Staffing.pause_reasons": ("reasons for which a window may pause", "可选的暂停原因"),
+    "Staffing.pause_unspecified": ("whether a pause without a reason is taken", "是否允许不选原因暂停"),
+    "Staffing.pause_alarm_s": ("seconds of a pause until it is an alarm", "暂停超时告警(秒)"),
+    "Staffing.unmanned_s": (
+        "seconds without a key, while visitors wait, until a window is unmanned",
+        "有人等候而无操作视为空岗的时间(秒)",
+    ),
+    "Staffing.page_ack_s": ("seconds a paged commissioner has to answer", "帮办应答时限(秒)"),
+    "Staffing.page_tries": (
+        "pages of one commissioner before the duty manager is",
+        "呼叫值班长前每位帮办的呼叫次数",
+    ),
+    "Staffing.duty_tries": (
+        "pages of the duty manager about one thing at most",
+        "同一事项呼叫值班长的次数上限",
+    ),
+    "Staffing.duty_repeat_s": ("seconds until the duty manager is paged again", "再次呼叫值班长的间隔(秒)"),
 }

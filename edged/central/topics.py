@@ -22,6 +22,11 @@ def window_state(hall: str, window: str) -> str:
     return f"hall/{hall}/state/window/{window}"
 
 
+def alarms_state(hall: str) -> str:
+    """Retained picture of the alarms that stand."""
+    return f"hall/{hall}/state/alarms"
+
+
 def events(hall: str) -> str:
     """The hall's history, upwards."""
     return f"hall/{hall}/events"

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from edged.cli.target import Target, fail, find_or_exit
+from edged.core.alarms import TEXT
 
 PICTURES_S = 1.5  # retained pictures come within ms of subscribing; a slow line gets this long
 QUIET_S = 0.3  # nothing new for this long: that was all
@@ -64,12 +65,13 @@ def _pictures(target: Target) -> dict[str, Any]:
     from edged.central import topics
     from edged.cli.exchange import conversation
 
-    found: dict[str, Any] = {"status": None, "policy": None, "areas": {}, "windows": {}}
+    found: dict[str, Any] = {"status": None, "policy": None, "alarms": None, "areas": {}, "windows": {}}
     wanted = [
         topics.status(target.hall),
         topics.policy_report(target.hall),
         topics.area_state(target.hall, "+"),
         topics.window_state(target.hall, "+"),
+        topics.alarms_state(target.hall),
     ]
     with conversation(target, wanted) as talk:
         for heard in talk.hear(PICTURES_S, QUIET_S):
@@ -79,6 +81,8 @@ def _pictures(target: Target) -> dict[str, Any]:
                 found["status"] = body
             elif heard.topic == wanted[1]:
                 found["policy"] = body
+            elif heard.topic == wanted[4]:
+                found["alarms"] = body
             elif "/state/area/" in heard.topic:
                 found["areas"][name] = body
             elif "/state/window/" in heard.topic:
@@ -121,6 +125,7 @@ def _tell(target: Target, pictures: dict[str, Any]) -> None:
     applied = policy.get("applied") or {}
     if policy:
         typer.echo(f"  policy version {applied.get('version')}, last push: {policy.get('state')}")
+    _tell_alarms(pictures["alarms"] or {})
     if pictures["areas"]:
         typer.echo(
             f"\n{'area 专区':<18}{'waiting 等候':>12}{'open 窗口':>10}{'+1 潮汐':>9}  oldest since 最早取号"
@@ -134,10 +139,15 @@ def _tell(target: Target, pictures: dict[str, Any]) -> None:
         typer.echo(f"\n{'window 窗口':<18}{'state 状态':<22}{'number 号':<10}tidal 潮汐")
     for name, window in sorted(pictures["windows"].items(), key=lambda pair: (len(pair[0]), pair[0])):
         state = str(window.get("state", "?"))
+        state = f"{state} {STATES.get(state, '')}" + (" 失联 stale" if window.get("stale") else "")
         tidal = " ".join(str(window[key]) for key in ("tidal_area", "tidal_reason") if window.get(key))
-        typer.echo(
-            f"{name:<20}{state + ' ' + STATES.get(state, ''):<22}{window.get('number') or '-':<11}{tidal}"
-        )
+        typer.echo(f"{name:<20}{state:<22}{window.get('number') or '-':<11}{tidal}")
+
+
+def _tell_alarms(alarms: dict[str, Any]) -> None:
+    for one in alarms.get("standing") or ():
+        chinese, english = TEXT.get(one.get("alarm"), ("告警", str(one.get("alarm"))))
+        typer.echo(f"  ALARM {one.get('subject')}: {chinese} {english}, since {one.get('since')}")
 
 
 def _object(payload: bytes) -> dict[str, Any]:

@@ -240,6 +240,7 @@ class _Reading:
 
     def _config(self) -> HallConfig:
         hall = cast(HallTable, self.single["hall"])
+        duty = cast(DutyTable, self.single["duty"])
         site = Site(
             hall=hall.id,
             name=hall.name,
@@ -247,8 +248,9 @@ class _Reading:
             services=tuple(Service(**dict(cast(ServiceTable, t))) for t in self.repeated["services"]),
             windows=tuple(Window(**dict(cast(WindowTable, t))) for t in self.repeated["windows"]),
             staff=tuple(Staff(**dict(cast(StaffTable, t))) for t in self.repeated["staff"]),
-            duty_pager=cast(DutyTable, self.single["duty"]).pager,
-            duty_panel=cast(DutyTable, self.single["duty"]).panel,
+            duty_pager=duty.pager,
+            duty_panel=duty.panel,
+            duty_displays=duty.displays,
         )
         return HallConfig(
             file=self.file.absolute(),

@@ -141,9 +141,9 @@ def _used_points(raw: Raw) -> Iterator[tuple[Path, str, str]]:
         for below, point in words(member, "pager"):
             yield (*path, *below), "pager", point
     duty = raw.get("duty")
-    for key in ("pager", "panel"):
+    for key, role in (("pager", "pager"), ("panel", "panel"), ("displays", "display")):
         for below, point in words(duty if isinstance(duty, dict) else {}, key):
-            yield ("duty", *below), key, point
+            yield ("duty", *below), role, point
 
 
 def _points(raw: Raw) -> Iterator[Mistake]:

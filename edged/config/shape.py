@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from edged.core.site import Role
+
 ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"  # ids appear in MQTT topics and metric labels
 POINT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}(/[A-Za-z0-9_.-]{1,32})?$"
 PREFIX_PATTERN = (
@@ -116,19 +118,22 @@ class WindowTable(Table):
 
 
 class StaffTable(Table):
-    """``[[staff]]``: somebody on the "+1" roster (待命人员); ``skills`` are area ids."""
+    """``[[staff]]``: who may be paged, for the areas in ``skills``: "+1" standby (待命人员), commissioner (帮办)."""
 
     id: Id
     name: Name
     skills: Annotated[tuple[Id, ...], Field(min_length=1, max_length=AREAS_MAX)]
     pager: Point | None = None
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)] = ("standby",)
 
 
 class DutyTable(Table):
-    """``[duty]``: where the duty manager (值班长) is reached, and the panel with keys for overrides (人工干预)."""
+    """``[duty]``: where the duty manager (值班长) is reached, the panel with keys for overrides (人工干预), and the
+    displays that show the standing alarms."""
 
     pager: Point | None = None
     panel: Point | None = None
+    displays: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
 
 
 class DeviceTable(Table):

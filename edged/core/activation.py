@@ -6,7 +6,7 @@ place: whoever takes a seat leaves the window they came from, and a window lit f
 
 from __future__ import annotations
 
-from edged.core import demand, staffing
+from edged.core import alarms, demand, pages, staffing
 from edged.core.ordering import STAFFED
 from edged.core.turn import Turn
 from edged.core.windows import move_window
@@ -42,8 +42,8 @@ def decline(turn: Turn, staff: str) -> None:
 
 
 def _window_paged_for(turn: Turn, staff: str) -> str | None:
-    member = turn.state.staff[staff]
-    if member.state != "paged" or member.window is None:
+    member = turn.state.staff.get(staff)  # None: the duty manager
+    if member is None or member.state != "paged" or member.window is None:
         return None
     state = turn.window(member.window)
     return member.window if state.state == "ACTIVATING" and state.paged_staff == staff else None
@@ -190,3 +190,5 @@ def forget_tries(turn: Turn, area: str) -> None:
     state.tried_staff.clear()
     state.tried_windows.clear()
     state.escalated_ms = None
+    if alarms.clear(turn, "no-staff", area):
+        pages.close(turn, "no-staff", area)

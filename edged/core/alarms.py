@@ -2,13 +2,24 @@
 
 An alarm is ``kind`` (a short fixed word, also a metric label) about ``subject`` (an id of the hall). Raising one that
 stands, or clearing one that does not, changes nothing. Their number is bounded by that of the subjects: name parts of
-the hall and cases here, not what a message brings.
+the hall and cases here, not what a message brings. ``TEXT`` has what a duty manager reads of each kind.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from edged.core.state import Alarm
 from edged.core.turn import Turn
+
+TEXT: dict[str, tuple[str, str]] = {
+    "device-fault": ("设备故障", "device fault"),
+    "pause-too-long": ("暂停超时", "paused too long"),
+    "window-unmanned": ("空岗", "unmanned"),
+    "area-unserved": ("有人等候但无窗口办理", "visitors wait, nobody serves"),
+    "no-staff": ("待命人员无人应答", "nobody on standby answers"),
+    "commissioner-unanswered": ("帮办无人应答", "no commissioner answers"),
+}
 
 
 def key(kind: str, subject: str) -> str:
@@ -27,6 +38,7 @@ def sound(turn: Turn, kind: str, subject: str, **data: str | int | float | None)
     if name in turn.state.alarms:
         return False
     turn.state.alarms[name] = Alarm(kind, subject, turn.at_ms)
+    turn.alarmed = True
     turn.note("alarm.raised", subject, alarm=kind, **data)
     return True
 
@@ -36,5 +48,13 @@ def clear(turn: Turn, kind: str, subject: str, **data: str | int | float | None)
     alarm = turn.state.alarms.pop(key(kind, subject), None)
     if alarm is None:
         return False
+    turn.alarmed = True
     turn.note("alarm.cleared", subject, alarm=kind, stood_s=turn.seconds_since(alarm.since_ms), **data)
     return True
+
+
+def forget_missing(turn: Turn, subjects: Container[str], kinds: Container[str]) -> None:
+    """The configuration changed: alarms of these kinds about parts that are gone are over."""
+    for alarm in list(turn.state.alarms.values()):
+        if alarm.kind in kinds and alarm.subject not in subjects:
+            clear(turn, alarm.kind, alarm.subject, reason="configuration changed")

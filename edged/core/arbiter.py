@@ -7,7 +7,7 @@ with the longest predicted wait goes first, and where nothing is left a quiet ar
 
 from __future__ import annotations
 
-from edged.core import overrides, sharing, staffing
+from edged.core import alarms, overrides, pages, sharing, staffing
 from edged.core.activation import drain, forget_tries, opened, stand_by
 from edged.core.ordering import STAFFED
 from edged.core.rules import OVERRIDE, Look, quiet
@@ -173,7 +173,9 @@ def _refuse(turn: Turn, area: str, reason: str, now: Look) -> None:
 def _escalate(turn: Turn, area: str, window: str) -> None:
     turn.area(area).escalated_ms = turn.at_ms
     turn.note("tidal.escalated", area, window=window, tried=",".join(turn.area(area).tried_staff))
-    staffing.page(turn, staffing.DUTY_MANAGER, area, window)
+    place = turn.lookup.areas[area]
+    alarms.sound(turn, "no-staff", area, window=window)
+    pages.call_duty(turn, "no-staff", area, place.name, place.name_en)
 
 
 def try_close(turn: Turn, area: str, now: Look) -> None:

@@ -63,7 +63,8 @@ class AreaPicture:
 @dataclass(frozen=True, slots=True)
 class WindowPicture:
     """The retained picture of a window for the centre; ``reason`` explains a tidal window in one line, ``override``
-    what a person decided over it, by name and until when."""
+    what a person decided over it, by name and until when. ``stale``: its panel is silent, this is the last known.
+    """
 
     window: str
     state: str
@@ -71,10 +72,19 @@ class WindowPicture:
     area: str | None
     reason: str | None
     override: str | None = None
+    stale: bool = False
     kind: ClassVar[str] = "window"
 
 
-Value = Lamp | Display | Panel | AreaPicture | WindowPicture
+@dataclass(frozen=True, slots=True)
+class AlarmsPicture:
+    """The retained picture of what stands: (alarm, subject, since when as an ``at_ms`` stamp), oldest first."""
+
+    standing: tuple[tuple[str, str, int], ...]
+    kind: ClassVar[str] = "alarms"
+
+
+Value = Lamp | Display | Panel | AreaPicture | WindowPicture | AlarmsPicture
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ that is merely set right takes effect without any of this, so that no number of 
 
 from __future__ import annotations
 
-from edged.core import overrides, staffing, wall
+from edged.core import overrides, pages, staffing, wall
 from edged.core.state import Ticket
 from edged.core.tickets import move
 from edged.core.turn import Turn
@@ -38,6 +38,7 @@ def turn_day(turn: Turn) -> None:
     state.served_today = 0
     state.duty_staff = None
     overrides.reset(turn)
+    pages.end_day(turn)
     _rest_everybody(turn)
 
 

@@ -13,10 +13,12 @@ from zlib import crc32
 from edged.core import (
     activation,
     alarms,
+    attendance,
     day,
     invariants,
     keys,
     overrides,
+    pages,
     signage,
     tickets,
     tidal,
@@ -203,6 +205,7 @@ class Engine:
         tidal.evaluate(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)  # evaluate may have drained an idle window
+        attendance.watch(turn)
         signage.sign(turn)
         for area in turn.dirty_areas:
             self._push_due("area", area)
@@ -316,6 +319,7 @@ def _device(turn: Turn, event: DeviceLost | DeviceBack) -> None:
     reason = event.reason if isinstance(event, DeviceLost) else None
     turn.state.devices[event.point] = DeviceState(up, turn.at_ms, reason)
     turn.note("device.back" if up else "device.lost", event.point, reason=reason)
+    attendance.panel_changed(turn, event.point, up)
     for area in turn.lookup.areas:  # what an area hears and sees may end here
         turn.touch_area(area)
 
@@ -326,6 +330,7 @@ def _outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
         turn.ignore(event.id, "unknown_action")
         return
     if isinstance(event, CommandFailed):
+        pages.failed(turn, event.id)
         if isinstance(pending.body, Print):
             turn.note("ticket.issue_failed", pending.body.number, point=pending.point, error=event.error)
         else:

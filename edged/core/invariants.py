@@ -24,6 +24,7 @@ def check(state: State, lookup: Lookup) -> None:
         _tidal(name, window, lookup)
     _staff(state)
     _overrides(state, lookup)
+    _pages(state, lookup)
 
 
 def _queues(state: State, lookup: Lookup) -> None:
@@ -73,6 +74,13 @@ def _window(name: str, window: WindowState, state: State) -> None:
     may_wait = waits or window.state == "DRAINING"  # for an end of service that was never heard
     assert waits <= (window.due_ms is not None) <= may_wait, f"{name} is {window.state}, due {window.due_ms}"
     assert window.pause_reason is None or window.state == "PAUSED", f"{name} is {window.state}, yet paused"
+    paused = window.state == "PAUSED"
+    assert paused == (window.paused_ms is not None), (
+        f"{name} is {window.state}, paused since {window.paused_ms}"
+    )
+    assert paused or f"pause-too-long/{name}" not in state.alarms, (
+        f"{name} is {window.state}, not paused too long"
+    )
 
 
 def _tidal(name: str, window: WindowState, lookup: Lookup) -> None:
@@ -128,3 +136,13 @@ def _overrides(state: State, lookup: Lookup) -> None:
     for name in state.timers:
         kind, _, key = name.partition("/")
         assert kind != "override" or key in state.overrides, f"{name} ends nothing"
+
+
+def _pages(state: State, lookup: Lookup) -> None:
+    """Every open page went to somebody who exists, at most one to each commissioner, and asks again in time."""
+    helping = [page.to for page in state.pages.values() if page.to in lookup.staff]
+    assert len(helping) == len(set(helping)), f"paged twice: {helping}"
+    for name, page in state.pages.items():
+        assert page.to in lookup.staff or page.to == "duty-manager", f"{name} went to {page.to}"
+        if page.to in lookup.staff:
+            assert f"page/{name}" in state.timers, f"{name} waits for {page.to} for ever"

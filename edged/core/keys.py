@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.core import activation, overrides, staffing, triggers
+from edged.core import activation, attendance, overrides, pages, staffing, triggers
 from edged.core.events import KeyPressed
 from edged.core.state import Ticket
 from edged.core.tickets import move
@@ -24,12 +24,13 @@ def press(turn: Turn, event: KeyPressed) -> None:
     if event.key in overrides.KIND_OF_KEY or event.key == "lift":
         overrides.press(turn, event)
         return
+    who = pages.whose(turn, event.point)
+    if who is not None and event.key in ("accept", "decline"):
+        if not pages.answer(turn, who, event.key, event.arg):
+            (activation.accept if event.key == "accept" else activation.decline)(turn, who)
+        return
     if event.point == turn.lookup.site.duty_panel:
         overrides.duty_key(turn, event)
-        return
-    staff = turn.lookup.staff_of_pager.get(event.point)
-    if staff is not None and event.key in ("accept", "decline"):
-        (activation.accept if event.key == "accept" else activation.decline)(turn, staff)
         return
     window = turn.lookup.window_of_panel.get(event.point)
     if window is None:
@@ -39,6 +40,7 @@ def press(turn: Turn, event: KeyPressed) -> None:
     if action is None:
         turn.ignore(window, "key_not_used", key=event.key)
         return
+    attendance.key_pressed(turn, window)
     action(turn, window, event.arg)
 
 
@@ -175,18 +177,6 @@ def _transfer(turn: Turn, window: str, arg: str | None) -> None:
     free(turn, window)
 
 
-def _pause(turn: Turn, window: str, arg: str | None) -> None:
-    if move_window(turn, window, "pause"):
-        turn.window(window).pause_reason = arg or "unspecified"
-        turn.note("window.paused", window, reason=arg or "unspecified")
-
-
-def _unpause(turn: Turn, window: str, _arg: str | None) -> None:
-    serving = turn.window(window).ticket is not None
-    if move_window(turn, window, "unpause-serving" if serving else "unpause"):
-        turn.note("window.unpaused", window)
-
-
 def _login(turn: Turn, window: str, arg: str | None) -> None:
     state = turn.window(window)
     if state.state == "ACTIVATING":
@@ -262,11 +252,12 @@ KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "park": _park,
     "resume": _resume,
     "transfer": _transfer,
-    "pause": _pause,
-    "unpause": _unpause,
+    "pause": attendance.pause,
+    "unpause": attendance.unpause,
     "login": _login,
     "logout": _logout,
     "accept": _accept,
     "decline": _decline,
     "special-need": _special_need,
+    "commissioner": pages.call_commissioner,
 }

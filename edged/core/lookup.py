@@ -15,6 +15,10 @@ class Lookup:
         self.windows: dict[str, Window] = {w.id: w for w in site.windows}
         self.staff: dict[str, Staff] = {s.id: s for s in site.staff}
         self.window_of_panel = {w.panel: w.id for w in site.windows if w.panel}
+        self.windows_of_device: dict[str, list[str]] = {}
+        for window in site.windows:
+            if window.panel:
+                self.windows_of_device.setdefault(window.panel.partition("/")[0], []).append(window.id)
         self.staff_of_pager = {s.pager: s.id for s in site.staff if s.pager}
         self.area_services: dict[str, list[str]] = {a.id: [] for a in site.areas}
         for service in site.services:

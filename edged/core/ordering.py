@@ -11,6 +11,7 @@ the area are called first.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 
 from edged.core.events import Priority
 from edged.core.policy import Calling
@@ -63,8 +64,13 @@ def put_first(turn: Turn, ticket: Ticket) -> None:
 
 def oldest_issued_ms(turn: Turn, area: str) -> int | None:
     """When the longest-waiting visitor of the area took their number; None if nobody waits."""
+    return oldest_waiting_ms(turn, turn.lookup.area_services[area])
+
+
+def oldest_waiting_ms(turn: Turn, services: Iterable[str]) -> int | None:
+    """When the longest-waiting visitor of these services took their number; None if nobody waits."""
     oldest: int | None = None
-    for service in turn.lookup.area_services[area]:
+    for service in services:
         for queue in turn.state.queues.get(service, {}).values():
             if queue:
                 issued_ms = turn.state.tickets[queue[0]].issued_ms

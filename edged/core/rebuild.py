@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edged.core import activation, overrides, staffing, timers
+from edged.core import activation, alarms, attendance, overrides, pages, staffing, timers
 from edged.core.commands import Action, Page
 from edged.core.events import Resumed
 from edged.core.site import Site
@@ -48,6 +48,7 @@ def load_site(turn: Turn, site: Site) -> bool:
     for member in site.staff:
         state.staff.setdefault(member.id, StaffState())
     staffing.reconcile(turn)
+    turn.alarmed = True
     for area in site.areas:
         own = state.areas.setdefault(area.id, AreaState())
         own.waiting = sum(
@@ -57,6 +58,9 @@ def load_site(turn: Turn, site: Site) -> bool:
         )
         turn.touch_area(area.id)
     overrides.fit(turn)
+    pages.reconcile(turn)
+    alarms.forget_missing(turn, turn.lookup.windows, (attendance.PAUSE, attendance.UNMANNED))
+    alarms.forget_missing(turn, turn.lookup.areas, (attendance.UNSERVED, "no-staff"))
     turn.note("site.loaded", site.hall, windows=len(site.windows), areas=len(site.areas))
     return True
 
@@ -138,7 +142,9 @@ def resume(turn: Turn, event: Resumed) -> None:
 
 def _settle_actions(turn: Turn) -> None:
     for action_id, pending in list(turn.state.actions.items()):
-        if isinstance(pending.body, Page) and _still_paged(turn, pending.body):
+        if isinstance(pending.body, Page) and (
+            pages.still_open(turn, action_id) or _still_paged(turn, pending.body)
+        ):
             turn.commands.append(Action(action_id, pending.point, pending.body))
             continue
         turn.settle_unknown(action_id)

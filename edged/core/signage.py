@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edged.core import overrides
-from edged.core.commands import AreaPicture, Desired, Display, Lamp, Panel, Value, WindowPicture
+from edged.core import alarms, attendance, overrides
+from edged.core.commands import (
+    AlarmsPicture,
+    AreaPicture,
+    Desired,
+    Display,
+    Lamp,
+    Panel,
+    Value,
+    WindowPicture,
+)
 from edged.core.demand import commanded, newcomer_range
 from edged.core.ordering import STAFFED, oldest_issued_ms, serving_services
-from edged.core.state import WindowStateName
+from edged.core.state import Alarm, WindowStateName
 from edged.core.turn import Turn
 
 CENTRE = "centre"  # the point whose driver publishes retained pictures; not a device of the hall
@@ -39,6 +48,8 @@ WINDOW_TEXT: dict[
     "ACTIVATING": "即将开放 Opening",
     "COOLDOWN": "业务咨询 Enquiries",
 }
+NO_ALARM = "无告警 No alarms"
+ALARMS_SHOWN = 8  # rows of the largest bar; all of them stand in the retained picture
 PROMPT: dict[WindowStateName, str] = {
     "ACTIVATING": "请到岗：+1窗口 Please take this window",
     "DRAINING": "办完本号后收窗 Last visitor",
@@ -62,6 +73,8 @@ def sign(turn: Turn) -> None:
         _sign_panel(turn, window, waiting, expected)
     for area in turn.dirty_areas:
         _sign_area(turn, area, expected)
+    if turn.alarmed:
+        _sign_alarms(turn)
 
 
 class _Waiting(dict[str, int]):
@@ -114,10 +127,13 @@ def _sign_window(turn: Turn, window: str) -> None:
     else:
         text = WINDOW_TEXT[state.state]
     _show(turn, site.display, Display((f"{site.number}号窗口 Window {site.number}", text)))
+    _show(turn, f"{CENTRE}/{window}", _picture(turn, window, number))
+
+
+def _picture(turn: Turn, window: str, number: str | None) -> WindowPicture:
+    state = turn.window(window)
     line = overrides.window_line(turn, window)
-    _show(
-        turn, f"{CENTRE}/{window}", WindowPicture(window, state.state, number, state.area, state.reason, line)
-    )
+    return WindowPicture(window, state.state, number, state.area, state.reason, line, state.stale)
 
 
 def _sign_panel(turn: Turn, window: str, waiting: _Waiting, expected: _Expected) -> None:
@@ -128,7 +144,7 @@ def _sign_panel(turn: Turn, window: str, waiting: _Waiting, expected: _Expected)
     ticket = turn.ticket_at(window)
     count = sum(map(waiting.__getitem__, serving_services(turn, window)))
     number = None if ticket is None else ticket.number
-    prompt = overrides.window_line(turn, window) or PROMPT.get(state.state)
+    prompt = attendance.prompt(turn, window) or overrides.window_line(turn, window) or PROMPT.get(state.state)
     areas = turn.lookup.window_areas[window]
     area = state.area or state.lent_to or (areas[0] if areas else None)
     low_s, _, high_s = (area and expected[area]) or (None, None, None)
@@ -165,3 +181,23 @@ def _sign_area(turn: Turn, area: str, expected: _Expected) -> None:
         override=paused,
     )
     _show(turn, f"{CENTRE}/{area}", picture)
+
+
+def _sign_alarms(turn: Turn) -> None:
+    """The duty manager's displays: the newest alarm on top, as a clerk would say it."""
+    standing = list(turn.state.alarms.values())
+    lines = tuple(_alarm_line(turn, alarm) for alarm in reversed(standing)) or (NO_ALARM,)
+    for display in turn.lookup.site.duty_displays:
+        _show(turn, display, Display(lines[:ALARMS_SHOWN]))
+    picture = AlarmsPicture(tuple((alarm.kind, alarm.subject, alarm.since_ms) for alarm in standing))
+    _show(turn, f"{CENTRE}/alarms", picture)
+
+
+def _alarm_line(turn: Turn, alarm: Alarm) -> str:
+    text, text_en = alarms.TEXT[alarm.kind]
+    subject = alarm.subject
+    if subject in turn.lookup.windows:
+        subject = f"{turn.lookup.windows[subject].number}号窗口"
+    elif subject in turn.lookup.areas:
+        subject = turn.lookup.areas[subject].name
+    return f"{subject} {text} {text_en}"

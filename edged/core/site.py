@@ -7,6 +7,9 @@ device has a single channel. Everything here is plain data; ``edged/config.py`` 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal["standby", "commissioner"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,16 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """A member of the "+1" standby roster (待命人员). ``skills`` are area ids; ``pager`` is a point."""
+    """Somebody who can be paged (``pager`` is a point) for the areas named in ``skills``.
+
+    ``roles``: ``standby`` takes "+1" windows (待命人员), ``commissioner`` comes to a window to help (行政专员, 帮办).
+    """
 
     id: str
     name: str
     skills: tuple[str, ...]
     pager: str | None = None
+    roles: tuple[Role, ...] = ("standby",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +80,4 @@ class Site:
     staff: tuple[Staff, ...] = ()
     duty_pager: str | None = None
     duty_panel: str | None = None
+    duty_displays: tuple[str, ...] = ()

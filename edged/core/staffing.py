@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from edged.core.commands import Page
+from edged.core.site import Role
 from edged.core.turn import Turn
 
+HINT_MS = 15_000  # long enough to look up from the visitor and read a line
 DUTY_MANAGER = "duty-manager"  # the staff id used in pages to 值班长; not on the roster
 
 
-def roster(turn: Turn, area: str) -> list[str]:
+def roster(turn: Turn, area: str, role: Role = "standby") -> list[str]:
     """Staff ids with the skill for ``area``, in the order of the configuration."""
-    return [staff.id for staff in turn.lookup.site.staff if area in staff.skills]
+    return [staff.id for staff in turn.lookup.site.staff if area in staff.skills and role in staff.roles]
 
 
 def pick(turn: Turn, area: str) -> str | None:
     """The fairest free member: fewest "+1" turns today, then longest rested, then roster order."""
     tried = turn.area(area).tried_staff
+    called = {page.to for page in turn.state.pages.values()}
     free = [
         staff
         for staff in roster(turn, area)
-        if staff not in tried and turn.state.staff[staff].state == "standby"
+        if staff not in tried and staff not in called and turn.state.staff[staff].state == "standby"
     ]
     return min(
         free,
@@ -29,18 +32,13 @@ def pick(turn: Turn, area: str) -> str | None:
 
 
 def page(turn: Turn, staff: str, area: str, window: str) -> None:
-    """Page a member of staff, or the duty manager, to a window."""
+    """Page a member of staff to a window."""
     place = turn.lookup.areas[area]
     number = turn.lookup.windows[window].number
-    if staff == DUTY_MANAGER:
-        text = f"{place.name} 需要支援，待命人员无人应答"
-        text_en = f"{place.name_en}: nobody on standby answered for window {number}"
-    else:
-        turn.state.staff[staff].state = "paged"
-        turn.state.staff[staff].window = window
-        text = f"请到{number}号窗口支援{place.name}"
-        text_en = f"Please open window {number} for {place.name_en}"
-    send(turn, Page(staff, area, window, text, text_en))
+    turn.state.staff[staff].state = "paged"
+    turn.state.staff[staff].window = window
+    text = f"请到{number}号窗口支援{place.name}"
+    send(turn, Page(staff, area, window, text, f"Please open window {number} for {place.name_en}"))
 
 
 def send(turn: Turn, page: Page) -> str | None:
@@ -49,6 +47,20 @@ def send(turn: Turn, page: Page) -> str | None:
     point = site.duty_pager if page.staff == DUTY_MANAGER else turn.lookup.staff[page.staff].pager
     turn.note("staff.paged", page.staff, area=page.area, window=page.window, point=point)
     return None if point is None else turn.act(point, page)
+
+
+def hint(turn: Turn, window: str, text: str) -> None:
+    """Tell the clerk something for a moment."""
+    turn.window(window).hint = text
+    turn.set_timer(f"hint/{window}", turn.at_ms + HINT_MS)
+    turn.touch_window(window)
+
+
+def hint_over(turn: Turn, window: str) -> None:
+    """That moment is over."""
+    if window in turn.state.windows:
+        turn.window(window).hint = None
+        turn.touch_window(window)
 
 
 def bind(turn: Turn, staff: str, window: str) -> str | None:

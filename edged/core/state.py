@@ -56,7 +56,10 @@ class Ticket:
 
 @dataclass(slots=True)
 class WindowState:
-    """A window now. ``area`` is the area a tidal window is activated for; ``due_ms`` its next deadline."""
+    """A window now. ``area`` is the area a tidal window is activated for; ``due_ms`` its next deadline.
+
+    ``stale``: its panel is silent, this is the last that was known. ``hint``: what its clerk is told for a moment.
+    """
 
     state: WindowStateName
     ticket: int | None = None
@@ -67,6 +70,9 @@ class WindowState:
     rule: str | None = None
     reason: str | None = None
     pause_reason: str | None = None
+    paused_ms: int | None = None
+    stale: bool = False
+    hint: str | None = None
     requested_ms: int | None = None
     paged_staff: str | None = None
     acknowledged: bool = False
@@ -112,6 +118,7 @@ class AreaState:
 
     waiting: int = 0
     streak: int = 0
+    unserved: str | None = None
     over_since_ms: int | None = None
     under_since_ms: int | None = None
     last_open_ms: int | None = None
@@ -134,12 +141,31 @@ class AreaState:
 
 @dataclass(slots=True)
 class StaffState:
-    """A standby member: ``paged`` until they answer, ``bound`` while they serve ``window``."""
+    """A member: ``paged`` until they answer, ``bound`` while they serve ``window``; ``helped``: answers today."""
 
     state: Literal["standby", "paged", "bound"] = "standby"
     window: str | None = None
     activations: int = 0
     last_used_ms: int = 0
+    helped: int = 0
+
+
+@dataclass(slots=True)
+class OpenPage:
+    """A page (``about`` a need of ``window`` or ``area``) that nobody answered yet; ``to`` is whom it went to last."""
+
+    about: str
+    subject: str
+    text: str
+    text_en: str
+    since_ms: int
+    window: str | None = None
+    area: str | None = None
+    to: str | None = None
+    sent: int = 0
+    to_duty: int = 0
+    action: str | None = None
+    tried: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -217,3 +243,4 @@ class State:
     alarms: dict[str, Alarm] = field(default_factory=dict)
     duty_staff: str | None = None
     overrides: dict[str, Override] = field(default_factory=dict)
+    pages: dict[str, OpenPage] = field(default_factory=dict)

@@ -9,10 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.core import overrides
+from edged.core import attendance, overrides, pages, staffing
 from edged.core.turn import Turn
 
-FIRES: dict[str, Callable[[Turn, str], None]] = {overrides.TIMER: overrides.expire}
+FIRES: dict[str, Callable[[Turn, str], None]] = {
+    overrides.TIMER: overrides.expire,
+    "hint": staffing.hint_over,
+    "page": pages.unanswered,
+    "pause": attendance.pause_over,
+    "unmanned": attendance.seat_empty,
+    "unserved": attendance.area_waits,
+}
 ON_THE_WALL: frozenset[str] = frozenset({overrides.TIMER})
 
 

@@ -16,6 +16,7 @@ class Turn:
     """Collects commands and notes of one event; ``touch_*`` marks whose signs and tide must be looked at again."""
 
     __slots__ = (
+        "alarmed",
         "at_ms",
         "commands",
         "dirty_areas",
@@ -33,6 +34,7 @@ class Turn:
         self.state = state
         self.lookup = lookup
         self.at_ms = at_ms
+        self.alarmed = False  # whether an alarm rose or ended
         self.ticking = False  # whether this turn is a due tick: decisions on the grid are made in those only
         self.commands: list[Command] = []
         self.notes: list[Note] = []

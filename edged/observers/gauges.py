@@ -13,8 +13,10 @@ from typing import get_args
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edged.core.alarms import TEXT
 from edged.core.commands import AreaPicture
 from edged.core.events import OverrideKind, Priority
+from edged.core.pages import COMMISSIONER
 from edged.core.signage import CENTRE, slot
 from edged.core.state import State, WindowStateName
 
@@ -39,6 +41,7 @@ class HallCollector(Collector):
             yield from _windows(state)
             yield _overrides(state)
             yield _estimates(state)
+            yield from _attention(state)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing up front: the registry must not collect before the engine exists."""
@@ -129,3 +132,17 @@ def _overrides(state: State) -> Metric:
         if kind != "priority-insert":
             family.add_metric([kind], standing[kind])
     return family
+
+
+def _attention(state: State) -> Iterator[Metric]:
+    """What needs a person: alarms by kind, and pages that nobody answered yet."""
+    standing = Counter(alarm.kind for alarm in state.alarms.values())
+    family = GaugeMetricFamily("edged_alarms", "Alarms that stand", labels=["alarm"])
+    for kind in TEXT:
+        family.add_metric([kind], standing[kind])
+    yield family
+    pages = Counter(page.about for page in state.pages.values())
+    family = GaugeMetricFamily("edged_pages_open", "Tracked pages nobody answered yet", labels=["about"])
+    for kind in (COMMISSIONER, *TEXT):
+        family.add_metric([kind], pages[kind])
+    yield family

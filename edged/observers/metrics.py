@@ -93,6 +93,9 @@ class Metrics:
         self._false = _counter(
             registry, "edged_tidal_false_activations_total", '"+1" windows released without one call', "area"
         )
+        self._answer = _histogram(
+            registry, "edged_page_answer_seconds", "From a tracked page to its answer", _STAFFED_S, "about"
+        )
         self._ratings = _counter(
             registry, "edged_ratings_total", "Ratings, 1 very bad to 5 very good", "level"
         )
@@ -204,6 +207,8 @@ class Metrics:
         elif note.kind == "tidal.released" and note.subject in self._unused_tidal:
             self._unused_tidal.discard(note.subject)
             self._false.labels(self._area(note)).inc()
+        elif note.kind == "staff.answered" and "after_s" in note.data:
+            _observe(self._answer.labels(self._word("about", note.data.get("about"))), note, "after_s")
         elif note.kind == "rating.given":
             level = str(note.data.get("level"))
             self._ratings.labels(level if level in {"1", "2", "3", "4", "5"} else OTHER).inc()

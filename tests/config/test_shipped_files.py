@@ -143,6 +143,7 @@ def test_addresses_are_those_of_the_code() -> None:
         topics.window_state("{hall}", "{window}"),
         topics.events("{hall}"),
         topics.events_ack("{hall}"),
+        topics.alarms_state("{hall}"),
         topics.policy_push("{hall}"),
         topics.policy_report("{hall}"),
         topics.group_policy_push("{group}"),

@@ -74,6 +74,7 @@ def live(metrics: Metrics) -> Metrics:
             Note("ticket.finished", "A001", {"area": "tax", "service": "tax-general", "service_s": 200.0}),
             Note("tidal.opened", "t1", {"area": "social", "rule": "queueing", "to_staffed_s": 14.0}),
             Note("tidal.released", "t1", {"area": "social", "open_s": 900.0}),
+            Note("staff.answered", "sun", {"about": "commissioner", "after_s": 20.0}),
             Note("rating.given", "A001", {"level": 5}),
             Note("ignored", "w1", {"reason": "nobody_waiting"}),
         ),

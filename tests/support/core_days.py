@@ -160,11 +160,11 @@ class Chance:
         if key == "resume":
             away = [t.number for t in self.engine.state.tickets.values() if t.state in ("PARKED", "NO_SHOW")]
             return self.random.choice([*away, "T999", None])
-        return "lunch" if key == "pause" else None
+        return self.random.choice(("meal", "meal", None, "用餐", "lunch")) if key == "pause" else None
 
     def _pager(self) -> ev.Event:
         return ev.KeyPressed(
-            self.random.choice(("pager-li", "pager-wang")),
+            self.random.choice(("pager-li", "pager-wang", "pager-sun", "pager-duty")),
             self.random.choice(("accept", "accept", "decline", "next")),
             seq=self._seq(),
         )

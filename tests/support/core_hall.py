@@ -7,6 +7,7 @@ in place; ``without KIND ID`` takes it away.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from edged.core.site import Area, Service, Site, Staff, Window
 
@@ -38,7 +39,7 @@ class SiteText:
     def site(self) -> Site:
         """The hall as these lines describe it."""
         hall, name = self._all("hall")[0]
-        duty = [words[0] for words in self._all("duty")]
+        duty = [(words[0], _options(words[1:])) for words in self._all("duty")]
         return Site(
             hall,
             name,
@@ -46,8 +47,9 @@ class SiteText:
             tuple(Service(*words[:5]) for words in self._all("service")),
             tuple(_window(words) for words in self._all("window")),
             tuple(_staff(words) for words in self._all("staff")),
-            duty[0] if duty else None,
-            next((words[1] for words in self._all("duty") if len(words) > 1), None),
+            duty[0][0] if duty else None,
+            duty[0][1].get("panel") if duty else None,
+            tuple(filter(None, duty[0][1].get("displays", "").split(","))) if duty else (),
         )
 
 
@@ -89,4 +91,6 @@ def _window(words: list[str]) -> Window:
 
 
 def _staff(words: list[str]) -> Staff:
-    return Staff(words[0], words[1], tuple(words[2].split(",")), _options(words[3:]).get("pager"))
+    options = _options(words[3:])
+    roles: Any = tuple(options.get("roles", "standby").split(","))
+    return Staff(words[0], words[1], tuple(words[2].split(",")), options.get("pager"), roles)

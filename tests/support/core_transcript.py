@@ -36,7 +36,7 @@ from tests.support.core_hall import SiteText
 START_MS = 8 * 3_600_000  # the hall is loaded at 08:00:00
 MIDNIGHT = datetime.fromisoformat("2026-11-23T00:00:00+08:00")
 PRIORITIES = ("elderly", "disabled", "pregnant", "military", "child", "appointment")
-GROUPS = ("notes", "lamps", "actions", "signs", "areas", "panels", "centre")
+GROUPS = ("notes", "lamps", "actions", "signs", "areas", "panels", "centre", "duty")
 LEARNT = ("learnt", "quoted_s", "sources", "looked_ms", "last_request_ms")  # what test_forecast.py looks at
 STATES: TypeAdapter[State] = TypeAdapter(State)
 
@@ -238,6 +238,8 @@ def _group(command: Command) -> str:
     if kind == "panel":
         return "panels"
     if kind == "display":
+        if command.point == "duty-led":
+            return "duty"
         return "areas" if command.point.startswith("led-") else "signs"
     return "centre"
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edged.core.policy import calling, overrides, tidal
+from edged.core.policy import calling, overrides, staffing, tidal
 from edged.core.policy.calling import Calling
 from edged.core.policy.overrides import Overrides
+from edged.core.policy.staffing import PauseReason, Staffing
 from edged.core.policy.tidal import REFERENCE_PW, Arbiter, Band, Peak, Pw, Rule, Tidal, Triggers
 
 __all__ = [
@@ -21,10 +22,12 @@ __all__ = [
     "Band",
     "Calling",
     "Overrides",
+    "PauseReason",
     "Peak",
     "Policy",
     "Pw",
     "Rule",
+    "Staffing",
     "Tidal",
     "Triggers",
 ]
@@ -37,6 +40,12 @@ class Policy:
     tidal: Tidal = field(default_factory=Tidal)
     calling: Calling = field(default_factory=Calling)
     overrides: Overrides = field(default_factory=Overrides)
+    staffing: Staffing = field(default_factory=Staffing)
 
 
-BOUNDS: Mapping[str, tuple[int, int]] = {**tidal.BOUNDS, **calling.BOUNDS, **overrides.BOUNDS}
+BOUNDS: Mapping[str, tuple[int, int]] = {
+    **tidal.BOUNDS,
+    **calling.BOUNDS,
+    **overrides.BOUNDS,
+    **staffing.BOUNDS,
+}

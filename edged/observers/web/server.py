@@ -33,7 +33,10 @@ _Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What ``/healthz`` says. ``serving``: state restored and outputs asserted. Times in seconds."""
+    """What ``/healthz`` says. ``serving``: state restored and outputs asserted. Times in seconds.
+
+    ``alarms`` ("kind/subject") stand in the hall: they are people's to mend and leave the health as it is.
+    """
 
     serving: bool
     durable: bool
@@ -43,6 +46,7 @@ class Health:
     epoch: int
     seq: int
     uptime_s: float
+    alarms: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
