@@ -9,7 +9,7 @@ from typing import Any
 
 from edged.backtest.candidates import Candidate
 from edged.central.policies import PAYLOAD_TYPE, reread
-from edged.central.refusals import PolicyRefused
+from edged.central.refusals import DocumentRefused
 
 
 class BadPolicy(Exception):
@@ -29,7 +29,7 @@ def policy_file(path: Path) -> Candidate:
         document |= {"not_before": "2026-01-01T00:00:00Z", "expires": "2036-01-01T00:00:00Z"}
     try:
         return Candidate(path.stem, reread(_envelope(document), None).policy)
-    except PolicyRefused as refused:
+    except DocumentRefused as refused:
         raise BadPolicy(f"{path}: {refused}") from None
 
 

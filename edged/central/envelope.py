@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edged.central import strict_json
-from edged.central.refusals import PolicyRefused, reason
+from edged.central.refusals import DocumentRefused, reason
 
 ENVELOPE_BYTES_MAX = 64 * 1024  # WIRE: policy messages; a policy for 50 areas is under 20 KiB
 SIGNATURES_MAX = 4  # two active keys and their successors: more only costs verification time
@@ -67,20 +67,20 @@ def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey) -> bytes:
 
 
 def verify(raw: bytes, payload_type: str, keys: Keys) -> Opened:
-    """Size, key, signature. Raises ``PolicyRefused``."""
+    """Size, key, signature. Raises ``DocumentRefused``."""
     if len(raw) > ENVELOPE_BYTES_MAX:
-        raise PolicyRefused(reason("too-large", size=len(raw), limit=ENVELOPE_BYTES_MAX))
+        raise DocumentRefused(reason("too-large", size=len(raw), limit=ENVELOPE_BYTES_MAX))
     kind, payload, signatures = _parts(raw)
     if kind != payload_type:
-        raise PolicyRefused(
+        raise DocumentRefused(
             reason("wrong-payload-type", "payloadType", found=kind[:80], expected=payload_type)
         )
     if not keys:
-        raise PolicyRefused(reason("no-keys"))
+        raise DocumentRefused(reason("no-keys"))
     trusted = [(keyid, sig) for keyid, sig in signatures if keyid in keys]
     if not trusted:
         named = ", ".join(keyid[:40] for keyid, _ in signatures)
-        raise PolicyRefused(
+        raise DocumentRefused(
             reason("unknown-signer", "signatures", found=named, known=", ".join(sorted(keys)))
         )
     for keyid, sig in trusted:
@@ -89,7 +89,7 @@ def verify(raw: bytes, payload_type: str, keys: Keys) -> Opened:
         except InvalidSignature:
             continue
         return Opened(payload, keyid)
-    raise PolicyRefused(reason("bad-signature", "signatures"))
+    raise DocumentRefused(reason("bad-signature", "signatures"))
 
 
 def opened_unverified(raw: bytes) -> bytes:
@@ -126,8 +126,8 @@ def _decoded(text: Any, name: str) -> bytes:
         raise _not_an_envelope(f"{name} must be base64") from None
 
 
-def _not_an_envelope(detail: str) -> PolicyRefused:
-    return PolicyRefused(reason("not-an-envelope", detail=detail))
+def _not_an_envelope(detail: str) -> DocumentRefused:
+    return DocumentRefused(reason("not-an-envelope", detail=detail))
 
 
 def load_keys(file: str | Path) -> dict[str, Ed25519PublicKey]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from edged.central.policies import Audience, Names
+from edged.central.documents import Audience, Names
 from edged.central.policy_desk import Known, PolicyDesk, Put, trusted_keys
 from edged.central.uplink import Uplink
 from edged.config import HallConfig

@@ -20,18 +20,10 @@ from typing import Any, Protocol
 import structlog
 
 from edged.central import topics
+from edged.central.documents import CLOCK_TRUSTED_FROM_MS, Audience, rfc3339
 from edged.central.envelope import KeyFileError, Keys, load_keys
-from edged.central.policies import (
-    CLOCK_TRUSTED_FROM_MS,
-    Audience,
-    Mark,
-    Verified,
-    accept,
-    claimed,
-    reread,
-    rfc3339,
-)
-from edged.central.refusals import PolicyRefused, Reason, reason
+from edged.central.policies import Mark, Verified, accept, claimed, reread
+from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.events import PolicyApplied
 from edged.driver import Unreachable
 
@@ -157,8 +149,8 @@ class PolicyDesk:
         try:
             verified = accept(raw, self._keys, self._audience, self._high(), self._wall_ms())
             if not self.durable() and not self._is_applied(verified):
-                raise PolicyRefused(reason("no-storage"))
-        except PolicyRefused as refusal:
+                raise DocumentRefused(reason("no-storage"))
+        except DocumentRefused as refusal:
             self._refuse(raw, refusal, message)
             return
         waiting = self._waiting
@@ -217,7 +209,7 @@ class PolicyDesk:
         log.info("policy-applied", version=verified.version, sha256=verified.sha256)
         self._say("applied", _named(verified))
 
-    def _refuse(self, raw: bytes, refusal: PolicyRefused, message: PushMessage) -> None:
+    def _refuse(self, raw: bytes, refusal: DocumentRefused, message: PushMessage) -> None:
         first = refusal.reasons[0]
         self.on_refused(first.code)
         log.warning(
@@ -229,7 +221,7 @@ class PolicyDesk:
     def _restore(self, envelope: bytes, known: Known) -> None:
         try:
             self._applied = reread(envelope, self._audience.names)
-        except PolicyRefused as refusal:
+        except DocumentRefused as refusal:
             log.error(
                 "kept-policy-refused", detail=str(refusal), remedy="push a policy that fits this version"
             )

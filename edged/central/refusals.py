@@ -20,8 +20,8 @@ CODES: dict[str, tuple[str, str]] = {
         "信封内容类型是“{found}”,此处只接受“{expected}”",
     ),
     "no-keys": (
-        "this hall has no signing keys configured ([policy] keys in hall.toml), so it accepts no policy",
-        "本大厅没有配置签名公钥(hall.toml 的 [policy] keys),不接受任何策略",
+        "this hall has no signing keys configured ([policy] keys in hall.toml), so it accepts nothing signed",
+        "本大厅没有配置签名公钥(hall.toml 的 [policy] keys),不接受任何签名文件",
     ),
     "unknown-signer": (
         'signed with key "{found}", which this hall does not trust; trusted: {known}',
@@ -41,7 +41,7 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "wrong-hall": (
         'meant for {found}; this is hall "{hall}"',
-        "此策略发给 {found};本大厅是“{hall}”",
+        "此文件发给 {found};本大厅是“{hall}”",
     ),
     "expired": (
         "it expired at {expires}; sign it again with a later date",
@@ -93,7 +93,7 @@ def reason(code: str, path: str = "", **words: object) -> Reason:
     return Reason(code, path, english.format(**words), chinese.format(**words))
 
 
-class PolicyRefused(Exception):
+class DocumentRefused(Exception):
     """The document is refused; ``reasons`` has at least one entry, all of the same check."""
 
     def __init__(self, *reasons: Reason) -> None:

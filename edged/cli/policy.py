@@ -16,8 +16,8 @@ import typer
 from edged.cli.target import fail, find_or_exit
 
 if TYPE_CHECKING:
-    from edged.central.policies import Audience
-    from edged.central.refusals import PolicyRefused
+    from edged.central.documents import Audience
+    from edged.central.refusals import DocumentRefused
     from edged.cli.target import Target
 
 REPORT_S = (
@@ -81,12 +81,12 @@ def check(file: Document, config: Config = None) -> None:
     The signature is not judged here: only the hall knows which keys it trusts.
     """
     from edged.central.policies import inspect
-    from edged.central.refusals import PolicyRefused
+    from edged.central.refusals import DocumentRefused
 
     payload = _payload(_read(file))
     try:
         document = inspect(payload, _audience(config))
-    except PolicyRefused as refusal:
+    except DocumentRefused as refusal:
         _tell_refusal(refusal)
         raise typer.Exit(1) from None
     typer.echo(f"{file}: OK: version {document.version} for {', '.join(document.halls)} / 检查通过")
@@ -221,14 +221,14 @@ def _signed(payload: bytes, key: Path, audience: Audience | None) -> bytes:
     from edged.central.envelope import KeyFileError, load_private
     from edged.central.envelope import sign as sign_payload
     from edged.central.policies import PAYLOAD_TYPE, inspect
-    from edged.central.refusals import PolicyRefused
+    from edged.central.refusals import DocumentRefused
 
     try:
         inspect(payload, audience)
         return sign_payload(payload, PAYLOAD_TYPE, load_private(key))
     except KeyFileError as error:
         raise fail(str(error), 2) from None
-    except PolicyRefused as refusal:
+    except DocumentRefused as refusal:
         _tell_refusal(refusal)
         raise fail("not signed, because every hall would refuse it / 未签名") from None
 
@@ -275,7 +275,7 @@ def _tell_report(report: dict[str, Any]) -> None:
         typer.echo("  the policy in force has expired; it stays in force / 现行策略已过期,继续沿用")
 
 
-def _tell_refusal(refusal: PolicyRefused) -> None:
+def _tell_refusal(refusal: DocumentRefused) -> None:
     for one in refusal.reasons:
         path = f"{one.path}: " if one.path else ""
         typer.echo(f"{path}{one.message} [{one.code}]", err=True)
@@ -283,7 +283,7 @@ def _tell_refusal(refusal: PolicyRefused) -> None:
 
 
 def _audience(config: Path | None) -> Audience | None:
-    from edged.central.policies import Audience, Names
+    from edged.central.documents import Audience, Names
     from edged.config import ConfigErrors, load
 
     if config is None:

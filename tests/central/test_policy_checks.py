@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edged.central.envelope import ENVELOPE_BYTES_MAX, pae, sign
 from edged.central.policies import PAYLOAD_TYPE, Mark, Verified, accept, claimed, reread
 from edged.central.policy_labels import LABELS
-from edged.central.refusals import CODES, PolicyRefused, Reason
+from edged.central.refusals import CODES, DocumentRefused, Reason
 from edged.core.policy import BOUNDS, Arbiter, Band, Calling, Peak, Policy, Pw, Tidal, Triggers
 from tests.support.policies import AUDIENCE, KEY, KEYS, NOW_MS, OTHER_KEY, document, envelope
 
@@ -24,7 +24,7 @@ def checked(raw: bytes, mark: Mark = Mark(), now_ms: int = NOW_MS) -> Verified: 
 
 
 def refusal(raw: bytes, **context: Any) -> Reason:
-    with pytest.raises(PolicyRefused) as caught:
+    with pytest.raises(DocumentRefused) as caught:
         checked(raw, **context)
     for one in caught.value.reasons:
         assert one.code in CODES
@@ -90,7 +90,7 @@ def test_an_unknown_signer_is_named_and_the_trusted_keys_are_listed() -> None:
 
 
 def test_no_configured_key_refuses_all() -> None:
-    with pytest.raises(PolicyRefused, match="no signing keys"):
+    with pytest.raises(DocumentRefused, match="no signing keys"):
         accept(envelope(), {}, AUDIENCE, Mark(), NOW_MS)
 
 
@@ -231,7 +231,7 @@ def test_a_clock_that_was_never_set_judges_no_dates() -> None:
 def test_a_kept_policy_is_read_again_without_its_key_but_not_without_bounds() -> None:
     foreign = envelope(key=OTHER_KEY)
     assert reread(foreign, AUDIENCE.names).policy == checked(envelope()).policy
-    with pytest.raises(PolicyRefused, match="outside 1 to 100"):
+    with pytest.raises(DocumentRefused, match="outside 1 to 100"):
         reread(body(pool=0), AUDIENCE.names)
 
 
@@ -260,7 +260,7 @@ def test_no_byte_of_an_envelope_can_be_changed_unnoticed(data: st.DataObject) ->
     raw[position] = data.draw(st.integers(0, 255).filter(lambda value: value != raw[position]))
     try:
         verified = checked(bytes(raw))
-    except PolicyRefused:
+    except DocumentRefused:
         return
     # base64 and JSON have spellings that decode to the same bytes: those are no change at all.
     assert dataclasses.replace(verified, envelope=b"") == dataclasses.replace(
@@ -308,7 +308,7 @@ def test_whatever_is_accepted_keeps_every_bound_and_the_hysteresis(
         policy = checked(
             envelope(document(body={"tidal": tidal | band | {"areas": areas}, "calling": calling}))
         ).policy
-    except PolicyRefused:
+    except DocumentRefused:
         return
     for part in (policy.tidal, policy.tidal.band, *policy.tidal.areas.values(), policy.calling):
         for field in dataclasses.fields(part):
@@ -334,6 +334,6 @@ def test_both_ends_of_every_bound_are_held(name: str) -> None:
         codes = set()
         try:
             checked(envelope(document(body=made)))
-        except PolicyRefused as caught:
+        except DocumentRefused as caught:
             codes = {one.code for one in caught.reasons}
         assert ("out-of-bounds" in codes) == outside, (name, value)

@@ -13,7 +13,7 @@ import aiomqtt
 import pytest
 
 from edged.central import topics
-from edged.central.policies import epoch_ms
+from edged.central.documents import epoch_ms
 from edged.central.policy_desk import Known, PolicyDesk
 from edged.core.events import PolicyApplied
 from edged.links.mqtt import MqttLink

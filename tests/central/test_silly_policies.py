@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edged.central.policies import Mark, accept
-from edged.central.refusals import PolicyRefused
+from edged.central.refusals import DocumentRefused
 from tests.support.policies import AUDIENCE, KEYS, NOW_MS, document, envelope
 
 SILLY: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -31,7 +31,7 @@ SILLY: dict[str, tuple[dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize(("body", "path", "code"), SILLY.values(), ids=SILLY.keys())
 def test_it_is_refused_with_path_and_reason(body: dict[str, Any], path: str, code: str) -> None:
-    with pytest.raises(PolicyRefused) as caught:
+    with pytest.raises(DocumentRefused) as caught:
         accept(envelope(document(body=body)), KEYS, AUDIENCE, Mark(), NOW_MS)
     found = {(reason.path, reason.code) for reason in caught.value.reasons}
     assert (path, code) in found

@@ -14,8 +14,9 @@ import yaml
 from devices.mqtt_json.codec import MODELS, encode_action, encode_level
 from edged.central import topics
 from edged.central.cloud_events import Fact, Writer
+from edged.central.documents import Audience, Names
 from edged.central.pictures import Pictures, status_payload
-from edged.central.policies import PAYLOAD_TYPE, Audience, Names, inspect
+from edged.central.policies import PAYLOAD_TYPE, inspect
 from edged.central.policy_desk import Known, PolicyDesk
 from edged.central.policy_schema import policy_schema
 from edged.central.uplink import parse_ack

@@ -8,8 +8,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edged.central.documents import Audience, Names
 from edged.central.envelope import keyid_of, sign
-from edged.central.policies import PAYLOAD_TYPE, Audience, Names
+from edged.central.policies import PAYLOAD_TYPE
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
