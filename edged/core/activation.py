@@ -130,13 +130,13 @@ def _learn_setup(turn: Turn, to_staffed_s: float) -> None:
     turn.state.setup_s = known_s + SETUP_WEIGHT * (to_staffed_s - known_s)
 
 
-def drain(turn: Turn, window: str, reason: str) -> None:
-    """Give the window back: serve whoever is there, call nobody new."""
+def drain(turn: Turn, window: str, reason: str, **why: str | int | float | None) -> None:
+    """Give the window back: serve whoever is there, call nobody new. ``why``: what the decision rests on."""
     state = turn.window(window)
     if state.state == "PAUSED" and state.ticket is not None:
         move_window(turn, window, "unpause-serving")
     if move_window(turn, window, "drain"):
-        turn.note("tidal.draining", window, area=state.area, reason=reason)
+        turn.note("tidal.draining", window, area=state.area, reason=reason, **why)
 
 
 def settle(turn: Turn, window: str) -> None:

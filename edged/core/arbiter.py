@@ -7,10 +7,10 @@ with the longest predicted wait goes first, and where nothing is left a quiet ar
 
 from __future__ import annotations
 
-from edged.core import alarms, overrides, pages, sharing, staffing
+from edged.core import alarms, considered, overrides, pages, sharing, staffing
 from edged.core.activation import drain, forget_tries, opened, stand_by
 from edged.core.ordering import STAFFED
-from edged.core.rules import OVERRIDE, Look, quiet
+from edged.core.rules import OVERRIDE, Facts, Look, quiet
 from edged.core.turn import Turn
 from edged.core.windows import move_window
 
@@ -28,6 +28,7 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
         return _grant_override(turn, area, now)
     one_at_a_time = tidal.rule == "band" or now.ask not in ("predicted-wait", "always", "schedule")
     if one_at_a_time and any(turn.window(window).state == "ACTIVATING" for window in now.commanded):
+        hold(turn, area, "being_staffed", now)
         return False
     if not tidal.enabled:
         state.refused = None
@@ -39,8 +40,10 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
         if turn.at_ms >= state.escalated_ms + tidal.retry_s * 1000:
             forget_tries(turn, area)
         elif not _somebody_sits_ready(turn, area):
+            hold(turn, area, "nobody_answered", now, state.escalated_ms + tidal.retry_s * 1000)
             return False
     if now.ask != "always" and turn.at_ms < earliest_open_ms(turn, area):
+        hold(turn, area, "too_soon", now, earliest_open_ms(turn, area))
         return False
     if len(now.commanded) >= _max_windows(turn, area):
         _refuse(turn, area, "max_windows", now)
@@ -103,8 +106,9 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
         _relieve(turn, area, now)
         return False
     area_state = turn.area(area)
+    limits = _limits(turn, area)
     area_state.last_open_ms = area_state.last_request_ms = area_state.last_action_ms = turn.at_ms
-    area_state.refused = area_state.asked = None
+    area_state.refused = area_state.asked = area_state.held = None
     state.area, state.rule, state.requested_ms = area, now.ask, turn.at_ms
     state.reason = f"{now.ask}: {now.why}"
     turn.note(
@@ -118,6 +122,9 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
         already_open=len(now.commanded),
         chosen_because=_why(turn, window),
         staff=staff,
+        **limits,
+        candidates=considered.windows(turn, area, window),
+        roster=considered.staff(turn, area, staff),
     )
     if staffed:
         move_window(turn, window, "activate-staffed")
@@ -167,12 +174,59 @@ def _refuse(turn: Turn, area: str, reason: str, now: Look) -> None:
     state = turn.area(area)
     if state.refused != reason:  # once per reason, not once per look
         state.refused = reason
-        turn.note("tidal.refused", area, reason=reason, rule=now.ask, waiting=now.waiting, **now.facts)
+        turn.note(
+            "tidal.refused",
+            area,
+            reason=reason,
+            rule=now.ask,
+            waiting=now.waiting,
+            **_why_not(turn, area, now),
+        )
+
+
+def hold(turn: Turn, area: str, reason: str, now: Look, until_ms: int | None = None) -> None:
+    """Nothing is opened or given back yet, though the rule would: said once, until that changes."""
+    state = turn.area(area)
+    if state.held == reason:
+        return
+    state.held = reason
+    rule = now.ask if now.ask is not None else turn.state.policy.tidal.rule
+    left_s = None if until_ms is None else turn.seconds_since(until_ms) * -1
+    opens = now.ask is not None
+    why = _why_not(turn, area, now) if opens else _why_kept(turn, area, now)
+    would = "open" if opens else "close"
+    turn.note(
+        "tidal.held", area, reason=reason, would=would, rule=rule, waiting=now.waiting, left_s=left_s, **why
+    )
+
+
+def _limits(turn: Turn, area: str) -> dict[str, int]:
+    return {
+        "pool_used": pool_used(turn),
+        "pool": turn.state.policy.tidal.pool,
+        "max_windows": _max_windows(turn, area),
+    }
+
+
+def _why_not(turn: Turn, area: str, now: Look) -> Facts:
+    return {
+        **now.facts,
+        "already_open": len(now.commanded),
+        **_limits(turn, area),
+        "candidates": considered.windows(turn, area),
+        "roster": considered.staff(turn, area),
+    }
+
+
+def _why_kept(turn: Turn, area: str, now: Look, chosen: str | None = None) -> Facts:
+    return {**now.facts, **now.closing, "candidates": considered.releases(turn, area, chosen)}
 
 
 def _escalate(turn: Turn, area: str, window: str) -> None:
     turn.area(area).escalated_ms = turn.at_ms
-    turn.note("tidal.escalated", area, window=window, tried=",".join(turn.area(area).tried_staff))
+    tried = ",".join(turn.area(area).tried_staff)
+    roster = considered.staff(turn, area)
+    turn.note("tidal.escalated", area, window=window, tried=tried, roster=roster)
     place = turn.lookup.areas[area]
     alarms.sound(turn, "no-staff", area, window=window)
     pages.call_duty(turn, "no-staff", area, place.name, place.name_en)
@@ -190,21 +244,28 @@ def try_close(turn: Turn, area: str, now: Look) -> None:
     if now.waiting == 0 and (banded or (timely and turn.pw(area).withdraw)):
         for window in now.commanded:  # the tide fell before anybody came: put the lamp out
             if turn.window(window).state == "ACTIVATING" and not overrides.kept(turn, window):
-                _withdraw(turn, area, window)
+                _withdraw(turn, area, window, now)
                 return
     windows = [w for w in now.commanded if turn.window(w).state in STAFFED and not overrides.kept(turn, w)]
+    if not timely and windows:
+        hold(turn, area, "too_soon", now, earliest_close_ms(turn, area))
     if not timely:
         return
     if not banded:
         state.under_since_ms = turn.at_ms  # the next one has to be spare for as long again
     if windows and now.release is not None:
         state.last_action_ms = turn.at_ms
-        drain(turn, choose_release(turn, windows), now.release)
+        state.held = None
+        chosen = choose_release(turn, windows)
+        why = _why_kept(turn, area, now, chosen)
+        drain(turn, chosen, now.release, rule=rule, waiting=now.waiting, **why)
 
 
-def _withdraw(turn: Turn, area: str, window: str) -> None:
+def _withdraw(turn: Turn, area: str, window: str, now: Look) -> None:
     state = turn.area(area)
-    turn.note("tidal.released", window, area=area, reason="tide fell before it was staffed", open_s=0)
+    why = _why_kept(turn, area, now, window)
+    reason = "tide fell before it was staffed"
+    turn.note("tidal.released", window, area=area, reason=reason, open_s=0, waiting=now.waiting, **why)
     stand_by(turn, window)
     forget_tries(turn, area)
     state.over_since_ms = None  # the next queue has to stand its own time
@@ -219,7 +280,7 @@ def _close_all(turn: Turn, now: Look) -> None:
             turn.note("tidal.released", window, area=turn.window(window).area, reason=now.release, open_s=0)
             stand_by(turn, window)
         else:
-            drain(turn, window, now.release or "")
+            drain(turn, window, now.release or "", rule="never")
 
 
 def earliest_close_ms(turn: Turn, area: str) -> int:

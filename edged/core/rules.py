@@ -40,6 +40,8 @@ class Look:
     urgency_s: float = 0.0
     facts: Facts = field(default_factory=dict)
     why: str = ""
+    closing: Facts = field(default_factory=dict)  # inputs and thresholds of giving one back
+    held: str | None = None  # what keeps a window that could be spared
     watch: bool = False  # something may change with time alone: look again at the next decision
 
 
@@ -93,6 +95,11 @@ def _band(turn: Turn, area: str, seen: Look) -> Look:
         release=None if state.under_since_ms is None else f"{seen.waiting} waiting, limit {band.close_at}",
         urgency_s=seen.waiting * 60.0,
         facts={"threshold": threshold},
+        closing={
+            "close_at": band.close_at,
+            "close_sustain_s": band.close_sustain_s,
+            "min_open_s": band.min_open_s,
+        },
         why=f"{seen.waiting} waiting, limit {threshold}, oldest {int(seen.oldest_wait_s)} s",
     )
     return found if ask is not None else _asked(turn, area, found, None)
@@ -199,7 +206,7 @@ def _opening(turn: Turn, area: str, seen: Look, load: Load, predicted: tuple[flo
         watch=wants or bool(seen.commanded) or (pw.forecast and load.present > 0),
     )
     if guarded:
-        triggers.guarded(turn, area, seen.waiting)
+        triggers.guarded(turn, area, seen.waiting, {**facts, "closes_in_s": demand.closes_in_s(turn, pw)})
     return found if found.ask is not None else _asked(turn, area, found, load)
 
 
@@ -212,13 +219,23 @@ def _closing(turn: Turn, area: str, found: Look, load: Load, kept: bool) -> Look
     """Whether one fewer would do; the timer runs from the first decision that found so."""
     state, pw = turn.area(area), turn.pw(area)
     fewer_s = forecast.newcomer_wait_s(load, load.windows - 1) if found.commanded else inf
-    if fewer_s > pw.close_wait_s or kept:
+    spare = fewer_s <= pw.close_wait_s
+    if not spare or kept:
         state.under_since_ms = None
-        return found
+        return replace(found, held="more_expected", closing=_facts_of(fewer_s, pw)) if spare else found
     if state.under_since_ms is None:
         state.under_since_ms = turn.at_ms
     why = f"predicted wait with one fewer {round(fewer_s)} s, limit {pw.close_wait_s} s"
-    return replace(found, release=why)
+    return replace(found, release=why, closing=_facts_of(fewer_s, pw))
+
+
+def _facts_of(fewer_s: float, pw: Pw) -> Facts:
+    return {
+        "with_one_fewer_s": round(fewer_s),
+        "close_limit_s": pw.close_wait_s,
+        "min_open_s": pw.min_open_s,
+        "hold_s": pw.hold_s,
+    }
 
 
 def _schedule(turn: Turn, area: str, seen: Look) -> Look:

@@ -7,7 +7,7 @@ limited number of times per hour, and gets its window back as soon as its own pr
 
 from __future__ import annotations
 
-from edged.core import demand, forecast, overrides
+from edged.core import considered, demand, forecast, overrides
 from edged.core.activation import drain
 from edged.core.demand import WORKING
 from edged.core.ordering import STAFFED
@@ -67,6 +67,13 @@ def _release_early(turn: Turn, asker: str, wait_s: float, any_window: bool) -> b
         turn,
         window,
         f"early release for {asker}: predicted wait {round(wait_s)} s there, {round(spare_s)} s here",
+        rule="release",
+        asker=asker,
+        predicted_wait_s=round(wait_s),
+        with_one_fewer_s=round(spare_s),
+        release_limit_s=round(limits.release_percent / 100 * turn.pw(donor).open_wait_s),
+        candidates=considered.releases(turn, donor, window),
+        donors=" ".join(f"{other}={round(other_s)}" for other_s, _, other, _ in sorted(found)),
     )
     return True
 

@@ -127,6 +127,7 @@ class AreaState:
     tried_windows: list[str] = field(default_factory=list)
     escalated_ms: int | None = None
     refused: str | None = None
+    held: str | None = None
     last_calls: list[CallShown] = field(default_factory=list)
     due_ms: int | None = None
     learnt: Learnt = field(default_factory=Learnt)

@@ -27,6 +27,8 @@ def evaluate(turn: Turn) -> None:
     for area, now in looks.items():
         if area not in granted and now.decided and now.release is not None:
             arbiter.try_close(turn, area, now)
+        if now.held is not None and area not in granted:
+            arbiter.hold(turn, area, now.held, now)
         turn.area(area).due_ms = _next_look(turn, area, now)
 
 
@@ -39,6 +41,8 @@ def _remember(turn: Turn, area: str, now: Look) -> None:
         return
     if not now.decided:
         return
+    if now.release is None and now.held is None:
+        state.held = None
     lit = any(turn.window(window).state == "ACTIVATING" for window in now.commanded)
     if not lit:  # a lit window counts as if it served: that alone does not end the request that lit it
         state.over_since_ms = None

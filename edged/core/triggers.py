@@ -5,6 +5,7 @@ A trigger only asks. The arbiter grants as it would for the rule, one window at 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edged.core.events import Priority
@@ -88,9 +89,11 @@ def ask(turn: Turn, area: str, name: str, by: str | None = None) -> None:
     turn.touch_area(area)
 
 
-def guarded(turn: Turn, area: str, waiting: int) -> None:
+def guarded(turn: Turn, area: str, waiting: int, facts: Mapping[str, str | int | float | None]) -> None:
     """The rule wants a window, but the hall closes before it would be of use: said once."""
     state = turn.area(area)
     if state.refused != "closing_soon":
         state.refused = "closing_soon"
-        turn.note("tidal.refused", area, reason="closing_soon", rule="predicted-wait", waiting=waiting)
+        turn.note(
+            "tidal.refused", area, reason="closing_soon", rule="predicted-wait", waiting=waiting, **facts
+        )

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edged.core.site import Site
-from edged.sim.explain import explain
+from edged.explain import explain
 from edged.sim.tally import Tally, mean, quantile
 
 BAR_MAX = 24  # a queue longer than this is drawn as this many and a plus

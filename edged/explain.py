@@ -1,0 +1,155 @@
+"""What the controller did and why, in Chinese and English, from the core's notes: for the demo, ``edged why``, events.
+
+A decision of the tide (open, hold, close, refuse, lend, ask) becomes an ``Explained``: the rule, what it measured,
+against what, and every window and member of staff that was considered and why it was not taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from edged.core.commands import Note
+from edged.core.site import Site
+from edged.explain_words import DECISIONS, REASONS, RULES, SENTENCES, THRESHOLDS, TOLD, WHY_NOT
+
+Fact = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A window or a member of staff that was considered; ``code`` as the core gave it, ``of`` what it refers to."""
+
+    kind: str
+    id: str
+    name: str
+    code: str
+    of: str | None
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One decision. ``decision``: open, hold, close, refuse, lend, return, ask, escalate or override."""
+
+    decision: str
+    area: str | None
+    window: str | None
+    rule: str | None
+    zh: str
+    en: str
+    inputs: Mapping[str, Fact] = field(default_factory=dict)
+    thresholds: Mapping[str, Fact] = field(default_factory=dict)
+    alternatives: tuple[Alternative, ...] = ()
+
+
+def explain(note: Note, site: Site) -> str:
+    """One line, Chinese and English, names and window numbers filled in; the note's kind where there is none."""
+    zh, en = sentences(note, site)
+    return f"{zh} | {en}" if zh else en
+
+
+def sentences(note: Note, site: Site) -> tuple[str, str]:
+    """The Chinese and the English sentence; ("", kind and subject) for what nobody has words for."""
+    found = SENTENCES.get(note.kind)
+    if found is None:
+        return "", f"{note.kind} {note.subject}"
+    names = _Names(site)
+    zh, en = (template.format_map(_words(note, names, place)) for place, template in enumerate(found))
+    return zh, en
+
+
+def explained(note: Note, site: Site) -> Explained | None:
+    """The decision behind a note; None for notes that are none."""
+    decision = DECISIONS.get(note.kind)
+    if decision is None or (note.kind == "tidal.released" and not note.data.get("reason")):
+        return None
+    names, data = _Names(site), note.data
+    zh, en = sentences(note, site)
+    about_window = note.subject in names.windows
+    area = data.get("area") if about_window else note.subject
+    given = {key: value for key, value in data.items() if key not in TOLD and value is not None}
+    rule = data.get("rule")
+    return Explained(
+        decision,
+        None if area is None else str(area),
+        note.subject if about_window else None,
+        None if rule is None else str(rule),
+        zh,
+        en,
+        {key: value for key, value in given.items() if key not in THRESHOLDS},
+        {key: value for key, value in given.items() if key in THRESHOLDS},
+        (
+            *_alternatives("window", data.get("candidates"), names),
+            *_alternatives("staff", data.get("roster"), names),
+        ),
+    )
+
+
+class _Names:
+    def __init__(self, site: Site) -> None:
+        self.windows = {window.id: window.number for window in site.windows}
+        self.areas = {area.id: (area.name, area.name_en) for area in site.areas}
+        self.staff = {staff.id: staff.name for staff in site.staff}
+
+    def area(self, area: str, place: int) -> str:
+        return self.areas[area][place] if area in self.areas else area
+
+    def other(self, name: str | None, place: int) -> str:
+        """Whatever a reason refers to: an area, a window, or a number."""
+        if name is None:
+            return ""
+        if name in self.windows:
+            return f"{self.windows[name]}号窗口" if place == 0 else f"window {self.windows[name]}"
+        return self.area(name, place)
+
+
+def _alternatives(kind: str, words: object, names: _Names) -> list[Alternative]:
+    found = []
+    for word in str(words or "").split():
+        name, _, reason = word.partition("=")
+        code, _, of = reason.partition(":")
+        zh, en = (
+            WHY_NOT.get(code, (code, code))[place].format(of=names.other(of, place)).strip()
+            for place in (0, 1)
+        )
+        shown = names.windows.get(name, name) if kind == "window" else names.staff.get(name, name)
+        found.append(Alternative(kind, name, shown, code, of or None, zh, en))
+    return found
+
+
+def _words(note: Note, names: _Names, place: int) -> _Words:
+    words = _Words({key: _word(value) for key, value in note.data.items()})
+    words["subject"] = names.area(note.subject, place)
+    window = words.get("window", note.subject)
+    words["window"] = names.windows.get(window, window)
+    for key in ("area", "asker"):
+        words[key] = names.area(words.get(key, "-"), place)
+    words["staff"] = names.staff.get(words.get("staff", "-"), words.get("staff", "-"))
+    close = note.kind == "tidal.draining" or note.data.get("would") == "close"
+    rule = f"close:{note.data.get('rule')}" if close else words.get("rule", "")
+    words["why"] = RULES.get(rule, (words.get("reason", "-"),) * 2)[place].format_map(words)
+    if note.data.get("reason") in REASONS:
+        words["reason"] = REASONS[str(note.data["reason"])][place].format_map(words)
+    return words
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return "-"
+    return (
+        f"{value:.0f}"
+        if isinstance(value, float) and abs(value) >= 10
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+class _Words(dict[str, str]):
+    """Missing facts read as a dash."""
+
+    def __missing__(self, key: str) -> str:
+        return "-"

@@ -1,0 +1,136 @@
+"""The words of ``explain.py``: (Chinese, English) templates by kind of note, rule, reason, and why not."""
+
+from __future__ import annotations
+
+Pair = tuple[str, str]
+
+DECISIONS: dict[str, str] = {
+    "tidal.requested": "open",
+    "tidal.held": "hold",
+    "tidal.stale": "hold",
+    "tidal.draining": "close",
+    "tidal.released": "close",
+    "tidal.refused": "refuse",
+    "tidal.escalated": "escalate",
+    "tidal.asked": "ask",
+    "window.lent": "lend",
+    "window.returned": "return",
+    "override.set": "override",
+    "override.ended": "override",
+}
+TOLD = frozenset(
+    {"area", "rule", "reason", "candidates", "roster", "chosen_because", "staff", "window", "would"}
+)
+THRESHOLDS = frozenset(
+    {
+        "limit_s",
+        "threshold",
+        "pool",
+        "max_windows",
+        "close_limit_s",
+        "close_at",
+        "close_sustain_s",
+        "min_open_s",
+        "hold_s",
+        "release_limit_s",
+    }
+)
+SENTENCES: dict[str, Pair] = {
+    "tidal.requested": (
+        "{area} 请求启用{window}号窗口, 呼叫{staff}: {why}",
+        "{area}: +1 asked, window {window} ({chosen_because}), paging {staff}: {why}",
+    ),
+    "tidal.acknowledged": ("{staff} 已应答, 前往{window}号窗口", "{staff} answered for window {window}"),
+    "tidal.unanswered": ("{window}号窗口无人到岗({staff})", "nobody at window {window} ({staff}): {reason}"),
+    "tidal.opened": (
+        "{window}号窗口已启用, 服务{area}, 用时{to_staffed_s}秒",
+        "window {window} serves {area} after {to_staffed_s} s: {reason}",
+    ),
+    "tidal.held": ("{subject} 暂不变动: {reason}; {why}", "{subject}: nothing changed yet, {reason}; {why}"),
+    "tidal.draining": ("{window}号窗口收窗: {why}", "window {window} gives back: {why}"),
+    "tidal.released": ("{window}号窗口已释放, 启用{open_s}秒", "window {window} released, open {open_s} s"),
+    "tidal.refused": (
+        "{subject} 需要+1但无法启用: {reason}; {why}",
+        "{subject} needs +1, refused: {reason}; {why}",
+    ),
+    "tidal.escalated": (
+        "{subject} 待命人员无人应答, 已通知值班长",
+        "nobody on standby answered for {subject}: duty manager paged",
+    ),
+    "tidal.asked": ("{subject} 申请+1({trigger})", "{subject}: {trigger} asks for +1"),
+    "tidal.stale": ("{subject} 数据已过时", "{subject}: numbers too old, {decides} decides"),
+    "tidal.fresh": ("{subject} 数据已恢复", "{subject}: numbers are fresh again"),
+    "window.lent": (
+        "{window}号窗口借给{area}, 预计等候{predicted_wait_s}秒",
+        "window {window} lent to {area}: {predicted_wait_s} s predicted",
+    ),
+    "window.returned": ("{window}号窗口已归还", "window {window} returned: {reason}"),
+    "override.set": ("{by} 人工干预{window}: {override}", "{by} overrides {window}: {override}"),
+    "override.ended": ("{window} 人工干预结束", "override of {window} ended: {reason}"),
+    "device.lost": ("设备失联 {subject}", "device lost: {subject} ({reason})"),
+    "device.back": ("设备恢复 {subject}", "device back: {subject}"),
+    "policy.applied": ("策略 v{subject} 生效", "policy version {subject} applied"),
+    "hall.resumed": ("控制器恢复运行, 中断{gap_s}秒", "controller back after {gap_s} s, nothing lost"),
+}
+_CLOSE_PW: Pair = (
+    "少一个窗口预计等候{with_one_fewer_s}秒, 收窗限{close_limit_s}秒",
+    "with one fewer newcomers would wait {with_one_fewer_s} s, limit {close_limit_s} s",
+)
+RULES: dict[str, Pair] = {
+    "predicted-wait": (
+        "新来者预计等候{predicted_wait_s}秒, 启用限{limit_s}秒",
+        "newcomers would wait {predicted_wait_s} s, limit {limit_s} s",
+    ),
+    "queue": ("等候{waiting}人, 启用限{threshold}人", "{waiting} waiting, limit {threshold}"),
+    "saturation": ("等候{waiting}人, 饱和限{threshold}人", "saturated: {waiting} waiting, limit {threshold}"),
+    "oldest-wait": ("最长等候超限", "the oldest visitor has waited too long"),
+    "priority-wait": (
+        "优先人员已等候{measured}秒, 限{threshold}秒",
+        "a priority visitor has waited {measured} s, limit {threshold} s",
+    ),
+    "people": ("厅内{measured}人, 限{threshold}人", "{measured} people in the hall, limit {threshold}"),
+    "special-need": ("特殊需求按键", "the special-need key"),
+    "operator": ("人工申请", "asked for by hand"),
+    "override": ("人工开放", "forced open by hand"),
+    "schedule": ("日历要求{threshold}个窗口", "the calendar asks for {threshold}"),
+    "always": ("策略: 始终启用", "rule always"),
+    "close:pw": _CLOSE_PW,
+    "close:pwf": _CLOSE_PW,
+    "close:band": ("等候{waiting}人, 收窗限{close_at}人", "{waiting} waiting, closing limit {close_at}"),
+    "close:release": (
+        "{asker}更需要: 那里预计等候{predicted_wait_s}秒, 这里少一个窗口{with_one_fewer_s}秒",
+        "{asker} needs it more: {predicted_wait_s} s there, {with_one_fewer_s} s here with one fewer",
+    ),
+    "close:never": ("策略: 从不启用", "rule never"),
+    "close:schedule": ("日历不再要求", "the calendar asks for fewer"),
+}
+REASONS: dict[str, Pair] = {
+    "pool": ("共享名额已用完({pool_used}/{pool})", "the pool is used up ({pool_used} of {pool})"),
+    "max_windows": ("已达本区上限({max_windows})", "the area has its maximum ({max_windows})"),
+    "no_window": ("没有空闲的潮汐窗口", 'no "+1" window is free'),
+    "hall_quiet": ("大厅一小时无人", "the hall has been quiet for an hour"),
+    "closing_soon": ("即将下班, 开窗已无益", "the hall closes before it would help"),
+    "being_staffed": ("上一个窗口正在到岗", "the last one asked for is still being staffed"),
+    "nobody_answered": ("无人应答, 稍后再试", "nobody answered; asked again later"),
+    "too_soon": ("间隔未到, 还差{left_s}秒", "too soon after the last change, {left_s} s left"),
+    "more_expected": ("预计还有人来", "more visitors are expected"),
+}
+WHY_NOT: dict[str, Pair] = {
+    "chosen": ("选中", "chosen"),
+    "closed-by-hand": ("人工关闭", "closed by hand"),
+    "serves": ("正在服务{of}", "serves {of}"),
+    "lit": ("等待到岗({of})", "being staffed for {of}"),
+    "draining": ("正在收窗", "draining"),
+    "cooldown": ("冷却中", "cooling down"),
+    "closed": ("未开放", "closed"),
+    "nobody-came": ("刚才无人到岗", "nobody came to it a moment ago"),
+    "idle": ("空闲, 今日已启用{of}次, 未轮到", "free, used {of} times today, not its turn"),
+    "did-not-answer": ("未应答", "did not answer"),
+    "free": ("待命, 今日{of}次, 未轮到", "on standby, {of} turns today, not their turn"),
+    "paged": ("已被呼叫到{of}", "paged to {of}"),
+    "bound": ("在{of}", "at {of}"),
+    "kept-by-hand": ("人工保持", "kept by hand"),
+    "activating": ("等待到岗", "being staffed"),
+    "idle-later": ("空闲, 启用较晚", "free, opened later"),
+    "busy": ("正在办理", "busy with a visitor"),
+}

@@ -1,0 +1,146 @@
+"""``edged why``: what a journal's decisions rested on; and there are words for everything the core can say."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from edged.cli import app
+from edged.core.commands import Note
+from edged.core.engine import Engine
+from edged.core.events import ClockSet, Event, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
+from edged.core.policy import Policy, Tidal
+from edged.core.site import Area, Service, Site, Staff, Window
+from edged.explain import explain, explained
+from edged.explain_words import REASONS, RULES, WHY_NOT
+from edged.observer import Step
+from tests.support.journals import open_journal
+
+TRANSCRIPTS = sorted((Path(__file__).parents[1] / "core" / "transcripts").glob("*.txt"))
+SITE = Site(
+    "east",
+    "East",
+    (Area("tax", "税务", "Taxes"), Area("land", "不动产", "Land")),
+    (
+        Service("tax-general", "tax", "综合", "General", "A", mean_s=300),
+        Service("deed", "land", "登记", "Deeds", "B", mean_s=300),
+    ),
+    (
+        Window("w1", "1", ("tax-general",), panel="p1"),
+        Window("w2", "2", ("deed",), panel="p2"),
+        Window("t1", "8", ("tax-general", "deed"), tidal=True, panel="p8"),
+        Window("t2", "9", ("tax-general",), tidal=True, panel="p9"),
+    ),
+    (Staff("li", "李", ("tax",), "pager-li"), Staff("wang", "王", ("land",), "pager-wang")),
+)
+OPENED_MS = 10 * 60_000
+EIGHT_O_CLOCK_MS = 1_779_926_400_000  # 2026-05-28 00:00 UTC, 08:00 in the hall
+
+
+def call(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, ["why", *[str(word) for word in words]])
+
+
+def events() -> list[tuple[int, Event]]:
+    """Nine people at a tax window: t1 is asked for and opened; the land wants one, too, and the pool is used up."""
+    fed: list[tuple[int, Event]] = [
+        (0, ClockSet(EIGHT_O_CLOCK_MS, 480)),
+        (0, SiteLoaded(SITE)),
+        (0, PolicyApplied(1, "", Policy(tidal=Tidal(rule="band", pool=1)))),
+        (0, KeyPressed("p1", "login")),
+    ]
+    fed += [(OPENED_MS + n, TicketPrinted("d", f"A{n:03d}", "tax-general")) for n in range(9)]
+    fed += [(OPENED_MS + 20_000, KeyPressed("pager-li", "accept"))]
+    fed += [(OPENED_MS + 30_000, KeyPressed("p8", "login", "li"))]
+    fed += [(OPENED_MS + 40_000 + n, TicketPrinted("d", f"B{n:03d}", "deed")) for n in range(9)]
+    return fed
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> Path:
+    engine = Engine()
+    async with open_journal(tmp_path / "hall.db") as store:
+        for seq, (at_ms, event) in enumerate(events(), 1):
+            store.append(Step(seq, at_ms, event, *engine.handle(at_ms, event)))
+    return tmp_path / "hall.db"
+
+
+async def test_an_opening_has_rule_figures_alternatives_and_result(journal: Path) -> None:
+    told = json.loads(call(journal, "--json", "--area", "tax").stdout)
+    (opening,) = [one for one in told if one["decision"] == "open"]
+    assert (opening["window"], opening["rule"], opening["time"]) == ("t1", "queue", "2026-05-28T08:10:00")
+    assert opening["inputs"]["waiting"] == 9
+    assert (opening["thresholds"]["threshold"], opening["thresholds"]["pool"]) == (8, 1)
+    codes = {one["id"]: one["code"] for one in opening["alternatives"]}
+    assert codes == {"t1": "chosen", "t2": "idle", "li": "chosen"}
+    assert opening["acknowledged_by"] == "li"
+    assert ["到岗" in one or "应答" in one or "启用" in one for one in opening["result"]] == [True, True]
+    assert "8号窗口" in opening["zh"]
+    assert "window 8" in opening["en"]
+
+
+async def test_a_refusal_says_what_was_considered_and_why_not(journal: Path) -> None:
+    told = json.loads(call(journal, "--json", "--area", "land").stdout)
+    assert [one["decision"] for one in told] == ["refuse"]
+    assert told[0]["rule"] == "queue"
+    assert "1 of 1" in told[0]["en"]
+    assert [(one["id"], one["code"], one["of"], one["en"]) for one in told[0]["alternatives"]] == [
+        ("t1", "serves", "tax", "serves Taxes"),
+        ("wang", "free", "0", "on standby, 0 turns today, not their turn"),
+    ]
+
+
+async def test_filters_and_languages(journal: Path) -> None:
+    everything = call(journal, "--last", "0").stdout
+    assert "OPEN" in everything
+    assert "REFUSE" in everything
+    assert "REFUSE" in call(journal, "--last", "1").stdout
+    assert "OPEN" not in call(journal, "--last", "1").stdout
+    assert "REFUSE" not in call(journal, "--window", "t1").stdout
+    assert "窗口" not in call(journal, "--lang", "en").stdout
+    assert "needs +1" not in call(journal, "--lang", "zh").stdout
+    since = call(journal, "--since", "2026-05-28T08:10:30", "--json")
+    assert [one["decision"] for one in json.loads(since.stdout)] == ["refuse"]
+    assert call(journal, "--since", "08:10", "--last", "0").stdout == everything
+
+
+async def test_what_is_not_there_is_said(journal: Path, tmp_path: Path) -> None:
+    assert call(journal, "--area", "none").exit_code == 1
+    assert call(tmp_path / "other.db").exit_code == 2
+    assert "there is no such file" in call(tmp_path / "other.db").output
+    assert call(journal, "--since", "soon").exit_code == 2
+    (tmp_path / "text.db").write_text("no database")
+    assert call(tmp_path / "text.db").exit_code == 2
+
+
+def noted(kind: str, key: str) -> set[str]:
+    found = set()
+    for file in TRANSCRIPTS:
+        for line in file.read_text().splitlines():
+            if f"# {kind} " in line:
+                found |= set(re.findall(rf' {key}=("[^"]*"|\S+)', line))
+    return {word.strip('"') for word in found} - {"None", ""}
+
+
+def test_there_are_words_for_every_rule_reason_and_alternative_of_the_transcripts() -> None:
+    assert noted("tidal.requested", "rule") <= RULES.keys()
+    assert {f"close:{rule}" for rule in noted("tidal.draining", "rule")} <= RULES.keys()
+    reasons = noted("tidal.refused", "reason") | noted("tidal.held", "reason")
+    assert {"pool", "no_window", "max_windows", "too_soon", "being_staffed", "nobody_answered"} <= reasons
+    assert reasons <= REASONS.keys()
+    considered: set[str] = set()
+    for kind in ("requested", "held", "refused", "draining", "escalated"):
+        considered |= noted(f"tidal.{kind}", "candidates") | noted(f"tidal.{kind}", "roster")
+    codes = {word.partition("=")[2].partition(":")[0] for words in considered for word in words.split()}
+    assert {"chosen", "idle", "serves", "lit", "bound", "paged", "free", "did-not-answer"} <= codes
+    assert codes <= WHY_NOT.keys()
+
+
+def test_a_fact_without_words_is_its_kind_and_no_decision() -> None:
+    note = Note("something.new", "w1")
+    assert explain(note, SITE) == "something.new w1"
+    assert explained(note, SITE) is None
