@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from dataclasses import fields
 from functools import cache
+from operator import attrgetter
 from typing import Any, TypeVar, cast, get_args
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from edged.core.commands import Action, Body, Command, Desired, Note, Value
-from edged.core.events import Event
+from edged.core.events import Event, PolicyApplied, SiteLoaded
 
 S = TypeVar("S")
 
@@ -26,13 +29,8 @@ BODIES: dict[str, type] = {kind.__name__: kind for kind in get_args(Body)}
 
 # Plain dataclasses take this only through a container, hence the one-element tuple in `_strict`.
 _CONFIG = ConfigDict(extra="forbid")
-
-_EVENT_ADAPTERS: dict[type, TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in EVENTS.values()}
-_PART_ADAPTERS: dict[type, TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (*VALUES.values(), *BODIES.values())
-}
-_PART_HEADS = {kind: b'{"type":"%s"' % kind.__name__.encode() for kind in _PART_ADAPTERS}
-_NOTES: TypeAdapter[tuple[Note, ...]] = TypeAdapter(tuple[Note, ...], config=_CONFIG)
+_TREES = (SiteLoaded, PolicyApplied)  # the other events are flat: their fields are plain values
+_FLAT = frozenset(EVENTS.values()) - frozenset(_TREES)
 
 
 class CodecError(ValueError):
@@ -42,7 +40,7 @@ class CodecError(ValueError):
 def encode_event(event: Event) -> tuple[str, bytes]:
     """Class name and JSON of the fields."""
     kind = type(event)
-    return kind.__name__, _dump(_EVENT_ADAPTERS[kind], event)
+    return kind.__name__, (_json if kind in _FLAT else _typed)(event)
 
 
 def decode_event(kind: str, blob: bytes | None) -> Event:
@@ -54,7 +52,7 @@ def decode_event(kind: str, blob: bytes | None) -> Event:
 
 def encode_commands(commands: tuple[Command, ...]) -> bytes:
     """JSON list of tagged commands."""
-    return b"[%s]" % b",".join(map(_encode_command, commands))
+    return _json([_plain_command(command) for command in commands])
 
 
 def decode_commands(blob: bytes | None) -> tuple[Command, ...]:
@@ -64,13 +62,13 @@ def decode_commands(blob: bytes | None) -> tuple[Command, ...]:
 
 def encode_notes(notes: tuple[Note, ...]) -> bytes:
     """JSON list of notes."""
-    return _dump(_NOTES, notes)
+    return _json(notes)
 
 
 def decode_notes(blob: bytes | None) -> tuple[Note, ...]:
     """Inverse of ``encode_notes``. Raises ``CodecError``."""
     try:
-        return _NOTES.validate_json(blob or b"[]")
+        return _notes().validate_json(blob or b"[]")
     except ValidationError as error:
         raise CodecError(_first(error)) from error
 
@@ -98,17 +96,25 @@ def canonical(blob: bytes | None) -> bytes:
     return json.dumps(_parse(blob or b"[]"), sort_keys=True, separators=(",", ":")).encode()
 
 
-def _encode_command(command: Command) -> bytes:
+def _plain_command(command: Command) -> dict[str, Any]:
     if isinstance(command, Desired):
-        return b'{"type":"Desired","point":%s,"value":%s}' % (
-            to_json(command.point),
-            _encode_part(command.value),
-        )
-    return b'{"type":"Action","id":%s,"point":%s,"body":%s}' % (
-        to_json(command.id),
-        to_json(command.point),
-        _encode_part(command.body),
-    )
+        return {"type": "Desired", "point": command.point, "value": _plain_part(command.value)}
+    return {"type": "Action", "id": command.id, "point": command.point, "body": _plain_part(command.body)}
+
+
+def _plain_part(part: Value | Body) -> dict[str, Any]:
+    names, read = _fields(cast(Any, type(part)))
+    return {"type": type(part).__name__, **dict(zip(names, read(part), strict=True))}
+
+
+@cache
+def _fields(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]]:
+    """The names of the fields, and what reads them all."""
+    names = tuple(field.name for field in fields(kind))
+    if len(names) == 1:
+        one = attrgetter(*names)
+        return names, lambda part: (one(part),)
+    return names, attrgetter(*names)
 
 
 def _decode_command(fields: Any) -> Command:
@@ -130,10 +136,27 @@ def _decode_command(fields: Any) -> Command:
     raise CodecError(f"not a command: {str(fields)[:80]}")
 
 
-def _encode_part(part: Value | Body) -> bytes:
-    kind = type(part)
-    fields = _dump(_PART_ADAPTERS[kind], part)
-    return _PART_HEADS[kind] + (b"," + fields[1:] if len(fields) > 2 else b"}")
+def _json(value: object) -> bytes:
+    """JSON of plain values, flat dataclasses, tuples and dicts of them."""
+    try:
+        return to_json(value)
+    except PydanticSerializationError as error:
+        raise CodecError(str(error)) from error
+
+
+def _typed(event: Event) -> bytes:
+    """JSON of an event that holds a tree: by its types, so that a wrong one is an error."""
+    return _dump(_adapter(cast(Any, type(event))), event)
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+@cache
+def _notes() -> TypeAdapter[tuple[Note, ...]]:
+    return TypeAdapter(tuple[Note, ...], config=_CONFIG)
 
 
 def _dump(adapter: TypeAdapter[Any], value: object) -> bytes:

@@ -168,7 +168,7 @@ class Writer:
                 row = encode_step(job.step)
                 row.wall_ms = wall
                 row.chain = database.chained(head.chain, row)
-                head = database.follow(head, row)
+                head = database.Head(row.seq, max(row.at_ms, head.at_ms), wall, row.chain)
                 new_rows.append(row)
             elif job.snapshot is not None and self._reads_back(job):
                 if job.snapshot.seq != head.seq:
