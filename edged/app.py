@@ -67,7 +67,7 @@ class Application:
         self.stop = asyncio.Event()
         self._started_s = monotonic_s()
         self._serving = False
-        self._linked = asyncio.Event()
+        self._link_tried = asyncio.Event()
         self.journal = Journal.open(Path(config.store.path))
         restored = self.journal.restore(State)
         self.engine = Engine(restored.state)
@@ -188,14 +188,15 @@ class Application:
         return fleet
 
     async def _announce_ready(self, manager: ServiceManager) -> None:
-        """READY once the restored state is on its way to the outputs, the start is on disk, and the broker hears us.
+        """READY once the restored state is on its way to the outputs, the start is on disk, and the broker was tried.
 
-        A broker that is away does not hold the hall back: its devices come when it does.
+        A broker that is away says so at once and does not hold the hall back: its devices come when it does. One that
+        takes the connection and is silent is waited for, because a dispenser may already have sent.
         """
         await self.journal.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(LINK_WAIT_S):
-                await self._linked.wait()
+                await self._link_tried.wait()
         self._serving = True
         manager.ready(f"serving {self.config.site.name}")
         log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, gap_ms=self._gap_ms)
@@ -247,8 +248,8 @@ class Application:
 
         def changed(up: bool, _reason: str) -> None:
             self.metrics.set_link("mqtt", up)
+            self._link_tried.set()
             if up:
-                self._linked.set()
                 self._say_status("online")
                 self.outputs.returned(CENTRE)
                 self.outputs.retry()

@@ -3,6 +3,7 @@
 * The signature is over the PAE of the raw payload bytes; the payload is parsed only by whoever verified it.
 * A key id is the first 16 hex digits of the SHA-256 of the raw public key: it cannot be given to another key.
 * One good signature of a trusted key is enough; signatures of other keys are passed over.
+* The cryptography library (7 MiB of memory) is loaded by the first signature, not by the start.
 
 Source: secure-systems-lab/dsse, protocol.md and envelope.md (v1.0).
 """
@@ -15,22 +16,22 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edged.central import strict_json
 from edged.central.refusals import DocumentRefused, reason
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 ENVELOPE_BYTES_MAX = 64 * 1024  # WIRE: policy messages; a policy for 50 areas is under 20 KiB
 SIGNATURES_MAX = 4  # two active keys and their successors: more only costs verification time
 KEYS_MAX = 16
 KEY_FILE_BYTES_MAX = 64 * 1024
 KEYID_DIGITS = 16
+PUBLIC_BYTES = 32  # RFC 8032 §5.1.5
 
-Keys = Mapping[str, Ed25519PublicKey]
+Keys = Mapping[str, bytes]  # key id -> raw public key
 
 
 class KeyFileError(ValueError):
@@ -44,9 +45,9 @@ class Opened(NamedTuple):
     keyid: str
 
 
-def keyid_of(key: Ed25519PublicKey) -> str:
-    """The fingerprint by which envelopes name the key."""
-    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:KEYID_DIGITS]
+def keyid_of(public: bytes) -> str:
+    """The fingerprint by which envelopes name the raw public key."""
+    return hashlib.sha256(public).hexdigest()[:KEYID_DIGITS]
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
@@ -61,7 +62,12 @@ def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey) -> bytes:
     envelope = {
         "payloadType": payload_type,
         "payload": base64.b64encode(payload).decode(),
-        "signatures": [{"keyid": keyid_of(key.public_key()), "sig": base64.b64encode(signature).decode()}],
+        "signatures": [
+            {
+                "keyid": keyid_of(key.public_key().public_bytes_raw()),
+                "sig": base64.b64encode(signature).decode(),
+            }
+        ],
     }
     return json.dumps(envelope, separators=(",", ":")).encode()
 
@@ -84,12 +90,20 @@ def verify(raw: bytes, payload_type: str, keys: Keys) -> Opened:
             reason("unknown-signer", "signatures", found=named, known=", ".join(sorted(keys)))
         )
     for keyid, sig in trusted:
-        try:
-            keys[keyid].verify(sig, pae(kind, payload))
-        except InvalidSignature:
-            continue
-        return Opened(payload, keyid)
+        if _signed(keys[keyid], sig, pae(kind, payload)):
+            return Opened(payload, keyid)
     raise DocumentRefused(reason("bad-signature", "signatures"))
+
+
+def _signed(public: bytes, sig: bytes, data: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(sig, data)
+    except (InvalidSignature, ValueError):  # ValueError: 32 bytes that are no key
+        return False
+    return True
 
 
 def opened_unverified(raw: bytes) -> bytes:
@@ -130,7 +144,7 @@ def _not_an_envelope(detail: str) -> DocumentRefused:
     return DocumentRefused(reason("not-an-envelope", detail=detail))
 
 
-def load_keys(file: str | Path) -> dict[str, Ed25519PublicKey]:
+def load_keys(file: str | Path) -> dict[str, bytes]:
     """Trusted public keys of ``{"keys": [{"keyid": …, "public": base64 of 32 bytes, "name": …?}]}``.
 
     Raises ``KeyFileError``.
@@ -144,14 +158,14 @@ def load_keys(file: str | Path) -> dict[str, Ed25519PublicKey]:
         raise KeyFileError(f"{file}: {error}") from None
     if not isinstance(entries, list) or not 1 <= len(entries) <= KEYS_MAX:
         raise KeyFileError(f'{file}: must hold {{"keys": [ … ]}} with 1 to {KEYS_MAX} keys')
-    keys: dict[str, Ed25519PublicKey] = {}
+    keys: dict[str, bytes] = {}
     for position, entry in enumerate(entries):
         try:
-            key = Ed25519PublicKey.from_public_bytes(base64.b64decode(entry["public"], validate=True))
+            key = base64.b64decode(entry["public"], validate=True)
         except (KeyError, TypeError, ValueError):
-            raise KeyFileError(
-                f"{file}: keys[{position}].public must be base64 of a 32-byte Ed25519 key"
-            ) from None
+            key = b""
+        if len(key) != PUBLIC_BYTES:
+            raise KeyFileError(f"{file}: keys[{position}].public must be base64 of a 32-byte Ed25519 key")
         if entry.get("keyid") != keyid_of(key):
             raise KeyFileError(
                 f'{file}: keys[{position}].keyid must be "{keyid_of(key)}", the fingerprint of its key'
@@ -162,11 +176,14 @@ def load_keys(file: str | Path) -> dict[str, Ed25519PublicKey]:
 
 def public_entry(key: Ed25519PublicKey, name: str) -> dict[str, str]:
     """One entry of a key file."""
-    return {"keyid": keyid_of(key), "public": base64.b64encode(key.public_bytes_raw()).decode(), "name": name}
+    raw = key.public_bytes_raw()
+    return {"keyid": keyid_of(raw), "public": base64.b64encode(raw).decode(), "name": name}
 
 
 def private_pem(key: Ed25519PrivateKey) -> bytes:
     """PKCS #8 PEM, not encrypted: the file's mode protects it."""
+    from cryptography.hazmat.primitives import serialization
+
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
@@ -174,6 +191,9 @@ def private_pem(key: Ed25519PrivateKey) -> bytes:
 
 def load_private(file: str | Path) -> Ed25519PrivateKey:
     """A signing key from a PEM file. Raises ``KeyFileError``."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     try:
         key = serialization.load_pem_private_key(Path(file).read_bytes(), password=None)
     except OSError as error:

@@ -69,7 +69,7 @@ def keygen(
         _write_new(public, (json.dumps(entries, indent=2) + "\n").encode(), 0o644)
     except OSError as error:
         raise fail(f"{error.filename}: {error.strerror}; nothing is overwritten", 2) from None
-    typer.echo(f"key {keyid_of(key.public_key())}")
+    typer.echo(f"key {keyid_of(key.public_key().public_bytes_raw())}")
     typer.echo(f"  {secret}   secret: sign with it, keep it off the halls")
     typer.echo(f"  {public}   public: install at the halls as [policy] keys")
 

@@ -46,7 +46,7 @@ def test_help_teaches_the_first_steps_and_is_there_at_once() -> None:
 
 
 def test_help_loads_none_of_what_it_lists() -> None:
-    heavy = ("pydantic", "aiohttp", "paho", "apsw", "cryptography", "asyncio")
+    heavy = ("pydantic", "paho", "apsw", "cryptography", "asyncio")
     code = f"import sys, edged.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"

@@ -14,7 +14,8 @@ from edged.central.policies import PAYLOAD_TYPE
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
-KEYS = {keyid_of(KEY.public_key()): KEY.public_key()}
+PUBLIC = KEY.public_key().public_bytes_raw()
+KEYS = {keyid_of(PUBLIC): PUBLIC}
 NAMES = Names(
     frozenset({"tax", "biz"}), frozenset({"tax-general", "tax-invoice", "biz-open"}), frozenset({"w1", "w11"})
 )

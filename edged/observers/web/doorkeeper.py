@@ -1,7 +1,6 @@
 """Keeps idle or slow clients from using up the descriptors that serial ports and the journal need.
 
-Every connection has a deadline from its first moment: first for the request head, then for the answer. aiohttp has
-neither a cap nor a head timeout, so this stands between the socket and its protocol.
+Every connection has a deadline from its first moment: first for the request head, then for the answer.
 """
 
 from __future__ import annotations
@@ -50,6 +49,11 @@ class Doorkeeper:
         timer = self._deadlines.pop(transport, None)
         if timer is not None:
             timer.cancel()
+
+    def close(self) -> None:
+        """End every connection, whatever it was about."""
+        for transport in list(self._deadlines):
+            transport.close()
 
     def _arm(self, transport: asyncio.BaseTransport, seconds: float) -> None:
         self.leave(transport)

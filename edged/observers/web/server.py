@@ -1,23 +1,27 @@
 """``/metrics`` and ``/healthz``. Reads, never commands; one request per connection; knows its own name.
 
-The Host check stops a web page on a clerk's PC from reading the hall through a rebound DNS name.
+The Host check stops a web page on a clerk's PC from reading the hall through a rebound DNS name. HTTP is spoken here
+without a library: what GET without a body needs is a page of code, where a framework costs 11 MiB and a quarter of the
+start (DESIGN.md).
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Awaitable, Callable
+import json
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-
-from aiohttp import web
+from http import HTTPStatus
 
 from edged.observers.web.doorkeeper import HEAD_TIMEOUT_S, Doorkeeper
 
-HEAD_LINE_MAX_BYTES = 4096  # longer request lines or headers are nobody's we know
+HEAD_MAX_BYTES = 8192  # a browser's request line and headers; longer ones are nobody's we know
 HEADERS_MAX = 32
 BACKLOG = 16  # connections the kernel may hold while the loop is busy
-CLOSE_TIMEOUT_S = 2.0  # for answers under way at a clean stop
+REQUEST = re.compile(r"([A-Z]{1,16}) (/[!-~]{0,2048}) HTTP/1\.[01]")  # RFC 9112 §3
+HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*([\x20-\x7e\t\x80-\xff]*)")  # RFC 9112 §5
 
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -27,8 +31,6 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-
-_Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,48 @@ class Health:
         return 200 if self.serving and self.durable else 503
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back. ``kind`` is the Content-Type."""
+
+    status: int
+    body: bytes
+    kind: str = "text/plain; charset=utf-8"
+    allow: str | None = None
+
+    def encode(self) -> bytes:
+        """Head and body as bytes."""
+        headers = {"Content-Type": self.kind, "Content-Length": str(len(self.body)), "Connection": "close"}
+        if self.allow is not None:
+            headers["Allow"] = self.allow
+        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}"]
+        lines += [f"{name}: {value}" for name, value in (headers | SECURITY_HEADERS).items()]
+        return "\r\n".join([*lines, "", ""]).encode() + self.body
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request's head. Header names are in lower case."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, head: bytes) -> Request | None:
+        """From the bytes before the empty line; None for what is no request."""
+        first, *lines = head.decode("latin-1").split("\r\n")
+        asked = REQUEST.fullmatch(first)
+        found = [HEADER.fullmatch(line) for line in lines]
+        if asked is None or len(lines) > HEADERS_MAX:
+            return None
+        headers: dict[str, str] = {}
+        for field in found:
+            if field is None or headers.setdefault(field[1].lower(), field[2].strip()) != field[2].strip():
+                return None
+        return cls(asked[1], asked[2].partition("?")[0], headers)
+
+
 class WebServer:
     """Serves until cancelled. ``metrics`` renders the exposition; ``refused(reason)`` counts turned-away clients."""
 
@@ -74,6 +118,7 @@ class WebServer:
         self._health = health
         self._refused = refused
         self._names: frozenset[str] = frozenset()
+        self._routes = {"/metrics": self._show_metrics, "/healthz": self._show_health}
         self.doorkeeper = Doorkeeper(refused, head_timeout_s)
         self.port: int | None = None
 
@@ -89,63 +134,66 @@ class WebServer:
         Raises ``OSError`` where the address cannot be bound: a configuration mistake that start must show.
         """
         self._names = frozenset({"localhost", "127.0.0.1", "::1", host.lower(), *(n.lower() for n in names)})
-        runner = web.AppRunner(
-            self._application(),
-            access_log=None,
-            handle_signals=False,
-            max_line_size=HEAD_LINE_MAX_BYTES,
-            max_field_size=HEAD_LINE_MAX_BYTES,
-            max_headers=HEADERS_MAX,
-            shutdown_timeout=CLOSE_TIMEOUT_S,
+        listener = await asyncio.get_running_loop().create_server(
+            lambda: self.doorkeeper.guard(_Connection(self.doorkeeper, self.answer)),
+            host,
+            port,
+            backlog=BACKLOG,
         )
-        await runner.setup()
-        inner = runner.server
-        assert inner is not None
-        listener = None
         try:
-            listener = await asyncio.get_running_loop().create_server(
-                lambda: self.doorkeeper.guard(inner()), host, port, backlog=BACKLOG
-            )
             self.port = listener.sockets[0].getsockname()[1]
             started()
             await asyncio.Event().wait()
         finally:
-            if listener is not None:
-                listener.close()
-            await runner.cleanup()
+            listener.close()
+            self.doorkeeper.close()
 
-    def _application(self) -> web.Application:
-        app = web.Application(middlewares=[self._guard], client_max_size=1024)
-        app.router.add_get("/metrics", self._show_metrics, allow_head=False)
-        app.router.add_get("/healthz", self._show_health, allow_head=False)
-        return app
-
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: _Answer) -> web.StreamResponse:
-        self.doorkeeper.request_came(request.transport)
-        response: web.StreamResponse
+    def answer(self, request: Request | None) -> Answer:
+        """What ``request`` gets; None stands for garbage."""
+        if request is None:
+            return Answer(400, b"not a request\n")
         if request.method != "GET":
-            response = web.Response(status=405, text="GET only\n", headers={"Allow": "GET"})
-        elif _host_name(request.headers.get("Host", "")) not in self._names:
+            return Answer(405, b"GET only\n", allow="GET")
+        if _host_name(request.headers.get("host", "")) not in self._names:
             self._refused("http-host")
-            response = web.Response(status=421, text="unknown Host\n")
-        else:
-            try:
-                response = await handler(request)
-            except web.HTTPException as error:
-                response = web.Response(status=error.status, text=f"{error.reason}\n")
-        response.headers.update(SECURITY_HEADERS)
-        response.force_close()
-        return response
+            return Answer(421, b"unknown Host\n")
+        show = self._routes.get(request.path)
+        return Answer(404, b"Not Found\n") if show is None else show()
 
-    async def _show_metrics(self, _request: web.Request) -> web.StreamResponse:
-        return web.Response(
-            body=self._metrics(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        )
+    def _show_metrics(self) -> Answer:
+        return Answer(200, self._metrics(), "text/plain; version=0.0.4; charset=utf-8")
 
-    async def _show_health(self, _request: web.Request) -> web.StreamResponse:
+    def _show_health(self) -> Answer:
         health = self._health()
-        return web.json_response({"state": health.state, **asdict(health)}, status=health.status)
+        body = json.dumps({"state": health.state, **asdict(health)}, ensure_ascii=False).encode()
+        return Answer(health.status, body, "application/json; charset=utf-8")
+
+
+class _Connection(asyncio.Protocol):
+    """One request, one answer, then it closes."""
+
+    def __init__(self, doorkeeper: Doorkeeper, answer: Callable[[Request | None], Answer]) -> None:
+        self._doorkeeper = doorkeeper
+        self._answer = answer
+        self._head = b""
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None:
+            return  # answered: whatever else comes is nobody's
+        self._head += data
+        head, end, _body = self._head.partition(b"\r\n\r\n")
+        if not end and len(self._head) <= HEAD_MAX_BYTES:
+            return
+        self._transport = None
+        self._doorkeeper.request_came(transport)
+        transport.write(self._answer(Request.parse(head) if end else None).encode())
+        transport.close()
 
 
 def _host_name(host: str) -> str:
