@@ -36,6 +36,16 @@ class Lookup:
             for area, names in self.area_windows.items()
         }
 
+        self._skills_in: dict[tuple[str, str], tuple[str, ...]] = {}
+        for window in site.windows:
+            for area in self.window_areas[window.id]:
+                skills = tuple(s for s in window.skills if self.services[s].area == area)
+                self._skills_in[window.id, area] = skills
+
+    def skills_in(self, window: str, area: str) -> tuple[str, ...]:
+        """Services of ``area`` that ``window`` may serve."""
+        return self._skills_in.get((window, area), ())
+
     def area_of(self, service: str) -> str:
         """Area id of a service id."""
         return self.services[service].area

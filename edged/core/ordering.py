@@ -78,16 +78,16 @@ def oldest_waiting_ms(turn: Turn, services: Iterable[str]) -> int | None:
     return oldest
 
 
-def serving_services(turn: Turn, window: str) -> list[str]:
+def serving_services(turn: Turn, window: str) -> tuple[str, ...]:
     """Services this window may call now: its skills, and for a tidal window only the activated area's."""
     site = turn.lookup.windows[window]
+    state = turn.state.windows[window]
     if not site.tidal:
-        lent_to = turn.window(window).lent_to
+        lent_to = state.lent_to
         if lent_to is not None and turn.area(lent_to).waiting:  # lent: the other area's visitors first
-            return [service for service in site.skills if turn.lookup.area_of(service) == lent_to]
-        return list(site.skills)
-    area = turn.window(window).area
-    return [service for service in site.skills if turn.lookup.area_of(service) == area]
+            return turn.lookup.skills_in(window, lent_to)
+        return site.skills
+    return () if state.area is None else turn.lookup.skills_in(window, state.area)
 
 
 def next_ticket(turn: Turn, window: str) -> Ticket | None:

@@ -77,14 +77,20 @@ def sign(turn: Turn) -> None:
         _sign_alarms(turn)
 
 
-class _Waiting(dict[str, int]):
-    """People waiting per service, counted once per turn: hundreds of panels may ask."""
+class _Waiting:
+    """People waiting, counted once per turn for each set of services: hundreds of panels may ask."""
 
     def __init__(self, turn: Turn) -> None:
         self._queues = turn.state.queues
+        self._counts: dict[tuple[str, ...], int] = {}
 
-    def __missing__(self, service: str) -> int:
-        count = self[service] = sum(map(len, self._queues.get(service, {}).values()))
+    def of(self, services: tuple[str, ...]) -> int:
+        """People waiting for any of ``services``."""
+        count = self._counts.get(services)
+        if count is None:
+            queues = self._queues
+            count = sum(len(queue) for s in services if s in queues for queue in queues[s].values())
+            self._counts[services] = count
         return count
 
 
@@ -142,7 +148,7 @@ def _sign_panel(turn: Turn, window: str, waiting: _Waiting, expected: _Expected)
         return
     state = turn.window(window)
     ticket = turn.ticket_at(window)
-    count = sum(map(waiting.__getitem__, serving_services(turn, window)))
+    count = waiting.of(serving_services(turn, window))
     number = None if ticket is None else ticket.number
     prompt = attendance.prompt(turn, window) or overrides.window_line(turn, window) or PROMPT.get(state.state)
     areas = turn.lookup.window_areas[window]
