@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from edged.clock import Clock, monotonic_s, perf_s
 from edged.core.events import Event, Resumed, Tick
@@ -19,8 +19,7 @@ WAKE_S = 1.0  # real seconds between looks at the clock when nothing happens
 FREEZE_S = 5.0  # a longer silence than WAKE_S + this means the whole process stood still (suspend, SIGSTOP)
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One event on its way into the core. ``arrived_s`` (``perf_s``) is for measuring; None where nothing arrived."""
 
     at_ms: int

@@ -1,6 +1,7 @@
 """Logs: JSON lines for machines, colours for a person at a terminal; on stderr (stdout belongs to commands).
 
-Rules: one line per step that commanded something; one line per change of a link, never per attempt; nothing a
+Rules: one line per step that commanded something (in a flood only some, and they say how many they stand for: the
+journal has them all); one line per change of a link, never per attempt; nothing a
 visitor could be known by. Speech and key arguments are not logged; long digit runs are masked in the rest.
 """
 
@@ -11,7 +12,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -21,6 +22,8 @@ from edged import clock
 from edged.core.commands import Desired
 from edged.observer import Step
 
+LINES_BURST = 100.0  # a minute of a busy hall at once
+LINES_PER_S = 10.0  # ten times a busy hall
 TEXT_MAX_CHARS = 500  # a device's error text; longer ones are cut, so that a log line fits one journal field
 # Identity numbers have 15 or 18 characters, phone numbers 11; hashes and ids have letters beside the digits.
 _PERSONAL = re.compile(r"(?<![0-9A-Za-z])[0-9]{11,19}[Xx]?(?![0-9A-Za-z])")
@@ -71,16 +74,28 @@ def configure(
 
 
 class StepLog:
-    """Observer: one canonical line per step that commanded something, why (notes) and what (kinds)."""
+    """Observer: one canonical line per step that commanded something, why (notes) and what (kinds).
 
-    def __init__(self) -> None:
+    A line costs more than the decision it tells of, and journald drops floods: so at most ``LINES_BURST`` at once and
+    ``LINES_PER_S`` for long; a line says how many were ``left_out`` before it.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = clock.monotonic_s) -> None:
         self._log = structlog.get_logger("edged.step")
+        self._now_s = now_s
+        self._room = LINES_BURST
+        self._filled_s = now_s()
+        self._left_out = 0
 
     def step(self, step: Step, decision_s: float) -> None:
         """Log ``step`` unless it commanded nothing."""
         if not step.commands:
             return
+        if not self._has_room():
+            self._left_out += 1
+            return
         kinds = Counter(c.value.kind if isinstance(c, Desired) else c.body.kind for c in step.commands)
+        left_out, self._left_out = self._left_out, 0
         self._log.info(
             "step",
             seq=step.seq,
@@ -91,7 +106,17 @@ class StepLog:
             notes=[f"{note.kind} {note.subject}" for note in step.notes],
             commands=dict(sorted(kinds.items())),
             decision_ms=round(decision_s * 1000, 3),
+            **({"left_out": left_out} if left_out else {}),
         )
+
+    def _has_room(self) -> bool:
+        now_s = self._now_s()
+        self._room = min(LINES_BURST, self._room + (now_s - self._filled_s) * LINES_PER_S)
+        self._filled_s = now_s
+        if self._room < 1:
+            return False
+        self._room -= 1
+        return True
 
 
 def _mask(_logger: Any, _method: str, event: _EventDict) -> _EventDict:

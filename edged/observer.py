@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from edged.core.commands import Command, Note
 from edged.core.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One turn of the loop. ``seq`` counts journaled steps; a tick without effect repeats the last."""
 
     seq: int

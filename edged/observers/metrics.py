@@ -10,6 +10,7 @@ import platform
 import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
+from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
@@ -34,6 +35,7 @@ LABELS_MAX = (
     64  # distinct words per open-ended label: far above what the code says, far below what hurts a server
 )
 OTHER = "other"
+M = TypeVar("M", Counter, Histogram)
 _WORD = re.compile(r"[a-z][a-z0-9_.-]{0,39}")
 
 # Buckets in seconds. 900 is the service level (wait at most 15 min).
@@ -70,23 +72,23 @@ class Metrics:
 
     def _make_hall_metrics(self) -> None:
         registry = self.registry
-        self._wait = _histogram(
-            registry, "edged_ticket_wait_seconds", "From arrival to call", _WAIT_S, "area"
-        )
-        self._quote_error = _histogram(
+        self._wait = _children(registry, "edged_ticket_wait_seconds", "From arrival to call", _WAIT_S, "area")
+        self._quote_error = _children(
             registry, "edged_quote_error_seconds", "Told minus real wait", _ERROR_S, "area"
         )
         self._quotes = _counter(
             registry, "edged_quotes_total", "Calls by real wait against the range told", "area", "outcome"
         )
-        self._service = _histogram(
+        self._service = _children(
             registry, "edged_service_seconds", "From arrival at the window to finish", _SERVICE_S, "service"
         )
         self._staffed = _histogram(
             registry, "edged_tidal_to_staffed_seconds", 'From "+1" request to staffed', _STAFFED_S, "area"
         )
-        self._events = _counter(registry, "edged_events_total", "Facts noted by the core", "type")
-        self._ignored = _counter(registry, "edged_inputs_ignored_total", "Inputs without effect", "reason")
+        events = _counter(registry, "edged_events_total", "Facts noted by the core", "type")
+        self._events: _Children[Counter] = _Children(events)
+        ignored = _counter(registry, "edged_inputs_ignored_total", "Inputs without effect", "reason")
+        self._ignored: _Children[Counter] = _Children(ignored)
         self._activations = _counter(
             registry, "edged_tidal_activations_total", '"+1" windows that opened', "area", "rule"
         )
@@ -103,7 +105,7 @@ class Metrics:
     def _make_machine_metrics(self) -> None:
         registry = self.registry
         self._decision = _histogram(registry, "edged_decision_seconds", "Core time of a step", _DECISION_S)
-        self._output = _histogram(
+        self._output = _children(
             registry,
             "edged_input_to_output_seconds",
             "From input to command on the wire",
@@ -148,7 +150,7 @@ class Metrics:
 
     def input_to_output(self, driver: str, seconds: float) -> None:
         """Seconds from the input's stamp to the return of the driver's ``show`` or ``act``."""
-        self._output.labels(self._word("driver", driver)).observe(seconds)
+        self._output[self._word("driver", driver)].observe(seconds)
 
     def commit(self, seconds: float) -> None:
         """Seconds one journal commit took."""
@@ -191,15 +193,15 @@ class Metrics:
         self._services = frozenset(service.id for service in site.services)
 
     def _count(self, note: Note) -> None:
-        self._events.labels(self._word("type", note.kind)).inc()
+        self._events[self._word("type", note.kind)].inc()
         if note.kind == "ignored":
-            self._ignored.labels(self._word("ignored", note.data.get("reason"))).inc()
+            self._ignored[self._word("ignored", note.data.get("reason"))].inc()
         elif note.kind == "ticket.called":
             self._unused_tidal.discard(str(note.data.get("window")))
-            _observe(self._wait.labels(self._area(note)), note, "wait_s")
+            _observe(self._wait[self._area(note)], note, "wait_s")
             self._judge_quote(note)
         elif note.kind == "ticket.finished":
-            _observe(self._service.labels(self._service_of(note)), note, "service_s")
+            _observe(self._service[self._service_of(note)], note, "service_s")
         elif note.kind == "tidal.opened":
             self._unused_tidal.add(note.subject)
             self._activations.labels(self._area(note), self._word("rule", note.data.get("rule"))).inc()
@@ -221,7 +223,7 @@ class Metrics:
             return
         low_s, _, high_s = Range(*told).in_minutes()
         outcome = "shorter" if wait < low_s else "longer" if wait > high_s else "within"
-        self._quote_error.labels(self._area(note)).observe(told[1] - wait)
+        self._quote_error[self._area(note)].observe(told[1] - wait)
         self._quotes.labels(self._area(note), outcome).inc()
 
     def _area(self, note: Note) -> str:
@@ -241,6 +243,24 @@ class Metrics:
             return OTHER
         known.add(value)
         return value
+
+
+class _Children(dict[str, M]):
+    """The series of a metric with one label, by its value: asked for with every step, so looked up once."""
+
+    def __init__(self, metric: M) -> None:
+        self._metric: M = metric
+
+    def __missing__(self, label: str) -> M:
+        child: M = self._metric.labels(label)
+        self[label] = child
+        return child
+
+
+def _children(
+    registry: CollectorRegistry, name: str, text: str, buckets: tuple[float, ...], label: str
+) -> _Children[Histogram]:
+    return _Children(_histogram(registry, name, text, buckets, label))
 
 
 def _observe(histogram: Histogram, note: Note, key: str) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.mqtt_json.codec import MODELS, decode, encode_action, encode_level, to_event
-from devices.mqtt_json.strict_json import Unfit, names_a_person
+from devices.mqtt_json.strict_json import Unfit, is_harmless, names_a_person
 from edged.core.commands import Action, AreaPicture, Display, Lamp, Page, Panel, Print, Say
 from edged.core.events import (
     CommandDone,
@@ -233,3 +233,17 @@ def test_damaged_honest_payloads_only_ever_raise_unfit() -> None:
         except Unfit as unfit:
             outcomes.add(unfit.reason)
     assert {"event", "invalid", "not_json", "not_utf8"} <= outcomes
+
+
+PERSONS = st.sampled_from(
+    ["11010519491231002X", "13800138000", "１３８００１３８０００", "1100 13800138000 x"]
+)
+
+
+@given(st.lists(PERSONS | st.text(max_size=12), max_size=4), st.booleans())
+def test_what_looks_harmless_names_nobody(texts: list[str], ascii_only: bool) -> None:
+    fields = {f"k{index}": text for index, text in enumerate(texts)}
+    payload = json.dumps(fields, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    assert not (is_harmless(payload) and names_a_person(fields))
+    assert is_harmless(b'{"seq":17,"number":"A012","service":"tax-general"}')
+    assert not is_harmless(b'{"arg":"\\u0031\\u0033800138000"}')

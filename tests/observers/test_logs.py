@@ -71,6 +71,22 @@ def test_a_step_with_commands_is_one_line_and_a_step_without_is_none() -> None:
     }
 
 
+def test_a_flood_of_steps_is_some_lines_that_say_how_many_they_stand_for() -> None:
+    stream = captured()
+    now_s = 0.0
+    log = logs.StepLog(lambda: now_s)
+    for number in range(1000):
+        log.step(Step(number, number, KeyPressed("panel-1", "next"), (Desired("l", Lamp("on")),), ()), 0.0)
+    burst = lines(stream)
+    assert len(burst) == logs.LINES_BURST
+    assert not any("left_out" in line for line in burst)
+    now_s = 1 / logs.LINES_PER_S
+    for number in (1000, 1001):
+        log.step(Step(number, number, KeyPressed("panel-1", "next"), (Desired("l", Lamp("on")),), ()), 0.0)
+    (late,) = lines(stream)[len(burst) :]
+    assert (late["seq"], late["left_out"]) == (1000, 1000 - len(burst))
+
+
 def test_numbers_that_name_a_person_are_masked_wherever_they_stand() -> None:
     stream = captured()
     log = structlog.get_logger("edged.test")
