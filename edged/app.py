@@ -68,7 +68,7 @@ class Application:
         self._started_s = monotonic_s()
         self._serving = False
         self._link_tried = asyncio.Event()
-        self.journal = Journal.open(Path(config.store.path))
+        self.journal = Journal.open(Path(config.store.path), keep_days=config.store.keep_days)
         restored = self.journal.restore(State)
         self.engine = Engine(restored.state)
         last_ms = recover(self.engine, restored)

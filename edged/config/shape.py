@@ -144,9 +144,10 @@ class DeviceTable(Table):
 
 
 class StoreTable(Table):
-    """``[store]``: the journal's database file."""
+    """``[store]``: the journal's database file, and for how many days steps stay in it."""
 
     path: FilePath = "/var/lib/edged/hall.db"
+    keep_days: Annotated[int, Field(ge=2, le=3650)] = 90
 
 
 class WebTable(Table):

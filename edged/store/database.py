@@ -26,6 +26,7 @@ APPLICATION_ID = 0x45444744  # "EDGD": other programs' databases are not ours to
 BUSY_MS = 5_000  # a reader closing its connection may hold the lock for one checkpoint
 WAL_KEPT_BYTES = 16 * 1024 * 1024  # after a burst the WAL file shrinks to this at the next reset
 PAGE_ROWS = 1_000  # rows read at a time: about 1 MB
+DAY_MS = 86_400_000
 GENESIS = b"\0" * 32  # chain before the first row
 
 # Scripts that lead from version i to i + 1, each run inside one transaction.
@@ -282,15 +283,19 @@ def snapshots(connection: apsw.Connection) -> Iterator[Snapshot]:
 
 
 def insert_snapshot(connection: apsw.Connection, snapshot: Snapshot, keep: int) -> None:
-    """Write a snapshot and drop the blobs of all but the newest ``keep`` (their marks stay for replay)."""
+    """Write a snapshot; of the others the blobs of the newest ``keep`` and of the first of each day stay.
+
+    The marks of all of them stay for replay; the first of a day is where a replay starts once older steps are pruned.
+    """
     connection.execute(
         "INSERT OR REPLACE INTO snapshots (seq, at_ms, sha256, chain, blob) VALUES (?,?,?,?,?)",
         (snapshot.seq, snapshot.at_ms, snapshot.sha256, snapshot.chain, snapshot.blob),
     )
     connection.execute(
         "UPDATE snapshots SET blob = NULL WHERE blob IS NOT NULL AND (seq, at_ms) NOT IN"
-        " (SELECT seq, at_ms FROM snapshots WHERE blob IS NOT NULL ORDER BY seq DESC, at_ms DESC LIMIT ?)",
-        (keep,),
+        " (SELECT seq, at_ms FROM snapshots WHERE blob IS NOT NULL ORDER BY seq DESC, at_ms DESC LIMIT ?)"
+        " AND (seq, at_ms) NOT IN (SELECT seq, min(at_ms) FROM snapshots GROUP BY at_ms / ?)",
+        (keep, DAY_MS),
     )
 
 

@@ -26,6 +26,7 @@ from edged.store.keep import read_keep
 from edged.store.records import Mark, Policies, Restored, decode_step
 from edged.store.rescue import Opened, open_or_rescue
 from edged.store.uplink import KEY, Cursor, read_cursor, write_cursor
+from edged.store.room import Room
 from edged.store.writer import Job, Report, Writer
 
 S = TypeVar("S")
@@ -35,6 +36,7 @@ QUEUE_MAX = (
     1_024  # steps on their way to the disk: at the worst burst of a hall (200/s), a 5 s stall of the disk
 )
 SNAPSHOT_EVERY = 5_000  # steps between snapshots: bounds the replay at start to about a second
+KEEP_DAYS = 90  # of hall time that steps are kept, unless hall.toml says otherwise
 CLOSE_WAIT_S = 8.0  # under systemd's stop timeout of 10 s
 
 _LOG = logging.getLogger("edged.store")
@@ -43,7 +45,9 @@ _LOG = logging.getLogger("edged.store")
 class Journal:
     """One hall's journal. All methods are for the loop thread; a read-only journal only restores and tells policies."""
 
-    def __init__(self, path: Path, opened: Opened, lock: BinaryIO | None) -> None:
+    def __init__(
+        self, path: Path, opened: Opened, lock: BinaryIO | None, keep_days: int = KEEP_DAYS
+    ) -> None:
         self.path = path
         self.epoch = opened.epoch
         self.notices = tuple(opened.notices)
@@ -66,13 +70,16 @@ class Journal:
         self._on_seconds: list[Callable[[float, int], None]] = []
         self._writer: Writer | None = None
         if lock is not None:
-            self._writer = Writer(path, opened, read_keep(path), self._tell)
+            room = Room(path, opened.epoch, keep_days)
+            self._writer = Writer(opened, read_keep(path), room, self._tell)
             self._writer.start()
         for notice in opened.notices:
             _LOG.error(notice)
 
     @classmethod
-    def open(cls, path: Path, *, read_only: bool = False, vfs: str | None = None) -> Journal:
+    def open(
+        cls, path: Path, *, read_only: bool = False, vfs: str | None = None, keep_days: int = KEEP_DAYS
+    ) -> Journal:
         """Open or create the journal; a damaged file is put aside and what can be proven is carried over.
 
         Raises ``SchemaTooNew`` (78), ``JournalBusy`` (75) or ``JournalBroken`` (74); see ``StoreError.exit_code``.
@@ -82,7 +89,7 @@ class Journal:
             return cls(path, _open_to_read(path, vfs), None)
         lock = _lock(path)
         try:
-            return cls(path, open_or_rescue(path, vfs), lock)
+            return cls(path, open_or_rescue(path, vfs), lock, keep_days)
         except BaseException:
             lock.close()
             raise

@@ -12,6 +12,7 @@ import errno
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -28,6 +29,7 @@ from edged.store.database import JournalBroken, PolicyRow, Row, Snapshot
 from edged.store.keep import Keep, write_keep
 from edged.store.records import encode_step
 from edged.store.rescue import Opened
+from edged.store.room import Room
 
 GROUP_MAX = 512  # steps in one transaction: bounds its time and what one failure hands back
 IDLE_BEAT_S = 1.0  # sign of life when nothing is to be written; well under the 10 s watchdog
@@ -71,9 +73,9 @@ class Report:
 class Writer:
     """Owns the connection from ``start`` on. ``put`` and ``join`` are for the loop thread."""
 
-    def __init__(self, path: Path, opened: Opened, keep: Keep, tell: Callable[[Report], None]) -> None:
+    def __init__(self, opened: Opened, keep: Keep, room: Room, tell: Callable[[Report], None]) -> None:
         self.last_beat_s = monotonic_s()
-        self._path = path
+        self._room = room
         self._connection = opened.connection
         self._head = opened.head
         self._keep = self._keep_due = keep  # what the second copy says, and what it should say
@@ -125,7 +127,15 @@ class Writer:
             self._write()
         else:
             self._tell_untold()
+        if self._durable and not self._waiting and not stop:
+            self._make_room()
         return not stop
+
+    def _make_room(self) -> None:
+        """Between commits, as long as nothing is queued; a disk without room is the next commit's finding."""
+        with suppress(apsw.FullError):
+            while self._room.look(self._connection, self._head.at_ms) and self._queue.empty():
+                self.last_beat_s = monotonic_s()
 
     def _take(self) -> list[Job]:
         """Wait for a job, then take whatever else is queued."""
@@ -146,6 +156,9 @@ class Writer:
             try:
                 report = self._commit(group)
             except apsw.FullError:
+                if self._room.free(self._connection, self._head.at_ms):
+                    self._notices.append("the disk is full: the ballast was given up for old steps to be deleted")
+                    continue
                 self._disk_full()
                 return
             for _ in group:
@@ -235,7 +248,7 @@ class Writer:
             return
         try:
             self._keep_due = replace(self._keep_due, seq=self._head.seq)
-            write_keep(self._path, self._keep_due)
+            write_keep(self._room.path, self._keep_due)
             self._keep = self._keep_due
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):

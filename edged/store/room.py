@@ -1,0 +1,109 @@
+"""Room on the disk: steps older than the retention go, and a ballast file is given up when nothing else helps.
+
+On a full disk SQLite can neither delete nor checkpoint, so that pruning could not help itself (measured: INSERT, DELETE
+and ``wal_checkpoint`` all answer ``SQLITE_FULL``). The ballast is there for that moment only. Steps are pruned from the
+beginning of the file, up to a state dump that stays: a replay starts from it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import apsw
+
+from edged.clock import monotonic_s
+from edged.store import database
+from edged.store.uplink import KEY, read_cursor
+
+BALLAST_BYTES = 16 * 1024 * 1024  # room for a WAL of deletions and its checkpoint
+FREE_FACTOR = 3  # the ballast is laid in only where the disk has three times as much room
+DAY_MS = 86_400_000
+PRUNE_ROWS = 500  # steps in one transaction: a few ms, so that no commit of the hall waits long behind it
+HELD_FACTOR = 2
+LOOK_S = 10.0  # between looks at the disk
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Room:
+    """Watches the room of one journal. ``look`` and ``free`` run in the writer thread, between its commits."""
+
+    def __init__(self, path: Path, epoch: int, keep_days: int) -> None:
+        self._epoch = epoch
+        self.path = path
+        self._ballast = path.with_name(path.name + ".ballast")
+        self._bytes = BALLAST_BYTES
+        self._keep_ms = keep_days * DAY_MS
+        self._looked_s = -LOOK_S
+
+    def look(self, connection: apsw.Connection, now_ms: int) -> bool:
+        """Every ``LOOK_S``: lay in the ballast where there is room, prune a batch; True where more is to be pruned.
+
+        ``now_ms``: hall time of the last step. Raises ``apsw.FullError`` and other errors of the database.
+        """
+        if monotonic_s() - self._looked_s < LOOK_S:
+            return False
+        self._lay_in()
+        if self._prune(connection, now_ms) == PRUNE_ROWS:
+            return True
+        self._looked_s = monotonic_s()
+        return False
+
+    def free(self, connection: apsw.Connection, now_ms: int) -> bool:
+        """The disk is full: give up the ballast, prune what may go, shrink the WAL. False where nothing was left to do."""
+        if not self._ballast.exists():
+            return False
+        self._ballast.unlink()
+        with suppress(apsw.FullError, apsw.BusyError):
+            while self._prune(connection, now_ms) == PRUNE_ROWS:
+                pass
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        return True
+
+    def _prune(self, connection: apsw.Connection, now_ms: int) -> int:
+        """What the centre has not acknowledged stays ``HELD_FACTOR`` times as long: then the hall comes first."""
+        told = read_cursor(database.get_meta(connection, KEY), self._epoch, 2**63 - 1).step
+        pruned = prune(connection, now_ms - self._keep_ms, told)
+        return pruned or prune(connection, now_ms - HELD_FACTOR * self._keep_ms, None)
+
+    def _lay_in(self) -> None:
+        with suppress(OSError):
+            if self._ballast.stat().st_size == self._bytes:
+                return
+        disk = os.statvfs(self._ballast.parent)
+        if disk.f_bavail * disk.f_frsize < FREE_FACTOR * self._bytes:
+            return
+        try:
+            with open(self._ballast, "wb") as file:
+                os.posix_fallocate(file.fileno(), 0, self._bytes)
+        except OSError as error:
+            self._ballast.unlink(missing_ok=True)
+            if error.errno not in NO_ROOM:
+                raise
+
+
+def prune(connection: apsw.Connection, before_ms: int, upto_seq: int | None) -> int:
+    """Delete the oldest ``PRUNE_ROWS`` steps up to the last state dump of before ``before_ms`` (hall time).
+
+    ``upto_seq``: nothing after this step goes. Returns how many were deleted.
+    """
+    limit = 2**63 - 1 if upto_seq is None else upto_seq
+    boundary = connection.execute(
+        "SELECT max(seq) FROM snapshots WHERE blob IS NOT NULL AND at_ms < ? AND seq <= ?", (before_ms, limit)
+    ).get
+    if boundary is None:
+        return 0
+    with connection:
+        connection.execute(
+            "DELETE FROM steps WHERE seq IN (SELECT seq FROM steps WHERE seq <= ? ORDER BY seq LIMIT ?)",
+            (boundary, PRUNE_ROWS),
+        )
+        deleted = int(connection.changes())
+        if deleted < PRUNE_ROWS:
+            connection.execute("DELETE FROM snapshots WHERE seq < ?", (boundary,))
+            connection.execute(
+                "DELETE FROM policy WHERE seq < ? AND seq < (SELECT max(seq) FROM policy)", (boundary,)
+            )
+    return deleted
