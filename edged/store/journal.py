@@ -25,8 +25,8 @@ from edged.store.database import GENESIS, Head, JournalBroken, JournalBusy, Row,
 from edged.store.keep import read_keep
 from edged.store.records import Mark, Policies, Restored, decode_step
 from edged.store.rescue import Opened, open_or_rescue
-from edged.store.uplink import KEY, Cursor, read_cursor, write_cursor
 from edged.store.room import Room
+from edged.store.uplink import KEY, Cursor, read_cursor, write_cursor
 from edged.store.writer import Job, Report, Writer
 
 S = TypeVar("S")
@@ -45,9 +45,7 @@ _LOG = logging.getLogger("edged.store")
 class Journal:
     """One hall's journal. All methods are for the loop thread; a read-only journal only restores and tells policies."""
 
-    def __init__(
-        self, path: Path, opened: Opened, lock: BinaryIO | None, keep_days: int = KEEP_DAYS
-    ) -> None:
+    def __init__(self, path: Path, opened: Opened, lock: BinaryIO | None, keep_days: int = KEEP_DAYS) -> None:
         self.path = path
         self.epoch = opened.epoch
         self.notices = tuple(opened.notices)

@@ -52,7 +52,7 @@ class Room:
         return False
 
     def free(self, connection: apsw.Connection, now_ms: int) -> bool:
-        """The disk is full: give up the ballast, prune what may go, shrink the WAL. False where nothing was left to do."""
+        """The disk is full: give up the ballast, prune what may go, shrink the WAL. False: it was gone already."""
         if not self._ballast.exists():
             return False
         self._ballast.unlink()

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -157,7 +156,9 @@ class Writer:
                 report = self._commit(group)
             except apsw.FullError:
                 if self._room.free(self._connection, self._head.at_ms):
-                    self._notices.append("the disk is full: the ballast was given up for old steps to be deleted")
+                    self._notices.append(
+                        "the disk is full: the ballast was given up for old steps to be deleted"
+                    )
                     continue
                 self._disk_full()
                 return

@@ -112,7 +112,9 @@ async def test_a_snapshot_is_where_the_next_start_begins(tmp_path: Path) -> None
     again.close()
     reader = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY)
     blobs = reader.execute("SELECT seq, blob IS NOT NULL FROM snapshots ORDER BY seq").fetchall()
-    assert blobs == [(1, 0), (2, 0), (3, 1), (4, 1)], "two dumps are kept, the marks of all"
+    assert blobs == [(1, 1), (2, 0), (3, 1), (4, 1)], (
+        "the newest two and the day's first are kept, the marks of all"
+    )
     reader.close()
 
 

@@ -11,12 +11,11 @@ import os
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from edged.backtest.candidates import named
 from edged.backtest.measures import Outcome
 from edged.backtest.study import Question, ask
 from edged.backtest.traces import Day, Traces, read
+from tests.support.needs import lacking
 
 BESIDE = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 Key = tuple[str, str, int, str]
@@ -26,10 +25,7 @@ def bench() -> Path:
     """The folder of the benchmark; skips (or under CI fails) without it."""
     found = Path(os.environ.get("EDGED_DATA", BESIDE)) / "bench"
     if not found.is_dir():
-        text = f"the benchmark's days are not installed in {found}; set EDGED_DATA"
-        if os.environ.get("CI") == "true":
-            pytest.fail(text)
-        pytest.skip(text)
+        lacking(f"the benchmark's days are not installed in {found}; set EDGED_DATA")
     return found
 
 

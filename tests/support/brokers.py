@@ -17,10 +17,10 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import aiomqtt
-import pytest
 
 from edged.links.mqtt import Message, MqttLink, MqttSettings
 from edged.sim.broker import EmbeddedBroker, free_port
+from tests.support.needs import lacking
 
 MOSQUITTO = "/usr/sbin/mosquitto"
 START_S = 10.0
@@ -95,10 +95,7 @@ Broker = Mosquitto | Embedded
 def _mosquitto_path() -> str:
     path = MOSQUITTO if os.path.exists(MOSQUITTO) else shutil.which("mosquitto")
     if path is None:
-        reason = "mosquitto is not installed (apt-get install mosquitto)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking("mosquitto is not installed (apt-get install mosquitto)")
     return path
 
 

@@ -62,21 +62,22 @@ class Hall:
         self.journal = Journal.open(path)
         restored = self.journal.restore(State)
         self.engine = Engine(restored.state)
-        self.last_ms = recover(self.engine, restored)
+        self.last_ms = self.now_ms = recover(self.engine, restored)
         self.actions: list[str] = []
         if restored.last_seq:
             self.ticks(self.last_ms)
             self.turn(self.last_ms, Resumed(60_000, restart=True))
-            self.last_ms += 60_000
+            self.now_ms += 60_000
 
     def feed(self, at_ms: int, event: Event) -> None:
-        """The event at ``at_ms`` or a little later, after the ticks due by then."""
+        """The event at ``at_ms``, after the ticks due by then."""
         self.ticks(at_ms)
         self.last_ms = max(self.last_ms, at_ms)
         self.turn(self.last_ms, event)
 
     def ticks(self, until_ms: int) -> None:
-        """Let hall time run."""
+        """Let hall time run; what falls due while away keeps its own stamp, as the inbox gives it."""
+        self.now_ms = max(self.now_ms, until_ms)
         while (due_ms := self.engine.next_due_ms) is not None and due_ms <= until_ms:
             self.last_ms = max(due_ms, self.last_ms)
             self.turn(self.last_ms, Tick())
@@ -102,12 +103,12 @@ async def write_day(path: Path, seed: int, lives: int = 3, events: int = 120) ->
             hall.feed(0, ClockSet(1_790_000_000_000, 480))
             hall.feed(5, SiteLoaded(SITE))
         for number in range(events):
-            hall.feed(hall.last_ms + _gap_ms(chance), _event(chance, hall, life * events + number))
+            hall.feed(hall.now_ms + _gap_ms(chance), _event(chance, hall, life * events + number))
             if chance.random() < 0.03:
-                hall.ticks(hall.last_ms + 30_000)
+                hall.ticks(hall.now_ms + 30_000)
                 hall.dump()
         if chance.random() < 0.5:
-            hall.ticks(hall.last_ms + 400_000)
+            hall.ticks(hall.now_ms + 400_000)
             hall.dump()
         await hall.journal.drain()
         hall.journal.close()

@@ -12,7 +12,7 @@ from edged.core.events import KeyPressed, PolicyApplied
 from edged.core.policy import Policy
 from edged.observer import Step
 from edged.store import database
-from edged.store.journal import Journal
+from edged.store.journal import KEEP_DAYS, Journal
 from edged.store.records import decode_step
 
 
@@ -50,9 +50,11 @@ def steps_in(path: Path) -> list[Step]:
 
 
 @asynccontextmanager
-async def open_journal(path: Path, *, vfs: str | None = None) -> AsyncIterator[Journal]:
+async def open_journal(
+    path: Path, *, vfs: str | None = None, keep_days: int = KEEP_DAYS
+) -> AsyncIterator[Journal]:
     """An open journal whose ``run`` is watched, closed at the end."""
-    journal = Journal.open(path, vfs=vfs)
+    journal = Journal.open(path, vfs=vfs, keep_days=keep_days)
     running = asyncio.get_running_loop().create_task(journal.run())
     try:
         yield journal
