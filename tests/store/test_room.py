@@ -7,7 +7,6 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -35,7 +34,7 @@ async def days_of_steps(journal: Journal, days: int) -> None:
         for number in range(A_DAY):
             seq = journal.last_seq + 1
             at_ms = day * DAY_MS + number * 60_000
-            journal.append(replace(key_step(seq), at_ms=at_ms))
+            journal.append(key_step(seq)._replace(at_ms=at_ms))
             if number in (A_DAY // 2, A_DAY - 1):
                 journal.snapshot({"day": day, "served": number}, seq, at_ms)
         await journal.drain()
@@ -88,7 +87,7 @@ async def test_what_the_centre_never_acknowledged_stays_twice_as_long(tmp_path: 
         await days_of_steps(journal, 0)
         for day in range(6, 12):
             seq = journal.last_seq + 1
-            journal.append(replace(key_step(seq), at_ms=day * DAY_MS))
+            journal.append(key_step(seq)._replace(at_ms=day * DAY_MS))
             journal.snapshot({"day": day}, seq, day * DAY_MS)
         await journal.drain()
         assert await until_pruned(path, journal) > A_DAY
