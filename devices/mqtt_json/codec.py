@@ -231,7 +231,7 @@ def encode_action(action: Action) -> tuple[str, bytes]:
     fields: dict[str, Any] = {"id": action.id}
     match body:
         case Say():
-            fields |= {"text": body.text, "text_en": body.text_en, "ticket": body.ticket}
+            fields |= {"text": body.text, "text_en": body.text_en, "ticket": body.ticket, "slow": body.slow}
         case Print():
             fields |= {"number": body.number, "service": body.service, "ahead": body.ahead}
             told = {"wait_low_s": body.wait_low_s, "wait_s": body.wait_s, "wait_high_s": body.wait_high_s}

@@ -35,6 +35,7 @@ ROW_PX = 16  # height of the card's font
 MISSED_MAX = 2  # unanswered requests before the bar is called lost: one frame may fall to line noise
 SILENT_MAX = 6  # requests without a single byte back before the wire is opened afresh
 ROWS_MAX = 8
+USUAL, SLOW = 5, 3  # the card's speeds of speech, 1 to 10
 SPEECH_S = 0.28  # hall seconds a Chinese syllable takes at speed 5; the next announcement waits that long
 
 
@@ -119,10 +120,11 @@ class OnbonBx:
         if not isinstance(action.body, Say) or not self._options.voice:
             raise Refused(f"this LED bar cannot {action.body.kind}")
         self._check_there()
-        speech = codec.Speech(codec.plain(action.body.text))
+        pace = SLOW if action.body.slow else USUAL
+        speech = codec.Speech(codec.plain(action.body.text), speed=pace)
         area = replace(self._rows[0], speech=speech)
         await self._request(codec.show([area], self._options.model == "5k", self._options.screen))
-        await self._context.sleep(SPEECH_S * len(speech.text))
+        await self._context.sleep(SPEECH_S * len(speech.text) * USUAL / pace)
 
     def _row(self, channel: str) -> int:
         name, _, number = channel.partition("-")

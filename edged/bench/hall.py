@@ -19,7 +19,7 @@ BUSY_PANELS = 4  # windows of the busy area
 LINE_PANELS = 8  # panels of the Candle bus: a panel takes ten presses a second
 LINE_PAUSE_MS = 20  # between frames on it: the least that a site may set
 LINE_ADDRESS = 0x21
-PAUSE_REASON = "break"
+PAUSE_REASON = "rest"
 
 
 @dataclass(frozen=True, slots=True)

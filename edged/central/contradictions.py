@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import fields
+from typing import get_args
 
 from edged.central.refusals import Reason, reason
-from edged.core.policy import Overrides, Policy, Tidal
+from edged.core.events import Priority
+from edged.core.policy import Overrides, Policy, Signage, Staffing, Tidal
+from edged.core.policy.signage import NEEDED, blanks_of
 
+BLANK = re.compile(r"\{([a-z_]*)\}")
 NUMBERS_PER_DAY = 999  # of one service: a queue cannot be longer
 HOLD_MAX_S = 1800  # a window may wait this long for one absent visitor, all calls together
 CLOSE_SHARE_MAX = 0.6  # of the opening wait; measured: nearer, openings double and most last a few minutes
@@ -33,6 +39,8 @@ def contradictions(policy: Policy) -> Iterator[Reason]:
                 f"第 {band.max_windows} 个窗口需要 {last} 人等候,而一天只有 {NUMBERS_PER_DAY} 个号",
             )
     yield from _of_overrides(policy.overrides)
+    yield from _of_signage(policy.signage)
+    yield from _of_pauses(policy.staffing)
     hold_s = policy.calling.max_calls * policy.calling.call_timeout_s
     if hold_s > HOLD_MAX_S:
         yield contradiction(
@@ -72,6 +80,47 @@ def _of_overrides(overrides: Overrides) -> Iterator[Reason]:
             f"default_s ({overrides.default_s}) must be at most longest_s ({overrides.longest_s})",
             f"默认时长({overrides.default_s}秒)不得超过最长时长({overrides.longest_s}秒)",
         )
+
+
+def _of_pauses(staffing: Staffing) -> Iterator[Reason]:
+    path, reasons = "body.staffing.pause_reasons", staffing.pause_reasons
+    if not reasons and not staffing.pause_unspecified:
+        yield contradiction(
+            path, "without a reason to choose no window could pause", "没有可选原因,窗口将无法暂停"
+        )
+    words = [word for one in reasons for word in dict.fromkeys((one.id, one.text))]
+    for word in dict.fromkeys(word for word in words if words.count(word) > 1):
+        yield contradiction(path, f'"{word}" stands for two reasons', f"“{word}”对应两个原因")
+
+
+def _of_signage(signage: Signage) -> Iterator[Reason]:
+    classes = get_args(Priority)
+    for number, name in enumerate(signage.slow_for):
+        if name not in classes:
+            known = ", ".join(classes)
+            yield contradiction(
+                f"body.signage.slow_for[{number}]",
+                f'"{name}" is not a priority class; allowed: {known}',
+                f"“{name}”不是优先类别;可选:{known}",
+            )
+    for field in fields(signage.templates):
+        yield from _of_template(field.name, getattr(signage.templates, field.name))
+
+
+def _of_template(name: str, text: str) -> Iterator[Reason]:
+    path = f"body.signage.templates.{name}"
+    used, allowed = set(BLANK.findall(text)), blanks_of(name)
+    shown = ", ".join(f"{{{blank}}}" for blank in sorted(allowed))
+    for blank in sorted(used - allowed):
+        yield contradiction(
+            path,
+            f"{{{blank}}} is not a blank of this text; allowed: {shown}",
+            f"没有占位符 {{{blank}}};可选:{shown}",
+        )
+    if "{" in BLANK.sub("", text) or "}" in BLANK.sub("", text):
+        yield contradiction(path, "braces stand only around a blank", "花括号只能用于占位符")
+    for blank in sorted(NEEDED.get(name, frozenset()) - used):
+        yield contradiction(path, f"this text must say {{{blank}}}", f"此文字必须包含 {{{blank}}}")
 
 
 def contradiction(path: str, english: str, chinese: str) -> Reason:

@@ -97,11 +97,12 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Speak once, Chinese then English."""
+    """Speak once, Chinese then English; ``slow`` for who needs it. ``ticket``: its number, "" for announcements."""
 
     text: str
     text_en: str
     ticket: str
+    slow: bool = False
     kind: ClassVar[str] = "say"
 
 

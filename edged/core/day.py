@@ -6,7 +6,7 @@ that is merely set right takes effect without any of this, so that no number of 
 
 from __future__ import annotations
 
-from edged.core import overrides, pages, staffing, wall
+from edged.core import announcements, overrides, pages, staffing, wall
 from edged.core.state import Ticket
 from edged.core.tickets import move
 from edged.core.turn import Turn
@@ -39,6 +39,7 @@ def turn_day(turn: Turn) -> None:
     state.duty_staff = None
     overrides.reset(turn)
     pages.end_day(turn)
+    announcements.end_day(turn)
     _rest_everybody(turn)
 
 

@@ -13,6 +13,7 @@ from zlib import crc32
 from edged.core import (
     activation,
     alarms,
+    announcements,
     attendance,
     day,
     invariants,
@@ -27,8 +28,9 @@ from edged.core import (
     wall,
     windows,
 )
-from edged.core.commands import Command, Note, Print
+from edged.core.commands import Command, Note, Print, Say
 from edged.core.events import (
+    Announced,
     ClockSet,
     CommandDone,
     CommandFailed,
@@ -163,6 +165,8 @@ class Engine:
                 overrides.decide(turn, event)
             case OverrideLifted():
                 overrides.lift(turn, event)
+            case Announced():
+                announcements.announce(turn, event)
             case Resumed():
                 resume(turn, event)
                 self._index_due()
@@ -329,6 +333,8 @@ def _outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
     if pending is None:
         turn.ignore(event.id, "unknown_action")
         return
+    if isinstance(pending.body, Say):
+        announcements.ended(turn, event.id)
     if isinstance(event, CommandFailed):
         pages.failed(turn, event.id)
         if isinstance(pending.body, Print):

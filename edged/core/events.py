@@ -203,6 +203,16 @@ class OverrideLifted:
 
 
 @dataclass(frozen=True, slots=True)
+class Announced:
+    """An operator (``by``) has something said once in ``areas`` (none: everywhere); texts: at most 200 characters."""
+
+    text: str
+    text_en: str
+    areas: tuple[str, ...]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A due time the engine asked for. Regenerated on replay, never an input."""
 
@@ -219,6 +229,7 @@ Event = (
     | ClockSet
     | Resumed
     | WindowAsked
+    | Announced
     | OverrideSet
     | OverrideLifted
     | Tick

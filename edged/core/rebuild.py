@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edged.core import activation, alarms, attendance, overrides, pages, staffing, timers
+from edged.core import activation, alarms, announcements, attendance, overrides, pages, staffing, timers
 from edged.core.commands import Action, Page
 from edged.core.events import Resumed
 from edged.core.site import Site
@@ -59,6 +59,7 @@ def load_site(turn: Turn, site: Site) -> bool:
         turn.touch_area(area.id)
     overrides.fit(turn)
     pages.reconcile(turn)
+    announcements.reconcile(turn, (area.voice for area in site.areas))
     alarms.forget_missing(turn, turn.lookup.windows, (attendance.PAUSE, attendance.UNMANNED))
     alarms.forget_missing(turn, turn.lookup.areas, (attendance.UNSERVED, "no-staff"))
     turn.note("site.loaded", site.hall, windows=len(site.windows), areas=len(site.areas))
@@ -138,6 +139,7 @@ def resume(turn: Turn, event: Resumed) -> None:
     turn.note("hall.resumed", turn.lookup.site.hall, gap_s=gap_ms / 1000, restart=int(event.restart))
     if event.restart:
         _settle_actions(turn)
+        announcements.after_restart(turn)
 
 
 def _settle_actions(turn: Turn) -> None:

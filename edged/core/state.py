@@ -170,6 +170,31 @@ class OpenPage:
 
 
 @dataclass(slots=True)
+class Spoken:
+    """Something to be said ``times`` times more; of a call: whose (``ticket``), to which ``window``."""
+
+    text: str
+    text_en: str
+    since_ms: int
+    number: str = ""
+    ticket: int | None = None
+    window: str | None = None
+    slow: bool = False
+    times: int = 1
+    said: bool = False
+
+
+@dataclass(slots=True)
+class Voice:
+    """A loudspeaker: what it says (an action's id, since when), from when on it may say more, and what waits."""
+
+    doing: str | None = None
+    since_ms: int = 0
+    free_ms: int = 0
+    waiting: list[Spoken] = field(default_factory=list)
+
+
+@dataclass(slots=True)
 class PendingAction:
     """An action whose outcome is not known yet."""
 
@@ -245,3 +270,4 @@ class State:
     duty_staff: str | None = None
     overrides: dict[str, Override] = field(default_factory=dict)
     pages: dict[str, OpenPage] = field(default_factory=dict)
+    voices: dict[str, Voice] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.core import attendance, overrides, pages, staffing
+from edged.core import announcements, attendance, overrides, pages, staffing
 from edged.core.turn import Turn
 
 FIRES: dict[str, Callable[[Turn, str], None]] = {
@@ -19,6 +19,7 @@ FIRES: dict[str, Callable[[Turn, str], None]] = {
     "pause": attendance.pause_over,
     "unmanned": attendance.seat_empty,
     "unserved": attendance.area_waits,
+    "voice": announcements.go_on,
 }
 ON_THE_WALL: frozenset[str] = frozenset({overrides.TIMER})
 

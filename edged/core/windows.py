@@ -8,7 +8,7 @@ window rests in STANDBY (an open consultation window), everybody else in CLOSED.
 
 from __future__ import annotations
 
-from edged.core.commands import Say
+from edged.core import announcements
 from edged.core.forecast import learn
 from edged.core.ordering import count_streak, next_ticket
 from edged.core.state import CallShown, Ticket, WindowStateName
@@ -99,7 +99,7 @@ def recall(turn: Turn, window: str) -> None:
 
 
 def announce(turn: Turn, ticket: Ticket, window: str) -> None:
-    """Speak the call and put it on top of the area's last calls (a recall never erases another call)."""
+    """Have the call said and put it on top of the area's last calls (a recall never erases another call)."""
     area_id = turn.lookup.area_of(ticket.service)
     number = turn.lookup.windows[window].number
     calls = turn.area(area_id).last_calls
@@ -107,10 +107,7 @@ def announce(turn: Turn, ticket: Ticket, window: str) -> None:
     calls.insert(0, CallShown(ticket.number, number))
     del calls[turn.state.policy.calling.last_calls :]
     turn.touch_area(area_id)
-    voice = turn.lookup.areas[area_id].voice
-    if voice is not None:
-        text = f"请{ticket.number}号到{number}号窗口"
-        turn.act(voice, Say(text, f"Ticket {ticket.number}, window {number}", ticket.number))
+    announcements.call(turn, ticket, window)
 
 
 def arrive(turn: Turn, window: str, inferred: bool) -> None:

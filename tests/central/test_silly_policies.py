@@ -26,6 +26,46 @@ SILLY: dict[str, tuple[dict[str, Any], str, str]] = {
         "body.overrides.longest_s",
         "out-of-bounds",
     ),
+    "a pause that nobody could ever begin": (
+        {"staffing": {"pause_reasons": []}},
+        "body.staffing.pause_reasons",
+        "contradiction",
+    ),
+    "one word for two reasons to pause": (
+        {"staffing": {"pause_reasons": [{"id": i, "text": "休息", "text_en": "Rest"} for i in ("a", "b")]}},
+        "body.staffing.pause_reasons",
+        "contradiction",
+    ),
+    "a pause alarm that never comes": (
+        {"staffing": {"pause_alarm_s": 0}},
+        "body.staffing.pause_alarm_s",
+        "out-of-bounds",
+    ),
+    "a blank that nobody fills in": (
+        {"signage": {"templates": {"call": "请{name}到{window}号窗口，{number}"}}},
+        "body.signage.templates.call",
+        "contradiction",
+    ),
+    "a brace left open": (
+        {"signage": {"templates": {"open": "请取号{"}}},
+        "body.signage.templates.open",
+        "contradiction",
+    ),
+    "a call that does not say who": (
+        {"signage": {"templates": {"call_en": "Window {window}, please"}}},
+        "body.signage.templates.call_en",
+        "contradiction",
+    ),
+    "slow calls for a class of visitors that does not exist": (
+        {"signage": {"slow_for": ["old"]}},
+        "body.signage.slow_for[0]",
+        "contradiction",
+    ),
+    "calls that nobody may wait to hear": (
+        {"signage": {"say_within_s": 0}},
+        "body.signage.say_within_s",
+        "out-of-bounds",
+    ),
 }
 
 

@@ -148,6 +148,8 @@ class _Run:
                 return ev.OverrideLifted(kind, target, by)  # type: ignore[arg-type]
             case ["health", device, paper, *fault]:
                 return ev.HealthRead(device, paper, " ".join(fault) or None, seq)  # type: ignore[arg-type]
+            case ["announce", by, text, *areas]:
+                return ev.Announced(text, "Announcement", tuple(areas), by)
             case ["done", action]:
                 return ev.CommandDone(action)
             case ["failed", action, *error]:
@@ -248,8 +250,8 @@ def _command(command: Command) -> str:
     if isinstance(command, Desired):
         return f"{command.value.kind} {command.point} {_differences(command.value)}"
     match command.body:
-        case Say(text, _, _):
-            return f"say {command.id} {command.point} {text}"
+        case Say(text, _, _, slow):
+            return f"say {command.id} {command.point} {text}" + (" slow" if slow else "")
         case Print(number, service, ahead, low_s, _, high_s):
             told = "" if high_s is None else f" wait={low_s}-{high_s}"
             return f"print {command.id} {command.point} {number} {service} ahead={ahead}{told}"

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edged.core.policy import calling, overrides, staffing, tidal
+from edged.core.policy import calling, overrides, signage, staffing, tidal
 from edged.core.policy.calling import Calling
 from edged.core.policy.overrides import Overrides
+from edged.core.policy.signage import Signage, Templates
 from edged.core.policy.staffing import PauseReason, Staffing
 from edged.core.policy.tidal import REFERENCE_PW, Arbiter, Band, Peak, Pw, Rule, Tidal, Triggers
 
@@ -27,7 +28,9 @@ __all__ = [
     "Policy",
     "Pw",
     "Rule",
+    "Signage",
     "Staffing",
+    "Templates",
     "Tidal",
     "Triggers",
 ]
@@ -41,6 +44,7 @@ class Policy:
     calling: Calling = field(default_factory=Calling)
     overrides: Overrides = field(default_factory=Overrides)
     staffing: Staffing = field(default_factory=Staffing)
+    signage: Signage = field(default_factory=Signage)
 
 
 BOUNDS: Mapping[str, tuple[int, int]] = {
@@ -48,4 +52,5 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     **calling.BOUNDS,
     **overrides.BOUNDS,
     **staffing.BOUNDS,
+    **signage.BOUNDS,
 }

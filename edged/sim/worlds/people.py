@@ -156,7 +156,7 @@ class Clerk:
         return self._rng.choice(
             (
                 None,
-                "lunch",
+                "meal",
                 self._rng.choice(site.services).id,
                 self._rng.choice(site.windows).id,
                 self._rng.choice(self._world.numbers[-20:] or ["A001"]),
