@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from devices.mqtt_json.strict_json import Unfit, is_harmless, names_a_person, parse_object
-from edged.core.commands import Action, Display, Lamp, Page, Panel, Print, Say, Value
+from edged.core.commands import Action, Display, Evaluator, Lamp, Page, Panel, Print, Say, Value
 from edged.core.events import (
     CommandDone,
     CommandFailed,
@@ -72,7 +72,7 @@ class Request(_Payload):
 
 class KeyPress(_Payload):
     """``up/key``. ``arg``: ticket number, staff id, pause reason, transfer target; of an override its target
-    and ``by=name``, ``for_s=seconds``."""
+    and ``by=name``, ``for_s=seconds``; of ``case`` and ``answer`` what asyncapi.yaml says."""
 
     seq: Seq
     key: Literal[
@@ -99,6 +99,7 @@ class KeyPress(_Payload):
         "lift",
         "pause-issuing",
         "priority-insert",
+        "answer",
     ]
     arg: ShortText | None = None
 
@@ -222,6 +223,10 @@ def encode_level(value: Value) -> tuple[str, bytes]:
                 "wait_high_s": value.wait_high_s,
             }
             return "panel", _dump({key: item for key, item in fields.items() if item is not None})
+        case Evaluator(number=number, case=case):
+            asked = {"number": number, "case": case}
+            told = {key: item for key, item in asked.items() if item is not None}
+            return "evaluator", _dump({"window": value.window, "state": "rate" if told else "idle"} | told)
     raise Refused(f"no JSON device shows a {value.kind}")
 
 

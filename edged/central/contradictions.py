@@ -9,7 +9,7 @@ from typing import get_args
 
 from edged.central.refusals import Reason, reason
 from edged.core.events import Priority
-from edged.core.policy import Overrides, Policy, Signage, Staffing, Tidal
+from edged.core.policy import Cases, Overrides, Policy, Signage, Staffing, Tidal
 from edged.core.policy.signage import NEEDED, blanks_of
 
 BLANK = re.compile(r"\{([a-z_]*)\}")
@@ -41,6 +41,9 @@ def contradictions(policy: Policy) -> Iterator[Reason]:
     yield from _of_overrides(policy.overrides)
     yield from _of_signage(policy.signage)
     yield from _of_pauses(policy.staffing)
+    yield from _of_cases(policy.cases)
+    if not policy.ratings.answers:
+        yield contradiction("body.ratings.answers", "at least one word is needed", "至少需要一个用语")
     hold_s = policy.calling.max_calls * policy.calling.call_timeout_s
     if hold_s > HOLD_MAX_S:
         yield contradiction(
@@ -121,6 +124,26 @@ def _of_template(name: str, text: str) -> Iterator[Reason]:
         yield contradiction(path, "braces stand only around a blank", "花括号只能用于占位符")
     for blank in sorted(NEEDED.get(name, frozenset()) - used):
         yield contradiction(path, f"this text must say {{{blank}}}", f"此文字必须包含 {{{blank}}}")
+
+
+def _of_cases(cases: Cases) -> Iterator[Reason]:
+    for low, high in (
+        ("remind_s", "acknowledge_s"),
+        ("close_days", "special_days"),
+        ("remind_min", "due_min"),
+        ("rate_days", "keep_days"),
+        ("reopen_days", "keep_days"),
+    ):
+        first, last = getattr(cases, low), getattr(cases, high)
+        if first > last or (first == last and low == "remind_min"):
+            yield contradiction(
+                f"body.cases.{low}",
+                f"{low} ({first}) must not be above {high} ({last})",
+                f"不得超过 {high}({last})",
+            )
+    for name in ("codes", "outcomes"):
+        if not getattr(cases, name):
+            yield contradiction(f"body.cases.{name}", "at least one word is needed", "至少需要一个用语")
 
 
 def contradiction(path: str, english: str, chinese: str) -> Reason:

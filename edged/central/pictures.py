@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from edged.central import topics
-from edged.core.commands import Action, AlarmsPicture, AreaPicture, Value, WindowPicture
+from edged.core.commands import Action, AlarmsPicture, AreaPicture, CasesPicture, Value, WindowPicture
 from edged.driver import Options, Refused
 from edged.links.mqtt import MqttLink
 
+CASE_FIGURES = ("waiting", "in_hand", "overdue", "response_ratio", "on_time_ratio", "satisfied_ratio")
 STATUS_STATES = ("online", "offline", "degraded")
 
 
@@ -71,7 +72,27 @@ class Pictures:
                 for alarm, subject, since_ms in value.standing
             ]
             return topics.alarms_state(self._hall), _json({"standing": standing})
+        if isinstance(value, CasesPicture):
+            return topics.cases_state(self._hall), _json(self._cases(value))
         raise Refused(f"the centre has no {value.kind}")
+
+    def _cases(self, value: CasesPicture) -> dict[str, Any]:
+        body = {name: getattr(value, name) for name in CASE_FIGURES}
+        open_cases = [
+            {
+                "case": case.case,
+                "state": case.state,
+                "area": case.area,
+                "service": case.service,
+                "code": case.code,
+                "opened": self._stamp(case.opened_ms),
+                "due": case.due,
+                "special": case.special,
+                "overdue": case.overdue,
+            }
+            for case in value.cases
+        ]
+        return body | {"cases": open_cases}
 
 
 def status_payload(state: str, version: str, policy: int, epoch: int, since: str) -> bytes:

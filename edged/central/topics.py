@@ -17,6 +17,11 @@ def area_state(hall: str, area: str) -> str:
     return f"hall/{hall}/state/area/{area}"
 
 
+def cases_state(hall: str) -> str:
+    """Retained picture of the open cases."""
+    return f"hall/{hall}/state/cases"
+
+
 def window_state(hall: str, window: str) -> str:
     """Retained picture of a window."""
     return f"hall/{hall}/state/window/{window}"

@@ -25,6 +25,7 @@ from edged.config.shape import (
     REQUIRED,
     SINGLE,
     AreaTable,
+    CasesTable,
     DeviceTable,
     DutyTable,
     HallTable,
@@ -251,6 +252,8 @@ class _Reading:
             duty_pager=duty.pager,
             duty_panel=duty.panel,
             duty_displays=duty.displays,
+            case_lamps=cast(CasesTable, self.single["cases"]).lamps,
+            case_displays=cast(CasesTable, self.single["cases"]).displays,
         )
         return HallConfig(
             file=self.file.absolute(),

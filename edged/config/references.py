@@ -15,7 +15,7 @@ from edged.config.wording import Mistake, did_you_mean, unknown
 from edged.driver import Options
 
 Raw = dict[str, Any]
-WINDOW_POINTS = ("panel", "lamp", "display")
+WINDOW_POINTS = ("panel", "lamp", "display", "evaluator")
 
 
 def check(raw: Raw) -> Iterator[Mistake]:
@@ -27,6 +27,7 @@ def check(raw: Raw) -> Iterator[Mistake]:
     yield from _serial_ports(raw)
     yield from _coverage(raw)
     yield from _tidal_windows(raw)
+    yield from _case_windows(raw)
     yield from _certificates(raw)
 
 
@@ -140,6 +141,10 @@ def _used_points(raw: Raw) -> Iterator[tuple[Path, str, str]]:
     for path, member in tables(raw, "staff"):
         for below, point in words(member, "pager"):
             yield (*path, *below), "pager", point
+    cases = raw.get("cases")
+    for key, role in (("lamps", "lamp"), ("displays", "display")):
+        for below, point in words(cases if isinstance(cases, dict) else {}, key):
+            yield ("cases", *below), role, point
     duty = raw.get("duty")
     for key, role in (("pager", "pager"), ("panel", "panel"), ("displays", "display")):
         for below, point in words(duty if isinstance(duty, dict) else {}, key):
@@ -249,6 +254,34 @@ def _tidal_windows(raw: Raw) -> Iterator[Mistake]:
                 (*path, "tidal"),
                 "a tidal window needs a lamp (so that visitors see it open) or a panel (so that its clerk can "
                 "answer); it has neither",
+            )
+
+
+def _case_windows(raw: Raw) -> Iterator[Mistake]:
+    """Cases (办不成事) stay out of every tide: an area of their own, windows of their own, none of them tidal."""
+    case: dict[str, bool] = {}
+    area_of: dict[str, set[str]] = {}
+    for _, service in tables(raw, "services"):
+        if isinstance(service.get("id"), str):
+            case[service["id"]] = service.get("case") is True
+            area_of.setdefault(str(service.get("area")), set()).add(service["id"])
+    for path, service in tables(raw, "services"):
+        others = sorted(s for s in area_of.get(str(service.get("area")), ()) if not case[s])
+        if service.get("case") is True and others:
+            yield Mistake(
+                (*path, "case"),
+                f'area "{service.get("area")}" also has "{others[0]}"; cases need an area of their own, '
+                "or they would open tidal windows",
+            )
+    for path, window in tables(raw, "windows"):
+        skills = [word for _, word in words(window, "skills") if word in case]
+        if not any(case[word] for word in skills):
+            continue
+        if window.get("tidal") is True:
+            yield Mistake((*path, "tidal"), "a window for cases is never tidal; remove tidal = true")
+        if not all(case[word] for word in skills):
+            yield Mistake(
+                (*path, "skills"), "a window for cases serves nothing else; move the other skills away"
             )
 
 

@@ -94,7 +94,10 @@ class AreaTable(Table):
 
 
 class ServiceTable(Table):
-    """``[[services]]``: a business (业务) of one area; ``mean_s`` is what serving one visitor takes at first guess."""
+    """``[[services]]``: a business (业务) of one area; ``mean_s`` is what serving one visitor takes at first guess.
+
+    ``case``: whoever takes a number here reports what could not be done (办不成事).
+    """
 
     id: Id
     area: Id
@@ -102,6 +105,7 @@ class ServiceTable(Table):
     name_en: Name
     prefix: Annotated[str, StringConstraints(pattern=PREFIX_PATTERN)]
     mean_s: Annotated[int, Field(ge=30, le=14400)] = 900
+    case: bool = False
 
 
 class WindowTable(Table):
@@ -114,6 +118,7 @@ class WindowTable(Table):
     panel: Point | None = None
     lamp: Point | None = None
     display: Point | None = None
+    evaluator: Point | None = None
     confirms_arrival: bool = False
 
 
@@ -133,6 +138,13 @@ class DutyTable(Table):
 
     pager: Point | None = None
     panel: Point | None = None
+    displays: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
+
+
+class CasesTable(Table):
+    """``[cases]``: lamps and displays of the hall that show the cases (办不成事反映窗口)."""
+
+    lamps: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
     displays: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
 
 
@@ -168,6 +180,7 @@ SINGLE: dict[str, type[Table]] = {
     "hall": HallTable,
     "mqtt": MqttTable,
     "duty": DutyTable,
+    "cases": CasesTable,
     "store": StoreTable,
     "web": WebTable,
     "policy": PolicyTable,

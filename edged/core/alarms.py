@@ -18,6 +18,10 @@ TEXT: dict[str, tuple[str, str]] = {
     "window-unmanned": ("空岗", "unmanned"),
     "area-unserved": ("有人等候但无窗口办理", "visitors wait, nobody serves"),
     "no-staff": ("待命人员无人应答", "nobody on standby answers"),
+    "bad-rating": ("差评待回访", "bad rating to look after"),
+    "case-unanswered": ("办不成事超时未响应", "case not answered in time"),
+    "case-overdue": ("办不成事超期", "case overdue"),
+    "cases-full": ("办不成事反映过多，无法登记", "too many open cases to take another"),
     "commissioner-unanswered": ("帮办无人应答", "no commissioner answers"),
 }
 

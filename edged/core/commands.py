@@ -84,7 +84,46 @@ class AlarmsPicture:
     kind: ClassVar[str] = "alarms"
 
 
-Value = Lamp | Display | Panel | AreaPicture | WindowPicture | AlarmsPicture
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """What an evaluator (评价器) asks about: the visit of ticket ``number``, or a ``case``; both None: nothing."""
+
+    window: str
+    number: str | None = None
+    case: str | None = None
+    kind: ClassVar[str] = "evaluator"
+
+
+@dataclass(frozen=True, slots=True)
+class CasePicture:
+    """One open case in the picture for the centre; ``due`` is a date or None, ``opened_ms`` an ``at_ms`` stamp."""
+
+    case: str
+    state: str
+    area: str | None
+    service: str | None
+    code: str
+    opened_ms: int
+    due: str | None
+    special: bool
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CasesPicture:
+    """The retained picture of the open cases (办不成事); the three ratios are None while nothing is decided."""
+
+    cases: tuple[CasePicture, ...]
+    waiting: int
+    in_hand: int
+    overdue: int
+    response_ratio: float | None
+    on_time_ratio: float | None
+    satisfied_ratio: float | None
+    kind: ClassVar[str] = "cases"
+
+
+Value = Lamp | Display | Panel | Evaluator | AreaPicture | WindowPicture | AlarmsPicture | CasesPicture
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,14 @@ from edged.core import (
     alarms,
     announcements,
     attendance,
+    case_book,
+    cases,
     day,
     invariants,
     keys,
     overrides,
     pages,
+    ratings,
     signage,
     tickets,
     tidal,
@@ -31,6 +34,7 @@ from edged.core import (
 from edged.core.commands import Command, Note, Print, Say
 from edged.core.events import (
     Announced,
+    CaseTold,
     ClockSet,
     CommandDone,
     CommandFailed,
@@ -44,6 +48,8 @@ from edged.core.events import (
     OverrideLifted,
     OverrideSet,
     PolicyApplied,
+    RatingAnswered,
+    RatingCorrected,
     RatingGiven,
     Resumed,
     SiteLoaded,
@@ -136,6 +142,12 @@ class Engine:
                 keys.press(turn, event)
             case RatingGiven():
                 _rate(turn, event)
+            case RatingCorrected():
+                ratings.correct(turn, event)
+            case RatingAnswered():
+                ratings.answer(turn, event)
+            case CaseTold():
+                cases.tell(turn, event)
             case CountRead():
                 _count(turn, event)
             case HealthRead():
@@ -149,12 +161,14 @@ class Engine:
                 turn.note("policy.applied", str(event.version), sha256=event.sha256)
                 for area in turn.lookup.areas:
                     turn.touch_area(area)
+                case_book.fit(turn)
             case ClockSet():
                 before_ms = wall.local_ms(turn)
                 self._set_clock(event)
                 after_ms = wall.local_ms(turn)
                 if before_ms is not None and after_ms is not None:
                     timers.after_clock(turn, after_ms - before_ms)
+                case_book.fit(turn)
             case WindowAsked():
                 if event.area in turn.lookup.areas:
                     self.state.active_ms = turn.at_ms  # somebody is there
@@ -281,11 +295,11 @@ class Engine:
 
 
 def _rate(turn: Turn, event: RatingGiven) -> None:
-    window = turn.lookup.window_of_panel.get(event.point)
+    window = turn.lookup.window_of_panel.get(event.point) or turn.lookup.window_of_evaluator.get(event.point)
     if window is None:
         turn.ignore(event.point, "no_window_for_panel", level=event.level)
-    else:
-        windows.rate(turn, window, event.level)
+    elif not cases.rate(turn, window, event.level):
+        ratings.give(turn, window, event)
 
 
 def _count(turn: Turn, event: CountRead) -> None:

@@ -38,8 +38,10 @@ Key = Literal[
     "lift",
     "pause-issuing",
     "priority-insert",
+    "answer",  # of the duty manager: a bad rating is looked after
 ]
 OverrideKind = Literal["open", "close", "hold", "pause-issuing", "priority-insert"]
+CaseWord = Literal["open", "acknowledge", "close", "reopen", "extend", "rate"]
 WHOLE_HALL = "hall"  # the target of pause-issuing that means every area
 Priority = Literal["normal", "elderly", "disabled", "pregnant", "military", "child", "appointment"]
 
@@ -213,6 +215,44 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True)
+class RatingCorrected:
+    """``by`` corrects a rating to ``level`` 1…5. ``rating`` is its id: of a visit as in the note, or that of a case."""
+
+    rating: str
+    level: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RatingAnswered:
+    """``by`` looked after a bad rating (整改, 回访); ``code`` is one of the policy's words, None: the last of them."""
+
+    rating: str
+    by: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseTold:
+    """办不成事, from the centre or an operator: ``by`` (a name, at most 64 characters) tells what becomes of a case.
+
+    ``case`` is its id, None only to open one. ``code`` is a word of the policy: why it is opened, or the outcome it
+    closes with. ``ticket`` (a number of today), ``area``, ``service`` and ``special`` go with opening, ``level`` 1…5
+    with rating.
+    """
+
+    told: CaseWord
+    by: str
+    case: str | None = None
+    code: str | None = None
+    area: str | None = None
+    service: str | None = None
+    ticket: str | None = None
+    special: bool = False
+    level: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A due time the engine asked for. Regenerated on replay, never an input."""
 
@@ -232,5 +272,8 @@ Event = (
     | Announced
     | OverrideSet
     | OverrideLifted
+    | RatingCorrected
+    | RatingAnswered
+    | CaseTold
     | Tick
 )

@@ -25,6 +25,7 @@ def check(state: State, lookup: Lookup) -> None:
     _staff(state)
     _overrides(state, lookup)
     _pages(state, lookup)
+    _cases(state)
 
 
 def _queues(state: State, lookup: Lookup) -> None:
@@ -146,3 +147,21 @@ def _pages(state: State, lookup: Lookup) -> None:
         assert page.to in lookup.staff or page.to == "duty-manager", f"{name} went to {page.to}"
         if page.to in lookup.staff:
             assert f"page/{name}" in state.timers, f"{name} waits for {page.to} for ever"
+
+
+def _cases(state: State) -> None:
+    """Every case has its next deadline, and no deadline is about one that is gone."""
+    for name, case in state.cases.items():
+        assert name == case.id, f"{name} is {case}"
+        closed = case.state == "CLOSED"
+        assert closed == (case.closed_ms is not None), f"{name} is {case.state}, closed {case.closed_ms}"
+        assert closed == (f"case-keep/{name}" in state.timers), f"{name} is {case.state}"
+        assert not closed or f"case-due/{name}" not in state.timers, f"{name} is closed and due"
+        assert case.due_day is None or closed or f"case-due/{name}" in state.timers, f"{name} is never due"
+        assert case.state == "OPEN" or f"case-ack/{name}" not in state.timers, f"{name} is {case.state}"
+        assert not closed or None not in (case.responded, case.on_time), f"{name} closed undecided"
+    for name in state.timers:
+        kind, _, key = name.partition("/")
+        assert kind not in ("case-ack", "case-due", "case-keep") or key in state.cases, (
+            f"{name}: no such case"
+        )

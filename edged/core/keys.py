@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.core import activation, attendance, overrides, pages, staffing, triggers
+from edged.core import activation, attendance, cases, overrides, pages, ratings, staffing, triggers
 from edged.core.events import KeyPressed
 from edged.core.state import Ticket
 from edged.core.tickets import move
@@ -24,13 +24,16 @@ def press(turn: Turn, event: KeyPressed) -> None:
     if event.key in overrides.KIND_OF_KEY or event.key == "lift":
         overrides.press(turn, event)
         return
+    if event.key == "answer":
+        ratings.press(turn, event)
+        return
     who = pages.whose(turn, event.point)
+    if who == staffing.DUTY_MANAGER:
+        _duty(turn, event)
+        return
     if who is not None and event.key in ("accept", "decline"):
         if not pages.answer(turn, who, event.key, event.arg):
             (activation.accept if event.key == "accept" else activation.decline)(turn, who)
-        return
-    if event.point == turn.lookup.site.duty_panel:
-        overrides.duty_key(turn, event)
         return
     window = turn.lookup.window_of_panel.get(event.point)
     if window is None:
@@ -42,6 +45,19 @@ def press(turn: Turn, event: KeyPressed) -> None:
         return
     attendance.key_pressed(turn, window)
     action(turn, window, event.arg)
+
+
+def _duty(turn: Turn, event: KeyPressed) -> None:
+    """The duty manager accepts what was paged: alarms, and the case that waits longest."""
+    answered = event.key in ("accept", "decline") and pages.answer(
+        turn, staffing.DUTY_MANAGER, event.key, event.arg
+    )
+    if event.key == "case":
+        cases.press(turn, event.point, None, event.arg)
+    elif event.key == "accept" and (cases.any_waits(turn) or not answered):
+        cases.answer_oldest(turn, event.point, turn.state.duty_staff or event.point)
+    elif not answered:
+        overrides.duty_key(turn, event)
 
 
 def _double_press(turn: Turn, event: KeyPressed) -> bool:
@@ -220,6 +236,8 @@ def _logout(turn: Turn, window: str, _arg: str | None) -> None:
 def _accept(turn: Turn, window: str, arg: str | None) -> None:
     if turn.window(window).state == "ACTIVATING":
         activation.acknowledge(turn, window, arg)
+    elif turn.lookup.serves_cases(window):
+        cases.answer_oldest(turn, window, arg or turn.window(window).staff or window)
     else:
         turn.ignore(window, "nothing_to_accept")
 
@@ -241,6 +259,10 @@ def _special_need(turn: Turn, window: str, _arg: str | None) -> None:
     triggers.ask(turn, area if ticket is None else turn.lookup.area_of(ticket.service), "special-need")
 
 
+def _case(turn: Turn, window: str, arg: str | None) -> None:
+    cases.press(turn, window, window, arg)
+
+
 KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "next": _next,
     "next-or-recall": _next_or_recall,
@@ -260,4 +282,5 @@ KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "decline": _decline,
     "special-need": _special_need,
     "commissioner": pages.call_commissioner,
+    "case": _case,
 }

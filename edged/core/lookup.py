@@ -14,6 +14,7 @@ class Lookup:
         self.services: dict[str, Service] = {s.id: s for s in site.services}
         self.windows: dict[str, Window] = {w.id: w for w in site.windows}
         self.staff: dict[str, Staff] = {s.id: s for s in site.staff}
+        self.window_of_evaluator = {w.evaluator: w.id for w in site.windows if w.evaluator}
         self.window_of_panel = {w.panel: w.id for w in site.windows if w.panel}
         self.windows_of_device: dict[str, list[str]] = {}
         for window in site.windows:
@@ -31,6 +32,8 @@ class Lookup:
             for area in areas:
                 self.area_windows[area].append(window.id)
 
+        self.case_windows = [w.id for w in site.windows if any(self.services[s].case for s in w.skills)]
+        self.case_areas = frozenset(self.services[s].area for s in self.services if self.services[s].case)
         self.area_tidal = {
             area: [window for window in names if self.windows[window].tidal]
             for area, names in self.area_windows.items()
@@ -45,6 +48,10 @@ class Lookup:
     def skills_in(self, window: str, area: str) -> tuple[str, ...]:
         """Services of ``area`` that ``window`` may serve."""
         return self._skills_in.get((window, area), ())
+
+    def serves_cases(self, window: str) -> bool:
+        """Whether this window looks after cases (办不成事)."""
+        return window in self.case_windows
 
     def area_of(self, service: str) -> str:
         """Area id of a service id."""

@@ -52,6 +52,8 @@ def quiet(turn: Turn) -> bool:
 
 def look(turn: Turn, area: str) -> Look:
     """Apply the policy's rule, then the triggers, to one area; what a person ordered comes before both."""
+    if area in turn.lookup.case_areas:  # 办不成事: never a candidate, and nobody's reason for one
+        return Look(turn.area(area).waiting, 0.0, (), decided=False)
     found = _look(turn, area)
     ordered = overrides.wanted(turn, area) if turn.state.overrides else ()
     if not ordered:

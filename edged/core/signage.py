@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edged.core import alarms, attendance, overrides
+from edged.core import alarms, attendance, case_signs, overrides, ratings
 from edged.core.commands import (
     AlarmsPicture,
     AreaPicture,
     Desired,
     Display,
+    Evaluator,
     Lamp,
     Panel,
     Value,
@@ -25,6 +26,7 @@ from edged.core.state import Alarm, WindowStateName
 from edged.core.turn import Turn
 
 CENTRE = "centre"  # the point whose driver publishes retained pictures; not a device of the hall
+ALARMS_TOLD = 100  # the newest, to the centre: a message has 16 KiB
 LampLevel = Literal["off", "on", "blink"]
 
 LAMP_OF: dict[WindowStateName, LampLevel] = {
@@ -75,6 +77,9 @@ def sign(turn: Turn) -> None:
         _sign_area(turn, area, expected)
     if turn.alarmed:
         _sign_alarms(turn)
+    if turn.cases_changed:
+        for point, value in case_signs.signs(turn, CENTRE):
+            _show(turn, point, value)
 
 
 class _Waiting:
@@ -133,6 +138,10 @@ def _sign_window(turn: Turn, window: str) -> None:
     else:
         text = WINDOW_TEXT[state.state]
     _show(turn, site.display, Display((f"{site.number}号窗口 Window {site.number}", text)))
+    if site.evaluator is not None:
+        rater = None if state.last_case is not None else ratings.may_rate(turn, window)
+        asked = Evaluator(window, None if rater is None else rater.number, state.last_case)
+        _show(turn, site.evaluator, asked)
     _show(turn, f"{CENTRE}/{window}", _picture(turn, window, number))
 
 
@@ -150,7 +159,12 @@ def _sign_panel(turn: Turn, window: str, waiting: _Waiting, expected: _Expected)
     ticket = turn.ticket_at(window)
     count = waiting.of(serving_services(turn, window))
     number = None if ticket is None else ticket.number
-    prompt = attendance.prompt(turn, window) or overrides.window_line(turn, window) or PROMPT.get(state.state)
+    prompt = (
+        attendance.prompt(turn, window)
+        or overrides.window_line(turn, window)
+        or PROMPT.get(state.state)
+        or case_signs.prompt(turn, window)
+    )
     areas = turn.lookup.window_areas[window]
     area = state.area or state.lent_to or (areas[0] if areas else None)
     low_s, _, high_s = (area and expected[area]) or (None, None, None)
@@ -195,7 +209,8 @@ def _sign_alarms(turn: Turn) -> None:
     lines = tuple(_alarm_line(turn, alarm) for alarm in reversed(standing)) or (NO_ALARM,)
     for display in turn.lookup.site.duty_displays:
         _show(turn, display, Display(lines[:ALARMS_SHOWN]))
-    picture = AlarmsPicture(tuple((alarm.kind, alarm.subject, alarm.since_ms) for alarm in standing))
+    told = standing[-ALARMS_TOLD:]
+    picture = AlarmsPicture(tuple((alarm.kind, alarm.subject, alarm.since_ms) for alarm in told))
     _show(turn, f"{CENTRE}/alarms", picture)
 
 

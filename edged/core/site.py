@@ -26,7 +26,10 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A business (业务) of one area. ``prefix`` starts its ticket numbers; ``mean_s`` is the prior service time."""
+    """A business (业务) of one area. ``prefix`` starts its ticket numbers; ``mean_s`` is the prior service time.
+
+    ``case``: whoever takes a number here reports what could not be done (办不成事).
+    """
 
     id: str
     area: str
@@ -34,13 +37,15 @@ class Service:
     name_en: str
     prefix: str
     mean_s: int = 900
+    case: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """A window (窗口). ``skills`` are service ids it may serve. A tidal window serves nothing until activated.
 
-    ``number`` is what visitors read and hear ("3号窗口"). ``panel``, ``lamp`` and ``display`` are points.
+    ``number`` is what visitors read and hear ("3号窗口"). ``panel``, ``lamp``, ``display`` and ``evaluator`` (评价器)
+    are points.
     ``confirms_arrival``: the clerk has an "arrived" key; where not, arrival is inferred (``Calling.infer_arrival_s``).
     """
 
@@ -51,6 +56,7 @@ class Window:
     panel: str | None = None
     lamp: str | None = None
     display: str | None = None
+    evaluator: str | None = None
     confirms_arrival: bool = False
 
 
@@ -81,3 +87,5 @@ class Site:
     duty_pager: str | None = None
     duty_panel: str | None = None
     duty_displays: tuple[str, ...] = ()
+    case_lamps: tuple[str, ...] = ()
+    case_displays: tuple[str, ...] = ()

@@ -65,6 +65,7 @@ class WindowState:
     ticket: int | None = None
     last_ticket: int | None = None
     last_ticket_ended_ms: int | None = None
+    last_case: str | None = None
     staff: str | None = None
     area: str | None = None
     rule: str | None = None
@@ -233,6 +234,68 @@ class Override:
 
 
 @dataclass(slots=True)
+class Rating:
+    """A rating that stands (好差评). ``answer`` is None while a bad one waits to be looked after."""
+
+    subject: str
+    level: int
+    window: str | None
+    at_ms: int
+    corrected: int = 0
+    answer: str | None = None
+    reminders: int = 0
+
+
+CaseState = Literal["OPEN", "ACKNOWLEDGED", "CLOSED"]
+
+
+@dataclass(slots=True)
+class Case:
+    """办不成事: something that could not be done. Words and ids only: what it is about stays between people.
+
+    ``from_day`` is the day its working days are counted from, ``due_day`` the last of them (None before the hall knows
+    the date), ``overdue_day`` when it was last said to be late. ``responded`` and ``on_time`` are None while that is
+    open; late stays late, whatever follows.
+    """
+
+    id: str
+    source: str
+    code: str
+    opened_ms: int
+    asked_ms: int
+    area: str | None = None
+    service: str | None = None
+    ticket: str | None = None
+    visit: int | None = None
+    special: bool = False
+    state: CaseState = "OPEN"
+    pages: int = 0
+    responded: bool | None = None
+    from_day: int | None = None
+    due_day: int | None = None
+    extensions: int = 0
+    warned: bool = False
+    overdue_day: int | None = None
+    on_time: bool | None = None
+    closed_ms: int | None = None
+    outcome: str | None = None
+    level: int | None = None
+    rated_ms: int | None = None
+    reopened: int = 0
+
+
+@dataclass(slots=True)
+class CaseTally:
+    """What became of the cases that are kept no more, for the three percentages."""
+
+    cases: int = 0
+    responded: int = 0
+    on_time: int = 0
+    rated: int = 0
+    satisfied: int = 0
+
+
+@dataclass(slots=True)
 class State:
     """The hall. Keys are ids; ticket ids are counters that never repeat."""
 
@@ -267,6 +330,10 @@ class State:
     setup_s: float | None = None
     timers: dict[str, int] = field(default_factory=dict)
     alarms: dict[str, Alarm] = field(default_factory=dict)
+    ratings: dict[str, Rating] = field(default_factory=dict)
+    cases: dict[str, Case] = field(default_factory=dict)
+    next_case: int = 1
+    case_tally: CaseTally = field(default_factory=CaseTally)
     duty_staff: str | None = None
     overrides: dict[str, Override] = field(default_factory=dict)
     pages: dict[str, OpenPage] = field(default_factory=dict)

@@ -6,7 +6,7 @@ until ``CLOSED_KEPT`` newer ones are closed, so that a late rating or revival st
 
 from __future__ import annotations
 
-from edged.core import demand, sensors
+from edged.core import case_book, demand, sensors
 from edged.core.commands import Print
 from edged.core.events import Priority, TicketPrinted, TicketRequested
 from edged.core.forecast import Range, count_issued
@@ -106,6 +106,7 @@ def _issue(turn: Turn, number: str, service: str, priority: Priority, point: str
     count_issued(turn.area(area).learnt, service, turn.at_ms)
     turn.touch_area(area)
     turn.note("ticket.issued", number, area=area, service=service, priority=priority, point=point)
+    case_book.opened_by_ticket(turn, ticket)
     return ticket
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.core import announcements, attendance, overrides, pages, staffing
+from edged.core import announcements, attendance, case_book, cases, overrides, pages, ratings, staffing
 from edged.core.turn import Turn
 
 FIRES: dict[str, Callable[[Turn, str], None]] = {
@@ -20,8 +20,14 @@ FIRES: dict[str, Callable[[Turn, str], None]] = {
     "unmanned": attendance.seat_empty,
     "unserved": attendance.area_waits,
     "voice": announcements.go_on,
+    ratings.OPEN: ratings.too_late,
+    ratings.REMIND: ratings.remind,
+    case_book.ACKNOWLEDGE: case_book.unanswered,
+    case_book.DUE: case_book.due,
+    case_book.KEEP: case_book.forget,
+    cases.RATE: cases.asked_no_more,
 }
-ON_THE_WALL: frozenset[str] = frozenset({overrides.TIMER})
+ON_THE_WALL: frozenset[str] = frozenset({overrides.TIMER, case_book.DUE, case_book.KEEP})
 
 
 def fire(turn: Turn, name: str) -> None:

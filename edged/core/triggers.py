@@ -77,11 +77,15 @@ def _people(turn: Turn) -> int:
 
 
 def _most_loaded(turn: Turn) -> str:
-    return max(turn.lookup.areas, key=lambda area: turn.area(area).waiting)
+    areas = [area for area in turn.lookup.areas if area not in turn.lookup.case_areas]
+    return max(areas, key=lambda area: turn.area(area).waiting)
 
 
 def ask(turn: Turn, area: str, name: str, by: str | None = None) -> None:
     """Somebody asks by hand (a key, the operator): it stands for a while if it cannot be granted at once."""
+    if area in turn.lookup.case_areas:
+        turn.ignore(area, "cases_are_no_tide", trigger=name, by=by)
+        return
     state = turn.area(area)
     state.asked = name
     state.asked_until_ms = turn.at_ms + turn.state.policy.tidal.triggers.hold_s * 1000

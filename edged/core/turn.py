@@ -18,6 +18,7 @@ class Turn:
     __slots__ = (
         "alarmed",
         "at_ms",
+        "cases_changed",
         "commands",
         "dirty_areas",
         "dirty_windows",
@@ -41,6 +42,7 @@ class Turn:
         self.dirty_windows: dict[str, None] = {}  # dicts keep the order: same events, same commands
         self.dirty_areas: dict[str, None] = {}
         self.only_due: set[str] = set()  # of these: nothing changed, their time came
+        self.cases_changed = False  # their signs have to be looked at again
         self.timed: dict[str, None] = {}  # timers that were set in this turn
         self.loads: dict[str, Load] = {}  # computed once per turn, until something changes
 
@@ -86,6 +88,12 @@ class Turn:
         self.dirty_areas[area] = None
         self.only_due.discard(area)
         self.loads.clear()
+
+    def touch_cases(self) -> None:
+        """The signs of the cases may have to change, on the panels of their windows too."""
+        self.cases_changed = True
+        for window in self.lookup.case_windows:
+            self.dirty_windows[window] = None
 
     def touch_due(self, area: str) -> None:
         """This area's time came: its tide is looked at again, but nothing of it changed."""

@@ -186,35 +186,14 @@ def _learn(turn: Turn, ticket: Ticket) -> None:
     learn(turn.area(area).learnt, ticket.service, service_s, prior_s, pw.decay_ppm / 1_000_000)
 
 
-def rate(turn: Turn, window: str, level: int) -> None:
-    """One rating per visit: of the visitor who is served; while the next one is called, of the one who just left.
-
-    A visitor who was called a while ago, with nobody left to rate before them, proves by rating that they arrived.
-    """
-    state = turn.window(window)
-    ticket = turn.ticket_at(window)
-    if (ticket is None or ticket.state == "CALLED") and state.last_ticket is not None:
-        ticket = turn.state.tickets.get(state.last_ticket)
-        state.last_ticket = None
-    elif ticket is not None and ticket.state == "CALLED":
-        assert ticket.called_ms is not None
-        if turn.at_ms - ticket.called_ms < turn.state.policy.calling.infer_arrival_s * 1000:
-            ticket = None  # too soon: still the one before, for the second time
-        else:
-            arrive(turn, window, inferred=True)
-    if ticket is None or ticket.rated:
-        turn.ignore(window, "nobody_to_rate", level=level)
-        return
-    ticket.rated = True
-    turn.note("rating.given", ticket.number, window=window, level=level)
-
-
 def free(turn: Turn, window: str) -> None:
     """The window lets go of its visitor: open again, or cooling down if it was draining."""
     state = turn.window(window)
     ticket = turn.ticket_at(window)
     rateable = ticket is not None and ticket.state == "SERVED" and not ticket.rated
     state.last_ticket, state.ticket = state.ticket if rateable else None, None
+    if rateable:  # for so long, or until the next one is served
+        turn.set_timer(f"rate/{window}", turn.at_ms + turn.state.policy.ratings.within_s * 1000)
     state.last_ticket_ended_ms = turn.at_ms
     state.due_ms = None
     if state.state == "PAUSED":

@@ -13,6 +13,7 @@ from typing import get_args
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edged.core import case_signs, ratings
 from edged.core.alarms import TEXT
 from edged.core.commands import AreaPicture
 from edged.core.events import OverrideKind, Priority
@@ -42,6 +43,7 @@ class HallCollector(Collector):
             yield _overrides(state)
             yield _estimates(state)
             yield from _attention(state)
+        yield from _cases(state)
 
     def describe(self) -> Iterator[Metric]:
         """Nothing up front: the registry must not collect before the engine exists."""
@@ -146,3 +148,29 @@ def _attention(state: State) -> Iterator[Metric]:
     for kind in (COMMISSIONER, *TEXT):
         family.add_metric([kind], pages[kind])
     yield family
+
+
+def _cases(state: State) -> Iterator[Metric]:
+    """The three percentages (办不成事) are 1 while nothing is decided: nothing went wrong yet."""
+    waiting, in_hand, overdue = case_signs.counts(state)
+    closed = sum(1 for case in state.cases.values() if case.state == "CLOSED") + state.case_tally.cases
+    family = GaugeMetricFamily(
+        "edged_cases", "Cases; overdue ones are also counted as open", labels=["state"]
+    )
+    for name, count in (
+        ("open", waiting),
+        ("acknowledged", in_hand),
+        ("overdue", overdue),
+        ("closed", closed),
+    ):
+        family.add_metric([name], count)
+    yield family
+    texts = (
+        ("edged_case_response_ratio", "Cases answered in time, of those where that is decided"),
+        ("edged_case_on_time_ratio", "Cases closed in time, of those where that is decided"),
+        ("edged_case_satisfied_ratio", "Rated cases that were not rated bad"),
+    )
+    for (name, text), ratio in zip(texts, case_signs.ratios(state), strict=True):
+        yield GaugeMetricFamily(name, text, value=1.0 if ratio is None else ratio)
+    bad = sum(1 for alarm in state.alarms.values() if alarm.kind == ratings.ALARM)
+    yield GaugeMetricFamily("edged_ratings_unanswered", "Bad ratings that nobody answered yet", value=bad)

@@ -101,6 +101,9 @@ class Metrics:
         self._ratings = _counter(
             registry, "edged_ratings_total", "Ratings, 1 very bad to 5 very good", "level"
         )
+        self._corrected = _counter(
+            registry, "edged_ratings_corrected_total", "Corrections, by the new level", "level"
+        )
 
     def _make_machine_metrics(self) -> None:
         registry = self.registry
@@ -211,9 +214,10 @@ class Metrics:
             self._false.labels(self._area(note)).inc()
         elif note.kind == "staff.answered" and "after_s" in note.data:
             _observe(self._answer.labels(self._word("about", note.data.get("about"))), note, "after_s")
-        elif note.kind == "rating.given":
+        elif note.kind in ("rating.given", "rating.corrected"):
             level = str(note.data.get("level"))
-            self._ratings.labels(level if level in {"1", "2", "3", "4", "5"} else OTHER).inc()
+            counted = self._ratings if note.kind == "rating.given" else self._corrected
+            counted.labels(level if level in {"1", "2", "3", "4", "5"} else OTHER).inc()
 
     def _judge_quote(self, note: Note) -> None:
         """``within`` is within what was printed and shown, which is in whole minutes."""

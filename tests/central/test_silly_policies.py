@@ -21,6 +21,44 @@ SILLY: dict[str, tuple[dict[str, Any], str, str]] = {
         "body.overrides.default_s",
         "contradiction",
     ),
+    "a rating scale without a bad level": (
+        {"ratings": {"bad_level": 0}},
+        "body.ratings.bad_level",
+        "out-of-bounds",
+    ),
+    "every rating is bad": ({"ratings": {"bad_level": 5}}, "body.ratings.bad_level", "out-of-bounds"),
+    "a bad rating that nothing answers": (
+        {"ratings": {"answers": []}},
+        "body.ratings.answers",
+        "contradiction",
+    ),
+    "a case that is due at once": ({"cases": {"close_days": 0}}, "body.cases.close_days", "out-of-bounds"),
+    "a special case with less time": (
+        {"cases": {"close_days": 20, "special_days": 10}},
+        "body.cases.close_days",
+        "contradiction",
+    ),
+    "a reminder after the limit": (
+        {"cases": {"acknowledge_s": 300, "remind_s": 600}},
+        "body.cases.remind_s",
+        "contradiction",
+    ),
+    "a case forgotten before it may be rated": (
+        {"cases": {"keep_days": 5, "rate_days": 15}},
+        "body.cases.rate_days",
+        "contradiction",
+    ),
+    "a day that ends before it begins": (
+        {"cases": {"remind_min": 900, "due_min": 600}},
+        "body.cases.remind_min",
+        "contradiction",
+    ),
+    "a case that cannot be closed": ({"cases": {"outcomes": []}}, "body.cases.outcomes", "contradiction"),
+    "a person as an outcome": (
+        {"cases": {"outcomes": ["王 13800000000"]}},
+        "body.cases.outcomes[0]",
+        "bad-value",
+    ),
     "an override for ever": (
         {"overrides": {"longest_s": 86400}},
         "body.overrides.longest_s",

@@ -24,7 +24,10 @@ from edged.config import load
 from edged.core.commands import (
     Action,
     AreaPicture,
+    CasePicture,
+    CasesPicture,
     Display,
+    Evaluator,
     Lamp,
     Page,
     Panel,
@@ -136,12 +139,13 @@ def test_addresses_are_those_of_the_code() -> None:
     device = {f"hall/{{hall}}/dev/{{device}}/up/{kind}" for kind in MODELS}
     device |= {
         f"hall/{{hall}}/dev/{{device}}/down/{kind}"
-        for kind in ("lamp", "display", "panel", "say", "print", "page")
+        for kind in ("lamp", "display", "panel", "evaluator", "say", "print", "page")
     }
     centre = {
         topics.status("{hall}"),
         topics.area_state("{hall}", "{area}"),
         topics.window_state("{hall}", "{window}"),
+        topics.cases_state("{hall}"),
         topics.events("{hall}"),
         topics.events_ack("{hall}"),
         topics.alarms_state("{hall}"),
@@ -162,6 +166,15 @@ def fits(name: str, payload: bytes) -> None:
     assert faults(json.loads(payload), SCHEMAS[name], API) == []
 
 
+CASES = CasesPicture(
+    (CasePicture("20261125-1", "OPEN", "tax", None, "other", 1000, "2026-12-02", False, True),),
+    1,
+    0,
+    1,
+    0.5,
+    None,
+    1.0,
+)
 PANEL = Panel("w1", "SERVING", 3, "A001", "请")
 
 
@@ -171,6 +184,7 @@ PANEL = Panel("w1", "SERVING", 3, "A001", "请")
         *[("Lamp", Lamp(state)) for state in ("off", "on", "blink")],
         ("Display", Display(("A001→3号窗口",))),
         ("Panel", PANEL),
+        *[("Evaluator", Evaluator("w1", *asked)) for asked in ((), ("A001",), (None, "20261125-1"))],
         *[("Panel", Panel("w1", state, 0)) for state in get_args(WindowStateName)],
     ],
 )
@@ -208,6 +222,7 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
         async with running(watcher), running(link), plain_client(broker, "centre") as centre:
             await pictures.show("centre", AreaPicture("tax", 4, 1000, 2, 1, 120, 300, 540))
             await pictures.show("centre", AreaPicture("tax", 0, None, 2, 1))
+            await pictures.show("centre", CASES)
             await pictures.show("centre", WindowPicture("w1", "OPEN", None, None, None))
             await pictures.show("centre", WindowPicture("w1", "OPEN", "A001", "tax", "9 waiting"))
             for payload in (b"?", envelope(key=OTHER_KEY), envelope()):
@@ -222,10 +237,15 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
     assert [report["state"] for report in said] == ["applied", "rejected", "rejected", "applied", "applied"]
     for message in heard:
         kind = message.topic.removeprefix("hall/demo/").split("/")
-        name = {"area": "AreaState", "window": "WindowState", "report": "PolicyReport"}.get(kind[1])
+        name = {
+            "area": "AreaState",
+            "window": "WindowState",
+            "cases": "CasesState",
+            "report": "PolicyReport",
+        }.get(kind[1])
         if name is not None:
             fits(name, message.payload)
-    assert len(heard) == 4 + 3 + 5
+    assert len(heard) == 5 + 3 + 5
     fits("HallStatus", status_payload("online", "1", 0, 1, "2026-05-28T10:00:00+08:00"))
     fits("PolicyEnvelope", envelope())
     assert SCHEMAS["PolicyEnvelope"]["properties"]["payloadType"]["const"] == PAYLOAD_TYPE

@@ -12,6 +12,7 @@ from random import Random
 import pytest
 from pydantic import TypeAdapter
 
+from edged.core import events as ev
 from edged.core.engine import Engine
 from edged.core.state import State
 from tests.support.core_days import Chance, Feeder
@@ -70,9 +71,12 @@ def test_a_hall_that_everybody_left_falls_asleep(seed: int) -> None:
     lived = Chance(seed)
     lived.live(STEPS)
     feeder = Feeder(lived.engine)
+    cases = [case.id for case in lived.engine.state.cases.values() if case.state != "CLOSED"]
+    list(feeder.feed([(lived.at_ms, ev.CaseTold("close", "centre", case)) for case in cases]))
     for ticks, _ in enumerate(feeder.ticks(lived.at_ms + 7 * DAY_MS)):
         assert ticks <= TICKS_MAX, f"still asking for ticks, next at {lived.engine.next_due_ms}"
-    assert lived.engine.next_due_ms is None
+    assert {name.partition("/")[0] for name in lived.engine.state.timers} <= {"case-keep"}
+    assert lived.engine.next_due_ms == min(lived.engine.state.timers.values(), default=None)
     assert not [w for w in lived.engine.state.windows.values() if w.due_ms is not None]
 
 

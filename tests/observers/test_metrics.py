@@ -76,6 +76,7 @@ def live(metrics: Metrics) -> Metrics:
             Note("tidal.released", "t1", {"area": "social", "open_s": 900.0}),
             Note("staff.answered", "sun", {"about": "commissioner", "after_s": 20.0}),
             Note("rating.given", "A001", {"level": 5}),
+            Note("rating.corrected", "A001", {"level": 4}),
             Note("ignored", "w1", {"reason": "nobody_waiting"}),
         ),
         0.0002,
@@ -116,6 +117,7 @@ def test_notes_become_counts_and_seconds() -> None:
     assert value(metrics, "edged_tidal_to_staffed_seconds_count", area="social") == 1
     assert value(metrics, "edged_tidal_activations_total", area="social", rule="queueing") == 1
     assert value(metrics, "edged_ratings_total", level="5") == 1
+    assert value(metrics, "edged_ratings_corrected_total", level="4") == 1
     assert value(metrics, "edged_inputs_ignored_total", reason="nobody_waiting") == 1
     assert value(metrics, "edged_events_total", type="ticket.called") == 1
     assert value(metrics, "edged_decision_seconds_count") == 1

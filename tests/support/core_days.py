@@ -29,6 +29,8 @@ KEYS: tuple[ev.Key, ...] = get_args(ev.Key)
 CHANGES = (
     "",
     "without window w9",
+    "area cases 办不成事 Cases; service unsolved cases 办不成事反映 Unsolved U case;"
+    " window w5 5 unsolved panel=p7 evaluator=e5; cases lamp relay/5",
     "without window w3",
     "without staff li",
     "without service tax-invoice; window w2 2 tax-general panel=p2; window w4 4 deed panel=p4;"
@@ -139,7 +141,9 @@ class Chance:
         return self.random.choice((None, self.seq, self.seq % 7))
 
     def _ticket(self) -> ev.Event:
-        service = self.random.choice(("tax-general",) * 4 + ("tax-invoice", "social-card", "deed", "nothing"))
+        service = self.random.choice(
+            ("tax-general",) * 4 + ("tax-invoice", "social-card", "deed", "nothing", "unsolved")
+        )
         priority = self.random.choice(("normal",) * 4 + PRIORITIES)
         if self.random.random() < 0.3:
             return ev.TicketRequested("disp", service, priority, self._seq())
@@ -160,6 +164,11 @@ class Chance:
         if key == "resume":
             away = [t.number for t in self.engine.state.tickets.values() if t.state in ("PARKED", "NO_SHOW")]
             return self.random.choice([*away, "T999", None])
+        if key == "case":
+            case = self.random.choice([*self.engine.state.cases, ""])
+            return self.random.choice(
+                (None, "special papers", "ack", f"close {case}", f"reopen {case}", f"extend {case}")
+            )
         return self.random.choice(("meal", "meal", None, "用餐", "lunch")) if key == "pause" else None
 
     def _pager(self) -> ev.Event:
@@ -190,8 +199,8 @@ class Chance:
 
     def _hall(self) -> ev.Event:
         kind = self.random.random()
-        if self.random.random() < 0.4:
-            return self._override()
+        if self.random.random() < 0.6:
+            return self.random.choice((self._override, self._case, self._rating))()
         if kind < 0.3:
             return ev.Resumed(self.random.randrange(1, 1_800_000), self.random.random() < 0.7)
         if kind < 0.5:
@@ -212,6 +221,27 @@ class Chance:
         return ev.OverrideSet(
             kind, target, "chen", pick((None, 60, 900, 0)), pick((None, None, "tax", "social"))
         )
+
+    def _case(self) -> ev.Event:
+        pick = self.random.choice
+        case = pick([*self.engine.state.cases, None])
+        words = {"code": pick((None, "papers", "solved", "nonsense")), "area": pick((None, "tax", "mars"))}
+        return ev.CaseTold(
+            pick(get_args(ev.CaseWord)),
+            "centre",
+            case,
+            **words,
+            ticket=pick((None, f"T{self.number:03d}")),
+            special=pick((True, False)),
+            level=pick((None, 1, 5)),
+        )
+
+    def _rating(self) -> ev.Event:
+        pick = self.random.choice
+        rating = pick([*self.engine.state.ratings, "v0"])
+        if pick((True, False)):
+            return ev.RatingAnswered(rating, "chen", pick((None, "visited", "nonsense")))
+        return ev.RatingCorrected(rating, pick(range(7)), "centre")
 
     def _pw(self) -> Pw:
         pick = self.random.choice

@@ -12,7 +12,7 @@ from typing import Any
 from edged.core.site import Area, Service, Site, Staff, Window
 
 HALL = Path(__file__).parent.parent / "core" / "hall.txt"
-FLAGS = ("tidal", "confirms")
+FLAGS = ("tidal", "confirms", "case")
 
 
 class SiteText:
@@ -44,12 +44,14 @@ class SiteText:
             hall,
             name,
             tuple(_area(words) for words in self._all("area")),
-            tuple(Service(*words[:5]) for words in self._all("service")),
+            tuple(Service(*words[:5], case="case" in words[5:]) for words in self._all("service")),
             tuple(_window(words) for words in self._all("window")),
             tuple(_staff(words) for words in self._all("staff")),
             duty[0][0] if duty else None,
             duty[0][1].get("panel") if duty else None,
             tuple(filter(None, duty[0][1].get("displays", "").split(","))) if duty else (),
+            tuple(words[1] for words in self._all("cases") if words[0] == "lamp"),
+            tuple(words[1] for words in self._all("cases") if words[0] == "display"),
         )
 
 
@@ -86,6 +88,7 @@ def _window(words: list[str]) -> Window:
         panel=options.get("panel"),
         lamp=options.get("lamp"),
         display=options.get("display"),
+        evaluator=options.get("evaluator"),
         confirms_arrival="confirms" in options,
     )
 

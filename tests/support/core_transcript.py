@@ -36,7 +36,7 @@ from tests.support.core_hall import SiteText
 START_MS = 8 * 3_600_000  # the hall is loaded at 08:00:00
 MIDNIGHT = datetime.fromisoformat("2026-11-23T00:00:00+08:00")
 PRIORITIES = ("elderly", "disabled", "pregnant", "military", "child", "appointment")
-GROUPS = ("notes", "lamps", "actions", "signs", "areas", "panels", "centre", "duty")
+GROUPS = ("notes", "lamps", "actions", "signs", "areas", "panels", "evaluators", "centre", "duty")
 LEARNT = ("learnt", "quoted_s", "sources", "looked_ms", "last_request_ms")  # what test_forecast.py looks at
 STATES: TypeAdapter[State] = TypeAdapter(State)
 
@@ -124,7 +124,11 @@ class _Run:
         return out
 
     def _event(self, words: list[str]) -> ev.Event:
-        plain = [word for word in words if not re.match(r"(seq|from|for_s)=", word)]
+        plain = [
+            word
+            for word in words
+            if not re.match(r"(seq|from|for_s|code|area|service|ticket|special|level)=", word)
+        ]
         named = dict(word.split("=", 1) for word in words if word not in plain)
         seq = int(named["seq"]) if "seq" in named else None
         point = named.get("from", "disp")
@@ -144,6 +148,12 @@ class _Run:
             case ["override", kind, target, by, *area]:
                 for_s = int(named["for_s"]) if "for_s" in named else None
                 return ev.OverrideSet(kind, target, by, for_s, area[0] if area else None)  # type: ignore[arg-type]
+            case ["correct", rating, level, by]:
+                return ev.RatingCorrected(rating, int(level), by)
+            case ["answer", rating, by, *code]:
+                return ev.RatingAnswered(rating, by, code[0] if code else None)
+            case ["tell", told, by, *case]:
+                return _told(told, by, case[0] if case else None, named)
             case ["lift", kind, target, by]:
                 return ev.OverrideLifted(kind, target, by)  # type: ignore[arg-type]
             case ["health", device, paper, *fault]:
@@ -169,13 +179,15 @@ class _Run:
                     self.hall.change(part.strip()) if part.strip() else None
                 return ev.SiteLoaded(self.hall.site)
             case [panel, key, *_]:
-                arg = " ".join(words[2:]) if seq is None else " ".join(plain[2:])
+                arg = " ".join(word for word in words[2:] if not word.startswith("seq="))
                 return ev.KeyPressed(panel, key, arg or None, seq)  # type: ignore[arg-type]
         raise AssertionError(f"what is {' '.join(words)}?")
 
     def _state(self, name: str) -> str:
         state = self.engine.state
-        for kind in (state.windows, state.areas, state.staff):
+        if name == "alarms":
+            return "alarms " + " ".join(state.alarms)
+        for kind in (state.windows, state.areas, state.staff, state.cases, state.ratings):
             if name in kind:
                 return f"{name} {_differences(kind[name])}"
         ticket = next((t for t in reversed(state.tickets.values()) if t.number == name), None)
@@ -226,6 +238,12 @@ def _peak(text: str) -> Peak:
     return Peak(int(windows), start_min=int(start), end_min=int(end))
 
 
+def _told(told: Any, by: str, case: str | None, named: dict[str, str]) -> ev.CaseTold:
+    words = {key: named.get(key) for key in ("code", "area", "service", "ticket")}
+    level = int(named["level"]) if "level" in named else None
+    return ev.CaseTold(told, by, case, **words, special="special" in named, level=level)
+
+
 def _priority(words: list[str]) -> Any:
     assert not words or words[0] in PRIORITIES, f"{words} is not a priority"
     return words[0] if words else "normal"
@@ -237,8 +255,8 @@ def _group(command: Command) -> str:
     kind = command.value.kind
     if kind == "lamp":
         return "lamps"
-    if kind == "panel":
-        return "panels"
+    if kind in ("panel", "evaluator"):
+        return f"{kind}s"
     if kind == "display":
         if command.point == "duty-led":
             return "duty"

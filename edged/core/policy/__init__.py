@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edged.core.policy import calling, overrides, signage, staffing, tidal
+from edged.core.policy import calling, cases, overrides, ratings, signage, staffing, tidal
 from edged.core.policy.calling import Calling
+from edged.core.policy.cases import Cases
 from edged.core.policy.overrides import Overrides
+from edged.core.policy.ratings import Ratings
 from edged.core.policy.signage import Signage, Templates
 from edged.core.policy.staffing import PauseReason, Staffing
 from edged.core.policy.tidal import REFERENCE_PW, Arbiter, Band, Peak, Pw, Rule, Tidal, Triggers
@@ -22,11 +24,13 @@ __all__ = [
     "Arbiter",
     "Band",
     "Calling",
+    "Cases",
     "Overrides",
     "PauseReason",
     "Peak",
     "Policy",
     "Pw",
+    "Ratings",
     "Rule",
     "Signage",
     "Staffing",
@@ -45,6 +49,8 @@ class Policy:
     overrides: Overrides = field(default_factory=Overrides)
     staffing: Staffing = field(default_factory=Staffing)
     signage: Signage = field(default_factory=Signage)
+    cases: Cases = field(default_factory=Cases)
+    ratings: Ratings = field(default_factory=Ratings)
 
 
 BOUNDS: Mapping[str, tuple[int, int]] = {
@@ -53,4 +59,6 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     **overrides.BOUNDS,
     **staffing.BOUNDS,
     **signage.BOUNDS,
+    **cases.BOUNDS,
+    **ratings.BOUNDS,
 }
