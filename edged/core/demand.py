@@ -16,6 +16,7 @@ from edged.core.state import Ticket, WindowState, WindowStateName
 from edged.core.turn import Turn
 
 WORKING: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING")
+COMMANDED: tuple[WindowStateName, ...] = ("ACTIVATING", *STAFFED)
 MINUTE_MS = 60_000
 DAY_MIN = 1440
 DEFAULT_MEAN_S = 900  # of an area that has no service: nobody will ever wait there
@@ -23,11 +24,11 @@ DEFAULT_MEAN_S = 900  # of an area that has no service: nobody will ever wait th
 
 def commanded(turn: Turn, area: str) -> tuple[str, ...]:
     """Tidal windows of the area that serve it or are about to; draining ones do not count."""
+    states = turn.state.windows
     return tuple(
         window
         for window in turn.lookup.area_tidal[area]
-        if turn.window(window).area == area
-        and (turn.window(window).state == "ACTIVATING" or turn.window(window).state in STAFFED)
+        if states[window].area == area and states[window].state in COMMANDED
     )
 
 
@@ -87,11 +88,18 @@ def _windows(turn: Turn, area: str, pw: Pw, each_s: dict[str, float]) -> tuple[f
     """Busy windows, all windows, and in how many seconds each of those being staffed is ready."""
     busy = windows = 0.0
     opening: list[float] = []
-    states = turn.state.windows
+    states, serves = turn.state.windows, turn.lookup.window_areas
+    shares: dict[tuple[str, ...], float] = {}  # of windows that are nobody's in particular
     for window in turn.lookup.area_windows[area]:
         state = states[window]
         if state.state in WORKING:
-            share = share_of(turn, area, window)
+            if state.area is None and state.lent_to is None:
+                areas = serves[window]
+                share = shares.get(areas, 0.0)
+                if not share:
+                    share = shares[areas] = share_of(turn, area, window)
+            else:
+                share = share_of(turn, area, window)
             windows += share
             if state.ticket is not None and _still_there(turn, state, pw, each_s):
                 busy += share

@@ -25,9 +25,9 @@ class Lookup:
         for service in site.services:
             self.area_services[service.area].append(service.id)
         self.area_windows: dict[str, list[str]] = {a.id: [] for a in site.areas}
-        self.window_areas: dict[str, list[str]] = {}
+        self.window_areas: dict[str, tuple[str, ...]] = {}
         for window in site.windows:
-            areas = list(dict.fromkeys(self.services[s].area for s in window.skills))
+            areas = tuple(dict.fromkeys(self.services[s].area for s in window.skills))
             self.window_areas[window.id] = areas
             for area in areas:
                 self.area_windows[area].append(window.id)

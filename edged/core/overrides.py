@@ -164,6 +164,8 @@ def settle(turn: Turn, window: str) -> None:
 
 def window_line(turn: Turn, window: str) -> str | None:
     """What stands over a window, for a clerk to read."""
+    if not turn.state.overrides:  # every panel asks at every event
+        return None
     return next((text for kind in OF_A_WINDOW if (text := _line(turn, kind, window))), None)
 
 

@@ -22,9 +22,9 @@ def heard_from(turn: Turn, area: str, point: str) -> None:
 
 def blind_since_ms(turn: Turn, area: str) -> int | None:
     """Since when the area does not see its visitors come, or none of them served."""
-    devices = turn.state.devices
-    if all(device.up for device in devices.values()):
+    if not turn.a_device_is_lost:
         return None
+    devices = turn.state.devices
     lost = [
         d.since_ms for name in turn.area(area).sources if (d := devices.get(name)) is not None and not d.up
     ]

@@ -14,12 +14,19 @@ from edged.core.ordering import STAFFED
 from edged.core.turn import Turn
 
 HOUR_MS = 3_600_000
+RELIEF_GAP_MS = 30_000  # a trigger asks at every event; what the others can spare does not change that fast
 
 
 def relieve(turn: Turn, asker: str, wait_s: float, any_window: bool) -> None:
     """Find something for ``asker``, whose newcomers would wait ``wait_s``; ``any_window``: any place will do."""
-    if turn.state.policy.tidal.rule not in ("pw", "pwf") or _on_its_way(turn, asker, any_window):
+    state = turn.area(asker)
+    if turn.state.policy.tidal.rule not in ("pw", "pwf"):
         return
+    if state.relieved_ms is not None and turn.at_ms < state.relieved_ms + RELIEF_GAP_MS:
+        return
+    if _on_its_way(turn, asker, any_window):
+        return
+    state.relieved_ms = turn.at_ms
     if not _release_early(turn, asker, wait_s, any_window):
         _lend(turn, asker, wait_s)
 
@@ -80,16 +87,23 @@ def _release_early(turn: Turn, asker: str, wait_s: float, any_window: bool) -> b
 
 def _lend(turn: Turn, asker: str, wait_s: float) -> None:
     limits = turn.state.policy.tidal.arbiter
-    if any(turn.window(window).lent_to == asker for window in turn.lookup.area_windows[asker]):
+    names = turn.lookup.area_windows[asker]
+    if any(turn.window(window).lent_to == asker for window in names):
         return
-    for window in turn.lookup.area_windows[asker]:
+    ready: dict[str, bool] = {}  # donor -> whether it may lend one more; asked for every window, judged once
+    for window in names:
         state = turn.window(window)
+        if turn.lookup.windows[window].tidal or state.state not in WORKING or state.lent_to:
+            continue
         donors = [area for area in turn.lookup.window_areas[window] if area != asker]
-        if turn.lookup.windows[window].tidal or not donors or state.state not in WORKING or state.lent_to:
+        for donor in donors:
+            if donor not in ready:
+                ready[donor] = _may_lend(turn, donor)
+        if not donors or not all(map(ready.__getitem__, donors)):
             continue
         if overrides.kept(turn, window) or turn.override("close", window) is not None:
             continue
-        if all(_can_lend(turn, donor, window, wait_s) for donor in donors):
+        if all(_can_spare(turn, donor, window, wait_s) for donor in donors):
             state.lent_to, state.lent_until_ms = asker, turn.at_ms + limits.lend_s * 1000
             turn.touch_window(window)
             turn.note(
@@ -98,13 +112,15 @@ def _lend(turn: Turn, asker: str, wait_s: float) -> None:
             return
 
 
-def _can_lend(turn: Turn, donor: str, window: str, wait_s: float) -> bool:
+def _may_lend(turn: Turn, donor: str) -> bool:
     limits = turn.state.policy.tidal.arbiter
     windows = [turn.window(w) for w in turn.lookup.area_windows[donor]]
     lent = sum(1 for state in windows if state.lent_to not in (None, donor))
     keeps = sum(1 for state in windows if state.state in WORKING and state.lent_to in (None, donor)) - 1
-    if lent >= limits.lend_windows or keeps < limits.lend_keep or turn.area(donor).stale is not None:
-        return False
+    return lent < limits.lend_windows and keeps >= limits.lend_keep and turn.area(donor).stale is None
+
+
+def _can_spare(turn: Turn, donor: str, window: str, wait_s: float) -> bool:
     share = demand.share_of(turn, donor, window)
     return spare_wait_s(turn, donor, share) <= min(turn.pw(donor).close_wait_s, wait_s)
 

@@ -129,6 +129,7 @@ class AreaState:
     escalated_ms: int | None = None
     refused: str | None = None
     held: str | None = None
+    relieved_ms: int | None = None
     last_calls: list[CallShown] = field(default_factory=list)
     due_ms: int | None = None
     learnt: Learnt = field(default_factory=Learnt)

@@ -16,6 +16,7 @@ class Turn:
     """Collects commands and notes of one event; ``touch_*`` marks whose signs and tide must be looked at again."""
 
     __slots__ = (
+        "_lost",
         "alarmed",
         "at_ms",
         "cases_changed",
@@ -35,6 +36,7 @@ class Turn:
         self.state = state
         self.lookup = lookup
         self.at_ms = at_ms
+        self._lost: bool | None = None
         self.alarmed = False  # whether an alarm rose or ended
         self.ticking = False  # whether this turn is a due tick: decisions on the grid are made in those only
         self.commands: list[Command] = []
@@ -77,6 +79,13 @@ class Turn:
     def drop_timer(self, name: str) -> None:
         """Whatever ``name`` was to say is said."""
         self.state.timers.pop(name, None)
+
+    @property
+    def a_device_is_lost(self) -> bool:
+        """Whether any device of the hall cannot be reached; looked up once per turn, every area asks."""
+        if self._lost is None:
+            self._lost = not all(device.up for device in self.state.devices.values())
+        return self._lost
 
     def touch_window(self, window: str) -> None:
         """This window's signs may have to change."""
