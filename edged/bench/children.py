@@ -81,6 +81,7 @@ class Daemon:
     def __init__(self, directory: Path, web_port: int) -> None:
         self.directory = directory
         self.started_s = 0.0
+        self.command = [sys.executable, "-m", "edged", "run", "--config", str(directory / "hall.toml")]
         self._web_port = web_port
         self._process: subprocess.Popen[bytes] | None = None
         self._notify: socket.socket | None = None
@@ -94,10 +95,9 @@ class Daemon:
         environ = os.environ | {"NOTIFY_SOCKET": str(path)}
         for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):
             environ.pop(name, None)
-        command = [sys.executable, "-m", "edged", "run", "--config", str(self.directory / "hall.toml")]
         with (self.directory / "edged.log").open("ab") as log:
             self.started_s = monotonic_s()
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environ)  # noqa: S603 (ourselves)
+            self._process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environ)  # noqa: S603 (ourselves)
 
     def await_ready(self) -> float:
         """Milliseconds from ``spawn`` to READY=1. Raises ``Failed``."""
@@ -129,6 +129,11 @@ class Daemon:
         if self._notify is not None:
             self._notify.close()
             self._notify = None
+
+    def ended(self) -> int:
+        """Wait for its end; the exit code. Raises ``subprocess.TimeoutExpired``."""
+        assert self._process is not None
+        return self._process.wait(STOP_S)
 
     @property
     def pid(self) -> int:

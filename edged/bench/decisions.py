@@ -20,7 +20,7 @@ WINDOWS_PER_AREA = 10
 TIDAL_PER_AREA = 2
 # windows -> people waiting in the whole hall
 SIZES = {10: 300, 60: 2_000, 200: 5_000, 1_000: 10_000}
-STEP_MS = 200  # hall time between events: the busiest second of the largest hall
+STEP_MS = 100  # hall time between events: a few times the busiest second of the largest hall
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,10 +43,10 @@ class BenchHall:
         self.broker = broker
         self.hall = hall
         self.wires = wires
-        web_port = free_port()
+        self.web_port = free_port()
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "hall.toml").write_text(self._toml(web_port), encoding="utf-8")
-        self.daemon = Daemon(directory, web_port)
+        (directory / "hall.toml").write_text(self._toml(self.web_port), encoding="utf-8")
+        self.daemon = Daemon(directory, self.web_port)
 
     def up(self, device: str, kind: str) -> str:
         """Topic of a device's report."""

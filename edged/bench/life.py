@@ -32,7 +32,8 @@ def starts(place: Place, count: int) -> dict[str, Any]:
     ready, first = [], []
     for n in range(count):
         with ExitStack() as stack:
-            hall = BenchHall(place.directory / f"{place.hall}-b{n}", place.broker, f"{place.hall}-b{n}")
+            name = place.hall_id(f"b{n}")
+            hall = BenchHall(place.directory / name, place.broker, name)
             room = Room(place, stack)
             lamps = Lamps(room.plug(place.broker, f"{hall.hall}-lamps"), hall.hall)
             presser = room.plug(place.broker, f"{hall.hall}-press")
@@ -108,7 +109,7 @@ def outage(place: Place) -> dict[str, Any]:
         broker = OwnBroker(place.directory)
         broker.start()
         stack.callback(broker.kill)
-        hall = BenchHall(place.directory / f"{place.hall}-o", broker.address, f"{place.hall}-o")
+        hall = BenchHall(place.directory / "outage", broker.address, f"{place.name}-o")
         stack.callback(hall.daemon.stop)
         hall.daemon.start()
         panel = Panel(hall.hall, "m1", "lamp-m1")

@@ -27,7 +27,7 @@ class LoadedHall:
 
     def __init__(self, place: Place, stack: ExitStack, name: str) -> None:
         self.room = Room(place, stack)
-        hall = f"{place.hall}-{name}"
+        hall = place.hall_id(name)
         self.hall = BenchHall(place.directory / hall, place.broker, hall)
         self.room.serve(self.hall)
         self.lamps = Lamps(self.room.plug(place.broker, f"{hall}-lamps"), hall)

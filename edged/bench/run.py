@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import secrets
+import select
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from edged.bench.latency import Told, latency
 from edged.bench.life import day, outage, quiet, starts
 from edged.bench.loads import throughput, ticket_cost
 from edged.bench.plans import Plan
-from edged.bench.plug import Address
+from edged.bench.plug import Address, BrokerGone, Plug
 from edged.bench.sides import Place
 from edged.bench.slow_line import slow_line
+from edged.clock import monotonic_s
 
+FORGET_S = 0.5  # for a broker to say what stands there
 DAY_TITLE = "a long day and a restart"
 DAY_RATE_MIN, DAY_RATE_SHARE = (
     100.0,
@@ -119,7 +122,27 @@ def prepared(directory: Path, hall_broker: Address | None) -> Iterator[tuple[Pla
             "broker": kind,
             "reference_broker": f"{reference.kind}, set_tcp_nodelay true",
         }
-        yield place, machine
+        try:
+            yield place, machine
+        finally:
+            if hall_broker is not None:
+                with suppress(OSError, BrokerGone):  # a broker that went away has forgotten us, or will never
+                    forget(place)
+
+
+def forget(place: Place) -> None:
+    """Leave nothing at the hall's own broker: no retained level, no session of a daemon that is gone."""
+    for hall in place.halls:
+        plug = Plug(place.broker, f"edged-{hall}")  # a clean session ends the one that the daemon left
+        try:
+            plug.subscribe(f"hall/{hall}/#")
+            until_s = monotonic_s() + FORGET_S
+            while select.select([plug], [], [], max(0.0, until_s - monotonic_s()))[0]:
+                for message in plug.take():
+                    if message.retain:
+                        plug.publish(message.topic, b"", retain=True)
+        finally:
+            plug.close()
 
 
 def run(place: Place, plan: Plan, only: Collection[str], told: Callable[[str, str], None]) -> dict[str, Any]:

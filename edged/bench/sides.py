@@ -27,12 +27,21 @@ LINE_TICKETS = 400  # waiting visitors for the clerks on the Candle bus
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a bench works. ``no_delay``: the broker of the aiomqtt reference. ``hall``: what hall ids begin with."""
+    """Where a bench works. ``no_delay``: the broker of the aiomqtt reference. ``name``: what hall ids begin with."""
 
     directory: Path
     broker: Address
     no_delay: Address
-    hall: str
+    name: str
+    halls: list[str] = field(
+        default_factory=list
+    )  # ids in use: what a hall's own broker must forget afterwards
+
+    def hall_id(self, part: str) -> str:
+        """A hall id for one side of one section."""
+        hall = f"{self.name}-{part}"
+        self.halls.append(hall)
+        return hall
 
     def broker_of(self, side: str) -> Address:
         """Which broker a side talks through."""
@@ -119,7 +128,7 @@ def mqtt_sides(room: Room) -> list[Side]:
     sides: list[Side] = []
     for name in ("edged", *PEERS):
         broker = room.place.broker_of(name)
-        hall = f"{room.place.hall}-m{len(sides)}"
+        hall = room.place.hall_id(f"m{len(sides)}")
         if name == "edged":
             room.serve(BenchHall(room.place.directory / hall, broker, hall))
         else:
@@ -134,7 +143,7 @@ def tcp_sides(room: Room) -> list[Side]:
     """MQTT in, a coil on Modbus TCP out."""
     sides: list[Side] = []
     for name in ("edged", *PEERS):
-        hall = f"{room.place.hall}-t{len(sides)}"
+        hall = room.place.hall_id(f"t{len(sides)}")
         module = TcpModule("relay-t1")
         room.stack.callback(module.close)
         room.meter.add(module)
@@ -147,7 +156,7 @@ def rtu_sides(room: Room) -> list[Side]:
     """MQTT in, a coil on an RTU line out; the line itself takes no time, the pauses of the protocol are kept."""
     sides: list[Side] = []
     for name in ("edged", "limit", "asyncio"):
-        hall = f"{room.place.hall}-r{len(sides)}"
+        hall = room.place.hall_id(f"r{len(sides)}")
         line = RtuLine(1)
         room.stack.callback(line.close)
         room.meter.add(line)
@@ -161,7 +170,7 @@ def line_sides(room: Room) -> list[Side]:
     """A key on a Candle bus in, its panel's LED out, on the same line."""
     sides: list[Side] = []
     for name in ("edged", "limit", "asyncio"):
-        hall = f"{room.place.hall}-s{len(sides)}"
+        hall = room.place.hall_id(f"s{len(sides)}")
         line = CandleLine()
         room.stack.callback(line.close)
         room.meter.add(line)
@@ -172,7 +181,7 @@ def line_sides(room: Room) -> list[Side]:
 
 def slow_line_side(room: Room, line: RtuLine, units: Sequence[int]) -> Side:
     """The daemon alone on a line with a line's pace; lamps of ``units`` in turn."""
-    hall = f"{room.place.hall}-w{len(line.dead)}"
+    hall = room.place.hall_id(f"w{len(line.dead)}")
     room.meter.add(line)
     wires = Wires(rtu=f"rtu://{line.path}?baudrate=9600", rtu_units=line.units)
     room.serve(BenchHall(room.place.directory / hall, room.place.broker, hall, wires))

@@ -71,7 +71,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for windows, one in (found.get("decision_us") or {}).items():
         yield (
             f"decision, {windows} windows",
-            f"p50 {one['p50']} us, p99 {one['p99']} us, {one['waiting']} waiting",
+            f"p50 {one['p50']} us, p99 {one['p99']} us ({one['cpu_p99']} us of processor), {one['waiting']} waiting",
         )
     if found.get("throughput_msg_s") is not None:
         yield "sustained", f"{found['throughput_msg_s']} messages/s"

@@ -1,0 +1,117 @@
+"""``edged bench`` as its user runs it. Figures are not judged here: a machine that runs tests is a busy one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edged.bench.limits import LATENCIES
+from edged.bench.run import KEYS
+from edged.bench.sides import PEERS
+from tests.support.brokers import plain_client, real_mosquitto
+from tests.support.daemons import edged
+
+CELL = ("p50_us", "p99_us", "p999_us", "limit_p50_us", "limit_p99_us", "asyncio_p50_us")
+WHOLE_S = 420.0
+PART_S = 120.0
+HALL = """
+[hall]
+id = "east"
+name = "东区"
+
+[mqtt]
+port = {port}
+username = "edged"
+password_file = "secret"
+
+[store]
+path = "data/hall.db"
+
+[[areas]]
+id = "tax"
+name = "税务"
+name_en = "Taxes"
+
+[[services]]
+id = "tax"
+area = "tax"
+name = "税务"
+name_en = "Taxes"
+prefix = "A"
+
+[[windows]]
+id = "w1"
+number = "1"
+skills = ["tax"]
+"""
+
+
+def test_the_quick_bench_measures_everything(tmp_path: Path) -> None:
+    done = edged("bench", "--embedded", "--quick", "--json", "--dir", str(tmp_path), timeout_s=WHOLE_S)
+    assert done.returncode in (0, 1), done.stderr
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert [key for key in KEYS if found[key] is None] == []
+    for key in LATENCIES:
+        for cell in (found[key], *found[key]["background"].values()):
+            assert all(cell[name] > 0 for name in CELL), (key, cell)
+            assert cell["samples"] > 0
+    assert all(found["mqtt_mqtt"][f"{peer}_p99_us"] > 0 for peer in PEERS)
+    assert found["decision_us"]["60"]["waiting"] == 2_000
+    assert found["decision_us"]["1000"]["p50"] <= found["decision_us"]["1000"]["p99"]
+    assert found["rss_mib"]["start"] > 10
+    assert found["rss_after"]["tickets"] > 100
+    assert found["restart_ms"] > 0
+    kept = [one["kept"] for one in found["verdicts"]]
+    assert len(kept) > 20
+    assert done.returncode == (0 if all(kept) else 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_bench_on_the_halls_own_broker_leaves_nothing_there(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("any\n")
+    (tmp_path / "data").mkdir()
+    async with real_mosquitto() as broker:
+        (tmp_path / "hall.toml").write_text(HALL.format(port=broker.port))
+        arguments = ("bench", "--config", str(tmp_path / "hall.toml"), "--quick", "--json", "--only", "cost")
+        done = await asyncio.to_thread(edged, *arguments, timeout_s=PART_S)
+        assert done.returncode in (0, 1), done.stderr
+        found = json.loads(done.stdout)
+        assert found["cpu_us_per_ticket"] > 0
+        assert found["broker"] == "the hall's own"
+        assert found["mqtt_mqtt"] is None
+        assert list((tmp_path / "data").iterdir()) == []
+        assert await _standing(broker) == []
+
+
+async def _standing(broker: Any) -> list[str]:
+    """Topics with a retained message below ``hall/``."""
+    async with plain_client(broker) as client:
+        await client.subscribe("hall/#", qos=1)
+        await client.subscribe("end", qos=1)
+        await client.publish("end", b"", qos=1)
+        topics = []
+        async with asyncio.timeout(10):
+            async for message in client.messages:
+                if message.topic.value == "end":
+                    return topics
+                topics.append(message.topic.value)
+    raise AssertionError("the broker ended")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ((), "--config hall.toml, or --embedded"),
+        (("--embedded", "--only", "mqqt"), "there is no section 'mqqt'"),
+        (("--config", "nowhere.toml"), "nowhere.toml"),
+    ],
+)
+def test_a_wrong_call_says_what_is_right(arguments: tuple[str, ...], text: str) -> None:
+    done = edged("bench", *arguments)
+    assert done.returncode == 2
+    assert text in done.stderr

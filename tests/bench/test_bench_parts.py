@@ -1,0 +1,172 @@
+"""The bench's own instruments: an instrument that lies is worse than none."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+
+from edged.bench import packets
+from edged.bench.brokers import OwnBroker
+from edged.bench.children import Failed, histogram_quantile
+from edged.bench.ears import CandleLine, RtuLine, TcpModule
+from edged.bench.hall import BenchHall, Panel, Wires
+from edged.bench.limits import verdicts
+from edged.bench.meter import ANSWER_S, Lamps, Meter, Samples, quantile
+from edged.bench.plug import BrokerGone, Plug
+from edged.bench.run import merged
+from edged.bench.slow_line import CHAR_S, WIRE_MS
+from edged.clock import perf_s
+from edged.config import load
+from edged.links.modbus_frames import rtu_frame, tcp_frame
+from tests.support.brokers import _mosquitto_path
+
+LONG = b"x" * 300  # a remaining length of two bytes
+
+
+def test_packets_come_out_whole_however_the_bytes_arrive() -> None:
+    wire = packets.publish("hall/a/lamp", LONG, 7, retain=True) + packets.puback(9)
+    for size in (1, 2, 5, len(wire)):
+        reader, found = packets.Reader(), []
+        for at in range(0, len(wire), size):
+            found += reader.feed(wire[at : at + size])
+        assert [packet.kind for packet in found] == [packets.PUBLISH, packets.PUBACK]
+        assert packets.published(found[0]) == ("hall/a/lamp", LONG, True, 7)
+        assert found[1].body == b"\x00\x09"
+
+
+def test_a_length_that_never_ends_is_not_mqtt() -> None:
+    with pytest.raises(ValueError, match="not MQTT"):
+        packets.Reader().feed(b"\x30\xff\xff\xff\xff\x01")
+
+
+def test_quantiles_count_what_never_came_as_the_longest_wait() -> None:
+    samples = Samples([0.001 * n for n in range(1, 100)], lost=1)
+    assert samples.us(0.5) == 51_000.0
+    assert samples.us(0.99) == ANSWER_S * 1e6
+    assert quantile([], 0.5) is None
+
+
+def test_a_histogram_gives_its_quantile_inside_a_bucket() -> None:
+    registry = CollectorRegistry()
+    histogram = Histogram("lag_seconds", "late", buckets=(0.001, 0.002, 0.01), registry=registry)
+    for value in (0.0005,) * 50 + (0.0015,) * 49 + (0.009,):
+        histogram.observe(value)
+    text = generate_latest(registry).decode()
+    assert histogram_quantile(text, "lag_seconds", 0.5) == pytest.approx(0.001)
+    assert histogram_quantile(text, "lag_seconds", 0.745) == pytest.approx(0.0015)
+    assert histogram_quantile(text, "other_seconds", 0.5) is None
+
+
+def test_a_broken_limit_is_seen_and_an_unmeasured_one_is_not_judged() -> None:
+    cell = {"p50_us": 900.0, "p99_us": 2000.0, "aiomqtt_p50_us": 1000.0, "aiomqtt_p99_us": 1500.0, "lost": 0}
+    found = {
+        "mqtt_mqtt": {"spacing": {"20": cell}, "background": {}},
+        "throughput_msg_s": 9_000,
+        "ready_ms": None,
+    }
+    broken = [one.what for one in verdicts(found) if not one.kept]
+    assert broken == ["mqtt mqtt, every 20 ms: p99 / bare aiomqtt", "messages a second, sustained"]
+    assert not any("READY" in one.what for one in verdicts(found))
+
+
+def test_tables_under_one_key_are_joined() -> None:
+    assert merged({"rss_mib": {"start": 40}, "a": 1}, {"rss_mib": {"after_100k": 50}}) == {
+        "rss_mib": {"start": 40, "after_100k": 50},
+        "a": 1,
+    }
+
+
+def test_the_module_answers_and_marks_what_it_lights() -> None:
+    module, meter = TcpModule("relay"), Meter()
+    meter.add(module)
+    with socket.create_connection(("127.0.0.1", module.port)) as master:
+        write, read = tcp_frame(1, 1, b"\x05\x00\x02\xff\x00"), tcp_frame(2, 1, b"\x01\x00\x00\x00\x08")
+        master.sendall(write[:5])
+        master.sendall(write[5:] + read)
+        assert meter.await_mark(module, "relay/2 on") is not None
+        meter.idle(perf_s() + 0.01)
+        assert master.recv(100) == write + tcp_frame(2, 1, b"\x01\x01\x04")
+    module.close()
+
+
+def test_a_slow_line_lights_and_answers_when_the_frames_have_passed() -> None:
+    line, meter = RtuLine(2, CHAR_S, dead=(2,)), Meter()
+    meter.add(line)
+    port = os.open(line.path, os.O_RDWR | os.O_NOCTTY)
+    frame = rtu_frame(1, b"\x05\x00\x00\xff\x00")
+    start_s = perf_s()
+    os.write(
+        port, rtu_frame(2, b"\x05\x00\x00\xff\x00") + frame
+    )  # number 2 is dead: only its frame takes time
+    lit_s = meter.await_mark(line, "relay-r1/0 on")
+    assert lit_s is not None
+    meter.idle(lit_s + 0.02)
+    assert select.select([port], [], [], 0)[0]
+    assert os.read(port, 100) == frame
+    os.close(port)
+    line.close()
+    assert (lit_s - start_s) * 1000 >= 0.9 * WIRE_MS
+    assert round(WIRE_MS) == 24
+
+
+def test_a_candle_line_marks_every_led() -> None:
+    line, meter = CandleLine(), Meter()
+    meter.add(line)
+    port = os.open(line.path, os.O_RDWR | os.O_NOCTTY)
+    os.write(port, bytes((1, 0x21, 0x36, 7, 1, 0x22)))
+    assert meter.await_mark(line, "33 54") is not None
+    os.write(port, bytes((0x31, 7)))
+    assert meter.await_mark(line, "34 49") is not None
+    os.close(port)
+    line.close()
+
+
+def test_every_hall_of_a_bench_is_a_valid_hall(tmp_path: Path) -> None:
+    address = OwnBroker(tmp_path).address
+    wires = Wires(tcp_port=1502, rtu="rtu:///dev/null?baudrate=9600", rtu_units=9, line="/dev/zero")
+    BenchHall(tmp_path / "hall", address, "bench-all", wires)
+    config = load(tmp_path / "hall" / "hall.toml")
+    assert {device.driver for device in config.devices} == {"mqtt_json", "modbus_relay", "candle485"}
+    assert sum(window.lamp is not None for window in config.site.windows) == 13
+
+
+def test_a_lamp_of_a_real_broker_ends_the_clock(tmp_path: Path) -> None:
+    _mosquitto_path()
+    with ExitStack() as stack:
+        broker = OwnBroker(tmp_path)
+        broker.start()
+        stack.callback(broker.kill)
+        listener, lamp = Plug(broker.address, "meter"), Plug(broker.address, "lamp")
+        stack.callback(listener.close)
+        stack.callback(lamp.close)
+        meter, lamps = Meter(), Lamps(listener, "h")
+        meter.add(lamps)
+        lamp.publish("hall/h/dev/lamp-1/down/lamp", b'{"state":"blink"}')
+        assert meter.await_mark(lamps, "lamp-1 blink") is not None
+        assert meter.await_mark(lamps, "lamp-1 off", 0.05) is None
+        broker.kill()
+        assert lamp.take() == []  # the PUBACK of the lamp
+        with pytest.raises((BrokerGone, OSError)):
+            lamp.take()
+
+
+def test_a_panel_alternates_and_can_repeat_itself() -> None:
+    panel = Panel("h", "m1", "lamp-m1")
+    marks = [panel.toggle()[1] for _ in range(3)]
+    assert marks == ["lamp-m1 off", "lamp-m1 on", "lamp-m1 off"]
+    assert b'"pause"' in panel.again()
+
+
+def test_a_daemon_that_cannot_start_says_why(tmp_path: Path) -> None:
+    hall = BenchHall(tmp_path / "hall", OwnBroker(tmp_path).address, "bench-broken")
+    file = tmp_path / "hall" / "hall.toml"
+    file.write_text(file.read_text().replace('skills = ["desk"]', 'skills = ["nothing"]'))
+    with pytest.raises(Failed, match="nothing"):
+        hall.daemon.start()
+    hall.daemon.stop()
