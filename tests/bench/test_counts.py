@@ -49,7 +49,7 @@ STRACE_VISITS = 200
 ANSWER_S = 10.0
 
 
-def check(name: str, found: dict[str, float]) -> None:
+def assert_not_grown(name: str, found: dict[str, float]) -> None:
     """Compare with the record, or write it."""
     record: dict[str, dict[str, float]] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     if os.environ.get("EDGED_RECORD_COUNTS") == "1":
@@ -113,7 +113,9 @@ def test_calls_commands_and_notes_of_a_ticket_in_the_core(crowd: Crowd) -> None:
     finally:
         crowd.engine.handle = handle  # type: ignore[method-assign]
     calls = calls_during(lambda: visits(crowd, VISITS))
-    check("core", {"calls": calls / VISITS, "commands": commands / VISITS, "notes": notes / VISITS})
+    assert_not_grown(
+        "core", {"calls": calls / VISITS, "commands": commands / VISITS, "notes": notes / VISITS}
+    )
 
 
 def test_memory_that_a_ticket_takes_and_leaves_in_the_core(crowd: Crowd) -> None:
@@ -133,7 +135,7 @@ def test_memory_that_a_ticket_takes_and_leaves_in_the_core(crowd: Crowd) -> None
         kept = (tracemalloc.get_traced_memory()[0] - before) / VISITS
     finally:
         tracemalloc.stop()
-    check("memory", {"bytes_peak": peaks / VISITS})
+    assert_not_grown("memory", {"bytes_peak": peaks / VISITS})
     assert kept < KEPT_BYTES_MAX
 
 
@@ -236,5 +238,5 @@ def test_system_calls_of_a_ticket_in_the_whole_daemon(tmp_path: Path) -> None:
     grown = {name: (long.get(name, 0) - short.get(name, 0)) / STRACE_VISITS for name in long}
     steady = {name: calls for name, calls in grown.items() if name not in WAITING | DISK}
     sent = sum(steady.get(name, 0) for name in ("sendto", "sendmsg", "write"))
-    check("daemon", {"syscalls": sum(steady.values()), "writes": sent})
+    assert_not_grown("daemon", {"syscalls": sum(steady.values()), "writes": sent})
     assert grown["fdatasync"] <= VISIT_STEPS * 1.1, "more than one commit per message"
