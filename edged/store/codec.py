@@ -57,7 +57,10 @@ def encode_commands(commands: tuple[Command, ...]) -> bytes:
 
 def decode_commands(blob: bytes | None) -> tuple[Command, ...]:
     """Inverse of ``encode_commands``; None stands for none. Raises ``CodecError``."""
-    return tuple(map(_decode_command, _parse(blob or b"[]")))
+    listed = _parse(blob or b"[]")
+    if not isinstance(listed, list):
+        raise CodecError(f"not a list of commands: {str(listed)[:80]}")
+    return tuple(map(_decode_command, listed))
 
 
 def encode_notes(notes: tuple[Note, ...]) -> bytes:

@@ -1,0 +1,92 @@
+"""Fuzz the borders: ``python -m tests.fuzz [TARGET …] [--seconds N]``. Exit code 1 where one broke.
+
+What breaks a target is kept as ``corpus/TARGET/crash-…``: commit it with the fix, the tests run every kept input.
+New inputs that reach new code go to a folder of their own (``--grow DIR``), so that a corpus in the repository grows
+only when somebody wants it to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+CORPUS = Path(__file__).with_name("corpus")
+HANG_S = 2  # libFuzzer's smallest useful limit on a busy machine
+MEMORY_MIB = 1024
+
+
+def main() -> int:
+    """One process per target: libFuzzer never returns."""
+    asked = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    asked.add_argument("targets", nargs="*", help="default: all")
+    asked.add_argument("--seconds", type=int, default=300, help="per target (default 300)")
+    asked.add_argument("--grow", type=Path, help="folder for inputs that reach new code")
+    asked.add_argument("--inside", help=argparse.SUPPRESS)
+    options = asked.parse_args()
+    if options.inside:
+        return _inside(options.inside, options.seconds, options.grow)
+    from tests.fuzz.targets import TARGETS
+
+    unknown = [name for name in options.targets if name not in TARGETS]
+    if unknown:
+        asked.error(f"no target {unknown[0]!r}; there are {', '.join(TARGETS)}")
+    broken = [name for name in options.targets or TARGETS if not _run(name, options.seconds, options.grow)]
+    print(f"{len(options.targets or TARGETS)} targets, {options.seconds} s each, broken: {broken or 'none'}")  # noqa: T201
+    return 1 if broken else 0
+
+
+def _run(name: str, seconds: int, grow: Path | None) -> bool:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) if grow is None else grow / name
+        folder.mkdir(parents=True, exist_ok=True)
+        command = [
+            sys.executable,
+            "-m",
+            "tests.fuzz",
+            "--inside",
+            name,
+            "--seconds",
+            str(seconds),
+            "--grow",
+            str(folder),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    told = [
+        line
+        for line in done.stderr.splitlines()
+        if line.startswith(("Done ", "stat::", " === ", "==", "SUMMARY"))
+    ]
+    print(f"{name}: {'ok' if done.returncode == 0 else 'BROKEN'}  {' '.join(told[:1])}", flush=True)  # noqa: T201
+    if done.returncode != 0:
+        print(done.stdout[-2000:], done.stderr[-2000:], file=sys.stderr)  # noqa: T201
+    return done.returncode == 0
+
+
+def _inside(name: str, seconds: int, grow: Path) -> int:
+    import atheris
+
+    with atheris.instrument_imports(include=["devices", "edged"]):
+        from tests.fuzz.targets import ONCE_MAX, TARGETS
+
+    kept = CORPUS / name
+    arguments = [
+        sys.argv[0],
+        f"-max_total_time={seconds}",
+        f"-timeout={HANG_S}",
+        f"-rss_limit_mb={MEMORY_MIB}",
+        f"-max_len={ONCE_MAX}",
+        f"-artifact_prefix={kept}/",
+        "-print_final_stats=0",
+        str(grow),
+        str(kept),
+    ]
+    atheris.Setup(arguments, TARGETS[name])
+    atheris.Fuzz()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

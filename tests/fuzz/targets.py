@@ -1,0 +1,147 @@
+"""Every border of the daemon as a function of bytes: what it may raise, and nothing else, whatever comes in.
+
+``python -m tests.fuzz`` runs them under atheris; the corpora in ``corpus/`` start from golden frames and keep what was
+found. A target ends quietly, or raises what its border does not promise: then the fuzzer keeps the bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from devices.candle485.codec import Parser
+from devices.milesight_mqtt import codec as milesight
+from devices.modbus_relay import codec as modbus
+from devices.mqtt_json import codec as mqtt_json
+from devices.mqtt_json.strict_json import Unfit
+from devices.onbon_bx import codec as onbon
+from edged.central import envelope, policies
+from edged.central.refusals import DocumentRefused
+from edged.config import ConfigErrors, load
+from edged.driver import DeviceError
+from edged.links import modbus_frames
+from edged.store import codec as journal
+from tests.support.policies import AUDIENCE, KEY, KEYS, NOW_MS, document
+
+ONCE_MAX = 4096  # bytes of one input; a border has its own limit, which is tried by its tests
+SIGNED = hashlib.sha256(json.dumps(document()).encode()).hexdigest()  # the one document of the corpus
+HALL = Path(tempfile.gettempdir()) / "edged-fuzz-hall.toml"
+
+
+def device_json(data: bytes) -> None:
+    """A payload under ``dev/{device}/up/{kind}``; the first byte chooses the kind."""
+    kinds = (*mqtt_json.MODELS, "nothing")
+    kind = kinds[data[0] % len(kinds)] if data else "nothing"
+    with contextlib.suppress(Unfit):
+        decoded = mqtt_json.decode(kind, data[1:])
+        for count in ("total", "window", "occupancy", None):
+            with contextlib.suppress(Unfit):
+                mqtt_json.to_event("device-1", decoded.body, count)
+
+
+def candle_frames(data: bytes) -> None:
+    """Bytes from an RS-485 bus of call panels; what is read is written the same, and read the same in two halves."""
+    whole, halves = Parser(), Parser()
+    frames = whole.feed(data)
+    middle = len(data) // 2
+    again = halves.feed(data[:middle]) + halves.feed(data[middle:])
+    assert frames == again, f"{frames} whole, {again} in two halves"
+    for frame in frames:
+        assert frame.to_bytes() in data, f"{frame} is not what was sent"
+    whole.gap()
+
+
+def onbon_frames(data: bytes) -> None:
+    """Bytes from an LED controller."""
+    reader = onbon.FrameReader()
+    for frame in reader.feed(data):
+        assert next(iter(onbon.FrameReader().feed(frame.to_bytes()))) == frame
+        for units_of_8 in (True, False):
+            with contextlib.suppress(DeviceError, ValueError):
+                onbon.decode_areas(frame.data, units_of_8)
+
+
+def milesight_report(data: bytes) -> None:
+    """A report of a people counter."""
+    with contextlib.suppress(DeviceError):
+        for line in milesight.decode(data):
+            assert line.start == line.start.strip("\0")
+
+
+def modbus_pdus(data: bytes) -> None:
+    """What a relay module answers, and what another master might ask."""
+    for decode in (modbus.decode_answer, modbus.decode_request):
+        with contextlib.suppress(DeviceError):
+            message = decode(data)
+            assert decode(message.to_bytes()) == message
+    for _unit, pdu in modbus.RequestReader().feed(data):
+        assert pdu in data
+
+
+def modbus_answers(data: bytes) -> None:
+    """Bytes on a Modbus line after a request: only its own answer is taken."""
+    for pdu in (b"\x01\x00\x00\x00\x08", b"\x05\x00\x03\xff\x00", b"\x03\x00\x10\x00\x02"):
+        sent = modbus_frames.rtu_frame(3, pdu)
+        answer = modbus_frames.find_rtu_answer(sent, data)
+        assert answer in data
+        assert not answer or answer[0] == 3
+        over_tcp = modbus_frames.tcp_frame(7, 3, pdu)
+        found = modbus_frames.find_tcp_answer(over_tcp, data)
+        assert not found or found[:2] == over_tcp[:2]
+        modbus_frames.only_older(over_tcp, data)
+
+
+def signed_envelope(data: bytes) -> None:
+    """A message on ``policy/push`` or ``ops/…``: without our key it is refused, whatever it says."""
+    with contextlib.suppress(DocumentRefused):
+        accepted = policies.accept(data, KEYS, AUDIENCE, policies.Mark(), NOW_MS)
+        assert accepted.sha256 == SIGNED, "a policy was accepted that nobody signed"
+
+
+def signed_policy(data: bytes) -> None:
+    """A payload that was signed: refused in words, or within its bounds."""
+    with contextlib.suppress(DocumentRefused):
+        raw = envelope.sign(data, policies.PAYLOAD_TYPE, KEY)
+        policies.accept(raw, KEYS, AUDIENCE, policies.Mark(), NOW_MS)
+
+
+def hall_toml(data: bytes) -> None:
+    """A configuration file: mistakes are lines for people, never an exception of a library."""
+    HALL.write_bytes(data)
+    lines: Sequence[str] = (str(HALL),)
+    try:
+        load(HALL)
+    except ConfigErrors as errors:
+        lines = errors.lines
+    assert lines
+    assert all(line.startswith(str(HALL)) for line in lines), lines
+
+
+def journal_rows(data: bytes) -> None:
+    """A row of a damaged journal."""
+    kinds = (*journal.EVENTS, "Nothing")
+    kind = kinds[data[0] % len(kinds)] if data else "Nothing"
+    for decode in (lambda: journal.decode_event(kind, data[1:]), lambda: journal.decode_commands(data[1:])):
+        with contextlib.suppress(journal.CodecError):
+            decode()
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    target.__name__: target
+    for target in (
+        device_json,
+        candle_frames,
+        onbon_frames,
+        milesight_report,
+        modbus_pdus,
+        modbus_answers,
+        signed_envelope,
+        signed_policy,
+        hall_toml,
+        journal_rows,
+    )
+}

@@ -1,0 +1,47 @@
+"""The borders under kept inputs and a few seconds of the fuzzer; ``python -m tests.fuzz`` goes on for longer."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.targets import TARGETS
+
+ROOT = Path(__file__).resolve().parents[2]
+CORPUS = Path(__file__).with_name("corpus")
+SECONDS = 4
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_kept_input_is_taken_or_refused(name: str) -> None:
+    kept = sorted((CORPUS / name).iterdir())
+    assert kept, f"no corpus for {name}"
+    for file in kept:
+        TARGETS[name](file.read_bytes())
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_fuzzer_finds_nothing_in_a_few_seconds(name: str) -> None:
+    command = [sys.executable, "-m", "tests.fuzz", name, "--seconds", str(SECONDS)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{name}: ok" in done.stdout
+
+
+def test_a_border_that_breaks_is_found(tmp_path: Path) -> None:
+    """The harness itself: a target that cannot stand one byte fails within seconds."""
+    script = tmp_path / "weak.py"
+    script.write_text(
+        "import atheris, sys\n"
+        "def weak(data):\n    assert data[:1] != b'!'\n"
+        "atheris.Setup([sys.argv[0], '-max_total_time=20', '-artifact_prefix=' + sys.argv[1] + '/'], weak)\n"
+        "atheris.Fuzz()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    assert list(tmp_path.glob("crash-*"))
