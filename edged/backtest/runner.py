@@ -15,6 +15,7 @@ from heapq import heappop, heappush
 
 from edged.backtest.measures import MINUTE_MS, Curves, Outcome
 from edged.backtest.traces import Day, Hall
+from edged.core.calendar import HOLIDAY, clock
 from edged.core.commands import Note
 from edged.core.demand import newcomer_range
 from edged.core.engine import Engine
@@ -29,7 +30,7 @@ from edged.core.events import (
     TicketPrinted,
 )
 from edged.core.lookup import Lookup
-from edged.core.policy import Policy, Pw
+from edged.core.policy import Hours, Policy, Pw, Session
 from edged.core.site import Area, Service, Site, Staff, Window
 from edged.core.turn import Turn
 
@@ -70,7 +71,6 @@ def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True)
         return replace(
             pw,
             setup_s=setup_ms // 1000,
-            closes_min=pw.closes_min or hall.opens_min + hall.close_ms // MINUTE_MS,
             mix=pw.mix or mix,
             profile=pw.profile or profile,
             profile_start_min=pw.profile_start_min if pw.profile else hall.opens_min,
@@ -83,7 +83,9 @@ def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True)
         pw=known(tidal.pw),
         pw_areas={area: known(pw) for area, pw in tidal.pw_areas.items()},
     )
-    return replace(policy, tidal=tidal)
+    closes_min = hall.opens_min + hall.close_ms // MINUTE_MS
+    every_day = Session(tuple(range(1, HOLIDAY + 1)), clock(hall.opens_min), clock(closes_min))
+    return replace(policy, tidal=tidal, hours=Hours((every_day,)))
 
 
 @dataclass(frozen=True, slots=True)

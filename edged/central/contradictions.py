@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import get_args
 
-from edged.central.refusals import Reason, reason
+from edged.central.hours_contradictions import hours_contradictions
+from edged.central.refusals import Reason, contradiction
 from edged.core.events import Priority
 from edged.core.policy import Cases, Overrides, Policy, Signage, Staffing, Tidal
 from edged.core.policy.signage import NEEDED, blanks_of
@@ -23,6 +24,7 @@ def contradictions(policy: Policy) -> Iterator[Reason]:
     bands = {"body.tidal.band": policy.tidal.band}
     bands |= {f"body.tidal.areas.{area}": band for area, band in policy.tidal.areas.items()}
     yield from _of_pw(policy.tidal)
+    yield from hours_contradictions(policy.hours)
     for path, band in bands.items():
         if band.close_at >= band.open_above:
             yield contradiction(
@@ -144,8 +146,3 @@ def _of_cases(cases: Cases) -> Iterator[Reason]:
     for name in ("codes", "outcomes"):
         if not getattr(cases, name):
             yield contradiction(f"body.cases.{name}", "at least one word is needed", "至少需要一个用语")
-
-
-def contradiction(path: str, english: str, chinese: str) -> Reason:
-    """The refusal of a field that does not go with another one."""
-    return reason("contradiction", path, detail=english, detail_zh=chinese)

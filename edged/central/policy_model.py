@@ -29,6 +29,7 @@ _ID = StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")
 _FORMS: dict[str, StringConstraints] = {
     **dict.fromkeys(("area", "service", "window", "id"), _ID),
     "date": StringConstraints(pattern=r"^20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"),
+    "time": StringConstraints(pattern=r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$"),
     "text": StringConstraints(min_length=1, max_length=TEXT_MAX),
 }
 _models: dict[type, type[BaseModel]] = {}

@@ -93,6 +93,11 @@ def reason(code: str, path: str = "", **words: object) -> Reason:
     return Reason(code, path, english.format(**words), chinese.format(**words))
 
 
+def contradiction(path: str, english: str, chinese: str) -> Reason:
+    """The refusal of a field that does not go with another one."""
+    return reason("contradiction", path, detail=english, detail_zh=chinese)
+
+
 class DocumentRefused(Exception):
     """The document is refused; ``reasons`` has at least one entry, all of the same check."""
 

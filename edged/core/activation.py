@@ -164,7 +164,7 @@ def _gone_ms(turn: Turn, window: str) -> int | None:
     if ticket is None or ticket.serving_ms is None:
         return None
     limit_s = demand.lost_finish_s(turn, ticket)
-    return None if limit_s is None else max(turn.at_ms, ticket.serving_ms + round(limit_s * 1000))
+    return None if limit_s is None else max(turn.at_ms + 1, ticket.serving_ms + round(limit_s * 1000))
 
 
 def stand_by(turn: Turn, window: str) -> None:

@@ -22,6 +22,8 @@ TEXT: dict[str, tuple[str, str]] = {
     "case-unanswered": ("办不成事超时未响应", "case not answered in time"),
     "case-overdue": ("办不成事超期", "case overdue"),
     "cases-full": ("办不成事反映过多，无法登记", "too many open cases to take another"),
+    "left-waiting": ("下班后仍有人持号未办理", "closed with visitors still waiting"),
+    "calendar-missing": ("缺少节假日安排", "public holidays not known"),
     "commissioner-unanswered": ("帮办无人应答", "no commissioner answers"),
 }
 

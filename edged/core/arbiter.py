@@ -7,10 +7,10 @@ with the longest predicted wait goes first, and where nothing is left a quiet ar
 
 from __future__ import annotations
 
-from edged.core import alarms, considered, overrides, pages, sharing, staffing
+from edged.core import alarms, considered, opening, overrides, pages, sharing, staffing
 from edged.core.activation import drain, forget_tries, opened, stand_by
 from edged.core.ordering import STAFFED
-from edged.core.rules import OVERRIDE, Facts, Look, quiet
+from edged.core.rules import OVERRIDE, Facts, Look, too_late
 from edged.core.turn import Turn
 from edged.core.windows import move_window
 
@@ -18,6 +18,9 @@ ACTION_GAP_MS = (
     30_000  # at most one opening or closing per area in 30 s: the next decision sees the effect of the last
 )
 HALL_QUIET = "hall_quiet"  # this refusal ends with the next key or ticket; nothing is looked at until then
+AREA_CLOSED = "area_closed"  # and this one when the area opens
+COUNTED = ("queue", "saturation", "oldest-wait", "people")  # asked for by numbers, not by a person or a date
+ASLEEP = (HALL_QUIET, AREA_CLOSED)
 
 
 def try_open(turn: Turn, area: str, now: Look) -> bool:
@@ -33,8 +36,11 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
     if not tidal.enabled:
         state.refused = None
         return False
-    if quiet(turn):
-        _refuse(turn, area, HALL_QUIET, now)
+    if not opening.tide_runs(turn, area):
+        _refuse(turn, area, HALL_QUIET if opening.quiet(turn) else AREA_CLOSED, now)
+        return False
+    if now.ask in COUNTED and too_late(turn, area):
+        _refuse(turn, area, "closing_soon", now)
         return False
     if state.escalated_ms is not None:
         if turn.at_ms >= state.escalated_ms + tidal.retry_s * 1000:

@@ -8,11 +8,10 @@ Where the panel itself is silent the last known state stays, marked stale.
 
 from __future__ import annotations
 
-from edged.core import alarms, pages, staffing
+from edged.core import alarms, opening, pages, staffing
 from edged.core.demand import WORKING
 from edged.core.ordering import oldest_waiting_ms, serving_services
 from edged.core.policy import PauseReason
-from edged.core.rules import quiet
 from edged.core.state import WindowState
 from edged.core.turn import Turn
 from edged.core.windows import TABLE, move_window
@@ -97,7 +96,7 @@ def pause_over(turn: Turn, window: str) -> None:
 def seat_empty(turn: Turn, window: str) -> None:
     """Nobody touched the panel for the limit, while visitors of this window wait."""
     found = _empty_since_ms(turn, window) if window in turn.state.windows else None
-    if found is None or quiet(turn):
+    if found is None or opening.quiet(turn) or not opening.on_duty(turn, window):
         return
     since_ms, cause = found
     limit_ms = turn.state.policy.staffing.unmanned_s * 1000
@@ -113,7 +112,7 @@ def seat_empty(turn: Turn, window: str) -> None:
 def area_waits(turn: Turn, area: str) -> None:
     """Look whether somebody waits whom no working window can call; said when two looks in a row find it."""
     state = turn.state.areas.get(area)
-    if state is None or not state.waiting or quiet(turn):
+    if state is None or not state.waiting or not opening.attended(turn, area):
         return
     service = _unserved(turn, area)
     seen_twice = service is not None and state.unserved is not None

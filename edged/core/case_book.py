@@ -7,7 +7,7 @@ closed one may be rated and re-opened for some days. It is kept for a while, the
 
 from __future__ import annotations
 
-from edged.core import alarms, staffing, wall
+from edged.core import alarms, calendar, staffing, wall
 from edged.core.commands import Page
 from edged.core.state import Case, Ticket
 from edged.core.turn import Turn
@@ -268,8 +268,8 @@ def working_days_after(turn: Turn, day: int, count: int) -> int:
 
 
 def is_working_day(turn: Turn, day: int) -> bool:
-    """Whether the hall's people work on this day."""
-    return wall.weekday(day) <= 5
+    """Whether the hall's people work on this day: no weekend, no public holiday, or a make-up working day."""
+    return calendar.kind_of(turn.state.policy.hours, day) in ("workday", "make-up")
 
 
 def due_date(case: Case) -> str | None:

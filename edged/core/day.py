@@ -1,13 +1,15 @@
 """The business day: what ends with a night. Numbers and turns start again; whoever went home is cleared (当日清零).
 
-A day turns at its first key or ticket, not at midnight, and only after a stretch that can have been a night: a clock
-that is merely set right takes effect without any of this, so that no number of today is ever given twice.
+A day turns when the hall opens, or at its first key or ticket if that is sooner; not at midnight, and only after a
+stretch that can have been a night: a clock that is merely set right takes effect without any of this, so that no number
+of today is ever given twice. A reset by hand clears the queue, but numbers go on.
 """
 
 from __future__ import annotations
 
 from edged.core import announcements, overrides, pages, staffing, wall
-from edged.core.state import Ticket
+from edged.core.events import DayReset
+from edged.core.state import Ticket, TicketState
 from edged.core.tickets import move
 from edged.core.turn import Turn
 from edged.core.windows import free
@@ -15,6 +17,8 @@ from edged.core.windows import free
 SHORTEST_DAY_MS = (
     6 * 3_600_000
 )  # a date that changes sooner is a clock being set, not a night; halls rest longer
+WAITS: tuple[TicketState, ...] = ("WAITING", "CALLED", "PARKED")
+NAMED_MAX = 40  # numbers in one note; with more of them nobody reads on
 
 
 def turn_day(turn: Turn) -> None:
@@ -43,8 +47,27 @@ def turn_day(turn: Turn) -> None:
     _rest_everybody(turn)
 
 
+def reset(turn: Turn, event: DayReset) -> None:
+    """Somebody starts the day anew: refused without a name, and while people wait unless they insist."""
+    turn_day(turn)
+    hall, by = turn.lookup.site.hall, event.by.strip()
+    waiting = [ticket for ticket in turn.state.tickets.values() if ticket.state in WAITS]
+    numbers = ",".join(ticket.number for ticket in waiting[:NAMED_MAX])
+    if not by:
+        turn.ignore(hall, "reset_without_name")
+        return
+    if waiting and not event.force:
+        turn.ignore(hall, "people_wait", by=by, waiting=len(waiting), numbers=numbers)
+        return
+    for ticket in waiting:  # whoever is being served is served
+        _clear(turn, ticket)
+    turn.state.served_today = 0
+    _rest_everybody(turn)
+    turn.note("day.reset", hall, by=by, forced=int(event.force), cancelled=len(waiting), numbers=numbers)
+
+
 def _clear(turn: Turn, ticket: Ticket) -> None:
-    """Yesterday's visitor is gone, wherever the last key left them; the number is printed again today."""
+    """The visitor is gone, wherever the last key left them."""
     at_window = ticket.window if ticket.state in ("CALLED", "SERVING") else None
     area = turn.lookup.area_of(ticket.service)
     if not move(turn, ticket, "cancel"):

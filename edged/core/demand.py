@@ -162,14 +162,6 @@ def plain_stream(turn: Turn, area: str, load: Load) -> Stream:
     return Stream((turn.at_ms - turn.state.day_start_ms) / MINUTE_MS, (), steady)
 
 
-def closes_in_s(turn: Turn, pw: Pw) -> float | None:
-    """Seconds until the hall closes (negative afterwards); None where that is not known."""
-    minute = minute_of_day(turn)
-    if minute is None or not pw.closes_min:
-        return None
-    return (pw.closes_min - minute) * 60
-
-
 def newcomer_range(turn: Turn, area: str) -> Range | None:
     """What somebody who takes a ticket now is told; None while nobody can know."""
     if turn.area(area).stale is not None:

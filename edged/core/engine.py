@@ -18,6 +18,7 @@ from edged.core import (
     case_book,
     cases,
     day,
+    hours,
     invariants,
     keys,
     overrides,
@@ -39,11 +40,13 @@ from edged.core.events import (
     CommandDone,
     CommandFailed,
     CountRead,
+    DayReset,
     DeviceBack,
     DeviceEvent,
     DeviceLost,
     Event,
     HealthRead,
+    HoursFlexed,
     KeyPressed,
     OverrideLifted,
     OverrideSet,
@@ -117,6 +120,7 @@ class Engine:
         turn = Turn(self.state, lookup, at_ms)
         if load_site(turn, event.site):
             self._lookup = lookup
+            hours.judge_all(turn)
             self._index_due()
             self._finish(turn)
         return tuple(turn.commands), tuple(turn.notes)
@@ -162,13 +166,21 @@ class Engine:
                 for area in turn.lookup.areas:
                     turn.touch_area(area)
                 case_book.fit(turn)
+                hours.judge_all(turn)
             case ClockSet():
                 before_ms = wall.local_ms(turn)
                 self._set_clock(event)
                 after_ms = wall.local_ms(turn)
-                if before_ms is not None and after_ms is not None:
-                    timers.after_clock(turn, after_ms - before_ms)
+                assert after_ms is not None
+                forward_ms = None if before_ms is None else after_ms - before_ms
+                if forward_ms is not None:
+                    timers.after_clock(turn, forward_ms)
+                hours.set_clock(turn, forward_ms)
                 case_book.fit(turn)
+            case HoursFlexed():
+                hours.flex(turn, event)
+            case DayReset():
+                day.reset(turn, event)
             case WindowAsked():
                 if event.area in turn.lookup.areas:
                     self.state.active_ms = turn.at_ms  # somebody is there
@@ -217,6 +229,7 @@ class Engine:
         return list(dict.fromkeys(due))
 
     def _finish(self, turn: Turn) -> None:
+        hours.follow(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)
             overrides.settle(turn, window)

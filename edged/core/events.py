@@ -215,6 +215,16 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True)
+class HoursFlexed:
+    """Today only, ``area`` (None: the hall) opens and closes at these minutes after midnight; None: as planned."""
+
+    area: str | None
+    opens_min: int | None
+    closes_min: int | None
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class RatingCorrected:
     """``by`` corrects a rating to ``level`` 1…5. ``rating`` is its id: of a visit as in the note, or that of a case."""
 
@@ -253,6 +263,14 @@ class CaseTold:
 
 
 @dataclass(frozen=True, slots=True)
+class DayReset:
+    """``by`` (who, at most 64 characters) starts the day anew; refused while people wait unless ``force``."""
+
+    by: str
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A due time the engine asked for. Regenerated on replay, never an input."""
 
@@ -275,5 +293,7 @@ Event = (
     | RatingCorrected
     | RatingAnswered
     | CaseTold
+    | HoursFlexed
+    | DayReset
     | Tick
 )

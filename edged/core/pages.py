@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from edged.core import alarms, staffing
 from edged.core.commands import Page
-from edged.core.rules import quiet
+from edged.core.opening import quiet
 from edged.core.site import Role
 from edged.core.staffing import DUTY_MANAGER
 from edged.core.state import OpenPage

@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
-from edged.core import demand, forecast, overrides, peaks, sensors, triggers
+from edged.core import demand, forecast, opening, overrides, peaks, sensors, triggers
 from edged.core.forecast import Load
 from edged.core.ordering import oldest_issued_ms
 from edged.core.policy import Pw
 from edged.core.turn import Turn
 
 DECIDE_MS = 30_000  # longer costs waiting (5 min: 8 %), shorter gains nothing measurable
-QUIET_MS = 3_600_000  # an hour without a key or a ticket: whoever still stands in a queue has gone home
 LOOK_AHEAD_S = 480.0  # how far the forecast looks at least; nearer than this a window hardly helps
 CALM_MIN = 10.0  # a window is kept if the next 10 min bring work for it
 CALM_PER_MIN = 0.02  # … and the longer a set-up takes, the sooner it is kept
@@ -43,11 +42,6 @@ class Look:
     closing: Facts = field(default_factory=dict)  # inputs and thresholds of giving one back
     held: str | None = None  # what keeps a window that could be spared
     watch: bool = False  # something may change with time alone: look again at the next decision
-
-
-def quiet(turn: Turn) -> bool:
-    """Nobody has touched anything for so long that the hall must be empty."""
-    return turn.at_ms - turn.state.active_ms > QUIET_MS
 
 
 def look(turn: Turn, area: str) -> Look:
@@ -138,7 +132,7 @@ def _pw(turn: Turn, area: str, seen: Look) -> Look:
         wait_s = forecast.look_ahead_wait_s(load, turn.area(area).learnt, turn.at_ms, plain, setup_s)
         found = _opening(turn, area, seen, load, (wait_s, None))
         return _closing(turn, area, found, load, kept=False)
-    stream = _stream(turn, area, load) if pw.forecast and not quiet(turn) else None
+    stream = _stream(turn, area, load) if pw.forecast and opening.tide_runs(turn, area) else None
     setup_s = demand.setup_s(turn, pw)
     wait_s, expected = forecast.newcomer_wait_s(load, load.windows), None
     if stream is not None:
@@ -187,8 +181,7 @@ def _opening(turn: Turn, area: str, seen: Look, load: Load, predicted: tuple[flo
     """``predicted``: the wait of a newcomer (s) and, where the rule looks ahead, the arrivals it expects."""
     pw, (wait_s, expected) = turn.pw(area), predicted
     wants = wait_s >= pw.open_wait_s and seen.waiting >= pw.min_waiting
-    now_s = forecast.newcomer_wait_s(load, load.windows)
-    guarded = wants and pw.guard and _too_late(turn, pw, now_s)
+    guarded = wants and too_late(turn, area)
     facts: dict[str, str | int | float | None] = {
         "predicted_wait_s": round(wait_s),
         "limit_s": pw.open_wait_s,
@@ -208,13 +201,15 @@ def _opening(turn: Turn, area: str, seen: Look, load: Load, predicted: tuple[flo
         watch=wants or bool(seen.commanded) or (pw.forecast and load.present > 0),
     )
     if guarded:
-        triggers.guarded(turn, area, seen.waiting, {**facts, "closes_in_s": demand.closes_in_s(turn, pw)})
+        triggers.guarded(turn, area, seen.waiting, {**facts, "closes_in_s": opening.closes_in_s(turn, area)})
     return found if found.ask is not None else _asked(turn, area, found, load)
 
 
-def _too_late(turn: Turn, pw: Pw, now_s: float) -> bool:
-    closes_in_s = demand.closes_in_s(turn, pw)
-    return closes_in_s is not None and closes_in_s < GUARD_S and now_s < 2 * GUARD_S
+def too_late(turn: Turn, area: str) -> bool:
+    """The area closes before one more window would be of use, and does without it."""
+    closes_in_s, load = opening.closes_in_s(turn, area), demand.load_of(turn, area)
+    now_s = forecast.newcomer_wait_s(load, load.windows)
+    return turn.pw(area).guard and closes_in_s is not None and closes_in_s < GUARD_S and now_s < 2 * GUARD_S
 
 
 def _closing(turn: Turn, area: str, found: Look, load: Load, kept: bool) -> Look:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from edged.core.commands import Body, Value
 from edged.core.events import OverrideKind, Priority
-from edged.core.policy import Policy
+from edged.core.policy import Mode, Policy
 from edged.core.site import Site
 
 TicketState = Literal["WAITING", "CALLED", "SERVING", "PARKED", "NO_SHOW", "SERVED", "CANCELLED"]
@@ -140,6 +140,40 @@ class AreaState:
     released_ms: list[int] = field(default_factory=list)
     stale: str | None = None
     sources: list[str] = field(default_factory=list)
+
+
+Phase = Literal["open", "noon", "stopped", "draining", "closed"]
+
+
+@dataclass(slots=True)
+class AreaHours:
+    """An area's opening hours now; ``known`` False: nobody knows them, and it counts as open.
+
+    ``serving`` and ``noon`` are what the calendar says, ``phase`` what becomes of it with the people who are there.
+    ``closes_ms`` and ``next_ms`` (when the calendar says something else) are stamps, ``opens_local_ms`` is wall time.
+    ``stopped``: services without any more numbers today.
+    """
+
+    known: bool = False
+    phase: Phase = "open"
+    mode: Mode = "full"
+    serving: bool = True
+    noon: bool = False
+    opened_day: int = 0
+    closes_ms: int | None = None
+    next_ms: int | None = None
+    opens_local_ms: int | None = None
+    stopped: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Flex:
+    """Today's hours changed by hand, for the day (since 1970) it was said on; None: as the calendar says."""
+
+    day: int
+    opens_min: int | None
+    closes_min: int | None
+    by: str
 
 
 @dataclass(slots=True)
@@ -339,3 +373,7 @@ class State:
     overrides: dict[str, Override] = field(default_factory=dict)
     pages: dict[str, OpenPage] = field(default_factory=dict)
     voices: dict[str, Voice] = field(default_factory=dict)
+    hours: dict[str, AreaHours] = field(default_factory=dict)
+    flexed: dict[str, Flex] = field(default_factory=dict)  # by area; "" is the whole hall
+    hall_phase: Phase = "open"
+    doubt_until_ms: int = 0

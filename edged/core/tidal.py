@@ -7,11 +7,11 @@ inputs, threshold and choice.
 
 from __future__ import annotations
 
-from edged.core import arbiter, peaks, sensors, sharing, triggers
+from edged.core import arbiter, opening, peaks, sensors, sharing, triggers
 from edged.core.activation import forget_tries
 from edged.core.demand import commanded
 from edged.core.ordering import oldest_issued_ms
-from edged.core.rules import DECIDE_MS, Look, look, quiet
+from edged.core.rules import DECIDE_MS, Look, look
 from edged.core.turn import Turn
 
 
@@ -64,11 +64,11 @@ def _next_look(turn: Turn, area: str, now: Look) -> int | None:
     tidal = turn.state.policy.tidal
     stamps: list[int] = []
     gives_back = now.release is not None or (not now.decided and state.under_since_ms is not None)
-    if now.watch and (not quiet(turn) or (gives_back and commanded(turn, area))):
+    if now.watch and (opening.tide_runs(turn, area) or (gives_back and commanded(turn, area))):
         stamps.append((turn.at_ms // DECIDE_MS + 1) * DECIDE_MS)
     lit = tidal.rule == "band" and now.decided and state.over_since_ms is not None
     wants = now.ask is not None or lit
-    if wants and state.refused != arbiter.HALL_QUIET:
+    if wants and state.refused not in arbiter.ASLEEP:
         stamps.append(
             arbiter.earliest_open_ms(turn, area) if state.refused is None else _retry_refused_ms(turn, area)
         )
@@ -92,7 +92,7 @@ def _limits_ms(turn: Turn, area: str) -> list[int]:
         if priority is not None:
             stamps.append(priority + tidal.triggers.priority_wait_s * 1000)
     stamps += sensors.next_change_ms(turn, area) + sharing.next_change_ms(turn, area)
-    if tidal.peaks and not quiet(turn):
+    if tidal.peaks and opening.tide_runs(turn, area):
         change_ms = peaks.next_change_ms(turn, area)
         stamps += [] if change_ms is None else [change_ms]
     return stamps

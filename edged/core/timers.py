@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.core import announcements, attendance, case_book, cases, overrides, pages, ratings, staffing
+from edged.core import announcements, attendance, case_book, cases, hours, overrides, pages, ratings, staffing
 from edged.core.turn import Turn
 
 FIRES: dict[str, Callable[[Turn, str], None]] = {
     overrides.TIMER: overrides.expire,
+    "hours": hours.fire,
     "hint": staffing.hint_over,
     "page": pages.unanswered,
     "pause": attendance.pause_over,
@@ -27,7 +28,7 @@ FIRES: dict[str, Callable[[Turn, str], None]] = {
     case_book.KEEP: case_book.forget,
     cases.RATE: cases.asked_no_more,
 }
-ON_THE_WALL: frozenset[str] = frozenset({overrides.TIMER, case_book.DUE, case_book.KEEP})
+ON_THE_WALL: frozenset[str] = frozenset({"hours", overrides.TIMER, case_book.DUE, case_book.KEEP})
 
 
 def fire(turn: Turn, name: str) -> None:

@@ -331,6 +331,10 @@ def test_both_ends_of_every_bound_are_held(name: str) -> None:
             part = {field: {"tax-general": value} if field == "mix" else {"tax": [0, value]}}
         tidal = {"Tidal": part, "Peak": {"peaks": [part]}}.get(kind, {kind.lower(): part})
         made = {SECTIONS[kind]: part} if kind in SECTIONS else {"tidal": tidal}
+        if kind == "Session":
+            made = {"hours": {"week": [{field: [value]}]}}
+        elif kind == "Cutoff":
+            made = {"hours": {"cutoff": part}}
         codes = set()
         try:
             checked(envelope(document(body=made)))

@@ -15,7 +15,21 @@ from typing import get_args
 from edged.core import events as ev
 from edged.core.commands import Action, Command, Note
 from edged.core.engine import Engine
-from edged.core.policy import Arbiter, Band, Calling, Peak, Policy, Pw, Rule, Tidal, Triggers
+from edged.core.policy import (
+    Arbiter,
+    Band,
+    Calling,
+    Cutoff,
+    Hours,
+    Noon,
+    Peak,
+    Policy,
+    Pw,
+    Rule,
+    Session,
+    Tidal,
+    Triggers,
+)
 from edged.core.site import Site
 from tests.support.core_hall import SiteText
 
@@ -210,6 +224,8 @@ class Chance:
                 1_763_852_400_000 + self.at_ms + self.random.choice((0, 0, 5_000, 86_400_000, -86_400_000))
             )
             return ev.ClockSet(wall_ms, 480)
+        if kind < 0.75:
+            return self._by_hand()
         return ev.SiteLoaded(self.random.choice(self.sites))
 
     def _override(self) -> ev.Event:
@@ -243,6 +259,33 @@ class Chance:
             return ev.RatingAnswered(rating, "chen", pick((None, "visited", "nonsense")))
         return ev.RatingCorrected(rating, pick(range(7)), "centre")
 
+    def _by_hand(self) -> ev.Event:
+        pick = self.random.choice
+        if self.random.random() < 0.3:
+            return ev.DayReset(pick(("", "zhao", "zhao")), pick((False, True)))
+        opens = pick((None, 400, 430, 440))
+        return ev.HoursFlexed(
+            pick((None, "tax", "house", "mars")), opens, pick((None, 435, 450, 480)), "zhao"
+        )
+
+    def _hours(self) -> Hours:
+        """Around the morning that these days live in; every other policy says nothing of hours."""
+        pick = self.random.choice
+        week = tuple(range(1, 9))
+        sessions = (
+            Session(week, pick(("07:00", "07:20")), pick(("07:40", "08:10"))),
+            Session(
+                week,
+                pick(("07:20", "07:50")),
+                "08:30",
+                ("tax",),
+                pick(("assisted", "closed", "self-service")),
+            ),
+        )
+        noon = Noon("07:25", pick(("07:25", "07:35")), pick(((), ("w1", "w3"))), pick((True, False)))
+        cutoff = Cutoff(pick((True, True, False)), pick((0, 1800)), pick((60, 600)), pick((0, 300)))
+        return pick((Hours(), Hours(sessions[: pick((1, 2))], noon=noon, cutoff=cutoff)))
+
     def _pw(self) -> Pw:
         pick = self.random.choice
         return Pw(
@@ -252,7 +295,6 @@ class Chance:
             rest_s=pick((0, 60)),
             typed=pick((True, False)),
             forecast=pick((True, False)),
-            closes_min=pick((0, 600)),
             lost_finish_means=pick((0, 1)),
             profile=pick(({}, {"tax": (5.0, 20.0, 3.0)})),
         )
@@ -276,4 +318,4 @@ class Chance:
         triggers = Triggers(pick((0, 3)), pick((0, 2)), pick((0, 120)), pick((0, 60)), pick((0, 9)))
         tidal = replace(tidal, triggers=triggers, arbiter=Arbiter(release_after_s=pick((0, 480))))
         calling = Calling(priority_streak=pick((1, 3)), infer_arrival_s=pick((0, 20)), max_calls=pick((1, 3)))
-        return ev.PolicyApplied(self.seq, "f" * 8, Policy(tidal, calling))
+        return ev.PolicyApplied(self.seq, "f" * 8, Policy(tidal, calling, self._hours()))

@@ -10,6 +10,9 @@ A line that starts in column 0 is input; every indented line is what came of it 
     08:31:00 p1 next                          a key: point, key, argument, seq=N
     08:31:30 state w1 A001 li tax             no event: how these stand
     08:29:00 policy tidal.rule=pw             a new policy, on top of the last; without it the rule is the band
+    08:29:00 policy hours.week=1-5@09:00-17:00,6@09:00-12:00@assisted@tax+house    days, times, mode, areas
+    16:00:00 flex hall - 18:00 zhao           today only: area or hall, opens, closes, who
+    16:00:00 reset zhao force                 the day anew
     08:40:00 resumed restart                  away since the last event; "restart" also goes through the stored state
 
 Under an input, ``@hh:mm:ss`` opens the outcome of a tick or of a later event of the same line, ``>`` is a command,
@@ -26,10 +29,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from edged.core import calendar
 from edged.core import events as ev
 from edged.core.commands import Action, Command, Desired, Note, Page, Print, Say
 from edged.core.engine import Engine
-from edged.core.policy import Peak, Policy
+from edged.core.policy import Peak, Policy, Session, Special
 from edged.core.state import State
 from tests.support.core_hall import SiteText
 
@@ -174,6 +178,10 @@ class _Run:
                 self.policy |= dict(setting.split("=") for setting in settings)
                 version = self.engine.state.policy_version + 1
                 return ev.PolicyApplied(version, f"{version:08x}", policy_of(self.policy))
+            case ["flex", area, opens, closes, by]:
+                return ev.HoursFlexed(None if area == "hall" else area, _minute(opens), _minute(closes), by)
+            case ["reset", by, *force]:
+                return ev.DayReset("" if by == "nobody" else by, force == ["force"])
             case ["site", *change]:
                 for part in " ".join(change).split(";"):
                     self.hall.change(part.strip()) if part.strip() else None
@@ -227,6 +235,11 @@ def _with(part: Any, path: list[str], value: str) -> Any:
         return replace(part, **{name: _with(before, rest, value)})
     if isinstance(before, bool | int):
         return replace(part, **{name: type(before)(int(value))})
+    if name in ("week", "special"):
+        entry = _session if name == "week" else _special
+        return replace(part, **{name: tuple(map(entry, filter(None, value.split(","))))})
+    if isinstance(before, tuple) and name != "peaks":
+        return replace(part, **{name: tuple(filter(None, value.split(",")))})
     if name == "peaks":  # windows@start-end in minutes after midnight, comma between two
         return replace(part, peaks=tuple(map(_peak, value.split(","))))
     return replace(part, **{name: value})
@@ -242,6 +255,28 @@ def _told(told: Any, by: str, case: str | None, named: dict[str, str]) -> ev.Cas
     words = {key: named.get(key) for key in ("code", "area", "service", "ticket")}
     level = int(named["level"]) if "level" in named else None
     return ev.CaseTold(told, by, case, **words, special="special" in named, level=level)
+
+
+def _session(text: str) -> Session:
+    days, opens, closes, mode, areas = _hours(text)
+    first, _, last = days.partition("-")
+    return Session(tuple(range(int(first), int(last or first) + 1)), opens, closes, areas, mode)
+
+
+def _special(text: str) -> Special:
+    date, opens, closes, mode, areas = _hours(text)
+    return Special(date, opens, closes, areas, mode)
+
+
+def _hours(text: str) -> tuple[str, str, str, Any, tuple[str, ...]]:
+    """``days@opens-closes``, then the mode and the areas (``+`` between two), which may be left out."""
+    days, span, mode, areas, *_ = [*text.split("@"), "", ""]
+    opens, closes = span.split("-")
+    return days, opens, closes, mode or "full", tuple(filter(None, areas.split("+")))
+
+
+def _minute(text: str) -> int | None:
+    return None if text == "-" else calendar.minutes(text)
 
 
 def _priority(words: list[str]) -> Any:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edged.core.policy import calling, cases, overrides, ratings, signage, staffing, tidal
+from edged.core.policy import calling, cases, hours, overrides, ratings, signage, staffing, tidal
 from edged.core.policy.calling import Calling
 from edged.core.policy.cases import Cases
+from edged.core.policy.hours import Cutoff, Hours, Mode, Noon, Session, Special
 from edged.core.policy.overrides import Overrides
 from edged.core.policy.ratings import Ratings
 from edged.core.policy.signage import Signage, Templates
@@ -25,6 +26,10 @@ __all__ = [
     "Band",
     "Calling",
     "Cases",
+    "Cutoff",
+    "Hours",
+    "Mode",
+    "Noon",
     "Overrides",
     "PauseReason",
     "Peak",
@@ -32,7 +37,9 @@ __all__ = [
     "Pw",
     "Ratings",
     "Rule",
+    "Session",
     "Signage",
+    "Special",
     "Staffing",
     "Templates",
     "Tidal",
@@ -46,6 +53,7 @@ class Policy:
 
     tidal: Tidal = field(default_factory=Tidal)
     calling: Calling = field(default_factory=Calling)
+    hours: Hours = field(default_factory=Hours)
     overrides: Overrides = field(default_factory=Overrides)
     staffing: Staffing = field(default_factory=Staffing)
     signage: Signage = field(default_factory=Signage)
@@ -56,6 +64,7 @@ class Policy:
 BOUNDS: Mapping[str, tuple[int, int]] = {
     **tidal.BOUNDS,
     **calling.BOUNDS,
+    **hours.BOUNDS,
     **overrides.BOUNDS,
     **staffing.BOUNDS,
     **signage.BOUNDS,

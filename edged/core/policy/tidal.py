@@ -39,7 +39,7 @@ class Pw:
     ``forecast`` looks one set-up (at least 8 min) ahead with the arrivals of ``profile``: area -> expected arrivals per
     15 min from ``profile_start_min`` (minutes after midnight) on; without a profile it expects a steady stream.
     ``typed``: each waiting ticket counts with its own service's mean; ``mix``: service -> share of all visitors.
-    ``closes_min`` (minutes after midnight, 0 unknown): near it ``guard`` opens no window that would hardly serve.
+    Near closing time (section ``hours``) ``guard`` opens no window that would hardly serve.
     ``lost_finish_means``: a visitor served longer than so many means has left (0: never assumed).
     ``outlier_means``: a service longer than so many prior means is learnt as that long (0: as it was).
     """
@@ -60,7 +60,6 @@ class Pw:
     setup_s: int = 120
     guard: bool = True
     withdraw: bool = True
-    closes_min: int = 0
     lost_finish_means: int = 6
     outlier_means: int = 8
     mix: Mapping[ServiceId, float] = field(default_factory=dict)
@@ -176,7 +175,6 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "Pw.prior_weight": (1, 1000),
     "Pw.decay_ppm": (900_000, 999_999),
     "Pw.setup_s": (10, 1800),
-    "Pw.closes_min": (0, 1440),
     "Pw.lost_finish_means": (0, 50),
     "Pw.outlier_means": (0, 50),
     "Pw.mix": (0, 1),

@@ -16,4 +16,5 @@ StaffId = Annotated[
 ]  # a member of staff may leave the roster before the policy is changed: not checked
 Word = Annotated[str, "id"]  # a short name of the policy's own, such as a reason or a class
 Date = Annotated[str, "date"]  # 2026-10-01
+TimeOfDay = Annotated[str, "time"]  # 09:00; 24:00 is the end of the day
 Text = Annotated[str, "text"]  # what people read or hear, at most 200 characters
