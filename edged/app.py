@@ -81,12 +81,12 @@ class Application:
         around = Surroundings(self.emit, self.clock, self.metrics.device_error, self._measured)
         self.outputs = Outputs(around)
         self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs)
-        self.loop.observers = (self.metrics, StepLog())
         will = (topics.status(config.hall), self._status("offline"))
         self.mqtt = MqttLink(link_settings(config, will), self.reject)
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
         ground = Ground(self.inbox.put, self.clock.wall_ms, self._stamp, self.reject)
         self.office = Office(config, self.mqtt, self.journal, ground)
+        self.loop.observers = (self.metrics, StepLog(), self.office.operations)
         self._rejected: set[str] = set()
         self._observe()
 
@@ -243,7 +243,7 @@ class Application:
         self.metrics.set_link("mqtt", False)
         self.metrics.watch_inbox(lambda: len(self.inbox))
         self.metrics.watch_uplink(lambda: self.office.uplink.backlog)
-        self.office.policies.on_refused = self.metrics.policy_rejected
+        self.office.count_refusals(self.metrics.policy_rejected)
         self.metrics.watch_disk(lambda: _free_bytes(Path(self.config.store.path)))
 
         def changed(up: bool, _reason: str) -> None:

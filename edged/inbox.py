@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from edged.clock import Clock, monotonic_s, perf_s
 from edged.core.events import Event, Resumed, Tick
+from edged.store.records import ALONE, Beside
 
 DEPTH_MAX = 10_000  # events waiting for the core: minutes of the busiest hall; beyond it something is broken
 WAKE_S = 1.0  # real seconds between looks at the clock when nothing happens
@@ -25,7 +26,7 @@ class Item(NamedTuple):
     at_ms: int
     event: Event
     ack: Callable[[], None] | None = None
-    envelope: bytes | None = None
+    beside: Beside = ALONE
     arrived_s: float | None = None
 
 
@@ -36,7 +37,7 @@ class Inbox:
         self._clock = clock
         self._last_ms = last_ms
         self._next_due = next_due
-        self._queue: deque[tuple[Event, Callable[[], None] | None, bytes | None, float]] = deque()
+        self._queue: deque[tuple[Event, Callable[[], None] | None, Beside, float]] = deque()
         self._wake = asyncio.Event()
         self._alive_s = monotonic_s()
         self._alive_ms = clock.at_ms()
@@ -45,11 +46,11 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._queue) + (self._resumed is not None)
 
-    def put(self, event: Event, ack: Callable[[], None] | None = None, envelope: bytes | None = None) -> bool:
+    def put(self, event: Event, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> bool:
         """Queue ``event``; False if the inbox is full (the caller counts the rejection and does not acknowledge)."""
         if len(self._queue) >= DEPTH_MAX:
             return False
-        self._queue.append((event, ack, envelope, perf_s()))
+        self._queue.append((event, ack, beside, perf_s()))
         self._wake.set()
         return True
 
@@ -88,9 +89,9 @@ class Inbox:
             return Item(stamp, resumed)
         if not self._queue:
             return None
-        event, ack, envelope, arrived_s = self._queue.popleft()
+        event, ack, beside, arrived_s = self._queue.popleft()
         self._last_ms = stamp
-        return Item(stamp, event, ack, envelope, arrived_s)
+        return Item(stamp, event, ack, beside, arrived_s)
 
     async def _wait(self) -> None:
         due_ms = self._next_due()

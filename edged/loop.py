@@ -49,7 +49,7 @@ class Loop:
             if isinstance(command, Desired):
                 self._outputs.want(command, arrived_s, now=last or isinstance(command.value, Lamp))
         if kept:
-            self._journal.append(step, item.ack, item.envelope)
+            self._journal.append(step, item.ack, item.beside)
         for observer in self.observers:
             observer.step(step, decision_s)
         if self._journal.snapshot_due:

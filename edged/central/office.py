@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from edged.central.documents import Audience, Names
+from edged.central.operation_desk import OperationDesk
 from edged.central.policy_desk import Known, PolicyDesk, Put, trusted_keys
+from edged.central.refusals import Reason
 from edged.central.uplink import Uplink
 from edged.config import HallConfig
+from edged.core.events import DocumentRejected
 from edged.driver import Reject
 from edged.links.mqtt import MqttLink
 from edged.store.journal import Journal
+
+TOLD_MAX = (
+    10  # refusals that the journal keeps within TOLD_WITHIN_MS: whoever floods us does not fill the disk
+)
+TOLD_WITHIN_MS = 60_000
 
 
 class Ground(NamedTuple):
@@ -29,10 +37,17 @@ class Office:
 
     def __init__(self, config: HallConfig, link: MqttLink, journal: Journal, ground: Ground) -> None:
         self._journal = journal
+        self._ground = ground
+        self._told_ms: list[int] = []
         audience = Audience(config.hall, config.policy.group, Names.of(config.site))
         keys = trusted_keys(config.policy.keys)
         self.policies = PolicyDesk(audience, keys, link, ground.put, ground.wall_ms)
         self.policies.durable = lambda: journal.durable
+        self.policies.tell_rejected = self._telling("policy")
+        self.operations = OperationDesk(audience, keys, link, journal, ground.put)
+        self.operations.wall_ms = ground.wall_ms
+        self.operations.policies = self.policies
+        self.operations.tell_rejected = self._telling("operation")
         self.uplink = Uplink(link, journal, config.hall, ground.stamp)
         self.uplink.reject = ground.reject
 
@@ -41,7 +56,24 @@ class Office:
         kept = self._journal.policies()
         envelope = None if kept.last_good is None else kept.last_good.envelope
         self.policies.start(Known(envelope, kept.high_water, in_force_sha256))
+        self.operations.start()
         self.uplink.start()
+
+    def count_refusals(self, count: Callable[[str], None]) -> None:
+        """``count(code)`` for every refused document."""
+        self.policies.on_refused = self.operations.on_refused = count
+
+    def _telling(self, kind: Literal["policy", "operation"]) -> Callable[[Reason, str], None]:
+        """Tell the core of refusals, so that the centre hears of them; a flood of them only now and then."""
+
+        def tell(why: Reason, named: str) -> None:
+            now_ms = self._ground.wall_ms()
+            self._told_ms = [at_ms for at_ms in self._told_ms if 0 <= now_ms - at_ms < TOLD_WITHIN_MS]
+            if len(self._told_ms) < TOLD_MAX:
+                self._told_ms.append(now_ms)
+                self._ground.put(DocumentRejected(kind, why.code, named))
+
+        return tell
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -24,8 +24,9 @@ from edged.central.documents import CLOCK_TRUSTED_FROM_MS, Audience, rfc3339
 from edged.central.envelope import KeyFileError, Keys, load_keys
 from edged.central.policies import Mark, Verified, accept, claimed, reread
 from edged.central.refusals import DocumentRefused, Reason, reason
-from edged.core.events import PolicyApplied
+from edged.core.events import Event, PolicyApplied
 from edged.driver import Unreachable
+from edged.store.records import ALONE, Beside, Line
 
 CHECK_S = 1.0  # between looks at the clock and at a full inbox: a policy is never in a hurry
 ACKS_MAX = 32  # redeliveries of one policy waiting for its commit: the link's own receive maximum
@@ -56,7 +57,7 @@ class Put(Protocol):
     """``Inbox.put``: False where the inbox is full."""
 
     def __call__(
-        self, event: PolicyApplied, ack: Callable[[], None] | None = None, envelope: bytes | None = None
+        self, event: Event, ack: Callable[[], None] | None = None, beside: Beside = ALONE
     ) -> bool: ...
 
 
@@ -101,6 +102,7 @@ class PolicyDesk:
         self._report: dict[str, Any] = {}
         self._reported_expired = False
         self.on_refused: Callable[[str], None] = lambda code: None
+        self.tell_rejected: Callable[[Reason, str], None] = lambda why, claimed: None
         self.durable: Callable[[], bool] = lambda: True
 
     @property
@@ -162,6 +164,17 @@ class PolicyDesk:
         else:
             self._replace(_Waiting(verified, [message.ack]))
 
+    def roll_back(self, envelope: bytes, line: Line, done: Callable[[], None]) -> None:
+        """Put an earlier policy back in force, and ``line`` with it; ``done`` is called after the commit.
+
+        Raises ``DocumentRefused`` where it does not fit this hall any more, or the inbox is full.
+        """
+        earlier = _Waiting(reread(envelope, self._audience.names), [done])
+        verified = earlier.verified
+        event = PolicyApplied(verified.version, verified.sha256, verified.policy)
+        if not self._put(event, lambda: self._committed(earlier), Beside(envelope, line)):
+            raise DocumentRefused(reason("busy"))
+
     def _high(self) -> Mark:
         """The mark including a policy that is in the inbox already."""
         waiting = self._waiting
@@ -189,7 +202,7 @@ class PolicyDesk:
                 self._say("staged", _named(verified))
             return
         event = PolicyApplied(verified.version, verified.sha256, verified.policy)
-        waiting.in_inbox = self._put(event, lambda: self._committed(waiting), verified.envelope)
+        waiting.in_inbox = self._put(event, lambda: self._committed(waiting), Beside(verified.envelope))
 
     def _committed(self, waiting: _Waiting) -> None:
         verified = waiting.verified
@@ -201,13 +214,15 @@ class PolicyDesk:
                 "policy-gap", version=verified.version, detail="it was written for another predecessor"
             )
         self._applied = verified
-        self._mark = Mark(max(self._mark.version, verified.version), verified.sha256)
+        back = verified.version < self._mark.version
+        if not back:
+            self._mark = Mark(verified.version, verified.sha256)
         if self._waiting is waiting:
             self._waiting = None
         for ack in waiting.acks:
             ack()
-        log.info("policy-applied", version=verified.version, sha256=verified.sha256)
-        self._say("applied", _named(verified))
+        log.info("policy-applied", version=verified.version, sha256=verified.sha256, rolled_back=back)
+        self._say("rolled-back" if back else "applied", _named(verified))
 
     def _refuse(self, raw: bytes, refusal: DocumentRefused, message: PushMessage) -> None:
         first = refusal.reasons[0]
@@ -216,6 +231,7 @@ class PolicyDesk:
             "policy-refused", code=first.code, path=first.path, detail=str(refusal), topic=message.topic
         )
         self._say("rejected", claimed(raw), _worded(refusal.reasons))
+        self.tell_rejected(first, str((claimed(raw) or {}).get("version", "")))
         message.ack()
 
     def _restore(self, envelope: bytes, known: Known) -> None:
@@ -233,7 +249,7 @@ class PolicyDesk:
         )
         if known.in_force_sha256 != applied.sha256:
             event = PolicyApplied(applied.version, applied.sha256, applied.policy)
-            if not self._put(event, None, envelope):
+            if not self._put(event, None, Beside(envelope)):
                 log.error("kept-policy-not-applied", detail="the inbox is full at start")
 
     def _say(self, state: str, desired: dict[str, Any] | None, why: dict[str, str] | None = None) -> None:

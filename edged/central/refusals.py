@@ -70,6 +70,27 @@ CODES: dict[str, tuple[str, str]] = {
         "本大厅没有窗口“{found}”{hint_zh}",
     ),
     "contradiction": ("{detail}", "{detail_zh}"),
+    "retained": (
+        "a retained message is never an order; push it without the retain flag",
+        "保留消息不作为指令;请不带 retain 标志重新推送",
+    ),
+    "unknown-operation": ('there is no operation "{found}"{hint}', "没有“{found}”这种操作{hint_zh}"),
+    "wrong-operation": (
+        'signed as "{found}" and sent as "{expected}"',
+        "签名的操作是“{found}”,发送的主题是“{expected}”",
+    ),
+    "too-long": (
+        "it is valid for more than {limit_h} hours; sign it again with a nearer end",
+        "有效期超过 {limit_h} 小时;请缩短后重新签名",
+    ),
+    "not-yet": ("it is valid from {not_before} on", "自 {not_before} 起才有效"),
+    "replayed": (
+        "counter {counter} of this key is not above {high}, which this hall has already taken; sign it again",
+        "该密钥的计数 {counter} 不高于本大厅已接受的 {high};请重新签名",
+    ),
+    "no-earlier-policy": ("there is no earlier policy to return to", "没有可以回退的上一版策略"),
+    "not-done": ("the hall did not do it: {detail}", "大厅未执行:{detail_zh}"),
+    "busy": ("the hall has too much to do; push it again", "大厅繁忙,请稍后重新推送"),
     "no-storage": (
         "the hall's disk is full or broken, so nothing can be kept; push it again after repair",
         "大厅磁盘已满或损坏,无法保存;修复后请重新推送",

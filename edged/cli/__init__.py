@@ -2,7 +2,7 @@
 
 * It knows the commands' names and one line about each; a command's module is imported when the command is called, so
   that ``edged --help`` answers at once and ``edged run`` loads nothing that it does not use.
-* Each command is a plain function ``edged.cli.NAME.NAME`` with typer annotations (``policy`` is a typer app).
+* Each command is a plain function ``edged.cli.NAME.NAME`` with typer annotations (``policy``, ``op``: a typer app).
 * Commands print what they found on stdout and what went wrong on stderr.
 
 Exit codes: 0 yes, done · 1 no (refused, degraded, not reachable, not found) · 2 wrong usage or configuration ·
@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("edged.cli.status:status", "Show a running hall: areas, windows, policy, health."),
     "why": ("edged.cli.why:why", "Explain what the tide did: rule, figures, alternatives."),
     "policy": ("edged.cli.policy:app", "Keys; check, sign and push policies; what is in force."),
+    "op": ("edged.cli.op:app", "Sign and push operations: open, close, notice, roll back …"),
     "backtest": ("edged.cli.backtest:backtest", "Run recorded days under other policies and compare."),
     "tune": ("edged.cli.tune:tune", "Fit the waiting policy to a hall's own journals."),
     "bench": ("edged.cli.bench:bench", "Measure this machine: latency, load, limits."),

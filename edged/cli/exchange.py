@@ -10,10 +10,12 @@ import secrets
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edged import clock
@@ -85,13 +87,27 @@ class Conversation:
 
     def say(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish and wait for the broker's acknowledgement. Raises ``NoAnswer``."""
-        told = self._client.publish(topic, payload, qos=1, retain=retain)
+        self._deliver(topic, self._client.publish(topic, payload, qos=1, retain=retain))
+
+    def _deliver(self, topic: str, told: paho.MQTTMessageInfo) -> None:
         try:
             told.wait_for_publish(CONNECT_S)
         except (RuntimeError, ValueError) as error:
             raise NoAnswer(f"the broker took nothing: {error}") from None
         if not told.is_published():
             raise NoAnswer(f"the broker did not confirm {topic} in {CONNECT_S:.0f} s")
+
+    def ask(self, topic: str, payload: bytes, answer_topic: str) -> None:
+        """``say`` with MQTT 5's request for an answer on ``answer_topic``, which must be one that is listened to."""
+        properties = cast(Any, Properties)(PacketTypes.PUBLISH)
+        properties.ResponseTopic = answer_topic
+        properties.CorrelationData = secrets.token_bytes(8)
+        self._deliver(topic, self._client.publish(topic, payload, qos=1, properties=properties))
+
+    @property
+    def answers_possible(self) -> bool:
+        """MQTT 3.1.1 has no response topics."""
+        return self.target.protocol == "5"
 
     def hear(self, timeout_s: float, quiet_s: float | None = None) -> Iterator[Heard]:
         """What comes until ``timeout_s`` from now, or until nothing came for ``quiet_s``."""

@@ -83,11 +83,11 @@ def check(file: Document, config: Config = None) -> None:
     from edged.central.policies import inspect
     from edged.central.refusals import DocumentRefused
 
-    payload = _payload(_read(file))
+    payload = _payload(read_file(file))
     try:
         document = inspect(payload, _audience(config))
     except DocumentRefused as refusal:
-        _tell_refusal(refusal)
+        tell_refusal(refusal)
         raise typer.Exit(1) from None
     typer.echo(f"{file}: OK: version {document.version} for {', '.join(document.halls)} / 检查通过")
 
@@ -111,7 +111,7 @@ def sign(
     config: Config = None,
 ) -> None:
     """Check a policy document and wrap it into a signed envelope that can be pushed anywhere, any time."""
-    raw = _signed(_renewed(_read(file), version, None), key, _audience(config))
+    raw = _signed(_renewed(read_file(file), version, None), key, _audience(config))
     try:
         out.write_bytes(raw)
     except OSError as error:
@@ -146,8 +146,8 @@ def push(
     target = find_or_exit(broker, hall, config)
     try:
         with conversation(target, [topics.policy_report(target.hall)]) as talk:
-            raw = _read(file)
-            if not _is_envelope(raw):
+            raw = read_file(file)
+            if not is_envelope(raw):
                 raw = _sign_for(target, raw, key, _version_in_force(talk) + 1)
             topic = topics.policy_push(target.hall) if group is None else topics.group_policy_push(group)
             talk.say(topic, raw, retain=retain)
@@ -229,7 +229,7 @@ def _signed(payload: bytes, key: Path, audience: Audience | None) -> bytes:
     except KeyFileError as error:
         raise fail(str(error), 2) from None
     except DocumentRefused as refusal:
-        _tell_refusal(refusal)
+        tell_refusal(refusal)
         raise fail("not signed, because every hall would refuse it / 未签名") from None
 
 
@@ -275,7 +275,8 @@ def _tell_report(report: dict[str, Any]) -> None:
         typer.echo("  the policy in force has expired; it stays in force / 现行策略已过期,继续沿用")
 
 
-def _tell_refusal(refusal: DocumentRefused) -> None:
+def tell_refusal(refusal: DocumentRefused) -> None:
+    """Print why a document is refused, in both languages."""
     for one in refusal.reasons:
         path = f"{one.path}: " if one.path else ""
         typer.echo(f"{path}{one.message} [{one.code}]", err=True)
@@ -301,10 +302,11 @@ def _payload(raw: bytes) -> bytes:
     """The document inside an envelope, or the document itself without what only editors need."""
     from edged.central.envelope import opened_unverified
 
-    return opened_unverified(raw) if _is_envelope(raw) else _renewed(raw, None, None)
+    return opened_unverified(raw) if is_envelope(raw) else _renewed(raw, None, None)
 
 
-def _is_envelope(raw: bytes) -> bool:
+def is_envelope(raw: bytes) -> bool:
+    """Whether a file holds a signed envelope, and not a plain document."""
     return "payloadType" in _json(raw)
 
 
@@ -318,7 +320,8 @@ def _json(raw: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _read(file: Path) -> bytes:
+def read_file(file: Path) -> bytes:
+    """A document or envelope; exit code 2 where it cannot be read."""
     from edged.central.envelope import ENVELOPE_BYTES_MAX
 
     try:

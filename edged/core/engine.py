@@ -44,6 +44,7 @@ from edged.core.events import (
     DeviceBack,
     DeviceEvent,
     DeviceLost,
+    DocumentRejected,
     Event,
     HealthRead,
     HoursFlexed,
@@ -161,12 +162,16 @@ class Engine:
             case CommandDone() | CommandFailed():
                 _outcome(turn, event)
             case PolicyApplied():
+                back = event.version < self.state.policy_version
                 self._set_policy(event)
-                turn.note("policy.applied", str(event.version), sha256=event.sha256)
+                kind = "policy.rolled_back" if back else "policy.applied"
+                turn.note(kind, str(event.version), sha256=event.sha256)
                 for area in turn.lookup.areas:
                     turn.touch_area(area)
                 case_book.fit(turn)
                 hours.judge_all(turn)
+            case DocumentRejected():
+                turn.note(f"{event.kind}.rejected", event.named, code=event.code)
             case ClockSet():
                 before_ms = wall.local_ms(turn)
                 self._set_clock(event)

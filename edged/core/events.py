@@ -271,6 +271,15 @@ class DayReset:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentRejected:
+    """A signed document was refused: ``kind`` says of what, ``code`` why, ``named`` what it called itself."""
+
+    kind: Literal["policy", "operation"]
+    code: str
+    named: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A due time the engine asked for. Regenerated on replay, never an input."""
 
@@ -295,5 +304,6 @@ Event = (
     | CaseTold
     | HoursFlexed
     | DayReset
+    | DocumentRejected
     | Tick
 )

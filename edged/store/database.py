@@ -309,6 +309,12 @@ def last_policy(connection: apsw.Connection) -> PolicyRow | None:
     return None if found is None else PolicyRow(*found)
 
 
+def newest_policies(connection: apsw.Connection, count: int) -> list[PolicyRow]:
+    """The policies with the highest versions that were ever applied, highest first."""
+    query = "SELECT version, sha256, envelope, seq, at_ms FROM policy ORDER BY version DESC LIMIT ?"
+    return [PolicyRow(*values) for values in connection.execute(query, (count,))]
+
+
 def insert_policy(connection: apsw.Connection, row: PolicyRow) -> None:
     """Write a policy; the high-water mark never falls."""
     connection.execute(

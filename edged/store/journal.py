@@ -23,10 +23,10 @@ from edged.observer import Step
 from edged.store import codec, database
 from edged.store.database import GENESIS, Head, JournalBroken, JournalBusy, Row, Snapshot
 from edged.store.keep import read_keep
-from edged.store.records import Mark, Policies, Restored, decode_step
+from edged.store.records import ALONE, POLICIES_KEPT, Beside, Line, Mark, Policies, Restored, decode_step
 from edged.store.rescue import Opened, open_or_rescue
 from edged.store.room import Room
-from edged.store.uplink import KEY, Cursor, read_cursor, write_cursor
+from edged.store.uplink import COUNTERS, KEY, Cursor, read_cursor, write_cursor
 from edged.store.writer import Job, Report, Writer
 
 S = TypeVar("S")
@@ -58,6 +58,7 @@ class Journal:
         self._policies = _read_policies(opened.connection)
         stored = database.get_meta(opened.connection, KEY)
         self.taken = read_cursor(stored, opened.epoch, opened.head.seq)  # by the centre, as of the start
+        self.counters = database.get_meta(opened.connection, COUNTERS) or ""  # of operations, as of the start
         self._snapshot_seq = next((one.seq for one in database.snapshots(opened.connection)), 0)
         self._pending = 0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -113,16 +114,14 @@ class Journal:
         """Enough steps since the last snapshot that the loop should take one at its next step boundary."""
         return self.last_seq - self._snapshot_seq >= SNAPSHOT_EVERY
 
-    def append(
-        self, step: Step, ack: Callable[[], None] | None = None, policy_envelope: bytes | None = None
-    ) -> None:
+    def append(self, step: Step, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> None:
         """Queue a step (``is_recorded``), its ``seq`` one above ``last_seq``. ``ack`` is called once it is on disk.
 
-        ``policy_envelope`` goes with a ``PolicyApplied`` step, into the same transaction. Raises ``StoreError`` once
-        the journal failed.
+        ``beside`` goes into the same transaction: with a ``PolicyApplied`` step its envelope. Raises ``StoreError``
+        once the journal failed.
         """
         assert step.seq == self.last_seq + 1, f"step {step.seq} after {self.last_seq}"
-        self._put(Job(step=step, ack=ack, envelope=policy_envelope))
+        self._put(Job(step=step, ack=ack, envelope=beside.envelope, line=beside.line))
         self.last_seq = step.seq
         self._pending += 1
 
@@ -177,7 +176,7 @@ class Journal:
 
     def keep_taken(self, cursor: Cursor) -> None:
         """Remember with the next commit how far the centre's acknowledgements go."""
-        self._put(Job(meta=(KEY, write_cursor(cursor, self.epoch))))
+        self._put(Job(line=Line(KEY, write_cursor(cursor, self.epoch))))
 
     def close(self) -> None:
         """Write what is queued, close the file, let ``run`` return. May wait ``CLOSE_WAIT_S`` for the disk."""
@@ -250,7 +249,7 @@ class Journal:
         steps = [job.step for job in report.jobs if job.step is not None]
         self._pending -= len(steps)
         for policy in report.policies:
-            self._policies = Policies(policy, max(self._policies.high_water, policy.version))
+            self._policies = self._policies.after(policy)
         if report.durable != self.durable:
             self.durable = report.durable
             for on_durable in self._on_durable:
@@ -307,7 +306,8 @@ def _lock(path: Path) -> BinaryIO:
 
 def _read_policies(connection: apsw.Connection) -> Policies:
     high_water = int(database.get_meta(connection, "high_water") or 0)
-    return Policies(database.last_policy(connection), high_water)
+    known = tuple(database.newest_policies(connection, POLICIES_KEPT))
+    return Policies(database.last_policy(connection), high_water, known)
 
 
 def _tail(connection: apsw.Connection, start: Snapshot | None) -> Iterator[Step | Mark]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from edged.core.commands import Command, Note
 from edged.core.events import Event, Tick
@@ -17,6 +17,25 @@ from edged.store import codec
 from edged.store.database import PolicyRow, Row
 
 S = TypeVar("S")
+
+POLICIES_KEPT = 8  # in memory, 64 KiB each at most: further back than that nobody rolls back blindly
+
+
+class Line(NamedTuple):
+    """A value of ``meta``, committed together with a step."""
+
+    key: str
+    value: str
+
+
+class Beside(NamedTuple):
+    """What is committed together with a step: the envelope of the policy it applies, a line of ``meta``."""
+
+    envelope: bytes | None = None
+    line: Line | None = None
+
+
+ALONE = Beside()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +66,24 @@ class Restored(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The policy applied last, if any came from the centre, and the version up to which none is accepted again."""
+    """The policy applied last, if any came from the centre, and the version up to which none is accepted again.
+
+    ``known``: the newest ``POLICIES_KEPT`` that were ever applied, highest version first.
+    """
 
     last_good: PolicyRow | None
     high_water: int
+    known: tuple[PolicyRow, ...] = ()
+
+    def after(self, row: PolicyRow) -> Policies:
+        """The same once ``row`` was applied."""
+        known = {one.version: one for one in self.known} | {row.version: row}
+        newest = tuple(known[version] for version in sorted(known, reverse=True)[:POLICIES_KEPT])
+        return Policies(row, max(self.high_water, row.version), newest)
+
+    def earlier(self, version: int) -> PolicyRow | None:
+        """The policy to return to from ``version``."""
+        return next((row for row in self.known if row.version < version), None)
 
 
 def is_recorded(event: Event, commands: Sequence[Command], notes: Sequence[Note]) -> bool:

@@ -18,7 +18,7 @@ from edged.clock import wall_ms
 from edged.store import database
 from edged.store.database import Damaged, Head, JournalBroken, PolicyRow, Row, Snapshot
 from edged.store.keep import Keep, keep_path, read_keep, write_keep
-from edged.store.uplink import KEY
+from edged.store.uplink import CARRIED
 
 QUARANTINE_KEPT = 3  # damaged files kept for a post-mortem; a dying disk must not fill itself with them
 _ENVIRONMENT = (
@@ -52,7 +52,7 @@ class _Salvage:
 
     epoch: int = 0
     high_water: int = 0
-    taken: str | None = None
+    lines: dict[str, str] = field(default_factory=dict)
     policies: list[PolicyRow] = field(default_factory=list)
     snapshot: Snapshot | None = None
     rows: list[Row] = field(default_factory=list)
@@ -139,8 +139,8 @@ def _build(path: Path, salvage: _Salvage, epoch: int) -> None:
             for policy in sorted(salvage.policies, key=lambda row: row.seq):
                 database.insert_policy(connection, policy)
             database.raise_high_water(connection, salvage.high_water)
-            if salvage.taken is not None:
-                database.set_meta(connection, KEY, salvage.taken)
+            for key, value in salvage.lines.items():
+                database.set_meta(connection, key, value)
             if salvage.snapshot is not None:
                 database.insert_snapshot(connection, salvage.snapshot, keep=1)
             database.insert_rows(connection, salvage.rows)
@@ -163,7 +163,8 @@ def _read_salvage(path: Path) -> _Salvage:
         with suppress(*unreadable):
             salvage.high_water = int(database.get_meta(connection, "high_water") or 0)
         with suppress(*unreadable):
-            salvage.taken = database.get_meta(connection, KEY)
+            lines = {key: database.get_meta(connection, key) for key in CARRIED}
+            salvage.lines = {key: value for key, value in lines.items() if value is not None}
         with suppress(*unreadable):
             policy = database.last_policy(connection)
             salvage.policies += [] if policy is None else [policy]

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import apsw
 
 KEY = "uplink"  # of `meta`: "epoch acked step number"
+COUNTERS = "operations"  # of `meta`: what central/operation_desk.py remembers against replays
+CARRIED = (KEY, COUNTERS)  # lines that outlive a damaged database, where they can be read
 
 
 @dataclass(frozen=True, slots=True)

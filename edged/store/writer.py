@@ -26,7 +26,7 @@ from edged.observer import Step
 from edged.store import codec, database
 from edged.store.database import JournalBroken, PolicyRow, Row, Snapshot
 from edged.store.keep import Keep, write_keep
-from edged.store.records import encode_step
+from edged.store.records import Line, encode_step
 from edged.store.rescue import Opened
 from edged.store.room import Room
 
@@ -48,7 +48,7 @@ class Job:
     envelope: bytes | None = None
     snapshot: Snapshot | None = None
     state_type: type[Any] = object
-    meta: tuple[str, str] | None = None
+    line: Line | None = None
     query: Callable[[apsw.Connection], object] | None = None
     found: object = None
     waiter: asyncio.Future[Any] | None = None
@@ -190,10 +190,10 @@ class Writer:
                 dumps.append(replace(job.snapshot, chain=head.chain))
         policies = [policy for policy in map(_policy_of, group) if policy is not None]
         report = Report([job for job in group if not job.told], policies=policies)
-        metas = [job.meta for job in group if job.meta is not None]
-        if new_rows or dumps or metas:
+        lines = [job.line for job in group if job.line is not None]
+        if new_rows or dumps or lines:
             start_s = perf_s()
-            self._transact(new_rows, dumps, policies, metas)
+            self._transact(new_rows, dumps, policies, lines)
             report.rows, report.seconds = len(new_rows), perf_s() - start_s
         self._head = head
         self._remember(policies, dumps)
@@ -204,7 +204,7 @@ class Writer:
         new_rows: list[Row],
         dumps: list[Snapshot],
         policies: list[PolicyRow],
-        metas: list[tuple[str, str]],
+        lines: list[Line],
     ) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
@@ -213,7 +213,7 @@ class Writer:
                 database.insert_policy(self._connection, policy)
             for dump in dumps:
                 database.insert_snapshot(self._connection, dump, SNAPSHOTS_KEPT)
-            for key, value in metas:
+            for key, value in lines:
                 database.set_meta(self._connection, key, value)
             self._connection.execute("COMMIT")
         except BaseException:

@@ -19,6 +19,7 @@ from edged.core.events import PolicyApplied
 from edged.links.mqtt import MqttLink
 from edged.observer import Step
 from edged.store.journal import Journal
+from edged.store.records import ALONE, Beside
 from tests.support.brokers import (
     Mosquitto,
     Rejections,
@@ -53,11 +54,11 @@ class Hall:
         )
 
     def put(
-        self, event: PolicyApplied, ack: Callable[[], None] | None = None, envelope: bytes | None = None
+        self, event: PolicyApplied, ack: Callable[[], None] | None = None, beside: Beside = ALONE
     ) -> bool:
         if self.room:
             seq = self.journal.last_seq + 1
-            self.journal.append(Step(seq, seq, event, (), ()), ack, envelope)
+            self.journal.append(Step(seq, seq, event, (), ()), ack, beside)
         return self.room
 
     @property

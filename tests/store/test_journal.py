@@ -17,7 +17,7 @@ from edged.store import database, writer
 from edged.store import journal as journal_module
 from edged.store.database import JournalBroken, JournalBusy, SchemaTooNew
 from edged.store.journal import Journal
-from edged.store.records import Mark, is_recorded
+from edged.store.records import Beside, Mark, is_recorded
 from tests.support.journals import envelope_of, key_step, open_journal, policy_step, steps_in
 
 
@@ -159,9 +159,9 @@ async def test_a_policy_and_its_step_share_a_transaction(tmp_path: Path) -> None
     path = tmp_path / "hall.db"
     async with open_journal(path) as journal:
         assert (journal.policies().last_good, journal.policies().high_water) == (None, 0)
-        journal.append(policy_step(1, 7), policy_envelope=envelope_of(7))
-        journal.append(policy_step(2, 9), policy_envelope=envelope_of(9))
-        journal.append(policy_step(3, 7), policy_envelope=envelope_of(7))  # back to the last good one
+        journal.append(policy_step(1, 7), beside=Beside(envelope_of(7)))
+        journal.append(policy_step(2, 9), beside=Beside(envelope_of(9)))
+        journal.append(policy_step(3, 7), beside=Beside(envelope_of(7)))  # back to the last good one
         await journal.drain()
         assert journal.policies().high_water == 9
     again = Journal.open(path)

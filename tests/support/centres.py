@@ -13,9 +13,16 @@ from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 import aiomqtt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
-from edged.clock import monotonic_s
-from tests.support.brokers import Broker
+from edged.central.documents import rfc3339
+from edged.central.envelope import sign
+from edged.central.operations import PAYLOAD_TYPE
+from edged.clock import monotonic_s, wall_ms
+from tests.support.brokers import Broker, until
+from tests.support.policies import KEY
 
 ACK_EVERY_S = 0.05
 
@@ -96,3 +103,81 @@ async def centre_at(broker: Broker, hall: str, epoch: int = 1, upto: int = 0) ->
                 task.cancel()
                 with suppress(asyncio.CancelledError, aiomqtt.MqttError):
                     await task
+
+
+class Operator:
+    """Somebody at the centre who orders a hall about. Made by ``operator_at``."""
+
+    ANSWERS = "city/answers"
+
+    def __init__(self, client: aiomqtt.Client, hall: str) -> None:
+        self.client = client
+        self.hall = hall
+        self.answers: dict[bytes, dict[str, Any]] = {}
+        self._counter = wall_ms()
+        self._asked = 0
+
+    def document(self, operation: str, body: dict[str, Any], **changes: Any) -> dict[str, Any]:
+        """A good one, with changes; None removes a field."""
+        self._counter += 1
+        made = {
+            "type": "operation",
+            "halls": [self.hall],
+            "operation": operation,
+            "id": f"op-{self._counter}",
+            "counter": self._counter,
+            "not_before": rfc3339(wall_ms() - 1000),
+            "expires": rfc3339(wall_ms() + 600_000),
+            "by": "陈敏",
+            "body": body,
+        } | changes
+        return {key: value for key, value in made.items() if value is not None}
+
+    async def order(self, operation: str, body: dict[str, Any], **changes: Any) -> dict[str, Any]:
+        """Sign, send, and wait for the answer."""
+        return await self.send(operation, envelope_of(self.document(operation, body, **changes)))
+
+    async def send(
+        self, operation: str, raw: bytes, retain: bool = False, answers: str = ANSWERS
+    ) -> dict[str, Any]:
+        """Send anything on the topic of ``operation``; {} if the answer is to go elsewhere."""
+        self._asked += 1
+        correlation = b"%d" % self._asked
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.ResponseTopic = answers
+        properties.CorrelationData = correlation
+        await self.client.publish(
+            f"hall/{self.hall}/ops/{operation}", raw, qos=1, retain=retain, properties=properties
+        )
+        if answers != self.ANSWERS:
+            return {}
+        await until(lambda: correlation in self.answers)
+        return self.answers[correlation]
+
+    async def listen(self) -> None:
+        async for message in self.client.messages:
+            assert isinstance(message.payload, bytes)
+            assert message.properties is not None
+            self.answers[message.properties.CorrelationData] = json.loads(message.payload)
+
+
+def envelope_of(document: dict[str, Any], key: Ed25519PrivateKey = KEY) -> bytes:
+    """A signed operation."""
+    return sign(json.dumps(document).encode(), PAYLOAD_TYPE, key)
+
+
+@asynccontextmanager
+async def operator_at(broker: Broker, hall: str) -> AsyncIterator[Operator]:
+    """An operator on a connection of their own."""
+    async with aiomqtt.Client(
+        "127.0.0.1", broker.port, identifier="operator", protocol=aiomqtt.ProtocolVersion.V5
+    ) as client:
+        operator = Operator(client, hall)
+        await client.subscribe(Operator.ANSWERS, qos=1)
+        task = asyncio.get_running_loop().create_task(operator.listen())
+        try:
+            yield operator
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError, aiomqtt.MqttError):
+                await task

@@ -13,6 +13,7 @@ A line that starts in column 0 is input; every indented line is what came of it 
     08:29:00 policy hours.week=1-5@09:00-17:00,6@09:00-12:00@assisted@tax+house    days, times, mode, areas
     16:00:00 flex hall - 18:00 zhao           today only: area or hall, opens, closes, who
     16:00:00 reset zhao force                 the day anew
+    08:30:00 policy back=1                    the policy in force before, under its own version
     08:40:00 resumed restart                  away since the last event; "restart" also goes through the stored state
 
 Under an input, ``@hh:mm:ss`` opens the outcome of a tick or of a later event of the same line, ``>`` is a command,
@@ -131,7 +132,7 @@ class _Run:
         plain = [
             word
             for word in words
-            if not re.match(r"(seq|from|for_s|code|area|service|ticket|special|level)=", word)
+            if not re.match(r"(seq|from|for_s|code|area|service|ticket|special|level|back)=", word)
         ]
         named = dict(word.split("=", 1) for word in words if word not in plain)
         seq = int(named["seq"]) if "seq" in named else None
@@ -176,12 +177,14 @@ class _Run:
                 return ev.ClockSet(int(datetime.fromisoformat(wall).timestamp() * 1000), 480)
             case ["policy", *settings]:
                 self.policy |= dict(setting.split("=") for setting in settings)
-                version = self.engine.state.policy_version + 1
+                version = self.engine.state.policy_version + (-1 if "back" in named else 1)
                 return ev.PolicyApplied(version, f"{version:08x}", policy_of(self.policy))
             case ["flex", area, opens, closes, by]:
                 return ev.HoursFlexed(None if area == "hall" else area, _minute(opens), _minute(closes), by)
             case ["reset", by, *force]:
                 return ev.DayReset("" if by == "nobody" else by, force == ["force"])
+            case ["rejected", kind, code, *called]:
+                return ev.DocumentRejected(kind, code, " ".join(called))  # type: ignore[arg-type]
             case ["site", *change]:
                 for part in " ".join(change).split(";"):
                     self.hall.change(part.strip()) if part.strip() else None

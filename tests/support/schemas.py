@@ -102,5 +102,12 @@ def _check(
         "maxItems",
         "items",
     }
-    known |= {"required", "properties", "additionalProperties", "format", "contentEncoding"} | ANNOTATIONS
+    known |= {
+        "required",
+        "properties",
+        "additionalProperties",
+        "format",
+        "contentEncoding",
+        "contentSchema",
+    } | ANNOTATIONS
     return [] if keyword in known else [f"{at}: unknown keyword {keyword}"]

@@ -1,0 +1,236 @@
+"""Where operations arrive: verified, put into the inbox, answered. Rules of this file:
+
+* Whoever may publish on ``ops/{operation}``, only the signature decides; a retained message is never an order.
+* An order becomes a core event; the counter that keeps it from being replayed is committed with that event's step.
+* The answer goes to the MQTT 5 response topic after the commit and says what the hall did: {ok, code, message,
+  message_zh, id}. The same document again is answered, not done again.
+* Answers go where the sender wants them, but never to a topic on which this hall speaks or is spoken to.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from edged.central import operations, topics
+from edged.central.documents import Audience
+from edged.central.envelope import Keys
+from edged.central.operations import Counter, Order, Past
+from edged.central.policy_desk import PolicyDesk, Put
+from edged.central.refusals import DocumentRefused, Reason, reason
+from edged.core.commands import Note
+from edged.core.events import Event
+from edged.driver import Unreachable
+from edged.observer import Step
+from edged.store.records import Beside, Line, Policies
+from edged.store.uplink import COUNTERS
+
+KEYS_MAX = 64  # counters remembered: four times the keys that a hall may trust at once
+_OURS = re.compile(
+    r"hall/[^/]+/(dev|state|policy|events|status|appointments|edged)(/|$)|city/[^/]+/policy(/|$)"
+)
+
+log = structlog.get_logger("edged.central")
+
+
+class Request(Protocol):
+    """What the desk needs of ``edged.links.mqtt.Message``."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def retain(self) -> bool: ...
+    @property
+    def ack(self) -> Callable[[], None]: ...
+    @property
+    def response_topic(self) -> str | None: ...
+
+
+class Answering(Protocol):
+    """What the desk needs of ``edged.links.mqtt.MqttLink``."""
+
+    def subscribe(self, topic_filter: str, handler: Callable[[Any], None]) -> None: ...
+    def respond(self, request: Any, payload: bytes) -> bool: ...
+
+
+class Ledger(Protocol):
+    """What the desk needs of ``edged.store.journal.Journal``."""
+
+    @property
+    def durable(self) -> bool: ...
+    @property
+    def counters(self) -> str: ...
+    def policies(self) -> Policies: ...
+
+
+@dataclass(slots=True)
+class _Asked:
+    """An order on its way through the core, and what the core noted about it."""
+
+    order: Order
+    request: Request
+    notes: Sequence[Note] = ()
+
+
+class OperationDesk:
+    """One hall's side of ``ops/{operation}``. An observer of the loop: it learns there what became of an order.
+
+    ``on_refused(code)`` counts, ``tell_rejected(reason, named)`` tells the core.
+    """
+
+    def __init__(self, audience: Audience, keys: Keys, link: Answering, ledger: Ledger, put: Put) -> None:
+        self._audience = audience
+        self._keys = keys
+        self._link = link
+        self._ledger = ledger
+        self._put = put
+        self._counters = _read(ledger.counters)
+        self._asked: dict[int, _Asked] = {}  # by identity of the event; at most the inbox's depth
+        self.wall_ms: Callable[[], int] = lambda: 0
+        self.policies: PolicyDesk | None = None
+        self.on_refused: Callable[[str], None] = lambda code: None
+        self.tell_rejected: Callable[[Reason, str], None] = lambda why, named: None
+
+    def start(self) -> None:
+        """Listen."""
+        self._link.subscribe(topics.operation(self._audience.hall, "+"), self.receive)
+
+    def step(self, step: Step, decision_s: float) -> None:
+        """As an observer: what the core made of an order."""
+        asked = self._asked.get(id(step.event))
+        if asked is not None:
+            asked.notes = step.notes
+
+    def receive(self, request: Request) -> None:
+        """Handler of ``ops/+``."""
+        name = request.topic.rpartition("/")[2]
+        try:
+            order = self._accept(request, name)
+            if order.again:
+                self._answer(request, None, order.id)
+                request.ack()
+            elif order.event is None:
+                self._roll_back(order, request)
+            else:
+                self._hand_over(order, order.event, request)
+        except DocumentRefused as refusal:
+            self._refuse(request, refusal.reasons[0], name)
+
+    def _accept(self, request: Request, name: str) -> Order:
+        if request.retain:
+            raise DocumentRefused(reason("retained"))
+        past = Past(self.wall_ms(), self._counters)
+        order = operations.accept(request.payload, name, self._keys, self._audience, past)
+        if not self._ledger.durable and not order.again:
+            raise DocumentRefused(reason("no-storage"))
+        return order
+
+    def _hand_over(self, order: Order, event: Event, request: Request) -> None:
+        asked = self._asked[id(event)] = _Asked(order, request)
+        if not self._put(event, lambda: self._committed(event, asked), Beside(line=self._line_with(order))):
+            del self._asked[id(event)]
+            raise DocumentRefused(reason("busy"))
+        self._count(order)
+
+    def _roll_back(self, order: Order, request: Request) -> None:
+        policies = self._ledger.policies()
+        last = policies.last_good
+        earlier = None if last is None else policies.earlier(last.version)
+        if earlier is None or self.policies is None:
+            raise DocumentRefused(reason("no-earlier-policy"))
+        asked = _Asked(order, request)
+        self.policies.roll_back(earlier.envelope, self._line_with(order), lambda: self._done(asked))
+        self._count(order)
+
+    def _line_with(self, order: Order) -> Line:
+        counters = self._counters | {order.keyid: order.counter}
+        return Line(COUNTERS, json.dumps({key: list(counter) for key, counter in counters.items()}))
+
+    def _count(self, order: Order) -> None:
+        self._counters.pop(order.keyid, None)
+        self._counters[order.keyid] = order.counter
+        while len(self._counters) > KEYS_MAX:
+            del self._counters[next(iter(self._counters))]
+
+    def _committed(self, event: Event, asked: _Asked) -> None:
+        del self._asked[id(event)]
+        self._done(asked)
+
+    def _done(self, asked: _Asked) -> None:
+        order = asked.order
+        ignored = next((note for note in asked.notes if note.kind == "ignored"), None)
+        log.info(
+            "operation-taken",
+            operation=order.name,
+            by=order.by,
+            id=order.id,
+            counter=order.counter.value,
+            ignored=None if ignored is None else ignored.data.get("reason"),
+        )
+        self._answer(asked.request, None if ignored is None else _not_done(ignored), order.id)
+        asked.request.ack()
+
+    def _refuse(self, request: Request, why: Reason, name: str) -> None:
+        self.on_refused(why.code)
+        log.warning(
+            "operation-refused", operation=name[:40], code=why.code, path=why.path, detail=why.message
+        )
+        self._answer(request, why, None)
+        self.tell_rejected(why, name[:32])
+        request.ack()
+
+    def _answer(self, request: Request, why: Reason | None, id_: str | None) -> None:
+        target = request.response_topic
+        if target is None:
+            return
+        if _OURS.match(target) or "+" in target or "#" in target:
+            log.warning("operation-answer-withheld", topic=target[:80])
+            return
+        body = {"ok": why is None, "code": "done", "message": "done", "message_zh": "已执行", "id": id_}
+        if why is not None:
+            path = f"{why.path}: " if why.path else ""
+            body |= {
+                "code": why.code,
+                "message": path + why.message,
+                "message_zh": path + why.message_zh,
+            }
+        try:
+            self._link.respond(request, json.dumps(body, ensure_ascii=False).encode())
+        except Unreachable:
+            log.debug("operation-answer-lost", operation=request.topic)
+
+
+# What the core says of an order that it could not follow, for people.
+_WORDS: dict[str, tuple[str, str]] = {
+    "unknown_window": ("there is no such window", "没有这个窗口"),
+    "unknown_area": ("there is no such area", "没有这个专区"),
+    "window_cannot_serve_area": ("this window cannot serve that area", "该窗口不能办理该专区业务"),
+    "nobody_waits_with_this_number": ("nobody waits with this number", "没有持此号等候的人"),
+    "nothing_to_hold": ("this window is no +1 window that serves now", "该窗口目前不是启用中的潮汐窗口"),
+    "no_override": ("there is no such override", "没有这项人工干预"),
+}
+
+
+def _not_done(note: Note) -> Reason:
+    code = str(note.data.get("reason"))
+    english, chinese = _WORDS.get(code, (code.replace("_", " "), code))
+    told = reason("not-done", detail=english, detail_zh=chinese)
+    return Reason(
+        code.replace("_", "-"), "", f"{told.message} ({note.subject})", f"{told.message_zh}({note.subject})"
+    )
+
+
+def _read(stored: str) -> dict[str, Counter]:
+    try:
+        found = json.loads(stored or "{}")
+        return {str(key): Counter(int(value), str(sha256)) for key, (value, sha256) in found.items()}
+    except (ValueError, TypeError, AttributeError):
+        log.error("operation-counters-unreadable", effect="replays are held off by their dates only")
+        return {}

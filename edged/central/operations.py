@@ -1,0 +1,253 @@
+"""Operations: what the centre may order a hall to do at once. From envelope bytes to a core event, or a refusal.
+
+The checks, in order; the first that fails ends it:
+
+1. not retained   2. size, signing key, signature over the raw bytes (``envelope.verify``)   3. strict parse
+4. type, halls, and the operation is the one the topic names   5. dates: valid now, and for a day at most
+6. counter above the last one of this key (replay)   7. the shape of its body
+
+What is left is the core's to judge: whether there is such a window, whether anybody waits with that number. One class
+per operation, one line in ``OPERATIONS``; ``by`` is the name of the person, for the journal and for who stands there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+
+from edged.central import envelope
+from edged.central.documents import (
+    CLOCK_TRUSTED_FROM_MS,
+    Audience,
+    Document,
+    check_dates,
+    check_for_us,
+    epoch_ms,
+    parse,
+    shape_reasons,
+)
+from edged.central.policy_model import MODEL
+from edged.central.refusals import DocumentRefused, reason
+from edged.core.events import WHOLE_HALL, Event, OverrideKind, OverrideLifted, OverrideSet, WindowAsked
+
+PAYLOAD_TYPE = "application/vnd.edged.operation+json"
+TYPE = "operation"
+LIFE_MAX_H = 24  # an order is for now: what is found a day later would surprise everybody
+SKEW_MS = 120_000  # between the centre's clock and ours
+COUNTER_MAX = 2**53 - 1
+FOR_MAX_S = 86_400
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Number = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,12}$")]
+Seconds = Annotated[int, Field(ge=1, le=FOR_MAX_S)]
+
+
+class OperationDocument(Document):
+    """What is signed. ``counter`` grows with every document of a key: wall-clock milliseconds do."""
+
+    type: str = Field(description=f'always "{TYPE}"', json_schema_extra={"const": TYPE})
+    operation: Id
+    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+    counter: Annotated[int, Field(ge=1, le=COUNTER_MAX)]
+    by: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    body: dict[str, Any] = Field(default_factory=dict)
+
+
+class Body(BaseModel):
+    """What an operation needs to know. ``order`` makes the core's event of it; None: not for the core."""
+
+    model_config = MODEL
+
+    def order(self, by: str) -> Event | None:
+        """The event, in the name of ``by``."""
+        raise AssertionError("every operation says what it orders")
+
+
+class Open(Body):
+    """A window is opened by hand; a tidal one for ``area``, or for the area with most people waiting."""
+
+    window: Id
+    area: Id | None = None
+    for_s: Seconds | None = None
+
+    def order(self, by: str) -> Event:
+        """An override."""
+        return OverrideSet("open", self.window, by, self.for_s, self.area)
+
+
+class Close(Body):
+    """A window serves whoever is there and calls nobody after."""
+
+    window: Id
+    for_s: Seconds | None = None
+
+    def order(self, by: str) -> Event:
+        """An override."""
+        return OverrideSet("close", self.window, by, self.for_s)
+
+
+class Hold(Body):
+    """A "+1" window that serves is kept."""
+
+    window: Id
+    for_s: Seconds | None = None
+
+    def order(self, by: str) -> Event:
+        """An override."""
+        return OverrideSet("hold", self.window, by, self.for_s)
+
+
+class PauseIssuing(Body):
+    """No numbers in an area, or in the whole hall."""
+
+    area: Id | None = None
+    for_s: Seconds | None = None
+
+    def order(self, by: str) -> Event:
+        """An override."""
+        return OverrideSet("pause-issuing", self.area or WHOLE_HALL, by, self.for_s)
+
+
+class PriorityInsert(Body):
+    """A waiting visitor goes first, once."""
+
+    number: Number
+
+    def order(self, by: str) -> Event:
+        """An override."""
+        return OverrideSet("priority-insert", self.number, by)
+
+
+class SetOverride(Body):
+    """Any of the overrides, by its kind."""
+
+    kind: OverrideKind
+    target: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,32}$")]
+    area: Id | None = None
+    for_s: Seconds | None = None
+
+    def order(self, by: str) -> Event:
+        """An override."""
+        return OverrideSet(self.kind, self.target, by, self.for_s, self.area)
+
+
+class Lift(Body):
+    """An override ends before its time."""
+
+    kind: OverrideKind
+    target: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,32}$")]
+
+    def order(self, by: str) -> Event:
+        """The end of an override."""
+        return OverrideLifted(self.kind, self.target, by)
+
+
+class AskWindow(Body):
+    """One more window for an area; the arbiter chooses it, within the policy."""
+
+    area: Id
+
+    def order(self, by: str) -> Event:
+        """A request."""
+        return WindowAsked(self.area, by)
+
+
+class Rollback(Body):
+    """Back to the policy that was in force before the present one."""
+
+    def order(self, by: str) -> None:
+        """The policy desk's business."""
+        return
+
+
+OPERATIONS: dict[str, type[Body]] = {
+    "open": Open,
+    "close": Close,
+    "hold": Hold,
+    "pause-issuing": PauseIssuing,
+    "priority-insert": PriorityInsert,
+    "override": SetOverride,
+    "lift": Lift,
+    "ask-window": AskWindow,
+    "rollback": Rollback,
+}
+
+
+class Counter(NamedTuple):
+    """The last document taken of a key: its counter, and the SHA-256 of its payload."""
+
+    value: int
+    sha256: str
+
+
+class Order(NamedTuple):
+    """An operation that passed every check. ``event`` None: the policy desk's. ``again``: it was taken already."""
+
+    name: str
+    id: str
+    by: str
+    keyid: str
+    counter: Counter
+    event: Event | None
+    again: bool
+
+
+class Past(NamedTuple):
+    """What an operation is judged against: the wall clock in ms, and the last counter of every key."""
+
+    now_ms: int
+    counters: dict[str, Counter]
+
+
+def accept(raw: bytes, name: str, keys: envelope.Keys, audience: Audience, past: Past) -> Order:
+    """Checks 2 to 7 of an operation that came on the topic of ``name``. Raises ``DocumentRefused``."""
+    opened = envelope.verify(raw, PAYLOAD_TYPE, keys)
+    document = parse(opened.payload, OperationDocument, OperationDocument.model_fields)
+    check_for_us(document, TYPE, audience)
+    if document.operation != name:
+        raise DocumentRefused(
+            reason("wrong-operation", "operation", found=document.operation, expected=name[:40])
+        )
+    _valid_now(document, past.now_ms)
+    counter = Counter(document.counter, hashlib.sha256(opened.payload).hexdigest())
+    last = past.counters.get(opened.keyid, Counter(0, ""))
+    if counter != last and counter.value <= last.value:
+        raise DocumentRefused(reason("replayed", "counter", counter=counter.value, high=last.value))
+    event = body_of(document).order(document.by)
+    return Order(name, document.id, document.by, opened.keyid, counter, event, again=counter == last)
+
+
+def inspect(payload: bytes) -> OperationDocument:
+    """Everything that can be judged without a hall: for whoever signs. Raises ``DocumentRefused``."""
+    document = parse(payload, OperationDocument, OperationDocument.model_fields)
+    _valid_now(document, 0)
+    body_of(document)
+    return document
+
+
+def body_of(document: OperationDocument) -> Body:
+    """What the operation says, in its own shape. Raises ``DocumentRefused``."""
+    kind = OPERATIONS.get(document.operation)
+    if kind is None:
+        near = difflib.get_close_matches(document.operation, OPERATIONS, n=1)
+        words = {
+            "hint": f'; did you mean "{near[0]}"?' if near else f"; there are: {', '.join(OPERATIONS)}",
+            "hint_zh": f",是否为“{near[0]}”?" if near else "",
+        }
+        raise DocumentRefused(reason("unknown-operation", "operation", found=document.operation, **words))
+    try:
+        return kind.model_validate(document.body)
+    except ValidationError as error:
+        raise DocumentRefused(*shape_reasons(error, kind.model_fields, "body")) from None
+
+
+def _valid_now(document: OperationDocument, now_ms: int) -> None:
+    check_dates(document, now_ms)
+    start_ms, end_ms = epoch_ms(document.not_before), epoch_ms(document.expires)
+    if end_ms - start_ms > LIFE_MAX_H * 3_600_000:
+        raise DocumentRefused(reason("too-long", "expires", limit_h=LIFE_MAX_H))
+    if now_ms >= CLOCK_TRUSTED_FROM_MS and now_ms + SKEW_MS < start_ms:
+        raise DocumentRefused(reason("not-yet", "not_before", not_before=document.not_before))

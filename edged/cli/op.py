@@ -1,0 +1,210 @@
+"""``edged op``: orders to a running hall, signed by whoever may give them. Rules of this file:
+
+* An operation is ``NAME key=value …``; what it knows is printed by ``edged op list``, from the models the hall uses.
+* Everything that can be judged without the hall is judged before signing; the hall's own answer is told as it is.
+* Exit code 0 done, 1 refused or no answer, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edged.cli.policy import Broker, Config, HallId, Key, is_envelope, read_file, tell_refusal
+from edged.cli.target import fail, find_or_exit
+
+if TYPE_CHECKING:
+    from edged.cli.target import Target
+
+ANSWER_S = 10.0  # a hall answers within its commit, tens of ms
+VALID_MIN = 10  # of what is signed and sent at once
+VALID_MAX_MIN = 24 * 60
+
+app = typer.Typer(
+    help="""Sign and push operations: what a hall is to do now.
+
+    \b
+      edged op list                                        every operation and what it needs
+      edged op push open window=w11 for_s=1800 --by "陈敏" --key city.key --config hall.toml
+      edged op push rollback --by "陈敏" --key city.key --config hall.toml
+    With `edged demo` running, key and hall are found by themselves.
+    """,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Name = Annotated[str, typer.Argument(help="Operation, see `edged op list`; or a signed envelope's file.")]
+Values = Annotated[list[str] | None, typer.Argument(help="What it needs, as key=value.", metavar="KEY=VALUE")]
+By = Annotated[str | None, typer.Option(help="Name of the person who gives the order.")]
+Minutes = Annotated[int, typer.Option(min=1, max=VALID_MAX_MIN, help="Minutes it stays valid.")]
+
+
+@app.command("list")
+def list_() -> None:
+    """Print every operation with what it needs."""
+    from edged.central.operations import OPERATIONS
+
+    for name, kind in OPERATIONS.items():
+        fields = kind.model_fields.items()
+        told = [key if field.is_required() else f"[{key}]" for key, field in fields]
+        typer.echo(f"{name:16} {' '.join(told)}")
+        typer.echo(f"{'':16} {(kind.__doc__ or '').strip().replace('``', '')}")
+
+
+@app.command()
+def sign(
+    name: Name,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the envelope.")],
+    hall: Annotated[str, typer.Option("--hall", help="Id of the hall, or group:NAME.")],
+    values: Values = None,
+    key: Key = None,
+    by: By = None,
+    valid_min: Minutes = VALID_MIN,
+) -> None:
+    """Write a signed operation to a file, to be pushed by something else within its time."""
+    if key is None:
+        raise fail("give the signing key with --key", 2)
+    raw = _signed(_document(name, values or [], by, (hall, valid_min)), key)
+    try:
+        out.write_bytes(raw)
+    except OSError as error:
+        raise fail(f"{out}: {error.strerror}", 2) from None
+    typer.echo(f"{out}: signed, valid for {valid_min} min, {len(raw)} bytes")
+
+
+@app.command()
+def push(
+    name: Name,
+    values: Values = None,
+    key: Key = None,
+    by: By = None,
+    broker: Broker = None,
+    hall: HallId = None,
+    config: Config = None,
+    wait_s: Annotated[float, typer.Option(help="Seconds to wait for the hall's answer.")] = ANSWER_S,
+) -> None:
+    """Order a hall to do something now, and wait until it says that it did, or why not."""
+    target = find_or_exit(broker, hall, config)
+    if Path(name).is_file():
+        raw, name = _read_signed(Path(name))
+    else:
+        if key is None and target.signing_key is not None:
+            key = Path(target.signing_key)
+        if key is None:
+            raise fail("give the signing key with --key", 2)
+        raw = _signed(_document(name, values or [], by, (target.hall, VALID_MIN)), key)
+    answer = _exchange(target, name, raw, wait_s)
+    if answer is None:
+        typer.echo(f"{name}: sent; this broker carries no answers, see `edged status` / 已发送")
+        return
+    typer.echo(f"{name}: {answer.get('message')} [{answer.get('code')}] / {answer.get('message_zh')}")
+    raise typer.Exit(0 if answer.get("ok") is True else 1)
+
+
+def _exchange(target: Target, name: str, raw: bytes, wait_s: float) -> dict[str, Any] | None:
+    """The hall's answer; None where the broker cannot carry one. Exits where none comes."""
+    import json
+    import secrets
+
+    from edged.central import topics
+    from edged.cli.exchange import NoAnswer, conversation
+
+    answers = f"hall/{target.hall}/answer/{secrets.token_hex(8)}"
+    try:
+        with conversation(target, [answers]) as talk:
+            if not talk.answers_possible:
+                talk.say(topics.operation(target.hall, name), raw)
+                return None
+            talk.ask(topics.operation(target.hall, name), raw, answers)
+            for heard in talk.hear(wait_s):
+                found = json.loads(heard.payload)
+                return found if isinstance(found, dict) else {}
+    except NoAnswer as error:
+        raise fail(str(error)) from None
+    raise fail(
+        f'sent; hall "{target.hall}" did not answer within {wait_s:g} s: is it running, and is the id right? '
+        "/ 已发送,但大厅没有回应"
+    )
+
+
+def _read_signed(file: Path) -> tuple[bytes, str]:
+    from edged.central.envelope import opened_unverified
+    from edged.central.operations import inspect
+    from edged.central.refusals import DocumentRefused
+
+    raw = read_file(file)
+    if not is_envelope(raw):
+        raise fail(f"{file}: not a signed operation; make one with `edged op sign`", 2)
+    try:
+        return raw, inspect(opened_unverified(raw)).operation
+    except DocumentRefused as refusal:
+        tell_refusal(refusal)
+        raise typer.Exit(1) from None
+
+
+def _document(name: str, values: list[str], by: str | None, meant: tuple[str, int]) -> bytes:
+    import getpass
+    import json
+    import secrets
+    from datetime import UTC, datetime, timedelta
+
+    from edged.central.operations import TYPE
+    from edged.clock import wall_ms
+
+    hall, valid_min = meant
+    now_ms = wall_ms()
+    now = datetime.fromtimestamp(now_ms // 1000, UTC)
+    document = {
+        "type": TYPE,
+        "halls": [hall],
+        "operation": name,
+        "id": secrets.token_hex(8),
+        "counter": now_ms,
+        "not_before": now.isoformat(),
+        "expires": (now + timedelta(minutes=valid_min)).isoformat(),
+        "by": by or getpass.getuser(),
+        "body": _body(name, values),
+    }
+    return json.dumps(document, ensure_ascii=False).encode()
+
+
+def _body(name: str, values: list[str]) -> dict[str, Any]:
+    """``key=value`` words; numbers and lists where the operation wants them (JSON), text otherwise."""
+    import json
+    import re
+
+    from edged.central.operations import OPERATIONS
+
+    fields = OPERATIONS[name].model_fields if name in OPERATIONS else {}
+    body: dict[str, Any] = {}
+    for word in values:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise fail(f"{word}: write KEY=VALUE", 2)
+        body[key] = value
+        if key in fields and re.search(r"\b(int|bool|tuple)\b", str(fields[key].annotation)):
+            try:
+                body[key] = json.loads(value)
+            except ValueError:
+                raise fail(f"{word}: {value} is not a number", 2) from None
+    return body
+
+
+def _signed(payload: bytes, key: Path) -> bytes:
+    from edged.central.envelope import KeyFileError, load_private
+    from edged.central.envelope import sign as sign_payload
+    from edged.central.operations import PAYLOAD_TYPE, inspect
+    from edged.central.refusals import DocumentRefused
+
+    try:
+        inspect(payload)
+        return sign_payload(payload, PAYLOAD_TYPE, load_private(key))
+    except KeyFileError as error:
+        raise fail(str(error), 2) from None
+    except DocumentRefused as refusal:
+        tell_refusal(refusal)
+        raise fail("not signed, because every hall would refuse it / 未签名") from None
