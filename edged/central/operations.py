@@ -31,7 +31,15 @@ from edged.central.documents import (
 )
 from edged.central.policy_model import MODEL
 from edged.central.refusals import DocumentRefused, reason
-from edged.core.events import WHOLE_HALL, Event, OverrideKind, OverrideLifted, OverrideSet, WindowAsked
+from edged.core.events import (
+    WHOLE_HALL,
+    Announced,
+    Event,
+    OverrideKind,
+    OverrideLifted,
+    OverrideSet,
+    WindowAsked,
+)
 
 PAYLOAD_TYPE = "application/vnd.edged.operation+json"
 TYPE = "operation"
@@ -39,9 +47,11 @@ LIFE_MAX_H = 24  # an order is for now: what is found a day later would surprise
 SKEW_MS = 120_000  # between the centre's clock and ours
 COUNTER_MAX = 2**53 - 1
 FOR_MAX_S = 86_400
+AREAS_MAX = 50
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Number = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,12}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Seconds = Annotated[int, Field(ge=1, le=FOR_MAX_S)]
 
 
@@ -155,6 +165,18 @@ class AskWindow(Body):
         return WindowAsked(self.area, by)
 
 
+class Announce(Body):
+    """Something is said once, in some areas or everywhere."""
+
+    text: Text
+    text_en: Text
+    areas: Annotated[tuple[Id, ...], Field(max_length=AREAS_MAX, strict=False)] = ()
+
+    def order(self, by: str) -> Event:
+        """An announcement."""
+        return Announced(self.text, self.text_en, self.areas, by)
+
+
 class Rollback(Body):
     """Back to the policy that was in force before the present one."""
 
@@ -172,6 +194,7 @@ OPERATIONS: dict[str, type[Body]] = {
     "override": SetOverride,
     "lift": Lift,
     "ask-window": AskWindow,
+    "announce": Announce,
     "rollback": Rollback,
 }
 

@@ -15,6 +15,7 @@ from devices.mqtt_json.codec import MODELS, encode_action, encode_level
 from edged.central import topics
 from edged.central.cloud_events import Fact, Writer
 from edged.central.documents import Audience, Names
+from edged.central.operations import OperationDocument
 from edged.central.pictures import Pictures, status_payload
 from edged.central.policies import PAYLOAD_TYPE, inspect
 from edged.central.policy_desk import Known, PolicyDesk
@@ -49,6 +50,8 @@ from tests.support.brokers import (
     settings_for,
     until,
 )
+from tests.support.centres import Operator
+from tests.support.centres import envelope_of as operation_envelope
 from tests.support.policies import AUDIENCE, KEYS, NOW_MS, OTHER_KEY, envelope
 from tests.support.schemas import faults, shape
 
@@ -260,6 +263,16 @@ def test_events_and_their_acknowledgements_are_as_written_there() -> None:
     fits("Event", Writer("demo", 2).message(fact, "2026-05-28T10:00:00+08:00", 6, False))
     fits("EventsAck", b'{"epoch":2,"upto":7}')
     assert parse_ack(b'{"epoch":2,"upto":7}') == (2, 7)
+
+
+def test_operations_are_as_written_there() -> None:
+    operator = Operator(None, "demo")  # type: ignore[arg-type]
+    document = operator.document("open", {"window": "w1"})
+    assert faults(document, SCHEMAS["OperationDocument"], API) == []
+    assert set(SCHEMAS["OperationDocument"]["properties"]) == set(OperationDocument.model_fields)
+    required = {name for name, field in OperationDocument.model_fields.items() if field.is_required()}
+    assert set(SCHEMAS["OperationDocument"]["required"]) == required
+    fits("OperationEnvelope", operation_envelope(document))
 
 
 def at_once(event: PolicyApplied, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> bool:
