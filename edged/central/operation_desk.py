@@ -214,6 +214,16 @@ _WORDS: dict[str, tuple[str, str]] = {
     "window_cannot_serve_area": ("this window cannot serve that area", "该窗口不能办理该专区业务"),
     "nobody_waits_with_this_number": ("nobody waits with this number", "没有持此号等候的人"),
     "nothing_to_hold": ("this window is no +1 window that serves now", "该窗口目前不是启用中的潮汐窗口"),
+    "unknown_service": ("there is no such service", "没有这项业务"),
+    "unknown_ticket": ("there is no such ticket today", "今日没有这张号票"),
+    "unknown_case": ("there is no such case", "没有这个事项"),
+    "case_state": ("the case is not at that point", "该事项目前不能这样处理"),
+    "case_exists": ("this visitor's case is open already", "该办事人的事项已登记"),
+    "unknown_word": ("the policy does not know this code", "策略中没有这个代码"),
+    "unknown_rating": ("there is no such rating", "没有这条评价"),
+    "same_level": ("the rating has this level already", "评价已是这个等级"),
+    "correction_too_late": ("it is too late to correct this rating", "已过评价更正时限"),
+    "nothing_to_answer": ("there is no bad rating to look after", "没有待整改的差评"),
     "no_override": ("there is no such override", "没有这项人工干预"),
 }
 

@@ -34,10 +34,14 @@ from edged.central.refusals import DocumentRefused, reason
 from edged.core.events import (
     WHOLE_HALL,
     Announced,
+    CaseTold,
+    CaseWord,
     Event,
     OverrideKind,
     OverrideLifted,
     OverrideSet,
+    RatingAnswered,
+    RatingCorrected,
     WindowAsked,
 )
 
@@ -51,6 +55,7 @@ AREAS_MAX = 50
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Number = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,12}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z/:_.-]{0,63}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Seconds = Annotated[int, Field(ge=1, le=FOR_MAX_S)]
 
@@ -177,6 +182,45 @@ class Announce(Body):
         return Announced(self.text, self.text_en, self.areas, by)
 
 
+class Case(Body):
+    """A 办不成事 case is opened (told: open) or moved on; case is its id, code a word of the policy."""
+
+    told: CaseWord
+    case: Name | None = None
+    code: Name | None = None
+    area: Id | None = None
+    service: Id | None = None
+    ticket: Number | None = None
+    special: bool = False
+    level: Annotated[int, Field(ge=1, le=5)] | None = None
+
+    def order(self, by: str) -> Event:
+        """What became of the case."""
+        return CaseTold(by=by, **self.model_dump())
+
+
+class CorrectRating(Body):
+    """A rating is corrected; the first one stays in the journal."""
+
+    rating: Name
+    level: Annotated[int, Field(ge=1, le=5)]
+
+    def order(self, by: str) -> Event:
+        """A correction."""
+        return RatingCorrected(self.rating, self.level, by)
+
+
+class AnswerRating(Body):
+    """Somebody looked after a bad rating; code is a word of the policy."""
+
+    rating: Name
+    code: Name | None = None
+
+    def order(self, by: str) -> Event:
+        """An answer."""
+        return RatingAnswered(self.rating, by, self.code)
+
+
 class Rollback(Body):
     """Back to the policy that was in force before the present one."""
 
@@ -195,6 +239,9 @@ OPERATIONS: dict[str, type[Body]] = {
     "lift": Lift,
     "ask-window": AskWindow,
     "announce": Announce,
+    "case": Case,
+    "rating-correct": CorrectRating,
+    "rating-answer": AnswerRating,
     "rollback": Rollback,
 }
 
