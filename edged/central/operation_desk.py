@@ -224,6 +224,12 @@ _WORDS: dict[str, tuple[str, str]] = {
     "same_level": ("the rating has this level already", "评价已是这个等级"),
     "correction_too_late": ("it is too late to correct this rating", "已过评价更正时限"),
     "nothing_to_answer": ("there is no bad rating to look after", "没有待整改的差评"),
+    "people_wait": (
+        "people wait; order it with force to send them away",
+        "尚有人等候;如确需重置请使用 force",
+    ),
+    "hours_unknown": ("no hours are planned here today", "今日没有营业时间安排"),
+    "hours_unfit": ("these times do not make a day", "时间不合理"),
     "no_override": ("there is no such override", "没有这项人工干预"),
 }
 

@@ -36,7 +36,9 @@ from edged.core.events import (
     Announced,
     CaseTold,
     CaseWord,
+    DayReset,
     Event,
+    HoursFlexed,
     OverrideKind,
     OverrideLifted,
     OverrideSet,
@@ -56,6 +58,7 @@ AREAS_MAX = 50
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Number = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,12}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z/:_.-]{0,63}$")]
+Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Seconds = Annotated[int, Field(ge=1, le=FOR_MAX_S)]
 
@@ -221,6 +224,28 @@ class AnswerRating(Body):
         return RatingAnswered(self.rating, by, self.code)
 
 
+class FlexHours(Body):
+    """Today only, an area or the whole hall opens or closes at other times (HH:MM)."""
+
+    area: Id | None = None
+    opens: Clock | None = None
+    closes: Clock | None = None
+
+    def order(self, by: str) -> Event:
+        """Other hours."""
+        return HoursFlexed(self.area, _minute(self.opens), _minute(self.closes), by)
+
+
+class ResetDay(Body):
+    """The day begins anew; refused while people wait, unless forced."""
+
+    force: bool = False
+
+    def order(self, by: str) -> Event:
+        """A reset."""
+        return DayReset(by, self.force)
+
+
 class Rollback(Body):
     """Back to the policy that was in force before the present one."""
 
@@ -242,6 +267,8 @@ OPERATIONS: dict[str, type[Body]] = {
     "case": Case,
     "rating-correct": CorrectRating,
     "rating-answer": AnswerRating,
+    "hours-flex": FlexHours,
+    "reset-day": ResetDay,
     "rollback": Rollback,
 }
 
@@ -312,6 +339,11 @@ def body_of(document: OperationDocument) -> Body:
         return kind.model_validate(document.body)
     except ValidationError as error:
         raise DocumentRefused(*shape_reasons(error, kind.model_fields, "body")) from None
+
+
+def _minute(clock: str | None) -> int | None:
+    """Minutes after midnight."""
+    return None if clock is None else int(clock[:2]) * 60 + int(clock[3:])
 
 
 def _valid_now(document: OperationDocument, now_ms: int) -> None:
