@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("edged.cli.check:check", "Check a hall.toml: every mistake, its line and a remedy."),
     "run": ("edged.cli.run:run", "Serve a hall until stopped (what the systemd unit calls)."),
     "status": ("edged.cli.status:status", "Show a running hall: areas, windows, policy, health."),
+    "cases": ("edged.cli.cases:cases", "List a running hall's open cases, late ones, percentages."),
     "why": ("edged.cli.why:why", "Explain what the tide did: rule, figures, alternatives."),
     "policy": ("edged.cli.policy:app", "Keys; check, sign and push policies; what is in force."),
     "op": ("edged.cli.op:app", "Sign and push operations: open, close, notice, roll back …"),

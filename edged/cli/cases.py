@@ -1,0 +1,87 @@
+"""``edged cases``: the open cases (办不成事) of a running hall, read from its retained picture. It only listens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edged.cli.target import fail, find_or_exit
+
+STATES = {"OPEN": "待响应", "ACKNOWLEDGED": "办理中"}
+RATIOS = (
+    ("response_ratio", "answered in time 响应"),
+    ("on_time_ratio", "closed in time 按时办结"),
+    ("satisfied_ratio", "satisfied 满意"),
+)
+
+
+def cases(
+    broker: Annotated[
+        str | None, typer.Option(help="mqtt://[USER:PASSWORD@]HOST:PORT of the broker.")
+    ] = None,
+    hall: Annotated[str | None, typer.Option("--hall", help="Id of the hall; with --broker.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="hall.toml: id and broker.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the picture as one JSON object.")] = False,
+) -> None:
+    """List the open cases of a running hall, what is late, and the three percentages.
+
+    \b
+    Exit codes: 0 nothing waits or is late, 1 something does, or not reachable, 2 wrong usage.
+    Example:    edged cases --config /etc/edged/hall.toml
+    """
+    from edged.central import topics
+    from edged.cli.exchange import NoAnswer, conversation
+    from edged.cli.status import PICTURES_S, QUIET_S
+
+    target = find_or_exit(broker, hall, config)
+    picture: dict[str, Any] = {}
+    try:
+        with conversation(target, [topics.cases_state(target.hall)]) as talk:
+            for heard in talk.hear(PICTURES_S, QUIET_S):
+                picture = _object(heard.payload) or picture
+    except NoAnswer as error:
+        raise fail(str(error)) from None
+    if as_json:
+        typer.echo(json.dumps(picture, ensure_ascii=False, indent=2))
+    else:
+        _tell(target.hall, picture)
+    raise typer.Exit(1 if picture.get("waiting") or picture.get("overdue") else 0)
+
+
+def _tell(hall: str, picture: dict[str, Any]) -> None:
+    if not picture:
+        typer.echo(f"hall {hall}: no case was ever opened 尚无反映")
+        return
+    waiting, in_hand, overdue = (picture.get(key, 0) for key in ("waiting", "in_hand", "overdue"))
+    typer.echo(f"hall {hall}: {waiting} wait 待响应, {in_hand} in hand 办理中, {overdue} overdue 超期")
+    figures = [f"{text} {_percent(picture.get(key))}" for key, text in RATIOS]
+    typer.echo(f"  {', '.join(figures)}")
+    if picture.get("cases"):
+        typer.echo(
+            f"\n{'case 编号':<18}{'state 状态':<22}{'due 到期':<14}{'area 专区':<12}{'why 原因':<12}opened 登记"
+        )
+    for case in picture.get("cases", ()):
+        state = f"{case['state']} {STATES.get(case['state'], '')}"
+        marks = (" !" if case["overdue"] else "") + (" special 特殊" if case["special"] else "")
+        typer.echo(
+            f"{case['case']:<20}{state:<22}{(case['due'] or '-'):<16}{(case['area'] or '-'):<14}{case['code']:<14}"
+            f"{case['opened']}{marks}"
+        )
+    hidden = waiting + in_hand - len(picture.get("cases", ()))
+    if hidden > 0:
+        typer.echo(f"  and {hidden} newer ones")
+
+
+def _percent(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.1%}"
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(payload)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
