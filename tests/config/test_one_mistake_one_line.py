@@ -31,6 +31,9 @@ INVOICE = (
 )
 RELAY_B = '[[devices]]\nid = "relay-b"\ndriver = "modbus_relay"\n'
 BUS = '[[devices]]\nid = "bus"\ndriver = "candle485"\npath = "bus"\nboards = { board = { address = 0x31 } }\n'
+CASE_AREA = '[[areas]]\nid = "c"\nname = "案"\nname_en = "Cases"\n'
+CASE = '[[services]]\nid = "unsolved"\narea = "c"\nname = "案"\nname_en = "Cases"\nprefix = "U"\ncase = true # 案\n'
+CASE_WINDOW = '[[windows]]\nid = "w5"\nnumber = "5"\npanel = "bus/p5"\nskills = ["unsolved"] # 5\n'
 DOOR = '[[devices]]\nid = "door"\ndriver = "milesight_mqtt"\ntopic = "door"\n'
 RTU = "rtu:///dev/ttyS0"
 LAST = 'id = "pager-duty"\ndriver = "mqtt_json"\n'  # additions go here
@@ -39,6 +42,30 @@ LAST = 'id = "pager-duty"\ndriver = "mqtt_json"\n'  # additions go here
 @pytest.mark.parametrize(
     ("old", "new", "where", "message"),
     [
+        (
+            LAST,
+            LAST + CASE_AREA + CASE + CASE_WINDOW + "tidal = true # never\n",
+            "tidal = true # never",
+            "windows.w5.tidal: a window for cases is never tidal; remove tidal = true",
+        ),
+        (
+            LAST,
+            LAST + CASE.replace('"c"', '"tax"') + CASE_WINDOW,
+            "case = true",
+            'services.unsolved.case: area "tax" also has "tax-general"; cases need an area of their own',
+        ),
+        (
+            LAST,
+            LAST + CASE_AREA + CASE + CASE_WINDOW.replace('"unsolved"]', '"unsolved", "tax-general"]'),
+            'skills = ["unsolved"',
+            "windows.w5.skills: a window for cases serves nothing else; move the other skills away",
+        ),
+        (
+            LAST,
+            LAST + '[cases]\nlamps = ["relay/0"]\n',
+            'lamps = ["relay/0"]',
+            'cases.lamps[0]: "relay/0" is already the lamp at windows.w2.lamp; give each its own lamp',
+        ),
         ("[[areas]]", "[areas]", "[areas]", "areas: must be a list of tables, each written [[areas]]"),
         (LAST, LAST + "[[web]]\n", "[[web]]", "web: must be one table, written [web]"),
         (

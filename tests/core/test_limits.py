@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from edged.core import case_signs, ratings
+from edged.core.case_book import CLOSED_KEPT as CASES_CLOSED_KEPT
 from edged.core.engine import DUE_SLACK, SEEN_PER_POINT, Engine
-from edged.core.events import ClockSet, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted, TicketRequested
+from edged.core.events import (
+    CaseTold,
+    ClockSet,
+    KeyPressed,
+    PolicyApplied,
+    SiteLoaded,
+    TicketPrinted,
+    TicketRequested,
+)
+from edged.core.lookup import Lookup
 from edged.core.policy import Policy, Tidal
+from edged.core.ratings import KEPT as RATINGS_KEPT
 from edged.core.site import Area, Service, Site, Window
+from edged.core.state import CaseTally, Rating
 from edged.core.tickets import CLOSED_KEPT
-from edged.core.turn import PENDING_KEPT
+from edged.core.turn import PENDING_KEPT, Turn
 from tests.support.core_days import START_MS, Feeder
 from tests.support.core_hall import hall_site
 
@@ -52,6 +65,33 @@ def test_days_of_work_leave_a_bounded_state_behind() -> None:
     assert len(state.closed) == CLOSED_KEPT
     assert len(state.used_numbers) == 900, "today's"
     assert max(map(len, state.seen.values())) == SEEN_PER_POINT
+
+
+def test_cases_end_as_counters_and_ratings_are_kept_for_a_while() -> None:
+    feeder = opened_hall(hall_site())
+    state = feeder.engine.state
+    at_ms = START_MS
+    for number in range(CASES_CLOSED_KEPT + 300):
+        at_ms += 60_000
+        list(feeder.feed([(at_ms, CaseTold("open", "centre"))]))
+        case = next(reversed(state.cases))
+        told = [CaseTold("close", "centre", case)]
+        if number % 2:
+            told.append(CaseTold("rate", "centre", case, level=5))
+        list(feeder.feed([(at_ms + 1000, event) for event in told]))
+    assert len(state.cases) == CASES_CLOSED_KEPT
+    assert state.case_tally == CaseTally(300, 300, 300, 150, 150)
+    assert case_signs.ratios(state) == (1.0, 1.0, 1.0)
+    list(feeder.ticks(at_ms + 91 * DAY_MS))
+    assert not state.cases
+    assert not state.timers
+    assert state.case_tally == CaseTally(1300, 1300, 1300, 650, 650)
+    for number in range(RATINGS_KEPT + 10):
+        turn = Turn(state, Lookup(hall_site()), state.at_ms)
+        ratings.keep(turn, f"v{number}", Rating("A001", 1 if number == 3 else 5, "w1", at_ms))
+    assert len(state.ratings) == RATINGS_KEPT
+    assert "v3" in state.ratings, "one that waits for an answer stays"
+    assert "v4" not in state.ratings
 
 
 def test_one_ticket_signs_one_area_only() -> None:

@@ -1,0 +1,51 @@
+"""``edged cases`` against a real broker: what the hall left there is what it lists."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from edged.central.pictures import Pictures
+from edged.core.commands import CasePicture, CasesPicture
+from edged.links.mqtt import MqttLink
+from tests.support.brokers import Rejections, real_mosquitto, running, settings_for
+
+ROOT = Path(__file__).parents[2]
+LATE = CasePicture("20261125-7", "ACKNOWLEDGED", "tax", None, "papers", 1000, "2026-12-02", True, True)
+NEW = CasePicture("20261202-8", "OPEN", None, None, "other", 2000, None, False, False)
+
+
+async def listed(port: int, *more: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edged", "cases", "--hall", "demo"),
+        *("--broker", f"mqtt://test:any@127.0.0.1:{port}", *more),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode()
+
+
+async def test_open_cases_and_percentages_are_listed_and_what_is_late_is_a_no() -> None:
+    async with real_mosquitto() as broker:
+        code, said = await listed(broker.port)
+        assert (code, "no case was ever opened" in said) == (0, True)
+        link = MqttLink(settings_for(broker), Rejections())
+        pictures = Pictures(link, "demo", lambda at_ms: f"at {at_ms}")
+        async with running(link):
+            await pictures.show("centre/cases", CasesPicture((LATE, NEW), 2, 1, 1, 0.5, None, 0.875))
+            code, said = await listed(broker.port)
+            assert code == 1
+            assert "2 wait 待响应, 1 in hand 办理中, 1 overdue 超期" in said
+            assert "响应 50.0%, closed in time 按时办结 -, satisfied 满意 87.5%" in said
+            late = next(line for line in said.splitlines() if line.startswith("20261125-7"))
+            assert late.split()[1:5] == ["ACKNOWLEDGED", "办理中", "2026-12-02", "tax"]
+            assert late.endswith("papers        at 1000 ! special 特殊")
+            assert "and 1 newer ones" in said
+            code, said = await listed(broker.port, "--json")
+            assert [case["case"] for case in json.loads(said)["cases"]] == ["20261125-7", "20261202-8"]
+            await pictures.show("centre/cases", CasesPicture((), 0, 0, 0, 0.5, 1.0, 0.875))
+            assert (await listed(broker.port))[0] == 0
