@@ -11,7 +11,7 @@ from edged.store.journal import Journal
 from tests.support.journal_writer import write_until_killed
 from tests.support.journals import key_step, steps_in
 
-CYCLES = 60
+CYCLES = int(os.environ.get("EDGED_KILLS", "60"))
 WAIT_S = 20.0  # for a child on a busy machine
 
 

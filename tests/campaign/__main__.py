@@ -1,0 +1,174 @@
+"""Run the long tests and record what was found: ``python -m tests.campaign --hours H``.
+
+The parts take their share of the time one after another, each at least once; ``--part NAME`` runs only that. The record
+in ``tests/CAMPAIGN.md`` names the commit, the command and every figure; a part that found something is listed with what
+to type to see it again, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORD = ROOT / "tests" / "CAMPAIGN.md"
+ROUND_SEEDS = 100  # worlds between two looks at the clock
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one part did: ``figures`` for the record, ``findings`` with the command that shows each again."""
+
+    part: str
+    command: str
+    seconds: float
+    figures: str
+    findings: tuple[str, ...]
+
+
+def worlds(until_s: float) -> Found:
+    """Simulated days, as many as fit."""
+    first = seed = random.randrange(1, 10_000_000)
+    findings: list[str] = []
+    steps = tickets = 0
+    began_s = time.monotonic()
+    while True:
+        command = ["simulate", "--seeds", f"{seed}..{seed + ROUND_SEEDS - 1}", "--days", "1", "--json"]
+        done = _python("-m", "edged", *command)
+        told = json.loads(done.stdout)
+        steps, tickets = steps + told["steps"], tickets + told["tickets"]
+        findings += [f"{one['promise']} — `{one['rerun']}`" for one in told["broken"]]
+        seed += ROUND_SEEDS
+        if time.monotonic() >= until_s:
+            break
+    figures = f"{seed - first} seeds × 1 hall day ({first}..{seed - 1}), {tickets} tickets, {steps} steps"
+    return Found(
+        "worlds",
+        f"edged simulate --seeds {first}..{seed - 1} --days 1",
+        time.monotonic() - began_s,
+        figures,
+        tuple(findings),
+    )
+
+
+def kills(until_s: float) -> Found:
+    """kill -9 in the middle of writing."""
+    return _pytest("kills", "tests/store/test_kill.py", "EDGED_KILLS", 200, "kill -9 cycles", until_s)
+
+
+def cuts(until_s: float) -> Found:
+    """Power cuts of a real ext4."""
+    return _pytest(
+        "cuts", "tests/store/test_image_cut.py", "EDGED_CUTS", 50, "power cuts by image copy", until_s
+    )
+
+
+def torn(until_s: float) -> Found:
+    """Unsynced writes lost or torn, sector by sector."""
+    file = "tests/store/test_power_cut.py"
+    return _pytest("torn", file, "EDGED_CRASH_STATES", 5000, "torn-write states", until_s)
+
+
+def fuzz(until_s: float) -> Found:
+    """Every border under atheris."""
+    from tests.fuzz.targets import TARGETS
+
+    began_s = time.monotonic()
+    each_s = max(5, int((until_s - began_s) / len(TARGETS)))
+    done = _python("-m", "tests.fuzz", "--seconds", str(each_s))
+    broken = [line for line in done.stdout.splitlines() if "BROKEN" in line]
+    runs = [line for line in done.stdout.splitlines() if ": ok" in line]
+    figures = f"{len(TARGETS)} targets × {each_s} s: " + "; ".join(
+        line.replace(": ok  Done", "") for line in runs
+    )
+    return Found(
+        "fuzz", f"python -m tests.fuzz --seconds {each_s}", time.monotonic() - began_s, figures, tuple(broken)
+    )
+
+
+PARTS: dict[str, tuple[Callable[[float], Found], float]] = {  # with its share of the time
+    "kills": (kills, 0.05),
+    "torn": (torn, 0.05),
+    "cuts": (cuts, 0.1),
+    "fuzz": (fuzz, 0.3),
+    "worlds": (worlds, 0.5),
+}
+
+
+def _pytest(part: str, file: str, knob: str, least: int, what: str, until_s: float) -> Found:
+    """A test whose size a variable chooses: run again with new seeds until the time is over."""
+    began_s, runs = time.monotonic(), 0
+    findings: list[str] = []
+    while True:
+        seed = random.randrange(2**31)
+        done = _python("-m", "pytest", "-q", "-x", file, **{knob: str(least), "EDGED_SEED": str(seed)})
+        runs += 1
+        if done.returncode != 0:
+            findings.append(f"`{knob}={least} EDGED_SEED={seed} pytest {file}`: {done.stdout[-300:]!r}")
+        if time.monotonic() >= until_s:
+            break
+    command = f"{knob}={least} pytest {file}"
+    return Found(part, command, time.monotonic() - began_s, f"{runs * least} {what}", tuple(findings))
+
+
+def _python(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environ},
+    )
+
+
+def _record(found: list[Found], command: str) -> None:
+    from edged.sim.worlds.campaign import commit
+
+    when = time.strftime("%Y-%m-%d %H:%M")
+    rows = "\n".join(
+        f"| {one.part} | {one.figures} | {one.seconds:.0f} s | {len(one.findings)} | `{one.command}` |"
+        for one in found
+    )
+    findings = "\n".join(f"- {one.part}: {text}" for one in found for text in one.findings) or "None."
+    RECORD.write_text(
+        "# Last campaign\n\n"
+        f"{when}, commit `{commit()}`, `{command}` on {os.cpu_count()} processors.\n\n"
+        "| part | done | time | findings | again with |\n|---|---|---|---|---|\n"
+        f"{rows}\n\n## Findings\n\n{findings}\n",
+        "utf-8",
+    )
+
+
+def main() -> int:
+    """Run the parts, write the record."""
+    asked = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
+    asked.add_argument("--hours", type=float, default=1.0, help="for all parts together (default 1)")
+    asked.add_argument("--part", action="append", choices=list(PARTS), help="only this one; may be repeated")
+    options = asked.parse_args()
+    chosen = options.part or list(PARTS)
+    total = sum(PARTS[name][1] for name in chosen)
+    found: list[Found] = []
+    try:
+        for name in chosen:
+            part, share = PARTS[name]
+            print(f"{name}: {part.__doc__}", flush=True)  # noqa: T201
+            found.append(part(time.monotonic() + options.hours * 3600 * share / total))
+            print(f"  {found[-1].figures}; {len(found[-1].findings)} findings", flush=True)  # noqa: T201
+    except KeyboardInterrupt:
+        return 130
+    words = " ".join(sys.argv[1:])
+    _record(found, f"python -m tests.campaign {words}".strip())
+    return 1 if any(one.findings for one in found) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
