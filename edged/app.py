@@ -17,10 +17,9 @@ from pathlib import Path
 
 import structlog
 
-from edged import __version__
-from edged.central import topics
+from edged.central.hall_status import HallStatus, Standing
 from edged.central.office import Ground, Office
-from edged.central.pictures import Pictures, status_payload
+from edged.central.pictures import Pictures
 from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
 from edged.config import ConfigErrors, HallConfig, load
 from edged.config.broker import link_settings
@@ -81,7 +80,8 @@ class Application:
         around = Surroundings(self.emit, self.clock, self.metrics.device_error, self._measured)
         self.outputs = Outputs(around)
         self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs)
-        will = (topics.status(config.hall), self._status("offline"))
+        self.status = HallStatus(config.hall, self.journal.epoch, self._rfc3339)
+        will = (self.status.topic, self.status.payload("offline", self._standing()))
         self.mqtt = MqttLink(link_settings(config, will), self.reject)
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
         ground = Ground(self.inbox.put, self.clock.wall_ms, self._stamp, self.reject)
@@ -148,7 +148,7 @@ class Application:
         self._hook_signals(fleet)
         await self.stop.wait()
         manager.stopping()
-        self._say_status("offline")
+        self.status.leave(self.mqtt, self._standing())
         await asyncio.sleep(OFFLINE_FLUSH_S)
         raise Stopping
 
@@ -250,7 +250,7 @@ class Application:
             self.metrics.set_link("mqtt", up)
             self._link_tried.set()
             if up:
-                self._say_status("online")
+                self.status.say(self.mqtt, self._standing())
                 self.outputs.returned(CENTRE)
                 self.outputs.retry()
 
@@ -272,13 +272,11 @@ class Application:
 
     # -- status, time, signals --
 
-    def _status(self, word: str) -> bytes:
-        since = rfc3339(self.clock.wall_ms(), self.config.timezone)
-        return status_payload(word, __version__, self.engine.state.policy_version, self.journal.epoch, since)
+    def _standing(self) -> Standing:
+        return Standing(self.engine.state, self.journal.durable, self.clock.wall_ms())
 
-    def _say_status(self, word: str) -> None:
-        with suppress(Exception):  # the broker may be away; its own will says the same
-            self.mqtt.publish(topics.status(self.config.hall), self._status(word), retain=True)
+    def _rfc3339(self, wall_ms: int) -> str:
+        return rfc3339(wall_ms, self.config.timezone)
 
     def _stamp(self, at_ms: int) -> str:
         offset_ms = self.engine.state.wall_offset_ms or 0
@@ -292,6 +290,7 @@ class Application:
         told_ms = self.clock.at_ms()
         while True:
             await asyncio.sleep(CLOCK_CHECK_S)
+            self.status.look(self.mqtt, self._standing())
             now_ms = self.clock.at_ms()
             offset_ms = self.engine.state.wall_offset_ms
             expected_ms = now_ms + (offset_ms or 0)

@@ -1,4 +1,4 @@
-"""The retained picture of the hall for the centre: ``hall/{hall}/state/…`` and ``hall/{hall}/status``.
+"""The retained picture of the hall for the centre: ``hall/{hall}/state/…``.
 
 Looks like a device to the outputs (levels, re-asserted), because that is what it is: the newest picture wins.
 """
@@ -15,7 +15,6 @@ from edged.driver import Options, Refused
 from edged.links.mqtt import MqttLink
 
 CASE_FIGURES = ("waiting", "in_hand", "overdue", "response_ratio", "on_time_ratio", "satisfied_ratio")
-STATUS_STATES = ("online", "offline", "degraded")
 
 
 class Pictures:
@@ -93,12 +92,6 @@ class Pictures:
             for case in value.cases
         ]
         return body | {"cases": open_cases}
-
-
-def status_payload(state: str, version: str, policy: int, epoch: int, since: str) -> bytes:
-    """Payload of ``hall/{hall}/status``. ``state`` is one of ``STATUS_STATES``; ``since`` is RFC 3339."""
-    assert state in STATUS_STATES
-    return _json({"state": state, "version": version, "policy": policy, "epoch": epoch, "since": since})
 
 
 def _json(body: dict[str, Any]) -> bytes:

@@ -15,8 +15,9 @@ from devices.mqtt_json.codec import MODELS, encode_action, encode_level
 from edged.central import topics
 from edged.central.cloud_events import Fact, Writer
 from edged.central.documents import Audience, Names
+from edged.central.hall_status import HallStatus, Standing
 from edged.central.operations import OperationDocument
-from edged.central.pictures import Pictures, status_payload
+from edged.central.pictures import Pictures
 from edged.central.policies import PAYLOAD_TYPE, inspect
 from edged.central.policy_desk import Known, PolicyDesk
 from edged.central.policy_schema import policy_schema
@@ -38,7 +39,7 @@ from edged.core.commands import (
     WindowPicture,
 )
 from edged.core.events import PolicyApplied
-from edged.core.state import WindowStateName
+from edged.core.state import State, WindowStateName
 from edged.links.mqtt import MqttLink
 from edged.store.records import ALONE, Beside
 from tests.support.brokers import (
@@ -253,7 +254,9 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
         if name is not None:
             fits(name, message.payload)
     assert len(heard) == 5 + 3 + 5
-    fits("HallStatus", status_payload("online", "1", 0, 1, "2026-05-28T10:00:00+08:00"))
+    status = HallStatus("demo", 1, lambda wall_ms: "2026-05-28T10:00:00+08:00")
+    for why in ((), ("disk", "device relay")):
+        fits("HallStatus", status.payload("degraded", Standing(State(), True, NOW_MS), why))
     fits("PolicyEnvelope", envelope())
     assert SCHEMAS["PolicyEnvelope"]["properties"]["payloadType"]["const"] == PAYLOAD_TYPE
 

@@ -1,0 +1,89 @@
+"""``hall/{hall}/status``: whether the hall serves, and what is wrong with it if it does so with less than everything.
+
+Rules: retained, with a will that says offline; said again when the word, its reasons or the policy change, and after
+every reconnect. Degraded means: people are served, and somebody should come and look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple, Protocol
+
+from pydantic_core import to_json
+
+from edged import __version__
+from edged.central import topics
+from edged.central.documents import CLOCK_TRUSTED_FROM_MS
+from edged.core.state import State
+
+REASONS_MAX = 16  # named; a hall with more wrong is one that needs a visit anyway
+
+
+class Spoken(Protocol):
+    """What is needed of ``edged.links.mqtt.MqttLink``."""
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
+
+
+class Standing(NamedTuple):
+    """What the status is made of. ``wall_ms``: ms since 1970 UTC."""
+
+    state: State
+    durable: bool
+    wall_ms: int
+
+
+class HallStatus:
+    """Says the status. ``look`` about once a second, ``say`` after a reconnect, ``leave`` at the end."""
+
+    def __init__(self, hall: str, epoch: int, stamp: Callable[[int], str]) -> None:
+        """``stamp`` turns ms since 1970 UTC into RFC 3339."""
+        self.topic = topics.status(hall)
+        self._epoch = epoch
+        self._stamp = stamp
+        self._word = "offline"
+        self._reasons: tuple[str, ...] = ()
+        self._policy = 0
+        self._since_ms = 0
+
+    def payload(self, word: str, standing: Standing, why: tuple[str, ...] = ()) -> bytes:
+        """The message that says ``word``: online, degraded or offline."""
+        if word != self._word or not self._since_ms:
+            self._word, self._since_ms = word, standing.wall_ms
+        body = {
+            "state": word,
+            "version": __version__,
+            "policy": standing.state.policy_version,
+            "epoch": self._epoch,
+            "since": self._stamp(self._since_ms),
+        }
+        return to_json(body | ({"reasons": why} if why else {}))
+
+    def look(self, link: Spoken, standing: Standing) -> None:
+        """Say it if it changed."""
+        if (reasons(standing), standing.state.policy_version) != (self._reasons, self._policy):
+            self.say(link, standing)
+
+    def say(self, link: Spoken, standing: Standing) -> None:
+        """Say how the hall is."""
+        self._reasons, self._policy = reasons(standing), standing.state.policy_version
+        word = "degraded" if self._reasons else "online"
+        self._publish(link, self.payload(word, standing, self._reasons))
+
+    def leave(self, link: Spoken, standing: Standing) -> None:
+        """The last word."""
+        self._publish(link, self.payload("offline", standing))
+
+    def _publish(self, link: Spoken, payload: bytes) -> None:
+        with suppress(Exception):  # the broker may be away; its own will says the same
+            link.publish(self.topic, payload, retain=True)
+
+
+def reasons(standing: Standing) -> tuple[str, ...]:
+    """What is wrong: ``disk``, ``clock``, ``device NAME``."""
+    found = [] if standing.durable else ["disk"]
+    if standing.wall_ms < CLOCK_TRUSTED_FROM_MS:
+        found.append("clock")
+    found += [f"device {name}" for name, known in standing.state.devices.items() if not known.up]
+    return tuple(found[:REASONS_MAX])

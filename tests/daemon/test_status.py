@@ -1,0 +1,25 @@
+"""The hall's own word about itself: online, degraded with its reasons, offline."""
+
+from __future__ import annotations
+
+from tests.support.brokers import Mosquitto, plain_client, until
+from tests.support.daemon_checks import watching
+from tests.support.daemons import Daemon, Hall, Machines
+
+
+async def test_a_dead_device_degrades_the_hall_until_it_is_back(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
+    _, daemon, _ = hall
+    topic = "hall/east/dev/lamp-w2/up/status"
+    async with watching(broker, "hall/east/status") as said, plain_client(broker) as lamp:
+        await daemon.start()
+        await until(lambda: said != [] and said[-1]["state"] == "online")
+        await lamp.publish(topic, b'{"state":"offline"}', qos=1)
+        await until(lambda: said[-1]["state"] == "degraded")
+        assert said[-1]["reasons"] == ["device lamp-w2"]
+        await lamp.publish(topic, b'{"state":"online"}', qos=1)
+        await until(lambda: said[-1]["state"] == "online")
+        assert "reasons" not in said[-1]
+        assert await daemon.stop() == 0
+        await until(lambda: said[-1]["state"] == "offline")
