@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import secrets
 import select
 import signal
 import socket
@@ -88,13 +89,12 @@ class Daemon:
 
     def spawn(self) -> None:
         """Start the process; ``started_s`` (``monotonic_s``) is the moment before."""
-        path = self.directory / "notify"
-        path.unlink(missing_ok=True)
+        name = f"edged-bench-{secrets.token_hex(8)}"  # abstract: a path may be longer than a socket's can be
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._notify.bind(str(path))
-        environ = os.environ | {"NOTIFY_SOCKET": str(path)}
-        for name in ("WATCHDOG_USEC", "WATCHDOG_PID"):
-            environ.pop(name, None)
+        self._notify.bind(f"\0{name}")
+        environ = os.environ | {"NOTIFY_SOCKET": f"@{name}"}
+        for watchdog in ("WATCHDOG_USEC", "WATCHDOG_PID"):
+            environ.pop(watchdog, None)
         with (self.directory / "edged.log").open("ab") as log:
             self.started_s = monotonic_s()
             self._process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environ)  # noqa: S603 (ourselves)
