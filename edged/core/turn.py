@@ -140,8 +140,14 @@ class Turn:
         return found.get(override_key(kind, target)) if found else None
 
     def issuing_paused(self, area: str) -> Override | None:
-        """What keeps the controller from allotting numbers in ``area``."""
-        return self.override("pause-issuing", area) or self.override("pause-issuing", WHOLE_HALL)
+        """What keeps the controller from allotting numbers in ``area``.
+
+        What could not be done (办不成事) is heard all the same, unless its own area is named.
+        """
+        named = self.override("pause-issuing", area)
+        return (
+            named if area in self.lookup.case_areas else named or self.override("pause-issuing", WHOLE_HALL)
+        )
 
     def ticket_at(self, window: str) -> Ticket | None:
         """The ticket a window holds, if any."""
