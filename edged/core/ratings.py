@@ -35,6 +35,9 @@ def give(turn: Turn, window: str, event: RatingGiven) -> None:
         return
     state = turn.window(window)
     ticket = turn.ticket_at(window)
+    left_at_ms = state.last_ticket_ended_ms
+    if left_at_ms is not None and turn.at_ms - left_at_ms >= turn.state.policy.ratings.within_s * 1000:
+        state.last_ticket = None
     if (ticket is None or ticket.state == "CALLED") and state.last_ticket is not None:
         ticket = turn.state.tickets.get(state.last_ticket)
         _done_with_last(turn, window)
@@ -78,7 +81,7 @@ def keep(turn: Turn, name: str, rating: Rating, followed: bool = False) -> None:
 
 
 def may_rate(turn: Turn, window: str) -> Ticket | None:
-    """Who may rate at this window now, for its evaluator to ask."""
+    """Who may rate at this window now, for its evaluator to ask (a timer says when that is over)."""
     state = turn.window(window)
     ticket = turn.ticket_at(window)
     if (ticket is None or ticket.state == "CALLED") and state.last_ticket is not None:

@@ -192,7 +192,7 @@ def free(turn: Turn, window: str) -> None:
     ticket = turn.ticket_at(window)
     rateable = ticket is not None and ticket.state == "SERVED" and not ticket.rated
     state.last_ticket, state.ticket = state.ticket if rateable else None, None
-    if rateable:  # for so long, or until the next one is served
+    if rateable and turn.lookup.windows[window].evaluator is not None:  # it stops asking then
         turn.set_timer(f"rate/{window}", turn.at_ms + turn.state.policy.ratings.within_s * 1000)
     state.last_ticket_ended_ms = turn.at_ms
     state.due_ms = None
