@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -32,15 +33,14 @@ class Failed(RuntimeError):
 class Child:
     """One process with a line on stdin and "ready" on stdout."""
 
-    def __init__(self, module: str, job: str) -> None:
-        command = [sys.executable, "-m", module]
+    def __init__(self, command: Sequence[str], job: str = "") -> None:
         pipe = subprocess.PIPE
         # unbuffered: what readline had swallowed beyond its line, select would never see
         self._process = subprocess.Popen(command, bufsize=0, stdin=pipe, stdout=pipe)  # noqa: S603 (ourselves)
         assert self._process.stdin is not None
         self._process.stdin.write(job.encode() + b"\n")
         self._process.stdin.flush()
-        self._name = module
+        self._name = " ".join(command[-2:])
 
     @property
     def out(self) -> IO[bytes]:
@@ -181,6 +181,11 @@ class Daemon:
     def _log_tail(self) -> str:
         log = self.directory / "edged.log"
         return log.read_text(errors="replace")[-LOG_TAIL_CHARS:] if log.exists() else "no log"
+
+
+def module(name: str) -> list[str]:
+    """The command of one of our own modules."""
+    return [sys.executable, "-m", name]
 
 
 def cpu_s(pid: int) -> float:

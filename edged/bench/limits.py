@@ -10,6 +10,7 @@ from edged.bench.slow_line import POLL_MS, WIRE_MS
 
 LAMP_SPARE_MS = 10.0  # on a slow line, beyond the wire time of the lamp's own frames
 STALL_US = 20_000.0  # half of the 40 ms that a delayed ACK costs: a median above it is a stall
+PROGRAM_RATIOS = {"p50_us": 4.0, "p99_us": 5.0}  # against an echo in C
 LATENCIES = ("mqtt_mqtt", "mqtt_modbus_tcp", "mqtt_modbus_rtu", "serial_serial")
 
 
@@ -65,6 +66,10 @@ def _latencies(found: Mapping[str, Any]) -> Iterator[Verdict]:
                 against = ratio(cell, which, "aiomqtt")
                 if against is not None:
                     yield Verdict(f"{title}: {which[:3]} / bare aiomqtt", against, 1.0, "x")
+                against = ratio(cell, which, "program")
+                if against is not None:
+                    bound = PROGRAM_RATIOS[which]
+                    yield Verdict(f"{title}: {which[:3]} / the echo program", against, bound, "x")
 
 
 def _slow_line(found: Mapping[str, Any]) -> Iterator[Verdict]:

@@ -100,7 +100,9 @@ NAMES = (*SECTIONS, "day")
 
 
 @contextmanager
-def prepared(directory: Path, hall_broker: Address | None) -> Iterator[tuple[Place, dict[str, Any]]]:
+def prepared(
+    directory: Path, hall_broker: Address | None, echo: Path | None = None
+) -> Iterator[tuple[Place, dict[str, Any]]]:
     """A place to work in, and what to say of it. ``hall_broker`` None: a broker of the bench's own."""
     with ExitStack() as stack:
         broker, kind = hall_broker, "the hall's own"
@@ -112,7 +114,7 @@ def prepared(directory: Path, hall_broker: Address | None) -> Iterator[tuple[Pla
             own.start()
             stack.callback(own.kill)
             broker, kind = own.address, f"{own.kind}, default settings"
-        place = Place(directory, broker, reference.address, f"bench-{secrets.token_hex(3)}")
+        place = Place(directory, broker, reference.address, f"bench-{secrets.token_hex(3)}", echo)
         machine = {
             "edged": __version__,
             "python": platform.python_version(),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edged.bench.children import Child
+from edged.bench.children import Child, module
 from edged.bench.ears import CandleLine, RtuLine, TcpModule
 from edged.bench.hall import DESK, LINE_ADDRESS, LINE_PANELS, BenchHall, Panel, Wires, ticket
 from edged.bench.meter import Drain, Ear, Lamps, Meter, Samples
@@ -27,12 +27,16 @@ LINE_TICKETS = 400  # waiting visitors for the clerks on the Candle bus
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a bench works. ``no_delay``: the broker of the aiomqtt reference. ``name``: what hall ids begin with."""
+    """Where a bench works. ``no_delay``: the broker of the aiomqtt reference. ``name``: what hall ids begin with.
+
+    ``echo``: a program that is one more peer, called with host, port, filter, press topic and lamp topic.
+    """
 
     directory: Path
     broker: Address
     no_delay: Address
     name: str
+    echo: Path | None = None
     halls: list[str] = field(
         default_factory=list
     )  # ids in use: what a hall's own broker must forget afterwards
@@ -92,9 +96,16 @@ class Room:
 
     def echo(self, job: Job) -> None:
         """Start a peer."""
-        child = Child("edged.bench.peers", job.to_json())
+        child = Child(self._command(job), job.to_json())
         self.stack.callback(child.stop)
         child.await_ready()
+
+    def _command(self, job: Job) -> list[str]:
+        if job.kind != "program":
+            return module("edged.bench.peers")
+        broker, devices = self.place.broker, f"hall/{job.hall}/dev"
+        topics = [f"{devices}/+/up/+", f"{devices}/{job.panel}/up/key", f"{devices}/{job.lamp}/down/lamp"]
+        return [str(self.place.echo), broker.host, str(broker.port), *topics]
 
     def plug(self, broker: Address, client_id: str) -> Plug:
         """A connection of the meter's."""
@@ -126,13 +137,14 @@ class Room:
 def mqtt_sides(room: Room) -> list[Side]:
     """MQTT in, MQTT out; every side hears background visits of its own where asked."""
     sides: list[Side] = []
-    for name in ("edged", *PEERS):
+    for name in ("edged", *PEERS, *(["program"] if room.place.echo is not None else [])):
         broker = room.place.broker_of(name)
         hall = room.place.hall_id(f"m{len(sides)}")
         if name == "edged":
             room.serve(BenchHall(room.place.directory / hall, broker, hall))
         else:
-            room.echo(Job(PEERS[name], hall, "panel-m1", "lamp-m1", "mqtt", broker.to_json()))
+            kind = PEERS.get(name, name)
+            room.echo(Job(kind, hall, "panel-m1", "lamp-m1", "mqtt", broker.to_json()))
         lamps = Lamps(room.plug(broker, f"{hall}-lamps"), hall)
         room.meter.add(lamps)
         sides.append(room.keyed(name, hall, lamps, [("m1", "lamp-m1")]))

@@ -33,7 +33,7 @@ def _latencies(found: Mapping[str, Any]) -> Table:
     table.add_column("wires")
     for head in ("p50", "p99", "p99.9", "bare socket p50", "p99", "bare asyncio p50", "aiomqtt p50", "p99"):
         table.add_column(head, justify="right")
-    for head in ("x socket", "x aiomqtt"):
+    for head in ("x socket", "x aiomqtt", "x program"):
         table.add_column(head, justify="right")
     for key in LATENCIES:
         for name, cell in cells(found.get(key) or {}):
@@ -48,7 +48,7 @@ def _latencies(found: Mapping[str, Any]) -> Table:
                 "aiomqtt_p99",
             )
             row = [_number(cell.get(f"{one}_us")) for one in keys]
-            ratios = [_ratio(cell, "limit"), _ratio(cell, "aiomqtt")]
+            ratios = [_ratio(cell, of) for of in ("limit", "aiomqtt", "program")]
             table.add_row(f"{key.replace('_', ' ')}, {name}", *row, *ratios)
     return table
 

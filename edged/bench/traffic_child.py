@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from edged.bench.children import Child
+from edged.bench.children import Child, module
 from edged.bench.plug import Address
 
 SAY_S = 10.0  # for the child to say how much it sent, beyond the time it was given
@@ -17,7 +17,7 @@ class Traffic:
 
     def __init__(self, hall: str, broker: Address, kind: str, stack: ExitStack) -> None:
         job = {"hall": hall, "broker": broker.to_json(), "kind": kind}
-        self._child = Child("edged.bench.traffic", json.dumps(job))
+        self._child = Child(module("edged.bench.traffic"), json.dumps(job))
         stack.callback(self._child.stop)
         self._child.await_ready()
         self.sent = 0

@@ -30,6 +30,9 @@ def bench(
         bool, typer.Option("--quick", help="About a minute: fewer samples, no long runs.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
+    echo: Annotated[
+        Path | None, typer.Option(help="A program as one more peer: tests/bench/echo.c, compiled.")
+    ] = None,
     directory: Annotated[Path | None, typer.Option("--dir", help="Write journals below this folder.")] = None,
 ) -> None:
     """Measure this machine: from a device's byte to the lit lamp, beside the bare limit of its wires.
@@ -62,7 +65,7 @@ def bench(
         with (
             tempfile.TemporaryDirectory(prefix="edged-bench-", dir=parent) as scratch,
             _bar() as told,
-            prepared(Path(scratch), broker) as (place, machine),
+            prepared(Path(scratch), broker, None if echo is None else echo.absolute()) as (place, machine),
         ):
             found = machine | run(place, QUICK if quick else FULL, wanted, told)
     except (Failed, BrokerGone, OSError) as error:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import socket
+import subprocess
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from edged.bench.limits import verdicts
 from edged.bench.meter import ANSWER_S, Lamps, Meter, Samples, quantile
 from edged.bench.plug import BrokerGone, Plug
 from edged.bench.run import merged
+from edged.bench.sides import Place, Room, mqtt_sides
 from edged.bench.slow_line import CHAR_S, WIRE_MS
 from edged.clock import perf_s
 from edged.config import load
@@ -170,3 +173,25 @@ def test_a_daemon_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="nothing"):
         hall.daemon.start()
     hall.daemon.stop()
+
+
+def test_the_echo_in_c_answers_a_key_with_its_lamp(tmp_path: Path) -> None:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler: the echo in C is an extra peer, not part of the product")
+    _mosquitto_path()
+    program = tmp_path / "echo"
+    source = Path(__file__).with_name("echo.c")
+    strict = ("-O2", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE")
+    subprocess.run([compiler, *strict, "-o", str(program), str(source)], check=True)
+    with ExitStack() as stack:
+        broker = OwnBroker(tmp_path)
+        broker.start()
+        stack.callback(broker.kill)
+        place = Place(tmp_path, broker.address, broker.address, "bench-c", program)
+        sides = {
+            side.name: side for side in mqtt_sides(Room(place, stack)) if side.name in ("limit", "program")
+        }
+        for side in sides.values():
+            samples = side.measure(4, 0.01)
+            assert (len(samples.seconds), samples.lost) == (4, 0)
