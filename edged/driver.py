@@ -84,7 +84,8 @@ class Driver(Protocol):
 
     Three attributes are optional. ``put(point, value)``: ``show`` of a driver that never waits, without the waiting;
     levels then leave in the turn of the loop that wanted them. ``reassert_s``: hall seconds between re-assertions.
-    ``pace_s``: the least real seconds between two batches of levels, for who needs the newest but not each.
+    ``pace_s``: the least real seconds between two batches of texts, for who needs the newest but not each (lamps do
+    not wait for it).
     """
 
     OPTIONS: ClassVar[type[Options]]

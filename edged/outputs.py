@@ -1,6 +1,7 @@
 """Outputs: one slot per point and kind holding the newest wanted value, one worker per device that makes it true.
 
 A level whose driver never waits (``put``) leaves in the turn that wanted it; the others as soon as the loop pauses.
+Texts keep their driver's pace: in a rush a screen that counts the people gets the newest number, not each of them.
 Levels are re-asserted every ``REASSERT_S`` and after a device came back; a dead device waits with growing pauses and
 costs the others nothing. Actions go out once, in order, each with a deadline; every one has an outcome, which returns
 as an event.
@@ -17,7 +18,7 @@ from typing import Protocol
 import structlog
 
 from edged.clock import Clock, monotonic_s, perf_s
-from edged.core.commands import Action, Desired, Say, Value
+from edged.core.commands import Action, Desired, Lamp, Say, Value
 from edged.core.events import CommandDone, CommandFailed
 from edged.core.signage import slot
 from edged.driver import DeviceError, Driver, Emit, Refused
@@ -139,6 +140,7 @@ class Worker:
         hall_s: float = getattr(driver, "reassert_s", REASSERT_S)
         self._reassert_s = hall_s / around.clock.speed
         self._pace_s: float = getattr(driver, "pace_s", 0.0)
+        self._text_at_s = 0.0  # texts may leave again
         self._put: Put | None = getattr(driver, "put", None)
 
     def want(self, point: str, value: Value, arrived_s: float | None = None, now: bool = False) -> None:
@@ -148,12 +150,23 @@ class Worker:
         self._refused.discard(key)
         if arrived_s is not None:
             self._arrived_s[key] = arrived_s
-        if now and self._put is not None and not self._failures:
+        if now and self._may_put(value):
             self._dirty.pop(key, None)
             if self._put_level(key):
                 return
         self._dirty[key] = None
         self._levels_wanted.set()
+
+    def _may_put(self, value: Value) -> bool:
+        """Whether a level may leave in this turn: lamps always; texts where the last ones left ``pace_s`` ago."""
+        if self._put is None or self._failures:
+            return False
+        if self._pace_s and not isinstance(value, Lamp):
+            now_s = monotonic_s()
+            if now_s < self._text_at_s:
+                return False
+            self._text_at_s = now_s + self._pace_s
+        return True
 
     def act(self, action: Action) -> None:
         """Queue ``action``; the oldest one gives way where the device is too far behind."""
@@ -204,6 +217,8 @@ class Worker:
             if monotonic_s() >= reassert_at_s:
                 reassert_at_s = monotonic_s() + self._reassert_s
                 self._dirty |= {key: None for key in self._slots if key not in self._refused}
+            if self._dirty and self._pace_s:
+                await self._keep_pace()
             self._returned.clear()  # all that came back before now is tried below
             for key in list(self._dirty):
                 self._dirty.pop(key, None)
@@ -211,8 +226,12 @@ class Worker:
                     pause_s = RETRY_S[min(self._failures, len(RETRY_S)) - 1]
                     await _woken(self._returned, pause_s)
                     break
-            if self._pace_s:
-                await asyncio.sleep(self._pace_s)
+
+    async def _keep_pace(self) -> None:
+        wait_s = self._text_at_s - monotonic_s()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        self._text_at_s = monotonic_s() + self._pace_s
 
     async def _show(self, key: str) -> bool:
         """True to go on with the next slot; False after a failure worth a pause."""

@@ -59,6 +59,9 @@ class MqttJson:
 
     OPTIONS: ClassVar[type[Options]] = MqttJsonOptions
     deadline_s = 1.0  # levels are handed to the broker, which takes no time
+    pace_s = (
+        0.1  # a text that changes more often is read by nobody; each costs the hall's network five packets
+    )
 
     def __init__(self, context: Context, options: MqttJsonOptions) -> None:
         self._context = context
