@@ -126,12 +126,15 @@ def area_waits(turn: Turn, area: str) -> None:
 def prompt(turn: Turn, window: str) -> str | None:
     """What the clerk must be told now, beyond the state of the window."""
     state = turn.window(window)
-    if alarms.stands(turn, PAUSE, window):
-        return "暂停超时，请恢复服务 Pause is over its limit"
-    if alarms.stands(turn, UNMANNED, window):
-        return "有人等候，请叫号 Visitors wait: call next"
+    if turn.state.alarms:  # every panel asks at every event
+        if alarms.stands(turn, PAUSE, window):
+            return "暂停超时，请恢复服务 Pause is over its limit"
+        if alarms.stands(turn, UNMANNED, window):
+            return "有人等候，请叫号 Visitors wait: call next"
     if state.hint is not None:
         return state.hint
+    if not turn.state.pages:
+        return None
     page = turn.state.pages.get(alarms.key(pages.COMMISSIONER, window))
     if page is not None and page.to == staffing.DUTY_MANAGER:
         return "帮办无应答，已通知值班长 Duty manager paged"

@@ -216,7 +216,11 @@ def wait_range(load: Load, ahead: float) -> Range | None:
     if finishes <= 0:
         return Range(0.0, 0.0, 0.0)
     spread = 1 / (9 * finishes)
-    low, high = (finishes * max(0.0, 1 - spread + z * sqrt(spread)) ** 3 for z in (-Z10, Z10))
+    low = finishes * max(0.0, 1 - spread - Z10 * sqrt(spread)) ** 3
+    high = finishes * max(0.0, 1 - spread + Z10 * sqrt(spread)) ** 3
+    if not load.opening:
+        each_s = load.mean_s / serving
+        return Range(low * each_s, finishes * each_s, high * each_s)
     return Range(*(_until_done_s(load, serving, work) for work in (low, finishes, high)))
 
 

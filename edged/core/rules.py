@@ -124,7 +124,8 @@ def _pw(turn: Turn, area: str, seen: Look) -> Look:
         turn.area(area).under_since_ms = None
         return _asked(turn, area, seen, None) if not seen.commanded else _lonely(turn, area, seen)
     if not _decides(turn, area):
-        held = replace(seen, decided=False, watch=_watches(seen, load, pw))
+        watch = _watches(seen, load, pw)
+        held = Look(seen.waiting, seen.oldest_wait_s, seen.commanded, decided=False, watch=watch)
         return _asked(turn, area, held, load)
     if turn.state.policy.tidal.rule == "pwf":
         plain = demand.plain_stream(turn, area, load)

@@ -100,11 +100,13 @@ def _issue(turn: Turn, number: str, service: str, priority: Priority, point: str
     area = turn.lookup.area_of(service)
     turn.area(area).waiting += 1
     sensors.heard_from(turn, area, point)
-    quoted = demand.ticket_range(turn, ticket)
-    if quoted is not None:
-        ticket.quoted_s = (round(quoted.low_s), round(quoted.mean_s), round(quoted.high_s))
     count_issued(turn.area(area).learnt, service, turn.at_ms)
     turn.touch_area(area)
+    quoted = demand.ticket_range(
+        turn, ticket
+    )  # last, so that the tide and the signs find the load worked out
+    if quoted is not None:
+        ticket.quoted_s = (round(quoted.low_s), round(quoted.mean_s), round(quoted.high_s))
     turn.note("ticket.issued", number, area=area, service=service, priority=priority, point=point)
     case_book.opened_by_ticket(turn, ticket)
     return ticket
