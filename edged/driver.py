@@ -44,6 +44,15 @@ class Reject(Protocol):
     def __call__(self, reason: str, detail: str = "") -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class DisplaySize:
+    """Rows of text, and columns of half-width characters in each; ``scrolls``: a longer line runs through."""
+
+    rows: int
+    columns: int
+    scrolls: bool = False
+
+
 class Options(BaseModel):
     """Base of every driver's options in hall.toml: unknown keys are errors, values are frozen."""
 
@@ -52,6 +61,10 @@ class Options(BaseModel):
     def point_channels(self) -> frozenset[str]:
         """Channels that hall.toml may name on this device; "" stands for the bare device id."""
         return frozenset({""})
+
+    def display_size(self, channel: str) -> DisplaySize | None:
+        """How much text this channel has room for; None where that is not known, or lines mean nothing to it."""
+        return None
 
     def service_ids(self) -> frozenset[str]:
         """Services that these options name: each must be one of the hall's."""

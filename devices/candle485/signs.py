@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from devices.candle485.codec import (
     BEEP,
     BLINK,
@@ -47,11 +45,6 @@ PANEL_TEXT: dict[str, tuple[int, str]] = {
 PANEL_IDLE = (BLINK_NONE, "---")
 PRINTED_BLINK = 0x24  # three times, then steady: a visitor looks up from the button
 
-# The core's signs read "请A012号 Please come" and "3号窗口 Window 3"; an area's list of calls "A012→3号窗口".
-TICKET = re.compile(r"(?<![A-Z0-9])([A-Z]{1,2}[0-9]{3,5})(?![A-Z0-9])")
-WINDOW = re.compile(r"(?<![A-Z0-9])([A-Z0-9]{1,4})号窗口")
-CALLED = "请"
-
 
 def led(address: int, value: Panel | Lamp) -> Signal:
     """The LED of a panel. A state nobody knows is dark."""
@@ -79,13 +72,12 @@ def loud(frame: Frame, value: Value) -> Frame:
 
 def board(unit: BoardOptions, value: Display) -> Text:
     """A board: the newest ticket left, its window right ("A012- 3"); dashes where there is no ticket."""
-    for line in value.lines:
-        ticket = TICKET.search(line)
-        if ticket:
-            window = WINDOW.search(line) or WINDOW.search(value.lines[0])
-            text = _with_window(unit, ticket[1], window[1] if window else "")
-            return Text(unit.address, BLINK if line.startswith(CALLED) else BLINK_NONE, text)
-    return Text(unit.address, BLINK_NONE, "-" * unit.digits)
+    if value.call is None:
+        return Text(unit.address, BLINK_NONE, "-" * unit.digits)
+    number, window = value.call
+    return Text(
+        unit.address, BLINK if value.calling else BLINK_NONE, _with_window(unit, legible(number), window)
+    )
 
 
 def printed(unit: BoardOptions, number: str) -> Text:

@@ -210,8 +210,8 @@ def encode_level(value: Value) -> tuple[str, bytes]:
     match value:
         case Lamp(state=state):
             return "lamp", _dump({"state": state})
-        case Display(lines=lines):
-            return "display", _dump({"lines": list(lines)})
+        case Display(lines=lines, large=large):
+            return "display", _dump({"lines": list(lines)} | ({"large": True} if large else {}))
         case Panel():
             fields = {
                 "window": value.window,

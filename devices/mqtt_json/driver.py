@@ -9,7 +9,9 @@ when that says so; one without is there from its first message on; nobody is the
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
 
 from devices.mqtt_json.codec import (
     MODELS,
@@ -24,7 +26,7 @@ from devices.mqtt_json.codec import (
 from devices.mqtt_json.strict_json import Unfit
 from edged.core.commands import Action, Value
 from edged.core.events import CommandFailed, DeviceBack, DeviceLost
-from edged.driver import Context, Options, Refused, Unreachable
+from edged.driver import Context, DisplaySize, Options, Refused, Unreachable
 from edged.links.mqtt import Message
 
 ANSWER_S = 14.0  # real seconds for ``up/done``; the longest announcement, spoken twice, and inside the outputs' limit
@@ -48,10 +50,27 @@ COMMON = frozenset({"status", "health", "done"})
 
 
 class MqttJsonOptions(Options):
-    """``kind`` limits what the device may report (absent: anything). ``count`` declares a counter's numbers."""
+    """``kind`` limits what the device may report (absent: anything). ``count`` declares a counter's numbers.
+
+    ``rows`` and ``columns`` (half-width characters; a Chinese one takes two): what a display has room for.
+    """
 
     kind: Kind | None = None
     count: Semantics | None = None
+    rows: Annotated[int, Field(ge=1, le=50)] | None = None
+    columns: Annotated[int, Field(ge=4, le=400)] | None = None
+
+    @model_validator(mode="after")
+    def _whole_size(self) -> MqttJsonOptions:
+        if (self.rows is None) != (self.columns is None):
+            raise ValueError("rows and columns come together; give both, or neither")
+        return self
+
+    def display_size(self, channel: str) -> DisplaySize | None:
+        """As given."""
+        if self.rows is None or self.columns is None:
+            return None
+        return DisplaySize(self.rows, self.columns)
 
 
 class MqttJson:

@@ -23,7 +23,7 @@ from devices.onbon_bx import codec
 from edged.clock import monotonic_s
 from edged.core.commands import Action, Display, Say, Value
 from edged.core.events import DeviceBack, DeviceLost
-from edged.driver import Context, DeviceError, Garbled, Options, Refused, Unreachable
+from edged.driver import Context, DeviceError, DisplaySize, Garbled, Options, Refused, Unreachable
 from edged.links import ByteLink
 from edged.links.serial import SerialLink
 from edged.links.tcp import TcpByteLink
@@ -32,6 +32,7 @@ PING_S = 5.0  # hall seconds between pings while nothing else is said
 LOOK_S = 0.5  # hall seconds between looks whether a ping is due or the wire came back
 RETRY_S = 1.0  # real seconds between tries at a lost card
 ROW_PX = 16  # height of the card's font
+COLUMN_PX = 8  # width of its half-width characters
 MISSED_MAX = 2  # unanswered requests before the bar is called lost: one frame may fall to line noise
 SILENT_MAX = 6  # requests without a single byte back before the wire is opened afresh
 ROWS_MAX = 8
@@ -64,6 +65,10 @@ class OnbonOptions(Options):
         if (self.path is None) == (self.host is None):
             raise ValueError("give either path (serial port) or host (network), not both")
         return self
+
+    def display_size(self, channel: str) -> DisplaySize:
+        """Half-width characters of the card's font are 8 pixels wide."""
+        return DisplaySize(1 if channel else self.height // ROW_PX, self.width // COLUMN_PX, scrolls=True)
 
     def point_channels(self) -> frozenset[str]:
         """The whole bar, or one of its rows."""

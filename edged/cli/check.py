@@ -60,9 +60,10 @@ def _keys(file: str | None) -> None:
 def _summary(hall: HallConfig) -> str:
     site, devices = hall.site, hall.devices
     drivers = sorted({device.driver for device in devices})
+    standby = sum("standby" in member.roles for member in site.staff)
     tidal = sum(window.tidal for window in site.windows)
     return (
         f"{hall.file}: OK: {site.name} ({site.hall}): {len(site.areas)} areas, {len(site.services)} services, "
-        f"{len(site.windows)} windows ({tidal} tidal), {len(site.staff)} on the +1 roster, "
+        f"{len(site.windows)} windows ({tidal} tidal), {standby} on the +1 roster, "
         f"{len(devices)} devices ({', '.join(drivers) or 'none'})"
     )

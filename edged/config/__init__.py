@@ -12,6 +12,7 @@ import importlib
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, TypeVar, cast
@@ -40,7 +41,7 @@ from edged.config.shape import (
 )
 from edged.config.toml_lines import Path, index
 from edged.config.wording import Mistake
-from edged.core.site import Area, Service, Site, Staff, Window
+from edged.core.site import Area, Board, Service, Site, Staff, Window
 from edged.driver import Options
 
 FILE_BYTES_MAX = 1 << 20  # a hall of 200 windows takes about 60 KiB; more is not a configuration
@@ -254,6 +255,8 @@ class _Reading:
             duty_displays=duty.displays,
             case_lamps=cast(CasesTable, self.single["cases"]).lamps,
             case_displays=cast(CasesTable, self.single["cases"]).displays,
+            displays=hall.displays,
+            boards=tuple(self._boards()),
         )
         return HallConfig(
             file=self.file.absolute(),
@@ -266,6 +269,15 @@ class _Reading:
             web=cast(WebTable, self.single["web"]),
             policy=cast(PolicyTable, self.single["policy"]),
         )
+
+    def _boards(self) -> Iterator[Board]:
+        """The sizes of the displays in use, as far as their devices know them."""
+        options = {device.id: device.options for device in self.devices}
+        for point in references.displays(self.raw):
+            device, _, channel = point.partition("/")
+            size = options[device].display_size(channel)
+            if size is not None:
+                yield Board(point, size.rows, size.columns, size.scrolls)
 
 
 def options_of(driver: str) -> type[Options]:

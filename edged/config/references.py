@@ -141,14 +141,22 @@ def _used_points(raw: Raw) -> Iterator[tuple[Path, str, str]]:
     for path, member in tables(raw, "staff"):
         for below, point in words(member, "pager"):
             yield (*path, *below), "pager", point
-    cases = raw.get("cases")
-    for key, role in (("lamps", "lamp"), ("displays", "display")):
-        for below, point in words(cases if isinstance(cases, dict) else {}, key):
-            yield ("cases", *below), role, point
-    duty = raw.get("duty")
-    for key, role in (("pager", "pager"), ("panel", "panel"), ("displays", "display")):
-        for below, point in words(duty if isinstance(duty, dict) else {}, key):
-            yield ("duty", *below), role, point
+    for table, key, role in (
+        ("hall", "displays", "display"),
+        ("cases", "lamps", "lamp"),
+        ("cases", "displays", "display"),
+        ("duty", "pager", "pager"),
+        ("duty", "panel", "panel"),
+        ("duty", "displays", "display"),
+    ):
+        entry = raw.get(table)
+        for below, point in words(entry if isinstance(entry, dict) else {}, key):
+            yield (table, *below), role, point
+
+
+def displays(raw: Raw) -> list[str]:
+    """Every point that shows text."""
+    return [point for _, role, point in _used_points(raw) if role == "display"]
 
 
 def _points(raw: Raw) -> Iterator[Mistake]:

@@ -53,12 +53,13 @@ class Table(BaseModel):
 
 
 class HallTable(Table):
-    """``[hall]``: who and where. ``timezone`` is an IANA name."""
+    """``[hall]``: who and where. ``timezone`` is an IANA name; ``displays`` are the boards of the whole hall."""
 
     id: Id
     name: Name
     name_en: Name | None = None
     timezone: Annotated[str, AfterValidator(_known_zone)] = "Asia/Shanghai"
+    displays: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
 
 
 class TlsTable(Table):

@@ -17,9 +17,16 @@ class Lamp:
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """Text lines on an LED bar or screen, newest call first."""
+    """Text lines on an LED bar or screen, newest call first.
+
+    ``call``: the newest ticket and its window, for boards that have only digits; ``calling``: it is called right now.
+    ``large``: in larger letters where the board can, for somebody who does not see well.
+    """
 
     lines: tuple[str, ...]
+    call: tuple[str, str] | None = None
+    calling: bool = False
+    large: bool = False
     kind: ClassVar[str] = "display"
 
 

@@ -21,6 +21,7 @@ from edged.core import (
     hours,
     invariants,
     keys,
+    notices,
     overrides,
     pages,
     ratings,
@@ -49,6 +50,8 @@ from edged.core.events import (
     HealthRead,
     HoursFlexed,
     KeyPressed,
+    NoticePosted,
+    NoticeWithdrawn,
     OverrideLifted,
     OverrideSet,
     PolicyApplied,
@@ -169,6 +172,8 @@ class Engine:
                 for area in turn.lookup.areas:
                     turn.touch_area(area)
                 case_book.fit(turn)
+                for window in turn.lookup.windows:
+                    turn.touch_window(window)
                 hours.judge_all(turn)
             case DocumentRejected():
                 turn.note(f"{event.kind}.rejected", event.named, code=event.code)
@@ -198,6 +203,10 @@ class Engine:
                 overrides.lift(turn, event)
             case Announced():
                 announcements.announce(turn, event)
+            case NoticePosted():
+                notices.post(turn, event)
+            case NoticeWithdrawn():
+                notices.withdraw(turn, event)
             case Resumed():
                 resume(turn, event)
                 self._index_due()

@@ -280,6 +280,29 @@ class DocumentRejected:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticePosted:
+    """A notice on the boards of ``areas`` (none: all, and the hall's), until a wall time or until withdrawn.
+
+    ``id``: at most 64 characters, of whoever posts it; ``until_wall_ms``: since 1970 UTC.
+    """
+
+    id: str
+    text: str
+    text_en: str
+    areas: tuple[str, ...]
+    until_wall_ms: int | None
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeWithdrawn:
+    """The notice ``id`` is to go."""
+
+    id: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A due time the engine asked for. Regenerated on replay, never an input."""
 
@@ -297,6 +320,8 @@ Event = (
     | Resumed
     | WindowAsked
     | Announced
+    | NoticePosted
+    | NoticeWithdrawn
     | OverrideSet
     | OverrideLifted
     | RatingCorrected

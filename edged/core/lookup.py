@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edged.core.site import Area, Service, Site, Staff, Window
+from edged.core.site import Area, Board, Service, Site, Staff, Window
 
 
 class Lookup:
@@ -15,6 +15,7 @@ class Lookup:
         self.windows: dict[str, Window] = {w.id: w for w in site.windows}
         self.staff: dict[str, Staff] = {s.id: s for s in site.staff}
         self.window_of_evaluator = {w.evaluator: w.id for w in site.windows if w.evaluator}
+        self.boards: dict[str, Board] = {board.point: board for board in site.boards}
         self.window_of_panel = {w.panel: w.id for w in site.windows if w.panel}
         self.windows_of_device: dict[str, list[str]] = {}
         for window in site.windows:

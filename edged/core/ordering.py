@@ -134,3 +134,31 @@ def _keeps(turn: Turn, ticket: Ticket) -> bool:
     if window is None or window not in turn.lookup.windows or turn.window(window).state not in STAFFED:
         return False
     return ticket.service in serving_services(turn, window)
+
+
+def upcoming(turn: Turn, area: str, count: int) -> list[Ticket]:
+    """Who is called next in an area, as if every window there could call anybody; the first ``count`` of them."""
+    calling, tickets, queues = turn.state.policy.calling, turn.state.tickets, turn.state.queues
+    waiting = [
+        queue[:count]
+        for service in turn.lookup.area_services[area]
+        for queue in queues.get(service, {}).values()
+        if queue
+    ]
+    streak, found = turn.area(area).streak, list[Ticket]()
+
+    def rank(queue: list[int]) -> tuple[bool, int, int]:
+        ticket = tickets[queue[0]]
+        late = streak >= calling.priority_streak and ticket.priority not in WITHOUT_HEAD_START
+        return late, effective_ms(ticket, calling), ticket.id
+
+    while waiting and len(found) < count:
+        queue = min(waiting, key=rank)
+        ticket = tickets[queue.pop(0)]
+        found.append(ticket)
+        waiting = [queue for queue in waiting if queue]
+        overtakes = ticket.priority not in WITHOUT_HEAD_START and any(
+            tickets[queue[0]].priority in WITHOUT_HEAD_START for queue in waiting
+        )
+        streak = streak + 1 if overtakes else 0
+    return found

@@ -1,19 +1,18 @@
 """What lamps, displays, panels and the centre's picture show for a state. Levels only: the same state, the same signs.
 
-Only windows and areas touched by a turn are looked at; only a value that changed becomes a ``Desired``. Visitors read
-Chinese first, English after it.
+Only windows and areas touched by a turn are looked at; only a value that changed becomes a ``Desired``. ``boards.py``
+has the words.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from edged.core import alarms, attendance, case_signs, overrides, ratings
+from edged.core import attendance, boards, case_signs, overrides, ratings
 from edged.core.commands import (
     AlarmsPicture,
     AreaPicture,
     Desired,
-    Display,
     Evaluator,
     Lamp,
     Panel,
@@ -22,7 +21,7 @@ from edged.core.commands import (
 )
 from edged.core.demand import commanded, newcomer_range
 from edged.core.ordering import STAFFED, oldest_issued_ms, serving_services
-from edged.core.state import Alarm, WindowStateName
+from edged.core.state import WindowStateName
 from edged.core.turn import Turn
 
 CENTRE = "centre"  # the point whose driver publishes retained pictures; not a device of the hall
@@ -40,18 +39,6 @@ LAMP_OF: dict[WindowStateName, LampLevel] = {
     "DRAINING": "off",  # nobody new is called: a lit lamp would make people queue up
     "COOLDOWN": "off",
 }
-WINDOW_TEXT: dict[
-    WindowStateName, str
-] = {  # with nobody there; CALLING, SERVING and DRAINING show the number
-    "CLOSED": "暂未开放 Closed",
-    "OPEN": "请取号等候 Open",
-    "PAUSED": "暂停服务 Paused",
-    "STANDBY": "业务咨询 Enquiries",
-    "ACTIVATING": "即将开放 Opening",
-    "COOLDOWN": "业务咨询 Enquiries",
-}
-NO_ALARM = "无告警 No alarms"
-ALARMS_SHOWN = 8  # rows of the largest bar; all of them stand in the retained picture
 PROMPT: dict[WindowStateName, str] = {
     "ACTIVATING": "请到岗：+1窗口 Please take this window",
     "DRAINING": "办完本号后收窗 Last visitor",
@@ -75,6 +62,8 @@ def sign(turn: Turn) -> None:
         _sign_panel(turn, window, waiting, expected)
     for area in turn.dirty_areas:
         _sign_area(turn, area, expected)
+    if turn.dirty_areas:
+        _sign_hall(turn)
     if turn.alarmed:
         _sign_alarms(turn)
     if turn.cases_changed:
@@ -131,17 +120,12 @@ def _sign_window(turn: Turn, window: str) -> None:
     ticket = turn.ticket_at(window)
     number = None if ticket is None else ticket.number
     _show(turn, site.lamp, Lamp(LAMP_OF[state.state]))
-    if ticket is not None and ticket.state == "CALLED":
-        text = f"请{ticket.number}号 Please come"
-    elif ticket is not None:
-        text = f"{ticket.number}号办理中 Serving"
-    else:
-        text = WINDOW_TEXT[state.state]
-    _show(turn, site.display, Display((f"{site.number}号窗口 Window {site.number}", text)))
     if site.evaluator is not None:
         rater = None if state.last_case is not None else ratings.may_rate(turn, window)
         asked = Evaluator(window, None if rater is None else rater.number, state.last_case)
         _show(turn, site.evaluator, asked)
+    if site.display is not None:
+        _show(turn, site.display, boards.window_board(turn, window))
     _show(turn, f"{CENTRE}/{window}", _picture(turn, window, number))
 
 
@@ -174,17 +158,7 @@ def _sign_panel(turn: Turn, window: str, waiting: _Waiting, expected: _Expected)
 def _sign_area(turn: Turn, area: str, expected: _Expected) -> None:
     site = turn.lookup.areas[area]
     state = turn.area(area)
-    lines = tuple(f"{call.number}→{call.window}号窗口" for call in state.last_calls)
     told = expected[area]
-    waiting = f"{site.name} 等候{state.waiting}人 {state.waiting} waiting"
-    if told is not None and state.waiting:
-        minutes = f"{told[0] // 60}-{told[2] // 60}"
-        waiting = f"{site.name} 等候{state.waiting}人 约{minutes}分钟 {state.waiting} waiting, {minutes} min"
-    paused = overrides.area_line(turn, area)
-    if paused is not None:
-        waiting = f"{waiting} {paused}"
-    for display in site.displays:
-        _show(turn, display, Display((waiting, *lines)))
     windows = [turn.window(w) for w in turn.lookup.area_windows[area]]
     tidal = commanded(turn, area)
     for lamp in site.lamps:
@@ -198,27 +172,24 @@ def _sign_area(turn: Turn, area: str, expected: _Expected) -> None:
         wait_low_s=told and told[0],
         wait_s=told and told[1],
         wait_high_s=told and told[2],
-        override=paused,
+        override=overrides.area_line(turn, area),
     )
+    for display in site.displays:
+        _show(turn, display, boards.area_board(turn, area, display, picture))
     _show(turn, f"{CENTRE}/{area}", picture)
 
 
+def _sign_hall(turn: Turn) -> None:
+    """The hall's boards say of every area what its retained picture says."""
+    shown = [turn.state.shown.get(slot(f"{CENTRE}/{area}", AreaPicture)) for area in turn.lookup.areas]
+    pictures = [picture for picture in shown if isinstance(picture, AreaPicture)]
+    for display in turn.lookup.site.displays:
+        _show(turn, display, boards.hall_board(turn, display, pictures))
+
+
 def _sign_alarms(turn: Turn) -> None:
-    """The duty manager's displays: the newest alarm on top, as a clerk would say it."""
-    standing = list(turn.state.alarms.values())
-    lines = tuple(_alarm_line(turn, alarm) for alarm in reversed(standing)) or (NO_ALARM,)
     for display in turn.lookup.site.duty_displays:
-        _show(turn, display, Display(lines[:ALARMS_SHOWN]))
-    told = standing[-ALARMS_TOLD:]
+        _show(turn, display, boards.alarm_board(turn, display))
+    told = list(turn.state.alarms.values())[-ALARMS_TOLD:]
     picture = AlarmsPicture(tuple((alarm.kind, alarm.subject, alarm.since_ms) for alarm in told))
     _show(turn, f"{CENTRE}/alarms", picture)
-
-
-def _alarm_line(turn: Turn, alarm: Alarm) -> str:
-    text, text_en = alarms.TEXT[alarm.kind]
-    subject = alarm.subject
-    if subject in turn.lookup.windows:
-        subject = f"{turn.lookup.windows[subject].number}号窗口"
-    elif subject in turn.lookup.areas:
-        subject = turn.lookup.areas[subject].name
-    return f"{subject} {text} {text_en}"

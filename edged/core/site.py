@@ -75,8 +75,24 @@ class Staff:
 
 
 @dataclass(frozen=True, slots=True)
+class Board:
+    """How much text a display ``point`` has room for: rows, and columns of half-width characters in each.
+
+    ``scrolls``: a line that is too long runs through.
+    """
+
+    point: str
+    rows: int
+    columns: int
+    scrolls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
-    """One hall. Ids are ``[a-z0-9][a-z0-9-]{0,31}`` and unique inside their kind."""
+    """One hall. Ids are ``[a-z0-9][a-z0-9-]{0,31}`` and unique inside their kind.
+
+    ``displays`` are the hall's own boards; ``boards`` has the sizes of all displays, as far as they are known.
+    """
 
     hall: str
     name: str
@@ -89,3 +105,5 @@ class Site:
     duty_displays: tuple[str, ...] = ()
     case_lamps: tuple[str, ...] = ()
     case_displays: tuple[str, ...] = ()
+    displays: tuple[str, ...] = ()
+    boards: tuple[Board, ...] = ()

@@ -231,6 +231,17 @@ class Voice:
 
 
 @dataclass(slots=True)
+class Notice:
+    """A text on boards (``areas`` empty: all), until a wall time or withdrawn. The dict's order is that of posting."""
+
+    text: str
+    text_en: str
+    areas: tuple[str, ...]
+    until_wall_ms: int | None
+    by: str
+
+
+@dataclass(slots=True)
 class PendingAction:
     """An action whose outcome is not known yet."""
 
@@ -377,3 +388,4 @@ class State:
     flexed: dict[str, Flex] = field(default_factory=dict)  # by area; "" is the whole hall
     hall_phase: Phase = "open"
     doubt_until_ms: int = 0
+    notices: dict[str, Notice] = field(default_factory=dict)

@@ -9,12 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.core import announcements, attendance, case_book, cases, hours, overrides, pages, ratings, staffing
+from edged.core import (
+    announcements,
+    attendance,
+    case_book,
+    cases,
+    hours,
+    notices,
+    overrides,
+    pages,
+    ratings,
+    staffing,
+)
 from edged.core.turn import Turn
 
 FIRES: dict[str, Callable[[Turn, str], None]] = {
     overrides.TIMER: overrides.expire,
     "hours": hours.fire,
+    "notice": notices.over,
     "hint": staffing.hint_over,
     "page": pages.unanswered,
     "pause": attendance.pause_over,
@@ -28,7 +40,7 @@ FIRES: dict[str, Callable[[Turn, str], None]] = {
     case_book.KEEP: case_book.forget,
     cases.RATE: cases.asked_no_more,
 }
-ON_THE_WALL: frozenset[str] = frozenset({"hours", overrides.TIMER, case_book.DUE, case_book.KEEP})
+ON_THE_WALL: frozenset[str] = frozenset({"hours", "notice", overrides.TIMER, case_book.DUE, case_book.KEEP})
 
 
 def fire(turn: Turn, name: str) -> None:

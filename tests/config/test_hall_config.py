@@ -52,6 +52,29 @@ def test_a_right_file_becomes_the_site_of_the_core(write: Any) -> None:
     assert hall.store.path == "/var/lib/edged/hall.db"
 
 
+def test_displays_come_with_the_room_that_their_devices_know_of() -> None:
+    site = load(HERE.parents[1] / "configs/hall-example.toml").site
+    assert site.displays == ("screen-hall",)
+    assert site.duty_displays == ("screen-duty",)
+    assert {board.point: (board.rows, board.columns, board.scrolls) for board in site.boards} == {
+        "led-tax": (4, 32, True),
+        "led-social": (2, 24, True),
+        "screen-hall": (6, 60, False),
+    }
+
+
+@pytest.mark.parametrize("given", ["rows = 2", "columns = 20"])
+def test_half_a_size_of_a_display_is_a_mistake(write: Any, given: str) -> None:
+    device = f"""[[devices]]
+id = "screen"
+driver = "mqtt_json"
+kind = "display"
+{given}
+"""
+    (line,) = mistakes(write(f"{GOOD}\n{device}"))
+    assert "rows and columns come together" in line
+
+
 def test_every_mistake_of_a_bad_day_is_told_at_once() -> None:
     """Regenerate: edged check tests/config/broken.toml 2> tests/config/broken.golden (and read the difference)."""
     golden = (HERE / "broken.golden").read_text("utf-8").splitlines()

@@ -13,7 +13,7 @@ from typing import get_args
 
 import pytest
 
-from edged.core import signage, tickets, windows
+from edged.core import boards, signage, tickets, windows
 from edged.core.engine import Engine
 from edged.core.events import ClockSet, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
 from edged.core.policy import Calling, Policy, Tidal
@@ -195,7 +195,7 @@ def test_every_reason_and_every_note_stands_in_some_transcript() -> None:
 def test_every_window_state_has_a_lamp_and_a_text() -> None:
     names = set(get_args(WindowStateName))
     assert set(signage.LAMP_OF) == names
-    assert set(signage.WINDOW_TEXT) == names - {"CALLING", "SERVING", "DRAINING"}, "these show the number"
+    assert set(boards.TEXT_OF) == names - {"CALLING", "SERVING", "DRAINING"}, "these show the number"
     assert {state for state, level in signage.LAMP_OF.items() if level == "on"} < set(windows.TABLE)
 
 

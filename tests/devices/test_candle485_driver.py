@@ -20,7 +20,7 @@ from edged.driver import Refused, Unreachable
 from tests.support.candle_bench import BACK, Hall, bench, key, options
 from tests.support.modbus_peers import until
 
-CALLED = Display(("3号窗口 Window 3", "请A012号 Please come"))
+CALLED = Display(("3号窗口 Window 3", "请A012号 Please come"), ("A012", "3"), calling=True)
 
 
 async def test_keys_and_buttons_reach_the_core_and_contact_is_told_once(tmp_path: Path) -> None:
@@ -100,21 +100,19 @@ async def test_a_panel_shows_its_window(
 
 
 @pytest.mark.parametrize(
-    ("lines", "blink", "text"),
+    ("call", "calling", "blink", "text"),
     [
-        (("3号窗口 Window 3", "请A012号 Please come"), BLINK, "A012- 3"),
-        (("12号窗口 Window 12", "AB012号办理中 Serving"), BLINK_NONE, "AB012  "),
-        (("98号窗口 Window 98", "A045号办理中 Serving"), BLINK_NONE, "A045-98"),
-        (("3号窗口 Window 3", "请取号等候 Open"), BLINK_NONE, "-------"),
-        (("税务 等候3人 3 waiting", "A013→3号窗口", "A012→5号窗口"), BLINK_NONE, "A013- 3"),
-        ((), BLINK_NONE, "-------"),
+        (("A012", "3"), True, BLINK, "A012- 3"),
+        (("AB012", "12"), False, BLINK_NONE, "AB012  "),
+        (("A045", "98"), False, BLINK_NONE, "A045-98"),
+        (None, False, BLINK_NONE, "-------"),
     ],
 )
 async def test_a_board_shows_the_newest_ticket(
-    tmp_path: Path, lines: tuple[str, ...], blink: int, text: str
+    tmp_path: Path, call: tuple[str, str] | None, calling: bool, blink: int, text: str
 ) -> None:
     async with bench(tmp_path, echo=False) as b:
-        await b.show("board-31", Display(lines))
+        await b.show("board-31", Display(("whatever the policy's words are",), call, calling))
         await until(lambda: b.far.text("board-31"))
         assert (b.far.blink("board-31"), b.far.text("board-31")) == (blink, text)
 

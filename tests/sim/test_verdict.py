@@ -38,7 +38,7 @@ SHOWN: dict[str, Value] = {
     "led-tax": Display(("A012→3号窗口",)),
     "bus-east/w8": Panel("w8", "CALLING", 1, "G007"),
     "bus-east/w10": Panel("w10", "OPEN", 0),
-    "bus-east/board-w8": Display(("请G007号", "8号窗口")),
+    "bus-east/board-w8": Display(("请G007号", "8号窗口"), ("G007", "8"), calling=True),
 }
 
 

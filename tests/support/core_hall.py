@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edged.core.site import Area, Service, Site, Staff, Window
+from edged.core.site import Area, Board, Service, Site, Staff, Window
 
 HALL = Path(__file__).parent.parent / "core" / "hall.txt"
 FLAGS = ("tidal", "confirms", "case")
@@ -38,8 +38,9 @@ class SiteText:
     @property
     def site(self) -> Site:
         """The hall as these lines describe it."""
-        hall, name = self._all("hall")[0]
+        hall, name, *options = self._all("hall")[0]
         duty = [(words[0], _options(words[1:])) for words in self._all("duty")]
+        boards = self._all("board")
         return Site(
             hall,
             name,
@@ -52,6 +53,11 @@ class SiteText:
             tuple(filter(None, duty[0][1].get("displays", "").split(","))) if duty else (),
             tuple(words[1] for words in self._all("cases") if words[0] == "lamp"),
             tuple(words[1] for words in self._all("cases") if words[0] == "display"),
+            tuple(filter(None, _options(options).get("displays", "").split(","))),
+            tuple(
+                Board(point, int(rows), int(columns), bool(scrolls))
+                for point, rows, columns, *scrolls in boards
+            ),
         )
 
 

@@ -41,7 +41,7 @@ from tests.support.core_hall import SiteText
 START_MS = 8 * 3_600_000  # the hall is loaded at 08:00:00
 MIDNIGHT = datetime.fromisoformat("2026-11-23T00:00:00+08:00")
 PRIORITIES = ("elderly", "disabled", "pregnant", "military", "child", "appointment")
-GROUPS = ("notes", "lamps", "actions", "signs", "areas", "panels", "evaluators", "centre", "duty")
+GROUPS = ("notes", "lamps", "actions", "signs", "areas", "panels", "evaluators", "centre", "duty", "hall")
 LEARNT = ("learnt", "quoted_s", "sources", "looked_ms", "last_request_ms")  # what test_forecast.py looks at
 STATES: TypeAdapter[State] = TypeAdapter(State)
 
@@ -165,6 +165,11 @@ class _Run:
                 return ev.HealthRead(device, paper, " ".join(fault) or None, seq)  # type: ignore[arg-type]
             case ["announce", by, text, *areas]:
                 return ev.Announced(text, "Announcement", tuple(areas), by)
+            case ["notice", name, by, until, text, *areas]:
+                until_ms = None if until == "-" else int(datetime.fromisoformat(until).timestamp() * 1000)
+                return ev.NoticePosted(name, text, f"Notice {name}", tuple(areas), until_ms, by)
+            case ["withdraw", name, by]:
+                return ev.NoticeWithdrawn(name, by)
             case ["done", action]:
                 return ev.CommandDone(action)
             case ["failed", action, *error]:
@@ -298,6 +303,8 @@ def _group(command: Command) -> str:
     if kind == "display":
         if command.point == "duty-led":
             return "duty"
+        if command.point == "hall-led":
+            return "hall"
         return "areas" if command.point.startswith("led-") else "signs"
     return "centre"
 
