@@ -12,62 +12,36 @@ from zlib import crc32
 
 from edged.core import (
     activation,
-    alarms,
-    announcements,
     attendance,
     case_book,
-    cases,
     day,
     hours,
     invariants,
-    keys,
-    notices,
     overrides,
-    pages,
-    ratings,
     signage,
-    tickets,
+    subjects,
     tidal,
     timers,
-    triggers,
     wall,
     windows,
 )
-from edged.core.commands import Command, Note, Print, Say
+from edged.core.commands import Command, Note
 from edged.core.events import (
-    Announced,
-    CaseTold,
     ClockSet,
-    CommandDone,
-    CommandFailed,
-    CountRead,
-    DayReset,
-    DeviceBack,
     DeviceEvent,
-    DeviceLost,
-    DocumentRejected,
     Event,
-    HealthRead,
-    HoursFlexed,
     KeyPressed,
-    NoticePosted,
-    NoticeWithdrawn,
-    OverrideLifted,
     OverrideSet,
     PolicyApplied,
-    RatingAnswered,
-    RatingCorrected,
-    RatingGiven,
     Resumed,
     SiteLoaded,
     Tick,
     TicketPrinted,
     TicketRequested,
-    WindowAsked,
 )
 from edged.core.lookup import Lookup
 from edged.core.rebuild import load_site, resume
-from edged.core.state import DeviceState, State
+from edged.core.state import State
 from edged.core.turn import Turn
 
 SEEN_PER_POINT = (
@@ -139,31 +113,13 @@ class Engine:
         return (), (Note("ignored", type(event).__name__, {"reason": "no_site"}),)
 
     def _dispatch(self, turn: Turn, event: Event) -> None:
+        take = subjects.TAKES.get(type(event))
+        if take is not None:
+            take(turn, event)
+            return
         match event:
             case Tick():
                 self._tick(turn)
-            case TicketPrinted():
-                tickets.issue_printed(turn, event)
-            case TicketRequested():
-                tickets.issue_requested(turn, event)
-            case KeyPressed():
-                keys.press(turn, event)
-            case RatingGiven():
-                _rate(turn, event)
-            case RatingCorrected():
-                ratings.correct(turn, event)
-            case RatingAnswered():
-                ratings.answer(turn, event)
-            case CaseTold():
-                cases.tell(turn, event)
-            case CountRead():
-                _count(turn, event)
-            case HealthRead():
-                _health(turn, event)
-            case DeviceLost() | DeviceBack():
-                _device(turn, event)
-            case CommandDone() | CommandFailed():
-                _outcome(turn, event)
             case PolicyApplied():
                 back = event.version < self.state.policy_version
                 self._set_policy(event)
@@ -175,8 +131,6 @@ class Engine:
                 for window in turn.lookup.windows:
                     turn.touch_window(window)
                 hours.judge_all(turn)
-            case DocumentRejected():
-                turn.note(f"{event.kind}.rejected", event.named, code=event.code)
             case ClockSet():
                 before_ms = wall.local_ms(turn)
                 self._set_clock(event)
@@ -187,26 +141,6 @@ class Engine:
                     timers.after_clock(turn, forward_ms)
                 hours.set_clock(turn, forward_ms)
                 case_book.fit(turn)
-            case HoursFlexed():
-                hours.flex(turn, event)
-            case DayReset():
-                day.reset(turn, event)
-            case WindowAsked():
-                if event.area in turn.lookup.areas:
-                    self.state.active_ms = turn.at_ms  # somebody is there
-                    triggers.ask(turn, event.area, "operator", event.by)
-                else:
-                    turn.ignore(event.area, "unknown_area", by=event.by)
-            case OverrideSet():
-                overrides.decide(turn, event)
-            case OverrideLifted():
-                overrides.lift(turn, event)
-            case Announced():
-                announcements.announce(turn, event)
-            case NoticePosted():
-                notices.post(turn, event)
-            case NoticeWithdrawn():
-                notices.withdraw(turn, event)
             case Resumed():
                 resume(turn, event)
                 self._index_due()
@@ -319,68 +253,3 @@ class Engine:
         """Assert what must hold after every step (``invariants.py``)."""
         if self._lookup is not None:
             invariants.check(self.state, self._lookup)
-
-
-def _rate(turn: Turn, event: RatingGiven) -> None:
-    window = turn.lookup.window_of_panel.get(event.point) or turn.lookup.window_of_evaluator.get(event.point)
-    if window is None:
-        turn.ignore(event.point, "no_window_for_panel", level=event.level)
-    elif not cases.rate(turn, window, event.level):
-        ratings.give(turn, window, event)
-
-
-def _count(turn: Turn, event: CountRead) -> None:
-    turn.state.counts[event.point] = event.occupancy if event.occupancy is not None else event.entered
-    if event.occupancy is not None:
-        turn.state.present[event.point] = event.occupancy
-        if turn.state.policy.tidal.triggers.people_above:
-            for area in turn.lookup.areas:
-                turn.touch_area(area)
-    turn.note(
-        "people.counted",
-        event.point,
-        semantics=event.semantics,
-        entered=event.entered,
-        left=event.left,
-        occupancy=event.occupancy,
-    )
-
-
-def _health(turn: Turn, event: HealthRead) -> None:
-    """A device that cannot do its work needs a person; low paper is worth a note only."""
-    if event.fault is not None or event.paper in ("low", "out"):
-        turn.note("device.fault", event.point, paper=event.paper, fault=event.fault)
-    if event.fault is not None or event.paper == "out":
-        alarms.sound(turn, "device-fault", event.point, paper=event.paper, fault=event.fault)
-    else:
-        alarms.clear(turn, "device-fault", event.point)
-
-
-def _device(turn: Turn, event: DeviceLost | DeviceBack) -> None:
-    up = isinstance(event, DeviceBack)
-    before = turn.state.devices.get(event.point)
-    if before is not None and before.up == up:
-        return
-    reason = event.reason if isinstance(event, DeviceLost) else None
-    turn.state.devices[event.point] = DeviceState(up, turn.at_ms, reason)
-    turn.note("device.back" if up else "device.lost", event.point, reason=reason)
-    attendance.panel_changed(turn, event.point, up)
-    for area in turn.lookup.areas:  # what an area hears and sees may end here
-        turn.touch_area(area)
-
-
-def _outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
-    pending = turn.state.actions.pop(event.id, None)
-    if pending is None:
-        turn.ignore(event.id, "unknown_action")
-        return
-    if isinstance(pending.body, Say):
-        announcements.ended(turn, event.id)
-    if isinstance(event, CommandFailed):
-        pages.failed(turn, event.id)
-        if isinstance(pending.body, Print):
-            turn.note("ticket.issue_failed", pending.body.number, point=pending.point, error=event.error)
-        else:
-            turn.note(
-                "action.failed", event.id, body=pending.body.kind, point=pending.point, error=event.error
-            )

@@ -1,0 +1,51 @@
+"""What devices say of themselves and of what they were told to do."""
+
+from __future__ import annotations
+
+from edged.core import alarms, announcements, attendance, pages
+from edged.core.commands import Print, Say
+from edged.core.events import CommandDone, CommandFailed, DeviceBack, DeviceLost, HealthRead
+from edged.core.state import DeviceState
+from edged.core.turn import Turn
+
+
+def health(turn: Turn, event: HealthRead) -> None:
+    """A device that cannot do its work needs a person; low paper is worth a note only."""
+    if event.fault is not None or event.paper in ("low", "out"):
+        turn.note("device.fault", event.point, paper=event.paper, fault=event.fault)
+    if event.fault is not None or event.paper == "out":
+        alarms.sound(turn, "device-fault", event.point, paper=event.paper, fault=event.fault)
+    else:
+        alarms.clear(turn, "device-fault", event.point)
+
+
+def changed(turn: Turn, event: DeviceLost | DeviceBack) -> None:
+    """A device cannot be reached any more, or can again."""
+    up = isinstance(event, DeviceBack)
+    before = turn.state.devices.get(event.point)
+    if before is not None and before.up == up:
+        return
+    reason = event.reason if isinstance(event, DeviceLost) else None
+    turn.state.devices[event.point] = DeviceState(up, turn.at_ms, reason)
+    turn.note("device.back" if up else "device.lost", event.point, reason=reason)
+    attendance.panel_changed(turn, event.point, up)
+    for area in turn.lookup.areas:  # what an area hears and sees may end here
+        turn.touch_area(area)
+
+
+def outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
+    """What became of an action; nothing is tried again blindly."""
+    pending = turn.state.actions.pop(event.id, None)
+    if pending is None:
+        turn.ignore(event.id, "unknown_action")
+        return
+    if isinstance(pending.body, Say):
+        announcements.ended(turn, event.id)
+    if isinstance(event, CommandFailed):
+        pages.failed(turn, event.id)
+        if isinstance(pending.body, Print):
+            turn.note("ticket.issue_failed", pending.body.number, point=pending.point, error=event.error)
+        else:
+            turn.note(
+                "action.failed", event.id, body=pending.body.kind, point=pending.point, error=event.error
+            )

@@ -1,0 +1,72 @@
+"""Which module takes which event: one literal table for all that concern one subject.
+
+What concerns the whole engine (ticks, the policy, the clock, an absence) stays in ``engine.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edged.core import (
+    announcements,
+    cases,
+    counters,
+    day,
+    equipment,
+    hours,
+    keys,
+    notices,
+    overrides,
+    ratings,
+    tickets,
+    triggers,
+)
+from edged.core import events as ev
+from edged.core.turn import Turn
+
+
+def _rate(turn: Turn, event: ev.RatingGiven) -> None:
+    window = turn.lookup.window_of_panel.get(event.point) or turn.lookup.window_of_evaluator.get(event.point)
+    if window is None:
+        turn.ignore(event.point, "no_window_for_panel", level=event.level)
+    elif not cases.rate(turn, window, event.level):
+        ratings.give(turn, window, event)
+
+
+def _ask(turn: Turn, event: ev.WindowAsked) -> None:
+    if event.area in turn.lookup.areas:
+        turn.state.active_ms = turn.at_ms  # somebody is there
+        triggers.ask(turn, event.area, "operator", event.by)
+    else:
+        turn.ignore(event.area, "unknown_area", by=event.by)
+
+
+def _reject(turn: Turn, event: ev.DocumentRejected) -> None:
+    turn.note(f"{event.kind}.rejected", event.named, code=event.code)
+
+
+TAKES: dict[type, Callable[[Turn, Any], None]] = {
+    ev.TicketPrinted: tickets.issue_printed,
+    ev.TicketRequested: tickets.issue_requested,
+    ev.KeyPressed: keys.press,
+    ev.RatingGiven: _rate,
+    ev.RatingCorrected: ratings.correct,
+    ev.RatingAnswered: ratings.answer,
+    ev.CaseTold: cases.tell,
+    ev.CountRead: counters.read,
+    ev.HealthRead: equipment.health,
+    ev.DeviceLost: equipment.changed,
+    ev.DeviceBack: equipment.changed,
+    ev.CommandDone: equipment.outcome,
+    ev.CommandFailed: equipment.outcome,
+    ev.DocumentRejected: _reject,
+    ev.HoursFlexed: hours.flex,
+    ev.DayReset: day.reset,
+    ev.WindowAsked: _ask,
+    ev.OverrideSet: overrides.decide,
+    ev.OverrideLifted: overrides.lift,
+    ev.Announced: announcements.announce,
+    ev.NoticePosted: notices.post,
+    ev.NoticeWithdrawn: notices.withdraw,
+}
