@@ -54,7 +54,7 @@ def open_case(turn: Turn, case: Case, by: str) -> str | None:
         special=int(case.special),
         due=due_date(case),
     )
-    _page(turn, case, f"新的办不成事反映 {case.id}，请尽快响应", f"New case {case.id}: please answer")
+    _ask(turn, case)
     return case.id
 
 
@@ -84,12 +84,42 @@ def case_of(turn: Turn, source: str, code: str | None, special: bool, ticket: Ti
 
 def _begin(turn: Turn, case: Case) -> None:
     """Opened, or opened again: somebody has to answer, and the days count from today."""
-    limits = turn.state.policy.cases
-    case.state, case.asked_ms, case.pages = "OPEN", turn.at_ms, 0
+    case.state, case.asked_ms, case.pages = "OPEN", _staffed_ms(turn), 0
     case.from_day, case.due_day, case.warned, case.overdue_day, case.extensions = None, None, False, None, 0
     turn.touch_cases()
-    turn.set_timer(f"{ACKNOWLEDGE}/{case.id}", turn.at_ms + min(limits.remind_s, limits.acknowledge_s) * 1000)
     plan(turn, case)
+
+
+def _staffed_ms(turn: Turn) -> int:
+    """From when somebody can answer: now, or when the hall opens next; now where nobody knows the hours."""
+    hours, local = turn.state.policy.hours, wall.local_ms(turn)
+    if local is None or not calendar.configured(hours):
+        return turn.at_ms
+    day, minute = wall.day(local), wall.minute(local)
+    spans = [calendar.spans(hours, area, day) for area in turn.lookup.areas]
+    if any(calendar.serves_until(found, minute) is not None for found in spans):
+        return turn.at_ms
+    openings = [calendar.next_opening(hours, area, day, minute) for area in turn.lookup.areas]
+    opening = min((moment for moment in openings if moment is not None), default=None)
+    stamp_ms = None if opening is None else wall.stamp_ms(turn, _moment(*opening))
+    return turn.at_ms if stamp_ms is None else stamp_ms
+
+
+def _ask(turn: Turn, case: Case) -> None:
+    """Page the duty manager, and again if nobody answers; out of hours that waits until the hall opens."""
+    limits = turn.state.policy.cases
+    next_ms = case.asked_ms
+    if turn.at_ms >= case.asked_ms:
+        if case.reopened:
+            text, text_en = (
+                f"办不成事 {case.id} 重新办理，请尽快响应",
+                f"Case {case.id} is open again: please answer",
+            )
+        else:
+            text, text_en = f"新的办不成事反映 {case.id}，请尽快响应", f"New case {case.id}: please answer"
+        _page(turn, case, text, text_en)
+        next_ms = turn.at_ms + min(limits.remind_s, limits.acknowledge_s) * 1000
+    turn.set_timer(f"{ACKNOWLEDGE}/{case.id}", next_ms)
 
 
 def acknowledge(turn: Turn, case: Case, by: str) -> None:
@@ -97,7 +127,7 @@ def acknowledge(turn: Turn, case: Case, by: str) -> None:
     if case.state != "OPEN":
         turn.ignore(case.id, "case_state", state=case.state, trigger="acknowledge")
         return
-    after_s = turn.seconds_since(case.asked_ms)
+    after_s = max(0.0, turn.seconds_since(case.asked_ms))
     if case.responded is None:
         case.responded = after_s <= turn.state.policy.cases.acknowledge_s
     case.state = "ACKNOWLEDGED"
@@ -111,6 +141,9 @@ def unanswered(turn: Turn, name: str) -> None:
     """Still nobody (a timer): page again; past the limit it is late, and an alarm."""
     case, limits = turn.state.cases.get(name), turn.state.policy.cases
     if case is None or case.state != "OPEN":
+        return
+    if not case.pages:
+        _ask(turn, case)
         return
     after_s = turn.seconds_since(case.asked_ms)
     if after_s >= limits.acknowledge_s and not alarms.stands(turn, UNANSWERED, name):
@@ -178,9 +211,7 @@ def reopen(turn: Turn, case: Case, by: str, why: str) -> None:
     turn.drop_timer(f"{KEEP}/{case.id}")
     _begin(turn, case)
     turn.note("case.reopened", case.id, by=by, reason=why, times=case.reopened, due=due_date(case))
-    _page(
-        turn, case, f"办不成事 {case.id} 重新办理，请尽快响应", f"Case {case.id} is open again: please answer"
-    )
+    _ask(turn, case)
 
 
 def extend(turn: Turn, case: Case, by: str) -> None:

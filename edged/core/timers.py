@@ -40,7 +40,9 @@ FIRES: dict[str, Callable[[Turn, str], None]] = {
     case_book.KEEP: case_book.forget,
     cases.RATE: cases.asked_no_more,
 }
-ON_THE_WALL: frozenset[str] = frozenset({"hours", "notice", overrides.TIMER, case_book.DUE, case_book.KEEP})
+ON_THE_WALL: frozenset[str] = frozenset(
+    {"hours", "notice", overrides.TIMER, case_book.ACKNOWLEDGE, case_book.DUE, case_book.KEEP}
+)
 
 
 def fire(turn: Turn, name: str) -> None:
