@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from devices.mqtt_json.strict_json import Unfit, is_harmless, names_a_person, parse_object
+from devices.mqtt_json.strict_json import Unfit, is_harmless, parse_object
 from edged.core.commands import Action, Display, Evaluator, Lamp, Page, Panel, Print, Say, Value
 from edged.core.events import (
     CommandDone,
@@ -28,6 +28,7 @@ from edged.core.events import (
     TicketRequested,
 )
 from edged.driver import Refused
+from edged.personal import names_a_person
 
 TEXT_MAX_CHARS = (
     200  # a fault or error text; longer ones are cut, not refused: the fault matters more than its end

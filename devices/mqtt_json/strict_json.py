@@ -13,9 +13,6 @@ from typing import Any
 
 SIZE_MAX_BYTES = 16 * 1024  # wire contract: a device's payload; the largest honest one is under 1 KiB
 INTEGER_DIGITS_MAX = 16  # 2**53 has 16 digits: what every JSON implementation keeps exactly
-# A resident identity number (GB 11643: 17 digits and a check character) or a mobile number (11 digits from 13 to 19),
-# standing alone. \\d takes full-width digits too.
-_PERSONAL = re.compile(r"(?<!\d)(?:\d{17}[\dXxＸｘ]|[1１][3-9３-９]\d{9})(?!\d)")
 # Without eleven digits in a row, an escape or a character beyond ASCII there can be no such number in a payload.
 _HARMLESS = re.compile(rb"[\x00-\x5b\x5d-\x7f]*")
 _DIGITS = re.compile(rb"[0-9]{11}")
@@ -50,19 +47,8 @@ def parse_object(payload: bytes) -> dict[str, Any]:
 
 
 def is_harmless(payload: bytes) -> bool:
-    """Whether the bytes alone show that nothing inside ``names_a_person``: nearly every payload of a hall."""
+    """Whether the bytes alone show that nothing inside names a person: nearly every payload of a hall."""
     return _HARMLESS.fullmatch(payload) is not None and _DIGITS.search(payload) is None
-
-
-def names_a_person(value: Any) -> bool:
-    """Whether any text inside ``value`` holds an identity or mobile number."""
-    if isinstance(value, str):
-        return _PERSONAL.search(value) is not None
-    if isinstance(value, dict):
-        return any(names_a_person(item) for pair in value.items() for item in pair)
-    if isinstance(value, list):
-        return any(names_a_person(item) for item in value)
-    return False
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from edged.central import envelope, strict_json
 from edged.central.policy_model import MODEL
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.site import Site
+from edged.personal import names_a_person
 
 D = TypeVar("D", bound="Document")
 
@@ -76,9 +77,12 @@ class Audience:
 def parse(payload: bytes, kind: type[D], known: Iterable[str]) -> D:
     """The document in ``payload``; ``known``: fields to suggest for a misspelt one. Raises ``DocumentRefused``."""
     try:
-        strict_json.parse(payload, envelope.ENVELOPE_BYTES_MAX)
+        plain = strict_json.parse(payload, envelope.ENVELOPE_BYTES_MAX)
     except strict_json.NotStrictJson as error:
         raise DocumentRefused(reason("not-json", detail=error)) from None
+    for field in ("body", "by", "id"):
+        if names_a_person(plain.get(field)):
+            raise DocumentRefused(reason("personal-data", field))
     try:
         return kind.model_validate_json(payload)
     except ValidationError as error:

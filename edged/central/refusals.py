@@ -32,6 +32,10 @@ CODES: dict[str, tuple[str, str]] = {
         "签名与内容不符:内容被改动过,或由其他密钥签名",
     ),
     "not-json": ("the signed content cannot be read: {detail}", "签名内容无法读取:{detail}"),
+    "personal-data": (
+        "it holds what looks like an identity or mobile number; a hall keeps nobody's: take it out",
+        "其中疑似含有身份证号或手机号;大厅不保存个人信息,请删除后重新签名",
+    ),
     "unknown-field": ("this field is not known{hint}", "没有这个字段{hint_zh}"),
     "missing-field": ("this field is required and missing", "缺少此必填字段"),
     "bad-value": ("{detail}", "值不正确:{detail_zh}"),

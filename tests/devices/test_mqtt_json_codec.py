@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.mqtt_json.codec import MODELS, decode, encode_action, encode_level, to_event
-from devices.mqtt_json.strict_json import Unfit, is_harmless, names_a_person
+from devices.mqtt_json.strict_json import Unfit, is_harmless
 from edged.core.commands import Action, AreaPicture, Display, Lamp, Page, Panel, Print, Say
 from edged.core.events import (
     CommandDone,
@@ -25,6 +25,7 @@ from edged.core.events import (
     TicketRequested,
 )
 from edged.driver import Refused
+from edged.personal import names_a_person
 
 ID_NUMBER = "11010519491231002X"  # the worked example of GB 11643
 MOBILE = "13800138000"
