@@ -9,6 +9,7 @@ from typing import get_args
 
 from edged.central.hours_contradictions import hours_contradictions
 from edged.central.refusals import Reason, contradiction
+from edged.central.visit_contradictions import visit_contradictions
 from edged.core.events import Priority
 from edged.core.policy import Cases, Overrides, Policy, Signage, Staffing, Tidal
 from edged.core.policy.signage import NEEDED, blanks_of
@@ -46,6 +47,7 @@ def contradictions(policy: Policy) -> Iterator[Reason]:
     yield from _of_cases(policy.cases)
     if not policy.ratings.answers:
         yield contradiction("body.ratings.answers", "at least one word is needed", "至少需要一个用语")
+    yield from visit_contradictions(policy)
     hold_s = policy.calling.max_calls * policy.calling.call_timeout_s
     if hold_s > HOLD_MAX_S:
         yield contradiction(

@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
 
 from edged.central.policy_labels import LABELS
 from edged.core.policy import BOUNDS, Band, Policy, Pw, Tidal
 
+UNIONS = (UnionType, Union)  # what "X | None" is depends on X
 MODEL = ConfigDict(extra="forbid", frozen=True, strict=True)
 LAID_OVER: dict[str, tuple[str, type]] = {
     "areas": ("band", Band),
@@ -90,8 +91,8 @@ def _type(name: str, hint: Any) -> Any:
         return Annotated[float, Field(json_schema_extra=_range(name))]
     if origin is Annotated:
         return _text(args[1])
-    if origin is UnionType and NoneType in args:
-        return _type(name, next(arg for arg in args if arg is not NoneType)) | None
+    if origin in UNIONS and NoneType in args:
+        return _entry(name, next(arg for arg in args if arg is not NoneType)) | None
     if origin is tuple:
         return Annotated[tuple[_entry(name, args[0]), ...], Field(max_length=LISTED_MAX)]  # type: ignore[misc]
     assert origin is Mapping, f"{name}: such a field cannot be pushed"
@@ -190,7 +191,7 @@ def _names(hint: Any, value: Any, path: str) -> Iterator[tuple[str, str, str]]:
     if isinstance(value, BaseModel):
         yield from names(value, path)
     elif isinstance(value, str):
-        if origin is UnionType:
+        if origin in UNIONS:
             origin, args = Annotated, get_args(next(arg for arg in args if arg is not NoneType))
         if origin is Annotated and args[1] in ("area", "service", "window"):
             yield args[1], path, value

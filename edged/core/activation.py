@@ -164,7 +164,9 @@ def _gone_ms(turn: Turn, window: str) -> int | None:
     if ticket is None or ticket.serving_ms is None:
         return None
     limit_s = demand.lost_finish_s(turn, ticket)
-    return None if limit_s is None else max(turn.at_ms + 1, ticket.serving_ms + round(limit_s * 1000))
+    if limit_s is None:
+        return None
+    return max(turn.at_ms + 1, ticket.serving_ms + round(limit_s * 1000))  # a tick is never due in itself
 
 
 def stand_by(turn: Turn, window: str) -> None:

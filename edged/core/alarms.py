@@ -25,6 +25,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "left-waiting": ("下班后仍有人持号未办理", "closed with visitors still waiting"),
     "calendar-missing": ("缺少节假日安排", "public holidays not known"),
     "commissioner-unanswered": ("帮办无人应答", "no commissioner answers"),
+    "print-failed": ("取号机打印失败，可补打", "ticket not printed, print it again"),
 }
 
 

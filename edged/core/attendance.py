@@ -9,8 +9,7 @@ Where the panel itself is silent the last known state stays, marked stale.
 from __future__ import annotations
 
 from edged.core import alarms, opening, pages, staffing
-from edged.core.demand import WORKING
-from edged.core.ordering import oldest_waiting_ms, serving_services
+from edged.core.ordering import WORKING, oldest_waiting_ms, serving_services
 from edged.core.policy import PauseReason
 from edged.core.state import WindowState
 from edged.core.turn import Turn

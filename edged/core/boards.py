@@ -11,13 +11,14 @@ from collections.abc import Sequence
 
 from edged.core import alarms, announcements, attendance, notices
 from edged.core.commands import AreaPicture, Display
-from edged.core.ordering import upcoming
+from edged.core.ordering import next_up
 from edged.core.policy.signage import fill
 from edged.core.site import Board
 from edged.core.state import Alarm, WindowStateName
 from edged.core.turn import Turn
 
 Line = tuple[str, str]
+NO_NUMBER = "正在办理"  # of whom a window serves without a number
 TEXT_OF: dict[WindowStateName, str] = {  # templates; CALLING, SERVING and DRAINING show the number
     "CLOSED": "closed",
     "OPEN": "open",
@@ -71,11 +72,14 @@ def window_board(turn: Turn, window: str) -> Display:
     words["number"] = ticket.number
     called = ticket.state == "CALLED"
     name = "called" if called else "serving"
-    line = (fill(getattr(templates, name), **words), fill(getattr(templates, f"{name}_en"), **words))
+    text = NO_NUMBER if ticket.direct else fill(getattr(templates, name), **words)
+    line = (text, fill(getattr(templates, f"{name}_en"), **words))
     large = called and announcements.is_slow(turn, ticket)
     shown = _display(
         turn, turn.lookup.windows[window].display, [line] if large else [_title(turn, words), line]
     )
+    if ticket.direct:
+        return shown
     return Display(shown.lines, (ticket.number, words["window"]), called, large)
 
 
@@ -125,7 +129,7 @@ def hall_board(turn: Turn, point: str, pictures: Sequence[AreaPicture]) -> Displ
     lines: list[Line] = []
     for picture in shown:
         text, text_en = area_line(turn, picture)
-        numbers = " ".join(ticket.number for ticket in upcoming(turn, picture.area, policy.next_numbers))
+        numbers = " ".join(next_up(turn, picture.area, policy.next_numbers))
         if numbers and turn.area(picture.area).stale is None:
             text += f" {fill(policy.templates.next, numbers=numbers)}"
             text_en += f", {fill(policy.templates.next_en, numbers=numbers)}"

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 from edged.core import announcements, overrides, pages, staffing, wall
 from edged.core.events import DayReset
-from edged.core.state import Ticket, TicketState
-from edged.core.tickets import move
+from edged.core.state import TicketState
 from edged.core.turn import Turn
-from edged.core.windows import free
+from edged.core.visits import cancel
 
 SHORTEST_DAY_MS = (
     6 * 3_600_000
 )  # a date that changes sooner is a clock being set, not a night; halls rest longer
-WAITS: tuple[TicketState, ...] = ("WAITING", "CALLED", "PARKED")
+WAITS: tuple[TicketState, ...] = (
+    "BOOKED",
+    "WAITING",
+    "ISSUE_FAILED",
+    "CALLED",
+    "PARKED",
+    "RETURN_PENDING",
+)
 NAMED_MAX = 40  # numbers in one note; with more of them nobody reads on
 
 
@@ -36,7 +42,9 @@ def turn_day(turn: Turn) -> None:
     state.day_start_ms = turn.at_ms
     for ticket in list(state.tickets.values()):
         if ticket.ended_ms is None and turn.at_ms - ticket.issued_ms >= SHORTEST_DAY_MS:
-            _clear(turn, ticket)
+            cancel(turn, ticket, "by_reset")
+        elif ticket.state == "NO_SHOW":
+            turn.drop_timer(f"reoffer/{ticket.id}")  # yesterday's absentee
     state.last_number.clear()
     state.used_numbers = {t.number: t.id for t in state.tickets.values() if t.ended_ms is None}
     state.served_today = 0
@@ -60,32 +68,22 @@ def reset(turn: Turn, event: DayReset) -> None:
         turn.ignore(hall, "people_wait", by=by, waiting=len(waiting), numbers=numbers)
         return
     for ticket in waiting:  # whoever is being served is served
-        _clear(turn, ticket)
+        cancel(turn, ticket, "by_reset")
     turn.state.served_today = 0
     _rest_everybody(turn)
     turn.note("day.reset", hall, by=by, forced=int(event.force), cancelled=len(waiting), numbers=numbers)
-
-
-def _clear(turn: Turn, ticket: Ticket) -> None:
-    """The visitor is gone, wherever the last key left them."""
-    at_window = ticket.window if ticket.state in ("CALLED", "SERVING") else None
-    area = turn.lookup.area_of(ticket.service)
-    if not move(turn, ticket, "cancel"):
-        return
-    turn.note("ticket.cancelled", ticket.number, area=area, service=ticket.service, reason="by_reset")
-    if at_window is not None:
-        free(turn, at_window)
 
 
 def _rest_everybody(turn: Turn) -> None:
     """Turns count from zero, old calls leave the boards, and a name left at a resting window is nobody there."""
     for name, window in turn.state.windows.items():
         window.activations = 0
+        window.overtook = window.overtook_of_class = 0
+        window.overtook_class = None
         if window.state in ("STANDBY", "COOLDOWN"):
             staffing.unbind_window(turn, name)
     for member in turn.state.staff.values():
         member.activations = 0
     for name, area in turn.state.areas.items():
-        area.streak = 0
         area.last_calls.clear()
         turn.touch_area(name)

@@ -6,16 +6,13 @@ Paused and draining windows do not count: they call nobody.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-
 from edged.core import forecast
 from edged.core.forecast import Load, Range, Stream
-from edged.core.ordering import STAFFED, effective_ms
+from edged.core.ordering import STAFFED, WORKING, ahead
 from edged.core.policy import Pw
 from edged.core.state import Ticket, WindowState, WindowStateName
 from edged.core.turn import Turn
 
-WORKING: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING")
 COMMANDED: tuple[WindowStateName, ...] = ("ACTIVATING", *STAFFED)
 MINUTE_MS = 60_000
 DAY_MIN = 1440
@@ -184,17 +181,7 @@ def ticket_range(turn: Turn, ticket: Ticket) -> Range | None:
 
 
 def work_ahead(turn: Turn, ticket: Ticket, mean_s: float) -> float:
-    """Waiting tickets called before ``ticket`` (by effective arrival), in units of ``mean_s``."""
+    """Everybody whom the ordering function calls before ``ticket``, in units of ``mean_s``."""
     area = turn.lookup.area_of(ticket.service)
     each_s, _ = means_s(turn, area, turn.pw(area))
-    calling = turn.state.policy.calling
-    tickets = turn.state.tickets
-    own = (effective_ms(ticket, calling), ticket.id)
-    total_s = 0.0
-    for service in turn.lookup.area_services[area]:
-        for queue in turn.state.queues.get(service, {}).values():
-            ahead = bisect_right(queue, own, key=lambda other: (effective_ms(tickets[other], calling), other))
-            if service == ticket.service and ticket.id in queue[max(0, ahead - 1) : ahead]:
-                ahead -= 1
-            total_s += ahead * each_s[service]
-    return total_s / mean_s
+    return sum(count * each_s[service] for service, count in ahead(turn, ticket).items()) / mean_s

@@ -17,6 +17,7 @@ from edged.core import (
     day,
     hours,
     invariants,
+    outcomes,
     overrides,
     signage,
     subjects,
@@ -158,7 +159,7 @@ class Engine:
             elif state.ticket is not None and self.state.tickets[state.ticket].state == "CALLED":
                 windows.call_deadline(turn, window)
             elif state.state == "DRAINING":
-                windows.presume_gone(turn, window)
+                outcomes.presume_gone(turn, window)
         for area, state_of_area in self.state.areas.items():
             if state_of_area.due_ms is not None and state_of_area.due_ms <= turn.at_ms:
                 turn.touch_due(area)

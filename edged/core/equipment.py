@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edged.core import alarms, announcements, attendance, pages
+from edged.core import alarms, announcements, attendance, pages, printing
 from edged.core.commands import Print, Say
+from edged.core.device_record import DeviceState
 from edged.core.events import CommandDone, CommandFailed, DeviceBack, DeviceLost, HealthRead
-from edged.core.state import DeviceState
 from edged.core.turn import Turn
 
 
@@ -44,8 +44,10 @@ def outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
     if isinstance(event, CommandFailed):
         pages.failed(turn, event.id)
         if isinstance(pending.body, Print):
-            turn.note("ticket.issue_failed", pending.body.number, point=pending.point, error=event.error)
+            printing.failed(turn, pending.body, pending.point, event.error)
         else:
             turn.note(
                 "action.failed", event.id, body=pending.body.kind, point=pending.point, error=event.error
             )
+    elif isinstance(pending.body, Print):
+        printing.done(turn, pending.body, pending.point)

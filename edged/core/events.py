@@ -30,6 +30,10 @@ Key = Literal[
     "case",
     "commissioner",
     "special-need",
+    "cancel",
+    "priority",
+    "walk-direct",
+    "reprint",
     "next-or-recall",  # one physical key on candle485 panels: call next, or recall while a call is open
     "no-show-or-finish",  # its other half: no-show while calling, finish while serving
     "force-open",  # overrides (人工干预), see ``overrides.press``
@@ -48,34 +52,58 @@ Priority = Literal["normal", "elderly", "disabled", "pregnant", "military", "chi
 
 @dataclass(frozen=True, slots=True)
 class TicketPrinted:
-    """A dispenser allotted and printed ``number`` by itself (WIRE ``up/ticket``)."""
+    """A dispenser allotted and printed ``number`` by itself (WIRE ``up/ticket``).
+
+    ``appointment``: id of the booking that checks in (预约). ``reason``: a code, where the priority class needs one.
+    """
 
     point: str
     number: str
     service: str
     priority: Priority = "normal"
     seq: int | None = None
+    appointment: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TicketRequested:
-    """A dispenser asks the controller for a number (WIRE ``up/request``); answered by a ``Print`` action."""
+    """A dispenser asks the controller for a number (WIRE ``up/request``); answered by a ``Print`` action.
+
+    ``service`` may be a journey of the policy. ``returning``: the visitor has this number already and is back.
+    """
 
     point: str
     service: str
     priority: Priority = "normal"
     seq: int | None = None
+    appointment: str | None = None
+    reason: str | None = None
+    returning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPressed:
-    """A key on a call panel or pager. ``arg``: ticket number, staff id, pause reason, transfer target, or what
-    an override is about."""
+    """A key on a call panel or pager.
+
+    ``arg``: ticket number, staff id, pause reason, transfer target, minutes of a park, or outcome of a finish; what is
+    said about it follows after a slash ("told-once/photo", "A012/by-visitor").
+    """
 
     point: str
     key: Key
     arg: str | None = None
     seq: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppointmentMade:
+    """The centre booked (or moved) an appointment. ``start_ms``: wall time since 1970 UTC."""
+
+    id: str
+    service: str
+    start_ms: int
+    priority: Priority = "normal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,5 +358,6 @@ Event = (
     | HoursFlexed
     | DayReset
     | DocumentRejected
+    | AppointmentMade
     | Tick
 )

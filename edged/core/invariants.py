@@ -6,19 +6,24 @@ everybody present, so simulators and tests run it after every step, the daemon d
 
 from __future__ import annotations
 
+from edged.core.bookings import BOOKINGS_MAX
 from edged.core.events import WHOLE_HALL
 from edged.core.lookup import Lookup
-from edged.core.ordering import place_ms
+from edged.core.ordering import lane_of, place_ms
 from edged.core.state import State, Ticket, WindowState
+from edged.core.tickets import TIMER_OF
 from edged.core.turn import override_key
 
 IDLE = ("OPEN", "CLOSED", "STANDBY", "ACTIVATING", "COOLDOWN")  # states in which nobody is at the window
+
+STATE_OF = {timer: state for state, timer in TIMER_OF.items()}
 
 
 def check(state: State, lookup: Lookup) -> None:
     """Assert all of it."""
     _queues(state, lookup)
     _visitors(state)
+    _waits(state)
     for name, window in state.windows.items():
         _window(name, window, state)
         _tidal(name, window, lookup)
@@ -32,7 +37,10 @@ def _queues(state: State, lookup: Lookup) -> None:
     """Every waiting ticket stands in exactly one queue, at its place, and is counted once."""
     queued: list[int] = []
     for service, by_class in state.queues.items():
-        for queue in by_class.values():
+        for lane, queue in by_class.items():
+            for ticket in map(state.tickets.__getitem__, queue):
+                own = (ticket.service, lane_of(ticket))
+                assert own == (service, lane), f"{ticket.number} of {own} stands in {service} {lane}"
             places = [(place_ms(state.tickets[ticket]), ticket) for ticket in queue]
             assert places == sorted(places), f"the queue of {service} is out of order"
             queued += queue
@@ -58,6 +66,23 @@ def _visitors(state: State) -> None:
             assert held.get(ticket.id) == ticket.window, f"{ticket.number} thinks it is at {ticket.window}"
         else:
             assert ticket.id not in held, f"{held.get(ticket.id)} holds {ticket.number} in {ticket.state}"
+
+
+def _waits(state: State) -> None:
+    """Whoever waits for something else than a call has a clock for it, and nobody else has one; bookings, too."""
+    clocks = {tuple(name.split("/", 1)) for name in state.timers}
+    for kind, key in clocks:
+        if kind in STATE_OF:
+            ticket = state.tickets.get(int(key))
+            assert ticket is not None, f"{kind}/{key} runs for nobody"
+            assert ticket.state == STATE_OF[kind], f"{kind}/{key} runs, but {ticket.number} is {ticket.state}"
+    for ticket in state.tickets.values():
+        if ticket.state in ("BOOKED", "RETURN_PENDING"):
+            assert (TIMER_OF[ticket.state], str(ticket.id)) in clocks, f"{ticket.number} waits for ever"
+        assert ticket.returning <= (ticket.state == "WAITING"), f"{ticket.number} is back, yet {ticket.state}"
+    booked = {key for kind, key in clocks if kind == "booking"}
+    assert booked == set(state.bookings), f"bookings without an end: {booked ^ set(state.bookings)}"
+    assert len(state.bookings) <= BOOKINGS_MAX
 
 
 def _window(name: str, window: WindowState, state: State) -> None:

@@ -8,12 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.core import activation, attendance, cases, overrides, pages, ratings, staffing, triggers
+from edged.core import (
+    activation,
+    attendance,
+    cases,
+    overrides,
+    pages,
+    printing,
+    ratings,
+    staffing,
+    triggers,
+    visits,
+    walkins,
+)
 from edged.core.events import KeyPressed
+from edged.core.outcomes import finish
 from edged.core.state import Ticket
-from edged.core.tickets import move
 from edged.core.turn import Turn
-from edged.core.windows import arrive, call_next, finish, free, move_window, no_show, recall
+from edged.core.windows import arrive, call_next, move_window, no_show, recall
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
@@ -118,79 +130,8 @@ def _arrive(turn: Turn, window: str, _arg: str | None) -> None:
     arrive(turn, window, inferred=False)
 
 
-def _finish(turn: Turn, window: str, _arg: str | None) -> None:
-    finish(turn, window, inferred=False)
-
-
 def _no_show(turn: Turn, window: str, _arg: str | None) -> None:
     no_show(turn, window, inferred=False)
-
-
-def _park(turn: Turn, window: str, _arg: str | None) -> None:
-    ticket = turn.ticket_at(window)
-    if ticket is None:
-        turn.ignore(window, "nobody_served")
-        return
-    if ticket.state == "CALLED":
-        arrive(turn, window, inferred=True)
-    if not move(turn, ticket, "park"):
-        return
-    turn.note("ticket.parked", ticket.number, window=window)
-    free(turn, window)
-
-
-def _resume(turn: Turn, window: str, arg: str | None) -> None:
-    """Bring a parked or (within ``revive_within_s``) a no-show visitor back into the queue, at their own place."""
-    ticket = _by_number(turn, arg)
-    if ticket is None:
-        turn.ignore(window, "unknown_ticket", number=arg)
-    elif ticket.state == "PARKED" and move(turn, ticket, "resume"):
-        turn.note("ticket.resumed", ticket.number, window=window)
-    elif ticket.state == "NO_SHOW":
-        _revive(turn, window, ticket)
-    else:
-        turn.ignore(ticket.number, "ticket_state", state=ticket.state, trigger="resume")
-
-
-def _revive(turn: Turn, window: str, ticket: Ticket) -> None:
-    limit_ms = turn.state.policy.calling.revive_within_s * 1000
-    if ticket.ended_ms is None or turn.at_ms - ticket.ended_ms > limit_ms:
-        turn.ignore(ticket.number, "revive_too_late", window=window)
-    elif move(turn, ticket, "revive"):
-        turn.note("ticket.revived", ticket.number, window=window)
-
-
-def _by_number(turn: Turn, number: str | None) -> Ticket | None:
-    ticket_id = turn.state.used_numbers.get(number or "")
-    return None if ticket_id is None else turn.state.tickets.get(ticket_id)
-
-
-def _transfer(turn: Turn, window: str, arg: str | None) -> None:
-    """Send the visitor to another service, or to one window of the same service; first owner and place are kept."""
-    ticket = turn.ticket_at(window)
-    if ticket is None:
-        turn.ignore(window, "nobody_served")
-        return
-    to_service = arg if arg in turn.lookup.services else None
-    to_window = arg if arg in turn.lookup.windows else None
-    if to_service is None and to_window is None:
-        turn.ignore(window, "unknown_transfer_target", target=arg)
-        return
-    if to_window is not None and ticket.service not in turn.lookup.windows[to_window].skills:
-        turn.ignore(window, "target_cannot_serve", target=arg)
-        return
-    if ticket.state == "CALLED":
-        arrive(turn, window, inferred=True)
-    before, ticket.service = ticket.service, to_service or ticket.service
-    if not move(turn, ticket, "transfer"):
-        ticket.service = before
-        return
-    ticket.only_window = to_window
-    turn.touch_area(turn.lookup.area_of(before))
-    turn.note(
-        "ticket.transferred", ticket.number, window=window, target=arg, first_window=ticket.first_window
-    )
-    free(turn, window)
 
 
 def _login(turn: Turn, window: str, arg: str | None) -> None:
@@ -268,12 +209,12 @@ KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "next-or-recall": _next_or_recall,
     "recall": _recall,
     "arrive": _arrive,
-    "finish": _finish,
+    "finish": visits.finish_key,
     "no-show": _no_show,
     "no-show-or-finish": _no_show_or_finish,
-    "park": _park,
-    "resume": _resume,
-    "transfer": _transfer,
+    "park": visits.park,
+    "resume": visits.resume,
+    "transfer": visits.transfer,
     "pause": attendance.pause,
     "unpause": attendance.unpause,
     "login": _login,
@@ -283,4 +224,8 @@ KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "special-need": _special_need,
     "commissioner": pages.call_commissioner,
     "case": _case,
+    "cancel": visits.cancel_key,
+    "priority": visits.priority_key,
+    "walk-direct": walkins.walk_direct,
+    "reprint": printing.reprint,
 }

@@ -15,9 +15,11 @@ def conflicts(state: State, site: Site) -> list[str]:
     services = {service.id for service in site.services}
     window_ids = {window.id for window in site.windows}
     found = [
-        f"ticket {ticket.number} waits for service {ticket.service}, which the new configuration does not have"
+        f"ticket {ticket.number} waits for service {service}, which the new configuration does not have"
         for ticket in state.tickets.values()
-        if ticket.ended_ms is None and ticket.service not in services
+        if ticket.ended_ms is None
+        for service in (ticket.service, *ticket.stages)
+        if service not in services
     ]
     found += [
         f"window {name} serves a visitor, but the new configuration does not have it"
@@ -78,6 +80,7 @@ def _forget_missing(turn: Turn) -> None:
         del state.staff[name]
     for gone in [t for t in state.closed if state.tickets[t].service not in turn.lookup.services]:
         state.closed.remove(gone)
+        turn.drop_timer(f"reoffer/{gone}")
         del state.tickets[gone]
 
 

@@ -13,7 +13,7 @@ from math import inf
 
 from edged.core import demand, forecast, opening, overrides, peaks, sensors, triggers
 from edged.core.forecast import Load
-from edged.core.ordering import oldest_issued_ms
+from edged.core.ordering import oldest_queued_ms
 from edged.core.policy import Pw
 from edged.core.turn import Turn
 
@@ -57,7 +57,7 @@ def look(turn: Turn, area: str) -> Look:
 
 
 def _look(turn: Turn, area: str) -> Look:
-    oldest = oldest_issued_ms(turn, area)
+    oldest = oldest_queued_ms(turn, area)
     seen = Look(
         turn.area(area).waiting,
         0.0 if oldest is None else turn.seconds_since(oldest),

@@ -6,7 +6,7 @@ or closed on such numbers; after ``stale_schedule_s`` the calendar of the policy
 
 from __future__ import annotations
 
-from edged.core.demand import WORKING
+from edged.core.ordering import WORKING
 from edged.core.turn import Turn
 
 SOURCES_KEPT = 16  # dispensers that printed for one area; a hall has a handful

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from edged.core import considered, demand, forecast, overrides
 from edged.core.activation import drain
-from edged.core.demand import WORKING
-from edged.core.ordering import STAFFED
+from edged.core.ordering import STAFFED, WORKING
 from edged.core.turn import Turn
 
 HOUR_MS = 3_600_000

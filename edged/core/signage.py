@@ -20,7 +20,7 @@ from edged.core.commands import (
     WindowPicture,
 )
 from edged.core.demand import commanded, newcomer_range
-from edged.core.ordering import STAFFED, oldest_issued_ms, serving_services
+from edged.core.ordering import STAFFED, oldest_queued_ms, serving_services
 from edged.core.state import WindowStateName
 from edged.core.turn import Turn
 
@@ -118,7 +118,7 @@ def _sign_window(turn: Turn, window: str) -> None:
     site = turn.lookup.windows[window]
     state = turn.window(window)
     ticket = turn.ticket_at(window)
-    number = None if ticket is None else ticket.number
+    number = None if ticket is None or ticket.direct else ticket.number
     _show(turn, site.lamp, Lamp(LAMP_OF[state.state]))
     if site.evaluator is not None:
         rater = None if state.last_case is not None else ratings.may_rate(turn, window)
@@ -142,7 +142,7 @@ def _sign_panel(turn: Turn, window: str, waiting: _Waiting, expected: _Expected)
     state = turn.window(window)
     ticket = turn.ticket_at(window)
     count = waiting.of(serving_services(turn, window))
-    number = None if ticket is None else ticket.number
+    number = None if ticket is None or ticket.direct else ticket.number
     prompt = (
         attendance.prompt(turn, window)
         or overrides.window_line(turn, window)
@@ -166,7 +166,7 @@ def _sign_area(turn: Turn, area: str, expected: _Expected) -> None:
     picture = AreaPicture(
         area,
         state.waiting,
-        oldest_issued_ms(turn, area),
+        oldest_queued_ms(turn, area),
         sum(1 for w in windows if w.state in STAFFED and w.area in (None, area)),
         len(tidal),
         wait_low_s=told and told[0],

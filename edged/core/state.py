@@ -10,12 +10,25 @@ from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Literal
 
-from edged.core.commands import Body, Value
+from edged.core.commands import Value
+from edged.core.device_record import DeviceState, PendingAction
 from edged.core.events import OverrideKind, Priority
 from edged.core.policy import Mode, Policy
 from edged.core.site import Site
+from edged.core.visit_record import Booking, CallShown, Stop
 
-TicketState = Literal["WAITING", "CALLED", "SERVING", "PARKED", "NO_SHOW", "SERVED", "CANCELLED"]
+TicketState = Literal[
+    "BOOKED",
+    "WAITING",
+    "ISSUE_FAILED",
+    "CALLED",
+    "SERVING",
+    "PARKED",
+    "RETURN_PENDING",
+    "NO_SHOW",
+    "SERVED",
+    "CANCELLED",
+]
 WindowStateName = Literal[
     "CLOSED",
     "OPEN",
@@ -31,7 +44,11 @@ WindowStateName = Literal[
 
 @dataclass(slots=True)
 class Ticket:
-    """A number (号票) and where its visit stands. ``place_ms`` orders it: arrival of the visit, not of the stage."""
+    """A number (号票) and where its visit stands. ``place_ms`` orders it: arrival of the visit, not of the stage.
+
+    ``queued_ms``: since when it waits this time. ``stages``: services that follow. ``trail``: stages that are over.
+    ``returning``: was told what to bring and is back. ``direct``: served without a number.
+    """
 
     id: int
     number: str
@@ -44,6 +61,7 @@ class Ticket:
     window: str | None = None
     only_window: str | None = None
     first_window: str | None = None
+    returning: bool = False
     calls: int = 0
     called_ms: int | None = None
     serving_ms: int | None = None
@@ -52,6 +70,13 @@ class Ticket:
     print_action: str | None = None
     quoted_s: tuple[int, int, int] | None = None
     ahead_ms: int = 0  # how far before its place a person put it, by hand
+    queued_ms: int = 0
+    reason: str | None = None
+    reoffers: int = 0
+    print_failed: bool = False
+    direct: bool = False
+    stages: list[str] = field(default_factory=list)
+    trail: list[Stop] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -83,14 +108,9 @@ class WindowState:
     due_ms: int | None = None
     lent_to: str | None = None
     lent_until_ms: int = 0
-
-
-@dataclass(slots=True)
-class CallShown:
-    """One line of "last calls" on an area's displays."""
-
-    number: str
-    window: str
+    overtook: int = 0
+    overtook_class: str | None = None
+    overtook_of_class: int = 0
 
 
 @dataclass(slots=True)
@@ -118,7 +138,6 @@ class AreaState:
     """An area's tidal bookkeeping. ``*_since_ms`` are None while the condition does not hold."""
 
     waiting: int = 0
-    streak: int = 0
     unserved: str | None = None
     over_since_ms: int | None = None
     under_since_ms: int | None = None
@@ -242,24 +261,6 @@ class Notice:
 
 
 @dataclass(slots=True)
-class PendingAction:
-    """An action whose outcome is not known yet."""
-
-    point: str
-    body: Body
-    at_ms: int
-
-
-@dataclass(slots=True)
-class DeviceState:
-    """Whether a device can be reached, and since when (``at_ms``)."""
-
-    up: bool
-    since_ms: int
-    reason: str | None = None
-
-
-@dataclass(slots=True)
 class Alarm:
     """Something that needs a person: ``kind`` about ``subject``, since when."""
 
@@ -361,7 +362,7 @@ class State:
     used_numbers: dict[str, int] = field(default_factory=dict)
     tickets: dict[int, Ticket] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
-    queues: dict[str, dict[Priority, list[int]]] = field(default_factory=dict)
+    queues: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     windows: dict[str, WindowState] = field(default_factory=dict)
     areas: dict[str, AreaState] = field(default_factory=dict)
     staff: dict[str, StaffState] = field(default_factory=dict)
@@ -389,3 +390,4 @@ class State:
     hall_phase: Phase = "open"
     doubt_until_ms: int = 0
     notices: dict[str, Notice] = field(default_factory=dict)
+    bookings: dict[str, Booking] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from typing import Any
 
 from edged.core import (
     announcements,
+    bookings,
     cases,
     counters,
     day,
@@ -18,6 +19,7 @@ from edged.core import (
     keys,
     notices,
     overrides,
+    printing,
     ratings,
     tickets,
     triggers,
@@ -48,7 +50,7 @@ def _reject(turn: Turn, event: ev.DocumentRejected) -> None:
 
 TAKES: dict[type, Callable[[Turn, Any], None]] = {
     ev.TicketPrinted: tickets.issue_printed,
-    ev.TicketRequested: tickets.issue_requested,
+    ev.TicketRequested: printing.issue_requested,
     ev.KeyPressed: keys.press,
     ev.RatingGiven: _rate,
     ev.RatingCorrected: ratings.correct,
@@ -64,6 +66,7 @@ TAKES: dict[type, Callable[[Turn, Any], None]] = {
     ev.HoursFlexed: hours.flex,
     ev.DayReset: day.reset,
     ev.WindowAsked: _ask,
+    ev.AppointmentMade: bookings.made,
     ev.OverrideSet: overrides.decide,
     ev.OverrideLifted: overrides.lift,
     ev.Announced: announcements.announce,

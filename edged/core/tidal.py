@@ -10,7 +10,7 @@ from __future__ import annotations
 from edged.core import arbiter, opening, peaks, sensors, sharing, triggers
 from edged.core.activation import forget_tries
 from edged.core.demand import commanded
-from edged.core.ordering import oldest_issued_ms
+from edged.core.ordering import oldest_queued_ms
 from edged.core.rules import DECIDE_MS, Look, look
 from edged.core.turn import Turn
 
@@ -84,7 +84,7 @@ def _limits_ms(turn: Turn, area: str) -> list[int]:
     """When somebody will have waited for too long, and when the calendar changes."""
     tidal = turn.state.policy.tidal
     stamps: list[int] = []
-    oldest = oldest_issued_ms(turn, area)
+    oldest = oldest_queued_ms(turn, area)
     if oldest is not None:
         limit_s = turn.band(area).open_oldest_wait_s if tidal.rule == "band" else tidal.triggers.oldest_wait_s
         stamps.append(oldest + limit_s * 1000)

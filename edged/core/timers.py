@@ -12,6 +12,7 @@ from collections.abc import Callable
 from edged.core import (
     announcements,
     attendance,
+    bookings,
     case_book,
     cases,
     hours,
@@ -20,6 +21,8 @@ from edged.core import (
     pages,
     ratings,
     staffing,
+    tickets,
+    visits,
 )
 from edged.core.turn import Turn
 
@@ -27,9 +30,14 @@ FIRES: dict[str, Callable[[Turn, str], None]] = {
     overrides.TIMER: overrides.expire,
     "hours": hours.fire,
     "notice": notices.over,
+    "booked": tickets.due,
+    "booking": bookings.expired,
     "hint": staffing.hint_over,
     "page": pages.unanswered,
+    "park": visits.park_over,
     "pause": attendance.pause_over,
+    "reoffer": visits.offer_again,
+    "return": visits.not_back,
     "unmanned": attendance.seat_empty,
     "unserved": attendance.area_waits,
     "voice": announcements.go_on,
@@ -41,7 +49,16 @@ FIRES: dict[str, Callable[[Turn, str], None]] = {
     cases.RATE: cases.asked_no_more,
 }
 ON_THE_WALL: frozenset[str] = frozenset(
-    {"hours", "notice", overrides.TIMER, case_book.ACKNOWLEDGE, case_book.DUE, case_book.KEEP}
+    {
+        "booked",
+        "booking",
+        "hours",
+        "notice",
+        overrides.TIMER,
+        case_book.ACKNOWLEDGE,
+        case_book.DUE,
+        case_book.KEEP,
+    }
 )
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edged.core.events import Priority
 from edged.core.forecast import Load
-from edged.core.ordering import WITHOUT_HEAD_START
+from edged.core.ordering import WITHOUT_HEAD_START, class_of
 from edged.core.turn import Turn
 
 
@@ -56,18 +55,14 @@ def priority_wait_s(turn: Turn, area: str) -> float:
 
 
 def priority_since_ms(turn: Turn, area: str) -> int | None:
-    """When that visitor took their number."""
+    """Since when that visitor waits."""
     oldest: int | None = None
     for service in turn.lookup.area_services[area]:
-        for priority, queue in turn.state.queues.get(service, {}).items():
-            if queue and _has_limit(priority):
-                issued_ms = turn.state.tickets[queue[0]].issued_ms
-                oldest = issued_ms if oldest is None else min(oldest, issued_ms)
+        for lane, queue in turn.state.queues.get(service, {}).items():
+            if queue and class_of(lane) not in WITHOUT_HEAD_START:
+                queued_ms = turn.state.tickets[queue[0]].queued_ms
+                oldest = queued_ms if oldest is None else min(oldest, queued_ms)
     return oldest
-
-
-def _has_limit(priority: Priority) -> bool:
-    return priority not in WITHOUT_HEAD_START
 
 
 def _people(turn: Turn) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from edged.core.commands import Action, Body, Command, Note
+from edged.core.device_record import PendingAction
 from edged.core.events import WHOLE_HALL, OverrideKind
 from edged.core.forecast import Load
 from edged.core.lookup import Lookup
 from edged.core.policy import Band, Pw
-from edged.core.state import AreaState, Override, PendingAction, State, Ticket, WindowState
+from edged.core.state import AreaState, Override, State, Ticket, WindowState
 
 PENDING_KEPT = 1000  # ten full device queues; more means that somebody loses outcomes, and each costs memory
 
@@ -73,7 +74,7 @@ class Turn:
 
     def set_timer(self, name: str, due_ms: int) -> None:
         """Fire ``name`` ("kind/key", see ``timers.py``) at this stamp, at once if it has passed."""
-        self.state.timers[name] = due_ms
+        self.state.timers[name] = max(due_ms, self.at_ms)  # a clock may jump over a date
         self.timed[name] = None
 
     def drop_timer(self, name: str) -> None:

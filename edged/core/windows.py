@@ -9,16 +9,22 @@ window rests in STANDBY (an open consultation window), everybody else in CLOSED.
 from __future__ import annotations
 
 from edged.core import announcements
-from edged.core.forecast import learn
-from edged.core.ordering import count_streak, next_ticket
-from edged.core.state import CallShown, Ticket, WindowStateName
+from edged.core.ordering import choose, count_call
+from edged.core.state import Ticket, WindowStateName
 from edged.core.tickets import move
 from edged.core.turn import Turn
+from edged.core.visit_record import CallShown
 
 QUOTE = ("quoted_low_s", "quoted_s", "quoted_high_s")  # what the visitor was told when the ticket was issued
 TABLE: dict[WindowStateName, dict[str, WindowStateName]] = {
     "CLOSED": {"open": "OPEN"},
-    "OPEN": {"call": "CALLING", "pause": "PAUSED", "close": "CLOSED", "drain": "COOLDOWN"},
+    "OPEN": {
+        "call": "CALLING",
+        "walk-direct": "SERVING",
+        "pause": "PAUSED",
+        "close": "CLOSED",
+        "drain": "COOLDOWN",
+    },
     "CALLING": {"arrive": "SERVING", "free": "OPEN", "drain": "DRAINING"},
     "SERVING": {"free": "OPEN", "pause": "PAUSED", "drain": "DRAINING"},
     "PAUSED": {"unpause": "OPEN", "unpause-serving": "SERVING", "close": "CLOSED", "drain": "COOLDOWN"},
@@ -50,24 +56,23 @@ def call_next(turn: Turn, window: str) -> None:
     if turn.override("close", window) is not None:
         turn.ignore(window, "forced_closed")
         return
-    ticket = next_ticket(turn, window)
-    if ticket is None:
+    chosen = choose(turn, window)
+    if chosen is None:
         turn.ignore(window, "nobody_waiting")
         return
+    ticket = chosen.ticket
     if not move(turn, ticket, "call") or not move_window(turn, window, "call"):
         return
-    count_streak(turn, ticket)
-    told = (
-        ticket.quoted_s if ticket.first_window is None else None
-    )  # it was about the way to the first window
-    ticket.window = window
+    count_call(turn, window, chosen)
+    ticket.window, ticket.returning = window, False
     ticket.first_window = ticket.first_window or window
     ticket.calls = 1
     ticket.ahead_ms = 0
     ticket.called_ms = turn.at_ms
     turn.window(window).ticket = ticket.id
     _set_call_deadline(turn, window)
-    quote = {} if told is None else dict(zip(QUOTE, told, strict=True))
+    quote: dict[str, str | int] = {} if chosen.rule is None else {"rule": chosen.rule}
+    quote |= {} if ticket.quoted_s is None else dict(zip(QUOTE, ticket.quoted_s, strict=True))
     turn.note(
         "ticket.called",
         ticket.number,
@@ -75,7 +80,7 @@ def call_next(turn: Turn, window: str) -> None:
         area=turn.lookup.area_of(ticket.service),
         service=ticket.service,
         priority=ticket.priority,
-        wait_s=turn.seconds_since(ticket.place_ms),
+        wait_s=turn.seconds_since(ticket.queued_ms),
         **quote,
     )
     announce(turn, ticket, window)
@@ -138,59 +143,17 @@ def no_show(turn: Turn, window: str, inferred: bool) -> None:
         area=turn.lookup.area_of(ticket.service),
         inferred=int(inferred),
     )
+    again = turn.state.policy.visits
+    if again.reoffer_s and ticket.reoffers < again.reoffers:
+        turn.set_timer(f"reoffer/{ticket.id}", turn.at_ms + again.reoffer_s * 1000)
     free(turn, window)
-
-
-def finish(turn: Turn, window: str, inferred: bool) -> None:
-    """The visitor at the window is done; a visitor whose arrival nobody confirmed arrived when called."""
-    ticket = turn.ticket_at(window)
-    if ticket is None:
-        turn.ignore(window, "nobody_served")
-        return
-    if ticket.state == "CALLED":
-        arrive(turn, window, inferred=True)
-        ticket.serving_ms = ticket.called_ms
-    if move(turn, ticket, "finish"):
-        _learn(turn, ticket)
-        _served(turn, window, ticket, inferred)
-
-
-def presume_gone(turn: Turn, window: str) -> None:
-    """The end of a service was never heard, and nobody calls here any more; nothing is learnt from its length."""
-    ticket = turn.ticket_at(window)
-    if ticket is not None and move(turn, ticket, "finish"):
-        _served(turn, window, ticket, inferred=True)
-
-
-def _served(turn: Turn, window: str, ticket: Ticket, inferred: bool) -> None:
-    turn.state.served_today += 1
-    turn.note(
-        "ticket.finished",
-        ticket.number,
-        window=window,
-        area=turn.lookup.area_of(ticket.service),
-        service=ticket.service,
-        service_s=turn.seconds_since(ticket.serving_ms if ticket.serving_ms is not None else turn.at_ms),
-        inferred=int(inferred),
-    )
-    free(turn, window)
-
-
-def _learn(turn: Turn, ticket: Ticket) -> None:
-    area = turn.lookup.area_of(ticket.service)
-    pw = turn.pw(area)
-    prior_s = float(turn.lookup.services[ticket.service].mean_s)
-    service_s = 0.0 if ticket.serving_ms is None else turn.seconds_since(ticket.serving_ms)
-    if pw.outlier_means:
-        service_s = min(service_s, pw.outlier_means * prior_s)
-    learn(turn.area(area).learnt, ticket.service, service_s, prior_s, pw.decay_ppm / 1_000_000)
 
 
 def free(turn: Turn, window: str) -> None:
     """The window lets go of its visitor: open again, or cooling down if it was draining."""
     state = turn.window(window)
     ticket = turn.ticket_at(window)
-    rateable = ticket is not None and ticket.state == "SERVED" and not ticket.rated
+    rateable = ticket is not None and ticket.state in ("SERVED", "RETURN_PENDING") and not ticket.rated
     state.last_ticket, state.ticket = state.ticket if rateable else None, None
     if rateable and turn.lookup.windows[window].evaluator is not None:  # it stops asking then
         turn.set_timer(f"rate/{window}", turn.at_ms + turn.state.policy.ratings.within_s * 1000)

@@ -17,6 +17,7 @@ from edged.core import case_signs, ratings
 from edged.core.alarms import TEXT
 from edged.core.commands import AreaPicture
 from edged.core.events import OverrideKind, Priority
+from edged.core.ordering import FIRST, RETURNING, class_of
 from edged.core.pages import COMMISSIONER
 from edged.core.signage import CENTRE, slot
 from edged.core.state import State, WindowStateName
@@ -75,9 +76,11 @@ def _waiting(state: State) -> Metric:
         "edged_tickets_waiting", "Callable tickets in the queue", labels=["area", "service", "priority"]
     )
     for service in state.site.services:
-        queue = state.queues.get(service.id, {})
-        for priority in get_args(Priority):
-            family.add_metric([service.area, service.id, priority], len(queue.get(priority, ())))
+        waiting: Counter[str] = Counter()
+        for lane, queue in state.queues.get(service.id, {}).items():
+            waiting[class_of(lane)] += len(queue)
+        for priority in (*get_args(Priority), RETURNING, FIRST):
+            family.add_metric([service.area, service.id, priority], waiting[priority])
     return family
 
 

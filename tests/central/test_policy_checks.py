@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -241,6 +241,11 @@ def test_a_refused_message_is_named_as_far_as_it_can_be() -> None:
     assert claimed(envelope(document(version="seven")))["version"] == 0  # type: ignore[index]
 
 
+def _holds_numbers(hint: Any) -> bool:
+    """Whether a field is a number, or a list or mapping of numbers; parts have fields of their own."""
+    return hint in (int, float) or any(map(_holds_numbers, get_args(hint)))
+
+
 def test_every_pushable_value_has_a_label_and_a_bound() -> None:
     for kind in (Tidal, Band, Pw, Peak, Triggers, Arbiter, Calling):
         for field in dataclasses.fields(kind):
@@ -248,7 +253,7 @@ def test_every_pushable_value_has_a_label_and_a_bound() -> None:
             if kind is Tidal and field.name in ("band", "areas", "pw", "pw_areas", "triggers", "arbiter"):
                 continue
             assert name in LABELS
-            assert (name in BOUNDS) == (not isinstance(field.default, bool | str | tuple)), name
+            assert (name in BOUNDS) == _holds_numbers(get_type_hints(kind)[field.name]), name
     assert set(BOUNDS) <= set(LABELS)
 
 
@@ -319,6 +324,12 @@ def test_whatever_is_accepted_keeps_every_bound_and_the_hysteresis(
 
 SECTIONS = {type(getattr(Policy(), field.name)).__name__: field.name for field in dataclasses.fields(Policy)}
 del SECTIONS["Tidal"]  # has parts of its own
+PARTS: dict[str, Any] = {  # inside a list or mapping of a section
+    "Session": lambda part: {"hours": {"week": [{field: [value] for field, value in part.items()}]}},
+    "Cutoff": lambda part: {"hours": {"cutoff": part}},
+    "CallRule": lambda part: {"calling": {"rules": [{"areas": ["tax"]} | part]}},
+    "PriorityClass": lambda part: {"calling": {"classes": {"elderly": part}}},
+}
 
 
 @pytest.mark.parametrize("name", sorted(BOUNDS))
@@ -330,11 +341,8 @@ def test_both_ends_of_every_bound_are_held(name: str) -> None:
         if name in ("Pw.mix", "Pw.profile"):
             part = {field: {"tax-general": value} if field == "mix" else {"tax": [0, value]}}
         tidal = {"Tidal": part, "Peak": {"peaks": [part]}}.get(kind, {kind.lower(): part})
-        made = {SECTIONS[kind]: part} if kind in SECTIONS else {"tidal": tidal}
-        if kind == "Session":
-            made = {"hours": {"week": [{field: [value]}]}}
-        elif kind == "Cutoff":
-            made = {"hours": {"cutoff": part}}
+        made = {SECTIONS[kind]: part} if kind in SECTIONS else PARTS.get(kind, {"tidal": tidal})
+        made = made(part) if callable(made) else made
         codes = set()
         try:
             checked(envelope(document(body=made)))

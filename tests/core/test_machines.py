@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import get_args
@@ -38,13 +37,16 @@ PRODUCT_TICKET: Edges = {
     ("CALLED", "cancel", "CANCELLED"),
     ("SERVING", "cancel", "CANCELLED"),
     ("PARKED", "cancel", "CANCELLED"),
+    ("BOOKED", "cancel", "CANCELLED"),
+    ("ISSUE_FAILED", "cancel", "CANCELLED"),
+    ("RETURN_PENDING", "cancel", "CANCELLED"),
+    ("SERVING", "told-once", "RETURN_PENDING"),  # papers short
+    ("RETURN_PENDING", "return", "WAITING"),  # back in time
     # in DIFFERENCES
     ("ISSUED", "accepted", "WAITING"),
     ("ISSUED", "print failed", "ISSUE_FAILED"),
     ("BOOKED", "check-in", "WAITING"),
     ("SERVED", "rating", "CLOSED"),
-    ("SERVING", "papers short", "RETURN_PENDING"),
-    ("RETURN_PENDING", "back in time", "WAITING"),
 }
 PRODUCT_WINDOW: Edges = {
     ("CLOSED", "open", "OPEN"),
@@ -80,19 +82,21 @@ DIFFERENCES: dict[tuple[str, str, str], str] = {
         "ISSUED",
         "print failed",
         "ISSUE_FAILED",
-    ): "the number stays queued; the note ticket.issue_failed says so",
+    ): "the print is answered when the number waits already: WAITING, print-failed",
+    ("WAITING", "print-failed", "ISSUE_FAILED"): "see above; only where the policy does not queue it",
+    ("ISSUE_FAILED", "printed", "WAITING"): "its reprint succeeded",
     (
         "BOOKED",
         "check-in",
         "WAITING",
-    ): "an appointment enters at check-in, as a priority class; bookings not yet",
+    ): "BOOKED is who has checked in early; an unclaimed booking has no number and is no ticket",
+    ("BOOKED", "due", "WAITING"): "the time of an early check-in has come",
     (
         "SERVED",
         "rating",
         "CLOSED",
     ): "a flag of the ticket (rated), because a rating may also come before the end",
-    ("SERVING", "papers short", "RETURN_PENDING"): "finish outcomes are not built yet",
-    ("RETURN_PENDING", "back in time", "WAITING"): "finish outcomes are not built yet",
+    ("OPEN", "walk-direct", "SERVING"): "somebody without a number is served",
     (
         "any",
         "override",
@@ -137,7 +141,7 @@ def test_the_table_is_the_product_but_for_the_listed_differences(
 @pytest.mark.parametrize(
     ("table", "starts", "names"),
     [
-        (tickets.TABLE, {"WAITING"}, get_args(TicketState)),
+        (tickets.TABLE, {"WAITING", "BOOKED"}, get_args(TicketState)),
         (windows.TABLE, {"CLOSED", "STANDBY"}, get_args(WindowStateName)),
     ],
     ids=["ticket", "window"],
@@ -229,49 +233,6 @@ window w1 1 tax-general panel=p1
 window w2 2 tax-general panel=p2
 window w3 3 tax-general,deed panel=p3
 """
-
-
-def rush(seed: int, calling: Calling) -> Iterator[tuple[str, str, str]]:
-    """Priority visitors without end, some normal ones: what is issued and called, as (kind, number, priority)."""
-    chance = Random(seed)
-    feeder = Feeder(Engine())
-    policy = Policy(Tidal(enabled=False), calling)
-    opening = [ClockSet(0, 480), SiteLoaded(SiteText(FULL_HOUSE).site), PolicyApplied(1, "", policy)]
-    list(feeder.feed([(START_MS, event) for event in opening]))
-    at_ms = START_MS
-    for number in range(600):
-        at_ms += chance.randrange(20_000)
-        service = "deed" if chance.random() < 0.2 else "tax-general"
-        priority = "normal" if chance.random() < 0.2 else "elderly"
-        arrival = TicketPrinted("disp", f"T{number}", service, priority)  # type: ignore[arg-type]
-        key = KeyPressed(
-            chance.choice(("p1", "p2", "p3")), chance.choice(("next", "next", "no-show", "finish"))
-        )
-        for *_, notes in feeder.feed([(at_ms, arrival), (at_ms + 1, key)]):
-            for note in notes:
-                if note.kind in ("ticket.issued", "ticket.called") and note.data["area"] == "tax":
-                    yield note.kind, note.subject, str(note.data["priority"])
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("streak", [1, 3, 5])
-def test_the_wait_of_a_normal_visitor_is_bounded(seed: int, streak: int) -> None:
-    """With n normal visitors ahead, at most (n + 1) * streak priority visitors of the area are called first."""
-    limit: dict[str, int] = {}
-    overtaken: dict[str, int] = {}
-    called = 0
-    for kind, number, priority in rush(seed, Calling(priority_streak=streak, priority_head_start_s=7200)):
-        if kind == "ticket.issued" and priority == "normal":
-            limit[number] = (len(limit) + 1) * streak
-            overtaken[number] = 0
-        elif kind == "ticket.called" and priority == "normal":
-            called += 1
-            del limit[number], overtaken[number]
-        elif kind == "ticket.called":
-            for waiting in overtaken:
-                overtaken[waiting] += 1
-                assert overtaken[waiting] <= limit[waiting], f"{waiting} (seed {seed})"
-    assert called > 10
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -19,16 +19,20 @@ from edged.core.policy import (
     Arbiter,
     Band,
     Calling,
+    CallRule,
     Cutoff,
     Hours,
+    Journey,
     Noon,
     Peak,
     Policy,
+    PriorityClass,
     Pw,
     Rule,
     Session,
     Tidal,
     Triggers,
+    Visits,
 )
 from edged.core.site import Site
 from tests.support.core_hall import SiteText
@@ -40,6 +44,22 @@ START_MS = 7 * 3_600_000
 PRIORITIES: tuple[ev.Priority, ...] = get_args(ev.Priority)
 RULES: tuple[Rule, ...] = ("pw", "pw", *get_args(Rule))
 KEYS: tuple[ev.Key, ...] = get_args(ev.Key)
+SERVICES = ("tax-general",) * 4 + ("newborn", "tax-invoice", "social-card", "deed", "nothing", "unsolved")
+ARGS: dict[ev.Key, tuple[str | None, ...]] = {
+    "pause": ("meal", "meal", None, "用餐", "lunch"),
+    "park": (None, None, "5", "soon"),
+    "finish": (
+        None,
+        None,
+        "told-once/photo",
+        "told-once",
+        "promise/contract",
+        "served",
+        "transferred/deed",
+        "?",
+    ),
+    "walk-direct": (None, "tax-general", "social-card", "mars"),
+}
 CHANGES = (
     "",
     "without window w9",
@@ -155,14 +175,15 @@ class Chance:
         return self.random.choice((None, self.seq, self.seq % 7))
 
     def _ticket(self) -> ev.Event:
-        service = self.random.choice(
-            ("tax-general",) * 4 + ("tax-invoice", "social-card", "deed", "nothing", "unsolved")
-        )
+        service = self.random.choice(SERVICES)
         priority = self.random.choice(("normal",) * 4 + PRIORITIES)
+        booked = self.random.choice((None,) * 6 + ("b1", "b2", "b3"))
+        reason = self.random.choice((None, "card-shown"))
         if self.random.random() < 0.3:
-            return ev.TicketRequested("disp", service, priority, self._seq())
+            back = self.random.choice((None, None, self._away()))
+            return ev.TicketRequested("disp", service, priority, self._seq(), booked, reason, back)
         self.number += self.random.random() < 0.95
-        return ev.TicketPrinted("disp", f"T{self.number:03d}", service, priority, self._seq())
+        return ev.TicketPrinted("disp", f"T{self.number:03d}", service, priority, self._seq(), booked, reason)
 
     def _key(self) -> ev.Event:
         panel = f"p{self.random.choice((1, 2, 3, 4, 8, 8, 9, 9, 7))}"
@@ -176,14 +197,24 @@ class Chance:
         if key == "transfer":
             return self.random.choice((None, "tax-invoice", "social-card", "deed", "w1", "w8", "w9", "mars"))
         if key == "resume":
-            away = [t.number for t in self.engine.state.tickets.values() if t.state in ("PARKED", "NO_SHOW")]
-            return self.random.choice([*away, "T999", None])
+            return self._away()
         if key == "case":
             case = self.random.choice([*self.engine.state.cases, ""])
             return self.random.choice(
                 (None, "special papers", "ack", f"close {case}", f"reopen {case}", f"extend {case}")
             )
-        return self.random.choice(("meal", "meal", None, "用餐", "lunch")) if key == "pause" else None
+        if key in ("cancel", "priority", "reprint"):
+            live = [t.number for t in self.engine.state.tickets.values() if t.ended_ms is None]
+            about = self.random.choice(
+                ("", "", "/by-visitor", "/elderly", "/military/card-shown", "/normal", "/x")
+            )
+            return self.random.choice([*(number + about for number in live[-9:]), None])
+        return self.random.choice(ARGS.get(key, (None,)))
+
+    def _away(self) -> str | None:
+        states = ("PARKED", "NO_SHOW", "RETURN_PENDING")
+        away = [t.number for t in self.engine.state.tickets.values() if t.state in states]
+        return self.random.choice([*away, "T999", None])
 
     def _pager(self) -> ev.Event:
         return ev.KeyPressed(
@@ -226,6 +257,13 @@ class Chance:
             return ev.ClockSet(wall_ms, 480)
         if kind < 0.75:
             return self._by_hand()
+        if kind < 0.85:
+            start_ms = 1_763_852_400_000 + self.at_ms + self.random.randrange(-3_600_000, 7_200_000)
+            name, service = (
+                self.random.choice(("b1", "b2", "b3")),
+                self.random.choice(("deed", "tax-general")),
+            )
+            return ev.AppointmentMade(name, service, start_ms, self.random.choice(PRIORITIES))
         return ev.SiteLoaded(self.random.choice(self.sites))
 
     def _override(self) -> ev.Event:
@@ -286,6 +324,30 @@ class Chance:
         cutoff = Cutoff(pick((True, True, False)), pick((0, 1800)), pick((60, 600)), pick((0, 300)))
         return pick((Hours(), Hours(sessions[: pick((1, 2))], noon=noon, cutoff=cutoff)))
 
+    def _visits(self) -> Visits:
+        pick = self.random.choice
+        return Visits(
+            reoffer_s=pick((0, 30, 300)),
+            park_s=pick((0, 60, 1800)),
+            return_within_s=pick((0, 300, 14400)),
+            return_to_owner=pick((False, True)),
+            queue_unprinted=pick((True, False)),
+            callable_early_s=pick((0, 300)),
+            journeys=pick(({}, {"newborn": Journey(("social-card", "tax-general", "deed"))})),
+        )
+
+    def _calling(self) -> Calling:
+        pick = self.random.choice
+        late = CallRule("late", min_wait_s=600)
+        deeds = CallRule("deeds", ("w4",), services=("deed",), priorities=("normal", "elderly"))
+        return Calling(
+            priority_streak=pick((1, 3)),
+            infer_arrival_s=pick((0, 20)),
+            max_calls=pick((1, 3)),
+            classes=pick(({}, {"military": PriorityClass(3600, 1, True), "elderly": PriorityClass(0)})),
+            rules=pick(((), (), (late, deeds), (CallRule("cards", areas=("social",)),))),
+        )
+
     def _pw(self) -> Pw:
         pick = self.random.choice
         return Pw(
@@ -317,5 +379,6 @@ class Chance:
         )
         triggers = Triggers(pick((0, 3)), pick((0, 2)), pick((0, 120)), pick((0, 60)), pick((0, 9)))
         tidal = replace(tidal, triggers=triggers, arbiter=Arbiter(release_after_s=pick((0, 480))))
-        calling = Calling(priority_streak=pick((1, 3)), infer_arrival_s=pick((0, 20)), max_calls=pick((1, 3)))
-        return ev.PolicyApplied(self.seq, "f" * 8, Policy(tidal, calling, self._hours()))
+        return ev.PolicyApplied(
+            self.seq, "f" * 8, Policy(tidal, self._calling(), visits=self._visits(), hours=self._hours())
+        )

@@ -9,8 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from edged.core.policy import calling, cases, hours, overrides, ratings, signage, staffing, tidal
-from edged.core.policy.calling import Calling
+from edged.core.policy import (
+    calling,
+    cases,
+    hours,
+    overrides,
+    ratings,
+    signage,
+    staffing,
+    tidal,
+    visits,
+)
+from edged.core.policy.calling import Calling, CallRule, PriorityClass
 from edged.core.policy.cases import Cases
 from edged.core.policy.hours import Cutoff, Hours, Mode, Noon, Session, Special
 from edged.core.policy.overrides import Overrides
@@ -18,22 +28,26 @@ from edged.core.policy.ratings import Ratings
 from edged.core.policy.signage import Signage, Templates
 from edged.core.policy.staffing import PauseReason, Staffing
 from edged.core.policy.tidal import REFERENCE_PW, Arbiter, Band, Peak, Pw, Rule, Tidal, Triggers
+from edged.core.policy.visits import Journey, Visits
 
 __all__ = [
     "BOUNDS",
     "REFERENCE_PW",
     "Arbiter",
     "Band",
+    "CallRule",
     "Calling",
     "Cases",
     "Cutoff",
     "Hours",
+    "Journey",
     "Mode",
     "Noon",
     "Overrides",
     "PauseReason",
     "Peak",
     "Policy",
+    "PriorityClass",
     "Pw",
     "Ratings",
     "Rule",
@@ -44,6 +58,7 @@ __all__ = [
     "Templates",
     "Tidal",
     "Triggers",
+    "Visits",
 ]
 
 
@@ -59,6 +74,7 @@ class Policy:
     signage: Signage = field(default_factory=Signage)
     cases: Cases = field(default_factory=Cases)
     ratings: Ratings = field(default_factory=Ratings)
+    visits: Visits = field(default_factory=Visits)
 
 
 BOUNDS: Mapping[str, tuple[int, int]] = {
@@ -70,4 +86,5 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     **signage.BOUNDS,
     **cases.BOUNDS,
     **ratings.BOUNDS,
+    **visits.BOUNDS,
 }

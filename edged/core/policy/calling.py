@@ -1,14 +1,43 @@
-"""Section ``calling``: how visitors are called, and what a silent panel is taken to mean."""
+"""Section ``calling``: who is called next, how visitors are called, and what a silent panel is taken to mean."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from edged.core.policy.words import AreaId, ServiceId, Text, WindowId, Word
+
+
+@dataclass(frozen=True, slots=True)
+class CallRule:
+    """Whom to prefer. Every condition that is given must hold; none given fits everybody.
+
+    ``windows``: where the rule is tried. ``priorities``: classes, also ``returning`` (back with the missing papers).
+    ``min_wait_s``: only who has waited that long. ``name`` stands in the explanation of a call.
+    """
+
+    name: Word | None = None
+    windows: tuple[WindowId, ...] = ()
+    areas: tuple[AreaId, ...] = ()
+    services: tuple[ServiceId, ...] = ()
+    priorities: tuple[Word, ...] = ()
+    min_wait_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PriorityClass:
+    """A priority class; what is not given is as for every class. A ``needs_reason`` class without one is normal."""
+
+    head_start_s: int | None = None
+    streak: int | None = None
+    needs_reason: bool = False
+    label: Text | None = None
+    label_en: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Calling:
-    """Calls: how often, how long, and what a silent panel is taken to mean."""
+    """Calls: in which order, how often, how long, and what a silent panel is taken to mean."""
 
     max_calls: int = 3
     call_timeout_s: int = 180
@@ -17,6 +46,9 @@ class Calling:
     double_press_ms: int = 300
     priority_streak: int = 3
     priority_head_start_s: int = 900
+    return_head_start_s: int = 7200
+    classes: Mapping[Word, PriorityClass] = field(default_factory=dict)
+    rules: tuple[CallRule, ...] = ()
     last_calls: int = 4
 
 
@@ -28,5 +60,9 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "Calling.double_press_ms": (0, 2000),
     "Calling.priority_streak": (1, 20),
     "Calling.priority_head_start_s": (0, 7200),
+    "Calling.return_head_start_s": (0, 14400),
     "Calling.last_calls": (1, 8),
+    "CallRule.min_wait_s": (0, 14400),
+    "PriorityClass.head_start_s": (0, 7200),
+    "PriorityClass.streak": (1, 20),
 }

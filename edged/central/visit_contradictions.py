@@ -1,0 +1,71 @@
+"""Calling rules, priority classes and journeys that make no sense, alone or together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import get_args
+
+from edged.central.refusals import Reason, contradiction
+from edged.core.events import Priority
+from edged.core.ordering import ANYBODY, RETURNING, WITHOUT_HEAD_START
+from edged.core.policy import Calling, Policy, Visits
+
+
+def visit_contradictions(policy: Policy) -> Iterator[Reason]:
+    """What the sections ``calling`` and ``visits`` must not say."""
+    yield from _of_calling(policy.calling)
+    yield from _of_visits(policy.visits)
+
+
+def _of_calling(calling: Calling) -> Iterator[Reason]:
+    known = [name for name in get_args(Priority) if name not in WITHOUT_HEAD_START]
+    for name, own in calling.classes.items():
+        path = f"body.calling.classes.{name}"
+        if name not in known:
+            words = ", ".join(known)
+            yield contradiction(
+                path, f"no class can be called that; one of {words}", f"没有此类人员,可用:{words}"
+            )
+        if own.streak is not None and own.streak > calling.priority_streak:
+            yield contradiction(
+                f"{path}.streak",
+                f"it cannot be above priority_streak ({calling.priority_streak}), which limits all classes together",
+                f"不得大于所有优先人员的上限 priority_streak({calling.priority_streak})",
+            )
+    for number, rule in enumerate(calling.rules):
+        path = f"body.calling.rules[{number}]"
+        for wrong in set(rule.priorities) - {*known, *WITHOUT_HEAD_START, RETURNING}:
+            yield contradiction(f"{path}.priorities", f"there is no class {wrong}", f"没有人群类别 {wrong}")
+        if replace(rule, name=None) == ANYBODY:
+            yield contradiction(
+                path,
+                "a rule without a condition fits everybody: no rule after it would ever count",
+                "没有条件的规则适用于所有人,其后的规则永远不会生效",
+            )
+
+
+def _of_visits(visits: Visits) -> Iterator[Reason]:
+    for name, journey in visits.journeys.items():
+        path = f"body.visits.journeys.{name}.stages"
+        if len(journey.stages) < 2:
+            yield contradiction(path, "a journey has two stages at least", "至少需要两个环节")
+        for service in dict.fromkeys(s for s in journey.stages if journey.stages.count(s) > 1):
+            yield contradiction(
+                path,
+                f"it comes back to {service}: a journey that is a circle",
+                f"环节 {service} 重复,流程成环",
+            )
+    if visits.callable_early_s > visits.check_in_early_s:
+        yield contradiction(
+            "body.visits.callable_early_s",
+            f"nobody can be called {visits.callable_early_s} s before the start, where checking in begins "
+            f"{visits.check_in_early_s} s before it",
+            "可提前叫号的时间不得超过可提前签到的时间",
+        )
+    if visits.booking_expires_s < visits.check_in_late_s:
+        yield contradiction(
+            "body.visits.booking_expires_s",
+            f"an appointment would be forgotten before it is late (check_in_late_s {visits.check_in_late_s})",
+            f"预约会在迟到时限({visits.check_in_late_s}秒)之前失效",
+        )

@@ -1,0 +1,90 @@
+"""Appointments (预约): announced by the centre, checked in at a dispenser, called from shortly before their time.
+
+Who checks in early holds a number that is not in the queue (BOOKED) until ``callable_early_s`` before the start; who
+checks in late is a visitor like any other; a booking that nobody claims is forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edged.core.events import AppointmentMade, Priority
+from edged.core.turn import Turn
+from edged.core.visit_record import Booking
+
+BOOKINGS_MAX = 5_000  # a hall of forty windows books about a thousand a day; more is a fault of the sender
+
+
+@dataclass(frozen=True, slots=True)
+class CheckIn:
+    """How a ticket enters: its class, and from which stamp it may be called (None: now)."""
+
+    priority: Priority
+    callable_ms: int | None = None
+
+
+def made(turn: Turn, event: AppointmentMade) -> None:
+    """The centre booked, or moved, an appointment."""
+    problem = _problem(turn, event)
+    if problem is not None:
+        turn.ignore(event.id, problem, service=event.service)
+        return
+    state = turn.state
+    assert state.wall_offset_ms is not None
+    booking = Booking(event.service, event.start_ms, event.priority)
+    state.bookings[event.id] = booking
+    turn.set_timer(f"booking/{event.id}", _expires_ms(turn, event, state.wall_offset_ms))
+    in_s = round((event.start_ms - state.wall_offset_ms - turn.at_ms) / 1000)
+    turn.note("appointment.made", event.id, service=event.service, in_s=in_s, priority=event.priority)
+
+
+def _problem(turn: Turn, event: AppointmentMade) -> str | None:
+    state = turn.state
+    known = state.bookings.get(event.id)
+    if event.service not in turn.lookup.services and event.service not in state.policy.visits.journeys:
+        return "unknown_service"
+    if state.wall_offset_ms is None:
+        return "no_clock"
+    if _expires_ms(turn, event, state.wall_offset_ms) <= turn.at_ms:
+        return "appointment_over"
+    if known == Booking(event.service, event.start_ms, event.priority):
+        return "appointment_known"
+    return "bookings_full" if known is None and len(state.bookings) >= BOOKINGS_MAX else None
+
+
+def _expires_ms(turn: Turn, event: AppointmentMade, wall_offset_ms: int) -> int:
+    return event.start_ms - wall_offset_ms + turn.state.policy.visits.booking_expires_s * 1000
+
+
+def claim(turn: Turn, appointment: str, priority: Priority) -> CheckIn:
+    """Somebody with this booking takes a number. An unknown, early or late one is a visitor like any other."""
+    booking = turn.state.bookings.get(appointment)
+    if booking is None or turn.state.wall_offset_ms is None:
+        turn.ignore(appointment, "unknown_appointment")
+        return CheckIn(priority)
+    visits = turn.state.policy.visits
+    start_ms = booking.start_ms - turn.state.wall_offset_ms
+    if turn.at_ms < start_ms - visits.check_in_early_s * 1000:
+        turn.ignore(appointment, "check_in_too_early", early_s=round((start_ms - turn.at_ms) / 1000))
+        return CheckIn(priority)
+    forget(turn, appointment)
+    if turn.at_ms > start_ms + visits.check_in_late_s * 1000:
+        turn.note("appointment.late", appointment, late_s=round((turn.at_ms - start_ms) / 1000))
+        return CheckIn(priority)
+    callable_ms = start_ms - visits.callable_early_s * 1000
+    given = booking.priority if booking.priority != "normal" else priority
+    own: Priority = "appointment" if given == "normal" else given
+    return CheckIn(own, callable_ms if callable_ms > turn.at_ms else None)
+
+
+def forget(turn: Turn, appointment: str) -> None:
+    """This booking is over."""
+    del turn.state.bookings[appointment]
+    turn.drop_timer(f"booking/{appointment}")
+
+
+def expired(turn: Turn, key: str) -> None:
+    """Timer: nobody came."""
+    booking = turn.state.bookings.pop(key, None)
+    if booking is not None:
+        turn.note("appointment.expired", key, service=booking.service)

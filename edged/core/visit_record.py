@@ -1,0 +1,34 @@
+"""What is remembered of a visit beside its ticket: where it has been, and whether it is expected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edged.core.events import Priority
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One stage of a visit: which window ended it, how (an outcome, or "transferred"), when."""
+
+    window: str
+    service: str
+    outcome: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """An appointment nobody claimed yet. ``start_ms`` is wall time since 1970 UTC."""
+
+    service: str
+    start_ms: int
+    priority: Priority
+
+
+@dataclass(frozen=True, slots=True)
+class CallShown:
+    """One line of "last calls" on an area's displays."""
+
+    number: str
+    window: str
