@@ -2,7 +2,8 @@
 
 ``never``, ``always``, ``naive10`` (10 waiting, no hysteresis) and ``band`` (6 waiting, closed when nobody waits) are
 the published baselines and run in ``model``; what the core makes of a policy runs in ``runner``. Policies by name:
-``pw`` (as shipped), ``pwf``, ``pw-reference``, ``core-band`` (the shipped band), ``core-never``, ``core-always``.
+``pw`` (as shipped), ``pwf``, ``pw-reference``, ``pw-no-release`` (no early release in a shared pool), ``core-band``
+(the shipped band), ``core-never``, ``core-always``.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edged.backtest import pool
 from edged.backtest.clairvoyant import carried_out, plan
 from edged.backtest.measures import DEFAULT_PRICES, Outcome, Prices
 from edged.backtest.model import BASELINES, simulate
 from edged.backtest.runner import Scenario, fitted, run, site_of
 from edged.backtest.traces import Day, Hall
-from edged.core.policy import REFERENCE_PW, Policy, Tidal, Triggers
+from edged.core.policy import REFERENCE_PW, Arbiter, Policy, Tidal, Triggers
 
 CLAIRVOYANT = "clairvoyant"
 NO_TRIGGERS = Triggers(
@@ -32,6 +34,7 @@ CORE_POLICIES: dict[str, Callable[[], Policy]] = {
     "pw": Policy,
     "pwf": lambda: Policy(tidal=Tidal(rule="pwf")),
     "pw-reference": lambda: Policy(tidal=Tidal(pw=REFERENCE_PW, triggers=NO_TRIGGERS)),
+    "pw-no-release": lambda: Policy(tidal=Tidal(arbiter=Arbiter(early_release=False))),
     "core-band": lambda: Policy(tidal=Tidal(rule="band")),
     "core-never": lambda: Policy(tidal=Tidal(rule="never")),
     "core-always": lambda: Policy(tidal=Tidal(rule="always")),
@@ -87,10 +90,15 @@ def outcome(job: Job) -> Outcome:
             job.setup_ms,
             hall.close_ms,
             hall.opens_min,
+            urgent=pool.urgent(hall, day),
             quotes=job.quotes or job.picture,
             picture=job.picture,
         )
         return run(scenario, day)
+    if (
+        hall.parts
+    ):  # the small simulator and the plan know one area: each alone, as if the whole pool were its own
+        return pool.together(outcome(replace(job, hall=part, day=own)) for part, own in pool.apart(hall, day))
     if job.candidate.name == CLAIRVOYANT:
         _, changes = plan(hall, day, job.setup_ms, job.prices)
         return carried_out(hall, day, job.setup_ms, changes)

@@ -42,20 +42,37 @@ ARRIVE_MARGIN_S = 60  # a member who comes exactly after the set-up must not be 
 
 
 def site_of(hall: Hall, typed: bool = True, prior_scale: float = 1.0) -> Site:
-    """The hall as a site without devices; ``typed`` False gives every service the mean of all."""
-    means = hall.means_s if typed else tuple(hall.mean_s for _ in hall.means_s)
-    area = hall.area
-    services = tuple(
-        Service(f"s{kind}", area, f"业务{kind}", f"Service {kind}", f"{kind}-", mean_s=mean * prior_scale)  # type: ignore[arg-type]
-        for kind, mean in enumerate(means)
-    )
+    """The hall as a site without devices; ``typed`` False gives every service the mean of all.
+
+    Areas that share a pool have their own regular windows; every "+1" window and member of staff can serve them all.
+    """
+    areas: list[Area] = []
+    services: list[Service] = []
+    windows: list[Window] = []
+    for part in hall.parts or (hall,):
+        areas.append(Area(part.area, "大厅", part.name if hall.parts else "Hall"))
+        means = part.means_s if typed else tuple(part.mean_s for _ in part.means_s)
+        own = tuple(
+            _service(kind, part.area, mean * prior_scale) for kind, mean in enumerate(means, len(services))
+        )
+        services += own
+        windows += [_window(len(windows) + n, own, tidal=False) for n in range(part.regular)]
+    windows += [_window(len(windows) + n, services, tidal=True) for n in range(hall.tidal)]
+    names = tuple(area.id for area in areas)
+    staff = tuple(Staff(f"m{n}", f"Member {n}", names, f"pager{n}") for n in range(hall.tidal))
+    return Site("backtest", hall.name, tuple(areas), tuple(services), tuple(windows), staff)
+
+
+def _service(kind: int, area: str, mean_s: float) -> Service:
+    name = f"s{kind}"
+    return Service(name, area, f"业务{kind}", f"Service {kind}", f"{kind}-", mean_s=mean_s)  # type: ignore[arg-type]
+
+
+def _window(number: int, services: Iterable[Service], tidal: bool) -> Window:
     skills = tuple(service.id for service in services)
-    windows = tuple(
-        Window(f"w{n}", str(n + 1), skills, tidal=n >= hall.regular, panel=f"p{n}", confirms_arrival=True)
-        for n in range(hall.regular + hall.tidal)
+    return Window(
+        f"w{number}", str(number + 1), skills, tidal=tidal, panel=f"p{number}", confirms_arrival=True
     )
-    staff = tuple(Staff(f"m{n}", f"Member {n}", (area,), f"pager{n}") for n in range(hall.tidal))
-    return Site("backtest", hall.name, (Area(area, "大厅", "Hall"),), services, windows, staff)
 
 
 def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True) -> Policy:
@@ -65,23 +82,27 @@ def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True)
     """
     tidal = policy.tidal
 
-    def known(pw: Pw) -> Pw:
-        mix = {f"s{kind}": share for kind, share in enumerate(hall.shares)}
-        profile = {hall.area: hall.profile} if hall.profile and with_profile else {}
+    def known(pw: Pw, part: Hall, first_kind: int) -> Pw:
+        mix = {f"s{kind}": share for kind, share in enumerate(part.shares, first_kind)}
+        profile = {part.area: part.profile} if part.profile and with_profile else {}
         return replace(
             pw,
             setup_s=setup_ms // 1000,
             mix=pw.mix or mix,
             profile=pw.profile or profile,
-            profile_start_min=pw.profile_start_min if pw.profile else hall.opens_min,
+            profile_start_min=pw.profile_start_min if pw.profile else part.opens_min,
         )
 
+    own, kinds = {}, 0
+    for part in hall.parts:
+        own[part.area] = known(tidal.pw_areas.get(part.area, tidal.pw), part, kinds)
+        kinds += len(part.means_s)
     tidal = replace(
         tidal,
-        pool=max(tidal.pool, hall.tidal),
+        pool=hall.tidal if hall.parts else max(tidal.pool, hall.tidal),
         staff_arrive_s=max(tidal.staff_arrive_s, setup_ms // 1000 + ARRIVE_MARGIN_S),
-        pw=known(tidal.pw),
-        pw_areas={area: known(pw) for area, pw in tidal.pw_areas.items()},
+        pw=known(tidal.pw, hall, 0),
+        pw_areas=own or {area: known(pw, hall, 0) for area, pw in tidal.pw_areas.items()},
     )
     closes_min = hall.opens_min + hall.close_ms // MINUTE_MS
     every_day = Session(tuple(range(1, HOLIDAY + 1)), clock(hall.opens_min), clock(closes_min))
@@ -119,6 +140,7 @@ class _Tide:
     """A "+1" window of this day: ordered, perhaps staffed, perhaps draining."""
 
     ordered_ms: int
+    area: str
     staff: str | None
     staffed: bool = False
     given_back: bool = False
@@ -151,6 +173,8 @@ class _Run:
         self.waiting = 0
         self.picture = _Picture() if scenario.picture else None
         self.lookup = Lookup(scenario.site)
+        self.services = [service.id for service in scenario.site.services]
+        self.waiting_of = dict.fromkeys(self.lookup.areas, 0)
         self.told: dict[int, float] = {}  # visitor -> predicted wait in ms
 
     def run(self) -> Outcome:
@@ -237,14 +261,15 @@ class _Run:
     def _arrive(self, visitor: int) -> None:
         if self.scenario.quotes:
             self._quote(visitor)
+        service = self.services[self.day.kinds[visitor]]
         self.waiting += 1
+        self.waiting_of[self.lookup.area_of(service)] += 1
         priority: Priority = "elderly" if visitor in self.scenario.urgent else "normal"
-        service = f"s{self.day.kinds[visitor]}"
         self._feed(TicketPrinted(PRINTER, f"v{visitor}", service, priority, self._next_seq()))
 
     def _quote(self, visitor: int) -> None:
         turn = Turn(self.engine.state, self.lookup, self.now_ms)
-        told = newcomer_range(turn, self.scenario.site.areas[0].id)
+        told = newcomer_range(turn, self.lookup.area_of(self.services[self.day.kinds[visitor]]))
         if told is not None:
             self.told[visitor] = told.mean_s * 1000
 
@@ -280,7 +305,7 @@ class _Run:
         if not self.waiting:
             return
         for window, idle in self.idle.items():
-            if idle:
+            if idle and self._somebody_for(window):
                 self._key(window, "next")
                 if window in self.at_window:
                     self.idle[window] = False
@@ -288,10 +313,16 @@ class _Run:
                 if not self.waiting:
                     return
 
+    def _somebody_for(self, window: str) -> bool:
+        tide = self.tides.get(window)
+        areas = self.lookup.window_areas[window] if tide is None else (tide.area,)
+        return any(self.waiting_of[area] for area in areas)
+
     def _called(self, note: Note) -> None:
         visitor = self.visitor_of[note.subject]
         window = str(note.data["window"])
         self.waiting -= 1
+        self.waiting_of[str(note.data["area"])] -= 1
         self.waits[visitor] = self.now_ms - self.day.arrive_ms[visitor]
         self.at_window[window] = visitor
         self._schedule(self.now_ms + self.day.service_ms[visitor], window, visitor)
@@ -302,7 +333,7 @@ class _Run:
 
     def _requested(self, note: Note) -> None:
         staff = note.data.get("staff")
-        tide = _Tide(self.now_ms, None if staff is None else str(staff))
+        tide = _Tide(self.now_ms, str(note.data["area"]), None if staff is None else str(staff))
         self.tides[note.subject] = tide
         self.openings += 1
         self._schedule(self.now_ms + self.scenario.setup_ms, note.subject, -1 - self.now_ms)

@@ -34,6 +34,7 @@ class Hall:
 
     ``means_s`` and ``shares`` are per service (prior mean and mix), ``mean_s`` is over all. ``profile`` counts the
     arrivals expected in each quarter of an hour after opening, empty if unknown. ``opens_min``: after midnight.
+    ``parts``: areas that share ``tidal`` windows (``pool.py``); ``urgent``: the share of visitors with priority.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Hall:
     profile: tuple[float, ...] = ()
     opens_min: int = 540
     area: str = "hall"
+    parts: tuple[Hall, ...] = ()
+    urgent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edged.backtest.traces import Shape, Traces
 
 AGAINST = "never,always,naive10,band,clairvoyant"
+POOLED = "pw-no-release,core-band,never,clairvoyant"  # the small simulator's rules do not share
 TRACE_HELP = "A folder with sets.json and traces.csv.gz, or one CSV file."
 
 
@@ -32,6 +33,11 @@ def backtest(
         str, typer.Option(help="Wait, excess, staff minute, opening, target min.")
     ] = "0.2,1,1,8,10",
     hall: Annotated[str, typer.Option(help="For a bare CSV: regular, tidal windows, hours.")] = "4,3,8",
+    together: Annotated[
+        str, typer.Option(help="Sets that share one pool, set[:regular windows], by comma.")
+    ] = "",
+    pool: Annotated[int, typer.Option(min=1, max=100, help='With --together: "+1" windows in all.')] = 3,
+    urgent: Annotated[float, typer.Option(min=0, max=1, help="With --together: share with priority.")] = 0.08,
     no_profile: Annotated[
         bool, typer.Option("--no-profile", help="Do not tell policies usual arrivals.")
     ] = False,
@@ -48,12 +54,15 @@ def backtest(
     \b
     Exit codes: 0 done, 2 wrong usage, trace or policy.
     Example:    edged backtest --trace day.csv --hall 4,3,8 --html report.html
+                edged backtest --trace DIR --together S-peaks,S-sine:3,S-burst:3 --pool 3
     """
     from edged.backtest.study import Question
 
     if part not in ("test", "train", "all"):
         _fail("--part is test, train or all")
     traces = _traces(trace, journal or [], _shape(hall))
+    if together:
+        traces = _together(traces, together, pool, urgent)
     wanted = [name for name in sets.split(",") if name]
     unknown = sorted(set(wanted) - traces.halls.keys())
     if unknown:
@@ -62,7 +71,7 @@ def backtest(
     if not days:
         _fail(f"no {part} days to run")
     question = Question(
-        _candidates(policy or [], against),
+        _candidates(policy or [], POOLED if together and against == AGAINST else against),
         round(setup * 60_000),
         _prices(prices),
         not no_profile,
@@ -107,6 +116,22 @@ def _traces(trace: Path | None, journals: list[Path], shape: Shape) -> Traces:
         _fail("give --trace or --journal, one of them")
     try:
         return read(trace, shape) if trace is not None else read_journals(journals)
+    except BadTrace as error:
+        _fail(str(error))
+
+
+def _together(traces: Traces, text: str, pool: int, urgent: float) -> Traces:
+    from edged.backtest.pool import joined
+    from edged.backtest.traces import BadTrace
+
+    try:
+        pairs = [word.partition(":") for word in text.split(",") if word]
+        areas = [(name, int(count or 0)) for name, _, count in pairs]
+        if any(count < 0 for _, count in areas):
+            raise ValueError
+        return joined(traces, areas, pool, urgent)
+    except ValueError:
+        _fail("--together is set[:regular windows], by comma: S-peaks,S-sine:3")
     except BadTrace as error:
         _fail(str(error))
 

@@ -6,6 +6,7 @@ import json
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -93,6 +94,56 @@ def test_wrong_words_are_one_line(trace: Path, words: list[str], told: str) -> N
     found = call("backtest", *[str(trace) if word == "TRACE" else word for word in words], "--processes", "1")
     assert told in found.output
     assert found.exit_code == (2 if told else 0)
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """Two days of two sets; the rush of one is the lull of the other."""
+    chance = random.Random(7)
+    lines = ["set,day,part,t_min,service_min,stype"]
+    for hall, rush in (("am", 0), ("pm", 60)):
+        for day in range(2):
+            arrivals = [chance.uniform(rush, rush + 60) for _ in range(70)]
+            lines += [
+                f"{hall},d{day},test,{at:.4f},{chance.lognormvariate(1.5, 0.8):.4f},0" for at in arrivals
+            ]
+    file = tmp_path / "two.csv"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def test_areas_that_share_a_pool_are_judged_together(two: Path) -> None:
+    def pooled(size: int) -> dict[str, Any]:
+        words = ("--together", "am,pm:1", "--pool", size, "--hall", "2,1,2", "--processes", "1", "--json")
+        shown = call("backtest", "--trace", two, *words)
+        assert shown.exit_code == 0, shown.output
+        found: dict[str, Any] = json.loads(shown.stdout)
+        return found
+
+    small, large = pooled(1), pooled(4)
+    assert list(small["sets"]) == ["am+pm"]
+    assert (
+        small["total"]["visitors"] == large["total"]["visitors"] < 280
+    )  # half of pm's visitors: 1 window of 2
+    assert small["policies"]["never"]["J"] == large["policies"]["never"]["J"]
+    assert 1 <= large["total"]["ratio_to_clairvoyant"]
+    assert large["total"]["J"] < small["total"]["J"] < small["policies"]["never"]["J"]
+    assert small["policies"]["pw-no-release"]["releases"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("am", "two different sets"),
+        ("am,am", "two different sets"),
+        ("am,x", "'x'"),
+        ("am,pm:y", "--together"),
+    ],
+)
+def test_a_wrong_pool_is_one_line(two: Path, words: str, told: str) -> None:
+    found = call("backtest", "--trace", two, "--together", words, "--processes", "1")
+    assert found.exit_code == 2
+    assert told in found.output
 
 
 @pytest.mark.parametrize("row", ["x,1,0", "1,-1,0", "1,nan,0", "-1,1,0", "1,1,999", "1,,0"])

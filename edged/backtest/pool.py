@@ -1,0 +1,109 @@
+"""Several areas with one pool of "+1" windows and staff: their days laid side by side, and taken apart again.
+
+What the small simulator and the clairvoyant plan say of such a day is a sum over its areas, each with the whole pool
+for itself: a relaxed reference that no shared pool can reach.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from edged.backtest.measures import Outcome
+from edged.backtest.traces import BadTrace, Day, Hall, Traces
+
+
+def joined(traces: Traces, areas: Sequence[tuple[str, int]], pool: int, urgent: float) -> Traces:
+    """One hall of ``areas`` (set, regular windows), its n-th day the n-th of each. Raises ``BadTrace``.
+
+    Fewer regular windows than the set has meet as many fewer of its visitors, chosen under a fixed seed; 0 is all.
+    """
+    unknown = [name for name, _ in areas if name not in traces.halls]
+    if unknown:
+        raise BadTrace(f"there is no set {unknown[0]!r}; there are {', '.join(traces.halls)}")
+    if len({name for name, _ in areas}) < max(2, len(areas)):
+        raise BadTrace("a shared pool needs two different sets or more")
+    parts = tuple(_part(traces.halls[name], count, pool) for name, count in areas)
+    hall = Hall(
+        "+".join(part.name for part in parts),
+        sum(part.regular for part in parts),
+        pool,
+        max(part.close_ms for part in parts),
+        sum(part.mean_s for part in parts) / len(parts),
+        tuple(mean for part in parts for mean in part.means_s),
+        tuple(share / len(parts) for part in parts for share in part.shares),
+        opens_min=parts[0].opens_min,
+        parts=parts,
+        urgent=urgent,
+    )
+    found = []
+    for part_of in ("train", "test"):
+        own = [[day for day in traces.part(part_of) if day.hall == name] for name, _ in areas]
+        for days in zip(*own, strict=False):
+            shares = [one.regular / traces.halls[one.name].regular for one in parts]
+            found.append(_beside(hall, list(map(_thinned, days, shares))))
+    return Traces({hall.name: hall}, tuple(found))
+
+
+def _part(hall: Hall, regular: int, pool: int) -> Hall:
+    regular = regular or hall.regular
+    profile = tuple(count * min(1.0, regular / hall.regular) for count in hall.profile)
+    return replace(hall, area=hall.name.lower(), tidal=pool, regular=regular, profile=profile)
+
+
+def _thinned(day: Day, share: float) -> Day:
+    if share >= 1:
+        return day
+    chance = random.Random(f"thinned {day.hall} {day.name}")  # noqa: S311 (no secret)
+    return _only(day, [n for n in range(len(day.arrive_ms)) if chance.random() < share])
+
+
+def _only(day: Day, kept: Sequence[int]) -> Day:
+    return replace(
+        day,
+        arrive_ms=tuple(day.arrive_ms[n] for n in kept),
+        service_ms=tuple(day.service_ms[n] for n in kept),
+        kinds=tuple(day.kinds[n] for n in kept),
+    )
+
+
+def _beside(hall: Hall, days: Sequence[Day]) -> Day:
+    visits, first = [], 0
+    for part, day in zip(hall.parts, days, strict=True):
+        visits += [
+            (at, service, first + kind)
+            for at, service, kind in zip(day.arrive_ms, day.service_ms, day.kinds, strict=True)
+        ]
+        first += len(part.means_s)
+    visits.sort(key=lambda visit: visit[0])
+    arrive, service, kinds = zip(*visits, strict=True) if visits else ((), (), ())
+    return Day(hall.name, "+".join(day.name for day in days), days[0].part, arrive, service, kinds)
+
+
+def apart(hall: Hall, day: Day) -> Iterator[tuple[Hall, Day]]:
+    """The day of each area."""
+    first = 0
+    for part in hall.parts:
+        kinds = range(first, first + len(part.means_s))
+        own = [n for n, kind in enumerate(day.kinds) if kind in kinds]
+        alone = _only(day, own)
+        yield part, replace(alone, hall=part.name, kinds=tuple(kind - first for kind in alone.kinds))
+        first = kinds.stop
+
+
+def together(outcomes: Iterable[Outcome]) -> Outcome:
+    """The sum over areas; waits in the order of the areas."""
+    each = list(outcomes)
+    return Outcome(
+        tuple(wait for one in each for wait in one.waits_ms),
+        sum(one.staff_ms for one in each),
+        sum(one.openings for one in each),
+        tuple(minutes for one in each for minutes in one.open_min),
+    )
+
+
+def urgent(hall: Hall, day: Day) -> frozenset[int]:
+    """Who of the day has priority: the same visitors for every policy."""
+    chance = random.Random(f"urgent {day.hall} {day.name}")  # noqa: S311 (no secret)
+    return frozenset(n for n in range(len(day.arrive_ms)) if chance.random() < hall.urgent)
