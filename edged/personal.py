@@ -12,10 +12,21 @@ _PERSONAL = re.compile(r"(?<!\d)(?:\d{17}[\dXxＸｘ]|[1１][3-9３-９]\d{9})(?
 
 def names_a_person(value: Any) -> bool:
     """Whether any text inside ``value`` holds an identity or mobile number."""
+    return where(value) is not None
+
+
+def where(value: Any) -> tuple[str | int, ...] | None:
+    """The way to the first text inside ``value`` that names a person; of a key, the way to what holds it."""
     if isinstance(value, str):
-        return _PERSONAL.search(value) is not None
+        return () if _PERSONAL.search(value) else None
     if isinstance(value, dict):
-        return any(names_a_person(item) for pair in value.items() for item in pair)
-    if isinstance(value, list):
-        return any(names_a_person(item) for item in value)
-    return False
+        if any(_PERSONAL.search(str(key)) for key in value):
+            return ()
+        inside: list[tuple[str | int, Any]] = list(value.items())
+    else:
+        inside = list(enumerate(value)) if isinstance(value, list) else []
+    for step, item in inside:
+        found = where(item)
+        if found is not None:
+            return (step, *found)
+    return None

@@ -14,11 +14,11 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
+from edged import personal
 from edged.central import envelope, strict_json
 from edged.central.policy_model import MODEL
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.site import Site
-from edged.personal import names_a_person
 
 D = TypeVar("D", bound="Document")
 
@@ -80,9 +80,12 @@ def parse(payload: bytes, kind: type[D], known: Iterable[str]) -> D:
         plain = strict_json.parse(payload, envelope.ENVELOPE_BYTES_MAX)
     except strict_json.NotStrictJson as error:
         raise DocumentRefused(reason("not-json", detail=error)) from None
-    for field in ("body", "by", "id"):
-        if names_a_person(plain.get(field)):
-            raise DocumentRefused(reason("personal-data", field))
+    told = {
+        field: plain[field] for field in ("body", "by", "id") if field in plain
+    }  # a hash may look like a person
+    place = personal.where(told)
+    if place is not None:
+        raise DocumentRefused(reason("personal-data", dotted(place)))
     try:
         return kind.model_validate_json(payload)
     except ValidationError as error:

@@ -57,7 +57,7 @@ SILLY: dict[str, tuple[dict[str, Any], str, str]] = {
     "a person as an outcome": (
         {"cases": {"outcomes": ["王 13800000000"]}},
         "body.cases.outcomes[0]",
-        "bad-value",
+        "personal-data",
     ),
     "an override for ever": (
         {"overrides": {"longest_s": 86400}},
