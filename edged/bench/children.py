@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -20,6 +20,7 @@ from edged.bench.meter import rest
 from edged.clock import monotonic_s
 
 START_S = 30.0  # for a child to serve, on a busy mini-PC
+LOOK_S = 0.01  # between looks at a child that starts
 METRICS_S = 10.0  # a daemon under a load that it cannot bear answers late
 STOP_S = 8.0  # then it is killed
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -48,9 +49,12 @@ class Child:
         assert self._process.stdout is not None
         return self._process.stdout
 
-    def await_ready(self) -> None:
-        """Raises ``Failed``."""
-        if not select.select([self.out], [], [], START_S)[0] or self.out.readline() != b"ready\n":
+    def await_ready(self, meanwhile: Callable[[float], None] = rest) -> None:
+        """``meanwhile(seconds)`` is what the meter does until then. Raises ``Failed``."""
+        until_s = monotonic_s() + START_S
+        while not select.select([self.out], [], [], 0)[0] and monotonic_s() < until_s:
+            meanwhile(LOOK_S)
+        if not select.select([self.out], [], [], 0)[0] or self.out.readline() != b"ready\n":
             self.stop()
             raise Failed(f"{self._name} did not start")
 

@@ -61,17 +61,19 @@ class TcpModule:
             self._master, _ = self._listener.accept()
             self._master.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             return []
-        data = self._master.recv(READ_BYTES)
+        marks: list[tuple[str, float]] = []
+        try:
+            data = self._master.recv(READ_BYTES)
+            self._held += data
+            while (frame := self._frame()) is not None:
+                answer, mark = self._coils.obey(frame[MBAP_BYTES:])
+                self._master.sendall(tcp_frame(int.from_bytes(frame[:2], "big"), frame[6], answer))
+                marks += [] if mark is None else [(mark, at_s)]
+        except OSError:  # a master that gave up on us; it comes again
+            data = b""
         if not data:
             self._master.close()
             self._master, self._held = None, b""
-            return []
-        self._held += data
-        marks = []
-        while (frame := self._frame()) is not None:
-            answer, mark = self._coils.obey(frame[MBAP_BYTES:])
-            self._master.sendall(tcp_frame(int.from_bytes(frame[:2], "big"), frame[6], answer))
-            marks += [] if mark is None else [(mark, at_s)]
         return marks
 
     def due_s(self) -> None:

@@ -98,7 +98,7 @@ class Room:
         """Start a peer."""
         child = Child(self._command(job), job.to_json())
         self.stack.callback(child.stop)
-        child.await_ready()
+        child.await_ready(self.wait)
 
     def _command(self, job: Job) -> list[str]:
         if job.kind != "program":
@@ -115,7 +115,11 @@ class Room:
 
     def traffic(self, name: str, hall: str) -> Traffic:
         """Background visits for a side."""
-        return Traffic(hall, self.place.broker_of(name), "visits", self.stack)
+        return Traffic(hall, self.place.broker_of(name), "visits", self.stack, self.wait)
+
+    def wait(self, seconds: float) -> None:
+        """Serve the ears: a daemon under measurement would give up on a module that is silent."""
+        self.meter.idle(perf_s() + seconds)
 
     def keyed(self, name: str, hall: str, ear: Ear, desks: Sequence[tuple[str, str]]) -> Side:
         """A side whose presses are MQTT keys. ``desks``: windows with the mark of their lamp, pressed in turn."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from edged.bench.children import Child, module
+from edged.bench.meter import rest
 from edged.bench.plug import Address
 
 SAY_S = 10.0  # for the child to say how much it sent, beyond the time it was given
@@ -15,11 +16,18 @@ SAY_S = 10.0  # for the child to say how much it sent, beyond the time it was gi
 class Traffic:
     """A child that sends ``kind`` ("visits" or "tickets") to a hall when told."""
 
-    def __init__(self, hall: str, broker: Address, kind: str, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        hall: str,
+        broker: Address,
+        kind: str,
+        stack: ExitStack,
+        meanwhile: Callable[[float], None] = rest,
+    ) -> None:
         job = {"hall": hall, "broker": broker.to_json(), "kind": kind}
         self._child = Child(module("edged.bench.traffic"), json.dumps(job))
         stack.callback(self._child.stop)
-        self._child.await_ready()
+        self._child.await_ready(meanwhile)
         self.sent = 0
 
     @contextmanager

@@ -195,3 +195,19 @@ def test_the_echo_in_c_answers_a_key_with_its_lamp(tmp_path: Path) -> None:
         for side in sides.values():
             samples = side.measure(4, 0.01)
             assert (len(samples.seconds), samples.lost) == (4, 0)
+
+
+def test_a_master_that_gave_up_is_met_again() -> None:
+    module, meter = TcpModule("relay"), Meter()
+    meter.add(module)
+    frame = tcp_frame(1, 1, b"\x05\x00\x00\xff\x00")
+    for linger in (b"\x01\x00\x00\x00\x00\x00\x00\x00", b""):  # goes with a reset, then comes and stays
+        with socket.create_connection(("127.0.0.1", module.port)) as master:
+            master.sendall(frame * 3)
+            if linger:
+                master.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                master.close()
+                meter.idle(perf_s() + 0.05)
+            else:
+                assert meter.await_mark(module, "relay/0 on") is not None
+    module.close()
