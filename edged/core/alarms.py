@@ -14,6 +14,7 @@ from edged.core.turn import Turn
 
 TEXT: dict[str, tuple[str, str]] = {
     "device-fault": ("设备故障", "device fault"),
+    "inputs-missed": ("设备消息丢失，请核对号票", "messages lost, check the tickets"),
     "pause-too-long": ("暂停超时", "paused too long"),
     "window-unmanned": ("空岗", "unmanned"),
     "area-unserved": ("有人等候但无窗口办理", "visitors wait, nobody serves"),

@@ -8,7 +8,6 @@ brings it back.
 from __future__ import annotations
 
 from heapq import heappop, heappush
-from zlib import crc32
 
 from edged.core import (
     activation,
@@ -19,6 +18,7 @@ from edged.core import (
     invariants,
     outcomes,
     overrides,
+    sequence,
     signage,
     subjects,
     tidal,
@@ -45,9 +45,6 @@ from edged.core.rebuild import load_site, resume
 from edged.core.state import State
 from edged.core.turn import Turn
 
-SEEN_PER_POINT = (
-    256  # redelivery is limited to messages in flight (32) plus a short outage; more would only cost memory
-)
 DUE_SLACK = 256  # overtaken due times that may stand in the heap before it is built anew
 
 
@@ -82,7 +79,7 @@ class Engine:
         if self._lookup is None:
             return self._before_site(event)
         turn = Turn(self.state, self._lookup, at_ms)
-        if isinstance(event, DeviceEvent) and self._seen_before(event):
+        if isinstance(event, DeviceEvent) and sequence.is_redelivery(turn, event):
             turn.ignore(event.point, "duplicate", seq=event.seq)
         else:
             if isinstance(
@@ -226,20 +223,6 @@ class Engine:
             self._push_due("window", window)
         for name in self.state.timers:
             self._push_due("timer", name)
-
-    def _seen_before(self, event: DeviceEvent) -> bool:
-        """Same device, same number, same content: a redelivery. A number reused with other content is not."""
-        if event.seq is None:
-            return False
-        digest = crc32(repr(event).encode())
-        seen = self.state.seen.setdefault(event.point, {})
-        if seen.get(event.seq) == digest:
-            return True
-        seen.pop(event.seq, None)
-        seen[event.seq] = digest
-        if len(seen) > SEEN_PER_POINT:
-            del seen[next(iter(seen))]
-        return False
 
     def _set_policy(self, event: PolicyApplied) -> None:
         self.state.policy = event.policy

@@ -369,6 +369,7 @@ class State:
     actions: dict[str, PendingAction] = field(default_factory=dict)
     devices: dict[str, DeviceState] = field(default_factory=dict)
     seen: dict[str, dict[int, int]] = field(default_factory=dict)
+    last_seq: dict[str, int] = field(default_factory=dict)
     last_key: dict[str, tuple[str, int]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     present: dict[str, int] = field(default_factory=dict)

@@ -123,6 +123,9 @@ class Metrics:
         self._errors = _counter(
             registry, "edged_device_errors_total", "Failed device exchanges", "device", "fault"
         )
+        self._missed = _counter(
+            registry, "edged_inputs_missed_total", "Numbers that a device jumped over", "device"
+        )
         self._policy_rejected = _counter(
             registry, "edged_policy_rejected_total", "Refused policies", "reason"
         )
@@ -214,6 +217,9 @@ class Metrics:
             self._false.labels(self._area(note)).inc()
         elif note.kind == "staff.answered" and "after_s" in note.data:
             _observe(self._answer.labels(self._word("about", note.data.get("about"))), note, "after_s")
+        elif note.kind == "device.fault" and "missed" in note.data:
+            device = note.subject if note.subject in self._devices else OTHER
+            self._missed.labels(device).inc(int(note.data["missed"] or 0))
         elif note.kind in ("rating.given", "rating.corrected"):
             level = str(note.data.get("level"))
             counted = self._ratings if note.kind == "rating.given" else self._corrected

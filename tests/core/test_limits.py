@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edged.core import case_signs, ratings
 from edged.core.case_book import CLOSED_KEPT as CASES_CLOSED_KEPT
-from edged.core.engine import DUE_SLACK, SEEN_PER_POINT, Engine
+from edged.core.engine import DUE_SLACK, Engine
 from edged.core.events import (
     CaseTold,
     ClockSet,
@@ -17,6 +17,7 @@ from edged.core.events import (
 from edged.core.lookup import Lookup
 from edged.core.policy import Policy, Tidal
 from edged.core.ratings import KEPT as RATINGS_KEPT
+from edged.core.sequence import SEEN_PER_POINT
 from edged.core.site import Area, Service, Site, Window
 from edged.core.state import CaseTally, Rating
 from edged.core.tickets import CLOSED_KEPT

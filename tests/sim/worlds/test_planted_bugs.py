@@ -11,7 +11,7 @@ import pytest
 
 import configs
 from edged.config import load
-from edged.core import arbiter, ordering, signage, staffing, tickets, windows
+from edged.core import arbiter, ordering, sequence, signage, staffing, tickets, windows
 from edged.core.commands import Desired, Print
 from edged.core.engine import Engine
 from edged.core.policy import Policy, Tidal
@@ -69,7 +69,7 @@ def the_wrong_number_is_printed(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_redelivery_counts(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Engine, "_seen_before", lambda engine, event: False)
+    patch.setattr(sequence, "is_redelivery", lambda turn, event: False)
 
 
 def the_pool_is_forgotten(patch: pytest.MonkeyPatch) -> None:
