@@ -140,7 +140,9 @@ def _tell(target: Target, pictures: dict[str, Any]) -> None:
     for name, window in sorted(pictures["windows"].items(), key=lambda pair: (len(pair[0]), pair[0])):
         state = str(window.get("state", "?"))
         state = f"{state} {STATES.get(state, '')}" + (" 失联 stale" if window.get("stale") else "")
-        tidal = " ".join(str(window[key]) for key in ("tidal_area", "tidal_reason") if window.get(key))
+        tidal = " ".join(
+            str(window[key]) for key in ("tidal_area", "tidal_reason", "override") if window.get(key)
+        )
         typer.echo(f"{name:<20}{state:<22}{window.get('number') or '-':<11}{tidal}")
 
 
