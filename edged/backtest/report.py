@@ -20,11 +20,11 @@ STYLE = """
 :root{color-scheme:light dark;--ink:#1b2733;--soft:#6b7a88;--line:#d5dce2;--a:#0b6e99;--b:#c2571a;--paper:#fff}
 @media(prefers-color-scheme:dark){:root{--ink:#e4eaef;--soft:#94a3b0;--line:#36424d;--a:#5bb8e0;--b:#f0935a;
 --paper:#12181e}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1000px;
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1080px;
 margin:2em auto;padding:0 1em}
 h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}p,figcaption{color:var(--soft)}
 .wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}
-th,td{padding:.25em .6em;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
+th,td{padding:.25em .5em;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th:first-child,td:first-child{text-align:left}tr.tested{font-weight:600}
 figure{margin:1em 0}svg{width:100%;height:auto;display:block}text{fill:var(--soft);font-size:11px}
 .axis{stroke:var(--line)}.a{stroke:var(--a);fill:none;stroke-width:1.6}.b{stroke:var(--b);fill:none;stroke-width:1.6}
@@ -44,9 +44,9 @@ def render(document: Mapping[str, Any], pictures: Mapping[str, tuple[Day, Outcom
         f"minute above {prices['target_min']:g} + {prices['staff']:g} per staff minute + {prices['opening']:g} per "
         "opening. J/best: against the plan of somebody who knows the whole day. Waits in minutes; staff minutes and "
         "openings per day; the last column is paired over days with its 95 % interval.</p>",
-        "<h2>All sets</h2>",
-        _table(document["policies"], tested),
     ]
+    if len(document["sets"]) != 1:
+        parts += ["<h2>All sets</h2>", _table(document["policies"], tested)]
     for name, policies in document["sets"].items():
         parts += [f"<h2>{escape(name)}</h2>", _table(policies, tested)]
         if name in pictures:
@@ -98,7 +98,7 @@ def _pictures(day: Day, outcome: Outcome, target_min: float) -> str:
                 real,
             ),
             _against(
-                f"{name}: told and real wait, minutes; the line is a true prediction",
+                f"{name}: wait in minutes as told (across) and as it was (up); on the line, the prediction was right",
                 curves.waits,
                 target_min,
             ),
