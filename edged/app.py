@@ -19,6 +19,7 @@ from pathlib import Path
 
 import structlog
 
+from edged.central.documents import CLOCK_TRUSTED_FROM_MS
 from edged.central.hall_status import HallStatus, Standing
 from edged.central.office import Ground, Office
 from edged.central.pictures import Pictures
@@ -296,6 +297,8 @@ class Application:
 
     def _set_clock(self) -> None:
         wall = self.clock.wall_ms()
+        if wall < CLOCK_TRUSTED_FROM_MS:
+            return  # no battery behind the clock: hours and dates stay as they were last known, or unknown
         self.inbox.put(ClockSet(wall, utc_offset_min(wall, self.config.timezone)))
 
     async def _watch_clock(self) -> None:
@@ -306,6 +309,8 @@ class Application:
             now_ms = self.clock.at_ms()
             offset_ms = self.engine.state.wall_offset_ms
             expected_ms = now_ms + (offset_ms or 0)
+            if self.clock.wall_ms() < CLOCK_TRUSTED_FROM_MS:
+                continue
             stepped = abs(self.clock.wall_ms() - expected_ms) > CLOCK_STEP_MS * self.clock.speed
             if stepped or offset_ms is None or now_ms - told_ms > CLOCK_EVERY_MS:
                 if stepped:

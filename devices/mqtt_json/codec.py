@@ -8,13 +8,25 @@ a person never come in. ``Unfit`` is the only exception.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from devices.mqtt_json.strict_json import Unfit, is_harmless, parse_object
-from edged.core.commands import Action, Display, Evaluator, Lamp, Page, Panel, Print, Say, Value
+from edged.core.commands import (
+    Action,
+    Display,
+    Evaluator,
+    Issuing,
+    Lamp,
+    Page,
+    Panel,
+    Print,
+    Refuse,
+    Say,
+    Value,
+)
 from edged.core.events import (
     CommandDone,
     CommandFailed,
@@ -228,6 +240,8 @@ def encode_level(value: Value) -> tuple[str, bytes]:
             asked = {"number": number, "case": case}
             told = {key: item for key, item in asked.items() if item is not None}
             return "evaluator", _dump({"window": value.window, "state": "rate" if told else "idle"} | told)
+        case Issuing():
+            return "issuing", _dump({"stopped": [asdict(service) for service in value.stopped]})
     raise Refused(f"no JSON device shows a {value.kind}")
 
 
@@ -242,6 +256,8 @@ def encode_action(action: Action) -> tuple[str, bytes]:
             fields |= {"number": body.number, "service": body.service, "ahead": body.ahead}
             told = {"wait_low_s": body.wait_low_s, "wait_s": body.wait_s, "wait_high_s": body.wait_high_s}
             fields |= {key: seconds for key, seconds in told.items() if seconds is not None}
+        case Refuse():
+            fields |= asdict(body)
         case Page():
             fields |= {
                 "staff": body.staff,

@@ -50,6 +50,8 @@ class Pictures:
                 "open_windows": value.open_windows,
                 "tidal_windows": value.tidal_windows,
                 "override": value.override,
+                "hours": value.hours,
+                "mode": value.mode,
                 "wait_low_s": value.wait_low_s,
                 "wait_s": value.wait_s,
                 "wait_high_s": value.wait_high_s,

@@ -252,6 +252,9 @@ class _Reading:
             staff=tuple(Staff(**dict(cast(StaffTable, t))) for t in self.repeated["staff"]),
             duty_pager=duty.pager,
             duty_panel=duty.panel,
+            dispensers=tuple(
+                device.id for device in self.devices if getattr(device.options, "kind", None) == "dispenser"
+            ),
             duty_displays=duty.displays,
             case_lamps=cast(CasesTable, self.single["cases"]).lamps,
             case_displays=cast(CasesTable, self.single["cases"]).displays,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edged.core import alarms, announcements, attendance, notices
+from edged.core import alarms, announcements, attendance, hours_words, notices, opening
 from edged.core.commands import AreaPicture, Display
 from edged.core.ordering import next_up
 from edged.core.policy.signage import fill
@@ -68,7 +68,10 @@ def window_board(turn: Turn, window: str) -> Display:
         text_en = fill(
             getattr(templates, f"{name}_en"), **words, reason="" if reason is None else reason.text_en
         )
-        return _display(turn, turn.lookup.windows[window].display, [_title(turn, words), (text, text_en)])
+        line = (text, text_en)
+        if state.state in ("CLOSED", "STANDBY"):
+            line = hours_words.window_line(turn, window) or line
+        return _display(turn, turn.lookup.windows[window].display, [_title(turn, words), line])
     words["number"] = ticket.number
     called = ticket.state == "CALLED"
     name = "called" if called else "serving"
@@ -93,12 +96,15 @@ def area_board(turn: Turn, area: str, point: str, picture: AreaPicture) -> Displ
     board = turn.lookup.boards.get(point)
     room = None if board is None or board.scrolls else board.columns
     head, posted = area_line(turn, picture, room), notices.lines(turn, area)
+    told = hours_words.area_line(turn, area)
+    hours = [] if told is None else [told]
     if board is None:
-        lines = [head, *posted[:NOTICES_SHOWN], *called]
+        lines = [head, *hours, *posted[:NOTICES_SHOWN], *called]
     elif board.rows == 1:
-        lines = (called or [head])[:1]
+        closed = opening.of(turn, area).phase == "closed"
+        lines = ((hours if closed else called) or hours or [head])[:1]
     else:
-        lines = [head, *posted[: max(0, (board.rows - 1) // 2)]]
+        lines = [head, *hours, *posted[: max(0, (board.rows - 1) // 2)]][: board.rows]
         lines += called[: board.rows - len(lines)]
     newest = (calls[0].number, calls[0].window) if calls else None
     return Display(_display(turn, point, lines).lines, newest)
@@ -133,7 +139,8 @@ def hall_board(turn: Turn, point: str, pictures: Sequence[AreaPicture]) -> Displ
         if numbers and turn.area(picture.area).stale is None:
             text += f" {fill(policy.templates.next, numbers=numbers)}"
             text_en += f", {fill(policy.templates.next_en, numbers=numbers)}"
-        lines.append((text, text_en))
+        hours = hours_words.area_line(turn, picture.area)
+        lines.append((text, text_en) if hours is None else (f"{text} {hours[0]}", f"{text_en}. {hours[1]}"))
     return _display(turn, point, [*lines, *posted[:NOTICES_SHOWN]])
 
 

@@ -53,6 +53,7 @@ class AreaPicture:
 
     ``wait_*_s`` is what somebody who takes a ticket now may expect (8 of 10 wait between low and high), in whole
     minutes; None while nobody can know. ``override``: what a person decided over the area, as people read it.
+    ``hours`` (open, noon, stopped, draining, closed) and ``mode`` are None where nobody knows the opening hours.
     """
 
     area: str
@@ -64,6 +65,8 @@ class AreaPicture:
     wait_s: int | None = None
     wait_high_s: int | None = None
     override: str | None = None
+    hours: str | None = None
+    mode: str | None = None
     kind: ClassVar[str] = "area"
 
 
@@ -130,7 +133,27 @@ class CasesPicture:
     kind: ClassVar[str] = "cases"
 
 
-Value = Lamp | Display | Panel | Evaluator | AreaPicture | WindowPicture | AlarmsPicture | CasesPicture
+@dataclass(frozen=True, slots=True)
+class NoNumber:
+    """A service without numbers now. ``reason``: a short word; the texts are for whoever stands there."""
+
+    service: str
+    reason: str
+    text: str
+    text_en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Issuing:
+    """What a dispenser gives no numbers of now; every other service it does."""
+
+    stopped: tuple[NoNumber, ...] = ()
+    kind: ClassVar[str] = "issuing"
+
+
+Value = (
+    Issuing | Lamp | Display | Panel | Evaluator | AreaPicture | WindowPicture | AlarmsPicture | CasesPicture
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +200,18 @@ class Page:
     kind: ClassVar[str] = "page"
 
 
-Body = Say | Print | Page
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Tell whoever asked for a number, once, why there is none. ``reason``: a short word."""
+
+    service: str
+    reason: str
+    text: str
+    text_en: str
+    kind: ClassVar[str] = "refuse"
+
+
+Body = Say | Print | Page | Refuse
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,4 +61,5 @@ def _tell(turn: Turn, area: str, own: AreaHours, stopped: list[str]) -> None:
             kind = "issuing.stopped" if service in stopped else "issuing.resumed"
             turn.note(kind, service, area=area, waiting=turn.area(area).waiting, closes_in_s=left_s)
     own.stopped[:] = stopped
+    turn.issuing_changed = True
     turn.touch_area(area)

@@ -196,8 +196,12 @@ def _settle(turn: Turn, area: str, own: AreaHours) -> None:
     if phase != own.phase:
         _enter(turn, area, own, phase)
     stamps = [stamp for stamp in (own.next_ms, stops_ms) if stamp is not None]
-    if phase == "draining":
-        stamps.append(turn.state.active_ms + opening.QUIET_MS + 1)
+    if phase == "draining" or (phase == "closed" and _left_open(turn, area, own)):
+        quiet_ms = turn.state.active_ms + opening.QUIET_MS + 1
+        if quiet_ms > turn.at_ms:
+            stamps.append(quiet_ms)
+        else:
+            _close_windows(turn, area)
     due_ms = min(stamps, default=None)
     if due_ms is not None and turn.state.timers.get(f"hours/{area}") != due_ms:
         turn.set_timer(f"hours/{area}", due_ms)
@@ -208,11 +212,18 @@ def _phase(turn: Turn, area: str, own: AreaHours) -> Phase:
         if own.stopped and len(own.stopped) == len(turn.lookup.area_services[area]):
             return "stopped"
         return "noon" if own.noon else "open"
-    local_ms = wall.local_ms(turn)
-    late = local_ms is not None and own.opened_day == wall.day(local_ms)
-    if (own.phase != "closed" or late) and not opening.quiet(turn) and _somebody_is_here(turn, area):
+    if (
+        (own.phase != "closed" or _closed_today(turn, own))
+        and not opening.quiet(turn)
+        and _somebody_is_here(turn, area)
+    ):
         return "draining"
     return "closed"
+
+
+def _closed_today(turn: Turn, own: AreaHours) -> bool:
+    local_ms = wall.local_ms(turn)
+    return not own.serving and local_ms is not None and own.opened_day == wall.day(local_ms)
 
 
 def _somebody_is_here(turn: Turn, area: str) -> bool:
@@ -244,6 +255,13 @@ def _enter(turn: Turn, area: str, own: AreaHours, phase: Phase) -> None:
         alarms.clear(turn, "left-waiting", area)
 
 
+def _left_open(turn: Turn, area: str, own: AreaHours) -> bool:
+    """A window was opened again after closing, by a key too many. Before opening it is a clerk who is early."""
+    return _closed_today(turn, own) and any(
+        turn.window(w).state in ("OPEN", "PAUSED") for w in turn.lookup.area_windows[area]
+    )
+
+
 def _close_windows(turn: Turn, area: str) -> None:
     """Nobody is left: windows that serve no other open area close, "+1" windows are given back."""
     for window in turn.lookup.area_windows[area]:
@@ -267,6 +285,7 @@ def _close_windows(turn: Turn, area: str) -> None:
 
 
 def _touch(turn: Turn, area: str) -> None:
+    turn.issuing_changed = True
     turn.touch_area(area)
     for window in turn.lookup.area_windows[area]:
         turn.touch_window(window)

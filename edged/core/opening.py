@@ -14,7 +14,7 @@ from edged.core.state import AreaHours
 from edged.core.turn import Turn
 
 QUIET_MS = 3_600_000  # an hour without a key or a ticket: whoever still stands in a queue has gone home
-Refusal = Literal["closed", "self-service", "online", "noon", "stopped", "draining"]
+Why = Literal["paused", "closed", "self-service", "online", "noon", "stopped", "draining"]
 
 
 def quiet(turn: Turn) -> bool:
@@ -61,7 +61,7 @@ def on_duty(turn: Turn, window: str) -> bool:
     return "noon" in phases and window in turn.state.policy.hours.noon.windows
 
 
-def refusal(turn: Turn, service: str, priority: Priority = "normal") -> Refusal | None:
+def refusal(turn: Turn, service: str, priority: Priority = "normal") -> Why | None:
     """Why no number is given for a service now; None: one is. An appointment is a promise, kept while it is open."""
     area = turn.lookup.area_of(service)
     own = of(turn, area)
@@ -76,5 +76,5 @@ def refusal(turn: Turn, service: str, priority: Priority = "normal") -> Refusal 
     return None
 
 
-def _machines(own: AreaHours) -> Refusal:
+def _machines(own: AreaHours) -> Why:
     return "online" if own.mode == "online" else "self-service"

@@ -271,6 +271,7 @@ def _touch(turn: Turn, target: str) -> None:
             turn.touch_area(area)
     for area in turn.lookup.areas:
         if target in (area, WHOLE_HALL):
+            turn.issuing_changed = True
             turn.touch_area(area)
 
 

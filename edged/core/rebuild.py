@@ -50,7 +50,7 @@ def load_site(turn: Turn, site: Site) -> bool:
     for member in site.staff:
         state.staff.setdefault(member.id, StaffState())
     staffing.reconcile(turn)
-    turn.alarmed = True
+    turn.alarmed = turn.issuing_changed = True
     for area in site.areas:
         own = state.areas.setdefault(area.id, AreaState())
         own.waiting = sum(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edged.core import attendance, boards, case_signs, overrides, ratings
+from edged.core import attendance, boards, case_signs, issuing, opening, overrides, ratings
 from edged.core.commands import (
     AlarmsPicture,
     AreaPicture,
@@ -64,6 +64,10 @@ def sign(turn: Turn) -> None:
         _sign_area(turn, area, expected)
     if turn.dirty_areas:
         _sign_hall(turn)
+    if turn.issuing_changed and turn.lookup.site.dispensers:
+        issued = issuing.level(turn)
+        for point in turn.lookup.site.dispensers:
+            _show(turn, point, issued)
     if turn.alarmed:
         _sign_alarms(turn)
     if turn.cases_changed:
@@ -160,7 +164,7 @@ def _sign_area(turn: Turn, area: str, expected: _Expected) -> None:
     state = turn.area(area)
     told = expected[area]
     windows = [turn.window(w) for w in turn.lookup.area_windows[area]]
-    tidal = commanded(turn, area)
+    tidal, own = commanded(turn, area), opening.of(turn, area)
     for lamp in site.lamps:
         _show(turn, lamp, Lamp("on" if tidal else "off"))
     picture = AreaPicture(
@@ -173,6 +177,8 @@ def _sign_area(turn: Turn, area: str, expected: _Expected) -> None:
         wait_s=told and told[1],
         wait_high_s=told and told[2],
         override=overrides.area_line(turn, area),
+        hours=own.phase if own.known else None,
+        mode=own.mode if own.known else None,
     )
     for display in site.displays:
         _show(turn, display, boards.area_board(turn, area, display, picture))

@@ -107,3 +107,4 @@ class Site:
     case_displays: tuple[str, ...] = ()
     displays: tuple[str, ...] = ()
     boards: tuple[Board, ...] = ()
+    dispensers: tuple[str, ...] = ()  # points that show which services give no numbers

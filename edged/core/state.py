@@ -69,6 +69,7 @@ class Ticket:
     rated: bool = False
     print_action: str | None = None
     quoted_s: tuple[int, int, int] | None = None
+    late: bool = False  # printed when no numbers were given
     ahead_ms: int = 0  # how far before its place a person put it, by hand
     queued_ms: int = 0
     reason: str | None = None

@@ -6,7 +6,7 @@ until ``CLOSED_KEPT`` newer ones are closed, so that a late rating or revival st
 
 from __future__ import annotations
 
-from edged.core import bookings, case_book, demand, sensors
+from edged.core import bookings, case_book, demand, issuing, sensors
 from edged.core.events import Priority, TicketPrinted, TicketRequested
 from edged.core.forecast import count_issued
 from edged.core.ordering import dequeue, enqueue
@@ -87,7 +87,7 @@ def issue_printed(turn: Turn, event: TicketPrinted) -> None:
     if event.number in turn.state.used_numbers:
         turn.ignore(event.number, "number_repeated", point=event.point)
         return
-    issue(turn, event.number, stages, event)
+    issuing.flag(turn, issue(turn, event.number, stages, event))
 
 
 def allot(turn: Turn, event: TicketRequested) -> Ticket | None:
@@ -96,9 +96,7 @@ def allot(turn: Turn, event: TicketRequested) -> Ticket | None:
     if stages is None:
         turn.ignore(event.point, "unknown_service", service=event.service)
         return None
-    paused = turn.issuing_paused(turn.lookup.area_of(stages[0]))
-    if paused is not None:
-        turn.ignore(event.point, "issuing_paused", service=event.service, by=paused.by)
+    if issuing.refused(turn, event, stages[0]):
         return None
     number = _next_number(turn, stages[0], turn.lookup.services[stages[0]].prefix)
     if number is None:

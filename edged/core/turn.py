@@ -24,6 +24,7 @@ class Turn:
         "commands",
         "dirty_areas",
         "dirty_windows",
+        "issuing_changed",
         "loads",
         "lookup",
         "notes",
@@ -45,6 +46,7 @@ class Turn:
         self.dirty_windows: dict[str, None] = {}  # dicts keep the order: same events, same commands
         self.dirty_areas: dict[str, None] = {}
         self.only_due: set[str] = set()  # of these: nothing changed, their time came
+        self.issuing_changed = False  # what dispensers show has to be looked at again
         self.cases_changed = False  # their signs have to be looked at again
         self.timed: dict[str, None] = {}  # timers that were set in this turn
         self.loads: dict[str, Load] = {}  # computed once per turn, until something changes

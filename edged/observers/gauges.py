@@ -20,7 +20,7 @@ from edged.core.events import OverrideKind, Priority
 from edged.core.ordering import FIRST, RETURNING, class_of
 from edged.core.pages import COMMISSIONER
 from edged.core.signage import CENTRE, slot
-from edged.core.state import State, WindowStateName
+from edged.core.state import Phase, State, WindowStateName
 
 NO_AREA = "-"  # a tidal window at rest serves no area; "-" cannot be an id
 _NOT_SERVING = {"CLOSED", "STANDBY", "ACTIVATING", "COOLDOWN"}
@@ -41,6 +41,7 @@ class HallCollector(Collector):
         if state.site is not None:
             yield _waiting(state)
             yield from _windows(state)
+            yield _hours(state)
             yield _overrides(state)
             yield _estimates(state)
             yield from _attention(state)
@@ -99,6 +100,20 @@ def _estimates(state: State) -> Metric:
                 ("high", shown.wait_high_s),
             ):
                 family.add_metric([area.id, bound], float(seconds or 0))
+    return family
+
+
+def _hours(state: State) -> Metric:
+    """One series per state, the current one at 1; without known hours an area counts as open."""
+    assert state.site is not None
+    family = GaugeMetricFamily(
+        "edged_area_hours", "What an area's opening hours come to now", labels=["area", "state"]
+    )
+    for area in state.site.areas:
+        own = state.hours.get(area.id)
+        now = "open" if own is None else own.phase
+        for phase in get_args(Phase):
+            family.add_metric([area.id, phase], float(phase == now))
     return family
 
 

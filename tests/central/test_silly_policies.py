@@ -11,6 +11,68 @@ from edged.central.refusals import DocumentRefused
 from tests.support.policies import AUDIENCE, KEYS, NOW_MS, document, envelope
 
 SILLY: dict[str, tuple[dict[str, Any], str, str]] = {
+    "hours that end before they begin": (
+        {"hours": {"week": [{"opens": "17:00", "closes": "09:00"}]}},
+        "body.hours.week[0].closes",
+        "contradiction",
+    ),
+    "hours at no time": ({"hours": {"week": [{"opens": "9:00"}]}}, "body.hours.week[0].opens", "bad-value"),
+    "hours on no day": ({"hours": {"week": [{"days": []}]}}, "body.hours.week[0].days", "contradiction"),
+    "a ninth day of the week": (
+        {"hours": {"week": [{"days": [9]}]}},
+        "body.hours.week[0].days[0]",
+        "out-of-bounds",
+    ),
+    "a day twice over": (
+        {"hours": {"week": [{"days": [1, 2]}, {"days": [2], "opens": "16:00", "closes": "18:00"}]}},
+        "body.hours.week[1].opens",
+        "contradiction",
+    ),
+    "a hall that is always closed": (
+        {"hours": {"week": [{"mode": "closed"}]}},
+        "body.hours.week[0].areas",
+        "contradiction",
+    ),
+    "hours of an area that is not there": (
+        {"hours": {"week": [{"areas": ["parking"]}]}},
+        "body.hours.week[0].areas[0]",
+        "unknown-area",
+    ),
+    "a noon longer than the day": (
+        {"hours": {"week": [{}], "noon": {"starts": "09:00", "ends": "17:00"}}},
+        "body.hours.noon.ends",
+        "contradiction",
+    ),
+    "a noon that ends before it starts": (
+        {"hours": {"week": [{}], "noon": {"starts": "13:30", "ends": "12:00"}}},
+        "body.hours.noon.ends",
+        "contradiction",
+    ),
+    "a noon in the night": (
+        {"hours": {"week": [{}], "noon": {"starts": "20:00", "ends": "21:00"}}},
+        "body.hours.noon.ends",
+        "contradiction",
+    ),
+    "a holiday that is a working day": (
+        {"hours": {"week": [{}], "holidays": ["2026-10-01"], "workdays": ["2026-10-01"]}},
+        "body.hours.workdays[0]",
+        "contradiction",
+    ),
+    "a make-up day of a day without hours": (
+        {"hours": {"week": [{"days": [2]}], "holidays": ["2026-10-01"], "workdays": ["2026-10-10"]}},
+        "body.hours.workdays_as",
+        "contradiction",
+    ),
+    "a date that does not exist": (
+        {"hours": {"week": [{}], "holidays": ["2026-02-30"]}},
+        "body.hours.holidays[0]",
+        "contradiction",
+    ),
+    "holidays of a hall without hours": (
+        {"hours": {"holidays": ["2026-10-01"]}},
+        "body.hours.week",
+        "contradiction",
+    ),
     "an override that ends before it begins": (
         {"overrides": {"default_s": 0}},
         "body.overrides.default_s",

@@ -26,14 +26,18 @@ from edged.config import load
 from edged.core.commands import (
     Action,
     AreaPicture,
+    Body,
     CasePicture,
     CasesPicture,
     Display,
     Evaluator,
+    Issuing,
     Lamp,
+    NoNumber,
     Page,
     Panel,
     Print,
+    Refuse,
     Say,
     Value,
     WindowPicture,
@@ -146,7 +150,7 @@ def test_addresses_are_those_of_the_code() -> None:
     device = {f"hall/{{hall}}/dev/{{device}}/up/{kind}" for kind in MODELS}
     device |= {
         f"hall/{{hall}}/dev/{{device}}/down/{kind}"
-        for kind in ("lamp", "display", "panel", "evaluator", "say", "print", "page")
+        for kind in ("lamp", "display", "panel", "evaluator", "issuing", "say", "print", "page", "refuse")
     }
     centre = {
         topics.status("{hall}"),
@@ -193,6 +197,8 @@ PANEL = Panel("w1", "SERVING", 3, "A001", "请")
         ("Display", Display(("A001→3号窗口",))),
         ("Panel", PANEL),
         *[("Evaluator", Evaluator("w1", *asked)) for asked in ((), ("A001",), (None, "20261125-1"))],
+        ("Issuing", Issuing()),
+        ("Issuing", Issuing((NoNumber("tax", "stopped", "停止取号", "no more numbers"),))),
         *[("Panel", Panel("w1", state, 0)) for state in get_args(WindowStateName)],
     ],
 )
@@ -209,9 +215,10 @@ def test_levels_are_sent_as_written_there(name: str, value: Value) -> None:
         Print("A001", "tax", 2),
         Print("A002", "tax", 2, 120, 300, 540),
         Page("chen", "tax", "w3", "请", "Go"),
+        Refuse("tax", "closed", "已闭厅", "Closed"),
     ],
 )
-def test_actions_are_sent_as_written_there(body: Say | Print | Page) -> None:
+def test_actions_are_sent_as_written_there(body: Body) -> None:
     tail, payload = encode_action(Action("a1", "x", body))
     assert tail == body.kind
     fits(tail.capitalize(), payload)

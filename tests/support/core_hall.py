@@ -58,6 +58,7 @@ class SiteText:
                 Board(point, int(rows), int(columns), bool(scrolls))
                 for point, rows, columns, *scrolls in boards
             ),
+            dispensers=tuple(words[0] for words in self._all("dispenser")),
         )
 
 

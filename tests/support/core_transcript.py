@@ -32,7 +32,7 @@ from pydantic import TypeAdapter
 
 from edged.core import calendar
 from edged.core import events as ev
-from edged.core.commands import Action, Command, Desired, Note, Page, Print, Say
+from edged.core.commands import Action, Command, Desired, Issuing, Note, Page, Print, Refuse, Say
 from edged.core.engine import Engine
 from edged.core.policy import Peak, Policy, Session, Special
 from edged.core.state import State
@@ -41,7 +41,19 @@ from tests.support.core_hall import SiteText
 START_MS = 8 * 3_600_000  # the hall is loaded at 08:00:00
 MIDNIGHT = datetime.fromisoformat("2026-11-23T00:00:00+08:00")
 PRIORITIES = ("elderly", "disabled", "pregnant", "military", "child", "appointment")
-GROUPS = ("notes", "lamps", "actions", "signs", "areas", "panels", "evaluators", "centre", "duty", "hall")
+GROUPS = (
+    "notes",
+    "lamps",
+    "actions",
+    "signs",
+    "areas",
+    "panels",
+    "evaluators",
+    "centre",
+    "duty",
+    "hall",
+    "issuing",
+)
 LEARNT = (
     "learnt",
     "quoted_s",
@@ -318,6 +330,8 @@ def _group(command: Command) -> str:
     kind = command.value.kind
     if kind == "lamp":
         return "lamps"
+    if kind == "issuing":
+        return kind
     if kind in ("panel", "evaluator"):
         return f"{kind}s"
     if kind == "display":
@@ -330,6 +344,9 @@ def _group(command: Command) -> str:
 
 
 def _command(command: Command) -> str:
+    if isinstance(command, Desired) and isinstance(command.value, Issuing):
+        stopped = [f"{one.service} {one.reason}" for one in command.value.stopped]
+        return f"issuing {command.point} stopped={','.join(stopped) or None}"
     if isinstance(command, Desired):
         return f"{command.value.kind} {command.point} {_differences(command.value)}"
     match command.body:
@@ -338,6 +355,8 @@ def _command(command: Command) -> str:
         case Print(number, service, ahead, low_s, _, high_s):
             told = "" if high_s is None else f" wait={low_s}-{high_s}"
             return f"print {command.id} {command.point} {number} {service} ahead={ahead}{told}"
+        case Refuse(service, reason, text, text_en):
+            return f"refuse {command.id} {command.point} {service} {reason}: {text} | {text_en}"
         case Page(staff, _, _, text, _):
             return f"page {command.id} {command.point} {staff} {text}"
 

@@ -1,0 +1,57 @@
+"""Whether a dispenser gets a number for somebody, and what it shows where it does not.
+
+Only a *request* is refused: whoever holds a number is served, so one that a dispenser printed by itself is kept and
+flagged. Each dispenser keeps a level with the services that give no numbers; a request that comes all the same is
+answered with the reason, in Chinese and English.
+"""
+
+from __future__ import annotations
+
+from edged.core import hours_words, opening
+from edged.core.commands import Issuing, NoNumber, Refuse
+from edged.core.events import TicketRequested
+from edged.core.opening import Why
+from edged.core.state import Ticket
+from edged.core.turn import Turn
+
+
+def refused(turn: Turn, event: TicketRequested, service: str) -> bool:
+    """Refuse the request if no number is given now; ``service`` is the first that the visit needs."""
+    area = turn.lookup.area_of(service)
+    priority = event.priority if event.appointment is None else "appointment"
+    paused = turn.issuing_paused(area)
+    why: Why | None = "paused" if paused else opening.refusal(turn, service, priority)
+    if why is None:
+        return False
+    if paused is not None:
+        turn.ignore(event.point, "issuing_paused", service=event.service, by=paused.by)
+    else:
+        turn.ignore(event.point, "not_issuing", service=event.service, why=why)
+    turn.act(event.point, Refuse(event.service, why, *hours_words.refusal(turn, area, why)))
+    return True
+
+
+def flag(turn: Turn, ticket: Ticket) -> None:
+    """A number that a dispenser gave by itself when it should not: its holder is served, and it is said."""
+    why = opening.refusal(turn, ticket.service, ticket.priority)
+    if why is not None:
+        ticket.late = True
+        area = turn.lookup.area_of(ticket.service)
+        turn.note("ticket.after_hours", ticket.number, area=area, service=ticket.service, why=why)
+
+
+def level(turn: Turn) -> Issuing:
+    """What every dispenser shows now."""
+    stopped = []
+    for service in turn.lookup.services:
+        why = _why(turn, service)
+        if why is not None:
+            area = turn.lookup.area_of(service)
+            stopped.append(NoNumber(service, why, *hours_words.refusal(turn, area, why)))
+    return Issuing(tuple(stopped))
+
+
+def _why(turn: Turn, service: str) -> Why | None:
+    if turn.issuing_paused(turn.lookup.area_of(service)) is not None:
+        return "paused"
+    return opening.refusal(turn, service)

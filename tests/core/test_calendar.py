@@ -1,0 +1,120 @@
+"""The hall's calendar against an independent one (chinesecalendar), and what follows from it."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import chinese_calendar
+import pytest
+
+from edged.central.policy_model import core_policy, model_of
+from edged.core import calendar
+from edged.core.calendar import Span
+from edged.core.policy import Hours, Noon, Policy, Session, Special
+
+EPOCH = date(1970, 1, 1)
+EXAMPLE = Path(__file__).parents[2] / "configs" / "policy-example.json"
+MONDAY = (date(2026, 11, 23) - EPOCH).days
+
+
+def days_of(year: int) -> list[date]:
+    return [
+        date(year, 1, 1) + timedelta(days=n) for n in range((date(year + 1, 1, 1) - date(year, 1, 1)).days)
+    ]
+
+
+def told(year: int) -> Hours:
+    """A policy as a city would write it from the yearly notice."""
+    facts = chinese_calendar.constants
+    return Hours(
+        week=(Session(), Session((6, 7), "10:00", "16:00", mode="self-service")),
+        holidays=tuple(day.isoformat() for day in facts.holidays if day.year == year),
+        workdays=tuple(day.isoformat() for day in facts.workdays if day.year == year),
+    )
+
+
+@pytest.mark.parametrize("year", [2025, 2026])
+def test_every_day_is_what_the_state_council_says(year: int) -> None:
+    hours = told(year)
+    for day in days_of(year):
+        kind = calendar.kind_of(hours, (day - EPOCH).days)
+        assert (kind in ("workday", "make-up")) == chinese_calendar.is_workday(day), day
+        assert (kind == "holiday") == (
+            chinese_calendar.get_holiday_detail(day)[1] is not None
+        ) or kind == "make-up"
+        serves = any(
+            span.mode in calendar.SERVING for span in calendar.spans(hours, "tax", (day - EPOCH).days)
+        )
+        assert serves == chinese_calendar.is_workday(day), day
+
+
+def test_the_shipped_example_has_the_holidays_of_its_year() -> None:
+    body = model_of(Policy).model_validate_json(json.dumps(json.loads(EXAMPLE.read_text())["body"]))
+    hours = core_policy(body).hours
+    assert sorted(hours.holidays) == sorted(told(2026).holidays)
+    assert sorted(hours.workdays) == sorted(told(2026).workdays)
+
+
+def test_a_year_nobody_spoke_of_is_missed_in_time() -> None:
+    hours = told(2026)
+    assert calendar.missing_year(hours, (date(2026, 12, 10) - EPOCH).days) is None
+    assert calendar.missing_year(hours, (date(2026, 12, 11) - EPOCH).days) == 2027
+    assert calendar.missing_year(hours, (date(2027, 3, 1) - EPOCH).days) == 2027
+    assert calendar.kind_of(hours, (date(2027, 10, 1) - EPOCH).days) == "workday"  # known by its weekday only
+
+
+def test_the_next_opening_is_found_over_the_longest_holiday() -> None:
+    hours = told(2026)
+    eve = (date(2026, 2, 14) - EPOCH).days  # the make-up Saturday before Spring Festival
+    assert calendar.next_opening(hours, "tax", eve, 17 * 60) == ((date(2026, 2, 24) - EPOCH).days, 540)
+
+
+def test_named_areas_replace_the_hours_of_all_but_added_modes_are_on_top() -> None:
+    week = (
+        Session(),
+        Session((1,), "09:00", "12:00", ("estate",)),
+        Session((1,), "17:00", "19:00", ("tax",), "extended"),
+        Session((1,), mode="closed", areas=("housing",)),
+    )
+    hours = Hours(week)
+    assert calendar.spans(hours, "estate", MONDAY) == (Span(540, 720),)
+    assert calendar.spans(hours, "tax", MONDAY) == (Span(540, 1020), Span(1020, 1140, "extended"))
+    assert calendar.serves_until(calendar.spans(hours, "tax", MONDAY), 600) == 1140
+    assert calendar.spans(hours, "housing", MONDAY) == ()
+    assert calendar.spans(hours, "estate", MONDAY + 1) == (Span(540, 1020),)
+
+
+def test_a_date_has_hours_of_its_own() -> None:
+    hours = Hours((Session(),), (Special("2026-11-23", "10:00", "11:00"),), holidays=("2026-11-23",))
+    assert calendar.spans(hours, "tax", MONDAY) == (Span(600, 660),)
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes", "spans"),
+    [
+        (480, None, (Span(480, 1020), Span(1020, 1320, "self-service"))),
+        (None, 1080, (Span(540, 1080), Span(1080, 1320, "self-service"))),
+        (None, 960, (Span(540, 960), Span(1020, 1320, "self-service"))),
+        (None, 1380, (Span(540, 1380),)),
+        (600, 500, (Span(1020, 1320, "self-service"),)),
+    ],
+)
+def test_hours_stretch_and_shrink_by_hand(
+    opens: int | None, closes: int | None, spans: tuple[Span, ...]
+) -> None:
+    found = (Span(540, 1020), Span(1020, 1320, "self-service"))
+    assert calendar.flexed(found, opens, closes) == spans
+
+
+def test_a_day_off_opens_only_with_both_times() -> None:
+    assert calendar.flexed((), None, 700) == ()
+    assert calendar.flexed((), 600, 700) == (Span(600, 700),)
+
+
+def test_noon_lies_inside_full_hours_or_is_none() -> None:
+    hours = Hours((Session(),), noon=Noon("12:00", "13:30"))
+    assert calendar.noon_of(hours, (Span(540, 1020),)) == (720, 810)
+    assert calendar.noon_of(hours, (Span(540, 1020, "assisted"),)) is None
+    assert calendar.noon_of(hours, (Span(540, 720),)) is None
