@@ -83,9 +83,9 @@ def check(file: Document, config: Config = None) -> None:
     from edged.central.policies import inspect
     from edged.central.refusals import DocumentRefused
 
-    payload = _payload(read_file(file))
+    payload = document_of(read_file(file))
     try:
-        document = inspect(payload, _audience(config))
+        document = inspect(payload, audience_of(config))
     except DocumentRefused as refusal:
         tell_refusal(refusal)
         raise typer.Exit(1) from None
@@ -111,7 +111,7 @@ def sign(
     config: Config = None,
 ) -> None:
     """Check a policy document and wrap it into a signed envelope that can be pushed anywhere, any time."""
-    raw = _signed(_renewed(read_file(file), version, None), key, _audience(config))
+    raw = _signed(_renewed(read_file(file), version, None), key, audience_of(config))
     try:
         out.write_bytes(raw)
     except OSError as error:
@@ -283,7 +283,8 @@ def tell_refusal(refusal: DocumentRefused) -> None:
         typer.echo(f"{path}{one.message_zh}", err=True)
 
 
-def _audience(config: Path | None) -> Audience | None:
+def audience_of(config: Path | None) -> Audience | None:
+    """Whom a document has to fit; None without a hall.toml. Ends with 2 where that is wrong."""
     from edged.central.documents import Audience, Names
     from edged.config import ConfigErrors, load
 
@@ -298,7 +299,7 @@ def _audience(config: Path | None) -> Audience | None:
     return Audience(hall.hall, hall.policy.group, Names.of(hall.site))
 
 
-def _payload(raw: bytes) -> bytes:
+def document_of(raw: bytes) -> bytes:
     """The document inside an envelope, or the document itself without what only editors need."""
     from edged.central.envelope import opened_unverified
 

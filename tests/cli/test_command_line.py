@@ -169,3 +169,23 @@ def test_the_running_demo_is_found_and_a_dead_one_is_not(
 )
 def test_broker_urls(url: str, expected: Target) -> None:
     assert from_url(url, "x") == expected
+
+
+def test_hours_shows_holidays_make_up_days_and_what_is_not_known() -> None:
+    done = edged("hours", "configs/policy-example.json", "--from", "2026-09-30", "--days", "11")
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0
+    assert lines[0].startswith("2026-09-30 周三 Wed  工作日 workday  09:00-17:00 (午间 noon 12:00-13:30)")
+    assert "2026-10-01 周四 Thu  节假日 holiday  09:00-16:00 自助 self-service" in done.stdout
+    assert "2026-10-10 周六 Sat  调休上班 make-up  09:00-17:00" in done.stdout
+    assert done.stderr == ""
+    late = edged("hours", "configs/policy-example.json", "--from", "2027-01-01", "--days", "1")
+    assert "holidays of 2027 are not in the policy" in late.stderr
+
+
+def test_the_holidays_of_a_year_are_ready_for_a_policy() -> None:
+    known = json.loads(edged("hours", "--calendar", "2026").stdout)
+    example = json.loads((ROOT / "configs/policy-example.json").read_text("utf-8"))["body"]["hours"]
+    assert known == {"holidays": example["holidays"], "workdays": example["workdays"]}
+    unknown = edged("hours", "--calendar", "2040")
+    assert (unknown.returncode, "2040 is not known" in unknown.stderr) == (1, True)
