@@ -22,7 +22,7 @@ from edged.bench.limits import verdicts
 from edged.bench.meter import ANSWER_S, Lamps, Meter, Samples, quantile
 from edged.bench.plug import BrokerGone, Plug
 from edged.bench.run import merged
-from edged.bench.sides import Place, Room, mqtt_sides
+from edged.bench.sides import LOST_IN_ROW_MAX, Place, Room, Side, mqtt_sides
 from edged.bench.slow_line import CHAR_S, WIRE_MS
 from edged.clock import perf_s
 from edged.config import load
@@ -211,3 +211,17 @@ def test_a_master_that_gave_up_is_met_again() -> None:
             else:
                 assert meter.await_mark(module, "relay/0 on") is not None
     module.close()
+
+
+def test_a_side_that_never_answers_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Meter, "await_mark", lambda *_: None)
+    line, presses = CandleLine(), []
+
+    def press(n: int) -> str:
+        presses.append(n)
+        return "1 1"
+
+    side = Side("edged", Meter(), line, press, None)  # type: ignore[arg-type]
+    samples = side.measure(100, 0.0)
+    line.close()
+    assert samples.lost == len(presses) == LOST_IN_ROW_MAX
