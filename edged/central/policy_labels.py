@@ -286,4 +286,14 @@ LABELS: dict[str, tuple[str, str]] = {
     "Journey.stages": ("the services, in order", "依次办理的业务"),
     "Journey.label": ("the journey in Chinese", "事项名称(中文)"),
     "Journey.label_en": ("the journey in English", "事项名称(英文)"),
+    "Counting.people_per_minute": ("people a door lets through in a minute at most", "每分钟合理客流上限"),
+    "Counting.window_s": ("seconds over which people and tickets are compared", "客流与取号对比的时段(秒)"),
+    "Counting.missing_people": (
+        "people who came and hardly drew a number, from which on the dispensers are looked after; 0 off",
+        "来人多取号少的告警人数(0为关闭)",
+    ),
+    "Counting.people_per_ticket": (
+        "people for each ticket that are usual at most",
+        "每张号票对应的正常人数上限",
+    ),
 }

@@ -38,6 +38,7 @@ from edged.config.shape import (
     Table,
     WebTable,
     WindowTable,
+    minutes,
 )
 from edged.config.toml_lines import Path, index
 from edged.config.wording import Mistake
@@ -249,7 +250,7 @@ class _Reading:
             areas=tuple(Area(**dict(cast(AreaTable, t))) for t in self.repeated["areas"]),
             services=tuple(Service(**dict(cast(ServiceTable, t))) for t in self.repeated["services"]),
             windows=tuple(Window(**dict(cast(WindowTable, t))) for t in self.repeated["windows"]),
-            staff=tuple(Staff(**dict(cast(StaffTable, t))) for t in self.repeated["staff"]),
+            staff=tuple(_staff(cast(StaffTable, t)) for t in self.repeated["staff"]),
             duty_pager=duty.pager,
             duty_panel=duty.panel,
             dispensers=tuple(
@@ -281,6 +282,10 @@ class _Reading:
             size = options[device].display_size(channel)
             if size is not None:
                 yield Board(point, size.rows, size.columns, size.scrolls)
+
+
+def _staff(table: StaffTable) -> Staff:
+    return Staff(**dict(table) | {"shifts": tuple(map(minutes, table.shifts))})
 
 
 def options_of(driver: str) -> type[Options]:

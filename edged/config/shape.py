@@ -26,6 +26,7 @@ AREAS_MAX = 50
 SERVICES_MAX = 400
 WINDOWS_MAX = 200
 STAFF_MAX = 200
+SHIFTS_MAX = 6  # of one member a day
 DEVICES_MAX = 400
 POINTS_PER_AREA_MAX = 16  # displays or lamps of one area: each is written on every change
 
@@ -44,6 +45,26 @@ Point = Annotated[str, StringConstraints(pattern=POINT_PATTERN)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=32, strip_whitespace=True)]
 FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _shift(text: str) -> str:
+    start, end = minutes(text)
+    if start == end:
+        raise ValueError(f'"{text}" is no time at all; leave shifts out for somebody who may always be paged')
+    return text
+
+
+Shift = Annotated[
+    str,
+    StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$"),
+    AfterValidator(_shift),
+]
+
+
+def minutes(shift: str) -> tuple[int, int]:
+    """``"08:30-12:00"`` in minutes after midnight."""
+    start, end = (int(time[:2]) * 60 + int(time[3:]) for time in shift.split("-"))
+    return start, end
 
 
 class Table(BaseModel):
@@ -131,6 +152,7 @@ class StaffTable(Table):
     skills: Annotated[tuple[Id, ...], Field(min_length=1, max_length=AREAS_MAX)]
     pager: Point | None = None
     roles: Annotated[tuple[Role, ...], Field(min_length=1)] = ("standby",)
+    shifts: Annotated[tuple[Shift, ...], Field(max_length=SHIFTS_MAX)] = ()
 
 
 class DutyTable(Table):

@@ -186,11 +186,11 @@ def clear(turn: Turn, window: str) -> None:
     state.acknowledged = False
 
 
-def forget_tries(turn: Turn, area: str) -> None:
-    """The next request of the area asks everybody again."""
+def forget_tries(turn: Turn, area: str, over: bool = True) -> None:
+    """The next request of the area asks everybody again. ``over``: and it needs nobody any more."""
     state = turn.area(area)
     state.tried_staff.clear()
     state.tried_windows.clear()
     state.escalated_ms = None
-    if alarms.clear(turn, "no-staff", area):
+    if over and alarms.clear(turn, "no-staff", area):
         pages.close(turn, "no-staff", area)

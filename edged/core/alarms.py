@@ -25,6 +25,8 @@ TEXT: dict[str, tuple[str, str]] = {
     "cases-full": ("办不成事反映过多，无法登记", "too many open cases to take another"),
     "left-waiting": ("下班后仍有人持号未办理", "closed with visitors still waiting"),
     "calendar-missing": ("缺少节假日安排", "public holidays not known"),
+    "tickets-missing": ("来人多取号少，请检查取号机", "people come, few tickets: check the dispensers"),
+    "counter-suspect": ("客流计数异常", "people counter is not plausible"),
     "commissioner-unanswered": ("帮办无人应答", "no commissioner answers"),
     "print-failed": ("取号机打印失败，可补打", "ticket not printed, print it again"),
 }

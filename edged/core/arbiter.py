@@ -44,7 +44,7 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
         return False
     if state.escalated_ms is not None:
         if turn.at_ms >= state.escalated_ms + tidal.retry_s * 1000:
-            forget_tries(turn, area)
+            forget_tries(turn, area, over=False)
         elif not _somebody_sits_ready(turn, area):
             hold(turn, area, "nobody_answered", now, state.escalated_ms + tidal.retry_s * 1000)
             return False
@@ -67,7 +67,7 @@ def _grant_override(turn: Turn, area: str, now: Look) -> bool:
     if state.escalated_ms is not None:
         if turn.at_ms < state.escalated_ms + turn.state.policy.tidal.retry_s * 1000:
             return False
-        forget_tries(turn, area)
+        forget_tries(turn, area, over=False)
     return _request(turn, area, now)
 
 

@@ -6,6 +6,7 @@ are written only where a note is, so a decision without effect costs nothing.
 
 from __future__ import annotations
 
+from edged.core import staffing
 from edged.core.ordering import STAFFED
 from edged.core.turn import Turn
 
@@ -40,7 +41,7 @@ def staff(turn: Turn, area: str, chosen: str | None = None) -> str:
     return " ".join(
         f"{member.id}={CHOSEN if member.id == chosen else _not_asked(turn, area, member.id)}"
         for member in turn.lookup.site.staff
-        if area in member.skills
+        if area in member.skills and "standby" in member.roles
     )
 
 
@@ -48,6 +49,8 @@ def _not_asked(turn: Turn, area: str, member: str) -> str:
     state = turn.state.staff[member]
     if member in turn.area(area).tried_staff:
         return "did-not-answer"
+    if not staffing.on_shift(turn, member):
+        return "off-shift"
     if state.state == "standby":
         return f"free:{state.activations}"
     return state.state if state.window is None else f"{state.state}:{state.window}"

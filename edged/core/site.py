@@ -65,6 +65,8 @@ class Staff:
     """Somebody who can be paged (``pager`` is a point) for the areas named in ``skills``.
 
     ``roles``: ``standby`` takes "+1" windows (待命人员), ``commissioner`` comes to a window to help (行政专员, 帮办).
+    ``shifts``: from and until which minutes after midnight they may be paged (past midnight where until is not later);
+    none given: always.
     """
 
     id: str
@@ -72,6 +74,7 @@ class Staff:
     skills: tuple[str, ...]
     pager: str | None = None
     roles: tuple[Role, ...] = ("standby",)
+    shifts: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edged.core import wall
 from edged.core.commands import Page
 from edged.core.site import Role
 from edged.core.turn import Turn
@@ -11,8 +12,24 @@ DUTY_MANAGER = "duty-manager"  # the staff id used in pages to 值班长; not on
 
 
 def roster(turn: Turn, area: str, role: Role = "standby") -> list[str]:
-    """Staff ids with the skill for ``area``, in the order of the configuration."""
-    return [staff.id for staff in turn.lookup.site.staff if area in staff.skills and role in staff.roles]
+    """Staff ids with the skill for ``area`` who are on shift now, in the order of the configuration."""
+    return [
+        staff.id
+        for staff in turn.lookup.site.staff
+        if area in staff.skills and role in staff.roles and on_shift(turn, staff.id)
+    ]
+
+
+def on_shift(turn: Turn, staff: str) -> bool:
+    """Whether a member may be paged now; before the clock was ever set everybody may."""
+    shifts = turn.lookup.staff[staff].shifts
+    local_ms = wall.local_ms(turn) if shifts else None
+    if local_ms is None:
+        return True
+    minute = wall.minute(local_ms)
+    return any(
+        start <= minute < end if start < end else minute >= start or minute < end for start, end in shifts
+    )
 
 
 def pick(turn: Turn, area: str) -> str | None:

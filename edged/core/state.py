@@ -15,6 +15,7 @@ from edged.core.device_record import DeviceState, PendingAction
 from edged.core.events import OverrideKind, Priority
 from edged.core.policy import Mode, Policy
 from edged.core.site import Site
+from edged.core.told import Notice, Voice
 from edged.core.visit_record import Booking, CallShown, Stop
 
 TicketState = Literal[
@@ -226,39 +227,13 @@ class OpenPage:
 
 
 @dataclass(slots=True)
-class Spoken:
-    """Something to be said ``times`` times more; of a call: whose (``ticket``), to which ``window``."""
+class PeopleCounter:
+    """A people counter: its last total (or occupancy), who ``came`` per minute, how many reports it is doubted for."""
 
-    text: str
-    text_en: str
-    since_ms: int
-    number: str = ""
-    ticket: int | None = None
-    window: str | None = None
-    slow: bool = False
-    times: int = 1
-    said: bool = False
-
-
-@dataclass(slots=True)
-class Voice:
-    """A loudspeaker: what it says (an action's id, since when), from when on it may say more, and what waits."""
-
-    doing: str | None = None
-    since_ms: int = 0
-    free_ms: int = 0
-    waiting: list[Spoken] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Notice:
-    """A text on boards (``areas`` empty: all), until a wall time or withdrawn. The dict's order is that of posting."""
-
-    text: str
-    text_en: str
-    areas: tuple[str, ...]
-    until_wall_ms: int | None
-    by: str
+    total: int | None = None
+    heard_ms: int | None = None
+    suspect: int = 0
+    came: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -372,7 +347,7 @@ class State:
     seen: dict[str, dict[int, int]] = field(default_factory=dict)
     last_seq: dict[str, int] = field(default_factory=dict)
     last_key: dict[str, tuple[str, int]] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, PeopleCounter] = field(default_factory=dict)
     present: dict[str, int] = field(default_factory=dict)
     shown: dict[str, Value] = field(default_factory=dict)
     served_today: int = 0

@@ -161,6 +161,11 @@ SILLY: dict[str, tuple[dict[str, Any], str, str]] = {
         "body.signage.slow_for[0]",
         "contradiction",
     ),
+    "a door through which nobody can come": (
+        {"counting": {"people_per_minute": 0}},
+        "body.counting.people_per_minute",
+        "out-of-bounds",
+    ),
     "calls that nobody may wait to hear": (
         {"signage": {"say_within_s": 0}},
         "body.signage.say_within_s",

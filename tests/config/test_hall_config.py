@@ -75,6 +75,23 @@ kind = "display"
     assert "rows and columns come together" in line
 
 
+def test_shifts_are_minutes_of_the_day() -> None:
+    site = load(HERE.parents[1] / "configs/hall-example.toml").site
+    assert {member.id: member.shifts for member in site.staff if member.shifts} == {
+        "chen": ((510, 720), (780, 1050))
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("25:00-26:00", "shifts[0]"), ("8:30-12:00", "shifts[0]"), ("08:30-08:30", "no time at all")],
+)
+def test_a_shift_that_is_none_is_a_mistake(write: Any, given: str, told: str) -> None:
+    member = f"""[[staff]]\nid = "wu"\nname = "吴"\nskills = ["tax"]\nshifts = ["{given}"]\n"""
+    (line,) = mistakes(write(f"{GOOD}\n{member}"))
+    assert told in line
+
+
 def test_every_mistake_of_a_bad_day_is_told_at_once() -> None:
     """Regenerate: edged check tests/config/broken.toml 2> tests/config/broken.golden (and read the difference)."""
     golden = (HERE / "broken.golden").read_text("utf-8").splitlines()

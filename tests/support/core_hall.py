@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from edged.config.shape import minutes
 from edged.core.site import Area, Board, Service, Site, Staff, Window
 
 HALL = Path(__file__).parent.parent / "core" / "hall.txt"
@@ -103,4 +104,5 @@ def _window(words: list[str]) -> Window:
 def _staff(words: list[str]) -> Staff:
     options = _options(words[3:])
     roles: Any = tuple(options.get("roles", "standby").split(","))
-    return Staff(words[0], words[1], tuple(words[2].split(",")), options.get("pager"), roles)
+    shifts = tuple(map(minutes, filter(None, options.get("shifts", "").split(","))))
+    return Staff(words[0], words[1], tuple(words[2].split(",")), options.get("pager"), roles, shifts)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from edged.core.policy import (
     calling,
     cases,
+    counting,
     hours,
     overrides,
     ratings,
@@ -22,6 +23,7 @@ from edged.core.policy import (
 )
 from edged.core.policy.calling import Calling, CallRule, PriorityClass
 from edged.core.policy.cases import Cases
+from edged.core.policy.counting import Counting
 from edged.core.policy.hours import Cutoff, Hours, Mode, Noon, Session, Special
 from edged.core.policy.overrides import Overrides
 from edged.core.policy.ratings import Ratings
@@ -38,6 +40,7 @@ __all__ = [
     "CallRule",
     "Calling",
     "Cases",
+    "Counting",
     "Cutoff",
     "Hours",
     "Journey",
@@ -72,6 +75,7 @@ class Policy:
     overrides: Overrides = field(default_factory=Overrides)
     staffing: Staffing = field(default_factory=Staffing)
     signage: Signage = field(default_factory=Signage)
+    counting: Counting = field(default_factory=Counting)
     cases: Cases = field(default_factory=Cases)
     ratings: Ratings = field(default_factory=Ratings)
     visits: Visits = field(default_factory=Visits)
@@ -84,6 +88,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     **overrides.BOUNDS,
     **staffing.BOUNDS,
     **signage.BOUNDS,
+    **counting.BOUNDS,
     **cases.BOUNDS,
     **ratings.BOUNDS,
     **visits.BOUNDS,
