@@ -148,7 +148,7 @@ def test_the_core_imports_only_pure_modules() -> None:
 def test_what_crosses_the_core_is_frozen() -> None:
     found = []
     for path in sources("edged/core"):
-        if path.name == "state.py":  # the one mutable tree
+        if path.name in ("state.py", "state_told.py"):  # the one mutable tree
             continue
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.ClassDef):

@@ -14,7 +14,7 @@ from edged.core.commands import Say
 from edged.core.events import Announced
 from edged.core.policy.signage import fill
 from edged.core.state import Ticket
-from edged.core.told import Spoken, Voice
+from edged.core.state_told import Spoken, Voice
 from edged.core.turn import Turn
 
 PATIENCE_MS = 20_000  # outputs give up on an action after 15 s; whoever says nothing by then never will

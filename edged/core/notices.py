@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edged.core.events import NoticePosted, NoticeWithdrawn
-from edged.core.told import Notice
+from edged.core.state_told import Notice
 from edged.core.turn import Turn
 
 NOTICES_MAX = 20  # nobody reads more; the oldest must be withdrawn by somebody

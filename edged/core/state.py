@@ -15,7 +15,7 @@ from edged.core.device_record import DeviceState, PendingAction
 from edged.core.events import OverrideKind, Priority
 from edged.core.policy import Mode, Policy
 from edged.core.site import Site
-from edged.core.told import Notice, Voice
+from edged.core.state_told import Notice, Voice
 from edged.core.visit_record import Booking, CallShown, Stop
 
 TicketState = Literal[
