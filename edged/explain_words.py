@@ -16,7 +16,7 @@ DECISIONS: dict[str, str] = {
     "window.lent": "lend",
     "window.returned": "return",
     "override.set": "override",
-    "override.ended": "override",
+    "override.expired": "override",
 }
 TOLD = frozenset(
     {"area", "rule", "reason", "candidates", "roster", "chosen_because", "staff", "window", "would"}
@@ -65,8 +65,8 @@ SENTENCES: dict[str, Pair] = {
         "window {window} lent to {area}: {predicted_wait_s} s predicted",
     ),
     "window.returned": ("{window}号窗口已归还", "window {window} returned: {reason}"),
-    "override.set": ("{by} 人工干预{window}: {override}", "{by} overrides {window}: {override}"),
-    "override.ended": ("{window} 人工干预结束", "override of {window} ended: {reason}"),
+    "override.set": ("{by} 人工干预{subject}: {override}", "{by} overrides {subject}: {override}"),
+    "override.expired": ("{subject} 人工干预结束", "override of {subject} ended: {reason}"),
     "device.lost": ("设备失联 {subject}", "device lost: {subject} ({reason})"),
     "device.back": ("设备恢复 {subject}", "device back: {subject}"),
     "policy.applied": ("策略 v{subject} 生效", "policy version {subject} applied"),
@@ -109,6 +109,7 @@ REASONS: dict[str, Pair] = {
     "max_windows": ("已达本区上限({max_windows})", "the area has its maximum ({max_windows})"),
     "no_window": ("没有空闲的潮汐窗口", 'no "+1" window is free'),
     "hall_quiet": ("大厅一小时无人", "the hall has been quiet for an hour"),
+    "area_closed": ("不在办理时间", "the area is closed"),
     "closing_soon": ("即将下班, 开窗已无益", "the hall closes before it would help"),
     "being_staffed": ("上一个窗口正在到岗", "the last one asked for is still being staffed"),
     "nobody_answered": ("无人应答, 稍后再试", "nobody answered; asked again later"),
