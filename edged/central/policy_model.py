@@ -18,7 +18,8 @@ from edged.central.policy_labels import LABELS
 from edged.core.policy import BOUNDS, Band, Policy, Pw, Tidal
 
 UNIONS = (UnionType, Union)  # what "X | None" is depends on X
-MODEL = ConfigDict(extra="forbid", frozen=True, strict=True)
+# Built by the first document that is pushed, not by every start: a third of the start and 4 MiB for what comes rarely.
+MODEL = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 LAID_OVER: dict[str, tuple[str, type]] = {
     "areas": ("band", Band),
     "pw_areas": ("pw", Pw),

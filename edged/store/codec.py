@@ -19,7 +19,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from edged.core.commands import Action, Body, Command, Desired, Note, Value
-from edged.core.events import Event, PolicyApplied, SiteLoaded
+from edged.core.events import Event
 
 S = TypeVar("S")
 
@@ -29,8 +29,6 @@ BODIES: dict[str, type] = {kind.__name__: kind for kind in get_args(Body)}
 
 # Plain dataclasses take this only through a container, hence the one-element tuple in `_strict`.
 _CONFIG = ConfigDict(extra="forbid")
-_TREES = (SiteLoaded, PolicyApplied)  # the other events are flat: their fields are plain values
-_FLAT = frozenset(EVENTS.values()) - frozenset(_TREES)
 
 
 class CodecError(ValueError):
@@ -40,7 +38,7 @@ class CodecError(ValueError):
 def encode_event(event: Event) -> tuple[str, bytes]:
     """Class name and JSON of the fields."""
     kind = type(event)
-    return kind.__name__, (_json if kind in _FLAT else _typed)(event)
+    return kind.__name__, _json(event)
 
 
 def decode_event(kind: str, blob: bytes | None) -> Event:
@@ -77,8 +75,11 @@ def decode_notes(blob: bytes | None) -> tuple[Note, ...]:
 
 
 def dump_state(state: object) -> bytes:
-    """JSON of a state tree, keys of its dicts in their own order."""
-    return _dump(_strict(cast(Any, type(state))), (state,))[1:-1]
+    """JSON of a state tree, keys of its dicts in their own order.
+
+    Its types are not asked: to learn them costs more than a hundred decisions, and the writer reads the dump back.
+    """
+    return _json(state)
 
 
 def load_state(blob: bytes, kind: type[S]) -> S:
@@ -140,33 +141,16 @@ def _decode_command(fields: Any) -> Command:
 
 
 def _json(value: object) -> bytes:
-    """JSON of plain values, flat dataclasses, tuples and dicts of them."""
+    """JSON of plain values, dataclasses, tuples and dicts of them."""
     try:
         return to_json(value)
     except PydanticSerializationError as error:
         raise CodecError(str(error)) from error
 
 
-def _typed(event: Event) -> bytes:
-    """JSON of an event that holds a tree: by its types, so that a wrong one is an error."""
-    return _dump(_adapter(cast(Any, type(event))), event)
-
-
-@cache
-def _adapter(kind: type) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
 @cache
 def _notes() -> TypeAdapter[tuple[Note, ...]]:
     return TypeAdapter(tuple[Note, ...], config=_CONFIG)
-
-
-def _dump(adapter: TypeAdapter[Any], value: object) -> bytes:
-    try:
-        return adapter.dump_json(value, warnings="error")
-    except PydanticSerializationError as error:
-        raise CodecError(str(error)) from error
 
 
 def _parse(blob: bytes) -> Any:
