@@ -25,16 +25,20 @@ from edged.core.commands import (
     Print,
     Refuse,
     Say,
+    Serve,
     Value,
 )
 from edged.core.events import (
+    CallReported,
     CommandDone,
     CommandFailed,
     CountRead,
+    EndReported,
     Event,
     HealthRead,
     KeyPressed,
     Priority,
+    QueueReported,
     RatingGiven,
     TicketPrinted,
     TicketRequested,
@@ -45,6 +49,7 @@ from edged.personal import names_a_person
 TEXT_MAX_CHARS = (
     200  # a fault or error text; longer ones are cut, not refused: the fault matters more than its end
 )
+WAITING_MAX = 999  # numbers of one service
 COUNT_MAX = 2**32 - 1  # people counters count in 32 bits
 Seq = Annotated[int, Field(ge=0, lt=2**53)]
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -117,6 +122,32 @@ class KeyPress(_Payload):
     arg: ShortText | None = None
 
 
+class Call(_Payload):
+    """``up/call`` of a queue system: it called ``number`` to ``window``, for the first time or again."""
+
+    seq: Seq
+    number: Number
+    window: Id
+    service: Id | None = None
+
+
+class End(_Payload):
+    """``up/end`` of a queue system: it is done with whoever is at ``window``."""
+
+    seq: Seq
+    window: Id
+    number: Number | None = None
+    outcome: Literal["served", "no-show", "parked", "cancelled"] = "served"
+
+
+class Queue(_Payload):
+    """``up/queue`` of a queue system: everybody who waits for ``service``, in order."""
+
+    seq: Seq
+    service: Id
+    waiting: Annotated[tuple[Number, ...], Field(max_length=WAITING_MAX, strict=False)]
+
+
 class Rating(_Payload):
     """``up/rating``."""
 
@@ -158,6 +189,9 @@ MODELS: dict[str, type[_Payload]] = {
     "ticket": Ticket,
     "request": Request,
     "key": KeyPress,
+    "call": Call,
+    "end": End,
+    "queue": Queue,
     "rating": Rating,
     "count": CountReport,
     "health": Health,
@@ -207,6 +241,12 @@ def to_event(device: str, body: BaseModel, count: Semantics | None = None) -> Ev
             return TicketRequested(device, body.service, body.priority or "normal", body.seq)
         case KeyPress():
             return KeyPressed(device, body.key, body.arg, body.seq)
+        case Call():
+            return CallReported(device, body.number, body.window, body.service, body.seq)
+        case End():
+            return EndReported(device, body.window, body.number, body.outcome, body.seq)
+        case Queue():
+            return QueueReported(device, body.service, body.waiting, body.seq)
         case Rating():
             return RatingGiven(device, body.level, body.seq)
         case CountReport():
@@ -236,6 +276,9 @@ def encode_level(value: Value) -> tuple[str, bytes]:
                 "wait_high_s": value.wait_high_s,
             }
             return "panel", _dump({key: item for key, item in fields.items() if item is not None})
+        case Serve(windows=windows):
+            served = [{"window": window, "services": list(services)} for window, services in windows]
+            return "serve", _dump({"windows": served})
         case Evaluator(number=number, case=case):
             asked = {"number": number, "case": case}
             told = {key: item for key, item in asked.items() if item is not None}

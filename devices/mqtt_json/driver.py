@@ -34,11 +34,12 @@ EXPIRY_S = 15  # an action that waited longer at the broker would speak of someb
 URGENT = ("lamp", "display")  # what a visitor waits for leaves before the journal is told; panels follow
 PENDING_MAX = 100  # actions waiting for ``up/done``: as many as outputs queue for a device
 
-Kind = Literal["dispenser", "panel", "evaluator", "counter", "pager", "display", "lamp", "voice"]
+Kind = Literal["dispenser", "panel", "evaluator", "counter", "pager", "display", "lamp", "voice", "queue"]
 # What each kind of device may report besides status, health and done.
 INPUTS: dict[Kind, frozenset[str]] = {
     "dispenser": frozenset({"ticket", "request"}),
     "panel": frozenset({"key", "rating"}),
+    "queue": frozenset({"ticket", "call", "end", "queue"}),
     "evaluator": frozenset({"rating"}),
     "counter": frozenset({"count"}),
     "pager": frozenset({"key"}),

@@ -251,6 +251,7 @@ class _Reading:
             services=tuple(Service(**dict(cast(ServiceTable, t))) for t in self.repeated["services"]),
             windows=tuple(Window(**dict(cast(WindowTable, t))) for t in self.repeated["windows"]),
             staff=tuple(_staff(cast(StaffTable, t)) for t in self.repeated["staff"]),
+            queue=hall.queue,
             duty_pager=duty.pager,
             duty_panel=duty.panel,
             dispensers=tuple(

@@ -29,6 +29,7 @@ def check(raw: Raw) -> Iterator[Mistake]:
     yield from _tidal_windows(raw)
     yield from _case_windows(raw)
     yield from _certificates(raw)
+    yield from _queue_system(raw)
 
 
 def check_options(raw: Raw, options: Mapping[str, Options]) -> Iterator[Mistake]:
@@ -43,6 +44,26 @@ def check_options(raw: Raw, options: Mapping[str, Options]) -> Iterator[Mistake]
         known = options.get(str(entry.get("id")))
         for service in sorted(known.service_ids() - services) if known is not None else ():
             yield Mistake(_place_of(entry, path, service) or path, unknown("service", service, services))
+
+
+def _queue_system(raw: Raw) -> Iterator[Mistake]:
+    """In follow mode somebody else calls, and must be able to say so."""
+    hall = raw.get("hall")
+    if not isinstance(hall, dict):
+        return
+    mode, queue = hall.get("mode", "edge"), hall.get("queue")
+    if mode == "follow" and queue is None:
+        yield Mistake(("hall", "mode"), 'mode "follow" needs queue: the id of the device that reports calls')
+    if mode == "edge" and queue is not None:
+        yield Mistake(("hall", "queue"), 'only a hall with mode = "follow" has a queue system; leave it out')
+    named = (entry for _, entry in tables(raw, "devices") if isinstance(entry.get("id"), str))
+    kinds = {entry["id"]: entry.get("kind") for entry in named}
+    if isinstance(queue, str) and kinds.get(queue) != "queue":
+        if queue in kinds:
+            text = f'"{queue}" is no queue system; it needs driver = "mqtt_json" and kind = "queue"'
+            yield Mistake(("hall", "queue"), text)
+        else:
+            yield Mistake(("hall", "queue"), unknown("device", queue, ids(raw, "devices")))
 
 
 def _no_channel(device: str, channel: str, channels: frozenset[str]) -> str:

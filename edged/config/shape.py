@@ -74,13 +74,18 @@ class Table(BaseModel):
 
 
 class HallTable(Table):
-    """``[hall]``: who and where. ``timezone`` is an IANA name; ``displays`` are the boards of the whole hall."""
+    """``[hall]``: who and where. ``timezone`` is an IANA name; ``displays`` are the boards of the whole hall.
+
+    ``mode``: edge, the controller calls; follow, the device ``queue`` is a queue system that calls and reports it.
+    """
 
     id: Id
     name: Name
     name_en: Name | None = None
     timezone: Annotated[str, AfterValidator(_known_zone)] = "Asia/Shanghai"
     displays: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
+    mode: Literal["edge", "follow"] = "edge"
+    queue: Id | None = None
 
 
 class TlsTable(Table):

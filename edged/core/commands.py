@@ -48,6 +48,14 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
+class Serve:
+    """Follow mode: windows that are to serve now, each with its services; the queue system sends people there."""
+
+    windows: tuple[tuple[str, tuple[str, ...]], ...]
+    kind: ClassVar[str] = "serve"
+
+
+@dataclass(frozen=True, slots=True)
 class AreaPicture:
     """The retained picture of an area for the centre. ``oldest_since_ms`` is an ``at_ms`` stamp or None.
 
@@ -152,7 +160,16 @@ class Issuing:
 
 
 Value = (
-    Issuing | Lamp | Display | Panel | Evaluator | AreaPicture | WindowPicture | AlarmsPicture | CasesPicture
+    Issuing
+    | Lamp
+    | Display
+    | Panel
+    | Evaluator
+    | AreaPicture
+    | WindowPicture
+    | AlarmsPicture
+    | CasesPicture
+    | Serve
 )
 
 

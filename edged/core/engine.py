@@ -28,8 +28,10 @@ from edged.core import (
 )
 from edged.core.commands import Command, Note
 from edged.core.events import (
+    CallReported,
     ClockSet,
     DeviceEvent,
+    EndReported,
     Event,
     KeyPressed,
     OverrideSet,
@@ -46,6 +48,9 @@ from edged.core.state import State
 from edged.core.turn import Turn
 
 DUE_SLACK = 256  # overtaken due times that may stand in the heap before it is built anew
+
+# whoever sends one of these is in the hall
+SOMEBODY = (TicketPrinted, TicketRequested, KeyPressed, OverrideSet, CallReported, EndReported)
 
 
 class Engine:
@@ -82,9 +87,7 @@ class Engine:
         if isinstance(event, DeviceEvent) and sequence.is_redelivery(turn, event):
             turn.ignore(event.point, "duplicate", seq=event.seq)
         else:
-            if isinstance(
-                event, TicketPrinted | TicketRequested | KeyPressed | OverrideSet
-            ):  # somebody is in the hall
+            if isinstance(event, SOMEBODY):
                 day.turn_day(turn)
                 self.state.active_ms = at_ms
             self._dispatch(turn, event)

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edged.core.policy import Policy
+from edged.core.reports import CallReported as CallReported
+from edged.core.reports import EndReported as EndReported
+from edged.core.reports import QueueReported as QueueReported
 from edged.core.site import Site
 
 Key = Literal[
@@ -335,7 +338,17 @@ class Tick:
     """A due time the engine asked for. Regenerated on replay, never an input."""
 
 
-DeviceEvent = TicketPrinted | TicketRequested | KeyPressed | RatingGiven | CountRead | HealthRead
+DeviceEvent = (
+    TicketPrinted
+    | TicketRequested
+    | KeyPressed
+    | RatingGiven
+    | CountRead
+    | HealthRead
+    | CallReported
+    | EndReported
+    | QueueReported
+)
 Event = (
     DeviceEvent
     | DeviceLost

@@ -12,6 +12,7 @@ from edged.core import (
     activation,
     attendance,
     cases,
+    follow,
     overrides,
     pages,
     printing,
@@ -32,6 +33,9 @@ def press(turn: Turn, event: KeyPressed) -> None:
     """Route a key to its window or its member of staff."""
     if _double_press(turn, event):
         turn.ignore(event.point, "double_press", key=event.key)
+        return
+    if event.key in follow.THEIRS and follow.following(turn):
+        turn.ignore(event.point, "queue_system_calls", key=event.key)
         return
     if event.key in overrides.KIND_OF_KEY or event.key == "lift":
         overrides.press(turn, event)

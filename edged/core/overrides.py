@@ -189,6 +189,8 @@ def _problem(turn: Turn, event: OverrideSet) -> str | None:
         return "override_without_name"
     if event.for_s is not None and event.for_s <= 0:
         return "override_without_time"
+    if event.kind == "priority-insert" and turn.lookup.site.queue is not None:
+        return "queue_system_calls"
     problem = _unknown_target(turn, event)
     if problem is None and event.kind == "hold" and turn.window(event.target).area is None:
         return "nothing_to_hold"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edged.core import attendance, boards, case_signs, issuing, opening, overrides, ratings
+from edged.core import attendance, boards, case_signs, follow, issuing, opening, overrides, ratings
 from edged.core.commands import (
     AlarmsPicture,
     AreaPicture,
@@ -68,6 +68,9 @@ def sign(turn: Turn) -> None:
         issued = issuing.level(turn)
         for point in turn.lookup.site.dispensers:
             _show(turn, point, issued)
+    queue = turn.lookup.site.queue
+    if queue is not None and turn.dirty_windows:
+        _show(turn, queue, follow.wish(turn))
     if turn.alarmed:
         _sign_alarms(turn)
     if turn.cases_changed:

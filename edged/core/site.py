@@ -95,6 +95,7 @@ class Site:
     """One hall. Ids are ``[a-z0-9][a-z0-9-]{0,31}`` and unique inside their kind.
 
     ``displays`` are the hall's own boards; ``boards`` has the sizes of all displays, as far as they are known.
+    ``queue``: the point of the queue system that calls here (follow mode); None: the hall calls by itself.
     """
 
     hall: str
@@ -111,3 +112,4 @@ class Site:
     displays: tuple[str, ...] = ()
     boards: tuple[Board, ...] = ()
     dispensers: tuple[str, ...] = ()  # points that show which services give no numbers
+    queue: str | None = None

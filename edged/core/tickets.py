@@ -96,6 +96,9 @@ def allot(turn: Turn, event: TicketRequested) -> Ticket | None:
     if stages is None:
         turn.ignore(event.point, "unknown_service", service=event.service)
         return None
+    if turn.lookup.site.queue is not None:
+        turn.ignore(event.point, "queue_system_issues", service=event.service)
+        return None
     if issuing.refused(turn, event, stages[0]):
         return None
     number = _next_number(turn, stages[0], turn.lookup.services[stages[0]].prefix)
@@ -103,6 +106,11 @@ def allot(turn: Turn, event: TicketRequested) -> Ticket | None:
         turn.ignore(event.point, "numbers_used_up", service=event.service)
         return None
     return issue(turn, number, stages, event)
+
+
+def mirrored(turn: Turn, number: str, service: str, point: str) -> Ticket:
+    """A visit that only the queue system knew of (follow mode); it waits since now."""
+    return issue(turn, number, [service], TicketPrinted(point, number, service))
 
 
 def _stages(turn: Turn, name: str) -> list[str] | None:

@@ -9,7 +9,7 @@ window rests in STANDBY (an open consultation window), everybody else in CLOSED.
 from __future__ import annotations
 
 from edged.core import announcements
-from edged.core.ordering import choose, count_call
+from edged.core.ordering import Choice, choose, count_call
 from edged.core.state import Ticket, WindowStateName
 from edged.core.tickets import move
 from edged.core.turn import Turn
@@ -60,6 +60,11 @@ def call_next(turn: Turn, window: str) -> None:
     if chosen is None:
         turn.ignore(window, "nobody_waiting")
         return
+    call(turn, window, chosen)
+
+
+def call(turn: Turn, window: str, chosen: Choice) -> None:
+    """Call this visitor to the window."""
     ticket = chosen.ticket
     if not move(turn, ticket, "call") or not move_window(turn, window, "call"):
         return
@@ -92,7 +97,7 @@ def recall(turn: Turn, window: str) -> None:
     if ticket is None or ticket.state != "CALLED":
         turn.ignore(window, "nobody_called")
         return
-    if ticket.calls >= turn.state.policy.calling.max_calls:
+    if turn.lookup.site.queue is None and ticket.calls >= turn.state.policy.calling.max_calls:
         no_show(turn, window, inferred=False)
         return
     move(turn, ticket, "recall")
@@ -112,7 +117,8 @@ def announce(turn: Turn, ticket: Ticket, window: str) -> None:
     calls.insert(0, CallShown(ticket.number, number))
     del calls[turn.state.policy.calling.last_calls :]
     turn.touch_area(area_id)
-    announcements.call(turn, ticket, window)
+    if turn.lookup.site.queue is None:  # where a queue system calls, it speaks
+        announcements.call(turn, ticket, window)
 
 
 def arrive(turn: Turn, window: str, inferred: bool) -> None:
@@ -144,7 +150,8 @@ def no_show(turn: Turn, window: str, inferred: bool) -> None:
         inferred=int(inferred),
     )
     again = turn.state.policy.visits
-    if again.reoffer_s and ticket.reoffers < again.reoffers:
+    ours = turn.lookup.site.queue is None
+    if ours and again.reoffer_s and ticket.reoffers < again.reoffers:
         turn.set_timer(f"reoffer/{ticket.id}", turn.at_ms + again.reoffer_s * 1000)
     free(turn, window)
 
@@ -174,8 +181,11 @@ def _set_call_deadline(turn: Turn, window: str) -> None:
 
 
 def call_deadline(turn: Turn, window: str) -> None:
-    """A call's deadline passed: inferred arrival for one-button panels, no-show where arrivals are confirmed."""
-    if turn.lookup.windows[window].confirms_arrival:
+    """A call's deadline passed: inferred arrival for one-button panels, no-show where arrivals are confirmed.
+
+    A queue system that calls tells of no-shows by itself.
+    """
+    if turn.lookup.windows[window].confirms_arrival and turn.lookup.site.queue is None:
         no_show(turn, window, inferred=True)
     else:
         arrive(turn, window, inferred=True)

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import apsw
 
 from edged.core.commands import Command, Desired, Note, Value
-from edged.core.events import Event, Tick
+from edged.core.events import DeviceEvent, Event, Tick
 from edged.core.state import State
 from edged.observer import Step
 from edged.store import codec, database
@@ -27,7 +27,7 @@ TICKS_MAX = (
 )
 TEXT_MAX_CHARS = 300  # of a command in a difference: enough to see which display says what
 
-DEVICE_KINDS = ("TicketPrinted", "TicketRequested", "KeyPressed", "RatingGiven", "CountRead", "HealthRead")
+DEVICE_KINDS = tuple(kind.__name__ for kind in get_args(DeviceEvent))
 
 
 class EngineLike(Protocol):

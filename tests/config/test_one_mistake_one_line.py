@@ -43,6 +43,24 @@ LAST = 'id = "pager-duty"\ndriver = "mqtt_json"\n'  # additions go here
     ("old", "new", "where", "message"),
     [
         (
+            'id = "east"\n',
+            'id = "east"\nmode = "follow" # theirs\n',
+            "# theirs",
+            'hall.mode: mode "follow" needs queue: the id of the device that reports calls',
+        ),
+        (
+            'id = "east"\n',
+            'id = "east"\nmode = "follow"\nqueue = "panell" # whose\n',
+            "# whose",
+            'hall.queue: "panell" is not a known device; allowed: bus, door',
+        ),
+        (
+            'id = "east"\n',
+            'id = "east"\nmode = "follow"\nqueue = "voice" # whose\n',
+            "# whose",
+            'hall.queue: "voice" is no queue system; it needs driver = "mqtt_json" and kind = "queue"',
+        ),
+        (
             LAST,
             LAST + CASE_AREA + CASE + CASE_WINDOW + "tidal = true # never\n",
             "tidal = true # never",

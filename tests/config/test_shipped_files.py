@@ -39,6 +39,7 @@ from edged.core.commands import (
     Print,
     Refuse,
     Say,
+    Serve,
     Value,
     WindowPicture,
 )
@@ -68,6 +69,9 @@ UP = {
     "ticket": "Ticket",
     "request": "TicketRequest",
     "key": "KeyPress",
+    "call": "CallReport",
+    "end": "EndReport",
+    "queue": "QueueReport",
     "rating": "Rating",
     "count": "Count",
     "health": "Health",
@@ -150,7 +154,9 @@ def test_addresses_are_those_of_the_code() -> None:
     device = {f"hall/{{hall}}/dev/{{device}}/up/{kind}" for kind in MODELS}
     device |= {
         f"hall/{{hall}}/dev/{{device}}/down/{kind}"
-        for kind in ("lamp", "display", "panel", "evaluator", "issuing", "say", "print", "page", "refuse")
+        for kind in (
+            *("lamp", "display", "panel", "evaluator", "issuing", "say", "print", "page", "refuse", "serve"),
+        )
     }
     centre = {
         topics.status("{hall}"),
@@ -196,6 +202,7 @@ PANEL = Panel("w1", "SERVING", 3, "A001", "请")
         *[("Lamp", Lamp(state)) for state in ("off", "on", "blink")],
         ("Display", Display(("A001→3号窗口",))),
         ("Panel", PANEL),
+        ("Serve", Serve((("w1", ("tax-general",)), ("w2", ())))),
         *[("Evaluator", Evaluator("w1", *asked)) for asked in ((), ("A001",), (None, "20261125-1"))],
         ("Issuing", Issuing()),
         ("Issuing", Issuing((NoNumber("tax", "stopped", "停止取号", "no more numbers"),))),

@@ -14,12 +14,15 @@ from devices.mqtt_json.codec import MODELS, decode, encode_action, encode_level,
 from devices.mqtt_json.strict_json import Unfit, is_harmless
 from edged.core.commands import Action, AreaPicture, Display, Lamp, Page, Panel, Print, Say
 from edged.core.events import (
+    CallReported,
     CommandDone,
     CommandFailed,
     CountRead,
+    EndReported,
     Event,
     HealthRead,
     KeyPressed,
+    QueueReported,
     RatingGiven,
     TicketPrinted,
     TicketRequested,
@@ -52,6 +55,17 @@ def event_of(kind: str, payload: str | bytes, **options: Any) -> Event:
         ("request", '{"seq":18,"service":"tax-general"}', TicketRequested("d1", "tax-general", "normal", 18)),
         ("key", '{"seq":19,"key":"pause","arg":"午休"}', KeyPressed("d1", "pause", "午休", 19)),
         ("rating", '{"seq":20,"level":5}', RatingGiven("d1", 5, 20)),
+        ("call", '{"seq":1,"number":"A1","window":"w1"}', CallReported("d1", "A1", "w1", None, 1)),
+        (
+            "end",
+            '{"seq":2,"window":"w1","outcome":"no-show"}',
+            EndReported("d1", "w1", None, "no-show", 2),
+        ),
+        (
+            "queue",
+            '{"seq":3,"service":"tax","waiting":["A1","A2"]}',
+            QueueReported("d1", "tax", ("A1", "A2"), 3),
+        ),
         ("count", '{"seq":21,"in_total":7,"out_total":3}', CountRead("d1", "total", 7, 3, None, 21)),
         ("count", '{"seq":22,"in":2,"out":1,"from":"a","to":"b"}', CountRead("d1", "window", 2, 1, None, 22)),
         ("count", '{"seq":23,"occupancy":-4}', CountRead("d1", "occupancy", 0, 0, -4, 23)),

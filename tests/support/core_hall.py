@@ -60,6 +60,7 @@ class SiteText:
                 for point, rows, columns, *scrolls in boards
             ),
             dispensers=tuple(words[0] for words in self._all("dispenser")),
+            queue=next((words[0] for words in self._all("queue")), None),
         )
 
 

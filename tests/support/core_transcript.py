@@ -13,6 +13,7 @@ A line that starts in column 0 is input; every indented line is what came of it 
     08:29:00 policy hours.week=1-5@09:00-17:00,6@09:00-12:00@assisted@tax+house    days, times, mode, areas
     16:00:00 flex hall - 18:00 zhao           today only: area or hall, opens, closes, who
     16:00:00 reset zhao force                 the day anew
+    08:30:00 called A001 w1                   the queue system (follow mode); ended w1 A001; queued SERVICE A002 …
     08:30:00 policy back=1                    the policy in force before, under its own version
     08:40:00 resumed restart                  away since the last event; "restart" also goes through the stored state
 
@@ -37,6 +38,7 @@ from edged.core.engine import Engine
 from edged.core.policy import Peak, Policy, Session, Special
 from edged.core.state import State
 from tests.support.core_hall import SiteText
+from tests.support.core_reports import reported
 
 START_MS = 8 * 3_600_000  # the hall is loaded at 08:00:00
 MIDNIGHT = datetime.fromisoformat("2026-11-23T00:00:00+08:00")
@@ -53,6 +55,7 @@ GROUPS = (
     "duty",
     "hall",
     "issuing",
+    "serve",
 )
 LEARNT = (
     "learnt",
@@ -62,7 +65,7 @@ LEARNT = (
     "looked_ms",
     "last_request_ms",
 )  # see test_forecast.py
-NAMED = r"(seq|from|for_s|code|area|service|ticket|special|level|back|appointment|reason|returning)="
+NAMED = r"(seq|from|for_s|code|area|service|ticket|special|level|back|appointment|reason|returning|outcome)="
 STATES: TypeAdapter[State] = TypeAdapter(State)
 
 
@@ -152,6 +155,8 @@ class _Run:
         plain = [word for word in words if not re.match(NAMED, word)]
         named = dict(word.split("=", 1) for word in words if word not in plain)
         seq = int(named["seq"]) if "seq" in named else None
+        if (told := reported(plain, named, seq)) is not None:
+            return told
         match plain:
             case ["ticket" | "request" | "appointment", *_]:
                 return _visitor(plain, named, seq)
@@ -201,8 +206,6 @@ class _Run:
                 return ev.HoursFlexed(None if area == "hall" else area, _minute(opens), _minute(closes), by)
             case ["reset", by, *force]:
                 return ev.DayReset("" if by == "nobody" else by, force == ["force"])
-            case ["rejected", kind, code, *called]:
-                return ev.DocumentRejected(kind, code, " ".join(called))  # type: ignore[arg-type]
             case ["site", *change]:
                 for part in " ".join(change).split(";"):
                     self.hall.change(part.strip()) if part.strip() else None
@@ -328,6 +331,8 @@ def _group(command: Command) -> str:
     if isinstance(command, Action):
         return "actions"
     kind = command.value.kind
+    if kind == "serve":
+        return kind
     if kind == "lamp":
         return "lamps"
     if kind == "issuing":

@@ -1,0 +1,23 @@
+"""Lines of transcripts that tell what others than the hall's own devices say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edged.core import events as ev
+
+
+def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Event | None:
+    """What the queue system of a hall in follow mode says, and what became of the centre's documents."""
+    queue = named.get("from", "queue")
+    match plain:
+        case ["called", number, window, *service]:
+            return ev.CallReported(queue, number, window, service[0] if service else None, seq)
+        case ["ended", window, *number]:
+            outcome: Any = named.get("outcome", "served")
+            return ev.EndReported(queue, window, number[0] if number else None, outcome, seq)
+        case ["queued", service, *numbers]:
+            return ev.QueueReported(queue, service, tuple(numbers), seq)
+        case ["rejected", kind, code, *called]:
+            return ev.DocumentRejected(kind, code, " ".join(called))  # type: ignore[arg-type]
+    return None
