@@ -7,6 +7,7 @@ visitor could be known by. Speech and key arguments are not logged; long digit r
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -53,7 +54,7 @@ def configure(
         renderers.append(structlog.processors.JSONRenderer(ensure_ascii=False, default=str))
         renderers += [_prefix_level] if journald else []
     formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=renderers)
-    handler = logging.StreamHandler(out)
+    handler = _Lines(out, json_stamped=None if out.isatty() else not journald)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -73,6 +74,34 @@ def configure(
     )
 
 
+class _Lines(logging.StreamHandler[TextIO]):
+    """The one handler. ``json_stamped``: None for a person's lines; else JSON, with or without a time."""
+
+    def __init__(self, out: TextIO, json_stamped: bool | None) -> None:
+        super().__init__(out)
+        self._json_stamped = json_stamped
+        self._encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
+    def put(self, name: str, event: str, fields: dict[str, Any]) -> bool:
+        """Write an INFO line as the whole chain of processors would, at a quarter of its cost; False where it cannot."""
+        if self._json_stamped is None:
+            return False
+        line = {key: _masked(value) for key, value in fields.items()}
+        line |= {"event": event, "level": "info", "logger": name}
+        if self._json_stamped:
+            _stamp(None, "info", line)
+        text = self._encode(line)
+        self.acquire()
+        try:
+            self.stream.write(f"{text}\n" if self._json_stamped else f"<6>{text}\n")
+            self.stream.flush()
+        except (OSError, ValueError):  # as logging itself: a log that cannot be written stops nothing
+            return True
+        finally:
+            self.release()
+        return True
+
+
 class StepLog:
     """Observer: one canonical line per step that commanded something, why (notes) and what (kinds).
 
@@ -82,6 +111,7 @@ class StepLog:
 
     def __init__(self, now_s: Callable[[], float] = clock.monotonic_s) -> None:
         self._log = structlog.get_logger("edged.step")
+        self._level = logging.getLogger("edged.step")
         self._now_s = now_s
         self._room = LINES_BURST
         self._filled_s = now_s()
@@ -89,25 +119,27 @@ class StepLog:
 
     def step(self, step: Step, decision_s: float) -> None:
         """Log ``step`` unless it commanded nothing."""
-        if not step.commands:
+        if not step.commands or not self._level.isEnabledFor(logging.INFO):
             return
         if not self._has_room():
             self._left_out += 1
             return
         kinds = Counter(c.value.kind if isinstance(c, Desired) else c.body.kind for c in step.commands)
         left_out, self._left_out = self._left_out, 0
-        self._log.info(
-            "step",
-            seq=step.seq,
-            at_ms=step.at_ms,
-            input=type(step.event).__name__,
-            point=getattr(step.event, "point", None),
-            key=getattr(step.event, "key", None),
-            notes=[f"{note.kind} {note.subject}" for note in step.notes],
-            commands=dict(sorted(kinds.items())),
-            decision_ms=round(decision_s * 1000, 3),
+        fields = {
+            "seq": step.seq,
+            "at_ms": step.at_ms,
+            "input": type(step.event).__name__,
+            "point": getattr(step.event, "point", None),
+            "key": getattr(step.event, "key", None),
+            "notes": [f"{note.kind} {note.subject}" for note in step.notes],
+            "commands": dict(sorted(kinds.items())),
+            "decision_ms": round(decision_s * 1000, 3),
             **({"left_out": left_out} if left_out else {}),
-        )
+        }
+        handler = next((one for one in logging.getLogger().handlers if isinstance(one, _Lines)), None)
+        if handler is None or not handler.put("edged.step", "step", fields):
+            self._log.info("step", **fields)
 
     def _has_room(self) -> bool:
         now_s = self._now_s()
