@@ -1,6 +1,6 @@
 """How long to wait before the next connection.
 
-Rules: a broker that is simply not there is probed twice a second at first, so that a restart costs the hall under a
+Rules: a broker that is simply not there is probed four times a second at first, so that a restart costs the hall under a
 second, and never less often than every five; one that answers and hangs up again is left alone for longer and longer,
 so that a flapping broker or a second client with our id makes no storm. Every wait is jittered: forty halls must not
 knock in step after a power cut.
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-PROBE_S = 0.5  # the longest wait while the broker has been away for less than PROBE_FAST_S
+PROBE_S = 0.25  # the longest wait while the broker has been away for less than PROBE_FAST_S
 PROBE_FAST_S = 60.0
 PROBE_MAX_S = 5.0  # refused connections on a LAN cost nothing; a broker back after a day is found in seconds
 FIRST_S = 0.1  # after a connection that had lasted
