@@ -83,7 +83,7 @@ class _Lines(logging.StreamHandler[TextIO]):
         self._encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
     def put(self, name: str, event: str, fields: dict[str, Any]) -> bool:
-        """Write an INFO line as the whole chain of processors would, at a quarter of its cost; False where it cannot."""
+        """Write an INFO line as the chain of processors would, at a quarter of its cost; False where it cannot."""
         if self._json_stamped is None:
             return False
         line = {key: _masked(value) for key, value in fields.items()}

@@ -1,9 +1,9 @@
 """How long to wait before the next connection.
 
-Rules: a broker that is simply not there is probed four times a second at first, so that a restart costs the hall under a
-second, and never less often than every five; one that answers and hangs up again is left alone for longer and longer,
-so that a flapping broker or a second client with our id makes no storm. Every wait is jittered: forty halls must not
-knock in step after a power cut.
+Rules: a broker that is simply not there is probed four times a second at first, so that a restart costs the hall well
+under a second, and never less often than every five; one that answers and hangs up again is left alone for longer and
+longer, so that a flapping broker or a second client with our id makes no storm. Every wait is jittered: forty halls
+must not knock in step after a power cut.
 """
 
 from __future__ import annotations
