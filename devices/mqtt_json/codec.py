@@ -71,25 +71,29 @@ class Status(_Payload):
 
 
 class Ticket(_Payload):
-    """``up/ticket``: the device allotted and printed the number itself."""
+    """``up/ticket``: the device allotted and printed the number itself. ``reason``: a code, for some classes."""
 
     seq: Seq
     number: Number
     service: Id
     priority: Priority | None = None
     appointment: ShortText | None = None
+    reason: Id | None = None
 
 
 class Request(_Payload):
-    """``up/request``: the device wants a number."""
+    """``up/request``: the device wants a number. ``returning``: the visitor has this one already and is back."""
 
     seq: Seq
     service: Id
     priority: Priority | None = None
+    appointment: ShortText | None = None
+    reason: Id | None = None
+    returning: Number | None = None
 
 
 class KeyPress(_Payload):
-    """``up/key``. ``arg``: ticket number, staff id, pause reason, transfer target; of an override its target
+    """``up/key``. ``arg``: ticket number, staff id, pause reason, transfer target, outcome; of an override its target
     and ``by=name``, ``for_s=seconds``; of ``case`` and ``answer`` what asyncapi.yaml says."""
 
     seq: Seq
@@ -111,6 +115,10 @@ class KeyPress(_Payload):
         "case",
         "commissioner",
         "special-need",
+        "cancel",
+        "priority",
+        "walk-direct",
+        "reprint",
         "force-open",
         "force-close",
         "hold",
@@ -236,9 +244,13 @@ def to_event(device: str, body: BaseModel, count: Semantics | None = None) -> Ev
     match body:
         case Ticket():
             booked: Priority = "normal" if body.appointment is None else "appointment"
-            return TicketPrinted(device, body.number, body.service, body.priority or booked, body.seq)
+            priority = body.priority or booked
+            extra = (body.appointment, body.reason)
+            return TicketPrinted(device, body.number, body.service, priority, body.seq, *extra)
         case Request():
-            return TicketRequested(device, body.service, body.priority or "normal", body.seq)
+            priority = body.priority or ("normal" if body.appointment is None else "appointment")
+            asked = (body.appointment, body.reason, body.returning)
+            return TicketRequested(device, body.service, priority, body.seq, *asked)
         case KeyPress():
             return KeyPressed(device, body.key, body.arg, body.seq)
         case Call():

@@ -57,22 +57,26 @@ def _expires_ms(turn: Turn, event: AppointmentMade, wall_offset_ms: int) -> int:
 
 
 def claim(turn: Turn, appointment: str, priority: Priority) -> CheckIn:
-    """Somebody with this booking takes a number. An unknown, early or late one is a visitor like any other."""
+    """Somebody with this booking takes a number. Whoever is early or late by far is a visitor like any other.
+
+    A booking that nobody told of is the dispenser's word: the class that it gave stands.
+    """
     booking = turn.state.bookings.get(appointment)
     if booking is None or turn.state.wall_offset_ms is None:
         turn.ignore(appointment, "unknown_appointment")
         return CheckIn(priority)
     visits = turn.state.policy.visits
+    usual: Priority = "normal" if priority == "appointment" else priority
     start_ms = booking.start_ms - turn.state.wall_offset_ms
     if turn.at_ms < start_ms - visits.check_in_early_s * 1000:
         turn.ignore(appointment, "check_in_too_early", early_s=round((start_ms - turn.at_ms) / 1000))
-        return CheckIn(priority)
+        return CheckIn(usual)
     forget(turn, appointment)
     if turn.at_ms > start_ms + visits.check_in_late_s * 1000:
         turn.note("appointment.late", appointment, late_s=round((turn.at_ms - start_ms) / 1000))
-        return CheckIn(priority)
+        return CheckIn(usual)
     callable_ms = start_ms - visits.callable_early_s * 1000
-    given = booking.priority if booking.priority != "normal" else priority
+    given = booking.priority if booking.priority != "normal" else usual
     own: Priority = "appointment" if given == "normal" else given
     return CheckIn(own, callable_ms if callable_ms > turn.at_ms else None)
 

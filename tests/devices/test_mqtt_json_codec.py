@@ -50,9 +50,19 @@ def event_of(kind: str, payload: str | bytes, **options: Any) -> Event:
         (
             "ticket",
             '{"seq":17,"number":"A012","service":"tax-general","appointment":"b-7"}',
-            TicketPrinted("d1", "A012", "tax-general", "appointment", 17),
+            TicketPrinted("d1", "A012", "tax-general", "appointment", 17, "b-7"),
         ),
         ("request", '{"seq":18,"service":"tax-general"}', TicketRequested("d1", "tax-general", "normal", 18)),
+        (
+            "request",
+            '{"seq":18,"service":"newborn","appointment":"b-8","reason":"card-shown","returning":"A012"}',
+            TicketRequested("d1", "newborn", "appointment", 18, "b-8", "card-shown", "A012"),
+        ),
+        (
+            "key",
+            '{"seq":19,"key":"finish","arg":"told-once/photo,id-copy"}',
+            KeyPressed("d1", "finish", "told-once/photo,id-copy", 19),
+        ),
         ("key", '{"seq":19,"key":"pause","arg":"午休"}', KeyPressed("d1", "pause", "午休", 19)),
         ("rating", '{"seq":20,"level":5}', RatingGiven("d1", 5, 20)),
         ("call", '{"seq":1,"number":"A1","window":"w1"}', CallReported("d1", "A1", "w1", None, 1)),
