@@ -51,18 +51,21 @@ class Document(BaseModel):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Names:
-    """What a policy may speak of: the hall's areas, services and windows."""
+    """What a policy may speak of: the hall's areas, services and windows. ``unserved``: services without a window."""
 
     areas: frozenset[str]
     services: frozenset[str]
     windows: frozenset[str]
+    unserved: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, site: Site) -> Names:
         """Of a hall as it is built."""
-        return cls(
-            *(frozenset(part.id for part in parts) for parts in (site.areas, site.services, site.windows))
+        areas, services, windows = (
+            frozenset(part.id for part in parts) for parts in (site.areas, site.services, site.windows)
         )
+        skills = {skill for window in site.windows for skill in window.skills}
+        return cls(areas, services, windows, services - skills)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

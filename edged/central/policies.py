@@ -34,6 +34,7 @@ from edged.central.documents import (
 from edged.central.policy_labels import LABELS
 from edged.central.policy_model import core_policy, model_of, names, numbers
 from edged.central.refusals import DocumentRefused, Reason, reason
+from edged.central.visit_contradictions import dead_ends
 from edged.core.policy import BOUNDS, Policy, Tidal
 
 PAYLOAD_TYPE = "application/vnd.edged.policy+json"
@@ -150,6 +151,7 @@ def _bounded(document: PolicyDocument, known: Names | None) -> Policy:
     if not wrong:
         policy = core_policy(document.body)
         wrong = list(contradictions(policy))
+        wrong += dead_ends(policy, frozenset() if known is None else known.unserved)
     if wrong:
         raise DocumentRefused(*wrong[:REASONS_MAX])
     return policy

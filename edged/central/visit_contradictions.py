@@ -45,6 +45,18 @@ def _of_calling(calling: Calling) -> Iterator[Reason]:
             )
 
 
+def dead_ends(policy: Policy, unserved: frozenset[str]) -> Iterator[Reason]:
+    """Journeys through a service that no window of the hall has among its skills."""
+    for name, journey in policy.visits.journeys.items():
+        for number, service in enumerate(journey.stages):
+            if service in unserved:
+                yield contradiction(
+                    f"body.visits.journeys.{name}.stages[{number}]",
+                    f"no window of this hall serves {service}: the journey would never end",
+                    f"本大厅没有窗口办理 {service},流程无法完成",
+                )
+
+
 def _of_visits(visits: Visits) -> Iterator[Reason]:
     for name, journey in visits.journeys.items():
         path = f"body.visits.journeys.{name}.stages"

@@ -171,6 +171,67 @@ SILLY: dict[str, tuple[dict[str, Any], str, str]] = {
         "body.signage.say_within_s",
         "out-of-bounds",
     ),
+    "a window that calls nobody twice, nor once": (
+        {"calling": {"max_calls": 0}},
+        "body.calling.max_calls",
+        "out-of-bounds",
+    ),
+    "a negative head start": (
+        {"calling": {"priority_head_start_s": -60}},
+        "body.calling.priority_head_start_s",
+        "out-of-bounds",
+    ),
+    "no windows at all": ({"tidal": {"pool": 0}}, "body.tidal.pool", "out-of-bounds"),
+    "a priority class that nobody can be": (
+        {"calling": {"classes": {"king": {"head_start_s": 60}}}},
+        "body.calling.classes.king",
+        "contradiction",
+    ),
+    "a class that may overtake more than all classes together": (
+        {"calling": {"priority_streak": 2, "classes": {"elderly": {"streak": 9}}}},
+        "body.calling.classes.elderly.streak",
+        "contradiction",
+    ),
+    "a calling rule that prefers everybody": (
+        {"calling": {"rules": [{"name": "all"}]}},
+        "body.calling.rules[0]",
+        "contradiction",
+    ),
+    "a calling rule for a window that the hall does not have": (
+        {"calling": {"rules": [{"windows": ["w99"]}]}},
+        "body.calling.rules[0].windows[0]",
+        "unknown-window",
+    ),
+    "a journey in a circle": (
+        {"visits": {"journeys": {"ring": {"stages": ["tax-general", "biz-open", "tax-general"]}}}},
+        "body.visits.journeys.ring.stages",
+        "contradiction",
+    ),
+    "a journey through a service that the hall does not have": (
+        {"visits": {"journeys": {"moon": {"stages": ["tax-general", "moon-landing"]}}}},
+        "body.visits.journeys.moon.stages[1]",
+        "unknown-service",
+    ),
+    "a journey into an area that nobody serves": (
+        {"visits": {"journeys": {"shop": {"stages": ["biz-open", "biz-seal"]}}}},
+        "body.visits.journeys.shop.stages[1]",
+        "contradiction",
+    ),
+    "a journey that goes nowhere": (
+        {"visits": {"journeys": {"none": {"stages": []}}}},
+        "body.visits.journeys.none.stages",
+        "contradiction",
+    ),
+    "an appointment that is called before anybody may check in": (
+        {"visits": {"check_in_early_s": 60, "callable_early_s": 600}},
+        "body.visits.callable_early_s",
+        "contradiction",
+    ),
+    "an appointment that is forgotten before it is late": (
+        {"visits": {"check_in_late_s": 3600, "booking_expires_s": 60}},
+        "body.visits.booking_expires_s",
+        "contradiction",
+    ),
 }
 
 

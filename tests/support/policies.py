@@ -17,7 +17,10 @@ OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 PUBLIC = KEY.public_key().public_bytes_raw()
 KEYS = {keyid_of(PUBLIC): PUBLIC}
 NAMES = Names(
-    frozenset({"tax", "biz"}), frozenset({"tax-general", "tax-invoice", "biz-open"}), frozenset({"w1", "w11"})
+    areas=frozenset({"tax", "biz"}),
+    services=frozenset({"tax-general", "tax-invoice", "biz-open", "biz-seal"}),
+    windows=frozenset({"w1", "w11"}),
+    unserved=frozenset({"biz-seal"}),
 )
 AUDIENCE = Audience("demo", "city", NAMES)
 NOW_MS = 1_780_000_000_000  # 2026-05-28
