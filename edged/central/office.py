@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from edged.central.appointments import AppointmentBook
 from edged.central.documents import Audience, Names
 from edged.central.operation_desk import OperationDesk
 from edged.central.policy_desk import Known, PolicyDesk, Put, trusted_keys
@@ -48,6 +49,7 @@ class Office:
         self.operations.wall_ms = ground.wall_ms
         self.operations.policies = self.policies
         self.operations.tell_rejected = self._telling("operation")
+        self.appointments = AppointmentBook(config.hall, link, ground.put, ground.reject)
         self.uplink = Uplink(link, journal, config.hall, ground.stamp)
         self.uplink.reject = ground.reject
 
@@ -57,6 +59,7 @@ class Office:
         envelope = None if kept.last_good is None else kept.last_good.envelope
         self.policies.start(Known(envelope, kept.high_water, in_force_sha256))
         self.operations.start()
+        self.appointments.start()
         self.uplink.start()
 
     def count_refusals(self, count: Callable[[str], None]) -> None:

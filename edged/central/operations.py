@@ -16,7 +16,7 @@ import difflib
 import hashlib
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
 
 from edged.central import envelope
 from edged.central.documents import (
@@ -39,6 +39,8 @@ from edged.core.events import (
     DayReset,
     Event,
     HoursFlexed,
+    NoticePosted,
+    NoticeWithdrawn,
     OverrideKind,
     OverrideLifted,
     OverrideSet,
@@ -46,6 +48,12 @@ from edged.core.events import (
     RatingCorrected,
     WindowAsked,
 )
+
+
+def _exists(moment: str) -> str:
+    epoch_ms(moment)
+    return moment
+
 
 PAYLOAD_TYPE = "application/vnd.edged.operation+json"
 TYPE = "operation"
@@ -58,6 +66,11 @@ AREAS_MAX = 50
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Number = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,12}$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z/:_.-]{0,63}$")]
+Moment = Annotated[
+    str,
+    StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$"),
+    AfterValidator(_exists),
+]
 Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Seconds = Annotated[int, Field(ge=1, le=FOR_MAX_S)]
@@ -246,6 +259,31 @@ class ResetDay(Body):
         return DayReset(by, self.force)
 
 
+class Notice(Body):
+    """A notice on the boards of some areas, or everywhere, until a time or until withdrawn."""
+
+    id: Name
+    text: Text
+    text_en: Text
+    areas: Annotated[tuple[Id, ...], Field(max_length=AREAS_MAX, strict=False)] = ()
+    until: Moment | None = None
+
+    def order(self, by: str) -> Event:
+        """A notice."""
+        until_ms = None if self.until is None else epoch_ms(self.until)
+        return NoticePosted(self.id, self.text, self.text_en, self.areas, until_ms, by)
+
+
+class Withdraw(Body):
+    """A notice is to go."""
+
+    id: Name
+
+    def order(self, by: str) -> Event:
+        """Its end."""
+        return NoticeWithdrawn(self.id, by)
+
+
 class Rollback(Body):
     """Back to the policy that was in force before the present one."""
 
@@ -264,6 +302,8 @@ OPERATIONS: dict[str, type[Body]] = {
     "lift": Lift,
     "ask-window": AskWindow,
     "announce": Announce,
+    "notice": Notice,
+    "withdraw": Withdraw,
     "case": Case,
     "rating-correct": CorrectRating,
     "rating-answer": AnswerRating,

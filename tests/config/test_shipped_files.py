@@ -166,6 +166,7 @@ def test_addresses_are_those_of_the_code() -> None:
         topics.events("{hall}"),
         topics.events_ack("{hall}"),
         topics.operation("{hall}", "{operation}"),
+        topics.appointments("{hall}"),
         topics.alarms_state("{hall}"),
         topics.policy_push("{hall}"),
         topics.policy_report("{hall}"),

@@ -1,0 +1,78 @@
+"""Appointments made with the centre (网上预约), on ``hall/{hall}/appointments``: each becomes an event of the core.
+
+Rules: unsigned, as what devices send: an appointment only lets somebody check in, and the broker's ACL says who may
+write here. A strict shape that names no person; what does not fit is counted and acknowledged. The same id again moves
+the appointment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Protocol
+
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+
+from edged import personal
+from edged.central import strict_json, topics
+from edged.central.documents import epoch_ms
+from edged.central.policy_desk import PushMessage, Put
+from edged.central.policy_model import MODEL
+from edged.core.events import AppointmentMade, Priority
+from edged.driver import Reject
+
+BYTES_MAX = 4_096
+
+
+class Appointment(BaseModel):
+    """``start``: RFC 3339 with offset. ``id`` is what the visitor shows or types at the dispenser."""
+
+    model_config = MODEL
+
+    id: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
+    service: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    start: Annotated[
+        str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$")
+    ] = Field(description="RFC 3339 with offset")
+    priority: Priority = "normal"
+
+
+class Listening(Protocol):
+    """What is needed of ``edged.links.mqtt.MqttLink``."""
+
+    def subscribe(self, topic_filter: str, handler: Callable[[Any], None]) -> None: ...
+
+
+class AppointmentBook:
+    """Hands every appointment to the inbox; the broker keeps it until its step is on disk."""
+
+    def __init__(self, hall: str, link: Listening, put: Put, reject: Reject) -> None:
+        self._topic = topics.appointments(hall)
+        self._link = link
+        self._put = put
+        self._reject = reject
+
+    def start(self) -> None:
+        """Listen."""
+        self._link.subscribe(self._topic, self.receive)
+
+    def receive(self, message: PushMessage) -> None:
+        """Handler of the topic."""
+        try:
+            fields = strict_json.parse(message.payload, BYTES_MAX)
+            if personal.where(fields) is not None:
+                self._refuse(message, "personal data")
+                return
+            made = Appointment.model_validate(fields)
+            event = AppointmentMade(made.id, made.service, epoch_ms(made.start), made.priority)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            self._refuse(message, f"{'.'.join(map(str, first['loc']))}: {first['type']}")
+        except (strict_json.NotStrictJson, ValueError, OverflowError) as error:
+            self._refuse(message, str(error))
+        else:
+            if not self._put(event, message.ack):
+                self._reject("inbox_full", "AppointmentMade")
+
+    def _refuse(self, message: PushMessage, detail: str) -> None:
+        self._reject("appointment_unfit", detail)
+        message.ack()
