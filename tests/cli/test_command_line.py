@@ -52,6 +52,18 @@ def test_help_loads_none_of_what_it_lists() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_daemon_loads_none_of_what_it_does_not_use() -> None:
+    """Each of these costs megabytes and a good part of the start; a JSON device needs no other wire."""
+    spared = ("rich", "aiohttp", "cryptography", "amqtt", "pymodbus", "serialx", "hypothesis", "email.mime")
+    code = (
+        "import sys; from edged.cli.run import _spare_rich; _spare_rich();"
+        "import edged.app, edged.logs, edged.config, devices.mqtt_json.driver;"
+        f"print([name for name in {spared} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_listed_command_exists_and_explains_itself(name: str) -> None:
     command = load_command(name)

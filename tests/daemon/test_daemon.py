@@ -100,7 +100,7 @@ async def test_mosquitto_pub_is_device_enough(hall: tuple[Hall, Daemon, Machines
             await mosquitto_pub(broker.port, "hall/east/dev/dispenser/up/ticket", ticket)
     await until(lambda: machines.lamp.lamp == "blink")
     await mosquitto_pub(broker.port, "hall/east/dev/dispenser/up/ticket", {"seq": 99, "number": "A1"})
-    assert len(files.tickets()) == TIDE
+    await until(lambda: len(files.tickets()) == TIDE)  # the lamp does not wait for the disk
     assert files.notes()["ticket.issued"] == TIDE
     duplicates = [n for s in files.steps() for n in s.notes if n.data.get("reason") == "duplicate"]
     assert len(duplicates) == 2

@@ -1,0 +1,75 @@
+"""Levels that need no waiting: gone before ``want`` returns, kept to a pace where they are texts; tried again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from edged import outputs as outputs_module
+from edged.core.commands import Desired, Display, Lamp
+from edged.driver import Unreachable
+from tests.daemon.test_outputs import PAUSE_S, bench
+from tests.support.brokers import until
+from tests.support.slates import QuickSlate, Slate
+
+ON, OFF = Lamp("on"), Lamp("off")
+
+
+def text(number: int) -> Display:
+    return Display((str(number),))
+
+
+async def test_a_level_is_out_before_want_returns_only_where_the_driver_can() -> None:
+    quick, slow = QuickSlate(), Slate()
+    async with bench(quick=quick, slow=slow) as one:
+        await asyncio.sleep(0)  # the workers run
+        one.outputs.want(Desired("quick", ON), now=True)
+        one.outputs.want(Desired("slow", ON), now=True)
+        assert quick.shown == [("quick", ON)]
+        assert slow.shown == []
+        await until(lambda: slow.shown == [("slow", ON)])
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert quick.shown == [("quick", ON)], "told once, not again by the worker"
+
+
+async def test_without_now_the_newest_of_a_burst_is_enough() -> None:
+    quick = QuickSlate()
+    async with bench(quick=quick) as one:
+        for number in range(50):
+            one.outputs.want(Desired("quick", text(number)))
+        await until(lambda: quick.shown != [])
+        assert quick.shown == [("quick", text(49))]
+
+
+async def test_texts_keep_their_pace_and_lamps_do_not() -> None:
+    quick = QuickSlate()
+    quick.pace_s = 0.2
+    async with bench(quick=quick) as one:
+        await asyncio.sleep(0)
+        for number in range(50):
+            one.outputs.want(Desired("quick", text(number)), now=True)
+            one.outputs.want(Desired("quick", ON if number % 2 else OFF), now=True)
+        lamps = [value for _, value in quick.shown if isinstance(value, Lamp)]
+        assert len(lamps) == 50
+        assert [value for _, value in quick.shown if isinstance(value, Display)] == [text(0)]
+        await until(lambda: quick.shown[-1] == ("quick", text(49)))
+        assert len(quick.shown) == 52, "of all texts in between, none"
+
+
+async def test_a_level_that_did_not_get_out_is_tried_again_and_nothing_overtakes_the_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outputs_module, "RETRY_S", (PAUSE_S,))
+    quick = QuickSlate()
+    quick.error = Unreachable("no broker")
+    async with bench(quick=quick) as one:
+        await asyncio.sleep(0)
+        one.outputs.want(Desired("quick", ON), now=True)
+        tried = len(quick.tried)
+        one.outputs.want(Desired("quick", OFF), now=True)
+        assert len(quick.tried) == tried == 1, "a device that does not take levels is not asked by every step"
+        quick.error = None
+        await until(lambda: quick.shown == [("quick", OFF)])
+        assert ("quick", "unreachable") in one.errors
