@@ -14,6 +14,7 @@ from edged import inbox as inbox_module
 from edged.clock import Clock
 from edged.core.events import CommandDone, KeyPressed, Resumed, Tick
 from edged.inbox import DEPTH_MAX, Inbox, Item
+from edged.store.records import Beside
 
 DEADLINE_S = 5.0
 START_MS = 1_000_000
@@ -113,10 +114,10 @@ async def test_an_event_wakes_a_waiting_loop_at_once_and_keeps_its_acknowledgeme
     waiting = asyncio.get_running_loop().create_task(get(inbox))
     await asyncio.sleep(0)  # it waits now
     put_s = time.perf_counter()
-    assert inbox.put(KeyPressed("panel", "next"), lambda: acked.append("yes"), b"envelope")
+    assert inbox.put(KeyPressed("panel", "next"), lambda: acked.append("yes"), Beside(b"envelope"))
     item = await waiting
     assert time.perf_counter() - put_s < inbox_module.WAKE_S / 2
-    assert item.envelope == b"envelope"
+    assert item.beside == Beside(b"envelope")
     assert item.arrived_s is not None
     assert put_s <= item.arrived_s <= time.perf_counter()
     assert acked == []
