@@ -230,6 +230,9 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "hours_unknown": ("no hours are planned here today", "今日没有营业时间安排"),
     "hours_unfit": ("these times do not make a day", "时间不合理"),
+    "no_such_notice": ("there is no such notice", "没有这条通知"),
+    "too_many_notices": ("too many notices stand; withdraw one first", "通知过多;请先撤下一条"),
+    "notice_over": ("its time has passed already", "通知的截止时间已过"),
     "no_override": ("there is no such override", "没有这项人工干预"),
 }
 

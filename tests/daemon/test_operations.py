@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from edged.central.documents import rfc3339
+from edged.central.documents import epoch_ms, rfc3339
 from edged.central.envelope import public_entry, sign
 from edged.central.policies import PAYLOAD_TYPE as POLICY_TYPE
 from edged.clock import wall_ms
-from edged.core.events import OverrideSet
+from edged.core.events import NoticePosted, OverrideSet
 from tests.support.brokers import Mosquitto, until
 from tests.support.centres import Operator, envelope_of, operator_at
 from tests.support.daemon_checks import identical, watching
@@ -63,6 +63,45 @@ async def test_an_order_is_done_answered_and_shown(
         assert "没有这个窗口" in wrong["message_zh"]
     assert await daemon.stop() == 0
     assert files.notes()["override.set"] == 1
+    identical(files)
+
+
+async def test_a_notice_stands_on_the_boards_until_it_is_withdrawn(
+    trusting: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
+    files, daemon, _ = trusting
+    await daemon.start()
+    said = {"id": "water", "text": "三楼停水", "text_en": "No water", "areas": ["tax"]}
+    async with (
+        operator_at(broker, "east") as operator,
+        watching(broker, "hall/east/dev/screen/down/display") as shown,
+    ):
+
+        def stands() -> bool:
+            return shown != [] and "三楼停水 No water" in shown[-1]["lines"]
+
+        until_text = rfc3339(wall_ms() + HOUR_MS)
+        assert (await operator.order("notice", {**said, "until": until_text}))["ok"]
+        await until(stands)
+        posted = [step.event for step in files.steps() if isinstance(step.event, NoticePosted)]
+        assert posted == [
+            NoticePosted("water", "三楼停水", "No water", ("tax",), epoch_ms(until_text), "陈敏")
+        ]
+        assert (await operator.order("withdraw", {"id": "water"}))["ok"]
+        await until(lambda: not stands())
+        for operation, body, code in (
+            ("withdraw", {"id": "water"}, "no-such-notice"),
+            ("notice", {**said, "areas": ["garden"]}, "unknown-area"),
+            ("notice", {**said, "until": rfc3339(wall_ms() - HOUR_MS)}, "notice-over"),
+            ("notice", {**said, "until": "2026-02-30T12:00:00+08:00"}, "bad-value"),
+            ("notice", {**said, "until": "noon"}, "bad-value"),
+            ("notice", {**said, "text": ""}, "bad-value"),
+        ):
+            answer = await operator.order(operation, body)
+            assert (answer["ok"], answer["code"]) == (False, code), answer
+            assert answer["message_zh"]
+    assert await daemon.stop() == 0
+    assert files.notes()["notice.posted"] == files.notes()["notice.withdrawn"] == 1
     identical(files)
 
 
