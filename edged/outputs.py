@@ -107,7 +107,7 @@ class Outputs:
             self._workers[device].again()
 
     def retry(self) -> None:
-        """A wire that many share is back: whoever pauses after a failure tries now."""
+        """The broker is back: its devices are shown everything again; whoever else pauses after a failure tries."""
         for worker in self._workers.values():
             worker.retry()
 
@@ -191,7 +191,10 @@ class Worker:
         self._returned.set()
 
     def retry(self) -> None:
-        """Cut the pause after a failure short."""
+        """Cut the pause after a failure short; a broker that was away may have lost what stood at it."""
+        if self._put is not None:
+            self.again()
+            return
         self._failures = 0
         self._returned.set()
 

@@ -26,7 +26,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged import clock
 from edged.driver import Refused, Unreachable
-from edged.links.mqtt_outgoing import QUEUE_MAX, Outgoing
+from edged.links.mqtt_outgoing import Outgoing
 from edged.links.mqtt_packets import (
     PUBACK,
     PUBLISH,
@@ -46,6 +46,7 @@ READ_PACKETS = 64  # packets handled per turn of the loop
 WRITE_LIMIT_BYTES = (
     1 << 20
 )  # a broker that lets this much stand does not read: publishing fails, memory stays
+BROKER_QUEUE = 1000  # mosquitto's max_queued_messages: what may come at once where nothing else bounds it
 SERVER_MOVED_IN = 0x8E  # MQTT 5 §3.14.2.1: Session taken over
 
 LossKind = Literal["closed", "frozen", "taken", "broken"]
@@ -97,7 +98,7 @@ class Connection:
         self.session_present = False
         # 3.1.1 has no such window; the broker's own queue length is the nearest thing
         self._five = settings.protocol == "5"
-        self.receive_maximum = RECEIVE_MAXIMUM if self._five else QUEUE_MAX
+        self.receive_maximum = RECEIVE_MAXIMUM if self._five else BROKER_QUEUE
         self.opened_s = 0.0
         self._flushing = False
         self._writing = False

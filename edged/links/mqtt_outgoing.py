@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from edged.links.mqtt_packets import publish_packet
 
-QUEUE_MAX = 1000  # mosquitto's own queue length; a broker this far behind does not acknowledge at all
+QUEUE_MAX = 10_000  # all levels of a thousand windows, three times over, after an outage: about 3 MiB
 WINDOW_MAX = 100  # sent and not acknowledged; an MQTT 5 broker may allow less
 QOS1, RETAIN = 0x02, 0x01
 Waiting = tuple[bytes, bytes, int, bytes | None]  # topic, payload, head, properties

@@ -73,3 +73,18 @@ async def test_a_level_that_did_not_get_out_is_tried_again_and_nothing_overtakes
         quick.error = None
         await until(lambda: quick.shown == [("quick", OFF)])
         assert ("quick", "unreachable") in one.errors
+
+
+async def test_a_broker_that_is_back_gets_everything_again_at_once() -> None:
+    quick = QuickSlate()
+    async with bench(quick=quick) as one:
+        await asyncio.sleep(0)
+        one.outputs.want(Desired("quick", ON), now=True)
+        one.outputs.want(Desired("quick", text(1)), now=True)
+        quick.shown.clear()  # the broker lost its store
+        one.outputs.retry()
+        await until(
+            lambda: sorted(map(repr, quick.shown)) == sorted(map(repr, [("quick", ON), ("quick", text(1))])),
+            1,
+        )
+        assert one.errors == []
