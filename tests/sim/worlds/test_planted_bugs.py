@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -77,20 +77,19 @@ def the_pool_is_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_elderly_are_never_called(patch: pytest.MonkeyPatch) -> None:
-    true_first = ordering._first_for
+    true_lanes = ordering._lanes
 
-    def first(turn: Turn, queue: list[int], window: str) -> Any:
-        found = true_first(turn, queue, window)
-        return None if found is not None and found.priority == "elderly" else found
+    def lanes(turn: Turn, window: str) -> Iterator[tuple[str, list[int]]]:
+        return ((lane, queue) for lane, queue in true_lanes(turn, window) if lane != "elderly")
 
-    patch.setattr(ordering, "_first_for", first)
+    patch.setattr(ordering, "_lanes", lanes)
 
 
 def chance_decides(patch: pytest.MonkeyPatch) -> None:
     true_pick, calls = staffing.pick, count()
 
     def pick(turn: Turn, area: str) -> str | None:
-        return true_pick(turn, area) if next(calls) % 3 else None
+        return true_pick(turn, area) if next(calls) < 2 else None
 
     patch.setattr(staffing, "pick", pick)
 
