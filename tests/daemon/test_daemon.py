@@ -116,7 +116,9 @@ async def test_mosquitto_pub_is_device_enough(hall: tuple[Hall, Daemon, Machines
     assert await files.metric("edged_device_up") == 9
     assert await files.metric("edged_commit_seconds_count") > 0
     measured = await files.metric("edged_input_to_output_seconds_count")
-    assert measured >= TIDE, "every ticket changes at least one panel"
+    assert measured >= 2, (
+        "a text keeps a pace of a tenth of a second, so not every ticket; a lamp and a panel do"
+    )
     assert await files.metric("edged_input_to_output_seconds_sum") < measured, "under a second each"
     assert await daemon.stop() == 0
     identical(files)
