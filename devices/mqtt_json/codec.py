@@ -118,6 +118,7 @@ class KeyPress(_Payload):
         "cancel",
         "priority",
         "walk-direct",
+        "green-lane",
         "reprint",
         "force-open",
         "force-close",

@@ -36,6 +36,7 @@ Key = Literal[
     "cancel",
     "priority",
     "walk-direct",
+    "green-lane",
     "reprint",
     "next-or-recall",  # one physical key on candle485 panels: call next, or recall while a call is open
     "no-show-or-finish",  # its other half: no-show while calling, finish while serving

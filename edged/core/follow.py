@@ -34,6 +34,7 @@ THEIRS = frozenset(  # keys that decide who is called: the queue system's own pa
         "cancel",
         "priority",
         "walk-direct",
+        "green-lane",
         "reprint",
         "priority-insert",
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from edged.core import hours_words, opening
 from edged.core.commands import Issuing, NoNumber, Refuse
-from edged.core.events import TicketRequested
+from edged.core.events import Priority, TicketRequested
 from edged.core.opening import Why
 from edged.core.state import Ticket
 from edged.core.turn import Turn
@@ -20,7 +20,7 @@ def refused(turn: Turn, event: TicketRequested, service: str) -> bool:
     area = turn.lookup.area_of(service)
     priority = event.priority if event.appointment is None else "appointment"
     paused = turn.issuing_paused(area)
-    why: Why | None = "paused" if paused else opening.refusal(turn, service, priority)
+    why = why_not(turn, service, priority)
     if why is None:
         return False
     if paused is not None:
@@ -44,14 +44,15 @@ def level(turn: Turn) -> Issuing:
     """What every dispenser shows now."""
     stopped = []
     for service in turn.lookup.services:
-        why = _why(turn, service)
+        why = why_not(turn, service)
         if why is not None:
             area = turn.lookup.area_of(service)
             stopped.append(NoNumber(service, why, *hours_words.refusal(turn, area, why)))
     return Issuing(tuple(stopped))
 
 
-def _why(turn: Turn, service: str) -> Why | None:
+def why_not(turn: Turn, service: str, priority: Priority = "normal") -> Why | None:
+    """Why no number of the service is given now; None: one is."""
     if turn.issuing_paused(turn.lookup.area_of(service)) is not None:
         return "paused"
-    return opening.refusal(turn, service)
+    return opening.refusal(turn, service, priority)

@@ -231,5 +231,6 @@ KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "cancel": visits.cancel_key,
     "priority": visits.priority_key,
     "walk-direct": walkins.walk_direct,
+    "green-lane": walkins.green_lane,
     "reprint": printing.reprint,
 }

@@ -60,7 +60,8 @@ def done(turn: Turn, body: Print, point: str) -> None:
 def reprint(turn: Turn, window: str, arg: str | None) -> None:
     """Key: print a live number again where it was issued; without a number the one that failed last."""
     ticket = by_number(turn, arg) if arg is not None else _failed_last(turn)
-    if ticket is None or ticket.ended_ms is not None or ticket.direct:
+    by_hand = ticket is not None and ticket.source in turn.lookup.windows  # there is no printer
+    if ticket is None or ticket.ended_ms is not None or by_hand:
         turn.ignore(window, "nothing_to_print", number=arg)
     else:
         print_slip(turn, ticket, ticket.source)

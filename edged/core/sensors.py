@@ -13,7 +13,9 @@ SOURCES_KEPT = 16  # dispensers that printed for one area; a hall has a handful
 
 
 def heard_from(turn: Turn, area: str, point: str) -> None:
-    """``point`` issued a ticket of the area."""
+    """``point`` issued a ticket of the area; a number given by hand at a window says nothing of dispensers."""
+    if point in turn.lookup.windows:
+        return
     device, sources = point.partition("/")[0], turn.area(area).sources
     if device not in sources:
         sources.append(device)

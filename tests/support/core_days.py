@@ -59,6 +59,7 @@ ARGS: dict[ev.Key, tuple[str | None, ...]] = {
         "?",
     ),
     "walk-direct": (None, "tax-general", "social-card", "mars"),
+    "green-lane": (None, "tax-invoice", "deed/pregnant", "military/card-shown", "mars"),
 }
 CHANGES = (
     "",
