@@ -212,9 +212,10 @@ class FakeDispenser(FakeDevice):
         """A number that the dispenser allotted itself."""
         return self.report("ticket", {"number": number, "service": service, "priority": priority})
 
-    def request(self, service: str, priority: str | None = None) -> int:
+    def request(self, service: str, priority: str | None = None, appointment: str | None = None) -> int:
         """Ask for a number; it comes as a ``print`` action."""
-        return self.report("request", {"service": service, "priority": priority})
+        fields = {"service": service, "priority": priority, "appointment": appointment}
+        return self.report("request", fields)
 
     @property
     def printed(self) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ def demo(
     hours: Annotated[float, typer.Option(min=0.05, max=24, help="Hall hours to run.")] = 3,
     headless: Annotated[bool, typer.Option("--headless", help="No picture (for scripts and CI).")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one summary object on stdout.")] = False,
+    starts: Annotated[str, typer.Option(help="The hall's clock at the start, HH:MM.")] = "08:20",
     keep: Annotated[Path | None, typer.Option(help="Keep hall.toml, keys, journal and log here.")] = None,
     broker: Annotated[str | None, typer.Option(help="Use this broker, e.g. mqtt://localhost:1883.")] = None,
 ) -> None:
@@ -43,7 +44,7 @@ def demo(
         directory.mkdir(parents=True, exist_ok=True)
         if (directory / "demo.db").exists():
             _fail(f"{directory} holds the journal of an earlier run; choose an empty directory", 2)
-        run = Demo(Settings(directory, seed, speed, hours, broker), _announced)
+        run = Demo(Settings(directory, seed, speed, hours, broker, _minute(starts)), _announced)
         try:
             summary = asyncio.run(_watched(run, headless))
         except (KeyboardInterrupt, asyncio.CancelledError):
@@ -80,6 +81,14 @@ def _announced(config: Path) -> AbstractContextManager[Path]:
     from edged.cli.target import announce, from_config
 
     return announce(replace(from_config(config), signing_key=str(config.with_name("city.key"))))
+
+
+def _minute(clock: str) -> int:
+    """Minutes after midnight."""
+    hour, colon, minute = clock.partition(":")
+    if not (colon and hour.isdecimal() and minute.isdecimal() and int(hour) < 24 and int(minute) < 60):
+        _fail(f'--starts "{clock}" is not a time of day; write HH:MM', 2)
+    return int(hour) * 60 + int(minute)
 
 
 def _hint(run: Demo) -> None:

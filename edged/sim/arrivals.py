@@ -26,6 +26,8 @@ PRIORITY_SHARE: tuple[tuple[Priority, float], ...] = (
     ("military", 0.01),
 )
 NO_SHOW_SHARE = 0.04
+RATING_SHARE = 0.4
+LEVELS, LEVEL_WEIGHTS = (5, 4, 3, 2, 1), (80, 15, 4, 0.7, 0.3)
 SERVICE_SIGMA = math.sqrt(math.log(2.0))  # lognormal with CV 1
 
 
@@ -45,6 +47,7 @@ class Habits:
     comes: bool
     walk_s: float
     service_s: float
+    level: int | None  # of their rating; most give none
 
 
 def load_at(at_s: float) -> float:
@@ -55,11 +58,12 @@ def load_at(at_s: float) -> float:
 
 
 def arrivals(site: Site, seed: int, hours: float) -> list[Arrival]:
-    """All visitors of a day of ``hours`` hall hours, in order of arrival."""
+    """All visitors of a day of ``hours`` hall hours, in order of arrival. Nobody comes just to complain."""
     found: list[Arrival] = []
     for service in site.services:
-        rng = random.Random(f"{seed}/{service.id}")
-        found.extend(_of_service(rng, service, _capacity_per_s(site, service), hours * 3600))
+        if not service.case:
+            rng = random.Random(f"{seed}/{service.id}")
+            found.extend(_of_service(rng, service, _capacity_per_s(site, service), hours * 3600))
     return sorted(found, key=lambda arrival: (arrival.at_s, arrival.service))
 
 
@@ -71,6 +75,7 @@ def habits(seed: int, number: str, service: Service) -> Habits:
         comes=rng.random() >= NO_SHOW_SHARE,
         walk_s=rng.uniform(6, 25),
         service_s=min(max(rng.lognormvariate(mean_log, SERVICE_SIGMA), 30.0), 4.0 * service.mean_s),
+        level=rng.choices(LEVELS, LEVEL_WEIGHTS)[0] if rng.random() < RATING_SHARE else None,
     )
 
 

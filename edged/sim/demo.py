@@ -8,31 +8,39 @@ Everything the demo writes lives in one directory: hall.toml, keys, journal, log
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, AsyncExitStack, suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from edged.central.envelope import private_pem, public_entry
 from edged.clock import Clock, Warp, monotonic_s, wall_ms
 from edged.config import HallConfig, load
-from edged.sim.arrivals import arrivals
+from edged.core.site import Site
+from edged.sim.arrivals import Arrival, arrivals
 from edged.sim.broker import EmbeddedBroker, free_port
+from edged.sim.centre import Centre
 from edged.sim.people import Clerk, Helper, visit
+from edged.sim.rota import Rota
+from edged.sim.story import Cast, Story, look_after_cases, manage
 from edged.sim.summary import Summary, summarise
 from edged.sim.tally import Tail, Tally
+from edged.sim.verdict import slots_wrong
 from edged.sim.view import Scene
 from edged.sim.wires import HallWires
 from edged.store.replay import Unreadable, inputs_by_source
 
-OPENING = datetime(2026, 11, 23, 9, 0, tzinfo=ZoneInfo("Asia/Shanghai"))  # a Monday morning
+DAY = datetime(2026, 11, 23, tzinfo=ZoneInfo("Asia/Shanghai"))  # a Monday
+OPENS_MIN = 8 * 60 + 30  # as configs/policy-demo.json says
 SILENT_STAFF = "chen"  # first of the roster for taxes; never answers a page
 DYING_BAR = "led-biz"
 BAR_DIES_S, BAR_DEAD_S = 1500.0, 600.0  # hall seconds after opening
@@ -40,20 +48,25 @@ START_REAL_S = 20.0  # for the daemon to serve
 RESTART_REAL_S = 1.0  # systemd waits 2 s; the demo is impatient
 STOP_REAL_S = 5.0
 SETTLE_REAL_S = 2.0  # after the last key, for everything under way to arrive
-LOOKS = 5  # at the devices before the daemon stops
+CONVERGE_REAL_S = 15.0  # from then on: every device shows what it should by then, on a busy machine, too
+LOOKS = 5  # at the devices, each time they are compared
 RECOVER_REAL_S = 5.0  # after a start of the daemon, for every device to be found again
 POLL_REAL_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line asks for. ``hours`` are hall hours; ``broker`` an ``mqtt://host:port`` or None."""
+    """What the command line asks for. ``hours`` are hall hours; ``broker`` an ``mqtt://host:port`` or None.
+
+    ``starts_min``: the minute of the day at which the hall's clock starts.
+    """
 
     directory: Path
     seed: int
     speed: float
     hours: float
     broker: str | None
+    starts_min: int = OPENS_MIN - 10
 
 
 Announce = Callable[[Path], AbstractContextManager[object]]
@@ -72,7 +85,8 @@ class Demo:
         self.tally = Tally()
         self.daemon_state = "starting"
         self.pid: int | None = None
-        self.warp = Warp(settings.speed, wall_ms(), int(OPENING.timestamp() * 1000))
+        start = DAY + timedelta(minutes=settings.starts_min)
+        self.warp = Warp(settings.speed, wall_ms(), int(start.timestamp() * 1000))
         self.clock = Clock(0, self.warp)
         self._stopping = False
         self._started_s = 0.0
@@ -85,6 +99,7 @@ class Demo:
             config = self._write_config(port)
             stack.enter_context(self._announce(self.config_file))
             self.wires = HallWires(config, self.clock, self.settings.seed)
+            self.centre = Centre(config.hall, port, self.settings.directory, self.clock.wall_ms)
             tail = Tail(self._journal)
             stack.callback(tail.close)
             async with asyncio.TaskGroup() as tasks:
@@ -92,16 +107,20 @@ class Demo:
                 await self.wires.fakes.fleet.connected.wait()
                 keeper = tasks.create_task(self._keep_daemon())
                 watcher = tasks.create_task(self._watch(config, tail, show))
+                centre = tasks.create_task(self.centre.run())
                 await self._serving()
+                await self.centre.bring_in_force(self._policy)
                 self._day_from_s = self.clock.now_s()
                 people = tasks.create_task(self._people(config))
                 await self.clock.sleep(self.settings.hours * 3600)
                 people.cancel()
-                await self._settle()
-                end_ms = await self._stop_daemon(tail)
-                for task in (watcher, keeper):
+                end_ms = await self._settle(config, tail)
+                await self._stop_daemon(tail)
+                for task in (watcher, keeper, centre):
                     task.cancel()
                 summary = summarise(config, self.wires.fakes, self._journal, self.settings, end_ms)
+                summary["turned_away"] = self.wires.turned_away
+                summary["events"] = {"told": self.tally.events, "acknowledged": self.centre.acknowledged}
                 fakes.cancel()
             return summary
 
@@ -136,16 +155,38 @@ class Demo:
         return load(self.config_file)
 
     async def _people(self, config: HallConfig) -> None:
-        seed, site = self.settings.seed, config.site
+        seed, site, wires = self.settings.seed, config.site, self.wires
+        rota = Rota(site, self._policy["body"]["hours"], self._minute)
+        regular = [window for window in site.windows if not window.tidal]
+        clerks = {window.id: Clerk(wires, site, window, seed, rota) for window in regular}
+        cast = Cast(wires, self.centre, clerks, rota, seed)
         async with asyncio.TaskGroup() as crowd:
-            for window in site.windows:
-                if not window.tidal:
-                    crowd.create_task(Clerk(self.wires, site, window, seed).work(None, lambda: False))
+            for clerk in clerks.values():
+                crowd.create_task(clerk.work(None, lambda: False))
             for staff in site.staff:
-                crowd.create_task(Helper(self.wires, site, staff.id, seed).work(staff.id != SILENT_STAFF))
-            crowd.create_task(visit(self.wires, arrivals(site, seed, self.settings.hours)))
-            crowd.create_task(self.wires.fakes.count_people())
+                crowd.create_task(Helper(wires, site, staff.id, seed).work(staff.id != SILENT_STAFF))
+            crowd.create_task(visit(wires, self._visitors(site)))
+            crowd.create_task(wires.fakes.count_people())
             crowd.create_task(self._kill_a_bar())
+            crowd.create_task(manage(wires, seed))
+            crowd.create_task(look_after_cases(wires, site, seed))
+            crowd.create_task(Story(cast, self.settings.starts_min, self.clock.wall_ms).run())
+
+    def _visitors(self, site: Site) -> list[Arrival]:
+        """Those of the hall's day who come from now on."""
+        passed_s = (self._minute() - OPENS_MIN) * 60
+        coming = arrivals(site, self.settings.seed, self.settings.hours + max(0.0, passed_s) / 3600)
+        return [replace(one, at_s=one.at_s - passed_s) for one in coming if one.at_s >= passed_s]
+
+    def _minute(self) -> float:
+        """Of the hall's day."""
+        return (self.clock.wall_ms() / 1000 - DAY.timestamp()) / 60
+
+    @property
+    def _policy(self) -> dict[str, Any]:
+        text = files("configs").joinpath("policy-demo.json").read_text(encoding="utf-8")
+        policy: dict[str, Any] = json.loads(text)
+        return policy
 
     async def _kill_a_bar(self) -> None:
         bar = self.wires.fakes.bars[DYING_BAR]
@@ -188,15 +229,26 @@ class Demo:
                 raise RuntimeError(f"the daemon does not serve; see {log}")
             await asyncio.sleep(POLL_REAL_S / 5)
 
-    async def _settle(self) -> None:
-        """Nobody touches anything any more: let what is under way arrive, also where the daemon has just died."""
+    async def _settle(self, config: HallConfig, tail: Tail) -> int:
+        """Nobody touches anything any more: let what is under way arrive, also where the daemon has just died.
+
+        Returns the hall time (ms) at which every device showed what it should, or the patience was over.
+        """
         await self.wires.fakes.fleet.drained()
         await asyncio.sleep(SETTLE_REAL_S)
         while not self._recovered:  # noqa: ASYNC110 (that is another process)
             await asyncio.sleep(POLL_REAL_S)
-        for _ in range(LOOKS):  # a blink is only seen by looking more than once
-            self.wires.fakes.look()
-            await asyncio.sleep(POLL_REAL_S / LOOKS)
+        deadline_s = monotonic_s() + CONVERGE_REAL_S
+        fakes, speed = self.wires.fakes, self.settings.speed
+        while True:
+            for look in range(LOOKS):  # a blink is only seen by looking more than once
+                fakes.look(anew=look == 0)
+                await asyncio.sleep(POLL_REAL_S / LOOKS)
+            for step in tail.read():
+                self.tally.step(step)
+            now_ms = self.clock.wall_ms() - self.tally.wall_offset_ms
+            if not slots_wrong(config, fakes, self.tally.wanted, now_ms, speed) or monotonic_s() > deadline_s:
+                return now_ms
 
     @property
     def _recovered(self) -> bool:
@@ -211,8 +263,8 @@ class Demo:
                 kept[point] += count
         return kept
 
-    async def _stop_daemon(self, tail: Tail) -> int:
-        """SIGTERM; returns the daemon's hall time at its end (ms)."""
+    async def _stop_daemon(self, tail: Tail) -> None:
+        """SIGTERM, and the last of the journal."""
         self._stopping = True
         process = self._process
         if process is not None and process.returncode is None:
@@ -222,10 +274,8 @@ class Demo:
                     await process.wait()
             except TimeoutError:
                 raise RuntimeError(f"the daemon did not stop within {STOP_REAL_S:.0f} s") from None
-        end_wall_ms = self.clock.wall_ms()
         for step in tail.read():
             self.tally.step(step)
-        return end_wall_ms - self.tally.wall_offset_ms
 
     # -- what is to be seen --
 
@@ -248,7 +298,7 @@ class Demo:
         wall = self.clock.wall_ms()
         return Scene(
             site=config.site,
-            clock=datetime.fromtimestamp(wall / 1000, OPENING.tzinfo).strftime("%H:%M:%S"),
+            clock=datetime.fromtimestamp(wall / 1000, DAY.tzinfo).strftime("%H:%M:%S"),
             speed=self.settings.speed,
             daemon=self.daemon_state,
             tally=self.tally,
@@ -256,6 +306,7 @@ class Demo:
             leds=leds,
             wall_offset_ms=self.tally.wall_offset_ms + 8 * 3_600_000,
             progress=min(1.0, elapsed_s / (self.settings.hours * 3600)),
+            acknowledged=self.centre.acknowledged,
         )
 
 
@@ -265,8 +316,6 @@ def write_keys(directory: Path) -> None:
 
     if (directory / "city.pub.json").exists():
         return
-    import json
-
     key = Ed25519PrivateKey.generate()
     private = directory / "city.key"
     with suppress(FileNotFoundError):

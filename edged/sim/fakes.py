@@ -54,6 +54,7 @@ class Fakes:
         self.buses: dict[str, FakeCandleBus] = {}
         self.cameras: dict[str, tuple[str, FakeMilesight]] = {}
         self.counted: dict[str, int] = {}
+        self.came = 0  # people since the last report of the counters
         self.buttons: dict[str, dict[str, int]] = {}  # bus -> service -> kiosk button
         self.in_flight: Counter[str] = (
             Counter()
@@ -137,8 +138,10 @@ class Fakes:
             for pty in self._ptys:
                 pty.close()
 
-    def look(self) -> None:
+    def look(self, anew: bool = False) -> None:
         """Remember what lamps and bars show now: without a controller they go dark by themselves."""
+        if anew:
+            self._looks.clear()
         lamps = {
             name: [relay.seen(n) for n in range(len(relay.coils))] for name, relay in self.relays.items()
         }
@@ -166,7 +169,8 @@ class Fakes:
         while True:
             await self._clock.sleep(COUNT_EVERY_S)
             for device, (topic, camera) in self.cameras.items():
-                camera.passed(dice.randint(0, 6), dice.randint(0, 5))
+                came, self.came = self.came, 0  # not alone, some of them
+                camera.passed(came + dice.randint(0, came // 2 + 1), dice.randint(0, came + 1))
                 self.fleet.publish(topic, camera.periodic())
                 self.counted[device] = self.counted.get(device, 0) + 1
 

@@ -14,8 +14,10 @@ from typing import Protocol
 from edged.core.events import Key, Priority
 from edged.core.site import Site, Window
 from edged.sim.arrivals import Arrival, habits
+from edged.sim.rota import Rota
 
-LOOK_AGAIN_S = 20.0  # hall seconds until a person presses again a key that did nothing
+DUTY = "duty-manager"
+LOOK_AGAIN_S = 20.0  # hall seconds between looks at a panel that shows nothing new
 ACTIVE = ("OPEN", "CALLING", "SERVING", "DRAINING", "PAUSED")
 
 
@@ -26,6 +28,7 @@ class PanelView:
     state: str
     number: str | None
     waiting: int
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class PageView:
 
     id: str
     staff: str
-    window: str
+    window: str | None
+    text: str = ""
 
 
 class Wires(Protocol):
@@ -49,14 +53,21 @@ class Wires(Protocol):
     def answer(self, staff: str, accept: bool) -> None:
         """Press accept or decline on a pager."""
 
-    def take_ticket(self, service: str, priority: Priority) -> None:
-        """Press a service on a dispenser."""
+    def rate(self, window: str, level: int) -> None:
+        """Press a face on the evaluator of a window (or beside its panel)."""
+
+    def take_ticket(self, service: str, priority: Priority, appointment: str | None = None) -> None:
+        """Press a service or journey on a dispenser, or show an appointment; go home where no numbers are given."""
 
     async def next_page(self, staff: str) -> PageView:
         """Wait for the next page to this member of staff."""
 
     async def changed(self, within_s: float) -> None:
         """Wait until any panel shows something else, at most ``within_s`` hall seconds."""
+
+    @property
+    def patience_s(self) -> float:
+        """Hall seconds until a person presses again a key that did nothing."""
 
     def now_s(self) -> float:
         """Hall seconds."""
@@ -65,10 +76,29 @@ class Wires(Protocol):
         """Sleep hall seconds."""
 
 
-class Clerk:
-    """One person at one window: calls, waits, serves, recalls, gives up on no-shows."""
+@dataclass(slots=True)
+class Plans:
+    """What happens once at a window, with its next visitor or after them.
 
-    def __init__(self, wires: Wires, site: Site, window: Window, seed: int) -> None:
+    ``transfer``: where the visitor is sent on; ``pause``: reason and hall seconds; ``level``: how they rate;
+    ``case_code``: why a case is opened for them (办不成事).
+    """
+
+    transfer: str | None = None
+    pause: tuple[str, float] | None = None
+    level: int | None = None
+    case_code: str | None = None
+
+
+class Clerk:
+    """One person at one window: calls, waits, serves, recalls, gives up on no-shows, has lunch, goes home.
+
+    ``plans`` are what the day has in store for this window.
+    """
+
+    def __init__(self, wires: Wires, site: Site, window: Window, seed: int, rota: Rota | None = None) -> None:
+        self.plans = Plans()
+        self._rota = rota
         self._wires = wires
         self._window = window
         self._seed = seed
@@ -80,9 +110,16 @@ class Clerk:
         self._wires.press(self._window.id, "login", staff)
         while not until():
             view = self._wires.panel(self._window.id)
-            if view is None or view.state in ("CLOSED", "ACTIVATING"):
+            free = view is None or view.number is None
+            if self._rota is not None and free and self._rota.at_lunch(self._window.id):
+                await self._lunch(staff)
+            elif view is None or view.state in ("CLOSED", "ACTIVATING"):
+                if self._rota is not None and self._rota.day_over(self._window.id):
+                    return
                 if not await self._see(lambda v: v.state in ACTIVE):
                     self._wires.press(self._window.id, "login", staff)
+            elif view.state == "OPEN" and self.plans.pause is not None:
+                await self._pause(*self.plans.pause)
             elif view.state == "OPEN" and view.waiting > 0:
                 await self._wires.sleep(self._rng.uniform(2, 8))
                 self._wires.press(self._window.id, "next")
@@ -103,7 +140,38 @@ class Clerk:
         if self._window.confirms_arrival:
             self._wires.press(self._window.id, "arrive")
         await self._wires.sleep(visitor.service_s)
-        await self._insist("finish", number)
+        view = self._wires.panel(self._window.id)
+        if view is None or view.number != number:
+            return  # a key too many has sent them away
+        plans, target = self.plans, self.plans.transfer
+        if plans.case_code is not None:
+            self._wires.press(self._window.id, "case", plans.case_code)
+            plans.case_code = None
+            await self._wires.sleep(2.0)
+        plans.transfer = None
+        await self._insist("finish" if target is None else "transfer", number, target)
+        level = visitor.level if plans.level is None else plans.level
+        if level is not None and target is None:
+            plans.level = None
+            self._wires.rate(self._window.id, level)
+
+    async def _pause(self, reason: str, seconds: float) -> None:
+        self._wires.press(self._window.id, "pause", reason)
+        if not await self._see(lambda v: v.state == "PAUSED"):
+            return  # somebody was called just then
+        self.plans.pause = None
+        await self._wires.sleep(seconds)
+        while (view := self._wires.panel(self._window.id)) is not None and view.state == "PAUSED":
+            self._wires.press(self._window.id, "unpause")
+            await self._see(lambda v: v.state != "PAUSED")
+
+    async def _lunch(self, staff: str | None) -> None:
+        """Log out (panels that can) and be away until noon is over."""
+        assert self._rota is not None
+        self._wires.press(self._window.id, "logout")
+        while self._rota.at_lunch(self._window.id):
+            await self._wires.sleep(LOOK_AGAIN_S)
+        self._wires.press(self._window.id, "login", staff)
 
     async def _give_up(self, number: str) -> None:
         for _ in range(4):  # called three times in all; the next key makes it a no-show
@@ -119,7 +187,7 @@ class Clerk:
                 return
         await self._insist("no-show", number)
 
-    async def _insist(self, key: Key, number: str) -> None:
+    async def _insist(self, key: Key, number: str, arg: str | None = None) -> None:
         """Press until the panel lets go of ``number`` (a key may be lost while the controller restarts)."""
         while True:
             view = self._wires.panel(self._window.id)
@@ -128,12 +196,12 @@ class Clerk:
             if key == "finish" and view is not None and view.state == "CALLING":
                 self._wires.press(self._window.id, "arrive")
                 await self._wires.sleep(2.0)
-            self._wires.press(self._window.id, key)
+            self._wires.press(self._window.id, key, arg)
             await self._see(lambda v: v.number != number)
 
-    async def _see(self, condition: Callable[[PanelView], bool], seconds: float = LOOK_AGAIN_S) -> bool:
-        """True as soon as the panel shows ``condition``; False after ``seconds`` hall seconds."""
-        deadline_s = self._wires.now_s() + seconds
+    async def _see(self, condition: Callable[[PanelView], bool], seconds: float | None = None) -> bool:
+        """True as soon as the panel shows ``condition``; False after ``seconds`` hall seconds, or out of patience."""
+        deadline_s = self._wires.now_s() + (self._wires.patience_s if seconds is None else seconds)
         while True:
             view = self._wires.panel(self._window.id)
             if view is not None and condition(view):
@@ -158,7 +226,7 @@ class Helper:
         """Until cancelled."""
         while True:
             page = await self._wires.next_page(self._staff)
-            if not answers:
+            if not answers or page.window is None:
                 continue
             await self._wires.sleep(self._rng.uniform(5, 20))
             self._wires.answer(self._staff, accept=True)

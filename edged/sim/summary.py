@@ -32,6 +32,23 @@ class Summary(dict[str, Any]):
         return bool(self["replay_identical"]) and not self["inputs_lost"] and not self["outputs_wrong"]
 
 
+def story_of(tally: Tally) -> dict[str, Any]:
+    """What happened beside calling and serving, counted."""
+    notes, alarms = tally.notes, tally.alarms
+    return {
+        "hours": tally.hours,
+        "cases": {told: notes[f"case.{told}"] for told in ("opened", "acknowledged", "closed", "rated")},
+        "ratings": {told: notes[f"rating.{told}"] for told in ("given", "bad", "answered")},
+        "appointments": {"made": notes["appointment.made"], "checked_in": notes["ticket.checked_in"]},
+        "transfers": notes["ticket.transferred"] - notes["ticket.next_stage"],
+        "journey_stages": notes["ticket.next_stage"],
+        "pauses": notes["window.paused"],
+        "alarms": dict(sorted(alarms.items())),
+        "overrides": notes["override.set"],
+        "announcements": notes["announcement.accepted"],
+    }
+
+
 def summarise(config: HallConfig, fakes: Fakes, journal: Path, settings: RunSettings, end_ms: int) -> Summary:
     """Read the whole journal once more and compare. Durations in hall seconds."""
     tail = Tail(journal)
@@ -59,6 +76,7 @@ def summarise(config: HallConfig, fakes: Fakes, journal: Path, settings: RunSett
             "p50": quantile(tally.waits_s, 0.5),
             "p90": quantile(tally.waits_s, 0.9),
         },
+        **story_of(tally),
         frames=fakes.frames(),
         journal_steps=len(steps),
         replay_identical=replayed.identical,

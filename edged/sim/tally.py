@@ -12,13 +12,16 @@ from pathlib import Path
 
 import apsw
 
-from edged.core.commands import AreaPicture, Desired, Note, WindowPicture
+from edged.central.cloud_events import count_noted
+from edged.core.commands import AreaPicture, Desired, Note, Value, WindowPicture
 from edged.core.events import ClockSet
 from edged.observer import Step
 from edged.store import database
 from edged.store.records import decode_step
 
 EXPLANATIONS_KEPT = 8
+WANTED_KEPT = 200  # values of an output: more than one shows within the grace of the audit
+Wanted = deque[tuple[int, Value]]  # with its hall ms
 EXPLAINED = (
     "tidal.requested",
     "tidal.acknowledged",
@@ -37,6 +40,20 @@ EXPLAINED = (
     "device.back",
     "policy.applied",
     "hall.resumed",
+    "area.hours",
+    "window.paused",
+    "alarm.raised",
+    "alarm.cleared",
+    "case.opened",
+    "case.acknowledged",
+    "case.closed",
+    "case.rated",
+    "rating.bad",
+    "rating.answered",
+    "ticket.transferred",
+    "override.set",
+    "override.expired",
+    "announcement.accepted",
 )
 
 
@@ -51,6 +68,10 @@ class Tally:
     to_staffed_s: list[float] = field(default_factory=list)
     areas: dict[str, AreaPicture] = field(default_factory=dict)
     windows: dict[str, WindowPicture] = field(default_factory=dict)
+    hours: dict[str, int] = field(default_factory=dict)  # phase of an area (or its mode) -> how often entered
+    alarms: Counter[str] = field(default_factory=Counter)
+    wanted: dict[tuple[str, str], Wanted] = field(default_factory=dict)
+    events: int = 0  # of the hall's history, for the centre
     explanations: deque[tuple[int, Note]] = field(default_factory=lambda: deque(maxlen=EXPLANATIONS_KEPT))
 
     def step(self, step: Step) -> None:
@@ -60,10 +81,13 @@ class Tally:
             self.wall_offset_ms = step.event.wall_ms - step.at_ms
         for command in step.commands:
             if isinstance(command, Desired):
+                slot = (command.point, command.value.kind)
+                self.wanted.setdefault(slot, deque(maxlen=WANTED_KEPT)).append((step.at_ms, command.value))
                 if isinstance(command.value, AreaPicture):
                     self.areas[command.value.area] = command.value
                 elif isinstance(command.value, WindowPicture):
                     self.windows[command.value.window] = command.value
+        self.events += count_noted(step.notes)
         for note in step.notes:
             self._note(step.at_ms, note)
 
@@ -73,8 +97,20 @@ class Tally:
             self.waits_s.append(_number(note, "wait_s"))
         elif note.kind == "tidal.opened":
             self.to_staffed_s.append(_number(note, "to_staffed_s"))
+        elif note.kind == "area.hours":
+            self._count_hours(str(note.data["phase"]), str(note.data["mode"]))
+        elif note.kind == "alarm.raised":
+            self.alarms[str(note.data["alarm"])] += 1
+        elif note.kind == "ticket.issued":
+            self.notes["ticket.checked_in"] += "appointment" in note.data
+        elif note.kind == "ticket.transferred":
+            self.notes["ticket.next_stage"] += note.data.get("reason") == "next_stage"
         if note.kind in EXPLAINED:
             self.explanations.append((at_ms, note))
+
+    def _count_hours(self, phase: str, mode: str) -> None:
+        for name in (phase, mode) if phase == "open" and mode != "full" else (phase,):
+            self.hours[name] = self.hours.get(name, 0) + 1
 
     @property
     def waiting(self) -> int:

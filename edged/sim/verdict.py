@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devices.candle485.options import CandleOptions
@@ -17,13 +18,14 @@ from devices.mqtt_json.codec import encode_level
 from devices.onbon_bx.driver import OnbonOptions, rows
 from edged.config import HallConfig
 from edged.core.commands import Display, Lamp, Panel, Value
-from edged.core.events import CountRead, KeyPressed, TicketPrinted, TicketRequested
+from edged.core.events import CountRead, KeyPressed, RatingGiven, TicketPrinted, TicketRequested
 from edged.core.signage import CENTRE
 from edged.observer import Step
 from edged.sim.fakes import Fakes
 from edged.store.replay import desired_history
 
 GRACE_S = 1.0
+Wanted = Mapping[tuple[str, str], Sequence[tuple[int, Value]]]
 
 
 def inputs_lost(fakes: Fakes, steps: list[Step]) -> list[str]:
@@ -32,7 +34,7 @@ def inputs_lost(fakes: Fakes, steps: list[Step]) -> list[str]:
     unnumbered: Counter[str] = Counter()
     for step in steps:
         event = step.event
-        if isinstance(event, TicketPrinted | TicketRequested | KeyPressed | CountRead):
+        if isinstance(event, TicketPrinted | TicketRequested | KeyPressed | RatingGiven | CountRead):
             if event.seq is not None:
                 numbered.add((event.point, event.seq))
             else:
@@ -60,10 +62,15 @@ def inputs_lost(fakes: Fakes, steps: list[Step]) -> list[str]:
 
 
 def outputs_wrong(config: HallConfig, fakes: Fakes, journal: Path, end_ms: int, speed: float) -> list[str]:
-    """One line per slot that shows something else than it should."""
+    """One line per slot that shows something else than it should; what was wanted after ``end_ms`` is right, too."""
+    return slots_wrong(config, fakes, desired_history(journal), end_ms, speed)
+
+
+def slots_wrong(config: HallConfig, fakes: Fakes, wanted: Wanted, end_ms: int, speed: float) -> list[str]:
+    """The same while the hall runs. ``wanted``: the values of each slot, each from when on (hall ms)."""
     wrong = []
     since_ms = end_ms - GRACE_S * 1000 * speed
-    for (point, kind), history in desired_history(journal).items():
+    for (point, kind), history in wanted.items():
         device, _, channel = point.partition("/")
         if device == CENTRE or (device in fakes.bars and not fakes.bars[device].alive):
             continue

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from edged.core.site import Site
 from edged.explain import explain
+from edged.sim.summary import story_of
 from edged.sim.tally import Tally, mean, quantile
 
 BAR_MAX = 24  # a queue longer than this is drawn as this many and a plus
@@ -29,12 +30,13 @@ STATE_STYLE = {
     "STANDBY": "dim",
     "CLOSED": "dim",
 }
+HOURS = {"open": "开放", "noon": "午间", "stopped": "停号", "draining": "清号", "closed": "关闭"}
 LAMP_TEXT = {"on": ("●", "bold bright_yellow"), "blink": ("◉", "bold magenta blink"), "off": ("○", "dim")}
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What there is to draw. ``lamps`` by window id, ``leds`` by title."""
+    """What there is to draw. ``lamps`` by window id, ``leds`` by title, ``acknowledged`` events of the centre."""
 
     site: Site
     clock: str
@@ -45,6 +47,7 @@ class Scene:
     leds: Mapping[str, tuple[str, ...]]
     wall_offset_ms: int
     progress: float
+    acknowledged: int
 
 
 def draw(scene: Scene) -> RenderableType:
@@ -61,9 +64,22 @@ def _head(scene: Scene) -> RenderableType:
         (scene.daemon, "green" if scene.daemon == "serving" else "bold red"),
         f"   取号 {tally.notes['ticket.issued']}  办结 {tally.notes['ticket.finished']}  等候 {tally.waiting}",
         f"   wait mean {_minutes(mean(tally.waits_s))} p90 {_minutes(wait)}",
-        f"   +1 opened {tally.notes['tidal.opened']}, unanswered {tally.notes['tidal.unanswered']}",
+        f"   +1 opened {tally.notes['tidal.opened']}, unanswered {tally.notes['tidal.unanswered']}\n",
+        _story(tally, scene.acknowledged),
     )
     return Panel(text)
+
+
+def _story(tally: Tally, acknowledged: int) -> str:
+    story = story_of(tally)
+    cases, ratings, booked = story["cases"], story["ratings"], story["appointments"]
+    return (
+        f"办不成事 {cases['opened']}/{cases['closed']}/{cases['rated']}  "
+        f"评价 {ratings['given']} 差评 {ratings['bad']}  "
+        f"预约 {booked['checked_in']}/{booked['made']}  转办 {story['transfers']}  一件事 {story['journey_stages']}  "
+        f"暂停 {story['pauses']}  报警 {sum(story['alarms'].values())}  人工干预 {story['overrides']}  "
+        f"上报 {acknowledged}/{tally.events}"
+    )
 
 
 def _minutes(seconds: float | None) -> str:
@@ -72,7 +88,7 @@ def _minutes(seconds: float | None) -> str:
 
 def _areas(scene: Scene) -> RenderableType:
     table = Table(expand=True, box=None, pad_edge=False)
-    for title in ("area 专区", "open 窗口", "+1", "waiting 等候"):
+    for title in ("area 专区", "hours", "open 窗口", "+1", "waiting 等候"):
         table.add_column(title, no_wrap=True)
     for area in scene.site.areas:
         picture = scene.tally.areas.get(area.id)
@@ -82,7 +98,10 @@ def _areas(scene: Scene) -> RenderableType:
         style = "red" if picture.waiting > 8 else "green"
         bar = "█" * min(picture.waiting, BAR_MAX) + ("+" if picture.waiting > BAR_MAX else "")
         waiting = Text.assemble(f"{picture.waiting:3d} ", (bar, style))
-        table.add_row(f"{area.name} {area.name_en}", str(picture.open_windows), plus, waiting)
+        hours = "" if picture.hours is None else f"{HOURS[picture.hours]} {picture.hours}"
+        if picture.mode not in (None, "full") and picture.hours != "closed":
+            hours += f", {picture.mode}"
+        table.add_row(f"{area.name} {area.name_en}", hours, str(picture.open_windows), plus, waiting)
     return table
 
 

@@ -14,8 +14,9 @@ from edged.config import HallConfig
 from edged.core.events import Key, Priority
 from edged.core.site import Window
 from edged.sim.fakes import Fakes
-from edged.sim.people import PageView, PanelView
+from edged.sim.people import DUTY, LOOK_AGAIN_S, PageView, PanelView
 
+PATIENCE_REAL_S = 2.0  # a busy machine takes so long at times; pressing again would be another key
 PAGES_MAX = 100  # unread pages of one member of staff; a demo day has a few
 LED_STATE = {LED_GREEN: "OPEN", LED_GREEN_SLOW: "CALLING", LED_RED: "SERVING", LED_RED_SLOW: "PAUSED"}
 # What a panel with four keys has instead of the key somebody wants.
@@ -38,6 +39,8 @@ class HallWires:
         self.fakes = Fakes(config, clock, seed, self._touch)
         self._windows = {window.id: window for window in config.site.windows}
         self._pagers = {staff.id: staff.pager for staff in config.site.staff}
+        self._pagers[DUTY] = config.site.duty_pager
+        self.turned_away = 0  # people who saw that no numbers are given
         self._pages: dict[str, asyncio.Queue[PageView]] = {}
         self._paged: set[str] = set()
         self._dispensers = [one for one in self.fakes.json.values() if isinstance(one, FakeDispenser)]
@@ -58,7 +61,7 @@ class HallWires:
         shown: dict[str, Any] | None = self.fakes.json[device].shown.get("panel")
         if shown is None:
             return None
-        return PanelView(shown["state"], shown.get("number"), shown["waiting"])
+        return PanelView(shown["state"], shown.get("number"), shown["waiting"], shown.get("prompt", ""))
 
     def press(self, window: str, key: Key, arg: str | None = None) -> None:
         """Press a key, or the nearest one the panel has."""
@@ -72,13 +75,40 @@ class HallWires:
         panel.press(key, arg)
 
     def answer(self, staff: str, accept: bool) -> None:
-        """Press a key on a pager."""
+        """Press accept or decline on a pager."""
+        self.press_pager(staff, "accept" if accept else "decline")
+
+    def press_pager(self, staff: str, key: Key, arg: str | None = None) -> None:
+        """Press any key on a pager."""
         pager = self.fakes.json[self._pagers[staff] or ""]
         assert isinstance(pager, FakePanel)
-        pager.press("accept" if accept else "decline")
+        pager.press(key, arg)
 
-    def take_ticket(self, service: str, priority: Priority) -> None:
-        """Every second dispenser allots numbers itself, the others ask; bus kiosks have a button per service."""
+    def rate(self, window: str, level: int) -> None:
+        """On the evaluator of the window, or beside its panel; panels of the bus have none."""
+        site = self._windows[window]
+        device = self.fakes.json.get(site.evaluator or site.panel or "")
+        if isinstance(device, FakePanel):
+            device.rate(level)
+
+    def asked_about(self, window: str) -> str | None:
+        """The case that the evaluator of a window asks about."""
+        evaluator = self.fakes.json[self._windows[window].evaluator or ""]
+        case: str | None = evaluator.shown.get("evaluator", {}).get("case")
+        return case
+
+    def take_ticket(self, service: str, priority: Priority, appointment: str | None = None) -> None:
+        """Every second dispenser allots numbers itself, the others ask; bus kiosks have a button per service.
+
+        Journeys and appointments are for the dispensers that ask.
+        """
+        self.fakes.came += 1
+        if appointment is not None or service not in self._prefixes:
+            self._dispensers[0].request(service, None, appointment)
+            return
+        if self._stopped(service):
+            self.turned_away += 1
+            return
         button = self._button(service)
         if button is not None and priority == "normal":
             button()
@@ -106,6 +136,11 @@ class HallWires:
             async with asyncio.timeout(within_s / self._clock.speed):
                 await change.wait()
 
+    @property
+    def patience_s(self) -> float:
+        """Nobody waits less than ``PATIENCE_REAL_S`` for a device to answer, however fast the hall's time runs."""
+        return max(LOOK_AGAIN_S, PATIENCE_REAL_S * self._clock.speed)
+
     def now_s(self) -> float:
         """Hall seconds."""
         return self._clock.now_s()
@@ -113,6 +148,11 @@ class HallWires:
     async def sleep(self, seconds: float) -> None:
         """Sleep hall seconds."""
         await self._clock.sleep(seconds)
+
+    def _stopped(self, service: str) -> bool:
+        """Whether the dispensers show that this service gives no numbers now."""
+        stopped = self._dispensers[0].shown.get("issuing", {}).get("stopped", [])
+        return any(one["service"] == service for one in stopped)
 
     def _touch(self) -> None:
         self._change.set()
@@ -136,7 +176,11 @@ class HallWires:
         def paged(kind: str, fields: dict[str, Any]) -> str | None:
             if kind == "page" and fields["id"] not in self._paged:  # a page sent again is the same page
                 self._paged.add(fields["id"])
-                self._pages[staff].put_nowait(PageView(fields["id"], fields["staff"], fields["window"]))
+                self._pages[staff].put_nowait(_page(fields))
             return None
 
         return paged
+
+
+def _page(fields: dict[str, Any]) -> PageView:
+    return PageView(fields["id"], fields["staff"], fields["window"], fields["text_en"])

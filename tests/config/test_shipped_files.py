@@ -81,8 +81,15 @@ UP = {
 
 def test_the_example_hall_is_what_it_says_it_is() -> None:
     hall = load(CONFIGS / "hall-demo.toml")
-    assert [area.name for area in hall.site.areas] == ["税务综合", "企业开办", "不动产登记", "公积金", "社保"]
-    assert len(hall.site.windows) == 14
+    assert [area.name for area in hall.site.areas] == [
+        "税务综合",
+        "企业开办",
+        "不动产登记",
+        "公积金",
+        "社保",
+        "办不成事反映",
+    ]
+    assert len(hall.site.windows) == 15
     assert sum(window.tidal for window in hall.site.windows) == 4
     assert len(hall.site.staff) == 6
     assert all(member.pager for member in hall.site.staff)
@@ -100,9 +107,10 @@ def test_the_teaching_file_is_a_hall() -> None:
     assert sum(any("\u4e00" <= c <= "\u9fff" for c in line.partition("#")[2]) for line in comments) > 15
 
 
-def test_the_example_policy_fits_the_example_hall() -> None:
+@pytest.mark.parametrize("name", ["policy-example.json", "policy-demo.json"])
+def test_the_policies_fit_the_example_hall(name: str) -> None:
     hall = load(CONFIGS / "hall-demo.toml")
-    document = json.loads((CONFIGS / "policy-example.json").read_text("utf-8"))
+    document = json.loads((CONFIGS / name).read_text("utf-8"))
     assert document.pop("$schema") == "./policy.schema.json"
     audience = Audience(hall.hall, hall.policy.group, Names.of(hall.site))
     assert inspect(json.dumps(document).encode(), audience).version == 1

@@ -11,6 +11,9 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.support.brokers import until
 
@@ -28,6 +31,18 @@ KEYS = {
     "unanswered",
     "to_staffed_s",
     "wait_s",
+    "hours",
+    "cases",
+    "ratings",
+    "appointments",
+    "transfers",
+    "journey_stages",
+    "pauses",
+    "alarms",
+    "overrides",
+    "announcements",
+    "turned_away",
+    "events",
     "frames",
     "journal_steps",
     "replay_identical",
@@ -72,8 +87,8 @@ def daemon_of(session: int) -> int | None:
     return next((pid for pid, line in processes_of(session).items() if " run --config " in line), None)
 
 
-async def summary_of(process: asyncio.subprocess.Process) -> dict[str, object]:
-    async with asyncio.timeout(DAY_S):
+async def summary_of(process: asyncio.subprocess.Process, within_s: float = DAY_S) -> dict[str, Any]:
+    async with asyncio.timeout(within_s):
         said, complaints = await process.communicate()
     assert process.returncode == 0, complaints.decode()[-3000:]
     summary = json.loads(said)
@@ -81,12 +96,13 @@ async def summary_of(process: asyncio.subprocess.Process) -> dict[str, object]:
     return summary
 
 
-def good(summary: dict[str, object]) -> None:
+def good(summary: dict[str, Any]) -> None:
     assert summary.keys() == KEYS
     assert summary["replay_identical"] is True
     assert (summary["inputs_lost"], summary["outputs_wrong"]) == (0, 0)
     frames = summary["frames"]
-    assert isinstance(frames, dict)
+    events = summary["events"]
+    assert 0 < events["acknowledged"] <= events["told"]
     assert set(frames) == {"mqtt", "serial", "modbus"}
     assert all(count > 0 for count in frames.values())
 
@@ -96,11 +112,50 @@ async def test_a_short_day_runs_on_three_wires_and_passes_its_own_audit(tmp_path
         summary = await summary_of(process)
         good(summary)
         assert summary["seed"] == 2
-        issued, served = summary["tickets_issued"], summary["tickets_served"]
-        assert isinstance(issued, int)
-        assert isinstance(served, int)
-        assert issued > served > 0
+        assert summary["tickets_issued"] > summary["tickets_served"] > 0
         await until(lambda: processes_of(process.pid) == {})
+
+
+async def test_a_morning_has_cases_ratings_appointments_a_long_pause_and_orders(tmp_path: Path) -> None:
+    async with demo(tmp_path, "--hours", "1.1", "--speed", "60", "--seed", "1") as process:
+        summary = await summary_of(process, 4 * DAY_S)
+    good(summary)
+    assert summary["hours"]["closed"] > 0, "before opening"
+    assert summary["hours"]["open"] > 0
+    assert summary["cases"]["opened"] >= summary["cases"]["acknowledged"] >= 1
+    assert summary["ratings"]["given"] >= 2
+    assert summary["appointments"]["made"] == 6
+    assert summary["appointments"]["checked_in"] >= 2
+    assert summary["pauses"] >= 1
+    assert summary["alarms"]["pause-too-long"] >= 1
+    assert (summary["overrides"], summary["announcements"]) == (1, 1)
+
+
+async def test_a_day_ends_with_extended_hours_late_visitors_and_closed_areas(tmp_path: Path) -> None:
+    async with demo(
+        tmp_path, "--starts", "16:45", "--hours", "0.75", "--speed", "60", "--seed", "1"
+    ) as process:
+        summary = await summary_of(process, 4 * DAY_S)
+    good(summary)
+    assert summary["hours"].keys() >= {"extended", "closed"}
+    assert summary["turned_away"] > 0, "people come until the end, and are told that no numbers are given"
+    assert summary["tickets_waiting"] == 0
+
+
+@pytest.mark.full
+async def test_a_whole_day_from_before_opening_until_all_have_gone(tmp_path: Path) -> None:
+    async with demo(tmp_path, "--hours", "9", "--speed", "60", "--seed", "1") as process:
+        summary = await summary_of(process, 20 * 60)
+    good(summary)
+    assert summary["hours"].keys() >= {"open", "noon", "stopped", "draining", "closed", "extended"}
+    assert summary["cases"]["closed"] >= 2
+    assert summary["cases"]["rated"] >= 2
+    assert summary["appointments"]["checked_in"] >= 8
+    assert summary["transfers"] >= 2
+    assert summary["journey_stages"] >= 3
+    assert summary["ratings"]["answered"] >= 1
+    assert summary["alarms"]["pause-too-long"] >= 2
+    assert summary["tickets_waiting"] == 0
 
 
 async def test_a_daemon_killed_twice_during_the_day_loses_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,128 @@
+"""The demo's city centre at the other end of the broker: pushes the policy, books appointments, orders, acknowledges.
+
+Rules: it knows the topics and the signed documents, nothing of the controller's state. Every document carries the
+hall's own wall time. Events are acknowledged in order and without gaps, at least once a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+
+from edged.central import operations, policies, topics
+from edged.central.envelope import load_private, sign
+
+RETRY_S = 0.5  # between connections, and between pushes until the hall has answered
+ACK_EVERY_S = 0.5  # real seconds; the hall sends again after five
+ORDER_MIN = 30  # hall minutes that an order stays valid: half a real minute at sixty times the speed
+NAME = "区政务服务中心"
+
+
+class Centre:
+    """``run`` until cancelled; ``directory`` holds city.key. ``wall_ms`` is the hall's wall clock."""
+
+    def __init__(
+        self, hall: str, broker: tuple[str, int], directory: Path, wall_ms: Callable[[], int]
+    ) -> None:
+        self._hall = hall
+        self._broker = broker
+        self._key = directory / "city.key"
+        self._wall_ms = wall_ms
+        self._out: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(1000)
+        self._applied = asyncio.Event()
+        self._ahead: set[int] = set()
+        self._epoch = 0
+        self.acknowledged = 0  # every event up to this number has come
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        while True:
+            try:
+                await self._connected_once()
+            except* aiomqtt.MqttError:
+                pass
+            await asyncio.sleep(RETRY_S)
+
+    async def bring_in_force(self, document: dict[str, Any]) -> None:
+        """Push a policy until the hall says that it applies it."""
+        payload = json.dumps(
+            {k: v for k, v in document.items() if k != "$schema"}, ensure_ascii=False
+        ).encode()
+        policies.inspect(payload, None)
+        envelope = sign(payload, policies.PAYLOAD_TYPE, load_private(self._key))
+        while not self._applied.is_set():
+            self._out.put_nowait((topics.policy_push(self._hall), envelope))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_S * 4):
+                    await self._applied.wait()
+
+    def book(self, name: str, service: str, start_wall_ms: int) -> None:
+        """An appointment (网上预约)."""
+        start = datetime.fromtimestamp(start_wall_ms // 1000, UTC).isoformat()
+        body = {"id": name, "service": service, "start": start}
+        self._out.put_nowait((topics.appointments(self._hall), json.dumps(body).encode()))
+
+    def order(self, operation: str, body: dict[str, Any]) -> None:
+        """A signed operation."""
+        now_ms = self._wall_ms()
+        now = datetime.fromtimestamp(now_ms // 1000, UTC)
+        document = {
+            "type": operations.TYPE,
+            "halls": [self._hall],
+            "operation": operation,
+            "id": f"demo-{now_ms}",
+            "counter": now_ms,
+            "not_before": now.isoformat(),
+            "expires": (now + timedelta(minutes=ORDER_MIN)).isoformat(),
+            "by": NAME,
+            "body": body,
+        }
+        payload = json.dumps(document, ensure_ascii=False).encode()
+        operations.inspect(payload)
+        envelope = sign(payload, operations.PAYLOAD_TYPE, load_private(self._key))
+        self._out.put_nowait((topics.operation(self._hall, operation), envelope))
+
+    async def _connected_once(self) -> None:
+        host, port = self._broker
+        name = f"centre-{self._hall}"
+        async with aiomqtt.Client(host, port, identifier=name, username=name, password=name) as client:
+            await client.subscribe(topics.events(self._hall), qos=1)
+            await client.subscribe(topics.policy_report(self._hall), qos=1)
+            async with asyncio.TaskGroup() as parts:
+                parts.create_task(self._say(client))
+                parts.create_task(self._acknowledge(client))
+                async for message in client.messages:
+                    if isinstance(message.payload, bytes) and message.payload:
+                        self._heard(str(message.topic), json.loads(message.payload))
+
+    def _heard(self, topic: str, fields: dict[str, Any]) -> None:
+        if topic == topics.policy_report(self._hall):
+            if fields.get("state") == "applied":
+                self._applied.set()
+            return
+        self._epoch = int(fields["id"].split("/")[1])
+        self._ahead.add(fields["sequence"])
+        while self.acknowledged + 1 in self._ahead:
+            self.acknowledged += 1
+            self._ahead.discard(self.acknowledged)
+
+    async def _say(self, client: aiomqtt.Client) -> None:
+        while True:
+            topic, payload = await self._out.get()
+            await client.publish(topic, payload, qos=1)
+
+    async def _acknowledge(self, client: aiomqtt.Client) -> None:
+        said = 0
+        while True:
+            await asyncio.sleep(ACK_EVERY_S)
+            if self.acknowledged > said:
+                said = self.acknowledged
+                answer = json.dumps({"epoch": self._epoch, "upto": said}).encode()
+                await client.publish(topics.events_ack(self._hall), answer, qos=1)

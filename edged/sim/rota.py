@@ -1,0 +1,39 @@
+"""When simulated clerks are at their windows, as they read it off the hall's policy: lunch and the way home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edged.core.site import Site
+
+
+class Rota:
+    """``hours`` is that section of the policy document; ``minute`` tells the minute of the hall's day."""
+
+    def __init__(self, site: Site, hours: Mapping[str, Any], minute: Callable[[], float]) -> None:
+        self.minute = minute
+        noon = hours["noon"]
+        self._noon = (_minute(noon["starts"]), _minute(noon["ends"]))
+        self._on_duty = frozenset(noon["windows"])
+        area_of = {service.id: service.area for service in site.services}
+        self._closes = {
+            window.id: max(
+                _minute(session["closes"])
+                for session in hours["week"]
+                if not session.get("areas") or {area_of[s] for s in window.skills} & set(session["areas"])
+            )
+            for window in site.windows
+        }
+
+    def at_lunch(self, window: str) -> bool:
+        """Noon, and this window is not on duty."""
+        return window not in self._on_duty and self._noon[0] <= self.minute() < self._noon[1]
+
+    def day_over(self, window: str) -> bool:
+        """Its last session has ended: a window that closes now stays closed."""
+        return self.minute() >= self._closes[window]
+
+
+def _minute(clock: str) -> int:
+    return int(clock[:2]) * 60 + int(clock[3:])

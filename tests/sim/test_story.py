@@ -1,0 +1,49 @@
+"""What the demo's people and its centre go by: the policy's hours, and events without gaps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edged.config import load
+from edged.sim.arrivals import arrivals
+from edged.sim.centre import Centre
+from edged.sim.rota import Rota
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+SITE = load(CONFIGS / "hall-demo.toml").site
+HOURS: dict[str, Any] = json.loads((CONFIGS / "policy-demo.json").read_text("utf-8"))["body"]["hours"]
+
+
+@pytest.mark.parametrize(
+    ("window", "minute", "at_lunch", "day_over"),
+    [
+        ("w2", 11 * 60 + 59, False, False),
+        ("w2", 12 * 60, True, False),
+        ("w1", 12 * 60, False, False),  # on the noon roster
+        ("w2", 13 * 60 + 30, False, False),
+        ("w6", 17 * 60, False, True),
+        ("w2", 17 * 60, False, False),  # taxes have extended hours
+        ("w2", 17 * 60 + 15, False, True),
+    ],
+)
+def test_clerks_eat_and_leave_by_the_policy(window: str, minute: int, at_lunch: bool, day_over: bool) -> None:
+    rota = Rota(SITE, HOURS, lambda: float(minute))
+    assert (rota.at_lunch(window), rota.day_over(window)) == (at_lunch, day_over)
+
+
+def test_the_centre_acknowledges_only_what_has_no_gap_before_it(tmp_path: Path) -> None:
+    centre = Centre("demo", ("127.0.0.1", 1), tmp_path, lambda: 0)
+    seen = []
+    for number in (1, 3, 2, 2, 5, 4):
+        centre._heard("hall/demo/events", {"id": f"demo/7/{number}", "sequence": number})
+        seen.append(centre.acknowledged)
+    assert seen == [1, 1, 3, 3, 3, 5]
+
+
+def test_nobody_comes_just_to_complain() -> None:
+    coming = {arrival.service for arrival in arrivals(SITE, 1, 3)}
+    assert coming == {service.id for service in SITE.services if not service.case}
