@@ -65,6 +65,7 @@ class Pictures:
                 "tidal_reason": value.reason,
                 "override": value.override,
                 "stale": value.stale,
+                "helpers": value.helpers,
             }
             return topics.window_state(self._hall, value.window), _json(body)
         if isinstance(value, AlarmsPicture):

@@ -169,6 +169,11 @@ LABELS: dict[str, tuple[str, str]] = {
         "pages of the duty manager about one thing at most",
         "同一事项呼叫值班长的次数上限",
     ),
+    "Staffing.helpers_max": ("staff beside the clerk of a window", "同一窗口最多增援人数"),
+    "Staffing.helper_percent": (
+        "percent of a clerk by which each of them makes the window faster",
+        "每名增援人员提高的办理速度(百分比)",
+    ),
     "Staffing.duty_repeat_s": ("seconds until the duty manager is paged again", "再次呼叫值班长的间隔(秒)"),
     "Templates.call": ("text: spoken call, Chinese", "文字:语音叫号(中文)"),
     "Templates.call_en": ("text: spoken call, English", "文字:语音叫号(英文)"),

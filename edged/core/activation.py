@@ -77,7 +77,16 @@ def acknowledge(turn: Turn, window: str, staff: str | None) -> None:
 
 def seat(turn: Turn, staff: str, window: str) -> None:
     """``staff`` sits down at ``window``, and so is not at (or on the way to) any other one."""
-    left = staffing.bind(turn, staff, window)
+    _abandon(turn, staffing.bind(turn, staff, window))
+
+
+def join(turn: Turn, staff: str, window: str) -> None:
+    """``staff`` sits down beside the clerk of ``window`` ("+1" staff)."""
+    _abandon(turn, staffing.bind_helper(turn, staff, window))
+
+
+def _abandon(turn: Turn, left: str | None) -> None:
+    """Nobody is at (or on the way to) the window ``left`` any more."""
     if left is None:
         return
     if turn.window(left).state == "ACTIVATING":

@@ -82,6 +82,7 @@ class AreaPicture:
 class WindowPicture:
     """The retained picture of a window for the centre; ``reason`` explains a tidal window in one line, ``override``
     what a person decided over it, by name and until when. ``stale``: its panel is silent, this is the last known.
+    ``helpers``: how many work there beside its clerk.
     """
 
     window: str
@@ -91,6 +92,7 @@ class WindowPicture:
     reason: str | None
     override: str | None = None
     stale: bool = False
+    helpers: int = 0
     kind: ClassVar[str] = "window"
 
 

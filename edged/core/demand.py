@@ -6,7 +6,7 @@ Paused and draining windows do not count: they call nobody.
 
 from __future__ import annotations
 
-from edged.core import forecast
+from edged.core import forecast, staffing
 from edged.core.forecast import Load, Range, Stream
 from edged.core.ordering import STAFFED, WORKING, ahead
 from edged.core.policy import Pw
@@ -97,6 +97,8 @@ def _windows(turn: Turn, area: str, pw: Pw, each_s: dict[str, float]) -> tuple[f
                     share = shares[areas] = share_of(turn, area, window)
             else:
                 share = share_of(turn, area, window)
+            if state.helpers:
+                share *= staffing.pace(turn, state)
             windows += share
             if state.ticket is not None and _still_there(turn, state, pw, each_s):
                 busy += share
@@ -154,7 +156,8 @@ def plain_stream(turn: Turn, area: str, load: Load) -> Stream:
     minute = minute_of_day(turn)
     if profile and minute is not None:
         return Stream(minute - pw.profile_start_min, profile, 0.0)
-    regular = max(1.0, load.windows - len(commanded(turn, area)))
+    helping = sum(staffing.pace(turn, turn.window(window)) - 1 for window in turn.lookup.area_windows[area])
+    regular = max(1.0, load.windows - helping - len(commanded(turn, area)))
     steady = forecast.STEADY_LOAD * regular * 60 / load.mean_s
     return Stream((turn.at_ms - turn.state.day_start_ms) / MINUTE_MS, (), steady)
 

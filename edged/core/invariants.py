@@ -131,9 +131,16 @@ def _tidal(name: str, window: WindowState, lookup: Lookup) -> None:
 
 
 def _staff(state: State) -> None:
-    """A member is in one place: bound where the window names them, paged where it waits for them."""
+    """A member is in one place: bound where the window names them, paged where it waits for them.
+
+    Who helps, helps a clerk.
+    """
+    for name, window in state.windows.items():
+        there = (window.staff, *window.helpers)
+        assert len(there) == len(set(there)), f"twice at {name}: {there}"
+        assert window.staff is not None or not window.helpers, f"{there} help nobody at {name}"
     for name, member in state.staff.items():
-        seats = [w for w, window in state.windows.items() if window.staff == name]
+        seats = [w for w, window in state.windows.items() if name in (window.staff, *window.helpers)]
         calls = [w for w, window in state.windows.items() if window.paged_staff == name]
         if member.state == "bound":
             assert seats == [member.window], f"{name} is bound to {member.window}, but sits at {seats}"

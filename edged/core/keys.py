@@ -23,6 +23,7 @@ from edged.core import (
     walkins,
 )
 from edged.core.events import KeyPressed
+from edged.core.ordering import STAFFED
 from edged.core.outcomes import finish
 from edged.core.state import Ticket
 from edged.core.turn import Turn
@@ -144,6 +145,8 @@ def _login(turn: Turn, window: str, arg: str | None) -> None:
         activation.acknowledge(turn, window, arg)
     elif state.state == "CLOSED":
         _open(turn, window, arg)
+    elif arg is not None and state.state in STAFFED and state.staff not in (None, arg) and _helps(turn):
+        _join(turn, window, arg)
     elif arg is not None:
         turn.note("window.login", window, staff=arg)
         activation.seat(turn, arg, window)
@@ -152,6 +155,22 @@ def _login(turn: Turn, window: str, arg: str | None) -> None:
             activation.sit_ready(turn, window)
     else:
         turn.ignore(window, "login_without_name")
+
+
+def _helps(turn: Turn) -> bool:
+    return turn.state.policy.staffing.helpers_max > 0
+
+
+def _join(turn: Turn, window: str, staff: str) -> None:
+    """A second login at a staffed window: "+1" staff; the clerk who goes home then logs out by name."""
+    helpers = turn.window(window).helpers
+    if staff in helpers:
+        turn.ignore(window, "helps_already", staff=staff)
+    elif len(helpers) >= turn.state.policy.staffing.helpers_max:
+        turn.ignore(window, "helpers_full", staff=staff)
+        staffing.hint(turn, window, "本窗口增援已满 No more staff here")
+    else:
+        activation.join(turn, staff, window)
 
 
 def _open(turn: Turn, window: str, staff: str | None) -> None:
@@ -163,9 +182,12 @@ def _open(turn: Turn, window: str, staff: str | None) -> None:
         turn.note("window.opened", window, staff=staff)
 
 
-def _logout(turn: Turn, window: str, _arg: str | None) -> None:
+def _logout(turn: Turn, window: str, arg: str | None) -> None:
     state = turn.window(window)
-    if state.ticket is not None:
+    if arg is not None and state.helpers and arg in (state.staff, *state.helpers):
+        staffing.vacate(turn, arg, window, "logout")
+        staffing.rest(turn, arg, window)
+    elif state.ticket is not None:
         turn.ignore(window, "visitor_at_window")
     elif state.state in ("STANDBY", "COOLDOWN"):
         staffing.unbind_window(turn, window)

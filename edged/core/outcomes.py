@@ -7,6 +7,7 @@ key names the outcome: ``told-once/id-copy,photo``, ``promise/contract``, ``tran
 
 from __future__ import annotations
 
+from edged.core import staffing
 from edged.core.forecast import learn
 from edged.core.state import Ticket
 from edged.core.tickets import move
@@ -114,6 +115,8 @@ def _learn(turn: Turn, ticket: Ticket, service: str) -> None:
     pw = turn.pw(area)
     prior_s = float(turn.lookup.services[service].mean_s)
     service_s = 0.0 if ticket.serving_ms is None else turn.seconds_since(ticket.serving_ms)
+    if ticket.window is not None:  # what one clerk alone would have taken
+        service_s *= staffing.pace(turn, turn.window(ticket.window))
     if pw.outlier_means:
         service_s = min(service_s, pw.outlier_means * prior_s)
     learn(turn.area(area).learnt, service, service_s, prior_s, pw.decay_ppm / 1_000_000)

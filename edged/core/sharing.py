@@ -7,7 +7,7 @@ limited number of times per hour, and gets its window back as soon as its own pr
 
 from __future__ import annotations
 
-from edged.core import considered, demand, forecast, overrides
+from edged.core import considered, demand, forecast, overrides, staffing
 from edged.core.activation import drain
 from edged.core.ordering import STAFFED, WORKING
 from edged.core.turn import Turn
@@ -120,7 +120,7 @@ def _may_lend(turn: Turn, donor: str) -> bool:
 
 
 def _can_spare(turn: Turn, donor: str, window: str, wait_s: float) -> bool:
-    share = demand.share_of(turn, donor, window)
+    share = demand.share_of(turn, donor, window) * staffing.pace(turn, turn.window(window))
     return spare_wait_s(turn, donor, share) <= min(turn.pw(donor).close_wait_s, wait_s)
 
 

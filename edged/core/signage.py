@@ -139,7 +139,8 @@ def _sign_window(turn: Turn, window: str) -> None:
 def _picture(turn: Turn, window: str, number: str | None) -> WindowPicture:
     state = turn.window(window)
     line = overrides.window_line(turn, window)
-    return WindowPicture(window, state.state, number, state.area, state.reason, line, state.stale)
+    helpers = len(state.helpers)
+    return WindowPicture(window, state.state, number, state.area, state.reason, line, state.stale, helpers)
 
 
 def _sign_panel(turn: Turn, window: str, waiting: _Waiting, expected: _Expected) -> None:
@@ -155,6 +156,11 @@ def _sign_panel(turn: Turn, window: str, waiting: _Waiting, expected: _Expected)
         or overrides.window_line(turn, window)
         or PROMPT.get(state.state)
         or case_signs.prompt(turn, window)
+        or (
+            f"{1 + len(state.helpers)}人办理 {1 + len(state.helpers)} at this window"
+            if state.helpers
+            else None
+        )
     )
     areas = turn.lookup.window_areas[window]
     area = state.area or state.lent_to or (areas[0] if areas else None)

@@ -1,10 +1,11 @@
-"""The "+1" standby roster (待命): who is asked next, who answered, who is bound to which window."""
+"""The "+1" standby roster (待命): who is asked next, who answered, who is bound to which window, who helps there."""
 
 from __future__ import annotations
 
 from edged.core import wall
 from edged.core.commands import Page
 from edged.core.site import Role
+from edged.core.state import WindowState
 from edged.core.turn import Turn
 
 HINT_MS = 15_000  # long enough to look up from the visitor and read a line
@@ -85,20 +86,66 @@ def bind(turn: Turn, staff: str, window: str) -> str | None:
     if turn.window(window).staff != staff:
         unbind_window(turn, window)
     turn.window(window).staff = staff
+    return _sit(turn, staff, window)
+
+
+def bind_helper(turn: Turn, staff: str, window: str) -> str | None:
+    """``staff`` now helps at ``window``; returns what ``bind`` does."""
+    turn.window(window).helpers.append(staff)
+    turn.note("staff.joined", staff, window=window, helpers=len(turn.window(window).helpers))
+    touch(turn, window)
+    return _sit(turn, staff, window)
+
+
+def pace(turn: Turn, state: WindowState) -> float:
+    """How fast a window serves, one clerk being 1: who helps prepares and checks, the visitor is still one."""
+    return 1 + len(state.helpers) * turn.state.policy.staffing.helper_percent / 100
+
+
+def touch(turn: Turn, window: str) -> None:
+    """Who is at ``window`` changed: its signs, and what its areas can expect of it."""
+    turn.touch_window(window)
+    for area in turn.lookup.window_areas[window]:
+        turn.touch_area(area)
+
+
+def _sit(turn: Turn, staff: str, window: str) -> str | None:
     member = turn.state.staff.get(staff)
-    if member is None:
-        return None  # a clerk who is not on the standby roster
+    if member is None:  # a clerk who is not on the standby roster
+        for other, state in turn.state.windows.items():
+            if other != window and staff in state.helpers:
+                vacate(turn, staff, other, "elsewhere")
+        return None
     left = member.window if member.window != window else None
-    if left is not None and turn.window(left).staff == staff:
-        turn.window(left).staff = None
     member.state = "bound"
     member.window = window
-    return left
+    return None if left is None or vacate(turn, staff, left, "elsewhere") else left
+
+
+def vacate(turn: Turn, staff: str, window: str, reason: str) -> bool:
+    """``staff`` gets up; True if somebody is still there: who helped the clerk takes over."""
+    state = turn.window(window)
+    if staff in state.helpers:
+        state.helpers.remove(staff)
+    elif state.staff != staff:
+        return False
+    elif state.helpers:
+        state.staff = state.helpers.pop(0)
+    else:
+        state.staff = None
+        return False
+    turn.note("staff.left", staff, window=window, reason=reason, clerk=state.staff)
+    touch(turn, window)
+    return True
 
 
 def unbind_window(turn: Turn, window: str) -> None:
     """Nobody serves ``window`` any more; its standby member rests from now."""
     state = turn.window(window)
+    for helper in state.helpers:
+        turn.note("staff.left", helper, window=window, reason="window")
+        rest(turn, helper, window)
+    state.helpers.clear()
     staff, state.staff = state.staff, None
     if staff is not None:
         rest(turn, staff, window)
@@ -117,10 +164,10 @@ def rest(turn: Turn, staff: str, window: str) -> None:
 def reconcile(turn: Turn) -> None:
     """After the roster or the windows changed: members are where the windows say, in one place each."""
     for name, member in turn.state.staff.items():
-        seats = [w for w in turn.lookup.windows if turn.window(w).staff == name]
+        seats = [w for w in turn.lookup.windows if name in (turn.window(w).staff, *turn.window(w).helpers)]
         pages = [w for w in turn.lookup.windows if turn.window(w).paged_staff == name]
         for extra in seats[1:]:
-            turn.window(extra).staff = None
+            vacate(turn, name, extra, "elsewhere")
         if seats:
             member.state, member.window = "bound", seats[0]
         elif pages:

@@ -86,6 +86,7 @@ class WindowState:
     """A window now. ``area`` is the area a tidal window is activated for; ``due_ms`` its next deadline.
 
     ``stale``: its panel is silent, this is the last that was known. ``hint``: what its clerk is told for a moment.
+    ``helpers``: who is there beside ``staff`` ("+1" staff), in the order they came.
     """
 
     state: WindowStateName
@@ -94,6 +95,7 @@ class WindowState:
     last_ticket_ended_ms: int | None = None
     last_case: str | None = None
     staff: str | None = None
+    helpers: list[str] = field(default_factory=list)
     area: str | None = None
     rule: str | None = None
     reason: str | None = None

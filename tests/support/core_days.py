@@ -193,7 +193,7 @@ class Chance:
         return ev.KeyPressed(panel, key, self._arg(key), self._seq())
 
     def _arg(self, key: ev.Key) -> str | None:
-        if key in ("login", "accept"):
+        if key in ("login", "logout", "accept"):
             return self.random.choice((None, "li", "wang", "stranger"))
         if key == "transfer":
             return self.random.choice((None, "tax-invoice", "social-card", "deed", "w1", "w8", "w9", "mars"))
