@@ -84,6 +84,7 @@ class Tally:
                 slot = (command.point, command.value.kind)
                 self.wanted.setdefault(slot, deque(maxlen=WANTED_KEPT)).append((step.at_ms, command.value))
                 if isinstance(command.value, AreaPicture):
+                    self._count_mode(command.value)
                     self.areas[command.value.area] = command.value
                 elif isinstance(command.value, WindowPicture):
                     self.windows[command.value.window] = command.value
@@ -98,7 +99,8 @@ class Tally:
         elif note.kind == "tidal.opened":
             self.to_staffed_s.append(_number(note, "to_staffed_s"))
         elif note.kind == "area.hours":
-            self._count_hours(str(note.data["phase"]), str(note.data["mode"]))
+            phase = str(note.data["phase"])
+            self.hours[phase] = self.hours.get(phase, 0) + 1
         elif note.kind == "alarm.raised":
             self.alarms[str(note.data["alarm"])] += 1
         elif note.kind == "ticket.issued":
@@ -108,9 +110,11 @@ class Tally:
         if note.kind in EXPLAINED:
             self.explanations.append((at_ms, note))
 
-    def _count_hours(self, phase: str, mode: str) -> None:
-        for name in (phase, mode) if phase == "open" and mode != "full" else (phase,):
-            self.hours[name] = self.hours.get(name, 0) + 1
+    def _count_mode(self, area: AreaPicture) -> None:
+        """Extended hours follow the full ones without a change of phase."""
+        before = self.areas.get(area.area)
+        if area.mode not in (None, "full", None if before is None else before.mode):
+            self.hours[str(area.mode)] = self.hours.get(str(area.mode), 0) + 1
 
     @property
     def waiting(self) -> int:
