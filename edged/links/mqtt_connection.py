@@ -46,7 +46,7 @@ READ_PACKETS = 64  # packets handled per turn of the loop
 WRITE_LIMIT_BYTES = (
     1 << 20
 )  # a broker that lets this much stand does not read: publishing fails, memory stays
-BROKER_QUEUE = 1000  # mosquitto's max_queued_messages: what may come at once where nothing else bounds it
+BROKER_QUEUE_MAX = 1000  # mosquitto's max_queued_messages: what may come at once where nothing else bounds it
 SERVER_MOVED_IN = 0x8E  # MQTT 5 §3.14.2.1: Session taken over
 
 LossKind = Literal["closed", "frozen", "taken", "broken"]
@@ -98,12 +98,14 @@ class Connection:
         self.session_present = False
         # 3.1.1 has no such window; the broker's own queue length is the nearest thing
         self._five = settings.protocol == "5"
-        self.receive_maximum = RECEIVE_MAXIMUM if self._five else BROKER_QUEUE
+        self.receive_maximum = RECEIVE_MAXIMUM if self._five else BROKER_QUEUE_MAX
         self.opened_s = 0.0
         self._flushing = False
         self._writing = False
         self._suback: dict[int, asyncio.Future[list[int]]] = {}
-        self._unacked: deque[Ack] = deque()  # PUBACKs leave in order of arrival (MQTT 5 §4.6)
+        self._unacked: deque[Ack] = (
+            deque()
+        )  # bounded by receive_maximum; PUBACKs leave in order of arrival (MQTT 5 §4.6)
         self._client = new_client(settings)
         self._paho = self._client._client
         self._outgoing = Outgoing(self._send, self._paho._mid_generate)

@@ -34,8 +34,17 @@ GOOD: dict[str, dict[str, Any]] = {
         "priority": "elderly",
         "appointment": "b-1",
     },
-    "request": {"seq": 1, "service": "tax-general", "priority": "elderly", "appointment": "b-1"},
+    "request": {
+        "seq": 1,
+        "service": "tax-general",
+        "priority": "elderly",
+        "appointment": "b-1",
+        "returning": "A1",
+    },
     "key": {"seq": 1, "key": "next", "arg": "x"},
+    "call": {"seq": 1, "number": "A001", "window": "w1", "service": "tax-general"},
+    "end": {"seq": 1, "window": "w1", "number": "A001"},
+    "queue": {"seq": 1, "service": "tax-general", "waiting": ["A001", "A002"]},
     "rating": {"seq": 1, "level": 5},
     "count": {"seq": 1, "in_total": 5, "out_total": 2},
     "health": {"paper": "low", "fault": "x"},
@@ -135,7 +144,7 @@ async def plant_everywhere(
 async def served_and_told(files: Hall, machines: Machines) -> None:
     """The hall still works, so that there is something to look through."""
     machines.panel.press("login")
-    machines.tickets(3)
+    machines.tickets(3, first=701)
     await until(lambda: len(files.tickets()) >= 3)
     machines.panel.press("next")
     await until(lambda: files.notes()["ticket.called"] >= 1)
