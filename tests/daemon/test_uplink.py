@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from edged.central.cloud_events import is_event
 from edged.store import database
 from edged.store.uplink import KEY, read_cursor
@@ -68,7 +70,10 @@ async def test_without_its_centre_and_killed_the_hall_forgets_no_event(
     assert min(arrival.number for arrival in after.arrivals) > before.upto
     live = [arrival.number for arrival in after.arrivals if not arrival.historical]
     late = [arrival.number for arrival in after.arrivals if arrival.historical]
-    assert late == sorted(late)
+    again = [b for a, b in pairwise(late) if b < a]
+    assert len(again) <= 1, (
+        "in order; from the first unacknowledged once more if the centre came in the middle"
+    )
     assert live == sorted(live)
     assert await daemon.stop() == 0
     identical(files)
