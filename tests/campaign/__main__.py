@@ -1,8 +1,8 @@
 """Run the long tests and record what was found: ``python -m tests.campaign --hours H``.
 
 The parts take their share of the time one after another, each at least once; ``--part NAME`` runs only that. The record
-in ``tests/CAMPAIGN.md`` names the commit, the command and every figure; a part that found something is listed with what
-to type to see it again, and the exit code is 1.
+in ``tests/CAMPAIGN.md`` names of each part commit, command and every figure; a part that found something is listed with
+what to type to see it again, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "tests" / "CAMPAIGN.md"
+HEAD = "# Campaign\n\nWhat each part found when it was run last.\n"
 ROUND_SEEDS = 100  # worlds between two looks at the clock
 
 
@@ -131,21 +132,36 @@ def _python(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def _record(found: list[Found], command: str) -> None:
+    """Write what was done now; parts that were not run keep the rows and findings of their last time."""
     from edged.sim.worlds.campaign import commit
 
-    when = time.strftime("%Y-%m-%d %H:%M")
-    rows = "\n".join(
-        f"| {one.part} | {one.figures} | {one.seconds:.0f} s | {len(one.findings)} | `{one.command}` |"
-        for one in found
-    )
-    findings = "\n".join(f"- {one.part}: {text}" for one in found for text in one.findings) or "None."
+    when = f"{time.strftime('%Y-%m-%d %H:%M')}, `{commit()}`, {os.cpu_count()} processors"
+    parts = _recorded()
+    for one in found:
+        row = (one.figures, f"{one.seconds:.0f} s", str(len(one.findings)), f"`{one.command}`", when)
+        parts[one.part] = (" | ".join(row), list(one.findings))
+    rows = "\n".join(f"| {name} | {parts[name][0]} |" for name in PARTS if name in parts)
+    findings = "\n".join(f"- {name}: {text}" for name, (_, texts) in parts.items() for text in texts)
     RECORD.write_text(
-        "# Last campaign\n\n"
-        f"{when}, commit `{commit()}`, `{command}` on {os.cpu_count()} processors.\n\n"
-        "| part | done | time | findings | again with |\n|---|---|---|---|---|\n"
-        f"{rows}\n\n## Findings\n\n{findings}\n",
+        f"{HEAD}\nThe last command was `{command}`.\n\n"
+        "| part | done | time | findings | again with | when, commit |\n|---|---|---|---|---|---|\n"
+        f"{rows}\n\n## Findings\n\n{findings or 'None.'}\n",
         "utf-8",
     )
+
+
+def _recorded() -> dict[str, tuple[str, list[str]]]:
+    """The rows of the record, each with its findings, by part."""
+    parts: dict[str, tuple[str, list[str]]] = {}
+    for line in RECORD.read_text("utf-8").splitlines() if RECORD.exists() else ():
+        name, _, rest = (
+            line.removeprefix("| ").removeprefix("- ").partition(" | " if line[:1] == "|" else ": ")
+        )
+        if name in PARTS and line.startswith("| "):
+            parts[name] = (rest.removesuffix(" |"), [])
+        elif name in parts and line.startswith("- "):
+            parts[name][1].append(rest)
+    return parts
 
 
 def main() -> int:
