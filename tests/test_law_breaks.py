@@ -110,6 +110,10 @@ BREAKS = (
     judged("names say something", "edged/core/helpers.py", '"""P."""\n', "named_for"),
     judged("queues are bounded", "edged/core/planted.py", "q = Queue()\n", "queues_have"),
     judged("buffers are bounded", "edged/core/planted.py", "q = deque()\n", "queues_have"),
+    judged(
+        "cancellations arrive", "tests/planted.py", "await asyncio.wait_for(x, 1)\n", "cancellation_arrives"
+    ),
+    judged("cancellations arrive", "edged/loop.py", "\naiomqtt.Client(host, 1)\n", "cancellation_arrives"),
     judged("public names are documented", "edged/core/planted.py", '"""P."""\ndef f(): ...\n', "docstring"),
     judged(
         "tests assert", "tests/test_planted.py", "def test_nothing():\n    print(1)\n", "asserts_something"

@@ -45,6 +45,8 @@ UNWANTED_TEXT = re.compile(
 )
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".json", ".yaml", ".sql", ".html", ".service", ".rules", ".conf"}
 
+BENCH_PEER = ROOT / "edged" / "bench" / "peers.py"  # what others would write, and nobody cancels it
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -169,6 +171,19 @@ def test_queues_have_a_limit() -> None:
                 found.append(at(path, node, f"{name}() without a limit"))
             if name in LIMITLESS and len(node.args) < 2 and not node.keywords and not capped:
                 found.append(at(path, node, f"{name}() in a file that names no ..._MAX"))
+    assert not found, "\n".join(found)
+
+
+def test_every_cancellation_arrives() -> None:
+    """Before Python 3.12 ``asyncio.wait_for`` swallows one that meets its result, and aiomqtt calls it."""
+    found = []
+    for path in sources(*PRODUCT, "tests"):
+        for node, name in calls(path):
+            whole = ast.unparse(node)
+            if whole.startswith("asyncio.wait_for("):
+                found.append(at(path, node, "wait_for: use asyncio.timeout"))
+            if whole.startswith("aiomqtt.Client(") and "timeout=math.inf" not in whole and path != BENCH_PEER:
+                found.append(at(path, node, f"{name} without timeout=math.inf"))
     assert not found, "\n".join(found)
 
 

@@ -114,6 +114,7 @@ class FakeFleet:
             username=self._username,
             password=self._username,
             socket_options=[NODELAY],
+            timeout=math.inf,  # its asyncio.wait_for may swallow a cancellation before Python 3.12
         ) as client:
             await client.subscribe(f"hall/{self.hall}/dev/+/down/+", qos=1)
             for device in self._devices.values():
@@ -127,10 +128,7 @@ class FakeFleet:
         while True:
             outgoing = await self._queue.get()
             try:
-                # Without a limit: before Python 3.12 asyncio.wait_for may swallow a cancellation.
-                await client.publish(
-                    outgoing.topic, outgoing.payload, qos=1, retain=outgoing.retain, timeout=math.inf
-                )
+                await client.publish(outgoing.topic, outgoing.payload, qos=1, retain=outgoing.retain)
                 self.sent += 1
             except aiomqtt.MqttError:
                 self._queue.put_nowait(outgoing)

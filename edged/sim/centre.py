@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -92,7 +93,15 @@ class Centre:
     async def _connected_once(self) -> None:
         host, port = self._broker
         name = f"centre-{self._hall}"
-        async with aiomqtt.Client(host, port, identifier=name, username=name, password=name) as client:
+        async with aiomqtt.Client(
+            # Without a limit: before Python 3.12 asyncio.wait_for may swallow a cancellation.
+            host,
+            port,
+            identifier=name,
+            username=name,
+            password=name,
+            timeout=math.inf,
+        ) as client:
             await client.subscribe(topics.events(self._hall), qos=1)
             await client.subscribe(topics.policy_report(self._hall), qos=1)
             async with asyncio.TaskGroup() as parts:

@@ -73,7 +73,8 @@ class Desk:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        out, _ = await asyncio.wait_for(process.communicate(), 30)
+        async with asyncio.timeout(30):
+            out, _ = await process.communicate()
         assert process.returncode is not None
         return process.returncode, out.decode()
 
@@ -95,7 +96,8 @@ async def hall_process(directory: Path, link: MqttLink) -> AsyncIterator[None]:
         yield
     finally:
         process.terminate()
-        await asyncio.wait_for(process.wait(), 20)
+        async with asyncio.timeout(20):
+            await process.wait()
 
 
 @asynccontextmanager

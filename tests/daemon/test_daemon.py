@@ -80,7 +80,8 @@ async def test_ninth_ticket_lights_the_tidal_window_and_a_login_opens_it(kind: s
         assert (page["staff"], page["window"]) == ("chen", "w2")
         async with plain_client(broker, "onlooker") as onlooker:
             await onlooker.subscribe("hall/east/dev/lamp-w2/down/lamp", qos=1)
-            retained = await asyncio.wait_for(anext(aiter(onlooker.messages)), 5)
+            async with asyncio.timeout(5):
+                retained = await anext(aiter(onlooker.messages))
             assert retained.retain
             assert json.loads(bytes(retained.payload)) == {"state": "blink"}
         machines.pager.press("accept")

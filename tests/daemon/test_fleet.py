@@ -71,8 +71,8 @@ async def test_a_driver_that_crashes_starts_again_and_its_outputs_go_on(
 
 async def test_six_crashes_in_a_minute_end_the_process() -> None:
     with pytest.raises(ExceptionGroup) as caught:
-        async with running(device("bad", driver="crashing"), device("good")):
-            await asyncio.wait_for(asyncio.Event().wait(), 5)
+        async with asyncio.timeout(5), running(device("bad", driver="crashing"), device("good")):
+            await asyncio.Event().wait()
     (inner,) = caught.value.exceptions
     assert isinstance(inner, ExceptionGroup)
     assert str(inner.exceptions[0]) == "bad: driver failed 6 times in 60 s"

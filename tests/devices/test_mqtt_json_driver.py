@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -266,10 +267,13 @@ async def test_misbehaving_fleet_repeats_reorders_and_delays_but_loses_nothing()
 async def test_message_expiry_is_set_on_actions() -> None:
     async with real_mosquitto() as broker, hall_at(broker) as hall, hall.driver("voice") as driver:
         five = aiomqtt.ProtocolVersion.V5
-        async with aiomqtt.Client("127.0.0.1", broker.port, identifier="probe", protocol=five) as probe:
+        async with aiomqtt.Client(
+            "127.0.0.1", broker.port, identifier="probe", protocol=five, timeout=math.inf
+        ) as probe:
             await probe.subscribe("hall/t/dev/voice/down/say", qos=1)
             async with background(driver.act(Action("a-1", "voice", Say("a", "b", "A1")))):
-                message = await asyncio.wait_for(anext(probe.messages), 5)
+                async with asyncio.timeout(5):
+                    message = await anext(probe.messages)
         assert json.loads(message.payload)["id"] == "a-1"  # type: ignore[arg-type]
         expiry_s = message.properties.MessageExpiryInterval  # type: ignore[union-attr]
         assert 0 < expiry_s <= 15

@@ -103,7 +103,8 @@ async def test_a_second_implementation_agrees(tmp_path: Path) -> None:
     )
     assert peer.stdout
     try:
-        port = json.loads(await asyncio.wait_for(peer.stdout.readline(), 8))["port"]
+        async with asyncio.timeout(8):
+            port = json.loads(await peer.stdout.readline())["port"]
         link = ModbusBus(f"tcp://127.0.0.1:{port}")
         async with running(link):
             await up(link)

@@ -80,7 +80,8 @@ async def test_kill_in_a_burst_loses_nothing(broker: Broker) -> None:
         assert second.stdout is not None
         try:
             while len(seen) < 300:
-                line = await asyncio.wait_for(asyncio.to_thread(second.stdout.readline), 10)
+                async with asyncio.timeout(10):
+                    line = await asyncio.to_thread(second.stdout.readline)
                 seen.add(int(line))
         finally:
             second.kill()
@@ -191,7 +192,8 @@ async def test_silent_broker_is_given_up_after_the_connack_limit(monkeypatch: py
         reasons: list[str] = []
         link.on_state(lambda _up, reason: reasons.append(reason))
         async with running(link, up=False):
-            await asyncio.wait_for(gone.wait(), 3)  # the socket was closed, not leaked
+            async with asyncio.timeout(3):
+                await gone.wait()  # the socket was closed, not leaked
             await until(lambda: len(reasons) == 1)
         assert "no CONNACK" in reasons[0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import math
 import sys
 import time
 
@@ -32,7 +33,7 @@ async def test_missing_library_is_named_with_its_remedy(monkeypatch: pytest.Monk
 async def test_anonymous_clients_are_refused_because_their_queue_would_be_lost() -> None:
     async with embedded_broker() as broker:
         with pytest.raises(aiomqtt.MqttError, match="135"):
-            async with aiomqtt.Client("127.0.0.1", broker.port):
+            async with aiomqtt.Client("127.0.0.1", broker.port, timeout=math.inf):
                 pass
 
 
@@ -56,7 +57,9 @@ async def test_takeover_of_a_session_leaves_the_newcomer_hearing() -> None:
     async with embedded_broker() as broker:
         link = MqttLink(settings_for(broker, "same"), Rejections())
         got = collect(link, "a/b")
-        older = aiomqtt.Client("127.0.0.1", broker.port, identifier="same", username="u", clean_session=False)
+        older = aiomqtt.Client(
+            "127.0.0.1", broker.port, identifier="same", username="u", clean_session=False, timeout=math.inf
+        )
         await older.__aenter__()
         await older.subscribe("a/b", qos=1)
         async with running(link), plain_client(broker) as device:

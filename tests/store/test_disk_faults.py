@@ -141,7 +141,8 @@ async def test_memory_is_bounded_while_the_disk_is_full(
         for seq in range(1, 16):
             journal.append(key_step(seq), lambda seq=seq: acked.append(seq))
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(journal.drain(), 0.3)
+            async with asyncio.timeout(0.3):
+                await journal.drain()
         assert acked == list(range(1, 11)), "beyond the bound inputs wait"
         full = False
         async with asyncio.timeout(5):

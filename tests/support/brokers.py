@@ -7,6 +7,7 @@ mosquitto is a failure, elsewhere a skip.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import shutil
 import signal
@@ -169,7 +170,7 @@ async def running(link: MqttLink, up: bool = True) -> AsyncIterator[MqttLink]:
 async def plain_client(broker: Broker, client_id: str = "device") -> AsyncIterator[aiomqtt.Client]:
     """A client that is not ours: what a device would use."""
     async with aiomqtt.Client(
-        "127.0.0.1", broker.port, identifier=client_id, username="device", password="any"
+        "127.0.0.1", broker.port, identifier=client_id, username="device", password="any", timeout=math.inf
     ) as client:
         yield client
 

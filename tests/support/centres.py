@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from heapq import heappop, heappush
@@ -88,7 +89,7 @@ class Centre:
 async def centre_at(broker: Broker, hall: str, epoch: int = 1, upto: int = 0) -> AsyncIterator[Centre]:
     """A centre that has every event up to ``upto`` and says so when it comes."""
     async with aiomqtt.Client(
-        "127.0.0.1", broker.port, identifier="city", protocol=aiomqtt.ProtocolVersion.V5
+        "127.0.0.1", broker.port, identifier="city", protocol=aiomqtt.ProtocolVersion.V5, timeout=math.inf
     ) as client:
         centre = Centre(client, hall, epoch)
         centre.upto = upto
@@ -170,7 +171,7 @@ def envelope_of(document: dict[str, Any], key: Ed25519PrivateKey = KEY) -> bytes
 async def operator_at(broker: Broker, hall: str) -> AsyncIterator[Operator]:
     """An operator on a connection of their own."""
     async with aiomqtt.Client(
-        "127.0.0.1", broker.port, identifier="operator", protocol=aiomqtt.ProtocolVersion.V5
+        "127.0.0.1", broker.port, identifier="operator", protocol=aiomqtt.ProtocolVersion.V5, timeout=math.inf
     ) as client:
         operator = Operator(client, hall)
         await client.subscribe(Operator.ANSWERS, qos=1)
