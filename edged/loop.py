@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edged.clock import perf_s
-from edged.core.commands import Action, Desired, Lamp
+from edged.core.commands import Action, Command, Desired, Lamp
 from edged.core.engine import Engine
 from edged.core.events import DeviceEvent
 from edged.inbox import Inbox, Item
@@ -40,14 +40,10 @@ class Loop:
         started_s = perf_s()
         commands, notes = self._engine.handle(item.at_ms, item.event)
         decision_s = perf_s() - started_s
+        self._show(commands, item)
         kept = is_recorded(item.event, commands, notes)
         self._seq += kept
         step = Step(self._seq, item.at_ms, item.event, commands, notes)
-        arrived_s = item.arrived_s if isinstance(item.event, DeviceEvent) else None
-        last = not len(self._inbox)  # in a burst the newest text is enough; a lamp never waits for that
-        for command in commands:
-            if isinstance(command, Desired):
-                self._outputs.want(command, arrived_s, now=last or isinstance(command.value, Lamp))
         if kept:
             self._journal.append(step, item.ack, item.beside)
         for observer in self.observers:
@@ -55,6 +51,20 @@ class Loop:
         if self._journal.snapshot_due:
             self._journal.snapshot(self._engine.state, self._journal.last_seq, item.at_ms)
         return step
+
+    def _show(self, commands: Sequence[Command], item: Item) -> None:
+        """Lamps before texts, and in a burst only the newest text: a lamp waits for neither."""
+        arrived_s = item.arrived_s if isinstance(item.event, DeviceEvent) else None
+        texts: list[Desired] = []
+        for command in commands:
+            if isinstance(command, Desired):
+                if isinstance(command.value, Lamp):
+                    self._outputs.want(command, arrived_s, now=True)
+                else:
+                    texts.append(command)
+        last = not len(self._inbox)
+        for text in texts:
+            self._outputs.want(text, arrived_s, now=last)
 
     def _committed(self, steps: Sequence[Step]) -> None:
         for step in steps:

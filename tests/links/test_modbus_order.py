@@ -66,7 +66,7 @@ async def test_dead_unit_rests_longer_and_longer_and_a_request_to_it_fails_at_on
             start_s = monotonic_s()
             with pytest.raises(Unreachable, match="resting"):
                 await link.write_coil(5, 0, 0xFF00)
-            assert monotonic_s() - start_s < 0.01
+            assert monotonic_s() - start_s < 0.2
             link._queue.unit(5).rest_until_s = 0.0
     line.close()
     assert rests == [0.5, 1.0, 2.0, 2.0]
