@@ -33,6 +33,7 @@ from edged.core.signage import CENTRE
 from edged.core.state import State
 from edged.driver import Context
 from edged.fleet import Fleet
+from edged.heart import Heart, lasting
 from edged.inbox import Inbox
 from edged.links.mqtt import MqttLink
 from edged.logs import StepLog
@@ -78,6 +79,7 @@ class Application:
         self._started_s = monotonic_s()
         self._serving = False
         self._link_tried = asyncio.Event()
+        self._clock_heart = Heart()
         self.journal = Journal.open(Path(config.store.path), keep_days=config.store.keep_days)
         restored = self.journal.restore(State)
         self.engine = Engine(restored.state)
@@ -156,7 +158,7 @@ class Application:
         manager = ServiceManager()
         fleet = self._start(tasks)
         tasks.create_task(self._announce_ready(manager), name="ready")
-        tasks.create_task(manager.watch(self._hearts()), name="watchdog")
+        tasks.create_task(manager.watch(lambda: self._hearts(fleet)), name="watchdog")
         self._hook_signals(fleet)
         await self.stop.wait()
         manager.stopping()
@@ -196,7 +198,7 @@ class Application:
             ("lag", watch_loop(self.metrics.loop_lag)),
             ("web", self._serve_web()),
         ):
-            tasks.create_task(coroutine, name=name)
+            tasks.create_task(lasting(name, coroutine), name=name)
         return fleet
 
     async def _announce_ready(self, manager: ServiceManager) -> None:
@@ -236,8 +238,17 @@ class Application:
 
     # -- parts --
 
-    def _hearts(self) -> dict[str, Callable[[], float]]:
-        return {"loop": lambda: self.inbox.last_wake_s, "journal": lambda: self.journal.last_beat_s}
+    def _hearts(self, fleet: Fleet) -> dict[str, float]:
+        """Everything whose stop only a restart mends, by when it was or will be heard of, in ``monotonic_s``."""
+        return {
+            "loop": self.inbox.last_wake_s,
+            "journal": self.journal.last_beat_s,
+            "clock": self._clock_heart.due_s,
+            "mqtt": self.mqtt.heart.due_s,
+            "pictures": self.outputs.due_s(CENTRE),
+            **self.office.hearts(),
+            **{f"device {device}": due_s for device, due_s in fleet.hearts().items()},
+        }
 
     async def _serve_web(self) -> None:
         web = self.config.web
@@ -304,6 +315,7 @@ class Application:
     async def _watch_clock(self) -> None:
         told_ms = self.clock.at_ms()
         while True:
+            self._clock_heart.expect(CLOCK_CHECK_S)
             await asyncio.sleep(CLOCK_CHECK_S)
             self.status.look(self.mqtt, self._standing())
             now_ms = self.clock.at_ms()

@@ -7,8 +7,9 @@ A driver that ends or fails is started again with a growing pause; one that fail
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib import import_module
 
 import structlog
@@ -17,9 +18,11 @@ from devices import REGISTRY
 from edged.clock import monotonic_s
 from edged.config import DeviceConfig
 from edged.driver import Context, Driver
-from edged.outputs import Outputs
+from edged.heart import PartEnded, lasting
+from edged.outputs import Outputs, Worker
 
 RESTART_S = (0.5, 1.0, 2.0, 5.0)  # real seconds before a failed driver starts again
+LEAVE_S = 10.0  # real seconds in which a device that is swapped lets go of its port
 FAILURES_MAX = 5
 FAILURES_WITHIN_S = 60.0
 
@@ -66,8 +69,15 @@ class Fleet:
     def _start(self, config: DeviceConfig, driver: Driver, before: asyncio.Task[None] | None) -> None:
         """``before``: the same device as it was, which first has to let go of its port."""
         worker = self._outputs.attach(config.id, driver)
-        life = _live(config.id, driver, worker.run, before)
+        life = _live(config.id, driver, worker, before)
         self._running[config.id] = (config, self._tasks.create_task(life, name=f"device {config.id}"))
+
+    def hearts(self) -> dict[str, float]:
+        """By when each device's supervisors promised their next sign of life, in ``monotonic_s``."""
+        return {
+            device: -math.inf if task.done() else self._outputs.due_s(device)
+            for device, (_config, task) in self._running.items()
+        }
 
 
 def build(config: DeviceConfig, context: Context) -> Driver:
@@ -77,24 +87,27 @@ def build(config: DeviceConfig, context: Context) -> Driver:
     return driver
 
 
-async def _live(
-    device: str, driver: Driver, run_outputs: Callable[[], object], before: asyncio.Task[None] | None
-) -> None:
+async def _live(device: str, driver: Driver, worker: Worker, before: asyncio.Task[None] | None) -> None:
     if before is not None:
+        worker.expect(LEAVE_S)
         await asyncio.wait({before})
     async with asyncio.TaskGroup() as lanes:
         lanes.create_task(_supervise(device, "driver", driver.run))
-        lanes.create_task(_supervise(device, "outputs", run_outputs))
+        lanes.create_task(_supervise(device, "outputs", worker.run, worker.expect))
 
 
-async def _supervise(device: str, part: str, run: Callable[[], object]) -> None:
+async def _supervise(
+    device: str,
+    part: str,
+    run: Callable[[], Coroutine[object, object, None]],
+    expect: Callable[[float], None] = lambda within_s: None,
+) -> None:
     failures: deque[float] = deque(maxlen=FAILURES_MAX)
     while True:
         try:
-            await run()  # type: ignore[misc]
-            log.error("part-ended", device=device, part=part)
-        except asyncio.CancelledError:
-            raise
+            await lasting(part, run())
+        except PartEnded as error:
+            log.error("part-ended", device=device, part=part, error=str(error))
         except Exception as error:  # a bug in one driver must not take the hall down at once
             log.exception("part-failed", device=device, part=part, error=type(error).__name__)
         now_s = monotonic_s()
@@ -103,4 +116,6 @@ async def _supervise(device: str, part: str, run: Callable[[], object]) -> None:
                 f"{device}: {part} failed {FAILURES_MAX + 1} times in {FAILURES_WITHIN_S:.0f} s"
             )
         failures.append(now_s)
-        await asyncio.sleep(RESTART_S[min(len(failures), len(RESTART_S)) - 1])
+        pause_s = RESTART_S[min(len(failures), len(RESTART_S)) - 1]
+        expect(pause_s)
+        await asyncio.sleep(pause_s)

@@ -22,6 +22,7 @@ from edged.core.commands import Action, Desired, Lamp, Say, Value
 from edged.core.events import CommandDone, CommandFailed
 from edged.core.signage import slot
 from edged.driver import DeviceError, Driver, Emit, Refused
+from edged.heart import Heart, lasting
 
 REASSERT_S = 5.0  # hall seconds between re-assertions of every level, unless the driver knows better
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # real seconds between tries at a device that does not take a level
@@ -101,6 +102,10 @@ class Outputs:
         else:
             worker.act(action)
 
+    def due_s(self, device: str) -> float:
+        """By when ``device``'s worker promised its next sign of life, in ``monotonic_s``."""
+        return self._workers[device].due_s
+
     def returned(self, device: str) -> None:
         """The device came back: show it everything again, now."""
         if device in self._workers:
@@ -136,12 +141,23 @@ class Worker:
         self._actions_wanted = asyncio.Event()
         self._returned = asyncio.Event()
         self._failures = 0
+        self._hearts = (Heart(), Heart())  # of the two lanes
         self._refused: set[str] = set()
         hall_s: float = getattr(driver, "reassert_s", REASSERT_S)
         self._reassert_s = hall_s / around.clock.speed
         self._pace_s: float = getattr(driver, "pace_s", 0.0)
         self._text_at_s = 0.0  # texts may leave again
         self._put: Put | None = getattr(driver, "put", None)
+
+    @property
+    def due_s(self) -> float:
+        """By when both lanes promised to have a look, in ``monotonic_s``."""
+        return min(heart.due_s for heart in self._hearts)
+
+    def expect(self, within_s: float) -> None:
+        """Not running for now, but again within so many real seconds."""
+        for heart in self._hearts:
+            heart.expect(within_s)
 
     def want(self, point: str, value: Value, arrived_s: float | None = None, now: bool = False) -> None:
         """Make ``value`` stand at ``point``; see ``Outputs.want``."""
@@ -208,14 +224,15 @@ class Worker:
             self._fail(doing, "interrupted")
         self._dirty |= dict.fromkeys(self._slots)
         async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(self._run_levels())
-            lanes.create_task(self._run_actions())
+            lanes.create_task(lasting("levels", self._run_levels()))
+            lanes.create_task(lasting("actions", self._run_actions()))
 
     async def _run_levels(self) -> None:
+        heart, _ = self._hearts
         reassert_at_s = monotonic_s() + self._reassert_s
         while True:
             if not self._dirty:
-                await _woken(self._levels_wanted, max(0.0, reassert_at_s - monotonic_s()))
+                await _woken(self._levels_wanted, max(0.0, reassert_at_s - monotonic_s()), heart)
             # Also where one busy slot never leaves the others a quiet moment:
             if monotonic_s() >= reassert_at_s:
                 reassert_at_s = monotonic_s() + self._reassert_s
@@ -225,14 +242,16 @@ class Worker:
             self._returned.clear()  # all that came back before now is tried below
             for key in list(self._dirty):
                 self._dirty.pop(key, None)
+                heart.expect(self._driver.deadline_s)
                 if not (await self._show(key) if self._put is None else self._put_level(key)):
                     pause_s = RETRY_S[min(self._failures, len(RETRY_S)) - 1]
-                    await _woken(self._returned, pause_s)
+                    await _woken(self._returned, pause_s, heart)
                     break
 
     async def _keep_pace(self) -> None:
         wait_s = self._text_at_s - monotonic_s()
         if wait_s > 0:
+            self._hearts[0].expect(wait_s)
             await asyncio.sleep(wait_s)
         self._text_at_s = monotonic_s() + self._pace_s
 
@@ -277,15 +296,16 @@ class Worker:
         return False
 
     async def _run_actions(self) -> None:
+        _, heart = self._hearts
         while True:
             while self._actions:
+                heart.expect(ACT_DEADLINE_S)
                 action, queued_s = self._actions.popleft()
                 if isinstance(action.body, Say) and monotonic_s() - queued_s > SAY_AGE_MAX_S:
                     self._fail(action, "too late to be spoken")
                 else:
                     await self._do(action)
-            self._actions_wanted.clear()
-            await self._actions_wanted.wait()
+            await _woken(self._actions_wanted, ACT_DEADLINE_S, heart)
 
     async def _do(self, action: Action) -> None:
         self._doing = action
@@ -312,8 +332,9 @@ def _fault(error: Exception) -> str:
     return "unreachable" if isinstance(error, TimeoutError) else type(error).__name__.lower()
 
 
-async def _woken(event: asyncio.Event, timeout_s: float) -> None:
+async def _woken(event: asyncio.Event, timeout_s: float, heart: Heart) -> None:
     """Wait for ``event`` at most ``timeout_s`` real seconds, then clear it."""
+    heart.expect(timeout_s)
     handle = asyncio.get_running_loop().call_later(timeout_s, event.set)
     try:
         await event.wait()

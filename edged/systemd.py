@@ -1,7 +1,8 @@
 """Speaks sd_notify with the service manager; silent where there is none.
 
-Rules: a lost datagram never hurts the hall. The watchdog is fed only while *every* heart beats; devices and
-brokers have no heart here, because a dead one is data, not a reason to restart.
+Rules: a lost datagram never hurts the hall. The watchdog is fed only while *every* heart beats: the loop, the writer,
+and whoever keeps a device, the broker or the centre. Devices and brokers themselves have none: a dead one is data,
+not a reason to restart.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import structlog
 
 from edged import clock
 
-HEART_LIMIT_S = 8.0  # below WatchdogSec=10s of systemd/edged.service, above a 2 s fsync and a slow collection
+HEART_LIMIT_S = 5.0  # with WatchdogSec=6s of systemd/edged.service killed within 12 s; above two syncs of 2 s
 STATUS_MAX_CHARS = 200  # one line of `systemctl status`
 
 _log = structlog.get_logger("edged.systemd")
@@ -46,18 +47,18 @@ class ServiceManager:
         """Feed the watchdog once."""
         self._send("WATCHDOG=1")
 
-    async def watch(self, hearts: Mapping[str, Callable[[], float]], limit_s: float = HEART_LIMIT_S) -> None:
+    async def watch(self, hearts: Callable[[], Mapping[str, float]], limit_s: float = HEART_LIMIT_S) -> None:
         """Feed the watchdog at half its interval while every heart beats. Returns at once where none is set.
 
-        ``hearts`` gives, by name, the ``clock.monotonic_s`` stamp of each last beat; ``limit_s`` is its greatest age.
-        The loop needs no heart: this runs in it.
+        ``hearts()`` gives, by name, the ``clock.monotonic_s`` of each last beat, or of the next one it promised; none
+        may be more than ``limit_s`` ago. A blocked loop needs no heart: this runs in it.
         """
         if self.watchdog_s is None:
             return
         complained = False
         while True:
             now_s = clock.monotonic_s()
-            silent = sorted(name for name, beat_s in hearts.items() if now_s - beat_s() > limit_s)
+            silent = sorted(name for name, beat_s in hearts().items() if now_s - beat_s > limit_s)
             if not silent:
                 self.ping()
             elif not complained:

@@ -29,6 +29,7 @@ from edged.clock import monotonic_s
 from edged.core.commands import Action, Display, Lamp, Panel, Print, Value
 from edged.core.events import DeviceBack, DeviceLost, Event, KeyPressed, TicketRequested
 from edged.driver import Context, Options, Refused, Unreachable
+from edged.heart import lasting
 from edged.links import ByteLink
 from edged.links.serial import SerialLink
 
@@ -76,8 +77,8 @@ class Candle485:
         self._told = None
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._link.run(self._heard, self._wire_changed))
-                group.create_task(self._bus.run())
+                group.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
+                group.create_task(lasting("bus", self._bus.run()))
         finally:
             self._open, self._reason = None, "stopped"
             self._bus.fail(Unreachable(self._reason))

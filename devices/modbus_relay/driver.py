@@ -2,8 +2,8 @@
 
 Rules:
 1. The driver remembers every level it was given and makes it true again after each loss, before it says "back".
-2. Light is lent, not given, where the module can (``pulse_on``): re-armed every ``REARM_S``, it goes dark by itself
-   within ``DEAD_MAN_S`` of the controller's death. Elsewhere the module's own watchdog is set at commissioning.
+2. Light is lent, not given, where the module can (``pulse_on``): re-armed ``REARMS`` times within ``dead_man_s``, it
+   goes dark by itself once the controller is dead. Elsewhere the module's own watchdog is set at commissioning.
 3. An echo proves nothing (an RS-485 adapter may echo our own bytes): after every write the coils are read back.
 4. A coil that does not follow is written again; after ``MISMATCH_MAX`` times that lamp is reported, not the module.
 
@@ -23,14 +23,14 @@ from devices.modbus_relay.profiles import PROFILES
 from edged.core.commands import Action, Lamp, Value
 from edged.core.events import DeviceBack, DeviceLost, HealthRead
 from edged.driver import Context, DeviceError, Garbled, Options, Refused, Unreachable
+from edged.heart import lasting
 from edged.links.modbus import ModbusBus, bus
 from edged.links.modbus_wire import parse_url
 
 POLL_S = (
     5.0  # hall seconds between read-backs: a relay that was power-cycled shines wrongly no longer than this
 )
-REARM_S = 10.0  # hall seconds; two re-arms may be lost before the light goes out
-DEAD_MAN_S = 30.0  # hall seconds that a lamp outlives the controller
+REARMS = 3  # within a lamp's loan: two may be lost before the light goes out
 MISMATCH_MAX = 3  # read-backs in a row that contradict a lamp before it is reported
 RETRY_MIN_S = 0.1  # real seconds: never ask a lost module in a tight loop
 QUEUE_S = 1.0  # real seconds that a lamp may wait behind other modules of the same wire
@@ -38,7 +38,10 @@ DEFAULT_CHANNELS = 8
 
 
 class RelayOptions(Options):
-    """``unit`` and ``channels`` default to the profile's; ``deadline_ms`` is for one answer."""
+    """``unit`` and ``channels`` default to the profile's; ``deadline_ms`` is for one answer.
+
+    ``dead_man_s``: hall seconds that a lamp outlives the controller. Above what a watchdog and a restart take.
+    """
 
     url: str
     profile: str = "plain"
@@ -46,6 +49,7 @@ class RelayOptions(Options):
     channels: int | None = Field(None, ge=1)
     deadline_ms: int = Field(200, ge=20, le=2000)
     blink_hz: float = Field(1.0, ge=0.1, le=5.0)
+    dead_man_s: int = Field(15, ge=15, le=600)
     invert: bool = False
 
     @field_validator("url")
@@ -82,9 +86,10 @@ class ModbusRelay:
         self._bus = shared if shared is not None else bus(options.url)
         self._unit = profile.unit if options.unit is None else options.unit
         self._channels = options.channels or min(DEFAULT_CHANNELS, profile.channels)
-        self._style = Style(profile, options.invert, options.blink_hz, DEAD_MAN_S)
+        self._style = Style(profile, options.invert, options.blink_hz, options.dead_man_s)
         self._blinks_itself = blink_value(self._style) is not None
         self._lends = (profile.pulse_off if options.invert else profile.pulse_on) is not None
+        self._rearm_s = options.dead_man_s / REARMS
         self._answer_s = options.deadline_ms / 1000
         self.deadline_s = 2 * self._answer_s + QUEUE_S
         self._wanted: dict[int, State] = {}
@@ -101,9 +106,9 @@ class ModbusRelay:
         self._due.set()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._bus.run())
-                group.create_task(self._watch())
-                group.create_task(self._keep_time())
+                group.create_task(lasting("bus", self._bus.run()))
+                group.create_task(lasting("watch", self._watch()))
+                group.create_task(lasting("time", self._keep_time()))
         finally:
             detach()
             if self._retry is not None:
@@ -198,7 +203,7 @@ class ModbusRelay:
         """Hall time for what the module does not do by itself: the two halves of a blink, re-arming, the next poll."""
         half_s = 0.5 / self._style.blink_hz
         next_s = self._context.now_s()
-        poll_s, rearm_s, lit = next_s + POLL_S, next_s + REARM_S, False
+        poll_s, rearm_s, lit = next_s + POLL_S, next_s + self._rearm_s, False
         while True:
             next_s = max(next_s + half_s, self._context.now_s())  # no catching up after a stall
             await self._context.sleep(max(0.0, next_s - self._context.now_s()))
@@ -209,7 +214,7 @@ class ModbusRelay:
                 self._due.set()
             rearm = now_s >= rearm_s
             if rearm:
-                rearm_s = now_s + REARM_S
+                rearm_s = now_s + self._rearm_s
             if self._up:
                 await self._beat(lit, rearm)
 

@@ -24,6 +24,7 @@ from edged.clock import monotonic_s
 from edged.core.commands import Action, Display, Say, Value
 from edged.core.events import DeviceBack, DeviceLost
 from edged.driver import Context, DeviceError, DisplaySize, Garbled, Options, Refused, Unreachable
+from edged.heart import lasting
 from edged.links import ByteLink
 from edged.links.serial import SerialLink
 from edged.links.tcp import TcpByteLink
@@ -103,8 +104,8 @@ class OnbonBx:
     async def run(self) -> None:
         """See ``Driver``."""
         async with asyncio.TaskGroup() as lanes:
-            lanes.create_task(self._link.run(self._heard, self._wire_changed))
-            lanes.create_task(self._keep_contact())
+            lanes.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
+            lanes.create_task(lasting("contact", self._keep_contact()))
 
     async def show(self, point: str, value: Value) -> None:
         """See ``Driver``. A display's first lines, one per row; on one row, all of them one after the other."""

@@ -15,6 +15,7 @@ from edged.central.uplink import Uplink
 from edged.config import HallConfig
 from edged.core.events import DocumentRejected
 from edged.driver import Reject
+from edged.heart import lasting
 from edged.links.mqtt import MqttLink
 from edged.store.journal import Journal
 
@@ -81,8 +82,12 @@ class Office:
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.policies.run(), name="policy")
-            tasks.create_task(self.uplink.run(), name="uplink")
+            tasks.create_task(lasting("policy desk", self.policies.run()), name="policy")
+            tasks.create_task(lasting("uplink", self.uplink.run()), name="uplink")
+
+    def hearts(self) -> dict[str, float]:
+        """By when each part promised its next sign of life, in ``monotonic_s``."""
+        return {"policy desk": self.policies.heart.due_s, "uplink": self.uplink.heart.due_s}
 
     def stop(self) -> None:
         """Before the journal closes."""

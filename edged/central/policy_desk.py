@@ -26,6 +26,7 @@ from edged.central.policies import Mark, Verified, accept, claimed, reread
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.events import Event, PolicyApplied
 from edged.driver import Unreachable
+from edged.heart import Heart
 from edged.store.records import ALONE, Beside, Line
 
 CHECK_S = 1.0  # between looks at the clock and at a full inbox: a policy is never in a hurry
@@ -99,6 +100,7 @@ class PolicyDesk:
         self._applied: Verified | None = None
         self._mark = Mark()
         self._waiting: _Waiting | None = None
+        self.heart = Heart()
         self._report: dict[str, Any] = {}
         self._reported_expired = False
         self.on_refused: Callable[[str], None] = lambda code: None
@@ -134,6 +136,7 @@ class PolicyDesk:
     async def run(self) -> None:
         """Look at the clock: staged policies become due, policies in force expire."""
         while True:
+            self.heart.expect(CHECK_S)
             await asyncio.sleep(CHECK_S)
             self.look()
 

@@ -25,6 +25,7 @@ from edged.central.history import History, Outbox, read_page
 from edged.central.policy_desk import BrokerLink, PushMessage
 from edged.clock import monotonic_s
 from edged.driver import Reject, Unreachable
+from edged.heart import Heart
 from edged.observer import Step
 from edged.store.uplink import Cursor
 
@@ -63,6 +64,7 @@ class Uplink:
         self._writer = cloud_events.Writer(hall, outbox.epoch)
         self._stamp = stamp
         self.reject: Reject = lambda reason, detail="": None
+        self.heart = Heart()
         kept = outbox.taken
         self._acked = self._sent = kept.acked
         self._step, self._number = kept.step, kept.number  # counted so far: events up to this step
@@ -105,6 +107,7 @@ class Uplink:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
+            self.heart.expect(0.0)
             await self._count()
             self._send_fresh()
             self._look()
@@ -188,6 +191,7 @@ class Uplink:
     async def _count(self) -> None:
         """Number what is in the journal and was not counted: after a start, or after too much at once."""
         while self._behind:
+            self.heart.expect(0.0)
             page = await read_page(self._outbox, self._step, COUNT_STEPS)
             for step in page:
                 self._advance(step.seq, cloud_events.count_stored(step))
@@ -298,6 +302,7 @@ class Uplink:
             return
         sending = self._up and self._next <= min(self._until, self._acked + WINDOW_MAX)
         delay_s = max(0.0, self._history_due_s - monotonic_s()) if sending else IDLE_S
+        self.heart.expect(delay_s)
         self._wake.clear()
         handle = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
         try:

@@ -31,8 +31,9 @@ from paho.mqtt.matcher import MQTTMatcher
 
 from edged import clock
 from edged.driver import Refused, Reject, Unreachable
+from edged.heart import Heart
 from edged.links.mqtt_backoff import Backoff, Outcome
-from edged.links.mqtt_connection import Ack, Connection, Loss, Outbound
+from edged.links.mqtt_connection import CONNACK_S, SUBACK_S, Ack, Connection, Loss, Outbound
 from edged.links.mqtt_packets import Publish, correlation_property, expiry_property
 from edged.links.mqtt_settings import MqttSettings
 
@@ -95,6 +96,7 @@ class MqttLink:
         self._lives = 0
         self._rival = False
         self._rival_known = False
+        self.heart = Heart()
         self._listen(settings.ping_topic, self._ping_heard)
 
     @property
@@ -174,7 +176,9 @@ class MqttLink:
         try:
             while True:
                 outcome = await self._live_once()
-                await asyncio.sleep(backoff.delay_s(outcome, clock.monotonic_s()))
+                pause_s = backoff.delay_s(outcome, clock.monotonic_s())
+                self.heart.expect(pause_s)
+                await asyncio.sleep(pause_s)
         finally:
             if self._up:
                 self._changed(False, "stopped")
@@ -185,7 +189,9 @@ class MqttLink:
         self._connection = connection  # queued inputs, and commands they cause, may follow CONNACK at once
         try:
             try:
+                self.heart.expect(CONNACK_S)
                 await connection.open()
+                self.heart.expect(SUBACK_S)
                 await self._subscribe_all(connection)
             except (Unreachable, Refused) as error:
                 self._changed(False, str(error))
@@ -216,6 +222,7 @@ class MqttLink:
         stuck_since_s: float | None = None
         while True:
             self._ping(connection)
+            self.heart.expect(tick_s)
             await asyncio.wait({connection.lost}, timeout=tick_s)
             if connection.lost.done():
                 return connection.lost.result()

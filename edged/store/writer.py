@@ -168,9 +168,9 @@ class Writer:
                 self._durable = True
                 self._notices.append("the disk has room again: everything is on it")
             self._send(report)
-            self.last_beat_s = monotonic_s()
-            self._write_second_copy()
-            self._checkpoint()
+            for more in (self._write_second_copy, self._checkpoint):
+                self.last_beat_s = monotonic_s()  # each may sync twice on a slow disk
+                more()
 
     def _commit(self, group: list[Job]) -> Report:
         """One transaction. Raises ``apsw.FullError`` with nothing changed; any other error is fatal."""

@@ -206,10 +206,17 @@ def edged(*arguments: str, timeout_s: float = 30.0) -> subprocess.CompletedProce
 
 
 class Daemon:
-    """``edged run`` as a child process with a service manager's socket. ``said`` holds what it told that."""
+    """``edged run`` as a child process with a service manager's socket. ``said`` holds what it told that.
+
+    All of these may be changed between two starts: ``planted``, a fault of ``tests/support/planted.py``; ``before``, a
+    command that runs the daemon; ``environ``, added to its environment.
+    """
 
     def __init__(self, hall: Hall, watchdog_s: float = 1.0) -> None:
         self.hall = hall
+        self.planted = ""
+        self.before: tuple[str, ...] = ()
+        self.environ: dict[str, str] = {}
         self.said: list[str] = []
         self.started_s = 0.0
         self.process: asyncio.subprocess.Process | None = None
@@ -244,13 +251,15 @@ class Daemon:
             "PYTHONPATH": str(ROOT),
             "NOTIFY_SOCKET": str(path),
             "WATCHDOG_USEC": str(int(self._watchdog_s * 1e6)),
+            **self.environ,
         }
         environ.pop("WATCHDOG_PID", None)
         with self._log.open("ab") as log:
             self.started_s = monotonic_s()
+            program = ("tests.support.planted", self.planted) if self.planted else ("edged",)
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "edged", "run", "--config", str(self.hall.file)),
+                *(*self.before, sys.executable, "-m", *program),
+                *("run", "--config", str(self.hall.file)),
                 stdout=log,
                 stderr=log,
                 env=environ,
@@ -321,6 +330,7 @@ class Machines:
         self.pager = FakePanel(self.fleet, "pager-chen")
         self.duty = FakePanel(self.fleet, "pager-duty")
         self.relay = FakeRelay(monotonic_s)
+        self.relay_server = FakeTcp([self.relay])
 
     def tickets(self, count: int, first: int = 1) -> None:
         """Visitors take numbers that the dispenser allots itself."""
@@ -336,11 +346,10 @@ class Machines:
 @asynccontextmanager
 async def relay_module(machines: Machines) -> AsyncIterator[str]:
     """The relay module, listening; yields its URL."""
-    server = FakeTcp([machines.relay])
     try:
-        yield await server.start()
+        yield await machines.relay_server.start()
     finally:
-        await server.stop()
+        await machines.relay_server.stop()
 
 
 @asynccontextmanager

@@ -49,7 +49,11 @@ async def test_the_watchdog_is_fed_while_all_hearts_beat_and_starved_when_one_st
     service = ServiceManager({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "40000"})
     assert service.watchdog_s == 0.04
     beats = {"writer": monotonic_s()}
-    hearts = {"steady": monotonic_s, "writer": lambda: beats["writer"]}
+    promised_s = monotonic_s() + 60  # whoever waits says for how long
+
+    def hearts() -> dict[str, float]:
+        return {"steady": monotonic_s(), "waiting": promised_s, **beats}
+
     async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as group:
         watch = group.create_task(service.watch(hearts, limit_s=0.1))
         assert await loop.sock_recv(wire, 4096) == b"WATCHDOG=1"
@@ -74,7 +78,7 @@ def test_a_blocked_loop_starves_the_watchdog(manager: tuple[socket.socket, str])
             "from edged.systemd import ServiceManager",
             "async def main():",
             "    async with asyncio.TaskGroup() as group:",
-            "        group.create_task(ServiceManager().watch({}))",
+            "        group.create_task(ServiceManager().watch(dict))",
             "        await asyncio.sleep(0.1)",
             "        time.sleep(60)",
             "asyncio.run(main())",
@@ -116,7 +120,7 @@ async def test_without_a_manager_nothing_happens() -> None:
     service.ready()
     service.stopping()
     async with asyncio.timeout(DEADLINE_S):
-        assert await service.watch({"loop": monotonic_s}) is None
+        assert await service.watch(lambda: {"loop": monotonic_s()}) is None
     assert service.watchdog_s is None
 
 

@@ -1,0 +1,119 @@
+"""The daemon with one fault in it: ``python -m tests.support.planted FAULT run --config FILE``.
+
+SIGUSR1 lets the fault loose, except where it is there from the start. What is planted stands in ``FAULTS``, in words.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partialmethod
+from typing import Any
+
+import apsw
+
+import devices
+from edged.links.mqtt import MqttLink
+from edged.store.writer import Writer
+from edged.systemd import ServiceManager
+from tests.support.flaky_disk import FailingDisk
+from tests.support.slates import Slate
+
+LIMIT_S = 2.0  # for hearts: what the daemon gives five seconds is not waited for here
+HOUR_S = 3600.0
+SYNC_S = "EDGED_SYNC_S"  # of the environment: what a sync of "crawling" takes
+
+
+class Stubborn(Slate):
+    """A driver whose exchange neither ends nor lets itself be cancelled."""
+
+    deadline_s = 0.5
+
+    async def show(self, point: str, value: Any) -> None:
+        """For ever."""
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(HOUR_S)
+
+
+def blocked() -> None:
+    """The loop's thread never comes back."""
+    _on_signal(lambda: time.sleep(HOUR_S))
+
+
+def stubborn() -> None:
+    """hall.toml may name a driver that hangs; there from the start."""
+    devices.REGISTRY["stubborn"] = "tests.support.planted:Stubborn"
+
+
+def dead_link() -> None:
+    """The broker link's task ends as if somebody had cancelled it."""
+    links: list[MqttLink] = []
+    init = MqttLink.__init__
+
+    def remember(self: MqttLink, *arguments: Any) -> None:
+        init(self, *arguments)
+        links.append(self)
+
+    async def die(self: MqttLink) -> None:
+        raise asyncio.CancelledError
+
+    def loose() -> None:
+        MqttLink._live_once = die  # type: ignore[assignment,method-assign]
+        connection = links[0].connection
+        assert connection is not None
+        connection.fail("broken", "planted")
+
+    MqttLink.__init__ = remember  # type: ignore[method-assign]
+    _on_signal(loose)
+
+
+def dead_writer() -> None:
+    """The journal's thread meets a bug."""
+
+    def fail(self: Writer) -> bool:
+        raise ValueError("planted")
+
+    _on_signal(lambda: setattr(Writer, "_turn", fail))
+
+
+def hung_writer() -> None:
+    """The disk takes a commit and never answers."""
+    _on_signal(lambda: setattr(Writer, "_commit", lambda self, group: time.sleep(HOUR_S)))
+
+
+def crawling() -> None:
+    """Every sync of the disk takes ``EDGED_SYNC_S``; there from the start."""
+    delay_s = float(os.environ[SYNC_S])
+    disk = FailingDisk("crawling", lambda kind, count: time.sleep(delay_s) if kind == "sync" else None)
+    apsw.set_default_vfs(disk.name)
+    KEPT.append(disk)
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    fault.__name__: fault for fault in (blocked, stubborn, dead_link, dead_writer, hung_writer, crawling)
+}
+KEPT: list[object] = []
+
+
+def _on_signal(loose: Callable[[], object]) -> None:
+    signal.signal(signal.SIGUSR1, lambda number, frame: loose())
+
+
+def main() -> None:
+    """Plant, then be ``edged``."""
+    from edged.__main__ import main as edged
+
+    FAULTS[sys.argv.pop(1)]()
+    ServiceManager.watch = partialmethod(ServiceManager.watch, limit_s=LIMIT_S)  # type: ignore[assignment]
+    edged()
+
+
+if __name__ == "__main__":
+    sys.modules.setdefault("tests.support.planted", sys.modules["__main__"])
+    main()
