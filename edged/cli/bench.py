@@ -27,7 +27,7 @@ def bench(
     ] = False,
     only: Annotated[str, typer.Option(help="Only these sections, by comma; see below.")] = "",
     quick: Annotated[
-        bool, typer.Option("--quick", help="About a minute: fewer samples, no long runs.")
+        bool, typer.Option("--quick", help="About two minutes: fewer samples, no long runs.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
     echo: Annotated[
