@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -78,6 +79,12 @@ def torn(until_s: float) -> Found:
     return _pytest("torn", file, "EDGED_CRASH_STATES", 5000, "torn-write states", until_s)
 
 
+def booted(until_s: float) -> Found:
+    """The shipped unit under a real systemd: hung, killed a hundred times, stopped."""
+    file = "tests/faults/test_booted.py"
+    return _pytest("booted", file, "EDGED_RESTARTS", 100, "kills of the unit", until_s)
+
+
 def fuzz(until_s: float) -> Found:
     """Every border under atheris."""
     from tests.fuzz.targets import TARGETS
@@ -99,8 +106,9 @@ PARTS: dict[str, tuple[Callable[[float], Found], float]] = {  # with its share o
     "kills": (kills, 0.05),
     "torn": (torn, 0.05),
     "cuts": (cuts, 0.1),
+    "booted": (booted, 0.1),
     "fuzz": (fuzz, 0.3),
-    "worlds": (worlds, 0.5),
+    "worlds": (worlds, 0.4),
 }
 
 
@@ -108,16 +116,20 @@ def _pytest(part: str, file: str, knob: str, least: int, what: str, until_s: flo
     """A test whose size a variable chooses: run again with new seeds until the time is over."""
     began_s, runs = time.monotonic(), 0
     findings: list[str] = []
+    told: list[str] = []
     while True:
         seed = random.randrange(2**31)
-        done = _python("-m", "pytest", "-q", "-x", file, **{knob: str(least), "EDGED_SEED": str(seed)})
+        words = ("-q", "-x", "-s", "-m", "", "-p", "no:timeout", file)
+        done = _python("-m", "pytest", *words, **{knob: str(least), "EDGED_SEED": str(seed)})
         runs += 1
+        told += re.findall(r"^\W*(.*: [\d.]+ s)$", done.stdout, re.M)
         if done.returncode != 0:
             findings.append(f"`{knob}={least} EDGED_SEED={seed} pytest {file}`: {done.stdout[-300:]!r}")
         if time.monotonic() >= until_s:
             break
-    command = f"{knob}={least} pytest {file}"
-    return Found(part, command, time.monotonic() - began_s, f"{runs * least} {what}", tuple(findings))
+    command = f"{knob}={least} pytest -m '' {file}"
+    figures = "; ".join([f"{runs * least} {what}", *told])
+    return Found(part, command, time.monotonic() - began_s, figures, tuple(findings))
 
 
 def _python(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:

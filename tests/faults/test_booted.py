@@ -1,0 +1,95 @@
+"""The shipped unit under a real systemd: hung, killed, stopped; minutes of work, so only with ``-m full``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from edged.clock import monotonic_s
+from tests.support.brokers import until
+from tests.support.containers import Container, booted
+from tests.support.daemon_checks import TIDE
+from tests.support.daemons import Daemon, Hall, Machines
+
+pytestmark = pytest.mark.full
+BACK_S = 12.0  # from the hang to a hall that is served again
+DARK_S = 15.0  # from the death of a daemon that nobody restarts to dark lamps
+RESTARTS = int(os.environ.get("EDGED_RESTARTS", "10"))
+TICKETS = 20  # in flight when the daemon is killed
+
+
+def installed(files: Hall) -> Path:
+    """The hall's file as it stands on a machine: the journal where the unit lets it be."""
+    files.edit('path = "hall.db"', 'path = "/var/lib/edged/hall.db"')
+    return files.file
+
+
+async def tide(files: Hall, machines: Machines) -> None:
+    """A "+1" window is open: lamp 1 of the relay module shines."""
+    machines.tickets(TIDE)
+    machines.panel.press("login")
+    await until(lambda: machines.lamp.lamp == "blink")
+    machines.tidal_panel.press("login", "chen")
+    await until(lambda: machines.relay.seen(1) == "on")
+
+
+async def served(container: Container, machines: Machines, number: int, since_s: float) -> float:
+    """Seconds from ``since_s`` until a ticket had its effect."""
+    machines.tickets(1, first=number)
+    await until(lambda: machines.panel.shown["panel"]["waiting"] == number, 60.0)
+    took_s = monotonic_s() - since_s
+    assert await container.show("ActiveState") == "active"
+    return took_s
+
+
+async def test_hung_it_is_killed_and_back_and_no_lamp_lies(
+    hall: tuple[Hall, Daemon, Machines], tmp_path: Path
+) -> None:
+    files, _, machines = hall
+    async with booted(tmp_path / "box", installed(files)) as container:
+        await tide(files, machines)
+        assert await container.show("NRestarts") == "0"
+        changes = len(machines.relay.coils[1].changes)
+        for number in (1, 2):
+            hung_s = monotonic_s()
+            await container.signal(signal.SIGSTOP)
+            took_s = await served(container, machines, TIDE + number, hung_s)
+            killed = await container.call("journalctl", "-u", "edged", "--no-pager", "-g", "Watchdog timeout")
+            print(f"hung -> killed -> serving again: {took_s:.1f} s")  # noqa: T201
+            assert killed.count("Watchdog timeout") == number
+            assert took_s <= BACK_S
+        assert await container.show("NRestarts") == "2"
+        assert machines.relay.seen(1) == "on"
+        assert len(machines.relay.coils[1].changes) == changes, "the lamp outlived both restarts"
+        dead_s = monotonic_s()
+        await container.call("systemctl", "kill", "-s", "STOP", "edged")
+        await container.call("systemctl", "service-watchdogs", "no")
+        await until(lambda: machines.relay.seen(1) == "off", DARK_S + 5)
+        print(f"hung for good -> dark: {monotonic_s() - dead_s:.1f} s")  # noqa: T201
+        assert monotonic_s() - dead_s <= DARK_S
+
+
+async def test_killed_again_and_again_it_still_comes_back(
+    hall: tuple[Hall, Daemon, Machines], tmp_path: Path
+) -> None:
+    """With tickets in flight every time: none is lost, none counts twice."""
+    files, _, machines = hall
+    async with booted(tmp_path / "box", installed(files)) as container:
+        number = 0
+        slowest_s = 0.0
+        for life in range(RESTARTS):
+            machines.tickets(TICKETS, first=number + 1)
+            number += TICKETS
+            await asyncio.sleep(0.02)  # some of them are on their way
+            killed_s = monotonic_s()
+            await container.signal(signal.SIGKILL)
+            await until(lambda given=number: machines.panel.shown["panel"]["waiting"] == given, 60.0)
+            await container.until_state("active/running", 60.0)
+            slowest_s = max(slowest_s, monotonic_s() - killed_s)
+            assert int(await container.show("NRestarts")) == life + 1
+        print(f"killed -> serving again, slowest of {RESTARTS}: {slowest_s:.1f} s")  # noqa: T201
+        assert slowest_s <= BACK_S

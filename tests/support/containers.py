@@ -1,0 +1,127 @@
+"""A real systemd, booted with systemd-nspawn on the host's own /usr: no image, no download, the host untouched.
+
+Rules: the root, /etc and /var are memory and gone with the container; the daemon runs from /opt/edged by the shipped
+unit, as its user, in its sandbox; the network is the host's, so that brokers and devices of a test are the hall's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from edged.clock import monotonic_s
+from tests.support.brokers import until
+from tests.support.needs import lacking
+
+ROOT = Path(__file__).parents[2]
+UNITS = ROOT / "systemd"
+BOOT_S = 90.0  # on a busy machine; a quiet one takes three
+UNWANTED = ("systemd-firstboot.service", "systemd-networkd.service")
+LIBRARIES = "[Service]\nEnvironment=LD_LIBRARY_PATH=/opt/edged/python/lib\n"  # where Python was built as one
+
+
+class Container:
+    """A booted systemd. Commands run inside by ``call``."""
+
+    def __init__(self, process: asyncio.subprocess.Process, leader: int) -> None:
+        self._process = process
+        self._leader = leader
+
+    async def call(self, *command: str) -> str:
+        """What ``command`` prints inside."""
+        inside = ("nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-p", "--", *command)
+        done = await asyncio.to_thread(
+            subprocess.run, inside, capture_output=True, text=True, timeout=30, check=False
+        )
+        return done.stdout.strip()
+
+    async def show(self, name: str) -> str:
+        """A property of the unit."""
+        return await self.call("systemctl", "show", "edged", "--value", "-p", name)
+
+    async def signal(self, number: int) -> None:
+        """To the daemon."""
+        await self.call("kill", f"-{number}", await self.show("MainPID"))
+
+    async def until_state(self, wanted: str, within_s: float) -> None:
+        """Until ``ActiveState/SubState`` is ``wanted``."""
+        deadline_s = monotonic_s() + within_s
+        while (state := f"{await self.show('ActiveState')}/{await self.show('SubState')}") != wanted:
+            log = await self.call("journalctl", "-u", "edged", "--no-pager", "-n", "30")
+            assert monotonic_s() < deadline_s, f"{state} instead of {wanted}: {log}"
+            await asyncio.sleep(0.1)
+
+
+@asynccontextmanager
+async def booted(directory: Path, hall: Path) -> AsyncIterator[Container]:
+    """systemd with the shipped unit serving ``hall`` (a hall.toml); ``directory`` is scratch."""
+    if os.geteuid() != 0:
+        lacking("booting systemd in a container takes root")
+    nspawn = shutil.which("systemd-nspawn")
+    if nspawn is None:
+        lacking("systemd-nspawn is not installed (apt-get install systemd-container)")
+    binds = _files(directory, hall)
+    with (directory / "boot.log").open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            nspawn,
+            *("--quiet", "--directory=/", "--volatile=yes", "--boot", "--register=no", "--keep-unit"),
+            f"--machine=edged-{os.getpid()}",
+            *(f"--bind-ro={source}:{place}" for source, place in binds.items()),
+            *("systemd.unit=basic.target", "systemd.wants=edged.service", "systemd.firstboot=off"),
+            *(f"systemd.mask={unit}" for unit in UNWANTED),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            await until(lambda: _inits(process.pid) != [], BOOT_S)
+            container = Container(process, _inits(process.pid)[0])
+            await container.until_state("active/running", BOOT_S)
+            yield container
+        finally:
+            process.send_signal(signal.SIGTERM)  # nspawn passes it on as a power-off
+            try:
+                async with asyncio.timeout(20):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+def _inits(nspawn: int) -> list[int]:
+    """The container's first process, once it is what it is to be."""
+    children = Path(f"/proc/{nspawn}/task/{nspawn}/children").read_text().split()
+    return [int(child) for child in children if Path(f"/proc/{child}/comm").read_text() == "systemd\n"]
+
+
+def _files(directory: Path, hall: Path) -> dict[Path, str]:
+    """What the container sees beside the host's /usr, by where it sees it."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    opt = directory / "opt"
+    site = opt / "venv" / "lib" / version / "site-packages"
+    for made in (opt / "venv" / "bin", site, opt / "python", opt / "site", opt / "src"):
+        made.mkdir(parents=True)
+    (opt / "venv" / "bin" / "python").symlink_to(f"/opt/edged/python/bin/{version}")
+    (opt / "venv" / "pyvenv.cfg").write_text("home = /opt/edged/python/bin\n")
+    (site / "here.pth").write_text("/opt/edged/src\n/opt/edged/site\n")
+    libraries = directory / "libraries.conf"
+    libraries.write_text(LIBRARIES)
+    return {
+        opt: "/opt/edged",
+        Path(sys.base_prefix): "/opt/edged/python",
+        Path(sysconfig.get_path("purelib")): "/opt/edged/site",
+        ROOT: "/opt/edged/src",
+        UNITS / "edged.service": "/etc/systemd/system/edged.service",
+        libraries: "/etc/systemd/system/edged.service.d/libraries.conf",
+        UNITS / "edged.sysusers": "/etc/sysusers.d/edged.conf",
+        UNITS / "edged.tmpfiles": "/etc/tmpfiles.d/edged.conf",
+        hall: "/etc/edged/hall.toml",
+    }
