@@ -20,7 +20,7 @@ PAGE_BYTES = 4096
 def commit_figures(directory: Path, count: int) -> dict[str, Any]:
     """p50 and p99 in milliseconds of ``count`` steps committed one by one, and of as many appended pages."""
     seconds = asyncio.run(_commits(directory / "disk.db", count))
-    bare = _syncs(directory / "disk.bin", count)
+    bare = sync_seconds(directory / "disk.bin", count)
     return {
         "p50": quantile(seconds, 0.5, 1e3, 3),
         "p99": quantile(seconds, 0.99, 1e3, 3),
@@ -53,7 +53,8 @@ def _step(seq: int) -> Step:
     )
 
 
-def _syncs(path: Path, count: int) -> list[float]:
+def sync_seconds(path: Path, count: int) -> list[float]:
+    """What each of ``count`` appended pages took until the disk said that it has it."""
     seconds, page = [], os.urandom(PAGE_BYTES)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:

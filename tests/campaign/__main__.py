@@ -119,7 +119,7 @@ def _pytest(part: str, file: str, knob: str, least: int, what: str, until_s: flo
     told: list[str] = []
     while True:
         seed = random.randrange(2**31)
-        words = ("-q", "-x", "-s", "-m", "", "-p", "no:timeout", file)
+        words = ("-q", "-x", "-s", "-m", "", "-o", "timeout=0", file)
         done = _python("-m", "pytest", *words, **{knob: str(least), "EDGED_SEED": str(seed)})
         runs += 1
         told += re.findall(r"^\W*(.*: [\d.]+ s)$", done.stdout, re.M)

@@ -1,0 +1,225 @@
+"""The commissioning checklist (现场验收清单): what only the real machine can show. Rules of this file:
+
+* A line names its fault case (F01-F48), what to do, what must be seen and within how many seconds (0: no clock runs).
+* ``look`` names the self-check of ``doctor_looks.py`` that answers a part of it without anybody moving.
+* What a test shows on every change is not repeated here; ``tests/faults/cases.toml`` says which is where.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Line(NamedTuple):
+    """One thing for the engineer on site. Texts are (Chinese, English)."""
+
+    case: str
+    do: tuple[str, str]
+    see: tuple[str, str]
+    within_s: int = 0
+    look: str = ""
+
+
+LINES: tuple[Line, ...] = (
+    Line(
+        "F02",
+        (
+            "连续取号、叫号时拔掉主机电源线,重新上电;重复十次",
+            "Pull the mains plug while numbers are taken and called; ten times",
+        ),
+        (
+            "号码、窗口、指示灯与断电前一致;edged replay 显示 identical",
+            "Numbers, windows and lamps as before; edged replay says identical",
+        ),
+        within_s=60,
+        look="journal",
+    ),
+    Line(
+        "F05",
+        (
+            "用大文件写满日志所在分区,继续叫号,再删除文件",
+            "Fill the journal's partition with a large file, go on calling, delete it",
+        ),
+        (
+            "叫号不断;edged status 显示 durable False,删除后恢复 True",
+            "Calling goes on; edged status says durable False, and True again after",
+        ),
+        within_s=10,
+        look="room",
+    ),
+    Line(
+        "F08",
+        ("查看磁盘写入耗时", "Look at how long the disk takes for a commit"),
+        ("同步写入 p99 不超过 50 毫秒", "A synchronised write takes 50 ms at p99, no more"),
+        look="sync",
+    ),
+    Line(
+        "F09",
+        (
+            "停止 mosquitto(或拔掉其网线)十分钟,期间用串口呼叫器叫号,再恢复",
+            "Stop mosquitto (or pull its cable) for ten minutes, call with serial panels, bring it back",
+        ),
+        (
+            "串口设备照常叫号;恢复后指示灯、显示屏正确,中心补收全部事件",
+            "Serial devices go on; then lamps and displays are right and the centre gets every event",
+        ),
+        within_s=5,
+        look="broker",
+    ),
+    Line(
+        "F10",
+        (
+            "拔掉交换机与主机之间的网线(不停止任何程序)",
+            "Pull the cable between switch and machine, stopping no program",
+        ),
+        ("日志出现 link-down;插回后自行恢复", "The log says link-down; back by itself once plugged in"),
+        within_s=12,
+    ),
+    Line(
+        "F20",
+        (
+            "拔下 USB 串口适配器,插到另一个口再插回原口",
+            "Unplug the USB serial adapter, plug it in elsewhere, then where it was",
+        ),
+        (
+            "拔下时设备报失联,插回后三秒内恢复,其余设备不受影响",
+            "Its devices are lost, and back within 3 s; no other device is touched",
+        ),
+        within_s=3,
+        look="serial",
+    ),
+    Line(
+        "F24",
+        ("关掉同一 RS-485 总线上的一台设备", "Switch off one unit of a shared RS-485 line"),
+        (
+            "其余设备的指示灯照常,断电设备报失联",
+            "The others' lamps are as quick as before; the dead unit is told as lost",
+        ),
+        within_s=5,
+    ),
+    Line(
+        "F29",
+        ("用 date 将系统时间拨快、再拨回一小时", "Set the clock an hour forward and back with date"),
+        (
+            "无人被误过号,号码顺序不变,日志有 clock-stepped",
+            "Nobody times out, the order stands, the log says clock-stepped",
+        ),
+        within_s=5,
+        look="clock",
+    ),
+    Line(
+        "F30",
+        (
+            "关机,断网上电开机,十分钟后接网",
+            "Switch off, boot without the network, plug it in ten minutes later",
+        ),
+        (
+            "主机时钟有电池则时间正确;没有则按人员在岗开放,校时后按营业时间",
+            "Right time with a battery; else open while somebody is there, by the hours once the time is known",
+        ),
+        look="rtc",
+    ),
+    Line(
+        "F31",
+        ("kill -STOP 主进程", "kill -STOP the daemon"),
+        (
+            "看门狗杀掉并重启,亮着的“+1”灯不灭,无人被误过号",
+            "The watchdog kills it; lit +1 lamps stay lit, nobody times out",
+        ),
+        within_s=12,
+        look="watchdog",
+    ),
+    Line(
+        "F32",
+        (
+            "停止系统本身:echo c > /proc/sysrq-trigger(可选)",
+            "Hang the system itself: echo c > /proc/sysrq-trigger (optional)",
+        ),
+        ("硬件看门狗重启主机,大厅恢复", "The hardware watchdog reboots the machine and the hall is back"),
+        within_s=180,
+        look="hardware-watchdog",
+    ),
+    Line(
+        "F35",
+        ("查看服务单元的文件句柄上限", "Look at the unit's limit on open files"),
+        ("上限不低于 1024", "The limit is 1024 or more"),
+        look="limits",
+    ),
+    Line(
+        "F36",
+        (
+            "运行 edged bench --config hall.toml(停止服务后)",
+            "Run edged bench --config hall.toml with the service stopped",
+        ),
+        ("内存和时延在 README 所列限度内", "Memory and latency within the limits of README"),
+        look="memory",
+    ),
+    Line(
+        "F38",
+        ("推送一份未签名或改动过的政策", "Push a policy without a signature, or with a byte changed"),
+        ("被拒绝并说明原因,生效政策不变", "Refused with its reason; the policy in force stands"),
+        within_s=2,
+        look="policy-keys",
+    ),
+    Line(
+        "F43",
+        (
+            "用笔记本接入大厅网络,以无证书客户端发布取号和叫号",
+            "From a laptop on the hall's network publish a ticket and a call without a certificate",
+        ),
+        ("broker 拒绝连接或发布,队列不变", "The broker refuses; the queue does not change"),
+        within_s=2,
+        look="broker-guard",
+    ),
+    Line(
+        "F44",
+        ("拔掉一块 LED 屏和一个指示灯模块的电源", "Cut the power of one LED bar and one lamp module"),
+        (
+            "edged status 报失联,值班长收到通知,其他屏和灯照常;通电后自行正确",
+            "edged status says lost; the others go on; right by themselves once powered",
+        ),
+        within_s=15,
+        look="devices",
+    ),
+    Line(
+        "F45",
+        (
+            "“+1”灯亮时 systemctl stop edged;再对每种模块断开网线",
+            "With a +1 lamp lit: systemctl stop edged; then pull the cable of each kind of module",
+        ),
+        (
+            "灯自行熄灭(模块自带看门狗,没有的模块须在模块内设置)",
+            "The lamp goes dark by itself (set the module's own watchdog where it has no timed coil)",
+        ),
+        within_s=15,
+        look="dead-man",
+    ),
+    Line(
+        "F46",
+        ("查看服务单元:永远重启", "Look at the unit: it restarts for ever"),
+        (
+            "Restart=always,StartLimitIntervalSec=0,安全评分不高于 1.2",
+            "Restart=always, StartLimitIntervalSec=0, exposure 1.2 or less",
+        ),
+        look="unit",
+    ),
+    Line(
+        "F47",
+        ("升级到新版本,再退回旧版本", "Upgrade to a newer version, then go back"),
+        (
+            "升级后状态不变;旧版本遇到新库以 78 退出,文件原样",
+            "The state stands; the older version ends with 78 on a newer journal and leaves it alone",
+        ),
+        within_s=30,
+    ),
+    Line(
+        "F48",
+        ("移走 broker 证书或令其过期", "Take the broker's certificate away, or let it expire"),
+        (
+            "串口和本地叫号照常,日志和 edged status 报 mqtt 断开",
+            "Local calling goes on; log and edged status say that mqtt is down",
+        ),
+        within_s=12,
+        look="secrets",
+    ),
+)

@@ -1,0 +1,96 @@
+"""``edged doctor``: is this machine fit for its hall? With ``--commission`` the checklist for whoever sets it up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from edged.cli.commissioning import LINES, Line
+from edged.cli.doctor_looks import LOOKS, Found
+
+MARKS = {"well": "✓", "ill": "✗", "unknown": "?"}
+
+
+def doctor(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The hall: hall.toml.")] = Path(
+        "/etc/edged/hall.toml"
+    ),
+    commission: Annotated[
+        bool, typer.Option("--commission", help="Print the whole checklist for the site. 打印现场验收清单。")
+    ] = False,
+    lang: Annotated[Literal["zh", "en", "both"], typer.Option(help="Of the texts.")] = "both",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Look whether this machine is fit for its hall: disk, clock, watchdogs, ports, broker, keys, unit.
+
+    Looks only, at a running hall too; the disk is written to in a folder of its own. With --commission each fault that
+    only the real machine can show is printed with what to do, what must be seen and how long it may take.
+
+    \b
+    ✓ as it should be   ✗ not so   ? cannot be seen from here   □ to be done by hand
+    Exit codes: 0 nothing is ill, 1 something is, 2 hall.toml is wrong.
+    Example:    edged doctor --commission --config /etc/edged/hall.toml > checklist.txt
+    """
+    from edged.config import ConfigErrors, load
+
+    try:
+        hall = load(config)
+    except ConfigErrors as errors:
+        for mistake in errors.lines:
+            typer.echo(mistake, err=True)
+        raise typer.Exit(2) from None
+    found = {name: look(hall) for name, look in LOOKS.items()}
+    if as_json:
+        typer.echo(json.dumps(_answer(hall.hall, found, commission), ensure_ascii=False, indent=2))
+    elif commission:
+        typer.echo(f"{hall.site.name} ({hall.hall}): 现场验收清单 commissioning checklist")
+        for line in LINES:
+            typer.echo(_asked(line, found.get(line.look), lang))
+    else:
+        for name, one in found.items():
+            typer.echo(f"{MARKS[one.state]} {name:<18} {_words((one.chinese, one.english), lang)}")
+    raise typer.Exit(1 if any(one.state == "ill" for one in found.values()) else 0)
+
+
+def _asked(line: Line, found: Found | None, lang: str) -> str:
+    """One line of the checklist, for a printer: what to do, what to see, and what was seen by itself."""
+    limit = f"  (≤ {line.within_s} s)" if line.within_s else ""
+    rows = [f"\n□ {line.case}{limit}"]
+    for mark, texts in (("→", line.do), ("=", line.see)):
+        rows += [f"    {mark} {text}" for text in _chosen(texts, lang)]
+    if found is not None:
+        seen = (found.chinese, found.english)
+        rows += [f"    {MARKS[found.state]} {text}" for text in _chosen(seen, lang)]
+    return "\n".join(rows)
+
+
+def _answer(hall: str, found: dict[str, Found], commission: bool) -> dict[str, object]:
+    answer: dict[str, object] = {
+        "hall": hall,
+        "looks": {
+            name: {"state": one.state, "zh": one.chinese, "en": one.english} for name, one in found.items()
+        },
+    }
+    if commission:
+        answer["checklist"] = [
+            {
+                "case": line.case,
+                "do": {"zh": line.do[0], "en": line.do[1]},
+                "see": {"zh": line.see[0], "en": line.see[1]},
+                "within_s": line.within_s or None,
+                "look": line.look or None,
+            }
+            for line in LINES
+        ]
+    return answer
+
+
+def _chosen(texts: tuple[str, str], lang: str) -> tuple[str, ...]:
+    return texts if lang == "both" else texts[:1] if lang == "zh" else texts[1:]
+
+
+def _words(texts: tuple[str, str], lang: str) -> str:
+    return "  ".join(_chosen(texts, lang))

@@ -1,0 +1,380 @@
+"""What the doctor can see without anybody moving. Rules of this file:
+
+* A look is a function of the hall's configuration, named in ``LOOKS``; it changes nothing and takes seconds at most.
+* It answers well, ill or unknown, with what it found in Chinese and English; unknown says what it needs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from edged.config import HallConfig
+
+UNIT = "edged.service"
+ROOM_BYTES = 1 << 30  # a year of a busy hall, and the ballast many times
+SYNC_MS_MAX = 50.0
+SYNCS = 60
+WATCHDOG_S_MAX = 6.0
+EXPOSURE_MAX = 1.2
+FILES_MIN = 1_024
+MEMORY_BYTES = 1 << 30
+RTC_OFF_S = 5
+COMMAND_S = 10.0
+VOLATILE = frozenset(
+    {"tmpfs", "ramfs", "overlay", "nfs", "nfs4", "cifs", "9p"}
+)  # a power cut, or a network, takes it
+STABLE_PORTS = ("/dev/serial/by-path/", "/dev/serial/by-id/", "/dev/ttyS")
+
+
+class Found(NamedTuple):
+    """What a look found."""
+
+    state: Literal["well", "ill", "unknown"]
+    chinese: str
+    english: str
+
+
+def well(chinese: str, english: str) -> Found:
+    """As it should be."""
+    return Found("well", chinese, english)
+
+
+def ill(chinese: str, english: str) -> Found:
+    """Not as it should be; the text says what to do."""
+    return Found("ill", chinese, english)
+
+
+def unknown(chinese: str, english: str) -> Found:
+    """Cannot be seen from here."""
+    return Found("unknown", chinese, english)
+
+
+def look_at_journal(hall: HallConfig) -> Found:
+    """Can the journal be read, and is it of this version?"""
+    from edged.store.database import StoreError
+    from edged.store.journal import Journal
+
+    path = Path(hall.store.path)
+    if not path.exists():
+        return unknown("尚无日志库", f"no journal yet at {path}")
+    try:
+        journal = Journal.open(path, read_only=True)
+    except StoreError as error:
+        return ill(f"日志库不可读:{error}", str(error))
+    steps = journal.restore().last_seq
+    journal.close()
+    return well(f"日志库可读,{steps} 步", f"the journal can be read: {steps} steps")
+
+
+def look_at_room(hall: HallConfig) -> Found:
+    """Is there room, on a disk that keeps what it has?"""
+    folder = _folder(hall)
+    free = os.statvfs(folder)
+    mib = free.f_bavail * free.f_frsize >> 20
+    kind = _filesystem(folder)
+    if kind in VOLATILE:
+        return ill(
+            f"{folder} 位于 {kind}:断电即失", f"{folder} is on {kind}: a power cut or a network takes it"
+        )
+    if mib << 20 < ROOM_BYTES:
+        return ill(f"剩余 {mib} MiB,需要 1024", f"{mib} MiB free, wanted are 1024")
+    return well(f"剩余 {mib} MiB({kind})", f"{mib} MiB free on {kind}")
+
+
+def look_at_sync(hall: HallConfig) -> Found:
+    """How long the disk takes for a page that is to stay."""
+    from edged.bench.disk import sync_seconds
+
+    try:
+        with tempfile.TemporaryDirectory(dir=_folder(hall), prefix="edged-doctor-") as scratch:
+            took = sorted(sync_seconds(Path(scratch) / "page", SYNCS))
+    except OSError as error:
+        return ill(f"无法写入:{error}", f"cannot write: {error}")
+    ms = took[int(len(took) * 0.99)] * 1000
+    said = (f"同步写入 p99 {ms:.1f} 毫秒", f"a synchronised write takes {ms:.1f} ms at p99")
+    return well(*said) if ms <= SYNC_MS_MAX else ill(*said)
+
+
+def look_at_broker(hall: HallConfig) -> Found:
+    """Does the broker take us with our own settings?"""
+    from edged.cli.exchange import NoAnswer, conversation
+    from edged.cli.target import from_config
+    from edged.clock import perf_s
+    from edged.config import ConfigErrors
+
+    start_s = perf_s()
+    try:
+        with conversation(from_config(hall.file), ["$SYS/broker/version"]):
+            ms = (perf_s() - start_s) * 1000
+    except (NoAnswer, ConfigErrors) as error:
+        return ill(f"broker 不可用:{error}", str(error))
+    return well(f"broker 应答 {ms:.0f} 毫秒", f"the broker answers in {ms:.0f} ms")
+
+
+def look_at_broker_guard(hall: HallConfig) -> Found:
+    """Does the broker take a stranger? It must not, on a network that visitors can reach."""
+    from edged.cli.exchange import NoAnswer, conversation
+    from edged.cli.target import from_config
+    from edged.config import ConfigErrors
+
+    if look_at_broker(hall).state != "well":
+        return unknown("broker 不可用", "the broker is not there to be asked")
+    with suppress(ConfigErrors):
+        own = from_config(hall.file)
+        stranger = type(own)(own.hall, own.host, own.port, own.protocol, tls=own.tls, tls_ca=own.tls_ca)
+        try:
+            with conversation(stranger):
+                return ill(
+                    "broker 接受无凭据的客户端",
+                    "the broker takes a client without a name: allow_anonymous false",
+                )
+        except NoAnswer:
+            pass
+    return well("broker 拒绝无凭据的客户端", "the broker refuses a client without a name")
+
+
+def look_at_serial(hall: HallConfig) -> Found:
+    """Serial ports that are there, by names that survive a replug."""
+    ports = {found for text in _texts(hall) for found in re.findall(r"/dev/[^?\s\"]+", text)}
+    if not ports:
+        return well("未配置串口", "no serial port in hall.toml")
+    gone = sorted(port for port in ports if not os.path.exists(port))
+    loose = sorted(port for port in ports if not port.startswith(STABLE_PORTS))
+    if gone:
+        return ill(f"不存在:{'、'.join(gone)}", f"not there: {', '.join(gone)}")
+    if loose:
+        return ill(
+            f"名称会变:{'、'.join(loose)},请用 /dev/serial/by-path/",
+            f"names that change with a replug: {', '.join(loose)}; use /dev/serial/by-path/…",
+        )
+    return well(f"{len(ports)} 个串口就绪", f"{len(ports)} ports, all there by a lasting name")
+
+
+def look_at_clock(hall: HallConfig) -> Found:
+    """Does somebody keep the clock right?"""
+    said = _command("timedatectl", "show", "--value", "-p", "NTPSynchronized")
+    if said is None:
+        return unknown("需要 timedatectl", "needs timedatectl, under systemd")
+    return (
+        well("时钟已同步", "the clock is synchronised")
+        if said == "yes"
+        else ill("时钟未同步", "the clock is not")
+    )
+
+
+def look_at_rtc(hall: HallConfig) -> Found:
+    """A clock with a battery that says what the system says."""
+    from edged.clock import wall_ms
+
+    try:
+        off_s = abs(int(Path("/sys/class/rtc/rtc0/since_epoch").read_text()) - wall_ms() // 1000)
+    except (OSError, ValueError):
+        return ill(
+            "没有实时钟:断网上电后时间未知",
+            "no clock with a battery: after a boot without network nobody knows the time",
+        )
+    said = (f"实时钟相差 {off_s} 秒", f"the battery's clock differs by {off_s} s")
+    return well(*said) if off_s <= RTC_OFF_S else ill(*said)
+
+
+def look_at_watchdog(hall: HallConfig) -> Found:
+    """The unit's watchdog."""
+    text = _unit("WatchdogUSec")
+    if not text:
+        return unknown("需要已安装的服务单元", f"needs {UNIT}, installed")
+    seconds = _seconds(text)
+    said = (f"看门狗 {text}", f"the watchdog's interval is {text}")
+    return well(*said) if 0 < seconds <= WATCHDOG_S_MAX else ill(*said)
+
+
+def look_at_hardware_watchdog(hall: HallConfig) -> Found:
+    """A watchdog for the system itself."""
+    if not os.path.exists("/dev/watchdog"):
+        return ill("没有硬件看门狗 /dev/watchdog", "no /dev/watchdog: a hung system stays hung")
+    text = _command("systemctl", "show", "--value", "-p", "RuntimeWatchdogUSec") or "0"
+    if _seconds(text) <= 0:
+        return ill(
+            "请在 system.conf 设置 RuntimeWatchdogSec=30s",
+            "nobody feeds it: RuntimeWatchdogSec=30s in system.conf",
+        )
+    return well(f"硬件看门狗 {text}", f"the system's watchdog: {text}")
+
+
+def look_at_limits(hall: HallConfig) -> Found:
+    """Open files the unit may have."""
+    text = _unit("LimitNOFILE")
+    if not text:
+        return unknown("需要已安装的服务单元", f"needs {UNIT}, installed")
+    said = (f"文件句柄上限 {text}", f"{text} open files")
+    return well(*said) if not text.isdigit() or int(text) >= FILES_MIN else ill(*said)
+
+
+def look_at_memory(hall: HallConfig) -> Found:
+    """Memory of the machine."""
+    bytes_there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    said = (f"内存 {bytes_there >> 20} MiB", f"{bytes_there >> 20} MiB of memory")
+    return well(*said) if bytes_there >= MEMORY_BYTES else ill(*said)
+
+
+def look_at_policy_keys(hall: HallConfig) -> Found:
+    """Keys that may sign for this hall."""
+    from edged.central.envelope import KeyFileError, load_keys
+
+    if hall.policy.keys is None:
+        return ill("未配置 [policy] keys:拒绝一切政策", "[policy] names no keys: every policy is refused")
+    try:
+        keys = load_keys(hall.policy.keys)
+    except KeyFileError as error:
+        return ill(f"密钥不可用:{error}", str(error))
+    return well(f"{len(keys)} 把公钥", f"{len(keys)} keys may sign")
+
+
+def look_at_devices(hall: HallConfig) -> Found:
+    """Devices that the running daemon misses."""
+    import http.client
+
+    try:
+        connection = http.client.HTTPConnection(hall.web.host, hall.web.port, timeout=2.0)
+        connection.request("GET", "/healthz")
+        health: dict[str, Any] = json.loads(connection.getresponse().read(1 << 16))
+    except (OSError, ValueError, http.client.HTTPException):
+        return unknown("服务未运行", "the daemon does not run")
+    lost = sorted(health.get("devices_lost") or ())
+    if lost:
+        return ill(f"失联:{'、'.join(lost)}", f"lost: {', '.join(lost)}")
+    return well("全部设备在线", "no device is lost")
+
+
+def look_at_dead_man(hall: HallConfig) -> Found:
+    """Lamp modules that stay lit when the controller dies, unless their own watchdog is set."""
+    from devices.modbus_relay.driver import RelayOptions
+    from devices.modbus_relay.profiles import PROFILES
+
+    open_ended = []
+    for device in hall.devices:
+        if isinstance(device.options, RelayOptions):
+            profile = PROFILES[device.options.profile]
+            if (profile.pulse_off if device.options.invert else profile.pulse_on) is None:
+                open_ended.append(device.id)
+    if open_ended:
+        names = ", ".join(sorted(open_ended))
+        return unknown(
+            f"须在模块内设置看门狗:{names}", f"set the watchdog inside the module, 15 s or less: {names}"
+        )
+    return well("所有灯自带定时熄灭", "every lamp goes dark by itself")
+
+
+def look_at_unit(hall: HallConfig) -> Found:
+    """The unit as shipped: restarts for ever, in its sandbox."""
+    if not _unit("FragmentPath"):
+        return unknown("服务单元未安装", f"{UNIT} is not installed")
+    wrong = [
+        f"{name}={found}"
+        for name, wanted in (("Restart", "always"), ("StartLimitIntervalUSec", "0"))
+        if (found := _unit(name)) != wanted
+    ]
+    rated = re.search(
+        r"exposure level for \S+: ([\d.]+)", _command("systemd-analyze", "security", UNIT) or ""
+    )
+    if rated is not None and float(rated[1]) > EXPOSURE_MAX:
+        wrong.append(f"exposure {rated[1]}")
+    if wrong:
+        return ill(f"与发行的单元不同:{'、'.join(wrong)}", f"not as shipped: {', '.join(wrong)}")
+    return well("单元与发行一致", f"as shipped{'' if rated is None else f', exposure {rated[1]}'}")
+
+
+def look_at_secrets(hall: HallConfig) -> Found:
+    """Password and certificates: there, and good for another month."""
+    from edged.clock import wall_ms
+    from edged.config import ConfigErrors
+    from edged.config.broker import password
+    from edged.config.certificates import WARN_DAYS, days_left, expiries
+
+    try:
+        password(hall)
+        days = {file: days_left(end_ms, wall_ms()) for file, end_ms in expiries(hall.mqtt).items()}
+    except (ConfigErrors, OSError, ValueError) as error:
+        return ill(f"不可用:{error}", str(error))
+    short = [f"{file}: {left} d" for file, left in days.items() if left < WARN_DAYS]
+    if short:
+        return ill(f"证书即将到期:{'、'.join(short)}", f"ends within {WARN_DAYS} days: {', '.join(short)}")
+    return well("凭据可用", "password and certificates can be used" if days else "no certificate is used")
+
+
+LOOKS: dict[str, Callable[[HallConfig], Found]] = {
+    look.__name__.removeprefix("look_at_").replace("_", "-"): look
+    for look in (
+        look_at_journal,
+        look_at_room,
+        look_at_sync,
+        look_at_broker,
+        look_at_broker_guard,
+        look_at_serial,
+        look_at_clock,
+        look_at_rtc,
+        look_at_watchdog,
+        look_at_hardware_watchdog,
+        look_at_limits,
+        look_at_memory,
+        look_at_policy_keys,
+        look_at_devices,
+        look_at_dead_man,
+        look_at_unit,
+        look_at_secrets,
+    )
+}
+
+
+def _folder(hall: HallConfig) -> Path:
+    """Where the journal is or will be: the nearest directory that exists."""
+    folder = Path(hall.store.path).parent
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _filesystem(folder: Path) -> str:
+    """Type of the file system that holds ``folder``."""
+    best, kind = "", "unknown"
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, place, found, *_ = line.split(" ")
+        inside = folder.resolve().is_relative_to(place.encode().decode("unicode_escape"))
+        if inside and len(place) >= len(best):
+            best, kind = place, found
+    return kind
+
+
+def _texts(hall: HallConfig) -> Iterator[str]:
+    """Every text in the options of every device."""
+    for device in hall.devices:
+        yield from (value for value in device.options.model_dump().values() if isinstance(value, str))
+
+
+def _unit(name: str) -> str:
+    """A property of the installed unit; "" where there is none."""
+    if _command("systemctl", "show", "--value", "-p", "LoadState", UNIT) != "loaded":
+        return ""
+    return _command("systemctl", "show", "--value", "-p", name, UNIT) or ""
+
+
+def _seconds(text: str) -> float:
+    """A time as systemctl says it: ``1min 30s``, ``10s``, ``500ms``, ``0``."""
+    units = {"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
+    return sum(float(count) * units[unit] for count, unit in re.findall(r"([\d.]+)(min|ms|us|h|s)\b", text))
+
+
+def _command(*words: str) -> str | None:
+    """What a program of the system prints; None where it is missing, fails or does not answer."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=COMMAND_S, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

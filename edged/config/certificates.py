@@ -1,0 +1,29 @@
+"""How long the TLS files of hall.toml are still good. A broker link dies with them, and mostly on a weekend."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edged.config.shape import MqttTable
+
+WARN_DAYS = 30  # before the end: a month for whoever issues certificates
+
+
+def expiries(mqtt: MqttTable) -> dict[str, int]:
+    """For each certificate file the ms since 1970 UTC at which its first certificate ends. Raises ``OSError`` where a
+    file cannot be read, ``ValueError`` where it is no certificate."""
+    if mqtt.tls is None:
+        return {}
+    from cryptography.x509 import load_pem_x509_certificate
+
+    files = [file for file in (mqtt.tls.ca_file, mqtt.tls.cert_file) if file is not None]
+    ends = {file: load_pem_x509_certificate(Path(file).read_bytes()).not_valid_after_utc for file in files}
+    return {
+        file: int((end - datetime.fromtimestamp(0, UTC)).total_seconds() * 1000) for file, end in ends.items()
+    }
+
+
+def days_left(end_ms: int, now_ms: int) -> int:
+    """Whole days from ``now_ms`` to ``end_ms``; negative once it is over."""
+    return (end_ms - now_ms) // 86_400_000

@@ -1,0 +1,158 @@
+"""The doctor on this machine, with a real broker and with programs of a system that says what a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from edged.cli import doctor_looks, load_command
+from edged.cli.commissioning import LINES
+from edged.cli.doctor_looks import LOOKS
+from edged.config import load
+from tests.links.test_mqtt_tls import certificate
+from tests.support.brokers import real_mosquitto
+
+ROOT = Path(__file__).parents[2]
+SYSTEMCTL = """#!/bin/sh
+case "$*" in
+  *LoadState*) echo loaded ;;
+  *FragmentPath*) echo /etc/systemd/system/edged.service ;;
+  *RuntimeWatchdogUSec*) echo 30s ;;
+  *WatchdogUSec*) echo {watchdog} ;;
+  *Restart\\ *) echo always ;;
+  *StartLimitIntervalUSec*) echo {limit} ;;
+  *LimitNOFILE*) echo {files} ;;
+esac
+"""
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_looks, "SYNCS", 5)
+
+
+def hall(directory: Path, **edits: str) -> Path:
+    """The smallest hall, with its text changed."""
+    text = (ROOT / "configs/hall-small.toml").read_text()
+    for before, after in edits.items():
+        found = {"port": "port = 1883", "path": 'path = "small.db"', "web": "port = 9464"}[before]
+        assert found in text
+        text = text.replace(found, after)
+    file = directory / "hall.toml"
+    file.write_text(text)
+    return file
+
+
+def doctor(file: Path, *words: str) -> tuple[int, str]:
+    """Its exit code and what it printed."""
+    runner = CliRunner()
+    done = runner.invoke(load_command("doctor"), ["--config", str(file), *words])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+async def looks(file: Path) -> dict[str, Any]:
+    _, said = await asyncio.to_thread(doctor, file, "--json")
+    found: dict[str, Any] = json.loads(said)["looks"]
+    return found
+
+
+async def test_a_broker_is_asked_with_our_name_and_without(tmp_path: Path) -> None:
+    async with real_mosquitto() as broker:
+        seen = await looks(hall(tmp_path, port=f"port = {broker.port}"))
+        assert seen["broker"]["state"] == "well"
+        assert seen["broker-guard"]["state"] == "ill", "anybody may connect to this one"
+        assert set(seen) == set(LOOKS)
+    seen = await looks(hall(tmp_path, port=f"port = {broker.port}"))
+    assert seen["broker"]["state"] == "ill"
+    assert str(broker.port) in seen["broker"]["en"]
+    assert seen["broker-guard"]["state"] == "unknown"
+
+
+async def test_a_broker_that_wants_a_password_is_well_guarded(tmp_path: Path) -> None:
+    (tmp_path / "names").write_text("small:secret\n")
+    await (await asyncio.create_subprocess_exec("mosquitto_passwd", "-U", tmp_path / "names")).wait()
+    (tmp_path / "password").write_text("secret\n")
+    guard = ("allow_anonymous false", f"password_file {tmp_path / 'names'}")
+    async with real_mosquitto(*guard) as broker:
+        login = f'port = {broker.port}\nusername = "small"\npassword_file = "password"'
+        seen = await looks(hall(tmp_path, port=login))
+        assert (seen["broker"]["state"], seen["broker-guard"]["state"]) == ("well", "well")
+        assert seen["secrets"]["state"] == "well"
+        (tmp_path / "password").unlink()
+        seen = await looks(hall(tmp_path, port=login))
+        assert (seen["broker"]["state"], seen["secrets"]["state"]) == ("ill", "ill")
+
+
+def test_a_certificate_that_ends_this_month_is_ill(tmp_path: Path) -> None:
+    """The certificate of this test is good for a day."""
+    certificate(tmp_path, "broker")
+    file = hall(tmp_path, port='port = 8883\ntls = { ca_file = "broker.pem" }')
+    found = LOOKS["secrets"](load(file))
+    assert found.state == "ill"
+    assert f"ends within 30 days: {tmp_path / 'broker.pem'}: 0 d" in found.english
+
+
+@pytest.mark.parametrize(
+    ("watchdog", "limit", "files", "ill"),
+    [
+        ("6s", "0", "1024", set()),
+        ("1min", "0", "1024", {"watchdog"}),
+        ("0", "10s", "256", {"watchdog", "unit", "limits"}),
+    ],
+)
+def test_the_installed_unit_is_compared_with_the_shipped_one(
+    watchdog: str, limit: str, files: str, ill: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "systemctl"
+    program.write_text(SYSTEMCTL.format(watchdog=watchdog, limit=limit, files=files))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    small = load(hall(tmp_path))
+    found = {name: LOOKS[name](small).state for name in ("watchdog", "unit", "limits")}
+    assert {name for name, state in found.items() if state == "ill"} == ill
+    assert set(found.values()) <= {"well", "ill"}
+
+
+def test_a_journal_on_a_disk_of_memory_is_ill_and_ports_want_lasting_names(tmp_path: Path) -> None:
+    assert LOOKS["room"](load(hall(tmp_path, path='path = "/dev/shm/edged/hall.db"'))).state == "ill"
+    example = ROOT / "configs/hall-example.toml"
+    assert "not there: /dev/serial/by-path/" in LOOKS["serial"](load(example)).english
+    text = example.read_text()
+    for port, there in ((1, "null"), (2, "zero")):
+        text = text.replace(f"/dev/serial/by-path/pci-0000:00:14.0-usb-0:1.{port}:1.0-port0", f"/dev/{there}")
+    loose = tmp_path / "loose.toml"
+    loose.write_text(text)
+    assert "names that change with a replug: /dev/null, /dev/zero" in LOOKS["serial"](load(loose)).english
+
+
+def test_the_checklist_is_for_people_of_two_languages_and_for_programs(tmp_path: Path) -> None:
+    file = hall(tmp_path)
+    code, both = doctor(file, "--commission")
+    assert code == 1, "there is no broker"
+    for line in LINES:
+        assert f"□ {line.case}" in both
+        assert all(text in both for text in (*line.do, *line.see))
+        assert (f"(≤ {line.within_s} s)" in both) or not line.within_s
+    _, chinese = doctor(file, "--commission", "--lang", "zh")
+    assert not any(line.do[1] in chinese for line in LINES)
+    _, told = doctor(file, "--commission", "--json")
+    assert [line["case"] for line in json.loads(told)["checklist"]] == [line.case for line in LINES]
+
+
+def test_every_line_of_the_checklist_has_a_look_that_exists() -> None:
+    assert {line.look for line in LINES if line.look} == set(LOOKS), "a look nobody asked for, or the reverse"
+    assert len({line.case for line in LINES}) == len(LINES)
+
+
+def test_a_broken_file_is_told_line_by_line(tmp_path: Path) -> None:
+    (tmp_path / "hall.toml").write_text("[hall\n")
+    code, said = doctor(tmp_path / "hall.toml")
+    assert code == 2
+    assert said.startswith(f"{tmp_path / 'hall.toml'}:1: TOML:")
