@@ -48,10 +48,9 @@ from edged.systemd import ServiceManager
 
 CLOCK_CHECK_S = 1.0  # real seconds between looks for wall-clock steps
 CLOCK_STEP_MS = 2_000  # a wall clock this far from where it should be was set by somebody
+GAP_MAX_MS = 30 * 86_400_000  # more is a wrong clock, at whose word nothing is pruned
 CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall hour
-LINK_WAIT_S = (
-    3.0  # real seconds that READY waits for the broker: a dispenser on the same switch may start with us
-)
+LINK_WAIT_S = 3.0  # real seconds that READY waits for the broker: a dispenser may start with us
 OFFLINE_FLUSH_S = 0.2  # for the broker to take our last word
 GC_THRESHOLDS = (
     10_000,
@@ -377,10 +376,10 @@ class Application:
 
 
 def _gap_ms(state: State, last_ms: int, wall_ms: int) -> int:
-    """How long the hall went on without us; 0 where the wall clock cannot be believed (it went back)."""
+    """How long the hall went on without us, as far as the wall clock can be believed."""
     if state.wall_offset_ms is None:
         return 0
-    return max(0, wall_ms - (last_ms + state.wall_offset_ms))
+    return min(GAP_MAX_MS, max(0, wall_ms - (last_ms + state.wall_offset_ms)))
 
 
 def _settle_memory() -> None:

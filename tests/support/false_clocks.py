@@ -1,0 +1,44 @@
+"""A wall clock that a test sets, for one process: libfaketime, which leaves the monotonic clock alone."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+from tests.support.needs import lacking
+
+LIBRARY = "faketime/libfaketime.so.1"
+
+
+class FalseClock:
+    """``environ`` for a process whose wall clock shows what ``show`` said last."""
+
+    def __init__(self, directory: Path) -> None:
+        found = sorted(Path("/usr/lib").glob(f"*/{LIBRARY}"))
+        if not found:
+            lacking("libfaketime is not installed (apt-get install faketime)")
+        self._file = directory / "clock"
+        self._ahead_s = 0.0
+        self.environ = {
+            "LD_PRELOAD": str(found[0]),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        self._write()
+
+    def show(self, wall: str) -> None:
+        """From now on it shows ``wall`` (ISO with offset) and runs."""
+        self._ahead_s = datetime.fromisoformat(wall).timestamp() - time.time()
+        self._write()
+
+    def step(self, seconds: float) -> None:
+        """It is set forward, or back."""
+        self._ahead_s += seconds
+        self._write()
+
+    def _write(self) -> None:
+        fresh = self._file.with_suffix(".new")
+        fresh.write_text(f"{self._ahead_s:+.3f}\n")
+        fresh.replace(self._file)
