@@ -55,6 +55,7 @@ def move(turn: Turn, ticket: Ticket, trigger: str) -> bool:
     if before == "WAITING":
         dequeue(turn.state, ticket)
         turn.area(area).waiting -= 1
+        ticket.returning = False  # called, or gone home: being back with the papers is over
     ticket.state = after
     if after == "WAITING":
         _queue(turn, ticket)

@@ -69,7 +69,7 @@ def call(turn: Turn, window: str, chosen: Choice) -> None:
     if not move(turn, ticket, "call") or not move_window(turn, window, "call"):
         return
     count_call(turn, window, chosen)
-    ticket.window, ticket.returning = window, False
+    ticket.window = window
     ticket.first_window = ticket.first_window or window
     ticket.calls = 1
     ticket.ahead_ms = 0

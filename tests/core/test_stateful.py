@@ -1,12 +1,15 @@
 """The whole core under whatever hypothesis can think of: every event at any moment, in any order, with any argument.
 
-``Engine.check`` runs after every step. At the end the day is lived again from its events alone, once straight and once
-over a restart in the middle: same commands, same notes, same state. A failing day is printed by hypothesis as a program
-and kept in its database; one that was worth keeping stands below as a test of its own.
+``Engine.check`` and the promises of ``edged/sim/worlds/promises.py`` are looked at after every step. At the end the
+day is lived again from its events alone, once straight and once over a restart in the middle: same commands, same
+notes, same state. A failing day is printed by hypothesis as a program and kept in its database; thousands of shorter
+ones are in ``test_random_days.py``, which keeps what failed in a file.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from random import Random
 from typing import get_args
 
 from hypothesis import HealthCheck, settings
@@ -17,6 +20,8 @@ from pydantic import TypeAdapter
 from edged.core import events as ev
 from edged.core.engine import Engine
 from edged.core.state import State
+from edged.sim.worlds.promises import Promises
+from edged.sim.worlds.wild import Wild
 from tests.support.core_days import PRIORITIES, START_MS, Chance, Feeder, Outcome
 
 STATES: TypeAdapter[State] = TypeAdapter(State)
@@ -80,7 +85,9 @@ class Hall(RuleBasedStateMachine):
         self.day: list[tuple[int, ev.Event]] = []
         self.lived: list[Outcome] = []
         self.chance = Chance(0)
+        self.promises = Promises(self.chance.sites[0])
         self.number = 0
+        self.seq = 1000  # of messages that surely were not sent before
 
     @initialize()
     def open(self) -> None:
@@ -93,7 +100,9 @@ class Hall(RuleBasedStateMachine):
         if isinstance(event, ev.Resumed):
             self.at_ms = self.feeder.engine.state.at_ms
         self.day.append((self.at_ms, event))
-        self.lived += self.feeder.feed([(self.at_ms, event)])
+        for outcome in self.feeder.feed([(self.at_ms, event)]):
+            self.lived.append(outcome)
+            self.promises.step(self.feeder.engine.state, *outcome[1:])
         if isinstance(event, ev.Resumed):
             self.at_ms += event.gap_ms
 
@@ -156,6 +165,33 @@ class Hall(RuleBasedStateMachine):
         self.chance.at_ms, self.chance.engine = self.at_ms, self.feeder.engine
         draw = self.chance.random.choice((self.chance._device, self.chance._hall, self.chance._override))
         self.happen(draw())
+
+    @rule(seed=st.integers(0, 10_000))
+    def illegal(self, seed: int) -> None:
+        """Any event with any content."""
+        wild = Wild(self.chance.sites[0], Random(seed))
+        self.happen(wild.event([ticket.number for ticket in self.feeder.engine.state.tickets.values()]))
+
+    @rule(panel=st.sampled_from(PANELS), key=st.sampled_from(KEYS), arg=arguments, late=st.booleans())
+    def twice(self, panel: str, key: ev.Key, arg: str | None, late: bool) -> None:
+        """The broker delivers a message again, at once or after another one: once is enough."""
+        self.seq += 2
+        event = ev.KeyPressed(panel, key, arg, self.seq)
+        self.happen(event)
+        if late:
+            self.happen(ev.KeyPressed(panel, "next", None, self.seq + 1))
+        self.happen(event)
+        _, _, commands, notes = self.lived[-1]
+        self.promises.changed_nothing(event, commands, notes)
+
+    @rule(panel=st.sampled_from(PANELS), key=st.sampled_from(KEYS), arg=arguments)
+    def late(self, panel: str, key: ev.Key, arg: str | None) -> None:
+        """A message that was overtaken by the next one of its device."""
+        self.seq += 2
+        overtaken = ev.KeyPressed(panel, key, arg, self.seq - 1)
+        self.happen(replace(overtaken, seq=self.seq))
+        self.at_ms += 40_000
+        self.happen(overtaken)
 
     @rule(seed=st.integers(0, 10_000))
     def again(self, seed: int) -> None:

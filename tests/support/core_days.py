@@ -34,8 +34,9 @@ from edged.core.policy import (
     Triggers,
     Visits,
 )
-from edged.core.site import Site
-from tests.support.core_hall import SiteText
+from edged.sim.worlds.promises import Promises
+from edged.sim.worlds.wild import Wild
+from tests.support.core_sites import sites
 
 Day = list[tuple[int, ev.Event]]
 Outcome = tuple[int, ev.Event, tuple[Command, ...], tuple[Note, ...]]
@@ -61,34 +62,6 @@ ARGS: dict[ev.Key, tuple[str | None, ...]] = {
     "walk-direct": (None, "tax-general", "social-card", "mars"),
     "green-lane": (None, "tax-invoice", "deed/pregnant", "military/card-shown", "mars"),
 }
-CHANGES = (
-    "",
-    "without window w9",
-    "area cases 办不成事 Cases; service unsolved cases 办不成事反映 Unsolved U case;"
-    " window w5 5 unsolved panel=p7 evaluator=e5; cases lamp relay/5",
-    "without window w3",
-    "without staff li",
-    "without service tax-invoice; window w2 2 tax-general panel=p2; window w4 4 deed panel=p4;"
-    " window w8 8 tax-general tidal panel=p8",
-    "window w8 8 tax-general panel=p8",
-    "window w1 1 tax-general tidal panel=p1",
-    "window w9 9 social-card tidal panel=p9",
-    "service social-card tax 社保卡 Cards S",
-    "window w8 8 deed tidal panel=p8 lamp=relay/8; area house 不动产 Housing",
-    "without area social; without service social-card; without window w3; staff wang 王 tax pager=pager-wang;"
-    " window w9 9 tax-general tidal panel=p9",
-)
-
-
-def sites() -> list[Site]:
-    """The hall of ``hall.txt`` and what a technician may turn it into."""
-    made = []
-    for change in CHANGES:
-        text = SiteText()
-        for part in filter(None, map(str.strip, change.split(";"))):
-            text.change(part)
-        made.append(text.site)
-    return made
 
 
 class Feeder:
@@ -120,14 +93,20 @@ class Feeder:
 
 
 class Chance:
-    """Draws the next event of a day. ``pace_s`` is the mean pause between events."""
+    """Draws the next event of a day. ``pace_s`` is the mean pause between events; ``small``: a hall of one area.
 
-    def __init__(self, seed: int, pace_s: float = 15.0) -> None:
+    After every step the invariants and the promises are looked at; a message that comes twice must change nothing.
+    """
+
+    def __init__(self, seed: int, pace_s: float = 15.0, small: bool = False) -> None:
         self.random = Random(seed)
         self.engine = Engine()
         self.at_ms = START_MS
         self.pace_s = pace_s
-        self.sites = sites()
+        self.small = small
+        self.sites = sites(small)
+        self.promises = Promises(self.sites[0])
+        self.wild = Wild(self.sites[0], self.random)
         self.day: Day = []
         self.seq = 0
         self.number = 0
@@ -136,13 +115,24 @@ class Chance:
     def live(self, steps: int) -> Day:
         """A day of ``steps`` events, lived once by ``self.engine``."""
         self._happen(ev.ClockSet(1_763_852_400_000 + self.at_ms, 480))
-        self._happen(ev.SiteLoaded(self.sites[0]))
+        self._happen(ev.SiteLoaded(self.random.choice(self.sites) if self.small else self.sites[0]))
         for panel in ("p1", "p2", "p3", "p4"):
             self._happen(ev.KeyPressed(panel, "login"))
         for _ in range(steps):
             self._pass_time()
-            self._happen(self._draw())
+            event = self._draw()
+            self._happen(event)
+            if isinstance(event, ev.DeviceEvent) and event.seq is not None and self.random.random() < 0.1:
+                self._come_twice(event)
+            elif isinstance(event, ev.KeyPressed) and self.random.random() < 0.03:
+                self.at_ms += 100
+                self._happen(replace(event, seq=None))
         return self.day
+
+    def _come_twice(self, event: ev.DeviceEvent) -> None:
+        self.day.append((self.at_ms, event))
+        *_, (_, _, commands, notes) = Feeder(self.engine).feed([(self.at_ms, event)])
+        self.promises.changed_nothing(event, commands, notes)
 
     def _pass_time(self) -> None:
         kind = self.random.random()
@@ -159,15 +149,16 @@ class Chance:
         if isinstance(event, ev.Resumed):  # stamped with the last moment that was lived, as the inbox does
             self.at_ms = self.engine.state.at_ms
         self.day.append((self.at_ms, event))
-        for *_, commands, _notes in Feeder(self.engine).feed([(self.at_ms, event)]):
+        for _, lived, commands, notes in Feeder(self.engine).feed([(self.at_ms, event)]):
             self.actions += [command.id for command in commands if isinstance(command, Action)]
+            self.promises.step(self.engine.state, lived, commands, notes)
         if isinstance(event, ev.Resumed):
             self.at_ms += event.gap_ms
 
     def _draw(self) -> ev.Event:
         draw = self.random.choices(
-            (self._ticket, self._key, self._pager, self._again, self._device, self._hall),
-            (30, 45, 8, 4, 8, 3),
+            (self._ticket, self._key, self._pager, self._again, self._device, self._hall, self._anything),
+            (30, 45, 8, 4, 8, 3, 2),
         )[0]
         return draw()
 
@@ -187,7 +178,7 @@ class Chance:
         return ev.TicketPrinted("disp", f"T{self.number:03d}", service, priority, self._seq(), booked, reason)
 
     def _key(self) -> ev.Event:
-        panel = f"p{self.random.choice((1, 2, 3, 4, 8, 8, 9, 9, 7))}"
+        panel = f"p{self.random.choice((1, 2, 3, 8, 9) if self.small else (1, 2, 3, 4, 8, 8, 9, 9, 7))}"
         likely: tuple[ev.Key, ...] = ("next", "next", "next", "next-or-recall", "finish", "login", "arrive")
         key = self.random.choice(likely * 4 + KEYS)
         return ev.KeyPressed(panel, key, self._arg(key), self._seq())
@@ -227,6 +218,13 @@ class Chance:
     def _again(self) -> ev.Event:
         """A redelivery: some earlier event, as it was."""
         return self.random.choice([event for _, event in self.day if not isinstance(event, ev.Resumed)])
+
+    def _anything(self) -> ev.Event:
+        """Any event with any content."""
+        while True:
+            event = self.wild.event([f"T{number:03d}" for number in range(1, self.number + 1)])
+            if not isinstance(event, ev.ClockSet):  # the clock has steps of its own
+                return event
 
     def _device(self) -> ev.Event:
         action = self.random.choice([*self.actions[-5:], "a0"])

@@ -1,48 +1,79 @@
 """What the hall promises, seen from outside: from events and commands alone, not from how the core keeps its state.
 
 A broken one is an ``AssertionError`` whose text starts with the promise's name. Each was seen to break on a bug planted
-for it: ``tests/sim/worlds/test_planted_bugs.py``.
+for it: ``tests/sim/worlds/test_planted_bugs.py``, ``tests/core/test_random_days.py``.
 """
 
 from __future__ import annotations
 
-from edged.core.commands import Action, Command, Desired, Lamp, Note, Page, Print, Say, WindowPicture
-from edged.core.events import DeviceEvent, Event, KeyPressed, SiteLoaded
+from edged.core.commands import (
+    Action,
+    AreaPicture,
+    Command,
+    Desired,
+    Lamp,
+    Note,
+    Page,
+    Print,
+    Say,
+    WindowPicture,
+)
+from edged.core.events import (
+    CallReported,
+    CommandDone,
+    CommandFailed,
+    DeviceEvent,
+    Event,
+    KeyPressed,
+    PolicyApplied,
+    QueueReported,
+    RatingGiven,
+    Resumed,
+    SiteLoaded,
+)
 from edged.core.signage import slot
 from edged.core.site import Site
 from edged.core.state import State
+
+PATIENCE_MS = 20_000  # a loudspeaker that does not answer for so long is taken to be done
+OVERRIDE = "override"  # the rule of a window that a person ordered, past the pool
+DROPPED = ("ticket.cancelled", "ticket.no_show", "ticket.issue_failed")
 
 
 class Promises:
     """Watches every step of one world."""
 
     def __init__(self, site: Site) -> None:
-        self._site = site
         self._holds: dict[str, str | None] = {}  # window -> number on it
         self._issued: dict[str, int] = {}  # number -> when it was given out last
         self._called: set[str] = set()
+        self._rated: set[str] = set()
         self._last_action = 0
         self._pages: set[int] = set()
         self._levels: dict[str, object] = {}
-        self._lamp_of = {w.lamp: w.id for w in site.windows if w.lamp and w.tidal}
-        self._window_of = {w.panel: w.id for w in site.windows if w.panel}
         self._touched: dict[str, bool] = {}  # tidal window -> somebody used its panel since it last went dark
+        self._speaking: dict[
+            str, tuple[str, int]
+        ] = {}  # loudspeaker -> the action it was given last, and when
+        self._heard: dict[str, tuple[KeyPressed, int]] = {}  # panel -> its last key, and when
+        self._know(site)
 
     def step(
         self, state: State, event: Event, commands: tuple[Command, ...], notes: tuple[Note, ...]
     ) -> None:
         """One step of the engine."""
-        if isinstance(event, KeyPressed) and event.point in self._window_of:
-            self._touched[self._window_of[event.point]] = True
         if isinstance(event, SiteLoaded):
             self._levels.clear()
+            if state.site is not None:
+                self._know(state.site)
+        self._hear(state, event, notes)
         for note in notes:
-            self._note(state, note)
+            self._note(state, event, note)
         for command in commands:
             if isinstance(command, Desired):
-                self._level(command)
+                self._level(command, isinstance(event, SiteLoaded))
             else:
-                self._action(command)
+                self._action(state, command)
         if any(isinstance(c, Desired) and isinstance(c.value, WindowPicture) for c in commands):
             self._one_window_each()
 
@@ -54,7 +85,39 @@ class Promises:
         assert not commands, f"once: the second {event} commanded {commands}"
         assert not told, f"once: the second {event} did {told}"
 
-    def _note(self, state: State, note: Note) -> None:
+    def _know(self, site: Site) -> None:
+        self._lamp_of = {w.lamp: w.id for w in site.windows if w.lamp and w.tidal}
+        self._window_of = {w.panel: w.id for w in site.windows if w.panel}
+        self._panel_of = {w.id: w.panel for w in site.windows}
+        for gone in set(self._holds) - set(self._panel_of):
+            del self._holds[gone]
+
+    def _hear(self, state: State, event: Event, notes: tuple[Note, ...]) -> None:
+        if isinstance(event, KeyPressed):
+            if event.point in self._window_of:
+                self._touched[self._window_of[event.point]] = True
+            self._double_press(state, event, notes)
+        elif isinstance(event, CommandDone | CommandFailed):
+            self._speaking = {point: said for point, said in self._speaking.items() if said[0] != event.id}
+        elif isinstance(event, Resumed) and event.restart:
+            self._speaking.clear()
+        elif isinstance(event, PolicyApplied):
+            dropped = [note for note in notes if note.kind in DROPPED]
+            assert not dropped, f"pushed: a policy ended {dropped}"
+
+    def _double_press(self, state: State, event: KeyPressed, notes: tuple[Note, ...]) -> None:
+        if any(note.data.get("reason") == "duplicate" for note in notes):
+            return  # the message came again, not the finger
+        last = self._heard.get(event.point)
+        self._heard[event.point] = (event, state.at_ms)
+        if last is None or (last[0].key, last[0].arg) != (event.key, event.arg):
+            return
+        if state.at_ms - last[1] < state.policy.calling.double_press_ms:
+            moved = [note for note in notes if note.kind.startswith(("ticket.", "window.", "case."))]
+            assert not moved, f"double: {event.key} pressed twice did {moved}"
+
+    def _note(self, state: State, event: Event, note: Note) -> None:
+        data = note.data
         if note.kind == "ticket.issued":
             given_ms = self._issued.get(note.subject, -1)
             assert given_ms < state.day_start_ms, f"numbers: {note.subject} was given out twice today"
@@ -62,29 +125,52 @@ class Promises:
             self._called.discard(note.subject)
         elif note.kind in ("ticket.called", "ticket.recalled"):
             self._called.add(note.subject)
-        elif note.kind == "tidal.requested":
+            self._call(event, note)
+        elif note.kind == "tidal.requested" and data["rule"] != OVERRIDE:
             used = sum(1 for window in state.windows.values() if window.area is not None)
             assert used <= state.policy.tidal.pool, f"pool: {used} windows of {state.policy.tidal.pool}"
+        elif note.kind == "rating.given":
+            given = isinstance(event, RatingGiven) and event.level == data["level"]
+            assert given, f"rated: {note.subject} got a {data['level']} from {event}"
+            assert str(data["rating"]) not in self._rated, f"rated: {note.subject} twice"
+            self._rated.add(str(data["rating"]))
+        elif note.kind == "override.set":
+            assert data["by"], f"named: {data['override']} of {note.subject} by nobody"
+        if note.kind.startswith("tidal.") and str(data.get("area")) in _case_areas(state):
+            raise AssertionError(f"cases: {note.kind} for {data['area']}")
 
-    def _level(self, command: Desired) -> None:
+    def _call(self, event: Event, note: Note) -> None:
+        """People are sent to a window by whoever works there, or by the queue system; never by a rule or a timer."""
+        window = str(note.data["window"])
+        by_key = isinstance(event, KeyPressed) and event.point == self._panel_of.get(window)
+        assert by_key or isinstance(event, CallReported | QueueReported), (
+            f"routed: {note.subject} was called to {window} by {event}"
+        )
+        wait_s = note.data.get("wait_s", 0)
+        assert isinstance(wait_s, int | float), f"waits: {note}"
+        assert wait_s >= 0, f"waits: {note.subject} waited {wait_s} s"
+
+    def _level(self, command: Desired, configured: bool) -> None:
         key = slot(command.point, command.value)
         assert self._levels.get(key) != command.value, f"levels: {key} is commanded again as it stands"
         self._levels[key] = command.value
         value = command.value
         if isinstance(value, WindowPicture):
             self._holds[value.window] = value.number
+        elif isinstance(value, AreaPicture):
+            _range(value.area, value)
         elif isinstance(value, Lamp) and command.point in self._lamp_of:
             window = self._lamp_of[command.point]
             if value.state == "on":
                 assert self._touched.get(window), f"staffed: {window} is lit and nobody touched its panel"
-            elif value.state == "off":
+            elif value.state == "off" and not configured:  # another configuration sends nobody away
                 self._touched[window] = False
 
     def _one_window_each(self) -> None:
         held = [number for number in self._holds.values() if number is not None]
         assert len(held) == len(set(held)), f"one window: a number is at two of {self._holds}"
 
-    def _action(self, action: Action) -> None:
+    def _action(self, state: State, action: Action) -> None:
         number = int(action.id.removeprefix("a"))
         if isinstance(action.body, Page) and number in self._pages:
             return  # asked again after a restart, under its old id
@@ -94,5 +180,31 @@ class Promises:
             self._pages.add(number)
         if isinstance(action.body, Print):
             assert action.body.number in self._issued, f"prints: {action.body.number} was never given out"
-        elif isinstance(action.body, Say) and action.body.ticket:
-            assert action.body.ticket in self._called, f"calls: {action.body.ticket} is announced, not called"
+            _range(action.body.number, action.body)
+        elif isinstance(action.body, Say):
+            self._say(state, action, action.body)
+
+    def _say(self, state: State, action: Action, said: Say) -> None:
+        assert not said.ticket or said.ticket in self._called, (
+            f"calls: {said.ticket} is announced, not called"
+        )
+        before = self._speaking.get(action.point)
+        assert before is None or state.at_ms >= before[1] + PATIENCE_MS, (
+            f"voice: {action.point} is told {action.id} while it says {before}"
+        )
+        self._speaking[action.point] = (action.id, state.at_ms)
+
+
+def _range(name: str, told: AreaPicture | Print) -> None:
+    """An estimate is a range, or nothing."""
+    low_s, mean_s, high_s = told.wait_low_s, told.wait_s, told.wait_high_s
+    if low_s is None or mean_s is None or high_s is None:
+        assert (low_s, mean_s, high_s) == (None, None, None), f"ranges: half of one for {name}: {told}"
+    else:
+        assert 0 <= low_s <= mean_s <= high_s, f"ranges: {name}: {low_s} to {high_s}, on average {mean_s}"
+
+
+def _case_areas(state: State) -> set[str]:
+    """Areas of cases (办不成事): never part of a tide."""
+    services = () if state.site is None else state.site.services
+    return {service.area for service in services if service.case}
