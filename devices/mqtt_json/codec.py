@@ -99,6 +99,8 @@ class KeyPress(_Payload):
     seq: Seq
     key: Literal[
         "next",
+        "prepare",
+        "announce",
         "recall",
         "arrive",
         "finish",
@@ -287,6 +289,7 @@ def encode_level(value: Value) -> tuple[str, bytes]:
                 "prompt": value.prompt,
                 "wait_low_s": value.wait_low_s,
                 "wait_high_s": value.wait_high_s,
+                "prepared": value.prepared,
             }
             return "panel", _dump({key: item for key, item in fields.items() if item is not None})
         case Serve(windows=windows):

@@ -101,6 +101,7 @@ LABELS: dict[str, tuple[str, str]] = {
     "Calling.call_timeout_s": ("seconds a call waits for the visitor", "每次呼叫的等待时间(秒)"),
     "Calling.revive_within_s": ("seconds in which an absent visitor may come back", "过号后可恢复的时限(秒)"),
     "Calling.infer_arrival_s": ("seconds after a call until arrival is assumed", "呼叫后推定到窗的时间(秒)"),
+    "Calling.prepare_s": ("seconds a prepared visitor is kept for the window", "预备叫号的保留时间(秒)"),
     "Calling.double_press_ms": ("milliseconds in which two presses are one", "视为同一次按键的间隔(毫秒)"),
     "Calling.priority_streak": ("priority visitors called in a row at most", "连续优先叫号的上限"),
     "Calling.priority_head_start_s": ("seconds a priority visitor is moved ahead", "优先人员提前量(秒)"),

@@ -35,6 +35,7 @@ class Panel:
     """What a clerk's call panel shows. ``state`` is the window state of ``windows.py``.
 
     ``wait_low_s`` to ``wait_high_s`` is what somebody who takes a ticket now may expect (see ``AreaPicture``).
+    ``prepared``: who is called next, for the clerk only.
     """
 
     window: str
@@ -44,6 +45,7 @@ class Panel:
     prompt: str | None = None
     wait_low_s: int | None = None
     wait_high_s: int | None = None
+    prepared: str | None = None
     kind: ClassVar[str] = "panel"
 
 

@@ -18,6 +18,7 @@ from edged.core import (
     invariants,
     outcomes,
     overrides,
+    preparation,
     sequence,
     signage,
     subjects,
@@ -185,6 +186,7 @@ class Engine:
         tidal.evaluate(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)  # evaluate may have drained an idle window
+            preparation.settle(turn, window)
         attendance.watch(turn)
         signage.sign(turn)
         for area in turn.dirty_areas:

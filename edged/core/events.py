@@ -17,6 +17,8 @@ from edged.core.site import Site
 
 Key = Literal[
     "next",
+    "prepare",
+    "announce",
     "recall",
     "arrive",
     "finish",

@@ -23,6 +23,8 @@ THEIRS = frozenset(  # keys that decide who is called: the queue system's own pa
     {
         "next",
         "next-or-recall",
+        "prepare",
+        "announce",
         "recall",
         "arrive",
         "finish",

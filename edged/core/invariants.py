@@ -24,6 +24,7 @@ def check(state: State, lookup: Lookup) -> None:
     _queues(state, lookup)
     _visitors(state)
     _waits(state)
+    _prepared(state)
     for name, window in state.windows.items():
         _window(name, window, state)
         _tidal(name, window, lookup)
@@ -83,6 +84,13 @@ def _waits(state: State) -> None:
     booked = {key for kind, key in clocks if kind == "booking"}
     assert booked == set(state.bookings), f"bookings without an end: {booked ^ set(state.bookings)}"
     assert len(state.bookings) <= BOOKINGS_MAX
+
+
+def _prepared(state: State) -> None:
+    """Whoever a window keeps for its next call is kept for a while, by a window that calls."""
+    for name in [name for name, window in state.windows.items() if window.prepared is not None]:
+        assert f"prepared/{name}" in state.timers, f"{name} keeps somebody for ever"
+        assert state.windows[name].state in ("OPEN", "CALLING", "SERVING"), f"{name} keeps somebody"
 
 
 def _window(name: str, window: WindowState, state: State) -> None:

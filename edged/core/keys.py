@@ -15,6 +15,7 @@ from edged.core import (
     follow,
     overrides,
     pages,
+    preparation,
     printing,
     ratings,
     staffing,
@@ -105,6 +106,13 @@ def _next(turn: Turn, window: str, _arg: str | None) -> None:
         call_next(turn, window)
     elif before != "DRAINING":
         turn.ignore(window, "window_state", state=before, trigger="next")
+
+
+def _announce(turn: Turn, window: str, arg: str | None) -> None:
+    if preparation.prompt(turn, window) is None:
+        turn.ignore(window, "nothing_prepared")
+    else:
+        _next(turn, window, arg)
 
 
 def _called(turn: Turn, window: str) -> Ticket | None:
@@ -233,6 +241,8 @@ def _case(turn: Turn, window: str, arg: str | None) -> None:
 KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "next": _next,
     "next-or-recall": _next_or_recall,
+    "prepare": preparation.prepare,
+    "announce": _announce,
     "recall": _recall,
     "arrive": _arrive,
     "finish": visits.finish_key,

@@ -147,6 +147,21 @@ def choose(turn: Turn, window: str) -> Choice | None:
     return _pick(turn, window, heads, _Streak.of(state))
 
 
+def prepared_at(turn: Turn, window: str) -> Ticket | None:
+    """Whom this window keeps for its next call; None if nobody, or if they left the queue meanwhile."""
+    prepared = turn.window(window).prepared
+    ticket = None if prepared is None else turn.state.tickets.get(prepared.ticket)
+    kept = ticket is not None and ticket.state == "WAITING" and ticket.only_window == window
+    return ticket if kept else None
+
+
+def choice_of(turn: Turn, window: str, ticket: Ticket, rule: str | None) -> Choice:
+    """``ticket`` was chosen a while ago: whom its call passes over now."""
+    heads = [turn.state.tickets[queue[0]] for _, queue in _lanes(turn, window)]
+    overtakes = not ticket.ahead_ms and any(_place(head) < _place(ticket) for head in heads)
+    return Choice(ticket, rule, overtakes)
+
+
 def upcoming(turn: Turn, window: str, count: int) -> list[Ticket]:
     """The next ``count`` visitors of this window if nobody comes and no other window calls: what it then calls."""
     tickets = turn.state.tickets
@@ -154,6 +169,11 @@ def upcoming(turn: Turn, window: str, count: int) -> list[Ticket]:
     at = [0] * len(lanes)
     streak = _Streak.of(turn.window(window))
     found: list[Ticket] = []
+    kept, prepared = prepared_at(turn, window), turn.window(window).prepared
+    if kept is not None and prepared is not None:
+        found.append(kept)
+        streak = streak.after(choice_of(turn, window, kept, prepared.rule))
+        lanes = [(lane, [one for one in queue if one != kept.id]) for lane, queue in lanes]
     while len(found) < count:
         heads = [
             (lane, tickets[queue[n]]) for n, (lane, queue) in zip(at, lanes, strict=True) if n < len(queue)

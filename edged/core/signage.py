@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edged.core import attendance, boards, case_signs, follow, issuing, opening, overrides, ratings
+from edged.core import (
+    attendance,
+    boards,
+    case_signs,
+    follow,
+    issuing,
+    opening,
+    overrides,
+    preparation,
+    ratings,
+)
 from edged.core.commands import (
     AlarmsPicture,
     AreaPicture,
@@ -20,7 +30,7 @@ from edged.core.commands import (
     WindowPicture,
 )
 from edged.core.demand import commanded, newcomer_range
-from edged.core.ordering import STAFFED, oldest_queued_ms, serving_services
+from edged.core.ordering import STAFFED, oldest_queued_ms, prepared_at, serving_services
 from edged.core.state import WindowStateName
 from edged.core.turn import Turn
 
@@ -153,6 +163,7 @@ def _sign_panel(turn: Turn, window: str, waiting: _Waiting, expected: _Expected)
     number = None if ticket is None or ticket.direct else ticket.number
     prompt = (
         attendance.prompt(turn, window)
+        or preparation.prompt(turn, window)
         or overrides.window_line(turn, window)
         or PROMPT.get(state.state)
         or case_signs.prompt(turn, window)
@@ -165,7 +176,9 @@ def _sign_panel(turn: Turn, window: str, waiting: _Waiting, expected: _Expected)
     areas = turn.lookup.window_areas[window]
     area = state.area or state.lent_to or (areas[0] if areas else None)
     low_s, _, high_s = (area and expected[area]) or (None, None, None)
-    _show(turn, panel, Panel(window, state.state, count, number, prompt, low_s, high_s))
+    kept = prepared_at(turn, window)
+    prepared = None if kept is None else kept.number
+    _show(turn, panel, Panel(window, state.state, count, number, prompt, low_s, high_s, prepared))
 
 
 def _sign_area(turn: Turn, area: str, expected: _Expected) -> None:

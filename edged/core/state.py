@@ -16,7 +16,7 @@ from edged.core.events import OverrideKind, Priority
 from edged.core.policy import Mode, Policy
 from edged.core.site import Site
 from edged.core.state_told import Notice, Voice
-from edged.core.visit_record import Booking, CallShown, Stop
+from edged.core.visit_record import Booking, CallShown, Prepared, Stop
 
 TicketState = Literal[
     "BOOKED",
@@ -86,7 +86,7 @@ class WindowState:
     """A window now. ``area`` is the area a tidal window is activated for; ``due_ms`` its next deadline.
 
     ``stale``: its panel is silent, this is the last that was known. ``hint``: what its clerk is told for a moment.
-    ``helpers``: who is there beside ``staff`` ("+1" staff), in the order they came.
+    ``helpers``: who is there beside ``staff`` ("+1" staff), in the order they came. ``prepared``: who is called next.
     """
 
     state: WindowStateName
@@ -115,6 +115,7 @@ class WindowState:
     overtook: int = 0
     overtook_class: str | None = None
     overtook_of_class: int = 0
+    prepared: Prepared | None = None
 
 
 @dataclass(slots=True)

@@ -27,6 +27,15 @@ class Booking:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """Whom a window calls next: by which rule (None: the last one), and the window they were sent to before."""
+
+    ticket: int
+    rule: str | None
+    sent_to: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class CallShown:
     """One line of "last calls" on an area's displays."""
 

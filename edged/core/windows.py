@@ -8,7 +8,7 @@ window rests in STANDBY (an open consultation window), everybody else in CLOSED.
 
 from __future__ import annotations
 
-from edged.core import announcements
+from edged.core import announcements, preparation
 from edged.core.ordering import Choice, choose, count_call
 from edged.core.state import Ticket, WindowStateName
 from edged.core.tickets import move
@@ -52,14 +52,15 @@ def move_window(turn: Turn, window: str, trigger: str) -> bool:
 
 
 def call_next(turn: Turn, window: str) -> None:
-    """Call the next visitor of the one ordering function, or note that nobody waits."""
+    """Call whom the window prepared, or the next of the one ordering function, or note that nobody waits."""
     if turn.override("close", window) is not None:
         turn.ignore(window, "forced_closed")
         return
-    chosen = choose(turn, window)
+    chosen = preparation.take(turn, window) or choose(turn, window)
     if chosen is None:
         turn.ignore(window, "nobody_waiting")
         return
+    preparation.claim(turn, window, chosen.ticket)
     call(turn, window, chosen)
 
 

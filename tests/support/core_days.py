@@ -49,6 +49,7 @@ SERVICES = ("tax-general",) * 4 + ("newborn", "tax-invoice", "social-card", "dee
 ARGS: dict[ev.Key, tuple[str | None, ...]] = {
     "pause": ("meal", "meal", None, "用餐", "lunch"),
     "park": (None, None, "5", "soon"),
+    "prepare": (None, None, None, "back"),
     "finish": (
         None,
         None,

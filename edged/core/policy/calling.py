@@ -37,7 +37,10 @@ class PriorityClass:
 
 @dataclass(frozen=True, slots=True)
 class Calling:
-    """Calls: in which order, how often, how long, and what a silent panel is taken to mean."""
+    """Calls: in which order, how often, how long, and what a silent panel is taken to mean.
+
+    ``prepare_s``: who was prepared and not announced for so long waits for any window again (0: no two-step calls).
+    """
 
     max_calls: int = 3
     call_timeout_s: int = 180
@@ -50,6 +53,7 @@ class Calling:
     classes: Mapping[Word, PriorityClass] = field(default_factory=dict)
     rules: tuple[CallRule, ...] = ()
     last_calls: int = 4
+    prepare_s: int = 120
 
 
 BOUNDS: Mapping[str, tuple[int, int]] = {
@@ -62,6 +66,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "Calling.priority_head_start_s": (0, 7200),
     "Calling.return_head_start_s": (0, 14400),
     "Calling.last_calls": (1, 8),
+    "Calling.prepare_s": (0, 900),
     "CallRule.min_wait_s": (0, 14400),
     "PriorityClass.head_start_s": (0, 7200),
     "PriorityClass.streak": (1, 20),
