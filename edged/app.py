@@ -8,10 +8,7 @@ handles death).
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
-import signal
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -24,25 +21,24 @@ from edged.central.hall_status import HallStatus, Standing
 from edged.central.office import Ground, Office
 from edged.central.pictures import Pictures
 from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
-from edged.config import ConfigErrors, HallConfig, load
+from edged.config import ConfigErrors, DeviceConfig, HallConfig, load
 from edged.config.broker import link_settings
 from edged.core.engine import Engine
 from edged.core.events import ClockSet, DeviceBack, DeviceLost, Event, Resumed, SiteLoaded
 from edged.core.rebuild import conflicts
 from edged.core.signage import CENTRE
 from edged.core.state import State
-from edged.driver import Context
+from edged.driver import Context, Driver
 from edged.fleet import Fleet
 from edged.heart import Heart, lasting
 from edged.inbox import Inbox
-from edged.links.mqtt import MqttLink
 from edged.logs import StepLog
 from edged.loop import Loop
 from edged.observers.lag import watch_loop
 from edged.observers.metrics import Metrics
 from edged.observers.web.server import Health, WebServer
 from edged.outputs import Outputs, Surroundings
-from edged.store.journal import Journal
+from edged.outside import Outside
 from edged.store.replay import recover
 from edged.systemd import ServiceManager
 
@@ -52,14 +48,6 @@ GAP_MAX_MS = 30 * 86_400_000  # more is a wrong clock, at whose word nothing is 
 CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall hour
 LINK_WAIT_S = 3.0  # real seconds that READY waits for the broker: a dispenser may start with us
 OFFLINE_FLUSH_S = 0.2  # for the broker to take our last word
-GC_THRESHOLDS = (
-    10_000,
-    20,
-    20,
-)  # a step leaves some dozen objects and hardly a cycle: look every few hundred steps
-SWITCH_S = (
-    0.0005  # how long the journal's thread and the loop may keep Python's lock from each other (default 5 ms)
-)
 FIXED = ("timezone", "mqtt", "store", "web", "policy")  # of hall.toml: read at start only
 
 log = structlog.get_logger("edged.app")
@@ -72,14 +60,15 @@ class Stopping(Exception):
 class Application:
     """One hall. Build with ``Application(config, warp)``, then ``await run()`` once."""
 
-    def __init__(self, config: HallConfig, warp: Warp | None = None) -> None:
+    def __init__(self, config: HallConfig, warp: Warp | None = None, outside: Outside | None = None) -> None:
         self.config = config
+        self._outside = outside or Outside()
         self.stop = asyncio.Event()
         self._started_s = monotonic_s()
         self._serving = False
         self._link_tried = asyncio.Event()
         self._clock_heart = Heart()
-        self.journal = Journal.open(Path(config.store.path), keep_days=config.store.keep_days)
+        self.journal = self._outside.open_journal(config)
         restored = self.journal.restore(State)
         self.engine = Engine(restored.state)
         last_ms = recover(self.engine, restored)
@@ -94,7 +83,7 @@ class Application:
         self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs)
         self.status = HallStatus(config.hall, self.journal.epoch, self._rfc3339)
         will = (self.status.topic, self.status.payload("offline", self._standing()))
-        self.mqtt = MqttLink(link_settings(config, will), self.reject)
+        self.mqtt = self._outside.broker(link_settings(config, will), self.reject)
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
         ground = Ground(self.inbox.put, self.clock.wall_ms, self._stamp, self.reject)
         self.office = Office(config, self.mqtt, self.journal, ground)
@@ -126,9 +115,9 @@ class Application:
         if device in self._drivers:  # the centre has no driver
             self.metrics.input_to_output(self._drivers[device], seconds)
 
-    def _context(self, device: str) -> Context:
-        return Context(
-            device=device,
+    def _driver(self, device: DeviceConfig) -> Driver:
+        context = Context(
+            device=device.id,
             hall=self.config.hall,
             emit=self.emit,
             reject=self.reject,
@@ -136,13 +125,13 @@ class Application:
             now_s=self.clock.now_s,
             mqtt=self.mqtt,
         )
+        return self._outside.driver(device, context)
 
     # -- life --
 
     async def run(self) -> None:
         """Until ``stop`` is set. Raises a group of what broke: ``StoreError``, ``ConfigErrors``, or a bug."""
         whole = False
-        sys.setswitchinterval(SWITCH_S)
         try:
             try:
                 async with asyncio.TaskGroup() as tasks:
@@ -154,11 +143,11 @@ class Application:
             self._finish(whole)
 
     async def _serve(self, tasks: asyncio.TaskGroup) -> None:
-        manager = ServiceManager()
+        manager = self._outside.manager()
         fleet = self._start(tasks)
         tasks.create_task(self._announce_ready(manager), name="ready")
         tasks.create_task(manager.watch(lambda: self._hearts(fleet)), name="watchdog")
-        self._hook_signals(fleet)
+        self._outside.hook_signals(self.stop.set, lambda: self._reload(fleet))
         await self.stop.wait()
         manager.stopping()
         self.status.leave(self.mqtt, self._standing())
@@ -178,7 +167,7 @@ class Application:
                 )
             self.inbox.put(SiteLoaded(self.config.site))
         centre = self.outputs.attach(CENTRE, self.pictures)
-        fleet = Fleet(self.outputs, self._context, tasks)
+        fleet = Fleet(self.outputs, self._driver, tasks)
         try:
             fleet.apply(self.config.devices)
         except ValueError as error:
@@ -211,7 +200,7 @@ class Application:
             async with asyncio.timeout(LINK_WAIT_S):
                 await self._link_tried.wait()
         self._serving = True
-        _settle_memory()
+        self._outside.settle_memory()
         manager.ready(f"serving {self.config.site.name}")
         log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, gap_ms=self._gap_ms)
 
@@ -220,9 +209,7 @@ class Application:
 
         Not ``whole``: something broke, and the state may be half changed. Only what was committed counts then.
         """
-        if self.journal.failure is not None:
-            return
-        if not whole:
+        if self.journal.failure is not None or not whole:
             self.journal.close()
             return
         try:
@@ -252,7 +239,8 @@ class Application:
     async def _serve_web(self) -> None:
         web = self.config.web
         try:
-            await WebServer(self.metrics.render, self._health, self.metrics.rejected).run(web.host, web.port)
+            pages = WebServer(self.metrics.render, self._health, self.metrics.rejected)
+            await self._outside.serve_web(pages, web.host, web.port)
         except OSError as error:
             place = f"{web.host}:{web.port}"
             raise ConfigErrors(
@@ -293,7 +281,7 @@ class Application:
             alarms=tuple(state.alarms),
         )
 
-    # -- status, time, signals --
+    # -- status, time, reload --
 
     def _standing(self) -> Standing:
         return Standing(self.engine.state, self.journal.durable, self.clock.wall_ms())
@@ -328,12 +316,6 @@ class Application:
                     log.warning("clock-stepped", by_ms=self.clock.wall_ms() - expected_ms)
                 self._set_clock()
                 told_ms = now_ms
-
-    def _hook_signals(self, fleet: Fleet) -> None:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload, fleet)
 
     def _reload(self, fleet: Fleet) -> None:
         """Read hall.toml again; a broken one, or one that would drop a visit, is refused and the hall runs on."""
@@ -380,13 +362,6 @@ def _gap_ms(state: State, last_ms: int, wall_ms: int) -> int:
     if state.wall_offset_ms is None:
         return 0
     return min(GAP_MAX_MS, max(0, wall_ms - (last_ms + state.wall_offset_ms)))
-
-
-def _settle_memory() -> None:
-    """What the start made stays: the garbage collector need not look at it again while a lamp waits."""
-    gc.set_threshold(*GC_THRESHOLDS)
-    gc.collect()
-    gc.freeze()
 
 
 def _free_bytes(path: Path) -> float:

@@ -1,4 +1,5 @@
-"""The only file that reads time. Hall time may run faster than real time (the demo); the code is the same.
+"""The only file that reads time. Hall time may run faster than real time (the demo); the code is the same. A simulated
+world lets everybody read its own time instead (``reading``).
 
 Hall time is what decisions see: milliseconds that never go back, continue over restarts and ignore wall-clock steps.
 Wall time is a label. I/O deadlines are real seconds.
@@ -8,9 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
+
+_monotonic: Callable[[], float] = time.monotonic
+_wall_ns: Callable[[], int] = time.time_ns
+_perf: Callable[[], float] = time.perf_counter
+
+
+@contextmanager
+def reading(monotonic: Callable[[], float], wall_ns: Callable[[], int]) -> Iterator[None]:
+    """Meanwhile time is what these say: seconds that never go back, and ns since 1970 UTC. For simulated worlds."""
+    global _monotonic, _wall_ns, _perf
+    before = _monotonic, _wall_ns, _perf
+    _monotonic, _wall_ns, _perf = monotonic, wall_ns, monotonic
+    try:
+        yield
+    finally:
+        _monotonic, _wall_ns, _perf = before
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +55,17 @@ class Clock:
 
     def __init__(self, start_ms: int = 0, warp: Warp | None = None) -> None:
         self._warp = warp
-        self._real0_s = time.monotonic()
+        self._real0_s = _monotonic()
         self._start_ms = start_ms
         self.speed = 1.0 if warp is None else warp.speed
 
     def at_ms(self) -> int:
         """Hall time now, in ms."""
-        return self._start_ms + int((time.monotonic() - self._real0_s) * 1000 * self.speed)
+        return self._start_ms + int((_monotonic() - self._real0_s) * 1000 * self.speed)
 
     def now_s(self) -> float:
         """Hall time now, in seconds (for pacing inside drivers)."""
-        return self._start_ms / 1000 + (time.monotonic() - self._real0_s) * self.speed
+        return self._start_ms / 1000 + (_monotonic() - self._real0_s) * self.speed
 
     def wall_ms(self) -> int:
         """Wall time of the hall in ms since 1970 UTC."""
@@ -65,17 +84,17 @@ class Clock:
 
 def wall_ms() -> int:
     """The system's wall clock in ms since 1970 UTC."""
-    return time.time_ns() // 1_000_000
+    return _wall_ns() // 1_000_000
 
 
 def monotonic_s() -> float:
     """Real monotonic seconds: for I/O deadlines and measurements, never for decisions."""
-    return time.monotonic()
+    return _monotonic()
 
 
 def perf_s() -> float:
     """High-resolution real seconds, for measuring short spans."""
-    return time.perf_counter()
+    return _perf()
 
 
 def thread_s() -> float:

@@ -27,15 +27,15 @@ FAILURES_MAX = 5
 FAILURES_WITHIN_S = 60.0
 
 log = structlog.get_logger("edged.fleet")
-MakeContext = Callable[[str], Context]
+MakeDriver = Callable[[DeviceConfig], Driver]
 
 
 class Fleet:
     """Running devices by id. ``start``/``stop`` are called from the application's task group."""
 
-    def __init__(self, outputs: Outputs, make_context: MakeContext, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, outputs: Outputs, make_driver: MakeDriver, tasks: asyncio.TaskGroup) -> None:
         self._outputs = outputs
-        self._make_context = make_context
+        self._make_driver = make_driver
         self._tasks = tasks
         self._running: dict[str, tuple[DeviceConfig, asyncio.Task[None]]] = {}
 
@@ -47,9 +47,7 @@ class Fleet:
         wanted = {device.id: device for device in devices}
         running = {device_id: config for device_id, (config, _task) in self._running.items()}
         drivers = {
-            device.id: build(device, self._make_context(device.id))
-            for device in devices
-            if running.get(device.id) != device
+            device.id: self._make_driver(device) for device in devices if running.get(device.id) != device
         }
         ending: dict[str, asyncio.Task[None]] = {}
         for device_id, (config, task) in list(self._running.items()):

@@ -164,6 +164,10 @@ class MemoryLink:
             self._delivery.clear()
             self._on_state(True, "open")
 
+    def misbehave(self, faults: Faults, seed: int) -> None:
+        """From now on, both ways."""
+        self._mangler, self._other._mangler = Mangler(faults, 2 * seed), Mangler(faults, 2 * seed + 1)
+
     def cut(self, reason: str = "cut") -> None:
         """Both ends lose the wire, and what was under way."""
         for end in (self, self._other):

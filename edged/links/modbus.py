@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import socket
 import termios
 import weakref
@@ -31,6 +30,7 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Garbled, Unreachable
+from edged.links.chance import chance
 from edged.links.modbus_frames import (
     UNIT_IS_SILENT,
     exception_error,
@@ -56,7 +56,6 @@ logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 OnState = Callable[[bool, str], None]
 DEFAULT_PACE = Pace()
-_random = random.SystemRandom()
 
 
 @dataclass(slots=True)
@@ -76,9 +75,7 @@ class BusCounts:
 class ModbusBus:
     """A wire and its queue. Every driver on it awaits ``run``; one of them carries the wire, the next takes over."""
 
-    def __init__(
-        self, url: str, pace: Pace = DEFAULT_PACE, jitter: Callable[[], float] = _random.random
-    ) -> None:
+    def __init__(self, url: str, pace: Pace = DEFAULT_PACE, jitter: Callable[[], float] = chance) -> None:
         """Raises ``ValueError`` for a URL that is none. ``jitter`` gives numbers in [0, 1)."""
         self.wire: Wire = parse_url(url)
         self.url = url

@@ -20,7 +20,6 @@ Protocol 5 is the default. With 3.1.1 the following degrades:
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -32,8 +31,9 @@ from paho.mqtt.matcher import MQTTMatcher
 from edged import clock
 from edged.driver import Refused, Reject, Unreachable
 from edged.heart import Heart
+from edged.links.chance import chance
 from edged.links.mqtt_backoff import Backoff, Outcome
-from edged.links.mqtt_connection import CONNACK_S, SUBACK_S, Ack, Connection, Loss, Outbound
+from edged.links.mqtt_connection import CONNACK_S, SUBACK_S, Ack, Connect, Connection, Loss, Outbound, Talk
 from edged.links.mqtt_packets import Publish, correlation_property, expiry_property
 from edged.links.mqtt_settings import MqttSettings
 
@@ -74,16 +74,18 @@ class Route(NamedTuple):
 class MqttLink:
     """One broker. ``subscribe`` and ``on_state`` any time; then ``run`` until cancelled."""
 
-    def __init__(self, settings: MqttSettings, reject: Reject) -> None:
+    def __init__(self, settings: MqttSettings, reject: Reject, connect: Connect = Connection) -> None:
+        """``connect`` makes one connection; a simulated world has its own."""
         self.settings = settings
         self._reject = reject
+        self._connect = connect
         self._handlers: dict[str, list[Handler]] = {}
         self._matcher: Any = (
             _new_matcher()
         )  # the same filters as a tree: a thousand devices have a thousand of them
         self._routes: dict[bytes, Route] = {}
         self._watchers: list[Callable[[bool, str], None]] = []
-        self._connection: Connection | None = None
+        self._connection: Talk | None = None
         self._up: bool | None = None
         self._reason = ""
         self._refused: set[str] = set()
@@ -110,7 +112,7 @@ class MqttLink:
         return self._reason
 
     @property
-    def connection(self) -> Connection | None:
+    def connection(self) -> Talk | None:
         """The present connection, for measurements and tests."""
         return self._connection
 
@@ -165,14 +167,14 @@ class MqttLink:
         self._there().publish(Outbound(request.response_topic, payload, properties))
         return True
 
-    def _there(self) -> Connection:
+    def _there(self) -> Talk:
         if self._connection is None:
             raise Unreachable(f"broker: {self._reason or 'not connected yet'}")
         return self._connection
 
     async def run(self) -> None:
         """Connect, serve, wait, again: until cancelled."""
-        backoff = Backoff(jitter=random.random)
+        backoff = Backoff(jitter=chance)
         try:
             while True:
                 outcome = await self._live_once()
@@ -185,7 +187,7 @@ class MqttLink:
 
     async def _live_once(self) -> Outcome:
         """One connection from first packet to last."""
-        connection = Connection(self.settings, self._received)
+        connection = self._connect(self.settings, self._received)
         self._connection = connection  # queued inputs, and commands they cause, may follow CONNACK at once
         try:
             try:
@@ -207,7 +209,7 @@ class MqttLink:
             self._connection = None
             connection.close()
 
-    async def _subscribe_all(self, connection: Connection) -> None:
+    async def _subscribe_all(self, connection: Talk) -> None:
         self._ping_sent_s = self._ping_seen_s = None
         self._rival = False
         self._lives += 1
@@ -216,7 +218,7 @@ class MqttLink:
         for topic in await connection.subscribe(filters):
             self._subscription_refused(topic)
 
-    async def _watch(self, connection: Connection) -> Loss:
+    async def _watch(self, connection: Talk) -> Loss:
         """Until the connection is lost or found dead."""
         tick_s = min(1.0, self.settings.keepalive_s / 5)
         stuck_since_s: float | None = None
@@ -239,7 +241,7 @@ class MqttLink:
 
     # -- hearing ourselves --
 
-    def _ping(self, connection: Connection) -> None:
+    def _ping(self, connection: Talk) -> None:
         if self._deaf_lives >= DEAF_LIVES or self._ping_sent_s is not None:
             return
         now_s = clock.monotonic_s()

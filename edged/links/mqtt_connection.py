@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
@@ -68,12 +68,18 @@ class Outbound(NamedTuple):
     properties: bytes = b""
 
 
+class Releasing(Protocol):
+    """Sends the PUBACKs that may go."""
+
+    def release(self) -> None: ...
+
+
 class Ack:
     """Releases one PUBACK when every handler that got the message has asked for it."""
 
     __slots__ = ("_connection", "left", "mid")
 
-    def __init__(self, connection: Connection, mid: int) -> None:
+    def __init__(self, connection: Releasing, mid: int) -> None:
         self._connection = connection
         self.mid = mid
         self.left = 1  # handlers that have not asked yet
@@ -82,6 +88,31 @@ class Ack:
         self.left -= 1
         if self.left == 0:
             self._connection.release()
+
+
+class Talk(Releasing, Protocol):
+    """What the link needs of a connection; see ``Connection``."""
+
+    lost: asyncio.Future[Loss]
+    opened_s: float
+    receive_maximum: int
+
+    @property
+    def reached(self) -> bool: ...
+    @property
+    def unacked(self) -> int: ...
+    async def open(self) -> None: ...
+    async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]: ...
+    def subscribe_soon(self, topic_filter: str, qos: int, refused: Callable[[str], None]) -> None: ...
+    def publish(
+        self, message: Outbound, qos: int = 1, retain: bool = False, urgent: bool = False
+    ) -> None: ...
+    def misc(self) -> None: ...
+    def fail(self, kind: LossKind, reason: str) -> None: ...
+    def close(self) -> None: ...
+
+
+Connect = Callable[[MqttSettings, Callable[[Publish, Ack | None], None]], Talk]
 
 
 class Connection:

@@ -14,7 +14,6 @@ Times are real seconds.
 from __future__ import annotations
 
 import asyncio
-import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -23,6 +22,7 @@ import serialx
 
 from edged.clock import monotonic_s
 from edged.driver import Refused, Unreachable
+from edged.links.chance import chance
 
 OPEN_S = 3.0  # a tty opens in milliseconds, a LAN connection in tens; more is a hung driver
 CLOSE_S = 5.0  # a kernel driver may wait for unsent bytes; the next open then fails and is tried again
@@ -37,7 +37,6 @@ REASON_MAX = 200  # characters of an operating system's message worth keeping
 
 OnBytes = Callable[[bytes], None]
 OnState = Callable[[bool, str], None]
-chance = random.SystemRandom().random  # the default jitter
 TransportT = TypeVar("TransportT", bound=asyncio.Transport)
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import serialx
 from serialx.platforms.serial_linux import LinuxSerial, LinuxSerialTransport
 
-from edged.links.reopening import Ends, Reopening, chance
+from edged.links.chance import chance
+from edged.links.reopening import Ends, Reopening
 
 
 class SerialLink(Reopening[LinuxSerialTransport]):

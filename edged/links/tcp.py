@@ -6,7 +6,8 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from edged.links.reopening import Ends, Reopening, chance
+from edged.links.chance import chance
+from edged.links.reopening import Ends, Reopening
 
 
 class TcpByteLink(Reopening[asyncio.Transport]):

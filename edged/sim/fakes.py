@@ -46,8 +46,7 @@ class Fakes:
         self._clock = clock
         self._seed = seed
         self._changed = changed
-        mqtt = config.mqtt
-        self.fleet = FakeFleet(config.hall, mqtt.host, mqtt.port)
+        self.fleet = self._join(config)
         self.json: dict[str, FakeDevice] = {}
         self.relays: dict[str, FakeRelay] = {}
         self.bars: dict[str, FakeOnbon] = {}
@@ -66,6 +65,9 @@ class Fakes:
         self._relay_servers: list[tuple[FakeTcp, int]] = []
         for device in config.devices:
             self._make(device)
+
+    def _join(self, config: HallConfig) -> FakeFleet:
+        return FakeFleet(config.hall, config.mqtt.host, config.mqtt.port)
 
     def _make(self, device: DeviceConfig) -> None:
         options = device.options

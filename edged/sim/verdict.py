@@ -77,12 +77,13 @@ def slots_wrong(config: HallConfig, fakes: Fakes, wanted: Wanted, end_ms: int, s
         recent = [value for at_ms, value in history if at_ms >= since_ms]
         older = [value for at_ms, value in history if at_ms < since_ms]
         accepted = [*older[-1:], *recent] if recent else older[-1:]
-        if not any(_shows(config, fakes, device, channel, value) for value in accepted):
+        if not any(shows(config, fakes, device, channel, value) for value in accepted):
             wrong.append(f"{point} should show {kind} {accepted[-1]}")
     return wrong
 
 
-def _shows(config: HallConfig, fakes: Fakes, device: str, channel: str, value: Value) -> bool:
+def shows(config: HallConfig, fakes: Fakes, device: str, channel: str, value: Value) -> bool:
+    """Whether a device shows ``value`` now."""
     if device in fakes.relays:
         return isinstance(value, Lamp) and value.state in fakes.lamp_seen(device, int(channel))
     if device in fakes.bars:

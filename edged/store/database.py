@@ -133,8 +133,8 @@ class Head:
 
 def connect(path: Path, *, read_only: bool, vfs: str | None = None) -> apsw.Connection:
     """Open one connection with the journal's settings. Raises ``apsw.Error``."""
-    flags = apsw.SQLITE_OPEN_READONLY if read_only else (apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
-    connection = apsw.Connection(str(path), flags, vfs=vfs)
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    connection = _reader(path, vfs) if read_only else apsw.Connection(str(path), flags, vfs=vfs)
     try:
         connection.set_busy_timeout(BUSY_MS)
         connection.pragma("cell_size_check", True)
@@ -155,6 +155,13 @@ def connect(path: Path, *, read_only: bool, vfs: str | None = None) -> apsw.Conn
     return connection
 
 
+def _reader(path: Path, vfs: str | None) -> apsw.Connection:
+    """Only reads: it does not even try to move the WAL into the file when it closes."""
+    connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    return connection
+
+
 def refuse_foreign(path: Path, vfs: str | None = None) -> None:
     """Raise ``SchemaTooNew`` for a newer schema and ``StoreError`` for another program's file, touching neither.
 
@@ -164,7 +171,7 @@ def refuse_foreign(path: Path, vfs: str | None = None) -> None:
         return
     wal = path.with_name(path.name + "-wal")
     if wal.exists() and wal.stat().st_size:
-        connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+        connection = _reader(path, vfs)
         try:
             version, application = connection.pragma("user_version"), connection.pragma("application_id")
         finally:

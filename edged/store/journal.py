@@ -45,7 +45,14 @@ _LOG = logging.getLogger("edged.store")
 class Journal:
     """One hall's journal. All methods are for the loop thread; a read-only journal only restores and tells policies."""
 
-    def __init__(self, path: Path, opened: Opened, lock: BinaryIO | None, keep_days: int = KEEP_DAYS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        opened: Opened,
+        lock: BinaryIO | None,
+        keep_days: int = KEEP_DAYS,
+        writer: type[Writer] = Writer,
+    ) -> None:
         self.path = path
         self.epoch = opened.epoch
         self.notices = tuple(opened.notices)
@@ -70,25 +77,32 @@ class Journal:
         self._writer: Writer | None = None
         if lock is not None:
             room = Room(path, opened.epoch, keep_days)
-            self._writer = Writer(opened, read_keep(path), room, self._tell)
+            self._writer = writer(opened, read_keep(path), room, self._tell)
             self._writer.start()
         for notice in opened.notices:
             _LOG.error(notice)
 
     @classmethod
     def open(
-        cls, path: Path, *, read_only: bool = False, vfs: str | None = None, keep_days: int = KEEP_DAYS
+        cls,
+        path: Path,
+        *,
+        read_only: bool = False,
+        vfs: str | None = None,
+        keep_days: int = KEEP_DAYS,
+        writer: type[Writer] = Writer,
     ) -> Journal:
         """Open or create the journal; a damaged file is put aside and what can be proven is carried over.
 
-        Raises ``SchemaTooNew`` (78), ``JournalBusy`` (75) or ``JournalBroken`` (74); see ``StoreError.exit_code``.
+        ``writer``: another than the thread, for a simulated world. Raises ``SchemaTooNew`` (78), ``JournalBusy`` (75)
+        or ``JournalBroken`` (74); see ``StoreError.exit_code``.
         """
         path = Path(path)
         if read_only:
             return cls(path, _open_to_read(path, vfs), None)
         lock = _lock(path)
         try:
-            return cls(path, open_or_rescue(path, vfs), lock, keep_days)
+            return cls(path, open_or_rescue(path, vfs), lock, keep_days, writer)
         except BaseException:
             lock.close()
             raise

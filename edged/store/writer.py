@@ -87,10 +87,11 @@ class Writer:
         self._checkpoint_at = CHECKPOINT_PAGES
         self._notices: list[str] = []
         self._connection.set_wal_hook(self._wal_grew)
-        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def put(self, job: Job) -> None:
@@ -99,23 +100,29 @@ class Writer:
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread to end; False where it did not."""
+        assert self._thread is not None
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        while self.turn(self._take()):
+            pass
+
+    def turn(self, taken: list[Job]) -> bool:
+        """Write ``taken``, and what still waits; False where this was the last turn: closed, or broken and told."""
         try:
-            while self._turn():
-                pass
+            if self._write_all(taken):
+                return True
             self._close()
         except Exception as error:  # noqa: BLE001 (whatever it is, the loop must hear of it and end the process)
             broken = error if isinstance(error, database.StoreError) else JournalBroken(_words(error))
             broken.__cause__ = error.__cause__ if broken is error else error
             self._connection.close(True)
             self._tell(Report([], self._durable, notices=self._notices, error=broken))
+        return False
 
-    def _turn(self) -> bool:
-        """Take what is queued and write it; False to stop."""
-        taken = self._take()
+    def _write_all(self, taken: list[Job]) -> bool:
+        """False to stop."""
         self.last_beat_s = monotonic_s()
         for job in taken:
             if job.query is not None:  # what is committed so far; steps in front of it may not be yet

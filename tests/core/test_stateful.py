@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from edged.core import events as ev
 from edged.core.engine import Engine
 from edged.core.state import State
-from edged.sim.worlds.promises import Promises
+from edged.sim.worlds.promises import Facts, Promises
 from edged.sim.worlds.wild import Wild
 from tests.support.core_days import PRIORITIES, START_MS, Chance, Feeder, Outcome
 
@@ -102,7 +102,7 @@ class Hall(RuleBasedStateMachine):
         self.day.append((self.at_ms, event))
         for outcome in self.feeder.feed([(self.at_ms, event)]):
             self.lived.append(outcome)
-            self.promises.step(self.feeder.engine.state, *outcome[1:])
+            self.promises.step(Facts.of(self.feeder.engine.state), *outcome[1:])
         if isinstance(event, ev.Resumed):
             self.at_ms += event.gap_ms
 

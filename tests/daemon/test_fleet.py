@@ -14,8 +14,8 @@ from edged import fleet as fleet_module
 from edged.clock import Clock
 from edged.config import DeviceConfig
 from edged.core.commands import Desired, Lamp
-from edged.driver import Context
-from edged.fleet import FAILURES_MAX, Fleet
+from edged.driver import Context, Driver
+from edged.fleet import FAILURES_MAX, Fleet, build
 from edged.outputs import Outputs, Surroundings
 from tests.support.brokers import until
 from tests.support.slates import Slate, SlateOptions, Stubborn
@@ -45,13 +45,15 @@ async def running(*devices: DeviceConfig) -> AsyncIterator[tuple[Fleet, Outputs]
     def emit(_event: object, ack: Callable[[], None] | None = None) -> bool:
         return True
 
-    def context(name: str) -> Context:
+    def driver(config: DeviceConfig) -> Driver:
         nobody: Any = None
-        return Context(name, "east", emit, lambda *_: None, clock.sleep, clock.now_s, nobody)
+        return build(
+            config, Context(config.id, "east", emit, lambda *_: None, clock.sleep, clock.now_s, nobody)
+        )
 
     outputs = Outputs(Surroundings(emit, clock, lambda *_: None, lambda *_: None))
     async with asyncio.TaskGroup() as tasks:
-        fleet = Fleet(outputs, context, tasks)
+        fleet = Fleet(outputs, driver, tasks)
         fleet.apply(devices)
         yield fleet, outputs
         fleet.stop()

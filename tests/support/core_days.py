@@ -34,7 +34,7 @@ from edged.core.policy import (
     Triggers,
     Visits,
 )
-from edged.sim.worlds.promises import Promises
+from edged.sim.worlds.promises import Facts, Promises
 from edged.sim.worlds.wild import Wild
 from tests.support.core_sites import sites
 
@@ -152,7 +152,7 @@ class Chance:
         self.day.append((self.at_ms, event))
         for _, lived, commands, notes in Feeder(self.engine).feed([(self.at_ms, event)]):
             self.actions += [command.id for command in commands if isinstance(command, Action)]
-            self.promises.step(self.engine.state, lived, commands, notes)
+            self.promises.step(Facts.of(self.engine.state), lived, commands, notes)
         if isinstance(event, ev.Resumed):
             self.at_ms += event.gap_ms
 

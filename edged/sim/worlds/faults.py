@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from random import Random
+from typing import Self
 
 PRESENT = 0.5  # share of the worlds that have a given fault
 HOUR_MS = 3_600_000
@@ -35,14 +36,18 @@ class Faults:
     policy_per_h: float = 0.0  # another policy, anywhere within its bounds
 
     @classmethod
-    def draw(cls, rng: Random) -> Faults:
+    def draw(cls, rng: Random) -> Self:
         """The faults of one world."""
         drawn: dict[str, float] = {}
         for field in fields(cls):
-            top = 12.0 if field.name.endswith("_per_h") else 0.2
-            present, rate = rng.random() < PRESENT, top * 10 ** -rng.uniform(0, 2)
+            present, rate = rng.random() < PRESENT, cls.top(field.name) * 10 ** -rng.uniform(0, 2)
             drawn[field.name] = rate if present else 0.0
         return cls(**drawn)
+
+    @classmethod
+    def top(cls, name: str) -> float:
+        """The highest rate of a fault."""
+        return 12.0 if name.endswith("_per_h") else 0.2
 
     def said(self) -> dict[str, float]:
         """The faults that this world has, for its report."""

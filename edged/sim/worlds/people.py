@@ -5,14 +5,15 @@ Habits come from the seed, too: a clerk with one button presses "next" for every
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
+from typing import Protocol
 
-from edged.core.commands import Page, Panel
-from edged.core.events import Key, KeyPressed, RatingGiven, TicketPrinted, TicketRequested
-from edged.core.site import Window
+from edged.core.events import DeviceEvent, Key, KeyPressed, RatingGiven, TicketPrinted, TicketRequested
+from edged.core.site import Site, Window
 from edged.sim.arrivals import Arrival, habits
-from edged.sim.worlds.world import LOOK_MS, SECOND_MS, Process, World
+from edged.sim.worlds.faults import Faults
+from edged.sim.worlds.world import LOOK_MS, SECOND_MS, Process
 
 STUCK_PRESSES = 50
 ACTIVE = ("OPEN", "CALLING", "SERVING", "DRAINING", "PAUSED")
@@ -35,10 +36,47 @@ ASIDE: tuple[Key, ...] = (  # what a clerk presses by mistake or for a reason of
 PATIENCE = 6  # looks at a panel that does not change before a clerk presses again
 
 
+class PanelSeen(Protocol):
+    """What somebody reads off a panel."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def number(self) -> str | None: ...
+    @property
+    def waiting(self) -> int: ...
+
+
+class PageSeen(Protocol):
+    """What somebody reads off a pager."""
+
+    @property
+    def window(self) -> str | None: ...
+
+
+class Stage(Protocol):
+    """The hall as its people can touch it: ``World``, or the far ends of a whole daemon."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def site(self) -> Site: ...
+    @property
+    def faults(self) -> Faults: ...
+    @property
+    def numbers(self) -> list[str]: ...
+    @property
+    def now_ms(self) -> int: ...
+    def panel(self, window: str) -> PanelSeen | None: ...
+    def pages_of(self, staff: str) -> Sequence[PageSeen]: ...
+    def send(self, event: DeviceEvent) -> None: ...
+    def start(self, process: Process, delay_ms: int = 0) -> None: ...
+
+
 class Clerk:
     """One person at one window."""
 
-    def __init__(self, world: World, window: Window, staff: str | None) -> None:
+    def __init__(self, world: Stage, window: Window, staff: str | None) -> None:
         self._world = world
         self._window = window
         self._staff = staff
@@ -90,7 +128,7 @@ class Clerk:
                 self._press("unpause" if view.state == "PAUSED" else "logout")
             yield LOOK_MS
 
-    def _attend(self, view: Panel) -> Process:
+    def _attend(self, view: PanelSeen) -> Process:
         assert view.number is not None
         service = self._services.get(view.number.rstrip("0123456789"))
         if service is None:  # a number that was never this hall's: a wild event's
@@ -164,13 +202,13 @@ class Clerk:
         )
 
 
-def stand_by(world: World, staff: str) -> Process:
+def stand_by(world: Stage, staff: str) -> Process:
     """A member of the standby roster: answers pages, walks, serves until the window is given back."""
     rng = Random(f"{world.seed}/staff/{staff}")
     pager = next(member.pager for member in world.site.staff if member.id == staff)
     heard = 0
     while True:
-        pages: list[Page] = world.pages.get(staff, [])
+        pages = world.pages_of(staff)
         if len(pages) <= heard:
             yield LOOK_MS
             continue
@@ -187,7 +225,7 @@ def stand_by(world: World, staff: str) -> Process:
             yield from Clerk(world, window, staff).work(lambda: False)
 
 
-def take_tickets(world: World, coming: list[Arrival], dispenser: str) -> Process:
+def take_tickets(world: Stage, coming: list[Arrival], dispenser: str) -> Process:
     """Visitors at a dispenser that prints its own numbers for some services and asks for others."""
     opened_ms = world.now_ms
     rng = Random(f"{world.seed}/{dispenser}")

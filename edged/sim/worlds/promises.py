@@ -6,6 +6,8 @@ for it: ``tests/sim/worlds/test_planted_bugs.py``, ``tests/core/test_random_days
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from edged.core.commands import (
     Action,
     AreaPicture,
@@ -31,6 +33,7 @@ from edged.core.events import (
     Resumed,
     SiteLoaded,
 )
+from edged.core.policy import Policy
 from edged.core.signage import slot
 from edged.core.site import Site
 from edged.core.state import State
@@ -38,6 +41,22 @@ from edged.core.state import State
 PATIENCE_MS = 20_000  # a loudspeaker that does not answer for so long is taken to be done
 OVERRIDE = "override"  # the rule of a window that a person ordered, past the pool
 DROPPED = ("ticket.cancelled", "ticket.no_show", "ticket.issue_failed")
+
+
+class Facts(NamedTuple):
+    """What a step is judged by, as of right after it. ``used``: "+1" windows that serve or are asked to."""
+
+    at_ms: int
+    day_start_ms: int
+    site: Site | None
+    policy: Policy
+    used: int
+
+    @classmethod
+    def of(cls, state: State) -> Facts:
+        """Of a state."""
+        used = sum(1 for window in state.windows.values() if window.area is not None)
+        return cls(state.at_ms, state.day_start_ms, state.site, state.policy, used)
 
 
 class Promises:
@@ -59,21 +78,21 @@ class Promises:
         self._know(site)
 
     def step(
-        self, state: State, event: Event, commands: tuple[Command, ...], notes: tuple[Note, ...]
+        self, facts: Facts, event: Event, commands: tuple[Command, ...], notes: tuple[Note, ...]
     ) -> None:
         """One step of the engine."""
         if isinstance(event, SiteLoaded):
             self._levels.clear()
-            if state.site is not None:
-                self._know(state.site)
-        self._hear(state, event, notes)
+            if facts.site is not None:
+                self._know(facts.site)
+        self._hear(facts, event, notes)
         for note in notes:
-            self._note(state, event, note)
+            self._note(facts, event, note)
         for command in commands:
             if isinstance(command, Desired):
                 self._level(command, isinstance(event, SiteLoaded))
             else:
-                self._action(state, command)
+                self._action(facts, command)
         if any(isinstance(c, Desired) and isinstance(c.value, WindowPicture) for c in commands):
             self._one_window_each()
 
@@ -92,11 +111,11 @@ class Promises:
         for gone in set(self._holds) - set(self._panel_of):
             del self._holds[gone]
 
-    def _hear(self, state: State, event: Event, notes: tuple[Note, ...]) -> None:
+    def _hear(self, facts: Facts, event: Event, notes: tuple[Note, ...]) -> None:
         if isinstance(event, KeyPressed):
             if event.point in self._window_of:
                 self._touched[self._window_of[event.point]] = True
-            self._double_press(state, event, notes)
+            self._double_press(facts, event, notes)
         elif isinstance(event, CommandDone | CommandFailed):
             self._speaking = {point: said for point, said in self._speaking.items() if said[0] != event.id}
         elif isinstance(event, Resumed) and event.restart:
@@ -105,30 +124,30 @@ class Promises:
             dropped = [note for note in notes if note.kind in DROPPED]
             assert not dropped, f"pushed: a policy ended {dropped}"
 
-    def _double_press(self, state: State, event: KeyPressed, notes: tuple[Note, ...]) -> None:
+    def _double_press(self, facts: Facts, event: KeyPressed, notes: tuple[Note, ...]) -> None:
         if any(note.data.get("reason") == "duplicate" for note in notes):
             return  # the message came again, not the finger
         last = self._heard.get(event.point)
-        self._heard[event.point] = (event, state.at_ms)
+        self._heard[event.point] = (event, facts.at_ms)
         if last is None or (last[0].key, last[0].arg) != (event.key, event.arg):
             return
-        if state.at_ms - last[1] < state.policy.calling.double_press_ms:
+        if facts.at_ms - last[1] < facts.policy.calling.double_press_ms:
             moved = [note for note in notes if note.kind.startswith(("ticket.", "window.", "case."))]
             assert not moved, f"double: {event.key} pressed twice did {moved}"
 
-    def _note(self, state: State, event: Event, note: Note) -> None:
+    def _note(self, facts: Facts, event: Event, note: Note) -> None:
         data = note.data
         if note.kind == "ticket.issued":
             given_ms = self._issued.get(note.subject, -1)
-            assert given_ms < state.day_start_ms, f"numbers: {note.subject} was given out twice today"
-            self._issued[note.subject] = state.at_ms
+            assert given_ms < facts.day_start_ms, f"numbers: {note.subject} was given out twice today"
+            self._issued[note.subject] = facts.at_ms
             self._called.discard(note.subject)
         elif note.kind in ("ticket.called", "ticket.recalled"):
             self._called.add(note.subject)
             self._call(event, note)
         elif note.kind == "tidal.requested" and data["rule"] != OVERRIDE:
-            used = sum(1 for window in state.windows.values() if window.area is not None)
-            assert used <= state.policy.tidal.pool, f"pool: {used} windows of {state.policy.tidal.pool}"
+            pool = facts.policy.tidal.pool
+            assert facts.used <= pool, f"pool: {facts.used} windows of {pool}"
         elif note.kind == "rating.given":
             given = isinstance(event, RatingGiven) and event.level == data["level"]
             assert given, f"rated: {note.subject} got a {data['level']} from {event}"
@@ -136,7 +155,7 @@ class Promises:
             self._rated.add(str(data["rating"]))
         elif note.kind == "override.set":
             assert data["by"], f"named: {data['override']} of {note.subject} by nobody"
-        if note.kind.startswith("tidal.") and str(data.get("area")) in _case_areas(state):
+        if note.kind.startswith("tidal.") and str(data.get("area")) in _case_areas(facts):
             raise AssertionError(f"cases: {note.kind} for {data['area']}")
 
     def _call(self, event: Event, note: Note) -> None:
@@ -170,7 +189,7 @@ class Promises:
         held = [number for number in self._holds.values() if number is not None]
         assert len(held) == len(set(held)), f"one window: a number is at two of {self._holds}"
 
-    def _action(self, state: State, action: Action) -> None:
+    def _action(self, facts: Facts, action: Action) -> None:
         number = int(action.id.removeprefix("a"))
         if isinstance(action.body, Page) and number in self._pages:
             return  # asked again after a restart, under its old id
@@ -182,17 +201,17 @@ class Promises:
             assert action.body.number in self._issued, f"prints: {action.body.number} was never given out"
             _range(action.body.number, action.body)
         elif isinstance(action.body, Say):
-            self._say(state, action, action.body)
+            self._say(facts, action, action.body)
 
-    def _say(self, state: State, action: Action, said: Say) -> None:
+    def _say(self, facts: Facts, action: Action, said: Say) -> None:
         assert not said.ticket or said.ticket in self._called, (
             f"calls: {said.ticket} is announced, not called"
         )
         before = self._speaking.get(action.point)
-        assert before is None or state.at_ms >= before[1] + PATIENCE_MS, (
+        assert before is None or facts.at_ms >= before[1] + PATIENCE_MS, (
             f"voice: {action.point} is told {action.id} while it says {before}"
         )
-        self._speaking[action.point] = (action.id, state.at_ms)
+        self._speaking[action.point] = (action.id, facts.at_ms)
 
 
 def _range(name: str, told: AreaPicture | Print) -> None:
@@ -204,7 +223,7 @@ def _range(name: str, told: AreaPicture | Print) -> None:
         assert 0 <= low_s <= mean_s <= high_s, f"ranges: {name}: {low_s} to {high_s}, on average {mean_s}"
 
 
-def _case_areas(state: State) -> set[str]:
+def _case_areas(facts: Facts) -> set[str]:
     """Areas of cases (办不成事): never part of a tide."""
-    services = () if state.site is None else state.site.services
+    services = () if facts.site is None else facts.site.services
     return {service.area for service in services if service.case}

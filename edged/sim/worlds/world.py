@@ -33,7 +33,7 @@ from edged.core.signage import CENTRE, slot
 from edged.core.site import Site
 from edged.core.state import State
 from edged.sim.worlds.faults import Faults, next_ms
-from edged.sim.worlds.promises import Promises
+from edged.sim.worlds.promises import Facts, Promises
 from edged.sim.worlds.wild import Wild
 from edged.store import codec
 
@@ -154,7 +154,7 @@ class World:
         self.engine.check()
         self.ledger.steps += 1
         self.ledger.digest.update(b"%d" % at_ms + codec.encode_commands(commands) + codec.encode_notes(notes))
-        self.promises.step(self.engine.state, event, commands, notes)
+        self.promises.step(Facts.of(self.engine.state), event, commands, notes)
         for note in notes:
             if note.kind == "ticket.issued":
                 self.numbers.append(note.subject)
@@ -232,6 +232,10 @@ class World:
             return None
         value = self.shown.get(f"{point}|{Panel.kind}")
         return value if isinstance(value, Panel) else None
+
+    def pages_of(self, staff: str) -> list[Page]:
+        """Everything that was ever paged to somebody."""
+        return self.pages.get(staff, [])
 
     # -- faults of the whole hall --
 

@@ -1,0 +1,68 @@
+"""What the application stands on outside this process: the disk, the broker, the devices' wires, the service manager.
+
+One object, so that a simulated world can be put in its place and everything above stays what a site runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from edged.config import DeviceConfig, HallConfig
+from edged.driver import Context, Driver, Reject
+from edged.fleet import build
+from edged.links.mqtt import MqttLink, MqttSettings
+from edged.observers.web.server import WebServer
+from edged.store.journal import Journal
+from edged.systemd import ServiceManager
+
+GC_THRESHOLDS = (
+    10_000,
+    20,
+    20,
+)  # a step leaves some dozen objects and hardly a cycle: look every few hundred steps
+SWITCH_S = (
+    0.0005  # how long the journal's thread and the loop may keep Python's lock from each other (default 5 ms)
+)
+
+
+class Outside:
+    """The machine and the hall's network."""
+
+    def open_journal(self, config: HallConfig) -> Journal:
+        """The journal at its place. Raises ``StoreError``."""
+        return Journal.open(Path(config.store.path), keep_days=config.store.keep_days)
+
+    def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
+        """The link to the hall's broker."""
+        return MqttLink(settings, reject)
+
+    def driver(self, device: DeviceConfig, context: Context) -> Driver:
+        """The driver of one device, on its wire. Raises ``ValueError`` for options that make no driver."""
+        return build(device, context)
+
+    async def serve_web(self, web: WebServer, host: str, port: int) -> None:
+        """The pages, until cancelled. Raises ``OSError`` where the place cannot be used."""
+        await web.run(host, port)
+
+    def manager(self) -> ServiceManager:
+        """Whoever started us."""
+        return ServiceManager()
+
+    def hook_signals(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
+        """SIGTERM and SIGINT stop, SIGHUP reads hall.toml again; how long threads keep Python's lock."""
+        sys.setswitchinterval(SWITCH_S)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(signal.SIGHUP, reload)
+
+    def settle_memory(self) -> None:
+        """What the start made stays: the garbage collector need not look at it again while a lamp waits."""
+        gc.set_threshold(*GC_THRESHOLDS)
+        gc.collect()
+        gc.freeze()
