@@ -1,0 +1,314 @@
+"""A broker in memory, as far as the controller can tell it from a real one: sessions, QoS 1, retained messages, a will.
+
+The controller's end is ``MemoryTalk``, behind the real ``MqttLink``: what it publishes leaves in the next turn, what it
+does not acknowledge comes again on its next connection, what is in neither's hands when a connection dies may be lost.
+Devices and the centre are inside this process; they lose their connection only where a fault says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
+
+from paho.mqtt.matcher import MQTTMatcher
+
+from edged.clock import monotonic_s
+from edged.driver import Refused, Unreachable
+from edged.links.mqtt_connection import CONNACK_S, Ack, Loss, LossKind, Outbound
+from edged.links.mqtt_packets import Publish
+from edged.links.mqtt_settings import RECEIVE_MAXIMUM, MqttSettings
+
+QUEUE_MAX = 1_000  # for a client that is away; mosquitto drops silently beyond it, and so does this
+HELD_MAX = 100_000  # messages that a frozen broker has not read
+WINDOW_MAX = 20  # mosquitto's max_inflight_messages
+
+Heard = Callable[[str, bytes, bool], None]
+
+
+class Kept(NamedTuple):
+    """A message for the controller."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+class Session:
+    """What the broker keeps for the controller over its connections."""
+
+    def __init__(self) -> None:
+        self._filters: Any = MQTTMatcher()  # type: ignore[no-untyped-call]
+        self._known: dict[str, bool] = {}
+        self.queue: deque[Kept] = deque(maxlen=QUEUE_MAX)
+        self.inflight: dict[int, Kept] = {}
+
+    def subscribe(self, topic_filter: str) -> None:
+        """Until the session is forgotten."""
+        self._filters[topic_filter] = True
+        self._known.clear()
+
+    def wants(self, topic: str) -> bool:
+        """Whether a subscription matches."""
+        known = self._known.get(topic)
+        if known is None:
+            known = self._known[topic] = next(self._filters.iter_match(topic), None) is not None
+        return known
+
+
+class Broker:
+    """``state``: up, down (refuses), frozen (takes and does nothing), or slamming (closes right after CONNACK)."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.state = "up"
+        self.retained: dict[str, bytes] = {}
+        self.session: Session | None = None
+        self.talk: MemoryTalk | None = None
+        self.on_ack: Callable[[str, bytes], None] = lambda topic, payload: None
+        self.dropped = 0
+        self.published = 0
+        self._listeners: dict[str, list[Heard]] = {}
+        self._routes: dict[str, list[Heard]] = {}
+        self._matcher: Any = MQTTMatcher()  # type: ignore[no-untyped-call]
+        self._held: deque[Callable[[], None]] = deque(maxlen=HELD_MAX)
+        self._mid = 0
+
+    # -- devices and the centre --
+
+    def listen(self, topic_filter: str, heard: Heard) -> None:
+        """A client that is always there."""
+        listeners = self._listeners.setdefault(topic_filter, [])
+        listeners.append(heard)
+        self._matcher[topic_filter] = listeners
+        self._routes.clear()
+
+    def say(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """A client publishes, once the broker can hear it."""
+        if self.state in ("up", "slamming"):
+            self.route(topic, payload, retain)
+        else:
+            self._held.append(lambda: self.route(topic, payload, retain))
+
+    def stood(self, prefix: str) -> list[tuple[str, bytes]]:
+        """Retained messages below ``prefix``."""
+        return [(topic, payload) for topic, payload in self.retained.items() if topic.startswith(prefix)]
+
+    # -- faults --
+
+    def go(self, state: str) -> None:
+        """Change ``state``; what was held is routed once it is up again."""
+        self.state = state
+        if state == "down":
+            self.hang_up("closed")
+        if state == "up":
+            while self._held:
+                self._held.popleft()()
+            self._pump()
+
+    def hang_up(self, reason: str = "closed") -> None:
+        """The controller's connection ends."""
+        if self.talk is not None:
+            self.talk.fail("closed", reason)
+
+    def forget(self) -> None:
+        """A restart of a broker that kept nothing."""
+        self.hang_up("closed")
+        self.retained.clear()
+        self.session = None
+
+    # -- the controller --
+
+    def accept(self, talk: MemoryTalk) -> None:
+        """CONNECT."""
+        if self.talk is not None:
+            self.talk.fail("taken", "session taken over")
+        self.talk = talk
+        if self.session is None:
+            self.session = Session()
+        self.session.queue.extendleft(reversed(self.session.inflight.values()))
+        self.session.inflight.clear()
+
+    def subscribe(self, filters: Iterable[str]) -> None:
+        """SUBSCRIBE: what stands at the broker follows, every time."""
+        session = self.session
+        if session is None:
+            return
+        for name in filters:
+            session.subscribe(name)
+            alone: Any = MQTTMatcher()  # type: ignore[no-untyped-call]
+            alone[name] = True
+            for topic, payload in self.retained.items():
+                if next(alone.iter_match(topic), None):
+                    session.queue.append(Kept(topic, payload, True))
+        self._pump()
+
+    def from_controller(self, batch: list[tuple[str, bytes, bool]]) -> None:
+        """PUBLISH."""
+        if self.state in ("up", "slamming"):
+            for topic, payload, retain in batch:
+                self.route(topic, payload, retain)
+        else:
+            self._held.extend(partial(self.route, *one) for one in batch)
+
+    def acknowledged(self, mid: int) -> None:
+        """PUBACK."""
+        if self.state == "frozen":
+            self._held.append(lambda: self.acknowledged(mid))
+            return
+        kept = None if self.session is None else self.session.inflight.pop(mid, None)
+        if kept is not None:
+            self.on_ack(kept.topic, kept.payload)
+            self._pump()
+
+    def lost(self, talk: MemoryTalk) -> None:
+        """The connection is gone; the will is said unless it ended with a goodbye."""
+        if self.talk is talk:
+            self.talk = None
+            if talk.settings.will_topic is not None and not talk.goodbye:
+                self.say(talk.settings.will_topic, talk.settings.will_payload, talk.settings.will_retain)
+
+    def route(self, topic: str, payload: bytes, retain: bool) -> None:
+        """Hand a message to everybody who wants it."""
+        self.published += 1
+        if retain:
+            if payload:
+                self.retained[topic] = payload
+            else:
+                self.retained.pop(topic, None)
+        listeners = self._routes.get(topic)
+        if listeners is None:
+            found = self._matcher.iter_match(topic)
+            listeners = self._routes[topic] = [heard for listed in found for heard in listed]
+        for heard in listeners:
+            heard(topic, payload, retain)
+        session = self.session
+        if session is not None and session.wants(topic):
+            if len(session.queue) >= QUEUE_MAX:
+                self.dropped += 1
+                return
+            session.queue.append(Kept(topic, payload, False))
+            self._pump()
+
+    def _pump(self) -> None:
+        session, talk = self.session, self.talk
+        if session is None or talk is None or self.state != "up" or not talk.listening:
+            return
+        window = min(WINDOW_MAX, talk.receive_maximum)
+        while session.queue and len(session.inflight) < window:
+            kept = session.queue.popleft()
+            self._mid = self._mid % 65_535 + 1
+            session.inflight[self._mid] = kept
+            self._loop.call_soon(talk.deliver, self._mid, kept)
+
+
+class MemoryTalk:
+    """One connection of the controller to ``broker``; the contract is ``edged.links.mqtt_connection.Talk``."""
+
+    receive_maximum = RECEIVE_MAXIMUM
+
+    def __init__(
+        self, broker: Broker, settings: MqttSettings, on_message: Callable[[Publish, Ack | None], None]
+    ) -> None:
+        self._broker = broker
+        self.settings = settings
+        self._on_message = on_message
+        self._loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[Loss] = self._loop.create_future()
+        self.opened_s = 0.0
+        self.reached = False
+        self.listening = False
+        self.goodbye = False
+        self._unacked: deque[Ack] = deque()  # RECEIVE_MAXIMUM at most
+        self._batch: list[tuple[str, bytes, bool]] = []
+
+    @property
+    def unacked(self) -> int:
+        """See ``Talk``."""
+        return len(self._unacked)
+
+    async def open(self) -> None:
+        """See ``Talk``."""
+        await asyncio.sleep(0.002)
+        state = self._broker.state
+        if state == "down":
+            raise Unreachable("Connection refused")
+        self.reached = True
+        if state == "frozen":
+            await asyncio.sleep(CONNACK_S)
+            raise Unreachable(f"no CONNACK within {CONNACK_S:g} s")
+        self._broker.accept(self)
+        if state == "slamming":
+            self.fail("closed", "closed right after CONNACK")
+        if self.lost.done():
+            raise Unreachable(self.lost.result().reason)
+        self.opened_s = monotonic_s()
+
+    async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
+        """See ``Talk``."""
+        names = [name for name, _qos in filters]
+        await asyncio.sleep(0.002)
+        if self.lost.done():
+            raise Unreachable(self.lost.result().reason)
+        self.listening = True
+        self._broker.subscribe(names)
+        return []
+
+    def subscribe_soon(self, topic_filter: str, qos: int, refused: Callable[[str], None]) -> None:
+        """See ``Talk``."""
+        self._broker.subscribe([topic_filter])
+
+    def publish(self, message: Outbound, qos: int = 1, retain: bool = False, urgent: bool = False) -> None:
+        """See ``Talk``."""
+        if self.lost.done() or not self.opened_s:
+            raise Unreachable("broker connection is down")
+        if len(message.topic) > 65_535 or "#" in message.topic or "+" in message.topic:
+            raise Refused(f"no topic: {message.topic!r}")
+        if not self._batch:
+            self._loop.call_soon(self._flush)
+        self._batch.append((message.topic, message.payload, retain))
+
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, []
+        if not self.lost.done():
+            self._broker.from_controller(batch)
+
+    def deliver(self, mid: int, kept: Kept) -> None:
+        """A PUBLISH arrives."""
+        if self.lost.done():
+            return
+        if kept.topic == self.settings.ping_topic:  # subscribed at QoS 0
+            self._broker.acknowledged(mid)
+            self._on_message(Publish(kept.topic.encode(), kept.payload, 0, kept.retain, 0), None)
+            return
+        ack = Ack(self, mid)
+        self._unacked.append(ack)
+        self._on_message(Publish(kept.topic.encode(), kept.payload, 1, kept.retain, mid), ack)
+
+    def release(self) -> None:
+        """See ``Talk``."""
+        if self.lost.done():
+            return
+        while self._unacked and self._unacked[0].left <= 0:
+            self._loop.call_soon(self._acknowledge, self._unacked.popleft().mid)
+
+    def _acknowledge(self, mid: int) -> None:
+        if not self.lost.done():
+            self._broker.acknowledged(mid)
+
+    def misc(self) -> None:
+        """See ``Talk``."""
+
+    def fail(self, kind: LossKind, reason: str) -> None:
+        """See ``Talk``."""
+        if not self.lost.done():
+            self.lost.set_result(Loss(kind, reason))
+            self._broker.lost(self)
+
+    def close(self) -> None:
+        """See ``Talk``."""
+        if not self.lost.done():
+            self.goodbye = True
+        self.fail("closed", "closed here")

@@ -1,0 +1,155 @@
+"""The centre of a simulated hall: acknowledges events, books appointments, pushes policies and orders, right and wrong.
+
+What it promises to notice: an event number never stands for two things in one epoch, and none is left out for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edged.central import operations, policies, topics
+from edged.central.envelope import public_entry, sign
+from edged.central.refusals import DocumentRefused
+from edged.core.policy import Policy
+from edged.sim.daemon.broker import Broker
+
+ACK_EVERY_S = 1.0
+VALID_DAYS = 400
+ORDER_H = 2
+CHANGING = ("previous", "historical")  # of an event: how it was sent, not what happened
+
+
+class Centre:
+    """``wall_ms``: the true wall clock. ``silent``: it hears nothing. ``pushed``: versions and what they say."""
+
+    def __init__(self, hall: str, broker: Broker, wall_ms: Callable[[], int], rng: Random) -> None:
+        self._hall = hall
+        self._broker = broker
+        self._wall_ms = wall_ms
+        self._rng = rng
+        self._key = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(hall.encode()).digest())
+        self._stranger = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"stranger").digest())
+        self.silent = False
+        self.wrong: list[str] = []
+        self.acknowledged = 0
+        self.epoch = 0
+        self.version = 0
+        self.orders = 0
+        self.pushed: list[bytes] = []
+        self._counter = 0
+        self._seen: dict[tuple[int, int], bytes] = {}
+        broker.listen(topics.events(hall), self._heard)
+
+    def write_keys(self, folder: Path) -> Path:
+        """The public key, for hall.toml."""
+        file = folder / "city.pub.json"
+        file.write_text(json.dumps({"keys": [public_entry(self._key.public_key(), "city")]}))
+        return file
+
+    async def run(self) -> None:
+        """Acknowledge until cancelled."""
+        said = (0, 0)
+        while True:
+            await asyncio.sleep(ACK_EVERY_S)
+            while (self.epoch, self.acknowledged + 1) in self._seen:
+                self.acknowledged += 1
+            if not self.silent and (self.epoch, self.acknowledged) != said:
+                said = (self.epoch, self.acknowledged)
+                self.acknowledge(self.epoch, self.acknowledged)
+
+    def acknowledge(self, epoch: int, upto: int) -> None:
+        """Say that everything up to ``upto`` has come."""
+        self._broker.say(topics.events_ack(self._hall), json.dumps({"epoch": epoch, "upto": upto}).encode())
+
+    def _heard(self, _topic: str, payload: bytes, _retain: bool) -> None:
+        fields = json.loads(payload)
+        epoch, number = int(fields["id"].split("/")[1]), int(fields["sequence"])
+        for name in CHANGING:
+            del fields[name]
+        said = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).digest()
+        if self._seen.setdefault((epoch, number), said) != said:
+            self.wrong.append(f"events: {fields['id']} now says {fields['type']} {fields['subject']}")
+        if self.silent:
+            return
+        if epoch > self.epoch:
+            self.epoch, self.acknowledged = epoch, 0
+
+    def book(self, name: str, service: str, start_wall_ms: int) -> None:
+        """An appointment."""
+        start = datetime.fromtimestamp(start_wall_ms // 1000, UTC).isoformat()
+        body = {"id": name, "service": service, "start": start}
+        self._broker.say(topics.appointments(self._hall), json.dumps(body).encode())
+
+    def push(self, policy: Policy) -> bool:
+        """A new policy; False where the daemon would refuse it."""
+        document = {
+            "type": policies.TYPE,
+            "halls": [self._hall],
+            "version": self.version + 1,
+            "not_before": self._moment(timedelta(days=-VALID_DAYS)),
+            "expires": self._moment(timedelta(days=VALID_DAYS)),
+            "previous_sha256": None,
+            "body": _plain(policy),
+        }
+        payload = json.dumps(document, ensure_ascii=False).encode()
+        try:
+            policies.inspect(payload, None)
+        except DocumentRefused:
+            return False
+        self.version += 1
+        envelope = sign(payload, policies.PAYLOAD_TYPE, self._key)
+        self.pushed.append(envelope)
+        self._broker.say(topics.policy_push(self._hall), envelope, retain=True)
+        return True
+
+    def mislead(self) -> None:
+        """An old policy, a changed one, or one that a stranger signed."""
+        if not self.pushed:
+            return
+        envelope = self._rng.choice(self.pushed)
+        kind = self._rng.randrange(3)
+        if kind == 1:
+            at = self._rng.randrange(len(envelope))
+            envelope = envelope[:at] + bytes([envelope[at] ^ 1]) + envelope[at + 1 :]
+        elif kind == 2:
+            payload = json.dumps({"type": policies.TYPE, "halls": [self._hall], "version": 10**9}).encode()
+            envelope = sign(payload, policies.PAYLOAD_TYPE, self._stranger)
+        self._broker.say(topics.policy_push(self._hall), envelope)
+
+    def order(self, operation: str, body: dict[str, Any], times: int) -> None:
+        """A signed operation, sent ``times`` times; its ``by`` names it alone."""
+        self.orders += 1
+        self._counter = max(self._counter + 1, self._wall_ms())
+        document = {
+            "type": operations.TYPE,
+            "halls": [self._hall],
+            "operation": operation,
+            "id": f"order-{self.orders}",
+            "counter": self._counter,
+            "not_before": self._moment(timedelta(hours=-ORDER_H)),
+            "expires": self._moment(timedelta(hours=ORDER_H)),
+            "by": f"order-{self.orders}",
+            "body": body,
+        }
+        envelope = sign(json.dumps(document).encode(), operations.PAYLOAD_TYPE, self._key)
+        for _ in range(times):
+            self._broker.say(topics.operation(self._hall, operation), envelope)
+
+    def _moment(self, after: timedelta) -> str:
+        return (datetime.fromtimestamp(self._wall_ms() // 1000, UTC) + after).isoformat()
+
+
+def _plain(policy: Policy) -> dict[str, Any]:
+    """A policy as its document's body: what is absent by default stays absent."""
+    fields: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(policy), ensure_ascii=False))
+    return fields

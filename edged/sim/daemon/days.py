@@ -1,0 +1,261 @@
+"""Days of a house: its people, the faults, then quiet, and the questions at the end. Same seed, same day.
+
+Hours are shorter than in the worlds of the core alone: a second of a whole daemon costs more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import tempfile
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import structlog
+
+from edged import clock
+from edged.config import HallConfig, load
+from edged.core.policy import Policy
+from edged.links.chance import drawing
+from edged.sim.arrivals import arrivals
+from edged.sim.daemon.faults import HouseFaults
+from edged.sim.daemon.house import House
+from edged.sim.daemon.loop import VirtualLoop
+from edged.sim.daemon.mischief import Mischief
+from edged.sim.verdict import shows
+from edged.sim.worlds.days import DAY_MS, FIRST_DAY_MS, OPENS_H, Verdict
+from edged.sim.worlds.people import Clerk, stand_by
+from edged.sim.worlds.world import HOUR_MS, MINUTE_MS, Process
+from edged.store import database
+from edged.store.replay import replay
+
+FAULTS_H = 2.0  # hours with arrivals and faults
+SETTLES_MS = 3 * HOUR_MS  # within this much hall time after the faults stopped nobody waits any more
+OPENS_MS = 5 * MINUTE_MS  # after the daemon started
+CLOSES_MS = 20 * MINUTE_MS
+LOOK_MS = 5_000  # between looks at READY and the watchdog
+FAST = Path("/dev/shm")  # noqa: S108  (the disk that fails is a model; the real one need not be slow)
+LINES_MAX = 20  # of the daemon's log, shown with a broken promise
+
+
+def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> Verdict:
+    """One house for so many days; never raises for a broken promise. ``file``: its hall.toml."""
+    lines: deque[str] = deque(maxlen=LINES_MAX)
+    loop = VirtualLoop()
+    start_day = Random(f"{seed}/calendar").randrange(0, 120)
+    base_ms = FIRST_DAY_MS + start_day * DAY_MS + round(OPENS_H * HOUR_MS)
+    day = _Days(seed, base_ms)
+    with ExitStack() as stack:
+        root = FAST if FAST.is_dir() else None
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edged-world-", dir=root)))
+        stack.enter_context(clock.reading(loop.time, day.wall_ns))
+        stack.enter_context(drawing(Random(f"{seed}/jitter").random))
+        stack.enter_context(_quiet(lines))
+        broken = where = None
+        try:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.run(day.run(file, folder, days, policy))
+        except BaseExceptionGroup as group:
+            broken, where = _first(group)
+        except Exception as error:  # noqa: BLE001 (whatever breaks is the finding)
+            broken, where = f"{type(error).__name__}: {error}", traceback.format_exc(limit=-6)
+        if broken is None and loop.wrong:
+            broken = f"AssertionError: caught: {loop.wrong[0]}"
+    return day.verdict(days, broken, "\n".join([where or "", *lines]) if broken else None)
+
+
+class Broken(Exception):
+    """A promise was broken; ``where`` is what was being done."""
+
+    def __init__(self, text: str, where: str) -> None:
+        super().__init__(text)
+        self.where = where
+
+
+class _Days:
+    def __init__(self, seed: int, base_ms: int) -> None:
+        self._seed = seed
+        self._base_ms = base_ms
+        self._house: House | None = None
+        self._digest = hashlib.sha256()
+
+    async def run(self, file: Path, folder: Path, days: int, policy: Policy | None) -> None:
+        config = _placed(load(file), folder)
+        house = self._house = House(config, self._seed, folder, self._true_ms)
+        house.centre.write_keys(folder)
+        mischief = Mischief(house)
+        base = Policy() if policy is None else policy
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                far = tasks.create_task(house.fakes.run())
+                await asyncio.sleep(0)
+                lives = tasks.create_task(house.live(tasks))
+                centre = tasks.create_task(house.centre.run())
+                house.centre.push(base)
+                for day in range(days):
+                    await self._day(house, mischief, day, base)
+                await self._leave(house, lives)
+                for task in (far, centre):
+                    task.cancel()
+        finally:
+            house.disk.unregister()
+        self._judge_journal(config)
+
+    def wall_ns(self) -> int:
+        """The machine's wall clock, which may be wrong."""
+        wrong_ms = 0 if self._house is None else self._house.clock_wrong_ms
+        return (self._true_ms() + wrong_ms) * 1_000_000
+
+    def _true_ms(self) -> int:
+        house = self._house
+        return self._base_ms + (0 if house is None else house.now_ms)
+
+    async def _day(self, house: House, mischief: Mischief, day: int, base: Policy) -> None:
+        begin_ms = day * DAY_MS + OPENS_MS
+        if day:
+            house.faults = HouseFaults.draw(Random(f"{house.seed}/faults"))
+        await _until(house, begin_ms)
+        mischief.begin()
+        closing = [False]
+        for window in house.site.windows:
+            if not window.tidal:
+                clerk = Clerk(house, window, None)
+                house.start(clerk.work(lambda: closing[0]), house.dice.randrange(5 * MINUTE_MS))
+        if day == 0:
+            for member in house.site.staff:
+                house.start(stand_by(house, member.id))
+        house.start(visitors(house, day))
+        await _until(house, begin_ms + round(FAULTS_H * HOUR_MS))
+        mischief.end()
+        assert house.centre.push(base), "the default policy must be one that may be pushed"
+        await self._settle(house)
+        closing[0] = True
+        await _until(house, house.now_ms + CLOSES_MS)
+
+    async def _settle(self, house: House) -> None:
+        """The faults are over: the hall comes right by itself, within ``SETTLES_MS``."""
+        end_ms = house.now_ms + SETTLES_MS
+        left = ["nothing was looked at"]
+        while left and house.now_ms < end_ms:
+            await _until(house, house.now_ms + 5 * MINUTE_MS)
+            left = unsettled(house)
+        assert not left, f"liveness: {SETTLES_MS // MINUTE_MS} min after the faults: {len(left)}: {left[:3]}"
+
+    async def _leave(self, house: House, lives: asyncio.Task[None]) -> None:
+        """A clean stop, for good."""
+        house.over = True
+        house.stop()
+        await asyncio.wait({lives}, timeout=60)
+        assert lives.done(), "leave: the daemon did not end"
+
+    def _judge_journal(self, config: HallConfig) -> None:
+        """What the last process left replays to the same commands; the chain is the digest of the whole day."""
+        path = Path(config.store.path)
+        result = replay(path)
+        assert result.identical, f"replay: {result.first_difference}"
+        connection = database.connect(path, read_only=True)
+        try:
+            chain = connection.execute("SELECT chain FROM steps ORDER BY seq DESC LIMIT 1").get
+        finally:
+            connection.close(True)
+        self._digest.update(chain or b"")
+
+    def verdict(self, days: int, broken: str | None, where: str | None) -> Verdict:
+        house = self._house
+        if house is None:
+            return Verdict(self._seed, days, 0, 0, 0, {}, "", broken, where)
+        day, ms = divmod(house.now_ms + round(OPENS_H * HOUR_MS), DAY_MS)
+        at = f"day {day + 1} {ms // HOUR_MS:02d}:{ms // MINUTE_MS % 60:02d}:{ms // 1000 % 60:02d}"
+        return Verdict(
+            self._seed,
+            days,
+            house.watch.steps,
+            0,
+            len(house.watch.tickets),
+            HouseFaults.draw(Random(f"{self._seed}/faults")).said(),
+            self._digest.hexdigest()[:16],
+            broken and f"{at}: {broken}",
+            where,
+        )
+
+
+def unsettled(house: House) -> list[str]:
+    """What is not right yet: visitors who wait, outputs, events that the centre has not, the policy."""
+    app = house.app
+    if app is None:
+        return ["no daemon runs"]
+    state = app.engine.state
+    left = [f"{one.number} waits" for one in state.tickets.values() if one.state in ("WAITING", "CALLED")]
+    for key, value in state.shown.items():
+        device, _, channel = key.partition("|")[0].partition("/")
+        if device != "centre" and not shows(house.config, house.fakes, device, channel, value):
+            left.append(f"{key} should show {value}")
+    if state.policy_version != house.centre.version:
+        left.append(f"policy {state.policy_version} in force, {house.centre.version} pushed")
+    uplink = app.office.uplink
+    if house.centre.acknowledged != uplink.taken or uplink.backlog > 10:
+        left.append(f"the centre has {house.centre.acknowledged}, {uplink.backlog} events wait")
+    return left
+
+
+def visitors(house: House, day: int) -> Process:
+    """People at the dispensers: one asks for numbers, one prints its own, a kiosk on the bus has buttons."""
+    opened_ms = house.now_ms
+    share = Random(f"{house.seed}/{day}/crowd").uniform(0.3, 1.3)
+    chosen = Random(f"{house.seed}/{day}/come")
+    for coming in arrivals(house.site, house.seed * 1000 + day, FAULTS_H):
+        if chosen.random() < share:
+            yield max(1, opened_ms + round(coming.at_s * 1000) - house.now_ms)
+            house.fakes.came += 1
+            house.take_ticket(coming.service, coming.priority, chosen)
+
+
+async def _until(house: House, until_ms: int) -> None:
+    while house.now_ms < until_ms:
+        await asyncio.sleep(min(LOOK_MS, until_ms - house.now_ms) / 1000)
+        house.look()
+        if house.broken is not None:
+            raise Broken(house.broken, house.where)
+        assert not house.centre.wrong, house.centre.wrong[0]
+
+
+def _placed(config: HallConfig, folder: Path) -> HallConfig:
+    """The same hall with its journal and keys in ``folder``."""
+    store = config.store.model_copy(update={"path": str(folder / "hall.db")})
+    policy = config.policy.model_copy(update={"keys": str(folder / "city.pub.json")})
+    return replace(config, store=store, policy=policy)
+
+
+def _first(group: BaseExceptionGroup[Any]) -> tuple[str, str]:
+    leaf: BaseException = group
+    while isinstance(leaf, BaseExceptionGroup):
+        leaf = leaf.exceptions[0]
+    if isinstance(leaf, Broken):
+        return str(leaf), leaf.where
+    return f"{type(leaf).__name__}: {leaf}", "".join(traceback.format_exception(leaf, limit=-6))
+
+
+@contextmanager
+def _quiet(lines: deque[str]) -> Iterator[None]:
+    """The daemon's log goes into ``lines``, not to the terminal."""
+
+    def keep(_logger: Any, method: str, event: Any) -> Any:
+        if method in ("warning", "error", "exception", "critical"):
+            lines.append(f"  log: {method} {dict(event)}")
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(processors=[keep])
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        structlog.configure(**before)

@@ -1,0 +1,178 @@
+"""A disk that fails as real ones do: an SQLite VFS over real files, which forgets what was not synced when power goes.
+
+The model of a power cut: what was written before a file's last completed sync is there; of what was written after it,
+each 512-byte sector is there or not, independently. A sync that fails may have dropped what it should have written, and
+the next one does not try again (as Linux does). A full disk takes no write beyond what stands, unless the ballast is
+gone.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import apsw
+
+SECTOR_BYTES = 512
+QUICK_S, SLOW_S = (0.0005, 0.003), (0.2, 2.0)  # a commit on a healthy disk, and while it is busy with itself
+SHARED = "-shm"  # a mapped file of the running process; made anew after a cut
+BALLAST = ".ballast"
+
+
+class Off(apsw.IOError):
+    """The process is dead, or the power is gone: nothing reaches the disk any more."""
+
+
+class Disk(apsw.VFS):
+    """One disk. ``alive`` False: nothing is written. Counts are of faults that were met."""
+
+    def __init__(self, name: str, folder: Path, rng: Random) -> None:
+        self.name = name
+        self.folder = folder
+        self.alive = True
+        self._burying = False
+        self.full = False
+        self.sync_fails = False
+        self.slow_share = 0.0
+        self.met = {"fsync": 0, "full": 0, "torn": 0}
+        self._files: dict[str, _Kept] = {}
+        self._rng = rng
+        self._room_bytes = 0
+        super().__init__(name, "")
+
+    def commit_s(self) -> float:
+        """Virtual seconds until the next commit is on the disk."""
+        slow = self.slow_share > 0 and self._rng.random() < self.slow_share
+        return self._rng.uniform(*(SLOW_S if slow else QUICK_S))
+
+    def fill(self) -> None:
+        """No room any more."""
+        self.full = True
+        self._room_bytes = 0
+
+    def cut(self) -> None:
+        """The power is gone: leave in the folder what the disk may hold now. Nothing may be open."""
+        for name, kept in self._files.items():
+            path = self.folder / name
+            self.met["torn"] += len(kept.unsynced)
+            path.write_bytes(kept.after_cut(self._rng))
+        for path in self.folder.glob(f"*{SHARED}"):
+            path.unlink()
+
+    def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
+        """See apsw."""
+        return _File(name, flags, self)
+
+    def xDelete(self, filename: str, syncdir: bool) -> None:
+        """See apsw."""
+        if self.writes():
+            super().xDelete(filename, syncdir)
+            self._files.pop(Path(filename).name, None)
+
+    def file(self, name: str) -> _Kept:
+        """What is known of a file."""
+        kept = self._files.get(name)
+        if kept is None:
+            path = self.folder / name
+            kept = self._files[name] = _Kept(bytearray(path.read_bytes() if path.exists() else b""))
+        return kept
+
+    def bury(self, connection: apsw.Connection) -> None:
+        """Close a dead process's connection as the kernel does: its locks go, nothing is written."""
+        self._burying = True
+        try:
+            connection.close(True)
+        finally:
+            self._burying = False
+
+    def writes(self) -> bool:
+        """False where what is written goes nowhere. Raises ``Off`` where nobody may write any more."""
+        if not self.alive and not self._burying:
+            raise Off("the process is dead")
+        return self.alive
+
+    def take(self, size: int) -> None:
+        """Room for ``size`` bytes more. Raises ``apsw.FullError``."""
+        if not self.full:
+            return
+        if not self._room_bytes and not any(self.folder.glob(f"*{BALLAST}")):
+            self._room_bytes = 1 << 24  # given up for us
+        if size > self._room_bytes:
+            self.met["full"] += 1
+            raise apsw.FullError("disk full")
+        self._room_bytes -= size
+
+
+class _Kept:
+    """What the platter has of a file, and what was written since: (offset, data), or (size, None) for a truncation."""
+
+    def __init__(self, durable: bytearray) -> None:
+        self.durable = durable
+        self.unsynced: list[tuple[int, bytes | None]] = []
+
+    def sync(self) -> None:
+        for op in self.unsynced:
+            _apply(self.durable, op)
+        self.unsynced.clear()
+
+    def fail(self) -> None:
+        self.unsynced.clear()  # still read by whoever asks, never written
+
+    def after_cut(self, rng: Random) -> bytes:
+        for op in self.unsynced:
+            for part in _sectors(op):
+                if rng.random() < 0.5:
+                    _apply(self.durable, part)
+        self.unsynced.clear()
+        return bytes(self.durable)
+
+
+class _File(apsw.VFSFile):
+    def __init__(self, name: Any, flags: list[int], disk: Disk) -> None:
+        path = name.filename() if isinstance(name, apsw.URIFilename) else name
+        self._disk = disk
+        self._kept = disk.file(Path(path).name)
+        super().__init__("", name, flags)
+
+    def xWrite(self, data: Any, offset: int) -> None:
+        if not self._disk.writes():
+            return
+        beyond = offset + len(data) - self.xFileSize()
+        if beyond > 0:
+            self._disk.take(beyond)
+        super().xWrite(data, offset)
+        self._kept.unsynced.append((offset, bytes(data)))
+
+    def xTruncate(self, newsize: int) -> None:
+        if not self._disk.writes():
+            return
+        super().xTruncate(newsize)
+        self._kept.unsynced.append((newsize, None))
+
+    def xSync(self, flags: int) -> None:
+        if not self._disk.writes():
+            return
+        if self._disk.sync_fails:
+            self._disk.sync_fails = False
+            self._disk.met["fsync"] += 1
+            self._kept.fail()
+            raise apsw.IOError("fsync failed")
+        self._kept.sync()
+
+
+def _sectors(op: tuple[int, bytes | None]) -> list[tuple[int, bytes | None]]:
+    offset, data = op
+    if data is None:
+        return [op]
+    return [(offset + at, data[at : at + SECTOR_BYTES]) for at in range(0, len(data), SECTOR_BYTES)]
+
+
+def _apply(content: bytearray, op: tuple[int, bytes | None]) -> None:
+    offset, data = op
+    if data is None:
+        del content[offset:]
+        return
+    if offset > len(content):
+        content.extend(b"\0" * (offset - len(content)))
+    content[offset : offset + len(data)] = data

@@ -1,0 +1,169 @@
+"""The far ends of a whole daemon in one process: the fakes on memory wires, and the machine it stands on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from devices.candle485.driver import Candle485
+from devices.candle485.options import CandleOptions
+from devices.modbus_relay.driver import ModbusRelay, RelayOptions
+from devices.mqtt_json.fake import FakeFleet
+from devices.onbon_bx.driver import OnbonBx, OnbonOptions
+from edged.clock import Clock, monotonic_s
+from edged.config import DeviceConfig, HallConfig
+from edged.driver import Context, Driver, Reject
+from edged.links.memory import MemoryLink
+from edged.links.modbus import ModbusBus
+from edged.links.mqtt import MqttLink, MqttSettings
+from edged.observers.web.server import WebServer
+from edged.outside import Outside
+from edged.sim.daemon.broker import Broker, MemoryTalk
+from edged.sim.daemon.disk import Disk
+from edged.sim.daemon.loop import MemoryServer, VirtualLoop
+from edged.sim.daemon.writer import on
+from edged.sim.fakes import Fakes
+from edged.store.journal import Journal
+from edged.systemd import ServiceManager
+
+WATCHDOG_S = 10.0  # as in systemd/edged.service
+
+
+class MemoryFleet(FakeFleet):
+    """The JSON devices of a hall, at a ``Broker``."""
+
+    def __init__(self, hall: str, broker: Broker) -> None:
+        super().__init__(hall)
+        self._broker = broker
+        self._last: dict[str, bytes] = {}
+        broker.listen(f"hall/{hall}/dev/+/down/+", self._heard)
+
+    def announce_all(self) -> None:
+        """Every device says how it is, and hears what stands at the broker: after it came (back) to one."""
+        self._last.clear()
+        for device in self._devices.values():
+            device.announce()
+            self.catch_up(device.id)
+
+    def catch_up(self, device: str) -> None:
+        """A device that comes back hears the retained levels."""
+        for topic, payload in self._broker.stood(f"hall/{self.hall}/dev/{device}/down/"):
+            self._last.pop(topic, None)
+            self._heard(topic, payload, True)
+
+    async def run(self) -> None:
+        """There is no connection to keep."""
+
+    def _heard(self, topic: str, payload: bytes, _retain: bool) -> None:
+        _, _, _, device, _, kind = topic.split("/")
+        fake = self._devices.get(device)
+        if fake is None or not fake.online or self._last.get(topic) == payload:
+            return  # a level said again is nothing new
+        self._last[topic] = payload
+        fake.hear(kind, json.loads(payload))
+
+    def _put(self, outgoing: Any) -> None:
+        self._broker.say(outgoing.topic, outgoing.payload, outgoing.retain)
+        self.sent += 1
+        held, self._held = self._held, None
+        if held is not None:
+            self._put(held)
+
+
+class MemoryFakes(Fakes):
+    """``Fakes`` on memory wires. ``near``: the controller's end of each serial line, by its path."""
+
+    def __init__(self, config: HallConfig, clock: Clock, seed: int, broker: Broker) -> None:
+        self._broker = broker
+        self.near: dict[str, MemoryLink] = {}
+        super().__init__(config, clock, seed, lambda: None)
+
+    def _join(self, config: HallConfig) -> FakeFleet:
+        return MemoryFleet(config.hall, self._broker)
+
+    def _plugged(self, path: str) -> Any:
+        near, far = MemoryLink.pair(self._seed * 31 + len(self.near))
+        self.near[path] = near
+        return far
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        for server, port in self._relay_servers:
+            await server.start(port)
+        async with asyncio.TaskGroup() as self._tasks:
+            for life in self._lives:
+                self._soon(life())
+
+    def ports(self, loop: VirtualLoop) -> list[MemoryServer]:
+        """Where the relay modules listen."""
+        return [loop.servers[port] for _server, port in self._relay_servers]
+
+
+class Manager(ServiceManager):
+    """A service manager in the same process: ``fed_s`` is when the watchdog was fed last, None before READY."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.watchdog_s = WATCHDOG_S
+        self.ready_s: float | None = None
+        self.fed_s: float | None = None
+
+    def _send(self, *lines: str) -> None:
+        if "READY=1" in lines:
+            self.ready_s = self.fed_s = monotonic_s()
+        elif "WATCHDOG=1" in lines:
+            self.fed_s = monotonic_s()
+
+
+class Machine(Outside):
+    """What one process of the daemon stands on; made anew for each."""
+
+    def __init__(self, broker: Broker, disk: Disk, fakes: MemoryFakes) -> None:
+        self._broker = broker
+        self._disk = disk
+        self._fakes = fakes
+        self._buses: dict[str, ModbusBus] = {}
+        self.service = Manager()
+
+    def open_journal(self, config: HallConfig) -> Journal:
+        """See ``Outside``."""
+        disk = self._disk
+        return Journal.open(
+            Path(config.store.path), vfs=disk.name, keep_days=config.store.keep_days, writer=on(disk)
+        )
+
+    def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
+        """See ``Outside``."""
+        return MqttLink(settings, reject, partial(MemoryTalk, self._broker))
+
+    def driver(self, device: DeviceConfig, context: Context) -> Driver:
+        """See ``Outside``."""
+        options = device.options
+        if isinstance(options, CandleOptions):
+            return Candle485(context, options, self._fakes.near[options.path])
+        if isinstance(options, OnbonOptions) and options.path is not None:
+            return OnbonBx(context, options, self._fakes.near[options.path])
+        if isinstance(options, RelayOptions):
+            address = urlsplit(options.url).netloc
+            bus = self._buses.get(address) or self._buses.setdefault(address, ModbusBus(options.url))
+            return ModbusRelay(context, options, bus)
+        return super().driver(device, context)
+
+    async def serve_web(self, web: WebServer, host: str, port: int) -> None:
+        """Nobody looks at pages here."""
+        await asyncio.Event().wait()
+
+    def manager(self) -> ServiceManager:
+        """See ``Outside``."""
+        return self.service
+
+    def hook_signals(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
+        """A world stops it by itself."""
+
+    def settle_memory(self) -> None:
+        """The process is a simulator's."""

@@ -1,0 +1,42 @@
+"""Which faults the world of a whole daemon has, beside those of its people; see ``edged.sim.worlds.faults``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edged.sim.worlds.faults import Faults
+
+SELDOM_PER_H = 1.5  # at most: each costs a start of the daemon
+OFTEN_PER_H = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class HouseFaults(Faults):
+    """Rates as in ``Faults``. ``restart_per_h`` is a clean stop; ``wild_per_h`` an input that is no message."""
+
+    kill_per_h: float = 0.0  # kill -9
+    cut_per_h: float = 0.0  # the power goes, writes are torn
+    fsync_per_h: float = 0.0  # a sync fails
+    full_per_h: float = 0.0  # the disk is full for up to ten minutes
+    slow_share: float = 0.0  # of commits: the disk takes up to two seconds
+    down_per_h: float = 0.0  # the broker is away for up to three minutes
+    slam_per_h: float = 0.0  # it closes right after CONNACK, for up to a minute
+    frozen_per_h: float = 0.0  # it takes everything and does nothing, for up to a minute
+    forget_per_h: float = 0.0  # it restarts and has kept nothing
+    noise_share: float = 0.0  # serial lines lose, flip and invent bytes
+    unplug_per_h: float = 0.0  # a serial line is pulled out for up to two minutes
+    babble_per_h: float = 0.0  # a transmitter talks nonsense for up to a minute
+    card_share: float = 0.0  # an LED card is mute, late, refuses or answers garbage
+    module_share: float = 0.0  # a relay module does
+    power_per_h: float = (
+        0.0  # a relay module or LED card loses its power, or its network, for up to two minutes
+    )
+    centre_per_h: float = 0.0  # the centre is silent for up to ten minutes, or acknowledges nonsense
+    order_per_h: float = 0.0  # signed operations, each sent up to three times
+
+    @classmethod
+    def top(cls, name: str) -> float:
+        """The highest rate of a fault."""
+        if name in ("kill_per_h", "cut_per_h", "restart_per_h", "fsync_per_h"):
+            return SELDOM_PER_H
+        return OFTEN_PER_H if name.endswith("_per_h") else 0.2

@@ -1,0 +1,307 @@
+"""The house of a simulated daemon: its processes, one after another, its devices, its people, and what goes wrong.
+
+A ``Stage`` for the people of ``edged.sim.worlds``: they press keys of the fakes and read what the fakes show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from devices.mqtt_json.fake import FakeDevice, FakeDispenser, Misbehaviour
+from edged.app import Application
+from edged.clock import Clock
+from edged.config import HallConfig
+from edged.core.events import (
+    DeviceEvent,
+    Key,
+    KeyPressed,
+    Priority,
+    RatingGiven,
+    TicketPrinted,
+    TicketRequested,
+)
+from edged.sim.daemon.broker import Broker
+from edged.sim.daemon.centre import Centre
+from edged.sim.daemon.disk import Disk
+from edged.sim.daemon.far_ends import Machine, MemoryFakes
+from edged.sim.daemon.faults import HouseFaults
+from edged.sim.daemon.loop import VirtualLoop
+from edged.sim.daemon.watch import Watch
+from edged.sim.people import PageView, PanelView
+from edged.sim.wires import CANDLE_KEYS, LED_STATE
+from edged.sim.worlds.world import Process
+from edged.store.database import StoreError
+
+RESTART_S = 2.0  # systemd's RestartSec
+READY_MAX_S = 10.0  # virtual seconds from a start to READY; the broker is waited for 3
+FED_MAX_S = 10.5  # between two feedings of the watchdog, and a little for the look itself
+DEATH_MAX_S = 60.0  # for a killed process to be gone: a simulator's own limit
+OWN_FIRST = 500  # a dispenser that prints its own numbers has its own half of them
+
+
+class House:
+    """Built inside a running ``VirtualLoop`` under ``clock.reading``; ``live`` in a task group, then let time pass."""
+
+    def __init__(self, config: HallConfig, seed: int, folder: Path, wall_ms: Callable[[], int]) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        self.loop = loop
+        self.config = config
+        self.site = config.site
+        self.seed = seed
+        self.faults = HouseFaults.draw(Random(f"{seed}/faults"))
+        self.disk = Disk(f"world-{seed}", folder, Random(f"{seed}/disk"))
+        self.broker = Broker(loop)
+        self.fakes = MemoryFakes(config, Clock(), seed, self.broker)
+        self.centre = Centre(config.hall, self.broker, wall_ms, Random(f"{seed}/centre"))
+        self.watch = Watch(config.site, frozenset(self.fakes.json))
+        self.broken: str | None = None
+        self.where = ""
+        self.app: Application | None = None
+        self.over = False  # no process follows the last one
+        self.clock_wrong_ms = 0  # how far the machine's wall clock is off
+        self._machine: Machine | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._born_s = 0.0
+        self._died = asyncio.Event()
+        self._excused = False  # the process may end by itself: its disk failed
+        self._killed = False
+        self.dice = Random(f"{seed}/wires")
+        self._pages: dict[str, list[PageView]] = {}
+        self._own: dict[str, int] = {}
+        self._prefixes = {service.id: service.prefix for service in config.site.services}
+        self._dispensers = [one.id for one in self.fakes.json.values() if isinstance(one, FakeDispenser)][:2]
+        self._panels = {window.id: window for window in config.site.windows}
+        self._connect()
+
+    @property
+    def numbers(self) -> list[str]:
+        """Tickets that were given out."""
+        return self.watch.tickets
+
+    @property
+    def now_ms(self) -> int:
+        """Virtual ms."""
+        return round(self.loop.time() * 1000)
+
+    def fail(self, error: BaseException) -> None:
+        """The first broken promise ends the world."""
+        if self.broken is None:
+            self.broken = f"{type(error).__name__}: {error}"
+            self.where = "".join(traceback.format_exception(error, limit=-8))
+        self._died.set()
+
+    # -- processes of the daemon --
+
+    async def live(self, tasks: asyncio.TaskGroup) -> None:
+        """One process after another, until cancelled."""
+        self.fakes.fleet.announce_all()  # type: ignore[attr-defined]
+        while self.broken is None and not self.over:
+            if self._start():
+                assert self.app is not None
+                self._task = tasks.create_task(self._process(self.app))
+                await self._task
+            if self.over:
+                return
+            await asyncio.sleep(RESTART_S + self.dice.random())
+
+    def _start(self) -> bool:
+        self._killed = self._excused = False
+        self.disk.alive = True
+        self._machine = Machine(self.broker, self.disk, self.fakes)
+        self._born_s = self.loop.time()
+        try:
+            self.app = Application(self.config, outside=self._machine)
+            self.watch.born(self.app)
+        except StoreError as error:
+            if not (self.disk.full or self.disk.met["fsync"]):
+                self.fail(error)
+            return False
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is the finding)
+            self.fail(error)
+            return False
+        return True
+
+    async def _process(self, app: Application) -> None:
+        try:
+            await app.run()
+        except asyncio.CancelledError:
+            if not self._killed:
+                raise
+        except BaseExceptionGroup as group:
+            self._judge_end(group)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is the finding)
+            self.fail(error)
+        finally:
+            self.app = None
+            self.watch.deaths += 1
+
+    def _judge_end(self, group: BaseExceptionGroup[BaseException]) -> None:
+        if self._killed:
+            return
+        store, other = group.split(StoreError)
+        if other is None and store is not None and (self.disk.met["fsync"] or self.disk.full):
+            return
+        leaf: BaseException = other or group
+        while isinstance(leaf, BaseExceptionGroup):
+            leaf = leaf.exceptions[0]
+        self.fail(leaf)
+
+    def stop(self) -> None:
+        """A clean stop; systemd starts it again."""
+        if self.app is not None:
+            self.app.stop.set()
+
+    def kill(self, torn: bool) -> None:
+        """Kill -9; ``torn``: the power is gone for everything, and the disk keeps what it happened to keep."""
+        if self.app is None or self._task is None:
+            return
+        self._killed = True
+        self.disk.alive = False
+        self.broker.hang_up("the controller is gone")
+        self._task.cancel()
+        if torn:
+            self._task.add_done_callback(lambda _task: self.disk.cut())
+
+    def look(self) -> None:
+        """READY in time, and the watchdog fed."""
+        machine = self._machine
+        if machine is None or self.app is None or self.broken is not None:
+            return
+        now_s, ready_s = self.loop.time(), machine.service.ready_s
+        if ready_s is None:
+            assert now_s - self._born_s <= READY_MAX_S, f"ready: not {READY_MAX_S:g} s after the start"
+        elif not self.app.stop.is_set():
+            fed_s = machine.service.fed_s or ready_s
+            assert now_s - fed_s <= FED_MAX_S, f"watchdog: not fed for {now_s - fed_s:.1f} s"
+
+    # -- people --
+
+    def start(self, process: Process, delay_ms: int = 0) -> None:
+        """Let a process live from ``delay_ms`` from now on."""
+
+        def step() -> None:
+            if self.broken is not None:
+                return
+            pause_ms = next(process, None)
+            if pause_ms is not None:
+                self.loop.call_later(max(1, pause_ms) / 1000, step)
+
+        self.loop.call_later(delay_ms / 1000, step)
+
+    def panel(self, window: str) -> PanelView | None:
+        """What a window's panel shows."""
+        point = self._panels[window].panel
+        device, _, channel = (point or "").partition("/")
+        if device in self.fakes.buses:
+            bus = self.fakes.buses[device]
+            state = LED_STATE.get(bus.led(channel), "CLOSED")
+            board = (self._panels[window].display or "").partition("/")[2]
+            number = bus.text(board).split("-")[0].strip() if board in bus.units else ""
+            return PanelView(state, number or None, 1 if state == "OPEN" else 0)
+        fake = self.fakes.json.get(device)
+        shown: dict[str, Any] | None = None if fake is None or not fake.online else fake.shown.get("panel")
+        return None if shown is None else PanelView(shown["state"], shown.get("number"), shown["waiting"])
+
+    def pages_of(self, staff: str) -> list[PageView]:
+        """Everything that was ever paged to somebody."""
+        return self._pages.setdefault(staff, [])
+
+    def send(self, event: DeviceEvent) -> None:
+        """Somebody does at a device what makes it report ``event``."""
+        device, _, channel = event.point.partition("/")
+        if device in self.fakes.buses:
+            if isinstance(event, KeyPressed) and event.key in CANDLE_KEYS:
+                key: Key = CANDLE_KEYS[event.key]
+                self.fakes.buses[device].press(channel, key)
+            return
+        fake = self.fakes.json.get(device)
+        if fake is None or not fake.online:
+            return
+        match event:
+            case KeyPressed():
+                fake.report("key", {"key": event.key, "arg": event.arg})
+            case RatingGiven():
+                fake.report("rating", {"level": event.level})
+            case TicketRequested() | TicketPrinted():
+                fake.report(*self._taken(event))
+
+    def take_ticket(self, service: str, priority: Priority, rng: Random) -> None:
+        """A visitor presses a dispenser that asks, one that prints its own numbers, or a button on the bus."""
+        button = next(
+            (
+                (bus, buttons[service])
+                for bus, buttons in self.fakes.buttons.items()
+                if service in buttons and priority == "normal"
+            ),
+            None,
+        )
+        if button is not None and rng.random() < 0.5:
+            self.fakes.buses[button[0]].press_button(button[1])
+            return
+        asking, printing = self._dispensers
+        if rng.random() < 0.5:
+            self.send(TicketRequested(asking, service, priority))
+            return
+        if service not in self._own or rng.random() >= self.faults.repeat_share:
+            self._own[service] = self._own.get(service, OWN_FIRST) + 1  # else it prints the last one again
+        self.send(
+            TicketPrinted(printing, f"{self._prefixes[service]}{self._own[service]:03d}", service, priority)
+        )
+
+    def _taken(self, event: TicketRequested | TicketPrinted) -> tuple[str, dict[str, Any]]:
+        priority = None if event.priority == "normal" else event.priority
+        fields: dict[str, Any] = {"service": event.service, "priority": priority}
+        if isinstance(event, TicketPrinted):
+            return "ticket", fields | {"number": event.number}
+        return "request", fields | {"appointment": event.appointment}
+
+    def _connect(self) -> None:
+        """The judge listens in; devices misbehave as the faults say."""
+        self.fakes.fleet.misbehave(
+            Misbehaviour(
+                self.seed, self.faults.duplicate_share, self.faults.late_share, self.faults.late_share, 60.0
+            )
+        )
+        self.broker.on_ack = self._acknowledged
+        self.broker.listen(f"hall/{self.config.hall}/dev/+/down/+", self._down)
+        pagers = {member.pager: member.id for member in self.site.staff if member.pager}
+        for device in self.fakes.json.values():
+            device.on_action = self._action_of(device, pagers.get(device.id))
+
+    def _acknowledged(self, topic: str, payload: bytes) -> None:
+        parts = topic.split("/")
+        if len(parts) == 6 and parts[2] == "dev" and parts[5] not in ("done", "status", "health"):
+            try:
+                fields = json.loads(payload)
+            except ValueError:
+                return
+            self.watch.acknowledged(parts[3], fields)
+
+    def _down(self, topic: str, payload: bytes, _retain: bool) -> None:
+        parts = topic.split("/")
+        try:
+            fields = json.loads(payload) if payload.startswith(b'{"id"') else {}
+            if "id" in fields:
+                self.watch.arrived(parts[3], parts[5], fields["id"])
+            else:
+                self.watch.shown(parts[3], parts[5], payload)
+        except AssertionError as error:
+            self.fail(error)
+
+    def _action_of(
+        self, device: FakeDevice, staff: str | None
+    ) -> Callable[[str, dict[str, Any]], str | None]:
+        def told(kind: str, fields: dict[str, Any]) -> str | None:
+            if kind == "page" and staff is not None:
+                self.pages_of(staff).append(PageView(fields["id"], staff, fields["window"]))
+            device.mute = self.dice.random() < self.faults.unknown_share
+            return "jammed" if self.dice.random() < self.faults.failed_share else None
+
+        return told

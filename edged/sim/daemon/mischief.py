@@ -1,0 +1,272 @@
+"""What goes wrong in a house, as processes: each fault comes at its rate, lasts a while, and is over by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from devices.candle485.fake import Faults as BusFaults
+from devices.modbus_relay.fake import Faults as RelayFaults
+from devices.onbon_bx.fake import Faults as CardFaults
+from edged.links.memory import Faults as LineFaults
+from edged.sim.daemon.faults import HouseFaults
+from edged.sim.daemon.house import House
+from edged.sim.worlds.faults import next_ms
+from edged.sim.worlds.wild import Wild
+from edged.sim.worlds.world import Process
+
+SECOND_MS, MINUTE_MS, HOUR_MS = 1_000, 60_000, 3_600_000
+HOSTILE = (
+    b"",
+    b"\xff\xfe",
+    b"[" * 3_000,
+    b'{"seq": NaN}',
+    b'{"seq": 1, "seq": 2}',
+    b'{"seq": 170141183460469231731687303715884105728}',
+    b'{"seq": -1, "key": "next"}',
+    b'{"seq": 1.5, "key": "next"}',
+    b'{"key": "dance"}',
+    b'{"seq": 9, "number": "A0001\\u0000", "service": "nowhere"}',
+    b'{"seq": 3, "key": "next", "arg": "11010519491231002X"}',
+    b"x" * 70_000,
+)
+
+
+class Mischief:
+    """All faults of one house. ``begin`` once; ``end`` makes every wire whole again."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._on = True
+        self._serial = sorted(house.fakes.near)
+        self._addresses = {name: dict(bus.addresses) for name, bus in house.fakes.buses.items()}
+        self._wild = Wild(house.site, Random(f"{house.seed}/wild"))
+
+    def begin(self) -> None:
+        """From now on."""
+        self._on = True
+        house, faults = self._house, self._house.faults
+        self._wires(faults)
+        house.disk.slow_share = faults.slow_share
+        for kind, act in self._kinds().items():
+            if getattr(faults, f"{kind}_per_h") > 0:
+                house.start(self._again(kind, act))
+
+    def end(self) -> None:
+        """Whole wires, present devices, a broker that works, a disk with room, the right time."""
+        self._on = False
+        house = self._house
+        house.faults = HouseFaults()
+        self._wires(house.faults)
+        house.disk.slow_share, house.disk.full, house.disk.sync_fails = 0.0, False, False
+        house.clock_wrong_ms = 0
+        house.centre.silent = False
+        self._broker("up")
+        for line in house.fakes.near.values():
+            line.mend()
+        for name, bus in house.fakes.buses.items():
+            bus.babble(False)
+            bus.addresses = dict(self._addresses[name])  # noise may have told a unit to take another's
+        for bar in house.fakes.bars.values():
+            if not bar.alive:
+                bar.alive = True
+        for port in house.fakes.ports(house.loop):
+            port.refuses = False
+        for device in house.fakes.json.values():
+            device.mute = False
+            if not device.online:
+                self._back(device.id)
+        house.fakes.fleet.flush()
+
+    def _kinds(self) -> dict[str, Callable[[Random], None]]:
+        house = self._house
+        return {
+            "kill": lambda _rng: house.kill(torn=False),
+            "cut": lambda _rng: house.kill(torn=True),
+            "restart": lambda _rng: house.stop(),
+            "fsync": self._fsync,
+            "full": self._full,
+            "down": lambda rng: self._broker_fault("down", rng.randrange(180)),
+            "slam": lambda rng: self._broker_fault("slamming", rng.randrange(60)),
+            "frozen": lambda rng: self._broker_fault("frozen", rng.randrange(60)),
+            "forget": self._forget,
+            "unplug": self._unplug,
+            "babble": self._babble,
+            "power": self._power,
+            "dead": self._dead,
+            "clock": self._clock,
+            "freeze": lambda rng: house.loop.jump(rng.uniform(6, 120)),
+            "centre": self._centre,
+            "policy": self._policy,
+            "order": self._order,
+            "wild": self._hostile,
+        }
+
+    def _again(self, kind: str, act: Callable[[Random], None]) -> Process:
+        rng = Random(f"{self._house.seed}/{kind}")
+        rate = getattr(self._house.faults, f"{kind}_per_h")
+        while (pause_ms := next_ms(rng, rate)) is not None:
+            yield pause_ms
+            if not self._on:
+                return
+            act(rng)
+
+    def _later(self, seconds: float, call: Callable[[], None]) -> None:
+        """Undo a fault after a while, unless all of them are over by then."""
+        self._house.loop.call_later(seconds, lambda: call() if self._on else None)
+
+    # -- disk --
+
+    def _fsync(self, _rng: Random) -> None:
+        self._house.disk.sync_fails = True
+
+    def _full(self, rng: Random) -> None:
+        disk = self._house.disk
+        disk.fill()
+        self._later(rng.uniform(5, 600), lambda: setattr(disk, "full", False))
+
+    # -- broker and devices on it --
+
+    def _broker_fault(self, state: str, seconds: float) -> None:
+        if self._house.broker.state == "up":
+            self._broker(state)
+            self._later(1 + seconds, lambda: self._broker("up"))
+
+    def _broker(self, state: str) -> None:
+        broker = self._house.broker
+        was = broker.state
+        broker.go(state)
+        if state == "up" and was != "up":
+            self._house.fakes.fleet.announce_all()  # type: ignore[attr-defined]
+        elif state == "slamming":
+            broker.hang_up()
+
+    def _forget(self, rng: Random) -> None:
+        if self._house.broker.state == "up":
+            self._house.broker.forget()
+            self._broker_fault("down", rng.randrange(5))
+
+    def _dead(self, rng: Random) -> None:
+        device = self._house.fakes.json[rng.choice(sorted(self._house.fakes.json))]
+        if device.online:
+            device.go(False)
+            self._later(rng.uniform(5, 1200), lambda: self._back(device.id))
+
+    def _back(self, name: str) -> None:
+        device = self._house.fakes.json[name]
+        if not device.online:
+            device.go(True)
+            self._house.fakes.fleet.catch_up(name)  # type: ignore[attr-defined]
+
+    def _hostile(self, rng: Random) -> None:
+        house = self._house
+        device = rng.choice(sorted(house.fakes.json))
+        tails = (
+            "up/key",
+            "up/ticket",
+            "up/request",
+            "up/rating",
+            "up/done",
+            "up/status",
+            "up/nothing",
+            "up/count",
+        )
+        topics = [f"hall/{house.config.hall}/dev/{device}/{tail}" for tail in tails]
+        topics += [
+            f"hall/{house.config.hall}/{tail}"
+            for tail in ("policy/push", "ops/open", "appointments", "events/ack")
+        ]
+        house.broker.say(rng.choice(topics), rng.choice(HOSTILE))
+
+    # -- serial lines, modules, cards --
+
+    def _wires(self, faults: HouseFaults) -> None:
+        fakes, seed = self._house.fakes, self._house.seed
+        noise = faults.noise_share / 50
+        line = LineFaults(
+            split=faults.noise_share, lose_byte=noise, flip_byte=noise, insert_byte=noise, delay_max_s=0.02
+        )
+        for number, near in enumerate(fakes.near.values()):
+            near.misbehave(line, seed * 7 + number)
+        share = faults.card_share
+        for bar in fakes.bars.values():
+            bar.faults = CardFaults(mute=share, garble=share / 2, nack=share / 4, late=share / 2)
+        share = faults.module_share
+        for relay in fakes.relays.values():
+            relay.faults = RelayFaults(
+                mute=share,
+                late=share,
+                garbage=share / 2,
+                prefix=share / 2,
+                exception=share / 2,
+                lie=share / 4,
+            )
+        for bus in fakes.buses.values():
+            bus.faults = BusFaults(drop=faults.lost_share, garble=faults.noise_share / 4)
+
+    def _unplug(self, rng: Random) -> None:
+        line = self._house.fakes.near[rng.choice(self._serial)]
+        line.cut("unplugged")
+        self._later(rng.uniform(0.1, 120), line.mend)
+
+    def _babble(self, rng: Random) -> None:
+        for bus in self._house.fakes.buses.values():
+            bus.babble(True)
+            self._later(rng.uniform(1, 20), lambda bus=bus: bus.babble(False))  # type: ignore[misc]
+
+    def _power(self, rng: Random) -> None:
+        fakes = self._house.fakes
+        what: list[Any] = [*fakes.bars.values(), *fakes.relays.values(), *fakes.ports(self._house.loop)]
+        one = rng.choice([*what, *fakes.buses.values()])
+        if one in fakes.bars.values():
+            one.alive = False
+            self._later(rng.uniform(1, 120), lambda: setattr(one, "alive", True))
+        elif hasattr(one, "power_cycle"):
+            one.power_cycle()
+        else:
+            one.hang_up()
+            one.refuses = rng.random() < 0.5
+            self._later(rng.uniform(1, 120), lambda: setattr(one, "refuses", False))
+
+    # -- time and the centre --
+
+    def _clock(self, rng: Random) -> None:
+        house = self._house
+        wall_ms = house.centre._wall_ms()
+        house.clock_wrong_ms = rng.choice((HOUR_MS, -HOUR_MS, -wall_ms, 3 * SECOND_MS, -3 * SECOND_MS))
+        self._later(rng.uniform(1, 3600), lambda: setattr(house, "clock_wrong_ms", 0))
+
+    def _centre(self, rng: Random) -> None:
+        centre = self._house.centre
+        kind = rng.randrange(3)
+        if kind == 0:
+            centre.silent = True
+            self._later(rng.uniform(10, 600), lambda: setattr(centre, "silent", False))
+        elif kind == 1:
+            centre.acknowledge(centre.epoch, max(0, centre.acknowledged - rng.randrange(50)))
+        else:
+            centre.acknowledge(centre.epoch + rng.randrange(2), centre.acknowledged + 100_000)
+
+    def _policy(self, rng: Random) -> None:
+        if rng.random() < 0.5:
+            self._house.centre.push(self._wild.policy())
+        else:
+            self._house.centre.mislead()
+
+    def _order(self, rng: Random) -> None:
+        house = self._house
+        window = rng.choice(house.site.windows).id
+        area = rng.choice(house.site.areas).id
+        seconds = {"for_s": rng.randrange(60, 600)}
+        number = rng.choice(house.numbers[-30:] or ["A001"])
+        orders: list[tuple[str, dict[str, Any]]] = [
+            ("open", {"window": window} | seconds),
+            ("close", {"window": window} | seconds),
+            ("hold", {"window": window} | seconds),
+            ("pause-issuing", {"area": area} | seconds),
+            ("priority-insert", {"number": number}),
+            ("announce", {"text": "请注意", "text_en": "Attention"}),
+            ("case", {"told": "open", "case": f"c{house.centre.orders}", "code": "other", "area": area}),
+        ]
+        house.centre.order(*rng.choice(orders), times=rng.choice((1, 1, 2, 3)))

@@ -1,0 +1,205 @@
+"""What a whole daemon promises, judged continuously from outside: steps, commits, the disk, what devices get.
+
+A broken one is an ``AssertionError`` whose text starts with the promise's name. Each was seen to break on a bug planted
+for it: ``tests/sim/daemon/test_planted_bugs.py``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from devices.mqtt_json.codec import encode_level
+from edged.app import Application
+from edged.core.commands import Action, Desired
+from edged.core.events import DeviceEvent
+from edged.core.site import Site
+from edged.observer import Step
+from edged.sim.worlds.promises import Facts, Promises
+from edged.store import database
+from edged.store.records import encode_step
+
+ONCE = (
+    "say",
+    "print",
+    "refuse",
+)  # actions that a person hears or sees each time; a page comes again under its id
+SHOWN_MAX = 64  # newest values of a slot that may still be on their way
+
+
+class Watch:
+    """One world's judge. ``born`` with each process, ``buried`` when it is gone; it is an observer of the loop."""
+
+    def __init__(self, site: Site, json_devices: frozenset[str]) -> None:
+        """``json_devices``: those whose levels come as JSON, one point each."""
+        self._json = json_devices
+        self.steps = 0
+        self.deaths = 0
+        self.tickets: list[str] = []
+        self.policy_version = 0
+        self.promises: Promises | None = Promises(site)
+        self._app: Application | None = None
+        self._pending: dict[int, tuple[Step, Facts]] = {}  # not yet seen on the disk
+        self._told = 0  # steps whose acceptance the daemon has acted on
+        self._accepted = 0  # ... while it said that they are on the disk
+        self._verified = 0
+        self._judged = 0
+        self._epoch: int | None = None
+        self._seen: dict[tuple[str, int], tuple[DeviceEvent, int]] = {}
+        self._orders: dict[str, int] = {}
+        self._actions: dict[str, int] = {}  # id -> times it came to a device
+        self._committed: dict[str, int] = {}  # action id -> step
+        self._acked: set[tuple[str, int]] = set()
+        self._journaled: set[tuple[str, int]] = set()
+        self._levels: dict[tuple[str, str], deque[bytes]] = {}
+
+    # -- lives --
+
+    def born(self, app: Application) -> None:
+        """A process has opened its journal and not begun yet: what it found must be what was accepted."""
+        journal = app.journal
+        assert self._epoch in (None, journal.epoch), f"kept: a new epoch {journal.epoch}, after {self._epoch}"
+        self._epoch = journal.epoch
+        self._app = app
+        self._compare()
+        app.loop.observers = (*app.loop.observers, self)
+        journal.on_commit(self._told_of)
+        journal.on_durable(self._durable)
+
+    def _compare(self) -> None:
+        """The journal against the steps that were taken; forgets those that were never written."""
+        assert self._app is not None
+        head = self._app.journal.last_seq
+        assert head >= self._accepted, f"kept: step {self._accepted} was accepted, the journal ends at {head}"
+        for row in self._rows():
+            step, facts = self._pending[row.seq]
+            assert _same(row, encode_step(step)), f"kept: step {row.seq} is not what was decided"
+            point, seq = getattr(step.event, "point", None), getattr(step.event, "seq", None)
+            if point is not None and seq is not None:
+                self._journaled.add((point, seq))
+            self._judge(step, facts)
+        missing = sorted(self._acked - self._journaled)
+        if self._told == self._accepted:
+            assert not missing, f"kept: {len(missing)} inputs were acknowledged and are gone: {missing[:5]}"
+        elif self._told > head:
+            self._forget(head)  # a full disk, then the end: what was only in memory is lost, as was said
+        self._acked -= self._journaled
+        self._seen = {key: known for key, known in self._seen.items() if known[1] <= head}
+        self._orders = {name: seq for name, seq in self._orders.items() if seq <= head}
+        self._verified = self._accepted = self._told = head
+        self._pending.clear()
+
+    def _forget(self, head: int) -> None:
+        self.promises = None
+        self._judged = min(self._judged, head)
+        lost = {action for action, seq in self._committed.items() if seq > head}
+        for action in lost:
+            del self._committed[action]
+            self._actions.pop(action, None)
+
+    def _rows(self) -> list[database.Row]:
+        assert self._app is not None
+        path = Path(self._app.config.store.path)
+        connection = database.connect(path, read_only=True)
+        try:
+            return list(database.rows(connection, self._verified))
+        finally:
+            connection.close(True)
+
+    def ended(self) -> None:
+        """Nothing more will be written: the last look."""
+        self._compare()
+
+    # -- what the daemon does --
+
+    def step(self, step: Step, decision_s: float) -> None:
+        """See ``Observer``."""
+        app = self._app
+        assert app is not None
+        self.steps += 1
+        app.engine.check()
+        state = app.engine.state
+        assert state.policy_version >= self.policy_version, (
+            f"policy: version {state.policy_version} in force after {self.policy_version}"
+        )
+        if step.seq not in self._pending:  # else a tick without effect, which is no row
+            self._pending[step.seq] = (step, Facts.of(state))
+            self._once(step)
+            for command in step.commands:
+                if isinstance(command, Desired) and command.point in self._json:
+                    self._note_level(command)
+
+    def _note_level(self, command: Desired) -> None:
+        kind, payload = encode_level(command.value)
+        self._levels.setdefault((command.point, kind), deque(maxlen=SHOWN_MAX)).append(payload)
+
+    def _once(self, step: Step) -> None:
+        event = step.event
+        by = getattr(event, "by", None)
+        if isinstance(by, str) and by.startswith("order-"):
+            assert by not in self._orders, (
+                f"once: {by} was carried out in steps {self._orders[by]} and {step.seq}"
+            )
+            self._orders[by] = step.seq
+        seq = getattr(event, "seq", None)
+        if seq is None:
+            return
+        key = (getattr(event, "point", ""), seq)
+        known = self._seen.get(key)
+        if known is None:
+            self._seen[key] = (event, step.seq)  # type: ignore[assignment]
+        elif known[0] == event:
+            told = [note for note in step.notes if note.kind != "ignored"]
+            assert not step.commands, f"once: the second {event} commanded {step.commands}"
+            assert not told, f"once: the second {event} did {told}"
+
+    def _told_of(self, steps: Sequence[Step]) -> None:
+        assert self._app is not None
+        self._told = steps[-1].seq
+        if self._app.journal.durable:
+            self._accepted = self._told
+        for step in steps:
+            self._judge(*self._pending[step.seq])
+
+    def _durable(self, durable: bool) -> None:
+        if durable:
+            self._accepted = self._told
+
+    def _judge(self, step: Step, facts: Facts) -> None:
+        if step.seq <= self._judged:
+            return
+        self._judged = step.seq
+        self.policy_version = max(self.policy_version, getattr(step.event, "version", 0))
+        self.tickets += [note.subject for note in step.notes if note.kind == "ticket.issued"]
+        for command in step.commands:
+            if isinstance(command, Action):
+                self._committed[command.id] = step.seq
+        if self.promises is not None:
+            self.promises.step(facts, step.event, step.commands, step.notes)
+
+    # -- what the wires saw --
+
+    def acknowledged(self, device: str, fields: Any) -> None:
+        """The broker got a PUBACK for an input of a device."""
+        if isinstance(fields, dict) and type(fields.get("seq")) is int:
+            self._acked.add((device, fields["seq"]))
+
+    def arrived(self, device: str, kind: str, action: str) -> None:
+        """An action came to a device."""
+        assert action in self._committed, (
+            f"outputs: {device} was told {kind} {action} before its step was accepted"
+        )
+        times = self._actions[action] = self._actions.get(action, 0) + 1
+        assert times == 1 or kind not in ONCE, f"outputs: {device} was told {kind} {action} {times} times"
+
+    def shown(self, device: str, kind: str, payload: bytes) -> None:
+        """A level came to a JSON device."""
+        known = self._levels.get((device, kind), ())
+        assert payload in known, f"outputs: {device} shows {kind} {payload!r}, which nobody commanded"
+
+
+def _same(row: database.Row, ours: database.Row) -> bool:
+    fields = ("seq", "at_ms", "kind", "src", "event", "commands", "notes")
+    return all(getattr(row, name) == getattr(ours, name) for name in fields)

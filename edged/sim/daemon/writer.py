@@ -1,0 +1,61 @@
+"""The journal's writer without its thread: the same turns, in virtual time, after as long as the disk takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from edged.store.writer import FULL_RETRY_S, GROUP_MAX, IDLE_BEAT_S, Job, Writer
+
+JOBS_MAX = 1_000_000  # the journal keeps the real bound; beyond this a world is broken
+
+
+class InlineWriter(Writer):
+    """What is queued while the disk is busy becomes one transaction, as with the thread.
+
+    ``disk`` (of the class made by ``on``) says how long each turn takes.
+    """
+
+    disk: Any
+
+    def start(self) -> None:
+        """See ``Writer``."""
+        self._jobs: deque[Job] = deque(maxlen=JOBS_MAX)
+        self._over = self._busy = False
+        self._timer = asyncio.get_running_loop().call_later(IDLE_BEAT_S, self._take_turn)
+
+    def put(self, job: Job) -> None:
+        """See ``Writer``."""
+        self._jobs.append(job)
+        if not self._over and not self._busy:
+            self._busy = True
+            self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(self.disk.commit_s(), self._take_turn)
+
+    def join(self, timeout_s: float) -> bool:
+        """See ``Writer``: everything queued is written now; nothing, where the process is dead."""
+        if not self.disk.alive and not self._over:
+            self._over = True
+            self._timer.cancel()
+            self.disk.bury(self._connection)
+        while not self._over:
+            self._take_turn()
+        return True
+
+    def _take_turn(self) -> None:
+        self._timer.cancel()
+        if not self.disk.alive:
+            return
+        taken = [self._jobs.popleft() for _ in range(min(GROUP_MAX, len(self._jobs)))]
+        self._over = not self.turn(taken)
+        self._busy = bool(self._jobs)
+        if not self._over:
+            idle_s = IDLE_BEAT_S if self._durable else FULL_RETRY_S
+            delay_s = self.disk.commit_s() if self._busy else idle_s
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._take_turn)
+
+
+def on(disk: Any) -> type[InlineWriter]:
+    """The writer for ``disk`` (``commit_s()``: virtual seconds until a commit is done)."""
+    return type("DiskWriter", (InlineWriter,), {"disk": disk})
