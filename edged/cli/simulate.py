@@ -7,26 +7,41 @@ import os
 import re
 import sys
 from contextlib import suppress
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 if TYPE_CHECKING:
-    from edged.core.site import Site
+    from collections.abc import Callable
+
     from edged.sim.worlds.days import Verdict
 
 SEEDS_MAX = 1_000_000
+
+
+class Level(StrEnum):
+    """What is simulated."""
+
+    core = "core"
+    daemon = "daemon"
 
 
 def simulate(
     seeds: Annotated[
         str, typer.Option("--seeds", help="Which worlds: 7, or 1..200.", metavar="A..B")
     ] = "1..20",
+    level: Annotated[
+        Level, typer.Option("--level", help="The core alone, or the whole daemon on memory wires.")
+    ] = Level.core,
     days: Annotated[int, typer.Option("--days", min=1, max=60, help="Hall days per world.")] = 1,
     config: Annotated[
         Path | None,
-        typer.Option("--config", help="The hall.toml whose hall is simulated; default: the demo's."),
+        typer.Option(
+            "--config", help="The hall.toml whose hall is simulated; default: the demo's, or a small one."
+        ),
     ] = None,
     processes: Annotated[int, typer.Option("--processes", min=0, help="0: one per processor.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -38,18 +53,28 @@ def simulate(
     the faults last nothing may break; then they stop, and everybody must be called and every output be right within
     three hall hours. At the end the same events go through a fresh core and must lead to the same state.
 
+    --level daemon lives shorter days with everything a site runs (journal, outputs, drivers, links, central desks) in
+    virtual time, against the devices' own fakes. Its faults are kill -9, power cuts that tear writes, failing syncs, a
+    full or slow disk, a broker that is away, frozen or forgetful, noise and breaks on every wire, wrong clocks, false
+    policies. What was accepted must be there after each.
+
     \b
     Exit code: 0 every promise kept, 1 one was broken (seed, promise and command are printed), 2 wrong usage.
       edged simulate --seeds 1..200
       edged simulate --seeds 4711 --days 3
+      edged simulate --level daemon --seeds 1..20
     """
     wanted = _seeds(seeds)
-    site = _site(config)
-    verdicts = _live(site, wanted, days, processes or os.cpu_count() or 1)
+    extra = "" if level is Level.core else f" --level {level}"
+    extra += "" if config is None else f" --config {config}"
+
+    def rerun(seed: int) -> str:
+        return f"edged simulate --seeds {seed} --days {days}{extra}"
+
+    verdicts = _live(_job(level, config, days), wanted, processes or os.cpu_count() or 1, rerun)
     from edged.sim.worlds.campaign import summary
 
-    extra = "" if config is None else f" --config {config}"
-    found = summary(verdicts, lambda seed: f"edged simulate --seeds {seed} --days {days}{extra}")
+    found = summary(verdicts, rerun)
     if as_json:
         print(json.dumps(found, ensure_ascii=False, indent=1))
     else:
@@ -62,7 +87,9 @@ def simulate(
     raise typer.Exit(1 if found["broken"] else 0)
 
 
-def _live(site: Site, seeds: list[int], days: int, processes: int) -> list[Verdict]:
+def _live(
+    job: Callable[[int], Verdict], seeds: list[int], processes: int, rerun: Callable[[int], str]
+) -> list[Verdict]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -79,12 +106,12 @@ def _live(site: Site, seeds: list[int], days: int, processes: int) -> list[Verdi
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("worlds", total=len(seeds))
         with suppress(BrokenPipeError):
-            for one in run(site, seeds, days, processes):
+            for one in run(job, seeds, processes):
                 verdicts.append(one)
                 bar.update(task, advance=1)
                 if one.broken is not None:
                     console.print(
-                        f"seed {one.seed}: {one.broken}\n  again: edged simulate --seeds {one.seed} --days {days}",
+                        f"seed {one.seed}: {one.broken}\n  again: {rerun(one.seed)}",
                         markup=False,
                         highlight=False,
                     )
@@ -101,16 +128,20 @@ def _seeds(text: str) -> list[int]:
     return list(range(first, last + 1))
 
 
-def _site(config: Path | None) -> Site:
-    from importlib.resources import as_file, files
-
+def _job(level: Level, config: Path | None, days: int) -> Callable[[int], Verdict]:
+    """What lives one seed."""
+    import configs
     from edged.config import ConfigErrors, load
 
     try:
-        if config is not None:
-            return load(config).site
-        with as_file(files("configs").joinpath("hall-demo.toml")) as demo:
-            return load(demo).site
+        if level is Level.daemon:
+            from edged.sim.daemon.days import HALL, live_daemon
+
+            return partial(live_daemon, load(config or HALL).file, days)
+        from edged.sim.worlds.days import live_core
+
+        demo = Path(configs.__path__[0]) / "hall-demo.toml"
+        return partial(live_core, load(config or demo).site, days)
     except ConfigErrors as errors:
         for line in errors.lines:
             print(line, file=sys.stderr)

@@ -112,4 +112,5 @@ def _on_bus(config: HallConfig, fakes: Fakes, device: str, channel: str, value: 
     lit = unit.led == led(panel.address, value).code
     if not panel.digits or not isinstance(value, Panel):
         return lit
-    return lit and unit.text == digits(panel.address, value).text
+    text = digits(panel.address, value).text
+    return lit and unit.text.startswith(text)  # it has no more digits, whatever noise wrote beyond them

@@ -41,6 +41,7 @@ SETTLES_MS = 3 * HOUR_MS  # within this much hall time after the faults stopped 
 OPENS_MS = 5 * MINUTE_MS  # after the daemon started
 CLOSES_MS = 20 * MINUTE_MS
 LOOK_MS = 5_000  # between looks at READY and the watchdog
+HALL = Path(__file__).with_name("hall.toml")
 FAST = Path("/dev/shm")  # noqa: S108  (the disk that fails is a model; the real one need not be slow)
 LINES_MAX = 20  # of the daemon's log, shown with a broken promise
 
@@ -69,6 +70,11 @@ def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> Verd
         if broken is None and loop.wrong:
             broken = f"AssertionError: caught: {loop.wrong[0]}"
     return day.verdict(days, broken, "\n".join([where or "", *lines]) if broken else None)
+
+
+def live_daemon(file: Path, days: int, seed: int) -> Verdict:
+    """``live``, as a campaign calls it."""
+    return live(file, seed, days)
 
 
 class Broken(Exception):

@@ -15,7 +15,7 @@ from typing import Any
 
 from devices.mqtt_json.fake import FakeDevice, FakeDispenser, Misbehaviour
 from edged.app import Application
-from edged.clock import Clock
+from edged.clock import Clock, monotonic_s
 from edged.config import HallConfig
 from edged.core.events import (
     DeviceEvent,
@@ -41,7 +41,7 @@ from edged.store.database import StoreError
 RESTART_S = 2.0  # systemd's RestartSec
 READY_MAX_S = 10.0  # virtual seconds from a start to READY; the broker is waited for 3
 FED_MAX_S = 10.5  # between two feedings of the watchdog, and a little for the look itself
-DEATH_MAX_S = 60.0  # for a killed process to be gone: a simulator's own limit
+GONE_MAX_S = 10.0  # TimeoutStopSec of systemd/edged.service
 OWN_FIRST = 500  # a dispenser that prints its own numbers has its own half of them
 
 
@@ -70,7 +70,7 @@ class House:
         self._task: asyncio.Task[None] | None = None
         self._born_s = 0.0
         self._died = asyncio.Event()
-        self._excused = False  # the process may end by itself: its disk failed
+        self._leaving_s: float | None = None  # when it was told, or made, to go
         self._killed = False
         self.dice = Random(f"{seed}/wires")
         self._pages: dict[str, list[PageView]] = {}
@@ -88,7 +88,7 @@ class House:
     @property
     def now_ms(self) -> int:
         """Virtual ms."""
-        return round(self.loop.time() * 1000)
+        return round(self.loop.now_s * 1000)
 
     def fail(self, error: BaseException) -> None:
         """The first broken promise ends the world."""
@@ -112,10 +112,11 @@ class House:
             await asyncio.sleep(RESTART_S + self.dice.random())
 
     def _start(self) -> bool:
-        self._killed = self._excused = False
+        self._killed = False
+        self._leaving_s = None
         self.disk.alive = True
         self._machine = Machine(self.broker, self.disk, self.fakes)
-        self._born_s = self.loop.time()
+        self._born_s = monotonic_s()
         try:
             self.app = Application(self.config, outside=self._machine)
             self.watch.born(self.app)
@@ -155,29 +156,43 @@ class House:
 
     def stop(self) -> None:
         """A clean stop; systemd starts it again."""
-        if self.app is not None:
+        if self.app is not None and self._leaving_s is None:
+            self._leaving_s = monotonic_s()
             self.app.stop.set()
 
     def kill(self, torn: bool) -> None:
         """Kill -9; ``torn``: the power is gone for everything, and the disk keeps what it happened to keep."""
-        if self.app is None or self._task is None:
+        if self.app is None or self._task is None or self._killed:
             return
         self._killed = True
+        self._leaving_s = monotonic_s()
         self.disk.alive = False
         self.broker.hang_up("the controller is gone")
         self._task.cancel()
         if torn:
             self._task.add_done_callback(lambda _task: self.disk.cut())
 
+    def freeze(self, seconds: float) -> None:
+        """The whole machine stands still, the service manager with it."""
+        self.loop.jump(seconds)
+        self._born_s += seconds
+        self._leaving_s = None if self._leaving_s is None else self._leaving_s + seconds
+        if self._machine is not None and self._machine.service.fed_s is not None:
+            self._machine.service.fed_s += seconds
+
     def look(self) -> None:
         """READY in time, and the watchdog fed."""
         machine = self._machine
         if machine is None or self.app is None or self.broken is not None:
             return
-        now_s, ready_s = self.loop.time(), machine.service.ready_s
+        now_s, ready_s, gone_s = monotonic_s(), machine.service.ready_s, self._leaving_s
         if ready_s is None:
-            assert now_s - self._born_s <= READY_MAX_S, f"ready: not {READY_MAX_S:g} s after the start"
-        elif not self.app.stop.is_set():
+            late = gone_s is None and now_s - self._born_s > READY_MAX_S
+            assert not late, f"ready: not {READY_MAX_S:g} s after the start"
+        assert gone_s is None or now_s - gone_s <= GONE_MAX_S, (
+            f"leave: still there after {now_s - gone_s:.0f} s"
+        )
+        if ready_s is not None and gone_s is None:
             fed_s = machine.service.fed_s or ready_s
             assert now_s - fed_s <= FED_MAX_S, f"watchdog: not fed for {now_s - fed_s:.1f} s"
 
@@ -280,7 +295,7 @@ class House:
         if len(parts) == 6 and parts[2] == "dev" and parts[5] not in ("done", "status", "health"):
             try:
                 fields = json.loads(payload)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return
             self.watch.acknowledged(parts[3], fields)
 

@@ -35,6 +35,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Virtual seconds."""
         return self._now_s
 
+    @property
+    def now_s(self) -> float:
+        """Virtual seconds, also once the loop is closed."""
+        return self._now_s
+
     def jump(self, seconds: float) -> None:
         """As if the whole machine had stood still."""
         self._now_s += seconds
@@ -46,7 +51,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._now_s += timeout
         return ()
 
-    def call_at(self, when: float, callback: Any, *args: Any, context: Any = None) -> Any:
+    def call_at(  # type: ignore[override]  # the stub's generic arguments say no more
+        self, when: float, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.TimerHandle:
         """As every loop's; but time goes on at least ``TICK_S``, or who sleeps 1e-12 s would do so for ever."""
         return super().call_at(max(when, self._now_s + TICK_S), callback, *args, context=context)
 

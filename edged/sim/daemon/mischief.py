@@ -96,7 +96,7 @@ class Mischief:
             "power": self._power,
             "dead": self._dead,
             "clock": self._clock,
-            "freeze": lambda rng: house.loop.jump(rng.uniform(6, 120)),
+            "freeze": lambda rng: house.freeze(rng.uniform(6, 120)),
             "centre": self._centre,
             "policy": self._policy,
             "order": self._order,

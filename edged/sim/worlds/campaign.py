@@ -5,20 +5,17 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from edged import __version__
-from edged.core.site import Site
-from edged.sim.worlds.days import Verdict, live
+from edged.sim.worlds.days import Verdict
 
 COMMIT_WAIT_S = 5.0
 
 
-def run(site: Site, seeds: Sequence[int], days: int, processes: int) -> Iterator[Verdict]:
-    """The verdict of every seed, in the order in which they end."""
-    job: Callable[[int], Verdict] = partial(_one, site, days)
+def run(job: Callable[[int], Verdict], seeds: Sequence[int], processes: int) -> Iterator[Verdict]:
+    """The verdict of every seed, in the order in which they end. ``job`` lives one seed; it goes to other processes."""
     if processes == 1 or len(seeds) == 1:
         yield from map(job, seeds)
         return
@@ -29,10 +26,6 @@ def run(site: Site, seeds: Sequence[int], days: int, processes: int) -> Iterator
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _one(site: Site, days: int, seed: int) -> Verdict:
-    return live(site, seed, days)
 
 
 def summary(verdicts: Iterable[Verdict], rerun: Callable[[int], str]) -> dict[str, Any]:

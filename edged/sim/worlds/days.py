@@ -76,6 +76,11 @@ def live(site: Site, seed: int, days: int, policy: Policy | None = None) -> Verd
     )
 
 
+def live_core(site: Site, days: int, seed: int) -> Verdict:
+    """``live``, as a campaign calls it."""
+    return live(site, seed, days)
+
+
 def _clock(world: World) -> str:
     day, ms = divmod(world.now_ms + round((OPENS_H - 0.5) * HOUR_MS), DAY_MS)
     return f"day {day + 1} {ms // HOUR_MS:02d}:{ms // MINUTE_MS % 60:02d}:{ms // 1000 % 60:02d}"

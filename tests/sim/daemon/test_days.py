@@ -1,0 +1,84 @@
+"""Whole daemons in virtual time: seeds that once found a bug live on here; the same seed is the same day."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import apsw
+import pytest
+
+from edged.sim.daemon.days import HALL, live
+from edged.sim.daemon.disk import SECTOR_BYTES, Disk
+from edged.sim.daemon.faults import HouseFaults
+from edged.sim.daemon.loop import Standstill, VirtualLoop
+
+KEPT = Path(__file__).with_name("failing_seeds.txt")
+
+
+def kept() -> list[tuple[int, int]]:
+    lines = (line.split("#")[0].split() for line in KEPT.read_text().splitlines())
+    return [(int(words[0]), int(words[1])) for words in lines if words]
+
+
+@pytest.mark.parametrize(("seed", "days"), kept())
+def test_a_seed_that_once_found_a_bug_finds_none(seed: int, days: int) -> None:
+    verdict = live(HALL, seed, days)
+    assert verdict.broken is None, (
+        f"{verdict.broken}; again: edged simulate --level daemon --seeds {seed} --days {days}"
+    )
+
+
+def simulate(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edged", "simulate", "--level", "daemon", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600)
+
+
+def test_the_same_seed_is_the_same_day_in_another_process() -> None:
+    first, second = (json.loads(simulate("--seeds", "1", "--json").stdout) for _ in range(2))
+    assert first == second
+    assert first["broken"] == []
+    assert first["tickets"] > 20
+
+
+def test_time_is_virtual_and_nothing_real_is_at_hand() -> None:
+    loop = VirtualLoop()
+    loop.run_until_complete(asyncio.sleep(100_000))
+    assert loop.now_s == pytest.approx(100_000)
+    with pytest.raises(ConnectionRefusedError):
+        loop.run_until_complete(loop.create_connection(asyncio.Protocol, "127.0.0.1", 80))
+    with pytest.raises(Standstill):
+        loop.run_until_complete(asyncio.Event().wait())
+    loop.close()
+
+
+def test_a_cut_keeps_what_was_synced_and_some_sectors_of_the_rest(tmp_path: Path) -> None:
+    disk = Disk("cutting", tmp_path, Random(1))
+    try:
+        database = apsw.Connection(str(tmp_path / "a.db"), vfs="cutting")
+        database.pragma("journal_mode", "wal")
+        database.pragma("synchronous", 2)
+        database.execute("CREATE TABLE t (x)")
+        database.execute("INSERT INTO t VALUES (1)")
+        database.pragma("synchronous", 0)
+        database.execute("INSERT INTO t VALUES (2)")
+        disk.alive = False
+        disk.bury(database)
+        disk.cut()
+        disk.alive = True
+        after = apsw.Connection(str(tmp_path / "a.db"), vfs="cutting")
+        assert [x for (x,) in after.execute("SELECT x FROM t")] in ([1], [1, 2])
+        after.close(True)
+    finally:
+        disk.unregister()
+    assert SECTOR_BYTES == 512
+
+
+def test_about_half_of_all_houses_have_a_given_fault() -> None:
+    houses = [HouseFaults.draw(Random(seed)) for seed in range(200)]
+    for name in ("cut_per_h", "frozen_per_h", "noise_share", "dead_per_h"):
+        assert 60 < sum(getattr(house, name) > 0 for house in houses) < 140
