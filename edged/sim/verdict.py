@@ -112,5 +112,5 @@ def _on_bus(config: HallConfig, fakes: Fakes, device: str, channel: str, value: 
     lit = unit.led == led(panel.address, value).code
     if not panel.digits or not isinstance(value, Panel):
         return lit
-    text = digits(panel.address, value).text
-    return lit and unit.text.startswith(text)  # it has no more digits, whatever noise wrote beyond them
+    seen = digits(panel.address, value).text
+    return lit and unit.text.startswith(seen)  # it has no more digits, whatever noise wrote beyond them
