@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOL_TIMEOUT_S = 30
+TOOL_TIMEOUT_S = 200
 LONG_FUNCTION = 'def long() -> int:\n    """Long."""\n    n = 0\n' + "    n += 1\n" * 78 + "    return n\n"
 
 LINT_IMPORTS = ("importlinter.cli", "--no-cache", "--no-logo")

@@ -19,7 +19,7 @@ from tests.support.brokers import until
 
 ROOT = Path(__file__).parents[2]
 DAY_S = 90.0  # real seconds for a third of an hour at speed 60, on a busy machine
-PROMPT_S = 10.0
+PROMPT_S = 20.0
 SERVING = '"event": "serving"'
 KEYS = {
     "seed",
