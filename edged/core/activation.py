@@ -137,6 +137,7 @@ def _learn_setup(turn: Turn, to_staffed_s: float) -> None:
     if known_s is None:
         known_s = float(turn.state.policy.tidal.pw.setup_s)
     turn.state.setup_s = known_s + SETUP_WEIGHT * (to_staffed_s - known_s)
+    turn.standings.clear()  # every window that is being staffed is expected at another time
 
 
 def drain(turn: Turn, window: str, reason: str, **why: str | int | float | None) -> None:

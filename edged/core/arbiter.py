@@ -116,14 +116,14 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
     area_state.last_open_ms = area_state.last_request_ms = area_state.last_action_ms = turn.at_ms
     area_state.refused = area_state.asked = area_state.held = None
     state.area, state.rule, state.requested_ms = area, now.ask, turn.at_ms
-    state.reason = f"{now.ask}: {now.why}"
+    state.reason = f"{now.ask}: {now.why()}"
     turn.note(
         "tidal.requested",
         window,
         area=area,
         rule=now.ask,
         waiting=now.waiting,
-        **now.facts,
+        **now.facts(),
         oldest_wait_s=now.oldest_wait_s,
         already_open=len(now.commanded),
         chosen_because=_why(turn, window),
@@ -216,7 +216,7 @@ def _limits(turn: Turn, area: str) -> dict[str, int]:
 
 def _why_not(turn: Turn, area: str, now: Look) -> Facts:
     return {
-        **now.facts,
+        **now.facts(),
         "already_open": len(now.commanded),
         **_limits(turn, area),
         "candidates": considered.windows(turn, area),
@@ -225,7 +225,7 @@ def _why_not(turn: Turn, area: str, now: Look) -> Facts:
 
 
 def _why_kept(turn: Turn, area: str, now: Look, chosen: str | None = None) -> Facts:
-    return {**now.facts, **now.closing, "candidates": considered.releases(turn, area, chosen)}
+    return {**now.facts(), **now.closing(), "candidates": considered.releases(turn, area, chosen)}
 
 
 def _escalate(turn: Turn, area: str, window: str) -> None:

@@ -41,13 +41,13 @@ def judge(turn: Turn, area: str, own: AreaHours) -> int | None:
 
 def _needs_ms(turn: Turn, area: str) -> dict[str, int]:
     """From now until a newcomer of each service has been served; while nobody serves, only the service itself."""
-    load = demand.load_of(turn, area)
-    each_s, _ = demand.means_s(turn, area, turn.pw(area))
+    now = demand.standing(turn, area)
+    load = now.load
     wait_s = 0.0
     if load.windows > len(load.opening):
         wait_s = forecast.newcomer_wait_s(load, load.windows)
     assert wait_s < inf
-    return {service: ceil((wait_s + service_s) * 1000) for service, service_s in each_s.items()}
+    return {service: ceil((wait_s + service_s) * 1000) for service, service_s in now.each_s.items()}
 
 
 def _tell(turn: Turn, area: str, own: AreaHours, stopped: list[str]) -> None:

@@ -6,27 +6,27 @@ Paused and draining windows do not count: they call nobody.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import floor
+from typing import NamedTuple
+
 from edged.core import forecast, staffing
 from edged.core.forecast import Load, Range, Stream
-from edged.core.ordering import STAFFED, WORKING, ahead
+from edged.core.ordering import STAFFED, WORKING, ahead, queued_since_ms
 from edged.core.policy import Pw
-from edged.core.state import Ticket, WindowState, WindowStateName
-from edged.core.turn import Turn
+from edged.core.state import Ticket, WindowStateName
+from edged.core.turn import Standing, Turn
 
 COMMANDED: tuple[WindowStateName, ...] = ("ACTIVATING", *STAFFED)
 MINUTE_MS = 60_000
 DAY_MIN = 1440
+FOR_EVER_MS = 1 << 62
 DEFAULT_MEAN_S = 900  # of an area that has no service: nobody will ever wait there
 
 
 def commanded(turn: Turn, area: str) -> tuple[str, ...]:
     """Tidal windows of the area that serve it or are about to; draining ones do not count."""
-    states = turn.state.windows
-    return tuple(
-        window
-        for window in turn.lookup.area_tidal[area]
-        if states[window].area == area and states[window].state in COMMANDED
-    )
+    return standing(turn, area).commanded
 
 
 def setup_s(turn: Turn, pw: Pw) -> float:
@@ -56,17 +56,33 @@ def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
 
 def load_of(turn: Turn, area: str) -> Load:
     """Who is present and what works for them, now."""
-    known = turn.loads.get(area)
-    if known is None:
-        known = turn.loads[area] = _load(turn, area)
-    return known
+    return standing(turn, area).load
 
 
-def _load(turn: Turn, area: str) -> Load:
-    pw = turn.pw(area)
+def standing(turn: Turn, area: str) -> Standing:
+    """What can be worked out of an area as it is now; done again only once something of it was touched."""
+    found = turn.standings.get(area)
+    if found is None or turn.at_ms > found.until_ms:
+        found = turn.standings[area] = work_out(turn, area)
+    return found
+
+
+def work_out(turn: Turn, area: str) -> Standing:
+    """The same from nothing."""
+    pw, states = turn.pw(area), turn.state.windows
     each_s, mean_s = means_s(turn, area, pw)
-    busy, windows, opening = _windows(turn, area, pw, each_s)
-    return Load(_work(turn, area, pw, each_s, mean_s), busy, windows, mean_s, tuple(opening))
+    working = _windows(turn, area, pw, each_s)
+    work = _work(turn, area, pw, each_s, mean_s)
+    load = Load(work, working.busy, working.windows, mean_s, tuple(working.opening))
+    oldest_ms, priority_ms = queued_since_ms(turn, area)
+    found = None if turn.area(area).stale is not None else _newcomer(load)
+    ordered = tuple(
+        window
+        for window in turn.lookup.area_tidal[area]
+        if states[window].area == area and states[window].state in COMMANDED
+    )
+    told = None if found is None else found.in_minutes()
+    return Standing(load, each_s, ordered, oldest_ms, priority_ms, told, working.until_ms)
 
 
 def _work(turn: Turn, area: str, pw: Pw, each_s: dict[str, float], mean_s: float) -> float:
@@ -81,10 +97,19 @@ def _work(turn: Turn, area: str, pw: Pw, each_s: dict[str, float], mean_s: float
     return total_s / mean_s
 
 
-def _windows(turn: Turn, area: str, pw: Pw, each_s: dict[str, float]) -> tuple[float, float, list[float]]:
-    """Busy windows, all windows, and in how many seconds each of those being staffed is ready."""
+class _Working(NamedTuple):
+    """Busy windows, all windows, in how many seconds each of those being staffed is ready; until when that holds."""
+
+    busy: float
+    windows: float
+    opening: list[float]
+    until_ms: int
+
+
+def _windows(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float]) -> _Working:
     busy = windows = 0.0
     opening: list[float] = []
+    until_ms = FOR_EVER_MS
     states, serves = turn.state.windows, turn.lookup.window_areas
     shares: dict[tuple[str, ...], float] = {}  # of windows that are nobody's in particular
     for window in turn.lookup.area_windows[area]:
@@ -100,13 +125,17 @@ def _windows(turn: Turn, area: str, pw: Pw, each_s: dict[str, float]) -> tuple[f
             if state.helpers:
                 share *= staffing.pace(turn, state)
             windows += share
-            if state.ticket is not None and _still_there(turn, state, pw, each_s):
-                busy += share
+            if state.ticket is not None:
+                gone_ms = _gone_ms(turn, state.ticket, pw, each_s)
+                if turn.at_ms < gone_ms:
+                    busy += share
+                    until_ms = min(until_ms, gone_ms - 1)
         elif state.state == "ACTIVATING" and state.area == area:
             windows += 1
             asked_ms = turn.at_ms if state.requested_ms is None else state.requested_ms
             opening.append(max(0.0, setup_s(turn, pw) - turn.seconds_since(asked_ms)))
-    return busy, windows, opening
+            until_ms = turn.at_ms  # it is nearer with every moment
+    return _Working(busy, windows, opening, until_ms)
 
 
 def share_of(turn: Turn, area: str, window: str) -> float:
@@ -122,13 +151,13 @@ def share_of(turn: Turn, area: str, window: str) -> float:
     return 1 / (1 + sum(1 for other in areas if other != area and turn.area(other).waiting > 0))
 
 
-def _still_there(turn: Turn, state: WindowState, pw: Pw, each_s: dict[str, float]) -> bool:
-    """A visitor who is served far longer than usual has left, and the end was never heard."""
-    ticket = turn.state.tickets[state.ticket] if state.ticket is not None else None
-    if ticket is None or ticket.serving_ms is None or not pw.lost_finish_means:
-        return True
+def _gone_ms(turn: Turn, ticket_id: int, pw: Pw, each_s: Mapping[str, float]) -> int:
+    """From when a visitor at a window must have left: served far longer than usual, and the end was never heard."""
+    ticket = turn.state.tickets[ticket_id]
     mean_s = each_s.get(ticket.service)
-    return mean_s is None or turn.seconds_since(ticket.serving_ms) <= pw.lost_finish_means * mean_s
+    if ticket.serving_ms is None or not pw.lost_finish_means or mean_s is None:
+        return FOR_EVER_MS
+    return ticket.serving_ms + floor(pw.lost_finish_means * mean_s * 1000) + 1
 
 
 def lost_finish_s(turn: Turn, ticket: Ticket) -> float | None:
@@ -137,8 +166,7 @@ def lost_finish_s(turn: Turn, ticket: Ticket) -> float | None:
     pw = turn.pw(area)
     if not pw.lost_finish_means:
         return None
-    each_s, _ = means_s(turn, area, pw)
-    return pw.lost_finish_means * each_s[ticket.service]
+    return pw.lost_finish_means * standing(turn, area).each_s[ticket.service]
 
 
 def minute_of_day(turn: Turn) -> float | None:
@@ -156,7 +184,8 @@ def plain_stream(turn: Turn, area: str, load: Load) -> Stream:
     minute = minute_of_day(turn)
     if profile and minute is not None:
         return Stream(minute - pw.profile_start_min, profile, 0.0)
-    helping = sum(staffing.pace(turn, turn.window(window)) - 1 for window in turn.lookup.area_windows[area])
+    states = map(turn.state.windows.__getitem__, turn.lookup.area_windows[area])
+    helping = sum(staffing.pace(turn, state) - 1 for state in states if state.helpers)
     regular = max(1.0, load.windows - helping - len(commanded(turn, area)))
     steady = forecast.STEADY_LOAD * regular * 60 / load.mean_s
     return Stream((turn.at_ms - turn.state.day_start_ms) / MINUTE_MS, (), steady)
@@ -164,9 +193,10 @@ def plain_stream(turn: Turn, area: str, load: Load) -> Stream:
 
 def newcomer_range(turn: Turn, area: str) -> Range | None:
     """What somebody who takes a ticket now is told; None while nobody can know."""
-    if turn.area(area).stale is not None:
-        return None
-    load = load_of(turn, area)
+    return None if turn.area(area).stale is not None else _newcomer(load_of(turn, area))
+
+
+def _newcomer(load: Load) -> Range | None:
     if load.windows <= len(load.opening):
         return None  # nobody serves: staffed windows that are only lit are a hope, not a prediction
     return forecast.wait_range(load, load.work)
@@ -180,11 +210,12 @@ def ticket_range(turn: Turn, ticket: Ticket) -> Range | None:
     load = load_of(turn, area)
     if load.windows <= len(load.opening):
         return None
-    return forecast.wait_range(load, work_ahead(turn, ticket, load.mean_s))
+    return forecast.wait_range(load, work_ahead(turn, ticket))
 
 
-def work_ahead(turn: Turn, ticket: Ticket, mean_s: float) -> float:
-    """Everybody whom the ordering function calls before ``ticket``, in units of ``mean_s``."""
-    area = turn.lookup.area_of(ticket.service)
-    each_s, _ = means_s(turn, area, turn.pw(area))
-    return sum(count * each_s[service] for service, count in ahead(turn, ticket).items()) / mean_s
+def work_ahead(turn: Turn, ticket: Ticket) -> float:
+    """Everybody whom the ordering function calls before ``ticket``, in units of the area's mean service."""
+    now = standing(turn, turn.lookup.area_of(ticket.service))
+    return (
+        sum(count * now.each_s[service] for service, count in ahead(turn, ticket).items()) / now.load.mean_s
+    )

@@ -46,7 +46,7 @@ from edged.core.events import (
 from edged.core.lookup import Lookup
 from edged.core.rebuild import load_site, resume
 from edged.core.state import State
-from edged.core.turn import Turn
+from edged.core.turn import Standing, Turn
 
 DUE_SLACK = 256  # overtaken due times that may stand in the heap before it is built anew
 
@@ -62,6 +62,7 @@ class Engine:
         self._due: list[tuple[int, str, str]] = []  # a heap; entries overtaken by a change are skipped
         self._pushed: dict[tuple[str, str], int] = {}  # what stands in it, so that nothing is pushed twice
         self._lookup: Lookup | None = None
+        self._standings: dict[str, Standing] = {}
         if self.state.site is not None:
             self._lookup = Lookup(self.state.site)
             self._index_due()
@@ -84,7 +85,7 @@ class Engine:
             return self._load(at_ms, event)
         if self._lookup is None:
             return self._before_site(event)
-        turn = Turn(self.state, self._lookup, at_ms)
+        turn = Turn(self.state, self._lookup, at_ms, self._standings)
         if isinstance(event, DeviceEvent) and sequence.is_redelivery(turn, event):
             turn.ignore(event.point, "duplicate", seq=event.seq)
         else:
@@ -99,7 +100,7 @@ class Engine:
         lookup = Lookup(event.site)
         turn = Turn(self.state, lookup, at_ms)
         if load_site(turn, event.site):
-            self._lookup = lookup
+            self._lookup, self._standings = lookup, turn.standings
             hours.judge_all(turn)
             self._index_due()
             self._finish(turn)

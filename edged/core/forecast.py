@@ -8,10 +8,10 @@ in M/M/c). Means are exponentially aged sums with a prior, so that the first hou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from math import ceil, exp, floor, inf, sqrt
+from typing import NamedTuple
 
 from edged.core.state import Learnt
 
@@ -28,8 +28,7 @@ MIX_KEPT = 1000  # visitors remembered for the mix of services; then both halves
 Z10 = 1.2815515655446004  # the normal distribution's 90 % point
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """An area now. ``work`` is the waiting tickets in units of ``mean_s``; ``windows`` counts those being staffed."""
 
     work: float
@@ -136,8 +135,7 @@ def profile_mass(profile: tuple[float, ...], from_min: float, to_min: float) -> 
     return until(to_min) - until(from_min)
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(NamedTuple):
     """Expected arrivals: a profile (or ``steady_per_min``), today's level against it, and a passing excess per min."""
 
     minute: float
@@ -189,8 +187,7 @@ def look_ahead_wait_s(load: Load, learnt: Learnt, at_ms: int, plain: Stream, set
     return longest
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """A wait in seconds: the middle and where 80 % of such waits lie."""
 
     low_s: float

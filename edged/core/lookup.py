@@ -33,6 +33,10 @@ class Lookup:
             for area in areas:
                 self.area_windows[area].append(window.id)
 
+        self.near_areas: dict[str, tuple[str, ...]] = {  # areas that share a window with one, and itself
+            area: tuple(dict.fromkeys([area, *(near for w in names for near in self.window_areas[w])]))
+            for area, names in self.area_windows.items()
+        }
         self.case_windows = [w.id for w in site.windows if any(self.services[s].case for s in w.skills)]
         self.case_areas = frozenset(self.services[s].area for s in self.services if self.services[s].case)
         self.area_tidal = {

@@ -34,6 +34,7 @@ WORKING: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING")
 RETURNING = "returning"  # the class of who was told what to bring and is back (二次通行)
 FIRST = "first"  # whom a person put first, by hand
 ANYBODY = CallRule()
+NO_LANES: dict[str, list[int]] = {}  # of a service that nobody ever waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,20 @@ def dequeue(state: State, ticket: Ticket) -> None:
         del lanes[name]
 
 
-def oldest_queued_ms(turn: Turn, area: str) -> int | None:
-    """Since when the longest-waiting visitor of the area waits; None if nobody waits."""
-    return oldest_waiting_ms(turn, turn.lookup.area_services[area])
+def queued_since_ms(turn: Turn, area: str) -> tuple[int | None, int | None]:
+    """Since when the longest-waiting visitor of the area waits, and the one with priority; None if there is none."""
+    oldest: int | None = None
+    priority: int | None = None
+    queues, tickets = turn.state.queues, turn.state.tickets
+    for service in turn.lookup.area_services[area]:
+        for lane, queue in queues.get(service, NO_LANES).items():
+            if queue:
+                queued_ms = tickets[queue[0]].queued_ms
+                if oldest is None or queued_ms < oldest:
+                    oldest = queued_ms
+                if (priority is None or queued_ms < priority) and class_of(lane) not in WITHOUT_HEAD_START:
+                    priority = queued_ms
+    return oldest, priority
 
 
 def oldest_waiting_ms(turn: Turn, services: Iterable[str]) -> int | None:

@@ -8,12 +8,12 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf
+from typing import NamedTuple
 
 from edged.core import demand, forecast, opening, overrides, peaks, sensors, triggers
 from edged.core.forecast import Load
-from edged.core.ordering import oldest_queued_ms
 from edged.core.policy import Pw
 from edged.core.turn import Turn
 
@@ -26,9 +26,11 @@ OVERRIDE = "override"  # asks for one window, past pool and limits
 Facts = Mapping[str, str | int | float | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What was seen. ``ask``: the rule or trigger that wants one more; ``release``: why one fewer is enough."""
+class Look(NamedTuple):
+    """What was seen. ``ask``: the rule or trigger that wants one more; ``release``: why one fewer is enough.
+
+    ``facts``, ``closing`` and ``why`` make the words for a note; most looks end without one.
+    """
 
     waiting: int
     oldest_wait_s: float
@@ -37,9 +39,9 @@ class Look:
     ask: str | None = None
     release: str | None = None
     urgency_s: float = 0.0
-    facts: Facts = field(default_factory=dict)
-    why: str = ""
-    closing: Facts = field(default_factory=dict)  # inputs and thresholds of giving one back
+    facts: Callable[[], Facts] = dict  # none
+    why: Callable[[], str] = str  # nothing
+    closing: Callable[[], Facts] = dict  # inputs and thresholds of giving one back
     held: str | None = None  # what keeps a window that could be spared
     watch: bool = False  # something may change with time alone: look again at the next decision
 
@@ -53,22 +55,21 @@ def look(turn: Turn, area: str) -> Look:
     if not ordered:
         return found
     why = f"{ordered[0]} forced open"
-    return replace(found, decided=True, ask=OVERRIDE, release=None, urgency_s=inf, facts={}, why=why)
+    return found._replace(
+        decided=True, ask=OVERRIDE, release=None, urgency_s=inf, facts=dict, why=lambda: why
+    )
 
 
 def _look(turn: Turn, area: str) -> Look:
-    oldest = oldest_queued_ms(turn, area)
-    seen = Look(
-        turn.area(area).waiting,
-        0.0 if oldest is None else turn.seconds_since(oldest),
-        demand.commanded(turn, area),
-    )
+    now = demand.standing(turn, area)
+    oldest_s = 0.0 if now.oldest_ms is None else turn.seconds_since(now.oldest_ms)
+    seen = Look(turn.area(area).waiting, oldest_s, now.commanded)
     rule = turn.state.policy.tidal.rule
     stale = sensors.judge(turn, area)
     if stale is not None and rule in ("pw", "pwf", "band"):
         if stale == "schedule" and turn.state.policy.tidal.peaks:
             return _schedule(turn, area, seen)
-        return replace(seen, decided=False)
+        return seen._replace(decided=False)
     return _RULES[rule](turn, area, seen)
 
 
@@ -85,18 +86,17 @@ def _band(turn: Turn, area: str, seen: Look) -> Look:
         state.under_since_ms = None
     elif state.under_since_ms is None:
         state.under_since_ms = turn.at_ms
-    found = replace(
-        seen,
+    found = seen._replace(
         ask=ask,
         release=None if state.under_since_ms is None else f"{seen.waiting} waiting, limit {band.close_at}",
         urgency_s=seen.waiting * 60.0,
-        facts={"threshold": threshold},
-        closing={
+        facts=lambda: {"threshold": threshold},
+        closing=lambda: {
             "close_at": band.close_at,
             "close_sustain_s": band.close_sustain_s,
             "min_open_s": band.min_open_s,
         },
-        why=f"{seen.waiting} waiting, limit {threshold}, oldest {int(seen.oldest_wait_s)} s",
+        why=lambda: f"{seen.waiting} waiting, limit {threshold}, oldest {int(seen.oldest_wait_s)} s",
     )
     return found if ask is not None else _asked(turn, area, found, None)
 
@@ -106,14 +106,13 @@ def _asked(turn: Turn, area: str, seen: Look, load: Load | None) -> Look:
     asked = triggers.asks(turn, area, seen.oldest_wait_s, load)
     if asked is None:
         return seen
-    return replace(
-        seen,
+    return seen._replace(
         decided=True,
         ask=asked.name,
         release=None,
         urgency_s=max(seen.urgency_s, asked.urgency_s),
-        facts={**seen.facts, "threshold": asked.threshold, "measured": asked.measured},
-        why=f"{seen.waiting} waiting, {asked.name} {asked.measured:g}, limit {asked.threshold}",
+        facts=lambda: {**seen.facts(), "threshold": asked.threshold, "measured": asked.measured},
+        why=lambda: f"{seen.waiting} waiting, {asked.name} {asked.measured:g}, limit {asked.threshold}",
     )
 
 
@@ -155,7 +154,7 @@ def _lonely(turn: Turn, area: str, seen: Look) -> Look:
     release = "nobody waiting" if nobody else None
     if nobody and turn.area(area).under_since_ms is None:
         turn.area(area).under_since_ms = turn.at_ms
-    return _asked(turn, area, replace(seen, release=release, watch=nobody), None)
+    return _asked(turn, area, seen._replace(release=release, watch=nobody), None)
 
 
 def _decides(turn: Turn, area: str) -> bool:
@@ -183,6 +182,20 @@ def _opening(turn: Turn, area: str, seen: Look, load: Load, predicted: tuple[flo
     pw, (wait_s, expected) = turn.pw(area), predicted
     wants = wait_s >= pw.open_wait_s and seen.waiting >= pw.min_waiting
     guarded = wants and too_late(turn, area)
+    found = seen._replace(
+        ask="predicted-wait" if wants and not guarded else None,
+        urgency_s=wait_s,
+        facts=partial(_opening_facts, load, pw, wait_s, expected),
+        why=lambda: f"predicted wait {round(wait_s)} s, limit {pw.open_wait_s} s, {seen.waiting} waiting",
+        watch=wants or bool(seen.commanded) or (pw.forecast and load.present > 0),
+    )
+    if guarded:
+        closes_in_s = opening.closes_in_s(turn, area)
+        triggers.guarded(turn, area, seen.waiting, {**found.facts(), "closes_in_s": closes_in_s})
+    return found if found.ask is not None else _asked(turn, area, found, load)
+
+
+def _opening_facts(load: Load, pw: Pw, wait_s: float, expected: float | None) -> Facts:
     facts: dict[str, str | int | float | None] = {
         "predicted_wait_s": round(wait_s),
         "limit_s": pw.open_wait_s,
@@ -193,17 +206,7 @@ def _opening(turn: Turn, area: str, seen: Look, load: Load, predicted: tuple[flo
     }
     if expected is not None:
         facts["expected_arrivals"] = round(expected, 1)
-    found = replace(
-        seen,
-        ask="predicted-wait" if wants and not guarded else None,
-        urgency_s=wait_s,
-        facts=facts,
-        why=f"predicted wait {round(wait_s)} s, limit {pw.open_wait_s} s, {seen.waiting} waiting",
-        watch=wants or bool(seen.commanded) or (pw.forecast and load.present > 0),
-    )
-    if guarded:
-        triggers.guarded(turn, area, seen.waiting, {**facts, "closes_in_s": opening.closes_in_s(turn, area)})
-    return found if found.ask is not None else _asked(turn, area, found, load)
+    return facts
 
 
 def too_late(turn: Turn, area: str) -> bool:
@@ -220,14 +223,16 @@ def _closing(turn: Turn, area: str, found: Look, load: Load, kept: bool) -> Look
     spare = fewer_s <= pw.close_wait_s
     if not spare or kept:
         state.under_since_ms = None
-        return replace(found, held="more_expected", closing=_facts_of(fewer_s, pw)) if spare else found
+        if not spare:
+            return found
+        return found._replace(held="more_expected", closing=partial(_closing_facts, fewer_s, pw))
     if state.under_since_ms is None:
         state.under_since_ms = turn.at_ms
     why = f"predicted wait with one fewer {round(fewer_s)} s, limit {pw.close_wait_s} s"
-    return replace(found, release=why, closing=_facts_of(fewer_s, pw))
+    return found._replace(release=why, closing=partial(_closing_facts, fewer_s, pw))
 
 
-def _facts_of(fewer_s: float, pw: Pw) -> Facts:
+def _closing_facts(fewer_s: float, pw: Pw) -> Facts:
     return {
         "with_one_fewer_s": round(fewer_s),
         "close_limit_s": pw.close_wait_s,
@@ -243,13 +248,12 @@ def _schedule(turn: Turn, area: str, seen: Look) -> Look:
         state.under_since_ms = None
     elif state.under_since_ms is None:
         state.under_since_ms = turn.at_ms
-    found = replace(
-        seen,
+    found = seen._replace(
         ask="schedule" if len(seen.commanded) < wanted else None,
         release=f"calendar asks for {wanted}" if len(seen.commanded) > wanted else None,
-        facts={"threshold": wanted},
+        facts=lambda: {"threshold": wanted},
         watch=len(seen.commanded) > wanted,
-        why=f"calendar asks for {wanted}, {len(seen.commanded)} open",
+        why=lambda: f"calendar asks for {wanted}, {len(seen.commanded)} open",
     )
     return found if found.ask is not None else _asked(turn, area, found, None)
 
@@ -257,12 +261,12 @@ def _schedule(turn: Turn, area: str, seen: Look) -> Look:
 def _always(turn: Turn, area: str, seen: Look) -> Look:
     """Every window, all the time: what the hall would look like without a tide."""
     rest = [w for w in turn.lookup.area_tidal[area] if turn.window(w).state == "STANDBY"]
-    return replace(seen, ask="always" if rest else None, urgency_s=inf, why="rule always")
+    return seen._replace(ask="always" if rest else None, urgency_s=inf, why=lambda: "rule always")
 
 
 def _never(turn: Turn, area: str, seen: Look) -> Look:
     """No window; those that stand open are given back."""
-    return replace(seen, release="rule never")
+    return seen._replace(release="rule never")
 
 
 _RULES: Mapping[str, Callable[[Turn, str, Look], Look]] = {

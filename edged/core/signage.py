@@ -29,8 +29,8 @@ from edged.core.commands import (
     Value,
     WindowPicture,
 )
-from edged.core.demand import commanded, newcomer_range
-from edged.core.ordering import STAFFED, oldest_queued_ms, prepared_at, serving_services
+from edged.core.demand import standing
+from edged.core.ordering import STAFFED, prepared_at, serving_services
 from edged.core.state import WindowStateName
 from edged.core.turn import Turn
 
@@ -61,18 +61,13 @@ def sign(turn: Turn) -> None:
 
     A panel also counts the people waiting for its window; everything else of a window changes only with the window.
     """
-    waiting, expected = _Waiting(turn), _Expected(turn)
-    panels = dict(turn.dirty_windows)
-    for area in turn.dirty_areas:
-        if area not in turn.only_due:
-            panels.update(dict.fromkeys(turn.lookup.area_windows[area]))
     for window in turn.dirty_windows:
         _sign_window(turn, window)
-    for window in panels:
-        _sign_panel(turn, window, waiting, expected)
+    _sign_panels(turn)
     for area in turn.dirty_areas:
-        _sign_area(turn, area, expected)
-    if turn.dirty_areas:
+        if area not in turn.only_due or _is_told_otherwise(turn, area):
+            _sign_area(turn, area)
+    if turn.dirty_areas and turn.lookup.site.displays:
         _sign_hall(turn)
     if turn.issuing_changed and turn.lookup.site.dispensers:
         issued = issuing.level(turn)
@@ -103,18 +98,6 @@ class _Waiting:
             count = sum(len(queue) for s in services if s in queues for queue in queues[s].values())
             self._counts[services] = count
         return count
-
-
-class _Expected(dict[str, tuple[int, int, int] | None]):
-    """What a newcomer of an area is told (s), worked out once per turn; None while nobody can know."""
-
-    def __init__(self, turn: Turn) -> None:
-        self._turn = turn
-
-    def __missing__(self, area: str) -> tuple[int, int, int] | None:
-        found = newcomer_range(self._turn, area)
-        told = self[area] = None if found is None else found.in_minutes()
-        return told
 
 
 def slot(point: str, value: Value | type[Value]) -> str:
@@ -153,13 +136,59 @@ def _picture(turn: Turn, window: str, number: str | None) -> WindowPicture:
     return WindowPicture(window, state.state, number, state.area, state.reason, line, state.stale, helpers)
 
 
-def _sign_panel(turn: Turn, window: str, waiting: _Waiting, expected: _Expected) -> None:
+def _sign_panels(turn: Turn) -> None:
+    """Panels of touched windows, then those of touched areas: of the latter only the counts can have changed."""
+    waiting = _Waiting(turn)
+    for window in turn.dirty_windows:
+        _sign_panel(turn, window, waiting)
+    words_change = turn.alarmed or turn.state.pages or turn.state.overrides
+    counted = dict(turn.dirty_windows)
+    for area in turn.dirty_areas:
+        if area in turn.only_due:
+            continue
+        for window in turn.lookup.area_windows[area]:
+            if window in counted:
+                continue
+            counted[window] = None
+            if words_change:
+                _sign_panel(turn, window, waiting)
+            else:
+                _count_on_panel(turn, window, waiting)
+
+
+def _count_on_panel(turn: Turn, window: str, waiting: _Waiting) -> None:
+    panel = turn.lookup.windows[window].panel
+    if panel is None:
+        return
+    key = slot(panel, Panel)
+    shown = turn.state.shown.get(key)
+    if not isinstance(shown, Panel):
+        _sign_panel(turn, window, waiting)
+        return
+    count, low_s, high_s = _counts(turn, window, waiting)
+    if shown.waiting != count or shown.wait_low_s != low_s or shown.wait_high_s != high_s:
+        value = Panel(window, shown.state, count, shown.number, shown.prompt, low_s, high_s)
+        turn.state.shown[key] = value
+        turn.commands.append(Desired(panel, value))
+
+
+def _counts(turn: Turn, window: str, waiting: _Waiting) -> tuple[int, int | None, int | None]:
+    """Who waits for a window, and what a newcomer of its area is told."""
+    state = turn.state.windows[window]
+    areas = turn.lookup.window_areas[window]
+    area = state.area or state.lent_to or (areas[0] if areas else None)
+    told = None if area is None else standing(turn, area).told
+    count = waiting.of(serving_services(turn, window))
+    return (count, None, None) if told is None else (count, told[0], told[2])
+
+
+def _sign_panel(turn: Turn, window: str, waiting: _Waiting) -> None:
     panel = turn.lookup.windows[window].panel
     if panel is None:
         return
     state = turn.window(window)
     ticket = turn.ticket_at(window)
-    count = waiting.of(serving_services(turn, window))
+    count, low_s, high_s = _counts(turn, window, waiting)
     number = None if ticket is None or ticket.direct else ticket.number
     prompt = (
         attendance.prompt(turn, window)
@@ -173,28 +202,35 @@ def _sign_panel(turn: Turn, window: str, waiting: _Waiting, expected: _Expected)
             else None
         )
     )
-    areas = turn.lookup.window_areas[window]
-    area = state.area or state.lent_to or (areas[0] if areas else None)
-    low_s, _, high_s = (area and expected[area]) or (None, None, None)
     kept = prepared_at(turn, window)
     prepared = None if kept is None else kept.number
     _show(turn, panel, Panel(window, state.state, count, number, prompt, low_s, high_s, prepared))
 
 
-def _sign_area(turn: Turn, area: str, expected: _Expected) -> None:
+def _is_told_otherwise(turn: Turn, area: str) -> bool:
+    """Time alone changes of an area's signs only what newcomers are told."""
+    shown = turn.state.shown.get(slot(f"{CENTRE}/{area}", AreaPicture))
+    if not isinstance(shown, AreaPicture):
+        return True
+    told = standing(turn, area).told
+    return told != (None if shown.wait_low_s is None else (shown.wait_low_s, shown.wait_s, shown.wait_high_s))
+
+
+def _sign_area(turn: Turn, area: str) -> None:
     site = turn.lookup.areas[area]
     state = turn.area(area)
-    told = expected[area]
+    now = standing(turn, area)
+    told = now.told
     windows = [turn.window(w) for w in turn.lookup.area_windows[area]]
-    tidal, own = commanded(turn, area), opening.of(turn, area)
+    own = opening.of(turn, area)
     for lamp in site.lamps:
-        _show(turn, lamp, Lamp("on" if tidal else "off"))
+        _show(turn, lamp, Lamp("on" if now.commanded else "off"))
     picture = AreaPicture(
         area,
         state.waiting,
-        oldest_queued_ms(turn, area),
+        now.oldest_ms,
         sum(1 for w in windows if w.state in STAFFED and w.area in (None, area)),
-        len(tidal),
+        len(now.commanded),
         wait_low_s=told and told[0],
         wait_s=told and told[1],
         wait_high_s=told and told[2],

@@ -7,10 +7,9 @@ inputs, threshold and choice.
 
 from __future__ import annotations
 
-from edged.core import arbiter, opening, peaks, sensors, sharing, triggers
+from edged.core import arbiter, opening, peaks, sensors, sharing
 from edged.core.activation import forget_tries
-from edged.core.demand import commanded
-from edged.core.ordering import oldest_queued_ms
+from edged.core.demand import commanded, standing
 from edged.core.rules import DECIDE_MS, Look, look
 from edged.core.turn import Turn
 
@@ -84,13 +83,12 @@ def _limits_ms(turn: Turn, area: str) -> list[int]:
     """When somebody will have waited for too long, and when the calendar changes."""
     tidal = turn.state.policy.tidal
     stamps: list[int] = []
-    oldest = oldest_queued_ms(turn, area)
-    if oldest is not None:
+    queue = standing(turn, area)
+    if queue.oldest_ms is not None:
         limit_s = turn.band(area).open_oldest_wait_s if tidal.rule == "band" else tidal.triggers.oldest_wait_s
-        stamps.append(oldest + limit_s * 1000)
-        priority = triggers.priority_since_ms(turn, area)
-        if priority is not None:
-            stamps.append(priority + tidal.triggers.priority_wait_s * 1000)
+        stamps.append(queue.oldest_ms + limit_s * 1000)
+        if queue.priority_ms is not None:
+            stamps.append(queue.priority_ms + tidal.triggers.priority_wait_s * 1000)
     stamps += sensors.next_change_ms(turn, area) + sharing.next_change_ms(turn, area)
     if tidal.peaks and opening.tide_runs(turn, area):
         change_ms = peaks.next_change_ms(turn, area)

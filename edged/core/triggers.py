@@ -6,15 +6,14 @@ A trigger only asks. The arbiter grants as it would for the rule, one window at 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from edged.core import demand
 from edged.core.forecast import Load
-from edged.core.ordering import WITHOUT_HEAD_START, class_of
 from edged.core.turn import Turn
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """Which trigger asks, what it measured, against what."""
 
     name: str
@@ -50,19 +49,8 @@ def asks(turn: Turn, area: str, oldest_wait_s: float, load: Load | None) -> Aske
 
 def priority_wait_s(turn: Turn, area: str) -> float:
     """How long the priority visitor of the area who waits longest has waited; 0 without one."""
-    since_ms = priority_since_ms(turn, area)
+    since_ms = demand.standing(turn, area).priority_ms
     return 0.0 if since_ms is None else turn.seconds_since(since_ms)
-
-
-def priority_since_ms(turn: Turn, area: str) -> int | None:
-    """Since when that visitor waits."""
-    oldest: int | None = None
-    for service in turn.lookup.area_services[area]:
-        for lane, queue in turn.state.queues.get(service, {}).items():
-            if queue and class_of(lane) not in WITHOUT_HEAD_START:
-                queued_ms = turn.state.tickets[queue[0]].queued_ms
-                oldest = queued_ms if oldest is None else min(oldest, queued_ms)
-    return oldest
 
 
 def _people(turn: Turn) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from edged.core.commands import Action, Body, Command, Note
 from edged.core.device_record import PendingAction
 from edged.core.events import WHOLE_HALL, OverrideKind
@@ -11,6 +14,21 @@ from edged.core.policy import Band, Pw
 from edged.core.state import AreaState, Override, State, Ticket, WindowState
 
 PENDING_KEPT = 1000  # ten full device queues; more means that somebody loses outcomes, and each costs memory
+
+
+class Standing(NamedTuple):
+    """What was worked out of an area: it holds until something of the area is touched, or until ``until_ms``.
+
+    ``told`` is what a newcomer is told (s); None while nobody can know. ``each_s`` is the mean of each service.
+    """
+
+    load: Load
+    each_s: Mapping[str, float]
+    commanded: tuple[str, ...]
+    oldest_ms: int | None
+    priority_ms: int | None
+    told: tuple[int, int, int] | None
+    until_ms: int
 
 
 class Turn:
@@ -25,16 +43,18 @@ class Turn:
         "dirty_areas",
         "dirty_windows",
         "issuing_changed",
-        "loads",
         "lookup",
         "notes",
         "only_due",
+        "standings",
         "state",
         "ticking",
         "timed",
     )
 
-    def __init__(self, state: State, lookup: Lookup, at_ms: int) -> None:
+    def __init__(
+        self, state: State, lookup: Lookup, at_ms: int, standings: dict[str, Standing] | None = None
+    ) -> None:
         self.state = state
         self.lookup = lookup
         self.at_ms = at_ms
@@ -49,7 +69,8 @@ class Turn:
         self.issuing_changed = False  # what dispensers show has to be looked at again
         self.cases_changed = False  # their signs have to be looked at again
         self.timed: dict[str, None] = {}  # timers that were set in this turn
-        self.loads: dict[str, Load] = {}  # computed once per turn, until something changes
+        # what is worked out of areas (``demand.standing``) holds from turn to turn, until one is touched
+        self.standings: dict[str, Standing] = {} if standings is None else standings
 
     def note(self, kind: str, subject: str, **data: str | int | float | None) -> None:
         """Record a fact for observers and for the centre."""
@@ -93,13 +114,15 @@ class Turn:
     def touch_window(self, window: str) -> None:
         """This window's signs may have to change."""
         self.dirty_windows[window] = None
-        self.loads.clear()
+        for area in self.lookup.window_areas.get(window, ()):
+            self.standings.pop(area, None)
 
     def touch_area(self, area: str) -> None:
         """This area's queue or windows changed: tide and signs are looked at again."""
         self.dirty_areas[area] = None
         self.only_due.discard(area)
-        self.loads.clear()
+        for near in self.lookup.near_areas.get(area, ()):
+            self.standings.pop(near, None)
 
     def touch_cases(self) -> None:
         """The signs of the cases may have to change, on the panels of their windows too."""
