@@ -77,8 +77,10 @@ def watch(turn: Turn) -> None:
             touched.update(dict.fromkeys(turn.lookup.area_windows[area]))
             _watch_area(turn, area)
     for window in touched:
-        _watch_pause(turn, window)
-        _watch_seat(turn, window)
+        state = turn.state.windows[window]
+        if state.state == "PAUSED" or state.paused_ms is not None:
+            _watch_pause(turn, window, state)
+        _watch_seat(turn, window, state)
 
 
 def pause_over(turn: Turn, window: str) -> None:
@@ -94,7 +96,8 @@ def pause_over(turn: Turn, window: str) -> None:
 
 def seat_empty(turn: Turn, window: str) -> None:
     """Nobody touched the panel for the limit, while visitors of this window wait."""
-    found = _empty_since_ms(turn, window) if window in turn.state.windows else None
+    state = turn.state.windows.get(window)
+    found = None if state is None else _empty_since_ms(turn, window, state)
     if found is None or opening.quiet(turn) or not opening.on_duty(turn, window):
         return
     since_ms, cause = found
@@ -140,8 +143,7 @@ def prompt(turn: Turn, window: str) -> str | None:
     return None if page is None else "已呼叫帮办 Commissioner paged"
 
 
-def _watch_pause(turn: Turn, window: str) -> None:
-    state = turn.window(window)
+def _watch_pause(turn: Turn, window: str, state: WindowState) -> None:
     if state.state == "PAUSED":
         if state.paused_ms is None:
             state.paused_ms = turn.at_ms
@@ -153,12 +155,12 @@ def _watch_pause(turn: Turn, window: str) -> None:
         pages.close(turn, PAUSE, window)
 
 
-def _watch_seat(turn: Turn, window: str) -> None:
+def _watch_seat(turn: Turn, window: str, state: WindowState) -> None:
     name = f"unmanned/{window}"
-    found = _empty_since_ms(turn, window)
+    found = _empty_since_ms(turn, window, state)
     if found is None:
         turn.drop_timer(name)
-        if alarms.clear(turn, UNMANNED, window):
+        if turn.state.alarms and alarms.clear(turn, UNMANNED, window):
             pages.close(turn, UNMANNED, window)
     elif name not in turn.state.timers and not alarms.stands(turn, UNMANNED, window):
         turn.set_timer(name, max(turn.at_ms + 1, found[0] + turn.state.policy.staffing.unmanned_s * 1000))
@@ -167,9 +169,8 @@ def _watch_seat(turn: Turn, window: str) -> None:
         turn.set_timer(name, turn.at_ms + turn.state.policy.staffing.unmanned_s * 1000)
 
 
-def _empty_since_ms(turn: Turn, window: str) -> tuple[int, str] | None:
+def _empty_since_ms(turn: Turn, window: str, state: WindowState) -> tuple[int, str] | None:
     """Since when visitors of this window wait and its panel is still, and why that is; None while all is well."""
-    state = turn.window(window)
     silent = state.stale and state.state in WORKING
     if state.state != "OPEN" and not silent:
         return None

@@ -46,12 +46,12 @@ def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
         prior_s = (
             next(iter(priors_s.values()))
             if len(priors_s) == 1
-            else sum(mix[s] * priors_s[s] for s in services)
+            else sum([mix[s] * priors_s[s] for s in services])
         )
         mean_s = forecast.overall_mean_s(learnt, prior_s, pw.prior_weight)
         return dict.fromkeys(services, mean_s), mean_s
     each_s = forecast.service_means_s(learnt, priors_s, pw.prior_weight)
-    return each_s, sum(mix[service] * each_s[service] for service in services)
+    return each_s, sum([mix[service] * each_s[service] for service in services])
 
 
 def load_of(turn: Turn, area: str) -> Load:

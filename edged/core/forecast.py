@@ -68,12 +68,7 @@ def count_issued(learnt: Learnt, service: str, at_ms: int) -> None:
 def arrivals_since(learnt: Learnt, at_ms: int, minutes: float) -> int:
     """Tickets issued in the last ``minutes``, to the bin."""
     first = (at_ms - round(minutes * 60_000)) // BIN_MS
-    total = 0
-    for number, count in reversed(learnt.arrived.items()):
-        if number < first:
-            break
-        total += count
-    return total
+    return sum([count for number, count in learnt.arrived.items() if number >= first])
 
 
 def overall_mean_s(learnt: Learnt, prior_s: float, prior_weight: int) -> float:

@@ -30,15 +30,19 @@ def of(turn: Turn, area: str) -> AreaHours:
 
 def attended(turn: Turn, area: str) -> bool:
     """Whether people are in the hall and somebody ought to serve them in this area."""
-    own = of(turn, area)
-    if quiet(turn) or own.phase == "closed":
+    return _attended(turn, area, of(turn, area))
+
+
+def _attended(turn: Turn, area: str, own: AreaHours) -> bool:
+    if own.phase == "closed" or quiet(turn):
         return False
     return own.phase != "noon" or bool(noon_windows(turn, area))
 
 
 def tide_runs(turn: Turn, area: str) -> bool:
     """Whether "+1" windows may be asked for: in assisted hours no standby staff are there to be paged."""
-    return attended(turn, area) and of(turn, area).mode != "assisted"
+    own = of(turn, area)
+    return own.mode != "assisted" and _attended(turn, area, own)
 
 
 def closes_in_s(turn: Turn, area: str) -> float | None:

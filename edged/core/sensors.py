@@ -42,7 +42,10 @@ def blind_since_ms(turn: Turn, area: str) -> int | None:
 
 def judge(turn: Turn, area: str) -> str | None:
     """None (fresh), "hold" or "schedule"; a change is noted."""
-    state, limits = turn.area(area), turn.state.policy.tidal.arbiter
+    state = turn.area(area)
+    if state.stale is None and not turn.a_device_is_lost:
+        return None
+    limits = turn.state.policy.tidal.arbiter
     since_ms = blind_since_ms(turn, area)
     blind_s = 0.0 if since_ms is None else turn.seconds_since(since_ms)
     stale = None
@@ -60,6 +63,8 @@ def judge(turn: Turn, area: str) -> str | None:
 
 def next_change_ms(turn: Turn, area: str) -> list[int]:
     """When a loss becomes too old to decide on."""
+    if not turn.a_device_is_lost:
+        return []
     since_ms = blind_since_ms(turn, area)
     if since_ms is None:
         return []

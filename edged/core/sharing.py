@@ -126,8 +126,9 @@ def _can_spare(turn: Turn, donor: str, window: str, wait_s: float) -> bool:
 
 def take_back(turn: Turn, area: str) -> None:
     """End what is lent from or to ``area`` and has had its time, is not needed, or is needed at home."""
+    states = turn.state.windows
     for window in turn.lookup.area_windows[area]:
-        state = turn.window(window)
+        state = states[window]
         asker = state.lent_to
         if asker is None:
             continue
@@ -157,5 +158,6 @@ def _why_back(turn: Turn, window: str, asker: str) -> str | None:
 
 def next_change_ms(turn: Turn, area: str) -> list[int]:
     """When something lent comes back by itself."""
-    states = map(turn.window, turn.lookup.area_windows[area])
-    return [state.lent_until_ms for state in states if state.lent_to is not None]
+    states = turn.state.windows
+    names = turn.lookup.area_windows[area]
+    return [states[name].lent_until_ms for name in names if states[name].lent_to is not None]

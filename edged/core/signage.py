@@ -83,21 +83,33 @@ def sign(turn: Turn) -> None:
             _show(turn, point, value)
 
 
-class _Waiting:
-    """People waiting, counted once per turn for each set of services: hundreds of panels may ask."""
+Counts = tuple[int, int | None, int | None]
+
+
+class _Counts:
+    """What panels count, once per turn for all windows that serve alike: hundreds of panels may ask."""
 
     def __init__(self, turn: Turn) -> None:
-        self._queues = turn.state.queues
-        self._counts: dict[tuple[str, ...], int] = {}
+        self._turn = turn
+        self._known: dict[tuple[tuple[str, ...], str | None], Counts] = {}
 
-    def of(self, services: tuple[str, ...]) -> int:
-        """People waiting for any of ``services``."""
-        count = self._counts.get(services)
-        if count is None:
-            queues = self._queues
-            count = sum(len(queue) for s in services if s in queues for queue in queues[s].values())
-            self._counts[services] = count
-        return count
+    def of(self, window: str) -> Counts:
+        """People waiting for any service of the window, and between what (s) a newcomer of its area is to expect."""
+        turn = self._turn
+        state = turn.state.windows[window]
+        areas = turn.lookup.window_areas[window]
+        services = serving_services(turn, window)
+        area = state.area or state.lent_to or (areas[0] if areas else None)
+        found = self._known.get((services, area))
+        if found is None:
+            found = self._known[services, area] = self._count(services, area)
+        return found
+
+    def _count(self, services: tuple[str, ...], area: str | None) -> Counts:
+        queues = self._turn.state.queues
+        waiting = sum([len(queue) for s in services if s in queues for queue in queues[s].values()])
+        told = None if area is None else standing(self._turn, area).told
+        return (waiting, None, None) if told is None else (waiting, told[0], told[2])
 
 
 def slot(point: str, value: Value | type[Value]) -> str:
@@ -138,57 +150,45 @@ def _picture(turn: Turn, window: str, number: str | None) -> WindowPicture:
 
 def _sign_panels(turn: Turn) -> None:
     """Panels of touched windows, then those of touched areas: of the latter only the counts can have changed."""
-    waiting = _Waiting(turn)
+    counts = _Counts(turn)
     for window in turn.dirty_windows:
-        _sign_panel(turn, window, waiting)
+        _sign_panel(turn, window, counts)
     words_change = turn.alarmed or turn.state.pages or turn.state.overrides
-    counted = dict(turn.dirty_windows)
+    signed = dict(turn.dirty_windows)
     for area in turn.dirty_areas:
-        if area in turn.only_due:
-            continue
-        for window in turn.lookup.area_windows[area]:
-            if window in counted:
-                continue
-            counted[window] = None
-            if words_change:
-                _sign_panel(turn, window, waiting)
-            else:
-                _count_on_panel(turn, window, waiting)
+        if area not in turn.only_due:
+            for window in turn.lookup.area_windows[area]:
+                if window not in signed:
+                    signed[window] = None
+                    whole = words_change or turn.state.windows[window].prepared is not None
+                    (_sign_panel if whole else _count_on_panel)(turn, window, counts)
 
 
-def _count_on_panel(turn: Turn, window: str, waiting: _Waiting) -> None:
+def _count_on_panel(turn: Turn, window: str, counts: _Counts) -> None:
+    """What the panel shows stands, but for its counts."""
     panel = turn.lookup.windows[window].panel
     if panel is None:
         return
     key = slot(panel, Panel)
     shown = turn.state.shown.get(key)
     if not isinstance(shown, Panel):
-        _sign_panel(turn, window, waiting)
+        _sign_panel(turn, window, counts)
         return
-    count, low_s, high_s = _counts(turn, window, waiting)
-    if shown.waiting != count or shown.wait_low_s != low_s or shown.wait_high_s != high_s:
-        value = Panel(window, shown.state, count, shown.number, shown.prompt, low_s, high_s)
+    found = counts.of(window)
+    if (shown.waiting, shown.wait_low_s, shown.wait_high_s) != found:
+        waiting, low_s, high_s = found
+        value = Panel(window, shown.state, waiting, shown.number, shown.prompt, low_s, high_s)
         turn.state.shown[key] = value
         turn.commands.append(Desired(panel, value))
 
 
-def _counts(turn: Turn, window: str, waiting: _Waiting) -> tuple[int, int | None, int | None]:
-    """Who waits for a window, and what a newcomer of its area is told."""
-    state = turn.state.windows[window]
-    areas = turn.lookup.window_areas[window]
-    area = state.area or state.lent_to or (areas[0] if areas else None)
-    told = None if area is None else standing(turn, area).told
-    count = waiting.of(serving_services(turn, window))
-    return (count, None, None) if told is None else (count, told[0], told[2])
-
-
-def _sign_panel(turn: Turn, window: str, waiting: _Waiting) -> None:
+def _sign_panel(turn: Turn, window: str, counts: _Counts) -> None:
     panel = turn.lookup.windows[window].panel
     if panel is None:
         return
     state = turn.window(window)
     ticket = turn.ticket_at(window)
-    count, low_s, high_s = _counts(turn, window, waiting)
+    waiting, low_s, high_s = counts.of(window)
     number = None if ticket is None or ticket.direct else ticket.number
     prompt = (
         attendance.prompt(turn, window)
@@ -204,7 +204,7 @@ def _sign_panel(turn: Turn, window: str, waiting: _Waiting) -> None:
     )
     kept = prepared_at(turn, window)
     prepared = None if kept is None else kept.number
-    _show(turn, panel, Panel(window, state.state, count, number, prompt, low_s, high_s, prepared))
+    _show(turn, panel, Panel(window, state.state, waiting, number, prompt, low_s, high_s, prepared))
 
 
 def _is_told_otherwise(turn: Turn, area: str) -> bool:
@@ -221,7 +221,8 @@ def _sign_area(turn: Turn, area: str) -> None:
     state = turn.area(area)
     now = standing(turn, area)
     told = now.told
-    windows = [turn.window(w) for w in turn.lookup.area_windows[area]]
+    states = turn.state.windows
+    windows = [states[window] for window in turn.lookup.area_windows[area]]
     own = opening.of(turn, area)
     for lamp in site.lamps:
         _show(turn, lamp, Lamp("on" if now.commanded else "off"))
@@ -229,7 +230,7 @@ def _sign_area(turn: Turn, area: str) -> None:
         area,
         state.waiting,
         now.oldest_ms,
-        sum(1 for w in windows if w.state in STAFFED and w.area in (None, area)),
+        len([w for w in windows if w.state in STAFFED and w.area in (None, area)]),
         len(now.commanded),
         wait_low_s=told and told[0],
         wait_s=told and told[1],
