@@ -1,0 +1,90 @@
+"""What is kept from turn to turn is what working it out anew would give; no sign is left behind. In a whole world."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import configs
+from edged.config import load
+from edged.core import cutoff, demand, rules, signage, tidal, triggers
+from edged.core.commands import AreaPicture, Desired, Display, Panel, Value
+from edged.core.engine import Engine
+from edged.core.lookup import Lookup
+from edged.core.turn import Standing, Turn
+from edged.sim.worlds.days import live
+
+SEED = 8  # a short day
+TOLD = re.compile(r"(约|, )\d+-\d+ ?(分钟|min)")  # what newcomers are told, in words
+LOOK_EVERY = 25  # steps: signing a whole hall anew costs more than twenty of them
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each figure that was asked for stood already; each is compared with one from nothing."""
+    ask: Callable[[Turn, str], Standing] = demand.standing
+    seen: list[bool] = []
+
+    def compared(turn: Turn, area: str) -> Standing:
+        seen.append(area in turn.standings)
+        found = ask(turn, area)
+        assert found._replace(until_ms=0) == demand.work_out(turn, area)._replace(until_ms=0)
+        return found
+
+    for module in (demand, rules, tidal, triggers, signage, cutoff):
+        monkeypatch.setattr(module, "standing", compared, raising=False)
+    return seen
+
+
+def timeless(value: Value | None) -> Any:
+    """A value without what newcomers are told, which changes with time alone (and on its tick)."""
+    if isinstance(value, Panel):
+        return replace(value, wait_low_s=None, wait_high_s=None)
+    if isinstance(value, Display):
+        return replace(value, lines=tuple(TOLD.sub("", line) for line in value.lines))
+    if isinstance(value, AreaPicture):
+        return replace(value, wait_low_s=None, wait_s=None, wait_high_s=None)
+    return value
+
+
+def left_behind(engine: Engine) -> list[str]:
+    """Signs that do not show what signing everything anew would."""
+    state = engine.state
+    if state.site is None:
+        return []
+    shown = dict(state.shown)
+    turn = Turn(state, Lookup(state.site), state.at_ms)
+    for window in turn.lookup.windows:
+        turn.touch_window(window)
+    for area in turn.lookup.areas:
+        turn.touch_area(area)
+    signage.sign(turn)
+    state.shown = shown
+    return [
+        f"{command} instead of {shown.get(signage.slot(command.point, command.value))}"
+        for command in turn.commands
+        if isinstance(command, Desired)
+        and timeless(command.value) != timeless(shown.get(signage.slot(command.point, command.value)))
+    ]
+
+
+def test_what_is_kept_is_what_is_so(kept: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    handle, steps, found = Engine.handle, count(), []
+
+    def handled(engine: Engine, at_ms: int, event: Any) -> Any:
+        outcome = handle(engine, at_ms, event)
+        if next(steps) % LOOK_EVERY == 0:
+            found.extend(left_behind(engine))
+        return outcome
+
+    monkeypatch.setattr(Engine, "handle", handled)
+    verdict = live(load(Path(configs.__path__[0]) / "hall-demo.toml").site, SEED, 1)
+    assert verdict.broken is None
+    assert not found, "\n".join(found)
+    assert sum(kept) > 5 * (len(kept) - sum(kept)) > 0
