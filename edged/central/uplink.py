@@ -49,6 +49,9 @@ THIN_ABOVE = 10_000  # waiting events: a busy day
 COUNT_STEPS = 256  # read and counted in one go after a start: about a millisecond
 ACK_BYTES_MAX = 1_024
 IDLE_S = 0.5  # between looks at the time
+READ_S = (
+    15.0  # for the journal to read a page behind what it writes; whether it lives is for its own heart to say
+)
 
 log = structlog.get_logger("edged.central")
 
@@ -107,7 +110,7 @@ class Uplink:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            self.heart.expect(0.0)
+            self.heart.expect(READ_S)
             await self._count()
             self._send_fresh()
             self._look()
@@ -191,7 +194,7 @@ class Uplink:
     async def _count(self) -> None:
         """Number what is in the journal and was not counted: after a start, or after too much at once."""
         while self._behind:
-            self.heart.expect(0.0)
+            self.heart.expect(READ_S)
             page = await read_page(self._outbox, self._step, COUNT_STEPS)
             for step in page:
                 self._advance(step.seq, cloud_events.count_stored(step))

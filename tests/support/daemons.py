@@ -186,6 +186,13 @@ class Hall:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
+    async def quantile(self, histogram: str, share: float) -> float:
+        """The bound of the bucket that ``share`` of a histogram's observations do not exceed."""
+        _, text = await asyncio.to_thread(self.get, "/metrics")
+        found = re.findall(rf'^{histogram}_bucket{{le="([^"]+)"}} (\S+)$', text, re.M)
+        counts = [(float(bound), float(count)) for bound, count in found]
+        return next(bound for bound, count in counts if count >= share * counts[-1][1])
+
     async def metric(self, name: str) -> float:
         """The sum over all series of one metric; 0 where there is none yet."""
         _, text = await asyncio.to_thread(self.get, "/metrics")

@@ -12,13 +12,12 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partialmethod
+from functools import partial, partialmethod
 from typing import Any
-
-import apsw
 
 import devices
 from edged.links.mqtt import MqttLink
+from edged.store.journal import Journal
 from edged.store.writer import Writer
 from edged.systemd import ServiceManager
 from tests.support.flaky_disk import FailingDisk
@@ -87,16 +86,26 @@ def hung_writer() -> None:
     _on_signal(lambda: setattr(Writer, "_commit", lambda self, group: time.sleep(HOUR_S)))
 
 
+def unacknowledged() -> None:
+    """Killed after a commit, before the broker hears that it was one."""
+
+    def loose() -> None:
+        Journal._pass_on = lambda self, report: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+
+    _on_signal(loose)
+
+
 def crawling() -> None:
     """Every sync of the disk takes ``EDGED_SYNC_S``; there from the start."""
     delay_s = float(os.environ[SYNC_S])
     disk = FailingDisk("crawling", lambda kind, count: time.sleep(delay_s) if kind == "sync" else None)
-    apsw.set_default_vfs(disk.name)
+    Journal.open = partial(Journal.open, vfs="crawling")  # type: ignore[method-assign]
     KEPT.append(disk)
 
 
 FAULTS: dict[str, Callable[[], None]] = {
-    fault.__name__: fault for fault in (blocked, stubborn, dead_link, dead_writer, hung_writer, crawling)
+    fault.__name__: fault
+    for fault in (blocked, stubborn, dead_link, dead_writer, hung_writer, unacknowledged, crawling)
 }
 KEPT: list[object] = []
 
@@ -109,8 +118,10 @@ def main() -> None:
     """Plant, then be ``edged``."""
     from edged.__main__ import main as edged
 
-    FAULTS[sys.argv.pop(1)]()
-    ServiceManager.watch = partialmethod(ServiceManager.watch, limit_s=LIMIT_S)  # type: ignore[assignment]
+    fault = sys.argv.pop(1)
+    FAULTS[fault]()
+    if fault != "crawling":  # which the real limit has to bear
+        ServiceManager.watch = partialmethod(ServiceManager.watch, limit_s=LIMIT_S)  # type: ignore[assignment]
     edged()
 
 
