@@ -218,6 +218,37 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path, with_wal: bool
     assert not with_wal or "hall.db-wal" in after
 
 
+def test_a_schema_is_brought_up_to_date_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is one version so far; the next is planted, first with a mistake in its last line."""
+    path = tmp_path / "hall.db"
+    journal = Journal.open(path)
+    journal.close()
+    monkeypatch.setattr(database, "SCHEMA_VERSION", 2)
+    upgrade = "ALTER TABLE steps ADD COLUMN shift TEXT; UPDATE meta SET v = v;"
+    monkeypatch.setattr(
+        database, "MIGRATIONS", (*database.MIGRATIONS, upgrade + "INSERT INTO nowhere VALUES (1)")
+    )
+    connection = database.connect(path, read_only=False)
+    with pytest.raises(apsw.SQLError, match="nowhere"):
+        database.migrate(connection)
+    assert connection.pragma("user_version") == 1
+    assert "shift" not in [row[1] for row in connection.execute("PRAGMA table_info(steps)")]
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS[:1], upgrade))
+    assert database.migrate(connection) is False
+    assert connection.pragma("user_version") == 2
+    connection.close()
+    database._expected_schema.cache_clear()
+    again = Journal.open(path)
+    assert again.notices == ()
+    again.close()
+    monkeypatch.undo()
+    database._expected_schema.cache_clear()
+    with pytest.raises(SchemaTooNew, match="schema 2"):
+        Journal.open(path)
+
+
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     other = apsw.Connection(str(path))

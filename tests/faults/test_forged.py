@@ -1,0 +1,157 @@
+"""The shipped broker configuration with certificates: who may say what, and what happens without a good one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from devices.modbus_relay.fake import FakeRelay, FakeTcp
+from edged.clock import monotonic_s
+from tests.support.authorities import Authority
+from tests.support.brokers import Mosquitto, real_mosquitto, until
+from tests.support.daemon_checks import TIDE, identical
+from tests.support.daemons import Daemon, Hall
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "mosquitto"
+
+
+@dataclass
+class Guarded:
+    """A hall whose broker wants certificates."""
+
+    files: Hall
+    daemon: Daemon
+    authority: Authority
+    broker: Mosquitto
+    relay: FakeRelay
+
+    @asynccontextmanager
+    async def speaking_as(
+        self, name: str, authority: Authority | None = None
+    ) -> AsyncIterator[aiomqtt.Client]:
+        """A client with a certificate for ``name``."""
+        context = ssl.create_default_context(cafile=str(self.authority.file))
+        context.load_cert_chain(*(authority or self.authority).issue(name))
+        async with aiomqtt.Client(
+            "127.0.0.1", self.broker.port, identifier=f"{name}-1", tls_context=context, timeout=math.inf
+        ) as client:
+            yield client
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("broker")
+    acl = tmp_path / "edged.acl"
+    acl.write_text((CONFIGS / "edged.acl").read_text())
+    acl.chmod(0o600)
+    places = {
+        "cafile": authority.file,
+        "certfile": cert,
+        "keyfile": key,
+        "acl_file": acl,
+        "persistence": "false",
+    }
+    lines = [
+        f"{line.split()[0]} {places.get(line.split()[0], line.partition(' ')[2])}"
+        for line in (CONFIGS / "edged.conf").read_text().splitlines()
+        if line and not line.startswith(("#", "listener"))
+    ]
+    relay = FakeRelay(monotonic_s)
+    module = FakeTcp([relay])
+    async with real_mosquitto(*lines) as broker:
+        files = Hall(tmp_path, broker.port, "5", await module.start())
+        own_cert, own_key = authority.issue("edged")
+        tls = f'ca_file = "{authority.file}", cert_file = "{own_cert}", key_file = "{own_key}"'
+        files.edit("keepalive_s = 3", f"keepalive_s = 3\ntls = {{ {tls} }}")
+        daemon = Daemon(files)
+        try:
+            yield Guarded(files, daemon, authority, broker, relay)
+        finally:
+            await daemon.kill()
+            daemon.close()
+            await module.stop()
+
+
+async def ticket(client: aiomqtt.Client, seq: int, device: str = "dispenser") -> None:
+    body = {"seq": seq, "number": f"A{seq:03d}", "service": "tax-general"}
+    await client.publish(f"hall/east/dev/{device}/up/ticket", json.dumps(body), qos=1)
+
+
+async def press(client: aiomqtt.Client, panel: str, seq: int, key: str, arg: str | None = None) -> None:
+    body = {"seq": seq, "key": key} | ({} if arg is None else {"arg": arg})
+    await client.publish(f"hall/east/dev/{panel}/up/key", json.dumps(body), qos=1)
+
+
+async def test_a_device_speaks_for_itself_alone_and_a_stranger_not_at_all(
+    guarded: Guarded, tmp_path: Path
+) -> None:
+    files, daemon = guarded.files, guarded.daemon
+    await daemon.start()
+    async with guarded.speaking_as("dispenser") as dispenser:
+        await ticket(dispenser, 1)
+        await press(dispenser, "panel-w1", 1, "next")
+        await dispenser.publish("hall/east/policy/push", b"{}", qos=1)
+        await dispenser.publish("hall/east/ops/open", b"{}", qos=1)
+        await ticket(dispenser, 1)  # a replay of its own
+        await ticket(dispenser, 2)
+        await until(lambda: len(files.tickets()) == 2)
+    (tmp_path / "foreign").mkdir()
+    for stranger in (Authority(tmp_path / "foreign"), None):
+        context = ssl.create_default_context(cafile=str(guarded.authority.file))
+        if stranger is not None:
+            context.load_cert_chain(*stranger.issue("panel-w1"))
+        with pytest.raises((aiomqtt.MqttError, TimeoutError)):  # TLS 1.3 says no after the handshake
+            async with (
+                asyncio.timeout(2),
+                aiomqtt.Client(
+                    "127.0.0.1", guarded.broker.port, tls_context=context, timeout=math.inf
+                ) as client,
+            ):
+                await client.subscribe("hall/#")
+    async with guarded.speaking_as("panel-w1") as panel:
+        await press(panel, "panel-w1", 1, "next")
+        await until(lambda: files.notes()["ticket.called"] == 1)
+    assert await daemon.stop() == 0
+    assert files.notes()["policy.refused"] == files.notes()["document.rejected"] == 0
+    assert [one.number for one in files.tickets()] == ["A001", "A002"]
+    identical(files)
+
+
+async def test_without_a_good_certificate_the_wires_are_served(guarded: Guarded) -> None:
+    """The lamp of an open "+1" window is right again after a restart with an ended certificate, and with none."""
+    files, daemon = guarded.files, guarded.daemon
+    await daemon.start()
+    async with guarded.speaking_as("dispenser") as dispenser, guarded.speaking_as("panel-w2") as panel:
+        for number in range(1, TIDE + 1):
+            await ticket(dispenser, number)
+        await until(lambda: files.notes()["tidal.requested"] == 1)
+        await press(panel, "panel-w2", 1, "login", "chen")
+        await until(lambda: guarded.relay.seen(1) == "on")
+    assert await daemon.stop() == 0
+    cert, _ = guarded.authority.issue("edged", days=-1)
+    for missing in (False, True):
+        if missing:
+            cert.unlink()
+        guarded.relay.power_cycle()
+        down = len(daemon.logged("link-down"))
+        await daemon.restart()
+        await until(lambda: guarded.relay.seen(1) == "on")
+        await until(lambda down=down: len(daemon.logged("link-down")) == down + 1)
+        assert json.loads((await asyncio.to_thread(files.get, "/healthz"))[1])["mqtt_connected"] is False
+        if not missing:
+            assert await daemon.stop() == 0
+    up = len(daemon.logged("link-up"))
+    guarded.authority.issue("edged")
+    await until(lambda: len(daemon.logged("link-up")) == up + 1, 40.0)
+    assert await daemon.stop() == 0
+    identical(files)

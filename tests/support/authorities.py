@@ -1,0 +1,51 @@
+"""A hall's own certificate authority, for brokers and devices of a test."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+PEM = serialization.Encoding.PEM
+
+
+class Authority:
+    """Signs certificates into ``directory``; ``file`` is its own."""
+
+    def __init__(self, directory: Path, name: str = "hall-ca") -> None:
+        self._directory = directory
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        self.file = directory / f"{name}.pem"
+        made = self._builder(self._name, self._key, 30).add_extension(x509.BasicConstraints(True, None), True)
+        self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(PEM))
+
+    def issue(self, name: str, days: int = 30) -> tuple[Path, Path]:
+        """Certificate and key for ``name`` on 127.0.0.1; ended, with negative ``days``."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        made = self._builder(subject, key, days).add_extension(here, False).sign(self._key, hashes.SHA256())
+        cert_file, key_file = self._directory / f"{name}.pem", self._directory / f"{name}.key"
+        cert_file.write_bytes(made.public_bytes(PEM))
+        plain = serialization.NoEncryption()
+        key_file.write_bytes(key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, plain))
+        return cert_file, key_file
+
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
+    ) -> x509.CertificateBuilder:
+        now = datetime.datetime.now(datetime.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=60))
+            .not_valid_after(now + datetime.timedelta(days=days))
+        )
