@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 CORPUS = Path(__file__).with_name("corpus")
-HANG_S = 2  # libFuzzer's smallest useful limit on a busy machine
+HANG_S = 30  # of wall time, for libFuzzer knows no other: a busy machine may leave a process alone for seconds
 MEMORY_MIB = 1024
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tests.fuzz.targets import TARGETS
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = Path(__file__).with_name("corpus")
 SECONDS = 4
+LONG_S = 0.05  # a whole hall.toml and a signed policy are read within this; a frame within a hundredth of it
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -21,6 +24,15 @@ def test_every_kept_input_is_taken_or_refused(name: str) -> None:
     assert kept, f"no corpus for {name}"
     for file in kept:
         TARGETS[name](file.read_bytes())
+        took_s = min(timed(TARGETS[name], file.read_bytes()) for _ in range(3))
+        assert took_s < LONG_S, f"{file.name} takes {took_s:.3f} s of the loop"
+
+
+def timed(border: Callable[[bytes], None], data: bytes) -> float:
+    """Seconds of processor time."""
+    began_s = time.thread_time()
+    border(data)
+    return time.thread_time() - began_s
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -11,7 +11,7 @@ from typing import Any
 from edged import __version__
 from edged.sim.worlds.days import Verdict
 
-COMMIT_WAIT_S = 5.0
+COMMIT_WAIT_S = 20.0  # for git, on a busy machine
 
 
 def run(job: Callable[[int], Verdict], seeds: Sequence[int], processes: int) -> Iterator[Verdict]:
