@@ -128,6 +128,7 @@ class KeyPress(_Payload):
         "lift",
         "pause-issuing",
         "priority-insert",
+        "extend-hours",
         "answer",
     ]
     arg: ShortText | None = None

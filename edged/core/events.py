@@ -48,6 +48,7 @@ Key = Literal[
     "lift",
     "pause-issuing",
     "priority-insert",
+    "extend-hours",  # today's, of an area or the hall, see ``late_hours.py``
     "answer",  # of the duty manager: a bad rating is looked after
 ]
 OverrideKind = Literal["open", "close", "hold", "pause-issuing", "priority-insert"]

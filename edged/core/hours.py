@@ -111,6 +111,15 @@ def flex(turn: Turn, event: HoursFlexed) -> None:
     judge_all(turn)
 
 
+def closes_min(turn: Turn, area: str) -> int | None:
+    """The minute of today at which ``area`` closes, now at the earliest; None without hours today."""
+    local_ms = wall.local_ms(turn)
+    if local_ms is None or not calendar.configured(turn.state.policy.hours):
+        return None
+    serving = [span for span in _spans_today(turn, area, wall.day(local_ms)) if span.mode in calendar.SERVING]
+    return max(serving[-1].end_min, int(wall.minute(local_ms))) if serving else None
+
+
 def _spans_today(turn: Turn, area: str, today: int) -> tuple[Span, ...]:
     found = calendar.spans(turn.state.policy.hours, area, today)
     for name in (HALL, area):  # what was said of the area comes last

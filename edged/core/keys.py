@@ -13,6 +13,7 @@ from edged.core import (
     attendance,
     cases,
     follow,
+    late_hours,
     overrides,
     pages,
     preparation,
@@ -41,6 +42,9 @@ def press(turn: Turn, event: KeyPressed) -> None:
         return
     if event.key in overrides.KIND_OF_KEY or event.key == "lift":
         overrides.press(turn, event)
+        return
+    if event.key == late_hours.KEY:
+        late_hours.press(turn, event)
         return
     if event.key == "answer":
         ratings.press(turn, event)

@@ -8,6 +8,8 @@ because somebody holds it. Priority insert: one waiting visitor goes first, once
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from edged.core import activation, wall
 from edged.core.events import WHOLE_HALL, KeyPressed, OverrideKind, OverrideLifted, OverrideSet
 from edged.core.ordering import put_first
@@ -23,6 +25,7 @@ KIND_OF_KEY: dict[str, OverrideKind] = {
     "pause-issuing": "pause-issuing",
     "priority-insert": "priority-insert",
 }
+OF_AN_AREA = ("pause-issuing", "extend-hours")  # keys
 OF_A_WINDOW: tuple[OverrideKind, ...] = ("open", "hold", "close")
 _REPLACES: dict[OverrideKind, tuple[OverrideKind, ...]] = {
     "open": ("close",),
@@ -91,17 +94,38 @@ def fit(turn: Turn) -> None:
             _end(turn, name, "configuration changed", None)
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What somebody orders by key: about what, in whose name, for how long (None: the policy's default)."""
+
+    target: str
+    by: str
+    for_s: int | None
+    area: str | None
+
+
 def press(turn: Turn, event: KeyPressed) -> None:
-    """A key for overrides. ``arg``: ``[target [area]] [by=name] [for_s=seconds]``, in this order or any other.
+    """A key for overrides."""
+    order = said(turn, event)
+    if order is None:
+        return
+    if event.key == "lift":
+        _lift_all(turn, order.target, order.by)
+        return
+    decide(turn, OverrideSet(KIND_OF_KEY[event.key], order.target, order.by, order.for_s, order.area))
+
+
+def said(turn: Turn, event: KeyPressed) -> Said | None:
+    """``arg`` of such a key: ``[target [area]] [by=name] [for_s=seconds]``, in this order or any other.
 
     A window's own panel speaks for that window, its area and the tickets; the duty manager's panel or pager for all of
-    them. Without ``by=`` the name is that of whoever is logged in there.
+    them. Without ``by=`` the name is that of whoever is logged in there. None (and a note): not a word to go by.
     """
     window = turn.lookup.window_of_panel.get(event.point)
     site = turn.lookup.site
     if window is None and event.point not in (site.duty_panel, site.duty_pager):
         turn.ignore(event.point, "no_window_for_panel", key=event.key)
-        return
+        return None
     words = (event.arg or "").split()
     named = dict(word.split("=", 1) for word in words if "=" in word)
     plain = [word for word in words if "=" not in word]
@@ -109,20 +133,15 @@ def press(turn: Turn, event: KeyPressed) -> None:
     for_s = named.get("for_s")
     if by is None:
         turn.ignore(window or event.point, "override_without_name", key=event.key)
-        return
+        return None
     if for_s is not None and not (for_s.isascii() and for_s.isdigit() and 0 < len(for_s) <= 6):
         turn.ignore(window or event.point, "override_without_time", key=event.key)
-        return
+        return None
     target = plain[0] if plain else _own_target(turn, window, event.key)
     if target is None or not _may(turn, window, event.key, target):
         turn.ignore(window or event.point, "override_target", key=event.key, target=target)
-        return
-    if event.key == "lift":
-        _lift_all(turn, target, by)
-        return
-    kind = KIND_OF_KEY[event.key]
-    area = plain[1] if len(plain) > 1 else None
-    decide(turn, OverrideSet(kind, target, by, None if for_s is None else int(for_s), area))
+        return None
+    return Said(target, by, None if for_s is None else int(for_s), plain[1] if len(plain) > 1 else None)
 
 
 def duty_key(turn: Turn, event: KeyPressed) -> None:
@@ -279,8 +298,8 @@ def _touch(turn: Turn, target: str) -> None:
 
 def _own_target(turn: Turn, window: str | None, key: str) -> str | None:
     if window is None:
-        return WHOLE_HALL if key == "pause-issuing" else None
-    if key == "pause-issuing":
+        return WHOLE_HALL if key in OF_AN_AREA else None
+    if key in OF_AN_AREA:
         return turn.window(window).area or turn.lookup.window_areas[window][0]
     return None if key == "priority-insert" else window
 
@@ -289,9 +308,7 @@ def _may(turn: Turn, window: str | None, key: str, target: str) -> bool:
     """A window's panel speaks for itself; tickets belong to everybody."""
     if window is None or key == "priority-insert":
         return True
-    return target == window or (
-        key in ("pause-issuing", "lift") and target in turn.lookup.window_areas[window]
-    )
+    return target == window or (key in (*OF_AN_AREA, "lift") and target in turn.lookup.window_areas[window])
 
 
 def _lift_all(turn: Turn, target: str, by: str) -> None:
