@@ -34,6 +34,7 @@ from edged.heart import Heart, lasting
 from edged.inbox import Inbox
 from edged.logs import StepLog
 from edged.loop import Loop
+from edged.observers.certificates import watch_certificates
 from edged.observers.lag import watch_loop
 from edged.observers.metrics import Metrics
 from edged.observers.web.server import Health, WebServer
@@ -187,6 +188,9 @@ class Application:
             ("web", self._serve_web()),
         ):
             tasks.create_task(lasting(name, coroutine), name=name)
+        if self.config.mqtt.tls is not None:
+            watch = watch_certificates(self.config.mqtt, self.clock.wall_ms, self.metrics.certificate)
+            tasks.create_task(lasting("certificates", watch), name="certificates")
         return fleet
 
     async def _announce_ready(self, manager: ServiceManager) -> None:

@@ -134,6 +134,12 @@ class Metrics:
         self._inbox = Gauge("edged_inbox_depth", "Events waiting for the core", registry=registry)
         self._uplink = Gauge("edged_uplink_backlog", "Rows the centre has not taken", registry=registry)
         self._disk = Gauge("edged_disk_free_bytes", "Free space beside the journal", registry=registry)
+        self._certificates = Gauge(
+            "edged_certificate_end_timestamp_seconds",
+            "When a certificate of the broker link ends",
+            ["file"],
+            registry=registry,
+        )
         build = Info("edged_build", "What runs", registry=registry)
         build.info({"version": _version(), "python": platform.python_version()})
 
@@ -189,6 +195,10 @@ class Metrics:
     def watch_disk(self, free_bytes: Callable[[], float]) -> None:
         """Read the free bytes beside the journal from ``free_bytes`` at scrape time."""
         self._disk.set_function(free_bytes)
+
+    def certificate(self, file: str, end_s: float) -> None:
+        """``file`` holds a certificate that ends at ``end_s`` (seconds since 1970 UTC)."""
+        self._certificates.labels(file).set(end_s)
 
     def render(self) -> bytes:
         """The text exposition, version 0.0.4."""

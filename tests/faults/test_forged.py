@@ -102,9 +102,9 @@ async def test_a_device_speaks_for_itself_alone_and_a_stranger_not_at_all(
         await press(dispenser, "panel-w1", 1, "next")
         await dispenser.publish("hall/east/policy/push", b"{}", qos=1)
         await dispenser.publish("hall/east/ops/open", b"{}", qos=1)
-        await ticket(dispenser, 1)  # a replay of its own
         await ticket(dispenser, 2)
         await until(lambda: len(files.tickets()) == 2)
+    assert files.notes()["ticket.called"] == files.notes()["ignored"] == 0, "nobody pressed a key"
     (tmp_path / "foreign").mkdir()
     for stranger in (Authority(tmp_path / "foreign"), None):
         context = ssl.create_default_context(cafile=str(guarded.authority.file))
@@ -121,8 +121,12 @@ async def test_a_device_speaks_for_itself_alone_and_a_stranger_not_at_all(
     async with guarded.speaking_as("panel-w1") as panel:
         await press(panel, "panel-w1", 1, "next")
         await until(lambda: files.notes()["ticket.called"] == 1)
+        await press(panel, "panel-w1", 1, "next")  # its own, recorded and sent again
+        await press(panel, "panel-w1", 2, "recall")
+        await until(lambda: files.notes()["ticket.recalled"] == 1)
     assert await daemon.stop() == 0
     assert files.notes()["policy.refused"] == files.notes()["document.rejected"] == 0
+    assert files.notes()["ticket.called"] == 1
     assert [one.number for one in files.tickets()] == ["A001", "A002"]
     identical(files)
 
@@ -148,8 +152,13 @@ async def test_without_a_good_certificate_the_wires_are_served(guarded: Guarded)
         await until(lambda: guarded.relay.seen(1) == "on")
         await until(lambda down=down: len(daemon.logged("link-down")) == down + 1)
         assert json.loads((await asyncio.to_thread(files.get, "/healthz"))[1])["mqtt_connected"] is False
+        told = "certificate-unreadable" if missing else "certificate-ends"
+        await until(lambda told=told: daemon.logged(told) != [])
         if not missing:
             assert await daemon.stop() == 0
+    (ended,) = daemon.logged("certificate-ends")
+    assert ended["file"] == str(cert)
+    assert ended["days"] < 0
     up = len(daemon.logged("link-up"))
     guarded.authority.issue("edged")
     await until(lambda: len(daemon.logged("link-up")) == up + 1, 40.0)

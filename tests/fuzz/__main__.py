@@ -14,7 +14,9 @@ import tempfile
 from pathlib import Path
 
 CORPUS = Path(__file__).with_name("corpus")
-HANG_S = 30  # of wall time, for libFuzzer knows no other: a busy machine may leave a process alone for seconds
+HANG_S = (
+    30  # of wall time, for libFuzzer knows no other: a busy machine may leave a process alone for seconds
+)
 MEMORY_MIB = 1024
 
 

@@ -88,6 +88,7 @@ def live(metrics: Metrics) -> Metrics:
     metrics.input_to_output("modbus_relay", 0.004)
     metrics.policy_rejected("bad_signature")
     metrics.set_link("mqtt", True)
+    metrics.certificate("broker.pem", 1.8e9)
     return metrics
 
 

@@ -21,10 +21,10 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         self.file = directory / f"{name}.pem"
-        made = self._builder(self._name, self._key, 30).add_extension(x509.BasicConstraints(True, None), True)
+        made = self._builder(self._name, self._key, 90).add_extension(x509.BasicConstraints(True, None), True)
         self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(PEM))
 
-    def issue(self, name: str, days: int = 30) -> tuple[Path, Path]:
+    def issue(self, name: str, days: int = 60) -> tuple[Path, Path]:
         """Certificate and key for ``name`` on 127.0.0.1; ended, with negative ``days``."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])

@@ -238,8 +238,9 @@ class Daemon:
     @property
     def log(self) -> list[dict[str, Any]]:
         """Its log lines so far, of all its lives."""
-        lines = self._log.read_text().splitlines() if self._log.exists() else []
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        text = self._log.read_text() if self._log.exists() else ""
+        whole = text[: text.rfind("\n") + 1]  # the last line may be on its way
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Log lines of one event."""

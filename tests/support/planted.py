@@ -16,9 +16,10 @@ from functools import partial, partialmethod
 from typing import Any
 
 import devices
+from edged.core.events import DeviceEvent
 from edged.links.mqtt import MqttLink
 from edged.store.journal import Journal
-from edged.store.writer import Writer
+from edged.store.writer import Report, Writer
 from edged.systemd import ServiceManager
 from tests.support.flaky_disk import FailingDisk
 from tests.support.slates import Slate
@@ -89,10 +90,14 @@ def hung_writer() -> None:
 def unacknowledged() -> None:
     """Killed after a commit, before the broker hears that it was one."""
 
-    def loose() -> None:
-        Journal._pass_on = lambda self, report: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+    pass_on = Journal._pass_on
 
-    _on_signal(loose)
+    def die(self: Journal, report: Report) -> None:
+        if any(isinstance(job.step and job.step.event, DeviceEvent) for job in report.jobs):
+            os.kill(os.getpid(), signal.SIGKILL)
+        pass_on(self, report)
+
+    _on_signal(lambda: setattr(Journal, "_pass_on", die))
 
 
 def crawling() -> None:
