@@ -79,10 +79,15 @@ def torn(until_s: float) -> Found:
     return _pytest("torn", file, "EDGED_CRASH_STATES", 5000, "torn-write states", until_s)
 
 
-def booted(until_s: float) -> Found:
-    """The shipped unit under a real systemd: hung, killed a hundred times, stopped."""
-    file = "tests/faults/test_booted.py"
-    return _pytest("booted", file, "EDGED_RESTARTS", 100, "kills of the unit", until_s)
+def faults(until_s: float) -> Found:
+    """The real daemon under every fault, and its unit under a real systemd: hung, killed a hundred times."""
+    return _pytest("faults", "tests/faults", "EDGED_RESTARTS", 100, "kills of the unit", until_s)
+
+
+def backlog(until_s: float) -> Found:
+    """A long outage, then everything at once beside what happens now."""
+    file = "tests/central/test_uplink.py"
+    return _pytest("backlog", file, "EDGED_BACKLOG", 100_000, "events of backlog", until_s)
 
 
 def fuzz(until_s: float) -> Found:
@@ -106,7 +111,8 @@ PARTS: dict[str, tuple[Callable[[float], Found], float]] = {  # with its share o
     "kills": (kills, 0.05),
     "torn": (torn, 0.05),
     "cuts": (cuts, 0.1),
-    "booted": (booted, 0.1),
+    "faults": (faults, 0.05),
+    "backlog": (backlog, 0.05),
     "fuzz": (fuzz, 0.3),
     "worlds": (worlds, 0.4),
 }
