@@ -128,7 +128,7 @@ def _pytest(part: str, file: str, knob: str, least: int, what: str, until_s: flo
         words = ("-q", "-x", "-s", "-m", "", "-o", "timeout=0", file)
         done = _python("-m", "pytest", *words, **{knob: str(least), "EDGED_SEED": str(seed)})
         runs += 1
-        told += re.findall(r"^\W*(.*: [\d.]+ s)$", done.stdout, re.M)
+        told += re.findall(r"^\W*(\w[^\n]*\d m?s)$", done.stdout, re.M)
         if done.returncode != 0:
             findings.append(f"`{knob}={least} EDGED_SEED={seed} pytest {file}`: {done.stdout[-300:]!r}")
         if time.monotonic() >= until_s:
