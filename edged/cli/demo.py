@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from edged.clock import Warp
     from edged.sim.demo import Demo
     from edged.sim.summary import Summary
 
@@ -76,11 +77,12 @@ async def _watched(run: Demo, headless: bool) -> Summary:
         return await run.run(lambda scene: live.update(draw(scene), refresh=True))
 
 
-def _announced(config: Path) -> AbstractContextManager[Path]:
-    """`edged policy push` and `edged status` without options find the demo."""
+def _announced(config: Path, warp: Warp) -> AbstractContextManager[Path]:
+    """`edged policy push`, `edged op push` and `edged status` without options find the demo, and its time."""
     from edged.cli.target import announce, from_config
 
-    return announce(replace(from_config(config), signing_key=str(config.with_name("city.key"))))
+    key = str(config.with_name("city.key"))
+    return announce(replace(from_config(config), signing_key=key, warp=str(warp)))
 
 
 def _minute(clock: str) -> int:

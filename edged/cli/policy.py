@@ -186,11 +186,14 @@ def _sign_for(target: Target, raw: bytes, key: Path | None, version: int) -> byt
         key = Path(target.signing_key)
     if key is None:
         raise fail("this is an unsigned document: give --key, or sign it first with `edged policy sign`", 2)
-    return _signed(_renewed(raw, version, target.hall), key, None)
+    return _signed(_renewed(raw, version, target), key, None)
 
 
-def _renewed(raw: bytes, version: int | None, hall: str | None) -> bytes:
-    """The document with another version, and with the fields it left out. Broken JSON goes on to be judged as it is."""
+def _renewed(raw: bytes, version: int | None, target: Target | None) -> bytes:
+    """The document with another version, and with the fields it left out, dated by the hall's clock where one is known.
+
+    Broken JSON goes on to be judged as it is.
+    """
     import json
     from datetime import UTC, datetime, timedelta
 
@@ -203,10 +206,11 @@ def _renewed(raw: bytes, version: int | None, hall: str | None) -> bytes:
         document = parse(raw, ENVELOPE_BYTES_MAX)
     except NotStrictJson:
         return raw
-    now = datetime.fromtimestamp(wall_ms() // 1000, UTC)
+    now_ms = wall_ms() if target is None else target.clock().wall_ms()
+    now = datetime.fromtimestamp(now_ms // 1000, UTC)
     filled: dict[str, Any] = {
         "type": TYPE,
-        "halls": [hall] if hall is not None else None,
+        "halls": [target.hall] if target is not None else None,
         "not_before": now.isoformat(),
         "expires": (now + timedelta(days=VALID_DAYS)).isoformat(),
     }

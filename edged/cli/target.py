@@ -18,6 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
+from edged.clock import Clock, Warp
+
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 DEMO_FILE_BYTES_MAX = 16 * 1024
 
@@ -28,7 +30,10 @@ class NoTarget(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A hall at its broker. ``web`` is the base URL of its pages, ``signing_key`` a demo's own policy key."""
+    """A hall at its broker. ``web`` is the base URL of its pages.
+
+    Of a demo: ``signing_key`` is its own policy key, ``warp`` how its clock runs (``clock.Warp``).
+    """
 
     hall: str
     host: str = "127.0.0.1"
@@ -42,6 +47,11 @@ class Target:
     tls_key: str | None = None
     web: str | None = None
     signing_key: str | None = None
+    warp: str | None = None
+
+    def clock(self) -> Clock:
+        """Time as the hall has it."""
+        return Clock(0, None if self.warp is None else Warp.parse(self.warp))
 
 
 def find(broker: str | None, hall: str | None, config: Path | None) -> Target:

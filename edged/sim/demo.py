@@ -69,11 +69,11 @@ class Settings:
     starts_min: int = OPENS_MIN - 10
 
 
-Announce = Callable[[Path], AbstractContextManager[object]]
+Announce = Callable[[Path, Warp], AbstractContextManager[object]]
 
 
 class Demo:
-    """One run. ``announce(hall.toml)`` lets other commands find this hall while the block lasts.
+    """One run. ``announce(hall.toml, warp)`` lets other commands find this hall while the block lasts.
 
     ``await run(show)``; ``show`` is called with a ``Scene`` a few times a second.
     """
@@ -97,7 +97,7 @@ class Demo:
         async with AsyncExitStack() as stack:
             port = await self._broker(stack)
             config = self._write_config(port)
-            stack.enter_context(self._announce(self.config_file))
+            stack.enter_context(self._announce(self.config_file, self.warp))
             self.wires = HallWires(config, self.clock, self.settings.seed)
             self.centre = Centre(config.hall, port, self.settings.directory, self.clock.wall_ms)
             tail = Tail(self._journal)

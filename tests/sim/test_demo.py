@@ -52,6 +52,23 @@ KEYS = {
 }
 
 
+def environment(directory: Path) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(directory)}
+
+
+async def order(directory: Path, *words: str) -> tuple[int | None, str]:
+    """``edged op …`` from another terminal of the same user."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edged", "op", *words),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=environment(directory),
+    )
+    async with asyncio.timeout(DAY_S):
+        said, _ = await process.communicate()
+    return process.returncode, said.decode()
+
+
 @asynccontextmanager
 async def demo(directory: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """A demo in a session of its own; whatever is left of it is killed at the end."""
@@ -61,7 +78,7 @@ async def demo(directory: Path, *arguments: str) -> AsyncIterator[asyncio.subpro
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_RUNTIME_DIR": str(directory)},
+        env=environment(directory),
     )
     try:
         yield process
@@ -81,6 +98,11 @@ def processes_of(session: int) -> dict[int, str]:
                 if int(stat[3]) == session and stat[0] != "Z":
                     found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
     return found
+
+
+def log_of(hall: Path) -> str:
+    log = hall / "edged.log"
+    return log.read_text() if log.exists() else ""
 
 
 def daemon_of(session: int) -> int | None:
@@ -109,9 +131,18 @@ def good(summary: dict[str, Any]) -> None:
 
 
 async def test_a_short_day_runs_on_three_wires_and_passes_its_own_audit(tmp_path: Path) -> None:
-    async with demo(tmp_path, "--hours", "0.3", "--speed", "60", "--seed", "2") as process:
+    hall, words = tmp_path / "hall", ("announce", "text=请注意", "text_en=Attention", "--by", "陈敏")
+    async with demo(tmp_path, "--hours", "0.3", "--speed", "30", "--seed", "2") as process:
+        await until(lambda: "policy-applied" in log_of(hall), DAY_S)
+        assert (await order(tmp_path, "push", *words))[0] == 0, "signed with the hall's own date"
+        today = ("--hall", "demo", "--key", str(hall / "city.key"), "--out", str(tmp_path / "today.json"))
+        assert (await order(tmp_path, "sign", *words, *today))[0] == 0
+        refused = await order(tmp_path, "push", str(tmp_path / "today.json"))
+        assert refused[0] == 1, refused
+        assert "[not-yet]" in refused[1] or "[expired]" in refused[1], "the demo's day is another one"
         summary = await summary_of(process)
         good(summary)
+        assert summary["announcements"] == 1
         assert summary["seed"] == 2
         assert summary["tickets_issued"] > summary["tickets_served"] > 0
         await until(lambda: processes_of(process.pid) == {})
