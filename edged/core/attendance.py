@@ -76,11 +76,18 @@ def watch(turn: Turn) -> None:
         if area not in turn.only_due:
             touched.update(dict.fromkeys(turn.lookup.area_windows[area]))
             _watch_area(turn, area)
+    timers, standing = turn.state.timers, turn.state.alarms
     for window in touched:
         state = turn.state.windows[window]
         if state.state == "PAUSED" or state.paused_ms is not None:
             _watch_pause(turn, window, state)
-        _watch_seat(turn, window, state)
+        if (
+            state.state == "OPEN"
+            or state.stale
+            or f"unmanned/{window}" in timers
+            or alarms.key(UNMANNED, window) in standing
+        ):
+            _watch_seat(turn, window, state)
 
 
 def pause_over(turn: Turn, window: str) -> None:
@@ -160,7 +167,7 @@ def _watch_seat(turn: Turn, window: str, state: WindowState) -> None:
     found = _empty_since_ms(turn, window, state)
     if found is None:
         turn.drop_timer(name)
-        if turn.state.alarms and alarms.clear(turn, UNMANNED, window):
+        if alarms.clear(turn, UNMANNED, window):
             pages.close(turn, UNMANNED, window)
     elif name not in turn.state.timers and not alarms.stands(turn, UNMANNED, window):
         turn.set_timer(name, max(turn.at_ms + 1, found[0] + turn.state.policy.staffing.unmanned_s * 1000))

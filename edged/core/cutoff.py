@@ -13,6 +13,14 @@ from edged.core.state import AreaHours
 from edged.core.turn import Turn
 
 
+def is_far_off(turn: Turn, own: AreaHours) -> bool:
+    """Nobody has been refused a number, and nobody would be, whatever happened now."""
+    if own.stopped:
+        return False
+    policy = turn.state.policy.hours.cutoff
+    return own.closes_ms is None or not policy.enabled or turn.at_ms < own.closes_ms - policy.within_s * 1000
+
+
 def judge(turn: Turn, area: str, own: AreaHours) -> int | None:
     """Bring ``own.stopped`` up to date; the stamp at which the next service would stop if nothing else happened."""
     if own.closes_ms is None:

@@ -66,13 +66,19 @@ def fire(turn: Turn, area: str) -> None:
 
 def follow(turn: Turn) -> None:
     """After anything changed in an area: may it still give numbers, has it served its last visitor."""
-    followed = [
-        area for area in turn.dirty_areas if area not in turn.only_due and opening.of(turn, area).known
-    ]
-    for area in followed:
-        _settle(turn, area, turn.state.hours[area])
+    followed = False
+    for area in turn.dirty_areas:
+        own = opening.of(turn, area)
+        if own.known and area not in turn.only_due and not _in_full_swing(turn, own):
+            _settle(turn, area, own)
+            followed = True
     if followed:
         _tell_hall(turn)
+
+
+def _in_full_swing(turn: Turn, own: AreaHours) -> bool:
+    """Nothing that happens in an open area changes its hours while the last number is far off."""
+    return own.phase == "open" and own.serving and not own.noon and cutoff.is_far_off(turn, own)
 
 
 def set_clock(turn: Turn, forward_ms: int | None) -> None:
