@@ -76,6 +76,28 @@ async def test_what_is_queued_is_committed_together_and_told_in_order(tmp_path: 
     assert len(groups) < 100, f"no group commit: {groups}"
 
 
+async def test_steps_on_the_heels_of_a_commit_share_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "GATHER_S", 60.0)
+    first, groups = asyncio.Event(), []
+    async with open_journal(tmp_path / "hall.db") as journal:
+        journal.on_commit_seconds(lambda seconds, rows: groups.append(rows))
+        journal.on_commit(lambda steps: first.set())
+        journal.append(key_step(1))
+        async with asyncio.timeout(30):
+            await first.wait()  # alone: written at once
+            for seq in range(2, 6):
+                journal.append(key_step(seq))
+                await asyncio.to_thread(os.sched_yield)  # the writer's turn, if it wanted it
+            await journal.drain()  # whoever waits is not kept waiting
+            assert groups == [1, 4]
+            for seq in range(6, 6 + 2 * writer.GATHER_MAX):
+                journal.append(key_step(seq))
+            while sum(groups) < 5 + writer.GATHER_MAX:  # nor a broker that wants its acknowledgements
+                await asyncio.to_thread(os.sched_yield)
+
+
 async def test_a_full_queue_shows_and_append_never_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
