@@ -25,6 +25,7 @@ from edged.driver import DeviceError, Driver, Emit, Refused
 from edged.heart import Heart, lasting
 
 REASSERT_S = 5.0  # hall seconds between re-assertions of every level, unless the driver knows better
+REFUSED_S = 60.0  # hall seconds until a refused level is tried again: a card also refuses what a wire garbled
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # real seconds between tries at a device that does not take a level
 ACT_DEADLINE_S = 15.0  # real seconds for one action: a long announcement, spoken twice
 ACTIONS_MAX = 100  # per device; a loudspeaker this far behind would speak of visitors long gone
@@ -142,8 +143,9 @@ class Worker:
         self._returned = asyncio.Event()
         self._failures = 0
         self._hearts = (Heart(), Heart())  # of the two lanes
-        self._refused: set[str] = set()
+        self._refused: dict[str, float] = {}  # key -> real second from which it is tried again
         hall_s: float = getattr(driver, "reassert_s", REASSERT_S)
+        self._refused_s = REFUSED_S / around.clock.speed
         self._reassert_s = hall_s / around.clock.speed
         self._pace_s: float = getattr(driver, "pace_s", 0.0)
         self._text_at_s = 0.0  # texts may leave again
@@ -163,7 +165,7 @@ class Worker:
         """Make ``value`` stand at ``point``; see ``Outputs.want``."""
         key = slot(point, value)
         self._slots[key] = (point, value)
-        self._refused.discard(key)
+        self._refused.pop(key, None)
         if arrived_s is not None:
             self._arrived_s[key] = arrived_s
         if now and self._may_put(value):
@@ -236,7 +238,8 @@ class Worker:
             # Also where one busy slot never leaves the others a quiet moment:
             if monotonic_s() >= reassert_at_s:
                 reassert_at_s = monotonic_s() + self._reassert_s
-                self._dirty |= {key: None for key in self._slots if key not in self._refused}
+                now_s = monotonic_s()
+                self._dirty |= {key: None for key in self._slots if self._refused.get(key, now_s) <= now_s}
             if self._dirty and self._pace_s:
                 await self._keep_pace()
             self._returned.clear()  # all that came back before now is tried below
@@ -264,7 +267,7 @@ class Worker:
                 await self._driver.show(point, value)
         except (DeviceError, TimeoutError) as error:
             return self._not_shown(key, error)
-        self._shown(arrived_s)
+        self._shown(key, arrived_s)
         return True
 
     def _put_level(self, key: str) -> bool:
@@ -275,11 +278,12 @@ class Worker:
             self._put(*self._slots[key])
         except DeviceError as error:
             return self._not_shown(key, error)
-        self._shown(arrived_s)
+        self._shown(key, arrived_s)
         return True
 
-    def _shown(self, arrived_s: float | None) -> None:
+    def _shown(self, key: str, arrived_s: float | None) -> None:
         self._failures = 0
+        self._refused.pop(key, None)
         if arrived_s is not None:
             self._around.measured(self._device, perf_s() - arrived_s)
 
@@ -288,7 +292,7 @@ class Worker:
             self._around.count_error(self._device, "refused")
             if key not in self._refused:
                 log.warning("refused", device=self._device, point=self._slots[key][0], error=str(error))
-            self._refused.add(key)
+            self._refused[key] = monotonic_s() + self._refused_s
             return True
         self._around.count_error(self._device, _fault(error))
         self._failures += 1

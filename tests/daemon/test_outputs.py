@@ -225,7 +225,20 @@ async def test_every_level_is_asserted_again_also_beside_a_slot_that_never_rests
             assert number < 3000, "a busy display starves the lamp"
 
 
-async def test_a_refused_value_is_not_tried_again_until_it_changes_or_the_device_is_back() -> None:
+async def test_a_refused_value_is_tried_again_after_a_minute() -> None:
+    lamp = Slate()
+    lamp.error = Refused("the wire garbled it")
+    async with bench(FAST, lamp=lamp) as one:
+        one.outputs.want(Desired("lamp", ON))
+        await until(lambda: one.errors == [("lamp", "refused")])
+        lamp.error = None
+        await until(lambda: lamp.shown.count(("lamp", ON)) >= 3)
+
+
+async def test_a_refused_value_is_not_tried_at_once_unless_it_changes_or_the_device_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edged.outputs.REFUSED_S", 1e6)
     lamp = Slate()
     lamp.error = Refused("no such colour")
     async with bench(FAST, lamp=lamp) as one:

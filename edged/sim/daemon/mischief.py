@@ -22,13 +22,13 @@ HOSTILE = (
     b"\xff\xfe",
     b"[" * 3_000,
     b'{"seq": NaN}',
-    b'{"seq": 1, "seq": 2}',
+    b'{"seq": 2000000001, "seq": 2000000002}',
     b'{"seq": 170141183460469231731687303715884105728}',
     b'{"seq": -1, "key": "next"}',
-    b'{"seq": 1.5, "key": "next"}',
+    b'{"seq": 2000000003.5, "key": "next"}',
     b'{"key": "dance"}',
-    b'{"seq": 9, "number": "A0001\\u0000", "service": "nowhere"}',
-    b'{"seq": 3, "key": "next", "arg": "11010519491231002X"}',
+    b'{"seq": 2000000009, "number": "A0001\\u0000", "service": "nowhere"}',
+    b'{"seq": 2000000004, "key": "next", "arg": "11010519491231002X"}',
     b"x" * 70_000,
 )
 

@@ -26,6 +26,7 @@ ONCE = (
     "print",
     "refuse",
 )  # actions that a person hears or sees each time; a page comes again under its id
+SEQ_MAX = 1_000_000  # of the fakes' own numbers; what lies beyond is somebody else's
 SHOWN_MAX = 64  # newest values of a slot that may still be on their way
 
 
@@ -183,7 +184,7 @@ class Watch:
 
     def acknowledged(self, device: str, fields: Any) -> None:
         """The broker got a PUBACK for an input of a device."""
-        if isinstance(fields, dict) and type(fields.get("seq")) is int:
+        if isinstance(fields, dict) and type(fields.get("seq")) is int and 0 < fields["seq"] < SEQ_MAX:
             self._acked.add((device, fields["seq"]))
 
     def arrived(self, device: str, kind: str, action: str) -> None:
