@@ -91,3 +91,4 @@ class Bus:
                 future.set_result(None)
             else:
                 future.set_exception(error)
+                future.exception()  # seen: who failed with one frame of two does not wait for the other

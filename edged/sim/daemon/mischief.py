@@ -151,6 +151,7 @@ class Mischief:
         device = self._house.fakes.json[rng.choice(sorted(self._house.fakes.json))]
         if device.online:
             device.go(False)
+            device.shown.clear()  # it comes back with an empty screen
             self._later(rng.uniform(5, 1200), lambda: self._back(device.id))
 
     def _back(self, name: str) -> None:

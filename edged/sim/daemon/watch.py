@@ -127,10 +127,10 @@ class Watch:
         )
         if step.seq not in self._pending:  # else a tick without effect, which is no row
             self._pending[step.seq] = (step, Facts.of(state))
-            self._once(step)
             for command in step.commands:
                 if isinstance(command, Desired) and command.point in self._json:
                     self._note_level(command)
+            self._once(step)
 
     def _note_level(self, command: Desired) -> None:
         kind, payload = encode_level(command.value)

@@ -1,0 +1,227 @@
+"""Every promise of the simulated daemon breaks on a bug planted for it: a check that cannot fail checks nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import apsw
+import pytest
+
+from devices.candle485.driver import Candle485
+from devices.mqtt_json import driver as json_driver
+from edged.app import Application
+from edged.central import cloud_events, operations, policies
+from edged.core import ordering, sequence, staffing
+from edged.core.commands import Action
+from edged.core.turn import Turn
+from edged.inbox import Item
+from edged.links.mqtt import MqttLink
+from edged.loop import Loop
+from edged.observer import Step
+from edged.outputs import Outputs
+from edged.sim.daemon import days
+from edged.sim.daemon.days import HALL, live
+from edged.sim.daemon.faults import HouseFaults
+from edged.store import database
+from edged.store.journal import Journal
+from edged.systemd import ServiceManager
+
+SEED = 5
+HOURS = 0.5  # with faults
+CALM: dict[str, float] = {}
+
+
+def the_disk_is_not_waited_for(patch: pytest.MonkeyPatch) -> None:
+    true_connect = database.connect
+
+    def connect(path: Path, *, read_only: bool, vfs: str | None = None) -> apsw.Connection:
+        connection = true_connect(path, read_only=read_only, vfs=vfs)
+        connection.pragma("synchronous", 1)
+        return connection
+
+    patch.setattr(database, "connect", connect)
+
+
+def inputs_are_acknowledged_at_once(patch: pytest.MonkeyPatch) -> None:
+    true_append = Journal.append
+
+    def append(journal: Journal, step: Step, ack: Callable[[], None] | None = None, *beside: Any) -> None:
+        true_append(journal, step, None, *beside)
+        if ack is not None:
+            ack()
+
+    patch.setattr(Journal, "append", append)
+
+
+def a_redelivery_counts(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(sequence, "is_redelivery", lambda turn, event: False)
+
+
+def an_order_counts_each_time(patch: pytest.MonkeyPatch) -> None:
+    true_accept = operations.accept
+
+    def accept(*words: Any) -> Any:
+        *others, past = words
+        return true_accept(*others, past._replace(counters={}))
+
+    patch.setattr(operations, "accept", accept)
+
+
+def actions_do_not_wait_for_the_disk(patch: pytest.MonkeyPatch) -> None:
+    true_turn = Loop.turn
+
+    def turn(loop: Loop, item: Item) -> Step:
+        step = true_turn(loop, item)
+        for command in step.commands:
+            if isinstance(command, Action):
+                loop._outputs.act(command)
+        return step
+
+    patch.setattr(Loop, "turn", turn)
+    patch.setattr(Loop, "_committed", lambda loop, steps: None)
+
+
+def actions_are_done_twice(patch: pytest.MonkeyPatch) -> None:
+    true_committed = Loop._committed
+
+    def committed(loop: Loop, steps: Sequence[Step]) -> None:
+        true_committed(loop, steps)
+        true_committed(loop, steps)
+
+    patch.setattr(Loop, "_committed", committed)
+
+
+def a_panel_is_told_something_else(patch: pytest.MonkeyPatch) -> None:
+    true_encode = json_driver.encode_level
+    patch.setattr(
+        json_driver,
+        "encode_level",
+        lambda value: (true_encode(value)[0], true_encode(value)[1].replace(b"OPEN", b"SERVING")),
+    )
+
+
+def nobody_asserts_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("edged.outputs.REASSERT_S", 1e9)
+    patch.setattr(Outputs, "returned", lambda outputs, device: None)
+    patch.setattr(Outputs, "retry", lambda outputs: None)
+
+
+def the_elderly_are_never_called(patch: pytest.MonkeyPatch) -> None:
+    true_lanes = ordering._lanes
+
+    def lanes(turn: Turn, window: str) -> Iterator[tuple[str, list[int]]]:
+        return (
+            (lane, queue) for lane, queue in true_lanes(turn, window) if lane not in ("elderly", "normal")
+        )
+
+    patch.setattr(ordering, "_lanes", lanes)
+
+
+def events_are_counted_otherwise_after_a_start(patch: pytest.MonkeyPatch) -> None:
+    true_count = cloud_events.count_stored
+    patch.setattr(cloud_events, "count_stored", lambda step: max(0, true_count(step) - 1))
+
+
+def old_policies_count(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(policies, "_version", lambda version, sha256, mark: None)
+
+
+def ready_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    async def never(app: Application, manager: ServiceManager) -> None:
+        await asyncio.Event().wait()
+
+    patch.setattr(Application, "_announce_ready", never)
+
+
+def the_watchdog_is_fed_no_more(patch: pytest.MonkeyPatch) -> None:
+    async def watch(manager: ServiceManager, *_: Any) -> None:
+        await asyncio.Event().wait()
+
+    patch.setattr(ServiceManager, "watch", watch)
+
+
+def a_part_does_not_leave(patch: pytest.MonkeyPatch) -> None:
+    true_run = MqttLink.run
+
+    async def run(link: MqttLink) -> None:
+        with suppress(asyncio.CancelledError):
+            await true_run(link)
+        await asyncio.sleep(60)
+
+    patch.setattr(MqttLink, "run", run)
+
+
+def chance_decides(patch: pytest.MonkeyPatch) -> None:
+    true_pick, calls = staffing.pick, count()
+
+    def pick(turn: Turn, area: str) -> str | None:
+        return true_pick(turn, area) if next(calls) % 2 else None
+
+    patch.setattr(staffing, "pick", pick)
+
+
+def a_callback_fails(patch: pytest.MonkeyPatch) -> None:
+    def fell_silent(driver: Candle485) -> None:
+        raise ValueError("planted")
+
+    patch.setattr(Candle485, "_fell_silent", fell_silent)
+
+
+PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, float]]] = [
+    (the_disk_is_not_waited_for, "kept: ", {"cut_per_h": 20.0}),
+    (inputs_are_acknowledged_at_once, "kept: ", {"fsync_per_h": 60.0}),
+    (a_redelivery_counts, "once: the second", {"duplicate_share": 0.5}),
+    (an_order_counts_each_time, "once: order-", {"order_per_h": 60.0}),
+    (actions_do_not_wait_for_the_disk, "outputs: ", {"slow_share": 0.5}),
+    (actions_are_done_twice, "outputs: ", CALM),
+    (a_panel_is_told_something_else, "outputs: panel-", CALM),
+    (nobody_asserts_again, "liveness: ", {"forget_per_h": 20.0, "dead_per_h": 60.0}),
+    (the_elderly_are_never_called, "liveness: ", CALM),
+    (events_are_counted_otherwise_after_a_start, "events: ", {"restart_per_h": 10.0}),
+    (old_policies_count, "policy: version", {"policy_per_h": 60.0}),
+    (ready_is_forgotten, "ready: ", CALM),
+    (the_watchdog_is_fed_no_more, "watchdog: ", CALM),
+    (a_part_does_not_leave, "leave: ", {"restart_per_h": 10.0}),
+    (chance_decides, "replay: ", CALM),
+    (a_callback_fails, "caught: ", {"noise_share": 0.2}),
+]
+
+
+def hold(patch: pytest.MonkeyPatch, faults: dict[str, float]) -> None:
+    """A short day with these faults."""
+    patch.setattr(HouseFaults, "draw", classmethod(lambda cls, rng: cls(**faults)))
+    patch.setattr(days, "FAULTS_H", HOURS)
+    patch.setattr(days, "SETTLES_MS", 30 * 60_000)
+    true_uniform = Random.uniform  # a full house
+    patch.setattr(
+        Random,
+        "uniform",
+        lambda rng, low, high: 2.0 if (low, high) == (0.3, 1.3) else true_uniform(rng, low, high),
+    )
+
+
+@pytest.mark.parametrize(("plant", "promise", "faults"), PLANTED, ids=[one[0].__name__ for one in PLANTED])
+def test_a_planted_bug_breaks_its_promise(
+    plant: Callable[[pytest.MonkeyPatch], None],
+    promise: str,
+    faults: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hold(monkeypatch, faults)
+    plant(monkeypatch)
+    broken = live(HALL, SEED, 1).broken
+    assert broken is not None
+    assert promise in broken
+
+
+def test_without_a_bug_the_same_days_keep_every_promise(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = {name: rate for _, _, faults in PLANTED for name, rate in faults.items()}
+    hold(monkeypatch, together)
+    verdict = live(HALL, SEED, 1)
+    assert verdict.broken is None, verdict.broken
