@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "tests" / "CAMPAIGN.md"
 HEAD = "# Campaign\n\nWhat each part found when it was run last.\n"
 ROUND_SEEDS = 100  # worlds between two looks at the clock
+ROUND_DAEMONS = 200  # ... of whole daemons: at about ten seconds of processor time each
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +38,33 @@ class Found:
 
 
 def worlds(until_s: float) -> Found:
-    """Simulated days, as many as fit."""
+    """Simulated days of the core, as many as fit."""
+    return _simulated("worlds", "core", ROUND_SEEDS, until_s)
+
+
+def daemons(until_s: float) -> Found:
+    """Simulated days of the whole daemon, as many as fit."""
+    return _simulated("daemons", "daemon", ROUND_DAEMONS, until_s)
+
+
+def _simulated(part: str, level: str, round_seeds: int, until_s: float) -> Found:
     first = seed = random.randrange(1, 10_000_000)
     findings: list[str] = []
     steps = tickets = 0
     began_s = time.monotonic()
     while True:
-        command = ["simulate", "--seeds", f"{seed}..{seed + ROUND_SEEDS - 1}", "--days", "1", "--json"]
-        done = _python("-m", "edged", *command)
+        seeds = f"{seed}..{seed + round_seeds - 1}"
+        done = _python("-m", "edged", "simulate", "--level", level, "--seeds", seeds, "--days", "1", "--json")
         told = json.loads(done.stdout)
         steps, tickets = steps + told["steps"], tickets + told["tickets"]
         findings += [f"{one['promise']} — `{one['rerun']}`" for one in told["broken"]]
-        seed += ROUND_SEEDS
+        seed += round_seeds
         if time.monotonic() >= until_s:
             break
     figures = f"{seed - first} seeds × 1 hall day ({first}..{seed - 1}), {tickets} tickets, {steps} steps"
     return Found(
-        "worlds",
-        f"edged simulate --seeds {first}..{seed - 1} --days 1",
+        part,
+        f"edged simulate --level {level} --seeds {first}..{seed - 1} --days 1",
         time.monotonic() - began_s,
         figures,
         tuple(findings),
@@ -113,8 +123,9 @@ PARTS: dict[str, tuple[Callable[[float], Found], float]] = {  # with its share o
     "cuts": (cuts, 0.1),
     "faults": (faults, 0.05),
     "backlog": (backlog, 0.05),
-    "fuzz": (fuzz, 0.3),
-    "worlds": (worlds, 0.4),
+    "fuzz": (fuzz, 0.25),
+    "worlds": (worlds, 0.3),
+    "daemons": (daemons, 0.15),
 }
 
 

@@ -7,10 +7,14 @@ between the ports of this loop, what would use a thread runs at once. Time start
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
+from heapq import heappop, heappush
 from typing import Any
 
 PORT_FIRST = 20_000  # of servers that ask for any port
+SOON_MAX = 1_000_000  # callbacks in one turn
 TICK_S = 1e-5  # what a real loop needs for a turn
 PAIRS_MAX = 1_000  # connections that a world remembers, to cut them
 
@@ -19,14 +23,48 @@ class Standstill(Exception):
     """Everybody waits and no timer runs."""
 
 
+class Due:
+    """A callback and its time; what asyncio calls a TimerHandle."""
+
+    __slots__ = ("__weakref__", "_args", "_call", "_context", "_when")
+
+    def __init__(self, when: float, call: Any, args: tuple[Any, ...], context: Any) -> None:
+        self._when = when
+        self._call = call
+        self._args = args
+        self._context = copy_context() if context is None else context
+
+    def when(self) -> float:
+        """Virtual seconds."""
+        return self._when
+
+    def cancelled(self) -> bool:
+        """Whether it will never be called."""
+        return self._call is None
+
+    def cancel(self) -> None:
+        """Do not call it."""
+        self._call, self._args = None, ()
+
+    def run(self, loop: VirtualLoop) -> None:
+        """Call it; what it raises goes to the loop."""
+        try:
+            self._context.run(self._call, *self._args)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 (as every loop does)
+            loop.call_exception_handler({"message": f"in {self._call!r:.80}", "exception": error})
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """``wrong`` collects what nobody caught. ``jump`` lets time pass without anybody noticing it go by."""
 
     def __init__(self) -> None:
         super().__init__()
         self._now_s = 0.0
-        self._clock_resolution = 1e-9
-        self._selector = self
+        self._due: list[tuple[float, int, Due]] = []  # a heap; the second keeps the order of equal times
+        self._soon: deque[Due] = deque()  # SOON_MAX is the bound
+        self._count = 0
         self.wrong: list[str] = []
         self.servers: dict[int, MemoryServer] = {}
         self.set_exception_handler(self._nobody_caught)
@@ -44,18 +82,52 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """As if the whole machine had stood still."""
         self._now_s += seconds
 
-    def select(self, timeout: float | None) -> tuple[()]:
-        """Instead of a selector's: nothing ever comes from outside."""
-        if timeout is None:
-            raise Standstill("everybody waits and no timer runs")
-        self._now_s += timeout
-        return ()
+    # What costs in asyncio's own: comparing handles, selecting, debugging, at every turn.
 
-    def call_at(  # type: ignore[override]  # the stub's generic arguments say no more
+    def call_soon(  # type: ignore[override]  # a handle of our own
+        self, callback: Any, *args: Any, context: Any = None
+    ) -> Any:
+        """See asyncio."""
+        due = Due(self._now_s, callback, args, context)
+        self._soon.append(due)
+        return due
+
+    def call_soon_threadsafe(  # type: ignore[override]  # a handle of our own
+        self, callback: Any, *args: Any, context: Any = None
+    ) -> Any:
+        """There are no threads."""
+        return self.call_soon(callback, *args, context=context)
+
+    def call_later(  # type: ignore[override]  # a handle of our own
+        self, delay: float, callback: Any, *args: Any, context: Any = None
+    ) -> Any:
+        """See asyncio."""
+        return self.call_at(self._now_s + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]  # a handle of our own
         self, when: float, callback: Any, *args: Any, context: Any = None
-    ) -> asyncio.TimerHandle:
-        """As every loop's; but time goes on at least ``TICK_S``, or who sleeps 1e-12 s would do so for ever."""
-        return super().call_at(max(when, self._now_s + TICK_S), callback, *args, context=context)
+    ) -> Any:
+        """See asyncio; but time goes on at least ``TICK_S``, or who sleeps 1e-12 s would do so for ever."""
+        due = Due(max(when, self._now_s + TICK_S), callback, args, context)
+        self._count += 1
+        heappush(self._due, (due.when(), self._count, due))
+        return due
+
+    def _run_once(self) -> None:
+        soon, heap = self._soon, self._due
+        if not soon:
+            while heap and heap[0][2].cancelled():
+                heappop(heap)
+            if not heap:
+                raise Standstill("everybody waits and no timer runs")
+            self._now_s = max(self._now_s, heap[0][0])
+        while heap and heap[0][0] <= self._now_s:
+            soon.append(heappop(heap)[2])
+        assert len(soon) <= SOON_MAX, "a turn of the loop makes more work than it does"
+        for _ in range(len(soon)):
+            due = soon.popleft()
+            if not due.cancelled():
+                due.run(self)
 
     def _process_events(self, event_list: Any) -> None:
         """There are none."""

@@ -17,6 +17,7 @@ from edged.core.state import State
 from edged.sim.arrivals import arrivals
 from edged.sim.worlds.faults import Faults
 from edged.sim.worlds.people import Clerk, stand_by, take_tickets
+from edged.sim.worlds.town import book, complain, order
 from edged.sim.worlds.world import HOUR_MS, MINUTE_MS, World
 from edged.store import codec
 from edged.store.replay import due_ticks
@@ -105,6 +106,9 @@ def _live_day(world: World, day: int) -> None:
     coming = [one for one in coming if chosen.random() < share]
     half = [one for one in coming if hash_of(one.at_s) % 2]
     other = [one for one in coming if not hash_of(one.at_s) % 2]
+    world.start(book(world, day, FAULTS_H))
+    world.start(complain(world, day, FAULTS_H))
+    world.start(order(world, day, FAULTS_H))
     world.start(take_tickets(world, half, "kiosk-a"))
     world.start(take_tickets(world, other, "kiosk-b"))
     world.run_until(begin_ms + round(FAULTS_H * HOUR_MS))

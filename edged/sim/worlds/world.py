@@ -211,14 +211,15 @@ class World:
     def _act(self, action: Action) -> None:
         device = action.point.partition("/")[0]
         if device in self.dead or self._dice.random() < self.faults.failed_share:
-            self.start(self._outcome(CommandFailed(action.id, "no answer")), self._dice.randrange(500, 3000))
+            self.start(self.told(CommandFailed(action.id, "no answer")), self._dice.randrange(500, 3000))
             return
         if isinstance(action.body, Page):
             self.pages.setdefault(action.body.staff, []).append(action.body)
         if self._dice.random() >= self.faults.unknown_share:
-            self.start(self._outcome(CommandDone(action.id)), self._dice.randrange(200, 6000))
+            self.start(self.told(CommandDone(action.id)), self._dice.randrange(200, 6000))
 
-    def _outcome(self, event: Event) -> Process:
+    def told(self, event: Event) -> Process:
+        """Somebody tells the daemon of ``event``: as soon as it listens."""
         while self.now_ms < self._down_until_ms:
             yield self._down_until_ms - self.now_ms + 1
         self.feed(event)
