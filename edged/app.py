@@ -312,12 +312,14 @@ class Application:
             now_ms = self.clock.at_ms()
             offset_ms = self.engine.state.wall_offset_ms
             expected_ms = now_ms + (offset_ms or 0)
-            if self.clock.wall_ms() < CLOCK_TRUSTED_FROM_MS:
+            wall_ms = self.clock.wall_ms()
+            if wall_ms < CLOCK_TRUSTED_FROM_MS:
                 continue
-            stepped = abs(self.clock.wall_ms() - expected_ms) > CLOCK_STEP_MS * self.clock.speed
-            if stepped or offset_ms is None or now_ms - told_ms > CLOCK_EVERY_MS:
+            stepped = abs(wall_ms - expected_ms) > CLOCK_STEP_MS * self.clock.speed
+            moved = utc_offset_min(wall_ms, self.config.timezone) != self.engine.state.utc_offset_min
+            if stepped or moved or offset_ms is None or now_ms - told_ms > CLOCK_EVERY_MS:
                 if stepped:
-                    log.warning("clock-stepped", by_ms=self.clock.wall_ms() - expected_ms)
+                    log.warning("clock-stepped", by_ms=wall_ms - expected_ms)
                 self._set_clock()
                 told_ms = now_ms
 

@@ -109,3 +109,19 @@ async def test_a_boot_without_a_clock_waits_for_the_first_time_it_is_told(
     assert await daemon.stop() == 0
     assert files.notes()["ticket.cancelled"] == 0
     identical(files)
+
+
+async def test_summer_time_ends_at_its_second(hall: tuple[Hall, Daemon, Machines], clock: FalseClock) -> None:
+    """In a hall that has it: the hall's clock goes back an hour, waits do not."""
+    files, daemon, machines = hall
+    files.edit('name = "东区大厅"', 'name = "东区大厅"\ntimezone = "Europe/Berlin"')
+    clock.show("2026-10-25T00:40:00+00:00")
+    await daemon.start()
+    machines.tickets(1)
+    await until(lambda: [one.utc_offset_min for one in clocks(files)] == [120])
+    clock.show("2026-10-25T00:59:57+00:00")
+    await until(lambda: [one.utc_offset_min for one in clocks(files)] == [120, 120])
+    await until(lambda: [one.utc_offset_min for one in clocks(files)][-1] == 60)
+    assert await daemon.stop() == 0
+    assert files.notes()["ticket.cancelled"] == 0
+    identical(files)
