@@ -143,13 +143,19 @@ def _staff(state: State) -> None:
 
     Who helps, helps a clerk.
     """
+    sitting: dict[str, list[str]] = {}
+    called: dict[str, list[str]] = {}
     for name, window in state.windows.items():
         there = (window.staff, *window.helpers)
+        for one in there:
+            if one is not None:
+                sitting.setdefault(one, []).append(name)
+        if window.paged_staff is not None:
+            called.setdefault(window.paged_staff, []).append(name)
         assert len(there) == len(set(there)), f"twice at {name}: {there}"
         assert window.staff is not None or not window.helpers, f"{there} help nobody at {name}"
     for name, member in state.staff.items():
-        seats = [w for w, window in state.windows.items() if name in (window.staff, *window.helpers)]
-        calls = [w for w, window in state.windows.items() if window.paged_staff == name]
+        seats, calls = sitting.get(name, []), called.get(name, [])
         if member.state == "bound":
             assert seats == [member.window], f"{name} is bound to {member.window}, but sits at {seats}"
             assert not calls, f"{name} serves {member.window} and is paged to {calls}"

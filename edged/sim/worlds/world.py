@@ -42,6 +42,7 @@ SECOND_MS = 1_000
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 UTC_OFFSET_MIN = 480
+NOWHERE = ("", "")  # of a window without a panel
 TICKS_MAX = 5_000  # between two events: more means that the engine asks for the same tick again and again
 LOOK_MS = 5_000  # how often people look at a panel
 
@@ -82,6 +83,11 @@ class World:
         self._wild = Wild(site, Random(f"{seed}/wild"))
         self._seq: dict[str, int] = {}
         self._dice = Random(f"{seed}/wires")
+        self._panels = {  # of each window: whose device it is, and what of ``shown`` it shows
+            window.id: (window.panel.partition("/")[0], f"{window.panel}|{Panel.kind}")
+            for window in site.windows
+            if window.panel is not None
+        }
 
     def open(self) -> None:
         """The hall's first events; its faults begin."""
@@ -101,8 +107,14 @@ class World:
 
     def run_until(self, end_ms: int) -> None:
         """Let time pass: due ticks and processes, in order of time; ticks first."""
+        looked: tuple[Engine, int, int] | None = None
+        due_ms = 0
         while True:
-            due_ms, next_ms_ = self._due_ms(), self._queue[0][0] if self._queue else end_ms + 1
+            # Most processes only look at their panel; what is due changes by steps, restarts and absences.
+            now = (self.engine, self.ledger.steps, self._down_until_ms)
+            if now != looked:
+                looked, due_ms = now, self._due_ms()
+            next_ms_ = self._queue[0][0] if self._queue else end_ms + 1
             if min(due_ms, next_ms_) > end_ms:
                 break
             if due_ms <= next_ms_:
@@ -228,10 +240,10 @@ class World:
 
     def panel(self, window: str) -> Panel | None:
         """What the panel of a window shows; None where nothing was ever shown or its device is dead."""
-        point = next((w.panel for w in self.site.windows if w.id == window), None)
-        if point is None or point.partition("/")[0] in self.dead:
+        device, key = self._panels.get(window, NOWHERE)
+        if device in self.dead:
             return None
-        value = self.shown.get(f"{point}|{Panel.kind}")
+        value = self.shown.get(key)
         return value if isinstance(value, Panel) else None
 
     def pages_of(self, staff: str) -> list[Page]:
