@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -17,8 +18,8 @@ from devices.candle485.driver import Candle485
 from devices.mqtt_json import driver as json_driver
 from edged.app import Application
 from edged.central import cloud_events, operations, policies
-from edged.core import ordering, sequence, staffing
-from edged.core.commands import Action
+from edged.core import ordering, sequence
+from edged.core.commands import Action, Say
 from edged.core.turn import Turn
 from edged.inbox import Item
 from edged.links.mqtt import MqttLink
@@ -158,12 +159,13 @@ def a_part_does_not_leave(patch: pytest.MonkeyPatch) -> None:
 
 
 def chance_decides(patch: pytest.MonkeyPatch) -> None:
-    true_pick, calls = staffing.pick, count()
+    true_act, calls = Turn.act, count()
 
-    def pick(turn: Turn, area: str) -> str | None:
-        return true_pick(turn, area) if next(calls) < 1 else None
+    def act(turn: Turn, point: str, body: Any) -> str:
+        slow = isinstance(body, Say) and next(calls) < 3
+        return true_act(turn, point, replace(body, slow=True) if slow else body)
 
-    patch.setattr(staffing, "pick", pick)
+    patch.setattr(Turn, "act", act)
 
 
 def a_callback_fails(patch: pytest.MonkeyPatch) -> None:
