@@ -134,9 +134,7 @@ class Connection:
         self._flushing = False
         self._writing = False
         self._suback: dict[int, asyncio.Future[list[int]]] = {}
-        self._unacked: deque[Ack] = (
-            deque()
-        )  # bounded by receive_maximum; PUBACKs leave in order of arrival (MQTT 5 §4.6)
+        self._unacked: deque[Ack] = deque()  # at most receive_maximum; PUBACKs leave in order (MQTT 5 §4.6)
         self._client = new_client(settings)
         self._paho = self._client._client
         self._outgoing = Outgoing(self._send, self._paho._mid_generate)
@@ -265,7 +263,14 @@ class Connection:
         """End the connection now, without a word to the broker (it keeps the session and sends the will)."""
         if not self.lost.done():
             self.lost.set_result(Loss(kind, reason))
+        self._no_connack(reason)
         self._paho._sock_close()
+
+    def _no_connack(self, reason: str) -> None:
+        """Whoever waits for CONNACK need not any longer."""
+        if not (asked := self._client._connected).done():
+            asked.set_exception(aiomqtt.MqttError(reason))
+            asked.exception()  # seen: nobody may be waiting any more
 
     def close(self) -> None:
         """Say goodbye if anybody listens; free the socket in any case."""
@@ -372,10 +377,7 @@ class Connection:
         self._client._on_connect(client, userdata, flags, code, properties)
 
     def _disconnected(self, _client: Any, _userdata: Any, flags: Any, code: Any, _properties: Any) -> None:
-        asked = self._client._connected
-        if not asked.done():
-            asked.set_exception(aiomqtt.MqttError("closed before CONNACK"))
-            asked.exception()  # seen: nobody may be waiting any more
+        self._no_connack("closed before CONNACK")
         if self.lost.done():
             return
         if flags.is_disconnect_packet_from_server:

@@ -152,6 +152,7 @@ async def test_without_a_good_certificate_the_wires_are_served(guarded: Guarded)
         await until(lambda: guarded.relay.seen(1) == "on")
         await until(lambda down=down: len(daemon.logged("link-down")) == down + 1)
         assert json.loads((await asyncio.to_thread(files.get, "/healthz"))[1])["mqtt_connected"] is False
+        assert "no CONNACK" not in daemon.logged("link-down")[-1]["reason"], "it was waited for"
         told = "certificate-unreadable" if missing else "certificate-ends"
         await until(lambda told=told: daemon.logged(told) != [])
         if not missing:
