@@ -69,7 +69,10 @@ async def test_a_part_that_hangs_starves_the_watchdog_and_is_named(
 
 @pytest.mark.parametrize(
     ("planted", "code", "said"),
-    [("dead_link", 70, "mqtt was cancelled from inside"), ("dead_writer", 74, "ValueError: planted")],
+    [
+        ("dead_link", 70, "mqtt was cancelled from inside"),
+        pytest.param("dead_writer", 74, "ValueError: planted", marks=pytest.mark.full),
+    ],
 )
 async def test_a_part_that_dies_ends_the_process_and_the_next_start_is_whole(
     planted: str, code: int, said: str, quick: tuple[Hall, Daemon, Machines]
