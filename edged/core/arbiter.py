@@ -95,7 +95,8 @@ def earliest_open_ms(turn: Turn, area: str) -> int:
 
 def pool_used(turn: Turn) -> int:
     """Windows of the shared pool in use; one that drains still is."""
-    return sum(1 for window in turn.state.windows.values() if window.area is not None)
+    states = turn.state.windows
+    return sum(1 for window in turn.lookup.tidal if states[window].area is not None)
 
 
 def _request(turn: Turn, area: str, now: Look) -> bool:

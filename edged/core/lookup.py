@@ -39,6 +39,7 @@ class Lookup:
         }
         self.case_windows = [w.id for w in site.windows if any(self.services[s].case for s in w.skills)]
         self.case_areas = frozenset(self.services[s].area for s in self.services if self.services[s].case)
+        self.tidal = [window.id for window in site.windows if window.tidal]
         self.area_tidal = {
             area: [window for window in names if self.windows[window].tidal]
             for area, names in self.area_windows.items()

@@ -31,8 +31,9 @@ def relieve(turn: Turn, asker: str, wait_s: float, any_window: bool) -> None:
 
 
 def _on_its_way(turn: Turn, asker: str, any_window: bool) -> bool:
-    names = turn.lookup.windows if any_window else turn.lookup.area_tidal[asker]
-    return any(turn.window(window).state in ("DRAINING", "COOLDOWN") for window in names)
+    states = turn.state.windows
+    names = turn.lookup.tidal if any_window else turn.lookup.area_tidal[asker]
+    return any(states[window].state in ("DRAINING", "COOLDOWN") for window in names)
 
 
 def spare_wait_s(turn: Turn, area: str, share: float = 1.0) -> float:
@@ -45,8 +46,13 @@ def _release_early(turn: Turn, asker: str, wait_s: float, any_window: bool) -> b
     limits = turn.state.policy.tidal.arbiter
     found: list[tuple[float, int, str, list[str]]] = []
     for number, donor in enumerate(turn.lookup.areas):
+        ordered = demand.commanded(turn, donor)
+        if (
+            not ordered
+        ):  # of a hundred areas most have nothing to give, and each that wants something asks all
+            continue
         state = turn.area(donor)
-        staffed = [w for w in demand.commanded(turn, donor) if turn.window(w).state in STAFFED]
+        staffed = [w for w in ordered if turn.window(w).state in STAFFED]
         windows = [w for w in staffed if not overrides.kept(turn, w)]
         if not any_window:
             windows = [w for w in windows if asker in turn.lookup.window_areas[w]]
