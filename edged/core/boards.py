@@ -8,7 +8,6 @@ not known is not shown: an area whose sensors are silent says so instead of a nu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 from edged.core import alarms, announcements, attendance, hours_words, notices, opening
 from edged.core.commands import AreaPicture, Display
@@ -32,7 +31,6 @@ NO_ALARM: Line = ("无告警", "No alarms")
 NOTICES_SHOWN = 3  # of an area, on a board of unknown size: calls must not scroll out of sight
 ALARMS_SHOWN = 8  # rows of the largest bar; all of them stand in the retained picture
 WIDE_FROM = 0x2E80  # from here on a character takes two columns (CJK, full-width signs)
-LINES_KNOWN = 4096  # worked out before: most of what a board shows it showed a moment ago
 ARROW = "→"  # two columns in GBK fonts, too
 
 
@@ -41,7 +39,6 @@ def width(text: str) -> int:
     return sum(2 if ord(char) >= WIDE_FROM or char == ARROW else 1 for char in text)
 
 
-@lru_cache(maxsize=LINES_KNOWN)
 def fit(line: Line, board: Board | None) -> str:
     """A line as this board can show it."""
     chinese, english = line
@@ -93,7 +90,9 @@ def area_board(turn: Turn, area: str, point: str, picture: AreaPicture) -> Displ
     """Who waits and how long, the newest notice where there is room, and the last calls."""
     calls = turn.area(area).last_calls
     templates = turn.state.policy.signage.templates
-    called = [_called(templates.last_call, call.number, call.window) for call in calls]
+    called: list[Line] = [
+        (fill(templates.last_call, number=call.number, window=call.window), "") for call in calls
+    ]
     board = turn.lookup.boards.get(point)
     room = None if board is None or board.scrolls else board.columns
     head, posted = area_line(turn, picture, room), notices.lines(turn, area)
@@ -109,11 +108,6 @@ def area_board(turn: Turn, area: str, point: str, picture: AreaPicture) -> Displ
         lines += called[: board.rows - len(lines)]
     newest = (calls[0].number, calls[0].window) if calls else None
     return Display(_display(turn, point, lines).lines, newest)
-
-
-@lru_cache(maxsize=LINES_KNOWN)
-def _called(template: str, number: str, window: str) -> Line:
-    return fill(template, number=number, window=window), ""
 
 
 def area_line(turn: Turn, picture: AreaPicture, room: int | None = None) -> Line:
