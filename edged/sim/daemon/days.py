@@ -160,6 +160,7 @@ class _Days:
         house.stop()
         await asyncio.wait({lives}, timeout=60)
         assert lives.done(), "leave: the daemon did not end"
+        house.watch.ended()
 
     def _judge_journal(self, config: HallConfig) -> None:
         """What the last process left replays to the same commands; the chain is the digest of the whole day."""

@@ -42,6 +42,7 @@ RESTART_S = 2.0  # systemd's RestartSec
 READY_MAX_S = 10.0  # virtual seconds from a start to READY; the broker is waited for 3
 FED_MAX_S = 10.5  # between two feedings of the watchdog, and a little for the look itself
 GONE_MAX_S = 10.0  # TimeoutStopSec of systemd/edged.service
+TWO_IN_ONE = ("next-or-recall", "no-show-or-finish")  # keys of panels that have four; others lack them
 OWN_FIRST = 500  # a dispenser that prints its own numbers has its own half of them
 
 
@@ -240,7 +241,7 @@ class House:
         if fake is None or not fake.online:
             return
         match event:
-            case KeyPressed():
+            case KeyPressed() if event.key not in TWO_IN_ONE:
                 fake.report("key", {"key": event.key, "arg": event.arg})
             case RatingGiven():
                 fake.report("rating", {"level": event.level})
