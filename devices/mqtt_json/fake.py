@@ -210,10 +210,16 @@ class FakeDispenser(FakeDevice):
         """A number that the dispenser allotted itself."""
         return self.report("ticket", {"number": number, "service": service, "priority": priority})
 
-    def request(self, service: str, priority: str | None = None, appointment: str | None = None) -> int:
-        """Ask for a number; it comes as a ``print`` action."""
-        fields = {"service": service, "priority": priority, "appointment": appointment}
-        return self.report("request", fields)
+    def request(
+        self,
+        service: str,
+        priority: str | None = None,
+        appointment: str | None = None,
+        returning: str | None = None,
+    ) -> int:
+        """Ask for a number, or be back with one; it comes as a ``print`` action."""
+        asked = {"priority": priority, "appointment": appointment, "returning": returning}
+        return self.report("request", {"service": service} | asked)
 
     @property
     def printed(self) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
@@ -51,12 +51,17 @@ class Document(BaseModel):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Names:
-    """What a policy may speak of: the hall's areas, services and windows. ``unserved``: services without a window."""
+    """What a policy may speak of: the hall's areas, services and windows.
+
+    ``unserved``: services without a window. ``serves``: what each window can do; ``area_of`` each service.
+    """
 
     areas: frozenset[str]
     services: frozenset[str]
     windows: frozenset[str]
     unserved: frozenset[str] = frozenset()
+    serves: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    area_of: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, site: Site) -> Names:
@@ -64,8 +69,9 @@ class Names:
         areas, services, windows = (
             frozenset(part.id for part in parts) for parts in (site.areas, site.services, site.windows)
         )
-        skills = {skill for window in site.windows for skill in window.skills}
-        return cls(areas, services, windows, services - skills)
+        serves = {window.id: window.skills for window in site.windows}
+        area_of = {service.id: service.area for service in site.services}
+        return cls(areas, services, windows, services.difference(*serves.values()), serves, area_of)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

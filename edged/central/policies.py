@@ -151,7 +151,7 @@ def _bounded(document: PolicyDocument, known: Names | None) -> Policy:
     if not wrong:
         policy = core_policy(document.body)
         wrong = list(contradictions(policy))
-        wrong += dead_ends(policy, frozenset() if known is None else known.unserved)
+        wrong += [] if known is None else dead_ends(policy, known)
     if wrong:
         raise DocumentRefused(*wrong[:REASONS_MAX])
     return policy

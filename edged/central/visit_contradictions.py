@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import get_args
 
+from edged.central.documents import Names
 from edged.central.refusals import Reason, contradiction
 from edged.core.events import Priority
 from edged.core.ordering import ANYBODY, RETURNING, WITHOUT_HEAD_START
@@ -45,11 +46,24 @@ def _of_calling(calling: Calling) -> Iterator[Reason]:
             )
 
 
-def dead_ends(policy: Policy, unserved: frozenset[str]) -> Iterator[Reason]:
-    """Journeys through a service that no window of the hall has among its skills."""
+def dead_ends(policy: Policy, known: Names) -> Iterator[Reason]:
+    """Journeys through a service that no window of the hall has among its skills, rules that no window can follow."""
+    for number, rule in enumerate(policy.calling.rules):
+        windows = rule.windows or tuple(known.serves)
+        services = {service for window in windows for service in known.serves.get(window, ())}
+        areas = set(rule.areas or known.area_of.values())
+        if known.serves and not any(
+            known.area_of.get(service) in areas and service in (rule.services or services)
+            for service in services
+        ):
+            yield contradiction(
+                f"body.calling.rules[{number}]",
+                f"none of these windows ({', '.join(windows[:9])}) serves such a service: the rule would never count",
+                f"所列窗口({'、'.join(windows[:9])})均不办理该业务,此规则永远不会生效",
+            )
     for name, journey in policy.visits.journeys.items():
         for number, service in enumerate(journey.stages):
-            if service in unserved:
+            if service in known.unserved:
                 yield contradiction(
                     f"body.visits.journeys.{name}.stages[{number}]",
                     f"no window of this hall serves {service}: the journey would never end",

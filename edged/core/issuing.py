@@ -8,11 +8,13 @@ answered with the reason, in Chinese and English.
 from __future__ import annotations
 
 from edged.core import hours_words, opening
-from edged.core.commands import Issuing, NoNumber, Refuse
+from edged.core.commands import Action, Issuing, NoNumber, Refuse
 from edged.core.events import Priority, TicketRequested
 from edged.core.opening import Why
 from edged.core.state import Ticket
 from edged.core.turn import Turn
+
+UNAVAILABLE = ("此处无法取号，请咨询导办人员", "No number for this here, please ask our staff")
 
 
 def refused(turn: Turn, event: TicketRequested, service: str) -> bool:
@@ -29,6 +31,13 @@ def refused(turn: Turn, event: TicketRequested, service: str) -> bool:
         turn.ignore(event.point, "not_issuing", service=event.service, why=why)
     turn.act(event.point, Refuse(event.service, why, *hours_words.refusal(turn, area, why)))
     return True
+
+
+def turn_away(turn: Turn, event: TicketRequested) -> None:
+    """No number could be given: whoever stands there is told so, if nothing better was said."""
+    told = any(isinstance(one, Action) and isinstance(one.body, Refuse) for one in turn.commands)
+    if not told:
+        turn.act(event.point, Refuse(event.service, "unavailable", *UNAVAILABLE))
 
 
 def flag(turn: Turn, ticket: Ticket) -> None:

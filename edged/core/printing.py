@@ -6,7 +6,7 @@ about the dispenser stands until a print there succeeds.
 
 from __future__ import annotations
 
-from edged.core import alarms, visits
+from edged.core import alarms, issuing, visits
 from edged.core.commands import Print
 from edged.core.events import TicketRequested
 from edged.core.forecast import Range
@@ -32,6 +32,8 @@ def issue_requested(turn: Turn, event: TicketRequested) -> None:
         ticket = allot(turn, event)
     if ticket is not None:
         print_slip(turn, ticket, event.point)
+    else:
+        issuing.turn_away(turn, event)
 
 
 def failed(turn: Turn, body: Print, point: str, error: str) -> None:

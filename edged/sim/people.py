@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from edged.core.events import Key, Priority
@@ -59,6 +59,9 @@ class Wires(Protocol):
     def take_ticket(self, service: str, priority: Priority, appointment: str | None = None) -> None:
         """Press a service or journey on a dispenser, or show an appointment; go home where no numbers are given."""
 
+    def come_back(self, number: str) -> None:
+        """Show the old number at a dispenser (二次通行)."""
+
     async def next_page(self, staff: str) -> PageView:
         """Wait for the next page to this member of staff."""
 
@@ -81,13 +84,16 @@ class Plans:
     """What happens once at a window, with its next visitor or after them.
 
     ``transfer``: where the visitor is sent on; ``pause``: reason and hall seconds; ``level``: how they rate;
-    ``case_code``: why a case is opened for them (办不成事).
+    ``case_code``: why a case is opened for them (办不成事); ``papers``: what they are told to bring (一次性告知).
+    ``told``: who was, and is to come back.
     """
 
     transfer: str | None = None
     pause: tuple[str, float] | None = None
     level: int | None = None
     case_code: str | None = None
+    papers: str | None = None
+    told: list[str] = field(default_factory=list)
 
 
 class Clerk:
@@ -149,7 +155,11 @@ class Clerk:
             plans.case_code = None
             await self._wires.sleep(2.0)
         plans.transfer = None
-        await self._insist("finish" if target is None else "transfer", number, target)
+        outcome = target
+        if target is None and plans.papers is not None:
+            outcome, plans.papers = f"told-once/{plans.papers}", None
+            plans.told.append(number)
+        await self._insist("finish" if target is None else "transfer", number, outcome)
         level = visitor.level if plans.level is None else plans.level
         if level is not None and target is None:
             plans.level = None

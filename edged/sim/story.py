@@ -25,6 +25,7 @@ EARLY_S = (240.0, 900.0)  # before their time people check in
 BAD = "Bad rating"  # as the page says it
 NEW_CASE = "New case"
 CASE_WAITS = "Case waits: "  # as a case window's panel says it
+WAITS_TO_RATE_S = 600.0  # until the evaluator asks about a closed case
 SHORT_S, LONG_S = 240.0, 960.0  # a pause within the limit, and one beyond it
 
 
@@ -66,13 +67,20 @@ class Story:
             (clock(8, 42), lambda: self._plan("w2", transfer="fund")),
             (clock(8, 44), lambda: self._plan("w3", pause=("rest", SHORT_S))),
             (clock(8, 46), lambda: self._take("unresolved")),
+            (clock(8, 47), lambda: self._plan("w2", papers="photo,id-copy")),
             (clock(8, 48), lambda: self._plan("w1", level=1)),
+            (clock(8, 52), lambda: self._cast.wires.press("w3", "commissioner")),
             (clock(8, 55), lambda: self._duty("force-open", "w14 biz for_s=1200")),
             (clock(9, 0), lambda: self._plan("w6", case_code="papers")),
+            (clock(9, 2), lambda: self._come_back("w2")),
+            (clock(9, 40), lambda: self._come_back("w2")),
             (clock(9, 5), lambda: self._announce("雨天路滑，请注意安全", "Mind the wet floor, please")),
             (clock(10, 30), lambda: self._take("open-shop")),
             (clock(10, 40), lambda: self._plan("w7", transfer="tax-general")),
+            (clock(10, 50), lambda: self._plan("w1", papers="contract")),
             (clock(11, 0), lambda: self._plan("w4", level=2)),
+            (clock(11, 20), lambda: self._come_back("w1")),
+            (clock(11, 50), lambda: self._come_back("w1")),
             (clock(13, 40), lambda: self._block("pm", ("biz-start", "tax-invoice"), clock(14, 15))),
             (clock(14, 0), lambda: self._take("new-employee")),
             (clock(14, 20), lambda: self._plan("w1", transfer="biz")),
@@ -88,6 +96,12 @@ class Story:
 
     def _take(self, service: str) -> None:
         self._cast.wires.take_ticket(service, "normal")
+
+    def _come_back(self, window: str) -> None:
+        """Who was told there what is missing has it by now."""
+        told = self._cast.clerks[window].plans.told
+        while told:
+            self._cast.wires.come_back(told.pop())
 
     def _duty(self, key: Any, arg: str) -> None:
         self._cast.wires.press_pager(DUTY, key, arg)
@@ -147,7 +161,8 @@ async def _solve(wires: HallWires, window: Window, case: str, dice: random.Rando
     wires.press(window.id, "case", f"ack {case}")
     await wires.sleep(dice.uniform(600, 1500))
     wires.press(window.id, "case", f"close {case} solved")
-    for _ in range(60):  # the visitor waits until asked, and goes after a while
+    goes_s = wires.now_s() + WAITS_TO_RATE_S
+    while wires.now_s() < goes_s:
         if wires.asked_about(window.id) == case:
             await wires.sleep(dice.uniform(5, 30))
             wires.rate(window.id, dice.choice((4, 5)))

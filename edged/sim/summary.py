@@ -42,6 +42,8 @@ def story_of(tally: Tally) -> dict[str, Any]:
         "appointments": {"made": notes["appointment.made"], "checked_in": notes["ticket.checked_in"]},
         "transfers": notes["ticket.transferred"] - notes["ticket.next_stage"],
         "journey_stages": notes["ticket.next_stage"],
+        "told_once": {"told": notes["ticket.told_once"], "back": notes["ticket.returned"]},
+        "commissioners": notes["commissioner.came"],
         "pauses": notes["window.paused"],
         "alarms": dict(sorted(alarms.items())),
         "overrides": notes["override.set"],

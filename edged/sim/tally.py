@@ -107,6 +107,11 @@ class Tally:
             self.notes["ticket.checked_in"] += "appointment" in note.data
         elif note.kind == "ticket.transferred":
             self.notes["ticket.next_stage"] += note.data.get("reason") == "next_stage"
+        elif note.kind == "ticket.finished":
+            self.notes["ticket.told_once"] += note.data.get("outcome") == "told-once"
+        elif note.kind == "staff.answered":
+            came = (note.data.get("about"), note.data.get("answer")) == ("commissioner", "accept")
+            self.notes["commissioner.came"] += came
         if note.kind in EXPLAINED:
             self.explanations.append((at_ms, note))
 

@@ -125,6 +125,12 @@ class HallWires:
         self._own_numbers[service] = count
         dispenser.ticket(f"{self._prefixes[service]}{count:03d}", service, wanted)
 
+    def come_back(self, number: str) -> None:
+        """At the dispenser that asks; it knows the service by the number's letter."""
+        service = next(one for one, prefix in self._prefixes.items() if prefix == number.rstrip("0123456789"))
+        self.fakes.came += 1
+        self._dispensers[0].request(service, returning=number)
+
     async def next_page(self, staff: str) -> PageView:
         """Wait for a page."""
         return await self._pages[staff].get()

@@ -202,6 +202,21 @@ SILLY: dict[str, tuple[dict[str, Any], str, str]] = {
         "body.calling.rules[0].windows[0]",
         "unknown-window",
     ),
+    "a calling rule for a service that its windows do not know": (
+        {"calling": {"rules": [{"windows": ["w11"]}, {"windows": ["w1"], "services": ["biz-open"]}]}},
+        "body.calling.rules[1]",
+        "contradiction",
+    ),
+    "a calling rule for another area than its windows": (
+        {"calling": {"rules": [{"windows": ["w1"], "areas": ["biz"]}]}},
+        "body.calling.rules[0]",
+        "contradiction",
+    ),
+    "a calling rule for what nobody serves": (
+        {"calling": {"rules": [{"services": ["biz-seal"], "min_wait_s": 60}]}},
+        "body.calling.rules[0]",
+        "contradiction",
+    ),
     "a journey in a circle": (
         {"visits": {"journeys": {"ring": {"stages": ["tax-general", "biz-open", "tax-general"]}}}},
         "body.visits.journeys.ring.stages",

@@ -38,6 +38,8 @@ KEYS = {
     "appointments",
     "transfers",
     "journey_stages",
+    "told_once",
+    "commissioners",
     "pauses",
     "alarms",
     "overrides",
@@ -159,6 +161,8 @@ async def test_a_morning_has_cases_ratings_appointments_a_long_pause_and_orders(
     assert summary["appointments"]["made"] == 6
     assert summary["appointments"]["checked_in"] >= 2
     assert summary["pauses"] >= 1
+    assert summary["told_once"]["told"] == 1
+    assert summary["commissioners"] == 1
     assert summary["alarms"]["pause-too-long"] >= 1
     assert (summary["overrides"], summary["announcements"]) == (1, 1)
 
@@ -185,6 +189,8 @@ async def test_a_whole_day_from_before_opening_until_all_have_gone(tmp_path: Pat
     assert summary["appointments"]["checked_in"] >= 8
     assert summary["transfers"] >= 2
     assert summary["journey_stages"] >= 3
+    assert summary["told_once"] == {"told": 2, "back": 2}
+    assert summary["commissioners"] == 1
     assert summary["ratings"]["answered"] >= 1
     assert summary["alarms"]["pause-too-long"] >= 2
 

@@ -21,6 +21,8 @@ NAMES = Names(
     services=frozenset({"tax-general", "tax-invoice", "biz-open", "biz-seal"}),
     windows=frozenset({"w1", "w11"}),
     unserved=frozenset({"biz-seal"}),
+    serves={"w1": ("tax-general", "tax-invoice"), "w11": ("tax-general", "biz-open")},
+    area_of={"tax-general": "tax", "tax-invoice": "tax", "biz-open": "biz", "biz-seal": "biz"},
 )
 AUDIENCE = Audience("demo", "city", NAMES)
 NOW_MS = 1_780_000_000_000  # 2026-05-28
