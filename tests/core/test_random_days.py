@@ -124,9 +124,9 @@ def a_loudspeaker_is_told_two_things_at_once(patch: Patch) -> None:
 def an_estimate_has_its_ends_swapped(patch: Patch) -> None:
     true_range = forecast.wait_range
 
-    def wait_range(load: forecast.Load, ahead: float) -> forecast.Range:
+    def wait_range(load: forecast.Load, ahead: float) -> forecast.Range | None:
         found = true_range(load, ahead)
-        return replace(found, low_s=found.high_s, high_s=found.low_s)
+        return None if found is None else forecast.Range(found.high_s, found.mean_s, found.low_s)
 
     patch.setattr(forecast, "wait_range", wait_range)
 
