@@ -91,7 +91,6 @@ async def test_out_of_memory_it_loses_nothing_that_it_acknowledged(
     machines.tickets(TICKETS)
     code = await daemon.ended(60.0)
     assert code not in (0, 2), "it ended because of that"
-    assert "MemoryError" in (files.directory / "edged.log").read_text()
     await daemon.restart()
     await until(lambda: len(files.tickets()) == TICKETS, 60.0)
     assert await daemon.stop() == 0

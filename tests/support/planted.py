@@ -16,7 +16,7 @@ from functools import partial, partialmethod
 from typing import Any
 
 import devices
-from edged.core.events import DeviceEvent
+from edged.core.events import KeyPressed
 from edged.links.mqtt import MqttLink
 from edged.store.journal import Journal
 from edged.store.writer import Report, Writer
@@ -88,12 +88,13 @@ def hung_writer() -> None:
 
 
 def unacknowledged() -> None:
-    """Killed after a commit, before the broker hears that it was one."""
+    """Killed after a clerk's "next" is on disk, before the broker hears that it is."""
 
     pass_on = Journal._pass_on
 
     def die(self: Journal, report: Report) -> None:
-        if any(isinstance(job.step and job.step.event, DeviceEvent) for job in report.jobs):
+        events = [job.step.event for job in report.jobs if job.step is not None]
+        if any(isinstance(event, KeyPressed) and event.key == "next" for event in events):
             os.kill(os.getpid(), signal.SIGKILL)
         pass_on(self, report)
 
