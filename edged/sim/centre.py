@@ -37,7 +37,8 @@ class Centre:
         self._key = directory / "city.key"
         self._wall_ms = wall_ms
         self._out: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(1000)
-        self._applied = asyncio.Event()
+        self._in_force = 0  # the version that the hall says it follows
+        self._reported = asyncio.Event()
         self._ahead: set[int] = set()
         self._epoch = 0
         self.acknowledged = 0  # every event up to this number has come
@@ -58,11 +59,17 @@ class Centre:
         ).encode()
         policies.inspect(payload, None)
         envelope = sign(payload, policies.PAYLOAD_TYPE, load_private(self._key))
-        while not self._applied.is_set():
+        while self._in_force < document["version"]:
             self._out.put_nowait((topics.policy_push(self._hall), envelope))
             with suppress(TimeoutError):
                 async with asyncio.timeout(RETRY_S * 4):
-                    await self._applied.wait()
+                    await self._comes_in_force(document["version"])
+
+    async def _comes_in_force(self, version: int) -> None:
+        """A hall that connects reports first what it has, which is nothing yet."""
+        while self._in_force < version:
+            self._reported.clear()
+            await self._reported.wait()
 
     def book(self, name: str, service: str, start_wall_ms: int) -> None:
         """An appointment (网上预约)."""
@@ -113,8 +120,8 @@ class Centre:
 
     def _heard(self, topic: str, fields: dict[str, Any]) -> None:
         if topic == topics.policy_report(self._hall):
-            if fields.get("state") == "applied":
-                self._applied.set()
+            self._in_force = fields["applied"]["version"]
+            self._reported.set()
             return
         self._epoch = int(fields["id"].split("/")[1])
         self._ahead.add(fields["sequence"])

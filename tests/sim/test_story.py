@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edged.central.envelope import private_pem
 from edged.config import load
 from edged.sim.arrivals import arrivals
 from edged.sim.centre import Centre
@@ -42,6 +45,23 @@ def test_the_centre_acknowledges_only_what_has_no_gap_before_it(tmp_path: Path) 
         centre._heard("hall/demo/events", {"id": f"demo/7/{number}", "sequence": number})
         seen.append(centre.acknowledged)
     assert seen == [1, 1, 3, 3, 3, 5]
+
+
+async def test_the_centre_waits_for_its_own_policy_not_for_the_one_before(tmp_path: Path) -> None:
+    """What a hall in its first second reports, before anything was pushed: the built-in policy is applied."""
+    document = json.loads((CONFIGS / "policy-demo.json").read_text("utf-8"))
+    (tmp_path / "city.key").write_bytes(private_pem(Ed25519PrivateKey.generate()))
+    centre = Centre("demo", ("127.0.0.1", 1), tmp_path, lambda: 0)
+    report = {"state": "applied", "desired": None, "applied": {"version": 0, "sha256": ""}}
+    centre._heard("hall/demo/policy/report", report)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        pushing = tasks.create_task(centre.bring_in_force(document))
+        topic, _ = await centre._out.get()
+        assert topic == "hall/demo/policy/push"
+        centre._heard("hall/demo/policy/report", report)
+        await asyncio.sleep(0)
+        assert not pushing.done()
+        centre._heard("hall/demo/policy/report", report | {"applied": {"version": document["version"]}})
 
 
 def test_nobody_comes_just_to_complain() -> None:
