@@ -71,6 +71,11 @@ async def order(directory: Path, *words: str) -> tuple[int | None, str]:
     return process.returncode, said.decode()
 
 
+def hear_ctrl_c() -> None:
+    """As in a terminal: a shell's background job, such as a CI run, is born deaf to it, and so are its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @asynccontextmanager
 async def demo(directory: Path, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """A demo in a session of its own; whatever is left of it is killed at the end."""
@@ -81,6 +86,7 @@ async def demo(directory: Path, *arguments: str) -> AsyncIterator[asyncio.subpro
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
         env=environment(directory),
+        preexec_fn=hear_ctrl_c,
     )
     try:
         yield process
