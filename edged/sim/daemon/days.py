@@ -31,7 +31,7 @@ from edged.sim.daemon.loop import VirtualLoop
 from edged.sim.daemon.mischief import Mischief
 from edged.sim.verdict import shows
 from edged.sim.worlds.days import DAY_MS, FIRST_DAY_MS, OPENS_H, Verdict
-from edged.sim.worlds.people import Clerk, stand_by
+from edged.sim.worlds.people import staff_hall
 from edged.sim.worlds.world import HOUR_MS, MINUTE_MS, Process
 from edged.store import database
 from edged.store.replay import replay
@@ -130,13 +130,7 @@ class _Days:
         await _until(house, begin_ms)
         mischief.begin()
         closing = [False]
-        for window in house.site.windows:
-            if not window.tidal:
-                clerk = Clerk(house, window, None)
-                house.start(clerk.work(lambda: closing[0]), house.dice.randrange(5 * MINUTE_MS))
-        if day == 0:
-            for member in house.site.staff:
-                house.start(stand_by(house, member.id))
+        staff_hall(house, house.dice, day, lambda: closing[0])
         house.start(visitors(house, day))
         await _until(house, begin_ms + round(FAULTS_H * HOUR_MS))
         mischief.end()

@@ -16,7 +16,7 @@ from edged.core.site import Site
 from edged.core.state import State
 from edged.sim.arrivals import arrivals
 from edged.sim.worlds.faults import Faults
-from edged.sim.worlds.people import Clerk, stand_by, take_tickets
+from edged.sim.worlds.people import staff_hall, take_tickets
 from edged.sim.worlds.town import book, complain, order
 from edged.sim.worlds.world import HOUR_MS, MINUTE_MS, World
 from edged.store import codec
@@ -93,13 +93,7 @@ def _live_day(world: World, day: int) -> None:
     begin_ms = day * DAY_MS + HOUR_MS // 2
     world.run_until(begin_ms)
     closing = [False]
-    for window in world.site.windows:
-        if not window.tidal:
-            clerk = Clerk(world, window, None)
-            world.start(clerk.work(lambda: closing[0]), world.rng.randrange(5 * MINUTE_MS))
-    if day == 0:
-        for member in world.site.staff:
-            world.start(stand_by(world, member.id))
+    staff_hall(world, world.rng, day, lambda: closing[0])
     share = Random(f"{world.seed}/{day}/crowd").uniform(0.3, 1.3)
     coming = arrivals(world.site, world.seed * 1000 + day, FAULTS_H)
     chosen = Random(f"{world.seed}/{day}/come")

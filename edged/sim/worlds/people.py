@@ -13,7 +13,7 @@ from edged.core.events import DeviceEvent, Key, KeyPressed, RatingGiven, TicketP
 from edged.core.site import Site, Window
 from edged.sim.arrivals import Arrival, habits
 from edged.sim.worlds.faults import Faults
-from edged.sim.worlds.world import LOOK_MS, SECOND_MS, Process
+from edged.sim.worlds.world import LOOK_MS, MINUTE_MS, SECOND_MS, Process
 
 STUCK_PRESSES = 50
 ACTIVE = ("OPEN", "CALLING", "SERVING", "DRAINING", "PAUSED")
@@ -200,6 +200,16 @@ class Clerk:
                 self._rng.choice(self._world.numbers[-20:] or ["A001"]),
             )
         )
+
+
+def staff_hall(world: Stage, rng: Random, day: int, over: Callable[[], bool]) -> None:
+    """The clerks of a day come within its first five minutes; the standby roster is there from the first day on."""
+    for window in world.site.windows:
+        if not window.tidal:
+            world.start(Clerk(world, window, None).work(over), rng.randrange(5 * MINUTE_MS))
+    if day == 0:
+        for member in world.site.staff:
+            world.start(stand_by(world, member.id))
 
 
 def stand_by(world: Stage, staff: str) -> Process:
