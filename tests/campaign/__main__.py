@@ -22,8 +22,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "tests" / "CAMPAIGN.md"
 HEAD = "# Campaign\n\nWhat each part found when it was run last.\n"
-ROUND_SEEDS = 100  # worlds between two looks at the clock
-ROUND_DAEMONS = 200  # ... of whole daemons: at about ten seconds of processor time each
+ROUND_SEEDS = 100  # simulated days between two looks at the clock
+LEAST_WORLDS = 3000  # days of the core, about two seconds of processor time each
+LEAST_DAEMONS = 200  # ... of whole daemons, about twelve
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,27 +40,27 @@ class Found:
 
 def worlds(until_s: float) -> Found:
     """Simulated days of the core, as many as fit."""
-    return _simulated("worlds", "core", ROUND_SEEDS, until_s)
+    return _simulated("worlds", "core", LEAST_WORLDS, until_s)
 
 
 def daemons(until_s: float) -> Found:
     """Simulated days of the whole daemon, as many as fit."""
-    return _simulated("daemons", "daemon", ROUND_DAEMONS, until_s)
+    return _simulated("daemons", "daemon", LEAST_DAEMONS, until_s)
 
 
-def _simulated(part: str, level: str, round_seeds: int, until_s: float) -> Found:
+def _simulated(part: str, level: str, least: int, until_s: float) -> Found:
     first = seed = random.randrange(1, 10_000_000)
     findings: list[str] = []
     steps = tickets = 0
     began_s = time.monotonic()
     while True:
-        seeds = f"{seed}..{seed + round_seeds - 1}"
+        seeds = f"{seed}..{seed + ROUND_SEEDS - 1}"
         done = _python("-m", "edged", "simulate", "--level", level, "--seeds", seeds, "--days", "1", "--json")
         told = json.loads(done.stdout)
         steps, tickets = steps + told["steps"], tickets + told["tickets"]
         findings += [f"{one['promise']} — `{one['rerun']}`" for one in told["broken"]]
-        seed += round_seeds
-        if time.monotonic() >= until_s:
+        seed += ROUND_SEEDS
+        if seed - first >= least and time.monotonic() >= until_s:
             break
     figures = f"{seed - first} seeds × 1 hall day ({first}..{seed - 1}), {tickets} tickets, {steps} steps"
     return Found(
