@@ -13,6 +13,7 @@ import math
 import random
 import socket
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ import aiomqtt
 
 QUEUE_MAX = 10_000  # messages waiting for the broker; a fake that far behind is a broken test
 RETRY_S = 0.5  # between connections
+ANSWER_S = 3.0  # aiomqtt waits for ever for a broker that hangs up before it answers
 NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
@@ -97,7 +99,7 @@ class FakeFleet:
         while True:
             try:
                 await self._connected_once()
-            except* aiomqtt.MqttError:
+            except* (aiomqtt.MqttError, TimeoutError):
                 self.connected.clear()
             await asyncio.sleep(RETRY_S)
 
@@ -107,7 +109,7 @@ class FakeFleet:
 
     async def _connected_once(self) -> None:
         host, port = self._address
-        async with aiomqtt.Client(
+        client = aiomqtt.Client(
             host,
             port,
             identifier=f"fakes-{self.hall}",
@@ -115,8 +117,11 @@ class FakeFleet:
             password=self._username,
             socket_options=[NODELAY],
             timeout=math.inf,  # its asyncio.wait_for may swallow a cancellation before Python 3.12
-        ) as client:
-            await client.subscribe(f"hall/{self.hall}/dev/+/down/+", qos=1)
+        )
+        async with AsyncExitStack() as connection:
+            async with asyncio.timeout(ANSWER_S):
+                await connection.enter_async_context(client)
+                await client.subscribe(f"hall/{self.hall}/dev/+/down/+", qos=1)
             for device in self._devices.values():
                 device.announce()
             self.connected.set()
@@ -130,7 +135,10 @@ class FakeFleet:
             try:
                 await client.publish(outgoing.topic, outgoing.payload, qos=1, retain=outgoing.retain)
                 self.sent += 1
-            except aiomqtt.MqttError:
+            except (
+                aiomqtt.MqttError,
+                asyncio.CancelledError,
+            ):  # the latter when the other half saw the end first
                 self._queue.put_nowait(outgoing)
                 raise
             finally:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import math
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from edged.central import operations, policies, topics
 from edged.central.envelope import load_private, sign
 
 RETRY_S = 0.5  # between connections, and between pushes until the hall has answered
+ANSWER_S = 3.0  # aiomqtt waits for ever for a broker that hangs up before it answers
 ACK_EVERY_S = 0.5  # real seconds; the hall sends again after five
 ORDER_MIN = 30  # hall minutes that an order stays valid: half a real minute at sixty times the speed
 NAME = "区政务服务中心"
@@ -48,7 +49,7 @@ class Centre:
         while True:
             try:
                 await self._connected_once()
-            except* aiomqtt.MqttError:
+            except* (aiomqtt.MqttError, TimeoutError):
                 pass
             await asyncio.sleep(RETRY_S)
 
@@ -100,7 +101,7 @@ class Centre:
     async def _connected_once(self) -> None:
         host, port = self._broker
         name = f"centre-{self._hall}"
-        async with aiomqtt.Client(
+        client = aiomqtt.Client(
             # Without a limit: before Python 3.12 asyncio.wait_for may swallow a cancellation.
             host,
             port,
@@ -108,9 +109,12 @@ class Centre:
             username=name,
             password=name,
             timeout=math.inf,
-        ) as client:
-            await client.subscribe(topics.events(self._hall), qos=1)
-            await client.subscribe(topics.policy_report(self._hall), qos=1)
+        )
+        async with AsyncExitStack() as connection:
+            async with asyncio.timeout(ANSWER_S):
+                await connection.enter_async_context(client)
+                await client.subscribe(topics.events(self._hall), qos=1)
+                await client.subscribe(topics.policy_report(self._hall), qos=1)
             async with asyncio.TaskGroup() as parts:
                 parts.create_task(self._say(client))
                 parts.create_task(self._acknowledge(client))
@@ -132,7 +136,14 @@ class Centre:
     async def _say(self, client: aiomqtt.Client) -> None:
         while True:
             topic, payload = await self._out.get()
-            await client.publish(topic, payload, qos=1)
+            try:
+                await client.publish(topic, payload, qos=1)
+            except (
+                aiomqtt.MqttError,
+                asyncio.CancelledError,
+            ):  # the latter when another part saw the end first
+                self._out.put_nowait((topic, payload))
+                raise
 
     async def _acknowledge(self, client: aiomqtt.Client) -> None:
         said = 0

@@ -194,6 +194,25 @@ async def test_broker_lost_loses_every_device_and_brings_them_back() -> None:
             await until(lambda: len(hall.of(DeviceBack)) == 4)
 
 
+async def test_fakes_come_again_after_a_broker_that_hung_up_before_it_answered() -> None:
+    """What a broker does that ends while a client knocks; a fake that waits for its answer for ever proves nothing."""
+    async with real_mosquitto() as broker:
+        await broker.stop()
+        knocks = 0
+
+        def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal knocks
+            knocks += 1
+            writer.close()
+
+        fleet = FakeFleet("t", port=broker.port)
+        async with background(fleet.run()):
+            async with await asyncio.start_server(hang_up, "127.0.0.1", broker.port):
+                await until(lambda: knocks == 1)
+            await broker.start()
+            await until(fleet.connected.is_set)
+
+
 async def test_device_that_never_spoke_is_asked_once_the_broker_is_there() -> None:
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
