@@ -2,13 +2,13 @@
 
 Rules: unsigned, as what devices send: an appointment only lets somebody check in, and the broker's ACL says who may
 write here. A strict shape that names no person; what does not fit is counted and acknowledged. The same id again moves
-the appointment.
+the appointment; with ``cancelled`` it calls it off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
@@ -17,10 +17,13 @@ from edged.central import strict_json, topics
 from edged.central.documents import epoch_ms
 from edged.central.policy_desk import PushMessage, Put
 from edged.central.policy_model import MODEL
-from edged.core.events import AppointmentMade, Priority
+from edged.core.events import AppointmentCancelled, AppointmentMade, Priority
 from edged.driver import Reject
 
 BYTES_MAX = 4_096
+
+
+Id = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
 
 
 class Appointment(BaseModel):
@@ -28,12 +31,29 @@ class Appointment(BaseModel):
 
     model_config = MODEL
 
-    id: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
+    id: Id
     service: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
     start: Annotated[
         str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$")
     ] = Field(description="RFC 3339 with offset")
     priority: Priority = "normal"
+
+
+class CalledOff(BaseModel):
+    """What is left of an appointment that is called off."""
+
+    model_config = MODEL
+
+    id: Id
+    cancelled: Literal[True]
+
+
+def _event(fields: dict[str, Any]) -> AppointmentMade | AppointmentCancelled:
+    """Raises ``ValidationError`` or ``ValueError`` on what is no appointment."""
+    if "cancelled" in fields:
+        return AppointmentCancelled(CalledOff.model_validate(fields).id)
+    made = Appointment.model_validate(fields)
+    return AppointmentMade(made.id, made.service, epoch_ms(made.start), made.priority)
 
 
 class Listening(Protocol):
@@ -62,8 +82,7 @@ class AppointmentBook:
             if personal.where(fields) is not None:
                 self._refuse(message, "personal data")
                 return
-            made = Appointment.model_validate(fields)
-            event = AppointmentMade(made.id, made.service, epoch_ms(made.start), made.priority)
+            event = _event(fields)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             self._refuse(message, f"{'.'.join(map(str, first['loc']))}: {first['type']}")
@@ -71,7 +90,7 @@ class AppointmentBook:
             self._refuse(message, str(error))
         else:
             if not self._put(event, message.ack):
-                self._reject("inbox_full", "AppointmentMade")
+                self._reject("inbox_full", type(event).__name__)
 
     def _refuse(self, message: PushMessage, detail: str) -> None:
         self._reject("appointment_unfit", detail)

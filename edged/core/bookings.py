@@ -1,14 +1,15 @@
 """Appointments (预约): announced by the centre, checked in at a dispenser, called from shortly before their time.
 
 Who checks in early holds a number that is not in the queue (BOOKED) until ``callable_early_s`` before the start; who
-checks in late is a visitor like any other; a booking that nobody claims is forgotten.
+checks in late is a visitor like any other; a booking that nobody claims, or that is called off, is forgotten: whoever
+comes all the same is a visitor like any other, and whoever holds a number already keeps it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edged.core.events import AppointmentMade, Priority
+from edged.core.events import AppointmentCancelled, AppointmentMade, Priority
 from edged.core.turn import Turn
 from edged.core.visit_record import Booking
 
@@ -36,6 +37,16 @@ def made(turn: Turn, event: AppointmentMade) -> None:
     turn.set_timer(f"booking/{event.id}", _expires_ms(turn, event, state.wall_offset_ms))
     in_s = round((event.start_ms - state.wall_offset_ms - turn.at_ms) / 1000)
     turn.note("appointment.made", event.id, service=event.service, in_s=in_s, priority=event.priority)
+
+
+def cancelled(turn: Turn, event: AppointmentCancelled) -> None:
+    """The centre says that nobody will come."""
+    booking = turn.state.bookings.get(event.id)
+    if booking is None:
+        turn.ignore(event.id, "unknown_appointment")
+        return
+    forget(turn, event.id)
+    turn.note("appointment.cancelled", event.id, service=booking.service)
 
 
 def _problem(turn: Turn, event: AppointmentMade) -> str | None:

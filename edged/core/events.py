@@ -114,6 +114,13 @@ class AppointmentMade:
 
 
 @dataclass(frozen=True, slots=True)
+class AppointmentCancelled:
+    """The visitor, or the centre, called an appointment off."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RatingGiven:
     """好差评: ``level`` 1 (very bad) to 5 (very good)."""
 
@@ -376,5 +383,6 @@ Event = (
     | DayReset
     | DocumentRejected
     | AppointmentMade
+    | AppointmentCancelled
     | Tick
 )

@@ -71,6 +71,7 @@ TAKES: dict[type, Callable[[Turn, Any], None]] = {
     ev.DayReset: day.reset,
     ev.WindowAsked: _ask,
     ev.AppointmentMade: bookings.made,
+    ev.AppointmentCancelled: bookings.cancelled,
     ev.OverrideSet: overrides.decide,
     ev.OverrideLifted: overrides.lift,
     ev.Announced: announcements.announce,

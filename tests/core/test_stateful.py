@@ -158,6 +158,10 @@ class Hall(RuleBasedStateMachine):
     def book(self, name: str, service: str, in_s: int) -> None:
         self.happen(ev.AppointmentMade(name, service, WALL_MS + self.at_ms + in_s * 1000))
 
+    @rule(name=st.sampled_from(("b1", "b2")))
+    def call_off(self, name: str) -> None:
+        self.happen(ev.AppointmentCancelled(name))
+
     @rule(seed=st.integers(0, 10_000))
     def anything_else(self, seed: int) -> None:
         """A policy, a configuration, a device, the clock, an override, an absence: as the seeded days draw them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edged.core.events import AppointmentMade
+from edged.core.events import AppointmentCancelled, AppointmentMade
 from tests.support.brokers import Mosquitto, plain_client, until
 from tests.support.daemon_checks import identical
 from tests.support.daemons import Daemon, Hall, Machines
@@ -15,6 +15,8 @@ BAD = (
     GOOD.replace(b"b-7", b"11010519491231002X"),
     GOOD.replace(b"elderly", b"minister"),
     GOOD.replace(b'"id"', b'"name":"Li","id"'),
+    GOOD.replace(b'"id"', b'"cancelled":true,"id"'),
+    b'{"id":"b-7","cancelled":false}',
 )
 
 
@@ -24,11 +26,14 @@ async def test_appointments_become_events_and_misfits_are_counted(
     files, daemon, _ = hall
     await daemon.start()
     async with plain_client(broker, "centre") as centre:
-        for payload in (*BAD, GOOD):
+        for payload in (*BAD, GOOD, b'{"id":"b-7","cancelled":true}'):
             await centre.publish("hall/east/appointments", payload, qos=1)
-        await until(lambda: any(isinstance(step.event, AppointmentMade) for step in files.steps()))
-    made = [step.event for step in files.steps() if isinstance(step.event, AppointmentMade)]
-    assert made == [AppointmentMade("b-7", "tax-general", 1_796_090_400_000, "elderly")]
+        await until(lambda: any(isinstance(step.event, AppointmentCancelled) for step in files.steps()))
+    told = [s.event for s in files.steps() if isinstance(s.event, AppointmentMade | AppointmentCancelled)]
+    assert told == [
+        AppointmentMade("b-7", "tax-general", 1_796_090_400_000, "elderly"),
+        AppointmentCancelled("b-7"),
+    ]
     assert await files.metric("edged_inputs_rejected_total") == len(BAD)
     assert await daemon.stop() == 0
     identical(files)

@@ -263,6 +263,8 @@ class Chance:
                 self.random.choice(("b1", "b2", "b3")),
                 self.random.choice(("deed", "tax-general")),
             )
+            if self.random.random() < 0.1:
+                return ev.AppointmentCancelled(name)
             return ev.AppointmentMade(name, service, start_ms, self.random.choice(PRIORITIES))
         return ev.SiteLoaded(self.random.choice(self.sites))
 

@@ -273,21 +273,21 @@ def _with(part: Any, path: list[str], value: str) -> Any:
 
 
 def _peak(text: str) -> Peak:
-    windows, _, span = text.partition("@")
-    start, end = span.split("-")
-    return Peak(int(windows), start_min=int(start), end_min=int(end))
+    windows, start, end = map(int, re.split("[@-]", text))
+    return Peak(windows, start_min=start, end_min=end)
 
 
 def _visitor(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Event:
     """Somebody takes a number, or is expected."""
     point = named.get("from", "disp")
+    asked = [named.get(name) for name in ("appointment", "reason", "returning")]
     match plain:
         case ["ticket", number, service, *priority]:
-            asked = (named.get("appointment"), named.get("reason"))
-            return ev.TicketPrinted(point, number, service, _priority(priority), seq, *asked)
+            return ev.TicketPrinted(point, number, service, _priority(priority), seq, *asked[:2])
         case ["request", service, *priority]:
-            asked = (named.get("appointment"), named.get("reason"), named.get("returning"))
             return ev.TicketRequested(point, service, _priority(priority), seq, *asked)
+        case ["appointment", name, "cancelled"]:
+            return ev.AppointmentCancelled(name)
         case ["appointment", name, service, at, *priority]:
             start_ms = int(MIDNIGHT.timestamp() * 1000) + parse_ms(at)
             return ev.AppointmentMade(name, service, start_ms, _priority(priority))
