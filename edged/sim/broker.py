@@ -15,6 +15,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -27,6 +28,10 @@ START_S = 15.0  # a cold start on a cheap mini-PC; 1 s is usual
 STOP_S = 5.0  # then it is killed: nothing in it is worth waiting for
 POLL_S = 0.02  # between looks at the port while it starts
 USERNAME = "edged-demo"  # any name will do
+PORTS = range(
+    20_000, 32_768
+)  # below where Linux takes the ports of outgoing connections from (ip_local_port_range)
+PORT_TRIES = 100
 
 
 class BrokerMissing(RuntimeError):
@@ -87,11 +92,16 @@ class EmbeddedBroker:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nobody uses, and that the kernel gives to no outgoing connection either.
+
+    A server that is away for a while finds its port free when it comes back. Raises ``OSError`` if none is left.
+    """
+    for _ in range(PORT_TRIES):
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no free port from {PORTS.start} to {PORTS.stop - 1}")
 
 
 async def _accepts(port: int) -> bool:
