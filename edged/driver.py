@@ -95,8 +95,11 @@ class Driver(Protocol):
     gives up; ``show`` and ``act`` return when the device took the command, or raise a ``DeviceError``, within
     ``deadline_s`` real seconds. Points given to ``show``/``act`` always belong to this device.
 
-    Three attributes are optional. ``put(point, value)``: ``show`` of a driver that never waits, without the waiting;
-    levels then leave in the turn of the loop that wanted them. ``reassert_s``: hall seconds between re-assertions.
+    Four attributes are optional. ``put(point, value)``: ``show`` of a driver that never waits, without the waiting;
+    levels then leave in the turn of the loop that wanted them. ``begin(point, value)``: ``show`` of a driver that only
+    waits for an answer, up to that wait; it returns what is to be called and awaited for the rest, or raises a
+    ``DeviceError`` where nothing has begun. Lamps then leave in the turn that wanted them.
+    ``reassert_s``: hall seconds between re-assertions.
     ``pace_s``: the least real seconds between two batches of texts, for who needs the newest but not each (lamps do
     not wait for it).
     """

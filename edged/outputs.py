@@ -1,6 +1,7 @@
 """Outputs: one slot per point and kind holding the newest wanted value, one worker per device that makes it true.
 
-A level whose driver never waits (``put``) leaves in the turn that wanted it; the others as soon as the loop pauses.
+A level whose driver never waits (``put``), or waits for an answer only (``begin``), leaves in the turn that wanted it;
+the others as soon as the loop pauses.
 Texts keep their driver's pace: in a rush a screen that counts the people gets the newest number, not each of them.
 Levels are re-asserted every ``REASSERT_S`` and after a device came back; a dead device waits with growing pauses and
 costs the others nothing. Actions go out once, in order, each with a deadline; every one has an outcome, which returns
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,6 +52,12 @@ class Put(Protocol):
     """``show`` of a driver that never waits."""
 
     def __call__(self, point: str, value: Value) -> None: ...
+
+
+class Begin(Protocol):
+    """``show`` of a driver up to its waiting; what it returns is the waiting."""
+
+    def __call__(self, point: str, value: Value) -> Callable[[], Awaitable[None]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +158,10 @@ class Worker:
         self._pace_s: float = getattr(driver, "pace_s", 0.0)
         self._text_at_s = 0.0  # texts may leave again
         self._put: Put | None = getattr(driver, "put", None)
+        self._begin: Begin | None = getattr(driver, "begin", None)
+        self._begun: dict[
+            str, Callable[[], Awaitable[None]]
+        ] = {}  # key -> the outcome that the lane waits for
 
     @property
     def due_s(self) -> float:
@@ -166,12 +178,16 @@ class Worker:
         key = slot(point, value)
         self._slots[key] = (point, value)
         self._refused.pop(key, None)
+        self._begun.pop(key, None)
         if arrived_s is not None:
             self._arrived_s[key] = arrived_s
         if now and self._may_put(value):
             self._dirty.pop(key, None)
             if self._put_level(key):
                 return
+        elif now and self._begin is not None and not self._failures and isinstance(value, Lamp):
+            with suppress(DeviceError):  # nothing has begun: the lane tries, and tells
+                self._begun[key] = self._begin(point, value)
         self._dirty[key] = None
         self._levels_wanted.set()
 
@@ -204,6 +220,7 @@ class Worker:
         """Show everything again, without waiting for the next re-assertion."""
         self._failures = 0
         self._refused.clear()
+        self._begun.clear()
         self._dirty = dict.fromkeys(self._slots)
         self._levels_wanted.set()
         self._returned.set()
@@ -224,6 +241,7 @@ class Worker:
         doing, self._doing = self._doing, None
         if doing is not None:
             self._fail(doing, "interrupted")
+        self._begun.clear()
         self._dirty |= dict.fromkeys(self._slots)
         async with asyncio.TaskGroup() as lanes:
             lanes.create_task(lasting("levels", self._run_levels()))
@@ -261,10 +279,10 @@ class Worker:
     async def _show(self, key: str) -> bool:
         """True to go on with the next slot; False after a failure worth a pause."""
         point, value = self._slots[key]
-        arrived_s = self._arrived_s.pop(key, None)
+        arrived_s, begun = self._arrived_s.pop(key, None), self._begun.pop(key, None)
         try:
             async with asyncio.timeout(self._driver.deadline_s):
-                await self._driver.show(point, value)
+                await (self._driver.show(point, value) if begun is None else begun())
         except (DeviceError, TimeoutError) as error:
             return self._not_shown(key, error)
         self._shown(key, arrived_s)

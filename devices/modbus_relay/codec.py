@@ -1,6 +1,7 @@
 """What is said to relay modules, as frozen messages with their bytes; no I/O.
 
-The link speaks through pymodbus; these messages serve the other end (``fake.py``) and the golden vectors.
+The link makes its own requests (``edged.links.modbus_frames``); these messages serve the other end (``fake.py``) and
+the golden vectors.
 ``write_for`` decides which write a lamp level needs on a given module.
 """
 

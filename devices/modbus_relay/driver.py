@@ -13,7 +13,8 @@ Blinking, re-arming and polling follow hall time; deadlines on the wire are real
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from pydantic import Field, field_validator, model_validator
@@ -116,22 +117,37 @@ class ModbusRelay:
 
     async def show(self, point: str, value: Value) -> None:
         """Bring a lamp to its level; the read-back follows at once. Raises ``DeviceError``."""
+        try:
+            outcome = self.begin(point, value)
+        except Unreachable as error:
+            self._not_written(error)
+            raise
+        await outcome()
+
+    def begin(self, point: str, value: Value) -> Callable[[], Awaitable[None]]:
+        """``show`` up to its waiting: the coil's frame is on an idle wire, or in line, when this returns."""
         channel = self._channel(point, value)
         assert isinstance(value, Lamp)
         if value.state == "blink" == self._wanted.get(channel) and self._up:
-            return  # it blinks already; a new start would only break its rhythm
+            return _nothing  # it blinks already; a new start would only break its rhythm
         self._wanted[channel] = value.state
         self._contradicted.pop(channel, None)
+        return partial(self._outcome, self._write(channel))
+
+    async def _outcome(self, written: asyncio.Future[bytes]) -> None:
         try:
             async with asyncio.timeout(self.deadline_s):
-                await self._write(channel)
+                await written
         except TimeoutError:
             raise Unreachable("the wire is too busy") from None
         except (Unreachable, Garbled) as error:
-            if self._bus.connected:  # a wire that is down, or not yet up, tells by itself
-                self._lose(error)
+            self._not_written(error)
             raise
         self._due.set()
+
+    def _not_written(self, error: DeviceError) -> None:
+        if self._bus.connected:  # a wire that is down, or not yet up, tells by itself
+            self._lose(error)
 
     async def act(self, action: Action) -> None:
         """A relay module does nothing once. Raises ``Refused``."""
@@ -229,9 +245,9 @@ class ModbusRelay:
         except DeviceError as error:
             self._lose(error)
 
-    async def _write(self, channel: int, lit_phase: bool = True) -> None:
+    def _write(self, channel: int, lit_phase: bool = True) -> asyncio.Future[bytes]:
         write = write_for(self._style, channel, self._wanted[channel], lit_phase)
-        await self._bus.write_coil(
+        return self._bus.write_coil(
             self._unit, write.address, write.value, coil=channel, deadline_s=self._answer_s
         )
 
@@ -253,3 +269,7 @@ class ModbusRelay:
         device = self._context.device
         if self._context.emit(DeviceBack(device) if self._up else DeviceLost(device, self._reason)):
             self._told = self._up
+
+
+async def _nothing() -> None:
+    """There is nothing to wait for."""

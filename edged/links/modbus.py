@@ -1,13 +1,15 @@
 """One Modbus wire shared by many units: one request at a time, lamps first, and a dead unit costs the others nothing.
 
 Rules:
-1. An answer counts only if it can be the answer to nothing but the open request (``modbus_frames.fits``). RTU has no
-   transaction ids and pymodbus takes any frame of the right unit and function, so this link judges bytes before it.
+1. An answer counts only if it can be the answer to nothing but the open request (``modbus_frames.fits``), because RTU
+   has no transaction ids.
 2. A unit that did not answer in time *owes* one. It rests (0.5 to 10 s) and what arrives is drained; a different
    request whose answer would look the same waits until the debt is paid or ``owed_s`` is over.
 3. Writes overtake reads; a newer write to the same coil replaces the one that waits. A unit that missed an answer is
    asked last, and its request is broken off the moment a healthy unit is wanted.
 4. The bus reconnects for ever, with backoff and jitter. Callers get only ``DeviceError``s.
+5. What is asked of an idle wire is on it before the asking returns; an answer sends the next request. No task, no turn
+   of the loop lies between.
 
 Deadlines here are real seconds: the wire does not follow hall time.
 """
@@ -15,32 +17,31 @@ Deadlines here are real seconds: the wire does not follow hall time.
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
-import termios
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
-
-from pymodbus.exceptions import ModbusException
-from pymodbus.pdu import ModbusPDU
-from pymodbus.pdu.bit_message import ReadCoilsRequest
-from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Garbled, Unreachable
 from edged.links.chance import chance
 from edged.links.modbus_frames import (
+    FAILED,
+    MBAP,
+    READ_COILS,
+    READ_HOLDING,
     UNIT_IS_SILENT,
+    WRITE_COIL,
     exception_error,
     find_rtu_answer,
     find_tcp_answer,
     only_older,
+    request_pdu,
     rtu_frame,
+    tcp_frame,
 )
 from edged.links.modbus_queue import TRIES, Debt, Pace, Queue, Request
-from edged.links.modbus_wire import Client, RawCoilWrite, Wire, open_client, parse_url
+from edged.links.modbus_wire import Ends, Wire, open_wire, parse_url
 
 DEADLINE_S = 0.2  # relay modules answer in 10-30 ms at 9600 baud; a hall notices a lamp after about 0.5 s
 RECONNECT_MIN_S, RECONNECT_MAX_S = 0.5, 10.0  # pause before a wire is opened again, doubling
@@ -51,8 +52,9 @@ SILENT_MAX = (
     6  # exchanges without a single byte before the port is opened afresh (frozen adapter, half-open TCP)
 )
 
-# What pymodbus logs is every failed try; this link reports changes, once.
-logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+HELD_MAX = 512  # bytes kept while an answer is incomplete: twice the longest frame
+TRANSACTIONS = 65_535
+CLOSE_S = 5.0  # a kernel driver may wait for unsent bytes; the next open then fails and is tried again
 
 OnState = Callable[[bool, str], None]
 DEFAULT_PACE = Pace()
@@ -87,16 +89,21 @@ class ModbusBus:
         self._listeners: list[OnState] = []
         self._leader = asyncio.Lock()
         self._runners = 0
-        self._wake = asyncio.Event()
         self._up: bool | None = None
         self._reason = "not connected yet"
         self._gone = ""  # why the open connection ended
+        self._transport: asyncio.Transport | None = None
+        self._over = asyncio.Event()  # the open connection ended, or a fresh one is worth a try
         self._current: Request | None = None  # the exchange on the wire
-        self._scope: asyncio.Timeout | None = None  # its deadline
+        self._deadline: asyncio.TimerHandle | None = None  # of that exchange
         self._sent = b""  # its frame, until answered
+        self._held = b""  # what came since, and is no answer yet
+        self._transaction = 0
         self._noise = False  # bytes came that answer nothing
         self._silent = 0
         self._quiet_from_s = 0.0
+        self._gap: asyncio.TimerHandle | None = None  # waits for silence before a request
+        self._gaps = 0
 
     @property
     def connected(self) -> bool:
@@ -117,28 +124,27 @@ class ModbusBus:
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[bool, ...]:
         """FC01. Raises ``DeviceError``."""
-        pdu = ReadCoilsRequest(dev_id=unit, address=address, count=count)
-        answer = await self._ask(Request(unit, pdu, deadline_s))
-        return tuple(answer.bits[:count])
+        answer = await self._ask(Request(unit, request_pdu(READ_COILS, address, count), deadline_s))
+        return tuple(bool(answer[2 + n // 8] >> n % 8 & 1) for n in range(count))
 
     async def read_registers(
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[int, ...]:
         """FC03. Raises ``DeviceError``."""
-        pdu = ReadHoldingRegistersRequest(dev_id=unit, address=address, count=count)
-        answer = await self._ask(Request(unit, pdu, deadline_s))
-        return tuple(answer.registers)
+        answer = await self._ask(Request(unit, request_pdu(READ_HOLDING, address, count), deadline_s))
+        return tuple(int.from_bytes(answer[n : n + 2], "big") for n in range(2, 2 + 2 * count, 2))
 
-    async def write_coil(
+    def write_coil(
         self, unit: int, address: int, value: int, *, coil: int | None = None, deadline_s: float = DEADLINE_S
-    ) -> None:
-        """FC05 with ``value`` as it stands (0xFF00 on, 0 off, or the module's own). Raises ``DeviceError``.
+    ) -> asyncio.Future[bytes]:
+        """FC05 with ``value`` as it stands (0xFF00 on, 0 off, or the module's own); await it for the outcome.
 
-        Writes with the same ``coil`` (default: the address) are one lamp: the newest replaces those that still wait,
-        and all their callers learn its outcome.
+        On an idle wire the request has left when this returns. Writes with the same ``coil`` (default: the address)
+        are one lamp: the newest replaces those that still wait, and all their callers learn its outcome.
+        Raises ``DeviceError``, at once or when awaited.
         """
         slot = (unit, address if coil is None else coil)
-        await self._ask(Request(unit, RawCoilWrite(unit, address, value), deadline_s, slot))
+        return self._ask(Request(unit, request_pdu(WRITE_COIL, address, value), deadline_s, slot))
 
     async def run(self) -> None:
         """Keep the wire open and serve the queue until cancelled. Several may run: one works, the others stand by."""
@@ -152,43 +158,41 @@ class ModbusBus:
                 self._drop("stopped")
                 self._up = None  # nobody watches any more; nothing to tell
 
-    async def _ask(self, request: Request) -> Any:
+    def _ask(self, request: Request) -> asyncio.Future[bytes]:
         if not self._up:
             raise Unreachable(self._reason)
         if self.rest_s(request.unit) > 0:
             raise Unreachable("unit did not answer, resting")
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         request.waiting.append(future)
         self._queue.add(request)
-        self._wake.set()
         open_now = self._current
-        if open_now is not None and self._queue.suspect(open_now) and not self._queue.suspect(request):
+        if open_now is None:
+            self._pump()
+        elif self._queue.suspect(open_now) and not self._queue.suspect(request):
             self._break_off(open_now)
-        return await future
+        return future
 
     def _break_off(self, request: Request) -> None:
-        if request.broken_off < BREAK_OFF_MAX and self._end_exchange():
+        if request.broken_off < BREAK_OFF_MAX:
             request.broken_off += 1
+            self._unanswered(request, gave_way=True)
 
-    def _end_exchange(self) -> bool:
-        """Let the open exchange's deadline pass now. False where it ends already."""
-        scope = self._scope
-        if scope is None or scope.expired() or scope.when() == 0.0:
-            return False
-        scope.reschedule(0.0)
-        return True
+    # -- one connection after the other --
 
     async def _connect_for_ever(self) -> None:
         delay_s = RECONNECT_MIN_S
         while True:
             served = self.counts.exchanges
-            client = open_client(self.wire, self._trace_packet, self._trace_connect)
             self._gone = ""
+            self._over.clear()
+            ends = Ends(self._received, self._ended)
             try:
-                if await self._open(client):
-                    await self._serve(client)
+                if await self._open(ends):
+                    self._pump()
+                    await self._over.wait()
             finally:
-                client.close()
+                await self._close(ends)
             if not self._gone:
                 continue  # merely silent: opened afresh without telling anybody
             self._set_up(False, self._gone)
@@ -197,81 +201,119 @@ class ModbusBus:
             await asyncio.sleep(delay_s * (1 - self._jitter() / 2))
             delay_s = min(RECONNECT_MAX_S, delay_s * 2)
 
-    async def _open(self, client: Client) -> bool:
+    async def _open(self, ends: Ends) -> bool:
         try:
-            if not await client.connect():
-                self._gone = "cannot open"
-        except (OSError, ValueError, termios.error, ModbusException) as error:
-            self._gone = f"cannot open: {error}"
-        _end_if_cancelled()
-        if self._gone:
+            self._transport = await open_wire(self.wire, ends)
+        except (OSError, ValueError) as error:
+            self._gone = f"cannot open: {error or type(error).__name__}"
             return False
-        plug = client.ctx.transport.get_extra_info("socket")
-        if plug is not None:  # a lamp does not wait for a full segment
-            plug.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.counts.opened += 1
-        self._silent = 0
+        self._silent = self._gaps = 0
+        self._held = b""
         self._set_up(True, "")
         return True
 
-    async def _serve(self, client: Client) -> None:
-        """Until the connection ends, or stays silent for so long that a fresh one is worth a try."""
-        while not self._gone and self._silent < SILENT_MAX:
-            request = self._queue.take(monotonic_s())
+    async def _close(self, ends: Ends) -> None:
+        """Let go of the port before anybody opens it again; whoever waits for an answer waits no longer."""
+        request, transport = self._finish(), self._transport
+        self._transport = None
+        if self._gap is not None:
+            self._gap.cancel()
+            self._gap = None
+        if request is not None:
+            request.settle(Unreachable(self._gone or "stopped"))
+        if transport is not None:
+            transport.abort()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await ends.closed.wait()
+
+    def _ended(self, reason: str) -> None:
+        if self._transport is not None:
+            self._gone = self._gone or reason
+            self._over.set()
+
+    # -- one exchange after the other --
+
+    def _pump(self) -> None:
+        """Put the next request on the wire, if that is open, free and silent."""
+        while self._transport is not None and self._current is None and self._gap is None:
+            now_s = monotonic_s()
+            wait_s = self._quiet_from_s + self.wire.gap_s - now_s
+            if wait_s > 0 and self._gaps < GAP_TRIES:
+                if len(self._queue):
+                    self._gaps += 1
+                    self._gap = asyncio.get_running_loop().call_later(wait_s, self._gap_over)
+                return
+            request = self._queue.take(now_s)
             if request is None:
-                self._wake.clear()
-                await self._wake.wait()
-                continue
-            await self._exchange(client, request)
-            _end_if_cancelled()
+                return
+            self._gaps = 0
+            clash_until_s = self._queue.unit(request.unit).clash_until_s(request, now_s)
+            if clash_until_s:
+                self._hold(request, clash_until_s)
+            elif wait_s > 0:
+                self._missed(request, Garbled("the line is never silent"))
+            else:
+                self._send(self._transport, request, now_s)
 
-    async def _exchange(self, client: Client, request: Request) -> None:
-        unit, now_s = self._queue.unit(request.unit), monotonic_s()
-        clash_until_s = unit.clash_until_s(request, now_s)
-        if clash_until_s:
-            self._hold(request, clash_until_s)
-            return
-        if not await self._silence():
-            self._missed(request, Garbled("the line is never silent"))
-            return
-        self._current, self._noise = request, False
-        request.first_sent_s = request.first_sent_s or monotonic_s()
-        broken_off, answer = request.broken_off, None
-        try:
-            async with asyncio.timeout(request.deadline_s) as self._scope:
-                answer = await client.execute(False, request.pdu)
-        except TimeoutError:
-            pass
-        except (ModbusException, OSError) as error:
-            self._gone = self._gone or str(error)
-        except asyncio.CancelledError:
-            request.settle(Unreachable("stopped"))
-            raise
-        finally:
-            self._current = self._scope = None
-            self._sent = b""
-        if answer is not None:
-            self._answered(request, answer)
-        elif self._gone:
-            request.settle(Unreachable(self._gone))
+    def _gap_over(self) -> None:
+        self._gap = None
+        self._pump()
+
+    def _send(self, transport: asyncio.Transport, request: Request, now_s: float) -> None:
+        if self.wire.rtu:
+            frame = rtu_frame(request.unit, request.pdu)
         else:
-            self._unanswered(request, gave_way=request.broken_off > broken_off)
+            self._transaction = self._transaction % TRANSACTIONS + 1
+            frame = tcp_frame(self._transaction, request.unit, request.pdu)
+        self._current, self._sent, self._held, self._noise = request, frame, b"", False
+        request.first_sent_s = request.first_sent_s or now_s
+        try:
+            transport.write(frame)
+        except Exception as error:  # noqa: BLE001 - whatever a wire's library raises, this connection is over
+            self._ended(str(error))
+        self._quiet_from_s = now_s + len(frame) * self.wire.char_s
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(request.deadline_s, self._unanswered, request)
 
-    def _answered(self, request: Request, answer: ModbusPDU) -> None:
+    def _finish(self) -> Request | None:
+        """The exchange on the wire is over, whatever came of it."""
+        request, self._current, self._sent = self._current, None, b""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        return request
+
+    def _received(self, data: bytes) -> None:
+        """Only a proven answer is one; the rest is somebody's late answer, part of one, or noise."""
+        self._quiet_from_s = max(monotonic_s(), self._quiet_from_s)
+        self._held = (self._held + data)[-HELD_MAX:]
+        answer = self._find(self._sent, self._held) if self._sent else b""
+        if answer:
+            request = self._finish()
+            assert request is not None
+            self._held = b""
+            self._answered(request, answer[1:-2] if self.wire.rtu else answer[MBAP:])
+        elif not self._late() and not self._noise:
+            self._noise = True
+            self.counts.strays += 1
+
+    def _answered(self, request: Request, pdu: bytes) -> None:
         self.counts.exchanges += 1
         self._silent = 0
-        if answer.isError():
-            self.counts.refused += 1
-            error = exception_error(answer.exception_code)
-            if answer.exception_code in UNIT_IS_SILENT:
-                self._missed(request, error)
-                return
-            request.settle(error)
+        refused = pdu[0] & FAILED
+        self.counts.refused += refused > 0
+        if refused and pdu[1] in UNIT_IS_SILENT:
+            self._missed(request, exception_error(pdu[1]))
         else:
-            request.settle(answer)
-        self._queue.unit(request.unit).answered(request, monotonic_s())
+            request.settle(exception_error(pdu[1]) if refused else pdu)
+            self._queue.unit(request.unit).answered(request, monotonic_s())
+        self._pump()
 
-    def _unanswered(self, request: Request, *, gave_way: bool) -> None:
+    def _unanswered(self, request: Request, gave_way: bool = False) -> None:
+        """The deadline passed, or the wire is wanted for somebody who answers."""
+        self._finish()
         if self.wire.rtu:
             self._queue.unit(request.unit).owed.append(Debt(request, monotonic_s() + self._pace.owed_s))
         if gave_way:
@@ -281,12 +323,16 @@ class ModbusBus:
             self._silent = 0 if self._noise else self._silent + 1
             garbled = Garbled("answer is not the one asked for")
             self._missed(request, garbled if self._noise else Unreachable("no answer in time"))
+        if self._silent >= SILENT_MAX:
+            self._over.set()  # a frozen adapter, a half-open connection: a fresh one is worth a try
+        else:
+            self._pump()
 
     def _hold(self, request: Request, until_s: float) -> None:
         """In line again, but not to be sent before ``until_s``."""
         request.not_before_s = until_s
         self._queue.put_back(request)
-        asyncio.get_running_loop().call_later(until_s - monotonic_s(), self._wake.set)
+        asyncio.get_running_loop().call_later(until_s - monotonic_s(), self._pump)
 
     def _missed(self, request: Request, error: DeviceError) -> None:
         """Count a miss; try again behind all others, or rest the unit and tell everyone who waits for it."""
@@ -304,52 +350,25 @@ class ModbusBus:
         request.settle(error)
         self._queue.drop(Unreachable("unit did not answer, resting"), request.unit)
 
-    async def _silence(self) -> bool:
-        """Wait for the gap between frames. False where the line does not fall silent."""
-        for _ in range(GAP_TRIES):
-            wait_s = self._quiet_from_s + self.wire.gap_s - monotonic_s()
-            if wait_s <= 0:
-                return True
-            await asyncio.sleep(wait_s)
-        return False
-
-    def _trace_packet(self, sending: bool, data: bytes) -> bytes:
-        """pymodbus shows every packet here before it acts on it: only a proven answer is let through."""
-        now_s = monotonic_s()
-        if sending:
-            self._sent = data
-            self._quiet_from_s = now_s + len(data) * self.wire.char_s
-            return data
-        self._quiet_from_s = max(now_s, self._quiet_from_s)
-        answer = self._find(self._sent, data) if self._sent else b""
-        if answer:
-            self._sent = b""
-        elif not self._late(data) and not self._noise:
-            self._noise = True
-            self.counts.strays += 1
-        return answer
-
-    def _late(self, data: bytes) -> bool:
-        """True where ``data`` is an answer to a request that was given up; it pays what a unit owes."""
+    def _late(self) -> bool:
+        """True where what is held is an answer to a request that was given up; it pays what a unit owes."""
         if not self.wire.rtu:
-            older = only_older(self._sent, data)
+            older = only_older(self._sent, self._held)
+            if older:
+                self._held = b""
             self.counts.late += older
             return older
         for number, unit in self._queue.units.items():
             for debt in unit.owed:
-                if find_rtu_answer(rtu_frame(number, debt.request.pdu_bytes), data):
+                frame = find_rtu_answer(rtu_frame(number, debt.request.pdu), self._held)
+                if frame:
+                    self._held = self._held[self._held.index(frame) + len(frame) :]
                     unit.owed.remove(debt)
                     self.counts.late += 1
                     self._queue.recheck(number)
-                    self._wake.set()
+                    self._pump()
                     return True
         return False
-
-    def _trace_connect(self, up: bool) -> None:
-        if not up:
-            self._gone = "connection lost"
-            self._wake.set()
-            self._end_exchange()
 
     def _set_up(self, up: bool, reason: str) -> None:
         self._reason = reason
@@ -368,13 +387,6 @@ class ModbusBus:
 
 
 _buses: weakref.WeakValueDictionary[str, ModbusBus] = weakref.WeakValueDictionary()
-
-
-def _end_if_cancelled() -> None:
-    """pymodbus waits with ``wait_for``, which in Python 3.11 swallows a cancellation that comes with the outcome."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 def bus(url: str) -> ModbusBus:

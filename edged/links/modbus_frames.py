@@ -16,7 +16,7 @@ FAILED = 0x80  # set in the function code of an exception answer
 _BIT_READS = (READ_COILS, READ_INPUTS)
 _REGISTER_READS = (READ_HOLDING, READ_INPUT_REGISTERS)
 _ECHOED = (WRITE_COIL, WRITE_REGISTER)
-_MBAP = 7  # transaction 2, protocol 2, length 2, unit 1
+MBAP = 7  # transaction 2, protocol 2, length 2, unit 1
 
 # Exception codes (Application Protocol, chapter 7) by what the caller can do about them. Code 9 is not assigned.
 EXCEPTIONS: dict[int, tuple[type[DeviceError], str]] = {
@@ -49,6 +49,11 @@ def crc16(data: bytes) -> int:
         for _ in range(8):
             crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
     return crc
+
+
+def request_pdu(function: int, address: int, value: int) -> bytes:
+    """A read of ``value`` places from ``address`` on, or a write of ``value`` there."""
+    return bytes((function,)) + address.to_bytes(2, "big") + value.to_bytes(2, "big")
 
 
 def rtu_frame(unit: int, pdu: bytes) -> bytes:
@@ -112,18 +117,18 @@ def find_rtu_answer(sent: bytes, received: bytes) -> bytes:
 
 def find_tcp_answer(sent: bytes, received: bytes) -> bytes:
     """As ``find_rtu_answer`` for a TCP stream: transaction and unit must be those of ``sent``."""
-    while len(received) > _MBAP:
+    while len(received) > MBAP:
         size = 6 + int.from_bytes(received[4:6], "big")
         frame, received = received[:size], received[size:]
-        if len(frame) < size or size <= _MBAP:
+        if len(frame) < size or size <= MBAP:
             return b""
-        if frame[:4] == sent[:4] and frame[6] == sent[6] and fits(sent[_MBAP:], frame[_MBAP:]):
+        if frame[:4] == sent[:4] and frame[6] == sent[6] and fits(sent[MBAP:], frame[MBAP:]):
             return frame
     return b""
 
 
 def only_older(sent: bytes, received: bytes) -> bool:
     """True where ``received`` is whole Modbus TCP frames, none of them in the transaction of ``sent``."""
-    while len(received) > _MBAP and received[2:4] == b"\0\0" and received[:2] != sent[:2]:
+    while len(received) > MBAP and received[2:4] == b"\0\0" and received[:2] != sent[:2]:
         received = received[6 + int.from_bytes(received[4:6], "big") :]
     return not received

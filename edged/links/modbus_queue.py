@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
-
-from pymodbus.pdu import ModbusPDU
 
 from edged.driver import DeviceError, Unreachable
 from edged.links.modbus_frames import alike
@@ -32,30 +29,26 @@ class Pace:
 
 @dataclass(slots=True, eq=False)
 class Request:
-    """One exchange that somebody waits for. ``slot`` is (unit, coil) for a write, None for a read."""
+    """One exchange that somebody waits for. ``pdu``: function code and data; ``slot``: (unit, coil) of a write."""
 
     unit: int
-    pdu: ModbusPDU
+    pdu: bytes
     deadline_s: float
     slot: tuple[int, int] | None = None
     tries_left: int = TRIES
     first_sent_s: float = 0.0
     not_before_s: float = 0.0
     broken_off: int = 0
-    waiting: list[asyncio.Future[Any]] = field(default_factory=list)
+    waiting: list[asyncio.Future[bytes]] = field(default_factory=list)
 
-    @property
-    def pdu_bytes(self) -> bytes:
-        """The request as its function code and data."""
-        return bytes((self.pdu.function_code,)) + self.pdu.encode()
-
-    def settle(self, answer: ModbusPDU | DeviceError) -> None:
-        """Hand the outcome to everyone who still waits."""
+    def settle(self, answer: bytes | DeviceError) -> None:
+        """Hand the outcome, the answer's PDU, to everyone who still waits."""
         for future in self.waiting:
             if future.done():
                 continue
             if isinstance(answer, DeviceError):
                 future.set_exception(answer)
+                future.exception()  # seen: whoever began it may have left the hall since
             else:
                 future.set_result(answer)
 
@@ -82,8 +75,7 @@ class Unit:
         A request's own earlier try does not count: what it asked for is still what is wanted.
         """
         self.owed = [debt for debt in self.owed if debt.until_s > now_s]
-        pdu = request.pdu_bytes
-        clashing = (d for d in self.owed if d.request is not request and alike(d.request.pdu_bytes, pdu))
+        clashing = (d for d in self.owed if d.request is not request and alike(d.request.pdu, request.pdu))
         return max((debt.until_s for debt in clashing), default=0.0)
 
     def answered(self, request: Request, now_s: float) -> None:
@@ -106,6 +98,9 @@ class Queue:
         self.units: dict[int, Unit] = {}
         self._line: list[Request] = []
         self._writes_in_row = 0
+
+    def __len__(self) -> int:
+        return len(self._line)
 
     def unit(self, number: int) -> Unit:
         """The unit ``number``, known or new."""

@@ -1,4 +1,4 @@
-"""Where a Modbus bus is: the URL forms, parsed at the border, and what each of them means for pymodbus.
+"""Where a Modbus bus is: the URL forms, parsed at the border, and how each of them is opened.
 
 ``tcp://host:port`` Modbus TCP · ``rtu+tcp://host:port`` RTU frames through a serial server · ``rtu:///dev/path`` a
 serial port, with ``?baudrate=9600&parity=N&stopbits=1``. Name ports by ``/dev/serial/by-path``: ttyUSB numbers move.
@@ -6,14 +6,11 @@ serial port, with ``?baudrate=9600&parity=N&stopbits=1``. Name ports by ``/dev/s
 
 from __future__ import annotations
 
-import struct
+import asyncio
+import termios
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
-
-from pymodbus import FramerType
-from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
-from pymodbus.pdu.bit_message import WriteSingleCoilRequest
 
 TCP_PORT = 502  # registered for Modbus
 BAUDRATE = 9600  # factory setting of the relay modules that we know
@@ -21,10 +18,6 @@ BAUDRATES = (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)
 CONNECT_S = 3.0  # a LAN handshake needs milliseconds; longer means that nobody is there
 FAST_BAUDRATE = 19200  # above it the gap is fixed (Modbus over Serial Line V1.02, 2.5.1.1)
 FAST_GAP_S = 0.00175
-
-TracePacket = Callable[[bool, bytes], bytes]
-TraceConnect = Callable[[bool], None]
-Client = AsyncModbusSerialClient | AsyncModbusTcpClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +50,6 @@ class Wire:
         return 3.5 * self.char_s if self.baudrate <= FAST_BAUDRATE else FAST_GAP_S
 
 
-class RawCoilWrite(WriteSingleCoilRequest):
-    """FC05 with any 16-bit value: relay modules keep "flash" times and blink rates there, pymodbus only on and off."""
-
-    def __init__(self, unit: int, address: int, value: int) -> None:
-        super().__init__(dev_id=unit, address=address)
-        self.value = value
-
-    def encode(self) -> bytes:
-        """Address and the raw value, which pymodbus would turn into on or off."""
-        return struct.pack(">HH", self.address, self.value)
-
-
 def parse_url(url: str) -> Wire:
     """``url`` as a ``Wire``. Raises ``ValueError`` with what is wrong and what is allowed."""
     parts = urlsplit(url)
@@ -97,32 +78,48 @@ def _choice(url: str, name: str, value: str, allowed: Iterable[str]) -> str:
     return value
 
 
-def open_client(wire: Wire, trace_packet: TracePacket, trace_connect: TraceConnect) -> Client:
-    """A fresh pymodbus client for one connection of ``wire``.
+class Ends(asyncio.Protocol):
+    """One connection's life: bytes go to ``on_bytes``, its end to ``on_end``; ``closed`` is set last."""
 
-    The bus reconnects by itself with backoff; pymodbus's own reconnect delay is set far above it, and never 0, which
-    some versions turn into a busy loop. Retries are the bus's too: 0 here.
+    def __init__(self, on_bytes: Callable[[bytes], None], on_end: Callable[[str], None]) -> None:
+        self._on_bytes = on_bytes
+        self._on_end = on_end
+        self.closed = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self._on_bytes(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._on_end("connection lost")
+        self.closed.set()
+
+
+async def open_wire(wire: Wire, ends: Ends) -> asyncio.Transport:
+    """One connection of ``wire``, without Nagle's delay (asyncio's own default for TCP), the port locked.
+
+    Raises ``OSError`` (``TimeoutError`` after ``CONNECT_S``) or ``ValueError``.
     """
-    if wire.kind == "rtu":
-        return AsyncModbusSerialClient(
+    async with asyncio.timeout(CONNECT_S):
+        if wire.kind == "rtu":
+            return await _open_port(wire, ends)
+        host, _, port = wire.address.rpartition(":")
+        connecting = asyncio.get_running_loop().create_connection(lambda: ends, host, int(port))
+        return (await connecting)[0]
+
+
+async def _open_port(wire: Wire, ends: Ends) -> asyncio.Transport:
+    import serialx  # a hall without serial lines does without it
+
+    try:
+        transport, _ = await serialx.create_serial_connection(
+            asyncio.get_running_loop(),
+            lambda: ends,
             wire.address,
             baudrate=wire.baudrate,
-            parity=wire.parity,
-            stopbits=wire.stopbits,
-            timeout=CONNECT_S,
-            retries=0,
-            reconnect_delay=3600,
-            trace_packet=trace_packet,
-            trace_connect=trace_connect,
+            parity=serialx.Parity(wire.parity),
+            stopbits=serialx.StopBits(wire.stopbits),
+            exclusive=True,
         )
-    host, _, port = wire.address.rpartition(":")
-    return AsyncModbusTcpClient(
-        host,
-        port=int(port),
-        framer=FramerType.RTU if wire.rtu else FramerType.SOCKET,
-        timeout=CONNECT_S,
-        retries=0,
-        reconnect_delay=3600,
-        trace_packet=trace_packet,
-        trace_connect=trace_connect,
-    )
+    except (serialx.SerialException, termios.error) as error:
+        raise OSError(str(error)) from None
+    return transport

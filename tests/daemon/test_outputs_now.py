@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from edged import outputs as outputs_module
-from edged.core.commands import Desired, Display, Lamp
+from edged.core.commands import Desired, Display, Lamp, Value
 from edged.driver import Unreachable
 from tests.daemon.test_outputs import PAUSE_S, bench
 from tests.support.brokers import until
@@ -88,3 +89,59 @@ async def test_a_broker_that_is_back_gets_everything_again_at_once() -> None:
             1,
         )
         assert one.errors == []
+
+
+class Answering(Slate):
+    """A slate whose device answers later: ``sent`` has left, ``answers`` are what is waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[tuple[str, object]] = []
+        self.answers: list[asyncio.Future[None]] = []
+        self.begins = True
+
+    def begin(self, point: str, value: Value) -> Callable[[], Awaitable[None]]:
+        if not self.begins:
+            raise Unreachable("resting")
+        self.sent.append((point, value))
+        answer = asyncio.get_running_loop().create_future()
+        self.answers.append(answer)
+        return lambda: answer
+
+
+async def test_a_lamp_that_only_waits_for_an_answer_has_left_before_want_returns() -> None:
+    slate = Answering()
+    async with bench(slate=slate) as one:
+        await asyncio.sleep(0)
+        one.outputs.want(Desired("slate", ON), 1.0, now=True)
+        assert slate.sent == [("slate", ON)]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not one.measured, "not there before its answer"
+        slate.answers[0].set_result(None)
+        await until(lambda: one.measured)
+        assert slate.shown == [], "sent once, not again by the worker"
+
+
+async def test_an_answer_that_never_comes_is_an_error_and_the_newest_level_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outputs_module, "RETRY_S", (PAUSE_S,))
+    slate = Answering()
+    async with bench(slate=slate) as one:
+        await asyncio.sleep(0)
+        one.outputs.want(Desired("slate", ON), now=True)
+        await asyncio.sleep(0)
+        slate.answers[0].set_exception(Unreachable("no answer in time"))
+        await until(lambda: ("slate", "unreachable") in one.errors)
+        one.outputs.want(Desired("slate", OFF), now=True)
+        assert len(slate.sent) == 1, "nothing overtakes the pause after a failure"
+        await until(lambda: slate.shown == [("slate", OFF)])
+
+
+async def test_where_nothing_can_begin_the_worker_shows_it() -> None:
+    slate = Answering()
+    slate.begins = False
+    async with bench(slate=slate) as one:
+        one.outputs.want(Desired("slate", ON), now=True)
+        await until(lambda: slate.shown == [("slate", ON)])

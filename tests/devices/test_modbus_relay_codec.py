@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
-from pymodbus.pdu.bit_message import WriteSingleCoilRequest
+from pymodbus.pdu.bit_message import ReadCoilsRequest, WriteSingleCoilRequest
 
 from devices.modbus_relay.codec import (
     Bits,
@@ -31,8 +31,7 @@ from devices.modbus_relay.codec import (
 from devices.modbus_relay.driver import RelayOptions
 from devices.modbus_relay.profiles import PROFILES
 from edged.driver import Garbled
-from edged.links.modbus_frames import crc16
-from edged.links.modbus_wire import RawCoilWrite
+from edged.links.modbus_frames import READ_COILS, WRITE_COIL, crc16, request_pdu, rtu_frame
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "modbus_frames.json").read_text("utf-8"))[
     "frames"
@@ -106,16 +105,13 @@ def test_waveshare_light_is_lent_for_thirty_seconds_and_a_blink_for_half_its_per
     assert write_for(Style(PROFILES["waveshare"], inverted=True), 3, "off") == Write(5, 0x0003, 0xFF00)
 
 
-@given(value=st.integers(0, 0xFFFF), address=st.integers(0, 0xFFFF), unit=st.integers(1, 255))
-def test_raw_coil_value_leaves_pymodbus_unchanged(value: int, address: int, unit: int) -> None:
-    packet = FramerRTU(DecodePDU(False)).buildFrame(RawCoilWrite(unit, address, value))
-    assert packet == frame_of(unit, Write(5, address, value))
-
-
-def test_pymodbus_itself_cannot_say_a_flash_value() -> None:
-    """Why ``RawCoilWrite`` exists: the library knows only on and off."""
-    pdu = WriteSingleCoilRequest(dev_id=1, address=0x201, bits=[True])
-    assert pdu.encode() == bytes.fromhex("0201ff00")
+@given(value=st.sampled_from([0, 0xFF00]), address=st.integers(0, 0xFFFF), unit=st.integers(1, 247))
+def test_requests_agree_with_pymodbus(value: int, address: int, unit: int) -> None:
+    framer = FramerRTU(DecodePDU(False))
+    write = WriteSingleCoilRequest(dev_id=unit, address=address, bits=[value > 0])
+    read = ReadCoilsRequest(dev_id=unit, address=address, count=8)
+    assert framer.buildFrame(write) == rtu_frame(unit, request_pdu(WRITE_COIL, address, value))
+    assert framer.buildFrame(read) == rtu_frame(unit, request_pdu(READ_COILS, address, 8))
 
 
 @given(data=st.binary(max_size=64))

@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,10 +16,9 @@ from hypothesis import strategies as st
 from devices.modbus_relay.fake import FakeTcp, Faults
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Garbled, Refused, Unreachable
-from edged.links import modbus
 from edged.links.modbus import ModbusBus, bus
 from edged.links.modbus_frames import alike, find_rtu_answer, find_tcp_answer, rtu_frame, tcp_frame
-from edged.links.modbus_wire import Client, Wire, open_client, parse_url
+from edged.links.modbus_wire import Wire, parse_url
 from tests.support.modbus_peers import (
     QUICK,
     RawLine,
@@ -131,21 +129,34 @@ async def test_flash_value_reaches_the_module_and_its_echo_must_match() -> None:
     await far.stop()
 
 
-async def test_small_segments_leave_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    clients: list[Client] = []
-
-    def remembered(*arguments: Any) -> Client:
-        clients.append(open_client(*arguments))
-        return clients[-1]
-
-    monkeypatch.setattr(modbus, "open_client", remembered)
+async def test_small_segments_leave_at_once() -> None:
     far = FakeTcp([relay()])
     link = ModbusBus(await far.start())
     async with running(link):
         await up(link)
-        plug = clients[0].ctx.transport.get_extra_info("socket")
+        assert link._transport
+        plug = link._transport.get_extra_info("socket")
         assert plug.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     await far.stop()
+
+
+async def test_what_is_asked_of_an_idle_wire_is_on_it_before_anybody_waits() -> None:
+    """Not one turn of the loop lies between a lamp and its frame; an answer sends the next one likewise."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        link = ModbusBus(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        async with running(link):
+            await up(link)
+            module, _ = server.accept()
+            module.setblocking(False)
+            first, second = link.write_coil(1, 0, 0xFF00), link.write_coil(1, 1, 0xFF00)
+            asked = module.recv(100)
+            assert asked[7:] == bytes.fromhex("050000ff00"), "the second waits for the first one's answer"
+            assert not link.counts.exchanges
+            link._received(asked)
+            assert module.recv(100)[7:] == bytes.fromhex("050001ff00")
+            assert await first == asked[7:]
+            assert not second.done()
+            module.close()
 
 
 # --- F23: late answers

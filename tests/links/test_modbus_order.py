@@ -40,8 +40,8 @@ async def test_lamp_overtakes_polls_and_the_newest_lamp_wins() -> None:
         for poll in (2, 3):
             group.create_task(link.read_coils(1, 0, poll))
         for value in (0xFF00, 0x0000, 0xFF00):
-            group.create_task(link.write_coil(1, 5, value))
-        group.create_task(link.write_coil(1, 6, 0))
+            link.write_coil(1, 5, value)
+        link.write_coil(1, 6, 0)
         await asyncio.sleep(0)
         line.on_bytes = lambda data: line.say(data if data[1] == 5 else rtu_frame(1, b"\x01\x01\x00"))
         line.say(rtu_frame(1, b"\x01\x01\x00"))
