@@ -85,6 +85,7 @@ class Application:
         self.status = HallStatus(config.hall, self.journal.epoch, self._rfc3339)
         will = (self.status.topic, self.status.payload("offline", self._standing()))
         self.mqtt = self._outside.broker(link_settings(config, will), self.reject)
+        self.mqtt.settled = self.loop.catch_up
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
         ground = Ground(self.inbox.put, self.clock.wall_ms, self._stamp, self.reject)
         self.office = Office(config, self.mqtt, self.journal, ground)

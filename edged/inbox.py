@@ -42,6 +42,8 @@ class Inbox:
         self._alive_s = monotonic_s()
         self._alive_ms = clock.at_ms()
         self._resumed: Resumed | None = None
+        self._waiting = False  # somebody waits in ``get``
+        self._broken: BaseException | None = None
 
     def __len__(self) -> int:
         return len(self._queue) + (self._resumed is not None)
@@ -69,14 +71,27 @@ class Inbox:
         assert item is not None
         return item
 
+    def take_idle(self) -> Item | None:
+        """The next item of an inbox whose ``get`` is waiting; None where it is not, or nothing came."""
+        if not self._waiting or not len(self):
+            return None
+        self._look_back()
+        return self._take()
+
+    def fail(self, error: BaseException) -> None:
+        """``get`` raises ``error``, to whoever waits there."""
+        self._broken = error
+        self._wake.set()
+
     async def get(self) -> Item:
         """The next stamped event or due tick; waits for one."""
-        while True:
+        while self._broken is None:
             self._look_back()
             item = self._take()
             if item is not None:
                 return item
             await self._wait()
+        raise self._broken
 
     def _take(self) -> Item | None:
         stamp = self._last_ms if self._resumed is not None else max(self._clock.at_ms(), self._last_ms)
@@ -98,9 +113,11 @@ class Inbox:
         delay_s = WAKE_S if due_ms is None else min(WAKE_S, self._clock.real_delay_s(due_ms))
         self._wake.clear()
         handle = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
+        self._waiting = True
         try:
             await self._wake.wait()
         finally:
+            self._waiting = False
             handle.cancel()
 
     def _look_back(self) -> None:

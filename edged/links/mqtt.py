@@ -33,9 +33,10 @@ from edged.driver import Refused, Reject, Unreachable
 from edged.heart import Heart
 from edged.links.chance import chance
 from edged.links.mqtt_backoff import Backoff, Outcome
-from edged.links.mqtt_connection import CONNACK_S, SUBACK_S, Ack, Connect, Connection, Loss, Outbound, Talk
+from edged.links.mqtt_connection import CONNACK_S, SUBACK_S, Connection
 from edged.links.mqtt_packets import Publish, correlation_property, expiry_property
 from edged.links.mqtt_settings import MqttSettings
+from edged.links.mqtt_talk import Ack, Connect, Loss, Outbound, Talk
 
 __all__ = ["Message", "MqttLink", "MqttSettings"]
 
@@ -99,6 +100,7 @@ class MqttLink:
         self._rival = False
         self._rival_known = False
         self.heart = Heart()
+        self.settled: Callable[[], None] = lambda: None  # to be called when what came together was handed on
         self._listen(settings.ping_topic, self._ping_heard)
 
     @property
@@ -188,6 +190,7 @@ class MqttLink:
     async def _live_once(self) -> Outcome:
         """One connection from first packet to last."""
         connection = self._connect(self.settings, self._received)
+        connection.settled = self.settled
         self._connection = connection  # queued inputs, and commands they cause, may follow CONNACK at once
         try:
             try:

@@ -16,8 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
@@ -38,6 +37,7 @@ from edged.links.mqtt_packets import (
     read_publish,
 )
 from edged.links.mqtt_settings import INCOMING_LIMIT_BYTES, RECEIVE_MAXIMUM, MqttSettings, new_client
+from edged.links.mqtt_talk import Ack, Loss, LossKind, Outbound
 from edged.links.mqtt_wire import Wire
 
 CONNACK_S = 5.0  # a broker on the hall's LAN answers in milliseconds; longer than this it is broken
@@ -48,71 +48,6 @@ WRITE_LIMIT_BYTES = (
 )  # a broker that lets this much stand does not read: publishing fails, memory stays
 BROKER_QUEUE_MAX = 1000  # mosquitto's max_queued_messages: what may come at once where nothing else bounds it
 SERVER_MOVED_IN = 0x8E  # MQTT 5 §3.14.2.1: Session taken over
-
-LossKind = Literal["closed", "frozen", "taken", "broken"]
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Why a connection ended. ``taken``: another client came with the same id."""
-
-    kind: LossKind
-    reason: str
-
-
-class Outbound(NamedTuple):
-    """What to publish. ``properties``: encoded ones of MQTT 5, dropped for 3.1.1."""
-
-    topic: str
-    payload: bytes
-    properties: bytes = b""
-
-
-class Releasing(Protocol):
-    """Sends the PUBACKs that may go."""
-
-    def release(self) -> None: ...
-
-
-class Ack:
-    """Releases one PUBACK when every handler that got the message has asked for it."""
-
-    __slots__ = ("_connection", "left", "mid")
-
-    def __init__(self, connection: Releasing, mid: int) -> None:
-        self._connection = connection
-        self.mid = mid
-        self.left = 1  # handlers that have not asked yet
-
-    def __call__(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self._connection.release()
-
-
-class Talk(Releasing, Protocol):
-    """What the link needs of a connection; see ``Connection``."""
-
-    lost: asyncio.Future[Loss]
-    opened_s: float
-    receive_maximum: int
-
-    @property
-    def reached(self) -> bool: ...
-    @property
-    def unacked(self) -> int: ...
-    async def open(self) -> None: ...
-    async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]: ...
-    def subscribe_soon(self, topic_filter: str, qos: int, refused: Callable[[str], None]) -> None: ...
-    def publish(
-        self, message: Outbound, qos: int = 1, retain: bool = False, urgent: bool = False
-    ) -> None: ...
-    def misc(self) -> None: ...
-    def fail(self, kind: LossKind, reason: str) -> None: ...
-    def close(self) -> None: ...
-
-
-Connect = Callable[[MqttSettings, Callable[[Publish, Ack | None], None]], Talk]
 
 
 class Connection:
@@ -131,6 +66,7 @@ class Connection:
         self._five = settings.protocol == "5"
         self.receive_maximum = RECEIVE_MAXIMUM if self._five else BROKER_QUEUE_MAX
         self.opened_s = 0.0
+        self.settled: Callable[[], None] = _nobody
         self._flushing = False
         self._writing = False
         self._suback: dict[int, asyncio.Future[list[int]]] = {}
@@ -318,20 +254,28 @@ class Connection:
         if wire is None or self.lost.done():
             return
         try:
-            for _ in range(READ_PACKETS):
-                packet = wire.take()
-                if packet is not None:
-                    self._packet(wire, *packet)
-                elif not wire.fill():
-                    return
-                elif wire.ended:
-                    self._paho.loop_read()
-                if self.lost.done():
-                    return
+            more = self._read(wire)
         except Exception as error:  # noqa: BLE001 - a broker's garbage must not end the process
             self.fail("broken", f"unreadable: {type(error).__name__}")
             return
-        self._loop.call_soon(self._readable)  # more in the buffer, but others first
+        self.settled()
+        wire.acknowledge()
+        if more:
+            self._loop.call_soon(self._readable)  # but others first
+
+    def _read(self, wire: Wire) -> bool:
+        """Hand on what is there; True where there may be more."""
+        for _ in range(READ_PACKETS):
+            packet = wire.take()
+            if packet is not None:
+                self._packet(wire, *packet)
+            elif not wire.fill():
+                return False
+            elif wire.ended:
+                self._paho.loop_read()
+            if self.lost.done():
+                return False
+        return True
 
     def _packet(self, wire: Wire, head: int, body: bytes) -> None:
         kind = head & 0xF0
@@ -385,6 +329,10 @@ class Connection:
             self.lost.set_result(Loss(kind, f"broker said: {code}"))
         else:
             self.lost.set_result(Loss("closed", "connection closed by the broker"))
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 def _checked(topic: str) -> bytes:

@@ -1,8 +1,8 @@
 """The socket that paho gets: buffered both ways, and cut into packets.
 
 Rules: a burst costs one read and one write; TCP_NODELAY from the first byte, because paho sets none and Nagle would
-hold a lamp's command until the broker's delayed ACK (40 ms); TCP_QUICKACK after every read, because mosquitto's default
-lets Nagle hold the next input until our delayed ACK.
+hold a lamp's command until the broker's delayed ACK (40 ms); TCP_QUICKACK after every reading, because mosquitto's
+default lets Nagle hold the next input until our delayed ACK.
 """
 
 from __future__ import annotations
@@ -40,9 +40,6 @@ class Wire:
             return False
         try:
             data = self.raw.recv(READ_BYTES)
-            if QUICKACK is not None:
-                # Not sticky: the kernel falls back to delayed ACKs by itself (tcp(7)), so it is set after each read.
-                self.raw.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
         except WAIT:
             return False
         except OSError:
@@ -53,6 +50,15 @@ class Wire:
         self._in = self._in[self._at :] + data if self._at < len(self._in) else data
         self._at = 0
         return True
+
+    def acknowledge(self) -> None:
+        """Let nobody's Nagle wait for our delayed ACK; after the answers to what was read, which carry it for nothing.
+
+        Not sticky: the kernel falls back to delayed ACKs by itself (tcp(7)), so it is set after each reading.
+        """
+        if QUICKACK is not None:
+            with suppress(OSError):  # closed meanwhile
+                self.raw.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
 
     def take(self) -> tuple[int, bytes] | None:
         """First byte and body of the next packet that is all here. Raises ``ValueError`` for what is none."""

@@ -17,9 +17,10 @@ from paho.mqtt.matcher import MQTTMatcher
 
 from edged.clock import monotonic_s
 from edged.driver import Refused, Unreachable
-from edged.links.mqtt_connection import CONNACK_S, Ack, Loss, LossKind, Outbound
+from edged.links.mqtt_connection import CONNACK_S
 from edged.links.mqtt_packets import Publish
 from edged.links.mqtt_settings import RECEIVE_MAXIMUM, MqttSettings
+from edged.links.mqtt_talk import Ack, Loss, LossKind, Outbound
 
 QUEUE_MAX = 1_000  # for a client that is away; mosquitto drops silently beyond it, and so does this
 HELD_MAX = 100_000  # messages that a frozen broker has not read
@@ -218,6 +219,7 @@ class MemoryTalk:
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[Loss] = self._loop.create_future()
         self.opened_s = 0.0
+        self.settled: Callable[[], None] = lambda: None
         self.reached = False
         self.listening = False
         self.goodbye = False
@@ -286,6 +288,7 @@ class MemoryTalk:
         ack = Ack(self, mid)
         self._unacked.append(ack)
         self._on_message(Publish(kept.topic.encode(), kept.payload, 1, kept.retain, mid), ack)
+        self.settled()
 
     def release(self) -> None:
         """See ``Talk``."""

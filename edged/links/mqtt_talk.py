@@ -1,0 +1,77 @@
+"""What the link needs of one connection to the broker, whoever makes it: the real one, or a simulated world's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from edged.links.mqtt_packets import Publish
+from edged.links.mqtt_settings import MqttSettings
+
+LossKind = Literal["closed", "frozen", "taken", "broken"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why a connection ended. ``taken``: another client came with the same id."""
+
+    kind: LossKind
+    reason: str
+
+
+class Outbound(NamedTuple):
+    """What to publish. ``properties``: encoded ones of MQTT 5, dropped for 3.1.1."""
+
+    topic: str
+    payload: bytes
+    properties: bytes = b""
+
+
+class Releasing(Protocol):
+    """Sends the PUBACKs that may go."""
+
+    def release(self) -> None: ...
+
+
+class Ack:
+    """Releases one PUBACK when every handler that got the message has asked for it."""
+
+    __slots__ = ("_connection", "left", "mid")
+
+    def __init__(self, connection: Releasing, mid: int) -> None:
+        self._connection = connection
+        self.mid = mid
+        self.left = 1  # handlers that have not asked yet
+
+    def __call__(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self._connection.release()
+
+
+class Talk(Releasing, Protocol):
+    """What the link needs of a connection; see ``Connection``."""
+
+    lost: asyncio.Future[Loss]
+    opened_s: float
+    receive_maximum: int
+    settled: Callable[[], None]  # called after what came together was handed on
+
+    @property
+    def reached(self) -> bool: ...
+    @property
+    def unacked(self) -> int: ...
+    async def open(self) -> None: ...
+    async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]: ...
+    def subscribe_soon(self, topic_filter: str, qos: int, refused: Callable[[str], None]) -> None: ...
+    def publish(
+        self, message: Outbound, qos: int = 1, retain: bool = False, urgent: bool = False
+    ) -> None: ...
+    def misc(self) -> None: ...
+    def fail(self, kind: LossKind, reason: str) -> None: ...
+    def close(self) -> None: ...
+
+
+Connect = Callable[[MqttSettings, Callable[[Publish, Ack | None], None]], Talk]

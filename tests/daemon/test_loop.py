@@ -1,0 +1,91 @@
+"""THE loop: what a wire has just handed over is a step at once, and what breaks there breaks the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from edged.clock import Clock
+from edged.core.engine import Engine
+from edged.core.events import KeyPressed
+from edged.core.state import State
+from edged.inbox import Inbox
+from edged.loop import Loop
+from edged.observer import Step
+from edged.outputs import Outputs, Surroundings
+from edged.store.journal import Journal
+
+KEY = KeyPressed("panel-1", "next", None, 1)
+
+
+class Steps:
+    """An observer that remembers."""
+
+    def __init__(self) -> None:
+        self.seen: list[Step] = []
+
+    def step(self, step: Step, _decision_s: float) -> None:
+        self.seen.append(step)
+
+
+@asynccontextmanager
+async def waiting_loop(
+    folder: Path, engine: Engine
+) -> AsyncIterator[tuple[Loop, Inbox, Steps, asyncio.Task[None]]]:
+    """A loop that has nothing to do."""
+    clock, steps = Clock(0), Steps()
+    inbox = Inbox(clock, 0, lambda: engine.next_due_ms)
+    journal = Journal.open(folder / "hall.db")
+    around = Surroundings(lambda _event, _ack=None: True, clock, lambda *_: None, lambda *_: None)
+    loop = Loop(engine, inbox, journal, Outputs(around))
+    loop.observers = (steps,)
+    run = asyncio.get_running_loop().create_task(loop.run())
+    await asyncio.sleep(0)
+    try:
+        yield loop, inbox, steps, run
+    finally:
+        run.cancel()
+        journal.close()
+
+
+async def test_what_a_wire_handed_over_is_a_step_before_anybody_else_runs(tmp_path: Path) -> None:
+    async with waiting_loop(tmp_path, Engine(State())) as (loop, inbox, steps, run):
+        inbox.put(KEY)
+        inbox.put(KEY)
+        loop.catch_up()
+        assert [step.event for step in steps.seen] == [KEY, KEY]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert len(steps.seen) == 2, "taken once"
+        assert not run.done()
+
+
+async def test_nothing_is_taken_from_under_a_loop_that_works(tmp_path: Path) -> None:
+    async with waiting_loop(tmp_path, Engine(State())) as (loop, inbox, steps, run):
+        run.cancel()
+        await asyncio.wait({run})
+        inbox.put(KEY)
+        loop.catch_up()
+        assert not steps.seen
+        assert len(inbox) == 1
+
+
+async def test_a_broken_step_ends_the_loop_and_not_the_wire(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(State())
+
+    def broken(_at_ms: int, _event: object) -> None:
+        raise AssertionError("a broken invariant")
+
+    async with waiting_loop(tmp_path, engine) as (loop, inbox, _steps, run):
+        monkeypatch.setattr(engine, "handle", broken)
+        inbox.put(KEY)
+        loop.catch_up()
+        async with asyncio.timeout(5):
+            await asyncio.wait({run})
+        assert isinstance(run.exception(), AssertionError)
