@@ -36,7 +36,7 @@ class Loop:
             self.turn(item)
 
     def catch_up(self) -> None:
-        """Take now what a wire has just handed over, where ``run`` has nothing else to do; a turn earlier than it would.
+        """Take now what a wire has just handed over, where ``run`` has nothing else to do: a turn sooner than it would.
 
         What breaks here breaks ``run``, not the wire.
         """
