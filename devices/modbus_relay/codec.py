@@ -1,6 +1,6 @@
 """What is said to relay modules, as frozen messages with their bytes; no I/O.
 
-The link makes its own requests (``edged.links.modbus_frames``); these messages serve the other end (``fake.py``) and
+The link speaks through pymodbus (``edged.links.modbus_coding``); these messages serve the other end (``fake.py``) and
 the golden vectors.
 ``write_for`` decides which write a lamp level needs on a given module.
 """

@@ -149,7 +149,11 @@ def look_at_serial(hall: HallConfig) -> Found:
     gone = sorted(port for port in ports if not os.path.exists(port))
     loose = sorted(port for port in ports if not port.startswith(STABLE_PORTS))
     if gone:
-        return ill(f"不存在:{'、'.join(gone)}", f"not there: {', '.join(gone)}")
+        there = _serial_ports()
+        return ill(
+            f"不存在:{'、'.join(gone)};本机现有:{'、'.join(there) or '无'}",
+            f"not there: {', '.join(gone)}; this machine has {', '.join(there) or 'none'}",
+        )
     if loose:
         return ill(
             f"名称会变:{'、'.join(loose)},请用 /dev/serial/by-path/",
@@ -339,6 +343,13 @@ def _folder(hall: HallConfig) -> Path:
     while not folder.exists():
         folder = folder.parent
     return folder
+
+
+def _serial_ports() -> list[str]:
+    """What is plugged in: name and the maker's description."""
+    from serial.tools.list_ports import comports
+
+    return [f"{port.device} ({port.description})" for port in sorted(comports())]
 
 
 def _filesystem(folder: Path) -> str:

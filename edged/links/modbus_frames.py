@@ -51,11 +51,6 @@ def crc16(data: bytes) -> int:
     return crc
 
 
-def request_pdu(function: int, address: int, value: int) -> bytes:
-    """A read of ``value`` places from ``address`` on, or a write of ``value`` there."""
-    return bytes((function,)) + address.to_bytes(2, "big") + value.to_bytes(2, "big")
-
-
 def rtu_frame(unit: int, pdu: bytes) -> bytes:
     """``pdu`` as it stands on a serial line."""
     body = bytes((unit,)) + pdu

@@ -123,7 +123,9 @@ def test_the_installed_unit_is_compared_with_the_shipped_one(
 def test_a_journal_on_a_disk_of_memory_is_ill_and_ports_want_lasting_names(tmp_path: Path) -> None:
     assert LOOKS["room"](load(hall(tmp_path, path='path = "/dev/shm/edged/hall.db"'))).state == "ill"
     example = ROOT / "configs/hall-example.toml"
-    assert "not there: /dev/serial/by-path/" in LOOKS["serial"](load(example)).english
+    gone = LOOKS["serial"](load(example)).english
+    assert "not there: /dev/serial/by-path/" in gone
+    assert "; this machine has " in gone
     text = example.read_text()
     for port, there in ((1, "null"), (2, "zero")):
         text = text.replace(f"/dev/serial/by-path/pci-0000:00:14.0-usb-0:1.{port}:1.0-port0", f"/dev/{there}")

@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU
-from pymodbus.pdu import DecodePDU
-from pymodbus.pdu.bit_message import ReadCoilsRequest, WriteSingleCoilRequest
 
 from devices.modbus_relay.codec import (
     Bits,
@@ -31,7 +29,8 @@ from devices.modbus_relay.codec import (
 from devices.modbus_relay.driver import RelayOptions
 from devices.modbus_relay.profiles import PROFILES
 from edged.driver import Garbled
-from edged.links.modbus_frames import READ_COILS, WRITE_COIL, crc16, request_pdu, rtu_frame
+from edged.links import modbus_coding as coding
+from edged.links.modbus_frames import crc16, tcp_frame
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "modbus_frames.json").read_text("utf-8"))[
     "frames"
@@ -105,13 +104,26 @@ def test_waveshare_light_is_lent_for_thirty_seconds_and_a_blink_for_half_its_per
     assert write_for(Style(PROFILES["waveshare"], inverted=True), 3, "off") == Write(5, 0x0003, 0xFF00)
 
 
-@given(value=st.sampled_from([0, 0xFF00]), address=st.integers(0, 0xFFFF), unit=st.integers(1, 247))
-def test_requests_agree_with_pymodbus(value: int, address: int, unit: int) -> None:
-    framer = FramerRTU(DecodePDU(False))
-    write = WriteSingleCoilRequest(dev_id=unit, address=address, bits=[value > 0])
-    read = ReadCoilsRequest(dev_id=unit, address=address, count=8)
-    assert framer.buildFrame(write) == rtu_frame(unit, request_pdu(WRITE_COIL, address, value))
-    assert framer.buildFrame(read) == rtu_frame(unit, request_pdu(READ_COILS, address, 8))
+@given(value=st.integers(0, 0xFFFF), address=st.integers(0, 0xFFFF), unit=st.integers(1, 247))
+def test_what_the_link_sends_through_pymodbus_is_what_the_messages_say(
+    value: int, address: int, unit: int
+) -> None:
+    """A raw coil value, too: pymodbus itself knows only on and off."""
+    assert coding.rtu(unit, coding.set_coil(address, value)) == frame_of(unit, Write(5, address, value))
+    assert coding.rtu(unit, coding.ask_coils(address, 8)) == frame_of(unit, Read(1, address, 8))
+    assert coding.rtu(unit, coding.ask_registers(address, 2)) == frame_of(unit, Read(3, address, 2))
+    assert coding.tcp(value, unit, coding.set_coil(address, value)) == tcp_frame(
+        value, unit, Write(5, address, value).to_bytes()
+    )
+
+
+@given(levels=st.lists(st.booleans(), min_size=1, max_size=40))
+def test_answers_read_through_pymodbus_are_what_the_messages_say(levels: list[bool]) -> None:
+    packed = sum(level << place for place, level in enumerate(levels)).to_bytes(
+        -(-len(levels) // 8), "little"
+    )
+    assert coding.coils(Bits(1, packed).to_bytes(), len(levels)) == tuple(levels)
+    assert coding.registers(b"\x03\x04\x12\x34\x56\x78") == (0x1234, 0x5678)
 
 
 @given(data=st.binary(max_size=64))

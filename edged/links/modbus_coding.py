@@ -1,0 +1,79 @@
+"""Requests and answers of the Modbus link as bytes: pymodbus codes PDUs and frames, without its client.
+
+Its client would take any frame of the right unit and function for the answer and cost five turns of the loop, so the
+bus (``modbus``) keeps the wire and judges what comes (``modbus_frames``).
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+
+from pymodbus.framer import FramerRTU, FramerSocket
+from pymodbus.pdu import DecodePDU, ModbusPDU
+from pymodbus.pdu.bit_message import ReadCoilsRequest, WriteSingleCoilRequest
+from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
+
+# What pymodbus logs is every frame that it does not like; the bus reports changes, once.
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+
+_ANSWERS = DecodePDU(is_server=False)
+_RTU = FramerRTU(_ANSWERS)
+_TCP = FramerSocket(_ANSWERS)
+
+
+class _RawCoilWrite(WriteSingleCoilRequest):
+    """FC05 with any 16-bit value: relay modules keep "flash" times and blink rates there, pymodbus only on and off."""
+
+    def __init__(self, address: int, value: int) -> None:
+        super().__init__(address=address)
+        self.value = value
+
+    def encode(self) -> bytes:
+        """Address and the raw value, which pymodbus would turn into on or off."""
+        return struct.pack(">HH", self.address, self.value)
+
+
+def _pdu(request: ModbusPDU) -> bytes:
+    return bytes((request.function_code,)) + request.encode()
+
+
+def ask_coils(address: int, count: int) -> bytes:
+    """PDU of FC01. Raises ``ValueError`` for places that no module has."""
+    return _pdu(ReadCoilsRequest(address=address, count=count))
+
+
+def ask_registers(address: int, count: int) -> bytes:
+    """PDU of FC03. Raises ``ValueError`` for places that no module has."""
+    return _pdu(ReadHoldingRegistersRequest(address=address, count=count))
+
+
+def set_coil(address: int, value: int) -> bytes:
+    """PDU of FC05 with ``value`` as it stands: 0xFF00 on, 0 off, or the module's own."""
+    return _pdu(_RawCoilWrite(address, value))
+
+
+def coils(answer: bytes, count: int) -> tuple[bool, ...]:
+    """What the PDU that ``modbus_frames.fits`` says of ``count`` coils."""
+    return tuple(_decoded(answer).bits[:count])
+
+
+def registers(answer: bytes) -> tuple[int, ...]:
+    """What the PDU that ``modbus_frames.fits`` says of registers."""
+    return tuple(_decoded(answer).registers)
+
+
+def _decoded(answer: bytes) -> ModbusPDU:
+    pdu = _ANSWERS.decode(answer)
+    assert pdu is not None, "the bus hands over proven answers"
+    return pdu
+
+
+def rtu(unit: int, pdu: bytes) -> bytes:
+    """``pdu`` as it stands on a serial line."""
+    return _RTU.encode(pdu, unit, 0)
+
+
+def tcp(transaction: int, unit: int, pdu: bytes) -> bytes:
+    """``pdu`` as it stands in a TCP stream."""
+    return _TCP.encode(pdu, unit, transaction)
