@@ -87,7 +87,9 @@ class Application:
         self.mqtt = self._outside.broker(link_settings(config, will), self.reject)
         self.mqtt.settled = self.loop.catch_up
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
-        ground = Ground(self.inbox.put, self.clock.wall_ms, self._stamp, self.reject)
+        ground = Ground(
+            self.inbox.put, self.clock.wall_ms, self._stamp, self.reject, lambda: self.engine.state
+        )
         self.office = Office(config, self.mqtt, self.journal, ground)
         self.loop.observers = (self.metrics, StepLog(), self.office.operations)
         self._rejected: set[str] = set()
@@ -175,7 +177,7 @@ class Application:
         except ValueError as error:
             raise ConfigErrors([f"{self.config.file}: devices: {error}"]) from error
         self._assert_shown()
-        self.office.start(self.engine.state.policy_sha256)
+        self.office.start()
         while len(self.inbox):
             self.loop.turn(self.inbox.take_now())
         for name, coroutine in (

@@ -17,6 +17,7 @@ DECISIONS: dict[str, str] = {
     "window.returned": "return",
     "override.set": "override",
     "override.expired": "override",
+    "policy.harmful": "put-back",
 }
 TOLD = frozenset(
     {"area", "rule", "reason", "candidates", "roster", "chosen_because", "staff", "window", "would"}
@@ -33,6 +34,8 @@ THRESHOLDS = frozenset(
         "min_open_s",
         "hold_s",
         "release_limit_s",
+        "worse_percent",
+        "worse_min",
     }
 )
 SENTENCES: dict[str, Pair] = {
@@ -69,6 +72,18 @@ SENTENCES: dict[str, Pair] = {
     "override.expired": ("{subject} 人工干预结束", "override of {subject} ended: {reason}"),
     "device.lost": ("设备失联 {subject}", "device lost: {subject} ({reason})"),
     "device.back": ("设备恢复 {subject}", "device back: {subject}"),
+    "policy.harmful": (
+        "策略 v{subject} 使等候变差, 恢复 v{back_to}: {waiting}人平均已等候{waited_s}秒, 上限{limit_s}秒, "
+        "持续{worse_min}分钟 (生效时{before_s}秒, 平日此时最多{usual_s}秒); {reason}",
+        "policy version {subject} made waits worse, version {back_to} returns: {waiting} people have waited "
+        "{waited_s} s on average, limit {limit_s} s, for {worse_min} min ({before_s} s when it came, at most "
+        "{usual_s} s at this time on other days); {reason}",
+    ),
+    "policy.kept": (
+        "策略 v{subject} 观察{watched_min}分钟, 正常, 继续使用",
+        "policy version {subject} was watched for {watched_min} min and is good",
+    ),
+    "policy.rolled_back": ("恢复策略 v{subject}", "policy version {subject} is back in force"),
     "policy.applied": ("策略 v{subject} 生效", "policy version {subject} applied"),
     "hall.resumed": ("控制器恢复运行, 中断{gap_s}秒", "controller back after {gap_s} s, nothing lost"),
 }
@@ -105,6 +120,14 @@ RULES: dict[str, Pair] = {
     "close:schedule": ("日历不再要求", "the calendar asks for fewer"),
 }
 REASONS: dict[str, Pair] = {
+    "window_missed": (
+        "按上一版策略{area}此时会再启用一个窗口",
+        "the one before would have one more window open for {area} now",
+    ),
+    "never_so_old": (
+        "来人与平日此时相当, 等候却超过一倍",
+        "no more visitors per window than on other days, and the queue is far older",
+    ),
     "pool": ("共享名额已用完({pool_used}/{pool})", "the pool is used up ({pool_used} of {pool})"),
     "max_windows": ("已达本区上限({max_windows})", "the area has its maximum ({max_windows})"),
     "no_window": ("没有空闲的潮汐窗口", 'no "+1" window is free'),

@@ -14,6 +14,7 @@ from edged.central.refusals import Reason
 from edged.central.uplink import Uplink
 from edged.config import HallConfig
 from edged.core.events import DocumentRejected
+from edged.core.state import State
 from edged.driver import Reject
 from edged.heart import lasting
 from edged.links.mqtt import MqttLink
@@ -26,12 +27,13 @@ TOLD_WITHIN_MS = 60_000
 
 
 class Ground(NamedTuple):
-    """What the office needs of the daemon: inbox, wall clock (ms since 1970 UTC), stamps as RFC 3339."""
+    """What the office needs of the daemon: inbox, wall clock (ms since 1970 UTC), RFC 3339 stamps, state."""
 
     put: Put
     wall_ms: Callable[[], int]
     stamp: Callable[[int], str]
     reject: Reject
+    state: Callable[[], State]
 
 
 class Office:
@@ -45,6 +47,8 @@ class Office:
         keys = trusted_keys(config.policy.keys)
         self.policies = PolicyDesk(audience, keys, link, ground.put, ground.wall_ms)
         self.policies.durable = lambda: journal.durable
+        self.policies.state = ground.state
+        self.policies.kept = journal.policies
         self.policies.tell_rejected = self._telling("policy")
         self.operations = OperationDesk(audience, keys, link, journal, ground.put)
         self.operations.wall_ms = ground.wall_ms
@@ -54,11 +58,11 @@ class Office:
         self.uplink = Uplink(link, journal, config.hall, ground.stamp)
         self.uplink.reject = ground.reject
 
-    def start(self, in_force_sha256: str) -> None:
-        """Take up where the journal stands; ``in_force_sha256``: of the policy in the restored state."""
+    def start(self) -> None:
+        """Take up where the journal and the restored state stand."""
         kept = self._journal.policies()
         envelope = None if kept.last_good is None else kept.last_good.envelope
-        self.policies.start(Known(envelope, kept.high_water, in_force_sha256))
+        self.policies.start(Known(envelope, kept.high_water, self._ground.state().policy_sha256))
         self.operations.start()
         self.appointments.start()
         self.uplink.start()

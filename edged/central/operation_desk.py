@@ -142,8 +142,11 @@ class OperationDesk:
     def _roll_back(self, order: Order, request: Request) -> None:
         policies = self._ledger.policies()
         last = policies.last_good
-        earlier = None if last is None else policies.earlier(last.version)
-        if earlier is None or self.policies is None:
+        if last is None or self.policies is None:
+            raise DocumentRefused(reason("no-earlier-policy"))
+        left = {one.version for one in self.policies.state().left}
+        earlier = policies.earlier(last.version, left)
+        if earlier is None:
             raise DocumentRefused(reason("no-earlier-policy"))
         asked = _Asked(order, request)
         self.policies.roll_back(earlier.envelope, self._line_with(order), lambda: self._done(asked))

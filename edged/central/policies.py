@@ -40,6 +40,8 @@ from edged.core.policy import BOUNDS, Policy, Tidal
 PAYLOAD_TYPE = "application/vnd.edged.policy+json"
 TYPE = "policy"
 VERSION_MAX = 2**53 - 1  # exact in every JSON reader
+NONE = b""  # the envelope of version 0, the built-in policy, where it came back into force
+NEVER_MS = 1 << 62
 PolicyBody = model_of(Policy)
 
 
@@ -95,8 +97,10 @@ def accept(raw: bytes, keys: envelope.Keys, audience: Audience, mark: Mark, now_
 def reread(raw: bytes, known: Names | None) -> Verified:
     """A policy this hall accepted before (keys may have been changed since): structure, bounds and names only.
 
-    Raises ``DocumentRefused`` where this version of the program would not accept it any more.
+    ``NONE`` is the built-in one. Raises ``DocumentRefused`` where this version of the program would not accept it.
     """
+    if raw == NONE:
+        return Verified(0, "", Policy(), 0, NEVER_MS, None, NONE)
     payload = envelope.opened_unverified(raw)
     return _verified(parse(payload, PolicyDocument, _FIELDS), raw, hashlib.sha256(payload).hexdigest(), known)
 

@@ -2,7 +2,8 @@
 
 * The topic proves nothing: whoever may publish, only the signature decides.
 * Refused: acknowledged at once and reported with the reason. Accepted: acknowledged and reported after the commit.
-* The same content again (redelivery, retained push) is answered, not applied again.
+* The same content again (redelivery, retained push) is answered, not applied again, also after it was taken out of
+  force: by an order, or by the core (``core/trial.py``), whose verdict this desk carries out.
 * A policy ahead of its ``not_before`` is staged: not acknowledged, so that the broker keeps it over a restart.
 * ``expires`` never takes a policy out of force: a hall keeps its last good one and says so.
 * High-water mark and last good policy live in the journal (and in its keep file); absence of a retained push means
@@ -22,12 +23,14 @@ import structlog
 from edged.central import topics
 from edged.central.documents import CLOCK_TRUSTED_FROM_MS, Audience, rfc3339
 from edged.central.envelope import KeyFileError, Keys, load_keys
-from edged.central.policies import Mark, Verified, accept, claimed, reread
+from edged.central.policies import NONE, Mark, Verified, accept, claimed, reread
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.events import Event, PolicyApplied
+from edged.core.policy_record import LeftPolicy, PolicyTrial
+from edged.core.state import State
 from edged.driver import Unreachable
 from edged.heart import Heart
-from edged.store.records import ALONE, Beside, Line
+from edged.store.records import ALONE, Beside, Line, Policies
 
 CHECK_S = 1.0  # between looks at the clock and at a full inbox: a policy is never in a hurry
 ACKS_MAX = 32  # redeliveries of one policy waiting for its commit: the link's own receive maximum
@@ -86,7 +89,8 @@ class _Waiting:
 class PolicyDesk:
     """One hall's side of ``policy/push`` and ``policy/report``. ``run`` lives until cancelled.
 
-    ``on_refused(code)`` counts; ``durable()`` says whether accepted inputs reach the disk. Set both before ``run``.
+    ``on_refused(code)`` counts; ``durable()`` says whether accepted inputs reach the disk; ``state()`` is the core's,
+    ``kept()`` what the journal has of earlier policies. Set them before ``start``.
     """
 
     def __init__(
@@ -106,6 +110,9 @@ class PolicyDesk:
         self.on_refused: Callable[[str], None] = lambda code: None
         self.tell_rejected: Callable[[Reason, str], None] = lambda why, claimed: None
         self.durable: Callable[[], bool] = lambda: True
+        self.state: Callable[[], State] = State
+        self.kept: Callable[[], Policies] = lambda: Policies(None, 0)
+        self._going_back: PolicyTrial | None = None
 
     @property
     def expired(self) -> bool:
@@ -127,21 +134,30 @@ class PolicyDesk:
         self._mark = Mark(known.high_water)
         if known.envelope is not None:
             self._restore(known.envelope, known)
-        self._say("applied", self._in_force())
+        left = self.state().left
+        if left and left[-1].version > self._in_force()["version"]:
+            if left[-1].version == self._mark.version:
+                self._mark = Mark(left[-1].version, left[-1].sha256)  # a redelivery of it is no replay
+            self._say_left(left[-1])
+        else:
+            self._say("applied", self._in_force())
         self._link.on_state(lambda up, _: self._publish() if up else None)
         self._link.subscribe(topics.policy_push(self._audience.hall), self.receive)
         if self._audience.group is not None:
             self._link.subscribe(topics.group_policy_push(self._audience.group), self.receive)
 
     async def run(self) -> None:
-        """Look at the clock: staged policies become due, policies in force expire."""
+        """Look at the clock, where staged policies become due and one in force expires, and at the trial."""
         while True:
             self.heart.expect(CHECK_S)
             await asyncio.sleep(CHECK_S)
             self.look()
 
     def look(self) -> None:
-        """One look at the clock."""
+        """One look."""
+        trial = self.state().trial
+        if trial is not None and trial.harmful and trial is not self._going_back:
+            self._go_back(trial)
         if self._waiting is not None and not self._waiting.in_inbox:
             self._hand_over(self._waiting)
         if self.expired != self._reported_expired:
@@ -159,8 +175,12 @@ class PolicyDesk:
             self._refuse(raw, refusal, message)
             return
         waiting = self._waiting
+        left = next((one for one in self.state().left if one.sha256 == verified.sha256), None)
         if self._is_applied(verified):
             self._say("applied", _named(verified))
+            message.ack()
+        elif left is not None:
+            self._say_left(left)
             message.ack()
         elif waiting is not None and waiting.verified.sha256 == verified.sha256:
             waiting.acks = [*waiting.acks, message.ack][-ACKS_MAX:]
@@ -172,11 +192,34 @@ class PolicyDesk:
 
         Raises ``DocumentRefused`` where it does not fit this hall any more, or the inbox is full.
         """
+        if not self._put_earlier(envelope, line, done):
+            raise DocumentRefused(reason("busy"))
+
+    def _put_earlier(self, envelope: bytes, line: Line | None, done: Callable[[], None]) -> bool:
         earlier = _Waiting(reread(envelope, self._audience.names), [done])
         verified = earlier.verified
         event = PolicyApplied(verified.version, verified.sha256, verified.policy)
-        if not self._put(event, lambda: self._committed(earlier), Beside(envelope, line)):
-            raise DocumentRefused(reason("busy"))
+        return self._put(event, lambda: self._committed(earlier), Beside(envelope, line))
+
+    def _go_back(self, trial: PolicyTrial) -> None:
+        """The core's verdict: as if it were ordered. A full inbox is tried again, and so is it after a restart."""
+        rows = {(row.version, row.sha256): row.envelope for row in self.kept().known}
+        envelope = rows.get((trial.good_version, trial.good_sha256), None if trial.good_version else NONE)
+        refused = "its document is not kept any more"
+        if envelope is not None:
+            try:
+                if self._put_earlier(envelope, None, lambda: None):
+                    self._going_back = trial
+                return
+            except DocumentRefused as refusal:
+                refused = str(refusal)
+        self._going_back = trial  # said once; nobody but people can mend it
+        log.error(
+            "policy-not-put-back",
+            version=trial.good_version,
+            detail=refused,
+            remedy="push a policy with a higher version",
+        )
 
     def _high(self) -> Mark:
         """The mark including a policy that is in the inbox already."""
@@ -204,20 +247,18 @@ class PolicyDesk:
                 log.info("policy-staged", version=verified.version, until=rfc3339(verified.not_before_ms))
                 self._say("staged", _named(verified))
             return
-        event = PolicyApplied(verified.version, verified.sha256, verified.policy)
+        event = PolicyApplied(verified.version, verified.sha256, verified.policy, pushed=True)
         waiting.in_inbox = self._put(event, lambda: self._committed(waiting), Beside(verified.envelope))
 
     def _committed(self, waiting: _Waiting) -> None:
         verified = waiting.verified
-        before = self._applied
-        if verified.previous_sha256 is not None and verified.previous_sha256 != (
-            before.sha256 if before else None
-        ):
+        before = "" if self._applied is None else self._applied.sha256
+        back = verified.version < self._mark.version
+        if not back and verified.previous_sha256 not in (None, before):
             log.warning(
                 "policy-gap", version=verified.version, detail="it was written for another predecessor"
             )
         self._applied = verified
-        back = verified.version < self._mark.version
         if not back:
             self._mark = Mark(verified.version, verified.sha256)
         if self._waiting is waiting:
@@ -225,7 +266,11 @@ class PolicyDesk:
         for ack in waiting.acks:
             ack()
         log.info("policy-applied", version=verified.version, sha256=verified.sha256, rolled_back=back)
-        self._say("rolled-back" if back else "applied", _named(verified))
+        left = next((one for one in reversed(self.state().left) if one.sha256 == before), None)
+        if back and left is not None:
+            self._say_left(left)
+        else:
+            self._say("rolled-back" if back else "applied", _named(verified))
 
     def _refuse(self, raw: bytes, refusal: DocumentRefused, message: PushMessage) -> None:
         first = refusal.reasons[0]
@@ -266,6 +311,13 @@ class PolicyDesk:
             **({"expired": True} if self._reported_expired else {}),
         }
         self._publish()
+
+    def _say_left(self, left: LeftPolicy) -> None:
+        """Asked for, and not in force any more."""
+        code = "made-it-worse" if left.waited_s else "taken-back"
+        words = {"version": left.version, "waited_s": left.waited_s, "limit_s": left.limit_s}
+        why = _worded((reason(code, "version", **words),))
+        self._say("rolled-back", {"version": left.version, "sha256": left.sha256}, why)
 
     def _in_force(self) -> dict[str, Any]:
         return {"version": 0, "sha256": ""} if self._applied is None else _named(self._applied)

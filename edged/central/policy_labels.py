@@ -128,6 +128,18 @@ LABELS: dict[str, tuple[str, str]] = {
     "Cases.open_max": ("open cases at once at most", "同时未办结反映的上限"),
     "Cases.codes": ("words a case may be opened with", "反映原因用语"),
     "Cases.outcomes": ("words a case may be closed with", "办结结果用语"),
+    "Trial.enabled": (
+        "whether a policy that makes waits worse is taken back",
+        "策略恶化时是否自动恢复上一版",
+    ),
+    "Trial.worse_percent": (
+        "how old the queue may get, in percent of what was expected",
+        "等候变差的判定比例(%)",
+    ),
+    "Trial.worse_min": ("minutes of a too old queue until the policy goes", "持续变差多少分钟后恢复(分钟)"),
+    "Trial.floor_s": ("mean wait in seconds that is expected at least", "平均已等候的预期下限(秒)"),
+    "Trial.min_waiting": ("people waiting below which nothing is judged", "判定所需的最少等候人数"),
+    "Trial.watch_min": ("minutes of opening time in which a new policy is watched", "新策略的观察时长(分钟)"),
     "Overrides.default_s": ("seconds an override stands if nothing else is said", "人工干预的默认时长(秒)"),
     "Overrides.longest_s": ("seconds an override stands at most", "人工干预的最长时长(秒)"),
     "Calling.return_head_start_s": (

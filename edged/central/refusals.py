@@ -93,6 +93,16 @@ CODES: dict[str, tuple[str, str]] = {
         "该密钥的计数 {counter} 不高于本大厅已接受的 {high};请重新签名",
     ),
     "no-earlier-policy": ("there is no earlier policy to return to", "没有可以回退的上一版策略"),
+    "made-it-worse": (
+        "under version {version} waiting visitors had waited {waited_s} s on average (limit {limit_s} s), so the hall "
+        "went back to the last good one; push a better one with a higher version",
+        "版本 {version} 生效后等候者平均已等候 {waited_s} 秒(上限 {limit_s} 秒),"
+        "大厅已自动恢复上一版;请改进后以更高版本号推送",
+    ),
+    "taken-back": (
+        "version {version} was taken out of force by a signed order; push a higher version",
+        "版本 {version} 已由签名指令撤回;请用更高版本号重新推送",
+    ),
     "not-done": ("the hall did not do it: {detail}", "大厅未执行:{detail_zh}"),
     "busy": ("the hall has too much to do; push it again", "大厅繁忙,请稍后重新推送"),
     "no-storage": (

@@ -266,6 +266,7 @@ def _tell_report(report: dict[str, Any]) -> None:
         "applied": "applied / 已生效",
         "rejected": "REFUSED / 已拒绝",
         "staged": "waiting for its date / 待生效",
+        "rolled-back": "ROLLED BACK / 已退回",
     }
     typer.echo(f"version {desired.get('version', '?')}: {words.get(str(report['state']), report['state'])}")
     reason = report.get("reason")

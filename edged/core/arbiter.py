@@ -55,7 +55,7 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
         _refuse(turn, area, "max_windows", now)
     elif pool_used(turn) >= tidal.pool:
         _refuse(turn, area, "pool", now)
-        sharing.relieve(turn, area, now.urgency_s, any_window=_choose_window(turn, area) is not None)
+        sharing.relieve(turn, area, now.urgency_s, any_window=idle_window(turn, area) is not None)
     else:
         return _request(turn, area, now)
     return False
@@ -100,7 +100,7 @@ def pool_used(turn: Turn) -> int:
 
 
 def _request(turn: Turn, area: str, now: Look) -> bool:
-    window = _choose_window(turn, area, forced=now.ask == OVERRIDE)
+    window = idle_window(turn, area, forced=now.ask == OVERRIDE)
     if window is None:
         _refuse(turn, area, "no_window", now)
         _relieve(turn, area, now)
@@ -153,7 +153,7 @@ def _relieve(turn: Turn, area: str, now: Look) -> None:
         sharing.relieve(turn, area, now.urgency_s, any_window=False)
 
 
-def _choose_window(turn: Turn, area: str, forced: bool = False) -> str | None:
+def idle_window(turn: Turn, area: str, forced: bool = False) -> str | None:
     """An idle tidal window: staffed first, untried first, then fewest turns, longest rest, configuration order."""
     tried = turn.area(area).tried_windows
     names = overrides.wanted(turn, area) if forced else turn.lookup.area_tidal[area]
@@ -167,7 +167,7 @@ def _choose_window(turn: Turn, area: str, forced: bool = False) -> str | None:
 
 
 def _somebody_sits_ready(turn: Turn, area: str) -> bool:
-    window = _choose_window(turn, area)
+    window = idle_window(turn, area)
     return window is not None and turn.window(window).staff is not None
 
 

@@ -24,6 +24,7 @@ from edged.core import (
     subjects,
     tidal,
     timers,
+    trial,
     wall,
     windows,
 )
@@ -92,6 +93,7 @@ class Engine:
             if isinstance(event, SOMEBODY):
                 day.turn_day(turn)
                 self.state.active_ms = at_ms
+                trial.somebody_is_here(turn)
             self._dispatch(turn, event)
         self._finish(turn)
         return tuple(turn.commands), tuple(turn.notes)
@@ -111,7 +113,7 @@ class Engine:
             self._set_clock(event)
             return (), ()
         if isinstance(event, PolicyApplied):
-            self._set_policy(event)
+            trial.set_policy(self.state, event)
             return (), ()
         return (), (Note("ignored", type(event).__name__, {"reason": "no_site"}),)
 
@@ -124,10 +126,7 @@ class Engine:
             case Tick():
                 self._tick(turn)
             case PolicyApplied():
-                back = event.version < self.state.policy_version
-                self._set_policy(event)
-                kind = "policy.rolled_back" if back else "policy.applied"
-                turn.note(kind, str(event.version), sha256=event.sha256)
+                trial.switch(turn, event)
                 for area in turn.lookup.areas:
                     turn.touch_area(area)
                 case_book.fit(turn)
@@ -229,11 +228,6 @@ class Engine:
             self._push_due("window", window)
         for name in self.state.timers:
             self._push_due("timer", name)
-
-    def _set_policy(self, event: PolicyApplied) -> None:
-        self.state.policy = event.policy
-        self.state.policy_version = event.version
-        self.state.policy_sha256 = event.sha256
 
     def _set_clock(self, event: ClockSet) -> None:
         self.state.wall_offset_ms = event.wall_ms - self.state.at_ms

@@ -190,11 +190,15 @@ class SiteLoaded:
 
 @dataclass(frozen=True, slots=True)
 class PolicyApplied:
-    """A verified and bounded policy takes effect at this step boundary. ``sha256`` is over its payload bytes."""
+    """A verified and bounded policy takes effect at this step boundary. ``sha256`` is over its payload bytes.
+
+    ``pushed``: it came from the centre just now (and goes on trial); else it was in force before.
+    """
 
     version: int
     sha256: str
     policy: Policy
+    pushed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

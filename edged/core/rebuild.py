@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from edged.core import activation, alarms, announcements, attendance, overrides, pages, staffing, timers
+from edged.core import (
+    activation,
+    alarms,
+    announcements,
+    attendance,
+    overrides,
+    pages,
+    staffing,
+    timers,
+    trial,
+)
 from edged.core.commands import Action, Page
 from edged.core.events import Resumed
 from edged.core.site import Site
@@ -140,6 +150,7 @@ def resume(turn: Turn, event: Resumed) -> None:
             if stamp is not None:
                 setattr(area, name, stamp + gap_ms)
     timers.after_gap(turn, gap_ms)
+    trial.after_gap(turn, gap_ms)
     turn.note("hall.resumed", turn.lookup.site.hall, gap_s=gap_ms / 1000, restart=int(event.restart))
     if event.restart:
         _settle_actions(turn)

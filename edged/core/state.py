@@ -14,6 +14,7 @@ from edged.core.commands import Value
 from edged.core.device_record import DeviceState, PendingAction
 from edged.core.events import OverrideKind, Priority
 from edged.core.policy import Mode, Policy
+from edged.core.policy_record import LeftPolicy, PolicyTrial, UsualQueue
 from edged.core.site import Site
 from edged.core.state_told import Notice, Voice
 from edged.core.visit_record import Booking, CallShown, Prepared, Stop
@@ -371,3 +372,7 @@ class State:
     doubt_until_ms: int = 0
     notices: dict[str, Notice] = field(default_factory=dict)
     bookings: dict[str, Booking] = field(default_factory=dict)
+    trial: PolicyTrial | None = None
+    left: list[LeftPolicy] = field(default_factory=list)  # policies taken out of force, the newest last
+    usual: dict[int, UsualQueue] = field(default_factory=dict)  # by half hour of the day
+    usual_due_ms: int = 0

@@ -25,6 +25,7 @@ from edged.core import (
     sequence,
     staffing,
     tickets,
+    trial,
     visits,
 )
 from edged.core.turn import Turn
@@ -47,6 +48,7 @@ FIRES: dict[str, Callable[[Turn, str], None]] = {
     "unmanned": attendance.seat_empty,
     "unserved": attendance.area_waits,
     "voice": announcements.go_on,
+    trial.TIMER: trial.look,
     ratings.OPEN: ratings.too_late,
     ratings.REMIND: ratings.remind,
     case_book.ACKNOWLEDGE: case_book.unanswered,

@@ -6,7 +6,7 @@ for replay.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -81,9 +81,9 @@ class Policies:
         newest = tuple(known[version] for version in sorted(known, reverse=True)[:POLICIES_KEPT])
         return Policies(row, max(self.high_water, row.version), newest)
 
-    def earlier(self, version: int) -> PolicyRow | None:
-        """The policy to return to from ``version``."""
-        return next((row for row in self.known if row.version < version), None)
+    def earlier(self, version: int, left: Container[int] = ()) -> PolicyRow | None:
+        """The policy to return to from ``version``; none of those that were taken out of force (``left``)."""
+        return next((row for row in self.known if row.version < version and row.version not in left), None)
 
 
 def is_recorded(event: Event, commands: Sequence[Command], notes: Sequence[Note]) -> bool:

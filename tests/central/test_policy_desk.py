@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
 import pytest
+import structlog
 
 from edged.central import topics
 from edged.central.documents import epoch_ms
 from edged.central.policy_desk import Known, PolicyDesk
 from edged.core.events import PolicyApplied
+from edged.core.policy import Tidal, Trial
+from edged.core.policy_record import LeftPolicy, PolicyTrial
+from edged.core.state import State
 from edged.links.mqtt import MqttLink
 from edged.observer import Step
 from edged.store.journal import Journal
@@ -38,7 +43,9 @@ PUSH = topics.policy_push("demo")
 class Hall:
     """Link, journal and desk of one hall; ``put`` stands where the inbox and the loop are."""
 
-    def __init__(self, broker: Mosquitto, journal: Journal, in_force: str = "") -> None:
+    def __init__(
+        self, broker: Mosquitto, journal: Journal, in_force: str = "", left: Sequence[LeftPolicy] = ()
+    ) -> None:
         self.journal = journal
         self.now_ms = NOW_MS
         self.room = True
@@ -48,10 +55,17 @@ class Hall:
         self.desk = PolicyDesk(AUDIENCE, KEYS, self.link, self.put, lambda: self.now_ms)
         self.desk.on_refused = self.refused.append
         self.desk.durable = lambda: self.durable
+        self.state = State(left=list(left))
+        self.desk.state = lambda: self.state
+        self.desk.kept = journal.policies
         kept = journal.policies()
         self.desk.start(
             Known(None if kept.last_good is None else kept.last_good.envelope, kept.high_water, in_force)
         )
+
+    def condemn(self, good: int = 0, good_sha256: str = "") -> None:
+        """What the core says of the policy in force."""
+        self.state.trial = PolicyTrial(good, good_sha256, Trial(), Tidal(), harmful=True)
 
     def put(
         self, event: PolicyApplied, ack: Callable[[], None] | None = None, beside: Beside = ALONE
@@ -59,12 +73,19 @@ class Hall:
         if self.room:
             seq = self.journal.last_seq + 1
             self.journal.append(Step(seq, seq, event, (), ()), ack, beside)
+            if event.version < self.version and self.state.trial is not None:  # as the core does
+                self.state.left.append(LeftPolicy(self.version, sha256_of(self.version), 1300, 600))
+                self.state.trial = None
         return self.room
 
     @property
     def version(self) -> int:
         last = self.journal.policies().last_good
         return 0 if last is None else last.version
+
+
+def sha256_of(version: int) -> str:
+    return hashlib.sha256(json.dumps(document(version=version)).encode()).hexdigest()
 
 
 class Centre:
@@ -312,3 +333,60 @@ async def test_two_pushes_at_once_end_with_the_higher_version(tmp_path: Path, or
         assert hall.version == 2
         assert centre.reports[-1]["applied"]["version"] in (0, 2)
         assert hall.refused == (["old-version"] if order == (2, 1) else [])
+
+
+async def test_a_condemned_policy_is_put_back_reported_and_never_taken_again(tmp_path: Path) -> None:
+    async with hall_and_centre(tmp_path / "j.db") as (hall, centre):
+        for version in (7, 8):
+            await centre.push(envelope(document(version=version)))
+        hall.room = False
+        hall.condemn(7, sha256_of(7))
+        hall.desk.look()
+        assert hall.version == 8, "a full inbox is tried again"
+        hall.room = True
+        hall.desk.look()
+        await until(lambda: hall.version == 7)
+        await until(lambda: centre.reports[-1]["state"] == "rolled-back")
+        first = centre.reports[-1]
+        assert (first["desired"]["version"], first["applied"]["version"]) == (8, 7)
+        assert first["reason"]["code"] == "made-it-worse"
+        assert "1300" in first["reason"]["message"]
+        assert "1300" in first["reason"]["message_zh"]
+        again = await centre.push(envelope(document(version=8)))
+        assert {**again, "at": ""} == {**first, "at": ""}
+        assert hall.version == 7
+        assert (await centre.push(envelope(document(version=9))))["state"] == "applied"
+        assert hall.refused == []
+
+
+async def test_after_a_restart_what_left_is_still_answered_and_still_gone(tmp_path: Path) -> None:
+    async with hall_and_centre(tmp_path / "j.db") as (hall, centre):
+        await centre.push(envelope(document(version=7)))
+        hall.condemn()
+        hall.desk.look()
+        await until(lambda: centre.reports[-1]["state"] == "rolled-back")
+        assert centre.reports[-1]["applied"] == {"version": 0, "sha256": ""}
+        left = hall.state.left
+    async with real_mosquitto() as broker, open_journal(tmp_path / "j.db") as journal:
+        kept = journal.policies()
+        assert kept.last_good is not None
+        assert (kept.last_good.version, kept.last_good.envelope, kept.high_water) == (0, b"", 7)
+        hall = Hall(broker, journal, left=left)
+        async with running(hall.link), centre_at(broker) as centre:
+            await until(lambda: len(centre.reports) == 1)
+            assert centre.reports[-1]["state"] == "rolled-back"
+            report = await centre.push(envelope(document(version=7)))
+            assert (report["state"], report["applied"]["version"]) == ("rolled-back", 0)
+            assert (hall.version, hall.refused) == (0, [])
+            assert (await centre.push(envelope(document(version=8))))["state"] == "applied"
+
+
+async def test_a_good_policy_whose_document_is_gone_is_told_once(tmp_path: Path) -> None:
+    async with hall_and_centre(tmp_path / "j.db") as (hall, centre):
+        await centre.push(envelope(document(version=7)))
+        hall.condemn(3, "0" * 64)
+        with structlog.testing.capture_logs() as logs:
+            hall.desk.look()
+            hall.desk.look()
+        assert [line["event"] for line in logs] == ["policy-not-put-back"]
+        assert hall.version == 7

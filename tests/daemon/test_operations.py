@@ -208,7 +208,18 @@ async def test_a_kill_forgets_neither_counter_nor_policy(
         assert (await operator.order("rollback", {}))["code"] == "no-earlier-policy"
         status = json.loads((await asyncio.to_thread(files.get, "/healthz"))[1])
         assert status["policy_version"] == 1
+        reports.clear()
+        for version, state, in_force in ((2, "rolled-back", 1), (3, "applied", 3)):
+            pushed = envelope(document(version=version, halls=["east"], body=body))
+            await operator.client.publish("hall/east/policy/push", pushed, qos=1)
+            await until(
+                lambda version=version: reports != [] and reports[-1]["desired"]["version"] == version
+            )
+            assert (reports[-1]["state"], reports[-1]["applied"]["version"]) == (state, in_force)
+        assert (await operator.order("rollback", {}))["ok"]
+        await until(lambda: reports[-1].get("reason", {}).get("code") == "taken-back")
+        assert reports[-1]["applied"]["version"] == 1, "not to the one that was taken back before"
     assert len(orders(files)) == 1
-    assert files.notes()["policy.rolled_back"] == 1
+    assert files.notes()["policy.rolled_back"] == 2
     assert await daemon.stop() == 0
     identical(files)

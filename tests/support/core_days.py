@@ -382,5 +382,8 @@ class Chance:
         triggers = Triggers(pick((0, 3)), pick((0, 2)), pick((0, 120)), pick((0, 60)), pick((0, 9)))
         tidal = replace(tidal, triggers=triggers, arbiter=Arbiter(release_after_s=pick((0, 480))))
         return ev.PolicyApplied(
-            self.seq, "f" * 8, Policy(tidal, self._calling(), visits=self._visits(), hours=self._hours())
+            self.seq,
+            "f" * 8,
+            Policy(tidal, self._calling(), visits=self._visits(), hours=self._hours()),
+            pushed=True,
         )

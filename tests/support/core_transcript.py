@@ -11,10 +11,9 @@ A line that starts in column 0 is input; every indented line is what came of it 
     08:31:30 state w1 A001 li tax             no event: how these stand
     08:29:00 policy tidal.rule=pw             a new policy, on top of the last; without it the rule is the band
     08:29:00 policy hours.week=1-5@09:00-17:00,6@09:00-12:00@assisted@tax+house    days, times, mode, areas
-    16:00:00 flex hall - 18:00 zhao           today only: area or hall, opens, closes, who
-    16:00:00 reset zhao force                 the day anew
+    16:00:00 flex hall - 18:00 zhao           today only: area or hall, opens, closes, who; reset zhao force: a new day
     08:30:00 called A001 w1                   the queue system (follow mode); ended w1 A001; queued SERVICE A002 …
-    08:30:00 policy back=1                    the policy in force before, under its own version
+    08:30:00 policy back=1                    the one before again, under its version; "policy pushed": on trial
     08:40:00 resumed restart                  away since the last event; "restart" also goes through the stored state
 
 Under an input, ``@hh:mm:ss`` opens the outcome of a tick or of a later event of the same line, ``>`` is a command,
@@ -65,7 +64,7 @@ LEARNT = (
     "looked_ms",
     "last_request_ms",
 )  # see test_forecast.py
-NAMED = r"(seq|from|for_s|code|area|service|ticket|special|level|back|appointment|reason|returning|outcome)="
+NAMED = r"(seq|from|for_s|code|area|service|ticket|special|level|back|version|appointment|reason|returning|outcome)="
 STATES: TypeAdapter[State] = TypeAdapter(State)
 
 
@@ -87,13 +86,11 @@ class _Run:
 
     def __init__(self) -> None:
         self.hall = SiteText()
-        self.policy = {
-            "tidal.rule": "band"
-        }  # counts people: what a transcript shows does not hang on arithmetic
+        self.versions = {0: {"tidal.rule": "band"}}  # it counts people: nothing here hangs on arithmetic
         self.engine = Engine()
         self.groups: set[str] = {"notes", "lamps", "actions"}
         clock = ev.ClockSet(int(MIDNIGHT.timestamp() * 1000) + START_MS, 480)
-        self.engine.state.policy = policy_of(self.policy)
+        self.engine.state.policy = policy_of(self.versions[0])
         self.engine.handle(START_MS, clock)
         self.engine.handle(START_MS, ev.SiteLoaded(self.hall.site))
 
@@ -199,9 +196,13 @@ class _Run:
             case ["clock", wall]:
                 return ev.ClockSet(int(datetime.fromisoformat(wall).timestamp() * 1000), 480)
             case ["policy", *settings]:
-                self.policy |= dict(setting.split("=", 1) for setting in settings)
-                version = self.engine.state.policy_version + (-1 if "back" in named else 1)
-                return ev.PolicyApplied(version, f"{version:08x}", policy_of(self.policy))
+                old = self.engine.state.policy_version
+                version = int(named.get("version", old - int(named.get("back", -1))))
+                if version > old:
+                    changes = dict(one.split("=", 1) for one in settings if "=" in one)
+                    self.versions[version] = self.versions[old] | changes
+                policy = policy_of(self.versions[version])
+                return ev.PolicyApplied(version, f"{version:08x}", policy, "pushed" in settings)
             case ["flex", area, opens, closes, by]:
                 return ev.HoursFlexed(None if area == "hall" else area, _minute(opens), _minute(closes), by)
             case ["reset", by, *force]:

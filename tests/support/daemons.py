@@ -216,13 +216,14 @@ class Daemon:
     """``edged run`` as a child process with a service manager's socket. ``said`` holds what it told that.
 
     All of these may be changed between two starts: ``planted``, a fault of ``tests/support/planted.py``; ``before``, a
-    command that runs the daemon; ``environ``, added to its environment.
+    command that runs the daemon; ``arguments``, added to ``edged run``; ``environ``, added to its environment.
     """
 
     def __init__(self, hall: Hall, watchdog_s: float = 1.0) -> None:
         self.hall = hall
         self.planted = ""
         self.before: tuple[str, ...] = ()
+        self.arguments: tuple[str, ...] = ()
         self.environ: dict[str, str] = {}
         self.said: list[str] = []
         self.started_s = 0.0
@@ -267,7 +268,7 @@ class Daemon:
             program = ("tests.support.planted", self.planted) if self.planted else ("edged",)
             self.process = await asyncio.create_subprocess_exec(
                 *(*self.before, sys.executable, "-m", *program),
-                *("run", "--config", str(self.hall.file)),
+                *("run", "--config", str(self.hall.file), *self.arguments),
                 stdout=log,
                 stderr=log,
                 env=environ,

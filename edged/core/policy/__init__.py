@@ -19,6 +19,7 @@ from edged.core.policy import (
     signage,
     staffing,
     tidal,
+    trial,
     visits,
 )
 from edged.core.policy.calling import Calling, CallRule, PriorityClass
@@ -30,6 +31,7 @@ from edged.core.policy.ratings import Ratings
 from edged.core.policy.signage import Signage, Templates
 from edged.core.policy.staffing import PauseReason, Staffing
 from edged.core.policy.tidal import REFERENCE_PW, Arbiter, Band, Peak, Pw, Rule, Tidal, Triggers
+from edged.core.policy.trial import Trial
 from edged.core.policy.visits import Journey, Visits
 
 __all__ = [
@@ -60,6 +62,7 @@ __all__ = [
     "Staffing",
     "Templates",
     "Tidal",
+    "Trial",
     "Triggers",
     "Visits",
 ]
@@ -79,6 +82,7 @@ class Policy:
     cases: Cases = field(default_factory=Cases)
     ratings: Ratings = field(default_factory=Ratings)
     visits: Visits = field(default_factory=Visits)
+    trial: Trial = field(default_factory=Trial)
 
 
 BOUNDS: Mapping[str, tuple[int, int]] = {
@@ -92,4 +96,5 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     **cases.BOUNDS,
     **ratings.BOUNDS,
     **visits.BOUNDS,
+    **trial.BOUNDS,
 }

@@ -74,6 +74,7 @@ class World:
         self.numbers: list[str] = []
         self.dead: set[str] = set()
         self._policy = policy  # what the hall runs unless a fault pushes another
+        self._pushed: dict[int, Policy] = {0: Policy()}  # by version
         self._wall_ms = wall_ms  # of hall time 0: the true clock
         self._last_ms = 0
         self._down_until_ms = 0
@@ -170,6 +171,8 @@ class World:
         for note in notes:
             if note.kind == "ticket.issued":
                 self.numbers.append(note.subject)
+            elif note.kind == "policy.harmful":
+                self._go_back()
         for command in commands:
             if isinstance(command, Desired):
                 self._want(command)
@@ -322,9 +325,18 @@ class World:
         self.apply(self._wild.policy())
 
     def apply(self, policy: Policy) -> None:
-        """A policy takes effect."""
-        version = self.engine.state.policy_version + 1
-        self.feed(PolicyApplied(version, f"{version:064d}", policy))
+        """A pushed policy takes effect."""
+        version = len(self._pushed)
+        self._pushed[version] = policy
+        self.feed(PolicyApplied(version, f"{version:064d}", policy, pushed=True))
+
+    def _go_back(self) -> None:
+        """As the desk that keeps the documents does: the core found that the policy on trial harms."""
+        trial = self.engine.state.trial
+        if trial is not None and trial.harmful:
+            version = trial.good_version
+            back = PolicyApplied(version, trial.good_sha256, self._pushed[version])
+            self.start(self.told(back), SECOND_MS)
 
     def stop_faults(self) -> None:
         """The liveness phase begins: wires are whole again, devices are back, the clock is right."""

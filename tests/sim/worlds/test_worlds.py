@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 import configs
 from edged.config import load
+from edged.core.events import Event
+from edged.core.policy import Policy, Tidal
 from edged.sim.worlds.days import live
 from edged.sim.worlds.faults import Faults
+from edged.sim.worlds.world import World
 
 KEPT = Path(__file__).with_name("failing_seeds.txt")
 
@@ -28,6 +33,23 @@ def test_a_seed_that_once_found_a_bug_finds_none(seed: int, days: int) -> None:
     site = load(Path(configs.__path__[0]) / "hall-demo.toml").site
     verdict = live(site, seed, days)
     assert verdict.broken is None, f"{verdict.broken}; again: edged simulate --seeds {seed} --days {days}"
+
+
+def test_a_hall_day_takes_a_harmful_policy_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy day of the demo's hall, pushed a policy without a tide; it ends under the one before."""
+    told: Counter[str] = Counter()
+    handle = World._handle
+
+    def heard(world: World, at_ms: int, event: Event) -> Any:
+        outcome = handle(world, at_ms, event)
+        told.update(note.kind for note in outcome[1])
+        return outcome
+
+    monkeypatch.setattr(World, "_handle", heard)
+    site = load(Path(configs.__path__[0]) / "hall-demo.toml").site
+    verdict = live(site, 6, 1, Policy(tidal=Tidal(enabled=False)))
+    assert verdict.broken is None
+    assert (told["policy.harmful"], told["policy.rolled_back"]) == (1, 1)
 
 
 def simulate(*words: str) -> subprocess.CompletedProcess[str]:

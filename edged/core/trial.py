@@ -1,0 +1,247 @@
+"""A pushed policy is on trial (试行): if the hall's queue gets too old under it, the last good one comes back.
+
+Whatever is in force and not on trial is good. The queue's age is the mean time that whoever waits now has waited,
+looked at once a minute while somebody is in the hall. Too old alone proves nothing (it may be Monday): either the good
+policy would have another "+1" window open now, with a window and somebody for it at hand; or this hall, with as many
+visitors per window at this time of day, has never had half such a queue on other days.
+
+The verdict is a note, an alarm and ``harmful``. The desk that keeps the signed documents then puts the good one back in
+force, as it does for a signed order, and asks again after a restart. A policy that left keeps its number for ever:
+only a newer one is accepted. A return is no push, so nothing is on trial after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from edged.core import alarms, arbiter, demand, forecast, opening, staffing, wall
+from edged.core.events import PolicyApplied
+from edged.core.ordering import WORKING
+from edged.core.policy_record import LeftPolicy, PolicyTrial, UsualQueue
+from edged.core.state import State
+from edged.core.turn import Turn
+
+TIMER = "trial"
+NAME = f"{TIMER}/look"
+ALARM = "policy-harmful"
+LOOK_MS = 60_000
+LEARN_MS = 300_000  # between looks at the usual queue: a queue does not change faster than that
+KNOWN_DAYS = 3  # a time of day that was seen so often is known
+PRESSURE_MIN = 60
+SLOT_MIN = 30
+SLOTS = wall.DAY_MIN // SLOT_MIN
+FADES = 0.9  # a day: a Monday still counts half a week later
+LEFT_KEPT = 8  # as many documents as the journal's desk looks back on
+
+
+class Queue(NamedTuple):
+    """How many wait, and how long they have waited on average (s)."""
+
+    waiting: int
+    waited_s: float
+
+
+def queue_now(turn: Turn) -> Queue:
+    """Of the whole hall; without areas whose numbers are too old to be true, and without cases."""
+    count = total_ms = 0
+    for area in turn.lookup.areas:
+        if area in turn.lookup.case_areas or turn.area(area).stale is not None:
+            continue
+        for service in turn.lookup.area_services[area]:
+            for ids in turn.state.queues.get(service, {}).values():
+                count += len(ids)
+                total_ms += sum(turn.at_ms - turn.state.tickets[one].queued_ms for one in ids)
+    return Queue(count, total_ms / count / 1000 if count else 0.0)
+
+
+def set_policy(state: State, event: PolicyApplied) -> None:
+    """From now on this one is in force."""
+    state.policy, state.policy_version, state.policy_sha256 = event.policy, event.version, event.sha256
+
+
+def switch(turn: Turn, event: PolicyApplied) -> None:
+    """A policy takes effect: a newer one that was pushed is on trial, an earlier one ends a trial."""
+    state = turn.state
+    gone = LeftPolicy(state.policy_version, state.policy_sha256)
+    good = _good(state)
+    trial, state.trial = state.trial, None
+    changed = trial is not None or event.policy != state.policy
+    turn.drop_timer(NAME)
+    set_policy(state, event)
+    if trial is not None and trial.harmful:
+        gone = LeftPolicy(gone.version, gone.sha256, trial.waited_s, trial.limit_s)
+    if event.version < gone.version or gone.waited_s:
+        others = [one for one in state.left if one.version != gone.version]
+        state.left = [*others[1 - LEFT_KEPT :], gone]
+    if event.version < gone.version:
+        why: dict[str, str | int] = {"reason": "harmful", "left": gone.version} if gone.waited_s else {}
+        turn.note("policy.rolled_back", str(event.version), sha256=event.sha256, **why)
+        return
+    turn.note("policy.applied", str(event.version), sha256=event.sha256)
+    alarms.clear(turn, ALARM, turn.lookup.site.hall)
+    if event.pushed and event.version > gone.version and changed:
+        _begin(turn, good if trial is None else trial)
+
+
+def _good(state: State) -> PolicyTrial:
+    """What a trial would begin with: the policy in force is good."""
+    return PolicyTrial(state.policy_version, state.policy_sha256, state.policy.trial, state.policy.tidal)
+
+
+def _begin(turn: Turn, good: PolicyTrial) -> None:
+    """``good``: the policy that comes back if need be; one that was on trial itself is none."""
+    if not good.rules.enabled:
+        return
+    turn.state.trial = PolicyTrial(
+        good.good_version,
+        good.good_sha256,
+        good.rules,
+        good.tidal,
+        before_s=round(queue_now(turn).waited_s),
+        left_min=good.rules.watch_min,
+    )
+    turn.set_timer(NAME, turn.at_ms + LOOK_MS)
+
+
+def somebody_is_here(turn: Turn) -> None:
+    """A key or a ticket: the trial goes on, or the usual queue is learnt."""
+    state = turn.state
+    if state.trial is None:
+        if turn.at_ms >= state.usual_due_ms:
+            _learn(turn)
+    elif not state.trial.harmful and NAME not in state.timers:
+        turn.set_timer(NAME, turn.at_ms + LOOK_MS)
+
+
+def look(turn: Turn, _key: str) -> None:
+    """Timer: one look at the queue under the policy on trial."""
+    trial = turn.state.trial
+    if trial is None or opening.quiet(turn):
+        return
+    queue, rules, usual = queue_now(turn), trial.rules, _usual(turn)
+    expected_s = max(rules.floor_s, trial.before_s, 0.0 if usual is None else usual.waited_s)
+    limit_s = max(trial.tidal.pw.target_wait_s, round(expected_s * rules.worse_percent / 100))
+    why = ""
+    if queue.waiting >= rules.min_waiting and queue.waited_s >= limit_s:
+        why = _missed_window(turn, trial) or _never_so_old(turn, usual)
+    trial = replace(
+        trial,
+        worse=trial.worse + 1 if why else 0,
+        left_min=trial.left_min - (turn.state.hall_phase != "closed"),
+        waited_s=round(queue.waited_s),
+        limit_s=limit_s,
+    )
+    turn.state.trial = trial
+    if trial.worse > rules.worse_min:
+        _condemn(turn, trial, queue.waiting, why)
+    elif trial.left_min <= 0:
+        turn.state.trial = None
+        turn.note("policy.kept", str(turn.state.policy_version), watched_min=rules.watch_min)
+    else:
+        turn.set_timer(NAME, turn.at_ms + LOOK_MS)
+
+
+def _missed_window(turn: Turn, trial: PolicyTrial) -> str:
+    """The area where the good policy would open a window now, and could; "" where there is none."""
+    tidal = trial.tidal
+    if not tidal.enabled or tidal.rule == "never" or arbiter.pool_used(turn) >= tidal.pool:
+        return ""
+    for area, state in turn.state.areas.items():
+        if area in turn.lookup.case_areas or not opening.tide_runs(turn, area):
+            continue
+        if state.tried_staff or state.tried_windows or state.escalated_ms is not None:
+            continue  # nobody comes: no policy helps
+        load, ordered = demand.load_of(turn, area), len(demand.commanded(turn, area))
+        pw, band = tidal.pw_areas.get(area, tidal.pw), tidal.areas.get(area, tidal.band)
+        if tidal.rule == "band":
+            wants = state.waiting > band.open_above + band.open_step * ordered and ordered < band.max_windows
+        else:
+            wait_s = forecast.newcomer_wait_s(load, load.windows)
+            wants = wait_s >= pw.open_wait_s and ordered < pw.max_windows
+        window = arbiter.idle_window(turn, area) if wants else None
+        if window is not None and (turn.window(window).staff or staffing.pick(turn, area)):
+            return area
+    return ""
+
+
+def _never_so_old(turn: Turn, usual: UsualQueue | None) -> str:
+    """ "hall" where days with as many visitors per window never had half such a queue; "" where nobody can know."""
+    if usual is None or usual.days < KNOWN_DAYS or _pressure(turn) > usual.pressure:
+        return ""
+    return turn.lookup.site.hall
+
+
+def _condemn(turn: Turn, trial: PolicyTrial, waiting: int, why: str) -> None:
+    turn.state.trial = replace(trial, harmful=True)
+    version, usual = turn.state.policy_version, _usual(turn)
+    area = why if why in turn.lookup.areas else None
+    turn.note(
+        "policy.harmful",
+        str(version),
+        back_to=trial.good_version,
+        reason="window_missed" if area else "never_so_old",
+        area=area,
+        waiting=waiting,
+        waited_s=trial.waited_s,
+        before_s=trial.before_s,
+        usual_s=None if usual is None else round(usual.waited_s),
+        limit_s=trial.limit_s,
+        worse_percent=trial.rules.worse_percent,
+        worse_min=trial.rules.worse_min,
+    )
+    alarms.sound(turn, ALARM, turn.lookup.site.hall, version=version, back_to=trial.good_version)
+
+
+def after_gap(turn: Turn, gap_ms: int) -> None:
+    """Nobody was called while the process was away: that is not the policy's fault."""
+    trial = turn.state.trial
+    if trial is not None:
+        turn.state.trial = replace(trial, before_s=trial.before_s + round(gap_ms / 1000))
+
+
+def _pressure(turn: Turn) -> float:
+    """Visitors of the last hour per regular window that works: what no policy can change."""
+    areas = [turn.area(area).learnt for area in turn.lookup.areas if area not in turn.lookup.case_areas]
+    came = sum(forecast.arrivals_since(learnt, turn.at_ms, PRESSURE_MIN) for learnt in areas)
+    working = sum(
+        turn.window(window).state in WORKING
+        for window, known in turn.lookup.windows.items()
+        if not known.tidal
+    )
+    return round(came / max(1, working), 2)
+
+
+def _learn(turn: Turn) -> None:
+    """Now and then, remember how old the queue is at this time of day. Not under a trial."""
+    local = wall.local_ms(turn)
+    if local is None:
+        return
+    turn.state.usual_due_ms = turn.at_ms + LEARN_MS
+    slot, today = wall.minute(local) // SLOT_MIN, wall.day(local)
+    known = turn.state.usual.get(slot, UsualQueue(0.0, 0.0, 0, today - 1))
+    fade = 1.0 if known.day == today else FADES
+    turn.state.usual[slot] = UsualQueue(
+        max(known.waited_s * fade, round(queue_now(turn).waited_s, 1)),
+        max(known.pressure * fade, _pressure(turn)),
+        known.days + (known.day != today),
+        today,
+    )
+
+
+def _usual(turn: Turn) -> UsualQueue | None:
+    """The worst of this hall about this time of day: half an hour sooner or later is the same rush."""
+    local = wall.local_ms(turn)
+    if local is None:
+        return None
+    slot = wall.minute(local) // SLOT_MIN
+    near = [turn.state.usual.get((slot + step) % SLOTS) for step in (-1, 0, 1)]
+    seen = [one for one in near if one is not None]
+    if not seen:
+        return None
+    return UsualQueue(
+        max(one.waited_s for one in seen),
+        max(one.pressure for one in seen),
+        min(one.days for one in seen),
+        max(one.day for one in seen),
+    )
