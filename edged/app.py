@@ -22,7 +22,7 @@ from edged.central.office import Ground, Office
 from edged.central.pictures import Pictures
 from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
 from edged.config import ConfigErrors, DeviceConfig, HallConfig, load
-from edged.config.broker import link_settings
+from edged.config.broker import link_settings, secret_files
 from edged.core.engine import Engine
 from edged.core.events import ClockSet, DeviceBack, DeviceLost, Event, Resumed, SiteLoaded
 from edged.core.rebuild import conflicts
@@ -37,6 +37,7 @@ from edged.loop import Loop
 from edged.observers.certificates import watch_certificates
 from edged.observers.lag import watch_loop
 from edged.observers.metrics import Metrics
+from edged.observers.secrets import watch_secrets
 from edged.observers.web.server import Health, WebServer
 from edged.outputs import Outputs, Surroundings
 from edged.outside import Outside
@@ -191,6 +192,10 @@ class Application:
             ("web", self._serve_web()),
         ):
             tasks.create_task(lasting(name, coroutine), name=name)
+        files = secret_files(self.config)
+        if files:
+            watch_files = watch_secrets(files, self.metrics.secret)
+            tasks.create_task(lasting("secrets", watch_files), name="secrets")
         if self.config.mqtt.tls is not None:
             watch = watch_certificates(self.config.mqtt, self.clock.wall_ms, self.metrics.certificate)
             tasks.create_task(lasting("certificates", watch), name="certificates")
@@ -280,6 +285,7 @@ class Application:
             serving=self._serving,
             durable=self.journal.durable,
             mqtt_connected=self.mqtt.connected,
+            mqtt_reason=self.mqtt.reason,
             devices_lost=tuple(device for device, known in state.devices.items() if not known.up),
             policy_version=state.policy_version,
             epoch=self.journal.epoch,

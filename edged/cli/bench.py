@@ -89,14 +89,15 @@ def _broker(config: Path | None, embedded: bool) -> Address | None:
         _fail("say which broker: --config hall.toml, or --embedded")
     from edged.bench.plug import Address
     from edged.config import ConfigErrors, load
-    from edged.config.broker import link_settings
+    from edged.config.broker import link_settings, password
 
     try:
-        settings = link_settings(load(config))
+        hall = load(config)
+        settings, secret = link_settings(hall), password(hall)
     except ConfigErrors as errors:
         _fail("; ".join(errors.lines))
     tls = (settings.tls_ca, settings.tls_cert, settings.tls_key)
-    who = (settings.username, settings.password)
+    who = (settings.username, secret)
     return Address(settings.host, settings.port, *who, settings.protocol, *tls)
 
 

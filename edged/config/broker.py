@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from edged.config import ConfigErrors, HallConfig
-from edged.links.mqtt_settings import MqttSettings
-
-PASSWORD_BYTES_MAX = 1024  # a password, not a file of them
+from edged.links.mqtt_settings import MqttSettings, first_line
 
 
 def client_id(config: HallConfig) -> str:
@@ -21,15 +17,20 @@ def password(config: HallConfig) -> str | None:
     if file is None:
         return None
     try:
-        with Path(file).open("rb") as stream:
-            lines = stream.read(PASSWORD_BYTES_MAX).decode().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return first_line(file)
+    except (OSError, ValueError) as error:
         raise ConfigErrors([f"{config.file}: mqtt.password_file: {file} cannot be read: {error}"]) from None
-    return lines[0] if lines else ""
+
+
+def secret_files(config: HallConfig) -> tuple[str, ...]:
+    """Every file without which the broker is not reached."""
+    mqtt, tls = config.mqtt, config.mqtt.tls
+    found = [mqtt.password_file, *((tls.ca_file, tls.cert_file, tls.key_file) if tls is not None else ())]
+    return tuple(str(file) for file in found if file is not None)
 
 
 def link_settings(config: HallConfig, will: tuple[str, bytes] | None = None) -> MqttSettings:
-    """Settings of the hall's own link; ``will``: topic and retained payload. Raises ``ConfigErrors``."""
+    """Settings of the hall's own link; ``will``: topic and retained payload. Secrets are read when it connects."""
     mqtt, tls = config.mqtt, config.mqtt.tls
     return MqttSettings(
         client_id=client_id(config),
@@ -38,7 +39,7 @@ def link_settings(config: HallConfig, will: tuple[str, bytes] | None = None) -> 
         protocol=mqtt.protocol,
         ping_topic=f"hall/{config.hall}/edged/ping/{client_id(config)}",
         username=mqtt.username,
-        password=password(config),
+        password_file=None if mqtt.password_file is None else str(mqtt.password_file),
         keepalive_s=mqtt.keepalive_s,
         tls_ca=None if tls is None else tls.ca_file,
         tls_cert=None if tls is None else tls.cert_file,

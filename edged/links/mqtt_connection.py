@@ -36,7 +36,13 @@ from edged.links.mqtt_packets import (
     read_puback,
     read_publish,
 )
-from edged.links.mqtt_settings import INCOMING_LIMIT_BYTES, RECEIVE_MAXIMUM, MqttSettings, new_client
+from edged.links.mqtt_settings import (
+    INCOMING_LIMIT_BYTES,
+    RECEIVE_MAXIMUM,
+    MqttSettings,
+    first_line,
+    new_client,
+)
 from edged.links.mqtt_talk import Ack, Loss, LossKind, Outbound
 from edged.links.mqtt_wire import Wire
 
@@ -94,6 +100,7 @@ class Connection:
 
     async def open(self) -> None:
         """Connect and wait for CONNACK. Raises ``Unreachable`` (nobody there) or ``Refused`` (it says no)."""
+        self._show_password()
         try:
             async with asyncio.timeout(CONNACK_S):
                 await self._client.__aenter__()
@@ -108,6 +115,15 @@ class Connection:
             self.fail("closed", "closed right after CONNACK")
             raise Unreachable(self.lost.result().reason)
         self.opened_s = clock.monotonic_s()
+
+    def _show_password(self) -> None:
+        file = self._settings.password_file
+        if file is None:
+            return
+        try:
+            self._paho.username_pw_set(self._settings.username, first_line(file))
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"password file {file} cannot be read: {error}") from None
 
     @property
     def reached(self) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, cast
 
 import aiomqtt
@@ -20,6 +21,7 @@ from paho.mqtt.properties import Properties
 INCOMING_LIMIT_BYTES = 128 * 1024  # a policy (64 KiB, base64 inside JSON) fits; anything larger is not for us
 RECEIVE_MAXIMUM = 32  # messages in hand and not yet on disk: the broker holds the rest (back pressure)
 SESSION_EXPIRY_S = 7 * 24 * 3600  # a hall closed over a long weekend finds its queued inputs
+PASSWORD_BYTES_MAX = 1024  # a password, not a file of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class MqttSettings:
     """How to reach the hall's broker. ``keepalive_s`` also sets the self-ping: a frozen broker is noticed within 2x.
 
     ``ping_topic``: where the link hears itself through the broker (``hall/{hall}/edged/ping/{client_id}``).
+    ``password_file``: its first line is the password, read anew for every connection, so that it may come late.
     ``tls_ca`` switches TLS on; ``tls_cert`` and ``tls_key`` name this client. All three are paths of PEM files.
     """
 
@@ -37,6 +40,7 @@ class MqttSettings:
     ping_topic: str = "edged/ping"
     username: str | None = None
     password: str | None = None
+    password_file: str | None = None
     keepalive_s: int = 5
     tls_ca: str | None = None
     tls_cert: str | None = None
@@ -44,6 +48,13 @@ class MqttSettings:
     will_topic: str | None = None
     will_payload: bytes = b""
     will_retain: bool = True
+
+
+def first_line(file: str) -> str:
+    """The password in ``file``. Raises ``OSError`` where it cannot be read and ``ValueError`` where it is no text."""
+    with Path(file).open("rb") as stream:
+        lines = stream.read(PASSWORD_BYTES_MAX).decode().splitlines()
+    return lines[0] if lines else ""
 
 
 def new_properties(packet_type: int, values: dict[str, Any]) -> Properties:

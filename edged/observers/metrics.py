@@ -140,6 +140,12 @@ class Metrics:
             ["file"],
             registry=registry,
         )
+        self._secrets = Gauge(
+            "edged_secret_readable",
+            "1 while a file that the broker link needs can be read",
+            ["file"],
+            registry=registry,
+        )
         build = Info("edged_build", "What runs", registry=registry)
         build.info({"version": _version(), "python": platform.python_version()})
 
@@ -199,6 +205,10 @@ class Metrics:
     def certificate(self, file: str, end_s: float) -> None:
         """``file`` holds a certificate that ends at ``end_s`` (seconds since 1970 UTC)."""
         self._certificates.labels(file).set(end_s)
+
+    def secret(self, file: str, readable: bool) -> None:
+        """``file`` (a password, key or certificate of the broker link) can be read, or cannot."""
+        self._secrets.labels(file).set(readable)
 
     def render(self) -> bytes:
         """The text exposition, version 0.0.4."""

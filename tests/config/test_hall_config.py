@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.config import FILE_BYTES_MAX, ConfigErrors, load
-from edged.config.broker import link_settings
+from edged.config.broker import link_settings, password
 from edged.core.site import Area, Service, Staff, Window
 from tests.support.halls import GOOD, mistakes
 
@@ -116,17 +116,20 @@ def test_settings_of_the_link_come_from_the_file_and_the_password_from_its_own(w
     )
     (file.parent / "secret").write_text("pass word\n")
     made = link_settings(load(file), will=("t", b"x"))
-    assert (made.client_id, made.host, made.username, made.password) == (
+    secret = str(file.parent / "secret")
+    assert (made.client_id, made.host, made.username, made.password_file) == (
         "edged-east",
         "broker",
         "edged",
-        "pass word",
+        secret,
     )
+    assert (made.password, password(load(file))) == (None, "pass word")
     assert made.ping_topic == "hall/east/edged/ping/edged-east"
     assert (made.tls_ca, made.tls_cert, made.will_topic) == (str(file.parent / "ca"), None, "t")
     (file.parent / "secret").unlink()
+    assert link_settings(load(file)).password_file == secret, "the link waits for it"
     with pytest.raises(ConfigErrors, match=r"mqtt\.password_file: .*secret cannot be read"):
-        link_settings(load(file))
+        password(load(file))
 
 
 @pytest.mark.parametrize(

@@ -41,17 +41,6 @@ async def test_a_taken_web_port_is_a_mistake_in_the_file(hall: tuple[Hall, Daemo
     assert "Traceback" not in done.stderr
 
 
-async def test_a_password_file_that_cannot_be_read_is_a_mistake_in_the_file(
-    hall: tuple[Hall, Daemon, Machines],
-) -> None:
-    files, _daemon, _machines = hall
-    files.edit('username = "edged"', 'username = "edged"\npassword_file = "missing"')
-    done = await asyncio.to_thread(edged, "run", "--config", str(files.file), timeout_s=10.0)
-    assert done.returncode == 2
-    assert "mqtt.password_file" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 async def test_a_driver_that_crashes_again_and_again_ends_it_as_a_bug(
     hall: tuple[Hall, Daemon, Machines],
 ) -> None:

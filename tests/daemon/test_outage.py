@@ -48,6 +48,39 @@ async def test_without_a_broker_the_wires_serve_and_a_broker_is_found_soon(
     identical(files)
 
 
+async def test_without_its_password_the_wires_serve_and_it_may_come_late(
+    hall: tuple[Hall, Daemon, Machines],
+) -> None:
+    """The lamp of a "+1" window is right again though the password's file is gone; what is missing is said."""
+    files, daemon, machines = hall
+    secret = files.directory / "secret"
+    secret.write_text("open sesame\n")
+    files.edit('username = "edged"', 'username = "edged"\npassword_file = "secret"')
+    await daemon.start()
+    machines.tickets(TIDE)
+    await until(lambda: machines.lamp.lamp == "blink")
+    machines.tidal_panel.press("login", "chen")
+    await until(lambda: machines.relay.seen(1) == "on")
+    assert await daemon.stop() == 0
+    secret.unlink()
+    machines.relay.power_cycle()
+    await daemon.restart()
+    await until(lambda: machines.relay.seen(1) == "on")
+    health = json.loads((await asyncio.to_thread(files.get, "/healthz"))[1])
+    assert health["mqtt_connected"] is False
+    assert f"password file {secret} cannot be read" in health["mqtt_reason"]
+    metrics = (await asyncio.to_thread(files.get, "/metrics"))[1]
+    assert f'edged_secret_readable{{file="{secret}"}} 0.0' in metrics
+    (told,) = daemon.logged("secret-unreadable")
+    assert told["file"] == str(secret)
+    assert "put it there" in told["remedy"]
+    up = len(daemon.logged("link-up"))
+    secret.write_text("open sesame\n")
+    await until(lambda: len(daemon.logged("link-up")) == up + 1)
+    assert await daemon.stop() == 0
+    identical(files)
+
+
 async def test_a_broker_that_forgot_everything_gets_it_back(
     hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:

@@ -132,7 +132,8 @@ async def test_a_device_speaks_for_itself_alone_and_a_stranger_not_at_all(
 
 
 async def test_without_a_good_certificate_the_wires_are_served(guarded: Guarded) -> None:
-    """The lamp of an open "+1" window is right again after a restart with an ended certificate, and with none."""
+    """The lamp of an open "+1" window is right again after a restart with an ended certificate, with none, without key
+    and without authority; each may come late."""
     files, daemon = guarded.files, guarded.daemon
     await daemon.start()
     async with guarded.speaking_as("dispenser") as dispenser, guarded.speaking_as("panel-w2") as panel:
@@ -161,7 +162,19 @@ async def test_without_a_good_certificate_the_wires_are_served(guarded: Guarded)
     assert ended["file"] == str(cert)
     assert ended["days"] < 0
     up = len(daemon.logged("link-up"))
-    guarded.authority.issue("edged")
+    _, key = guarded.authority.issue("edged")
     await until(lambda: len(daemon.logged("link-up")) == up + 1, 40.0)
+    for file in (key, guarded.authority.file):
+        assert await daemon.stop() == 0
+        content = file.read_bytes()
+        file.unlink()
+        guarded.relay.power_cycle()
+        await daemon.restart()
+        await until(lambda: guarded.relay.seen(1) == "on")
+        await until(lambda file=file: daemon.logged("secret-unreadable")[-1:] != [])
+        assert daemon.logged("secret-unreadable")[-1]["file"] == str(file)
+        up = len(daemon.logged("link-up"))
+        file.write_bytes(content)
+        await until(lambda up=up: len(daemon.logged("link-up")) == up + 1)
     assert await daemon.stop() == 0
     identical(files)

@@ -89,6 +89,7 @@ def live(metrics: Metrics) -> Metrics:
     metrics.policy_rejected("bad_signature")
     metrics.set_link("mqtt", True)
     metrics.certificate("broker.pem", 1.8e9)
+    metrics.secret("password", readable=True)
     return metrics
 
 

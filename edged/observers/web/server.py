@@ -37,6 +37,8 @@ SECURITY_HEADERS = {
 class Health:
     """What ``/healthz`` says. ``serving``: state restored and outputs asserted. Times in seconds.
 
+    ``mqtt_reason``: why the broker is not reached.
+
     ``alarms`` ("kind/subject") stand in the hall: they are people's to mend and leave the health as it is.
     """
 
@@ -49,6 +51,7 @@ class Health:
     seq: int
     uptime_s: float
     alarms: tuple[str, ...] = ()
+    mqtt_reason: str = ""
 
     @property
     def state(self) -> str:
