@@ -24,7 +24,7 @@ from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
 from edged.config import ConfigErrors, DeviceConfig, HallConfig, load
 from edged.config.broker import link_settings, secret_files
 from edged.core.engine import Engine
-from edged.core.events import ClockSet, DeviceBack, DeviceLost, Event, Resumed, SiteLoaded
+from edged.core.events import ClockSet, DeviceBack, DeviceLost, Event, Resumed, SafeModeSet, SiteLoaded
 from edged.core.rebuild import conflicts
 from edged.core.signage import CENTRE
 from edged.core.state import State
@@ -32,6 +32,7 @@ from edged.driver import Context, Driver
 from edged.fleet import Fleet
 from edged.heart import Heart, lasting
 from edged.inbox import Inbox
+from edged.lifetime import outlive
 from edged.logs import StepLog
 from edged.loop import Loop
 from edged.observers.certificates import watch_certificates
@@ -71,6 +72,8 @@ class Application:
         self._link_tried = asyncio.Event()
         self._clock_heart = Heart()
         self.journal = self._outside.open_journal(config)
+        self._starts = self._outside.starts(config)
+        self._safe = self._starts.begin()
         restored = self.journal.restore(State)
         self.engine = Engine(restored.state)
         last_ms = recover(self.engine, restored)
@@ -92,6 +95,7 @@ class Application:
             self.inbox.put, self.clock.wall_ms, self._stamp, self.reject, lambda: self.engine.state
         )
         self.office = Office(config, self.mqtt, self.journal, ground)
+        self.office.silent = self._safe
         self.loop.observers = (self.metrics, StepLog(), self.office.operations)
         self._rejected: set[str] = set()
         self._observe()
@@ -151,6 +155,7 @@ class Application:
         manager = self._outside.manager()
         fleet = self._start(tasks)
         tasks.create_task(self._announce_ready(manager), name="ready")
+        tasks.create_task(outlive(self._starts, self._safe, self.stop.set), name="lifetime")
         tasks.create_task(manager.watch(lambda: self._hearts(fleet)), name="watchdog")
         self._outside.hook_signals(self.stop.set, lambda: self._reload(fleet))
         await self.stop.wait()
@@ -171,8 +176,10 @@ class Application:
                     note="running on as it was; SIGHUP tries again",
                 )
             self.inbox.put(SiteLoaded(self.config.site))
+        if self._safe != (self.engine.state.put_aside is not None):
+            self.inbox.put(SafeModeSet(self._safe))
         centre = self.outputs.attach(CENTRE, self.pictures)
-        fleet = Fleet(self.outputs, self._driver, tasks)
+        fleet = Fleet(self.outputs, self._driver, tasks, patient=self._safe)
         try:
             fleet.apply(self.config.devices)
         except ValueError as error:
@@ -229,6 +236,7 @@ class Application:
             while len(self.inbox):
                 last_ms = self.loop.turn(self.inbox.take_now()).at_ms
             self.office.stop()
+            self._starts.forget()
             self.journal.snapshot(self.engine.state, self.journal.last_seq, last_ms)
         finally:
             self.journal.close()

@@ -84,6 +84,10 @@ SENTENCES: dict[str, Pair] = {
         "policy version {subject} was watched for {watched_min} min and is good",
     ),
     "policy.rolled_back": ("恢复策略 v{subject}", "policy version {subject} is back in force"),
+    "hall.safe_mode": (
+        "安全模式 {on}: 策略 v{policy}, 反复重启时暂用内置策略且不启用潮汐窗口",
+        "safe mode {on}: policy version {policy} is set aside while it is 1, the hall goes on without a tide",
+    ),
     "policy.applied": ("策略 v{subject} 生效", "policy version {subject} applied"),
     "hall.resumed": ("控制器恢复运行, 中断{gap_s}秒", "controller back after {gap_s} s, nothing lost"),
 }

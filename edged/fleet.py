@@ -1,7 +1,8 @@
 """The devices of one hall: builds drivers from the configuration, keeps them running, swaps them on reload.
 
 A driver that ends or fails is started again with a growing pause; one that fails ``FAILURES_MAX`` times within
-``FAILURES_WITHIN_S`` ends the process, because then the fault is ours and a fresh start from the journal is cheaper.
+``FAILURES_WITHIN_S`` ends the process, because then the fault is ours and a fresh start from the journal is cheaper;
+in safe mode (``patient``) that has been tried, and it goes on being started.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ MakeDriver = Callable[[DeviceConfig], Driver]
 class Fleet:
     """Running devices by id. ``start``/``stop`` are called from the application's task group."""
 
-    def __init__(self, outputs: Outputs, make_driver: MakeDriver, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self, outputs: Outputs, make_driver: MakeDriver, tasks: asyncio.TaskGroup, patient: bool = False
+    ) -> None:
+        self._patient = patient
         self._outputs = outputs
         self._make_driver = make_driver
         self._tasks = tasks
@@ -67,7 +71,7 @@ class Fleet:
     def _start(self, config: DeviceConfig, driver: Driver, before: asyncio.Task[None] | None) -> None:
         """``before``: the same device as it was, which first has to let go of its port."""
         worker = self._outputs.attach(config.id, driver)
-        life = _live(config.id, driver, worker, before)
+        life = _live(config.id, driver, worker, before, self._patient)
         self._running[config.id] = (config, self._tasks.create_task(life, name=f"device {config.id}"))
 
     def hearts(self) -> dict[str, float]:
@@ -85,20 +89,23 @@ def build(config: DeviceConfig, context: Context) -> Driver:
     return driver
 
 
-async def _live(device: str, driver: Driver, worker: Worker, before: asyncio.Task[None] | None) -> None:
+async def _live(
+    device: str, driver: Driver, worker: Worker, before: asyncio.Task[None] | None, patient: bool
+) -> None:
     if before is not None:
         worker.expect(LEAVE_S)
         await asyncio.wait({before})
     async with asyncio.TaskGroup() as lanes:
-        lanes.create_task(_supervise(device, "driver", driver.run))
-        lanes.create_task(_supervise(device, "outputs", worker.run, worker.expect))
+        lanes.create_task(_supervise(device, "driver", driver.run, lambda within_s: None, patient))
+        lanes.create_task(_supervise(device, "outputs", worker.run, worker.expect, patient))
 
 
 async def _supervise(
     device: str,
     part: str,
     run: Callable[[], Coroutine[object, object, None]],
-    expect: Callable[[float], None] = lambda within_s: None,
+    expect: Callable[[float], None],
+    patient: bool,
 ) -> None:
     failures: deque[float] = deque(maxlen=FAILURES_MAX)
     while True:
@@ -109,7 +116,7 @@ async def _supervise(
         except Exception as error:  # a bug in one driver must not take the hall down at once
             log.exception("part-failed", device=device, part=part, error=type(error).__name__)
         now_s = monotonic_s()
-        if len(failures) == FAILURES_MAX and now_s - failures[0] < FAILURES_WITHIN_S:
+        if not patient and len(failures) == FAILURES_MAX and now_s - failures[0] < FAILURES_WITHIN_S:
             raise RuntimeError(
                 f"{device}: {part} failed {FAILURES_MAX + 1} times in {FAILURES_WITHIN_S:.0f} s"
             )

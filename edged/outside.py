@@ -18,6 +18,7 @@ from edged.fleet import build
 from edged.links.mqtt import MqttLink, MqttSettings
 from edged.observers.web.server import WebServer
 from edged.store.journal import Journal
+from edged.store.starts import Starts
 from edged.systemd import ServiceManager
 
 GC_THRESHOLDS = (
@@ -36,6 +37,10 @@ class Outside:
     def open_journal(self, config: HallConfig) -> Journal:
         """The journal at its place. Raises ``StoreError``."""
         return Journal.open(Path(config.store.path), keep_days=config.store.keep_days)
+
+    def starts(self, config: HallConfig) -> Starts:
+        """How often this hall was started lately."""
+        return Starts(Path(config.store.path))
 
     def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
         """The link to the hall's broker."""

@@ -81,9 +81,10 @@ class HallStatus:
 
 
 def reasons(standing: Standing) -> tuple[str, ...]:
-    """What is wrong: ``disk``, ``clock``, ``device NAME``."""
+    """What is wrong: ``disk``, ``clock``, ``safe mode``, ``device NAME``."""
     found = [] if standing.durable else ["disk"]
     if standing.wall_ms < CLOCK_TRUSTED_FROM_MS:
         found.append("clock")
+    found += [] if standing.state.put_aside is None else ["safe mode"]
     found += [f"device {name}" for name, known in standing.state.devices.items() if not known.up]
     return tuple(found[:REASONS_MAX])

@@ -43,6 +43,7 @@ class Office:
         self._journal = journal
         self._ground = ground
         self._told_ms: list[int] = []
+        self.silent = False  # safe mode: the history stays here until it is over
         audience = Audience(config.hall, config.policy.group, Names.of(config.site))
         keys = trusted_keys(config.policy.keys)
         self.policies = PolicyDesk(audience, keys, link, ground.put, ground.wall_ms)
@@ -87,11 +88,13 @@ class Office:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(lasting("policy desk", self.policies.run()), name="policy")
-            tasks.create_task(lasting("uplink", self.uplink.run()), name="uplink")
+            if not self.silent:
+                tasks.create_task(lasting("uplink", self.uplink.run()), name="uplink")
 
     def hearts(self) -> dict[str, float]:
         """By when each part promised its next sign of life, in ``monotonic_s``."""
-        return {"policy desk": self.policies.heart.due_s, "uplink": self.uplink.heart.due_s}
+        hearts = {"policy desk": self.policies.heart.due_s}
+        return hearts if self.silent else hearts | {"uplink": self.uplink.heart.due_s}
 
     def stop(self) -> None:
         """Before the journal closes."""

@@ -32,6 +32,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "新策略使等候变差，恢复上一版",
         "a new policy made waits worse, the last good one returns",
     ),
+    "safe-mode": ("控制器反复重启，已进入安全模式", "the controller kept restarting: safe mode"),
     "print-failed": ("取号机打印失败，可补打", "ticket not printed, print it again"),
 }
 

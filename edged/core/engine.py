@@ -19,6 +19,7 @@ from edged.core import (
     outcomes,
     overrides,
     preparation,
+    safe_mode,
     sequence,
     signage,
     subjects,
@@ -39,6 +40,7 @@ from edged.core.events import (
     OverrideSet,
     PolicyApplied,
     Resumed,
+    SafeModeSet,
     SiteLoaded,
     Tick,
     TicketPrinted,
@@ -127,12 +129,10 @@ class Engine:
                 self._tick(turn)
             case PolicyApplied():
                 trial.switch(turn, event)
-                for area in turn.lookup.areas:
-                    turn.touch_area(area)
-                case_book.fit(turn)
-                for window in turn.lookup.windows:
-                    turn.touch_window(window)
-                hours.judge_all(turn)
+                self._fit_policy(turn)
+            case SafeModeSet():
+                if safe_mode.switch(turn, event):
+                    self._fit_policy(turn)
             case ClockSet():
                 before_ms = wall.local_ms(turn)
                 self._set_clock(event)
@@ -146,6 +146,15 @@ class Engine:
             case Resumed():
                 resume(turn, event)
                 self._index_due()
+
+    def _fit_policy(self, turn: Turn) -> None:
+        """Another one is in force: everything is looked at anew."""
+        for area in turn.lookup.areas:
+            turn.touch_area(area)
+        case_book.fit(turn)
+        for window in turn.lookup.windows:
+            turn.touch_window(window)
+        hours.judge_all(turn)
 
     def _tick(self, turn: Turn) -> None:
         """Fire everything that is due now."""

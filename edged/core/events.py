@@ -349,6 +349,13 @@ class NoticeWithdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class SafeModeSet:
+    """The daemon ended too fast too often (``on``), or is whole again."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """A due time the engine asked for. Regenerated on replay, never an input."""
 
@@ -386,6 +393,7 @@ Event = (
     | HoursFlexed
     | DayReset
     | DocumentRejected
+    | SafeModeSet
     | AppointmentMade
     | AppointmentCancelled
     | Tick

@@ -373,6 +373,7 @@ class State:
     notices: dict[str, Notice] = field(default_factory=dict)
     bookings: dict[str, Booking] = field(default_factory=dict)
     trial: PolicyTrial | None = None
+    put_aside: Policy | None = None  # what was in force when safe mode began
     left: list[LeftPolicy] = field(default_factory=list)  # policies taken out of force, the newest last
     usual: dict[int, UsualQueue] = field(default_factory=dict)  # by half hour of the day
     usual_due_ms: int = 0

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from edged.core import alarms, arbiter, demand, forecast, opening, staffing, wall
 from edged.core.events import PolicyApplied
 from edged.core.ordering import WORKING
+from edged.core.policy import Policy
 from edged.core.policy_record import LeftPolicy, PolicyTrial, UsualQueue
 from edged.core.state import State
 from edged.core.turn import Turn
@@ -57,7 +58,11 @@ def queue_now(turn: Turn) -> Queue:
 
 def set_policy(state: State, event: PolicyApplied) -> None:
     """From now on this one is in force."""
-    state.policy, state.policy_version, state.policy_sha256 = event.policy, event.version, event.sha256
+    state.policy_version, state.policy_sha256 = event.version, event.sha256
+    if state.put_aside is None:
+        state.policy = event.policy
+    else:  # safe mode: it waits for its end
+        state.put_aside = event.policy
 
 
 def switch(turn: Turn, event: PolicyApplied) -> None:
@@ -66,7 +71,7 @@ def switch(turn: Turn, event: PolicyApplied) -> None:
     gone = LeftPolicy(state.policy_version, state.policy_sha256)
     good = _good(state)
     trial, state.trial = state.trial, None
-    changed = trial is not None or event.policy != state.policy
+    changed = trial is not None or event.policy != _pushed(state)
     turn.drop_timer(NAME)
     set_policy(state, event)
     if trial is not None and trial.harmful:
@@ -86,7 +91,13 @@ def switch(turn: Turn, event: PolicyApplied) -> None:
 
 def _good(state: State) -> PolicyTrial:
     """What a trial would begin with: the policy in force is good."""
-    return PolicyTrial(state.policy_version, state.policy_sha256, state.policy.trial, state.policy.tidal)
+    policy = _pushed(state)
+    return PolicyTrial(state.policy_version, state.policy_sha256, policy.trial, policy.tidal)
+
+
+def _pushed(state: State) -> Policy:
+    """What is in force, or would be but for safe mode."""
+    return state.policy if state.put_aside is None else state.put_aside
 
 
 def _begin(turn: Turn, good: PolicyTrial) -> None:
@@ -117,7 +128,7 @@ def somebody_is_here(turn: Turn) -> None:
 def look(turn: Turn, _key: str) -> None:
     """Timer: one look at the queue under the policy on trial."""
     trial = turn.state.trial
-    if trial is None or opening.quiet(turn):
+    if trial is None or turn.state.put_aside is not None or opening.quiet(turn):
         return
     queue, rules, usual = queue_now(turn), trial.rules, _usual(turn)
     expected_s = max(rules.floor_s, trial.before_s, 0.0 if usual is None else usual.waited_s)

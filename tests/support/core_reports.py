@@ -8,7 +8,7 @@ from edged.core import events as ev
 
 
 def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Event | None:
-    """What the queue system of a hall in follow mode says, and what became of the centre's documents."""
+    """What the queue system of a hall in follow mode says, what became of the centre's documents and of the daemon."""
     queue = named.get("from", "queue")
     match plain:
         case ["called", number, window, *service]:
@@ -20,4 +20,6 @@ def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
             return ev.QueueReported(queue, service, tuple(numbers), seq)
         case ["rejected", kind, code, *called]:
             return ev.DocumentRejected(kind, code, " ".join(called))  # type: ignore[arg-type]
+        case ["safe-mode", word]:
+            return ev.SafeModeSet(word == "on")
     return None

@@ -16,6 +16,7 @@ from functools import partial, partialmethod
 from typing import Any
 
 import devices
+from edged.core import arbiter
 from edged.core.events import KeyPressed
 from edged.links.mqtt import MqttLink
 from edged.store.journal import Journal
@@ -109,9 +110,27 @@ def crawling() -> None:
     KEPT.append(disk)
 
 
+def crashing_tide() -> None:
+    """The core fails whenever a "+1" window is to be lit; there from the start."""
+
+    def fail(*arguments: Any) -> bool:
+        raise ZeroDivisionError("planted")
+
+    arbiter._request = fail
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     fault.__name__: fault
-    for fault in (blocked, stubborn, dead_link, dead_writer, hung_writer, unacknowledged, crawling)
+    for fault in (
+        blocked,
+        stubborn,
+        dead_link,
+        dead_writer,
+        hung_writer,
+        unacknowledged,
+        crawling,
+        crashing_tide,
+    )
 }
 KEPT: list[object] = []
 

@@ -29,6 +29,7 @@ from edged.sim.daemon.loop import MemoryServer, VirtualLoop
 from edged.sim.daemon.writer import on
 from edged.sim.fakes import Fakes
 from edged.store.journal import Journal
+from edged.store.starts import Starts
 from edged.systemd import ServiceManager
 
 WATCHDOG_S = 10.0  # as in systemd/edged.service
@@ -136,6 +137,10 @@ class Machine(Outside):
         return Journal.open(
             Path(config.store.path), vfs=disk.name, keep_days=config.store.keep_days, writer=on(disk)
         )
+
+    def starts(self, config: HallConfig) -> Starts:
+        """See ``Outside``: its many deaths are no crash loop."""
+        return Starts(None)
 
     def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
         """See ``Outside``."""

@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from edged.central.contradictions import contradictions
-from edged.core.events import Event, PolicyApplied, Resumed, SiteLoaded, Tick
+from edged.core.events import Event, PolicyApplied, Resumed, SafeModeSet, SiteLoaded, Tick
 from edged.core.policy import BOUNDS, Policy
 from edged.core.site import Site
 
@@ -23,6 +23,7 @@ MADE_ELSEWHERE = (
     Resumed,
     SiteLoaded,
     PolicyApplied,
+    SafeModeSet,
 )  # each has a fault of its own, or promises to keep
 NOWHERE = ("", "mars", "w99", "x" * 64, "A9999", "号", "-1")
 TRIES = 20  # policies drawn until one does not contradict itself

@@ -1,0 +1,31 @@
+"""Safe mode: the daemon ended again and again, so what was pushed is put aside and the hall goes on calling.
+
+While it stands the built-in policy without a tide is in force: numbers, calls, lamps and displays go on, no window is
+opened or staff paged by rule. The pushed policy keeps its version and comes back when safe mode ends; one that is
+pushed meanwhile waits for that, too.
+"""
+
+from __future__ import annotations
+
+from edged.core import alarms
+from edged.core.events import SafeModeSet
+from edged.core.policy import Policy, Tidal
+from edged.core.turn import Turn
+
+ALARM = "safe-mode"
+SAFE = Policy(tidal=Tidal(enabled=False))
+
+
+def switch(turn: Turn, event: SafeModeSet) -> bool:
+    """Begin or end it; False if nothing changed."""
+    state, hall = turn.state, turn.lookup.site.hall
+    if event.on == (state.put_aside is not None):
+        return False
+    if state.put_aside is None:
+        state.put_aside, state.policy = state.policy, SAFE
+        alarms.sound(turn, ALARM, hall, policy=state.policy_version)
+    else:
+        state.policy, state.put_aside = state.put_aside, None
+        alarms.clear(turn, ALARM, hall)
+    turn.note("hall.safe_mode", hall, on=int(event.on), policy=state.policy_version)
+    return True
