@@ -176,6 +176,7 @@ async def test_clean_stop_is_quick_says_offline_and_leaves_the_outputs(
     await daemon.start()
     machines.tickets(TIDE)
     await until(lambda: machines.lamp.lamp == "blink")
+    await until(lambda: machines.panel.shown["panel"]["waiting"] == TIDE)  # texts come after lamps
     async with watching(broker, "hall/east/status") as states:
         await until(lambda: states != [] and states[-1]["state"] == "online")
         before = dict(machines.lamp.shown), dict(machines.panel.shown), len(machines.relay.writes)
