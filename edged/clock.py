@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 _monotonic: Callable[[], float] = time.monotonic
@@ -111,4 +112,13 @@ def utc_offset_min(wall: int, zone: str) -> int:
 
 def rfc3339(wall: int, zone: str) -> str:
     """``wall`` ms since 1970 as RFC 3339 with the offset of ``zone``, to the millisecond."""
-    return datetime.fromtimestamp(wall / 1000, ZoneInfo(zone)).isoformat(timespec="milliseconds")
+    second, ms = divmod(wall, 1000)
+    before, after = _second(second, zone)
+    return f"{before}.{ms:03d}{after}"
+
+
+@lru_cache(256)
+def _second(second: int, zone: str) -> tuple[str, str]:
+    """What stands before and after the milliseconds; a rush says the same second many times."""
+    text = datetime.fromtimestamp(second, ZoneInfo(zone)).isoformat()
+    return text[:19], text[19:]

@@ -7,10 +7,10 @@ a person never come in. ``Unfit`` is the only exception.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from devices.mqtt_json.strict_json import Unfit, is_harmless, parse_object
@@ -46,6 +46,7 @@ from edged.core.events import (
 from edged.driver import Refused
 from edged.personal import names_a_person
 
+_ENCODER = msgspec.json.Encoder()
 TEXT_MAX_CHARS = (
     200  # a fault or error text; longer ones are cut, not refused: the fault matters more than its end
 )
@@ -355,4 +356,4 @@ def _text(text: str | None) -> str | None:
 
 
 def _dump(fields: dict[str, Any]) -> bytes:
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(fields)

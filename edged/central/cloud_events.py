@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pydantic_core import from_json, to_json
+import msgspec
+from pydantic_core import from_json
 
 from edged.core.commands import Note
 from edged.store.uplink import NotedStep
 
+_ENCODER = msgspec.json.Encoder()
 TELEMETRY = frozenset({"people.counted"})
 THINNED_TO_MS = 60_000  # of telemetry that is thinned, one reading of each counter in this time stays
 
@@ -71,7 +73,7 @@ class Writer:
 
     def message(self, fact: Fact, time: str, previous: int, historical: bool) -> bytes:
         """``time``: RFC 3339. ``previous``: number of the event sent before it; between them none is missing."""
-        return to_json(
+        return _ENCODER.encode(
             {
                 "specversion": "1.0",
                 "id": f"{self._id}{fact.number}",

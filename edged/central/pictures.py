@@ -5,15 +5,17 @@ Looks like a device to the outputs (levels, re-asserted), because that is what i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, ClassVar
+
+import msgspec
 
 from edged.central import topics
 from edged.core.commands import Action, AlarmsPicture, AreaPicture, CasesPicture, Value, WindowPicture
 from edged.driver import Options, Refused
 from edged.links.mqtt import MqttLink
 
+_ENCODER = msgspec.json.Encoder()
 CASE_FIGURES = ("waiting", "in_hand", "overdue", "response_ratio", "on_time_ratio", "satisfied_ratio")
 
 
@@ -98,4 +100,4 @@ class Pictures:
 
 
 def _json(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(body)

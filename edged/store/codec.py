@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import fields
 from functools import cache
-from operator import attrgetter
 from typing import Any, TypeVar, cast, get_args
 
+import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
@@ -27,6 +25,9 @@ EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 VALUES: dict[str, type] = {kind.__name__: kind for kind in get_args(Value)}
 BODIES: dict[str, type] = {kind.__name__: kind for kind in get_args(Body)}
 
+_ENCODER = msgspec.json.Encoder()
+_TAGS = {kind: b'{"type":"%b",' % name.encode() for name, kind in (VALUES | BODIES).items()}
+
 # Plain dataclasses take this only through a container, hence the one-element tuple in `_strict`.
 _CONFIG = ConfigDict(extra="forbid")
 
@@ -38,7 +39,7 @@ class CodecError(ValueError):
 def encode_event(event: Event) -> tuple[str, bytes]:
     """Class name and JSON of the fields."""
     kind = type(event)
-    return kind.__name__, _json(event)
+    return kind.__name__, _encode(event)
 
 
 def decode_event(kind: str, blob: bytes | None) -> Event:
@@ -50,7 +51,7 @@ def decode_event(kind: str, blob: bytes | None) -> Event:
 
 def encode_commands(commands: tuple[Command, ...]) -> bytes:
     """JSON list of tagged commands."""
-    return _json([_plain_command(command) for command in commands])
+    return b"[%b]" % b",".join(map(_encode_command, commands))
 
 
 def decode_commands(blob: bytes | None) -> tuple[Command, ...]:
@@ -63,7 +64,7 @@ def decode_commands(blob: bytes | None) -> tuple[Command, ...]:
 
 def encode_notes(notes: tuple[Note, ...]) -> bytes:
     """JSON list of notes."""
-    return _json(notes)
+    return _encode(notes)
 
 
 def decode_notes(blob: bytes | None) -> tuple[Note, ...]:
@@ -79,7 +80,10 @@ def dump_state(state: object) -> bytes:
 
     Its types are not asked: to learn them costs more than a hundred decisions, and the writer reads the dump back.
     """
-    return _json(state)
+    try:
+        return to_json(state)
+    except PydanticSerializationError as error:
+        raise CodecError(str(error)) from error
 
 
 def load_state(blob: bytes, kind: type[S]) -> S:
@@ -100,25 +104,19 @@ def canonical(blob: bytes | None) -> bytes:
     return json.dumps(_parse(blob or b"[]"), sort_keys=True, separators=(",", ":")).encode()
 
 
-def _plain_command(command: Command) -> dict[str, Any]:
+def _encode_command(command: Command) -> bytes:
     if isinstance(command, Desired):
-        return {"type": "Desired", "point": command.point, "value": _plain_part(command.value)}
-    return {"type": "Action", "id": command.id, "point": command.point, "body": _plain_part(command.body)}
+        return b'{"type":"Desired","point":%b,"value":%b}' % (_encode(command.point), _tagged(command.value))
+    return b'{"type":"Action","id":%b,"point":%b,"body":%b}' % (
+        _encode(command.id),
+        _encode(command.point),
+        _tagged(command.body),
+    )
 
 
-def _plain_part(part: Value | Body) -> dict[str, Any]:
-    names, read = _fields(cast(Any, type(part)))
-    return {"type": type(part).__name__, **dict(zip(names, read(part), strict=True))}
-
-
-@cache
-def _fields(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]]:
-    """The names of the fields, and what reads them all."""
-    names = tuple(field.name for field in fields(kind))
-    if len(names) == 1:
-        one = attrgetter(*names)
-        return names, lambda part: (one(part),)
-    return names, attrgetter(*names)
+def _tagged(part: Value | Body) -> bytes:
+    """The fields (every class of value or body has some) behind the name of their class."""
+    return _TAGS[type(part)] + _encode(part)[1:]
 
 
 def _decode_command(fields: Any) -> Command:
@@ -140,11 +138,11 @@ def _decode_command(fields: Any) -> Command:
     raise CodecError(f"not a command: {str(fields)[:80]}")
 
 
-def _json(value: object) -> bytes:
+def _encode(value: object) -> bytes:
     """JSON of plain values, dataclasses, tuples and dicts of them."""
     try:
-        return to_json(value)
-    except PydanticSerializationError as error:
+        return _ENCODER.encode(value)
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise CodecError(str(error)) from error
 
 
