@@ -10,13 +10,10 @@ import platform
 import re
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypeVar
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
-    Histogram,
     Info,
     ProcessCollector,
     disable_created_metrics,
@@ -30,12 +27,12 @@ from edged.core.site import Site
 from edged.core.state import State
 from edged.observer import Step
 from edged.observers.gauges import HallCollector
+from edged.observers.series import Spread, Tally
 
 LABELS_MAX = (
     64  # distinct words per open-ended label: far above what the code says, far below what hurts a server
 )
 OTHER = "other"
-M = TypeVar("M", Counter, Histogram)
 _WORD = re.compile(r"[a-z][a-z0-9_.-]{0,39}")
 
 # Buckets in seconds. 900 is the service level (wait at most 15 min).
@@ -72,63 +69,55 @@ class Metrics:
 
     def _make_hall_metrics(self) -> None:
         registry = self.registry
-        self._wait = _children(registry, "edged_ticket_wait_seconds", "From arrival to call", _WAIT_S, "area")
-        self._quote_error = _children(
+        self._wait = Spread(registry, "edged_ticket_wait_seconds", "From arrival to call", _WAIT_S, "area")
+        self._quote_error = Spread(
             registry, "edged_quote_error_seconds", "Told minus real wait", _ERROR_S, "area"
         )
-        self._quotes = _counter(
+        self._quotes = Tally(
             registry, "edged_quotes_total", "Calls by real wait against the range told", "area", "outcome"
         )
-        self._service = _children(
+        self._service = Spread(
             registry, "edged_service_seconds", "From arrival at the window to finish", _SERVICE_S, "service"
         )
-        self._staffed = _histogram(
+        self._staffed = Spread(
             registry, "edged_tidal_to_staffed_seconds", 'From "+1" request to staffed', _STAFFED_S, "area"
         )
-        events = _counter(registry, "edged_events_total", "Facts noted by the core", "type")
-        self._events: _Children[Counter] = _Children(events)
-        ignored = _counter(registry, "edged_inputs_ignored_total", "Inputs without effect", "reason")
-        self._ignored: _Children[Counter] = _Children(ignored)
-        self._activations = _counter(
+        self._events = Tally(registry, "edged_events_total", "Facts noted by the core", "type")
+        self._ignored = Tally(registry, "edged_inputs_ignored_total", "Inputs without effect", "reason")
+        self._activations = Tally(
             registry, "edged_tidal_activations_total", '"+1" windows that opened', "area", "rule"
         )
-        self._false = _counter(
+        self._false = Tally(
             registry, "edged_tidal_false_activations_total", '"+1" windows released without one call', "area"
         )
-        self._answer = _histogram(
+        self._answer = Spread(
             registry, "edged_page_answer_seconds", "From a tracked page to its answer", _STAFFED_S, "about"
         )
-        self._ratings = _counter(
-            registry, "edged_ratings_total", "Ratings, 1 very bad to 5 very good", "level"
-        )
-        self._corrected = _counter(
+        self._ratings = Tally(registry, "edged_ratings_total", "Ratings, 1 very bad to 5 very good", "level")
+        self._corrected = Tally(
             registry, "edged_ratings_corrected_total", "Corrections, by the new level", "level"
         )
 
     def _make_machine_metrics(self) -> None:
         registry = self.registry
-        self._decision = _histogram(registry, "edged_decision_seconds", "Core time of a step", _DECISION_S)
-        self._output = _children(
+        self._decision = Spread(registry, "edged_decision_seconds", "Core time of a step", _DECISION_S)
+        self._output = Spread(
             registry,
             "edged_input_to_output_seconds",
             "From input to command on the wire",
             _OUTPUT_S,
             "driver",
         )
-        self._commit = _histogram(registry, "edged_commit_seconds", "Journal commit", _COMMIT_S)
-        self._lag = _histogram(registry, "edged_loop_lag_seconds", "Event loop woke up late by", _LAG_S)
-        self._rejected = _counter(
-            registry, "edged_inputs_rejected_total", "Inputs that were no event", "reason"
-        )
-        self._errors = _counter(
+        self._commit = Spread(registry, "edged_commit_seconds", "Journal commit", _COMMIT_S)
+        self._lag = Spread(registry, "edged_loop_lag_seconds", "Event loop woke up late by", _LAG_S)
+        self._rejected = Tally(registry, "edged_inputs_rejected_total", "Inputs that were no event", "reason")
+        self._errors = Tally(
             registry, "edged_device_errors_total", "Failed device exchanges", "device", "fault"
         )
-        self._missed = _counter(
+        self._missed = Tally(
             registry, "edged_inputs_missed_total", "Numbers that a device jumped over", "device"
         )
-        self._policy_rejected = _counter(
-            registry, "edged_policy_rejected_total", "Refused policies", "reason"
-        )
+        self._policy_rejected = Tally(registry, "edged_policy_rejected_total", "Refused policies", "reason")
         self._durable = Gauge("edged_durable", "1 while accepted inputs reach the disk", registry=registry)
         self._link_up = Gauge("edged_link_up", "1 while the link stands", ["link"], registry=registry)
         self._inbox = Gauge("edged_inbox_depth", "Events waiting for the core", registry=registry)
@@ -151,7 +140,7 @@ class Metrics:
 
     def step(self, step: Step, decision_s: float) -> None:
         """Count a step's notes; ``decision_s`` in seconds."""
-        self._decision.observe(decision_s)
+        self._decision.add(decision_s)
         if isinstance(step.event, SiteLoaded):
             self._learn(step.event.site)
         for note in step.notes:
@@ -159,28 +148,28 @@ class Metrics:
 
     def rejected(self, reason: str) -> None:
         """An input was not an event (``Context.reject``)."""
-        self._rejected.labels(self._word("rejected", reason)).inc()
+        self._rejected.add(self._word("rejected", reason))
 
     def device_error(self, device: str, fault: str) -> None:
         """A device exchange failed; ``fault`` is the kind: unreachable, refused, garbled."""
         name = device if device in self._devices else OTHER
-        self._errors.labels(name, self._word("fault", fault)).inc()
+        self._errors.add(name, self._word("fault", fault))
 
     def input_to_output(self, driver: str, seconds: float) -> None:
         """Seconds from the input's stamp to the return of the driver's ``show`` or ``act``."""
-        self._output[self._word("driver", driver)].observe(seconds)
+        self._output.add(seconds, self._word("driver", driver))
 
     def commit(self, seconds: float) -> None:
         """Seconds one journal commit took."""
-        self._commit.observe(seconds)
+        self._commit.add(seconds)
 
     def loop_lag(self, seconds: float) -> None:
         """Seconds the loop woke up later than asked."""
-        self._lag.observe(seconds)
+        self._lag.add(seconds)
 
     def policy_rejected(self, reason: str) -> None:
         """A pushed policy was refused; ``reason`` is the code of the report."""
-        self._policy_rejected.labels(self._word("policy", reason)).inc()
+        self._policy_rejected.add(self._word("policy", reason))
 
     def set_durable(self, durable: bool) -> None:
         """Whether accepted inputs reach the disk."""
@@ -219,31 +208,31 @@ class Metrics:
         self._services = frozenset(service.id for service in site.services)
 
     def _count(self, note: Note) -> None:
-        self._events[self._word("type", note.kind)].inc()
+        self._events.add(self._word("type", note.kind))
         if note.kind == "ignored":
-            self._ignored[self._word("ignored", note.data.get("reason"))].inc()
+            self._ignored.add(self._word("ignored", note.data.get("reason")))
         elif note.kind == "ticket.called":
             self._unused_tidal.discard(str(note.data.get("window")))
-            _observe(self._wait[self._area(note)], note, "wait_s")
+            _observe(self._wait, note, "wait_s", self._area(note))
             self._judge_quote(note)
         elif note.kind == "ticket.finished":
-            _observe(self._service[self._service_of(note)], note, "service_s")
+            _observe(self._service, note, "service_s", self._service_of(note))
         elif note.kind == "tidal.opened":
             self._unused_tidal.add(note.subject)
-            self._activations.labels(self._area(note), self._word("rule", note.data.get("rule"))).inc()
-            _observe(self._staffed.labels(self._area(note)), note, "to_staffed_s")
+            self._activations.add(self._area(note), self._word("rule", note.data.get("rule")))
+            _observe(self._staffed, note, "to_staffed_s", self._area(note))
         elif note.kind == "tidal.released" and note.subject in self._unused_tidal:
             self._unused_tidal.discard(note.subject)
-            self._false.labels(self._area(note)).inc()
+            self._false.add(self._area(note))
         elif note.kind == "staff.answered" and "after_s" in note.data:
-            _observe(self._answer.labels(self._word("about", note.data.get("about"))), note, "after_s")
+            _observe(self._answer, note, "after_s", self._word("about", note.data.get("about")))
         elif note.kind == "device.fault" and "missed" in note.data:
             device = note.subject if note.subject in self._devices else OTHER
-            self._missed.labels(device).inc(int(note.data["missed"] or 0))
+            self._missed.add(device, by=int(note.data["missed"] or 0))
         elif note.kind in ("rating.given", "rating.corrected"):
             level = str(note.data.get("level"))
             counted = self._ratings if note.kind == "rating.given" else self._corrected
-            counted.labels(level if level in {"1", "2", "3", "4", "5"} else OTHER).inc()
+            counted.add(level if level in {"1", "2", "3", "4", "5"} else OTHER)
 
     def _judge_quote(self, note: Note) -> None:
         """``within`` is within what was printed and shown, which is in whole minutes."""
@@ -253,8 +242,8 @@ class Metrics:
             return
         low_s, _, high_s = Range(*told).in_minutes()
         outcome = "shorter" if wait < low_s else "longer" if wait > high_s else "within"
-        self._quote_error[self._area(note)].observe(told[1] - wait)
-        self._quotes.labels(self._area(note), outcome).inc()
+        self._quote_error.add(told[1] - wait, self._area(note))
+        self._quotes.add(self._area(note), outcome)
 
     def _area(self, note: Note) -> str:
         area = note.data.get("area")
@@ -275,38 +264,10 @@ class Metrics:
         return value
 
 
-class _Children(dict[str, M]):
-    """The series of a metric with one label, by its value: asked for with every step, so looked up once."""
-
-    def __init__(self, metric: M) -> None:
-        self._metric: M = metric
-
-    def __missing__(self, label: str) -> M:
-        child: M = self._metric.labels(label)
-        self[label] = child
-        return child
-
-
-def _children(
-    registry: CollectorRegistry, name: str, text: str, buckets: tuple[float, ...], label: str
-) -> _Children[Histogram]:
-    return _Children(_histogram(registry, name, text, buckets, label))
-
-
-def _observe(histogram: Histogram, note: Note, key: str) -> None:
+def _observe(spread: Spread, note: Note, key: str, label: str) -> None:
     seconds = note.data.get(key)
     if isinstance(seconds, int | float):
-        histogram.observe(seconds)
-
-
-def _histogram(
-    registry: CollectorRegistry, name: str, text: str, buckets: tuple[float, ...], *labels: str
-) -> Histogram:
-    return Histogram(name, text, labels, buckets=buckets, registry=registry)
-
-
-def _counter(registry: CollectorRegistry, name: str, text: str, *labels: str) -> Counter:
-    return Counter(name, text, labels, registry=registry)
+        spread.add(seconds, label)
 
 
 def _version() -> str:
