@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from edged.core.quick import quick
 
+
+@quick
 @dataclass(frozen=True, slots=True)
 class Lamp:
     """A lamp's level. ``blink`` is a level too: the driver or the device keeps it blinking."""
@@ -15,6 +18,7 @@ class Lamp:
     kind: ClassVar[str] = "lamp"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Display:
     """Text lines on an LED bar or screen, newest call first.
@@ -30,6 +34,7 @@ class Display:
     kind: ClassVar[str] = "display"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Panel:
     """What a clerk's call panel shows. ``state`` is the window state of ``windows.py``.
@@ -57,6 +62,7 @@ class Serve:
     kind: ClassVar[str] = "serve"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class AreaPicture:
     """The retained picture of an area for the centre. ``oldest_since_ms`` is an ``at_ms`` stamp or None.
@@ -80,6 +86,7 @@ class AreaPicture:
     kind: ClassVar[str] = "area"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class WindowPicture:
     """The retained picture of a window for the centre; ``reason`` explains a tidal window in one line, ``override``
@@ -177,6 +184,7 @@ Value = (
 )
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Desired:
     """``value`` is to stand at ``point``; the slot is ``(point, value.kind)``, last one wins, re-asserted."""
@@ -235,6 +243,7 @@ class Refuse:
 Body = Say | Print | Page | Refuse
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Action:
     """Something that happens once. ``id`` is unique for ever in this hall; leaves only after its step is on disk."""
@@ -244,6 +253,7 @@ class Action:
     body: Body
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Note:
     """A fact. ``kind`` is an event type of the wire contract ("ticket.called") or "ignored" with a ``reason``."""
