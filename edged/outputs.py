@@ -76,17 +76,20 @@ class Outputs:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._workers: dict[str, Worker] = {}
+        self._at: dict[str, Worker] = {}  # the same by point, as far as points were asked for
         self._unknown: set[str] = set()
 
     def attach(self, device: str, driver: Driver) -> Worker:
         """A worker for ``driver``; the caller runs ``worker.run`` and detaches it afterwards."""
         worker = Worker(device, driver, self._around)
         self._workers[device] = worker
+        self._at.clear()
         self._unknown.discard(device)
         return worker
 
     def detach(self, device: str) -> None:
         """Forget a device that left the configuration; its actions count as failed."""
+        self._at.clear()
         self._workers.pop(device).abandon()
 
     def want(self, desired: Desired, arrived_s: float | None = None, now: bool = False) -> None:
@@ -94,7 +97,7 @@ class Outputs:
 
         ``now``: before this returns, where the driver can; else a newer value may still overtake it.
         """
-        worker = self._worker_of(desired.point)
+        worker = self._at.get(desired.point) or self._worker_of(desired.point)
         if worker is not None:
             worker.want(desired.point, desired.value, arrived_s, now)
 
@@ -128,7 +131,9 @@ class Outputs:
     def _worker_of(self, point: str) -> Worker | None:
         device = point.partition("/")[0]
         worker = self._workers.get(device)
-        if worker is None and device not in self._unknown:
+        if worker is not None:
+            self._at[point] = worker
+        elif device not in self._unknown:
             self._unknown.add(device)
             log.warning("no-such-device", device=device)
         return worker

@@ -85,7 +85,7 @@ def watch(turn: Turn) -> None:
             state.state == "OPEN"
             or state.stale
             or f"unmanned/{window}" in timers
-            or alarms.key(UNMANNED, window) in standing
+            or (standing and alarms.key(UNMANNED, window) in standing)
         ):
             _watch_seat(turn, window, state)
 

@@ -41,16 +41,17 @@ def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
     if not services:
         return {}, float(DEFAULT_MEAN_S)
     priors_s = {service: float(turn.lookup.services[service].mean_s) for service in services}
-    mix = forecast.mix_of(learnt, services, pw.mix)
     if not pw.typed:
-        prior_s = (
-            next(iter(priors_s.values()))
-            if len(priors_s) == 1
-            else sum([mix[s] * priors_s[s] for s in services])
-        )
+        prior_s = priors_s[services[0]]
+        if len(priors_s) > 1:
+            mix = forecast.mix_of(learnt, services, pw.mix)
+            prior_s = sum([mix[s] * priors_s[s] for s in services])
         mean_s = forecast.overall_mean_s(learnt, prior_s, pw.prior_weight)
         return dict.fromkeys(services, mean_s), mean_s
     each_s = forecast.service_means_s(learnt, priors_s, pw.prior_weight)
+    if len(each_s) == 1:
+        return each_s, each_s[services[0]]
+    mix = forecast.mix_of(learnt, services, pw.mix)
     return each_s, sum([mix[service] * each_s[service] for service in services])
 
 

