@@ -57,6 +57,40 @@ Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Number = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,12}$")]
 Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
 ShortText = Annotated[str, StringConstraints(max_length=64)]
+Key = Literal[
+    "next",
+    "prepare",
+    "announce",
+    "recall",
+    "arrive",
+    "finish",
+    "no-show",
+    "park",
+    "resume",
+    "transfer",
+    "pause",
+    "unpause",
+    "login",
+    "logout",
+    "accept",
+    "decline",
+    "case",
+    "commissioner",
+    "special-need",
+    "cancel",
+    "priority",
+    "walk-direct",
+    "green-lane",
+    "reprint",
+    "force-open",
+    "force-close",
+    "hold",
+    "lift",
+    "pause-issuing",
+    "priority-insert",
+    "extend-hours",
+    "answer",
+]
 Semantics = Literal["total", "window", "occupancy"]
 
 
@@ -98,40 +132,7 @@ class KeyPress(_Payload):
     and ``by=name``, ``for_s=seconds``; of ``case`` and ``answer`` what asyncapi.yaml says."""
 
     seq: Seq
-    key: Literal[
-        "next",
-        "prepare",
-        "announce",
-        "recall",
-        "arrive",
-        "finish",
-        "no-show",
-        "park",
-        "resume",
-        "transfer",
-        "pause",
-        "unpause",
-        "login",
-        "logout",
-        "accept",
-        "decline",
-        "case",
-        "commissioner",
-        "special-need",
-        "cancel",
-        "priority",
-        "walk-direct",
-        "green-lane",
-        "reprint",
-        "force-open",
-        "force-close",
-        "hold",
-        "lift",
-        "pause-issuing",
-        "priority-insert",
-        "extend-hours",
-        "answer",
-    ]
+    key: Key
     arg: ShortText | None = None
 
 

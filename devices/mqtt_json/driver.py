@@ -23,6 +23,7 @@ from devices.mqtt_json.codec import (
     encode_level,
     to_event,
 )
+from devices.mqtt_json.quick_inputs import quick_event
 from devices.mqtt_json.strict_json import Unfit
 from edged.core.commands import Action, Value
 from edged.core.events import CommandFailed, DeviceBack, DeviceLost
@@ -161,6 +162,12 @@ class MqttJson:
     def _accept(self, kind: str, message: Message) -> None:
         if kind == "status" and not message.payload:
             message.ack()  # somebody cleared the retained status: no news about the device
+            return
+        quick = quick_event(self._device, kind, message.payload)
+        if quick is not None:
+            if not self._has_status:
+                self._back()
+            self._context.emit(quick, message.ack)
             return
         decoded = decode(kind, message.payload)
         if decoded.unknown_keys:

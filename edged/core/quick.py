@@ -38,5 +38,5 @@ def quick(kind: type[T]) -> type[T]:
     made: dict[str, Any] = {}
     text = f"def make({', '.join(known)}):\n def init({', '.join(given)}):\n  {body}\n return init"
     exec(text, made)  # noqa: S102 (as dataclasses itself does, from the names of fields)
-    kind.__init__ = made["make"](**known)  # type: ignore[misc]
+    cast(Any, kind).__init__ = made["make"](**known)
     return kind

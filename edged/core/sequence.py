@@ -33,7 +33,8 @@ def is_redelivery(turn: Turn, event: DeviceEvent) -> bool:
     """Same device, same number, same content. A number reused with other content is not: that device was reset."""
     if event.seq is None:
         return False
-    shape, read = _written(type(event))
+    kind: Any = type(event)
+    shape, read = _written(kind)
     digest = crc32((shape % read(event)).encode())
     seen = turn.state.seen.setdefault(event.point, {})
     known = seen.get(event.seq)

@@ -17,6 +17,7 @@ from devices.candle485.codec import Parser
 from devices.milesight_mqtt import codec as milesight
 from devices.modbus_relay import codec as modbus
 from devices.mqtt_json import codec as mqtt_json
+from devices.mqtt_json.quick_inputs import quick_event
 from devices.mqtt_json.strict_json import Unfit
 from devices.onbon_bx import codec as onbon
 from edged.central import envelope, policies
@@ -36,6 +37,10 @@ def device_json(data: bytes) -> None:
     """A payload under ``dev/{device}/up/{kind}``; the first byte chooses the kind."""
     kinds = (*mqtt_json.MODELS, "nothing")
     kind = kinds[data[0] % len(kinds)] if data else "nothing"
+    quick = quick_event("device-1", kind, data[1:])
+    if quick is not None:
+        long = mqtt_json.to_event("device-1", mqtt_json.decode(kind, data[1:]).body)
+        assert quick == long, f"{quick} the short way, {long} the long one"
     with contextlib.suppress(Unfit):
         decoded = mqtt_json.decode(kind, data[1:])
         for count in ("total", "window", "occupancy", None):

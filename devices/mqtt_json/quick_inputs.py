@@ -1,0 +1,80 @@
+"""The two inputs of every visit, tickets and keys, straight from bytes to the event.
+
+Rules: this accepts a part of what ``codec.decode`` accepts and makes the same event of it; whatever is unusual (unknown
+keys, a key twice, anything beyond plain ASCII, a wrong value) is None here and left to the codec, which says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from devices.mqtt_json.codec import Key
+from devices.mqtt_json.strict_json import SIZE_MAX_BYTES, is_harmless
+from edged.core.events import Event, KeyPressed, Priority, TicketPrinted
+
+_Seq = Annotated[int, Meta(ge=0, lt=2**53)]
+_Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
+_Number = Annotated[str, Meta(pattern=r"^[0-9A-Za-z-]{1,12}\Z")]
+_ShortText = Annotated[str, Meta(max_length=64)]
+
+
+class _Ticket(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    seq: _Seq
+    number: _Number
+    service: _Id
+    priority: Priority | UnsetType | None = UNSET
+    appointment: _ShortText | UnsetType | None = UNSET
+    reason: _Id | UnsetType | None = UNSET
+
+
+class _Key(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    seq: _Seq
+    key: Key
+    arg: _ShortText | UnsetType | None = UNSET
+
+
+_TICKET = msgspec.json.Decoder(_Ticket)
+_KEY = msgspec.json.Decoder(_Key)
+
+
+def quick_event(device: str, kind: str, payload: bytes) -> Event | None:
+    """The event of a plain payload; None for any other, which may be as good."""
+    read = _READS.get(kind)
+    if read is None or len(payload) > SIZE_MAX_BYTES or not is_harmless(payload):
+        return None
+    try:
+        return read(device, payload)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _ticket(device: str, payload: bytes) -> Event | None:
+    found = _TICKET.decode(payload)
+    if payload.count(b'"') != 2 * (5 + sum(map(_texts, (found.priority, found.appointment, found.reason)))):
+        return None
+    priority = None if found.priority is UNSET else found.priority
+    appointment = None if found.appointment is UNSET else found.appointment
+    reason = None if found.reason is UNSET else found.reason
+    booked: Priority = "normal" if appointment is None else "appointment"
+    return TicketPrinted(
+        device, found.number, found.service, priority or booked, found.seq, appointment, reason
+    )
+
+
+def _key(device: str, payload: bytes) -> Event | None:
+    found = _KEY.decode(payload)
+    if payload.count(b'"') != 2 * (3 + _texts(found.arg)):
+        return None
+    return KeyPressed(device, found.key, None if found.arg is UNSET else found.arg, found.seq)
+
+
+def _texts(value: str | UnsetType | None) -> Literal[0, 1, 2]:
+    """Quoted texts of an optional field, its name included: more of them than the fields have is a key given twice."""
+    return 0 if value is UNSET else 1 if value is None else 2
+
+
+_READS: Mapping[str, Callable[[str, bytes], Event | None]] = {"ticket": _ticket, "key": _key}
