@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
-    """Run the command line (imported lazily, so that ``edged run`` starts fast)."""
+    """Run the command line; ``edged run`` without it, where nothing needs explaining."""
+    if sys.argv[1:2] == ["run"]:
+        from edged.start import plain
+
+        options = plain(sys.argv[2:])
+        if options is not None:
+            _serve(**options)
     from edged.cli import app
 
     app()
+
+
+def _serve(config: str, log_level: str = "INFO", warp: str | None = None) -> None:
+    from pathlib import Path
+
+    from edged.start import serve
+
+    sys.exit(serve(Path(config), log_level, warp))
 
 
 if __name__ == "__main__":

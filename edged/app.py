@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from edged.central.documents import CLOCK_TRUSTED_FROM_MS
+from edged.central.audience import CLOCK_TRUSTED_FROM_MS
 from edged.central.hall_status import HallStatus, Standing
 from edged.central.office import Ground, Office
 from edged.central.pictures import Pictures

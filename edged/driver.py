@@ -56,7 +56,7 @@ class DisplaySize:
 class Options(BaseModel):
     """Base of every driver's options in hall.toml: unknown keys are errors, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     def point_channels(self) -> frozenset[str]:
         """Channels that hall.toml may name on this device; "" stands for the bare device id."""

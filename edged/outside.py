@@ -71,3 +71,4 @@ class Outside:
         gc.set_threshold(*GC_THRESHOLDS)
         gc.collect()
         gc.freeze()
+        gc.enable()  # off since the process began

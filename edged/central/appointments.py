@@ -14,9 +14,9 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from edged import personal
 from edged.central import strict_json, topics
-from edged.central.documents import epoch_ms
+from edged.central.audience import epoch_ms
 from edged.central.policy_desk import PushMessage, Put
-from edged.central.policy_model import MODEL
+from edged.central.strict_model import MODEL
 from edged.core.events import AppointmentCancelled, AppointmentMade, Priority
 from edged.driver import Reject
 

@@ -6,26 +6,21 @@ trusted). ``envelope.py`` comes before them, what the document says after.
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from edged import personal
 from edged.central import envelope, strict_json
-from edged.central.policy_model import MODEL
+from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, epoch_ms
 from edged.central.refusals import DocumentRefused, Reason, reason
-from edged.core.site import Site
+from edged.central.strict_model import MODEL
 
 D = TypeVar("D", bound="Document")
 
 HALLS_MAX = 200
-CLOCK_TRUSTED_FROM_MS = (
-    1_767_225_600_000  # 2026-01-01: an earlier clock was never set, dates cannot be judged
-)
 REASONS_MAX = 8  # of one check; more do not help whoever corrects the document
 
 _Audience = Annotated[str, StringConstraints(pattern=r"^(group:)?[a-z0-9][a-z0-9-]{0,31}$")]
@@ -47,40 +42,6 @@ class Document(BaseModel):
     )
     not_before: _Time
     expires: _Time
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Names:
-    """What a policy may speak of: the hall's areas, services and windows.
-
-    ``unserved``: services without a window. ``serves``: what each window can do; ``area_of`` each service.
-    """
-
-    areas: frozenset[str]
-    services: frozenset[str]
-    windows: frozenset[str]
-    unserved: frozenset[str] = frozenset()
-    serves: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    area_of: Mapping[str, str] = dataclasses.field(default_factory=dict)
-
-    @classmethod
-    def of(cls, site: Site) -> Names:
-        """Of a hall as it is built."""
-        areas, services, windows = (
-            frozenset(part.id for part in parts) for parts in (site.areas, site.services, site.windows)
-        )
-        serves = {window.id: window.skills for window in site.windows}
-        area_of = {service.id: service.area for service in site.services}
-        return cls(areas, services, windows, services.difference(*serves.values()), serves, area_of)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Audience:
-    """Who is asked to accept: this hall, its city group, what it has."""
-
-    hall: str
-    group: str | None
-    names: Names
 
 
 def parse(payload: bytes, kind: type[D], known: Iterable[str]) -> D:
@@ -137,16 +98,6 @@ def check_dates(document: Document, now_ms: int) -> None:
         )
     if now_ms >= CLOCK_TRUSTED_FROM_MS and epoch_ms(document.expires) <= now_ms:
         raise DocumentRefused(reason("expired", "expires", expires=document.expires))
-
-
-def epoch_ms(time: str) -> int:
-    """RFC 3339 to ms since 1970 UTC. Raises ValueError for a date that does not exist."""
-    return int(datetime.fromisoformat(time).timestamp() * 1000)
-
-
-def rfc3339(ms: int) -> str:
-    """Ms since 1970 UTC to RFC 3339 in UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
 
 
 def hints(word: str, known: Iterable[str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from edged import __version__
 from edged.central import topics
-from edged.central.documents import CLOCK_TRUSTED_FROM_MS
+from edged.central.audience import CLOCK_TRUSTED_FROM_MS
 from edged.core.state import State
 
 REASONS_MAX = 16  # named; a hall with more wrong is one that needs a visit anyway

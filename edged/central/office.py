@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from edged.central.appointments import AppointmentBook
-from edged.central.documents import Audience, Names
+from edged.central.audience import Audience, Names
 from edged.central.operation_desk import OperationDesk
 from edged.central.policy_desk import Known, PolicyDesk, Put, trusted_keys
 from edged.central.refusals import Reason

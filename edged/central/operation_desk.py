@@ -17,10 +17,9 @@ from typing import Any, Protocol
 
 import structlog
 
-from edged.central import operations, topics
-from edged.central.documents import Audience
+from edged.central import topics
+from edged.central.audience import Audience, Counter, Order, Past
 from edged.central.envelope import Keys
-from edged.central.operations import Counter, Order, Past
 from edged.central.policy_desk import PolicyDesk, Put
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.commands import Note
@@ -127,6 +126,8 @@ class OperationDesk:
         if request.retain:
             raise DocumentRefused(reason("retained"))
         past = Past(self.wall_ms(), self._counters)
+        from edged.central import operations  # loaded with the first order: few starts have any
+
         order = operations.accept(request.payload, name, self._keys, self._audience, past)
         if not self._ledger.durable and not order.again:
             raise DocumentRefused(reason("no-storage"))

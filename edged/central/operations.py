@@ -14,23 +14,15 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
 
 from edged.central import envelope
-from edged.central.documents import (
-    CLOCK_TRUSTED_FROM_MS,
-    Audience,
-    Document,
-    check_dates,
-    check_for_us,
-    epoch_ms,
-    parse,
-    shape_reasons,
-)
-from edged.central.policy_model import MODEL
+from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, Counter, Order, Past, epoch_ms
+from edged.central.documents import Document, check_dates, check_for_us, parse, shape_reasons
 from edged.central.refusals import DocumentRefused, reason
+from edged.central.strict_model import MODEL
 from edged.core.events import (
     WHOLE_HALL,
     Announced,
@@ -311,32 +303,6 @@ OPERATIONS: dict[str, type[Body]] = {
     "reset-day": ResetDay,
     "rollback": Rollback,
 }
-
-
-class Counter(NamedTuple):
-    """The last document taken of a key: its counter, and the SHA-256 of its payload."""
-
-    value: int
-    sha256: str
-
-
-class Order(NamedTuple):
-    """An operation that passed every check. ``event`` None: the policy desk's. ``again``: it was taken already."""
-
-    name: str
-    id: str
-    by: str
-    keyid: str
-    counter: Counter
-    event: Event | None
-    again: bool
-
-
-class Past(NamedTuple):
-    """What an operation is judged against: the wall clock in ms, and the last counter of every key."""
-
-    now_ms: int
-    counters: dict[str, Counter]
 
 
 def accept(raw: bytes, name: str, keys: envelope.Keys, audience: Audience, past: Past) -> Order:

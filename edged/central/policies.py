@@ -11,7 +11,6 @@ The shape of a body is that of the core's dataclasses: see ``policy_model.py``.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Iterator
 from typing import Annotated
@@ -19,18 +18,9 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StringConstraints
 
 from edged.central import envelope, strict_json
+from edged.central.audience import NONE, Audience, Mark, Names, Verified, epoch_ms
 from edged.central.contradictions import contradictions
-from edged.central.documents import (
-    REASONS_MAX,
-    Audience,
-    Document,
-    Names,
-    check_dates,
-    check_for_us,
-    epoch_ms,
-    hints,
-    parse,
-)
+from edged.central.documents import REASONS_MAX, Document, check_dates, check_for_us, hints, parse
 from edged.central.policy_labels import LABELS
 from edged.central.policy_model import core_policy, model_of, names, numbers
 from edged.central.refusals import DocumentRefused, Reason, reason
@@ -40,7 +30,6 @@ from edged.core.policy import BOUNDS, Policy, Tidal
 PAYLOAD_TYPE = "application/vnd.edged.policy+json"
 TYPE = "policy"
 VERSION_MAX = 2**53 - 1  # exact in every JSON reader
-NONE = b""  # the envelope of version 0, the built-in policy, where it came back into force
 NEVER_MS = 1 << 62
 PolicyBody = model_of(Policy)
 
@@ -60,27 +49,6 @@ _FIELDS = (
     *Tidal.__dataclass_fields__,
     *(name.split(".")[1] for name in LABELS),
 )
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Verified:
-    """A policy that passed every check. ``sha256`` is over the payload bytes; times are ms since 1970 UTC."""
-
-    version: int
-    sha256: str
-    policy: Policy
-    not_before_ms: int
-    expires_ms: int
-    previous_sha256: str | None
-    envelope: bytes
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Mark:
-    """The highest version ever accepted, and its content where known (a redelivery of it is no replay)."""
-
-    version: int = 0
-    sha256: str | None = None
 
 
 def accept(raw: bytes, keys: envelope.Keys, audience: Audience, mark: Mark, now_ms: int) -> Verified:

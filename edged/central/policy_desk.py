@@ -21,9 +21,8 @@ from typing import Any, Protocol
 import structlog
 
 from edged.central import topics
-from edged.central.documents import CLOCK_TRUSTED_FROM_MS, Audience, rfc3339
+from edged.central.audience import CLOCK_TRUSTED_FROM_MS, NONE, Audience, Mark, Verified, rfc3339
 from edged.central.envelope import KeyFileError, Keys, load_keys
-from edged.central.policies import NONE, Mark, Verified, accept, claimed, reread
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.events import Event, PolicyApplied
 from edged.core.policy_record import LeftPolicy, PolicyTrial
@@ -166,6 +165,8 @@ class PolicyDesk:
 
     def receive(self, message: PushMessage) -> None:
         """Handler of the push topics."""
+        from edged.central.policies import accept  # loaded with the first policy: few starts have any
+
         raw = message.payload
         try:
             verified = accept(raw, self._keys, self._audience, self._high(), self._wall_ms())
@@ -196,6 +197,8 @@ class PolicyDesk:
             raise DocumentRefused(reason("busy"))
 
     def _put_earlier(self, envelope: bytes, line: Line | None, done: Callable[[], None]) -> bool:
+        from edged.central.policies import reread
+
         earlier = _Waiting(reread(envelope, self._audience.names), [done])
         verified = earlier.verified
         event = PolicyApplied(verified.version, verified.sha256, verified.policy)
@@ -273,16 +276,21 @@ class PolicyDesk:
             self._say("rolled-back" if back else "applied", _named(verified))
 
     def _refuse(self, raw: bytes, refusal: DocumentRefused, message: PushMessage) -> None:
+        from edged.central.policies import claimed
+
         first = refusal.reasons[0]
         self.on_refused(first.code)
         log.warning(
             "policy-refused", code=first.code, path=first.path, detail=str(refusal), topic=message.topic
         )
-        self._say("rejected", claimed(raw), _worded(refusal.reasons))
-        self.tell_rejected(first, str((claimed(raw) or {}).get("version", "")))
+        named = claimed(raw)
+        self._say("rejected", named, _worded(refusal.reasons))
+        self.tell_rejected(first, str((named or {}).get("version", "")))
         message.ack()
 
     def _restore(self, envelope: bytes, known: Known) -> None:
+        from edged.central.policies import reread
+
         try:
             self._applied = reread(envelope, self._audience.names)
         except DocumentRefused as refusal:

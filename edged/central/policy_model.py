@@ -12,14 +12,13 @@ from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+from pydantic import BaseModel, Field, StringConstraints, create_model
 
 from edged.central.policy_labels import LABELS
+from edged.central.strict_model import MODEL
 from edged.core.policy import BOUNDS, Band, Policy, Pw, Tidal
 
 UNIONS = (UnionType, Union)  # what "X | None" is depends on X
-# Built by the first document that is pushed, not by every start: a third of the start and 4 MiB for what comes rarely.
-MODEL = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 LAID_OVER: dict[str, tuple[str, type]] = {
     "areas": ("band", Band),
     "pw_areas": ("pw", Pw),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import get_args
 
-from edged.central.documents import Names
+from edged.central.audience import Names
 from edged.central.refusals import Reason, contradiction
 from edged.core.events import Priority
 from edged.core.ordering import ANYBODY, RETURNING, WITHOUT_HEAD_START

@@ -16,7 +16,7 @@ import typer
 from edged.cli.target import fail, find_or_exit
 
 if TYPE_CHECKING:
-    from edged.central.documents import Audience
+    from edged.central.audience import Audience
     from edged.central.refusals import DocumentRefused
     from edged.cli.target import Target
 
@@ -290,7 +290,7 @@ def tell_refusal(refusal: DocumentRefused) -> None:
 
 def audience_of(config: Path | None) -> Audience | None:
     """Whom a document has to fit; None without a hall.toml. Ends with 2 where that is wrong."""
-    from edged.central.documents import Audience, Names
+    from edged.central.audience import Audience, Names
     from edged.config import ConfigErrors, load
 
     if config is None:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edged.central.audience import Mark, Verified
 from edged.central.envelope import ENVELOPE_BYTES_MAX, pae, sign
-from edged.central.policies import PAYLOAD_TYPE, Mark, Verified, accept, claimed, reread
+from edged.central.policies import PAYLOAD_TYPE, accept, claimed, reread
 from edged.central.policy_labels import LABELS
 from edged.central.refusals import CODES, DocumentRefused, Reason
 from edged.core.policy import BOUNDS, Arbiter, Band, Calling, Peak, Policy, Pw, Tidal, Triggers

@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from edged.central import topics
-from edged.central.documents import epoch_ms
+from edged.central.audience import epoch_ms
 from edged.central.policy_desk import Known, PolicyDesk
 from edged.core.events import PolicyApplied
 from edged.core.policy import Tidal, Trial

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from edged.central.policies import Mark, accept
+from edged.central.audience import Mark
+from edged.central.policies import accept
 from edged.central.refusals import DocumentRefused
 from tests.support.policies import AUDIENCE, KEYS, NOW_MS, document, envelope
 

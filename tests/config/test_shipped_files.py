@@ -13,8 +13,8 @@ import yaml
 
 from devices.mqtt_json.codec import MODELS, encode_action, encode_level
 from edged.central import topics
+from edged.central.audience import Audience, Names
 from edged.central.cloud_events import Fact, Writer
-from edged.central.documents import Audience, Names
 from edged.central.hall_status import HallStatus, Standing
 from edged.central.operations import OperationDocument
 from edged.central.pictures import Pictures

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edged.central.documents import epoch_ms, rfc3339
+from edged.central.audience import epoch_ms, rfc3339
 from edged.central.envelope import public_entry, sign
 from edged.central.policies import PAYLOAD_TYPE as POLICY_TYPE
 from edged.clock import wall_ms

@@ -21,6 +21,7 @@ from devices.mqtt_json.quick_inputs import quick_event
 from devices.mqtt_json.strict_json import Unfit
 from devices.onbon_bx import codec as onbon
 from edged.central import envelope, policies
+from edged.central.audience import Mark
 from edged.central.refusals import DocumentRefused
 from edged.config import ConfigErrors, load
 from edged.driver import DeviceError
@@ -103,7 +104,7 @@ def modbus_answers(data: bytes) -> None:
 def signed_envelope(data: bytes) -> None:
     """A message on ``policy/push`` or ``ops/…``: without our key it is refused, whatever it says."""
     with contextlib.suppress(DocumentRefused):
-        accepted = policies.accept(data, KEYS, AUDIENCE, policies.Mark(), NOW_MS)
+        accepted = policies.accept(data, KEYS, AUDIENCE, Mark(), NOW_MS)
         assert accepted.sha256 == SIGNED, "a policy was accepted that nobody signed"
 
 
@@ -111,7 +112,7 @@ def signed_policy(data: bytes) -> None:
     """A payload that was signed: refused in words, or within its bounds."""
     with contextlib.suppress(DocumentRefused):
         raw = envelope.sign(data, policies.PAYLOAD_TYPE, KEY)
-        policies.accept(raw, KEYS, AUDIENCE, policies.Mark(), NOW_MS)
+        policies.accept(raw, KEYS, AUDIENCE, Mark(), NOW_MS)
 
 
 def hall_toml(data: bytes) -> None:

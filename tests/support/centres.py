@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edged.central.documents import rfc3339
+from edged.central.audience import rfc3339
 from edged.central.envelope import sign
 from edged.central.operations import PAYLOAD_TYPE
 from edged.clock import monotonic_s, wall_ms

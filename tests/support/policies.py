@@ -8,7 +8,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edged.central.documents import Audience, Names
+from edged.central.audience import Audience, Names
 from edged.central.envelope import keyid_of, sign
 from edged.central.policies import PAYLOAD_TYPE
 

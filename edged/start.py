@@ -1,0 +1,82 @@
+"""``edged run`` without the command line's framework: a daemon that was killed should serve again before it could have
+printed its help. What is not plainly ``--config FILE`` and the like is left to the command line, which explains itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+BUG = 70  # EX_SOFTWARE of sysexits.h
+OPTIONS = {"--config": "config", "-c": "config", "--log-level": "log_level", "--warp": "warp"}
+
+
+def plain(arguments: Sequence[str]) -> dict[str, str] | None:
+    """The options of ``edged run``; None for what only the command line can answer."""
+    found: dict[str, str] = {}
+    waiting = list(arguments)
+    while waiting:
+        name, joined, value = waiting.pop(0).partition("=")
+        if name not in OPTIONS or (not joined and not waiting):
+            return None
+        found[OPTIONS[name]] = value if joined else waiting.pop(0)
+    return found if "config" in found else None
+
+
+def serve(config: Path, log_level: str = "INFO", warp: str | None = None) -> int:
+    """Serve a hall until stopped; the exit code of README."""
+    gc.disable()  # until the start is over: it would look at a hundred thousand things that stay, again and again
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looked for in every installed package
+    _spare_guests()
+    import asyncio
+
+    from edged import logs
+    from edged.app import serve as serve_hall
+    from edged.clock import Warp
+    from edged.config import ConfigErrors, load
+    from edged.store.database import StoreError
+
+    logs.configure(log_level)
+    try:
+        hall = load(config)
+    except ConfigErrors as errors:
+        for line in errors.lines:
+            _say(line)
+        return 2
+    code = 0
+    try:
+        asyncio.run(serve_hall(hall, None if warp is None else Warp.parse(warp)))
+    except* StoreError as group:
+        failure = next(error for error in group.exceptions if isinstance(error, StoreError))
+        _say(f"edged: {failure}")
+        code = failure.exit_code
+    except* ConfigErrors as group:
+        for mistake in group.exceptions:
+            _say(str(mistake))
+        code = code or 2
+    except* Exception:  # noqa: BLE001 - a bug: its traceback for whoever mends it, a code for whoever restarts us
+        traceback.print_exc()
+        code = code or BUG
+    return code
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _spare_guests() -> None:
+    """structlog takes rich and greenlet wherever they are installed: 6 MiB and a tenth of the start of a daemon."""
+    if "structlog" in sys.modules:
+        return
+    spared = [name for name in ("rich", "greenlet") if name not in sys.modules]
+    for name in spared:
+        sys.modules[name] = None  # type: ignore[assignment] # the import system's own way to say "not there"
+    try:
+        import structlog  # noqa: F401
+    finally:
+        for name in spared:
+            del sys.modules[name]
