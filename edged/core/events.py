@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edged.core.policy import Policy
-from edged.core.quick import quick
 from edged.core.reports import CallReported as CallReported
 from edged.core.reports import EndReported as EndReported
 from edged.core.reports import QueueReported as QueueReported
@@ -58,7 +57,6 @@ WHOLE_HALL = "hall"  # the target of pause-issuing that means every area
 Priority = Literal["normal", "elderly", "disabled", "pregnant", "military", "child", "appointment"]
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class TicketPrinted:
     """A dispenser allotted and printed ``number`` by itself (WIRE ``up/ticket``).
@@ -91,7 +89,6 @@ class TicketRequested:
     returning: str | None = None
 
 
-@quick
 @dataclass(frozen=True, slots=True)
 class KeyPressed:
     """A key on a call panel or pager.
