@@ -110,6 +110,18 @@ def crawling() -> None:
     KEPT.append(disk)
 
 
+def hoarding() -> None:
+    """All memory that the process may still have is taken, from the largest piece to the smallest."""
+
+    def hoard() -> None:
+        for size in (1 << 20, 1 << 16, 1 << 12, 1 << 8):
+            with suppress(MemoryError):
+                while True:
+                    KEPT.append(bytes(size))
+
+    _on_signal(hoard)
+
+
 def crashing_tide() -> None:
     """The core fails whenever a "+1" window is to be lit; there from the start."""
 
@@ -129,6 +141,7 @@ FAULTS: dict[str, Callable[[], None]] = {
         hung_writer,
         unacknowledged,
         crawling,
+        hoarding,
         crashing_tide,
     )
 }
