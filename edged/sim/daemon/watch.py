@@ -14,7 +14,7 @@ from typing import Any
 from devices.mqtt_json.codec import encode_level
 from edged.app import Application
 from edged.core.commands import Action, Desired
-from edged.core.events import DeviceEvent
+from edged.core.events import DeviceEvent, PolicyApplied
 from edged.core.site import Site
 from edged.observer import Step
 from edged.sim.worlds.promises import Facts, Promises
@@ -39,7 +39,9 @@ class Watch:
         self.steps = 0
         self.deaths = 0
         self.tickets: list[str] = []
-        self.policy_version = 0
+        self.policy_version = 0  # in force on the disk
+        self._harmful: set[int] = set()  # versions that the hall itself found harmful
+        self._left: set[int] = set()  # ... and took out of force
         self.promises: Promises | None = Promises(site)
         self._app: Application | None = None
         self._pending: dict[int, tuple[Step, Facts]] = {}  # not yet seen on the disk
@@ -122,9 +124,12 @@ class Watch:
         self.steps += 1
         app.engine.check()
         state = app.engine.state
-        assert state.policy_version >= self.policy_version, (
-            f"policy: version {state.policy_version} in force after {self.policy_version}"
+        self._harmful |= {int(note.subject) for note in step.notes if note.kind == "policy.harmful"}
+        version = state.policy_version
+        assert version >= self.policy_version or self.policy_version in self._harmful, (
+            f"policy: version {version} in force after {self.policy_version}"
         )
+        assert version not in self._left, f"policy: version {version} is back, which was taken back"
         if step.seq not in self._pending:  # else a tick without effect, which is no row
             self._pending[step.seq] = (step, Facts.of(state))
             for command in step.commands:
@@ -172,7 +177,10 @@ class Watch:
         if step.seq <= self._judged:
             return
         self._judged = step.seq
-        self.policy_version = max(self.policy_version, getattr(step.event, "version", 0))
+        if isinstance(step.event, PolicyApplied):
+            if step.event.version < self.policy_version:
+                self._left.add(self.policy_version)
+            self.policy_version = step.event.version
         self.tickets += [note.subject for note in step.notes if note.kind == "ticket.issued"]
         for command in step.commands:
             if isinstance(command, Action):
