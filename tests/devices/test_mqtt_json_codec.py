@@ -28,6 +28,7 @@ from edged.core.events import (
     TicketPrinted,
     TicketRequested,
 )
+from edged.core.events import Key as CoreKey
 from edged.driver import Refused
 from edged.personal import names_a_person
 
@@ -339,3 +340,9 @@ def test_every_key_takes_the_short_way() -> None:
         assert quick_event("d1", "key", b'{"seq":5,"key":"%b"}' % key.encode()) == KeyPressed(
             "d1", key, None, 5
         )
+
+
+def test_the_wire_has_every_key_of_the_core_but_the_two_of_panels_with_shared_buttons() -> None:
+    """A key that is new in the core is either on the wire, too, or named here."""
+    shared = {"next-or-recall", "no-show-or-finish"}
+    assert set(get_args(Key)) == set(get_args(CoreKey)) - shared
