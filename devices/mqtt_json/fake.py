@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import random
 import socket
+from collections import deque
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import aiomqtt
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 QUEUE_MAX = 10_000  # messages waiting for the broker; a fake that far behind is a broken test
 RETRY_S = 0.5  # between connections
-ANSWER_S = 3.0  # aiomqtt waits for ever for a broker that hangs up before it answers
+KEEPALIVE_S = 5  # a broker that took the connection and does not answer is left after as long
 NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
@@ -44,14 +44,21 @@ class _Outgoing:
 
 
 class FakeFleet:
-    """Many fake devices of one hall on one MQTT connection. Add devices, then ``run`` until cancelled."""
+    """Many fake devices of one hall on one MQTT connection. Add devices, then ``run`` until cancelled.
+
+    paho's own thread carries the connection and comes back by itself. aiomqtt is no good here: beside a broker that
+    restarts, what it put off until its connecting thread had ended reaches the file descriptor's next owner (2.5.1).
+    """
 
     def __init__(self, hall: str, host: str = "127.0.0.1", port: int = 1883, username: str = "fakes") -> None:
         self.hall = hall
         self._address = (host, port)
         self._username = username
         self._devices: dict[str, FakeDevice] = {}
-        self._queue: asyncio.Queue[_Outgoing] = asyncio.Queue(QUEUE_MAX)
+        self._client: mqtt.Client | None = None
+        self._waiting: deque[_Outgoing] = deque()  # until the broker is there: then in their order
+        self._unanswered = 0
+        self._drained = asyncio.Event()
         self._held: _Outgoing | None = None
         self._misbehaviour = Misbehaviour()
         self._random = random.Random(0)
@@ -96,66 +103,84 @@ class FakeFleet:
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
-        while True:
-            try:
-                await self._connected_once()
-            except* (aiomqtt.MqttError, TimeoutError):
-                self.connected.clear()
-            await asyncio.sleep(RETRY_S)
+        client = self._client = self._made(asyncio.get_running_loop())
+        client.connect_async(*self._address, keepalive=KEEPALIVE_S)
+        client.loop_start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            client.disconnect()
+            await asyncio.to_thread(client.loop_stop)
 
     async def drained(self) -> None:
-        """Everything queued so far has been acknowledged by the broker."""
-        await self._queue.join()
+        """Everything sent so far has been acknowledged by the broker."""
+        if self._unanswered:
+            self._drained.clear()
+            await self._drained.wait()
 
-    async def _connected_once(self) -> None:
-        host, port = self._address
-        client = aiomqtt.Client(
-            host,
-            port,
-            identifier=f"fakes-{self.hall}",
-            username=self._username,
-            password=self._username,
-            socket_options=[NODELAY],
-            timeout=math.inf,  # its asyncio.wait_for may swallow a cancellation before Python 3.12
-        )
-        async with AsyncExitStack() as connection:
-            async with asyncio.timeout(ANSWER_S):
-                await connection.enter_async_context(client)
-                await client.subscribe(f"hall/{self.hall}/dev/+/down/+", qos=1)
-            for device in self._devices.values():
-                device.announce()
-            self.connected.set()
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._send_all(client))
-                both.create_task(self._hear_all(client))
+    def _made(self, loop: asyncio.AbstractEventLoop) -> mqtt.Client:
+        """A client whose thread hands all that it hears to ``loop``."""
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, f"fakes-{self.hall}")
+        client.username_pw_set(self._username, self._username)
+        client.reconnect_delay_set(RETRY_S, RETRY_S)  # type: ignore[arg-type]  # it sleeps for it: a float will do
 
-    async def _send_all(self, client: aiomqtt.Client) -> None:
-        while True:
-            outgoing = await self._queue.get()
-            try:
-                await client.publish(outgoing.topic, outgoing.payload, qos=1, retain=outgoing.retain)
-                self.sent += 1
-            except (
-                aiomqtt.MqttError,
-                asyncio.CancelledError,
-            ):  # the latter when the other half saw the end first
-                self._queue.put_nowait(outgoing)
-                raise
-            finally:
-                self._queue.task_done()
+        def then(step: Callable[[], None]) -> Callable[..., None]:
+            def hand_over(*_: object) -> None:
+                loop.call_soon_threadsafe(step)
 
-    async def _hear_all(self, client: aiomqtt.Client) -> None:
-        async for message in client.messages:
-            _, _, _, device, _, kind = str(message.topic).split("/")
-            fake = self._devices.get(device)
-            if fake is not None and isinstance(message.payload, bytes) and message.payload:
-                fake.hear(kind, json.loads(message.payload))
+            return hand_over
+
+        def opened(_client: mqtt.Client, _data: object, wire: Any) -> None:
+            wire.setsockopt(*NODELAY)
+
+        def subscribe(*_: object) -> None:
+            client.subscribe(f"hall/{self.hall}/dev/+/down/+", qos=1)
+
+        def heard(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+            loop.call_soon_threadsafe(self._hear, message)
+
+        client.on_socket_open = opened
+        client.on_connect = subscribe
+        client.on_subscribe = then(self._joined)
+        client.on_disconnect = then(self.connected.clear)
+        client.on_publish = then(self._acknowledged)
+        client.on_message = heard
+        return client
+
+    def _joined(self) -> None:
+        for device in self._devices.values():
+            device.announce()
+        self.connected.set()
+        while self._waiting:
+            self._publish(self._waiting.popleft())
+
+    def _acknowledged(self) -> None:
+        self.sent += 1
+        self._unanswered -= 1
+        if not self._unanswered:
+            self._drained.set()
+
+    def _hear(self, message: mqtt.MQTTMessage) -> None:
+        _, _, _, device, _, kind = message.topic.split("/")
+        fake = self._devices.get(device)
+        if fake is not None and message.payload:
+            fake.hear(kind, json.loads(message.payload))
 
     def _put(self, outgoing: _Outgoing) -> None:
-        self._queue.put_nowait(outgoing)
+        self._unanswered += 1
+        if self.connected.is_set():
+            self._publish(outgoing)
+        else:
+            assert len(self._waiting) < QUEUE_MAX, "the broker does not come"
+            self._waiting.append(outgoing)
         held, self._held = self._held, None
         if held is not None:
             self._put(held)
+
+    def _publish(self, outgoing: _Outgoing) -> None:
+        """Where the connection has just ended, paho keeps it and sends it again."""
+        assert self._client is not None
+        self._client.publish(outgoing.topic, outgoing.payload, qos=1, retain=outgoing.retain)
 
 
 class FakeDevice:
