@@ -167,7 +167,7 @@ class Application:
     def _start(self, tasks: asyncio.TaskGroup) -> Fleet:
         if self._known:
             self.inbox.was_away(Resumed(self._gap_ms, restart=True))
-        self._set_clock()
+        self._set_clock(self.clock.wall_ms())
         if self.engine.state.site != self.config.site:
             for problem in conflicts(self.engine.state, self.config.site):
                 log.error(
@@ -314,11 +314,10 @@ class Application:
         offset_ms = self.engine.state.wall_offset_ms or 0
         return rfc3339(at_ms + offset_ms, self.config.timezone)
 
-    def _set_clock(self) -> None:
-        wall = self.clock.wall_ms()
-        if wall < CLOCK_TRUSTED_FROM_MS:
+    def _set_clock(self, wall_ms: int) -> None:
+        if wall_ms < CLOCK_TRUSTED_FROM_MS:
             return  # no battery behind the clock: hours and dates stay as they were last known, or unknown
-        self.inbox.put(ClockSet(wall, utc_offset_min(wall, self.config.timezone)))
+        self.inbox.put(ClockSet(wall_ms, utc_offset_min(wall_ms, self.config.timezone)))
 
     async def _watch_clock(self) -> None:
         told_ms = self.clock.at_ms()
@@ -337,7 +336,7 @@ class Application:
             if stepped or moved or offset_ms is None or now_ms - told_ms > CLOCK_EVERY_MS:
                 if stepped:
                     log.warning("clock-stepped", by_ms=wall_ms - expected_ms)
-                self._set_clock()
+                self._set_clock(wall_ms)
                 told_ms = now_ms
 
     def _reload(self, fleet: Fleet) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -37,6 +39,17 @@ class FalseClock:
         """It is set forward, or back."""
         self._ahead_s += seconds
         self._write()
+
+    @contextmanager
+    def lost(self) -> Iterator[None]:
+        """Meanwhile it shows the second of January 1970, as a clock without a battery; then it is right again."""
+        ahead_s = self._ahead_s
+        self.show("1970-01-02T00:00:00+00:00")
+        try:
+            yield
+        finally:
+            self._ahead_s = ahead_s
+            self._write()
 
     def _write(self) -> None:
         fresh = self._file.with_suffix(".new")
