@@ -41,13 +41,13 @@ from edged.links.modbus_wire import Ends, Wire, open_wire, parse_url
 
 DEADLINE_S = 0.2  # relay modules answer in 10-30 ms at 9600 baud; a hall notices a lamp after about 0.5 s
 RECONNECT_MIN_S, RECONNECT_MAX_S = 0.5, 10.0  # pause before a wire is opened again, doubling
-BREAK_OFF_MAX = 10  # times a request to a silent unit gives way before it may keep the wire for its deadline
+FAIR_S = 0.06  # of silence: a module that is there has begun to answer; a request had its chance
+BREAK_OFF_MAX = (
+    10  # times that a request to a silent unit gives way with less; then it keeps the wire so long
+)
 GIVE_WAY_S = 0.2  # pause after giving way: a busy wire is not asked for the dead at every free moment
 GAP_TRIES = 25  # waits for silence before a request; more means that somebody babbles
-SILENT_MAX = (
-    6  # exchanges without a single byte before the port is opened afresh (frozen adapter, half-open TCP)
-)
-
+SILENT_MAX = 6  # exchanges without one byte before the port is opened afresh (frozen adapter, half-open TCP)
 HELD_MAX = 512  # bytes kept while an answer is incomplete: twice the longest frame
 TRANSACTIONS = 65_535
 CLOSE_S = 5.0  # a kernel driver may wait for unsent bytes; the next open then fails and is tried again
@@ -170,7 +170,9 @@ class ModbusBus:
         return future
 
     def _break_off(self, request: Request) -> None:
-        if request.broken_off < BREAK_OFF_MAX:
+        if monotonic_s() - self._quiet_from_s >= FAIR_S:
+            self._unanswered(request)
+        elif request.broken_off < BREAK_OFF_MAX:
             request.broken_off += 1
             self._unanswered(request, gave_way=True)
 
@@ -270,8 +272,9 @@ class ModbusBus:
         except Exception as error:  # noqa: BLE001 - whatever a wire's library raises, this connection is over
             self._ended(str(error))
         self._quiet_from_s = now_s + len(frame) * self.wire.char_s
-        loop = asyncio.get_running_loop()
-        self._deadline = loop.call_later(request.deadline_s, self._unanswered, request)
+        fair_s = self._quiet_from_s - now_s + FAIR_S
+        wait_s = request.deadline_s if request.broken_off < BREAK_OFF_MAX else fair_s
+        self._deadline = asyncio.get_running_loop().call_later(wait_s, self._unanswered, request)
 
     def _finish(self) -> Request | None:
         """The exchange on the wire is over, whatever came of it."""

@@ -13,7 +13,7 @@ from devices.modbus_relay.fake import FakeLine, FakeTcp, Faults
 from devices.modbus_relay.profiles import PROFILES
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Unreachable
-from edged.links.modbus import ModbusBus
+from edged.links.modbus import FAIR_S, ModbusBus
 from edged.links.modbus_frames import rtu_frame
 from edged.links.modbus_queue import Pace
 from tests.support.modbus_peers import (
@@ -89,6 +89,49 @@ async def test_probe_of_a_dead_unit_gives_way_to_a_healthy_lamp() -> None:
     line.close()
     assert took_s < 0.2
     assert link.counts.broken_off == 1
+
+
+async def test_a_probe_that_had_its_chance_is_a_miss_and_does_not_come_back_for_more() -> None:
+    line = RawLine(lambda data: line.say(data) if data[0] == 1 else None)
+    link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
+    async with running(link), asyncio.TaskGroup() as group:
+        await up(link)
+        with pytest.raises(Unreachable):
+            await link.read_coils(5, 0, 8, deadline_s=0.02)
+        await link_rested(link, 5)
+        missed = link.counts.timeouts
+        probe = group.create_task(expect_unreachable(link.read_coils(5, 0, 8, deadline_s=30.0)))
+        await until(lambda: len(line.heard) == 3)
+        asked_s = monotonic_s()
+        await until(lambda: monotonic_s() - asked_s > 1.5 * FAIR_S)
+        await link.write_coil(1, 0, 0xFF00)
+        await probe
+    line.close()
+    assert link.counts.broken_off == 0
+    assert link.counts.timeouts == missed + 1
+
+
+async def test_a_unit_that_returns_is_found_beside_lamps_without_a_pause() -> None:
+    alive = [1]
+    line = RawLine(lambda data: line.say(data) if data[0] in alive else None)
+    link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
+
+    async def lamps() -> None:
+        while True:
+            await asyncio.gather(link.write_coil(1, 0, 0xFF00), asyncio.sleep(FAIR_S / 20))
+
+    async with running(link), asyncio.TaskGroup() as group:
+        await up(link)
+        busy = group.create_task(lamps())
+        with pytest.raises(Unreachable):
+            await link.write_coil(5, 0, 0xFF00, deadline_s=0.02)
+        await link_rested(link, 5)
+        probe = asyncio.ensure_future(link.write_coil(5, 0, 0xFF00, deadline_s=30.0))
+        await until(lambda: link.counts.broken_off >= 2)
+        alive.append(5)
+        await asyncio.wait_for(probe, 10.0)
+        busy.cancel()
+    line.close()
 
 
 async def lamp_times_ms(dead: int | None, seed: int) -> list[float]:
