@@ -92,7 +92,7 @@ class Application:
         self.mqtt.settled = self.loop.catch_up
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
         ground = Ground(
-            self.inbox.put, self.clock.wall_ms, self._stamp, self.reject, lambda: self.engine.state
+            self.inbox.put, self.clock.wall_ms, self._rfc3339, self.reject, lambda: self.engine.state
         )
         self.office = Office(config, self.mqtt, self.journal, ground)
         self.office.silent = self._safe

@@ -24,10 +24,12 @@ THINNED_TO_MS = 60_000  # of telemetry that is thinned, one reading of each coun
 
 
 class Fact(NamedTuple):
-    """One event: ``number`` counts from 1 in each epoch; ``at_ms`` is the hall time of its step."""
+    """One event: ``number`` counts from 1 in each epoch; ``at_ms`` is the hall time of its step, ``wall_ms`` what the
+    wall clock, as it was set then, showed: sent again, an event says the same time as before."""
 
     number: int
     at_ms: int
+    wall_ms: int
     kind: str
     subject: str
     data: Mapping[str, Any]
@@ -45,23 +47,25 @@ def count_noted(notes: tuple[Note, ...]) -> int:
 
 def count_stored(step: NotedStep) -> int:
     """The same of a step as it is stored."""
-    return sum(is_event(note["kind"]) for note in from_json(step.notes))
+    return sum(is_event(note["kind"]) for note in from_json(step.notes or b"[]"))
 
 
-def noted(notes: tuple[Note, ...], at_ms: int, before: int) -> Iterator[Fact]:
-    """The events of a step, numbered on from ``before``."""
+def noted(notes: tuple[Note, ...], at_ms: int, offset_ms: int, before: int) -> Iterator[Fact]:
+    """The events of a step, numbered on from ``before``; ``offset_ms``: wall time less hall time after it."""
     for note in notes:
         if is_event(note.kind):
             before += 1
-            yield Fact(before, at_ms, note.kind, note.subject, note.data)
+            yield Fact(before, at_ms, at_ms + offset_ms, note.kind, note.subject, note.data)
 
 
-def stored(step: NotedStep, before: int) -> Iterator[Fact]:
+def stored(step: NotedStep, offset_ms: int, before: int) -> Iterator[Fact]:
     """The same of a step as it is stored."""
-    for note in from_json(step.notes):
+    for note in from_json(step.notes or b"[]"):
         if is_event(note["kind"]):
             before += 1
-            yield Fact(before, step.at_ms, note["kind"], note["subject"], note["data"])
+            yield Fact(
+                before, step.at_ms, step.at_ms + offset_ms, note["kind"], note["subject"], note["data"]
+            )
 
 
 class Writer:

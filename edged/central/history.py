@@ -10,7 +10,7 @@ import apsw
 
 from edged.central import cloud_events
 from edged.central.cloud_events import Fact
-from edged.store.uplink import Cursor, NotedStep, noted_steps
+from edged.store.uplink import Cursor, NotedStep, clock_before, noted_steps
 
 T = TypeVar("T")
 
@@ -33,10 +33,15 @@ class Outbox(Protocol):
 
 
 class History:
-    """One pass over the journal from a point where the count is known (``step``, ``number``)."""
+    """One pass over the journal from a point where the count is known (``step``, ``number``).
 
-    def __init__(self, outbox: Outbox, step: int, number: int) -> None:
+    ``offset_ms``: wall time less hall time there, where the journal itself does not know it any more.
+    """
+
+    def __init__(self, outbox: Outbox, step: int, number: int, offset_ms: int) -> None:
         self._outbox = outbox
+        self._offset_ms = offset_ms
+        self._clock_found = False
         self._step = step
         self._number = number
         self._facts: deque[Fact] = deque()  # of one page: at most PAGE_STEPS_MAX steps
@@ -60,12 +65,17 @@ class History:
 
     async def _read(self) -> bool:
         """One page more; False at the end of what is on disk."""
+        if not self._clock_found:
+            self._clock_found = True
+            known_ms = await self._outbox.ask(lambda connection: clock_before(connection, self._step))
+            self._offset_ms = self._offset_ms if known_ms is None else known_ms
         while not self._facts:
             page = await read_page(self._outbox, self._step, PAGE_STEPS_MAX)
             if not page:
                 return False
             for step in page:
-                self._facts.extend(cloud_events.stored(step, self._number))
+                self._offset_ms = step.offset_ms(self._offset_ms)
+                self._facts.extend(cloud_events.stored(step, self._offset_ms, self._number))
                 if self._facts:
                     self._number = self._facts[-1].number
             self._step = page[-1].seq
@@ -73,5 +83,5 @@ class History:
 
 
 async def read_page(outbox: Outbox, after_seq: int, count: int) -> list[NotedStep]:
-    """The next ``count`` steps that noted something, as far as they are committed."""
+    """The next ``count`` steps that noted something or set the clock, as far as they are committed."""
     return await outbox.ask(lambda connection: noted_steps(connection, after_seq, count))

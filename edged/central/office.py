@@ -27,7 +27,7 @@ TOLD_WITHIN_MS = 60_000
 
 
 class Ground(NamedTuple):
-    """What the office needs of the daemon: inbox, wall clock (ms since 1970 UTC), RFC 3339 stamps, state."""
+    """What the office needs of the daemon: inbox, wall clock (ms since 1970 UTC), its RFC 3339 stamps, state."""
 
     put: Put
     wall_ms: Callable[[], int]
@@ -66,7 +66,7 @@ class Office:
         self.policies.start(Known(envelope, kept.high_water, self._ground.state().policy_sha256))
         self.operations.start()
         self.appointments.start()
-        self.uplink.start()
+        self.uplink.start(self._ground.state().wall_offset_ms or 0)
 
     def count_refusals(self, count: Callable[[str], None]) -> None:
         """``count(code)`` for every refused document."""

@@ -24,6 +24,7 @@ from edged.central.cloud_events import TELEMETRY, THINNED_TO_MS, Fact
 from edged.central.history import History, Outbox, read_page
 from edged.central.policy_desk import BrokerLink, PushMessage
 from edged.clock import monotonic_s
+from edged.core.events import ClockSet
 from edged.driver import Reject, Unreachable
 from edged.heart import Heart
 from edged.observer import Step
@@ -57,7 +58,7 @@ log = structlog.get_logger("edged.central")
 
 
 class Uplink:
-    """One hall's events. ``start`` once, ``run`` until cancelled. ``stamp`` turns an ``at_ms`` into RFC 3339."""
+    """One hall's events. ``start`` once, ``run`` until cancelled. ``stamp`` turns wall ms since 1970 into RFC 3339."""
 
     def __init__(self, link: BrokerLink, outbox: Outbox, hall: str, stamp: Callable[[int], str]) -> None:
         self._link = link
@@ -74,11 +75,12 @@ class Uplink:
         self._marks: deque[tuple[int, int]] = deque(
             [(kept.step, kept.number)]
         )  # one per MARK_EVENTS not acked
-        self._fresh: deque[Step] = deque()
+        self._fresh: deque[tuple[Step, int]] = deque()  # with the offset in force
+        self._offset_ms = self._first_offset_ms = 0  # wall time less hall time: now, and when we started
         self._behind = True  # the journal has steps that were not counted
         self._counted = False
         self._up = False
-        self._history = History(outbox, kept.step, kept.number)
+        self._history = History(outbox, kept.step, kept.number, 0)
         self._next, self._until = self._acked + 1, self._acked  # what of history is still to be sent
         self._previous = self._acked
         self._thin = True
@@ -100,8 +102,10 @@ class Uplink:
         """The number up to which the centre has every event."""
         return self._acked
 
-    def start(self) -> None:
-        """Listen to the journal, the link and the centre."""
+    def start(self, offset_ms: int) -> None:
+        """Listen to the journal, the link and the centre. ``offset_ms``: wall time less hall time by the state."""
+        self._offset_ms = self._first_offset_ms = offset_ms
+        self._history = History(self._outbox, *self._marks[0], offset_ms)
         self._outbox.on_commit(self._committed)
         self._outbox.on_durable(self._durable_changed)
         self._link.on_state(self._link_changed)
@@ -127,8 +131,10 @@ class Uplink:
 
     def _committed(self, steps: Sequence[Step]) -> None:
         for step in steps:
+            if isinstance(step.event, ClockSet):
+                self._offset_ms = step.event.wall_ms - step.at_ms
             if step.notes:
-                self._fresh.append(step)
+                self._fresh.append((step, self._offset_ms))
         if len(self._fresh) > FRESH_MAX:
             self._fresh.clear()
             self._behind = True
@@ -219,10 +225,10 @@ class Uplink:
         for _ in range(FRESH_SLICE):
             if not self._fresh or self._behind or not self._outbox.durable:
                 return
-            step = self._fresh.popleft()
+            step, offset_ms = self._fresh.popleft()
             if step.seq <= self._step:
                 continue
-            for fact in cloud_events.noted(step.notes, step.at_ms, self._number):
+            for fact in cloud_events.noted(step.notes, step.at_ms, offset_ms, self._number):
                 if not self._publish(fact, fact.number - 1, historical=False):
                     self._next = fact.number if self._next > self._until else self._next
                     self._until = fact.number
@@ -253,7 +259,7 @@ class Uplink:
     def _publish(self, fact: Fact, previous: int, historical: bool) -> bool:
         if not self._up:
             return False
-        message = self._writer.message(fact, self._stamp(fact.at_ms), previous, historical)
+        message = self._writer.message(fact, self._stamp(fact.wall_ms), previous, historical)
         try:
             self._link.publish(self._topic, message)
         except Unreachable:
@@ -285,7 +291,7 @@ class Uplink:
         self._tried_s = monotonic_s()
         self._thin = thin
         self._thinned.clear()
-        self._history = History(self._outbox, *self._marks[0])
+        self._history = History(self._outbox, *self._marks[0], self._first_offset_ms)
         self._previous = self._acked
         self._next, self._until = self._acked + 1, self._number
         self._wake.set()

@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 import apsw
 
+from edged.core.events import ClockSet
+from edged.store.codec import decode_event
+
 KEY = "uplink"  # of `meta`: "epoch acked step number"
 COUNTERS = "operations"  # of `meta`: what central/operation_desk.py remembers against replays
 CARRIED = (KEY, COUNTERS)  # lines that outlive a damaged database, where they can be read
@@ -27,11 +30,16 @@ class Cursor:
 
 
 class NotedStep(NamedTuple):
-    """A step with something to tell: its ``notes`` as stored."""
+    """A step with something to tell: its ``notes`` as stored; or with the event that set the clock, or with both."""
 
     seq: int
     at_ms: int
-    notes: bytes
+    notes: bytes | None
+    clock: bytes | None
+
+    def offset_ms(self, before_ms: int) -> int:
+        """Wall time less hall time after this step; ``before_ms`` where it set no clock."""
+        return before_ms if self.clock is None else _offset_ms(self.at_ms, self.clock)
 
 
 def read_cursor(stored: str | None, epoch: int, last_seq: int) -> Cursor:
@@ -51,6 +59,22 @@ def write_cursor(cursor: Cursor, epoch: int) -> str:
 
 
 def noted_steps(connection: apsw.Connection, after_seq: int, count: int) -> list[NotedStep]:
-    """The next ``count`` steps after ``after_seq`` that noted something."""
-    query = "SELECT seq, at_ms, notes FROM steps WHERE seq > ? AND notes IS NOT NULL ORDER BY seq LIMIT ?"
+    """The next ``count`` steps after ``after_seq`` that noted something or set the clock."""
+    query = (
+        "SELECT seq, at_ms, notes, CASE kind WHEN 'ClockSet' THEN event END FROM steps"
+        " WHERE seq > ? AND (notes IS NOT NULL OR kind = 'ClockSet') ORDER BY seq LIMIT ?"
+    )
     return [NotedStep(*values) for values in connection.execute(query, (after_seq, count))]
+
+
+def clock_before(connection: apsw.Connection, seq: int) -> int | None:
+    """Wall time less hall time in ms, as it stood after step ``seq``; None where the journal does not know any more."""
+    query = "SELECT at_ms, event FROM steps WHERE seq <= ? AND kind = 'ClockSet' ORDER BY seq DESC LIMIT 1"
+    found = connection.execute(query, (seq,)).fetchone()
+    return None if found is None else _offset_ms(*found)
+
+
+def _offset_ms(at_ms: int, event: bytes) -> int:
+    clock = decode_event(ClockSet.__name__, event)
+    assert isinstance(clock, ClockSet)
+    return clock.wall_ms - at_ms

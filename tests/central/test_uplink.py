@@ -14,7 +14,7 @@ from edged.central import uplink as uplink_module
 from edged.central.uplink import WINDOW_MAX, Uplink
 from edged.clock import monotonic_s
 from edged.core.commands import Note
-from edged.core.events import CountRead, KeyPressed
+from edged.core.events import ClockSet, CountRead, KeyPressed
 from edged.links.mqtt import MqttLink
 from edged.observer import Step
 from edged.store.journal import Journal
@@ -34,7 +34,7 @@ class Hall:
         self.link = MqttLink(settings_for(broker, "edged-demo", keepalive_s=2), self.rejected)
         self.uplink = Uplink(self.link, journal, "demo", str)
         self.uplink.reject = self.rejected
-        self.uplink.start()
+        self.uplink.start(0)
 
     def happen(self, count: int = 1, *notes: Note) -> None:
         for _ in range(count):
@@ -44,6 +44,11 @@ class Hall:
                 Note("ignored", "w1", {"reason": "double_press"}),
             )
             self.journal.append(Step(seq, seq * 10, KeyPressed("panel", "next", seq=seq), (), noted))
+
+    def set_clock(self, ahead_ms: int) -> None:
+        """From now on the wall is ``ahead_ms`` ahead of hall time."""
+        seq = self.journal.last_seq + 1
+        self.journal.append(Step(seq, seq * 10, ClockSet(seq * 10 + ahead_ms, 480), (), ()))
 
     def read_counter(self, at_ms: int) -> None:
         seq = self.journal.last_seq + 1
@@ -165,6 +170,29 @@ async def test_lost_acknowledgements_cost_a_repetition(
         await until(lambda: hall.uplink.taken == 5)
     assert whole(centre, 5)
     assert [arrival.historical for arrival in centre.arrivals][:10] == [False] * 5 + [True] * 5
+
+
+async def test_an_event_sent_again_says_the_same_time_whatever_became_of_the_clock(
+    broker: Mosquitto, tmp_path: Path, impatient: None
+) -> None:
+    path = tmp_path / "j.db"
+    times = [
+        str(10 * seq + ahead) for seq, ahead in ((1, 0), (3, 50_000), (5, 7_000), (6, 7_000), (8, 90_000))
+    ]
+    async with hall_at(broker, path) as hall, centre_at(broker, "demo") as centre:
+        centre.acknowledges = False
+        hall.happen()
+        hall.set_clock(50_000)
+        hall.happen()
+        hall.set_clock(7_000)
+        hall.happen(2)
+        hall.set_clock(90_000)
+        hall.happen()
+        await until(lambda: len(centre.arrivals) >= 15)
+        assert [centre.events[n]["time"] for n in range(1, 6)] == times
+    async with hall_at(broker, path) as hall, centre_at(broker, "demo") as centre:
+        await until(lambda: hall.uplink.taken == 5)
+    assert [centre.events[n]["time"] for n in range(1, 6)] == times
 
 
 async def test_replayed_foreign_and_future_acknowledgements_change_nothing(

@@ -286,7 +286,7 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
 
 
 def test_events_and_their_acknowledgements_are_as_written_there() -> None:
-    fact = Fact(7, 1000, "tidal.requested", "w11", {"area": "tax", "waiting": 9, "staff": None})
+    fact = Fact(7, 1000, 1000, "tidal.requested", "w11", {"area": "tax", "waiting": 9, "staff": None})
     fits("Event", Writer("demo", 2).message(fact, "2026-05-28T10:00:00+08:00", 6, False))
     fits("EventsAck", b'{"epoch":2,"upto":7}')
     assert parse_ack(b'{"epoch":2,"upto":7}') == (2, 7)

@@ -26,8 +26,7 @@ from edged.sim.daemon.broker import Broker
 ACK_EVERY_S = 1.0
 VALID_DAYS = 400
 ORDER_H = 2
-# Of an event: how it was sent, not what happened; and its time, which is told by the clock as it was last set.
-CHANGING = ("previous", "historical", "time")
+CHANGING = ("previous", "historical")  # of an event: how it was sent, not what happened
 
 
 class Centre:
