@@ -18,8 +18,10 @@ from devices.candle485.driver import Candle485
 from devices.mqtt_json import driver as json_driver
 from edged.app import Application
 from edged.central import cloud_events, operations, policies
-from edged.core import ordering, sequence
+from edged.core import ordering, sequence, trial
 from edged.core.commands import Action, Say
+from edged.core.events import PolicyApplied
+from edged.core.policy_record import PolicyTrial
 from edged.core.turn import Turn
 from edged.inbox import Item
 from edged.links.mqtt import MqttLink
@@ -133,6 +135,25 @@ def old_policies_count(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(policies, "_version", lambda version, sha256, mark: None)
 
 
+def a_policy_that_did_harm_is_welcome_again(patch: pytest.MonkeyPatch) -> None:
+    """All of them do, within two minutes: the queue's age doubles in each."""
+    patch.setattr(trial, "queue_now", lambda turn: trial.Queue(99, 2.0 ** (turn.at_ms // 60_000 % 50)))
+    patch.setattr(trial, "_usual", lambda turn: None)
+    patch.setattr(trial, "_missed_window", lambda turn, _good: next(iter(turn.lookup.areas)))
+    true_begin, true_switch = trial._begin, trial.switch
+
+    def begin(turn: Turn, good: PolicyTrial) -> None:
+        true_begin(turn, replace(good, rules=replace(good.rules, worse_min=0)))
+
+    def switch(turn: Turn, event: PolicyApplied) -> None:
+        true_switch(turn, event)
+        turn.state.left = []
+
+    old_policies_count(patch)
+    patch.setattr(trial, "_begin", begin)
+    patch.setattr(trial, "switch", switch)
+
+
 def ready_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     async def never(app: Application, manager: ServiceManager) -> None:
         await asyncio.Event().wait()
@@ -187,6 +208,7 @@ PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, float]]
     (the_elderly_are_never_called, "liveness: ", CALM),
     (events_are_counted_otherwise_after_a_start, "events: ", {"restart_per_h": 10.0}),
     (old_policies_count, "policy: version", {"policy_per_h": 60.0}),
+    (a_policy_that_did_harm_is_welcome_again, "is back", {"policy_per_h": 8.0, "restart_per_h": 30.0}),
     (ready_is_forgotten, "ready: ", CALM),
     (the_watchdog_is_fed_no_more, "watchdog: ", CALM),
     (a_part_does_not_leave, "leave: ", {"restart_per_h": 10.0}),
