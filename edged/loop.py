@@ -24,6 +24,9 @@ class Loop:
         self._journal = journal
         self._outputs = outputs
         self._seq = journal.last_seq
+        self._arrived_s: float | None = None  # of the item of this turn
+        self._shown = 0  # commands of this turn whose lamps have left
+        self._early_s = 0.0  # what these took of its time
         self.observers: Sequence[Observer] = ()
         journal.on_commit(self._committed)
 
@@ -49,9 +52,11 @@ class Loop:
     def turn(self, item: Item) -> Step:
         """One step, synchronously."""
         started_s = perf_s()
-        commands, notes = self._engine.handle(item.at_ms, item.event)
-        decision_s = perf_s() - started_s
-        self._show(commands, item)
+        self._arrived_s = item.arrived_s if isinstance(item.event, DeviceEvent) else None
+        self._shown, self._early_s = 0, 0.0
+        commands, notes = self._engine.handle(item.at_ms, item.event, self._early)
+        decision_s = perf_s() - started_s - self._early_s
+        self._show(commands)
         kept = is_recorded(item.event, commands, notes)
         self._seq += kept
         step = Step(self._seq, item.at_ms, item.event, commands, notes)
@@ -63,19 +68,26 @@ class Loop:
             self._journal.snapshot(self._engine.state, self._journal.last_seq, item.at_ms)
         return step
 
-    def _show(self, commands: Sequence[Command], item: Item) -> None:
+    def _early(self, commands: Sequence[Command]) -> None:
+        """The core is not done yet, but these are certain."""
+        started_s = perf_s()
+        self._light(commands)
+        self._early_s = perf_s() - started_s
+
+    def _light(self, commands: Sequence[Command]) -> None:
+        """Lamps before all else."""
+        for command in commands[self._shown :]:
+            if isinstance(command, Desired) and isinstance(command.value, Lamp):
+                self._outputs.want(command, self._arrived_s, now=True)
+        self._shown = len(commands)
+
+    def _show(self, commands: Sequence[Command]) -> None:
         """Lamps before texts, and in a burst only the newest text: a lamp waits for neither."""
-        arrived_s = item.arrived_s if isinstance(item.event, DeviceEvent) else None
-        texts: list[Desired] = []
-        for command in commands:
-            if isinstance(command, Desired):
-                if isinstance(command.value, Lamp):
-                    self._outputs.want(command, arrived_s, now=True)
-                else:
-                    texts.append(command)
+        self._light(commands)
         last = not len(self._inbox)
-        for text in texts:
-            self._outputs.want(text, arrived_s, now=last)
+        for command in commands:
+            if isinstance(command, Desired) and not isinstance(command.value, Lamp):
+                self._outputs.want(command, self._arrived_s, now=last)
 
     def _committed(self, steps: Sequence[Step]) -> None:
         for step in steps:

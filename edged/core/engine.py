@@ -7,6 +7,7 @@ brings it back.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
 from edged.core import (
@@ -80,8 +81,14 @@ class Engine:
             self._pop_due()
         return None
 
-    def handle(self, at_ms: int, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
-        """Apply one event at hall time ``at_ms``."""
+    def handle(
+        self, at_ms: int, event: Event, early: Callable[[Sequence[Command]], None] | None = None
+    ) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
+        """Apply one event at hall time ``at_ms``.
+
+        ``early`` is told the first commands as soon as they are certain: the lamps of the windows that the event itself
+        changed. The tide and all words come after them, and take most of the time.
+        """
         assert at_ms >= self.state.at_ms, f"time went back: {at_ms} < {self.state.at_ms}"
         self.state.at_ms = at_ms
         if isinstance(event, SiteLoaded):
@@ -97,7 +104,7 @@ class Engine:
                 self.state.active_ms = at_ms
                 trial.somebody_is_here(turn)
             self._dispatch(turn, event)
-        self._finish(turn)
+        self._finish(turn, early)
         return tuple(turn.commands), tuple(turn.notes)
 
     def _load(self, at_ms: int, event: SiteLoaded) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
@@ -187,11 +194,17 @@ class Engine:
                 due.append((kind, key))
         return list(dict.fromkeys(due))
 
-    def _finish(self, turn: Turn) -> None:
+    def _finish(self, turn: Turn, early: Callable[[Sequence[Command]], None] | None = None) -> None:
         hours.follow(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)
             overrides.settle(turn, window)
+        if (
+            not turn.ticking
+        ):  # in a tick nobody presses, and a window that goes dark is often lit again at once
+            signage.sign_lamps(turn)
+            if early is not None and turn.commands:
+                early(turn.commands)
         tidal.evaluate(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)  # evaluate may have drained an idle window

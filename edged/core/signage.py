@@ -57,6 +57,12 @@ PROMPT: dict[WindowStateName, str] = {
 }
 
 
+def sign_lamps(turn: Turn) -> None:
+    """The lamps of the windows touched so far. ``sign`` looks again: what the tide then does to a window counts."""
+    for window in turn.dirty_windows:
+        _show(turn, turn.lookup.windows[window].lamp, LAMPS[LAMP_OF[turn.window(window).state]])
+
+
 def sign(turn: Turn) -> None:
     """Show what the touched windows and areas now look like.
 

@@ -10,15 +10,20 @@ from pathlib import Path
 import pytest
 
 from edged.clock import Clock
+from edged.core import tidal
+from edged.core.commands import Desired, Lamp
 from edged.core.engine import Engine
-from edged.core.events import KeyPressed
+from edged.core.events import ClockSet, KeyPressed, SiteLoaded
 from edged.core.state import State
+from edged.core.turn import Turn
 from edged.inbox import Inbox
 from edged.loop import Loop
 from edged.observer import Step
 from edged.outputs import Outputs, Surroundings
 from edged.store.journal import Journal
+from tests.support.core_hall import hall_site
 
+MONDAY_MS = 1_772_416_800_000  # 2026-03-02 10:00 in Beijing
 KEY = KeyPressed("panel-1", "next", None, 1)
 
 
@@ -32,6 +37,10 @@ class Steps:
         self.seen.append(step)
 
 
+def around() -> Surroundings:
+    return Surroundings(lambda _event, _ack=None: True, Clock(0), lambda *_: None, lambda *_: None)
+
+
 @asynccontextmanager
 async def waiting_loop(
     folder: Path, engine: Engine
@@ -40,8 +49,7 @@ async def waiting_loop(
     clock, steps = Clock(0), Steps()
     inbox = Inbox(clock, 0, lambda: engine.next_due_ms)
     journal = Journal.open(folder / "hall.db")
-    around = Surroundings(lambda _event, _ack=None: True, clock, lambda *_: None, lambda *_: None)
-    loop = Loop(engine, inbox, journal, Outputs(around))
+    loop = Loop(engine, inbox, journal, Outputs(around()))
     loop.observers = (steps,)
     run = asyncio.get_running_loop().create_task(loop.run())
     await asyncio.sleep(0)
@@ -79,7 +87,7 @@ async def test_a_broken_step_ends_the_loop_and_not_the_wire(
 ) -> None:
     engine = Engine(State())
 
-    def broken(_at_ms: int, _event: object) -> None:
+    def broken(*_: object) -> None:
         raise AssertionError("a broken invariant")
 
     async with waiting_loop(tmp_path, engine) as (loop, inbox, _steps, run):
@@ -89,3 +97,42 @@ async def test_a_broken_step_ends_the_loop_and_not_the_wire(
         async with asyncio.timeout(5):
             await asyncio.wait({run})
         assert isinstance(run.exception(), AssertionError)
+
+
+class Wanted(Outputs):
+    """Remembers what is wanted, and what the core had decided by then."""
+
+    def __init__(self, around: Surroundings) -> None:
+        super().__init__(around)
+        self.seen: list[tuple[Desired, int]] = []
+        self.opened = 0
+
+    def want(self, desired: Desired, arrived_s: float | None = None, now: bool = False) -> None:
+        self.seen.append((desired, self.opened))
+
+
+async def test_the_lamp_of_the_pressed_key_is_wanted_before_the_tide_is_judged_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = Engine(State())
+    engine.handle(0, SiteLoaded(hall_site()))
+    engine.handle(1, ClockSet(MONDAY_MS, 480))
+    async with waiting_loop(tmp_path, engine) as (loop, inbox, steps, _run):
+        wanted = Wanted(around())
+        loop._outputs = wanted
+        true_evaluate = tidal.evaluate
+
+        def evaluate(turn: Turn) -> None:
+            wanted.opened += 1
+            true_evaluate(turn)
+
+        monkeypatch.setattr(tidal, "evaluate", evaluate)
+        inbox.put(KeyPressed("p1", "login", "mei", 1))
+        loop.catch_up()
+    (lamp,) = [
+        (one, tide) for one, tide in wanted.seen if isinstance(one.value, Lamp) and one.point == "relay/1"
+    ]
+    assert lamp == (Desired("relay/1", Lamp("on")), 0)
+    commanded = [command for command in steps.seen[0].commands if isinstance(command, Desired)]
+    assert sorted(map(repr, commanded)) == sorted(repr(one) for one, _ in wanted.seen)
+    assert commanded[0] == lamp[0]

@@ -129,7 +129,8 @@ async def test_a_unit_that_returns_is_found_beside_lamps_without_a_pause() -> No
         probe = asyncio.ensure_future(link.write_coil(5, 0, 0xFF00, deadline_s=30.0))
         await until(lambda: link.counts.broken_off >= 2)
         alive.append(5)
-        await asyncio.wait_for(probe, 10.0)
+        async with asyncio.timeout(10):
+            await probe
         busy.cancel()
     line.close()
 
