@@ -277,6 +277,12 @@ class FakePanel(FakeDevice):
         number: str | None = self.shown.get("panel", {}).get("number")
         return number
 
+    @property
+    def waiting(self) -> int | None:
+        """How many people the panel says are waiting; None before it was told."""
+        waiting: int | None = self.shown.get("panel", {}).get("waiting")
+        return waiting
+
 
 class FakeCounter(FakeDevice):
     """客流计数器 with cumulative totals."""

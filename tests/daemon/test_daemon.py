@@ -71,7 +71,7 @@ async def test_ninth_ticket_lights_the_tidal_window_and_a_login_opens_it(kind: s
             for seq in range(1, TIDE):
                 ticket = {"seq": seq, "number": f"A{seq:03d}", "service": "tax-general"}
                 await device.publish("hall/east/dev/dispenser/up/ticket", json.dumps(ticket), qos=1)
-            await until(lambda: machines.panel.shown["panel"]["waiting"] == TIDE - 1)
+            await until(lambda: machines.panel.waiting == TIDE - 1)
             assert machines.lamp.lamp in (None, "off")
             ninth = {"seq": TIDE, "number": "A009", "service": "tax-general"}
             await device.publish("hall/east/dev/dispenser/up/ticket", json.dumps(ninth), qos=1)
@@ -143,7 +143,7 @@ async def test_killed_in_a_burst_nothing_is_lost_doubled_or_announced_twice(
     for _ in range(20):
         machines.dispenser.request("tax-general")
     machines.tickets(BURST, first=501)
-    await until(lambda: machines.panel.shown["panel"]["waiting"] >= TIDE + 25)
+    await until(lambda: (machines.panel.waiting or 0) >= TIDE + 25)
     await daemon.kill()
     assert len(files.tickets()) < TIDE + 20 + BURST, "killed too late to show anything"
     machines.tickets(50, first=501 + BURST)
@@ -176,7 +176,7 @@ async def test_clean_stop_is_quick_says_offline_and_leaves_the_outputs(
     await daemon.start()
     machines.tickets(TIDE)
     await until(lambda: machines.lamp.lamp == "blink")
-    await until(lambda: machines.panel.shown["panel"]["waiting"] == TIDE)  # texts come after lamps
+    await until(lambda: machines.panel.waiting == TIDE)  # texts come after lamps
     async with watching(broker, "hall/east/status") as states:
         await until(lambda: states != [] and states[-1]["state"] == "online")
         before = dict(machines.lamp.shown), dict(machines.panel.shown), len(machines.relay.writes)
@@ -221,7 +221,7 @@ async def test_a_broken_file_is_refused_line_by_line_and_a_better_one_taken(
     assert daemon.logged("reloaded")[0]["devices_started"] == ["new"]
     await until(lambda: files.notes()["site.loaded"] == 2)
     machines.tickets(1, first=3)
-    await until(lambda: machines.panel.shown["panel"]["waiting"] == 3)
+    await until(lambda: machines.panel.waiting == 3)
     assert await files.metric('edged_device_up{device="new",driver="mqtt_json"}') == 0
     assert 'device="new"' in (await asyncio.to_thread(files.get, "/metrics"))[1]
 
@@ -231,7 +231,7 @@ async def test_a_broken_file_is_refused_line_by_line_and_a_better_one_taken(
     await until(lambda: len(daemon.logged("reload-refused")) == seen + 3)
     assert "tax-general" in daemon.logged("reload-refused")[-1]["mistake"]
     machines.tickets(1, first=4)
-    await until(lambda: machines.panel.shown["panel"]["waiting"] == 4)
+    await until(lambda: machines.panel.waiting == 4)
     assert await daemon.stop() == 0
     identical(files)
 
@@ -249,7 +249,7 @@ async def test_a_start_with_a_file_that_drops_visits_runs_on_as_it_was(
     await daemon.restart()
     assert "tax-general" in daemon.logged("configuration-not-taken")[0]["mistake"]
     machines.tickets(1, first=3)
-    await until(lambda: machines.panel.shown["panel"]["waiting"] == 3)
+    await until(lambda: machines.panel.waiting == 3)
     files.file.write_text(good.replace("综合税务", "税务"))
     daemon.signal(signal.SIGHUP)
     await until(lambda: files.notes()["site.loaded"] == 2)

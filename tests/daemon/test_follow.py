@@ -61,7 +61,7 @@ async def test_a_queue_system_calls_and_the_tide_opens_a_window_for_it(
         await daemon.restart()
         await system.report("end", window="w2", number="A001")
         await system.report("queue", service="tax-general", waiting=["A009"])
-        await until(lambda: machines.panel.shown["panel"]["waiting"] == 1)
+        await until(lambda: machines.panel.waiting == 1)
         await system.report("call", number="A009", window="w9")
         await system.report("call", number=7, window="w1")
         await until(lambda: files.notes()["follow.healed"] == 1 + (TIDE - 2))

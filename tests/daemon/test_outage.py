@@ -98,7 +98,7 @@ async def test_a_broker_that_forgot_everything_gets_it_back(
     print(f"lamp right {monotonic_s() - back_s:.2f} s after the broker's return")  # noqa: T201
     assert monotonic_s() - back_s < RESTART_S
     machines.tickets(1, first=10)  # not before: a broker without our session has nobody to keep it for
-    await until(lambda: machines.panel.shown["panel"]["waiting"] == TIDE + 1)
+    await until(lambda: machines.panel.waiting == TIDE + 1)
     async with watching(broker, "hall/east/#") as states:
         wanted = {"hall/east/status", "hall/east/state/area/tax", "hall/east/state/window/w2"}
         await until(lambda: wanted <= {state["topic"] for state in states})

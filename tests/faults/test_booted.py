@@ -40,7 +40,7 @@ async def tide(files: Hall, machines: Machines) -> None:
 async def served(container: Container, machines: Machines, number: int, since_s: float) -> float:
     """Seconds from ``since_s`` until a ticket had its effect."""
     machines.tickets(1, first=number)
-    await until(lambda: machines.panel.shown["panel"]["waiting"] == number, 60.0)
+    await until(lambda: machines.panel.waiting == number, 60.0)
     took_s = monotonic_s() - since_s
     assert await container.show("ActiveState") == "active"
     return took_s
@@ -87,7 +87,7 @@ async def test_killed_again_and_again_it_still_comes_back(
             await asyncio.sleep(0.02)  # some of them are on their way
             killed_s = monotonic_s()
             await container.signal(signal.SIGKILL)
-            await until(lambda given=number: machines.panel.shown["panel"]["waiting"] == given, 60.0)
+            await until(lambda given=number: machines.panel.waiting == given, 60.0)
             await container.until_state("active/running", 60.0)
             took_s.append(monotonic_s() - killed_s)
             assert int(await container.show("NRestarts")) == life + 1

@@ -48,7 +48,7 @@ async def test_a_clock_that_is_set_times_nobody_out_and_closes_nothing(
     stepped = len(daemon.logged("clock-stepped"))
     with clock.lost():  # is not believed at all
         machines.tickets(1, first=TIDE + 2)
-        await until(lambda: machines.panel.shown["panel"]["waiting"] == TIDE + 1)
+        await until(lambda: machines.panel.waiting == TIDE + 1)
         machines.pager.press("accept")
         await until(lambda: files.notes()["tidal.acknowledged"] == 1)
     machines.panel.press("arrive")

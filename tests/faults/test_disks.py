@@ -80,7 +80,7 @@ async def test_a_full_disk_calls_on_and_is_whole_when_there_is_room(
         assert await durable(files)
         grown(disk / "filler")
         machines.tickets(TIDE - 1, first=2)
-        await until(lambda: machines.panel.shown["panel"]["waiting"] == TIDE)
+        await until(lambda: machines.panel.waiting == TIDE)
         async with asyncio.timeout(20):
             while await durable(files):  # what the daemon frees meanwhile is not for it either
                 await asyncio.to_thread(grown, disk / "filler")
@@ -147,7 +147,7 @@ async def test_a_crawling_disk_holds_back_acknowledgements_and_never_the_loop(
     for number in range(2, tickets + 1):
         machines.tickets(1, first=number)
         await asyncio.sleep(PACE_S)
-    await until(lambda: machines.panel.shown["panel"]["waiting"] == tickets, 60.0)
+    await until(lambda: machines.panel.waiting == tickets, 60.0)
     await until(lambda: len(files.tickets()) == tickets, 60.0)
     share = 0.99 if tickets > 100 else 0.9
     late_s = await files.quantile("edged_loop_lag_seconds", share)

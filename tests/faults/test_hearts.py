@@ -88,7 +88,7 @@ async def test_a_part_that_dies_ends_the_process_and_the_next_start_is_whole(
     daemon.planted = ""
     await daemon.restart()
     machines.tickets(1, first=TIDE + 1)
-    await until(lambda: machines.panel.shown["panel"]["waiting"] == TIDE + 1)
+    await until(lambda: machines.panel.waiting == TIDE + 1)
     assert await daemon.stop() == 0
     identical(files)
 

@@ -75,7 +75,7 @@ async def test_a_crowd_at_the_web_port_costs_the_hall_nothing(
         await broker.start()
         await until(lambda: len(daemon.logged("link-up")) == 2, 4.0)  # before the first idle one is given up
         machines.tickets(1, first=TIDE + 1)
-        await until(lambda: machines.panel.shown["panel"]["waiting"] == TIDE + 1)
+        await until(lambda: machines.panel.waiting == TIDE + 1)
         for client in idle:
             client.cancel()
     await until(lambda: files.get("/healthz")[0] == 200)

@@ -118,7 +118,7 @@ async def test_a_unit_that_returns_is_found_beside_lamps_without_a_pause() -> No
 
     async def lamps() -> None:
         while True:
-            await asyncio.gather(link.write_coil(1, 0, 0xFF00), asyncio.sleep(FAIR_S / 20))
+            await asyncio.gather(link.write_coil(1, 0, 0xFF00), asyncio.sleep(FAIR_S / 10))
 
     async with running(link), asyncio.TaskGroup() as group:
         await up(link)
