@@ -42,9 +42,7 @@ from edged.links.modbus_wire import Ends, Wire, open_wire, parse_url
 DEADLINE_S = 0.2  # relay modules answer in 10-30 ms at 9600 baud; a hall notices a lamp after about 0.5 s
 RECONNECT_MIN_S, RECONNECT_MAX_S = 0.5, 10.0  # pause before a wire is opened again, doubling
 FAIR_S = 0.06  # of silence: a module that is there has begun to answer; a request had its chance
-BREAK_OFF_MAX = (
-    10  # times that a request to a silent unit gives way with less; then it keeps the wire so long
-)
+BREAK_OFF_MAX = 50  # times that a request to a silent unit gives way with less; then it keeps the wire
 GIVE_WAY_S = 0.2  # pause after giving way: a busy wire is not asked for the dead at every free moment
 GAP_TRIES = 25  # waits for silence before a request; more means that somebody babbles
 SILENT_MAX = 6  # exchanges without one byte before the port is opened afresh (frozen adapter, half-open TCP)
