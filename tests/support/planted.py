@@ -16,6 +16,7 @@ from functools import partial, partialmethod
 from typing import Any
 
 import devices
+from edged import fleet, lifetime
 from edged.core import arbiter
 from edged.core.events import KeyPressed
 from edged.links.mqtt import MqttLink
@@ -40,6 +41,25 @@ class Stubborn(Slate):
         while True:
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(HOUR_S)
+
+
+class Falling(Slate):
+    """A driver that fails whenever it is started."""
+
+    async def run(self) -> None:
+        """Not for long."""
+        raise ZeroDivisionError("planted")
+
+
+def falling() -> None:
+    """hall.toml may name a driver that fails at once, and is tried again as fast; there from the start."""
+    devices.REGISTRY["falling"] = "tests.support.planted:Falling"
+    fleet.RESTART_S = (0.05,)
+
+
+def hasty() -> None:
+    """Safe mode is over after seconds; there from the start."""
+    lifetime.SAFE_S = 4.0
 
 
 def blocked() -> None:
@@ -143,6 +163,8 @@ FAULTS: dict[str, Callable[[], None]] = {
         crawling,
         hoarding,
         crashing_tide,
+        falling,
+        hasty,
     )
 }
 KEPT: list[object] = []
