@@ -17,6 +17,7 @@ import pytest
 from edged.clock import monotonic_s
 from edged.observers.web.doorkeeper import CONNECTIONS_MAX
 from tests.support.brokers import Mosquitto, until
+from tests.support.cgroups import memory_group
 from tests.support.daemon_checks import TIDE, identical
 from tests.support.daemons import Daemon, Hall, Machines
 
@@ -24,6 +25,7 @@ CROWD = 60
 SPARE = 3  # descriptors beyond the web's places: a broker and a module that come back, and the journal's own
 TICKETS = 900  # as many as a day has numbers
 HOGS = 8
+GROUP_BYTES = 64 << 20  # beside what the daemon had when it was put into the group
 ENDS_S = 20.0  # a process without memory has ended by then, nearly always
 
 
@@ -97,6 +99,26 @@ async def test_out_of_memory_it_loses_nothing_that_it_acknowledged(
     with suppress(TimeoutError):
         assert await daemon.ended(ENDS_S) not in (0, 2), "it ended because of that"
     await daemon.kill()
+    await daemon.restart()
+    await until(lambda: len(files.tickets()) == TICKETS, 60.0)
+    assert await daemon.stop() == 0
+    assert [ticket.number for ticket in files.tickets()] == [f"A{n:03d}" for n in range(1, TICKETS + 1)]
+    identical(files)
+
+
+@pytest.mark.full
+async def test_beyond_the_limit_of_its_control_group_the_kernel_ends_it_and_nothing_is_lost(
+    hall: tuple[Hall, Daemon, Machines],
+) -> None:
+    files, daemon, machines = hall
+    daemon.planted = "hoarding"
+    await daemon.start()
+    with memory_group(GROUP_BYTES) as group:
+        (group / "cgroup.procs").write_text(f"{daemon.pid}\n")
+        machines.tickets(TICKETS)
+        await until(lambda: len(files.tickets()) > TICKETS // 10)
+        daemon.signal(signal.SIGUSR1)
+        assert await daemon.ended(ENDS_S) == -signal.SIGKILL
     await daemon.restart()
     await until(lambda: len(files.tickets()) == TICKETS, 60.0)
     assert await daemon.stop() == 0

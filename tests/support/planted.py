@@ -137,7 +137,7 @@ def hoarding() -> None:
         for size in (1 << 20, 1 << 16, 1 << 12, 1 << 8):
             with suppress(MemoryError):
                 while True:
-                    KEPT.append(bytes(size))
+                    KEPT.append(b"x" * size)
 
     _on_signal(hoard)
 
