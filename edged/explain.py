@@ -12,7 +12,7 @@ from typing import Any
 
 from edged.core.commands import Note
 from edged.core.site import Site
-from edged.explain_words import DECISIONS, REASONS, RULES, SENTENCES, THRESHOLDS, TOLD, WHY_NOT
+from edged.explain_words import DECISIONS, REASONS, RULES, SENTENCES, THRESHOLDS, TOLD, USUAL, WHY_NOT
 
 Fact = str | int | float | None
 
@@ -128,6 +128,8 @@ def _words(note: Note, names: _Names, place: int) -> _Words:
     for key in ("area", "asker"):
         words[key] = names.area(words.get(key, "-"), place)
     words["staff"] = names.staff.get(words.get("staff", "-"), words.get("staff", "-"))
+    known = note.data.get("usual_s") is not None
+    words["usual"] = USUAL[place].format_map(words) if known else ""
     close = note.kind == "tidal.draining" or note.data.get("would") == "close"
     rule = f"close:{note.data.get('rule')}" if close else words.get("rule", "")
     words["why"] = RULES.get(rule, (words.get("reason", "-"),) * 2)[place].format_map(words)

@@ -74,10 +74,10 @@ SENTENCES: dict[str, Pair] = {
     "device.back": ("设备恢复 {subject}", "device back: {subject}"),
     "policy.harmful": (
         "策略 v{subject} 使等候变差, 恢复 v{back_to}: {waiting}人平均已等候{waited_s}秒, 上限{limit_s}秒, "
-        "持续{worse_min}分钟 (生效时{before_s}秒, 平日此时最多{usual_s}秒); {reason}",
+        "持续{worse_min}分钟 (生效时{before_s}秒{usual}); {reason}",
         "policy version {subject} made waits worse, version {back_to} returns: {waiting} people have waited "
-        "{waited_s} s on average, limit {limit_s} s, for {worse_min} min ({before_s} s when it came, at most "
-        "{usual_s} s at this time on other days); {reason}",
+        "{waited_s} s on average, limit {limit_s} s, for {worse_min} min ({before_s} s when it came{usual}); "
+        "{reason}",
     ),
     "policy.kept": (
         "策略 v{subject} 观察{watched_min}分钟, 正常, 继续使用",
@@ -91,6 +91,7 @@ SENTENCES: dict[str, Pair] = {
     "policy.applied": ("策略 v{subject} 生效", "policy version {subject} applied"),
     "hall.resumed": ("控制器恢复运行, 中断{gap_s}秒", "controller back after {gap_s} s, nothing lost"),
 }
+USUAL: Pair = (", 平日此时最多{usual_s}秒", ", at most {usual_s} s at this time on other days")
 _CLOSE_PW: Pair = (
     "少一个窗口预计等候{with_one_fewer_s}秒, 收窗限{close_limit_s}秒",
     "with one fewer newcomers would wait {with_one_fewer_s} s, limit {close_limit_s} s",

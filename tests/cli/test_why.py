@@ -144,3 +144,21 @@ def test_a_fact_without_words_is_its_kind_and_no_decision() -> None:
     note = Note("something.new", "w1")
     assert explain(note, SITE) == "something.new w1"
     assert explained(note, SITE) is None
+
+
+def test_the_usual_queue_is_named_where_it_is_known() -> None:
+    facts = {
+        "back_to": 1,
+        "reason": "window_missed",
+        "area": "tax",
+        "waiting": 43,
+        "waited_s": 809,
+        "before_s": 270,
+    }
+    limits = {"limit_s": 600, "worse_percent": 200, "worse_min": 10}
+    unknown = explain(Note("policy.harmful", "7", {**facts, **limits, "usual_s": None}), SITE)
+    known = explain(Note("policy.harmful", "7", {**facts, **limits, "usual_s": 120}), SITE)
+    assert "(270 s when it came);" in unknown
+    assert "(生效时270秒);" in unknown
+    assert "(270 s when it came, at most 120 s at this time on other days);" in known
+    assert "(生效时270秒, 平日此时最多120秒);" in known
