@@ -6,7 +6,9 @@ import asyncio
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,34 @@ async def test_the_watchdog_is_fed_while_all_hearts_beat_and_starved_when_one_st
         beats["writer"] = monotonic_s()
         assert await loop.sock_recv(wire, 4096) == b"WATCHDOG=1"
         watch.cancel()
+
+
+async def test_a_process_that_stood_still_is_fed_at_once_and_a_heart_that_stopped_is_still_found(
+    manager: tuple[socket.socket, str],
+) -> None:
+    """As after SIGSTOP, or a machine that was suspended: every heart is late, by as much as the look at them."""
+    wire, name = manager
+    wire.setblocking(False)
+    loop = asyncio.get_running_loop()
+    service = ServiceManager({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "40000"})
+    beaten_s = monotonic_s()
+    async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as group:
+        watch = group.create_task(service.watch(lambda: {"part": beaten_s}, limit_s=0.2))
+        assert await loop.sock_recv(wire, 4096) == b"WATCHDOG=1"
+        time.sleep(0.5)  # noqa: ASYNC251 (that is what is tested)
+        drained(wire)
+        assert await loop.sock_recv(wire, 4096) == b"WATCHDOG=1"
+        while (said := await loop.sock_recv(wire, 4096)) == b"WATCHDOG=1":
+            pass
+        assert said == b"STATUS=no heartbeat: part"
+        watch.cancel()
+
+
+def drained(wire: socket.socket) -> None:
+    """Away with what lies there already."""
+    with suppress(BlockingIOError):
+        while True:
+            wire.recv(4096)
 
 
 def test_a_blocked_loop_starves_the_watchdog(manager: tuple[socket.socket, str]) -> None:
