@@ -124,7 +124,8 @@ class Writer:
         except Exception as error:  # noqa: BLE001 (whatever it is, the loop must hear of it and end the process)
             broken = error if isinstance(error, database.StoreError) else JournalBroken(_words(error))
             broken.__cause__ = error.__cause__ if broken is error else error
-            self._connection.close(True)
+            with suppress(apsw.Error):  # the disk is broken for its last words, too; the loop must hear of it
+                self._connection.close(True)
             self._tell(Report([], self._durable, notices=self._notices, error=broken))
         return False
 

@@ -92,6 +92,27 @@ async def test_an_io_error_at_any_call_ends_the_journal_and_loses_nothing_acknow
     assert broken_runs > STEPS, f"only {broken_runs} runs broke: is every {operation} reached?"
 
 
+async def test_a_disk_that_also_fails_when_the_journal_is_closed_is_told_all_the_same(tmp_path: Path) -> None:
+    """A sync fails, and from then on no write has room: closing the database meets that, too."""
+    for nth in range(4, 4 + STEPS, 4):
+        met: list[int] = []
+
+        def plan(kind: str, count: int, nth: int = nth, met: list[int] = met) -> Exception | None:
+            if kind == "sync" and count == nth:
+                met.append(count)
+                return _io_error("planned", apsw.SQLITE_IOERR_FSYNC)
+            return apsw.FullError("planned") if met and kind == "write" else None
+
+        disk = FailingDisk("dying", plan)
+        path = tmp_path / str(nth) / "hall.db"
+        acked, error = await _write(path, "dying", lambda met=met: bool(met))
+        disk.unregister()
+        assert error is not None, f"sync {nth}"
+        again = Journal.open(path)
+        assert again.last_seq >= len(acked)
+        again.close()
+
+
 async def test_a_full_disk_keeps_calling_from_memory_and_catches_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
