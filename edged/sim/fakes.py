@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ from devices.onbon_bx.driver import OnbonOptions
 from devices.onbon_bx.fake import FakeOnbon
 from edged.clock import Clock
 from edged.config import DeviceConfig, HallConfig
+from edged.driver import Unreachable
 from edged.sim.pty import Pty
 
 SIGNAL_BYTES = 4  # of a key on a Candle bus
@@ -93,7 +95,7 @@ class Fakes:
         assert options.path is not None, "the demo's LED bars are serial"
         pty = self._plugged(options.path)
         bar = FakeOnbon(
-            lambda data: self._soon(pty.write(data)),
+            lambda data: self._soon(_answer(pty, data)),
             self._clock.now_s,
             units_of_8=options.model == "5k",
             seed=self._seed,
@@ -193,3 +195,8 @@ class Fakes:
         serial += sum(bus.frames_received.total() + bus.frames_sent.total() for bus in self.buses.values())
         modbus = sum(sum(relay.frames.values()) for relay in self.relays.values())
         return {"mqtt": self.fleet.sent + heard, "serial": serial, "modbus": modbus}
+
+
+async def _answer(pty: Pty, data: bytes) -> None:
+    with suppress(Unreachable):  # unplugged this very moment: nobody hears it
+        await pty.write(data)
