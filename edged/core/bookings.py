@@ -7,16 +7,15 @@ comes all the same is a visitor like any other, and whoever holds a number alrea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edged.core.events import AppointmentCancelled, AppointmentMade, Priority
 from edged.core.turn import Turn
+from edged.core.value import value
 from edged.core.visit_record import Booking
 
 BOOKINGS_MAX = 5_000  # a hall of forty windows books about a thousand a day; more is a fault of the sender
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CheckIn:
     """How a ticket enters: its class, and from which stamp it may be called (None: now)."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import ClassVar, Literal
 
-from edged.core.quick import quick
+from edged.core.value import value
 
 
-@quick
-@dataclass(frozen=True, slots=True)
+@value
 class Lamp:
     """A lamp's level. ``blink`` is a level too: the driver or the device keeps it blinking."""
 
@@ -18,8 +17,7 @@ class Lamp:
     kind: ClassVar[str] = "lamp"
 
 
-@quick
-@dataclass(frozen=True, slots=True)
+@value
 class Display:
     """Text lines on an LED bar or screen, newest call first.
 
@@ -34,8 +32,7 @@ class Display:
     kind: ClassVar[str] = "display"
 
 
-@quick
-@dataclass(frozen=True, slots=True)
+@value
 class Panel:
     """What a clerk's call panel shows. ``state`` is the window state of ``windows.py``.
 
@@ -54,7 +51,7 @@ class Panel:
     kind: ClassVar[str] = "panel"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Serve:
     """Follow mode: windows that are to serve now, each with its services; the queue system sends people there."""
 
@@ -62,8 +59,7 @@ class Serve:
     kind: ClassVar[str] = "serve"
 
 
-@quick
-@dataclass(frozen=True, slots=True)
+@value
 class AreaPicture:
     """The retained picture of an area for the centre. ``oldest_since_ms`` is an ``at_ms`` stamp or None.
 
@@ -86,8 +82,7 @@ class AreaPicture:
     kind: ClassVar[str] = "area"
 
 
-@quick
-@dataclass(frozen=True, slots=True)
+@value
 class WindowPicture:
     """The retained picture of a window for the centre; ``reason`` explains a tidal window in one line, ``override``
     what a person decided over it, by name and until when. ``stale``: its panel is silent, this is the last known.
@@ -105,7 +100,7 @@ class WindowPicture:
     kind: ClassVar[str] = "window"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AlarmsPicture:
     """The retained picture of what stands: (alarm, subject, since when as an ``at_ms`` stamp), oldest first."""
 
@@ -113,7 +108,7 @@ class AlarmsPicture:
     kind: ClassVar[str] = "alarms"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Evaluator:
     """What an evaluator (评价器) asks about: the visit of ticket ``number``, or a ``case``; both None: nothing."""
 
@@ -123,7 +118,7 @@ class Evaluator:
     kind: ClassVar[str] = "evaluator"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CasePicture:
     """One open case in the picture for the centre; ``due`` is a date or None, ``opened_ms`` an ``at_ms`` stamp."""
 
@@ -138,7 +133,7 @@ class CasePicture:
     overdue: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CasesPicture:
     """The retained picture of the open cases (办不成事); the three ratios are None while nothing is decided."""
 
@@ -152,7 +147,7 @@ class CasesPicture:
     kind: ClassVar[str] = "cases"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NoNumber:
     """A service without numbers now. ``reason``: a short word; the texts are for whoever stands there."""
 
@@ -162,7 +157,7 @@ class NoNumber:
     text_en: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Issuing:
     """What a dispenser gives no numbers of now; every other service it does."""
 
@@ -184,8 +179,7 @@ Value = (
 )
 
 
-@quick
-@dataclass(frozen=True, slots=True)
+@value
 class Desired:
     """``value`` is to stand at ``point``; the slot is ``(point, value.kind)``, last one wins, re-asserted."""
 
@@ -193,7 +187,7 @@ class Desired:
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Say:
     """Speak once, Chinese then English; ``slow`` for who needs it. ``ticket``: its number, "" for announcements."""
 
@@ -204,7 +198,7 @@ class Say:
     kind: ClassVar[str] = "say"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Print:
     """Print a ticket once. ``ahead``: visitors before it; ``wait_*_s``: what is told of the wait, None unknown."""
 
@@ -217,7 +211,7 @@ class Print:
     kind: ClassVar[str] = "print"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Page:
     """Page a member of staff (or the duty manager, ``staff`` = "duty-manager") once."""
 
@@ -229,7 +223,7 @@ class Page:
     kind: ClassVar[str] = "page"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Refuse:
     """Tell whoever asked for a number, once, why there is none. ``reason``: a short word."""
 
@@ -243,8 +237,7 @@ class Refuse:
 Body = Say | Print | Page | Refuse
 
 
-@quick
-@dataclass(frozen=True, slots=True)
+@value
 class Action:
     """Something that happens once. ``id`` is unique for ever in this hall; leaves only after its step is on disk."""
 
@@ -253,8 +246,7 @@ class Action:
     body: Body
 
 
-@quick
-@dataclass(frozen=True, slots=True)
+@value
 class Note:
     """A fact. ``kind`` is an event type of the wire contract ("ticket.called") or "ignored" with a ``reason``."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edged.core.commands import Body
+from edged.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PendingAction:
     """An action whose outcome is not known yet."""
 
@@ -16,7 +15,7 @@ class PendingAction:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeviceState:
     """Whether a device can be reached, and since when (``at_ms``)."""
 

@@ -6,7 +6,6 @@ with the point, the idempotency key; ``None`` where the device has no counter (s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from edged.core.policy import Policy
@@ -14,6 +13,7 @@ from edged.core.reports import CallReported as CallReported
 from edged.core.reports import EndReported as EndReported
 from edged.core.reports import QueueReported as QueueReported
 from edged.core.site import Site
+from edged.core.value import value
 
 Key = Literal[
     "next",
@@ -57,7 +57,7 @@ WHOLE_HALL = "hall"  # the target of pause-issuing that means every area
 Priority = Literal["normal", "elderly", "disabled", "pregnant", "military", "child", "appointment"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TicketPrinted:
     """A dispenser allotted and printed ``number`` by itself (WIRE ``up/ticket``).
 
@@ -73,7 +73,7 @@ class TicketPrinted:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TicketRequested:
     """A dispenser asks the controller for a number (WIRE ``up/request``); answered by a ``Print`` action.
 
@@ -89,7 +89,7 @@ class TicketRequested:
     returning: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class KeyPressed:
     """A key on a call panel or pager.
 
@@ -103,7 +103,7 @@ class KeyPressed:
     seq: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AppointmentMade:
     """The centre booked (or moved) an appointment. ``start_ms``: wall time since 1970 UTC."""
 
@@ -113,14 +113,14 @@ class AppointmentMade:
     priority: Priority = "normal"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class AppointmentCancelled:
     """The visitor, or the centre, called an appointment off."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RatingGiven:
     """好差评: ``level`` 1 (very bad) to 5 (very good)."""
 
@@ -129,7 +129,7 @@ class RatingGiven:
     seq: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CountRead:
     """A people counter's report. ``semantics`` says what the numbers mean: since reset, in a window, or present."""
 
@@ -141,7 +141,7 @@ class CountRead:
     seq: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HealthRead:
     """A device's own health: paper state and a fault text (at most 200 characters)."""
 
@@ -151,7 +151,7 @@ class HealthRead:
     seq: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeviceLost:
     """``point`` is a device id: nothing can be heard from or shown on it."""
 
@@ -159,21 +159,21 @@ class DeviceLost:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeviceBack:
     """``point`` is a device id that can be reached again (also sent at the first contact after start)."""
 
     point: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CommandDone:
     """The action ``id`` was carried out."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CommandFailed:
     """The action ``id`` was not, or not surely, carried out. It is never retried blindly: the core decides."""
 
@@ -181,14 +181,14 @@ class CommandFailed:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SiteLoaded:
     """The hall's configuration, at first start and whenever it changed."""
 
     site: Site
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PolicyApplied:
     """A verified and bounded policy takes effect at this step boundary. ``sha256`` is over its payload bytes.
 
@@ -201,7 +201,7 @@ class PolicyApplied:
     pushed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClockSet:
     """Wall time at this stamp: ``wall_ms`` since 1970 UTC and the hall's zone offset. Rare: start, hourly, steps."""
 
@@ -209,7 +209,7 @@ class ClockSet:
     utc_offset_min: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Resumed:
     """The process was away (restart or freeze) for ``gap_ms``; pending deadlines move by it, waits do not."""
 
@@ -217,7 +217,7 @@ class Resumed:
     restart: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WindowAsked:
     """An operator (``by``: at most 64 characters) asks for a window in ``area``; the arbiter decides."""
 
@@ -225,7 +225,7 @@ class WindowAsked:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OverrideSet:
     """人工干预: ``by`` (a name, at most 64 characters) decides for the rules, for ``for_s`` hall seconds.
 
@@ -241,7 +241,7 @@ class OverrideSet:
     area: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OverrideLifted:
     """``by`` ends an override before its time."""
 
@@ -250,7 +250,7 @@ class OverrideLifted:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Announced:
     """An operator (``by``) has something said once in ``areas`` (none: everywhere); texts: at most 200 characters."""
 
@@ -260,7 +260,7 @@ class Announced:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HoursFlexed:
     """Today only, ``area`` (None: the hall) opens and closes at these minutes after midnight; None: as planned."""
 
@@ -270,7 +270,7 @@ class HoursFlexed:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RatingCorrected:
     """``by`` corrects a rating to ``level`` 1…5. ``rating`` is its id: of a visit as in the note, or that of a case."""
 
@@ -279,7 +279,7 @@ class RatingCorrected:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RatingAnswered:
     """``by`` looked after a bad rating (整改, 回访); ``code`` is one of the policy's words, None: the last of them."""
 
@@ -288,7 +288,7 @@ class RatingAnswered:
     code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CaseTold:
     """办不成事, from the centre or an operator: ``by`` (a name, at most 64 characters) tells what becomes of a case.
 
@@ -308,7 +308,7 @@ class CaseTold:
     level: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DayReset:
     """``by`` (who, at most 64 characters) starts the day anew; refused while people wait unless ``force``."""
 
@@ -316,7 +316,7 @@ class DayReset:
     force: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DocumentRejected:
     """A signed document was refused: ``kind`` says of what, ``code`` why, ``named`` what it called itself."""
 
@@ -325,7 +325,7 @@ class DocumentRejected:
     named: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NoticePosted:
     """A notice on the boards of ``areas`` (none: all, and the hall's), until a wall time or until withdrawn.
 
@@ -340,7 +340,7 @@ class NoticePosted:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NoticeWithdrawn:
     """The notice ``id`` is to go."""
 
@@ -348,14 +348,14 @@ class NoticeWithdrawn:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SafeModeSet:
     """The daemon ended too fast too often (``on``), or is whole again."""
 
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tick:
     """A due time the engine asked for. Regenerated on replay, never an input."""
 

@@ -10,8 +10,6 @@ would end the hours early has to stand for ``DOUBT_MS``. Before the clock was ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edged.core import activation, alarms, calendar, cutoff, day, opening, overrides, staffing, wall
 from edged.core.calendar import Span
 from edged.core.events import HoursFlexed
@@ -19,6 +17,7 @@ from edged.core.ordering import STAFFED
 from edged.core.policy import Mode
 from edged.core.state import AreaHours, Flex, Phase
 from edged.core.turn import Turn
+from edged.core.value import value
 from edged.core.windows import move_window
 
 STEP_MS = 300_000  # a clock that drifts is set by seconds; more is a mistake, then or now
@@ -26,7 +25,7 @@ DOUBT_MS = 900_000  # a server that tells the wrong time is overruled or mended 
 HALL = ""  # the key of the whole hall in ``State.flexed``
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Plan:
     """What the calendar says of an area now."""
 

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from edged.core.events import Priority
 from edged.core.policy import Calling, CallRule
 from edged.core.state import State, Ticket, WindowState, WindowStateName
 from edged.core.turn import Turn
+from edged.core.value import value
 
 STAFFED: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING", "PAUSED")
 WITHOUT_HEAD_START: tuple[Priority, ...] = ("normal",)  # every other class has one
@@ -37,7 +37,7 @@ ANYBODY = CallRule()
 NO_LANES: dict[str, list[int]] = {}  # of a service that nobody ever waited for
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Choice:
     """Whom a window calls: by which rule of the policy (None: the last one), and whether that overtakes somebody."""
 
@@ -237,7 +237,7 @@ def count_call(turn: Turn, window: str, chosen: Choice) -> None:
     state.overtook, state.overtook_class, state.overtook_of_class = streak.all, streak.name, streak.of_class
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Streak:
     """Overtaking calls of a window in a row: all of them, and the last of them that were of one class."""
 

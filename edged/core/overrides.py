@@ -8,13 +8,12 @@ because somebody holds it. Priority insert: one waiting visitor goes first, once
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edged.core import activation, wall
 from edged.core.events import WHOLE_HALL, KeyPressed, OverrideKind, OverrideLifted, OverrideSet
 from edged.core.ordering import put_first
 from edged.core.state import Override
 from edged.core.turn import Turn, override_key
+from edged.core.value import value
 from edged.core.windows import move_window
 
 TIMER = "override"
@@ -94,7 +93,7 @@ def fit(turn: Turn) -> None:
             _end(turn, name, "configuration changed", None)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Said:
     """What somebody orders by key: about what, in whose name, for how long (None: the policy's default)."""
 

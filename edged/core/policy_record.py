@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edged.core.policy import Tidal, Trial
+from edged.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PolicyTrial:
     """A pushed policy is watched. ``rules`` and ``tidal`` are those of the last good one, which may come back.
 
@@ -28,7 +27,7 @@ class PolicyTrial:
     limit_s: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LeftPolicy:
     """A policy that was taken out of force: never applied again under its number.
 
@@ -41,7 +40,7 @@ class LeftPolicy:
     limit_s: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UsualQueue:
     """The worst of one half hour of the day, faded over ``days`` days; ``day`` is the last of them.
 

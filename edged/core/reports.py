@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from edged.core.value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class CallReported:
     """Follow mode: the queue system called ``number`` to ``window``. ``service`` None: what the window serves."""
 
@@ -17,7 +18,7 @@ class CallReported:
     seq: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class EndReported:
     """Follow mode: the queue system is done with the visitor at ``window`` (``number`` None: whoever is there)."""
 
@@ -28,7 +29,7 @@ class EndReported:
     seq: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class QueueReported:
     """Follow mode: the numbers that wait for ``service``, all of them, in order."""
 

@@ -6,13 +6,14 @@ device has a single channel. Everything here is plain data; ``edged/config.py`` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from edged.core.value import value
 
 Role = Literal["standby", "commissioner"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Area:
     """A business area (服务专区). ``displays`` and ``voice`` are points; ``voice`` is one serial loudspeaker."""
 
@@ -24,7 +25,7 @@ class Area:
     lamps: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Service:
     """A business (业务) of one area. ``prefix`` starts its ticket numbers; ``mean_s`` is the prior service time.
 
@@ -40,7 +41,7 @@ class Service:
     case: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Window:
     """A window (窗口). ``skills`` are service ids it may serve. A tidal window serves nothing until activated.
 
@@ -60,7 +61,7 @@ class Window:
     confirms_arrival: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Staff:
     """Somebody who can be paged (``pager`` is a point) for the areas named in ``skills``.
 
@@ -77,7 +78,7 @@ class Staff:
     shifts: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Board:
     """How much text a display ``point`` has room for: rows, and columns of half-width characters in each.
 
@@ -90,7 +91,7 @@ class Board:
     scrolls: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Site:
     """One hall. Ids are ``[a-z0-9][a-z0-9-]{0,31}`` and unique inside their kind.
 

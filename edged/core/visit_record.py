@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edged.core.events import Priority
+from edged.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stop:
     """One stage of a visit: which window ended it, how (an outcome, or "transferred"), when."""
 
@@ -17,7 +16,7 @@ class Stop:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Booking:
     """An appointment nobody claimed yet. ``start_ms`` is wall time since 1970 UTC."""
 
@@ -26,7 +25,7 @@ class Booking:
     priority: Priority
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Prepared:
     """Whom a window calls next: by which rule (None: the last one), and the window they were sent to before."""
 
@@ -35,7 +34,7 @@ class Prepared:
     sent_to: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallShown:
     """One line of "last calls" on an area's displays."""
 

@@ -7,7 +7,7 @@ One module per section. ``BOUNDS`` maps ``Class.field`` to the inclusive range t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from edged.core.policy import (
     calling,
@@ -33,6 +33,7 @@ from edged.core.policy.staffing import PauseReason, Staffing
 from edged.core.policy.tidal import REFERENCE_PW, Arbiter, Band, Peak, Pw, Rule, Tidal, Triggers
 from edged.core.policy.trial import Trial
 from edged.core.policy.visits import Journey, Visits
+from edged.core.value import value
 
 __all__ = [
     "BOUNDS",
@@ -68,7 +69,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Policy:
     """Everything pushable. The default is what a hall runs before the centre ever spoke."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from edged.core.policy.words import AreaId, ServiceId, Text, WindowId, Word
+from edged.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CallRule:
     """Whom to prefer. Every condition that is given must hold; none given fits everybody.
 
@@ -24,7 +25,7 @@ class CallRule:
     min_wait_s: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PriorityClass:
     """A priority class; what is not given is as for every class. A ``needs_reason`` class without one is normal."""
 
@@ -35,7 +36,7 @@ class PriorityClass:
     label_en: Text | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Calling:
     """Calls: in which order, how often, how long, and what a silent panel is taken to mean.
 

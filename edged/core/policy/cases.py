@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from edged.core.policy.words import Word
+from edged.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cases:
     """办不成事. Days to close in are working days, the others calendar days; ``*_min`` are minutes after midnight.
 

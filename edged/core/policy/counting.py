@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from edged.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Counting:
     """People counters against tickets.
 

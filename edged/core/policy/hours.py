@@ -6,15 +6,15 @@ Without a single entry in ``week`` nobody knows the hours: the hall is open whil
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from edged.core.policy.words import AreaId, Date, TimeOfDay, WindowId
+from edged.core.value import value
 
 Mode = Literal["full", "extended", "assisted", "self-service", "online", "closed"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Session:
     """On ``days`` (1 Monday … 7 Sunday, 8 public holidays) the areas are open from ``opens`` to ``closes``.
 
@@ -30,7 +30,7 @@ class Session:
     mode: Mode = "full"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Special:
     """The hours of one date, whatever else is said of it; several entries for one date add up."""
 
@@ -41,7 +41,7 @@ class Special:
     mode: Mode = "full"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Noon:
     """Noon (午间) inside ``full`` hours: only ``windows`` are on duty (午间不断岗); an area without one rests.
 
@@ -54,7 +54,7 @@ class Noon:
     issue: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cutoff:
     """The last number of the day: none is given whose service would end later than ``overrun_s`` after closing.
 
@@ -70,7 +70,7 @@ class Cutoff:
     last_s: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hours:
     """Opening hours. ``holidays`` (every day off, weekends too) and ``workdays`` (调休) come from the yearly notice.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from edged.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Overrides:
     """人工干预: every one of them ends by itself, after ``default_s`` or what was asked for, at most ``longest_s``."""
 

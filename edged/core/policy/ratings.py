@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from edged.core.policy.words import Word
+from edged.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ratings:
     """好差评. ``bad_level``: this and worse pages the duty manager, again every ``remind_s`` until answered.
 

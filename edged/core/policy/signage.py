@@ -7,12 +7,12 @@ a policy arrives. A text and its ``_en`` twin are two texts: where a board is to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from edged.core.policy.words import Text, Word
+from edged.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Templates:
     """Every text that visitors read or hear in the ordinary run of a day."""
 
@@ -81,7 +81,7 @@ def fill(template: str, **words: str | int) -> str:
     return template
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Signage:
     """Loudspeakers and boards.
 

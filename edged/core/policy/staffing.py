@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from edged.core.policy.words import Text, Word
+from edged.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PauseReason:
     """One reason for which a window may pause. A panel sends its ``id`` or its ``text``."""
 
@@ -26,7 +26,7 @@ PAUSE_REASONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Staffing:
     """Attendance (服务规范) and pages.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from edged.core.policy.words import AreaId, ServiceId
+from edged.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Band:
     """When an area asks for a "+1" window and when it gives it back (hysteresis band on callable demand).
 
@@ -29,7 +30,7 @@ class Band:
     max_windows: int = 4
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pw:
     """Rule on the predicted wait of a newcomer, looked at every 30 s.
 
@@ -82,7 +83,7 @@ REFERENCE_PW = Pw(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Peak:
     """A known rush: on these days of the month and weekdays (1 Monday … 7), between two minutes after midnight."""
 
@@ -96,7 +97,7 @@ class Peak:
     areas: tuple[AreaId, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Triggers:
     """What may ask for a window beside the rule; 0 is off. They only ask: the arbiter grants, the rule gives back.
 
@@ -113,7 +114,7 @@ class Triggers:
     hold_s: int = 180
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Arbiter:
     """Limits of whoever grants windows. ``release_*``: what a quiet area may have to give back for a busy one.
 
@@ -134,7 +135,7 @@ class Arbiter:
 Rule = Literal["pw", "pwf", "band", "schedule", "always", "never"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Tidal:
     """The tidal loop. ``areas`` overrides ``band``, ``pw_areas`` overrides ``pw``; ``pool`` caps open windows."""
 

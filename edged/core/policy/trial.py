@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from edged.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Trial:
     """试行. Which policy is judged by these: the *next* one; nobody can push a policy that judges itself.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from edged.core.policy.words import ServiceId, Text, Word
+from edged.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Journey:
     """Several services for one number (一件事一次办), in this order."""
 
@@ -17,7 +18,7 @@ class Journey:
     label_en: Text | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Visits:
     """Absence, return, appointments and journeys.
 

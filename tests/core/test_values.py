@@ -1,17 +1,18 @@
-"""Values that are made by a shorter way are what the long way makes."""
+"""Values are what a frozen dataclass with slots is, to whoever makes, compares, copies, shows or hashes them."""
 
 from __future__ import annotations
 
+import copy
 import pickle
-from dataclasses import FrozenInstanceError, dataclass, field, replace
+from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 from typing import get_args
 
 import pytest
 
 from edged.core.commands import Note, Panel
 from edged.core.events import DeviceEvent, KeyPressed
-from edged.core.quick import quick
 from edged.core.sequence import _written
+from edged.core.value import value
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,7 @@ class Plain:
     data: dict[str, int] = field(default_factory=dict)
 
 
-@quick
-@dataclass(frozen=True, slots=True)
+@value
 class Quick:
     number: int
     name: str | None = None
@@ -36,16 +36,24 @@ def test_it_has_the_fields_that_a_frozen_dataclass_has(given: tuple[int], named:
     plain, made = Plain(*given, **named), Quick(*given, **named)  # type: ignore[arg-type]
     assert repr(made).replace("Quick", "Plain") == repr(plain)
     assert made == Quick(*given, **named)  # type: ignore[arg-type]
+    assert made != plain
+    assert made != replace(made, number=99)
     assert type(made) is Quick
+    assert [one.name for one in fields(Quick)] == [one.name for one in fields(Plain)]
+    assert Quick.__match_args__ == Plain.__match_args__
+    assert not hasattr(made, "__dict__")
 
 
 def test_it_stays_frozen_and_can_be_copied() -> None:
     panel = Panel("w1", "OPEN", 3)
     with pytest.raises(FrozenInstanceError):
         panel.waiting = 4  # type: ignore[misc]
+    with pytest.raises(FrozenInstanceError):
+        del panel.waiting
     assert panel.waiting == 3
     assert replace(panel, waiting=4) == Panel("w1", "OPEN", 4)
     assert pickle.loads(pickle.dumps(panel)) == panel
+    assert copy.deepcopy(panel) == panel
     assert hash(panel) == hash(Panel("w1", "OPEN", 3))
 
 
@@ -60,3 +68,20 @@ def test_the_digest_of_an_event_is_taken_of_its_repr() -> None:
     shape, read = _written(KeyPressed)
     assert shape % read(event) == repr(event)
     assert all(_written(kind)[0].startswith(f"{kind.__name__}(point=%r") for kind in get_args(DeviceEvent))
+
+
+def test_values_of_no_and_of_one_field_are_equal_by_their_kind() -> None:
+    @value
+    class Nothing:
+        """No field."""
+
+    @value
+    class One:
+        """One field."""
+
+        number: float
+
+    assert Nothing() == Nothing()
+    assert repr(Nothing()).endswith("Nothing()")
+    assert One(2.0) == One(2.0) != One(3.0)
+    assert len({One(2.0), One(2.0), Nothing(), Nothing()}) == 2
