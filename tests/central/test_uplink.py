@@ -226,7 +226,9 @@ async def test_a_centre_that_lost_its_last_hour_gets_what_it_asks_for(
             await until(lambda: hall.uplink.backlog <= 30)
             hall.happen(1)
             await until(lambda: hall.uplink.taken == 51)
-    missed = [number for number in sorted(centre.events) if number > 20]  # a repetition may have been under way
+    missed = [
+        number for number in sorted(centre.events) if number > 20
+    ]  # a repetition may have been under way
     assert missed == list(range(21, 52))
 
 
