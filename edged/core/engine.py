@@ -199,9 +199,8 @@ class Engine:
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)
             overrides.settle(turn, window)
-        if (
-            not turn.ticking
-        ):  # in a tick nobody presses, and a window that goes dark is often lit again at once
+        # In a tick nobody presses, and a window that goes dark is often lit again at once.
+        if not turn.ticking:
             signage.sign_lamps(turn)
             if early is not None and turn.commands:
                 early(turn.commands)

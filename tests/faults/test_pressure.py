@@ -85,6 +85,15 @@ async def test_a_crowd_at_the_web_port_costs_the_hall_nothing(
     identical(files)
 
 
+async def nothing_is_lost(files: Hall, daemon: Daemon) -> None:
+    """The next start has every ticket, once."""
+    await daemon.restart()
+    await until(lambda: len(files.tickets()) == TICKETS, 60.0)
+    assert await daemon.stop() == 0
+    assert [ticket.number for ticket in files.tickets()] == [f"A{n:03d}" for n in range(1, TICKETS + 1)]
+    identical(files)
+
+
 async def test_out_of_memory_it_loses_nothing_that_it_acknowledged(
     hall: tuple[Hall, Daemon, Machines],
 ) -> None:
@@ -99,11 +108,7 @@ async def test_out_of_memory_it_loses_nothing_that_it_acknowledged(
     with suppress(TimeoutError):
         assert await daemon.ended(ENDS_S) not in (0, 2), "it ended because of that"
     await daemon.kill()
-    await daemon.restart()
-    await until(lambda: len(files.tickets()) == TICKETS, 60.0)
-    assert await daemon.stop() == 0
-    assert [ticket.number for ticket in files.tickets()] == [f"A{n:03d}" for n in range(1, TICKETS + 1)]
-    identical(files)
+    await nothing_is_lost(files, daemon)
 
 
 @pytest.mark.full
@@ -119,11 +124,7 @@ async def test_beyond_the_limit_of_its_control_group_the_kernel_ends_it_and_noth
         await until(lambda: len(files.tickets()) > TICKETS // 10)
         daemon.signal(signal.SIGUSR1)
         assert await daemon.ended(ENDS_S) == -signal.SIGKILL
-    await daemon.restart()
-    await until(lambda: len(files.tickets()) == TICKETS, 60.0)
-    assert await daemon.stop() == 0
-    assert [ticket.number for ticket in files.tickets()] == [f"A{n:03d}" for n in range(1, TICKETS + 1)]
-    identical(files)
+    await nothing_is_lost(files, daemon)
 
 
 @pytest.mark.parametrize(("rounds", "limit_s"), [(20, 1.0), pytest.param(300, 0.15, marks=pytest.mark.full)])

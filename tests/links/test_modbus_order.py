@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -72,33 +73,34 @@ async def test_dead_unit_rests_longer_and_longer_and_a_request_to_it_fails_at_on
     assert rests == [0.5, 1.0, 2.0, 2.0]
 
 
-async def test_probe_of_a_dead_unit_gives_way_to_a_healthy_lamp() -> None:
+@asynccontextmanager
+async def beside_a_dead_unit() -> AsyncIterator[tuple[RawLine, ModbusBus]]:
+    """Unit 1 answers; 5 has missed a request, does not answer and may be asked again."""
     line = RawLine(lambda data: line.say(data) if data[0] == 1 else None)
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
-    async with running(link), asyncio.TaskGroup() as group:
+    async with running(link):
         await up(link)
         with pytest.raises(Unreachable):
             await link.read_coils(5, 0, 8, deadline_s=0.02)
         await link_rested(link, 5)
+        yield line, link
+    line.close()
+
+
+async def test_probe_of_a_dead_unit_gives_way_to_a_healthy_lamp() -> None:
+    async with beside_a_dead_unit() as (line, link), asyncio.TaskGroup() as group:
         probe = group.create_task(expect_unreachable(link.read_coils(5, 0, 8, deadline_s=0.6)))
         await until(lambda: line.heard and line.heard[-1][0] == 5 and len(line.heard) == 3)
         start_s = monotonic_s()
         await link.write_coil(1, 0, 0xFF00)
         took_s = monotonic_s() - start_s
         await probe
-    line.close()
     assert took_s < 0.2
     assert link.counts.broken_off == 1
 
 
 async def test_a_probe_that_had_its_chance_is_a_miss_and_does_not_come_back_for_more() -> None:
-    line = RawLine(lambda data: line.say(data) if data[0] == 1 else None)
-    link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
-    async with running(link), asyncio.TaskGroup() as group:
-        await up(link)
-        with pytest.raises(Unreachable):
-            await link.read_coils(5, 0, 8, deadline_s=0.02)
-        await link_rested(link, 5)
+    async with beside_a_dead_unit() as (line, link), asyncio.TaskGroup() as group:
         missed = link.counts.timeouts
         probe = group.create_task(expect_unreachable(link.read_coils(5, 0, 8, deadline_s=30.0)))
         await until(lambda: len(line.heard) == 3)
@@ -106,7 +108,6 @@ async def test_a_probe_that_had_its_chance_is_a_miss_and_does_not_come_back_for_
         await until(lambda: monotonic_s() - asked_s > 1.5 * FAIR_S)
         await link.write_coil(1, 0, 0xFF00)
         await probe
-    line.close()
     assert link.counts.broken_off == 0
     assert link.counts.timeouts == missed + 1
 

@@ -59,7 +59,7 @@ def falling() -> None:
 
 def hasty() -> None:
     """Safe mode is over after seconds; there from the start."""
-    lifetime.SAFE_S = 4.0
+    lifetime.SAFE_S = 10.0
 
 
 def blocked() -> None:

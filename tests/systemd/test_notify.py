@@ -42,13 +42,18 @@ def test_each_state_is_one_datagram_of_the_protocol(manager: tuple[socket.socket
     assert wire.recv(4096) == b"STOPPING=1"
 
 
+def quick_watchdog(manager: tuple[socket.socket, str]) -> tuple[socket.socket, ServiceManager]:
+    """One that bites after 40 ms, and the manager's end of it for a loop to read."""
+    wire, name = manager
+    wire.setblocking(False)
+    return wire, ServiceManager({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "40000"})
+
+
 async def test_the_watchdog_is_fed_while_all_hearts_beat_and_starved_when_one_stops(
     manager: tuple[socket.socket, str],
 ) -> None:
-    wire, name = manager
-    wire.setblocking(False)
+    wire, service = quick_watchdog(manager)
     loop = asyncio.get_running_loop()
-    service = ServiceManager({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "40000"})
     assert service.watchdog_s == 0.04
     beats = {"writer": monotonic_s()}
     promised_s = monotonic_s() + 60  # whoever waits says for how long
@@ -76,10 +81,8 @@ async def test_a_process_that_stood_still_is_fed_at_once_and_a_heart_that_stoppe
     manager: tuple[socket.socket, str],
 ) -> None:
     """As after SIGSTOP, or a machine that was suspended: every heart is late, by as much as the look at them."""
-    wire, name = manager
-    wire.setblocking(False)
+    wire, service = quick_watchdog(manager)
     loop = asyncio.get_running_loop()
-    service = ServiceManager({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "40000"})
     beaten_s = monotonic_s()
     async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as group:
         watch = group.create_task(service.watch(lambda: {"part": beaten_s}, limit_s=0.2))
