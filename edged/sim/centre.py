@@ -111,6 +111,7 @@ class Centre:
             timeout=math.inf,
         )
         async with AsyncExitStack() as connection:
+            connection.callback(_seen, client)
             async with asyncio.timeout(ANSWER_S):
                 await connection.enter_async_context(client)
                 await client.subscribe(topics.events(self._hall), qos=1)
@@ -153,3 +154,10 @@ class Centre:
                 said = self.acknowledged
                 answer = json.dumps({"epoch": self._epoch, "upto": said}).encode()
                 await client.publish(topics.events_ack(self._hall), answer, qos=1)
+
+
+def _seen(client: aiomqtt.Client) -> None:
+    """How the connection ended is no news to anybody: aiomqtt's future would complain that nobody asked."""
+    ended = client._disconnected
+    if ended.done() and not ended.cancelled():
+        ended.exception()
