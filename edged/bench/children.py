@@ -49,6 +49,10 @@ class Child:
         assert self._process.stdout is not None
         return self._process.stdout
 
+    def cpu_s(self) -> float:
+        """Seconds of processor time so far, all threads. Raises ``Failed`` where it died."""
+        return cpu_s(self._process.pid)
+
     def await_ready(self, meanwhile: Callable[[float], None] = rest) -> None:
         """``meanwhile(seconds)`` is what the meter does until then. Raises ``Failed``."""
         until_s = monotonic_s() + START_S

@@ -1,4 +1,4 @@
-"""The daemon under load: how much it sustains, what a ticket costs, what stays in memory."""
+"""The daemon under load, and the bare aiomqtt echo under the same: what they sustain, what a message costs them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from edged.bench.children import Daemon
+from edged.bench.children import Child, Daemon
 from edged.bench.hall import BenchHall
 from edged.bench.meter import Lamps, Samples, quantile
+from edged.bench.peers import OTHER_LAMP, Job
 from edged.bench.sides import Place, Room, Side
 from edged.bench.traffic_child import Traffic
 from edged.clock import perf_s
@@ -20,42 +21,45 @@ DRAIN_S = 10.0  # for what was sent to be handled, at least as slowly as this
 TICKET_RATE = 500.0
 VISIT = ("ticket.issued", "ticket.called", "ticket.finished")  # what its three messages become
 EVENTS = "edged_events_total"
+ECHO_EVERY = 9  # of the messages are answered by the echo: a queue of eight, then a decision
+ECHO = "aiomqtt"
 
 
-class LoadedHall:
-    """A daemon with a probing side, fresh for one load."""
+class Loaded:
+    """Whoever is under load, with a probing side; fresh for one load. ``counts``: how many messages at a time."""
 
-    def __init__(self, place: Place, stack: ExitStack, name: str) -> None:
+    counts = 1
+
+    def __init__(self, place: Place, stack: ExitStack, name: str, side: str) -> None:
         self.room = Room(place, stack)
-        hall = place.hall_id(name)
-        self.hall = BenchHall(place.directory / hall, place.broker, hall)
-        self.room.serve(self.hall)
-        self.lamps = Lamps(self.room.plug(place.broker, f"{hall}-lamps"), hall)
+        self.hall = place.hall_id(name)
+        self.broker = place.broker_of(side)
+        self.child = self.begin(place)
+        self.lamps = Lamps(self.room.plug(self.broker, f"{self.hall}-lamps"), self.hall)
         self.room.meter.add(self.lamps)
-        self.probe: Side = self.room.keyed("edged", hall, self.lamps, [("m1", "lamp-m1")])
+        self.probe: Side = self.room.keyed(side, self.hall, self.lamps, [("m1", "lamp-m1")])
         self.probe.measure(4, PROBE_S)
 
-    @property
-    def daemon(self) -> Daemon:
-        """The process."""
-        return self.hall.daemon
+    def begin(self, place: Place) -> Child | Daemon:
+        """Start it."""
+        raise NotImplementedError
 
     def handled(self) -> int:
-        """Messages of visits that had their effect."""
-        return int(sum(self.daemon.metric(EVENTS, type=kind) for kind in VISIT))
+        """Messages that had their effect."""
+        raise NotImplementedError
 
     def await_handled(self, count: int) -> int:
         """Until ``count`` are, or nothing more comes."""
         until_s = perf_s() + DRAIN_S
         before = -1
-        while (now := self.handled()) < count and (perf_s() < until_s or now > before):
+        while (now := self.handled()) <= count - self.counts and (perf_s() < until_s or now > before):
             before = now
             self.room.meter.idle(perf_s() + 0.3)
         return now
 
     def try_rate(self, rate: int, seconds: float) -> dict[str, Any]:
         """Visits at ``rate`` messages a second, and whether all of it was handled with bounded lag."""
-        before, cpu_s = self.handled(), self.daemon.cpu_s()
+        before, cpu_s = self.handled(), self.child.cpu_s()
         self.probe.traffic.start(rate, seconds)
         end_s, samples = perf_s() + seconds, Samples()
         while perf_s() < end_s:
@@ -70,39 +74,116 @@ class LoadedHall:
             "sent": sent,
             "handled": handled,
             "lag_p50_ms": lag_ms,
-            "cpu_us_per_message": round((self.daemon.cpu_s() - cpu_s) / max(handled, 1) * 1e6, 1),
-            "sustained": handled >= sent >= SENT_SHARE_MIN * rate * seconds and bounded,
+            "cpu_us_per_message": round((self.child.cpu_s() - cpu_s) / max(handled, 1) * 1e6, 1),
+            "sustained": handled > sent - self.counts and sent >= SENT_SHARE_MIN * rate * seconds and bounded,
         }
+
+    def cost(self, traffic: Traffic, seconds: float) -> tuple[float, int, int]:
+        """Processor time (us) of one ticket at ``TICKET_RATE``, how many were sent and how many handled."""
+        before, cpu_s = self.tickets(), self.child.cpu_s()
+        traffic.start(TICKET_RATE, seconds)
+        self.room.meter.idle(perf_s() + seconds)
+        sent = traffic.finished(seconds)
+        until_s = perf_s() + DRAIN_S
+        while (taken := self.tickets() - before) <= sent - self.counts and perf_s() < until_s:
+            self.room.meter.idle(perf_s() + PROBE_S)
+        return (self.child.cpu_s() - cpu_s) / max(taken, 1) * 1e6, sent, taken
+
+    def tickets(self) -> int:
+        """Tickets taken so far."""
+        raise NotImplementedError
+
+
+class LoadedHall(Loaded):
+    """The daemon."""
+
+    daemon: Daemon
+
+    def __init__(self, place: Place, stack: ExitStack, name: str) -> None:
+        super().__init__(place, stack, name, "edged")
+
+    def begin(self, place: Place) -> Daemon:
+        """The whole daemon on a hall of its own."""
+        served = BenchHall(place.directory / self.hall, self.broker, self.hall)
+        self.room.serve(served)
+        self.daemon = served.daemon
+        return served.daemon
+
+    def handled(self) -> int:
+        """Messages of visits that had their effect."""
+        return int(sum(self.daemon.metric(EVENTS, type=kind) for kind in VISIT))
+
+    def tickets(self) -> int:
+        """By its metrics."""
+        return int(self.daemon.metric(EVENTS, type="ticket.issued"))
+
+
+class LoadedEcho(Loaded):
+    """aiomqtt with TCP_NODELAY: parses every message, answers every ninth, keeps nothing."""
+
+    counts = ECHO_EVERY
+
+    def __init__(self, place: Place, stack: ExitStack, name: str) -> None:
+        super().__init__(place, stack, name, ECHO)
+
+    def begin(self, place: Place) -> Child:
+        """The peer of the latency sections, with an answer more."""
+        job = Job(ECHO, self.hall, "panel-m1", "lamp-m1", "mqtt", self.broker.to_json(), ECHO_EVERY)
+        return self.room.echo(job)
+
+    def handled(self) -> int:
+        """By its answers, so to the nine."""
+        return ECHO_EVERY * self.lamps.told[OTHER_LAMP]
+
+    def tickets(self) -> int:
+        """They are messages like others."""
+        return self.handled()
+
+
+def _sustained(loaded: Loaded, rates: Sequence[int], seconds: float) -> tuple[int, list[dict[str, Any]]]:
+    """Rates rising until one is too much, then one between; what was sustained, and every try."""
+    tries: list[dict[str, Any]] = []
+    for rate in rates:
+        tries.append(loaded.try_rate(rate, seconds))
+        if not tries[-1]["sustained"]:
+            break
+    good = max((one["rate"] for one in tries if one["sustained"]), default=0)
+    if good and not tries[-1]["sustained"]:
+        tries.append(loaded.try_rate((good + tries[-1]["rate"]) // 2, seconds))
+    return max((one["rate"] for one in tries if one["sustained"]), default=0), tries
 
 
 def throughput(place: Place, rates: Sequence[int], seconds: float) -> dict[str, Any]:
-    """Rates rising until one is too much, then one between; what was sustained, and every try."""
+    """What the daemon sustains, and the echo."""
     with ExitStack() as stack:
-        hall = LoadedHall(place, stack, "load")
-        tries: list[dict[str, Any]] = []
-        for rate in rates:
-            tries.append(hall.try_rate(rate, seconds))
-            if not tries[-1]["sustained"]:
-                break
-        good = max((one["rate"] for one in tries if one["sustained"]), default=0)
-        if good and not tries[-1]["sustained"]:
-            tries.append(hall.try_rate((good + tries[-1]["rate"]) // 2, seconds))
-        best = max((one for one in tries if one["sustained"]), key=lambda one: one["rate"], default=None)
-        return {"throughput_msg_s": best["rate"] if best else 0, "throughput": {"tries": tries}}
+        mine, tries = _sustained(LoadedHall(place, stack, "load"), rates, seconds)
+    with ExitStack() as stack:
+        theirs, echoed = _sustained(LoadedEcho(place, stack, "echo"), rates, seconds)
+    return {
+        "throughput_msg_s": mine,
+        "aiomqtt_throughput_msg_s": theirs,
+        "throughput": {"tries": tries, "aiomqtt_tries": echoed},
+    }
 
 
 def ticket_cost(place: Place, seconds: float) -> dict[str, Any]:
-    """Processor time of one ticket, all in (parse, decide, journal, metrics, signs), with a queue that grows."""
+    """Processor time of one ticket, all in (parse, decide, journal, metrics, signs), with a queue that grows.
+
+    The echo takes the same tickets before and after.
+    """
+    echoed_us = [_cost(LoadedEcho, place, "cost-a", seconds)[0]]
+    used_us, sent, issued = _cost(LoadedHall, place, "cost", seconds)
+    echoed_us.append(_cost(LoadedEcho, place, "cost-b", seconds)[0])
+    return {
+        "cpu_us_per_ticket": round(used_us, 1),
+        "aiomqtt_cpu_us_per_ticket": round(sum(echoed_us) / len(echoed_us), 1),
+        "tickets": {"sent": sent, "issued": issued, "rate": TICKET_RATE},
+    }
+
+
+def _cost(
+    kind: type[LoadedHall] | type[LoadedEcho], place: Place, name: str, seconds: float
+) -> tuple[float, int, int]:
     with ExitStack() as stack:
-        hall = LoadedHall(place, stack, "cost")
-        tickets = Traffic(hall.hall.hall, place.broker, "tickets", stack)
-        cpu_s = hall.daemon.cpu_s()
-        tickets.start(TICKET_RATE, seconds)
-        hall.room.meter.idle(perf_s() + seconds)
-        sent = tickets.finished(seconds)
-        issued = hall.daemon.await_metric(EVENTS, sent, DRAIN_S, type="ticket.issued")
-        used_s = hall.daemon.cpu_s() - cpu_s
-        return {
-            "cpu_us_per_ticket": round(used_s / max(issued, 1) * 1e6, 1),
-            "tickets": {"sent": sent, "issued": int(issued), "rate": TICKET_RATE},
-        }
+        loaded = kind(place, stack, name)
+        return loaded.cost(Traffic(loaded.hall, loaded.broker, "tickets", stack), seconds)

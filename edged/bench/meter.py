@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -30,11 +31,12 @@ class Ear(Protocol):
 
 
 class Lamps:
-    """MQTT lamps: a mark is ``device state``. Remembers what each showed last."""
+    """MQTT lamps: a mark is ``device state``. Remembers what each showed last, and how often it was told."""
 
     def __init__(self, plug: Plug, hall: str) -> None:
         plug.subscribe(f"hall/{hall}/dev/+/down/lamp")
         self.shown: dict[str, bytes] = {}
+        self.told: Counter[str] = Counter()
         self._plug = plug
 
     def fileno(self) -> int:
@@ -47,6 +49,7 @@ class Lamps:
         for message in self._plug.take():
             device = message.topic.split("/")[3]
             self.shown[device] = message.payload
+            self.told[device] += 1
             marks.append((f"{device} {lamp_state(message.payload)}", at_s))
         return marks
 

@@ -24,6 +24,7 @@ from edged.bench.plug import QUICKACK, Address, Plug, tls_context
 from edged.links.modbus_frames import rtu_frame, tcp_frame
 
 REPLY_BYTES = 512
+OTHER_LAMP = "lamp-x1"
 COIL_ON, COIL_OFF = 0xFF00, 0x0000
 CANDLE_FRAME_BYTES = 4
 # Key of a candle panel -> LED that the daemon shows after it: calling, serving, open.
@@ -32,7 +33,10 @@ CANDLE_LEDS = {0x31: 0x36, 0x32: 0x31, 0x34: 0x32}
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """``out``: "mqtt", "tcp:PORT", "rtu:PATH"; ``kind`` "serial" hears and answers on ``out`` "line:PATH" alone."""
+    """``out``: "mqtt", "tcp:PORT", "rtu:PATH"; ``kind`` "serial" hears and answers on ``out`` "line:PATH" alone.
+
+    ``every``: the aiomqtt peer also lights ``OTHER_LAMP`` at each so manieth other message; 0: never.
+    """
 
     kind: str
     hall: str
@@ -40,6 +44,7 @@ class Job:
     lamp: str
     out: str
     broker: dict[str, Any]
+    every: int = 0
 
     def to_json(self) -> str:
         """For stdin."""
@@ -168,6 +173,7 @@ async def with_aiomqtt(job: Job) -> None:
     broker = Address.from_json(job.broker)
     out = None if job.out == "mqtt" else Out(job.out)
     lamp, press = f"hall/{job.hall}/dev/{job.lamp}/down/lamp", f"hall/{job.hall}/dev/{job.panel}/up/key"
+    other = f"hall/{job.hall}/dev/{OTHER_LAMP}/down/lamp"
     tls = None
     if broker.tls_ca is not None:
         tls = aiomqtt.TLSParameters(broker.tls_ca, broker.tls_cert, broker.tls_key)
@@ -182,10 +188,14 @@ async def with_aiomqtt(job: Job) -> None:
     ) as client:
         await client.subscribe(f"hall/{job.hall}/dev/+/up/+", qos=1)
         _ready()
+        others = 0
         async for message in client.messages:
             assert isinstance(message.payload, bytes)
             state = command_of(message.payload)
             if state is None or message.topic.value != press:
+                others += 1
+                if job.every and others % job.every == 0:
+                    await client.publish(other, json.dumps({"state": "on"}), qos=1, retain=True)
                 continue
             if out is None:
                 await client.publish(lamp, json.dumps({"state": state}), qos=1, retain=True)

@@ -98,11 +98,17 @@ class Room:
         hall.daemon.start()
         self.meter.idle(perf_s() + SETTLE_S)
 
-    def echo(self, job: Job) -> None:
+    def echo(self, job: Job) -> Child:
         """Start a peer."""
+        child = self.spawn(job)
+        child.await_ready(self.wait)
+        return child
+
+    def spawn(self, job: Job) -> Child:
+        """The same without waiting for it."""
         child = Child(self._command(job), job.to_json())
         self.stack.callback(child.stop)
-        child.await_ready(self.wait)
+        return child
 
     def _command(self, job: Job) -> list[str]:
         if job.kind != "program":

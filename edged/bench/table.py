@@ -74,9 +74,11 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"p50 {one['p50']} us, p99 {one['p99']} us ({one['cpu_p99']} us of processor), {one['waiting']} waiting",
         )
     if found.get("throughput_msg_s") is not None:
-        yield "sustained", f"{found['throughput_msg_s']} messages/s"
+        text = f"{found['throughput_msg_s']} messages/s; bare aiomqtt {found['aiomqtt_throughput_msg_s']}"
+        yield "sustained", text
     if "cpu_us_per_ticket" in found:
-        yield "processor time of a ticket", f"{found['cpu_us_per_ticket']} us"
+        text = f"{found['cpu_us_per_ticket']} us; bare aiomqtt {found['aiomqtt_cpu_us_per_ticket']} us"
+        yield "processor time of a ticket", text
     if found.get("commit_ms"):
         one = found["commit_ms"]
         yield (
@@ -84,7 +86,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"p50 {one['p50']} ms, p99 {one['p99']} ms; bare sync {one['limit_p50']}, {one['limit_p99']} ms",
         )
     if found.get("ready_ms") is not None:
-        yield "start", f"READY {found['ready_ms']} ms, first lit lamp {found['first_decision_ms']} ms"
+        echo = f"bare aiomqtt {found['aiomqtt_first_ms']} ms"
+        yield "start", f"READY {found['ready_ms']} ms, first lit lamp {found['first_decision_ms']} ms; {echo}"
     if found.get("restart_ms") is not None:
         after = found["rss_after"]
         text = (

@@ -63,6 +63,8 @@ def test_the_quick_bench_measures_everything(tmp_path: Path) -> None:
     assert all(found["mqtt_mqtt"][f"{peer}_p99_us"] > 0 for peer in PEERS)
     assert found["decision_us"]["60"]["waiting"] == 2_000
     assert found["decision_us"]["1000"]["p50"] <= found["decision_us"]["1000"]["p99"]
+    echo = [found[f"aiomqtt_{what}"] for what in ("throughput_msg_s", "cpu_us_per_ticket", "first_ms")]
+    assert min(echo) > 0, echo
     assert found["rss_mib"]["start"] > 10
     assert found["rss_after"]["tickets"] > 100
     assert found["restart_ms"] > 0

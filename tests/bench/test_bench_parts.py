@@ -70,11 +70,18 @@ def test_a_broken_limit_is_seen_and_an_unmeasured_one_is_not_judged() -> None:
     cell = {"p50_us": 900.0, "p99_us": 2000.0, "aiomqtt_p50_us": 1000.0, "aiomqtt_p99_us": 1500.0, "lost": 0}
     found = {
         "mqtt_mqtt": {"spacing": {"20": cell}, "background": {}},
-        "throughput_msg_s": 9_000,
+        "throughput_msg_s": 1_900,
+        "aiomqtt_throughput_msg_s": 2_000,
+        "first_decision_ms": 500,
+        "aiomqtt_first_ms": 100,
         "ready_ms": None,
     }
     broken = [one.what for one in verdicts(found) if not one.kept]
-    assert broken == ["mqtt mqtt, every 20 ms: p99 / bare aiomqtt", "messages a second, sustained"]
+    assert broken == [
+        "mqtt mqtt, every 20 ms: p99 / bare aiomqtt",
+        "messages a second, sustained / bare aiomqtt",
+    ]
+    assert [one.found for one in verdicts(found) if "first lit lamp" in one.what] == [5.0]
     assert not any("READY" in one.what for one in verdicts(found))
 
 
