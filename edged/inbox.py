@@ -38,11 +38,12 @@ class Inbox:
         self._last_ms = last_ms
         self._next_due = next_due
         self._queue: deque[tuple[Event, Callable[[], None] | None, Beside, float]] = deque()
-        self._wake = asyncio.Event()
+        self._woken: asyncio.Future[None] | None = None  # what ``get`` waits for, while it waits
+        self._timer: asyncio.TimerHandle | None = None  # ends that wait
+        self._stirring = False
         self._alive_s = monotonic_s()
         self._alive_ms = clock.at_ms()
         self._resumed: Resumed | None = None
-        self._waiting = False  # somebody waits in ``get``
         self._broken: BaseException | None = None
 
     def __len__(self) -> int:
@@ -53,7 +54,9 @@ class Inbox:
         if len(self._queue) >= DEPTH_MAX:
             return False
         self._queue.append((event, ack, beside, perf_s()))
-        self._wake.set()
+        if self._woken is not None and not self._stirring:
+            self._stirring = True
+            self._woken.get_loop().call_soon(self._stir)
         return True
 
     def was_away(self, resumed: Resumed) -> None:
@@ -73,7 +76,7 @@ class Inbox:
 
     def take_idle(self) -> Item | None:
         """The next item of an inbox whose ``get`` is waiting; None where it is not, or nothing came."""
-        if not self._waiting or not len(self):
+        if self._woken is None or not len(self):
             return None
         self._look_back()
         return self._take()
@@ -81,7 +84,7 @@ class Inbox:
     def fail(self, error: BaseException) -> None:
         """``get`` raises ``error``, to whoever waits there."""
         self._broken = error
-        self._wake.set()
+        self._wake()
 
     async def get(self) -> Item:
         """The next stamped event or due tick; waits for one."""
@@ -109,16 +112,37 @@ class Inbox:
         return Item(stamp, event, ack, beside, arrived_s)
 
     async def _wait(self) -> None:
-        due_ms = self._next_due()
-        delay_s = WAKE_S if due_ms is None else min(WAKE_S, self._clock.real_delay_s(due_ms))
-        self._wake.clear()
-        handle = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
-        self._waiting = True
+        self._woken = asyncio.get_running_loop().create_future()
+        self._arm()
         try:
-            await self._wake.wait()
+            await self._woken
         finally:
-            self._waiting = False
-            handle.cancel()
+            self._woken = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _arm(self) -> None:
+        """``get`` wakes up for what falls due, and once in ``WAKE_S``; a sooner timer may stand."""
+        assert self._woken is not None
+        loop, due_ms = self._woken.get_loop(), self._next_due()
+        at_s = loop.time() + (WAKE_S if due_ms is None else min(WAKE_S, self._clock.real_delay_s(due_ms)))
+        if self._timer is None or at_s < self._timer.when():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = loop.call_at(at_s, self._wake)
+
+    def _stir(self) -> None:
+        """Something came, and by now may be gone again (``take_idle``): to wake ``get`` for it would cost more."""
+        self._stirring = False
+        if self._queue:
+            self._wake()
+        elif self._woken is not None:
+            self._arm()
+
+    def _wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
 
     def _look_back(self) -> None:
         """Notice that the process stood still, before any timer of that time fires."""

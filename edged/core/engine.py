@@ -20,6 +20,7 @@ from edged.core import (
     outcomes,
     overrides,
     preparation,
+    rush,
     safe_mode,
     sequence,
     signage,
@@ -204,6 +205,7 @@ class Engine:
             signage.sign_lamps(turn)
             if early is not None and turn.commands:
                 early(turn.commands)
+        rush.keep_pace(turn)
         tidal.evaluate(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)  # evaluate may have drained an idle window
@@ -216,6 +218,8 @@ class Engine:
             self._push_due("window", window)
         for name in turn.timed:
             self._push_due("timer", name)
+        if self.state.put_off:
+            self._push_due("rush", "")
 
     def _push_due(self, kind: str, key: str) -> None:
         due_ms = self._due_of(kind, key)
@@ -237,6 +241,8 @@ class Engine:
             return None if area is None else area.due_ms
         if kind == "timer":
             return self.state.timers.get(key)
+        if kind == "rush":
+            return rush.due_ms(self.state)
         window = self.state.windows.get(key)
         return None if window is None else window.due_ms
 
@@ -249,6 +255,7 @@ class Engine:
             self._push_due("window", window)
         for name in self.state.timers:
             self._push_due("timer", name)
+        self._push_due("rush", "")
 
     def _set_clock(self, event: ClockSet) -> None:
         self.state.wall_offset_ms = event.wall_ms - self.state.at_ms

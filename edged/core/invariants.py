@@ -6,6 +6,7 @@ everybody present, so simulators and tests run it after every step, the daemon d
 
 from __future__ import annotations
 
+from edged.core import rush
 from edged.core.bookings import BOOKINGS_MAX
 from edged.core.events import WHOLE_HALL
 from edged.core.lookup import Lookup
@@ -32,6 +33,14 @@ def check(state: State, lookup: Lookup) -> None:
     _overrides(state, lookup)
     _pages(state, lookup)
     _cases(state)
+    _put_off(state)
+
+
+def _put_off(state: State) -> None:
+    """In a rush an area's look is late by one pace at most."""
+    for area, since_ms in state.put_off.items():
+        late_ms = state.at_ms - since_ms
+        assert late_ms <= rush.EVERY_MS, f"{area} was put off {late_ms} ms ago and not looked at"
 
 
 def _queues(state: State, lookup: Lookup) -> None:

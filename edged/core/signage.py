@@ -109,8 +109,16 @@ class _Counts:
         area = state.area or state.lent_to or (areas[0] if areas else None)
         found = self._known.get((services, area))
         if found is None:
-            found = self._known[services, area] = self._count(services, area)
+            found = self._left(window, area) or self._count(services, area)
+            self._known[services, area] = found
         return found
+
+    def _left(self, window: str, area: str | None) -> Counts | None:
+        """What the panel counts so far, where the area's look was put off: it comes with that."""
+        if area not in self._turn.state.put_off:
+            return None
+        shown = self._turn.state.shown.get(self._turn.lookup.panel_slots[window])
+        return (shown.waiting, shown.wait_low_s, shown.wait_high_s) if isinstance(shown, Panel) else None
 
     def _count(self, services: tuple[str, ...], area: str | None) -> Counts:
         queues = self._turn.state.queues

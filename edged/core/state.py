@@ -377,3 +377,7 @@ class State:
     left: list[LeftPolicy] = field(default_factory=list)  # policies taken out of force, the newest last
     usual: dict[int, UsualQueue] = field(default_factory=dict)  # by half hour of the day
     usual_due_ms: int = 0
+    put_off: dict[str, int] = field(
+        default_factory=dict
+    )  # areas that wait for their look, since when (rush.py)
+    paced_ms: int = 0  # up to when looks are taken

@@ -136,6 +136,11 @@ class Turn:
             self.dirty_areas[area] = None
             self.only_due.add(area)
 
+    def look_again(self, area: str) -> None:
+        """This area was touched in an earlier turn, and its look put off."""
+        self.dirty_areas[area] = None
+        self.only_due.discard(area)
+
     def window(self, window: str) -> WindowState:
         """State of a window id."""
         return self.state.windows[window]

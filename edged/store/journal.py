@@ -22,6 +22,7 @@ from edged.core.state import State
 from edged.observer import Step
 from edged.store import codec, database
 from edged.store.database import GENESIS, Head, JournalBroken, JournalBusy, Row, Snapshot
+from edged.store.gathering import Gathering
 from edged.store.keep import read_keep
 from edged.store.records import ALONE, POLICIES_KEPT, Beside, Line, Mark, Policies, Restored, decode_step
 from edged.store.rescue import Opened, open_or_rescue
@@ -79,6 +80,7 @@ class Journal:
             room = Room(path, opened.epoch, keep_days)
             self._writer = writer(opened, read_keep(path), room, self._tell)
             self._writer.start()
+            self._gathering = Gathering(self._writer.put)
         for notice in opened.notices:
             _LOG.error(notice)
 
@@ -195,7 +197,7 @@ class Journal:
     def close(self) -> None:
         """Write what is queued, close the file, let ``run`` return. May wait ``CLOSE_WAIT_S`` for the disk."""
         if self._writer is not None:
-            self._writer.put(Job(stop=True))
+            self._gathering.put(Job(stop=True))
             if not self._writer.join(CLOSE_WAIT_S):
                 _LOG.error("the disk did not answer at the end: left to the next start")
         else:
@@ -235,7 +237,7 @@ class Journal:
         assert self._writer is not None, "a read-only journal takes nothing"
         assert self._lock is not None, "a closed journal takes nothing"
         self._hold_loop()
-        self._writer.put(job)
+        self._gathering.put(job)
 
     def _hold_loop(self) -> None:
         if self._loop is None:
@@ -260,6 +262,7 @@ class Journal:
             self._fail(error)
 
     def _pass_on(self, report: Report) -> None:
+        self._gathering.told(len(report.jobs), report.rows)
         steps = [job.step for job in report.jobs if job.step is not None]
         self._pending -= len(steps)
         for policy in report.policies:

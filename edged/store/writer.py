@@ -11,7 +11,7 @@ import asyncio
 import errno
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -31,10 +31,6 @@ from edged.store.rescue import Opened
 from edged.store.room import Room
 
 GROUP_MAX = 512  # steps in one transaction: bounds its time and what one failure hands back
-GATHER_S = (
-    0.005  # from one commit to the next: in a rush several steps share one, which costs what one step's does
-)
-GATHER_MAX = 16  # … but no more: mosquitto sends twenty messages before it wants an acknowledgement
 IDLE_BEAT_S = 1.0  # sign of life when nothing is to be written; well under the 10 s watchdog
 BACKLOG_MAX = 20_000  # steps accepted from memory while the disk is full: two busy days, about 40 MB
 FULL_RETRY_S = 1.0  # how often a full disk is tried again
@@ -83,11 +79,10 @@ class Writer:
         self._head = opened.head
         self._keep = self._keep_due = keep  # what the second copy says, and what it should say
         self._tell = tell
-        self._queue: SimpleQueue[Job] = SimpleQueue()
+        self._queue: SimpleQueue[Sequence[Job]] = SimpleQueue()
         self._waiting: deque[Job] = deque()  # in order; more than one group only while the disk is full
         self._durable = True
-        self._tried_s = self._written_s = 0.0
-        self._hurry = threading.Event()  # somebody waits, or there is enough
+        self._tried_s = 0.0
         self._wal_pages = 0
         self._checkpoint_at = CHECKPOINT_PAGES
         self._notices: list[str] = []
@@ -99,11 +94,9 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    def put(self, job: Job) -> None:
-        """Queue a job. Never blocks; the caller keeps the bound (``Journal.full``)."""
-        self._queue.put(job)
-        if job.waiter is not None or job.stop or self._queue.qsize() + 1 >= GATHER_MAX:  # one is in its hand
-            self._hurry.set()
+    def put(self, jobs: Sequence[Job]) -> None:
+        """Queue jobs. Never blocks; the caller keeps the bound (``Journal.full``)."""
+        self._queue.put(jobs)
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread to end; False where it did not."""
@@ -155,20 +148,12 @@ class Writer:
         """Wait for a job, then take whatever else is queued."""
         taken: list[Job] = []
         try:
-            taken.append(self._queue.get(timeout=IDLE_BEAT_S if self._durable else FULL_RETRY_S))
-            self._gather()
+            taken += self._queue.get(timeout=IDLE_BEAT_S if self._durable else FULL_RETRY_S)
             while len(taken) < GROUP_MAX:
-                taken.append(self._queue.get_nowait())
+                taken += self._queue.get_nowait()
         except Empty:
             pass
         return taken
-
-    def _gather(self) -> None:
-        """A step that comes alone is written at once; one that follows on the heels of a commit waits for others."""
-        rest_s = self._written_s + GATHER_S - monotonic_s()
-        if rest_s > 0:
-            self._hurry.wait(rest_s)
-        self._hurry.clear()
 
     def _write(self) -> None:
         """Commit everything that waits, group by group; or find the disk full."""
@@ -218,7 +203,6 @@ class Writer:
             start_s = perf_s()
             self._transact(new_rows, dumps, policies, lines)
             report.rows, report.seconds = len(new_rows), perf_s() - start_s
-            self._written_s = monotonic_s()
         self._head = head
         self._remember(policies, dumps)
         return report

@@ -36,7 +36,7 @@ from tests.support.daemons import (
     small_hall,
 )
 
-BURST = 440  # tickets at once: what panels show lags a tenth of a second, and the kill comes after that
+BURST = 900  # fewer than the broker queues; more than the daemon takes before a text leaves
 
 
 @contextmanager

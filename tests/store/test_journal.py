@@ -13,7 +13,7 @@ import pytest
 
 from edged.core.events import Tick
 from edged.observer import Step
-from edged.store import database, writer
+from edged.store import database, gathering, writer
 from edged.store import journal as journal_module
 from edged.store.database import JournalBroken, JournalBusy, SchemaTooNew
 from edged.store.journal import Journal
@@ -79,7 +79,8 @@ async def test_what_is_queued_is_committed_together_and_told_in_order(tmp_path: 
 async def test_steps_on_the_heels_of_a_commit_share_the_next_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "GATHER_S", 60.0)
+    monkeypatch.setattr(gathering, "GATHER_S", 60.0)
+    monkeypatch.setattr(gathering, "GATHER_LONG_S", 60.0)
     first, groups = asyncio.Event(), []
     async with open_journal(tmp_path / "hall.db") as journal:
         journal.on_commit_seconds(lambda seconds, rows: groups.append(rows))
@@ -92,9 +93,9 @@ async def test_steps_on_the_heels_of_a_commit_share_the_next_one(
                 await asyncio.to_thread(os.sched_yield)  # the writer's turn, if it wanted it
             await journal.drain()  # whoever waits is not kept waiting
             assert groups == [1, 4]
-            for seq in range(6, 6 + 2 * writer.GATHER_MAX):
+            for seq in range(6, 6 + 2 * gathering.GATHER_MAX):
                 journal.append(key_step(seq))
-            while sum(groups) < 5 + writer.GATHER_MAX:  # nor a broker that wants its acknowledgements
+            while sum(groups) < 5 + gathering.GATHER_MAX:  # nor a broker that wants its acknowledgements
                 await asyncio.to_thread(os.sched_yield)
 
 

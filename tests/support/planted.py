@@ -97,10 +97,10 @@ def dead_link() -> None:
 def dead_writer() -> None:
     """The journal's thread meets a bug."""
 
-    def fail(self: Writer) -> bool:
+    def fail(self: Writer, taken: object) -> bool:
         raise ValueError("planted")
 
-    _on_signal(lambda: setattr(Writer, "_turn", fail))
+    _on_signal(lambda: setattr(Writer, "_write_all", fail))
 
 
 def hung_writer() -> None:

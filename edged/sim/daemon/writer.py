@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from edged.store.writer import FULL_RETRY_S, GROUP_MAX, IDLE_BEAT_S, Job, Writer
@@ -25,9 +26,9 @@ class InlineWriter(Writer):
         self._over = self._busy = False
         self._timer = asyncio.get_running_loop().call_later(IDLE_BEAT_S, self._take_turn)
 
-    def put(self, job: Job) -> None:
+    def put(self, jobs: Sequence[Job]) -> None:
         """See ``Writer``."""
-        self._jobs.append(job)
+        self._jobs.extend(jobs)
         if not self._over and not self._busy:
             self._busy = True
             self._timer.cancel()
