@@ -218,7 +218,7 @@ class Engine:
             self._push_due("window", window)
         for name in turn.timed:
             self._push_due("timer", name)
-        if self.state.put_off:
+        if turn.put_off:
             self._push_due("rush", "")
 
     def _push_due(self, kind: str, key: str) -> None:

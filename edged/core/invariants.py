@@ -37,10 +37,10 @@ def check(state: State, lookup: Lookup) -> None:
 
 
 def _put_off(state: State) -> None:
-    """In a rush an area's look is late by one pace at most."""
-    for area, since_ms in state.put_off.items():
+    """In a rush the look at an area or a window is late by one pace at most."""
+    for name, since_ms in (*state.put_off.items(), *state.words_put_off.items()):
         late_ms = state.at_ms - since_ms
-        assert late_ms <= rush.EVERY_MS, f"{area} was put off {late_ms} ms ago and not looked at"
+        assert late_ms <= rush.EVERY_MS, f"{name} was put off {late_ms} ms ago and not looked at"
 
 
 def _queues(state: State, lookup: Lookup) -> None:

@@ -1,4 +1,4 @@
-"""In a rush the tide is judged and areas are signed at a pace; the window that an event is about never waits.
+"""In a rush the tide is judged and words are shown at a pace; lamps that follow from an event itself never wait.
 
 The busiest hall has 50 messages a second, and there every one of them has its look at once. Beyond that, looks are
 ``EVERY_MS`` apart, and one look stands for all that came meanwhile: nobody sees a board change more often, and a flood
@@ -16,23 +16,31 @@ AHEAD_MS = AT_ONCE * EVERY_MS
 
 
 def keep_pace(turn: Turn) -> None:
-    """Leave the touched areas for the next look, or take back all that were left."""
+    """Leave what was touched for the next look, or take back all that was left.
+
+    What is put off: tide and signs of areas, the words of windows. Lamps that follow from the event have left by now.
+    """
     state = turn.state
-    if not (turn.dirty_areas or turn.ticking):
+    if not (turn.dirty_areas or turn.dirty_windows or turn.ticking):
         return
     if not turn.ticking and turn.at_ms < state.paced_ms - AHEAD_MS:
+        turn.put_off = True
         for area in turn.dirty_areas:
             state.put_off.setdefault(area, turn.at_ms)
+        for window in turn.dirty_windows:
+            state.words_put_off.setdefault(window, turn.at_ms)
         turn.dirty_areas.clear()
         return
-    if not turn.ticking or state.put_off:
+    if not turn.ticking or due_ms(state) is not None:
         state.paced_ms = max(state.paced_ms, turn.at_ms) + EVERY_MS
     for area in state.put_off:
         if area in turn.lookup.areas:
             turn.look_again(area)
+    turn.dirty_windows |= {name: None for name in state.words_put_off if name in turn.lookup.windows}
     state.put_off.clear()
+    state.words_put_off.clear()
 
 
 def due_ms(state: State) -> int | None:
-    """When the areas that were put off have their look; None if none were."""
-    return state.paced_ms - AHEAD_MS if state.put_off else None
+    """When what was put off has its look; None if nothing was."""
+    return state.paced_ms - AHEAD_MS if state.put_off or state.words_put_off else None

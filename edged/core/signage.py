@@ -66,8 +66,23 @@ def sign_lamps(turn: Turn) -> None:
 def sign(turn: Turn) -> None:
     """Show what the touched windows and areas now look like.
 
-    A panel also counts the people waiting for its window; everything else of a window changes only with the window.
+    In a rush they may have to wait for the next look.
     """
+    if not turn.put_off:
+        _sign_touched(turn)
+    if turn.issuing_changed and turn.lookup.site.dispensers:
+        issued = issuing.level(turn)
+        for point in turn.lookup.site.dispensers:
+            _show(turn, point, issued)
+    if turn.alarmed:
+        _sign_alarms(turn)
+    if turn.cases_changed:
+        for point, value in case_signs.signs(turn, CENTRE):
+            _show(turn, point, value)
+
+
+def _sign_touched(turn: Turn) -> None:
+    """A panel also counts the people waiting for its window; all else of a window changes only with the window."""
     for window in turn.dirty_windows:
         _sign_window(turn, window)
     _sign_panels(turn)
@@ -76,18 +91,9 @@ def sign(turn: Turn) -> None:
             _sign_area(turn, area)
     if turn.dirty_areas and turn.lookup.site.displays:
         _sign_hall(turn)
-    if turn.issuing_changed and turn.lookup.site.dispensers:
-        issued = issuing.level(turn)
-        for point in turn.lookup.site.dispensers:
-            _show(turn, point, issued)
     queue = turn.lookup.site.queue
     if queue is not None and turn.dirty_windows:
         _show(turn, queue, follow.wish(turn))
-    if turn.alarmed:
-        _sign_alarms(turn)
-    if turn.cases_changed:
-        for point, value in case_signs.signs(turn, CENTRE):
-            _show(turn, point, value)
 
 
 Counts = tuple[int, int | None, int | None]
@@ -109,16 +115,8 @@ class _Counts:
         area = state.area or state.lent_to or (areas[0] if areas else None)
         found = self._known.get((services, area))
         if found is None:
-            found = self._left(window, area) or self._count(services, area)
-            self._known[services, area] = found
+            found = self._known[services, area] = self._count(services, area)
         return found
-
-    def _left(self, window: str, area: str | None) -> Counts | None:
-        """What the panel counts so far, where the area's look was put off: it comes with that."""
-        if area not in self._turn.state.put_off:
-            return None
-        shown = self._turn.state.shown.get(self._turn.lookup.panel_slots[window])
-        return (shown.waiting, shown.wait_low_s, shown.wait_high_s) if isinstance(shown, Panel) else None
 
     def _count(self, services: tuple[str, ...], area: str | None) -> Counts:
         queues = self._turn.state.queues

@@ -377,7 +377,7 @@ class State:
     left: list[LeftPolicy] = field(default_factory=list)  # policies taken out of force, the newest last
     usual: dict[int, UsualQueue] = field(default_factory=dict)  # by half hour of the day
     usual_due_ms: int = 0
-    put_off: dict[str, int] = field(
-        default_factory=dict
-    )  # areas that wait for their look, since when (rush.py)
+    # in a rush (rush.py): areas that wait for their look, windows that wait for their words, each since when
+    put_off: dict[str, int] = field(default_factory=dict)
+    words_put_off: dict[str, int] = field(default_factory=dict)
     paced_ms: int = 0  # up to when looks are taken

@@ -46,6 +46,7 @@ class Turn:
         "lookup",
         "notes",
         "only_due",
+        "put_off",
         "standings",
         "state",
         "ticking",
@@ -66,6 +67,7 @@ class Turn:
         self.dirty_windows: dict[str, None] = {}  # dicts keep the order: same events, same commands
         self.dirty_areas: dict[str, None] = {}
         self.only_due: set[str] = set()  # of these: nothing changed, their time came
+        self.put_off = False  # whether the signs of what was touched wait for the next look (rush.py)
         self.issuing_changed = False  # what dispensers show has to be looked at again
         self.cases_changed = False  # their signs have to be looked at again
         self.timed: dict[str, None] = {}  # timers that were set in this turn
