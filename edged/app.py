@@ -89,7 +89,7 @@ class Application:
         self.status = HallStatus(config.hall, self.journal.epoch, self._rfc3339)
         will = (self.status.topic, self.status.payload("offline", self._standing()))
         self.mqtt = self._outside.broker(link_settings(config, will), self.reject)
-        self.mqtt.settled = self.loop.catch_up
+        self.mqtt.reading, self.mqtt.settled = self.inbox.hold, self.loop.catch_up
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
         ground = Ground(
             self.inbox.put, self.clock.wall_ms, self._rfc3339, self.reject, lambda: self.engine.state

@@ -40,7 +40,7 @@ class Inbox:
         self._queue: deque[tuple[Event, Callable[[], None] | None, Beside, float]] = deque()
         self._woken: asyncio.Future[None] | None = None  # what ``get`` waits for, while it waits
         self._timer: asyncio.TimerHandle | None = None  # ends that wait
-        self._stirring = False
+        self._stirring = self._held = False
         self._alive_s = monotonic_s()
         self._alive_ms = clock.at_ms()
         self._resumed: Resumed | None = None
@@ -54,7 +54,7 @@ class Inbox:
         if len(self._queue) >= DEPTH_MAX:
             return False
         self._queue.append((event, ack, beside, perf_s()))
-        if self._woken is not None and not self._stirring:
+        if self._woken is not None and not (self._held or self._stirring):
             self._stirring = True
             self._woken.get_loop().call_soon(self._stir)
         return True
@@ -80,6 +80,15 @@ class Inbox:
             return None
         self._look_back()
         return self._take()
+
+    def hold(self) -> None:
+        """Wake nobody for what comes from now on: whoever calls takes it (``take_idle``) and then calls ``release``."""
+        self._held = True
+
+    def release(self) -> None:
+        """See ``hold``; for what was left, ``get`` wakes up."""
+        self._held = False
+        self._stir()
 
     def fail(self, error: BaseException) -> None:
         """``get`` raises ``error``, to whoever waits there."""
@@ -133,8 +142,8 @@ class Inbox:
             self._timer = loop.call_at(at_s, self._wake)
 
     def _stir(self) -> None:
-        """Something came, and by now may be gone again (``take_idle``): to wake ``get`` for it would cost more."""
-        self._stirring = False
+        """Something came, and by now may be gone again (``take_idle``): then only what falls due may have changed."""
+        self._stirring = self._held = False
         if self._queue:
             self._wake()
         elif self._woken is not None:

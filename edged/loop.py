@@ -41,13 +41,14 @@ class Loop:
     def catch_up(self) -> None:
         """Take now what a wire has just handed over, where ``run`` has nothing else to do: a turn sooner than it would.
 
-        What breaks here breaks ``run``, not the wire.
+        Until then the wire had the inbox on hold. What breaks here breaks ``run``, not the wire.
         """
         try:
             while not self._journal.full and (item := self._inbox.take_idle()) is not None:
                 self.turn(item)
         except BaseException as error:  # noqa: BLE001 - handed on, whatever it is
             self._inbox.fail(error)
+        self._inbox.release()
 
     def turn(self, item: Item) -> Step:
         """One step, synchronously."""

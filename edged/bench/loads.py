@@ -19,10 +19,13 @@ SENT_SHARE_MIN = 0.98  # of what was due; less means that the broker held the se
 LAG_MAX_MS = 100.0  # of the last third's median: a queue that grows shows more after seconds
 DRAIN_S = 10.0  # for what was sent to be handled, at least as slowly as this
 TICKET_RATE = 500.0
+WARM_S = 1.0  # of tickets before any counts
+REST_S = 0.3  # for what is on its way to be done
 VISIT = ("ticket.issued", "ticket.called", "ticket.finished")  # what its three messages become
 EVENTS = "edged_events_total"
 ECHO_EVERY = 9  # of the messages are answered by the echo: a queue of eight, then a decision
 ECHO = "aiomqtt"
+BETWEEN = 2
 
 
 class Loaded:
@@ -79,15 +82,20 @@ class Loaded:
         }
 
     def cost(self, traffic: Traffic, seconds: float) -> tuple[float, int, int]:
-        """Processor time (us) of one ticket at ``TICKET_RATE``, how many were sent and how many handled."""
-        before, cpu_s = self.tickets(), self.child.cpu_s()
+        """Processor time (us) of one ticket at ``TICKET_RATE``, how many were sent and how many taken."""
+        traffic.start(TICKET_RATE, WARM_S)
+        warm = traffic.finished(WARM_S)
+        self.room.meter.idle(perf_s() + REST_S)
+        cpu_s = self.child.cpu_s()
         traffic.start(TICKET_RATE, seconds)
         self.room.meter.idle(perf_s() + seconds)
         sent = traffic.finished(seconds)
+        self.room.meter.idle(perf_s() + REST_S)
+        used_s = self.child.cpu_s() - cpu_s
         until_s = perf_s() + DRAIN_S
-        while (taken := self.tickets() - before) <= sent - self.counts and perf_s() < until_s:
+        while (taken := self.tickets() - warm) <= sent - self.counts and perf_s() < until_s:
             self.room.meter.idle(perf_s() + PROBE_S)
-        return (self.child.cpu_s() - cpu_s) / max(taken, 1) * 1e6, sent, taken
+        return used_s / max(sent, 1) * 1e6, sent, taken
 
     def tickets(self) -> int:
         """Tickets taken so far."""
@@ -141,16 +149,18 @@ class LoadedEcho(Loaded):
 
 
 def _sustained(loaded: Loaded, rates: Sequence[int], seconds: float) -> tuple[int, list[dict[str, Any]]]:
-    """Rates rising until one is too much, then one between; what was sustained, and every try."""
+    """Rates rising until one is too much, then ``BETWEEN`` halvings; what was sustained, and every try."""
     tries: list[dict[str, Any]] = []
     for rate in rates:
         tries.append(loaded.try_rate(rate, seconds))
         if not tries[-1]["sustained"]:
             break
     good = max((one["rate"] for one in tries if one["sustained"]), default=0)
-    if good and not tries[-1]["sustained"]:
-        tries.append(loaded.try_rate((good + tries[-1]["rate"]) // 2, seconds))
-    return max((one["rate"] for one in tries if one["sustained"]), default=0), tries
+    bad = min((one["rate"] for one in tries if not one["sustained"]), default=0)
+    for _ in range(BETWEEN if good < bad else 0):
+        tries.append(loaded.try_rate((good + bad) // 2, seconds))
+        good, bad = (tries[-1]["rate"], bad) if tries[-1]["sustained"] else (good, tries[-1]["rate"])
+    return good, tries
 
 
 def throughput(place: Place, rates: Sequence[int], seconds: float) -> dict[str, Any]:

@@ -206,7 +206,8 @@ class Engine:
             if early is not None and turn.commands:
                 early(turn.commands)
         rush.keep_pace(turn)
-        tidal.evaluate(turn)
+        if turn.dirty_areas:
+            tidal.evaluate(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)  # evaluate may have drained an idle window
             preparation.settle(turn, window)

@@ -100,7 +100,9 @@ class MqttLink:
         self._rival = False
         self._rival_known = False
         self.heart = Heart()
-        self.settled: Callable[[], None] = lambda: None  # to be called when what came together was handed on
+        # to be called before what came together is handed on, and after
+        self.reading: Callable[[], None] = _nobody
+        self.settled: Callable[[], None] = _nobody
         self._listen(settings.ping_topic, self._ping_heard)
 
     @property
@@ -190,7 +192,7 @@ class MqttLink:
     async def _live_once(self) -> Outcome:
         """One connection from first packet to last."""
         connection = self._connect(self.settings, self._received)
-        connection.settled = self.settled
+        connection.reading, connection.settled = self.reading, self.settled
         self._connection = connection  # queued inputs, and commands they cause, may follow CONNACK at once
         try:
             try:
@@ -351,6 +353,10 @@ class MqttLink:
 
 def _new_matcher() -> Any:
     return MQTTMatcher()  # type: ignore[no-untyped-call]
+
+
+def _nobody() -> None:
+    """Who does not listen."""
 
 
 def _no_ack() -> None:

@@ -72,6 +72,7 @@ class Connection:
         self._five = settings.protocol == "5"
         self.receive_maximum = RECEIVE_MAXIMUM if self._five else BROKER_QUEUE_MAX
         self.opened_s = 0.0
+        self.reading: Callable[[], None] = _nobody
         self.settled: Callable[[], None] = _nobody
         self._flushing = False
         self._writing = False
@@ -269,11 +270,12 @@ class Connection:
         wire = self.wire
         if wire is None or self.lost.done():
             return
+        self.reading()
         try:
             more = self._read(wire)
         except Exception as error:  # noqa: BLE001 - a broker's garbage must not end the process
+            more = False
             self.fail("broken", f"unreadable: {type(error).__name__}")
-            return
         self.settled()
         wire.acknowledge()
         if more:

@@ -57,7 +57,8 @@ class Talk(Releasing, Protocol):
     lost: asyncio.Future[Loss]
     opened_s: float
     receive_maximum: int
-    settled: Callable[[], None]  # called after what came together was handed on
+    reading: Callable[[], None]  # called before what came together is handed on
+    settled: Callable[[], None]  # and after
 
     @property
     def reached(self) -> bool: ...

@@ -219,6 +219,7 @@ class MemoryTalk:
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[Loss] = self._loop.create_future()
         self.opened_s = 0.0
+        self.reading: Callable[[], None] = lambda: None
         self.settled: Callable[[], None] = lambda: None
         self.reached = False
         self.listening = False
@@ -287,6 +288,7 @@ class MemoryTalk:
             return
         ack = Ack(self, mid)
         self._unacked.append(ack)
+        self.reading()
         self._on_message(Publish(kept.topic.encode(), kept.payload, 1, kept.retain, mid), ack)
         self.settled()
 
