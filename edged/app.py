@@ -221,6 +221,7 @@ class Application:
         self._serving = True
         self._outside.settle_memory()
         manager.ready(f"serving {self.config.site.name}")
+        self.journal.learn(State)
         log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, gap_ms=self._gap_ms)
 
     def _finish(self, whole: bool) -> None:

@@ -67,8 +67,10 @@ class Outside:
         loop.add_signal_handler(signal.SIGHUP, reload)
 
     def settle_memory(self) -> None:
-        """What the start made stays: the garbage collector need not look at it again while a lamp waits."""
+        """What the start made stays: the garbage collector need not look at it again while a lamp waits.
+
+        Nor before: a start leaves no garbage worth the 40 ms.
+        """
         gc.set_threshold(*GC_THRESHOLDS)
-        gc.collect()
         gc.freeze()
         gc.enable()  # off since the process began

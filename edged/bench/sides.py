@@ -22,6 +22,7 @@ WARM_UP = 12  # presses before anything counts
 WARM_UP_SPACING_S = 0.03
 SETTLE_S = 1.0  # after READY: first assertions, first pictures
 LOST_IN_ROW_MAX = 5  # then the round is over: who is this far behind would only keep the others waiting
+STRAY, GOLDEN = 0.25, 0.618034  # how far presses are off the beat, of its length; each elsewhere
 FILL_S = 10.0  # for fifty tickets to be kept
 LINE_TICKETS = 400  # waiting visitors for the clerks on the Candle bus
 
@@ -65,13 +66,16 @@ class Side:
     pressed: int = 0
 
     def measure(self, count: int, spacing_s: float) -> Samples:
-        """``count`` presses more, one every ``spacing_s``; fewer where ``LOST_IN_ROW_MAX`` outputs never came."""
+        """``count`` presses more, one every ``spacing_s``; fewer where ``LOST_IN_ROW_MAX`` outputs never came.
+
+        No press is on the beat: in step with the traffic around, all of a round would meet its messages, or none.
+        """
         samples, lost_in_row = Samples(), 0
         next_s = perf_s()
-        for _ in range(count):
+        for n in range(count):
             if lost_in_row >= LOST_IN_ROW_MAX:
                 break
-            self.meter.idle(next_s)
+            self.meter.idle(next_s + n * GOLDEN % 1 * STRAY * spacing_s)
             start_s = perf_s()
             next_s = max(next_s + spacing_s, start_s)
             at_s = self.meter.await_mark(self.ear, self.press(self.pressed))

@@ -86,6 +86,11 @@ def dump_state(state: object) -> bytes:
         raise CodecError(str(error)) from error
 
 
+def learn_state(kind: type) -> None:
+    """What ``load_state`` has to find out about ``kind``, once per process."""
+    _strict(cast(Any, kind))
+
+
 def load_state(blob: bytes, kind: type[S]) -> S:
     """The state tree of class ``kind``. Raises ``CodecError``."""
     try:

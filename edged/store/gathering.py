@@ -14,7 +14,7 @@ from edged.clock import monotonic_s
 from edged.store.writer import Job
 
 GATHER_S = 0.005  # from one commit to the next, for each step that the last one held
-GATHER_LONG_S = 0.02  # … but no longer: a page may be among them
+GATHER_LONG_S = 0.01  # … but no longer: a page may be among them
 GATHER_MAX = 16  # … and no more: mosquitto sends twenty messages before it wants an acknowledgement
 
 
