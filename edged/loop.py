@@ -79,8 +79,8 @@ class Loop:
     def _light(self, commands: Sequence[Command]) -> None:
         """Lamps before all else.
 
-        The kernel wakes whoever carries a lamp on (the broker) on our own processor, as if we slept next; we do not, and
-        so let them run first: without it three lamps in ten wait for the rest of this step (DESIGN.md).
+        The kernel wakes whoever carries a lamp on (the broker) on our own processor, as if we slept next. We do not, so
+        we let them run first: without that, three lamps in ten wait for the rest of this step (DESIGN.md).
         """
         lit = False
         for command in commands[self._shown :]:

@@ -115,6 +115,7 @@ class Engine:
             self._lookup, self._standings = lookup, turn.standings
             hours.judge_all(turn)
             self._index_due()
+            self.state.paced_ms = 0  # everything is shown anew, now
             self._finish(turn)
         return tuple(turn.commands), tuple(turn.notes)
 

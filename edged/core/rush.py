@@ -23,7 +23,8 @@ def keep_pace(turn: Turn) -> None:
     state = turn.state
     if not (turn.dirty_areas or turn.dirty_windows or turn.ticking):
         return
-    if not turn.ticking and turn.at_ms < state.paced_ms - AHEAD_MS:
+    has_look = turn.at_ms >= state.paced_ms - AHEAD_MS
+    if not (has_look or turn.ticking):
         turn.put_off = True
         for area in turn.dirty_areas:
             state.put_off.setdefault(area, turn.at_ms)
@@ -31,7 +32,7 @@ def keep_pace(turn: Turn) -> None:
             state.words_put_off.setdefault(window, turn.at_ms)
         turn.dirty_areas.clear()
         return
-    if not turn.ticking or due_ms(state) is not None:
+    if has_look and (not turn.ticking or due_ms(state) is not None):
         state.paced_ms = max(state.paced_ms, turn.at_ms) + EVERY_MS
     for area in state.put_off:
         if area in turn.lookup.areas:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,12 @@ import pytest
 import configs
 from edged.config import load
 from edged.core import cutoff, demand, rules, signage, tidal, triggers
-from edged.core.commands import AreaPicture, Desired, Display, Panel, Value
 from edged.core.engine import Engine
-from edged.core.lookup import Lookup
 from edged.core.turn import Standing, Turn
 from edged.sim.worlds.days import live
+from tests.support.core_signs import left_behind
 
 SEED = 9  # a short day
-TOLD = re.compile(r"(约|, )\d+-\d+ ?(分钟|min)")  # what newcomers are told, in words
 LOOK_EVERY = 25  # steps: signing a whole hall anew costs more than twenty of them
 
 
@@ -40,38 +36,6 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     for module in (demand, rules, tidal, triggers, signage, cutoff):
         monkeypatch.setattr(module, "standing", compared, raising=False)
     return seen
-
-
-def timeless(value: Value | None) -> Any:
-    """A value without what newcomers are told, which changes with time alone (and on its tick)."""
-    if isinstance(value, Panel):
-        return replace(value, wait_low_s=None, wait_high_s=None)
-    if isinstance(value, Display):
-        return replace(value, lines=tuple(TOLD.sub("", line) for line in value.lines))
-    if isinstance(value, AreaPicture):
-        return replace(value, wait_low_s=None, wait_s=None, wait_high_s=None)
-    return value
-
-
-def left_behind(engine: Engine) -> list[str]:
-    """Signs that do not show what signing everything anew would."""
-    state = engine.state
-    if state.site is None:
-        return []
-    shown = dict(state.shown)
-    turn = Turn(state, Lookup(state.site), state.at_ms)
-    for window in turn.lookup.windows:
-        turn.touch_window(window)
-    for area in turn.lookup.areas:
-        turn.touch_area(area)
-    signage.sign(turn)
-    state.shown = shown
-    return [
-        f"{command} instead of {shown.get(signage.slot(command.point, command.value))}"
-        for command in turn.commands
-        if isinstance(command, Desired)
-        and timeless(command.value) != timeless(shown.get(signage.slot(command.point, command.value)))
-    ]
 
 
 def test_what_is_kept_is_what_is_so(kept: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:

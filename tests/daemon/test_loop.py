@@ -13,7 +13,7 @@ from edged.clock import Clock
 from edged.core import tidal
 from edged.core.commands import Desired, Lamp
 from edged.core.engine import Engine
-from edged.core.events import ClockSet, KeyPressed, SiteLoaded
+from edged.core.events import ClockSet, KeyPressed, SiteLoaded, Tick
 from edged.core.state import State
 from edged.core.turn import Turn
 from edged.inbox import Inbox
@@ -72,6 +72,43 @@ async def test_what_a_wire_handed_over_is_a_step_before_anybody_else_runs(tmp_pa
         assert not run.done()
 
 
+async def test_what_is_left_of_a_held_inbox_wakes_the_loop_when_it_is_released(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with waiting_loop(tmp_path, Engine(State())) as (loop, inbox, steps, _run):
+        inbox.hold()
+        inbox.put(KEY)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert steps.seen == [], "whoever holds it takes it"
+        monkeypatch.setattr(Journal, "full", True)
+        loop.catch_up()
+        assert steps.seen == [], "the disk cannot take it yet"
+        monkeypatch.setattr(Journal, "full", False)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert [step.event for step in steps.seen] == [KEY]
+
+
+async def test_a_tick_that_a_taken_event_asked_for_comes_when_it_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edged.inbox.WAKE_S", 60.0)
+    engine = Engine(State())
+    async with waiting_loop(tmp_path, engine) as (loop, inbox, steps, _run):
+        due_ms: list[int] = []
+        inbox._next_due = lambda: due_ms[0] if due_ms and steps.seen[-1].at_ms < due_ms[0] else None
+        inbox.hold()
+        inbox.put(KEY)
+        loop.catch_up()
+        due_ms.append(steps.seen[0].at_ms + 30)
+        inbox.release()
+        async with asyncio.timeout(5):
+            while len(steps.seen) < 2:
+                await asyncio.sleep(0.005)
+        assert (steps.seen[1].event, steps.seen[1].at_ms) == (Tick(), due_ms[0])
+
+
 async def test_nothing_is_taken_from_under_a_loop_that_works(tmp_path: Path) -> None:
     async with waiting_loop(tmp_path, Engine(State())) as (loop, inbox, steps, run):
         run.cancel()
@@ -126,7 +163,12 @@ async def test_the_lamp_of_the_pressed_key_is_wanted_before_the_tide_is_judged_a
             wanted.opened += 1
             true_evaluate(turn)
 
+        def let_others_run() -> None:
+            let_run.append([one.point for one, _ in wanted.seen])
+
+        let_run: list[list[str]] = []
         monkeypatch.setattr(tidal, "evaluate", evaluate)
+        monkeypatch.setattr("edged.loop.os.sched_yield", let_others_run)
         inbox.put(KeyPressed("p1", "login", "mei", 1))
         loop.catch_up()
     (lamp,) = [
@@ -136,3 +178,4 @@ async def test_the_lamp_of_the_pressed_key_is_wanted_before_the_tide_is_judged_a
     commanded = [command for command in steps.seen[0].commands if isinstance(command, Desired)]
     assert sorted(map(repr, commanded)) == sorted(repr(one) for one, _ in wanted.seen)
     assert commanded[0] == lamp[0]
+    assert let_run == [["relay/1"]], "whoever carries the lamp on runs before the rest of the step"

@@ -132,8 +132,11 @@ class Chance:
 
     def _come_twice(self, event: ev.DeviceEvent) -> None:
         self.day.append((self.at_ms, event))
-        *_, (_, _, commands, notes) = Feeder(self.engine).feed([(self.at_ms, event)])
-        self.promises.changed_nothing(event, commands, notes)
+        for _, lived, commands, notes in Feeder(self.engine).feed([(self.at_ms, event)]):
+            if lived is event:
+                self.promises.changed_nothing(event, commands, notes)
+            else:  # a tick that was due
+                self.promises.step(Facts.of(self.engine.state), lived, commands, notes)
 
     def _pass_time(self) -> None:
         kind = self.random.random()

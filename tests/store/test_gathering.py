@@ -1,0 +1,106 @@
+"""Steps on their way to the disk: alone they go at once, in a rush several go together, and none is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from edged.store import gathering
+from edged.store.gathering import GATHER_MAX, Gathering
+from edged.store.writer import Job
+
+
+class Disk:
+    """Takes batches, and tells of them when asked."""
+
+    def __init__(self) -> None:
+        self.batches: list[Sequence[Job]] = []
+        self.gathering = Gathering(self.batches.append)
+
+    def sizes(self) -> list[int]:
+        return [len(batch) for batch in self.batches]
+
+    def told(self, steps: int) -> None:
+        self.gathering.told(len(self.batches[-1]), steps)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What follows on the heels of a commit waits for longer than any test."""
+    monkeypatch.setattr(gathering, "GATHER_S", 60.0)
+    monkeypatch.setattr(gathering, "GATHER_LONG_S", 60.0)
+
+
+async def turns() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+async def test_what_comes_in_one_turn_goes_together_in_the_next() -> None:
+    disk = Disk()
+    for _ in range(3):
+        disk.gathering.put(Job())
+    assert disk.sizes() == [], "lamps of this turn leave before the writer wakes"
+    await turns()
+    assert disk.sizes() == [3]
+
+
+async def test_while_the_disk_works_jobs_gather_and_go_once_it_is_done() -> None:
+    disk = Disk()
+    disk.gathering.put(Job())
+    await turns()
+    for _ in range(4):
+        disk.gathering.put(Job())
+    await turns()
+    assert disk.sizes() == [1]
+    disk.told(steps=0)
+    await turns()
+    assert disk.sizes() == [1, 4]
+
+
+async def test_on_the_heels_of_a_commit_they_wait_but_for_a_while_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gathering, "GATHER_S", 0.002)
+    disk = Disk()
+    disk.gathering.put(Job())
+    await turns()
+    disk.told(steps=1)
+    disk.gathering.put(Job())
+    await turns()
+    assert disk.sizes() == [1]
+    async with asyncio.timeout(5):
+        while disk.sizes() != [1, 1]:
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("urgent", [Job(stop=True), "waiter"])
+async def test_whoever_waits_takes_all_before_it_along(urgent: Job | str) -> None:
+    disk = Disk()
+    disk.gathering.put(Job())
+    await turns()
+    disk.told(steps=1)
+    disk.gathering.put(Job())
+    if isinstance(urgent, str):
+        urgent = Job(waiter=asyncio.get_running_loop().create_future())
+    disk.gathering.put(urgent)
+    assert disk.sizes() == [1, 2]
+    assert disk.batches[1][1] is urgent
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_broker_that_wants_its_acknowledgements_does_not_wait() -> None:
+    disk = Disk()
+    disk.gathering.put(Job())
+    await turns()
+    disk.told(steps=1)
+    for _ in range(2 * GATHER_MAX + 1):
+        disk.gathering.put(Job())
+    assert disk.sizes() == [1, GATHER_MAX, GATHER_MAX]
+    disk.gathering.told(GATHER_MAX, GATHER_MAX)
+    disk.gathering.told(GATHER_MAX, 0)
+    disk.gathering.put(Job(stop=True))
+    assert disk.sizes() == [1, GATHER_MAX, GATHER_MAX, 2], "the last one was not forgotten"

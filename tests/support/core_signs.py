@@ -1,0 +1,47 @@
+"""Signs of a state against what signing everything anew would show."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+from edged.core import signage
+from edged.core.commands import AreaPicture, Desired, Display, Panel, Value
+from edged.core.engine import Engine
+from edged.core.lookup import Lookup
+from edged.core.turn import Turn
+
+TOLD = re.compile(r"(约|, )\d+-\d+ ?(分钟|min)")  # what newcomers are told, in words
+
+
+def left_behind(engine: Engine) -> list[str]:
+    """Signs that do not show what signing everything anew would; none while some are put off."""
+    state = engine.state
+    if state.site is None or state.put_off or state.words_put_off:
+        return []
+    shown = dict(state.shown)
+    turn = Turn(state, Lookup(state.site), state.at_ms)
+    for window in turn.lookup.windows:
+        turn.touch_window(window)
+    for area in turn.lookup.areas:
+        turn.touch_area(area)
+    signage.sign(turn)
+    state.shown = shown
+    return [
+        f"{command} instead of {shown.get(signage.slot(command.point, command.value))}"
+        for command in turn.commands
+        if isinstance(command, Desired)
+        and _timeless(command.value) != _timeless(shown.get(signage.slot(command.point, command.value)))
+    ]
+
+
+def _timeless(value: Value | None) -> Any:
+    """A value without what newcomers are told, which changes with time alone (and on its tick)."""
+    if isinstance(value, Panel):
+        return replace(value, wait_low_s=None, wait_high_s=None)
+    if isinstance(value, Display):
+        return replace(value, lines=tuple(TOLD.sub("", line) for line in value.lines))
+    if isinstance(value, AreaPicture):
+        return replace(value, wait_low_s=None, wait_s=None, wait_high_s=None)
+    return value
