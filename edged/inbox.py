@@ -40,6 +40,7 @@ class Inbox:
         self._queue: deque[tuple[Event, Callable[[], None] | None, Beside, float]] = deque()
         self._woken: asyncio.Future[None] | None = None  # what ``get`` waits for, while it waits
         self._timer: asyncio.TimerHandle | None = None  # ends that wait
+        self._armed_for_ms: int | None = None  # what it is for
         self._stirring = self._held = False
         self._alive_s = monotonic_s()
         self._alive_ms = clock.at_ms()
@@ -134,7 +135,10 @@ class Inbox:
     def _arm(self) -> None:
         """``get`` wakes up for what falls due, and once in ``WAKE_S``; a sooner timer may stand."""
         assert self._woken is not None
-        loop, due_ms = self._woken.get_loop(), self._next_due()
+        due_ms = self._next_due()
+        if self._timer is not None and due_ms == self._armed_for_ms:
+            return
+        loop, self._armed_for_ms = self._woken.get_loop(), due_ms
         at_s = loop.time() + (WAKE_S if due_ms is None else min(WAKE_S, self._clock.real_delay_s(due_ms)))
         if self._timer is None or at_s < self._timer.when():
             if self._timer is not None:

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from edged.bench import decisions
 from edged.bench.brokers import OwnBroker
 from edged.bench.children import Daemon
 from edged.bench.decisions import Crowd, Size
@@ -118,6 +119,14 @@ def test_calls_commands_and_notes_of_a_ticket_in_the_core(crowd: Crowd) -> None:
     assert_not_grown(
         "core", {"calls": calls / VISITS, "commands": commands / VISITS, "notes": notes / VISITS}
     )
+
+
+def test_calls_of_a_ticket_in_a_rush(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three messages a millisecond apart, for longer than the looks taken ahead last."""
+    monkeypatch.setattr(decisions, "STEP_MS", 1)
+    made = Crowd(Size(60, 200))
+    visits(made, 500)
+    assert_not_grown("rush", {"calls": calls_during(lambda: visits(made, VISITS)) / VISITS})
 
 
 def test_memory_that_a_ticket_takes_and_leaves_in_the_core(crowd: Crowd) -> None:
