@@ -147,7 +147,7 @@ class Inbox:
 
     def _stir(self) -> None:
         """Something came, and by now may be gone again (``take_idle``): then only what falls due may have changed."""
-        self._stirring = self._held = False
+        self._stirring = False
         if self._queue:
             self._wake()
         elif self._woken is not None:
