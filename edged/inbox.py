@@ -133,17 +133,16 @@ class Inbox:
                 self._timer = None
 
     def _arm(self) -> None:
-        """``get`` wakes up for what falls due, and once in ``WAKE_S``; a sooner timer may stand."""
+        """``get`` wakes up for what falls due, and once in ``WAKE_S``."""
         assert self._woken is not None
         due_ms = self._next_due()
         if self._timer is not None and due_ms == self._armed_for_ms:
             return
-        loop, self._armed_for_ms = self._woken.get_loop(), due_ms
-        at_s = loop.time() + (WAKE_S if due_ms is None else min(WAKE_S, self._clock.real_delay_s(due_ms)))
-        if self._timer is None or at_s < self._timer.when():
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = loop.call_at(at_s, self._wake)
+        self._armed_for_ms = due_ms
+        delay_s = WAKE_S if due_ms is None else min(WAKE_S, self._clock.real_delay_s(due_ms))
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._woken.get_loop().call_later(delay_s, self._wake)
 
     def _stir(self) -> None:
         """Something came, and by now may be gone again (``take_idle``): then only what falls due may have changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -28,7 +29,7 @@ ECHO = "aiomqtt"
 BETWEEN = 2
 
 
-class Loaded:
+class Loaded(ABC):
     """Whoever is under load, with a probing side; fresh for one load. ``counts``: how many messages at a time."""
 
     counts = 1
@@ -43,13 +44,13 @@ class Loaded:
         self.probe: Side = self.room.keyed(side, self.hall, self.lamps, [("m1", "lamp-m1")])
         self.probe.measure(4, PROBE_S)
 
+    @abstractmethod
     def begin(self, place: Place) -> Child | Daemon:
         """Start it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def handled(self) -> int:
         """Messages that had their effect."""
-        raise NotImplementedError
 
     def await_handled(self, count: int) -> int:
         """Until ``count`` are, or nothing more comes."""
@@ -97,9 +98,9 @@ class Loaded:
             self.room.meter.idle(perf_s() + PROBE_S)
         return used_s / max(sent, 1) * 1e6, sent, taken
 
+    @abstractmethod
     def tickets(self) -> int:
         """Tickets taken so far."""
-        raise NotImplementedError
 
 
 class LoadedHall(Loaded):

@@ -78,8 +78,8 @@ async def test_a_start_with_a_wrong_clock_keeps_everything_and_follows_once_it_i
     await daemon.restart()
     machines.panel.press("login")
     await until(lambda: files.notes()["window.opened"] == 1)
-    clock.show(MONDAY)
     told = len(clocks(files))
+    clock.show(MONDAY)
     await until(lambda: len(clocks(files)) > told)
     assert await daemon.stop() == 0
     steps = files.steps()

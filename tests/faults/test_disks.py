@@ -84,7 +84,7 @@ async def test_a_full_disk_calls_on_and_is_whole_when_there_is_room(
         async with asyncio.timeout(20):
             while await durable(files):  # what the daemon frees meanwhile is not for it either
                 await asyncio.to_thread(grown, disk / "filler")
-                machines.panel.press("next")
+                machines.panel.press("recall")  # nobody: a step that takes room, and no visitor
                 await asyncio.sleep(0.1)
         called = machines.panel.number
         machines.panel.press("next")

@@ -63,7 +63,8 @@ async def test_while_the_disk_works_jobs_gather_and_go_once_it_is_done() -> None
 async def test_on_the_heels_of_a_commit_they_wait_but_for_a_while_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gathering, "GATHER_S", 0.002)
+    monkeypatch.setattr(gathering, "GATHER_S", 0.5)
+    monkeypatch.setattr(gathering, "GATHER_LONG_S", 0.5)
     disk = Disk()
     disk.gathering.put(Job())
     await turns()
@@ -71,9 +72,9 @@ async def test_on_the_heels_of_a_commit_they_wait_but_for_a_while_only(
     disk.gathering.put(Job())
     await turns()
     assert disk.sizes() == [1]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while disk.sizes() != [1, 1]:
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.005)
 
 
 @pytest.mark.usefixtures("patient")
