@@ -36,7 +36,7 @@ from edged.links.mqtt_backoff import Backoff, Outcome
 from edged.links.mqtt_connection import CONNACK_S, SUBACK_S, Connection
 from edged.links.mqtt_packets import Publish, correlation_property, expiry_property
 from edged.links.mqtt_settings import MqttSettings
-from edged.links.mqtt_talk import Ack, Connect, Loss, Outbound, Talk
+from edged.links.mqtt_talk import Ack, Connect, Loss, Outbound, Talk, nobody
 
 __all__ = ["Message", "MqttLink", "MqttSettings"]
 
@@ -101,8 +101,8 @@ class MqttLink:
         self._rival_known = False
         self.heart = Heart()
         # to be called before what came together is handed on, and after
-        self.reading: Callable[[], None] = _nobody
-        self.settled: Callable[[], None] = _nobody
+        self.reading: Callable[[], None] = nobody
+        self.settled: Callable[[], None] = nobody
         self._listen(settings.ping_topic, self._ping_heard)
 
     @property
@@ -353,10 +353,6 @@ class MqttLink:
 
 def _new_matcher() -> Any:
     return MQTTMatcher()  # type: ignore[no-untyped-call]
-
-
-def _nobody() -> None:
-    """Who does not listen."""
 
 
 def _no_ack() -> None:

@@ -43,7 +43,7 @@ from edged.links.mqtt_settings import (
     first_line,
     new_client,
 )
-from edged.links.mqtt_talk import Ack, Loss, LossKind, Outbound
+from edged.links.mqtt_talk import Ack, Loss, LossKind, Outbound, nobody
 from edged.links.mqtt_wire import Wire
 
 CONNACK_S = 5.0  # a broker on the hall's LAN answers in milliseconds; longer than this it is broken
@@ -72,8 +72,8 @@ class Connection:
         self._five = settings.protocol == "5"
         self.receive_maximum = RECEIVE_MAXIMUM if self._five else BROKER_QUEUE_MAX
         self.opened_s = 0.0
-        self.reading: Callable[[], None] = _nobody
-        self.settled: Callable[[], None] = _nobody
+        self.reading: Callable[[], None] = nobody
+        self.settled: Callable[[], None] = nobody
         self._flushing = False
         self._writing = False
         self._suback: dict[int, asyncio.Future[list[int]]] = {}
@@ -347,10 +347,6 @@ class Connection:
             self.lost.set_result(Loss(kind, f"broker said: {code}"))
         else:
             self.lost.set_result(Loss("closed", "connection closed by the broker"))
-
-
-def _nobody() -> None:
-    """Nobody wants to know."""
 
 
 def _checked(topic: str) -> bytes:

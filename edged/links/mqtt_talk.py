@@ -35,6 +35,10 @@ class Releasing(Protocol):
     def release(self) -> None: ...
 
 
+def nobody() -> None:
+    """Who does not listen."""
+
+
 class Ack:
     """Releases one PUBACK when every handler that got the message has asked for it."""
 

@@ -12,8 +12,9 @@ import apsw
 import pytest
 
 from edged.core.events import Tick
+from edged.core.state import State
 from edged.observer import Step
-from edged.store import database, gathering, writer
+from edged.store import codec, database, gathering, writer
 from edged.store import journal as journal_module
 from edged.store.database import JournalBroken, JournalBusy, SchemaTooNew
 from edged.store.journal import Journal
@@ -297,3 +298,13 @@ def test_ticks_are_rows_only_if_something_came_of_them() -> None:
     assert not is_recorded(Tick(), (), ())
     assert is_recorded(Tick(), step.commands, ())
     assert is_recorded(Tick(), (), step.notes)
+
+
+async def test_how_dumps_are_read_is_learnt_by_the_writer_before_there_is_one(tmp_path: Path) -> None:
+    codec._strict.cache_clear()
+    async with open_journal(tmp_path / "hall.db") as journal:
+        journal.learn(State)
+        await journal.drain()
+        assert codec._strict.cache_info().currsize == 1
+        codec.load_state(codec.dump_state(State()), State)
+        assert codec._strict.cache_info().currsize == 1, "nothing was left to learn"

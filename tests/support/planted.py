@@ -100,12 +100,12 @@ def dead_writer() -> None:
     def fail(self: Writer, taken: object) -> bool:
         raise ValueError("planted")
 
-    _on_signal(lambda: setattr(Writer, "_write_all", fail))
+    _replace(Writer, "_write_all", fail)
 
 
 def hung_writer() -> None:
     """The disk takes a commit and never answers."""
-    _on_signal(lambda: setattr(Writer, "_commit", lambda self, group: time.sleep(HOUR_S)))
+    _replace(Writer, "_commit", lambda self, group: time.sleep(HOUR_S))
 
 
 def unacknowledged() -> None:
@@ -119,7 +119,7 @@ def unacknowledged() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         pass_on(self, report)
 
-    _on_signal(lambda: setattr(Journal, "_pass_on", die))
+    _replace(Journal, "_pass_on", die)
 
 
 def crawling() -> None:
@@ -168,6 +168,12 @@ FAULTS: dict[str, Callable[[], None]] = {
     )
 }
 KEPT: list[object] = []
+
+
+def _replace(kind: type, name: str, broken: Callable[..., object]) -> None:
+    """At the signal ``broken`` takes the place of a method; one that was renamed would plant nothing."""
+    assert hasattr(kind, name), f"{kind.__name__} has no {name}"
+    _on_signal(lambda: setattr(kind, name, broken))
 
 
 def _on_signal(loose: Callable[[], object]) -> None:
