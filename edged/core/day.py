@@ -46,6 +46,7 @@ def turn_day(turn: Turn) -> None:
         elif ticket.state == "NO_SHOW":
             turn.drop_timer(f"reoffer/{ticket.id}")  # yesterday's absentee
     state.last_number.clear()
+    state.past_numbers.clear()
     state.used_numbers = {t.number: t.id for t in state.tickets.values() if t.ended_ms is None}
     state.served_today = 0
     state.duty_staff = None

@@ -8,7 +8,7 @@ system as a level (``wish``): it moves them there.
 
 from __future__ import annotations
 
-from edged.core import activation
+from edged.core import activation, numbering
 from edged.core.commands import Serve
 from edged.core.events import CallReported, EndReported, QueueReported
 from edged.core.ordering import STAFFED, Choice, serving_services
@@ -148,7 +148,7 @@ def _ticket(turn: Turn, event: CallReported) -> Ticket | None:
     if service not in turn.lookup.services:
         turn.ignore(event.number, "unknown_service", service=service, point=event.point)
         return None
-    what = "unknown_number" if event.number not in turn.state.used_numbers else "number_was_over"
+    what = "unknown_number" if not numbering.given(turn.state, event.number) else "number_was_over"
     _healed(turn, event.number, what, event.window)
     return mirrored(turn, event.number, service, event.point)
 

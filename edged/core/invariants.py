@@ -34,6 +34,7 @@ def check(state: State, lookup: Lookup) -> None:
     _pages(state, lookup)
     _cases(state)
     _put_off(state)
+    _numbers(state)
 
 
 def _put_off(state: State) -> None:
@@ -41,6 +42,16 @@ def _put_off(state: State) -> None:
     for name, since_ms in (*state.put_off.items(), *state.words_put_off.items()):
         late_ms = state.at_ms - since_ms
         assert late_ms <= rush.EVERY_MS, f"{name} was put off {late_ms} ms ago and not looked at"
+
+
+def _numbers(state: State) -> None:
+    """A number that is looked up leads to its ticket; the runs of all others begin and end in turn."""
+    for number, ticket in state.used_numbers.items():
+        known = state.tickets[ticket].number
+        assert known == number, f"{number} leads to the ticket of {known}"
+    for run, bounds in state.past_numbers.items():
+        assert bounds == sorted(set(bounds)), f"runs of {run} out of order: {bounds}"
+        assert len(bounds) % 2 == 0, f"a run of {run} does not end: {bounds}"
 
 
 def _queues(state: State, lookup: Lookup) -> None:

@@ -7,6 +7,7 @@ from edged.core import (
     alarms,
     announcements,
     attendance,
+    numbering,
     overrides,
     pages,
     staffing,
@@ -91,7 +92,7 @@ def _forget_missing(turn: Turn) -> None:
     for gone in [t for t in state.closed if state.tickets[t].service not in turn.lookup.services]:
         state.closed.remove(gone)
         turn.drop_timer(f"reoffer/{gone}")
-        del state.tickets[gone]
+        numbering.ticket_gone(state, state.tickets.pop(gone))
 
 
 def _fit_window(turn: Turn, window: str) -> None:

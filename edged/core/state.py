@@ -339,7 +339,8 @@ class State:
     next_ticket: int = 1
     next_action: int = 1
     last_number: dict[str, int] = field(default_factory=dict)
-    used_numbers: dict[str, int] = field(default_factory=dict)
+    used_numbers: dict[str, int] = field(default_factory=dict)  # today's, of the tickets that are kept
+    past_numbers: dict[str, list[int]] = field(default_factory=dict)  # today's others (numbering.py)
     tickets: dict[int, Ticket] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
     queues: dict[str, dict[str, list[int]]] = field(default_factory=dict)

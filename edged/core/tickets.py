@@ -6,7 +6,7 @@ until ``CLOSED_KEPT`` newer ones are closed, so that a late rating or revival st
 
 from __future__ import annotations
 
-from edged.core import bookings, case_book, demand, issuing, sensors
+from edged.core import bookings, case_book, demand, issuing, numbering, sensors
 from edged.core.events import Priority, TicketPrinted, TicketRequested
 from edged.core.forecast import count_issued
 from edged.core.ordering import dequeue, enqueue
@@ -85,7 +85,7 @@ def issue_printed(turn: Turn, event: TicketPrinted) -> None:
     if stages is None:
         turn.ignore(event.number, "unknown_service", service=event.service, point=event.point)
         return
-    if event.number in turn.state.used_numbers:
+    if numbering.given(turn.state, event.number):
         turn.ignore(event.number, "number_repeated", point=event.point)
         return
     issuing.flag(turn, issue(turn, event.number, stages, event))
@@ -205,7 +205,7 @@ def _next_number(turn: Turn, service: str, prefix: str) -> str | None:
         if value > LAST_NUMBER:
             return None  # never reused the same day
         number = f"{prefix}{value:03d}"
-        if number not in state.used_numbers:
+        if not numbering.given(state, number):
             state.last_number[service] = value
             return number
     return None
@@ -218,7 +218,7 @@ def _close(turn: Turn, ticket: Ticket) -> None:
     if len(closed) > CLOSED_KEPT:
         gone = closed.pop(0)
         turn.drop_timer(f"reoffer/{gone}")
-        del turn.state.tickets[gone]
+        numbering.ticket_gone(turn.state, turn.state.tickets.pop(gone))
 
 
 def _reopen(turn: Turn, ticket: Ticket) -> None:
