@@ -24,6 +24,7 @@ from edged.store import codec
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x45444744  # "EDGD": other programs' databases are not ours to open
 BUSY_MS = 5_000  # a reader closing its connection may hold the lock for one checkpoint
+CACHE_KIB = 512  # of pages: the writer appends, and deletes from the other end; 1.5 MiB less than by default
 WAL_KEPT_BYTES = 16 * 1024 * 1024  # after a burst the WAL file shrinks to this at the next reset
 PAGE_ROWS = 1_000  # rows read at a time: about 1 MB
 DAY_MS = 86_400_000
@@ -149,6 +150,7 @@ def connect(path: Path, *, read_only: bool, vfs: str | None = None) -> apsw.Conn
             connection.pragma("wal_autocheckpoint", 0)
             connection.pragma("journal_size_limit", WAL_KEPT_BYTES)
             connection.pragma("secure_delete", True)
+            connection.pragma("cache_size", -CACHE_KIB)
     except BaseException:
         connection.close(True)
         raise
