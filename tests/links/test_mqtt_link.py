@@ -301,3 +301,36 @@ async def _publish_much(link: MqttLink) -> None:
 
 def _settings(port: int) -> MqttSettings:
     return MqttSettings("edged-test", port=port, keepalive_s=1)
+
+
+async def test_what_cannot_be_read_ends_a_connection_and_not_the_hold_on_who_takes_inputs() -> None:
+    def packet(head: int, body: bytes) -> bytes:
+        return bytes([head, len(body)]) + body
+
+    topic = b"hall/t/x"
+    good = packet(0x30, len(topic).to_bytes(2, "big") + topic + b"\x00good")
+    bad = packet(0x34, b"\x00\x01xnobody subscribed at QoS 2")
+
+    async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(512)
+        writer.write(b"\x20\x03\x00\x00\x00")
+        asked = await reader.read(512)
+        writer.write(packet(0x90, asked[2:4] + b"\x00\x01\x01"))  # both filters: granted
+        await reader.read(512)
+        writer.write(good + bad)
+        while await reader.read(512):
+            pass
+        writer.close()
+
+    async with await asyncio.start_server(broker, "127.0.0.1", 0) as server:
+        link = MqttLink(_settings(server.sockets[0].getsockname()[1]), Rejections())
+        told: list[str] = []
+        link.reading, link.settled = (lambda: told.append("reading")), (lambda: told.append("settled"))
+        link.subscribe("hall/t/x", lambda message: told.append(message.payload.decode()))
+        link.on_state(lambda up, reason: told.append("up" if up else reason))
+        async with running(link):
+            await until(lambda: any("unreadable" in one for one in told))
+    heard = told[told.index("good") - 1 :]
+    assert heard[:3] == ["reading", "good", "settled"], "let go before anybody hears that the link is down"
+    assert "unreadable" in heard[3]
+    assert told.count("reading") == told.count("settled")
