@@ -25,6 +25,7 @@ METRICS_S = 10.0  # a daemon under a load that it cannot bear answers late
 STOP_S = 8.0  # then it is killed
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 LOG_TAIL_CHARS = 2000
+UNIT_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}  # what systemd/edged.service gives the daemon
 
 
 class Failed(RuntimeError):
@@ -100,7 +101,7 @@ class Daemon:
         name = f"edged-bench-{secrets.token_hex(8)}"  # abstract: a path may be longer than a socket's can be
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(f"\0{name}")
-        environ = os.environ | {"NOTIFY_SOCKET": f"@{name}"}
+        environ = os.environ | UNIT_ENVIRONMENT | {"NOTIFY_SOCKET": f"@{name}"}
         for watchdog in ("WATCHDOG_USEC", "WATCHDOG_PID"):
             environ.pop(watchdog, None)
         with (self.directory / "edged.log").open("ab") as log:

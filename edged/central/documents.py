@@ -6,7 +6,6 @@ trusted). ``envelope.py`` comes before them, what the document says after.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Annotated, Any, TypeVar
 
@@ -17,6 +16,7 @@ from edged.central import envelope, strict_json
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, epoch_ms
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.central.strict_model import MODEL
+from edged.config.nearest import nearest
 
 D = TypeVar("D", bound="Document")
 
@@ -102,10 +102,10 @@ def check_dates(document: Document, now_ms: int) -> None:
 
 def hints(word: str, known: Iterable[str]) -> dict[str, str]:
     """Words for "did you mean", English and Chinese; empty where nothing is near."""
-    near = difflib.get_close_matches(word, sorted(set(known)), n=1)
+    near = nearest(word, known)
     return {
-        "hint": f'; did you mean "{near[0]}"?' if near else "",
-        "hint_zh": f",是否为“{near[0]}”?" if near else "",
+        "hint": f'; did you mean "{near}"?' if near else "",
+        "hint_zh": f",是否为“{near}”?" if near else "",
     }
 
 

@@ -12,7 +12,6 @@ per operation, one line in ``OPERATIONS``; ``by`` is the name of the person, for
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, Counter, Ord
 from edged.central.documents import Document, check_dates, check_for_us, parse, shape_reasons
 from edged.central.refusals import DocumentRefused, reason
 from edged.central.strict_model import MODEL
+from edged.config.nearest import nearest
 from edged.core.events import (
     WHOLE_HALL,
     Announced,
@@ -335,10 +335,10 @@ def body_of(document: OperationDocument) -> Body:
     """What the operation says, in its own shape. Raises ``DocumentRefused``."""
     kind = OPERATIONS.get(document.operation)
     if kind is None:
-        near = difflib.get_close_matches(document.operation, OPERATIONS, n=1)
+        near = nearest(document.operation, OPERATIONS)
         words = {
-            "hint": f'; did you mean "{near[0]}"?' if near else f"; there are: {', '.join(OPERATIONS)}",
-            "hint_zh": f",是否为“{near[0]}”?" if near else "",
+            "hint": f'; did you mean "{near}"?' if near else f"; there are: {', '.join(OPERATIONS)}",
+            "hint_zh": f",是否为“{near}”?" if near else "",
         }
         raise DocumentRefused(reason("unknown-operation", "operation", found=document.operation, **words))
     try:

@@ -7,13 +7,13 @@
 
 from __future__ import annotations
 
-import difflib
 import zoneinfo
 from contextlib import suppress
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from edged.config.nearest import nearest
 from edged.core.site import Role
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"  # ids appear in MQTT topics and metric labels
@@ -38,8 +38,8 @@ def _known_zone(name: str) -> str:
             zoneinfo.ZoneInfo(name)
             return name
     zones = zoneinfo.available_timezones()  # opens six hundred files: only for somebody who is wrong
-    near = difflib.get_close_matches(name, zones, n=1)
-    hint = f'; did you mean "{near[0]}"?' if near else ""
+    near = nearest(name, zones)
+    hint = f'; did you mean "{near}"?' if near else ""
     raise ValueError(f'"{name}" is not a time zone; allowed are IANA names such as "Asia/Shanghai"{hint}')
 
 

@@ -5,13 +5,13 @@ Rules of this file: one sentence a mistake, no pydantic vocabulary, the value at
 
 from __future__ import annotations
 
-import difflib
 import types
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from edged.config.nearest import nearest
 from edged.config.shape import ID_PATTERN, POINT_PATTERN, PREFIX_PATTERN
 from edged.config.toml_lines import Path
 
@@ -112,9 +112,9 @@ def unknown(kind: str, word: str, allowed: Iterable[str], *, name_it: bool = Tru
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """The nearest name as a question, or nothing. Halves of 0.6 similarity are difflib's own default."""
-    near = difflib.get_close_matches(word, list(names), n=1)
-    return f'; did you mean "{near[0]}"?' if near else ""
+    """The nearest name as a question, or nothing."""
+    near = nearest(word, names)
+    return f'; did you mean "{near}"?' if near else ""
 
 
 def near_literal(value: object, expected: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Callable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,6 +19,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from edged import __version__
 from edged.core.commands import Note
 from edged.core.events import SiteLoaded
 from edged.core.forecast import Range
@@ -136,7 +136,7 @@ class Metrics:
             registry=registry,
         )
         build = Info("edged_build", "What runs", registry=registry)
-        build.info({"version": _version(), "python": platform.python_version()})
+        build.info({"version": __version__, "python": platform.python_version()})
 
     def step(self, step: Step, decision_s: float) -> None:
         """Count a step's notes; ``decision_s`` in seconds."""
@@ -268,10 +268,3 @@ def _observe(spread: Spread, note: Note, key: str, label: str) -> None:
     seconds = note.data.get(key)
     if isinstance(seconds, int | float):
         spread.add(seconds, label)
-
-
-def _version() -> str:
-    try:
-        return version("edged")
-    except PackageNotFoundError:  # run from a bare checkout
-        return "unknown"

@@ -13,7 +13,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ DAY_MS = 86_400_000
 GENESIS = b"\0" * 32  # chain before the first row
 
 # Scripts that lead from version i to i + 1, each run inside one transaction.
-MIGRATIONS: tuple[str, ...] = (resources.files("edged.store").joinpath("schema.sql").read_text("utf-8"),)
+MIGRATIONS: tuple[str, ...] = (Path(__file__).with_name("schema.sql").read_text("utf-8"),)
 assert len(MIGRATIONS) == SCHEMA_VERSION
 
 _BLOB = (bytes, type(None))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.bench.children import UNIT_ENVIRONMENT
 from edged.systemd import HEART_LIMIT_S
 
 UNITS = Path(__file__).parents[2] / "systemd"
@@ -106,6 +107,11 @@ def test_the_unit_never_gives_up_and_runs_isolated_from_the_environment() -> Non
         "--config",
         "/etc/edged/hall.toml",
     ]
+
+
+def test_the_bench_measures_the_daemon_as_the_unit_starts_it() -> None:
+    given = service()["Environment"]
+    assert given.split() == [f"{name}={value}" for name, value in UNIT_ENVIRONMENT.items()]
 
 
 def test_the_command_of_the_unit_is_one_that_the_program_has() -> None:

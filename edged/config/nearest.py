@@ -1,0 +1,13 @@
+"""The name that somebody may have meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """The nearest of ``names``, or None. Halves of 0.6 similarity are difflib's own default."""
+    import difflib  # loaded with the first mistake: few starts have any
+
+    found = difflib.get_close_matches(word, sorted(set(names)), n=1)
+    return found[0] if found else None
