@@ -1,8 +1,8 @@
 """In a rush the tide is judged and words are shown at a pace; lamps that follow from an event itself never wait.
 
-The busiest hall has 50 messages a second, and there every one of them has its look at once. Beyond that, looks are
-``EVERY_MS`` apart, and one look stands for all that came meanwhile: nobody sees a board change more often, and a flood
-costs much less. What is put off is part of the state and has a due tick, so replay judges at the same stamps.
+A look costs more than most events. So ``AT_ONCE`` of them are taken at once, as all are in a hall of 2,000 visitors a
+day (five messages a second when most come); beyond that, looks are ``EVERY_MS`` apart, and one stands for all that came
+meanwhile: nobody sees a board change more often. What is put off is part of the state and has a due tick, so replay judges at the same stamps.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from edged.core.state import State
 from edged.core.turn import Turn
 
-EVERY_MS = 20  # between looks in a rush: what an area is late by at most
-AT_ONCE = 50  # looks before the pace holds: a second of the busiest hall's
+EVERY_MS = 50  # between looks in a rush: what an area is late by at most; half of what people call at once
+AT_ONCE = 50  # looks before the pace holds
 AHEAD_MS = AT_ONCE * EVERY_MS
 
 
