@@ -2,7 +2,8 @@
 
 A look costs more than most events. So ``AT_ONCE`` of them are taken at once, as all are in a hall of 2,000 visitors a
 day (five messages a second when most come); beyond that, looks are ``EVERY_MS`` apart, and one stands for all that came
-meanwhile: nobody sees a board change more often. What is put off is part of the state and has a due tick, so replay judges at the same stamps.
+meanwhile: nobody sees a board change more often. What is put off is part of the state and has a due tick, so replay
+judges at the same stamps.
 """
 
 from __future__ import annotations
