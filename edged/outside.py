@@ -21,11 +21,9 @@ from edged.store.journal import Journal
 from edged.store.starts import Starts
 from edged.systemd import ServiceManager
 
-GC_THRESHOLDS = (
-    10_000,
-    20,
-    20,
-)  # a step leaves some dozen objects and hardly a cycle: look every few hundred steps
+# A step leaves some dozen objects and hardly a cycle: often a look at the newest, so short (a fifth of a millisecond)
+# that a lamp may wait for it, and seldom a longer one at what stayed.
+GC_THRESHOLDS = (1_000, 200, 20)
 SWITCH_S = (
     0.0005  # how long the journal's thread and the loop may keep Python's lock from each other (default 5 ms)
 )

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import from_json
 
 from edged.core.commands import Action, Body, Command, Desired, Note, Value
 from edged.core.events import Event
@@ -78,12 +78,9 @@ def decode_notes(blob: bytes | None) -> tuple[Note, ...]:
 def dump_state(state: object) -> bytes:
     """JSON of a state tree, keys of its dicts in their own order.
 
-    Its types are not asked: to learn them costs more than a hundred decisions, and the writer reads the dump back.
+    Its types are not asked: the writer reads the dump back. Raises ``CodecError`` for what JSON has no form of.
     """
-    try:
-        return to_json(state)
-    except PydanticSerializationError as error:
-        raise CodecError(str(error)) from error
+    return _encode(state)
 
 
 def learn_state(kind: type) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import apsw
@@ -164,7 +165,7 @@ async def test_an_unreadable_snapshot_is_passed_over(tmp_path: Path) -> None:
 
 @dataclass
 class _Unloadable:
-    seats: dict[tuple[int, int], str]  # JSON makes a text of such a key
+    longest_s: float  # JSON has no word for an infinite one
 
 
 async def test_a_dump_that_does_not_load_is_left_out(
@@ -173,7 +174,7 @@ async def test_a_dump_that_does_not_load_is_left_out(
     path = tmp_path / "hall.db"
     async with open_journal(path) as journal:
         journal.append(key_step(1))
-        journal.snapshot(_Unloadable({(1, 2): "x"}), 1, 10)
+        journal.snapshot(_Unloadable(inf), 1, 10)
         await journal.drain()
     assert "state dump of step 1 left out" in caplog.text
     assert steps_in(path) == [key_step(1)]
