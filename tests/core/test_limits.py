@@ -69,6 +69,9 @@ def test_days_of_work_leave_a_bounded_state_behind() -> None:
     }
     assert state.past_numbers == {"3A": [0, 900 - len(state.used_numbers)]}, "of today"
     assert max(map(len, state.seen.values())) == SEEN_PER_POINT
+    again = TicketPrinted("other", "A000", "tax-general")
+    ((*_, notes),) = [step for step in feeder.feed([(at_ms + 10, again)]) if step[1] == again]
+    assert [(note.kind, note.data["reason"]) for note in notes] == [("ignored", "number_repeated")]
 
 
 def test_cases_end_as_counters_and_ratings_are_kept_for_a_while() -> None:

@@ -328,7 +328,7 @@ async def test_what_cannot_be_read_ends_a_connection_and_not_the_hold_on_who_tak
         link.reading, link.settled = (lambda: told.append("reading")), (lambda: told.append("settled"))
         link.subscribe("hall/t/x", lambda message: told.append(message.payload.decode()))
         link.on_state(lambda up, reason: told.append("up" if up else reason))
-        async with running(link):
+        async with running(link, up=False):  # it is up for a moment only
             await until(lambda: any("unreadable" in one for one in told))
     heard = told[told.index("good") - 1 :]
     assert heard[:3] == ["reading", "good", "settled"], "let go before anybody hears that the link is down"
