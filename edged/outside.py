@@ -21,7 +21,7 @@ from edged.store.journal import Journal
 from edged.store.starts import Starts
 from edged.systemd import ServiceManager
 
-# A step leaves some dozen objects and hardly a cycle: often a look at the newest, so short (a fifth of a millisecond)
+# A step leaves some dozen objects and hardly a cycle: often a look at the newest, so short (a quarter of a millisecond)
 # that a lamp may wait for it, and seldom a longer one at what stayed.
 GC_THRESHOLDS = (1_000, 200, 20)
 SWITCH_S = (

@@ -9,9 +9,12 @@ from __future__ import annotations
 import ast
 import asyncio
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+from edged import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCT = ("edged", "devices")
@@ -215,6 +218,10 @@ def test_readme_and_ci_run_the_same_commands() -> None:
     assert len(demos) >= 1
     assert f"\n{tests[0]}\n" in script
     assert "\n.venv/bin/edged demo --" in script  # the same program, without a browser
+
+
+def test_the_program_says_the_version_that_is_installed() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
 
 
 def test_no_unfinished_or_foreign_words() -> None:
