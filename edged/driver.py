@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict
-
 from edged.core.commands import Action, Value
 from edged.core.events import Event
+from edged.shapes import Shape
 
 
 class DeviceError(Exception):
@@ -53,10 +52,8 @@ class DisplaySize:
     scrolls: bool = False
 
 
-class Options(BaseModel):
-    """Base of every driver's options in hall.toml: unknown keys are errors, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+class Options(Shape, frozen=True):
+    """Base of every driver's options in hall.toml."""
 
     def point_channels(self) -> frozenset[str]:
         """Channels that hall.toml may name on this device; "" stands for the bare device id."""

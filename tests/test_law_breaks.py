@@ -56,9 +56,7 @@ BREAKS = (
     ),
     imported("the core throws no dice", "edged/core/planted.py", "random", "edged.core.planted -> random"),
     imported("the core writes no log", "edged/core/planted.py", "logging", "edged.core.planted -> logging"),
-    imported(
-        "the core has no library", "edged/core/planted.py", "pydantic", "edged.core.planted -> pydantic"
-    ),
+    imported("the core has no library", "edged/core/planted.py", "msgspec", "edged.core.planted -> msgspec"),
     imported(
         "the core knows no wire", "edged/core/planted.py", "edged.links", "edged.core.planted -> edged.links"
     ),

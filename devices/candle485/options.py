@@ -2,53 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from msgspec import Meta, field
 
 from devices.candle485.codec import ADDRESS_MAX, ADDRESS_MIN, BUTTON_MAX, BUTTON_MIN, DIGITS_MAX
 from edged.driver import Options
+from edged.shapes import form
 
 BOARD_ADDRESS_MAX = 0x7F  # protokol.pdf, section 2
 UNITS_MAX = 64  # a re-assertion of more would take a minute of the bus
 
-Channel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,32}$")]
-Address = Annotated[int, Field(ge=ADDRESS_MIN, lt=ADDRESS_MAX)]  # FF is everybody
-Button = Annotated[int, Field(ge=BUTTON_MIN, le=BUTTON_MAX)]
-ServiceId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Channel = Annotated[str, form(r"^[A-Za-z0-9_.-]{1,32}$")]
+Address = Annotated[int, Meta(ge=ADDRESS_MIN, lt=ADDRESS_MAX)]  # FF is everybody
+Button = Annotated[int, Meta(ge=BUTTON_MIN, le=BUTTON_MAX)]
+ServiceId = Annotated[str, form(r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
-class PanelOptions(Options):
+class PanelOptions(Options, frozen=True):
     """An operator panel. ``digits``: it has the three-digit display."""
 
     address: Address
     digits: bool = False
 
 
-class BoardOptions(Options):
+class BoardOptions(Options, frozen=True):
     """A board. ``digits`` is its length; ``separator`` stands between number and window ("<" and ">" are arrows)."""
 
-    address: Annotated[int, Field(ge=ADDRESS_MIN, le=BOARD_ADDRESS_MAX)]
-    digits: Annotated[int, Field(ge=3, le=DIGITS_MAX)] = 7
+    address: Annotated[int, Meta(ge=ADDRESS_MIN, le=BOARD_ADDRESS_MAX)]
+    digits: Annotated[int, Meta(ge=3, le=DIGITS_MAX)] = 7
     separator: Literal["-", "<", ">", " "] = "-"
 
 
-class CandleOptions(Options):
+class CandleOptions(Options, frozen=True):
     """``path``: the port, best by place (/dev/serial/by-path/…). ``echo``: whether the adapter hears itself
     (default: found out). ``buttons``: kiosk button number -> service id; ``kiosk_address`` where it is known."""
 
-    path: Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+    path: Annotated[str, Meta(min_length=1, max_length=4096)]
     baudrate: Literal[57600, 19200] = 57600
-    bus_pause_ms: Annotated[int, Field(ge=20, le=1000)] = 200
+    bus_pause_ms: Annotated[int, Meta(ge=20, le=1000)] = 200
     echo: bool | None = None
-    panels: dict[Channel, PanelOptions] = Field(default_factory=dict, max_length=UNITS_MAX)
-    boards: dict[Channel, BoardOptions] = Field(default_factory=dict, max_length=UNITS_MAX)
-    buttons: dict[Button, ServiceId] = Field(default_factory=dict)
+    panels: Annotated[dict[Channel, PanelOptions], Meta(max_length=UNITS_MAX)] = field(default_factory=dict)
+    boards: Annotated[dict[Channel, BoardOptions], Meta(max_length=UNITS_MAX)] = field(default_factory=dict)
+    buttons: dict[Button, ServiceId] = field(default_factory=dict)
     kiosk_address: Address | None = None
     kiosk_board: Channel | None = None
 
-    @model_validator(mode="after")
-    def _units_fit_together(self) -> Self:
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
         owner: dict[int, str] = {}
         addresses = [(name, panel.address) for name, panel in self.panels.items()]
         addresses += [(name, board.address) for name, board in self.boards.items()]
@@ -63,7 +64,6 @@ class CandleOptions(Options):
             raise ValueError(f'"{min(both)}" names a panel and a board; rename one of them')
         if self.kiosk_board is not None and self.kiosk_board not in self.boards:
             raise ValueError(f'kiosk_board "{self.kiosk_board}" is not one of boards')
-        return self
 
     def point_channels(self) -> frozenset[str]:
         """Panels and boards by name."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import StringConstraints
+from msgspec import Meta
 
 from devices.milesight_mqtt.codec import Line, decode
 from edged.core.commands import Action, Value
@@ -26,13 +26,13 @@ TOTALS_MAX = 16  # lines whose last total is remembered; the codec takes no more
 SILENT_S = 600.0  # hall seconds without any report: periodic ones come every minute to every ten
 
 
-class MilesightMqttOptions(Options):
+class MilesightMqttOptions(Options, frozen=True):
     """``topic``: as typed into the device, wildcards allowed. ``silent_s``: hall seconds until it counts as lost.
 
     ``lines`` limits to these line uuids (a camera may watch two doors); ``swap`` for one mounted the other way round.
     """
 
-    topic: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    topic: Annotated[str, Meta(min_length=1, max_length=256)]
     swap: bool = False
     lines: tuple[str, ...] = ()
     silent_s: float = SILENT_S

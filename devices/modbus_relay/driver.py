@@ -15,9 +15,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from msgspec import Meta
 
 from devices.modbus_relay.codec import State, Style, blink_value, write_for
 from devices.modbus_relay.profiles import PROFILES
@@ -27,6 +27,7 @@ from edged.driver import Context, DeviceError, Garbled, Options, Refused, Unreac
 from edged.heart import lasting
 from edged.links.modbus import ModbusBus, bus
 from edged.links.modbus_wire import parse_url
+from edged.shapes import Rule
 
 POLL_S = (
     5.0  # hall seconds between read-backs: a relay that was power-cycled shines wrongly no longer than this
@@ -38,35 +39,33 @@ QUEUE_S = 1.0  # real seconds that a lamp may wait behind other modules of the s
 DEFAULT_CHANNELS = 8
 
 
-class RelayOptions(Options):
+def _wire(url: str) -> str:
+    parse_url(url)
+    return url
+
+
+class RelayOptions(Options, frozen=True):
     """``unit`` and ``channels`` default to the profile's; ``deadline_ms`` is for one answer.
 
     ``dead_man_s``: hall seconds that a lamp outlives the controller. Above what a watchdog and a restart take.
     """
 
-    url: str
+    url: Annotated[str, Rule(_wire)]
     profile: str = "plain"
-    unit: int | None = Field(None, ge=1, le=255)
-    channels: int | None = Field(None, ge=1)
-    deadline_ms: int = Field(200, ge=20, le=2000)
-    blink_hz: float = Field(1.0, ge=0.1, le=5.0)
-    dead_man_s: int = Field(15, ge=15, le=600)
+    unit: Annotated[int, Meta(ge=1, le=255)] | None = None
+    channels: Annotated[int, Meta(ge=1)] | None = None
+    deadline_ms: Annotated[int, Meta(ge=20, le=2000)] = 200
+    blink_hz: Annotated[float, Meta(ge=0.1, le=5.0)] = 1.0
+    dead_man_s: Annotated[int, Meta(ge=15, le=600)] = 15
     invert: bool = False
 
-    @field_validator("url")
-    @classmethod
-    def _url_is_a_wire(cls, url: str) -> str:
-        parse_url(url)
-        return url
-
-    @model_validator(mode="after")
-    def _module_exists(self) -> RelayOptions:
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
         profile = PROFILES.get(self.profile)
         if profile is None:
             raise ValueError(f"no profile {self.profile!r}; there are {', '.join(PROFILES)}")
         if self.channels is not None and self.channels > profile.channels:
             raise ValueError(f"{self.profile} has {profile.channels} channels, not {self.channels}")
-        return self
 
     def point_channels(self) -> frozenset[str]:
         """Coils by number from 0."""

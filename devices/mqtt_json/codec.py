@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from msgspec import Meta, Struct
 
 from devices.mqtt_json.strict_json import Unfit, is_harmless, parse_object
 from edged.core.commands import (
@@ -45,6 +45,7 @@ from edged.core.events import (
 )
 from edged.driver import Refused
 from edged.personal import names_a_person
+from edged.shapes import Misshapen, dotted, form, keys_of, read
 
 _ENCODER = msgspec.json.Encoder()
 TEXT_MAX_CHARS = (
@@ -52,11 +53,11 @@ TEXT_MAX_CHARS = (
 )
 WAITING_MAX = 999  # numbers of one service
 COUNT_MAX = 2**32 - 1  # people counters count in 32 bits
-Seq = Annotated[int, Field(ge=0, lt=2**53)]
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
-Number = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,12}$")]
-Count = Annotated[int, Field(ge=0, le=COUNT_MAX)]
-ShortText = Annotated[str, StringConstraints(max_length=64)]
+Seq = Annotated[int, Meta(ge=0, lt=2**53)]
+Id = Annotated[str, form(r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Number = Annotated[str, form(r"^[0-9A-Za-z-]{1,12}$")]
+Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
+ShortText = Annotated[str, Meta(max_length=64)]
 Key = Literal[
     "next",
     "prepare",
@@ -94,18 +95,18 @@ Key = Literal[
 Semantics = Literal["total", "window", "occupancy"]
 
 
-class _Payload(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+class _Payload(Struct, frozen=True, kw_only=True):
+    """Unknown keys are taken out before."""
 
 
-class Status(_Payload):
+class Status(_Payload, frozen=True):
     """``up/status``, retained, with a will."""
 
     state: Literal["online", "offline"]
     fw: ShortText | None = None
 
 
-class Ticket(_Payload):
+class Ticket(_Payload, frozen=True):
     """``up/ticket``: the device allotted and printed the number itself. ``reason``: a code, for some classes."""
 
     seq: Seq
@@ -116,7 +117,7 @@ class Ticket(_Payload):
     reason: Id | None = None
 
 
-class Request(_Payload):
+class Request(_Payload, frozen=True):
     """``up/request``: the device wants a number. ``returning``: the visitor has this one already and is back."""
 
     seq: Seq
@@ -127,7 +128,7 @@ class Request(_Payload):
     returning: Number | None = None
 
 
-class KeyPress(_Payload):
+class KeyPress(_Payload, frozen=True):
     """``up/key``. ``arg``: ticket number, staff id, pause reason, transfer target, outcome; of an override its target
     and ``by=name``, ``for_s=seconds``; of ``case`` and ``answer`` what asyncapi.yaml says."""
 
@@ -136,7 +137,7 @@ class KeyPress(_Payload):
     arg: ShortText | None = None
 
 
-class Call(_Payload):
+class Call(_Payload, frozen=True):
     """``up/call`` of a queue system: it called ``number`` to ``window``, for the first time or again."""
 
     seq: Seq
@@ -145,7 +146,7 @@ class Call(_Payload):
     service: Id | None = None
 
 
-class End(_Payload):
+class End(_Payload, frozen=True):
     """``up/end`` of a queue system: it is done with whoever is at ``window``."""
 
     seq: Seq
@@ -154,35 +155,35 @@ class End(_Payload):
     outcome: Literal["served", "no-show", "parked", "cancelled"] = "served"
 
 
-class Queue(_Payload):
+class Queue(_Payload, frozen=True):
     """``up/queue`` of a queue system: everybody who waits for ``service``, in order."""
 
     seq: Seq
     service: Id
-    waiting: Annotated[tuple[Number, ...], Field(max_length=WAITING_MAX, strict=False)]
+    waiting: Annotated[tuple[Number, ...], Meta(max_length=WAITING_MAX)]
 
 
-class Rating(_Payload):
+class Rating(_Payload, frozen=True):
     """``up/rating``."""
 
     seq: Seq
-    level: Annotated[int, Field(ge=1, le=5)]
+    level: Annotated[int, Meta(ge=1, le=5)]
 
 
-class CountReport(_Payload):
+class CountReport(_Payload, frozen=True):
     """``up/count``: exactly one of the three shapes."""
 
     seq: Seq
     in_total: Count | None = None
     out_total: Count | None = None
-    entered: Annotated[Count | None, Field(alias="in")] = None
-    left: Annotated[Count | None, Field(alias="out")] = None
-    start: Annotated[ShortText | None, Field(alias="from")] = None
-    end: Annotated[ShortText | None, Field(alias="to")] = None
-    occupancy: Annotated[int | None, Field(ge=-COUNT_MAX, le=COUNT_MAX)] = None
+    entered: Count | None = msgspec.field(default=None, name="in")
+    left: Count | None = msgspec.field(default=None, name="out")
+    start: ShortText | None = msgspec.field(default=None, name="from")
+    end: ShortText | None = msgspec.field(default=None, name="to")
+    occupancy: Annotated[int, Meta(ge=-COUNT_MAX, le=COUNT_MAX)] | None = None
 
 
-class Health(_Payload):
+class Health(_Payload, frozen=True):
     """``up/health``."""
 
     paper: Literal["ok", "low", "out", "unknown"] = "unknown"
@@ -190,10 +191,10 @@ class Health(_Payload):
     seq: Seq | None = None
 
 
-class Done(_Payload):
+class Done(_Payload, frozen=True):
     """``up/done``: the answer to an action."""
 
-    id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    id: Annotated[str, Meta(min_length=1, max_length=128)]
     ok: bool
     error: str | None = None
 
@@ -211,10 +212,7 @@ MODELS: dict[str, type[_Payload]] = {
     "health": Health,
     "done": Done,
 }
-_KEYS = {
-    kind: frozenset(field.alias or name for name, field in model.model_fields.items())
-    for kind, model in MODELS.items()
-}
+_KEYS = {kind: frozenset(keys_of(model)) for kind, model in MODELS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,17 +233,26 @@ def decode(kind: str, payload: bytes) -> Decoded:
     unknown = tuple(key for key in fields if key not in known)
     for key in unknown:  # dropped here, so a person named in them goes no further
         del fields[key]
-    if not is_harmless(payload) and names_a_person(fields):
-        raise Unfit("personal_data")
+    if not is_harmless(payload):
+        _check_texts(fields)
     try:
-        body = model.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise Unfit("invalid", f"{'.'.join(map(str, first['loc']))}: {first['type']}") from None
+        body = read(model, fields)
+    except Misshapen as error:
+        first = error.faults[0]  # never the value, which may be anything
+        raise Unfit("invalid", f"{dotted(first.path)}: {first.what}") from None
     return Decoded(body, unknown)
 
 
-def to_event(device: str, body: BaseModel, count: Semantics | None = None) -> Event:
+def _check_texts(fields: dict[str, Any]) -> None:
+    if names_a_person(fields):
+        raise Unfit("personal_data")
+    try:
+        _ENCODER.encode(fields)
+    except UnicodeEncodeError:
+        raise Unfit("invalid", "half a surrogate pair") from None  # it could never be written down again
+
+
+def to_event(device: str, body: Struct, count: Semantics | None = None) -> Event:
     """The event that ``body`` means. Raises ``Unfit`` for a count of another shape than declared."""
     match body:
         case Ticket():

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from msgspec import Meta
 
 from devices.mqtt_json.codec import (
     MODELS,
@@ -51,7 +51,7 @@ INPUTS: dict[Kind, frozenset[str]] = {
 COMMON = frozenset({"status", "health", "done"})
 
 
-class MqttJsonOptions(Options):
+class MqttJsonOptions(Options, frozen=True):
     """``kind`` limits what the device may report (absent: anything). ``count`` declares a counter's numbers.
 
     ``rows`` and ``columns`` (half-width characters; a Chinese one takes two): what a display has room for.
@@ -59,14 +59,13 @@ class MqttJsonOptions(Options):
 
     kind: Kind | None = None
     count: Semantics | None = None
-    rows: Annotated[int, Field(ge=1, le=50)] | None = None
-    columns: Annotated[int, Field(ge=4, le=400)] | None = None
+    rows: Annotated[int, Meta(ge=1, le=50)] | None = None
+    columns: Annotated[int, Meta(ge=4, le=400)] | None = None
 
-    @model_validator(mode="after")
-    def _whole_size(self) -> MqttJsonOptions:
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
         if (self.rows is None) != (self.columns is None):
             raise ValueError("rows and columns come together; give both, or neither")
-        return self
 
     def display_size(self, channel: str) -> DisplaySize | None:
         """As given."""

@@ -17,7 +17,7 @@ import asyncio
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from msgspec import Meta
 
 from devices.onbon_bx import codec
 from edged.clock import monotonic_s
@@ -41,7 +41,7 @@ USUAL, SLOW = 5, 3  # the card's speeds of speech, 1 to 10
 SPEECH_S = 0.28  # hall seconds a Chinese syllable takes at speed 5; the next announcement waits that long
 
 
-class OnbonOptions(Options):
+class OnbonOptions(Options, frozen=True):
     """``path`` (serial) or ``host`` (TCP). ``model`` decides the unit of x and width. Sizes in pixels.
 
     ``voice``: the card has a voice module, so the bar may be an area's voice. ``brightness`` 0 to 15, else as it is.
@@ -50,22 +50,21 @@ class OnbonOptions(Options):
     path: str | None = None
     baudrate: Literal[9600, 19200, 38400, 57600, 115200] = 57600
     host: str | None = None
-    port: Annotated[int, Field(ge=1, le=65535)] = 5005
-    screen: Annotated[int, Field(ge=1, le=0xFFFE)] = codec.BROADCAST
+    port: Annotated[int, Meta(ge=1, le=65535)] = 5005
+    screen: Annotated[int, Meta(ge=1, le=0xFFFE)] = codec.BROADCAST
     model: Literal["5k", "6k"] = "6k"
-    width: Annotated[int, Field(ge=16, le=2048, multiple_of=8)] = 128
-    height: Annotated[int, Field(ge=ROW_PX, le=ROW_PX * ROWS_MAX, multiple_of=ROW_PX)] = 32
-    first_area: Annotated[int, Field(ge=0, le=31)] = 0
-    dead_man_s: Annotated[int, Field(ge=6, le=3600)] = 30
-    deadline_ms: Annotated[int, Field(ge=50, le=2000)] = 300
-    brightness: Annotated[int, Field(ge=0, le=15)] | None = None
+    width: Annotated[int, Meta(ge=16, le=2048, multiple_of=8)] = 128
+    height: Annotated[int, Meta(ge=ROW_PX, le=ROW_PX * ROWS_MAX, multiple_of=ROW_PX)] = 32
+    first_area: Annotated[int, Meta(ge=0, le=31)] = 0
+    dead_man_s: Annotated[int, Meta(ge=6, le=3600)] = 30
+    deadline_ms: Annotated[int, Meta(ge=50, le=2000)] = 300
+    brightness: Annotated[int, Meta(ge=0, le=15)] | None = None
     voice: bool = False
 
-    @model_validator(mode="after")
-    def _one_wire(self) -> OnbonOptions:
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
         if (self.path is None) == (self.host is None):
             raise ValueError("give either path (serial port) or host (network), not both")
-        return self
 
     def display_size(self, channel: str) -> DisplaySize:
         """Half-width characters of the card's font are 8 pixels wide."""

@@ -10,49 +10,47 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from msgspec import Meta
 
 from edged import personal
 from edged.central import strict_json, topics
 from edged.central.audience import epoch_ms
 from edged.central.policy_desk import PushMessage, Put
-from edged.central.strict_model import MODEL
 from edged.core.events import AppointmentCancelled, AppointmentMade, Priority
 from edged.driver import Reject
+from edged.shapes import Misshapen, Shape, dotted, form, read
 
 BYTES_MAX = 4_096
 
 
-Id = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
+Id = Annotated[str, form(r"^[0-9A-Za-z_.-]{1,64}$")]
 
 
-class Appointment(BaseModel):
+class Appointment(Shape, frozen=True):
     """``start``: RFC 3339 with offset. ``id`` is what the visitor shows or types at the dispenser."""
 
-    model_config = MODEL
-
     id: Id
-    service: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    service: Annotated[str, form(r"^[a-z0-9][a-z0-9-]{0,31}$")]
     start: Annotated[
-        str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$")
-    ] = Field(description="RFC 3339 with offset")
+        str,
+        form(r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$"),
+        Meta(description="RFC 3339 with offset"),
+    ]
     priority: Priority = "normal"
 
 
-class CalledOff(BaseModel):
+class CalledOff(Shape, frozen=True):
     """What is left of an appointment that is called off."""
-
-    model_config = MODEL
 
     id: Id
     cancelled: Literal[True]
 
 
 def _event(fields: dict[str, Any]) -> AppointmentMade | AppointmentCancelled:
-    """Raises ``ValidationError`` or ``ValueError`` on what is no appointment."""
+    """Raises ``ValueError`` (``Misshapen`` is one) on what is no appointment."""
     if "cancelled" in fields:
-        return AppointmentCancelled(CalledOff.model_validate(fields).id)
-    made = Appointment.model_validate(fields)
+        return AppointmentCancelled(read(CalledOff, fields).id)
+    made = read(Appointment, fields)
     return AppointmentMade(made.id, made.service, epoch_ms(made.start), made.priority)
 
 
@@ -83,9 +81,9 @@ class AppointmentBook:
                 self._refuse(message, "personal data")
                 return
             event = _event(fields)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            self._refuse(message, f"{'.'.join(map(str, first['loc']))}: {first['type']}")
+        except Misshapen as error:
+            first = error.faults[0]  # never the value, which may be anything
+            self._refuse(message, f"{dotted(first.path)}: {first.what}")
         except (strict_json.NotStrictJson, ValueError, OverflowError) as error:
             self._refuse(message, str(error))
         else:

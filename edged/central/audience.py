@@ -1,5 +1,6 @@
-"""What the desks know before and after a document is checked: who is asked, what came before, what passed. No pydantic
-here: the checks themselves are imported by the first document that comes (a twentieth of the start, and 5 MiB).
+"""What the desks know before and after a document is checked: who is asked, what came before, what passed.
+
+The checks themselves are imported by the first document that comes.
 """
 
 from __future__ import annotations

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
-from pydantic_core import from_json
 
 from edged.core.commands import Note
 from edged.store.uplink import NotedStep
@@ -47,7 +46,7 @@ def count_noted(notes: tuple[Note, ...]) -> int:
 
 def count_stored(step: NotedStep) -> int:
     """The same of a step as it is stored."""
-    return sum(is_event(note["kind"]) for note in from_json(step.notes or b"[]"))
+    return sum(is_event(note["kind"]) for note in msgspec.json.decode(step.notes or b"[]"))
 
 
 def noted(notes: tuple[Note, ...], at_ms: int, offset_ms: int, before: int) -> Iterator[Fact]:
@@ -60,7 +59,7 @@ def noted(notes: tuple[Note, ...], at_ms: int, offset_ms: int, before: int) -> I
 
 def stored(step: NotedStep, offset_ms: int, before: int) -> Iterator[Fact]:
     """The same of a step as it is stored."""
-    for note in from_json(step.notes or b"[]"):
+    for note in msgspec.json.decode(step.notes or b"[]"):
         if is_event(note["kind"]):
             before += 1
             yield Fact(

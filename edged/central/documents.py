@@ -7,39 +7,42 @@ trusted). ``envelope.py`` comes before them, what the document says after.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from msgspec import Meta
 
 from edged import personal
 from edged.central import envelope, strict_json
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, epoch_ms
 from edged.central.refusals import DocumentRefused, Reason, reason
-from edged.central.strict_model import MODEL
 from edged.config.nearest import nearest
+from edged.shapes import Fault, Misshapen, Shape, dotted, form, read
 
 D = TypeVar("D", bound="Document")
 
 HALLS_MAX = 200
 REASONS_MAX = 8  # of one check; more do not help whoever corrects the document
 
-_Audience = Annotated[str, StringConstraints(pattern=r"^(group:)?[a-z0-9][a-z0-9-]{0,31}$")]
+_Audience = Annotated[str, form(r"^(group:)?[a-z0-9][a-z0-9-]{0,31}$")]
 _Time = Annotated[
     str,
-    StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$"),
-    Field(description="RFC 3339 with offset", examples=["2026-12-01T00:00:00+08:00"]),
+    form(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$"),
+    Meta(description="RFC 3339 with offset", examples=["2026-12-01T00:00:00+08:00"]),
 ]
 
 
-class Document(BaseModel):
+class Document(Shape, frozen=True):
     """What a signed document says of itself. ``type``: which kind it is."""
 
-    model_config = MODEL
-
     type: str
-    halls: Annotated[tuple[_Audience, ...], Field(min_length=1, max_length=HALLS_MAX)] = Field(
-        description='hall ids, or "group:…" for all halls of a city group'
-    )
+    halls: Annotated[
+        tuple[_Audience, ...],
+        Meta(
+            min_length=1,
+            max_length=HALLS_MAX,
+            description='hall ids, or "group:…" for all halls of a city group',
+        ),
+    ]
     not_before: _Time
     expires: _Time
 
@@ -57,16 +60,15 @@ def parse(payload: bytes, kind: type[D], known: Iterable[str]) -> D:
     if place is not None:
         raise DocumentRefused(reason("personal-data", dotted(place)))
     try:
-        return kind.model_validate_json(payload)
-    except ValidationError as error:
+        return read(kind, plain)
+    except Misshapen as error:
         raise DocumentRefused(*shape_reasons(error, known)) from None
 
 
-def shape_reasons(error: ValidationError, known: Iterable[str], path: str = "") -> list[Reason]:
+def shape_reasons(error: Misshapen, known: Iterable[str], path: str = "") -> list[Reason]:
     """Why a shape is wrong, at most ``REASONS_MAX`` reasons; ``path``: where the shape stands in its document."""
     names = tuple(known)
-    details = error.errors(include_url=False)[:REASONS_MAX]
-    return [_shape_reason(dict(detail), names, path) for detail in details]
+    return [_shape_reason(fault, names, path) for fault in error.faults[:REASONS_MAX]]
 
 
 def check_for_us(document: Document, expected: str, audience: Audience) -> None:
@@ -109,36 +111,42 @@ def hints(word: str, known: Iterable[str]) -> dict[str, str]:
     }
 
 
-def dotted(loc: Iterable[str | int]) -> str:
-    """A path as people write it: ``body.tidal.areas.tax.close_at``, ``halls[0]``."""
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def _shape_reason(detail: dict[str, Any], known: tuple[str, ...], inside: str) -> Reason:
-    path, kind = dotted((inside, *detail["loc"]) if inside else detail["loc"]), detail["type"]
-    if kind == "missing":
+def _shape_reason(fault: Fault, known: tuple[str, ...], inside: str) -> Reason:
+    path = dotted((inside, *fault.path) if inside else fault.path)
+    if fault.what == "missing":
         return reason("missing-field", path)
-    if kind == "extra_forbidden":
-        return reason("unknown-field", path, **hints(str(detail["loc"][-1]), known))
-    english, chinese = _SHAPE_WORDS.get(kind, (str(detail["msg"]), "格式不正确"))
-    shown = str(detail["input"])[:40]
+    if fault.what == "unknown":
+        return reason("unknown-field", path, **hints(str(fault.path[-1]), known))
+    english, chinese = _shape_words(fault)
+    shown = str(fault.value)[:40]
     return reason("bad-value", path, detail=f"{english}, not {shown}", detail_zh=f"{chinese}(现为 {shown})")
 
 
-_SHAPE_WORDS = {
-    "int_type": ("must be a whole number", "必须是整数"),
-    "float_type": ("must be a number", "必须是数字"),
-    "literal_error": ("is not one of the choices", "不是可选值"),
-    "int_from_float": ("must be a whole number", "必须是整数"),
-    "bool_type": ("must be true or false", "必须是 true 或 false"),
-    "string_type": ("must be text", "必须是文字"),
-    "string_pattern_mismatch": ("does not have the required form", "格式不正确"),
-    "model_type": ("must be an object { … }", "必须是对象 { … }"),
-    "dict_type": ("must be an object { … }", "必须是对象 { … }"),
-    "tuple_type": ("must be a list [ … ]", "必须是列表 [ … ]"),
-    "too_short": ("must name at least one hall", "至少写一个大厅"),
-    "greater_than_equal": ("must be at least 1", "必须不小于 1"),
+def _shape_words(fault: Fault) -> tuple[str, str]:
+    if fault.what == "kind":
+        return _KIND_WORDS[fault.wanted]
+    if fault.what == "rule":
+        return str(fault.wanted), "格式不正确"
+    english, chinese = _BOUND_WORDS[fault.what]
+    return english.format(fault.wanted), chinese.format(fault.wanted)
+
+
+_KIND_WORDS = {
+    "text": ("must be text", "必须是文字"),
+    "whole": ("must be a whole number", "必须是整数"),
+    "number": ("must be a number", "必须是数字"),
+    "truth": ("must be true or false", "必须是 true 或 false"),
+    "list": ("must be a list [ … ]", "必须是列表 [ … ]"),
+    "table": ("must be an object { … }", "必须是对象 { … }"),
+}
+_BOUND_WORDS = {
+    "choice": ("is not one of the choices", "不是可选值"),
+    "form": ("does not have the required form", "格式不正确"),
+    "at_least": ("must be at least {}", "必须不小于 {}"),
+    "more_than": ("must be more than {}", "必须大于 {}"),
+    "at_most": ("must be at most {}", "必须不大于 {}"),
+    "less_than": ("must be less than {}", "必须小于 {}"),
+    "multiple_of": ("must be a multiple of {}", "必须是 {} 的倍数"),
+    "too_short": ("must have at least {} entries or characters", "至少 {} 项(字)"),
+    "too_long": ("must have at most {} entries or characters", "最多 {} 项(字)"),
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
-from pydantic_core import to_json
+import msgspec
 
 from edged import __version__
 from edged.central import topics
@@ -58,7 +58,7 @@ class HallStatus:
             "epoch": self._epoch,
             "since": self._stamp(self._since_ms),
         }
-        return to_json(body | ({"reasons": why} if why else {}))
+        return msgspec.json.encode(body | ({"reasons": why} if why else {}))
 
     def look(self, link: Spoken, standing: Standing) -> None:
         """Say it if it changed."""

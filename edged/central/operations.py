@@ -15,13 +15,12 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError
+from msgspec import Meta, field, structs
 
 from edged.central import envelope
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, Counter, Order, Past, epoch_ms
 from edged.central.documents import Document, check_dates, check_for_us, parse, shape_reasons
 from edged.central.refusals import DocumentRefused, reason
-from edged.central.strict_model import MODEL
 from edged.config.nearest import nearest
 from edged.core.events import (
     WHOLE_HALL,
@@ -40,6 +39,7 @@ from edged.core.events import (
     RatingCorrected,
     WindowAsked,
 )
+from edged.shapes import Misshapen, Rule, Shape, form, keys_of, read
 
 
 def _exists(moment: str) -> str:
@@ -55,41 +55,39 @@ COUNTER_MAX = 2**53 - 1
 FOR_MAX_S = 86_400
 AREAS_MAX = 50
 
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
-Number = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,12}$")]
-Name = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z/:_.-]{0,63}$")]
+Id = Annotated[str, form(r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Number = Annotated[str, form(r"^[0-9A-Za-z-]{1,12}$")]
+Name = Annotated[str, form(r"^[0-9A-Za-z][0-9A-Za-z/:_.-]{0,63}$")]
 Moment = Annotated[
     str,
-    StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$"),
-    AfterValidator(_exists),
+    form(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$"),
+    Rule(_exists),
 ]
-Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Seconds = Annotated[int, Field(ge=1, le=FOR_MAX_S)]
+Clock = Annotated[str, form(r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
+Seconds = Annotated[int, Meta(ge=1, le=FOR_MAX_S)]
 
 
-class OperationDocument(Document):
+class OperationDocument(Document, frozen=True):
     """What is signed. ``counter`` grows with every document of a key: wall-clock milliseconds do."""
 
-    type: str = Field(description=f'always "{TYPE}"', json_schema_extra={"const": TYPE})
+    type: Annotated[str, Meta(description=f'always "{TYPE}"', extra_json_schema={"const": TYPE})]
     operation: Id
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
-    counter: Annotated[int, Field(ge=1, le=COUNTER_MAX)]
-    by: Annotated[str, StringConstraints(min_length=1, max_length=64)]
-    body: dict[str, Any] = Field(default_factory=dict)
+    id: Annotated[str, form(r"^[A-Za-z0-9_.-]{1,64}$")]
+    counter: Annotated[int, Meta(ge=1, le=COUNTER_MAX)]
+    by: Annotated[str, Meta(min_length=1, max_length=64)]
+    body: dict[str, Any] = field(default_factory=dict)
 
 
-class Body(BaseModel):
+class Body(Shape, frozen=True):
     """What an operation needs to know. ``order`` makes the core's event of it; None: not for the core."""
-
-    model_config = MODEL
 
     def order(self, by: str) -> Event | None:
         """The event, in the name of ``by``."""
         raise AssertionError("every operation says what it orders")
 
 
-class Open(Body):
+class Open(Body, frozen=True):
     """A window is opened by hand; a tidal one for ``area``, or for the area with most people waiting."""
 
     window: Id
@@ -101,7 +99,7 @@ class Open(Body):
         return OverrideSet("open", self.window, by, self.for_s, self.area)
 
 
-class Close(Body):
+class Close(Body, frozen=True):
     """A window serves whoever is there and calls nobody after."""
 
     window: Id
@@ -112,7 +110,7 @@ class Close(Body):
         return OverrideSet("close", self.window, by, self.for_s)
 
 
-class Hold(Body):
+class Hold(Body, frozen=True):
     """A "+1" window that serves is kept."""
 
     window: Id
@@ -123,7 +121,7 @@ class Hold(Body):
         return OverrideSet("hold", self.window, by, self.for_s)
 
 
-class PauseIssuing(Body):
+class PauseIssuing(Body, frozen=True):
     """No numbers in an area, or in the whole hall."""
 
     area: Id | None = None
@@ -134,7 +132,7 @@ class PauseIssuing(Body):
         return OverrideSet("pause-issuing", self.area or WHOLE_HALL, by, self.for_s)
 
 
-class PriorityInsert(Body):
+class PriorityInsert(Body, frozen=True):
     """A waiting visitor goes first, once."""
 
     number: Number
@@ -144,11 +142,11 @@ class PriorityInsert(Body):
         return OverrideSet("priority-insert", self.number, by)
 
 
-class SetOverride(Body):
+class SetOverride(Body, frozen=True):
     """Any of the overrides, by its kind."""
 
     kind: OverrideKind
-    target: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,32}$")]
+    target: Annotated[str, form(r"^[0-9A-Za-z-]{1,32}$")]
     area: Id | None = None
     for_s: Seconds | None = None
 
@@ -157,18 +155,18 @@ class SetOverride(Body):
         return OverrideSet(self.kind, self.target, by, self.for_s, self.area)
 
 
-class Lift(Body):
+class Lift(Body, frozen=True):
     """An override ends before its time."""
 
     kind: OverrideKind
-    target: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,32}$")]
+    target: Annotated[str, form(r"^[0-9A-Za-z-]{1,32}$")]
 
     def order(self, by: str) -> Event:
         """The end of an override."""
         return OverrideLifted(self.kind, self.target, by)
 
 
-class AskWindow(Body):
+class AskWindow(Body, frozen=True):
     """One more window for an area; the arbiter chooses it, within the policy."""
 
     area: Id
@@ -178,19 +176,19 @@ class AskWindow(Body):
         return WindowAsked(self.area, by)
 
 
-class Announce(Body):
+class Announce(Body, frozen=True):
     """Something is said once, in some areas or everywhere."""
 
     text: Text
     text_en: Text
-    areas: Annotated[tuple[Id, ...], Field(max_length=AREAS_MAX, strict=False)] = ()
+    areas: Annotated[tuple[Id, ...], Meta(max_length=AREAS_MAX)] = ()
 
     def order(self, by: str) -> Event:
         """An announcement."""
         return Announced(self.text, self.text_en, self.areas, by)
 
 
-class Case(Body):
+class Case(Body, frozen=True):
     """A 办不成事 case is opened (told: open) or moved on; case is its id, code a word of the policy."""
 
     told: CaseWord
@@ -200,25 +198,25 @@ class Case(Body):
     service: Id | None = None
     ticket: Number | None = None
     special: bool = False
-    level: Annotated[int, Field(ge=1, le=5)] | None = None
+    level: Annotated[int, Meta(ge=1, le=5)] | None = None
 
     def order(self, by: str) -> Event:
         """What became of the case."""
-        return CaseTold(by=by, **self.model_dump())
+        return CaseTold(by=by, **structs.asdict(self))
 
 
-class CorrectRating(Body):
+class CorrectRating(Body, frozen=True):
     """A rating is corrected; the first one stays in the journal."""
 
     rating: Name
-    level: Annotated[int, Field(ge=1, le=5)]
+    level: Annotated[int, Meta(ge=1, le=5)]
 
     def order(self, by: str) -> Event:
         """A correction."""
         return RatingCorrected(self.rating, self.level, by)
 
 
-class AnswerRating(Body):
+class AnswerRating(Body, frozen=True):
     """Somebody looked after a bad rating; code is a word of the policy."""
 
     rating: Name
@@ -229,7 +227,7 @@ class AnswerRating(Body):
         return RatingAnswered(self.rating, by, self.code)
 
 
-class FlexHours(Body):
+class FlexHours(Body, frozen=True):
     """Today only, an area or the whole hall opens or closes at other times (HH:MM)."""
 
     area: Id | None = None
@@ -241,7 +239,7 @@ class FlexHours(Body):
         return HoursFlexed(self.area, _minute(self.opens), _minute(self.closes), by)
 
 
-class ResetDay(Body):
+class ResetDay(Body, frozen=True):
     """The day begins anew; refused while people wait, unless forced."""
 
     force: bool = False
@@ -251,13 +249,13 @@ class ResetDay(Body):
         return DayReset(by, self.force)
 
 
-class Notice(Body):
+class Notice(Body, frozen=True):
     """A notice on the boards of some areas, or everywhere, until a time or until withdrawn."""
 
     id: Name
     text: Text
     text_en: Text
-    areas: Annotated[tuple[Id, ...], Field(max_length=AREAS_MAX, strict=False)] = ()
+    areas: Annotated[tuple[Id, ...], Meta(max_length=AREAS_MAX)] = ()
     until: Moment | None = None
 
     def order(self, by: str) -> Event:
@@ -266,7 +264,7 @@ class Notice(Body):
         return NoticePosted(self.id, self.text, self.text_en, self.areas, until_ms, by)
 
 
-class Withdraw(Body):
+class Withdraw(Body, frozen=True):
     """A notice is to go."""
 
     id: Name
@@ -276,7 +274,7 @@ class Withdraw(Body):
         return NoticeWithdrawn(self.id, by)
 
 
-class Rollback(Body):
+class Rollback(Body, frozen=True):
     """Back to the policy that was in force before the present one."""
 
     def order(self, by: str) -> None:
@@ -308,7 +306,7 @@ OPERATIONS: dict[str, type[Body]] = {
 def accept(raw: bytes, name: str, keys: envelope.Keys, audience: Audience, past: Past) -> Order:
     """Checks 2 to 7 of an operation that came on the topic of ``name``. Raises ``DocumentRefused``."""
     opened = envelope.verify(raw, PAYLOAD_TYPE, keys)
-    document = parse(opened.payload, OperationDocument, OperationDocument.model_fields)
+    document = parse(opened.payload, OperationDocument, keys_of(OperationDocument))
     check_for_us(document, TYPE, audience)
     if document.operation != name:
         raise DocumentRefused(
@@ -325,7 +323,7 @@ def accept(raw: bytes, name: str, keys: envelope.Keys, audience: Audience, past:
 
 def inspect(payload: bytes) -> OperationDocument:
     """Everything that can be judged without a hall: for whoever signs. Raises ``DocumentRefused``."""
-    document = parse(payload, OperationDocument, OperationDocument.model_fields)
+    document = parse(payload, OperationDocument, keys_of(OperationDocument))
     _valid_now(document, 0)
     body_of(document)
     return document
@@ -342,9 +340,9 @@ def body_of(document: OperationDocument) -> Body:
         }
         raise DocumentRefused(reason("unknown-operation", "operation", found=document.operation, **words))
     try:
-        return kind.model_validate(document.body)
-    except ValidationError as error:
-        raise DocumentRefused(*shape_reasons(error, kind.model_fields, "body")) from None
+        return read(kind, document.body)
+    except Misshapen as error:
+        raise DocumentRefused(*shape_reasons(error, keys_of(kind), "body")) from None
 
 
 def _minute(clock: str | None) -> int | None:

@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints
+from msgspec import Meta, Struct
 
 from edged.central import envelope, strict_json
 from edged.central.audience import NONE, Audience, Mark, Names, Verified, epoch_ms
@@ -26,6 +26,7 @@ from edged.central.policy_model import core_policy, model_of, names, numbers
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.central.visit_contradictions import dead_ends
 from edged.core.policy import BOUNDS, Policy, Tidal
+from edged.shapes import form, keys_of
 
 PAYLOAD_TYPE = "application/vnd.edged.policy+json"
 TYPE = "policy"
@@ -34,18 +35,18 @@ NEVER_MS = 1 << 62
 PolicyBody = model_of(Policy)
 
 
-class PolicyDocument(Document):
+class PolicyDocument(Document, frozen=True, kw_only=True):
     """What is signed: for whom, which version, when, and the policy itself."""
 
-    type: str = Field(description=f'always "{TYPE}"', json_schema_extra={"const": TYPE})
-    version: int = Field(ge=1, le=VERSION_MAX, description="higher than every version before")
-    previous_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    type: Annotated[str, Meta(description=f'always "{TYPE}"', extra_json_schema={"const": TYPE})]
+    version: Annotated[int, Meta(ge=1, le=VERSION_MAX, description="higher than every version before")]
+    previous_sha256: Annotated[str, form(r"^[0-9a-f]{64}$")] | None = None
     body: PolicyBody  # type: ignore[valid-type]
 
 
 _FIELDS = (
-    *PolicyDocument.model_fields,
-    *PolicyBody.model_fields,
+    *keys_of(PolicyDocument),
+    *keys_of(PolicyBody),
     *Tidal.__dataclass_fields__,
     *(name.split(".")[1] for name in LABELS),
 )
@@ -129,7 +130,7 @@ def _bounded(document: PolicyDocument, known: Names | None) -> Policy:
     return policy
 
 
-def _bounds(body: BaseModel) -> Iterator[Reason]:
+def _bounds(body: Struct) -> Iterator[Reason]:
     for name, path, value in numbers(body, "body"):
         low, high = BOUNDS[name]
         if not low <= value <= high:
@@ -138,7 +139,7 @@ def _bounds(body: BaseModel) -> Iterator[Reason]:
             yield reason("out-of-bounds", path, **words)
 
 
-def _unknown(body: BaseModel, known: Names) -> Iterator[Reason]:
+def _unknown(body: Struct, known: Names) -> Iterator[Reason]:
     """Every area, service or window that this hall does not have."""
     for kind, path, found in names(body, "body"):
         ours: frozenset[str] = getattr(known, f"{kind}s")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from edged.central.policies import PolicyDocument
+from edged.shapes import json_schema
 
 
 def policy_schema() -> dict[str, Any]:
     """Draft 2020-12. It holds every field, type and bound; what fields say of each other only the hall judges."""
-    schema: dict[str, Any] = _untitled(PolicyDocument.model_json_schema())
+    schema = json_schema(PolicyDocument)
     schema["properties"] = {
         "$schema": {"type": "string", "description": "for editors; left out when the document is signed"},
         **schema["properties"],
@@ -19,14 +20,3 @@ def policy_schema() -> dict[str, Any]:
         "title": "edged policy / 大厅策略",
         **schema,
     }
-
-
-def _untitled(node: Any) -> Any:
-    """Without the titles that pydantic makes of the fields' names."""
-    if isinstance(node, dict):
-        return {
-            key: _untitled(value)
-            for key, value in node.items()
-            if not (key == "title" and isinstance(value, str))
-        }
-    return [_untitled(value) for value in node] if isinstance(node, list) else node

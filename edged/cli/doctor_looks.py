@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from msgspec.structs import asdict
+
 from edged.config import HallConfig
 
 UNIT = "edged.service"
@@ -366,7 +368,7 @@ def _filesystem(folder: Path) -> str:
 def _texts(hall: HallConfig) -> Iterator[str]:
     """Every text in the options of every device."""
     for device in hall.devices:
-        yield from (value for value in device.options.model_dump().values() if isinstance(value, str))
+        yield from (value for value in asdict(device.options).values() if isinstance(value, str))
 
 
 def _unit(name: str) -> str:

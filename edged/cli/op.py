@@ -50,10 +50,10 @@ Minutes = Annotated[int, typer.Option(min=1, max=VALID_MAX_MIN, help="Minutes it
 def list_() -> None:
     """Print every operation with what it needs."""
     from edged.central.operations import OPERATIONS
+    from edged.shapes import keys_of
 
     for name, kind in OPERATIONS.items():
-        fields = kind.model_fields.items()
-        told = [key if field.is_required() else f"[{key}]" for key, field in fields]
+        told = [key if required else f"[{key}]" for key, required in keys_of(kind).items()]
         typer.echo(f"{name:16} {' '.join(told)}")
         typer.echo(f"{'':16} {(kind.__doc__ or '').strip().replace('``', '')}")
 
@@ -198,17 +198,18 @@ def _body(name: str, values: list[str]) -> dict[str, Any]:
     """``key=value`` words; numbers and lists where the operation wants them (JSON), text otherwise."""
     import json
     import re
+    from typing import get_type_hints
 
     from edged.central.operations import OPERATIONS
 
-    fields = OPERATIONS[name].model_fields if name in OPERATIONS else {}
+    hints = get_type_hints(OPERATIONS[name]) if name in OPERATIONS else {}
     body: dict[str, Any] = {}
     for word in values:
         key, equals, value = word.partition("=")
         if not equals:
             raise fail(f"{word}: write KEY=VALUE", 2)
         body[key] = value
-        if key in fields and re.search(r"\b(int|bool|tuple)\b", str(fields[key].annotation)):
+        if key in hints and re.search(r"\b(int|bool|tuple)\b", str(hints[key])):
             try:
                 body[key] = json.loads(value)
             except ValueError:

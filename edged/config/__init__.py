@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any, TypeVar, cast
 
-from pydantic import ValidationError
+from msgspec.structs import asdict
 
 from devices import REGISTRY
 from edged.config import references, wording
@@ -40,10 +39,11 @@ from edged.config.shape import (
     WindowTable,
     minutes,
 )
-from edged.config.toml_lines import Path, index
+from edged.config.toml_lines import index
 from edged.config.wording import Mistake
 from edged.core.site import Area, Board, Service, Site, Staff, Window
 from edged.driver import Options
+from edged.shapes import Misshapen, Path, read
 
 FILE_BYTES_MAX = 1 << 20  # a hall of 200 windows takes about 60 KiB; more is not a configuration
 MISTAKES_SHOWN_MAX = 200  # a wrong file (a log, a binary) must not fill the screen
@@ -205,9 +205,9 @@ class _Reading:
 
     def _validated(self, model: type[_T], value: dict[str, Any], at: Path) -> _T | None:
         try:
-            return cast(_T, _strictly(model, value))
-        except ValidationError as error:
-            self.mistakes += wording.mistakes(error, model, at)
+            return read(model, value)
+        except Misshapen as error:
+            self.mistakes += wording.mistakes(error.faults, at)
             return None
 
     def _device(self, entry: dict[str, Any], at: Path) -> None:
@@ -225,9 +225,9 @@ class _Reading:
             return
         flat = {k: v for k, v in entry.items() if k not in ("id", "driver")}
         try:
-            options = _strictly(model, _anchored(self.file, "devices", flat))
-        except ValidationError as error:
-            self.mistakes += wording.mistakes(error, model, at)
+            options = read(model, _anchored(self.file, "devices", flat))
+        except Misshapen as error:
+            self.mistakes += wording.mistakes(error.faults, at)
             return
         if head is not None:
             self.devices.append(DeviceConfig(head.id, driver, options))
@@ -247,9 +247,9 @@ class _Reading:
         site = Site(
             hall=hall.id,
             name=hall.name,
-            areas=tuple(Area(**dict(cast(AreaTable, t))) for t in self.repeated["areas"]),
-            services=tuple(Service(**dict(cast(ServiceTable, t))) for t in self.repeated["services"]),
-            windows=tuple(Window(**dict(cast(WindowTable, t))) for t in self.repeated["windows"]),
+            areas=tuple(Area(**asdict(cast(AreaTable, t))) for t in self.repeated["areas"]),
+            services=tuple(Service(**asdict(cast(ServiceTable, t))) for t in self.repeated["services"]),
+            windows=tuple(Window(**asdict(cast(WindowTable, t))) for t in self.repeated["windows"]),
             staff=tuple(_staff(cast(StaffTable, t)) for t in self.repeated["staff"]),
             queue=hall.queue,
             duty_pager=duty.pager,
@@ -286,7 +286,7 @@ class _Reading:
 
 
 def _staff(table: StaffTable) -> Staff:
-    return Staff(**dict(table) | {"shifts": tuple(map(minutes, table.shifts))})
+    return Staff(**asdict(table) | {"shifts": tuple(map(minutes, table.shifts))})
 
 
 def options_of(driver: str) -> type[Options]:
@@ -301,11 +301,6 @@ def line_of(lines: dict[Path, int], path: Path) -> int:
         if path[:end] in lines:
             return lines[path[:end]]
     return 1
-
-
-def _strictly(model: type[Any], value: dict[str, Any]) -> Any:
-    """Validate in JSON mode: strict about types, yet a TOML array may fill a tuple and text a path."""
-    return model.model_validate_json(json.dumps(value, default=str), strict=True)
 
 
 def _anchored(file: FilePath, kind: str, value: dict[str, Any]) -> dict[str, Any]:

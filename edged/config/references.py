@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edged.config.toml_lines import Path
 from edged.config.wording import Mistake, did_you_mean, unknown
 from edged.driver import Options
+from edged.shapes import Path
 
 Raw = dict[str, Any]
 WINDOW_POINTS = ("panel", "lamp", "display", "evaluator")

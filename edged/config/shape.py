@@ -11,16 +11,17 @@ import zoneinfo
 from contextlib import suppress
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from msgspec import Meta
 
 from edged.config.nearest import nearest
 from edged.core.site import Role
+from edged.shapes import Rule, Shape, form
 
-ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}$"  # ids appear in MQTT topics and metric labels
-POINT_PATTERN = r"^[a-z0-9][a-z0-9-]{0,31}(/[A-Za-z0-9_.-]{1,32})?$"
-PREFIX_PATTERN = (
-    r"^[A-Z]{1,2}$"  # read aloud and typed at a panel: letters only, so "A1" + "02" cannot be "A" + "102"
-)
+ID = form(r"^[a-z0-9][a-z0-9-]{0,31}$")  # ids appear in MQTT topics and metric labels
+POINT = form(r"^[a-z0-9][a-z0-9-]{0,31}(/[A-Za-z0-9_.-]{1,32})?$")
+# Read aloud and typed at a panel: letters only, so "A1" + "02" cannot be "A" + "102".
+PREFIX = form(r"^[A-Z]{1,2}$")
+NUMBER = form(r"^[0-9A-Z]{1,4}$")
 
 # A hall's own size limits: the largest municipal halls have about 150 windows; state and pages are sized to this.
 AREAS_MAX = 50
@@ -43,11 +44,19 @@ def _known_zone(name: str) -> str:
     raise ValueError(f'"{name}" is not a time zone; allowed are IANA names such as "Asia/Shanghai"{hint}')
 
 
-Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
-Point = Annotated[str, StringConstraints(pattern=POINT_PATTERN)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=32, strip_whitespace=True)]
-FilePath = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+def _name(text: str) -> str:
+    stripped = text.strip()
+    if not stripped:
+        raise ValueError("must not be empty")
+    return stripped
+
+
+Id = Annotated[str, ID]
+Point = Annotated[str, POINT]
+Name = Annotated[str, Meta(max_length=32), Rule(_name)]
+FilePath = Annotated[str, Meta(min_length=1, max_length=4096)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Points = Annotated[tuple[Point, ...], Meta(max_length=POINTS_PER_AREA_MAX)]
 
 
 def _shift(text: str) -> str:
@@ -59,8 +68,8 @@ def _shift(text: str) -> str:
 
 Shift = Annotated[
     str,
-    StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$"),
-    AfterValidator(_shift),
+    form(r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$"),
+    Rule(_shift),
 ]
 
 
@@ -70,13 +79,11 @@ def minutes(shift: str) -> tuple[int, int]:
     return start, end
 
 
-class Table(BaseModel):
-    """A table of hall.toml; its checks are built where a file has such a table."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+class Table(Shape, frozen=True):
+    """A table of hall.toml."""
 
 
-class HallTable(Table):
+class HallTable(Table, frozen=True):
     """``[hall]``: who and where. ``timezone`` is an IANA name; ``displays`` are the boards of the whole hall.
 
     ``mode``: edge, the controller calls; follow, the device ``queue`` is a queue system that calls and reports it.
@@ -85,13 +92,13 @@ class HallTable(Table):
     id: Id
     name: Name
     name_en: Name | None = None
-    timezone: Annotated[str, AfterValidator(_known_zone)] = "Asia/Shanghai"
-    displays: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
+    timezone: Annotated[str, Rule(_known_zone)] = "Asia/Shanghai"
+    displays: Points = ()
     mode: Literal["edge", "follow"] = "edge"
     queue: Id | None = None
 
 
-class TlsTable(Table):
+class TlsTable(Table, frozen=True):
     """``[mqtt.tls]``: PEM files. ``ca_file`` judges the broker; ``cert_file`` and ``key_file`` name this client."""
 
     ca_file: FilePath
@@ -99,31 +106,31 @@ class TlsTable(Table):
     key_file: FilePath | None = None
 
 
-class MqttTable(Table):
+class MqttTable(Table, frozen=True):
     """``[mqtt]``: the hall's broker. ``keepalive_s`` bounds how long a dead broker goes unnoticed."""
 
-    host: Annotated[str, StringConstraints(min_length=1, max_length=253)] = "127.0.0.1"
+    host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
     port: Port = 1883
     protocol: Literal["5", "3.1.1"] = "5"
-    username: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    username: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     password_file: FilePath | None = None
-    client_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
-    keepalive_s: Annotated[int, Field(ge=2, le=300)] = 5
+    client_id: Annotated[str, form(r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
+    keepalive_s: Annotated[int, Meta(ge=2, le=300)] = 5
     tls: TlsTable | None = None
 
 
-class AreaTable(Table):
+class AreaTable(Table, frozen=True):
     """``[[areas]]``: a business area (服务专区)."""
 
     id: Id
     name: Name
     name_en: Name
-    displays: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
+    displays: Points = ()
     voice: Point | None = None
-    lamps: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
+    lamps: Points = ()
 
 
-class ServiceTable(Table):
+class ServiceTable(Table, frozen=True):
     """``[[services]]``: a business (业务) of one area; ``mean_s`` is what serving one visitor takes at first guess.
 
     ``case``: whoever takes a number here reports what could not be done (办不成事).
@@ -133,17 +140,17 @@ class ServiceTable(Table):
     area: Id
     name: Name
     name_en: Name
-    prefix: Annotated[str, StringConstraints(pattern=PREFIX_PATTERN)]
-    mean_s: Annotated[int, Field(ge=30, le=14400)] = 900
+    prefix: Annotated[str, PREFIX]
+    mean_s: Annotated[int, Meta(ge=30, le=14400)] = 900
     case: bool = False
 
 
-class WindowTable(Table):
+class WindowTable(Table, frozen=True):
     """``[[windows]]``: a window (窗口); ``skills`` are service ids."""
 
     id: Id
-    number: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{1,4}$")]
-    skills: Annotated[tuple[Id, ...], Field(min_length=1, max_length=SERVICES_MAX)]
+    number: Annotated[str, NUMBER]
+    skills: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=SERVICES_MAX)]
     tidal: bool = False
     panel: Point | None = None
     lamp: Point | None = None
@@ -152,55 +159,55 @@ class WindowTable(Table):
     confirms_arrival: bool = False
 
 
-class StaffTable(Table):
+class StaffTable(Table, frozen=True):
     """``[[staff]]``: who may be paged, for the areas in ``skills``: "+1" standby (待命人员), commissioner (帮办)."""
 
     id: Id
     name: Name
-    skills: Annotated[tuple[Id, ...], Field(min_length=1, max_length=AREAS_MAX)]
+    skills: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=AREAS_MAX)]
     pager: Point | None = None
-    roles: Annotated[tuple[Role, ...], Field(min_length=1)] = ("standby",)
-    shifts: Annotated[tuple[Shift, ...], Field(max_length=SHIFTS_MAX)] = ()
+    roles: Annotated[tuple[Role, ...], Meta(min_length=1)] = ("standby",)
+    shifts: Annotated[tuple[Shift, ...], Meta(max_length=SHIFTS_MAX)] = ()
 
 
-class DutyTable(Table):
+class DutyTable(Table, frozen=True):
     """``[duty]``: where the duty manager (值班长) is reached, the panel with keys for overrides (人工干预), and the
     displays that show the standing alarms."""
 
     pager: Point | None = None
     panel: Point | None = None
-    displays: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
+    displays: Points = ()
 
 
-class CasesTable(Table):
+class CasesTable(Table, frozen=True):
     """``[cases]``: lamps and displays of the hall that show the cases (办不成事反映窗口)."""
 
-    lamps: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
-    displays: Annotated[tuple[Point, ...], Field(max_length=POINTS_PER_AREA_MAX)] = ()
+    lamps: Points = ()
+    displays: Points = ()
 
 
-class DeviceTable(Table):
+class DeviceTable(Table, frozen=True):
     """``[[devices]]``: the two keys that every device has; the others are its driver's options."""
 
     id: Id
     driver: str
 
 
-class StoreTable(Table):
+class StoreTable(Table, frozen=True):
     """``[store]``: the journal's database file, and for how many days steps stay in it."""
 
     path: FilePath = "/var/lib/edged/hall.db"
-    keep_days: Annotated[int, Field(ge=2, le=3650)] = 90
+    keep_days: Annotated[int, Meta(ge=2, le=3650)] = 90
 
 
-class WebTable(Table):
+class WebTable(Table, frozen=True):
     """``[web]``: pages, /metrics and /healthz. Leave ``host`` on 127.0.0.1 unless the hall's LAN is trusted."""
 
-    host: Annotated[str, StringConstraints(min_length=1, max_length=253)] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 9464  # 0: any free port (tests, demo)
+    host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 9464  # 0: any free port (tests, demo)
 
 
-class PolicyTable(Table):
+class PolicyTable(Table, frozen=True):
     """``[policy]``: public keys that may sign policies, and the city group whose policies this hall follows."""
 
     keys: FilePath | None = None

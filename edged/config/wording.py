@@ -1,41 +1,40 @@
-"""What pydantic found wrong, in the words of a technician: what is wrong; what is allowed; did you mean …
+"""What is wrong with a table, in the words of a technician: what is wrong; what is allowed; did you mean …
 
-Rules of this file: one sentence a mistake, no pydantic vocabulary, the value at fault is shown (shortened).
+Rules of this file: one sentence a mistake, the value at fault is shown (shortened), in TOML's own notation.
 """
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterable
-from typing import Any, NamedTuple, Union, get_args, get_origin
-
-from pydantic import BaseModel, ValidationError
+from typing import NamedTuple
 
 from edged.config.nearest import nearest
-from edged.config.shape import ID_PATTERN, POINT_PATTERN, PREFIX_PATTERN
-from edged.config.toml_lines import Path
+from edged.config.shape import ID, NUMBER, POINT, PREFIX
+from edged.shapes import Fault, Path, ecma
 
 SHOWN_MAX = 40  # characters of a wrong value worth showing on a line
 ALLOWED_SHOWN_MAX = 16  # names listed as allowed; longer lists bury the sentence
 
-PATTERN_WORDS = {
-    ID_PATTERN: "an id: a-z, 0-9 and '-', starting with a letter or digit, at most 32 characters",
-    POINT_PATTERN: 'a point: "device" or "device/channel"',
-    PREFIX_PATTERN: "a ticket prefix: one or two capital letters",
-    r"^[0-9A-Z]{1,4}$": 'a window number: up to four digits or capital letters in quotes, such as "3"',
+FORM_WORDS = {
+    ID.pattern: "an id: a-z, 0-9 and '-', starting with a letter or digit, at most 32 characters",
+    POINT.pattern: 'a point: "device" or "device/channel"',
+    PREFIX.pattern: "a ticket prefix: one or two capital letters",
+    NUMBER.pattern: 'a window number: up to four digits or capital letters in quotes, such as "3"',
 }
-TYPE_WORDS = {
-    "string_type": 'text in quotes ("…")',
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "tuple_type": "a list [ … ]",
-    "list_type": "a list [ … ]",
-    "dict_type": "a table",
-    "model_type": "a table",
-    "model_attributes_type": "a table",
-    "finite_number": "a finite number",
+KIND_WORDS = {
+    "text": 'text in quotes ("…")',
+    "whole": "a whole number",
+    "number": "a number",
+    "truth": "true or false",
+    "list": "a list [ … ]",
+    "table": "a table",
+}
+BOUND_WORDS = {
+    "at_least": "at least",
+    "more_than": "more than",
+    "at_most": "at most",
+    "less_than": "less than",
+    "multiple_of": "a multiple of",
 }
 
 
@@ -46,60 +45,45 @@ class Mistake(NamedTuple):
     text: str
 
 
-def mistakes(error: ValidationError, model: type[BaseModel], at: Path) -> list[Mistake]:
-    """Every mistake of a model standing at path ``at``; a value refused by several branches of a union once."""
-    found: dict[Path, Mistake] = {}
-    for detail in error.errors(include_url=False):
-        loc = detail["loc"]
-        allowed = allowed_keys(model, loc[:-1]) if detail["type"] == "extra_forbidden" else ()
-        found.setdefault((*at, *loc), Mistake((*at, *loc), sentence(dict(detail), allowed)))
-    return list(found.values())
+def mistakes(faults: Iterable[Fault], at: Path) -> list[Mistake]:
+    """Every mistake of a table standing at path ``at``."""
+    return [Mistake((*at, *fault.path), sentence(fault)) for fault in faults]
 
 
-def sentence(detail: dict[str, Any], allowed: Iterable[str] = ()) -> str:
-    """One pydantic error as a sentence."""
-    kind, shown, ctx = str(detail["type"]), show(detail.get("input")), detail.get("ctx", {})
-    if kind == "missing":
-        return "this key is required and missing"
-    if kind == "extra_forbidden":
-        return unknown("key", str(detail["loc"][-1]), allowed, name_it=False)
-    if kind == "value_error":
-        return str(ctx.get("error", detail["msg"]))
-    if kind in TYPE_WORDS:
-        return f"must be {TYPE_WORDS[kind]}, not {shown}"
-    if kind == "literal_error":
-        return f"must be {ctx['expected']}, not {shown}" + near_literal(
-            detail.get("input"), str(ctx["expected"])
-        )
-    if kind == "string_pattern_mismatch":
-        return f"{shown} is not {PATTERN_WORDS.get(ctx['pattern'], 'of the form ' + str(ctx['pattern']))}"
-    words = range_words(kind, ctx) or str(detail["msg"])
-    return words if words.endswith("empty") else f"{words}, not {shown}"
-
-
-def range_words(kind: str, ctx: dict[str, Any]) -> str | None:
-    """Range and length errors."""
-    match kind:
-        case "greater_than_equal":
-            return f"must be at least {ctx['ge']}"
-        case "greater_than":
-            return f"must be more than {ctx['gt']}"
-        case "less_than_equal":
-            return f"must be at most {ctx['le']}"
-        case "less_than":
-            return f"must be less than {ctx['lt']}"
-        case "string_too_short" | "too_short" if ctx["min_length"] == 1:
+def sentence(fault: Fault) -> str:
+    """A fault as a sentence."""
+    shown, wanted = show(fault.value), fault.wanted
+    match fault.what:
+        case "missing":
+            return "this key is required and missing"
+        case "unknown":
+            return unknown("key", str(fault.path[-1]), wanted, name_it=False)
+        case "rule":
+            return str(wanted)
+        case "kind":
+            return f"must be {KIND_WORDS[wanted]}, not {shown}"
+        case "choice":
+            return f"must be {one_of(wanted)}, not {shown}" + near_choice(fault.value, wanted)
+        case "form":
+            return f"{shown} is not {FORM_WORDS.get(wanted) or 'of the form ' + ecma(wanted)}"
+        case "too_short" if wanted == 1:
             return "must not be empty"
-        case "string_too_short" | "too_short":
-            return f"must have at least {ctx['min_length']} {units(kind)}"
-        case "string_too_long" | "too_long":
-            return f"must have at most {ctx['max_length']} {units(kind)}"
-    return None
+        case "too_short" | "too_long":
+            bound = "at least" if fault.what == "too_short" else "at most"
+            units = "characters" if isinstance(fault.value, str) else "entries"
+            return f"must have {bound} {wanted} {units}, not {shown}"
+    return f"must be {BOUND_WORDS[fault.what]} {wanted}, not {shown}"
 
 
-def units(kind: str) -> str:
-    """What a length counts."""
-    return "characters" if kind.startswith("string") else "entries"
+def one_of(choices: Iterable[object]) -> str:
+    """A list such as: "a", "b" or "c"."""
+    shown = [show(choice) for choice in choices]
+    return " or ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def near_choice(value: object, choices: Iterable[object]) -> str:
+    """The nearest choice, where a text is none of them."""
+    return did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
 
 
 def unknown(kind: str, word: str, allowed: Iterable[str], *, name_it: bool = True) -> str:
@@ -117,38 +101,9 @@ def did_you_mean(word: str, names: Iterable[str]) -> str:
     return f'; did you mean "{near}"?' if near else ""
 
 
-def near_literal(value: object, expected: str) -> str:
-    """A suggestion out of a list such as: "a", "b" or "c"."""
-    return did_you_mean(value, expected.split('"')[1::2]) if isinstance(value, str) else ""
-
-
 def show(value: object) -> str:
     """A wrong value, short and in TOML's own notation."""
     if isinstance(value, bool):
         return str(value).lower()
     text = f'"{value}"' if isinstance(value, str) else repr(value)
     return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 1] + "…"
-
-
-def allowed_keys(model: type[BaseModel], loc: tuple[str | int, ...]) -> tuple[str, ...]:
-    """Names a table at ``loc`` below ``model`` may have; empty where the place is not one plain table."""
-    found = _model_at(model, loc)
-    if found is None:
-        return ()
-    return tuple(field.alias or name for name, field in found.model_fields.items())
-
-
-def _model_at(annotation: Any, loc: tuple[str | int, ...]) -> type[BaseModel] | None:
-    if get_origin(annotation) in (Union, types.UnionType):
-        models = [arm for arm in get_args(annotation) if arm is not type(None)]
-        return _model_at(models[0], loc) if len(models) == 1 else None
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        if not loc:
-            return annotation
-        fields = {field.alias or name: field for name, field in annotation.model_fields.items()}
-        field = fields.get(str(loc[0]))
-        return _model_at(field.annotation, loc[1:]) if field is not None else None
-    arms = get_args(annotation)
-    if not arms or not loc:
-        return None
-    return _model_at(arms[-1] if get_origin(annotation) is dict else arms[0], loc[1:])

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
-from typing import Any, TypeVar, cast, get_args
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache, partial
+from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from edged.core.commands import Action, Body, Command, Desired, Note, Value
+from edged.core.device_record import PendingAction
 from edged.core.events import Event
 
 S = TypeVar("S")
@@ -28,9 +29,6 @@ BODIES: dict[str, type] = {kind.__name__: kind for kind in get_args(Body)}
 _ENCODER = msgspec.json.Encoder()
 _TAGS = {kind: b'{"type":"%b",' % name.encode() for name, kind in (VALUES | BODIES).items()}
 
-# Plain dataclasses take this only through a container, hence the one-element tuple in `_strict`.
-_CONFIG = ConfigDict(extra="forbid")
-
 
 class CodecError(ValueError):
     """Bytes that are not what this version of the program writes, or a value it cannot write."""
@@ -38,15 +36,14 @@ class CodecError(ValueError):
 
 def encode_event(event: Event) -> tuple[str, bytes]:
     """Class name and JSON of the fields."""
-    kind = type(event)
-    return kind.__name__, _encode(event)
+    return type(event).__name__, _encode(event)
 
 
 def decode_event(kind: str, blob: bytes | None) -> Event:
     """The event; ``blob`` None stands for no fields (Tick). Raises ``CodecError``."""
     if kind not in EVENTS:
         raise CodecError(f"unknown event {kind!r}: written by a newer version?")
-    return cast(Event, _build(EVENTS[kind], _parse(blob or b"{}")))
+    return cast(Event, _decoded(blob or b"{}", EVENTS[kind]))
 
 
 def encode_commands(commands: tuple[Command, ...]) -> bytes:
@@ -69,10 +66,7 @@ def encode_notes(notes: tuple[Note, ...]) -> bytes:
 
 def decode_notes(blob: bytes | None) -> tuple[Note, ...]:
     """Inverse of ``encode_notes``. Raises ``CodecError``."""
-    try:
-        return _notes().validate_json(blob or b"[]")
-    except ValidationError as error:
-        raise CodecError(_first(error)) from error
+    return cast("tuple[Note, ...]", _decoded(blob or b"[]", tuple[Note, ...]))
 
 
 def dump_state(state: object) -> bytes:
@@ -85,15 +79,19 @@ def dump_state(state: object) -> bytes:
 
 def learn_state(kind: type) -> None:
     """What ``load_state`` has to find out about ``kind``, once per process."""
-    _strict(cast(Any, kind))
+    _reader(kind)
 
 
 def load_state(blob: bytes, kind: type[S]) -> S:
     """The state tree of class ``kind``. Raises ``CodecError``."""
-    try:
-        return cast("tuple[S]", _strict(cast(Any, kind)).validate_json(b"[%s]" % blob))[0]
-    except ValidationError as error:
-        raise CodecError(_first(error)) from error
+    state = _try(_reader(cast(Any, kind)), blob)
+    _refuse_what_was_dropped(blob, state)
+    return cast(S, state)
+
+
+def reads_back(blob: bytes, kind: type) -> bool:
+    """Whether a dump loads to a state that dumps to the same bytes. Raises ``CodecError`` where it does not load."""
+    return _encode(_try(_reader(kind), blob)) == blob
 
 
 def sha256(blob: bytes) -> str:
@@ -148,30 +146,113 @@ def _encode(value: object) -> bytes:
         raise CodecError(str(error)) from error
 
 
-@cache
-def _notes() -> TypeAdapter[tuple[Note, ...]]:
-    return TypeAdapter(tuple[Note, ...], config=_CONFIG)
-
-
 def _parse(blob: bytes) -> Any:
+    return _try(_PLAIN.decode, blob)
+
+
+def _decoded(blob: bytes, kind: Any) -> Any:
+    made = _try(_decoder(kind).decode, blob)
+    _refuse_what_was_dropped(blob, made)
+    return made
+
+
+def _build(kind: type, plain: dict[Any, Any]) -> object:
+    made = _try(partial(msgspec.convert, type=kind), plain)
+    _same(plain, msgspec.to_builtins(made), kind.__name__)
+    return made
+
+
+def _try(read: Any, given: Any, where: str = "") -> Any:
     try:
-        return from_json(blob)
-    except ValueError as error:
-        raise CodecError(f"not JSON: {error}") from error
+        return read(given)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        raise CodecError(f"{where}: {error}" if where else str(error)) from error
+
+
+def _refuse_what_was_dropped(blob: bytes, made: object) -> None:
+    """msgspec leaves out keys that a dataclass does not have; here they are an error.
+
+    What encodes to the very bytes that were read dropped nothing: so it is with all that this version wrote.
+    """
+    if _encode(made) != blob:
+        _same(_parse(blob), msgspec.to_builtins(made, str_keys=True), type(made).__name__)
+
+
+def _same(theirs: Any, ours: Any, where: str) -> None:
+    """Everything in ``theirs`` is in ``ours``, which may have more: defaults of fields that came later."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for key, part in theirs.items():
+            if key not in ours:
+                raise CodecError(f"{where} has no {key}: written by a newer version?")
+            _same(part, ours[key], f"{where}.{key}")
+    elif isinstance(theirs, list) and isinstance(ours, list | tuple):
+        for number, (part, our) in enumerate(zip(theirs, ours, strict=True)):
+            _same(part, our, f"{where}[{number}]")
 
 
 @cache
-def _strict(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(tuple[kind], config=_CONFIG)
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
 
 
-def _build(kind: type, fields: object) -> object:
-    try:
-        return _strict(kind).validate_python((fields,))[0]
-    except ValidationError as error:
-        raise CodecError(_first(error)) from error
+@cache
+def _reader(kind: type) -> Callable[[bytes], Any]:
+    """How a state is read: field by field, because two of them hold one of several classes."""
+    if not is_dataclass(kind):
+        return _decoder(kind).decode
+    hints = get_type_hints(kind)
+    own = {dict[str, Value]: _values, dict[str, PendingAction]: _pending}
+    parts = {
+        field.name: own.get(hints[field.name]) or _decoder(hints[field.name]).decode for field in fields(kind)
+    }
+
+    def read(blob: bytes) -> Any:
+        raw = _RAW.decode(blob)
+        unknown = raw.keys() - parts.keys()
+        if unknown:
+            raise CodecError(f"{kind.__name__} has no {min(unknown)}: written by a newer version?")
+        return kind(**{name: _try(parts[name], part, name) for name, part in raw.items()})
+
+    return read
 
 
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{error.title} {'.'.join(map(str, first['loc']))}: {first['msg']}"
+def _values(blob: bytes) -> dict[str, Value]:
+    return {key: cast(Value, _one_of(VALUES.values(), part)) for key, part in _parse(blob).items()}
+
+
+def _pending(blob: bytes) -> dict[str, PendingAction]:
+    found = _decoder(dict[str, _Pending]).decode(blob)
+    return {
+        key: PendingAction(one.point, cast(Body, _one_of(BODIES.values(), one.body)), one.at_ms)
+        for key, one in found.items()
+    }
+
+
+class _Pending(msgspec.Struct, forbid_unknown_fields=True):
+    """A ``PendingAction`` whose body is not read yet."""
+
+    point: str
+    body: dict[str, Any]
+    at_ms: int
+
+
+def _one_of(kinds: Iterable[type], plain: dict[str, Any]) -> object:
+    """The class that has these fields: a dump writes every field, and no two classes have the same ones."""
+    for kind in kinds:
+        known = _fields(kind)
+        if plain.keys() <= known.keys() and all(name in plain for name in known if known[name]):
+            return _build(kind, plain)
+    raise CodecError(f"no class has the fields {', '.join(plain)}: written by a newer version?")
+
+
+@cache
+def _fields(kind: type) -> dict[str, bool]:
+    """The fields of a class; True: it has no default."""
+    return {
+        field.name: field.default is MISSING and field.default_factory is MISSING
+        for field in fields(cast(Any, kind))
+    }
+
+
+_PLAIN = msgspec.json.Decoder()
+_RAW = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -234,7 +234,7 @@ class Writer:
         assert job.snapshot is not None
         blob = job.snapshot.blob or b""
         try:
-            same = codec.dump_state(codec.load_state(blob, job.state_type)) == blob
+            same = codec.reads_back(blob, job.state_type)
         except codec.CodecError as error:
             self._notices.append(f"state dump of step {job.snapshot.seq} left out: {error}")
             return False

@@ -39,7 +39,7 @@ def test_help_teaches_the_first_steps() -> None:
 
 
 def test_help_loads_none_of_what_it_lists() -> None:
-    heavy = ("pydantic", "paho", "apsw", "cryptography", "asyncio")
+    heavy = ("msgspec", "pydantic", "paho", "apsw", "cryptography", "asyncio")
     code = f"import sys, edged.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
@@ -48,6 +48,7 @@ def test_help_loads_none_of_what_it_lists() -> None:
 def test_a_daemon_loads_none_of_what_it_does_not_use() -> None:
     """Each of these costs megabytes and a good part of the start; a JSON device needs no other wire."""
     spared = ("rich", "aiohttp", "cryptography", "amqtt", "pymodbus", "serialx", "hypothesis", "email.mime")
+    spared += ("pydantic",)  # of the command line's framework
     spared += ("typer", "greenlet", "edged.central.policies", "edged.central.operations")
     code = (
         "import sys; from edged.start import _spare_guests; _spare_guests();"

@@ -13,6 +13,7 @@ from edged.central.policy_model import core_policy, model_of
 from edged.core import calendar
 from edged.core.calendar import Span
 from edged.core.policy import Hours, Noon, Policy, Session, Special
+from edged.shapes import read
 
 EPOCH = date(1970, 1, 1)
 EXAMPLE = Path(__file__).parents[2] / "configs" / "policy-example.json"
@@ -51,7 +52,7 @@ def test_every_day_is_what_the_state_council_says(year: int) -> None:
 
 
 def test_the_shipped_example_has_the_holidays_of_its_year() -> None:
-    body = model_of(Policy).model_validate_json(json.dumps(json.loads(EXAMPLE.read_text())["body"]))
+    body = read(model_of(Policy), json.loads(EXAMPLE.read_text())["body"])
     hours = core_policy(body).hours
     assert sorted(hours.holidays) == sorted(told(2026).holidays)
     assert sorted(hours.workdays) == sorted(told(2026).workdays)

@@ -10,11 +10,11 @@ import os
 from random import Random
 
 import pytest
-from pydantic import TypeAdapter
 
 from edged.core import events as ev
 from edged.core.engine import Engine
 from edged.core.state import State
+from edged.store.codec import dump_state, load_state
 from tests.support.core_days import Chance, Feeder
 
 FIRST_SEED = int(os.environ.get("EDGED_SEED", "0"))
@@ -22,7 +22,6 @@ DAYS = 5  # `edged simulate` lives thousands of whole days; these are for whoeve
 STEPS = 300
 DAY_MS = 86_400_000
 TICKS_MAX = 1_000  # until a hall that everybody left has fallen asleep
-STATES: TypeAdapter[State] = TypeAdapter(State)
 
 
 @pytest.fixture(params=range(FIRST_SEED, FIRST_SEED + DAYS))
@@ -34,7 +33,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 def restarted(engine: Engine) -> Engine:
     """The same hall, after its state went to disk and came back."""
-    return Engine(STATES.validate_json(STATES.dump_json(engine.state)))
+    return Engine(load_state(dump_state(engine.state), State))
 
 
 def test_the_same_events_give_the_same_commands_and_state(seed: int) -> None:
@@ -43,8 +42,8 @@ def test_the_same_events_give_the_same_commands_and_state(seed: int) -> None:
     again = Feeder(Engine())
     first, second = list(again.feed(day)), list((other := Feeder(Engine())).feed(day))
     assert first == second
-    assert STATES.dump_json(again.engine.state) == STATES.dump_json(other.engine.state)
-    assert STATES.dump_json(again.engine.state) == STATES.dump_json(lived.engine.state)
+    assert dump_state(again.engine.state) == dump_state(other.engine.state)
+    assert dump_state(again.engine.state) == dump_state(lived.engine.state)
 
 
 def test_a_restart_anywhere_changes_nothing(seed: int) -> None:
@@ -55,16 +54,16 @@ def test_a_restart_anywhere_changes_nothing(seed: int) -> None:
     cut = Feeder(Engine(), lambda engine: restarted(engine) if chance.random() < 0.1 else engine)
     for index, (lived, wanted) in enumerate(zip(cut.feed(day), expected, strict=True)):
         assert lived == wanted, f"step {index}"
-    assert STATES.dump_json(cut.engine.state) == STATES.dump_json(straight.engine.state)
+    assert dump_state(cut.engine.state) == dump_state(straight.engine.state)
 
 
 def test_the_state_comes_back_from_json_with_its_order(seed: int) -> None:
     lived = Chance(seed)
     lived.live(STEPS)
-    blob = STATES.dump_json(lived.engine.state)
-    again = STATES.validate_json(blob)
+    blob = dump_state(lived.engine.state)
+    again = load_state(blob, State)
     assert again == lived.engine.state
-    assert STATES.dump_json(again) == blob
+    assert dump_state(again) == blob
 
 
 def test_a_hall_that_everybody_left_falls_asleep(seed: int) -> None:

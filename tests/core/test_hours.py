@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 import pytest
-from pydantic import TypeAdapter
 
 from edged.core import opening
 from edged.core.commands import Action, Refuse
@@ -15,9 +14,9 @@ from edged.core.lookup import Lookup
 from edged.core.policy import Hours, Policy, Session
 from edged.core.state import State
 from edged.core.turn import Turn
+from edged.store.codec import dump_state, load_state
 from tests.support.core_hall import hall_site
 
-STATES: TypeAdapter[State] = TypeAdapter(State)
 WEEK = Policy(hours=Hours((Session(),), holidays=("2026-01-01",)))
 HOUR_MS = 3_600_000
 
@@ -78,7 +77,7 @@ def test_hours_outlive_the_store_and_fire_in_time() -> None:
     engine = hall()
     engine.handle(0, ClockSet(wall("2026-11-23T16:50:00+08:00"), 480))
     engine.handle(1_000, TicketPrinted("disp", "A001", "tax-general"))
-    again = Engine(STATES.validate_json(STATES.dump_json(engine.state)))
+    again = Engine(load_state(dump_state(engine.state), State))
     for one in (engine, again):
         until(one, 10 * 60_000)
         assert (phase(one), phase(one, "social")) == ("draining", "closed")

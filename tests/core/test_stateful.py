@@ -15,16 +15,15 @@ from typing import get_args
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from pydantic import TypeAdapter
 
 from edged.core import events as ev
 from edged.core.engine import Engine
 from edged.core.state import State
 from edged.sim.worlds.promises import Facts, Promises
 from edged.sim.worlds.wild import Wild
+from edged.store.codec import dump_state, load_state
 from tests.support.core_days import PRIORITIES, START_MS, Chance, Feeder, Outcome
 
-STATES: TypeAdapter[State] = TypeAdapter(State)
 WALL_MS = 1_763_852_400_000
 PANELS = tuple(f"p{n}" for n in (1, 2, 3, 4, 8, 9, 7))
 POINTS = (*PANELS, "pager-li", "pager-wang", "disp")
@@ -213,14 +212,14 @@ class Hall(RuleBasedStateMachine):
     def teardown(self) -> None:
         again = Feeder(Engine())
         assert list(again.feed(self.day)) == self.lived
-        last = STATES.dump_json(self.feeder.engine.state)
-        assert STATES.dump_json(again.engine.state) == last
+        last = dump_state(self.feeder.engine.state)
+        assert dump_state(again.engine.state) == last
         half = len(self.day) // 2
         cut = Feeder(Engine())
         list(cut.feed(self.day[:half]))
-        cut.engine = Engine(STATES.validate_json(STATES.dump_json(cut.engine.state)))
+        cut.engine = Engine(load_state(dump_state(cut.engine.state), State))
         list(cut.feed(self.day[half:]))
-        assert STATES.dump_json(cut.engine.state) == last
+        assert dump_state(cut.engine.state) == last
 
 
 TestHall = Hall.TestCase

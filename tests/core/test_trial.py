@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from pydantic import TypeAdapter
 
 from edged.core.commands import Note
 from edged.core.engine import Engine
@@ -23,9 +22,9 @@ from edged.core.events import (
 from edged.core.policy import Policy, Ratings, Tidal, Trial
 from edged.core.policy_record import LeftPolicy
 from edged.core.state import State
+from edged.store.codec import dump_state, load_state
 from tests.support.core_hall import SiteText
 
-STATES: TypeAdapter[State] = TypeAdapter(State)
 MINUTE_MS = 60_000
 GOOD = Policy()
 HARMFUL = Policy(tidal=Tidal(enabled=False))
@@ -54,7 +53,7 @@ class Hall:
 
     def _handle(self, at_ms: int, event: Event) -> None:
         if self.restarts:
-            self.engine = Engine(STATES.validate_json(STATES.dump_json(self.engine.state)))
+            self.engine = Engine(load_state(dump_state(self.engine.state), State))
         self.notes += [(at_ms, note) for note in self.engine.handle(at_ms, event)[1]]
         self.engine.check()
 
@@ -135,7 +134,7 @@ def test_restarts_at_every_step_change_nothing() -> None:
     straight, cut = harmed(), harmed(restarts=True)
     assert straight.told("policy.harmful")
     assert straight.notes == cut.notes
-    assert STATES.dump_json(straight.engine.state) == STATES.dump_json(cut.engine.state)
+    assert dump_state(straight.engine.state) == dump_state(cut.engine.state)
 
 
 def test_a_policy_is_judged_by_the_rules_of_the_one_before() -> None:

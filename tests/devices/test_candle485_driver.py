@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from devices.candle485 import driver as candle_driver
 from devices.candle485 import noise as candle_noise
@@ -17,6 +16,7 @@ from devices.candle485.signs import PRINTED_BLINK
 from edged.core.commands import Action, Display, Lamp, Panel, Print, Say
 from edged.core.events import DeviceBack, DeviceLost, KeyPressed, TicketRequested
 from edged.driver import Refused, Unreachable
+from edged.shapes import Misshapen
 from tests.support.candle_bench import BACK, Hall, bench, key, options
 from tests.support.modbus_peers import until
 
@@ -246,5 +246,5 @@ async def test_what_a_unit_cannot_show_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_options_that_cannot_work_are_told(more: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ValidationError, match=complaint):
+    with pytest.raises(Misshapen, match=complaint):
         options(**more)

@@ -17,6 +17,7 @@ from devices.milesight_mqtt.fake import UUID, FakeMilesight
 from edged.core.events import CountRead, DeviceBack, DeviceLost, Event
 from edged.driver import Context, Garbled
 from edged.links.mqtt import Message, MqttLink
+from edged.shapes import read
 from tests.support.brokers import Rejections, plain_client, real_mosquitto, running, settings_for, until
 
 FRAMES = {
@@ -35,9 +36,7 @@ class Bench:
         self.acks = 0
         self.rejections = Rejections()
         context = Context("door-1", "t", self.emit, self.rejections, asyncio.sleep, lambda: 0.0, None)
-        self.driver = MilesightMqtt(
-            context, MilesightMqttOptions.model_validate({"topic": "t/vs125"} | options)
-        )
+        self.driver = MilesightMqtt(context, read(MilesightMqttOptions, {"topic": "t/vs125"} | options))
 
     def emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
         self.events.append(event)

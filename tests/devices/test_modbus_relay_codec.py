@@ -31,6 +31,7 @@ from devices.modbus_relay.profiles import PROFILES
 from edged.driver import Garbled
 from edged.links import modbus_coding as coding
 from edged.links.modbus_frames import crc16, tcp_frame
+from edged.shapes import read
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "modbus_frames.json").read_text("utf-8"))[
     "frames"
@@ -180,10 +181,10 @@ def test_exception_answers_keep_their_code(code: int) -> None:
         ({"url": "rtu:///dev/x?parity=X"}, "N, E, O"),
         ({"url": "rtu:///dev/x?speed=9600"}, "speed"),
         ({"url": "tcp://h", "profile": "tower", "channels": 5}, "4 channels"),
-        ({"url": "tcp://h", "unit": 0}, "greater than or equal to 1"),
+        ({"url": "tcp://h", "unit": 0}, "unit: at_least 1"),
         ({"url": "tcp://h", "colour": "red"}, "colour"),
     ],
 )
 def test_wrong_options_say_what_is_right(options: dict, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        RelayOptions(**options)
+        read(RelayOptions, options)

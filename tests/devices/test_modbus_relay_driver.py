@@ -22,6 +22,7 @@ from edged.driver import Context, DeviceError, Refused, Unreachable
 from edged.links.modbus import ModbusBus
 from edged.links.modbus_frames import READ_COILS
 from edged.links.modbus_queue import Pace
+from edged.shapes import read
 from tests.support.modbus_peers import RawLine, pymodbus_tcp, running, sim_device, until, up
 
 QUICK = Pace(rest_min_s=0.02, rest_max_s=0.1, owed_s=0.2)
@@ -341,5 +342,5 @@ async def test_lamps_are_right_once_the_mischief_stops(seed: int) -> None:
 
 def test_a_loan_leaves_room_for_two_lost_re_arms_and_for_a_restart() -> None:
     assert relay_driver.REARMS >= 3
-    with pytest.raises(ValueError, match="greater than or equal to 15"):
-        RelayOptions(url="tcp://127.0.0.1:1502", dead_man_s=14)
+    with pytest.raises(ValueError, match="dead_man_s: at_least 15"):
+        read(RelayOptions, {"url": "tcp://127.0.0.1:1502", "dead_man_s": 14})

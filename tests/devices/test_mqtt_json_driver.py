@@ -35,6 +35,7 @@ from edged.core.events import (
 )
 from edged.driver import Context, Refused, Unreachable
 from edged.links.mqtt import MqttLink
+from edged.shapes import read
 from tests.support.brokers import (
     Broker,
     Rejections,
@@ -71,7 +72,7 @@ class Hall:
     @asynccontextmanager
     async def driver(self, device: str, **options: str) -> AsyncIterator[MqttJson]:
         context = Context(device, "t", self.emit, self.rejections, asyncio.sleep, lambda: 0.0, self.link)
-        driver = MqttJson(context, MqttJsonOptions.model_validate(options))
+        driver = MqttJson(context, read(MqttJsonOptions, options))
         async with background(driver.run()):
             await asyncio.sleep(0)
             yield driver

@@ -18,6 +18,7 @@ from edged.core.commands import Action, Display, Lamp, Print, Say
 from edged.core.events import DeviceBack, DeviceLost, Event
 from edged.driver import Context, DeviceError, Garbled, Refused, Unreachable
 from edged.links.memory import Faults as WireFaults
+from edged.shapes import read
 from edged.sim.pty import Pty
 
 DEADLINE_S = 8.0
@@ -31,7 +32,7 @@ class Bar:
 
     def __init__(self, port: Pty, seed: int = 0, **options: object) -> None:
         settings = {"deadline_ms": 100, **options}
-        self.options = OnbonOptions.model_validate({"path": port.path, **settings})
+        self.options = read(OnbonOptions, {"path": port.path, **settings})
         self.port = port
         self.hall_s = 1000.0
         self.speed = 1.0
@@ -327,4 +328,4 @@ def test_rows_fill_the_bar_and_long_lines_run() -> None:
 @pytest.mark.parametrize("options", [{}, {"path": "/dev/x", "host": "h"}, {"path": "x", "width": 20}])
 def test_impossible_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"path|host|width"):
-        OnbonOptions.model_validate(options)
+        read(OnbonOptions, options)

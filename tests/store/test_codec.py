@@ -10,7 +10,7 @@ from edged.core.commands import Body, Command, Desired, Lamp, Note, Value
 from edged.core.device_record import PendingAction
 from edged.core.events import DeviceBack, Event, Tick
 from edged.core.policy import Band, Policy, Tidal
-from edged.core.state import State
+from edged.core.state import State, WindowState
 from edged.store import codec
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
@@ -101,6 +101,25 @@ def test_a_strange_event_is_an_error(kind: str, blob: bytes) -> None:
 def test_a_strange_command_is_an_error(blob: bytes) -> None:
     with pytest.raises(codec.CodecError):
         codec.decode_commands(blob)
+
+
+def test_a_dump_with_anything_unknown_is_an_error_and_one_without_newer_fields_is_not() -> None:
+    state = State(shown={"p": Lamp("on")}, windows={"w1": WindowState("OPEN")})
+    blob = codec.dump_state(state)
+    older = blob.replace(b',"prepared":null', b"").replace(b'"served_today":0,', b"")
+    assert len(older) < len(blob) - 30
+    assert codec.load_state(older, State) == state
+    assert not codec.reads_back(older, State)
+    assert codec.reads_back(blob, State)
+    for known, planted in [
+        (b'"served_today":0', b'"served_today":0,"colour":1'),
+        (b'"state":"OPEN"', b'"state":"OPEN","colour":1'),
+        (b'"state":"on"', b'"state":"on","colour":1'),
+        (b'"calling":{', b'"calling":{"colour":1,'),
+    ]:
+        assert blob.count(known) == 1, known
+        with pytest.raises(codec.CodecError):
+            codec.load_state(blob.replace(known, planted), State)
 
 
 def test_canonical_form_ignores_key_order_and_nothing_else() -> None:

@@ -16,6 +16,7 @@ from edged.clock import Clock, Warp
 from edged.core.events import DeviceBack, Event, KeyPressed, TicketRequested
 from edged.driver import Context
 from edged.links import memory
+from edged.shapes import read
 from edged.sim.pty import Pty
 from tests.support.modbus_peers import running, until
 
@@ -63,7 +64,7 @@ class Hall:
 
 
 def options(**more: Any) -> CandleOptions:
-    return CandleOptions.model_validate({"path": "none", **tomllib.loads(HALL), **more})
+    return read(CandleOptions, {"path": "none", **tomllib.loads(HALL), **more})
 
 
 @dataclass

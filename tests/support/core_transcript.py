@@ -28,7 +28,7 @@ from dataclasses import fields, is_dataclass, replace
 from datetime import datetime
 from typing import Any, get_type_hints
 
-from pydantic import TypeAdapter
+import msgspec
 
 from edged.core import calendar
 from edged.core import events as ev
@@ -36,6 +36,7 @@ from edged.core.commands import Action, Command, Desired, Issuing, Note, Page, P
 from edged.core.engine import Engine
 from edged.core.policy import Peak, Policy, Session, Special
 from edged.core.state import State
+from edged.store.codec import dump_state, load_state
 from tests.support.core_hall import SiteText
 from tests.support.core_reports import reported
 
@@ -65,7 +66,6 @@ LEARNT = (
     "last_request_ms",
 )  # see test_forecast.py
 NAMED = r"(seq|from|for_s|code|area|service|ticket|special|level|back|version|appointment|reason|returning|outcome)="
-STATES: TypeAdapter[State] = TypeAdapter(State)
 
 
 def rerun(text: str) -> str:
@@ -115,7 +115,7 @@ class _Run:
     def _resume(self, at_ms: int, restart: bool) -> list[str]:
         """Away since the last event until ``at_ms``; the event carries the last lived stamp, as the inbox sends it."""
         if restart:
-            self.engine = Engine(STATES.validate_json(STATES.dump_json(self.engine.state)))
+            self.engine = Engine(load_state(dump_state(self.engine.state), State))
         last_ms = self.engine.state.at_ms
         return [*self._ticks(last_ms), *self._step(last_ms, ev.Resumed(at_ms - last_ms, restart))]
 
@@ -260,7 +260,7 @@ def _with(part: Any, path: list[str], value: str) -> Any:
         return replace(part, **{name: _with(before, rest, value)})
     if value[0] in "{[" and not isinstance(before, str):  # JSON of the whole field, without spaces
         kind = get_type_hints(type(part), include_extras=True)[name]
-        return replace(part, **{name: TypeAdapter(kind).validate_json(value)})
+        return replace(part, **{name: msgspec.json.decode(value, type=kind)})
     if isinstance(before, bool | int):
         return replace(part, **{name: type(before)(int(value))})
     if name in ("week", "special"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pydantic import BaseModel
+from msgspec import Struct
+
+from edged.shapes import json_schema
 
 ANNOTATIONS = {"title", "description", "default", "examples", "$schema", "$defs"}
 TYPES: dict[str, type | tuple[type, ...]] = {
@@ -19,20 +21,23 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def shape(model: type[BaseModel]) -> dict[str, Any]:
+def shape(model: type[Struct]) -> dict[str, Any]:
     """A model's schema without words about it: what a hand-written copy must say, too."""
-    bare: dict[str, Any] = _bare(model.model_json_schema(by_alias=True))
-    return bare
+    found: dict[str, Any] = bare(json_schema(model))
+    return found
 
 
-def _bare(node: Any) -> Any:
+def bare(node: Any) -> Any:
+    """A schema without words; the order of choices says nothing."""
     if isinstance(node, dict):
-        kept = {k: _bare(v) for k, v in node.items() if not (k in ANNOTATIONS and not isinstance(v, dict))}
+        kept = {k: bare(v) for k, v in node.items() if not (k in ANNOTATIONS and not isinstance(v, dict))}
+        if "enum" in kept:
+            kept["enum"] = sorted(kept["enum"])
         arms = [arm for arm in kept.get("anyOf", ()) if arm != {"type": "null"}]
         if len(arms) == 1:  # "absent" and null are the same to a device
             return {k: v for k, v in kept.items() if k != "anyOf"} | arms[0]
         return kept
-    return [_bare(item) for item in node] if isinstance(node, list) else node
+    return [bare(item) for item in node] if isinstance(node, list) else node
 
 
 def faults(value: Any, schema: dict[str, Any], root: dict[str, Any], at: str = "$") -> list[str]:

@@ -9,7 +9,7 @@ from edged.core.commands import Action, Value
 from edged.driver import Context, Options
 
 
-class SlateOptions(Options):
+class SlateOptions(Options, frozen=True):
     """``tone`` tells one configuration from another."""
 
     tone: str = "plain"

@@ -152,7 +152,7 @@ def test_the_libraries_work_without_writable_code_pages() -> None:
             "    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)",
             "    sys.exit('not refused')",
             "except PermissionError: pass",
-            "import aiomqtt, apsw, pydantic, pymodbus, serialx, ssl",
+            "import aiomqtt, apsw, msgspec, pymodbus, serialx, ssl",
             "from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey",
             "key = Ed25519PrivateKey.generate()",
             "key.public_key().verify(key.sign(b'x'), b'x')",

@@ -19,6 +19,7 @@ from random import Random
 from typing import Any
 
 import structlog
+from msgspec import structs
 
 from edged import clock
 from edged.config import HallConfig, load
@@ -230,8 +231,8 @@ async def _until(house: House, until_ms: int) -> None:
 
 def _placed(config: HallConfig, folder: Path) -> HallConfig:
     """The same hall with its journal and keys in ``folder``."""
-    store = config.store.model_copy(update={"path": str(folder / "hall.db")})
-    policy = config.policy.model_copy(update={"keys": str(folder / "city.pub.json")})
+    store = structs.replace(config.store, path=str(folder / "hall.db"))
+    policy = structs.replace(config.policy, keys=str(folder / "city.pub.json"))
     return replace(config, store=store, policy=policy)
 
 

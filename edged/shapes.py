@@ -1,0 +1,306 @@
+"""What comes in at the border (hall.toml, JSON of devices and of the centre): its shape, and all that is wrong with it.
+
+Rules: msgspec judges. Where it refuses, which it does at the first mistake, the value is looked at again part by part,
+so that whoever wrote it hears of every one; what is said of them is left to who speaks to that person.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+S = TypeVar("S", bound=Struct)
+Path = tuple[str | int, ...]
+What = Literal[
+    "missing",  # a key that has to be there
+    "unknown",  # a key that nobody knows; wanted: those there are
+    "kind",  # of another type; wanted: one of KINDS
+    "choice",  # wanted: what is allowed
+    "form",  # wanted: the pattern
+    "at_least",  # wanted, of this and the next six: the bound
+    "more_than",
+    "at_most",
+    "less_than",
+    "multiple_of",
+    "too_short",
+    "too_long",
+    "rule",  # wanted: what the rule says of the value, as a sentence
+]
+KINDS = {str: "text", int: "whole", float: "number", bool: "truth", tuple: "list", dict: "table"}
+_ASCII, _END = "(?a)", r"\Z"
+_UNIONS = (types.UnionType, Union)
+
+
+class Fault(NamedTuple):
+    """``what`` is wrong with the ``value`` at ``path``."""
+
+    path: Path
+    what: What
+    value: object = None
+    wanted: Any = None
+
+
+class Misshapen(ValueError):
+    """A value that is not of the shape; ``faults`` holds at least one."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__(
+            "; ".join(f"{dotted(one.path)}: {one.what} {one.wanted or ''}".strip() for one in faults)
+        )
+        self.faults = faults
+
+
+class Rule:
+    """In ``Annotated[type, Rule(check)]``: what no bound can say.
+
+    ``check`` gets a value of the type and returns what is kept of it; its ``ValueError`` says what is wrong.
+    """
+
+    def __init__(self, check: Callable[[Any], Any]) -> None:
+        self.check = check
+
+
+class Shape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all shapes: an unknown key is a mistake, "8" is not 8, and nothing changes later.
+
+    A subclass with a ``__post_init__`` of its own (``ValueError``: what its fields say of each other) calls this one.
+    """
+
+    def __post_init__(self) -> None:
+        for name, rule in _rules(type(self)):
+            msgspec.structs.force_setattr(self, name, _kept(getattr(self, name), rule, (name,)))
+
+
+class _Broken(ValueError):
+    """A rule's complaint about one field."""
+
+    def __init__(self, path: Path, text: str, value: object) -> None:
+        super().__init__(text)
+        self.path = path
+        self.value = value
+
+
+def form(pattern: str) -> Meta:
+    """A text's form, ``^…$``: ``$`` is its very end, not a newline before that, and ``\\d`` an ASCII digit."""
+    return Meta(pattern=f"{_ASCII}{pattern.removesuffix('$')}{_END}")
+
+
+def ecma(pattern: str) -> str:
+    """The pattern of a form as it was given."""
+    return pattern.removeprefix(_ASCII).replace(_END, "$")
+
+
+def read(kind: type[S], fields: object) -> S:
+    """``fields`` as a ``kind``. Raises ``Misshapen``."""
+    try:
+        return msgspec.convert(fields, kind, str_keys=True)
+    except msgspec.ValidationError as error:
+        found = tuple(faults(kind, fields))
+        raise Misshapen(found or (Fault((), "rule", fields, str(error)),)) from None
+
+
+def faults(kind: Any, value: object, path: Path = ()) -> Iterator[Fault]:
+    """Everything that is wrong with ``value``, which stands at ``path`` and should be a ``kind``."""
+    whole, kind, metas = kind, *_plain(kind)
+    origin, args = get_origin(kind), get_args(kind)
+    if origin in _UNIONS:
+        if value is not None or type(None) not in args:
+            arms = [arm for arm in args if arm not in (type(None), msgspec.UnsetType)]
+            yield from (
+                faults(arms[0], value, path) if len(arms) == 1 else _leaf(whole, kind, metas, value, path)
+            )
+    elif isinstance(kind, type) and issubclass(kind, Struct):
+        yield from _of_shape(kind, value, path) if isinstance(value, dict) else _other(dict, value, path)
+    elif origin is tuple:
+        if not isinstance(value, list | tuple):
+            yield from _other(tuple, value, path)
+            return
+        yield from _unfit(metas, value, path)
+        for position, entry in enumerate(value):
+            yield from faults(args[0], entry, (*path, position))
+    elif origin is dict:
+        if not isinstance(value, dict):
+            yield from _other(dict, value, path)
+            return
+        yield from _unfit(metas, value, path)
+        for key, entry in value.items():
+            yield from faults(args[0], _key(args[0], key), (*path, key))
+            yield from faults(args[1], entry, (*path, key))
+    else:
+        yield from _leaf(whole, kind, metas, value, path)
+
+
+def keys_of(kind: type[Struct]) -> dict[str, bool]:
+    """The keys of a shape, as they are written; True: it has to be there."""
+    return {field.encode_name: field.required for field in msgspec.structs.fields(kind)}
+
+
+def json_schema(kind: type[Struct]) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12), with patterns as ECMA 262 has them and no titles made of the names of classes."""
+    made: dict[str, Any] = _portable(msgspec.json.schema(kind))
+    root = made.pop("$ref", "").removeprefix("#/$defs/")
+    whole: dict[str, Any] = made["$defs"].pop(root) | made
+    return whole if whole["$defs"] else {key: part for key, part in whole.items() if key != "$defs"}
+
+
+def _portable(node: Any) -> Any:
+    if isinstance(node, dict):
+        kept = {
+            key: _portable(part)
+            for key, part in node.items()
+            if not (key == "title" and isinstance(part, str))
+        }
+        if kept.get("required") == []:
+            del kept["required"]
+        if "enum" in kept and all(isinstance(choice, str) for choice in kept["enum"]):
+            kept["type"] = "string"
+        if isinstance(kept.get("pattern"), str):
+            kept["pattern"] = ecma(kept["pattern"])
+        return kept
+    return [_portable(part) for part in node] if isinstance(node, list | tuple) else node
+
+
+def dotted(path: Path) -> str:
+    """A path as people write it: ``body.tidal.areas.tax.close_at``, ``halls[0]``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _plain(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    """A type without what ``Annotated`` says of it, and that."""
+    return (kind.__origin__, kind.__metadata__) if get_origin(kind) is Annotated else (kind, ())
+
+
+def _key(kind: Any, key: str) -> str | int:
+    """A key of a table is text; a whole number where numbers name the entries."""
+    if _plain(kind)[0] is int:
+        with suppress(msgspec.ValidationError):
+            return msgspec.convert(key, int, strict=False)
+    return key
+
+
+def _other(kind: type, value: object, path: Path) -> Iterator[Fault]:
+    yield Fault(path, "kind", value, KINDS[kind])
+
+
+def _of_shape(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator[Fault]:
+    hints = get_type_hints(kind, include_extras=True)
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    whole = True
+    for key in value:
+        if key not in fields:
+            whole = False
+            yield Fault((*path, key), "unknown", value[key], tuple(fields))
+    for key, field in fields.items():
+        if key not in value:
+            if field.required:
+                whole = False
+                yield Fault((*path, key), "missing")
+            continue
+        for fault in faults(hints[field.name], value[key], (*path, key)):
+            whole = False
+            yield fault
+    if whole:
+        yield from _broken(kind, value, path)
+
+
+def _broken(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator[Fault]:
+    """What is wrong with a shape whose parts are right: its rules say that."""
+    try:
+        msgspec.convert(value, kind, str_keys=True)
+    except msgspec.ValidationError as error:
+        cause = error.__cause__
+        if isinstance(cause, _Broken):
+            yield Fault((*path, *cause.path), "rule", cause.value, str(cause))
+        else:
+            yield Fault(path, "rule", value, str(cause or error))
+
+
+def _leaf(whole: Any, kind: Any, metas: tuple[Any, ...], value: object, path: Path) -> Iterator[Fault]:
+    try:
+        msgspec.convert(value, whole)
+        return
+    except msgspec.ValidationError as error:
+        text = str(error)
+    if get_origin(kind) is Literal:
+        yield Fault(path, "choice", value, get_args(kind))
+    elif kind in KINDS and not _is(value, kind):
+        yield from _other(kind, value, path)
+    else:
+        found = next(_unfit(metas, value, path), None)
+        yield found or Fault(path, "rule", value, text)
+
+
+def _is(value: object, kind: type) -> bool:
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is kind
+
+
+def _unfit(metas: tuple[Any, ...], value: Any, path: Path) -> Iterator[Fault]:
+    """The bounds that ``value``, of the right type, does not keep."""
+    for meta in metas:
+        if not isinstance(meta, Meta):
+            continue
+        bounds: list[tuple[What, Any, Callable[[Any], bool]]] = [
+            ("at_least", meta.ge, lambda bound: value >= bound),
+            ("more_than", meta.gt, lambda bound: value > bound),
+            ("at_most", meta.le, lambda bound: value <= bound),
+            ("less_than", meta.lt, lambda bound: value < bound),
+            ("multiple_of", meta.multiple_of, lambda bound: value % bound == 0),
+            ("too_short", meta.min_length, lambda bound: len(value) >= bound),
+            ("too_long", meta.max_length, lambda bound: len(value) <= bound),
+        ]
+        for what, bound, kept in bounds:
+            if bound is not None and not kept(bound):
+                yield Fault(path, what, value, bound)
+        if meta.pattern is not None:
+            yield from _unlike(meta.pattern, value, path)
+
+
+def _unlike(pattern: str, value: str, path: Path) -> Iterator[Fault]:
+    try:
+        msgspec.convert(value, Annotated[str, Meta(pattern=pattern)])
+    except msgspec.ValidationError:
+        yield Fault(path, "form", value, pattern)
+
+
+@cache
+def _rules(kind: type[Struct]) -> tuple[tuple[str, Any], ...]:
+    """The fields with a rule anywhere in their type."""
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple((name, hints[name]) for name in kind.__struct_fields__ if _ruled(hints[name]))
+
+
+def _ruled(kind: Any) -> bool:
+    plain, metas = _plain(kind)
+    return any(isinstance(meta, Rule) for meta in metas) or any(
+        _ruled(arg) for arg in get_args(plain) if get_origin(plain) in (tuple, *_UNIONS)
+    )
+
+
+def _kept(value: Any, kind: Any, path: Path) -> Any:
+    """What the rules of ``kind`` keep of ``value``."""
+    if value is None or value is msgspec.UNSET:
+        return value
+    plain, metas = _plain(kind)
+    args = get_args(plain)
+    if get_origin(plain) is tuple:
+        value = tuple(_kept(entry, args[0], (*path, position)) for position, entry in enumerate(value))
+    elif get_origin(plain) in _UNIONS:
+        return _kept(value, next(arg for arg in args if arg is not type(None)), path)
+    for meta in metas:
+        if isinstance(meta, Rule):
+            try:
+                value = meta.check(value)
+            except ValueError as error:
+                raise _Broken(path, str(error), value) from None
+    return value
