@@ -1,4 +1,4 @@
-"""In a rush the tide is judged and words are shown at a pace; lamps that follow from an event itself never wait.
+"""In a rush the tide is judged and words are shown at a pace; what a key is answered with never waits: lamp and panel.
 
 A look costs more than most events. So ``AT_ONCE`` of them are taken at once, as all are in a hall of 2,000 visitors a
 day (five messages a second when most come); beyond that, looks are ``EVERY_MS`` apart, and one stands for all that came
@@ -19,7 +19,8 @@ AHEAD_MS = AT_ONCE * EVERY_MS
 def keep_pace(turn: Turn) -> None:
     """Leave what was touched for the next look, or take back all that was left.
 
-    What is put off: tide and signs of areas, the words of windows. Lamps that follow from the event have left by now.
+    What is put off: tide and signs of areas, the words of windows. Lamps that follow from the event have left by now,
+    and the panel of a touched window gets all but new counts.
     """
     state = turn.state
     if not (turn.dirty_areas or turn.dirty_windows or turn.ticking):

@@ -66,9 +66,11 @@ def sign_lamps(turn: Turn) -> None:
 def sign(turn: Turn) -> None:
     """Show what the touched windows and areas now look like.
 
-    In a rush they may have to wait for the next look.
+    In a rush they may have to wait for the next look; the clerk of a touched window sees at once what became of it.
     """
-    if not turn.put_off:
+    if turn.put_off:
+        _answer_on_panels(turn)
+    else:
         _sign_touched(turn)
     if turn.issuing_changed and turn.lookup.site.dispensers:
         issued = issuing.level(turn)
@@ -94,6 +96,14 @@ def _sign_touched(turn: Turn) -> None:
     queue = turn.lookup.site.queue
     if queue is not None and turn.dirty_windows:
         _show(turn, queue, follow.wish(turn))
+
+
+def _answer_on_panels(turn: Turn) -> None:
+    """The panels of touched windows, but for their counts: a key that shows nothing is pressed again."""
+    for window in turn.dirty_windows:
+        shown = turn.state.shown.get(turn.lookup.panel_slots.get(window, ""))
+        if isinstance(shown, Panel):
+            _sign_panel(turn, window, (shown.waiting, shown.wait_low_s, shown.wait_high_s))
 
 
 Counts = tuple[int, int | None, int | None]
@@ -165,30 +175,28 @@ def _picture(turn: Turn, window: str, number: str | None) -> WindowPicture:
 def _sign_panels(turn: Turn) -> None:
     """Panels of touched windows, then those of touched areas: of the latter only the counts can have changed."""
     counts = _Counts(turn)
+    slots = turn.lookup.panel_slots
     for window in turn.dirty_windows:
-        _sign_panel(turn, window, counts)
+        if window in slots:
+            _sign_panel(turn, window, counts.of(window))
     words_change = turn.alarmed or turn.state.pages or turn.state.overrides
     signed = dict(turn.dirty_windows)
     for area in turn.dirty_areas:
         if area not in turn.only_due:
             for window in turn.lookup.area_windows[area]:
-                if window not in signed:
+                if window in slots and window not in signed:
                     signed[window] = None
                     whole = words_change or turn.state.windows[window].prepared is not None
-                    (_sign_panel if whole else _count_on_panel)(turn, window, counts)
+                    (_sign_panel if whole else _count_on_panel)(turn, window, counts.of(window))
 
 
-def _count_on_panel(turn: Turn, window: str, counts: _Counts) -> None:
+def _count_on_panel(turn: Turn, window: str, found: Counts) -> None:
     """What the panel shows stands, but for its counts."""
-    panel = turn.lookup.windows[window].panel
-    if panel is None:
-        return
-    key = turn.lookup.panel_slots[window]
+    panel, key = turn.lookup.windows[window].panel, turn.lookup.panel_slots[window]
     shown = turn.state.shown.get(key)
-    if not isinstance(shown, Panel):
-        _sign_panel(turn, window, counts)
+    if panel is None or not isinstance(shown, Panel):
+        _sign_panel(turn, window, found)
         return
-    found = counts.of(window)
     if (shown.waiting, shown.wait_low_s, shown.wait_high_s) != found:
         waiting, low_s, high_s = found
         value = Panel(window, shown.state, waiting, shown.number, shown.prompt, low_s, high_s)
@@ -196,13 +204,10 @@ def _count_on_panel(turn: Turn, window: str, counts: _Counts) -> None:
         turn.commands.append(Desired(panel, value))
 
 
-def _sign_panel(turn: Turn, window: str, counts: _Counts) -> None:
-    panel = turn.lookup.windows[window].panel
-    if panel is None:
-        return
+def _sign_panel(turn: Turn, window: str, counts: Counts) -> None:
     state = turn.window(window)
     ticket = turn.ticket_at(window)
-    waiting, low_s, high_s = counts.of(window)
+    waiting, low_s, high_s = counts
     number = None if ticket is None or ticket.direct else ticket.number
     prompt = (
         attendance.prompt(turn, window)
@@ -218,7 +223,8 @@ def _sign_panel(turn: Turn, window: str, counts: _Counts) -> None:
     )
     kept = prepared_at(turn, window)
     prepared = None if kept is None else kept.number
-    _show(turn, panel, Panel(window, state.state, waiting, number, prompt, low_s, high_s, prepared))
+    value = Panel(window, state.state, waiting, number, prompt, low_s, high_s, prepared)
+    _show(turn, turn.lookup.windows[window].panel, value)
 
 
 def _is_told_otherwise(turn: Turn, area: str) -> bool:

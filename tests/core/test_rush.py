@@ -93,16 +93,23 @@ def test_in_a_rush_one_look_stands_for_all_that_came_and_none_is_late() -> None:
     assert left_behind(feeder.engine) == []
 
 
-def test_a_key_in_a_rush_lights_its_lamp_in_its_own_step_and_shows_its_words_with_the_next_look() -> None:
+def panels_of(commands: tuple[Command, ...], window: str) -> list[Panel]:
+    values = [one.value for one in commands if isinstance(one, Desired) and isinstance(one.value, Panel)]
+    return [panel for panel in values if panel.window == window]
+
+
+def test_a_key_in_a_rush_is_answered_in_its_own_step_and_counts_come_with_the_next_look() -> None:
     feeder = opened()
     list(feeder.feed(flood(FLOOD)))
     begin_ms = feeder.engine.state.at_ms
     [(_, _, commands, _)] = feeder.feed([(begin_ms, KeyPressed("p1", "pause", "rest", seq=2))])
-    values = [one.value for one in commands if isinstance(one, Desired)]
-    assert values == [Lamp("off")]
+    lamp, panel = [one.value for one in commands if isinstance(one, Desired)]
+    assert lamp == Lamp("off")
+    assert isinstance(panel, Panel)
+    assert (panel.window, panel.state) == ("w1", "PAUSED")
+    assert panel.waiting < FLOOD, "of the last look"
     later = [one for *_, shown, _ in feeder.ticks(begin_ms + rush.EVERY_MS) for one in shown]
-    panels = [one.value for one in later if isinstance(one, Desired) and isinstance(one.value, Panel)]
-    assert [panel.state for panel in panels if panel.window == "w1"] == ["PAUSED"]
+    assert [(shown.state, shown.waiting) for shown in panels_of(tuple(later), "w1")] == [("PAUSED", FLOOD)]
 
 
 def test_a_rush_that_is_dumped_and_loaded_goes_on_as_it_would_have() -> None:
