@@ -10,6 +10,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
+from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -44,6 +45,11 @@ class Fault(NamedTuple):
     what: What
     value: object = None
     wanted: Any = None
+
+
+def without_words(fault: Fault) -> str:
+    """Where and what, for a log: neither the value nor a key of somebody else's making."""
+    return f"{dotted(fault.path[:-1] if fault.what == 'unknown' else fault.path)}: {fault.what}"
 
 
 class Misshapen(ValueError):
@@ -96,12 +102,12 @@ def ecma(pattern: str) -> str:
     return pattern.removeprefix(_ASCII).replace(_END, "$")
 
 
-def read(kind: type[S], fields: object) -> S:
-    """``fields`` as a ``kind``. Raises ``Misshapen``."""
+def read(kind: type[S], fields: object, most: int | None = None) -> S:
+    """``fields`` as a ``kind``. Raises ``Misshapen`` with all its faults, or ``most`` of them: looking costs time."""
     try:
         return msgspec.convert(fields, kind, str_keys=True)
     except msgspec.ValidationError as error:
-        found = tuple(faults(kind, fields))
+        found = tuple(islice(faults(kind, fields), most))
         raise Misshapen(found or (Fault((), "rule", fields, str(error)),)) from None
 
 
@@ -121,8 +127,9 @@ def faults(kind: Any, value: object, path: Path = ()) -> Iterator[Fault]:
         if not isinstance(value, list | tuple):
             yield from _other(tuple, value, path)
             return
-        yield from _unfit(metas, value, path)
-        for position, entry in enumerate(value):
+        unfit = list(_unfit(metas, value, path))
+        yield from unfit
+        for position, entry in enumerate(() if unfit else value):
             yield from faults(args[0], entry, (*path, position))
     elif origin is dict:
         if not isinstance(value, dict):
@@ -138,7 +145,7 @@ def faults(kind: Any, value: object, path: Path = ()) -> Iterator[Fault]:
 
 def keys_of(kind: type[Struct]) -> dict[str, bool]:
     """The keys of a shape, as they are written; True: it has to be there."""
-    return {field.encode_name: field.required for field in msgspec.structs.fields(kind)}
+    return {name: field.required for name, field in _fields(kind).items()}
 
 
 def json_schema(kind: type[Struct]) -> dict[str, Any]:
@@ -183,7 +190,7 @@ def _key(kind: Any, key: str) -> str | int:
     """A key of a table is text; a whole number where numbers name the entries."""
     if _plain(kind)[0] is int:
         with suppress(msgspec.ValidationError):
-            return msgspec.convert(key, int, strict=False)
+            return next(iter(msgspec.convert({key: None}, dict[int, None], str_keys=True)))
     return key
 
 
@@ -192,8 +199,7 @@ def _other(kind: type, value: object, path: Path) -> Iterator[Fault]:
 
 
 def _of_shape(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator[Fault]:
-    hints = get_type_hints(kind, include_extras=True)
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    hints, fields = _hints(kind), _fields(kind)
     whole = True
     for key in value:
         if key not in fields:
@@ -227,6 +233,7 @@ def _broken(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator[F
 def _leaf(whole: Any, kind: Any, metas: tuple[Any, ...], value: object, path: Path) -> Iterator[Fault]:
     try:
         msgspec.convert(value, whole)
+        yield from _against_rules(metas, value, path)
         return
     except msgspec.ValidationError as error:
         text = str(error)
@@ -237,6 +244,16 @@ def _leaf(whole: Any, kind: Any, metas: tuple[Any, ...], value: object, path: Pa
     else:
         found = next(_unfit(metas, value, path), None)
         yield found or Fault(path, "rule", value, text)
+
+
+def _against_rules(metas: tuple[Any, ...], value: object, path: Path) -> Iterator[Fault]:
+    for meta in metas:
+        if isinstance(meta, Rule):
+            try:
+                value = meta.check(value)
+            except ValueError as error:
+                yield Fault(path, "rule", value, str(error))
+                return
 
 
 def _is(value: object, kind: type) -> bool:
@@ -274,9 +291,20 @@ def _unlike(pattern: str, value: str, path: Path) -> Iterator[Fault]:
 
 
 @cache
+def _hints(kind: type[Struct]) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+@cache
+def _fields(kind: type[Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    """By the names that are written."""
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
+@cache
 def _rules(kind: type[Struct]) -> tuple[tuple[str, Any], ...]:
     """The fields with a rule anywhere in their type."""
-    hints = get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     return tuple((name, hints[name]) for name in kind.__struct_fields__ if _ruled(hints[name]))
 
 

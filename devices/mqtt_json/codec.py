@@ -45,7 +45,7 @@ from edged.core.events import (
 )
 from edged.driver import Refused
 from edged.personal import names_a_person
-from edged.shapes import Misshapen, dotted, form, keys_of, read
+from edged.shapes import Misshapen, form, keys_of, read, without_words
 
 _ENCODER = msgspec.json.Encoder()
 TEXT_MAX_CHARS = (
@@ -53,6 +53,7 @@ TEXT_MAX_CHARS = (
 )
 WAITING_MAX = 999  # numbers of one service
 COUNT_MAX = 2**32 - 1  # people counters count in 32 bits
+FREE_TEXTS = frozenset({"fault", "error"})  # a person reads them, nothing is decided by them
 Seq = Annotated[int, Meta(ge=0, lt=2**53)]
 Id = Annotated[str, form(r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Number = Annotated[str, form(r"^[0-9A-Za-z-]{1,12}$")]
@@ -236,16 +237,18 @@ def decode(kind: str, payload: bytes) -> Decoded:
     if not is_harmless(payload):
         _check_texts(fields)
     try:
-        body = read(model, fields)
+        body = read(model, fields, most=1)
     except Misshapen as error:
-        first = error.faults[0]  # never the value, which may be anything
-        raise Unfit("invalid", f"{dotted(first.path)}: {first.what}") from None
+        raise Unfit("invalid", without_words(error.faults[0])) from None
     return Decoded(body, unknown)
 
 
 def _check_texts(fields: dict[str, Any]) -> None:
     if names_a_person(fields):
         raise Unfit("personal_data")
+    for key in FREE_TEXTS & fields.keys():
+        if isinstance(fields[key], str):  # cut in the middle of a character, perhaps; what it says counts
+            fields[key] = fields[key].encode(errors="replace").decode()
     try:
         _ENCODER.encode(fields)
     except UnicodeEncodeError:

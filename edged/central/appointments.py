@@ -18,7 +18,7 @@ from edged.central.audience import epoch_ms
 from edged.central.policy_desk import PushMessage, Put
 from edged.core.events import AppointmentCancelled, AppointmentMade, Priority
 from edged.driver import Reject
-from edged.shapes import Misshapen, Shape, dotted, form, read
+from edged.shapes import Misshapen, Shape, form, read, without_words
 
 BYTES_MAX = 4_096
 
@@ -49,8 +49,8 @@ class CalledOff(Shape, frozen=True):
 def _event(fields: dict[str, Any]) -> AppointmentMade | AppointmentCancelled:
     """Raises ``ValueError`` (``Misshapen`` is one) on what is no appointment."""
     if "cancelled" in fields:
-        return AppointmentCancelled(read(CalledOff, fields).id)
-    made = read(Appointment, fields)
+        return AppointmentCancelled(read(CalledOff, fields, most=1).id)
+    made = read(Appointment, fields, most=1)
     return AppointmentMade(made.id, made.service, epoch_ms(made.start), made.priority)
 
 
@@ -82,8 +82,7 @@ class AppointmentBook:
                 return
             event = _event(fields)
         except Misshapen as error:
-            first = error.faults[0]  # never the value, which may be anything
-            self._refuse(message, f"{dotted(first.path)}: {first.what}")
+            self._refuse(message, without_words(error.faults[0]))
         except (strict_json.NotStrictJson, ValueError, OverflowError) as error:
             self._refuse(message, str(error))
         else:

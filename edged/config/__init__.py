@@ -107,12 +107,18 @@ def load(path: str | FilePath) -> HallConfig:
     file = FilePath(path)
     text = _text(file)
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigErrors([_syntax_line(file, text, str(error))]) from None
+        return _Reading(file, text, _parsed(file, text)).result()
     except RecursionError:
         raise ConfigErrors([f"{file}:1: nested too deeply to be a hall's configuration"]) from None
-    return _Reading(file, text, raw).result()
+
+
+def _parsed(file: FilePath, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigErrors([_syntax_line(file, text, str(error))]) from None
+    except ValueError as error:  # Python reads no number of thousands of digits
+        raise ConfigErrors([f"{file}:1: {error}"]) from None
 
 
 def _text(file: FilePath) -> str:

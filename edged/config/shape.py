@@ -24,6 +24,7 @@ PREFIX = form(r"^[A-Z]{1,2}$")
 NUMBER = form(r"^[0-9A-Z]{1,4}$")
 
 # A hall's own size limits: the largest municipal halls have about 150 windows; state and pages are sized to this.
+NAME_MAX = 32  # characters; boards have less room
 AREAS_MAX = 50
 SERVICES_MAX = 400
 WINDOWS_MAX = 200
@@ -48,12 +49,14 @@ def _name(text: str) -> str:
     stripped = text.strip()
     if not stripped:
         raise ValueError("must not be empty")
+    if len(stripped) > NAME_MAX:
+        raise ValueError(f"must have at most {NAME_MAX} characters, not {len(stripped)}")
     return stripped
 
 
 Id = Annotated[str, ID]
 Point = Annotated[str, POINT]
-Name = Annotated[str, Meta(max_length=32), Rule(_name)]
+Name = Annotated[str, Rule(_name)]
 FilePath = Annotated[str, Meta(min_length=1, max_length=4096)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Points = Annotated[tuple[Point, ...], Meta(max_length=POINTS_PER_AREA_MAX)]

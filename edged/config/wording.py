@@ -105,5 +105,7 @@ def show(value: object) -> str:
     """A wrong value, short and in TOML's own notation."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 4 * SHOWN_MAX:
+        return "a number that long"
     text = f'"{value}"' if isinstance(value, str) else repr(value)
     return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 1] + "…"

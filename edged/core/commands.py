@@ -252,7 +252,7 @@ class Note:
 
     kind: str
     subject: str
-    data: Mapping[str, str | int | float | None] = field(default_factory=dict)
+    data: Mapping[str, str | bool | int | float | None] = field(default_factory=dict)
 
 
 Command = Desired | Action

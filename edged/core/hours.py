@@ -66,11 +66,14 @@ def fire(turn: Turn, area: str) -> None:
 def follow(turn: Turn) -> None:
     """After anything changed in an area: may it still give numbers, has it served its last visitor."""
     followed = False
-    for area in turn.dirty_areas:
-        own = opening.of(turn, area)
-        if own.known and area not in turn.only_due and not _in_full_swing(turn, own):
-            _settle(turn, area, own)
-            followed = True
+    seen: set[str] = set()
+    while found := [area for area in turn.dirty_areas if area not in seen]:
+        seen.update(found)  # what is settled in one may touch another that shares a window
+        for area in found:
+            own = opening.of(turn, area)
+            if own.known and area not in turn.only_due and not _in_full_swing(turn, own):
+                _settle(turn, area, own)
+                followed = True
     if followed:
         _tell_hall(turn)
 

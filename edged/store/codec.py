@@ -186,6 +186,8 @@ def _same(theirs: Any, ours: Any, where: str) -> None:
                 raise CodecError(f"{where} has no {key}: written by a newer version?")
             _same(part, ours[key], f"{where}.{key}")
     elif isinstance(theirs, list) and isinstance(ours, list | tuple):
+        if len(theirs) != len(ours):
+            raise CodecError(f"{where} has {len(theirs)} entries, of which {len(ours)} were read")
         for number, (part, our) in enumerate(zip(theirs, ours, strict=True)):
             _same(part, our, f"{where}[{number}]")
 
@@ -217,7 +219,8 @@ def _reader(kind: type) -> Callable[[bytes], Any]:
 
 
 def _values(blob: bytes) -> dict[str, Value]:
-    return {key: cast(Value, _one_of(VALUES.values(), part)) for key, part in _parse(blob).items()}
+    found = _decoder(dict[str, dict[str, Any]]).decode(blob)
+    return {key: cast(Value, _one_of(VALUES.values(), part)) for key, part in found.items()}
 
 
 def _pending(blob: bytes) -> dict[str, PendingAction]:

@@ -229,3 +229,15 @@ TestHall.settings = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+
+
+def test_an_area_that_closes_may_touch_another_while_all_are_looked_at() -> None:
+    """Found by the machine above: the areas to look at grew while they were gone through, and the daemon ended."""
+    hall = Hall()
+    hall.open()
+    hall.serve(panel="p1", key="finish", arg=None)
+    hall.anything_else(seed=2722)  # a policy with hours that are over
+    hall.call(panel="p2")
+    hall.call(panel="p2")
+    assert {own.phase for own in hall.feeder.engine.state.hours.values()} == {"closed"}
+    hall.teardown()

@@ -136,6 +136,19 @@ def test_texts_that_cannot_be_stored_are_refused(arg: str) -> None:
     assert unfit.value.reason == "invalid"
 
 
+@pytest.mark.parametrize(
+    ("kind", "payload", "event"),
+    [
+        ("health", b'{"paper":"low","fault":"\\ud800 jam"}', HealthRead("d1", "low", "? jam")),
+        ("done", b'{"id":"a1","ok":true,"error":"\\ud800"}', CommandDone("a1")),
+    ],
+)
+def test_half_a_character_in_a_text_for_people_costs_no_message(
+    kind: str, payload: bytes, event: Event
+) -> None:
+    assert event_of(kind, payload) == event
+
+
 def test_full_width_digits_are_not_a_ticket_number() -> None:
     with pytest.raises(Unfit):
         decode("ticket", '{"seq":1,"number":"A０１２","service":"tax"}'.encode())

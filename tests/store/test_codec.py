@@ -116,6 +116,9 @@ def test_a_dump_with_anything_unknown_is_an_error_and_one_without_newer_fields_i
         (b'"state":"OPEN"', b'"state":"OPEN","colour":1'),
         (b'"state":"on"', b'"state":"on","colour":1'),
         (b'"calling":{', b'"calling":{"colour":1,'),
+        (b'"shown":{"p":{"state":"on"}}', b'"shown":[]'),
+        (b'{"p":{"state":"on"}}', b'{"p":null}'),
+        (b'"actions":{}', b'"actions":{"a":null}'),
     ]:
         assert blob.count(known) == 1, known
         with pytest.raises(codec.CodecError):
