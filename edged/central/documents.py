@@ -127,8 +127,12 @@ def _shape_words(fault: Fault) -> tuple[str, str]:
         return _KIND_WORDS[fault.wanted]
     if fault.what == "rule":
         return str(fault.wanted), "格式不正确"
+    if fault.what == "choice":
+        choices = ", ".join(map(str, fault.wanted))
+        return f"must be one of {choices}", f"必须是 {choices} 之一"
     english, chinese = _BOUND_WORDS[fault.what]
-    return english.format(fault.wanted), chinese.format(fault.wanted)
+    units = ("characters", "字") if isinstance(fault.value, str) else ("entries", "项")
+    return english.format(fault.wanted, units[0]), chinese.format(fault.wanted, units[1])
 
 
 _KIND_WORDS = {
@@ -140,13 +144,12 @@ _KIND_WORDS = {
     "table": ("must be an object { … }", "必须是对象 { … }"),
 }
 _BOUND_WORDS = {
-    "choice": ("is not one of the choices", "不是可选值"),
     "form": ("does not have the required form", "格式不正确"),
     "at_least": ("must be at least {}", "必须不小于 {}"),
     "more_than": ("must be more than {}", "必须大于 {}"),
     "at_most": ("must be at most {}", "必须不大于 {}"),
     "less_than": ("must be less than {}", "必须小于 {}"),
     "multiple_of": ("must be a multiple of {}", "必须是 {} 的倍数"),
-    "too_short": ("must have at least {} entries or characters", "至少 {} 项(字)"),
-    "too_long": ("must have at most {} entries or characters", "最多 {} 项(字)"),
+    "too_short": ("must have at least {} {}", "至少 {} {}"),
+    "too_long": ("must have at most {} {}", "最多 {} {}"),
 }

@@ -208,6 +208,16 @@ def test_refusals_suggest_what_was_probably_meant() -> None:
     assert found.message_zh == "0 超出允许范围 1 至 50(一个专区的潮汐窗口上限)"
 
 
+def test_refusals_say_what_would_be_right_in_both_languages() -> None:
+    found = refusal(body(rule="pv"))
+    assert "must be one of pw, pwf, band, schedule, always, never, not pv" in found.message
+    assert "必须是 pw, pwf, band, schedule, always, never 之一(现为 pv)" in found.message_zh
+    found = refusal(envelope(document(halls=[])))
+    assert "must have at least 1 entries, not []" in found.message
+    assert "至少 1 项" in found.message_zh
+    assert "必须是 true 或 false(现为 1)" in refusal(body(enabled=1)).message_zh
+
+
 def test_only_a_higher_version_is_news() -> None:
     raw = envelope()
     sha256 = checked(raw).sha256
