@@ -80,16 +80,7 @@ class Shape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for name, rule in _rules(type(self)):
-            msgspec.structs.force_setattr(self, name, _kept(getattr(self, name), rule, (name,)))
-
-
-class _Broken(ValueError):
-    """A rule's complaint about one field."""
-
-    def __init__(self, path: Path, text: str, value: object) -> None:
-        super().__init__(text)
-        self.path = path
-        self.value = value
+            msgspec.structs.force_setattr(self, name, _kept(getattr(self, name), rule))
 
 
 def form(pattern: str) -> Meta:
@@ -219,15 +210,11 @@ def _of_shape(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator
 
 
 def _broken(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator[Fault]:
-    """What is wrong with a shape whose parts are right: its rules say that."""
+    """What is wrong with a shape whose parts are right: what they say of each other."""
     try:
         msgspec.convert(value, kind, str_keys=True)
     except msgspec.ValidationError as error:
-        cause = error.__cause__
-        if isinstance(cause, _Broken):
-            yield Fault((*path, *cause.path), "rule", cause.value, str(cause))
-        else:
-            yield Fault(path, "rule", value, str(cause or error))
+        yield Fault(path, "rule", value, str(error.__cause__ or error))
 
 
 def _leaf(whole: Any, kind: Any, metas: tuple[Any, ...], value: object, path: Path) -> Iterator[Fault]:
@@ -315,20 +302,17 @@ def _ruled(kind: Any) -> bool:
     )
 
 
-def _kept(value: Any, kind: Any, path: Path) -> Any:
-    """What the rules of ``kind`` keep of ``value``."""
+def _kept(value: Any, kind: Any) -> Any:
+    """What the rules of ``kind`` keep of ``value``. Raises ``ValueError``."""
     if value is None or value is msgspec.UNSET:
         return value
     plain, metas = _plain(kind)
     args = get_args(plain)
     if get_origin(plain) is tuple:
-        value = tuple(_kept(entry, args[0], (*path, position)) for position, entry in enumerate(value))
+        value = tuple([_kept(entry, args[0]) for entry in value])
     elif get_origin(plain) in _UNIONS:
-        return _kept(value, next(arg for arg in args if arg is not type(None)), path)
+        return _kept(value, next(arg for arg in args if arg is not type(None)))
     for meta in metas:
         if isinstance(meta, Rule):
-            try:
-                value = meta.check(value)
-            except ValueError as error:
-                raise _Broken(path, str(error), value) from None
+            value = meta.check(value)
     return value
