@@ -88,6 +88,11 @@ def form(pattern: str) -> Meta:
     return Meta(pattern=f"{_ASCII}{pattern.removesuffix('$')}{_END}")
 
 
+ID = form(
+    r"^[a-z0-9][a-z0-9-]{0,31}$"
+)  # of a hall, window, device …: it stands in MQTT topics and metric labels
+
+
 def ecma(pattern: str) -> str:
     """The pattern of a form as it was given."""
     return pattern.removeprefix(_ASCII).replace(_END, "$")

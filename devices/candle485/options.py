@@ -8,7 +8,7 @@ from msgspec import Meta, field
 
 from devices.candle485.codec import ADDRESS_MAX, ADDRESS_MIN, BUTTON_MAX, BUTTON_MIN, DIGITS_MAX
 from edged.driver import Options
-from edged.shapes import form
+from edged.shapes import ID, form
 
 BOARD_ADDRESS_MAX = 0x7F  # protokol.pdf, section 2
 UNITS_MAX = 64  # a re-assertion of more would take a minute of the bus
@@ -16,7 +16,7 @@ UNITS_MAX = 64  # a re-assertion of more would take a minute of the bus
 Channel = Annotated[str, form(r"^[A-Za-z0-9_.-]{1,32}$")]
 Address = Annotated[int, Meta(ge=ADDRESS_MIN, lt=ADDRESS_MAX)]  # FF is everybody
 Button = Annotated[int, Meta(ge=BUTTON_MIN, le=BUTTON_MAX)]
-ServiceId = Annotated[str, form(r"^[a-z0-9][a-z0-9-]{0,31}$")]
+ServiceId = Annotated[str, ID]
 
 
 class PanelOptions(Options, frozen=True):

@@ -45,7 +45,7 @@ from edged.core.events import (
 )
 from edged.driver import Refused
 from edged.personal import names_a_person
-from edged.shapes import Misshapen, form, keys_of, read, without_words
+from edged.shapes import ID, Misshapen, form, keys_of, read, without_words
 
 _ENCODER = msgspec.json.Encoder()
 TEXT_MAX_CHARS = (
@@ -55,7 +55,7 @@ WAITING_MAX = 999  # numbers of one service
 COUNT_MAX = 2**32 - 1  # people counters count in 32 bits
 FREE_TEXTS = frozenset({"fault", "error"})  # a person reads them, nothing is decided by them
 Seq = Annotated[int, Meta(ge=0, lt=2**53)]
-Id = Annotated[str, form(r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Id = Annotated[str, ID]
 Number = Annotated[str, form(r"^[0-9A-Za-z-]{1,12}$")]
 Count = Annotated[int, Meta(ge=0, le=COUNT_MAX)]
 ShortText = Annotated[str, Meta(max_length=64)]

@@ -7,34 +7,29 @@ keys, a key twice, anything beyond plain ASCII, a wrong value) is None here and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, UnsetType
 
-from devices.mqtt_json.codec import Key
+from devices.mqtt_json.codec import Id, Key, Number, Seq, ShortText
 from devices.mqtt_json.strict_json import SIZE_MAX_BYTES, is_harmless
 from edged.core.events import Event, KeyPressed, Priority, TicketPrinted
 
-_Seq = Annotated[int, Meta(ge=0, lt=2**53)]
-_Id = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,31}\Z")]
-_Number = Annotated[str, Meta(pattern=r"^[0-9A-Za-z-]{1,12}\Z")]
-_ShortText = Annotated[str, Meta(max_length=64)]
-
 
 class _Ticket(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    seq: _Seq
-    number: _Number
-    service: _Id
+    seq: Seq
+    number: Number
+    service: Id
     priority: Priority | UnsetType | None = UNSET
-    appointment: _ShortText | UnsetType | None = UNSET
-    reason: _Id | UnsetType | None = UNSET
+    appointment: ShortText | UnsetType | None = UNSET
+    reason: Id | UnsetType | None = UNSET
 
 
 class _Key(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    seq: _Seq
+    seq: Seq
     key: Key
-    arg: _ShortText | UnsetType | None = UNSET
+    arg: ShortText | UnsetType | None = UNSET
 
 
 _TICKET = msgspec.json.Decoder(_Ticket)

@@ -18,7 +18,7 @@ from edged.central.audience import epoch_ms
 from edged.central.policy_desk import PushMessage, Put
 from edged.core.events import AppointmentCancelled, AppointmentMade, Priority
 from edged.driver import Reject
-from edged.shapes import Misshapen, Shape, form, read, without_words
+from edged.shapes import ID, Misshapen, Shape, form, read, without_words
 
 BYTES_MAX = 4_096
 
@@ -30,7 +30,7 @@ class Appointment(Shape, frozen=True):
     """``start``: RFC 3339 with offset. ``id`` is what the visitor shows or types at the dispenser."""
 
     id: Id
-    service: Annotated[str, form(r"^[a-z0-9][a-z0-9-]{0,31}$")]
+    service: Annotated[str, ID]
     start: Annotated[
         str,
         form(r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$"),

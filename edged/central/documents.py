@@ -130,6 +130,8 @@ def _shape_words(fault: Fault) -> tuple[str, str]:
     if fault.what == "choice":
         choices = ", ".join(map(str, fault.wanted))
         return f"must be one of {choices}", f"必须是 {choices} 之一"
+    if fault.what == "too_short" and fault.wanted == 1:
+        return "must not be empty", "不能为空"
     english, chinese = _BOUND_WORDS[fault.what]
     units = ("characters", "字") if isinstance(fault.value, str) else ("entries", "项")
     return english.format(fault.wanted, units[0]), chinese.format(fault.wanted, units[1])

@@ -39,7 +39,7 @@ from edged.core.events import (
     RatingCorrected,
     WindowAsked,
 )
-from edged.shapes import Misshapen, Rule, Shape, form, keys_of, read
+from edged.shapes import ID, Misshapen, Rule, Shape, form, keys_of, read
 
 
 def _exists(moment: str) -> str:
@@ -55,7 +55,7 @@ COUNTER_MAX = 2**53 - 1
 FOR_MAX_S = 86_400
 AREAS_MAX = 50
 
-Id = Annotated[str, form(r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Id = Annotated[str, ID]
 Number = Annotated[str, form(r"^[0-9A-Za-z-]{1,12}$")]
 Name = Annotated[str, form(r"^[0-9A-Za-z][0-9A-Za-z/:_.-]{0,63}$")]
 Moment = Annotated[

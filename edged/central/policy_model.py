@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from edged.central.policy_labels import LABELS
 from edged.core.policy import BOUNDS, Band, Policy, Pw, Tidal
-from edged.shapes import Shape, form
+from edged.shapes import ID, Shape, form
 
 UNIONS = (UnionType, Union)  # what "X | None" is depends on X
 LAID_OVER: dict[str, tuple[str, type]] = {
@@ -27,9 +27,8 @@ LAID_OVER: dict[str, tuple[str, type]] = {
 NAMED_MAX = 50  # entries of a mapping
 LISTED_MAX = 400  # entries of a list: the quarters of a day (96), the holidays of several years
 TEXT_MAX = 200  # characters that somebody reads or hears
-_ID = form(r"^[a-z0-9][a-z0-9-]{0,31}$")
 _FORMS: dict[str, Meta] = {
-    **dict.fromkeys(("area", "service", "window", "id"), _ID),
+    **dict.fromkeys(("area", "service", "window", "id"), ID),
     "date": form(r"^20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"),
     "time": form(r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$"),
     "text": Meta(min_length=1, max_length=TEXT_MAX),

@@ -15,9 +15,8 @@ from msgspec import Meta
 
 from edged.config.nearest import nearest
 from edged.core.site import Role
-from edged.shapes import Rule, Shape, form
+from edged.shapes import ID, Rule, Shape, form
 
-ID = form(r"^[a-z0-9][a-z0-9-]{0,31}$")  # ids appear in MQTT topics and metric labels
 POINT = form(r"^[a-z0-9][a-z0-9-]{0,31}(/[A-Za-z0-9_.-]{1,32})?$")
 # Read aloud and typed at a panel: letters only, so "A1" + "02" cannot be "A" + "102".
 PREFIX = form(r"^[A-Z]{1,2}$")

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from edged.config.nearest import nearest
-from edged.config.shape import ID, NUMBER, POINT, PREFIX
-from edged.shapes import Fault, Path, ecma
+from edged.config.shape import NUMBER, POINT, PREFIX
+from edged.shapes import ID, Fault, Path, ecma
 
 SHOWN_MAX = 40  # characters of a wrong value worth showing on a line
 ALLOWED_SHOWN_MAX = 16  # names listed as allowed; longer lists bury the sentence

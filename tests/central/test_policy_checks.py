@@ -213,8 +213,8 @@ def test_refusals_say_what_would_be_right_in_both_languages() -> None:
     assert "must be one of pw, pwf, band, schedule, always, never, not pv" in found.message
     assert "必须是 pw, pwf, band, schedule, always, never 之一(现为 pv)" in found.message_zh
     found = refusal(envelope(document(halls=[])))
-    assert "must have at least 1 entries, not []" in found.message
-    assert "至少 1 项" in found.message_zh
+    assert "must not be empty, not []" in found.message
+    assert "不能为空(现为 [])" in found.message_zh
     assert "必须是 true 或 false(现为 1)" in refusal(body(enabled=1)).message_zh
 
 
