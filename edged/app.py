@@ -24,10 +24,10 @@ from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
 from edged.config import ConfigErrors, DeviceConfig, HallConfig, load
 from edged.config.broker import link_settings, secret_files
 from edged.core.engine import Engine
-from edged.core.events import ClockSet, DeviceBack, DeviceLost, Event, Resumed, SafeModeSet, SiteLoaded
+from edged.core.model.events import ClockSet, DeviceBack, DeviceLost, Event, Resumed, SafeModeSet, SiteLoaded
+from edged.core.model.state import State
 from edged.core.rebuild import conflicts
-from edged.core.signage import CENTRE
-from edged.core.state import State
+from edged.core.signage.signs import CENTRE
 from edged.driver import Context, Driver
 from edged.fleet import Fleet
 from edged.heart import Heart, lasting

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from edged.core.commands import Action, Value
-from edged.core.events import Event
+from edged.core.model.commands import Action, Value
+from edged.core.model.events import Event
 from edged.shapes import Shape
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edged.core.commands import Note
-from edged.core.site import Site
+from edged.core.model.commands import Note
+from edged.core.model.site import Site
 from edged.explain_words import DECISIONS, REASONS, RULES, SENTENCES, THRESHOLDS, TOLD, USUAL, WHY_NOT
 
 Fact = str | int | float | None

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from edged.clock import Clock, monotonic_s, perf_s
-from edged.core.events import Event, Resumed, Tick
+from edged.core.model.events import Event, Resumed, Tick
 from edged.store.records import ALONE, Beside
 
 DEPTH_MAX = 10_000  # events waiting for the core: minutes of the busiest hall; beyond it something is broken

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from edged import clock
-from edged.core.commands import Desired
+from edged.core.model.commands import Desired
 from edged.observer import Step
 
 LINES_BURST = 100.0  # a minute of a busy hall at once

@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 
 from edged.clock import perf_s
-from edged.core.commands import Action, Command, Desired, Lamp
 from edged.core.engine import Engine
-from edged.core.events import DeviceEvent
+from edged.core.model.commands import Action, Command, Desired, Lamp
+from edged.core.model.events import DeviceEvent
 from edged.inbox import Inbox, Item
 from edged.observer import Observer, Step
 from edged.outputs import Outputs

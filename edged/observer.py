@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from edged.core.commands import Command, Note
-from edged.core.events import Event
+from edged.core.model.commands import Command, Note
+from edged.core.model.events import Event
 
 
 class Step(NamedTuple):

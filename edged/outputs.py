@@ -20,9 +20,9 @@ from typing import Protocol
 import structlog
 
 from edged.clock import Clock, monotonic_s, perf_s
-from edged.core.commands import Action, Desired, Lamp, Say, Value
-from edged.core.events import CommandDone, CommandFailed
-from edged.core.signage import slot
+from edged.core.model.commands import Action, Desired, Lamp, Say, Value
+from edged.core.model.events import CommandDone, CommandFailed
+from edged.core.signage.signs import slot
 from edged.driver import DeviceError, Driver, Emit, Refused
 from edged.heart import Heart, lasting
 

@@ -73,7 +73,12 @@ BREAKS = (
     imported("every part has a layer", "edged/planted.py", "math", "planted"),
     imported("devices do not know each other", "devices/one/driver.py", "devices.two.driver", "devices.two"),
     imported("devices do not see the store", "devices/one/driver.py", "edged.store", "edged.store"),
-    imported("devices do not see the engine", "devices/one/codec.py", "edged.core.state", "edged.core.state"),
+    imported(
+        "devices do not see the engine",
+        "devices/one/codec.py",
+        "edged.core.model.state",
+        "edged.core.model.state",
+    ),
     imported(
         "only fakes use the pty",
         "devices/one/driver.py",
@@ -98,7 +103,7 @@ BREAKS = (
     judged("the core is pure", "edged/core/planted.py", '"""P."""\nimport decimal\n', "pure_modules"),
     judged(
         "events are frozen",
-        "edged/core/events.py",
+        "edged/core/model/events.py",
         '\n@dataclass(slots=True)\nclass Planted:\n    """P."""\n',
         "frozen",
     ),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edged.core.events import Key
+from edged.core.model.events import Key
 
 SHOW, BRIGHTNESS, READDRESS, SCAN = 0x01, 0x02, 0x03, 0x04
 END = 0x07

@@ -26,8 +26,8 @@ from devices.candle485.noise import Babble, Presses
 from devices.candle485.options import CandleOptions
 from devices.candle485.signs import board, digits, led, loud, printed
 from edged.clock import monotonic_s
-from edged.core.commands import Action, Display, Lamp, Panel, Print, Value
-from edged.core.events import DeviceBack, DeviceLost, Event, KeyPressed, TicketRequested
+from edged.core.model.commands import Action, Display, Lamp, Panel, Print, Value
+from edged.core.model.events import DeviceBack, DeviceLost, Event, KeyPressed, TicketRequested
 from edged.driver import Context, Options, Refused, Unreachable
 from edged.heart import lasting
 from edged.links import ByteLink

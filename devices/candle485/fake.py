@@ -28,7 +28,7 @@ from devices.candle485.codec import (
     Signal,
     Text,
 )
-from edged.core.events import Key
+from edged.core.model.events import Key
 from edged.driver import Unreachable
 from edged.links import ByteLink
 

@@ -18,7 +18,7 @@ from devices.candle485.codec import (
     Text,
 )
 from devices.candle485.options import BoardOptions
-from edged.core.commands import Display, Lamp, Panel, Value
+from edged.core.model.commands import Display, Lamp, Panel, Value
 
 # No beep among them: levels are sent again every few seconds.
 LED_OF_STATE: dict[str, int] = {

@@ -16,8 +16,8 @@ from typing import Annotated, ClassVar, Literal
 from msgspec import Meta
 
 from devices.milesight_mqtt.codec import Line, decode
-from edged.core.commands import Action, Value
-from edged.core.events import CountRead, DeviceBack, DeviceLost
+from edged.core.model.commands import Action, Value
+from edged.core.model.events import CountRead, DeviceBack, DeviceLost
 from edged.driver import Context, Garbled, Options, Refused
 from edged.links.mqtt import Message
 

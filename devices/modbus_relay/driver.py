@@ -21,8 +21,8 @@ from msgspec import Meta
 
 from devices.modbus_relay.codec import State, Style, blink_value, write_for
 from devices.modbus_relay.profiles import PROFILES
-from edged.core.commands import Action, Lamp, Value
-from edged.core.events import DeviceBack, DeviceLost, HealthRead
+from edged.core.model.commands import Action, Lamp, Value
+from edged.core.model.events import DeviceBack, DeviceLost, HealthRead
 from edged.driver import Context, DeviceError, Garbled, Options, Refused, Unreachable
 from edged.heart import lasting
 from edged.links.modbus import ModbusBus, bus

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from devices.mqtt_json.strict_json import Unfit, is_harmless, parse_object
-from edged.core.commands import (
+from edged.core.model.commands import (
     Action,
     Display,
     Evaluator,
@@ -28,7 +28,7 @@ from edged.core.commands import (
     Serve,
     Value,
 )
-from edged.core.events import (
+from edged.core.model.events import (
     CallReported,
     CommandDone,
     CommandFailed,

@@ -25,8 +25,8 @@ from devices.mqtt_json.codec import (
 )
 from devices.mqtt_json.quick_inputs import quick_event
 from devices.mqtt_json.strict_json import Unfit
-from edged.core.commands import Action, Value
-from edged.core.events import CommandFailed, DeviceBack, DeviceLost
+from edged.core.model.commands import Action, Value
+from edged.core.model.events import CommandFailed, DeviceBack, DeviceLost
 from edged.driver import Context, DisplaySize, Options, Refused, Unreachable
 from edged.links.mqtt import Message
 

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from devices.mqtt_json.codec import Id, Key, Number, Seq, ShortText
 from devices.mqtt_json.strict_json import SIZE_MAX_BYTES, is_harmless
-from edged.core.events import Event, KeyPressed, Priority, TicketPrinted
+from edged.core.model.events import Event, KeyPressed, Priority, TicketPrinted
 
 
 class _Ticket(msgspec.Struct, forbid_unknown_fields=True, gc=False):

@@ -21,8 +21,8 @@ from msgspec import Meta
 
 from devices.onbon_bx import codec
 from edged.clock import monotonic_s
-from edged.core.commands import Action, Display, Say, Value
-from edged.core.events import DeviceBack, DeviceLost
+from edged.core.model.commands import Action, Display, Say, Value
+from edged.core.model.events import DeviceBack, DeviceLost
 from edged.driver import Context, DeviceError, DisplaySize, Garbled, Options, Refused, Unreachable
 from edged.heart import lasting
 from edged.links import ByteLink

@@ -19,7 +19,7 @@ from edged.backtest.measures import DEFAULT_PRICES, Outcome, Prices
 from edged.backtest.model import BASELINES, simulate
 from edged.backtest.runner import Scenario, fitted, run, site_of
 from edged.backtest.traces import Day, Hall
-from edged.core.policy import REFERENCE_PW, Arbiter, Policy, Tidal, Triggers
+from edged.core.model.policy import REFERENCE_PW, Arbiter, Policy, Tidal, Triggers
 
 CLAIRVOYANT = "clairvoyant"
 NO_TRIGGERS = Triggers(

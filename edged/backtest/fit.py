@@ -17,7 +17,7 @@ from edged.backtest.candidates import Candidate, with_pw
 from edged.backtest.measures import Prices, half_width_95
 from edged.backtest.study import Answer, Progress, Question, ask
 from edged.backtest.traces import Day, Hall, Traces
-from edged.core.policy import Policy
+from edged.core.model.policy import Policy
 
 OPEN_WAIT_S = (360, 450, 540, 600, 720)
 CLOSE_WAIT_S = (0, 90, 180)

@@ -26,10 +26,10 @@ from edged.backtest.traces import (
     guess,
     profile_of,
 )
-from edged.core.commands import Note
-from edged.core.events import ClockSet, SiteLoaded
-from edged.core.site import Site
-from edged.core.state import State
+from edged.core.model.commands import Note
+from edged.core.model.events import ClockSet, SiteLoaded
+from edged.core.model.site import Site
+from edged.core.model.state import State
 from edged.store import codec, database
 from edged.store.database import StoreError
 from edged.store.records import decode_step

@@ -15,11 +15,10 @@ from heapq import heappop, heappush
 
 from edged.backtest.measures import MINUTE_MS, Curves, Outcome
 from edged.backtest.traces import Day, Hall
-from edged.core.calendar import HOLIDAY, clock
-from edged.core.commands import Note
-from edged.core.demand import newcomer_range
+from edged.core.calendar.day_spans import HOLIDAY, clock
 from edged.core.engine import Engine
-from edged.core.events import (
+from edged.core.model.commands import Note
+from edged.core.model.events import (
     ClockSet,
     Event,
     KeyPressed,
@@ -29,10 +28,11 @@ from edged.core.events import (
     Tick,
     TicketPrinted,
 )
-from edged.core.lookup import Lookup
-from edged.core.policy import Hours, Policy, Pw, Session
-from edged.core.site import Area, Service, Site, Staff, Window
-from edged.core.turn import Turn
+from edged.core.model.lookup import Lookup
+from edged.core.model.policy import Hours, Policy, Pw, Session
+from edged.core.model.site import Area, Service, Site, Staff, Window
+from edged.core.model.turn import Turn
+from edged.core.queue.demand import newcomer_range
 
 LOOK_MS = 30_000
 NEVER_MS = 1 << 60

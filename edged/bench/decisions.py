@@ -10,8 +10,8 @@ from typing import Any
 from edged.bench.meter import quantile
 from edged.clock import perf_s, thread_s
 from edged.core.engine import Engine
-from edged.core.events import ClockSet, Event, KeyPressed, SiteLoaded, Tick, TicketPrinted
-from edged.core.site import Area, Service, Site, Staff, Window
+from edged.core.model.events import ClockSet, Event, KeyPressed, SiteLoaded, Tick, TicketPrinted
+from edged.core.model.site import Area, Service, Site, Staff, Window
 
 OPENING_MS = 9 * 3_600_000
 WALL_MS = 1_763_946_000_000  # a Monday, nine o'clock in Shanghai

@@ -9,8 +9,8 @@ from typing import Any
 
 from edged.bench.meter import quantile
 from edged.clock import perf_s
-from edged.core.commands import Desired, Lamp, Note
-from edged.core.events import KeyPressed
+from edged.core.model.commands import Desired, Lamp, Note
+from edged.core.model.events import KeyPressed
 from edged.observer import Step
 from edged.store.journal import Journal
 

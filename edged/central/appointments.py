@@ -16,7 +16,7 @@ from edged import personal
 from edged.central import strict_json, topics
 from edged.central.audience import epoch_ms
 from edged.central.policy_desk import PushMessage, Put
-from edged.core.events import AppointmentCancelled, AppointmentMade, Priority
+from edged.core.model.events import AppointmentCancelled, AppointmentMade, Priority
 from edged.driver import Reject
 from edged.shapes import ID, Misshapen, Shape, form, read, without_words
 

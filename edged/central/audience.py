@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from edged.core.events import Event
-from edged.core.policy import Policy
-from edged.core.site import Site
+from edged.core.model.events import Event
+from edged.core.model.policy import Policy
+from edged.core.model.site import Site
 
 NONE = b""  # the envelope of version 0, the built-in policy, where it came back into force
 CLOCK_TRUSTED_FROM_MS = (

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from edged.core.commands import Note
+from edged.core.model.commands import Note
 from edged.store.uplink import NotedStep
 
 _ENCODER = msgspec.json.Encoder()

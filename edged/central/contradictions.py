@@ -10,9 +10,9 @@ from typing import get_args
 from edged.central.hours_contradictions import hours_contradictions
 from edged.central.refusals import Reason, contradiction
 from edged.central.visit_contradictions import visit_contradictions
-from edged.core.events import Priority
-from edged.core.policy import Cases, Overrides, Policy, Signage, Staffing, Tidal
-from edged.core.policy.signage import NEEDED, blanks_of
+from edged.core.model.events import Priority
+from edged.core.model.policy import Cases, Overrides, Policy, Signage, Staffing, Tidal
+from edged.core.model.policy.signage import NEEDED, blanks_of
 
 BLANK = re.compile(r"\{([a-z_]*)\}")
 NUMBERS_PER_DAY = 999  # of one service: a queue cannot be longer

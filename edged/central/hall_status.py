@@ -15,7 +15,7 @@ import msgspec
 from edged import __version__
 from edged.central import topics
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS
-from edged.core.state import State
+from edged.core.model.state import State
 
 REASONS_MAX = 16  # named; a hall with more wrong is one that needs a visit anyway
 

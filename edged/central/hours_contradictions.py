@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from edged.central.refusals import Reason, contradiction
-from edged.core.calendar import minutes
-from edged.core.policy import Hours, Session, Special
+from edged.core.calendar.day_spans import minutes
+from edged.core.model.policy import Hours, Session, Special
 
 DAYS_OF_MONTH = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 

@@ -13,8 +13,8 @@ from edged.central.policy_desk import Known, PolicyDesk, Put, trusted_keys
 from edged.central.refusals import Reason
 from edged.central.uplink import Uplink
 from edged.config import HallConfig
-from edged.core.events import DocumentRejected
-from edged.core.state import State
+from edged.core.model.events import DocumentRejected
+from edged.core.model.state import State
 from edged.driver import Reject
 from edged.heart import lasting
 from edged.links.mqtt import MqttLink

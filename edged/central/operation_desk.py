@@ -22,8 +22,8 @@ from edged.central.audience import Audience, Counter, Order, Past
 from edged.central.envelope import Keys
 from edged.central.policy_desk import PolicyDesk, Put
 from edged.central.refusals import DocumentRefused, Reason, reason
-from edged.core.commands import Note
-from edged.core.events import Event
+from edged.core.model.commands import Note
+from edged.core.model.events import Event
 from edged.driver import Unreachable
 from edged.observer import Step
 from edged.store.records import Beside, Line, Policies

@@ -22,7 +22,7 @@ from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, Counter, Ord
 from edged.central.documents import Document, check_dates, check_for_us, parse, shape_reasons
 from edged.central.refusals import DocumentRefused, reason
 from edged.config.nearest import nearest
-from edged.core.events import (
+from edged.core.model.events import (
     WHOLE_HALL,
     Announced,
     CaseTold,

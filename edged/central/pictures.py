@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from edged.central import topics
-from edged.core.commands import Action, AlarmsPicture, AreaPicture, CasesPicture, Value, WindowPicture
+from edged.core.model.commands import Action, AlarmsPicture, AreaPicture, CasesPicture, Value, WindowPicture
 from edged.driver import Options, Refused
 from edged.links.mqtt import MqttLink
 

@@ -25,7 +25,7 @@ from edged.central.policy_labels import LABELS
 from edged.central.policy_model import core_policy, model_of, names, numbers
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.central.visit_contradictions import dead_ends
-from edged.core.policy import BOUNDS, Policy, Tidal
+from edged.core.model.policy import BOUNDS, Policy, Tidal
 from edged.shapes import form, keys_of
 
 PAYLOAD_TYPE = "application/vnd.edged.policy+json"

@@ -24,9 +24,8 @@ from edged.central import topics
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS, NONE, Audience, Mark, Verified, rfc3339
 from edged.central.envelope import KeyFileError, Keys, load_keys
 from edged.central.refusals import DocumentRefused, Reason, reason
-from edged.core.events import Event, PolicyApplied
-from edged.core.policy_record import LeftPolicy, PolicyTrial
-from edged.core.state import State
+from edged.core.model.events import Event, PolicyApplied
+from edged.core.model.state import LeftPolicy, PolicyTrial, State
 from edged.driver import Unreachable
 from edged.heart import Heart
 from edged.store.records import ALONE, Beside, Line, Policies

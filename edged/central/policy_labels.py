@@ -1,6 +1,6 @@
 """What each pushable value means, English and Chinese: for refusals, the JSON schema and pages.
 
-Keys are ``Class.field`` of ``edged/core/policy``; a test holds the two in step.
+Keys are ``Class.field`` of ``edged/core/model/policy``; a test holds the two in step.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The shapes of the core's policy dataclasses: shape in, dataclass out.
 
-Made from ``edged/core/policy``, so that a field added there can be pushed at once; each needs its bound in ``BOUNDS``
-(a number: its value; a list or mapping of numbers: each of them) and its name in ``policy_labels.py``. A field left
-out keeps the core's default; an area's own band or pw starts from the pushed one.
+Made from ``edged/core/model/policy``, so that a field added there can be pushed at once; each needs its bound in
+``BOUNDS`` (a number: its value; a list or mapping of numbers: each of them) and its name in ``policy_labels.py``. A
+field left out keeps the core's default; an area's own band or pw starts from the pushed one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from edged.central.policy_labels import LABELS
-from edged.core.policy import BOUNDS, Band, Policy, Pw, Tidal
+from edged.core.model.policy import BOUNDS, Band, Policy, Pw, Tidal
 from edged.shapes import ID, Shape, form
 
 UNIONS = (UnionType, Union)  # what "X | None" is depends on X

@@ -24,7 +24,7 @@ from edged.central.cloud_events import TELEMETRY, THINNED_TO_MS, Fact
 from edged.central.history import History, Outbox, read_page
 from edged.central.policy_desk import BrokerLink, PushMessage
 from edged.clock import monotonic_s
-from edged.core.events import ClockSet
+from edged.core.model.events import ClockSet
 from edged.driver import Reject, Unreachable
 from edged.heart import Heart
 from edged.observer import Step

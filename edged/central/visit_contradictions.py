@@ -8,9 +8,9 @@ from typing import get_args
 
 from edged.central.audience import Names
 from edged.central.refusals import Reason, contradiction
-from edged.core.events import Priority
-from edged.core.ordering import ANYBODY, RETURNING, WITHOUT_HEAD_START
-from edged.core.policy import Calling, Policy, Visits
+from edged.core.model.events import Priority
+from edged.core.model.policy import Calling, Policy, Visits
+from edged.core.queue.ordering import ANYBODY, RETURNING, WITHOUT_HEAD_START
 
 
 def visit_contradictions(policy: Policy) -> Iterator[Reason]:

@@ -13,8 +13,8 @@ from edged.cli.target import fail
 from edged.clock import rfc3339, wall_ms
 
 if TYPE_CHECKING:
-    from edged.core.calendar import Kind, Span
-    from edged.core.policy import Hours
+    from edged.core.calendar.day_spans import Kind, Span
+    from edged.core.model.policy import Hours
 
 ZONE = "Asia/Shanghai"
 EPOCH = date(1970, 1, 1)
@@ -108,21 +108,21 @@ def _read(policy: Path, config: Path | None) -> tuple[Hours, dict[str, str]]:
 
 def _lines(found: Hours, areas: dict[str, str], day: date) -> list[str]:
     """One line per distinct plan of the day."""
-    from edged.core import calendar
+    from edged.core.calendar import day_spans
 
     number = (day - EPOCH).days
     plans: dict[tuple[Span, ...], list[str]] = {}
     for area, name in areas.items():
-        plans.setdefault(calendar.spans(found, area, number), []).append(name)
+        plans.setdefault(day_spans.spans(found, area, number), []).append(name)
     chinese, english = WEEKDAYS[day.weekday()]
-    head = f"{day} {chinese} {english}  {KINDS[calendar.kind_of(found, number)]}"
+    head = f"{day} {chinese} {english}  {KINDS[day_spans.kind_of(found, number)]}"
     lines = []
     for spans, names in plans.items():
-        noon = calendar.noon_of(found, spans)
+        noon = day_spans.noon_of(found, spans)
         times = ", ".join(
-            f"{calendar.clock(s.start_min)}-{calendar.clock(s.end_min)}{MODES[s.mode]}" for s in spans
+            f"{day_spans.clock(s.start_min)}-{day_spans.clock(s.end_min)}{MODES[s.mode]}" for s in spans
         )
-        rest = "" if noon is None else f" (午间 noon {calendar.clock(noon[0])}-{calendar.clock(noon[1])})"
+        rest = "" if noon is None else f" (午间 noon {day_spans.clock(noon[0])}-{day_spans.clock(noon[1])})"
         whose = "" if len(plans) == 1 else f"  [{' '.join(names)}]"
         lines.append(f"{head}  {times or '不开放 closed'}{rest}{whose}")
         head = " " * 10
@@ -130,7 +130,7 @@ def _lines(found: Hours, areas: dict[str, str], day: date) -> list[str]:
 
 
 def _warn(found: Hours, first: date, last: date) -> None:
-    from edged.core.calendar import missing_year
+    from edged.core.calendar.day_spans import missing_year
 
     for day in (first, last):
         year = missing_year(found, (day - EPOCH).days)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from edged.cli.target import Target, fail, find_or_exit
-from edged.core.alarms import TEXT
+from edged.core.people.alarms import TEXT
 
 PICTURES_S = 1.5  # retained pictures come within ms of subscribing; a slow line gets this long
 QUIET_S = 0.3  # nothing new for this long: that was all

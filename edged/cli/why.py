@@ -14,8 +14,8 @@ import typer
 from edged.cli.target import NoTarget, fail, running_demo
 
 if TYPE_CHECKING:
-    from edged.core.commands import Note
-    from edged.core.site import Site
+    from edged.core.model.commands import Note
+    from edged.core.model.site import Site
     from edged.explain import Explained
     from edged.observer import Step
 
@@ -122,7 +122,7 @@ FOLLOWED = ("tidal.acknowledged", "tidal.opened", "tidal.unanswered", "tidal.dra
 def _notes(path: Path) -> Iterator[tuple[int, str, Site, tuple[Note, ...]]]:
     import apsw
 
-    from edged.core.events import ClockSet, SiteLoaded
+    from edged.core.model.events import ClockSet, SiteLoaded
     from edged.store import codec, database
     from edged.store.records import decode_step
     from edged.store.replay import Unreadable
@@ -153,7 +153,7 @@ def _notes(path: Path) -> Iterator[tuple[int, str, Site, tuple[Note, ...]]]:
 
 def _of_a_dump(connection: Any) -> tuple[Site | None, int | None, int]:
     """The site and clock of a journal whose first steps are pruned."""
-    from edged.core.state import State
+    from edged.core.model.state import State
     from edged.store import codec, database
 
     for snapshot in database.snapshots(connection):

@@ -41,7 +41,7 @@ from edged.config.shape import (
 )
 from edged.config.toml_lines import index
 from edged.config.wording import Mistake
-from edged.core.site import Area, Board, Service, Site, Staff, Window
+from edged.core.model.site import Area, Board, Service, Site, Staff, Window
 from edged.driver import Options
 from edged.shapes import Misshapen, Path, read
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from edged.config.nearest import nearest
-from edged.core.site import Role
+from edged.core.model.site import Role
 from edged.shapes import ID, Rule, Shape, form
 
 POINT = form(r"^[a-z0-9][a-z0-9-]{0,31}(/[A-Za-z0-9_.-]{1,32})?$")

@@ -10,29 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
-from edged.core import (
-    activation,
-    attendance,
-    case_book,
-    day,
-    hours,
-    invariants,
-    outcomes,
-    overrides,
-    preparation,
-    rush,
-    safe_mode,
-    sequence,
-    signage,
-    subjects,
-    tidal,
-    timers,
-    trial,
-    wall,
-    windows,
-)
-from edged.core.commands import Command, Note
-from edged.core.events import (
+from edged.core import dispatch, invariants, rush, safe_mode, sequence, timers, trial
+from edged.core.calendar import wall
+from edged.core.cases import case_book
+from edged.core.hours import day, phases
+from edged.core.model.commands import Command, Note
+from edged.core.model.events import (
     CallReported,
     ClockSet,
     DeviceEvent,
@@ -48,10 +31,14 @@ from edged.core.events import (
     TicketPrinted,
     TicketRequested,
 )
-from edged.core.lookup import Lookup
+from edged.core.model.lookup import Lookup
+from edged.core.model.state import State
+from edged.core.model.turn import Standing, Turn
 from edged.core.rebuild import load_site, resume
-from edged.core.state import State
-from edged.core.turn import Standing, Turn
+from edged.core.signage import signs
+from edged.core.tide import tidal_loop
+from edged.core.visits import outcomes
+from edged.core.windows import activation, attendance, machine, overrides, preparation
 
 DUE_SLACK = 256  # overtaken due times that may stand in the heap before it is built anew
 
@@ -113,7 +100,7 @@ class Engine:
         turn = Turn(self.state, lookup, at_ms)
         if load_site(turn, event.site):
             self._lookup, self._standings = lookup, turn.standings
-            hours.judge_all(turn)
+            phases.judge_all(turn)
             self._index_due()
             self.state.paced_ms = 0  # everything is shown anew, now
             self._finish(turn)
@@ -129,7 +116,7 @@ class Engine:
         return (), (Note("ignored", type(event).__name__, {"reason": "no_site"}),)
 
     def _dispatch(self, turn: Turn, event: Event) -> None:
-        take = subjects.TAKES.get(type(event))
+        take = dispatch.HANDLERS.get(type(event))
         if take is not None:
             take(turn, event)
             return
@@ -150,7 +137,7 @@ class Engine:
                 forward_ms = None if before_ms is None else after_ms - before_ms
                 if forward_ms is not None:
                     timers.after_clock(turn, forward_ms)
-                hours.set_clock(turn, forward_ms)
+                phases.set_clock(turn, forward_ms)
                 case_book.fit(turn)
             case Resumed():
                 resume(turn, event)
@@ -163,7 +150,7 @@ class Engine:
         case_book.fit(turn)
         for window in turn.lookup.windows:
             turn.touch_window(window)
-        hours.judge_all(turn)
+        phases.judge_all(turn)
 
     def _tick(self, turn: Turn) -> None:
         """Fire everything that is due now."""
@@ -174,9 +161,9 @@ class Engine:
             if state.state == "ACTIVATING":
                 activation.unanswered(turn, window, reason="no answer in time")
             elif state.state == "COOLDOWN":
-                windows.move_window(turn, window, "cooled")
+                machine.move_window(turn, window, "cooled")
             elif state.ticket is not None and self.state.tickets[state.ticket].state == "CALLED":
-                windows.call_deadline(turn, window)
+                machine.call_deadline(turn, window)
             elif state.state == "DRAINING":
                 outcomes.presume_gone(turn, window)
         for area, state_of_area in self.state.areas.items():
@@ -197,23 +184,23 @@ class Engine:
         return list(dict.fromkeys(due))
 
     def _finish(self, turn: Turn, early: Callable[[Sequence[Command]], None] | None = None) -> None:
-        hours.follow(turn)
+        phases.follow(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)
             overrides.settle(turn, window)
         # In a tick nobody presses, and a window that goes dark is often lit again at once.
         if not turn.ticking:
-            signage.sign_lamps(turn)
+            signs.sign_lamps(turn)
             if early is not None and turn.commands:
                 early(turn.commands)
         rush.keep_pace(turn)
         if turn.dirty_areas:
-            tidal.evaluate(turn)
+            tidal_loop.evaluate(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)  # evaluate may have drained an idle window
             preparation.settle(turn, window)
         attendance.watch(turn)
-        signage.sign(turn)
+        signs.sign(turn)
         for area in turn.dirty_areas:
             self._push_due("area", area)
         for window in turn.dirty_windows:

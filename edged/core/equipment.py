@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from edged.core import alarms, announcements, attendance, pages, printing
-from edged.core.commands import Print, Say
-from edged.core.device_record import DeviceState
-from edged.core.events import CommandDone, CommandFailed, DeviceBack, DeviceLost, HealthRead
-from edged.core.turn import Turn
+from edged.core.model.commands import Print, Say
+from edged.core.model.events import CommandDone, CommandFailed, DeviceBack, DeviceLost, HealthRead
+from edged.core.model.state import DeviceState
+from edged.core.model.turn import Turn
+from edged.core.people import alarms, announcements, pages
+from edged.core.visits import printing
+from edged.core.windows import attendance
 
 
 def health(turn: Turn, event: HealthRead) -> None:

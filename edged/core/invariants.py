@@ -7,13 +7,13 @@ everybody present, so simulators and tests run it after every step, the daemon d
 from __future__ import annotations
 
 from edged.core import rush
-from edged.core.bookings import BOOKINGS_MAX
-from edged.core.events import WHOLE_HALL
-from edged.core.lookup import Lookup
-from edged.core.ordering import lane_of, place_ms
-from edged.core.state import State, Ticket, WindowState
-from edged.core.tickets import TIMER_OF
-from edged.core.turn import override_key
+from edged.core.model.events import WHOLE_HALL
+from edged.core.model.lookup import Lookup
+from edged.core.model.state import State, Ticket, WindowState
+from edged.core.model.turn import override_key
+from edged.core.queue.bookings import BOOKINGS_MAX
+from edged.core.queue.ordering import lane_of, place_ms
+from edged.core.queue.tickets import TIMER_OF
 
 IDLE = ("OPEN", "CLOSED", "STANDBY", "ACTIVATING", "COOLDOWN")  # states in which nobody is at the window
 

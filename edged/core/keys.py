@@ -8,28 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.core import (
-    activation,
-    attendance,
-    cases,
-    follow,
-    late_hours,
-    overrides,
-    pages,
-    preparation,
-    printing,
-    ratings,
-    staffing,
-    triggers,
-    visits,
-    walkins,
-)
-from edged.core.events import KeyPressed
-from edged.core.ordering import STAFFED
-from edged.core.outcomes import finish
-from edged.core.state import Ticket
-from edged.core.turn import Turn
-from edged.core.windows import arrive, call_next, move_window, no_show, recall
+from edged.core.cases import case_requests, ratings
+from edged.core.hours import late_hours
+from edged.core.model.events import KeyPressed
+from edged.core.model.state import Ticket
+from edged.core.model.turn import Turn
+from edged.core.people import pages, staffing
+from edged.core.queue.ordering import STAFFED
+from edged.core.tide import triggers
+from edged.core.visits import detours, follow, printing, walkins
+from edged.core.visits.outcomes import finish
+from edged.core.windows import activation, attendance, overrides, preparation
+from edged.core.windows.machine import arrive, call_next, move_window, no_show, recall
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
@@ -75,9 +65,9 @@ def _duty(turn: Turn, event: KeyPressed) -> None:
         turn, staffing.DUTY_MANAGER, event.key, event.arg
     )
     if event.key == "case":
-        cases.press(turn, event.point, None, event.arg)
-    elif event.key == "accept" and (cases.any_waits(turn) or not answered):
-        cases.answer_oldest(turn, event.point, turn.state.duty_staff or event.point)
+        case_requests.press(turn, event.point, None, event.arg)
+    elif event.key == "accept" and (case_requests.any_waits(turn) or not answered):
+        case_requests.answer_oldest(turn, event.point, turn.state.duty_staff or event.point)
     elif not answered:
         overrides.duty_key(turn, event)
 
@@ -216,7 +206,7 @@ def _accept(turn: Turn, window: str, arg: str | None) -> None:
     if turn.window(window).state == "ACTIVATING":
         activation.acknowledge(turn, window, arg)
     elif turn.lookup.serves_cases(window):
-        cases.answer_oldest(turn, window, arg or turn.window(window).staff or window)
+        case_requests.answer_oldest(turn, window, arg or turn.window(window).staff or window)
     else:
         turn.ignore(window, "nothing_to_accept")
 
@@ -239,7 +229,7 @@ def _special_need(turn: Turn, window: str, _arg: str | None) -> None:
 
 
 def _case(turn: Turn, window: str, arg: str | None) -> None:
-    cases.press(turn, window, window, arg)
+    case_requests.press(turn, window, window, arg)
 
 
 KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
@@ -249,12 +239,12 @@ KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "announce": _announce,
     "recall": _recall,
     "arrive": _arrive,
-    "finish": visits.finish_key,
+    "finish": detours.finish_key,
     "no-show": _no_show,
     "no-show-or-finish": _no_show_or_finish,
-    "park": visits.park,
-    "resume": visits.resume,
-    "transfer": visits.transfer,
+    "park": detours.park,
+    "resume": detours.resume,
+    "transfer": detours.transfer,
     "pause": attendance.pause,
     "unpause": attendance.unpause,
     "login": _login,
@@ -264,8 +254,8 @@ KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "special-need": _special_need,
     "commissioner": pages.call_commissioner,
     "case": _case,
-    "cancel": visits.cancel_key,
-    "priority": visits.priority_key,
+    "cancel": detours.cancel_key,
+    "priority": detours.priority_key,
     "walk-direct": walkins.walk_direct,
     "green-lane": walkins.green_lane,
     "reprint": printing.reprint,

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from edged.core import (
-    activation,
-    alarms,
-    announcements,
-    attendance,
-    numbering,
-    overrides,
-    pages,
-    staffing,
-    timers,
-    trial,
-)
-from edged.core.commands import Action, Page
-from edged.core.events import Resumed
-from edged.core.site import Site
-from edged.core.state import AreaState, StaffState, State, WindowState
-from edged.core.turn import Turn
+from edged.core import timers, trial
+from edged.core.model.commands import Action, Page
+from edged.core.model.events import Resumed
+from edged.core.model.site import Site
+from edged.core.model.state import AreaState, StaffState, State, WindowState
+from edged.core.model.turn import Turn
+from edged.core.people import alarms, announcements, pages, staffing
+from edged.core.queue import numbering
+from edged.core.windows import activation, attendance, overrides
 
 
 def conflicts(state: State, site: Site) -> list[str]:

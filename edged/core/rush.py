@@ -8,8 +8,8 @@ judges at the same stamps.
 
 from __future__ import annotations
 
-from edged.core.state import State
-from edged.core.turn import Turn
+from edged.core.model.state import State
+from edged.core.model.turn import Turn
 
 EVERY_MS = 50  # between looks in a rush: what an area is late by at most; half of what people call at once
 AT_ONCE = 50  # looks before the pace holds

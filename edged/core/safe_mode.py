@@ -7,10 +7,10 @@ pushed meanwhile waits for that, too.
 
 from __future__ import annotations
 
-from edged.core import alarms
-from edged.core.events import SafeModeSet
-from edged.core.policy import Policy, Tidal
-from edged.core.turn import Turn
+from edged.core.model.events import SafeModeSet
+from edged.core.model.policy import Policy, Tidal
+from edged.core.model.turn import Turn
+from edged.core.people import alarms
 
 ALARM = "safe-mode"
 SAFE = Policy(tidal=Tidal(enabled=False))

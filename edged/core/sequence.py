@@ -16,9 +16,9 @@ from operator import attrgetter
 from typing import Any
 from zlib import crc32
 
-from edged.core import alarms
-from edged.core.events import DeviceEvent
-from edged.core.turn import Turn
+from edged.core.model.events import DeviceEvent
+from edged.core.model.turn import Turn
+from edged.core.people import alarms
 
 SEEN_PER_POINT = (
     256  # redelivery is limited to messages in flight (32) plus a short outage; more would only cost memory

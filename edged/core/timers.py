@@ -9,52 +9,40 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.core import (
-    announcements,
-    attendance,
-    bookings,
-    case_book,
-    cases,
-    counters,
-    hours,
-    notices,
-    overrides,
-    pages,
-    preparation,
-    ratings,
-    sequence,
-    staffing,
-    tickets,
-    trial,
-    visits,
-)
-from edged.core.turn import Turn
+from edged.core import sequence, trial
+from edged.core.cases import case_book, case_requests, ratings
+from edged.core.hours import phases
+from edged.core.model.turn import Turn
+from edged.core.people import announcements, notices, pages, staffing
+from edged.core.queue import bookings, people_counters, tickets
+from edged.core.visits import detours, rating
+from edged.core.windows import attendance, overrides, preparation
 
 FIRES: dict[str, Callable[[Turn, str], None]] = {
     overrides.TIMER: overrides.expire,
-    "hours": hours.fire,
+    "hours": phases.fire,
     "notice": notices.over,
     "booked": tickets.due,
     "booking": bookings.expired,
     "hint": staffing.hint_over,
-    "people": counters.look_again,
+    "people": people_counters.look_again,
     "page": pages.unanswered,
     preparation.TIMER: preparation.too_long,
-    "park": visits.park_over,
+    "park": detours.park_over,
     "pause": attendance.pause_over,
-    "reoffer": visits.offer_again,
-    "return": visits.not_back,
+    "reoffer": detours.offer_again,
+    "return": detours.not_back,
     sequence.TIMER: sequence.whole_again,
     "unmanned": attendance.seat_empty,
     "unserved": attendance.area_waits,
     "voice": announcements.go_on,
     trial.TIMER: trial.look,
-    ratings.OPEN: ratings.too_late,
+    rating.OPEN: rating.too_late,
     ratings.REMIND: ratings.remind,
     case_book.ACKNOWLEDGE: case_book.unanswered,
     case_book.DUE: case_book.due,
     case_book.KEEP: case_book.forget,
-    cases.RATE: cases.asked_no_more,
+    case_requests.RATE: case_requests.asked_no_more,
 }
 ON_THE_WALL: frozenset[str] = frozenset(
     {

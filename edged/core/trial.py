@@ -15,13 +15,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from edged.core import alarms, arbiter, demand, forecast, opening, staffing, wall
-from edged.core.events import PolicyApplied
-from edged.core.ordering import WORKING
-from edged.core.policy import Policy
-from edged.core.policy_record import LeftPolicy, PolicyTrial, UsualQueue
-from edged.core.state import State
-from edged.core.turn import Turn
+from edged.core.calendar import opening, wall
+from edged.core.model import forecast
+from edged.core.model.events import PolicyApplied
+from edged.core.model.policy import Policy
+from edged.core.model.state import LeftPolicy, PolicyTrial, State, UsualQueue
+from edged.core.model.turn import Turn
+from edged.core.people import alarms, staffing
+from edged.core.queue import demand
+from edged.core.queue.ordering import WORKING
+from edged.core.tide import arbiter
 
 TIMER = "trial"
 NAME = f"{TIMER}/look"

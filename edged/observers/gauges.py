@@ -13,14 +13,14 @@ from typing import get_args
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from edged.core import case_signs, ratings
-from edged.core.alarms import TEXT
-from edged.core.commands import AreaPicture
-from edged.core.events import OverrideKind, Priority
-from edged.core.ordering import FIRST, RETURNING, class_of
-from edged.core.pages import COMMISSIONER
-from edged.core.signage import CENTRE, slot
-from edged.core.state import Phase, State, WindowStateName
+from edged.core.cases import case_signs, ratings
+from edged.core.model.commands import AreaPicture
+from edged.core.model.events import OverrideKind, Priority
+from edged.core.model.state import Phase, State, WindowStateName
+from edged.core.people.alarms import TEXT
+from edged.core.people.pages import COMMISSIONER
+from edged.core.queue.ordering import FIRST, RETURNING, class_of
+from edged.core.signage.signs import CENTRE, slot
 
 NO_AREA = "-"  # a tidal window at rest serves no area; "-" cannot be an id
 _NOT_SERVING = {"CLOSED", "STANDBY", "ACTIVATING", "COOLDOWN"}

@@ -20,11 +20,11 @@ from prometheus_client import (
 )
 
 from edged import __version__
-from edged.core.commands import Note
-from edged.core.events import SiteLoaded
-from edged.core.forecast import Range
-from edged.core.site import Site
-from edged.core.state import State
+from edged.core.model.commands import Note
+from edged.core.model.events import SiteLoaded
+from edged.core.model.forecast import Range
+from edged.core.model.site import Site
+from edged.core.model.state import State
 from edged.observer import Step
 from edged.observers.gauges import HallCollector
 from edged.observers.series import Spread, Tally

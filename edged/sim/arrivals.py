@@ -12,8 +12,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from edged.core.events import Priority
-from edged.core.site import Service, Site
+from edged.core.model.events import Priority
+from edged.core.model.site import Service, Site
 
 RUSH_PEAK_S = 2400.0  # the rush peaks 40 min after opening
 RUSH_WIDTH_S = 1500.0

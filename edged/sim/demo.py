@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo
 from edged.central.envelope import private_pem, public_entry
 from edged.clock import Clock, Warp, monotonic_s, wall_ms
 from edged.config import HallConfig, load
-from edged.core.site import Site
+from edged.core.model.site import Site
 from edged.sim.arrivals import Arrival, arrivals
 from edged.sim.broker import EmbeddedBroker, free_port
 from edged.sim.centre import Centre

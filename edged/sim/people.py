@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from edged.core.events import Key, Priority
-from edged.core.site import Site, Window
+from edged.core.model.events import Key, Priority
+from edged.core.model.site import Site, Window
 from edged.sim.arrivals import Arrival, habits
 from edged.sim.rota import Rota
 

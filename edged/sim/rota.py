@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from edged.core.site import Site
+from edged.core.model.site import Site
 
 
 class Rota:

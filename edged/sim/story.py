@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edged.core.site import Site, Window
+from edged.core.model.site import Site, Window
 from edged.sim.centre import Centre
 from edged.sim.people import DUTY, LOOK_AGAIN_S, Clerk
 from edged.sim.rota import Rota

@@ -13,8 +13,8 @@ from pathlib import Path
 import apsw
 
 from edged.central.cloud_events import count_noted
-from edged.core.commands import AreaPicture, Desired, Note, Value, WindowPicture
-from edged.core.events import ClockSet
+from edged.core.model.commands import AreaPicture, Desired, Note, Value, WindowPicture
+from edged.core.model.events import ClockSet
 from edged.observer import Step
 from edged.store import database
 from edged.store.records import decode_step

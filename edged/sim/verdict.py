@@ -17,9 +17,9 @@ from devices.candle485.signs import board, digits, led
 from devices.mqtt_json.codec import encode_level
 from devices.onbon_bx.driver import OnbonOptions, rows
 from edged.config import HallConfig
-from edged.core.commands import Display, Lamp, Panel, Value
-from edged.core.events import CountRead, KeyPressed, RatingGiven, TicketPrinted, TicketRequested
-from edged.core.signage import CENTRE
+from edged.core.model.commands import Display, Lamp, Panel, Value
+from edged.core.model.events import CountRead, KeyPressed, RatingGiven, TicketPrinted, TicketRequested
+from edged.core.signage.signs import CENTRE
 from edged.observer import Step
 from edged.sim.fakes import Fakes
 from edged.store.replay import desired_history

@@ -11,8 +11,8 @@ from devices.candle485.codec import LED_GREEN, LED_GREEN_SLOW, LED_RED, LED_RED_
 from devices.mqtt_json.fake import FakeDispenser, FakePanel
 from edged.clock import Clock
 from edged.config import HallConfig
-from edged.core.events import Key, Priority
-from edged.core.site import Window
+from edged.core.model.events import Key, Priority
+from edged.core.model.site import Window
 from edged.sim.fakes import Fakes
 from edged.sim.people import DUTY, LOOK_AGAIN_S, PageView, PanelView
 

@@ -16,9 +16,9 @@ from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
 
-from edged.core.commands import Action, Body, Command, Desired, Note, Value
-from edged.core.device_record import PendingAction
-from edged.core.events import Event
+from edged.core.model.commands import Action, Body, Command, Desired, Note, Value
+from edged.core.model.events import Event
+from edged.core.model.state import PendingAction
 
 S = TypeVar("S")
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import apsw
 
-from edged.core.state import State
+from edged.core.model.state import State
 from edged.observer import Step
 from edged.store import codec, database
 from edged.store.database import GENESIS, Head, JournalBroken, JournalBusy, Row, Snapshot

@@ -10,8 +10,8 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-from edged.core.commands import Command, Note
-from edged.core.events import Event, Tick
+from edged.core.model.commands import Command, Note
+from edged.core.model.events import Event, Tick
 from edged.observer import Step
 from edged.store import codec
 from edged.store.database import PolicyRow, Row

@@ -14,9 +14,9 @@ from typing import Any, Protocol, get_args
 
 import apsw
 
-from edged.core.commands import Command, Desired, Note, Value
-from edged.core.events import DeviceEvent, Event, Tick
-from edged.core.state import State
+from edged.core.model.commands import Command, Desired, Note, Value
+from edged.core.model.events import DeviceEvent, Event, Tick
+from edged.core.model.state import State
 from edged.observer import Step
 from edged.store import codec, database
 from edged.store.database import Damaged, Head, Row, Snapshot, StoreError

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import apsw
 
-from edged.core.events import ClockSet
+from edged.core.model.events import ClockSet
 from edged.store.codec import decode_event
 
 KEY = "uplink"  # of `meta`: "epoch acked step number"

@@ -21,7 +21,7 @@ from typing import Any
 import apsw
 
 from edged.clock import monotonic_s, perf_s, wall_ms
-from edged.core.events import PolicyApplied
+from edged.core.model.events import PolicyApplied
 from edged.observer import Step
 from edged.store import codec, database
 from edged.store.database import JournalBroken, PolicyRow, Row, Snapshot

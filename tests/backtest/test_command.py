@@ -17,8 +17,8 @@ from edged.backtest.runner import FIRST_DAY_MS
 from edged.backtest.traces import BadTrace, read
 from edged.cli import app
 from edged.core.engine import Engine
-from edged.core.events import ClockSet, Event, KeyPressed, SiteLoaded, TicketPrinted
-from edged.core.site import Area, Service, Site, Window
+from edged.core.model.events import ClockSet, Event, KeyPressed, SiteLoaded, TicketPrinted
+from edged.core.model.site import Area, Service, Site, Window
 from edged.observer import Step
 from tests.support.journals import open_journal
 

@@ -14,7 +14,7 @@ from edged.backtest.measures import Outcome, half_width_95
 from edged.backtest.model import Floor, Look, never, simulate
 from edged.backtest.runner import Scenario, run, site_of
 from edged.backtest.traces import Day
-from edged.core.policy import Calling, Policy, Tidal
+from edged.core.model.policy import Calling, Policy, Tidal
 from tests.support.queueing import (
     Hysteresis,
     erlang_c,

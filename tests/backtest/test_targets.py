@@ -12,8 +12,8 @@ from edged.backtest.candidates import named
 from edged.backtest.measures import DEFAULT_PRICES, Outcome
 from edged.backtest.runner import Scenario, fitted, run, site_of
 from edged.backtest.traces import Day, Hall
-from edged.core.events import Event
-from edged.core.policy import Policy
+from edged.core.model.events import Event
+from edged.core.model.policy import Policy
 from tests.support import bench
 
 RATIO_MAX = {2: 1.30, 5: 1.36, 10: 1.46}  # sum of J against the clairvoyant's

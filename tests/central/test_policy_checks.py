@@ -16,7 +16,7 @@ from edged.central.envelope import ENVELOPE_BYTES_MAX, pae, sign
 from edged.central.policies import PAYLOAD_TYPE, accept, claimed, reread
 from edged.central.policy_labels import LABELS
 from edged.central.refusals import CODES, DocumentRefused, Reason
-from edged.core.policy import BOUNDS, Arbiter, Band, Calling, Peak, Policy, Pw, Tidal, Triggers
+from edged.core.model.policy import BOUNDS, Arbiter, Band, Calling, Peak, Policy, Pw, Tidal, Triggers
 from tests.support.policies import AUDIENCE, KEY, KEYS, NOW_MS, OTHER_KEY, document, envelope
 
 

@@ -17,10 +17,9 @@ import structlog
 from edged.central import topics
 from edged.central.audience import epoch_ms
 from edged.central.policy_desk import Known, PolicyDesk
-from edged.core.events import PolicyApplied
-from edged.core.policy import Tidal, Trial
-from edged.core.policy_record import LeftPolicy, PolicyTrial
-from edged.core.state import State
+from edged.core.model.events import PolicyApplied
+from edged.core.model.policy import Tidal, Trial
+from edged.core.model.state import LeftPolicy, PolicyTrial, State
 from edged.links.mqtt import MqttLink
 from edged.observer import Step
 from edged.store.journal import Journal

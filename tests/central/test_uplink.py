@@ -13,8 +13,8 @@ import pytest
 from edged.central import uplink as uplink_module
 from edged.central.uplink import WINDOW_MAX, Uplink
 from edged.clock import monotonic_s
-from edged.core.commands import Note
-from edged.core.events import ClockSet, CountRead, KeyPressed
+from edged.core.model.commands import Note
+from edged.core.model.events import ClockSet, CountRead, KeyPressed
 from edged.links.mqtt import MqttLink
 from edged.observer import Step
 from edged.store.journal import Journal

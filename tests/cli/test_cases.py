@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from edged.central.pictures import Pictures
-from edged.core.commands import CasePicture, CasesPicture
+from edged.core.model.commands import CasePicture, CasesPicture
 from edged.links.mqtt import MqttLink
 from tests.support.brokers import Rejections, real_mosquitto, running, settings_for
 

@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edged.cli import app
-from edged.core.commands import Note
 from edged.core.engine import Engine
-from edged.core.events import ClockSet, Event, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
-from edged.core.policy import Policy, Tidal
-from edged.core.site import Area, Service, Site, Staff, Window
+from edged.core.model.commands import Note
+from edged.core.model.events import ClockSet, Event, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
+from edged.core.model.policy import Policy, Tidal
+from edged.core.model.site import Area, Service, Site, Staff, Window
 from edged.explain import explain, explained
 from edged.explain_words import REASONS, RULES, WHY_NOT
 from edged.observer import Step

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from edged.config import FILE_BYTES_MAX, ConfigErrors, load
 from edged.config.broker import link_settings, password
-from edged.core.site import Area, Service, Staff, Window
+from edged.core.model.site import Area, Service, Staff, Window
 from tests.support.halls import GOOD, mistakes
 
 HERE = Path(__file__).parent

@@ -23,7 +23,7 @@ from edged.central.policy_desk import Known, PolicyDesk
 from edged.central.policy_schema import policy_schema
 from edged.central.uplink import parse_ack
 from edged.config import load
-from edged.core.commands import (
+from edged.core.model.commands import (
     Action,
     AreaPicture,
     Body,
@@ -43,8 +43,8 @@ from edged.core.commands import (
     Value,
     WindowPicture,
 )
-from edged.core.events import PolicyApplied
-from edged.core.state import State, WindowStateName
+from edged.core.model.events import PolicyApplied
+from edged.core.model.state import State, WindowStateName
 from edged.links.mqtt import MqttLink
 from edged.shapes import keys_of
 from edged.store.records import ALONE, Beside

@@ -10,9 +10,9 @@ import chinese_calendar
 import pytest
 
 from edged.central.policy_model import core_policy, model_of
-from edged.core import calendar
-from edged.core.calendar import Span
-from edged.core.policy import Hours, Noon, Policy, Session, Special
+from edged.core.calendar import day_spans
+from edged.core.calendar.day_spans import Span
+from edged.core.model.policy import Hours, Noon, Policy, Session, Special
 from edged.shapes import read
 
 EPOCH = date(1970, 1, 1)
@@ -40,13 +40,13 @@ def told(year: int) -> Hours:
 def test_every_day_is_what_the_state_council_says(year: int) -> None:
     hours = told(year)
     for day in days_of(year):
-        kind = calendar.kind_of(hours, (day - EPOCH).days)
+        kind = day_spans.kind_of(hours, (day - EPOCH).days)
         assert (kind in ("workday", "make-up")) == chinese_calendar.is_workday(day), day
         assert (kind == "holiday") == (
             chinese_calendar.get_holiday_detail(day)[1] is not None
         ) or kind == "make-up"
         serves = any(
-            span.mode in calendar.SERVING for span in calendar.spans(hours, "tax", (day - EPOCH).days)
+            span.mode in day_spans.SERVING for span in day_spans.spans(hours, "tax", (day - EPOCH).days)
         )
         assert serves == chinese_calendar.is_workday(day), day
 
@@ -60,16 +60,18 @@ def test_the_shipped_example_has_the_holidays_of_its_year() -> None:
 
 def test_a_year_nobody_spoke_of_is_missed_in_time() -> None:
     hours = told(2026)
-    assert calendar.missing_year(hours, (date(2026, 12, 10) - EPOCH).days) is None
-    assert calendar.missing_year(hours, (date(2026, 12, 11) - EPOCH).days) == 2027
-    assert calendar.missing_year(hours, (date(2027, 3, 1) - EPOCH).days) == 2027
-    assert calendar.kind_of(hours, (date(2027, 10, 1) - EPOCH).days) == "workday"  # known by its weekday only
+    assert day_spans.missing_year(hours, (date(2026, 12, 10) - EPOCH).days) is None
+    assert day_spans.missing_year(hours, (date(2026, 12, 11) - EPOCH).days) == 2027
+    assert day_spans.missing_year(hours, (date(2027, 3, 1) - EPOCH).days) == 2027
+    assert (
+        day_spans.kind_of(hours, (date(2027, 10, 1) - EPOCH).days) == "workday"
+    )  # known by its weekday only
 
 
 def test_the_next_opening_is_found_over_the_longest_holiday() -> None:
     hours = told(2026)
     eve = (date(2026, 2, 14) - EPOCH).days  # the make-up Saturday before Spring Festival
-    assert calendar.next_opening(hours, "tax", eve, 17 * 60) == ((date(2026, 2, 24) - EPOCH).days, 540)
+    assert day_spans.next_opening(hours, "tax", eve, 17 * 60) == ((date(2026, 2, 24) - EPOCH).days, 540)
 
 
 def test_named_areas_replace_the_hours_of_all_but_added_modes_are_on_top() -> None:
@@ -80,16 +82,16 @@ def test_named_areas_replace_the_hours_of_all_but_added_modes_are_on_top() -> No
         Session((1,), mode="closed", areas=("housing",)),
     )
     hours = Hours(week)
-    assert calendar.spans(hours, "estate", MONDAY) == (Span(540, 720),)
-    assert calendar.spans(hours, "tax", MONDAY) == (Span(540, 1020), Span(1020, 1140, "extended"))
-    assert calendar.serves_until(calendar.spans(hours, "tax", MONDAY), 600) == 1140
-    assert calendar.spans(hours, "housing", MONDAY) == ()
-    assert calendar.spans(hours, "estate", MONDAY + 1) == (Span(540, 1020),)
+    assert day_spans.spans(hours, "estate", MONDAY) == (Span(540, 720),)
+    assert day_spans.spans(hours, "tax", MONDAY) == (Span(540, 1020), Span(1020, 1140, "extended"))
+    assert day_spans.serves_until(day_spans.spans(hours, "tax", MONDAY), 600) == 1140
+    assert day_spans.spans(hours, "housing", MONDAY) == ()
+    assert day_spans.spans(hours, "estate", MONDAY + 1) == (Span(540, 1020),)
 
 
 def test_a_date_has_hours_of_its_own() -> None:
     hours = Hours((Session(),), (Special("2026-11-23", "10:00", "11:00"),), holidays=("2026-11-23",))
-    assert calendar.spans(hours, "tax", MONDAY) == (Span(600, 660),)
+    assert day_spans.spans(hours, "tax", MONDAY) == (Span(600, 660),)
 
 
 @pytest.mark.parametrize(
@@ -106,16 +108,16 @@ def test_hours_stretch_and_shrink_by_hand(
     opens: int | None, closes: int | None, spans: tuple[Span, ...]
 ) -> None:
     found = (Span(540, 1020), Span(1020, 1320, "self-service"))
-    assert calendar.flexed(found, opens, closes) == spans
+    assert day_spans.flexed(found, opens, closes) == spans
 
 
 def test_a_day_off_opens_only_with_both_times() -> None:
-    assert calendar.flexed((), None, 700) == ()
-    assert calendar.flexed((), 600, 700) == (Span(600, 700),)
+    assert day_spans.flexed((), None, 700) == ()
+    assert day_spans.flexed((), 600, 700) == (Span(600, 700),)
 
 
 def test_noon_lies_inside_full_hours_or_is_none() -> None:
     hours = Hours((Session(),), noon=Noon("12:00", "13:30"))
-    assert calendar.noon_of(hours, (Span(540, 1020),)) == (720, 810)
-    assert calendar.noon_of(hours, (Span(540, 1020, "assisted"),)) is None
-    assert calendar.noon_of(hours, (Span(540, 720),)) is None
+    assert day_spans.noon_of(hours, (Span(540, 1020),)) == (720, 810)
+    assert day_spans.noon_of(hours, (Span(540, 1020, "assisted"),)) is None
+    assert day_spans.noon_of(hours, (Span(540, 720),)) is None

@@ -11,7 +11,7 @@ import pytest
 
 from edged.bench import decisions
 from edged.bench.decisions import Crowd, Size, site_of
-from edged.core.site import Site
+from edged.core.model.site import Site
 
 CALLS_MAX = 8_000  # 6,400 today; looking at every window for every window and area takes 11,300
 

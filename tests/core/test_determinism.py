@@ -11,9 +11,9 @@ from random import Random
 
 import pytest
 
-from edged.core import events as ev
 from edged.core.engine import Engine
-from edged.core.state import State
+from edged.core.model import events as ev
+from edged.core.model.state import State
 from edged.store.codec import dump_state, load_state
 from tests.support.core_days import Chance, Feeder
 

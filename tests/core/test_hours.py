@@ -6,14 +6,14 @@ from datetime import datetime
 
 import pytest
 
-from edged.core import opening
-from edged.core.commands import Action, Refuse
+from edged.core.calendar import opening
 from edged.core.engine import Engine
-from edged.core.events import ClockSet, PolicyApplied, SiteLoaded, Tick, TicketPrinted, TicketRequested
-from edged.core.lookup import Lookup
-from edged.core.policy import Hours, Policy, Session
-from edged.core.state import State
-from edged.core.turn import Turn
+from edged.core.model.commands import Action, Refuse
+from edged.core.model.events import ClockSet, PolicyApplied, SiteLoaded, Tick, TicketPrinted, TicketRequested
+from edged.core.model.lookup import Lookup
+from edged.core.model.policy import Hours, Policy, Session
+from edged.core.model.state import State
+from edged.core.model.turn import Turn
 from edged.store.codec import dump_state, load_state
 from tests.support.core_hall import hall_site
 

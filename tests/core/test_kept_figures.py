@@ -11,9 +11,12 @@ import pytest
 
 import configs
 from edged.config import load
-from edged.core import cutoff, demand, rules, signage, tidal, triggers
 from edged.core.engine import Engine
-from edged.core.turn import Standing, Turn
+from edged.core.hours import cutoff
+from edged.core.model.turn import Standing, Turn
+from edged.core.queue import demand
+from edged.core.signage import signs
+from edged.core.tide import rules, tidal_loop, triggers
 from edged.sim.worlds.days import live
 from tests.support.core_signs import left_behind
 
@@ -33,7 +36,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
         assert found._replace(until_ms=0) == demand.work_out(turn, area)._replace(until_ms=0)
         return found
 
-    for module in (demand, rules, tidal, triggers, signage, cutoff):
+    for module in (demand, rules, tidal_loop, triggers, signs, cutoff):
         monkeypatch.setattr(module, "standing", compared, raising=False)
     return seen
 

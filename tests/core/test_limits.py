@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from edged.core import case_signs, ratings
-from edged.core.case_book import CLOSED_KEPT as CASES_CLOSED_KEPT
+from edged.core.cases import case_signs, ratings
+from edged.core.cases.case_book import CLOSED_KEPT as CASES_CLOSED_KEPT
+from edged.core.cases.ratings import KEPT as RATINGS_KEPT
 from edged.core.engine import DUE_SLACK, Engine
-from edged.core.events import (
+from edged.core.model.events import (
     CaseTold,
     ClockSet,
     KeyPressed,
@@ -14,14 +15,13 @@ from edged.core.events import (
     TicketPrinted,
     TicketRequested,
 )
-from edged.core.lookup import Lookup
-from edged.core.policy import Policy, Tidal
-from edged.core.ratings import KEPT as RATINGS_KEPT
+from edged.core.model.lookup import Lookup
+from edged.core.model.policy import Policy, Tidal
+from edged.core.model.site import Area, Service, Site, Window
+from edged.core.model.state import CaseTally, Rating
+from edged.core.model.turn import PENDING_KEPT, Turn
+from edged.core.queue.tickets import CLOSED_KEPT
 from edged.core.sequence import SEEN_PER_POINT
-from edged.core.site import Area, Service, Site, Window
-from edged.core.state import CaseTally, Rating
-from edged.core.tickets import CLOSED_KEPT
-from edged.core.turn import PENDING_KEPT, Turn
 from tests.support.core_days import START_MS, Feeder
 from tests.support.core_hall import hall_site
 

@@ -12,11 +12,13 @@ from typing import get_args
 
 import pytest
 
-from edged.core import boards, signage, tickets, windows
 from edged.core.engine import Engine
-from edged.core.events import ClockSet, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
-from edged.core.policy import Calling, Policy, Tidal
-from edged.core.state import TicketState, WindowStateName
+from edged.core.model.events import ClockSet, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
+from edged.core.model.policy import Calling, Policy, Tidal
+from edged.core.model.state import TicketState, WindowStateName
+from edged.core.queue import tickets
+from edged.core.signage import boards, signs
+from edged.core.windows import machine
 from tests.support.core_days import START_MS, Chance, Feeder
 from tests.support.core_hall import SiteText
 from tests.support.core_transcript import rerun
@@ -126,7 +128,7 @@ def edges_of(table: dict[str, dict[str, str]]) -> Edges:
 
 @pytest.mark.parametrize(
     ("table", "product"),
-    [(tickets.TABLE, PRODUCT_TICKET), (windows.TABLE, PRODUCT_WINDOW)],
+    [(tickets.TABLE, PRODUCT_TICKET), (machine.TABLE, PRODUCT_WINDOW)],
     ids=["ticket", "window"],
 )
 def test_the_table_is_the_product_but_for_the_listed_differences(
@@ -142,7 +144,7 @@ def test_the_table_is_the_product_but_for_the_listed_differences(
     ("table", "starts", "names"),
     [
         (tickets.TABLE, {"WAITING", "BOOKED"}, get_args(TicketState)),
-        (windows.TABLE, {"CLOSED", "STANDBY"}, get_args(WindowStateName)),
+        (machine.TABLE, {"CLOSED", "STANDBY"}, get_args(WindowStateName)),
     ],
     ids=["ticket", "window"],
 )
@@ -172,7 +174,7 @@ class Recorder(dict[str, str]):
         return after
 
 
-@pytest.mark.parametrize("table", [tickets.TABLE, windows.TABLE], ids=["ticket", "window"])
+@pytest.mark.parametrize("table", [tickets.TABLE, machine.TABLE], ids=["ticket", "window"])
 def test_every_edge_is_taken_in_some_transcript(
     table: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,9 +200,9 @@ def test_every_reason_and_every_note_stands_in_some_transcript() -> None:
 
 def test_every_window_state_has_a_lamp_and_a_text() -> None:
     names = set(get_args(WindowStateName))
-    assert set(signage.LAMP_OF) == names
+    assert set(signs.LAMP_OF) == names
     assert set(boards.TEXT_OF) == names - {"CALLING", "SERVING", "DRAINING"}, "these show the number"
-    assert {state for state, level in signage.LAMP_OF.items() if level == "on"} < set(windows.TABLE)
+    assert {state for state, level in signs.LAMP_OF.items() if level == "on"} < set(machine.TABLE)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from edged.core import numbering
-from edged.core.state import State, Ticket
+from edged.core.model.state import State, Ticket
+from edged.core.queue import numbering
 
 
 def _came_and_went(state: State, number: str, ticket: int) -> None:

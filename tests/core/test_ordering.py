@@ -13,9 +13,8 @@ from typing import get_args
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from edged.core import ordering
 from edged.core.engine import Engine
-from edged.core.events import (
+from edged.core.model.events import (
     ClockSet,
     Event,
     KeyPressed,
@@ -25,10 +24,11 @@ from edged.core.events import (
     Tick,
     TicketPrinted,
 )
-from edged.core.lookup import Lookup
-from edged.core.policy import Calling, CallRule, Policy, PriorityClass, Tidal
-from edged.core.state import Ticket
-from edged.core.turn import Turn
+from edged.core.model.lookup import Lookup
+from edged.core.model.policy import Calling, CallRule, Policy, PriorityClass, Tidal
+from edged.core.model.state import Ticket
+from edged.core.model.turn import Turn
+from edged.core.queue import ordering
 from tests.support.core_hall import SiteText
 
 HALL = """

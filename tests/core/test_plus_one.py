@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from edged.core.demand import load_of
 from edged.core.engine import Engine
-from edged.core.events import ClockSet, Event, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
-from edged.core.forecast import Load, newcomer_wait_s, wait_range
-from edged.core.lookup import Lookup
-from edged.core.policy import Policy, Staffing, Tidal
-from edged.core.turn import Turn
+from edged.core.model.events import ClockSet, Event, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
+from edged.core.model.forecast import Load, newcomer_wait_s, wait_range
+from edged.core.model.lookup import Lookup
+from edged.core.model.policy import Policy, Staffing, Tidal
+from edged.core.model.turn import Turn
+from edged.core.queue.demand import load_of
 from tests.support.core_days import START_MS
 from tests.support.core_hall import SiteText
 

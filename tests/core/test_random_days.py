@@ -18,25 +18,18 @@ from typing import NamedTuple
 
 import pytest
 
-from edged.core import (
-    announcements,
-    case_book,
-    forecast,
-    keys,
-    outcomes,
-    overrides,
-    sequence,
-    signage,
-    subjects,
-    tickets,
-    triggers,
-    visits,
-    windows,
-)
-from edged.core.events import OverrideSet
-from edged.core.state import Ticket
-from edged.core.state_told import Voice
-from edged.core.turn import Turn
+from edged.core import dispatch, keys, sequence
+from edged.core.cases import case_book
+from edged.core.model import forecast
+from edged.core.model.events import OverrideSet
+from edged.core.model.state import Ticket, Voice
+from edged.core.model.turn import Turn
+from edged.core.people import announcements
+from edged.core.queue import tickets
+from edged.core.signage import signs
+from edged.core.tide import triggers
+from edged.core.visits import detours, outcomes
+from edged.core.windows import machine, overrides
 from tests.support.core_days import Chance
 
 KEPT = Path(__file__).with_name("failing_days.txt")
@@ -97,7 +90,7 @@ Patch = pytest.MonkeyPatch
 
 
 def a_clock_calls(patch: Patch) -> None:
-    patch.setattr(windows, "call_deadline", windows.recall)
+    patch.setattr(machine, "call_deadline", machine.recall)
 
 
 def a_policy_sends_people_home(patch: Patch) -> None:
@@ -105,7 +98,7 @@ def a_policy_sends_people_home(patch: Patch) -> None:
 
     def fit(turn: Turn) -> None:
         for ticket in [one for one in turn.state.tickets.values() if one.state == "WAITING"]:
-            visits.cancel(turn, ticket, "by_reset")
+            detours.cancel(turn, ticket, "by_reset")
         true_fit(turn)
 
     patch.setattr(case_book, "fit", fit)
@@ -154,7 +147,7 @@ def nobody_signs_an_override(patch: Patch) -> None:
         true_decide(turn, replace(event, by=""))
 
     patch.setattr(overrides, "_problem", overrides._unknown_target)
-    patch.setitem(subjects.TAKES, OverrideSet, decide)
+    patch.setitem(dispatch.HANDLERS, OverrideSet, decide)
 
 
 def the_tide_takes_the_window_for_cases(patch: Patch) -> None:
@@ -189,14 +182,14 @@ def a_redelivery_counts(patch: Patch) -> None:
 
 
 def a_wrong_level_is_shown_again(patch: Patch) -> None:
-    true_sign = signage.sign
+    true_sign = signs.sign
 
     def sign(turn: Turn) -> None:
         for window in turn.dirty_windows:
             turn.state.shown.pop(f"centre/{window}|window", None)
         true_sign(turn)
 
-    patch.setattr(signage, "sign", sign)
+    patch.setattr(signs, "sign", sign)
 
 
 PLANTED: list[tuple[Callable[[Patch], None], str]] = [

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from edged.core import rush
-from edged.core.commands import AreaPicture, Command, Desired, Lamp, Panel
 from edged.core.engine import Engine
-from edged.core.events import (
+from edged.core.model.commands import AreaPicture, Command, Desired, Lamp, Panel
+from edged.core.model.events import (
     ClockSet,
     CommandDone,
     Event,
@@ -21,9 +21,9 @@ from edged.core.events import (
     Tick,
     TicketPrinted,
 )
-from edged.core.policy import Policy, Tidal
-from edged.core.state import State
-from edged.core.turn import Turn
+from edged.core.model.policy import Policy, Tidal
+from edged.core.model.state import State
+from edged.core.model.turn import Turn
 from edged.store.codec import dump_state, load_state
 from tests.support.core_days import START_MS, Chance, Feeder, Outcome
 from tests.support.core_hall import hall_site

@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from edged.core import events as ev
 from edged.core.engine import Engine
-from edged.core.state import State
+from edged.core.model import events as ev
+from edged.core.model.state import State
 from edged.sim.worlds.promises import Facts, Promises
 from edged.sim.worlds.wild import Wild
 from edged.store.codec import dump_state, load_state

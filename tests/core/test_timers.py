@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from edged.core import alarms, timers, wall
+from edged.core import timers
+from edged.core.calendar import wall
 from edged.core.engine import Engine
-from edged.core.events import ClockSet, Resumed, SiteLoaded, Tick
-from edged.core.lookup import Lookup
-from edged.core.state import State
-from edged.core.turn import Turn
+from edged.core.model.events import ClockSet, Resumed, SiteLoaded, Tick
+from edged.core.model.lookup import Lookup
+from edged.core.model.state import State
+from edged.core.model.turn import Turn
+from edged.core.people import alarms
 from edged.store.codec import dump_state, load_state
 from tests.support.core_hall import SiteText
 

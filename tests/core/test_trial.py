@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from edged.core.commands import Note
 from edged.core.engine import Engine
-from edged.core.events import (
+from edged.core.model.commands import Note
+from edged.core.model.events import (
     ClockSet,
     Event,
     KeyPressed,
@@ -19,9 +19,8 @@ from edged.core.events import (
     Tick,
     TicketPrinted,
 )
-from edged.core.policy import Policy, Ratings, Tidal, Trial
-from edged.core.policy_record import LeftPolicy
-from edged.core.state import State
+from edged.core.model.policy import Policy, Ratings, Tidal, Trial
+from edged.core.model.state import LeftPolicy, State
 from edged.store.codec import dump_state, load_state
 from tests.support.core_hall import SiteText
 

@@ -9,10 +9,10 @@ from typing import get_args
 
 import pytest
 
-from edged.core.commands import Note, Panel
-from edged.core.events import DeviceEvent, KeyPressed
+from edged.core.model.commands import Note, Panel
+from edged.core.model.events import DeviceEvent, KeyPressed
+from edged.core.model.value import value
 from edged.core.sequence import _written
-from edged.core.value import value
 
 
 @dataclass(frozen=True, slots=True)

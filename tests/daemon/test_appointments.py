@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edged.core.events import AppointmentCancelled, AppointmentMade
+from edged.core.model.events import AppointmentCancelled, AppointmentMade
 from tests.support.brokers import Mosquitto, plain_client, until
 from tests.support.daemon_checks import identical
 from tests.support.daemons import Daemon, Hall, Machines

@@ -14,8 +14,8 @@ import apsw
 import pytest
 
 from edged.clock import monotonic_s
-from edged.core.commands import Print
-from edged.core.events import Resumed
+from edged.core.model.commands import Print
+from edged.core.model.events import Resumed
 from tests.support.brokers import Mosquitto, either_broker, plain_client, until
 from tests.support.daemon_checks import (
     FROZEN_S,

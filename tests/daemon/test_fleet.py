@@ -13,7 +13,7 @@ from devices import REGISTRY
 from edged import fleet as fleet_module
 from edged.clock import Clock
 from edged.config import DeviceConfig
-from edged.core.commands import Desired, Lamp
+from edged.core.model.commands import Desired, Lamp
 from edged.driver import Context, Driver
 from edged.fleet import FAILURES_MAX, Fleet, build
 from edged.outputs import Outputs, Surroundings

@@ -12,7 +12,7 @@ import pytest
 
 from edged import inbox as inbox_module
 from edged.clock import Clock
-from edged.core.events import CommandDone, KeyPressed, Resumed, Tick
+from edged.core.model.events import CommandDone, KeyPressed, Resumed, Tick
 from edged.inbox import DEPTH_MAX, Inbox, Item
 from edged.store.records import Beside
 

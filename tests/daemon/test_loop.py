@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from edged.clock import Clock
-from edged.core import tidal
-from edged.core.commands import Desired, Lamp
 from edged.core.engine import Engine
-from edged.core.events import ClockSet, KeyPressed, SiteLoaded, Tick
-from edged.core.state import State
-from edged.core.turn import Turn
+from edged.core.model.commands import Desired, Lamp
+from edged.core.model.events import ClockSet, KeyPressed, SiteLoaded, Tick
+from edged.core.model.state import State
+from edged.core.model.turn import Turn
+from edged.core.tide import tidal_loop
 from edged.inbox import Inbox
 from edged.loop import Loop
 from edged.observer import Step
@@ -157,7 +157,7 @@ async def test_the_lamp_of_the_pressed_key_is_wanted_before_the_tide_is_judged_a
     async with waiting_loop(tmp_path, engine) as (loop, inbox, steps, _run):
         wanted = Wanted(around())
         loop._outputs = wanted
-        true_evaluate = tidal.evaluate
+        true_evaluate = tidal_loop.evaluate
 
         def evaluate(turn: Turn) -> None:
             wanted.opened += 1
@@ -167,7 +167,7 @@ async def test_the_lamp_of_the_pressed_key_is_wanted_before_the_tide_is_judged_a
             let_run.append([one.point for one, _ in wanted.seen])
 
         let_run: list[list[str]] = []
-        monkeypatch.setattr(tidal, "evaluate", evaluate)
+        monkeypatch.setattr(tidal_loop, "evaluate", evaluate)
         monkeypatch.setattr("edged.loop.os.sched_yield", let_others_run)
         inbox.put(KeyPressed("p1", "login", "mei", 1))
         loop.catch_up()

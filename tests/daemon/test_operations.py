@@ -12,7 +12,7 @@ from edged.central.audience import epoch_ms, rfc3339
 from edged.central.envelope import public_entry, sign
 from edged.central.policies import PAYLOAD_TYPE as POLICY_TYPE
 from edged.clock import wall_ms
-from edged.core.events import NoticePosted, OverrideSet
+from edged.core.model.events import NoticePosted, OverrideSet
 from tests.support.brokers import Mosquitto, until
 from tests.support.centres import Operator, envelope_of, operator_at
 from tests.support.daemon_checks import identical, watching

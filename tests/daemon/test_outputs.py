@@ -12,8 +12,8 @@ import pytest
 
 from edged import outputs as outputs_module
 from edged.clock import Clock, Warp, monotonic_s, perf_s, wall_ms
-from edged.core.commands import Action, Desired, Display, Lamp, Page, Print, Say, Value
-from edged.core.events import CommandDone, CommandFailed, Event
+from edged.core.model.commands import Action, Desired, Display, Lamp, Page, Print, Say, Value
+from edged.core.model.events import CommandDone, CommandFailed, Event
 from edged.driver import Garbled, Refused, Unreachable
 from edged.outputs import ACTIONS_MAX, Outputs, Surroundings, Worker
 from tests.support.brokers import until

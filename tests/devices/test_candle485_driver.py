@@ -13,8 +13,8 @@ from devices.candle485 import driver as candle_driver
 from devices.candle485 import noise as candle_noise
 from devices.candle485.codec import BLINK, BLINK_NONE, LED_GREEN, LED_GREEN_FAST, LED_OFF, LED_RED, Signal
 from devices.candle485.signs import PRINTED_BLINK
-from edged.core.commands import Action, Display, Lamp, Panel, Print, Say
-from edged.core.events import DeviceBack, DeviceLost, KeyPressed, TicketRequested
+from edged.core.model.commands import Action, Display, Lamp, Panel, Print, Say
+from edged.core.model.events import DeviceBack, DeviceLost, KeyPressed, TicketRequested
 from edged.driver import Refused, Unreachable
 from edged.shapes import Misshapen
 from tests.support.candle_bench import BACK, Hall, bench, key, options

@@ -11,8 +11,8 @@ from devices.candle485 import driver as candle_driver
 from devices.candle485 import noise as candle_noise
 from devices.candle485.codec import Signal
 from devices.candle485.fake import Faults
-from edged.core.commands import Lamp, Panel
-from edged.core.events import DeviceLost, TicketRequested
+from edged.core.model.commands import Lamp, Panel
+from edged.core.model.events import DeviceLost, TicketRequested
 from edged.driver import Unreachable
 from edged.links import memory
 from tests.support.candle_bench import BACK, bench, key

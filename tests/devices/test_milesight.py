@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from devices.milesight_mqtt.codec import Line, decode
 from devices.milesight_mqtt.driver import MilesightMqtt, MilesightMqttOptions
 from devices.milesight_mqtt.fake import UUID, FakeMilesight
-from edged.core.events import CountRead, DeviceBack, DeviceLost, Event
+from edged.core.model.events import CountRead, DeviceBack, DeviceLost, Event
 from edged.driver import Context, Garbled
 from edged.links.mqtt import Message, MqttLink
 from edged.shapes import read

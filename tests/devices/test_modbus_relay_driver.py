@@ -16,8 +16,8 @@ from devices.modbus_relay.driver import ModbusRelay, RelayOptions
 from devices.modbus_relay.fake import FakeLine, FakeRelay, FakeTcp, Faults
 from devices.modbus_relay.profiles import PROFILES
 from edged.clock import Clock, Warp
-from edged.core.commands import Action, Display, Lamp, Say
-from edged.core.events import DeviceBack, DeviceLost, Event, HealthRead
+from edged.core.model.commands import Action, Display, Lamp, Say
+from edged.core.model.events import DeviceBack, DeviceLost, Event, HealthRead
 from edged.driver import Context, DeviceError, Refused, Unreachable
 from edged.links.modbus import ModbusBus
 from edged.links.modbus_frames import READ_COILS

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from devices.mqtt_json.codec import MODELS, Key, decode, encode_action, encode_level, to_event
 from devices.mqtt_json.quick_inputs import quick_event
 from devices.mqtt_json.strict_json import SIZE_MAX_BYTES, Unfit, is_harmless
-from edged.core.commands import Action, AreaPicture, Display, Lamp, Page, Panel, Print, Say
-from edged.core.events import (
+from edged.core.model.commands import Action, AreaPicture, Display, Lamp, Page, Panel, Print, Say
+from edged.core.model.events import (
     CallReported,
     CommandDone,
     CommandFailed,
@@ -28,7 +28,7 @@ from edged.core.events import (
     TicketPrinted,
     TicketRequested,
 )
-from edged.core.events import Key as CoreKey
+from edged.core.model.events import Key as CoreKey
 from edged.driver import Refused
 from edged.personal import names_a_person
 

@@ -22,8 +22,8 @@ from devices.mqtt_json.fake import (
     FakePanel,
     Misbehaviour,
 )
-from edged.core.commands import Action, Display, Lamp, Page, Panel, Print, Say
-from edged.core.events import (
+from edged.core.model.commands import Action, Display, Lamp, Page, Panel, Print, Say
+from edged.core.model.events import (
     CommandDone,
     CountRead,
     DeviceBack,

@@ -14,8 +14,8 @@ from devices.onbon_bx import codec, driver
 from devices.onbon_bx.driver import OnbonBx, OnbonOptions, rows
 from devices.onbon_bx.fake import FakeOnbon, Faults
 from edged.clock import monotonic_s
-from edged.core.commands import Action, Display, Lamp, Print, Say
-from edged.core.events import DeviceBack, DeviceLost, Event
+from edged.core.model.commands import Action, Display, Lamp, Print, Say
+from edged.core.model.events import DeviceBack, DeviceLost, Event
 from edged.driver import Context, DeviceError, Garbled, Refused, Unreachable
 from edged.links.memory import Faults as WireFaults
 from edged.shapes import read

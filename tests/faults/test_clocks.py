@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.core.events import ClockSet, Resumed
+from edged.core.model.events import ClockSet, Resumed
 from tests.support.brokers import until
 from tests.support.daemon_checks import TIDE, identical
 from tests.support.daemons import Daemon, Hall, Machines

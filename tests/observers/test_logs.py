@@ -16,8 +16,8 @@ import pytest
 import structlog
 
 from edged import logs
-from edged.core.commands import Action, Desired, Lamp, Note, Say
-from edged.core.events import KeyPressed
+from edged.core.model.commands import Action, Desired, Lamp, Note, Say
+from edged.core.model.events import KeyPressed
 from edged.observer import Step
 
 ID_CARD = "11010119900307421X"

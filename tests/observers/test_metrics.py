@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from edged.core.commands import AreaPicture, Note
-from edged.core.device_record import DeviceState
-from edged.core.events import KeyPressed, SiteLoaded
-from edged.core.policy import Policy
-from edged.core.site import Area, Service, Site, Window
-from edged.core.state import State, WindowState
+from edged.core.model.commands import AreaPicture, Note
+from edged.core.model.events import KeyPressed, SiteLoaded
+from edged.core.model.policy import Policy
+from edged.core.model.site import Area, Service, Site, Window
+from edged.core.model.state import DeviceState, State, WindowState
 from edged.observer import Step
 from edged.observers.metrics import LABELS_MAX, Metrics
 

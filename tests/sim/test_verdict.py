@@ -15,9 +15,9 @@ from devices.mqtt_json.fake import FakeDispenser, FakePanel
 from devices.onbon_bx.driver import OnbonOptions, rows
 from edged.clock import Clock
 from edged.config import HallConfig, load
-from edged.core.commands import AreaPicture, Desired, Display, Lamp, Panel, Value
-from edged.core.events import CountRead, Event, KeyPressed, TicketPrinted, TicketRequested
-from edged.core.signage import CENTRE
+from edged.core.model.commands import AreaPicture, Desired, Display, Lamp, Panel, Value
+from edged.core.model.events import CountRead, Event, KeyPressed, TicketPrinted, TicketRequested
+from edged.core.signage.signs import CENTRE
 from edged.observer import Step
 from edged.sim.demo import Settings
 from edged.sim.fakes import Fakes

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edged.core.commands import Body, Command, Desired, Lamp, Note, Value
-from edged.core.device_record import PendingAction
-from edged.core.events import DeviceBack, Event, Tick
-from edged.core.policy import Band, Policy, Tidal
-from edged.core.state import State, WindowState
+from edged.core.model.commands import Body, Command, Desired, Lamp, Note, Value
+from edged.core.model.events import DeviceBack, Event, Tick
+from edged.core.model.policy import Band, Policy, Tidal
+from edged.core.model.state import PendingAction, State, WindowState
 from edged.store import codec
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)

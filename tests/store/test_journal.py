@@ -12,8 +12,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from edged.core.events import Tick
-from edged.core.state import State
+from edged.core.model.events import Tick
+from edged.core.model.state import State
 from edged.observer import Step
 from edged.store import codec, database, gathering, writer
 from edged.store import journal as journal_module

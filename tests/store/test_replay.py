@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from edged.cli import app
-from edged.core.commands import Desired, Lamp
-from edged.core.events import DeviceBack, Resumed, Tick
-from edged.core.state import State
+from edged.core.model.commands import Desired, Lamp
+from edged.core.model.events import DeviceBack, Resumed, Tick
+from edged.core.model.state import State
 from edged.observer import Step
 from edged.store import codec
 from edged.store.journal import Journal

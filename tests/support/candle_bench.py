@@ -13,7 +13,7 @@ from devices.candle485.driver import Candle485
 from devices.candle485.fake import FakeCandleBus
 from devices.candle485.options import CandleOptions
 from edged.clock import Clock, Warp
-from edged.core.events import DeviceBack, Event, KeyPressed, TicketRequested
+from edged.core.model.events import DeviceBack, Event, KeyPressed, TicketRequested
 from edged.driver import Context
 from edged.links import memory
 from edged.shapes import read

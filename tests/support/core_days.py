@@ -12,10 +12,10 @@ from dataclasses import replace
 from random import Random
 from typing import get_args
 
-from edged.core import events as ev
-from edged.core.commands import Action, Command, Note
 from edged.core.engine import Engine
-from edged.core.policy import (
+from edged.core.model import events as ev
+from edged.core.model.commands import Action, Command, Note
+from edged.core.model.policy import (
     Arbiter,
     Band,
     Calling,

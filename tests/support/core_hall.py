@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edged.config.shape import minutes
-from edged.core.site import Area, Board, Service, Site, Staff, Window
+from edged.core.model.site import Area, Board, Service, Site, Staff, Window
 
 HALL = Path(__file__).parent.parent / "core" / "hall.txt"
 FLAGS = ("tidal", "confirms", "case")

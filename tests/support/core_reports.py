@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edged.core import events as ev
+from edged.core.model import events as ev
 
 
 def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Event | None:

@@ -6,11 +6,11 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from edged.core import signage
-from edged.core.commands import AreaPicture, Desired, Display, Panel, Value
 from edged.core.engine import Engine
-from edged.core.lookup import Lookup
-from edged.core.turn import Turn
+from edged.core.model.commands import AreaPicture, Desired, Display, Panel, Value
+from edged.core.model.lookup import Lookup
+from edged.core.model.turn import Turn
+from edged.core.signage import signs
 
 TOLD = re.compile(r"(约|, )\d+-\d+ ?(分钟|min)")  # what newcomers are told, in words
 
@@ -26,13 +26,13 @@ def left_behind(engine: Engine) -> list[str]:
         turn.touch_window(window)
     for area in turn.lookup.areas:
         turn.touch_area(area)
-    signage.sign(turn)
+    signs.sign(turn)
     state.shown = shown
     return [
-        f"{command} instead of {shown.get(signage.slot(command.point, command.value))}"
+        f"{command} instead of {shown.get(signs.slot(command.point, command.value))}"
         for command in turn.commands
         if isinstance(command, Desired)
-        and _timeless(command.value) != _timeless(shown.get(signage.slot(command.point, command.value)))
+        and _timeless(command.value) != _timeless(shown.get(signs.slot(command.point, command.value)))
     ]
 
 

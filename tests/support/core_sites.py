@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from edged.core.site import Site
+from edged.core.model.site import Site
 from tests.support.core_hall import SiteText
 
 CHANGES = (

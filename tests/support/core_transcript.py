@@ -30,12 +30,12 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from edged.core import calendar
-from edged.core import events as ev
-from edged.core.commands import Action, Command, Desired, Issuing, Note, Page, Print, Refuse, Say
+from edged.core.calendar import day_spans
 from edged.core.engine import Engine
-from edged.core.policy import Peak, Policy, Session, Special
-from edged.core.state import State
+from edged.core.model import events as ev
+from edged.core.model.commands import Action, Command, Desired, Issuing, Note, Page, Print, Refuse, Say
+from edged.core.model.policy import Peak, Policy, Session, Special
+from edged.core.model.state import State
 from edged.store.codec import dump_state, load_state
 from tests.support.core_hall import SiteText
 from tests.support.core_reports import reported
@@ -320,7 +320,7 @@ def _hours(text: str) -> tuple[str, str, str, Any, tuple[str, ...]]:
 
 
 def _minute(text: str) -> int | None:
-    return None if text == "-" else calendar.minutes(text)
+    return None if text == "-" else day_spans.minutes(text)
 
 
 def _priority(words: list[str]) -> Any:

@@ -25,8 +25,8 @@ from typing import Any
 from devices.modbus_relay.fake import FakeRelay, FakeTcp
 from devices.mqtt_json.fake import FakeDevice, FakeDispenser, FakeFleet, FakeOutput, FakePanel
 from edged.clock import monotonic_s
-from edged.core.commands import Action
-from edged.core.events import TicketPrinted, TicketRequested
+from edged.core.model.commands import Action
+from edged.core.model.events import TicketPrinted, TicketRequested
 from edged.observer import Step
 from edged.sim.broker import free_port
 from tests.support.brokers import Broker, until

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from edged.core.engine import Engine
-from edged.core.events import (
+from edged.core.model.events import (
     ClockSet,
     CommandDone,
     CommandFailed,
@@ -25,9 +25,9 @@ from edged.core.events import (
     TicketPrinted,
     TicketRequested,
 )
-from edged.core.policy import Policy
-from edged.core.site import Area, Service, Site, Staff, Window
-from edged.core.state import State
+from edged.core.model.policy import Policy
+from edged.core.model.site import Area, Service, Site, Staff, Window
+from edged.core.model.state import State
 from edged.observer import Step
 from edged.store.journal import Journal
 from edged.store.records import is_recorded

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from edged.core.commands import Action, Desired, Lamp, Note, Print
-from edged.core.events import KeyPressed, PolicyApplied
-from edged.core.policy import Policy
+from edged.core.model.commands import Action, Desired, Lamp, Note, Print
+from edged.core.model.events import KeyPressed, PolicyApplied
+from edged.core.model.policy import Policy
 from edged.observer import Step
 from edged.store import database
 from edged.store.journal import KEEP_DAYS, Journal

@@ -17,8 +17,8 @@ from typing import Any
 
 import devices
 from edged import fleet, lifetime
-from edged.core import arbiter
-from edged.core.events import KeyPressed
+from edged.core.model.events import KeyPressed
+from edged.core.tide import arbiter
 from edged.links.mqtt import MqttLink
 from edged.store.journal import Journal
 from edged.store.writer import Report, Writer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
-from edged.core.commands import Action, Value
+from edged.core.model.commands import Action, Value
 from edged.driver import Context, Options
 
 

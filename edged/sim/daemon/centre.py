@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edged.central import operations, policies, topics
 from edged.central.envelope import public_entry, sign
 from edged.central.refusals import DocumentRefused
-from edged.core.policy import Policy
+from edged.core.model.policy import Policy
 from edged.sim.daemon.broker import Broker
 
 ACK_EVERY_S = 1.0

@@ -23,7 +23,7 @@ from msgspec import structs
 
 from edged import clock
 from edged.config import HallConfig, load
-from edged.core.policy import Policy
+from edged.core.model.policy import Policy
 from edged.links.chance import drawing
 from edged.sim.arrivals import arrivals
 from edged.sim.daemon.faults import HouseFaults

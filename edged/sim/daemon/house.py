@@ -17,7 +17,7 @@ from devices.mqtt_json.fake import FakeDevice, FakeDispenser, Misbehaviour
 from edged.app import Application
 from edged.clock import Clock, monotonic_s
 from edged.config import HallConfig
-from edged.core.events import (
+from edged.core.model.events import (
     DeviceEvent,
     Key,
     KeyPressed,

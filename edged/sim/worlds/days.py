@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 from random import Random
 
 from edged.core.engine import Engine
-from edged.core.events import Event
-from edged.core.policy import Policy
-from edged.core.site import Site
-from edged.core.state import State
+from edged.core.model.events import Event
+from edged.core.model.policy import Policy
+from edged.core.model.site import Site
+from edged.core.model.state import State
 from edged.sim.arrivals import arrivals
 from edged.sim.worlds.faults import Faults
 from edged.sim.worlds.people import staff_hall, take_tickets

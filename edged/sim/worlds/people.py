@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Protocol
 
-from edged.core.events import DeviceEvent, Key, KeyPressed, RatingGiven, TicketPrinted, TicketRequested
-from edged.core.site import Site, Window
+from edged.core.model.events import DeviceEvent, Key, KeyPressed, RatingGiven, TicketPrinted, TicketRequested
+from edged.core.model.site import Site, Window
 from edged.sim.arrivals import Arrival, habits
 from edged.sim.worlds.faults import Faults
 from edged.sim.worlds.world import LOOK_MS, MINUTE_MS, SECOND_MS, Process

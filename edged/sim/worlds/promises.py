@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from edged.core.commands import (
+from edged.core.model.commands import (
     Action,
     AreaPicture,
     Command,
@@ -20,7 +20,7 @@ from edged.core.commands import (
     Say,
     WindowPicture,
 )
-from edged.core.events import (
+from edged.core.model.events import (
     CallReported,
     CommandDone,
     CommandFailed,
@@ -33,10 +33,10 @@ from edged.core.events import (
     Resumed,
     SiteLoaded,
 )
-from edged.core.policy import Policy
-from edged.core.signage import slot
-from edged.core.site import Site
-from edged.core.state import State
+from edged.core.model.policy import Policy
+from edged.core.model.site import Site
+from edged.core.model.state import State
+from edged.core.signage.signs import slot
 
 PATIENCE_MS = 20_000  # a loudspeaker that does not answer for so long is taken to be done
 OVERRIDE = "override"  # the rule of a window that a person ordered, past the pool

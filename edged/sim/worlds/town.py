@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from random import Random
 
-from edged.core.events import (
+from edged.core.model.events import (
     Announced,
     AppointmentMade,
     CaseTold,

@@ -14,9 +14,9 @@ from types import NoneType, UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from edged.central.contradictions import contradictions
-from edged.core.events import Event, PolicyApplied, Resumed, SafeModeSet, SiteLoaded, Tick
-from edged.core.policy import BOUNDS, Policy
-from edged.core.site import Site
+from edged.core.model.events import Event, PolicyApplied, Resumed, SafeModeSet, SiteLoaded, Tick
+from edged.core.model.policy import BOUNDS, Policy
+from edged.core.model.site import Site
 
 MADE_ELSEWHERE = (
     Tick,

@@ -13,9 +13,9 @@ from heapq import heappop, heappush
 from itertools import count
 from random import Random
 
-from edged.core.commands import Action, Command, Desired, Note, Page, Panel, Value
 from edged.core.engine import Engine
-from edged.core.events import (
+from edged.core.model.commands import Action, Command, Desired, Note, Page, Panel, Value
+from edged.core.model.events import (
     ClockSet,
     CommandDone,
     CommandFailed,
@@ -28,10 +28,10 @@ from edged.core.events import (
     SiteLoaded,
     Tick,
 )
-from edged.core.policy import Policy
-from edged.core.signage import CENTRE, slot
-from edged.core.site import Site
-from edged.core.state import State
+from edged.core.model.policy import Policy
+from edged.core.model.site import Site
+from edged.core.model.state import State
+from edged.core.signage.signs import CENTRE, slot
 from edged.sim.worlds.faults import Faults, next_ms
 from edged.sim.worlds.promises import Facts, Promises
 from edged.sim.worlds.wild import Wild

@@ -18,11 +18,12 @@ from devices.candle485.driver import Candle485
 from devices.mqtt_json import driver as json_driver
 from edged.app import Application
 from edged.central import cloud_events, operations, policies
-from edged.core import ordering, sequence, trial
-from edged.core.commands import Action, Say
-from edged.core.events import PolicyApplied
-from edged.core.policy_record import PolicyTrial
-from edged.core.turn import Turn
+from edged.core import sequence, trial
+from edged.core.model.commands import Action, Say
+from edged.core.model.events import PolicyApplied
+from edged.core.model.state import PolicyTrial
+from edged.core.model.turn import Turn
+from edged.core.queue import ordering
 from edged.inbox import Item
 from edged.links.mqtt import MqttLink
 from edged.loop import Loop

@@ -11,12 +11,17 @@ import pytest
 
 import configs
 from edged.config import load
-from edged.core import arbiter, ordering, sequence, signage, staffing, tickets, windows
-from edged.core.commands import Desired, Print
+from edged.core import sequence
 from edged.core.engine import Engine
-from edged.core.policy import Policy, Tidal
-from edged.core.site import Site
-from edged.core.turn import Turn
+from edged.core.model.commands import Desired, Print
+from edged.core.model.policy import Policy, Tidal
+from edged.core.model.site import Site
+from edged.core.model.turn import Turn
+from edged.core.people import staffing
+from edged.core.queue import ordering, tickets
+from edged.core.signage import signs
+from edged.core.tide import arbiter
+from edged.core.windows import machine
 from edged.sim.worlds.days import live
 
 SEED = 11  # duplicates, lost and doubled keys, restarts, and a crowd that needs "+1" windows
@@ -38,14 +43,14 @@ def a_number_is_given_twice(patch: pytest.MonkeyPatch) -> None:
 
 def signs_are_repeated(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        signage,
+        signs,
         "_show",
         lambda turn, point, value: turn.commands.append(Desired(point, value)) if point else None,
     )
 
 
 def a_window_is_lit_with_nobody_behind_it(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(signage.LAMP_OF, "ACTIVATING", "on")
+    patch.setitem(signs.LAMP_OF, "ACTIVATING", "on")
 
 
 def an_action_has_an_old_name(patch: pytest.MonkeyPatch) -> None:
@@ -95,13 +100,13 @@ def chance_decides(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_count_of_waiting_drifts(patch: pytest.MonkeyPatch) -> None:
-    true_no_show = windows.no_show
+    true_no_show = machine.no_show
 
     def no_show(turn: Turn, window: str, inferred: bool) -> None:
         true_no_show(turn, window, inferred)
         turn.area(turn.lookup.window_areas[window][0]).waiting += 1
 
-    patch.setattr(windows, "no_show", no_show)
+    patch.setattr(machine, "no_show", no_show)
 
 
 PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str]] = [

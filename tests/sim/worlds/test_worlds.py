@@ -14,8 +14,8 @@ import pytest
 
 import configs
 from edged.config import load
-from edged.core.events import Event
-from edged.core.policy import Policy, Tidal
+from edged.core.model.events import Event
+from edged.core.model.policy import Policy, Tidal
 from edged.sim.worlds.days import live
 from edged.sim.worlds.faults import Faults
 from edged.sim.worlds.world import World

@@ -1,0 +1,166 @@
+"""Which hours an area has on a day: pure arithmetic over the policy's section ``hours``.
+
+A date's own entries come first; then holidays (day 8 of the week), then make-up working days (the hours of weekday
+``workdays_as``), then the weekday. What names an area for a day replaces what is said for all, but for the modes in
+``ADDED``: those are on top of the area's hours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edged.core.calendar.wall import DAY_MIN, date, iso_date, weekday
+from edged.core.model.policy import Hours, Mode, Session, Special
+
+HOLIDAY = 8  # the day of the week that public holidays are
+SERVING: tuple[Mode, ...] = ("full", "extended", "assisted")  # windows call; elsewhere only machines help
+ADDED: tuple[Mode, ...] = ("extended", "self-service", "online")
+LOOK_AHEAD_DAYS = 31  # no public holiday lasts so long; a hall closed for longer says so by a notice
+Kind = Literal["workday", "weekend", "holiday", "make-up"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """Open from ``start_min`` to ``end_min``, minutes after midnight."""
+
+    start_min: int
+    end_min: int
+    mode: Mode = "full"
+
+
+def configured(hours: Hours) -> bool:
+    """Whether anybody knows the opening hours."""
+    return bool(hours.week)
+
+
+def minutes(time: str) -> int:
+    """Minutes after midnight of "09:00"."""
+    return int(time[:2]) * 60 + int(time[3:])
+
+
+def clock(minute: int) -> str:
+    """Inverse of ``minutes``."""
+    return f"{minute // 60:02d}:{minute % 60:02d}"
+
+
+def kind_of(hours: Hours, days: int) -> Kind:
+    """What kind of day it is (``days`` since 1970)."""
+    name = iso_date(days)
+    if name in hours.holidays:
+        return "holiday"
+    if name in hours.workdays:
+        return "make-up"
+    return "workday" if weekday(days) <= 5 else "weekend"
+
+
+def spans(hours: Hours, area: str, days: int) -> tuple[Span, ...]:
+    """The open spans of an area on a day, in order; touching ones of one mode are one."""
+    name = iso_date(days)
+    own: list[Session | Special] = _for(area, [entry for entry in hours.special if entry.date == name])
+    if not own:
+        kind = kind_of(hours, days)
+        number = {"holiday": HOLIDAY, "make-up": hours.workdays_as}.get(kind, weekday(days))
+        own = _for(area, [entry for entry in hours.week if number in entry.days])
+    return _joined(
+        sorted(Span(minutes(e.opens), minutes(e.closes), e.mode) for e in own if e.mode != "closed")
+    )
+
+
+def _for(area: str, entries: list[Session] | list[Special]) -> list[Session | Special]:
+    named = [entry for entry in entries if area in entry.areas]
+    if any(entry.mode not in ADDED for entry in named):
+        return list(named)
+    return [*named, *(entry for entry in entries if not entry.areas)]
+
+
+def _joined(found: list[Span]) -> tuple[Span, ...]:
+    joined: list[Span] = []
+    for span in found:
+        if joined and joined[-1].end_min == span.start_min and joined[-1].mode == span.mode:
+            joined[-1] = Span(joined[-1].start_min, span.end_min, span.mode)
+        else:
+            joined.append(span)
+    return tuple(joined)
+
+
+def flexed(found: tuple[Span, ...], opens_min: int | None, closes_min: int | None) -> tuple[Span, ...]:
+    """Today's spans opened and closed at other times: the serving ones stretch or shrink, the others keep off them."""
+    serving = [span for span in found if span.mode in SERVING]
+    if not serving:
+        if opens_min is None or closes_min is None:
+            return found
+        serving = [Span(opens_min, closes_min)]
+    first, last = serving[0].start_min, serving[-1].end_min
+    opens_min = first if opens_min is None else opens_min
+    closes_min = last if closes_min is None else closes_min
+    stretched = []
+    for number, span in enumerate(serving):
+        start_min = opens_min if number == 0 else max(span.start_min, opens_min)
+        end_min = closes_min if number == len(serving) - 1 else min(span.end_min, closes_min)
+        if start_min < end_min:
+            stretched.append(Span(start_min, end_min, span.mode))
+    machines = [span for span in found if span.mode not in SERVING]
+    around = [
+        piece
+        for span in machines
+        for piece in (
+            Span(span.start_min, min(span.end_min, opens_min), span.mode),
+            Span(max(span.start_min, closes_min), span.end_min, span.mode),
+        )
+        if piece.start_min < piece.end_min
+    ]
+    return tuple(sorted((*stretched, *around)))
+
+
+def at(found: tuple[Span, ...], minute: int) -> Span | None:
+    """The span that holds this minute."""
+    return next((span for span in found if span.start_min <= minute < span.end_min), None)
+
+
+def serves_until(found: tuple[Span, ...], minute: int) -> int | None:
+    """When the windows that serve at this minute stop, over spans that follow at once; None if they do not serve."""
+    span = at(found, minute)
+    if span is None or span.mode not in SERVING:
+        return None
+    end_min = span.end_min
+    for later in found:
+        if later.start_min == end_min and later.mode in SERVING:
+            end_min = later.end_min
+    return end_min
+
+
+def noon_of(hours: Hours, found: tuple[Span, ...]) -> tuple[int, int] | None:
+    """Noon of a day with these spans: it lies inside one of full hours, or there is none."""
+    starts_min, ends_min = minutes(hours.noon.starts), minutes(hours.noon.ends)
+    inside = any(
+        span.mode == "full" and span.start_min <= starts_min < ends_min <= span.end_min for span in found
+    )
+    return (starts_min, ends_min) if inside else None
+
+
+def edges(hours: Hours, found: tuple[Span, ...]) -> list[int]:
+    """Minutes of this day at which something may change; its end is one."""
+    noon = noon_of(hours, found)
+    marks = {DAY_MIN, *(noon or ())}
+    for span in found:
+        marks |= {span.start_min, span.end_min}
+    return sorted(marks)
+
+
+def next_opening(hours: Hours, area: str, days: int, after_min: int) -> tuple[int, int] | None:
+    """Day and minute of the next time windows serve, later than ``after_min`` of day ``days``."""
+    for ahead in range(LOOK_AHEAD_DAYS + 1):
+        for span in spans(hours, area, days + ahead):
+            if span.mode in SERVING and (ahead or span.start_min > after_min):
+                return days + ahead, span.start_min
+    return None
+
+
+def missing_year(hours: Hours, days: int) -> int | None:
+    """The first year, of this one and the one about to begin, whose holidays nobody has told the hall."""
+    known = {int(name[:4]) for name in hours.holidays}
+    return next(
+        (year for year in (date(days)[0], date(days + hours.calendar_ahead_days)[0]) if year not in known),
+        None,
+    )

@@ -1,0 +1,68 @@
+"""Wall time inside the core: the hall's own clock and calendar, computed from stamps, never read.
+
+``local_ms`` counts milliseconds of the hall's time zone since 1970-01-01; a *day* counts days since then. Before the
+first ``ClockSet`` nobody knows the wall time, and what hangs on it does not happen.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.turn import Turn
+
+MINUTE_MS = 60_000
+DAY_MIN = 1440
+DAY_MS = DAY_MIN * MINUTE_MS
+
+
+def local_ms(turn: Turn) -> int | None:
+    """The hall's wall time now; None before the clock was ever set."""
+    state = turn.state
+    if state.wall_offset_ms is None:
+        return None
+    return turn.at_ms + state.wall_offset_ms + state.utc_offset_min * MINUTE_MS
+
+
+def stamp_ms(turn: Turn, local: int) -> int | None:
+    """The stamp (``at_ms``) at which the hall's clock shows ``local``; None before the clock was ever set."""
+    now = local_ms(turn)
+    return None if now is None else turn.at_ms + local - now
+
+
+def day(local: int) -> int:
+    """Day of a wall time."""
+    return local // DAY_MS
+
+
+def minute(local: int) -> int:
+    """Minutes after midnight of a wall time."""
+    return local // MINUTE_MS % DAY_MIN
+
+
+def clock(local: int) -> str:
+    """A wall time as people read it: 10:45."""
+    hour, minutes = divmod(minute(local), 60)
+    return f"{hour:02d}:{minutes:02d}"
+
+
+def weekday(days: int) -> int:
+    """1 Monday … 7 Sunday (1970-01-01 was a Thursday)."""
+    return (days + 3) % 7 + 1
+
+
+def date(days: int) -> tuple[int, int, int]:
+    """Year, month and day of the month of a day, in the Gregorian calendar.
+
+    Counted in years that begin with March, so that the leap day is the last (the usual civil-from-days arithmetic).
+    """
+    era, of_era = divmod(days + 719_468, 146_097)
+    year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * of_year + 2) // 153
+    day_of_month = of_year - (153 * month + 2) // 5 + 1
+    month = month + 3 if month < 10 else month - 9
+    return era * 400 + year + (month <= 2), month, day_of_month
+
+
+def iso_date(days: int) -> str:
+    """A day as policies write it: 2026-10-01."""
+    year, month, day_of_month = date(days)
+    return f"{year:04d}-{month:02d}-{day_of_month:02d}"

@@ -1,0 +1,318 @@
+"""Cases (办不成事): something that could not be done, from opening to its end, with every deadline in between.
+
+OPEN pages the duty manager until somebody acknowledges; after ``acknowledge_s`` that was late. A case is to be closed
+by the end of a working day; on its morning it is said to be due, after it overdue, then again every working day. A
+closed one may be rated and re-opened for some days. It is kept for a while, then only counted. Late stays late.
+"""
+
+from __future__ import annotations
+
+from edged.core.calendar import day_spans, wall
+from edged.core.model.commands import Page
+from edged.core.model.state import Case, Ticket
+from edged.core.model.turn import Turn
+from edged.core.people import alarms, staffing
+
+CLOSED_KEPT = 1000  # months of a large hall; what falls out early is counted all the same
+ACKNOWLEDGE = "case-ack"
+DUE = "case-due"
+KEEP = "case-keep"
+UNANSWERED = "case-unanswered"
+OVERDUE = "case-overdue"
+FULL = "cases-full"
+DAY_MS = wall.DAY_MS
+
+
+def open_case(turn: Turn, case: Case, by: str) -> str | None:
+    """Give it a number, page, and watch the time; the id, or None (and why) if it cannot be opened."""
+    state, limits = turn.state, turn.state.policy.cases
+    if any(
+        c.visit == case.visit and c.state != "CLOSED" for c in state.cases.values() if c.visit is not None
+    ):
+        turn.ignore(case.source, "case_exists", ticket=case.ticket)
+        return None
+    if sum(1 for c in state.cases.values() if c.state != "CLOSED") >= limits.open_max:
+        turn.ignore(case.source, "too_many_cases", by=by)
+        alarms.sound(turn, FULL, turn.lookup.site.hall, open=limits.open_max)
+        return None
+    local = wall.local_ms(turn)
+    date = "" if local is None else wall.iso_date(wall.day(local)).replace("-", "")
+    case.id = f"{date or 'c'}-{state.next_case}"
+    state.next_case += 1
+    if case.code not in limits.codes:
+        case.code = limits.codes[-1] if limits.codes else "other"
+    state.cases[case.id] = case
+    _begin(turn, case)
+    turn.note(
+        "case.opened",
+        case.id,
+        source=case.source,
+        by=by,
+        code=case.code,
+        area=case.area,
+        service=case.service,
+        ticket=case.ticket,
+        special=int(case.special),
+        due=due_date(case),
+    )
+    _ask(turn, case)
+    return case.id
+
+
+def opened_by_ticket(turn: Turn, ticket: Ticket) -> None:
+    """A number of a case service was taken at a kiosk: that is a case, whoever serves it."""
+    service = turn.lookup.services[ticket.service]
+    if service.case:
+        case = _empty(turn, ticket.source)
+        case.area, case.service = service.area, service.id
+        case.ticket, case.visit = ticket.number, ticket.id
+        open_case(turn, case, ticket.source)
+
+
+def _empty(turn: Turn, source: str) -> Case:
+    return Case("", source, "", turn.at_ms, turn.at_ms)
+
+
+def case_of(turn: Turn, source: str, code: str | None, special: bool, ticket: Ticket | None) -> Case:
+    """A case about to be opened, of the visit it comes from if there is one."""
+    case = _empty(turn, source)
+    case.code, case.special = code or "", special
+    if ticket is not None:
+        case.area, case.service = turn.lookup.area_of(ticket.service), ticket.service
+        case.ticket, case.visit = ticket.number, ticket.id
+    return case
+
+
+def _begin(turn: Turn, case: Case) -> None:
+    """Opened, or opened again: somebody has to answer, and the days count from today."""
+    case.state, case.asked_ms, case.pages = "OPEN", _staffed_ms(turn), 0
+    case.from_day, case.due_day, case.warned, case.overdue_day, case.extensions = None, None, False, None, 0
+    turn.touch_cases()
+    plan(turn, case)
+
+
+def _staffed_ms(turn: Turn) -> int:
+    """From when somebody can answer: now, or when the hall opens next; now where nobody knows the hours."""
+    hours, local = turn.state.policy.hours, wall.local_ms(turn)
+    if local is None or not day_spans.configured(hours):
+        return turn.at_ms
+    day, minute = wall.day(local), wall.minute(local)
+    spans = [day_spans.spans(hours, area, day) for area in turn.lookup.areas]
+    if any(day_spans.serves_until(found, minute) is not None for found in spans):
+        return turn.at_ms
+    openings = [day_spans.next_opening(hours, area, day, minute) for area in turn.lookup.areas]
+    opening = min((moment for moment in openings if moment is not None), default=None)
+    stamp_ms = None if opening is None else wall.stamp_ms(turn, _moment(*opening))
+    return turn.at_ms if stamp_ms is None else stamp_ms
+
+
+def _ask(turn: Turn, case: Case) -> None:
+    """Page the duty manager, and again if nobody answers; out of hours that waits until the hall opens."""
+    limits = turn.state.policy.cases
+    next_ms = case.asked_ms
+    if turn.at_ms >= case.asked_ms:
+        if case.reopened:
+            text, text_en = (
+                f"办不成事 {case.id} 重新办理，请尽快响应",
+                f"Case {case.id} is open again: please answer",
+            )
+        else:
+            text, text_en = f"新的办不成事反映 {case.id}，请尽快响应", f"New case {case.id}: please answer"
+        _page(turn, case, text, text_en)
+        next_ms = turn.at_ms + min(limits.remind_s, limits.acknowledge_s) * 1000
+    turn.set_timer(f"{ACKNOWLEDGE}/{case.id}", next_ms)
+
+
+def acknowledge(turn: Turn, case: Case, by: str) -> None:
+    """Somebody looks after it."""
+    if case.state != "OPEN":
+        turn.ignore(case.id, "case_state", state=case.state, trigger="acknowledge")
+        return
+    after_s = max(0.0, turn.seconds_since(case.asked_ms))
+    if case.responded is None:
+        case.responded = after_s <= turn.state.policy.cases.acknowledge_s
+    case.state = "ACKNOWLEDGED"
+    turn.drop_timer(f"{ACKNOWLEDGE}/{case.id}")
+    alarms.clear(turn, UNANSWERED, case.id, by=by)
+    turn.touch_cases()
+    turn.note("case.acknowledged", case.id, by=by, after_s=after_s, in_time=int(case.responded))
+
+
+def unanswered(turn: Turn, name: str) -> None:
+    """Still nobody (a timer): page again; past the limit it is late, and an alarm."""
+    case, limits = turn.state.cases.get(name), turn.state.policy.cases
+    if case is None or case.state != "OPEN":
+        return
+    if not case.pages:
+        _ask(turn, case)
+        return
+    after_s = turn.seconds_since(case.asked_ms)
+    if after_s >= limits.acknowledge_s and not alarms.stands(turn, UNANSWERED, name):
+        case.responded = False
+        alarms.sound(turn, UNANSWERED, name, after_s=after_s)
+        turn.touch_cases()
+    if case.pages < limits.pages:
+        minutes = int(after_s // 60)
+        text = f"办不成事 {name} 已{minutes}分钟无人响应"
+        _page(turn, case, text, f"Case {name}: no answer for {minutes} min")
+    late = alarms.stands(turn, UNANSWERED, name)
+    if not late or case.pages < limits.pages:
+        first_ms = case.asked_ms + limits.acknowledge_s * 1000
+        next_ms = turn.at_ms + limits.acknowledge_s * 1000 if late else max(first_ms, turn.at_ms)
+        turn.set_timer(f"{ACKNOWLEDGE}/{name}", next_ms)
+
+
+def close(turn: Turn, case: Case, outcome: str | None, by: str) -> bool:
+    """It is done, one way or another; closing one that nobody acknowledged acknowledges it."""
+    outcomes = turn.state.policy.cases.outcomes
+    word = outcome or outcomes[-1]
+    if case.state == "CLOSED":
+        turn.ignore(case.id, "case_state", state=case.state, trigger="close")
+        return False
+    if word not in outcomes:
+        turn.ignore(case.id, "unknown_word", by=by)
+        return False
+    if case.state == "OPEN":
+        acknowledge(turn, case, by)
+    if case.on_time is None:
+        case.on_time = True
+    case.state, case.closed_ms, case.outcome = "CLOSED", turn.at_ms, word
+    turn.drop_timer(f"{DUE}/{case.id}")
+    turn.set_timer(f"{KEEP}/{case.id}", turn.at_ms + turn.state.policy.cases.keep_days * DAY_MS)
+    alarms.clear(turn, OVERDUE, case.id, by=by)
+    alarms.clear(turn, FULL, turn.lookup.site.hall)
+    turn.touch_cases()
+    turn.note(
+        "case.closed",
+        case.id,
+        by=by,
+        outcome=word,
+        on_time=int(case.on_time),
+        stood_s=turn.seconds_since(case.opened_ms),
+    )
+    closed = [c for c in turn.state.cases.values() if c.state == "CLOSED"]
+    if len(closed) > CLOSED_KEPT:
+        forget(turn, min(closed, key=lambda c: c.closed_ms or 0).id)
+    return True
+
+
+def reopen(turn: Turn, case: Case, by: str, why: str) -> None:
+    """It was not done after all: answered and closed anew. What was late before stays late."""
+    limits = turn.state.policy.cases
+    if case.state != "CLOSED" or case.closed_ms is None:
+        turn.ignore(case.id, "case_state", state=case.state, trigger="reopen")
+        return
+    if why != "rated bad" and turn.at_ms - case.closed_ms > limits.reopen_days * DAY_MS:
+        turn.ignore(case.id, "reopen_too_late", by=by)
+        return
+    case.closed_ms = case.outcome = None
+    case.responded = None if case.responded else False
+    case.on_time = None if case.on_time else False
+    case.reopened += 1
+    turn.drop_timer(f"{KEEP}/{case.id}")
+    _begin(turn, case)
+    turn.note("case.reopened", case.id, by=by, reason=why, times=case.reopened, due=due_date(case))
+    _ask(turn, case)
+
+
+def extend(turn: Turn, case: Case, by: str) -> None:
+    """More working days, by name, a limited number of times, and not once it is late."""
+    if case.state == "CLOSED" or case.overdue_day is not None:
+        turn.ignore(
+            case.id, "case_state", state="overdue" if case.overdue_day else case.state, trigger="extend"
+        )
+    elif case.extensions >= turn.state.policy.cases.extensions:
+        turn.ignore(case.id, "extended_already", by=by)
+    else:
+        case.extensions += 1
+        plan(turn, case)
+        turn.touch_cases()
+        turn.note("case.extended", case.id, by=by, due=due_date(case))
+
+
+def plan(turn: Turn, case: Case) -> None:
+    """Count its working days and say when to look again; again whenever the calendar or the clock changed."""
+    local, limits = wall.local_ms(turn), turn.state.policy.cases
+    if local is None or case.state == "CLOSED":
+        return
+    if case.from_day is None:
+        case.from_day = wall.day(local)
+    days = limits.special_days if case.special else limits.close_days
+    due_day = working_days_after(turn, case.from_day, days + case.extensions * limits.extend_days)
+    if due_day != case.due_day:
+        case.due_day, case.warned = due_day, False
+        turn.touch_cases()
+    if case.overdue_day is not None:
+        moment = _moment(working_days_after(turn, case.overdue_day, 1), limits.remind_min)
+    else:
+        moment = _moment(due_day, limits.due_min if case.warned else limits.remind_min)
+    at_ms = wall.stamp_ms(turn, moment)
+    assert at_ms is not None
+    turn.set_timer(f"{DUE}/{case.id}", max(at_ms, turn.at_ms))
+
+
+def due(turn: Turn, name: str) -> None:
+    """Its day has come, or gone (a timer)."""
+    case, local, limits = turn.state.cases.get(name), wall.local_ms(turn), turn.state.policy.cases
+    if case is None or case.state == "CLOSED" or case.due_day is None or local is None:
+        return
+    case.warned = True
+    if local < _moment(case.due_day, limits.due_min):
+        turn.note("case.due", name, due=due_date(case), state=case.state)
+        _page(turn, case, f"办不成事 {name} 今日到期", f"Case {name} is due today")
+    else:
+        case.on_time, case.overdue_day = False, wall.day(local)
+        days = case.overdue_day - case.due_day
+        alarms.sound(turn, OVERDUE, name, due=due_date(case))
+        turn.note("case.overdue", name, due=due_date(case), days=days, state=case.state)
+        _page(turn, case, f"办不成事 {name} 超期未办结({days}天)", f"Case {name} is overdue ({days} days)")
+    turn.touch_cases()
+    plan(turn, case)
+
+
+def forget(turn: Turn, name: str) -> None:
+    """Long closed (a timer): from now on it is only counted."""
+    case = turn.state.cases.pop(name, None)
+    if case is None:
+        return
+    turn.drop_timer(f"{KEEP}/{name}")
+    tally = turn.state.case_tally
+    tally.cases += 1
+    tally.responded += bool(case.responded)
+    tally.on_time += bool(case.on_time)
+    tally.rated += case.level is not None
+    tally.satisfied += case.level is not None and case.level > turn.state.policy.ratings.bad_level
+    turn.touch_cases()
+
+
+def fit(turn: Turn) -> None:
+    """Clock, calendar or limits changed."""
+    for case in turn.state.cases.values():
+        plan(turn, case)
+
+
+def working_days_after(turn: Turn, day: int, count: int) -> int:
+    """The ``count``-th working day after ``day``."""
+    while count > 0:
+        day += 1
+        count -= is_working_day(turn, day)
+    return day
+
+
+def is_working_day(turn: Turn, day: int) -> bool:
+    """Whether the hall's people work on this day: no weekend, no public holiday, or a make-up working day."""
+    return day_spans.kind_of(turn.state.policy.hours, day) in ("workday", "make-up")
+
+
+def due_date(case: Case) -> str | None:
+    """As people write it."""
+    return None if case.due_day is None else wall.iso_date(case.due_day)
+
+
+def _moment(day: int, minute: int) -> int:
+    return day * DAY_MS + minute * wall.MINUTE_MS
+
+
+def _page(turn: Turn, case: Case, text: str, text_en: str) -> None:
+    case.pages += 1
+    staffing.send(turn, Page(staffing.DUTY_MANAGER, case.area, None, text, text_en))

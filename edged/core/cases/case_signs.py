@@ -1,0 +1,81 @@
+"""What lamps, displays, panels and the centre see of the cases (办不成事): how many and since when, not what about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edged.core.cases.case_book import due_date
+from edged.core.model.commands import CasePicture, CasesPicture, Display, Lamp, Value
+from edged.core.model.state import Case, State
+from edged.core.model.turn import Turn
+
+LISTED_MAX = 60  # in the centre's picture: a message has 16 KiB; the rest are counted
+
+
+def signs(turn: Turn, centre: str) -> Iterator[tuple[str, Value]]:
+    """Every sign of the cases: a point and what stands there."""
+    waiting, handled, overdue = counts(turn.state)
+    site = turn.lookup.site
+    lamp = Lamp("blink" if waiting or overdue else "on" if handled else "off")
+    for point in site.case_lamps:
+        yield point, lamp
+    lines = (
+        "办不成事反映窗口 Unresolved matters",
+        f"待响应 Waiting {waiting}  办理中 In hand {handled}  超期 Overdue {overdue}",
+    )
+    for point in site.case_displays:
+        yield point, Display(lines)
+    if turn.state.cases or f"{centre}/cases|cases" in turn.state.shown:
+        live = [case for case in turn.state.cases.values() if case.state != "CLOSED"]
+        pictures = tuple(_picture(case) for case in live[:LISTED_MAX])
+        yield f"{centre}/cases", CasesPicture(pictures, waiting, handled, overdue, *ratios(turn.state))
+
+
+def prompt(turn: Turn, window: str) -> str | None:
+    """What a case window's panel says while somebody waits for an answer."""
+    if not turn.lookup.serves_cases(window):
+        return None
+    waiting = [case for case in turn.state.cases.values() if case.state == "OPEN"]
+    if not waiting:
+        return None
+    oldest = min(waiting, key=lambda case: case.asked_ms)
+    return f"办不成事待响应 {len(waiting)} Case waits: {oldest.id}"
+
+
+def counts(state: State) -> tuple[int, int, int]:
+    """Waiting for an answer, in hand, and overdue (of both)."""
+    live = [case for case in state.cases.values() if case.state != "CLOSED"]
+    waiting = sum(1 for case in live if case.state == "OPEN")
+    return waiting, len(live) - waiting, sum(1 for case in live if case.overdue_day is not None)
+
+
+def ratios(state: State) -> tuple[float | None, float | None, float | None]:
+    """Answered in time, closed in time, satisfied: of those where that is decided; None while there is none."""
+    tally, cases = state.case_tally, state.cases.values()
+    answered = [case.responded for case in cases if case.responded is not None]
+    closed = [case.on_time for case in cases if case.on_time is not None]
+    levels = [case.level for case in cases if case.level is not None]
+    good = sum(1 for level in levels if level > state.policy.ratings.bad_level)
+    return (
+        _ratio(sum(answered) + tally.responded, len(answered) + tally.cases),
+        _ratio(sum(closed) + tally.on_time, len(closed) + tally.cases),
+        _ratio(good + tally.satisfied, len(levels) + tally.rated),
+    )
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return None if whole == 0 else round(part / whole, 4)
+
+
+def _picture(case: Case) -> CasePicture:
+    return CasePicture(
+        case.id,
+        case.state,
+        case.area,
+        case.service,
+        case.code,
+        case.opened_ms,
+        due_date(case),
+        case.special,
+        case.overdue_day is not None,
+    )

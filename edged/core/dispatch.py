@@ -1,0 +1,71 @@
+"""Which module takes which event: one literal table for all that concern one subject.
+
+What concerns the whole engine (ticks, the policy, the clock, an absence) stays in ``engine.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edged.core import equipment, keys
+from edged.core.cases import case_requests, ratings
+from edged.core.hours import day, phases
+from edged.core.model import events as ev
+from edged.core.model.turn import Turn
+from edged.core.people import announcements, notices
+from edged.core.queue import bookings, people_counters, tickets
+from edged.core.tide import triggers
+from edged.core.visits import follow, printing, rating
+from edged.core.windows import overrides
+
+
+def _rate(turn: Turn, event: ev.RatingGiven) -> None:
+    window = turn.lookup.window_of_panel.get(event.point) or turn.lookup.window_of_evaluator.get(event.point)
+    if window is None:
+        turn.ignore(event.point, "no_window_for_panel", level=event.level)
+    elif not case_requests.rate(turn, window, event.level):
+        rating.give(turn, window, event)
+
+
+def _ask(turn: Turn, event: ev.WindowAsked) -> None:
+    if event.area in turn.lookup.areas:
+        turn.state.active_ms = turn.at_ms  # somebody is there
+        triggers.ask(turn, event.area, "operator", event.by)
+    else:
+        turn.ignore(event.area, "unknown_area", by=event.by)
+
+
+def _reject(turn: Turn, event: ev.DocumentRejected) -> None:
+    turn.note(f"{event.kind}.rejected", event.named, code=event.code)
+
+
+HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
+    ev.TicketPrinted: tickets.issue_printed,
+    ev.TicketRequested: printing.issue_requested,
+    ev.KeyPressed: keys.press,
+    ev.CallReported: follow.called,
+    ev.EndReported: follow.ended,
+    ev.QueueReported: follow.listed,
+    ev.RatingGiven: _rate,
+    ev.RatingCorrected: ratings.correct,
+    ev.RatingAnswered: ratings.answer,
+    ev.CaseTold: case_requests.tell,
+    ev.CountRead: people_counters.read,
+    ev.HealthRead: equipment.health,
+    ev.DeviceLost: equipment.changed,
+    ev.DeviceBack: equipment.changed,
+    ev.CommandDone: equipment.outcome,
+    ev.CommandFailed: equipment.outcome,
+    ev.DocumentRejected: _reject,
+    ev.HoursFlexed: phases.flex,
+    ev.DayReset: day.reset,
+    ev.WindowAsked: _ask,
+    ev.AppointmentMade: bookings.made,
+    ev.AppointmentCancelled: bookings.cancelled,
+    ev.OverrideSet: overrides.decide,
+    ev.OverrideLifted: overrides.lift,
+    ev.Announced: announcements.announce,
+    ev.NoticePosted: notices.post,
+    ev.NoticeWithdrawn: notices.withdraw,
+}

@@ -1,0 +1,92 @@
+"""The business day: what ends with a night. Numbers and turns start again; whoever went home is cleared (当日清零).
+
+A day turns when the hall opens, or at its first key or ticket if that is sooner; not at midnight, and only after a
+stretch that can have been a night: a clock that is merely set right takes effect without any of this, so that no number
+of today is ever given twice. A reset by hand clears the queue, but numbers go on.
+"""
+
+from __future__ import annotations
+
+from edged.core.calendar import wall
+from edged.core.model.events import DayReset
+from edged.core.model.state import TicketState
+from edged.core.model.turn import Turn
+from edged.core.people import announcements, pages, staffing
+from edged.core.visits.detours import cancel
+from edged.core.windows import overrides
+
+SHORTEST_DAY_MS = (
+    6 * 3_600_000
+)  # a date that changes sooner is a clock being set, not a night; halls rest longer
+WAITS: tuple[TicketState, ...] = (
+    "BOOKED",
+    "WAITING",
+    "ISSUE_FAILED",
+    "CALLED",
+    "PARKED",
+    "RETURN_PENDING",
+)
+NAMED_MAX = 40  # numbers in one note; with more of them nobody reads on
+
+
+def turn_day(turn: Turn) -> None:
+    """Begin a new business day if this is one."""
+    state = turn.state
+    local_ms = wall.local_ms(turn)
+    if local_ms is None:
+        return
+    day = wall.day(local_ms)
+    if day == state.day:
+        return
+    state.day = day
+    if turn.at_ms - state.day_start_ms < SHORTEST_DAY_MS:
+        return
+    state.day_start_ms = turn.at_ms
+    for ticket in list(state.tickets.values()):
+        if ticket.ended_ms is None and turn.at_ms - ticket.issued_ms >= SHORTEST_DAY_MS:
+            cancel(turn, ticket, "by_reset")
+        elif ticket.state == "NO_SHOW":
+            turn.drop_timer(f"reoffer/{ticket.id}")  # yesterday's absentee
+    state.last_number.clear()
+    state.past_numbers.clear()
+    state.used_numbers = {t.number: t.id for t in state.tickets.values() if t.ended_ms is None}
+    state.served_today = 0
+    state.duty_staff = None
+    overrides.reset(turn)
+    pages.end_day(turn)
+    announcements.end_day(turn)
+    _rest_everybody(turn)
+
+
+def reset(turn: Turn, event: DayReset) -> None:
+    """Somebody starts the day anew: refused without a name, and while people wait unless they insist."""
+    turn_day(turn)
+    hall, by = turn.lookup.site.hall, event.by.strip()
+    waiting = [ticket for ticket in turn.state.tickets.values() if ticket.state in WAITS]
+    numbers = ",".join(ticket.number for ticket in waiting[:NAMED_MAX])
+    if not by:
+        turn.ignore(hall, "reset_without_name")
+        return
+    if waiting and not event.force:
+        turn.ignore(hall, "people_wait", by=by, waiting=len(waiting), numbers=numbers)
+        return
+    for ticket in waiting:  # whoever is being served is served
+        cancel(turn, ticket, "by_reset")
+    turn.state.served_today = 0
+    _rest_everybody(turn)
+    turn.note("day.reset", hall, by=by, forced=int(event.force), cancelled=len(waiting), numbers=numbers)
+
+
+def _rest_everybody(turn: Turn) -> None:
+    """Turns count from zero, old calls leave the boards, and a name left at a resting window is nobody there."""
+    for name, window in turn.state.windows.items():
+        window.activations = 0
+        window.overtook = window.overtook_of_class = 0
+        window.overtook_class = None
+        if window.state in ("STANDBY", "COOLDOWN"):
+            staffing.unbind_window(turn, name)
+    for member in turn.state.staff.values():
+        member.activations = 0
+    for name, area in turn.state.areas.items():
+        area.last_calls.clear()
+        turn.touch_area(name)

@@ -1,0 +1,339 @@
+"""Opening hours: closed, open, noon, no more numbers, draining, closed again (当日清零).
+
+The calendar says when windows serve; who is there decides what becomes of it. At closing time an area *drains*: whoever
+holds a number is served, and its windows stay until nobody is left; only then they close. An area also closes when
+nobody has touched anything for an hour: then those left are gone, and an alarm says so.
+
+The clock is believed when it opens the hall, and not at once when it closes it: a step of more than ``STEP_MS`` that
+would end the hours early has to stand for ``DOUBT_MS``. Before the clock was ever set, nothing closes.
+"""
+
+from __future__ import annotations
+
+from edged.core.calendar import day_spans, opening, wall
+from edged.core.calendar.day_spans import Span
+from edged.core.hours import cutoff, day
+from edged.core.model.events import HoursFlexed
+from edged.core.model.policy import Mode
+from edged.core.model.state import AreaHours, Flex, Phase
+from edged.core.model.turn import Turn
+from edged.core.model.value import value
+from edged.core.people import alarms, staffing
+from edged.core.queue.ordering import STAFFED
+from edged.core.windows import activation, overrides
+from edged.core.windows.machine import move_window
+
+STEP_MS = 300_000  # a clock that drifts is set by seconds; more is a mistake, then or now
+DOUBT_MS = 900_000  # a server that tells the wrong time is overruled or mended by then
+HALL = ""  # the key of the whole hall in ``State.flexed``
+
+
+@value
+class _Plan:
+    """What the calendar says of an area now."""
+
+    mode: Mode
+    serving: bool
+    noon: bool
+    day: int
+    closes_ms: int | None
+    next_ms: int
+    opens_local_ms: int | None
+
+
+def judge_all(turn: Turn) -> None:
+    """The clock, the policy or the hall changed: every area is looked at anew."""
+    for gone in [area for area in turn.state.hours if area not in turn.lookup.areas]:
+        del turn.state.hours[gone]
+        turn.drop_timer(f"hours/{gone}")
+    for area in turn.lookup.areas:
+        _judge(turn, area)
+    _check_calendar(turn)
+    _tell_hall(turn)
+
+
+def fire(turn: Turn, area: str) -> None:
+    """The time has come at which something may change for this area, and for those of the same time."""
+    due = [
+        other
+        for other in turn.lookup.areas
+        if turn.state.timers.get(f"hours/{other}", turn.at_ms + 1) <= turn.at_ms
+    ]
+    for other in dict.fromkeys([area, *due] if area in turn.lookup.areas else due):
+        turn.drop_timer(f"hours/{other}")
+        _judge(turn, other)
+    _check_calendar(turn)
+    _tell_hall(turn)
+
+
+def follow(turn: Turn) -> None:
+    """After anything changed in an area: may it still give numbers, has it served its last visitor."""
+    followed = False
+    seen: set[str] = set()
+    while found := [area for area in turn.dirty_areas if area not in seen]:
+        seen.update(found)  # what is settled in one may touch another that shares a window
+        for area in found:
+            own = opening.of(turn, area)
+            if own.known and area not in turn.only_due and not _in_full_swing(turn, own):
+                _settle(turn, area, own)
+                followed = True
+    if followed:
+        _tell_hall(turn)
+
+
+def _in_full_swing(turn: Turn, own: AreaHours) -> bool:
+    """Nothing that happens in an open area changes its hours while the last number is far off."""
+    return own.phase == "open" and own.serving and not own.noon and cutoff.is_far_off(turn, own)
+
+
+def set_clock(turn: Turn, forward_ms: int | None) -> None:
+    """The wall clock was set, ``forward_ms`` ahead of what it said; None: it was unknown before."""
+    if forward_ms is not None and abs(forward_ms) > STEP_MS:
+        turn.state.doubt_until_ms = turn.at_ms + DOUBT_MS
+        turn.note("clock.stepped", turn.lookup.site.hall, forward_s=forward_ms / 1000)
+    judge_all(turn)
+
+
+def flex(turn: Turn, event: HoursFlexed) -> None:
+    """Open or close earlier or later, today only. Somebody who gives their name is believed at once."""
+    local_ms = wall.local_ms(turn)
+    subject = turn.lookup.site.hall if event.area is None else event.area
+    if event.area is not None and event.area not in turn.lookup.areas:
+        turn.ignore(event.area, "unknown_area", by=event.by)
+        return
+    if local_ms is None or not day_spans.configured(turn.state.policy.hours):
+        turn.ignore(subject, "hours_unknown", by=event.by)
+        return
+    stamps = [event.opens_min, event.closes_min]
+    known = [minute for minute in stamps if minute is not None]
+    if not known or known != sorted(set(known)) or not all(0 <= m <= wall.DAY_MIN for m in known):
+        turn.ignore(subject, "hours_unfit", opens_min=event.opens_min, closes_min=event.closes_min)
+        return
+    today = wall.day(local_ms)
+    turn.state.flexed[event.area or HALL] = Flex(today, event.opens_min, event.closes_min, event.by)
+    turn.state.doubt_until_ms = turn.at_ms
+    turn.note(
+        "hours.flexed",
+        subject,
+        opens=None if event.opens_min is None else day_spans.clock(event.opens_min),
+        closes=None if event.closes_min is None else day_spans.clock(event.closes_min),
+        by=event.by,
+    )
+    judge_all(turn)
+
+
+def closes_min(turn: Turn, area: str) -> int | None:
+    """The minute of today at which ``area`` closes, now at the earliest; None without hours today."""
+    local_ms = wall.local_ms(turn)
+    if local_ms is None or not day_spans.configured(turn.state.policy.hours):
+        return None
+    serving = [
+        span for span in _spans_today(turn, area, wall.day(local_ms)) if span.mode in day_spans.SERVING
+    ]
+    return max(serving[-1].end_min, int(wall.minute(local_ms))) if serving else None
+
+
+def _spans_today(turn: Turn, area: str, today: int) -> tuple[Span, ...]:
+    found = day_spans.spans(turn.state.policy.hours, area, today)
+    for name in (HALL, area):  # what was said of the area comes last
+        said = turn.state.flexed.get(name)
+        if said is not None and said.day == today:
+            found = day_spans.flexed(found, said.opens_min, said.closes_min)
+    return found
+
+
+def _plan(turn: Turn, area: str) -> _Plan | None:
+    hours = turn.state.policy.hours
+    local_ms = wall.local_ms(turn)
+    if local_ms is None or not day_spans.configured(hours):
+        return None
+    today, minute = wall.day(local_ms), wall.minute(local_ms)
+    midnight_ms = turn.at_ms - local_ms % wall.DAY_MS
+    found = _spans_today(turn, area, today)
+    span = day_spans.at(found, minute)
+    closes_min = day_spans.serves_until(found, minute)
+    noon = day_spans.noon_of(hours, found)
+    at_noon = noon is not None and noon[0] <= minute < noon[1]
+    next_min = next(edge for edge in day_spans.edges(hours, found) if edge > minute)
+    later = next((s.start_min for s in found if s.mode in day_spans.SERVING and s.start_min > minute), None)
+    opens = (today, later) if later is not None else day_spans.next_opening(hours, area, today + 1, -1)
+    return _Plan(
+        "full" if span is None else span.mode,
+        closes_min is not None,
+        at_noon and closes_min is not None,
+        today,
+        None if closes_min is None else midnight_ms + closes_min * wall.MINUTE_MS,
+        midnight_ms + next_min * wall.MINUTE_MS,
+        None if opens is None else opens[0] * wall.DAY_MS + opens[1] * wall.MINUTE_MS,
+    )
+
+
+def _judge(turn: Turn, area: str) -> None:
+    own = turn.state.hours.setdefault(area, AreaHours())
+    plan = _plan(turn, area)
+    if plan is None:
+        turn.drop_timer(f"hours/{area}")
+        if own.known:
+            turn.state.hours[area] = AreaHours()
+            _touch(turn, area)
+        return
+    own.known = True
+    own.next_ms = plan.next_ms
+    doubted = turn.at_ms < turn.state.doubt_until_ms
+    if doubted and _ends_early(turn, own, plan):
+        own.next_ms = min(turn.state.doubt_until_ms, own.closes_ms or turn.state.doubt_until_ms)
+        if own.next_ms <= turn.at_ms:
+            own.next_ms = turn.state.doubt_until_ms
+    else:
+        closes_ms = own.closes_ms if doubted and own.serving else None
+        if plan.mode != own.mode or plan.opens_local_ms != own.opens_local_ms or plan.noon != own.noon:
+            _touch(turn, area)
+        own.mode, own.serving, own.noon = plan.mode, plan.serving, plan.noon
+        own.opens_local_ms = plan.opens_local_ms
+        own.closes_ms = plan.closes_ms if plan.serving else own.closes_ms
+        if closes_ms is not None and plan.closes_ms is not None:
+            own.closes_ms = max(closes_ms, plan.closes_ms)
+        if plan.serving:
+            own.opened_day = plan.day
+    _settle(turn, area, own)
+
+
+def _ends_early(turn: Turn, own: AreaHours, plan: _Plan) -> bool:
+    """The stepped clock closes what is open, or opens again what closed today: not believed yet."""
+    if own.serving:
+        return not plan.serving and (own.closes_ms is None or turn.at_ms < own.closes_ms)
+    return plan.serving and own.opened_day == plan.day
+
+
+def _settle(turn: Turn, area: str, own: AreaHours) -> None:
+    """From what the calendar says and who is there to what the area does; then when to look again."""
+    stops_ms: int | None = None
+    if not own.serving:
+        own.stopped.clear()
+    elif not own.noon:  # at noon a few windows say nothing of the afternoon
+        stops_ms = cutoff.judge(turn, area, own)
+    phase = _phase(turn, area, own)
+    if not own.serving:
+        own.closes_ms = None if phase == "closed" else min(own.closes_ms or turn.at_ms, turn.at_ms)
+    if phase != own.phase:
+        _enter(turn, area, own, phase)
+    stamps = [stamp for stamp in (own.next_ms, stops_ms) if stamp is not None]
+    if phase == "draining" or (phase == "closed" and _left_open(turn, area, own)):
+        quiet_ms = turn.state.active_ms + opening.QUIET_MS + 1
+        if quiet_ms > turn.at_ms:
+            stamps.append(quiet_ms)
+        else:
+            _close_windows(turn, area)
+    due_ms = min(stamps, default=None)
+    if due_ms is not None and turn.state.timers.get(f"hours/{area}") != due_ms:
+        turn.set_timer(f"hours/{area}", due_ms)
+
+
+def _phase(turn: Turn, area: str, own: AreaHours) -> Phase:
+    if own.serving:
+        if own.stopped and len(own.stopped) == len(turn.lookup.area_services[area]):
+            return "stopped"
+        return "noon" if own.noon else "open"
+    if (
+        (own.phase != "closed" or _closed_today(turn, own))
+        and not opening.quiet(turn)
+        and _somebody_is_here(turn, area)
+    ):
+        return "draining"
+    return "closed"
+
+
+def _closed_today(turn: Turn, own: AreaHours) -> bool:
+    local_ms = wall.local_ms(turn)
+    return not own.serving and local_ms is not None and own.opened_day == wall.day(local_ms)
+
+
+def _somebody_is_here(turn: Turn, area: str) -> bool:
+    """Somebody of the area waits, is at a window or comes back to one."""
+    if turn.area(area).waiting:
+        return True
+    for window in turn.lookup.area_windows[area]:
+        ticket = turn.ticket_at(window)
+        if ticket is not None and turn.lookup.area_of(ticket.service) == area:
+            return True
+    return any(
+        ticket.ended_ms is None and turn.lookup.area_of(ticket.service) == area
+        for ticket in turn.state.tickets.values()
+    )
+
+
+def _enter(turn: Turn, area: str, own: AreaHours, phase: Phase) -> None:
+    before, own.phase = own.phase, phase
+    waiting = turn.area(area).waiting
+    turn.note("area.hours", area, phase=phase, before=before, mode=own.mode, waiting=waiting)
+    _touch(turn, area)
+    if before in ("closed", "draining") and own.serving:
+        day.turn_day(turn)
+    if phase == "closed":
+        _close_windows(turn, area)
+    if phase == "closed" and waiting:
+        alarms.sound(turn, "left-waiting", area, waiting=waiting)
+    else:
+        alarms.clear(turn, "left-waiting", area)
+
+
+def _left_open(turn: Turn, area: str, own: AreaHours) -> bool:
+    """A window was opened again after closing, by a key too many. Before opening it is a clerk who is early."""
+    return _closed_today(turn, own) and any(
+        turn.window(w).state in ("OPEN", "PAUSED") for w in turn.lookup.area_windows[area]
+    )
+
+
+def _close_windows(turn: Turn, area: str) -> None:
+    """Nobody is left: windows that serve no other open area close, "+1" windows are given back."""
+    for window in turn.lookup.area_windows[area]:
+        state = turn.window(window)
+        if overrides.kept(turn, window):
+            continue
+        if turn.lookup.windows[window].tidal:
+            if state.area == area and state.state == "ACTIVATING":
+                turn.note("tidal.released", window, area=area, reason="closed", open_s=0)
+                activation.stand_by(turn, window)
+            elif state.area == area and state.state in STAFFED:
+                activation.drain(turn, window, "closed")
+        elif (
+            state.ticket is None
+            and state.state in ("OPEN", "PAUSED")
+            and all(opening.of(turn, other).phase == "closed" for other in turn.lookup.window_areas[window])
+            and move_window(turn, window, "close")
+        ):
+            staffing.unbind_window(turn, window)
+            turn.note("window.closed", window, reason="hours")
+
+
+def _touch(turn: Turn, area: str) -> None:
+    turn.issuing_changed = True
+    turn.touch_area(area)
+    for window in turn.lookup.area_windows[area]:
+        turn.touch_window(window)
+
+
+def _tell_hall(turn: Turn) -> None:
+    """The hall is open while one of its areas is."""
+    phases = {own.phase for own in turn.state.hours.values()}
+    phase: Phase = "open"
+    if not phases & {"open", "noon", "stopped"}:
+        phase = "draining" if "draining" in phases else "closed"
+    if phase == turn.state.hall_phase or not phases:
+        return
+    turn.state.hall_phase = phase
+    kind = {"open": "hall.opened", "draining": "hall.draining"}.get(phase, "hall.closed")
+    turn.note(kind, turn.lookup.site.hall, waiting=sum(area.waiting for area in turn.state.areas.values()))
+
+
+def _check_calendar(turn: Turn) -> None:
+    """Nobody told the hall this year's or (in time) next year's holidays: it would open on them."""
+    local_ms, hours = wall.local_ms(turn), turn.state.policy.hours
+    missing = None
+    if local_ms is not None and day_spans.configured(hours):
+        missing = day_spans.missing_year(hours, wall.day(local_ms))
+    hall = turn.lookup.site.hall
+    if missing is None:
+        alarms.clear(turn, "calendar-missing", hall)
+    else:
+        alarms.sound(turn, "calendar-missing", hall, year=missing)

@@ -1,0 +1,258 @@
+"""The three outputs of the core: ``Desired`` (level), ``Action`` (once), ``Note`` (a fact for observers)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import ClassVar, Literal
+
+from edged.core.model.value import value
+
+
+@value
+class Lamp:
+    """A lamp's level. ``blink`` is a level too: the driver or the device keeps it blinking."""
+
+    state: Literal["off", "on", "blink"]
+    kind: ClassVar[str] = "lamp"
+
+
+@value
+class Display:
+    """Text lines on an LED bar or screen, newest call first.
+
+    ``call``: the newest ticket and its window, for boards that have only digits; ``calling``: it is called right now.
+    ``large``: in larger letters where the board can, for somebody who does not see well.
+    """
+
+    lines: tuple[str, ...]
+    call: tuple[str, str] | None = None
+    calling: bool = False
+    large: bool = False
+    kind: ClassVar[str] = "display"
+
+
+@value
+class Panel:
+    """What a clerk's call panel shows. ``state`` is the window state of ``windows.py``.
+
+    ``wait_low_s`` to ``wait_high_s`` is what somebody who takes a ticket now may expect (see ``AreaPicture``).
+    ``prepared``: who is called next, for the clerk only.
+    """
+
+    window: str
+    state: str
+    waiting: int
+    number: str | None = None
+    prompt: str | None = None
+    wait_low_s: int | None = None
+    wait_high_s: int | None = None
+    prepared: str | None = None
+    kind: ClassVar[str] = "panel"
+
+
+@value
+class Serve:
+    """Follow mode: windows that are to serve now, each with its services; the queue system sends people there."""
+
+    windows: tuple[tuple[str, tuple[str, ...]], ...]
+    kind: ClassVar[str] = "serve"
+
+
+@value
+class AreaPicture:
+    """The retained picture of an area for the centre. ``oldest_since_ms`` is an ``at_ms`` stamp or None.
+
+    ``wait_*_s`` is what somebody who takes a ticket now may expect (8 of 10 wait between low and high), in whole
+    minutes; None while nobody can know. ``override``: what a person decided over the area, as people read it.
+    ``hours`` (open, noon, stopped, draining, closed) and ``mode`` are None where nobody knows the opening hours.
+    """
+
+    area: str
+    waiting: int
+    oldest_since_ms: int | None
+    open_windows: int
+    tidal_windows: int
+    wait_low_s: int | None = None
+    wait_s: int | None = None
+    wait_high_s: int | None = None
+    override: str | None = None
+    hours: str | None = None
+    mode: str | None = None
+    kind: ClassVar[str] = "area"
+
+
+@value
+class WindowPicture:
+    """The retained picture of a window for the centre; ``reason`` explains a tidal window in one line, ``override``
+    what a person decided over it, by name and until when. ``stale``: its panel is silent, this is the last known.
+    ``helpers``: how many work there beside its clerk.
+    """
+
+    window: str
+    state: str
+    number: str | None
+    area: str | None
+    reason: str | None
+    override: str | None = None
+    stale: bool = False
+    helpers: int = 0
+    kind: ClassVar[str] = "window"
+
+
+@value
+class AlarmsPicture:
+    """The retained picture of what stands: (alarm, subject, since when as an ``at_ms`` stamp), oldest first."""
+
+    standing: tuple[tuple[str, str, int], ...]
+    kind: ClassVar[str] = "alarms"
+
+
+@value
+class Evaluator:
+    """What an evaluator (评价器) asks about: the visit of ticket ``number``, or a ``case``; both None: nothing."""
+
+    window: str
+    number: str | None = None
+    case: str | None = None
+    kind: ClassVar[str] = "evaluator"
+
+
+@value
+class CasePicture:
+    """One open case in the picture for the centre; ``due`` is a date or None, ``opened_ms`` an ``at_ms`` stamp."""
+
+    case: str
+    state: str
+    area: str | None
+    service: str | None
+    code: str
+    opened_ms: int
+    due: str | None
+    special: bool
+    overdue: bool
+
+
+@value
+class CasesPicture:
+    """The retained picture of the open cases (办不成事); the three ratios are None while nothing is decided."""
+
+    cases: tuple[CasePicture, ...]
+    waiting: int
+    in_hand: int
+    overdue: int
+    response_ratio: float | None
+    on_time_ratio: float | None
+    satisfied_ratio: float | None
+    kind: ClassVar[str] = "cases"
+
+
+@value
+class NoNumber:
+    """A service without numbers now. ``reason``: a short word; the texts are for whoever stands there."""
+
+    service: str
+    reason: str
+    text: str
+    text_en: str
+
+
+@value
+class Issuing:
+    """What a dispenser gives no numbers of now; every other service it does."""
+
+    stopped: tuple[NoNumber, ...] = ()
+    kind: ClassVar[str] = "issuing"
+
+
+Value = (
+    Issuing
+    | Lamp
+    | Display
+    | Panel
+    | Evaluator
+    | AreaPicture
+    | WindowPicture
+    | AlarmsPicture
+    | CasesPicture
+    | Serve
+)
+
+
+@value
+class Desired:
+    """``value`` is to stand at ``point``; the slot is ``(point, value.kind)``, last one wins, re-asserted."""
+
+    point: str
+    value: Value
+
+
+@value
+class Say:
+    """Speak once, Chinese then English; ``slow`` for who needs it. ``ticket``: its number, "" for announcements."""
+
+    text: str
+    text_en: str
+    ticket: str
+    slow: bool = False
+    kind: ClassVar[str] = "say"
+
+
+@value
+class Print:
+    """Print a ticket once. ``ahead``: visitors before it; ``wait_*_s``: what is told of the wait, None unknown."""
+
+    number: str
+    service: str
+    ahead: int
+    wait_low_s: int | None = None
+    wait_s: int | None = None
+    wait_high_s: int | None = None
+    kind: ClassVar[str] = "print"
+
+
+@value
+class Page:
+    """Page a member of staff (or the duty manager, ``staff`` = "duty-manager") once."""
+
+    staff: str
+    area: str | None
+    window: str | None
+    text: str
+    text_en: str
+    kind: ClassVar[str] = "page"
+
+
+@value
+class Refuse:
+    """Tell whoever asked for a number, once, why there is none. ``reason``: a short word."""
+
+    service: str
+    reason: str
+    text: str
+    text_en: str
+    kind: ClassVar[str] = "refuse"
+
+
+Body = Say | Print | Page | Refuse
+
+
+@value
+class Action:
+    """Something that happens once. ``id`` is unique for ever in this hall; leaves only after its step is on disk."""
+
+    id: str
+    point: str
+    body: Body
+
+
+@value
+class Note:
+    """A fact. ``kind`` is an event type of the wire contract ("ticket.called") or "ignored" with a ``reason``."""
+
+    kind: str
+    subject: str
+    data: Mapping[str, str | bool | int | float | None] = field(default_factory=dict)
+
+
+Command = Desired | Action

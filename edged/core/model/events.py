@@ -1,0 +1,429 @@
+"""Everything that can happen to a hall, as frozen data. The inbox stamps each with ``at_ms`` on its way in.
+
+``point`` names where a device event came from (see ``site.py``). ``seq`` is the device's own increasing number and,
+with the point, the idempotency key; ``None`` where the device has no counter (serial panels).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edged.core.model.policy import Policy
+from edged.core.model.site import Site
+from edged.core.model.value import value
+
+Key = Literal[
+    "next",
+    "prepare",
+    "announce",
+    "recall",
+    "arrive",
+    "finish",
+    "no-show",
+    "park",
+    "resume",
+    "transfer",
+    "pause",
+    "unpause",
+    "login",
+    "logout",
+    "accept",
+    "decline",
+    "case",
+    "commissioner",
+    "special-need",
+    "cancel",
+    "priority",
+    "walk-direct",
+    "green-lane",
+    "reprint",
+    "next-or-recall",  # one physical key on candle485 panels: call next, or recall while a call is open
+    "no-show-or-finish",  # its other half: no-show while calling, finish while serving
+    "force-open",  # overrides (人工干预), see ``overrides.press``
+    "force-close",
+    "hold",
+    "lift",
+    "pause-issuing",
+    "priority-insert",
+    "extend-hours",  # today's, of an area or the hall, see ``late_hours.py``
+    "answer",  # of the duty manager: a bad rating is looked after
+]
+OverrideKind = Literal["open", "close", "hold", "pause-issuing", "priority-insert"]
+CaseWord = Literal["open", "acknowledge", "close", "reopen", "extend", "rate"]
+WHOLE_HALL = "hall"  # the target of pause-issuing that means every area
+Priority = Literal["normal", "elderly", "disabled", "pregnant", "military", "child", "appointment"]
+
+
+@value
+class TicketPrinted:
+    """A dispenser allotted and printed ``number`` by itself (WIRE ``up/ticket``).
+
+    ``appointment``: id of the booking that checks in (预约). ``reason``: a code, where the priority class needs one.
+    """
+
+    point: str
+    number: str
+    service: str
+    priority: Priority = "normal"
+    seq: int | None = None
+    appointment: str | None = None
+    reason: str | None = None
+
+
+@value
+class TicketRequested:
+    """A dispenser asks the controller for a number (WIRE ``up/request``); answered by a ``Print`` action.
+
+    ``service`` may be a journey of the policy. ``returning``: the visitor has this number already and is back.
+    """
+
+    point: str
+    service: str
+    priority: Priority = "normal"
+    seq: int | None = None
+    appointment: str | None = None
+    reason: str | None = None
+    returning: str | None = None
+
+
+@value
+class KeyPressed:
+    """A key on a call panel or pager.
+
+    ``arg``: ticket number, staff id, pause reason, transfer target, minutes of a park, or outcome of a finish; what is
+    said about it follows after a slash ("told-once/photo", "A012/by-visitor").
+    """
+
+    point: str
+    key: Key
+    arg: str | None = None
+    seq: int | None = None
+
+
+@value
+class AppointmentMade:
+    """The centre booked (or moved) an appointment. ``start_ms``: wall time since 1970 UTC."""
+
+    id: str
+    service: str
+    start_ms: int
+    priority: Priority = "normal"
+
+
+@value
+class AppointmentCancelled:
+    """The visitor, or the centre, called an appointment off."""
+
+    id: str
+
+
+@value
+class RatingGiven:
+    """好差评: ``level`` 1 (very bad) to 5 (very good)."""
+
+    point: str
+    level: int
+    seq: int | None = None
+
+
+@value
+class CountRead:
+    """A people counter's report. ``semantics`` says what the numbers mean: since reset, in a window, or present."""
+
+    point: str
+    semantics: Literal["total", "window", "occupancy"]
+    entered: int = 0
+    left: int = 0
+    occupancy: int | None = None
+    seq: int | None = None
+
+
+@value
+class HealthRead:
+    """A device's own health: paper state and a fault text (at most 200 characters)."""
+
+    point: str
+    paper: Literal["ok", "low", "out", "unknown"] = "unknown"
+    fault: str | None = None
+    seq: int | None = None
+
+
+@value
+class DeviceLost:
+    """``point`` is a device id: nothing can be heard from or shown on it."""
+
+    point: str
+    reason: str
+
+
+@value
+class DeviceBack:
+    """``point`` is a device id that can be reached again (also sent at the first contact after start)."""
+
+    point: str
+
+
+@value
+class CommandDone:
+    """The action ``id`` was carried out."""
+
+    id: str
+
+
+@value
+class CommandFailed:
+    """The action ``id`` was not, or not surely, carried out. It is never retried blindly: the core decides."""
+
+    id: str
+    error: str
+
+
+@value
+class SiteLoaded:
+    """The hall's configuration, at first start and whenever it changed."""
+
+    site: Site
+
+
+@value
+class PolicyApplied:
+    """A verified and bounded policy takes effect at this step boundary. ``sha256`` is over its payload bytes.
+
+    ``pushed``: it came from the centre just now (and goes on trial); else it was in force before.
+    """
+
+    version: int
+    sha256: str
+    policy: Policy
+    pushed: bool = False
+
+
+@value
+class ClockSet:
+    """Wall time at this stamp: ``wall_ms`` since 1970 UTC and the hall's zone offset. Rare: start, hourly, steps."""
+
+    wall_ms: int
+    utc_offset_min: int
+
+
+@value
+class Resumed:
+    """The process was away (restart or freeze) for ``gap_ms``; pending deadlines move by it, waits do not."""
+
+    gap_ms: int
+    restart: bool
+
+
+@value
+class WindowAsked:
+    """An operator (``by``: at most 64 characters) asks for a window in ``area``; the arbiter decides."""
+
+    area: str
+    by: str
+
+
+@value
+class OverrideSet:
+    """人工干预: ``by`` (a name, at most 64 characters) decides for the rules, for ``for_s`` hall seconds.
+
+    ``target``: a window (open, close, hold), an area or ``WHOLE_HALL`` (pause-issuing), or the number of a waiting
+    ticket (priority-insert, which happens once and does not expire). ``area``: the one a tidal window opens for; None:
+    the one with most people waiting. ``for_s`` None: the policy's default; longer than its limit is cut to that.
+    """
+
+    kind: OverrideKind
+    target: str
+    by: str
+    for_s: int | None = None
+    area: str | None = None
+
+
+@value
+class OverrideLifted:
+    """``by`` ends an override before its time."""
+
+    kind: OverrideKind
+    target: str
+    by: str
+
+
+@value
+class Announced:
+    """An operator (``by``) has something said once in ``areas`` (none: everywhere); texts: at most 200 characters."""
+
+    text: str
+    text_en: str
+    areas: tuple[str, ...]
+    by: str
+
+
+@value
+class HoursFlexed:
+    """Today only, ``area`` (None: the hall) opens and closes at these minutes after midnight; None: as planned."""
+
+    area: str | None
+    opens_min: int | None
+    closes_min: int | None
+    by: str
+
+
+@value
+class RatingCorrected:
+    """``by`` corrects a rating to ``level`` 1…5. ``rating`` is its id: of a visit as in the note, or that of a case."""
+
+    rating: str
+    level: int
+    by: str
+
+
+@value
+class RatingAnswered:
+    """``by`` looked after a bad rating (整改, 回访); ``code`` is one of the policy's words, None: the last of them."""
+
+    rating: str
+    by: str
+    code: str | None = None
+
+
+@value
+class CaseTold:
+    """办不成事, from the centre or an operator: ``by`` (a name, at most 64 characters) tells what becomes of a case.
+
+    ``case`` is its id, None only to open one. ``code`` is a word of the policy: why it is opened, or the outcome it
+    closes with. ``ticket`` (a number of today), ``area``, ``service`` and ``special`` go with opening, ``level`` 1…5
+    with rating.
+    """
+
+    told: CaseWord
+    by: str
+    case: str | None = None
+    code: str | None = None
+    area: str | None = None
+    service: str | None = None
+    ticket: str | None = None
+    special: bool = False
+    level: int | None = None
+
+
+@value
+class DayReset:
+    """``by`` (who, at most 64 characters) starts the day anew; refused while people wait unless ``force``."""
+
+    by: str
+    force: bool = False
+
+
+@value
+class DocumentRejected:
+    """A signed document was refused: ``kind`` says of what, ``code`` why, ``named`` what it called itself."""
+
+    kind: Literal["policy", "operation"]
+    code: str
+    named: str
+
+
+@value
+class NoticePosted:
+    """A notice on the boards of ``areas`` (none: all, and the hall's), until a wall time or until withdrawn.
+
+    ``id``: at most 64 characters, of whoever posts it; ``until_wall_ms``: since 1970 UTC.
+    """
+
+    id: str
+    text: str
+    text_en: str
+    areas: tuple[str, ...]
+    until_wall_ms: int | None
+    by: str
+
+
+@value
+class NoticeWithdrawn:
+    """The notice ``id`` is to go."""
+
+    id: str
+    by: str
+
+
+@value
+class SafeModeSet:
+    """The daemon ended too fast too often (``on``), or is whole again."""
+
+    on: bool
+
+
+@value
+class Tick:
+    """A due time the engine asked for. Regenerated on replay, never an input."""
+
+
+@value
+class CallReported:
+    """Follow mode: the queue system called ``number`` to ``window``. ``service`` None: what the window serves."""
+
+    point: str
+    number: str
+    window: str
+    service: str | None = None
+    seq: int | None = None
+
+
+@value
+class EndReported:
+    """Follow mode: the queue system is done with the visitor at ``window`` (``number`` None: whoever is there)."""
+
+    point: str
+    window: str
+    number: str | None = None
+    outcome: Literal["served", "no-show", "parked", "cancelled"] = "served"
+    seq: int | None = None
+
+
+@value
+class QueueReported:
+    """Follow mode: the numbers that wait for ``service``, all of them, in order."""
+
+    point: str
+    service: str
+    waiting: tuple[str, ...]
+    seq: int | None = None
+
+
+DeviceEvent = (
+    TicketPrinted
+    | TicketRequested
+    | KeyPressed
+    | RatingGiven
+    | CountRead
+    | HealthRead
+    | CallReported
+    | EndReported
+    | QueueReported
+)
+Event = (
+    DeviceEvent
+    | DeviceLost
+    | DeviceBack
+    | CommandDone
+    | CommandFailed
+    | SiteLoaded
+    | PolicyApplied
+    | ClockSet
+    | Resumed
+    | WindowAsked
+    | Announced
+    | NoticePosted
+    | NoticeWithdrawn
+    | OverrideSet
+    | OverrideLifted
+    | RatingCorrected
+    | RatingAnswered
+    | CaseTold
+    | HoursFlexed
+    | DayReset
+    | DocumentRejected
+    | SafeModeSet
+    | AppointmentMade
+    | AppointmentCancelled
+    | Tick
+)

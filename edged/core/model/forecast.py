@@ -1,0 +1,230 @@
+"""How long a newcomer would wait, and what is known for it: service means, arrivals, windows. Pure arithmetic.
+
+Quantities: ``x`` people present (waiting, in units of the mean service, and at windows), ``c`` windows, ``m`` mean
+service in seconds. A newcomer who finds ``x`` people waits ``max(0, x - c + 1) * m / c`` (queue-length predictor; exact
+in M/M/c). Means are exponentially aged sums with a prior, so that the first hour is already usable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from math import ceil, exp, floor, inf, sqrt
+from typing import NamedTuple
+
+from edged.core.model.state import Learnt
+
+BIN_MS = 30_000  # arrivals are counted in the decision period
+BINS_KEPT = 240  # two hours: the day's level is judged over them
+BIN_MIN = 15  # a profile's step
+LEVEL_MIN = 120.0
+RECENT_MIN = 20.0
+LEVEL_WEIGHT = 20.0  # visitors that the profile is worth against what was seen
+EXCESS_MIN = 15.0  # minutes that "as the profile says" is worth against the last RECENT_MIN
+EXCESS_FADES_MIN = 25.0  # a group or a lull is over after about this
+STEADY_LOAD = 0.8  # of the regular windows, where no profile says more
+MIX_KEPT = 1000  # visitors remembered for the mix of services; then both halves count half
+Z10 = 1.2815515655446004  # the normal distribution's 90 % point
+
+
+class Load(NamedTuple):
+    """An area now. ``work`` is the waiting tickets in units of ``mean_s``; ``windows`` counts those being staffed."""
+
+    work: float
+    busy: float
+    windows: float
+    mean_s: float
+    opening: tuple[float, ...] = ()  # seconds until each of the windows being staffed is ready
+
+    @property
+    def present(self) -> float:
+        """People in service or waiting."""
+        return self.work + self.busy
+
+
+def learn(learnt: Learnt, service: str, service_s: float, prior_s: float, decay: float) -> None:
+    """One visit took ``service_s``: older ones count ``decay`` times less from now."""
+    learnt.all_sum_s = learnt.all_sum_s * decay + service_s
+    learnt.all_weight = learnt.all_weight * decay + 1
+    learnt.ratio_sum = learnt.ratio_sum * decay + service_s / prior_s
+    learnt.ratio_weight = learnt.ratio_weight * decay + 1
+    learnt.sum_s[service] = learnt.sum_s.get(service, 0.0) * decay + service_s
+    learnt.weight[service] = learnt.weight.get(service, 0.0) * decay + 1
+
+
+def count_issued(learnt: Learnt, service: str, at_ms: int) -> None:
+    """A ticket of ``service`` was issued at ``at_ms``."""
+    learnt.issued[service] = learnt.issued.get(service, 0) + 1
+    if sum(learnt.issued.values()) > MIX_KEPT:
+        for name in learnt.issued:
+            learnt.issued[name] //= 2
+    number = (at_ms - 1) // BIN_MS  # whoever comes at the very stamp of a decision comes after it
+    learnt.arrived[number] = learnt.arrived.get(number, 0) + 1
+    while next(iter(learnt.arrived)) < number - BINS_KEPT:
+        del learnt.arrived[next(iter(learnt.arrived))]
+
+
+def arrivals_since(learnt: Learnt, at_ms: int, minutes: float) -> int:
+    """Tickets issued in the last ``minutes``, to the bin."""
+    first = (at_ms - round(minutes * 60_000)) // BIN_MS
+    return sum([count for number, count in learnt.arrived.items() if number >= first])
+
+
+def overall_mean_s(learnt: Learnt, prior_s: float, prior_weight: int) -> float:
+    """Mean service of an area, whatever the service."""
+    return (prior_weight * prior_s + learnt.all_sum_s) / (prior_weight + learnt.all_weight)
+
+
+def service_means_s(learnt: Learnt, priors_s: Mapping[str, float], prior_weight: int) -> dict[str, float]:
+    """Mean per service: its own visits, and the prior scaled by how all visits compare to their priors."""
+    ratio = (prior_weight + learnt.ratio_sum) / (prior_weight + learnt.ratio_weight)
+    return {
+        service: (prior_weight * prior_s * ratio + learnt.sum_s.get(service, 0.0))
+        / (prior_weight + learnt.weight.get(service, 0.0))
+        for service, prior_s in priors_s.items()
+    }
+
+
+def mix_of(learnt: Learnt, services: Sequence[str], given: Mapping[str, float]) -> dict[str, float]:
+    """Share of each service: as given, else as issued so far (one imagined visitor each)."""
+    shares = {service: given.get(service, 0.0) for service in services}
+    if sum(shares.values()) <= 0:
+        shares = {service: 1.0 + learnt.issued.get(service, 0) for service in services}
+    total = sum(shares.values())
+    return {service: share / total for service, share in shares.items()}
+
+
+def newcomer_wait_s(load: Load, windows: float, present: float | None = None) -> float:
+    """Predicted wait of a newcomer with ``windows`` windows; infinite where nobody would ever serve."""
+    x = load.present if present is None else present
+    if windows <= 0:
+        return 0.0 if x <= 0 else inf
+    return max(0.0, x - windows + 1) * load.mean_s / windows
+
+
+def projected(load: Load, expected: float, horizon_s: float) -> float:
+    """People present after ``horizon_s`` if ``expected`` more come: never fewer than stay at the windows."""
+    x = load.present
+    served = horizon_s * min(load.windows, x) / load.mean_s
+    return max(min(x, load.busy), x + expected - served)
+
+
+@lru_cache(maxsize=128)
+def _cumulated(profile: tuple[float, ...]) -> tuple[float, ...]:
+    return (0.0, *accumulate(profile))
+
+
+def profile_mass(profile: tuple[float, ...], from_min: float, to_min: float) -> float:
+    """Arrivals that the profile expects between two minutes after its start."""
+    sums = _cumulated(profile)
+
+    def until(minute: float) -> float:
+        if minute <= 0:
+            return 0.0
+        number = int(minute // BIN_MIN)
+        if number >= len(profile):
+            return sums[-1]
+        return sums[number] + (minute / BIN_MIN - number) * profile[number]
+
+    return until(to_min) - until(from_min)
+
+
+class Stream(NamedTuple):
+    """Expected arrivals: a profile (or ``steady_per_min``), today's level against it, and a passing excess per min."""
+
+    minute: float
+    profile: tuple[float, ...]
+    steady_per_min: float
+    level: float = 1.0
+    excess_per_min: float = 0.0
+
+    def mass(self, from_min: float, to_min: float) -> float:
+        """What the profile alone expects."""
+        if self.profile:
+            return profile_mass(self.profile, from_min, to_min)
+        return self.steady_per_min * (to_min - from_min)
+
+    def expected(self, horizon_min: float) -> float:
+        """Arrivals in the next ``horizon_min`` minutes."""
+        passing = self.excess_per_min * EXCESS_FADES_MIN * (1 - exp(-horizon_min / EXCESS_FADES_MIN))
+        return max(0.0, self.level * self.mass(self.minute, self.minute + horizon_min) + passing)
+
+
+def stream_of(learnt: Learnt, at_ms: int, plain: Stream) -> Stream:
+    """``plain`` (level 1, no excess) corrected by what was seen in two hours and in 20 minutes."""
+    minute = plain.minute
+    long_min, short_min = min(LEVEL_MIN, minute), min(RECENT_MIN, minute)
+    if long_min <= 0:
+        return plain
+    level = (arrivals_since(learnt, at_ms, long_min) + LEVEL_WEIGHT) / (
+        plain.mass(minute - long_min, minute) + LEVEL_WEIGHT
+    )
+    seen = arrivals_since(learnt, at_ms, short_min)
+    excess = (seen - level * plain.mass(minute - short_min, minute)) / (short_min + EXCESS_MIN)
+    return Stream(minute, plain.profile, plain.steady_per_min, level, excess)
+
+
+def look_ahead_wait_s(load: Load, learnt: Learnt, at_ms: int, plain: Stream, setup_s: float) -> float:
+    """The older forecast ("pwf"): the longest wait within 8 min after a window ordered now would be ready."""
+    minute = plain.minute
+    recent_min = min(RECENT_MIN, max(0.0, minute))
+    seen = arrivals_since(learnt, at_ms, recent_min)
+    factor = (seen + 6) / (plain.mass(minute - recent_min, minute) + 6)
+    ready_min = round(setup_s / 60)
+    x, longest = load.present, 0.0
+    for step in range(ready_min + 9):
+        if step >= ready_min:
+            longest = max(longest, newcomer_wait_s(load, load.windows, x))
+        fading = 1 + (factor - 1) * exp(-step / EXCESS_FADES_MIN)
+        arriving = plain.mass(minute + step, minute + step + 1) * fading
+        x = max(0.0, x + arriving - min(x, load.windows) * 60 / load.mean_s)
+    return longest
+
+
+class Range(NamedTuple):
+    """A wait in seconds: the middle and where 80 % of such waits lie."""
+
+    low_s: float
+    mean_s: float
+    high_s: float
+
+    def in_minutes(self) -> tuple[int, int, int]:
+        """As people are told: seconds, but whole minutes, never narrower than it is and never "0 to 0"."""
+        low, middle, high = floor(self.low_s / 60), round(self.mean_s / 60), max(1, ceil(self.high_s / 60))
+        return low * 60, middle * 60, high * 60
+
+
+def wait_range(load: Load, ahead: float) -> Range | None:
+    """Wait of somebody with ``ahead`` mean services waiting before them; None where no window serves or opens.
+
+    All windows busy: ``ahead + 1`` of them must finish, so the wait is about gamma of that shape (Wilson-Hilferty for
+    its quantiles); a window being staffed counts from when it is ready.
+    """
+    serving = load.windows - len(load.opening)
+    if load.windows <= 0:
+        return None
+    finishes = ahead + load.busy - serving + 1
+    if finishes <= 0:
+        return Range(0.0, 0.0, 0.0)
+    spread = 1 / (9 * finishes)
+    low = finishes * max(0.0, 1 - spread - Z10 * sqrt(spread)) ** 3
+    high = finishes * max(0.0, 1 - spread + Z10 * sqrt(spread)) ** 3
+    if not load.opening:
+        each_s = load.mean_s / serving
+        return Range(low * each_s, finishes * each_s, high * each_s)
+    return Range(*(_until_done_s(load, serving, work) for work in (low, finishes, high)))
+
+
+def _until_done_s(load: Load, serving: float, finishes: float) -> float:
+    """When ``finishes`` services are done; a window that becomes ready takes the next one in line at once."""
+    now_s, windows, left = 0.0, serving, finishes
+    for ready_s in sorted(load.opening):
+        need_s = left * load.mean_s / windows if windows > 0 else inf
+        if now_s + need_s <= ready_s:
+            return now_s + need_s
+        left -= (ready_s - now_s) * windows / load.mean_s
+        now_s, windows, left = ready_s, windows + 1, left - 1
+        if left <= 0:
+            return now_s
+    return now_s + left * load.mean_s / windows

@@ -1,0 +1,101 @@
+"""What the city may push: thresholds and limits, with the default and the hard bound of each beside it.
+
+One module per section. ``BOUNDS`` maps ``Class.field`` to the inclusive range that the code accepts whoever signed it;
+``edged/central/policies.py`` turns a violation into a refusal with path and remedy. Defaults: field reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+
+from edged.core.model.policy import (
+    calling,
+    cases,
+    counting,
+    hours,
+    overrides,
+    ratings,
+    signage,
+    staffing,
+    tidal,
+    trial,
+    visits,
+)
+from edged.core.model.policy.calling import Calling, CallRule, PriorityClass
+from edged.core.model.policy.cases import Cases
+from edged.core.model.policy.counting import Counting
+from edged.core.model.policy.hours import Cutoff, Hours, Mode, Noon, Session, Special
+from edged.core.model.policy.overrides import Overrides
+from edged.core.model.policy.ratings import Ratings
+from edged.core.model.policy.signage import Signage, Templates
+from edged.core.model.policy.staffing import PauseReason, Staffing
+from edged.core.model.policy.tidal import REFERENCE_PW, Arbiter, Band, Peak, Pw, Rule, Tidal, Triggers
+from edged.core.model.policy.trial import Trial
+from edged.core.model.policy.visits import Journey, Visits
+from edged.core.model.value import value
+
+__all__ = [
+    "BOUNDS",
+    "REFERENCE_PW",
+    "Arbiter",
+    "Band",
+    "CallRule",
+    "Calling",
+    "Cases",
+    "Counting",
+    "Cutoff",
+    "Hours",
+    "Journey",
+    "Mode",
+    "Noon",
+    "Overrides",
+    "PauseReason",
+    "Peak",
+    "Policy",
+    "PriorityClass",
+    "Pw",
+    "Ratings",
+    "Rule",
+    "Session",
+    "Signage",
+    "Special",
+    "Staffing",
+    "Templates",
+    "Tidal",
+    "Trial",
+    "Triggers",
+    "Visits",
+]
+
+
+@value
+class Policy:
+    """Everything pushable. The default is what a hall runs before the centre ever spoke."""
+
+    tidal: Tidal = field(default_factory=Tidal)
+    calling: Calling = field(default_factory=Calling)
+    hours: Hours = field(default_factory=Hours)
+    overrides: Overrides = field(default_factory=Overrides)
+    staffing: Staffing = field(default_factory=Staffing)
+    signage: Signage = field(default_factory=Signage)
+    counting: Counting = field(default_factory=Counting)
+    cases: Cases = field(default_factory=Cases)
+    ratings: Ratings = field(default_factory=Ratings)
+    visits: Visits = field(default_factory=Visits)
+    trial: Trial = field(default_factory=Trial)
+
+
+BOUNDS: Mapping[str, tuple[int, int]] = {
+    **tidal.BOUNDS,
+    **calling.BOUNDS,
+    **hours.BOUNDS,
+    **overrides.BOUNDS,
+    **staffing.BOUNDS,
+    **signage.BOUNDS,
+    **counting.BOUNDS,
+    **cases.BOUNDS,
+    **ratings.BOUNDS,
+    **visits.BOUNDS,
+    **trial.BOUNDS,
+}

@@ -1,0 +1,518 @@
+"""All that the controller remembers, as plain data: dumping it, loading it and going on gives the same hall.
+
+Derived look-ups live in ``lookup.py`` and are rebuilt; nothing here is computed from something else here, except the
+waiting queues (``queues`` holds exactly the tickets in state WAITING) which ``Engine.check`` asserts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass, field
+from typing import Literal
+
+from edged.core.model.commands import Body, Value
+from edged.core.model.events import OverrideKind, Priority
+from edged.core.model.policy import Mode, Policy, Tidal, Trial
+from edged.core.model.site import Site
+from edged.core.model.value import value
+
+TicketState = Literal[
+    "BOOKED",
+    "WAITING",
+    "ISSUE_FAILED",
+    "CALLED",
+    "SERVING",
+    "PARKED",
+    "RETURN_PENDING",
+    "NO_SHOW",
+    "SERVED",
+    "CANCELLED",
+]
+WindowStateName = Literal[
+    "CLOSED",
+    "OPEN",
+    "CALLING",
+    "SERVING",
+    "PAUSED",
+    "STANDBY",
+    "ACTIVATING",
+    "DRAINING",
+    "COOLDOWN",
+]
+
+
+@value
+class Stop:
+    """One stage of a visit: which window ended it, how (an outcome, or "transferred"), when."""
+
+    window: str
+    service: str
+    outcome: str
+    at_ms: int
+
+
+@value
+class Booking:
+    """An appointment nobody claimed yet. ``start_ms`` is wall time since 1970 UTC."""
+
+    service: str
+    start_ms: int
+    priority: Priority
+
+
+@value
+class Prepared:
+    """Whom a window calls next: by which rule (None: the last one), and the window they were sent to before."""
+
+    ticket: int
+    rule: str | None
+    sent_to: str | None
+
+
+@value
+class CallShown:
+    """One line of "last calls" on an area's displays."""
+
+    number: str
+    window: str
+
+
+@value
+class PendingAction:
+    """An action whose outcome is not known yet."""
+
+    point: str
+    body: Body
+    at_ms: int
+
+
+@value
+class DeviceState:
+    """Whether a device can be reached, and since when (``at_ms``)."""
+
+    up: bool
+    since_ms: int
+    reason: str | None = None
+
+
+@value
+class PolicyTrial:
+    """A pushed policy is watched. ``rules`` and ``tidal`` are those of the last good one, which may come back.
+
+    ``before_s``: how long people had waited, on average, when it came. ``left_min``: minutes of watch still to come.
+    ``worse``: looks, a minute apart, at which the queue was too old without a break. ``harmful``: that is settled.
+    ``waited_s`` and ``limit_s`` are of the last look.
+    """
+
+    good_version: int
+    good_sha256: str
+    rules: Trial
+    tidal: Tidal
+    before_s: int = 0
+    left_min: int = 0
+    worse: int = 0
+    harmful: bool = False
+    waited_s: int = 0
+    limit_s: int = 0
+
+
+@value
+class LeftPolicy:
+    """A policy that was taken out of force: never applied again under its number.
+
+    It was ordered, or (``waited_s`` is not 0) people had waited that long where ``limit_s`` was the limit.
+    """
+
+    version: int
+    sha256: str
+    waited_s: int = 0
+    limit_s: int = 0
+
+
+@value
+class UsualQueue:
+    """The worst of one half hour of the day, faded over ``days`` days; ``day`` is the last of them.
+
+    ``waited_s``: mean time that whoever waited had waited. ``pressure``: visitors of an hour per working window.
+    """
+
+    waited_s: float
+    pressure: float
+    days: int
+    day: int
+
+
+@dataclass(slots=True)
+class Spoken:
+    """Something to be said ``times`` times more; of a call: whose (``ticket``), to which ``window``."""
+
+    text: str
+    text_en: str
+    since_ms: int
+    number: str = ""
+    ticket: int | None = None
+    window: str | None = None
+    slow: bool = False
+    times: int = 1
+    said: bool = False
+
+
+@dataclass(slots=True)
+class Voice:
+    """A loudspeaker: what it says (an action's id, since when), from when on it may say more, and what waits."""
+
+    doing: str | None = None
+    since_ms: int = 0
+    free_ms: int = 0
+    waiting: list[Spoken] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Notice:
+    """A text on boards (``areas`` empty: all), until a wall time or withdrawn. The dict's order is that of posting."""
+
+    text: str
+    text_en: str
+    areas: tuple[str, ...]
+    until_wall_ms: int | None
+    by: str
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A number (号票) and where its visit stands. ``place_ms`` orders it: arrival of the visit, not of the stage.
+
+    ``queued_ms``: since when it waits this time. ``stages``: services that follow. ``trail``: stages that are over.
+    ``returning``: was told what to bring and is back. ``direct``: served without a number.
+    """
+
+    id: int
+    number: str
+    service: str
+    priority: Priority
+    issued_ms: int
+    place_ms: int
+    source: str
+    state: TicketState = "WAITING"
+    window: str | None = None
+    only_window: str | None = None
+    first_window: str | None = None
+    returning: bool = False
+    calls: int = 0
+    called_ms: int | None = None
+    serving_ms: int | None = None
+    ended_ms: int | None = None
+    rated: bool = False
+    print_action: str | None = None
+    quoted_s: tuple[int, int, int] | None = None
+    late: bool = False  # printed when no numbers were given
+    ahead_ms: int = 0  # how far before its place a person put it, by hand
+    queued_ms: int = 0
+    reason: str | None = None
+    reoffers: int = 0
+    print_failed: bool = False
+    direct: bool = False
+    stages: list[str] = field(default_factory=list)
+    trail: list[Stop] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class WindowState:
+    """A window now. ``area`` is the area a tidal window is activated for; ``due_ms`` its next deadline.
+
+    ``stale``: its panel is silent, this is the last that was known. ``hint``: what its clerk is told for a moment.
+    ``helpers``: who is there beside ``staff`` ("+1" staff), in the order they came. ``prepared``: who is called next.
+    """
+
+    state: WindowStateName
+    ticket: int | None = None
+    last_ticket: int | None = None
+    last_ticket_ended_ms: int | None = None
+    last_case: str | None = None
+    staff: str | None = None
+    helpers: list[str] = field(default_factory=list)
+    area: str | None = None
+    rule: str | None = None
+    reason: str | None = None
+    pause_reason: str | None = None
+    paused_ms: int | None = None
+    stale: bool = False
+    hint: str | None = None
+    requested_ms: int | None = None
+    paged_staff: str | None = None
+    acknowledged: bool = False
+    opened_ms: int | None = None
+    activations: int = 0
+    last_used_ms: int = 0
+    due_ms: int | None = None
+    lent_to: str | None = None
+    lent_until_ms: int = 0
+    overtook: int = 0
+    overtook_class: str | None = None
+    overtook_of_class: int = 0
+    prepared: Prepared | None = None
+
+
+@dataclass(slots=True)
+class Learnt:
+    """What an area learnt from its finished visits (aged sums, seconds) and issued tickets (counts)."""
+
+    ratio_sum: float = 0.0
+    ratio_weight: float = 0.0
+    all_sum_s: float = 0.0
+    all_weight: float = 0.0
+    sum_s: dict[str, float] = field(default_factory=dict)
+    weight: dict[str, float] = field(default_factory=dict)
+    issued: dict[str, int] = field(default_factory=dict)
+    arrived: dict[int, int] = field(default_factory=dict)
+
+    def forget_missing(self, services: Container[str]) -> None:
+        """Services that the hall does not have any more."""
+        for known in (self.sum_s, self.weight, self.issued):
+            for service in [service for service in known if service not in services]:
+                del known[service]
+
+
+@dataclass(slots=True)
+class AreaState:
+    """An area's tidal bookkeeping. ``*_since_ms`` are None while the condition does not hold."""
+
+    waiting: int = 0
+    unserved: str | None = None
+    over_since_ms: int | None = None
+    under_since_ms: int | None = None
+    last_open_ms: int | None = None
+    last_action_ms: int | None = None
+    tried_staff: list[str] = field(default_factory=list)
+    tried_windows: list[str] = field(default_factory=list)
+    escalated_ms: int | None = None
+    refused: str | None = None
+    held: str | None = None
+    relieved_ms: int | None = None
+    last_calls: list[CallShown] = field(default_factory=list)
+    due_ms: int | None = None
+    learnt: Learnt = field(default_factory=Learnt)
+    last_request_ms: int | None = None
+    looked_ms: int | None = None
+    asked: str | None = None
+    asked_until_ms: int = 0
+    released_ms: list[int] = field(default_factory=list)
+    stale: str | None = None
+    sources: list[str] = field(default_factory=list)
+
+
+Phase = Literal["open", "noon", "stopped", "draining", "closed"]
+
+
+@dataclass(slots=True)
+class AreaHours:
+    """An area's opening hours now; ``known`` False: nobody knows them, and it counts as open.
+
+    ``serving`` and ``noon`` are what the calendar says, ``phase`` what becomes of it with the people who are there.
+    ``closes_ms`` and ``next_ms`` (when the calendar says something else) are stamps, ``opens_local_ms`` is wall time.
+    ``stopped``: services without any more numbers today.
+    """
+
+    known: bool = False
+    phase: Phase = "open"
+    mode: Mode = "full"
+    serving: bool = True
+    noon: bool = False
+    opened_day: int = 0
+    closes_ms: int | None = None
+    next_ms: int | None = None
+    opens_local_ms: int | None = None
+    stopped: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Flex:
+    """Today's hours changed by hand, for the day (since 1970) it was said on; None: as the calendar says."""
+
+    day: int
+    opens_min: int | None
+    closes_min: int | None
+    by: str
+
+
+@dataclass(slots=True)
+class StaffState:
+    """A member: ``paged`` until they answer, ``bound`` while they serve ``window``; ``helped``: answers today."""
+
+    state: Literal["standby", "paged", "bound"] = "standby"
+    window: str | None = None
+    activations: int = 0
+    last_used_ms: int = 0
+    helped: int = 0
+
+
+@dataclass(slots=True)
+class OpenPage:
+    """A page (``about`` a need of ``window`` or ``area``) that nobody answered yet; ``to`` is whom it went to last."""
+
+    about: str
+    subject: str
+    text: str
+    text_en: str
+    since_ms: int
+    window: str | None = None
+    area: str | None = None
+    to: str | None = None
+    sent: int = 0
+    to_duty: int = 0
+    action: str | None = None
+    tried: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class PeopleCounter:
+    """A people counter: its last total (or occupancy), who ``came`` per minute, how many reports it is doubted for."""
+
+    total: int | None = None
+    heard_ms: int | None = None
+    suspect: int = 0
+    came: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Alarm:
+    """Something that needs a person: ``kind`` about ``subject``, since when."""
+
+    kind: str
+    subject: str
+    since_ms: int
+
+
+@dataclass(slots=True)
+class Override:
+    """What a person decided over the rules (人工干预), until its timer ends it. ``area``: what a window opens for."""
+
+    kind: OverrideKind
+    target: str
+    by: str
+    since_ms: int
+    area: str | None = None
+
+
+@dataclass(slots=True)
+class Rating:
+    """A rating that stands (好差评). ``answer`` is None while a bad one waits to be looked after."""
+
+    subject: str
+    level: int
+    window: str | None
+    at_ms: int
+    corrected: int = 0
+    answer: str | None = None
+    reminders: int = 0
+
+
+CaseState = Literal["OPEN", "ACKNOWLEDGED", "CLOSED"]
+
+
+@dataclass(slots=True)
+class Case:
+    """办不成事: something that could not be done. Words and ids only: what it is about stays between people.
+
+    ``from_day`` is the day its working days are counted from, ``due_day`` the last of them (None before the hall knows
+    the date), ``overdue_day`` when it was last said to be late. ``responded`` and ``on_time`` are None while that is
+    open; late stays late, whatever follows.
+    """
+
+    id: str
+    source: str
+    code: str
+    opened_ms: int
+    asked_ms: int
+    area: str | None = None
+    service: str | None = None
+    ticket: str | None = None
+    visit: int | None = None
+    special: bool = False
+    state: CaseState = "OPEN"
+    pages: int = 0
+    responded: bool | None = None
+    from_day: int | None = None
+    due_day: int | None = None
+    extensions: int = 0
+    warned: bool = False
+    overdue_day: int | None = None
+    on_time: bool | None = None
+    closed_ms: int | None = None
+    outcome: str | None = None
+    level: int | None = None
+    rated_ms: int | None = None
+    reopened: int = 0
+
+
+@dataclass(slots=True)
+class CaseTally:
+    """What became of the cases that are kept no more, for the three percentages."""
+
+    cases: int = 0
+    responded: int = 0
+    on_time: int = 0
+    rated: int = 0
+    satisfied: int = 0
+
+
+@dataclass(slots=True)
+class State:
+    """The hall. Keys are ids; ticket ids are counters that never repeat."""
+
+    site: Site | None = None
+    policy: Policy = field(default_factory=Policy)
+    policy_version: int = 0
+    policy_sha256: str = ""
+    at_ms: int = 0
+    wall_offset_ms: int | None = None
+    utc_offset_min: int = 0
+    day: int = 0
+    day_start_ms: int = 0
+    active_ms: int = 0
+    next_ticket: int = 1
+    next_action: int = 1
+    last_number: dict[str, int] = field(default_factory=dict)
+    used_numbers: dict[str, int] = field(default_factory=dict)  # today's, of the tickets that are kept
+    past_numbers: dict[str, list[int]] = field(default_factory=dict)  # today's others (numbering.py)
+    tickets: dict[int, Ticket] = field(default_factory=dict)
+    closed: list[int] = field(default_factory=list)
+    queues: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    windows: dict[str, WindowState] = field(default_factory=dict)
+    areas: dict[str, AreaState] = field(default_factory=dict)
+    staff: dict[str, StaffState] = field(default_factory=dict)
+    actions: dict[str, PendingAction] = field(default_factory=dict)
+    devices: dict[str, DeviceState] = field(default_factory=dict)
+    seen: dict[str, dict[int, int]] = field(default_factory=dict)
+    last_seq: dict[str, int] = field(default_factory=dict)
+    last_key: dict[str, tuple[str, int]] = field(default_factory=dict)
+    counters: dict[str, PeopleCounter] = field(default_factory=dict)
+    present: dict[str, int] = field(default_factory=dict)
+    shown: dict[str, Value] = field(default_factory=dict)
+    served_today: int = 0
+    setup_s: float | None = None
+    timers: dict[str, int] = field(default_factory=dict)
+    alarms: dict[str, Alarm] = field(default_factory=dict)
+    ratings: dict[str, Rating] = field(default_factory=dict)
+    cases: dict[str, Case] = field(default_factory=dict)
+    next_case: int = 1
+    case_tally: CaseTally = field(default_factory=CaseTally)
+    duty_staff: str | None = None
+    overrides: dict[str, Override] = field(default_factory=dict)
+    pages: dict[str, OpenPage] = field(default_factory=dict)
+    voices: dict[str, Voice] = field(default_factory=dict)
+    hours: dict[str, AreaHours] = field(default_factory=dict)
+    flexed: dict[str, Flex] = field(default_factory=dict)  # by area; "" is the whole hall
+    hall_phase: Phase = "open"
+    doubt_until_ms: int = 0
+    notices: dict[str, Notice] = field(default_factory=dict)
+    bookings: dict[str, Booking] = field(default_factory=dict)
+    trial: PolicyTrial | None = None
+    put_aside: Policy | None = None  # what was in force when safe mode began
+    left: list[LeftPolicy] = field(default_factory=list)  # policies taken out of force, the newest last
+    usual: dict[int, UsualQueue] = field(default_factory=dict)  # by half hour of the day
+    usual_due_ms: int = 0
+    # in a rush (rush.py): areas that wait for their look, windows that wait for their words, each since when
+    put_off: dict[str, int] = field(default_factory=dict)
+    words_put_off: dict[str, int] = field(default_factory=dict)
+    paced_ms: int = 0  # up to when looks are taken

@@ -1,0 +1,196 @@
+"""One turn of the engine: what a handler may read and what it leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from edged.core.model.commands import Action, Body, Command, Note
+from edged.core.model.events import WHOLE_HALL, OverrideKind
+from edged.core.model.forecast import Load
+from edged.core.model.lookup import Lookup
+from edged.core.model.policy import Band, Pw
+from edged.core.model.state import AreaState, Override, PendingAction, State, Ticket, WindowState
+
+PENDING_KEPT = 1000  # ten full device queues; more means that somebody loses outcomes, and each costs memory
+
+
+class Standing(NamedTuple):
+    """What was worked out of an area: it holds until something of the area is touched, or until ``until_ms``.
+
+    ``told`` is what a newcomer is told (s); None while nobody can know. ``each_s`` is the mean of each service.
+    """
+
+    load: Load
+    each_s: Mapping[str, float]
+    commanded: tuple[str, ...]
+    oldest_ms: int | None
+    priority_ms: int | None
+    told: tuple[int, int, int] | None
+    until_ms: int
+
+
+class Turn:
+    """Collects commands and notes of one event; ``touch_*`` marks whose signs and tide must be looked at again."""
+
+    __slots__ = (
+        "_lost",
+        "alarmed",
+        "at_ms",
+        "cases_changed",
+        "commands",
+        "dirty_areas",
+        "dirty_windows",
+        "issuing_changed",
+        "lookup",
+        "notes",
+        "only_due",
+        "put_off",
+        "standings",
+        "state",
+        "ticking",
+        "timed",
+    )
+
+    def __init__(
+        self, state: State, lookup: Lookup, at_ms: int, standings: dict[str, Standing] | None = None
+    ) -> None:
+        self.state = state
+        self.lookup = lookup
+        self.at_ms = at_ms
+        self._lost: bool | None = None
+        self.alarmed = False  # whether an alarm rose or ended
+        self.ticking = False  # whether this turn is a due tick: decisions on the grid are made in those only
+        self.commands: list[Command] = []
+        self.notes: list[Note] = []
+        self.dirty_windows: dict[str, None] = {}  # dicts keep the order: same events, same commands
+        self.dirty_areas: dict[str, None] = {}
+        self.only_due: set[str] = set()  # of these: nothing changed, their time came
+        self.put_off = False  # whether the signs of what was touched wait for the next look (rush.py)
+        self.issuing_changed = False  # what dispensers show has to be looked at again
+        self.cases_changed = False  # their signs have to be looked at again
+        self.timed: dict[str, None] = {}  # timers that were set in this turn
+        # what is worked out of areas (``demand.standing``) holds from turn to turn, until one is touched
+        self.standings: dict[str, Standing] = {} if standings is None else standings
+
+    def note(self, kind: str, subject: str, **data: str | int | float | None) -> None:
+        """Record a fact for observers and for the centre."""
+        self.notes.append(Note(kind, subject, data))
+
+    def ignore(self, subject: str, reason: str, **data: str | int | float | None) -> None:
+        """Record an input that changed nothing, and why."""
+        self.notes.append(Note("ignored", subject, {"reason": reason, **data}))
+
+    def act(self, point: str, body: Body) -> str:
+        """Order a one-time action; returns its id."""
+        action_id = f"a{self.state.next_action}"
+        self.state.next_action += 1
+        self.state.actions[action_id] = PendingAction(point, body, self.at_ms)
+        self.commands.append(Action(action_id, point, body))
+        if len(self.state.actions) > PENDING_KEPT:
+            self.settle_unknown(next(iter(self.state.actions)))
+        return action_id
+
+    def settle_unknown(self, action_id: str) -> None:
+        """Nobody will ever say what became of this action: stop waiting for it."""
+        pending = self.state.actions.pop(action_id)
+        self.note("action.unknown", action_id, body=pending.body.kind, point=pending.point)
+
+    def set_timer(self, name: str, due_ms: int) -> None:
+        """Fire ``name`` ("kind/key", see ``timers.py``) at this stamp, at once if it has passed."""
+        self.state.timers[name] = max(due_ms, self.at_ms)  # a clock may jump over a date
+        self.timed[name] = None
+
+    def drop_timer(self, name: str) -> None:
+        """Whatever ``name`` was to say is said."""
+        self.state.timers.pop(name, None)
+
+    @property
+    def a_device_is_lost(self) -> bool:
+        """Whether any device of the hall cannot be reached; looked up once per turn, every area asks."""
+        if self._lost is None:
+            self._lost = not all(device.up for device in self.state.devices.values())
+        return self._lost
+
+    def touch_window(self, window: str) -> None:
+        """This window's signs may have to change."""
+        self.dirty_windows[window] = None
+        for area in self.lookup.window_areas.get(window, ()):
+            self.standings.pop(area, None)
+
+    def touch_area(self, area: str) -> None:
+        """This area's queue or windows changed: tide and signs are looked at again."""
+        self.dirty_areas[area] = None
+        self.only_due.discard(area)
+        for near in self.lookup.near_areas.get(area, ()):
+            self.standings.pop(near, None)
+
+    def touch_cases(self) -> None:
+        """The signs of the cases may have to change, on the panels of their windows too."""
+        self.cases_changed = True
+        for window in self.lookup.case_windows:
+            self.dirty_windows[window] = None
+
+    def touch_due(self, area: str) -> None:
+        """This area's time came: its tide is looked at again, but nothing of it changed."""
+        if area not in self.dirty_areas:
+            self.dirty_areas[area] = None
+            self.only_due.add(area)
+
+    def look_again(self, area: str) -> None:
+        """This area was touched in an earlier turn, and its look put off."""
+        self.dirty_areas[area] = None
+        self.only_due.discard(area)
+
+    def window(self, window: str) -> WindowState:
+        """State of a window id."""
+        return self.state.windows[window]
+
+    def area(self, area: str) -> AreaState:
+        """State of an area id."""
+        return self.state.areas[area]
+
+    def band(self, area: str) -> Band:
+        """The tidal band of an area: its own, or the hall's."""
+        tidal = self.state.policy.tidal
+        return tidal.areas.get(area, tidal.band)
+
+    def pw(self, area: str) -> Pw:
+        """The predicted-wait parameters of an area: its own, or the hall's."""
+        tidal = self.state.policy.tidal
+        return tidal.pw_areas.get(area, tidal.pw)
+
+    def rest_s(self, area: str) -> int:
+        """How long a window rests after it was given back."""
+        if self.state.policy.tidal.rule == "band":
+            return self.band(area).cooldown_s
+        return self.pw(area).rest_s
+
+    def override(self, kind: OverrideKind, target: str) -> Override | None:
+        """What a person decided about a window or an area, if it stands."""
+        found = self.state.overrides
+        return found.get(override_key(kind, target)) if found else None
+
+    def issuing_paused(self, area: str) -> Override | None:
+        """What keeps the controller from allotting numbers in ``area``.
+
+        What could not be done (办不成事) is heard all the same, unless its own area is named.
+        """
+        named = self.override("pause-issuing", area)
+        return (
+            named if area in self.lookup.case_areas else named or self.override("pause-issuing", WHOLE_HALL)
+        )
+
+    def ticket_at(self, window: str) -> Ticket | None:
+        """The ticket a window holds, if any."""
+        ticket = self.state.windows[window].ticket
+        return None if ticket is None else self.state.tickets[ticket]
+
+    def seconds_since(self, start_ms: int) -> float:
+        """Hall seconds from ``start_ms`` to now, to 1/1000."""
+        return (self.at_ms - start_ms) / 1000
+
+
+def override_key(kind: OverrideKind, target: str) -> str:
+    """The name of an override in ``State.overrides``."""
+    return f"{kind}/{target}"

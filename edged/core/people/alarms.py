@@ -1,0 +1,75 @@
+"""Alarms: what needs a person now. Raised once, with a reason and a clock; cleared when it is over, never forgotten.
+
+An alarm is ``kind`` (a short fixed word, also a metric label) about ``subject`` (an id of the hall). Raising one that
+stands, or clearing one that does not, changes nothing. Their number is bounded by that of the subjects: name parts of
+the hall and cases here, not what a message brings. ``TEXT`` has what a duty manager reads of each kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from edged.core.model.state import Alarm
+from edged.core.model.turn import Turn
+
+TEXT: dict[str, tuple[str, str]] = {
+    "device-fault": ("设备故障", "device fault"),
+    "inputs-missed": ("设备消息丢失，请核对号票", "messages lost, check the tickets"),
+    "pause-too-long": ("暂停超时", "paused too long"),
+    "window-unmanned": ("空岗", "unmanned"),
+    "area-unserved": ("有人等候但无窗口办理", "visitors wait, nobody serves"),
+    "no-staff": ("待命人员无人应答", "nobody on standby answers"),
+    "bad-rating": ("差评待回访", "bad rating to look after"),
+    "case-unanswered": ("办不成事超时未响应", "case not answered in time"),
+    "case-overdue": ("办不成事超期", "case overdue"),
+    "cases-full": ("办不成事反映过多，无法登记", "too many open cases to take another"),
+    "left-waiting": ("下班后仍有人持号未办理", "closed with visitors still waiting"),
+    "calendar-missing": ("缺少节假日安排", "public holidays not known"),
+    "tickets-missing": ("来人多取号少，请检查取号机", "people come, few tickets: check the dispensers"),
+    "counter-suspect": ("客流计数异常", "people counter is not plausible"),
+    "commissioner-unanswered": ("帮办无人应答", "no commissioner answers"),
+    "policy-harmful": (
+        "新策略使等候变差，恢复上一版",
+        "a new policy made waits worse, the last good one returns",
+    ),
+    "safe-mode": ("控制器反复重启，已进入安全模式", "the controller kept restarting: safe mode"),
+    "print-failed": ("取号机打印失败，可补打", "ticket not printed, print it again"),
+}
+
+
+def key(kind: str, subject: str) -> str:
+    """The name of an alarm in ``State.alarms``."""
+    return f"{kind}/{subject}"
+
+
+def stands(turn: Turn, kind: str, subject: str) -> bool:
+    """Whether this alarm is raised now."""
+    return key(kind, subject) in turn.state.alarms
+
+
+def sound(turn: Turn, kind: str, subject: str, **data: str | int | float | None) -> bool:
+    """Raise an alarm; False if it stands already."""
+    name = key(kind, subject)
+    if name in turn.state.alarms:
+        return False
+    turn.state.alarms[name] = Alarm(kind, subject, turn.at_ms)
+    turn.alarmed = True
+    turn.note("alarm.raised", subject, alarm=kind, **data)
+    return True
+
+
+def clear(turn: Turn, kind: str, subject: str, **data: str | int | float | None) -> bool:
+    """It is over; False if it did not stand."""
+    alarm = turn.state.alarms.pop(key(kind, subject), None)
+    if alarm is None:
+        return False
+    turn.alarmed = True
+    turn.note("alarm.cleared", subject, alarm=kind, stood_s=turn.seconds_since(alarm.since_ms), **data)
+    return True
+
+
+def forget_missing(turn: Turn, subjects: Container[str], kinds: Container[str]) -> None:
+    """The configuration changed: alarms of these kinds about parts that are gone are over."""
+    for alarm in list(turn.state.alarms.values()):
+        if alarm.kind in kinds and alarm.subject not in subjects:
+            clear(turn, alarm.kind, alarm.subject, reason="configuration changed")

@@ -1,0 +1,163 @@
+"""What loudspeakers say: each is one serial resource with a queue of its own.
+
+The next one is said when the device is done with the last (or did not say so within ``PATIENCE_MS``) and the policy's
+dwell has passed. A call is said only while its visitor is still called to that window; what waited too long is not said
+at all: the boards show it. A recall of somebody who still stands in the queue keeps that place, and never another
+one's. After a restart nobody knows whether the last one was heard: it is not said again, the queue goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edged.core.model.commands import Say
+from edged.core.model.events import Announced
+from edged.core.model.policy.signage import fill
+from edged.core.model.state import Spoken, Ticket, Voice
+from edged.core.model.turn import Turn
+
+PATIENCE_MS = 20_000  # outputs give up on an action after 15 s; whoever says nothing by then never will
+PLAIN_WITHIN_MS = 600_000  # an announcement is not about one visitor: it may wait longer than a call
+
+
+def call(turn: Turn, ticket: Ticket, window: str) -> None:
+    """Say where a called visitor shall go."""
+    area = turn.lookup.areas[turn.lookup.area_of(ticket.service)]
+    if area.voice is None:
+        return
+    signage = turn.state.policy.signage
+    words = {"number": ticket.number, "window": turn.lookup.windows[window].number}
+    slow = is_slow(turn, ticket)
+    spoken = Spoken(
+        fill(signage.templates.call, area=area.name, **words),
+        fill(signage.templates.call_en, area=area.name_en, **words),
+        turn.at_ms,
+        number=ticket.number,
+        ticket=ticket.id,
+        window=window,
+        slow=slow,
+        times=signage.slow_times if slow else signage.times,
+    )
+    _put(turn, area.voice, spoken)
+
+
+def is_slow(turn: Turn, ticket: Ticket) -> bool:
+    """Whether this visitor is called slower, larger and more often."""
+    return ticket.priority in turn.state.policy.signage.slow_for
+
+
+def announce(turn: Turn, event: Announced) -> None:
+    """Somebody (``by``) has something said in these areas, or everywhere; once per loudspeaker."""
+    unknown = [area for area in event.areas if area not in turn.lookup.areas]
+    areas = event.areas or tuple(turn.lookup.areas)
+    voices = dict.fromkeys(
+        voice
+        for area in areas
+        if area in turn.lookup.areas and (voice := turn.lookup.areas[area].voice) is not None
+    )
+    if unknown:
+        turn.ignore(unknown[0], "unknown_area", by=event.by)
+    elif not voices:
+        turn.ignore(turn.lookup.site.hall, "no_loudspeaker", by=event.by)
+    else:
+        turn.note("announcement.accepted", turn.lookup.site.hall, by=event.by, loudspeakers=len(voices))
+        for voice in voices:
+            _put(turn, voice, Spoken(event.text, event.text_en, turn.at_ms))
+
+
+def ended(turn: Turn, action: str) -> None:
+    """The device said what became of ``action``."""
+    for point, voice in turn.state.voices.items():
+        if voice.doing == action:
+            voice.doing = None
+            _go_on(turn, point, voice)
+
+
+def go_on(turn: Turn, point: str) -> None:
+    """The dwell is over, or the patience."""
+    voice = turn.state.voices.get(point)
+    if voice is not None:
+        _go_on(turn, point, voice)
+
+
+def after_restart(turn: Turn) -> None:
+    """What was being said may have been heard."""
+    for point, voice in turn.state.voices.items():
+        voice.doing = None
+        _go_on(turn, point, voice)
+
+
+def end_day(turn: Turn) -> None:
+    """Nothing of yesterday is said."""
+    for voice in turn.state.voices.values():
+        voice.waiting.clear()
+
+
+def reconcile(turn: Turn, points: Iterable[str | None]) -> None:
+    """Loudspeakers that left the configuration say nothing more."""
+    kept = set(points)
+    for point in [point for point in turn.state.voices if point not in kept]:
+        del turn.state.voices[point]
+        turn.drop_timer(f"voice/{point}")
+
+
+def _put(turn: Turn, point: str, spoken: Spoken) -> None:
+    voice = turn.state.voices.setdefault(point, Voice())
+    if spoken.ticket is not None:
+        for position, other in enumerate(voice.waiting):
+            if (other.ticket, other.window) == (spoken.ticket, spoken.window):
+                voice.waiting[position] = spoken  # the recall of somebody who was not heard yet
+                return
+    voice.waiting.append(spoken)
+    _go_on(turn, point, voice)
+    while len(voice.waiting) > turn.state.policy.signage.queue:
+        _drop(turn, point, voice.waiting.pop(0), "queue_full")
+
+
+def _go_on(turn: Turn, point: str, voice: Voice) -> None:
+    """Say the next one that is still wanted, if the loudspeaker is free; else come back when it is."""
+    if voice.doing is not None and turn.at_ms >= voice.since_ms + PATIENCE_MS:
+        voice.doing = None
+    while voice.waiting and voice.doing is None and turn.at_ms >= voice.free_ms:
+        spoken = voice.waiting.pop(0)
+        reason = _why_not(turn, spoken)
+        if reason is not None:
+            _drop(turn, point, spoken, reason)
+            continue
+        _say(turn, point, voice, spoken)
+    if voice.waiting:
+        due_ms = voice.free_ms if voice.doing is None else max(voice.free_ms, voice.since_ms + PATIENCE_MS)
+        turn.set_timer(f"voice/{point}", due_ms)
+    else:
+        turn.drop_timer(f"voice/{point}")
+
+
+def _say(turn: Turn, point: str, voice: Voice, spoken: Spoken) -> None:
+    signage = turn.state.policy.signage
+    voice.doing = turn.act(point, Say(spoken.text, spoken.text_en, spoken.number, spoken.slow))
+    voice.since_ms = turn.at_ms
+    voice.free_ms = turn.at_ms + (signage.slow_dwell_s if spoken.slow else signage.dwell_s) * 1000
+    spoken.times -= 1
+    spoken.said = True
+    if spoken.times > 0:
+        voice.waiting.insert(0, spoken)
+
+
+def _why_not(turn: Turn, spoken: Spoken) -> str | None:
+    if spoken.ticket is not None and not _still_called(turn, spoken):
+        return "over"
+    within_ms = turn.state.policy.signage.say_within_s * 1000 if spoken.number else PLAIN_WITHIN_MS
+    return "too_late" if turn.at_ms - spoken.since_ms > within_ms else None
+
+
+def _still_called(turn: Turn, spoken: Spoken) -> bool:
+    """An arrival that was only inferred does not silence a call that nobody heard yet."""
+    ticket = None if spoken.ticket is None else turn.state.tickets.get(spoken.ticket)
+    window = None if spoken.window is None else turn.lookup.windows.get(spoken.window)
+    if ticket is None or window is None or turn.window(window.id).ticket != ticket.id:
+        return False
+    return ticket.state == "CALLED" or not (spoken.said or window.confirms_arrival)
+
+
+def _drop(turn: Turn, point: str, spoken: Spoken, reason: str) -> None:
+    turn.note("announcement.dropped", spoken.number or point, reason=reason, point=point)

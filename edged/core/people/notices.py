@@ -1,0 +1,70 @@
+"""Notices (通知): what the centre or the duty manager has written on the boards, until a time or until withdrawn."""
+
+from __future__ import annotations
+
+from edged.core.model.events import NoticePosted, NoticeWithdrawn
+from edged.core.model.state import Notice
+from edged.core.model.turn import Turn
+
+NOTICES_MAX = 20  # nobody reads more; the oldest must be withdrawn by somebody
+
+
+def post(turn: Turn, event: NoticePosted) -> None:
+    """Put a notice up; one with the same id is replaced."""
+    problem = _problem(turn, event)
+    if problem is not None:
+        turn.ignore(event.id, problem, by=event.by)
+        return
+    turn.state.notices.pop(event.id, None)  # the newest is the last
+    turn.state.notices[event.id] = Notice(
+        event.text, event.text_en, event.areas, event.until_wall_ms, event.by
+    )
+    if event.until_wall_ms is not None:
+        turn.set_timer(f"notice/{event.id}", event.until_wall_ms - (turn.state.wall_offset_ms or 0))
+    else:
+        turn.drop_timer(f"notice/{event.id}")
+    turn.note("notice.posted", event.id, by=event.by, areas=",".join(event.areas) or None)
+    _touch(turn)
+
+
+def withdraw(turn: Turn, event: NoticeWithdrawn) -> None:
+    """Take a notice down before its time."""
+    if turn.state.notices.pop(event.id, None) is None:
+        turn.ignore(event.id, "no_such_notice", by=event.by)
+        return
+    turn.drop_timer(f"notice/{event.id}")
+    turn.note("notice.withdrawn", event.id, by=event.by)
+    _touch(turn)
+
+
+def over(turn: Turn, notice: str) -> None:
+    """Its time has passed."""
+    if turn.state.notices.pop(notice, None) is not None:
+        turn.note("notice.over", notice)
+        _touch(turn)
+
+
+def lines(turn: Turn, area: str | None) -> list[tuple[str, str]]:
+    """What boards of this area (None: of the hall) show, Chinese and English, newest first."""
+    known = turn.lookup.areas
+    return [
+        (notice.text, notice.text_en)
+        for notice in reversed(turn.state.notices.values())
+        if (not notice.areas if area is None else not notice.areas or area in notice.areas)
+        and all(name in known for name in notice.areas)
+    ]
+
+
+def _problem(turn: Turn, event: NoticePosted) -> str | None:
+    state = turn.state
+    if any(area not in turn.lookup.areas for area in event.areas):
+        return "unknown_area"
+    if event.id not in state.notices and len(state.notices) >= NOTICES_MAX:
+        return "too_many_notices"
+    now_ms = turn.at_ms + (state.wall_offset_ms or 0)
+    return "notice_over" if event.until_wall_ms is not None and event.until_wall_ms <= now_ms else None
+
+
+def _touch(turn: Turn) -> None:
+    for area in turn.lookup.areas:
+        turn.touch_area(area)

@@ -1,0 +1,210 @@
+"""Pages that are tracked until somebody answers: the commissioner's (帮办), and whatever the duty manager must know.
+
+A page is sent, sent again, handed to the next one, and at last to the duty manager, who is paged until they answer or
+it is over. ``accept`` on the pager answers everything that was sent to it (with an argument: what concerns that window
+or area). The pages that open "+1" windows have a road of their own (``activation.py``): they end at a lit window.
+"""
+
+from __future__ import annotations
+
+from edged.core.calendar.opening import quiet
+from edged.core.model.commands import Page
+from edged.core.model.site import Role
+from edged.core.model.state import OpenPage
+from edged.core.model.turn import Turn
+from edged.core.people import alarms, staffing
+from edged.core.people.staffing import DUTY_MANAGER
+
+COMMISSIONER: Role = "commissioner"  # the kind of page that a clerk asks for; every other one is an alarm's
+
+
+def call_commissioner(turn: Turn, window: str, _arg: str | None) -> None:
+    """A clerk needs help at the window: the fairest free commissioner of its areas is paged."""
+    name = alarms.key(COMMISSIONER, window)
+    if name in turn.state.pages:
+        turn.ignore(window, "paged_already", since_s=turn.seconds_since(turn.state.pages[name].since_ms))
+        return
+    number = turn.lookup.windows[window].number
+    page = OpenPage(
+        COMMISSIONER,
+        window,
+        f"请到{number}号窗口帮办",
+        f"Please help at window {number}",
+        turn.at_ms,
+        window=window,
+        area=_area(turn, window),
+    )
+    turn.state.pages[name] = page
+    _send_on(turn, name, page)
+    turn.touch_window(window)
+
+
+def call_duty(turn: Turn, kind: str, subject: str, where: str, where_en: str) -> None:
+    """Page the duty manager about the alarm ``kind``; again at once where an earlier page was not answered."""
+    name = alarms.key(kind, subject)
+    page = turn.state.pages.get(name)
+    if page is None:
+        text, text_en = alarms.TEXT[kind]
+        window = subject if subject in turn.lookup.windows else None
+        area = subject if window is None and subject in turn.lookup.areas else None
+        page = turn.state.pages[name] = OpenPage(
+            kind, subject, f"{where} {text}", f"{where_en}: {text_en}", turn.at_ms, window=window, area=area
+        )
+    _send(turn, name, page, DUTY_MANAGER)
+
+
+def whose(turn: Turn, point: str) -> str | None:
+    """Whose pager this is."""
+    if point in (turn.lookup.site.duty_pager, turn.lookup.site.duty_panel):
+        return DUTY_MANAGER
+    return turn.lookup.staff_of_pager.get(point)
+
+
+def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
+    """``who`` pressed accept or decline: False if no page here is theirs.
+
+    The duty manager who declines knows all the same; anybody else hands the page to the next one.
+    """
+    found = [
+        (name, page)
+        for name, page in turn.state.pages.items()
+        if page.to == who and arg in (None, page.window, page.area)
+    ]
+    for name, page in found:
+        turn.note(
+            "staff.answered",
+            who,
+            about=page.about,
+            window=page.window,
+            area=page.area,
+            answer=key,
+            after_s=turn.seconds_since(page.since_ms),
+        )
+        if key == "decline" and who != DUTY_MANAGER:
+            page.tried += [who] * turn.state.policy.staffing.page_tries  # not asked again for this
+            _send_on(turn, name, page)
+        else:
+            _answered(turn, name, page, who, comes=key == "accept")
+    return bool(found)
+
+
+def close(turn: Turn, kind: str, subject: str) -> None:
+    """What it was about is over, or the visitors went home."""
+    name = alarms.key(kind, subject)
+    page = turn.state.pages.pop(name, None)
+    if page is None:
+        return
+    turn.drop_timer(f"page/{name}")
+    if page.about == COMMISSIONER:
+        alarms.clear(turn, "commissioner-unanswered", subject)
+    if page.window is not None and page.window in turn.lookup.windows:
+        turn.touch_window(page.window)
+
+
+def unanswered(turn: Turn, name: str) -> None:
+    """Nobody answered in time."""
+    page = turn.state.pages.get(name)
+    if page is None or quiet(turn):  # everybody went home: nobody is paged through the night
+        return
+    if page.to == DUTY_MANAGER:
+        _send(turn, name, page, DUTY_MANAGER)
+    else:
+        turn.note(
+            "staff.unanswered", page.to or DUTY_MANAGER, about=page.about, window=page.window, sent=page.sent
+        )
+        _send_on(turn, name, page)
+
+
+def failed(turn: Turn, action: str) -> None:
+    """The pager could not be reached: the next one is asked at once. (The duty manager's turn comes round again.)"""
+    for name, page in list(turn.state.pages.items()):
+        if page.action == action and page.to != DUTY_MANAGER:
+            unanswered(turn, name)
+
+
+def still_open(turn: Turn, action: str) -> bool:
+    """Whether the action that paged somebody is one nobody answered."""
+    return any(page.action == action for page in turn.state.pages.values())
+
+
+def end_day(turn: Turn) -> None:
+    """Yesterday's pages help nobody; turns count from zero."""
+    for page in list(turn.state.pages.values()):
+        close(turn, page.about, page.subject)
+    for member in turn.state.staff.values():
+        member.helped = 0
+
+
+def reconcile(turn: Turn) -> None:
+    """The configuration changed: pages about parts that are gone end; one sent to nobody goes to the next."""
+    for name, page in list(turn.state.pages.items()):
+        known = page.subject in turn.lookup.windows or page.subject in turn.lookup.areas
+        if not known:
+            close(turn, page.about, page.subject)
+        elif page.to not in turn.lookup.staff and page.to != DUTY_MANAGER:
+            _send_on(turn, name, page)
+
+
+def _area(turn: Turn, window: str) -> str:
+    ticket = turn.ticket_at(window)
+    if ticket is not None:
+        return turn.lookup.area_of(ticket.service)
+    return turn.window(window).area or turn.lookup.window_areas[window][0]
+
+
+def _send_on(turn: Turn, name: str, page: OpenPage) -> None:
+    """To the next commissioner, or to the duty manager where each was tried often enough."""
+    who = _next_commissioner(turn, page)
+    if who is not None:
+        page.tried.append(who)
+        _send(turn, name, page, who)
+        return
+    alarms.sound(turn, "commissioner-unanswered", page.subject, tried=len(set(page.tried)))
+    _send(turn, name, page, DUTY_MANAGER)
+
+
+def _send(turn: Turn, name: str, page: OpenPage, who: str) -> None:
+    policy = turn.state.policy.staffing
+    page.to = who
+    page.sent += 1
+    page.action = staffing.send(turn, Page(who, page.area, page.window, page.text, page.text_en))
+    page.to_duty += who == DUTY_MANAGER
+    if who == DUTY_MANAGER and (page.action is None or page.to_duty >= policy.duty_tries):
+        turn.drop_timer(f"page/{name}")  # no pager, or no answer: the alarm on the display must do
+        return
+    wait_s = policy.duty_repeat_s if who == DUTY_MANAGER else policy.page_ack_s
+    turn.set_timer(f"page/{name}", turn.at_ms + wait_s * 1000)
+
+
+def _next_commissioner(turn: Turn, page: OpenPage) -> str | None:
+    """The fairest free one: least tried for this page, fewest answers today, longest rested, roster order."""
+    tries = turn.state.policy.staffing.page_tries
+    busy = {other.to for other in turn.state.pages.values() if other is not page}
+    free = [
+        staff
+        for staff in staffing.roster(turn, page.area or "", COMMISSIONER)
+        if page.tried.count(staff) < tries
+        and staff not in busy
+        and turn.state.staff[staff].state == "standby"
+        and turn.lookup.staff[staff].pager is not None
+    ]
+
+    def rank(staff: str) -> tuple[int, int, int]:
+        member = turn.state.staff[staff]
+        return page.tried.count(staff), member.helped, member.last_used_ms
+
+    return min(free, key=rank, default=None)
+
+
+def _answered(turn: Turn, name: str, page: OpenPage, who: str, comes: bool) -> None:
+    member = turn.state.staff.get(who)
+    if member is not None:
+        member.helped += 1
+        member.last_used_ms = turn.at_ms
+    if page.about == COMMISSIONER and page.window is not None:
+        close(turn, page.about, page.subject)
+        text = "帮办已应答，马上到 Help is coming" if comes else "值班长已知悉 Duty manager knows"
+        staffing.hint(turn, page.window, text)
+    else:  # the alarm stands until its cause is gone
+        turn.drop_timer(f"page/{name}")
+        del turn.state.pages[name]

@@ -1,0 +1,180 @@
+"""The "+1" standby roster (待命): who is asked next, who answered, who is bound to which window, who helps there."""
+
+from __future__ import annotations
+
+from edged.core.calendar import wall
+from edged.core.model.commands import Page
+from edged.core.model.site import Role
+from edged.core.model.state import WindowState
+from edged.core.model.turn import Turn
+
+HINT_MS = 15_000  # long enough to look up from the visitor and read a line
+DUTY_MANAGER = "duty-manager"  # the staff id used in pages to 值班长; not on the roster
+
+
+def roster(turn: Turn, area: str, role: Role = "standby") -> list[str]:
+    """Staff ids with the skill for ``area`` who are on shift now, in the order of the configuration."""
+    return [
+        staff.id
+        for staff in turn.lookup.site.staff
+        if area in staff.skills and role in staff.roles and on_shift(turn, staff.id)
+    ]
+
+
+def on_shift(turn: Turn, staff: str) -> bool:
+    """Whether a member may be paged now; before the clock was ever set everybody may."""
+    shifts = turn.lookup.staff[staff].shifts
+    local_ms = wall.local_ms(turn) if shifts else None
+    if local_ms is None:
+        return True
+    minute = wall.minute(local_ms)
+    return any(
+        start <= minute < end if start < end else minute >= start or minute < end for start, end in shifts
+    )
+
+
+def pick(turn: Turn, area: str) -> str | None:
+    """The fairest free member: fewest "+1" turns today, then longest rested, then roster order."""
+    tried = turn.area(area).tried_staff
+    called = {page.to for page in turn.state.pages.values()}
+    free = [
+        staff
+        for staff in roster(turn, area)
+        if staff not in tried and staff not in called and turn.state.staff[staff].state == "standby"
+    ]
+    return min(
+        free,
+        key=lambda staff: (turn.state.staff[staff].activations, turn.state.staff[staff].last_used_ms),
+        default=None,
+    )
+
+
+def page(turn: Turn, staff: str, area: str, window: str) -> None:
+    """Page a member of staff to a window."""
+    place = turn.lookup.areas[area]
+    number = turn.lookup.windows[window].number
+    turn.state.staff[staff].state = "paged"
+    turn.state.staff[staff].window = window
+    text = f"请到{number}号窗口支援{place.name}"
+    send(turn, Page(staff, area, window, text, f"Please open window {number} for {place.name_en}"))
+
+
+def send(turn: Turn, page: Page) -> str | None:
+    """Page somebody; the action's id, or None where nobody could be reached (the note says so)."""
+    site = turn.lookup.site
+    point = site.duty_pager if page.staff == DUTY_MANAGER else turn.lookup.staff[page.staff].pager
+    turn.note("staff.paged", page.staff, area=page.area, window=page.window, point=point)
+    return None if point is None else turn.act(point, page)
+
+
+def hint(turn: Turn, window: str, text: str) -> None:
+    """Tell the clerk something for a moment."""
+    turn.window(window).hint = text
+    turn.set_timer(f"hint/{window}", turn.at_ms + HINT_MS)
+    turn.touch_window(window)
+
+
+def hint_over(turn: Turn, window: str) -> None:
+    """That moment is over."""
+    if window in turn.state.windows:
+        turn.window(window).hint = None
+        turn.touch_window(window)
+
+
+def bind(turn: Turn, staff: str, window: str) -> str | None:
+    """``staff`` now serves ``window``; returns the other window they served, or were paged to, until now."""
+    if turn.window(window).staff != staff:
+        unbind_window(turn, window)
+    turn.window(window).staff = staff
+    return _sit(turn, staff, window)
+
+
+def bind_helper(turn: Turn, staff: str, window: str) -> str | None:
+    """``staff`` now helps at ``window``; returns what ``bind`` does."""
+    turn.window(window).helpers.append(staff)
+    turn.note("staff.joined", staff, window=window, helpers=len(turn.window(window).helpers))
+    touch(turn, window)
+    return _sit(turn, staff, window)
+
+
+def pace(turn: Turn, state: WindowState) -> float:
+    """How fast a window serves, one clerk being 1: who helps prepares and checks, the visitor is still one."""
+    return 1 + len(state.helpers) * turn.state.policy.staffing.helper_percent / 100
+
+
+def touch(turn: Turn, window: str) -> None:
+    """Who is at ``window`` changed: its signs, and what its areas can expect of it."""
+    turn.touch_window(window)
+    for area in turn.lookup.window_areas[window]:
+        turn.touch_area(area)
+
+
+def _sit(turn: Turn, staff: str, window: str) -> str | None:
+    member = turn.state.staff.get(staff)
+    if member is None:  # a clerk who is not on the standby roster
+        for other, state in turn.state.windows.items():
+            if other != window and staff in state.helpers:
+                vacate(turn, staff, other, "elsewhere")
+        return None
+    left = member.window if member.window != window else None
+    member.state = "bound"
+    member.window = window
+    return None if left is None or vacate(turn, staff, left, "elsewhere") else left
+
+
+def vacate(turn: Turn, staff: str, window: str, reason: str) -> bool:
+    """``staff`` gets up; True if somebody is still there: who helped the clerk takes over."""
+    state = turn.window(window)
+    if staff in state.helpers:
+        state.helpers.remove(staff)
+    elif state.staff != staff:
+        return False
+    elif state.helpers:
+        state.staff = state.helpers.pop(0)
+    else:
+        state.staff = None
+        return False
+    turn.note("staff.left", staff, window=window, reason=reason, clerk=state.staff)
+    touch(turn, window)
+    return True
+
+
+def unbind_window(turn: Turn, window: str) -> None:
+    """Nobody serves ``window`` any more; its standby member rests from now."""
+    state = turn.window(window)
+    for helper in state.helpers:
+        turn.note("staff.left", helper, window=window, reason="window")
+        rest(turn, helper, window)
+    state.helpers.clear()
+    staff, state.staff = state.staff, None
+    if staff is not None:
+        rest(turn, staff, window)
+
+
+def rest(turn: Turn, staff: str, window: str) -> None:
+    """Back to standby, unless ``staff`` belongs to another window by now or left the roster."""
+    member = turn.state.staff.get(staff)
+    if member is None or member.window != window:
+        return
+    member.state = "standby"
+    member.window = None
+    member.last_used_ms = turn.at_ms
+
+
+def reconcile(turn: Turn) -> None:
+    """After the roster or the windows changed: members are where the windows say, in one place each."""
+    for name, member in turn.state.staff.items():
+        seats = [w for w in turn.lookup.windows if name in (turn.window(w).staff, *turn.window(w).helpers)]
+        pages = [w for w in turn.lookup.windows if turn.window(w).paged_staff == name]
+        for extra in seats[1:]:
+            vacate(turn, name, extra, "elsewhere")
+        if seats:
+            member.state, member.window = "bound", seats[0]
+        elif pages:
+            member.state, member.window = "paged", pages[0]
+        else:
+            member.state, member.window = "standby", None
+    for window in turn.lookup.windows:
+        state = turn.window(window)
+        if state.paged_staff is not None and state.paged_staff not in turn.state.staff:
+            state.paged_staff = None  # the lamp blinks on until its deadline; then the next member is asked

@@ -1,0 +1,223 @@
+"""What an area is up against: who waits, which windows work, how long the next one would wait.
+
+Windows that serve several areas count for this one with a fair share: one over the areas that have somebody waiting.
+Paused and draining windows do not count: they call nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import floor
+from typing import NamedTuple
+
+from edged.core.model import forecast
+from edged.core.model.forecast import Load, Range, Stream
+from edged.core.model.policy import Pw
+from edged.core.model.state import Ticket, WindowStateName
+from edged.core.model.turn import Standing, Turn
+from edged.core.people import staffing
+from edged.core.queue.ordering import STAFFED, WORKING, ahead, queued_since_ms
+
+COMMANDED: tuple[WindowStateName, ...] = ("ACTIVATING", *STAFFED)
+MINUTE_MS = 60_000
+DAY_MIN = 1440
+FOR_EVER_MS = 1 << 62
+DEFAULT_MEAN_S = 900  # of an area that has no service: nobody will ever wait there
+
+
+def commanded(turn: Turn, area: str) -> tuple[str, ...]:
+    """Tidal windows of the area that serve it or are about to; draining ones do not count."""
+    return standing(turn, area).commanded
+
+
+def setup_s(turn: Turn, pw: Pw) -> float:
+    """From the page to somebody at the window: learnt, else the policy's guess."""
+    return float(pw.setup_s) if turn.state.setup_s is None else turn.state.setup_s
+
+
+def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
+    """Mean service per service of the area, and of its average visitor."""
+    learnt = turn.area(area).learnt
+    services = turn.lookup.area_services[area]
+    if not services:
+        return {}, float(DEFAULT_MEAN_S)
+    priors_s = {service: float(turn.lookup.services[service].mean_s) for service in services}
+    if not pw.typed:
+        prior_s = priors_s[services[0]]
+        if len(priors_s) > 1:
+            mix = forecast.mix_of(learnt, services, pw.mix)
+            prior_s = sum([mix[s] * priors_s[s] for s in services])
+        mean_s = forecast.overall_mean_s(learnt, prior_s, pw.prior_weight)
+        return dict.fromkeys(services, mean_s), mean_s
+    each_s = forecast.service_means_s(learnt, priors_s, pw.prior_weight)
+    if len(each_s) == 1:
+        return each_s, each_s[services[0]]
+    mix = forecast.mix_of(learnt, services, pw.mix)
+    return each_s, sum([mix[service] * each_s[service] for service in services])
+
+
+def load_of(turn: Turn, area: str) -> Load:
+    """Who is present and what works for them, now."""
+    return standing(turn, area).load
+
+
+def standing(turn: Turn, area: str) -> Standing:
+    """What can be worked out of an area as it is now; done again only once something of it was touched."""
+    found = turn.standings.get(area)
+    if found is None or turn.at_ms > found.until_ms:
+        found = turn.standings[area] = work_out(turn, area)
+    return found
+
+
+def work_out(turn: Turn, area: str) -> Standing:
+    """The same from nothing."""
+    pw, states = turn.pw(area), turn.state.windows
+    each_s, mean_s = means_s(turn, area, pw)
+    working = _windows(turn, area, pw, each_s)
+    work = _work(turn, area, pw, each_s, mean_s)
+    load = Load(work, working.busy, working.windows, mean_s, tuple(working.opening))
+    oldest_ms, priority_ms = queued_since_ms(turn, area)
+    found = None if turn.area(area).stale is not None else _newcomer(load)
+    ordered = tuple(
+        window
+        for window in turn.lookup.area_tidal[area]
+        if states[window].area == area and states[window].state in COMMANDED
+    )
+    told = None if found is None else found.in_minutes()
+    return Standing(load, each_s, ordered, oldest_ms, priority_ms, told, working.until_ms)
+
+
+def _work(turn: Turn, area: str, pw: Pw, each_s: dict[str, float], mean_s: float) -> float:
+    if not pw.typed:
+        return float(turn.area(area).waiting)
+    queues = turn.state.queues
+    total_s = 0.0
+    for service, service_s in each_s.items():
+        by_class = queues.get(service)
+        if by_class:
+            total_s += sum(map(len, by_class.values())) * service_s
+    return total_s / mean_s
+
+
+class _Working(NamedTuple):
+    """Busy windows, all windows, in how many seconds each of those being staffed is ready; until when that holds."""
+
+    busy: float
+    windows: float
+    opening: list[float]
+    until_ms: int
+
+
+def _windows(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float]) -> _Working:
+    busy = windows = 0.0
+    opening: list[float] = []
+    until_ms = FOR_EVER_MS
+    states, serves = turn.state.windows, turn.lookup.window_areas
+    shares: dict[tuple[str, ...], float] = {}  # of windows that are nobody's in particular
+    for window in turn.lookup.area_windows[area]:
+        state = states[window]
+        if state.state in WORKING:
+            if state.area is None and state.lent_to is None:
+                areas = serves[window]
+                share = shares.get(areas, 0.0)
+                if not share:
+                    share = shares[areas] = share_of(turn, area, window)
+            else:
+                share = share_of(turn, area, window)
+            if state.helpers:
+                share *= staffing.pace(turn, state)
+            windows += share
+            if state.ticket is not None:
+                gone_ms = _gone_ms(turn, state.ticket, pw, each_s)
+                if turn.at_ms < gone_ms:
+                    busy += share
+                    until_ms = min(until_ms, gone_ms - 1)
+        elif state.state == "ACTIVATING" and state.area == area:
+            windows += 1
+            asked_ms = turn.at_ms if state.requested_ms is None else state.requested_ms
+            opening.append(max(0.0, setup_s(turn, pw) - turn.seconds_since(asked_ms)))
+            until_ms = turn.at_ms  # it is nearer with every moment
+    return _Working(busy, windows, opening, until_ms)
+
+
+def share_of(turn: Turn, area: str, window: str) -> float:
+    """How much of a working window the area has."""
+    state = turn.window(window)
+    if state.area is not None:
+        return 1.0 if state.area == area else 0.0
+    if state.lent_to is not None:
+        return 1.0 if state.lent_to == area else 0.0
+    areas = turn.lookup.window_areas[window]
+    if len(areas) == 1:
+        return 1.0
+    return 1 / (1 + sum(1 for other in areas if other != area and turn.area(other).waiting > 0))
+
+
+def _gone_ms(turn: Turn, ticket_id: int, pw: Pw, each_s: Mapping[str, float]) -> int:
+    """From when a visitor at a window must have left: served far longer than usual, and the end was never heard."""
+    ticket = turn.state.tickets[ticket_id]
+    mean_s = each_s.get(ticket.service)
+    if ticket.serving_ms is None or not pw.lost_finish_means or mean_s is None:
+        return FOR_EVER_MS
+    return ticket.serving_ms + floor(pw.lost_finish_means * mean_s * 1000) + 1
+
+
+def lost_finish_s(turn: Turn, ticket: Ticket) -> float | None:
+    """A service longer than this has ended unheard; None where the policy never assumes that."""
+    area = turn.lookup.area_of(ticket.service)
+    pw = turn.pw(area)
+    if not pw.lost_finish_means:
+        return None
+    return pw.lost_finish_means * standing(turn, area).each_s[ticket.service]
+
+
+def minute_of_day(turn: Turn) -> float | None:
+    """Minutes after the hall's midnight; None before the clock was ever set."""
+    if turn.state.wall_offset_ms is None:
+        return None
+    local_ms = turn.at_ms + turn.state.wall_offset_ms + turn.state.utc_offset_min * MINUTE_MS
+    return local_ms / MINUTE_MS % DAY_MIN
+
+
+def plain_stream(turn: Turn, area: str, load: Load) -> Stream:
+    """What the area's profile expects; without one (or without a clock) a steady stream for its regular windows."""
+    pw = turn.pw(area)
+    profile = tuple(pw.profile.get(area, ()))
+    minute = minute_of_day(turn)
+    if profile and minute is not None:
+        return Stream(minute - pw.profile_start_min, profile, 0.0)
+    states = map(turn.state.windows.__getitem__, turn.lookup.area_windows[area])
+    helping = sum(staffing.pace(turn, state) - 1 for state in states if state.helpers)
+    regular = max(1.0, load.windows - helping - len(commanded(turn, area)))
+    steady = forecast.STEADY_LOAD * regular * 60 / load.mean_s
+    return Stream((turn.at_ms - turn.state.day_start_ms) / MINUTE_MS, (), steady)
+
+
+def newcomer_range(turn: Turn, area: str) -> Range | None:
+    """What somebody who takes a ticket now is told; None while nobody can know."""
+    return None if turn.area(area).stale is not None else _newcomer(load_of(turn, area))
+
+
+def _newcomer(load: Load) -> Range | None:
+    if load.windows <= len(load.opening):
+        return None  # nobody serves: staffed windows that are only lit are a hope, not a prediction
+    return forecast.wait_range(load, load.work)
+
+
+def ticket_range(turn: Turn, ticket: Ticket) -> Range | None:
+    """What a waiting ticket may expect: everybody whom the ordering function calls before it goes first."""
+    area = turn.lookup.area_of(ticket.service)
+    if turn.area(area).stale is not None:
+        return None
+    load = load_of(turn, area)
+    if load.windows <= len(load.opening):
+        return None
+    return forecast.wait_range(load, work_ahead(turn, ticket))
+
+
+def work_ahead(turn: Turn, ticket: Ticket) -> float:
+    """Everybody whom the ordering function calls before ``ticket``, in units of the area's mean service."""
+    now = standing(turn, turn.lookup.area_of(ticket.service))
+    return (
+        sum(count * now.each_s[service] for service, count in ahead(turn, ticket).items()) / now.load.mean_s
+    )

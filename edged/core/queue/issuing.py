@@ -1,0 +1,67 @@
+"""Whether a dispenser gets a number for somebody, and what it shows where it does not.
+
+Only a *request* is refused: whoever holds a number is served, so one that a dispenser printed by itself is kept and
+flagged. Each dispenser keeps a level with the services that give no numbers; a request that comes all the same is
+answered with the reason, in Chinese and English.
+"""
+
+from __future__ import annotations
+
+from edged.core.calendar import hours_words, opening
+from edged.core.calendar.opening import Why
+from edged.core.model.commands import Action, Issuing, NoNumber, Refuse
+from edged.core.model.events import Priority, TicketRequested
+from edged.core.model.state import Ticket
+from edged.core.model.turn import Turn
+
+UNAVAILABLE = ("此处无法取号，请咨询导办人员", "No number for this here, please ask our staff")
+
+
+def refused(turn: Turn, event: TicketRequested, service: str) -> bool:
+    """Refuse the request if no number is given now; ``service`` is the first that the visit needs."""
+    area = turn.lookup.area_of(service)
+    priority = event.priority if event.appointment is None else "appointment"
+    paused = turn.issuing_paused(area)
+    why = why_not(turn, service, priority)
+    if why is None:
+        return False
+    if paused is not None:
+        turn.ignore(event.point, "issuing_paused", service=event.service, by=paused.by)
+    else:
+        turn.ignore(event.point, "not_issuing", service=event.service, why=why)
+    turn.act(event.point, Refuse(event.service, why, *hours_words.refusal(turn, area, why)))
+    return True
+
+
+def turn_away(turn: Turn, event: TicketRequested) -> None:
+    """No number could be given: whoever stands there is told so, if nothing better was said."""
+    told = any(isinstance(one, Action) and isinstance(one.body, Refuse) for one in turn.commands)
+    if not told:
+        turn.act(event.point, Refuse(event.service, "unavailable", *UNAVAILABLE))
+
+
+def flag(turn: Turn, ticket: Ticket) -> None:
+    """A number that a dispenser gave by itself when it should not: its holder is served, and it is said."""
+    why = opening.refusal(turn, ticket.service, ticket.priority)
+    if why is not None:
+        ticket.late = True
+        area = turn.lookup.area_of(ticket.service)
+        turn.note("ticket.after_hours", ticket.number, area=area, service=ticket.service, why=why)
+
+
+def level(turn: Turn) -> Issuing:
+    """What every dispenser shows now."""
+    stopped = []
+    for service in turn.lookup.services:
+        why = why_not(turn, service)
+        if why is not None:
+            area = turn.lookup.area_of(service)
+            stopped.append(NoNumber(service, why, *hours_words.refusal(turn, area, why)))
+    return Issuing(tuple(stopped))
+
+
+def why_not(turn: Turn, service: str, priority: Priority = "normal") -> Why | None:
+    """Why no number of the service is given now; None: one is."""
+    if turn.issuing_paused(turn.lookup.area_of(service)) is not None:
+        return "paused"
+    return opening.refusal(turn, service, priority)

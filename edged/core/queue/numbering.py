@@ -1,0 +1,46 @@
+"""Which numbers were given today. None is given twice, however long ago its visitor went home.
+
+The numbers of the tickets that are kept are looked up by ``State.used_numbers``. Those of older tickets are runs, as a
+dispenser counts: per prefix and width of the digits, where a run begins and where it is over, in turn. A day of a
+hundred thousand visitors is a few dozen bounds this way, and not thirteen megabytes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+
+from edged.core.model.state import State, Ticket
+
+DIGITS_MAX = 9  # of a number that are counted; what stands in front of them is its prefix
+
+
+def given(state: State, number: str) -> bool:
+    """Whether today knows this number."""
+    if number in state.used_numbers:
+        return True
+    run, count = _counted(number)
+    return bisect_right(state.past_numbers.get(run, ()), count) % 2 == 1
+
+
+def ticket_gone(state: State, ticket: Ticket) -> None:
+    """``ticket`` is kept no more; its number, if it is one of today's, stays given."""
+    if state.used_numbers.get(ticket.number) != ticket.id:
+        return  # another day's, or the queue system called the number again since
+    del state.used_numbers[ticket.number]
+    run, count = _counted(ticket.number)
+    bounds = state.past_numbers.setdefault(run, [])
+    if bisect_right(bounds, count) % 2 == 1:
+        return  # the queue system called it again after its first ticket was gone
+    for bound in (count, count + 1):  # where two runs meet, neither begins nor ends any more
+        at = bisect_left(bounds, bound)
+        if bounds[at : at + 1] == [bound]:
+            del bounds[at]
+        else:
+            bounds.insert(at, bound)
+
+
+def _counted(number: str) -> tuple[str, int]:
+    """The run that a number belongs to ("3A" for A007), and its place there."""
+    digits = min(len(number) - len(number.rstrip("0123456789")), DIGITS_MAX)
+    at = len(number) - digits
+    return f"{digits}{number[:at]}", int(number[at:] or 0)

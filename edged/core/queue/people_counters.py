@@ -1,0 +1,139 @@
+"""People counters: how many came in, how many are present, and whether their numbers can be true.
+
+Totals are read as differences: one that wrapped (16 or 32 bits) goes on, one that starts again from 0 counts from
+there, one that goes back or jumps further than people can walk is *suspect*: it becomes the new base, and what it said
+is not used. Many people without tickets mean a fault at the dispensers (a person is called), never a "+1" window.
+"""
+
+from __future__ import annotations
+
+from edged.core.calendar.opening import quiet
+from edged.core.model.events import CountRead
+from edged.core.model.forecast import arrivals_since
+from edged.core.model.state import PeopleCounter
+from edged.core.model.turn import Turn
+from edged.core.people import alarms, pages
+
+SUSPECT = "counter-suspect"
+MISSING = "tickets-missing"
+WRAPS = (1 << 16, 1 << 32)
+TRUSTED_AFTER = 3  # plausible reports in a row: one may be chance
+BIN_MS = 60_000
+LOOK_MS = 60_000
+
+
+def read(turn: Turn, event: CountRead) -> None:
+    """Take over a report, if it can be true."""
+    counter = turn.state.counters.setdefault(event.point, PeopleCounter())
+    limit = _limit(turn, counter)
+    came, reason = (
+        _present(counter, event, limit) if event.occupancy is not None else _came(counter, event, limit)
+    )
+    counter.heard_ms = turn.at_ms
+    if reason is not None:
+        _doubt(turn, event.point, counter, reason)
+        return
+    _trust(turn, event.point, counter)
+    if came:
+        number = turn.at_ms // BIN_MS
+        counter.came[number] = counter.came.get(number, 0) + came
+        _forget_old(turn, counter)
+    if event.occupancy is not None:
+        turn.state.present[event.point] = event.occupancy
+        if turn.state.policy.tidal.triggers.people_above:
+            for area in turn.lookup.areas:
+                turn.touch_area(area)
+    turn.note(
+        "people.counted",
+        event.point,
+        semantics=event.semantics,
+        entered=came,
+        left=event.left if event.semantics == "window" else None,
+        occupancy=event.occupancy,
+    )
+    _compare(turn)
+
+
+def look_again(turn: Turn, _key: str) -> None:
+    """The alarm stands: is it over?"""
+    _compare(turn)
+
+
+def came_lately(turn: Turn) -> int:
+    """People who came in within the policy's window, over all counters."""
+    since = (turn.at_ms - turn.state.policy.counting.window_s * 1000) // BIN_MS
+    return sum(
+        came
+        for counter in turn.state.counters.values()
+        for number, came in counter.came.items()
+        if number > since
+    )
+
+
+def _limit(turn: Turn, counter: PeopleCounter) -> int:
+    """How many people can have passed since the last report."""
+    minutes = 1.0 if counter.heard_ms is None else max(1.0, (turn.at_ms - counter.heard_ms) / BIN_MS)
+    return round(turn.state.policy.counting.people_per_minute * minutes)
+
+
+def _came(counter: PeopleCounter, event: CountRead, limit: int) -> tuple[int, str | None]:
+    """Who came in since the last report, and why that is suspect."""
+    if event.semantics == "window":
+        return (event.entered, None) if max(event.entered, event.left) <= limit else (0, "jump")
+    last, counter.total = counter.total, event.entered
+    if last is None:
+        return 0, None  # what came before it was heard is the past
+    if event.entered >= last:
+        return (event.entered - last, None) if event.entered - last <= limit else (0, "jump")
+    for wrap in WRAPS:
+        if last < wrap and (event.entered - last) % wrap <= limit:
+            return (event.entered - last) % wrap, None
+    return (event.entered, None) if event.entered <= limit else (0, "backwards")
+
+
+def _present(counter: PeopleCounter, event: CountRead, limit: int) -> tuple[int, str | None]:
+    """An occupancy says who is there; who came is another counter's to say, or the same people would count twice."""
+    assert event.occupancy is not None
+    last, counter.total = counter.total, event.occupancy
+    if event.occupancy < 0:
+        counter.total = last
+        return 0, "negative"
+    if last is None:
+        return 0, None
+    return 0, None if abs(event.occupancy - last) <= limit else "jump"
+
+
+def _doubt(turn: Turn, point: str, counter: PeopleCounter, reason: str) -> None:
+    counter.suspect = TRUSTED_AFTER
+    turn.state.present.pop(point, None)
+    turn.note("people.suspect", point, reason=reason)
+    alarms.sound(turn, SUSPECT, point, reason=reason)
+
+
+def _trust(turn: Turn, point: str, counter: PeopleCounter) -> None:
+    if counter.suspect:
+        counter.suspect -= 1
+        if not counter.suspect:
+            alarms.clear(turn, SUSPECT, point)
+
+
+def _compare(turn: Turn) -> None:
+    """Raise or end the alarm about people who come and draw no number."""
+    policy, hall = turn.state.policy.counting, turn.lookup.site.hall
+    people = came_lately(turn)
+    minutes = policy.window_s / 60
+    issued = sum(arrivals_since(area.learnt, turn.at_ms, minutes) for area in turn.state.areas.values())
+    missing = 0 < policy.missing_people <= people and people > policy.people_per_ticket * issued
+    if not missing or quiet(turn):
+        if alarms.clear(turn, MISSING, hall, people=people, tickets=issued):
+            pages.close(turn, MISSING, hall)
+        return
+    turn.set_timer(f"people/{hall}", turn.at_ms + LOOK_MS)
+    if alarms.sound(turn, MISSING, hall, people=people, tickets=issued):
+        pages.call_duty(turn, MISSING, hall, turn.lookup.site.name, hall)
+
+
+def _forget_old(turn: Turn, counter: PeopleCounter) -> None:
+    oldest = (turn.at_ms - turn.state.policy.counting.window_s * 1000) // BIN_MS
+    for number in [number for number in counter.came if number <= oldest]:
+        del counter.came[number]

@@ -1,0 +1,72 @@
+"""Whether what an area knows of itself is fresh: its dispensers say who comes, its panels who is served.
+
+A lost dispenser hides arrivals; the loss of every working panel hides service. After ``stale_hold_s`` nothing is opened
+or closed on such numbers; after ``stale_schedule_s`` the calendar of the policy decides, where it has one.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.turn import Turn
+from edged.core.queue.ordering import WORKING
+
+SOURCES_KEPT = 16  # dispensers that printed for one area; a hall has a handful
+
+
+def heard_from(turn: Turn, area: str, point: str) -> None:
+    """``point`` issued a ticket of the area; a number given by hand at a window says nothing of dispensers."""
+    if point in turn.lookup.windows:
+        return
+    device, sources = point.partition("/")[0], turn.area(area).sources
+    if device not in sources:
+        sources.append(device)
+        del sources[:-SOURCES_KEPT]
+
+
+def blind_since_ms(turn: Turn, area: str) -> int | None:
+    """Since when the area does not see its visitors come, or none of them served."""
+    if not turn.a_device_is_lost:
+        return None
+    devices = turn.state.devices
+    lost = [
+        d.since_ms for name in turn.area(area).sources if (d := devices.get(name)) is not None and not d.up
+    ]
+    panels = []
+    for window in turn.lookup.area_windows[area]:
+        panel = turn.lookup.windows[window].panel
+        if panel is not None and turn.window(window).state in WORKING:
+            panels.append(devices.get(panel.partition("/")[0]))
+    if panels and all(panel is not None and not panel.up for panel in panels):
+        lost.append(max(panel.since_ms for panel in panels if panel is not None))
+    return min(lost, default=None)
+
+
+def judge(turn: Turn, area: str) -> str | None:
+    """None (fresh), "hold" or "schedule"; a change is noted."""
+    state = turn.area(area)
+    if state.stale is None and not turn.a_device_is_lost:
+        return None
+    limits = turn.state.policy.tidal.arbiter
+    since_ms = blind_since_ms(turn, area)
+    blind_s = 0.0 if since_ms is None else turn.seconds_since(since_ms)
+    stale = None
+    if since_ms is not None and blind_s >= limits.stale_hold_s:
+        stale = "schedule" if blind_s >= limits.stale_schedule_s else "hold"
+    if stale != state.stale:
+        state.stale = stale
+        turn.touch_area(area)  # what is told of waits comes or goes on every panel
+        if stale is None:
+            turn.note("tidal.fresh", area)
+        else:
+            turn.note("tidal.stale", area, decides=stale, blind_s=blind_s)
+    return stale
+
+
+def next_change_ms(turn: Turn, area: str) -> list[int]:
+    """When a loss becomes too old to decide on."""
+    if not turn.a_device_is_lost:
+        return []
+    since_ms = blind_since_ms(turn, area)
+    if since_ms is None:
+        return []
+    limits = turn.state.policy.tidal.arbiter
+    return [since_ms + seconds * 1000 for seconds in (limits.stale_hold_s, limits.stale_schedule_s)]

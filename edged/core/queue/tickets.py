@@ -1,0 +1,227 @@
+"""Tickets (号票): how a visit begins, and every state it may be in. The table is the rule.
+
+A trigger that the table does not know leaves the ticket alone and becomes an ``ignored`` note. Closed tickets stay
+until ``CLOSED_KEPT`` newer ones are closed, so that a late rating or revival still finds them and memory stays bounded.
+"""
+
+from __future__ import annotations
+
+from edged.core.cases import case_book
+from edged.core.model.events import Priority, TicketPrinted, TicketRequested
+from edged.core.model.forecast import count_issued
+from edged.core.model.state import Ticket, TicketState
+from edged.core.model.turn import Turn
+from edged.core.queue import bookings, demand, issuing, numbering, sensors
+from edged.core.queue.ordering import dequeue, enqueue
+
+TABLE: dict[TicketState, dict[str, TicketState]] = {
+    "BOOKED": {"due": "WAITING", "cancel": "CANCELLED"},
+    "WAITING": {"call": "CALLED", "print-failed": "ISSUE_FAILED", "cancel": "CANCELLED"},
+    "ISSUE_FAILED": {"printed": "WAITING", "cancel": "CANCELLED"},
+    "CALLED": {"recall": "CALLED", "arrive": "SERVING", "no-show": "NO_SHOW", "cancel": "CANCELLED"},
+    "SERVING": {
+        "finish": "SERVED",
+        "told-once": "RETURN_PENDING",
+        "park": "PARKED",
+        "transfer": "WAITING",
+        "cancel": "CANCELLED",
+    },
+    "PARKED": {"resume": "WAITING", "cancel": "CANCELLED"},
+    "RETURN_PENDING": {"return": "WAITING", "cancel": "CANCELLED"},
+    "NO_SHOW": {"revive": "WAITING"},
+    "SERVED": {},
+    "CANCELLED": {},
+}
+ENDED: tuple[TicketState, ...] = ("SERVED", "CANCELLED", "NO_SHOW")
+TIMER_OF: dict[TicketState, str] = {  # what is waited for in a state; leaving it ends the wait
+    "BOOKED": "booked",
+    "PARKED": "park",
+    "RETURN_PENDING": "return",
+    "NO_SHOW": "reoffer",
+}
+LAST_NUMBER = 999  # three digits on every board; a hall that needs more splits the service
+CLOSED_KEPT = 500  # a late rating or revival comes within minutes; 500 closed tickets are hours
+
+
+def move(turn: Turn, ticket: Ticket, trigger: str) -> bool:
+    """Apply ``trigger``; False (and a note) if the table forbids it."""
+    before = ticket.state
+    after = TABLE[before].get(trigger)
+    if after is None:
+        turn.ignore(ticket.number, "ticket_state", state=before, trigger=trigger)
+        return False
+    area = turn.lookup.area_of(ticket.service)
+    if before in TIMER_OF:
+        turn.drop_timer(f"{TIMER_OF[before]}/{ticket.id}")
+    if before == "WAITING":
+        dequeue(turn.state, ticket)
+        turn.area(area).waiting -= 1
+        ticket.returning = False  # called, or gone home: being back with the papers is over
+    ticket.state = after
+    if after == "WAITING":
+        _queue(turn, ticket)
+    if after in ENDED:
+        _close(turn, ticket)
+    elif before in ENDED:
+        _reopen(turn, ticket)
+    turn.touch_area(area)
+    return True
+
+
+def by_number(turn: Turn, number: str | None) -> Ticket | None:
+    """Today's ticket of this number."""
+    ticket_id = turn.state.used_numbers.get(number or "")
+    return None if ticket_id is None else turn.state.tickets.get(ticket_id)
+
+
+def needs_reason(turn: Turn, priority: Priority) -> bool:
+    """Whether the policy wants a reason for this class."""
+    own = turn.state.policy.calling.classes.get(priority)
+    return own is not None and own.needs_reason
+
+
+def issue_printed(turn: Turn, event: TicketPrinted) -> None:
+    """A dispenser printed this number: queue it, unless today already knows it (a duplicate is a no-op)."""
+    stages = _stages(turn, event.service)
+    if stages is None:
+        turn.ignore(event.number, "unknown_service", service=event.service, point=event.point)
+        return
+    if numbering.given(turn.state, event.number):
+        turn.ignore(event.number, "number_repeated", point=event.point)
+        return
+    issuing.flag(turn, issue(turn, event.number, stages, event))
+
+
+def allot(turn: Turn, event: TicketRequested) -> Ticket | None:
+    """Give the next number of the service; None (and a note) if there is none."""
+    stages = _stages(turn, event.service)
+    if stages is None:
+        turn.ignore(event.point, "unknown_service", service=event.service)
+        return None
+    if turn.lookup.site.queue is not None:
+        turn.ignore(event.point, "queue_system_issues", service=event.service)
+        return None
+    if issuing.refused(turn, event, stages[0]):
+        return None
+    number = _next_number(turn, stages[0], turn.lookup.services[stages[0]].prefix)
+    if number is None:
+        turn.ignore(event.point, "numbers_used_up", service=event.service)
+        return None
+    return issue(turn, number, stages, event)
+
+
+def mirrored(turn: Turn, number: str, service: str, point: str) -> Ticket:
+    """A visit that only the queue system knew of (follow mode); it waits since now."""
+    return issue(turn, number, [service], TicketPrinted(point, number, service))
+
+
+def _stages(turn: Turn, name: str) -> list[str] | None:
+    """The services of a visit: the one asked for, or those of the journey ``name``, as far as the hall has them."""
+    if name in turn.lookup.services:
+        return [name]
+    journey = turn.state.policy.visits.journeys.get(name)
+    if journey is None:
+        return None
+    return [service for service in journey.stages if service in turn.lookup.services] or None
+
+
+def issue(turn: Turn, number: str, stages: list[str], event: TicketPrinted | TicketRequested) -> Ticket:
+    """A visit begins: in the queue, or (an appointment that is early) waiting for its time."""
+    state = turn.state
+    service, *later = stages
+    priority, callable_ms = event.priority, None
+    if event.appointment is not None:
+        check_in = bookings.claim(turn, event.appointment, priority)
+        priority, callable_ms = check_in.priority, check_in.callable_ms
+    if needs_reason(turn, priority) and not event.reason:
+        turn.ignore(number, "priority_needs_reason", priority=priority)
+        priority = "normal"
+    ticket = Ticket(
+        id=state.next_ticket,
+        number=number,
+        service=service,
+        priority=priority,
+        issued_ms=turn.at_ms,
+        place_ms=turn.at_ms,
+        source=event.point,
+        stages=later,
+        reason=event.reason,
+    )
+    state.next_ticket += 1
+    state.tickets[ticket.id] = ticket
+    state.used_numbers[number] = ticket.id
+    area = turn.lookup.area_of(service)
+    sensors.heard_from(turn, area, event.point)
+    if callable_ms is None:
+        _join(turn, ticket)
+    else:
+        ticket.state = "BOOKED"
+        turn.set_timer(f"booked/{ticket.id}", callable_ms)
+    said: dict[str, str | None] = {} if event.appointment is None else {"appointment": event.appointment}
+    said |= {} if not later else {"journey": event.service}
+    said |= {} if event.reason is None else {"reason": event.reason}
+    turn.note(
+        "ticket.issued", number, area=area, service=service, priority=priority, point=event.point, **said
+    )
+    case_book.opened_by_ticket(turn, ticket)
+    return ticket
+
+
+def due(turn: Turn, key: str) -> None:
+    """Timer: the time of an appointment has come, and the visitor is here."""
+    ticket = turn.state.tickets.get(int(key))
+    if ticket is None or ticket.state != "BOOKED":
+        return
+    ticket.place_ms = turn.at_ms  # nobody gains by coming early
+    move(turn, ticket, "due")
+    _expect(turn, ticket)
+    turn.note("appointment.due", ticket.number, service=ticket.service)
+
+
+def _join(turn: Turn, ticket: Ticket) -> None:
+    _queue(turn, ticket)
+    turn.touch_area(turn.lookup.area_of(ticket.service))
+    _expect(turn, ticket)
+
+
+def _queue(turn: Turn, ticket: Ticket) -> None:
+    ticket.queued_ms, ticket.quoted_s = turn.at_ms, None  # what was said about another wait is no promise
+    enqueue(turn.state, ticket)
+    turn.area(turn.lookup.area_of(ticket.service)).waiting += 1
+
+
+def _expect(turn: Turn, ticket: Ticket) -> None:
+    """A visitor more: what the area learns of who comes, and what they are told."""
+    count_issued(turn.area(turn.lookup.area_of(ticket.service)).learnt, ticket.service, turn.at_ms)
+    quoted = demand.ticket_range(turn, ticket)  # last: the tide and the signs find the load worked out
+    if quoted is not None:
+        ticket.quoted_s = (round(quoted.low_s), round(quoted.mean_s), round(quoted.high_s))
+
+
+def _next_number(turn: Turn, service: str, prefix: str) -> str | None:
+    state = turn.state
+    last = state.last_number.get(service, 0)
+    for step in range(1, LAST_NUMBER + 1):
+        value = last + step
+        if value > LAST_NUMBER:
+            return None  # never reused the same day
+        number = f"{prefix}{value:03d}"
+        if not numbering.given(state, number):
+            state.last_number[service] = value
+            return number
+    return None
+
+
+def _close(turn: Turn, ticket: Ticket) -> None:
+    ticket.ended_ms = turn.at_ms
+    closed = turn.state.closed
+    closed.append(ticket.id)
+    if len(closed) > CLOSED_KEPT:
+        gone = closed.pop(0)
+        turn.drop_timer(f"reoffer/{gone}")
+        numbering.ticket_gone(turn.state, turn.state.tickets.pop(gone))
+
+
+def _reopen(turn: Turn, ticket: Ticket) -> None:
+    ticket.ended_ms = None
+    turn.state.closed.remove(ticket.id)

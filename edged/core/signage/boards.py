@@ -1,0 +1,174 @@
+"""What stands on boards: the windows' own, the areas', the hall's and the duty manager's, in the policy's words.
+
+A line is two texts, Chinese and English. A board with a known size gets what fits: both, or Chinese alone, or its
+beginning (a board that can scroll gets all of it); the rows go to what matters most to somebody who looks up. What is
+not known is not shown: an area whose sensors are silent says so instead of a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edged.core.calendar import hours_words, opening
+from edged.core.model.commands import AreaPicture, Display
+from edged.core.model.policy.signage import fill
+from edged.core.model.site import Board
+from edged.core.model.state import Alarm, WindowStateName
+from edged.core.model.turn import Turn
+from edged.core.people import alarms, announcements, notices
+from edged.core.queue.ordering import next_up
+from edged.core.windows import attendance
+
+Line = tuple[str, str]
+NO_NUMBER = "正在办理"  # of whom a window serves without a number
+TEXT_OF: dict[WindowStateName, str] = {  # templates; CALLING, SERVING and DRAINING show the number
+    "CLOSED": "closed",
+    "OPEN": "open",
+    "PAUSED": "paused",
+    "STANDBY": "standby",
+    "ACTIVATING": "activating",
+    "COOLDOWN": "standby",
+}
+NO_ALARM: Line = ("无告警", "No alarms")
+NOTICES_SHOWN = 3  # of an area, on a board of unknown size: calls must not scroll out of sight
+ALARMS_SHOWN = 8  # rows of the largest bar; all of them stand in the retained picture
+WIDE_FROM = 0x2E80  # from here on a character takes two columns (CJK, full-width signs)
+ARROW = "→"  # two columns in GBK fonts, too
+
+
+def width(text: str) -> int:
+    """Columns: one per half-width character, two per Chinese one."""
+    return sum(2 if ord(char) >= WIDE_FROM or char == ARROW else 1 for char in text)
+
+
+def fit(line: Line, board: Board | None) -> str:
+    """A line as this board can show it."""
+    chinese, english = line
+    both = f"{chinese} {english}" if english else chinese
+    if board is None or width(both) <= board.columns:
+        return both
+    if board.scrolls or width(chinese) <= board.columns:
+        return chinese
+    kept, room = "", board.columns - 1
+    for char in chinese:
+        room -= width(char)
+        if room < 0:
+            break
+        kept += char
+    return f"{kept}…"
+
+
+def window_board(turn: Turn, window: str) -> Display:
+    """Over a window: its number and what goes on there; large and alone for who is called slowly."""
+    templates = turn.state.policy.signage.templates
+    state, ticket = turn.window(window), turn.ticket_at(window)
+    words = {"window": turn.lookup.windows[window].number}
+    if ticket is None:
+        reason = attendance.reason_of(turn, state.pause_reason)
+        name = TEXT_OF[state.state]
+        text = fill(getattr(templates, name), **words, reason="" if reason is None else reason.text)
+        text_en = fill(
+            getattr(templates, f"{name}_en"), **words, reason="" if reason is None else reason.text_en
+        )
+        line = (text, text_en)
+        if state.state in ("CLOSED", "STANDBY"):
+            line = hours_words.window_line(turn, window) or line
+        return _display(turn, turn.lookup.windows[window].display, [_title(turn, words), line])
+    words["number"] = ticket.number
+    called = ticket.state == "CALLED"
+    name = "called" if called else "serving"
+    text = NO_NUMBER if ticket.direct else fill(getattr(templates, name), **words)
+    line = (text, fill(getattr(templates, f"{name}_en"), **words))
+    large = called and announcements.is_slow(turn, ticket)
+    shown = _display(
+        turn, turn.lookup.windows[window].display, [line] if large else [_title(turn, words), line]
+    )
+    if ticket.direct:
+        return shown
+    return Display(shown.lines, (ticket.number, words["window"]), called, large)
+
+
+def area_board(turn: Turn, area: str, point: str, picture: AreaPicture) -> Display:
+    """Who waits and how long, the newest notice where there is room, and the last calls."""
+    calls = turn.area(area).last_calls
+    templates = turn.state.policy.signage.templates
+    called: list[Line] = [
+        (fill(templates.last_call, number=call.number, window=call.window), "") for call in calls
+    ]
+    board = turn.lookup.boards.get(point)
+    room = None if board is None or board.scrolls else board.columns
+    head, posted = area_line(turn, picture, room), notices.lines(turn, area)
+    told = hours_words.area_line(turn, area)
+    hours = [] if told is None else [told]
+    if board is None:
+        lines = [head, *hours, *posted[:NOTICES_SHOWN], *called]
+    elif board.rows == 1:
+        closed = opening.of(turn, area).phase == "closed"
+        lines = ((hours if closed else called) or hours or [head])[:1]
+    else:
+        lines = [head, *hours, *posted[: max(0, (board.rows - 1) // 2)]][: board.rows]
+        lines += called[: board.rows - len(lines)]
+    newest = (calls[0].number, calls[0].window) if calls else None
+    return Display(_display(turn, point, lines).lines, newest)
+
+
+def area_line(turn: Turn, picture: AreaPicture, room: int | None = None) -> Line:
+    """Who waits in an area and, where there is room (columns), how long a newcomer would; what a person decided."""
+    templates, place = turn.state.policy.signage.templates, turn.lookup.areas[picture.area]
+    if turn.area(picture.area).stale is not None:
+        return fill(templates.stale, area=place.name), fill(templates.stale_en, area=place.name_en)
+    text = fill(templates.area, area=place.name, waiting=picture.waiting)
+    text_en = fill(templates.area_en, area=place.name_en, waiting=picture.waiting)
+    if picture.wait_low_s is not None and picture.wait_high_s is not None and picture.waiting:
+        minutes = {"low": picture.wait_low_s // 60, "high": picture.wait_high_s // 60}
+        longer = f"{text} {fill(templates.estimate, **minutes)}"
+        if room is None or width(longer) <= room:
+            text, text_en = longer, f"{text_en}, {fill(templates.estimate_en, **minutes)}"
+    return (text, text_en) if picture.override is None else (f"{text} {picture.override}", text_en)
+
+
+def hall_board(turn: Turn, point: str, pictures: Sequence[AreaPicture]) -> Display:
+    """One line per area with its next numbers, then notices. Too few rows: areas where nobody waits give way first."""
+    policy = turn.state.policy.signage
+    board, posted = turn.lookup.boards.get(point), notices.lines(turn, None)
+    shown = list(pictures)
+    while board is not None and len(shown) > max(1, board.rows - min(1, len(posted))):
+        shown.remove(min(reversed(shown), key=lambda picture: picture.waiting))
+    lines: list[Line] = []
+    for picture in shown:
+        text, text_en = area_line(turn, picture)
+        numbers = " ".join(next_up(turn, picture.area, policy.next_numbers))
+        if numbers and turn.area(picture.area).stale is None:
+            text += f" {fill(policy.templates.next, numbers=numbers)}"
+            text_en += f", {fill(policy.templates.next_en, numbers=numbers)}"
+        hours = hours_words.area_line(turn, picture.area)
+        lines.append((text, text_en) if hours is None else (f"{text} {hours[0]}", f"{text_en}. {hours[1]}"))
+    return _display(turn, point, [*lines, *posted[:NOTICES_SHOWN]])
+
+
+def alarm_board(turn: Turn, point: str) -> Display:
+    """The duty manager's: the newest alarm on top, as a clerk would say it."""
+    standing = reversed(turn.state.alarms.values())
+    lines = [_alarm_line(turn, alarm) for alarm in standing][:ALARMS_SHOWN]
+    return _display(turn, point, lines or [NO_ALARM])
+
+
+def _alarm_line(turn: Turn, alarm: Alarm) -> Line:
+    text, text_en = alarms.TEXT[alarm.kind]
+    subject = alarm.subject
+    if subject in turn.lookup.windows:
+        subject = f"{turn.lookup.windows[subject].number}号窗口"
+    elif subject in turn.lookup.areas:
+        subject = turn.lookup.areas[subject].name
+    return f"{subject} {text}", text_en
+
+
+def _title(turn: Turn, words: dict[str, str]) -> Line:
+    templates = turn.state.policy.signage.templates
+    return fill(templates.window, **words), fill(templates.window_en, **words)
+
+
+def _display(turn: Turn, point: str | None, lines: Sequence[Line]) -> Display:
+    board = turn.lookup.boards.get(point or "")
+    rows = None if board is None else board.rows
+    return Display(tuple(fit(line, board) for line in lines[:rows]))

@@ -1,0 +1,275 @@
+"""What lamps, displays, panels and the centre's picture show for a state. Levels only: the same state, the same signs.
+
+Only windows and areas touched by a turn are looked at; only a value that changed becomes a ``Desired``. ``boards.py``
+has the words.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edged.core.calendar import opening
+from edged.core.cases import case_signs
+from edged.core.model.commands import (
+    AlarmsPicture,
+    AreaPicture,
+    Desired,
+    Evaluator,
+    Lamp,
+    Panel,
+    Value,
+    WindowPicture,
+)
+from edged.core.model.state import WindowStateName
+from edged.core.model.turn import Turn
+from edged.core.queue import issuing
+from edged.core.queue.demand import standing
+from edged.core.queue.ordering import STAFFED, prepared_at, serving_services
+from edged.core.signage import boards
+from edged.core.visits import follow, rating
+from edged.core.windows import attendance, overrides, preparation
+
+CENTRE = "centre"  # the point whose driver publishes retained pictures; not a device of the hall
+ALARMS_TOLD = 100  # the newest, to the centre: a message has 16 KiB
+LampLevel = Literal["off", "on", "blink"]
+
+LAMP_OF: dict[WindowStateName, LampLevel] = {
+    "CLOSED": "off",
+    "OPEN": "on",
+    "CALLING": "on",
+    "SERVING": "on",
+    "PAUSED": "off",
+    "STANDBY": "off",
+    "ACTIVATING": "blink",
+    "DRAINING": "off",  # nobody new is called: a lit lamp would make people queue up
+    "COOLDOWN": "off",
+}
+LAMPS: dict[LampLevel, Lamp] = {"off": Lamp("off"), "on": Lamp("on"), "blink": Lamp("blink")}
+PROMPT: dict[WindowStateName, str] = {
+    "ACTIVATING": "请到岗：+1窗口 Please take this window",
+    "DRAINING": "办完本号后收窗 Last visitor",
+    "PAUSED": "暂停中 Paused",
+}
+
+
+def sign_lamps(turn: Turn) -> None:
+    """The lamps of the windows touched so far. ``sign`` looks again: what the tide then does to a window counts."""
+    for window in turn.dirty_windows:
+        _show(turn, turn.lookup.windows[window].lamp, LAMPS[LAMP_OF[turn.window(window).state]])
+
+
+def sign(turn: Turn) -> None:
+    """Show what the touched windows and areas now look like.
+
+    In a rush they may have to wait for the next look; the clerk of a touched window sees at once what became of it.
+    """
+    if turn.put_off:
+        _answer_on_panels(turn)
+    else:
+        _sign_touched(turn)
+    if turn.issuing_changed and turn.lookup.site.dispensers:
+        issued = issuing.level(turn)
+        for point in turn.lookup.site.dispensers:
+            _show(turn, point, issued)
+    if turn.alarmed:
+        _sign_alarms(turn)
+    if turn.cases_changed:
+        for point, value in case_signs.signs(turn, CENTRE):
+            _show(turn, point, value)
+
+
+def _sign_touched(turn: Turn) -> None:
+    """A panel also counts the people waiting for its window; all else of a window changes only with the window."""
+    for window in turn.dirty_windows:
+        _sign_window(turn, window)
+    _sign_panels(turn)
+    for area in turn.dirty_areas:
+        if area not in turn.only_due or _is_told_otherwise(turn, area):
+            _sign_area(turn, area)
+    if turn.dirty_areas and turn.lookup.site.displays:
+        _sign_hall(turn)
+    queue = turn.lookup.site.queue
+    if queue is not None and turn.dirty_windows:
+        _show(turn, queue, follow.wish(turn))
+
+
+def _answer_on_panels(turn: Turn) -> None:
+    """The panels of touched windows, but for their counts: a key that shows nothing is pressed again."""
+    for window in turn.dirty_windows:
+        shown = turn.state.shown.get(turn.lookup.panel_slots.get(window, ""))
+        if isinstance(shown, Panel):
+            _sign_panel(turn, window, (shown.waiting, shown.wait_low_s, shown.wait_high_s))
+
+
+Counts = tuple[int, int | None, int | None]
+
+
+class _Counts:
+    """What panels count, once per turn for all windows that serve alike: hundreds of panels may ask."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self._known: dict[tuple[tuple[str, ...], str | None], Counts] = {}
+
+    def of(self, window: str) -> Counts:
+        """People waiting for any service of the window, and between what (s) a newcomer of its area is to expect."""
+        turn = self._turn
+        state = turn.state.windows[window]
+        areas = turn.lookup.window_areas[window]
+        services = serving_services(turn, window)
+        area = state.area or state.lent_to or (areas[0] if areas else None)
+        found = self._known.get((services, area))
+        if found is None:
+            found = self._known[services, area] = self._count(services, area)
+        return found
+
+    def _count(self, services: tuple[str, ...], area: str | None) -> Counts:
+        queues = self._turn.state.queues
+        waiting = sum([len(queue) for s in services if s in queues for queue in queues[s].values()])
+        told = None if area is None else standing(self._turn, area).told
+        return (waiting, None, None) if told is None else (waiting, told[0], told[2])
+
+
+def slot(point: str, value: Value | type[Value]) -> str:
+    """The key of the one value that stands at ``point`` for this kind of output."""
+    return f"{point}|{value.kind}"
+
+
+def _show(turn: Turn, point: str | None, value: Value) -> None:
+    if point is None:
+        return
+    key = slot(point, value)
+    if turn.state.shown.get(key) != value:
+        turn.state.shown[key] = value
+        turn.commands.append(Desired(point, value))
+
+
+def _sign_window(turn: Turn, window: str) -> None:
+    site = turn.lookup.windows[window]
+    state = turn.window(window)
+    ticket = turn.ticket_at(window)
+    number = None if ticket is None or ticket.direct else ticket.number
+    if site.lamp is not None:
+        _show(turn, site.lamp, LAMPS[LAMP_OF[state.state]])
+    if site.evaluator is not None:
+        rater = None if state.last_case is not None else rating.may_rate(turn, window)
+        asked = Evaluator(window, None if rater is None else rater.number, state.last_case)
+        _show(turn, site.evaluator, asked)
+    if site.display is not None:
+        _show(turn, site.display, boards.window_board(turn, window))
+    _show(turn, f"{CENTRE}/{window}", _picture(turn, window, number))
+
+
+def _picture(turn: Turn, window: str, number: str | None) -> WindowPicture:
+    state = turn.window(window)
+    line = overrides.window_line(turn, window)
+    helpers = len(state.helpers)
+    return WindowPicture(window, state.state, number, state.area, state.reason, line, state.stale, helpers)
+
+
+def _sign_panels(turn: Turn) -> None:
+    """Panels of touched windows, then those of touched areas: of the latter only the counts can have changed."""
+    counts = _Counts(turn)
+    slots = turn.lookup.panel_slots
+    for window in turn.dirty_windows:
+        if window in slots:
+            _sign_panel(turn, window, counts.of(window))
+    words_change = turn.alarmed or turn.state.pages or turn.state.overrides
+    signed = dict(turn.dirty_windows)
+    for area in turn.dirty_areas:
+        if area not in turn.only_due:
+            for window in turn.lookup.area_windows[area]:
+                if window in slots and window not in signed:
+                    signed[window] = None
+                    whole = words_change or turn.state.windows[window].prepared is not None
+                    (_sign_panel if whole else _count_on_panel)(turn, window, counts.of(window))
+
+
+def _count_on_panel(turn: Turn, window: str, found: Counts) -> None:
+    """What the panel shows stands, but for its counts."""
+    panel, key = turn.lookup.windows[window].panel, turn.lookup.panel_slots[window]
+    shown = turn.state.shown.get(key)
+    if panel is None or not isinstance(shown, Panel):
+        _sign_panel(turn, window, found)
+        return
+    if (shown.waiting, shown.wait_low_s, shown.wait_high_s) != found:
+        waiting, low_s, high_s = found
+        value = Panel(window, shown.state, waiting, shown.number, shown.prompt, low_s, high_s)
+        turn.state.shown[key] = value
+        turn.commands.append(Desired(panel, value))
+
+
+def _sign_panel(turn: Turn, window: str, counts: Counts) -> None:
+    state = turn.window(window)
+    ticket = turn.ticket_at(window)
+    waiting, low_s, high_s = counts
+    number = None if ticket is None or ticket.direct else ticket.number
+    prompt = (
+        attendance.prompt(turn, window)
+        or preparation.prompt(turn, window)
+        or overrides.window_line(turn, window)
+        or PROMPT.get(state.state)
+        or case_signs.prompt(turn, window)
+        or (
+            f"{1 + len(state.helpers)}人办理 {1 + len(state.helpers)} at this window"
+            if state.helpers
+            else None
+        )
+    )
+    kept = prepared_at(turn, window)
+    prepared = None if kept is None else kept.number
+    value = Panel(window, state.state, waiting, number, prompt, low_s, high_s, prepared)
+    _show(turn, turn.lookup.windows[window].panel, value)
+
+
+def _is_told_otherwise(turn: Turn, area: str) -> bool:
+    """Time alone changes of an area's signs only what newcomers are told."""
+    shown = turn.state.shown.get(slot(f"{CENTRE}/{area}", AreaPicture))
+    if not isinstance(shown, AreaPicture):
+        return True
+    told = standing(turn, area).told
+    return told != (None if shown.wait_low_s is None else (shown.wait_low_s, shown.wait_s, shown.wait_high_s))
+
+
+def _sign_area(turn: Turn, area: str) -> None:
+    site = turn.lookup.areas[area]
+    state = turn.area(area)
+    now = standing(turn, area)
+    told = now.told
+    states = turn.state.windows
+    windows = [states[window] for window in turn.lookup.area_windows[area]]
+    own = opening.of(turn, area)
+    for lamp in site.lamps:
+        _show(turn, lamp, LAMPS["on" if now.commanded else "off"])
+    picture = AreaPicture(
+        area,
+        state.waiting,
+        now.oldest_ms,
+        len([w for w in windows if w.state in STAFFED and w.area in (None, area)]),
+        len(now.commanded),
+        wait_low_s=told and told[0],
+        wait_s=told and told[1],
+        wait_high_s=told and told[2],
+        override=overrides.area_line(turn, area),
+        hours=own.phase if own.known else None,
+        mode=own.mode if own.known else None,
+    )
+    for display in site.displays:
+        _show(turn, display, boards.area_board(turn, area, display, picture))
+    _show(turn, f"{CENTRE}/{area}", picture)
+
+
+def _sign_hall(turn: Turn) -> None:
+    """The hall's boards say of every area what its retained picture says."""
+    shown = [turn.state.shown.get(slot(f"{CENTRE}/{area}", AreaPicture)) for area in turn.lookup.areas]
+    pictures = [picture for picture in shown if isinstance(picture, AreaPicture)]
+    for display in turn.lookup.site.displays:
+        _show(turn, display, boards.hall_board(turn, display, pictures))
+
+
+def _sign_alarms(turn: Turn) -> None:
+    for display in turn.lookup.site.duty_displays:
+        _show(turn, display, boards.alarm_board(turn, display))
+    told = list(turn.state.alarms.values())[-ALARMS_TOLD:]
+    picture = AlarmsPicture(tuple((alarm.kind, alarm.subject, alarm.since_ms) for alarm in told))
+    _show(turn, f"{CENTRE}/alarms", picture)

@@ -1,0 +1,331 @@
+"""The one place that grants "+1" windows and takes them back, for rules and triggers alike.
+
+A request lights the window (blink) and pages one member of staff; only their arrival at the window opens it. No answer
+in time: the next member, then the duty manager, then again after ``retry_s``. Windows and staff are one pool: the area
+with the longest predicted wait goes first, and where nothing is left a quiet area gives back early, within limits.
+"""
+
+from __future__ import annotations
+
+from edged.core.calendar import opening
+from edged.core.model.turn import Turn
+from edged.core.people import alarms, pages, staffing
+from edged.core.queue.ordering import STAFFED
+from edged.core.tide import considered, sharing
+from edged.core.tide.rules import OVERRIDE, Facts, Look, too_late
+from edged.core.windows import overrides
+from edged.core.windows.activation import drain, forget_tries, opened, stand_by
+from edged.core.windows.machine import move_window
+
+ACTION_GAP_MS = (
+    30_000  # at most one opening or closing per area in 30 s: the next decision sees the effect of the last
+)
+HALL_QUIET = "hall_quiet"  # this refusal ends with the next key or ticket; nothing is looked at until then
+AREA_CLOSED = "area_closed"  # and this one when the area opens
+COUNTED = ("queue", "saturation", "oldest-wait", "people")  # asked for by numbers, not by a person or a date
+ASLEEP = (HALL_QUIET, AREA_CLOSED)
+
+
+def try_open(turn: Turn, area: str, now: Look) -> bool:
+    """Grant what ``now`` asks for, or say why not. True if a window was ordered."""
+    state = turn.area(area)
+    tidal = turn.state.policy.tidal
+    if now.ask == OVERRIDE:
+        return _grant_override(turn, area, now)
+    one_at_a_time = tidal.rule == "band" or now.ask not in ("predicted-wait", "always", "schedule")
+    if one_at_a_time and any(turn.window(window).state == "ACTIVATING" for window in now.commanded):
+        hold(turn, area, "being_staffed", now)
+        return False
+    if not tidal.enabled:
+        state.refused = None
+        return False
+    if not opening.tide_runs(turn, area):
+        _refuse(turn, area, HALL_QUIET if opening.quiet(turn) else AREA_CLOSED, now)
+        return False
+    if now.ask in COUNTED and too_late(turn, area):
+        _refuse(turn, area, "closing_soon", now)
+        return False
+    if state.escalated_ms is not None:
+        if turn.at_ms >= state.escalated_ms + tidal.retry_s * 1000:
+            forget_tries(turn, area, over=False)
+        elif not _somebody_sits_ready(turn, area):
+            hold(turn, area, "nobody_answered", now, state.escalated_ms + tidal.retry_s * 1000)
+            return False
+    if now.ask != "always" and turn.at_ms < earliest_open_ms(turn, area):
+        hold(turn, area, "too_soon", now, earliest_open_ms(turn, area))
+        return False
+    if len(now.commanded) >= _max_windows(turn, area):
+        _refuse(turn, area, "max_windows", now)
+    elif pool_used(turn) >= tidal.pool:
+        _refuse(turn, area, "pool", now)
+        sharing.relieve(turn, area, now.urgency_s, any_window=idle_window(turn, area) is not None)
+    else:
+        return _request(turn, area, now)
+    return False
+
+
+def _grant_override(turn: Turn, area: str, now: Look) -> bool:
+    """Somebody ordered it: no limit of the policy counts, but the lamp, the page and the wait for an answer do."""
+    state = turn.area(area)
+    if state.escalated_ms is not None:
+        if turn.at_ms < state.escalated_ms + turn.state.policy.tidal.retry_s * 1000:
+            return False
+        forget_tries(turn, area, over=False)
+    return _request(turn, area, now)
+
+
+def _max_windows(turn: Turn, area: str) -> int:
+    return (
+        turn.band(area).max_windows if turn.state.policy.tidal.rule == "band" else turn.pw(area).max_windows
+    )
+
+
+def earliest_open_ms(turn: Turn, area: str) -> int:
+    """The first stamp at which this area may get its next window."""
+    state = turn.area(area)
+    banded = turn.state.policy.tidal.rule == "band"
+    sustain_s = turn.band(area).open_sustain_s if banded else 0
+    stamps = [0 if state.over_since_ms is None else state.over_since_ms + sustain_s * 1000]
+    if not (state.tried_staff or state.tried_windows):  # a request nobody answered moves on at once
+        last_ms = state.last_open_ms if banded else state.last_request_ms
+        cooldown_s = turn.band(area).cooldown_s if banded else turn.pw(area).cooldown_s
+        if last_ms is not None:
+            stamps.append(last_ms + cooldown_s * 1000)
+        if state.last_action_ms is not None:
+            stamps.append(state.last_action_ms + ACTION_GAP_MS)
+    return max(stamps)
+
+
+def pool_used(turn: Turn) -> int:
+    """Windows of the shared pool in use; one that drains still is."""
+    states = turn.state.windows
+    return sum(1 for window in turn.lookup.tidal if states[window].area is not None)
+
+
+def _request(turn: Turn, area: str, now: Look) -> bool:
+    window = idle_window(turn, area, forced=now.ask == OVERRIDE)
+    if window is None:
+        _refuse(turn, area, "no_window", now)
+        _relieve(turn, area, now)
+        return False
+    state = turn.window(window)
+    staffed = state.staff is not None
+    staff = state.staff if staffed else staffing.pick(turn, area)
+    if staff is None and (staffing.roster(turn, area) or window in turn.area(area).tried_windows):
+        _escalate(turn, area, window)
+        _relieve(turn, area, now)
+        return False
+    area_state = turn.area(area)
+    limits = _limits(turn, area)
+    area_state.last_open_ms = area_state.last_request_ms = area_state.last_action_ms = turn.at_ms
+    area_state.refused = area_state.asked = area_state.held = None
+    state.area, state.rule, state.requested_ms = area, now.ask, turn.at_ms
+    state.reason = f"{now.ask}: {now.why()}"
+    turn.note(
+        "tidal.requested",
+        window,
+        area=area,
+        rule=now.ask,
+        waiting=now.waiting,
+        **now.facts(),
+        oldest_wait_s=now.oldest_wait_s,
+        already_open=len(now.commanded),
+        chosen_because=_why(turn, window),
+        staff=staff,
+        **limits,
+        candidates=considered.windows(turn, area, window),
+        roster=considered.staff(turn, area, staff),
+    )
+    if staffed:
+        move_window(turn, window, "activate-staffed")
+        opened(turn, window)
+        return True
+    move_window(turn, window, "activate")
+    state.acknowledged = False
+    state.paged_staff = staff
+    tidal = turn.state.policy.tidal
+    wait_s = tidal.staff_ack_s + (0 if staff else tidal.staff_arrive_s)  # nobody to page: the lamp must do
+    state.due_ms = turn.at_ms + wait_s * 1000
+    if staff is not None:
+        staffing.page(turn, staff, area, window)
+    return True
+
+
+def _relieve(turn: Turn, area: str, now: Look) -> None:
+    if now.ask != OVERRIDE:
+        sharing.relieve(turn, area, now.urgency_s, any_window=False)
+
+
+def idle_window(turn: Turn, area: str, forced: bool = False) -> str | None:
+    """An idle tidal window: staffed first, untried first, then fewest turns, longest rest, configuration order."""
+    tried = turn.area(area).tried_windows
+    names = overrides.wanted(turn, area) if forced else turn.lookup.area_tidal[area]
+    idle = [w for w in names if turn.window(w).state == "STANDBY" and turn.override("close", w) is None]
+
+    def rank(window: str) -> tuple[bool, bool, int, int]:
+        state = turn.window(window)
+        return (state.staff is None, window in tried, state.activations, state.last_used_ms)
+
+    return min(idle, key=rank, default=None)
+
+
+def _somebody_sits_ready(turn: Turn, area: str) -> bool:
+    window = idle_window(turn, area)
+    return window is not None and turn.window(window).staff is not None
+
+
+def _why(turn: Turn, window: str) -> str:
+    state = turn.window(window)
+    kind = "staffed" if state.staff is not None else "standby"
+    return f"{kind}, used {state.activations} times today"
+
+
+def _refuse(turn: Turn, area: str, reason: str, now: Look) -> None:
+    state = turn.area(area)
+    if state.refused != reason:  # once per reason, not once per look
+        state.refused = reason
+        turn.note(
+            "tidal.refused",
+            area,
+            reason=reason,
+            rule=now.ask,
+            waiting=now.waiting,
+            **_why_not(turn, area, now),
+        )
+
+
+def hold(turn: Turn, area: str, reason: str, now: Look, until_ms: int | None = None) -> None:
+    """Nothing is opened or given back yet, though the rule would: said once, until that changes."""
+    state = turn.area(area)
+    if state.held == reason:
+        return
+    state.held = reason
+    rule = now.ask if now.ask is not None else turn.state.policy.tidal.rule
+    left_s = None if until_ms is None else turn.seconds_since(until_ms) * -1
+    opens = now.ask is not None
+    why = _why_not(turn, area, now) if opens else _why_kept(turn, area, now)
+    would = "open" if opens else "close"
+    turn.note(
+        "tidal.held", area, reason=reason, would=would, rule=rule, waiting=now.waiting, left_s=left_s, **why
+    )
+
+
+def _limits(turn: Turn, area: str) -> dict[str, int]:
+    return {
+        "pool_used": pool_used(turn),
+        "pool": turn.state.policy.tidal.pool,
+        "max_windows": _max_windows(turn, area),
+    }
+
+
+def _why_not(turn: Turn, area: str, now: Look) -> Facts:
+    return {
+        **now.facts(),
+        "already_open": len(now.commanded),
+        **_limits(turn, area),
+        "candidates": considered.windows(turn, area),
+        "roster": considered.staff(turn, area),
+    }
+
+
+def _why_kept(turn: Turn, area: str, now: Look, chosen: str | None = None) -> Facts:
+    return {**now.facts(), **now.closing(), "candidates": considered.releases(turn, area, chosen)}
+
+
+def _escalate(turn: Turn, area: str, window: str) -> None:
+    turn.area(area).escalated_ms = turn.at_ms
+    tried = ",".join(turn.area(area).tried_staff)
+    roster = considered.staff(turn, area)
+    turn.note("tidal.escalated", area, window=window, tried=tried, roster=roster)
+    place = turn.lookup.areas[area]
+    alarms.sound(turn, "no-staff", area, window=window)
+    pages.call_duty(turn, "no-staff", area, place.name, place.name_en)
+
+
+def try_close(turn: Turn, area: str, now: Look) -> None:
+    """Give one window back if the rule's times have passed."""
+    state = turn.area(area)
+    rule = turn.state.policy.tidal.rule
+    if rule == "never":
+        _close_all(turn, now)
+        return
+    banded = rule == "band"
+    timely = turn.at_ms >= earliest_close_ms(turn, area)
+    if now.waiting == 0 and (banded or (timely and turn.pw(area).withdraw)):
+        for window in now.commanded:  # the tide fell before anybody came: put the lamp out
+            if turn.window(window).state == "ACTIVATING" and not overrides.kept(turn, window):
+                _withdraw(turn, area, window, now)
+                return
+    windows = [w for w in now.commanded if turn.window(w).state in STAFFED and not overrides.kept(turn, w)]
+    if not timely and windows:
+        hold(turn, area, "too_soon", now, earliest_close_ms(turn, area))
+    if not timely:
+        return
+    if not banded:
+        state.under_since_ms = turn.at_ms  # the next one has to be spare for as long again
+    if windows and now.release is not None:
+        state.last_action_ms = turn.at_ms
+        state.held = None
+        chosen = choose_release(turn, windows)
+        why = _why_kept(turn, area, now, chosen)
+        drain(turn, chosen, now.release, rule=rule, waiting=now.waiting, **why)
+
+
+def _withdraw(turn: Turn, area: str, window: str, now: Look) -> None:
+    state = turn.area(area)
+    why = _why_kept(turn, area, now, window)
+    reason = "tide fell before it was staffed"
+    turn.note("tidal.released", window, area=area, reason=reason, open_s=0, waiting=now.waiting, **why)
+    stand_by(turn, window)
+    forget_tries(turn, area)
+    state.over_since_ms = None  # the next queue has to stand its own time
+    state.last_action_ms = turn.at_ms
+
+
+def _close_all(turn: Turn, now: Look) -> None:
+    for window in now.commanded:
+        if overrides.kept(turn, window):
+            continue
+        if turn.window(window).state == "ACTIVATING":
+            turn.note("tidal.released", window, area=turn.window(window).area, reason=now.release, open_s=0)
+            stand_by(turn, window)
+        else:
+            drain(turn, window, now.release or "", rule="never")
+
+
+def earliest_close_ms(turn: Turn, area: str) -> int:
+    """The first stamp at which this area may give a window back, if it stays as calm."""
+    state = turn.area(area)
+    tidal = turn.state.policy.tidal
+    since_ms = 0 if state.under_since_ms is None else state.under_since_ms
+    if tidal.rule == "band":
+        band = turn.band(area)
+        stamps = [since_ms + band.close_sustain_s * 1000]
+        opened_ms = [
+            turn.window(window).opened_ms
+            for window in turn.lookup.area_tidal[area]
+            if turn.window(window).area == area and turn.window(window).state in STAFFED
+        ]
+        stamps += [stamp + band.min_open_s * 1000 for stamp in opened_ms if stamp is not None]
+        if state.last_action_ms is not None:
+            stamps.append(state.last_action_ms + ACTION_GAP_MS)
+        return max(stamps)
+    pw = turn.pw(area)
+    stamps = [since_ms + pw.hold_s * 1000]
+    if state.last_request_ms is not None:
+        stamps.append(state.last_request_ms + pw.min_open_s * 1000)
+    return max(stamps)
+
+
+def choose_release(turn: Turn, windows: list[str]) -> str:
+    """An idle window first (the one open longest), else the one whose visitor came first: it is free soonest."""
+
+    def rank(window: str) -> tuple[bool, int, int]:
+        state = turn.window(window)
+        ticket = turn.ticket_at(window)
+        if ticket is None:
+            return (False, state.requested_ms or state.opened_ms or 0, windows.index(window))
+        since_ms = ticket.called_ms if ticket.serving_ms is None else ticket.serving_ms
+        return (True, since_ms or 0, windows.index(window))
+
+    return min(windows, key=rank)

@@ -1,0 +1,74 @@
+"""What else could have been done: every window and member of staff that was looked at, and why it was not taken.
+
+A note carries them as words, ``id=reason`` or ``id=reason:of-what``; ``edged/explain.py`` makes sentences of them. They
+are written only where a note is, so a decision without effect costs nothing.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.turn import Turn
+from edged.core.people import staffing
+from edged.core.queue.ordering import STAFFED
+
+CHOSEN = "chosen"
+
+
+def windows(turn: Turn, area: str, chosen: str | None = None) -> str:
+    """The "+1" windows that can serve ``area``, for one that is to open."""
+    return " ".join(
+        f"{window}={CHOSEN if window == chosen else _why_not(turn, area, window)}"
+        for window in turn.lookup.area_tidal[area]
+    )
+
+
+def _why_not(turn: Turn, area: str, window: str) -> str:
+    state = turn.window(window)
+    if turn.override("close", window) is not None:
+        return "closed-by-hand"
+    if state.state in STAFFED:
+        return f"serves:{state.area}"
+    if state.state == "ACTIVATING":
+        return f"lit:{state.area}"
+    if state.state != "STANDBY":
+        return state.state.lower()
+    if window in turn.area(area).tried_windows:
+        return "nobody-came"
+    return f"idle:{state.activations}"
+
+
+def staff(turn: Turn, area: str, chosen: str | None = None) -> str:
+    """The members of the standby roster with the skill for ``area``."""
+    return " ".join(
+        f"{member.id}={CHOSEN if member.id == chosen else _not_asked(turn, area, member.id)}"
+        for member in turn.lookup.site.staff
+        if area in member.skills and "standby" in member.roles
+    )
+
+
+def _not_asked(turn: Turn, area: str, member: str) -> str:
+    state = turn.state.staff[member]
+    if member in turn.area(area).tried_staff:
+        return "did-not-answer"
+    if not staffing.on_shift(turn, member):
+        return "off-shift"
+    if state.state == "standby":
+        return f"free:{state.activations}"
+    return state.state if state.window is None else f"{state.state}:{state.window}"
+
+
+def releases(turn: Turn, area: str, chosen: str | None = None) -> str:
+    """The "+1" windows of ``area``, for one that is to be given back."""
+    return " ".join(
+        f"{window}={CHOSEN if window == chosen else _why_kept(turn, window)}"
+        for window in turn.lookup.area_tidal[area]
+        if turn.window(window).area == area
+    )
+
+
+def _why_kept(turn: Turn, window: str) -> str:
+    state = turn.window(window)
+    if turn.override("hold", window) is not None or turn.override("open", window) is not None:
+        return "kept-by-hand"
+    if state.state not in STAFFED:
+        return state.state.lower()
+    return "idle-later" if state.ticket is None else "busy"

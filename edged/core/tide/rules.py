@@ -1,0 +1,284 @@
+"""The rules: what an area's numbers say, as a ``Look``. A rule suggests; whether it gets a window the arbiter decides.
+
+``pw`` looks at the stamps that are multiples of ``DECIDE_MS`` (as due ticks, so before anything else at the stamp), the
+band at every event. Triggers only ask, and stand for what a rule does not see. A look that did not decide changes
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import inf
+from typing import NamedTuple
+
+from edged.core.calendar import opening
+from edged.core.model import forecast
+from edged.core.model.forecast import Load
+from edged.core.model.policy import Pw
+from edged.core.model.turn import Turn
+from edged.core.queue import demand, sensors
+from edged.core.tide import peaks, triggers
+from edged.core.windows import overrides
+
+DECIDE_MS = 30_000  # longer costs waiting (5 min: 8 %), shorter gains nothing measurable
+LOOK_AHEAD_S = 480.0  # how far the forecast looks at least; nearer than this a window hardly helps
+CALM_MIN = 10.0  # a window is kept if the next 10 min bring work for it
+CALM_PER_MIN = 0.02  # … and the longer a set-up takes, the sooner it is kept
+GUARD_S = 600.0  # no opening so near to closing time, unless the queue lasts twice as long
+OVERRIDE = "override"  # asks for one window, past pool and limits
+Facts = Mapping[str, str | int | float | None]
+
+
+class Look(NamedTuple):
+    """What was seen. ``ask``: the rule or trigger that wants one more; ``release``: why one fewer is enough.
+
+    ``facts``, ``closing`` and ``why`` make the words for a note; most looks end without one.
+    """
+
+    waiting: int
+    oldest_wait_s: float
+    commanded: tuple[str, ...]
+    decided: bool = True
+    ask: str | None = None
+    release: str | None = None
+    urgency_s: float = 0.0
+    facts: Callable[[], Facts] = dict  # none
+    why: Callable[[], str] = str  # nothing
+    closing: Callable[[], Facts] = dict  # inputs and thresholds of giving one back
+    held: str | None = None  # what keeps a window that could be spared
+    watch: bool = False  # something may change with time alone: look again at the next decision
+
+
+def look(turn: Turn, area: str) -> Look:
+    """Apply the policy's rule, then the triggers, to one area; what a person ordered comes before both."""
+    if area in turn.lookup.case_areas:  # 办不成事: never a candidate, and nobody's reason for one
+        return Look(turn.area(area).waiting, 0.0, (), decided=False)
+    found = _look(turn, area)
+    ordered = overrides.wanted(turn, area) if turn.state.overrides else ()
+    if not ordered:
+        return found
+    why = f"{ordered[0]} forced open"
+    return found._replace(
+        decided=True, ask=OVERRIDE, release=None, urgency_s=inf, facts=dict, why=lambda: why
+    )
+
+
+def _look(turn: Turn, area: str) -> Look:
+    now = demand.standing(turn, area)
+    oldest_s = 0.0 if now.oldest_ms is None else turn.seconds_since(now.oldest_ms)
+    seen = Look(turn.area(area).waiting, oldest_s, now.commanded)
+    rule = turn.state.policy.tidal.rule
+    stale = sensors.judge(turn, area)
+    if stale is not None and rule in ("pw", "pwf", "band"):
+        if stale == "schedule" and turn.state.policy.tidal.peaks:
+            return _schedule(turn, area, seen)
+        return seen._replace(decided=False)
+    return _RULES[rule](turn, area, seen)
+
+
+def _band(turn: Turn, area: str, seen: Look) -> Look:
+    """Hysteresis on the number waiting; the timers run from the first look that found the condition."""
+    state, band = turn.area(area), turn.band(area)
+    threshold = band.open_above + band.open_step * len(seen.commanded)
+    ask = None
+    if seen.waiting > threshold:
+        ask = "queue"
+    elif seen.oldest_wait_s >= band.open_oldest_wait_s:
+        ask = "oldest-wait"
+    if ask is not None or seen.waiting > band.close_at:
+        state.under_since_ms = None
+    elif state.under_since_ms is None:
+        state.under_since_ms = turn.at_ms
+    found = seen._replace(
+        ask=ask,
+        release=None if state.under_since_ms is None else f"{seen.waiting} waiting, limit {band.close_at}",
+        urgency_s=seen.waiting * 60.0,
+        facts=lambda: {"threshold": threshold},
+        closing=lambda: {
+            "close_at": band.close_at,
+            "close_sustain_s": band.close_sustain_s,
+            "min_open_s": band.min_open_s,
+        },
+        why=lambda: f"{seen.waiting} waiting, limit {threshold}, oldest {int(seen.oldest_wait_s)} s",
+    )
+    return found if ask is not None else _asked(turn, area, found, None)
+
+
+def _asked(turn: Turn, area: str, seen: Look, load: Load | None) -> Look:
+    """The same look, with the ask of a trigger if one has reason to."""
+    asked = triggers.asks(turn, area, seen.oldest_wait_s, load)
+    if asked is None:
+        return seen
+    return seen._replace(
+        decided=True,
+        ask=asked.name,
+        release=None,
+        urgency_s=max(seen.urgency_s, asked.urgency_s),
+        facts=lambda: {**seen.facts(), "threshold": asked.threshold, "measured": asked.measured},
+        why=lambda: f"{seen.waiting} waiting, {asked.name} {asked.measured:g}, limit {asked.threshold}",
+    )
+
+
+def _pw(turn: Turn, area: str, seen: Look) -> Look:
+    """Predicted wait of a newcomer; unknown while no window serves."""
+    pw, load = turn.pw(area), demand.load_of(turn, area)
+    if load.windows <= len(load.opening):
+        turn.area(area).under_since_ms = None
+        return _asked(turn, area, seen, None) if not seen.commanded else _lonely(turn, area, seen)
+    if not _decides(turn, area):
+        watch = _watches(seen, load, pw)
+        held = Look(seen.waiting, seen.oldest_wait_s, seen.commanded, decided=False, watch=watch)
+        return _asked(turn, area, held, load)
+    if turn.state.policy.tidal.rule == "pwf":
+        plain = demand.plain_stream(turn, area, load)
+        setup_s = demand.setup_s(turn, pw)
+        wait_s = forecast.look_ahead_wait_s(load, turn.area(area).learnt, turn.at_ms, plain, setup_s)
+        found = _opening(turn, area, seen, load, (wait_s, None))
+        return _closing(turn, area, found, load, kept=False)
+    stream = _stream(turn, area, load) if pw.forecast and opening.tide_runs(turn, area) else None
+    setup_s = demand.setup_s(turn, pw)
+    wait_s, expected = forecast.newcomer_wait_s(load, load.windows), None
+    if stream is not None:
+        horizon_s = max(LOOK_AHEAD_S, setup_s)
+        expected = stream.expected(horizon_s / 60)
+        ahead = forecast.projected(load, expected, horizon_s)
+        wait_s = forecast.newcomer_wait_s(load, load.windows, ahead)
+    found = _opening(turn, area, seen, load, (wait_s, expected))
+    kept = False
+    if stream is not None and seen.commanded:
+        calm = (1 - CALM_PER_MIN * setup_s / 60) * (load.windows - 1) * CALM_MIN
+        kept = stream.expected(CALM_MIN) * load.mean_s / 60 > calm
+    return _closing(turn, area, found, load, kept)
+
+
+def _lonely(turn: Turn, area: str, seen: Look) -> Look:
+    """Only windows that are lit, or paused: nothing to predict from."""
+    nobody = seen.waiting == 0
+    release = "nobody waiting" if nobody else None
+    if nobody and turn.area(area).under_since_ms is None:
+        turn.area(area).under_since_ms = turn.at_ms
+    lonely = Look(seen.waiting, seen.oldest_wait_s, seen.commanded, release=release, watch=nobody)
+    return _asked(turn, area, lonely, None)
+
+
+def _decides(turn: Turn, area: str) -> bool:
+    """At the stamps of the grid, as a tick; and at once where the one who was asked did not come."""
+    state = turn.area(area)
+    if state.tried_staff or state.tried_windows:
+        return True
+    if not turn.ticking or turn.at_ms % DECIDE_MS or state.looked_ms == turn.at_ms:
+        return False
+    state.looked_ms = turn.at_ms
+    return True
+
+
+def _watches(seen: Look, load: Load, pw: Pw) -> bool:
+    return bool(seen.commanded) or load.present > 0 or (pw.forecast and seen.waiting > 0)
+
+
+def _stream(turn: Turn, area: str, load: Load) -> forecast.Stream:
+    plain = demand.plain_stream(turn, area, load)
+    return forecast.stream_of(turn.area(area).learnt, turn.at_ms, plain)
+
+
+def _opening(turn: Turn, area: str, seen: Look, load: Load, predicted: tuple[float, float | None]) -> Look:
+    """``predicted``: the wait of a newcomer (s) and, where the rule looks ahead, the arrivals it expects."""
+    pw, (wait_s, expected) = turn.pw(area), predicted
+    wants = wait_s >= pw.open_wait_s and seen.waiting >= pw.min_waiting
+    guarded = wants and too_late(turn, area)
+    found = seen._replace(
+        ask="predicted-wait" if wants and not guarded else None,
+        urgency_s=wait_s,
+        facts=partial(_opening_facts, load, pw, wait_s, expected),
+        why=lambda: f"predicted wait {round(wait_s)} s, limit {pw.open_wait_s} s, {seen.waiting} waiting",
+        watch=wants or bool(seen.commanded) or (pw.forecast and load.present > 0),
+    )
+    if guarded:
+        closes_in_s = opening.closes_in_s(turn, area)
+        triggers.guarded(turn, area, seen.waiting, {**found.facts(), "closes_in_s": closes_in_s})
+    return found if found.ask is not None else _asked(turn, area, found, load)
+
+
+def _opening_facts(load: Load, pw: Pw, wait_s: float, expected: float | None) -> Facts:
+    facts: dict[str, str | int | float | None] = {
+        "predicted_wait_s": round(wait_s),
+        "limit_s": pw.open_wait_s,
+        "with_one_more_s": round(forecast.newcomer_wait_s(load, load.windows + 1)),
+        "windows": round(load.windows, 2),
+        "busy": round(load.busy, 2),
+        "mean_service_s": round(load.mean_s),
+    }
+    if expected is not None:
+        facts["expected_arrivals"] = round(expected, 1)
+    return facts
+
+
+def too_late(turn: Turn, area: str) -> bool:
+    """The area closes before one more window would be of use, and does without it."""
+    closes_in_s, load = opening.closes_in_s(turn, area), demand.load_of(turn, area)
+    now_s = forecast.newcomer_wait_s(load, load.windows)
+    return turn.pw(area).guard and closes_in_s is not None and closes_in_s < GUARD_S and now_s < 2 * GUARD_S
+
+
+def _closing(turn: Turn, area: str, found: Look, load: Load, kept: bool) -> Look:
+    """Whether one fewer would do; the timer runs from the first decision that found so."""
+    state, pw = turn.area(area), turn.pw(area)
+    fewer_s = forecast.newcomer_wait_s(load, load.windows - 1) if found.commanded else inf
+    spare = fewer_s <= pw.close_wait_s
+    if not spare or kept:
+        state.under_since_ms = None
+        if not spare:
+            return found
+        return found._replace(held="more_expected", closing=partial(_closing_facts, fewer_s, pw))
+    if state.under_since_ms is None:
+        state.under_since_ms = turn.at_ms
+    why = f"predicted wait with one fewer {round(fewer_s)} s, limit {pw.close_wait_s} s"
+    return found._replace(release=why, closing=partial(_closing_facts, fewer_s, pw))
+
+
+def _closing_facts(fewer_s: float, pw: Pw) -> Facts:
+    return {
+        "with_one_fewer_s": round(fewer_s),
+        "close_limit_s": pw.close_wait_s,
+        "min_open_s": pw.min_open_s,
+        "hold_s": pw.hold_s,
+    }
+
+
+def _schedule(turn: Turn, area: str, seen: Look) -> Look:
+    """As many as the calendar says, no more, no fewer."""
+    wanted, state = peaks.wanted(turn, area), turn.area(area)
+    if len(seen.commanded) <= wanted:
+        state.under_since_ms = None
+    elif state.under_since_ms is None:
+        state.under_since_ms = turn.at_ms
+    found = seen._replace(
+        ask="schedule" if len(seen.commanded) < wanted else None,
+        release=f"calendar asks for {wanted}" if len(seen.commanded) > wanted else None,
+        facts=lambda: {"threshold": wanted},
+        watch=len(seen.commanded) > wanted,
+        why=lambda: f"calendar asks for {wanted}, {len(seen.commanded)} open",
+    )
+    return found if found.ask is not None else _asked(turn, area, found, None)
+
+
+def _always(turn: Turn, area: str, seen: Look) -> Look:
+    """Every window, all the time: what the hall would look like without a tide."""
+    rest = [w for w in turn.lookup.area_tidal[area] if turn.window(w).state == "STANDBY"]
+    return seen._replace(ask="always" if rest else None, urgency_s=inf, why=lambda: "rule always")
+
+
+def _never(turn: Turn, area: str, seen: Look) -> Look:
+    """No window; those that stand open are given back."""
+    return seen._replace(release="rule never")
+
+
+_RULES: Mapping[str, Callable[[Turn, str, Look], Look]] = {
+    "pw": _pw,
+    "pwf": _pw,
+    "band": _band,
+    "schedule": _schedule,
+    "always": _always,
+    "never": _never,
+}

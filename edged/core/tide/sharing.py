@@ -1,0 +1,173 @@
+"""What a quiet area gives up for a busy one when windows or staff are used up, and what protects it.
+
+Early release: a "+1" window that a quiet area can spare drains before its own rule would give it back. Lending: a
+regular window that can serve both calls the busy area's visitors first for a while. A donor keeps windows, is asked a
+limited number of times per hour, and gets its window back as soon as its own predicted wait grows.
+"""
+
+from __future__ import annotations
+
+from edged.core.model import forecast
+from edged.core.model.turn import Turn
+from edged.core.people import staffing
+from edged.core.queue import demand
+from edged.core.queue.ordering import STAFFED, WORKING
+from edged.core.tide import considered
+from edged.core.windows import overrides
+from edged.core.windows.activation import drain
+
+HOUR_MS = 3_600_000
+RELIEF_GAP_MS = 30_000  # a trigger asks at every event; what the others can spare does not change that fast
+
+
+def relieve(turn: Turn, asker: str, wait_s: float, any_window: bool) -> None:
+    """Find something for ``asker``, whose newcomers would wait ``wait_s``; ``any_window``: any place will do."""
+    state = turn.area(asker)
+    if turn.state.policy.tidal.rule not in ("pw", "pwf"):
+        return
+    if state.relieved_ms is not None and turn.at_ms < state.relieved_ms + RELIEF_GAP_MS:
+        return
+    if _on_its_way(turn, asker, any_window):
+        return
+    state.relieved_ms = turn.at_ms
+    if not _release_early(turn, asker, wait_s, any_window):
+        _lend(turn, asker, wait_s)
+
+
+def _on_its_way(turn: Turn, asker: str, any_window: bool) -> bool:
+    states = turn.state.windows
+    names = turn.lookup.tidal if any_window else turn.lookup.area_tidal[asker]
+    return any(states[window].state in ("DRAINING", "COOLDOWN") for window in names)
+
+
+def spare_wait_s(turn: Turn, area: str, share: float = 1.0) -> float:
+    """What a newcomer of ``area`` would wait with one window (or the area's ``share`` of one) fewer."""
+    load = demand.load_of(turn, area)
+    return forecast.newcomer_wait_s(load, load.windows - share)
+
+
+def _release_early(turn: Turn, asker: str, wait_s: float, any_window: bool) -> bool:
+    limits = turn.state.policy.tidal.arbiter
+    found: list[tuple[float, int, str, list[str]]] = []
+    for number, donor in enumerate(turn.lookup.areas):
+        ordered = demand.commanded(turn, donor)
+        if (
+            not ordered
+        ):  # of a hundred areas most have nothing to give, and each that wants something asks all
+            continue
+        state = turn.area(donor)
+        staffed = [w for w in ordered if turn.window(w).state in STAFFED]
+        windows = [w for w in staffed if not overrides.kept(turn, w)]
+        if not any_window:
+            windows = [w for w in windows if asker in turn.lookup.window_areas[w]]
+        if donor == asker or not windows or not limits.early_release or state.stale is not None:
+            continue
+        state.released_ms = [stamp for stamp in state.released_ms if stamp > turn.at_ms - HOUR_MS]
+        open_s = 0.0 if state.last_request_ms is None else turn.seconds_since(state.last_request_ms)
+        spare_s = spare_wait_s(turn, donor)
+        if (
+            open_s >= limits.release_after_s
+            and len(state.released_ms) < limits.releases_per_hour
+            and spare_s <= limits.release_percent / 100 * turn.pw(donor).open_wait_s
+            and spare_s < wait_s
+        ):
+            found.append((spare_s, number, donor, windows))
+    if not found:
+        return False
+    spare_s, _, donor, windows = min(found)
+    state = turn.area(donor)
+    state.released_ms.append(turn.at_ms)
+    state.under_since_ms = state.last_action_ms = turn.at_ms
+    window = min(windows, key=lambda w: (turn.window(w).ticket is not None, turn.window(w).opened_ms or 0))
+    drain(
+        turn,
+        window,
+        f"early release for {asker}: predicted wait {round(wait_s)} s there, {round(spare_s)} s here",
+        rule="release",
+        asker=asker,
+        predicted_wait_s=round(wait_s),
+        with_one_fewer_s=round(spare_s),
+        release_limit_s=round(limits.release_percent / 100 * turn.pw(donor).open_wait_s),
+        candidates=considered.releases(turn, donor, window),
+        donors=" ".join(f"{other}={round(other_s)}" for other_s, _, other, _ in sorted(found)),
+    )
+    return True
+
+
+def _lend(turn: Turn, asker: str, wait_s: float) -> None:
+    limits = turn.state.policy.tidal.arbiter
+    names = turn.lookup.area_windows[asker]
+    if any(turn.window(window).lent_to == asker for window in names):
+        return
+    ready: dict[str, bool] = {}  # donor -> whether it may lend one more; asked for every window, judged once
+    for window in names:
+        state = turn.window(window)
+        if turn.lookup.windows[window].tidal or state.state not in WORKING or state.lent_to:
+            continue
+        donors = [area for area in turn.lookup.window_areas[window] if area != asker]
+        for donor in donors:
+            if donor not in ready:
+                ready[donor] = _may_lend(turn, donor)
+        if not donors or not all(map(ready.__getitem__, donors)):
+            continue
+        if overrides.kept(turn, window) or turn.override("close", window) is not None:
+            continue
+        if all(_can_spare(turn, donor, window, wait_s) for donor in donors):
+            state.lent_to, state.lent_until_ms = asker, turn.at_ms + limits.lend_s * 1000
+            turn.touch_window(window)
+            turn.note(
+                "window.lent", window, area=asker, predicted_wait_s=round(wait_s), donors=",".join(donors)
+            )
+            return
+
+
+def _may_lend(turn: Turn, donor: str) -> bool:
+    limits = turn.state.policy.tidal.arbiter
+    windows = [turn.window(w) for w in turn.lookup.area_windows[donor]]
+    lent = sum(1 for state in windows if state.lent_to not in (None, donor))
+    keeps = sum(1 for state in windows if state.state in WORKING and state.lent_to in (None, donor)) - 1
+    return lent < limits.lend_windows and keeps >= limits.lend_keep and turn.area(donor).stale is None
+
+
+def _can_spare(turn: Turn, donor: str, window: str, wait_s: float) -> bool:
+    share = demand.share_of(turn, donor, window) * staffing.pace(turn, turn.window(window))
+    return spare_wait_s(turn, donor, share) <= min(turn.pw(donor).close_wait_s, wait_s)
+
+
+def take_back(turn: Turn, area: str) -> None:
+    """End what is lent from or to ``area`` and has had its time, is not needed, or is needed at home."""
+    states = turn.state.windows
+    for window in turn.lookup.area_windows[area]:
+        state = states[window]
+        asker = state.lent_to
+        if asker is None:
+            continue
+        reason = _why_back(turn, window, asker)
+        if reason is not None:
+            state.lent_to, state.lent_until_ms = None, 0
+            turn.touch_window(window)
+            turn.note("window.returned", window, area=asker, reason=reason)
+
+
+def _why_back(turn: Turn, window: str, asker: str) -> str | None:
+    state = turn.window(window)
+    if state.state not in WORKING:
+        return "closed"
+    if turn.at_ms >= state.lent_until_ms:
+        return "time is up"
+    if turn.area(asker).waiting == 0:
+        return "no longer needed"
+    share = turn.state.policy.tidal.arbiter.release_percent / 100
+    for donor in turn.lookup.window_areas[window]:
+        load = demand.load_of(turn, donor)
+        wait_s = forecast.newcomer_wait_s(load, load.windows)
+        if donor != asker and wait_s > share * turn.pw(donor).open_wait_s:
+            return "needed at home"
+    return None
+
+
+def next_change_ms(turn: Turn, area: str) -> list[int]:
+    """When something lent comes back by itself."""
+    states = turn.state.windows
+    names = turn.lookup.area_windows[area]
+    return [states[name].lent_until_ms for name in names if states[name].lent_to is not None]

@@ -1,0 +1,105 @@
+"""The tidal loop (潮汐): after anything changed in an area or its due time came, its rule asks the arbiter.
+
+An area does at most one thing per look. Opening is judged before closing, areas with the longest predicted wait first.
+Giving back drains: the visitor at the window is served, no new one is called. Every step leaves a note with rule,
+inputs, threshold and choice.
+"""
+
+from __future__ import annotations
+
+from edged.core.calendar import opening
+from edged.core.model.turn import Turn
+from edged.core.queue import sensors
+from edged.core.queue.demand import commanded, standing
+from edged.core.tide import arbiter, peaks, sharing
+from edged.core.tide.rules import DECIDE_MS, Look, look
+from edged.core.windows.activation import forget_tries
+
+
+def evaluate(turn: Turn) -> None:
+    """Open, close or wait in every touched area; then say when to look again (``due_ms``)."""
+    for area in list(turn.dirty_areas):
+        sharing.take_back(turn, area)
+    looks = {area: look(turn, area) for area in turn.dirty_areas}
+    for area, now in looks.items():
+        _remember(turn, area, now)
+    wanting = sorted((area for area in looks if looks[area].ask), key=lambda area: -looks[area].urgency_s)
+    granted = {area for area in wanting if _open(turn, area, looks[area])}
+    for area, now in looks.items():
+        if area not in granted and now.decided and now.release is not None:
+            arbiter.try_close(turn, area, now)
+        if now.held is not None and area not in granted:
+            arbiter.hold(turn, area, now.held, now)
+        turn.area(area).due_ms = _next_look(turn, area, now)
+
+
+def _remember(turn: Turn, area: str, now: Look) -> None:
+    """Since when the area wants one more; a wish that ended ends its refusals and tries with it."""
+    state = turn.area(area)
+    if now.ask is not None:
+        if state.over_since_ms is None:
+            state.over_since_ms = turn.at_ms
+        return
+    if not now.decided:
+        return
+    if now.release is None and now.held is None:
+        state.held = None
+    lit = any(turn.window(window).state == "ACTIVATING" for window in now.commanded)
+    if not lit:  # a lit window counts as if it served: that alone does not end the request that lit it
+        state.over_since_ms = None
+        if state.refused != "closing_soon":
+            state.refused = None
+        forget_tries(turn, area)
+
+
+def _open(turn: Turn, area: str, now: Look) -> bool:
+    ordered = arbiter.try_open(turn, area, now)
+    while ordered and now.ask == "always" and arbiter.try_open(turn, area, now):
+        pass
+    return ordered
+
+
+def _next_look(turn: Turn, area: str, now: Look) -> int | None:
+    """The earliest future stamp at which this area could open or close without anything else happening."""
+    state = turn.area(area)
+    tidal = turn.state.policy.tidal
+    stamps: list[int] = []
+    gives_back = now.release is not None or (not now.decided and state.under_since_ms is not None)
+    if now.watch and (opening.tide_runs(turn, area) or (gives_back and commanded(turn, area))):
+        stamps.append((turn.at_ms // DECIDE_MS + 1) * DECIDE_MS)
+    lit = tidal.rule == "band" and now.decided and state.over_since_ms is not None
+    wants = now.ask is not None or lit
+    if wants and state.refused not in arbiter.ASLEEP:
+        stamps.append(
+            arbiter.earliest_open_ms(turn, area) if state.refused is None else _retry_refused_ms(turn, area)
+        )
+        if state.escalated_ms is not None:
+            stamps.append(state.escalated_ms + tidal.retry_s * 1000)
+    if state.under_since_ms is not None and commanded(turn, area):
+        stamps.append(arbiter.earliest_close_ms(turn, area))
+    stamps += _limits_ms(turn, area)
+    return min((stamp for stamp in stamps if stamp > turn.at_ms), default=None)
+
+
+def _limits_ms(turn: Turn, area: str) -> list[int]:
+    """When somebody will have waited for too long, and when the calendar changes."""
+    tidal = turn.state.policy.tidal
+    stamps: list[int] = []
+    queue = standing(turn, area)
+    if queue.oldest_ms is not None:
+        limit_s = turn.band(area).open_oldest_wait_s if tidal.rule == "band" else tidal.triggers.oldest_wait_s
+        stamps.append(queue.oldest_ms + limit_s * 1000)
+        if queue.priority_ms is not None:
+            stamps.append(queue.priority_ms + tidal.triggers.priority_wait_s * 1000)
+    stamps += sensors.next_change_ms(turn, area) + sharing.next_change_ms(turn, area)
+    if tidal.peaks and opening.tide_runs(turn, area):
+        change_ms = peaks.next_change_ms(turn, area)
+        stamps += [] if change_ms is None else [change_ms]
+    return stamps
+
+
+def _retry_refused_ms(turn: Turn, area: str) -> int:
+    """A window or a place in the pool may come free elsewhere: look every half minute, not after every event."""
+    planned_ms = turn.area(area).due_ms
+    latest_ms = turn.at_ms + arbiter.ACTION_GAP_MS
+    return planned_ms if planned_ms is not None and turn.at_ms < planned_ms < latest_ms else latest_ms

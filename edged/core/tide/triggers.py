@@ -1,0 +1,86 @@
+"""What may ask for a window beside the rule: each stands for something that a predicted wait does not show.
+
+A trigger only asks. The arbiter grants as it would for the rule, one window at a time, and the rule gives it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from edged.core.model.forecast import Load
+from edged.core.model.turn import Turn
+from edged.core.queue import demand
+
+
+class Asked(NamedTuple):
+    """Which trigger asks, what it measured, against what."""
+
+    name: str
+    measured: float
+    threshold: int
+    urgency_s: float
+
+
+def asks(turn: Turn, area: str, oldest_wait_s: float, load: Load | None) -> Asked | None:
+    """The first trigger with a reason; ``load`` None: no wait can be predicted."""
+    limits = turn.state.policy.tidal.triggers
+    state = turn.area(area)
+    if state.asked is not None and turn.at_ms < state.asked_until_ms:
+        return Asked(state.asked, 1, 1, oldest_wait_s)
+    if state.asked is not None:
+        state.asked = None
+    banded = turn.state.policy.tidal.rule == "band"
+    if not banded and load is None and 0 < limits.waiting_above < state.waiting:
+        return Asked("queue", state.waiting, limits.waiting_above, state.waiting * 60.0)
+    per_window = 0 if load is None else limits.waiting_per_window * load.windows
+    if 0 < per_window < state.waiting:
+        return Asked("saturation", state.waiting, int(per_window), state.waiting * 60.0)
+    if not banded and 0 < limits.oldest_wait_s <= oldest_wait_s:
+        return Asked("oldest-wait", oldest_wait_s, limits.oldest_wait_s, oldest_wait_s)
+    priority_s = priority_wait_s(turn, area)
+    if 0 < limits.priority_wait_s <= priority_s:
+        return Asked("priority-wait", priority_s, limits.priority_wait_s, priority_s)
+    people = _people(turn)
+    if 0 < limits.people_above < people and state.waiting and _most_loaded(turn) == area:
+        return Asked("people", people, limits.people_above, oldest_wait_s)
+    return None
+
+
+def priority_wait_s(turn: Turn, area: str) -> float:
+    """How long the priority visitor of the area who waits longest has waited; 0 without one."""
+    since_ms = demand.standing(turn, area).priority_ms
+    return 0.0 if since_ms is None else turn.seconds_since(since_ms)
+
+
+def _people(turn: Turn) -> int:
+    """People present, from counters that know; those that only count entries say nothing here."""
+    present = [turn.state.present[point] for point in turn.state.present]
+    return sum(present)
+
+
+def _most_loaded(turn: Turn) -> str:
+    areas = [area for area in turn.lookup.areas if area not in turn.lookup.case_areas]
+    return max(areas, key=lambda area: turn.area(area).waiting)
+
+
+def ask(turn: Turn, area: str, name: str, by: str | None = None) -> None:
+    """Somebody asks by hand (a key, the operator): it stands for a while if it cannot be granted at once."""
+    if area in turn.lookup.case_areas:
+        turn.ignore(area, "cases_are_no_tide", trigger=name, by=by)
+        return
+    state = turn.area(area)
+    state.asked = name
+    state.asked_until_ms = turn.at_ms + turn.state.policy.tidal.triggers.hold_s * 1000
+    turn.note("tidal.asked", area, trigger=name, by=by)
+    turn.touch_area(area)
+
+
+def guarded(turn: Turn, area: str, waiting: int, facts: Mapping[str, str | int | float | None]) -> None:
+    """The rule wants a window, but the hall closes before it would be of use: said once."""
+    state = turn.area(area)
+    if state.refused != "closing_soon":
+        state.refused = "closing_soon"
+        turn.note(
+            "tidal.refused", area, reason="closing_soon", rule="predicted-wait", waiting=waiting, **facts
+        )

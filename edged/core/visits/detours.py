@@ -1,0 +1,220 @@
+"""The longer ways of a visit: parked, absent and back, sent elsewhere, returned with papers, moved ahead, given up.
+
+A visit keeps its number, its place (arrival) and its first window through all of it. What somebody types at a key is
+``first/second``: a number or target, and what about it.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from edged.core.model.events import Priority
+from edged.core.model.state import Ticket
+from edged.core.model.turn import Turn
+from edged.core.queue.ordering import WITHOUT_HEAD_START, dequeue, enqueue
+from edged.core.queue.tickets import by_number, move, needs_reason
+from edged.core.visits import outcomes
+from edged.core.windows.machine import arrive, free
+
+PARK_MINUTES_MAX = 240  # a park of half a day is a new visit
+
+
+def finish_key(turn: Turn, window: str, arg: str | None) -> None:
+    """Finish with an outcome: ``told-once/photo,id-copy``, ``promise/contract``, ``transferred/w4``, or nothing."""
+    outcome, _, about = (arg or "served").partition("/")
+    if outcome == "transferred":
+        transfer(turn, window, about)
+        return
+    papers = outcomes.papers_of(about)
+    if outcome not in outcomes.OUTCOMES:
+        turn.ignore(window, "unknown_outcome", outcome=outcome)
+    elif papers is None or (outcome == "told-once" and not papers):
+        turn.ignore(window, "papers_are_codes", outcome=outcome)
+    else:
+        outcomes.finish(turn, window, False, outcome, papers)
+
+
+def park(turn: Turn, window: str, arg: str | None) -> None:
+    """The visitor steps aside, for ``arg`` minutes or as long as the policy says; then they wait again."""
+    ticket = turn.ticket_at(window)
+    if ticket is None:
+        turn.ignore(window, "nobody_served")
+        return
+    if ticket.direct:
+        turn.ignore(window, "without_number", trigger="park")
+        return
+    minutes = int(arg) if arg is not None and arg.isascii() and arg.isdigit() and len(arg) <= 3 else None
+    if arg is not None and (minutes is None or not 0 < minutes <= PARK_MINUTES_MAX):
+        turn.ignore(window, "not_minutes", arg=arg)
+        return
+    if ticket.state == "CALLED":
+        arrive(turn, window, inferred=True)
+    if not move(turn, ticket, "park"):
+        return
+    seconds = turn.state.policy.visits.park_s if minutes is None else minutes * 60
+    if seconds:
+        turn.set_timer(f"park/{ticket.id}", turn.at_ms + seconds * 1000)
+    turn.note("ticket.parked", ticket.number, window=window, minutes=seconds // 60)
+    free(turn, window)
+
+
+def resume(turn: Turn, window: str, arg: str | None) -> None:
+    """Bring a visitor back into the queue: parked, absent (within ``revive_within_s``) or back with the papers."""
+    ticket = by_number(turn, arg)
+    if ticket is None:
+        turn.ignore(window, "unknown_ticket", number=arg)
+    else:
+        _bring_back(turn, ticket, window)
+
+
+def check_in(turn: Turn, number: str, point: str) -> Ticket | None:
+    """A visitor shows their old number at a dispenser (二次通行): back in the queue, or None."""
+    ticket = by_number(turn, number)
+    if ticket is None:
+        turn.ignore(point, "unknown_ticket", number=number)
+        return None
+    return ticket if _bring_back(turn, ticket, point) else None
+
+
+def _bring_back(turn: Turn, ticket: Ticket, by: str) -> bool:
+    before = ticket.state
+    if before == "NO_SHOW":
+        return _revive(turn, ticket, by)
+    if before not in ("PARKED", "RETURN_PENDING"):
+        turn.ignore(ticket.number, "ticket_state", state=before, trigger="resume")
+        return False
+    owner = ticket.first_window
+    if before == "RETURN_PENDING":
+        ticket.returning = True
+        ticket.only_window = ticket.window if turn.state.policy.visits.return_to_owner else None
+    move(turn, ticket, "resume" if before == "PARKED" else "return")
+    kind = "parked" if before == "PARKED" else "told-once"
+    turn.note("ticket.returned", ticket.number, by=by, after=kind, first_window=owner)
+    return True
+
+
+def _revive(turn: Turn, ticket: Ticket, by: str) -> bool:
+    limit_ms = turn.state.policy.calling.revive_within_s * 1000
+    if ticket.ended_ms is None or turn.at_ms - ticket.ended_ms > limit_ms:
+        turn.ignore(ticket.number, "revive_too_late", by=by)
+        return False
+    if not move(turn, ticket, "revive"):
+        return False
+    turn.note("ticket.revived", ticket.number, by=by)
+    return True
+
+
+def transfer(turn: Turn, window: str, arg: str | None) -> None:
+    """Send the visitor to a service, to the first service of an area, or to one window; place and owner are kept."""
+    ticket = turn.ticket_at(window)
+    if ticket is None:
+        turn.ignore(window, "nobody_served")
+        return
+    if ticket.direct:
+        turn.ignore(window, "without_number", trigger="transfer")
+        return
+    to_window = arg if arg in turn.lookup.windows and arg not in turn.lookup.services else None
+    to_service = ticket.service if to_window is not None else _target(turn, arg)
+    if to_service is None:
+        turn.ignore(window, "unknown_transfer_target", target=arg)
+        return
+    if to_window is not None and ticket.service not in turn.lookup.windows[to_window].skills:
+        turn.ignore(window, "target_cannot_serve", target=arg)
+        return
+    if ticket.state == "CALLED":
+        arrive(turn, window, inferred=True)
+    before = ticket.service
+    ticket.service, ticket.only_window = to_service, to_window
+    move(turn, ticket, "transfer")
+    outcomes.tread(turn, ticket, before, "transferred")
+    turn.touch_area(turn.lookup.area_of(before))
+    turn.note(
+        "ticket.transferred", ticket.number, window=window, target=arg, first_window=ticket.first_window
+    )
+    free(turn, window)
+
+
+def _target(turn: Turn, name: str | None) -> str | None:
+    if name in turn.lookup.services:
+        return name
+    services = turn.lookup.area_services.get(name or "", [])
+    return services[0] if services else None
+
+
+def cancel_key(turn: Turn, window: str, arg: str | None) -> None:
+    """Take a visitor off: the one at the window, or a number. ``A012/by-visitor``: they gave up; else the staff did."""
+    number, _, who = (arg or "").partition("/")
+    ticket = by_number(turn, number) if number else turn.ticket_at(window)
+    if ticket is None:
+        turn.ignore(window, "unknown_ticket", number=number or None)
+    elif who not in ("", "by-staff", "by-visitor"):
+        turn.ignore(window, "unknown_canceller", by=who)
+    else:
+        cancel(turn, ticket, "by_visitor" if who == "by-visitor" else "by_staff")
+
+
+def cancel(turn: Turn, ticket: Ticket, reason: str) -> bool:
+    """End a visit that is not served; its window is free. ``reason``: by_visitor, by_staff or by_reset."""
+    at_window = ticket.window if ticket.state in ("CALLED", "SERVING") else None
+    area = turn.lookup.area_of(ticket.service)
+    if not move(turn, ticket, "cancel"):
+        return False
+    turn.note("ticket.cancelled", ticket.number, area=area, service=ticket.service, reason=reason)
+    if at_window is not None:
+        free(turn, at_window)
+    return True
+
+
+def priority_key(turn: Turn, window: str, arg: str | None) -> None:
+    """Move a visitor ahead: ``A012/military/card-shown`` (number, class, reason); without a class as elderly."""
+    number, _, rest = (arg or "").partition("/")
+    name, _, reason = rest.partition("/")
+    ticket = by_number(turn, number)
+    priority: Priority | None = next((p for p in get_args(Priority) if p == (name or "elderly")), None)
+    if ticket is None:
+        turn.ignore(window, "unknown_ticket", number=number or None)
+    elif priority is None:
+        turn.ignore(window, "unknown_class", priority=name)
+    else:
+        prioritise(turn, ticket, priority, reason or None, window)
+
+
+def prioritise(turn: Turn, ticket: Ticket, priority: Priority, reason: str | None, by: str) -> bool:
+    """Give a live visit another class. ``by``: a window, or the name of who ordered it."""
+    if ticket.ended_ms is not None:
+        turn.ignore(ticket.number, "ticket_state", state=ticket.state, trigger="priority")
+        return False
+    if needs_reason(turn, priority) and not reason:
+        turn.ignore(ticket.number, "priority_needs_reason", priority=priority)
+        return False
+    waiting = ticket.state == "WAITING"
+    if waiting:
+        dequeue(turn.state, ticket)
+    ticket.priority, ticket.reason = priority, reason if priority not in WITHOUT_HEAD_START else None
+    if waiting:
+        enqueue(turn.state, ticket)
+    turn.touch_area(turn.lookup.area_of(ticket.service))
+    turn.note("ticket.prioritised", ticket.number, priority=priority, reason=reason, by=by)
+    return True
+
+
+def park_over(turn: Turn, key: str) -> None:
+    """Timer: a parked visitor waits again."""
+    ticket = turn.state.tickets.get(int(key))
+    if ticket is not None and ticket.state == "PARKED":
+        _bring_back(turn, ticket, "timer")
+
+
+def not_back(turn: Turn, key: str) -> None:
+    """Timer: who was told what is missing did not come back in time."""
+    ticket = turn.state.tickets.get(int(key))
+    if ticket is not None and ticket.state == "RETURN_PENDING":
+        cancel(turn, ticket, "by_visitor")
+
+
+def offer_again(turn: Turn, key: str) -> None:
+    """Timer: an absent visitor may have been at the coffee machine; they are called once more."""
+    ticket = turn.state.tickets.get(int(key))
+    if ticket is not None and ticket.state == "NO_SHOW":
+        ticket.reoffers += 1
+        _revive(turn, ticket, "timer")

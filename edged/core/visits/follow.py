@@ -1,0 +1,227 @@
+"""Follow mode: an existing queue system issues and calls; this hall mirrors it and runs the tide, lamps and displays.
+
+Rules: what the queue system says is the truth. Where ours differs, ours is made to fit, and every such repair is a note
+``follow.healed`` with what was wrong, so that it is counted. A call of a number that nobody heard of makes the visit.
+Keys and machines that would call or issue are refused. Where people are to be served from now on is told to the queue
+system as a level (``wish``): it moves them there.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.commands import Serve
+from edged.core.model.events import CallReported, EndReported, QueueReported
+from edged.core.model.state import Ticket
+from edged.core.model.turn import Turn
+from edged.core.queue import numbering
+from edged.core.queue.ordering import STAFFED, Choice, serving_services
+from edged.core.queue.tickets import mirrored, move
+from edged.core.visits.detours import cancel
+from edged.core.visits.outcomes import finish
+from edged.core.windows import activation
+from edged.core.windows.machine import arrive, call, free, move_window, no_show, recall
+
+THEIRS = frozenset(  # keys that decide who is called: the queue system's own panels have them
+    {
+        "next",
+        "next-or-recall",
+        "prepare",
+        "announce",
+        "recall",
+        "arrive",
+        "finish",
+        "no-show",
+        "no-show-or-finish",
+        "park",
+        "resume",
+        "transfer",
+        "cancel",
+        "priority",
+        "walk-direct",
+        "green-lane",
+        "reprint",
+        "priority-insert",
+    }
+)
+SYSTEM = "queue-system"
+BY_SYSTEM = "by_queue_system"
+
+
+def following(turn: Turn) -> bool:
+    """Whether somebody else calls in this hall."""
+    return turn.lookup.site.queue is not None
+
+
+def called(turn: Turn, event: CallReported) -> None:
+    """The queue system called a number to a window."""
+    if not _speaks(turn, event.point, event.window):
+        return
+    ticket = _ticket(turn, event)
+    if ticket is None:
+        return
+    state = turn.window(event.window)
+    if state.ticket == ticket.id:
+        if ticket.state == "CALLED":
+            recall(turn, event.window)
+        else:
+            turn.ignore(ticket.number, "called_already", window=event.window)
+        return
+    _make_waiting(turn, ticket)
+    _make_ready(turn, event.window, ticket)
+    if state.state == "OPEN":
+        call(turn, event.window, Choice(ticket, None, overtakes=False))
+
+
+def ended(turn: Turn, event: EndReported) -> None:
+    """The queue system finished with the visitor at a window, one way or another."""
+    if not _speaks(turn, event.point, event.window):
+        return
+    window = event.window
+    ticket = turn.ticket_at(window)
+    if event.number is not None and (ticket is None or ticket.number != event.number):
+        ticket = _known(turn, event.number)
+        if ticket is None or ticket.window is None or turn.window(ticket.window).ticket != ticket.id:
+            turn.ignore(event.number, "nobody_served", window=window)
+            return
+        _healed(turn, ticket.number, "at_other_window", ticket.window)
+        window = ticket.window
+    if ticket is None:
+        turn.ignore(window, "nobody_served")
+        return
+    _end(turn, window, ticket, event.outcome)
+
+
+def listed(turn: Turn, event: QueueReported) -> None:
+    """The queue system tells everybody who waits for a service: the whole truth about that queue."""
+    if not _speaks(turn, event.point, None):
+        return
+    if event.service not in turn.lookup.services:
+        turn.ignore(event.point, "unknown_service", service=event.service)
+        return
+    theirs = dict.fromkeys(event.waiting)
+    ours = [ticket for ticket in turn.state.tickets.values() if ticket.state == "WAITING"]
+    for ticket in ours:
+        if ticket.service == event.service and ticket.number not in theirs:
+            _healed(turn, ticket.number, "waits_no_more", None)
+            cancel(turn, ticket, BY_SYSTEM)
+    for number in theirs:
+        known = _known(turn, number)
+        if known is None or known.state in ("SERVED", "CANCELLED"):
+            _healed(turn, number, "unknown_number", None)
+            mirrored(turn, number, event.service, event.point)
+        elif known.state != "WAITING":
+            _healed(turn, number, "waits_there", known.window)
+            _make_waiting(turn, known)
+
+
+def wish(turn: Turn) -> Serve:
+    """Which windows are to serve which services now."""
+    return Serve(
+        tuple(
+            (window, serving_services(turn, window))
+            for window in turn.lookup.windows
+            if turn.window(window).state in STAFFED
+        )
+    )
+
+
+def _speaks(turn: Turn, point: str, window: str | None) -> bool:
+    """The right one speaks, about a window of ours."""
+    if point != turn.lookup.site.queue:
+        turn.ignore(point, "not_the_queue_system")
+        return False
+    if window is not None and window not in turn.lookup.windows:
+        turn.ignore(window, "unknown_window", point=point)
+        return False
+    return True
+
+
+def _known(turn: Turn, number: str) -> Ticket | None:
+    ticket_id = turn.state.used_numbers.get(number)
+    return None if ticket_id is None else turn.state.tickets.get(ticket_id)
+
+
+def _ticket(turn: Turn, event: CallReported) -> Ticket | None:
+    """The visit that is called; made where nobody heard of it, or where it was over."""
+    ticket = _known(turn, event.number)
+    if ticket is not None and ticket.state not in ("SERVED", "CANCELLED"):
+        return ticket
+    service = event.service or _service_at(turn, event.window)
+    if service not in turn.lookup.services:
+        turn.ignore(event.number, "unknown_service", service=service, point=event.point)
+        return None
+    what = "unknown_number" if not numbering.given(turn.state, event.number) else "number_was_over"
+    _healed(turn, event.number, what, event.window)
+    return mirrored(turn, event.number, service, event.point)
+
+
+def _service_at(turn: Turn, window: str) -> str:
+    skills = turn.lookup.windows[window].skills
+    area = turn.window(window).area
+    here = [service for service in skills if turn.lookup.area_of(service) == area]
+    return (here or skills)[0]
+
+
+def _make_waiting(turn: Turn, ticket: Ticket) -> None:
+    """Whatever became of the visitor here, the queue system has them in its hands again."""
+    if ticket.state in ("CALLED", "SERVING"):
+        assert ticket.window is not None
+        other = ticket.window
+        _healed(turn, ticket.number, "at_other_window", other)
+        if ticket.state == "CALLED":
+            arrive(turn, other, inferred=True)
+        move(turn, ticket, "park")
+        free(turn, other)
+    if ticket.state == "PARKED" and move(turn, ticket, "resume"):
+        turn.note("ticket.resumed", ticket.number, window=ticket.window)
+    elif ticket.state == "NO_SHOW" and move(turn, ticket, "revive"):
+        turn.note("ticket.revived", ticket.number, window=ticket.window)
+
+
+def _make_ready(turn: Turn, window: str, ticket: Ticket) -> None:
+    """Somebody is called there, so the window is free and somebody sits at it."""
+    state = turn.window(window)
+    if state.ticket is not None:
+        _healed(turn, window, "end_not_heard", window)
+        finish(turn, window, inferred=True)
+    if state.state == "ACTIVATING":
+        activation.acknowledge(turn, window, None)
+    elif state.state == "CLOSED" and move_window(turn, window, "open"):
+        turn.note("window.opened", window, staff=state.staff, reason=SYSTEM)
+    elif state.state == "PAUSED" and move_window(turn, window, "unpause"):
+        turn.note("window.unpaused", window, reason=SYSTEM)
+    elif state.state in ("COOLDOWN", "STANDBY"):
+        _wake(turn, window, turn.lookup.area_of(ticket.service))
+
+
+def _wake(turn: Turn, window: str, area: str) -> None:
+    """The queue system uses a "+1" window that nobody asked for: then it is one that serves."""
+    _healed(turn, window, "window_at_rest", window)
+    activation.settle(turn, window)
+    state = turn.window(window)
+    state.due_ms = None
+    if state.state == "COOLDOWN":
+        move_window(turn, window, "cooled")
+    areas = turn.lookup.window_areas[window]
+    state.area = area if area in areas else areas[0]
+    state.rule, state.reason, state.requested_ms = SYSTEM, f"{SYSTEM}: it calls there", turn.at_ms
+    move_window(turn, window, "activate-staffed")
+    activation.opened(turn, window)
+
+
+def _end(turn: Turn, window: str, ticket: Ticket, outcome: str) -> None:
+    if outcome == "no-show" and ticket.state == "CALLED":
+        no_show(turn, window, inferred=False)
+    elif outcome in ("served", "no-show"):
+        finish(turn, window, inferred=False)
+    elif outcome == "parked":
+        if ticket.state == "CALLED":
+            arrive(turn, window, inferred=True)
+        if move(turn, ticket, "park"):
+            turn.note("ticket.parked", ticket.number, window=window)
+            free(turn, window)
+    else:
+        cancel(turn, ticket, BY_SYSTEM)
+
+
+def _healed(turn: Turn, subject: str, what: str, window: str | None) -> None:
+    turn.note("follow.healed", subject, what=what, window=window)

@@ -1,0 +1,121 @@
+"""How a stage of a visit ends at a window: served, told once what is missing, accepted with a promise, passed on.
+
+``served`` and ``promise`` (容缺受理) end the stage; a visit with more stages (一件事一次办) waits for the next one
+under the same number and at its own place. ``told-once`` (一次性告知) leaves a return ticket (二次通行). The finish
+key names the outcome: ``told-once/id-copy,photo``, ``promise/contract``, ``transferred/w4``; without one it is served.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.forecast import learn
+from edged.core.model.state import Stop, Ticket
+from edged.core.model.turn import Turn
+from edged.core.people import staffing
+from edged.core.queue.tickets import move
+from edged.core.windows.machine import arrive, free
+
+OUTCOMES = ("served", "told-once", "promise")
+TRAIL_KEPT = 16  # stops of one visit; more are transfers back and forth, whose middle nobody reads
+PAPERS_MAX = 8  # codes in one argument
+CODE_MAX_CHARS = 32  # as every id of the hall
+_CODE_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def papers_of(text: str) -> tuple[str, ...] | None:
+    """Codes of papers, comma between two; None if that is no list of codes."""
+    codes = tuple(text.split(",")) if text else ()
+    return codes if len(codes) <= PAPERS_MAX and all(map(_is_code, codes)) else None
+
+
+def _is_code(text: str) -> bool:
+    return 0 < len(text) <= CODE_MAX_CHARS and _CODE_CHARS.issuperset(text) and text[0] != "-"
+
+
+def finish(
+    turn: Turn, window: str, inferred: bool, outcome: str = "served", papers: tuple[str, ...] = ()
+) -> None:
+    """The visitor at the window is done; a visitor whose arrival nobody confirmed arrived when called."""
+    ticket = turn.ticket_at(window)
+    if ticket is None:
+        turn.ignore(window, "nobody_served")
+        return
+    if ticket.state == "CALLED":
+        arrive(turn, window, inferred=True)
+        ticket.serving_ms = ticket.called_ms
+    service, returns = ticket.service, _returns(turn, ticket, outcome)
+    follows = None if outcome == "told-once" else _next_stage(turn, ticket)
+    trigger = "told-once" if returns else "finish" if follows is None else "transfer"
+    ticket.service, ticket.only_window = follows or service, None
+    if not move(turn, ticket, trigger):
+        ticket.service = service
+        return
+    turn.state.served_today += 1
+    turn.touch_area(turn.lookup.area_of(service))
+    _learn(turn, ticket, service)
+    tread(turn, ticket, service, outcome)
+    said = {"papers": ",".join(papers)} if papers else {}
+    _say_finished(turn, ticket, service, inferred=int(inferred), outcome=outcome, **said)
+    if returns:
+        turn.set_timer(f"return/{ticket.id}", turn.at_ms + turn.state.policy.visits.return_within_s * 1000)
+    if follows is not None:
+        turn.note("ticket.transferred", ticket.number, window=window, target=follows, reason="next_stage")
+    free(turn, window)
+
+
+def presume_gone(turn: Turn, window: str) -> None:
+    """The end of a service was never heard, and nobody calls here any more; nothing is learnt from its length."""
+    ticket = turn.ticket_at(window)
+    if ticket is not None and move(turn, ticket, "finish"):
+        turn.state.served_today += 1
+        tread(turn, ticket, ticket.service, "served")
+        _say_finished(turn, ticket, ticket.service, inferred=1, outcome="served")
+        free(turn, window)
+
+
+def _say_finished(turn: Turn, ticket: Ticket, service: str, **said: str | int) -> None:
+    if len(ticket.trail) > 1:
+        said |= {
+            "first_window": ticket.first_window or "",
+            "trail": ">".join(stop.window for stop in ticket.trail),
+        }
+    turn.note(
+        "ticket.finished",
+        ticket.number,
+        window=ticket.window,
+        area=turn.lookup.area_of(service),
+        service=service,
+        service_s=turn.seconds_since(ticket.serving_ms if ticket.serving_ms is not None else turn.at_ms),
+        **said,
+    )
+
+
+def tread(turn: Turn, ticket: Ticket, service: str, outcome: str) -> None:
+    """One more stop on the trail of a visit: its first owner stays the first (首问负责)."""
+    ticket.trail.append(Stop(ticket.window or "", service, outcome, turn.at_ms))
+    if len(ticket.trail) > TRAIL_KEPT:
+        del ticket.trail[1]
+
+
+def _returns(turn: Turn, ticket: Ticket, outcome: str) -> bool:
+    return outcome == "told-once" and bool(turn.state.policy.visits.return_within_s) and not ticket.direct
+
+
+def _next_stage(turn: Turn, ticket: Ticket) -> str | None:
+    """Take the next service of the journey off the ticket; one that the hall no longer has is left out."""
+    while ticket.stages:
+        service = ticket.stages.pop(0)
+        if service in turn.lookup.services:
+            return service
+    return None
+
+
+def _learn(turn: Turn, ticket: Ticket, service: str) -> None:
+    area = turn.lookup.area_of(service)
+    pw = turn.pw(area)
+    prior_s = float(turn.lookup.services[service].mean_s)
+    service_s = 0.0 if ticket.serving_ms is None else turn.seconds_since(ticket.serving_ms)
+    if ticket.window is not None:  # what one clerk alone would have taken
+        service_s *= staffing.pace(turn, turn.window(ticket.window))
+    if pw.outlier_means:
+        service_s = min(service_s, pw.outlier_means * prior_s)
+    learn(turn.area(area).learnt, service, service_s, prior_s, pw.decay_ppm / 1_000_000)

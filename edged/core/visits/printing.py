@@ -1,0 +1,79 @@
+"""Whether a number reached its visitor: print outcomes, and printing it again.
+
+A failed print keeps its number. It stays in the queue, or waits for its reprint where the policy says so; an alarm
+about the dispenser stands until a print there succeeds.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.commands import Print
+from edged.core.model.events import TicketRequested
+from edged.core.model.forecast import Range
+from edged.core.model.state import Ticket
+from edged.core.model.turn import Turn
+from edged.core.people import alarms
+from edged.core.queue import issuing
+from edged.core.queue.ordering import ahead
+from edged.core.queue.tickets import allot, by_number, move
+from edged.core.visits import detours
+
+ALARM = "print-failed"
+
+
+def print_slip(turn: Turn, ticket: Ticket, point: str) -> None:
+    """Print a number with how many go before it."""
+    before = sum(ahead(turn, ticket).values()) if ticket.state == "WAITING" else 0
+    told = () if ticket.quoted_s is None else Range(*ticket.quoted_s).in_minutes()
+    ticket.print_action = turn.act(point, Print(ticket.number, ticket.service, before, *told))
+
+
+def issue_requested(turn: Turn, event: TicketRequested) -> None:
+    """A dispenser wants a number: a visitor who is back keeps theirs, anybody else is allotted the next one."""
+    ticket = None if event.returning is None else detours.check_in(turn, event.returning, event.point)
+    if ticket is None:
+        ticket = allot(turn, event)
+    if ticket is not None:
+        print_slip(turn, ticket, event.point)
+    else:
+        issuing.turn_away(turn, event)
+
+
+def failed(turn: Turn, body: Print, point: str, error: str) -> None:
+    """The paper did not, or not surely, come out."""
+    turn.note("ticket.issue_failed", body.number, point=point, error=error)
+    alarms.sound(turn, ALARM, point, number=body.number)
+    ticket = by_number(turn, body.number)
+    if ticket is None:
+        return
+    ticket.print_failed = True
+    if ticket.state == "WAITING" and not turn.state.policy.visits.queue_unprinted:
+        move(turn, ticket, "print-failed")
+
+
+def done(turn: Turn, body: Print, point: str) -> None:
+    """The paper came out."""
+    alarms.clear(turn, ALARM, point)
+    ticket = by_number(turn, body.number)
+    if ticket is None:
+        return
+    ticket.print_failed = False
+    if ticket.state == "ISSUE_FAILED" and move(turn, ticket, "printed"):
+        turn.note("ticket.reprinted", ticket.number, point=point)
+
+
+def reprint(turn: Turn, window: str, arg: str | None) -> None:
+    """Key: print a live number again where it was issued; without a number the one that failed last."""
+    ticket = by_number(turn, arg) if arg is not None else _failed_last(turn)
+    by_hand = ticket is not None and ticket.source in turn.lookup.windows  # there is no printer
+    if ticket is None or ticket.ended_ms is not None or by_hand:
+        turn.ignore(window, "nothing_to_print", number=arg)
+    else:
+        print_slip(turn, ticket, ticket.source)
+
+
+def _failed_last(turn: Turn) -> Ticket | None:
+    for alarm in reversed(turn.state.alarms.values()):
+        if alarm.kind == ALARM:
+            found = [t for t in turn.state.tickets.values() if t.print_failed and t.source == alarm.subject]
+            return found[-1] if found else None
+    return None

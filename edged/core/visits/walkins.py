@@ -1,0 +1,93 @@
+"""Somebody without a number stands at a window: served at once, or given one by hand on the green lane (绿色通道)."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from edged.core.calendar import hours_words
+from edged.core.model.events import Priority, TicketRequested
+from edged.core.model.forecast import count_issued
+from edged.core.model.state import Ticket
+from edged.core.model.turn import Turn
+from edged.core.people import staffing
+from edged.core.queue import issuing, tickets
+from edged.core.queue.ordering import serving_services
+from edged.core.windows.machine import move_window
+
+GREEN: tuple[Priority, ...] = tuple(p for p in get_args(Priority) if p not in ("normal", "appointment"))
+
+
+def walk_direct(turn: Turn, window: str, arg: str | None) -> None:
+    """Key: the window serves them: counted, the time learnt, invisible to the queue.
+
+    ``arg``: the service; without it the window's first.
+    """
+    services = serving_services(turn, window)
+    service = arg if arg is not None else next(iter(services), None)
+    if service is None or service not in services:
+        turn.ignore(window, "window_cannot_serve", service=arg)
+        return
+    if not move_window(turn, window, "walk-direct"):
+        return
+    state = turn.state
+    ticket = Ticket(
+        id=state.next_ticket,
+        number=f"walk-{state.next_ticket}",
+        service=service,
+        priority="normal",
+        issued_ms=turn.at_ms,
+        place_ms=turn.at_ms,
+        source=window,
+        state="SERVING",
+        window=window,
+        first_window=window,
+        serving_ms=turn.at_ms,
+        direct=True,
+    )
+    state.next_ticket += 1
+    state.tickets[ticket.id] = ticket
+    turn.window(window).ticket = ticket.id
+    area = turn.lookup.area_of(service)
+    count_issued(turn.area(area).learnt, service, turn.at_ms)
+    turn.touch_area(area)
+    turn.note(
+        "ticket.arrived", ticket.number, window=window, area=area, service=service, direct=1, inferred=0
+    )
+
+
+def green_lane(turn: Turn, window: str, arg: str | None) -> None:
+    """Key: a priority visitor gets the next number by hand, shown to the clerk who tells them; nothing is printed.
+
+    ``arg``: ``service/class/reason``, each of which may be left out: the window's first service, elderly, no reason.
+    """
+    found = _wanted(turn, window, arg)
+    if found is None:
+        turn.ignore(window, "green_lane_unknown", arg=arg)
+        return
+    service, priority, reason = found
+    if tickets.needs_reason(turn, priority) and reason is None:
+        turn.ignore(window, "priority_needs_reason", priority=priority)
+        return
+    why = issuing.why_not(turn, service, priority)
+    if why is not None:
+        turn.ignore(window, "not_issuing", service=service, why=why)
+        staffing.hint(turn, window, " ".join(hours_words.refusal(turn, turn.lookup.area_of(service), why)))
+        return
+    ticket = tickets.allot(turn, TicketRequested(window, service, priority, reason=reason))
+    if ticket is None:
+        staffing.hint(turn, window, "无法取号 No number")
+    else:
+        turn.note("ticket.green_lane", ticket.number, window=window, service=service, priority=priority)
+        staffing.hint(turn, window, f"绿色通道：{ticket.number} Green lane")
+
+
+def _wanted(turn: Turn, window: str, arg: str | None) -> tuple[str, Priority, str | None] | None:
+    """Service, class and reason of ``arg``; None where a window of these areas cannot mean it."""
+    words = arg.split("/") if arg else []
+    service = next(iter(serving_services(turn, window) or turn.lookup.windows[window].skills), None)
+    if words and words[0] in turn.lookup.services:
+        service = words.pop(0)
+    if service is None or turn.lookup.area_of(service) not in turn.lookup.window_areas[window]:
+        return None
+    priority = next((p for p in GREEN if p == (words[0] if words else "elderly")), None)
+    return None if priority is None or len(words) > 2 else (service, priority, "".join(words[1:]) or None)

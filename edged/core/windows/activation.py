@@ -1,0 +1,207 @@
+"""The way of one tidal window: lit, somebody comes, it serves, it drains, cools down and rests.
+
+``tidal.py`` decides when; here stands what then happens to the window and to the member of staff. A member is in one
+place: whoever takes a seat leaves the window they came from, and a window lit for them asks somebody else at once.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.turn import Turn
+from edged.core.people import alarms, pages, staffing
+from edged.core.queue import demand
+from edged.core.queue.ordering import STAFFED
+from edged.core.windows.machine import move_window
+
+SETUP_WEIGHT = 0.2  # of the newest set-up time: a change of shift is learnt within ten openings
+
+
+def accept(turn: Turn, staff: str) -> None:
+    """A paged member says: I am coming. The window still is only lit until they are there."""
+    window = _window_paged_for(turn, staff)
+    if window is None:
+        turn.ignore(staff, "not_paged")
+        return
+    state = turn.window(window)
+    if state.acknowledged:  # the time to arrive runs from the first answer, or a lamp could blink for ever
+        turn.ignore(staff, "answered_already", window=window)
+        return
+    state.acknowledged = True
+    state.due_ms = turn.at_ms + turn.state.policy.tidal.staff_arrive_s * 1000
+    turn.touch_window(window)
+    turn.note("staff.answered", staff, window=window, answer="accept")
+    turn.note("tidal.acknowledged", window, area=state.area, staff=staff)
+
+
+def decline(turn: Turn, staff: str) -> None:
+    """A paged member says no: the next one is asked at once."""
+    window = _window_paged_for(turn, staff)
+    if window is None:
+        turn.ignore(staff, "not_paged")
+        return
+    turn.note("staff.answered", staff, window=window, answer="decline")
+    unanswered(turn, window, reason="declined")
+
+
+def _window_paged_for(turn: Turn, staff: str) -> str | None:
+    member = turn.state.staff.get(staff)  # None: the duty manager
+    if member is None or member.state != "paged" or member.window is None:
+        return None
+    state = turn.window(member.window)
+    return member.window if state.state == "ACTIVATING" and state.paged_staff == staff else None
+
+
+def unanswered(turn: Turn, window: str, reason: str) -> None:
+    """Nobody came to the lit window in time: it goes dark, and the area asks the next member."""
+    state = turn.window(window)
+    area = turn.area(state.area) if state.area is not None else None
+    turn.note("tidal.unanswered", window, area=state.area, staff=state.paged_staff, reason=reason)
+    if area is not None:
+        area.tried_windows.append(window)
+        if state.paged_staff is not None:
+            area.tried_staff.append(state.paged_staff)
+    stand_by(turn, window)
+
+
+def acknowledge(turn: Turn, window: str, staff: str | None) -> None:
+    """Somebody stands at the lit window (login, a key, the first call): it opens."""
+    state = turn.window(window)
+    paged, state.paged_staff = state.paged_staff, None
+    if paged is not None and staff not in (None, paged):
+        staffing.rest(turn, paged, window)
+    if not move_window(turn, window, "acknowledge"):
+        return
+    who = staff or paged
+    if who is not None:
+        seat(turn, who, window)
+    opened(turn, window)
+
+
+def seat(turn: Turn, staff: str, window: str) -> None:
+    """``staff`` sits down at ``window``, and so is not at (or on the way to) any other one."""
+    _abandon(turn, staffing.bind(turn, staff, window))
+
+
+def join(turn: Turn, staff: str, window: str) -> None:
+    """``staff`` sits down beside the clerk of ``window`` ("+1" staff)."""
+    _abandon(turn, staffing.bind_helper(turn, staff, window))
+
+
+def _abandon(turn: Turn, left: str | None) -> None:
+    """Nobody is at (or on the way to) the window ``left`` any more."""
+    if left is None:
+        return
+    if turn.window(left).state == "ACTIVATING":
+        unanswered(turn, left, reason="went to another window")
+    elif turn.lookup.windows[left].tidal and turn.window(left).state in STAFFED:
+        drain(turn, left, "staff left")
+
+
+def sit_ready(turn: Turn, window: str) -> None:
+    """Somebody sits at a window at rest: it takes the place of one that still blinks for an answer."""
+    for area in turn.lookup.window_areas[window]:
+        turn.touch_area(area)
+        for lit in turn.lookup.area_windows[area]:
+            state = turn.window(lit)
+            if state.state == "ACTIVATING" and state.area == area and not state.acknowledged:
+                unanswered(turn, lit, reason="another window was staffed first")
+                return
+
+
+def opened(turn: Turn, window: str) -> None:
+    """Bookkeeping of a window that now serves its area as "+1"."""
+    state = turn.window(window)
+    state.opened_ms = state.last_used_ms = turn.at_ms
+    state.activations += 1
+    state.due_ms = None
+    if state.staff is not None and state.staff in turn.state.staff:
+        turn.state.staff[state.staff].activations += 1
+    if state.area is not None:
+        turn.area(state.area).last_open_ms = turn.at_ms
+        forget_tries(turn, state.area)
+    to_staffed_s = 0.0 if state.requested_ms is None else turn.seconds_since(state.requested_ms)
+    if to_staffed_s > 0:
+        _learn_setup(turn, to_staffed_s)
+    turn.note(
+        "tidal.opened",
+        window,
+        area=state.area,
+        rule=state.rule,
+        reason=state.reason,
+        staff=state.staff,
+        to_staffed_s=to_staffed_s,
+    )
+
+
+def _learn_setup(turn: Turn, to_staffed_s: float) -> None:
+    """From the page to somebody at the window, in this hall: each new one counts a fifth."""
+    known_s = turn.state.setup_s
+    if known_s is None:
+        known_s = float(turn.state.policy.tidal.pw.setup_s)
+    turn.state.setup_s = known_s + SETUP_WEIGHT * (to_staffed_s - known_s)
+    turn.standings.clear()  # every window that is being staffed is expected at another time
+
+
+def drain(turn: Turn, window: str, reason: str, **why: str | int | float | None) -> None:
+    """Give the window back: serve whoever is there, call nobody new. ``why``: what the decision rests on."""
+    state = turn.window(window)
+    if state.state == "PAUSED" and state.ticket is not None:
+        move_window(turn, window, "unpause-serving")
+    if move_window(turn, window, "drain"):
+        turn.note("tidal.draining", window, area=state.area, reason=reason, **why)
+
+
+def settle(turn: Turn, window: str) -> None:
+    """A drained window is released: staff rest, the window cools down, then stands by."""
+    state = turn.window(window)
+    if state.state == "DRAINING" and state.due_ms is None:
+        state.due_ms = _gone_ms(turn, window)
+    if state.state != "COOLDOWN" or state.area is None:
+        return
+    open_s = 0.0 if state.opened_ms is None else turn.seconds_since(state.opened_ms)
+    turn.note("tidal.released", window, area=state.area, staff=state.staff, open_s=open_s)
+    rest_s = turn.rest_s(state.area)
+    turn.touch_area(state.area)
+    staffing.unbind_window(turn, window)
+    clear(turn, window)
+    if rest_s:
+        state.due_ms = turn.at_ms + rest_s * 1000
+    else:
+        move_window(turn, window, "cooled")
+
+
+def _gone_ms(turn: Turn, window: str) -> int | None:
+    """When the visitor at a draining window must have left, though no end was heard: nobody calls there any more."""
+    ticket = turn.ticket_at(window)
+    if ticket is None or ticket.serving_ms is None:
+        return None
+    limit_s = demand.lost_finish_s(turn, ticket)
+    if limit_s is None:
+        return None
+    return max(turn.at_ms + 1, ticket.serving_ms + round(limit_s * 1000))  # a tick is never due in itself
+
+
+def stand_by(turn: Turn, window: str) -> None:
+    """A lit window goes dark without having opened."""
+    paged = turn.window(window).paged_staff
+    if move_window(turn, window, "give-up"):
+        clear(turn, window)
+        if paged is not None:
+            staffing.rest(turn, paged, window)
+
+
+def clear(turn: Turn, window: str) -> None:
+    """Nothing of an activation stays behind."""
+    state = turn.window(window)
+    state.area = state.rule = state.reason = state.paged_staff = None
+    state.requested_ms = state.opened_ms = state.due_ms = None
+    state.acknowledged = False
+
+
+def forget_tries(turn: Turn, area: str, over: bool = True) -> None:
+    """The next request of the area asks everybody again. ``over``: and it needs nobody any more."""
+    state = turn.area(area)
+    state.tried_staff.clear()
+    state.tried_windows.clear()
+    state.escalated_ms = None
+    if over and alarms.clear(turn, "no-staff", area):
+        pages.close(turn, "no-staff", area)

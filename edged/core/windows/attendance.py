@@ -1,0 +1,226 @@
+"""Attendance (服务规范): a pause has a reason and a clock, and behind an open window there is somebody (空岗).
+
+All but the keys is level-triggered: ``watch`` looks at the windows and areas that a turn touched, sets the clocks that
+should run and ends the alarms whose cause is gone. A window counts as unmanned when its visitors wait and no key was
+pressed there for ``unmanned_s``, an area as unserved when somebody waits that long and no working window can call them.
+Where the panel itself is silent the last known state stays, marked stale.
+"""
+
+from __future__ import annotations
+
+from edged.core.calendar import opening
+from edged.core.model.policy import PauseReason
+from edged.core.model.state import WindowState
+from edged.core.model.turn import Turn
+from edged.core.people import alarms, pages, staffing
+from edged.core.queue.ordering import WORKING, oldest_waiting_ms, serving_services
+from edged.core.windows.machine import TABLE, move_window
+
+PAUSE = "pause-too-long"
+UNMANNED = "window-unmanned"
+UNSERVED = "area-unserved"
+UNSPECIFIED = "unspecified"
+
+
+def pause(turn: Turn, window: str, arg: str | None) -> None:
+    """The clerk pauses the window, for one of the policy's reasons."""
+    policy = turn.state.policy.staffing
+    known = reason_of(turn, arg)
+    if "pause" not in TABLE[turn.window(window).state]:
+        move_window(turn, window, "pause")  # says why not
+    elif arg is None and not policy.pause_unspecified:
+        turn.ignore(window, "pause_without_reason")
+        staffing.hint(turn, window, "请选择暂停原因 Choose a reason")
+    elif arg is not None and known is None:
+        turn.ignore(window, "unknown_pause_reason", given=arg)
+        staffing.hint(turn, window, "请选择暂停原因 Choose a reason")
+    elif move_window(turn, window, "pause"):
+        turn.window(window).pause_reason = UNSPECIFIED if known is None else known.id
+        turn.note("window.paused", window, reason=turn.window(window).pause_reason)
+
+
+def unpause(turn: Turn, window: str, _arg: str | None) -> None:
+    """The clerk goes on, with the visitor who was there."""
+    serving = turn.window(window).ticket is not None
+    if move_window(turn, window, "unpause-serving" if serving else "unpause"):
+        turn.note("window.unpaused", window)
+
+
+def reason_of(turn: Turn, said: str | None) -> PauseReason | None:
+    """The policy's reason that a panel means, by its id or its Chinese text."""
+    return next((r for r in turn.state.policy.staffing.pause_reasons if said in (r.id, r.text)), None)
+
+
+def key_pressed(turn: Turn, window: str) -> None:
+    """Somebody is at the panel."""
+    if f"unmanned/{window}" in turn.state.timers or alarms.stands(turn, UNMANNED, window):
+        turn.touch_window(window)
+
+
+def panel_changed(turn: Turn, device: str, up: bool) -> None:
+    """A panel fell silent, or is heard again."""
+    for window in turn.lookup.windows_of_device.get(device, ()):
+        state = turn.window(window)
+        if up and state.stale:
+            state.stale = False
+            turn.note("window.fresh", window, state=state.state)
+        elif not up and not state.stale and state.state not in ("CLOSED", "STANDBY", "COOLDOWN"):
+            state.stale = True
+            turn.note("window.stale", window, state=state.state)
+        turn.touch_window(window)
+
+
+def watch(turn: Turn) -> None:
+    """Look at everything this turn touched."""
+    touched = dict(turn.dirty_windows)
+    for area in turn.dirty_areas:
+        if area not in turn.only_due:
+            touched.update(dict.fromkeys(turn.lookup.area_windows[area]))
+            _watch_area(turn, area)
+    timers, standing = turn.state.timers, turn.state.alarms
+    for window in touched:
+        state = turn.state.windows[window]
+        if state.state == "PAUSED" or state.paused_ms is not None:
+            _watch_pause(turn, window, state)
+        if (
+            state.state == "OPEN"
+            or state.stale
+            or f"unmanned/{window}" in timers
+            or (standing and alarms.key(UNMANNED, window) in standing)
+        ):
+            _watch_seat(turn, window, state)
+
+
+def pause_over(turn: Turn, window: str) -> None:
+    """The pause's limit has passed."""
+    state = turn.state.windows.get(window)
+    if state is None or state.paused_ms is None:
+        return
+    paused_s = turn.seconds_since(state.paused_ms)
+    if alarms.sound(turn, PAUSE, window, reason=state.pause_reason, paused_s=paused_s):
+        _call_duty(turn, PAUSE, window)
+        turn.touch_window(window)
+
+
+def seat_empty(turn: Turn, window: str) -> None:
+    """Nobody touched the panel for the limit, while visitors of this window wait."""
+    state = turn.state.windows.get(window)
+    found = None if state is None else _empty_since_ms(turn, window, state)
+    if found is None or opening.quiet(turn) or not opening.on_duty(turn, window):
+        return
+    since_ms, cause = found
+    limit_ms = turn.state.policy.staffing.unmanned_s * 1000
+    if turn.at_ms - since_ms < limit_ms:
+        turn.set_timer(f"unmanned/{window}", since_ms + limit_ms)
+        return
+    if alarms.sound(turn, UNMANNED, window, cause=cause, empty_s=turn.seconds_since(since_ms)):
+        turn.touch_window(window)
+        if cause == "no-key":  # a silent panel is the technician's, and has its own news
+            _call_duty(turn, UNMANNED, window)
+
+
+def area_waits(turn: Turn, area: str) -> None:
+    """Look whether somebody waits whom no working window can call; said when two looks in a row find it."""
+    state = turn.state.areas.get(area)
+    if state is None or not state.waiting or not opening.attended(turn, area):
+        return
+    service = _unserved(turn, area)
+    seen_twice = service is not None and state.unserved is not None
+    if seen_twice and alarms.sound(turn, UNSERVED, area, service=service):
+        place = turn.lookup.areas[area]
+        pages.call_duty(turn, UNSERVED, area, place.name, place.name_en)
+    state.unserved = service
+    turn.set_timer(f"unserved/{area}", turn.at_ms + turn.state.policy.staffing.unmanned_s * 1000)
+
+
+def prompt(turn: Turn, window: str) -> str | None:
+    """What the clerk must be told now, beyond the state of the window."""
+    state = turn.window(window)
+    if turn.state.alarms:  # every panel asks at every event
+        if alarms.stands(turn, PAUSE, window):
+            return "暂停超时，请恢复服务 Pause is over its limit"
+        if alarms.stands(turn, UNMANNED, window):
+            return "有人等候，请叫号 Visitors wait: call next"
+    if state.hint is not None:
+        return state.hint
+    if not turn.state.pages:
+        return None
+    page = turn.state.pages.get(alarms.key(pages.COMMISSIONER, window))
+    if page is not None and page.to == staffing.DUTY_MANAGER:
+        return "帮办无应答，已通知值班长 Duty manager paged"
+    return None if page is None else "已呼叫帮办 Commissioner paged"
+
+
+def _watch_pause(turn: Turn, window: str, state: WindowState) -> None:
+    if state.state == "PAUSED":
+        if state.paused_ms is None:
+            state.paused_ms = turn.at_ms
+            turn.set_timer(f"pause/{window}", turn.at_ms + turn.state.policy.staffing.pause_alarm_s * 1000)
+    elif state.paused_ms is not None:
+        state.paused_ms = None
+        turn.drop_timer(f"pause/{window}")
+        alarms.clear(turn, PAUSE, window)
+        pages.close(turn, PAUSE, window)
+
+
+def _watch_seat(turn: Turn, window: str, state: WindowState) -> None:
+    name = f"unmanned/{window}"
+    found = _empty_since_ms(turn, window, state)
+    if found is None:
+        turn.drop_timer(name)
+        if alarms.clear(turn, UNMANNED, window):
+            pages.close(turn, UNMANNED, window)
+    elif name not in turn.state.timers and not alarms.stands(turn, UNMANNED, window):
+        turn.set_timer(name, max(turn.at_ms + 1, found[0] + turn.state.policy.staffing.unmanned_s * 1000))
+    elif found[0] == turn.at_ms and alarms.clear(turn, UNMANNED, window):  # a key: somebody came back
+        pages.close(turn, UNMANNED, window)
+        turn.set_timer(name, turn.at_ms + turn.state.policy.staffing.unmanned_s * 1000)
+
+
+def _empty_since_ms(turn: Turn, window: str, state: WindowState) -> tuple[int, str] | None:
+    """Since when visitors of this window wait and its panel is still, and why that is; None while all is well."""
+    silent = state.stale and state.state in WORKING
+    if state.state != "OPEN" and not silent:
+        return None
+    waiting_ms = oldest_waiting_ms(turn, serving_services(turn, window))
+    if waiting_ms is None:
+        return None
+    return max(waiting_ms, _last_seen_ms(turn, window, state)), "panel-silent" if silent else "no-key"
+
+
+def _last_seen_ms(turn: Turn, window: str, state: WindowState) -> int:
+    panel = turn.lookup.windows[window].panel
+    _, key_ms = turn.state.last_key.get(panel or "", ("", 0))
+    return max(key_ms, state.last_ticket_ended_ms or 0, state.opened_ms or 0)
+
+
+def _watch_area(turn: Turn, area: str) -> None:
+    state = turn.area(area)
+    name = f"unserved/{area}"
+    if state.waiting and name not in turn.state.timers:
+        turn.set_timer(name, turn.at_ms + turn.state.policy.staffing.unmanned_s * 1000)
+    elif not state.waiting and name in turn.state.timers:
+        turn.drop_timer(name)
+    if state.unserved is not None and (not state.waiting or _unserved(turn, area) is None):
+        state.unserved = None
+        if alarms.clear(turn, UNSERVED, area):
+            pages.close(turn, UNSERVED, area)
+
+
+def _unserved(turn: Turn, area: str) -> str | None:
+    """A service somebody of the area has waited for, and no working window can call it."""
+    served = {
+        service
+        for window in turn.lookup.area_windows[area]
+        if turn.window(window).state in WORKING
+        for service in serving_services(turn, window)
+    }
+    for service in turn.lookup.area_services[area]:
+        if service not in served and oldest_waiting_ms(turn, [service]) is not None:
+            return service
+    return None
+
+
+def _call_duty(turn: Turn, kind: str, window: str) -> None:
+    number = turn.lookup.windows[window].number
+    pages.call_duty(turn, kind, window, f"{number}号窗口", f"Window {number}")
