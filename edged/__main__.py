@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Run the command line; ``edged run`` without it, where nothing needs explaining."""
     if sys.argv[1:2] == ["run"]:
-        from edged.start import plain
+        from edged.daemon.start import plain
 
         options = plain(sys.argv[2:])
         if options is not None:
@@ -21,7 +21,7 @@ def main() -> None:
 def _serve(config: str, log_level: str = "INFO", warp: str | None = None) -> None:
     from pathlib import Path
 
-    from edged.start import serve
+    from edged.daemon.start import serve
 
     sys.exit(serve(Path(config), log_level, warp))
 

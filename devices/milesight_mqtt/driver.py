@@ -19,7 +19,7 @@ from devices.milesight_mqtt.codec import Line, decode
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import CountRead, DeviceBack, DeviceLost
 from edged.driver import Context, Garbled, Options, Refused
-from edged.links.mqtt import Message
+from edged.links.mqtt.link import Message
 
 WINDOWS_MAX = 64  # windows remembered per device to know a repetition: an hour of one-minute windows
 TOTALS_MAX = 16  # lines whose last total is remembered; the codec takes no more in one report

@@ -13,7 +13,7 @@ from typing import Literal
 
 from devices.modbus_relay.profiles import Profile
 from edged.driver import Garbled
-from edged.links.modbus_frames import (
+from edged.links.modbus.frames import (
     FAILED,
     READ_COILS,
     READ_HOLDING,

@@ -25,8 +25,8 @@ from edged.core.model.commands import Action, Lamp, Value
 from edged.core.model.events import DeviceBack, DeviceLost, HealthRead
 from edged.driver import Context, DeviceError, Garbled, Options, Refused, Unreachable
 from edged.heart import lasting
-from edged.links.modbus import ModbusBus, bus
-from edged.links.modbus_wire import parse_url
+from edged.links.modbus.link import ModbusBus, bus
+from edged.links.modbus.wire import parse_url
 from edged.shapes import Rule
 
 POLL_S = (

@@ -32,7 +32,7 @@ from devices.modbus_relay.codec import (
 )
 from devices.modbus_relay.profiles import PROFILES, Profile
 from edged.driver import Garbled
-from edged.links.modbus_frames import READ_COILS, WRITE_COIL, rtu_frame, tcp_frame
+from edged.links.modbus.frames import READ_COILS, WRITE_COIL, rtu_frame, tcp_frame
 
 BLINK_SEEN_S = 3.0  # hall seconds in which a person notices that a lamp blinks (two changes)
 CHANGES_MAX = 32  # remembered changes per coil

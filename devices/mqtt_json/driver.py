@@ -28,7 +28,7 @@ from devices.mqtt_json.strict_json import Unfit
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import CommandFailed, DeviceBack, DeviceLost
 from edged.driver import Context, DisplaySize, Options, Refused, Unreachable
-from edged.links.mqtt import Message
+from edged.links.mqtt.link import Message
 
 ANSWER_S = 14.0  # real seconds for ``up/done``; the longest announcement, spoken twice, and inside the outputs' limit
 EXPIRY_S = 15  # an action that waited longer at the broker would speak of somebody long served

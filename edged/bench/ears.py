@@ -12,7 +12,7 @@ import tty
 from collections import deque
 from collections.abc import Iterable
 
-from edged.links.modbus_frames import rtu_frame, tcp_frame
+from edged.links.modbus.frames import rtu_frame, tcp_frame
 
 READ_BYTES = 4096
 READ_COILS, WRITE_COIL = 1, 5

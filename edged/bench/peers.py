@@ -21,7 +21,7 @@ from typing import Any
 
 from edged.bench import packets
 from edged.bench.plug import QUICKACK, Address, Plug, tls_context
-from edged.links.modbus_frames import rtu_frame, tcp_frame
+from edged.links.modbus.frames import rtu_frame, tcp_frame
 
 REPLY_BYTES = 512
 OTHER_LAMP = "lamp-x1"

@@ -17,7 +17,7 @@ from edged.core.model.events import DocumentRejected
 from edged.core.model.state import State
 from edged.driver import Reject
 from edged.heart import lasting
-from edged.links.mqtt import MqttLink
+from edged.links.mqtt.link import MqttLink
 from edged.store.journal import Journal
 
 TOLD_MAX = (

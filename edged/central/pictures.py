@@ -13,7 +13,7 @@ import msgspec
 from edged.central import topics
 from edged.core.model.commands import Action, AlarmsPicture, AreaPicture, CasesPicture, Value, WindowPicture
 from edged.driver import Options, Refused
-from edged.links.mqtt import MqttLink
+from edged.links.mqtt.link import MqttLink
 
 _ENCODER = msgspec.json.Encoder()
 CASE_FIGURES = ("waiting", "in_hand", "overdue", "response_ratio", "on_time_ratio", "satisfied_ratio")

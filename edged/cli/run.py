@@ -18,6 +18,6 @@ def run(
     Stops cleanly on SIGTERM and Ctrl-C (state kept, outputs left standing). SIGHUP reads hall.toml again.
     Exit codes: 0 stopped, 2 configuration, 70 bug, 74 disk, 75 already running, 78 journal of a newer version.
     """
-    from edged.start import serve
+    from edged.daemon.start import serve
 
     raise typer.Exit(serve(config, log_level, warp))

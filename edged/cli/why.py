@@ -16,7 +16,7 @@ from edged.cli.target import NoTarget, fail, running_demo
 if TYPE_CHECKING:
     from edged.core.model.commands import Note
     from edged.core.model.site import Site
-    from edged.explain import Explained
+    from edged.explain.sentences import Explained
     from edged.observer import Step
 
 Lang = Literal["zh", "en", "both"]
@@ -91,7 +91,7 @@ def decisions(path: Path) -> list[Decision]:
     running: dict[str, Decision] = {}  # window -> what opened it
     for seq, time, site, notes in _notes(path):
         for note in notes:
-            from edged.explain import explained, sentences
+            from edged.explain.sentences import explained, sentences
 
             _follow(running, note, sentences(note, site))
             told = explained(note, site)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edged.config import ConfigErrors, HallConfig
-from edged.links.mqtt_settings import MqttSettings, first_line
+from edged.links.mqtt.settings import MqttSettings, first_line
 
 
 def client_id(config: HallConfig) -> str:

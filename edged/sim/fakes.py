@@ -28,7 +28,7 @@ from devices.onbon_bx.fake import FakeOnbon
 from edged.clock import Clock
 from edged.config import DeviceConfig, HallConfig
 from edged.driver import Unreachable
-from edged.sim.pty import Pty
+from edged.links.pty import Pty
 
 SIGNAL_BYTES = 4  # of a key on a Candle bus
 COUNT_EVERY_S = 60.0  # hall seconds between reports of a people counter

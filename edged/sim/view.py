@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edged.core.model.site import Site
-from edged.explain import explain
+from edged.explain.sentences import explain
 from edged.sim.summary import story_of
 from edged.sim.tally import Tally, mean, quantile
 

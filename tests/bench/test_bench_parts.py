@@ -26,7 +26,7 @@ from edged.bench.sides import LOST_IN_ROW_MAX, Place, Room, Side, mqtt_sides
 from edged.bench.slow_line import CHAR_S, WIRE_MS
 from edged.clock import perf_s
 from edged.config import load
-from edged.links.modbus_frames import rtu_frame, tcp_frame
+from edged.links.modbus.frames import rtu_frame, tcp_frame
 from tests.support.brokers import _mosquitto_path
 
 LONG = b"x" * 300  # a remaining length of two bytes

@@ -20,7 +20,7 @@ from edged.central.policy_desk import Known, PolicyDesk
 from edged.core.model.events import PolicyApplied
 from edged.core.model.policy import Tidal, Trial
 from edged.core.model.state import LeftPolicy, PolicyTrial, State
-from edged.links.mqtt import MqttLink
+from edged.links.mqtt.link import MqttLink
 from edged.observer import Step
 from edged.store.journal import Journal
 from edged.store.records import ALONE, Beside

@@ -15,7 +15,7 @@ from edged.central.uplink import WINDOW_MAX, Uplink
 from edged.clock import monotonic_s
 from edged.core.model.commands import Note
 from edged.core.model.events import ClockSet, CountRead, KeyPressed
-from edged.links.mqtt import MqttLink
+from edged.links.mqtt.link import MqttLink
 from edged.observer import Step
 from edged.store.journal import Journal
 from tests.support.brokers import Mosquitto, Rejections, real_mosquitto, running, settings_for, until

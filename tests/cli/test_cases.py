@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edged.central.pictures import Pictures
 from edged.core.model.commands import CasePicture, CasesPicture
-from edged.links.mqtt import MqttLink
+from edged.links.mqtt.link import MqttLink
 from tests.support.brokers import Rejections, real_mosquitto, running, settings_for
 
 ROOT = Path(__file__).parents[2]

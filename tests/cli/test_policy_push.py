@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edged.central import topics
 from edged.central.policies import claimed
-from edged.links.mqtt import MqttLink
+from edged.links.mqtt.link import MqttLink
 from tests.support.brokers import (
     Rejections,
     collect,

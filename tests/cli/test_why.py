@@ -15,8 +15,8 @@ from edged.core.model.commands import Note
 from edged.core.model.events import ClockSet, Event, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
 from edged.core.model.policy import Policy, Tidal
 from edged.core.model.site import Area, Service, Site, Staff, Window
-from edged.explain import explain, explained
-from edged.explain_words import REASONS, RULES, WHY_NOT
+from edged.explain.sentences import explain, explained
+from edged.explain.words import REASONS, RULES, WHY_NOT
 from edged.observer import Step
 from tests.support.journals import open_journal
 

@@ -45,7 +45,7 @@ from edged.core.model.commands import (
 )
 from edged.core.model.events import PolicyApplied
 from edged.core.model.state import State, WindowStateName
-from edged.links.mqtt import MqttLink
+from edged.links.mqtt.link import MqttLink
 from edged.shapes import keys_of
 from edged.store.records import ALONE, Beside
 from tests.support.brokers import (

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from devices import REGISTRY
-from edged import fleet as fleet_module
 from edged.clock import Clock
 from edged.config import DeviceConfig
 from edged.core.model.commands import Desired, Lamp
+from edged.daemon import devices as fleet_module
+from edged.daemon.devices import FAILURES_MAX, Devices, build
+from edged.daemon.outputs import Outputs, Surroundings
 from edged.driver import Context, Driver
-from edged.fleet import FAILURES_MAX, Fleet, build
-from edged.outputs import Outputs, Surroundings
 from tests.support.brokers import until
 from tests.support.slates import Slate, SlateOptions, Stubborn
 
@@ -39,7 +39,7 @@ def slate(name: str) -> Slate:
 
 
 @asynccontextmanager
-async def running(*devices: DeviceConfig) -> AsyncIterator[tuple[Fleet, Outputs]]:
+async def running(*devices: DeviceConfig) -> AsyncIterator[tuple[Devices, Outputs]]:
     clock = Clock()
 
     def emit(_event: object, ack: Callable[[], None] | None = None) -> bool:
@@ -53,7 +53,7 @@ async def running(*devices: DeviceConfig) -> AsyncIterator[tuple[Fleet, Outputs]
 
     outputs = Outputs(Surroundings(emit, clock, lambda *_: None, lambda *_: None))
     async with asyncio.TaskGroup() as tasks:
-        fleet = Fleet(outputs, driver, tasks)
+        fleet = Devices(outputs, driver, tasks)
         fleet.apply(devices)
         yield fleet, outputs
         fleet.stop()

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import pytest
 
-from edged import inbox as inbox_module
 from edged.clock import Clock
 from edged.core.model.events import CommandDone, KeyPressed, Resumed, Tick
-from edged.inbox import DEPTH_MAX, Inbox, Item
+from edged.daemon import inbox as inbox_module
+from edged.daemon.inbox import DEPTH_MAX, Inbox, Item
 from edged.store.records import Beside
 
 DEADLINE_S = 5.0

@@ -16,10 +16,10 @@ from edged.core.model.events import ClockSet, KeyPressed, SiteLoaded, Tick
 from edged.core.model.state import State
 from edged.core.model.turn import Turn
 from edged.core.tide import tidal_loop
-from edged.inbox import Inbox
-from edged.loop import Loop
+from edged.daemon.inbox import Inbox
+from edged.daemon.loop import Loop
+from edged.daemon.outputs import Outputs, Surroundings
 from edged.observer import Step
-from edged.outputs import Outputs, Surroundings
 from edged.store.journal import Journal
 from tests.support.core_hall import hall_site
 
@@ -93,7 +93,7 @@ async def test_what_is_left_of_a_held_inbox_wakes_the_loop_when_it_is_released(
 async def test_a_tick_that_a_taken_event_asked_for_comes_when_it_is_due(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edged.inbox.WAKE_S", 60.0)
+    monkeypatch.setattr("edged.daemon.inbox.WAKE_S", 60.0)
     engine = Engine(State())
     async with waiting_loop(tmp_path, engine) as (loop, inbox, steps, _run):
         due_ms: list[int] = []
@@ -168,7 +168,7 @@ async def test_the_lamp_of_the_pressed_key_is_wanted_before_the_tide_is_judged_a
 
         let_run: list[list[str]] = []
         monkeypatch.setattr(tidal_loop, "evaluate", evaluate)
-        monkeypatch.setattr("edged.loop.os.sched_yield", let_others_run)
+        monkeypatch.setattr("edged.daemon.loop.os.sched_yield", let_others_run)
         inbox.put(KeyPressed("p1", "login", "mei", 1))
         loop.catch_up()
     (lamp,) = [

@@ -10,12 +10,12 @@ from itertools import pairwise
 
 import pytest
 
-from edged import outputs as outputs_module
 from edged.clock import Clock, Warp, monotonic_s, perf_s, wall_ms
 from edged.core.model.commands import Action, Desired, Display, Lamp, Page, Print, Say, Value
 from edged.core.model.events import CommandDone, CommandFailed, Event
+from edged.daemon import outputs as outputs_module
+from edged.daemon.outputs import ACTIONS_MAX, Outputs, Surroundings, Worker
 from edged.driver import Garbled, Refused, Unreachable
-from edged.outputs import ACTIONS_MAX, Outputs, Surroundings, Worker
 from tests.support.brokers import until
 from tests.support.slates import Slate
 
@@ -238,7 +238,7 @@ async def test_a_refused_value_is_tried_again_after_a_minute() -> None:
 async def test_a_refused_value_is_not_tried_at_once_unless_it_changes_or_the_device_is_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("edged.outputs.REFUSED_S", 1e6)
+    monkeypatch.setattr("edged.daemon.outputs.REFUSED_S", 1e6)
     lamp = Slate()
     lamp.error = Refused("no such colour")
     async with bench(FAST, lamp=lamp) as one:

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from edged import outputs as outputs_module
 from edged.core.model.commands import Desired, Display, Lamp, Value
+from edged.daemon import outputs as outputs_module
 from edged.driver import Unreachable
 from tests.daemon.test_outputs import PAUSE_S, bench
 from tests.support.brokers import until

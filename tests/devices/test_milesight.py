@@ -16,7 +16,7 @@ from devices.milesight_mqtt.driver import MilesightMqtt, MilesightMqttOptions
 from devices.milesight_mqtt.fake import UUID, FakeMilesight
 from edged.core.model.events import CountRead, DeviceBack, DeviceLost, Event
 from edged.driver import Context, Garbled
-from edged.links.mqtt import Message, MqttLink
+from edged.links.mqtt.link import Message, MqttLink
 from edged.shapes import read
 from tests.support.brokers import Rejections, plain_client, real_mosquitto, running, settings_for, until
 

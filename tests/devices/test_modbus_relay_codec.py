@@ -29,8 +29,8 @@ from devices.modbus_relay.codec import (
 from devices.modbus_relay.driver import RelayOptions
 from devices.modbus_relay.profiles import PROFILES
 from edged.driver import Garbled
-from edged.links import modbus_coding as coding
-from edged.links.modbus_frames import crc16, tcp_frame
+from edged.links.modbus import coding as coding
+from edged.links.modbus.frames import crc16, tcp_frame
 from edged.shapes import read
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "modbus_frames.json").read_text("utf-8"))[

@@ -19,9 +19,9 @@ from edged.clock import Clock, Warp
 from edged.core.model.commands import Action, Display, Lamp, Say
 from edged.core.model.events import DeviceBack, DeviceLost, Event, HealthRead
 from edged.driver import Context, DeviceError, Refused, Unreachable
-from edged.links.modbus import ModbusBus
-from edged.links.modbus_frames import READ_COILS
-from edged.links.modbus_queue import Pace
+from edged.links.modbus.frames import READ_COILS
+from edged.links.modbus.link import ModbusBus
+from edged.links.modbus.queue import Pace
 from edged.shapes import read
 from tests.support.modbus_peers import RawLine, pymodbus_tcp, running, sim_device, until, up
 

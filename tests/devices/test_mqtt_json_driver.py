@@ -34,7 +34,7 @@ from edged.core.model.events import (
     TicketRequested,
 )
 from edged.driver import Context, Refused, Unreachable
-from edged.links.mqtt import MqttLink
+from edged.links.mqtt.link import MqttLink
 from edged.shapes import read
 from tests.support.brokers import (
     Broker,

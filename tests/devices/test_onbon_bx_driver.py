@@ -18,8 +18,8 @@ from edged.core.model.commands import Action, Display, Lamp, Print, Say
 from edged.core.model.events import DeviceBack, DeviceLost, Event
 from edged.driver import Context, DeviceError, Garbled, Refused, Unreachable
 from edged.links.memory import Faults as WireFaults
+from edged.links.pty import Pty
 from edged.shapes import read
-from edged.sim.pty import Pty
 
 DEADLINE_S = 8.0
 BAR = "led-tax"

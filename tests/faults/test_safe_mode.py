@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from edged.fleet import FAILURES_MAX
+from edged.daemon.devices import FAILURES_MAX
 from edged.store.starts import FAST_STARTS
 from tests.support.brokers import Mosquitto, until
 from tests.support.centres import Centre, centre_at

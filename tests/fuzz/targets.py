@@ -25,7 +25,7 @@ from edged.central.audience import Mark
 from edged.central.refusals import DocumentRefused
 from edged.config import ConfigErrors, load
 from edged.driver import DeviceError
-from edged.links import modbus_frames
+from edged.links.modbus import frames as modbus_frames
 from edged.store import codec as journal
 from tests.support.policies import AUDIENCE, KEY, KEYS, NOW_MS, document
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from devices.modbus_relay.fake import FakeTcp, Faults
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Garbled, Refused, Unreachable
-from edged.links.modbus import ModbusBus, bus
-from edged.links.modbus_frames import alike, find_rtu_answer, find_tcp_answer, rtu_frame, tcp_frame
-from edged.links.modbus_wire import Wire, parse_url
+from edged.links.modbus.frames import alike, find_rtu_answer, find_tcp_answer, rtu_frame, tcp_frame
+from edged.links.modbus.link import ModbusBus, bus
+from edged.links.modbus.wire import Wire, parse_url
 from tests.support.modbus_peers import (
     QUICK,
     RawLine,

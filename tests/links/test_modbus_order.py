@@ -14,9 +14,9 @@ from devices.modbus_relay.fake import FakeLine, FakeTcp, Faults
 from devices.modbus_relay.profiles import PROFILES
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Unreachable
-from edged.links.modbus import FAIR_S, ModbusBus
-from edged.links.modbus_frames import rtu_frame
-from edged.links.modbus_queue import Pace
+from edged.links.modbus.frames import rtu_frame
+from edged.links.modbus.link import FAIR_S, ModbusBus
+from edged.links.modbus.queue import Pace
 from tests.support.modbus_peers import (
     QUICK,
     RawLine,

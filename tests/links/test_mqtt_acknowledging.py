@@ -9,8 +9,8 @@ import time
 import pytest
 
 from edged.driver import Refused
-from edged.links.mqtt import MqttLink
-from edged.links.mqtt_packets import PUBACK, read_puback
+from edged.links.mqtt.link import MqttLink
+from edged.links.mqtt.packets import PUBACK, read_puback
 from tests.support.brokers import (
     Rejections,
     collect,
@@ -99,7 +99,7 @@ async def test_poisonous_message_is_counted_and_acknowledged() -> None:
 
 
 async def test_unstored_inputs_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edged.links.mqtt.UNACKED_LIMIT_S", 0.3)
+    monkeypatch.setattr("edged.links.mqtt.link.UNACKED_LIMIT_S", 0.3)
     async with real_mosquitto("max_inflight_messages 0") as broker:
         link = MqttLink(settings_for(broker, keepalive_s=1), Rejections())
         got = collect(link, "a/#", ack=False)
@@ -130,7 +130,7 @@ async def test_acl_without_self_ping_does_not_cut_the_link_for_ever(monkeypatch:
         config = broker.directory / "mosquitto.conf"
         config.write_text(config.read_text() + f"acl_file {acl}\n")
         await broker.start()
-        monkeypatch.setattr("edged.links.mqtt_backoff.HURT_S", 0.05)
+        monkeypatch.setattr("edged.links.mqtt.backoff.HURT_S", 0.05)
         link = MqttLink(settings_for(broker, keepalive_s=1), Rejections())
         got = collect(link, "a/b")
         changes: list[bool] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edged.links.mqtt_backoff import Backoff, Outcome
+from edged.links.mqtt.backoff import Backoff, Outcome
 
 ABSENT = Outcome("absent", 0.0)
 

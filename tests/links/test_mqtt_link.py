@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from edged.driver import Unreachable
-from edged.links.mqtt import Message, MqttLink, MqttSettings
+from edged.links.mqtt.link import Message, MqttLink, MqttSettings
 from tests.support.brokers import (
     Broker,
     Rejections,
@@ -180,7 +180,7 @@ async def test_closing_right_after_connack_never_hangs_and_never_spins(goodbye_m
 
 
 async def test_silent_broker_is_given_up_after_the_connack_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edged.links.mqtt_connection.CONNACK_S", 0.2)
+    monkeypatch.setattr("edged.links.mqtt.connection.CONNACK_S", 0.2)
     gone = asyncio.Event()
 
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

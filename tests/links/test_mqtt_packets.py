@@ -12,8 +12,8 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edged.links.mqtt_outgoing import QUEUE_MAX, Outgoing
-from edged.links.mqtt_packets import (
+from edged.links.mqtt.outgoing import QUEUE_MAX, Outgoing
+from edged.links.mqtt.packets import (
     correlation_property,
     expiry_property,
     packet_end,

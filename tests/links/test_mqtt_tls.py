@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from edged.links.mqtt import MqttLink
+from edged.links.mqtt.link import MqttLink
 from tests.support.brokers import Rejections, collect, real_mosquitto, running, settings_for, until
 
 BURST = 500

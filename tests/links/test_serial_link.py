@@ -14,9 +14,9 @@ import pytest
 from edged.clock import monotonic_s
 from edged.driver import Refused, Unreachable
 from edged.links import ByteLink, reopening
+from edged.links.pty import Pty
 from edged.links.reopening import WRITE_BYTES_MAX
 from edged.links.serial import SerialLink
-from edged.sim.pty import Pty
 
 DEADLINE_S = 6.0
 REPLUG_S = 3.0  # what a hall is promised

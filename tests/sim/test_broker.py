@@ -11,7 +11,7 @@ import time
 import aiomqtt
 import pytest
 
-from edged.links.mqtt import MqttLink
+from edged.links.mqtt.link import MqttLink
 from edged.sim.broker import BrokerMissing, EmbeddedBroker
 from tests.support.brokers import (
     Rejections,

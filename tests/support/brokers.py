@@ -19,7 +19,7 @@ from pathlib import Path
 
 import aiomqtt
 
-from edged.links.mqtt import Message, MqttLink, MqttSettings
+from edged.links.mqtt.link import Message, MqttLink, MqttSettings
 from edged.sim.broker import EmbeddedBroker, free_port
 from tests.support.needs import lacking
 

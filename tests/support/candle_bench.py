@@ -16,8 +16,8 @@ from edged.clock import Clock, Warp
 from edged.core.model.events import DeviceBack, Event, KeyPressed, TicketRequested
 from edged.driver import Context
 from edged.links import memory
+from edged.links.pty import Pty
 from edged.shapes import read
-from edged.sim.pty import Pty
 from tests.support.modbus_peers import running, until
 
 HALL = """

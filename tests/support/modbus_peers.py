@@ -18,8 +18,8 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from devices.modbus_relay.fake import FakeRelay
 from edged.clock import monotonic_s
 from edged.driver import Unreachable
-from edged.links.modbus import ModbusBus
-from edged.links.modbus_queue import Pace
+from edged.links.modbus.link import ModbusBus
+from edged.links.modbus.queue import Pace
 
 DEADLINE_S = 8.0  # of every wait in a test
 

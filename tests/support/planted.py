@@ -16,13 +16,14 @@ from functools import partial, partialmethod
 from typing import Any
 
 import devices
-from edged import fleet, lifetime
 from edged.core.model.events import KeyPressed
 from edged.core.tide import arbiter
-from edged.links.mqtt import MqttLink
+from edged.daemon import devices as running_devices
+from edged.daemon import lifetime
+from edged.daemon.service_manager import ServiceManager
+from edged.links.mqtt.link import MqttLink
 from edged.store.journal import Journal
 from edged.store.writer import Report, Writer
-from edged.systemd import ServiceManager
 from tests.support.flaky_disk import FailingDisk
 from tests.support.slates import Slate
 
@@ -54,7 +55,7 @@ class Falling(Slate):
 def falling() -> None:
     """hall.toml may name a driver that fails at once, and is tried again as fast; there from the start."""
     devices.REGISTRY["falling"] = "tests.support.planted:Falling"
-    fleet.RESTART_S = (0.05,)
+    running_devices.RESTART_S = (0.05,)
 
 
 def hasty() -> None:

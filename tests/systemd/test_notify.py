@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from edged.clock import monotonic_s
-from edged.systemd import STATUS_MAX_CHARS, ServiceManager
+from edged.daemon.service_manager import STATUS_MAX_CHARS, ServiceManager
 
 DEADLINE_S = 5.0
 
@@ -108,7 +108,7 @@ def test_a_blocked_loop_starves_the_watchdog(manager: tuple[socket.socket, str])
     code = "\n".join(
         [
             "import asyncio, time",
-            "from edged.systemd import ServiceManager",
+            "from edged.daemon.service_manager import ServiceManager",
             "async def main():",
             "    async with asyncio.TaskGroup() as group:",
             "        group.create_task(ServiceManager().watch(dict))",

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edged.bench.children import UNIT_ENVIRONMENT
-from edged.systemd import HEART_LIMIT_S
+from edged.daemon.service_manager import HEART_LIMIT_S
 
 UNITS = Path(__file__).parents[2] / "systemd"
 EXPOSURE_MAX_TENTHS = 12  # 1.2 of 10; serial ports, one socket family and the host's network remain

@@ -1,7 +1,7 @@
 """What else could have been done: every window and member of staff that was looked at, and why it was not taken.
 
-A note carries them as words, ``id=reason`` or ``id=reason:of-what``; ``edged/explain.py`` makes sentences of them. They
-are written only where a note is, so a decision without effect costs nothing.
+A note carries them as words, ``id=reason`` or ``id=reason:of-what``; ``edged/explain/sentences.py`` makes sentences of
+them. They are written only where a note is, so a decision without effect costs nothing.
 """
 
 from __future__ import annotations

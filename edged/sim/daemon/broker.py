@@ -17,10 +17,10 @@ from paho.mqtt.matcher import MQTTMatcher
 
 from edged.clock import monotonic_s
 from edged.driver import Refused, Unreachable
-from edged.links.mqtt_connection import CONNACK_S
-from edged.links.mqtt_packets import Publish
-from edged.links.mqtt_settings import RECEIVE_MAXIMUM, MqttSettings
-from edged.links.mqtt_talk import Ack, Loss, LossKind, Outbound
+from edged.links.mqtt.connection import CONNACK_S
+from edged.links.mqtt.packets import Publish
+from edged.links.mqtt.settings import RECEIVE_MAXIMUM, MqttSettings
+from edged.links.mqtt.talk import Ack, Loss, LossKind, Outbound
 
 QUEUE_MAX = 1_000  # for a client that is away; mosquitto drops silently beyond it, and so does this
 HELD_MAX = 100_000  # messages that a frozen broker has not read

@@ -17,12 +17,13 @@ from devices.mqtt_json.fake import FakeFleet
 from devices.onbon_bx.driver import OnbonBx, OnbonOptions
 from edged.clock import Clock, monotonic_s
 from edged.config import DeviceConfig, HallConfig
+from edged.daemon.platform import Platform
+from edged.daemon.service_manager import ServiceManager
 from edged.driver import Context, Driver, Reject
 from edged.links.memory import MemoryLink
-from edged.links.modbus import ModbusBus
-from edged.links.mqtt import MqttLink, MqttSettings
+from edged.links.modbus.link import ModbusBus
+from edged.links.mqtt.link import MqttLink, MqttSettings
 from edged.observers.web.server import WebServer
-from edged.outside import Outside
 from edged.sim.daemon.broker import Broker, MemoryTalk
 from edged.sim.daemon.disk import Disk
 from edged.sim.daemon.loop import MemoryServer, VirtualLoop
@@ -30,7 +31,6 @@ from edged.sim.daemon.writer import on
 from edged.sim.fakes import Fakes
 from edged.store.journal import Journal
 from edged.store.starts import Starts
-from edged.systemd import ServiceManager
 
 WATCHDOG_S = 10.0  # as in systemd/edged.service
 
@@ -121,7 +121,7 @@ class Manager(ServiceManager):
             self.fed_s = monotonic_s()
 
 
-class Machine(Outside):
+class Machine(Platform):
     """What one process of the daemon stands on; made anew for each."""
 
     def __init__(self, broker: Broker, disk: Disk, fakes: MemoryFakes) -> None:
@@ -132,22 +132,22 @@ class Machine(Outside):
         self.service = Manager()
 
     def open_journal(self, config: HallConfig) -> Journal:
-        """See ``Outside``."""
+        """See ``Platform``."""
         disk = self._disk
         return Journal.open(
             Path(config.store.path), vfs=disk.name, keep_days=config.store.keep_days, writer=on(disk)
         )
 
     def starts(self, config: HallConfig) -> Starts:
-        """See ``Outside``: its many deaths are no crash loop."""
+        """See ``Platform``: its many deaths are no crash loop."""
         return Starts(None)
 
     def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
-        """See ``Outside``."""
+        """See ``Platform``."""
         return MqttLink(settings, reject, partial(MemoryTalk, self._broker))
 
     def driver(self, device: DeviceConfig, context: Context) -> Driver:
-        """See ``Outside``."""
+        """See ``Platform``."""
         options = device.options
         if isinstance(options, CandleOptions):
             return Candle485(context, options, self._fakes.near[options.path])
@@ -164,7 +164,7 @@ class Machine(Outside):
         await asyncio.Event().wait()
 
     def manager(self) -> ServiceManager:
-        """See ``Outside``."""
+        """See ``Platform``."""
         return self.service
 
     def hook_signals(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:

@@ -14,7 +14,6 @@ from random import Random
 from typing import Any
 
 from devices.mqtt_json.fake import FakeDevice, FakeDispenser, Misbehaviour
-from edged.app import Application
 from edged.clock import Clock, monotonic_s
 from edged.config import HallConfig
 from edged.core.model.events import (
@@ -26,6 +25,7 @@ from edged.core.model.events import (
     TicketPrinted,
     TicketRequested,
 )
+from edged.daemon.app import Application
 from edged.sim.daemon.broker import Broker
 from edged.sim.daemon.centre import Centre
 from edged.sim.daemon.disk import Disk
@@ -119,7 +119,7 @@ class House:
         self._machine = Machine(self.broker, self.disk, self.fakes)
         self._born_s = monotonic_s()
         try:
-            self.app = Application(self.config, outside=self._machine)
+            self.app = Application(self.config, platform=self._machine)
             self.watch.born(self.app)
         except StoreError as error:
             if not (self.disk.full or self.disk.met["fsync"]):

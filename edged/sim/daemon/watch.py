@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from devices.mqtt_json.codec import encode_level
-from edged.app import Application
 from edged.core.model.commands import Action, Desired
 from edged.core.model.events import DeviceEvent, PolicyApplied
 from edged.core.model.site import Site
+from edged.daemon.app import Application
 from edged.observer import Step
 from edged.sim.worlds.promises import Facts, Promises
 from edged.store import database

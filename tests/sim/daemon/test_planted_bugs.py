@@ -16,7 +16,6 @@ import pytest
 
 from devices.candle485.driver import Candle485
 from devices.mqtt_json import driver as json_driver
-from edged.app import Application
 from edged.central import cloud_events, operations, policies
 from edged.core import sequence, trial
 from edged.core.model.commands import Action, Say
@@ -24,17 +23,18 @@ from edged.core.model.events import PolicyApplied
 from edged.core.model.state import PolicyTrial
 from edged.core.model.turn import Turn
 from edged.core.queue import ordering
-from edged.inbox import Item
-from edged.links.mqtt import MqttLink
-from edged.loop import Loop
+from edged.daemon.app import Application
+from edged.daemon.inbox import Item
+from edged.daemon.loop import Loop
+from edged.daemon.outputs import Outputs
+from edged.daemon.service_manager import ServiceManager
+from edged.links.mqtt.link import MqttLink
 from edged.observer import Step
-from edged.outputs import Outputs
 from edged.sim.daemon import days
 from edged.sim.daemon.days import HALL, live
 from edged.sim.daemon.faults import HouseFaults
 from edged.store import database
 from edged.store.journal import Journal
-from edged.systemd import ServiceManager
 
 SEED = 5
 HOURS = 0.3  # with faults
@@ -111,7 +111,7 @@ def a_panel_is_told_something_else(patch: pytest.MonkeyPatch) -> None:
 
 
 def nobody_asserts_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("edged.outputs.REASSERT_S", 1e9)
+    patch.setattr("edged.daemon.outputs.REASSERT_S", 1e9)
     patch.setattr(Outputs, "returned", lambda outputs, device: None)
     patch.setattr(Outputs, "retry", lambda outputs: None)
 

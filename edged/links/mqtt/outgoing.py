@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edged.links.mqtt_packets import publish_packet
+from edged.links.mqtt.packets import publish_packet
 
 QUEUE_MAX = 10_000  # all levels of a thousand windows, three times over, after an outage: about 3 MiB
 WINDOW_MAX = 100  # sent and not acknowledged; an MQTT 5 broker may allow less

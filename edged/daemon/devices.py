@@ -18,9 +18,9 @@ import structlog
 from devices import REGISTRY
 from edged.clock import monotonic_s
 from edged.config import DeviceConfig
+from edged.daemon.outputs import Outputs, Worker
 from edged.driver import Context, Driver
 from edged.heart import PartEnded, lasting
-from edged.outputs import Outputs, Worker
 
 RESTART_S = (0.5, 1.0, 2.0, 5.0)  # real seconds before a failed driver starts again
 LEAVE_S = 10.0  # real seconds in which a device that is swapped lets go of its port
@@ -31,7 +31,7 @@ log = structlog.get_logger("edged.fleet")
 MakeDriver = Callable[[DeviceConfig], Driver]
 
 
-class Fleet:
+class Devices:
     """Running devices by id. ``start``/``stop`` are called from the application's task group."""
 
     def __init__(

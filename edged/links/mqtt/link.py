@@ -32,11 +32,11 @@ from edged import clock
 from edged.driver import Refused, Reject, Unreachable
 from edged.heart import Heart
 from edged.links.chance import chance
-from edged.links.mqtt_backoff import Backoff, Outcome
-from edged.links.mqtt_connection import CONNACK_S, SUBACK_S, Connection
-from edged.links.mqtt_packets import Publish, correlation_property, expiry_property
-from edged.links.mqtt_settings import MqttSettings
-from edged.links.mqtt_talk import Ack, Connect, Loss, Outbound, Talk, nobody
+from edged.links.mqtt.backoff import Backoff, Outcome
+from edged.links.mqtt.connection import CONNACK_S, SUBACK_S, Connection
+from edged.links.mqtt.packets import Publish, correlation_property, expiry_property
+from edged.links.mqtt.settings import MqttSettings
+from edged.links.mqtt.talk import Ack, Connect, Loss, Outbound, Talk, nobody
 
 __all__ = ["Message", "MqttLink", "MqttSettings"]
 

@@ -28,22 +28,22 @@ from edged.core.model.events import ClockSet, DeviceBack, DeviceLost, Event, Res
 from edged.core.model.state import State
 from edged.core.rebuild import conflicts
 from edged.core.signage.signs import CENTRE
+from edged.daemon.devices import Devices
+from edged.daemon.inbox import Inbox
+from edged.daemon.lifetime import outlive
+from edged.daemon.loop import Loop
+from edged.daemon.outputs import Outputs, Surroundings
+from edged.daemon.platform import Platform
+from edged.daemon.service_manager import ServiceManager
 from edged.driver import Context, Driver
-from edged.fleet import Fleet
 from edged.heart import Heart, lasting
-from edged.inbox import Inbox
-from edged.lifetime import outlive
 from edged.logs import StepLog
-from edged.loop import Loop
 from edged.observers.certificates import watch_certificates
 from edged.observers.lag import watch_loop
 from edged.observers.metrics import Metrics
 from edged.observers.secrets import watch_secrets
 from edged.observers.web.server import Health, WebServer
-from edged.outputs import Outputs, Surroundings
-from edged.outside import Outside
 from edged.store.replay import recover
-from edged.systemd import ServiceManager
 
 CLOCK_CHECK_S = 1.0  # real seconds between looks for wall-clock steps
 CLOCK_STEP_MS = 2_000  # a wall clock this far from where it should be was set by somebody
@@ -63,16 +63,18 @@ class Stopping(Exception):
 class Application:
     """One hall. Build with ``Application(config, warp)``, then ``await run()`` once."""
 
-    def __init__(self, config: HallConfig, warp: Warp | None = None, outside: Outside | None = None) -> None:
+    def __init__(
+        self, config: HallConfig, warp: Warp | None = None, platform: Platform | None = None
+    ) -> None:
         self.config = config
-        self._outside = outside or Outside()
+        self._platform = platform or Platform()
         self.stop = asyncio.Event()
         self._started_s = monotonic_s()
         self._serving = False
         self._link_tried = asyncio.Event()
         self._clock_heart = Heart()
-        self.journal = self._outside.open_journal(config)
-        self._starts = self._outside.starts(config)
+        self.journal = self._platform.open_journal(config)
+        self._starts = self._platform.starts(config)
         self._safe = self._starts.begin()
         restored = self.journal.restore(State)
         self.engine = Engine(restored.state)
@@ -88,7 +90,7 @@ class Application:
         self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs)
         self.status = HallStatus(config.hall, self.journal.epoch, self._rfc3339)
         will = (self.status.topic, self.status.payload("offline", self._standing()))
-        self.mqtt = self._outside.broker(link_settings(config, will), self.reject)
+        self.mqtt = self._platform.broker(link_settings(config, will), self.reject)
         self.mqtt.reading, self.mqtt.settled = self.inbox.hold, self.loop.catch_up
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
         ground = Ground(
@@ -134,7 +136,7 @@ class Application:
             now_s=self.clock.now_s,
             mqtt=self.mqtt,
         )
-        return self._outside.driver(device, context)
+        return self._platform.driver(device, context)
 
     # -- life --
 
@@ -152,19 +154,19 @@ class Application:
             self._finish(whole)
 
     async def _serve(self, tasks: asyncio.TaskGroup) -> None:
-        manager = self._outside.manager()
+        manager = self._platform.manager()
         fleet = self._start(tasks)
         tasks.create_task(self._announce_ready(manager), name="ready")
         tasks.create_task(outlive(self._starts, self._safe, self.stop.set), name="lifetime")
         tasks.create_task(manager.watch(lambda: self._hearts(fleet)), name="watchdog")
-        self._outside.hook_signals(self.stop.set, lambda: self._reload(fleet))
+        self._platform.hook_signals(self.stop.set, lambda: self._reload(fleet))
         await self.stop.wait()
         manager.stopping()
         self.status.leave(self.mqtt, self._standing())
         await asyncio.sleep(OFFLINE_FLUSH_S)
         raise Stopping
 
-    def _start(self, tasks: asyncio.TaskGroup) -> Fleet:
+    def _start(self, tasks: asyncio.TaskGroup) -> Devices:
         if self._known:
             self.inbox.was_away(Resumed(self._gap_ms, restart=True))
         self._set_clock(self.clock.wall_ms())
@@ -179,7 +181,7 @@ class Application:
         if self._safe != (self.engine.state.put_aside is not None):
             self.inbox.put(SafeModeSet(self._safe))
         centre = self.outputs.attach(CENTRE, self.pictures)
-        fleet = Fleet(self.outputs, self._driver, tasks, patient=self._safe)
+        fleet = Devices(self.outputs, self._driver, tasks, patient=self._safe)
         try:
             fleet.apply(self.config.devices)
         except ValueError as error:
@@ -219,7 +221,7 @@ class Application:
             async with asyncio.timeout(LINK_WAIT_S):
                 await self._link_tried.wait()
         self._serving = True
-        self._outside.settle_memory()
+        self._platform.settle_memory()
         manager.ready(f"serving {self.config.site.name}")
         self.journal.learn(State)
         log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, gap_ms=self._gap_ms)
@@ -245,7 +247,7 @@ class Application:
 
     # -- parts --
 
-    def _hearts(self, fleet: Fleet) -> dict[str, float]:
+    def _hearts(self, fleet: Devices) -> dict[str, float]:
         """Everything whose stop only a restart mends, by when it was or will be heard of, in ``monotonic_s``."""
         return {
             "loop": self.inbox.last_wake_s,
@@ -261,7 +263,7 @@ class Application:
         web = self.config.web
         try:
             pages = WebServer(self.metrics.render, self._health, self.metrics.rejected)
-            await self._outside.serve_web(pages, web.host, web.port)
+            await self._platform.serve_web(pages, web.host, web.port)
         except OSError as error:
             place = f"{web.host}:{web.port}"
             raise ConfigErrors(
@@ -340,7 +342,7 @@ class Application:
                 self._set_clock(wall_ms)
                 told_ms = now_ms
 
-    def _reload(self, fleet: Fleet) -> None:
+    def _reload(self, fleet: Devices) -> None:
         """Read hall.toml again; a broken one, or one that would drop a visit, is refused and the hall runs on."""
         try:
             config = load(self.config.file)

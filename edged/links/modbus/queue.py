@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from edged.driver import DeviceError, Unreachable
-from edged.links.modbus_frames import alike
+from edged.links.modbus.frames import alike
 
 TRIES = 2  # one retry: a single flipped bit must not lose a device
 PENDING_MAX = 256  # requests waiting: 8 modules of 32 lamps all changing at once

@@ -11,7 +11,7 @@ import socket
 import ssl
 from contextlib import suppress
 
-from edged.links.mqtt_packets import packet_end
+from edged.links.mqtt.packets import packet_end
 
 READ_BYTES = 16_384  # one read: about 100 device messages, 5 ms of work at most before other handlers run
 QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only

@@ -9,9 +9,9 @@ from edged.clock import perf_s
 from edged.core.engine import Engine
 from edged.core.model.commands import Action, Command, Desired, Lamp
 from edged.core.model.events import DeviceEvent
-from edged.inbox import Inbox, Item
+from edged.daemon.inbox import Inbox, Item
+from edged.daemon.outputs import Outputs
 from edged.observer import Observer, Step
-from edged.outputs import Outputs
 from edged.store.journal import Journal
 from edged.store.records import is_recorded
 

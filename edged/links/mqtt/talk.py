@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from edged.links.mqtt_packets import Publish
-from edged.links.mqtt_settings import MqttSettings
+from edged.links.mqtt.packets import Publish
+from edged.links.mqtt.settings import MqttSettings
 
 LossKind = Literal["closed", "frozen", "taken", "broken"]
 

@@ -35,9 +35,9 @@ def serve(config: Path, log_level: str = "INFO", warp: str | None = None) -> int
     import asyncio
 
     from edged import logs
-    from edged.app import serve as serve_hall
     from edged.clock import Warp
     from edged.config import ConfigErrors, load
+    from edged.daemon.app import serve as serve_hall
     from edged.store.database import StoreError
 
     logs.configure(log_level)

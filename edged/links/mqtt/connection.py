@@ -25,8 +25,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged import clock
 from edged.driver import Refused, Unreachable
-from edged.links.mqtt_outgoing import Outgoing
-from edged.links.mqtt_packets import (
+from edged.links.mqtt.outgoing import Outgoing
+from edged.links.mqtt.packets import (
     PUBACK,
     PUBLISH,
     TOPIC_MAX_BYTES,
@@ -36,15 +36,15 @@ from edged.links.mqtt_packets import (
     read_puback,
     read_publish,
 )
-from edged.links.mqtt_settings import (
+from edged.links.mqtt.settings import (
     INCOMING_LIMIT_BYTES,
     RECEIVE_MAXIMUM,
     MqttSettings,
     first_line,
     new_client,
 )
-from edged.links.mqtt_talk import Ack, Loss, LossKind, Outbound, nobody
-from edged.links.mqtt_wire import Wire
+from edged.links.mqtt.talk import Ack, Loss, LossKind, Outbound, nobody
+from edged.links.mqtt.wire import Wire
 
 CONNACK_S = 5.0  # a broker on the hall's LAN answers in milliseconds; longer than this it is broken
 SUBACK_S = 5.0  # as CONNACK: a broker on the hall's LAN answers in milliseconds

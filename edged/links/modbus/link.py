@@ -24,9 +24,9 @@ from dataclasses import dataclass
 
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Garbled, Unreachable
-from edged.links import modbus_coding as coding
 from edged.links.chance import chance
-from edged.links.modbus_frames import (
+from edged.links.modbus import coding as coding
+from edged.links.modbus.frames import (
     FAILED,
     MBAP,
     UNIT_IS_SILENT,
@@ -36,8 +36,8 @@ from edged.links.modbus_frames import (
     only_older,
     rtu_frame,
 )
-from edged.links.modbus_queue import TRIES, Debt, Pace, Queue, Request
-from edged.links.modbus_wire import Ends, Wire, open_wire, parse_url
+from edged.links.modbus.queue import TRIES, Debt, Pace, Queue, Request
+from edged.links.modbus.wire import Ends, Wire, open_wire, parse_url
 
 DEADLINE_S = 0.2  # relay modules answer in 10-30 ms at 9600 baud; a hall notices a lamp after about 0.5 s
 RECONNECT_MIN_S, RECONNECT_MAX_S = 0.5, 10.0  # pause before a wire is opened again, doubling

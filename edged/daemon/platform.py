@@ -13,13 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edged.config import DeviceConfig, HallConfig
+from edged.daemon.devices import build
+from edged.daemon.service_manager import ServiceManager
 from edged.driver import Context, Driver, Reject
-from edged.fleet import build
-from edged.links.mqtt import MqttLink, MqttSettings
+from edged.links.mqtt.link import MqttLink, MqttSettings
 from edged.observers.web.server import WebServer
 from edged.store.journal import Journal
 from edged.store.starts import Starts
-from edged.systemd import ServiceManager
 
 # A step leaves some dozen objects and hardly a cycle: often a look at the newest, so short (a quarter of a millisecond)
 # that a lamp may wait for it, and seldom a longer one at what stayed.
@@ -29,7 +29,7 @@ SWITCH_S = (
 )
 
 
-class Outside:
+class Platform:
     """The machine and the hall's network."""
 
     def open_journal(self, config: HallConfig) -> Journal:

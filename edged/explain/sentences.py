@@ -12,7 +12,7 @@ from typing import Any
 
 from edged.core.model.commands import Note
 from edged.core.model.site import Site
-from edged.explain_words import DECISIONS, REASONS, RULES, SENTENCES, THRESHOLDS, TOLD, USUAL, WHY_NOT
+from edged.explain.words import DECISIONS, REASONS, RULES, SENTENCES, THRESHOLDS, TOLD, USUAL, WHY_NOT
 
 Fact = str | int | float | None
 
