@@ -29,7 +29,7 @@ SOON_S = 5.0  # not after a minute of backing off; `edged bench` says how soon
 VICTIM = """
 import asyncio, os, sys, structlog
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-from edged.links.mqtt import Message, MqttLink, MqttSettings
+from edged.links.mqtt.link import Message, MqttLink, MqttSettings
 port, protocol, stop_after = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 link = MqttLink(MqttSettings("victim", port=port, protocol=protocol, username="u", ping_topic="ping/victim"), print)
 kept = 0
