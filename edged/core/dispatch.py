@@ -58,6 +58,7 @@ HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.CommandDone: equipment.outcome,
     ev.CommandFailed: equipment.outcome,
     ev.DocumentRejected: _reject,
+    ev.MachineTold: equipment.machine,
     ev.HoursFlexed: phases.flex,
     ev.DayReset: day.reset,
     ev.WindowAsked: _ask,

@@ -1,9 +1,16 @@
-"""What devices say of themselves and of what they were told to do."""
+"""What devices say of themselves and of what they were told to do; what the machine under us says of itself."""
 
 from __future__ import annotations
 
 from edged.core.model.commands import Print, Say
-from edged.core.model.events import CommandDone, CommandFailed, DeviceBack, DeviceLost, HealthRead
+from edged.core.model.events import (
+    CommandDone,
+    CommandFailed,
+    DeviceBack,
+    DeviceLost,
+    HealthRead,
+    MachineTold,
+)
 from edged.core.model.state import DeviceState
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, announcements, pages
@@ -53,3 +60,11 @@ def outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
             )
     elif isinstance(pending.body, Print):
         printing.done(turn, pending.body, pending.point)
+
+
+def machine(turn: Turn, event: MachineTold) -> None:
+    """An alarm of the machine stands from now on, or is over."""
+    if event.stands:
+        alarms.sound(turn, event.alarm, event.subject, detail=event.detail)
+    else:
+        alarms.clear(turn, event.alarm, event.subject)

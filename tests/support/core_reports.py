@@ -22,4 +22,6 @@ def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
             return ev.DocumentRejected(kind, code, " ".join(called))  # type: ignore[arg-type]
         case ["safe-mode", word]:
             return ev.SafeModeSet(word == "on")
+        case ["machine", alarm, subject, word]:
+            return ev.MachineTold(alarm, subject, word == "on", named.get("detail"))  # type: ignore[arg-type]
     return None

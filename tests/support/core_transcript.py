@@ -65,7 +65,10 @@ LEARNT = (
     "looked_ms",
     "last_request_ms",
 )  # see test_forecast.py
-NAMED = r"(seq|from|for_s|code|area|service|ticket|special|level|back|version|appointment|reason|returning|outcome)="
+NAMED = (
+    r"(seq|from|for_s|code|area|service|ticket|special|level|back|version|appointment|reason|returning|outcome"
+    r"|detail)="
+)
 
 
 def rerun(text: str) -> str:

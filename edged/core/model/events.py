@@ -50,6 +50,14 @@ Key = Literal[
 ]
 OverrideKind = Literal["open", "close", "hold", "pause-issuing", "priority-insert"]
 CaseWord = Literal["open", "acknowledge", "close", "reopen", "extend", "rate"]
+MachineAlarm = Literal[
+    "config-refused",
+    "config-waiting",
+    "file-refused",
+    "certificate-ends",
+    "client-id-taken",
+    "broker-refuses",
+]
 WHOLE_HALL = "hall"  # the target of pause-issuing that means every area
 Priority = Literal["normal", "elderly", "disabled", "pregnant", "military", "child", "appointment"]
 
@@ -353,6 +361,19 @@ class SafeModeSet:
 
 
 @value
+class MachineTold:
+    """The machine under the hall needs a person (``stands``), or no longer: configuration, certificates, broker.
+
+    ``subject`` is what it is about, as a technician calls it; ``detail`` says why.
+    """
+
+    alarm: MachineAlarm
+    subject: str
+    stands: bool
+    detail: str | None = None
+
+
+@value
 class Tick:
     """A due time the engine asked for. Regenerated on replay, never an input."""
 
@@ -423,6 +444,7 @@ Event = (
     | DayReset
     | DocumentRejected
     | SafeModeSet
+    | MachineTold
     | AppointmentMade
     | AppointmentCancelled
     | Tick

@@ -33,6 +33,18 @@ TEXT: dict[str, tuple[str, str]] = {
         "a new policy made waits worse, the last good one returns",
     ),
     "safe-mode": ("控制器反复重启，已进入安全模式", "the controller kept restarting: safe mode"),
+    "config-refused": (
+        "配置文件有误，沿用上次有效配置",
+        "hall.toml has mistakes, the last accepted one serves",
+    ),
+    "config-waiting": ("配置更改待重启后生效", "a change of hall.toml waits for a restart"),
+    "file-refused": ("文件不可用，沿用原有内容", "a file cannot be used, what it held before serves"),
+    "certificate-ends": ("证书即将到期或已到期", "a certificate ends soon or has ended"),
+    "client-id-taken": (
+        "另有程序冒用控制器的连接身份",
+        "another client connects to the broker with the controller's id",
+    ),
+    "broker-refuses": ("broker 拒绝收发该设备的消息", "the broker refuses this device's messages"),
     "print-failed": ("取号机打印失败，可补打", "ticket not printed, print it again"),
 }
 
