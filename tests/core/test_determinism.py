@@ -18,7 +18,7 @@ from edged.store.codec import dump_state, load_state
 from tests.support.core_days import Chance, Feeder
 
 FIRST_SEED = int(os.environ.get("EDGED_SEED", "0"))
-DAYS = 5  # `edged simulate` lives thousands of whole days; these are for whoever changes the core
+DAYS = 3  # `edged simulate` lives thousands of whole days; these are for whoever changes the core
 STEPS = 300
 DAY_MS = 86_400_000
 TICKS_MAX = 1_000  # until a hall that everybody left has fallen asleep

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from edged.core.cases import case_signs, ratings
-from edged.core.cases.case_book import CLOSED_KEPT as CASES_CLOSED_KEPT
+import pytest
+
+from edged.core.cases import case_book, case_signs, ratings
 from edged.core.cases.ratings import KEPT as RATINGS_KEPT
 from edged.core.engine import DUE_SLACK, Engine
 from edged.core.model.events import (
@@ -51,7 +52,7 @@ def test_days_of_work_leave_a_bounded_state_behind() -> None:
     feeder = opened_hall(hall_site())
     at_ms, number = START_MS, 0
     largest_heap = 0
-    for day in range(4):
+    for day in range(2):
         at_ms = START_MS + day * DAY_MS
         for number in range(900):
             at_ms += 20_000
@@ -74,11 +75,13 @@ def test_days_of_work_leave_a_bounded_state_behind() -> None:
     assert [(note.kind, note.data["reason"]) for note in notes] == [("ignored", "number_repeated")]
 
 
-def test_cases_end_as_counters_and_ratings_are_kept_for_a_while() -> None:
+def test_cases_end_as_counters_and_ratings_are_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = 100  # a thousand in a real hall
+    monkeypatch.setattr(case_book, "CLOSED_KEPT", kept)
     feeder = opened_hall(hall_site())
     state = feeder.engine.state
     at_ms = START_MS
-    for number in range(CASES_CLOSED_KEPT + 300):
+    for number in range(kept + 300):
         at_ms += 60_000
         list(feeder.feed([(at_ms, CaseTold("open", "centre"))]))
         case = next(reversed(state.cases))
@@ -86,13 +89,13 @@ def test_cases_end_as_counters_and_ratings_are_kept_for_a_while() -> None:
         if number % 2:
             told.append(CaseTold("rate", "centre", case, level=5))
         list(feeder.feed([(at_ms + 1000, event) for event in told]))
-    assert len(state.cases) == CASES_CLOSED_KEPT
+    assert len(state.cases) == kept
     assert state.case_tally == CaseTally(300, 300, 300, 150, 150)
     assert case_signs.ratios(state) == (1.0, 1.0, 1.0)
     list(feeder.ticks(at_ms + 91 * DAY_MS))
     assert not state.cases
     assert not state.timers
-    assert state.case_tally == CaseTally(1300, 1300, 1300, 650, 650)
+    assert state.case_tally == CaseTally(400, 400, 400, 200, 200)
     for number in range(RATINGS_KEPT + 10):
         turn = Turn(state, Lookup(hall_site()), state.at_ms)
         ratings.keep(turn, f"v{number}", Rating("A001", 1 if number == 3 else 5, "w1", at_ms))

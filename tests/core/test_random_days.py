@@ -1,10 +1,11 @@
-"""Thousands of short random days of a small hall: duplicates, late and illegal events; every promise, every step.
+"""Hundreds of short random days of a small hall: duplicates, late and illegal events; every promise, every step.
 
 A day is thirty events and every tick between them (``tests/support/core_days.py`` draws them by seed). After each step
 ``Engine.check`` and the promises of ``edged/sim/worlds/promises.py`` are looked at. A day that breaks one is written
 into ``failing_days.txt`` for ever and is lived first in every later run.
 
-Three thousand days take about a minute of processor time; ``EDGED_DAYS`` lives more, ``EDGED_SEED`` begins elsewhere.
+Three thousand days take half a minute of processor time: they run with ``-m long``, as ``.ci/run`` does. ``EDGED_DAYS``
+lives more of them, ``EDGED_SEED`` begins elsewhere.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from tests.support.core_days import Chance
 
 KEPT = Path(__file__).with_name("failing_days.txt")
 FIRST_SEED = int(os.environ.get("EDGED_SEED", "0"))
+FEW_DAYS = 300  # seconds of work, after every change of the core
 DAYS = int(os.environ.get("EDGED_DAYS", "3000"))
 EVENTS = 30
 PARTS = 30  # of the days, to share between the processors
@@ -72,17 +74,18 @@ def test_a_day_that_once_broke_something_breaks_nothing(life: Life) -> None:
     assert broken(life) is None
 
 
-def test_thousands_of_random_days_keep_every_promise() -> None:
-    size = -(-DAYS // PARTS)
-    firsts = range(FIRST_SEED, FIRST_SEED + DAYS, size)
-    ends = [min(first + size, FIRST_SEED + DAYS) for first in firsts]
+@pytest.mark.parametrize("days", [FEW_DAYS, pytest.param(DAYS, marks=pytest.mark.long)])
+def test_random_days_keep_every_promise(days: int) -> None:
+    size = -(-days // PARTS)
+    firsts = range(FIRST_SEED, FIRST_SEED + days, size)
+    ends = [min(first + size, FIRST_SEED + days) for first in firsts]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         found = [one for part in pool.map(lived, firsts, ends) for one in part]
     for seed, what in found:
         with KEPT.open("a") as file:
             file.write(f"{seed} {EVENTS} small  # {what}\n")
     assert not found, (
-        f"{len(found)} of {DAYS} days; again: EDGED_SEED={found[0][0]} EDGED_DAYS=1 pytest {__file__}"
+        f"{len(found)} of {days} days; again: EDGED_SEED={found[0][0]} EDGED_DAYS=1 pytest -m long {__file__}"
     )
 
 
