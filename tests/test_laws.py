@@ -213,6 +213,14 @@ def test_readme_and_ci_run_the_same_commands() -> None:
     assert "\n.venv/bin/edged demo --" in script  # the same program, without a browser
 
 
+def test_the_check_of_a_change_ends_within_its_time() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    budgets = [int(minutes) for minutes in re.findall(r'^part ".*" (\d+)$', script, re.M)]
+    (whole,) = re.findall(r"^WHOLE_MINUTES=(\d+)$", script, re.M)
+    assert len(budgets) == len(re.findall(r"^part ", script, re.M))
+    assert sum(budgets) <= int(whole) <= 45
+
+
 def test_the_program_says_the_version_that_is_installed() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
 
