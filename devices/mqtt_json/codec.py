@@ -37,7 +37,6 @@ from edged.core.model.events import (
     Event,
     HealthRead,
     KeyPressed,
-    Priority,
     QueueReported,
     RatingGiven,
     TicketPrinted,
@@ -113,7 +112,7 @@ class Ticket(_Payload, frozen=True):
     seq: Seq
     number: Number
     service: Id
-    priority: Priority | None = None
+    priority: Id | None = None
     appointment: ShortText | None = None
     reason: Id | None = None
 
@@ -123,7 +122,7 @@ class Request(_Payload, frozen=True):
 
     seq: Seq
     service: Id
-    priority: Priority | None = None
+    priority: Id | None = None
     appointment: ShortText | None = None
     reason: Id | None = None
     returning: Number | None = None
@@ -259,12 +258,11 @@ def to_event(device: str, body: Struct, count: Semantics | None = None) -> Event
     """The event that ``body`` means. Raises ``Unfit`` for a count of another shape than declared."""
     match body:
         case Ticket():
-            booked: Priority = "normal" if body.appointment is None else "appointment"
-            priority = body.priority or booked
+            priority = body.priority or "normal"
             extra = (body.appointment, body.reason)
             return TicketPrinted(device, body.number, body.service, priority, body.seq, *extra)
         case Request():
-            priority = body.priority or ("normal" if body.appointment is None else "appointment")
+            priority = body.priority or "normal"
             asked = (body.appointment, body.reason, body.returning)
             return TicketRequested(device, body.service, priority, body.seq, *asked)
         case KeyPress():

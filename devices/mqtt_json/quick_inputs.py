@@ -14,14 +14,14 @@ from msgspec import UNSET, UnsetType
 
 from devices.mqtt_json.codec import Id, Key, Number, Seq, ShortText
 from devices.mqtt_json.strict_json import SIZE_MAX_BYTES, is_harmless
-from edged.core.model.events import Event, KeyPressed, Priority, TicketPrinted
+from edged.core.model.events import Event, KeyPressed, TicketPrinted
 
 
 class _Ticket(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     seq: Seq
     number: Number
     service: Id
-    priority: Priority | UnsetType | None = UNSET
+    priority: Id | UnsetType | None = UNSET
     appointment: ShortText | UnsetType | None = UNSET
     reason: Id | UnsetType | None = UNSET
 
@@ -54,9 +54,8 @@ def _ticket(device: str, payload: bytes) -> Event | None:
     priority = None if found.priority is UNSET else found.priority
     appointment = None if found.appointment is UNSET else found.appointment
     reason = None if found.reason is UNSET else found.reason
-    booked: Priority = "normal" if appointment is None else "appointment"
     return TicketPrinted(
-        device, found.number, found.service, priority or booked, found.seq, appointment, reason
+        device, found.number, found.service, priority or "normal", found.seq, appointment, reason
     )
 
 

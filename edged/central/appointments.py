@@ -16,7 +16,7 @@ from edged import personal
 from edged.central import strict_json, topics
 from edged.central.audience import epoch_ms
 from edged.central.policy_desk import PushMessage, Put
-from edged.core.model.events import AppointmentCancelled, AppointmentMade, Priority
+from edged.core.model.events import AppointmentCancelled, AppointmentMade
 from edged.driver import Reject
 from edged.shapes import ID, Misshapen, Shape, form, read, without_words
 
@@ -36,7 +36,7 @@ class Appointment(Shape, frozen=True):
         form(r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$"),
         Meta(description="RFC 3339 with offset"),
     ]
-    priority: Priority = "normal"
+    priority: Annotated[str, ID] = "normal"
 
 
 class CalledOff(Shape, frozen=True):

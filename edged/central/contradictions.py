@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import get_args
 
 from edged.central.hours_contradictions import hours_contradictions
 from edged.central.refusals import Reason, contradiction
 from edged.central.visit_contradictions import visit_contradictions
-from edged.core.model.events import Priority
+from edged.core.model.events import CLASSES
 from edged.core.model.policy import Cases, Overrides, Policy, Signage, Staffing, Tidal
 from edged.core.model.policy.signage import NEEDED, blanks_of
 
@@ -42,7 +41,7 @@ def contradictions(policy: Policy) -> Iterator[Reason]:
                 f"第 {band.max_windows} 个窗口需要 {last} 人等候,而一天只有 {NUMBERS_PER_DAY} 个号",
             )
     yield from _of_overrides(policy.overrides)
-    yield from _of_signage(policy.signage)
+    yield from _of_signage(policy.signage, (*CLASSES, *policy.calling.classes))
     yield from _of_pauses(policy.staffing)
     yield from _of_cases(policy.cases)
     if not policy.ratings.answers:
@@ -100,8 +99,7 @@ def _of_pauses(staffing: Staffing) -> Iterator[Reason]:
         yield contradiction(path, f'"{word}" stands for two reasons', f"“{word}”对应两个原因")
 
 
-def _of_signage(signage: Signage) -> Iterator[Reason]:
-    classes = get_args(Priority)
+def _of_signage(signage: Signage, classes: tuple[str, ...]) -> Iterator[Reason]:
     for number, name in enumerate(signage.slow_for):
         if name not in classes:
             known = ", ".join(classes)
@@ -148,3 +146,8 @@ def _of_cases(cases: Cases) -> Iterator[Reason]:
     for name in ("codes", "outcomes"):
         if not getattr(cases, name):
             yield contradiction(f"body.cases.{name}", "at least one word is needed", "至少需要一个用语")
+    for word in cases.undoable:
+        if word not in cases.outcomes:
+            yield contradiction(
+                "body.cases.undoable", f'"{word}" is none of the outcomes', f"“{word}”不在办结结果用语之内"
+            )

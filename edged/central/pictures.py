@@ -16,7 +16,15 @@ from edged.driver import Options, Refused
 from edged.links.mqtt.link import MqttLink
 
 _ENCODER = msgspec.json.Encoder()
-CASE_FIGURES = ("waiting", "in_hand", "overdue", "response_ratio", "on_time_ratio", "satisfied_ratio")
+CASE_FIGURES = (
+    "waiting",
+    "in_hand",
+    "overdue",
+    "response_ratio",
+    "on_time_ratio",
+    "explained_ratio",
+    "satisfied_ratio",
+)
 
 
 class Pictures:

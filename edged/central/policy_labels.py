@@ -128,6 +128,10 @@ LABELS: dict[str, tuple[str, str]] = {
     "Cases.open_max": ("open cases at once at most", "同时未办结反映的上限"),
     "Cases.codes": ("words a case may be opened with", "反映原因用语"),
     "Cases.outcomes": ("words a case may be closed with", "办结结果用语"),
+    "Cases.undoable": (
+        "of these: it could not be done, and that was explained",
+        "其中表示不可办、已说明理由的用语",
+    ),
     "Trial.enabled": (
         "whether a policy that makes waits worse is taken back",
         "策略恶化时是否自动恢复上一版",

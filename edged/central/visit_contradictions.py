@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import get_args
 
 from edged.central.audience import Names
 from edged.central.refusals import Reason, contradiction
-from edged.core.model.events import Priority
+from edged.core.model.events import CLASSES
 from edged.core.model.policy import Calling, Policy, Visits
-from edged.core.queue.ordering import ANYBODY, RETURNING, WITHOUT_HEAD_START
+from edged.core.queue.ordering import ANYBODY, FIRST, RETURNING, WITHOUT_HEAD_START
 
 
 def visit_contradictions(policy: Policy) -> Iterator[Reason]:
@@ -20,13 +19,17 @@ def visit_contradictions(policy: Policy) -> Iterator[Reason]:
 
 
 def _of_calling(calling: Calling) -> Iterator[Reason]:
-    known = [name for name in get_args(Priority) if name not in WITHOUT_HEAD_START]
+    known = [name for name in CLASSES if name not in WITHOUT_HEAD_START]
     for name, own in calling.classes.items():
         path = f"body.calling.classes.{name}"
-        if name not in known:
+        if name in (*WITHOUT_HEAD_START, RETURNING, FIRST):
+            yield contradiction(path, "no class can be called that", "类别不能使用此名称")
+        elif name not in known and not own.label:
             words = ", ".join(known)
             yield contradiction(
-                path, f"no class can be called that; one of {words}", f"没有此类人员,可用:{words}"
+                path,
+                f"no class is called that ({words}); one of the policy's own needs a label",
+                f"没有此类别(已有:{words});自定类别须填写名称 label",
             )
         if own.streak is not None and own.streak > calling.priority_streak:
             yield contradiction(
@@ -36,7 +39,7 @@ def _of_calling(calling: Calling) -> Iterator[Reason]:
             )
     for number, rule in enumerate(calling.rules):
         path = f"body.calling.rules[{number}]"
-        for wrong in set(rule.priorities) - {*known, *WITHOUT_HEAD_START, RETURNING}:
+        for wrong in set(rule.priorities) - {*known, *calling.classes, *WITHOUT_HEAD_START, RETURNING}:
             yield contradiction(f"{path}.priorities", f"there is no class {wrong}", f"没有人群类别 {wrong}")
         if replace(rule, name=None) == ANYBODY:
             yield contradiction(

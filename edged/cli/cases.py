@@ -13,7 +13,8 @@ from edged.cli.target import fail, find_or_exit
 STATES = {"OPEN": "待响应", "ACKNOWLEDGED": "办理中"}
 RATIOS = (
     ("response_ratio", "answered in time 响应"),
-    ("on_time_ratio", "closed in time 按时办结"),
+    ("on_time_ratio", "done in time 可办按时办结"),
+    ("explained_ratio", "explained in time 不可办按时答复"),
     ("satisfied_ratio", "satisfied 满意"),
 )
 
@@ -26,7 +27,7 @@ def cases(
     config: Annotated[Path | None, typer.Option("--config", "-c", help="hall.toml: id and broker.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the picture as one JSON object.")] = False,
 ) -> None:
-    """List the open cases of a running hall, what is late, and the three percentages.
+    """List the open cases of a running hall, what is late, and the percentages.
 
     \b
     Exit codes: 0 nothing waits or is late, 1 something does, or not reachable, 2 wrong usage.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from math import nan
 from typing import get_args
 
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -15,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from edged.core.cases import case_signs, ratings
 from edged.core.model.commands import AreaPicture
-from edged.core.model.events import OverrideKind, Priority
+from edged.core.model.events import CLASSES, OverrideKind
 from edged.core.model.state import Phase, State, WindowStateName
 from edged.core.people.alarms import TEXT
 from edged.core.people.pages import COMMISSIONER
@@ -80,7 +81,7 @@ def _waiting(state: State) -> Metric:
         waiting: Counter[str] = Counter()
         for lane, queue in state.queues.get(service.id, {}).items():
             waiting[class_of(lane)] += len(queue)
-        for priority in (*get_args(Priority), RETURNING, FIRST):
+        for priority in dict.fromkeys((*CLASSES, *state.policy.calling.classes, RETURNING, FIRST)):
             family.add_metric([service.area, service.id, priority], waiting[priority])
     return family
 
@@ -169,7 +170,7 @@ def _attention(state: State) -> Iterator[Metric]:
 
 
 def _cases(state: State) -> Iterator[Metric]:
-    """The three percentages (办不成事) are 1 while nothing is decided: nothing went wrong yet."""
+    """The percentages (办不成事) are NaN while nothing is decided: nobody knows, and no comparison holds."""
     waiting, in_hand, overdue = case_signs.counts(state)
     closed = sum(1 for case in state.cases.values() if case.state == "CLOSED") + state.case_tally.cases
     family = GaugeMetricFamily(
@@ -185,10 +186,17 @@ def _cases(state: State) -> Iterator[Metric]:
     yield family
     texts = (
         ("edged_case_response_ratio", "Cases answered in time, of those where that is decided"),
-        ("edged_case_on_time_ratio", "Cases closed in time, of those where that is decided"),
+        (
+            "edged_case_on_time_ratio",
+            "Cases that could be done and were in time, of those where that is decided",
+        ),
+        (
+            "edged_case_explained_ratio",
+            "Cases that could not be done and were answered in time, of those decided",
+        ),
         ("edged_case_satisfied_ratio", "Rated cases that were not rated bad"),
     )
     for (name, text), ratio in zip(texts, case_signs.ratios(state), strict=True):
-        yield GaugeMetricFamily(name, text, value=1.0 if ratio is None else ratio)
+        yield GaugeMetricFamily(name, text, value=nan if ratio is None else ratio)
     bad = sum(1 for alarm in state.alarms.values() if alarm.kind == ratings.ALARM)
     yield GaugeMetricFamily("edged_ratings_unanswered", "Bad ratings that nobody answered yet", value=bad)

@@ -203,6 +203,7 @@ CASES = CasesPicture(
     0.5,
     None,
     1.0,
+    None,
 )
 PANEL = Panel("w1", "SERVING", 3, "A001", "请")
 

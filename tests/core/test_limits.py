@@ -90,12 +90,12 @@ def test_cases_end_as_counters_and_ratings_are_kept_for_a_while(monkeypatch: pyt
             told.append(CaseTold("rate", "centre", case, level=5))
         list(feeder.feed([(at_ms + 1000, event) for event in told]))
     assert len(state.cases) == kept
-    assert state.case_tally == CaseTally(300, 300, 300, 150, 150)
-    assert case_signs.ratios(state) == (1.0, 1.0, 1.0)
+    assert state.case_tally == CaseTally(300, 300, 300, rated=150, satisfied=150)
+    assert case_signs.ratios(state) == (1.0, 1.0, None, 1.0)
     list(feeder.ticks(at_ms + 91 * DAY_MS))
     assert not state.cases
     assert not state.timers
-    assert state.case_tally == CaseTally(400, 400, 400, 200, 200)
+    assert state.case_tally == CaseTally(400, 400, 400, rated=200, satisfied=200)
     for number in range(RATINGS_KEPT + 10):
         turn = Turn(state, Lookup(hall_site()), state.at_ms)
         ratings.keep(turn, f"v{number}", Rating("A001", 1 if number == 3 else 5, "w1", at_ms))

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import get_args
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edged.core.engine import Engine
 from edged.core.model.events import (
+    CLASSES,
     ClockSet,
     Event,
     KeyPressed,
@@ -52,7 +52,6 @@ window w1 1 general,invoice panel=p1
 """
 WINDOWS = ("w1", "w2", "w3", "w4")
 SERVICES = ("general", "invoice", "deed")
-CLASSES = get_args(Priority)
 
 rules = st.builds(
     CallRule,

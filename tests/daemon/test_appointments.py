@@ -13,7 +13,7 @@ BAD = (
     b"{}",
     GOOD.replace(b"T10", b"T99"),
     GOOD.replace(b"b-7", b"11010519491231002X"),
-    GOOD.replace(b"elderly", b"minister"),
+    GOOD.replace(b"elderly", b"Minister"),
     GOOD.replace(b'"id"', b'"name":"Li","id"'),
     GOOD.replace(b'"id"', b'"cancelled":true,"id"'),
     b'{"id":"b-7","cancelled":false}',

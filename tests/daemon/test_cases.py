@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 from devices.mqtt_json.fake import FakePanel
 from tests.support.brokers import until
 from tests.support.daemon_checks import identical
@@ -61,6 +63,7 @@ async def test_a_case_from_the_kiosk_to_its_rating_survives_a_kill(
     await until(lambda: "人工关闭" in panel.shown["panel"].get("prompt", ""))
     for name in ("response", "on_time", "satisfied"):
         assert await files.metric(f"edged_case_{name}_ratio") == 1
+    assert isnan(await files.metric("edged_case_explained_ratio") or 0)  # nothing of the kind was decided
     assert await files.metric('edged_cases{state="closed"}') == 1
     assert await files.metric('edged_overrides{kind="close"}') == 1
     assert await daemon.stop() == 0

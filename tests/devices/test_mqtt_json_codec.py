@@ -52,13 +52,13 @@ def event_of(kind: str, payload: str | bytes, **options: Any) -> Event:
         (
             "ticket",
             '{"seq":17,"number":"A012","service":"tax-general","appointment":"b-7"}',
-            TicketPrinted("d1", "A012", "tax-general", "appointment", 17, "b-7"),
+            TicketPrinted("d1", "A012", "tax-general", "normal", 17, "b-7"),
         ),
         ("request", '{"seq":18,"service":"tax-general"}', TicketRequested("d1", "tax-general", "normal", 18)),
         (
             "request",
             '{"seq":18,"service":"newborn","appointment":"b-8","reason":"card-shown","returning":"A012"}',
-            TicketRequested("d1", "newborn", "appointment", 18, "b-8", "card-shown", "A012"),
+            TicketRequested("d1", "newborn", "normal", 18, "b-8", "card-shown", "A012"),
         ),
         (
             "key",

@@ -42,7 +42,7 @@ Day = list[tuple[int, ev.Event]]
 Outcome = tuple[int, ev.Event, tuple[Command, ...], tuple[Note, ...]]
 
 START_MS = 7 * 3_600_000
-PRIORITIES: tuple[ev.Priority, ...] = get_args(ev.Priority)
+PRIORITIES: tuple[ev.Priority, ...] = ev.CLASSES
 RULES: tuple[Rule, ...] = ("pw", "pw", *get_args(Rule))
 KEYS: tuple[ev.Key, ...] = get_args(ev.Key)
 SERVICES = ("tax-general",) * 4 + ("newborn", "tax-invoice", "social-card", "deed", "nothing", "unsolved")

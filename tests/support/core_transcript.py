@@ -42,7 +42,7 @@ from tests.support.core_reports import reported
 
 START_MS = 8 * 3_600_000  # the hall is loaded at 08:00:00
 MIDNIGHT = datetime.fromisoformat("2026-11-23T00:00:00+08:00")
-PRIORITIES = ("elderly", "disabled", "pregnant", "military", "child", "appointment")
+PRIORITIES = (*ev.CLASSES[1:], "enterprise")
 GROUPS = (
     "notes",
     "lamps",

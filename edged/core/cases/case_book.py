@@ -177,6 +177,7 @@ def close(turn: Turn, case: Case, outcome: str | None, by: str) -> bool:
     if case.on_time is None:
         case.on_time = True
     case.state, case.closed_ms, case.outcome = "CLOSED", turn.at_ms, word
+    case.undoable = word in turn.state.policy.cases.undoable
     turn.drop_timer(f"{DUE}/{case.id}")
     turn.set_timer(f"{KEEP}/{case.id}", turn.at_ms + turn.state.policy.cases.keep_days * DAY_MS)
     alarms.clear(turn, OVERDUE, case.id, by=by)
@@ -188,6 +189,7 @@ def close(turn: Turn, case: Case, outcome: str | None, by: str) -> bool:
         by=by,
         outcome=word,
         on_time=int(case.on_time),
+        doable=int(not case.undoable),
         stood_s=turn.seconds_since(case.opened_ms),
     )
     closed = [c for c in turn.state.cases.values() if c.state == "CLOSED"]
@@ -205,7 +207,7 @@ def reopen(turn: Turn, case: Case, by: str, why: str) -> None:
     if why != "rated bad" and turn.at_ms - case.closed_ms > limits.reopen_days * DAY_MS:
         turn.ignore(case.id, "reopen_too_late", by=by)
         return
-    case.closed_ms = case.outcome = None
+    case.closed_ms, case.outcome, case.undoable = None, None, False
     case.responded = None if case.responded else False
     case.on_time = None if case.on_time else False
     case.reopened += 1
@@ -280,6 +282,8 @@ def forget(turn: Turn, name: str) -> None:
     tally.cases += 1
     tally.responded += bool(case.responded)
     tally.on_time += bool(case.on_time)
+    tally.undoable += case.undoable
+    tally.undoable_on_time += case.undoable and bool(case.on_time)
     tally.rated += case.level is not None
     tally.satisfied += case.level is not None and case.level > turn.state.policy.ratings.bad_level
     turn.touch_cases()

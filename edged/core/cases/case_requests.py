@@ -124,11 +124,25 @@ def answer_oldest(turn: Turn, subject: str, by: str) -> None:
 
 def rate(turn: Turn, window: str, level: int) -> bool:
     """An evaluator where a case was just closed rates that; False: it is about a visit."""
-    case = turn.state.cases.get(turn.window(window).last_case or "")
+    case = turn.state.cases.get(asked(turn, window) or "")
     if case is None or level not in LEVELS:
         return False
     asked_no_more(turn, window)
     return _rate(turn, case, level, window)
+
+
+def asked(turn: Turn, window: str) -> str | None:
+    """The case that the evaluator of a window asks about; None once somebody else is, or was, served there.
+
+    A rating belongs to who sits there: the next visitor's own is about their visit.
+    """
+    state = turn.window(window)
+    case = turn.state.cases.get(state.last_case or "")
+    if case is None or case.closed_ms is None:
+        return None
+    ticket = turn.ticket_at(window)
+    sits = ticket is not None and ticket.state != "CALLED" and ticket.id != case.visit
+    return None if sits else case.id
 
 
 def asked_no_more(turn: Turn, window: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from edged.core.cases.case_book import due_date
 from edged.core.model.commands import CasePicture, CasesPicture, Display, Lamp, Value
@@ -49,16 +50,33 @@ def counts(state: State) -> tuple[int, int, int]:
     return waiting, len(live) - waiting, sum(1 for case in live if case.overdue_day is not None)
 
 
-def ratios(state: State) -> tuple[float | None, float | None, float | None]:
-    """Answered in time, closed in time, satisfied: of those where that is decided; None while there is none."""
+class Ratios(NamedTuple):
+    """Of the cases where that is decided; None while there is none.
+
+    ``response``: answered in time. ``on_time``: of what could be done (可办), done in time; ``explained``: of what
+    could not (不可办), explained in time. ``satisfied``: of those that were rated.
+    """
+
+    response: float | None
+    on_time: float | None
+    explained: float | None
+    satisfied: float | None
+
+
+def ratios(state: State) -> Ratios:
+    """The percentages of 办不成事: 100% 响应, 100% 按时办结, 100% 满意."""
     tally, cases = state.case_tally, state.cases.values()
     answered = [case.responded for case in cases if case.responded is not None]
-    closed = [case.on_time for case in cases if case.on_time is not None]
+    closed = [case.on_time for case in cases if case.on_time is not None and not case.undoable]
+    explained = [case.on_time for case in cases if case.on_time is not None and case.undoable]
     levels = [case.level for case in cases if case.level is not None]
     good = sum(1 for level in levels if level > state.policy.ratings.bad_level)
-    return (
+    return Ratios(
         _ratio(sum(answered) + tally.responded, len(answered) + tally.cases),
-        _ratio(sum(closed) + tally.on_time, len(closed) + tally.cases),
+        _ratio(
+            sum(closed) + tally.on_time - tally.undoable_on_time, len(closed) + tally.cases - tally.undoable
+        ),
+        _ratio(sum(explained) + tally.undoable_on_time, len(explained) + tally.undoable),
         _ratio(good + tally.satisfied, len(levels) + tally.rated),
     )
 

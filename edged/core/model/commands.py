@@ -135,7 +135,10 @@ class CasePicture:
 
 @value
 class CasesPicture:
-    """The retained picture of the open cases (办不成事); the three ratios are None while nothing is decided."""
+    """The retained picture of the open cases (办不成事); the ratios are None while nothing is decided.
+
+    ``on_time_ratio`` is of what could be done (可办), ``explained_ratio`` of what could not (不可办).
+    """
 
     cases: tuple[CasePicture, ...]
     waiting: int
@@ -143,6 +146,7 @@ class CasesPicture:
     overdue: int
     response_ratio: float | None
     on_time_ratio: float | None
+    explained_ratio: float | None
     satisfied_ratio: float | None
     kind: ClassVar[str] = "cases"
 

@@ -59,7 +59,16 @@ MachineAlarm = Literal[
     "broker-refuses",
 ]
 WHOLE_HALL = "hall"  # the target of pause-issuing that means every area
-Priority = Literal["normal", "elderly", "disabled", "pregnant", "military", "child", "appointment"]
+Priority = str  # the id of a class: one of CLASSES, or one that the policy adds (企业, 重点项目绿色通道)
+CLASSES: tuple[Priority, ...] = (
+    "normal",
+    "elderly",
+    "disabled",
+    "pregnant",
+    "military",
+    "child",
+    "appointment",
+)
 
 
 @value

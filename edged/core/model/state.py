@@ -416,7 +416,7 @@ class Case:
 
     ``from_day`` is the day its working days are counted from, ``due_day`` the last of them (None before the hall knows
     the date), ``overdue_day`` when it was last said to be late. ``responded`` and ``on_time`` are None while that is
-    open; late stays late, whatever follows.
+    open; late stays late, whatever follows. ``undoable``: closed with a word that says it cannot be done (不可办).
     """
 
     id: str
@@ -438,6 +438,7 @@ class Case:
     warned: bool = False
     overdue_day: int | None = None
     on_time: bool | None = None
+    undoable: bool = False
     closed_ms: int | None = None
     outcome: str | None = None
     level: int | None = None
@@ -452,6 +453,8 @@ class CaseTally:
     cases: int = 0
     responded: int = 0
     on_time: int = 0
+    undoable: int = 0  # of ``cases``, and how many of these were closed in time
+    undoable_on_time: int = 0
     rated: int = 0
     satisfied: int = 0
 

@@ -7,11 +7,12 @@ comes all the same is a visitor like any other, and whoever holds a number alrea
 
 from __future__ import annotations
 
-from edged.core.model.events import AppointmentCancelled, AppointmentMade, Priority
+from edged.core.model.events import CLASSES, AppointmentCancelled, AppointmentMade, Priority
 from edged.core.model.state import Booking
 from edged.core.model.turn import Turn
 from edged.core.model.value import value
 
+APPOINTMENT: Priority = "appointment"  # the class that a booking gives, and nothing else
 BOOKINGS_MAX = 5_000  # a hall of forty windows books about a thousand a day; more is a fault of the sender
 
 
@@ -31,7 +32,7 @@ def made(turn: Turn, event: AppointmentMade) -> None:
         return
     state = turn.state
     assert state.wall_offset_ms is not None
-    booking = Booking(event.service, event.start_ms, event.priority)
+    booking = _booking(turn, event)
     state.bookings[event.id] = booking
     turn.set_timer(f"booking/{event.id}", _expires_ms(turn, event, state.wall_offset_ms))
     in_s = round((event.start_ms - state.wall_offset_ms - turn.at_ms) / 1000)
@@ -48,6 +49,11 @@ def cancelled(turn: Turn, event: AppointmentCancelled) -> None:
     turn.note("appointment.cancelled", event.id, service=booking.service)
 
 
+def _booking(turn: Turn, event: AppointmentMade) -> Booking:
+    known = event.priority in CLASSES or event.priority in turn.state.policy.calling.classes
+    return Booking(event.service, event.start_ms, event.priority if known else "normal")
+
+
 def _problem(turn: Turn, event: AppointmentMade) -> str | None:
     state = turn.state
     known = state.bookings.get(event.id)
@@ -57,7 +63,7 @@ def _problem(turn: Turn, event: AppointmentMade) -> str | None:
         return "no_clock"
     if _expires_ms(turn, event, state.wall_offset_ms) <= turn.at_ms:
         return "appointment_over"
-    if known == Booking(event.service, event.start_ms, event.priority):
+    if known == _booking(turn, event):
         return "appointment_known"
     return "bookings_full" if known is None and len(state.bookings) >= BOOKINGS_MAX else None
 
@@ -66,17 +72,21 @@ def _expires_ms(turn: Turn, event: AppointmentMade, wall_offset_ms: int) -> int:
     return event.start_ms - wall_offset_ms + turn.state.policy.visits.booking_expires_s * 1000
 
 
-def claim(turn: Turn, appointment: str, priority: Priority) -> CheckIn:
-    """Somebody with this booking takes a number. Whoever is early or late by far is a visitor like any other.
+def claim(turn: Turn, appointment: str, service: str, priority: Priority) -> CheckIn:
+    """Somebody with this booking takes a number for ``service``. Whoever is early or late by far is a visitor as any.
 
-    A booking that nobody told of is the dispenser's word: the class that it gave stands.
+    So is whoever names a booking that nobody made, that was called off or used, or that is for another service: only
+    what the centre booked gives the class of an appointment. What somebody is beside that (elderly, …) they stay.
     """
     booking = turn.state.bookings.get(appointment)
+    visits = turn.state.policy.visits
+    usual = unbooked(priority)
     if booking is None or turn.state.wall_offset_ms is None:
         turn.ignore(appointment, "unknown_appointment")
-        return CheckIn(priority)
-    visits = turn.state.policy.visits
-    usual: Priority = "normal" if priority == "appointment" else priority
+        return CheckIn(usual)
+    if booking.service != service:
+        turn.ignore(appointment, "appointment_for_other_service", service=service, booked=booking.service)
+        return CheckIn(usual)
     start_ms = booking.start_ms - turn.state.wall_offset_ms
     if turn.at_ms < start_ms - visits.check_in_early_s * 1000:
         turn.ignore(appointment, "check_in_too_early", early_s=round((start_ms - turn.at_ms) / 1000))
@@ -87,8 +97,22 @@ def claim(turn: Turn, appointment: str, priority: Priority) -> CheckIn:
         return CheckIn(usual)
     callable_ms = start_ms - visits.callable_early_s * 1000
     given = booking.priority if booking.priority != "normal" else usual
-    own: Priority = "appointment" if given == "normal" else given
+    own: Priority = APPOINTMENT if given == "normal" else given
     return CheckIn(own, callable_ms if callable_ms > turn.at_ms else None)
+
+
+def unbooked(priority: Priority) -> Priority:
+    """The class of a visitor without a booking that counts: the one of an appointment has to be earned."""
+    return "normal" if priority == APPOINTMENT else priority
+
+
+def holds(turn: Turn, appointment: str, service: str) -> bool:
+    """Whether this booking is made, not used, for this service (or journey), and its time is now."""
+    booking, visits = turn.state.bookings.get(appointment), turn.state.policy.visits
+    if booking is None or turn.state.wall_offset_ms is None or booking.service != service:
+        return False
+    late_ms = turn.at_ms - (booking.start_ms - turn.state.wall_offset_ms)
+    return -visits.check_in_early_s * 1000 <= late_ms <= visits.check_in_late_s * 1000
 
 
 def forget(turn: Turn, appointment: str) -> None:

@@ -13,6 +13,7 @@ from edged.core.model.commands import Action, Issuing, NoNumber, Refuse
 from edged.core.model.events import Priority, TicketRequested
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
+from edged.core.queue import bookings
 
 UNAVAILABLE = ("此处无法取号，请咨询导办人员", "No number for this here, please ask our staff")
 
@@ -20,7 +21,8 @@ UNAVAILABLE = ("此处无法取号，请咨询导办人员", "No number for this
 def refused(turn: Turn, event: TicketRequested, service: str) -> bool:
     """Refuse the request if no number is given now; ``service`` is the first that the visit needs."""
     area = turn.lookup.area_of(service)
-    priority = event.priority if event.appointment is None else "appointment"
+    booked = event.appointment is not None and bookings.holds(turn, event.appointment, event.service)
+    priority = bookings.APPOINTMENT if booked else bookings.unbooked(event.priority)
     paused = turn.issuing_paused(area)
     why = why_not(turn, service, priority)
     if why is None:

@@ -7,7 +7,7 @@ until ``CLOSED_KEPT`` newer ones are closed, so that a late rating or revival st
 from __future__ import annotations
 
 from edged.core.cases import case_book
-from edged.core.model.events import Priority, TicketPrinted, TicketRequested
+from edged.core.model.events import CLASSES, Priority, TicketPrinted, TicketRequested
 from edged.core.model.forecast import count_issued
 from edged.core.model.state import Ticket, TicketState
 from edged.core.model.turn import Turn
@@ -74,6 +74,11 @@ def by_number(turn: Turn, number: str | None) -> Ticket | None:
     return None if ticket_id is None else turn.state.tickets.get(ticket_id)
 
 
+def known_class(turn: Turn, priority: Priority) -> bool:
+    """Whether a class of this name exists: of every hall, or of the policy in force."""
+    return priority in CLASSES or priority in turn.state.policy.calling.classes
+
+
 def needs_reason(turn: Turn, priority: Priority) -> bool:
     """Whether the policy wants a reason for this class."""
     own = turn.state.policy.calling.classes.get(priority)
@@ -129,10 +134,13 @@ def issue(turn: Turn, number: str, stages: list[str], event: TicketPrinted | Tic
     """A visit begins: in the queue, or (an appointment that is early) waiting for its time."""
     state = turn.state
     service, *later = stages
-    priority, callable_ms = event.priority, None
+    priority, callable_ms = bookings.unbooked(event.priority), None
     if event.appointment is not None:
-        check_in = bookings.claim(turn, event.appointment, priority)
+        check_in = bookings.claim(turn, event.appointment, event.service, priority)
         priority, callable_ms = check_in.priority, check_in.callable_ms
+    if not known_class(turn, priority):
+        turn.ignore(number, "unknown_class", priority=priority)
+        priority = "normal"
     if needs_reason(turn, priority) and not event.reason:
         turn.ignore(number, "priority_needs_reason", priority=priority)
         priority = "normal"

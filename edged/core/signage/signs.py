@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from edged.core.calendar import opening
-from edged.core.cases import case_signs
+from edged.core.cases import case_requests, case_signs
 from edged.core.model.commands import (
     AlarmsPicture,
     AreaPicture,
@@ -152,8 +152,9 @@ def _sign_window(turn: Turn, window: str) -> None:
     if site.lamp is not None:
         _show(turn, site.lamp, LAMPS[LAMP_OF[state.state]])
     if site.evaluator is not None:
-        rater = None if state.last_case is not None else rating.may_rate(turn, window)
-        asked = Evaluator(window, None if rater is None else rater.number, state.last_case)
+        case = case_requests.asked(turn, window)
+        rater = None if case is not None else rating.may_rate(turn, window)
+        asked = Evaluator(window, None if rater is None else rater.number, case)
         _show(turn, site.evaluator, asked)
     if site.display is not None:
         _show(turn, site.display, boards.window_board(turn, window))

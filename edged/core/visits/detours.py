@@ -6,13 +6,11 @@ A visit keeps its number, its place (arrival) and its first window through all o
 
 from __future__ import annotations
 
-from typing import get_args
-
 from edged.core.model.events import Priority
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
 from edged.core.queue.ordering import WITHOUT_HEAD_START, dequeue, enqueue
-from edged.core.queue.tickets import by_number, move, needs_reason
+from edged.core.queue.tickets import by_number, known_class, move, needs_reason
 from edged.core.visits import outcomes
 from edged.core.windows.machine import arrive, free
 
@@ -170,11 +168,11 @@ def priority_key(turn: Turn, window: str, arg: str | None) -> None:
     number, _, rest = (arg or "").partition("/")
     name, _, reason = rest.partition("/")
     ticket = by_number(turn, number)
-    priority: Priority | None = next((p for p in get_args(Priority) if p == (name or "elderly")), None)
+    priority = name or "elderly"
     if ticket is None:
         turn.ignore(window, "unknown_ticket", number=number or None)
-    elif priority is None:
-        turn.ignore(window, "unknown_class", priority=name)
+    elif not known_class(turn, priority):
+        turn.ignore(window, "unknown_class", priority=priority)
     else:
         prioritise(turn, ticket, priority, reason or None, window)
 

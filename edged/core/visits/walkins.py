@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from edged.core.calendar import hours_words
 from edged.core.model.events import Priority, TicketRequested
 from edged.core.model.forecast import count_issued
@@ -14,7 +12,7 @@ from edged.core.queue import issuing, tickets
 from edged.core.queue.ordering import serving_services
 from edged.core.windows.machine import move_window
 
-GREEN: tuple[Priority, ...] = tuple(p for p in get_args(Priority) if p not in ("normal", "appointment"))
+NOT_GREEN: tuple[Priority, ...] = ("normal", "appointment")  # nobody's green lane
 
 
 def walk_direct(turn: Turn, window: str, arg: str | None) -> None:
@@ -89,5 +87,6 @@ def _wanted(turn: Turn, window: str, arg: str | None) -> tuple[str, Priority, st
         service = words.pop(0)
     if service is None or turn.lookup.area_of(service) not in turn.lookup.window_areas[window]:
         return None
-    priority = next((p for p in GREEN if p == (words[0] if words else "elderly")), None)
-    return None if priority is None or len(words) > 2 else (service, priority, "".join(words[1:]) or None)
+    priority = words[0] if words else "elderly"
+    fits = priority not in NOT_GREEN and tickets.known_class(turn, priority)
+    return (service, priority, "".join(words[1:]) or None) if fits and len(words) <= 2 else None

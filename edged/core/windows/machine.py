@@ -162,6 +162,9 @@ def free(turn: Turn, window: str) -> None:
     state = turn.window(window)
     ticket = turn.ticket_at(window)
     rateable = ticket is not None and ticket.state in ("SERVED", "RETURN_PENDING") and not ticket.rated
+    case = turn.state.cases.get(state.last_case or "")
+    if ticket is not None and ticket.serving_ms is not None and (case is None or case.visit != ticket.id):
+        state.last_case = None  # somebody else sat here since: the evaluator asks about them
     state.last_ticket, state.ticket = state.ticket if rateable else None, None
     if rateable and turn.lookup.windows[window].evaluator is not None:  # it stops asking then
         turn.set_timer(f"rate/{window}", turn.at_ms + turn.state.policy.ratings.within_s * 1000)

@@ -13,8 +13,9 @@ class Cases:
     """办不成事. Days to close in are working days, the others calendar days; ``*_min`` are minutes after midnight.
 
     ``codes``: why a case is opened; an unknown word, or none, counts as the last. ``outcomes``: how one may be closed;
-    the last one stands for closing without a word. A case is kept ``keep_days`` after its end, then only counted;
-    more than ``open_max`` at once are refused.
+    the last one stands for closing without a word; ``undoable``: those that say it could not be done (不可办), which
+    count apart. A case is kept ``keep_days`` after its end, then only counted; more than ``open_max`` at once are
+    refused.
     """
 
     acknowledge_s: int = 600
@@ -34,6 +35,7 @@ class Cases:
     open_max: int = 200
     codes: tuple[Word, ...] = ("refused", "papers", "system", "delay", "attitude", "other")
     outcomes: tuple[Word, ...] = ("solved", "referred", "explained", "withdrawn", "closed")
+    undoable: tuple[Word, ...] = ("explained",)
 
 
 BOUNDS: Mapping[str, tuple[int, int]] = {
