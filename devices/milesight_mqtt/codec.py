@@ -9,12 +9,12 @@ Device clocks freeze in the field: no time of the device is believed, its window
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from edged.driver import Garbled
+from edged.strict_json import NotStrictJson, parse
 
 SIZE_MAX_BYTES = 16 * 1024  # wire contract; a VS135 with eight lines stays under 6 KiB
 LINES_MAX = 16  # a device has four lines; more is not one of these devices
@@ -61,21 +61,10 @@ def decode(payload: bytes) -> tuple[Line, ...]:
 
 
 def _object(payload: bytes) -> dict[str, Any]:
-    if not payload:
-        raise Garbled("empty")
-    if len(payload) > SIZE_MAX_BYTES:
-        raise Garbled("too_large")
     try:
-        report = json.loads(payload.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise Garbled("not_utf8") from None
-    except RecursionError:
-        raise Garbled("too_deep") from None
-    except ValueError:
-        raise Garbled("not_json") from None
-    if not isinstance(report, dict):
-        raise Garbled("not_object")
-    return report
+        return parse(payload, SIZE_MAX_BYTES, None)
+    except NotStrictJson as error:
+        raise Garbled(error.reason) from None
 
 
 def _line(

@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from devices.mqtt_json.strict_json import Unfit, is_harmless, parse_object
 from edged.core.model.commands import (
     Action,
     Display,
@@ -43,9 +42,12 @@ from edged.core.model.events import (
     TicketRequested,
 )
 from edged.driver import Refused
-from edged.personal import names_a_person
+from edged.personal import is_harmless, names_a_person
 from edged.shapes import ID, Misshapen, form, keys_of, read, without_words
+from edged.strict_json import NotStrictJson, parse
 
+SIZE_MAX_BYTES = 16 * 1024  # wire contract: a device's payload; the largest honest one is under 1 KiB
+DIGITS_MAX = 16  # of an integer: 2**53 has 16, what every JSON implementation keeps exactly
 _ENCODER = msgspec.json.Encoder()
 TEXT_MAX_CHARS = (
     200  # a fault or error text; longer ones are cut, not refused: the fault matters more than its end
@@ -93,6 +95,15 @@ Key = Literal[
     "answer",
 ]
 Semantics = Literal["total", "window", "occupancy"]
+
+
+class Unfit(Exception):
+    """``reason`` is a short fixed word for a counter; ``detail`` is for the log and carries nothing of the payload."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
 
 
 class _Payload(Struct, frozen=True, kw_only=True):
@@ -228,7 +239,10 @@ def decode(kind: str, payload: bytes) -> Decoded:
     model = MODELS.get(kind)
     if model is None:
         raise Unfit("unknown_topic")
-    fields = parse_object(payload)
+    try:
+        fields = parse(payload, SIZE_MAX_BYTES, DIGITS_MAX)
+    except NotStrictJson as error:  # its text may quote a visitor's words
+        raise Unfit(error.reason, f"{len(payload)} bytes") from None
     known = _KEYS[kind]
     unknown = tuple(key for key in fields if key not in known)
     for key in unknown:  # dropped here, so a person named in them goes no further

@@ -18,13 +18,13 @@ from devices.mqtt_json.codec import (
     Done,
     Semantics,
     Status,
+    Unfit,
     decode,
     encode_action,
     encode_level,
     to_event,
 )
 from devices.mqtt_json.quick_inputs import quick_event
-from devices.mqtt_json.strict_json import Unfit
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import CommandFailed, DeviceBack, DeviceLost
 from edged.driver import Context, DisplaySize, Options, Refused, Unreachable

@@ -12,9 +12,9 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from devices.mqtt_json.codec import Id, Key, Number, Seq, ShortText
-from devices.mqtt_json.strict_json import SIZE_MAX_BYTES, is_harmless
+from devices.mqtt_json.codec import SIZE_MAX_BYTES, Id, Key, Number, Seq, ShortText
 from edged.core.model.events import Event, KeyPressed, TicketPrinted
+from edged.personal import is_harmless
 
 
 class _Ticket(msgspec.Struct, forbid_unknown_fields=True, gc=False):

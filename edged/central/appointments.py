@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Meta
 
-from edged import personal
-from edged.central import strict_json, topics
+from edged import personal, strict_json
+from edged.central import topics
 from edged.central.audience import epoch_ms
 from edged.central.policy_desk import PushMessage, Put
 from edged.core.model.events import AppointmentCancelled, AppointmentMade
@@ -76,7 +76,7 @@ class AppointmentBook:
     def receive(self, message: PushMessage) -> None:
         """Handler of the topic."""
         try:
-            fields = strict_json.parse(message.payload, BYTES_MAX)
+            fields = strict_json.parse_document(message.payload, BYTES_MAX)
             if personal.where(fields) is not None:
                 self._refuse(message, "personal data")
                 return

@@ -11,8 +11,8 @@ from typing import Annotated, TypeVar
 
 from msgspec import Meta
 
-from edged import personal
-from edged.central import envelope, strict_json
+from edged import personal, strict_json
+from edged.central import envelope
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, epoch_ms
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.config.nearest import nearest
@@ -50,7 +50,7 @@ class Document(Shape, frozen=True):
 def parse(payload: bytes, kind: type[D], known: Iterable[str]) -> D:
     """The document in ``payload``; ``known``: fields to suggest for a misspelt one. Raises ``DocumentRefused``."""
     try:
-        plain = strict_json.parse(payload, envelope.ENVELOPE_BYTES_MAX)
+        plain = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX)
     except strict_json.NotStrictJson as error:
         raise DocumentRefused(reason("not-json", detail=error)) from None
     told = {

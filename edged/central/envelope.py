@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edged.central import strict_json
+from edged import strict_json
 from edged.central.refusals import DocumentRefused, reason
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def opened_unverified(raw: bytes) -> bytes:
 
 def _parts(raw: bytes) -> tuple[str, bytes, list[tuple[str, bytes]]]:
     try:
-        envelope = strict_json.parse(raw, ENVELOPE_BYTES_MAX)
+        envelope = strict_json.parse_document(raw, ENVELOPE_BYTES_MAX)
     except strict_json.NotStrictJson as error:
         raise _not_an_envelope(str(error)) from None
     if set(envelope) != {"payloadType", "payload", "signatures"}:
@@ -151,7 +151,9 @@ def load_keys(file: str | Path) -> dict[str, bytes]:
     """
     try:
         with open(file, "rb") as stream:
-            entries = strict_json.parse(stream.read(KEY_FILE_BYTES_MAX + 1), KEY_FILE_BYTES_MAX).get("keys")
+            entries = strict_json.parse_document(stream.read(KEY_FILE_BYTES_MAX + 1), KEY_FILE_BYTES_MAX).get(
+                "keys"
+            )
     except OSError as error:
         raise KeyFileError(f"{file}: cannot be read: {error.strerror or error}") from None
     except strict_json.NotStrictJson as error:

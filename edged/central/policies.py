@@ -17,7 +17,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from edged.central import envelope, strict_json
+from edged import strict_json
+from edged.central import envelope
 from edged.central.audience import NONE, Audience, Mark, Names, Verified, epoch_ms
 from edged.central.contradictions import contradictions
 from edged.central.documents import REASONS_MAX, Document, check_dates, check_for_us, hints, parse
@@ -78,7 +79,7 @@ def claimed(raw: bytes) -> dict[str, str | int] | None:
     """Version and hash that a refused message claims for itself, for the report; None where it has none."""
     try:
         payload = envelope.opened_unverified(raw)
-        version = strict_json.parse(payload, envelope.ENVELOPE_BYTES_MAX).get("version")
+        version = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX).get("version")
     except (DocumentRefused, strict_json.NotStrictJson):
         return None
     if not isinstance(version, int) or isinstance(version, bool) or abs(version) > VERSION_MAX:

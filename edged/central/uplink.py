@@ -19,7 +19,8 @@ from typing import Any
 
 import structlog
 
-from edged.central import cloud_events, strict_json, topics
+from edged import strict_json
+from edged.central import cloud_events, topics
 from edged.central.cloud_events import TELEMETRY, THINNED_TO_MS, Fact
 from edged.central.history import History, Outbox, read_page
 from edged.central.policy_desk import BrokerLink, PushMessage
@@ -323,7 +324,7 @@ class Uplink:
 def parse_ack(payload: bytes) -> tuple[int, int] | None:
     """Epoch and number of an acknowledgement; None where it is not one."""
     try:
-        fields: dict[str, Any] = strict_json.parse(payload, ACK_BYTES_MAX)
+        fields: dict[str, Any] = strict_json.parse_document(payload, ACK_BYTES_MAX)
     except strict_json.NotStrictJson:
         return None
     epoch, upto = fields.get("epoch"), fields.get("upto")

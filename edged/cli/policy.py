@@ -199,11 +199,11 @@ def _renewed(raw: bytes, version: int | None, target: Target | None) -> bytes:
 
     from edged.central.envelope import ENVELOPE_BYTES_MAX
     from edged.central.policies import TYPE
-    from edged.central.strict_json import NotStrictJson, parse
     from edged.clock import wall_ms
+    from edged.strict_json import NotStrictJson, parse_document
 
     try:
-        document = parse(raw, ENVELOPE_BYTES_MAX)
+        document = parse_document(raw, ENVELOPE_BYTES_MAX)
     except NotStrictJson:
         return raw
     now_ms = wall_ms() if target is None else target.clock().wall_ms()

@@ -10,9 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.mqtt_json.codec import MODELS, Key, decode, encode_action, encode_level, to_event
+from devices.mqtt_json.codec import (
+    MODELS,
+    SIZE_MAX_BYTES,
+    Key,
+    Unfit,
+    decode,
+    encode_action,
+    encode_level,
+    to_event,
+)
 from devices.mqtt_json.quick_inputs import quick_event
-from devices.mqtt_json.strict_json import SIZE_MAX_BYTES, Unfit, is_harmless
 from edged.core.model.commands import Action, AreaPicture, Display, Lamp, Page, Panel, Print, Say
 from edged.core.model.events import (
     CallReported,
@@ -30,7 +38,7 @@ from edged.core.model.events import (
 )
 from edged.core.model.events import Key as CoreKey
 from edged.driver import Refused
-from edged.personal import names_a_person
+from edged.personal import is_harmless, names_a_person
 
 ID_NUMBER = "11010519491231002X"  # the worked example of GB 11643
 MOBILE = "13800138000"

@@ -17,8 +17,8 @@ from devices.candle485.codec import Parser
 from devices.milesight_mqtt import codec as milesight
 from devices.modbus_relay import codec as modbus
 from devices.mqtt_json import codec as mqtt_json
+from devices.mqtt_json.codec import Unfit
 from devices.mqtt_json.quick_inputs import quick_event
-from devices.mqtt_json.strict_json import Unfit
 from devices.onbon_bx import codec as onbon
 from edged.central import envelope, policies
 from edged.central.audience import Mark

@@ -1,0 +1,118 @@
+"""JSON from devices and from the centre to a plain dict, or one reason why not. Rules of this file:
+
+* UTF-8 only; one object; no key twice; finite numbers; bounded size. Python's own parser is laxer in each of these.
+* A document that decides something is bounded in depth and number of values too, and can be written down again.
+* Whatever the bytes are, a dict comes back or ``NotStrictJson`` is raised: nothing else leaves.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from typing import Any, NoReturn
+
+DEPTH_MAX = 12  # a policy is 5 deep; Python's own limit is near 1000 and raises RecursionError
+VALUES_MAX = 5_000  # a policy with 50 areas has about 600 values
+
+
+class NotStrictJson(ValueError):
+    """``reason`` is a short fixed word for a counter; the text says more, and may quote what came."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]:
+    """The object in ``data``. ``digits_max``: of an integer; None leaves it to whoever checks the values.
+
+    Raises ``NotStrictJson``.
+    """
+    if len(data) > bytes_max:
+        raise NotStrictJson("too_large", f"{len(data)} bytes, at most {bytes_max} are allowed")
+    try:
+        value = _decoder(digits_max).decode(data.decode("utf-8"))
+    except NotStrictJson:
+        raise
+    except UnicodeDecodeError as error:
+        raise NotStrictJson("not_utf8", f"not UTF-8 (byte {error.start})") from None
+    except json.JSONDecodeError as error:
+        where = f"{error.msg} (line {error.lineno}, column {error.colno})"
+        raise NotStrictJson("not_json" if data else "empty", where) from None
+    except RecursionError:
+        raise NotStrictJson("too_deep", "nested too deeply") from None
+    except ValueError:  # integers of thousands of digits
+        raise NotStrictJson("number_too_large", "a number is too long") from None
+    if type(value) is not dict:
+        raise NotStrictJson("not_object", "must be an object { … }")
+    return value
+
+
+def parse_document(data: bytes, bytes_max: int) -> dict[str, Any]:
+    """The object in ``data`` that decides something and is kept. Raises ``NotStrictJson``."""
+    value = parse(data, bytes_max, None)
+    _bounded(value)
+    return value
+
+
+@cache
+def _decoder(digits_max: int | None) -> json.JSONDecoder:
+    def integer(text: str) -> int:
+        if digits_max is not None and len(text.lstrip("-")) > digits_max:
+            raise NotStrictJson("number_too_large", "a number is too long")
+        return int(text)
+
+    return json.JSONDecoder(
+        object_pairs_hook=_once,
+        parse_constant=_no_constant,
+        parse_float=_finite,
+        parse_int=None if digits_max is None else integer,
+    )
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise NotStrictJson("duplicate_key", f'key "{twice[:40]}" appears twice')
+    return found
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise NotStrictJson("not_finite", f"{word} is not a number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise NotStrictJson("not_finite", f"{text[:20]} is out of range")
+    return value
+
+
+def _bounded(value: Any) -> None:
+    """Depth, number of values, and text that can be written again (a lone surrogate cannot)."""
+    count = 0
+    stack: list[tuple[Any, int]] = [(value, 1)]
+    while stack:
+        node, depth = stack.pop()
+        count += 1
+        if depth > DEPTH_MAX:
+            raise NotStrictJson("too_deep", f"nested deeper than {DEPTH_MAX}")
+        if count > VALUES_MAX:
+            raise NotStrictJson("too_large", f"more than {VALUES_MAX} values")
+        if isinstance(node, dict):
+            stack.extend((child, depth + 1) for pair in node.items() for child in pair)
+        elif isinstance(node, list):
+            stack.extend((child, depth + 1) for child in node)
+        elif isinstance(node, str) and not _writable(node):
+            raise NotStrictJson("half_character", "a text holds half a surrogate pair")
+
+
+def _writable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
