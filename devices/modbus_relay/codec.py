@@ -1,7 +1,7 @@
 """What is said to relay modules, as frozen messages with their bytes; no I/O.
 
-The link speaks through pymodbus (``edged.links.modbus_coding``); these messages serve the other end (``fake.py``) and
-the golden vectors.
+The link speaks through pymodbus (``edged.links.modbus.pdus``); these messages serve the other end (``fake.py``) and
+the golden vectors, and know nothing of pymodbus.
 ``write_for`` decides which write a lamp level needs on a given module.
 """
 
@@ -21,8 +21,6 @@ from edged.links.modbus.frames import (
     WRITE_COIL,
     WRITE_COILS,
     WRITE_REGISTER,
-    crc16,
-    rtu_frame,
 )
 
 ON, OFF = 0xFF00, 0x0000  # Modbus Application Protocol V1.1b3, 6.5: every other value is a vendor's
@@ -30,7 +28,6 @@ TOGGLE = 0x5500  # Waveshare protocol V2
 ALL_COILS = 0x00FF  # Waveshare: write here means every coil
 PULSE_UNIT_S = 0.1  # Waveshare: pulse lengths are in 100 ms
 PULSE_MAX = 0x7FFF
-FRAME_MAX = 256  # bytes of an RTU frame (Modbus over Serial Line V1.02, 2.5.1)
 
 State = Literal["off", "on", "blink"]
 
@@ -127,44 +124,6 @@ def decode_answer(pdu: bytes) -> Message:
     if function == WRITE_COILS and len(pdu) == 5:
         return WriteMany(*struct.unpack(">HH", pdu[1:]))
     raise Garbled(f"not an answer: function {function}, {len(pdu)} bytes")
-
-
-def open_frame(frame: bytes) -> tuple[int, bytes]:
-    """Unit and PDU of one whole RTU frame. Raises ``Garbled``."""
-    if not 4 <= len(frame) <= FRAME_MAX:
-        raise Garbled(f"{len(frame)} bytes are no frame")
-    if crc16(frame[:-2]) != int.from_bytes(frame[-2:], "little"):
-        raise Garbled("checksum is wrong")
-    return frame[0], frame[1:-2]
-
-
-class RequestReader:
-    """Cuts a serial byte stream into request frames; bytes that begin none are dropped one by one."""
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self.dropped = 0
-
-    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
-        """(unit, PDU) of every frame that is complete now."""
-        self._buffer += data
-        frames = []
-        while len(self._buffer) >= 8:
-            size = 9 + self._buffer[6] if self._buffer[1] == WRITE_COILS else 8
-            if size > len(self._buffer) and size <= FRAME_MAX:
-                break
-            try:
-                frames.append(open_frame(self._buffer[:size]))
-            except Garbled:
-                size = 1
-                self.dropped += 1
-            self._buffer = self._buffer[size:]
-        return frames
-
-
-def frame_of(unit: int, message: Message) -> bytes:
-    """``message`` as an RTU frame."""
-    return rtu_frame(unit, message.to_bytes())
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,14 +25,21 @@ from devices.modbus_relay.codec import (
     Message,
     Read,
     Refusal,
-    RequestReader,
     Write,
     WriteMany,
     decode_request,
 )
 from devices.modbus_relay.profiles import PROFILES, Profile
 from edged.driver import Garbled
-from edged.links.modbus.frames import READ_COILS, WRITE_COIL, rtu_frame, tcp_frame
+from edged.links.modbus.frames import (
+    MBAP,
+    READ_COILS,
+    WRITE_COIL,
+    RequestReader,
+    open_tcp_header,
+    rtu_frame,
+    tcp_frame,
+)
 
 BLINK_SEEN_S = 3.0  # hall seconds in which a person notices that a lamp blinks (two changes)
 CHANGES_MAX = 32  # remembered changes per coil
@@ -230,13 +237,11 @@ class FakeTcp:
         try:
             async with asyncio.TaskGroup() as answers:
                 while True:
-                    head = await reader.readexactly(7)
-                    pdu = await reader.readexactly(int.from_bytes(head[4:6], "big") - 1)
-                    module = self._modules.get(head[6])
+                    number, unit, size = open_tcp_header(await reader.readexactly(MBAP))
+                    pdu = await reader.readexactly(size)
+                    module = self._modules.get(unit)
                     if module is not None and pdu:
-                        answers.create_task(
-                            self._answer(writer, module, int.from_bytes(head[:2], "big"), pdu)
-                        )
+                        answers.create_task(self._answer(writer, module, number, pdu))
         except* (OSError, EOFError):
             pass
         finally:

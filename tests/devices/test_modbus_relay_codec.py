@@ -9,28 +9,26 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pymodbus.framer import FramerRTU
+from pymodbus.framer import FramerRTU, FramerSocket
+from pymodbus.pdu import DecodePDU
 
 from devices.modbus_relay.codec import (
     Bits,
     Message,
     Read,
     Refusal,
-    RequestReader,
     Style,
     Write,
     WriteMany,
     decode_answer,
     decode_request,
-    frame_of,
-    open_frame,
     write_for,
 )
 from devices.modbus_relay.driver import RelayOptions
 from devices.modbus_relay.profiles import PROFILES
 from edged.driver import Garbled
-from edged.links.modbus import coding as coding
-from edged.links.modbus.frames import crc16, tcp_frame
+from edged.links.modbus import pdus
+from edged.links.modbus.frames import RequestReader, crc16, open_rtu_frame, rtu_frame, tcp_frame
 from edged.shapes import read
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "modbus_frames.json").read_text("utf-8"))[
@@ -50,12 +48,12 @@ def message_of(vector: dict[str, dict[str, list[object]]]) -> Message:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=IDS)
 def test_published_frame_is_encoded_byte_for_byte(vector: dict) -> None:
-    assert frame_of(vector["unit"], message_of(vector)).hex() == vector["hex"]
+    assert rtu_frame(vector["unit"], message_of(vector).to_bytes()).hex() == vector["hex"]
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=IDS)
 def test_published_frame_is_decoded(vector: dict) -> None:
-    unit, pdu = open_frame(bytes.fromhex(vector["hex"]))
+    unit, pdu = open_rtu_frame(bytes.fromhex(vector["hex"]))
     decode = decode_answer if ".rsp" in vector["id"] else decode_request
     assert (unit, decode(pdu)) == (vector["unit"], message_of(vector))
 
@@ -67,7 +65,7 @@ def test_a_flipped_bit_anywhere_is_seen(vector: dict) -> None:
         broken = bytearray(frame)
         broken[bit // 8] ^= 1 << bit % 8
         with pytest.raises(Garbled):
-            open_frame(bytes(broken))
+            open_rtu_frame(bytes(broken))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +91,7 @@ def test_lamp_level_becomes_the_published_frame(
 ) -> None:
     vector = VECTORS[IDS.index(frame)]
     write = write_for(Style(PROFILES[profile], **options), channel, state)  # type: ignore[arg-type]
-    assert frame_of(PROFILES[profile].unit, write).hex() == vector["hex"]
+    assert rtu_frame(PROFILES[profile].unit, write.to_bytes()).hex() == vector["hex"]
 
 
 def test_waveshare_light_is_lent_for_thirty_seconds_and_a_blink_for_half_its_period() -> None:
@@ -110,12 +108,13 @@ def test_what_the_link_sends_through_pymodbus_is_what_the_messages_say(
     value: int, address: int, unit: int
 ) -> None:
     """A raw coil value, too: pymodbus itself knows only on and off."""
-    assert coding.rtu(unit, coding.set_coil(address, value)) == frame_of(unit, Write(5, address, value))
-    assert coding.rtu(unit, coding.ask_coils(address, 8)) == frame_of(unit, Read(1, address, 8))
-    assert coding.rtu(unit, coding.ask_registers(address, 2)) == frame_of(unit, Read(3, address, 2))
-    assert coding.tcp(value, unit, coding.set_coil(address, value)) == tcp_frame(
-        value, unit, Write(5, address, value).to_bytes()
-    )
+    assert pdus.set_coil(address, value) == Write(5, address, value).to_bytes()
+    assert pdus.ask_coils(address, 8) == Read(1, address, 8).to_bytes()
+    assert pdus.ask_registers(address, 2) == Read(3, address, 2).to_bytes()
+    pdu = pdus.set_coil(address, value)
+    decoder = DecodePDU(is_server=False)
+    assert rtu_frame(unit, pdu) == FramerRTU(decoder).encode(pdu, unit, 0), "pymodbus frames it the same"
+    assert tcp_frame(value, unit, pdu) == FramerSocket(decoder).encode(pdu, unit, value)
 
 
 @given(levels=st.lists(st.booleans(), min_size=1, max_size=40))
@@ -123,8 +122,8 @@ def test_answers_read_through_pymodbus_are_what_the_messages_say(levels: list[bo
     packed = sum(level << place for place, level in enumerate(levels)).to_bytes(
         -(-len(levels) // 8), "little"
     )
-    assert coding.coils(Bits(1, packed).to_bytes(), len(levels)) == tuple(levels)
-    assert coding.registers(b"\x03\x04\x12\x34\x56\x78") == (0x1234, 0x5678)
+    assert pdus.coils(Bits(1, packed).to_bytes(), len(levels)) == tuple(levels)
+    assert pdus.registers(b"\x03\x04\x12\x34\x56\x78") == (0x1234, 0x5678)
 
 
 @given(data=st.binary(max_size=64))
@@ -157,13 +156,13 @@ def test_reader_finds_every_request_however_the_stream_is_cut(
         cut = data.draw(st.integers(1, len(stream)))
         found += reader.feed(stream[:cut])
         stream = stream[cut:]
-    assert found == [open_frame(bytes.fromhex(vector["hex"])) for vector in vectors]
+    assert found == [open_rtu_frame(bytes.fromhex(vector["hex"])) for vector in vectors]
 
 
 def test_reader_resynchronises_after_noise() -> None:
     reader = RequestReader()
-    frame = frame_of(1, Write(5, 0, 0xFF00))
-    assert reader.feed(b"\x00\x55\xaa" + frame + frame) == [open_frame(frame)] * 2
+    frame = rtu_frame(1, Write(5, 0, 0xFF00).to_bytes())
+    assert reader.feed(b"\x00\x55\xaa" + frame + frame) == [open_rtu_frame(frame)] * 2
     assert reader.dropped == 3
 
 

@@ -84,7 +84,7 @@ def modbus_pdus(data: bytes) -> None:
         with contextlib.suppress(DeviceError):
             message = decode(data)
             assert decode(message.to_bytes()) == message
-    for _unit, pdu in modbus.RequestReader().feed(data):
+    for _unit, pdu in modbus_frames.RequestReader().feed(data):
         assert pdu in data
 
 

@@ -1,4 +1,4 @@
-"""Modbus bytes without I/O: checksums, frames, and what matters most: is this *the* answer to *that* request.
+"""Modbus frames without I/O, of both ends: built, cut apart, and above all: is this *the* answer to *that* request.
 
 RTU carries no transaction id, so an answer is accepted only where unit, function, length, echo and checksum all fit
 the open request. Everything else on the line is noise or somebody's late answer. Layouts: Modbus Application Protocol
@@ -16,6 +16,8 @@ FAILED = 0x80  # set in the function code of an exception answer
 _BIT_READS = (READ_COILS, READ_INPUTS)
 _REGISTER_READS = (READ_HOLDING, READ_INPUT_REGISTERS)
 _ECHOED = (WRITE_COIL, WRITE_REGISTER)
+RTU_MAX = 256  # bytes of an RTU frame (Modbus over Serial Line V1.02, 2.5.1)
+RTU_MIN = 4  # unit 1, function 1, checksum 2
 MBAP = 7  # transaction 2, protocol 2, length 2, unit 1
 
 # Exception codes (Application Protocol, chapter 7) by what the caller can do about them. Code 9 is not assigned.
@@ -41,13 +43,20 @@ def exception_error(code: int) -> DeviceError:
     return kind(text)
 
 
+def _crc_step(crc: int) -> int:
+    for _ in range(8):
+        crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
+    return crc
+
+
+_CRC_STEPS = tuple(_crc_step(byte) for byte in range(256))
+
+
 def crc16(data: bytes) -> int:
     """CRC-16/MODBUS (reflected 0xA001, start 0xFFFF); sent low byte first."""
     crc = 0xFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
+        crc = (crc >> 8) ^ _CRC_STEPS[(crc ^ byte) & 0xFF]
     return crc
 
 
@@ -57,10 +66,48 @@ def rtu_frame(unit: int, pdu: bytes) -> bytes:
     return body + crc16(body).to_bytes(2, "little")
 
 
+def open_rtu_frame(frame: bytes) -> tuple[int, bytes]:
+    """Unit and PDU of one whole RTU frame. Raises ``Garbled``."""
+    if not RTU_MIN <= len(frame) <= RTU_MAX:
+        raise Garbled(f"{len(frame)} bytes are no frame")
+    if crc16(frame[:-2]) != int.from_bytes(frame[-2:], "little"):
+        raise Garbled("checksum is wrong")
+    return frame[0], frame[1:-2]
+
+
 def tcp_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
     """``pdu`` as it stands in a TCP stream."""
     header = transaction.to_bytes(2, "big") + b"\0\0" + (len(pdu) + 1).to_bytes(2, "big")
     return header + bytes((unit,)) + pdu
+
+
+def open_tcp_header(header: bytes) -> tuple[int, int, int]:
+    """Transaction, unit, and bytes of the PDU to come, of an ``MBAP`` header."""
+    return int.from_bytes(header[:2], "big"), header[6], int.from_bytes(header[4:6], "big") - 1
+
+
+class RequestReader:
+    """Cuts a serial byte stream into request frames; bytes that begin none are dropped one by one."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self.dropped = 0
+
+    def feed(self, data: bytes) -> list[tuple[int, bytes]]:
+        """(unit, PDU) of every frame that is complete now."""
+        self._buffer += data
+        frames = []
+        while len(self._buffer) >= 8:
+            size = 9 + self._buffer[6] if self._buffer[1] == WRITE_COILS else 8
+            if size > len(self._buffer) and size <= RTU_MAX:
+                break
+            try:
+                frames.append(open_rtu_frame(self._buffer[:size]))
+            except Garbled:
+                size = 1
+                self.dropped += 1
+            self._buffer = self._buffer[size:]
+        return frames
 
 
 def answer_size(request: bytes) -> int:

@@ -1,8 +1,8 @@
 """One Modbus wire shared by many units: one request at a time, lamps first, and a dead unit costs the others nothing.
 
 Rules:
-1. An answer counts only if it can be the answer to nothing but the open request (``modbus_frames.fits``): RTU has no
-   transaction ids. pymodbus codes the bytes (``modbus_coding``); its client would take any frame of the right function.
+1. An answer counts only if it can be the answer to nothing but the open request (``frames.fits``): RTU has no
+   transaction ids. pymodbus codes the PDUs (``pdus``); its client would take any frame of the right function.
 2. A unit that did not answer in time *owes* one. It rests (0.5 to 10 s) and what arrives is drained; a different
    request whose answer would look the same waits until the debt is paid or ``owed_s`` is over.
 3. Writes overtake reads; a newer write to the same coil replaces the one that waits. A unit that missed an answer is
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Garbled, Unreachable
 from edged.links.chance import chance
-from edged.links.modbus import coding as coding
+from edged.links.modbus import pdus
 from edged.links.modbus.frames import (
     FAILED,
     MBAP,
@@ -35,6 +35,7 @@ from edged.links.modbus.frames import (
     find_tcp_answer,
     only_older,
     rtu_frame,
+    tcp_frame,
 )
 from edged.links.modbus.queue import TRIES, Debt, Pace, Queue, Request
 from edged.links.modbus.wire import Ends, Wire, open_wire, parse_url
@@ -118,15 +119,15 @@ class ModbusBus:
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[bool, ...]:
         """FC01. Raises ``DeviceError``."""
-        answer = await self._ask(Request(unit, coding.ask_coils(address, count), deadline_s))
-        return coding.coils(answer, count)
+        answer = await self._ask(Request(unit, pdus.ask_coils(address, count), deadline_s))
+        return pdus.coils(answer, count)
 
     async def read_registers(
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[int, ...]:
         """FC03. Raises ``DeviceError``."""
-        answer = await self._ask(Request(unit, coding.ask_registers(address, count), deadline_s))
-        return coding.registers(answer)
+        answer = await self._ask(Request(unit, pdus.ask_registers(address, count), deadline_s))
+        return pdus.registers(answer)
 
     def write_coil(
         self, unit: int, address: int, value: int, *, coil: int | None = None, deadline_s: float = DEADLINE_S
@@ -138,7 +139,7 @@ class ModbusBus:
         Raises ``DeviceError``, at once or when awaited.
         """
         slot = (unit, address if coil is None else coil)
-        return self._ask(Request(unit, coding.set_coil(address, value), deadline_s, slot))
+        return self._ask(Request(unit, pdus.set_coil(address, value), deadline_s, slot))
 
     async def run(self) -> None:
         """Keep the wire open and serve the queue until cancelled. Several may run: one works, the others stand by."""
@@ -259,10 +260,10 @@ class ModbusBus:
 
     def _send(self, transport: asyncio.Transport, request: Request, now_s: float) -> None:
         if self.wire.rtu:
-            frame = coding.rtu(request.unit, request.pdu)
+            frame = rtu_frame(request.unit, request.pdu)
         else:
             self._transaction = self._transaction % TRANSACTIONS + 1
-            frame = coding.tcp(self._transaction, request.unit, request.pdu)
+            frame = tcp_frame(self._transaction, request.unit, request.pdu)
         self._current, self._sent, self._held, self._noise = request, frame, b"", False
         request.first_sent_s = request.first_sent_s or now_s
         try:

@@ -1,7 +1,7 @@
-"""Requests and answers of the Modbus link as bytes: pymodbus codes PDUs and frames, without its client.
+"""What the Modbus link asks and is answered, as PDUs: pymodbus codes them, without its client.
 
 Its client would take any frame of the right unit and function for the answer and cost five turns of the loop, so the
-bus (``modbus``) keeps the wire and judges what comes (``modbus_frames``).
+bus (``link``) keeps the wire, and ``frames`` builds the frames and judges what comes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import struct
 
-from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.pdu.bit_message import ReadCoilsRequest, WriteSingleCoilRequest
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
@@ -18,8 +17,6 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
 
 _ANSWERS = DecodePDU(is_server=False)
-_RTU = FramerRTU(_ANSWERS)
-_TCP = FramerSocket(_ANSWERS)
 
 
 class _RawCoilWrite(WriteSingleCoilRequest):
@@ -54,12 +51,12 @@ def set_coil(address: int, value: int) -> bytes:
 
 
 def coils(answer: bytes, count: int) -> tuple[bool, ...]:
-    """What the PDU that ``modbus_frames.fits`` says of ``count`` coils."""
+    """What the PDU that ``frames.fits`` says of ``count`` coils."""
     return tuple(_decoded(answer).bits[:count])
 
 
 def registers(answer: bytes) -> tuple[int, ...]:
-    """What the PDU that ``modbus_frames.fits`` says of registers."""
+    """What the PDU that ``frames.fits`` says of registers."""
     return tuple(_decoded(answer).registers)
 
 
@@ -67,13 +64,3 @@ def _decoded(answer: bytes) -> ModbusPDU:
     pdu = _ANSWERS.decode(answer)
     assert pdu is not None, "the bus hands over proven answers"
     return pdu
-
-
-def rtu(unit: int, pdu: bytes) -> bytes:
-    """``pdu`` as it stands on a serial line."""
-    return _RTU.encode(pdu, unit, 0)
-
-
-def tcp(transaction: int, unit: int, pdu: bytes) -> bytes:
-    """``pdu`` as it stands in a TCP stream."""
-    return _TCP.encode(pdu, unit, transaction)
