@@ -7,7 +7,7 @@ brings it back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from heapq import heappop, heappush
 
 from edged.core import dispatch, invariants, rush, safe_mode, sequence, timers, trial
@@ -47,7 +47,7 @@ SOMEBODY = (TicketPrinted, TicketRequested, KeyPressed, OverrideSet, CallReporte
 
 
 class Engine:
-    """The hall's state and its one entry point, ``handle``."""
+    """The hall's state and its entry point: ``handle``, or ``lamps_first`` for whoever has lamps to light."""
 
     def __init__(self, state: State | None = None) -> None:
         self.state = State() if state is None else state
@@ -69,20 +69,29 @@ class Engine:
             self._pop_due()
         return None
 
-    def handle(
-        self, at_ms: int, event: Event, early: Callable[[Sequence[Command]], None] | None = None
-    ) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
-        """Apply one event at hall time ``at_ms``.
+    def handle(self, at_ms: int, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
+        """Apply one event at hall time ``at_ms``."""
+        commands: tuple[Command, ...] = ()
+        notes: tuple[Note, ...] = ()
+        for commanded, noted in self.lamps_first(at_ms, event):
+            commands += commanded
+            notes += noted
+        return commands, notes
 
-        ``early`` is told the first commands as soon as they are certain: the lamps of the windows that the event itself
-        changed. The tide and all words come after them, and take most of the time.
+    def lamps_first(self, at_ms: int, event: Event) -> Iterator[tuple[tuple[Command, ...], tuple[Note, ...]]]:
+        """As ``handle``, in parts: what is certain comes before the rest is worked out. To be taken to its end.
+
+        Certain are the lamps of the windows that the event itself changed. The tide and all words come after them, and
+        take most of the time.
         """
         assert at_ms >= self.state.at_ms, f"time went back: {at_ms} < {self.state.at_ms}"
         self.state.at_ms = at_ms
         if isinstance(event, SiteLoaded):
-            return self._load(at_ms, event)
+            yield self._load(at_ms, event)
+            return
         if self._lookup is None:
-            return self._before_site(event)
+            yield self._before_site(event)
+            return
         turn = Turn(self.state, self._lookup, at_ms, self._standings)
         if isinstance(event, DeviceEvent) and sequence.is_redelivery(turn, event):
             turn.ignore(event.point, "duplicate", seq=event.seq)
@@ -92,8 +101,13 @@ class Engine:
                 self.state.active_ms = at_ms
                 trial.somebody_is_here(turn)
             self._dispatch(turn, event)
-        self._finish(turn, early)
-        return tuple(turn.commands), tuple(turn.notes)
+        self._settle_windows(turn)
+        certain = 0
+        if not turn.ticking and turn.commands:  # in a tick nobody presses
+            certain = len(turn.commands)
+            yield tuple(turn.commands), ()
+        self._finish(turn)
+        yield tuple(turn.commands[certain:]), tuple(turn.notes)
 
     def _load(self, at_ms: int, event: SiteLoaded) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
         lookup = Lookup(event.site)
@@ -103,6 +117,7 @@ class Engine:
             phases.judge_all(turn)
             self._index_due()
             self.state.paced_ms = 0  # everything is shown anew, now
+            self._settle_windows(turn)
             self._finish(turn)
         return tuple(turn.commands), tuple(turn.notes)
 
@@ -183,16 +198,16 @@ class Engine:
                 due.append((kind, key))
         return list(dict.fromkeys(due))
 
-    def _finish(self, turn: Turn, early: Callable[[Sequence[Command]], None] | None = None) -> None:
+    def _settle_windows(self, turn: Turn) -> None:
+        """The windows are in the state that the event leaves them in, and their lamps with them."""
         phases.follow(turn)
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)
             overrides.settle(turn, window)
-        # In a tick nobody presses, and a window that goes dark is often lit again at once.
-        if not turn.ticking:
+        if not turn.ticking:  # in a tick a window that goes dark is often lit again at once
             signs.sign_lamps(turn)
-            if early is not None and turn.commands:
-                early(turn.commands)
+
+    def _finish(self, turn: Turn) -> None:
         rush.keep_pace(turn)
         if turn.dirty_areas:
             tidal_loop.evaluate(turn)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edged.clock import perf_s
 from edged.core.engine import Engine
-from edged.core.model.commands import Action, Command, Desired, Lamp
+from edged.core.model.commands import Action, Command, Desired, Lamp, Note
 from edged.core.model.events import DeviceEvent
 from edged.daemon.inbox import Inbox, Item
 from edged.daemon.outputs import Outputs
@@ -25,9 +25,6 @@ class Loop:
         self._journal = journal
         self._outputs = outputs
         self._seq = journal.last_seq
-        self._arrived_s: float | None = None  # of the item of this turn
-        self._shown = 0  # commands of this turn whose lamps have left
-        self._early_s = 0.0  # what these took of its time
         self.observers: Sequence[Observer] = ()
         journal.on_commit(self._committed)
 
@@ -53,12 +50,17 @@ class Loop:
 
     def turn(self, item: Item) -> Step:
         """One step, synchronously."""
-        started_s = perf_s()
-        self._arrived_s = item.arrived_s if isinstance(item.event, DeviceEvent) else None
-        self._shown, self._early_s = 0, 0.0
-        commands, notes = self._engine.handle(item.at_ms, item.event, self._early)
-        decision_s = perf_s() - started_s - self._early_s
-        self._show(commands)
+        arrived_s = item.arrived_s if isinstance(item.event, DeviceEvent) else None
+        commands: tuple[Command, ...] = ()
+        notes: tuple[Note, ...] = ()
+        decision_s, since_s = 0.0, perf_s()
+        for commanded, noted in self._engine.lamps_first(item.at_ms, item.event):
+            decision_s += perf_s() - since_s
+            commands += commanded
+            notes += noted
+            self._light(commanded, arrived_s)
+            since_s = perf_s()
+        self._show(commands, arrived_s)
         kept = is_recorded(item.event, commands, notes)
         self._seq += kept
         step = Step(self._seq, item.at_ms, item.event, commands, notes)
@@ -70,34 +72,26 @@ class Loop:
             self._journal.snapshot(self._engine.state, self._journal.last_seq, item.at_ms)
         return step
 
-    def _early(self, commands: Sequence[Command]) -> None:
-        """The core is not done yet, but these are certain."""
-        started_s = perf_s()
-        self._light(commands)
-        self._early_s = perf_s() - started_s
-
-    def _light(self, commands: Sequence[Command]) -> None:
+    def _light(self, commands: Sequence[Command], arrived_s: float | None) -> None:
         """Lamps before all else.
 
         The kernel wakes whoever carries a lamp on (the broker) on our own processor, as if we slept next. We do not, so
         we let them run first: without that, three lamps in ten wait for the rest of this step (DESIGN.md).
         """
         lit = False
-        for command in commands[self._shown :]:
+        for command in commands:
             if isinstance(command, Desired) and isinstance(command.value, Lamp):
-                self._outputs.want(command, self._arrived_s, now=True)
+                self._outputs.want(command, arrived_s, now=True)
                 lit = True
-        self._shown = len(commands)
         if lit:
             os.sched_yield()
 
-    def _show(self, commands: Sequence[Command]) -> None:
-        """Lamps before texts, and in a burst only the newest text: a lamp waits for neither."""
-        self._light(commands)
+    def _show(self, commands: Sequence[Command], arrived_s: float | None) -> None:
+        """All but lamps, which have left; in a burst only the newest text."""
         last = not len(self._inbox)
         for command in commands:
             if isinstance(command, Desired) and not isinstance(command.value, Lamp):
-                self._outputs.want(command, self._arrived_s, now=last)
+                self._outputs.want(command, arrived_s, now=last)
 
     def _committed(self, steps: Sequence[Step]) -> None:
         for step in steps:

@@ -128,7 +128,7 @@ async def test_a_broken_step_ends_the_loop_and_not_the_wire(
         raise AssertionError("a broken invariant")
 
     async with waiting_loop(tmp_path, engine) as (loop, inbox, _steps, run):
-        monkeypatch.setattr(engine, "handle", broken)
+        monkeypatch.setattr(engine, "lamps_first", broken)
         inbox.put(KEY)
         loop.catch_up()
         async with asyncio.timeout(5):
