@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+_FIRST_S, _LAST_S = -62_135_596_800, 253_402_300_799  # of the years 1 to 9999, in UTC
 
 _monotonic: Callable[[], float] = time.monotonic
 _wall_ns: Callable[[], int] = time.time_ns
@@ -119,6 +121,12 @@ def rfc3339(wall: int, zone: str) -> str:
 
 @lru_cache(256)
 def _second(second: int, zone: str) -> tuple[str, str]:
-    """What stands before and after the milliseconds; a rush says the same second many times."""
-    text = datetime.fromtimestamp(second, ZoneInfo(zone)).isoformat()
+    """What stands before and after the milliseconds; a rush says the same second many times.
+
+    The first and the last day of the calendar, whose other end a zone may not reach, are told in UTC.
+    """
+    moment = datetime.fromtimestamp(min(max(second, _FIRST_S), _LAST_S), UTC)
+    with suppress(OverflowError):
+        moment = moment.astimezone(ZoneInfo(zone))
+    text = moment.isoformat()
     return text[:19], text[19:]

@@ -20,10 +20,23 @@ from edged.core.model.commands import Action, Value
 from edged.core.model.events import CountRead, DeviceBack, DeviceLost
 from edged.driver import Context, Garbled, Options, Refused
 from edged.links.mqtt.link import Message
+from edged.links.mqtt.names import filter_fault
+from edged.shapes import Rule
 
 WINDOWS_MAX = 64  # windows remembered per device to know a repetition: an hour of one-minute windows
 TOTALS_MAX = 16  # lines whose last total is remembered; the codec takes no more in one report
+SILENT_MIN_S, SILENT_MAX_S = (
+    10.0,
+    86_400.0,
+)  # a report a second is the most, one a day the least that any sends
 SILENT_S = 600.0  # hall seconds without any report: periodic ones come every minute to every ten
+
+
+def _topic(text: str) -> str:
+    fault = filter_fault(text)
+    if fault:
+        raise ValueError(f'"{text}" {fault}; write the topic as it is typed into the device')
+    return text
 
 
 class MilesightMqttOptions(Options, frozen=True):
@@ -32,10 +45,10 @@ class MilesightMqttOptions(Options, frozen=True):
     ``lines`` limits to these line uuids (a camera may watch two doors); ``swap`` for one mounted the other way round.
     """
 
-    topic: Annotated[str, Meta(min_length=1, max_length=256)]
+    topic: Annotated[str, Meta(min_length=1, max_length=256), Rule(_topic)]
     swap: bool = False
     lines: tuple[str, ...] = ()
-    silent_s: float = SILENT_S
+    silent_s: Annotated[float, Meta(ge=SILENT_MIN_S, le=SILENT_MAX_S)] = SILENT_S
 
     def point_channels(self) -> frozenset[str]:
         """None: it only reports."""

@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Protocol
 
-from msgspec import Meta
-
 from edged import personal, strict_json
 from edged.central import topics
-from edged.central.audience import epoch_ms
+from edged.central.audience import Moment, epoch_ms
 from edged.central.policy_desk import PushMessage, Put
 from edged.core.model.events import AppointmentCancelled, AppointmentMade
 from edged.driver import Reject
@@ -31,11 +29,7 @@ class Appointment(Shape, frozen=True):
 
     id: Id
     service: Annotated[str, ID]
-    start: Annotated[
-        str,
-        form(r"^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$"),
-        Meta(description="RFC 3339 with offset"),
-    ]
+    start: Moment
     priority: Annotated[str, ID] = "normal"
 
 

@@ -7,13 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta
 
 from edged.core.model.events import Event
 from edged.core.model.policy import Policy
 from edged.core.model.site import Site
+from edged.shapes import form
 
+_EPOCH, _MS = datetime.fromtimestamp(0, UTC), timedelta(milliseconds=1)
+_FIRST_MS = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MS
+_LAST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MS
+Moment = Annotated[
+    str,
+    form(r"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d:\d\d)$"),
+    Meta(
+        description="RFC 3339 with offset; seconds may be left out",
+        examples=["2026-12-01T00:00:00+08:00"],
+    ),
+]
 NONE = b""  # the envelope of version 0, the built-in policy, where it came back into force
 CLOCK_TRUSTED_FROM_MS = (
     1_767_225_600_000  # 2026-01-01: an earlier clock was never set, dates cannot be judged
@@ -101,11 +115,22 @@ class Past(NamedTuple):
     counters: dict[str, Counter]
 
 
-def epoch_ms(time: str) -> int:
-    """RFC 3339 to ms since 1970 UTC. Raises ValueError for a date that does not exist."""
-    return int(datetime.fromisoformat(time).timestamp() * 1000)
+def epoch_ms(moment: str) -> int:
+    """RFC 3339 to ms since 1970 UTC, rounded down; a leap second counts as the first of the next minute.
+
+    Raises ValueError for a date that does not exist, or that has no year of four digits in UTC (nobody could print it).
+    """
+    text = moment.upper().replace("Z", "+00:00")  # RFC 3339 §5.6: "t" and "z" may be lower case
+    leap = text[16:19] == ":60"
+    if leap:
+        text = f"{text[:16]}:59{text[19:]}"
+    ms = (datetime.fromisoformat(text) - _EPOCH) // _MS + (1000 if leap else 0)
+    if not _FIRST_MS <= ms <= _LAST_MS:
+        raise ValueError(f"{moment} is outside the years 1 to 9999 in UTC")
+    return ms
 
 
 def rfc3339(ms: int) -> str:
-    """Ms since 1970 UTC to RFC 3339 in UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
+    """Ms since 1970 UTC to RFC 3339 in UTC; a time outside the years 1 to 9999 becomes the nearest inside."""
+    moment = _EPOCH + min(max(ms, _FIRST_MS), _LAST_MS) * _MS
+    return moment.isoformat(timespec="seconds")

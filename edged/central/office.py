@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from edged.central.appointments import AppointmentBook
 from edged.central.audience import Audience, Names
+from edged.central.condemned import Condemned
 from edged.central.operation_desk import OperationDesk
 from edged.central.policy_desk import Known, PolicyDesk, Put, trusted_keys
 from edged.central.refusals import Reason
@@ -39,7 +40,9 @@ class Ground(NamedTuple):
 class Office:
     """Policies down, events up. ``start`` once the state is restored, then ``run`` until cancelled, then ``stop``."""
 
-    def __init__(self, config: HallConfig, link: MqttLink, journal: Journal, ground: Ground) -> None:
+    def __init__(
+        self, config: HallConfig, link: MqttLink, journal: Journal, ground: Ground, condemned: Condemned
+    ) -> None:
         self._journal = journal
         self._ground = ground
         self._told_ms: list[int] = []
@@ -47,11 +50,13 @@ class Office:
         audience = Audience(config.hall, config.policy.group, Names.of(config.site))
         keys = trusted_keys(config.policy.keys)
         self.policies = PolicyDesk(audience, keys, link, ground.put, ground.wall_ms)
+        self.condemned = self.policies.condemned = condemned
         self.policies.durable = lambda: journal.durable
         self.policies.state = ground.state
         self.policies.kept = journal.policies
         self.policies.tell_rejected = self._telling("policy")
         self.operations = OperationDesk(audience, keys, link, journal, ground.put)
+        self.operations.condemned, self.operations.reject = condemned, ground.reject
         self.operations.wall_ms = ground.wall_ms
         self.operations.policies = self.policies
         self.operations.tell_rejected = self._telling("operation")

@@ -4,7 +4,9 @@
 * An order becomes a core event; the counter that keeps it from being replayed is committed with that event's step.
 * The answer goes to the MQTT 5 response topic after the commit and says what the hall did: {ok, code, message,
   message_zh, id}. The same document again is answered, not done again.
-* Answers go where the sender wants them, but never to a topic on which this hall speaks or is spoken to.
+* Answers go where the sender wants them, but never to a topic on which any hall speaks or is spoken to, nor to one on
+  which nothing can be published: there they are dropped and counted.
+* An order on which this program fails is refused for ever (``condemned.py``): no order ends the hall.
 """
 
 from __future__ import annotations
@@ -19,20 +21,20 @@ import structlog
 
 from edged.central import topics
 from edged.central.audience import Audience, Counter, Order, Past
+from edged.central.condemned import Condemned
 from edged.central.envelope import Keys
 from edged.central.policy_desk import PolicyDesk, Put
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.model.commands import Note
 from edged.core.model.events import Event
-from edged.driver import Unreachable
+from edged.driver import Refused, Reject, Unreachable
 from edged.observer import Step
 from edged.store.records import Beside, Line, Policies
 from edged.store.uplink import COUNTERS
 
 KEYS_MAX = 64  # counters remembered: four times the keys that a hall may trust at once
-_OURS = re.compile(
-    r"hall/[^/]+/(dev|state|policy|events|status|appointments|edged)(/|$)|city/[^/]+/policy(/|$)"
-)
+# Where halls speak and are spoken to, what a broker keeps for itself, and names that no MQTT topic can have.
+_NO_ANSWERS = re.compile(r"hall(/|$)|city/[^/]*/policy(/|$)|\$|$")
 
 log = structlog.get_logger("edged.central")
 
@@ -95,6 +97,8 @@ class OperationDesk:
         self.wall_ms: Callable[[], int] = lambda: 0
         self.policies: PolicyDesk | None = None
         self.on_refused: Callable[[str], None] = lambda code: None
+        self.condemned = Condemned()
+        self.reject: Reject = lambda reason, detail="": None
         self.tell_rejected: Callable[[Reason, str], None] = lambda why, named: None
 
     def start(self) -> None:
@@ -111,6 +115,7 @@ class OperationDesk:
         """Handler of ``ops/+``."""
         name = request.topic.rpartition("/")[2]
         try:
+            self.condemned.check(request.payload)
             order = self._accept(request, name)
             if order.again:
                 self._answer(request, None, order.id)
@@ -121,6 +126,8 @@ class OperationDesk:
                 self._hand_over(order, order.event, request)
         except DocumentRefused as refusal:
             self._refuse(request, refusal.reasons[0], name)
+        except Exception as error:  # noqa: BLE001 - whatever it is, this document caused it
+            self._refuse(request, self.condemned.failed(request.payload, error).reasons[0], name)
 
     def _accept(self, request: Request, name: str) -> Order:
         if request.retain:
@@ -135,8 +142,9 @@ class OperationDesk:
 
     def _hand_over(self, order: Order, event: Event, request: Request) -> None:
         asked = self._asked[id(event)] = _Asked(order, request)
+        self.condemned.handed_over(event, request.payload)
         if not self._put(event, lambda: self._committed(event, asked), Beside(line=self._line_with(order))):
-            del self._asked[id(event)]
+            self._forget(event)
             raise DocumentRefused(reason("busy"))
         self._count(order)
 
@@ -163,11 +171,22 @@ class OperationDesk:
         while len(self._counters) > KEYS_MAX:
             del self._counters[next(iter(self._counters))]
 
+    def _forget(self, event: Event) -> None:
+        self.condemned.arrived(event)
+        self._asked.pop(id(event), None)
+
     def _committed(self, event: Event, asked: _Asked) -> None:
-        del self._asked[id(event)]
+        self._forget(event)
         self._done(asked)
 
     def _done(self, asked: _Asked) -> None:
+        try:
+            self._tell(asked)
+        except Exception as error:  # noqa: BLE001 - it is done: only the answer failed
+            log.error("operation-answer-failed", error=type(error).__name__, detail=str(error))
+        asked.request.ack()
+
+    def _tell(self, asked: _Asked) -> None:
         order = asked.order
         ignored = next((note for note in asked.notes if note.kind == "ignored"), None)
         log.info(
@@ -179,7 +198,6 @@ class OperationDesk:
             ignored=None if ignored is None else ignored.data.get("reason"),
         )
         self._answer(asked.request, None if ignored is None else _not_done(ignored), order.id)
-        asked.request.ack()
 
     def _refuse(self, request: Request, why: Reason, name: str) -> None:
         self.on_refused(why.code)
@@ -194,8 +212,8 @@ class OperationDesk:
         target = request.response_topic
         if target is None:
             return
-        if _OURS.match(target) or "+" in target or "#" in target:
-            log.warning("operation-answer-withheld", topic=target[:80])
+        if _NO_ANSWERS.match(target):
+            self._withhold(target)
             return
         body = {"ok": why is None, "code": "done", "message": "done", "message_zh": "已执行", "id": id_}
         if why is not None:
@@ -209,6 +227,13 @@ class OperationDesk:
             self._link.respond(request, json.dumps(body, ensure_ascii=False).encode())
         except Unreachable:
             log.debug("operation-answer-lost", operation=request.topic)
+        except Refused:
+            self._withhold(target)
+
+    def _withhold(self, target: str) -> None:
+        """Whoever asked hears nothing; what was ordered is done all the same."""
+        self.reject("answer_topic", "an order asked for its answer on a topic that is not for answers")
+        log.debug("operation-answer-withheld", topic=target[:80])
 
 
 # What the core says of an order that it could not follow, for people.

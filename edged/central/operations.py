@@ -18,7 +18,7 @@ from typing import Annotated, Any
 from msgspec import Meta, field, structs
 
 from edged.central import envelope
-from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, Counter, Order, Past, epoch_ms
+from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, Counter, Moment, Order, Past, epoch_ms
 from edged.central.documents import Document, check_dates, check_for_us, parse, shape_reasons
 from edged.central.refusals import DocumentRefused, reason
 from edged.config.nearest import nearest
@@ -58,11 +58,7 @@ AREAS_MAX = 50
 Id = Annotated[str, ID]
 Number = Annotated[str, form(r"^[0-9A-Za-z-]{1,12}$")]
 Name = Annotated[str, form(r"^[0-9A-Za-z][0-9A-Za-z/:_.-]{0,63}$")]
-Moment = Annotated[
-    str,
-    form(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)$"),
-    Rule(_exists),
-]
+Until = Annotated[Moment, Rule(_exists)]
 Clock = Annotated[str, form(r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 Seconds = Annotated[int, Meta(ge=1, le=FOR_MAX_S)]
@@ -256,7 +252,7 @@ class Notice(Body, frozen=True):
     text: Text
     text_en: Text
     areas: Annotated[tuple[Id, ...], Meta(max_length=AREAS_MAX)] = ()
-    until: Moment | None = None
+    until: Until | None = None
 
     def order(self, by: str) -> Event:
         """A notice."""

@@ -6,6 +6,7 @@
   force: by an order, or by the core (``core/trial.py``), whose verdict this desk carries out.
 * A policy ahead of its ``not_before`` is staged: not acknowledged, so that the broker keeps it over a restart.
 * ``expires`` never takes a policy out of force: a hall keeps its last good one and says so.
+* A document on which this program fails is refused for ever (``condemned.py``): no policy ends the hall.
 * High-water mark and last good policy live in the journal (and in its keep file); absence of a retained push means
   nothing.
 """
@@ -22,6 +23,7 @@ import structlog
 
 from edged.central import topics
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS, NONE, Audience, Mark, Verified, rfc3339
+from edged.central.condemned import Condemned
 from edged.central.envelope import KeyFileError, Keys, load_keys
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.model.events import Event, PolicyApplied
@@ -106,6 +108,7 @@ class PolicyDesk:
         self._report: dict[str, Any] = {}
         self._reported_expired = False
         self.on_refused: Callable[[str], None] = lambda code: None
+        self.condemned = Condemned()
         self.tell_rejected: Callable[[Reason, str], None] = lambda why, claimed: None
         self.durable: Callable[[], bool] = lambda: True
         self.state: Callable[[], State] = State
@@ -156,24 +159,43 @@ class PolicyDesk:
         trial = self.state().trial
         if trial is not None and trial.harmful and trial is not self._going_back:
             self._go_back(trial)
-        if self._waiting is not None and not self._waiting.in_inbox:
-            self._hand_over(self._waiting)
+        waiting = self._waiting
+        if waiting is not None and not waiting.in_inbox:
+            try:
+                self._hand_over(waiting)
+            except Exception as error:  # noqa: BLE001 - whatever it is, this document caused it
+                self._give_up(waiting, error)
         if self.expired != self._reported_expired:
             log.warning("policy-expired", version=self._applied.version if self._applied else 0)
             self._say(self._report["state"], self._report["desired"], self._report.get("reason"))
 
     def receive(self, message: PushMessage) -> None:
         """Handler of the push topics."""
-        from edged.central.policies import accept  # loaded with the first policy: few starts have any
-
         raw = message.payload
         try:
-            verified = accept(raw, self._keys, self._audience, self._high(), self._wall_ms())
-            if not self.durable() and not self._is_applied(verified):
-                raise DocumentRefused(reason("no-storage"))
+            self.condemned.check(raw)
+            self._take(message)
         except DocumentRefused as refusal:
-            self._refuse(raw, refusal, message)
-            return
+            self._refuse(raw, refusal, message.ack)
+        except Exception as error:  # noqa: BLE001 - whatever it is, this document caused it
+            waiting = self._waiting
+            if waiting is not None and waiting.verified.envelope == raw and not waiting.in_inbox:
+                self._give_up(waiting, error)
+            else:
+                self._refuse(raw, self.condemned.failed(raw, error), message.ack)
+
+    def _give_up(self, waiting: _Waiting, error: Exception) -> None:
+        """A verified policy on which this desk failed."""
+        self._waiting = None
+        raw = waiting.verified.envelope
+        self._refuse(raw, self.condemned.failed(raw, error), *waiting.acks)
+
+    def _take(self, message: PushMessage) -> None:
+        from edged.central.policies import accept  # loaded with the first policy: few starts have any
+
+        verified = accept(message.payload, self._keys, self._audience, self._high(), self._wall_ms())
+        if not self.durable() and not self._is_applied(verified):
+            raise DocumentRefused(reason("no-storage"))
         waiting = self._waiting
         left = next((one for one in self.state().left if one.sha256 == verified.sha256), None)
         if self._is_applied(verified):
@@ -201,7 +223,15 @@ class PolicyDesk:
         earlier = _Waiting(reread(envelope, self._audience.names), [done])
         verified = earlier.verified
         event = PolicyApplied(verified.version, verified.sha256, verified.policy)
-        return self._put(event, lambda: self._committed(earlier), Beside(envelope, line))
+        return self._put_policy(event, earlier, Beside(envelope, line))
+
+    def _put_policy(self, event: PolicyApplied, waiting: _Waiting, beside: Beside) -> bool:
+        """As ``put``; should the core fail on ``event``, the next start knows which document it was."""
+        self.condemned.handed_over(event, waiting.verified.envelope)
+        taken = self._put(event, lambda: self._committed(event, waiting), beside)
+        if not taken:
+            self.condemned.arrived(event)
+        return taken
 
     def _go_back(self, trial: PolicyTrial) -> None:
         """The core's verdict: as if it were ordered. A full inbox is tried again, and so is it after a restart."""
@@ -215,6 +245,8 @@ class PolicyDesk:
                 return
             except DocumentRefused as refusal:
                 refused = str(refusal)
+            except Exception as error:  # noqa: BLE001 - whatever it is, this document caused it
+                refused = str(self.condemned.failed(envelope, error))
         self._going_back = trial  # said once; nobody but people can mend it
         log.error(
             "policy-not-put-back",
@@ -250,10 +282,20 @@ class PolicyDesk:
                 self._say("staged", _named(verified))
             return
         event = PolicyApplied(verified.version, verified.sha256, verified.policy, pushed=True)
-        waiting.in_inbox = self._put(event, lambda: self._committed(waiting), Beside(verified.envelope))
+        waiting.in_inbox = self._put_policy(event, waiting, Beside(verified.envelope))
 
-    def _committed(self, waiting: _Waiting) -> None:
-        verified = waiting.verified
+    def _committed(self, event: PolicyApplied, waiting: _Waiting) -> None:
+        self.condemned.arrived(event)
+        if self._waiting is waiting:
+            self._waiting = None
+        try:
+            self._in_force_now(waiting.verified)
+        except Exception as error:  # noqa: BLE001 - it is in force: only the report of it failed
+            log.error("policy-report-failed", error=type(error).__name__, detail=str(error))
+        for ack in waiting.acks:
+            ack()
+
+    def _in_force_now(self, verified: Verified) -> None:
         before = "" if self._applied is None else self._applied.sha256
         back = verified.version < self._mark.version
         if not back and verified.previous_sha256 not in (None, before):
@@ -263,10 +305,6 @@ class PolicyDesk:
         self._applied = verified
         if not back:
             self._mark = Mark(verified.version, verified.sha256)
-        if self._waiting is waiting:
-            self._waiting = None
-        for ack in waiting.acks:
-            ack()
         log.info("policy-applied", version=verified.version, sha256=verified.sha256, rolled_back=back)
         left = next((one for one in reversed(self.state().left) if one.sha256 == before), None)
         if back and left is not None:
@@ -274,28 +312,26 @@ class PolicyDesk:
         else:
             self._say("rolled-back" if back else "applied", _named(verified))
 
-    def _refuse(self, raw: bytes, refusal: DocumentRefused, message: PushMessage) -> None:
+    def _refuse(self, raw: bytes, refusal: DocumentRefused, *acks: Callable[[], None]) -> None:
         from edged.central.policies import claimed
 
         first = refusal.reasons[0]
         self.on_refused(first.code)
-        log.warning(
-            "policy-refused", code=first.code, path=first.path, detail=str(refusal), topic=message.topic
-        )
+        log.warning("policy-refused", code=first.code, path=first.path, detail=str(refusal))
         named = claimed(raw)
         self._say("rejected", named, _worded(refusal.reasons))
         self.tell_rejected(first, str((named or {}).get("version", "")))
-        message.ack()
+        for ack in acks:
+            ack()
 
     def _restore(self, envelope: bytes, known: Known) -> None:
         from edged.central.policies import reread
 
         try:
+            self.condemned.check(envelope)
             self._applied = reread(envelope, self._audience.names)
-        except DocumentRefused as refusal:
-            log.error(
-                "kept-policy-refused", detail=str(refusal), remedy="push a policy that fits this version"
-            )
+        except Exception as error:  # noqa: BLE001 - the hall starts, whatever an earlier version has kept
+            log.error("kept-policy-refused", detail=str(error), remedy="push a policy that fits this version")
             return
         applied = self._applied
         self._mark = Mark(
@@ -304,7 +340,8 @@ class PolicyDesk:
         )
         if known.in_force_sha256 != applied.sha256:
             event = PolicyApplied(applied.version, applied.sha256, applied.policy)
-            if not self._put(event, None, Beside(envelope)):
+            self.condemned.handed_over(event, envelope)
+            if not self._put(event, lambda: self.condemned.arrived(event), Beside(envelope)):
                 log.error("kept-policy-not-applied", detail="the inbox is full at start")
 
     def _say(self, state: str, desired: dict[str, Any] | None, why: dict[str, str] | None = None) -> None:

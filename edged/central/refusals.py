@@ -104,6 +104,11 @@ CODES: dict[str, tuple[str, str]] = {
         "版本 {version} 已由签名指令撤回;请用更高版本号重新推送",
     ),
     "not-done": ("the hall did not do it: {detail}", "大厅未执行:{detail_zh}"),
+    "failed-before": (
+        "this hall's program fails on this document and will not try it again; nothing else is wrong. Report it, and "
+        "push a corrected one",
+        "本大厅程序处理此文件时出错,今后不再尝试(其他功能不受影响);请报告此问题,并推送修正后的文件",
+    ),
     "busy": ("the hall has too much to do; push it again", "大厅繁忙,请稍后重新推送"),
     "no-storage": (
         "the hall's disk is full or broken, so nothing can be kept; push it again after repair",

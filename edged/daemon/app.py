@@ -96,7 +96,9 @@ class Application:
         ground = Ground(
             self.inbox.put, self.clock.wall_ms, self._rfc3339, self.reject, lambda: self.engine.state
         )
-        self.office = Office(config, self.mqtt, self.journal, ground)
+        condemned = self._platform.condemned(config)
+        self.office = Office(config, self.mqtt, self.journal, ground, condemned)
+        self.loop.on_broken = condemned.broke
         self.office.silent = self._safe
         self.loop.observers = (self.metrics, StepLog(), self.office.operations)
         self._rejected: set[str] = set()

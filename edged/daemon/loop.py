@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edged.clock import perf_s
 from edged.core.engine import Engine
 from edged.core.model.commands import Action, Command, Desired, Lamp, Note
-from edged.core.model.events import DeviceEvent
+from edged.core.model.events import DeviceEvent, Event
 from edged.daemon.inbox import Inbox, Item
 from edged.daemon.outputs import Outputs
 from edged.observer import Observer, Step
@@ -26,6 +26,7 @@ class Loop:
         self._outputs = outputs
         self._seq = journal.last_seq
         self.observers: Sequence[Observer] = ()
+        self.on_broken: Callable[[Event], None] = lambda event: None  # the core failed on it: all ends
         journal.on_commit(self._committed)
 
     async def run(self) -> None:
@@ -54,12 +55,16 @@ class Loop:
         commands: tuple[Command, ...] = ()
         notes: tuple[Note, ...] = ()
         decision_s, since_s = 0.0, perf_s()
-        for commanded, noted in self._engine.lamps_first(item.at_ms, item.event):
-            decision_s += perf_s() - since_s
-            commands += commanded
-            notes += noted
-            self._light(commanded, arrived_s)
-            since_s = perf_s()
+        try:
+            for commanded, noted in self._engine.lamps_first(item.at_ms, item.event):
+                decision_s += perf_s() - since_s
+                commands += commanded
+                notes += noted
+                self._light(commanded, arrived_s)
+                since_s = perf_s()
+        except Exception:
+            self.on_broken(item.event)
+            raise
         self._show(commands, arrived_s)
         kept = is_recorded(item.event, commands, notes)
         self._seq += kept

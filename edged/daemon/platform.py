@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from edged.central.condemned import Condemned
 from edged.config import DeviceConfig, HallConfig
 from edged.daemon.devices import build
 from edged.daemon.service_manager import ServiceManager
@@ -39,6 +40,10 @@ class Platform:
     def starts(self, config: HallConfig) -> Starts:
         """How often this hall was started lately."""
         return Starts(Path(config.store.path))
+
+    def condemned(self, config: HallConfig) -> Condemned:
+        """The signed documents that this hall failed on."""
+        return Condemned(Path(config.store.path))
 
     def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
         """The link to the hall's broker."""

@@ -172,7 +172,7 @@ async def test_a_retained_order_is_refused_and_no_answer_goes_to_our_own_topics(
         assert {line["code"] for line in daemon.logged("operation-refused")} == {"retained"}
         lamp = "hall/east/dev/lamp-w2/down/lamp"
         await operator.send("close", b"?", answers=lamp)
-        await until(lambda: daemon.logged("operation-answer-withheld") != [])
+        await until(lambda: [line["reason"] for line in daemon.logged("input-rejected")] == ["answer_topic"])
     assert not any("code" in message for message in heard)
     assert orders(files) == []
 

@@ -16,7 +16,10 @@ from functools import partial, partialmethod
 from typing import Any
 
 import devices
-from edged.core.model.events import KeyPressed
+from edged.central.operation_desk import OperationDesk
+from edged.central.policy_desk import PolicyDesk
+from edged.core.engine import Engine
+from edged.core.model.events import KeyPressed, PolicyApplied
 from edged.core.tide import arbiter
 from edged.daemon import devices as running_devices
 from edged.daemon import lifetime
@@ -152,6 +155,36 @@ def crashing_tide() -> None:
     arbiter._request = fail
 
 
+def failing_desks() -> None:
+    """Every policy of version 3, and every order to open a window, meets a bug in its desk; there from the start."""
+    hand_policy, hand_order = PolicyDesk._hand_over, OperationDesk._hand_over
+
+    def policy(self: PolicyDesk, waiting: Any) -> None:
+        if waiting.verified.version == 3:
+            raise ZeroDivisionError("planted")
+        hand_policy(self, waiting)
+
+    def order(self: OperationDesk, order: Any, *arguments: Any) -> None:
+        if order.name == "open":
+            raise RecursionError("planted")
+        hand_order(self, order, *arguments)
+
+    PolicyDesk._hand_over = policy  # type: ignore[method-assign]
+    OperationDesk._hand_over = order  # type: ignore[method-assign]
+
+
+def core_without_policies() -> None:
+    """The core fails on every policy that was pushed; there from the start."""
+    lamps_first = Engine.lamps_first
+
+    def fail(self: Engine, at_ms: int, event: Any) -> Any:
+        if isinstance(event, PolicyApplied) and event.pushed:
+            raise ZeroDivisionError("planted")
+        return lamps_first(self, at_ms, event)
+
+    Engine.lamps_first = fail  # type: ignore[method-assign]
+
+
 FAULTS: dict[str, Callable[[], None]] = {
     fault.__name__: fault
     for fault in (
@@ -164,6 +197,8 @@ FAULTS: dict[str, Callable[[], None]] = {
         crawling,
         hoarding,
         crashing_tide,
+        failing_desks,
+        core_without_policies,
         falling,
         hasty,
     )

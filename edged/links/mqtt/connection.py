@@ -25,11 +25,11 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged import clock
 from edged.driver import Refused, Unreachable
+from edged.links.mqtt.names import topic_fault
 from edged.links.mqtt.outgoing import Outgoing
 from edged.links.mqtt.packets import (
     PUBACK,
     PUBLISH,
-    TOPIC_MAX_BYTES,
     Publish,
     puback_packet,
     publish_packet,
@@ -162,7 +162,10 @@ class Connection:
         topics: list[Any] = list(wanted)
         if self._five:
             topics = [(topic, SubscribeOptions(qos=qos)) for topic, qos in wanted]
-        code, mid = self._paho.subscribe(topics)
+        try:
+            code, mid = self._paho.subscribe(topics)
+        except ValueError as error:  # the link looks at each filter before; nothing may end the process here
+            raise Unreachable(f"cannot subscribe: {error}") from None
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
             raise Unreachable("connection lost while subscribing")
         return mid
@@ -351,10 +354,7 @@ class Connection:
 
 def _checked(topic: str) -> bytes:
     """``topic`` as it goes on the wire. Raises ``Refused`` where nothing can be published there."""
-    try:
-        encoded = topic.encode()
-    except UnicodeEncodeError:
-        encoded = b""
-    if not encoded or len(encoded) > TOPIC_MAX_BYTES or "+" in topic or "#" in topic:
-        raise Refused(f"not a topic to publish on: {topic[:80]!r}")
-    return encoded
+    fault = topic_fault(topic)
+    if fault:
+        raise Refused(f"not a topic to publish on: {topic[:80]!r} {fault}")
+    return topic.encode()

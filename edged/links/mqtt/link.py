@@ -34,6 +34,7 @@ from edged.heart import Heart
 from edged.links.chance import chance
 from edged.links.mqtt.backoff import Backoff, Outcome
 from edged.links.mqtt.connection import CONNACK_S, SUBACK_S, Connection
+from edged.links.mqtt.names import filter_fault
 from edged.links.mqtt.packets import Publish, correlation_property, expiry_property
 from edged.links.mqtt.settings import MqttSettings
 from edged.links.mqtt.talk import Ack, Connect, Loss, Outbound, Talk, nobody
@@ -121,7 +122,15 @@ class MqttLink:
         return self._connection
 
     def subscribe(self, topic_filter: str, handler: Handler) -> None:
-        """Hand every message that matches ``topic_filter`` to ``handler``, now and after every reconnect."""
+        """Hand every message that matches ``topic_filter`` to ``handler``, now and after every reconnect.
+
+        A filter that is none is refused here, logged and counted: sent, it would cost everybody the connection.
+        """
+        fault = filter_fault(topic_filter)
+        if fault:
+            log.error("filter-refused", topic=topic_filter[:80], detail=fault)
+            self._reject("bad_filter", topic_filter[:80])
+            return
         self._listen(topic_filter, handler)
         if self._connection is not None and self.connected:
             with suppress(Unreachable):  # the next connection subscribes to everything

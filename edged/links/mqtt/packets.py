@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 PUBLISH = 0x30  # §3.3.1: with DUP 0x08, QoS 0x06 and RETAIN 0x01
 PUBACK = 0x40
-TOPIC_MAX_BYTES = 65_535  # §1.5.4
 
 # §2.2.2.2: identifiers that a PUBLISH may carry, and how many bytes their value has (-1: a length-prefixed one).
 _SIZES = {0x01: 1, 0x02: 4, 0x03: -1, 0x08: -1, 0x09: -1, 0x23: 2}

@@ -15,6 +15,7 @@ from devices.candle485.options import CandleOptions
 from devices.modbus_relay.driver import ModbusRelay, RelayOptions
 from devices.mqtt_json.fake import FakeFleet
 from devices.onbon_bx.driver import OnbonBx, OnbonOptions
+from edged.central.condemned import Condemned
 from edged.clock import Clock, monotonic_s
 from edged.config import DeviceConfig, HallConfig
 from edged.daemon.platform import Platform
@@ -141,6 +142,10 @@ class Machine(Platform):
     def starts(self, config: HallConfig) -> Starts:
         """See ``Platform``: its many deaths are no crash loop."""
         return Starts(None)
+
+    def condemned(self, config: HallConfig) -> Condemned:
+        """Nothing of a world is kept beside its journal."""
+        return Condemned()
 
     def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
         """See ``Platform``."""

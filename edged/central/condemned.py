@@ -1,0 +1,91 @@
+"""Signed documents that this program fails on: each is tried once, and refused ever after.
+
+Rules: what a document breaks is our fault, and still no reason for the hall to end, or to meet the same document at
+every start. A failure in a desk is remembered for this life; one that broke the core, and with it the process, is
+written to ``<journal>.condemned`` first, so that the next life refuses what ended this one. A file that cannot be read
+or written counts as empty.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from edged.central.refusals import DocumentRefused, reason
+from edged.core.model.events import Event
+
+KEPT_MAX = 64  # documents remembered, the newest: a hall that fails on more has another problem
+SHA256_DIGITS = 64
+
+log = structlog.get_logger("edged.central")
+
+
+class Condemned:
+    """The documents of one hall, by the SHA-256 of their bytes. ``journal`` None: none is remembered on disk."""
+
+    def __init__(self, journal: Path | None = None) -> None:
+        self._file = None if journal is None else journal.with_name(journal.name + ".condemned")
+        self._known: dict[str, None] = dict.fromkeys(self._read())
+        self._in_core: dict[int, str] = {}  # by identity of the event; at most the inbox's depth
+
+    def check(self, raw: bytes) -> None:
+        """Raises ``DocumentRefused`` for a document that was failed on before."""
+        if self._known and _sha256(raw) in self._known:
+            raise DocumentRefused(reason("failed-before"))
+
+    def failed(self, raw: bytes, error: Exception) -> DocumentRefused:
+        """Remember that handling ``raw`` ended in ``error``; the refusal to answer with."""
+        sha256 = _sha256(raw)
+        log.error(
+            "document-failed",
+            sha256=sha256,
+            error=type(error).__name__,
+            detail=str(error),
+            effect="this document is refused from now on; nothing else is",
+        )
+        self._remember(sha256)
+        return DocumentRefused(reason("failed-before"))
+
+    def handed_over(self, event: Event, raw: bytes) -> None:
+        """``event``, made of ``raw``, goes to the core now."""
+        self._in_core[id(event)] = _sha256(raw)
+
+    def arrived(self, event: Event) -> None:
+        """The core has taken ``event``, and its step is on disk; or it never went there."""
+        self._in_core.pop(id(event), None)
+
+    def broke(self, event: Event) -> None:
+        """The core failed on ``event``, and the process ends: the next one must not try its document again."""
+        sha256 = self._in_core.pop(id(event), None)
+        if sha256 is None:
+            return
+        log.error("document-broke-the-core", sha256=sha256, effect="the next start refuses it")
+        self._remember(sha256)
+        self._write()
+
+    def _remember(self, sha256: str) -> None:
+        self._known[sha256] = None
+        while len(self._known) > KEPT_MAX:
+            del self._known[next(iter(self._known))]
+
+    def _read(self) -> list[str]:
+        try:
+            text = "" if self._file is None else self._file.read_text("ascii")
+        except (OSError, ValueError):
+            return []
+        return [line for line in text.split()[-KEPT_MAX:] if len(line) == SHA256_DIGITS]
+
+    def _write(self) -> None:
+        if self._file is not None:
+            fresh = self._file.with_name(self._file.name + ".new")
+            with suppress(OSError):
+                fresh.write_text("".join(f"{sha256}\n" for sha256 in self._known), "ascii")
+                os.replace(fresh, self._file)
+
+
+def _sha256(raw: bytes) -> str:
+    return hashlib.sha256(raw).hexdigest()

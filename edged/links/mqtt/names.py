@@ -1,0 +1,48 @@
+"""What may be published on and subscribed to, checked before it reaches a link that others share. No I/O.
+
+A broker ends the whole connection over one filter that is none (MQTT 5 §4.7, §4.13), and with it the hall's.
+"""
+
+from __future__ import annotations
+
+BYTES_MAX = 65_535  # §1.5.4: a length of two bytes
+SHARED = "$share/"  # §4.8.2: only one of its subscribers gets a message; a counter would lose every other one
+
+
+def topic_fault(topic: str) -> str:
+    """What keeps ``topic`` from being published on; "" where nothing does."""
+    if "+" in topic or "#" in topic:
+        return "has a wildcard (+ or #)"
+    return _text_fault(topic)
+
+
+def filter_fault(topic_filter: str) -> str:
+    """What keeps ``topic_filter`` from being subscribed to; "" where nothing does."""
+    levels = topic_filter.split("/")
+    if any("#" in level and level != "#" for level in levels) or "#" in levels[:-1]:
+        return 'has a "#" that is not a whole last level (people/#)'
+    if any("+" in level and level != "+" for level in levels):
+        return 'has a "+" that is not a whole level (people/+/vs125)'
+    if topic_filter.startswith(SHARED):
+        return "is a shared subscription, of which each message reaches one subscriber only"
+    return _text_fault(topic_filter)
+
+
+def _text_fault(text: str) -> str:
+    if not text:
+        return "is empty"
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return "has half a surrogate pair"
+    if size > BYTES_MAX:
+        return f"has {size} bytes, at most {BYTES_MAX} are allowed"
+    odd = next((char for char in text if _is_odd(ord(char))), None)
+    if odd is not None:
+        return f"has a character that no topic may have (U+{ord(odd):04X})"
+    return ""
+
+
+def _is_odd(code: int) -> bool:
+    """§1.5.4: NUL must not, control characters and non-characters should not be sent; brokers end the connection."""
+    return code < 0x20 or 0x7F <= code < 0xA0 or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
