@@ -8,9 +8,13 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
+from edged.core.dispatch import HANDLERS
+from edged.core.engine import Engine
+from edged.core.model.events import ClockSet, Event, PolicyApplied, Resumed, SafeModeSet, SiteLoaded, Tick
 from tests.support.core_transcript import rerun
 
 FOLDER = Path(__file__).parent / "transcripts"
@@ -33,3 +37,21 @@ def test_a_wrong_outcome_is_seen() -> None:
     wrong = right.replace("A001 area=tax", "A002 area=tax")
     assert wrong != right
     assert rerun(wrong) == right
+
+
+def test_every_event_is_in_some_transcript(monkeypatch: pytest.MonkeyPatch) -> None:
+    handle, happened = Engine.handle, set()
+
+    def handled(engine: Engine, at_ms: int, event: Event) -> Any:
+        happened.add(type(event))
+        return handle(engine, at_ms, event)
+
+    monkeypatch.setattr(Engine, "handle", handled)
+    for path in FOLDER.glob("*.txt"):
+        rerun(path.read_text())
+    assert set(get_args(Event)) - happened == set()
+
+
+def test_every_event_has_somebody_who_takes_it() -> None:
+    of_the_engine = {SiteLoaded, PolicyApplied, ClockSet, Resumed, SafeModeSet, Tick}
+    assert set(get_args(Event)) == set(HANDLERS) | of_the_engine
