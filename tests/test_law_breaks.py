@@ -142,6 +142,7 @@ BREAKS = (
         "tests assert", "tests/test_planted.py", "def test_nothing():\n    print(1)\n", "asserts_something"
     ),
     judged("nothing is left unfinished", "edged/core/planted.py", f"# {'TO' + 'DO'} later\n", "unfinished"),
+    judged("the guide is true", "CONTRIBUTING.md", "See `edged/nowhere.py`.\n", "guide_names"),
     Break(
         "types are strict",
         "edged/core/planted.py",
@@ -159,7 +160,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in ("edged", "devices", "tests", "configs", "systemd", ".ci"):
         if (ROOT / folder).exists():
             shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "README.md"):
+    for file in ("pyproject.toml", "README.md", "CONTRIBUTING.md"):
         if (ROOT / file).exists():
             shutil.copy(ROOT / file, copy / file)
     for device in ("one", "two"):

@@ -221,6 +221,13 @@ def test_the_check_of_a_change_ends_within_its_time() -> None:
     assert sum(budgets) <= int(whole) <= 45
 
 
+def test_the_guide_names_what_is_there() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = re.findall(r"\b((?:edged|devices|configs|tests)/[\w./*-]*\w)", guide)
+    assert len(named) > 20
+    assert [path for path in named if not any(ROOT.glob(path))] == []
+
+
 def test_the_program_says_the_version_that_is_installed() -> None:
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
 
