@@ -1,0 +1,57 @@
+"""The shipped Prometheus rules: each alert fires on its fault and nothing beside it, explained in both languages."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edged.core.people import alarms
+from tests.support.needs import lacking
+
+RULES = Path(__file__).parents[2] / "configs" / "prometheus"
+ALERTS = re.findall(r"- alert: (\w+)", (RULES / "edged.rules.yml").read_text())
+PAGES = ("README.md", "README.zh-CN.md")
+
+
+def promtool(*arguments: str) -> str:
+    """What Prometheus' own tool says; fails where it finds something."""
+    tool = shutil.which("promtool") or lacking("promtool is not installed (Debian: prometheus)")
+    done = subprocess.run([tool, *arguments], cwd=RULES, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_rules_are_valid() -> None:
+    assert "SUCCESS" in promtool("check", "rules", "edged.rules.yml")
+
+
+def test_each_alert_fires_on_its_fault_and_on_nothing_beside_it() -> None:
+    assert "SUCCESS" in promtool("test", "rules", "edged.rules.test.yml")
+    cases = (RULES / "edged.rules.test.yml").read_text()
+    for alert in ALERTS:
+        shown = re.findall(rf'alertname="{alert}", alertstate="firing"}}\'\n.*\n +exp_samples:(.*)', cases)
+        assert sorted(shown) == ["", " []"], f"{alert}: one case that fires and one that does not"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_alert_has_a_section(page: str) -> None:
+    headings = re.findall(r"^## (\w+)$", (RULES / page).read_text(), re.M)
+    assert [one for one in headings if one.startswith("Edged")] == ALERTS
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_alarm_of_the_hall_has_a_row(page: str) -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \|", (RULES / page).read_text(), re.M)
+    assert set(rows) - {"alarm"} == set(alarms.TEXT)  # the heading of the table is no alarm
+
+
+def test_each_metric_of_the_rules_is_one_that_the_controller_has() -> None:
+    golden = (Path(__file__).with_name("metrics.golden")).read_text()
+    known = set(re.findall(r"^(edged_\w+) ", golden, re.M))
+    rules = re.sub(r'"[^"]*"', "", (RULES / "edged.rules.yml").read_text())
+    used = {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"\bedged_\w+", rules)}
+    assert used <= known
