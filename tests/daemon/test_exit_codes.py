@@ -14,10 +14,10 @@ from tests.support.daemons import ROOT, Daemon, Hall, Machines, device_table, ed
 # A driver with a bug, and restarts that a test can wait for.
 WITH_A_BUG = """
 import devices, sys
-from edged import fleet
+from edged.daemon import devices as running
 from edged.__main__ import main
 devices.REGISTRY["crashing"] = "tests.support.slates:Crashing"
-fleet.RESTART_S = (0.05,)
+running.RESTART_S = (0.05,)
 sys.argv[0] = "edged"
 main()
 """
