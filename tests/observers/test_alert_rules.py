@@ -49,9 +49,12 @@ def test_each_alarm_of_the_hall_has_a_row(page: str) -> None:
     assert set(rows) - {"alarm"} == set(alarms.TEXT)  # the heading of the table is no alarm
 
 
-def test_each_metric_of_the_rules_is_one_that_the_controller_has() -> None:
+def test_each_metric_of_rules_and_dashboards_is_one_that_the_controller_has() -> None:
     golden = (Path(__file__).with_name("metrics.golden")).read_text()
     known = set(re.findall(r"^(edged_\w+) ", golden, re.M))
-    rules = re.sub(r'"[^"]*"', "", (RULES / "edged.rules.yml").read_text())
+    boards = [board.read_text() for board in (RULES.parent / "grafana").glob("*.json")]
+    queries = re.findall(r'"expr": "(.*)"', "\n".join(boards))
+    assert len(queries) > 30
+    rules = re.sub(r'\\?"[^"]*"', "", "\n".join([(RULES / "edged.rules.yml").read_text(), *queries]))
     used = {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"\bedged_\w+", rules)}
     assert used <= known
