@@ -26,7 +26,7 @@ from devices.candle485.noise import Babble, Presses
 from devices.candle485.options import CandleOptions
 from devices.candle485.signs import board, digits, led, loud, printed
 from edged.clock import monotonic_s
-from edged.core.model.commands import Action, Display, Lamp, Panel, Print, Value
+from edged.core.model.commands import Action, Display, Lamp, Pager, Panel, Print, Value
 from edged.core.model.events import DeviceBack, DeviceLost, Event, KeyPressed, TicketRequested
 from edged.driver import Context, Options, Refused, Unreachable
 from edged.heart import lasting
@@ -118,7 +118,7 @@ class Candle485:
         if panel is not None and isinstance(value, Panel):
             frames: list[Frame] = [led(panel.address, value)]
             return [*frames, digits(panel.address, value)] if panel.digits else frames
-        if panel is not None and isinstance(value, Lamp):
+        if panel is not None and isinstance(value, Lamp | Pager):
             return [led(panel.address, value)]
         if unit is not None and isinstance(value, Display):
             return [board(unit, value)]

@@ -18,7 +18,7 @@ from devices.candle485.codec import (
     Text,
 )
 from devices.candle485.options import BoardOptions
-from edged.core.model.commands import Display, Lamp, Panel, Value
+from edged.core.model.commands import Display, Lamp, Pager, Panel, Value
 
 # No beep among them: levels are sent again every few seconds.
 LED_OF_STATE: dict[str, int] = {
@@ -46,10 +46,12 @@ PANEL_IDLE = (BLINK_NONE, "---")
 PRINTED_BLINK = 0x24  # three times, then steady: a visitor looks up from the button
 
 
-def led(address: int, value: Panel | Lamp) -> Signal:
-    """The LED of a panel. A state nobody knows is dark."""
+def led(address: int, value: Panel | Pager | Lamp) -> Signal:
+    """The LED of a panel. A state nobody knows is dark; the duty manager's blinks while a page waits."""
     if isinstance(value, Lamp):
         return Signal(address, LED_OF_LAMP[value.state])
+    if isinstance(value, Pager):
+        return Signal(address, LED_OF_LAMP["blink" if value.waiting else "off"])
     return Signal(address, LED_OF_STATE.get(value.state, LED_OFF))
 
 

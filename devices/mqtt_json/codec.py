@@ -20,6 +20,7 @@ from edged.core.model.commands import (
     Issuing,
     Lamp,
     Page,
+    Pager,
     Panel,
     Print,
     Refuse,
@@ -317,6 +318,8 @@ def encode_level(value: Value) -> tuple[str, bytes]:
                 "prepared": value.prepared,
             }
             return "panel", _dump({key: item for key, item in fields.items() if item is not None})
+        case Pager(waiting=waiting, prompt=prompt):
+            return "pager", _dump({"waiting": waiting} | ({} if prompt is None else {"prompt": prompt}))
         case Serve(windows=windows):
             served = [{"window": window, "services": list(services)} for window, services in windows]
             return "serve", _dump({"windows": served})

@@ -13,8 +13,9 @@ from edged.core.hours import late_hours
 from edged.core.model.events import KeyPressed
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
-from edged.core.people import pages, staffing
+from edged.core.people import answers, pagers, pages, staffing
 from edged.core.queue.ordering import STAFFED
+from edged.core.signage import signs
 from edged.core.tide import triggers
 from edged.core.visits import detours, follow, printing, walkins
 from edged.core.visits.outcomes import finish
@@ -23,10 +24,45 @@ from edged.core.windows.machine import arrive, call_next, move_window, no_show, 
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """Route a key to its window or its member of staff."""
+    """Route a key to its window or its member of staff, and tell whoever pressed it what became of it."""
     if _double_press(turn, event):
         turn.ignore(event.point, "double_press", key=event.key)
         return
+    window = turn.lookup.window_of_panel.get(event.point)
+    if window is not None:
+        staffing.hint_over(turn, window)
+        before, noted = _shown(turn, window), len(turn.notes)
+        _route(turn, event)
+        _answer_window(turn, window, before, noted)
+    elif pagers.owner(turn, event.point) is not None:
+        staffing.reply(turn, event.point, None)
+        noted = len(turn.notes)
+        _route(turn, event)
+        answer = answers.answer_of(turn.lookup, turn.notes[noted:])
+        staffing.reply(turn, event.point, " ".join(answers.RECEIVED) if answer is None else answer.both)
+    else:
+        turn.ignore(event.point, "no_window_for_panel", key=event.key)
+
+
+def _shown(turn: Turn, window: str) -> tuple[str, str | None]:
+    """What its clerk sees of a window."""
+    return staffing.stands(turn.window(window)), signs.prompt_of(turn, window)
+
+
+def _answer_window(turn: Turn, window: str, before: tuple[str, str | None], noted: int) -> None:
+    """What the panel does not show by itself is said for a moment, while the window stays as it is now."""
+    shown = _shown(turn, window)
+    if shown[1] is not None and shown[1] != before[1]:  # it says it already
+        return
+    answer = answers.answer_of(turn.lookup, turn.notes[noted:])
+    if answer is not None:
+        nobody = answer.code == "nobody_waiting"
+        staffing.hint(turn, window, answer.both, staffing.NOBODY if nobody else shown[0])
+    elif shown == before:
+        staffing.hint(turn, window, " ".join(answers.RECEIVED), shown[0])
+
+
+def _route(turn: Turn, event: KeyPressed) -> None:
     if event.key in follow.THEIRS and follow.following(turn):
         turn.ignore(event.point, "queue_system_calls", key=event.key)
         return
@@ -39,7 +75,7 @@ def press(turn: Turn, event: KeyPressed) -> None:
     if event.key == "answer":
         ratings.press(turn, event)
         return
-    who = pages.whose(turn, event.point)
+    who = pagers.owner(turn, event.point)
     if who == staffing.DUTY_MANAGER:
         _duty(turn, event)
         return
@@ -170,7 +206,6 @@ def _join(turn: Turn, window: str, staff: str) -> None:
         turn.ignore(window, "helps_already", staff=staff)
     elif len(helpers) >= turn.state.policy.staffing.helpers_max:
         turn.ignore(window, "helpers_full", staff=staff)
-        staffing.hint(turn, window, "本窗口增援已满 No more staff here")
     else:
         activation.join(turn, staff, window)
 

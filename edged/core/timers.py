@@ -13,7 +13,7 @@ from edged.core import sequence, trial
 from edged.core.cases import case_book, case_requests, ratings
 from edged.core.hours import phases
 from edged.core.model.turn import Turn
-from edged.core.people import announcements, notices, pages, staffing
+from edged.core.people import announcements, notices, pagers, pages, staffing
 from edged.core.queue import bookings, people_counters, tickets
 from edged.core.visits import detours, rating
 from edged.core.windows import attendance, overrides, preparation
@@ -25,6 +25,7 @@ FIRES: dict[str, Callable[[Turn, str], None]] = {
     "booked": tickets.due,
     "booking": bookings.expired,
     "hint": staffing.hint_over,
+    "reply": pagers.reply_over,
     "people": people_counters.look_again,
     "page": pages.unanswered,
     preparation.TIMER: preparation.too_long,

@@ -165,7 +165,8 @@ def test_addresses_are_those_of_the_code() -> None:
     device |= {
         f"hall/{{hall}}/dev/{{device}}/down/{kind}"
         for kind in (
-            *("lamp", "display", "panel", "evaluator", "issuing", "say", "print", "page", "refuse", "serve"),
+            *("lamp", "display", "panel", "pager", "evaluator", "issuing"),
+            *("say", "print", "page", "refuse", "serve"),
         )
     }
     centre = {

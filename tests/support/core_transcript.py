@@ -50,6 +50,7 @@ GROUPS = (
     "signs",
     "areas",
     "panels",
+    "pagers",
     "evaluators",
     "centre",
     "duty",
@@ -64,6 +65,7 @@ LEARNT = (
     "sources",
     "looked_ms",
     "last_request_ms",
+    "hint_while",
 )  # see test_forecast.py
 NAMED = (
     r"(seq|from|for_s|code|area|service|ticket|special|level|back|version|appointment|reason|returning|outcome"
@@ -341,7 +343,7 @@ def _group(command: Command) -> str:
         return "lamps"
     if kind == "issuing":
         return kind
-    if kind in ("panel", "evaluator"):
+    if kind in ("panel", "pager", "evaluator"):
         return f"{kind}s"
     if kind == "display":
         if command.point == "duty-led":

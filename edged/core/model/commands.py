@@ -52,6 +52,15 @@ class Panel:
 
 
 @value
+class Pager:
+    """What a pager or the duty manager's panel shows: how many pages wait there for an answer, and what to read."""
+
+    waiting: int
+    prompt: str | None = None
+    kind: ClassVar[str] = "pager"
+
+
+@value
 class Serve:
     """Follow mode: windows that are to serve now, each with its services; the queue system sends people there."""
 
@@ -174,6 +183,7 @@ Value = (
     | Lamp
     | Display
     | Panel
+    | Pager
     | Evaluator
     | AreaPicture
     | WindowPicture

@@ -220,7 +220,8 @@ class Ticket:
 class WindowState:
     """A window now. ``area`` is the area a tidal window is activated for; ``due_ms`` its next deadline.
 
-    ``stale``: its panel is silent, this is the last that was known. ``hint``: what its clerk is told for a moment.
+    ``stale``: its panel is silent, this is the last that was known. ``hint``: what its clerk is told for a moment, at
+    most while ``hint_while`` holds (see ``staffing.hint``).
     ``helpers``: who is there beside ``staff`` ("+1" staff), in the order they came. ``prepared``: who is called next.
     """
 
@@ -238,6 +239,7 @@ class WindowState:
     paused_ms: int | None = None
     stale: bool = False
     hint: str | None = None
+    hint_while: str | None = None
     requested_ms: int | None = None
     paged_staff: str | None = None
     acknowledged: bool = False
@@ -503,6 +505,9 @@ class State:
     duty_staff: str | None = None
     overrides: dict[str, Override] = field(default_factory=dict)
     pages: dict[str, OpenPage] = field(default_factory=dict)
+    replies: dict[str, str] = field(
+        default_factory=dict
+    )  # of pagers: what the last key there came to, by point
     voices: dict[str, Voice] = field(default_factory=dict)
     hours: dict[str, AreaHours] = field(default_factory=dict)
     flexed: dict[str, Flex] = field(default_factory=dict)  # by area; "" is the whole hall

@@ -40,6 +40,7 @@ class Turn:
         "cases_changed",
         "commands",
         "dirty_areas",
+        "dirty_pagers",
         "dirty_windows",
         "issuing_changed",
         "lookup",
@@ -65,6 +66,7 @@ class Turn:
         self.notes: list[Note] = []
         self.dirty_windows: dict[str, None] = {}  # dicts keep the order: same events, same commands
         self.dirty_areas: dict[str, None] = {}
+        self.dirty_pagers: dict[str, None] = {}
         self.only_due: set[str] = set()  # of these: nothing changed, their time came
         self.put_off = False  # whether the signs of what was touched wait for the next look (rush.py)
         self.issuing_changed = False  # what dispensers show has to be looked at again
@@ -117,6 +119,11 @@ class Turn:
         self.dirty_windows[window] = None
         for area in self.lookup.window_areas.get(window, ()):
             self.standings.pop(area, None)
+
+    def touch_pager(self, point: str | None) -> None:
+        """What stands at this pager (if it is one) may have to change."""
+        if point is not None:
+            self.dirty_pagers[point] = None
 
     def touch_area(self, area: str) -> None:
         """This area's queue or windows changed: tide and signs are looked at again."""

@@ -53,13 +53,6 @@ def call_duty(turn: Turn, kind: str, subject: str, where: str, where_en: str) ->
     _send(turn, name, page, DUTY_MANAGER)
 
 
-def whose(turn: Turn, point: str) -> str | None:
-    """Whose pager this is."""
-    if point in (turn.lookup.site.duty_pager, turn.lookup.site.duty_panel):
-        return DUTY_MANAGER
-    return turn.lookup.staff_of_pager.get(point)
-
-
 def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
     """``who`` pressed accept or decline: False if no page here is theirs.
 
@@ -95,6 +88,7 @@ def close(turn: Turn, kind: str, subject: str) -> None:
     if page is None:
         return
     turn.drop_timer(f"page/{name}")
+    staffing.touch_pagers(turn, page.to)
     if page.about == COMMISSIONER:
         alarms.clear(turn, "commissioner-unanswered", subject)
     if page.window is not None and page.window in turn.lookup.windows:
@@ -165,8 +159,11 @@ def _send_on(turn: Turn, name: str, page: OpenPage) -> None:
 
 def _send(turn: Turn, name: str, page: OpenPage, who: str) -> None:
     policy = turn.state.policy.staffing
+    staffing.touch_pagers(turn, page.to)  # it is not theirs any more
     page.to = who
     page.sent += 1
+    if page.window is not None and page.window in turn.lookup.windows:
+        turn.touch_window(page.window)  # its panel says who was paged
     page.action = staffing.send(turn, Page(who, page.area, page.window, page.text, page.text_en))
     page.to_duty += who == DUTY_MANAGER
     if who == DUTY_MANAGER and (page.action is None or page.to_duty >= policy.duty_tries):
@@ -208,3 +205,4 @@ def _answered(turn: Turn, name: str, page: OpenPage, who: str, comes: bool) -> N
     else:  # the alarm stands until its cause is gone
         turn.drop_timer(f"page/{name}")
         del turn.state.pages[name]
+        staffing.touch_pagers(turn, page.to)

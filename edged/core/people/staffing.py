@@ -9,6 +9,7 @@ from edged.core.model.state import WindowState
 from edged.core.model.turn import Turn
 
 HINT_MS = 15_000  # long enough to look up from the visitor and read a line
+NOBODY = "nobody waits"
 DUTY_MANAGER = "duty-manager"  # the staff id used in pages to 值班长; not on the roster
 
 
@@ -51,34 +52,70 @@ def pick(turn: Turn, area: str) -> str | None:
 
 def page(turn: Turn, staff: str, area: str, window: str) -> None:
     """Page a member of staff to a window."""
-    place = turn.lookup.areas[area]
-    number = turn.lookup.windows[window].number
     turn.state.staff[staff].state = "paged"
     turn.state.staff[staff].window = window
-    text = f"请到{number}号窗口支援{place.name}"
-    send(turn, Page(staff, area, window, text, f"Please open window {number} for {place.name_en}"))
+    send(turn, Page(staff, area, window, *call_texts(turn, area, window)))
+
+
+def call_texts(turn: Turn, area: str, window: str) -> tuple[str, str]:
+    """What a page to a "+1" window says."""
+    place, number = turn.lookup.areas[area], turn.lookup.windows[window].number
+    return f"请到{number}号窗口支援{place.name}", f"Please open window {number} for {place.name_en}"
 
 
 def send(turn: Turn, page: Page) -> str | None:
     """Page somebody; the action's id, or None where nobody could be reached (the note says so)."""
     site = turn.lookup.site
     point = site.duty_pager if page.staff == DUTY_MANAGER else turn.lookup.staff[page.staff].pager
+    touch_pagers(turn, page.staff)
     turn.note("staff.paged", page.staff, area=page.area, window=page.window, point=point)
     return None if point is None else turn.act(point, page)
 
 
-def hint(turn: Turn, window: str, text: str) -> None:
-    """Tell the clerk something for a moment."""
-    turn.window(window).hint = text
+def touch_pagers(turn: Turn, who: str | None) -> None:
+    """What waits for an answer of ``who`` may have changed."""
+    site = turn.lookup.site
+    if who == DUTY_MANAGER:
+        turn.touch_pager(site.duty_pager)
+        turn.touch_pager(site.duty_panel)
+    elif who in turn.lookup.staff:
+        turn.touch_pager(turn.lookup.staff[who].pager)
+
+
+def hint(turn: Turn, window: str, text: str, while_: str | None = None) -> None:
+    """Tell the clerk something for a moment.
+
+    ``while_``: at most as long as this holds: ``NOBODY`` waits, or the window ``stands`` as it did; None: the moment.
+    """
+    state = turn.window(window)
+    state.hint, state.hint_while = text, while_
     turn.set_timer(f"hint/{window}", turn.at_ms + HINT_MS)
     turn.touch_window(window)
 
 
+def stands(state: WindowState) -> str:
+    """State and visitor of a window, as ``hint`` keeps them."""
+    return f"{state.state}/{state.ticket}"
+
+
 def hint_over(turn: Turn, window: str) -> None:
     """That moment is over."""
-    if window in turn.state.windows:
-        turn.window(window).hint = None
+    state = turn.state.windows.get(window)
+    if state is not None and state.hint is not None:
+        state.hint = state.hint_while = None
+        turn.drop_timer(f"hint/{window}")
         turn.touch_window(window)
+
+
+def reply(turn: Turn, point: str, text: str | None) -> None:
+    """Tell whoever pressed a key of a pager what became of it, for a moment; None: nothing any more."""
+    if text is None:
+        turn.state.replies.pop(point, None)
+        turn.drop_timer(f"reply/{point}")
+    else:
+        turn.state.replies[point] = text
+        turn.set_timer(f"reply/{point}", turn.at_ms + HINT_MS)
+    turn.touch_pager(point)
 
 
 def bind(turn: Turn, staff: str, window: str) -> str | None:
@@ -117,6 +154,7 @@ def _sit(turn: Turn, staff: str, window: str) -> str | None:
                 vacate(turn, staff, other, "elsewhere")
         return None
     left = member.window if member.window != window else None
+    touch_pagers(turn, staff)
     member.state = "bound"
     member.window = window
     return None if left is None or vacate(turn, staff, left, "elsewhere") else left
@@ -159,6 +197,7 @@ def rest(turn: Turn, staff: str, window: str) -> None:
     member.state = "standby"
     member.window = None
     member.last_used_ms = turn.at_ms
+    touch_pagers(turn, staff)
 
 
 def reconcile(turn: Turn) -> None:

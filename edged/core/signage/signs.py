@@ -22,6 +22,7 @@ from edged.core.model.commands import (
 )
 from edged.core.model.state import WindowStateName
 from edged.core.model.turn import Turn
+from edged.core.people import pagers
 from edged.core.queue import issuing
 from edged.core.queue.demand import standing
 from edged.core.queue.ordering import STAFFED, prepared_at, serving_services
@@ -73,6 +74,9 @@ def sign(turn: Turn) -> None:
             _show(turn, point, issued)
     if turn.alarmed:
         _sign_alarms(turn)
+    for point in turn.dirty_pagers:
+        if pagers.owner(turn, point) is not None:
+            _show(turn, point, pagers.level(turn, point))
     if turn.cases_changed:
         for point, value in case_signs.signs(turn, CENTRE):
             _show(turn, point, value)
@@ -182,7 +186,8 @@ def _sign_panels(turn: Turn) -> None:
             for window in turn.lookup.area_windows[area]:
                 if window in slots and window not in signed:
                     signed[window] = None
-                    whole = words_change or turn.state.windows[window].prepared is not None
+                    state = turn.state.windows[window]
+                    whole = words_change or state.prepared is not None or state.hint is not None
                     (_sign_panel if whole else _count_on_panel)(turn, window, counts.of(window))
 
 
@@ -205,22 +210,25 @@ def _sign_panel(turn: Turn, window: str, counts: Counts) -> None:
     ticket = turn.ticket_at(window)
     waiting, low_s, high_s = counts
     number = None if ticket is None or ticket.direct else ticket.number
-    prompt = (
+    prompt = prompt_of(turn, window)
+    kept = prepared_at(turn, window)
+    prepared = None if kept is None else kept.number
+    value = Panel(window, state.state, waiting, number, prompt, low_s, high_s, prepared)
+    _show(turn, turn.lookup.windows[window].panel, value)
+
+
+def prompt_of(turn: Turn, window: str) -> str | None:
+    """What the clerk of a window reads beside its number: the answer to a key, what needs them, what goes on."""
+    state = turn.window(window)
+    there = 1 + len(state.helpers)
+    return (
         attendance.prompt(turn, window)
         or preparation.prompt(turn, window)
         or overrides.window_line(turn, window)
         or PROMPT.get(state.state)
         or case_signs.prompt(turn, window)
-        or (
-            f"{1 + len(state.helpers)}人办理 {1 + len(state.helpers)} at this window"
-            if state.helpers
-            else None
-        )
+        or (f"{there}人办理 {there} at this window" if state.helpers else None)
     )
-    kept = prepared_at(turn, window)
-    prepared = None if kept is None else kept.number
-    value = Panel(window, state.state, waiting, number, prompt, low_s, high_s, prepared)
-    _show(turn, turn.lookup.windows[window].panel, value)
 
 
 def _is_told_otherwise(turn: Turn, area: str) -> bool:

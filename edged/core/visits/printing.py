@@ -69,6 +69,7 @@ def reprint(turn: Turn, window: str, arg: str | None) -> None:
         turn.ignore(window, "nothing_to_print", number=arg)
     else:
         print_slip(turn, ticket, ticket.source)
+        turn.note("ticket.reprint", ticket.number, window=window, point=ticket.source)
 
 
 def _failed_last(turn: Turn) -> Ticket | None:

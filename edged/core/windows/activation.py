@@ -28,6 +28,7 @@ def accept(turn: Turn, staff: str) -> None:
     state.acknowledged = True
     state.due_ms = turn.at_ms + turn.state.policy.tidal.staff_arrive_s * 1000
     turn.touch_window(window)
+    staffing.touch_pagers(turn, staff)
     turn.note("staff.answered", staff, window=window, answer="accept")
     turn.note("tidal.acknowledged", window, area=state.area, staff=staff)
 

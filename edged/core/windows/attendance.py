@@ -30,10 +30,8 @@ def pause(turn: Turn, window: str, arg: str | None) -> None:
         move_window(turn, window, "pause")  # says why not
     elif arg is None and not policy.pause_unspecified:
         turn.ignore(window, "pause_without_reason")
-        staffing.hint(turn, window, "请选择暂停原因 Choose a reason")
     elif arg is not None and known is None:
         turn.ignore(window, "unknown_pause_reason", given=arg)
-        staffing.hint(turn, window, "请选择暂停原因 Choose a reason")
     elif move_window(turn, window, "pause"):
         turn.window(window).pause_reason = UNSPECIFIED if known is None else known.id
         turn.note("window.paused", window, reason=turn.window(window).pause_reason)
@@ -136,19 +134,26 @@ def area_waits(turn: Turn, area: str) -> None:
 def prompt(turn: Turn, window: str) -> str | None:
     """What the clerk must be told now, beyond the state of the window."""
     state = turn.window(window)
+    if state.hint is not None and _hint_holds(turn, window, state):
+        return state.hint
     if turn.state.alarms:  # every panel asks at every event
         if alarms.stands(turn, PAUSE, window):
             return "暂停超时，请恢复服务 Pause is over its limit"
         if alarms.stands(turn, UNMANNED, window):
             return "有人等候，请叫号 Visitors wait: call next"
-    if state.hint is not None:
-        return state.hint
     if not turn.state.pages:
         return None
     page = turn.state.pages.get(alarms.key(pages.COMMISSIONER, window))
     if page is not None and page.to == staffing.DUTY_MANAGER:
         return "帮办无应答，已通知值班长 Duty manager paged"
     return None if page is None else "已呼叫帮办 Commissioner paged"
+
+
+def _hint_holds(turn: Turn, window: str, state: WindowState) -> bool:
+    """What a key was answered with is not said of a window that is another one by now."""
+    if state.hint_while == staffing.NOBODY:
+        return not any(oldest_waiting_ms(turn, [service]) for service in serving_services(turn, window))
+    return state.hint_while in (None, staffing.stands(state))
 
 
 def _watch_pause(turn: Turn, window: str, state: WindowState) -> None:

@@ -1,0 +1,228 @@
+"""What a key, or an order of the centre, is answered with: accepted or refused, in words, with the reason.
+
+A handler notes what it did or why not; here that note becomes a sentence, Chinese and English. ``REFUSED`` has one for
+every reason that a handler gives, ``ACCEPTED`` one for every effect that the panel's state does not show by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from edged.core.model.commands import Note
+from edged.core.model.lookup import Lookup
+
+Pair = tuple[str, str]
+SILENT = ("double_press", "duplicate")  # the answer to the first press stands
+RECEIVED: Pair = ("已收到", "Received")
+
+STATES: dict[str, Pair] = {
+    "CLOSED": ("未开放", "closed"),
+    "OPEN": ("空闲", "free"),
+    "CALLING": ("叫号中", "calling"),
+    "SERVING": ("办理中", "serving"),
+    "PAUSED": ("暂停中", "paused"),
+    "STANDBY": ("待命", "at rest"),
+    "CONSULTING": ("咨询中", "answering questions"),
+    "INVITED": ("待确认启用", "asked to open"),
+    "ACTIVATING": ("待到岗", "waiting for staff"),
+    "DRAINING": ("收窗中", "giving back"),
+    "COOLDOWN": ("冷却中", "cooling down"),
+}
+TICKET_STATES: dict[str, Pair] = {
+    "BOOKED": ("预约未到时间", "booked for later"),
+    "WAITING": ("等候中", "waiting"),
+    "ISSUE_FAILED": ("未打印成功", "not printed"),
+    "CALLED": ("已叫号", "called"),
+    "SERVING": ("办理中", "being served"),
+    "PARKED": ("已挂起", "parked"),
+    "RETURN_PENDING": ("待补材料", "to come back with papers"),
+    "NO_SHOW": ("已过号", "no-show"),
+    "SERVED": ("已办结", "served"),
+    "CANCELLED": ("已取消", "cancelled"),
+}
+CASE_STATES: dict[str, Pair] = {
+    "OPEN": ("待响应", "waiting for an answer"),
+    "ACKNOWLEDGED": ("办理中", "in hand"),
+    "CLOSED": ("已办结", "closed"),
+    "overdue": ("已超期", "overdue"),
+}
+REFUSED: dict[str, Pair] = {
+    "answer_without_name": ("请先登录或注明姓名", "Log in first, or give a name"),
+    "answered_already": ("您已应答，请到{window}号窗口", "Answered already: window {window}"),
+    "called_already": ("{subject}已叫号", "{subject} is called already"),
+    "case_exists": ("该办事人的事项已登记", "This visitor's case is open already"),
+    "case_state": ("事项{subject}{case_state}，不能这样处理", "Case {subject} is {case_state}"),
+    "cases_are_no_tide": ("办不成事专区不设潮汐窗口", "Cases have no +1 windows"),
+    "check_in_too_early": ("未到预约签到时间", "Too early to check in"),
+    "correction_too_late": ("已过评价更正时限", "Too late to correct this rating"),
+    "extended_already": ("事项{subject}已延期，不能再延", "Case {subject} was extended already"),
+    "forced_closed": ("本窗口已被人工关闭", "This window is closed by hand"),
+    "green_lane_unknown": ("本窗口不办理该业务或类别有误", "Not a service or class of this window"),
+    "helpers_full": ("本窗口增援已满", "No more staff here"),
+    "helps_already": ("您已在本窗口增援", "You help here already"),
+    "hours_unfit": ("时间不合理", "These times do not make a day"),
+    "hours_unknown": ("今日没有营业时间安排", "No hours are planned today"),
+    "issuing_paused": ("暂停取号", "No tickets now"),
+    "key_not_used": ("此键在这里无效", "This key has no use here"),
+    "login_without_name": ("请输入工号或姓名登录", "Log in with your name"),
+    "no_case_waits": ("没有待响应的事项", "No case waits"),
+    "no_case_window": ("请在办不成事窗口处理", "Cases are followed up at their own window"),
+    "no_loudspeaker": ("该专区没有广播", "There is no loudspeaker"),
+    "no_override": ("没有生效的人工干预", "Nothing stands by hand here"),
+    "no_such_level": ("没有这个评价等级", "No such level"),
+    "no_such_notice": ("没有这条通知", "There is no such notice"),
+    "no_window_for_panel": ("此呼叫器未分配窗口", "This panel belongs to no window"),
+    "nobody_called": ("没有叫号中的办事人", "Nobody is called"),
+    "nobody_served": ("窗口没有办事人", "Nobody is at the window"),
+    "nobody_to_rate": ("没有可评价的办事人", "Nobody to rate"),
+    "nobody_waiting": ("暂无人等候", "Nobody waits"),
+    "nobody_waits_with_this_number": ("没有持此号等候的人", "Nobody waits with this number"),
+    "not_issuing": ("现在不能取号", "No numbers now"),
+    "not_minutes": ("请输入分钟数", "Give minutes"),
+    "not_paged": ("没有待应答的呼叫", "Nothing waits for your answer"),
+    "notice_over": ("通知的截止时间已过", "Its time has passed already"),
+    "nothing_prepared": ("没有预备下一位", "Nobody is prepared"),
+    "nothing_to_accept": ("没有待接受的事项", "Nothing to accept"),
+    "nothing_to_answer": ("没有待整改的差评", "No bad rating to look after"),
+    "nothing_to_decline": ("没有可谢绝的呼叫", "Nothing to decline"),
+    "nothing_to_hold": ("该窗口目前不是启用中的潮汐窗口", "This window is no +1 window that serves now"),
+    "nothing_to_print": ("没有可补打的号票", "Nothing to print"),
+    "number_repeated": ("{subject}今日已有", "{subject} was given today"),
+    "numbers_used_up": ("该业务今日号码已用完", "No numbers left today"),
+    "override_target": ("请指明窗口、专区或号码", "Say which window, area or number"),
+    "override_without_name": ("请先登录或注明姓名", "Log in first, or give a name"),
+    "override_without_time": ("时长有误", "Not a time"),
+    "paged_already": ("已呼叫，请稍候", "Paged already"),
+    "papers_are_codes": ("请选择缺少的材料", "Choose the missing papers"),
+    "pause_without_reason": ("请选择暂停原因", "Choose a reason"),
+    "people_wait": (
+        "尚有人等候；如确需重置请使用 force",
+        "People wait; order it with force to send them away",
+    ),
+    "prepared_already": ("已预备下一位", "Somebody is prepared already"),
+    "priority_needs_reason": ("请选择优先原因", "Choose a reason for priority"),
+    "queue_system_calls": ("叫号由排队机负责", "The queue system calls here"),
+    "queue_system_issues": ("取号由排队机负责", "The queue system gives numbers here"),
+    "rated_already": ("已评价", "Rated already"),
+    "rated_too_late": ("已过评价时限", "Too late to rate"),
+    "reopen_too_late": ("已过重新办理时限", "Too late to open again"),
+    "reset_without_name": ("请注明姓名", "Give a name"),
+    "revive_too_late": ("{subject}已过保留时间，请重新取号", "{subject}: too late, take a new number"),
+    "same_level": ("评价已是这个等级", "The rating has this level already"),
+    "target_cannot_serve": ("{target}号窗口不办理此业务", "Window {target} does not serve this"),
+    "ticket_state": ("{subject}{ticket_state}，不能这样处理", "{subject} is {ticket_state}"),
+    "too_many_cases": ("未办结事项过多，无法登记", "Too many open cases"),
+    "too_many_notices": ("通知过多；请先撤下一条", "Too many notices stand; withdraw one first"),
+    "unknown_appointment": ("没有这个预约", "No such appointment"),
+    "unknown_area": ("没有这个专区", "There is no such area"),
+    "unknown_canceller": ("请注明由谁取消", "Say who cancels"),
+    "unknown_case": ("没有这个事项", "There is no such case"),
+    "unknown_class": ("没有这个优先类别", "No such priority class"),
+    "unknown_outcome": ("没有这种办理结果", "No such outcome"),
+    "unknown_pause_reason": ("请选择暂停原因", "Choose a reason"),
+    "unknown_rating": ("没有这条评价", "There is no such rating"),
+    "unknown_service": ("没有这项业务", "There is no such service"),
+    "unknown_ticket": ("今日没有这个号码", "There is no such number today"),
+    "unknown_transfer_target": ("没有这个窗口或业务", "No such window or service"),
+    "unknown_window": ("没有这个窗口", "There is no such window"),
+    "unknown_word": ("策略中没有这个代码", "The policy does not know this code"),
+    "visitor_at_window": ("窗口有办事人，请先办结", "A visitor is at the window"),
+    "window_cannot_serve": ("本窗口现在不办理此业务", "This window does not serve that now"),
+    "window_cannot_serve_area": ("该窗口不能办理该专区业务", "This window cannot serve that area"),
+    "window_state": ("窗口{window_state}，此键无效", "The window is {window_state}"),
+    "without_number": ("该办事人没有号码", "This visitor has no number"),
+}
+# What was done, where the state of the window does not show it.
+ACCEPTED: dict[str, Pair] = {
+    "case.acknowledged": ("已响应事项{subject}", "Case {subject} is in hand"),
+    "case.closed": ("事项{subject}已办结", "Case {subject} is closed"),
+    "case.extended": ("事项{subject}延期至{due}", "Case {subject} is due {due}"),
+    "case.opened": ("已登记办不成事{subject}", "Case {subject} is open"),
+    "case.reopened": ("事项{subject}重新办理", "Case {subject} is open again"),
+    "duty.login": ("值班长{staff}已登录", "{staff} is on duty"),
+    "duty.logout": ("值班长已退出", "Logged out"),
+    "hours.flexed": ("今日营业时间已调整", "Today's hours are changed"),
+    "override.expired": ("人工干预已结束", "Ended by hand"),
+    "override.set": ("已执行", "Done"),
+    "rating.answered": ("差评已处理", "The rating is looked after"),
+    "staff.answered": ("已应答", "Answered"),
+    "staff.joined": ("{subject}已加入本窗口", "{subject} joined"),
+    "staff.left": ("{subject}已离开本窗口", "{subject} left"),
+    "ticket.cancelled": ("{subject}已取消", "{subject} is cancelled"),
+    "ticket.given_back": ("{subject}已退回队列", "{subject} waits again"),
+    "ticket.green_lane": ("绿色通道：{subject}", "Green lane"),
+    "ticket.no_show": ("{subject}过号", "{subject}: no-show"),
+    "ticket.parked": ("{subject}已挂起", "{subject} is parked"),
+    "ticket.prioritised": ("{subject}已优先", "{subject} goes ahead"),
+    "ticket.recalled": ("已重呼{subject}，第{calls}次", "{subject} called {calls} times"),
+    "ticket.reprint": ("{subject}已补打", "{subject} is printed again"),
+    "ticket.returned": ("{subject}已回到队列", "{subject} waits again"),
+    "ticket.revived": ("{subject}已回到队列", "{subject} waits again"),
+    "ticket.transferred": ("{subject}已转至{target}", "{subject} goes to {target}"),
+    "window.login": ("{staff}已登录", "{staff} is here"),
+    "window.logout": ("已退出", "Logged out"),
+}
+
+
+class Answer(NamedTuple):
+    """What became of it: ``code`` of a refusal ("" where it was accepted), and the sentence."""
+
+    code: str
+    text: str
+    text_en: str
+
+    @property
+    def both(self) -> str:
+        """As a panel shows it."""
+        return f"{self.text} {self.text_en}"
+
+
+def answer_of(lookup: Lookup, notes: Sequence[Note]) -> Answer | None:
+    """The answer that these notes amount to; None where they name no effect."""
+    for note in notes:
+        if note.kind == "ignored" and note.data.get("reason") not in SILENT:
+            code = str(note.data.get("reason"))
+            words = REFUSED.get(code, (code.replace("_", " "), code.replace("_", " ")))
+            return Answer(code, *_filled(lookup, words, note))
+    for note in reversed(notes):
+        if note.kind in ACCEPTED:
+            return Answer("", *_filled(lookup, ACCEPTED[note.kind], note))
+    return None
+
+
+def _filled(lookup: Lookup, words: Pair, note: Note) -> Pair:
+    known = {"subject": note.subject} | dict(note.data)
+    chinese, english = (
+        {key: _named(lookup, key, value, column) for key, value in known.items()} | _states(known, column)
+        for column in (0, 1)
+    )
+    return words[0].format_map(_Missing(chinese)), words[1].format_map(_Missing(english))
+
+
+def _named(lookup: Lookup, key: str, value: object, column: int) -> object:
+    """What people call it: a window's number, an area's, a service's or a person's name."""
+    if not isinstance(value, str):
+        return "" if value is None else value
+    if value in lookup.windows:
+        return lookup.windows[value].number
+    if value in lookup.areas:
+        return (lookup.areas[value].name, lookup.areas[value].name_en)[column]
+    if value in lookup.services:
+        return (lookup.services[value].name, lookup.services[value].name_en)[column]
+    if value in lookup.staff and key in ("staff", "subject", "by"):
+        return lookup.staff[value].name
+    return value
+
+
+def _states(known: Mapping[str, object], column: int) -> dict[str, object]:
+    state = str(known.get("state"))
+    tables = {"window_state": STATES, "ticket_state": TICKET_STATES, "case_state": CASE_STATES}
+    return {name: table.get(state, (state, state))[column] for name, table in tables.items()}
+
+
+class _Missing(dict[str, object]):
+    """A word that the note does not bring leaves a gap, not an error."""
+
+    def __missing__(self, key: str) -> str:
+        return ""

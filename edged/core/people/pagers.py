@@ -1,0 +1,49 @@
+"""What a pager, and the duty manager's panel, show: how many pages wait there, and in words what for.
+
+A level like every sign: it says what is still to be answered, for a moment what became of the last key there, and
+nothing once that is over.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.commands import Pager
+from edged.core.model.turn import Turn
+from edged.core.people import staffing
+from edged.core.people.staffing import DUTY_MANAGER
+
+
+def owner(turn: Turn, point: str) -> str | None:
+    """Whose pager this is."""
+    if point in (turn.lookup.site.duty_pager, turn.lookup.site.duty_panel):
+        return DUTY_MANAGER
+    return turn.lookup.staff_of_pager.get(point)
+
+
+def level(turn: Turn, point: str) -> Pager:
+    """What stands at ``point`` now."""
+    who = owner(turn, point)
+    texts = [] if who is None else _texts(turn, who)
+    reply = turn.state.replies.get(point)
+    return Pager(len(texts), reply if reply is not None else next(iter(texts), None))
+
+
+def reply_over(turn: Turn, point: str) -> None:
+    """The moment of an answer is over (a timer)."""
+    if turn.state.replies.pop(point, None) is not None:
+        turn.touch_pager(point)
+
+
+def _texts(turn: Turn, who: str) -> list[str]:
+    """What waits for an answer of ``who``, as it was paged, the oldest first."""
+    texts = [f"{page.text} {page.text_en}" for page in turn.state.pages.values() if page.to == who]
+    if who == DUTY_MANAGER:
+        waiting = sorted(
+            (c for c in turn.state.cases.values() if c.state == "OPEN"), key=lambda c: c.asked_ms
+        )
+        return texts + [f"办不成事{case.id}待响应 Case {case.id} waits" for case in waiting]
+    member = turn.state.staff.get(who)
+    if member is not None and member.state == "paged" and member.window is not None:
+        window = turn.window(member.window)
+        if window.area is not None and not window.acknowledged:
+            texts.append(" ".join(staffing.call_texts(turn, window.area, member.window)))
+    return texts
