@@ -111,6 +111,15 @@ class _Payload(Struct, frozen=True, kw_only=True):
     """Unknown keys are taken out before."""
 
 
+class _Input(_Payload, frozen=True, kw_only=True):
+    """What a device reports of its own accord. ``seq`` goes up by one while the device runs; ``boot``: any text that is
+    another one each time it is switched on.
+    """
+
+    seq: Seq
+    boot: ShortText | None = None
+
+
 class Status(_Payload, frozen=True):
     """``up/status``, retained, with a will."""
 
@@ -118,10 +127,9 @@ class Status(_Payload, frozen=True):
     fw: ShortText | None = None
 
 
-class Ticket(_Payload, frozen=True):
+class Ticket(_Input, frozen=True, kw_only=True):
     """``up/ticket``: the device allotted and printed the number itself. ``reason``: a code, for some classes."""
 
-    seq: Seq
     number: Number
     service: Id
     priority: Id | None = None
@@ -129,10 +137,9 @@ class Ticket(_Payload, frozen=True):
     reason: Id | None = None
 
 
-class Request(_Payload, frozen=True):
+class Request(_Input, frozen=True, kw_only=True):
     """``up/request``: the device wants a number. ``returning``: the visitor has this one already and is back."""
 
-    seq: Seq
     service: Id
     priority: Id | None = None
     appointment: ShortText | None = None
@@ -140,52 +147,46 @@ class Request(_Payload, frozen=True):
     returning: Number | None = None
 
 
-class KeyPress(_Payload, frozen=True):
+class KeyPress(_Input, frozen=True, kw_only=True):
     """``up/key``. ``arg``: ticket number, staff id, pause reason, transfer target, outcome; of an override its target
     and ``by=name``, ``for_s=seconds``; of ``case`` and ``answer`` what asyncapi.yaml says."""
 
-    seq: Seq
     key: Key
     arg: ShortText | None = None
 
 
-class Call(_Payload, frozen=True):
+class Call(_Input, frozen=True, kw_only=True):
     """``up/call`` of a queue system: it called ``number`` to ``window``, for the first time or again."""
 
-    seq: Seq
     number: Number
     window: Id
     service: Id | None = None
 
 
-class End(_Payload, frozen=True):
+class End(_Input, frozen=True, kw_only=True):
     """``up/end`` of a queue system: it is done with whoever is at ``window``."""
 
-    seq: Seq
     window: Id
     number: Number | None = None
     outcome: Literal["served", "no-show", "parked", "cancelled"] = "served"
 
 
-class Queue(_Payload, frozen=True):
+class Queue(_Input, frozen=True, kw_only=True):
     """``up/queue`` of a queue system: everybody who waits for ``service``, in order."""
 
-    seq: Seq
     service: Id
     waiting: Annotated[tuple[Number, ...], Meta(max_length=WAITING_MAX)]
 
 
-class Rating(_Payload, frozen=True):
+class Rating(_Input, frozen=True, kw_only=True):
     """``up/rating``."""
 
-    seq: Seq
     level: Annotated[int, Meta(ge=1, le=5)]
 
 
-class CountReport(_Payload, frozen=True):
+class CountReport(_Input, frozen=True, kw_only=True):
     """``up/count``: exactly one of the three shapes."""
 
-    seq: Seq
     in_total: Count | None = None
     out_total: Count | None = None
     entered: Count | None = msgspec.field(default=None, name="in")
@@ -201,6 +202,7 @@ class Health(_Payload, frozen=True):
     paper: Literal["ok", "low", "out", "unknown"] = "unknown"
     fault: str | None = None
     seq: Seq | None = None
+    boot: ShortText | None = None
 
 
 class Done(_Payload, frozen=True):
@@ -269,31 +271,32 @@ def _check_texts(fields: dict[str, Any]) -> None:
         raise Unfit("invalid", "half a surrogate pair") from None  # it could never be written down again
 
 
-def to_event(device: str, body: Struct, count: Semantics | None = None) -> Event:
-    """The event that ``body`` means. Raises ``Unfit`` for a count of another shape than declared."""
+def to_event(device: str, body: Struct, count: Semantics | None = None, again: bool = False) -> Event:
+    """The event that ``body`` means; ``again``: the broker sent it before. Raises ``Unfit`` for an undeclared count."""
+    how = (again, getattr(body, "boot", None))
     match body:
         case Ticket():
             priority = body.priority or "normal"
             extra = (body.appointment, body.reason)
-            return TicketPrinted(device, body.number, body.service, priority, body.seq, *extra)
+            return TicketPrinted(device, body.number, body.service, priority, body.seq, *extra, *how)
         case Request():
             priority = body.priority or "normal"
             asked = (body.appointment, body.reason, body.returning)
-            return TicketRequested(device, body.service, priority, body.seq, *asked)
+            return TicketRequested(device, body.service, priority, body.seq, *asked, *how)
         case KeyPress():
-            return KeyPressed(device, body.key, body.arg, body.seq)
+            return KeyPressed(device, body.key, body.arg, body.seq, *how)
         case Call():
-            return CallReported(device, body.number, body.window, body.service, body.seq)
+            return CallReported(device, body.number, body.window, body.service, body.seq, *how)
         case End():
-            return EndReported(device, body.window, body.number, body.outcome, body.seq)
+            return EndReported(device, body.window, body.number, body.outcome, body.seq, *how)
         case Queue():
-            return QueueReported(device, body.service, body.waiting, body.seq)
+            return QueueReported(device, body.service, body.waiting, body.seq, *how)
         case Rating():
-            return RatingGiven(device, body.level, body.seq)
+            return RatingGiven(device, body.level, body.seq, *how)
         case CountReport():
-            return _count(device, body, count)
+            return _count(device, body, count, again)
         case Health():
-            return HealthRead(device, body.paper, _text(body.fault), body.seq)
+            return HealthRead(device, body.paper, _text(body.fault), body.seq, *how)
         case Done():
             return CommandDone(body.id) if body.ok else CommandFailed(body.id, _text(body.error) or "refused")
     raise Unfit("unknown_topic")
@@ -356,7 +359,7 @@ def encode_action(action: Action) -> tuple[str, bytes]:
     return body.kind, _dump(fields)
 
 
-def _count(device: str, body: CountReport, declared: Semantics | None) -> CountRead:
+def _count(device: str, body: CountReport, declared: Semantics | None, again: bool) -> CountRead:
     """One shape only: half of one, or two at once, would be guessed at."""
     total = body.in_total is not None and body.out_total is not None
     window = body.entered is not None and body.left is not None
@@ -369,9 +372,11 @@ def _count(device: str, body: CountReport, declared: Semantics | None) -> CountR
     if declared is not None and shape != declared:
         raise Unfit("count_shape", f"{shape}, declared {declared}")
     if shape == "occupancy":
-        return CountRead(device, "occupancy", occupancy=body.occupancy, seq=body.seq)
+        return CountRead(
+            device, "occupancy", occupancy=body.occupancy, seq=body.seq, again=again, boot=body.boot
+        )
     entered, left = (body.in_total, body.out_total) if total else (body.entered, body.left)
-    return CountRead(device, shape, entered or 0, left or 0, seq=body.seq)
+    return CountRead(device, shape, entered or 0, left or 0, seq=body.seq, again=again, boot=body.boot)
 
 
 def _text(text: str | None) -> str | None:

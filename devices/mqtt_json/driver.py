@@ -2,8 +2,10 @@
 
 Rules: an input is acknowledged with its event's commit, anything refused at once; a retained input is old news and
 refused (a retained ``status`` is the point of it); levels are retained, so a device that comes back finds them; an
-action is sent once, expires, and counts as done only when the device says so. A device with a ``status`` topic is there
-when that says so; one without is there from its first message on; nobody is there while the broker is not.
+action is sent once, expires, and counts as done only when the device says so. A device is there when its ``status``
+says so, and from its first message on, whatever that says: a retained "offline" may be a will whose birth was never
+kept, or one that came after it. What stood at the broker says nothing against a device that was heard since; nobody is
+there while the broker is not.
 """
 
 from __future__ import annotations
@@ -90,7 +92,7 @@ class MqttJson:
         self._count = options.count
         self._allowed = frozenset(MODELS) if options.kind is None else INPUTS[options.kind] | COMMON
         self._present: bool | None = None
-        self._has_status = False
+        self._heard = False  # by itself, since the link is up
         self._answers: dict[str, asyncio.Future[Done]] = {}
 
     async def run(self) -> None:
@@ -100,8 +102,9 @@ class MqttJson:
 
         def changed(up: bool, _reason: str) -> None:
             if listening and not up:
+                self._heard = False
                 self._lost("broker")
-            elif listening and not self._has_status:
+            elif listening:
                 self._present = None  # nobody knows: a device that only listens may well be there
 
         topic_filter = f"{self._root}/up/+"
@@ -162,10 +165,9 @@ class MqttJson:
         if kind == "status" and not message.payload:
             message.ack()  # somebody cleared the retained status: no news about the device
             return
-        quick = quick_event(self._device, kind, message.payload)
+        quick = quick_event(self._device, kind, message.payload, message.again)
         if quick is not None:
-            if not self._has_status:
-                self._back()
+            self._back(not message.again)
             self._context.emit(quick, message.ack)
             return
         decoded = decode(kind, message.payload)
@@ -173,16 +175,14 @@ class MqttJson:
             self._context.reject("unknown_key", f"{self._device} {kind}: {len(decoded.unknown_keys)} unknown")
         body = decoded.body
         if isinstance(body, Status):
-            self._has_status = True
             if body.state == "online":
-                self._back()
-            else:
+                self._back(not message.retain)
+            elif not (message.retain and self._heard):
                 self._lost("offline")
             message.ack()
             return
-        event = to_event(self._device, body, self._count)
-        if not self._has_status:
-            self._back()
+        event = to_event(self._device, body, self._count, message.again)
+        self._back(not message.again)
         answer = self._answers.get(body.id) if isinstance(body, Done) else None
         if isinstance(body, Done) and answer is not None and not answer.done():
             answer.set_result(body)  # outputs turn it into the event
@@ -190,7 +190,9 @@ class MqttJson:
         else:
             self._context.emit(event, message.ack)
 
-    def _back(self) -> None:
+    def _back(self, heard: bool) -> None:
+        """It is there; ``heard``: it said something just now."""
+        self._heard = self._heard or heard
         if self._present is not True and self._context.emit(DeviceBack(self._device)):
             self._present = True
 

@@ -36,18 +36,18 @@ _TICKET = msgspec.json.Decoder(_Ticket)
 _KEY = msgspec.json.Decoder(_Key)
 
 
-def quick_event(device: str, kind: str, payload: bytes) -> Event | None:
-    """The event of a plain payload; None for any other, which may be as good."""
+def quick_event(device: str, kind: str, payload: bytes, again: bool = False) -> Event | None:
+    """The event of a plain payload; None for any other, which may be as good. ``again``: the broker sent it before."""
     read = _READS.get(kind)
     if read is None or len(payload) > SIZE_MAX_BYTES or not is_harmless(payload):
         return None
     try:
-        return read(device, payload)
+        return read(device, payload, again)
     except msgspec.MsgspecError:
         return None
 
 
-def _ticket(device: str, payload: bytes) -> Event | None:
+def _ticket(device: str, payload: bytes, again: bool) -> Event | None:
     found = _TICKET.decode(payload)
     if payload.count(b'"') != 2 * (5 + sum(map(_texts, (found.priority, found.appointment, found.reason)))):
         return None
@@ -55,15 +55,15 @@ def _ticket(device: str, payload: bytes) -> Event | None:
     appointment = None if found.appointment is UNSET else found.appointment
     reason = None if found.reason is UNSET else found.reason
     return TicketPrinted(
-        device, found.number, found.service, priority or "normal", found.seq, appointment, reason
+        device, found.number, found.service, priority or "normal", found.seq, appointment, reason, again
     )
 
 
-def _key(device: str, payload: bytes) -> Event | None:
+def _key(device: str, payload: bytes, again: bool) -> Event | None:
     found = _KEY.decode(payload)
     if payload.count(b'"') != 2 * (3 + _texts(found.arg)):
         return None
-    return KeyPressed(device, found.key, None if found.arg is UNSET else found.arg, found.seq)
+    return KeyPressed(device, found.key, None if found.arg is UNSET else found.arg, found.seq, again)
 
 
 def _texts(value: str | UnsetType | None) -> Literal[0, 1, 2]:
@@ -71,4 +71,4 @@ def _texts(value: str | UnsetType | None) -> Literal[0, 1, 2]:
     return 0 if value is UNSET else 1 if value is None else 2
 
 
-_READS: Mapping[str, Callable[[str, bytes], Event | None]] = {"ticket": _ticket, "key": _key}
+_READS: Mapping[str, Callable[[str, bytes, bool], Event | None]] = {"ticket": _ticket, "key": _key}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edged.core import sequence
 from edged.core.model.commands import Print, Say
 from edged.core.model.events import (
     CommandDone,
@@ -17,6 +18,8 @@ from edged.core.people import alarms, announcements, pages
 from edged.core.visits import printing
 from edged.core.windows import attendance
 
+OUR_LINK = "broker"  # why a device is lost that may well be there: the link to the broker is down
+
 
 def health(turn: Turn, event: HealthRead) -> None:
     """A device that cannot do its work needs a person; low paper is worth a note only."""
@@ -31,10 +34,14 @@ def health(turn: Turn, event: HealthRead) -> None:
 def changed(turn: Turn, event: DeviceLost | DeviceBack) -> None:
     """A device cannot be reached any more, or can again."""
     up = isinstance(event, DeviceBack)
+    reason = event.reason if isinstance(event, DeviceLost) else None
+    if up:
+        sequence.hearing(turn, event.point)
+    elif reason == OUR_LINK:
+        sequence.deaf(turn, event.point)
     before = turn.state.devices.get(event.point)
     if before is not None and before.up == up:
         return
-    reason = event.reason if isinstance(event, DeviceLost) else None
     turn.state.devices[event.point] = DeviceState(up, turn.at_ms, reason)
     turn.note("device.back" if up else "device.lost", event.point, reason=reason)
     attendance.panel_changed(turn, event.point, up)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edged.core import timers, trial
+from edged.core import sequence, timers, trial
 from edged.core.model.commands import Action, Page
 from edged.core.model.events import Resumed
 from edged.core.model.site import Site
@@ -144,6 +144,7 @@ def resume(turn: Turn, event: Resumed) -> None:
                 setattr(area, name, stamp + gap_ms)
     timers.after_gap(turn, gap_ms)
     trial.after_gap(turn, gap_ms)
+    sequence.after_gap(turn, gap_ms)
     turn.note("hall.resumed", turn.lookup.site.hall, gap_s=gap_ms / 1000, restart=int(event.restart))
     if event.restart:
         _settle_actions(turn)

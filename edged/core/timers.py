@@ -34,6 +34,7 @@ FIRES: dict[str, Callable[[Turn, str], None]] = {
     "reoffer": detours.offer_again,
     "return": detours.not_back,
     sequence.TIMER: sequence.whole_again,
+    sequence.TWINS_TIMER: sequence.one_again,
     "unmanned": attendance.seat_empty,
     "unserved": attendance.area_waits,
     "voice": announcements.go_on,

@@ -7,6 +7,15 @@ from typing import Any
 from edged.core.model import events as ev
 
 
+def sent(words: list[str]) -> tuple[list[str], dict[str, Any]]:
+    """What is said, and how it came: ``again`` (the broker repeats it), ``boot=name``."""
+    how: dict[str, Any] = {"again": True} if words[-1] == "again" else {}
+    boots = [word for word in words if word.startswith("boot=")]
+    if boots:
+        how["boot"] = boots[0].removeprefix("boot=")
+    return [word for word in words if word != "again" and word not in boots], how
+
+
 def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Event | None:
     """What the queue system of a hall in follow mode says, what became of the centre's documents and of the daemon."""
     queue = named.get("from", "queue")

@@ -38,7 +38,7 @@ from edged.core.model.policy import Peak, Policy, Session, Special
 from edged.core.model.state import State
 from edged.store.codec import dump_state, load_state
 from tests.support.core_hall import SiteText
-from tests.support.core_reports import reported
+from tests.support.core_reports import reported, sent
 
 START_MS = 8 * 3_600_000  # the hall is loaded at 08:00:00
 MIDNIGHT = datetime.fromisoformat("2026-11-23T00:00:00+08:00")
@@ -115,7 +115,8 @@ class _Run:
         if words[0] == "resumed":  # the time away is not lived: no tick of it comes first
             return self._resume(at_ms, "restart" in words)
         out = list(self._ticks(at_ms))
-        return out + self._step(at_ms, self._event(words))
+        said, how = sent(words)
+        return out + self._step(at_ms, replace(self._event(said), **how) if how else self._event(said))
 
     def _resume(self, at_ms: int, restart: bool) -> list[str]:
         """Away since the last event until ``at_ms``; the event carries the last lived stamp, as the inbox sends it."""

@@ -1,7 +1,9 @@
 """Everything that can happen to a hall, as frozen data. The inbox stamps each with ``at_ms`` on its way in.
 
 ``point`` names where a device event came from (see ``site.py``). ``seq`` is the device's own increasing number and,
-with the point, the idempotency key; ``None`` where the device has no counter (serial panels).
+with the point and the sender's epoch, the idempotency key (``sequence.py``); ``None`` where the device has no counter
+(serial panels). ``again``: the broker says that it sent us this before. ``boot``: the device's own name for its life
+since it was switched on, where it gives one.
 """
 
 from __future__ import annotations
@@ -85,6 +87,8 @@ class TicketPrinted:
     seq: int | None = None
     appointment: str | None = None
     reason: str | None = None
+    again: bool = False
+    boot: str | None = None
 
 
 @value
@@ -101,6 +105,8 @@ class TicketRequested:
     appointment: str | None = None
     reason: str | None = None
     returning: str | None = None
+    again: bool = False
+    boot: str | None = None
 
 
 @value
@@ -115,6 +121,8 @@ class KeyPressed:
     key: Key
     arg: str | None = None
     seq: int | None = None
+    again: bool = False
+    boot: str | None = None
 
 
 @value
@@ -141,6 +149,8 @@ class RatingGiven:
     point: str
     level: int
     seq: int | None = None
+    again: bool = False
+    boot: str | None = None
 
 
 @value
@@ -153,6 +163,8 @@ class CountRead:
     left: int = 0
     occupancy: int | None = None
     seq: int | None = None
+    again: bool = False
+    boot: str | None = None
 
 
 @value
@@ -163,6 +175,8 @@ class HealthRead:
     paper: Literal["ok", "low", "out", "unknown"] = "unknown"
     fault: str | None = None
     seq: int | None = None
+    again: bool = False
+    boot: str | None = None
 
 
 @value
@@ -396,6 +410,8 @@ class CallReported:
     window: str
     service: str | None = None
     seq: int | None = None
+    again: bool = False
+    boot: str | None = None
 
 
 @value
@@ -407,6 +423,8 @@ class EndReported:
     number: str | None = None
     outcome: Literal["served", "no-show", "parked", "cancelled"] = "served"
     seq: int | None = None
+    again: bool = False
+    boot: str | None = None
 
 
 @value
@@ -417,6 +435,8 @@ class QueueReported:
     service: str
     waiting: tuple[str, ...]
     seq: int | None = None
+    again: bool = False
+    boot: str | None = None
 
 
 DeviceEvent = (

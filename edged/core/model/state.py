@@ -377,6 +377,30 @@ class PeopleCounter:
 
 
 @dataclass(slots=True)
+class Sender:
+    """One device's counting since it was switched on (``sequence.py``): its epoch.
+
+    ``first``: the lowest number heard of it. ``heard_ms``: when it was heard last, and on which wall ``day``.
+    ``fresh``: numbers heard lately and when, in time in which it could be heard. ``cut``: our link was down since.
+    ``deaf_ms``: since when it is. ``before``: the last number of the epoch before. ``twice``: how strong the signs of a
+    second sender are, ``sign_ms`` when the last was; ``echoed``: the last number that came twice.
+    """
+
+    first: int
+    heard_ms: int
+    day: int | None = None
+    boot: str | None = None
+    fresh: dict[int, int] = field(default_factory=dict)
+    cut: bool = False
+    deaf_ms: int | None = None
+    before: int | None = None
+    before_boot: str | None = None
+    twice: int = 0
+    sign_ms: int = 0
+    echoed: int | None = None
+
+
+@dataclass(slots=True)
 class Alarm:
     """Something that needs a person: ``kind`` about ``subject``, since when."""
 
@@ -490,6 +514,7 @@ class State:
     devices: dict[str, DeviceState] = field(default_factory=dict)
     seen: dict[str, dict[int, int]] = field(default_factory=dict)
     last_seq: dict[str, int] = field(default_factory=dict)
+    senders: dict[str, Sender] = field(default_factory=dict)
     last_key: dict[str, tuple[str, int]] = field(default_factory=dict)
     counters: dict[str, PeopleCounter] = field(default_factory=dict)
     present: dict[str, int] = field(default_factory=dict)

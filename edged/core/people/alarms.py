@@ -12,9 +12,11 @@ from collections.abc import Container
 from edged.core.model.state import Alarm
 from edged.core.model.turn import Turn
 
+TWINS = "device-twice"
 TEXT: dict[str, tuple[str, str]] = {
     "device-fault": ("设备故障", "device fault"),
     "inputs-missed": ("设备消息丢失，请核对号票", "messages lost, check the tickets"),
+    TWINS: ("两台设备使用同一编号", "two devices under one id"),
     "pause-too-long": ("暂停超时", "paused too long"),
     "window-unmanned": ("空岗", "unmanned"),
     "area-unserved": ("有人等候但无窗口办理", "visitors wait, nobody serves"),

@@ -29,6 +29,11 @@ def print_slip(turn: Turn, ticket: Ticket, point: str) -> None:
 
 def issue_requested(turn: Turn, event: TicketRequested) -> None:
     """A dispenser wants a number: a visitor who is back keeps theirs, anybody else is allotted the next one."""
+    if alarms.stands(turn, alarms.TWINS, event.point):
+        # both would print what is sent to this id
+        turn.ignore(event.point, "device_twice", service=event.service)
+        issuing.turn_away(turn, event)
+        return
     ticket = None if event.returning is None else detours.check_in(turn, event.returning, event.point)
     if ticket is None:
         ticket = allot(turn, event)

@@ -51,7 +51,8 @@ Handler = Callable[["Message"], None]
 
 
 class Message(NamedTuple):
-    """One received message. ``retain``: it stood at the broker before we subscribed.
+    """One received message. ``retain``: it stood at the broker before we subscribed. ``again``: the broker says that it
+    sent us this before, and we did not acknowledge it.
 
     ``ack`` is to be called exactly once, in the loop's thread; later calls do nothing. ``response_topic`` and
     ``correlation`` are MQTT 5's; see ``MqttLink.respond``.
@@ -63,6 +64,7 @@ class Message(NamedTuple):
     ack: Callable[[], None]
     response_topic: str | None = None
     correlation: bytes | None = None
+    again: bool = False
 
 
 class Route(NamedTuple):
@@ -312,7 +314,13 @@ class MqttLink:
                 ack()
             return
         received = Message(
-            route.topic, message.payload, message.retain, release, message.response_topic, message.correlation
+            route.topic,
+            message.payload,
+            message.retain,
+            release,
+            message.response_topic,
+            message.correlation,
+            message.again,
         )
         for handler in route.handlers:
             try:

@@ -21,7 +21,7 @@ _ACK = struct.Struct(">BBH")
 
 
 class Publish(NamedTuple):
-    """A received PUBLISH. ``topic`` is undecoded; ``mid`` is 0 at QoS 0."""
+    """A received PUBLISH. ``topic`` is undecoded; ``mid`` is 0 at QoS 0; ``again``: it has DUP (§3.3.1.1)."""
 
     topic: bytes
     payload: bytes
@@ -30,6 +30,7 @@ class Publish(NamedTuple):
     mid: int
     response_topic: str | None = None
     correlation: bytes | None = None
+    again: bool = False
 
 
 def packet_end(data: bytes, start: int, limit_bytes: int) -> tuple[int, int] | None:
@@ -71,7 +72,7 @@ def read_publish(head: int, body: bytes, properties: bool) -> Publish:
             response_topic, correlation = _properties(body[start:at], length)
     if at > len(body):
         raise ValueError("PUBLISH shorter than it says")
-    return Publish(topic, body[at:], qos, bool(head & 1), mid, response_topic, correlation)
+    return Publish(topic, body[at:], qos, bool(head & 1), mid, response_topic, correlation, bool(head & 8))
 
 
 def publish_packet(topic: bytes, payload: bytes, head: int, mid: int, properties: bytes | None) -> bytes:

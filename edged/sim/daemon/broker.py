@@ -35,6 +35,7 @@ class Kept(NamedTuple):
     topic: str
     payload: bytes
     retain: bool
+    again: bool = False
 
 
 class Session:
@@ -129,7 +130,8 @@ class Broker:
         self.talk = talk
         if self.session is None:
             self.session = Session()
-        self.session.queue.extendleft(reversed(self.session.inflight.values()))
+        again = [kept._replace(again=True) for kept in self.session.inflight.values()]
+        self.session.queue.extendleft(reversed(again))
         self.session.inflight.clear()
 
     def subscribe(self, filters: Iterable[str]) -> None:
@@ -289,7 +291,8 @@ class MemoryTalk:
         ack = Ack(self, mid)
         self._unacked.append(ack)
         self.reading()
-        self._on_message(Publish(kept.topic.encode(), kept.payload, 1, kept.retain, mid), ack)
+        told = Publish(kept.topic.encode(), kept.payload, 1, kept.retain, mid, again=kept.again)
+        self._on_message(told, ack)
         self.settled()
 
     def release(self) -> None:
