@@ -155,8 +155,8 @@ class CasesPicture:
     overdue: int
     response_ratio: float | None
     on_time_ratio: float | None
-    explained_ratio: float | None
-    satisfied_ratio: float | None
+    explained_ratio: float | None = None  # absent in journals from before cases were told apart
+    satisfied_ratio: float | None = None
     kind: ClassVar[str] = "cases"
 
 
