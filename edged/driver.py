@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import Event
+from edged.core.model.point import Point, point_of
 from edged.shapes import Shape
 
 
@@ -84,6 +85,10 @@ class Context:
     now_s: Callable[[], float]
     mqtt: Any  # edged.links.mqtt.MqttLink; Any keeps the contract free of link imports
 
+    def point(self, channel: str = "") -> Point:
+        """Where an event of this device comes from; without a channel: the device itself."""
+        return point_of(self.device, channel)
+
 
 class Driver(Protocol):
     """One configured device. Constructed as ``DriverClass(context, options)``.
@@ -106,6 +111,6 @@ class Driver(Protocol):
 
     async def run(self) -> None: ...
 
-    async def show(self, point: str, value: Value) -> None: ...
+    async def show(self, point: Point, value: Value) -> None: ...
 
     async def act(self, action: Action) -> None: ...

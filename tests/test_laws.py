@@ -38,6 +38,7 @@ PURE_MODULES = {
     "typing",
     "zlib",  # a checksum is a function of its argument
 }
+POINTS = {"point", "panel", "lamp", "display", "pager", "evaluator", "voice"}  # what holds one is called so
 CLOCK_CALLS = {"now", "utcnow", "today"}
 QUEUES = {"Queue", "LifoQueue", "PriorityQueue"}
 LIMITLESS = {"SimpleQueue", "deque"}  # these count nothing themselves: their file must name the cap it keeps
@@ -155,6 +156,20 @@ def test_what_crosses_the_core_is_frozen() -> None:
                     for decorator in node.decorator_list
                     if "dataclass" in ast.unparse(decorator) and "frozen=True" not in ast.unparse(decorator)
                 ]
+    assert not found, "\n".join(found)
+
+
+def test_points_are_taken_apart_in_one_place() -> None:
+    """``edged/core/model/point.py``: nobody else knows how "device/channel" is written."""
+    found = []
+    for path in sources(*PRODUCT):
+        for node, name in calls(path):
+            if name in ("partition", "rpartition", "split", "rsplit") and isinstance(
+                node.func, ast.Attribute
+            ):
+                of, said = _last_name(node.func.value), [ast.unparse(argument) for argument in node.args]
+                if of in POINTS and said[:1] == ["'/'"] and path.name != "point.py":
+                    found.append(at(path, node, f"{of}.{name}"))
     assert not found, "\n".join(found)
 
 

@@ -28,6 +28,7 @@ from devices.candle485.signs import board, digits, led, loud, printed
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Lamp, Pager, Panel, Print, Value
 from edged.core.model.events import DeviceBack, DeviceLost, Event, KeyPressed, TicketRequested
+from edged.core.model.point import Point, channel_of
 from edged.driver import Context, Options, Refused, Unreachable
 from edged.heart import lasting
 from edged.links import ByteLink
@@ -85,9 +86,9 @@ class Candle485:
             for timer in self._timers.values():
                 timer.cancel()
 
-    async def show(self, point: str, value: Value) -> None:
+    async def show(self, point: Point, value: Value) -> None:
         """Bring ``value`` to its unit. Raises ``Refused`` or ``Unreachable``."""
-        channel = point.partition("/")[2]
+        channel = channel_of(point)
         frames = self._frames(channel, value)
         self._check_up()
         leaving = []
@@ -201,9 +202,7 @@ class Candle485:
         if service is None or wrong or frame.address in self._boards:
             self._context.reject("unknown_button", f"{frame.code} from {frame.address:#x}")
         else:
-            self._press(
-                frame.address, TicketRequested(f"{self._context.device}/button-{frame.code}", service)
-            )
+            self._press(frame.address, TicketRequested(self._context.point(f"button-{frame.code}"), service))
 
     def _key(self, frame: Signal) -> None:
         panel, key = self._names.get(frame.address), KEYS.get(frame.code)
@@ -212,7 +211,7 @@ class Candle485:
         elif key is None:
             self._context.reject("unknown_key", f"{frame.code:#x} of {panel}")
         else:
-            self._press(frame.address, KeyPressed(f"{self._context.device}/{panel}", key))
+            self._press(frame.address, KeyPressed(self._context.point(panel), key))
 
     def _press(self, address: int, event: Event) -> None:
         self._babble.spoke()
@@ -256,7 +255,7 @@ class Candle485:
         up = bool(self._open) and not self._babbling
         if self._open is None or up == self._told:
             return
-        device = self._context.device
+        device = self._context.point()
         reason = "babble" if self._babbling else self._reason
         if self._context.emit(DeviceBack(device) if up else DeviceLost(device, reason)):
             self._told = up

@@ -18,6 +18,7 @@ from msgspec import Meta
 from devices.milesight_mqtt.codec import Line, decode
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import CountRead, DeviceBack, DeviceLost
+from edged.core.model.point import Point
 from edged.driver import Context, Garbled, Options, Refused
 from edged.links.mqtt.link import Message
 from edged.links.mqtt.names import filter_fault
@@ -94,7 +95,7 @@ class MilesightMqtt:
             listening = False
             mqtt.unsubscribe(self._options.topic, self._received)
 
-    async def show(self, point: str, value: Value) -> None:
+    async def show(self, point: Point, value: Value) -> None:
         """A counter shows nothing. Raises ``Refused``."""
         raise Refused(f"{point} is a people counter, it shows no {value.kind}")
 
@@ -112,7 +113,7 @@ class MilesightMqtt:
             message.ack()
             return
         self._heard_s = self._context.now_s()
-        if self._present is not True and self._context.emit(DeviceBack(self._context.device)):
+        if self._present is not True and self._context.emit(DeviceBack(self._context.point())):
             self._present = True
         reading = self._count([line for line in lines if self._wanted(line)])
         if reading is None:
@@ -173,9 +174,9 @@ class MilesightMqtt:
         entered, left = (sum(column) for column in zip(*counts, strict=True))
         if self._options.swap:
             entered, left = left, entered
-        return CountRead(self._context.device, semantics, entered, left)
+        return CountRead(self._context.point(), semantics, entered, left)
 
     def _lost(self, reason: str) -> None:
-        device = self._context.device
+        device = self._context.point()
         if self._present is not False and self._context.emit(DeviceLost(device, reason)):
             self._present = False

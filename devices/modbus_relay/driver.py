@@ -23,6 +23,7 @@ from devices.modbus_relay.codec import State, Style, blink_value, write_for
 from devices.modbus_relay.profiles import PROFILES
 from edged.core.model.commands import Action, Lamp, Value
 from edged.core.model.events import DeviceBack, DeviceLost, HealthRead
+from edged.core.model.point import Point, channel_of
 from edged.driver import Context, DeviceError, Garbled, Options, Refused, Unreachable
 from edged.heart import lasting
 from edged.links.modbus.link import ModbusBus, bus
@@ -114,7 +115,7 @@ class ModbusRelay:
             if self._retry is not None:
                 self._retry.cancel()
 
-    async def show(self, point: str, value: Value) -> None:
+    async def show(self, point: Point, value: Value) -> None:
         """Bring a lamp to its level; the read-back follows at once. Raises ``DeviceError``."""
         try:
             outcome = self.begin(point, value)
@@ -123,7 +124,7 @@ class ModbusRelay:
             raise
         await outcome()
 
-    def begin(self, point: str, value: Value) -> Callable[[], Awaitable[None]]:
+    def begin(self, point: Point, value: Value) -> Callable[[], Awaitable[None]]:
         """``show`` up to its waiting: the coil's frame is on an idle wire, or in line, when this returns."""
         channel = self._channel(point, value)
         assert isinstance(value, Lamp)
@@ -152,8 +153,8 @@ class ModbusRelay:
         """A relay module does nothing once. Raises ``Refused``."""
         raise Refused(f"a relay module cannot {action.body.kind}")
 
-    def _channel(self, point: str, value: Value) -> int:
-        channel = point.partition("/")[2]
+    def _channel(self, point: Point, value: Value) -> int:
+        channel = channel_of(point)
         if not isinstance(value, Lamp):
             raise Refused(f"a relay module shows lamps, not a {value.kind}")
         if not (channel.isascii() and channel.isdecimal() and int(channel) < self._channels):
@@ -200,7 +201,7 @@ class ModbusRelay:
 
     async def _compare(self, channel: int, levels: Sequence[bool], *, lit: bool) -> None:
         times = self._contradicted.pop(channel, 0)
-        point = f"{self._context.device}/{channel}"
+        point = self._context.point(str(channel))
         if levels[channel] == (lit != self._style.inverted):
             if times >= MISMATCH_MAX:
                 self._context.emit(HealthRead(point))
@@ -265,7 +266,7 @@ class ModbusRelay:
         """Lost or back, once per change; again at the next look where the inbox was full."""
         if self._up is None or self._up == self._told:
             return
-        device = self._context.device
+        device = self._context.point()
         if self._context.emit(DeviceBack(device) if self._up else DeviceLost(device, self._reason)):
             self._told = self._up
 

@@ -42,6 +42,7 @@ from edged.core.model.events import (
     TicketPrinted,
     TicketRequested,
 )
+from edged.core.model.point import Point
 from edged.driver import Refused
 from edged.personal import is_harmless, names_a_person
 from edged.shapes import ID, Misshapen, form, keys_of, read, without_words
@@ -271,7 +272,7 @@ def _check_texts(fields: dict[str, Any]) -> None:
         raise Unfit("invalid", "half a surrogate pair") from None  # it could never be written down again
 
 
-def to_event(device: str, body: Struct, count: Semantics | None = None, again: bool = False) -> Event:
+def to_event(device: Point, body: Struct, count: Semantics | None = None, again: bool = False) -> Event:
     """The event that ``body`` means; ``again``: the broker sent it before. Raises ``Unfit`` for an undeclared count."""
     how = (again, getattr(body, "boot", None))
     match body:
@@ -359,7 +360,7 @@ def encode_action(action: Action) -> tuple[str, bytes]:
     return body.kind, _dump(fields)
 
 
-def _count(device: str, body: CountReport, declared: Semantics | None, again: bool) -> CountRead:
+def _count(device: Point, body: CountReport, declared: Semantics | None, again: bool) -> CountRead:
     """One shape only: half of one, or two at once, would be guessed at."""
     total = body.in_total is not None and body.out_total is not None
     window = body.entered is not None and body.left is not None

@@ -29,6 +29,7 @@ from devices.mqtt_json.codec import (
 from devices.mqtt_json.quick_inputs import quick_event
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import CommandFailed, DeviceBack, DeviceLost
+from edged.core.model.point import Point
 from edged.driver import Context, DisplaySize, Options, Refused, Unreachable
 from edged.links.mqtt.link import Message
 
@@ -87,7 +88,7 @@ class MqttJson:
 
     def __init__(self, context: Context, options: MqttJsonOptions) -> None:
         self._context = context
-        self._device = context.device
+        self._device = context.point()
         self._root = f"hall/{context.hall}/dev/{context.device}"
         self._count = options.count
         self._allowed = frozenset(MODELS) if options.kind is None else INPUTS[options.kind] | COMMON
@@ -118,11 +119,11 @@ class MqttJson:
             listening = False
             mqtt.unsubscribe(topic_filter, self._received)
 
-    async def show(self, point: str, value: Value) -> None:
+    async def show(self, point: Point, value: Value) -> None:
         """As ``put``."""
         self.put(point, value)
 
-    def put(self, point: str, value: Value) -> None:
+    def put(self, point: Point, value: Value) -> None:
         """Leave ``value`` at the broker for the device. Raises ``Unreachable`` or ``Refused``."""
         if point != self._device:
             raise Refused(f"{self._device} has no channels, asked for {point!r}")

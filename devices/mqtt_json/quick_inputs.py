@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 
 from devices.mqtt_json.codec import SIZE_MAX_BYTES, Id, Key, Number, Seq, ShortText
 from edged.core.model.events import Event, KeyPressed, TicketPrinted
+from edged.core.model.point import Point
 from edged.personal import is_harmless
 
 
@@ -36,7 +37,7 @@ _TICKET = msgspec.json.Decoder(_Ticket)
 _KEY = msgspec.json.Decoder(_Key)
 
 
-def quick_event(device: str, kind: str, payload: bytes, again: bool = False) -> Event | None:
+def quick_event(device: Point, kind: str, payload: bytes, again: bool = False) -> Event | None:
     """The event of a plain payload; None for any other, which may be as good. ``again``: the broker sent it before."""
     read = _READS.get(kind)
     if read is None or len(payload) > SIZE_MAX_BYTES or not is_harmless(payload):
@@ -47,7 +48,7 @@ def quick_event(device: str, kind: str, payload: bytes, again: bool = False) -> 
         return None
 
 
-def _ticket(device: str, payload: bytes, again: bool) -> Event | None:
+def _ticket(device: Point, payload: bytes, again: bool) -> Event | None:
     found = _TICKET.decode(payload)
     if payload.count(b'"') != 2 * (5 + sum(map(_texts, (found.priority, found.appointment, found.reason)))):
         return None
@@ -59,7 +60,7 @@ def _ticket(device: str, payload: bytes, again: bool) -> Event | None:
     )
 
 
-def _key(device: str, payload: bytes, again: bool) -> Event | None:
+def _key(device: Point, payload: bytes, again: bool) -> Event | None:
     found = _KEY.decode(payload)
     if payload.count(b'"') != 2 * (3 + _texts(found.arg)):
         return None
@@ -71,4 +72,4 @@ def _texts(value: str | UnsetType | None) -> Literal[0, 1, 2]:
     return 0 if value is UNSET else 1 if value is None else 2
 
 
-_READS: Mapping[str, Callable[[str, bytes, bool], Event | None]] = {"ticket": _ticket, "key": _key}
+_READS: Mapping[str, Callable[[Point, bytes, bool], Event | None]] = {"ticket": _ticket, "key": _key}

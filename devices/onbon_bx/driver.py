@@ -23,6 +23,7 @@ from devices.onbon_bx import codec
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Say, Value
 from edged.core.model.events import DeviceBack, DeviceLost
+from edged.core.model.point import Point, channel_of
 from edged.driver import Context, DeviceError, DisplaySize, Garbled, Options, Refused, Unreachable
 from edged.heart import lasting
 from edged.links import ByteLink
@@ -106,11 +107,11 @@ class OnbonBx:
             lanes.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
             lanes.create_task(lasting("contact", self._keep_contact()))
 
-    async def show(self, point: str, value: Value) -> None:
+    async def show(self, point: Point, value: Value) -> None:
         """See ``Driver``. A display's first lines, one per row; on one row, all of them one after the other."""
         if not isinstance(value, Display):
             raise Refused(f"an LED bar shows no {value.kind}")
-        channel = point.partition("/")[2]
+        channel = channel_of(point)
         wanted = rows(value.lines, self._options)
         if channel:
             row = self._row(channel)
@@ -173,7 +174,7 @@ class OnbonBx:
             except Refused as error:  # it lives; a card without this command shows text all the same
                 self._context.reject("refused_greeting", str(error))
         self._there = True
-        self._context.emit(DeviceBack(self._context.device))
+        self._context.emit(DeviceBack(self._context.point()))
 
     async def _request(self, frame: codec.Frame) -> None:
         """Send and wait for the card's ACK. Raises ``DeviceError``."""
@@ -237,7 +238,7 @@ class OnbonBx:
         self._down = reason
         if self._there is not False:
             self._there = False
-            self._context.emit(DeviceLost(self._context.device, reason))
+            self._context.emit(DeviceLost(self._context.point(), reason))
 
 
 def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.Area]:

@@ -29,6 +29,7 @@ from edged.core.model.events import (
     TicketPrinted,
 )
 from edged.core.model.lookup import Lookup
+from edged.core.model.point import point_of
 from edged.core.model.policy import Hours, Policy, Pw, Session
 from edged.core.model.site import Area, Service, Site, Staff, Window
 from edged.core.model.turn import Turn
@@ -36,7 +37,7 @@ from edged.core.queue.demand import newcomer_range
 
 LOOK_MS = 30_000
 NEVER_MS = 1 << 60
-PRINTER = "printer"
+PRINTER = point_of("printer")
 FIRST_DAY_MS = 1_767_225_600_000  # 2026-01-01 00:00 UTC: any day will do, the hall's zone offset is 0
 ARRIVE_MARGIN_S = 60  # a member who comes exactly after the set-up must not be given up on by a shorter limit
 
@@ -59,7 +60,7 @@ def site_of(hall: Hall, typed: bool = True, prior_scale: float = 1.0) -> Site:
         windows += [_window(len(windows) + n, own, tidal=False) for n in range(part.regular)]
     windows += [_window(len(windows) + n, services, tidal=True) for n in range(hall.tidal)]
     names = tuple(area.id for area in areas)
-    staff = tuple(Staff(f"m{n}", f"Member {n}", names, f"pager{n}") for n in range(hall.tidal))
+    staff = tuple(Staff(f"m{n}", f"Member {n}", names, point_of(f"pager{n}")) for n in range(hall.tidal))
     return Site("backtest", hall.name, tuple(areas), tuple(services), tuple(windows), staff)
 
 
@@ -71,7 +72,12 @@ def _service(kind: int, area: str, mean_s: float) -> Service:
 def _window(number: int, services: Iterable[Service], tidal: bool) -> Window:
     skills = tuple(service.id for service in services)
     return Window(
-        f"w{number}", str(number + 1), skills, tidal=tidal, panel=f"p{number}", confirms_arrival=True
+        f"w{number}",
+        str(number + 1),
+        skills,
+        tidal=tidal,
+        panel=point_of(f"p{number}"),
+        confirms_arrival=True,
     )
 
 
@@ -158,8 +164,8 @@ class _Run:
         self.scenario, self.day = scenario, day
         self.engine = Engine()
         self.visitor_of = {f"v{index}": index for index in range(len(day.arrive_ms))}
-        self.panels = {window.id: window.panel or window.id for window in scenario.site.windows}
-        self.pagers = {staff.id: staff.pager or staff.id for staff in scenario.site.staff}
+        self.panels = {window.id: window.panel or point_of(window.id) for window in scenario.site.windows}
+        self.pagers = {staff.id: staff.pager or point_of(staff.id) for staff in scenario.site.staff}
         self.regular = {window.id for window in scenario.site.windows if not window.tidal}
         self.idle: dict[str, bool] = dict.fromkeys(self.panels, False)  # somebody sits there and is free
         self.at_window: dict[str, int] = {}

@@ -11,6 +11,7 @@ from edged.bench.meter import quantile
 from edged.clock import perf_s, thread_s
 from edged.core.engine import Engine
 from edged.core.model.events import ClockSet, Event, KeyPressed, SiteLoaded, Tick, TicketPrinted
+from edged.core.model.point import point_of
 from edged.core.model.site import Area, Service, Site, Staff, Window
 
 OPENING_MS = 9 * 3_600_000
@@ -20,6 +21,7 @@ WINDOWS_PER_AREA = 10
 TIDAL_PER_AREA = 2
 # windows -> people waiting in the whole hall
 SIZES = {10: 300, 60: 2_000, 200: 5_000, 1_000: 10_000}
+DISPENSER = point_of("dispenser")
 STEP_MS = 100  # hall time between events: a few times the busiest second of the largest hall
 
 
@@ -36,14 +38,16 @@ def site_of(windows: int) -> Site:
     areas, services, made, staff = [], [], [], []
     for a in range(max(1, windows // WINDOWS_PER_AREA)):
         area = f"a{a}"
-        areas.append(Area(area, area, area, displays=(f"screen-{a}",)))
+        areas.append(Area(area, area, area, displays=(point_of(f"screen-{a}"),)))
         pair = tuple(f"s{a}-{n}" for n in range(2))
         services += [Service(one, area, one, one, "A", 300 + 300 * n) for n, one in enumerate(pair)]
         for n in range(WINDOWS_PER_AREA):
             name, tidal = f"w{a}-{n}", n >= WINDOWS_PER_AREA - TIDAL_PER_AREA
-            made.append(Window(name, f"{a}{n}"[-4:], pair, tidal, f"panel-{name}", f"lamp-{name}"))
+            made.append(
+                Window(name, f"{a}{n}"[-4:], pair, tidal, point_of(f"panel-{name}"), point_of(f"lamp-{name}"))
+            )
         names = [f"p{a}-{n}" for n in range(TIDAL_PER_AREA)]
-        staff += [Staff(name, name, (area,), f"pager-{name}") for name in names]
+        staff += [Staff(name, name, (area,), point_of(f"pager-{name}")) for name in names]
     return Site("bench", "Bench", tuple(areas), tuple(services), tuple(made), tuple(staff))
 
 
@@ -93,7 +97,7 @@ class Crowd:
     def _arrival(self) -> TicketPrinted:
         self._issued += 1
         service = self._site.services[self._issued % len(self._site.services)].id
-        return TicketPrinted("dispenser", f"A{self._issued}", service, seq=self._issued)
+        return TicketPrinted(DISPENSER, f"A{self._issued}", service, seq=self._issued)
 
 
 def decision_figures(size: Size, count: int) -> dict[str, Any]:

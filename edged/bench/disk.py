@@ -11,6 +11,7 @@ from edged.bench.meter import quantile
 from edged.clock import perf_s
 from edged.core.model.commands import Desired, Lamp, Note
 from edged.core.model.events import KeyPressed
+from edged.core.model.point import point_of
 from edged.observer import Step
 from edged.store.journal import Journal
 
@@ -49,7 +50,11 @@ def _step(seq: int) -> Step:
     lamp = Lamp("on" if seq % 2 else "off")
     note = Note("window.unpaused", "m1", {})
     return Step(
-        seq, seq * 100, KeyPressed("panel-m1", "unpause", None, seq), (Desired("lamp-m1", lamp),), (note,)
+        seq,
+        seq * 100,
+        KeyPressed(point_of("panel-m1"), "unpause", None, seq),
+        (Desired(point_of("lamp-m1"), lamp),),
+        (note,),
     )
 
 

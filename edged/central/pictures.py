@@ -12,6 +12,7 @@ import msgspec
 
 from edged.central import topics
 from edged.core.model.commands import Action, AlarmsPicture, AreaPicture, CasesPicture, Value, WindowPicture
+from edged.core.model.point import Point
 from edged.driver import Options, Refused
 from edged.links.mqtt.link import MqttLink
 
@@ -40,7 +41,7 @@ class Pictures:
         self._hall = hall
         self._stamp = stamp
 
-    async def show(self, point: str, value: Value) -> None:
+    async def show(self, point: Point, value: Value) -> None:
         """Publish one picture, retained. Raises ``Unreachable`` while the broker is away."""
         self._link.publish(*self._message(value), retain=True)
 

@@ -41,6 +41,7 @@ from edged.config.shape import (
 )
 from edged.config.toml_lines import index
 from edged.config.wording import Mistake
+from edged.core.model.point import parts_of, point_of
 from edged.core.model.site import Area, Board, Service, Site, Staff, Window
 from edged.driver import Options
 from edged.shapes import Misshapen, Path, read
@@ -261,7 +262,9 @@ class _Reading:
             duty_pager=duty.pager,
             duty_panel=duty.panel,
             dispensers=tuple(
-                device.id for device in self.devices if getattr(device.options, "kind", None) == "dispenser"
+                point_of(device.id)
+                for device in self.devices
+                if getattr(device.options, "kind", None) == "dispenser"
             ),
             duty_displays=duty.displays,
             case_lamps=cast(CasesTable, self.single["cases"]).lamps,
@@ -285,7 +288,7 @@ class _Reading:
         """The sizes of the displays in use, as far as their devices know them."""
         options = {device.id: device.options for device in self.devices}
         for point in references.displays(self.raw):
-            device, _, channel = point.partition("/")
+            device, channel = parts_of(point)
             size = options[device].display_size(channel)
             if size is not None:
                 yield Board(point, size.rows, size.columns, size.scrolls)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edged.config.wording import Mistake, did_you_mean, unknown
+from edged.core.model.point import Point, device_of, parts_of
 from edged.driver import Options
 from edged.shapes import Path
 
@@ -35,7 +36,7 @@ def check(raw: Raw) -> Iterator[Mistake]:
 def check_options(raw: Raw, options: Mapping[str, Options]) -> Iterator[Mistake]:
     """What the devices' options (by device id) say of the rest: channels that points name, services they name."""
     for path, _, point in _used_points(raw):
-        device, _, channel = point.partition("/")
+        device, channel = parts_of(Point(point))
         channels = options[device].point_channels() if device in options else None
         if channels is not None and channel not in channels:
             yield Mistake(path, _no_channel(device, channel, channels))
@@ -175,15 +176,15 @@ def _used_points(raw: Raw) -> Iterator[tuple[Path, str, str]]:
             yield (table, *below), role, point
 
 
-def displays(raw: Raw) -> list[str]:
+def displays(raw: Raw) -> list[Point]:
     """Every point that shows text."""
-    return [point for _, role, point in _used_points(raw) if role == "display"]
+    return [Point(point) for _, role, point in _used_points(raw) if role == "display"]
 
 
 def _points(raw: Raw) -> Iterator[Mistake]:
     known = ids(raw, "devices")
     for path, _, point in _used_points(raw):
-        device = point.split("/", 1)[0]
+        device = device_of(Point(point))
         if device not in known:
             yield Mistake(path, unknown("device", device, known) + " (add it under [[devices]])")
 

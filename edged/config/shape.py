@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from edged.config.nearest import nearest
+from edged.core.model.point import Point
 from edged.core.model.site import Role
 from edged.shapes import ID, Rule, Shape, form
 
@@ -54,11 +55,11 @@ def _name(text: str) -> str:
 
 
 Id = Annotated[str, ID]
-Point = Annotated[str, POINT]
+PointText = Annotated[Point, POINT]
 Name = Annotated[str, Rule(_name)]
 FilePath = Annotated[str, Meta(min_length=1, max_length=4096)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
-Points = Annotated[tuple[Point, ...], Meta(max_length=POINTS_PER_AREA_MAX)]
+Points = Annotated[tuple[PointText, ...], Meta(max_length=POINTS_PER_AREA_MAX)]
 
 
 def _shift(text: str) -> str:
@@ -97,7 +98,7 @@ class HallTable(Table, frozen=True):
     timezone: Annotated[str, Rule(_known_zone)] = "Asia/Shanghai"
     displays: Points = ()
     mode: Literal["edge", "follow"] = "edge"
-    queue: Id | None = None
+    queue: Annotated[Point, ID] | None = None
 
 
 class TlsTable(Table, frozen=True):
@@ -128,7 +129,7 @@ class AreaTable(Table, frozen=True):
     name: Name
     name_en: Name
     displays: Points = ()
-    voice: Point | None = None
+    voice: PointText | None = None
     lamps: Points = ()
 
 
@@ -154,10 +155,10 @@ class WindowTable(Table, frozen=True):
     number: Annotated[str, NUMBER]
     skills: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=SERVICES_MAX)]
     tidal: bool = False
-    panel: Point | None = None
-    lamp: Point | None = None
-    display: Point | None = None
-    evaluator: Point | None = None
+    panel: PointText | None = None
+    lamp: PointText | None = None
+    display: PointText | None = None
+    evaluator: PointText | None = None
     confirms_arrival: bool = False
 
 
@@ -167,7 +168,7 @@ class StaffTable(Table, frozen=True):
     id: Id
     name: Name
     skills: Annotated[tuple[Id, ...], Meta(min_length=1, max_length=AREAS_MAX)]
-    pager: Point | None = None
+    pager: PointText | None = None
     roles: Annotated[tuple[Role, ...], Meta(min_length=1)] = ("standby",)
     shifts: Annotated[tuple[Shift, ...], Meta(max_length=SHIFTS_MAX)] = ()
 
@@ -176,8 +177,8 @@ class DutyTable(Table, frozen=True):
     """``[duty]``: where the duty manager (值班长) is reached, the panel with keys for overrides (人工干预), and the
     displays that show the standing alarms."""
 
-    pager: Point | None = None
-    panel: Point | None = None
+    pager: PointText | None = None
+    panel: PointText | None = None
     displays: Points = ()
 
 

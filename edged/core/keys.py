@@ -11,6 +11,7 @@ from collections.abc import Callable
 from edged.core.cases import case_requests, ratings
 from edged.core.hours import late_hours
 from edged.core.model.events import KeyPressed
+from edged.core.model.point import point_of
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
 from edged.core.people import answers, pagers, pages, staffing
@@ -264,7 +265,7 @@ def _special_need(turn: Turn, window: str, _arg: str | None) -> None:
 
 
 def _case(turn: Turn, window: str, arg: str | None) -> None:
-    case_requests.press(turn, window, window, arg)
+    case_requests.press(turn, point_of(window), window, arg)
 
 
 KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {

@@ -32,6 +32,7 @@ from zlib import crc32
 
 from edged.core.calendar import wall
 from edged.core.model.events import DeviceEvent
+from edged.core.model.point import Point
 from edged.core.model.state import Sender
 from edged.core.model.turn import Turn
 from edged.core.people import alarms
@@ -92,24 +93,24 @@ def _written(kind: type[DeviceEvent]) -> tuple[str, Callable[[object], Any]]:
     return f"{kind.__qualname__}({', '.join(f'{name}=%r' for name in names)})", attrgetter(*names)
 
 
-def whole_again(turn: Turn, point: str) -> None:
+def whole_again(turn: Turn, point: Point) -> None:
     """No hole for a while: the alarm is over."""
     alarms.clear(turn, ALARM, point)
 
 
-def one_again(turn: Turn, point: str) -> None:
+def one_again(turn: Turn, point: Point) -> None:
     """No sign of a second sender for a while: the alarm is over."""
     alarms.clear(turn, alarms.TWINS, point)
 
 
-def deaf(turn: Turn, point: str) -> None:
+def deaf(turn: Turn, point: Point) -> None:
     """Our link is down: from now on nobody can hear the device, and no time passes for its numbers."""
     sender = turn.state.senders.get(point)
     if sender is not None and sender.deaf_ms is None:
         sender.deaf_ms = turn.at_ms
 
 
-def hearing(turn: Turn, point: str) -> None:
+def hearing(turn: Turn, point: Point) -> None:
     """It can be heard again."""
     sender = turn.state.senders.get(point)
     if sender is not None and sender.deaf_ms is not None:
@@ -205,7 +206,7 @@ def _goes_on(sender: Sender, seq: int) -> bool:
     return sender.before is not None and seq == sender.before + 1
 
 
-def _echo(turn: Turn, point: str, sender: Sender) -> None:
+def _echo(turn: Turn, point: Point, sender: Sender) -> None:
     """The newest number came again, though no link was cut: once is a radio, for every number it is a second device.
 
     Told with the next new number: what comes twice changes nothing.
@@ -218,13 +219,13 @@ def _echo(turn: Turn, point: str, sender: Sender) -> None:
     sender.echoed, sender.sign_ms = seq, turn.at_ms
 
 
-def _suspect(turn: Turn, point: str, sender: Sender, sign: int) -> None:
+def _suspect(turn: Turn, point: Point, sender: Sender, sign: int) -> None:
     """A sign of a second sender; what was long ago counts no more."""
     sender.twice = sign + (0 if turn.at_ms - sender.sign_ms > WHOLE_MS else sender.twice)
     sender.sign_ms = turn.at_ms
 
 
-def _tell_twins(turn: Turn, point: str, sender: Sender) -> None:
+def _tell_twins(turn: Turn, point: Point, sender: Sender) -> None:
     if sender.twice >= ECHOES and turn.at_ms - sender.sign_ms <= RESEND_MS:
         alarms.sound(turn, alarms.TWINS, point)
         turn.set_timer(f"{TWINS_TIMER}/{point}", turn.at_ms + WHOLE_MS)
@@ -246,7 +247,7 @@ def _hear(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
         del fresh[seq]
 
 
-def _look_for_a_hole(turn: Turn, point: str, seq: int) -> None:
+def _look_for_a_hole(turn: Turn, point: Point, seq: int) -> None:
     last = turn.state.last_seq.get(point)
     missed = 0 if last is None else seq - last - 1
     if not 0 < missed <= HOLE_MAX:

@@ -8,6 +8,7 @@ in ``ON_THE_WALL``: those are dates and times of day, and go by the hall's clock
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from edged.core import sequence, trial
 from edged.core.cases import case_book, case_requests, ratings
@@ -18,7 +19,7 @@ from edged.core.queue import bookings, people_counters, tickets
 from edged.core.visits import detours, rating
 from edged.core.windows import attendance, overrides, preparation
 
-FIRES: dict[str, Callable[[Turn, str], None]] = {
+FIRES: dict[str, Callable[[Turn, Any], None]] = {
     overrides.TIMER: overrides.expire,
     "hours": phases.fire,
     "notice": notices.over,

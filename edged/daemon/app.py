@@ -25,9 +25,10 @@ from edged.config import ConfigErrors, DeviceConfig, HallConfig, load
 from edged.config.broker import link_settings, secret_files
 from edged.core.engine import Engine
 from edged.core.model.events import ClockSet, DeviceBack, DeviceLost, Event, Resumed, SafeModeSet, SiteLoaded
+from edged.core.model.point import device_of
 from edged.core.model.state import State
 from edged.core.rebuild import conflicts
-from edged.core.signage.signs import CENTRE
+from edged.core.signage.signs import CENTRE, point_of_slot
 from edged.daemon.devices import Devices
 from edged.daemon.inbox import Inbox
 from edged.daemon.lifetime import outlive
@@ -378,9 +379,9 @@ class Application:
 
     def _assert_shown(self, devices: frozenset[str] | None = None) -> None:
         """Hand what the hall shows to its outputs anew; ``devices``: to these only."""
-        shown = ((key.partition("|")[0], value) for key, value in self.engine.state.shown.items())
+        shown = ((point_of_slot(key), value) for key, value in self.engine.state.shown.items())
         self.outputs.assert_all(
-            (point, value) for point, value in shown if devices is None or point.partition("/")[0] in devices
+            (point, value) for point, value in shown if devices is None or device_of(point) in devices
         )
 
 

@@ -22,6 +22,7 @@ import structlog
 from edged.clock import Clock, monotonic_s, perf_s
 from edged.core.model.commands import Action, Desired, Lamp, Say, Value
 from edged.core.model.events import CommandDone, CommandFailed
+from edged.core.model.point import Point, device_of
 from edged.core.signage.signs import slot
 from edged.driver import DeviceError, Driver, Emit, Refused
 from edged.heart import Heart, lasting
@@ -51,13 +52,13 @@ class Latency(Protocol):
 class Put(Protocol):
     """``show`` of a driver that never waits."""
 
-    def __call__(self, point: str, value: Value) -> None: ...
+    def __call__(self, point: Point, value: Value) -> None: ...
 
 
 class Begin(Protocol):
     """``show`` of a driver up to its waiting; what it returns is the waiting."""
 
-    def __call__(self, point: str, value: Value) -> Callable[[], Awaitable[None]]: ...
+    def __call__(self, point: Point, value: Value) -> Callable[[], Awaitable[None]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Outputs:
     def __init__(self, around: Surroundings) -> None:
         self._around = around
         self._workers: dict[str, Worker] = {}
-        self._at: dict[str, Worker] = {}  # the same by point, as far as points were asked for
+        self._at: dict[Point, Worker] = {}  # the same by point, as far as points were asked for
         self._unknown: set[str] = set()
 
     def attach(self, device: str, driver: Driver) -> Worker:
@@ -101,7 +102,7 @@ class Outputs:
         if worker is not None:
             worker.want(desired.point, desired.value, arrived_s, now)
 
-    def assert_all(self, shown: Iterable[tuple[str, Value]]) -> None:
+    def assert_all(self, shown: Iterable[tuple[Point, Value]]) -> None:
         """Want everything that a restored state shows: (point, value) pairs."""
         for point, value in shown:
             self.want(Desired(point, value))
@@ -128,8 +129,8 @@ class Outputs:
         for worker in self._workers.values():
             worker.retry()
 
-    def _worker_of(self, point: str) -> Worker | None:
-        device = point.partition("/")[0]
+    def _worker_of(self, point: Point) -> Worker | None:
+        device = device_of(point)
         worker = self._workers.get(device)
         if worker is not None:
             self._at[point] = worker
@@ -146,7 +147,7 @@ class Worker:
         self._device = device
         self._driver = driver
         self._around = around
-        self._slots: dict[str, tuple[str, Value]] = {}
+        self._slots: dict[str, tuple[Point, Value]] = {}
         self._dirty: dict[str, None] = {}
         self._arrived_s: dict[str, float] = {}  # of slots whose newest value was not tried yet
         self._actions: deque[tuple[Action, float]] = deque()
@@ -178,7 +179,7 @@ class Worker:
         for heart in self._hearts:
             heart.expect(within_s)
 
-    def want(self, point: str, value: Value, arrived_s: float | None = None, now: bool = False) -> None:
+    def want(self, point: Point, value: Value, arrived_s: float | None = None, now: bool = False) -> None:
         """Make ``value`` stand at ``point``; see ``Outputs.want``."""
         key = slot(point, value)
         self._slots[key] = (point, value)

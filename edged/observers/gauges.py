@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from edged.core.cases import case_signs, ratings
 from edged.core.model.commands import AreaPicture
 from edged.core.model.events import CLASSES, OverrideKind
+from edged.core.model.point import point_of
 from edged.core.model.state import Phase, State, WindowStateName
 from edged.core.people.alarms import TEXT
 from edged.core.people.pages import COMMISSIONER
@@ -93,7 +94,7 @@ def _estimates(state: State) -> Metric:
         "edged_estimated_wait_seconds", "Predicted wait of a newcomer", labels=["area", "bound"]
     )
     for area in state.site.areas:
-        shown = state.shown.get(slot(f"{CENTRE}/{area.id}", AreaPicture))
+        shown = state.shown.get(slot(point_of(CENTRE, area.id), AreaPicture))
         if isinstance(shown, AreaPicture) and shown.wait_s is not None:
             for bound, seconds in (
                 ("low", shown.wait_low_s),

@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo
 from edged.central.envelope import private_pem, public_entry
 from edged.clock import Clock, Warp, monotonic_s, wall_ms
 from edged.config import HallConfig, load
+from edged.core.model.point import Point, parts_of
 from edged.core.model.site import Site
 from edged.sim.arrivals import Arrival, arrivals
 from edged.sim.broker import EmbeddedBroker, free_port
@@ -255,9 +256,9 @@ class Demo:
         alive = self._process is not None and self._process.returncode is None
         return alive and monotonic_s() > self._started_s + RECOVER_REAL_S
 
-    def _kept(self) -> Counter[str]:
+    def _kept(self) -> Counter[Point]:
         """Inputs in the journal by point; none where it is not there yet."""
-        kept: Counter[str] = Counter()
+        kept: Counter[Point] = Counter()
         with suppress(Unreadable):
             for (point, _kind), count in inputs_by_source(self._journal).items():
                 kept[point] += count
@@ -291,7 +292,7 @@ class Demo:
         lamps = {}
         for window in config.site.windows:
             if window.lamp is not None:
-                device, _, channel = window.lamp.partition("/")
+                device, channel = parts_of(window.lamp)
                 lamps[window.id] = fakes.relays[device].seen(int(channel))
         leds = {name: bar.shown for name, bar in fakes.bars.items()}
         elapsed_s = self.clock.now_s() - getattr(self, "_day_from_s", self.clock.now_s())

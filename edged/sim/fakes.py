@@ -27,6 +27,7 @@ from devices.onbon_bx.driver import OnbonOptions
 from devices.onbon_bx.fake import FakeOnbon
 from edged.clock import Clock
 from edged.config import DeviceConfig, HallConfig
+from edged.core.model.point import Point, point_of
 from edged.driver import Unreachable
 from edged.links.pty import Pty
 
@@ -160,10 +161,12 @@ class Fakes:
         """What the looks saw on a bar, or what it shows now."""
         return {bars[device] for _, bars in self._looks} or {self.bars[device].shown}
 
-    def daemon_died(self, kept: Mapping[str, int]) -> None:
+    def daemon_died(self, kept: Mapping[Point, int]) -> None:
         """Serial wires have no acknowledgement: note what went down with the daemon. ``kept``: inputs by point."""
         for name, bus in self.buses.items():
-            missing = sum(sent - kept.get(f"{name}/{source}", 0) for source, sent in bus.frames_sent.items())
+            missing = sum(
+                sent - kept.get(point_of(name, source), 0) for source, sent in bus.frames_sent.items()
+            )
             waiting = self._bus_ptys[name].unread // SIGNAL_BYTES
             self.in_flight[name] = max(self.in_flight[name], missing - waiting)
 

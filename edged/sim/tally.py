@@ -15,6 +15,7 @@ import apsw
 from edged.central.cloud_events import count_noted
 from edged.core.model.commands import AreaPicture, Desired, Note, Value, WindowPicture
 from edged.core.model.events import ClockSet
+from edged.core.model.point import Point
 from edged.observer import Step
 from edged.store import database
 from edged.store.records import decode_step
@@ -70,7 +71,7 @@ class Tally:
     windows: dict[str, WindowPicture] = field(default_factory=dict)
     hours: dict[str, int] = field(default_factory=dict)  # phase of an area (or its mode) -> how often entered
     alarms: Counter[str] = field(default_factory=Counter)
-    wanted: dict[tuple[str, str], Wanted] = field(default_factory=dict)
+    wanted: dict[tuple[Point, str], Wanted] = field(default_factory=dict)
     events: int = 0  # of the hall's history, for the centre
     explanations: deque[tuple[int, Note]] = field(default_factory=lambda: deque(maxlen=EXPLANATIONS_KEPT))
 

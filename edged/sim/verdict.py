@@ -19,19 +19,20 @@ from devices.onbon_bx.driver import OnbonOptions, rows
 from edged.config import HallConfig
 from edged.core.model.commands import Display, Lamp, Panel, Value
 from edged.core.model.events import CountRead, KeyPressed, RatingGiven, TicketPrinted, TicketRequested
+from edged.core.model.point import Point, parts_of, point_of
 from edged.core.signage.signs import CENTRE
 from edged.observer import Step
 from edged.sim.fakes import Fakes
 from edged.store.replay import desired_history
 
 GRACE_S = 1.0
-Wanted = Mapping[tuple[str, str], Sequence[tuple[int, Value]]]
+Wanted = Mapping[tuple[Point, str], Sequence[tuple[int, Value]]]
 
 
 def inputs_lost(fakes: Fakes, steps: list[Step]) -> list[str]:
     """One line per lost input (or group of inputs without numbers)."""
     numbered: set[tuple[str, int]] = set()
-    unnumbered: Counter[str] = Counter()
+    unnumbered: Counter[Point] = Counter()
     for step in steps:
         event = step.event
         if isinstance(event, TicketPrinted | TicketRequested | KeyPressed | RatingGiven | CountRead):
@@ -46,7 +47,9 @@ def inputs_lost(fakes: Fakes, steps: list[Step]) -> list[str]:
         if (device.id, seq) not in numbered
     ]
     for name, bus in fakes.buses.items():
-        missing = {source: sent - unnumbered[f"{name}/{source}"] for source, sent in bus.frames_sent.items()}
+        missing = {
+            source: sent - unnumbered[point_of(name, source)] for source, sent in bus.frames_sent.items()
+        }
         if sum(missing.values()) > fakes.in_flight[name]:
             lost += [
                 f"{name}/{source}: {gap} of {bus.frames_sent[source]} frames"
@@ -54,9 +57,9 @@ def inputs_lost(fakes: Fakes, steps: list[Step]) -> list[str]:
                 if gap > 0
             ]
     lost += [
-        f"{name}: {sent - unnumbered[name]} of {sent} reports"
+        f"{name}: {sent - unnumbered[point_of(name)]} of {sent} reports"
         for name, sent in fakes.counted.items()
-        if unnumbered[name] < sent
+        if unnumbered[point_of(name)] < sent
     ]
     return lost
 
@@ -71,7 +74,7 @@ def slots_wrong(config: HallConfig, fakes: Fakes, wanted: Wanted, end_ms: int, s
     wrong = []
     since_ms = end_ms - GRACE_S * 1000 * speed
     for (point, kind), history in wanted.items():
-        device, _, channel = point.partition("/")
+        device, channel = parts_of(point)
         if device == CENTRE or (device in fakes.bars and not fakes.bars[device].alive):
             continue
         recent = [value for at_ms, value in history if at_ms >= since_ms]

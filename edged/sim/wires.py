@@ -12,6 +12,7 @@ from devices.mqtt_json.fake import FakeDispenser, FakePanel
 from edged.clock import Clock
 from edged.config import HallConfig
 from edged.core.model.events import Key, Priority
+from edged.core.model.point import Point, channel_of, parts_of
 from edged.core.model.site import Window
 from edged.sim.fakes import Fakes
 from edged.sim.people import DUTY, LOOK_AGAIN_S, PageView, PanelView
@@ -55,7 +56,7 @@ class HallWires:
     def panel(self, window: str) -> PanelView | None:
         """What the window's panel (and board) shows."""
         site = self._windows[window]
-        device, _, channel = (site.panel or "").partition("/")
+        device, channel = parts_of(site.panel or Point(""))
         if device in self.fakes.buses:
             return self._candle_view(device, channel, site)
         shown: dict[str, Any] | None = self.fakes.json[device].shown.get("panel")
@@ -65,7 +66,7 @@ class HallWires:
 
     def press(self, window: str, key: Key, arg: str | None = None) -> None:
         """Press a key, or the nearest one the panel has."""
-        device, _, channel = (self._windows[window].panel or "").partition("/")
+        device, channel = parts_of(self._windows[window].panel or Point(""))
         if device in self.fakes.buses:
             if key in CANDLE_KEYS:
                 self.fakes.buses[device].press(channel, CANDLE_KEYS[key])
@@ -167,7 +168,7 @@ class HallWires:
     def _candle_view(self, device: str, channel: str, site: Window) -> PanelView:
         bus = self.fakes.buses[device]
         state = LED_STATE.get(bus.led(channel), "CLOSED")
-        board = (site.display or "").partition("/")[2]
+        board = channel_of(site.display or Point(""))
         number = bus.text(board).split("-")[0].strip() if board in bus.units else ""
         return PanelView(state, number or None, 1 if state == "OPEN" else 0)
 

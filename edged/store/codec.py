@@ -18,6 +18,7 @@ import msgspec
 
 from edged.core.model.commands import Action, Body, Command, Desired, Note, Value
 from edged.core.model.events import Event
+from edged.core.model.point import Point
 from edged.core.model.state import PendingAction
 
 S = TypeVar("S")
@@ -125,14 +126,14 @@ def _decode_command(fields: Any) -> Command:
             case {"type": "Desired", "point": str(point), "value": {"type": str(name), **rest}} if (
                 len(fields) == 3
             ):
-                return Desired(point, cast(Value, _build(VALUES[name], rest)))
+                return Desired(Point(point), cast(Value, _build(VALUES[name], rest)))
             case {
                 "type": "Action",
                 "id": str(id_),
                 "point": str(point),
                 "body": {"type": str(name), **rest},
             } if len(fields) == 4:
-                return Action(id_, point, cast(Body, _build(BODIES[name], rest)))
+                return Action(id_, Point(point), cast(Body, _build(BODIES[name], rest)))
     except KeyError as error:
         raise CodecError(f"unknown command part {error}: written by a newer version?") from None
     raise CodecError(f"not a command: {str(fields)[:80]}")
@@ -234,7 +235,7 @@ def _pending(blob: bytes) -> dict[str, PendingAction]:
 class _Pending(msgspec.Struct, forbid_unknown_fields=True):
     """A ``PendingAction`` whose body is not read yet."""
 
-    point: str
+    point: Point
     body: dict[str, Any]
     at_ms: int
 

@@ -16,6 +16,7 @@ import apsw
 
 from edged.core.model.commands import Command, Desired, Note, Value
 from edged.core.model.events import DeviceEvent, Event, Tick
+from edged.core.model.point import Point
 from edged.core.model.state import State
 from edged.observer import Step
 from edged.store import codec, database
@@ -129,9 +130,9 @@ def replay(
         connection.close(True)
 
 
-def desired_history(path: Path) -> dict[tuple[str, str], list[tuple[int, Value]]]:
+def desired_history(path: Path) -> dict[tuple[Point, str], list[tuple[int, Value]]]:
     """For each output slot (point, kind): what was to stand there, and from when (hall ms). Raises ``Unreadable``."""
-    history: dict[tuple[str, str], list[tuple[int, Value]]] = {}
+    history: dict[tuple[Point, str], list[tuple[int, Value]]] = {}
     connection = _open(path)
     try:
         for row in database.rows(connection):
@@ -151,13 +152,13 @@ def desired_at_end(path: Path) -> dict[tuple[str, str], Value]:
     return {slot: values[-1][1] for slot, values in desired_history(path).items()}
 
 
-def inputs_by_source(path: Path) -> dict[tuple[str, str], int]:
+def inputs_by_source(path: Path) -> dict[tuple[Point, str], int]:
     """Accepted device inputs per (point, class name of the event). Raises ``Unreadable``."""
     connection = _open(path)
     try:
         marks = ",".join("?" * len(DEVICE_KINDS))
         query = f"SELECT src, kind, count(*) FROM steps WHERE kind IN ({marks}) GROUP BY src, kind"  # noqa: S608
-        return {(str(src), str(kind)): int(n) for src, kind, n in connection.execute(query, DEVICE_KINDS)}
+        return {(Point(src), str(kind)): int(n) for src, kind, n in connection.execute(query, DEVICE_KINDS)}
     except apsw.Error as error:
         raise Unreadable(f"{path}: {error}") from error
     finally:

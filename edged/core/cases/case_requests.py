@@ -9,6 +9,7 @@ from __future__ import annotations
 from edged.core.cases import case_book, ratings
 from edged.core.cases.ratings import LEVELS
 from edged.core.model.events import CaseTold
+from edged.core.model.point import Point
 from edged.core.model.state import Case, Rating, Ticket
 from edged.core.model.turn import Turn
 
@@ -59,7 +60,7 @@ def _open_told(turn: Turn, event: CaseTold) -> None:
     case_book.open_case(turn, case, event.by)
 
 
-def press(turn: Turn, point: str, window: str | None, arg: str | None) -> None:
+def press(turn: Turn, point: Point, window: str | None, arg: str | None) -> None:
     """The "case" key. ``arg``: ``[open] [code] [special]``, ``ack [case]``, ``close case [outcome]``, ``reopen case``,
     ``extend case``; ``by=name`` where nobody is logged in. ``window`` None: the duty manager's panel.
     """

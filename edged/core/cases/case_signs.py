@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 from edged.core.cases.case_book import due_date
 from edged.core.model.commands import CasePicture, CasesPicture, Display, Lamp, Value
+from edged.core.model.point import Point, point_of
 from edged.core.model.state import Case, State
 from edged.core.model.turn import Turn
 
 LISTED_MAX = 60  # in the centre's picture: a message has 16 KiB; the rest are counted
 
 
-def signs(turn: Turn, centre: str) -> Iterator[tuple[str, Value]]:
+def signs(turn: Turn, centre: str) -> Iterator[tuple[Point, Value]]:
     """Every sign of the cases: a point and what stands there."""
     waiting, handled, overdue = counts(turn.state)
     site = turn.lookup.site
@@ -26,10 +27,11 @@ def signs(turn: Turn, centre: str) -> Iterator[tuple[str, Value]]:
     )
     for point in site.case_displays:
         yield point, Display(lines)
-    if turn.state.cases or f"{centre}/cases|cases" in turn.state.shown:
+    picture = point_of(centre, "cases")
+    if turn.state.cases or f"{picture}|cases" in turn.state.shown:
         live = [case for case in turn.state.cases.values() if case.state != "CLOSED"]
         pictures = tuple(_picture(case) for case in live[:LISTED_MAX])
-        yield f"{centre}/cases", CasesPicture(pictures, waiting, handled, overdue, *ratios(turn.state))
+        yield picture, CasesPicture(pictures, waiting, handled, overdue, *ratios(turn.state))
 
 
 def prompt(turn: Turn, window: str) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import ClassVar, Literal
 
+from edged.core.model.point import Point
 from edged.core.model.value import value
 
 
@@ -197,7 +198,7 @@ Value = (
 class Desired:
     """``value`` is to stand at ``point``; the slot is ``(point, value.kind)``, last one wins, re-asserted."""
 
-    point: str
+    point: Point
     value: Value
 
 
@@ -256,7 +257,7 @@ class Action:
     """Something that happens once. ``id`` is unique for ever in this hall; leaves only after its step is on disk."""
 
     id: str
-    point: str
+    point: Point
     body: Body
 
 

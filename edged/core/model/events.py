@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from edged.core.model.point import Point
 from edged.core.model.policy import Policy
 from edged.core.model.site import Site
 from edged.core.model.value import value
@@ -80,7 +81,7 @@ class TicketPrinted:
     ``appointment``: id of the booking that checks in (预约). ``reason``: a code, where the priority class needs one.
     """
 
-    point: str
+    point: Point
     number: str
     service: str
     priority: Priority = "normal"
@@ -98,7 +99,7 @@ class TicketRequested:
     ``service`` may be a journey of the policy. ``returning``: the visitor has this number already and is back.
     """
 
-    point: str
+    point: Point
     service: str
     priority: Priority = "normal"
     seq: int | None = None
@@ -117,7 +118,7 @@ class KeyPressed:
     said about it follows after a slash ("told-once/photo", "A012/by-visitor").
     """
 
-    point: str
+    point: Point
     key: Key
     arg: str | None = None
     seq: int | None = None
@@ -146,7 +147,7 @@ class AppointmentCancelled:
 class RatingGiven:
     """好差评: ``level`` 1 (very bad) to 5 (very good)."""
 
-    point: str
+    point: Point
     level: int
     seq: int | None = None
     again: bool = False
@@ -157,7 +158,7 @@ class RatingGiven:
 class CountRead:
     """A people counter's report. ``semantics`` says what the numbers mean: since reset, in a window, or present."""
 
-    point: str
+    point: Point
     semantics: Literal["total", "window", "occupancy"]
     entered: int = 0
     left: int = 0
@@ -171,7 +172,7 @@ class CountRead:
 class HealthRead:
     """A device's own health: paper state and a fault text (at most 200 characters)."""
 
-    point: str
+    point: Point
     paper: Literal["ok", "low", "out", "unknown"] = "unknown"
     fault: str | None = None
     seq: int | None = None
@@ -183,7 +184,7 @@ class HealthRead:
 class DeviceLost:
     """``point`` is a device id: nothing can be heard from or shown on it."""
 
-    point: str
+    point: Point
     reason: str
 
 
@@ -191,7 +192,7 @@ class DeviceLost:
 class DeviceBack:
     """``point`` is a device id that can be reached again (also sent at the first contact after start)."""
 
-    point: str
+    point: Point
 
 
 @value
@@ -405,7 +406,7 @@ class Tick:
 class CallReported:
     """Follow mode: the queue system called ``number`` to ``window``. ``service`` None: what the window serves."""
 
-    point: str
+    point: Point
     number: str
     window: str
     service: str | None = None
@@ -418,7 +419,7 @@ class CallReported:
 class EndReported:
     """Follow mode: the queue system is done with the visitor at ``window`` (``number`` None: whoever is there)."""
 
-    point: str
+    point: Point
     window: str
     number: str | None = None
     outcome: Literal["served", "no-show", "parked", "cancelled"] = "served"
@@ -431,7 +432,7 @@ class EndReported:
 class QueueReported:
     """Follow mode: the numbers that wait for ``service``, all of them, in order."""
 
-    point: str
+    point: Point
     service: str
     waiting: tuple[str, ...]
     seq: int | None = None

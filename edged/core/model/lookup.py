@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edged.core.model.commands import Panel
+from edged.core.model.point import device_of
 from edged.core.model.site import Area, Board, Service, Site, Staff, Window
 
 
@@ -22,7 +23,7 @@ class Lookup:
         self.windows_of_device: dict[str, list[str]] = {}
         for window in site.windows:
             if window.panel:
-                self.windows_of_device.setdefault(window.panel.partition("/")[0], []).append(window.id)
+                self.windows_of_device.setdefault(device_of(window.panel), []).append(window.id)
         self.staff_of_pager = {s.pager: s.id for s in site.staff if s.pager}
         self.area_services: dict[str, list[str]] = {a.id: [] for a in site.areas}
         for service in site.services:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from edged.core.model.point import Point
 from edged.core.model.value import value
 
 Role = Literal["standby", "commissioner"]
@@ -20,9 +21,9 @@ class Area:
     id: str
     name: str
     name_en: str
-    displays: tuple[str, ...] = ()
-    voice: str | None = None
-    lamps: tuple[str, ...] = ()
+    displays: tuple[Point, ...] = ()
+    voice: Point | None = None
+    lamps: tuple[Point, ...] = ()
 
 
 @value
@@ -54,10 +55,10 @@ class Window:
     number: str
     skills: tuple[str, ...]
     tidal: bool = False
-    panel: str | None = None
-    lamp: str | None = None
-    display: str | None = None
-    evaluator: str | None = None
+    panel: Point | None = None
+    lamp: Point | None = None
+    display: Point | None = None
+    evaluator: Point | None = None
     confirms_arrival: bool = False
 
 
@@ -73,7 +74,7 @@ class Staff:
     id: str
     name: str
     skills: tuple[str, ...]
-    pager: str | None = None
+    pager: Point | None = None
     roles: tuple[Role, ...] = ("standby",)
     shifts: tuple[tuple[int, int], ...] = ()
 
@@ -85,7 +86,7 @@ class Board:
     ``scrolls``: a line that is too long runs through.
     """
 
-    point: str
+    point: Point
     rows: int
     columns: int
     scrolls: bool = False
@@ -105,12 +106,12 @@ class Site:
     services: tuple[Service, ...]
     windows: tuple[Window, ...]
     staff: tuple[Staff, ...] = ()
-    duty_pager: str | None = None
-    duty_panel: str | None = None
-    duty_displays: tuple[str, ...] = ()
-    case_lamps: tuple[str, ...] = ()
-    case_displays: tuple[str, ...] = ()
-    displays: tuple[str, ...] = ()
+    duty_pager: Point | None = None
+    duty_panel: Point | None = None
+    duty_displays: tuple[Point, ...] = ()
+    case_lamps: tuple[Point, ...] = ()
+    case_displays: tuple[Point, ...] = ()
+    displays: tuple[Point, ...] = ()
     boards: tuple[Board, ...] = ()
-    dispensers: tuple[str, ...] = ()  # points that show which services give no numbers
-    queue: str | None = None
+    dispensers: tuple[Point, ...] = ()  # points that show which services give no numbers
+    queue: Point | None = None

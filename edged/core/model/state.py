@@ -12,6 +12,7 @@ from typing import Literal
 
 from edged.core.model.commands import Body, Value
 from edged.core.model.events import OverrideKind, Priority
+from edged.core.model.point import Point
 from edged.core.model.policy import Mode, Policy, Tidal, Trial
 from edged.core.model.site import Site
 from edged.core.model.value import value
@@ -81,7 +82,7 @@ class CallShown:
 class PendingAction:
     """An action whose outcome is not known yet."""
 
-    point: str
+    point: Point
     body: Body
     at_ms: int
 
@@ -192,7 +193,7 @@ class Ticket:
     priority: Priority
     issued_ms: int
     place_ms: int
-    source: str
+    source: Point
     state: TicketState = "WAITING"
     window: str | None = None
     only_window: str | None = None
@@ -530,10 +531,10 @@ class State:
     duty_staff: str | None = None
     overrides: dict[str, Override] = field(default_factory=dict)
     pages: dict[str, OpenPage] = field(default_factory=dict)
-    replies: dict[str, str] = field(
+    replies: dict[Point, str] = field(
         default_factory=dict
     )  # of pagers: what the last key there came to, by point
-    voices: dict[str, Voice] = field(default_factory=dict)
+    voices: dict[Point, Voice] = field(default_factory=dict)
     hours: dict[str, AreaHours] = field(default_factory=dict)
     flexed: dict[str, Flex] = field(default_factory=dict)  # by area; "" is the whole hall
     hall_phase: Phase = "open"

@@ -9,6 +9,7 @@ from edged.core.model.commands import Action, Body, Command, Note
 from edged.core.model.events import WHOLE_HALL, OverrideKind
 from edged.core.model.forecast import Load
 from edged.core.model.lookup import Lookup
+from edged.core.model.point import Point
 from edged.core.model.policy import Band, Pw
 from edged.core.model.state import AreaState, Override, PendingAction, State, Ticket, WindowState
 
@@ -66,7 +67,7 @@ class Turn:
         self.notes: list[Note] = []
         self.dirty_windows: dict[str, None] = {}  # dicts keep the order: same events, same commands
         self.dirty_areas: dict[str, None] = {}
-        self.dirty_pagers: dict[str, None] = {}
+        self.dirty_pagers: dict[Point, None] = {}
         self.only_due: set[str] = set()  # of these: nothing changed, their time came
         self.put_off = False  # whether the signs of what was touched wait for the next look (rush.py)
         self.issuing_changed = False  # what dispensers show has to be looked at again
@@ -83,7 +84,7 @@ class Turn:
         """Record an input that changed nothing, and why."""
         self.notes.append(Note("ignored", subject, {"reason": reason, **data}))
 
-    def act(self, point: str, body: Body) -> str:
+    def act(self, point: Point, body: Body) -> str:
         """Order a one-time action; returns its id."""
         action_id = f"a{self.state.next_action}"
         self.state.next_action += 1
@@ -120,7 +121,7 @@ class Turn:
         for area in self.lookup.window_areas.get(window, ()):
             self.standings.pop(area, None)
 
-    def touch_pager(self, point: str | None) -> None:
+    def touch_pager(self, point: Point | None) -> None:
         """What stands at this pager (if it is one) may have to change."""
         if point is not None:
             self.dirty_pagers[point] = None

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from edged.core.model.commands import Say
 from edged.core.model.events import Announced
+from edged.core.model.point import Point
 from edged.core.model.policy.signage import fill
 from edged.core.model.state import Spoken, Ticket, Voice
 from edged.core.model.turn import Turn
@@ -73,7 +74,7 @@ def ended(turn: Turn, action: str) -> None:
             _go_on(turn, point, voice)
 
 
-def go_on(turn: Turn, point: str) -> None:
+def go_on(turn: Turn, point: Point) -> None:
     """The dwell is over, or the patience."""
     voice = turn.state.voices.get(point)
     if voice is not None:
@@ -93,7 +94,7 @@ def end_day(turn: Turn) -> None:
         voice.waiting.clear()
 
 
-def reconcile(turn: Turn, points: Iterable[str | None]) -> None:
+def reconcile(turn: Turn, points: Iterable[Point | None]) -> None:
     """Loudspeakers that left the configuration say nothing more."""
     kept = set(points)
     for point in [point for point in turn.state.voices if point not in kept]:
@@ -101,7 +102,7 @@ def reconcile(turn: Turn, points: Iterable[str | None]) -> None:
         turn.drop_timer(f"voice/{point}")
 
 
-def _put(turn: Turn, point: str, spoken: Spoken) -> None:
+def _put(turn: Turn, point: Point, spoken: Spoken) -> None:
     voice = turn.state.voices.setdefault(point, Voice())
     if spoken.ticket is not None:
         for position, other in enumerate(voice.waiting):
@@ -114,7 +115,7 @@ def _put(turn: Turn, point: str, spoken: Spoken) -> None:
         _drop(turn, point, voice.waiting.pop(0), "queue_full")
 
 
-def _go_on(turn: Turn, point: str, voice: Voice) -> None:
+def _go_on(turn: Turn, point: Point, voice: Voice) -> None:
     """Say the next one that is still wanted, if the loudspeaker is free; else come back when it is."""
     if voice.doing is not None and turn.at_ms >= voice.since_ms + PATIENCE_MS:
         voice.doing = None
@@ -132,7 +133,7 @@ def _go_on(turn: Turn, point: str, voice: Voice) -> None:
         turn.drop_timer(f"voice/{point}")
 
 
-def _say(turn: Turn, point: str, voice: Voice, spoken: Spoken) -> None:
+def _say(turn: Turn, point: Point, voice: Voice, spoken: Spoken) -> None:
     signage = turn.state.policy.signage
     voice.doing = turn.act(point, Say(spoken.text, spoken.text_en, spoken.number, spoken.slow))
     voice.since_ms = turn.at_ms
@@ -159,5 +160,5 @@ def _still_called(turn: Turn, spoken: Spoken) -> bool:
     return ticket.state == "CALLED" or not (spoken.said or window.confirms_arrival)
 
 
-def _drop(turn: Turn, point: str, spoken: Spoken, reason: str) -> None:
+def _drop(turn: Turn, point: Point, spoken: Spoken, reason: str) -> None:
     turn.note("announcement.dropped", spoken.number or point, reason=reason, point=point)

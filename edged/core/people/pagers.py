@@ -7,19 +7,20 @@ nothing once that is over.
 from __future__ import annotations
 
 from edged.core.model.commands import Pager
+from edged.core.model.point import Point
 from edged.core.model.turn import Turn
 from edged.core.people import staffing
 from edged.core.people.staffing import DUTY_MANAGER
 
 
-def owner(turn: Turn, point: str) -> str | None:
+def owner(turn: Turn, point: Point) -> str | None:
     """Whose pager this is."""
     if point in (turn.lookup.site.duty_pager, turn.lookup.site.duty_panel):
         return DUTY_MANAGER
     return turn.lookup.staff_of_pager.get(point)
 
 
-def level(turn: Turn, point: str) -> Pager:
+def level(turn: Turn, point: Point) -> Pager:
     """What stands at ``point`` now."""
     who = owner(turn, point)
     texts = [] if who is None else _texts(turn, who)
@@ -27,7 +28,7 @@ def level(turn: Turn, point: str) -> Pager:
     return Pager(len(texts), reply if reply is not None else next(iter(texts), None))
 
 
-def reply_over(turn: Turn, point: str) -> None:
+def reply_over(turn: Turn, point: Point) -> None:
     """The moment of an answer is over (a timer)."""
     if turn.state.replies.pop(point, None) is not None:
         turn.touch_pager(point)

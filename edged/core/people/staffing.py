@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edged.core.calendar import wall
 from edged.core.model.commands import Page
+from edged.core.model.point import Point
 from edged.core.model.site import Role
 from edged.core.model.state import WindowState
 from edged.core.model.turn import Turn
@@ -107,7 +108,7 @@ def hint_over(turn: Turn, window: str) -> None:
         turn.touch_window(window)
 
 
-def reply(turn: Turn, point: str, text: str | None) -> None:
+def reply(turn: Turn, point: Point, text: str | None) -> None:
     """Tell whoever pressed a key of a pager what became of it, for a moment; None: nothing any more."""
     if text is None:
         turn.state.replies.pop(point, None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from edged.core.calendar.opening import quiet
 from edged.core.model.events import CountRead
 from edged.core.model.forecast import arrivals_since
+from edged.core.model.point import Point
 from edged.core.model.state import PeopleCounter
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, pages
@@ -103,14 +104,14 @@ def _present(counter: PeopleCounter, event: CountRead, limit: int) -> tuple[int,
     return 0, None if abs(event.occupancy - last) <= limit else "jump"
 
 
-def _doubt(turn: Turn, point: str, counter: PeopleCounter, reason: str) -> None:
+def _doubt(turn: Turn, point: Point, counter: PeopleCounter, reason: str) -> None:
     counter.suspect = TRUSTED_AFTER
     turn.state.present.pop(point, None)
     turn.note("people.suspect", point, reason=reason)
     alarms.sound(turn, SUSPECT, point, reason=reason)
 
 
-def _trust(turn: Turn, point: str, counter: PeopleCounter) -> None:
+def _trust(turn: Turn, point: Point, counter: PeopleCounter) -> None:
     if counter.suspect:
         counter.suspect -= 1
         if not counter.suspect:

@@ -6,17 +6,18 @@ or closed on such numbers; after ``stale_schedule_s`` the calendar of the policy
 
 from __future__ import annotations
 
+from edged.core.model.point import Point, device_of
 from edged.core.model.turn import Turn
 from edged.core.queue.ordering import WORKING
 
 SOURCES_KEPT = 16  # dispensers that printed for one area; a hall has a handful
 
 
-def heard_from(turn: Turn, area: str, point: str) -> None:
+def heard_from(turn: Turn, area: str, point: Point) -> None:
     """``point`` issued a ticket of the area; a number given by hand at a window says nothing of dispensers."""
     if point in turn.lookup.windows:
         return
-    device, sources = point.partition("/")[0], turn.area(area).sources
+    device, sources = device_of(point), turn.area(area).sources
     if device not in sources:
         sources.append(device)
         del sources[:-SOURCES_KEPT]
@@ -34,7 +35,7 @@ def blind_since_ms(turn: Turn, area: str) -> int | None:
     for window in turn.lookup.area_windows[area]:
         panel = turn.lookup.windows[window].panel
         if panel is not None and turn.window(window).state in WORKING:
-            panels.append(devices.get(panel.partition("/")[0]))
+            panels.append(devices.get(device_of(panel)))
     if panels and all(panel is not None and not panel.up for panel in panels):
         lost.append(max(panel.since_ms for panel in panels if panel is not None))
     return min(lost, default=None)

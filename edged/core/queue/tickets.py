@@ -9,6 +9,7 @@ from __future__ import annotations
 from edged.core.cases import case_book
 from edged.core.model.events import CLASSES, Priority, TicketPrinted, TicketRequested
 from edged.core.model.forecast import count_issued
+from edged.core.model.point import Point
 from edged.core.model.state import Ticket, TicketState
 from edged.core.model.turn import Turn
 from edged.core.queue import bookings, demand, issuing, numbering, sensors
@@ -115,7 +116,7 @@ def allot(turn: Turn, event: TicketRequested) -> Ticket | None:
     return issue(turn, number, stages, event)
 
 
-def mirrored(turn: Turn, number: str, service: str, point: str) -> Ticket:
+def mirrored(turn: Turn, number: str, service: str, point: Point) -> Ticket:
     """A visit that only the queue system knew of (follow mode); it waits since now."""
     return issue(turn, number, [service], TicketPrinted(point, number, service))
 

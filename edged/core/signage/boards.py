@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from edged.core.calendar import hours_words, opening
 from edged.core.model.commands import AreaPicture, Display
+from edged.core.model.point import Point
 from edged.core.model.policy.signage import fill
 from edged.core.model.site import Board
 from edged.core.model.state import Alarm, WindowStateName
@@ -88,7 +89,7 @@ def window_board(turn: Turn, window: str) -> Display:
     return Display(shown.lines, (ticket.number, words["window"]), called, large)
 
 
-def area_board(turn: Turn, area: str, point: str, picture: AreaPicture) -> Display:
+def area_board(turn: Turn, area: str, point: Point, picture: AreaPicture) -> Display:
     """Who waits and how long, the newest notice where there is room, and the last calls."""
     calls = turn.area(area).last_calls
     templates = turn.state.policy.signage.templates
@@ -127,7 +128,7 @@ def area_line(turn: Turn, picture: AreaPicture, room: int | None = None) -> Line
     return (text, text_en) if picture.override is None else (f"{text} {picture.override}", text_en)
 
 
-def hall_board(turn: Turn, point: str, pictures: Sequence[AreaPicture]) -> Display:
+def hall_board(turn: Turn, point: Point, pictures: Sequence[AreaPicture]) -> Display:
     """One line per area with its next numbers, then notices. Too few rows: areas where nobody waits give way first."""
     policy = turn.state.policy.signage
     board, posted = turn.lookup.boards.get(point), notices.lines(turn, None)
@@ -146,7 +147,7 @@ def hall_board(turn: Turn, point: str, pictures: Sequence[AreaPicture]) -> Displ
     return _display(turn, point, [*lines, *posted[:NOTICES_SHOWN]])
 
 
-def alarm_board(turn: Turn, point: str) -> Display:
+def alarm_board(turn: Turn, point: Point) -> Display:
     """The duty manager's: the newest alarm on top, as a clerk would say it."""
     standing = reversed(turn.state.alarms.values())
     lines = [_alarm_line(turn, alarm) for alarm in standing][:ALARMS_SHOWN]
@@ -168,7 +169,7 @@ def _title(turn: Turn, words: dict[str, str]) -> Line:
     return fill(templates.window, **words), fill(templates.window_en, **words)
 
 
-def _display(turn: Turn, point: str | None, lines: Sequence[Line]) -> Display:
+def _display(turn: Turn, point: Point | None, lines: Sequence[Line]) -> Display:
     board = turn.lookup.boards.get(point or "")
     rows = None if board is None else board.rows
     return Display(tuple(fit(line, board) for line in lines[:rows]))

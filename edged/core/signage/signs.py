@@ -20,6 +20,7 @@ from edged.core.model.commands import (
     Value,
     WindowPicture,
 )
+from edged.core.model.point import Point, point_of
 from edged.core.model.state import WindowStateName
 from edged.core.model.turn import Turn
 from edged.core.people import pagers
@@ -134,12 +135,17 @@ class _Counts:
         return (waiting, None, None) if told is None else (waiting, told[0], told[2])
 
 
-def slot(point: str, value: Value | type[Value]) -> str:
+def slot(point: Point, value: Value | type[Value]) -> str:
     """The key of the one value that stands at ``point`` for this kind of output."""
     return f"{point}|{value.kind}"
 
 
-def _show(turn: Turn, point: str | None, value: Value) -> None:
+def point_of_slot(key: str) -> Point:
+    """The point that a key of ``slot`` is about."""
+    return Point(key.partition("|")[0])
+
+
+def _show(turn: Turn, point: Point | None, value: Value) -> None:
     if point is None:
         return
     key = slot(point, value)
@@ -162,7 +168,7 @@ def _sign_window(turn: Turn, window: str) -> None:
         _show(turn, site.evaluator, asked)
     if site.display is not None:
         _show(turn, site.display, boards.window_board(turn, window))
-    _show(turn, f"{CENTRE}/{window}", _picture(turn, window, number))
+    _show(turn, point_of(CENTRE, window), _picture(turn, window, number))
 
 
 def _picture(turn: Turn, window: str, number: str | None) -> WindowPicture:
@@ -233,7 +239,7 @@ def prompt_of(turn: Turn, window: str) -> str | None:
 
 def _is_told_otherwise(turn: Turn, area: str) -> bool:
     """Time alone changes of an area's signs only what newcomers are told."""
-    shown = turn.state.shown.get(slot(f"{CENTRE}/{area}", AreaPicture))
+    shown = turn.state.shown.get(slot(point_of(CENTRE, area), AreaPicture))
     if not isinstance(shown, AreaPicture):
         return True
     told = standing(turn, area).told
@@ -265,12 +271,12 @@ def _sign_area(turn: Turn, area: str) -> None:
     )
     for display in site.displays:
         _show(turn, display, boards.area_board(turn, area, display, picture))
-    _show(turn, f"{CENTRE}/{area}", picture)
+    _show(turn, point_of(CENTRE, area), picture)
 
 
 def _sign_hall(turn: Turn) -> None:
     """The hall's boards say of every area what its retained picture says."""
-    shown = [turn.state.shown.get(slot(f"{CENTRE}/{area}", AreaPicture)) for area in turn.lookup.areas]
+    shown = [turn.state.shown.get(slot(point_of(CENTRE, area), AreaPicture)) for area in turn.lookup.areas]
     pictures = [picture for picture in shown if isinstance(picture, AreaPicture)]
     for display in turn.lookup.site.displays:
         _show(turn, display, boards.hall_board(turn, display, pictures))
@@ -281,4 +287,4 @@ def _sign_alarms(turn: Turn) -> None:
         _show(turn, display, boards.alarm_board(turn, display))
     told = list(turn.state.alarms.values())[-ALARMS_TOLD:]
     picture = AlarmsPicture(tuple((alarm.kind, alarm.subject, alarm.since_ms) for alarm in told))
-    _show(turn, f"{CENTRE}/alarms", picture)
+    _show(turn, point_of(CENTRE, "alarms"), picture)

@@ -7,6 +7,7 @@ A visit keeps its number, its place (arrival) and its first window through all o
 from __future__ import annotations
 
 from edged.core.model.events import Priority
+from edged.core.model.point import Point
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
 from edged.core.queue.ordering import WITHOUT_HEAD_START, dequeue, enqueue
@@ -65,7 +66,7 @@ def resume(turn: Turn, window: str, arg: str | None) -> None:
         _bring_back(turn, ticket, window)
 
 
-def check_in(turn: Turn, number: str, point: str) -> Ticket | None:
+def check_in(turn: Turn, number: str, point: Point) -> Ticket | None:
     """A visitor shows their old number at a dispenser (二次通行): back in the queue, or None."""
     ticket = by_number(turn, number)
     if ticket is None:

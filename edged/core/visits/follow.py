@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from edged.core.model.commands import Serve
 from edged.core.model.events import CallReported, EndReported, QueueReported
+from edged.core.model.point import Point
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
 from edged.core.queue import numbering
@@ -124,7 +125,7 @@ def wish(turn: Turn) -> Serve:
     )
 
 
-def _speaks(turn: Turn, point: str, window: str | None) -> bool:
+def _speaks(turn: Turn, point: Point, window: str | None) -> bool:
     """The right one speaks, about a window of ours."""
     if point != turn.lookup.site.queue:
         turn.ignore(point, "not_the_queue_system")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from edged.core.model.commands import Print
 from edged.core.model.events import TicketRequested
 from edged.core.model.forecast import Range
+from edged.core.model.point import Point
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
 from edged.core.people import alarms
@@ -20,7 +21,7 @@ from edged.core.visits import detours
 ALARM = "print-failed"
 
 
-def print_slip(turn: Turn, ticket: Ticket, point: str) -> None:
+def print_slip(turn: Turn, ticket: Ticket, point: Point) -> None:
     """Print a number with how many go before it."""
     before = sum(ahead(turn, ticket).values()) if ticket.state == "WAITING" else 0
     told = () if ticket.quoted_s is None else Range(*ticket.quoted_s).in_minutes()
@@ -43,7 +44,7 @@ def issue_requested(turn: Turn, event: TicketRequested) -> None:
         issuing.turn_away(turn, event)
 
 
-def failed(turn: Turn, body: Print, point: str, error: str) -> None:
+def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
     """The paper did not, or not surely, come out."""
     turn.note("ticket.issue_failed", body.number, point=point, error=error)
     alarms.sound(turn, ALARM, point, number=body.number)
@@ -55,7 +56,7 @@ def failed(turn: Turn, body: Print, point: str, error: str) -> None:
         move(turn, ticket, "print-failed")
 
 
-def done(turn: Turn, body: Print, point: str) -> None:
+def done(turn: Turn, body: Print, point: Point) -> None:
     """The paper came out."""
     alarms.clear(turn, ALARM, point)
     ticket = by_number(turn, body.number)

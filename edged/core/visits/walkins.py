@@ -5,6 +5,7 @@ from __future__ import annotations
 from edged.core.calendar import hours_words
 from edged.core.model.events import Priority, TicketRequested
 from edged.core.model.forecast import count_issued
+from edged.core.model.point import point_of
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
 from edged.core.people import staffing
@@ -35,7 +36,7 @@ def walk_direct(turn: Turn, window: str, arg: str | None) -> None:
         priority="normal",
         issued_ms=turn.at_ms,
         place_ms=turn.at_ms,
-        source=window,
+        source=point_of(window),
         state="SERVING",
         window=window,
         first_window=window,
@@ -71,7 +72,7 @@ def green_lane(turn: Turn, window: str, arg: str | None) -> None:
         turn.ignore(window, "not_issuing", service=service, why=why)
         staffing.hint(turn, window, " ".join(hours_words.refusal(turn, turn.lookup.area_of(service), why)))
         return
-    ticket = tickets.allot(turn, TicketRequested(window, service, priority, reason=reason))
+    ticket = tickets.allot(turn, TicketRequested(point_of(window), service, priority, reason=reason))
     if ticket is None:
         staffing.hint(turn, window, "无法取号 No number")
     else:

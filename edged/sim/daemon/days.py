@@ -23,7 +23,9 @@ from msgspec import structs
 
 from edged import clock
 from edged.config import HallConfig, load
+from edged.core.model.point import parts_of
 from edged.core.model.policy import Policy
+from edged.core.signage.signs import point_of_slot
 from edged.links.chance import drawing
 from edged.sim.arrivals import arrivals
 from edged.sim.daemon.faults import HouseFaults
@@ -196,7 +198,7 @@ def unsettled(house: House) -> list[str]:
     state = app.engine.state
     left = [f"{one.number} waits" for one in state.tickets.values() if one.state in ("WAITING", "CALLED")]
     for key, value in state.shown.items():
-        device, _, channel = key.partition("|")[0].partition("/")
+        device, channel = parts_of(point_of_slot(key))
         if device != "centre" and not shows(house.config, house.fakes, device, channel, value):
             left.append(f"{key} should show {value}")
     taken_back = house.centre.version in {one.version for one in state.left}

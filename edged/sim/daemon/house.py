@@ -25,6 +25,7 @@ from edged.core.model.events import (
     TicketPrinted,
     TicketRequested,
 )
+from edged.core.model.point import Point, channel_of, parts_of, point_of
 from edged.daemon.app import Application
 from edged.sim.daemon.broker import Broker
 from edged.sim.daemon.centre import Centre
@@ -77,7 +78,9 @@ class House:
         self._pages: dict[str, list[PageView]] = {}
         self._own: dict[str, int] = {}
         self._prefixes = {service.id: service.prefix for service in config.site.services}
-        self._dispensers = [one.id for one in self.fakes.json.values() if isinstance(one, FakeDispenser)][:2]
+        self._dispensers = [
+            point_of(one.id) for one in self.fakes.json.values() if isinstance(one, FakeDispenser)
+        ][:2]
         self._panels = {window.id: window for window in config.site.windows}
         self._connect()
 
@@ -214,11 +217,11 @@ class House:
     def panel(self, window: str) -> PanelView | None:
         """What a window's panel shows."""
         point = self._panels[window].panel
-        device, _, channel = (point or "").partition("/")
+        device, channel = parts_of(point or Point(""))
         if device in self.fakes.buses:
             bus = self.fakes.buses[device]
             state = LED_STATE.get(bus.led(channel), "CLOSED")
-            board = (self._panels[window].display or "").partition("/")[2]
+            board = channel_of(self._panels[window].display or Point(""))
             number = bus.text(board).split("-")[0].strip() if board in bus.units else ""
             return PanelView(state, number or None, 1 if state == "OPEN" else 0)
         fake = self.fakes.json.get(device)
@@ -231,7 +234,7 @@ class House:
 
     def send(self, event: DeviceEvent) -> None:
         """Somebody does at a device what makes it report ``event``."""
-        device, _, channel = event.point.partition("/")
+        device, channel = parts_of(event.point)
         if device in self.fakes.buses:
             if isinstance(event, KeyPressed) and event.key in CANDLE_KEYS:
                 key: Key = CANDLE_KEYS[event.key]
@@ -289,7 +292,7 @@ class House:
         self.broker.listen(f"hall/{self.config.hall}/dev/+/down/+", self._down)
         pagers = {member.pager: member.id for member in self.site.staff if member.pager}
         for device in self.fakes.json.values():
-            device.on_action = self._action_of(device, pagers.get(device.id))
+            device.on_action = self._action_of(device, pagers.get(point_of(device.id)))
 
     def _acknowledged(self, topic: str, payload: bytes) -> None:
         parts = topic.split("/")

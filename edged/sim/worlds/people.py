@@ -10,6 +10,7 @@ from random import Random
 from typing import Protocol
 
 from edged.core.model.events import DeviceEvent, Key, KeyPressed, RatingGiven, TicketPrinted, TicketRequested
+from edged.core.model.point import point_of
 from edged.core.model.site import Site, Window
 from edged.sim.arrivals import Arrival, habits
 from edged.sim.worlds.faults import Faults
@@ -245,9 +246,9 @@ def take_tickets(world: Stage, coming: list[Arrival], dispenser: str) -> Process
     for arrival in coming:
         yield max(1, opened_ms + round(arrival.at_s * SECOND_MS) - world.now_ms)
         if not printed[arrival.service]:
-            world.send(TicketRequested(dispenser, arrival.service, arrival.priority))
+            world.send(TicketRequested(point_of(dispenser), arrival.service, arrival.priority))
             continue
         if rng.random() >= world.faults.repeat_share:
             last[arrival.service] = last.get(arrival.service, 0) + 1
         number = f"{prefixes[arrival.service]}{max(1, last.get(arrival.service, 1)):03d}"
-        world.send(TicketPrinted(dispenser, number, arrival.service, arrival.priority))
+        world.send(TicketPrinted(point_of(dispenser), number, arrival.service, arrival.priority))

@@ -21,13 +21,14 @@ from edged.core.model.events import (
     TicketRequested,
     WindowAsked,
 )
+from edged.core.model.point import point_of
 from edged.sim.worlds.world import MINUTE_MS, Process, World
 
 BOOKED = 12  # appointments of a day
 CASES = 4  # cases that the centre opens in a day
 ORDER_EVERY_MS = 25 * MINUTE_MS  # on average
 BY = "centre"
-KIOSK = "kiosk-a"
+KIOSK = point_of("kiosk-a")
 
 
 def book(world: World, day: int, hours: float) -> Process:

@@ -28,10 +28,11 @@ from edged.core.model.events import (
     SiteLoaded,
     Tick,
 )
+from edged.core.model.point import Point, device_of, point_of
 from edged.core.model.policy import Policy
 from edged.core.model.site import Site
 from edged.core.model.state import State
-from edged.core.signage.signs import CENTRE, slot
+from edged.core.signage.signs import CENTRE, point_of_slot, slot
 from edged.sim.worlds.faults import Faults, next_ms
 from edged.sim.worlds.promises import Facts, Promises
 from edged.sim.worlds.wild import Wild
@@ -85,7 +86,7 @@ class World:
         self._seq: dict[str, int] = {}
         self._dice = Random(f"{seed}/wires")
         self._panels = {  # of each window: whose device it is, and what of ``shown`` it shows
-            window.id: (window.panel.partition("/")[0], f"{window.panel}|{Panel.kind}")
+            window.id: (device_of(window.panel), f"{window.panel}|{Panel.kind}")
             for window in site.windows
             if window.panel is not None
         }
@@ -182,7 +183,7 @@ class World:
 
     def send(self, event: DeviceEvent) -> None:
         """A device says something: numbered, then lost, late, doubled or simply heard. Dead devices say nothing."""
-        device = event.point.partition("/")[0]
+        device = device_of(event.point)
         if device in self.dead:
             return
         if self._numbers(device):
@@ -217,14 +218,14 @@ class World:
 
     def _want(self, desired: Desired) -> None:
         key = slot(desired.point, desired.value)
-        if desired.point.partition("/")[0] in self.dead:
+        if device_of(desired.point) in self.dead:
             self._waiting[key] = desired
         else:
             self._waiting.pop(key, None)
             self.shown[key] = desired.value
 
     def _act(self, action: Action) -> None:
-        device = action.point.partition("/")[0]
+        device = device_of(action.point)
         if device in self.dead or self._dice.random() < self.faults.failed_share:
             self.start(self.told(CommandFailed(action.id, "no answer")), self._dice.randrange(500, 3000))
             return
@@ -266,11 +267,11 @@ class World:
                 act(rng)
 
     def _fault_dead(self, rng: Random) -> None:
-        devices = sorted({point.partition("/")[0] for point in self._points()})
+        devices = sorted({device_of(point) for point in self._points()})
         device = rng.choice(devices)
         if device not in self.dead:
             self.dead.add(device)
-            self.feed(DeviceLost(device, "no answer"))
+            self.feed(DeviceLost(point_of(device), "no answer"))
             self.start(self._revive(device), rng.randrange(5_000, 20 * MINUTE_MS))
 
     def _revive(self, device: str) -> Process:
@@ -278,11 +279,11 @@ class World:
             yield self._down_until_ms - self.now_ms + 1
         if device in self.dead:
             self.dead.discard(device)
-            self.feed(DeviceBack(device))
-            for key in [key for key in self._waiting if key.partition("|")[0].partition("/")[0] == device]:
+            self.feed(DeviceBack(point_of(device)))
+            for key in [key for key in self._waiting if device_of(point_of_slot(key)) == device]:
                 self.shown[key] = self._waiting.pop(key).value  # outputs show everything again on return
 
-    def _points(self) -> Iterator[str]:
+    def _points(self) -> Iterator[Point]:
         for window in self.site.windows:
             yield from (point for point in (window.panel, window.lamp, window.display) if point)
         for area in self.site.areas:
