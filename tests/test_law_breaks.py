@@ -150,6 +150,13 @@ BREAKS = (
         (*MYPY, "edged/core/planted.py"),
         "no-untyped-def",
     ),
+    Break(
+        "the types of tests are strict",
+        "tests/test_planted.py",
+        "def test_it():\n    assert True\n",
+        (*MYPY, "tests/test_planted.py"),
+        "no-untyped-def",
+    ),
 )
 
 

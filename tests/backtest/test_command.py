@@ -114,7 +114,17 @@ def two(tmp_path: Path) -> Path:
 
 def test_areas_that_share_a_pool_are_judged_together(two: Path) -> None:
     def pooled(size: int) -> dict[str, Any]:
-        words = ("--together", "am,pm:1", "--pool", size, "--hall", "2,1,2", "--processes", "1", "--json")
+        words = (
+            "--together",
+            "am,pm:1",
+            "--pool",
+            str(size),
+            "--hall",
+            "2,1,2",
+            "--processes",
+            "1",
+            "--json",
+        )
         shown = call("backtest", "--trace", two, *words)
         assert shown.exit_code == 0, shown.output
         found: dict[str, Any] = json.loads(shown.stdout)

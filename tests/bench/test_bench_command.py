@@ -96,7 +96,7 @@ async def _standing(broker: Any) -> list[str]:
         await client.subscribe("hall/#", qos=1)
         await client.subscribe("end", qos=1)
         await client.publish("end", b"", qos=1)
-        topics = []
+        topics: list[str] = []
         async with asyncio.timeout(10):
             async for message in client.messages:
                 if message.topic.value == "end":

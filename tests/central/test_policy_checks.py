@@ -326,7 +326,8 @@ def test_whatever_is_accepted_keeps_every_bound_and_the_hysteresis(
         ).policy
     except DocumentRefused:
         return
-    for part in (policy.tidal, policy.tidal.band, *policy.tidal.areas.values(), policy.calling):
+    parts: list[Any] = [policy.tidal, policy.tidal.band, *policy.tidal.areas.values(), policy.calling]
+    for part in parts:
         for field in dataclasses.fields(part):
             if (name := f"{type(part).__name__}.{field.name}") in BOUNDS:
                 assert BOUNDS[name][0] <= getattr(part, field.name) <= BOUNDS[name][1]

@@ -17,7 +17,7 @@ import structlog
 from edged.central import topics
 from edged.central.audience import epoch_ms
 from edged.central.policy_desk import Known, PolicyDesk
-from edged.core.model.events import PolicyApplied
+from edged.core.model.events import Event, PolicyApplied
 from edged.core.model.policy import Tidal, Trial
 from edged.core.model.state import LeftPolicy, PolicyTrial, State
 from edged.links.mqtt.link import MqttLink
@@ -66,9 +66,8 @@ class Hall:
         """What the core says of the policy in force."""
         self.state.trial = PolicyTrial(good, good_sha256, Trial(), Tidal(), harmful=True)
 
-    def put(
-        self, event: PolicyApplied, ack: Callable[[], None] | None = None, beside: Beside = ALONE
-    ) -> bool:
+    def put(self, event: Event, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> bool:
+        assert isinstance(event, PolicyApplied)
         if self.room:
             seq = self.journal.last_seq + 1
             self.journal.append(Step(seq, seq, event, (), ()), ack, beside)
@@ -167,7 +166,7 @@ async def test_refused_messages_are_acknowledged_so_the_broker_does_not_bring_th
         for _ in range(2):
             hall = Hall(broker, journal)
             async with running(hall.link), centre_at(broker) as centre:
-                await until(lambda centre=centre: bool(centre.reports))
+                await until(lambda: bool(centre.reports))
                 await centre.push(envelope(document(halls=["elsewhere"])))
                 assert hall.refused == ["wrong-hall"]
 

@@ -47,7 +47,16 @@ def test_help_loads_none_of_what_it_lists() -> None:
 
 def test_a_daemon_loads_none_of_what_it_does_not_use() -> None:
     """Each of these costs megabytes and a good part of the start; a JSON device needs no other wire."""
-    spared = ("rich", "aiohttp", "cryptography", "amqtt", "pymodbus", "serialx", "hypothesis", "email.mime")
+    spared: tuple[str, ...] = (
+        "rich",
+        "aiohttp",
+        "cryptography",
+        "amqtt",
+        "pymodbus",
+        "serialx",
+        "hypothesis",
+        "email.mime",
+    )
     spared += ("pydantic",)  # of the command line's framework
     spared += ("typer", "greenlet", "edged.central.policies", "edged.central.operations")
     code = (

@@ -147,7 +147,7 @@ def test_a_fact_without_words_is_its_kind_and_no_decision() -> None:
 
 
 def test_the_usual_queue_is_named_where_it_is_known() -> None:
-    facts = {
+    facts: dict[str, str | int | float | None] = {
         "back_to": 1,
         "reason": "window_missed",
         "area": "tax",
@@ -155,7 +155,7 @@ def test_the_usual_queue_is_named_where_it_is_known() -> None:
         "waited_s": 809,
         "before_s": 270,
     }
-    limits = {"limit_s": 600, "worse_percent": 200, "worse_min": 10}
+    limits: dict[str, str | int | float | None] = {"limit_s": 600, "worse_percent": 200, "worse_min": 10}
     unknown = explain(Note("policy.harmful", "7", {**facts, **limits, "usual_s": None}), SITE)
     known = explain(Note("policy.harmful", "7", {**facts, **limits, "usual_s": 120}), SITE)
     assert "(270 s when it came);" in unknown

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from devices.mqtt_json.codec import MODELS, encode_action, encode_level
 from edged.central import topics
@@ -43,7 +43,7 @@ from edged.core.model.commands import (
     Value,
     WindowPicture,
 )
-from edged.core.model.events import PolicyApplied
+from edged.core.model.events import Event
 from edged.core.model.state import State, WindowStateName
 from edged.links.mqtt.link import MqttLink
 from edged.shapes import keys_of
@@ -307,7 +307,7 @@ def test_operations_are_as_written_there() -> None:
     fits("OperationEnvelope", operation_envelope(document))
 
 
-def at_once(event: PolicyApplied, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> bool:
+def at_once(event: Event, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> bool:
     """Where the inbox stands: everything is committed as it comes."""
     if ack is not None:
         ack()
@@ -316,6 +316,7 @@ def at_once(event: PolicyApplied, ack: Callable[[], None] | None = None, beside:
 
 def test_the_checker_of_this_file_finds_faults() -> None:
     good = json.loads(encode_level(PANEL)[1])
+    wrong: Any
     for wrong in (
         good | {"waiting": -1},
         good | {"extra": 1},

@@ -142,9 +142,9 @@ class Writer:
         if isinstance(value, list):
             end = self.draw(st.sampled_from(["", "\n", " # , ] \n"]))
             trailing = "," if value and self.chance() else ""
-            return "[" + end + (gap + "," + end).join(self.value(v) for v in value) + trailing + end + "]"
+            return f"[{end}{f'{gap},{end}'.join(self.value(v) for v in value)}{trailing}{end}]"
         pairs = (f"{self.key(k)}{gap}={gap}{self.value(v)}" for k, v in value.items())
-        return "{" + gap + ", ".join(pairs) + gap + "}"
+        return f"{{{gap}{', '.join(pairs)}{gap}}}"
 
     def table(self, tree: dict[str, Any], at: tuple[str | int, ...], name: str) -> None:
         later = []

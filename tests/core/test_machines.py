@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from random import Random
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 import edged.core
 from edged.core.engine import Engine
-from edged.core.model.events import ClockSet, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
+from edged.core.model.events import ClockSet, Event, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
 from edged.core.model.policy import Calling, Policy, Tidal
 from edged.core.model.state import TicketState, WindowStateName
 from edged.core.queue import tickets
@@ -123,7 +124,7 @@ TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 SEEDS = [*range(100, 104), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(104, 112))]
 
 
-def edges_of(table: dict[str, dict[str, str]]) -> Edges:
+def edges_of(table: Mapping[Any, Mapping[str, str]]) -> Edges:
     return {(before, trigger, after) for before, row in table.items() for trigger, after in row.items()}
 
 
@@ -176,7 +177,7 @@ class Recorder(dict[str, str]):
 
 
 def test_every_edge_is_taken_in_some_transcript(monkeypatch: pytest.MonkeyPatch) -> None:
-    tables = {"ticket": tickets.TABLE, "window": machine.TABLE}
+    tables: dict[str, dict[Any, Any]] = {"ticket": tickets.TABLE, "window": machine.TABLE}
     taken: dict[str, Edges] = {name: set() for name in tables}
     for name, table in tables.items():
         for before, row in list(table.items()):
@@ -247,7 +248,11 @@ def test_nobody_overtakes_who_came_later_than_the_head_start(seed: int) -> None:
     chance = Random(seed)
     feeder = Feeder(Engine())
     policy = Policy(Tidal(enabled=False), Calling(priority_streak=20, priority_head_start_s=head_start_s))
-    opening = [ClockSet(0, 480), SiteLoaded(SiteText(FULL_HOUSE).site), PolicyApplied(1, "", policy)]
+    opening: list[Event] = [
+        ClockSet(0, 480),
+        SiteLoaded(SiteText(FULL_HOUSE).site),
+        PolicyApplied(1, "", policy),
+    ]
     list(feeder.feed([(START_MS, event) for event in opening]))
     arrived: dict[str, int] = {}
     normal: dict[str, int] = {}
@@ -258,7 +263,7 @@ def test_nobody_overtakes_who_came_later_than_the_head_start(seed: int) -> None:
         arrived[name] = at_ms
         if priority == "normal":
             normal[name] = at_ms
-        ticket = TicketPrinted("disp", name, "tax-general", priority)  # type: ignore[arg-type]
+        ticket = TicketPrinted("disp", name, "tax-general", priority)
         key = KeyPressed(chance.choice(("p1", "p2")), "next")
         for *_, notes in feeder.feed([(at_ms, ticket), (at_ms + 1, key)]):
             for note in notes:

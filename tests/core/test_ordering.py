@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from edged.core.model.events import (
     CLASSES,
     ClockSet,
     Event,
+    Key,
     KeyPressed,
     PolicyApplied,
     Priority,
@@ -149,20 +151,20 @@ class Hall:
         return numbers[nth % len(numbers)] if numbers else "T0"
 
 
-def lived(hall: Hall, step: tuple[object, ...]) -> tuple[str | None, list[str]]:
+def lived(hall: Hall, step: tuple[Any, ...]) -> tuple[str | None, list[str]]:
     """One drawn step: at which window a key was pressed, and who was called."""
     kind, first, second, third = step
     if kind == "arrive":
-        hall.arrive(first, second, third)  # type: ignore[arg-type]
+        hall.arrive(first, second, third)
         return None, []
     hall.at_ms += 1000
     if kind == "back":
-        about = hall.away(first) + third  # type: ignore[arg-type, operator]
-        key = "priority" if third else "resume"
-        hall.happen(KeyPressed(f"p{second[1:]}", key, about))  # type: ignore[index, arg-type]
+        about = hall.away(first) + third
+        key: Key = "priority" if third else "resume"
+        hall.happen(KeyPressed(f"p{second[1:]}", key, about))
         return None, []
-    key, arg = second  # type: ignore[misc]
-    return str(first), hall.happen(KeyPressed(f"p{first[1:]}", key, arg))  # type: ignore[index]
+    key, arg = second
+    return str(first), hall.happen(KeyPressed(f"p{first[1:]}", key, arg))
 
 
 @settings(max_examples=120, deadline=None)

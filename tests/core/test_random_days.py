@@ -128,7 +128,7 @@ def an_estimate_has_its_ends_swapped(patch: Patch) -> None:
 
 
 def a_rating_is_assumed(patch: Patch) -> None:
-    true_free = outcomes.free
+    true_free: Callable[[Turn, str], None] = vars(outcomes)["free"]
 
     def free(turn: Turn, window: str) -> None:
         ticket = turn.ticket_at(window)

@@ -15,6 +15,7 @@ from edged.core.model.events import (
     ClockSet,
     CommandDone,
     Event,
+    Key,
     KeyPressed,
     PolicyApplied,
     SiteLoaded,
@@ -150,7 +151,8 @@ def mixed(dice: random.Random) -> list[tuple[int, Event]]:
         service = dice.choice(("tax-general", "tax-invoice", "social-card", "deed"))
         events.append((at_ms, TicketPrinted("disp", f"N{n:04d}", service, seq=n)))
         panel = f"p{dice.randint(1, 4)}"
-        key = dice.choice(("login", "next", "finish", "pause", "unpause"))
+        keys: tuple[Key, ...] = ("login", "next", "finish", "pause", "unpause")
+        key = dice.choice(keys)
         events.append((at_ms, KeyPressed(panel, key, seq=1_000 + n)))
     return events
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -33,6 +33,7 @@ class Quick:
     ("given", "named"), [((1,), {}), ((1, "x"), {"data": {"a": 1}}), ((), {"number": 3, "name": "y"})]
 )
 def test_it_has_the_fields_that_a_frozen_dataclass_has(given: tuple[int], named: dict[str, object]) -> None:
+    plain: Any
     plain, made = Plain(*given, **named), Quick(*given, **named)  # type: ignore[arg-type]
     assert repr(made).replace("Quick", "Plain") == repr(plain)
     assert made == Quick(*given, **named)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from devices import REGISTRY
 from edged.clock import Clock
 from edged.config import DeviceConfig
 from edged.core.model.commands import Desired, Lamp
+from edged.core.model.events import Event
 from edged.daemon import devices as fleet_module
 from edged.daemon.devices import FAILURES_MAX, Devices, build
 from edged.daemon.outputs import Outputs, Surroundings
@@ -42,7 +43,7 @@ def slate(name: str) -> Slate:
 async def running(*devices: DeviceConfig) -> AsyncIterator[tuple[Devices, Outputs]]:
     clock = Clock()
 
-    def emit(_event: object, ack: Callable[[], None] | None = None) -> bool:
+    def emit(event: Event, ack: Callable[[], None] | None = None) -> bool:
         return True
 
     def driver(config: DeviceConfig) -> Driver:

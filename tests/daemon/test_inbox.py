@@ -181,7 +181,7 @@ async def test_idleness_is_no_freeze_and_the_heart_beats(monkeypatch: pytest.Mon
     monkeypatch.setattr(inbox_module, "FREEZE_S", 0.5)
     inbox = inbox_at(START_MS, lambda: None)
     waiting = asyncio.get_running_loop().create_task(get(inbox))
-    beats = set()
+    beats: set[float] = set()
     async with asyncio.timeout(DEADLINE_S):
         while len(beats) < 20:
             beats.add(inbox.last_wake_s)

@@ -190,9 +190,7 @@ async def test_a_kill_forgets_neither_counter_nor_policy(
         for version in (1, 2):
             pushed = envelope(document(version=version, halls=["east"], body=body))
             await operator.client.publish("hall/east/policy/push", pushed, qos=1)
-            await until(
-                lambda version=version: reports != [] and reports[-1]["applied"]["version"] == version
-            )
+            await until(lambda: reports != [] and reports[-1]["applied"]["version"] == version)
         rollback = envelope_of(operator.document("rollback", {}))
         assert (await operator.send("rollback", rollback))["ok"]
         await until(lambda: reports[-1]["state"] == "rolled-back")
@@ -212,9 +210,7 @@ async def test_a_kill_forgets_neither_counter_nor_policy(
         for version, state, in_force in ((2, "rolled-back", 1), (3, "applied", 3)):
             pushed = envelope(document(version=version, halls=["east"], body=body))
             await operator.client.publish("hall/east/policy/push", pushed, qos=1)
-            await until(
-                lambda version=version: reports != [] and reports[-1]["desired"]["version"] == version
-            )
+            await until(lambda: reports != [] and reports[-1]["desired"]["version"] == version)
             assert (reports[-1]["state"], reports[-1]["applied"]["version"]) == (state, in_force)
         assert (await operator.order("rollback", {}))["ok"]
         await until(lambda: reports[-1].get("reason", {}).get("code") == "taken-back")

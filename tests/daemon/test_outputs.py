@@ -41,6 +41,7 @@ class Bench:
 @asynccontextmanager
 async def bench(speed: float = 1.0, **drivers: Slate) -> AsyncIterator[Bench]:
     """Workers for ``drivers``, running."""
+    one: Bench
 
     def emit(event: Event, ack: Callable[[], None] | None = None) -> bool:
         one.events.append(event)
@@ -111,7 +112,7 @@ async def test_a_dead_device_delays_nobody_else() -> None:
         await until(lambda: dead.tried != [])
         for state in (ON, OFF, BLINK):
             one.outputs.want(Desired("alive", state))
-            await until(lambda state=state: alive.shown[-1:] == [("alive", state)], 0.5)
+            await until(lambda: alive.shown[-1:] == [("alive", state)], 0.5)
         assert dead.shown == []
 
 
@@ -268,7 +269,7 @@ async def test_actions_happen_once_in_order_and_say_how_they_ended() -> None:
         for error, fault in ((Refused("no paper"), "refused"), (Unreachable("off"), "unreachable")):
             voice.act_error = error
             one.outputs.act(say(7))
-            await until(lambda fault=fault: one.errors[-1:] == [("voice", fault)])
+            await until(lambda: one.errors[-1:] == [("voice", fault)])
             assert one.events[-1] == CommandFailed("say-7", str(error))
         voice.act_error = None
         one.outputs.returned("voice")

@@ -121,7 +121,7 @@ async def test_a_clerk_is_called_by_one_beep_however_often_the_level_is_sent(tmp
     async with bench(tmp_path, echo=False) as b:
         for count in range(1, 4):
             await b.show("panel-22", Panel("w2", "ACTIVATING", 9))
-            await until(lambda n=count: b.far.frames_received["panel-22"] == n)
+            await until(lambda: b.far.frames_received["panel-22"] == count)
         assert b.far.units["panel-22"].beeps == 1
         assert b.far.led("panel-22") == LED_GREEN_FAST
         await b.show("panel-22", Lamp("on"))

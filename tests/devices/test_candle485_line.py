@@ -38,7 +38,7 @@ async def test_a_quiet_adapter_is_found_out_and_loses_no_key_meanwhile(tmp_path:
         for count, state in enumerate(("OPEN", "SERVING") * 4, 1):
             b.far.press("panel-22", "arrive")  # the very bytes that an LED command would echo as
             await b.show("panel-21", Panel("w1", state, 1))
-            await until(lambda n=count: len(b.pressed()) == n)
+            await until(lambda: len(b.pressed()) == count)
         assert b.driver._echoes is False
         assert b.hall.rejected == []
 
@@ -116,7 +116,7 @@ async def test_noise_between_understood_keys_is_no_babble(
         for count in range(1, 41):
             await b.port.write(b"\xff" * 8)
             b.far.press("panel-21", "arrive")
-            await until(lambda n=count: len(b.pressed()) == n)
+            await until(lambda: len(b.pressed()) == count)
             await asyncio.sleep(0.01)
         assert b.hall.rejected == ["noise"] * 40
         assert DeviceLost("candle-1", "babble") not in b.hall.events

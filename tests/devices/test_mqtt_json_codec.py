@@ -21,7 +21,7 @@ from devices.mqtt_json.codec import (
     to_event,
 )
 from devices.mqtt_json.quick_inputs import quick_event
-from edged.core.model.commands import Action, AreaPicture, Display, Lamp, Page, Panel, Print, Say
+from edged.core.model.commands import Action, AreaPicture, Body, Display, Lamp, Page, Panel, Print, Say
 from edged.core.model.events import (
     CallReported,
     CommandDone,
@@ -245,7 +245,7 @@ def test_levels_have_the_contract_s_payload() -> None:
 
 
 def test_actions_have_their_id_and_body() -> None:
-    bodies = {
+    bodies: dict[str, Body] = {
         "say": Say("请A012号", "A012 please", "A012"),
         "print": Print("A012", "tax", 3, 0, 60, 180),
         "page": Page("s1", "tax", "w6", "请到6号窗口", "window 6 please"),

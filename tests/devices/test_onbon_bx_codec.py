@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -139,7 +140,7 @@ def test_the_reader_never_raises_and_resyncs_at_the_next_frame(garbage: bytes, c
     reader = FrameReader()
     stream = garbage + PING
     at = 0
-    found = []
+    found: list[Any] = []
     for size in [*cuts, len(stream)]:
         found += reader.feed(stream[at : at + size])
         at += size

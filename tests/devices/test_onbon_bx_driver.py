@@ -193,7 +193,7 @@ async def test_an_absent_bar_is_lost_at_start_and_its_wire_opened_afresh(port: P
     bar.fake.alive = False
     async with life(bar):
         await bar.told(LOST)
-        await until(lambda: bar.driver._link.opened >= 2)
+        await until(lambda: vars(bar.driver._link)["opened"] >= 2)
         assert bar.events == [LOST]
         bar.fake.alive = True
         await bar.told(LOST, BACK)

@@ -87,7 +87,7 @@ async def test_killed_again_and_again_it_still_comes_back(
             await asyncio.sleep(0.02)  # some of them are on their way
             killed_s = monotonic_s()
             await container.signal(signal.SIGKILL)
-            await until(lambda given=number: machines.panel.waiting == given, 60.0)
+            await until(lambda: machines.panel.waiting == number, 60.0)
             await container.until_state("active/running", 60.0)
             took_s.append(monotonic_s() - killed_s)
             assert int(await container.show("NRestarts")) == life + 1

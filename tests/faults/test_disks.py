@@ -94,7 +94,7 @@ async def test_a_full_disk_calls_on_and_is_whole_when_there_is_room(
             while not await durable(files):
                 await asyncio.sleep(0.1)
         assert await daemon.stop() == 0
-        assert [ticket.number for ticket in files.tickets()] == [f"A{n:03d}" for n in range(1, TIDE + 1)]
+        assert files.numbers() == [f"A{n:03d}" for n in range(1, TIDE + 1)]
         identical(files)
 
 
@@ -158,7 +158,7 @@ async def test_a_crawling_disk_holds_back_acknowledgements_and_never_the_loop(
     assert await files.quantile("edged_commit_seconds", 0.5) >= sync_s
     assert daemon.logged("heart-stopped") == []
     await daemon.kill()
-    assert [ticket.number for ticket in files.tickets()] == [f"A{n:03d}" for n in range(1, tickets + 1)]
+    assert files.numbers() == [f"A{n:03d}" for n in range(1, tickets + 1)]
 
 
 async def test_killed_between_commit_and_acknowledgement_the_message_comes_again_and_counts_once(

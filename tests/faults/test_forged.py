@@ -127,7 +127,7 @@ async def test_a_device_speaks_for_itself_alone_and_a_stranger_not_at_all(
     assert await daemon.stop() == 0
     assert files.notes()["policy.refused"] == files.notes()["document.rejected"] == 0
     assert files.notes()["ticket.called"] == 1
-    assert [one.number for one in files.tickets()] == ["A001", "A002"]
+    assert files.numbers() == ["A001", "A002"]
     identical(files)
 
 
@@ -151,11 +151,11 @@ async def test_without_a_good_certificate_the_wires_are_served(guarded: Guarded)
         down = len(daemon.logged("link-down"))
         await daemon.restart()
         await until(lambda: guarded.relay.seen(1) == "on")
-        await until(lambda down=down: len(daemon.logged("link-down")) == down + 1)
+        await until(lambda: len(daemon.logged("link-down")) == down + 1)
         assert json.loads((await asyncio.to_thread(files.get, "/healthz"))[1])["mqtt_connected"] is False
         assert "no CONNACK" not in daemon.logged("link-down")[-1]["reason"], "it was waited for"
         told = "certificate-unreadable" if missing else "certificate-ends"
-        await until(lambda told=told: daemon.logged(told) != [])
+        await until(lambda: daemon.logged(told) != [])
         if not missing:
             assert await daemon.stop() == 0
     (ended,) = daemon.logged("certificate-ends")
@@ -171,10 +171,10 @@ async def test_without_a_good_certificate_the_wires_are_served(guarded: Guarded)
         guarded.relay.power_cycle()
         await daemon.restart()
         await until(lambda: guarded.relay.seen(1) == "on")
-        await until(lambda file=file: daemon.logged("secret-unreadable")[-1:] != [])
+        await until(lambda: daemon.logged("secret-unreadable")[-1:] != [])
         assert daemon.logged("secret-unreadable")[-1]["file"] == str(file)
         up = len(daemon.logged("link-up"))
         file.write_bytes(content)
-        await until(lambda up=up: len(daemon.logged("link-up")) == up + 1)
+        await until(lambda: len(daemon.logged("link-up")) == up + 1)
     assert await daemon.stop() == 0
     identical(files)

@@ -98,7 +98,7 @@ async def nothing_is_lost(files: Hall, daemon: Daemon) -> None:
     await daemon.restart()
     await until(lambda: len(files.tickets()) == TICKETS, 60.0)
     assert await daemon.stop() == 0
-    assert [ticket.number for ticket in files.tickets()] == [f"A{n:03d}" for n in range(1, TICKETS + 1)]
+    assert files.numbers() == [f"A{n:03d}" for n in range(1, TICKETS + 1)]
     identical(files)
 
 
@@ -153,7 +153,7 @@ async def test_beside_eight_hogs_lamps_are_lit_in_time(
             began_s = monotonic_s()
             key = ("unpause", None) if number % 2 else ("pause", "rest")
             machines.tidal_panel.press(*key)
-            await until(lambda before=before: machines.lamp.lamp != before)
+            await until(lambda: machines.lamp.lamp != before)
             took_s.append(monotonic_s() - began_s)
             await asyncio.sleep(0.02)
         late_s = await files.quantile("edged_loop_lag_seconds", 0.99)

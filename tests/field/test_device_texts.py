@@ -39,10 +39,10 @@ async def test_check_and_a_reload_refuse_it_and_the_hall_lives(hall: tuple[Hall,
         (line,) = refused.value.lines
         assert named in line
         daemon.signal(signal.SIGHUP)
-        await until(lambda number=number: len(daemon.logged("reload-refused")) == number)
+        await until(lambda: len(daemon.logged("reload-refused")) == number)
         assert daemon.logged("reload-refused")[-1]["mistake"] == line
         machines.dispenser.ticket(f"A{number:03d}", "tax-general")
-        await until(lambda number=number: len(files.tickets()) == number)
+        await until(lambda: len(files.tickets()) == number)
     assert await daemon.stop() == 0
 
 

@@ -60,9 +60,7 @@ async def test_a_retained_policy_of_the_year_9999_is_refused_at_every_start_and_
             await operator.client.publish(PUSH, bad, qos=1, retain=True)
             if version == 2:
                 await daemon.start()
-            await until(
-                lambda version=version: reports != [] and reports[-1]["desired"]["version"] == version
-            )
+            await until(lambda: reports != [] and reports[-1]["desired"]["version"] == version)
             assert (reports[-1]["state"], reports[-1]["reason"]["code"]) == ("rejected", "bad-value")
         assert await daemon.stop() == 0
         (files.directory / "hall.db.starts").write_text(f"{FAST_STARTS}\n")

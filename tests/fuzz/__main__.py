@@ -68,7 +68,7 @@ def _run(name: str, seconds: int, grow: Path | None) -> bool:
 
 
 def _inside(name: str, seconds: int, grow: Path) -> int:
-    import atheris
+    import atheris  # type: ignore[import-untyped]
 
     with atheris.instrument_imports(include=["devices", "edged"]):
         from tests.fuzz.targets import ONCE_MAX, TARGETS

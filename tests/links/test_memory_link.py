@@ -27,15 +27,15 @@ class Ear:
         self.pieces: list[bytes] = []
         self.states: list[tuple[bool, str]] = []
 
-    @property
-    def bytes(self) -> bytes:
-        return b"".join(self.pieces)
-
     def hear(self, data: bytes) -> None:
         self.pieces.append(data)
 
     def see(self, up: bool, reason: str) -> None:
         self.states.append((up, reason))
+
+    @property
+    def bytes(self) -> bytes:
+        return b"".join(self.pieces)
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
@@ -161,6 +161,7 @@ async def test_a_tcp_wire_reconnects_without_nagle() -> None:
     link, here = TcpByteLink("127.0.0.1", port, jitter=lambda: 0.0), Ear()
     async with running((link, here)):
         await until(lambda: link.connected, "not connected")
+        assert link._transport is not None
         assert link._transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         await link.write(b"ping")
         await until(lambda: here.bytes == b"PING", "no answer")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import Callable
 
 import pytest
 
 from edged.driver import Refused
-from edged.links.mqtt.link import MqttLink
+from edged.links.mqtt.connection import Connection
+from edged.links.mqtt.link import Message, MqttLink
 from edged.links.mqtt.packets import PUBACK, read_puback
 from tests.support.brokers import (
     Rejections,
@@ -47,17 +49,17 @@ async def test_acknowledgements_leave_in_order_of_arrival() -> None:
         got = collect(link, "a/#", ack=False)
         sent: list[int] = []
         async with plain_client(broker) as device, running(link):
-            assert link.connection is not None
+            assert isinstance(link.connection, Connection)
             wire = link.connection.wire
             assert wire is not None
-            send = wire.send
+            send: Callable[[bytes | bytearray], int] = wire.send
 
             def note(packet: bytes | bytearray) -> int:
                 if packet[0] == PUBACK:
-                    sent.append(read_puback(packet[2:]))
+                    sent.append(read_puback(bytes(packet[2:])))
                 return send(packet)
 
-            wire.send = note  # type: ignore[method-assign]
+            wire.send = note  # type: ignore[assignment,method-assign]
             for number in range(4):
                 await device.publish("a/x", str(number).encode(), qos=1)
             await until(lambda: len(got) == 4)
@@ -87,7 +89,7 @@ async def test_poisonous_message_is_counted_and_acknowledged() -> None:
     async with real_mosquitto() as broker:
         rejections = Rejections()
         link = MqttLink(settings_for(broker), rejections)
-        link.subscribe("bad/x", lambda message: int(message.payload))  # type: ignore[arg-type,return-value]
+        link.subscribe("bad/x", lambda message: int(message.payload))  # type: ignore[arg-type]
         good = collect(link, "good/x")
         async with plain_client(broker) as device, running(link):
             await device.publish("bad/x", b"not a number", qos=1)
@@ -114,7 +116,7 @@ async def test_socket_has_nodelay_and_publishing_nonsense_is_refused() -> None:
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker), Rejections())
         async with running(link):
-            assert link.connection is not None
+            assert isinstance(link.connection, Connection)
             assert link.connection.wire is not None
             raw = link.connection.wire.raw
             assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
@@ -148,7 +150,12 @@ async def test_acl_without_self_ping_does_not_cut_the_link_for_ever(monkeypatch:
 async def test_no_forty_millisecond_stall_with_a_default_mosquitto(spacing_ms: int) -> None:
     async with real_mosquitto() as broker:
         link = MqttLink(settings_for(broker, "edged"), Rejections())
-        link.subscribe("ticket", lambda m: (link.publish("lamp", m.payload), m.ack())[0])
+
+        def answer(message: Message) -> None:
+            link.publish("lamp", message.payload)
+            message.ack()
+
+        link.subscribe("ticket", answer)
         meter = MqttLink(settings_for(broker, "meter"), Rejections())
         lamps = collect(meter, "lamp")
         delays: list[float] = []

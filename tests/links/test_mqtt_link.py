@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
 from edged.driver import Unreachable
+from edged.links.mqtt.connection import Connection
 from edged.links.mqtt.link import Message, MqttLink, MqttSettings
 from tests.support.brokers import (
     Broker,
@@ -216,8 +218,12 @@ async def test_second_client_with_our_id_is_named_and_no_war_follows() -> None:
     async with real_mosquitto() as broker:
         links = [MqttLink(settings_for(broker, "same-id"), Rejections()) for _ in range(2)]
         changes: list[tuple[int, bool, str]] = []
+
+        def saw(index: int, up: bool, reason: str) -> None:
+            changes.append((index, up, reason))
+
         for index, link in enumerate(links):
-            link.on_state(lambda up, reason, index=index: changes.append((index, up, reason)))
+            link.on_state(partial(saw, index))
         async with running(links[0]), running(links[1]):
             await until(lambda: any("same-id" in reason for _, _, reason in changes))
             settled = len(changes)
@@ -239,7 +245,7 @@ async def test_broker_holds_back_what_we_have_not_stored() -> None:
             await until(lambda: link._ping_seen_s != pinged)  # our own ping still gets through
             assert len(got) == 32
             for index in range(100):
-                await until(lambda index=index: len(got) > index)
+                await until(lambda: len(got) > index)
                 got[index].ack()
             assert [int(message.payload) for message in got] == list(range(100))
 
@@ -285,7 +291,7 @@ async def test_broker_that_does_not_read_makes_publishing_fail_and_not_memory_gr
         link = MqttLink(_settings(server.sockets[0].getsockname()[1]), Rejections())
         async with running(link):
             connection = link.connection
-            assert connection is not None
+            assert isinstance(connection, Connection)
             assert connection.wire is not None
             with pytest.raises(Unreachable, match="does not read"):
                 await _publish_much(link)

@@ -133,12 +133,12 @@ async def test_replug_under_a_new_name_reopens_within_three_seconds(port: Pty) -
             second = port.replug()
             replugged_s = monotonic_s()
             assert second != first
-            await until(lambda seen=before: here.states[seen:] == [False, True], "not reopened")
+            await until(lambda: here.states[before:] == [False, True], "not reopened")
             assert here.at_s[-1] - replugged_s < REPLUG_S
             await link.write(bytes((round_number,)))
-            await until(lambda n=round_number: there.bytes.endswith(bytes((n,))), "the new port is deaf")
+            await until(lambda: there.bytes.endswith(bytes((round_number,))), "the new port is deaf")
             await port.write(b"k")
-            await until(lambda n=round_number: here.bytes == b"k" * (n + 1), "the new port is mute")
+            await until(lambda: here.bytes == b"k" * (round_number + 1), "the new port is mute")
             first = second
     assert here.states == [True, *[False, True] * 4]
 

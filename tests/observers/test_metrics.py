@@ -61,6 +61,9 @@ def value(metrics: Metrics, sample: str, **labels: str) -> float | None:
     return metrics.registry.get_sample_value(sample, labels)
 
 
+QUOTE: dict[str, str | int | float | None] = {"quoted_low_s": 130, "quoted_s": 300, "quoted_high_s": 500}
+
+
 def live(metrics: Metrics) -> Metrics:
     """Makes every labelled metric show at least one series."""
     metrics.step(
@@ -68,8 +71,7 @@ def live(metrics: Metrics) -> Metrics:
             Note(
                 "ticket.called",
                 "A001",
-                {"area": "tax", "service": "tax-general", "window": "w1", "wait_s": 61.0}
-                | {"quoted_low_s": 130, "quoted_s": 300, "quoted_high_s": 500},
+                {"area": "tax", "service": "tax-general", "window": "w1", "wait_s": 61.0, **QUOTE},
             ),
             Note("ticket.finished", "A001", {"area": "tax", "service": "tax-general", "service_s": 200.0}),
             Note("tidal.opened", "t1", {"area": "social", "rule": "queueing", "to_staffed_s": 14.0}),
@@ -142,8 +144,7 @@ def test_the_estimate_is_the_one_shown_and_absent_while_nobody_can_know() -> Non
 )
 def test_what_was_told_is_compared_with_the_wait(wait_s: float, outcome: str) -> None:
     metrics = busy_metrics()
-    quote = {"quoted_low_s": 130, "quoted_s": 300, "quoted_high_s": 500}
-    metrics.step(step(Note("ticket.called", "A001", {"area": "tax", "wait_s": wait_s} | quote)), 0.0002)
+    metrics.step(step(Note("ticket.called", "A001", {"area": "tax", "wait_s": wait_s, **QUOTE})), 0.0002)
     metrics.step(step(Note("ticket.called", "A002", {"area": "tax", "wait_s": wait_s})), 0.0002)
     assert value(metrics, "edged_quotes_total", area="tax", outcome=outcome) == 1
     assert value(metrics, "edged_quote_error_seconds_count", area="tax") == 1

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,7 +94,7 @@ class Day:
         text = board(self.options("bus-east").boards["board-w8"], sign)
         units["board-w8"].text, units["board-w8"].blink = text.text, text.blink
 
-    def options(self, device: str) -> object:
+    def options(self, device: str) -> Any:
         return next(one.options for one in self.config.devices if one.id == device)
 
     def bar(self, value: Value) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import apsw
 import pytest
@@ -21,10 +23,10 @@ ROUNDS_MAX = 200  # far more calls than the run makes: the test ends when a whol
 
 
 def _io_error(text: str, extended: int) -> apsw.IOError:
-    error = apsw.IOError(text)
+    error: Any = apsw.IOError(text)
     error.extendedresult = extended
     error.result = apsw.SQLITE_IOERR
-    return error
+    return cast(apsw.IOError, error)
 
 
 async def _write(path: Path, vfs: str, failed: Callable[[], bool]) -> tuple[list[int], Exception | None]:
@@ -37,7 +39,7 @@ async def _write(path: Path, vfs: str, failed: Callable[[], bool]) -> tuple[list
     running = asyncio.get_running_loop().create_task(journal.run())
     try:
         for seq in range(1, STEPS + 1):
-            journal.append(key_step(seq), lambda seq=seq: acked.append(seq))
+            journal.append(key_step(seq), partial(acked.append, seq))
             if seq % 8 == 0:
                 journal.snapshot({"served": seq}, seq, seq * 10)
             await journal.drain()
@@ -70,12 +72,10 @@ async def test_an_io_error_at_any_call_ends_the_journal_and_loses_nothing_acknow
     for nth in range(1, ROUNDS_MAX):
         disk = FailingDisk(
             name,
-            lambda kind, count, nth=nth: (
-                _io_error("planned", extended) if (kind, count) == (operation, nth) else None
-            ),
+            lambda kind, count: _io_error("planned", extended) if (kind, count) == (operation, nth) else None,
         )
         path = tmp_path / str(nth) / "hall.db"
-        acked, error = await _write(path, name, lambda disk=disk, nth=nth: disk.counts[operation] >= nth)
+        acked, error = await _write(path, name, lambda: disk.counts[operation] >= nth)
         disk.unregister()
         if error is None:
             assert acked == list(range(1, STEPS + 1))
@@ -105,7 +105,7 @@ async def test_a_disk_that_also_fails_when_the_journal_is_closed_is_told_all_the
 
         disk = FailingDisk("dying", plan)
         path = tmp_path / str(nth) / "hall.db"
-        acked, error = await _write(path, "dying", lambda met=met: bool(met))
+        acked, error = await _write(path, "dying", lambda: bool(met))
         disk.unregister()
         assert error is not None, f"sync {nth}"
         again = Journal.open(path)
@@ -128,7 +128,7 @@ async def test_a_full_disk_keeps_calling_from_memory_and_catches_up(
         await journal.drain()
         full = True
         for seq in range(2, 30):
-            journal.append(key_step(seq), lambda seq=seq: acked.append(seq))
+            journal.append(key_step(seq), partial(acked.append, seq))
             if seq % 4 == 0:
                 await journal.drain()
         await journal.drain()
@@ -160,7 +160,7 @@ async def test_memory_is_bounded_while_the_disk_is_full(
         await journal.drain()
         full = True
         for seq in range(1, 16):
-            journal.append(key_step(seq), lambda seq=seq: acked.append(seq))
+            journal.append(key_step(seq), partial(acked.append, seq))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await journal.drain()
@@ -208,7 +208,7 @@ async def test_a_slow_disk_never_holds_the_loop(tmp_path: Path) -> None:
             await asyncio.sleep(0.005)
             lags.append(time.monotonic() - before_s - 0.005)
             seq += 1
-            journal.append(key_step(seq), lambda seq=seq: acked.append(seq))
+            journal.append(key_step(seq), partial(acked.append, seq))
         await journal.drain()
     disk.unregister()
     lags.sort()

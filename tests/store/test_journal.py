@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from pathlib import Path
 
@@ -51,7 +52,7 @@ async def test_an_ack_runs_in_the_loop_after_another_connection_can_see_the_row(
             seen.append((seq, there, threading.current_thread() is threading.main_thread()))
 
         for seq in range(1, 60):
-            journal.append(key_step(seq), lambda seq=seq: ack(seq))
+            journal.append(key_step(seq), partial(ack, seq))
             if seq % 5 == 0:
                 await asyncio.sleep(0)
         assert not seen or len(seen) < 59, "nothing may be acknowledged inside append"
@@ -67,7 +68,7 @@ async def test_what_is_queued_is_committed_together_and_told_in_order(tmp_path: 
         journal.on_commit(lambda steps: told.extend(f"c{step.seq}" for step in steps))
         journal.on_commit_seconds(lambda seconds, rows: groups.append(rows))
         for seq in range(1, 301):
-            journal.append(key_step(seq), lambda seq=seq: told.append(f"a{seq}"))
+            journal.append(key_step(seq), partial(told.append, f"a{seq}"))
         assert journal.pending == 300
         await journal.drain()
         assert journal.pending == 0

@@ -35,7 +35,7 @@ async def day(tmp_path: Path) -> Path:
 
 def _edit(path: Path, sql: str, *values: object) -> None:
     connection = apsw.Connection(str(path))
-    connection.execute(sql, values)  # type: ignore[arg-type]
+    connection.execute(sql, values)
     connection.close()
 
 
@@ -75,7 +75,7 @@ def test_restoring_gives_the_state_that_replay_gives(day: Path) -> None:
 
 def test_replay_begins_at_the_oldest_dump_where_the_first_steps_are_pruned(day: Path) -> None:
     connection = apsw.Connection(str(day))
-    oldest = int(connection.execute("SELECT min(seq) FROM snapshots WHERE blob IS NOT NULL").get)  # type: ignore[arg-type]
+    oldest = int(connection.execute("SELECT min(seq) FROM snapshots WHERE blob IS NOT NULL").get)
     connection.close()
     _edit(day, "DELETE FROM steps WHERE seq <= ?", oldest)
     _edit(day, "DELETE FROM snapshots WHERE seq < ?", oldest)
@@ -177,7 +177,7 @@ async def test_a_dump_between_two_ticks_of_one_stamp_is_met(tmp_path: Path) -> N
     journal.snapshot({"events": 1, "ticks": 2}, 1, 100)
     await journal.drain()
     journal.close()
-    result = replay(path, Counter, dict)  # type: ignore[arg-type]
+    result = replay(path, Counter, dict)
     assert (result.identical, result.states, result.ticks) == (True, 1, 2)
 
 

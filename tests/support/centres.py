@@ -159,7 +159,8 @@ class Operator:
         async for message in self.client.messages:
             assert isinstance(message.payload, bytes)
             assert message.properties is not None
-            self.answers[message.properties.CorrelationData] = json.loads(message.payload)
+            correlation: bytes = vars(message.properties)["CorrelationData"]
+            self.answers[correlation] = json.loads(message.payload)
 
 
 def envelope_of(document: dict[str, Any], key: Ed25519PrivateKey = KEY) -> bytes:

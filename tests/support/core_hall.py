@@ -46,7 +46,7 @@ class SiteText:
             hall,
             name,
             tuple(_area(words) for words in self._all("area")),
-            tuple(Service(*words[:5], case="case" in words[5:]) for words in self._all("service")),
+            tuple(_service(words) for words in self._all("service")),
             tuple(_window(words) for words in self._all("window")),
             tuple(_staff(words) for words in self._all("staff")),
             duty[0][0] if duty else None,
@@ -76,11 +76,19 @@ def _options(words: list[str]) -> dict[str, str]:
     return options | {word: "yes" for word in words if word in FLAGS}
 
 
+def _service(words: list[str]) -> Service:
+    service, area, name, name_en, letter, *flags = words
+    return Service(service, area, name, name_en, letter, case="case" in flags)
+
+
 def _area(words: list[str]) -> Area:
     options = _options(words[3:])
     displays, lamps = options.get("displays", ""), options.get("lamps", "")
+    area, name, name_en = words[:3]
     return Area(
-        *words[:3],
+        area,
+        name,
+        name_en,
         displays=tuple(filter(None, displays.split(","))),
         voice=options.get("voice"),
         lamps=tuple(filter(None, lamps.split(","))),

@@ -178,8 +178,8 @@ class _Run:
                 return ev.RatingCorrected(rating, int(level), by)
             case ["answer", rating, by, *code]:
                 return ev.RatingAnswered(rating, by, code[0] if code else None)
-            case ["tell", told, by, *case]:
-                return _told(told, by, case[0] if case else None, named)
+            case ["tell", word, by, *about]:
+                return _told(word, by, about[0] if about else None, named)
             case ["lift", kind, target, by]:
                 return ev.OverrideLifted(kind, target, by)  # type: ignore[arg-type]
             case ["health", device, paper, *fault]:

@@ -165,6 +165,10 @@ class Hall:
             and not any(note.kind == "ignored" for note in step.notes)
         ]
 
+    def numbers(self) -> list[str]:
+        """The printed numbers among them."""
+        return [event.number for event in self.tickets() if isinstance(event, TicketPrinted)]
+
     def actions(self, kind: str) -> list[Action]:
         """Actions commanded, in order; a page that was sent again stands twice."""
         return [

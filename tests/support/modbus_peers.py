@@ -99,7 +99,7 @@ async def pymodbus_tcp(*devices: SimDevice) -> AsyncIterator[str]:
         port = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
         yield f"tcp://127.0.0.1:{port}"
     finally:
-        await server.shutdown()
+        await server.shutdown()  # type: ignore[no-untyped-call]
 
 
 @asynccontextmanager
@@ -120,7 +120,7 @@ async def pymodbus_serial(folder: Path, *devices: SimDevice) -> AsyncIterator[st
         try:
             yield f"rtu://{near}?baudrate=9600"
         finally:
-            await server.shutdown()
+            await server.shutdown()  # type: ignore[no-untyped-call]
     finally:
         with suppress(ProcessLookupError):
             pair.terminate()

@@ -58,12 +58,12 @@ class Falling(Slate):
 def falling() -> None:
     """hall.toml may name a driver that fails at once, and is tried again as fast; there from the start."""
     devices.REGISTRY["falling"] = "tests.support.planted:Falling"
-    running_devices.RESTART_S = (0.05,)
+    running_devices.RESTART_S = (0.05,) * 4
 
 
 def hasty() -> None:
     """Safe mode is over after seconds; there from the start."""
-    lifetime.SAFE_S = 10.0
+    vars(lifetime)["SAFE_S"] = 10.0
 
 
 def blocked() -> None:
@@ -94,7 +94,7 @@ def dead_link() -> None:
         assert connection is not None
         connection.fail("broken", "planted")
 
-    MqttLink.__init__ = remember  # type: ignore[method-assign]
+    MqttLink.__init__ = remember  # type: ignore[assignment,method-assign]
     _on_signal(loose)
 
 
@@ -152,7 +152,7 @@ def crashing_tide() -> None:
     def fail(*arguments: Any) -> bool:
         raise ZeroDivisionError("planted")
 
-    arbiter._request = fail
+    arbiter._request = fail  # type: ignore[assignment]
 
 
 def failing_desks() -> None:
@@ -170,7 +170,7 @@ def failing_desks() -> None:
         hand_order(self, order, *arguments)
 
     PolicyDesk._hand_over = policy  # type: ignore[method-assign]
-    OperationDesk._hand_over = order  # type: ignore[method-assign]
+    OperationDesk._hand_over = order  # type: ignore[assignment,method-assign]
 
 
 def core_without_policies() -> None:

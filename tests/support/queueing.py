@@ -7,14 +7,13 @@ subtractions; H. Tijms, *A First Course in Stochastic Models*, for the vacation 
 from __future__ import annotations
 
 import random
-from collections.abc import Hashable
 from dataclasses import dataclass
 from math import exp, log
 
 from edged.backtest.traces import Day, Hall
 
 MINUTE_MS = 60_000
-State = Hashable
+State = tuple[int, str]
 
 
 def erlang_c(load: float, servers: int) -> float:
@@ -61,11 +60,8 @@ class Hysteresis:
             for n in range(most + 1):
                 rates[n, mode] = self._out(n, mode, most)
         reachable = _stationary(rates, (0, "off"))
-        waiting = sum(
-            p * max(0, n - self.servers - (mode == "on"))
-            for (n, mode), p in reachable.items()  # type: ignore[misc]
-        )
-        out = sum(p for (_, mode), p in reachable.items() if mode != "off")  # type: ignore[misc]
+        waiting = sum(p * max(0, n - self.servers - (mode == "on")) for (n, mode), p in reachable.items())
+        out = sum(p for (_, mode), p in reachable.items() if mode != "off")
         opens = reachable[self.open_at - 1, "off"] * self.rate * 60
         return waiting / self.rate, out, opens
 

@@ -68,7 +68,7 @@ def a_redelivery_counts(patch: pytest.MonkeyPatch) -> None:
 
 
 def an_order_counts_each_time(patch: pytest.MonkeyPatch) -> None:
-    true_accept = operations.accept
+    true_accept: Callable[..., Any] = operations.accept
 
     def accept(*words: Any) -> Any:
         *others, past = words
@@ -102,7 +102,7 @@ def actions_are_done_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_panel_is_told_something_else(patch: pytest.MonkeyPatch) -> None:
-    true_encode = json_driver.encode_level
+    true_encode: Callable[[Any], tuple[str, bytes]] = vars(json_driver)["encode_level"]
     patch.setattr(
         json_driver,
         "encode_level",
