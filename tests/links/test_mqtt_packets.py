@@ -14,6 +14,7 @@ from paho.mqtt.properties import Properties
 
 from edged.links.mqtt.outgoing import QUEUE_MAX, Outgoing
 from edged.links.mqtt.packets import (
+    Publish,
     correlation_property,
     expiry_property,
     packet_end,
@@ -27,7 +28,13 @@ LIMIT = 128 * 1024
 TOPICS = st.text(st.characters(codec="utf-8", exclude_characters="+#\0"), min_size=1, max_size=40)
 
 
-@given(TOPICS, st.binary(max_size=300), st.sampled_from((0, 1, 2, 3)), st.integers(1, 65_535), st.booleans())
+@given(
+    TOPICS,
+    st.binary(max_size=300),
+    st.sampled_from((0, 1, 2, 3, 10, 11)),
+    st.integers(1, 65_535),
+    st.booleans(),
+)
 def test_what_we_write_paho_reads_and_so_do_we(
     topic: str, payload: bytes, head: int, mid: int, five: bool
 ) -> None:
@@ -40,11 +47,12 @@ def test_what_we_write_paho_reads_and_so_do_we(
     version = MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311
     theirs = _packet.decode_publish(packet[0], packet[start:], version)
     assert (theirs.topic, theirs.payload, theirs.mid) == (topic.encode(), payload, mid)
-    assert (theirs.qos, theirs.retain) == (head >> 1, bool(head & 1))
+    assert (theirs.qos, theirs.retain) == (head >> 1 & 3, bool(head & 1))
     if five:
         assert cast(Any, theirs.properties).MessageExpiryInterval == 15
     ours = read_publish(packet[0], packet[start:], five)
-    assert ours == (topic.encode(), payload, head >> 1, bool(head & 1), mid, None, None)
+    again = bool(head & 8)
+    assert ours == Publish(topic.encode(), payload, head >> 1 & 3, bool(head & 1), mid, None, None, again)
 
 
 @given(TOPICS, st.binary(max_size=40), st.lists(st.tuples(TOPICS, TOPICS), max_size=3), st.booleans())
@@ -62,7 +70,7 @@ def test_properties_of_others_are_stepped_over(
     properties.CorrelationData = correlation
     body = b"\x00\x03a/b\x01\x02" + properties.pack() + b"{}"
     found = read_publish(0x32, body, properties=True)
-    assert found == (b"a/b", b"{}", 1, False, 0x0102, response, correlation)
+    assert found == Publish(b"a/b", b"{}", 1, False, 0x0102, response, correlation)
 
 
 @given(st.integers(0, 255), st.binary(max_size=60), st.booleans())

@@ -287,12 +287,12 @@ def _peak(text: str) -> Peak:
 def _visitor(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Event:
     """Somebody takes a number, or is expected."""
     point = named.get("from", "disp")
-    asked = [named.get(name) for name in ("appointment", "reason", "returning")]
+    booking, reason, returning = (named.get(name) for name in ("appointment", "reason", "returning"))
     match plain:
         case ["ticket", number, service, *priority]:
-            return ev.TicketPrinted(point, number, service, _priority(priority), seq, *asked[:2])
+            return ev.TicketPrinted(point, number, service, _priority(priority), seq, booking, reason)
         case ["request", service, *priority]:
-            return ev.TicketRequested(point, service, _priority(priority), seq, *asked)
+            return ev.TicketRequested(point, service, _priority(priority), seq, booking, reason, returning)
         case ["appointment", name, "cancelled"]:
             return ev.AppointmentCancelled(name)
         case ["appointment", name, service, at, *priority]:
