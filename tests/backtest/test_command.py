@@ -18,6 +18,7 @@ from edged.backtest.traces import BadTrace, read
 from edged.cli import app
 from edged.core.engine import Engine
 from edged.core.model.events import ClockSet, Event, KeyPressed, SiteLoaded, TicketPrinted
+from edged.core.model.point import Point
 from edged.core.model.site import Area, Service, Site, Window
 from edged.observer import Step
 from tests.support.journals import open_journal
@@ -184,17 +185,20 @@ async def test_a_journal_gives_back_its_visitors(tmp_path: Path) -> None:
         "East",
         (Area("tax", "税务", "Taxes"),),
         (Service("tax-general", "tax", "综合", "General", "A", 300),),
-        (Window("w1", "1", ("tax-general",), panel="p1"), Window("w2", "2", ("tax-general",), tidal=True)),
+        (
+            Window("w1", "1", ("tax-general",), panel=Point("p1")),
+            Window("w2", "2", ("tax-general",), tidal=True),
+        ),
     )
     fed: list[tuple[int, Event]] = [
         (0, ClockSet(FIRST_DAY_MS + 9 * 3_600_000, 480)),
         (0, SiteLoaded(site)),
-        (1_000, KeyPressed("p1", "login")),
-        (60_000, TicketPrinted("d", "A001", "tax-general")),
-        (65_000, TicketPrinted("d", "A002", "tax-general")),
-        (70_000, KeyPressed("p1", "next")),
-        (71_000, KeyPressed("p1", "arrive")),
-        (191_000, KeyPressed("p1", "finish")),
+        (1_000, KeyPressed(Point("p1"), "login")),
+        (60_000, TicketPrinted(Point("d"), "A001", "tax-general")),
+        (65_000, TicketPrinted(Point("d"), "A002", "tax-general")),
+        (70_000, KeyPressed(Point("p1"), "next")),
+        (71_000, KeyPressed(Point("p1"), "arrive")),
+        (191_000, KeyPressed(Point("p1"), "finish")),
     ]
     engine = Engine()
     async with open_journal(tmp_path / "hall.db") as journal:

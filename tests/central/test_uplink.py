@@ -15,6 +15,7 @@ from edged.central.uplink import WINDOW_MAX, Uplink
 from edged.clock import monotonic_s
 from edged.core.model.commands import Note
 from edged.core.model.events import ClockSet, CountRead, KeyPressed
+from edged.core.model.point import Point
 from edged.links.mqtt.link import MqttLink
 from edged.observer import Step
 from edged.store.journal import Journal
@@ -43,7 +44,7 @@ class Hall:
                 Note("ticket.called", f"A{seq}", {"window": "w1", "wait_s": 1.5}),
                 Note("ignored", "w1", {"reason": "double_press"}),
             )
-            self.journal.append(Step(seq, seq * 10, KeyPressed("panel", "next", seq=seq), (), noted))
+            self.journal.append(Step(seq, seq * 10, KeyPressed(Point("panel"), "next", seq=seq), (), noted))
 
     def set_clock(self, ahead_ms: int) -> None:
         """From now on the wall is ``ahead_ms`` ahead of hall time."""
@@ -52,7 +53,7 @@ class Hall:
 
     def read_counter(self, at_ms: int) -> None:
         seq = self.journal.last_seq + 1
-        event = CountRead("door", "occupancy", occupancy=seq)
+        event = CountRead(Point("door"), "occupancy", occupancy=seq)
         note = Note("people.counted", "door", {"occupancy": seq})
         self.journal.append(Step(seq, at_ms, event, (), (note,)))
 

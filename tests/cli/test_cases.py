@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edged.central.pictures import Pictures
 from edged.core.model.commands import CasePicture, CasesPicture
+from edged.core.model.point import Point
 from edged.links.mqtt.link import MqttLink
 from tests.support.brokers import Rejections, real_mosquitto, running, settings_for
 
@@ -36,7 +37,9 @@ async def test_open_cases_and_percentages_are_listed_and_what_is_late_is_a_no() 
         link = MqttLink(settings_for(broker), Rejections())
         pictures = Pictures(link, "demo", lambda at_ms: f"at {at_ms}")
         async with running(link):
-            await pictures.show("centre/cases", CasesPicture((LATE, NEW), 2, 1, 1, 0.5, None, 1.0, 0.875))
+            await pictures.show(
+                Point("centre/cases"), CasesPicture((LATE, NEW), 2, 1, 1, 0.5, None, 1.0, 0.875)
+            )
             code, said = await listed(broker.port)
             assert code == 1
             assert "2 wait 待响应, 1 in hand 办理中, 1 overdue 超期" in said
@@ -50,5 +53,5 @@ async def test_open_cases_and_percentages_are_listed_and_what_is_late_is_a_no() 
             assert "and 1 newer ones" in said
             code, said = await listed(broker.port, "--json")
             assert [case["case"] for case in json.loads(said)["cases"]] == ["20261125-7", "20261202-8"]
-            await pictures.show("centre/cases", CasesPicture((), 0, 0, 0, 0.5, 1.0, None, 0.875))
+            await pictures.show(Point("centre/cases"), CasesPicture((), 0, 0, 0, 0.5, 1.0, None, 0.875))
             assert (await listed(broker.port))[0] == 0

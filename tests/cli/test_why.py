@@ -13,6 +13,7 @@ from edged.cli import app
 from edged.core.engine import Engine
 from edged.core.model.commands import Note
 from edged.core.model.events import ClockSet, Event, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
+from edged.core.model.point import Point
 from edged.core.model.policy import Policy, Tidal
 from edged.core.model.site import Area, Service, Site, Staff, Window
 from edged.explain.sentences import explain, explained
@@ -30,12 +31,12 @@ SITE = Site(
         Service("deed", "land", "登记", "Deeds", "B", mean_s=300),
     ),
     (
-        Window("w1", "1", ("tax-general",), panel="p1"),
-        Window("w2", "2", ("deed",), panel="p2"),
-        Window("t1", "8", ("tax-general", "deed"), tidal=True, panel="p8"),
-        Window("t2", "9", ("tax-general",), tidal=True, panel="p9"),
+        Window("w1", "1", ("tax-general",), panel=Point("p1")),
+        Window("w2", "2", ("deed",), panel=Point("p2")),
+        Window("t1", "8", ("tax-general", "deed"), tidal=True, panel=Point("p8")),
+        Window("t2", "9", ("tax-general",), tidal=True, panel=Point("p9")),
     ),
-    (Staff("li", "李", ("tax",), "pager-li"), Staff("wang", "王", ("land",), "pager-wang")),
+    (Staff("li", "李", ("tax",), Point("pager-li")), Staff("wang", "王", ("land",), Point("pager-wang"))),
 )
 OPENED_MS = 10 * 60_000
 EIGHT_O_CLOCK_MS = 1_779_926_400_000  # 2026-05-28 00:00 UTC, 08:00 in the hall
@@ -51,12 +52,12 @@ def events() -> list[tuple[int, Event]]:
         (0, ClockSet(EIGHT_O_CLOCK_MS, 480)),
         (0, SiteLoaded(SITE)),
         (0, PolicyApplied(1, "", Policy(tidal=Tidal(rule="band", pool=1)))),
-        (0, KeyPressed("p1", "login")),
+        (0, KeyPressed(Point("p1"), "login")),
     ]
-    fed += [(OPENED_MS + n, TicketPrinted("d", f"A{n:03d}", "tax-general")) for n in range(9)]
-    fed += [(OPENED_MS + 20_000, KeyPressed("pager-li", "accept"))]
-    fed += [(OPENED_MS + 30_000, KeyPressed("p8", "login", "li"))]
-    fed += [(OPENED_MS + 40_000 + n, TicketPrinted("d", f"B{n:03d}", "deed")) for n in range(9)]
+    fed += [(OPENED_MS + n, TicketPrinted(Point("d"), f"A{n:03d}", "tax-general")) for n in range(9)]
+    fed += [(OPENED_MS + 20_000, KeyPressed(Point("pager-li"), "accept"))]
+    fed += [(OPENED_MS + 30_000, KeyPressed(Point("p8"), "login", "li"))]
+    fed += [(OPENED_MS + 40_000 + n, TicketPrinted(Point("d"), f"B{n:03d}", "deed")) for n in range(9)]
     return fed
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from edged.config import FILE_BYTES_MAX, ConfigErrors, load
 from edged.config.broker import link_settings, password
+from edged.core.model.point import Point
 from edged.core.model.site import Area, Service, Staff, Window
 from tests.support.halls import GOOD, mistakes
 
@@ -33,10 +34,10 @@ def test_a_right_file_becomes_the_site_of_the_core(write: Any) -> None:
     hall = load(file)
     assert hall.hall == hall.site.hall == "east"
     assert hall.timezone == "Asia/Shanghai"
-    assert hall.site.areas == (Area("tax", "税务", "Taxes", voice="voice", lamps=("relay/1",)),)
+    assert hall.site.areas == (Area("tax", "税务", "Taxes", voice=Point("voice"), lamps=(Point("relay/1"),)),)
     assert hall.site.services == (Service("tax-general", "tax", "综合税务", "General", "A", 900),)
-    assert hall.site.windows[1] == Window("w2", "2", ("tax-general",), tidal=True, lamp="relay/0")
-    assert hall.site.staff == (Staff("chen", "陈敏", ("tax",), "pager"),)
+    assert hall.site.windows[1] == Window("w2", "2", ("tax-general",), tidal=True, lamp=Point("relay/0"))
+    assert hall.site.staff == (Staff("chen", "陈敏", ("tax",), Point("pager")),)
     assert hall.site.duty_pager == "pager-duty"
     assert [(device.id, device.driver) for device in hall.devices][:2] == [
         ("relay", "modbus_relay"),

@@ -44,6 +44,7 @@ from edged.core.model.commands import (
     WindowPicture,
 )
 from edged.core.model.events import Event
+from edged.core.model.point import Point
 from edged.core.model.state import State, WindowStateName
 from edged.links.mqtt.link import MqttLink
 from edged.shapes import keys_of
@@ -239,7 +240,7 @@ def test_levels_are_sent_as_written_there(name: str, value: Value) -> None:
     ],
 )
 def test_actions_are_sent_as_written_there(body: Body) -> None:
-    tail, payload = encode_action(Action("a1", "x", body))
+    tail, payload = encode_action(Action("a1", Point("x"), body))
     assert tail == body.kind
     fits(tail.capitalize(), payload)
 
@@ -255,11 +256,11 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
         pictures = Pictures(link, "demo", lambda at_ms: "2026-05-28T10:00:00+08:00")
         desk.start(Known())  # before the link: what it subscribes to then stands before the first push
         async with running(watcher), running(link), plain_client(broker, "centre") as centre:
-            await pictures.show("centre", AreaPicture("tax", 4, 1000, 2, 1, 120, 300, 540))
-            await pictures.show("centre", AreaPicture("tax", 0, None, 2, 1))
-            await pictures.show("centre", CASES)
-            await pictures.show("centre", WindowPicture("w1", "OPEN", None, None, None))
-            await pictures.show("centre", WindowPicture("w1", "OPEN", "A001", "tax", "9 waiting"))
+            await pictures.show(Point("centre"), AreaPicture("tax", 4, 1000, 2, 1, 120, 300, 540))
+            await pictures.show(Point("centre"), AreaPicture("tax", 0, None, 2, 1))
+            await pictures.show(Point("centre"), CASES)
+            await pictures.show(Point("centre"), WindowPicture("w1", "OPEN", None, None, None))
+            await pictures.show(Point("centre"), WindowPicture("w1", "OPEN", "A001", "tax", "9 waiting"))
             for payload in (b"?", envelope(key=OTHER_KEY), envelope()):
                 await centre.publish(topics.policy_push("demo"), payload, qos=1)
             await until(

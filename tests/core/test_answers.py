@@ -14,6 +14,7 @@ import edged.core
 from edged.core.engine import Engine
 from edged.core.model import events as ev
 from edged.core.model.commands import Pager, Panel
+from edged.core.model.point import Point
 from edged.core.model.site import Site
 from edged.core.model.state import State
 from edged.core.people.answers import REFUSED, SILENT
@@ -87,7 +88,7 @@ def press(engine: Engine, point: str, key: Any, arg: str | None) -> str | None:
     """What stands at ``point`` after a key: None if that says nothing, and said nothing else before it."""
     kind = Panel if point.startswith("p") and point[1:].isdigit() else Pager
     before = engine.state.shown.get(f"{point}|{kind.kind}")
-    _, notes = engine.handle(engine.state.at_ms, ev.KeyPressed(point, key, arg))
+    _, notes = engine.handle(engine.state.at_ms, ev.KeyPressed(Point(point), key, arg))
     if any(note.kind == "ignored" and note.data.get("reason") in SILENT for note in notes):
         return "as before"
     after: Any = engine.state.shown.get(f"{point}|{kind.kind}")
@@ -105,9 +106,9 @@ def live(engine: Engine, rng: Random, number: int) -> None:
     while (due_ms := engine.next_due_ms) is not None and due_ms <= until_ms:
         engine.handle(due_ms, ev.Tick())
     point = rng.choice(POINTS)
-    event: ev.Event = ev.KeyPressed(point, rng.choice(get_args(ev.Key)), rng.choice(ARGUMENTS))
+    event: ev.Event = ev.KeyPressed(Point(point), rng.choice(get_args(ev.Key)), rng.choice(ARGUMENTS))
     if rng.random() < 0.5:
-        event = ev.TicketPrinted("disp", f"A{number:03d}", rng.choice(("tax-general", "tax-invoice")))
+        event = ev.TicketPrinted(Point("disp"), f"A{number:03d}", rng.choice(("tax-general", "tax-invoice")))
     engine.handle(until_ms, event)
 
 

@@ -11,6 +11,7 @@ from edged.core.engine import Engine
 from edged.core.model.commands import Action, Refuse
 from edged.core.model.events import ClockSet, PolicyApplied, SiteLoaded, Tick, TicketPrinted, TicketRequested
 from edged.core.model.lookup import Lookup
+from edged.core.model.point import Point
 from edged.core.model.policy import Hours, Policy, Session
 from edged.core.model.state import State
 from edged.core.model.turn import Turn
@@ -45,9 +46,9 @@ def until(engine: Engine, end_ms: int) -> None:
 
 def test_without_a_clock_nothing_closes_and_no_day_turns() -> None:
     engine = hall()
-    engine.handle(1_000, TicketPrinted("disp", "A001", "tax-general"))
+    engine.handle(1_000, TicketPrinted(Point("disp"), "A001", "tax-general"))
     until(engine, 100 * HOUR_MS)
-    engine.handle(100 * HOUR_MS, TicketPrinted("disp", "A002", "tax-general"))
+    engine.handle(100 * HOUR_MS, TicketPrinted(Point("disp"), "A002", "tax-general"))
     assert phase(engine) == "open"
     assert (engine.state.day, engine.state.areas["tax"].waiting) == (0, 2)
     _, notes = engine.handle(100 * HOUR_MS + 1, ClockSet(wall("2026-11-23T20:00:00+08:00"), 480))
@@ -76,7 +77,7 @@ def test_hours_are_those_of_the_halls_own_zone(offset_min: int, at: str, expecte
 def test_hours_outlive_the_store_and_fire_in_time() -> None:
     engine = hall()
     engine.handle(0, ClockSet(wall("2026-11-23T16:50:00+08:00"), 480))
-    engine.handle(1_000, TicketPrinted("disp", "A001", "tax-general"))
+    engine.handle(1_000, TicketPrinted(Point("disp"), "A001", "tax-general"))
     again = Engine(load_state(dump_state(engine.state), State))
     for one in (engine, again):
         until(one, 10 * 60_000)
@@ -87,7 +88,7 @@ def test_hours_outlive_the_store_and_fire_in_time() -> None:
 def test_a_refused_request_says_why_in_both_languages_and_takes_no_number() -> None:
     engine = hall()
     engine.handle(0, ClockSet(wall("2026-11-23T20:00:00+08:00"), 480))
-    commands, _ = engine.handle(1_000, TicketRequested("kiosk", "tax-general"))
+    commands, _ = engine.handle(1_000, TicketRequested(Point("kiosk"), "tax-general"))
     refusals = [c.body for c in commands if isinstance(c, Action) and isinstance(c.body, Refuse)]
     assert [(r.reason, r.text, r.text_en) for r in refusals] == [
         ("closed", "税务已闭厅，11月24日09:00开放", "Tax: Closed, opens 2026-11-24 09:00")

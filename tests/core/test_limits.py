@@ -17,6 +17,7 @@ from edged.core.model.events import (
     TicketRequested,
 )
 from edged.core.model.lookup import Lookup
+from edged.core.model.point import Point
 from edged.core.model.policy import Policy, Tidal
 from edged.core.model.site import Area, Service, Site, Window
 from edged.core.model.state import CaseTally, Rating
@@ -41,7 +42,7 @@ def test_outcomes_that_never_come_are_forgotten_with_a_note() -> None:
     kinds = []
     for number in range(PENDING_KEPT + 50):
         service = "tax-general" if number % 2 else "tax-invoice"
-        for *_, notes in feeder.feed([(START_MS + number, TicketRequested("disp", service))]):
+        for *_, notes in feeder.feed([(START_MS + number, TicketRequested(Point("disp"), service))]):
             kinds += [note.kind for note in notes]
     assert len(feeder.engine.state.actions) == PENDING_KEPT
     assert kinds.count("action.unknown") == 50
@@ -56,8 +57,8 @@ def test_days_of_work_leave_a_bounded_state_behind() -> None:
         at_ms = START_MS + day * DAY_MS
         for number in range(900):
             at_ms += 20_000
-            keys = [KeyPressed("p1", "next", seq=number), KeyPressed("p2", "next")]
-            ticket = TicketPrinted("disp", f"A{number:03d}", "tax-general", seq=number)
+            keys = [KeyPressed(Point("p1"), "next", seq=number), KeyPressed(Point("p2"), "next")]
+            ticket = TicketPrinted(Point("disp"), f"A{number:03d}", "tax-general", seq=number)
             for _ in feeder.feed([(at_ms, ticket), *((at_ms + 5, key) for key in keys)]):
                 largest_heap = max(largest_heap, len(feeder.engine._due))
     state = feeder.engine.state
@@ -70,7 +71,7 @@ def test_days_of_work_leave_a_bounded_state_behind() -> None:
     }
     assert state.past_numbers == {"3A": [0, 900 - len(state.used_numbers)]}, "of today"
     assert max(map(len, state.seen.values())) == SEEN_PER_POINT
-    again = TicketPrinted("other", "A000", "tax-general")
+    again = TicketPrinted(Point("other"), "A000", "tax-general")
     ((*_, notes),) = [step for step in feeder.feed([(at_ms + 10, again)]) if step[1] == again]
     assert [(note.kind, note.data["reason"]) for note in notes] == [("ignored", "number_repeated")]
 
@@ -106,10 +107,10 @@ def test_cases_end_as_counters_and_ratings_are_kept_for_a_while(monkeypatch: pyt
 
 def test_one_ticket_signs_one_area_only() -> None:
     """A thousand windows in a hundred areas: an event in one of them costs that one."""
-    areas = tuple(Area(f"a{n}", "区", "Area", (f"led{n}",)) for n in range(100))
+    areas = tuple(Area(f"a{n}", "区", "Area", (Point(f"led{n}"),)) for n in range(100))
     services = tuple(Service(f"s{n}", f"a{n}", "业务", "Service", "A") for n in range(100))
-    made = tuple(Window(f"w{n}", f"{n}", (f"s{n % 100}",), panel=f"p{n}") for n in range(1000))
+    made = tuple(Window(f"w{n}", f"{n}", (f"s{n % 100}",), panel=Point(f"p{n}")) for n in range(1000))
     feeder = opened_hall(Site("big", "大", areas, services, made))
-    *_, (_, _, commands, _) = feeder.feed([(START_MS + 1, TicketPrinted("disp", "A001", "s7"))])
+    *_, (_, _, commands, _) = feeder.feed([(START_MS + 1, TicketPrinted(Point("disp"), "A001", "s7"))])
     points = {command.point for command in commands}
     assert points == {"led7", "centre/a7"} | {f"p{n}" for n in range(7, 1000, 100)}

@@ -16,6 +16,7 @@ import pytest
 import edged.core
 from edged.core.engine import Engine
 from edged.core.model.events import ClockSet, Event, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
+from edged.core.model.point import Point
 from edged.core.model.policy import Calling, Policy, Tidal
 from edged.core.model.state import TicketState, WindowStateName
 from edged.core.queue import tickets
@@ -263,8 +264,8 @@ def test_nobody_overtakes_who_came_later_than_the_head_start(seed: int) -> None:
         arrived[name] = at_ms
         if priority == "normal":
             normal[name] = at_ms
-        ticket = TicketPrinted("disp", name, "tax-general", priority)
-        key = KeyPressed(chance.choice(("p1", "p2")), "next")
+        ticket = TicketPrinted(Point("disp"), name, "tax-general", priority)
+        key = KeyPressed(Point(chance.choice(("p1", "p2"))), "next")
         for *_, notes in feeder.feed([(at_ms, ticket), (at_ms + 1, key)]):
             for note in notes:
                 if note.kind == "ticket.called":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
+from edged.core.model.point import Point
 from edged.core.model.state import State, Ticket
 from edged.core.queue import numbering
 
 
 def _came_and_went(state: State, number: str, ticket: int) -> None:
     state.used_numbers[number] = ticket
-    known = Ticket(ticket, number, "tax", "normal", 0, 0, "disp")
+    known = Ticket(ticket, number, "tax", "normal", 0, 0, Point("disp"))
     numbering.ticket_gone(state, known)
 
 
@@ -49,6 +50,6 @@ def test_a_long_day_is_a_few_bounds() -> None:
 
 def test_only_the_ticket_that_a_number_leads_to_takes_it_along() -> None:
     state = State(used_numbers={"A001": 7})
-    numbering.ticket_gone(state, Ticket(3, "A001", "tax", "normal", 0, 0, "disp"))
+    numbering.ticket_gone(state, Ticket(3, "A001", "tax", "normal", 0, 0, Point("disp")))
     assert state.used_numbers == {"A001": 7}, "the queue system called it again: ticket 7"
     assert not state.past_numbers

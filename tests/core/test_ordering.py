@@ -27,6 +27,7 @@ from edged.core.model.events import (
     TicketPrinted,
 )
 from edged.core.model.lookup import Lookup
+from edged.core.model.point import Point
 from edged.core.model.policy import Calling, CallRule, Policy, PriorityClass, Tidal
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
@@ -110,7 +111,7 @@ class Hall:
         for event in (ClockSet(0, 480), SiteLoaded(SiteText(self.text).site), PolicyApplied(1, "", policy)):
             self.happen(event)
         for window in self.lookup.windows:
-            self.happen(KeyPressed(f"p{window[1:]}", "login", f"clerk-{window}"))
+            self.happen(KeyPressed(Point(f"p{window[1:]}"), "login", f"clerk-{window}"))
 
     @property
     def lookup(self) -> Lookup:
@@ -132,7 +133,7 @@ class Hall:
     def arrive(self, gap_s: int, service: str, priority: Priority) -> Ticket:
         self.at_ms += gap_s * 1000
         self.number += 1
-        self.happen(TicketPrinted("disp", f"T{self.number}", service, priority))
+        self.happen(TicketPrinted(Point("disp"), f"T{self.number}", service, priority))
         return self.ticket(f"T{self.number}")
 
     def ticket(self, number: str) -> Ticket:
@@ -161,10 +162,10 @@ def lived(hall: Hall, step: tuple[Any, ...]) -> tuple[str | None, list[str]]:
     if kind == "back":
         about = hall.away(first) + third
         key: Key = "priority" if third else "resume"
-        hall.happen(KeyPressed(f"p{second[1:]}", key, about))
+        hall.happen(KeyPressed(Point(f"p{second[1:]}"), key, about))
         return None, []
     key, arg = second
-    return str(first), hall.happen(KeyPressed(f"p{first[1:]}", key, arg))
+    return str(first), hall.happen(KeyPressed(Point(f"p{first[1:]}"), key, arg))
 
 
 @settings(max_examples=120, deadline=None)
@@ -214,12 +215,12 @@ def test_what_a_window_calls_is_what_was_announced(
     hall = Hall(calling)
     for step in day:
         lived(hall, step)
-    hall.happen(KeyPressed(f"p{window[1:]}", "login", "qin"))
-    hall.happen(KeyPressed(f"p{window[1:]}", "finish"))
+    hall.happen(KeyPressed(Point(f"p{window[1:]}"), "login", "qin"))
+    hall.happen(KeyPressed(Point(f"p{window[1:]}"), "finish"))
     promised = [ticket.number for ticket in ordering.upcoming(hall.turn, window, 500)]
     shown = {area: ordering.next_up(hall.turn, area, 9) for area in hall.lookup.areas}
     got: list[str] = []
-    while called := hall.happen(KeyPressed(f"p{window[1:]}", "next")):
+    while called := hall.happen(KeyPressed(Point(f"p{window[1:]}"), "next")):
         if not got:
             area = hall.lookup.area_of(hall.ticket(called[0]).service)
             assert called[0] in shown[area], "the display did not name who is called first"

@@ -8,6 +8,7 @@ from edged.core.engine import Engine
 from edged.core.model.events import ClockSet, Event, KeyPressed, PolicyApplied, SiteLoaded, TicketPrinted
 from edged.core.model.forecast import Load, newcomer_wait_s, wait_range
 from edged.core.model.lookup import Lookup
+from edged.core.model.point import Point
 from edged.core.model.policy import Policy, Staffing, Tidal
 from edged.core.model.turn import Turn
 from edged.core.queue.demand import load_of
@@ -26,10 +27,10 @@ def hall() -> Engine:
         ClockSet(0, 480),
         SiteLoaded(SiteText().site),
         PolicyApplied(1, "", POLICY),
-        KeyPressed("p3", "login", "qin"),
-        *(TicketPrinted("disp", f"S00{number}", "social-card") for number in (1, 2, 3)),
-        KeyPressed("p3", "next"),
-        KeyPressed("p3", "arrive"),
+        KeyPressed(Point("p3"), "login", "qin"),
+        *(TicketPrinted(Point("disp"), f"S00{number}", "social-card") for number in (1, 2, 3)),
+        KeyPressed(Point("p3"), "next"),
+        KeyPressed(Point("p3"), "arrive"),
     ]
     for event in events:
         engine.handle(START_MS, event)
@@ -53,14 +54,14 @@ def waits_s(engine: Engine) -> tuple[float, float]:
 def test_a_helper_shortens_every_predicted_wait_by_their_share(hall: Engine) -> None:
     alone = waits_s(hall)
     assert alone == (3 * load(hall).mean_s, 3 * load(hall).mean_s)  # the one served, and the two who wait
-    hall.handle(START_MS + 1, KeyPressed("p3", "login", "wang"))
+    hall.handle(START_MS + 1, KeyPressed(Point("p3"), "login", "wang"))
     assert waits_s(hall) == pytest.approx([wait / 1.5 for wait in alone])
-    hall.handle(START_MS + 2, KeyPressed("p3", "logout", "wang"))
+    hall.handle(START_MS + 2, KeyPressed(Point("p3"), "logout", "wang"))
     assert waits_s(hall) == alone
 
 
 def test_the_hall_learns_what_one_clerk_takes(hall: Engine) -> None:
-    hall.handle(START_MS, KeyPressed("p3", "login", "wang"))
-    hall.handle(START_MS + SERVICE_S * 1000, KeyPressed("p3", "finish"))
+    hall.handle(START_MS, KeyPressed(Point("p3"), "login", "wang"))
+    hall.handle(START_MS + SERVICE_S * 1000, KeyPressed(Point("p3"), "finish"))
     learnt = hall.state.areas["social"].learnt
     assert (learnt.all_sum_s, learnt.all_weight) == (SERVICE_S * 1.5, 1)

@@ -23,6 +23,7 @@ from edged.core import dispatch, keys, sequence
 from edged.core.cases import case_book
 from edged.core.model import forecast
 from edged.core.model.events import OverrideSet
+from edged.core.model.point import Point
 from edged.core.model.state import Ticket, Voice
 from edged.core.model.turn import Turn
 from edged.core.people import announcements
@@ -112,7 +113,7 @@ def a_loudspeaker_is_told_two_things_at_once(patch: Patch) -> None:
 
     def go_on(turn: Turn, point: str, voice: Voice) -> None:
         voice.doing, voice.free_ms = None, 0
-        true_go_on(turn, point, voice)
+        true_go_on(turn, Point(point), voice)
 
     patch.setattr(announcements, "_go_on", go_on)
 

@@ -22,6 +22,7 @@ from edged.core.model.events import (
     Tick,
     TicketPrinted,
 )
+from edged.core.model.point import Point
 from edged.core.model.policy import Policy, Tidal
 from edged.core.model.state import State
 from edged.core.model.turn import Turn
@@ -40,14 +41,16 @@ def opened(tide: bool = False) -> Feeder:
     first: list[tuple[int, Event]] = [
         (START_MS, one) for one in (ClockSet(0, 480), SiteLoaded(hall_site()), policy)
     ]
-    keys: list[tuple[int, Event]] = [(START_MS + 1_000, KeyPressed("p1", "login", seq=1))]
+    keys: list[tuple[int, Event]] = [(START_MS + 1_000, KeyPressed(Point("p1"), "login", seq=1))]
     list(feeder.feed([*first, *keys]))
     list(feeder.ticks(START_MS + 60_000))
     return feeder
 
 
 def flood(count: int, begin_ms: int = START_MS + 60_000) -> list[tuple[int, Event]]:
-    return [(begin_ms + n, TicketPrinted("disp", f"A{n:04d}", "tax-general", seq=n)) for n in range(count)]
+    return [
+        (begin_ms + n, TicketPrinted(Point("disp"), f"A{n:04d}", "tax-general", seq=n)) for n in range(count)
+    ]
 
 
 def pictures(commands: tuple[Command, ...]) -> list[AreaPicture]:
@@ -103,7 +106,7 @@ def test_a_key_in_a_rush_is_answered_in_its_own_step_and_counts_come_with_the_ne
     feeder = opened()
     list(feeder.feed(flood(FLOOD)))
     begin_ms = feeder.engine.state.at_ms
-    [(_, _, commands, _)] = feeder.feed([(begin_ms, KeyPressed("p1", "pause", "rest", seq=2))])
+    [(_, _, commands, _)] = feeder.feed([(begin_ms, KeyPressed(Point("p1"), "pause", "rest", seq=2))])
     lamp, panel = [one.value for one in commands if isinstance(one, Desired)]
     assert lamp == Lamp("off")
     assert isinstance(panel, Panel)
@@ -149,11 +152,11 @@ def mixed(dice: random.Random) -> list[tuple[int, Event]]:
     for n in range(FLOOD):
         at_ms += dice.choice((0, 1, 1, 5))
         service = dice.choice(("tax-general", "tax-invoice", "social-card", "deed"))
-        events.append((at_ms, TicketPrinted("disp", f"N{n:04d}", service, seq=n)))
+        events.append((at_ms, TicketPrinted(Point("disp"), f"N{n:04d}", service, seq=n)))
         panel = f"p{dice.randint(1, 4)}"
         keys: tuple[Key, ...] = ("login", "next", "finish", "pause", "unpause")
         key = dice.choice(keys)
-        events.append((at_ms, KeyPressed(panel, key, seq=1_000 + n)))
+        events.append((at_ms, KeyPressed(Point(panel), key, seq=1_000 + n)))
     return events
 
 

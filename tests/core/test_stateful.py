@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from edged.core.engine import Engine
 from edged.core.model import events as ev
+from edged.core.model.point import Point
 from edged.core.model.state import State
 from edged.sim.worlds.promises import Facts, Promises
 from edged.sim.worlds.wild import Wild
@@ -93,7 +94,7 @@ class Hall(RuleBasedStateMachine):
         self.happen(ev.ClockSet(WALL_MS + self.at_ms, 480))
         self.happen(ev.SiteLoaded(self.chance.sites[0]))
         for panel in PANELS[:4]:
-            self.happen(ev.KeyPressed(panel, "login", f"clerk-{panel}"))
+            self.happen(ev.KeyPressed(Point(panel), "login", f"clerk-{panel}"))
 
     def happen(self, event: ev.Event) -> None:
         if isinstance(event, ev.Resumed):
@@ -115,7 +116,7 @@ class Hall(RuleBasedStateMachine):
     def print_ticket(
         self, number: str, service: str, priority: ev.Priority, seq: int | None, booked: str | None
     ) -> None:
-        self.happen(ev.TicketPrinted("disp", number, service, priority, seq, booked))
+        self.happen(ev.TicketPrinted(Point("disp"), number, service, priority, seq, booked))
 
     @rule(
         service=st.sampled_from(SERVICES),
@@ -124,32 +125,34 @@ class Hall(RuleBasedStateMachine):
         why=appointments,
     )
     def request_ticket(self, service: str, priority: ev.Priority, back: str | None, why: str | None) -> None:
-        self.happen(ev.TicketRequested("disp", service, priority, None, why, why and "card-shown", back))
+        self.happen(
+            ev.TicketRequested(Point("disp"), service, priority, None, why, why and "card-shown", back)
+        )
 
     @rule(panel=st.sampled_from(PANELS))
     def call(self, panel: str) -> None:
         self.at_ms += 1000
-        self.happen(ev.KeyPressed(panel, "next"))
+        self.happen(ev.KeyPressed(Point(panel), "next"))
 
     @rule(point=st.sampled_from(POINTS), key=st.sampled_from(KEYS), arg=arguments, seq=seqs)
     def press(self, point: str, key: ev.Key, arg: str | None, seq: int | None) -> None:
-        self.happen(ev.KeyPressed(point, key, arg, seq))
+        self.happen(ev.KeyPressed(Point(point), key, arg, seq))
 
     @rule(panel=st.sampled_from(PANELS[:4]), key=st.sampled_from(ENDS), arg=st.sampled_from(OUTCOMES))
     def serve(self, panel: str, key: ev.Key, arg: str | None) -> None:
         """Somebody comes, is called, and something is done with them."""
         self.number += 1
-        self.happen(ev.TicketPrinted("disp", f"V{self.number}", SERVICES[self.number % 5]))
-        self.happen(ev.KeyPressed(panel, "next"))
+        self.happen(ev.TicketPrinted(Point("disp"), f"V{self.number}", SERVICES[self.number % 5]))
+        self.happen(ev.KeyPressed(Point(panel), "next"))
         self.at_ms += 40_000
-        self.happen(ev.KeyPressed(panel, key, arg))
+        self.happen(ev.KeyPressed(Point(panel), key, arg))
 
     @rule(panel=st.sampled_from(PANELS[:4]), nth=st.integers(0, 12), key=st.sampled_from(ABOUT))
     def about_a_number(self, panel: str, nth: int, key: ev.Key) -> None:
         """Of the visits that are known, those that wait for something first."""
         tickets = sorted(self.feeder.engine.state.tickets.values(), key=lambda t: t.state not in ASIDE)
         if tickets:
-            self.happen(ev.KeyPressed(panel, key, tickets[nth % len(tickets)].number))
+            self.happen(ev.KeyPressed(Point(panel), key, tickets[nth % len(tickets)].number))
 
     @rule(
         name=st.sampled_from(("b1", "b2")), service=st.sampled_from(SERVICES), in_s=st.integers(-9000, 9000)
@@ -179,10 +182,10 @@ class Hall(RuleBasedStateMachine):
     def twice(self, panel: str, key: ev.Key, arg: str | None, late: bool) -> None:
         """The broker delivers a message again, at once or after another one: once is enough."""
         self.seq += 2
-        event = ev.KeyPressed(panel, key, arg, self.seq)
+        event = ev.KeyPressed(Point(panel), key, arg, self.seq)
         self.happen(event)
         if late:
-            self.happen(ev.KeyPressed(panel, "next", None, self.seq + 1))
+            self.happen(ev.KeyPressed(Point(panel), "next", None, self.seq + 1))
         self.happen(event)
         _, _, commands, notes = self.lived[-1]
         self.promises.changed_nothing(event, commands, notes)
@@ -191,7 +194,7 @@ class Hall(RuleBasedStateMachine):
     def late(self, panel: str, key: ev.Key, arg: str | None) -> None:
         """A message that was overtaken by the next one of its device."""
         self.seq += 2
-        overtaken = ev.KeyPressed(panel, key, arg, self.seq - 1)
+        overtaken = ev.KeyPressed(Point(panel), key, arg, self.seq - 1)
         self.happen(replace(overtaken, seq=self.seq))
         self.at_ms += 40_000
         self.happen(overtaken)

@@ -19,6 +19,7 @@ from edged.core.model.events import (
     Tick,
     TicketPrinted,
 )
+from edged.core.model.point import Point
 from edged.core.model.policy import Policy, Ratings, Tidal, Trial
 from edged.core.model.state import LeftPolicy, State
 from edged.store.codec import dump_state, load_state
@@ -64,9 +65,9 @@ class Hall:
         for minute, visitor in self._plan(begin, end, come_every, serve):
             if visitor:
                 self.numbers += 1
-                self.send(minute, TicketPrinted("disp", f"A{self.numbers:03d}", "tax-general"))
+                self.send(minute, TicketPrinted(Point("disp"), f"A{self.numbers:03d}", "tax-general"))
             else:
-                self.send(minute, KeyPressed("p1", "next"))
+                self.send(minute, KeyPressed(Point("p1"), "next"))
 
     def _plan(
         self, begin: float, end: float, come_every: float, serve: float
@@ -84,7 +85,7 @@ class Hall:
         """Everybody is called and goes home."""
         while self.engine.state.areas["tax"].waiting:
             minute += 1
-            self.send(minute, KeyPressed("p1", "next"))
+            self.send(minute, KeyPressed(Point("p1"), "next"))
 
     def told(self, kind: str) -> list[Note]:
         return [note for _, note in self.notes if note.kind == kind]

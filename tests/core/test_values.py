@@ -11,6 +11,7 @@ import pytest
 
 from edged.core.model.commands import Note, Panel
 from edged.core.model.events import DeviceEvent, KeyPressed
+from edged.core.model.point import Point
 from edged.core.model.value import value
 from edged.core.sequence import _written
 
@@ -65,7 +66,7 @@ def test_default_containers_are_not_shared_and_missing_fields_are_told() -> None
 
 
 def test_the_digest_of_an_event_is_taken_of_its_repr() -> None:
-    event = KeyPressed("panel-w1", "next", "A'0\"01 张", 7)
+    event = KeyPressed(Point("panel-w1"), "next", "A'0\"01 张", 7)
     shape, read = _written(KeyPressed)
     how_it_came = ", again=False, boot=None)"
     assert shape % read(event) == repr(event).removesuffix(how_it_came) + ")"

@@ -14,6 +14,7 @@ from edged.clock import Clock
 from edged.config import DeviceConfig
 from edged.core.model.commands import Desired, Lamp
 from edged.core.model.events import Event
+from edged.core.model.point import Point
 from edged.daemon import devices as fleet_module
 from edged.daemon.devices import FAILURES_MAX, Devices, build
 from edged.daemon.outputs import Outputs, Surroundings
@@ -66,8 +67,8 @@ async def test_a_driver_that_crashes_starts_again_and_its_outputs_go_on(
     monkeypatch.setattr(fleet_module, "FAILURES_WITHIN_S", 0.0)  # every failure is long ago
     async with running(device("bad", driver="crashing"), device("good")) as (_fleet, outputs):
         await until(lambda: slate("bad").runs > 2 * FAILURES_MAX)
-        outputs.want(Desired("bad", Lamp("on")))
-        outputs.want(Desired("good", Lamp("on")))
+        outputs.want(Desired(Point("bad"), Lamp("on")))
+        outputs.want(Desired(Point("good"), Lamp("on")))
         await until(lambda: slate("bad").shown != [] and slate("good").shown != [])
         assert slate("good").runs == 1
 
@@ -94,8 +95,8 @@ async def test_a_reload_starts_and_stops_only_what_changed() -> None:
         assert slate("same") is before["same"]
         assert (slate("same").runs, slate("same").ended) == (1, False)
         assert slate("changed").options == SlateOptions(tone="loud")
-        outputs.want(Desired("changed", Lamp("on")))
-        outputs.want(Desired("gone", Lamp("on")))
+        outputs.want(Desired(Point("changed"), Lamp("on")))
+        outputs.want(Desired(Point("gone"), Lamp("on")))
         await until(lambda: slate("changed").shown != [])
         assert before["gone"].tried == before["changed"].tried == []
         assert fleet.apply((device("same"), device("changed", "loud"), device("new"))) == []

@@ -12,6 +12,7 @@ import pytest
 
 from edged.clock import Clock
 from edged.core.model.events import CommandDone, KeyPressed, Resumed, Tick
+from edged.core.model.point import Point
 from edged.daemon import inbox as inbox_module
 from edged.daemon.inbox import DEPTH_MAX, Inbox, Item
 from edged.store.records import Beside
@@ -114,7 +115,7 @@ async def test_an_event_wakes_a_waiting_loop_at_once_and_keeps_its_acknowledgeme
     waiting = asyncio.get_running_loop().create_task(get(inbox))
     await asyncio.sleep(0)  # it waits now
     put_s = time.perf_counter()
-    assert inbox.put(KeyPressed("panel", "next"), lambda: acked.append("yes"), Beside(b"envelope"))
+    assert inbox.put(KeyPressed(Point("panel"), "next"), lambda: acked.append("yes"), Beside(b"envelope"))
     item = await waiting
     assert time.perf_counter() - put_s < inbox_module.WAKE_S / 2
     assert item.beside == Beside(b"envelope")

@@ -13,6 +13,7 @@ from edged.clock import Clock
 from edged.core.engine import Engine
 from edged.core.model.commands import Desired, Lamp
 from edged.core.model.events import ClockSet, KeyPressed, SiteLoaded, Tick
+from edged.core.model.point import Point
 from edged.core.model.state import State
 from edged.core.model.turn import Turn
 from edged.core.tide import tidal_loop
@@ -24,7 +25,7 @@ from edged.store.journal import Journal
 from tests.support.core_hall import hall_site
 
 MONDAY_MS = 1_772_416_800_000  # 2026-03-02 10:00 in Beijing
-KEY = KeyPressed("panel-1", "next", None, 1)
+KEY = KeyPressed(Point("panel-1"), "next", None, 1)
 
 
 class Steps:
@@ -169,12 +170,12 @@ async def test_the_lamp_of_the_pressed_key_is_wanted_before_the_tide_is_judged_a
         let_run: list[list[str]] = []
         monkeypatch.setattr(tidal_loop, "evaluate", evaluate)
         monkeypatch.setattr("edged.daemon.loop.os.sched_yield", let_others_run)
-        inbox.put(KeyPressed("p1", "login", "mei", 1))
+        inbox.put(KeyPressed(Point("p1"), "login", "mei", 1))
         loop.catch_up()
     (lamp,) = [
         (one, tide) for one, tide in wanted.seen if isinstance(one.value, Lamp) and one.point == "relay/1"
     ]
-    assert lamp == (Desired("relay/1", Lamp("on")), 0)
+    assert lamp == (Desired(Point("relay/1"), Lamp("on")), 0)
     commanded = [command for command in steps.seen[0].commands if isinstance(command, Desired)]
     assert sorted(map(repr, commanded)) == sorted(repr(one) for one, _ in wanted.seen)
     assert commanded[0] == lamp[0]

@@ -13,6 +13,7 @@ import pytest
 from edged.clock import Clock, Warp, monotonic_s, perf_s, wall_ms
 from edged.core.model.commands import Action, Desired, Display, Lamp, Page, Print, Say, Value
 from edged.core.model.events import CommandDone, CommandFailed, Event
+from edged.core.model.point import Point
 from edged.daemon import outputs as outputs_module
 from edged.daemon.outputs import ACTIONS_MAX, Outputs, Surroundings, Worker
 from edged.driver import Garbled, Refused, Unreachable
@@ -68,19 +69,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def say(number: int) -> Action:
-    return Action(f"say-{number}", "voice", Say("请A001号", "A001, please", "A001"))
+    return Action(f"say-{number}", Point("voice"), Say("请A001号", "A001, please", "A001"))
 
 
 async def test_while_a_device_is_slow_only_the_newest_value_waits() -> None:
     slow = Slate()
     slow.open.clear()
     async with bench(lamp=slow) as one:
-        one.outputs.want(Desired("lamp/0", OFF))
+        one.outputs.want(Desired(Point("lamp/0"), OFF))
         await until(lambda: len(slow.tried) == 1)
         for number in range(100):
-            one.outputs.want(Desired("lamp/0", BLINK if number % 2 else OFF))
-        one.outputs.want(Desired("lamp/0", ON))
-        one.outputs.want(Desired("lamp/1", BLINK))
+            one.outputs.want(Desired(Point("lamp/0"), BLINK if number % 2 else OFF))
+        one.outputs.want(Desired(Point("lamp/0"), ON))
+        one.outputs.want(Desired(Point("lamp/1"), BLINK))
         slow.open.set()
         await until(lambda: len(slow.shown) >= 3)
         assert slow.shown == [("lamp/0", OFF), ("lamp/0", ON), ("lamp/1", BLINK)]
@@ -90,13 +91,13 @@ async def test_while_a_device_is_slow_only_the_newest_value_waits() -> None:
 async def test_values_that_come_during_an_exchange_cause_no_extra_assertion() -> None:
     slow = Slate()
     async with bench(lamp=slow) as one:
-        one.outputs.want(Desired("lamp/0", ON))
-        one.outputs.want(Desired("lamp/1", ON))
+        one.outputs.want(Desired(Point("lamp/0"), ON))
+        one.outputs.want(Desired(Point("lamp/1"), ON))
         await until(lambda: len(slow.shown) == 2)
         slow.open.clear()
-        one.outputs.want(Desired("lamp/0", OFF))
+        one.outputs.want(Desired(Point("lamp/0"), OFF))
         await until(lambda: len(slow.tried) == 3)
-        one.outputs.want(Desired("lamp/0", BLINK))
+        one.outputs.want(Desired(Point("lamp/0"), BLINK))
         slow.open.set()
         await until(lambda: ("lamp/0", BLINK) in slow.shown)
         for _ in range(20):
@@ -108,10 +109,10 @@ async def test_a_dead_device_delays_nobody_else() -> None:
     dead, alive = Slate(), Slate()
     dead.open.clear()
     async with bench(dead=dead, alive=alive) as one:
-        one.outputs.want(Desired("dead/0", ON))
+        one.outputs.want(Desired(Point("dead/0"), ON))
         await until(lambda: dead.tried != [])
         for state in (ON, OFF, BLINK):
-            one.outputs.want(Desired("alive", state))
+            one.outputs.want(Desired(Point("alive"), state))
             await until(lambda: alive.shown[-1:] == [("alive", state)], 0.5)
         assert dead.shown == []
 
@@ -127,7 +128,7 @@ async def test_a_device_that_does_not_answer_is_tried_with_growing_pauses_and_an
     dead = Stamped()
     dead.error = Unreachable("no answer")
     async with bench(lamp=dead) as one:
-        one.outputs.want(Desired("lamp/0", ON))
+        one.outputs.want(Desired(Point("lamp/0"), ON))
         await until(lambda: len(tries) >= 4)
         pauses = [after - before for before, after in pairwise(tries)]
         assert pauses[0] >= PAUSE_S * 0.8
@@ -144,7 +145,7 @@ async def test_a_device_that_hangs_is_cut_off_at_its_deadline() -> None:
     hanging.deadline_s = 0.02
     hanging.open.clear()
     async with bench(lamp=hanging) as one:
-        one.outputs.want(Desired("lamp/0", ON))
+        one.outputs.want(Desired(Point("lamp/0"), ON))
         await until(lambda: len(hanging.tried) >= 3)
         assert set(one.errors) == {("lamp", "unreachable")}
 
@@ -158,7 +159,7 @@ async def test_one_dead_channel_does_not_starve_the_others() -> None:
     device = OneDead()
     async with bench(lamp=device) as one:
         for channel in range(4):
-            one.outputs.want(Desired(f"lamp/{channel}", ON))
+            one.outputs.want(Desired(Point(f"lamp/{channel}"), ON))
         await until(lambda: len(device.shown) == 3)
         assert {point for point, _ in device.shown} == {"lamp/1", "lamp/2", "lamp/3"}
 
@@ -167,11 +168,11 @@ async def test_who_came_back_is_shown_everything_at_once(monkeypatch: pytest.Mon
     monkeypatch.setattr(outputs_module, "RETRY_S", (3600.0,))
     lamp = Slate()
     async with bench(lamp=lamp) as one:
-        one.outputs.want(Desired("lamp/0", ON))
-        one.outputs.want(Desired("lamp/1", BLINK))
+        one.outputs.want(Desired(Point("lamp/0"), ON))
+        one.outputs.want(Desired(Point("lamp/1"), BLINK))
         await until(lambda: len(lamp.shown) == 2)
         lamp.error = Unreachable("gone")
-        one.outputs.want(Desired("lamp/0", OFF))
+        one.outputs.want(Desired(Point("lamp/0"), OFF))
         await until(lambda: one.errors != [])
         lamp.error = None
         lamp.shown.clear()
@@ -184,12 +185,12 @@ async def test_a_return_of_long_ago_does_not_shorten_a_pause(monkeypatch: pytest
     monkeypatch.setattr(outputs_module, "RETRY_S", (3600.0,))
     lamp = Slate()
     async with bench(lamp=lamp) as one:
-        one.outputs.want(Desired("lamp", ON))
+        one.outputs.want(Desired(Point("lamp"), ON))
         await until(lambda: len(lamp.shown) == 1)
         one.outputs.returned("lamp")
         await until(lambda: len(lamp.shown) == 2)
         lamp.error = Unreachable("gone")
-        one.outputs.want(Desired("lamp", OFF))
+        one.outputs.want(Desired(Point("lamp"), OFF))
         await until(lambda: one.errors != [])
         for _ in range(20):
             await asyncio.sleep(0)
@@ -200,10 +201,10 @@ async def test_a_shared_wire_that_is_back_cuts_the_pause_short(monkeypatch: pyte
     monkeypatch.setattr(outputs_module, "RETRY_S", (3600.0,))
     lamp, other = Slate(), Slate()
     async with bench(lamp=lamp, other=other) as one:
-        one.outputs.want(Desired("other", ON))
+        one.outputs.want(Desired(Point("other"), ON))
         await until(lambda: len(other.shown) == 1)
         lamp.error = Unreachable("gone")
-        one.outputs.want(Desired("lamp", ON))
+        one.outputs.want(Desired(Point("lamp"), ON))
         await until(lambda: one.errors != [])
         lamp.error = None
         one.outputs.retry()
@@ -214,14 +215,14 @@ async def test_a_shared_wire_that_is_back_cuts_the_pause_short(monkeypatch: pyte
 async def test_every_level_is_asserted_again_also_beside_a_slot_that_never_rests() -> None:
     board = Slate()
     async with bench(FAST, board=board) as one:
-        one.outputs.want(Desired("board", ON))
-        one.outputs.want(Desired("board", Display(("A001",))))
+        one.outputs.want(Desired(Point("board"), ON))
+        one.outputs.want(Desired(Point("board"), Display(("A001",))))
         await until(lambda: board.shown.count(("board", ON)) >= 3)
         board.shown.clear()
         number = 0
         while board.shown.count(("board", ON)) < 3:
             number += 1
-            one.outputs.want(Desired("board", Display((f"A{number:03d}",))))
+            one.outputs.want(Desired(Point("board"), Display((f"A{number:03d}",))))
             await asyncio.sleep(0.001)
             assert number < 3000, "a busy display starves the lamp"
 
@@ -230,7 +231,7 @@ async def test_a_refused_value_is_tried_again_after_a_minute() -> None:
     lamp = Slate()
     lamp.error = Refused("the wire garbled it")
     async with bench(FAST, lamp=lamp) as one:
-        one.outputs.want(Desired("lamp", ON))
+        one.outputs.want(Desired(Point("lamp"), ON))
         await until(lambda: one.errors == [("lamp", "refused")])
         lamp.error = None
         await until(lambda: lamp.shown.count(("lamp", ON)) >= 3)
@@ -243,16 +244,16 @@ async def test_a_refused_value_is_not_tried_at_once_unless_it_changes_or_the_dev
     lamp = Slate()
     lamp.error = Refused("no such colour")
     async with bench(FAST, lamp=lamp) as one:
-        one.outputs.want(Desired("lamp/0", ON))
+        one.outputs.want(Desired(Point("lamp/0"), ON))
         await until(lambda: one.errors == [("lamp", "refused")])
         lamp.error = None
-        one.outputs.want(Desired("lamp/1", ON))
+        one.outputs.want(Desired(Point("lamp/1"), ON))
         await until(lambda: lamp.shown.count(("lamp/1", ON)) >= 4)
         assert lamp.tried.count(("lamp/0", ON)) == 1
-        one.outputs.want(Desired("lamp/0", OFF))
+        one.outputs.want(Desired(Point("lamp/0"), OFF))
         await until(lambda: lamp.shown.count(("lamp/0", OFF)) >= 3)
         lamp.error = Refused("again")
-        one.outputs.want(Desired("lamp/0", ON))
+        one.outputs.want(Desired(Point("lamp/0"), ON))
         await until(lambda: len(one.errors) >= 2)
         lamp.error = None
         one.outputs.returned("lamp")
@@ -273,7 +274,7 @@ async def test_actions_happen_once_in_order_and_say_how_they_ended() -> None:
             assert one.events[-1] == CommandFailed("say-7", str(error))
         voice.act_error = None
         one.outputs.returned("voice")
-        one.outputs.want(Desired("voice", ON))
+        one.outputs.want(Desired(Point("voice"), ON))
         await until(lambda: len(voice.shown) >= 3)
         assert len(voice.acted) == 5, "nothing is tried twice"
         assert len(one.events) == 5
@@ -315,8 +316,8 @@ async def test_a_call_that_waited_too_long_is_not_spoken_but_a_ticket_is_printed
     device = Slate()
     async with bench(voice=device) as one:
         one.outputs.act(say(1))
-        one.outputs.act(Action("print-1", "voice", Print("A001", "tax", 0)))
-        one.outputs.act(Action("page-1", "voice", Page("chen", "tax", "w2", "请", "please")))
+        one.outputs.act(Action("print-1", Point("voice"), Print("A001", "tax", 0)))
+        one.outputs.act(Action("page-1", Point("voice"), Page("chen", "tax", "w2", "请", "please")))
         await until(lambda: len(one.events) == 3)
         assert one.events[0] == CommandFailed("say-1", "too late to be spoken")
         assert [action.id for action in device.acted] == ["print-1", "page-1"]
@@ -326,9 +327,9 @@ async def test_a_slow_announcement_never_delays_a_lamp() -> None:
     device = Slate()
     device.acting.clear()
     async with bench(tower=device) as one:
-        one.outputs.act(Action("a", "tower", Say("", "", "A001")))
+        one.outputs.act(Action("a", Point("tower"), Say("", "", "A001")))
         await until(lambda: len(device.acted) == 1)
-        one.outputs.want(Desired("tower/0", ON))
+        one.outputs.want(Desired(Point("tower/0"), ON))
         await until(lambda: device.shown == [("tower/0", ON)], 0.5)
         assert one.events == []
 
@@ -339,15 +340,15 @@ async def test_a_driver_with_a_bug_leaves_no_action_without_an_outcome() -> None
     async with bench() as one:
         worker: Worker = one.outputs.attach("tower", device)
         device.act_error = KeyError("a bug")
-        worker.act(Action("a", "tower", Say("", "", "A001")))
+        worker.act(Action("a", Point("tower"), Say("", "", "A001")))
         with pytest.raises(ExceptionGroup):
             await worker.run()
         assert one.outcome("a") == [CommandFailed("a", "driver failed: KeyError")]
 
         device.act_error = None
         device.acting.clear()
-        worker.act(Action("b", "tower", Say("", "", "A002")))
-        worker.want("tower/0", ON)
+        worker.act(Action("b", Point("tower"), Say("", "", "A002")))
+        worker.want(Point("tower/0"), ON)
         device.error = KeyError("another")
         with pytest.raises(ExceptionGroup):
             await worker.run()
@@ -370,21 +371,21 @@ async def test_a_device_that_leaves_the_configuration_ends_its_actions() -> None
         await asyncio.wait(one.workers.values())
         assert one.events == [CommandFailed(f"say-{n}", "device left the configuration") for n in (1, 2)]
         one.outputs.act(say(3))
-        one.outputs.want(Desired("voice", ON))
+        one.outputs.want(Desired(Point("voice"), ON))
         assert one.events[-1] == CommandFailed("say-3", "no such device")
 
 
 async def test_the_way_of_an_input_is_measured_once_and_only_where_it_ended_well() -> None:
     lamp = Slate()
     async with bench(FAST, lamp=lamp) as one:
-        one.outputs.want(Desired("lamp/0", ON), perf_s() - 0.25)
-        one.outputs.want(Desired("lamp/1", ON))
+        one.outputs.want(Desired(Point("lamp/0"), ON), perf_s() - 0.25)
+        one.outputs.want(Desired(Point("lamp/1"), ON))
         await until(lambda: lamp.shown.count(("lamp/0", ON)) >= 3)
         ((device, seconds),) = one.measured
         assert device == "lamp"
         assert 0.25 <= seconds < 1.25
         lamp.error = Unreachable("gone")
-        one.outputs.want(Desired("lamp/0", OFF), perf_s())
+        one.outputs.want(Desired(Point("lamp/0"), OFF), perf_s())
         await until(lambda: one.errors != [])
         lamp.error = None
         await until(lambda: ("lamp/0", OFF) in lamp.shown)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from edged.core.model.commands import Desired, Display, Lamp, Value
+from edged.core.model.point import Point
 from edged.daemon import outputs as outputs_module
 from edged.driver import Unreachable
 from tests.daemon.test_outputs import PAUSE_S, bench
@@ -25,8 +26,8 @@ async def test_a_level_is_out_before_want_returns_only_where_the_driver_can() ->
     quick, slow = QuickSlate(), Slate()
     async with bench(quick=quick, slow=slow) as one:
         await asyncio.sleep(0)  # the workers run
-        one.outputs.want(Desired("quick", ON), now=True)
-        one.outputs.want(Desired("slow", ON), now=True)
+        one.outputs.want(Desired(Point("quick"), ON), now=True)
+        one.outputs.want(Desired(Point("slow"), ON), now=True)
         assert quick.shown == [("quick", ON)]
         assert slow.shown == []
         await until(lambda: slow.shown == [("slow", ON)])
@@ -39,7 +40,7 @@ async def test_without_now_the_newest_of_a_burst_is_enough() -> None:
     quick = QuickSlate()
     async with bench(quick=quick) as one:
         for number in range(50):
-            one.outputs.want(Desired("quick", text(number)))
+            one.outputs.want(Desired(Point("quick"), text(number)))
         await until(lambda: quick.shown != [])
         assert quick.shown == [("quick", text(49))]
 
@@ -50,8 +51,8 @@ async def test_texts_keep_their_pace_and_lamps_do_not() -> None:
     async with bench(quick=quick) as one:
         await asyncio.sleep(0)
         for number in range(50):
-            one.outputs.want(Desired("quick", text(number)), now=True)
-            one.outputs.want(Desired("quick", ON if number % 2 else OFF), now=True)
+            one.outputs.want(Desired(Point("quick"), text(number)), now=True)
+            one.outputs.want(Desired(Point("quick"), ON if number % 2 else OFF), now=True)
         lamps = [value for _, value in quick.shown if isinstance(value, Lamp)]
         assert len(lamps) == 50
         assert [value for _, value in quick.shown if isinstance(value, Display)] == [text(0)]
@@ -67,9 +68,9 @@ async def test_a_level_that_did_not_get_out_is_tried_again_and_nothing_overtakes
     quick.error = Unreachable("no broker")
     async with bench(quick=quick) as one:
         await asyncio.sleep(0)
-        one.outputs.want(Desired("quick", ON), now=True)
+        one.outputs.want(Desired(Point("quick"), ON), now=True)
         tried = len(quick.tried)
-        one.outputs.want(Desired("quick", OFF), now=True)
+        one.outputs.want(Desired(Point("quick"), OFF), now=True)
         assert len(quick.tried) == tried == 1, "a device that does not take levels is not asked by every step"
         quick.error = None
         await until(lambda: quick.shown == [("quick", OFF)])
@@ -80,8 +81,8 @@ async def test_a_broker_that_is_back_gets_everything_again_at_once() -> None:
     quick = QuickSlate()
     async with bench(quick=quick) as one:
         await asyncio.sleep(0)
-        one.outputs.want(Desired("quick", ON), now=True)
-        one.outputs.want(Desired("quick", text(1)), now=True)
+        one.outputs.want(Desired(Point("quick"), ON), now=True)
+        one.outputs.want(Desired(Point("quick"), text(1)), now=True)
         quick.shown.clear()  # the broker lost its store
         one.outputs.retry()
         await until(
@@ -113,7 +114,7 @@ async def test_a_lamp_that_only_waits_for_an_answer_has_left_before_want_returns
     slate = Answering()
     async with bench(slate=slate) as one:
         await asyncio.sleep(0)
-        one.outputs.want(Desired("slate", ON), 1.0, now=True)
+        one.outputs.want(Desired(Point("slate"), ON), 1.0, now=True)
         assert slate.sent == [("slate", ON)]
         for _ in range(20):
             await asyncio.sleep(0)
@@ -130,11 +131,11 @@ async def test_an_answer_that_never_comes_is_an_error_and_the_newest_level_is_tr
     slate = Answering()
     async with bench(slate=slate) as one:
         await asyncio.sleep(0)
-        one.outputs.want(Desired("slate", ON), now=True)
+        one.outputs.want(Desired(Point("slate"), ON), now=True)
         await asyncio.sleep(0)
         slate.answers[0].set_exception(Unreachable("no answer in time"))
         await until(lambda: ("slate", "unreachable") in one.errors)
-        one.outputs.want(Desired("slate", OFF), now=True)
+        one.outputs.want(Desired(Point("slate"), OFF), now=True)
         assert len(slate.sent) == 1, "nothing overtakes the pause after a failure"
         await until(lambda: slate.shown == [("slate", OFF)])
 
@@ -143,5 +144,5 @@ async def test_where_nothing_can_begin_the_worker_shows_it() -> None:
     slate = Answering()
     slate.begins = False
     async with bench(slate=slate) as one:
-        one.outputs.want(Desired("slate", ON), now=True)
+        one.outputs.want(Desired(Point("slate"), ON), now=True)
         await until(lambda: slate.shown == [("slate", ON)])

@@ -15,6 +15,7 @@ from devices.candle485.codec import BLINK, BLINK_NONE, LED_GREEN, LED_GREEN_FAST
 from devices.candle485.signs import PRINTED_BLINK
 from edged.core.model.commands import Action, Display, Lamp, Panel, Print, Say
 from edged.core.model.events import DeviceBack, DeviceLost, KeyPressed, TicketRequested
+from edged.core.model.point import Point
 from edged.driver import Refused, Unreachable
 from edged.shapes import Misshapen
 from tests.support.candle_bench import BACK, Hall, bench, key, options
@@ -37,7 +38,7 @@ async def test_keys_and_buttons_reach_the_core_and_contact_is_told_once(tmp_path
         key("panel-22", "transfer"),
         key("panel-22", "no-show-or-finish"),
         key("panel-21", "arrive"),
-        TicketRequested("candle-1/button-3", "estate"),
+        TicketRequested(Point("candle-1/button-3"), "estate"),
     ]
     assert b.hall.rejected == []
     assert b.far.frames_sent == {"panel-22": 4, "panel-21": 1, "button-3": 1}
@@ -70,7 +71,7 @@ async def test_a_known_kiosk_address_is_the_only_one(tmp_path: Path) -> None:
         b.far.press_button(1)
         await b.port.write(Signal(0x50, 1).to_bytes())
         await until(b.pressed)
-    assert b.pressed() == [TicketRequested("candle-1/button-1", "tax")]
+    assert b.pressed() == [TicketRequested(Point("candle-1/button-1"), "tax")]
     assert b.hall.rejected == ["unknown_button"]
 
 
@@ -180,7 +181,7 @@ async def test_unplugged_and_plugged_in_under_another_name(tmp_path: Path) -> No
         with pytest.raises(Unreachable):
             await b.show("panel-21", Lamp("off"))
         with pytest.raises(Unreachable):
-            await b.driver.act(Action("a1", "candle-1/button-1", Print("A012", "tax", 3)))
+            await b.driver.act(Action("a1", Point("candle-1/button-1"), Print("A012", "tax", 3)))
         b.far.power_cycle()
         b.port.replug()
         async with asyncio.timeout(3):
@@ -206,17 +207,17 @@ async def test_contact_is_told_again_where_the_inbox_was_full(
 async def test_a_kiosk_shows_the_number_every_time(tmp_path: Path) -> None:
     async with bench(tmp_path, echo=False) as b:
         for _ in range(2):
-            await b.driver.act(Action("a1", "candle-1/button-3", Print("A012", "estate", 3)))
+            await b.driver.act(Action("a1", Point("candle-1/button-3"), Print("A012", "estate", 3)))
         await until(lambda: b.far.frames_received["kiosk"] == 2)
         assert (b.far.text("kiosk"), b.far.blink("kiosk")) == ("A012   ", PRINTED_BLINK)
         with pytest.raises(Refused, match="say"):
-            await b.driver.act(Action("a2", "candle-1/button-3", Say("请", "Please", "A012")))
+            await b.driver.act(Action("a2", Point("candle-1/button-3"), Say("请", "Please", "A012")))
 
 
 async def test_a_kiosk_without_a_board_prints_nothing(tmp_path: Path) -> None:
     async with bench(tmp_path, kiosk_board=None) as b:
         with pytest.raises(Refused, match="no printer"):
-            await b.driver.act(Action("a1", "candle-1/button-3", Print("A012", "estate", 3)))
+            await b.driver.act(Action("a1", Point("candle-1/button-3"), Print("A012", "estate", 3)))
 
 
 async def test_what_a_unit_cannot_show_is_refused(tmp_path: Path) -> None:

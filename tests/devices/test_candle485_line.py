@@ -13,6 +13,7 @@ from devices.candle485.codec import Signal
 from devices.candle485.fake import Faults
 from edged.core.model.commands import Lamp, Panel
 from edged.core.model.events import DeviceLost, TicketRequested
+from edged.core.model.point import Point
 from edged.driver import Unreachable
 from edged.links import memory
 from tests.support.candle_bench import BACK, bench, key
@@ -50,7 +51,7 @@ async def test_an_adapter_that_stops_echoing_is_opened_again(tmp_path: Path) -> 
         b.far.faults = Faults()
         for turn in range(candle_driver.ECHO_MISSES_MAX):
             await b.show("panel-22", Lamp("off" if turn % 2 else "blink"))
-        await until(lambda: b.hall.events == [BACK, DeviceLost("candle-1", "no echo any more"), BACK])
+        await until(lambda: b.hall.events == [BACK, DeviceLost(Point("candle-1"), "no echo any more"), BACK])
 
 
 async def test_damaged_echoes_press_no_key(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ async def test_babble_loses_the_bus_once_until_it_is_quiet(
     monkeypatch.setattr(candle_noise, "QUIET_S", 0.2)
     async with bench(tmp_path, echo=False) as b:
         b.far.babble(True)
-        await until(lambda: b.hall.events[-1] == DeviceLost("candle-1", "babble"))
+        await until(lambda: b.hall.events[-1] == DeviceLost(Point("candle-1"), "babble"))
         rejected = len(b.hall.rejected)
         b.far.press_button(1)
         with pytest.raises(Unreachable, match="babble"):
@@ -100,9 +101,9 @@ async def test_babble_loses_the_bus_once_until_it_is_quiet(
         await b.show("panel-21", Lamp("on"))
     assert b.hall.events == [
         BACK,
-        DeviceLost("candle-1", "babble"),
+        DeviceLost(Point("candle-1"), "babble"),
         BACK,
-        TicketRequested("candle-1/button-3", "estate"),
+        TicketRequested(Point("candle-1/button-3"), "estate"),
     ]
     assert len(b.hall.rejected) == rejected  # a bus given up for lost is not counted byte by byte
 
@@ -119,7 +120,7 @@ async def test_noise_between_understood_keys_is_no_babble(
             await until(lambda: len(b.pressed()) == count)
             await asyncio.sleep(0.01)
         assert b.hall.rejected == ["noise"] * 40
-        assert DeviceLost("candle-1", "babble") not in b.hall.events
+        assert DeviceLost(Point("candle-1"), "babble") not in b.hall.events
 
 
 async def test_half_a_frame_is_not_completed_after_silence(tmp_path: Path) -> None:

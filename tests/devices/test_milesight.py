@@ -15,6 +15,7 @@ from devices.milesight_mqtt.codec import Line, decode
 from devices.milesight_mqtt.driver import MilesightMqtt, MilesightMqttOptions
 from devices.milesight_mqtt.fake import UUID, FakeMilesight
 from edged.core.model.events import CountRead, DeviceBack, DeviceLost, Event
+from edged.core.model.point import Point
 from edged.driver import Context, Garbled
 from edged.links.mqtt.link import Message, MqttLink
 from edged.shapes import read
@@ -87,7 +88,7 @@ def test_totals_win_over_the_window_of_the_same_report() -> None:
     for _ in range(3):
         camera.passed(2, 1)
         bench.hear(camera.periodic())
-    assert bench.counts == [CountRead("door-1", "total", 2 * n, n) for n in (1, 2, 3)]
+    assert bench.counts == [CountRead(Point("door-1"), "total", 2 * n, n) for n in (1, 2, 3)]
     assert bench.acks == 3
 
 
@@ -96,7 +97,10 @@ def test_windows_are_ignored_once_a_crossing_was_seen() -> None:
     bench.hear(camera.trigger(1, 0))
     bench.hear(camera.trigger(0, 2))
     bench.hear(camera.periodic(with_total=False))
-    assert bench.counts == [CountRead("door-1", "window", 1, 0), CountRead("door-1", "window", 0, 2)]
+    assert bench.counts == [
+        CountRead(Point("door-1"), "window", 1, 0),
+        CountRead(Point("door-1"), "window", 0, 2),
+    ]
     assert bench.acks == 3
 
 
@@ -105,7 +109,10 @@ def test_crossings_are_ignored_where_totals_contain_them() -> None:
     bench.hear(camera.periodic())
     bench.hear(camera.trigger(1, 0))
     bench.hear(camera.periodic())
-    assert bench.counts == [CountRead("door-1", "total", 0, 0), CountRead("door-1", "total", 1, 0)]
+    assert bench.counts == [
+        CountRead(Point("door-1"), "total", 0, 0),
+        CountRead(Point("door-1"), "total", 1, 0),
+    ]
 
 
 def test_window_that_comes_twice_counts_once() -> None:
@@ -116,7 +123,10 @@ def test_window_that_comes_twice_counts_once() -> None:
     bench.hear(report)
     camera.passed(1, 0)
     bench.hear(camera.periodic(with_total=False))
-    assert bench.counts == [CountRead("door-1", "window", 4, 0), CountRead("door-1", "window", 1, 0)]
+    assert bench.counts == [
+        CountRead(Point("door-1"), "window", 4, 0),
+        CountRead(Point("door-1"), "window", 1, 0),
+    ]
     assert bench.rejections.reasons == ["repeated_window"]
     assert bench.acks == 3
 
@@ -125,7 +135,7 @@ def test_camera_mounted_the_other_way_round_is_swapped() -> None:
     bench, camera = Bench(swap=True), FakeMilesight()
     camera.passed(5, 2)
     bench.hear(camera.periodic())
-    assert bench.counts == [CountRead("door-1", "total", 2, 5)]
+    assert bench.counts == [CountRead(Point("door-1"), "total", 2, 5)]
 
 
 def test_line_that_joins_later_brings_no_crowd() -> None:
@@ -139,7 +149,7 @@ def test_line_that_joins_later_brings_no_crowd() -> None:
 def test_only_the_configured_lines_count() -> None:
     bench = Bench(lines=["b"])
     bench.hear(_totals({"a": (100, 90), "b": (7, 6)}))
-    assert bench.counts == [CountRead("door-1", "total", 7, 6)]
+    assert bench.counts == [CountRead(Point("door-1"), "total", 7, 6)]
 
 
 @pytest.mark.parametrize(
@@ -209,9 +219,9 @@ async def test_counter_at_a_real_broker_is_back_counts_and_falls_silent() -> Non
             await until(lambda: len(events) == 3)
             task.cancel()
         assert events == [
-            DeviceBack("door-1"),
-            CountRead("door-1", "total", 8442, 15583),
-            DeviceLost("door-1", "silent"),
+            DeviceBack(Point("door-1")),
+            CountRead(Point("door-1"), "total", 8442, 15583),
+            DeviceLost(Point("door-1"), "silent"),
         ]
 
 

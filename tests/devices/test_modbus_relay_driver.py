@@ -18,6 +18,7 @@ from devices.modbus_relay.profiles import PROFILES
 from edged.clock import Clock, Warp
 from edged.core.model.commands import Action, Display, Lamp, Say
 from edged.core.model.events import DeviceBack, DeviceLost, Event, HealthRead
+from edged.core.model.point import Point
 from edged.driver import Context, DeviceError, Refused, Unreachable
 from edged.links.modbus.frames import READ_COILS
 from edged.links.modbus.link import ModbusBus
@@ -74,15 +75,15 @@ async def test_first_contact_is_told_once_and_lamps_follow() -> None:
     hall = Hall()
     module = hall.module(channels=32)
     async with lamps_on(hall, module, profile="waveshare", channels=32) as relay:
-        await relay.show("relay-1/0", ON)
-        await relay.show("relay-1/31", ON)
+        await relay.show(Point("relay-1/0"), ON)
+        await relay.show(Point("relay-1/31"), ON)
         assert [c for c in range(32) if module.lit(c)] == [0, 31]
-        await relay.show("relay-1/0", OFF)
+        await relay.show(Point("relay-1/0"), OFF)
         assert not module.level(0)
         await until(lambda: module.seen(0) == "off")
         polls = module.frames[READ_COILS]
         await until(lambda: module.frames.get(READ_COILS, 0) >= polls + 2)
-    assert hall.events == [DeviceBack("relay-1")]
+    assert hall.events == [DeviceBack(Point("relay-1"))]
 
 
 async def test_light_outlives_its_loan_only_while_the_controller_lives() -> None:
@@ -90,7 +91,7 @@ async def test_light_outlives_its_loan_only_while_the_controller_lives() -> None
     hall = Hall(speed=25)
     module = hall.module()
     async with lamps_on(hall, module, profile="waveshare") as relay:
-        await relay.show("relay-1/2", ON)
+        await relay.show(Point("relay-1/2"), ON)
         start_s = hall.clock.now_s()
         while hall.clock.now_s() < start_s + 35:
             assert module.lit(2)
@@ -107,20 +108,20 @@ async def test_blink_is_seen_as_a_blink_and_ends_at_once(profile: str) -> None:
     hall = Hall()
     module = hall.module(profile)
     async with lamps_on(hall, module, profile=profile, blink_hz=1.0) as relay:
-        await relay.show("relay-1/1", BLINK)
+        await relay.show(Point("relay-1/1"), BLINK)
         await until(lambda: len(module.coils[1].changes) >= 9)
         assert module.seen(1) == "blink"
         changes = list(module.coils[1].changes)
         halves = [late - early for early, late in pairwise(changes[1:])]
         assert all(0.2 < half < 0.9 for half in halves), halves
-        await relay.show("relay-1/1", BLINK)  # a re-assertion does not break the rhythm
-        await relay.show("relay-1/1", OFF)
+        await relay.show(Point("relay-1/1"), BLINK)  # a re-assertion does not break the rhythm
+        await relay.show(Point("relay-1/1"), OFF)
         assert not module.level(1)
         count = len(module.coils[1].changes)
         await hall.clock.sleep(3)
         assert module.seen(1) == "off"
         assert len(module.coils[1].changes) == count
-    assert hall.events == [DeviceBack("relay-1")]
+    assert hall.events == [DeviceBack(Point("relay-1"))]
 
 
 async def test_tower_blinks_by_itself() -> None:
@@ -128,26 +129,26 @@ async def test_tower_blinks_by_itself() -> None:
     module = hall.module("tower", channels=4)
     async with lamps_on(hall, module, profile="tower", blink_hz=2.0) as relay:
         assert not hall.events  # it cannot be asked without being changed
-        await relay.show("relay-1/0", BLINK)
-        await relay.show("relay-1/2", ON)
+        await relay.show(Point("relay-1/0"), BLINK)
+        await relay.show(Point("relay-1/2"), ON)
         await until(lambda: hall.events)
         assert (module.seen(0), module.seen(1), module.seen(2)) == ("blink", "off", "on")
         await until(
             lambda: sum(write.value == 0xF000 for write in module.writes) > 2
         )  # kept alive by its levels
         assert {write.value for write in module.writes} == {0xF000, 0xFF00}
-    assert hall.events == [DeviceBack("relay-1")]
+    assert hall.events == [DeviceBack(Point("relay-1"))]
 
 
 async def test_break_contact_is_lit_while_its_coil_is_off() -> None:
     hall = Hall()
     module = hall.module("plain")
     async with lamps_on(hall, module, invert=True) as relay:
-        await relay.show("relay-1/0", OFF)
-        await relay.show("relay-1/1", ON)
+        await relay.show(Point("relay-1/0"), OFF)
+        await relay.show(Point("relay-1/1"), ON)
         await until(lambda: module.frames.get(READ_COILS, 0) > 2)
         assert (module.level(0), module.level(1)) == (True, False)
-    assert hall.events == [DeviceBack("relay-1")]
+    assert hall.events == [DeviceBack(Point("relay-1"))]
 
 
 async def test_module_with_a_base_address_over_pymodbus_server() -> None:
@@ -158,9 +159,9 @@ async def test_module_with_a_base_address_over_pymodbus_server() -> None:
         relay = ModbusRelay(hall.context(), RelayOptions(url=url, profile="adam6060"), link)
         async with running(relay):
             await up(link)
-            await relay.show("relay-1/5", ON)
+            await relay.show(Point("relay-1/5"), ON)
             assert (await link.read_coils(1, 16, 6)) == (False,) * 5 + (True,)
-            await until(lambda: hall.events == [DeviceBack("relay-1")])
+            await until(lambda: hall.events == [DeviceBack(Point("relay-1"))])
 
 
 async def test_lost_once_back_once_and_lamps_are_right_before_back_is_told() -> None:
@@ -168,11 +169,11 @@ async def test_lost_once_back_once_and_lamps_are_right_before_back_is_told() -> 
     module = hall.module("plain")
     seen_at_back: list[bool] = []
     async with lamps_on(hall, module, deadline_ms=30) as relay:
-        await relay.show("relay-1/3", ON)
+        await relay.show(Point("relay-1/3"), ON)
         module.faults = Faults(mute=1.0)
         await until(lambda: len(hall.events) == 2)
         with pytest.raises(Unreachable):
-            await relay.show("relay-1/4", ON)
+            await relay.show(Point("relay-1/4"), ON)
         module.power_cycle()
         await hall.clock.sleep(10)
         assert len(hall.events) == 2
@@ -185,9 +186,9 @@ async def test_lost_once_back_once_and_lamps_are_right_before_back_is_told() -> 
         object.__setattr__(relay._context, "emit", emit)
         module.faults = Faults()
         await until(lambda: len(hall.events) == 3)
-    assert hall.events[0] == DeviceBack("relay-1")
+    assert hall.events[0] == DeviceBack(Point("relay-1"))
     assert isinstance(hall.events[1], DeviceLost)
-    assert hall.events[2] == DeviceBack("relay-1")
+    assert hall.events[2] == DeviceBack(Point("relay-1"))
     assert seen_at_back == [True, True]
 
 
@@ -195,10 +196,10 @@ async def test_power_cycled_module_is_lit_again_by_the_read_back() -> None:
     hall = Hall()
     module = hall.module("plain")
     async with lamps_on(hall, module) as relay:
-        await relay.show("relay-1/3", ON)
+        await relay.show(Point("relay-1/3"), ON)
         module.power_cycle()
         await until(lambda: module.level(3))
-    assert hall.events == [DeviceBack("relay-1")]
+    assert hall.events == [DeviceBack(Point("relay-1"))]
 
 
 async def test_lamp_that_lies_is_reported_and_the_others_go_on() -> None:
@@ -206,15 +207,15 @@ async def test_lamp_that_lies_is_reported_and_the_others_go_on() -> None:
     module = hall.module("plain")
     async with lamps_on(hall, module) as relay:
         module.faults = Faults(lie=1.0)
-        await relay.show("relay-1/3", ON)
+        await relay.show(Point("relay-1/3"), ON)
         await until(lambda: len(hall.events) == 2)
         fault = hall.events[1]
         assert isinstance(fault, HealthRead)
         assert (fault.point, fault.fault) == ("relay-1/3", "lamp does not follow: wanted on")
-        await relay.show("relay-1/4", ON)
+        await relay.show(Point("relay-1/4"), ON)
         assert module.level(4)
         module.faults = Faults()
-        await until(lambda: HealthRead("relay-1/3") in hall.events)
+        await until(lambda: HealthRead(Point("relay-1/3")) in hall.events)
     assert not any(isinstance(event, DeviceLost) for event in hall.events)
 
 
@@ -238,7 +239,7 @@ async def test_garbled_answers_are_counted_and_lose_the_module() -> None:
         await until(lambda: any(isinstance(event, DeviceLost) for event in hall.events))
         assert "garbled" in hall.rejected
         module.faults = Faults()
-        await until(lambda: hall.events[-1] == DeviceBack("relay-1"))
+        await until(lambda: hall.events[-1] == DeviceBack(Point("relay-1")))
 
 
 async def test_own_echo_from_the_adapter_is_not_taken_for_a_module() -> None:
@@ -259,11 +260,11 @@ async def test_points_that_are_none_are_refused(point: str) -> None:
     hall = Hall()
     async with lamps_on(hall, hall.module("plain")) as relay:
         with pytest.raises(Refused, match="channels are 0 to 7"):
-            await relay.show(point, ON)
+            await relay.show(Point(point), ON)
         with pytest.raises(Refused, match="not a display"):
-            await relay.show("relay-1/0", Display(("A012",)))
+            await relay.show(Point("relay-1/0"), Display(("A012",)))
         with pytest.raises(Refused, match="cannot say"):
-            await relay.act(Action("a-1", "relay-1", Say("请", "Please", "A012")))
+            await relay.act(Action("a-1", Point("relay-1"), Say("请", "Please", "A012")))
 
 
 async def test_wire_that_cannot_be_opened_is_a_lost_device() -> None:
@@ -273,7 +274,7 @@ async def test_wire_that_cannot_be_opened_is_a_lost_device() -> None:
     async with running(relay):
         await until(lambda: hall.events)
         with pytest.raises(Unreachable, match="cannot open"):
-            await relay.show("relay-1/0", ON)
+            await relay.show(Point("relay-1/0"), ON)
     [lost] = hall.events
     assert isinstance(lost, DeviceLost)
 
@@ -285,12 +286,12 @@ async def test_lamp_wanted_before_the_wire_is_up_is_no_loss_and_is_lit_at_first_
     url = await far.start()
     relay = ModbusRelay(hall.context(), RelayOptions(url=url), ModbusBus(url, QUICK))
     with pytest.raises(Unreachable, match="not connected yet"):
-        await relay.show("relay-1/0", ON)
+        await relay.show(Point("relay-1/0"), ON)
     async with running(relay):
         await until(lambda: hall.events)
         assert module.level(0)
     await far.stop()
-    assert hall.events == [DeviceBack("relay-1")]
+    assert hall.events == [DeviceBack(Point("relay-1"))]
 
 
 async def test_modules_share_a_line_and_one_dead_leaves_the_others_alone() -> None:
@@ -309,9 +310,9 @@ async def test_modules_share_a_line_and_one_dead_leaves_the_others_alone() -> No
         await until(lambda: len(hall.events) == 3)
         for _ in range(5):
             for relay in (relays[0], relays[2]):
-                await relay.show(f"{relay._context.device}/0", ON)
-                await relay.show(f"{relay._context.device}/0", OFF)
-        await relays[0].show("relay-1/7", ON)
+                await relay.show(Point(f"{relay._context.device}/0"), ON)
+                await relay.show(Point(f"{relay._context.device}/0"), OFF)
+        await relays[0].show(Point("relay-1/7"), ON)
         assert modules[0].level(7)
     backs = {event.point for event in hall.events if isinstance(event, DeviceBack)}
     assert backs == {"relay-1", "relay-3"}
@@ -330,13 +331,15 @@ async def test_lamps_are_right_once_the_mischief_stops(seed: int) -> None:
             channel, lit = (turn * 7 + seed) % 8, turn % 3 > 0
             wanted[channel] = lit
             try:
-                await relay.show(f"relay-1/{channel}", ON if lit else OFF)
+                await relay.show(Point(f"relay-1/{channel}"), ON if lit else OFF)
             except DeviceError:
                 await asyncio.sleep(0.01)
         module.faults = Faults()
         await until(lambda: all(module.level(channel) == lit for channel, lit in wanted.items()))
         await until(
-            lambda: [e for e in hall.events if not isinstance(e, HealthRead)][-1] == DeviceBack("relay-1")
+            lambda: (
+                [e for e in hall.events if not isinstance(e, HealthRead)][-1] == DeviceBack(Point("relay-1"))
+            )
         )
 
 

@@ -37,6 +37,7 @@ from edged.core.model.events import (
     TicketRequested,
 )
 from edged.core.model.events import Key as CoreKey
+from edged.core.model.point import Point
 from edged.driver import Refused
 from edged.personal import is_harmless, names_a_person
 
@@ -46,7 +47,7 @@ MOBILE = "13800138000"
 
 def event_of(kind: str, payload: str | bytes, **options: Any) -> Event:
     raw = payload if isinstance(payload, bytes) else payload.encode()
-    return to_event("d1", decode(kind, raw).body, **options)
+    return to_event(Point("d1"), decode(kind, raw).body, **options)
 
 
 @pytest.mark.parametrize(
@@ -55,41 +56,49 @@ def event_of(kind: str, payload: str | bytes, **options: Any) -> Event:
         (
             "ticket",
             '{"seq":17,"number":"A012","service":"tax-general","priority":"elderly"}',
-            TicketPrinted("d1", "A012", "tax-general", "elderly", 17),
+            TicketPrinted(Point("d1"), "A012", "tax-general", "elderly", 17),
         ),
         (
             "ticket",
             '{"seq":17,"number":"A012","service":"tax-general","appointment":"b-7"}',
-            TicketPrinted("d1", "A012", "tax-general", "normal", 17, "b-7"),
+            TicketPrinted(Point("d1"), "A012", "tax-general", "normal", 17, "b-7"),
         ),
-        ("request", '{"seq":18,"service":"tax-general"}', TicketRequested("d1", "tax-general", "normal", 18)),
+        (
+            "request",
+            '{"seq":18,"service":"tax-general"}',
+            TicketRequested(Point("d1"), "tax-general", "normal", 18),
+        ),
         (
             "request",
             '{"seq":18,"service":"newborn","appointment":"b-8","reason":"card-shown","returning":"A012"}',
-            TicketRequested("d1", "newborn", "normal", 18, "b-8", "card-shown", "A012"),
+            TicketRequested(Point("d1"), "newborn", "normal", 18, "b-8", "card-shown", "A012"),
         ),
         (
             "key",
             '{"seq":19,"key":"finish","arg":"told-once/photo,id-copy"}',
-            KeyPressed("d1", "finish", "told-once/photo,id-copy", 19),
+            KeyPressed(Point("d1"), "finish", "told-once/photo,id-copy", 19),
         ),
-        ("key", '{"seq":19,"key":"pause","arg":"午休"}', KeyPressed("d1", "pause", "午休", 19)),
-        ("rating", '{"seq":20,"level":5}', RatingGiven("d1", 5, 20)),
-        ("call", '{"seq":1,"number":"A1","window":"w1"}', CallReported("d1", "A1", "w1", None, 1)),
+        ("key", '{"seq":19,"key":"pause","arg":"午休"}', KeyPressed(Point("d1"), "pause", "午休", 19)),
+        ("rating", '{"seq":20,"level":5}', RatingGiven(Point("d1"), 5, 20)),
+        ("call", '{"seq":1,"number":"A1","window":"w1"}', CallReported(Point("d1"), "A1", "w1", None, 1)),
         (
             "end",
             '{"seq":2,"window":"w1","outcome":"no-show"}',
-            EndReported("d1", "w1", None, "no-show", 2),
+            EndReported(Point("d1"), "w1", None, "no-show", 2),
         ),
         (
             "queue",
             '{"seq":3,"service":"tax","waiting":["A1","A2"]}',
-            QueueReported("d1", "tax", ("A1", "A2"), 3),
+            QueueReported(Point("d1"), "tax", ("A1", "A2"), 3),
         ),
-        ("count", '{"seq":21,"in_total":7,"out_total":3}', CountRead("d1", "total", 7, 3, None, 21)),
-        ("count", '{"seq":22,"in":2,"out":1,"from":"a","to":"b"}', CountRead("d1", "window", 2, 1, None, 22)),
-        ("count", '{"seq":23,"occupancy":-4}', CountRead("d1", "occupancy", 0, 0, -4, 23)),
-        ("health", '{"paper":"low","fault":"cutter\\njam"}', HealthRead("d1", "low", "cutter jam")),
+        ("count", '{"seq":21,"in_total":7,"out_total":3}', CountRead(Point("d1"), "total", 7, 3, None, 21)),
+        (
+            "count",
+            '{"seq":22,"in":2,"out":1,"from":"a","to":"b"}',
+            CountRead(Point("d1"), "window", 2, 1, None, 22),
+        ),
+        ("count", '{"seq":23,"occupancy":-4}', CountRead(Point("d1"), "occupancy", 0, 0, -4, 23)),
+        ("health", '{"paper":"low","fault":"cutter\\njam"}', HealthRead(Point("d1"), "low", "cutter jam")),
         ("done", '{"id":"x-1","ok":true}', CommandDone("x-1")),
         ("done", '{"id":"x-1","ok":false,"error":"no paper"}', CommandFailed("x-1", "no paper")),
     ],
@@ -147,7 +156,7 @@ def test_texts_that_cannot_be_stored_are_refused(arg: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "payload", "event"),
     [
-        ("health", b'{"paper":"low","fault":"\\ud800 jam"}', HealthRead("d1", "low", "? jam")),
+        ("health", b'{"paper":"low","fault":"\\ud800 jam"}', HealthRead(Point("d1"), "low", "? jam")),
         ("done", b'{"id":"a1","ok":true,"error":"\\ud800"}', CommandDone("a1")),
     ],
 )
@@ -194,7 +203,7 @@ def test_long_numbers_that_are_nobody_are_let_through() -> None:
 def test_unknown_keys_are_dropped_and_reported_even_with_a_person_in_them() -> None:
     decoded = decode("rating", json.dumps({"seq": 1, "level": 5, "card": ID_NUMBER, "new": [1]}).encode())
     assert decoded.unknown_keys == ("card", "new")
-    assert ID_NUMBER not in repr(to_event("d1", decoded.body))
+    assert ID_NUMBER not in repr(to_event(Point("d1"), decoded.body))
 
 
 @pytest.mark.parametrize(
@@ -217,7 +226,7 @@ def test_half_or_mixed_counts_are_not_guessed_at(fields: dict[str, int]) -> None
 
 def test_count_of_another_shape_than_declared_is_refused() -> None:
     assert event_of("count", '{"seq":1,"occupancy":4}', count="occupancy") == CountRead(
-        "d1", "occupancy", occupancy=4, seq=1
+        Point("d1"), "occupancy", occupancy=4, seq=1
     )
     with pytest.raises(Unfit):
         event_of("count", '{"seq":1,"occupancy":4}', count="total")
@@ -251,7 +260,7 @@ def test_actions_have_their_id_and_body() -> None:
         "page": Page("s1", "tax", "w6", "请到6号窗口", "window 6 please"),
     }
     for kind, body in bodies.items():
-        tail, payload = encode_action(Action("a-1", "d1", body))
+        tail, payload = encode_action(Action("a-1", Point("d1"), body))
         assert tail == kind
         assert json.loads(payload)["id"] == "a-1"
         assert set(json.loads(payload)) == {"id", *body.__dataclass_fields__} - {"kind"}
@@ -260,7 +269,7 @@ def test_actions_have_their_id_and_body() -> None:
 @given(kind=st.sampled_from(sorted(MODELS)), payload=st.binary(max_size=200))
 def test_random_bytes_only_ever_raise_unfit(kind: str, payload: bytes) -> None:
     try:
-        to_event("d1", decode(kind, payload).body)
+        to_event(Point("d1"), decode(kind, payload).body)
     except Unfit as unfit:
         assert unfit.reason  # noqa: PT017 - either an event or a reason
 
@@ -276,7 +285,7 @@ def test_damaged_honest_payloads_only_ever_raise_unfit() -> None:
         for _ in range(dice.randint(1, 4)):
             damaged[dice.randrange(len(damaged))] = dice.randrange(256)
         try:
-            to_event("d1", decode("ticket", bytes(damaged)).body)
+            to_event(Point("d1"), decode("ticket", bytes(damaged)).body)
             outcomes.add("event")
         except Unfit as unfit:
             outcomes.add(unfit.reason)
@@ -309,7 +318,7 @@ PLAIN = [
 
 @pytest.mark.parametrize(("kind", "payload"), PLAIN)
 def test_plain_inputs_take_the_short_way_and_mean_the_same(kind: str, payload: bytes) -> None:
-    assert quick_event("d1", kind, payload) == event_of(kind, payload)
+    assert quick_event(Point("d1"), kind, payload) == event_of(kind, payload)
 
 
 @pytest.mark.parametrize(
@@ -336,7 +345,7 @@ def test_plain_inputs_take_the_short_way_and_mean_the_same(kind: str, payload: b
     ],
 )
 def test_the_short_way_leaves_everything_unusual_to_the_codec(payload: bytes) -> None:
-    assert quick_event("d1", "key", payload) is None
+    assert quick_event(Point("d1"), "key", payload) is None
 
 
 def test_whatever_takes_the_short_way_would_have_passed_the_long_one() -> None:
@@ -349,7 +358,7 @@ def test_whatever_takes_the_short_way_would_have_passed_the_long_one() -> None:
         for _ in range(chance.randint(1, 3)):
             at = chance.randrange(len(spoilt))
             spoilt[at : at + chance.randint(0, 2)] = bytes(chance.choices(alphabet, k=chance.randint(0, 2)))
-        found = quick_event("d1", kind, bytes(spoilt))
+        found = quick_event(Point("d1"), kind, bytes(spoilt))
         if found is not None:
             taken += 1
             assert found == event_of(kind, bytes(spoilt)), bytes(spoilt)
@@ -358,8 +367,8 @@ def test_whatever_takes_the_short_way_would_have_passed_the_long_one() -> None:
 
 def test_every_key_takes_the_short_way() -> None:
     for key in get_args(Key):
-        assert quick_event("d1", "key", b'{"seq":5,"key":"%b"}' % key.encode()) == KeyPressed(
-            "d1", key, None, 5
+        assert quick_event(Point("d1"), "key", b'{"seq":5,"key":"%b"}' % key.encode()) == KeyPressed(
+            Point("d1"), key, None, 5
         )
 
 

@@ -34,6 +34,7 @@ from edged.core.model.events import (
     TicketPrinted,
     TicketRequested,
 )
+from edged.core.model.point import Point
 from edged.driver import Context, Refused, Unreachable
 from edged.links.mqtt.link import MqttLink
 from edged.shapes import read
@@ -120,9 +121,9 @@ async def test_inputs_of_all_devices_arrive_and_each_device_is_back_once(hall: H
         counter.passed(3, 1)
         await until(lambda: len(hall.of(CountRead)) == 1 and len(hall.of(KeyPressed)) == 1)
         await until(lambda: len(hall.of(TicketRequested)) == 1 and len(hall.of(DeviceBack)) == 3)
-    assert hall.of(TicketPrinted) == [TicketPrinted("kiosk-1", "A012", "tax", "elderly", 1)]
-    assert hall.of(KeyPressed) == [KeyPressed("panel-w3", "pause", "午休", 1)]
-    assert hall.of(CountRead) == [CountRead("door-1", "total", 3, 1, None, 1)]
+    assert hall.of(TicketPrinted) == [TicketPrinted(Point("kiosk-1"), "A012", "tax", "elderly", 1)]
+    assert hall.of(KeyPressed) == [KeyPressed(Point("panel-w3"), "pause", "午休", 1)]
+    assert hall.of(CountRead) == [CountRead(Point("door-1"), "total", 3, 1, None, 1)]
     assert hall.rejections == []
 
 
@@ -130,24 +131,24 @@ async def test_levels_are_found_by_a_device_that_comes_later(hall: Hall) -> None
     lamp = FakeOutput(hall.fleet, "lamp-w3")
     panel = FakePanel(hall.fleet, "panel-w3")
     async with hall.driver("lamp-w3") as lamp_driver, hall.driver("panel-w3") as panel_driver:
-        await lamp_driver.show("lamp-w3", Lamp("blink"))
-        await lamp_driver.show("lamp-w3", Display(("请A012号到3号窗口",)))
-        await panel_driver.show("panel-w3", Panel("w3", "serving", 2, "A012"))
+        await lamp_driver.show(Point("lamp-w3"), Lamp("blink"))
+        await lamp_driver.show(Point("lamp-w3"), Display(("请A012号到3号窗口",)))
+        await panel_driver.show(Point("panel-w3"), Panel("w3", "serving", 2, "A012"))
         async with background(hall.fleet.run()):
             await until(lambda: lamp.lamp == "blink" and panel.number == "A012" and bool(lamp.lines))
         with pytest.raises(Refused):
-            await lamp_driver.show("lamp-w3/2", Lamp("on"))
+            await lamp_driver.show(Point("lamp-w3/2"), Lamp("on"))
 
 
 async def test_actions_return_when_the_device_says_done(hall: Hall) -> None:
     voice = FakeOutput(hall.fleet, "voice")
     async with hall.driver("voice", kind="voice") as driver, background(hall.fleet.run()):
-        await until(lambda: DeviceBack("voice") in hall.events)
-        await driver.act(Action("a-1", "voice", Say("请A012号", "A012 please", "A012")))
-        await driver.act(Action("a-2", "voice", Print("A012", "tax", 3)))
+        await until(lambda: DeviceBack(Point("voice")) in hall.events)
+        await driver.act(Action("a-1", Point("voice"), Say("请A012号", "A012 please", "A012")))
+        await driver.act(Action("a-2", Point("voice"), Print("A012", "tax", 3)))
         voice.on_action = lambda _kind, _fields: "speaker unplugged"
         with pytest.raises(Refused, match="speaker unplugged"):
-            await driver.act(Action("a-3", "voice", Page("s1", "tax", "w6", "请", "please")))
+            await driver.act(Action("a-3", Point("voice"), Page("s1", "tax", "w6", "请", "please")))
     assert voice.said == ["请A012号"]
     assert [kind for kind, _ in voice.actions] == ["say", "print", "page"]
     assert hall.of(CommandDone) == []  # the caller makes the event
@@ -160,9 +161,9 @@ async def test_unanswered_action_ends_in_time_and_a_late_answer_is_an_event(
     voice = FakeOutput(hall.fleet, "voice")
     voice.mute = True
     async with hall.driver("voice") as driver, background(hall.fleet.run()):
-        await until(lambda: DeviceBack("voice") in hall.events)
+        await until(lambda: DeviceBack(Point("voice")) in hall.events)
         with pytest.raises(Unreachable, match="no answer"):
-            await driver.act(Action("a-1", "voice", Say("a", "b", "A1")))
+            await driver.act(Action("a-1", Point("voice"), Say("a", "b", "A1")))
         hall.fleet.send("voice", "done", {"id": "a-1", "ok": True})
         await until(lambda: hall.of(CommandDone) == [CommandDone("a-1")])
 
@@ -170,15 +171,15 @@ async def test_unanswered_action_ends_in_time_and_a_late_answer_is_an_event(
 async def test_device_that_goes_offline_is_lost_once_and_takes_no_actions(hall: Hall) -> None:
     panel = FakePanel(hall.fleet, "panel-w3")
     async with hall.driver("panel-w3") as driver, background(hall.fleet.run()):
-        await until(lambda: hall.events == [DeviceBack("panel-w3")])
+        await until(lambda: hall.events == [DeviceBack(Point("panel-w3"))])
         panel.go(False)
         panel.announce()
         await until(lambda: len(hall.events) == 2)
         with pytest.raises(Unreachable):
-            await driver.act(Action("a-1", "panel-w3", Page("s1", "tax", "w6", "请", "please")))
+            await driver.act(Action("a-1", Point("panel-w3"), Page("s1", "tax", "w6", "请", "please")))
         panel.go(True)
         await until(lambda: len(hall.events) == 3)
-    assert hall.events[1:] == [DeviceLost("panel-w3", "offline"), DeviceBack("panel-w3")]
+    assert hall.events[1:] == [DeviceLost(Point("panel-w3"), "offline"), DeviceBack(Point("panel-w3"))]
 
 
 async def test_broker_lost_loses_every_device_and_brings_them_back() -> None:
@@ -191,7 +192,7 @@ async def test_broker_lost_loses_every_device_and_brings_them_back() -> None:
             await until(lambda: len(hall.of(DeviceLost)) == 2)
             assert {event.reason for event in hall.of(DeviceLost)} == {"broker"}  # type: ignore[union-attr]
             with pytest.raises(Unreachable):
-                await driver.show("lamp-1", Lamp("on"))
+                await driver.show(Point("lamp-1"), Lamp("on"))
             await broker.start()
             await until(lambda: len(hall.of(DeviceBack)) == 4)
 
@@ -220,11 +221,11 @@ async def test_device_that_never_spoke_is_asked_once_the_broker_is_there() -> No
         link = MqttLink(settings_for(broker), Rejections())
         hall = Hall(broker, link, FakeFleet("t", port=broker.port))
         async with hall.driver("pager-1", kind="pager") as driver:
-            assert hall.events == [DeviceLost("pager-1", "broker")]
+            assert hall.events == [DeviceLost(Point("pager-1"), "broker")]
             async with plain_client(broker) as listener, running(link):
                 await listener.subscribe("hall/t/dev/pager-1/down/page")
                 await until(lambda: link.connected)
-                page = Action("a-1", "pager-1", Page("s1", "tax", "w6", "请", "please"))
+                page = Action("a-1", Point("pager-1"), Page("s1", "tax", "w6", "请", "please"))
                 async with background(driver.act(page)):
                     message = await anext(aiter(listener.messages))
                     assert json.loads(message.payload)["id"] == "a-1"
@@ -253,7 +254,7 @@ async def test_retained_inputs_strangers_and_nonsense_are_counted_and_acknowledg
         "unknown_key",
     ]
     assert "11010519491231002X" not in repr(hall.rejections)
-    assert hall.of(KeyPressed) == [KeyPressed("panel-w3", "next", None, 3)]
+    assert hall.of(KeyPressed) == [KeyPressed(Point("panel-w3"), "next", None, 3)]
 
 
 async def test_input_is_acknowledged_only_when_its_step_is_kept(hall: Hall) -> None:
@@ -292,7 +293,7 @@ async def test_message_expiry_is_set_on_actions() -> None:
             "127.0.0.1", broker.port, identifier="probe", protocol=five, timeout=math.inf
         ) as probe:
             await probe.subscribe("hall/t/dev/voice/down/say", qos=1)
-            async with background(driver.act(Action("a-1", "voice", Say("a", "b", "A1")))):
+            async with background(driver.act(Action("a-1", Point("voice"), Say("a", "b", "A1")))):
                 async with asyncio.timeout(5):
                     message = await anext(probe.messages)
         assert json.loads(message.payload)["id"] == "a-1"

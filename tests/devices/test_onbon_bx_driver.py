@@ -16,6 +16,7 @@ from devices.onbon_bx.fake import FakeOnbon, Faults
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Lamp, Print, Say
 from edged.core.model.events import DeviceBack, DeviceLost, Event
+from edged.core.model.point import Point
 from edged.driver import Context, DeviceError, Garbled, Refused, Unreachable
 from edged.links.memory import Faults as WireFaults
 from edged.links.pty import Pty
@@ -24,7 +25,7 @@ from edged.shapes import read
 DEADLINE_S = 8.0
 BAR = "led-tax"
 CALL = Display(("税务综合 等候3人", "A012→3号窗口"))
-BACK, LOST = DeviceBack(BAR), DeviceLost(BAR, "no answer from the LED card")
+BACK, LOST = DeviceBack(Point(BAR)), DeviceLost(Point(BAR), "no answer from the LED card")
 
 
 class Bar:
@@ -94,16 +95,16 @@ async def test_lines_are_shown_row_by_row_and_acknowledged(port: Pty, model: str
     bar = Bar(port, model=model, width=192, height=48)
     async with life(bar):
         await bar.told(BACK)
-        await bar.driver.show(BAR, CALL)
+        await bar.driver.show(Point(BAR), CALL)
         assert bar.fake.shown == ("税务综合 等候3人", "A012→3号窗口", "")
-        await bar.driver.show(f"{BAR}/area-2", Display(("B001", "→5")))
+        await bar.driver.show(Point(f"{BAR}/area-2"), Display(("B001", "→5")))
         assert bar.fake.shown == ("税务综合 等候3人", "A012→3号窗口", "B001 →5")
         assert bar.options.point_channels() == {"", "area-0", "area-1", "area-2"}
         for wrong in ("area-3", "area-x", "3"):
             with pytest.raises(Refused, match="area-0 to area-2"):
-                await bar.driver.show(f"{BAR}/{wrong}", CALL)
+                await bar.driver.show(Point(f"{BAR}/{wrong}"), CALL)
         with pytest.raises(Refused):
-            await bar.driver.show(BAR, Lamp("on"))
+            await bar.driver.show(Point(BAR), Lamp("on"))
 
 
 async def test_contact_switches_the_screen_on_and_sets_its_brightness(port: Pty) -> None:
@@ -119,27 +120,27 @@ async def test_a_bar_with_a_voice_speaks_once_and_keeps_its_text(port: Pty) -> N
     bar.speed = 50.0
     async with life(bar):
         await bar.told(BACK)
-        await bar.driver.show(BAR, CALL)
+        await bar.driver.show(Point(BAR), CALL)
         say = Say("请A012号到3号窗口", "Ticket A012, window 3", "A012")
         before_s = bar.hall_s
-        await bar.driver.act(Action("1", BAR, say))
+        await bar.driver.act(Action("1", Point(BAR), say))
         assert list(bar.fake.spoken) == ["请A012号到3号窗口"]
         assert bar.fake.shown == CALL.lines
         assert bar.hall_s - before_s >= 3.0  # the next one would cut it short
         with pytest.raises(Refused):
-            await bar.driver.act(Action("2", BAR, Print("A012", "tax", 3)))
+            await bar.driver.act(Action("2", Point(BAR), Print("A012", "tax", 3)))
     with pytest.raises(Refused):
-        await Bar(port).driver.act(Action("3", BAR, say))
+        await Bar(port).driver.act(Action("3", Point(BAR), say))
 
 
 async def test_text_goes_dark_when_nobody_asserts_it(port: Pty) -> None:
     bar = Bar(port, dead_man_s=30)
     async with life(bar):
         await bar.told(BACK)
-        await bar.driver.show(BAR, CALL)
+        await bar.driver.show(Point(BAR), CALL)
         bar.hall_s += 29.0
         assert bar.fake.shown == CALL.lines
-        await bar.driver.show(BAR, CALL)
+        await bar.driver.show(Point(BAR), CALL)
         bar.hall_s += 29.0
         assert bar.fake.shown == CALL.lines
         bar.hall_s += 2.0
@@ -154,7 +155,7 @@ async def test_a_nack_is_refused_and_no_loss(port: Pty) -> None:
         bar.fake.faults = Faults(nack=1.0)
         for _ in range(4):
             with pytest.raises(Refused):
-                await bar.driver.show(BAR, CALL)
+                await bar.driver.show(Point(BAR), CALL)
     assert bar.events == [BACK]
 
 
@@ -165,14 +166,14 @@ async def test_silence_is_unreachable_lost_once_and_back_once(port: Pty) -> None
         bar.fake.alive = False
         started_s = monotonic_s()
         with pytest.raises(Unreachable):
-            await bar.driver.show(BAR, CALL)
+            await bar.driver.show(Point(BAR), CALL)
         assert monotonic_s() - started_s < bar.driver.deadline_s
         await bar.told(BACK, LOST)
         with pytest.raises(Unreachable):
-            await bar.driver.show(BAR, CALL)
+            await bar.driver.show(Point(BAR), CALL)
         bar.fake.alive = True
         await bar.told(BACK, LOST, BACK)
-        await bar.driver.show(BAR, CALL)
+        await bar.driver.show(Point(BAR), CALL)
         assert bar.fake.shown == CALL.lines
 
 
@@ -205,10 +206,10 @@ async def test_garbage_for_an_answer_is_garbled(port: Pty) -> None:
         await bar.told(BACK)
         bar.fake.faults = Faults(garble=1.0)
         with pytest.raises(Garbled):
-            await bar.driver.show(BAR, CALL)
+            await bar.driver.show(Point(BAR), CALL)
         bar.fake.faults = Faults()
         await until(lambda: not bar.driver._missed)
-        await bar.driver.show(BAR, CALL)
+        await bar.driver.show(Point(BAR), CALL)
     assert bar.events == [BACK]
     assert "garbled_frame" in bar.rejected
 
@@ -219,10 +220,10 @@ async def test_a_late_answer_never_answers_the_next_request(port: Pty) -> None:
         await bar.told(BACK)
         bar.fake.faults = Faults(late=1.0, late_s=0.15)  # 1.5 deadlines
         with pytest.raises(Unreachable):
-            await bar.driver.show(BAR, CALL)
+            await bar.driver.show(Point(BAR), CALL)
         bar.fake.faults = Faults(nack=1.0)  # what the next request must be told
         with pytest.raises(Refused):
-            await bar.driver.show(BAR, CALL)
+            await bar.driver.show(Point(BAR), CALL)
     assert bar.rejected.count("late_answer") == 1
 
 
@@ -235,11 +236,11 @@ async def test_an_adapter_that_hears_itself_changes_nothing(port: Pty) -> None:
 
     async with life(bar, echo):
         await bar.told(BACK)
-        await bar.driver.show(BAR, CALL)
+        await bar.driver.show(Point(BAR), CALL)
         assert bar.fake.shown == CALL.lines
         bar.fake.alive = False
         with pytest.raises(Unreachable):  # its own echo is nobody's answer
-            await bar.driver.show(BAR, CALL)
+            await bar.driver.show(Point(BAR), CALL)
     assert bar.rejected == []
 
 
@@ -259,7 +260,7 @@ async def test_a_card_on_the_network(port: Pty) -> None:
     bar.driver = OnbonBx(bar.driver._context, bar.options)
     async with life(bar):
         await bar.told(BACK)
-        await bar.driver.show(BAR, CALL)
+        await bar.driver.show(Point(BAR), CALL)
         assert fakes[0].shown == CALL.lines
     server.close()
 
@@ -271,10 +272,10 @@ async def test_unplug_and_replug(port: Pty) -> None:
         port.unplug()
         await until(lambda: len(bar.events) == 2)
         with pytest.raises(Unreachable):
-            await bar.driver.show(BAR, CALL)
+            await bar.driver.show(Point(BAR), CALL)
         port.replug()
         await until(lambda: len(bar.events) == 3)
-        await bar.driver.show(BAR, CALL)
+        await bar.driver.show(Point(BAR), CALL)
         assert bar.fake.shown == CALL.lines
     assert [type(event) for event in bar.events] == [DeviceBack, DeviceLost, DeviceBack]
 
@@ -292,7 +293,7 @@ async def test_a_noisy_wire_shows_nothing_wrong_and_only_device_errors(tmp_path:
         for value in wanted:
             with contextlib.suppress(DeviceError):
                 await until(lambda: bool(bar.driver._there))
-                await bar.driver.show(BAR, value)
+                await bar.driver.show(Point(BAR), value)
                 assert bar.fake.shown == value.lines, f"acknowledged and not shown, seed={seed}"
                 shown += 1
     port.close()
@@ -308,10 +309,10 @@ async def test_a_cancelled_request_leaves_no_answer_for_the_next(port: Pty) -> N
         bar.fake.faults = Faults(late=1.0, late_s=0.1)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.03):
-                await bar.driver.show(BAR, CALL)
+                await bar.driver.show(Point(BAR), CALL)
         bar.fake.faults = Faults(nack=1.0)
         with pytest.raises(Refused):
-            await bar.driver.show(BAR, CALL)
+            await bar.driver.show(Point(BAR), CALL)
 
 
 def test_rows_fill_the_bar_and_long_lines_run() -> None:

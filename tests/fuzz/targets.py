@@ -24,6 +24,7 @@ from edged.central import envelope, policies
 from edged.central.audience import Mark
 from edged.central.refusals import DocumentRefused
 from edged.config import ConfigErrors, load
+from edged.core.model.point import Point
 from edged.driver import DeviceError
 from edged.links.modbus import frames as modbus_frames
 from edged.store import codec as journal
@@ -38,15 +39,15 @@ def device_json(data: bytes) -> None:
     """A payload under ``dev/{device}/up/{kind}``; the first byte chooses the kind."""
     kinds = (*mqtt_json.MODELS, "nothing")
     kind = kinds[data[0] % len(kinds)] if data else "nothing"
-    quick = quick_event("device-1", kind, data[1:])
+    quick = quick_event(Point("device-1"), kind, data[1:])
     if quick is not None:
-        long = mqtt_json.to_event("device-1", mqtt_json.decode(kind, data[1:]).body)
+        long = mqtt_json.to_event(Point("device-1"), mqtt_json.decode(kind, data[1:]).body)
         assert quick == long, f"{quick} the short way, {long} the long one"
     with contextlib.suppress(Unfit):
         decoded = mqtt_json.decode(kind, data[1:])
         for count in ("total", "window", "occupancy", None):
             with contextlib.suppress(Unfit):
-                mqtt_json.to_event("device-1", decoded.body, count)
+                mqtt_json.to_event(Point("device-1"), decoded.body, count)
 
 
 def candle_frames(data: bytes) -> None:

@@ -18,6 +18,7 @@ import structlog
 from edged import logs
 from edged.core.model.commands import Action, Desired, Lamp, Note, Say
 from edged.core.model.events import KeyPressed
+from edged.core.model.point import Point
 from edged.observer import Step
 
 ID_CARD = "11010119900307421X"
@@ -47,13 +48,13 @@ def test_a_step_with_commands_is_one_line_and_a_step_without_is_none() -> None:
     stream = captured()
     log = logs.StepLog()
     commands = (
-        Desired("lamp-1", Lamp("on")),
-        Desired("lamp-2", Lamp("on")),
-        Action("a1", "voice", Say("请A001号到1号窗口", "Ticket A001", "A001")),
+        Desired(Point("lamp-1"), Lamp("on")),
+        Desired(Point("lamp-2"), Lamp("on")),
+        Action("a1", Point("voice"), Say("请A001号到1号窗口", "Ticket A001", "A001")),
     )
     notes = (Note("ticket.called", "A001", {"window": "w1"}),)
-    log.step(Step(7, 1234, KeyPressed("panel-1", "next", arg=PHONE), commands, notes), 0.00025)
-    log.step(Step(8, 1300, KeyPressed("panel-1", "next"), (), notes), 0.0001)
+    log.step(Step(7, 1234, KeyPressed(Point("panel-1"), "next", arg=PHONE), commands, notes), 0.00025)
+    log.step(Step(8, 1300, KeyPressed(Point("panel-1"), "next"), (), notes), 0.0001)
     (line,) = lines(stream)
     assert line.pop("at").endswith("+00:00")
     assert line == {
@@ -76,13 +77,23 @@ def test_a_flood_of_steps_is_some_lines_that_say_how_many_they_stand_for() -> No
     now_s = 0.0
     log = logs.StepLog(lambda: now_s)
     for number in range(1000):
-        log.step(Step(number, number, KeyPressed("panel-1", "next"), (Desired("l", Lamp("on")),), ()), 0.0)
+        log.step(
+            Step(
+                number, number, KeyPressed(Point("panel-1"), "next"), (Desired(Point("l"), Lamp("on")),), ()
+            ),
+            0.0,
+        )
     burst = lines(stream)
     assert len(burst) == logs.LINES_BURST
     assert not any("left_out" in line for line in burst)
     now_s = 1 / logs.LINES_PER_S
     for number in (1000, 1001):
-        log.step(Step(number, number, KeyPressed("panel-1", "next"), (Desired("l", Lamp("on")),), ()), 0.0)
+        log.step(
+            Step(
+                number, number, KeyPressed(Point("panel-1"), "next"), (Desired(Point("l"), Lamp("on")),), ()
+            ),
+            0.0,
+        )
     (late,) = lines(stream)[len(burst) :]
     assert (late["seq"], late["left_out"]) == (1000, 1000 - len(burst))
 

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edged.core.model.commands import AreaPicture, Note
 from edged.core.model.events import KeyPressed, SiteLoaded
+from edged.core.model.point import Point
 from edged.core.model.policy import Policy
 from edged.core.model.site import Area, Service, Site, Window
 from edged.core.model.state import DeviceState, State, WindowState
@@ -54,7 +55,7 @@ def busy_metrics() -> Metrics:
 
 
 def step(*notes: Note) -> Step:
-    return Step(1, 1000, KeyPressed("panel-w1", "next"), (), notes)
+    return Step(1, 1000, KeyPressed(Point("panel-w1"), "next"), (), notes)
 
 
 def value(metrics: Metrics, sample: str, **labels: str) -> float | None:

@@ -18,6 +18,7 @@ from edged.clock import Clock
 from edged.config import HallConfig, load
 from edged.core.model.commands import AreaPicture, Desired, Display, Lamp, Panel, Value
 from edged.core.model.events import CountRead, Event, KeyPressed, TicketPrinted, TicketRequested
+from edged.core.model.point import Point
 from edged.core.signage.signs import CENTRE
 from edged.observer import Step
 from edged.sim.demo import Settings
@@ -54,7 +55,7 @@ class Day:
 
     async def write(self, *steps: tuple[int, Event, dict[str, Value]]) -> None:
         for seq, (at_ms, event, shown) in enumerate(steps, 1):
-            commands = tuple(Desired(point, value) for point, value in shown.items())
+            commands = tuple(Desired(Point(point), value) for point, value in shown.items())
             self.steps.append(Step(seq, at_ms, event, commands, ()))
         async with open_journal(self.journal) as journal:
             for step in self.steps:
@@ -115,7 +116,7 @@ async def day(tmp_path: Path) -> AsyncIterator[Day]:
         pty.close()
 
 
-KEY = KeyPressed("panel-w1", "next", seq=1)
+KEY = KeyPressed(Point("panel-w1"), "next", seq=1)
 
 
 async def test_a_hall_that_shows_what_it_should_passes(day: Day) -> None:
@@ -151,11 +152,11 @@ async def test_one_wrong_sign_is_told_and_only_that(
 
 
 async def test_a_value_on_its_way_is_not_wrong_but_one_overtaken_long_ago_is(day: Day) -> None:
-    other = KeyPressed("panel-w1", "recall", seq=2)
+    other = KeyPressed(Point("panel-w1"), "recall", seq=2)
     await day.write(
         (OLD_MS, KEY, {"relay-1/0": Lamp("on"), "relay-1/1": Lamp("on")}),
         (OLD_MS + 1, other, {"relay-1/1": Lamp("off")}),
-        (RECENT_MS, KeyPressed("panel-w1", "finish", seq=3), {"relay-1/0": Lamp("off")}),
+        (RECENT_MS, KeyPressed(Point("panel-w1"), "finish", seq=3), {"relay-1/0": Lamp("off")}),
     )
     for lit in (True, False):
         day.light(0, lit)
@@ -187,14 +188,14 @@ async def test_every_input_without_a_row_is_told(day: Day) -> None:
     bus.frames_sent["button-1"] += 1
     fakes.counted["counter-door"] = 1
     events: list[Event] = [
-        TicketPrinted("dispenser-1", "A001", "tax-general", seq=1),
-        TicketRequested("dispenser-2", "tax-general", seq=1),
-        KeyPressed("panel-w1", "next", seq=1),
-        KeyPressed("panel-w1", "finish", seq=2),
-        KeyPressed("bus-east/w8", "next-or-recall"),
-        KeyPressed("bus-east/w8", "arrive"),
-        TicketRequested("bus-east/button-1", "fund-general"),
-        CountRead("counter-door", "total", 3, 1),
+        TicketPrinted(Point("dispenser-1"), "A001", "tax-general", seq=1),
+        TicketRequested(Point("dispenser-2"), "tax-general", seq=1),
+        KeyPressed(Point("panel-w1"), "next", seq=1),
+        KeyPressed(Point("panel-w1"), "finish", seq=2),
+        KeyPressed(Point("bus-east/w8"), "next-or-recall"),
+        KeyPressed(Point("bus-east/w8"), "arrive"),
+        TicketRequested(Point("bus-east/button-1"), "fund-general"),
+        CountRead(Point("counter-door"), "total", 3, 1),
     ]
     await day.write(*((OLD_MS, event, {}) for event in events))
     assert day.lost() == []
@@ -227,9 +228,9 @@ async def test_what_went_down_with_a_killed_daemon_is_excused_and_no_more(day: D
     day.fakes.daemon_died({})
     assert day.fakes.in_flight == {"bus-east": 1}
     assert len(day.lost()) == 2, "the one in the port has to arrive"
-    day.steps.append(Step(2, OLD_MS, KeyPressed("bus-east/w8", "next-or-recall"), (), ()))
+    day.steps.append(Step(2, OLD_MS, KeyPressed(Point("bus-east/w8"), "next-or-recall"), (), ()))
     assert day.lost() == []
-    day.fakes.daemon_died({"bus-east/w8": 1})
+    day.fakes.daemon_died({Point("bus-east/w8"): 1})
     bus.frames_sent["w8"] += 1
     assert len(day.lost()) == 2
 

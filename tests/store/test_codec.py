@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from edged.core.model.commands import Body, Command, Desired, Lamp, Note, Value
 from edged.core.model.events import DeviceBack, Event, Tick
+from edged.core.model.point import Point
 from edged.core.model.policy import Band, Policy, Tidal
 from edged.core.model.state import PendingAction, State, WindowState
 from edged.store import codec
@@ -68,11 +69,11 @@ def test_every_class_of_the_vocabulary_is_covered() -> None:
 
 
 def test_classes_with_the_same_fields_are_told_apart_by_name() -> None:
-    desired = Desired("lamp-1", Lamp("on"))
+    desired = Desired(Point("lamp-1"), Lamp("on"))
     assert codec.encode_commands((desired,)) == (
         b'[{"type":"Desired","point":"lamp-1","value":{"type":"Lamp","state":"on"}}]'
     )
-    assert codec.encode_event(DeviceBack("a")) == ("DeviceBack", b'{"point":"a"}')
+    assert codec.encode_event(DeviceBack(Point("a"))) == ("DeviceBack", b'{"point":"a"}')
 
 
 def test_a_tick_needs_no_bytes() -> None:
@@ -142,7 +143,7 @@ def test_canonical_form_ignores_key_order_and_nothing_else() -> None:
 @settings(deadline=None)
 def test_parts_inside_a_state_keep_their_class(value: Value, body: Body) -> None:
     # In a state the class of a part is found by its fields alone: two classes with the same fields would break this.
-    state = State(shown={"p": value}, actions={"a1": PendingAction("p", body, 7)})
+    state = State(shown={"p": value}, actions={"a1": PendingAction(Point("p"), body, 7)})
     again = codec.load_state(codec.dump_state(state), State)
     assert type(again.shown["p"]) is type(value)
     assert type(again.actions["a1"].body) is type(body)

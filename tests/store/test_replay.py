@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from edged.cli import app
 from edged.core.model.commands import Desired, Lamp
 from edged.core.model.events import DeviceBack, Resumed, Tick
+from edged.core.model.point import Point
 from edged.core.model.state import State
 from edged.observer import Step
 from edged.store import codec
@@ -143,7 +144,7 @@ def test_an_invented_tick_is_found(day: Path) -> None:
         "INSERT INTO steps (seq, at_ms, wall_ms, kind, src, commands, chain) VALUES (?,?,0,'Tick','',?,X'00')",
         last.seq + 1,
         last.at_ms,
-        codec.encode_commands((Desired("relay-1/1", Lamp("on")),)),
+        codec.encode_commands((Desired(Point("relay-1/1"), Lamp("on")),)),
     )
     difference = replay(day).first_difference
     assert difference is not None
@@ -173,7 +174,7 @@ async def test_a_dump_between_two_ticks_of_one_stamp_is_met(tmp_path: Path) -> N
 
     path = tmp_path / "hall.db"
     journal = Journal.open(path)
-    journal.append(Step(1, 100, DeviceBack("x"), (), ()))
+    journal.append(Step(1, 100, DeviceBack(Point("x")), (), ()))
     journal.snapshot({"events": 1, "ticks": 2}, 1, 100)
     await journal.drain()
     journal.close()
@@ -223,7 +224,7 @@ def test_desired_history_ends_in_what_is_desired(day: Path) -> None:
 def test_inputs_are_counted_by_source(day: Path) -> None:
     counts = inputs_by_source(day)
     steps = steps_in(day)
-    assert counts["dispenser-1", "TicketRequested"] == sum(
+    assert counts[Point("dispenser-1"), "TicketRequested"] == sum(
         type(s.event).__name__ == "TicketRequested" and getattr(s.event, "point", "") == "dispenser-1"
         for s in steps
     )

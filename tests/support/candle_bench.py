@@ -14,6 +14,7 @@ from devices.candle485.fake import FakeCandleBus
 from devices.candle485.options import CandleOptions
 from edged.clock import Clock, Warp
 from edged.core.model.events import DeviceBack, Event, KeyPressed, TicketRequested
+from edged.core.model.point import Point
 from edged.driver import Context
 from edged.links import memory
 from edged.links.pty import Pty
@@ -36,7 +37,7 @@ kiosk = { address = 0x40 }
 1 = "tax"
 3 = "estate"
 """
-BACK = DeviceBack("candle-1")
+BACK = DeviceBack(Point("candle-1"))
 
 
 @dataclass
@@ -77,14 +78,14 @@ class Bench:
     far: FakeCandleBus
 
     async def show(self, channel: str, value: Any) -> None:
-        await self.driver.show(f"candle-1/{channel}", value)
+        await self.driver.show(Point(f"candle-1/{channel}"), value)
 
     def pressed(self) -> list[Event]:
         return [e for e in self.hall.events if isinstance(e, KeyPressed | TicketRequested)]
 
 
 def key(panel: str, name: Any) -> KeyPressed:
-    return KeyPressed(f"candle-1/{panel}", name)
+    return KeyPressed(Point(f"candle-1/{panel}"), name)
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from typing import get_args
 from edged.core.engine import Engine
 from edged.core.model import events as ev
 from edged.core.model.commands import Action, Command, Note
+from edged.core.model.point import Point
 from edged.core.model.policy import (
     Arbiter,
     Band,
@@ -118,7 +119,7 @@ class Chance:
         self._happen(ev.ClockSet(1_763_852_400_000 + self.at_ms, 480))
         self._happen(ev.SiteLoaded(self.random.choice(self.sites) if self.small else self.sites[0]))
         for panel in ("p1", "p2", "p3", "p4"):
-            self._happen(ev.KeyPressed(panel, "login"))
+            self._happen(ev.KeyPressed(Point(panel), "login"))
         for _ in range(steps):
             self._pass_time()
             event = self._draw()
@@ -177,15 +178,17 @@ class Chance:
         reason = self.random.choice((None, "card-shown"))
         if self.random.random() < 0.3:
             back = self.random.choice((None, None, self._away()))
-            return ev.TicketRequested("disp", service, priority, self._seq(), booked, reason, back)
+            return ev.TicketRequested(Point("disp"), service, priority, self._seq(), booked, reason, back)
         self.number += self.random.random() < 0.95
-        return ev.TicketPrinted("disp", f"T{self.number:03d}", service, priority, self._seq(), booked, reason)
+        return ev.TicketPrinted(
+            Point("disp"), f"T{self.number:03d}", service, priority, self._seq(), booked, reason
+        )
 
     def _key(self) -> ev.Event:
         panel = f"p{self.random.choice((1, 2, 3, 8, 9) if self.small else (1, 2, 3, 4, 8, 8, 9, 9, 7))}"
         likely: tuple[ev.Key, ...] = ("next", "next", "next", "next-or-recall", "finish", "login", "arrive")
         key = self.random.choice(likely * 4 + KEYS)
-        return ev.KeyPressed(panel, key, self._arg(key), self._seq())
+        return ev.KeyPressed(Point(panel), key, self._arg(key), self._seq())
 
     def _arg(self, key: ev.Key) -> str | None:
         if key in ("login", "logout", "accept"):
@@ -214,7 +217,7 @@ class Chance:
 
     def _pager(self) -> ev.Event:
         return ev.KeyPressed(
-            self.random.choice(("pager-li", "pager-wang", "pager-sun", "pager-duty")),
+            Point(self.random.choice(("pager-li", "pager-wang", "pager-sun", "pager-duty"))),
             self.random.choice(("accept", "accept", "decline", "next")),
             seq=self._seq(),
         )
@@ -234,14 +237,16 @@ class Chance:
         action = self.random.choice([*self.actions[-5:], "a0"])
         return self.random.choice(
             (
-                ev.RatingGiven(f"p{self.random.randrange(1, 10)}", self.random.randrange(1, 6), self._seq()),
+                ev.RatingGiven(
+                    Point(f"p{self.random.randrange(1, 10)}"), self.random.randrange(1, 6), self._seq()
+                ),
                 ev.CommandDone(action),
                 ev.CommandFailed(action, "paper jam"),
-                ev.CountRead("door", "total", entered=self.seq),
-                ev.CountRead("door", "occupancy", occupancy=self.seq % 20),
-                ev.HealthRead("disp", self.random.choice(("ok", "out")), None, self._seq()),
-                ev.DeviceLost("disp", "silent"),
-                ev.DeviceBack("disp"),
+                ev.CountRead(Point("door"), "total", entered=self.seq),
+                ev.CountRead(Point("door"), "occupancy", occupancy=self.seq % 20),
+                ev.HealthRead(Point("disp"), self.random.choice(("ok", "out")), None, self._seq()),
+                ev.DeviceLost(Point("disp"), "silent"),
+                ev.DeviceBack(Point("disp")),
             )
         )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edged.config.shape import minutes
+from edged.core.model.point import Point
 from edged.core.model.site import Area, Board, Service, Site, Staff, Window
 
 HALL = Path(__file__).parent.parent / "core" / "hall.txt"
@@ -49,24 +50,32 @@ class SiteText:
             tuple(_service(words) for words in self._all("service")),
             tuple(_window(words) for words in self._all("window")),
             tuple(_staff(words) for words in self._all("staff")),
-            duty[0][0] if duty else None,
-            duty[0][1].get("panel") if duty else None,
-            tuple(filter(None, duty[0][1].get("displays", "").split(","))) if duty else (),
-            tuple(words[1] for words in self._all("cases") if words[0] == "lamp"),
-            tuple(words[1] for words in self._all("cases") if words[0] == "display"),
-            tuple(filter(None, _options(options).get("displays", "").split(","))),
+            _point(duty[0][0]) if duty else None,
+            _point(duty[0][1].get("panel")) if duty else None,
+            _points(duty[0][1].get("displays", "")) if duty else (),
+            tuple(Point(words[1]) for words in self._all("cases") if words[0] == "lamp"),
+            tuple(Point(words[1]) for words in self._all("cases") if words[0] == "display"),
+            _points(_options(options).get("displays", "")),
             tuple(
-                Board(point, int(rows), int(columns), bool(scrolls))
+                Board(Point(point), int(rows), int(columns), bool(scrolls))
                 for point, rows, columns, *scrolls in boards
             ),
-            dispensers=tuple(words[0] for words in self._all("dispenser")),
-            queue=next((words[0] for words in self._all("queue")), None),
+            dispensers=tuple(Point(words[0]) for words in self._all("dispenser")),
+            queue=next((Point(words[0]) for words in self._all("queue")), None),
         )
 
 
 def hall_site() -> Site:
     """The hall of ``hall.txt``."""
     return SiteText().site
+
+
+def _point(word: str | None) -> Point | None:
+    return None if word is None else Point(word)
+
+
+def _points(words: str) -> tuple[Point, ...]:
+    return tuple(Point(word) for word in words.split(",") if word)
 
 
 def _options(words: list[str]) -> dict[str, str]:
@@ -83,15 +92,14 @@ def _service(words: list[str]) -> Service:
 
 def _area(words: list[str]) -> Area:
     options = _options(words[3:])
-    displays, lamps = options.get("displays", ""), options.get("lamps", "")
     area, name, name_en = words[:3]
     return Area(
         area,
         name,
         name_en,
-        displays=tuple(filter(None, displays.split(","))),
-        voice=options.get("voice"),
-        lamps=tuple(filter(None, lamps.split(","))),
+        displays=_points(options.get("displays", "")),
+        voice=_point(options.get("voice")),
+        lamps=_points(options.get("lamps", "")),
     )
 
 
@@ -102,10 +110,10 @@ def _window(words: list[str]) -> Window:
         words[1],
         tuple(words[2].split(",")),
         tidal="tidal" in options,
-        panel=options.get("panel"),
-        lamp=options.get("lamp"),
-        display=options.get("display"),
-        evaluator=options.get("evaluator"),
+        panel=_point(options.get("panel")),
+        lamp=_point(options.get("lamp")),
+        display=_point(options.get("display")),
+        evaluator=_point(options.get("evaluator")),
         confirms_arrival="confirms" in options,
     )
 
@@ -114,4 +122,4 @@ def _staff(words: list[str]) -> Staff:
     options = _options(words[3:])
     roles: Any = tuple(options.get("roles", "standby").split(","))
     shifts = tuple(map(minutes, filter(None, options.get("shifts", "").split(","))))
-    return Staff(words[0], words[1], tuple(words[2].split(",")), options.get("pager"), roles, shifts)
+    return Staff(words[0], words[1], tuple(words[2].split(",")), _point(options.get("pager")), roles, shifts)

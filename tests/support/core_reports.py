@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edged.core.model import events as ev
+from edged.core.model.point import Point
 
 
 def sent(words: list[str]) -> tuple[list[str], dict[str, Any]]:
@@ -21,12 +22,12 @@ def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
     queue = named.get("from", "queue")
     match plain:
         case ["called", number, window, *service]:
-            return ev.CallReported(queue, number, window, service[0] if service else None, seq)
+            return ev.CallReported(Point(queue), number, window, service[0] if service else None, seq)
         case ["ended", window, *number]:
             outcome: Any = named.get("outcome", "served")
-            return ev.EndReported(queue, window, number[0] if number else None, outcome, seq)
+            return ev.EndReported(Point(queue), window, number[0] if number else None, outcome, seq)
         case ["queued", service, *numbers]:
-            return ev.QueueReported(queue, service, tuple(numbers), seq)
+            return ev.QueueReported(Point(queue), service, tuple(numbers), seq)
         case ["rejected", kind, code, *called]:
             return ev.DocumentRejected(kind, code, " ".join(called))  # type: ignore[arg-type]
         case ["safe-mode", word]:

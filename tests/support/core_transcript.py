@@ -34,6 +34,7 @@ from edged.core.calendar import day_spans
 from edged.core.engine import Engine
 from edged.core.model import events as ev
 from edged.core.model.commands import Action, Command, Desired, Issuing, Note, Page, Print, Refuse, Say
+from edged.core.model.point import Point
 from edged.core.model.policy import Peak, Policy, Session, Special
 from edged.core.model.state import State
 from edged.store.codec import dump_state, load_state
@@ -130,7 +131,7 @@ class _Run:
         for step, number in enumerate(range(int(first[1:]), int(last[1:]) + 1)):
             stamp = at_ms + int(step * every_s * 1000)
             yield from self._ticks(stamp)
-            ticket = ev.TicketPrinted("disp", f"{first[0]}{number:03d}", service)
+            ticket = ev.TicketPrinted(Point("disp"), f"{first[0]}{number:03d}", service)
             out = [text for text in self._step(stamp, ticket) if not text.startswith("    # ticket.issued")]
             if out:
                 yield f"  @{clock_text(stamp)} {ticket.number}"
@@ -164,11 +165,11 @@ class _Run:
             case ["ticket" | "request" | "appointment", *_]:
                 return _visitor(plain, named, seq)
             case ["rate", panel, level]:
-                return ev.RatingGiven(panel, int(level), seq)
+                return ev.RatingGiven(Point(panel), int(level), seq)
             case ["count", counter, entered]:
-                return ev.CountRead(counter, "total", entered=int(entered), seq=seq)
+                return ev.CountRead(Point(counter), "total", entered=int(entered), seq=seq)
             case ["present", counter, occupancy]:
-                return ev.CountRead(counter, "occupancy", occupancy=int(occupancy), seq=seq)
+                return ev.CountRead(Point(counter), "occupancy", occupancy=int(occupancy), seq=seq)
             case ["ask", area, by]:
                 return ev.WindowAsked(area, by)
             case ["override", kind, target, by, *area]:
@@ -196,9 +197,9 @@ class _Run:
             case ["failed", action, *error]:
                 return ev.CommandFailed(action, " ".join(error))
             case ["lost", device, *reason]:
-                return ev.DeviceLost(device, " ".join(reason))
+                return ev.DeviceLost(Point(device), " ".join(reason))
             case ["back", device]:
-                return ev.DeviceBack(device)
+                return ev.DeviceBack(Point(device))
             case ["clock", wall]:
                 return ev.ClockSet(int(datetime.fromisoformat(wall).timestamp() * 1000), 480)
             case ["policy", *settings]:
@@ -290,9 +291,11 @@ def _visitor(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
     booking, reason, returning = (named.get(name) for name in ("appointment", "reason", "returning"))
     match plain:
         case ["ticket", number, service, *priority]:
-            return ev.TicketPrinted(point, number, service, _priority(priority), seq, booking, reason)
+            return ev.TicketPrinted(Point(point), number, service, _priority(priority), seq, booking, reason)
         case ["request", service, *priority]:
-            return ev.TicketRequested(point, service, _priority(priority), seq, booking, reason, returning)
+            return ev.TicketRequested(
+                Point(point), service, _priority(priority), seq, booking, reason, returning
+            )
         case ["appointment", name, "cancelled"]:
             return ev.AppointmentCancelled(name)
         case ["appointment", name, service, at, *priority]:

@@ -25,6 +25,7 @@ from edged.core.model.events import (
     TicketPrinted,
     TicketRequested,
 )
+from edged.core.model.point import Point
 from edged.core.model.policy import Policy
 from edged.core.model.site import Area, Service, Site, Staff, Window
 from edged.core.model.state import State
@@ -37,20 +38,28 @@ SITE = Site(
     hall="hall-1",
     name="测试大厅",
     areas=(
-        Area("tax", "税务", "Tax", ("led-tax",), "voice-1"),
-        Area("social", "社保", "Social", ("led-social",)),
+        Area("tax", "税务", "Tax", (Point("led-tax"),), Point("voice-1")),
+        Area("social", "社保", "Social", (Point("led-social"),)),
     ),
     services=(
         Service("tax-general", "tax", "综合", "General", "A"),
         Service("pension", "social", "养老", "Pension", "B"),
     ),
     windows=(
-        Window("w1", "1", ("tax-general",), False, "panel-w1", "relay-1/1", "led-w1"),
-        Window("w2", "2", ("pension",), False, "panel-w2", "relay-1/2", "led-w2"),
-        Window("w3", "3", ("tax-general", "pension"), True, "panel-w3", "relay-1/3", "led-w3"),
+        Window("w1", "1", ("tax-general",), False, Point("panel-w1"), Point("relay-1/1"), Point("led-w1")),
+        Window("w2", "2", ("pension",), False, Point("panel-w2"), Point("relay-1/2"), Point("led-w2")),
+        Window(
+            "w3",
+            "3",
+            ("tax-general", "pension"),
+            True,
+            Point("panel-w3"),
+            Point("relay-1/3"),
+            Point("led-w3"),
+        ),
     ),
-    staff=(Staff("li", "李", ("tax", "social"), "pager-1"),),
-    duty_pager="pager-duty",
+    staff=(Staff("li", "李", ("tax", "social"), Point("pager-1")),),
+    duty_pager=Point("pager-duty"),
 )
 PANELS = ("panel-w1", "panel-w2", "panel-w3", "pager-1", "pager-duty")
 
@@ -124,20 +133,25 @@ def _event(chance: random.Random, hall: Hall, number: int) -> Event:
         (
             30,
             lambda: TicketRequested(
-                "dispenser-1", chance.choice(("tax-general", "pension")), "normal", number
+                Point("dispenser-1"), chance.choice(("tax-general", "pension")), "normal", number
             ),
         ),
-        (10, lambda: TicketPrinted("dispenser-2", f"A{number % 60:03}", "tax-general", "elderly", number)),
+        (
+            10,
+            lambda: TicketPrinted(
+                Point("dispenser-2"), f"A{number % 60:03}", "tax-general", "elderly", number
+            ),
+        ),
         (
             40,
             lambda: KeyPressed(
-                panel, chance.choice(("next", "arrive", "finish", "login", "accept")), None, number
+                Point(panel), chance.choice(("next", "arrive", "finish", "login", "accept")), None, number
             ),
         ),
-        (15, lambda: KeyPressed(panel, chance.choice(get_args(Key)), None, number)),
-        (3, lambda: RatingGiven("panel-w1", 5, number)),
-        (4, lambda: DeviceLost("relay-1", "silent")),
-        (4, lambda: DeviceBack("relay-1")),
+        (15, lambda: KeyPressed(Point(panel), chance.choice(get_args(Key)), None, number)),
+        (3, lambda: RatingGiven(Point("panel-w1"), 5, number)),
+        (4, lambda: DeviceLost(Point("relay-1"), "silent")),
+        (4, lambda: DeviceBack(Point("relay-1"))),
         (8, lambda: CommandDone(chance.choice(hall.actions or ["a0"]))),
         (4, lambda: CommandFailed(chance.choice(hall.actions or ["a0"]), "no paper")),
         (1, lambda: PolicyApplied(number + 1, f"{number:064x}", Policy())),

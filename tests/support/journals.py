@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edged.core.model.commands import Action, Desired, Lamp, Note, Print
 from edged.core.model.events import KeyPressed, PolicyApplied
+from edged.core.model.point import Point
 from edged.core.model.policy import Policy
 from edged.observer import Step
 from edged.store import database
@@ -21,10 +22,10 @@ def key_step(seq: int) -> Step:
     return Step(
         seq=seq,
         at_ms=seq * 10,
-        event=KeyPressed(f"panel-{seq % 7}", "next", seq=seq),
+        event=KeyPressed(Point(f"panel-{seq % 7}"), "next", seq=seq),
         commands=(
-            Desired("lamp-1", Lamp("on" if seq % 2 else "off")),
-            Action(f"a{seq}", "printer-1", Print(f"A{seq:03}", "tax", seq % 9)),
+            Desired(Point("lamp-1"), Lamp("on" if seq % 2 else "off")),
+            Action(f"a{seq}", Point("printer-1"), Print(f"A{seq:03}", "tax", seq % 9)),
         ),
         notes=(Note("ticket.called", f"A{seq:03}", {"window": "w1", "wait_s": seq / 8}),),
     )

@@ -20,6 +20,7 @@ from edged.central import cloud_events, operations, policies
 from edged.core import sequence, trial
 from edged.core.model.commands import Action, Say
 from edged.core.model.events import PolicyApplied
+from edged.core.model.point import Point
 from edged.core.model.state import PolicyTrial
 from edged.core.model.turn import Turn
 from edged.core.queue import ordering
@@ -185,7 +186,7 @@ def chance_decides(patch: pytest.MonkeyPatch) -> None:
 
     def act(turn: Turn, point: str, body: Any) -> str:
         slow = isinstance(body, Say) and next(calls) < 3
-        return true_act(turn, point, replace(body, slow=True) if slow else body)
+        return true_act(turn, Point(point), replace(body, slow=True) if slow else body)
 
     patch.setattr(Turn, "act", act)
 

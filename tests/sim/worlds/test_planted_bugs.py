@@ -14,6 +14,7 @@ from edged.config import load
 from edged.core import sequence
 from edged.core.engine import Engine
 from edged.core.model.commands import Desired, Print
+from edged.core.model.point import Point
 from edged.core.model.policy import Policy, Tidal
 from edged.core.model.site import Site
 from edged.core.model.turn import Turn
@@ -58,7 +59,7 @@ def an_action_has_an_old_name(patch: pytest.MonkeyPatch) -> None:
 
     def act(turn: Turn, point: str, body: Any) -> str:
         turn.state.next_action = min(turn.state.next_action, 3)
-        return true_act(turn, point, body)
+        return true_act(turn, Point(point), body)
 
     patch.setattr(Turn, "act", act)
 
@@ -68,7 +69,7 @@ def the_wrong_number_is_printed(patch: pytest.MonkeyPatch) -> None:
 
     def act(turn: Turn, point: str, body: Any) -> str:
         wrong = Print("Z999", body.service, body.ahead) if isinstance(body, Print) else body
-        return true_act(turn, point, wrong)
+        return true_act(turn, Point(point), wrong)
 
     patch.setattr(Turn, "act", act)
 
