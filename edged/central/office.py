@@ -59,6 +59,7 @@ class Office:
         self.operations.condemned, self.operations.reject = condemned, ground.reject
         self.operations.wall_ms = ground.wall_ms
         self.operations.policies = self.policies
+        self.operations.site = lambda: ground.state().site
         self.operations.tell_rejected = self._telling("operation")
         self.appointments = AppointmentBook(config.hall, link, ground.put, ground.reject)
         self.uplink = Uplink(link, journal, config.hall, ground.stamp)

@@ -27,11 +27,15 @@ from edged.central.policy_desk import PolicyDesk, Put
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.model.commands import Note
 from edged.core.model.events import Event
+from edged.core.model.lookup import Lookup
+from edged.core.model.site import Site
+from edged.core.people.answers import ACCEPTED, ORDERED, Answer, answer_of
 from edged.driver import Refused, Reject, Unreachable
 from edged.observer import Step
 from edged.store.records import Beside, Line, Policies
 from edged.store.uplink import COUNTERS
 
+NOWHERE = Site("", "", (), (), ())  # before the core has its hall
 KEYS_MAX = 64  # counters remembered: four times the keys that a hall may trust at once
 # Where halls speak and are spoken to, what a broker keeps for itself, and names that no MQTT topic can have.
 _NO_ANSWERS = re.compile(r"hall(/|$)|city/[^/]*/policy(/|$)|\$|$")
@@ -95,6 +99,7 @@ class OperationDesk:
         self._counters = _read(ledger.counters)
         self._asked: dict[int, _Asked] = {}  # by identity of the event; at most the inbox's depth
         self.wall_ms: Callable[[], int] = lambda: 0
+        self.site: Callable[[], Site | None] = lambda: None
         self.policies: PolicyDesk | None = None
         self.on_refused: Callable[[str], None] = lambda code: None
         self.condemned = Condemned()
@@ -188,16 +193,20 @@ class OperationDesk:
 
     def _tell(self, asked: _Asked) -> None:
         order = asked.order
-        ignored = next((note for note in asked.notes if note.kind == "ignored"), None)
+        answer = answer_of(Lookup(self.site() or NOWHERE), asked.notes, ACCEPTED | ORDERED)
+        refused = answer is not None and answer.code
         log.info(
             "operation-taken",
             operation=order.name,
             by=order.by,
             id=order.id,
             counter=order.counter.value,
-            ignored=None if ignored is None else ignored.data.get("reason"),
+            ignored=refused or None,
         )
-        self._answer(asked.request, None if ignored is None else _not_done(ignored), order.id)
+        if answer is not None and refused:
+            self._answer(asked.request, _not_done(answer), order.id)
+        else:
+            self._answer(asked.request, None, order.id, answer)
 
     def _refuse(self, request: Request, why: Reason, name: str) -> None:
         self.on_refused(why.code)
@@ -208,7 +217,9 @@ class OperationDesk:
         self.tell_rejected(why, name[:32])
         request.ack()
 
-    def _answer(self, request: Request, why: Reason | None, id_: str | None) -> None:
+    def _answer(
+        self, request: Request, why: Reason | None, id_: str | None, done: Answer | None = None
+    ) -> None:
         target = request.response_topic
         if target is None:
             return
@@ -216,6 +227,8 @@ class OperationDesk:
             self._withhold(target)
             return
         body = {"ok": why is None, "code": "done", "message": "done", "message_zh": "已执行", "id": id_}
+        if done is not None:  # when it acts, and why not at once
+            body |= {"message": done.text_en, "message_zh": done.text}
         if why is not None:
             path = f"{why.path}: " if why.path else ""
             body |= {
@@ -236,43 +249,9 @@ class OperationDesk:
         log.debug("operation-answer-withheld", topic=target[:80])
 
 
-# What the core says of an order that it could not follow, for people.
-_WORDS: dict[str, tuple[str, str]] = {
-    "unknown_window": ("there is no such window", "没有这个窗口"),
-    "unknown_area": ("there is no such area", "没有这个专区"),
-    "window_cannot_serve_area": ("this window cannot serve that area", "该窗口不能办理该专区业务"),
-    "nobody_waits_with_this_number": ("nobody waits with this number", "没有持此号等候的人"),
-    "nothing_to_hold": ("this window is no +1 window that serves now", "该窗口目前不是启用中的潮汐窗口"),
-    "unknown_service": ("there is no such service", "没有这项业务"),
-    "unknown_ticket": ("there is no such ticket today", "今日没有这张号票"),
-    "unknown_case": ("there is no such case", "没有这个事项"),
-    "case_state": ("the case is not at that point", "该事项目前不能这样处理"),
-    "case_exists": ("this visitor's case is open already", "该办事人的事项已登记"),
-    "unknown_word": ("the policy does not know this code", "策略中没有这个代码"),
-    "unknown_rating": ("there is no such rating", "没有这条评价"),
-    "same_level": ("the rating has this level already", "评价已是这个等级"),
-    "correction_too_late": ("it is too late to correct this rating", "已过评价更正时限"),
-    "nothing_to_answer": ("there is no bad rating to look after", "没有待整改的差评"),
-    "people_wait": (
-        "people wait; order it with force to send them away",
-        "尚有人等候;如确需重置请使用 force",
-    ),
-    "hours_unknown": ("no hours are planned here today", "今日没有营业时间安排"),
-    "hours_unfit": ("these times do not make a day", "时间不合理"),
-    "no_such_notice": ("there is no such notice", "没有这条通知"),
-    "too_many_notices": ("too many notices stand; withdraw one first", "通知过多;请先撤下一条"),
-    "notice_over": ("its time has passed already", "通知的截止时间已过"),
-    "no_override": ("there is no such override", "没有这项人工干预"),
-}
-
-
-def _not_done(note: Note) -> Reason:
-    code = str(note.data.get("reason"))
-    english, chinese = _WORDS.get(code, (code.replace("_", " "), code))
-    told = reason("not-done", detail=english, detail_zh=chinese)
-    return Reason(
-        code.replace("_", "-"), "", f"{told.message} ({note.subject})", f"{told.message_zh}({note.subject})"
-    )
+def _not_done(answer: Answer) -> Reason:
+    told = reason("not-done", detail=answer.text_en, detail_zh=answer.text)
+    return Reason(answer.code.replace("_", "-"), "", told.message, told.message_zh)
 
 
 def _read(stored: str) -> dict[str, Counter]:

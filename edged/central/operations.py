@@ -163,13 +163,14 @@ class Lift(Body, frozen=True):
 
 
 class AskWindow(Body, frozen=True):
-    """One more window for an area; the arbiter chooses it, within the policy."""
+    """One more window for an area; the arbiter chooses it, within the policy. withdraw: not any more."""
 
     area: Id
+    withdraw: bool = False
 
     def order(self, by: str) -> Event:
         """A request."""
-        return WindowAsked(self.area, by)
+        return WindowAsked(self.area, by, self.withdraw)
 
 
 class Announce(Body, frozen=True):

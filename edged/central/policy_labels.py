@@ -63,7 +63,7 @@ LABELS: dict[str, tuple[str, str]] = {
     ),
     "Triggers.people_above": ("people present above which an area asks; 0 off", "在场人数触发(0为关闭)"),
     "Triggers.special_need": ("whether the special-need key asks", "特殊需求键是否触发"),
-    "Triggers.hold_s": ("seconds an ask by hand stands", "人工请求的有效时间(秒)"),
+    "Triggers.hold_s": ("seconds an ask by hand stands", "增开窗口申请的有效时间(秒)"),
     "Arbiter.early_release": ("whether a quiet area gives back early for a busy one", "是否允许提前收窗支援"),
     "Arbiter.release_percent": (
         "predicted wait up to which an area gives back early, in % of its opening wait",

@@ -17,7 +17,7 @@ from edged.core.people import announcements, notices
 from edged.core.queue import bookings, people_counters, tickets
 from edged.core.tide import triggers
 from edged.core.visits import follow, printing, rating
-from edged.core.windows import overrides
+from edged.core.windows import overrides, wishes
 
 
 def _rate(turn: Turn, event: ev.RatingGiven) -> None:
@@ -29,11 +29,14 @@ def _rate(turn: Turn, event: ev.RatingGiven) -> None:
 
 
 def _ask(turn: Turn, event: ev.WindowAsked) -> None:
-    if event.area in turn.lookup.areas:
-        turn.state.active_ms = turn.at_ms  # somebody is there
-        triggers.ask(turn, event.area, "operator", event.by)
-    else:
+    if event.area not in turn.lookup.areas:
         turn.ignore(event.area, "unknown_area", by=event.by)
+        return
+    turn.state.active_ms = turn.at_ms  # somebody is there
+    if not event.withdraw:
+        triggers.ask(turn, event.area, "operator", event.by)
+    elif not wishes.withdraw(turn, event.area, event.by, None):
+        turn.ignore(event.area, "no_wish", by=event.by)
 
 
 def _reject(turn: Turn, event: ev.DocumentRejected) -> None:

@@ -32,6 +32,7 @@ def check(state: State, lookup: Lookup) -> None:
     _staff(state)
     _overrides(state, lookup)
     _pages(state, lookup)
+    _wishes(state, lookup)
     _cases(state)
     _put_off(state)
     _numbers(state)
@@ -203,6 +204,13 @@ def _overrides(state: State, lookup: Lookup) -> None:
     for name in state.timers:
         kind, _, key = name.partition("/")
         assert kind != "override" or key in state.overrides, f"{name} ends nothing"
+
+
+def _wishes(state: State, lookup: Lookup) -> None:
+    """Whatever somebody wished for has an end, and is about an area of the hall."""
+    for name, wish in state.wishes.items():
+        assert f"wish/{name}" in state.timers, f"{name} never ends"
+        assert wish.area in lookup.areas, f"{name}: no such area"
 
 
 def _pages(state: State, lookup: Lookup) -> None:

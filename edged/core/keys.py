@@ -20,7 +20,7 @@ from edged.core.signage import signs
 from edged.core.tide import triggers
 from edged.core.visits import detours, follow, printing, walkins
 from edged.core.visits.outcomes import finish
-from edged.core.windows import activation, attendance, overrides, preparation
+from edged.core.windows import activation, attendance, overrides, preparation, wishes
 from edged.core.windows.machine import arrive, call_next, move_window, no_show, recall
 
 
@@ -56,6 +56,10 @@ def _answer_window(turn: Turn, window: str, before: tuple[str, str | None], note
     if shown[1] is not None and shown[1] != before[1]:  # it says it already
         return
     answer = answers.answer_of(turn.lookup, turn.notes[noted:])
+    if (
+        answer is not None and not answer.code and shown[1] is not None
+    ):  # it goes on saying what was done before
+        return
     if answer is not None:
         nobody = answer.code == "nobody_waiting"
         staffing.hint(turn, window, answer.both, staffing.NOBODY if nobody else shown[0])
@@ -254,14 +258,18 @@ def _decline(turn: Turn, window: str, _arg: str | None) -> None:
         turn.ignore(window, "nothing_to_decline")
 
 
-def _special_need(turn: Turn, window: str, _arg: str | None) -> None:
-    """Somebody here needs more time or help than a window can give: the area asks for one more."""
+def _special_need(turn: Turn, window: str, arg: str | None) -> None:
+    """Somebody here needs more time or help than a window can give: the area asks for one more; ``back`` withdraws."""
     if not turn.state.policy.tidal.triggers.special_need:
         turn.ignore(window, "key_not_used", key="special-need")
         return
     ticket = turn.ticket_at(window)
     area = turn.window(window).area or turn.lookup.window_areas[window][0]
-    triggers.ask(turn, area if ticket is None else turn.lookup.area_of(ticket.service), "special-need")
+    area = area if ticket is None else turn.lookup.area_of(ticket.service)
+    if arg != preparation.BACK:
+        triggers.ask(turn, area, "special-need", window=window)
+    elif not any(wishes.withdraw(turn, name, None, window) for name in turn.lookup.areas):
+        turn.ignore(window, "no_wish")
 
 
 def _case(turn: Turn, window: str, arg: str | None) -> None:

@@ -10,7 +10,7 @@ from edged.core.model.state import AreaState, StaffState, State, WindowState
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, announcements, pages, staffing
 from edged.core.queue import numbering
-from edged.core.windows import activation, attendance, overrides
+from edged.core.windows import activation, attendance, overrides, wishes
 
 
 def conflicts(state: State, site: Site) -> list[str]:
@@ -63,6 +63,7 @@ def load_site(turn: Turn, site: Site) -> bool:
         )
         turn.touch_area(area.id)
     overrides.fit(turn)
+    wishes.forget_missing(turn)
     pages.reconcile(turn)
     announcements.reconcile(turn, (area.voice for area in site.areas))
     alarms.forget_missing(turn, turn.lookup.windows, (attendance.PAUSE, attendance.UNMANNED))

@@ -17,7 +17,7 @@ from edged.core.model.turn import Turn
 from edged.core.people import announcements, notices, pagers, pages, staffing
 from edged.core.queue import bookings, people_counters, tickets
 from edged.core.visits import detours, rating
-from edged.core.windows import attendance, overrides, preparation
+from edged.core.windows import attendance, overrides, preparation, wishes
 
 FIRES: dict[str, Callable[[Turn, Any], None]] = {
     overrides.TIMER: overrides.expire,
@@ -36,6 +36,7 @@ FIRES: dict[str, Callable[[Turn, Any], None]] = {
     "return": detours.not_back,
     sequence.TIMER: sequence.whole_again,
     sequence.TWINS_TIMER: sequence.one_again,
+    wishes.TIMER: wishes.expire,
     "unmanned": attendance.seat_empty,
     "unserved": attendance.area_waits,
     "voice": announcements.go_on,

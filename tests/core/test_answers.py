@@ -67,7 +67,7 @@ ARGUMENTS = (
 NOT_OF_KEYS = frozenset(
     {
         *("no_site", "no_clock", "not_the_queue_system", "site_would_drop_visits", "unknown_action"),
-        *("appointment_over", "appointment_known"),
+        *("appointment_over", "appointment_known", "appointment_for_other_service"),
     }
 )
 

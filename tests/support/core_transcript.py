@@ -170,8 +170,8 @@ class _Run:
                 return ev.CountRead(Point(counter), "total", entered=int(entered), seq=seq)
             case ["present", counter, occupancy]:
                 return ev.CountRead(Point(counter), "occupancy", occupancy=int(occupancy), seq=seq)
-            case ["ask", area, by]:
-                return ev.WindowAsked(area, by)
+            case ["ask", area, by, *back]:
+                return ev.WindowAsked(area, by, withdraw=back == ["withdraw"])
             case ["override", kind, target, by, *area]:
                 for_s = int(named["for_s"]) if "for_s" in named else None
                 return ev.OverrideSet(kind, target, by, for_s, area[0] if area else None)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from edged.core.model.state import TicketState
 from edged.core.model.turn import Turn
 from edged.core.people import announcements, pages, staffing
 from edged.core.visits.detours import cancel
-from edged.core.windows import overrides
+from edged.core.windows import overrides, wishes
 
 SHORTEST_DAY_MS = (
     6 * 3_600_000
@@ -53,6 +53,7 @@ def turn_day(turn: Turn) -> None:
     state.served_today = 0
     state.duty_staff = None
     overrides.reset(turn)
+    wishes.end_day(turn)
     pages.end_day(turn)
     announcements.end_day(turn)
     _rest_everybody(turn)

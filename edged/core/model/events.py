@@ -248,10 +248,14 @@ class Resumed:
 
 @value
 class WindowAsked:
-    """An operator (``by``: at most 64 characters) asks for a window in ``area``; the arbiter decides."""
+    """An operator (``by``: at most 64 characters) asks for a window in ``area``; the arbiter decides.
+
+    ``withdraw``: and does not any more.
+    """
 
     area: str
     by: str
+    withdraw: bool = False
 
 
 @value

@@ -297,8 +297,8 @@ class AreaState:
     learnt: Learnt = field(default_factory=Learnt)
     last_request_ms: int | None = None
     looked_ms: int | None = None
-    asked: str | None = None
-    asked_until_ms: int = 0
+    asked: str | None = None  # of dumps from before wishes: read, not used
+    asked_until_ms: int = 0  # and this
     released_ms: list[int] = field(default_factory=list)
     stale: str | None = None
     sources: list[str] = field(default_factory=list)
@@ -347,6 +347,18 @@ class StaffState:
     activations: int = 0
     last_used_ms: int = 0
     helped: int = 0
+
+
+@dataclass(slots=True)
+class Wish:
+    """One more "+1" window for ``area``, asked for ``by`` somebody, or at the panel of ``window``."""
+
+    area: str
+    trigger: str
+    since_ms: int
+    window: str | None = None
+    by: str | None = None
+    attempts: int = 0
 
 
 @dataclass(slots=True)
@@ -531,6 +543,7 @@ class State:
     duty_staff: str | None = None
     overrides: dict[str, Override] = field(default_factory=dict)
     pages: dict[str, OpenPage] = field(default_factory=dict)
+    wishes: dict[str, Wish] = field(default_factory=dict)
     replies: dict[Point, str] = field(
         default_factory=dict
     )  # of pagers: what the last key there came to, by point

@@ -114,6 +114,8 @@ REFUSED: dict[str, Pair] = {
     "ticket_state": ("{subject}{ticket_state}，不能这样处理", "{subject} is {ticket_state}"),
     "too_many_cases": ("未办结事项过多，无法登记", "Too many open cases"),
     "too_many_notices": ("通知过多；请先撤下一条", "Too many notices stand; withdraw one first"),
+    "no_wish": ("没有可撤回的增开窗口申请", "No such wish stands"),
+    "too_many_wishes": ("增开窗口申请过多", "Too many wishes stand"),
     "unknown_appointment": ("没有这个预约", "No such appointment"),
     "unknown_area": ("没有这个专区", "There is no such area"),
     "unknown_canceller": ("请注明由谁取消", "Say who cancels"),
@@ -149,6 +151,8 @@ ACCEPTED: dict[str, Pair] = {
     "staff.answered": ("已应答", "Answered"),
     "staff.joined": ("{subject}已加入本窗口", "{subject} joined"),
     "staff.left": ("{subject}已离开本窗口", "{subject} left"),
+    "tidal.asked": ("已登记增开窗口申请", "One more window is wished for"),
+    "tidal.wish_over": ("增开窗口申请已撤回", "The wish is withdrawn"),
     "ticket.cancelled": ("{subject}已取消", "{subject} is cancelled"),
     "ticket.given_back": ("{subject}已退回队列", "{subject} waits again"),
     "ticket.green_lane": ("绿色通道：{subject}", "Green lane"),
@@ -165,6 +169,28 @@ ACCEPTED: dict[str, Pair] = {
 }
 
 
+# What an order came to: its step shows whether it acts at once, and why not.
+ORDERED: dict[str, Pair] = {
+    "tidal.escalated": ("待命人员无人应答，已通知值班长", "Nobody answers, the duty manager is paged"),
+    "tidal.held": ("已登记，{held}", "Taken: {held}"),
+    "tidal.opened": ("{subject}号窗口已启用", "Window {subject} is open"),
+    "tidal.refused": ("已登记，{held}", "Taken: {held}"),
+    "tidal.requested": ("已请{staff}到{subject}号窗口", "Window {subject} is asked {staff}"),
+}
+HELD: dict[str, Pair] = {  # why a window that was asked for is not opened at once
+    "pool": ("潮汐窗口名额已用完，有空即启用", "the pool is used up; as soon as one is free"),
+    "max_windows": ("本区已达上限，有空即启用", "the area has its maximum; as soon as one is free"),
+    "no_window": ("没有空闲的潮汐窗口，有空即启用", "no +1 window is free; as soon as one is"),
+    "hall_quiet": ("大厅长时间无人", "the hall is quiet"),
+    "area_closed": ("不在办理时间", "the area is closed"),
+    "closing_soon": ("即将下班", "closing soon"),
+    "being_staffed": ("上一个窗口正在到岗", "the last one asked for is being staffed"),
+    "being_invited": ("正在征询咨询窗口", "a consultation window is being asked"),
+    "nobody_answered": ("无人应答，{left_s}秒后再试", "nobody answered; again in {left_s} s"),
+    "too_soon": ("{left_s}秒后启用", "in {left_s} s"),
+}
+
+
 class Answer(NamedTuple):
     """What became of it: ``code`` of a refusal ("" where it was accepted), and the sentence."""
 
@@ -178,16 +204,16 @@ class Answer(NamedTuple):
         return f"{self.text} {self.text_en}"
 
 
-def answer_of(lookup: Lookup, notes: Sequence[Note]) -> Answer | None:
-    """The answer that these notes amount to; None where they name no effect."""
+def answer_of(lookup: Lookup, notes: Sequence[Note], told: Mapping[str, Pair] = ACCEPTED) -> Answer | None:
+    """The answer that these notes amount to; None where they name no effect that is ``told``."""
     for note in notes:
         if note.kind == "ignored" and note.data.get("reason") not in SILENT:
             code = str(note.data.get("reason"))
             words = REFUSED.get(code, (code.replace("_", " "), code.replace("_", " ")))
             return Answer(code, *_filled(lookup, words, note))
     for note in reversed(notes):
-        if note.kind in ACCEPTED:
-            return Answer("", *_filled(lookup, ACCEPTED[note.kind], note))
+        if note.kind in told:
+            return Answer("", *_filled(lookup, told[note.kind], note))
     return None
 
 
@@ -216,9 +242,15 @@ def _named(lookup: Lookup, key: str, value: object, column: int) -> object:
 
 
 def _states(known: Mapping[str, object], column: int) -> dict[str, object]:
-    state = str(known.get("state"))
+    state, left = str(known.get("state")), known.get("left_s")
     tables = {"window_state": STATES, "ticket_state": TICKET_STATES, "case_state": CASE_STATES}
-    return {name: table.get(state, (state, state))[column] for name, table in tables.items()}
+    found: dict[str, object] = {
+        name: table.get(state, (state, state))[column] for name, table in tables.items()
+    }
+    seconds = round(left) if isinstance(left, int | float) else 0
+    held = HELD.get(str(known.get("reason")), RECEIVED)[column]
+    found["held"] = held.format(left_s=seconds)
+    return found
 
 
 class _Missing(dict[str, object]):

@@ -28,6 +28,7 @@ from edged.core.model.state import State, Ticket, WindowState, WindowStateName
 from edged.core.model.turn import Turn
 from edged.core.model.value import value
 
+ASKED: tuple[WindowStateName, ...] = ("ACTIVATING",)  # the lamp blinks for whoever shall come
 STAFFED: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING", "PAUSED")
 WITHOUT_HEAD_START: tuple[Priority, ...] = ("normal",)  # every other class has one
 WORKING: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING")

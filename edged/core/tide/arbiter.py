@@ -13,7 +13,7 @@ from edged.core.people import alarms, pages, staffing
 from edged.core.queue.ordering import STAFFED
 from edged.core.tide import considered, sharing
 from edged.core.tide.rules import OVERRIDE, Facts, Look, too_late
-from edged.core.windows import overrides
+from edged.core.windows import overrides, wishes
 from edged.core.windows.activation import drain, forget_tries, opened, stand_by
 from edged.core.windows.machine import move_window
 
@@ -118,7 +118,7 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
     area_state = turn.area(area)
     limits = _limits(turn, area)
     area_state.last_open_ms = area_state.last_request_ms = area_state.last_action_ms = turn.at_ms
-    area_state.refused = area_state.asked = area_state.held = None
+    area_state.refused = area_state.held = None
     state.area, state.rule, state.requested_ms = area, now.ask, turn.at_ms
     state.reason = f"{now.ask}: {now.why()}"
     turn.note(
@@ -136,6 +136,7 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
         candidates=considered.windows(turn, area, window),
         roster=considered.staff(turn, area, staff),
     )
+    wishes.attempted(turn, area)
     if staffed:
         move_window(turn, window, "activate-staffed")
         opened(turn, window)

@@ -19,7 +19,7 @@ from edged.core.model.policy import Pw
 from edged.core.model.turn import Turn
 from edged.core.queue import demand, sensors
 from edged.core.tide import peaks, triggers
-from edged.core.windows import overrides
+from edged.core.windows import overrides, wishes
 
 DECIDE_MS = 30_000  # longer costs waiting (5 min: 8 %), shorter gains nothing measurable
 LOOK_AHEAD_S = 480.0  # how far the forecast looks at least; nearer than this a window hardly helps
@@ -224,6 +224,9 @@ def too_late(turn: Turn, area: str) -> bool:
 def _closing(turn: Turn, area: str, found: Look, load: Load, kept: bool) -> Look:
     """Whether one fewer would do; the timer runs from the first decision that found so."""
     state, pw = turn.area(area), turn.pw(area)
+    if found.commanded and turn.state.wishes and wishes.standing(turn, area) is not None:
+        state.under_since_ms = None
+        return found  # somebody wants a window: the one that is being staffed is for them
     fewer_s = forecast.newcomer_wait_s(load, load.windows - 1) if found.commanded else inf
     spare = fewer_s <= pw.close_wait_s
     if not spare or kept:

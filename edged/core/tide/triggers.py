@@ -11,6 +11,7 @@ from typing import NamedTuple
 from edged.core.model.forecast import Load
 from edged.core.model.turn import Turn
 from edged.core.queue import demand
+from edged.core.windows import wishes
 
 
 class Asked(NamedTuple):
@@ -26,10 +27,9 @@ def asks(turn: Turn, area: str, oldest_wait_s: float, load: Load | None) -> Aske
     """The first trigger with a reason; ``load`` None: no wait can be predicted."""
     limits = turn.state.policy.tidal.triggers
     state = turn.area(area)
-    if state.asked is not None and turn.at_ms < state.asked_until_ms:
-        return Asked(state.asked, 1, 1, oldest_wait_s)
-    if state.asked is not None:
-        state.asked = None
+    wish = wishes.standing(turn, area) if turn.state.wishes else None
+    if wish is not None:
+        return Asked(wish.trigger, 1, 1, oldest_wait_s)
     banded = turn.state.policy.tidal.rule == "band"
     if not banded and load is None and 0 < limits.waiting_above < state.waiting:
         return Asked("queue", state.waiting, limits.waiting_above, state.waiting * 60.0)
@@ -64,16 +64,12 @@ def _most_loaded(turn: Turn) -> str:
     return max(areas, key=lambda area: turn.area(area).waiting)
 
 
-def ask(turn: Turn, area: str, name: str, by: str | None = None) -> None:
-    """Somebody asks by hand (a key, the operator): it stands for a while if it cannot be granted at once."""
+def ask(turn: Turn, area: str, name: str, by: str | None = None, window: str | None = None) -> None:
+    """Somebody asks by hand (a key at ``window``, the operator): it stands until a window is open."""
     if area in turn.lookup.case_areas:
         turn.ignore(area, "cases_are_no_tide", trigger=name, by=by)
-        return
-    state = turn.area(area)
-    state.asked = name
-    state.asked_until_ms = turn.at_ms + turn.state.policy.tidal.triggers.hold_s * 1000
-    turn.note("tidal.asked", area, trigger=name, by=by)
-    turn.touch_area(area)
+    else:
+        wishes.make(turn, area, name, by, window)
 
 
 def guarded(turn: Turn, area: str, waiting: int, facts: Mapping[str, str | int | float | None]) -> None:

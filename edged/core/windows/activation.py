@@ -10,6 +10,7 @@ from edged.core.model.turn import Turn
 from edged.core.people import alarms, pages, staffing
 from edged.core.queue import demand
 from edged.core.queue.ordering import STAFFED
+from edged.core.windows import wishes
 from edged.core.windows.machine import move_window
 
 SETUP_WEIGHT = 0.2  # of the newest set-up time: a change of shift is learnt within ten openings
@@ -119,6 +120,7 @@ def opened(turn: Turn, window: str) -> None:
     if state.area is not None:
         turn.area(state.area).last_open_ms = turn.at_ms
         forget_tries(turn, state.area)
+        wishes.fulfilled(turn, state.area, window)
     to_staffed_s = 0.0 if state.requested_ms is None else turn.seconds_since(state.requested_ms)
     if to_staffed_s > 0:
         _learn_setup(turn, to_staffed_s)

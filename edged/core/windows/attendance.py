@@ -14,6 +14,7 @@ from edged.core.model.state import WindowState
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, pages, staffing
 from edged.core.queue.ordering import WORKING, oldest_waiting_ms, serving_services
+from edged.core.windows import wishes
 from edged.core.windows.machine import TABLE, move_window
 
 PAUSE = "pause-too-long"
@@ -141,8 +142,9 @@ def prompt(turn: Turn, window: str) -> str | None:
             return "暂停超时，请恢复服务 Pause is over its limit"
         if alarms.stands(turn, UNMANNED, window):
             return "有人等候，请叫号 Visitors wait: call next"
-    if not turn.state.pages:
-        return None
+    wish = wishes.prompt(turn, window) if turn.state.wishes else None
+    if wish is not None or not turn.state.pages:
+        return wish
     page = turn.state.pages.get(alarms.key(pages.COMMISSIONER, window))
     if page is not None and page.to == staffing.DUTY_MANAGER:
         return "帮办无应答，已通知值班长 Duty manager paged"

@@ -102,7 +102,8 @@ class Triggers:
     """What may ask for a window beside the rule; 0 is off. They only ask: the arbiter grants, the rule gives back.
 
     ``waiting_above`` asks while no wait can be predicted (nobody serves yet); ``waiting_per_window`` is saturation;
-    ``people_above`` is for a people counter that knows how many are present.
+    ``people_above`` is for a people counter that knows how many are present. ``hold_s``: how long a wish (a key, an
+    order) stands while nobody is on the way for it.
     """
 
     waiting_above: int = 8
@@ -111,7 +112,7 @@ class Triggers:
     priority_wait_s: int = 900
     people_above: int = 0
     special_need: bool = True
-    hold_s: int = 180
+    hold_s: int = 1800
 
 
 @value

@@ -1,0 +1,162 @@
+"""Wishes: one more "+1" window that a person asked for by hand, from a clerk's panel or as an order.
+
+A wish has an owner, a reason and an end. It asks as a rule does, so everybody is tried and then the duty manager is
+paged; it lives until a "+1" window of the area is open, until it is withdrawn or until ``triggers.hold_s`` are over
+(nobody's time ends while somebody is on the way). Every end is noted, and whoever asked reads how it stands.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.state import Wish
+from edged.core.model.turn import Turn
+from edged.core.people import answers, staffing
+from edged.core.queue.ordering import ASKED
+
+TIMER = "wish"
+WISHES_MAX = 64  # one for each window of a large hall, and some names at the centre
+_TITLE = ("增开窗口申请", "One more window")
+
+
+def make(turn: Turn, area: str, trigger: str, by: str | None, window: str | None) -> bool:
+    """Somebody asks; the same one again begins its time anew. False (and a note) if there are too many."""
+    name = _name(area, window or by)
+    known = turn.state.wishes.get(name)
+    if known is None and len(turn.state.wishes) >= WISHES_MAX:
+        turn.ignore(area, "too_many_wishes", by=by)
+        return False
+    if known is None:
+        turn.state.wishes[name] = Wish(area, trigger, turn.at_ms, window, by)
+    turn.set_timer(f"{TIMER}/{name}", turn.at_ms + turn.state.policy.tidal.triggers.hold_s * 1000)
+    state = turn.area(area)
+    state.refused = state.held = None  # whoever asks is told anew what stands against it
+    turn.note("tidal.asked", area, trigger=trigger, by=by, window=window)
+    _touch(turn, area)
+    return True
+
+
+def withdraw(turn: Turn, area: str, by: str | None, window: str | None) -> bool:
+    """Whoever asked does not any more; False if they did not."""
+    return _end(turn, _name(area, window or by), "withdrawn")
+
+
+def standing(turn: Turn, area: str) -> Wish | None:
+    """The oldest wish for this area, if there is one."""
+    return next((wish for wish in turn.state.wishes.values() if wish.area == area), None)
+
+
+def attempted(turn: Turn, area: str) -> None:
+    """Somebody was paged, or asked politely: an attempt of every wish for this area."""
+    for wish in turn.state.wishes.values():
+        if wish.area == area:
+            wish.attempts += 1
+    _touch(turn, area)
+
+
+def fulfilled(turn: Turn, area: str, window: str) -> None:
+    """A "+1" window of ``area`` is open: that is what all of them wished for."""
+    for name, wish in list(turn.state.wishes.items()):
+        if wish.area == area:
+            _end(turn, name, "opened", window)
+
+
+def expire(turn: Turn, name: str) -> None:
+    """Its time is over (a timer)."""
+    wish = turn.state.wishes.get(name)
+    if wish is None:
+        return
+    on_its_way_ms = [
+        state.due_ms
+        for window in turn.lookup.area_tidal[wish.area]
+        if (state := turn.window(window)).area == wish.area and state.state in ASKED
+    ]
+    due_ms = max((due_ms for due_ms in on_its_way_ms if due_ms is not None), default=None)
+    if due_ms is not None and due_ms >= turn.at_ms:
+        turn.set_timer(f"{TIMER}/{name}", due_ms + 1)
+    else:
+        _end(turn, name, "expired")
+
+
+def end_day(turn: Turn) -> None:
+    """Nobody of yesterday waits for a window."""
+    for name in list(turn.state.wishes):
+        _end(turn, name, "new day")
+
+
+def forget_missing(turn: Turn) -> None:
+    """The configuration changed: wishes for what is gone are over."""
+    for name, wish in list(turn.state.wishes.items()):
+        if wish.area not in turn.lookup.areas:
+            _end(turn, name, "configuration changed")
+        elif wish.window is not None and wish.window not in turn.lookup.windows:
+            wish.window = None
+
+
+def prompt(turn: Turn, window: str) -> str | None:
+    """How the wish that was made at this window's panel stands."""
+    wish = next((wish for wish in turn.state.wishes.values() if wish.window == window), None)
+    if wish is None:
+        return None
+    chinese, english = _progress(turn, wish)
+    return f"{_TITLE[0]}：{chinese} {_TITLE[1]}: {english}"
+
+
+def _progress(turn: Turn, wish: Wish) -> tuple[str, str]:
+    area = turn.area(wish.area)
+    for lit in turn.lookup.area_tidal[wish.area]:
+        state = turn.window(lit)
+        if state.area != wish.area or state.state not in ASKED:
+            continue
+        number = turn.lookup.windows[lit].number
+        known = turn.lookup.staff.get(state.paged_staff or "")
+        if known is None:
+            return f"{number}号窗口待人到岗", f"window {number} waits for staff"
+        if state.acknowledged:
+            return f"{known.name}正前往{number}号窗口", f"{known.name} comes to window {number}"
+        return f"已呼叫{known.name}到{number}号窗口", f"{known.name} paged to window {number}"
+    if area.escalated_ms is not None:
+        return "无人应答，已通知值班长", "nobody answers, duty manager paged"
+    return answers.HELD.get(area.refused or "", ("已登记", "taken"))
+
+
+def _name(area: str, source: str | None) -> str:
+    return f"{area}/{source or ''}"
+
+
+def _end(turn: Turn, name: str, outcome: str, window: str | None = None) -> bool:
+    wish = turn.state.wishes.pop(name, None)
+    if wish is None:
+        return False
+    turn.drop_timer(f"{TIMER}/{name}")
+    turn.note(
+        "tidal.wish_over",
+        wish.area,
+        outcome=outcome,
+        trigger=wish.trigger,
+        by=wish.by or wish.window,
+        window=window,
+        attempts=wish.attempts,
+        stood_s=turn.seconds_since(wish.since_ms),
+    )
+    if wish.area in turn.lookup.areas:
+        _touch(turn, wish.area)
+    if wish.window in turn.state.windows and outcome in ("opened", "expired", "withdrawn"):
+        _tell(turn, wish.window, outcome, window)
+    return True
+
+
+def _tell(turn: Turn, asker: str, outcome: str, window: str | None) -> None:
+    number = "" if window is None else turn.lookup.windows[window].number
+    texts = {
+        "opened": (f"{number}号窗口已启用", f"window {number} is open"),
+        "expired": ("已到期，未能启用", "nobody could come, it is over"),
+        "withdrawn": ("已撤回", "withdrawn"),
+    }
+    chinese, english = texts[outcome]
+    staffing.hint(turn, asker, f"{_TITLE[0]}：{chinese} {_TITLE[1]}: {english}")
+
+
+def _touch(turn: Turn, area: str) -> None:
+    turn.touch_area(area)
+    for wish in turn.state.wishes.values():
+        if wish.area == area and wish.window is not None:
+            turn.touch_window(wish.window)
