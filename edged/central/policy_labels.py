@@ -196,6 +196,19 @@ LABELS: dict[str, tuple[str, str]] = {
     "Templates.call_en": ("text: spoken call, English", "文字:语音叫号(英文)"),
     "Templates.window": ("text: title of a window's board, Chinese", "文字:窗口屏标题(中文)"),
     "Templates.window_en": ("text: title of a window's board, English", "文字:窗口屏标题(英文)"),
+    "Templates.quick": ("text: title over an opened +1 window, Chinese", "文字:潮汐窗口开放时的标题(中文)"),
+    "Templates.quick_en": (
+        "text: title over an opened +1 window, English",
+        "文字:潮汐窗口开放时的标题(英文)",
+    ),
+    "Templates.lent": (
+        "text: title over a window that helps another area, Chinese",
+        "文字:支援其他专区的窗口标题(中文)",
+    ),
+    "Templates.lent_en": (
+        "text: title over a window that helps another area, English",
+        "文字:支援其他专区的窗口标题(英文)",
+    ),
     "Templates.called": ("text: window's board while calling, Chinese", "文字:窗口屏:叫号(中文)"),
     "Templates.called_en": ("text: window's board while calling, English", "文字:窗口屏:叫号(英文)"),
     "Templates.serving": ("text: window's board while serving, Chinese", "文字:窗口屏:办理中(中文)"),

@@ -174,7 +174,7 @@ class Engine:
         for window, state in [(key, self.state.windows[key]) for kind, key in due if kind == "window"]:
             state.due_ms = None
             if state.state == "ACTIVATING":
-                activation.unanswered(turn, window, reason="no answer in time")
+                activation.unanswered(turn, window, activation.NO_ANSWER)
             elif state.state == "COOLDOWN":
                 machine.move_window(turn, window, "cooled")
             elif state.ticket is not None and self.state.tickets[state.ticket].state == "CALLED":

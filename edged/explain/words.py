@@ -138,6 +138,10 @@ REASONS: dict[str, Pair] = {
     "no_window": ("没有空闲的潮汐窗口", 'no "+1" window is free'),
     "hall_quiet": ("大厅一小时无人", "the hall has been quiet for an hour"),
     "area_closed": ("不在办理时间", "the area is closed"),
+    "too_few_waiting": (
+        "不足{min_waiting}人等候，不抽调人员",
+        "fewer than {min_waiting} people wait: no staff are called away for them",
+    ),
     "closing_soon": ("即将下班, 开窗已无益", "the hall closes before it would help"),
     "being_staffed": ("上一个窗口正在到岗", "the last one asked for is still being staffed"),
     "nobody_answered": ("无人应答, 稍后再试", "nobody answered; asked again later"),
@@ -155,6 +159,7 @@ WHY_NOT: dict[str, Pair] = {
     "nobody-came": ("刚才无人到岗", "nobody came to it a moment ago"),
     "idle": ("空闲, 今日已启用{of}次, 未轮到", "free, used {of} times today, not its turn"),
     "did-not-answer": ("未应答", "did not answer"),
+    "silent": ("待命, 上次呼叫未应答, 排在最后", "on standby, did not answer the last page: asked last"),
     "free": ("待命, 今日{of}次, 未轮到", "on standby, {of} turns today, not their turn"),
     "paged": ("已被呼叫到{of}", "paged to {of}"),
     "bound": ("在{of}", "at {of}"),

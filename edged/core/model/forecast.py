@@ -138,6 +138,7 @@ class Stream(NamedTuple):
     steady_per_min: float
     level: float = 1.0
     excess_per_min: float = 0.0
+    opening_left: float | None = None  # of the profile's first step, once those who waited at the door are in
 
     def mass(self, from_min: float, to_min: float) -> float:
         """What the profile alone expects."""
@@ -147,16 +148,29 @@ class Stream(NamedTuple):
 
     def expected(self, horizon_min: float) -> float:
         """Arrivals in the next ``horizon_min`` minutes."""
+        if self.opening_left is not None:
+            left_min = BIN_MIN - self.minute
+            inside = self.opening_left * min(1.0, horizon_min / left_min)
+            return inside + self.mass(float(BIN_MIN), max(float(BIN_MIN), self.minute + horizon_min))
         passing = self.excess_per_min * EXCESS_FADES_MIN * (1 - exp(-horizon_min / EXCESS_FADES_MIN))
         return max(0.0, self.level * self.mass(self.minute, self.minute + horizon_min) + passing)
 
 
 def stream_of(learnt: Learnt, at_ms: int, plain: Stream) -> Stream:
-    """``plain`` (level 1, no excess) corrected by what was seen in two hours and in 20 minutes."""
+    """``plain`` (level 1, no excess) corrected by what was seen in two hours and in 20 minutes.
+
+    Not in the first step of the day: whoever came at once waited at the door. They are part of what the profile expects
+    of that step, and they are no stream that goes on.
+    """
     minute = plain.minute
     long_min, short_min = min(LEVEL_MIN, minute), min(RECENT_MIN, minute)
     if long_min <= 0:
         return plain
+    if minute < BIN_MIN:
+        if not plain.profile:
+            return plain
+        left = max(0.0, plain.mass(0, BIN_MIN) - arrivals_since(learnt, at_ms, minute))
+        return plain._replace(opening_left=left)
     level = (arrivals_since(learnt, at_ms, long_min) + LEVEL_WEIGHT) / (
         plain.mass(minute - long_min, minute) + LEVEL_WEIGHT
     )

@@ -340,13 +340,17 @@ class Flex:
 
 @dataclass(slots=True)
 class StaffState:
-    """A member: ``paged`` until they answer, ``bound`` while they serve ``window``; ``helped``: answers today."""
+    """A member: ``paged`` until they answer, ``bound`` while they serve ``window``; ``helped``: answers today.
+
+    ``silent``: did not answer the last page, and so is asked last until they answer one or log in.
+    """
 
     state: Literal["standby", "paged", "bound"] = "standby"
     window: str | None = None
     activations: int = 0
     last_used_ms: int = 0
     helped: int = 0
+    silent: bool = False
 
 
 @dataclass(slots=True)

@@ -27,11 +27,12 @@ def call(turn: Turn, ticket: Ticket, window: str) -> None:
     if area.voice is None:
         return
     signage = turn.state.policy.signage
+    service = turn.lookup.services[ticket.service]
     words = {"number": ticket.number, "window": turn.lookup.windows[window].number}
     slow = is_slow(turn, ticket)
     spoken = Spoken(
-        fill(signage.templates.call, area=area.name, **words),
-        fill(signage.templates.call_en, area=area.name_en, **words),
+        fill(signage.templates.call, area=area.name, service=service.name, **words),
+        fill(signage.templates.call_en, area=area.name_en, service=service.name_en, **words),
         turn.at_ms,
         number=ticket.number,
         ticket=ticket.id,

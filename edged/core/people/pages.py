@@ -64,6 +64,7 @@ def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
         if page.to == who and arg in (None, page.window, page.area)
     ]
     for name, page in found:
+        staffing.answers(turn, who)
         turn.note(
             "staff.answered",
             who,
@@ -103,6 +104,7 @@ def unanswered(turn: Turn, name: str) -> None:
     if page.to == DUTY_MANAGER:
         _send(turn, name, page, DUTY_MANAGER)
     else:
+        staffing.answers(turn, page.to, yes=False)
         turn.note(
             "staff.unanswered", page.to or DUTY_MANAGER, about=page.about, window=page.window, sent=page.sent
         )
@@ -174,7 +176,7 @@ def _send(turn: Turn, name: str, page: OpenPage, who: str) -> None:
 
 
 def _next_commissioner(turn: Turn, page: OpenPage) -> str | None:
-    """The fairest free one: least tried for this page, fewest answers today, longest rested, roster order."""
+    """The fairest free one: least tried for this page, heard of at the last, fewest answers today, longest rested."""
     tries = turn.state.policy.staffing.page_tries
     busy = {other.to for other in turn.state.pages.values() if other is not page}
     free = [
@@ -186,9 +188,9 @@ def _next_commissioner(turn: Turn, page: OpenPage) -> str | None:
         and turn.lookup.staff[staff].pager is not None
     ]
 
-    def rank(staff: str) -> tuple[int, int, int]:
+    def rank(staff: str) -> tuple[int, bool, int, int]:
         member = turn.state.staff[staff]
-        return page.tried.count(staff), member.helped, member.last_used_ms
+        return page.tried.count(staff), member.silent, member.helped, member.last_used_ms
 
     return min(free, key=rank, default=None)
 

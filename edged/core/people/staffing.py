@@ -36,7 +36,10 @@ def on_shift(turn: Turn, staff: str) -> bool:
 
 
 def pick(turn: Turn, area: str) -> str | None:
-    """The fairest free member: fewest "+1" turns today, then longest rested, then roster order."""
+    """The fairest free member: fewest "+1" turns today, then longest rested, then roster order.
+
+    Whoever did not answer the last page comes after everybody else, or they would be asked first every time.
+    """
     tried = turn.area(area).tried_staff
     called = {page.to for page in turn.state.pages.values()}
     free = [
@@ -44,11 +47,19 @@ def pick(turn: Turn, area: str) -> str | None:
         for staff in roster(turn, area)
         if staff not in tried and staff not in called and turn.state.staff[staff].state == "standby"
     ]
-    return min(
-        free,
-        key=lambda staff: (turn.state.staff[staff].activations, turn.state.staff[staff].last_used_ms),
-        default=None,
-    )
+
+    def rank(staff: str) -> tuple[bool, int, int]:
+        member = turn.state.staff[staff]
+        return member.silent, member.activations, member.last_used_ms
+
+    return min(free, key=rank, default=None)
+
+
+def answers(turn: Turn, staff: str | None, yes: bool = True) -> None:
+    """Whether ``staff`` was heard of when they were paged, or logged in by themselves."""
+    member = turn.state.staff.get(staff or "")
+    if member is not None:
+        member.silent = not yes
 
 
 def page(turn: Turn, staff: str, area: str, window: str) -> None:
@@ -157,6 +168,7 @@ def _sit(turn: Turn, staff: str, window: str) -> str | None:
     left = member.window if member.window != window else None
     touch_pagers(turn, staff)
     member.state = "bound"
+    member.silent = False
     member.window = window
     return None if left is None or vacate(turn, staff, left, "elsewhere") else left
 

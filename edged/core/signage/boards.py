@@ -7,17 +7,18 @@ not known is not shown: an area whose sensors are silent says so instead of a nu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from edged.core.calendar import hours_words, opening
 from edged.core.model.commands import AreaPicture, Display
 from edged.core.model.point import Point
 from edged.core.model.policy.signage import fill
 from edged.core.model.site import Board
-from edged.core.model.state import Alarm, WindowStateName
+from edged.core.model.state import Alarm, Ticket, WindowStateName
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, announcements, notices
-from edged.core.queue.ordering import next_up
+from edged.core.queue.ordering import STAFFED, next_up, serving_services
 from edged.core.windows import attendance
 
 Line = tuple[str, str]
@@ -33,6 +34,7 @@ TEXT_OF: dict[WindowStateName, str] = {  # templates; CALLING, SERVING and DRAIN
 NO_ALARM: Line = ("无告警", "No alarms")
 NOTICES_SHOWN = 3  # of an area, on a board of unknown size: calls must not scroll out of sight
 ALARMS_SHOWN = 8  # rows of the largest bar; all of them stand in the retained picture
+IN_WORDS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz:./-")
 WIDE_FROM = 0x2E80  # from here on a character takes two columns (CJK, full-width signs)
 ARROW = "→"  # two columns in GBK fonts, too
 
@@ -42,51 +44,62 @@ def width(text: str) -> int:
     return sum(2 if ord(char) >= WIDE_FROM or char == ARROW else 1 for char in text)
 
 
-def fit(line: Line, board: Board | None) -> str:
-    """A line as this board can show it."""
+def fit(line: Line, board: Board | None, shorter: str = "") -> str:
+    """A line as this board can show it; ``shorter`` says the same in fewer columns.
+
+    A text that is too long ends between two words: half a number would be another one.
+    """
     chinese, english = line
     both = f"{chinese} {english}" if english else chinese
     if board is None or width(both) <= board.columns:
         return both
     if board.scrolls or width(chinese) <= board.columns:
         return chinese
+    if shorter and width(shorter) <= board.columns:
+        return shorter
     kept, room = "", board.columns - 1
-    for char in chinese:
-        room -= width(char)
+    for word in _words_of(chinese):
+        room -= width(word)
         if room < 0:
             break
-        kept += char
-    return f"{kept}…"
+        kept += word
+    return f"{kept.rstrip()}…"
+
+
+def _words_of(text: str) -> Iterator[str]:
+    """A number, a time and a Latin word are one thing each; so is every Chinese character and every blank."""
+    for together, chars in groupby(text, IN_WORDS.__contains__):
+        run = "".join(chars)
+        yield from (run,) if together else run
 
 
 def window_board(turn: Turn, window: str) -> Display:
     """Over a window: its number and what goes on there; large and alone for who is called slowly."""
     templates = turn.state.policy.signage.templates
     state, ticket = turn.window(window), turn.ticket_at(window)
-    words = {"window": turn.lookup.windows[window].number}
+    display, number = turn.lookup.windows[window].display, turn.lookup.windows[window].number
+    zh, en = _words(turn, window, ticket)
+    title = _title(turn, window, zh, en)
+    board = None if display is None else turn.lookup.boards.get(display)
     if ticket is None:
         reason = attendance.reason_of(turn, state.pause_reason)
         name = TEXT_OF[state.state]
-        text = fill(getattr(templates, name), **words, reason="" if reason is None else reason.text)
-        text_en = fill(
-            getattr(templates, f"{name}_en"), **words, reason="" if reason is None else reason.text_en
+        line = (
+            fill(getattr(templates, name), **zh, reason="" if reason is None else reason.text),
+            fill(getattr(templates, f"{name}_en"), **en, reason="" if reason is None else reason.text_en),
         )
-        line = (text, text_en)
         if state.state in ("CLOSED", "STANDBY"):
             line = hours_words.window_line(turn, window) or line
-        return _display(turn, turn.lookup.windows[window].display, [_title(turn, words), line])
-    words["number"] = ticket.number
+        return _display(turn, display, [fit(title, board, f"{number}号窗口"), line])
     called = ticket.state == "CALLED"
     name = "called" if called else "serving"
-    text = NO_NUMBER if ticket.direct else fill(getattr(templates, name), **words)
-    line = (text, fill(getattr(templates, f"{name}_en"), **words))
+    text = NO_NUMBER if ticket.direct else fill(getattr(templates, name), **zh)
+    shown = fit((text, fill(getattr(templates, f"{name}_en"), **en)), board, zh["number"])
     large = called and announcements.is_slow(turn, ticket)
-    shown = _display(
-        turn, turn.lookup.windows[window].display, [line] if large else [_title(turn, words), line]
-    )
+    lines = [shown] if large else [fit(title, board, f"{number}号窗口"), shown]
     if ticket.direct:
-        return shown
-    return Display(shown.lines, (ticket.number, words["window"]), called, large)
+        return _display(turn, display, lines)
+    return Display(_display(turn, display, lines).lines, (ticket.number, number), called, large)
 
 
 def area_board(turn: Turn, area: str, point: Point, picture: AreaPicture) -> Display:
@@ -164,12 +177,40 @@ def _alarm_line(turn: Turn, alarm: Alarm) -> Line:
     return f"{subject} {text}", text_en
 
 
-def _title(turn: Turn, words: dict[str, str]) -> Line:
-    templates = turn.state.policy.signage.templates
-    return fill(templates.window, **words), fill(templates.window_en, **words)
+def _words(turn: Turn, window: str, ticket: Ticket | None) -> tuple[dict[str, str], dict[str, str]]:
+    """What the blanks of a window's templates mean, Chinese and English."""
+    lookup, state = turn.lookup, turn.window(window)
+    skills = serving_services(turn, window) or lookup.windows[window].skills
+    service = ticket.service if ticket is not None else next(iter(skills), None)
+    area = lookup.area_of(service) if ticket is not None and service is not None else None
+    area = area or state.area or state.lent_to or next(iter(lookup.window_areas[window]), None)
+    place = None if area is None else lookup.areas[area]
+    matter = None if service is None else lookup.services[service]
+    both = {
+        "window": lookup.windows[window].number,
+        "number": "" if ticket is None or ticket.direct else ticket.number,
+    }
+    return (
+        both
+        | {"area": "" if place is None else place.name, "service": "" if matter is None else matter.name},
+        both
+        | {
+            "area": "" if place is None else place.name_en,
+            "service": "" if matter is None else matter.name_en,
+        },
+    )
 
 
-def _display(turn: Turn, point: Point | None, lines: Sequence[Line]) -> Display:
-    board = turn.lookup.boards.get(point or "")
+def _title(turn: Turn, window: str, zh: dict[str, str], en: dict[str, str]) -> Line:
+    """The window's number; of an opened "+1" window and of one that helps another area also for whom it is."""
+    templates, state = turn.state.policy.signage.templates, turn.window(window)
+    name = "window"
+    if state.state in STAFFED:
+        name = "quick" if state.area is not None else "lent" if state.lent_to is not None else "window"
+    return fill(getattr(templates, name), **zh), fill(getattr(templates, f"{name}_en"), **en)
+
+
+def _display(turn: Turn, point: Point | None, lines: Sequence[Line | str]) -> Display:
+    board = None if point is None else turn.lookup.boards.get(point)
     rows = None if board is None else board.rows
-    return Display(tuple(fit(line, board) for line in lines[:rows]))
+    return Display(tuple(line if isinstance(line, str) else fit(line, board) for line in lines[:rows]))

@@ -51,6 +51,8 @@ def _not_asked(turn: Turn, area: str, member: str) -> str:
         return "did-not-answer"
     if not staffing.on_shift(turn, member):
         return "off-shift"
+    if state.state == "standby" and state.silent:
+        return "silent"
     if state.state == "standby":
         return f"free:{state.activations}"
     return state.state if state.window is None else f"{state.state}:{state.window}"

@@ -26,6 +26,8 @@ LOOK_AHEAD_S = 480.0  # how far the forecast looks at least; nearer than this a 
 CALM_MIN = 10.0  # a window is kept if the next 10 min bring work for it
 CALM_PER_MIN = 0.02  # … and the longer a set-up takes, the sooner it is kept
 GUARD_S = 600.0  # no opening so near to closing time, unless the queue lasts twice as long
+CLOSING_SOON = "closing_soon"  # why the rule asks for nothing, though the predicted wait is long
+TOO_FEW = "too_few_waiting"
 OVERRIDE = "override"  # asks for one window, past pool and limits
 Facts = Mapping[str, str | int | float | None]
 
@@ -185,7 +187,8 @@ def _stream(turn: Turn, area: str, load: Load) -> forecast.Stream:
 def _opening(turn: Turn, area: str, seen: Look, load: Load, predicted: tuple[float, float | None]) -> Look:
     """``predicted``: the wait of a newcomer (s) and, where the rule looks ahead, the arrivals it expects."""
     pw, (wait_s, expected) = turn.pw(area), predicted
-    wants = wait_s >= pw.open_wait_s and seen.waiting >= pw.min_waiting
+    long = wait_s >= pw.open_wait_s
+    wants = long and seen.waiting >= pw.min_waiting
     guarded = wants and too_late(turn, area)
     found = seen._replace(
         ask="predicted-wait" if wants and not guarded else None,
@@ -196,7 +199,15 @@ def _opening(turn: Turn, area: str, seen: Look, load: Load, predicted: tuple[flo
     )
     if guarded:
         closes_in_s = opening.closes_in_s(turn, area)
-        triggers.guarded(turn, area, seen.waiting, {**found.facts(), "closes_in_s": closes_in_s})
+        triggers.not_asked(
+            turn, area, CLOSING_SOON, seen.waiting, {**found.facts(), "closes_in_s": closes_in_s}
+        )
+    elif long and seen.waiting and not wants:
+        triggers.not_asked(
+            turn, area, TOO_FEW, seen.waiting, {**found.facts(), "min_waiting": pw.min_waiting}
+        )
+    elif not long and turn.area(area).refused == TOO_FEW:
+        turn.area(area).refused = None
     return found if found.ask is not None else _asked(turn, area, found, load)
 
 

@@ -12,7 +12,7 @@ from edged.core.model.turn import Turn
 from edged.core.queue import sensors
 from edged.core.queue.demand import commanded, standing
 from edged.core.tide import arbiter, peaks, sharing
-from edged.core.tide.rules import DECIDE_MS, Look, look
+from edged.core.tide.rules import CLOSING_SOON, DECIDE_MS, TOO_FEW, Look, look
 from edged.core.windows.activation import forget_tries
 
 
@@ -47,7 +47,7 @@ def _remember(turn: Turn, area: str, now: Look) -> None:
     lit = any(turn.window(window).state == "ACTIVATING" for window in now.commanded)
     if not lit:  # a lit window counts as if it served: that alone does not end the request that lit it
         state.over_since_ms = None
-        if state.refused != "closing_soon":
+        if state.refused not in (CLOSING_SOON, TOO_FEW):
             state.refused = None
         forget_tries(turn, area)
 

@@ -72,11 +72,11 @@ def ask(turn: Turn, area: str, name: str, by: str | None = None, window: str | N
         wishes.make(turn, area, name, by, window)
 
 
-def guarded(turn: Turn, area: str, waiting: int, facts: Mapping[str, str | int | float | None]) -> None:
-    """The rule wants a window, but the hall closes before it would be of use: said once."""
+def not_asked(
+    turn: Turn, area: str, reason: str, waiting: int, facts: Mapping[str, str | int | float | None]
+) -> None:
+    """The predicted wait is long, and for this reason no window is asked for all the same: said once."""
     state = turn.area(area)
-    if state.refused != "closing_soon":
-        state.refused = "closing_soon"
-        turn.note(
-            "tidal.refused", area, reason="closing_soon", rule="predicted-wait", waiting=waiting, **facts
-        )
+    if state.refused != reason:
+        state.refused = reason
+        turn.note("tidal.refused", area, reason=reason, rule="predicted-wait", waiting=waiting, **facts)

@@ -13,6 +13,7 @@ from edged.core.queue.ordering import STAFFED
 from edged.core.windows import wishes
 from edged.core.windows.machine import move_window
 
+NO_ANSWER = "no answer in time"
 SETUP_WEIGHT = 0.2  # of the newest set-up time: a change of shift is learnt within ten openings
 
 
@@ -27,6 +28,7 @@ def accept(turn: Turn, staff: str) -> None:
         turn.ignore(staff, "answered_already", window=window)
         return
     state.acknowledged = True
+    staffing.answers(turn, staff)
     state.due_ms = turn.at_ms + turn.state.policy.tidal.staff_arrive_s * 1000
     turn.touch_window(window)
     staffing.touch_pagers(turn, staff)
@@ -41,6 +43,7 @@ def decline(turn: Turn, staff: str) -> None:
         turn.ignore(staff, "not_paged")
         return
     turn.note("staff.answered", staff, window=window, answer="decline")
+    staffing.answers(turn, staff)
     unanswered(turn, window, reason="declined")
 
 
@@ -57,6 +60,8 @@ def unanswered(turn: Turn, window: str, reason: str) -> None:
     state = turn.window(window)
     area = turn.area(state.area) if state.area is not None else None
     turn.note("tidal.unanswered", window, area=state.area, staff=state.paged_staff, reason=reason)
+    if reason == NO_ANSWER:
+        staffing.answers(turn, state.paged_staff, yes=False)
     if area is not None:
         area.tried_windows.append(window)
         if state.paged_staff is not None:

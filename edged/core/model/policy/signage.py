@@ -1,7 +1,8 @@
 """Section ``signage``: what loudspeakers say and boards show, in the words of the hall.
 
-A template may use the blanks that ``BLANKS`` names for it, as ``{number}``; texts with another blank are refused when
-a policy arrives. A text and its ``_en`` twin are two texts: where a board is too narrow for both, Chinese stays.
+A template may use the blanks that ``BLANKS`` names for it, as ``{number}``; ``{area}`` and ``{service}`` are names. One
+with another blank is refused when a policy arrives. A text and its ``_en`` twin are two texts: where a board is too
+narrow for both, Chinese stays.
 """
 
 from __future__ import annotations
@@ -14,12 +15,19 @@ from edged.core.model.value import value
 
 @value
 class Templates:
-    """Every text that visitors read or hear in the ordinary run of a day."""
+    """Every text that visitors read or hear in the ordinary run of a day.
+
+    ``quick`` stands over an opened "+1" window in place of ``window``, ``lent`` over a window that helps another area.
+    """
 
     call: Text = "请{number}号到{window}号窗口"
     call_en: Text = "Ticket {number}, window {window}"
     window: Text = "{window}号窗口"
     window_en: Text = "Window {window}"
+    quick: Text = "{window}号窗口 潮汐快速通道 {area}"
+    quick_en: Text = "Quick lane {area}"
+    lent: Text = "{window}号窗口 支援{area}"
+    lent_en: Text = "Helping {area}"
     called: Text = "请{number}号"
     called_en: Text = "Please come"
     serving: Text = "{number}号办理中"
@@ -46,15 +54,17 @@ class Templates:
 
 
 BLANKS: Mapping[str, frozenset[str]] = {
-    "call": frozenset({"number", "window", "area"}),
-    "window": frozenset({"window"}),
-    "called": frozenset({"number", "window"}),
-    "serving": frozenset({"number", "window"}),
-    "open": frozenset({"window"}),
-    "closed": frozenset({"window"}),
-    "paused": frozenset({"window", "reason"}),
-    "standby": frozenset({"window"}),
-    "activating": frozenset({"window"}),
+    "call": frozenset({"number", "window", "area", "service"}),
+    "window": frozenset({"window", "area", "service"}),
+    "quick": frozenset({"window", "area", "service"}),
+    "lent": frozenset({"window", "area", "service"}),
+    "called": frozenset({"number", "window", "area", "service"}),
+    "serving": frozenset({"number", "window", "area", "service"}),
+    "open": frozenset({"window", "area", "service"}),
+    "closed": frozenset({"window", "area", "service"}),
+    "paused": frozenset({"window", "reason", "area", "service"}),
+    "standby": frozenset({"window", "area", "service"}),
+    "activating": frozenset({"window", "area", "service"}),
     "area": frozenset({"area", "waiting"}),
     "estimate": frozenset({"low", "high"}),
     "stale": frozenset({"area"}),

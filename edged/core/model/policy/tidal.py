@@ -35,7 +35,7 @@ class Pw:
     """Rule on the predicted wait of a newcomer, looked at every 30 s.
 
     Open: predicted wait over every commanded window (one that is being staffed counts) >= ``open_wait_s``, while at
-    least ``min_waiting`` people wait: one busy window in a small area is no tide.
+    least ``min_waiting`` people wait: for one or two nobody is called away (measured: edged/backtest/RESULTS.md).
     Close: with one window fewer it would be <= ``close_wait_s`` for ``hold_s``, ``min_open_s`` after the last opening.
     ``forecast`` looks one set-up (at least 8 min) ahead with the arrivals of ``profile``: area -> expected arrivals per
     15 min from ``profile_start_min`` (minutes after midnight) on; without a profile it expects a steady stream.
@@ -50,7 +50,7 @@ class Pw:
     close_wait_s: int = 90
     hold_s: int = 0
     min_open_s: int = 600
-    min_waiting: int = 1
+    min_waiting: int = 3
     cooldown_s: int = 60
     rest_s: int = 0
     max_windows: int = 50
