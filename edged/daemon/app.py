@@ -74,12 +74,13 @@ class Application:
         self._serving = False
         self._link_tried = asyncio.Event()
         self._clock_heart = Heart()
-        self.journal = self._platform.open_journal(config)
+        self._manager = self._platform.manager()
+        self.journal = self._platform.open_journal(config, self._manager.alive)
         self._starts = self._platform.starts(config)
         self._safe = self._starts.begin()
         restored = self.journal.restore(State)
         self.engine = Engine(restored.state)
-        last_ms = recover(self.engine, restored)
+        last_ms = recover(self.engine, restored, self._manager.alive)
         self._gap_ms = _gap_ms(self.engine.state, last_ms, Clock(0, warp).wall_ms())
         self.clock = Clock(last_ms + self._gap_ms, warp)
         self._known = restored.last_seq > 0
@@ -157,7 +158,7 @@ class Application:
             self._finish(whole)
 
     async def _serve(self, tasks: asyncio.TaskGroup) -> None:
-        manager = self._platform.manager()
+        manager = self._manager
         fleet = self._start(tasks)
         tasks.create_task(self._announce_ready(manager), name="ready")
         tasks.create_task(outlive(self._starts, self._safe, self.stop.set), name="lifetime")
@@ -243,7 +244,9 @@ class Application:
                 last_ms = self.loop.turn(self.inbox.take_now()).at_ms
             self.office.stop()
             self._starts.forget()
-            self.journal.snapshot(self.engine.state, self.journal.last_seq, last_ms)
+            self.journal.snapshot(
+                self.engine.state, self.journal.last_seq, last_ms, self.engine.state.day or None
+            )
         finally:
             self.journal.close()
         log.info("stopped", seq=self.journal.last_seq)

@@ -73,8 +73,9 @@ class Loop:
             self._journal.append(step, item.ack, item.beside)
         for observer in self.observers:
             observer.step(step, decision_s)
-        if self._journal.snapshot_due:
-            self._journal.snapshot(self._engine.state, self._journal.last_seq, item.at_ms)
+        state = self._engine.state
+        if self._journal.dump_due(item.at_ms, state.day):
+            self._journal.snapshot(state, self._journal.last_seq, item.at_ms, state.day or None)
         return step
 
     def _light(self, commands: Sequence[Command], arrived_s: float | None) -> None:

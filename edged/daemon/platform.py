@@ -33,9 +33,9 @@ SWITCH_S = (
 class Platform:
     """The machine and the hall's network."""
 
-    def open_journal(self, config: HallConfig) -> Journal:
-        """The journal at its place. Raises ``StoreError``."""
-        return Journal.open(Path(config.store.path), keep_days=config.store.keep_days)
+    def open_journal(self, config: HallConfig, alive: Callable[[], None]) -> Journal:
+        """The journal at its place; ``alive`` is called while that takes long. Raises ``StoreError``."""
+        return Journal.open(Path(config.store.path), keep_days=config.store.keep_days, alive=alive)
 
     def starts(self, config: HallConfig) -> Starts:
         """How often this hall was started lately."""

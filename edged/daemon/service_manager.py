@@ -17,6 +17,8 @@ import structlog
 from edged import clock
 
 HEART_LIMIT_S = 5.0  # with WatchdogSec=6s of systemd/edged.service killed within 12 s; above two syncs of 2 s
+EXTEND_S = 30.0  # more for a start that gets on, counted from each sign of it
+EXTEND_EVERY_S = 5.0
 STATUS_MAX_CHARS = 200  # one line of `systemctl status`
 
 _log = structlog.get_logger("edged.systemd")
@@ -29,6 +31,7 @@ class ServiceManager:
         path = environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + path[1:] if path.startswith("@") else path
         self._complained = False
+        self._extended_s = clock.monotonic_s()
         self.watchdog_s = _watchdog_s(environ) if path else None
 
     def ready(self, status: str = "") -> None:
@@ -38,6 +41,12 @@ class ServiceManager:
     def status(self, status: str) -> None:
         """One line for ``systemctl status``."""
         self._send(_status(status))
+
+    def alive(self) -> None:
+        """The start gets on, but takes long: it is not to be ended for that. Call it as often as you like."""
+        if clock.monotonic_s() - self._extended_s >= EXTEND_EVERY_S:
+            self._extended_s = clock.monotonic_s()
+            self._send(f"EXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000:.0f}", _status("reading the journal"))
 
     def stopping(self) -> None:
         """A clean stop began."""

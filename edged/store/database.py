@@ -2,7 +2,8 @@
 
 Rules: WAL with ``synchronous=FULL`` (a commit is on the disk when it returns); checkpoints are explicit, so that their
 errors are seen; a file of a newer schema is refused before anything touches it; every row is chained to the one
-before it by SHA-256, so that a flipped bit or a missing row is found even where SQLite's own check sees nothing.
+before it by SHA-256, so that a flipped bit or a missing row is found even where SQLite's own check sees nothing. A
+start follows the chain from the newest good state dump on; the whole of it is followed later, in slices (audit.py).
 """
 
 from __future__ import annotations
@@ -10,33 +11,38 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from edged.store import codec
+from edged.store import codec, packing
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x45444744  # "EDGD": other programs' databases are not ours to open
 BUSY_MS = 5_000  # a reader closing its connection may hold the lock for one checkpoint
 CACHE_KIB = 512  # of pages: the writer appends, and deletes from the other end; 1.5 MiB less than by default
 WAL_KEPT_BYTES = 16 * 1024 * 1024  # after a burst the WAL file shrinks to this at the next reset
-PAGE_ROWS = 1_000  # rows read at a time: about 1 MB
+PAGE_ROWS = 500  # rows read at a time: about half a MB
 DAY_MS = 86_400_000
 GENESIS = b"\0" * 32  # chain before the first row
 
 # Scripts that lead from version i to i + 1, each run inside one transaction.
-MIGRATIONS: tuple[str, ...] = (Path(__file__).with_name("schema.sql").read_text("utf-8"),)
+MIGRATIONS = tuple(
+    Path(__file__).with_name(name).read_text("utf-8") for name in ("schema.sql", "schema_2.sql")
+)
 assert len(MIGRATIONS) == SCHEMA_VERSION
 
+# For who only reads a file that no daemon has upgraded: what is new is there, and empty.
+_AS_VERSION_2 = "CREATE TEMP VIEW snapshots AS SELECT *, NULL AS day FROM main.snapshots"
 _BLOB = (bytes, type(None))
 _STEP_TYPES = (int, int, int, str, str, _BLOB, _BLOB, _BLOB, bytes)
 _INSERT_SIZES = (64, 8, 1)  # rows of one INSERT: few enough forms that each stays prepared
 _STEP_COLUMNS = "seq, at_ms, wall_ms, kind, src, event, commands, notes, chain"
+_SNAPSHOT_COLUMNS = "seq, at_ms, sha256, chain, blob, day"
 
 
 class StoreError(Exception):
@@ -67,7 +73,7 @@ class Damaged(Exception):
 
 @dataclass(slots=True)
 class Row:
-    """A row of ``steps`` as stored; the writer fills ``wall_ms`` and ``chain`` last."""
+    """A row of ``steps``, its commands unpacked; the writer fills ``wall_ms`` and ``chain`` last."""
 
     seq: int
     at_ms: int
@@ -80,7 +86,7 @@ class Row:
     chain: bytes = b""
 
     def values(self) -> tuple[int, int, int, str, str, bytes | None, bytes | None, bytes | None, bytes]:
-        """In the order of the columns."""
+        """As stored, in the order of the columns."""
         return (
             self.seq,
             self.at_ms,
@@ -88,7 +94,7 @@ class Row:
             self.kind,
             self.src,
             self.event,
-            self.commands,
+            packing.pack(self.commands),
             self.notes,
             self.chain,
         )
@@ -96,13 +102,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A state dump after step ``seq`` and every tick due up to ``at_ms``. ``blob`` None: only the mark is left."""
+    """A state dump after step ``seq`` and every tick due up to ``at_ms``. ``blob`` None: only the mark is left.
+
+    ``day``: the business day it belongs to, where the hall knows the date.
+    """
 
     seq: int
     at_ms: int
     sha256: str
     chain: bytes
     blob: bytes | None
+    day: int | None = None
 
     @property
     def good(self) -> bool:
@@ -150,6 +160,8 @@ def connect(path: Path, *, read_only: bool, vfs: str | None = None) -> apsw.Conn
             connection.pragma("journal_size_limit", WAL_KEPT_BYTES)
             connection.pragma("secure_delete", True)
             connection.pragma("cache_size", -CACHE_KIB)
+        elif connection.pragma("user_version") == 1:
+            connection.execute(_AS_VERSION_2)
     except BaseException:
         connection.close(True)
         raise
@@ -205,25 +217,33 @@ def migrate(connection: apsw.Connection) -> bool:
     return version == 0
 
 
-def check(connection: apsw.Connection) -> Head:
-    """Check the pages, and the chain from the newest good snapshot on; where the journal stands. Raises ``Damaged``."""
-    said = [str(line) for (line,) in connection.execute("PRAGMA quick_check(3)")]
-    if said != ["ok"]:
-        raise Damaged(f"quick_check: {said[0]}")
+def check(connection: apsw.Connection, alive: Callable[[], None] = lambda: None) -> Head:
+    """Check the schema, and the chain from the newest good state dump on; where the journal stands.
+
+    ``alive`` is called every ``PAGE_ROWS`` steps. Raises ``Damaged``.
+    """
     if _schema(connection) != _expected_schema():
         raise Damaged("the schema is not what was written")
     last_policy(connection)
-    start = next((snapshot for snapshot in snapshots(connection) if snapshot.good), None)
+    start = newest_dump(connection)
     head = Head() if start is None else Head(start.seq, start.at_ms, 0, start.chain)
     if start is None:
-        first = connection.execute("SELECT min(seq) FROM steps").get
+        first = first_seq(connection)
         if first not in (None, 1):
             raise Damaged(f"steps before {first} are gone and there is no good snapshot")
     else:
         head = _with_wall(connection, head)
     for row in rows(connection, head.seq):
         head = follow(head, row)
+        if row.seq % PAGE_ROWS == 0:
+            alive()
     return head
+
+
+def first_seq(connection: apsw.Connection) -> int | None:
+    """The first step that is left."""
+    found = connection.execute("SELECT min(seq) FROM steps").get
+    return None if found is None else int(found)
 
 
 def follow(head: Head, row: Row) -> Head:
@@ -244,23 +264,32 @@ def chained(previous: bytes, row: Row) -> bytes:
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def rows(connection: apsw.Connection, after_seq: int = 0) -> Iterator[Row]:
-    """Steps after ``after_seq`` in order; no read transaction stays open between pages. Raises ``Damaged``."""
+def rows(connection: apsw.Connection, after_seq: int = 0, limit: int | None = None) -> Iterator[Row]:
+    """Steps after ``after_seq`` in order, at most ``limit``; no read transaction stays open between pages.
+
+    Raises ``Damaged``.
+    """
     query = f"SELECT {_STEP_COLUMNS} FROM steps WHERE seq > ? ORDER BY seq LIMIT ?"  # noqa: S608 (a constant)
-    while page := [_row(values) for values in connection.execute(query, (after_seq, PAGE_ROWS))]:
+    left = 2**63 - 1 if limit is None else limit
+    while left > 0:
+        wanted = min(left, PAGE_ROWS)
+        page = [_row(values) for values in connection.execute(query, (after_seq, wanted))]
         yield from page
+        if len(page) < wanted:
+            return
+        left -= len(page)
         after_seq = page[-1].seq
 
 
 def entries(connection: apsw.Connection, start: Snapshot | None = None) -> Iterator[Row | Snapshot]:
-    """Everything after ``start`` (or from the beginning): steps, and snapshots behind the step they belong to."""
+    """Everything after ``start`` (or from the beginning): steps, and marks behind the step they belong to."""
     after = (0, -1) if start is None else (start.seq, start.at_ms)
-    marks = [one for one in snapshots(connection) if (one.seq, one.at_ms) > after]  # newest first
+    left = marks(connection, after)  # newest first
     for row in rows(connection, after[0]):
-        while marks and marks[-1].seq < row.seq:
-            yield marks.pop()
+        while left and left[-1].seq < row.seq:
+            yield left.pop()
         yield row
-    yield from reversed(marks)
+    yield from reversed(left)
 
 
 def insert_rows(connection: apsw.Connection, many: list[Row]) -> None:
@@ -282,27 +311,56 @@ def _insert(size: int) -> str:
 
 
 def snapshots(connection: apsw.Connection) -> Iterator[Snapshot]:
-    """Snapshots and marks, newest first; what a damaged page makes of one is left out."""
-    for values in connection.execute(
-        "SELECT seq, at_ms, sha256, chain, blob FROM snapshots ORDER BY seq DESC, at_ms DESC"
-    ):
-        if _typed(values, (int, int, str, bytes, _BLOB)):
-            yield Snapshot(*values)
+    """State dumps and marks, newest first; what a damaged page makes of one is left out."""
+    query = f"SELECT {_SNAPSHOT_COLUMNS} FROM snapshots ORDER BY seq DESC, at_ms DESC"  # noqa: S608 (a constant)
+    for values in connection.execute(query):
+        if _typed(values, (int, int, str, bytes, _BLOB, (int, type(None)))):
+            found = Snapshot(*values)
+            yield found if found.blob is None else replace(found, blob=_unpacked(found.blob))
+
+
+def newest_dump(connection: apsw.Connection) -> Snapshot | None:
+    """The newest state dump that is what was hashed."""
+    return next((one for one in snapshots(connection) if one.good), None)
+
+
+def marks(connection: apsw.Connection, after: tuple[int, int], limit: int = -1) -> list[Snapshot]:
+    """Where state dumps were taken after (seq, at_ms), newest first, at most ``limit``; their blobs are not read."""
+    found = connection.execute(
+        "SELECT seq, at_ms, sha256, chain, NULL, day FROM snapshots WHERE (seq, at_ms) > (?, ?)"
+        " ORDER BY seq DESC, at_ms DESC LIMIT ?",
+        (*after, limit),
+    )
+    return [
+        Snapshot(*values)
+        for values in found
+        if _typed(values, (int, int, str, bytes, _BLOB, (int, type(None))))
+    ]
+
+
+def _unpacked(stored: bytes) -> bytes:
+    """A dump as it was hashed; what is none comes back as it is, and is then not good."""
+    try:
+        return packing.unpack_dump(stored)
+    except packing.NotPacked:
+        return stored
 
 
 def insert_snapshot(connection: apsw.Connection, snapshot: Snapshot, keep: int) -> None:
-    """Write a snapshot; of the others the blobs of the newest ``keep`` and of the first of each day stay.
+    """Write a snapshot; of the others the blobs of the newest ``keep`` and of the first of each business day stay.
 
     The marks of all of them stay for replay; the first of a day is where a replay starts once older steps are pruned.
     """
+    packed = None if snapshot.blob is None else packing.pack_dump(snapshot.blob)
     connection.execute(
-        "INSERT OR REPLACE INTO snapshots (seq, at_ms, sha256, chain, blob) VALUES (?,?,?,?,?)",
-        (snapshot.seq, snapshot.at_ms, snapshot.sha256, snapshot.chain, snapshot.blob),
+        f"INSERT OR REPLACE INTO snapshots ({_SNAPSHOT_COLUMNS}) VALUES (?,?,?,?,?,?)",  # noqa: S608 (a constant)
+        (snapshot.seq, snapshot.at_ms, snapshot.sha256, snapshot.chain, packed, snapshot.day),
     )
     connection.execute(
         "UPDATE snapshots SET blob = NULL WHERE blob IS NOT NULL AND (seq, at_ms) NOT IN"
         " (SELECT seq, at_ms FROM snapshots WHERE blob IS NOT NULL ORDER BY seq DESC, at_ms DESC LIMIT ?)"
-        " AND (seq, at_ms) NOT IN (SELECT seq, min(at_ms) FROM snapshots GROUP BY at_ms / ?)",
+        " AND (seq, at_ms) NOT IN"
+        " (SELECT seq, min(at_ms) FROM snapshots GROUP BY coalesce(day, -1 - at_ms / ?))",
         (keep, DAY_MS),
     )
 
@@ -380,7 +438,12 @@ def _expected_schema() -> list[tuple[Any, ...]]:
 def _row(values: tuple[Any, ...]) -> Row:
     if not _typed(values, _STEP_TYPES):
         raise Damaged(f"step {values[0]} is not what was written")
-    return Row(*values)
+    row = Row(*values)
+    try:
+        row.commands = packing.unpack(row.commands)
+    except packing.NotPacked as error:
+        raise Damaged(f"step {row.seq}: its commands are not what was written: {error}") from error
+    return row
 
 
 def _typed(values: tuple[Any, ...], types: tuple[Any, ...]) -> bool:

@@ -13,6 +13,7 @@ import fcntl
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -67,7 +68,10 @@ class Journal:
         stored = database.get_meta(opened.connection, KEY)
         self.taken = read_cursor(stored, opened.epoch, opened.head.seq)  # by the centre, as of the start
         self.counters = database.get_meta(opened.connection, COUNTERS) or ""  # of operations, as of the start
-        self._snapshot_seq = next((one.seq for one in database.snapshots(opened.connection)), 0)
+        newest = database.marks(opened.connection, (-1, -1), 1)
+        self._dumped = (
+            newest[0] if newest else Snapshot(0, 0, "", GENESIS, None)
+        )  # the last one, without its blob
         self._pending = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -93,18 +97,20 @@ class Journal:
         vfs: str | None = None,
         keep_days: int = KEEP_DAYS,
         writer: type[Writer] = Writer,
+        alive: Callable[[], None] = lambda: None,
     ) -> Journal:
         """Open or create the journal; a damaged file is put aside and what can be proven is carried over.
 
-        ``writer``: another than the thread, for a simulated world. Raises ``SchemaTooNew`` (78), ``JournalBusy`` (75)
-        or ``JournalBroken`` (74); see ``StoreError.exit_code``.
+        ``writer``: another than the thread, for a simulated world. ``alive``: called while it takes long.
+
+        Raises ``SchemaTooNew`` (78), ``JournalBusy`` (75) or ``JournalBroken`` (74); see ``StoreError.exit_code``.
         """
         path = Path(path)
         if read_only:
             return cls(path, _open_to_read(path, vfs), None)
         lock = _lock(path)
         try:
-            return cls(path, open_or_rescue(path, vfs), lock, keep_days, writer)
+            return cls(path, open_or_rescue(path, vfs, alive), lock, keep_days, writer)
         except BaseException:
             lock.close()
             raise
@@ -125,10 +131,15 @@ class Journal:
         assert self._writer is not None
         return self._writer.last_beat_s
 
-    @property
-    def snapshot_due(self) -> bool:
-        """Enough steps since the last snapshot that the loop should take one at its next step boundary."""
-        return self.last_seq - self._snapshot_seq >= SNAPSHOT_EVERY
+    def dump_due(self, at_ms: int, day: int | None = None) -> bool:
+        """The loop should dump the state now: many steps since the last dump, or the first of a business day.
+
+        ``day``: which one it is; None where the hall does not know the date: then once in 24 hours of hall time. What
+        is older than ``keep_days`` goes up to a dump, so that the limit holds within a day.
+        """
+        steps = self.last_seq - self._dumped.seq
+        later = day != self._dumped.day if day else at_ms - self._dumped.at_ms >= database.DAY_MS
+        return steps >= SNAPSHOT_EVERY or (steps > 0 and later)
 
     def append(self, step: Step, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> None:
         """Queue a step (``is_recorded``), its ``seq`` one above ``last_seq``. ``ack`` is called once it is on disk.
@@ -141,13 +152,16 @@ class Journal:
         self.last_seq = step.seq
         self._pending += 1
 
-    def snapshot(self, state: object, seq: int, at_ms: int) -> None:
-        """Queue a dump of ``state`` as it stands now: after step ``seq``, last fed at ``at_ms`` (event or tick)."""
+    def snapshot(self, state: object, seq: int, at_ms: int, day: int | None = None) -> None:
+        """Queue a dump of ``state`` as it stands now: after step ``seq``, last fed at ``at_ms`` (event or tick).
+
+        ``day``: the business day, where the hall knows the date.
+        """
         assert seq == self.last_seq, f"state dump of step {seq} after {self.last_seq}"
         blob = codec.dump_state(state)
-        dump = Snapshot(seq, at_ms, codec.sha256(blob), GENESIS, blob)  # the writer knows the chain
+        dump = Snapshot(seq, at_ms, codec.sha256(blob), GENESIS, blob, day)  # the writer knows the chain
         self._put(Job(snapshot=dump, state_type=type(state)))
-        self._snapshot_seq = seq
+        self._dumped = replace(dump, blob=None)
 
     def learn(self, kind: type[Any]) -> None:
         """Learn now to read dumps of ``kind``, and not in the middle of a rush: for the tenth of a second that it takes
@@ -229,7 +243,7 @@ class Journal:
                     break
                 except codec.CodecError as error:
                     _LOG.error("state dump of step %d is of another version: %s", one.seq, error)
-        first = self._connection.execute("SELECT min(seq) FROM steps").get
+        first = database.first_seq(self._connection)
         tail = _tail(self._connection, start)
         if start is None and first not in (None, 1):
             _LOG.error("no state dump can be read and the first steps are gone: starting empty")

@@ -26,6 +26,8 @@ from edged.store.records import Restored, is_recorded
 TICKS_MAX = (
     100_000  # ticks in a row without an input: a simulated month; more means the engine does not move on
 )
+ALIVE_STEPS = 500
+PROGRESS_STEPS = 200
 TEXT_MAX_CHARS = 300  # of a command in a difference: enough to see which display says what
 
 DEVICE_KINDS = tuple(kind.__name__ for kind in get_args(DeviceEvent))
@@ -95,13 +97,16 @@ def due_ticks(engine: EngineLike, until_ms: int, last_ms: int) -> Iterator[_Turn
     raise AssertionError(f"the engine asked for {TICKS_MAX} ticks up to {until_ms} ms")
 
 
-def recover(engine: EngineLike, restored: Restored[Any]) -> int:
+def recover(engine: EngineLike, restored: Restored[Any], alive: Callable[[], None] = lambda: None) -> int:
     """Bring an engine made from ``restored.state`` to the end of the tail; the hall time it was last fed (ms).
 
-    Nothing is compared: after an upgrade the engine may well decide otherwise, and the hall must open.
+    Nothing is compared: after an upgrade the engine may well decide otherwise, and the hall must open. ``alive`` is
+    called every ``ALIVE_STEPS``: without a state dump that can be read this takes minutes.
     """
     last_ms = restored.at_ms
-    for entry in restored.tail:
+    for place, entry in enumerate(restored.tail, 1):
+        if place % ALIVE_STEPS == 0:
+            alive()
         for turn in due_ticks(engine, entry.at_ms, last_ms):
             last_ms = turn.at_ms
         if isinstance(entry, Step) and not isinstance(entry.event, Tick):
@@ -115,16 +120,18 @@ def replay(
     make_engine: Callable[[Any], EngineLike] | None = None,
     state_type: type = State,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    days: int = 0,
 ) -> ReplayResult:
     """Replay a journal from its beginning, or from its oldest state dump where early steps are gone.
 
-    ``progress(done, total)`` is called every thousand steps. Raises ``Unreadable``.
+    ``days``: only the last so many business days of the hall that have a state dump at their beginning (0: all).
+    ``progress(done, total)`` is called every few hundred steps. Raises ``Unreadable``.
     """
     connection = _open(path)
     try:
-        run = _Replay(connection, make_engine or _engine, state_type)
+        run = _Replay(connection, make_engine or _engine, state_type, _start(connection, days))
         return run.run(progress)
-    except (apsw.Error, codec.CodecError) as error:
+    except (apsw.Error, codec.CodecError, Damaged) as error:
         raise Unreadable(f"{path}: {error}") from error
     finally:
         connection.close(True)
@@ -167,10 +174,13 @@ def inputs_by_source(path: Path) -> dict[tuple[Point, str], int]:
 
 class _Replay:
     def __init__(
-        self, connection: apsw.Connection, make_engine: Callable[[Any], EngineLike], state_type: type
+        self,
+        connection: apsw.Connection,
+        make_engine: Callable[[Any], EngineLike],
+        state_type: type,
+        start: Snapshot | None,
     ) -> None:
         self._connection = connection
-        start = _start(connection)
         state = None if start is None else codec.load_state(start.blob or b"", state_type)
         self._start = start
         self._engine = make_engine(state)
@@ -180,14 +190,16 @@ class _Replay:
 
     def run(self, progress: Callable[[int, int], None]) -> ReplayResult:
         first_seq = self._head.seq + 1
-        total = self._connection.execute("SELECT count(*) FROM steps WHERE seq >= ?", (first_seq,)).get
+        last = self._connection.execute("SELECT max(seq) FROM steps").get
+        total = int(last or 0) - first_seq + 1
+        progress(0, total)
         difference = None
         try:
             for entry in database.entries(self._connection, self._start):
                 if isinstance(entry, Row):
                     self._row(entry)
-                    if self._steps % 1_000 == 0:
-                        progress(self._steps, int(total or 0))
+                    if self._steps % PROGRESS_STEPS == 0:
+                        progress(self._steps, total)
                 else:
                     self._mark(entry)
         except _Differs as differs:
@@ -283,16 +295,40 @@ def _compare(row: Row, turn: _Turn) -> None:
         )
 
 
-def _start(connection: apsw.Connection) -> Snapshot | None:
-    """None for genesis; the oldest good state dump where the first steps are gone. Raises ``Unreadable``."""
-    first = connection.execute("SELECT min(seq) FROM steps").get
-    dumps = [one for one in database.snapshots(connection) if one.good]
-    if first == 1 or (first is None and not dumps):
+def _start(connection: apsw.Connection, days: int) -> Snapshot | None:
+    """Where to begin: None for genesis, else a good state dump, the oldest of the last ``days`` or of all (0).
+
+    Raises ``Unreadable``.
+    """
+    first = database.first_seq(connection)
+    if days:
+        found = _day_start(connection, days, first or 1)
+        if found is not None:
+            return found
+    if first == 1:
         return None
-    usable = [one for one in dumps if first is None or one.seq >= first - 1]
-    if not usable:
+    usable = None
+    for one in database.snapshots(connection):
+        if one.good and (first is None or one.seq >= first - 1):
+            usable = one
+    if usable is None and first is not None:
         raise Unreadable(f"steps before {first} are gone and no state dump is left to start from")
-    return usable[-1]
+    return usable
+
+
+def _day_start(connection: apsw.Connection, days: int, first: int) -> Snapshot | None:
+    """The first good dump of the last ``days`` business days; None where there are fewer days than that."""
+    seen: set[int] = set()
+    begin: Snapshot | None = None
+    for one in database.snapshots(connection):  # newest first
+        if one.seq < first - 1 or not one.good:
+            continue
+        day = -1 - one.at_ms // database.DAY_MS if one.day is None else one.day
+        if day not in seen and len(seen) == days:
+            return begin
+        seen.add(day)
+        begin = one
+    return None
 
 
 def _open(path: Path) -> apsw.Connection:

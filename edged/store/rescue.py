@@ -8,6 +8,7 @@ written last, so that the centre can tell; the same damage never stops the proce
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,7 @@ _ENVIRONMENT = (
 # A sector that cannot be read will not be better after a restart; moving the file aside needs no read.
 _UNREADABLE = (apsw.SQLITE_IOERR_READ, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS)
 SUFFIXES = ("", "-wal", "-shm")
+SUSPICION_CHARS = 200
 
 
 @dataclass(slots=True)
@@ -62,19 +64,33 @@ class _Salvage:
         return self.rows[-1].seq if self.rows else 0 if self.snapshot is None else self.snapshot.seq
 
 
-def open_or_rescue(path: Path, vfs: str | None = None) -> Opened:
-    """Open the journal for writing. Raises ``StoreError`` (see its subclasses for what to do)."""
+def suspect(path: Path, why: str) -> None:
+    """The file was found damaged while it was in use: the next start puts it aside."""
+    with suppress(OSError):  # a disk that takes not even this
+        _suspect(path).write_text(why, "utf-8")
+        database.sync_directory(path.parent)
+
+
+def _suspect(path: Path) -> Path:
+    return path.with_name(path.name + ".suspect")
+
+
+def open_or_rescue(path: Path, vfs: str | None = None, alive: Callable[[], None] = lambda: None) -> Opened:
+    """Open the journal for writing. Raises ``StoreError`` (see its subclasses for what to do).
+
+    ``alive`` is called now and then while that takes long: a damaged journal without a state dump is read whole.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _finish_swap(path)
         keep = read_keep(path)
         try:
-            opened = _open(path, keep, vfs)
+            opened = _open(path, keep, vfs, alive)
         except (apsw.Error, ValueError, Damaged) as damage:
             if not _is_damage(damage):
                 raise
-            notice = _rebuild(path, keep, str(damage))
-            opened = _open(path, Keep(), vfs)
+            notice = _rebuild(path, keep, str(damage), alive)
+            opened = _open(path, Keep(), vfs, alive)
             opened.notices.append(notice)
         _refresh_keep(path, opened, keep)
         return opened
@@ -89,12 +105,14 @@ def _is_damage(error: Exception) -> bool:
     return not isinstance(error, _ENVIRONMENT)
 
 
-def _open(path: Path, keep: Keep, vfs: str | None) -> Opened:
+def _open(path: Path, keep: Keep, vfs: str | None, alive: Callable[[], None]) -> Opened:
+    with suppress(FileNotFoundError):
+        raise Damaged(_suspect(path).read_text("utf-8", "replace")[:SUSPICION_CHARS])
     database.refuse_foreign(path, vfs)
     connection = database.connect(path, read_only=False, vfs=vfs)
     try:
         database.migrate(connection)
-        head = database.check(connection)
+        head = database.check(connection, alive)
         known = database.get_meta(connection, "epoch")
         if known is None and keep.epoch:
             raise Damaged("the database is gone or empty, and its keep file is not")
@@ -112,9 +130,9 @@ def _open(path: Path, keep: Keep, vfs: str | None) -> Opened:
     return Opened(connection, epoch, head)
 
 
-def _rebuild(path: Path, keep: Keep, why: str) -> str:
+def _rebuild(path: Path, keep: Keep, why: str, alive: Callable[[], None]) -> str:
     """Write a new database from what can be proven, put it in place of the damaged one; what happened, in words."""
-    salvage = _read_salvage(path)
+    salvage = _read_salvage(path, alive)
     if keep.snapshot is not None and keep.snapshot.good and keep.snapshot.seq > salvage.seq:
         salvage.snapshot, salvage.rows = keep.snapshot, []
     if keep.policy is not None:
@@ -123,14 +141,14 @@ def _rebuild(path: Path, keep: Keep, why: str) -> str:
     epoch = 1 + max(salvage.epoch, keep.epoch, len(_quarantined(path)) + 1)
     building = path.with_name(path.name + ".building")
     _remove(building)
-    _build(building, salvage, epoch)
+    _build(building, salvage, epoch, alive)
     os.replace(building, path.with_name(path.name + ".new"))
     database.sync_directory(path.parent)
     _finish_swap(path)
     return f"journal damaged ({why}): moved to quarantine, going on from step {salvage.seq} in epoch {epoch}"
 
 
-def _build(path: Path, salvage: _Salvage, epoch: int) -> None:
+def _build(path: Path, salvage: _Salvage, epoch: int, alive: Callable[[], None]) -> None:
     connection = database.connect(path, read_only=False)
     try:
         database.migrate(connection)
@@ -143,13 +161,15 @@ def _build(path: Path, salvage: _Salvage, epoch: int) -> None:
                 database.set_meta(connection, key, value)
             if salvage.snapshot is not None:
                 database.insert_snapshot(connection, salvage.snapshot, keep=1)
-            database.insert_rows(connection, salvage.rows)
-        database.check(connection)
+            for start in range(0, len(salvage.rows), database.PAGE_ROWS):
+                database.insert_rows(connection, salvage.rows[start : start + database.PAGE_ROWS])
+                alive()
+        database.check(connection, alive)
     finally:
         connection.close()  # the last connection: its close moves the WAL into the file
 
 
-def _read_salvage(path: Path) -> _Salvage:
+def _read_salvage(path: Path, alive: Callable[[], None]) -> _Salvage:
     """Read what still reads, each part for itself; a part that fails is left out."""
     salvage = _Salvage()
     unreadable = (apsw.Error, Damaged, ValueError, UnicodeError)
@@ -169,13 +189,15 @@ def _read_salvage(path: Path) -> _Salvage:
             policy = database.last_policy(connection)
             salvage.policies += [] if policy is None else [policy]
         with suppress(*unreadable):
-            salvage.snapshot = next((one for one in database.snapshots(connection) if one.good), None)
+            salvage.snapshot = database.newest_dump(connection)
         start = salvage.snapshot
         head = Head() if start is None else Head(start.seq, start.at_ms, 0, start.chain)
         with suppress(*unreadable):
             for row in database.rows(connection, head.seq):
                 head = database.follow(head, row)
                 salvage.rows.append(row)
+                if row.seq % database.PAGE_ROWS == 0:
+                    alive()
     finally:
         connection.close(True)
     return salvage
@@ -195,6 +217,7 @@ def _finish_swap(path: Path) -> None:
             os.replace(old, folder / (name + suffix))
     database.sync_directory(folder)
     os.replace(fresh, path)
+    _suspect(path).unlink(missing_ok=True)
     database.sync_directory(path.parent)
     for extra in _quarantined(path)[:-QUARANTINE_KEPT]:
         _remove(extra)
@@ -208,7 +231,7 @@ def _quarantined(path: Path) -> list[Path]:
 
 def _refresh_keep(path: Path, opened: Opened, keep: Keep) -> None:
     """Let the keep file say at least what the database says now."""
-    snapshot = next((one for one in database.snapshots(opened.connection) if one.good), None)
+    snapshot = database.newest_dump(opened.connection)
     high_water = int(database.get_meta(opened.connection, "high_water") or 0)
     now = Keep(opened.epoch, opened.head.seq, high_water, database.last_policy(opened.connection), snapshot)
     if replace(now, seq=keep.seq) == keep and keep_path(path).exists():

@@ -24,10 +24,11 @@ from edged.clock import monotonic_s, perf_s, wall_ms
 from edged.core.model.events import PolicyApplied
 from edged.observer import Step
 from edged.store import codec, database
-from edged.store.database import JournalBroken, PolicyRow, Row, Snapshot
+from edged.store.audit import Audit
+from edged.store.database import Damaged, JournalBroken, PolicyRow, Row, Snapshot
 from edged.store.keep import Keep, write_keep
 from edged.store.records import Line, encode_step
-from edged.store.rescue import Opened
+from edged.store.rescue import Opened, suspect
 from edged.store.room import Room
 
 GROUP_MAX = 512  # steps in one transaction: bounds its time and what one failure hands back
@@ -75,6 +76,7 @@ class Writer:
     def __init__(self, opened: Opened, keep: Keep, room: Room, tell: Callable[[Report], None]) -> None:
         self.last_beat_s = monotonic_s()
         self._room = room
+        self._audit = Audit()
         self._connection = opened.connection
         self._head = opened.head
         self._keep = self._keep_due = keep  # what the second copy says, and what it should say
@@ -115,6 +117,8 @@ class Writer:
                 return True
             self._close()
         except Exception as error:  # noqa: BLE001 (whatever it is, the loop must hear of it and end the process)
+            if isinstance(error, Damaged | apsw.CorruptError | apsw.NotADBError):
+                suspect(self._room.path, _words(error))
             broken = error if isinstance(error, database.StoreError) else JournalBroken(_words(error))
             broken.__cause__ = error.__cause__ if broken is error else error
             with suppress(apsw.Error):  # the disk is broken for its last words, too; the loop must hear of it
@@ -136,7 +140,16 @@ class Writer:
             self._tell_untold()
         if self._durable and not self._waiting and not stop:
             self._make_room()
+            if not taken:
+                self._follow()
         return not stop
+
+    def _follow(self) -> None:
+        """Nothing was to be written: a slice of the journal is followed along its chain."""
+        notice = self._audit.look(self._connection)
+        if notice is not None:
+            self._notices.append(notice)
+            self._send(Report([]))
 
     def _make_room(self) -> None:
         """Between commits, as long as nothing is queued; a disk without room is the next commit's finding."""
@@ -148,7 +161,8 @@ class Writer:
         """Wait for a job, then take whatever else is queued."""
         taken: list[Job] = []
         try:
-            taken += self._queue.get(timeout=IDLE_BEAT_S if self._durable else FULL_RETRY_S)
+            idle_s = min(IDLE_BEAT_S, self._audit.wait_s) if self._durable else FULL_RETRY_S
+            taken += self._queue.get(timeout=max(idle_s, 0.001))
             while len(taken) < GROUP_MAX:
                 taken += self._queue.get_nowait()
         except Empty:

@@ -16,7 +16,7 @@ import pytest
 from edged.core.model.events import Tick
 from edged.core.model.state import State
 from edged.observer import Step
-from edged.store import codec, database, gathering, writer
+from edged.store import codec, database, gathering, packing, writer
 from edged.store import journal as journal_module
 from edged.store.database import JournalBroken, JournalBusy, SchemaTooNew
 from edged.store.journal import Journal
@@ -247,23 +247,22 @@ def test_a_newer_schema_is_refused_and_left_alone(tmp_path: Path, with_wal: bool
 def test_a_schema_is_brought_up_to_date_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is one version so far; the next is planted, first with a mistake in its last line."""
+    """The version after this one is planted, first with a mistake in its last line."""
     path = tmp_path / "hall.db"
     journal = Journal.open(path)
     journal.close()
-    monkeypatch.setattr(database, "SCHEMA_VERSION", 2)
+    now, known = database.SCHEMA_VERSION, database.MIGRATIONS
+    monkeypatch.setattr(database, "SCHEMA_VERSION", now + 1)
     upgrade = "ALTER TABLE steps ADD COLUMN shift TEXT; UPDATE meta SET v = v;"
-    monkeypatch.setattr(
-        database, "MIGRATIONS", (*database.MIGRATIONS, upgrade + "INSERT INTO nowhere VALUES (1)")
-    )
+    monkeypatch.setattr(database, "MIGRATIONS", (*known, upgrade + "INSERT INTO nowhere VALUES (1)"))
     connection = database.connect(path, read_only=False)
     with pytest.raises(apsw.SQLError, match="nowhere"):
         database.migrate(connection)
-    assert connection.pragma("user_version") == 1
+    assert connection.pragma("user_version") == now
     assert "shift" not in [row[1] for row in connection.execute("PRAGMA table_info(steps)")]
-    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS[:1], upgrade))
+    monkeypatch.setattr(database, "MIGRATIONS", (*known, upgrade))
     assert database.migrate(connection) is False
-    assert connection.pragma("user_version") == 2
+    assert connection.pragma("user_version") == now + 1
     connection.close()
     database._expected_schema.cache_clear()
     again = Journal.open(path)
@@ -271,8 +270,42 @@ def test_a_schema_is_brought_up_to_date_whole_or_not_at_all(
     again.close()
     monkeypatch.undo()
     database._expected_schema.cache_clear()
-    with pytest.raises(SchemaTooNew, match="schema 2"):
+    with pytest.raises(SchemaTooNew, match=f"schema {now + 1}"):
         Journal.open(path)
+
+
+def first_version(path: Path) -> None:
+    """What the first version of the program would have left: its schema, commands as JSON."""
+    connection = apsw.Connection(str(path))
+    for seq, packed in list(connection.execute("SELECT seq, commands FROM steps")):
+        connection.execute("UPDATE steps SET commands = ? WHERE seq = ?", (packing.unpack(packed), seq))
+    for seq, packed in list(connection.execute("SELECT seq, blob FROM snapshots WHERE blob IS NOT NULL")):
+        connection.execute("UPDATE snapshots SET blob = ? WHERE seq = ?", (packing.unpack_dump(packed), seq))
+    connection.execute("ALTER TABLE snapshots DROP COLUMN day")
+    connection.pragma("user_version", 1)
+    connection.close()
+
+
+async def test_a_journal_of_the_first_version_is_read_as_it_is_and_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "hall.db"
+    async with open_journal(path) as journal:
+        for seq in range(1, 31):
+            journal.append(key_step(seq))
+            if seq == 20:
+                journal.snapshot({"served": seq}, seq, seq * 10)
+        await journal.drain()
+    first_version(path)
+    before = path.read_bytes()
+    assert steps_in(path) == [key_step(seq) for seq in range(1, 31)]
+    reader = Journal.open(path, read_only=True)
+    assert reader.restore(dict).state == {"served": 20}
+    reader.close()
+    assert path.read_bytes() == before
+    async with open_journal(path) as journal:
+        assert (journal.epoch, journal.notices, journal.last_seq) == (1, (), 30)
+        journal.append(key_step(31))
+        await journal.drain()
+    assert steps_in(path) == [key_step(seq) for seq in range(1, 32)]
 
 
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from edged import clock
 from edged.clock import monotonic_s
 from edged.daemon.service_manager import STATUS_MAX_CHARS, ServiceManager
 
@@ -40,6 +41,22 @@ def test_each_state_is_one_datagram_of_the_protocol(manager: tuple[socket.socket
     assert wire.recv(4096) == b"STATUS=" + b"x" * STATUS_MAX_CHARS
     assert wire.recv(4096) == b"WATCHDOG=1"
     assert wire.recv(4096) == b"STOPPING=1"
+
+
+def test_a_start_that_gets_on_asks_for_more_time_and_not_too_often(
+    manager: tuple[socket.socket, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire, name = manager
+    now_s = [100.0]
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s[0])
+    service = ServiceManager({"NOTIFY_SOCKET": name})
+    for _ in range(1_000):  # 25 s
+        now_s[0] += 0.025
+        service.alive()
+    service.ready()
+    heard = [wire.recv(4096) for _ in range(6)]
+    assert heard[-1] == b"READY=1"
+    assert all(one.startswith(b"EXTEND_TIMEOUT_USEC=30000000\n") for one in heard[:-1])
 
 
 def quick_watchdog(manager: tuple[socket.socket, str]) -> tuple[socket.socket, ServiceManager]:

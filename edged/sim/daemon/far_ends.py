@@ -132,7 +132,7 @@ class Machine(Platform):
         self._buses: dict[str, ModbusBus] = {}
         self.service = Manager()
 
-    def open_journal(self, config: HallConfig) -> Journal:
+    def open_journal(self, config: HallConfig, alive: Callable[[], None]) -> Journal:
         """See ``Platform``."""
         disk = self._disk
         return Journal.open(

@@ -1,0 +1,105 @@
+"""The whole journal is followed along its chain, a few steps at a time, while the hall is served.
+
+A start checks what it stands on, from the newest good state dump on; how old the journal is makes no difference to it.
+What lies before is followed here by an idle writer, from the first step that is left to the last: once after every
+start and once a day. At ``ROWS`` every ``EVERY_S`` a million steps take half an hour: so long a flipped bit can lie
+there unnoticed. State dumps are hashed as well.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import apsw
+
+from edged.clock import monotonic_s
+from edged.store import codec, database, packing
+from edged.store.database import GENESIS, Damaged, Head
+
+ROWS = 60  # of one slice: half a millisecond, in which the loop may wait for Python's lock
+EVERY_S = 0.1
+PAUSE_S = 86_400.0  # from the end of one pass to the next
+
+
+class Audit:
+    """One journal. ``look`` runs in the writer thread, between commits."""
+
+    def __init__(self) -> None:
+        self._head: Head | None = None  # the last step followed; None: a pass begins
+        self._dumps: list[tuple[int, int]] = []
+        self._due_s = 0.0
+        self.passes = 0
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds until the next slice."""
+        return max(0.0, self._due_s - monotonic_s())
+
+    def look(self, connection: apsw.Connection) -> str | None:
+        """One slice, if its time has come; a sentence where a state dump was found changed and dropped.
+
+        Raises ``Damaged`` where a step is not what was written.
+        """
+        if monotonic_s() < self._due_s:
+            return None
+        self._due_s = monotonic_s() + EVERY_S
+        if self._dumps:
+            return _look_at_dump(connection, self._dumps.pop())
+        first = database.first_seq(connection)
+        if first is None:
+            self._end()
+            return None
+        if self._head is None or self._head.seq < first - 1:
+            self._head = _before(connection, first)
+            self._dumps = _dumps(connection)
+            return None
+        followed = 0
+        for row in database.rows(connection, self._head.seq, limit=ROWS):
+            self._head = database.follow(self._head, row)
+            followed += 1
+        if followed < ROWS:
+            self._end()
+        return None
+
+    def _end(self) -> None:
+        self._head = None
+        self._due_s = monotonic_s() + PAUSE_S
+        self.passes += 1
+
+
+def _before(connection: apsw.Connection, first: int) -> Head:
+    """What the first step that is left was chained to: nothing, or the dump that a replay starts from."""
+    if first == 1:
+        return Head(chain=GENESIS)
+    chain = connection.execute("SELECT chain FROM snapshots WHERE seq = ? LIMIT 1", (first - 1,)).get
+    if isinstance(chain, bytes):
+        return Head(first - 1, chain=chain)
+    row = next(
+        database.rows(connection, first - 1, limit=1)
+    )  # between two batches of deleted steps: taken on trust
+    return Head(row.seq, row.at_ms, row.wall_ms, row.chain)
+
+
+def _dumps(connection: apsw.Connection) -> list[tuple[int, int]]:
+    """Where there are dumps that could be loaded."""
+    query = "SELECT seq, at_ms FROM snapshots WHERE blob IS NOT NULL"
+    return [(int(seq), int(at_ms)) for seq, at_ms in connection.execute(query)]
+
+
+def _look_at_dump(connection: apsw.Connection, place: tuple[int, int]) -> str | None:
+    found = connection.execute(
+        "SELECT s.sha256, s.blob, s.chain, r.chain FROM snapshots s LEFT JOIN steps r ON r.seq = s.seq"
+        " WHERE s.seq = ? AND s.at_ms = ?",
+        place,
+    ).fetchone()
+    if found is None or found[1] is None:
+        return None
+    sha256, blob, chain, its_step = found
+    if its_step is not None and its_step != chain:
+        raise Damaged(f"the state dump of step {place[0]} belongs to another step")
+    with suppress(packing.NotPacked, TypeError):
+        if codec.sha256(packing.unpack_dump(blob)) == sha256:
+            return None
+    with connection:
+        connection.execute("UPDATE snapshots SET blob = NULL WHERE seq = ? AND at_ms = ?", place)
+    return f"the state dump of step {place[0]} was changed on the disk and is not used any more"

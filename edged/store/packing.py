@@ -1,0 +1,68 @@
+"""Commands and state dumps made small for the disk: nine tenths of a journal are commands, one much like another.
+
+The first byte tells the form: JSON begins with ``[`` or ``{``; 1 is raw deflate (RFC 1951) with the dictionary beside
+this file; a state dump is a zlib stream (RFC 1950). The dictionary is part of the form: it never changes, a better one
+gets a number of its own. Measured on a day of 60 windows: 0.12 of the size, 15 us a step, without Python's lock.
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import cache
+from pathlib import Path
+
+WITH_DICTIONARY = 1
+LEVEL = 1
+WINDOW_BITS = 13  # 8 KiB: the dictionary and a step's commands
+MEMORY_LEVEL = 5  # little to lay out for each step
+WORTH_BYTES = 100  # less is left as it is
+COMMANDS_BYTES_MAX = 16 * 1024 * 1024  # of one step: far above a hall that is shown anew
+DUMP_BYTES_MAX = 64 * 1024 * 1024  # a good state dump is well under 1 MiB
+
+
+class NotPacked(ValueError):
+    """Bytes that this module did not make."""
+
+
+def pack(commands: bytes | None) -> bytes | None:
+    """JSON of a step's commands, for the disk."""
+    if commands is None or len(commands) < WORTH_BYTES:
+        return commands
+    made = zlib.compressobj(
+        LEVEL, zlib.DEFLATED, -WINDOW_BITS, MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, _dictionary()
+    )
+    return bytes((WITH_DICTIONARY,)) + made.compress(commands) + made.flush()
+
+
+def unpack(stored: bytes | None) -> bytes | None:
+    """What ``pack`` was given. Raises ``NotPacked``."""
+    if stored is None or stored[:1] != bytes((WITH_DICTIONARY,)):
+        return stored
+    return _inflated(zlib.decompressobj(-WINDOW_BITS, _dictionary()), stored[1:], COMMANDS_BYTES_MAX)
+
+
+def pack_dump(blob: bytes) -> bytes:
+    """JSON of a state, for the disk."""
+    return zlib.compress(blob, LEVEL)
+
+
+def unpack_dump(stored: bytes) -> bytes:
+    """What ``pack_dump`` was given. Raises ``NotPacked``."""
+    if stored[:1] == b"{":
+        return stored
+    return _inflated(zlib.decompressobj(), stored, DUMP_BYTES_MAX)
+
+
+def _inflated(inflate: zlib._Decompress, packed: bytes, limit: int) -> bytes:
+    try:
+        found = inflate.decompress(packed, limit)
+    except zlib.error as error:
+        raise NotPacked(str(error)) from error
+    if not inflate.eof or inflate.unused_data:
+        raise NotPacked("it does not end where it should")
+    return found
+
+
+@cache
+def _dictionary() -> bytes:
+    return Path(__file__).with_name("commands_1.dict").read_bytes()
