@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, TextIO
@@ -20,13 +19,11 @@ import structlog
 from edged import clock
 from edged.core.model.commands import Desired
 from edged.observer import Step
+from edged.personal import masked
 
 LINES_BURST = 100.0  # a minute of a busy hall at once
 LINES_PER_S = 10.0  # ten times a busy hall
 TEXT_MAX_CHARS = 500  # a device's error text; longer ones are cut, so that a log line fits one journal field
-# Identity numbers have 15 or 18 characters, phone numbers 11; hashes and ids have letters beside the digits.
-PERSONAL_MIN_CHARS = 11
-_PERSONAL = re.compile(r"(?<![0-9A-Za-z])[0-9]{11,19}[Xx]?(?![0-9A-Za-z])")
 # syslog levels understood by journald as a "<n>" prefix (sd-daemon(3))
 _SYSLOG = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
@@ -166,7 +163,7 @@ def _masked(value: Any) -> Any:
         whole = value[:TEXT_MAX_CHARS]
         if not whole.isascii():
             whole = whole.encode("utf-8", "replace").decode()  # lone surrogates break the stream
-        return _PERSONAL.sub("***", whole) if len(whole) >= PERSONAL_MIN_CHARS else whole
+        return masked(whole)
     if isinstance(value, list | tuple):
         return [_masked(item) for item in value]
     if isinstance(value, dict):

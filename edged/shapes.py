@@ -107,6 +107,18 @@ def read(kind: type[S], fields: object, most: int | None = None) -> S:
         raise Misshapen(found or (Fault((), "rule", fields, str(error)),)) from None
 
 
+def filled(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields that say something: empty text, blanks and null are as good as a key that is not there.
+
+    Much software fills in every field it knows of; an empty booking must not be taken for a booking.
+    """
+    return {key: value for key, value in fields.items() if not _says_nothing(value)}
+
+
+def _says_nothing(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
 def faults(kind: Any, value: object, path: Path = ()) -> Iterator[Fault]:
     """Everything that is wrong with ``value``, which stands at ``path`` and should be a ``kind``."""
     whole, kind, metas = kind, *_plain(kind)

@@ -1,6 +1,9 @@
 """JSON from devices and from the centre to a plain dict, or one reason why not. Rules of this file:
 
-* UTF-8 only; one object; no key twice; finite numbers; bounded size. Python's own parser is laxer in each of these.
+* UTF-8 only, with or without a byte order mark (RFC 8259 §8.1 lets a reader pass over it); one object; no key twice;
+  finite numbers; bounded size. Python's own parser is laxer in each of these.
+* A whole number is one however it is written: ``1.0`` and ``1e0`` are integers, as JSON Schema has it (Lua, JavaScript
+  engines and some PLCs write every number with a point).
 * A document that decides something is bounded in depth and number of values too, and can be written down again.
 * Whatever the bytes are, a dict comes back or ``NotStrictJson`` is raised: nothing else leaves.
 """
@@ -14,6 +17,7 @@ from typing import Any, NoReturn
 
 DEPTH_MAX = 12  # a policy is 5 deep; Python's own limit is near 1000 and raises RecursionError
 VALUES_MAX = 5_000  # a policy with 50 areas has about 600 values
+EXACT_MAX = 2**53  # a larger one with a point may stand for another number than was meant
 
 
 class NotStrictJson(ValueError):
@@ -32,7 +36,7 @@ def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]
     if len(data) > bytes_max:
         raise NotStrictJson("too_large", f"{len(data)} bytes, at most {bytes_max} are allowed")
     try:
-        value = _decoder(digits_max).decode(data.decode("utf-8"))
+        value = _decoder(digits_max).decode(data.decode("utf-8-sig"))
     except NotStrictJson:
         raise
     except UnicodeDecodeError as error:
@@ -66,7 +70,7 @@ def _decoder(digits_max: int | None) -> json.JSONDecoder:
     return json.JSONDecoder(
         object_pairs_hook=_once,
         parse_constant=_no_constant,
-        parse_float=_finite,
+        parse_float=_number,
         parse_int=None if digits_max is None else integer,
     )
 
@@ -84,11 +88,11 @@ def _no_constant(word: str) -> NoReturn:
     raise NotStrictJson("not_finite", f"{word} is not a number")
 
 
-def _finite(text: str) -> float:
+def _number(text: str) -> int | float:
     value = float(text)
     if not math.isfinite(value):
         raise NotStrictJson("not_finite", f"{text[:20]} is out of range")
-    return value
+    return int(value) if value.is_integer() and abs(value) < EXACT_MAX else value
 
 
 def _bounded(value: Any) -> None:

@@ -1,8 +1,9 @@
 """JSON payloads to events and commands to JSON payloads; no I/O.
 
 Rules: the models below are the wire contract of ``hall/{hall}/dev/{device}/up/*`` and ``down/*``; a key they do not
-know is ignored and reported (firmware grows fields), a value they do not allow costs the message; texts that could name
-a person never come in. ``Unfit`` is the only exception.
+know is ignored and reported (firmware grows fields), a value they do not allow costs the message; an empty text or null
+is as good as absent; texts that could name a person never come in, nor do control characters. ``Unfit`` is the only
+exception.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ from edged.core.model.events import (
 from edged.core.model.point import Point
 from edged.driver import Refused
 from edged.personal import is_harmless, names_a_person
-from edged.shapes import ID, Misshapen, form, keys_of, read, without_words
+from edged.shapes import ID, Misshapen, filled, form, keys_of, read, without_words
 from edged.strict_json import NotStrictJson, parse
+from edged.texts import cleaned
 
 SIZE_MAX_BYTES = 16 * 1024  # wire contract: a device's payload; the largest honest one is under 1 KiB
 DIGITS_MAX = 16  # of an integer: 2**53 has 16, what every JSON implementation keeps exactly
@@ -209,7 +211,7 @@ class Health(_Payload, frozen=True):
 class Done(_Payload, frozen=True):
     """``up/done``: the answer to an action."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=128)]
+    id: Annotated[str, Meta(max_length=128, pattern=r"[!-~]")]
     ok: bool
     error: str | None = None
 
@@ -254,7 +256,7 @@ def decode(kind: str, payload: bytes) -> Decoded:
     if not is_harmless(payload):
         _check_texts(fields)
     try:
-        body = read(model, fields, most=1)
+        body = read(model, filled(fields), most=1)
     except Misshapen as error:
         raise Unfit("invalid", without_words(error.faults[0])) from None
     return Decoded(body, unknown)
@@ -270,6 +272,9 @@ def _check_texts(fields: dict[str, Any]) -> None:
         _ENCODER.encode(fields)
     except UnicodeEncodeError:
         raise Unfit("invalid", "half a surrogate pair") from None  # it could never be written down again
+    for key, value in fields.items():
+        if isinstance(value, str):
+            fields[key] = cleaned(value)
 
 
 def to_event(device: Point, body: Struct, count: Semantics | None = None, again: bool = False) -> Event:

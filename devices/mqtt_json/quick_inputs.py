@@ -55,6 +55,8 @@ def _ticket(device: Point, payload: bytes, again: bool) -> Event | None:
     priority = None if found.priority is UNSET else found.priority
     appointment = None if found.appointment is UNSET else found.appointment
     reason = None if found.reason is UNSET else found.reason
+    if appointment is not None and not appointment.strip():
+        return None
     return TicketPrinted(
         device, found.number, found.service, priority or "normal", found.seq, appointment, reason, again
     )
@@ -64,7 +66,10 @@ def _key(device: Point, payload: bytes, again: bool) -> Event | None:
     found = _KEY.decode(payload)
     if payload.count(b'"') != 2 * (3 + _texts(found.arg)):
         return None
-    return KeyPressed(device, found.key, None if found.arg is UNSET else found.arg, found.seq, again)
+    arg = None if found.arg is UNSET else found.arg
+    if arg is not None and not arg.strip():
+        return None
+    return KeyPressed(device, found.key, arg, found.seq, again)
 
 
 def _texts(value: str | UnsetType | None) -> Literal[0, 1, 2]:

@@ -2,7 +2,7 @@
 
 Rules: unsigned, as what devices send: an appointment only lets somebody check in, and the broker's ACL says who may
 write here. A strict shape that names no person; what does not fit is counted and acknowledged. The same id again moves
-the appointment; with ``cancelled`` it calls it off.
+the appointment; with ``cancelled`` it calls it off. Empty texts, null and ``"cancelled": false`` are as good as absent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edged.central.audience import Moment, epoch_ms
 from edged.central.policy_desk import PushMessage, Put
 from edged.core.model.events import AppointmentCancelled, AppointmentMade
 from edged.driver import Reject
-from edged.shapes import ID, Misshapen, Shape, form, read, without_words
+from edged.shapes import ID, Misshapen, Shape, filled, form, read, without_words
 
 BYTES_MAX = 4_096
 
@@ -42,6 +42,8 @@ class CalledOff(Shape, frozen=True):
 
 def _event(fields: dict[str, Any]) -> AppointmentMade | AppointmentCancelled:
     """Raises ``ValueError`` (``Misshapen`` is one) on what is no appointment."""
+    if fields.get("cancelled") is False:
+        del fields["cancelled"]
     if "cancelled" in fields:
         return AppointmentCancelled(read(CalledOff, fields, most=1).id)
     made = read(Appointment, fields, most=1)
@@ -74,7 +76,7 @@ class AppointmentBook:
             if personal.where(fields) is not None:
                 self._refuse(message, "personal data")
                 return
-            event = _event(fields)
+            event = _event(filled(fields))
         except Misshapen as error:
             self._refuse(message, without_words(error.faults[0]))
         except (strict_json.NotStrictJson, ValueError, OverflowError) as error:

@@ -7,16 +7,16 @@ trusted). ``envelope.py`` comes before them, what the document says after.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 
-from edged import personal, strict_json
+from edged import personal, strict_json, texts
 from edged.central import envelope
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, Moment, epoch_ms
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.config.nearest import nearest
-from edged.shapes import Fault, Misshapen, Shape, dotted, form, read
+from edged.shapes import Fault, Misshapen, Shape, dotted, filled, form, read
 
 D = TypeVar("D", bound="Document")
 
@@ -42,22 +42,32 @@ class Document(Shape, frozen=True):
     expires: Moment
 
 
-def parse(payload: bytes, kind: type[D], known: Iterable[str]) -> D:
-    """The document in ``payload``; ``known``: fields to suggest for a misspelt one. Raises ``DocumentRefused``."""
+def parse(payload: bytes, kind: type[D], known: Iterable[str], kept: bool = False) -> D:
+    """The document in ``payload``; ``known``: fields to suggest for a misspelt one. Raises ``DocumentRefused``.
+
+    ``kept``: it was accepted before, so its texts are not judged again by rules that may have come since.
+    """
     try:
         plain = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX)
     except strict_json.NotStrictJson as error:
         raise DocumentRefused(reason("not-json", detail=error)) from None
-    told = {
-        field: plain[field] for field in ("body", "by", "id") if field in plain
-    }  # a hash may look like a person
+    if not kept:
+        # a hash may look like a person
+        _check_texts({name: plain[name] for name in ("body", "by", "id") if name in plain})
+    try:
+        return read(kind, filled(plain))
+    except Misshapen as error:
+        raise DocumentRefused(*shape_reasons(error, known)) from None
+
+
+def _check_texts(told: dict[str, Any]) -> None:
     place = personal.where(told)
     if place is not None:
         raise DocumentRefused(reason("personal-data", dotted(place)))
-    try:
-        return read(kind, plain)
-    except Misshapen as error:
-        raise DocumentRefused(*shape_reasons(error, known)) from None
+    odd = texts.where_odd(told)
+    if odd is not None:
+        path, position, name = odd
+        raise DocumentRefused(reason("odd-character", dotted(path), position=position, name=name))
 
 
 def shape_reasons(error: Misshapen, known: Iterable[str], path: str = "") -> list[Reason]:

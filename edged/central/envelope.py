@@ -2,7 +2,9 @@
 
 * The signature is over the PAE of the raw payload bytes; the payload is parsed only by whoever verified it.
 * A key id is the first 16 hex digits of the SHA-256 of the raw public key: it cannot be given to another key.
-* One good signature of a trusted key is enough; signatures of other keys are passed over.
+* One good signature of a trusted key is enough; signatures of other keys are passed over. The key id is a hint that may
+  be left out or empty: then every trusted key is tried.
+* Fields that the specification does not know are passed over, as it wants.
 * The cryptography library (7 MiB of memory) is loaded by the first signature, not by the start.
 
 Source: secure-systems-lab/dsse, protocol.md and envelope.md (v1.0).
@@ -83,7 +85,11 @@ def verify(raw: bytes, payload_type: str, keys: Keys) -> Opened:
         )
     if not keys:
         raise DocumentRefused(reason("no-keys"))
-    trusted = [(keyid, sig) for keyid, sig in signatures if keyid in keys]
+    trusted = [
+        (known, sig)
+        for keyid, sig in signatures
+        for known in ([keyid] if keyid in keys else [] if keyid else keys)
+    ]
     if not trusted:
         named = ", ".join(keyid[:40] for keyid, _ in signatures)
         raise DocumentRefused(
@@ -116,8 +122,8 @@ def _parts(raw: bytes) -> tuple[str, bytes, list[tuple[str, bytes]]]:
         envelope = strict_json.parse_document(raw, ENVELOPE_BYTES_MAX)
     except strict_json.NotStrictJson as error:
         raise _not_an_envelope(str(error)) from None
-    if set(envelope) != {"payloadType", "payload", "signatures"}:
-        raise _not_an_envelope("it must have exactly payloadType, payload and signatures")
+    if not {"payloadType", "payload", "signatures"} <= set(envelope):
+        raise _not_an_envelope("it must have payloadType, payload and signatures")
     kind, signatures = envelope["payloadType"], envelope["signatures"]
     if not isinstance(kind, str) or not isinstance(signatures, list):
         raise _not_an_envelope("payloadType must be text and signatures a list")
@@ -127,9 +133,10 @@ def _parts(raw: bytes) -> tuple[str, bytes, list[tuple[str, bytes]]]:
 
 
 def _signature(entry: Any) -> tuple[str, bytes]:
-    if not isinstance(entry, dict) or set(entry) != {"keyid", "sig"} or not isinstance(entry["keyid"], str):
-        raise _not_an_envelope("a signature must have exactly keyid and sig")
-    return entry["keyid"], _decoded(entry["sig"], "sig")
+    keyid = (entry.get("keyid") or "") if isinstance(entry, dict) else None
+    if not isinstance(keyid, str) or "sig" not in entry:
+        raise _not_an_envelope("a signature must have sig, and may have keyid, a text")
+    return keyid, _decoded(entry["sig"], "sig")
 
 
 def _decoded(text: Any, name: str) -> bytes:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from edged import personal
 from edged.central import topics
 from edged.central.audience import Audience, Counter, Order, Past
 from edged.central.condemned import Condemned
@@ -38,6 +39,9 @@ from edged.store.uplink import COUNTERS
 NOWHERE = Site("", "", (), (), ())  # before the core has its hall
 KEYS_MAX = 64  # counters remembered: four times the keys that a hall may trust at once
 # Where halls speak and are spoken to, what a broker keeps for itself, and names that no MQTT topic can have.
+_A_NAME = re.compile(
+    r"[a-z][a-z-]{0,31}"
+)  # of an operation, as far as somebody who signed nothing may name one
 _NO_ANSWERS = re.compile(r"hall(/|$)|city/[^/]*/policy(/|$)|\$|$")
 
 log = structlog.get_logger("edged.central")
@@ -210,11 +214,10 @@ class OperationDesk:
 
     def _refuse(self, request: Request, why: Reason, name: str) -> None:
         self.on_refused(why.code)
-        log.warning(
-            "operation-refused", operation=name[:40], code=why.code, path=why.path, detail=why.message
-        )
+        named = name if _A_NAME.fullmatch(name) and not personal.names_a_person(name) else "?"
+        log.warning("operation-refused", operation=named, code=why.code, path=why.path, detail=why.message)
         self._answer(request, why, None)
-        self.tell_rejected(why, name[:32])
+        self.tell_rejected(why, named)
         request.ack()
 
     def _answer(

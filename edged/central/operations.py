@@ -39,7 +39,7 @@ from edged.core.model.events import (
     RatingCorrected,
     WindowAsked,
 )
-from edged.shapes import ID, Misshapen, Rule, Shape, form, keys_of, read
+from edged.shapes import ID, Misshapen, Rule, Shape, filled, form, keys_of, read
 
 
 def _exists(moment: str) -> str:
@@ -337,7 +337,7 @@ def body_of(document: OperationDocument) -> Body:
         }
         raise DocumentRefused(reason("unknown-operation", "operation", found=document.operation, **words))
     try:
-        return read(kind, document.body)
+        return read(kind, filled(document.body))
     except Misshapen as error:
         raise DocumentRefused(*shape_reasons(error, keys_of(kind), "body")) from None
 

@@ -72,7 +72,8 @@ def reread(raw: bytes, known: Names | None) -> Verified:
     if raw == NONE:
         return Verified(0, "", Policy(), 0, NEVER_MS, None, NONE)
     payload = envelope.opened_unverified(raw)
-    return _verified(parse(payload, PolicyDocument, _FIELDS), raw, hashlib.sha256(payload).hexdigest(), known)
+    document = parse(payload, PolicyDocument, _FIELDS, kept=True)
+    return _verified(document, raw, hashlib.sha256(payload).hexdigest(), known)
 
 
 def claimed(raw: bytes) -> dict[str, str | int] | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edged import personal, texts
+
 CODES: dict[str, tuple[str, str]] = {
     # code: (English, Chinese); {…} are filled in by the check
     "too-large": (
@@ -35,6 +37,10 @@ CODES: dict[str, tuple[str, str]] = {
     "personal-data": (
         "it holds what looks like an identity or mobile number; a hall keeps nobody's: take it out",
         "其中疑似含有身份证号或手机号;大厅不保存个人信息,请删除后重新签名",
+    ),
+    "odd-character": (
+        "character {position} is {name}: no board or ticket can show it; take it out and sign again",
+        "第 {position} 个字符是不可显示的控制字符({name});请删除后重新签名",
     ),
     "unknown-field": ("this field is not known{hint}", "没有这个字段{hint_zh}"),
     "missing-field": ("this field is required and missing", "缺少此必填字段"),
@@ -128,9 +134,16 @@ class Reason:
 
 
 def reason(code: str, path: str = "", **words: object) -> Reason:
-    """The reason ``code`` with its blanks filled."""
+    """The reason ``code`` with its blanks filled. What a message says of itself is passed on without control characters
+    and without what names a person: a refusal is published, kept and logged, whoever wrote the message.
+    """
     english, chinese = CODES[code]
-    return Reason(code, path, english.format(**words), chinese.format(**words))
+    safe = {name: _safe(word) for name, word in words.items()}
+    return Reason(code, str(_safe(path)), english.format(**safe), chinese.format(**safe))
+
+
+def _safe(word: object) -> object:
+    return word if isinstance(word, int | float) else personal.masked(texts.cleaned(str(word)))
 
 
 def contradiction(path: str, english: str, chinese: str) -> Reason:

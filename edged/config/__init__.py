@@ -165,6 +165,7 @@ class _Reading:
             self._single(kind, model)
         for kind, (model, most) in REPEATED.items():
             self._repeated(kind, model, most)
+        self.mistakes += wording.odd_texts(self.raw)
         self.mistakes += references.check(self.raw)
         options = {device.id: device.options for device in self.devices}
         self.mistakes += references.check_options(self.raw, options)

@@ -5,12 +5,13 @@ Rules of this file: one sentence a mistake, the value at fault is shown (shorten
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from edged.config.nearest import nearest
 from edged.config.shape import NUMBER, POINT, PREFIX
 from edged.shapes import ID, Fault, Path, ecma
+from edged.texts import odd_character
 
 SHOWN_MAX = 40  # characters of a wrong value worth showing on a line
 ALLOWED_SHOWN_MAX = 16  # names listed as allowed; longer lists bury the sentence
@@ -73,6 +74,21 @@ def sentence(fault: Fault) -> str:
             units = "characters" if isinstance(fault.value, str) else "entries"
             return f"must have {bound} {wanted} {units}, not {shown}"
     return f"must be {BOUND_WORDS[fault.what]} {wanted}, not {shown}"
+
+
+def odd_texts(node: Any, at: Path = ()) -> Iterator[Mistake]:
+    """Characters that nobody sees, in any text of a document: pasted from a web page or a chat, mostly."""
+    inside: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(node, str):
+        found = odd_character(node)
+        if found is not None:
+            yield Mistake(at, f"character {found[0]} of the text is {found[1]}, which nobody sees; delete it")
+    elif isinstance(node, dict):
+        inside = node.items()
+    elif isinstance(node, list):
+        inside = enumerate(node)
+    for part, child in inside:
+        yield from odd_texts(child, (*at, part))
 
 
 def one_of(choices: Iterable[object]) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from datetime import date
 from typing import Any
 
+from hypothesis import strategies as st
 from msgspec import Struct
 
 from edged.shapes import json_schema
@@ -61,16 +64,21 @@ def _check(
         case "type":
             kinds = wanted if isinstance(wanted, list) else [wanted]
             fits = any(
-                isinstance(value, TYPES[k]) and (k == "boolean") == isinstance(value, bool) for k in kinds
+                (isinstance(value, TYPES[k]) and (k == "boolean") == isinstance(value, bool))
+                or (k == "integer" and isinstance(value, float) and value.is_integer())
+                for k in kinds
             )
             return [] if fits else wrong
         case "const":
             return [] if value == wanted else wrong
+        case "oneOf":
+            fitting = sum(not faults(value, arm, root, at) for arm in wanted)
+            return [] if fitting == 1 else [f"{at}: {fitting} of the alternatives fit"]
         case "enum":
             return [] if value in wanted else wrong
         case "pattern":
             return [] if not isinstance(value, str) or re.search(wanted, value) else wrong
-        case "minimum" | "maximum" | "exclusiveMaximum" if isinstance(value, int):
+        case "minimum" | "maximum" | "exclusiveMaximum" if isinstance(value, int | float):
             fits = (
                 value >= wanted
                 if keyword == "minimum"
@@ -116,3 +124,65 @@ def _check(
         "contentSchema",
     } | ANNOTATIONS
     return [] if keyword in known else [f"{at}: unknown keyword {keyword}"]
+
+
+def values(schema: dict[str, Any], root: dict[str, Any]) -> st.SearchStrategy[Any]:
+    """Everything that ``schema`` allows; numbers also with a point, as JSON Schema's integers may be written."""
+    if "$ref" in schema:
+        node: Any = root
+        for part in schema["$ref"].removeprefix("#/").split("/"):
+            node = node[part]
+        return values(node, root)
+    if "oneOf" in schema:
+        return st.one_of([values(arm, root) for arm in schema["oneOf"]])
+    if "const" in schema:
+        return st.just(schema["const"])
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    return _OF_TYPE[schema["type"]](schema, root)
+
+
+def _texts(schema: dict[str, Any], _root: dict[str, Any]) -> st.SearchStrategy[str]:
+    most, least = schema.get("maxLength", 60), schema.get("minLength", 0)
+    if "\\d{4}-" in schema.get("pattern", ""):
+        return _moments()
+    if "pattern" in schema:
+        return st.from_regex(re.compile(schema["pattern"].replace("$", r"\Z"), re.ASCII)).filter(
+            lambda text: least <= len(text) <= most
+        )
+    return st.text(min_size=least, max_size=most)
+
+
+def _moments() -> st.SearchStrategy[str]:
+    """RFC 3339 in all its forms."""
+    zones = st.sampled_from(["Z", "z", "+08:00", "-08:00", "+00:00", "-00:00"])
+    tails = st.sampled_from(["", ":00", ":59", ":00.0", ":59.999999999"])
+    days = st.dates(min_value=date(1, 1, 2), max_value=date(9999, 12, 30))
+    times = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.integers(0, 59))
+    return st.builds("{}{}{}{}{}".format, days, st.sampled_from("Tt"), times, tails, zones)
+
+
+def _integers(schema: dict[str, Any], _root: dict[str, Any]) -> st.SearchStrategy[int | float]:
+    most = schema.get("maximum", schema.get("exclusiveMaximum", 2**53) - 1)
+    whole = st.integers(schema.get("minimum", -(2**53) + 1), most)
+    return whole | whole.map(float).filter(lambda value: abs(value) < 2**53)
+
+
+def _objects(schema: dict[str, Any], root: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    made = {key: values(child, root) for key, child in schema.get("properties", {}).items()}
+    needed = schema.get("required", [])
+    return st.fixed_dictionaries(
+        {key: made[key] for key in needed},
+        optional={key: one for key, one in made.items() if key not in needed},
+    )
+
+
+_OF_TYPE: dict[str, Callable[[dict[str, Any], dict[str, Any]], st.SearchStrategy[Any]]] = {
+    "string": _texts,
+    "integer": _integers,
+    "boolean": lambda _schema, _root: st.booleans(),
+    "object": _objects,
+    "array": lambda schema, root: st.lists(
+        values(schema["items"], root), min_size=schema.get("minItems", 0), max_size=schema.get("maxItems", 5)
+    ),
+}

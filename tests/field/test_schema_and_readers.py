@@ -1,0 +1,206 @@
+"""configs/asyncapi.yaml and the readers say the same: what the one allows the others take, and the other way round."""
+
+from __future__ import annotations
+
+import base64
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from devices.mqtt_json.codec import MODELS, Unfit, decode, to_event
+from devices.mqtt_json.quick_inputs import quick_event
+from edged.central.appointments import AppointmentBook
+from edged.central.documents import parse
+from edged.central.envelope import verify
+from edged.central.operations import PAYLOAD_TYPE, OperationDocument
+from edged.central.refusals import DocumentRefused
+from edged.core.model.events import AppointmentCancelled, AppointmentMade, Event
+from edged.core.model.point import Point
+from edged.personal import names_a_person
+from edged.shapes import keys_of
+from edged.texts import where_odd
+from tests.support.policies import KEYS
+from tests.support.schemas import faults, values
+
+API: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parents[2] / "configs" / "asyncapi.yaml").read_text("utf-8")
+)
+SCHEMAS: dict[str, Any] = API["components"]["schemas"]
+MANY = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+FORMS = st.sampled_from(["", "\ufeff"])
+NOTHING = st.sampled_from(["", " ", "\u3000", None])
+
+
+def schema_of(kind: str) -> dict[str, Any]:
+    """What a device may send on ``up/{kind}``."""
+    channel = next(
+        one for one in API["channels"].values() if str(one["address"]).endswith(f"/dev/{{device}}/up/{kind}")
+    )
+    message = next(iter(channel["messages"].values()))["$ref"].rpartition("/")[2]
+    name = API["components"]["messages"][message]["payload"]["$ref"].rpartition("/")[2]
+    found: dict[str, Any] = SCHEMAS[name]
+    return found
+
+
+def written(fields: dict[str, Any], mark: str) -> bytes:
+    return f"{mark}{json.dumps(fields, ensure_ascii=False)}".encode()
+
+
+@st.composite
+def messages(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
+    """A message that the schema allows, and fields that much software fills with nothing."""
+    fields: dict[str, Any] = draw(values(schema, API))
+    for key in schema["properties"]:
+        if key not in fields and draw(st.booleans()):
+            fields[key] = draw(NOTHING)
+    assume(not names_a_person(fields))
+    return fields
+
+
+def said(fields: dict[str, Any]) -> dict[str, Any]:
+    """Without what is as good as absent."""
+    return {k: v for k, v in fields.items() if v is not None and not (isinstance(v, str) and not v.strip())}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@MANY
+@given(data=st.data())
+def test_devices_may_send_whatever_the_schema_allows(kind: str, data: st.DataObject) -> None:
+    fields = data.draw(messages(schema_of(kind)))
+    payload = written(fields, data.draw(FORMS))
+    body = decode(kind, payload).body
+    quick = quick_event(Point("d"), kind, payload)
+    assert quick is None or quick == to_event(Point("d"), body)
+
+
+@st.composite
+def near_messages(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
+    """Allowed or not: some fields have values of other fields, or of nothing in particular."""
+    fields: dict[str, Any] = draw(values(schema, API))
+    names = st.sampled_from(sorted(schema["properties"]))
+    other = st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-5, 2**54),
+        st.floats(),
+        st.text(max_size=70),
+        st.lists(st.text()),
+    )
+    for name in draw(st.lists(names, max_size=3)):
+        fields[name] = draw(other)
+    for name in draw(st.lists(names, max_size=2)):
+        fields.pop(name, None)
+    return fields
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@MANY
+@given(data=st.data())
+def test_what_is_taken_from_a_device_is_what_the_schema_allows(kind: str, data: st.DataObject) -> None:
+    schema = schema_of(kind)
+    fields = data.draw(near_messages(schema))
+    try:
+        decode(kind, written(fields, data.draw(FORMS)))
+    except Unfit:
+        return
+    assert faults(said(fields), schema, API) == []
+
+
+class Book:
+    """An appointment book, and what became of one message."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.refused: list[str] = []
+        book = AppointmentBook("east", self, self._put, self._reject)
+        self.receive = book.receive
+
+    def subscribe(self, topic_filter: str, handler: Any) -> None:
+        """Nobody sends."""
+
+    def _put(self, event: Event, ack: Any = None, beside: Any = None) -> bool:
+        self.events.append(event)
+        return True
+
+    def _reject(self, reason: str, detail: str = "") -> None:
+        self.refused.append(detail)
+
+
+class Said:
+    """A message."""
+
+    topic = "hall/east/appointments"
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+
+    def ack(self) -> None:
+        """Nobody waits for it."""
+
+
+@MANY
+@given(data=st.data())
+def test_appointments_both_ways(data: st.DataObject) -> None:
+    book = Book()
+    made = SCHEMAS["AppointmentMade"]
+    fields = data.draw(messages(made) | messages(SCHEMAS["AppointmentCancelled"]) | near_messages(made))
+    book.receive(Said(written(fields, data.draw(FORMS))))
+    allowed = faults(said(fields), SCHEMAS["Appointment"], API) == []
+    if allowed and not names_a_person(fields):
+        assert [type(event) for event in book.events] in ([AppointmentMade], [AppointmentCancelled]), (
+            book.refused
+        )
+    if book.events:
+        assert allowed
+
+
+@MANY
+@given(data=st.data())
+def test_operations_both_ways(data: st.DataObject) -> None:
+    schema = SCHEMAS["OperationDocument"]
+    fields = data.draw(messages(schema) | near_messages(schema))
+    allowed = faults(said(fields), schema, API) == []
+    unfit = where_odd(fields) is not None or names_a_person(fields)
+    with nullcontext() if allowed and not unfit else pytest.raises(DocumentRefused):
+        parse(written(fields, data.draw(FORMS)), OperationDocument, keys_of(OperationDocument))
+
+
+SIGNED = json.loads(
+    (Path(__file__).parent / "envelope.json").read_text()
+)  # made by another implementation than ours: see there
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda made: made["signatures"][0].pop("keyid"),
+        lambda made: made["signatures"][0].update(keyid=""),
+        lambda made: made["signatures"][0].update(keyid=None),
+        lambda made: made["signatures"][0].update(cert="…"),
+        lambda made: made.update(timestamp="2026-11-30T08:00:00Z"),
+        lambda made: made["signatures"].insert(0, {"sig": "AAAA"}),
+        lambda made: made.update(payload=made["payload"].replace("+", "-").replace("/", "_")),
+    ],
+)
+def test_an_envelope_as_the_specification_allows_it(change: Any) -> None:
+    """DSSE 1.0, envelope.md: keyid is optional, unset is as empty, unknown fields MUST be ignored, both base64s are."""
+    made = json.loads(json.dumps(SIGNED))
+    change(made)
+    opened = verify(written(made, "\ufeff"), PAYLOAD_TYPE, KEYS)
+    assert opened.keyid in KEYS
+    assert opened.payload == base64.b64decode(SIGNED["payload"])
+
+
+@pytest.mark.parametrize(
+    "signatures", [[], [{}], [{"keyid": 1, "sig": "AA=="}], ["x"], [None], [{"keyid": "", "sig": "AAAA"}] * 5]
+)
+def test_an_envelope_that_is_none(signatures: list[Any]) -> None:
+    with pytest.raises(DocumentRefused) as refused:
+        verify(written(SIGNED | {"signatures": signatures}, ""), PAYLOAD_TYPE, KEYS)
+    assert refused.value.reasons[0].code == "not-an-envelope"
