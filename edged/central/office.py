@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 from edged.central.appointments import AppointmentBook
 from edged.central.audience import Audience, Names
 from edged.central.condemned import Condemned
+from edged.central.envelope import Keys
 from edged.central.operation_desk import OperationDesk
-from edged.central.policy_desk import Known, PolicyDesk, Put, trusted_keys
+from edged.central.policy_desk import Known, PolicyDesk, Put
 from edged.central.refusals import Reason
 from edged.central.uplink import Uplink
 from edged.config import HallConfig
@@ -41,14 +42,19 @@ class Office:
     """Policies down, events up. ``start`` once the state is restored, then ``run`` until cancelled, then ``stop``."""
 
     def __init__(
-        self, config: HallConfig, link: MqttLink, journal: Journal, ground: Ground, condemned: Condemned
+        self,
+        config: HallConfig,
+        keys: Keys,
+        link: MqttLink,
+        journal: Journal,
+        ground: Ground,
+        condemned: Condemned,
     ) -> None:
         self._journal = journal
         self._ground = ground
         self._told_ms: list[int] = []
         self.silent = False  # safe mode: the history stays here until it is over
         audience = Audience(config.hall, config.policy.group, Names.of(config.site))
-        keys = trusted_keys(config.policy.keys)
         self.policies = PolicyDesk(audience, keys, link, ground.put, ground.wall_ms)
         self.condemned = self.policies.condemned = condemned
         self.policies.durable = lambda: journal.durable
@@ -73,6 +79,10 @@ class Office:
         self.operations.start()
         self.appointments.start()
         self.uplink.start(self._ground.state().wall_offset_ms or 0)
+
+    def trust(self, keys: Keys) -> None:
+        """From now on these keys may sign."""
+        self.policies.keys = self.operations.keys = keys
 
     def count_refusals(self, count: Callable[[str], None]) -> None:
         """``count(code)`` for every refused document."""

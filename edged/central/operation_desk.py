@@ -96,7 +96,7 @@ class OperationDesk:
 
     def __init__(self, audience: Audience, keys: Keys, link: Answering, ledger: Ledger, put: Put) -> None:
         self._audience = audience
-        self._keys = keys
+        self.keys = keys
         self._link = link
         self._ledger = ledger
         self._put = put
@@ -144,7 +144,7 @@ class OperationDesk:
         past = Past(self.wall_ms(), self._counters)
         from edged.central import operations  # loaded with the first order: few starts have any
 
-        order = operations.accept(request.payload, name, self._keys, self._audience, past)
+        order = operations.accept(request.payload, name, self.keys, self._audience, past)
         if not self._ledger.durable and not order.again:
             raise DocumentRefused(reason("no-storage"))
         return order

@@ -24,7 +24,7 @@ import structlog
 from edged.central import topics
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS, NONE, Audience, Mark, Verified, rfc3339
 from edged.central.condemned import Condemned
-from edged.central.envelope import KeyFileError, Keys, load_keys
+from edged.central.envelope import Keys
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.model.events import Event, PolicyApplied
 from edged.core.model.state import LeftPolicy, PolicyTrial, State
@@ -97,7 +97,7 @@ class PolicyDesk:
         self, audience: Audience, keys: Keys, link: BrokerLink, put: Put, wall_ms: Callable[[], int]
     ) -> None:
         self._audience = audience
-        self._keys = keys
+        self.keys = keys
         self._link = link
         self._put = put
         self._wall_ms = wall_ms
@@ -193,7 +193,7 @@ class PolicyDesk:
     def _take(self, message: PushMessage) -> None:
         from edged.central.policies import accept  # loaded with the first policy: few starts have any
 
-        verified = accept(message.payload, self._keys, self._audience, self._high(), self._wall_ms())
+        verified = accept(message.payload, self.keys, self._audience, self._high(), self._wall_ms())
         if not self.durable() and not self._is_applied(verified):
             raise DocumentRefused(reason("no-storage"))
         waiting = self._waiting
@@ -373,19 +373,6 @@ class PolicyDesk:
             self._link.publish(topics.policy_report(self._audience.hall), body, retain=True)
         except Unreachable:
             log.debug("policy-report-waits")
-
-
-def trusted_keys(file: str | None) -> Keys:
-    """The keys of ``[policy] keys``. A missing or broken file is logged: the hall serves on, refusing every policy."""
-    if file is None:
-        return {}
-    try:
-        return load_keys(file)
-    except KeyFileError as error:
-        log.error(
-            "policy-keys-unusable", detail=str(error), effect="no policy is accepted until it is repaired"
-        )
-        return {}
 
 
 def _named(verified: Verified) -> dict[str, Any]:

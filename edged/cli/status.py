@@ -13,6 +13,7 @@ from edged.core.people.alarms import TEXT
 
 PICTURES_S = 1.5  # retained pictures come within ms of subscribing; a slow line gets this long
 QUIET_S = 0.3  # nothing new for this long: that was all
+MISTAKES_SHOWN = 10
 HEALTH_S = 2.0
 HEALTH_BYTES_MAX = 64 * 1024
 
@@ -122,6 +123,13 @@ def _tell(target: Target, pictures: dict[str, Any]) -> None:
     if health:
         lost = ", ".join(health.get("devices_lost") or ()) or "none"
         typer.echo(f"  health {health.get('state')}, durable {health.get('durable')}, devices lost: {lost}")
+    mistakes = health.get("config_mistakes") or ()
+    if mistakes:
+        typer.echo(
+            f"  hall.toml is refused, the last accepted one serves 配置有误,沿用上次有效配置 ({len(mistakes)}):"
+        )
+        for line in mistakes[:MISTAKES_SHOWN]:
+            typer.echo(f"    {line}")
     applied = policy.get("applied") or {}
     if policy:
         typer.echo(f"  policy version {applied.get('version')}, last push: {policy.get('state')}")

@@ -93,11 +93,16 @@ def from_url(url: str, hall: str) -> Target:
 
 
 def from_config(file: Path) -> Target:
-    """The hall of a hall.toml, with its own broker settings. Raises ``ConfigErrors``."""
-    from edged.config import load
+    """The hall of a hall.toml, with its own broker settings; of a broken one what it held when it was accepted last.
+
+    Raises ``ConfigErrors``.
+    """
+    from edged.config import accepted
     from edged.config.broker import password
 
-    config = load(file)
+    config, mistakes = accepted.begin(file)
+    for line in mistakes:
+        typer.echo(line, err=True)
     mqtt, tls = config.mqtt, config.mqtt.tls
     return Target(
         hall=config.hall,

@@ -12,7 +12,7 @@ import importlib
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, TypeVar, cast
 
@@ -58,6 +58,7 @@ __all__ = [
     "StoreTable",
     "WebTable",
     "load",
+    "parse",
 ]
 
 # Keys that hold a file or port path, anchored at the file's directory.
@@ -90,7 +91,10 @@ class DeviceConfig:
 
 @dataclass(frozen=True, slots=True)
 class HallConfig:
-    """A whole hall.toml, paths absolute. ``hall`` is the hall's id, ``timezone`` an IANA name."""
+    """A whole hall.toml, paths absolute. ``hall`` is the hall's id, ``timezone`` an IANA name.
+
+    ``text`` is what was read, for whoever keeps it (``accepted.py``).
+    """
 
     file: FilePath
     hall: str
@@ -101,12 +105,17 @@ class HallConfig:
     store: StoreTable
     web: WebTable
     policy: PolicyTable
+    text: str = field(default="", compare=False, repr=False)
 
 
 def load(path: str | FilePath) -> HallConfig:
     """Read and check a hall.toml. Raises ``ConfigErrors``; no other exception for whatever the file holds."""
     file = FilePath(path)
-    text = _text(file)
+    return parse(file, _text(file))
+
+
+def parse(file: FilePath, text: str) -> HallConfig:
+    """Check ``text`` as the content of ``file``. Raises ``ConfigErrors``."""
     try:
         return _Reading(file, text, _parsed(file, text)).result()
     except RecursionError:
@@ -283,6 +292,7 @@ class _Reading:
             store=cast(StoreTable, self.single["store"]),
             web=cast(WebTable, self.single["web"]),
             policy=cast(PolicyTable, self.single["policy"]),
+            text=self.text,
         )
 
     def _boards(self) -> Iterator[Board]:

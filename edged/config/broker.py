@@ -29,6 +29,39 @@ def secret_files(config: HallConfig) -> tuple[str, ...]:
     return tuple(str(file) for file in found if file is not None)
 
 
+def spoilt_secrets(config: HallConfig) -> dict[str, str]:
+    """Every one of ``secret_files`` that cannot be used, and why: unreadable, no certificate, not the key of it."""
+    import ssl
+
+    found: dict[str, str] = {}
+    for file in secret_files(config):
+        try:
+            first_line(file)
+        except OSError as error:
+            found[file] = f"cannot be read: {error.strerror or error}"
+        except ValueError:
+            found[file] = "is no text"
+    tls = config.mqtt.tls
+    if tls is None:
+        return found
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if tls.ca_file not in found:
+        try:
+            context.load_verify_locations(tls.ca_file)
+        except (OSError, ValueError):  # SSLError is an OSError
+            found[tls.ca_file] = "holds no certificate in PEM form"
+    if tls.cert_file is not None and not {tls.cert_file, tls.key_file} & found.keys():
+        try:
+            context.load_cert_chain(tls.cert_file, tls.key_file, password="")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", None)
+            text = (
+                "is not the certificate of that key" if reason == "KEY_VALUES_MISMATCH" else "cannot be used"
+            )
+            found[tls.cert_file] = f"{text}, with {tls.key_file}"
+    return found
+
+
 def link_settings(config: HallConfig, will: tuple[str, bytes] | None = None) -> MqttSettings:
     """Settings of the hall's own link; ``will``: topic and retained payload. Secrets are read when it connects."""
     mqtt, tls = config.mqtt, config.mqtt.tls

@@ -21,6 +21,7 @@ from edged.shapes import ID, Rule, Shape, form
 POINT = form(r"^[a-z0-9][a-z0-9-]{0,31}(/[A-Za-z0-9_.-]{1,32})?$")
 # Read aloud and typed at a panel: letters only, so "A1" + "02" cannot be "A" + "102".
 PREFIX = form(r"^[A-Z]{1,2}$")
+HOST_NAME = form(r"^[A-Za-z0-9._:-]{1,253}$")
 NUMBER = form(r"^[0-9A-Z]{1,4}$")
 
 # A hall's own size limits: the largest municipal halls have about 150 windows; state and pages are sized to this.
@@ -31,6 +32,7 @@ WINDOWS_MAX = 200
 STAFF_MAX = 200
 SHIFTS_MAX = 6  # of one member a day
 DEVICES_MAX = 400
+WEB_NAMES_MAX = 16  # a machine has a name or two, and perhaps a proxy's
 POINTS_PER_AREA_MAX = 16  # displays or lamps of one area: each is written on every change
 
 
@@ -204,10 +206,14 @@ class StoreTable(Table, frozen=True):
 
 
 class WebTable(Table, frozen=True):
-    """``[web]``: pages, /metrics and /healthz. Leave ``host`` on 127.0.0.1 unless the hall's LAN is trusted."""
+    """``[web]``: pages, /metrics and /healthz. Leave ``host`` on 127.0.0.1 unless the hall's LAN is trusted.
+
+    ``names``: further names and addresses by which a scraper or a proxy asks for this machine (HTTP's Host).
+    """
 
     host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 9464  # 0: any free port (tests, demo)
+    names: Annotated[tuple[Annotated[str, HOST_NAME], ...], Meta(max_length=WEB_NAMES_MAX)] = ()
 
 
 class PolicyTable(Table, frozen=True):

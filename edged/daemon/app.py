@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,28 +21,30 @@ from edged.central.hall_status import HallStatus, Standing
 from edged.central.office import Ground, Office
 from edged.central.pictures import Pictures
 from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
-from edged.config import ConfigErrors, DeviceConfig, HallConfig, load
-from edged.config.broker import link_settings, secret_files
+from edged.config import ConfigErrors, DeviceConfig, HallConfig
+from edged.config.broker import link_settings
 from edged.core.engine import Engine
 from edged.core.model.events import ClockSet, DeviceBack, DeviceLost, Event, Resumed, SafeModeSet, SiteLoaded
 from edged.core.model.point import device_of
 from edged.core.model.state import State
 from edged.core.rebuild import conflicts
 from edged.core.signage.signs import CENTRE, point_of_slot
+from edged.daemon.concerns import Concerns
 from edged.daemon.devices import Devices
+from edged.daemon.files import Reading, named_files
 from edged.daemon.inbox import Inbox
 from edged.daemon.lifetime import outlive
 from edged.daemon.loop import Loop
 from edged.daemon.outputs import Outputs, Surroundings
 from edged.daemon.platform import Platform
+from edged.daemon.reloads import Reloads, Taken
 from edged.daemon.service_manager import ServiceManager
 from edged.driver import Context, Driver
 from edged.heart import Heart, lasting
 from edged.logs import StepLog
-from edged.observers.certificates import watch_certificates
+from edged.observers.certificates import CertificateWatch
 from edged.observers.lag import watch_loop
 from edged.observers.metrics import Metrics
-from edged.observers.secrets import watch_secrets
 from edged.observers.web.server import Health, WebServer
 from edged.store.replay import recover
 
@@ -65,9 +67,15 @@ class Application:
     """One hall. Build with ``Application(config, warp)``, then ``await run()`` once."""
 
     def __init__(
-        self, config: HallConfig, warp: Warp | None = None, platform: Platform | None = None
+        self,
+        config: HallConfig,
+        warp: Warp | None = None,
+        platform: Platform | None = None,
+        mistakes: tuple[str, ...] = (),
     ) -> None:
+        """``mistakes``: of hall.toml as it is now, where ``config`` is what it held before."""
         self.config = config
+        self._mistakes = mistakes
         self._platform = platform or Platform()
         self.stop = asyncio.Event()
         self._started_s = monotonic_s()
@@ -98,11 +106,15 @@ class Application:
         ground = Ground(
             self.inbox.put, self.clock.wall_ms, self._rfc3339, self.reject, lambda: self.engine.state
         )
+        self.concerns = Concerns(self.inbox.put, lambda: self.engine.state)
         condemned = self._platform.condemned(config)
-        self.office = Office(config, self.mqtt, self.journal, ground, condemned)
+        # a key file that is not good is watched, and told with the others
+        keys, _ = self._platform.policy_keys(config)
+        self.office = Office(config, keys, self.mqtt, self.journal, ground, condemned)
         self.loop.on_broken = condemned.broke
         self.office.silent = self._safe
         self.loop.observers = (self.metrics, StepLog(), self.office.operations)
+        self.web = WebServer(self.metrics.render, self._health, self.metrics.rejected)
         self._rejected: set[str] = set()
         self._observe()
 
@@ -155,15 +167,17 @@ class Application:
                 pass  # any other failure goes on from here
             whole = True
         finally:
+            self.web.close()
             self._finish(whole)
 
     async def _serve(self, tasks: asyncio.TaskGroup) -> None:
         manager = self._manager
+        await self._open_web()
         fleet = self._start(tasks)
         tasks.create_task(self._announce_ready(manager), name="ready")
         tasks.create_task(outlive(self._starts, self._safe, self.stop.set), name="lifetime")
         tasks.create_task(manager.watch(lambda: self._hearts(fleet)), name="watchdog")
-        self._platform.hook_signals(self.stop.set, lambda: self._reload(fleet))
+        self._platform.hook_signals(self.stop.set, self.reloads.ask)
         await self.stop.wait()
         manager.stopping()
         self.status.leave(self.mqtt, self._standing())
@@ -174,13 +188,9 @@ class Application:
         if self._known:
             self.inbox.was_away(Resumed(self._gap_ms, restart=True))
         self._set_clock(self.clock.wall_ms())
+        waits: list[str] = []
         if self.engine.state.site != self.config.site:
-            for problem in conflicts(self.engine.state, self.config.site):
-                log.error(
-                    "configuration-not-taken",
-                    mistake=problem,
-                    note="running on as it was; SIGHUP tries again",
-                )
+            waits = conflicts(self.engine.state, self.config.site)
             self.inbox.put(SiteLoaded(self.config.site))
         if self._safe != (self.engine.state.put_aside is not None):
             self.inbox.put(SafeModeSet(self._safe))
@@ -190,6 +200,10 @@ class Application:
             fleet.apply(self.config.devices)
         except ValueError as error:
             raise ConfigErrors([f"{self.config.file}: devices: {error}"]) from error
+        self.reloads = Reloads(
+            self._platform, self.concerns, self.config, lambda reading: self._take(fleet, reading)
+        )
+        self.reloads.began(self._mistakes, tuple(waits))
         self._assert_shown()
         self.office.start()
         while len(self.inbox):
@@ -202,16 +216,23 @@ class Application:
             ("centre", self.office.run()),
             ("clock", self._watch_clock()),
             ("lag", watch_loop(self.metrics.loop_lag)),
-            ("web", self._serve_web()),
+            ("web", self._platform.serve_web(self.web)),
+            ("reloads", self.reloads.run()),
         ):
             tasks.create_task(lasting(name, coroutine), name=name)
-        files = secret_files(self.config)
-        if files:
-            watch_files = watch_secrets(files, self.metrics.secret)
-            tasks.create_task(lasting("secrets", watch_files), name="secrets")
+        if named_files(self.config):
+            watch_files = self._platform.watch_files(self.config, self._files_changed)
+            tasks.create_task(lasting("files", watch_files), name="files")
         if self.config.mqtt.tls is not None:
-            watch = watch_certificates(self.config.mqtt, self.clock.wall_ms, self.metrics.certificate)
-            tasks.create_task(lasting("certificates", watch), name="certificates")
+            watch = CertificateWatch(
+                self.config.mqtt,
+                self.clock.wall_ms,
+                self.metrics.certificate,
+                lambda soon: self.concerns.tell("certificate-ends", soon),
+            )
+            watch.peer_end_ms = lambda: self.mqtt.settings.held.peer_end_ms
+            self.mqtt.on_state(lambda up, _reason: watch.look() if up else None)
+            tasks.create_task(lasting("certificates", watch.run()), name="certificates")
         return fleet
 
     async def _announce_ready(self, manager: ServiceManager) -> None:
@@ -259,22 +280,22 @@ class Application:
             "loop": self.inbox.last_wake_s,
             "journal": self.journal.last_beat_s,
             "clock": self._clock_heart.due_s,
+            "reloads": self.reloads.heart.due_s,
             "mqtt": self.mqtt.heart.due_s,
             "pictures": self.outputs.due_s(CENTRE),
             **self.office.hearts(),
             **{f"device {device}": due_s for device, due_s in fleet.hearts().items()},
         }
 
-    async def _serve_web(self) -> None:
+    async def _open_web(self) -> None:
+        """First of all: a second daemon finds the place taken before it throws the first one off the broker."""
         web = self.config.web
         try:
-            pages = WebServer(self.metrics.render, self._health, self.metrics.rejected)
-            await self._platform.serve_web(pages, web.host, web.port)
+            await self._platform.open_web(self.web, web)
         except OSError as error:
             place = f"{web.host}:{web.port}"
-            raise ConfigErrors(
-                [f"{self.config.file}: web: {place} cannot be used: {error.strerror}"]
-            ) from None
+            mistake = f"{self.config.file}: web: {place} cannot be used: {error.strerror}"
+            raise ConfigErrors([mistake]) from None
 
     def _observe(self) -> None:
         self.journal.on_commit_seconds(lambda seconds, _steps: self.metrics.commit(seconds))
@@ -284,6 +305,7 @@ class Application:
         self.metrics.watch_inbox(lambda: len(self.inbox))
         self.metrics.watch_uplink(lambda: self.office.uplink.backlog)
         self.office.count_refusals(self.metrics.policy_rejected)
+        self.metrics.watch_config(lambda: not self.reloads.mistakes)
         self.metrics.watch_disk(lambda: _free_bytes(Path(self.config.store.path)))
 
         def changed(up: bool, _reason: str) -> None:
@@ -309,6 +331,8 @@ class Application:
             seq=self.journal.last_seq,
             uptime_s=monotonic_s() - self._started_s,
             alarms=tuple(state.alarms),
+            config_mistakes=self.reloads.mistakes,
+            concerns=self.concerns.details,
         )
 
     # -- status, time, reload --
@@ -348,30 +372,30 @@ class Application:
                 self._set_clock(wall_ms)
                 told_ms = now_ms
 
-    def _reload(self, fleet: Devices) -> None:
-        """Read hall.toml again; a broken one, or one that would drop a visit, is refused and the hall runs on."""
-        try:
-            config = load(self.config.file)
-        except ConfigErrors as errors:
-            for line in errors.lines:
-                log.error("reload-refused", mistake=line)
-            return
-        problems = conflicts(self.engine.state, config.site)
+    def _files_changed(self, spoilt: Mapping[str, str]) -> None:
+        """What hall.toml names was looked at: ``spoilt`` cannot be used, and what it held before goes on serving."""
+        for file in named_files(self.config):
+            self.metrics.secret(file, file not in spoilt)
+        self.concerns.tell("file-refused", {Path(file).name: f"{file} {why}" for file, why in spoilt.items()})
+
+    def _take(self, fleet: Devices, reading: Reading) -> Taken:
+        """Put a configuration in force; one that would drop a visit, or that only a restart can take, is not."""
+        config = reading.config
+        if reading.keys is not None and config.policy.keys == self.config.policy.keys:
+            self.office.trust(reading.keys)
         if config.hall != self.config.hall:
-            problems.append(f"hall.id {config.hall}: another hall needs a restart, with a journal of its own")
-        for problem in problems:
-            log.error("reload-refused", mistake=problem)
+            return Taken((f"hall.id {config.hall}: another hall needs a restart, with a journal of its own",))
+        problems = conflicts(self.engine.state, config.site)
         if problems:
-            return
+            return Taken(tuple(problems), later=True)
         kept = {name: getattr(self.config, name) for name in FIXED}
-        fixed = [name for name in FIXED if getattr(config, name) != kept[name]]
+        fixed = tuple(name for name in FIXED if getattr(config, name) != kept[name])
         if fixed:
-            log.warning("reload-needs-restart", tables=fixed)
+            log.warning("reload-needs-restart", tables=list(fixed))
         try:
             started = fleet.apply(config.devices)
         except ValueError as error:  # such as another baud rate on a wire that other devices share
-            log.error("reload-refused", mistake=f"devices: {error}; a restart takes it")
-            return
+            return Taken((f"devices: {error}; a restart takes it",))
         self.config = replace(config, **kept)
         self._drivers.clear()
         self._drivers.update((device.id, device.driver) for device in config.devices)
@@ -379,6 +403,7 @@ class Application:
         if config.site != self.engine.state.site:
             self.inbox.put(SiteLoaded(config.site))
         log.info("reloaded", devices_started=started)
+        return Taken(restart=fixed)
 
     def _assert_shown(self, devices: frozenset[str] | None = None) -> None:
         """Hand what the hall shows to its outputs anew; ``devices``: to these only."""
@@ -400,6 +425,6 @@ def _free_bytes(path: Path) -> float:
     return float(status.f_bavail * status.f_frsize)
 
 
-async def serve(config: HallConfig, warp: Warp | None = None) -> None:
-    """Run one hall until SIGTERM or SIGINT."""
-    await Application(config, warp).run()
+async def serve(config: HallConfig, warp: Warp | None = None, mistakes: tuple[str, ...] = ()) -> None:
+    """Run one hall until SIGTERM or SIGINT. ``mistakes``: of a hall.toml that is not what ``config`` was read from."""
+    await Application(config, warp, mistakes=mistakes).run()

@@ -9,15 +9,20 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import structlog
+
 from edged.central.condemned import Condemned
-from edged.config import DeviceConfig, HallConfig
+from edged.config import DeviceConfig, HallConfig, WebTable, accepted, verdicts
+from edged.config.verdicts import Verdict
+from edged.daemon import files
 from edged.daemon.devices import build
 from edged.daemon.service_manager import ServiceManager
 from edged.driver import Context, Driver, Reject
 from edged.links.mqtt.link import MqttLink, MqttSettings
+from edged.observers.secrets import watch_secrets
 from edged.observers.web.server import WebServer
 from edged.store.journal import Journal
 from edged.store.starts import Starts
@@ -28,6 +33,9 @@ GC_THRESHOLDS = (1_000, 200, 20)
 SWITCH_S = (
     0.0005  # how long the journal's thread and the loop may keep Python's lock from each other (default 5 ms)
 )
+
+
+log = structlog.get_logger("edged.platform")
 
 
 class Platform:
@@ -53,9 +61,39 @@ class Platform:
         """The driver of one device, on its wire. Raises ``ValueError`` for options that make no driver."""
         return build(device, context)
 
-    async def serve_web(self, web: WebServer, host: str, port: int) -> None:
-        """The pages, until cancelled. Raises ``OSError`` where the place cannot be used."""
-        await web.run(host, port)
+    def policy_keys(self, config: HallConfig) -> tuple[dict[str, bytes], str]:
+        """Who may sign, and why not the file's own; see ``files.policy_keys``."""
+        return files.policy_keys(config)
+
+    async def watch_files(self, config: HallConfig, report: Callable[[Mapping[str, str]], None]) -> None:
+        """Tell ``report`` of the files that hall.toml names and that cannot be used, until cancelled."""
+        await watch_secrets(files.named_files(config), lambda: files.spoilt(config), report)
+
+    async def read_config(self, file: Path) -> files.Reading:
+        """hall.toml and the files it names, as they are now. Raises ``ConfigErrors``."""
+        return await asyncio.to_thread(files.read, file)
+
+    async def keep_config(self, config: HallConfig) -> None:
+        """For a start with a broken file; a full disk does without."""
+        try:
+            await asyncio.to_thread(accepted.keep, config)
+        except OSError as error:
+            log.warning("configuration-not-kept", error=error.strerror)
+
+    async def tell_verdict(self, config: HallConfig, verdict: Verdict) -> None:
+        """For ``edged reload``, which else waits in vain and says so."""
+        try:
+            await asyncio.to_thread(verdicts.write, Path(config.store.path), verdict)
+        except OSError as error:
+            log.warning("verdict-not-written", error=error.strerror)
+
+    async def open_web(self, web: WebServer, table: WebTable) -> None:
+        """Take the place of the pages. Raises ``OSError`` where it cannot be used."""
+        await web.open(table.host, table.port, table.names)
+
+    async def serve_web(self, web: WebServer) -> None:
+        """The pages, until cancelled."""
+        await web.run()
 
     def manager(self) -> ServiceManager:
         """Whoever started us."""

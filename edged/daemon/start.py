@@ -36,20 +36,23 @@ def serve(config: Path, log_level: str = "INFO", warp: str | None = None) -> int
 
     from edged import logs
     from edged.clock import Warp
-    from edged.config import ConfigErrors, load
+    from edged.config import ConfigErrors, accepted
     from edged.daemon.app import serve as serve_hall
     from edged.store.database import StoreError
 
     logs.configure(log_level)
     try:
-        hall = load(config)
+        beginning = accepted.begin(config)
     except ConfigErrors as errors:
         for line in errors.lines:
             _say(line)
         return 2
     code = 0
+    for line in beginning.mistakes:
+        _say(line)
     try:
-        asyncio.run(serve_hall(hall, None if warp is None else Warp.parse(warp)))
+        hall_time = None if warp is None else Warp.parse(warp)
+        asyncio.run(serve_hall(beginning.config, hall_time, beginning.mistakes))
     except* StoreError as group:
         failure = next(error for error in group.exceptions if isinstance(error, StoreError))
         _say(f"edged: {failure}")

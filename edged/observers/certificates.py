@@ -1,33 +1,79 @@
-"""Tells of TLS certificates before they end: a metric for who watches, and a line in the log for the last month."""
+"""Tells of TLS certificates before they end: a metric for who watches, an alarm for the last month, a line each day.
+
+Ours stand in files; the broker's own is seen at each handshake, and whoever looks after it may not know that the hall
+needs it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from edged.config.certificates import WARN_DAYS, days_left, expiries
 from edged.config.shape import MqttTable
 
-LOOK_S = 6 * 3600.0  # real seconds: four lines a day in the last month, and a new file is seen the same day
+LOOK_S = 6 * 3600.0  # real seconds: a new file is seen the same day
+BROKER = "broker"
 
 log = structlog.get_logger("edged.certificates")
 
 
-async def watch_certificates(
-    mqtt: MqttTable, wall_ms: Callable[[], int], report: Callable[[str, float], None]
-) -> None:
-    """Call ``report(file, end)`` (seconds since 1970 UTC) now and every ``LOOK_S``, until cancelled."""
-    while True:
-        try:
-            ends = await asyncio.to_thread(expiries, mqtt)
-        except (OSError, ValueError) as error:
-            ends = {}
-            log.error("certificate-unreadable", error=str(error))
-        for file, end_ms in ends.items():
-            report(file, end_ms / 1000)
-            days = days_left(end_ms, wall_ms())
+class CertificateWatch:
+    """``run`` until cancelled; ``look`` makes it look at once, as after a handshake.
+
+    ``report(name, end)`` gets seconds since 1970 UTC, ``warn`` all that end within the month, with why.
+    """
+
+    def __init__(
+        self,
+        mqtt: MqttTable,
+        wall_ms: Callable[[], int],
+        report: Callable[[str, float], None],
+        warn: Callable[[Mapping[str, str]], None],
+    ) -> None:
+        self._mqtt = mqtt
+        self._wall_ms = wall_ms
+        self._report = report
+        self._warn = warn
+        self._due = asyncio.Event()
+        self._told: dict[str, int] = {}  # days that were logged last
+        self.peer_end_ms: Callable[[], int | None] = lambda: None
+
+    def look(self) -> None:
+        """Now."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """See the class."""
+        while True:
+            self._due.clear()
+            try:
+                ends = await asyncio.to_thread(expiries, self._mqtt)
+            except (OSError, ValueError) as error:
+                ends = {}
+                log.error("certificate-unreadable", error=str(error))
+            peer_ms = self.peer_end_ms()
+            if peer_ms is not None:
+                ends[BROKER] = peer_ms
+            self._tell(ends)
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await self._due.wait()
+            except TimeoutError:
+                pass
+
+    def _tell(self, ends: Mapping[str, int]) -> None:
+        soon: dict[str, str] = {}
+        for name, end_ms in ends.items():
+            self._report(name, end_ms / 1000)
+            days = days_left(end_ms, self._wall_ms())
             if days < WARN_DAYS:
-                log.error("certificate-ends", file=file, days=days)
-        await asyncio.sleep(LOOK_S)
+                soon[name.rpartition("/")[2]] = (
+                    f"{name}: {f'ends in {days} days' if days >= 0 else 'has ended'}"
+                )
+                if self._told.get(name) != days:
+                    log.error("certificate-ends", file=name, days=days)
+                self._told[name] = days
+        self._warn(soon)

@@ -131,10 +131,14 @@ class Metrics:
         )
         self._secrets = Gauge(
             "edged_secret_readable",
-            "1 while a file that the broker link needs can be read",
+            "1 while a file that hall.toml names can be used",
             ["file"],
             registry=registry,
         )
+        self._config_accepted = Gauge(
+            "edged_config_accepted", "1 while hall.toml as it is now serves, or could", registry=registry
+        )
+        self._config_accepted.set(1)
         build = Info("edged_build", "What runs", registry=registry)
         build.info({"version": __version__, "python": platform.python_version()})
 
@@ -198,6 +202,10 @@ class Metrics:
     def secret(self, file: str, readable: bool) -> None:
         """``file`` (a password, key or certificate of the broker link) can be read, or cannot."""
         self._secrets.labels(file).set(readable)
+
+    def watch_config(self, accepted: Callable[[], bool]) -> None:
+        """Ask ``accepted`` at scrape time whether hall.toml is as it should be."""
+        self._config_accepted.set_function(accepted)
 
     def render(self) -> bytes:
         """The text exposition, version 0.0.4."""

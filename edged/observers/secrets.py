@@ -1,44 +1,49 @@
-"""Tells of files without which the broker is not reached: a metric, and a line when one is missing or back.
+"""Tells of files that hall.toml names and that cannot be used: a metric, an alarm, a line when one is spoilt or mended.
 
-The hall is served meanwhile; the link reads them again at each attempt.
+The hall is served meanwhile, with what they last held; the link reads its own again at each attempt.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import os
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
 LOOK_S = 10.0  # real seconds: as soon as somebody who puts a file there looks for the effect
-REMEDY = (
-    "put it there, readable for edged; what the service unit hands over as a credential also needs a restart"
-)
+REMEDY = "mend it, readable for edged; what the service unit hands over as a credential also needs a restart"
 
 log = structlog.get_logger("edged.secrets")
 
 
-async def watch_secrets(files: Sequence[str], report: Callable[[str, bool], None]) -> None:
-    """Call ``report(file, readable)`` for each now and every ``LOOK_S``, until cancelled."""
-    missing: set[str] = set()
+async def watch_secrets(
+    files: Sequence[str],
+    judge: Callable[[], Mapping[str, str]],
+    report: Callable[[Mapping[str, str]], None],
+) -> None:
+    """Call ``report`` with every spoilt one of ``files`` and why, whenever that changed, until cancelled.
+
+    ``judge()`` reads them, in another thread; it is asked only when a file is another one than at the last look.
+    """
+    seen: list[tuple[int, int, int] | None] = []
+    spoilt: Mapping[str, str] | None = None
     while True:
-        for file in files:
-            error = _unreadable(file)
-            report(file, error is None)
-            if error is not None and file not in missing:
-                missing.add(file)
-                log.error("secret-unreadable", file=file, error=error, remedy=REMEDY)
-            elif error is None and file in missing:
-                missing.discard(file)
-                log.info("secret-readable", file=file)
+        now = await asyncio.to_thread(lambda: [_mark(file) for file in files])
+        if spoilt is None or now != seen:
+            before, spoilt, seen = spoilt or {}, await asyncio.to_thread(judge), now
+            for file in sorted(spoilt.keys() - before.keys()):
+                log.error("file-unusable", file=file, error=spoilt[file], remedy=REMEDY)
+            for file in sorted(before.keys() - spoilt.keys()):
+                log.info("file-usable", file=file)
+            report(spoilt)
         await asyncio.sleep(LOOK_S)
 
 
-def _unreadable(file: str) -> str | None:
+def _mark(file: str) -> tuple[int, int, int] | None:
+    """Another file, or other content; None where it is not there."""
     try:
-        with Path(file).open("rb") as stream:
-            stream.read(1)
-    except OSError as error:
-        return str(error.strerror)
-    return None
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_ctime_ns, found.st_size, found.st_ino

@@ -7,79 +7,21 @@ import json
 import math
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiomqtt
 import pytest
 
-from devices.modbus_relay.fake import FakeRelay, FakeTcp
-from edged.clock import monotonic_s
 from tests.support.authorities import Authority
-from tests.support.brokers import Mosquitto, real_mosquitto, until
+from tests.support.brokers import until
 from tests.support.daemon_checks import TIDE, identical
-from tests.support.daemons import Daemon, Hall
-
-CONFIGS = Path(__file__).parents[2] / "configs" / "mosquitto"
-
-
-@dataclass
-class Guarded:
-    """A hall whose broker wants certificates."""
-
-    files: Hall
-    daemon: Daemon
-    authority: Authority
-    broker: Mosquitto
-    relay: FakeRelay
-
-    @asynccontextmanager
-    async def speaking_as(
-        self, name: str, authority: Authority | None = None
-    ) -> AsyncIterator[aiomqtt.Client]:
-        """A client with a certificate for ``name``."""
-        context = ssl.create_default_context(cafile=str(self.authority.file))
-        context.load_cert_chain(*(authority or self.authority).issue(name))
-        async with aiomqtt.Client(
-            "127.0.0.1", self.broker.port, identifier=f"{name}-1", tls_context=context, timeout=math.inf
-        ) as client:
-            yield client
+from tests.support.guarded import Guarded, guarded_hall
 
 
 @pytest.fixture
 async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
-    authority = Authority(tmp_path)
-    cert, key = authority.issue("broker")
-    acl = tmp_path / "edged.acl"
-    acl.write_text((CONFIGS / "edged.acl").read_text())
-    acl.chmod(0o600)
-    places = {
-        "cafile": authority.file,
-        "certfile": cert,
-        "keyfile": key,
-        "acl_file": acl,
-        "persistence": "false",
-    }
-    lines = [
-        f"{line.split()[0]} {places.get(line.split()[0], line.partition(' ')[2])}"
-        for line in (CONFIGS / "edged.conf").read_text().splitlines()
-        if line and not line.startswith(("#", "listener"))
-    ]
-    relay = FakeRelay(monotonic_s)
-    module = FakeTcp([relay])
-    async with real_mosquitto(*lines) as broker:
-        files = Hall(tmp_path, broker.port, "5", await module.start())
-        own_cert, own_key = authority.issue("edged")
-        tls = f'ca_file = "{authority.file}", cert_file = "{own_cert}", key_file = "{own_key}"'
-        files.edit("keepalive_s = 3", f"keepalive_s = 3\ntls = {{ {tls} }}")
-        daemon = Daemon(files)
-        try:
-            yield Guarded(files, daemon, authority, broker, relay)
-        finally:
-            await daemon.kill()
-            daemon.close()
-            await module.stop()
+    async with guarded_hall(tmp_path) as one:
+        yield one
 
 
 async def ticket(client: aiomqtt.Client, seq: int, device: str = "dispenser") -> None:
@@ -171,8 +113,8 @@ async def test_without_a_good_certificate_the_wires_are_served(guarded: Guarded)
         guarded.relay.power_cycle()
         await daemon.restart()
         await until(lambda: guarded.relay.seen(1) == "on")
-        await until(lambda: daemon.logged("secret-unreadable")[-1:] != [])
-        assert daemon.logged("secret-unreadable")[-1]["file"] == str(file)
+        await until(lambda: daemon.logged("file-unusable")[-1:] != [])
+        assert daemon.logged("file-unusable")[-1]["file"] == str(file)
         up = len(daemon.logged("link-up"))
         file.write_bytes(content)
         await until(lambda: len(daemon.logged("link-up")) == up + 1)

@@ -22,10 +22,10 @@ resource.setrlimit(resource.RLIMIT_NOFILE, ({LIMIT}, {LIMIT}))
 async def main():
     refused = Counter()
     server = WebServer(lambda: b"", lambda: None, lambda reason: refused.update([reason]), head_timeout_s=60)
-    ready = asyncio.Event()
+    await server.open(port=0)
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(server.run(port=0, started=ready.set))
-        await ready.wait()
+        task = group.create_task(server.run())
+        await asyncio.sleep(0)
         print(server.port, flush=True)
         opened = failed = 0
         while refused["http-full"] < {CROWD - CONNECTIONS_MAX}:

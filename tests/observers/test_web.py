@@ -62,13 +62,13 @@ class Served:
 @asynccontextmanager
 async def served(head_timeout_s: float = DEADLINE_S) -> AsyncIterator[Served]:
     one = Served(head_timeout_s)
-    ready = asyncio.Event()
+    await one.server.open(port=0)
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(one.server.run(port=0, started=ready.set))
-        async with asyncio.timeout(DEADLINE_S):
-            await ready.wait()
+        task = group.create_task(one.server.run())
+        await asyncio.sleep(0)
         yield one
         task.cancel()
+    one.server.close()
 
 
 async def test_metrics_are_served_as_text_with_the_security_headers() -> None:

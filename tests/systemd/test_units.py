@@ -37,7 +37,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 def unit(tmp_path: Path) -> Path:
     """A copy of the unit whose program exists on this machine: ``verify`` looks for it."""
     text = (UNITS / "edged.service").read_text()
-    assert text.count("/opt/edged/venv/bin/python ") == 1
+    assert text.count("/opt/edged/venv/bin/python ") == 2
     copy = tmp_path / "edged.service"
     copy.write_text(text.replace("/opt/edged/venv/bin/python ", f"{sys.executable} "))
     return copy
@@ -119,8 +119,10 @@ def test_the_command_of_the_unit_is_one_that_the_program_has() -> None:
     done = run(sys.executable, *arguments[: arguments.index("run") + 1], "--help")
     assert done.returncode == 0, done.stderr
     assert " --config " in done.stdout
-    assert service()["ExecReload"] == "/bin/kill -HUP $MAINPID"
     assert "SIGHUP" in done.stdout
+    assert service()["ExecReload"].endswith(" -m edged reload --config /etc/edged/hall.toml"), (
+        "waits for the verdict; kill -HUP would succeed whatever the file says"
+    )
 
 
 def test_every_kind_of_serial_port_the_unit_allows_has_an_owner_rule() -> None:

@@ -12,6 +12,7 @@ more on one of them than the whole core does (DESIGN.md).
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -40,7 +41,6 @@ from edged.links.mqtt.settings import (
     INCOMING_LIMIT_BYTES,
     RECEIVE_MAXIMUM,
     MqttSettings,
-    first_line,
     new_client,
 )
 from edged.links.mqtt.talk import Ack, Loss, LossKind, Outbound, nobody
@@ -53,6 +53,7 @@ WRITE_LIMIT_BYTES = (
     1 << 20
 )  # a broker that lets this much stand does not read: publishing fails, memory stays
 BROKER_QUEUE_MAX = 1000  # mosquitto's max_queued_messages: what may come at once where nothing else bounds it
+CERT_HAS_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL
 SERVER_MOVED_IN = 0x8E  # MQTT 5 §3.14.2.1: Session taken over
 
 
@@ -101,7 +102,7 @@ class Connection:
 
     async def open(self) -> None:
         """Connect and wait for CONNACK. Raises ``Unreachable`` (nobody there) or ``Refused`` (it says no)."""
-        self._show_password()
+        await self._take_secrets()
         try:
             async with asyncio.timeout(CONNACK_S):
                 await self._client.__aenter__()
@@ -110,21 +111,44 @@ class Connection:
         except MqttConnectError as error:
             raise Refused(f"broker refused: {error}") from None
         except (aiomqtt.MqttError, OSError, ValueError) as error:
-            raise Unreachable(str(error) or type(error).__name__) from None
+            raise Unreachable(self._why(error)) from None
         if self.lost.done() or not self._paho.is_connected():
             # Closed right after CONNACK: aiomqtt has replaced its finished future by now and would wait for ever.
             self.fail("closed", "closed right after CONNACK")
             raise Unreachable(self.lost.result().reason)
         self.opened_s = clock.monotonic_s()
+        if self.wire is not None:
+            self._settings.held.peer_end_ms = self.wire.peer_end_ms()
 
-    def _show_password(self) -> None:
-        file = self._settings.password_file
-        if file is None:
-            return
+    def _why(self, error: BaseException) -> str:
+        """In words that name whose certificate it is: TLS says who refused, and a client often sees a closed socket."""
+        fault = None if self.wire is None else self.wire.fault
+        first = error.__context__  # aiomqtt hands on its text only
+        if isinstance(first, ssl.SSLCertVerificationError):
+            ended = first.verify_code == CERT_HAS_EXPIRED
+            said = "has ended" if ended else f"is not accepted here: {first.verify_message}"
+            return f"the broker's certificate {said}"
+        if isinstance(fault, ssl.SSLError):
+            reason = (fault.reason or "").lower().replace("_", " ")
+            return f"the broker refuses our certificate: {reason or fault}"
+        return str(error) or type(error).__name__
+
+    async def _take_secrets(self) -> None:
+        """Password and certificates as their files have them now, or had them when they were good."""
+        settings = self._settings
+        file = settings.password_file
         try:
-            self._paho.username_pw_set(self._settings.username, first_line(file))
+            if file is not None:
+                password = await asyncio.to_thread(settings.held.password, file)
+                self._paho.username_pw_set(settings.username, password)
         except (OSError, ValueError) as error:
             raise Unreachable(f"password file {file} cannot be read: {error}") from None
+        try:
+            if settings.tls_ca is not None:
+                self._paho.tls_set_context(await asyncio.to_thread(settings.held.context, settings))
+        except (OSError, ValueError) as error:
+            files = ", ".join(name for name in (settings.tls_ca, settings.tls_cert, settings.tls_key) if name)
+            raise Unreachable(f"certificates cannot be used ({files}): {error}") from None
 
     @property
     def reached(self) -> bool:

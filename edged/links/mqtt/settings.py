@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+import ssl
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -22,6 +23,45 @@ INCOMING_LIMIT_BYTES = 128 * 1024  # a policy (64 KiB, base64 inside JSON) fits;
 RECEIVE_MAXIMUM = 32  # messages in hand and not yet on disk: the broker holds the rest (back pressure)
 SESSION_EXPIRY_S = 7 * 24 * 3600  # a hall closed over a long weekend finds its queued inputs
 PASSWORD_BYTES_MAX = 1024  # a password, not a file of them
+
+
+class Held:
+    """What the files of a link held when they could last be used: it goes on with that while one of them is spoilt.
+
+    In memory only: copies of a private key or a password beside the journal would be one more place to steal them.
+    """
+
+    def __init__(self) -> None:
+        self._password: str | None = None
+        self._context: ssl.SSLContext | None = None
+        self.peer_end_ms: int | None = (
+            None  # when the broker's own certificate ends, as its last handshake showed
+        )
+
+    def password(self, file: str) -> str:
+        """The password in ``file``. Raises ``OSError`` or ``ValueError`` where it never could be read."""
+        try:
+            self._password = first_line(file)
+        except (OSError, ValueError):
+            if self._password is None:
+                raise
+        return self._password
+
+    def context(self, settings: MqttSettings) -> ssl.SSLContext:
+        """TLS with the files of ``settings``. Raises ``OSError`` or ``ValueError`` where they never were good."""
+        assert settings.tls_ca is not None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        try:
+            context.load_verify_locations(settings.tls_ca)
+            if settings.tls_cert is not None:
+                # a password, lest OpenSSL ask for one at the terminal
+                context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
+        except (OSError, ValueError):
+            if self._context is None:
+                raise
+        else:
+            self._context = context
+        return self._context
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +88,7 @@ class MqttSettings:
     will_topic: str | None = None
     will_payload: bytes = b""
     will_retain: bool = True
+    held: Held = field(default_factory=Held, compare=False)
 
 
 def first_line(file: str) -> str:
@@ -78,9 +119,6 @@ def new_client(settings: MqttSettings) -> aiomqtt.Client:
                 "MaximumPacketSize": INCOMING_LIMIT_BYTES,
             },
         )
-    tls = None
-    if settings.tls_ca is not None:
-        tls = aiomqtt.TLSParameters(settings.tls_ca, settings.tls_cert, settings.tls_key)
     will = None
     if settings.will_topic is not None:
         will = aiomqtt.Will(settings.will_topic, settings.will_payload, 1, settings.will_retain)
@@ -98,5 +136,4 @@ def new_client(settings: MqttSettings) -> aiomqtt.Client:
         timeout=math.inf,  # its asyncio.wait_for may swallow a cancellation before Python 3.12; ``open`` has the limit
         keepalive=settings.keepalive_s,
         properties=properties,
-        tls_params=tls,
     )

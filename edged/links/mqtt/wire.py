@@ -25,6 +25,7 @@ class Wire:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.raw = raw
         self.ended = False  # nothing more will come: the broker closed, or the connection broke
+        self.fault: OSError | None = None  # what broke it, where that is known
         self._limit_bytes = limit_bytes
         self._tls = isinstance(raw, ssl.SSLSocket)
         self._drained = False
@@ -42,8 +43,8 @@ class Wire:
             data = self.raw.recv(READ_BYTES)
         except WAIT:
             return False
-        except OSError:
-            data = b""
+        except OSError as error:
+            data, self.fault = b"", error
         self.ended = not data
         # A short read emptied the kernel's buffer, so asking again would say so; TLS keeps a buffer of its own.
         self._drained = 0 < len(data) < READ_BYTES and not self._tls
@@ -106,6 +107,14 @@ class Wire:
         with suppress(OSError):
             self.flush()
         self.raw.close()
+
+    def peer_end_ms(self) -> int | None:
+        """When the other side's certificate ends, in ms since 1970 UTC; None without TLS."""
+        if not isinstance(self.raw, ssl.SSLSocket):
+            return None
+        shown = self.raw.getpeercert() or {}
+        end = shown.get("notAfter")
+        return None if not isinstance(end, str) else int(ssl.cert_time_to_seconds(end)) * 1000
 
     def fileno(self) -> int:
         """The file descriptor, -1 once closed."""

@@ -11,14 +11,15 @@ import asyncio
 import ipaddress
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 
 from edged.observers.web.doorkeeper import HEAD_TIMEOUT_S, Doorkeeper
 
 HEAD_MAX_BYTES = 8192  # a browser's request line and headers; longer ones are nobody's we know
 HEADERS_MAX = 32
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (a hall's own decision, named in its hall.toml)
 BACKLOG = 16  # connections the kernel may hold while the loop is busy
 REQUEST = re.compile(r"([A-Z]{1,16}) (/[!-~]{0,2048}) HTTP/1\.[01]")  # RFC 9112 §3
 HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*([\x20-\x7e\t\x80-\xff]*)")  # RFC 9112 §5
@@ -37,7 +38,8 @@ SECURITY_HEADERS = {
 class Health:
     """What ``/healthz`` says. ``serving``: state restored and outputs asserted. Times in seconds.
 
-    ``mqtt_reason``: why the broker is not reached.
+    ``mqtt_reason``: why the broker is not reached. ``config_mistakes``: of hall.toml as it is now, while the last
+    accepted one serves. ``concerns``: why each alarm of the machine stands, by alarm and subject.
 
     ``alarms`` ("kind/subject") stand in the hall: they are people's to mend and leave the health as it is.
     """
@@ -52,11 +54,14 @@ class Health:
     uptime_s: float
     alarms: tuple[str, ...] = ()
     mqtt_reason: str = ""
+    config_mistakes: tuple[str, ...] = ()
+    concerns: dict[str, str] = field(default_factory=dict)
 
     @property
     def state(self) -> str:
         """ "ok", or "degraded" while anything named here is missing."""
-        whole = self.serving and self.durable and self.mqtt_connected and not self.devices_lost
+        whole = self.serving and self.durable and self.mqtt_connected
+        whole = whole and not (self.devices_lost or self.config_mistakes)
         return "ok" if whole else "degraded"
 
     @property
@@ -101,8 +106,11 @@ class Request:
         if asked is None or len(lines) > HEADERS_MAX:
             return None
         headers: dict[str, str] = {}
-        for field in found:
-            if field is None or headers.setdefault(field[1].lower(), field[2].strip()) != field[2].strip():
+        for header in found:
+            if (
+                header is None
+                or headers.setdefault(header[1].lower(), header[2].strip()) != header[2].strip()
+            ):
                 return None
         return cls(asked[1], asked[2].partition("?")[0], headers)
 
@@ -123,33 +131,38 @@ class WebServer:
         self._names: frozenset[str] = frozenset()
         self._routes = {"/metrics": self._show_metrics, "/healthz": self._show_health}
         self.doorkeeper = Doorkeeper(refused, head_timeout_s)
+        self._everywhere = False
         self.port: int | None = None
+        self._listener: asyncio.Server | None = None
 
-    async def run(
-        self,
-        host: str = "127.0.0.1",
-        port: int = 9464,
-        names: tuple[str, ...] = (),
-        started: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Listen on ``host``; ``names`` are further Host values to accept. ``port`` 0 takes a free one (``self.port``).
+    async def open(self, host: str = "127.0.0.1", port: int = 9464, names: Iterable[str] = ()) -> None:
+        """Take the address; ``names`` are further Host values to accept. ``port`` 0 takes a free one (``self.port``).
 
-        Raises ``OSError`` where the address cannot be bound: a configuration mistake that start must show.
+        Raises ``OSError`` where the address cannot be bound: a configuration mistake that start must show, before it
+        touches the broker. Nobody is answered before ``run``.
         """
         self._names = frozenset({"localhost", "127.0.0.1", "::1", host.lower(), *(n.lower() for n in names)})
-        listener = await asyncio.get_running_loop().create_server(
+        self._everywhere = host in EVERYWHERE
+        self._listener = await asyncio.get_running_loop().create_server(
             lambda: self.doorkeeper.guard(_Connection(self.doorkeeper, self.answer)),
             host,
             port,
             backlog=BACKLOG,
+            start_serving=False,
         )
-        try:
-            self.port = listener.sockets[0].getsockname()[1]
-            started()
-            await asyncio.Event().wait()
-        finally:
-            listener.close()
-            self.doorkeeper.close()
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    async def run(self) -> None:
+        """Answer until cancelled; after ``open``."""
+        assert self._listener is not None
+        await self._listener.start_serving()
+        await asyncio.Event().wait()
+
+    def close(self) -> None:
+        """Let go of the address and of everybody."""
+        if self._listener is not None:
+            self._listener.close()
+        self.doorkeeper.close()
 
     def answer(self, request: Request | None) -> Answer:
         """What ``request`` gets; None stands for garbage."""
@@ -157,11 +170,15 @@ class WebServer:
             return Answer(400, b"not a request\n")
         if request.method != "GET":
             return Answer(405, b"GET only\n", allow="GET")
-        if _host_name(request.headers.get("host", "")) not in self._names:
+        if not self._is_ours(_host_name(request.headers.get("host", ""))):
             self._refused("http-host")
             return Answer(421, b"unknown Host\n")
         show = self._routes.get(request.path)
         return Answer(404, b"Not Found\n") if show is None else show()
+
+    def _is_ours(self, name: str) -> bool:
+        """A name we go by. An address is one where we listen on all of them: no DNS name can be rebound to it."""
+        return name in self._names or (self._everywhere and _is_address(name))
 
     def _show_metrics(self) -> Answer:
         return Answer(200, self._metrics(), "text/plain; version=0.0.4; charset=utf-8")
@@ -197,6 +214,14 @@ class _Connection(asyncio.Protocol):
         self._doorkeeper.request_came(transport)
         transport.write(self._answer(Request.parse(head) if end else None).encode())
         transport.close()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _host_name(host: str) -> str:

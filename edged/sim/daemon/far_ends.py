@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,11 @@ from devices.modbus_relay.driver import ModbusRelay, RelayOptions
 from devices.mqtt_json.fake import FakeFleet
 from devices.onbon_bx.driver import OnbonBx, OnbonOptions
 from edged.central.condemned import Condemned
+from edged.central.envelope import load_keys
 from edged.clock import Clock, monotonic_s
-from edged.config import DeviceConfig, HallConfig
+from edged.config import ConfigErrors, DeviceConfig, HallConfig, WebTable
+from edged.config.verdicts import Verdict
+from edged.daemon.files import Reading
 from edged.daemon.platform import Platform
 from edged.daemon.service_manager import ServiceManager
 from edged.driver import Context, Driver, Reject
@@ -125,12 +128,15 @@ class Manager(ServiceManager):
 class Machine(Platform):
     """What one process of the daemon stands on; made anew for each."""
 
-    def __init__(self, broker: Broker, disk: Disk, fakes: MemoryFakes) -> None:
+    def __init__(self, config: HallConfig, broker: Broker, disk: Disk, fakes: MemoryFakes) -> None:
+        self.config = config
         self._broker = broker
         self._disk = disk
         self._fakes = fakes
         self._buses: dict[str, ModbusBus] = {}
         self.service = Manager()
+        self.spoilt = False  # hall.toml, at the next look
+        self.reload: Callable[[], None] = lambda: None
 
     def open_journal(self, config: HallConfig, alive: Callable[[], None]) -> Journal:
         """See ``Platform``."""
@@ -164,7 +170,30 @@ class Machine(Platform):
             return ModbusRelay(context, options, bus)
         return super().driver(device, context)
 
-    async def serve_web(self, web: WebServer, host: str, port: int) -> None:
+    def policy_keys(self, config: HallConfig) -> tuple[dict[str, bytes], str]:
+        """See ``Platform``; nothing is kept beside a journal that is in memory."""
+        return {} if config.policy.keys is None else load_keys(config.policy.keys), ""
+
+    async def watch_files(self, config: HallConfig, report: Callable[[Mapping[str, str]], None]) -> None:
+        """See ``Platform``: nobody spoils them."""
+        await asyncio.Event().wait()
+
+    async def read_config(self, file: Path) -> Reading:
+        """See ``Platform``: as it was, or with a mistake."""
+        if self.spoilt:
+            raise ConfigErrors([f"{file}:1: somebody's hand slipped"])
+        return Reading(self.config, {}, None)
+
+    async def keep_config(self, config: HallConfig) -> None:
+        """See ``Platform``."""
+
+    async def tell_verdict(self, config: HallConfig, verdict: Verdict) -> None:
+        """See ``Platform``."""
+
+    async def open_web(self, web: WebServer, table: WebTable) -> None:
+        """See ``Platform``."""
+
+    async def serve_web(self, web: WebServer) -> None:
         """Nobody looks at pages here."""
         await asyncio.Event().wait()
 
@@ -173,7 +202,8 @@ class Machine(Platform):
         return self.service
 
     def hook_signals(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
-        """A world stops it by itself."""
+        """A world stops it by itself, and asks for reloads."""
+        self.reload = reload
 
     def settle_memory(self) -> None:
         """The process is a simulator's."""

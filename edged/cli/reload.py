@@ -1,0 +1,84 @@
+"""``edged reload``: the running daemon reads its hall.toml again; waits for what it says. The unit's ExecReload."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edged.cli.target import fail
+
+if TYPE_CHECKING:
+    from edged.config.verdicts import Verdict
+
+WAIT_S = 20.0  # the daemon reads the file in milliseconds; a busy disk may take seconds
+LOOK_S = 0.05
+
+
+def reload(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The hall: hall.toml.")] = Path(
+        "/etc/edged/hall.toml"
+    ),
+) -> None:
+    """Have the running daemon take hall.toml as it is now; every mistake is printed, and nothing changes then.
+
+    \b
+    Exit codes: 0 taken, 1 not taken (or no daemon serves this file, or it did not answer).
+    Example:    edged reload --config /etc/edged/hall.toml
+    """
+    from edged.config import verdicts
+
+    journal = _journal(config)
+    before = None if journal is None else verdicts.read(journal)
+    if journal is None or before is None or not before.lives:
+        raise fail(f"no daemon serves {config} on this machine")
+    try:
+        os.kill(before.pid, signal.SIGHUP)
+    except PermissionError:
+        raise fail("the daemon belongs to another user: ask as root or as that user") from None
+    except ProcessLookupError:
+        raise fail(f"no daemon serves {config} on this machine") from None
+    verdict = _wait(journal, before)
+    if verdict is None:
+        raise fail(f"the daemon did not answer within {WAIT_S:g} s; its log says why")
+    for line in verdict.lines:
+        typer.echo(line, err=True)
+    typer.echo(_SAID.get(verdict.state, verdict.state), err=verdict.state != "taken")
+    raise typer.Exit(0 if verdict.state == "taken" else 1)
+
+
+_SAID = {
+    "taken": "taken 已生效",
+    "waits": "not taken yet: it is as soon as those visits are over 待相关办理结束后自动生效",
+    "refused": "not taken: the hall goes on with what it had 未生效,大厅沿用原配置",
+}
+
+
+def _journal(config: Path) -> Path | None:
+    """The journal of the daemon that serves ``config``: as the file was accepted last, because it may be broken."""
+    from edged.config import ConfigErrors, accepted, load
+
+    kept = accepted.last(config)
+    if kept is not None:
+        return Path(kept.store.path)
+    with suppress(ConfigErrors):
+        return Path(load(config).store.path)
+    return None
+
+
+def _wait(journal: Path, before: Verdict) -> Verdict | None:
+    from edged.clock import monotonic_s
+    from edged.config import verdicts
+
+    until_s = monotonic_s() + WAIT_S
+    while monotonic_s() < until_s:
+        now = verdicts.read(journal)
+        if now is not None and now.pid == before.pid and now.count > before.count:
+            return now
+        threading.Event().wait(LOOK_S)
+    return None

@@ -1,0 +1,102 @@
+"""The last accepted hall.toml, kept beside the journal as ``<journal>.accepted.toml``: a start with a broken or missing
+file serves with it.
+
+Rules: it is written (synced, as a whole) once a hall is served with it, so it is never worse than what served last; its
+first line names the file that it was read from, because one machine may serve several halls. Where the journal is
+stands in the file that cannot be read; so it is looked for where a readable ``path`` line of [store] says, in the state
+directory that systemd names, and at the default place.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from edged.config import FILE_BYTES_MAX, ConfigErrors, HallConfig, load, parse
+from edged.config.shape import StoreTable
+
+SUFFIX = ".accepted.toml"
+_HEAD = "# Written by edged: the last accepted content of "
+_STORE = re.compile(rb'^[ \t]*\[store\][^\[]*?^[ \t]*path[ \t]*=[ \t]*["\']([^"\'\n]+)["\']', re.MULTILINE)
+
+
+class Beginning(NamedTuple):
+    """What a start has: a configuration, and why it is not the file's own ("" lines: it is)."""
+
+    config: HallConfig
+    mistakes: tuple[str, ...] = ()
+
+
+def begin(file: Path, environ: Mapping[str, str] = os.environ) -> Beginning:
+    """``file``, or what it last held when it was good, with its mistakes. Raises ``ConfigErrors`` for neither."""
+    try:
+        return Beginning(load(file))
+    except ConfigErrors as errors:
+        kept = last(file, environ)
+        if kept is None:
+            raise
+        return Beginning(kept, tuple(errors.lines))
+
+
+def last(file: Path, environ: Mapping[str, str] = os.environ) -> HallConfig | None:
+    """The last accepted content of ``file``; None where there is none that this version can read."""
+    for place in sorted(_places(file, environ), key=_age, reverse=True):
+        with suppress(ConfigErrors, OSError, ValueError):
+            head, _, text = place.read_bytes()[: FILE_BYTES_MAX + len(_head(file))].decode().partition("\n")
+            if f"{head}\n" == _head(file):
+                return parse(file, text)
+    return None
+
+
+def keep(config: HallConfig) -> None:
+    """From now on ``config`` is the last accepted one. Raises ``OSError``."""
+    place = beside(Path(config.store.path))
+    data = (_head(config.file) + config.text).encode()
+    with suppress(OSError):
+        if place.read_bytes() == data:
+            return
+    fresh = place.with_name(place.name + ".new")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(fresh, place)
+
+
+def beside(journal: Path) -> Path:
+    """Where the last accepted configuration of a journal's hall stands."""
+    return journal.with_name(journal.name + SUFFIX)
+
+
+def _head(file: Path) -> str:
+    return f'{_HEAD}"{file.absolute()}"\n'
+
+
+def _places(file: Path, environ: Mapping[str, str]) -> Iterator[Path]:
+    found: set[Path] = set()
+    for folder in _folders(file, environ):
+        with suppress(OSError):
+            found |= set(folder.glob(f"*{SUFFIX}"))
+    yield from found
+
+
+def _folders(file: Path, environ: Mapping[str, str]) -> Iterator[Path]:
+    with suppress(OSError), file.open("rb") as stream:
+        named = _STORE.search(stream.read(FILE_BYTES_MAX))
+        if named is not None:
+            yield (file.absolute().parent / os.fsdecode(named[1])).parent
+    for folder in environ.get("STATE_DIRECTORY", "").split(":"):
+        if folder:
+            yield Path(folder)
+    yield Path(StoreTable().path).parent
+
+
+def _age(place: Path) -> float:
+    try:
+        return place.stat().st_mtime
+    except OSError:
+        return 0.0

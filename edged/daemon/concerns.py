@@ -1,0 +1,73 @@
+"""What the machine under the hall needs a person for: told to the core as alarms, and by name to health and status.
+
+A kind is told whole: all that stands of it now, with the reason. Whatever stood before and is not named any more is
+over, also what an earlier life of this process left behind; so nobody has to remember what they raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from edged.core.model.events import Event, MachineAlarm, MachineTold
+from edged.core.model.state import State
+from edged.core.people.alarms import key
+
+PER_KIND_MAX = 50  # subjects of one kind that become alarms: a hall with more has one trouble, not many
+DETAIL_MAX_CHARS = 300
+
+log = structlog.get_logger("edged.concerns")
+
+
+class Concerns:
+    """``put`` hands an event to the core (False: no room, told again with the next look); ``state`` is the core's."""
+
+    def __init__(self, put: Callable[[Event], bool], state: Callable[[], State]) -> None:
+        self._put = put
+        self._state = state
+        self._told: dict[MachineAlarm, dict[str, str]] = {}
+        self._sent: dict[str, bool] = {}  # what the core was told last; until then its own memory counts
+
+    def tell(self, alarm: MachineAlarm, standing: Mapping[str, str]) -> None:
+        """``standing``: for every subject of this kind that needs a person, why. Everything else of it is over."""
+        now = {
+            subject: detail[:DETAIL_MAX_CHARS] for subject, detail in list(standing.items())[:PER_KIND_MAX]
+        }
+        before = self._told.get(alarm, {})
+        for subject, detail in now.items():
+            if before.get(subject) != detail:
+                log.error("needs-a-person", alarm=alarm, subject=subject, detail=detail)
+            if not self._stands(alarm, subject):
+                self._send(MachineTold(alarm, subject, True, detail))
+        known = {one.subject for one in self._state().alarms.values() if one.kind == alarm}
+        for subject in sorted(known | before.keys()):
+            if subject not in now and self._stands(alarm, subject):
+                log.info("needs-nobody-any-more", alarm=alarm, subject=subject)
+                self._send(MachineTold(alarm, subject, False))
+        self._told[alarm] = now
+
+    def add(self, alarm: MachineAlarm, subject: str, detail: str) -> None:
+        """One more of this kind, beside those that stand."""
+        self.tell(alarm, {**self._told.get(alarm, {}), subject: detail})
+
+    def drop(self, alarm: MachineAlarm, subject: str) -> None:
+        """This one of the kind is over; the others stand."""
+        self.tell(alarm, {one: why for one, why in self._told.get(alarm, {}).items() if one != subject})
+
+    @property
+    def details(self) -> dict[str, str]:
+        """Why each of them stands, by alarm and subject ("config-refused/hall.toml")."""
+        return {
+            key(alarm, subject): detail
+            for alarm, told in self._told.items()
+            for subject, detail in told.items()
+        }
+
+    def _stands(self, alarm: MachineAlarm, subject: str) -> bool:
+        name = key(alarm, subject)
+        return self._sent.get(name, name in self._state().alarms)
+
+    def _send(self, event: MachineTold) -> None:
+        if self._put(event):
+            self._sent[key(event.alarm, event.subject)] = event.stands

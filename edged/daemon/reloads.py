@@ -1,0 +1,160 @@
+"""hall.toml while the hall is served: read again on request; what is not in force is shown until it is.
+
+Rules: a file with a mistake changes nothing and stands as an alarm until it is good again (looked at every ``LOOK_S``);
+one that would drop a visit waits, and is taken by itself as soon as that visit is over; a table that is read at start
+only waits for a restart, as an alarm. Every request gets a verdict, in a file beside the journal, for ``edged reload``.
+Files are read in another thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from edged.config import ConfigErrors, HallConfig
+from edged.config.verdicts import LINES_MAX, Verdict
+from edged.daemon.concerns import Concerns
+from edged.daemon.files import Reading
+from edged.heart import Heart
+
+LOOK_S = 10.0  # real seconds between looks at what is not in force yet
+READ_S = 30.0  # for the disk to give a file of some KiB
+
+log = structlog.get_logger("edged.app")
+
+
+class Taken(NamedTuple):
+    """What became of a configuration. ``problems``: not taken, and why; ``later``: these may end by themselves.
+
+    ``restart``: tables that were not taken, and wait for a restart.
+    """
+
+    problems: tuple[str, ...] = ()
+    later: bool = False
+    restart: tuple[str, ...] = ()
+
+
+class Desk(Protocol):
+    """Where configurations are read and kept; each may take the disk's time."""
+
+    async def read_config(self, file: Path) -> Reading: ...
+    async def keep_config(self, config: HallConfig) -> None: ...
+    async def tell_verdict(self, config: HallConfig, verdict: Verdict) -> None: ...
+
+
+class Reloads:
+    """``ask`` from a signal, ``run`` until cancelled. ``take`` puts a configuration in force."""
+
+    def __init__(
+        self, desk: Desk, concerns: Concerns, config: HallConfig, take: Callable[[Reading], Taken]
+    ) -> None:
+        self._desk = desk
+        self._concerns = concerns
+        self._config = config  # the one in force; its file is read again
+        self._take = take
+        self._asked = asyncio.Event()
+        self._count = 0
+        self._waiting: Reading | None = None  # for a visit to end
+        self.mistakes: tuple[str, ...] = ()  # of the file, as it was read last
+        self.heart = Heart()
+
+    def ask(self) -> None:
+        """Read the file again, soon."""
+        self._asked.set()
+
+    def began(self, mistakes: tuple[str, ...], waits: tuple[str, ...]) -> None:
+        """How the start went: with an older configuration than the file's, or with one that waits for visits."""
+        self.mistakes = mistakes
+        for mistake in mistakes:
+            log.error("configuration-not-taken", mistake=mistake, note="the last accepted one serves")
+        for problem in waits:
+            log.error("configuration-not-taken", mistake=problem, note="taken once that is over")
+        self._waiting = Reading(self._config, {}, None) if waits else None
+        self._show()
+        self._show_waiting(waits)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self.heart.expect(READ_S)
+        if not self.mistakes:
+            await self._desk.keep_config(self._config)
+        await self._tell("refused" if self.mistakes else "serving", self.mistakes)
+        while True:
+            self.heart.expect(LOOK_S)
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await self._asked.wait()
+            except TimeoutError:
+                await self._look()
+                continue
+            self._asked.clear()
+            self.heart.expect(READ_S)
+            await self._reload()
+
+    async def _reload(self) -> None:
+        self._count += 1
+        try:
+            reading = await self._desk.read_config(self._config.file)
+        except ConfigErrors as errors:
+            await self._refuse(tuple(errors.lines))
+            return
+        taken = self._take(reading)
+        for problem in taken.problems:
+            log.error("reload-refused", mistake=problem)
+        self._waiting = reading if taken.later else None
+        self.mistakes = () if taken.later else taken.problems
+        self._show()
+        self._show_waiting(taken.problems if taken.later else taken.restart)
+        if not taken.problems:
+            await self._accept(reading.config)
+        spoilt = tuple(f"{file}: {why}" for file, why in sorted(reading.spoilt.items()))
+        restart = tuple(f"[{table}] waits for a restart" for table in taken.restart)
+        state = "waits" if taken.later else "refused" if taken.problems or spoilt else "taken"
+        await self._tell(state, (*taken.problems, *spoilt, *restart))
+
+    async def _refuse(self, lines: tuple[str, ...]) -> None:
+        for line in lines:
+            log.error("reload-refused", mistake=line)
+        self.mistakes = lines
+        self._show()
+        await self._tell("refused", lines)
+
+    async def _look(self) -> None:
+        """Is what was not in force now good, or possible?"""
+        self.heart.expect(READ_S)
+        if self._waiting is not None:
+            taken = self._take(self._waiting)
+            if not taken.problems:
+                await self._accept(self._waiting.config)
+                self._waiting = None
+                self._show_waiting(taken.restart)
+        elif self.mistakes:
+            try:
+                reading = await self._desk.read_config(self._config.file)
+            except ConfigErrors as errors:
+                self.mistakes = tuple(errors.lines)
+                self._show()
+                return
+            if reading.config.text == self._config.text:
+                self.mistakes = ()  # as it was: nothing to take
+                self._show()
+                await self._tell("taken", ())
+
+    async def _accept(self, config: HallConfig) -> None:
+        self._config = config
+        await self._desk.keep_config(config)
+
+    def _show(self) -> None:
+        name = self._config.file.name
+        self._concerns.tell("config-refused", {name: "; ".join(self.mistakes)} if self.mistakes else {})
+
+    def _show_waiting(self, why: tuple[str, ...]) -> None:
+        name = self._config.file.name
+        self._concerns.tell("config-waiting", {name: "; ".join(why)} if why else {})
+
+    async def _tell(self, state: str, lines: tuple[str, ...]) -> None:
+        await self._desk.tell_verdict(self._config, Verdict.of(self._count, state, lines[:LINES_MAX]))

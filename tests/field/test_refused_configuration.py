@@ -1,0 +1,195 @@
+"""A mistake in hall.toml costs nobody the hall: not when it is made, and not at the next start.
+
+The same is known of others: Home Assistant got a recovery mode for a bad configuration.yaml; nginx and HAProxy keep
+serving what they have when a reload is refused, fail the reload, and are dark after the next boot. Here: reload,
+start, and every file that hall.toml names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edged.config import accepted
+from tests.support.brokers import until
+from tests.support.daemons import Daemon, Hall, Machines, edged
+
+Parts = tuple[Hall, Daemon, Machines]
+
+
+async def reload(files: Hall) -> tuple[int, str]:
+    """``edged reload`` as the unit calls it: exit code and what it said."""
+    done = await asyncio.to_thread(edged, "reload", "--config", str(files.file))
+    return done.returncode, done.stdout + done.stderr
+
+
+async def health(files: Hall) -> dict[str, Any]:
+    _, text = await asyncio.to_thread(files.get, "/healthz")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def misspelt(files: Hall) -> None:
+    files.edit('path = "hall.db"', 'path = "hall.db"\nkeep_dayz = 9')
+
+
+def cut_off(files: Hall) -> None:
+    """An editor or a full disk left half of it."""
+    whole = files.file.read_bytes()
+    files.file.write_bytes(whole[: len(whole) // 2])
+
+
+def merged(files: Hall) -> None:
+    """Marks of a merge that nobody finished (Home Assistant, openHAB: people keep their configuration in git)."""
+    files.edit("[hall]", "<<<<<<< HEAD\n[hall]")
+
+
+def saved_as_utf16(files: Hall) -> None:
+    """Notepad's "Unicode"."""
+    files.file.write_bytes(files.file.read_text().encode("utf-16"))
+
+
+def emptied(files: Hall) -> None:
+    """A copy onto a full disk."""
+    files.file.write_bytes(b"")
+
+
+def removed(files: Hall) -> None:
+    files.file.unlink()
+
+
+def folder_instead(files: Hall) -> None:
+    """Docker makes a folder where the file to be mounted is not there (moby: bind mounts of missing files)."""
+    files.file.unlink()
+    files.file.mkdir()
+
+
+SPOILT = (misspelt, cut_off, merged, saved_as_utf16, emptied, removed, folder_instead)
+
+
+@pytest.mark.parametrize("spoil", SPOILT, ids=lambda one: one.__name__)
+async def test_a_refused_reload_is_shown_and_the_next_start_serves(
+    hall: Parts, spoil: Callable[[Hall], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, daemon, machines = hall
+    monkeypatch.setenv("STATE_DIRECTORY", str(files.directory))  # as systemd does
+    good = files.file.read_bytes()
+    await daemon.start()
+    assert (await reload(files))[0] == 0
+    spoil(files)
+    code, said = await reload(files)
+    assert code == 1
+    assert "未生效" in said
+    await shown(files)
+    await daemon.kill()
+
+    await daemon.restart()
+    machines.tickets(1)
+    await until(lambda: machines.panel.waiting == 1)
+    await shown(files)
+    if spoil is misspelt:
+        status = await asyncio.to_thread(edged, "status", "--config", str(files.file))
+        assert "hall.toml is refused" in status.stdout
+        assert "ALARM hall.toml: 配置文件有误" in status.stdout
+
+    mend(files, good)
+    code, said = await reload(files)
+    assert (code, "taken" in said) == (0, True), said
+    now = await health(files)
+    assert now["config_mistakes"] == []
+    assert await files.metric("edged_config_accepted") == 1
+    await until(lambda: "config-refused/hall.toml" not in json.loads(files.get("/healthz")[1])["alarms"])
+
+
+async def shown(files: Hall) -> None:
+    now = await health(files)
+    assert now["config_mistakes"] != []
+    assert now["state"] == "degraded"
+    assert "config-refused/hall.toml" in now["alarms"]
+    assert await files.metric("edged_config_accepted") == 0
+    assert await files.metric('edged_alarms{alarm="config-refused"}') == 1
+
+
+def mend(files: Hall, good: bytes) -> None:
+    if files.file.is_dir():
+        files.file.rmdir()
+    files.file.write_bytes(good)
+
+
+async def test_a_mended_file_that_is_as_before_needs_no_reload(hall: Parts) -> None:
+    """Whoever takes the mistake back is not told to do more."""
+    files, daemon, _machines = hall
+    good = files.file.read_bytes()
+    await daemon.start()
+    misspelt(files)
+    daemon.signal(signal.SIGHUP)
+    await until(lambda: daemon.logged("reload-refused") != [])
+    files.file.write_bytes(good)
+    await until(lambda: json.loads(files.get("/healthz")[1])["config_mistakes"] == [])
+
+
+async def test_a_first_start_with_a_mistake_still_says_so_and_ends(hall: Parts) -> None:
+    """Nothing was ever accepted: there is nothing to serve with."""
+    files, _daemon, _machines = hall
+    misspelt(files)
+    done = await asyncio.to_thread(edged, "run", "--config", str(files.file))
+    assert done.returncode == 2
+    assert "keep_dayz" in done.stderr
+
+
+async def test_the_accepted_file_of_another_hall_is_not_taken(hall: Parts, tmp_path: Path) -> None:
+    files, daemon, _machines = hall
+    await daemon.start()
+    assert await daemon.stop() == 0
+    other = tmp_path / "other.toml"
+    assert accepted.last(files.file) is not None
+    assert accepted.last(other, {"STATE_DIRECTORY": str(files.directory)}) is None
+
+
+async def test_a_change_that_waits_for_a_visitor_is_taken_by_itself(hall: Parts) -> None:
+    files, daemon, machines = hall
+    await daemon.start()
+    machines.tickets(1)
+    await until(lambda: machines.panel.waiting == 1)
+    files.edit('"tax-general"', '"tax-special"')
+    code, said = await reload(files)
+    assert code == 1
+    assert "A001" in said
+    assert "config-waiting/hall.toml" in (await health(files))["alarms"]
+    machines.panel.press("login")
+    machines.panel.press("next")
+    await until(lambda: machines.panel.shown.get("panel", {}).get("number") == "A001")
+    machines.panel.press("arrive")
+    machines.panel.press("finish")
+    await until(lambda: files.notes()["ticket.finished"] == 1)
+    await until(lambda: files.notes()["site.loaded"] == 2)
+    await until(lambda: json.loads(files.get("/healthz")[1])["alarms"] == [])
+
+
+async def test_a_table_that_waits_for_a_restart_stands_as_an_alarm(hall: Parts) -> None:
+    files, daemon, _machines = hall
+    await daemon.start()
+    files.edit('path = "hall.db"', 'path = "hall.db"\nkeep_days = 9')
+    code, said = await reload(files)
+    assert code == 0
+    assert "[store] waits for a restart" in said
+    assert "config-waiting/hall.toml" in (await health(files))["alarms"]
+    assert await daemon.stop() == 0
+    await daemon.restart()
+    await until(lambda: json.loads(files.get("/healthz")[1])["alarms"] == [])
+
+
+async def test_reload_without_a_daemon_says_so(hall: Parts) -> None:
+    files, daemon, _machines = hall
+    code, said = await reload(files)
+    assert (code, "no daemon serves" in said) == (1, True)
+    await daemon.start()
+    assert await daemon.stop() == 0
+    code, said = await reload(files)
+    assert (code, "no daemon serves" in said) == (1, True)
