@@ -18,9 +18,11 @@ import structlog
 
 from edged import clock
 from edged.core.model.commands import Desired
+from edged.log_writer import LogWriter
 from edged.observer import Step
 from edged.personal import masked
 
+LAST_S = 0.5  # for the last lines of a process: the unit kills what takes ten seconds
 LINES_BURST = 100.0  # a minute of a busy hall at once
 LINES_PER_S = 10.0  # ten times a busy hall
 TEXT_MAX_CHARS = 500  # a device's error text; longer ones are cut, so that a log line fits one journal field
@@ -33,7 +35,8 @@ _EventDict = MutableMapping[str, Any]
 def configure(
     level: str = "INFO", stream: TextIO | None = None, environ: Mapping[str, str] = os.environ
 ) -> None:
-    """Set up structlog and the libraries' own logging. ``stream`` defaults to stderr."""
+    """Set up structlog and the libraries' own logging. ``stream`` defaults to stderr, written by a thread."""
+    global _writer
     out = sys.stderr if stream is None else stream
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -50,7 +53,8 @@ def configure(
         renderers.append(structlog.processors.JSONRenderer(ensure_ascii=False, default=str))
         renderers += [_prefix_level] if journald else []
     formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=renderers)
-    handler = _Lines(out, json_stamped=None if out.isatty() else not journald)
+    _writer = LogWriter(out.fileno(), journald) if stream is None and _has_descriptor(out) else None
+    handler = _Lines(out, None if out.isatty() else not journald, _writer)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -70,12 +74,38 @@ def configure(
     )
 
 
+def lost() -> int:
+    """Lines of this process that nobody will read."""
+    return 0 if _writer is None else _writer.lost
+
+
+def say(text: str) -> None:
+    """A word on stderr, behind the log's lines."""
+    if _writer is None:
+        sys.stderr.write(text)
+    else:
+        _writer.put(text.encode("utf-8", "replace"))
+
+
+def drain() -> None:
+    """The last lines of a process out, as far as somebody reads them within ``LAST_S``."""
+    if _writer is not None:
+        _writer.drain(LAST_S)
+
+
+def stamp_with(stamp: Callable[[], str]) -> None:
+    """From now on lines carry the hall's own time."""
+    global _now
+    _now = stamp
+
+
 class _Lines(logging.StreamHandler[TextIO]):
     """The one handler. ``json_stamped``: None for a person's lines; else JSON, with or without a time."""
 
-    def __init__(self, out: TextIO, json_stamped: bool | None) -> None:
+    def __init__(self, out: TextIO, json_stamped: bool | None, writer: LogWriter | None) -> None:
         super().__init__(out)
         self._json_stamped = json_stamped
+        self._writer = writer
         self._encode = msgspec.json.Encoder(enc_hook=str).encode
 
     def put(self, name: str, event: str, fields: dict[str, Any]) -> bool:
@@ -86,7 +116,11 @@ class _Lines(logging.StreamHandler[TextIO]):
         line |= {"event": event, "level": "info", "logger": name}
         if self._json_stamped:
             _stamp(None, "info", line)
-        text = self._encode(line).decode()
+        data = self._encode(line)
+        if self._writer is not None:
+            self._writer.put(b"%b\n" % data if self._json_stamped else b"<6>%b\n" % data)
+            return True
+        text = data.decode()
         self.acquire()
         try:
             self.stream.write(f"{text}\n" if self._json_stamped else f"<6>{text}\n")
@@ -96,6 +130,23 @@ class _Lines(logging.StreamHandler[TextIO]):
         finally:
             self.release()
         return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See ``logging``."""
+        if self._writer is None:
+            super().emit(record)
+            return
+        try:
+            self._writer.put(f"{self.format(record)}\n".encode("utf-8", "replace"))
+        except Exception:  # noqa: BLE001 - as logging itself: a line that cannot be worded stops nothing
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Not logging's own, which writes to the very stream that may hang."""
+        if self._writer is None:
+            super().handleError(record)
+        else:
+            self._writer.put(f"a log line of {record.name} could not be worded\n".encode())
 
 
 class StepLog:
@@ -172,13 +223,28 @@ def _masked(value: Any) -> Any:
 
 
 def _stamp(_logger: Any, _method: str, event: _EventDict) -> _EventDict:
-    """The system's wall time in UTC; journald stamps its own lines."""
-    event["at"] = clock.rfc3339(clock.wall_ms(), "UTC")
+    """The hall's time once it is known, UTC before; journald stamps its own lines."""
+    event["at"] = _now()
     return event
 
 
 def _prefix_level(_logger: Any, method: str, line: str) -> str:
     return f"<{_SYSLOG.get(method, 6)}>{line}"
+
+
+def _utc() -> str:
+    return clock.rfc3339(clock.wall_ms(), "UTC")
+
+
+def _has_descriptor(stream: TextIO) -> bool:
+    try:
+        return stream.fileno() >= 0
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+_writer: LogWriter | None = None
+_now: Callable[[], str] = _utc
 
 
 def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@ handles death).
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from edged import logs
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS
 from edged.central.hall_status import HallStatus, Standing
 from edged.central.office import Ground, Office
@@ -305,6 +307,7 @@ class Application:
         self.metrics.watch_inbox(lambda: len(self.inbox))
         self.metrics.watch_uplink(lambda: self.office.uplink.backlog)
         self.office.count_refusals(self.metrics.policy_rejected)
+        self.metrics.lost_lines = logs.lost
         self.metrics.watch_config(lambda: not self.reloads.mistakes)
         self.metrics.watch_disk(lambda: _free_bytes(Path(self.config.store.path)))
 
@@ -421,7 +424,10 @@ def _gap_ms(state: State, last_ms: int, wall_ms: int) -> int:
 
 
 def _free_bytes(path: Path) -> float:
-    status = os.statvfs(path.parent)
+    try:
+        status = os.statvfs(path.parent)
+    except OSError:  # unmounted under us, or the disk's own error: the other metrics are wanted all the more
+        return math.nan
     return float(status.f_bavail * status.f_frsize)
 
 

@@ -29,13 +29,23 @@ def plain(arguments: Sequence[str]) -> dict[str, str] | None:
 
 def serve(config: Path, log_level: str = "INFO", warp: str | None = None) -> int:
     """Serve a hall until stopped; the exit code of README."""
+    try:
+        return _serve(config, log_level, warp)
+    finally:
+        from edged import logs
+
+        logs.drain()
+
+
+def _serve(config: Path, log_level: str, warp: str | None) -> int:
+    """``serve``, up to the last lines of its log."""
     gc.disable()  # until the start is over: it would look at a hundred thousand things that stay, again and again
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looked for in every installed package
     _spare_guests()
     import asyncio
 
     from edged import logs
-    from edged.clock import Warp
+    from edged.clock import Clock, Warp, rfc3339
     from edged.config import ConfigErrors, accepted
     from edged.daemon.app import serve as serve_hall
     from edged.store.database import StoreError
@@ -52,6 +62,8 @@ def serve(config: Path, log_level: str = "INFO", warp: str | None = None) -> int
         _say(line)
     try:
         hall_time = None if warp is None else Warp.parse(warp)
+        zone, hall_clock = beginning.config.timezone, Clock(0, hall_time)
+        logs.stamp_with(lambda: rfc3339(hall_clock.wall_ms(), zone))
         asyncio.run(serve_hall(beginning.config, hall_time, beginning.mistakes))
     except* StoreError as group:
         failure = next(error for error in group.exceptions if isinstance(error, StoreError))
@@ -62,13 +74,15 @@ def serve(config: Path, log_level: str = "INFO", warp: str | None = None) -> int
             _say(str(mistake))
         code = code or 2
     except* Exception:  # noqa: BLE001 - a bug: its traceback for whoever mends it, a code for whoever restarts us
-        traceback.print_exc()
+        _say(traceback.format_exc())
         code = code or BUG
     return code
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    from edged import logs
+
+    logs.say(f"{line}\n")
 
 
 def _spare_guests() -> None:

@@ -135,6 +135,10 @@ class Metrics:
             ["file"],
             registry=registry,
         )
+        self._log_lost = Tally(registry, "edged_log_lines_lost_total", "Log lines that nobody could read")
+        self._log_lost.add(by=0)
+        self._lost_seen = 0
+        self.lost_lines: Callable[[], int] = lambda: 0  # read at scrape time
         self._config_accepted = Gauge(
             "edged_config_accepted", "1 while hall.toml as it is now serves, or could", registry=registry
         )
@@ -209,6 +213,9 @@ class Metrics:
 
     def render(self) -> bytes:
         """The text exposition, version 0.0.4."""
+        lost = self.lost_lines()
+        self._log_lost.add(by=lost - self._lost_seen)
+        self._lost_seen = lost
         return generate_latest(self.registry)
 
     def _learn(self, site: Site) -> None:

@@ -229,6 +229,7 @@ class Daemon:
         self.before: tuple[str, ...] = ()
         self.arguments: tuple[str, ...] = ()
         self.environ: dict[str, str] = {}
+        self.log_to: int | None = None  # a descriptor instead of the file that ``log`` reads
         self.said: list[str] = []
         self.started_s = 0.0
         self.process: asyncio.subprocess.Process | None = None
@@ -274,7 +275,7 @@ class Daemon:
                 *(*self.before, sys.executable, "-m", *program),
                 *("run", "--config", str(self.hall.file), *self.arguments),
                 stdout=log,
-                stderr=log,
+                stderr=log if self.log_to is None else self.log_to,
                 env=environ,
             )
         asyncio.get_running_loop().add_reader(wire.fileno(), self._hear)

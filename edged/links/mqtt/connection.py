@@ -102,10 +102,12 @@ class Connection:
 
     async def open(self) -> None:
         """Connect and wait for CONNACK. Raises ``Unreachable`` (nobody there) or ``Refused`` (it says no)."""
-        await self._take_secrets()
         try:
+            await self._take_secrets()
             async with asyncio.timeout(CONNACK_S):
                 await self._client.__aenter__()
+        except RuntimeError as error:  # no thread to be had: memory or TasksMax
+            raise Unreachable(str(error)) from None
         except TimeoutError:
             raise Unreachable(f"no CONNACK within {CONNACK_S:g} s") from None
         except MqttConnectError as error:
