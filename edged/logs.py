@@ -19,7 +19,7 @@ import structlog
 from edged import clock
 from edged.core.model.commands import Desired
 from edged.log_writer import LogWriter
-from edged.observer import Step
+from edged.observer import Observer, Step
 from edged.personal import masked
 
 LAST_S = 0.5  # for the last lines of a process: the unit kills what takes ten seconds
@@ -149,7 +149,7 @@ class _Lines(logging.StreamHandler[TextIO]):
             self._writer.put(f"a log line of {record.name} could not be worded\n".encode())
 
 
-class StepLog:
+class StepLog(Observer):
     """Observer: one canonical line per step that commanded something, why (notes) and what (kinds).
 
     A line costs more than the decision it tells of, and journald drops floods: so at most ``LINES_BURST`` at once and

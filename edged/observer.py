@@ -1,8 +1,9 @@
-"""Contract of everything that looks at the loop: it gets each ``Step`` after it was handled, and never touches."""
+"""Contract of everything that hears of steps: it gets each ``Step`` after it was handled, and never touches."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from edged.core.model.commands import Command, Note
 from edged.core.model.events import Event
@@ -18,8 +19,11 @@ class Step(NamedTuple):
     notes: tuple[Note, ...]
 
 
-class Observer(Protocol):
-    """Looks at steps. Must not block and must not raise."""
+class Observer:
+    """Hears of steps, by either method or both. Must not block and must not raise."""
 
     def step(self, step: Step, decision_s: float) -> None:
-        """``decision_s``: seconds the core took for this step."""
+        """It was taken, and is not on disk yet. ``decision_s``: seconds the core took for it."""
+
+    def committed(self, steps: Sequence[Step]) -> None:
+        """These are on disk, in order; their actions were handed over just before."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, NamedTuple
 
 from edged.central.appointments import AppointmentBook
@@ -20,6 +21,7 @@ from edged.core.model.state import State
 from edged.driver import Reject
 from edged.heart import lasting
 from edged.links.mqtt.link import MqttLink
+from edged.observer import Observer
 from edged.store.journal import Journal
 
 TOLD_MAX = (
@@ -28,89 +30,98 @@ TOLD_MAX = (
 TOLD_WITHIN_MS = 60_000
 
 
-class Ground(NamedTuple):
-    """What the office needs of the daemon: inbox, wall clock (ms since 1970 UTC), its RFC 3339 stamps, state."""
+class Dependencies(NamedTuple):
+    """What the office needs of the daemon. ``wall_ms``: ms since 1970 UTC; ``stamp`` makes RFC 3339 of it.
+
+    ``count_refused(code)`` counts a refused document. ``silent``: safe mode; the history stays here until it is over.
+    """
 
     put: Put
     wall_ms: Callable[[], int]
     stamp: Callable[[int], str]
     reject: Reject
     state: Callable[[], State]
+    condemned: Condemned
+    count_refused: Callable[[str], None]
+    silent: bool
 
 
 class Office:
     """Policies down, events up. ``start`` once the state is restored, then ``run`` until cancelled, then ``stop``."""
 
     def __init__(
-        self,
-        config: HallConfig,
-        keys: Keys,
-        link: MqttLink,
-        journal: Journal,
-        ground: Ground,
-        condemned: Condemned,
+        self, config: HallConfig, keys: Keys, link: MqttLink, journal: Journal, given: Dependencies
     ) -> None:
+        self._keys = keys
         self._journal = journal
-        self._ground = ground
+        self._given = given
         self._told_ms: list[int] = []
-        self.silent = False  # safe mode: the history stays here until it is over
         audience = Audience(config.hall, config.policy.group, Names.of(config.site))
-        self.policies = PolicyDesk(audience, keys, link, ground.put, ground.wall_ms)
-        self.condemned = self.policies.condemned = condemned
-        self.policies.durable = lambda: journal.durable
-        self.policies.state = ground.state
-        self.policies.kept = journal.policies
-        self.policies.tell_rejected = self._telling("policy")
-        self.operations = OperationDesk(audience, keys, link, journal, ground.put)
-        self.operations.condemned, self.operations.reject = condemned, ground.reject
-        self.operations.wall_ms = ground.wall_ms
-        self.operations.policies = self.policies
-        self.operations.site = lambda: ground.state().site
-        self.operations.tell_rejected = self._telling("operation")
-        self.appointments = AppointmentBook(config.hall, link, ground.put, ground.reject)
-        self.uplink = Uplink(link, journal, config.hall, ground.stamp)
-        self.uplink.reject = ground.reject
+        self.policies = PolicyDesk(
+            audience,
+            lambda: self._keys,
+            link,
+            given.put,
+            given.wall_ms,
+            ledger=journal,
+            state=given.state,
+            condemned=given.condemned,
+            refused=partial(self._refused, "policy"),
+        )
+        self.operations = OperationDesk(
+            audience,
+            lambda: self._keys,
+            link,
+            given.put,
+            given.wall_ms,
+            ledger=journal,
+            policies=self.policies,
+            condemned=given.condemned,
+            reject=given.reject,
+            site=lambda: given.state().site,
+            refused=partial(self._refused, "operation"),
+        )
+        self.appointments = AppointmentBook(config.hall, link, given.put, given.reject)
+        self.uplink = Uplink(link, journal, config.hall, given.stamp, given.reject)
+
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """Who of the office hears of steps."""
+        return self.policies, self.operations, self.uplink
 
     def start(self) -> None:
         """Take up where the journal and the restored state stand."""
         kept = self._journal.policies()
         envelope = None if kept.last_good is None else kept.last_good.envelope
-        self.policies.start(Known(envelope, kept.high_water, self._ground.state().policy_sha256))
+        self.policies.start(Known(envelope, kept.high_water, self._given.state().policy_sha256))
         self.operations.start()
         self.appointments.start()
-        self.uplink.start(self._ground.state().wall_offset_ms or 0)
+        self.uplink.start(self._given.state().wall_offset_ms or 0)
 
     def trust(self, keys: Keys) -> None:
         """From now on these keys may sign."""
-        self.policies.keys = self.operations.keys = keys
+        self._keys = keys
 
-    def count_refusals(self, count: Callable[[str], None]) -> None:
-        """``count(code)`` for every refused document."""
-        self.policies.on_refused = self.operations.on_refused = count
-
-    def _telling(self, kind: Literal["policy", "operation"]) -> Callable[[Reason, str], None]:
-        """Tell the core of refusals, so that the centre hears of them; a flood of them only now and then."""
-
-        def tell(why: Reason, named: str) -> None:
-            now_ms = self._ground.wall_ms()
-            self._told_ms = [at_ms for at_ms in self._told_ms if 0 <= now_ms - at_ms < TOLD_WITHIN_MS]
-            if len(self._told_ms) < TOLD_MAX:
-                self._told_ms.append(now_ms)
-                self._ground.put(DocumentRejected(kind, why.code, named))
-
-        return tell
+    def _refused(self, kind: Literal["policy", "operation"], why: Reason, named: str) -> None:
+        """Count it, and tell the core, so that the centre hears of it; of a flood only now and then."""
+        self._given.count_refused(why.code)
+        now_ms = self._given.wall_ms()
+        self._told_ms = [at_ms for at_ms in self._told_ms if 0 <= now_ms - at_ms < TOLD_WITHIN_MS]
+        if len(self._told_ms) < TOLD_MAX:
+            self._told_ms.append(now_ms)
+            self._given.put(DocumentRejected(kind, why.code, named))
 
     async def run(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(lasting("policy desk", self.policies.run()), name="policy")
-            if not self.silent:
+            if not self._given.silent:
                 tasks.create_task(lasting("uplink", self.uplink.run()), name="uplink")
 
     def hearts(self) -> dict[str, float]:
         """By when each part promised its next sign of life, in ``monotonic_s``."""
         hearts = {"policy desk": self.policies.heart.due_s}
-        return hearts if self.silent else hearts | {"uplink": self.uplink.heart.due_s}
+        return hearts if self._given.silent else hearts | {"uplink": self.uplink.heart.due_s}
 
     def stop(self) -> None:
         """Before the journal closes."""

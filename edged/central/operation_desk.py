@@ -24,7 +24,7 @@ from edged.central import topics
 from edged.central.audience import Audience, Counter, Order, Past
 from edged.central.condemned import Condemned
 from edged.central.envelope import Keys
-from edged.central.policy_desk import PolicyDesk, Put
+from edged.central.policy_desk import Ledger, PolicyDesk, Put, TellRefusal
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.model.commands import Note
 from edged.core.model.events import Event
@@ -32,8 +32,8 @@ from edged.core.model.lookup import Lookup
 from edged.core.model.site import Site
 from edged.core.people.answers import ACCEPTED, ORDERED, Answer, answer_of
 from edged.driver import Refused, Reject, Unreachable
-from edged.observer import Step
-from edged.store.records import Beside, Line, Policies
+from edged.observer import Observer, Step
+from edged.store.records import Beside, Line
 from edged.store.uplink import COUNTERS
 
 NOWHERE = Site("", "", (), (), ())  # before the core has its hall
@@ -69,14 +69,11 @@ class Answering(Protocol):
     def respond(self, request: Any, payload: bytes) -> bool: ...
 
 
-class Ledger(Protocol):
-    """What the desk needs of ``edged.store.journal.Journal``."""
+class OrderLedger(Ledger, Protocol):
+    """What this desk needs of ``edged.store.journal.Journal``."""
 
     @property
-    def durable(self) -> bool: ...
-    @property
     def counters(self) -> str: ...
-    def policies(self) -> Policies: ...
 
 
 @dataclass(slots=True)
@@ -88,27 +85,37 @@ class _Asked:
     notes: Sequence[Note] = ()
 
 
-class OperationDesk:
-    """One hall's side of ``ops/{operation}``. An observer of the loop: it learns there what became of an order.
+class OperationDesk(Observer):
+    """One hall's side of ``ops/{operation}``. An observer of the loop: it learns there what became of an order."""
 
-    ``on_refused(code)`` counts, ``tell_rejected(reason, named)`` tells the core.
-    """
-
-    def __init__(self, audience: Audience, keys: Keys, link: Answering, ledger: Ledger, put: Put) -> None:
+    def __init__(
+        self,
+        audience: Audience,
+        keys: Callable[[], Keys],
+        link: Answering,
+        put: Put,
+        wall_ms: Callable[[], int],
+        *,
+        ledger: OrderLedger,
+        policies: PolicyDesk,
+        condemned: Condemned,
+        reject: Reject,
+        site: Callable[[], Site | None],
+        refused: TellRefusal,
+    ) -> None:
         self._audience = audience
-        self.keys = keys
+        self._keys = keys
         self._link = link
         self._ledger = ledger
         self._put = put
         self._counters = _read(ledger.counters)
         self._asked: dict[int, _Asked] = {}  # by identity of the event; at most the inbox's depth
-        self.wall_ms: Callable[[], int] = lambda: 0
-        self.site: Callable[[], Site | None] = lambda: None
-        self.policies: PolicyDesk | None = None
-        self.on_refused: Callable[[str], None] = lambda code: None
-        self.condemned = Condemned()
-        self.reject: Reject = lambda reason, detail="": None
-        self.tell_rejected: Callable[[Reason, str], None] = lambda why, named: None
+        self._site = site
+        self._wall_ms = wall_ms
+        self._policies = policies
+        self._condemned = condemned
+        self._reject = reject
+        self._refused = refused
 
     def start(self) -> None:
         """Listen."""
@@ -124,7 +131,7 @@ class OperationDesk:
         """Handler of ``ops/+``."""
         name = request.topic.rpartition("/")[2]
         try:
-            self.condemned.check(request.payload)
+            self._condemned.check(request.payload)
             order = self._accept(request, name)
             if order.again:
                 self._answer(request, None, order.id)
@@ -136,22 +143,22 @@ class OperationDesk:
         except DocumentRefused as refusal:
             self._refuse(request, refusal.reasons[0], name)
         except Exception as error:  # noqa: BLE001 - whatever it is, this document caused it
-            self._refuse(request, self.condemned.failed(request.payload, error).reasons[0], name)
+            self._refuse(request, self._condemned.failed(request.payload, error).reasons[0], name)
 
     def _accept(self, request: Request, name: str) -> Order:
         if request.retain:
             raise DocumentRefused(reason("retained"))
-        past = Past(self.wall_ms(), self._counters)
+        past = Past(self._wall_ms(), self._counters)
         from edged.central import operations  # loaded with the first order: few starts have any
 
-        order = operations.accept(request.payload, name, self.keys, self._audience, past)
+        order = operations.accept(request.payload, name, self._keys(), self._audience, past)
         if not self._ledger.durable and not order.again:
             raise DocumentRefused(reason("no-storage"))
         return order
 
     def _hand_over(self, order: Order, event: Event, request: Request) -> None:
         asked = self._asked[id(event)] = _Asked(order, request)
-        self.condemned.handed_over(event, request.payload)
+        self._condemned.handed_over(event, request.payload)
         if not self._put(event, lambda: self._committed(event, asked), Beside(line=self._line_with(order))):
             self._forget(event)
             raise DocumentRefused(reason("busy"))
@@ -160,14 +167,13 @@ class OperationDesk:
     def _roll_back(self, order: Order, request: Request) -> None:
         policies = self._ledger.policies()
         last = policies.last_good
-        if last is None or self.policies is None:
+        if last is None:
             raise DocumentRefused(reason("no-earlier-policy"))
-        left = {one.version for one in self.policies.state().left}
-        earlier = policies.earlier(last.version, left)
+        earlier = policies.earlier(last.version, self._policies.left_versions)
         if earlier is None:
             raise DocumentRefused(reason("no-earlier-policy"))
         asked = _Asked(order, request)
-        self.policies.roll_back(earlier.envelope, self._line_with(order), lambda: self._done(asked))
+        self._policies.roll_back(earlier.envelope, self._line_with(order), lambda: self._done(asked))
         self._count(order)
 
     def _line_with(self, order: Order) -> Line:
@@ -181,7 +187,7 @@ class OperationDesk:
             del self._counters[next(iter(self._counters))]
 
     def _forget(self, event: Event) -> None:
-        self.condemned.arrived(event)
+        self._condemned.arrived(event)
         self._asked.pop(id(event), None)
 
     def _committed(self, event: Event, asked: _Asked) -> None:
@@ -197,7 +203,7 @@ class OperationDesk:
 
     def _tell(self, asked: _Asked) -> None:
         order = asked.order
-        answer = answer_of(Lookup(self.site() or NOWHERE), asked.notes, ACCEPTED | ORDERED)
+        answer = answer_of(Lookup(self._site() or NOWHERE), asked.notes, ACCEPTED | ORDERED)
         refused = answer is not None and answer.code
         log.info(
             "operation-taken",
@@ -213,11 +219,10 @@ class OperationDesk:
             self._answer(asked.request, None, order.id, answer)
 
     def _refuse(self, request: Request, why: Reason, name: str) -> None:
-        self.on_refused(why.code)
         named = name if _A_NAME.fullmatch(name) and not personal.names_a_person(name) else "?"
         log.warning("operation-refused", operation=named, code=why.code, path=why.path, detail=why.message)
         self._answer(request, why, None)
-        self.tell_rejected(why, named)
+        self._refused(why, named)
         request.ack()
 
     def _answer(
@@ -248,7 +253,7 @@ class OperationDesk:
 
     def _withhold(self, target: str) -> None:
         """Whoever asked hears nothing; what was ordered is done all the same."""
-        self.reject("answer_topic", "an order asked for its answer on a topic that is not for answers")
+        self._reject("answer_topic", "an order asked for its answer on a topic that is not for answers")
         log.debug("operation-answer-withheld", topic=target[:80])
 
 

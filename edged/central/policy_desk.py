@@ -30,6 +30,7 @@ from edged.core.model.events import Event, PolicyApplied
 from edged.core.model.state import LeftPolicy, PolicyTrial, State
 from edged.driver import Unreachable
 from edged.heart import Heart
+from edged.observer import Observer, Step
 from edged.store.records import ALONE, Beside, Line, Policies
 
 CHECK_S = 1.0  # between looks at the clock and at a full inbox: a policy is never in a hurry
@@ -86,18 +87,45 @@ class _Waiting:
     in_inbox: bool = False
 
 
-class PolicyDesk:
+class Ledger(Protocol):
+    """What the desks need of ``edged.store.journal.Journal``."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether accepted inputs reach the disk."""
+
+    def policies(self) -> Policies:
+        """What is kept of policies."""
+
+
+class TellRefusal(Protocol):
+    """Counts a refused document and tells the core; ``named``: what the document calls itself."""
+
+    def __call__(self, why: Reason, named: str) -> None: ...
+
+
+class PolicyDesk(Observer):
     """One hall's side of ``policy/push`` and ``policy/report``. ``run`` lives until cancelled.
 
-    ``on_refused(code)`` counts; ``durable()`` says whether accepted inputs reach the disk; ``state()`` is the core's,
-    ``kept()`` what the journal has of earlier policies. Set them before ``start``.
+    An observer of the loop: the core's verdict on a policy on trial is carried out with the step that said it.
     """
 
     def __init__(
-        self, audience: Audience, keys: Keys, link: BrokerLink, put: Put, wall_ms: Callable[[], int]
+        self,
+        audience: Audience,
+        keys: Callable[[], Keys],
+        link: BrokerLink,
+        put: Put,
+        wall_ms: Callable[[], int],
+        *,
+        ledger: Ledger,
+        state: Callable[[], State],
+        condemned: Condemned,
+        refused: TellRefusal,
     ) -> None:
+        """``state()`` is the core's."""
         self._audience = audience
-        self.keys = keys
+        self._keys = keys
         self._link = link
         self._put = put
         self._wall_ms = wall_ms
@@ -107,12 +135,10 @@ class PolicyDesk:
         self.heart = Heart()
         self._report: dict[str, Any] = {}
         self._reported_expired = False
-        self.on_refused: Callable[[str], None] = lambda code: None
-        self.condemned = Condemned()
-        self.tell_rejected: Callable[[Reason, str], None] = lambda why, claimed: None
-        self.durable: Callable[[], bool] = lambda: True
-        self.state: Callable[[], State] = State
-        self.kept: Callable[[], Policies] = lambda: Policies(None, 0)
+        self._ledger = ledger
+        self._state = state
+        self._condemned = condemned
+        self._refused = refused
         self._going_back: PolicyTrial | None = None
 
     @property
@@ -130,12 +156,17 @@ class PolicyDesk:
         """Version of a verified policy that is not in force yet: staged, or on its way to the disk."""
         return None if self._waiting is None else self._waiting.verified.version
 
+    @property
+    def left_versions(self) -> set[int]:
+        """Versions that were taken out of force for what they did."""
+        return {one.version for one in self._state().left}
+
     def start(self, known: Known) -> None:
         """Take up where the journal stands, put the last good policy back in force, subscribe."""
         self._mark = Mark(known.high_water)
         if known.envelope is not None:
             self._restore(known.envelope, known)
-        left = self.state().left
+        left = self._state().left
         if left and left[-1].version > self._in_force()["version"]:
             if left[-1].version == self._mark.version:
                 self._mark = Mark(left[-1].version, left[-1].sha256)  # a redelivery of it is no replay
@@ -148,7 +179,7 @@ class PolicyDesk:
             self._link.subscribe(topics.group_policy_push(self._audience.group), self.receive)
 
     async def run(self) -> None:
-        """Look at the clock, where staged policies become due and one in force expires, and at the trial."""
+        """Look at the clock, where staged policies become due and one in force expires."""
         while True:
             self.heart.expect(CHECK_S)
             await asyncio.sleep(CHECK_S)
@@ -156,9 +187,6 @@ class PolicyDesk:
 
     def look(self) -> None:
         """One look."""
-        trial = self.state().trial
-        if trial is not None and trial.harmful and trial is not self._going_back:
-            self._go_back(trial)
         waiting = self._waiting
         if waiting is not None and not waiting.in_inbox:
             try:
@@ -169,11 +197,17 @@ class PolicyDesk:
             log.warning("policy-expired", version=self._applied.version if self._applied else 0)
             self._say(self._report["state"], self._report["desired"], self._report.get("reason"))
 
+    def step(self, step: Step, decision_s: float) -> None:
+        """As an observer: a full inbox is tried again with the next step, and so is it after a restart."""
+        trial = self._state().trial
+        if trial is not None and trial.harmful and trial is not self._going_back:
+            self._go_back(trial)
+
     def receive(self, message: PushMessage) -> None:
         """Handler of the push topics."""
         raw = message.payload
         try:
-            self.condemned.check(raw)
+            self._condemned.check(raw)
             self._take(message)
         except DocumentRefused as refusal:
             self._refuse(raw, refusal, message.ack)
@@ -182,22 +216,22 @@ class PolicyDesk:
             if waiting is not None and waiting.verified.envelope == raw and not waiting.in_inbox:
                 self._give_up(waiting, error)
             else:
-                self._refuse(raw, self.condemned.failed(raw, error), message.ack)
+                self._refuse(raw, self._condemned.failed(raw, error), message.ack)
 
     def _give_up(self, waiting: _Waiting, error: Exception) -> None:
         """A verified policy on which this desk failed."""
         self._waiting = None
         raw = waiting.verified.envelope
-        self._refuse(raw, self.condemned.failed(raw, error), *waiting.acks)
+        self._refuse(raw, self._condemned.failed(raw, error), *waiting.acks)
 
     def _take(self, message: PushMessage) -> None:
         from edged.central.policies import accept  # loaded with the first policy: few starts have any
 
-        verified = accept(message.payload, self.keys, self._audience, self._high(), self._wall_ms())
-        if not self.durable() and not self._is_applied(verified):
+        verified = accept(message.payload, self._keys(), self._audience, self._high(), self._wall_ms())
+        if not self._ledger.durable and not self._is_applied(verified):
             raise DocumentRefused(reason("no-storage"))
         waiting = self._waiting
-        left = next((one for one in self.state().left if one.sha256 == verified.sha256), None)
+        left = next((one for one in self._state().left if one.sha256 == verified.sha256), None)
         if self._is_applied(verified):
             self._say("applied", _named(verified))
             message.ack()
@@ -227,15 +261,15 @@ class PolicyDesk:
 
     def _put_policy(self, event: PolicyApplied, waiting: _Waiting, beside: Beside) -> bool:
         """As ``put``; should the core fail on ``event``, the next start knows which document it was."""
-        self.condemned.handed_over(event, waiting.verified.envelope)
+        self._condemned.handed_over(event, waiting.verified.envelope)
         taken = self._put(event, lambda: self._committed(event, waiting), beside)
         if not taken:
-            self.condemned.arrived(event)
+            self._condemned.arrived(event)
         return taken
 
     def _go_back(self, trial: PolicyTrial) -> None:
-        """The core's verdict: as if it were ordered. A full inbox is tried again, and so is it after a restart."""
-        rows = {(row.version, row.sha256): row.envelope for row in self.kept().known}
+        """The core's verdict: as if it were ordered."""
+        rows = {(row.version, row.sha256): row.envelope for row in self._ledger.policies().known}
         envelope = rows.get((trial.good_version, trial.good_sha256), None if trial.good_version else NONE)
         refused = "its document is not kept any more"
         if envelope is not None:
@@ -246,7 +280,7 @@ class PolicyDesk:
             except DocumentRefused as refusal:
                 refused = str(refusal)
             except Exception as error:  # noqa: BLE001 - whatever it is, this document caused it
-                refused = str(self.condemned.failed(envelope, error))
+                refused = str(self._condemned.failed(envelope, error))
         self._going_back = trial  # said once; nobody but people can mend it
         log.error(
             "policy-not-put-back",
@@ -285,7 +319,7 @@ class PolicyDesk:
         waiting.in_inbox = self._put_policy(event, waiting, Beside(verified.envelope))
 
     def _committed(self, event: PolicyApplied, waiting: _Waiting) -> None:
-        self.condemned.arrived(event)
+        self._condemned.arrived(event)
         if self._waiting is waiting:
             self._waiting = None
         try:
@@ -306,7 +340,7 @@ class PolicyDesk:
         if not back:
             self._mark = Mark(verified.version, verified.sha256)
         log.info("policy-applied", version=verified.version, sha256=verified.sha256, rolled_back=back)
-        left = next((one for one in reversed(self.state().left) if one.sha256 == before), None)
+        left = next((one for one in reversed(self._state().left) if one.sha256 == before), None)
         if back and left is not None:
             self._say_left(left)
         else:
@@ -316,11 +350,10 @@ class PolicyDesk:
         from edged.central.policies import claimed
 
         first = refusal.reasons[0]
-        self.on_refused(first.code)
         log.warning("policy-refused", code=first.code, path=first.path, detail=str(refusal))
         named = claimed(raw)
         self._say("rejected", named, _worded(refusal.reasons))
-        self.tell_rejected(first, str((named or {}).get("version", "")))
+        self._refused(first, str((named or {}).get("version", "")))
         for ack in acks:
             ack()
 
@@ -328,7 +361,7 @@ class PolicyDesk:
         from edged.central.policies import reread
 
         try:
-            self.condemned.check(envelope)
+            self._condemned.check(envelope)
             self._applied = reread(envelope, self._audience.names)
         except Exception as error:  # noqa: BLE001 - the hall starts, whatever an earlier version has kept
             log.error("kept-policy-refused", detail=str(error), remedy="push a policy that fits this version")
@@ -340,8 +373,8 @@ class PolicyDesk:
         )
         if known.in_force_sha256 != applied.sha256:
             event = PolicyApplied(applied.version, applied.sha256, applied.policy)
-            self.condemned.handed_over(event, envelope)
-            if not self._put(event, lambda: self.condemned.arrived(event), Beside(envelope)):
+            self._condemned.handed_over(event, envelope)
+            if not self._put(event, lambda: self._condemned.arrived(event), Beside(envelope)):
                 log.error("kept-policy-not-applied", detail="the inbox is full at start")
 
     def _say(self, state: str, desired: dict[str, Any] | None, why: dict[str, str] | None = None) -> None:

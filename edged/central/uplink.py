@@ -28,7 +28,7 @@ from edged.clock import monotonic_s
 from edged.core.model.events import ClockSet
 from edged.driver import Reject, Unreachable
 from edged.heart import Heart
-from edged.observer import Step
+from edged.observer import Observer, Step
 from edged.store.uplink import Cursor
 
 SLICE = 10  # events of history at a time: a millisecond of the loop, ten messages in front of a lamp's
@@ -58,17 +58,24 @@ READ_S = (
 log = structlog.get_logger("edged.central")
 
 
-class Uplink:
+class Uplink(Observer):
     """One hall's events. ``start`` once, ``run`` until cancelled. ``stamp`` turns wall ms since 1970 into RFC 3339."""
 
-    def __init__(self, link: BrokerLink, outbox: Outbox, hall: str, stamp: Callable[[int], str]) -> None:
+    def __init__(
+        self,
+        link: BrokerLink,
+        outbox: Outbox,
+        hall: str,
+        stamp: Callable[[int], str],
+        reject: Reject,
+    ) -> None:
         self._link = link
         self._outbox = outbox
         self._hall = hall
         self._topic = topics.events(hall)
         self._writer = cloud_events.Writer(hall, outbox.epoch)
         self._stamp = stamp
-        self.reject: Reject = lambda reason, detail="": None
+        self._reject = reject
         self.heart = Heart()
         kept = outbox.taken
         self._acked = self._sent = kept.acked
@@ -104,10 +111,9 @@ class Uplink:
         return self._acked
 
     def start(self, offset_ms: int) -> None:
-        """Listen to the journal, the link and the centre. ``offset_ms``: wall time less hall time by the state."""
+        """Listen to the link and the centre. ``offset_ms``: wall time less hall time by the state."""
         self._offset_ms = self._first_offset_ms = offset_ms
         self._history = History(self._outbox, *self._marks[0], offset_ms)
-        self._outbox.on_commit(self._committed)
         self._outbox.on_durable(self._durable_changed)
         self._link.on_state(self._link_changed)
         self._link.subscribe(topics.events_ack(self._hall), self.acknowledged)
@@ -130,7 +136,8 @@ class Uplink:
 
     # -- what the journal and the link say --
 
-    def _committed(self, steps: Sequence[Step]) -> None:
+    def committed(self, steps: Sequence[Step]) -> None:
+        """See ``Observer``."""
         for step in steps:
             if isinstance(step.event, ClockSet):
                 self._offset_ms = step.event.wall_ms - step.at_ms
@@ -158,11 +165,11 @@ class Uplink:
         message.ack()
         found = parse_ack(message.payload)
         if found is None:
-            self.reject("ack_bad", message.topic)
+            self._reject("ack_bad", message.topic)
             return
         epoch, upto = found
         if epoch != self._outbox.epoch:
-            self.reject("ack_epoch", f"epoch {epoch}, ours is {self._outbox.epoch}")
+            self._reject("ack_epoch", f"epoch {epoch}, ours is {self._outbox.epoch}")
         elif not self._counted:
             log.debug("uplink-ack-early", upto=upto)  # it is said again
         elif upto > self._sent:
@@ -174,7 +181,7 @@ class Uplink:
 
     def _ahead(self, upto: int) -> None:
         """Somebody else acknowledges for the centre, or this journal was put back from an older copy."""
-        self.reject("ack_ahead", f"{upto} acknowledged, {self._sent} sent")
+        self._reject("ack_ahead", f"{upto} acknowledged, {self._sent} sent")
         if not self._ahead_told:
             self._ahead_told = True
             log.error(

@@ -20,7 +20,7 @@ import structlog
 from edged import logs
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS
 from edged.central.hall_status import HallStatus, Standing
-from edged.central.office import Ground, Office
+from edged.central.office import Dependencies, Office
 from edged.central.pictures import Pictures
 from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
 from edged.config import ConfigErrors, DeviceConfig, HallConfig
@@ -43,10 +43,11 @@ from edged.daemon.reloads import Reloads, Taken
 from edged.daemon.service_manager import ServiceManager
 from edged.driver import Context, Driver
 from edged.heart import Heart, lasting
+from edged.links.mqtt.talk import AroundRead
 from edged.logs import StepLog
 from edged.observers.certificates import CertificateWatch
 from edged.observers.lag import watch_loop
-from edged.observers.metrics import Metrics
+from edged.observers.metrics import Metrics, Readings
 from edged.observers.web.server import Health, WebServer
 from edged.store.replay import recover
 
@@ -96,26 +97,42 @@ class Application:
         self._known = restored.last_seq > 0
         self.inbox = Inbox(self.clock, last_ms, lambda: self.engine.next_due_ms)
         self._drivers = {device.id: device.driver for device in config.devices}
-        self.metrics = Metrics(lambda: self.engine.state, self._drivers)
+        self.metrics = Metrics(
+            lambda: self.engine.state,
+            self._drivers,
+            Readings(
+                inbox=lambda: len(self.inbox),
+                uplink=lambda: self.office.uplink.backlog,
+                disk_free_bytes=lambda: _free_bytes(Path(self.config.store.path)),
+                config_accepted=lambda: not self.reloads.mistakes,
+                lost_lines=logs.lost,
+            ),
+        )
         around = Surroundings(self.emit, self.clock, self.metrics.device_error, self._measured)
         self.outputs = Outputs(around)
-        self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs)
         self.status = HallStatus(config.hall, self.journal.epoch, self._rfc3339)
         will = (self.status.topic, self.status.payload("offline", self._standing()))
-        self.mqtt = self._platform.broker(link_settings(config, will), self.reject)
-        self.mqtt.reading, self.mqtt.settled = self.inbox.hold, self.loop.catch_up
+        self.mqtt = self._platform.broker(link_settings(config, will), self.reject, self._around_a_read())
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
-        ground = Ground(
-            self.inbox.put, self.clock.wall_ms, self._rfc3339, self.reject, lambda: self.engine.state
-        )
         self.concerns = Concerns(self.inbox.put, lambda: self.engine.state)
         condemned = self._platform.condemned(config)
+        given = Dependencies(
+            put=self.inbox.put,
+            wall_ms=self.clock.wall_ms,
+            stamp=self._rfc3339,
+            reject=self.reject,
+            state=lambda: self.engine.state,
+            condemned=condemned,
+            count_refused=self.metrics.policy_rejected,
+            silent=self._safe,
+        )
         # a key file that is not good is watched, and told with the others
         keys, _ = self._platform.policy_keys(config)
-        self.office = Office(config, keys, self.mqtt, self.journal, ground, condemned)
-        self.loop.on_broken = condemned.broke
-        self.office.silent = self._safe
-        self.loop.observers = (self.metrics, StepLog(), self.office.operations)
+        self.office = Office(config, keys, self.mqtt, self.journal, given)
+        observers = (self.metrics, StepLog(), *self.office.observers, *self._platform.observers())
+        self.loop = Loop(
+            self.engine, self.inbox, self.journal, self.outputs, observers, broke=condemned.broke
+        )
         self.web = WebServer(self.metrics.render, self._health, self.metrics.rejected)
         self._rejected: set[str] = set()
         self._observe()
@@ -132,6 +149,10 @@ class Application:
         if isinstance(event, DeviceBack):
             self.outputs.returned(event.point)
         return True
+
+    def _around_a_read(self) -> AroundRead:
+        """What comes together over the broker's wire is taken in the turn of the loop that brought it."""
+        return AroundRead(self.inbox.hold, lambda: self.loop.catch_up())
 
     def reject(self, reason: str, detail: str = "") -> None:
         """Count an input that is no event; log the first of its kind."""
@@ -304,12 +325,6 @@ class Application:
         self.journal.on_durable(self.metrics.set_durable)
         self.metrics.set_durable(self.journal.durable)
         self.metrics.set_link("mqtt", False)
-        self.metrics.watch_inbox(lambda: len(self.inbox))
-        self.metrics.watch_uplink(lambda: self.office.uplink.backlog)
-        self.office.count_refusals(self.metrics.policy_rejected)
-        self.metrics.lost_lines = logs.lost
-        self.metrics.watch_config(lambda: not self.reloads.mistakes)
-        self.metrics.watch_disk(lambda: _free_bytes(Path(self.config.store.path)))
 
         def changed(up: bool, _reason: str) -> None:
             self.metrics.set_link("mqtt", up)

@@ -19,14 +19,23 @@ from edged.store.records import is_recorded
 class Loop:
     """Turns items of the inbox into steps. Levels leave at once; actions and acknowledgements wait for the disk."""
 
-    def __init__(self, engine: Engine, inbox: Inbox, journal: Journal, outputs: Outputs) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        inbox: Inbox,
+        journal: Journal,
+        outputs: Outputs,
+        observers: Sequence[Observer],
+        broke: Callable[[Event], None],
+    ) -> None:
+        """``broke(event)``: the core failed on it, and the process ends."""
         self._engine = engine
         self._inbox = inbox
         self._journal = journal
         self._outputs = outputs
         self._seq = journal.last_seq
-        self.observers: Sequence[Observer] = ()
-        self.on_broken: Callable[[Event], None] = lambda event: None  # the core failed on it: all ends
+        self._observers = observers
+        self._broke = broke
         journal.on_commit(self._committed)
 
     async def run(self) -> None:
@@ -63,7 +72,7 @@ class Loop:
                 self._light(commanded, arrived_s)
                 since_s = perf_s()
         except Exception:
-            self.on_broken(item.event)
+            self._broke(item.event)
             raise
         self._show(commands, arrived_s)
         kept = is_recorded(item.event, commands, notes)
@@ -71,7 +80,7 @@ class Loop:
         step = Step(self._seq, item.at_ms, item.event, commands, notes)
         if kept:
             self._journal.append(step, item.ack, item.beside)
-        for observer in self.observers:
+        for observer in self._observers:
             observer.step(step, decision_s)
         state = self._engine.state
         if self._journal.dump_due(item.at_ms, state.day):
@@ -104,3 +113,5 @@ class Loop:
             for command in step.commands:
                 if isinstance(command, Action):
                     self._outputs.act(command)
+        for observer in self._observers:
+            observer.committed(steps)

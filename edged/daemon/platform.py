@@ -22,6 +22,8 @@ from edged.daemon.devices import build
 from edged.daemon.service_manager import ServiceManager
 from edged.driver import Context, Driver, Reject
 from edged.links.mqtt.link import MqttLink, MqttSettings
+from edged.links.mqtt.talk import AroundRead
+from edged.observer import Observer
 from edged.observers.secrets import watch_secrets
 from edged.observers.web.server import WebServer
 from edged.store.journal import Journal
@@ -53,9 +55,13 @@ class Platform:
         """The signed documents that this hall failed on."""
         return Condemned(Path(config.store.path))
 
-    def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
+    def broker(self, settings: MqttSettings, reject: Reject, around: AroundRead) -> MqttLink:
         """The link to the hall's broker."""
-        return MqttLink(settings, reject)
+        return MqttLink(settings, reject, around)
+
+    def observers(self) -> tuple[Observer, ...]:
+        """Whoever else hears of this hall's steps."""
+        return ()
 
     def driver(self, device: DeviceConfig, context: Context) -> Driver:
         """The driver of one device, on its wire. Raises ``ValueError`` for options that make no driver."""

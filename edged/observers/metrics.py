@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,7 +26,7 @@ from edged.core.model.events import SiteLoaded
 from edged.core.model.forecast import Range
 from edged.core.model.site import Site
 from edged.core.model.state import State
-from edged.observer import Step
+from edged.observer import Observer, Step
 from edged.observers.gauges import HallCollector
 from edged.observers.series import Spread, Tally
 
@@ -46,10 +47,20 @@ _COMMIT_S = (0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0
 _LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
 
 
-class Metrics:
+class Readings(NamedTuple):
+    """What is read when somebody scrapes: events in the inbox, events the centre lacks, free bytes of the disk."""
+
+    inbox: Callable[[], float]
+    uplink: Callable[[], float]
+    disk_free_bytes: Callable[[], float]
+    config_accepted: Callable[[], bool]
+    lost_lines: Callable[[], int]
+
+
+class Metrics(Observer):
     """Observer with a registry of its own. All methods are for the loop thread and never raise."""
 
-    def __init__(self, state: Callable[[], State], devices: Mapping[str, str]) -> None:
+    def __init__(self, state: Callable[[], State], devices: Mapping[str, str], readings: Readings) -> None:
         """``state`` gives the engine's state; ``devices`` maps device ids to driver names and may change later."""
         # creation stamps would double the number of series
         disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -61,6 +72,11 @@ class Metrics:
         self._unused_tidal: set[str] = set()
         self._make_hall_metrics()
         self._make_machine_metrics()
+        self._readings = readings
+        self._inbox.set_function(readings.inbox)
+        self._uplink.set_function(readings.uplink)
+        self._disk.set_function(readings.disk_free_bytes)
+        self._config_accepted.set_function(readings.config_accepted)
         self.registry.register(HallCollector(state, devices))
         ProcessCollector(registry=self.registry)
         site = state().site
@@ -138,7 +154,6 @@ class Metrics:
         self._log_lost = Tally(registry, "edged_log_lines_lost_total", "Log lines that nobody could read")
         self._log_lost.add(by=0)
         self._lost_seen = 0
-        self.lost_lines: Callable[[], int] = lambda: 0  # read at scrape time
         self._config_accepted = Gauge(
             "edged_config_accepted", "1 while hall.toml as it is now serves, or could", registry=registry
         )
@@ -187,18 +202,6 @@ class Metrics:
         """Whether a link (mqtt, centre, a serial bus) stands."""
         self._link_up.labels(self._word("link", link)).set(up)
 
-    def watch_inbox(self, depth: Callable[[], float]) -> None:
-        """Read the inbox depth from ``depth`` at scrape time."""
-        self._inbox.set_function(depth)
-
-    def watch_uplink(self, backlog: Callable[[], float]) -> None:
-        """Read the number of unacknowledged uplink rows from ``backlog`` at scrape time."""
-        self._uplink.set_function(backlog)
-
-    def watch_disk(self, free_bytes: Callable[[], float]) -> None:
-        """Read the free bytes beside the journal from ``free_bytes`` at scrape time."""
-        self._disk.set_function(free_bytes)
-
     def certificate(self, file: str, end_s: float) -> None:
         """``file`` holds a certificate that ends at ``end_s`` (seconds since 1970 UTC)."""
         self._certificates.labels(file).set(end_s)
@@ -207,13 +210,9 @@ class Metrics:
         """``file`` (a password, key or certificate of the broker link) can be read, or cannot."""
         self._secrets.labels(file).set(readable)
 
-    def watch_config(self, accepted: Callable[[], bool]) -> None:
-        """Ask ``accepted`` at scrape time whether hall.toml is as it should be."""
-        self._config_accepted.set_function(accepted)
-
     def render(self) -> bytes:
         """The text exposition, version 0.0.4."""
-        lost = self.lost_lines()
+        lost = self._readings.lost_lines()
         self._log_lost.add(by=lost - self._lost_seen)
         self._lost_seen = lost
         return generate_latest(self.registry)

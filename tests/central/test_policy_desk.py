@@ -16,14 +16,15 @@ import structlog
 
 from edged.central import topics
 from edged.central.audience import epoch_ms
+from edged.central.condemned import Condemned
 from edged.central.policy_desk import Known, PolicyDesk
-from edged.core.model.events import Event, PolicyApplied
+from edged.core.model.events import Event, PolicyApplied, Tick
 from edged.core.model.policy import Tidal, Trial
 from edged.core.model.state import LeftPolicy, PolicyTrial, State
 from edged.links.mqtt.link import MqttLink
 from edged.observer import Step
 from edged.store.journal import Journal
-from edged.store.records import ALONE, Beside
+from edged.store.records import ALONE, Beside, Policies
 from tests.support.brokers import (
     Mosquitto,
     Rejections,
@@ -51,12 +52,18 @@ class Hall:
         self.durable = True
         self.refused: list[str] = []
         self.link = MqttLink(settings_for(broker, "edged-demo", keepalive_s=2), Rejections())
-        self.desk = PolicyDesk(AUDIENCE, KEYS, self.link, self.put, lambda: self.now_ms)
-        self.desk.on_refused = self.refused.append
-        self.desk.durable = lambda: self.durable
         self.state = State(left=list(left))
-        self.desk.state = lambda: self.state
-        self.desk.kept = journal.policies
+        self.desk = PolicyDesk(
+            AUDIENCE,
+            lambda: KEYS,
+            self.link,
+            self.put,
+            lambda: self.now_ms,
+            ledger=self,
+            state=lambda: self.state,
+            condemned=Condemned(),
+            refused=lambda why, _named: self.refused.append(why.code),
+        )
         kept = journal.policies()
         self.desk.start(
             Known(None if kept.last_good is None else kept.last_good.envelope, kept.high_water, in_force)
@@ -65,6 +72,14 @@ class Hall:
     def condemn(self, good: int = 0, good_sha256: str = "") -> None:
         """What the core says of the policy in force."""
         self.state.trial = PolicyTrial(good, good_sha256, Trial(), Tidal(), harmful=True)
+
+    def policies(self) -> Policies:
+        """What the journal keeps, as the desk's ledger."""
+        return self.journal.policies()
+
+    def judge(self) -> None:
+        """A step: the desk hears of it."""
+        self.desk.step(Step(self.journal.last_seq, 0, Tick(), (), ()), 0.0)
 
     def put(self, event: Event, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> bool:
         assert isinstance(event, PolicyApplied)
@@ -339,10 +354,10 @@ async def test_a_condemned_policy_is_put_back_reported_and_never_taken_again(tmp
             await centre.push(envelope(document(version=version)))
         hall.room = False
         hall.condemn(7, sha256_of(7))
-        hall.desk.look()
+        hall.judge()
         assert hall.version == 8, "a full inbox is tried again"
         hall.room = True
-        hall.desk.look()
+        hall.judge()
         await until(lambda: hall.version == 7)
         await until(lambda: centre.reports[-1]["state"] == "rolled-back")
         first = centre.reports[-1]
@@ -361,7 +376,7 @@ async def test_after_a_restart_what_left_is_still_answered_and_still_gone(tmp_pa
     async with hall_and_centre(tmp_path / "j.db") as (hall, centre):
         await centre.push(envelope(document(version=7)))
         hall.condemn()
-        hall.desk.look()
+        hall.judge()
         await until(lambda: centre.reports[-1]["state"] == "rolled-back")
         assert centre.reports[-1]["applied"] == {"version": 0, "sha256": ""}
         left = hall.state.left
@@ -384,7 +399,7 @@ async def test_a_good_policy_whose_document_is_gone_is_told_once(tmp_path: Path)
         await centre.push(envelope(document(version=7)))
         hall.condemn(3, "0" * 64)
         with structlog.testing.capture_logs() as logs:
-            hall.desk.look()
-            hall.desk.look()
+            hall.judge()
+            hall.judge()
         assert [line["event"] for line in logs] == ["policy-not-put-back"]
         assert hall.version == 7

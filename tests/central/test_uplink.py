@@ -33,8 +33,8 @@ class Hall:
         self.journal = journal
         self.rejected = Rejections()
         self.link = MqttLink(settings_for(broker, "edged-demo", keepalive_s=2), self.rejected)
-        self.uplink = Uplink(self.link, journal, "demo", str)
-        self.uplink.reject = self.rejected
+        self.uplink = Uplink(self.link, journal, "demo", str, self.rejected)
+        journal.on_commit(self.uplink.committed)  # as the loop does
         self.uplink.start(0)
 
     def happen(self, count: int = 1, *notes: Note) -> None:

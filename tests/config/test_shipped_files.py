@@ -15,6 +15,7 @@ from devices.mqtt_json.codec import MODELS, encode_action, encode_level
 from edged.central import topics
 from edged.central.audience import Audience, Names
 from edged.central.cloud_events import Fact, Writer
+from edged.central.condemned import Condemned
 from edged.central.hall_status import HallStatus, Standing
 from edged.central.operations import OperationDocument
 from edged.central.pictures import Pictures
@@ -48,7 +49,7 @@ from edged.core.model.point import Point
 from edged.core.model.state import State, WindowStateName
 from edged.links.mqtt.link import MqttLink
 from edged.shapes import keys_of
-from edged.store.records import ALONE, Beside
+from edged.store.records import ALONE, Beside, Policies
 from tests.support.brokers import (
     Rejections,
     collect,
@@ -245,6 +246,15 @@ def test_actions_are_sent_as_written_there(body: Body) -> None:
     fits(tail.capitalize(), payload)
 
 
+class Always:
+    """A journal whose disk always works, and that keeps nothing."""
+
+    durable = True
+
+    def policies(self) -> Policies:
+        return Policies(None, 0)
+
+
 async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> None:
     now_ms = [NOW_MS]
     audience = Audience("demo", None, AUDIENCE.names)
@@ -252,7 +262,17 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
         link = MqttLink(settings_for(broker), Rejections())
         watcher = MqttLink(settings_for(broker, "watcher"), Rejections())
         heard = collect(watcher, "hall/demo/#")
-        desk = PolicyDesk(audience, KEYS, link, at_once, lambda: now_ms[0])
+        desk = PolicyDesk(
+            audience,
+            lambda: KEYS,
+            link,
+            at_once,
+            lambda: now_ms[0],
+            ledger=Always(),
+            state=State,
+            condemned=Condemned(),
+            refused=lambda why, named: None,
+        )
         pictures = Pictures(link, "demo", lambda at_ms: "2026-05-28T10:00:00+08:00")
         desk.start(Known())  # before the link: what it subscribes to then stands before the first push
         async with running(watcher), running(link), plain_client(broker, "centre") as centre:

@@ -20,7 +20,7 @@ from edged.core.tide import tidal_loop
 from edged.daemon.inbox import Inbox
 from edged.daemon.loop import Loop
 from edged.daemon.outputs import Outputs, Surroundings
-from edged.observer import Step
+from edged.observer import Observer, Step
 from edged.store.journal import Journal
 from tests.support.core_hall import hall_site
 
@@ -28,7 +28,7 @@ MONDAY_MS = 1_772_416_800_000  # 2026-03-02 10:00 in Beijing
 KEY = KeyPressed(Point("panel-1"), "next", None, 1)
 
 
-class Steps:
+class Steps(Observer):
     """An observer that remembers."""
 
     def __init__(self) -> None:
@@ -50,8 +50,7 @@ async def waiting_loop(
     clock, steps = Clock(0), Steps()
     inbox = Inbox(clock, 0, lambda: engine.next_due_ms)
     journal = Journal.open(folder / "hall.db")
-    loop = Loop(engine, inbox, journal, Outputs(around()))
-    loop.observers = (steps,)
+    loop = Loop(engine, inbox, journal, Outputs(around()), (steps,), broke=lambda event: None)
     run = asyncio.get_running_loop().create_task(loop.run())
     await asyncio.sleep(0)
     try:

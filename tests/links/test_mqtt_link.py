@@ -14,6 +14,7 @@ import pytest
 from edged.driver import Unreachable
 from edged.links.mqtt.connection import Connection
 from edged.links.mqtt.link import Message, MqttLink, MqttSettings
+from edged.links.mqtt.talk import AroundRead
 from tests.support.brokers import (
     Broker,
     Rejections,
@@ -329,9 +330,9 @@ async def test_what_cannot_be_read_ends_a_connection_and_not_the_hold_on_who_tak
         writer.close()
 
     async with await asyncio.start_server(broker, "127.0.0.1", 0) as server:
-        link = MqttLink(_settings(server.sockets[0].getsockname()[1]), Rejections())
         told: list[str] = []
-        link.reading, link.settled = (lambda: told.append("reading")), (lambda: told.append("settled"))
+        around = AroundRead(lambda: told.append("reading"), lambda: told.append("settled"))
+        link = MqttLink(_settings(server.sockets[0].getsockname()[1]), Rejections(), around)
         link.subscribe("hall/t/x", lambda message: told.append(message.payload.decode()))
         link.on_state(lambda up, reason: told.append("up" if up else reason))
         async with running(link, up=False):  # it is up for a moment only

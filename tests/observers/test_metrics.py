@@ -14,7 +14,7 @@ from edged.core.model.policy import Policy
 from edged.core.model.site import Area, Service, Site, Window
 from edged.core.model.state import DeviceState, State, WindowState
 from edged.observer import Step
-from edged.observers.metrics import LABELS_MAX, Metrics
+from edged.observers.metrics import LABELS_MAX, Metrics, Readings
 
 BOUNDS = ("low", "middle", "high")
 GOLDEN = Path(__file__).with_name("metrics.golden")
@@ -32,6 +32,8 @@ SITE = Site(
         Window("t1", "9", ("tax-general", "pension"), tidal=True),
     ),
 )
+
+EMPTY = Readings(lambda: 0, lambda: 0, lambda: 0, lambda: True, lambda: 0)
 
 
 def busy_state() -> State:
@@ -51,7 +53,9 @@ def busy_state() -> State:
 
 
 def busy_metrics() -> Metrics:
-    return Metrics(busy_state, {"panel-w1": "candle485", "relay-1": "modbus_relay", "led-1": "onbon_bx"})
+    return Metrics(
+        busy_state, {"panel-w1": "candle485", "relay-1": "modbus_relay", "led-1": "onbon_bx"}, EMPTY
+    )
 
 
 def step(*notes: Note) -> Step:
@@ -170,7 +174,7 @@ def test_a_plus_one_that_called_nobody_is_a_false_activation_and_one_that_did_is
 
 def test_gauges_show_the_state_at_the_scrape() -> None:
     state = busy_state()
-    metrics = Metrics(lambda: state, {"panel-w1": "candle485", "led-1": "onbon_bx"})
+    metrics = Metrics(lambda: state, {"panel-w1": "candle485", "led-1": "onbon_bx"}, EMPTY)
     waiting = {"area": "tax", "service": "tax-general"}
     assert value(metrics, "edged_tickets_waiting", **waiting, priority="normal") == 3
     assert value(metrics, "edged_tickets_waiting", **waiting, priority="military") == 0
@@ -211,7 +215,7 @@ def test_no_ticket_number_reaches_the_exposition() -> None:
 
 def test_a_site_that_comes_later_is_learned_from_its_event() -> None:
     state = State()
-    metrics = Metrics(lambda: state, {})
+    metrics = Metrics(lambda: state, {}, EMPTY)
     assert b"edged_tickets_waiting" not in metrics.render()
     state.site = SITE
     metrics.step(Step(1, 0, SiteLoaded(SITE), (), ()), 0)
@@ -221,10 +225,10 @@ def test_a_site_that_comes_later_is_learned_from_its_event() -> None:
 
 
 def test_depths_are_read_when_scraped() -> None:
-    metrics, depth = busy_metrics(), [3.0]
-    metrics.watch_inbox(lambda: depth[0])
-    metrics.watch_uplink(lambda: depth[0] * 2)
-    metrics.watch_disk(lambda: 1e9)
+    depth = [3.0]
+    metrics = Metrics(
+        busy_state, {}, Readings(lambda: depth[0], lambda: depth[0] * 2, lambda: 1e9, lambda: True, lambda: 0)
+    )
     metrics.set_durable(True)
     assert value(metrics, "edged_inbox_depth") == 3
     depth[0] = 5

@@ -43,7 +43,7 @@ from edged.links.mqtt.settings import (
     MqttSettings,
     new_client,
 )
-from edged.links.mqtt.talk import Ack, Loss, LossKind, Outbound, nobody
+from edged.links.mqtt.talk import Ack, AroundRead, Loss, LossKind, Outbound
 from edged.links.mqtt.wire import Wire
 
 CONNACK_S = 5.0  # a broker on the hall's LAN answers in milliseconds; longer than this it is broken
@@ -60,7 +60,12 @@ SERVER_MOVED_IN = 0x8E  # MQTT 5 §3.14.2.1: Session taken over
 class Connection:
     """``open`` once, use until ``lost`` is done, ``close`` always. Every method belongs to the loop's thread."""
 
-    def __init__(self, settings: MqttSettings, on_message: Callable[[Publish, Ack | None], None]) -> None:
+    def __init__(
+        self,
+        settings: MqttSettings,
+        on_message: Callable[[Publish, Ack | None], None],
+        around: AroundRead,
+    ) -> None:
         self._settings = settings
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
@@ -73,8 +78,7 @@ class Connection:
         self._five = settings.protocol == "5"
         self.receive_maximum = RECEIVE_MAXIMUM if self._five else BROKER_QUEUE_MAX
         self.opened_s = 0.0
-        self.reading: Callable[[], None] = nobody
-        self.settled: Callable[[], None] = nobody
+        self._around = around
         self._flushing = False
         self._writing = False
         self._suback: dict[int, asyncio.Future[list[int]]] = {}
@@ -299,13 +303,13 @@ class Connection:
         wire = self.wire
         if wire is None or self.lost.done():
             return
-        self.reading()
+        self._around.before()
         try:
             more = self._read(wire)
         except Exception as error:  # noqa: BLE001 - a broker's garbage must not end the process
             more = False
             self.fail("broken", f"unreadable: {type(error).__name__}")
-        self.settled()
+        self._around.after()
         wire.acknowledge()
         if more:
             self._loop.call_soon(self._readable)  # but others first

@@ -37,7 +37,7 @@ from edged.links.mqtt.connection import CONNACK_S, SUBACK_S, Connection
 from edged.links.mqtt.names import filter_fault
 from edged.links.mqtt.packets import Publish, correlation_property, expiry_property
 from edged.links.mqtt.settings import MqttSettings
-from edged.links.mqtt.talk import Ack, Connect, Loss, Outbound, Talk, nobody
+from edged.links.mqtt.talk import UNNOTICED, Ack, AroundRead, Connect, Loss, Outbound, Talk
 
 __all__ = ["Message", "MqttLink", "MqttSettings"]
 
@@ -78,7 +78,13 @@ class Route(NamedTuple):
 class MqttLink:
     """One broker. ``subscribe`` and ``on_state`` any time; then ``run`` until cancelled."""
 
-    def __init__(self, settings: MqttSettings, reject: Reject, connect: Connect = Connection) -> None:
+    def __init__(
+        self,
+        settings: MqttSettings,
+        reject: Reject,
+        around: AroundRead = UNNOTICED,
+        connect: Connect = Connection,
+    ) -> None:
         """``connect`` makes one connection; a simulated world has its own."""
         self.settings = settings
         self._reject = reject
@@ -103,9 +109,7 @@ class MqttLink:
         self._rival = False
         self._rival_known = False
         self.heart = Heart()
-        # to be called before what came together is handed on, and after
-        self.reading: Callable[[], None] = nobody
-        self.settled: Callable[[], None] = nobody
+        self._around = around
         self._listen(settings.ping_topic, self._ping_heard)
 
     @property
@@ -202,8 +206,7 @@ class MqttLink:
 
     async def _live_once(self) -> Outcome:
         """One connection from first packet to last."""
-        connection = self._connect(self.settings, self._received)
-        connection.reading, connection.settled = self.reading, self.settled
+        connection = self._connect(self.settings, self._received, self._around)
         self._connection = connection  # queued inputs, and commands they cause, may follow CONNACK at once
         try:
             try:

@@ -35,8 +35,18 @@ class Releasing(Protocol):
     def release(self) -> None: ...
 
 
-def nobody() -> None:
-    """Who does not listen."""
+def no_op() -> None:
+    """For who has nothing to do there."""
+
+
+class AroundRead(NamedTuple):
+    """What is called before the messages of one read are handed on, and after the last of them."""
+
+    before: Callable[[], None] = no_op
+    after: Callable[[], None] = no_op
+
+
+UNNOTICED = AroundRead()
 
 
 class Ack:
@@ -61,8 +71,6 @@ class Talk(Releasing, Protocol):
     lost: asyncio.Future[Loss]
     opened_s: float
     receive_maximum: int
-    reading: Callable[[], None]  # called before what came together is handed on
-    settled: Callable[[], None]  # and after
 
     @property
     def reached(self) -> bool: ...
@@ -79,4 +87,4 @@ class Talk(Releasing, Protocol):
     def close(self) -> None: ...
 
 
-Connect = Callable[[MqttSettings, Callable[[Publish, Ack | None], None]], Talk]
+Connect = Callable[[MqttSettings, Callable[[Publish, Ack | None], None], AroundRead], Talk]

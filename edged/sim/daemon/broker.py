@@ -20,7 +20,7 @@ from edged.driver import Refused, Unreachable
 from edged.links.mqtt.connection import CONNACK_S
 from edged.links.mqtt.packets import Publish
 from edged.links.mqtt.settings import RECEIVE_MAXIMUM, MqttSettings
-from edged.links.mqtt.talk import Ack, Loss, LossKind, Outbound
+from edged.links.mqtt.talk import Ack, AroundRead, Loss, LossKind, Outbound
 
 QUEUE_MAX = 1_000  # for a client that is away; mosquitto drops silently beyond it, and so does this
 HELD_MAX = 100_000  # messages that a frozen broker has not read
@@ -213,7 +213,11 @@ class MemoryTalk:
     receive_maximum = RECEIVE_MAXIMUM
 
     def __init__(
-        self, broker: Broker, settings: MqttSettings, on_message: Callable[[Publish, Ack | None], None]
+        self,
+        broker: Broker,
+        settings: MqttSettings,
+        on_message: Callable[[Publish, Ack | None], None],
+        around: AroundRead,
     ) -> None:
         self._broker = broker
         self.settings = settings
@@ -221,8 +225,7 @@ class MemoryTalk:
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[Loss] = self._loop.create_future()
         self.opened_s = 0.0
-        self.reading: Callable[[], None] = lambda: None
-        self.settled: Callable[[], None] = lambda: None
+        self._around = around
         self.reached = False
         self.listening = False
         self.goodbye = False
@@ -290,10 +293,10 @@ class MemoryTalk:
             return
         ack = Ack(self, mid)
         self._unacked.append(ack)
-        self.reading()
+        self._around.before()
         told = Publish(kept.topic.encode(), kept.payload, 1, kept.retain, mid, again=kept.again)
         self._on_message(told, ack)
-        self.settled()
+        self._around.after()
 
     def release(self) -> None:
         """See ``Talk``."""

@@ -27,6 +27,8 @@ from edged.driver import Context, Driver, Reject
 from edged.links.memory import MemoryLink
 from edged.links.modbus.link import ModbusBus
 from edged.links.mqtt.link import MqttLink, MqttSettings
+from edged.links.mqtt.talk import AroundRead
+from edged.observer import Observer
 from edged.observers.web.server import WebServer
 from edged.sim.daemon.broker import Broker, MemoryTalk
 from edged.sim.daemon.disk import Disk
@@ -128,10 +130,13 @@ class Manager(ServiceManager):
 class Machine(Platform):
     """What one process of the daemon stands on; made anew for each."""
 
-    def __init__(self, config: HallConfig, broker: Broker, disk: Disk, fakes: MemoryFakes) -> None:
+    def __init__(
+        self, config: HallConfig, broker: Broker, disk: Disk, fakes: MemoryFakes, watch: Observer
+    ) -> None:
         self.config = config
         self._broker = broker
         self._disk = disk
+        self._watch = watch
         self._fakes = fakes
         self._buses: dict[str, ModbusBus] = {}
         self.service = Manager()
@@ -153,9 +158,13 @@ class Machine(Platform):
         """Nothing of a world is kept beside its journal."""
         return Condemned()
 
-    def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
+    def broker(self, settings: MqttSettings, reject: Reject, around: AroundRead) -> MqttLink:
         """See ``Platform``."""
-        return MqttLink(settings, reject, partial(MemoryTalk, self._broker))
+        return MqttLink(settings, reject, around, partial(MemoryTalk, self._broker))
+
+    def observers(self) -> tuple[Observer, ...]:
+        """The judge of the world."""
+        return (self._watch,)
 
     def driver(self, device: DeviceConfig, context: Context) -> Driver:
         """See ``Platform``."""

@@ -119,7 +119,7 @@ class House:
         self._killed = False
         self._leaving_s = None
         self.disk.alive = True
-        self._machine = Machine(self.config, self.broker, self.disk, self.fakes)
+        self._machine = Machine(self.config, self.broker, self.disk, self.fakes, self.watch)
         self._born_s = monotonic_s()
         try:
             self.app = Application(self.config, platform=self._machine)

@@ -16,7 +16,7 @@ from edged.core.model.commands import Action, Desired
 from edged.core.model.events import DeviceEvent, PolicyApplied
 from edged.core.model.site import Site
 from edged.daemon.app import Application
-from edged.observer import Step
+from edged.observer import Observer, Step
 from edged.sim.worlds.promises import Facts, Promises
 from edged.store import database
 from edged.store.records import encode_step
@@ -30,7 +30,7 @@ SEQ_MAX = 1_000_000  # of the fakes' own numbers; what lies beyond is somebody e
 SHOWN_MAX = 64  # newest values of a slot that may still be on their way
 
 
-class Watch:
+class Watch(Observer):
     """One world's judge. ``born`` with each process, ``buried`` when it is gone; it is an observer of the loop."""
 
     def __init__(self, site: Site, json_devices: frozenset[str]) -> None:
@@ -67,8 +67,6 @@ class Watch:
         self._epoch = journal.epoch
         self._app = app
         self._compare()
-        app.loop.observers = (*app.loop.observers, self)
-        journal.on_commit(self._told_of)
         journal.on_durable(self._durable)
 
     def _compare(self) -> None:
@@ -161,7 +159,8 @@ class Watch:
             assert not step.commands, f"once: the second {event} commanded {step.commands}"
             assert not told, f"once: the second {event} did {told}"
 
-    def _told_of(self, steps: Sequence[Step]) -> None:
+    def committed(self, steps: Sequence[Step]) -> None:
+        """See ``Observer``."""
         assert self._app is not None
         self._told = steps[-1].seq
         if self._app.journal.durable:
