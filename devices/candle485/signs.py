@@ -31,6 +31,8 @@ LED_OF_STATE: dict[str, int] = {
     "ACTIVATING": LED_GREEN_FAST,  # somebody is asked to take this window
     "DRAINING": LED_RED_SLOW,
     "COOLDOWN": LED_OFF,
+    "CONSULTING": LED_OFF,
+    "INVITED": LED_GREEN_FAST,  # without a beep: somebody is talking there
 }
 LOUD_STATES = frozenset({"ACTIVATING"})  # a clerk at another desk is called
 LED_OF_LAMP: dict[str, int] = {"off": LED_OFF, "on": LED_GREEN, "blink": LED_GREEN_SLOW}
@@ -41,6 +43,8 @@ PANEL_TEXT: dict[str, tuple[int, str]] = {
     "STANDBY": (BLINK_NONE, "   "),
     "COOLDOWN": (BLINK_NONE, "   "),
     "ACTIVATING": (BLINK, "CAL"),
+    "CONSULTING": (BLINK_NONE, "   "),
+    "INVITED": (BLINK, "CAL"),
 }
 PANEL_IDLE = (BLINK_NONE, "---")
 PRINTED_BLINK = 0x24  # three times, then steady: a visitor looks up from the button

@@ -81,6 +81,7 @@ Key = Literal[
     "logout",
     "accept",
     "decline",
+    "later",
     "case",
     "commissioner",
     "special-need",

@@ -10,6 +10,10 @@ LABELS: dict[str, tuple[str, str]] = {
     "Tidal.pool": ('"+1" windows open at once in the whole hall', "全大厅同时启用的潮汐窗口上限"),
     "Tidal.staff_ack_s": ("seconds a paged member of staff has to answer", "待命人员应答时限(秒)"),
     "Tidal.staff_arrive_s": ("seconds an answering member of staff has to arrive", "应答后到岗时限(秒)"),
+    "Tidal.patience_s": (
+        "seconds a consultation window may take to answer, and until it is asked again",
+        "咨询窗口应答及再次征询的间隔(秒)",
+    ),
     "Tidal.retry_s": ("seconds until the next attempt after nobody answered", "无人应答后再次尝试间隔(秒)"),
     "Tidal.rule": ("the rule that opens and closes windows", "潮汐规则"),
     "Tidal.peaks": ("known rushes of the calendar", "日历高峰"),

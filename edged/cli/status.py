@@ -25,6 +25,8 @@ STATES = {
     "PAUSED": "暂停",
     "STANDBY": "待命",
     "ACTIVATING": "启用中",
+    "CONSULTING": "咨询中",
+    "INVITED": "待确认启用",
     "DRAINING": "收窗",
     "COOLDOWN": "冷却",
 }

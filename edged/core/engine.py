@@ -175,8 +175,10 @@ class Engine:
             state.due_ms = None
             if state.state == "ACTIVATING":
                 activation.unanswered(turn, window, activation.NO_ANSWER)
+            elif state.state == "INVITED":
+                activation.not_now(turn, window, activation.NO_ANSWER)
             elif state.state == "COOLDOWN":
-                machine.move_window(turn, window, "cooled")
+                activation.cooled(turn, window)
             elif state.ticket is not None and self.state.tickets[state.ticket].state == "CALLED":
                 machine.call_deadline(turn, window)
             elif state.state == "DRAINING":

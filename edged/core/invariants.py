@@ -12,10 +12,18 @@ from edged.core.model.lookup import Lookup
 from edged.core.model.state import State, Ticket, WindowState
 from edged.core.model.turn import override_key
 from edged.core.queue.bookings import BOOKINGS_MAX
-from edged.core.queue.ordering import lane_of, place_ms
+from edged.core.queue.ordering import ASKED, AT_REST, lane_of, place_ms
 from edged.core.queue.tickets import TIMER_OF
 
-IDLE = ("OPEN", "CLOSED", "STANDBY", "ACTIVATING", "COOLDOWN")  # states in which nobody is at the window
+IDLE = (
+    "OPEN",
+    "CLOSED",
+    "STANDBY",
+    "ACTIVATING",
+    "COOLDOWN",
+    "CONSULTING",
+    "INVITED",
+)  # states in which nobody is at the window
 
 STATE_OF = {timer: state for state, timer in TIMER_OF.items()}
 
@@ -125,7 +133,7 @@ def _window(name: str, window: WindowState, state: State) -> None:
         "PAUSED": (None, "SERVING"),
     }
     assert at_window in allowed.get(window.state, (None,)), f"{name} is {window.state} with {at_window}"
-    waits = window.state in ("ACTIVATING", "COOLDOWN") or at_window == "CALLED"
+    waits = window.state in ("ACTIVATING", "INVITED", "COOLDOWN") or at_window == "CALLED"
     may_wait = waits or window.state == "DRAINING"  # for an end of service that was never heard
     assert waits <= (window.due_ms is not None) <= may_wait, f"{name} is {window.state}, due {window.due_ms}"
     assert window.pause_reason is None or window.state == "PAUSED", f"{name} is {window.state}, yet paused"
@@ -141,17 +149,17 @@ def _window(name: str, window: WindowState, state: State) -> None:
 def _tidal(name: str, window: WindowState, lookup: Lookup) -> None:
     """Only a tidal window rests, blinks, drains and cools; while it serves, it serves one area that it can serve."""
     if not lookup.windows[name].tidal:
-        assert window.state not in ("STANDBY", "ACTIVATING", "DRAINING", "COOLDOWN"), (
-            f"{name}: {window.state}"
-        )
+        assert window.state not in (*AT_REST, *ASKED, "DRAINING"), f"{name}: {window.state}"
         assert window.area is None, f"regular window {name} is bound to {window.area}"
         return
     assert window.state != "CLOSED", f"tidal window {name} is closed and cannot be chosen"
-    if window.state in ("STANDBY", "COOLDOWN"):
+    assert (window.state not in ("CONSULTING", "INVITED")) or window.staff is not None, f"nobody is at {name}"
+    assert window.state != "STANDBY" or window.staff is None, f"{window.staff} is at {name}, which rests"
+    if window.state in AT_REST:
         assert window.area is None, f"{name} rests for {window.area}"
     else:
         assert window.area in lookup.areas, f"{name} is {window.state} for {window.area}"
-    if window.state not in ("STANDBY", "COOLDOWN", "DRAINING"):
+    if window.state not in (*AT_REST, "DRAINING"):
         assert window.area in lookup.window_areas[name], f"{name} cannot serve {window.area}"
     if window.state == "ACTIVATING":
         assert window.staff is None, f"{name} blinks although {window.staff} is there"
@@ -199,7 +207,7 @@ def _overrides(state: State, lookup: Lookup) -> None:
         else:
             assert window is not None, f"{name}: no such window"
         if override.kind == "close" and window is not None:
-            assert window.state not in ("OPEN", "ACTIVATING"), f"{override.target} is {window.state}"
+            assert window.state not in ("OPEN", *ASKED), f"{override.target} is {window.state}"
             assert "open/" + override.target not in state.overrides, f"{name}: and open"
     for name in state.timers:
         kind, _, key = name.partition("/")

@@ -15,9 +15,9 @@ from edged.core.model.point import point_of
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
 from edged.core.people import answers, pagers, pages, staffing
-from edged.core.queue.ordering import STAFFED
+from edged.core.queue.ordering import ASKED, AT_REST, STAFFED
 from edged.core.signage import signs
-from edged.core.tide import triggers
+from edged.core.tide import arbiter, triggers
 from edged.core.visits import detours, follow, printing, walkins
 from edged.core.visits.outcomes import finish
 from edged.core.windows import activation, attendance, overrides, preparation, wishes
@@ -56,10 +56,8 @@ def _answer_window(turn: Turn, window: str, before: tuple[str, str | None], note
     if shown[1] is not None and shown[1] != before[1]:  # it says it already
         return
     answer = answers.answer_of(turn.lookup, turn.notes[noted:])
-    if (
-        answer is not None and not answer.code and shown[1] is not None
-    ):  # it goes on saying what was done before
-        return
+    if answer is not None and not answer.code and wishes.prompt(turn, window) is not None:
+        return  # it goes on saying how the wish stands
     if answer is not None:
         nobody = answer.code == "nobody_waiting"
         staffing.hint(turn, window, answer.both, staffing.NOBODY if nobody else shown[0])
@@ -124,8 +122,11 @@ def _double_press(turn: Turn, event: KeyPressed) -> bool:
 def _next(turn: Turn, window: str, _arg: str | None) -> None:
     state = turn.window(window)
     before, called = state.state, _called(turn, window)
-    if before == "ACTIVATING":
+    if before in ASKED:
         activation.acknowledge(turn, window, None)
+    elif before == "CONSULTING":
+        if not arbiter.volunteer(turn, window):
+            return
     elif before == "CLOSED":
         _open(turn, window, None)
     elif called is not None:
@@ -188,14 +189,14 @@ def _login(turn: Turn, window: str, arg: str | None) -> None:
         activation.acknowledge(turn, window, arg)
     elif state.state == "CLOSED":
         _open(turn, window, arg)
+    elif state.state == "STANDBY" and arg is not None:
+        activation.consult(turn, window, arg)
     elif arg is not None and state.state in STAFFED and state.staff not in (None, arg) and _helps(turn):
         _join(turn, window, arg)
     elif arg is not None:
         turn.note("window.login", window, staff=arg)
         activation.seat(turn, arg, window)
         turn.touch_window(window)
-        if state.state == "STANDBY":
-            activation.sit_ready(turn, window)
     else:
         turn.ignore(window, "login_without_name")
 
@@ -231,8 +232,9 @@ def _logout(turn: Turn, window: str, arg: str | None) -> None:
         staffing.rest(turn, arg, window)
     elif state.ticket is not None:
         turn.ignore(window, "visitor_at_window")
-    elif state.state in ("STANDBY", "COOLDOWN"):
+    elif state.state in (*AT_REST, "INVITED"):
         staffing.unbind_window(turn, window)
+        activation.leave(turn, window)
         turn.touch_window(window)
         turn.note("window.logout", window)
     elif turn.lookup.windows[window].tidal:
@@ -243,7 +245,7 @@ def _logout(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def _accept(turn: Turn, window: str, arg: str | None) -> None:
-    if turn.window(window).state == "ACTIVATING":
+    if turn.window(window).state in ASKED:
         activation.acknowledge(turn, window, arg)
     elif turn.lookup.serves_cases(window):
         case_requests.answer_oldest(turn, window, arg or turn.window(window).staff or window)
@@ -254,8 +256,25 @@ def _accept(turn: Turn, window: str, arg: str | None) -> None:
 def _decline(turn: Turn, window: str, _arg: str | None) -> None:
     if turn.window(window).state == "ACTIVATING":
         activation.unanswered(turn, window, reason="declined")
+    elif turn.window(window).state == "INVITED":
+        activation.not_now(turn, window, "decline")
     else:
         turn.ignore(window, "nothing_to_decline")
+
+
+def _later(turn: Turn, window: str, _arg: str | None) -> None:
+    if turn.window(window).state == "INVITED":
+        activation.later(turn, window)
+    else:
+        turn.ignore(window, "nothing_to_decline")
+
+
+def _walk_direct(turn: Turn, window: str, arg: str | None) -> None:
+    """Somebody without a number: at a consultation window a question is counted, elsewhere they are served."""
+    if turn.window(window).state in ("CONSULTING", "INVITED"):
+        activation.answer_question(turn, window)
+    else:
+        walkins.walk_direct(turn, window, arg)
 
 
 def _special_need(turn: Turn, window: str, arg: str | None) -> None:
@@ -295,12 +314,13 @@ KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "logout": _logout,
     "accept": _accept,
     "decline": _decline,
+    "later": _later,
     "special-need": _special_need,
     "commissioner": pages.call_commissioner,
     "case": _case,
     "cancel": detours.cancel_key,
     "priority": detours.priority_key,
-    "walk-direct": walkins.walk_direct,
+    "walk-direct": _walk_direct,
     "green-lane": walkins.green_lane,
     "reprint": printing.reprint,
 }

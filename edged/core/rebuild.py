@@ -10,6 +10,7 @@ from edged.core.model.state import AreaState, StaffState, State, WindowState
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, announcements, pages, staffing
 from edged.core.queue import numbering
+from edged.core.queue.ordering import ASKED, AT_REST
 from edged.core.windows import activation, attendance, overrides, wishes
 
 
@@ -53,6 +54,7 @@ def load_site(turn: Turn, site: Site) -> bool:
     for member in site.staff:
         state.staff.setdefault(member.id, StaffState())
     staffing.reconcile(turn)
+    fit_rest(turn)
     turn.alarmed = turn.issuing_changed = True
     for area in site.areas:
         own = state.areas.setdefault(area.id, AreaState())
@@ -94,20 +96,31 @@ def _fit_window(turn: Turn, window: str) -> None:
     ticket = turn.ticket_at(window)
     if not turn.lookup.windows[window].tidal:
         _make_regular(turn, window)
-    elif state.area in turn.lookup.window_areas[window] or state.state in ("STANDBY", "COOLDOWN"):
+    elif state.area in turn.lookup.window_areas[window] or state.state in AT_REST:
         return
     elif ticket is not None:  # serves out the visitor, then rests
         state.area = turn.lookup.area_of(ticket.service)
         state.state, state.pause_reason = "DRAINING", None
     else:
         _release(turn, window)
-        state.state, state.pause_reason = "STANDBY", None
+        state.pause_reason = None
+        state.state = "STANDBY" if state.staff is None else "CONSULTING"
+
+
+def fit_rest(turn: Turn) -> None:
+    """A tidal window at rest consults as long as somebody sits there (dumps from before that was a state, too)."""
+    for window in turn.lookup.tidal:
+        state = turn.window(window)
+        if state.state == "STANDBY" and state.staff is not None:
+            state.state = "CONSULTING"
+        elif state.staff is None:
+            activation.leave(turn, window)
 
 
 def _make_regular(turn: Turn, window: str) -> None:
     state = turn.window(window)
     ticket = turn.ticket_at(window)
-    if ticket is None and state.state in ("STANDBY", "ACTIVATING", "COOLDOWN"):
+    if ticket is None and state.state in (*AT_REST, *ASKED):
         state.state = "CLOSED" if state.staff is None else "OPEN"
     elif ticket is not None and state.state == "DRAINING":
         state.state = "CALLING" if ticket.state == "CALLED" else "SERVING"
@@ -148,6 +161,7 @@ def resume(turn: Turn, event: Resumed) -> None:
     sequence.after_gap(turn, gap_ms)
     turn.note("hall.resumed", turn.lookup.site.hall, gap_s=gap_ms / 1000, restart=int(event.restart))
     if event.restart:
+        fit_rest(turn)
         _settle_actions(turn)
         announcements.after_restart(turn)
 

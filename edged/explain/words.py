@@ -45,6 +45,11 @@ SENTENCES: dict[str, Pair] = {
     ),
     "tidal.acknowledged": ("{staff} 已应答, 前往{window}号窗口", "{staff} answered for window {window}"),
     "tidal.unanswered": ("{window}号窗口无人到岗({staff})", "nobody at window {window} ({staff}): {reason}"),
+    "tidal.not_now": ("{window}号咨询窗口暂不能受理", "window {window} cannot open now: {answer}"),
+    "tidal.wish_over": (
+        "{subject} 增开窗口申请结束",
+        "{subject}: a wish for one more window is over: {outcome}",
+    ),
     "tidal.opened": (
         "{window}号窗口已启用, 服务{area}, 用时{to_staffed_s}秒",
         "window {window} serves {area} after {to_staffed_s} s: {reason}",
@@ -109,6 +114,7 @@ RULES: dict[str, Pair] = {
         "a priority visitor has waited {measured} s, limit {threshold} s",
     ),
     "people": ("厅内{measured}人, 限{threshold}人", "{measured} people in the hall, limit {threshold}"),
+    "clerk": ("咨询窗口主动受理", "the clerk of a consultation window called"),
     "special-need": ("特殊需求按键", "the special-need key"),
     "operator": ("人工申请", "asked for by hand"),
     "override": ("人工开放", "forced open by hand"),
@@ -143,6 +149,7 @@ REASONS: dict[str, Pair] = {
         "fewer than {min_waiting} people wait: no staff are called away for them",
     ),
     "closing_soon": ("即将下班, 开窗已无益", "the hall closes before it would help"),
+    "being_invited": ("正在征询咨询窗口", "a consultation window is being asked"),
     "being_staffed": ("上一个窗口正在到岗", "the last one asked for is still being staffed"),
     "nobody_answered": ("无人应答, 稍后再试", "nobody answered; asked again later"),
     "too_soon": ("间隔未到, 还差{left_s}秒", "too soon after the last change, {left_s} s left"),
@@ -150,6 +157,8 @@ REASONS: dict[str, Pair] = {
 }
 WHY_NOT: dict[str, Pair] = {
     "chosen": ("选中", "chosen"),
+    "invited": ("正在征询({of})", "being asked for {of}"),
+    "later": ("咨询中, 稍后再问", "finishes a conversation first"),
     "closed-by-hand": ("人工关闭", "closed by hand"),
     "serves": ("正在服务{of}", "serves {of}"),
     "lit": ("等待到岗({of})", "being staffed for {of}"),

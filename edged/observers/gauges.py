@@ -25,7 +25,7 @@ from edged.core.queue.ordering import FIRST, RETURNING, class_of
 from edged.core.signage.signs import CENTRE, slot
 
 NO_AREA = "-"  # a tidal window at rest serves no area; "-" cannot be an id
-_NOT_SERVING = {"CLOSED", "STANDBY", "ACTIVATING", "COOLDOWN"}
+_NOT_SERVING = {"CLOSED", "STANDBY", "ACTIVATING", "COOLDOWN", "CONSULTING", "INVITED"}
 
 
 class HallCollector(Collector):

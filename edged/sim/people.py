@@ -132,10 +132,24 @@ class Clerk:
                 await self._see(lambda v: v.state != "OPEN")
             elif view.number is not None and view.state in ("CALLING", "SERVING", "DRAINING"):
                 await self._attend(view.number)
+            elif view.state in ("CONSULTING", "INVITED"):
+                await self._consult(view.state)
             elif view.state in ("STANDBY", "COOLDOWN"):
                 return
             else:
                 await self._wires.changed(LOOK_AGAIN_S)  # nobody waits, or the signs are not complete yet
+
+    async def _consult(self, state: str) -> None:
+        """Questions of people without a number; asked to open, they finish a conversation first, or come."""
+        if state == "INVITED":
+            await self._wires.sleep(self._rng.uniform(5, 30))
+            self._wires.press(self._window.id, "later" if self._rng.random() < 0.3 else "accept")
+            await self._see(lambda v: v.state != "INVITED")
+        else:
+            await self._wires.changed(self._rng.uniform(60, 240))
+            view = self._wires.panel(self._window.id)
+            if view is not None and view.state == "CONSULTING":
+                self._wires.press(self._window.id, "walk-direct")
 
     async def _attend(self, number: str) -> None:
         visitor = habits(self._seed, number, self._services[number.rstrip("0123456789")])

@@ -24,6 +24,7 @@ STATE_STYLE = {
     "CALLING": "yellow",
     "SERVING": "bold green",
     "ACTIVATING": "bold magenta",
+    "INVITED": "magenta",
     "DRAINING": "cyan",
     "COOLDOWN": "cyan",
     "PAUSED": "red",

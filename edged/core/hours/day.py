@@ -12,8 +12,9 @@ from edged.core.model.events import DayReset
 from edged.core.model.state import TicketState
 from edged.core.model.turn import Turn
 from edged.core.people import announcements, pages, staffing
+from edged.core.queue.ordering import AT_REST
 from edged.core.visits.detours import cancel
-from edged.core.windows import overrides, wishes
+from edged.core.windows import activation, overrides, wishes
 
 SHORTEST_DAY_MS = (
     6 * 3_600_000
@@ -84,8 +85,10 @@ def _rest_everybody(turn: Turn) -> None:
         window.activations = 0
         window.overtook = window.overtook_of_class = 0
         window.overtook_class = None
-        if window.state in ("STANDBY", "COOLDOWN"):
+        window.answered = 0
+        if window.state in AT_REST:
             staffing.unbind_window(turn, name)
+            activation.leave(turn, name)
     for member in turn.state.staff.values():
         member.activations = 0
     for name, area in turn.state.areas.items():

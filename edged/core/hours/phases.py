@@ -19,7 +19,7 @@ from edged.core.model.state import AreaHours, Flex, Phase
 from edged.core.model.turn import Turn
 from edged.core.model.value import value
 from edged.core.people import alarms, staffing
-from edged.core.queue.ordering import STAFFED
+from edged.core.queue.ordering import ASKED, STAFFED
 from edged.core.windows import activation, overrides
 from edged.core.windows.machine import move_window
 
@@ -291,7 +291,7 @@ def _close_windows(turn: Turn, area: str) -> None:
         if overrides.kept(turn, window):
             continue
         if turn.lookup.windows[window].tidal:
-            if state.area == area and state.state == "ACTIVATING":
+            if state.area == area and state.state in ASKED:
                 turn.note("tidal.released", window, area=area, reason="closed", open_s=0)
                 activation.stand_by(turn, window)
             elif state.area == area and state.state in STAFFED:

@@ -32,6 +32,7 @@ Key = Literal[
     "logout",
     "accept",
     "decline",
+    "later",  # a consultation window that is asked to open finishes a conversation first
     "case",
     "commissioner",
     "special-need",

@@ -39,6 +39,8 @@ WindowStateName = Literal[
     "ACTIVATING",
     "DRAINING",
     "COOLDOWN",
+    "CONSULTING",
+    "INVITED",
 ]
 
 
@@ -223,6 +225,8 @@ class WindowState:
 
     ``stale``: its panel is silent, this is the last that was known. ``hint``: what its clerk is told for a moment, at
     most while ``hint_while`` holds (see ``staffing.hint``).
+    ``later_until_ms``: a consultation window is not asked before that. ``consults``: it is one again when the tide has
+    fallen. ``answered``: questions of people without a number, today.
     ``helpers``: who is there beside ``staff`` ("+1" staff), in the order they came. ``prepared``: who is called next.
     """
 
@@ -244,6 +248,9 @@ class WindowState:
     requested_ms: int | None = None
     paged_staff: str | None = None
     acknowledged: bool = False
+    later_until_ms: int = 0
+    consults: bool = False
+    answered: int = 0
     opened_ms: int | None = None
     activations: int = 0
     last_used_ms: int = 0

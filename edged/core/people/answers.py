@@ -56,6 +56,7 @@ REFUSED: dict[str, Pair] = {
     "cases_are_no_tide": ("办不成事专区不设潮汐窗口", "Cases have no +1 windows"),
     "check_in_too_early": ("未到预约签到时间", "Too early to check in"),
     "correction_too_late": ("已过评价更正时限", "Too late to correct this rating"),
+    "device_twice": ("有两台设备使用同一编号", "Two devices use this id"),
     "extended_already": ("事项{subject}已延期，不能再延", "Case {subject} was extended already"),
     "forced_closed": ("本窗口已被人工关闭", "This window is closed by hand"),
     "green_lane_unknown": ("本窗口不办理该业务或类别有误", "Not a service or class of this window"),
@@ -114,6 +115,8 @@ REFUSED: dict[str, Pair] = {
     "ticket_state": ("{subject}{ticket_state}，不能这样处理", "{subject} is {ticket_state}"),
     "too_many_cases": ("未办结事项过多，无法登记", "Too many open cases"),
     "too_many_notices": ("通知过多；请先撤下一条", "Too many notices stand; withdraw one first"),
+    "no_tide": ("潮汐窗口已停用", "There is no tide now"),
+    "pool_used_up": ("潮汐窗口名额已用完", "The pool is used up"),
     "no_wish": ("没有可撤回的增开窗口申请", "No such wish stands"),
     "too_many_wishes": ("增开窗口申请过多", "Too many wishes stand"),
     "unknown_appointment": ("没有这个预约", "No such appointment"),
@@ -137,6 +140,8 @@ REFUSED: dict[str, Pair] = {
 }
 # What was done, where the state of the window does not show it.
 ACCEPTED: dict[str, Pair] = {
+    "consultation.answered": ("已记录咨询，今日第{today}次", "Question {today} of today"),
+    "tidal.not_now": ("已知悉", "Noted"),
     "case.acknowledged": ("已响应事项{subject}", "Case {subject} is in hand"),
     "case.closed": ("事项{subject}已办结", "Case {subject} is closed"),
     "case.extended": ("事项{subject}延期至{due}", "Case {subject} is due {due}"),

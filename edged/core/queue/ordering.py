@@ -28,7 +28,8 @@ from edged.core.model.state import State, Ticket, WindowState, WindowStateName
 from edged.core.model.turn import Turn
 from edged.core.model.value import value
 
-ASKED: tuple[WindowStateName, ...] = ("ACTIVATING",)  # the lamp blinks for whoever shall come
+ASKED: tuple[WindowStateName, ...] = ("ACTIVATING", "INVITED")  # the lamp blinks for whoever shall come
+AT_REST: tuple[WindowStateName, ...] = ("STANDBY", "CONSULTING", "COOLDOWN")  # of a tidal window: no area's
 STAFFED: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING", "PAUSED")
 WITHOUT_HEAD_START: tuple[Priority, ...] = ("normal",)  # every other class has one
 WORKING: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING")

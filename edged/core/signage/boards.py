@@ -30,6 +30,8 @@ TEXT_OF: dict[WindowStateName, str] = {  # templates; CALLING, SERVING and DRAIN
     "STANDBY": "standby",
     "ACTIVATING": "activating",
     "COOLDOWN": "standby",
+    "CONSULTING": "standby",
+    "INVITED": "standby",  # until the clerk has said yes
 }
 NO_ALARM: Line = ("无告警", "No alarms")
 NOTICES_SHOWN = 3  # of an area, on a board of unknown size: calls must not scroll out of sight

@@ -21,7 +21,7 @@ from edged.core.model.commands import (
     WindowPicture,
 )
 from edged.core.model.point import Point, point_of
-from edged.core.model.state import WindowStateName
+from edged.core.model.state import WindowState, WindowStateName
 from edged.core.model.turn import Turn
 from edged.core.people import pagers
 from edged.core.queue import issuing
@@ -45,12 +45,15 @@ LAMP_OF: dict[WindowStateName, LampLevel] = {
     "ACTIVATING": "blink",
     "DRAINING": "off",  # nobody new is called: a lit lamp would make people queue up
     "COOLDOWN": "off",
+    "CONSULTING": "off",
+    "INVITED": "blink",
 }
 LAMPS: dict[LampLevel, Lamp] = {"off": Lamp("off"), "on": Lamp("on"), "blink": Lamp("blink")}
 PROMPT: dict[WindowStateName, str] = {
     "ACTIVATING": "请到岗：+1窗口 Please take this window",
     "DRAINING": "办完本号后收窗 Last visitor",
     "PAUSED": "暂停中 Paused",
+    "CONSULTING": "业务咨询 Enquiries",
 }
 
 
@@ -193,7 +196,12 @@ def _sign_panels(turn: Turn) -> None:
                 if window in slots and window not in signed:
                     signed[window] = None
                     state = turn.state.windows[window]
-                    whole = words_change or state.prepared is not None or state.hint is not None
+                    whole = (
+                        words_change
+                        or state.prepared is not None
+                        or state.hint is not None
+                        or state.state == "INVITED"
+                    )
                     (_sign_panel if whole else _count_on_panel)(turn, window, counts.of(window))
 
 
@@ -223,6 +231,17 @@ def _sign_panel(turn: Turn, window: str, counts: Counts) -> None:
     _show(turn, turn.lookup.windows[window].panel, value)
 
 
+def _invitation(turn: Turn, state: WindowState) -> str | None:
+    """The tide wants a consultation window: its clerk decides."""
+    if state.area is None:
+        return None
+    place, waiting = turn.lookup.areas[state.area], turn.area(state.area).waiting
+    return (
+        f"{place.name}等候{waiting}人，请准备受理：接受 / 稍后 / 谢绝 "
+        f"{place.name_en}: {waiting} waiting, please open: accept / later / decline"
+    )
+
+
 def prompt_of(turn: Turn, window: str) -> str | None:
     """What the clerk of a window reads beside its number: the answer to a key, what needs them, what goes on."""
     state = turn.window(window)
@@ -231,7 +250,7 @@ def prompt_of(turn: Turn, window: str) -> str | None:
         attendance.prompt(turn, window)
         or preparation.prompt(turn, window)
         or overrides.window_line(turn, window)
-        or PROMPT.get(state.state)
+        or (_invitation(turn, state) if state.state == "INVITED" else PROMPT.get(state.state))
         or case_signs.prompt(turn, window)
         or (f"{there}人办理 {there} at this window" if state.helpers else None)
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from edged.core.calendar import opening
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, pages, staffing
-from edged.core.queue.ordering import STAFFED
+from edged.core.queue.ordering import ASKED, STAFFED
 from edged.core.tide import considered, sharing
 from edged.core.tide.rules import OVERRIDE, Facts, Look, too_late
 from edged.core.windows import overrides, wishes
@@ -35,6 +35,9 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
     one_at_a_time = tidal.rule == "band" or now.ask not in ("predicted-wait", "always", "schedule")
     if one_at_a_time and any(turn.window(window).state == "ACTIVATING" for window in now.commanded):
         hold(turn, area, "being_staffed", now)
+        return False
+    if now.ask != "always" and is_invited(turn, area):
+        hold(turn, area, "being_invited", now)
         return False
     if not tidal.enabled:
         state.refused = None
@@ -74,6 +77,50 @@ def _grant_override(turn: Turn, area: str, now: Look) -> bool:
     return _request(turn, area, now)
 
 
+def is_invited(turn: Turn, area: str) -> bool:
+    """Whether a consultation window is being asked for ``area``."""
+    states = turn.state.windows
+    return any(
+        states[window].state == "INVITED" and states[window].area == area
+        for window in turn.lookup.area_tidal[area]
+    )
+
+
+def volunteer(turn: Turn, window: str) -> bool:
+    """The clerk of a consultation window calls: it opens for the area where most people wait. False says why not."""
+    areas = [
+        area
+        for area in turn.lookup.window_areas[window]
+        if turn.area(area).waiting and opening.tide_runs(turn, area)
+    ]
+    if turn.override("close", window) is not None:
+        turn.ignore(window, "forced_closed")
+    elif not areas:
+        turn.ignore(window, "nobody_waiting")
+    elif not turn.state.policy.tidal.enabled:
+        turn.ignore(window, "no_tide")
+    elif pool_used(turn) >= turn.state.policy.tidal.pool:
+        turn.ignore(window, "pool_used_up")
+    else:
+        state = turn.window(window)
+        area = max(areas, key=lambda area: turn.area(area).waiting)
+        state.area, state.rule, state.requested_ms = area, "clerk", turn.at_ms
+        state.reason = f"clerk: {turn.area(area).waiting} waiting"
+        turn.area(area).last_open_ms = turn.area(area).last_request_ms = turn.at_ms
+        open_staffed(turn, window)
+        return True
+    return False
+
+
+def open_staffed(turn: Turn, window: str) -> None:
+    """A window with somebody at it opens for the area it is meant for, at once."""
+    state = turn.window(window)
+    consults = state.state == "CONSULTING"
+    move_window(turn, window, "activate-staffed")
+    state.consults = consults
+    opened(turn, window)
+
+
 def _max_windows(turn: Turn, area: str) -> int:
     return (
         turn.band(area).max_windows if turn.state.policy.tidal.rule == "band" else turn.pw(area).max_windows
@@ -104,6 +151,11 @@ def pool_used(turn: Turn) -> int:
 
 def _request(turn: Turn, area: str, now: Look) -> bool:
     window = idle_window(turn, area, forced=now.ask == OVERRIDE)
+    asked_in_vain = _tried_to_consult(turn, area)
+    if window is None and asked_in_vain is not None:
+        _escalate(turn, area, asked_in_vain)
+        _relieve(turn, area, now)
+        return False
     if window is None:
         _refuse(turn, area, "no_window", now)
         _relieve(turn, area, now)
@@ -117,7 +169,8 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
         return False
     area_state = turn.area(area)
     limits = _limits(turn, area)
-    area_state.last_open_ms = area_state.last_request_ms = area_state.last_action_ms = turn.at_ms
+    if not staffed or now.ask == OVERRIDE:  # who is asked politely may say no: nothing is opened yet
+        area_state.last_open_ms = area_state.last_request_ms = area_state.last_action_ms = turn.at_ms
     area_state.refused = area_state.held = None
     state.area, state.rule, state.requested_ms = area, now.ask, turn.at_ms
     state.reason = f"{now.ask}: {now.why()}"
@@ -137,9 +190,12 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
         roster=considered.staff(turn, area, staff),
     )
     wishes.attempted(turn, area)
+    if staffed and now.ask == OVERRIDE:  # a manager's order acts at once
+        open_staffed(turn, window)
+        return True
     if staffed:
-        move_window(turn, window, "activate-staffed")
-        opened(turn, window)
+        move_window(turn, window, "invite")
+        state.due_ms = turn.at_ms + turn.state.policy.tidal.patience_s * 1000
         return True
     move_window(turn, window, "activate")
     state.acknowledged = False
@@ -161,13 +217,27 @@ def idle_window(turn: Turn, area: str, forced: bool = False) -> str | None:
     """An idle tidal window: staffed first, untried first, then fewest turns, longest rest, configuration order."""
     tried = turn.area(area).tried_windows
     names = overrides.wanted(turn, area) if forced else turn.lookup.area_tidal[area]
-    idle = [w for w in names if turn.window(w).state == "STANDBY" and turn.override("close", w) is None]
+    idle = [w for w in names if _is_idle(turn, w, forced, tried) and turn.override("close", w) is None]
 
     def rank(window: str) -> tuple[bool, bool, int, int]:
         state = turn.window(window)
         return (state.staff is None, window in tried, state.activations, state.last_used_ms)
 
     return min(idle, key=rank, default=None)
+
+
+def _is_idle(turn: Turn, window: str, forced: bool, tried: list[str]) -> bool:
+    """At rest, and not just asked in vain: who answers questions is asked once, and not before they wished it."""
+    state = turn.window(window)
+    if state.state != "CONSULTING":
+        return state.state == "STANDBY"
+    return forced or (window not in tried and turn.at_ms >= state.later_until_ms)
+
+
+def _tried_to_consult(turn: Turn, area: str) -> str | None:
+    """A consultation window whose clerk could not come for this area."""
+    tried = turn.area(area).tried_windows
+    return next((window for window in tried if turn.window(window).state == "CONSULTING"), None)
 
 
 def _somebody_sits_ready(turn: Turn, area: str) -> bool:
@@ -177,7 +247,7 @@ def _somebody_sits_ready(turn: Turn, area: str) -> bool:
 
 def _why(turn: Turn, window: str) -> str:
     state = turn.window(window)
-    kind = "staffed" if state.staff is not None else "standby"
+    kind = "consulting" if state.staff is not None else "standby"
     return f"{kind}, used {state.activations} times today"
 
 
@@ -254,7 +324,7 @@ def try_close(turn: Turn, area: str, now: Look) -> None:
     timely = turn.at_ms >= earliest_close_ms(turn, area)
     if now.waiting == 0 and (banded or (timely and turn.pw(area).withdraw)):
         for window in now.commanded:  # the tide fell before anybody came: put the lamp out
-            if turn.window(window).state == "ACTIVATING" and not overrides.kept(turn, window):
+            if turn.window(window).state in ASKED and not overrides.kept(turn, window):
                 _withdraw(turn, area, window, now)
                 return
     windows = [w for w in now.commanded if turn.window(w).state in STAFFED and not overrides.kept(turn, w)]
@@ -283,11 +353,21 @@ def _withdraw(turn: Turn, area: str, window: str, now: Look) -> None:
     state.last_action_ms = turn.at_ms
 
 
+def uninvite(turn: Turn, area: str, now: Look) -> None:
+    """The tide fell before a consultation window answered: it is asked no more."""
+    for window in turn.lookup.area_tidal[area]:
+        state = turn.window(window)
+        if state.state == "INVITED" and state.area == area and not overrides.kept(turn, window):
+            reason = now.release or "tide fell before it was staffed"
+            turn.note("tidal.released", window, area=area, reason=reason, open_s=0, waiting=now.waiting)
+            stand_by(turn, window)
+
+
 def _close_all(turn: Turn, now: Look) -> None:
     for window in now.commanded:
         if overrides.kept(turn, window):
             continue
-        if turn.window(window).state == "ACTIVATING":
+        if turn.window(window).state in ASKED:
             turn.note("tidal.released", window, area=turn.window(window).area, reason=now.release, open_s=0)
             stand_by(turn, window)
         else:

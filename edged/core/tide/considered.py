@@ -29,7 +29,11 @@ def _why_not(turn: Turn, area: str, window: str) -> str:
         return f"serves:{state.area}"
     if state.state == "ACTIVATING":
         return f"lit:{state.area}"
-    if state.state != "STANDBY":
+    if state.state == "INVITED":
+        return f"invited:{state.area}"
+    if state.state == "CONSULTING" and turn.at_ms < state.later_until_ms:
+        return "later"
+    if state.state not in ("STANDBY", "CONSULTING"):
         return state.state.lower()
     if window in turn.area(area).tried_windows:
         return "nobody-came"

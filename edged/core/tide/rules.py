@@ -279,7 +279,7 @@ def _schedule(turn: Turn, area: str, seen: Look) -> Look:
 
 def _always(turn: Turn, area: str, seen: Look) -> Look:
     """Every window, all the time: what the hall would look like without a tide."""
-    rest = [w for w in turn.lookup.area_tidal[area] if turn.window(w).state == "STANDBY"]
+    rest = [w for w in turn.lookup.area_tidal[area] if turn.window(w).state in ("STANDBY", "CONSULTING")]
     return seen._replace(ask="always" if rest else None, urgency_s=inf, why=lambda: "rule always")
 
 

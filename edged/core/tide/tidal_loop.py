@@ -42,6 +42,8 @@ def _remember(turn: Turn, area: str, now: Look) -> None:
         return
     if not now.decided:
         return
+    if now.release is not None or not now.waiting:
+        arbiter.uninvite(turn, area, now)
     if now.release is None and now.held is None:
         state.held = None
     lit = any(turn.window(window).state == "ACTIVATING" for window in now.commanded)
@@ -84,7 +86,7 @@ def _next_look(turn: Turn, area: str, now: Look) -> int | None:
 def _limits_ms(turn: Turn, area: str) -> list[int]:
     """When somebody will have waited for too long, and when the calendar changes."""
     tidal = turn.state.policy.tidal
-    stamps: list[int] = []
+    stamps = [turn.window(window).later_until_ms for window in turn.lookup.area_tidal[area]]
     queue = standing(turn, area)
     if queue.oldest_ms is not None:
         limit_s = turn.band(area).open_oldest_wait_s if tidal.rule == "band" else tidal.triggers.oldest_wait_s

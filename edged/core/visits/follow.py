@@ -14,7 +14,7 @@ from edged.core.model.point import Point
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
 from edged.core.queue import numbering
-from edged.core.queue.ordering import STAFFED, Choice, serving_services
+from edged.core.queue.ordering import ASKED, AT_REST, STAFFED, Choice, serving_services
 from edged.core.queue.tickets import mirrored, move
 from edged.core.visits.detours import cancel
 from edged.core.visits.outcomes import finish
@@ -184,13 +184,13 @@ def _make_ready(turn: Turn, window: str, ticket: Ticket) -> None:
     if state.ticket is not None:
         _healed(turn, window, "end_not_heard", window)
         finish(turn, window, inferred=True)
-    if state.state == "ACTIVATING":
+    if state.state in ASKED:
         activation.acknowledge(turn, window, None)
     elif state.state == "CLOSED" and move_window(turn, window, "open"):
         turn.note("window.opened", window, staff=state.staff, reason=SYSTEM)
     elif state.state == "PAUSED" and move_window(turn, window, "unpause"):
         turn.note("window.unpaused", window, reason=SYSTEM)
-    elif state.state in ("COOLDOWN", "STANDBY"):
+    elif state.state in AT_REST:
         _wake(turn, window, turn.lookup.area_of(ticket.service))
 
 
@@ -201,7 +201,7 @@ def _wake(turn: Turn, window: str, area: str) -> None:
     state = turn.window(window)
     state.due_ms = None
     if state.state == "COOLDOWN":
-        move_window(turn, window, "cooled")
+        activation.cooled(turn, window)
     areas = turn.lookup.window_areas[window]
     state.area = area if area in areas else areas[0]
     state.rule, state.reason, state.requested_ms = SYSTEM, f"{SYSTEM}: it calls there", turn.at_ms

@@ -47,6 +47,75 @@ def decline(turn: Turn, staff: str) -> None:
     unanswered(turn, window, reason="declined")
 
 
+def consult(turn: Turn, window: str, staff: str) -> None:
+    """Somebody sits down at a tidal window at rest: it is a consultation window (业务咨询).
+
+    Unless they were paged for the tide and only took another seat: then that is their yes.
+    """
+    paged_to = _window_paged_for(turn, staff)
+    meant = None if paged_to is None else turn.window(paged_to)
+    turn.note("window.login", window, staff=staff)
+    if meant is None or meant.area not in turn.lookup.window_areas[window] or _is_closed(turn, window):
+        move_window(turn, window, "consult")
+        seat(turn, staff, window)
+        for own in map(turn.area, turn.lookup.window_areas[window]):  # nobody came, but somebody is here now
+            own.tried_windows[:] = [other for other in own.tried_windows if other != window]
+            own.tried_staff[:] = [other for other in own.tried_staff if other != staff]
+        sit_ready(turn, window)
+        return
+    state, area = turn.window(window), meant.area
+    why = (meant.rule, meant.reason, meant.requested_ms)
+    seat(turn, staff, window)
+    state.area = area
+    state.rule, state.reason, state.requested_ms = why
+    move_window(turn, window, "activate-staffed")
+    opened(turn, window)
+
+
+def _is_closed(turn: Turn, window: str) -> bool:
+    return turn.override("close", window) is not None
+
+
+def later(turn: Turn, window: str) -> None:
+    """The clerk finishes a conversation first (稍后): asked again after the policy's patience."""
+    patience_s = turn.state.policy.tidal.patience_s
+    turn.window(window).later_until_ms = turn.at_ms + patience_s * 1000
+    _uninvite(turn, window, "later")
+
+
+def not_now(turn: Turn, window: str, reason: str) -> None:
+    """The clerk of a consultation window declines, or does not look up in time: the next one is asked."""
+    area = turn.window(window).area
+    if area is not None:
+        turn.area(area).tried_windows.append(window)
+    _uninvite(turn, window, reason)
+
+
+def _uninvite(turn: Turn, window: str, answer: str) -> None:
+    state = turn.window(window)
+    turn.note("tidal.not_now", window, area=state.area, staff=state.staff, answer=answer)
+    stand_by(turn, window)
+
+
+def leave(turn: Turn, window: str) -> None:
+    """Nobody answers questions here any more."""
+    if turn.window(window).state in ("CONSULTING", "INVITED") and move_window(turn, window, "leave"):
+        clear(turn, window)
+        turn.window(window).later_until_ms = 0
+
+
+def answer_question(turn: Turn, window: str) -> None:
+    """One more question answered for somebody without a number."""
+    state = turn.window(window)
+    state.answered += 1
+    turn.note("consultation.answered", window, staff=state.staff, today=state.answered)
+
+
+def cooled(turn: Turn, window: str) -> None:
+    """The rest after a tide is over."""
+    move_window(turn, window, "cooled" if turn.window(window).staff is None else "consult")
+
+
 def _window_paged_for(turn: Turn, staff: str) -> str | None:
     member = turn.state.staff.get(staff)  # None: the duty manager
     if member is None or member.state != "paged" or member.window is None:
@@ -73,6 +142,7 @@ def acknowledge(turn: Turn, window: str, staff: str | None) -> None:
     """Somebody stands at the lit window (login, a key, the first call): it opens."""
     state = turn.window(window)
     paged, state.paged_staff = state.paged_staff, None
+    invited = state.state == "INVITED"
     if paged is not None and staff not in (None, paged):
         staffing.rest(turn, paged, window)
     if not move_window(turn, window, "acknowledge"):
@@ -80,6 +150,10 @@ def acknowledge(turn: Turn, window: str, staff: str | None) -> None:
     who = staff or paged
     if who is not None:
         seat(turn, who, window)
+    state.consults = invited
+    if invited and state.area is not None:
+        area = turn.area(state.area)
+        area.last_request_ms = area.last_action_ms = turn.at_ms
     opened(turn, window)
 
 
@@ -99,6 +173,8 @@ def _abandon(turn: Turn, left: str | None) -> None:
         return
     if turn.window(left).state == "ACTIVATING":
         unanswered(turn, left, reason="went to another window")
+    elif turn.window(left).state in ("CONSULTING", "INVITED"):
+        leave(turn, left)
     elif turn.lookup.windows[left].tidal and turn.window(left).state in STAFFED:
         drain(turn, left, "staff left")
 
@@ -110,7 +186,10 @@ def sit_ready(turn: Turn, window: str) -> None:
         for lit in turn.lookup.area_windows[area]:
             state = turn.window(lit)
             if state.state == "ACTIVATING" and state.area == area and not state.acknowledged:
+                paged = state.paged_staff
                 unanswered(turn, lit, reason="another window was staffed first")
+                if paged in turn.area(area).tried_staff:  # they had no time to answer
+                    turn.area(area).tried_staff.remove(paged)
                 return
 
 
@@ -118,6 +197,7 @@ def opened(turn: Turn, window: str) -> None:
     """Bookkeeping of a window that now serves its area as "+1"."""
     state = turn.window(window)
     state.opened_ms = state.last_used_ms = turn.at_ms
+    state.later_until_ms = 0
     state.activations += 1
     state.due_ms = None
     if state.staff is not None and state.staff in turn.state.staff:
@@ -154,6 +234,8 @@ def drain(turn: Turn, window: str, reason: str, **why: str | int | float | None)
     state = turn.window(window)
     if state.state == "PAUSED" and state.ticket is not None:
         move_window(turn, window, "unpause-serving")
+    if reason == "staff left":
+        state.consults = False
     if move_window(turn, window, "drain"):
         turn.note("tidal.draining", window, area=state.area, reason=reason, **why)
 
@@ -169,12 +251,13 @@ def settle(turn: Turn, window: str) -> None:
     turn.note("tidal.released", window, area=state.area, staff=state.staff, open_s=open_s)
     rest_s = turn.rest_s(state.area)
     turn.touch_area(state.area)
-    staffing.unbind_window(turn, window)
+    if not state.consults:
+        staffing.unbind_window(turn, window)
     clear(turn, window)
     if rest_s:
         state.due_ms = turn.at_ms + rest_s * 1000
     else:
-        move_window(turn, window, "cooled")
+        cooled(turn, window)
 
 
 def _gone_ms(turn: Turn, window: str) -> int | None:
@@ -202,7 +285,7 @@ def clear(turn: Turn, window: str) -> None:
     state = turn.window(window)
     state.area = state.rule = state.reason = state.paged_staff = None
     state.requested_ms = state.opened_ms = state.due_ms = None
-    state.acknowledged = False
+    state.acknowledged = state.consults = False
 
 
 def forget_tries(turn: Turn, area: str, over: bool = True) -> None:

@@ -13,7 +13,7 @@ from edged.core.model.policy import PauseReason
 from edged.core.model.state import WindowState
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, pages, staffing
-from edged.core.queue.ordering import WORKING, oldest_waiting_ms, serving_services
+from edged.core.queue.ordering import AT_REST, WORKING, oldest_waiting_ms, serving_services
 from edged.core.windows import wishes
 from edged.core.windows.machine import TABLE, move_window
 
@@ -63,7 +63,7 @@ def panel_changed(turn: Turn, device: str, up: bool) -> None:
         if up and state.stale:
             state.stale = False
             turn.note("window.fresh", window, state=state.state)
-        elif not up and not state.stale and state.state not in ("CLOSED", "STANDBY", "COOLDOWN"):
+        elif not up and not state.stale and state.state not in ("CLOSED", *AT_REST):
             state.stale = True
             turn.note("window.stale", window, state=state.state)
         turn.touch_window(window)

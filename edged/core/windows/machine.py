@@ -1,7 +1,8 @@
 """Windows (窗口): what a state allows, and the few moves that every other module makes through here.
 
 The table is the rule; a trigger it does not know leaves the window alone and becomes an ``ignored`` note. A tidal
-window rests in STANDBY (an open consultation window), everybody else in CLOSED.
+window rests in STANDBY (nobody there) or CONSULTING (业务咨询: a clerk has logged in), everybody else in CLOSED. A
+consultation window is asked politely (INVITED) and counts for the tide only once its clerk said yes, or called.
 
 ``PAUSED`` remembers the visitor, if any.
 """
@@ -28,10 +29,12 @@ TABLE: dict[WindowStateName, dict[str, WindowStateName]] = {
     "CALLING": {"arrive": "SERVING", "free": "OPEN", "drain": "DRAINING"},
     "SERVING": {"free": "OPEN", "pause": "PAUSED", "drain": "DRAINING"},
     "PAUSED": {"unpause": "OPEN", "unpause-serving": "SERVING", "close": "CLOSED", "drain": "COOLDOWN"},
-    "STANDBY": {"activate": "ACTIVATING", "activate-staffed": "OPEN"},
+    "STANDBY": {"activate": "ACTIVATING", "activate-staffed": "OPEN", "consult": "CONSULTING"},
+    "CONSULTING": {"invite": "INVITED", "activate-staffed": "OPEN", "leave": "STANDBY"},
+    "INVITED": {"acknowledge": "OPEN", "give-up": "CONSULTING", "leave": "STANDBY"},
     "ACTIVATING": {"acknowledge": "OPEN", "give-up": "STANDBY"},
     "DRAINING": {"arrive": "DRAINING", "free": "COOLDOWN"},
-    "COOLDOWN": {"cooled": "STANDBY"},
+    "COOLDOWN": {"cooled": "STANDBY", "consult": "CONSULTING"},
 }
 
 

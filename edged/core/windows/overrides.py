@@ -13,7 +13,7 @@ from edged.core.model.events import WHOLE_HALL, KeyPressed, OverrideKind, Overri
 from edged.core.model.state import Override
 from edged.core.model.turn import Turn, override_key
 from edged.core.model.value import value
-from edged.core.queue.ordering import put_first
+from edged.core.queue.ordering import ASKED, AT_REST, put_first
 from edged.core.windows import activation
 from edged.core.windows.machine import move_window
 
@@ -166,9 +166,7 @@ def wanted(turn: Turn, area: str) -> list[str]:
     return [
         override.target
         for override in turn.state.overrides.values()
-        if override.kind == "open"
-        and override.area == area
-        and turn.window(override.target).state in ("STANDBY", "COOLDOWN")
+        if override.kind == "open" and override.area == area and turn.window(override.target).state in AT_REST
     ]
 
 
@@ -247,11 +245,13 @@ def _open(turn: Turn, window: str) -> None:
         turn.note("window.unpaused", window, reason="override")
     elif state.state == "CLOSED" and move_window(turn, window, "open"):
         turn.note("window.opened", window, staff=state.staff, reason="override")
+    elif state.state == "INVITED":  # an order is no question
+        activation.acknowledge(turn, window, None)
 
 
 def _close(turn: Turn, window: str, by: str) -> None:
     state = turn.window(window)
-    if state.state == "ACTIVATING":
+    if state.state in ASKED:
         turn.note("tidal.released", window, area=state.area, reason=f"closed by {by}", open_s=0)
         activation.stand_by(turn, window)
     elif turn.lookup.windows[window].tidal and state.state in ("OPEN", "CALLING", "SERVING", "PAUSED"):

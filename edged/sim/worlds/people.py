@@ -5,7 +5,7 @@ Habits come from the seed, too: a clerk with one button presses "next" for every
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from random import Random
 from typing import Protocol
 
@@ -34,6 +34,7 @@ ASIDE: tuple[Key, ...] = (  # what a clerk presses by mistake or for a reason of
     "next-or-recall",
     "no-show-or-finish",
 )
+CONSULT_SHARE = 0.25  # of the tidal windows at rest, with somebody who answers questions (业务咨询)
 PATIENCE = 6  # looks at a panel that does not change before a clerk presses again
 
 
@@ -104,6 +105,9 @@ class Clerk:
                 elif looks > 2:
                     return
                 yield LOOK_MS
+            elif view.state in ("CONSULTING", "INVITED"):
+                if not (yield from self._consult(view)):
+                    return
             elif view.state == "PAUSED":
                 yield self._rng.randrange(30_000, 600_000)
                 self._press("unpause")
@@ -118,6 +122,27 @@ class Clerk:
                 yield LOOK_MS
         yield from self._leave()
 
+    def _consult(self, view: PanelSeen) -> Generator[int, None, bool]:
+        """Questions of people without a number; asked politely they come, finish first, decline or do not look up.
+
+        False: nobody is there any more.
+        """
+        yield self._rng.randrange(2 * LOOK_MS, 60_000)
+        if view.state == "INVITED":
+            answers: tuple[Key | None, ...] = ("accept", "next", "later", "decline", None)
+            answer = self._rng.choice(answers)
+            if answer is not None:
+                self._press(answer)
+        elif self._rng.random() < 0.05:
+            self._press("logout")
+            yield LOOK_MS
+            return False
+        else:
+            keys: tuple[Key, ...] = ("walk-direct", "walk-direct", "special-need", "next")
+            self._press(self._rng.choice(keys))
+        yield LOOK_MS
+        return True
+
     def _leave(self) -> Process:
         for _ in range(PATIENCE * 100):
             view = self._world.panel(self._window.id)
@@ -125,6 +150,8 @@ class Clerk:
                 yield from self._attend(view)
             elif view is not None and view.state in ("CLOSED", "STANDBY", "COOLDOWN", "ACTIVATING"):
                 return
+            elif view is not None and view.state in ("CONSULTING", "INVITED"):
+                self._press("logout")
             elif view is not None:
                 self._press("unpause" if view.state == "PAUSED" else "logout")
             yield LOOK_MS
@@ -208,6 +235,8 @@ def staff_hall(world: Stage, rng: Random, day: int, over: Callable[[], bool]) ->
     for window in world.site.windows:
         if not window.tidal:
             world.start(Clerk(world, window, None).work(over), rng.randrange(5 * MINUTE_MS))
+        elif Random(f"{world.seed}/{day}/consults/{window.id}").random() < CONSULT_SHARE:
+            world.start(Clerk(world, window, f"desk-{window.id}").work(over), rng.randrange(5 * MINUTE_MS))
     if day == 0:
         for member in world.site.staff:
             world.start(stand_by(world, member.id))

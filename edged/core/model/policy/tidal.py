@@ -138,7 +138,11 @@ Rule = Literal["pw", "pwf", "band", "schedule", "always", "never"]
 
 @value
 class Tidal:
-    """The tidal loop. ``areas`` overrides ``band``, ``pw_areas`` overrides ``pw``; ``pool`` caps open windows."""
+    """The tidal loop. ``areas`` overrides ``band``, ``pw_areas`` overrides ``pw``; ``pool`` caps open windows.
+
+    ``patience_s``: how long the clerk of a consultation window may take to answer when the tide wants the window, and
+    after how long one who said "later" is asked again.
+    """
 
     enabled: bool = True
     band: Band = Band()
@@ -147,6 +151,7 @@ class Tidal:
     staff_ack_s: int = 60
     staff_arrive_s: int = 300
     retry_s: int = 180
+    patience_s: int = 120
     rule: Rule = "pw"
     pw: Pw = field(default_factory=Pw)
     pw_areas: Mapping[AreaId, Pw] = field(default_factory=dict)
@@ -207,4 +212,5 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "Tidal.staff_ack_s": (15, 600),
     "Tidal.staff_arrive_s": (30, 1800),
     "Tidal.retry_s": (30, 3600),
+    "Tidal.patience_s": (30, 900),
 }
