@@ -17,6 +17,23 @@ ROOT = Path(__file__).resolve().parents[1]
 TOOL_TIMEOUT_S = 200
 LONG_FUNCTION = 'def long() -> int:\n    """Long."""\n    n = 0\n' + "    n += 1\n" * 78 + "    return n\n"
 
+UNBOUNDED_CLASS = '''"""P."""
+WORDS_MAX = 9
+
+
+class Planted:
+    """P."""
+
+    def __init__(self):
+        self.words, self.others = [], []
+        self.queue = deque()
+
+    def put(self, word):
+        """P."""
+        if len(self.words) < WORDS_MAX:
+            self.queue.append(word)
+'''
+
 LINT_IMPORTS = ("importlinter.cli", "--no-cache", "--no-logo")
 RUFF = ("ruff", "check", "--no-cache", "--output-format=concise")
 MYPY = ("mypy", "--follow-imports=silent", "--no-incremental")
@@ -130,7 +147,12 @@ BREAKS = (
     judged("functions are short", "edged/core/planted.py", LONG_FUNCTION, "functions_are_short"),
     judged("names say something", "edged/core/helpers.py", '"""P."""\n', "named_for"),
     judged("queues are bounded", "edged/core/planted.py", "q = Queue()\n", "queues_have"),
-    judged("buffers are bounded", "edged/core/planted.py", "q = deque()\n", "queues_have"),
+    judged("caps have a name", "edged/core/planted.py", "q = Queue(10)\n", "queues_have"),
+    judged("buffers are bounded", "edged/core/planted.py", "WORDS_MAX = 9\nq = deque()\n", "queues_have"),
+    judged("a cap of something else is none", "edged/core/planted.py", UNBOUNDED_CLASS, "queues_have"),
+    judged(
+        "no buffer by a factory", "edged/core/planted.py", "x = field(default_factory=deque)\n", "queues_have"
+    ),
     judged(
         "cancellations arrive", "tests/planted.py", "await asyncio.wait_for(x, 1)\n", "cancellation_arrives"
     ),

@@ -40,9 +40,9 @@ PURE_MODULES = {
 }
 POINTS = {"point", "panel", "lamp", "display", "pager", "evaluator", "voice"}  # what holds one is called so
 CLOCK_CALLS = {"now", "utcnow", "today"}
-QUEUES = {"Queue", "LifoQueue", "PriorityQueue"}
-LIMITLESS = {"SimpleQueue", "deque"}  # these count nothing themselves: their file must name the cap it keeps
-CAP_NAME = re.compile(r"\b[A-Z][A-Z_]*_MAX\b")
+SIZED = {"Queue", "LifoQueue", "PriorityQueue"}  # their first argument is the cap
+LIMITLESS = {"SimpleQueue", "deque"}  # the second argument of a deque is
+CAP_NAME = re.compile(r"(\w+_)?(MAX|MAXIMUM|KEPT)")
 # Brackets keep this list from finding itself.
 UNWANTED_TEXT = re.compile(
     r"\b(TOD[O]|FIXM[E]|XX[X]|HAC[K])\b|/wor[k]/|/far[m]/|NotImplementedErro[r]|sub-?agen[t]"
@@ -174,14 +174,16 @@ def test_points_are_taken_apart_in_one_place() -> None:
 
 
 def test_queues_have_a_limit() -> None:
+    """The cap has a name, and stands where the queue is made or in a comparison with its length in the same class."""
     found = []
     for path in sources(*PRODUCT):
-        capped = CAP_NAME.search(path.read_text(encoding="utf-8")) is not None
+        compared = {id(node): names for scope in _classes(path) for node, names in _compared(scope)}
         for node, name in calls(path):
-            if name in QUEUES and not node.args and not node.keywords and not _is_ours(path, name):
-                found.append(at(path, node, f"{name}() without a limit"))
-            if name in LIMITLESS and len(node.args) < 2 and not node.keywords and not capped:
-                found.append(at(path, node, f"{name}() in a file that names no ..._MAX"))
+            if name not in SIZED | LIMITLESS or _is_ours(path, name) or _is_class(path, name):
+                continue
+            if not _is_capped(node, name) and not compared.get(id(node)):
+                found.append(at(path, node, f"{name}() without a named limit"))
+        found += [at(path, node, "as a factory has no limit") for node in _factories(path)]
     assert not found, "\n".join(found)
 
 
@@ -265,6 +267,49 @@ def _last_name(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""
+
+
+def _classes(path: Path) -> Iterator[ast.ClassDef]:
+    return (node for node in ast.walk(tree(path)) if isinstance(node, ast.ClassDef))
+
+
+def _is_class(path: Path, name: str) -> bool:
+    """Whether this file defines ``name``: it is another thing then."""
+    return any(node.name == name for node in _classes(path))
+
+
+def _is_capped(node: ast.Call, name: str) -> bool:
+    places = node.args[:1] if name in SIZED else node.args[1:2] if name == "deque" else []
+    places += [keyword.value for keyword in node.keywords if keyword.arg in ("maxlen", "maxsize")]
+    return any(CAP_NAME.fullmatch(_last_name(place)) for place in places)
+
+
+def _factories(path: Path) -> Iterator[ast.expr]:
+    """Queues that stand as they are, to be made by somebody else."""
+    words = (node.value for node in ast.walk(tree(path)) if isinstance(node, ast.keyword))
+    return (word for word in words if _last_name(word) in SIZED | LIMITLESS)
+
+
+def _compared(scope: ast.ClassDef) -> Iterator[tuple[ast.Call, list[str]]]:
+    """Each queue that is made as an attribute, with the caps that its length or its bytes are compared with."""
+    for node in ast.walk(scope):
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or not isinstance(node.value, ast.Call):
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if isinstance(target, ast.Attribute):
+            measures = (
+                f"len(self.{target.attr})",
+                f"self.{target.attr}.qsize()",
+                f"self.{target.attr}_bytes",
+            )
+            yield node.value, list(_caps(scope, measures))
+
+
+def _caps(scope: ast.ClassDef, measures: tuple[str, ...]) -> Iterator[str]:
+    for node in ast.walk(scope):
+        if isinstance(node, ast.Compare) and any(measure in ast.unparse(node) for measure in measures):
+            parts = (part for part in ast.walk(node) if isinstance(part, ast.expr))
+            yield from (name for name in map(_last_name, parts) if CAP_NAME.fullmatch(name))
 
 
 def _is_ours(path: Path, name: str) -> bool:

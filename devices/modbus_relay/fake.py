@@ -44,6 +44,7 @@ from edged.links.modbus.frames import (
 BLINK_SEEN_S = 3.0  # hall seconds in which a person notices that a lamp blinks (two changes)
 CHANGES_MAX = 32  # remembered changes per coil
 SERIAL_READ_MAX = 1024
+REQUESTS_MAX = 64  # received and not answered; a master on a serial line waits for each answer
 
 Seen = Literal["off", "on", "blink"]
 
@@ -268,7 +269,7 @@ class FakeLine:
         self.path = os.ttyname(slave)
         tty.setraw(slave)
         self._slave = slave  # held open, so that the line outlives a port that is closed and opened again
-        self._requests: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(maxsize=64)
+        self._requests: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(REQUESTS_MAX)
 
     async def run(self) -> None:
         """Answer until cancelled; then the port vanishes."""

@@ -14,6 +14,7 @@ from edged.store.uplink import Cursor, NotedStep, clock_before, noted_steps
 
 T = TypeVar("T")
 
+FACTS_MAX = 10_000  # in hand; a step of the end of a day has one for each ticket
 PAGE_STEPS_MAX = 64  # read and parsed in one go: about half a millisecond of the loop
 
 
@@ -44,7 +45,7 @@ class History:
         self._clock_found = False
         self._step = step
         self._number = number
-        self._facts: deque[Fact] = deque()  # of one page: at most PAGE_STEPS_MAX steps
+        self._facts: deque[Fact] = deque()
 
     async def take(self, after: int, until: int, count: int) -> list[Fact]:
         """The next ``count`` events with numbers above ``after``, none above ``until``."""
@@ -78,7 +79,9 @@ class History:
                 self._facts.extend(cloud_events.stored(step, self._offset_ms, self._number))
                 if self._facts:
                     self._number = self._facts[-1].number
-            self._step = page[-1].seq
+                self._step = step.seq
+                if len(self._facts) >= FACTS_MAX:  # the rest of the page is read again
+                    break
         return True
 
 

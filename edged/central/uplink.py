@@ -47,6 +47,7 @@ ASKED_AGAIN_S = (
 )
 KEEP_S = 1.0  # between writes of the cursor: so much of what was acknowledged may be sent again after a kill
 MARK_EVENTS = 64  # events between points at which the count is remembered
+MARKS_MAX = 100_000  # of them, 6.4 million events; beyond it more is read again when the centre is back
 THIN_ABOVE = 10_000  # waiting events: a busy day
 COUNT_STEPS = 256  # read and counted in one go after a start: about a millisecond
 ACK_BYTES_MAX = 1_024
@@ -221,7 +222,8 @@ class Uplink(Observer):
             await asyncio.sleep(0)
 
     def _advance(self, seq: int, events: int) -> None:
-        if events and self._number - self._marks[-1][1] >= MARK_EVENTS:
+        apart = self._number - self._marks[-1][1]
+        if events and apart >= MARK_EVENTS and len(self._marks) < MARKS_MAX:
             self._marks.append((self._step, self._number))
         self._step = seq
         self._number += events

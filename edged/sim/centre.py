@@ -24,6 +24,7 @@ RETRY_S = 0.5  # between connections, and between pushes until the hall has answ
 ANSWER_S = 3.0  # aiomqtt waits for ever for a broker that hangs up before it answers
 ACK_EVERY_S = 0.5  # real seconds; the hall sends again after five
 ORDER_MIN = 30  # hall minutes that an order stays valid: half a real minute at sixty times the speed
+OUT_MAX = 1_000  # messages for the broker; a hall day of the demo has a few hundred
 NAME = "区政务服务中心"
 
 
@@ -37,7 +38,7 @@ class Centre:
         self._broker = broker
         self._key = directory / "city.key"
         self._wall_ms = wall_ms
-        self._out: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(1000)
+        self._out: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue(OUT_MAX)
         self._in_force = 0  # the version that the hall says it follows
         self._reported = asyncio.Event()
         self._ahead: set[int] = set()

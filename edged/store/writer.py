@@ -33,7 +33,9 @@ from edged.store.room import Room
 
 GROUP_MAX = 512  # steps in one transaction: bounds its time and what one failure hands back
 IDLE_BEAT_S = 1.0  # sign of life when nothing is to be written; well under the 10 s watchdog
+PUTS_MAX = 100_000  # to the thread; the loop stops long before (``Journal.full``)
 BACKLOG_MAX = 20_000  # steps accepted from memory while the disk is full: two busy days, about 40 MB
+WAITING_MAX = 2 * BACKLOG_MAX  # jobs: those steps, what the loop may still append, and other work between
 FULL_RETRY_S = 1.0  # how often a full disk is tried again
 CHECKPOINT_PAGES = 1_000  # WAL pages (4 KiB) before they move to the main file: 4 MiB to read after a crash
 SNAPSHOTS_KEPT = 2  # the newest may turn out unreadable
@@ -98,6 +100,7 @@ class Writer:
 
     def put(self, jobs: Sequence[Job]) -> None:
         """Queue jobs. Never blocks; the caller keeps the bound (``Journal.full``)."""
+        assert self._queue.qsize() < PUTS_MAX, "somebody puts without asking whether the journal is full"
         self._queue.put(jobs)
 
     def join(self, timeout_s: float) -> bool:
@@ -134,6 +137,8 @@ class Writer:
                 job.found = job.query(self._connection)
         stop = any(job.stop for job in taken)
         self._waiting.extend(taken)
+        if len(self._waiting) > WAITING_MAX:  # the disk is full; a question that was answered needs no place
+            self._waiting = deque(job for job in self._waiting if job.query is None or not job.told)
         if self._durable or stop or monotonic_s() - self._tried_s >= FULL_RETRY_S:
             self._write()
         else:

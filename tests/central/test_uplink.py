@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.central import history
 from edged.central import uplink as uplink_module
 from edged.central.uplink import WINDOW_MAX, Uplink
 from edged.clock import monotonic_s
@@ -121,9 +122,13 @@ async def test_what_happens_is_told_at_once_and_once(broker: Mosquitto, tmp_path
     assert len(centre.arrivals) == 3
 
 
+@pytest.mark.parametrize("at_its_limits", [False, True])
 async def test_an_outage_is_told_in_order_marked_and_without_doubles(
-    broker: Mosquitto, tmp_path: Path
+    at_its_limits: bool, broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if at_its_limits:
+        monkeypatch.setattr(history, "FACTS_MAX", 3)
+        monkeypatch.setattr(uplink_module, "MARKS_MAX", 2)
     async with hall_at(broker, tmp_path / "j.db") as hall:
         hall.happen(2)
         async with centre_at(broker, "demo") as centre:

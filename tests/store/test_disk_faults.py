@@ -172,6 +172,30 @@ async def test_memory_is_bounded_while_the_disk_is_full(
     disk.unregister()
 
 
+async def test_questions_answered_while_the_disk_is_full_take_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "WAITING_MAX", 20)
+    full = False
+    disk = FailingDisk("asked", lambda kind, count: apsw.FullError("planned") if full else None)
+    acked: list[int] = []
+    async with open_journal(tmp_path / "hall.db", vfs="asked") as journal:
+        await journal.drain()
+        full = True
+        for seq in range(1, 6):
+            journal.append(key_step(seq), partial(acked.append, seq))
+        async with asyncio.timeout(20):
+            found = [await journal.ask(lambda connection: connection.total_changes()) for _ in range(50)]
+        assert len(found) == 50
+        assert journal._writer is not None
+        assert len(journal._writer._waiting) <= 21
+        full = False
+        async with asyncio.timeout(5):
+            await journal.drain()
+        assert acked == list(range(1, 6))
+    disk.unregister()
+
+
 async def test_a_second_copy_that_finds_no_room_is_told_and_not_fatal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

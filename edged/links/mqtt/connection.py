@@ -52,6 +52,7 @@ READ_PACKETS = 64  # packets handled per turn of the loop
 WRITE_LIMIT_BYTES = (
     1 << 20
 )  # a broker that lets this much stand does not read: publishing fails, memory stays
+UNACKED_MAX = 65_535  # as many packet identifiers as there are (MQTT 5 §2.2.1)
 BROKER_QUEUE_MAX = 1000  # mosquitto's max_queued_messages: what may come at once where nothing else bounds it
 CERT_HAS_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL
 SERVER_MOVED_IN = 0x8E  # MQTT 5 §3.14.2.1: Session taken over
@@ -222,7 +223,10 @@ class Connection:
     def received(self, mid: int) -> Ack:
         """Note a QoS 1 message that wants a PUBACK."""
         ack = Ack(self, mid)
-        self._unacked.append(ack)
+        if len(self._unacked) >= UNACKED_MAX:
+            self.fail("broken", "the broker has more messages under way than there are packet identifiers")
+        else:
+            self._unacked.append(ack)
         return ack
 
     def release(self) -> None:

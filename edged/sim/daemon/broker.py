@@ -229,7 +229,7 @@ class MemoryTalk:
         self.reached = False
         self.listening = False
         self.goodbye = False
-        self._unacked: deque[Ack] = deque()  # RECEIVE_MAXIMUM at most
+        self._unacked: deque[Ack] = deque()
         self._batch: list[tuple[str, bytes, bool]] = []
 
     @property
@@ -292,6 +292,7 @@ class MemoryTalk:
             self._on_message(Publish(kept.topic.encode(), kept.payload, 0, kept.retain, 0), None)
             return
         ack = Ack(self, mid)
+        assert len(self._unacked) < RECEIVE_MAXIMUM, "the broker does not keep to what it was told"
         self._unacked.append(ack)
         self._around.before()
         told = Publish(kept.topic.encode(), kept.payload, 1, kept.retain, mid, again=kept.again)

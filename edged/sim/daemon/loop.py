@@ -63,7 +63,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._now_s = 0.0
         self._due: list[tuple[float, int, Due]] = []  # a heap; the second keeps the order of equal times
-        self._soon: deque[Due] = deque()  # SOON_MAX is the bound
+        self._soon: deque[Due] = deque()
         self._count = 0
         self.wrong: list[str] = []
         self.servers: dict[int, MemoryServer] = {}
@@ -123,7 +123,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._now_s = max(self._now_s, heap[0][0])
         while heap and heap[0][0] <= self._now_s:
             soon.append(heappop(heap)[2])
-        assert len(soon) <= SOON_MAX, "a turn of the loop makes more work than it does"
+        assert len(self._soon) <= SOON_MAX, "a turn of the loop makes more work than it does"
         for _ in range(len(soon)):
             due = soon.popleft()
             if not due.cancelled():
