@@ -127,6 +127,25 @@ def walk(_until_s: float) -> Found:
     return Found("walk", "python -m tests.walk", time.monotonic() - began_s, figures, tuple(broken))
 
 
+def mutation(until_s: float) -> Found:
+    """Bugs planted at random in core, links, central and devices: are they seen by the tests near them?"""
+    from tests.campaign import mutation as mutants
+
+    began_s = time.monotonic()
+    count, seed = int(os.environ.get("EDGED_MUTANTS", "400")), int(os.environ.get("EDGED_SEED", "1"))
+    score = mutants.run(count, seed, until_s)
+    figures = (
+        f"{score.tried} of {score.possible} mutants: {score.killed} killed, {len(score.survivors)} survived "
+        f"({100 * score.killed / max(1, score.tried):.0f} %)"
+    )
+    if score.not_used:
+        figures += f"; not used, because they fail anyway: {', '.join(score.not_used)}"
+    command = (
+        f"EDGED_MUTANTS={score.tried} EDGED_SEED={seed} python -m tests.campaign --part mutation --hours 24"
+    )
+    return Found("mutation", command, time.monotonic() - began_s, figures, ())
+
+
 PARTS: dict[str, tuple[Callable[[float], Found], float]] = {  # with its share of the time
     "kills": (kills, 0.05),
     "torn": (torn, 0.05),
@@ -137,6 +156,7 @@ PARTS: dict[str, tuple[Callable[[float], Found], float]] = {  # with its share o
     "fuzz": (fuzz, 0.25),
     "worlds": (worlds, 0.3),
     "daemons": (daemons, 0.15),
+    "mutation": (mutation, 0.2),
 }
 
 
