@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import Event
 from edged.core.model.point import Point, point_of
 from edged.shapes import Shape
+
+REASSERT_S = 5.0  # hall seconds between re-assertions of every level, unless the driver knows better
 
 
 class DeviceError(Exception):
@@ -97,20 +99,36 @@ class Driver(Protocol):
     gives up; ``show`` and ``act`` return when the device took the command, or raise a ``DeviceError``, within
     ``deadline_s`` real seconds. Points given to ``show``/``act`` always belong to this device.
 
-    Four attributes are optional. ``put(point, value)``: ``show`` of a driver that never waits, without the waiting;
-    levels then leave in the turn of the loop that wanted them. ``begin(point, value)``: ``show`` of a driver that only
-    waits for an answer, up to that wait; it returns what is to be called and awaited for the rest, or raises a
-    ``DeviceError`` where nothing has begun. Lamps then leave in the turn that wanted them.
-    ``reassert_s``: hall seconds between re-assertions.
-    ``pace_s``: the least real seconds between two batches of texts, for who needs the newest but not each (lamps do
-    not wait for it).
+    ``reassert_s``: hall seconds between re-assertions of every level. ``pace_s``: the least real seconds between two
+    batches of texts, for who needs the newest but not each (lamps do not wait for it); 0: as they come.
     """
 
     OPTIONS: ClassVar[type[Options]]
     deadline_s: float
+    reassert_s: float
+    pace_s: float
 
     async def run(self) -> None: ...
 
     async def show(self, point: Point, value: Value) -> None: ...
 
     async def act(self, action: Action) -> None: ...
+
+
+@runtime_checkable
+class PromptDriver(Driver, Protocol):
+    """A driver whose ``show`` never waits. Levels leave in the turn of the loop that wanted them."""
+
+    def put(self, point: Point, value: Value) -> None:
+        """``show`` without the waiting. Raises a ``DeviceError``."""
+
+
+@runtime_checkable
+class BeginningDriver(Driver, Protocol):
+    """A driver whose ``show`` only waits for an answer. Lamps leave in the turn of the loop that wanted them."""
+
+    def begin(self, point: Point, value: Value) -> Callable[[], Awaitable[None]]:
+        """``show`` up to that wait; what it returns is to be called and awaited for the rest.
+
+        Raises a ``DeviceError`` where nothing has begun.
+        """

@@ -47,6 +47,7 @@ class Candle485:
     """One bus. Points: ``device/panel`` and ``device/board`` by their names in the options, ``device/button-N``."""
 
     OPTIONS: ClassVar[type[Options]] = CandleOptions
+    pace_s = 0.0  # a wire with a queue of its own
 
     def __init__(self, context: Context, options: CandleOptions, link: ByteLink | None = None) -> None:
         """``link``: the wire to use; by default the serial port at ``path``."""

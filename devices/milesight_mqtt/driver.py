@@ -19,7 +19,7 @@ from devices.milesight_mqtt.codec import Line, decode
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import CountRead, DeviceBack, DeviceLost
 from edged.core.model.point import Point
-from edged.driver import Context, Garbled, Options, Refused
+from edged.driver import REASSERT_S, Context, Garbled, Options, Refused
 from edged.links.mqtt.link import Message
 from edged.links.mqtt.names import filter_fault
 from edged.shapes import Rule
@@ -61,6 +61,8 @@ class MilesightMqtt:
 
     OPTIONS: ClassVar[type[Options]] = MilesightMqttOptions
     deadline_s = 1.0  # it takes no commands
+    reassert_s = REASSERT_S
+    pace_s = 0.0
 
     def __init__(self, context: Context, options: MilesightMqttOptions) -> None:
         self._context = context

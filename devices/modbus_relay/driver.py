@@ -78,6 +78,7 @@ class ModbusRelay:
     """A relay module or signal tower. Points are ``device/channel``, channels from 0."""
 
     OPTIONS: ClassVar[type[Options]] = RelayOptions
+    pace_s = 0.0  # a wire with a queue of its own
     reassert_s = 30.0  # the read-back finds a wrong coil sooner than a re-assertion would
 
     def __init__(self, context: Context, options: RelayOptions, shared: ModbusBus | None = None) -> None:

@@ -30,7 +30,7 @@ from devices.mqtt_json.quick_inputs import quick_event
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import CommandFailed, DeviceBack, DeviceLost
 from edged.core.model.point import Point
-from edged.driver import Context, DisplaySize, Options, Refused, Unreachable
+from edged.driver import REASSERT_S, Context, DisplaySize, Options, Refused, Unreachable
 from edged.links.mqtt.link import Message
 
 ANSWER_S = 14.0  # real seconds for ``up/done``; the longest announcement, spoken twice, and inside the outputs' limit
@@ -82,6 +82,7 @@ class MqttJson:
 
     OPTIONS: ClassVar[type[Options]] = MqttJsonOptions
     deadline_s = 1.0  # levels are handed to the broker, which takes no time
+    reassert_s = REASSERT_S
     pace_s = (
         0.1  # a text that changes more often is read by nobody; each costs the hall's network five packets
     )

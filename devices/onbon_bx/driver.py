@@ -80,6 +80,7 @@ class OnbonBx:
     """Driver of one bar. Points: ``bar`` (all rows) or ``bar/area-0`` (one row)."""
 
     OPTIONS: ClassVar[type[Options]] = OnbonOptions
+    pace_s = 0.0  # a wire with a queue of its own
 
     def __init__(self, context: Context, options: OnbonOptions, link: ByteLink | None = None) -> None:
         self._context = context

@@ -3,7 +3,7 @@
 A level whose driver never waits (``put``), or waits for an answer only (``begin``), leaves in the turn that wanted it;
 the others as soon as the loop pauses.
 Texts keep their driver's pace: in a rush a screen that counts the people gets the newest number, not each of them.
-Levels are re-asserted every ``REASSERT_S`` and after a device came back; a dead device waits with growing pauses and
+Levels are re-asserted every ``reassert_s`` and after a device came back; a dead device waits with growing pauses and
 costs the others nothing. Actions go out once, in order, each with a deadline; every one has an outcome, which returns
 as an event.
 """
@@ -24,10 +24,9 @@ from edged.core.model.commands import Action, Desired, Lamp, Say, Value
 from edged.core.model.events import CommandDone, CommandFailed
 from edged.core.model.point import Point, device_of
 from edged.core.signage.signs import slot
-from edged.driver import DeviceError, Driver, Emit, Refused
+from edged.driver import BeginningDriver, DeviceError, Driver, Emit, PromptDriver, Refused
 from edged.heart import Heart, lasting
 
-REASSERT_S = 5.0  # hall seconds between re-assertions of every level, unless the driver knows better
 REFUSED_S = 60.0  # hall seconds until a refused level is tried again: a card also refuses what a wire garbled
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # real seconds between tries at a device that does not take a level
 ACT_DEADLINE_S = 15.0  # real seconds for one action: a long announcement, spoken twice
@@ -47,18 +46,6 @@ class Latency(Protocol):
     """Takes how long an input's level took to reach its device."""
 
     def __call__(self, device: str, seconds: float) -> None: ...
-
-
-class Put(Protocol):
-    """``show`` of a driver that never waits."""
-
-    def __call__(self, point: Point, value: Value) -> None: ...
-
-
-class Begin(Protocol):
-    """``show`` of a driver up to its waiting; what it returns is the waiting."""
-
-    def __call__(self, point: Point, value: Value) -> Callable[[], Awaitable[None]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +145,12 @@ class Worker:
         self._failures = 0
         self._hearts = (Heart(), Heart())  # of the two lanes
         self._refused: dict[str, float] = {}  # key -> real second from which it is tried again
-        hall_s: float = getattr(driver, "reassert_s", REASSERT_S)
         self._refused_s = REFUSED_S / around.clock.speed
-        self._reassert_s = hall_s / around.clock.speed
-        self._pace_s: float = getattr(driver, "pace_s", 0.0)
+        self._reassert_s = driver.reassert_s / around.clock.speed
+        self._pace_s = driver.pace_s
         self._text_at_s = 0.0  # texts may leave again
-        self._put: Put | None = getattr(driver, "put", None)
-        self._begin: Begin | None = getattr(driver, "begin", None)
+        self._put = driver.put if isinstance(driver, PromptDriver) else None
+        self._begin = driver.begin if isinstance(driver, BeginningDriver) else None
         self._begun: dict[
             str, Callable[[], Awaitable[None]]
         ] = {}  # key -> the outcome that the lane waits for

@@ -6,7 +6,7 @@ import asyncio
 from typing import ClassVar
 
 from edged.core.model.commands import Action, Value
-from edged.driver import Context, Options
+from edged.driver import REASSERT_S, Context, Options
 
 
 class SlateOptions(Options, frozen=True):
@@ -20,6 +20,8 @@ class Slate:
 
     OPTIONS: ClassVar[type[Options]] = SlateOptions
     deadline_s = 5.0
+    reassert_s = REASSERT_S
+    pace_s = 0.0
     made: ClassVar[list[Slate]] = []
 
     def __init__(self, context: Context | None = None, options: SlateOptions | None = None) -> None:
@@ -97,8 +99,6 @@ class Unbuildable(Slate):
 
 class QuickSlate(Slate):
     """A device that takes levels without any waiting, texts at most once in ``pace_s``."""
-
-    pace_s = 0.0
 
     def put(self, point: str, value: Value) -> None:
         """Take a level now; raises ``error``."""

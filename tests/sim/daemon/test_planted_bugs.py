@@ -112,7 +112,7 @@ def a_panel_is_told_something_else(patch: pytest.MonkeyPatch) -> None:
 
 
 def nobody_asserts_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("edged.daemon.outputs.REASSERT_S", 1e9)
+    patch.setattr(json_driver.MqttJson, "reassert_s", 1e9)
     patch.setattr(Outputs, "returned", lambda outputs, device: None)
     patch.setattr(Outputs, "retry", lambda outputs: None)
 
