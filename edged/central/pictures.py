@@ -60,6 +60,7 @@ class Pictures:
                 "oldest_since": oldest,
                 "open_windows": value.open_windows,
                 "tidal_windows": value.tidal_windows,
+                "asked_windows": value.asked_windows,
                 "override": value.override,
                 "hours": value.hours,
                 "mode": value.mode,

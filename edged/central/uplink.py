@@ -77,6 +77,7 @@ class Uplink(Observer):
         self._writer = cloud_events.Writer(hall, outbox.epoch)
         self._stamp = stamp
         self._reject = reject
+        self.on_ahead: Callable[[str | None], None] = lambda why: None
         self.heart = Heart()
         kept = outbox.taken
         self._acked = self._sent = kept.acked
@@ -185,6 +186,7 @@ class Uplink(Observer):
         self._reject("ack_ahead", f"{upto} acknowledged, {self._sent} sent")
         if not self._ahead_told:
             self._ahead_told = True
+            self.on_ahead(f"{upto} acknowledged, {self._sent} sent")
             log.error(
                 "uplink-ack-ahead",
                 upto=upto,
@@ -195,7 +197,9 @@ class Uplink(Observer):
     def _progress(self, upto: int) -> None:
         self._acked = upto
         self._progress_s = monotonic_s()
-        self._ahead_told = False
+        if self._ahead_told:
+            self._ahead_told = False
+            self.on_ahead(None)
         self._next = max(self._next, upto + 1)
         while len(self._marks) > 1 and self._marks[1][1] <= upto:
             self._marks.popleft()

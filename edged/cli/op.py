@@ -195,7 +195,7 @@ def _document(name: str, values: list[str], by: str | None, meant: tuple[Target,
 
 
 def _body(name: str, values: list[str]) -> dict[str, Any]:
-    """``key=value`` words; numbers and lists where the operation wants them (JSON), text otherwise."""
+    """``key=value`` words; numbers where the operation wants them, lists as ``areas=tax,house``, text otherwise."""
     import json
     import re
     from typing import get_type_hints
@@ -209,7 +209,9 @@ def _body(name: str, values: list[str]) -> dict[str, Any]:
         if not equals:
             raise fail(f"{word}: write KEY=VALUE", 2)
         body[key] = value
-        if key in hints and re.search(r"\b(int|bool|tuple)\b", str(hints[key])):
+        if key in hints and "tuple" in str(hints[key]) and not value.startswith("["):
+            body[key] = [one for one in value.split(",") if one]
+        elif key in hints and re.search(r"\b(int|bool|tuple)\b", str(hints[key])):
             try:
                 body[key] = json.loads(value)
             except ValueError:

@@ -138,12 +138,14 @@ def _tell(target: Target, pictures: dict[str, Any]) -> None:
     _tell_alarms(pictures["alarms"] or {})
     if pictures["areas"]:
         typer.echo(
-            f"\n{'area 专区':<18}{'waiting 等候':>12}{'open 窗口':>10}{'+1 潮汐':>9}  oldest since 最早取号"
+            f"\n{'area 专区':<18}{'waiting 等候':>12}{'open 开放':>10}{'+1 潮汐':>9}{'asked 待到岗':>10}"
+            "  oldest since 最早取号"
         )
     for name, area in sorted(pictures["areas"].items()):
         typer.echo(
             f"{name:<20}{area.get('waiting', '?'):>12}{area.get('open_windows', '?'):>12}"
-            f"{area.get('tidal_windows', '?'):>10}  {area.get('oldest_since') or '-'}"
+            f"{area.get('tidal_windows', '?'):>10}{area.get('asked_windows', '?'):>12}"
+            f"  {area.get('oldest_since') or '-'}"
         )
     if pictures["windows"]:
         typer.echo(f"\n{'window 窗口':<18}{'state 状态':<22}{'number 号':<10}tidal 潮汐")

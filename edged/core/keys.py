@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from edged.core.calendar import opening
 from edged.core.cases import case_requests, ratings
 from edged.core.hours import late_hours
 from edged.core.model.events import KeyPressed
@@ -128,6 +129,8 @@ def _next(turn: Turn, window: str, _arg: str | None) -> None:
         if not arbiter.volunteer(turn, window):
             return
     elif before == "CLOSED":
+        if not _may_reopen(turn, window):
+            return
         _open(turn, window, None)
     elif called is not None:
         assert called.called_ms is not None
@@ -142,6 +145,19 @@ def _next(turn: Turn, window: str, _arg: str | None) -> None:
         call_next(turn, window)
     elif before != "DRAINING":
         turn.ignore(window, "window_state", state=before, trigger="next")
+
+
+def _may_reopen(turn: Turn, window: str) -> bool:
+    """After closing time a window opens again only by a second press: one may have been a habit."""
+    known = [opening.of(turn, area) for area in turn.lookup.window_areas[window]]
+    if any(not own.known or own.phase != "closed" for own in known):
+        return True
+    state = turn.window(window)
+    asked = state.reopen_until_ms > turn.at_ms
+    state.reopen_until_ms = 0 if asked else turn.at_ms + staffing.HINT_MS
+    if not asked:
+        turn.ignore(window, "closed_now")
+    return asked
 
 
 def _announce(turn: Turn, window: str, arg: str | None) -> None:

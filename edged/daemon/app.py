@@ -129,6 +129,9 @@ class Application:
         # a key file that is not good is watched, and told with the others
         keys, _ = self._platform.policy_keys(config)
         self.office = Office(config, keys, self.mqtt, self.journal, given)
+        self.office.uplink.on_ahead = lambda why: self.concerns.tell(
+            "ack-ahead", {} if why is None else {"centre": why}
+        )
         observers = (self.metrics, StepLog(), *self.office.observers, *self._platform.observers())
         self.loop = Loop(
             self.engine, self.inbox, self.journal, self.outputs, observers, broke=condemned.broke

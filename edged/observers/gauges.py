@@ -21,11 +21,10 @@ from edged.core.model.point import point_of
 from edged.core.model.state import Phase, State, WindowStateName
 from edged.core.people.alarms import TEXT
 from edged.core.people.pages import COMMISSIONER
-from edged.core.queue.ordering import FIRST, RETURNING, class_of
+from edged.core.queue.ordering import FIRST, RETURNING, WORKING, class_of
 from edged.core.signage.signs import CENTRE, slot
 
 NO_AREA = "-"  # a tidal window at rest serves no area; "-" cannot be an id
-_NOT_SERVING = {"CLOSED", "STANDBY", "ACTIVATING", "COOLDOWN", "CONSULTING", "INVITED"}
 
 
 class HallCollector(Collector):
@@ -132,7 +131,7 @@ def _windows(state: State) -> Iterator[Metric]:
         if not window.tidal and window.skills:
             area = area_of.get(window.skills[0], NO_AREA)
         counted[area, now.state] += 1
-        if window.tidal and now.area is not None and now.state not in _NOT_SERVING:
+        if window.tidal and now.area is not None and now.state in WORKING:
             tidal[now.area] += 1
     areas = [area.id for area in state.site.areas]
     windows = GaugeMetricFamily("edged_windows", "Windows by state", labels=["area", "state"])
@@ -140,7 +139,9 @@ def _windows(state: State) -> Iterator[Metric]:
         for name in get_args(WindowStateName):
             windows.add_metric([area, name], counted[area, name])
     yield windows
-    active = GaugeMetricFamily("edged_tidal_active", 'Staffed "+1" windows', labels=["area"])
+    active = GaugeMetricFamily(
+        "edged_tidal_active", 'Open "+1" windows: staffed and taking visitors', labels=["area"]
+    )
     for area in areas:
         active.add_metric([area], tidal[area])
     yield active

@@ -73,8 +73,10 @@ class Serve:
 class AreaPicture:
     """The retained picture of an area for the centre. ``oldest_since_ms`` is an ``at_ms`` stamp or None.
 
-    ``wait_*_s`` is what somebody who takes a ticket now may expect (8 of 10 wait between low and high), in whole
-    minutes; None while nobody can know. ``override``: what a person decided over the area, as people read it.
+    ``open_windows`` take visitors of the area now (paused ones do not), ``tidal_windows`` of them are "+1" windows;
+    ``asked_windows`` only blink. ``wait_*_s`` is what somebody who takes a ticket now may expect (8 of 10 wait between
+    low and high), in whole minutes; None while nobody can know. ``override``: what a person decided over the area, as
+    people read it.
     ``hours`` (open, noon, stopped, draining, closed) and ``mode`` are None where nobody knows the opening hours.
     """
 
@@ -89,6 +91,7 @@ class AreaPicture:
     override: str | None = None
     hours: str | None = None
     mode: str | None = None
+    asked_windows: int = 0
     kind: ClassVar[str] = "area"
 
 

@@ -61,6 +61,7 @@ MachineAlarm = Literal[
     "certificate-ends",
     "client-id-taken",
     "broker-refuses",
+    "ack-ahead",
 ]
 WHOLE_HALL = "hall"  # the target of pause-issuing that means every area
 Priority = str  # the id of a class: one of CLASSES, or one that the policy adds (企业, 重点项目绿色通道)

@@ -225,8 +225,9 @@ class WindowState:
 
     ``stale``: its panel is silent, this is the last that was known. ``hint``: what its clerk is told for a moment, at
     most while ``hint_while`` holds (see ``staffing.hint``).
-    ``later_until_ms``: a consultation window is not asked before that. ``consults``: it is one again when the tide has
-    fallen. ``answered``: questions of people without a number, today.
+    ``later_until_ms``: a consultation window is not asked before that. ``reopen_until_ms``: until then a second "next"
+    opens it outside opening hours. ``consults``: it is a consultation window again when the tide has fallen.
+    ``answered``: questions of people without a number, today.
     ``helpers``: who is there beside ``staff`` ("+1" staff), in the order they came. ``prepared``: who is called next.
     """
 
@@ -249,6 +250,7 @@ class WindowState:
     paged_staff: str | None = None
     acknowledged: bool = False
     later_until_ms: int = 0
+    reopen_until_ms: int = 0
     consults: bool = False
     answered: int = 0
     opened_ms: int | None = None

@@ -46,6 +46,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "另有程序冒用控制器的连接身份",
         "another client connects to the broker with the controller's id",
     ),
+    "ack-ahead": (
+        "上级平台确认了尚未发送的事件",
+        "events are acknowledged that were never sent",
+    ),
     "broker-refuses": ("broker 拒绝收发该设备的消息", "the broker refuses this device's messages"),
     "print-failed": ("取号机打印失败，可补打", "ticket not printed, print it again"),
 }

@@ -55,6 +55,7 @@ REFUSED: dict[str, Pair] = {
     "case_state": ("事项{subject}{case_state}，不能这样处理", "Case {subject} is {case_state}"),
     "cases_are_no_tide": ("办不成事专区不设潮汐窗口", "Cases have no +1 windows"),
     "check_in_too_early": ("未到预约签到时间", "Too early to check in"),
+    "closed_now": ("不在办理时间；确需开窗请再按一次", "Closed: press again to open all the same"),
     "correction_too_late": ("已过评价更正时限", "Too late to correct this rating"),
     "device_twice": ("有两台设备使用同一编号", "Two devices use this id"),
     "extended_already": ("事项{subject}已延期，不能再延", "Case {subject} was extended already"),

@@ -28,11 +28,18 @@ from edged.core.model.state import State, Ticket, WindowState, WindowStateName
 from edged.core.model.turn import Turn
 from edged.core.model.value import value
 
+# The words of every sign, topic, metric and page: a window is *asked* (its lamp blinks for whoever shall come),
+# *staffed* (somebody stands there), *open* (staffed and takes visitors: paused ones are not, nor those that give back).
 ASKED: tuple[WindowStateName, ...] = ("ACTIVATING", "INVITED")  # the lamp blinks for whoever shall come
 AT_REST: tuple[WindowStateName, ...] = ("STANDBY", "CONSULTING", "COOLDOWN")  # of a tidal window: no area's
-STAFFED: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING", "PAUSED")
+STAFFED: tuple[WindowStateName, ...] = (
+    "OPEN",
+    "CALLING",
+    "SERVING",
+    "PAUSED",
+)  # for its area, open or paused
 WITHOUT_HEAD_START: tuple[Priority, ...] = ("normal",)  # every other class has one
-WORKING: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING")
+WORKING: tuple[WindowStateName, ...] = ("OPEN", "CALLING", "SERVING")  # open
 RETURNING = "returning"  # the class of who was told what to bring and is back (二次通行)
 FIRST = "first"  # whom a person put first, by hand
 ANYBODY = CallRule()

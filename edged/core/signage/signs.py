@@ -26,7 +26,7 @@ from edged.core.model.turn import Turn
 from edged.core.people import pagers
 from edged.core.queue import issuing
 from edged.core.queue.demand import standing
-from edged.core.queue.ordering import STAFFED, prepared_at, serving_services
+from edged.core.queue.ordering import ASKED, WORKING, prepared_at, serving_services
 from edged.core.signage import boards
 from edged.core.visits import follow, rating
 from edged.core.windows import attendance, overrides, preparation
@@ -273,20 +273,23 @@ def _sign_area(turn: Turn, area: str) -> None:
     states = turn.state.windows
     windows = [states[window] for window in turn.lookup.area_windows[area]]
     own = opening.of(turn, area)
+    tidal = [states[window] for window in turn.lookup.area_tidal[area] if states[window].area == area]
+    plus = len([window for window in tidal if window.state in WORKING])
     for lamp in site.lamps:
-        _show(turn, lamp, LAMPS["on" if now.commanded else "off"])
+        _show(turn, lamp, LAMPS["on" if plus else "off"])
     picture = AreaPicture(
         area,
         state.waiting,
         now.oldest_ms,
-        len([w for w in windows if w.state in STAFFED and w.area in (None, area)]),
-        len(now.commanded),
+        len([w for w in windows if w.state in WORKING and w.area in (None, area)]),
+        plus,
         wait_low_s=told and told[0],
         wait_s=told and told[1],
         wait_high_s=told and told[2],
         override=overrides.area_line(turn, area),
         hours=own.phase if own.known else None,
         mode=own.mode if own.known else None,
+        asked_windows=len([window for window in tidal if window.state in ASKED]),
     )
     for display in site.displays:
         _show(turn, display, boards.area_board(turn, area, display, picture))
