@@ -6,6 +6,10 @@ Rules:
    goes dark by itself once the controller is dead. Elsewhere the module's own watchdog is set at commissioning.
 3. An echo proves nothing (an RS-485 adapter may echo our own bytes): after every write the coils are read back.
 4. A coil that does not follow is written again; after ``MISMATCH_MAX`` times that lamp is reported, not the module.
+5. An exception answer is no loss: the module is there and understands us. A refused write is a fault of that lamp, a
+   refused read one of the module (nothing proves its lamps), both with what the exception means; neither is tried more
+   often than the poll.
+6. Coils are read eight at a time: boards with more put the bytes of a longer answer in either order.
 
 Blinking, re-arming and polling follow hall time; deadlines on the wire are real seconds.
 """
@@ -13,7 +17,7 @@ Blinking, re-arming and polling follow hall time; deadlines on the wire are real
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -38,6 +42,7 @@ MISMATCH_MAX = 3  # read-backs in a row that contradict a lamp before it is repo
 RETRY_MIN_S = 0.1  # real seconds: never ask a lost module in a tight loop
 QUEUE_S = 1.0  # real seconds that a lamp may wait behind other modules of the same wire
 DEFAULT_CHANNELS = 8
+READ_COILS = 8  # in one answer: a single byte has no order
 
 
 def _wire(url: str) -> str:
@@ -53,7 +58,7 @@ class RelayOptions(Options, frozen=True):
 
     url: Annotated[str, Rule(_wire)]
     profile: str = "plain"
-    unit: Annotated[int, Meta(ge=1, le=255)] | None = None
+    unit: Annotated[int, Meta(ge=0, le=255)] | None = None
     channels: Annotated[int, Meta(ge=1)] | None = None
     deadline_ms: Annotated[int, Meta(ge=20, le=2000)] = 200
     blink_hz: Annotated[float, Meta(ge=0.1, le=5.0)] = 1.0
@@ -67,6 +72,10 @@ class RelayOptions(Options, frozen=True):
             raise ValueError(f"no profile {self.profile!r}; there are {', '.join(PROFILES)}")
         if self.channels is not None and self.channels > profile.channels:
             raise ValueError(f"{self.profile} has {profile.channels} channels, not {self.channels}")
+        if self.unit == 0 and parse_url(self.url).rtu:
+            raise ValueError(
+                "unit 0 is the broadcast address, to which no module answers; give the number set on the module"
+            )
 
     def point_channels(self) -> frozenset[str]:
         """Coils by number from 0."""
@@ -96,6 +105,7 @@ class ModbusRelay:
         self.deadline_s = 2 * self._answer_s + QUEUE_S
         self._wanted: dict[int, State] = {}
         self._contradicted: dict[int, int] = {}
+        self._faults: dict[int | None, str] = {}  # told of lamps by channel; None: of the module itself
         self._up: bool | None = None
         self._told: bool | None = None
         self._reason = ""
@@ -133,9 +143,9 @@ class ModbusRelay:
             return _nothing  # it blinks already; a new start would only break its rhythm
         self._wanted[channel] = value.state
         self._contradicted.pop(channel, None)
-        return partial(self._outcome, self._write(channel))
+        return partial(self._outcome, channel, self._write(channel))
 
-    async def _outcome(self, written: asyncio.Future[bytes]) -> None:
+    async def _outcome(self, channel: int, written: asyncio.Future[bytes]) -> None:
         try:
             async with asyncio.timeout(self.deadline_s):
                 await written
@@ -143,6 +153,9 @@ class ModbusRelay:
             raise Unreachable("the wire is too busy") from None
         except (Unreachable, Garbled) as error:
             self._not_written(error)
+            raise
+        except Refused as error:
+            self._told_fault(channel, str(error))
             raise
         self._due.set()
 
@@ -184,35 +197,65 @@ class ModbusRelay:
         before = dict(self._wanted)
         if not self._style.profile.reads:
             for channel in before:
-                await self._write(channel)
+                await self._rewrite(channel)
             if before:  # without a level to write there is no harmless question
                 self._up = True
             return
-        levels = await self._bus.read_coils(
-            self._unit, self._style.profile.base, self._channels, deadline_s=self._answer_s
-        )
-        if not self._up:
+        try:
+            levels = await self._levels()
+        except Refused as error:
+            levels = None
+            self._told_fault(None, f"its lamps cannot be read back: {error}")
+        else:
+            self._told_fault(None, None)
+        if not self._up or levels is None:
             for channel in list(self._wanted):
-                await self._write(channel)
+                await self._rewrite(channel)
             self._up = True
             return
         for channel, state in before.items():
             if state != "blink" and self._wanted[channel] == state:
-                await self._compare(channel, levels, lit=state == "on")
+                await self._compare(channel, levels[channel], lit=state == "on")
 
-    async def _compare(self, channel: int, levels: Sequence[bool], *, lit: bool) -> None:
+    async def _levels(self) -> dict[int, bool]:
+        """The coils around those in use. Raises ``DeviceError``."""
+        found: dict[int, bool] = {}
+        for group in sorted({channel // READ_COILS for channel in self._wanted} or {0}):
+            first = group * READ_COILS
+            count = min(READ_COILS, self._channels - first)
+            base = self._style.profile.base
+            levels = await self._bus.read_coils(self._unit, base + first, count, deadline_s=self._answer_s)
+            found |= dict(enumerate(levels, first))
+        return found
+
+    async def _rewrite(self, channel: int, lit_phase: bool = True) -> None:
+        """Write a lamp as it is wanted; a refusal is that lamp's fault. Raises ``Unreachable`` or ``Garbled``."""
+        try:
+            await self._write(channel, lit_phase)
+        except Refused as error:
+            self._told_fault(channel, str(error))
+
+    def _told_fault(self, channel: int | None, fault: str | None) -> None:
+        """Tell a fault, or its end, once; again at the next look where the inbox was full."""
+        if self._faults.get(channel) == fault:
+            return
+        point = self._context.point("" if channel is None else str(channel))
+        if not self._context.emit(HealthRead(point, fault=fault)):
+            return
+        if fault is None:
+            del self._faults[channel]
+        else:
+            self._faults[channel] = fault
+
+    async def _compare(self, channel: int, level: bool, *, lit: bool) -> None:
         times = self._contradicted.pop(channel, 0)
-        point = self._context.point(str(channel))
-        if levels[channel] == (lit != self._style.inverted):
-            if times >= MISMATCH_MAX:
-                self._context.emit(HealthRead(point))
+        if level == (lit != self._style.inverted):
+            self._told_fault(channel, None)
             return
         self._contradicted[channel] = times + 1
-        if times + 1 == MISMATCH_MAX:
-            self._context.emit(
-                HealthRead(point, fault=f"lamp does not follow: wanted {'on' if lit else 'off'}")
-            )
-        await self._write(channel)
+        if times + 1 >= MISMATCH_MAX and channel not in self._faults:
+            self._told_fault(channel, f"lamp does not follow: wanted {'on' if lit else 'off'}")
+        await self._rewrite(channel)
         if times + 1 < MISMATCH_MAX:
             self._due.set()
 
@@ -240,9 +283,9 @@ class ModbusRelay:
             for channel in list(self._wanted):
                 state = self._wanted[channel]
                 if state == "blink" and not self._blinks_itself and (lit or not self._lends):
-                    await self._write(channel, lit)
+                    await self._rewrite(channel, lit)
                 elif state == "on" and self._lends and rearm:
-                    await self._write(channel)
+                    await self._rewrite(channel)
         except DeviceError as error:
             self._lose(error)
 
@@ -253,7 +296,7 @@ class ModbusRelay:
         )
 
     def _lose(self, error: DeviceError) -> None:
-        """The module cannot be heard, or answers nonsense, or refuses its own map: lamps cannot be trusted."""
+        """The module cannot be heard, or answers nonsense: its lamps cannot be trusted."""
         if isinstance(error, Garbled):
             self._context.reject("garbled", str(error))
         self._up, self._reason = False, str(error)

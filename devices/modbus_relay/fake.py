@@ -51,7 +51,10 @@ Seen = Literal["off", "on", "blink"]
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Chance of each misbehaviour per request, and how late a late answer is (real seconds)."""
+    """Chance of each misbehaviour per request, and how late a late answer is (real seconds).
+
+    ``backwards``: the bytes of an answer of more than eight coils come last first, as some boards send them.
+    """
 
     mute: float = 0.0
     late: float = 0.0
@@ -61,6 +64,7 @@ class Faults:
     exception: float = 0.0
     code: int = 6
     lie: float = 0.0
+    backwards: bool = False
 
 
 @dataclass(slots=True)
@@ -136,6 +140,8 @@ class FakeRelay:
             return Refusal(pdu[0], faults.code).to_bytes()
         if answer is not None and isinstance(answer, Bits) and self._dice.random() < faults.lie:
             answer = Bits(answer.function, bytes(byte ^ 0xFF for byte in answer.packed))
+        if answer is not None and isinstance(answer, Bits) and faults.backwards:
+            answer = Bits(answer.function, answer.packed[::-1])
         return None if answer is None else answer.to_bytes()
 
     def noise(self) -> bytes:
@@ -212,12 +218,16 @@ class FakeRelay:
 
 
 class FakeTcp:
-    """Modbus TCP on 127.0.0.1 for some modules (by unit). An unknown unit is silence, as behind a simple gateway."""
+    """Modbus TCP on 127.0.0.1 for some modules (by unit). An unknown unit is silence, as behind a simple gateway.
+
+    ``hangs_up``: after each answer, as some modules do.
+    """
 
     def __init__(self, modules: Sequence[FakeRelay]) -> None:
         self._modules = {module.unit: module for module in modules}
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self.hangs_up = False
         self.port = 0
 
     async def start(self, port: int = 0) -> str:
@@ -253,6 +263,8 @@ class FakeTcp:
         answer = await module.answer(pdu)
         if answer is not None and not writer.is_closing():
             writer.write(module.noise() + tcp_frame(number, module.unit, answer))
+            if self.hangs_up:
+                writer.close()
 
 
 class FakeLine:

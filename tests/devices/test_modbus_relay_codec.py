@@ -181,7 +181,7 @@ def test_exception_answers_keep_their_code(code: int) -> None:
         ({"url": "rtu:///dev/x?parity=X"}, "N, E, O"),
         ({"url": "rtu:///dev/x?speed=9600"}, "speed"),
         ({"url": "tcp://h", "profile": "tower", "channels": 5}, "4 channels"),
-        ({"url": "tcp://h", "unit": 0}, "unit: at_least 1"),
+        ({"url": "rtu+tcp://h", "unit": 0}, "unit 0 is the broadcast address"),
         ({"url": "tcp://h", "colour": "red"}, "colour"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -58,9 +58,12 @@ class Hall:
 
 
 @asynccontextmanager
-async def lamps_on(hall: Hall, module: FakeRelay, **options: Any) -> AsyncIterator[ModbusRelay]:
-    """A driver at work on ``module`` over TCP, after its first contact."""
+async def lamps_on(
+    hall: Hall, module: FakeRelay, hangs_up: bool = False, **options: Any
+) -> AsyncIterator[ModbusRelay]:
+    """A driver at work on ``module`` over TCP, after its first contact; ``hangs_up``: after each answer."""
     far = FakeTcp([module])
+    far.hangs_up = hangs_up
     url = await far.start()
     relay = ModbusRelay(hall.context(), RelayOptions(url=url, **options), ModbusBus(url, QUICK))
     async with running(relay):
@@ -323,18 +326,22 @@ async def test_modules_share_a_line_and_one_dead_leaves_the_others_alone() -> No
 async def test_lamps_are_right_once_the_mischief_stops(seed: int) -> None:
     """Safety while the line is bad: only device errors leave. Liveness after it: every lamp as it was last wanted."""
     hall = Hall()
-    module = FakeRelay(hall.clock.now_s, 8, 1, PROFILES["plain"], seed=seed)
+    module = FakeRelay(hall.clock.now_s, 16, 1, PROFILES["plain"], seed=seed)
+    odd = seed % 2 == 1
+    module.faults = Faults(backwards=odd)
     wanted: dict[int, bool] = {}
-    async with lamps_on(hall, module, deadline_ms=30) as relay:
-        module.faults = Faults(mute=0.1, late=0.1, late_s=0.05, garbage=0.1, exception=0.1, lie=0.2)
+    async with lamps_on(hall, module, hangs_up=odd, deadline_ms=30, channels=16) as relay:
+        code = (1, 6, 4, 5)[seed]
+        faults = Faults(mute=0.1, late=0.1, late_s=0.05, garbage=0.1, exception=0.1, code=code, lie=0.2)
+        module.faults = replace(faults, backwards=odd)
         for turn in range(40):
-            channel, lit = (turn * 7 + seed) % 8, turn % 3 > 0
+            channel, lit = (turn * 7 + seed) % 16, turn % 3 > 0
             wanted[channel] = lit
             try:
                 await relay.show(Point(f"relay-1/{channel}"), ON if lit else OFF)
             except DeviceError:
                 await asyncio.sleep(0.01)
-        module.faults = Faults()
+        module.faults = Faults(backwards=odd)
         await until(lambda: all(module.level(channel) == lit for channel, lit in wanted.items()))
         await until(
             lambda: (

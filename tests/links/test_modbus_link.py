@@ -259,11 +259,11 @@ async def test_late_answer_over_tcp_is_told_by_its_transaction() -> None:
         (5, Unreachable),
         (6, Unreachable),
         (7, Refused),
-        (8, Garbled),
-        (9, Garbled),
+        (8, Refused),
+        (9, Refused),
         (10, Unreachable),
         (11, Unreachable),
-        (77, Garbled),
+        (77, Refused),
     ],
 )
 async def test_exception_codes_become_device_errors(code: int, kind: type[DeviceError]) -> None:

@@ -20,26 +20,31 @@ RTU_MAX = 256  # bytes of an RTU frame (Modbus over Serial Line V1.02, 2.5.1)
 RTU_MIN = 4  # unit 1, function 1, checksum 2
 MBAP = 7  # transaction 2, protocol 2, length 2, unit 1
 
-# Exception codes (Application Protocol, chapter 7) by what the caller can do about them. Code 9 is not assigned.
+# Exception codes (Application Protocol, chapter 7) by what the caller can do about them. Whoever sends one is there and
+# understands us: only 10 and 11, which a gateway says of a unit behind it, mean that nobody answers. 9 is not assigned.
 EXCEPTIONS: dict[int, tuple[type[DeviceError], str]] = {
-    1: (Refused, "illegal function"),
-    2: (Refused, "illegal address"),
-    3: (Refused, "illegal value"),
-    4: (Refused, "device failure"),
+    1: (Refused, "illegal function: the module does not know this request; look at its profile"),
+    2: (Refused, "illegal address: the module has no such coil; look at profile, channels and unit"),
+    3: (Refused, "illegal value: the module does not take this; look at its profile"),
+    4: (Refused, "device failure: the module could not do it"),
     5: (Unreachable, "accepted, still working on it"),
     6: (Unreachable, "busy"),
     7: (Refused, "not performed"),
-    8: (Garbled, "memory parity error"),
-    9: (Garbled, "unassigned exception 9"),
-    10: (Unreachable, "gateway has no path to the unit"),
-    11: (Unreachable, "unit does not answer the gateway"),
+    8: (Refused, "memory parity error: the module needs repair"),
+    9: (Refused, "unassigned exception 9"),
+    10: (Unreachable, "gateway has no path to the unit: look at the gateway's own settings"),
+    11: (Unreachable, "unit does not answer the gateway: look at the wires behind it, and at unit"),
 }
+ACCEPTED, BUSY = 5, 6
+AGAIN_LATER = (ACCEPTED, BUSY)  # the same request is to be sent again a little later
 UNIT_IS_SILENT = (10, 11)  # said by a gateway: as good as no answer from the unit
+LATE = "answers come later than deadline_ms allows"
+LATE_MAX = 64  # transactions behind the open one that may still be answered: some seconds of them
 
 
 def exception_error(code: int) -> DeviceError:
-    """The error for exception ``code``; unknown codes are not the protocol."""
-    kind, text = EXCEPTIONS.get(code, (Garbled, f"unknown exception {code}"))
+    """The error for exception ``code``."""
+    kind, text = EXCEPTIONS.get(code, (Refused, f"unknown exception {code}"))
     return kind(text)
 
 
@@ -174,3 +179,37 @@ def only_older(sent: bytes, received: bytes) -> bool:
     while len(received) > MBAP and received[2:4] == b"\0\0" and received[:2] != sent[:2]:
         received = received[6 + int.from_bytes(received[4:6], "big") :]
     return not received
+
+
+def misfit(sent: bytes, received: bytes, rtu: bool) -> str:
+    """What is wrong with ``received``, which holds no answer to ``sent``, in a technician's words; "" where unknown."""
+    if not sent:
+        return ""
+    return _rtu_misfit(sent, received) if rtu else _tcp_misfit(sent, received)
+
+
+def _tcp_misfit(sent: bytes, received: bytes) -> str:
+    while len(received) > MBAP and received[2:4] == b"\0\0":
+        size = 6 + int.from_bytes(received[4:6], "big")
+        frame, received = received[:size], received[size:]
+        if len(frame) < size or not fits(sent[MBAP:], frame[MBAP:]):
+            continue
+        if frame[:2] == sent[:2]:
+            return f"unit {frame[6]} answers where unit {sent[6]} was asked"
+        behind = int.from_bytes(sent[:2], "big") - int.from_bytes(frame[:2], "big")
+        if frame[6] == sent[6] and 0 < behind <= LATE_MAX:
+            return LATE
+        return "answers carry another transaction number than the request: a gateway that numbers by itself"
+    return ""
+
+
+def _rtu_misfit(sent: bytes, received: bytes) -> str:
+    if received == sent:
+        return "only our own request came back: the adapter hears itself, and no module answers"
+    for size in (answer_size(sent[1:-2]) + 3, 5):
+        for start in range(len(received) - size + 1):
+            frame = received[start : start + size]
+            whole = crc16(frame[:-2]) == int.from_bytes(frame[-2:], "little")
+            if whole and frame[0] != sent[0] and fits(sent[1:-2], frame[1:-2]):
+                return f"unit {frame[0]} answers where unit {sent[0]} was asked"
+    return ""

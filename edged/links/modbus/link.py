@@ -8,7 +8,11 @@ Rules:
 3. Writes overtake reads; a newer write to the same coil replaces the one that waits. A unit that missed an answer is
    asked last, and its request is broken off the moment a healthy unit is wanted.
 4. The bus reconnects for ever, with backoff and jitter. Callers get only ``DeviceError``s.
-5. What is asked of an idle wire is on it before the asking returns; an answer sends the next request. No task, no turn
+5. A network connection that ends with nothing owed is no loss: many modules close one that is idle, some after each
+   answer. It is opened again, when somebody asks at the latest, and nobody hears of it; a request that the end cut off
+   is sent once more. Two connections that ended after a single answer, and each request gets one of its own.
+6. Busy is not gone: the same request again a little later. An exception answer proves that a module is there.
+7. What is asked of an idle wire is on it before the asking returns; an answer sends the next request. No task, no turn
    of the loop lies between.
 
 Deadlines here are real seconds: the wire does not follow hall time.
@@ -27,12 +31,16 @@ from edged.driver import DeviceError, Garbled, Unreachable
 from edged.links.chance import chance
 from edged.links.modbus import pdus
 from edged.links.modbus.frames import (
+    ACCEPTED,
+    AGAIN_LATER,
     FAILED,
+    LATE,
     MBAP,
     UNIT_IS_SILENT,
     exception_error,
     find_rtu_answer,
     find_tcp_answer,
+    misfit,
     only_older,
     rtu_frame,
     tcp_frame,
@@ -49,6 +57,7 @@ GAP_TRIES = 25  # waits for silence before a request; more means that somebody b
 SILENT_MAX = 6  # exchanges without one byte before the port is opened afresh (frozen adapter, half-open TCP)
 HELD_MAX = 512  # bytes kept while an answer is incomplete: twice the longest frame
 TRANSACTIONS = 65_535
+SINGLE_LIVES = 2  # connections in a row with one answer each: from then on each request gets its own
 CLOSE_S = 5.0  # a kernel driver may wait for unsent bytes; the next open then fails and is tried again
 
 OnState = Callable[[bool, str], None]
@@ -88,6 +97,10 @@ class ModbusBus:
         self._reason = "not connected yet"
         self._gone = ""  # why the open connection ended
         self._transport: asyncio.Transport | None = None
+        self._asked = asyncio.Event()  # something waits while the connection is closed
+        self._idle = False  # it was closed with nothing to do: opened again when somebody asks
+        self._here = 0  # answers on the open connection
+        self._single_lives = 0
         self._over = asyncio.Event()  # the open connection ended, or a fresh one is worth a try
         self._current: Request | None = None  # the exchange on the wire
         self._deadline: asyncio.TimerHandle | None = None  # of that exchange
@@ -95,6 +108,7 @@ class ModbusBus:
         self._held = b""  # what came since, and is no answer yet
         self._transaction = 0
         self._noise = False  # bytes came that answer nothing
+        self._odd = ""  # what is wrong with them, where that is known
         self._silent = 0
         self._quiet_from_s = 0.0
         self._gap: asyncio.TimerHandle | None = None  # waits for silence before a request
@@ -161,6 +175,7 @@ class ModbusBus:
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         request.waiting.append(future)
         self._queue.add(request)
+        self._asked.set()
         open_now = self._current
         if open_now is None:
             self._pump()
@@ -182,6 +197,7 @@ class ModbusBus:
         while True:
             served = self.counts.exchanges
             self._gone = ""
+            self._idle = False
             self._over.clear()
             ends = Ends(self._received, self._ended)
             try:
@@ -190,8 +206,13 @@ class ModbusBus:
                     await self._over.wait()
             finally:
                 await self._close(ends)
-            if not self._gone:
-                continue  # merely silent: opened afresh without telling anybody
+            if (
+                not self._gone
+            ):  # merely silent, or closed with nothing owed: opened afresh without telling anybody
+                if self._idle and not len(self._queue):
+                    self._asked.clear()
+                    await self._asked.wait()
+                continue
             self._set_up(False, self._gone)
             if self.counts.exchanges > served:
                 delay_s = RECONNECT_MIN_S
@@ -205,7 +226,7 @@ class ModbusBus:
             self._gone = f"cannot open: {error or type(error).__name__}"
             return False
         self.counts.opened += 1
-        self._silent = self._gaps = 0
+        self._silent = self._gaps = self._here = 0
         self._held = b""
         self._set_up(True, "")
         return True
@@ -225,16 +246,41 @@ class ModbusBus:
                 async with asyncio.timeout(CLOSE_S):
                     await ends.closed.wait()
 
-    def _ended(self, reason: str) -> None:
-        if self._transport is not None:
-            self._gone = self._gone or reason
-            self._over.set()
+    def _ended(self, error: Exception | None) -> None:
+        """The connection is over; ``error`` None: the other side closed it."""
+        if self._transport is None or self._over.is_set():
+            return
+        request = self._current
+        if self._answered_and_over(request, error):
+            if request is not None:
+                self._finish()
+                request.again = True
+                self._queue.put_back(request)
+        elif request is None and error is None and self._over_network and self.counts.exchanges:
+            self._idle = True  # a module that answered before, and got nothing to do on this connection
+        else:
+            silent = (
+                "connection lost" if request is None else "the module closed the connection without answering"
+            )
+            self._gone = str(error) if error else silent
+        self._over.set()
+
+    def _answered_and_over(self, request: Request | None, error: Exception | None) -> bool:
+        """Whether this end is the habit of a module: it answered, and owes nothing but what was sent right after."""
+        if not self._over_network or not self._here:
+            return False
+        self._single_lives = self._single_lives + 1 if self._here == 1 else 0
+        return error is None if request is None else not request.again
+
+    @property
+    def _over_network(self) -> bool:
+        return self.wire.kind != "rtu"
 
     # -- one exchange after the other --
 
     def _pump(self) -> None:
         """Put the next request on the wire, if that is open, free and silent."""
-        while self._transport is not None and self._current is None and self._gap is None:
+        while self._transport is not None and not (self._over.is_set() or self._current or self._gap):
             now_s = monotonic_s()
             wait_s = self._quiet_from_s + self.wire.gap_s - now_s
             if wait_s > 0 and self._gaps < GAP_TRIES:
@@ -265,11 +311,12 @@ class ModbusBus:
             self._transaction = self._transaction % TRANSACTIONS + 1
             frame = tcp_frame(self._transaction, request.unit, request.pdu)
         self._current, self._sent, self._held, self._noise = request, frame, b"", False
+        self._odd = ""
         request.first_sent_s = request.first_sent_s or now_s
         try:
             transport.write(frame)
         except Exception as error:  # noqa: BLE001 - whatever a wire's library raises, this connection is over
-            self._ended(str(error))
+            self._ended(error)
         self._quiet_from_s = now_s + len(frame) * self.wire.char_s
         fair_s = self._quiet_from_s - now_s + FAIR_S
         wait_s = request.deadline_s if request.broken_off < BREAK_OFF_MAX else fair_s
@@ -299,18 +346,37 @@ class ModbusBus:
 
     def _answered(self, request: Request, pdu: bytes) -> None:
         self.counts.exchanges += 1
+        self._here += 1
         self._silent = 0
         refused = pdu[0] & FAILED
         self.counts.refused += refused > 0
         if refused and pdu[1] in UNIT_IS_SILENT:
             self._missed(request, exception_error(pdu[1]))
+        elif refused and pdu[1] in AGAIN_LATER:
+            self._again_later(request, pdu[1])
         else:
             request.settle(exception_error(pdu[1]) if refused else pdu)
             self._queue.unit(request.unit).answered(request, monotonic_s())
-        self._pump()
+        if self._single_lives >= SINGLE_LIVES:
+            self._idle = True
+            self._over.set()
+        else:
+            self._pump()
+
+    def _again_later(self, request: Request, code: int) -> None:
+        """The module is there and has to do something else first; what a write was accepted for, a read-back tells."""
+        now_s = monotonic_s()
+        self._queue.unit(request.unit).answered(request, now_s)
+        if code == ACCEPTED and request.slot is not None:
+            request.settle(request.pdu[:5])
+        elif now_s - request.first_sent_s < self._pace.busy_max_s:
+            self._hold(request, now_s + self._pace.busy_s)
+        else:
+            request.settle(Unreachable(f"{exception_error(code)}, for {self._pace.busy_max_s:g} s"))
 
     def _unanswered(self, request: Request, gave_way: bool = False) -> None:
         """The deadline passed, or the wire is wanted for somebody who answers."""
+        self._odd = self._odd or misfit(self._sent, self._held, self.wire.rtu)
         self._finish()
         if self.wire.rtu:
             self._queue.unit(request.unit).owed.append(Debt(request, monotonic_s() + self._pace.owed_s))
@@ -319,8 +385,9 @@ class ModbusBus:
             self._hold(request, monotonic_s() + GIVE_WAY_S)
         else:
             self._silent = 0 if self._noise else self._silent + 1
-            garbled = Garbled("answer is not the one asked for")
-            self._missed(request, garbled if self._noise else Unreachable("no answer in time"))
+            garbled = Garbled(self._odd or "answer is not the one asked for")
+            silent = Unreachable(self._odd or "no answer in time")
+            self._missed(request, garbled if self._noise else silent)
         if self._silent >= SILENT_MAX:
             self._over.set()  # a frozen adapter, a half-open connection: a fresh one is worth a try
         else:
@@ -353,6 +420,7 @@ class ModbusBus:
         if not self.wire.rtu:
             older = only_older(self._sent, self._held)
             if older:
+                self._odd = misfit(self._sent, self._held, rtu=False)
                 self._held = b""
             self.counts.late += older
             return older
@@ -363,6 +431,8 @@ class ModbusBus:
                     self._held = self._held[self._held.index(frame) + len(frame) :]
                     unit.owed.remove(debt)
                     self.counts.late += 1
+                    if self._current is not None and self._current.unit == number:
+                        self._odd = LATE
                     self._queue.recheck(number)
                     self._pump()
                     return True
@@ -373,6 +443,7 @@ class ModbusBus:
         if up == self._up:
             return
         self._up = up
+        self._single_lives = 0
         if not up:
             self._drop(reason)
         for listener in list(self._listeners):

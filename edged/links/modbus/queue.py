@@ -19,12 +19,15 @@ WRITES_IN_ROW_MAX = 16  # then one read: under a storm of writes devices must st
 @dataclass(frozen=True, slots=True)
 class Pace:
     """Real seconds. A unit that did not answer rests ``rest_min_s``, doubling to ``rest_max_s``; its answer is reckoned
-    with for ``owed_s``: a module that answers later has restarted in between.
+    with for ``owed_s``: a module that answers later has restarted in between. One that is busy is asked again every
+    ``busy_s``, for ``busy_max_s``.
     """
 
     rest_min_s: float = 0.5
     rest_max_s: float = 10.0
     owed_s: float = 3.0
+    busy_s: float = 0.1
+    busy_max_s: float = 5.0
 
 
 @dataclass(slots=True, eq=False)
@@ -39,6 +42,7 @@ class Request:
     first_sent_s: float = 0.0
     not_before_s: float = 0.0
     broken_off: int = 0
+    again: bool = False  # sent a second time because the connection ended under it
     waiting: list[asyncio.Future[bytes]] = field(default_factory=list)
 
     def settle(self, answer: bytes | DeviceError) -> None:

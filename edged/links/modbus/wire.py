@@ -79,9 +79,10 @@ def _choice(url: str, name: str, value: str, allowed: Iterable[str]) -> str:
 
 
 class Ends(asyncio.Protocol):
-    """One connection's life: bytes go to ``on_bytes``, its end to ``on_end``; ``closed`` is set last."""
+    """One connection's life: bytes go to ``on_bytes``, its end to ``on_end`` (None: the other side said goodbye);
+    ``closed`` is set last."""
 
-    def __init__(self, on_bytes: Callable[[bytes], None], on_end: Callable[[str], None]) -> None:
+    def __init__(self, on_bytes: Callable[[bytes], None], on_end: Callable[[Exception | None], None]) -> None:
         self._on_bytes = on_bytes
         self._on_end = on_end
         self.closed = asyncio.Event()
@@ -90,7 +91,7 @@ class Ends(asyncio.Protocol):
         self._on_bytes(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._on_end("connection lost")
+        self._on_end(exc)
         self.closed.set()
 
 
