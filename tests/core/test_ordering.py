@@ -20,6 +20,7 @@ from edged.core.model.events import (
     Event,
     Key,
     KeyPressed,
+    OverrideSet,
     PolicyApplied,
     Priority,
     SiteLoaded,
@@ -166,6 +167,19 @@ def lived(hall: Hall, step: tuple[Any, ...]) -> tuple[str | None, list[str]]:
         return None, []
     key, arg = second
     return str(first), hall.happen(KeyPressed(Point(f"p{first[1:]}"), key, arg))
+
+
+def test_a_prepared_visitor_whom_a_person_put_first_overtakes_nobody() -> None:
+    """Somebody else was put first meanwhile; the streak of priority calls is not used up by either."""
+    hall = Hall(Calling(infer_arrival_s=0, double_press_ms=0), ONE)
+    for _ in range(3):
+        hall.arrive(1, "general", "normal")
+    hall.happen(OverrideSet("priority-insert", "T2", "chen"))
+    hall.happen(KeyPressed(Point("p1"), "prepare"))
+    hall.happen(OverrideSet("priority-insert", "T3", "chen"))
+    assert hall.happen(KeyPressed(Point("p1"), "announce")) == ["T2"]
+    assert hall.engine.state.windows["w1"].overtook == 0
+    assert hall.happen(KeyPressed(Point("p1"), "next")) == ["T3"]
 
 
 @settings(max_examples=120, deadline=None)

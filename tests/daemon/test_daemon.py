@@ -225,6 +225,11 @@ async def test_a_broken_file_is_refused_line_by_line_and_a_better_one_taken(
     assert await files.metric('edged_device_up{device="new",driver="mqtt_json"}') == 0
     assert 'device="new"' in (await asyncio.to_thread(files.get, "/metrics"))[1]
 
+    files.edit(device_table("new", "lamp"), "")
+    daemon.signal(signal.SIGHUP)
+    await until(lambda: len(daemon.logged("reloaded")) == 2)
+    assert 'device="new"' not in (await asyncio.to_thread(files.get, "/metrics"))[1]
+
     seen = len(daemon.logged("reload-refused"))
     files.file.write_text(files.file.read_text().replace('"tax-general"', '"tax-special"'))
     daemon.signal(signal.SIGHUP)

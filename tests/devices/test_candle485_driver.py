@@ -163,6 +163,19 @@ async def test_a_change_overtakes_what_is_only_sent_again(tmp_path: Path) -> Non
         assert b.driver.reassert_s >= 5.0
 
 
+@pytest.mark.parametrize("panels", [1, 20, 64])
+async def test_showing_everything_again_leaves_as_much_of_the_bus_as_it_takes(
+    tmp_path: Path, panels: int
+) -> None:
+    """Frames of one round are counted on the wire: with their pauses they fill half the time at most."""
+    units = {f"p{n}": {"address": 0x20 + n, "digits": n % 2 == 0} for n in range(panels)}
+    chosen = options(panels=units, boards={}, kiosk_board=None, bus_pause_ms=100)
+    driver = candle_driver.Candle485(Hall().context(), chosen)
+    one_panel = Panel("w1", "OPEN", 9)
+    frames = sum(len(driver._frames(name, one_panel)) for name in units)
+    assert driver.reassert_s >= 2 * frames * 0.1
+
+
 async def test_a_stuck_key_is_held_back(tmp_path: Path) -> None:
     async with bench(tmp_path, Hall(speed=0.1)) as b:
         for _ in range(50):

@@ -54,6 +54,25 @@ async def test_an_adapter_that_stops_echoing_is_opened_again(tmp_path: Path) -> 
         await until(lambda: b.hall.events == [BACK, DeviceLost(Point("candle-1"), "no echo any more"), BACK])
 
 
+async def test_what_was_found_out_of_one_adapter_does_not_hold_for_the_next(tmp_path: Path) -> None:
+    """The first does not hear itself; the one plugged in for it does, and LED codes are keys, too."""
+    async with bench(tmp_path) as b:
+        for turn in range(candle_driver.ECHO_MISSES_MAX):
+            await b.show("panel-22", Lamp("on" if turn % 2 else "off"))
+        assert b.driver._echoes is False
+        b.port.unplug()
+        await until(lambda: isinstance(b.hall.events[-1], DeviceLost))
+        b.far.faults = Faults(echo=True)
+        b.port.replug()
+        await until(lambda: b.hall.events[-1] == BACK)
+        for state in ("OPEN", "SERVING", "ACTIVATING", "PAUSED") * 2:
+            await b.show("panel-21", Panel("w1", state, 1))
+            await b.show("panel-22", Panel("w2", state, 1))
+        b.far.press("panel-21", "arrive")
+        await until(lambda: b.pressed() != [])
+        assert b.pressed() == [key("panel-21", "arrive")]
+
+
 async def test_damaged_echoes_press_no_key(tmp_path: Path) -> None:
     line = memory.Faults(flip_byte=0.08, lose_byte=0.04)
     async with bench(tmp_path, line=line, echo=True) as b:

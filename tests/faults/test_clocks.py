@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,16 @@ async def test_summer_time_ends_at_its_second(hall: tuple[Hall, Daemon, Machines
     assert await daemon.stop() == 0
     assert files.notes()["ticket.cancelled"] == 0
     identical(files)
+
+
+async def test_the_time_is_told_once_an_hour_and_not_at_every_look(
+    hall: tuple[Hall, Daemon, Machines],
+) -> None:
+    """The hour takes three seconds here, a look one."""
+    files, daemon, _ = hall
+    daemon.planted = "hourly"
+    await daemon.start()
+    await until(lambda: len(clocks(files)) >= 4, 60.0)
+    assert await daemon.stop() == 0
+    told_ms = [step.at_ms for step in files.steps() if isinstance(step.event, ClockSet)]
+    assert all(later - earlier > 3000 for earlier, later in pairwise(told_ms[1:]))

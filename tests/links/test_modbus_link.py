@@ -18,6 +18,7 @@ from edged.clock import monotonic_s
 from edged.driver import DeviceError, Garbled, Refused, Unreachable
 from edged.links.modbus.frames import alike, find_rtu_answer, find_tcp_answer, rtu_frame, tcp_frame
 from edged.links.modbus.link import ModbusBus, bus
+from edged.links.modbus.queue import Pace
 from edged.links.modbus.wire import Wire, parse_url
 from tests.support.modbus_peers import (
     QUICK,
@@ -209,6 +210,31 @@ async def test_whatever_the_delay_no_value_comes_from_another_request(delay_s: f
         value = await link.read_registers(1, 4, 1, deadline_s=0.05)
     line.close()
     assert value == (40,)
+    assert link.counts.late == 1
+
+
+async def test_a_request_held_back_for_a_debt_goes_when_the_debt_is_paid() -> None:
+    """And not only when it has lapsed, which would be ten seconds later."""
+    first = True
+
+    def answer(data: bytes) -> None:
+        nonlocal first
+        line.say_later(0.4 if first else 0.0, rtu_frame(1, registers(data[1:-2])))
+        first = False
+
+    line = RawLine(answer)
+    link = ModbusBus(
+        f"rtu://{line.path}?baudrate=115200", pace=Pace(rest_min_s=0.01, rest_max_s=0.01, owed_s=10.0)
+    )
+    async with running(link):
+        await up(link)
+        link._queue.unit(1).misses = 1  # one try only, so that exactly one answer is owed
+        with pytest.raises(Unreachable):
+            await link.read_registers(1, 2, 1, deadline_s=0.05)
+        await link_rested(link, 1)
+        async with asyncio.timeout(5):
+            assert await link.read_registers(1, 4, 1, deadline_s=0.05) == (40,)
+    line.close()
     assert link.counts.late == 1
 
 

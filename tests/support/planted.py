@@ -21,8 +21,8 @@ from edged.central.policy_desk import PolicyDesk
 from edged.core.engine import Engine
 from edged.core.model.events import KeyPressed, PolicyApplied
 from edged.core.tide import arbiter
+from edged.daemon import app, lifetime
 from edged.daemon import devices as running_devices
-from edged.daemon import lifetime
 from edged.daemon.service_manager import ServiceManager
 from edged.links.mqtt.link import MqttLink
 from edged.store.journal import Journal
@@ -59,6 +59,11 @@ def falling() -> None:
     """hall.toml may name a driver that fails at once, and is tried again as fast; there from the start."""
     devices.REGISTRY["falling"] = "tests.support.planted:Falling"
     running_devices.RESTART_S = (0.05,) * 4
+
+
+def hourly() -> None:
+    """The wall time is told to the core every three seconds instead of every hour; there from the start."""
+    vars(app)["CLOCK_EVERY_MS"] = 3000
 
 
 def hasty() -> None:
@@ -201,6 +206,7 @@ FAULTS: dict[str, Callable[[], None]] = {
         core_without_policies,
         falling,
         hasty,
+        hourly,
     )
 }
 KEPT: list[object] = []

@@ -1,0 +1,59 @@
+"""The office as a whole: a flood of refused documents is told to the core now and then, whatever the clock does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from edged.central import topics
+from edged.central.condemned import Condemned
+from edged.central.office import TOLD_MAX, TOLD_WITHIN_MS, Dependencies, Office
+from edged.config import load
+from edged.core.model.events import DocumentRejected, Event
+from edged.core.model.state import State
+from edged.links.mqtt.link import MqttLink
+from edged.store.records import ALONE, Beside
+from tests.support.brokers import Rejections, plain_client, real_mosquitto, running, settings_for, until
+from tests.support.halls import GOOD
+from tests.support.journals import open_journal
+from tests.support.policies import KEYS, NOW_MS
+
+HOUR_MS = 3_600_000
+FLOOD = TOLD_MAX + 5
+
+
+async def test_of_a_flood_the_core_hears_now_and_then_also_when_the_clock_was_set_back(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "hall.toml"
+    file.write_text(GOOD)
+    wall_ms, counted = [NOW_MS], list[str]()
+    told: list[Event] = []
+
+    def put(event: Event, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> bool:
+        told.append(event)
+        return True
+
+    async with real_mosquitto() as broker, open_journal(tmp_path / "hall.db") as journal:
+        link = MqttLink(settings_for(broker), Rejections())
+        given = Dependencies(
+            put=put,
+            wall_ms=lambda: wall_ms[0],
+            stamp=str,
+            reject=Rejections(),
+            state=State,
+            condemned=Condemned(),
+            count_refused=counted.append,
+            silent=False,
+        )
+        office = Office(load(file), KEYS, link, journal, given)
+        office.start()
+        async with running(link), plain_client(broker, "centre") as centre:
+            for later_ms in (0, TOLD_WITHIN_MS, -HOUR_MS, TOLD_WITHIN_MS):
+                wall_ms[0] += later_ms
+                before = len(counted)
+                told.clear()
+                for _ in range(FLOOD):
+                    await centre.publish(topics.policy_push("east"), b"rubbish", qos=1)
+                await until(lambda: len(counted) == before + FLOOD)
+                assert told == [DocumentRejected("policy", "not-an-envelope", "")] * TOLD_MAX
