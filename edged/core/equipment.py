@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edged.core import sequence
-from edged.core.model.commands import Print, Say
+from edged.core.model.commands import Page, Print, Say
 from edged.core.model.events import (
     CommandDone,
     CommandFailed,
@@ -16,9 +16,13 @@ from edged.core.model.state import DeviceState
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, announcements, pages
 from edged.core.visits import printing
-from edged.core.windows import attendance
+from edged.core.windows import activation, attendance
 
 OUR_LINK = "broker"  # why a device is lost that may well be there: the link to the broker is down
+
+
+# How an action fails that may have reached its device all the same (``outputs``, drivers).
+MAY_HAVE_ARRIVED = ("no answer in time", "interrupted", "driver failed")
 
 
 def health(turn: Turn, event: HealthRead) -> None:
@@ -59,6 +63,8 @@ def outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
         announcements.ended(turn, event.id)
     if isinstance(event, CommandFailed):
         pages.failed(turn, event.id)
+        if isinstance(pending.body, Page) and not event.error.startswith(MAY_HAVE_ARRIVED):
+            activation.unreached(turn, pending.body)
         if isinstance(pending.body, Print):
             printing.failed(turn, pending.body, pending.point, event.error)
         else:

@@ -55,6 +55,9 @@ CLOCK_CHECK_S = 1.0  # real seconds between looks for wall-clock steps
 CLOCK_STEP_MS = 2_000  # a wall clock this far from where it should be was set by somebody
 GAP_MAX_MS = 30 * 86_400_000  # more is a wrong clock, at whose word nothing is pruned
 CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall hour
+ACT_WAIT_S = (
+    5.0  # real seconds that actions wait for a broker that may start with us; shorter than outputs' hearts
+)
 LINK_WAIT_S = 3.0  # real seconds that READY waits for the broker: a dispenser may start with us
 OFFLINE_FLUSH_S = 0.2  # for the broker to take our last word
 FIXED = ("timezone", "mqtt", "store", "web", "policy")  # of hall.toml: read at start only
@@ -97,19 +100,10 @@ class Application:
         self._known = restored.last_seq > 0
         self.inbox = Inbox(self.clock, last_ms, lambda: self.engine.next_due_ms)
         self._drivers = {device.id: device.driver for device in config.devices}
-        self.metrics = Metrics(
-            lambda: self.engine.state,
-            self._drivers,
-            Readings(
-                inbox=lambda: len(self.inbox),
-                uplink=lambda: self.office.uplink.backlog,
-                disk_free_bytes=lambda: _free_bytes(Path(self.config.store.path)),
-                config_accepted=lambda: not self.reloads.mistakes,
-                lost_lines=logs.lost,
-            ),
-        )
+        self.metrics = Metrics(lambda: self.engine.state, self._drivers, self._readings())
         around = Surroundings(self.emit, self.clock, self.metrics.device_error, self._measured)
         self.outputs = Outputs(around)
+        self.outputs.hold()
         self.status = HallStatus(config.hall, self.journal.epoch, self._rfc3339)
         will = (self.status.topic, self.status.payload("offline", self._standing()))
         self.mqtt = self._platform.broker(link_settings(config, will), self.reject, self._around_a_read())
@@ -152,6 +146,15 @@ class Application:
         if isinstance(event, DeviceBack):
             self.outputs.returned(event.point)
         return True
+
+    def _readings(self) -> Readings:
+        return Readings(
+            inbox=lambda: len(self.inbox),
+            uplink=lambda: self.office.uplink.backlog,
+            disk_free_bytes=lambda: _free_bytes(Path(self.config.store.path)),
+            config_accepted=lambda: not self.reloads.mistakes,
+            lost_lines=logs.lost,
+        )
 
     def _around_a_read(self) -> AroundRead:
         """What comes together over the broker's wire is taken in the turn of the loop that brought it."""
@@ -201,6 +204,7 @@ class Application:
         await self._open_web()
         fleet = self._start(tasks)
         tasks.create_task(self._announce_ready(manager), name="ready")
+        tasks.create_task(self._release_actions(), name="actions")
         tasks.create_task(outlive(self._starts, self._safe, self.stop.set), name="lifetime")
         tasks.create_task(manager.watch(lambda: self._hearts(fleet)), name="watchdog")
         self._platform.hook_signals(self.stop.set, self.reloads.ask)
@@ -277,6 +281,11 @@ class Application:
         self.journal.learn(State)
         log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, gap_ms=self._gap_ms)
 
+    async def _release_actions(self) -> None:
+        """A broker that is not there by now may be away for long: what needs it fails, and the core decides anew."""
+        await asyncio.sleep(ACT_WAIT_S)
+        self.outputs.release()
+
     def _finish(self, whole: bool) -> None:
         """Everything that was heard is kept; the next start reads one state dump.
 
@@ -336,6 +345,7 @@ class Application:
                 self.status.say(self.mqtt, self._standing())
                 self.outputs.returned(CENTRE)
                 self.outputs.retry()
+                self.outputs.release()
 
         self.mqtt.on_state(changed)
 

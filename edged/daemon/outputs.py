@@ -66,10 +66,12 @@ class Outputs:
         self._workers: dict[str, Worker] = {}
         self._at: dict[Point, Worker] = {}  # the same by point, as far as points were asked for
         self._unknown: set[str] = set()
+        self._may_act = asyncio.Event()
+        self._may_act.set()
 
     def attach(self, device: str, driver: Driver) -> Worker:
         """A worker for ``driver``; the caller runs ``worker.run`` and detaches it afterwards."""
-        worker = Worker(device, driver, self._around)
+        worker = Worker(device, driver, self._around, self._may_act)
         self._workers[device] = worker
         self._at.clear()
         self._unknown.discard(device)
@@ -111,6 +113,14 @@ class Outputs:
         if device in self._workers:
             self._workers[device].again()
 
+    def hold(self) -> None:
+        """Actions wait from now on, levels do not: the outside has not been tried yet (``release``)."""
+        self._may_act.clear()
+
+    def release(self) -> None:
+        """The outside was tried: actions go out, in their order; what is not there is not there."""
+        self._may_act.set()
+
     def retry(self) -> None:
         """The broker is back: its devices are shown everything again; whoever else pauses after a failure tries."""
         for worker in self._workers.values():
@@ -130,13 +140,17 @@ class Outputs:
 class Worker:
     """Keeps one device's slots true. Newest value wins: a value overtaken while it waited is never sent."""
 
-    def __init__(self, device: str, driver: Driver, around: Surroundings) -> None:
+    def __init__(
+        self, device: str, driver: Driver, around: Surroundings, may_act: asyncio.Event | None = None
+    ) -> None:
+        """``may_act``: actions wait until it is set."""
         self._device = device
         self._driver = driver
         self._around = around
         self._slots: dict[str, tuple[Point, Value]] = {}
         self._dirty: dict[str, None] = {}
         self._arrived_s: dict[str, float] = {}  # of slots whose newest value was not tried yet
+        self._may_act = may_act
         self._actions: deque[tuple[Action, float]] = deque()
         self._doing: Action | None = None
         self._levels_wanted = asyncio.Event()
@@ -314,6 +328,10 @@ class Worker:
         while True:
             while self._actions:
                 heart.expect(ACT_DEADLINE_S)
+                if self._may_act is not None:
+                    await self._may_act.wait()
+                if not self._actions:
+                    break  # the device left the configuration meanwhile
                 action, queued_s = self._actions.popleft()
                 if isinstance(action.body, Say) and monotonic_s() - queued_s > SAY_AGE_MAX_S:
                     self._fail(action, "too late to be spoken")

@@ -6,6 +6,7 @@ place: whoever takes a seat leaves the window they came from, and a window lit f
 
 from __future__ import annotations
 
+from edged.core.model.commands import Page
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, pages, staffing
 from edged.core.queue import demand
@@ -136,6 +137,15 @@ def unanswered(turn: Turn, window: str, reason: str) -> None:
         if state.paged_staff is not None:
             area.tried_staff.append(state.paged_staff)
     stand_by(turn, window)
+
+
+def unreached(turn: Turn, page: Page) -> None:
+    """A page for a lit window never left: the next member is asked at once, and nobody is blamed for it."""
+    state = None if page.window is None else turn.state.windows.get(page.window)
+    if state is None or state.state != "ACTIVATING" or state.acknowledged or state.paged_staff != page.staff:
+        return
+    assert page.window is not None
+    unanswered(turn, page.window, reason="not reached")
 
 
 def acknowledge(turn: Turn, window: str, staff: str | None) -> None:

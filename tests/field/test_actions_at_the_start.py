@@ -1,0 +1,81 @@
+"""An action at the start waits for the outside to be tried: a page under way and a call that waited for the loudspeaker
+go out after a restart, also a clean one, and after one together with the broker. Lamps do not wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.brokers import Mosquitto, until
+from tests.support.daemon_checks import TIDE
+from tests.support.daemons import Daemon, Hall, Machines
+
+Parts = tuple[Hall, Daemon, Machines]
+
+
+async def end(daemon: Daemon, how: str) -> None:
+    if how == "stop":
+        assert await daemon.stop() == 0
+    else:
+        await daemon.kill()
+
+
+@pytest.mark.parametrize("how", ["stop", "kill", "together with the broker"])
+async def test_a_page_under_way_is_sent_again(hall: Parts, broker: Mosquitto, how: str) -> None:
+    files, daemon, machines = hall
+    await daemon.start()
+    machines.pager.mute = True
+    machines.tickets(TIDE)
+    await until(lambda: machines.ids(machines.pager, "page") != [])
+    (page,) = machines.ids(machines.pager, "page")
+    await end(daemon, how)
+    if how == "together with the broker":
+        await broker.stop()
+    await daemon.restart(ready=False)
+    if how == "together with the broker":
+        await asyncio.sleep(1.0)  # it loads what it kept
+        await broker.start()
+    await until(lambda: machines.ids(machines.pager, "page") == [page, page])
+    await until(lambda: machines.lamp.lamp == "blink")
+    machines.tidal_panel.press("login", "chen")
+    await until(lambda: files.notes()["tidal.opened"] == 1)
+    notes = files.notes()
+    assert (notes["tidal.unanswered"], notes["action.failed"]) == (0, 0), "nobody is blamed"
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_a_call_that_waited_for_the_loudspeaker_is_spoken(hall: Parts, how: str) -> None:
+    """Two are called at once; the loudspeaker has not answered for the first when the daemon ends."""
+    _files, daemon, machines = hall
+    await daemon.start()
+    machines.voice.mute = True
+    machines.tickets(2)
+    machines.panel.press("login")
+    machines.panel.press("next")
+    await until(lambda: len(machines.ids(machines.voice, "say")) == 1)
+    for key in ("arrive", "finish", "next"):
+        machines.panel.press(key)
+    await until(lambda: machines.panel.number == "A002")
+    await end(daemon, how)
+    machines.voice.mute = False
+    await daemon.restart()
+    await until(lambda: len(set(machines.ids(machines.voice, "say"))) == 2)
+
+
+async def test_a_pager_that_is_not_there_costs_no_minute_and_blames_nobody(hall: Parts) -> None:
+    """The page never left: the duty manager is told at once instead of after the time somebody has to answer."""
+    files, daemon, machines = hall
+    await daemon.start()
+    machines.pager.go(False)
+    await until(lambda: files.notes()["device.lost"] >= 1)
+    machines.tickets(TIDE)
+    await until(lambda: files.notes()["tidal.unanswered"] >= 1, 20.0)
+    reasons = {
+        note.data["reason"]
+        for step in files.steps()
+        for note in step.notes
+        if note.kind == "tidal.unanswered"
+    }
+    assert reasons == {"not reached"}
