@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tune": ("edged.cli.tune:tune", "Fit the waiting policy to a hall's own journals."),
     "bench": ("edged.cli.bench:bench", "Measure this machine: latency, load, limits."),
     "simulate": ("edged.cli.simulate:simulate", "Live seeded days full of faults; every promise is checked."),
+    "bundle": ("edged.cli.bundle:bundle", "Make the archive from which a hall is installed offline."),
     "replay": ("edged.cli.replay:replay", "Replay a journal: the same events, the same commands."),
 }
 

@@ -35,11 +35,11 @@ class Container:
         self._process = process
         self._leader = leader
 
-    async def call(self, *command: str) -> str:
+    async def call(self, *command: str, within_s: float = 30.0) -> str:
         """What ``command`` prints inside."""
-        inside = ("nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-p", "--", *command)
+        inside = ("nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-p", "-n", "--", *command)
         done = await asyncio.to_thread(
-            subprocess.run, inside, capture_output=True, text=True, timeout=30, check=False
+            subprocess.run, inside, capture_output=True, text=True, timeout=within_s, check=False
         )
         return done.stdout.strip()
 
@@ -63,19 +63,38 @@ class Container:
 @asynccontextmanager
 async def booted(directory: Path, hall: Path) -> AsyncIterator[Container]:
     """systemd with the shipped unit serving ``hall`` (a hall.toml); ``directory`` is scratch."""
+    binds = _files(directory, hall)
+    async with _booted(directory, binds, "systemd.wants=edged.service") as container:
+        await container.until_state("active/running", BOOT_S)
+        yield container
+
+
+@asynccontextmanager
+async def empty_machine(directory: Path, binds: dict[Path, str]) -> AsyncIterator[Container]:
+    """systemd without anything of ours and without a network; ``binds``: what it sees, by where it sees it."""
+    await asyncio.to_thread(directory.mkdir, exist_ok=True)
+    async with _booted(directory, binds, "systemd.show_status=no", "--private-network") as container:
+        yield container
+
+
+@asynccontextmanager
+async def _booted(
+    directory: Path, binds: dict[Path, str], word: str, *options: str
+) -> AsyncIterator[Container]:
+    """``word`` is given to systemd, ``options`` to nspawn."""
     if os.geteuid() != 0:
         lacking("booting systemd in a container takes root")
     nspawn = shutil.which("systemd-nspawn")
     if nspawn is None:
         lacking("systemd-nspawn is not installed (apt-get install systemd-container)")
-    binds = _files(directory, hall)
     with (directory / "boot.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             nspawn,
             *("--quiet", "--directory=/", "--volatile=yes", "--boot", "--register=no", "--keep-unit"),
             f"--machine=edged-{os.getpid()}",
+            *options,
             *(f"--bind-ro={source}:{place}" for source, place in binds.items()),
-            *("systemd.unit=basic.target", "systemd.wants=edged.service", "systemd.firstboot=off"),
+            *("systemd.unit=basic.target", word, "systemd.firstboot=off"),
             *(f"systemd.mask={unit}" for unit in UNWANTED),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
@@ -83,9 +102,7 @@ async def booted(directory: Path, hall: Path) -> AsyncIterator[Container]:
         )
         try:
             await until(lambda: _inits(process.pid) != [], BOOT_S)
-            container = Container(process, _inits(process.pid)[0])
-            await container.until_state("active/running", BOOT_S)
-            yield container
+            yield Container(process, _inits(process.pid)[0])
         finally:
             process.send_signal(signal.SIGTERM)  # nspawn passes it on as a power-off
             try:

@@ -1,0 +1,42 @@
+"""``edged bundle``: the archive from which a hall is installed without a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edged.cli.target import fail
+
+
+def bundle(
+    out: Annotated[Path, typer.Option(help="The archive to write: ….tar.zst, or ….tar.gz.")],
+    platform: Annotated[str, typer.Option(help="x86_64 or aarch64: the mini-PC of the hall.")] = "x86_64",
+    python: Annotated[str, typer.Option(help="Its Python: 3.11 on Debian 12, 3.13 on Debian 13.")] = "3.11",
+    key: Annotated[
+        Path | None, typer.Option(help="Sign with this private key (`edged policy keygen`).")
+    ] = None,
+    source: Annotated[Path, typer.Option(help="A checkout of edged.")] = Path(),
+) -> None:
+    """Make the bundle that a technician carries into a hall: one archive, installed without a network.
+
+    It holds the program and every library as wheels with their hashes, the units, the install program, a list of parts
+    (CycloneDX) and, with --key, a signature. Both platforms can be made on one machine; this command needs a network
+    and the extra [bundle].
+
+    \b
+    Example:    edged bundle --out edged-x86_64.tar.zst
+    In the hall: tar xf edged-x86_64.tar.zst && cd edged-*/ && sudo ./install
+    Exit codes: 0 written, 1 it could not be made.
+    """
+    from edged.site.bundle import BundleError, Order, make
+
+    try:
+        wheels = make(
+            Order(source, platform, python, key), out, lambda line: typer.echo(f"{line} …", err=True)
+        )
+    except BundleError as error:
+        raise fail(str(error), 1) from None
+    size_mb = out.stat().st_size / 1e6
+    typer.echo(f"{out}: {len(wheels)} wheels for {platform}, Python {python}, {size_mb:.1f} MB")

@@ -1,0 +1,254 @@
+"""Makes the bundle that a technician installs from without a network: wheels, units, install program, list of parts.
+
+Layout of the archive, one folder ``edged-VERSION-PLATFORM/``::
+
+    install               the install program (POSIX shell); install, upgrade, rollback, uninstall, status
+    wheels/*.whl          the program, its libraries and pip, for one platform and one Python
+    requirements.txt      what is installed, every wheel with its SHA-256
+    systemd/ configs/     units, rules, examples
+    sbom.cdx.json         list of parts, CycloneDX 1.6
+    manifest.json         version, platform, Python
+    SHA256SUMS            of every other file; SHA256SUMS.sig signs it (Ed25519, ``openssl pkeyutl`` verifies it)
+
+The versions and hashes are those of ``requirements.lock``; a wheel that differs is an error, not a warning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+PLATFORMS = {  # name for people: tags that pip may choose from, newest C library first
+    "x86_64": (
+        "manylinux_2_34_x86_64",
+        "manylinux_2_28_x86_64",
+        "manylinux_2_17_x86_64",
+        "manylinux2014_x86_64",
+    ),
+    "aarch64": (
+        "manylinux_2_34_aarch64",
+        "manylinux_2_28_aarch64",
+        "manylinux_2_17_aarch64",
+        "manylinux2014_aarch64",
+    ),
+}
+PYTHONS = ("3.11", "3.12", "3.13")
+PIP = "pip==26.3"  # Debian's own may be missing (python3-venv); it installs the rest and is not installed itself
+SHIPPED = ("systemd", "configs")
+CHUNK_BYTES = 1 << 20
+
+
+class BundleError(Exception):
+    """The bundle cannot be made; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to make. ``source``: a checkout. ``key``: a private key file (PEM) that signs, or None."""
+
+    source: Path
+    platform: str
+    python: str
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """One wheel of the bundle."""
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+
+
+Say = Callable[[str], None]
+
+
+def make(order: Order, out: Path, say: Say = lambda _line: None) -> list[Wheel]:
+    """Write the bundle to ``out`` (``.tar.zst`` or ``.tar.gz``); the wheels in it. Raises ``BundleError``."""
+    project = _project(order.source)
+    if order.platform not in PLATFORMS:
+        raise BundleError(
+            f"platform {order.platform!r} is not supported; choose one of {', '.join(PLATFORMS)}"
+        )
+    if order.python not in PYTHONS:
+        raise BundleError(f"Python {order.python} is not supported; choose one of {', '.join(PYTHONS)}")
+    name = f"edged-{project['version']}-{order.platform}"
+    with TemporaryDirectory() as scratch:
+        folder = Path(scratch) / name
+        wheels = _wheels(order, folder / "wheels", say)
+        _texts(order, folder, project, wheels)
+        _sums(folder, order.key)
+        say(f"packing {out.name}")
+        try:
+            _pack(folder, out)
+        except OSError as error:
+            raise BundleError(f"{out} cannot be written: {error.strerror}") from None
+    return wheels
+
+
+def _project(source: Path) -> dict[str, str]:
+    try:
+        project: dict[str, str] = tomllib.loads((source / "pyproject.toml").read_text())["project"]
+    except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
+        raise BundleError(
+            f"{source}: not a checkout of edged ({error}); run it there or name it by --source"
+        ) from None
+    return project
+
+
+def _wheels(order: Order, folder: Path, say: Say) -> list[Wheel]:
+    """Build our own wheel, fetch the others for the platform, and hold each against the lock."""
+    folder.mkdir(parents=True)
+    say("building the wheel of edged")
+    _pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(order.source))
+    ours = next(folder.glob("edged-*.whl"))
+    pins, hashes = _locked(order.source / "requirements.lock")
+    constraints = folder.parent / "constraints.txt"
+    constraints.write_text("\n".join(pins))
+    tags = [word for tag in PLATFORMS[order.platform] for word in ("--platform", tag)]
+    target = (*tags, "--python-version", order.python, "--implementation", "cp", "--only-binary", ":all:")
+    say(f"fetching libraries for {order.platform}, Python {order.python}")
+    _pip("download", *target, "--constraint", str(constraints), "--dest", str(folder), str(ours))
+    _pip("download", *target, "--no-deps", "--dest", str(folder), PIP)
+    constraints.unlink()
+    wheels = sorted((_wheel(file) for file in folder.glob("*.whl")), key=lambda one: one.name)
+    foreign = [one.file for one in wheels if one.name not in ("edged", "pip") and one.sha256 not in hashes]
+    if foreign:
+        raise BundleError(f"not in requirements.lock with this hash: {', '.join(foreign)}")
+    return wheels
+
+
+def _pip(*words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BundleError(f"pip {words[0]} failed: {done.stderr.strip()[-1500:]}")
+
+
+def _locked(lock: Path) -> tuple[list[str], frozenset[str]]:
+    """The lock's pins and all of its hashes."""
+    text = lock.read_text()
+    return re.findall(r"^[A-Za-z0-9._-]+==[^ \\;]+", text, re.M), frozenset(
+        re.findall(r"sha256:([0-9a-f]{64})", text)
+    )
+
+
+def _wheel(file: Path) -> Wheel:
+    name, version = file.name.split("-")[:2]
+    return Wheel(re.sub(r"[-_.]+", "-", name).lower(), version, file.name, _sha256(file))
+
+
+def _texts(order: Order, folder: Path, project: dict[str, str], wheels: list[Wheel]) -> None:
+    """Everything that is not a wheel."""
+    for shipped in SHIPPED:
+        shutil.copytree(
+            order.source / shipped, folder / shipped, ignore=shutil.ignore_patterns("__pycache__", "*.py")
+        )
+    shutil.copy(order.source / "systemd" / "install", folder / "install")
+    (folder / "install").chmod(0o755)
+    (folder / "systemd" / "install").unlink()
+    lines = [f"{one.name}=={one.version} --hash=sha256:{one.sha256}" for one in wheels if one.name != "pip"]
+    (folder / "requirements.txt").write_text("\n".join(lines) + "\n")
+    manifest = {"version": project["version"], "platform": order.platform, "python": order.python}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    (folder / "sbom.cdx.json").write_text(_parts(project["version"], wheels))
+
+
+def _parts(version: str, wheels: Iterable[Wheel]) -> str:
+    """The CycloneDX list of parts."""
+    try:
+        from cyclonedx.model import HashAlgorithm, HashType
+        from cyclonedx.model.bom import Bom
+        from cyclonedx.model.component import Component, ComponentType
+        from cyclonedx.output.json import JsonV1Dot6
+        from packageurl import PackageURL
+    except ImportError:
+        raise BundleError("the extra [bundle] is not installed: pip install 'edged[bundle]'") from None
+    bom = Bom()
+    whole = Component(type=ComponentType.APPLICATION, name="edged", version=version, bom_ref="edged")
+    bom.metadata.component = whole
+    libraries = [
+        Component(
+            type=ComponentType.LIBRARY,
+            name=one.name,
+            version=one.version,
+            bom_ref=one.file,
+            purl=PackageURL("pypi", None, one.name, one.version),
+            hashes=[HashType(alg=HashAlgorithm.SHA_256, content=one.sha256)],
+        )
+        for one in wheels
+    ]
+    for library in libraries:
+        bom.components.add(library)
+    bom.register_dependency(whole, libraries)
+    return JsonV1Dot6(bom).output_as_string(indent=2)
+
+
+def _sums(folder: Path, key: Path | None) -> None:
+    """SHA256SUMS of every file, as ``sha256sum -c`` reads it, and its signature."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    sums = folder / "SHA256SUMS"
+    sums.write_text("".join(f"{_sha256(path)}  {path.relative_to(folder)}\n" for path in files))
+    if key is not None:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        try:
+            private = load_pem_private_key(key.read_bytes(), None)
+        except (OSError, ValueError, TypeError) as error:
+            raise BundleError(f"{key}: no private key that can be used ({error})") from None
+        if not isinstance(private, Ed25519PrivateKey):
+            raise BundleError(f"{key}: not an Ed25519 key; make one by `edged policy keygen`")
+        (folder / "SHA256SUMS.sig").write_bytes(private.sign(sums.read_bytes()))
+
+
+def _pack(folder: Path, out: Path) -> None:
+    """One archive, the same bytes for the same files."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.add(path, path.relative_to(folder.parent), recursive=False, filter=_anonymous)
+    if out.suffix == ".zst":
+        try:
+            import zstandard
+        except ImportError:
+            raise BundleError("the extra [bundle] is not installed: pip install 'edged[bundle]'") from None
+        out.write_bytes(zstandard.ZstdCompressor(level=10).compress(packed.getvalue()))
+    elif out.suffix == ".gz":
+        import gzip
+
+        out.write_bytes(gzip.compress(packed.getvalue(), 6, mtime=0))
+    else:
+        raise BundleError(f"{out}: the name must end in .tar.zst or .tar.gz (where the machine has no zstd)")
+
+
+def _anonymous(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = "root"
+    entry.mtime = 0
+    return entry
+
+
+def _sha256(file: Path) -> str:
+    made = hashlib.sha256()
+    with file.open("rb") as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            made.update(chunk)
+    return made.hexdigest()
