@@ -47,7 +47,7 @@ def test_a_library_that_the_lock_does_not_know_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bundle, "_locked", lambda _lock: ([], frozenset({"0" * 64})))
-    with pytest.raises(BundleError, match="not in requirements.lock with this hash"):
+    with pytest.raises(BundleError, match=r"not in requirements\.lock with this hash"):
         make(Order(ROOT, "x86_64", "3.11"), tmp_path / "edged.tar.gz")
 
 
