@@ -12,6 +12,11 @@ def status(hall: str) -> str:
     return f"hall/{hall}/status"
 
 
+def journal(hall: str) -> str:
+    """Retained, for the hall itself: where its journal stands."""
+    return f"hall/{hall}/journal"
+
+
 def area_state(hall: str, area: str) -> str:
     """Retained picture of an area."""
     return f"hall/{hall}/state/area/{area}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edged.core import equipment, keys
+from edged.core import equipment, keys, renewal
 from edged.core.cases import case_requests, ratings
 from edged.core.hours import day, phases
 from edged.core.model import events as ev
@@ -62,6 +62,7 @@ HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.CommandFailed: equipment.outcome,
     ev.DocumentRejected: _reject,
     ev.MachineTold: equipment.machine,
+    ev.JournalRenewed: renewal.skip,
     ev.HoursFlexed: phases.flex,
     ev.DayReset: day.reset,
     ev.WindowAsked: _ask,

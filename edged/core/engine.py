@@ -21,6 +21,7 @@ from edged.core.model.events import (
     DeviceEvent,
     EndReported,
     Event,
+    JournalRenewed,
     KeyPressed,
     OverrideSet,
     PolicyApplied,
@@ -43,7 +44,15 @@ from edged.core.windows import activation, attendance, machine, overrides, prepa
 DUE_SLACK = 256  # overtaken due times that may stand in the heap before it is built anew
 
 # whoever sends one of these is in the hall
-SOMEBODY = (TicketPrinted, TicketRequested, KeyPressed, OverrideSet, CallReported, EndReported)
+SOMEBODY = (
+    TicketPrinted,
+    TicketRequested,
+    KeyPressed,
+    OverrideSet,
+    CallReported,
+    EndReported,
+    JournalRenewed,  # somebody may hold a number of today
+)
 
 
 class Engine:

@@ -22,11 +22,21 @@ from edged.central.audience import CLOCK_TRUSTED_FROM_MS
 from edged.central.hall_status import HallStatus, Standing
 from edged.central.office import Dependencies, Office
 from edged.central.pictures import Pictures
+from edged.central.witness import Witness
 from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
 from edged.config import ConfigErrors, DeviceConfig, HallConfig
 from edged.config.broker import link_settings
 from edged.core.engine import Engine
-from edged.core.model.events import ClockSet, DeviceBack, DeviceLost, Event, Resumed, SafeModeSet, SiteLoaded
+from edged.core.model.events import (
+    ClockSet,
+    DeviceBack,
+    DeviceLost,
+    Event,
+    JournalRenewed,
+    Resumed,
+    SafeModeSet,
+    SiteLoaded,
+)
 from edged.core.model.point import device_of
 from edged.core.model.state import State
 from edged.core.rebuild import conflicts
@@ -123,13 +133,11 @@ class Application:
         # a key file that is not good is watched, and told with the others
         keys, _ = self._platform.policy_keys(config)
         self.office = Office(config, keys, self.mqtt, self.journal, given)
-        self.office.uplink.on_ahead = lambda why: self.concerns.tell(
-            "ack-ahead", {} if why is None else {"centre": why}
-        )
         observers = (self.metrics, StepLog(), *self.office.observers, *self._platform.observers())
         self.loop = Loop(
             self.engine, self.inbox, self.journal, self.outputs, observers, broke=condemned.broke
         )
+        self.witness = Witness(self.mqtt, self.journal, config.hall, lambda: self.engine.state)
         self.web = WebServer(self.metrics.render, self._health, self.metrics.rejected)
         self._rejected: set[str] = set()
         self._observe()
@@ -236,6 +244,8 @@ class Application:
         self.reloads.began(self._mistakes, tuple(waits))
         self._assert_shown()
         self.office.start()
+        self.witness.start()
+        self._tell_of_the_journal()
         while len(self.inbox):
             self.loop.turn(self.inbox.take_now())
         for name, coroutine in (
@@ -335,6 +345,10 @@ class Application:
     def _observe(self) -> None:
         self.journal.on_commit_seconds(lambda seconds, _steps: self.metrics.commit(seconds))
         self.journal.on_durable(self.metrics.set_durable)
+        self.journal.on_durable(lambda _durable: self._tell_kept())
+        self.office.uplink.on_ahead = lambda why: self.concerns.tell(
+            "ack-ahead", {} if why is None else {"centre": why}
+        )
         self.metrics.set_durable(self.journal.durable)
         self.metrics.set_link("mqtt", False)
 
@@ -383,12 +397,35 @@ class Application:
             return  # no battery behind the clock: hours and dates stay as they were last known, or unknown
         self.inbox.put(ClockSet(wall_ms, utc_offset_min(wall_ms, self.config.timezone)))
 
+    def _tell_of_the_journal(self) -> None:
+        """A new epoch: what may be on paper is skipped, and people are told, until the business day is over."""
+        self._tell_kept()
+        renewal = self.journal.renewal
+        if renewal is None:
+            return
+        event = JournalRenewed(renewal.epoch, renewal.lost, renewal.day, renewal.numbers)
+        self.inbox.put(event, self.journal.renewal_kept)
+        detail = f"{renewal.why}: {renewal.lost} acknowledged steps are missing; epoch {renewal.epoch}"
+        self.concerns.tell("journal-renewed", {"journal": detail})
+
+    def _tell_kept(self) -> None:
+        self.concerns.tell("not-kept", {} if self.journal.durable else {"journal": self.journal.why_not})
+
+    def _end_renewal(self) -> None:
+        """With the next business day nobody holds a number of the last one any more."""
+        state = self.engine.state
+        alarm = state.alarms.get("journal-renewed/journal")
+        if alarm is not None and state.day_start_ms > alarm.since_ms:
+            self.concerns.tell("journal-renewed", {})
+
     async def _watch_clock(self) -> None:
         told_ms = self.clock.at_ms()
         while True:
             self._clock_heart.expect(CLOCK_CHECK_S)
             await asyncio.sleep(CLOCK_CHECK_S)
             self.status.look(self.mqtt, self._standing())
+            self.witness.look()
+            self._end_renewal()
             now_ms = self.clock.at_ms()
             offset_ms = self.engine.state.wall_offset_ms
             expected_ms = now_ms + (offset_ms or 0)

@@ -89,6 +89,10 @@ SENTENCES: dict[str, Pair] = {
         "policy version {subject} was watched for {watched_min} min and is good",
     ),
     "policy.rolled_back": ("恢复策略 v{subject}", "policy version {subject} is back in force"),
+    "journal.renewed": (
+        "日志缺少{lost}步, 以第{epoch}期继续, 票号跳过一段",
+        "{lost} steps are missing in the journal: it goes on as epoch {epoch}, and numbers are skipped",
+    ),
     "hall.safe_mode": (
         "安全模式 {on}: 策略 v{policy}, 反复重启时暂用内置策略且不启用潮汐窗口",
         "safe mode {on}: policy version {policy} is set aside while it is 1, the hall goes on without a tide",

@@ -408,7 +408,12 @@ def set_meta(connection: apsw.Connection, key: str, value: str) -> None:
 
 def sync_directory(path: Path) -> None:
     """Make names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    sync_file(path)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file, or the names in a directory, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

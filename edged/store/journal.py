@@ -24,6 +24,7 @@ from edged.observer import Step
 from edged.store import codec, database
 from edged.store.database import GENESIS, Head, JournalBroken, JournalBusy, Row, Snapshot
 from edged.store.gathering import Gathering
+from edged.store.identity import Renewal, Whereabouts, Why, forget_renewal, leave_renewal
 from edged.store.keep import read_keep
 from edged.store.records import ALONE, POLICIES_KEPT, Beside, Line, Mark, Policies, Restored, decode_step
 from edged.store.rescue import Opened, open_or_rescue
@@ -59,7 +60,10 @@ class Journal:
         self.epoch = opened.epoch
         self.notices = tuple(opened.notices)
         self.last_seq = opened.head.seq
+        self._begun_new = opened.head.seq == 0
+        self.renewal = opened.renewal  # this is a new epoch, and the core has to be told of it
         self.durable = True
+        self.why_not = ""  # what keeps it from being durable
         self.failure: Exception | None = None
         self._head = opened.head
         self._connection = opened.connection
@@ -174,7 +178,7 @@ class Journal:
         self._on_commit.append(callback)
 
     def on_durable(self, callback: Callable[[bool], None]) -> None:
-        """``callback(durable)`` once per change."""
+        """``callback(durable)`` once per change, of the reason (``why_not``), too."""
         self._on_durable.append(callback)
 
     def on_commit_seconds(self, callback: Callable[[float, int], None]) -> None:
@@ -213,6 +217,33 @@ class Journal:
     def keep_taken(self, cursor: Cursor) -> None:
         """Remember with the next commit how far the centre's acknowledgements go."""
         self._put(Job(line=Line(KEY, write_cursor(cursor, self.epoch))))
+
+    def renewal_kept(self) -> None:
+        """That this is a new epoch stands in the journal now."""
+        forget_renewal(self.path)
+
+    def renew(self, witness: Whereabouts) -> None:
+        """Somebody else knows of steps that are not in this journal: the process has to end, and start a new epoch.
+
+        ``run`` raises ``JournalBroken`` with the reason.
+        """
+        if self.failure is not None:
+            return
+        ours = (self.epoch, self.last_seq)
+        lost = witness.seq - self.last_seq if witness.epoch == self.epoch else witness.seq
+        why: Why = "new" if self._begun_new else "older-copy"
+        renewal = Renewal(1 + max(self.epoch, witness.epoch), why, max(0, lost), witness.day, witness.numbers)
+        try:
+            leave_renewal(self.path, renewal, database.sync_directory)
+        except OSError as error:
+            _LOG.error("the journal cannot be renewed: %s", error)
+            return
+        self._fail(
+            JournalBroken(
+                f"the broker knows step {witness.seq} of epoch {witness.epoch}, this journal is at step"
+                f" {ours[1]} of epoch {ours[0]} ({why}): starting a new epoch"
+            )
+        )
 
     def close(self) -> None:
         """Write what is queued, close the file, let ``run`` return. May wait ``CLOSE_WAIT_S`` for the disk."""
@@ -287,8 +318,8 @@ class Journal:
         self._pending -= len(steps)
         for policy in report.policies:
             self._policies = self._policies.after(policy)
-        if report.durable != self.durable:
-            self.durable = report.durable
+        if (report.durable, report.why) != (self.durable, self.why_not):
+            self.durable, self.why_not = report.durable, report.why
             for on_durable in self._on_durable:
                 on_durable(report.durable)
         for job in report.jobs:

@@ -18,6 +18,7 @@ import apsw
 from edged.clock import wall_ms
 from edged.store import database
 from edged.store.database import Damaged, Head, JournalBroken, PolicyRow, Row, Snapshot
+from edged.store.identity import Renewal, Whereabouts, Why, leave_renewal, read_mark, read_renewal
 from edged.store.keep import Keep, keep_path, read_keep, write_keep
 from edged.store.uplink import CARRIED
 
@@ -46,6 +47,7 @@ class Opened:
     epoch: int
     head: Head
     notices: list[str] = field(default_factory=list)
+    renewal: Renewal | None = None
 
 
 @dataclass(slots=True)
@@ -62,6 +64,10 @@ class _Salvage:
     @property
     def seq(self) -> int:
         return self.rows[-1].seq if self.rows else 0 if self.snapshot is None else self.snapshot.seq
+
+
+class Cut(Damaged):
+    """What is there is right, and its end is missing."""
 
 
 def suspect(path: Path, why: str) -> None:
@@ -83,15 +89,20 @@ def open_or_rescue(path: Path, vfs: str | None = None, alive: Callable[[], None]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _finish_swap(path)
-        keep = read_keep(path)
+        keep, mark = read_keep(path), read_mark(path)
         try:
-            opened = _open(path, keep, vfs, alive)
+            opened = _open(path, keep, mark, vfs, alive)
         except (apsw.Error, ValueError, Damaged) as damage:
             if not _is_damage(damage):
                 raise
-            notice = _rebuild(path, keep, str(damage), alive)
-            opened = _open(path, Keep(), vfs, alive)
+            notice = _rebuild(path, keep, mark, damage, alive)
+            opened = _open(path, Keep(), Whereabouts(0, 0), vfs, alive)
             opened.notices.append(notice)
+        opened.renewal = read_renewal(path)
+        if opened.renewal is not None and opened.epoch < opened.renewal.epoch:
+            opened.epoch = opened.renewal.epoch
+            database.set_meta(opened.connection, "epoch", str(opened.epoch))
+            opened.notices.append(_words(opened.renewal, opened.head))
         _refresh_keep(path, opened, keep)
         return opened
     except (apsw.Error, OSError, ValueError, Damaged) as error:
@@ -105,7 +116,14 @@ def _is_damage(error: Exception) -> bool:
     return not isinstance(error, _ENVIRONMENT)
 
 
-def _open(path: Path, keep: Keep, vfs: str | None, alive: Callable[[], None]) -> Opened:
+def _words(renewal: Renewal, head: Head) -> str:
+    return (
+        f"journal renewed ({renewal.why}): {renewal.lost} acknowledged steps are not in it, going on from step"
+        f" {head.seq} in epoch {renewal.epoch}"
+    )
+
+
+def _open(path: Path, keep: Keep, mark: Whereabouts, vfs: str | None, alive: Callable[[], None]) -> Opened:
     with suppress(FileNotFoundError):
         raise Damaged(_suspect(path).read_text("utf-8", "replace")[:SUSPICION_CHARS])
     database.refuse_foreign(path, vfs)
@@ -115,12 +133,16 @@ def _open(path: Path, keep: Keep, vfs: str | None, alive: Callable[[], None]) ->
         head = database.check(connection, alive)
         known = database.get_meta(connection, "epoch")
         if known is None and keep.epoch:
-            raise Damaged("the database is gone or empty, and its keep file is not")
+            raise Cut("the database is gone or empty, and its keep file is not")
+        if known is None and mark.epoch:
+            raise Cut(f"the database is gone or empty, and step {mark.seq} was acknowledged")
         if known is None:
             database.set_meta(connection, "epoch", "1")
         epoch = int(known or 1)
         if (epoch, head.seq) < (keep.epoch, keep.seq if epoch == keep.epoch else 0):
-            raise Damaged(f"the file ends at step {head.seq} of epoch {epoch}; more was committed")
+            raise Cut(f"the file ends at step {head.seq} of epoch {epoch}; more was committed")
+        if mark.epoch == epoch and mark.seq > head.seq:
+            raise Cut(f"the file ends at step {head.seq} of epoch {epoch}; step {mark.seq} was acknowledged")
         if keep.high_water > int(database.get_meta(connection, "high_water") or 0):
             with connection:
                 database.raise_high_water(connection, keep.high_water)
@@ -130,7 +152,7 @@ def _open(path: Path, keep: Keep, vfs: str | None, alive: Callable[[], None]) ->
     return Opened(connection, epoch, head)
 
 
-def _rebuild(path: Path, keep: Keep, why: str, alive: Callable[[], None]) -> str:
+def _rebuild(path: Path, keep: Keep, mark: Whereabouts, damage: Exception, alive: Callable[[], None]) -> str:
     """Write a new database from what can be proven, put it in place of the damaged one; what happened, in words."""
     salvage = _read_salvage(path, alive)
     if keep.snapshot is not None and keep.snapshot.good and keep.snapshot.seq > salvage.seq:
@@ -138,14 +160,19 @@ def _rebuild(path: Path, keep: Keep, why: str, alive: Callable[[], None]) -> str
     if keep.policy is not None:
         salvage.policies.append(keep.policy)
     salvage.high_water = max(salvage.high_water, keep.high_water)
-    epoch = 1 + max(salvage.epoch, keep.epoch, len(_quarantined(path)) + 1)
+    epoch = 1 + max(salvage.epoch, keep.epoch, mark.epoch, len(_quarantined(path)) + 1)
     building = path.with_name(path.name + ".building")
     _remove(building)
     _build(building, salvage, epoch, alive)
     os.replace(building, path.with_name(path.name + ".new"))
     database.sync_directory(path.parent)
+    lost = max(0, max(mark.seq, keep.seq) - salvage.seq)
+    why: Why = "cut" if isinstance(damage, Cut) else "damaged"
+    leave_renewal(path, Renewal(epoch, why, lost), database.sync_directory)
     _finish_swap(path)
-    return f"journal damaged ({why}): moved to quarantine, going on from step {salvage.seq} in epoch {epoch}"
+    return (
+        f"journal damaged ({damage}): moved to quarantine, going on from step {salvage.seq} in epoch {epoch}"
+    )
 
 
 def _build(path: Path, salvage: _Salvage, epoch: int, alive: Callable[[], None]) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -26,6 +27,7 @@ from edged.observer import Step
 from edged.store import codec, database
 from edged.store.audit import Audit
 from edged.store.database import Damaged, JournalBroken, PolicyRow, Row, Snapshot
+from edged.store.identity import Marks
 from edged.store.keep import Keep, write_keep
 from edged.store.records import Line, encode_step
 from edged.store.rescue import Opened, suspect
@@ -36,7 +38,9 @@ IDLE_BEAT_S = 1.0  # sign of life when nothing is to be written; well under the 
 PUTS_MAX = 100_000  # to the thread; the loop stops long before (``Journal.full``)
 BACKLOG_MAX = 20_000  # steps accepted from memory while the disk is full: two busy days, about 40 MB
 WAITING_MAX = 2 * BACKLOG_MAX  # jobs: those steps, what the loop may still append, and other work between
-FULL_RETRY_S = 1.0  # how often a full disk is tried again
+FULL_RETRY_S = 1.0  # how often a full disk, or a locked file, is tried again
+ASKED_MAX = 1_000  # questions that a locked file leaves open: one of each part that asks, and it waits
+LOCKED_MS = 1_000  # for another program to let go of the file before steps are kept in memory
 CHECKPOINT_PAGES = 1_000  # WAL pages (4 KiB) before they move to the main file: 4 MiB to read after a crash
 SNAPSHOTS_KEPT = 2  # the newest may turn out unreadable
 
@@ -61,10 +65,14 @@ class Job:
 
 @dataclass(slots=True)
 class Report:
-    """What the writer tells the loop. ``seconds`` is how long the commit of ``rows`` steps took (0 rows: none)."""
+    """What the writer tells the loop. ``seconds`` is how long the commit of ``rows`` steps took (0 rows: none).
+
+    ``why``: what keeps it from being durable.
+    """
 
     jobs: list[Job]
     durable: bool = True
+    why: str = ""
     seconds: float = 0.0
     rows: int = 0
     policies: list[PolicyRow] = field(default_factory=list)
@@ -79,6 +87,10 @@ class Writer:
         self.last_beat_s = monotonic_s()
         self._room = room
         self._audit = Audit()
+        self._epoch, self._marks = opened.epoch, Marks(room.path)
+        self._inode = _inode(room.path)
+        self._asked: deque[Job] = deque()  # while the file is locked
+        self._why = ""
         self._connection = opened.connection
         self._head = opened.head
         self._keep = self._keep_due = keep  # what the second copy says, and what it should say
@@ -91,6 +103,7 @@ class Writer:
         self._checkpoint_at = CHECKPOINT_PAGES
         self._notices: list[str] = []
         self._connection.set_wal_hook(self._wal_grew)
+        self._connection.set_busy_timeout(LOCKED_MS)
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -132,9 +145,7 @@ class Writer:
     def _write_all(self, taken: list[Job]) -> bool:
         """False to stop."""
         self.last_beat_s = monotonic_s()
-        for job in taken:
-            if job.query is not None:  # what is committed so far; steps in front of it may not be yet
-                job.found = job.query(self._connection)
+        taken = self._answer(taken)
         stop = any(job.stop for job in taken)
         self._waiting.extend(taken)
         if len(self._waiting) > WAITING_MAX:  # the disk is full; a question that was answered needs no place
@@ -149,18 +160,51 @@ class Writer:
                 self._follow()
         return not stop
 
+    def _answer(self, taken: list[Job]) -> list[Job]:
+        """Ask the database what is asked: of what is committed so far. A locked file answers later."""
+        self._asked.extend(job for job in taken if job.query is not None)
+        assert len(self._asked) <= ASKED_MAX, "whoever asks waits for the answer"
+        answered = []
+        try:
+            while self._asked:
+                query = self._asked[0].query
+                assert query is not None
+                self._asked[0].found = query(self._connection)
+                answered.append(self._asked.popleft())
+        except (apsw.BusyError, apsw.LockedError):
+            pass
+        return [job for job in taken if job.query is None] + answered
+
     def _follow(self) -> None:
         """Nothing was to be written: a slice of the journal is followed along its chain."""
-        notice = self._audit.look(self._connection)
+        notice = None
+        with suppress(apsw.BusyError, apsw.LockedError):
+            notice = self._audit.look(self._connection)
         if notice is not None:
             self._notices.append(notice)
             self._send(Report([]))
 
     def _make_room(self) -> None:
         """Between commits, as long as nothing is queued; a disk without room is the next commit's finding."""
-        with suppress(apsw.FullError):
+        self._look_for_the_file()
+        with suppress(apsw.FullError, apsw.BusyError, apsw.LockedError):
             while self._room.look(self._connection, self._head.at_ms) and self._queue.empty():
                 self.last_beat_s = monotonic_s()
+
+    def _look_for_the_file(self) -> None:
+        """Somebody deleted or replaced it: what we still have open is put in its place, and the process starts anew."""
+        if _inode(self._room.path) == self._inode:
+            return
+        fresh = self._room.path.with_name(self._room.path.name + ".new")
+        fresh.unlink(missing_ok=True)
+        copy = apsw.Connection(str(fresh))
+        try:
+            with copy.backup("main", self._connection, "main") as backup:
+                backup.step()
+        finally:
+            copy.close()
+        database.sync_file(fresh)
+        raise JournalBroken(f"{self._room.path} was deleted or replaced by another program: put back")
 
     def _take(self) -> list[Job]:
         """Wait for a job, then take whatever else is queued."""
@@ -187,13 +231,18 @@ class Writer:
                         "the disk is full: the ballast was given up for old steps to be deleted"
                     )
                     continue
-                self._disk_full()
+                self._memory_only("the disk is full")
+                return
+            except (apsw.BusyError, apsw.LockedError):
+                self._memory_only("the journal is locked by another program")
                 return
             for _ in group:
                 self._waiting.popleft()
             if not self._waiting and not self._durable:
                 self._durable = True
-                self._notices.append("the disk has room again: everything is on it")
+                self._notices.append(f"no longer so: {self._why}; everything is on the disk")
+                self._why = ""
+                self._connection.set_busy_timeout(LOCKED_MS)
             self._send(report)
             for more in (self._write_second_copy, self._checkpoint):
                 self.last_beat_s = monotonic_s()  # each may sync twice on a slow disk
@@ -223,6 +272,8 @@ class Writer:
             self._transact(new_rows, dumps, policies, lines)
             report.rows, report.seconds = len(new_rows), perf_s() - start_s
         self._head = head
+        if new_rows:
+            self._marks.say(self._epoch, head.seq)
         self._remember(policies, dumps)
         return report
 
@@ -289,7 +340,7 @@ class Writer:
             return
         try:
             pages, _ = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        except apsw.FullError as error:
+        except (apsw.FullError, apsw.BusyError, apsw.LockedError) as error:
             self._notices.append(f"no checkpoint: {error}")
             pages = self._wal_pages
         self._checkpoint_at = pages + CHECKPOINT_PAGES
@@ -300,22 +351,23 @@ class Writer:
         self._wal_pages = pages
         return apsw.SQLITE_OK
 
-    def _disk_full(self) -> None:
+    def _memory_only(self, why: str) -> None:
         if self._durable:
             self._durable = False
-            self._notices.append(
-                "the disk is full: steps are kept in memory only and would be lost with the process"
-            )
+            self._connection.set_busy_timeout(0)  # tried again every second: nobody waits for it meanwhile
+        if why != self._why:
+            self._why = why
+            self._notices.append(f"{why}: steps are kept in memory only and would be lost with the process")
         self._tell_untold()
 
     def _tell_untold(self) -> None:
-        """The disk is full: accept what came from memory, for calling must go on; up to a bound, then wait."""
+        """Nothing can be written: accept what came from memory, for calling must go on; up to a bound, then wait."""
         self._send(Report([job for job in islice(self._waiting, BACKLOG_MAX) if not job.told]))
 
     def _send(self, report: Report) -> None:
         for job in report.jobs:
             job.told = True
-        report.durable = self._durable
+        report.durable, report.why = self._durable, self._why
         report.notices, self._notices = self._notices, []
         if report.jobs or report.rows or report.notices:
             self._tell(report)
@@ -323,13 +375,22 @@ class Writer:
     def _close(self) -> None:
         if self._waiting:
             steps = sum(job.step is not None for job in self._waiting)
-            self._notices.append(f"{steps} steps are lost: the disk stayed full")
+            self._notices.append(f"{steps} steps are lost: {self._why} to the end")
         try:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except (apsw.FullError, apsw.BusyError) as error:
+        except (apsw.FullError, apsw.BusyError, apsw.LockedError) as error:
             self._notices.append(f"no checkpoint at the end: {error}")
         self._connection.close()
+        self._marks.close()
         self._send(Report([]))
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _policy_of(job: Job) -> PolicyRow | None:

@@ -173,6 +173,7 @@ def test_addresses_are_those_of_the_code() -> None:
     }
     centre = {
         topics.status("{hall}"),
+        topics.journal("{hall}"),
         topics.area_state("{hall}", "{area}"),
         topics.window_state("{hall}", "{window}"),
         topics.cases_state("{hall}"),

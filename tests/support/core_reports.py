@@ -32,6 +32,11 @@ def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
             return ev.DocumentRejected(kind, code, " ".join(called))  # type: ignore[arg-type]
         case ["safe-mode", word]:
             return ev.SafeModeSet(word == "on")
+        case ["renewed", epoch, lost, *numbers]:
+            given = tuple(
+                (service, int(number)) for service, number in zip(numbers[::2], numbers[1::2], strict=True)
+            )
+            return ev.JournalRenewed(int(epoch), int(lost), int(named.get("today", 0)), given)
         case ["machine", alarm, subject, word]:
             return ev.MachineTold(alarm, subject, word == "on", named.get("detail"))  # type: ignore[arg-type]
     return None

@@ -70,7 +70,7 @@ LEARNT = (
 )  # see test_forecast.py
 NAMED = (
     r"(seq|from|for_s|code|area|service|ticket|special|level|back|version|appointment|reason|returning|outcome"
-    r"|detail)="
+    r"|detail|today)="
 )
 
 

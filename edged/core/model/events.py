@@ -62,6 +62,8 @@ MachineAlarm = Literal[
     "client-id-taken",
     "broker-refuses",
     "ack-ahead",
+    "not-kept",
+    "journal-renewed",
 ]
 WHOLE_HALL = "hall"  # the target of pause-issuing that means every area
 Priority = str  # the id of a class: one of CLASSES, or one that the policy adds (企业, 重点项目绿色通道)
@@ -391,6 +393,19 @@ class SafeModeSet:
 
 
 @value
+class JournalRenewed:
+    """The journal began a new epoch without ``lost`` steps that were acknowledged.
+
+    ``numbers``: the last ones allotted, per service, on business day ``day`` (0: not known).
+    """
+
+    epoch: int
+    lost: int
+    day: int = 0
+    numbers: tuple[tuple[str, int], ...] = ()
+
+
+@value
 class MachineTold:
     """The machine under the hall needs a person (``stands``), or no longer: configuration, certificates, broker.
 
@@ -481,6 +496,7 @@ Event = (
     | DocumentRejected
     | SafeModeSet
     | MachineTold
+    | JournalRenewed
     | AppointmentMade
     | AppointmentCancelled
     | Tick

@@ -51,6 +51,14 @@ TEXT: dict[str, tuple[str, str]] = {
         "events are acknowledged that were never sent",
     ),
     "broker-refuses": ("broker 拒绝收发该设备的消息", "the broker refuses this device's messages"),
+    "not-kept": (
+        "号票和叫号暂未写入磁盘，断电会丢失",
+        "nothing is kept: a power cut now would lose tickets and calls",
+    ),
+    "journal-renewed": (
+        "日志缺失，票号已跳过一段，请核对号票",
+        "the journal is incomplete, numbers were skipped: check the tickets",
+    ),
     "print-failed": ("取号机打印失败，可补打", "ticket not printed, print it again"),
 }
 

@@ -14,7 +14,15 @@ from types import NoneType, UnionType
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from edged.central.contradictions import contradictions
-from edged.core.model.events import Event, PolicyApplied, Resumed, SafeModeSet, SiteLoaded, Tick
+from edged.core.model.events import (
+    Event,
+    JournalRenewed,
+    PolicyApplied,
+    Resumed,
+    SafeModeSet,
+    SiteLoaded,
+    Tick,
+)
 from edged.core.model.policy import BOUNDS, Policy
 from edged.core.model.site import Site
 
@@ -24,6 +32,7 @@ MADE_ELSEWHERE = (
     SiteLoaded,
     PolicyApplied,
     SafeModeSet,
+    JournalRenewed,
 )  # each has a fault of its own, or promises to keep
 NOWHERE = ("", "mars", "w99", "x" * 64, "A9999", "号", "-1")
 TRIES = 20  # policies drawn until one does not contradict itself

@@ -1,0 +1,152 @@
+"""A journal that lost its end, was put back from a copy, or is not there: nobody gets a number that somebody holds.
+
+Known of others: SQLite drops the frames of a WAL whose checksum fails, and all behind them, without a word
+(sqlite.org/walformat.html); etcd refuses a member whose data directory is another's; PostgreSQL begins a new timeline
+after a restore.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edged.core.model.commands import Print
+from tests.support.brokers import until
+from tests.support.daemons import Daemon, Hall, Machines
+
+Parts = tuple[Hall, Daemon, Machines]
+FILES = ("hall.db", "hall.db-wal", "hall.db-shm", "hall.db.keep", "hall.db.mark")
+
+
+async def health(files: Hall) -> dict[str, Any]:
+    _, text = await asyncio.to_thread(files.get, "/healthz")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def printed(machines: Machines) -> list[str]:
+    """Numbers on paper, in order."""
+    return [str(fields["number"]) for kind, fields in machines.dispenser.actions if kind == "print"]
+
+
+async def asked(machines: Machines, count: int) -> None:
+    before = len(printed(machines))
+    for _ in range(count):
+        machines.dispenser.request("tax-general")
+    await until(lambda: len(printed(machines)) == before + count)
+
+
+def copied(files: Hall, to: Path) -> None:
+    to.mkdir(exist_ok=True)
+    for name in FILES:
+        if (files.directory / name).exists():
+            shutil.copy(files.directory / name, to / name)
+
+
+def put_back(files: Hall, source: Path) -> None:
+    for name in FILES:
+        (files.directory / name).unlink(missing_ok=True)
+        if (source / name).exists():
+            shutil.copy(source / name, files.directory / name)
+
+
+async def renewed(daemon: Daemon) -> None:
+    """The first start learns from the broker whose journal it has, and ends; the next one begins a new epoch."""
+    await daemon.restart(ready=False)
+    assert await daemon.ended(20.0) == 74
+    await daemon.restart()
+
+
+def all_apart(machines: Machines) -> None:
+    papers = printed(machines)
+    assert len(set(papers)) == len(papers), f"twice on paper: {papers}"
+
+
+async def told(files: Hall, why: str) -> None:
+    now = await health(files)
+    assert now["epoch"] >= 2
+    assert "journal-renewed/journal" in now["alarms"]
+    assert why in now["concerns"]["journal-renewed/journal"]
+
+
+async def test_a_journal_put_back_from_a_copy_goes_on_behind_what_is_on_paper(
+    hall: Parts, tmp_path: Path
+) -> None:
+    files, daemon, machines = hall
+    await daemon.start()
+    await asked(machines, 5)
+    assert await daemon.stop() == 0
+    copied(files, tmp_path / "backup")
+    await daemon.restart()
+    await asked(machines, 3)
+    await asyncio.sleep(5.0)  # the broker has heard where the journal stands
+    await daemon.kill()
+    put_back(files, tmp_path / "backup")
+    await renewed(daemon)
+    await asked(machines, 3)
+    all_apart(machines)
+    assert printed(machines)[-1] == "A011", "right behind them: the broker knew the last number"
+    await told(files, "older-copy")
+    assert await daemon.stop() == 0
+    assert files.replay().returncode == 0
+
+
+async def test_an_empty_folder_learns_from_the_broker_that_this_hall_is_old(
+    hall: Parts, tmp_path: Path
+) -> None:
+    files, daemon, machines = hall
+    await daemon.start()
+    await asked(machines, 4)
+    await asyncio.sleep(5.0)
+    await daemon.kill()
+    put_back(files, tmp_path / "nothing")
+    await renewed(daemon)
+    await asked(machines, 2)
+    all_apart(machines)
+    await told(files, "new")
+    assert await daemon.stop() == 0
+
+
+@pytest.mark.parametrize("how", ["cut", "flipped", "gone"])
+async def test_the_end_of_the_wal_does_not_vanish_unnoticed(how: str, hall: Parts) -> None:
+    """The broker hears of it, too: here it has no chance to, the mark beside the journal is enough."""
+    files, daemon, machines = hall
+    await daemon.start()
+    await asked(machines, 3)
+    await daemon.kill()
+    wal = files.directory / "hall.db-wal"
+    data = bytearray(wal.read_bytes())
+    if how == "gone":
+        wal.unlink()
+    elif how == "cut":
+        wal.write_bytes(data[: len(data) - 3 * 4120])
+    else:
+        data[-2 * 4120 - 100] ^= 1
+        wal.write_bytes(data)
+    await daemon.restart()
+    await asked(machines, 3)
+    all_apart(machines)
+    await told(files, "cut")
+    ids = [str(fields["id"]) for _, fields in machines.dispenser.actions]
+    assert len(set(ids)) == len(ids), "an action's id is used once: a device that knows it would do nothing"
+    assert await daemon.stop() == 0
+    assert isinstance(files.actions("print")[-1].body, Print)
+
+
+async def test_an_untouched_journal_keeps_its_epoch_over_kills_and_stops(hall: Parts) -> None:
+    files, daemon, machines = hall
+    await daemon.start()
+    for _ in range(3):
+        await asked(machines, 2)
+        await daemon.kill()
+        await daemon.restart()
+    await asyncio.sleep(4.5)
+    assert (await health(files))["epoch"] == 1
+    assert "journal-renewed/journal" not in (await health(files))["alarms"]
+    assert printed(machines) == [f"A{n:03d}" for n in range(1, 7)]
+    assert await daemon.stop() == 0
