@@ -97,6 +97,8 @@ Key = Literal[
     "pause-issuing",
     "priority-insert",
     "extend-hours",
+    "roster",
+    "go-on",
     "answer",
 ]
 Semantics = Literal["total", "window", "occupancy"]

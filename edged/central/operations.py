@@ -29,6 +29,7 @@ from edged.core.model.events import (
     CaseWord,
     DayReset,
     Event,
+    GoneOn,
     HoursFlexed,
     NoticePosted,
     NoticeWithdrawn,
@@ -37,6 +38,8 @@ from edged.core.model.events import (
     OverrideSet,
     RatingAnswered,
     RatingCorrected,
+    RosterTold,
+    RosterWord,
     WindowAsked,
 )
 from edged.shapes import ID, Misshapen, Rule, Shape, filled, form, keys_of, read
@@ -236,6 +239,29 @@ class FlexHours(Body, frozen=True):
         return HoursFlexed(self.area, _minute(self.opens), _minute(self.closes), by)
 
 
+class Roster(Body, frozen=True):
+    """Of today's people: absent, back, or also (areas); staff is an id or a name."""
+
+    staff: Annotated[str, Meta(min_length=1, max_length=64)]
+    said: RosterWord
+    areas: Annotated[tuple[Id, ...], Meta(max_length=AREAS_MAX)] = ()
+
+    def order(self, by: str) -> Event:
+        """What is said."""
+        return RosterTold(self.staff, self.said, by, self.areas)
+
+
+class GoOn(Body, frozen=True):
+    """Numbers were given by hand: number is the next one; from waiting_from on they still wait."""
+
+    number: Number
+    waiting_from: Number | None = None
+
+    def order(self, by: str) -> Event:
+        """Where to go on."""
+        return GoneOn(self.number, by, self.waiting_from)
+
+
 class ResetDay(Body, frozen=True):
     """The day begins anew; refused while people wait, unless forced."""
 
@@ -295,6 +321,8 @@ OPERATIONS: dict[str, type[Body]] = {
     "rating-correct": CorrectRating,
     "rating-answer": AnswerRating,
     "hours-flex": FlexHours,
+    "roster": Roster,
+    "go-on": GoOn,
     "reset-day": ResetDay,
     "rollback": Rollback,
 }

@@ -223,3 +223,34 @@ LINES: tuple[Line, ...] = (
         look="secrets",
     ),
 )
+
+CARD: tuple[tuple[str, str], ...] = (
+    (
+        "应急卡（停机手工叫号，请贴在取号机旁）",
+        "Emergency card (the controller is away; keep it beside the dispensers)",
+    ),
+    (
+        "1. 按业务手写号码，接着最后一张号票往下写，例如 A051、A052",
+        "1. Write numbers by hand, service by service, on from the last one printed: A051, A052",
+    ),
+    (
+        "2. 窗口口头叫号；老人、残疾人、孕妇、军人优先",
+        "2. Windows call aloud; elderly, disabled, pregnant and military visitors first",
+    ),
+    (
+        "3. 记下最后发出的号码，和还在等候的第一个号码",
+        "3. Keep the last number given, and the first one that still waits",
+    ),
+    (
+        "4. 恢复后由值班长按一次：go-on A057 waiting=A053 by=姓名（A057 为下一个号码，A053 起仍在等候）",
+        "4. Then one key of the duty manager: go-on A057 waiting=A053 by=NAME (next is A057, from A053 on they wait)",
+    ),
+    (
+        "   或下达指令：edged op push go-on number=A057 waiting_from=A053",
+        "   or one order: edged op push go-on number=A057 waiting_from=A053",
+    ),
+    (
+        "5. 每项业务各做一次；看屏上等候人数是否正确",
+        "5. Once for each service; see that the boards count who waits",
+    ),
+)

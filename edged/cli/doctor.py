@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from edged.cli.commissioning import LINES, Line
+from edged.cli.commissioning import CARD, LINES, Line
 from edged.cli.doctor_looks import LOOKS, Found
 
 MARKS = {"well": "✓", "ill": "✗", "unknown": "?"}
@@ -49,6 +49,9 @@ def doctor(
         typer.echo(f"{hall.site.name} ({hall.hall}): 现场验收清单 commissioning checklist")
         for line in LINES:
             typer.echo(_asked(line, found.get(line.look), lang))
+        typer.echo("")
+        for texts in CARD:
+            typer.echo(_words(texts, lang))
     else:
         for name, one in found.items():
             typer.echo(f"{MARKS[one.state]} {name:<18} {_words((one.chinese, one.english), lang)}")
@@ -85,6 +88,7 @@ def _answer(hall: str, found: dict[str, Found], commission: bool) -> dict[str, o
             }
             for line in LINES
         ]
+        answer["emergency_card"] = [{"zh": chinese, "en": english} for chinese, english in CARD]
     return answer
 
 

@@ -14,10 +14,10 @@ from edged.core.hours import day, phases
 from edged.core.model import events as ev
 from edged.core.model.turn import Turn
 from edged.core.people import announcements, notices
-from edged.core.queue import bookings, people_counters, tickets
+from edged.core.queue import bookings, by_hand, people_counters, tickets
 from edged.core.tide import triggers
 from edged.core.visits import follow, printing, rating
-from edged.core.windows import overrides, wishes
+from edged.core.windows import overrides, roster, wishes
 
 
 def _rate(turn: Turn, event: ev.RatingGiven) -> None:
@@ -63,6 +63,8 @@ HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.DocumentRejected: _reject,
     ev.MachineTold: equipment.machine,
     ev.JournalRenewed: renewal.skip,
+    ev.RosterTold: roster.tell,
+    ev.GoneOn: by_hand.go_on,
     ev.HoursFlexed: phases.flex,
     ev.DayReset: day.reset,
     ev.WindowAsked: _ask,

@@ -16,12 +16,13 @@ from edged.core.model.point import point_of
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
 from edged.core.people import answers, pagers, pages, staffing
+from edged.core.queue import by_hand
 from edged.core.queue.ordering import ASKED, AT_REST, STAFFED
 from edged.core.signage import signs
 from edged.core.tide import arbiter, triggers
 from edged.core.visits import detours, follow, printing, walkins
 from edged.core.visits.outcomes import finish
-from edged.core.windows import activation, attendance, overrides, preparation, wishes
+from edged.core.windows import activation, attendance, overrides, preparation, roster, wishes
 from edged.core.windows.machine import arrive, call_next, move_window, no_show, recall
 
 
@@ -75,6 +76,12 @@ def _route(turn: Turn, event: KeyPressed) -> None:
         return
     if event.key == late_hours.KEY:
         late_hours.press(turn, event)
+        return
+    if event.key == roster.KEY:
+        roster.press(turn, event)
+        return
+    if event.key == by_hand.KEY:
+        by_hand.press(turn, event)
         return
     if event.key == "answer":
         ratings.press(turn, event)
@@ -254,7 +261,7 @@ def _logout(turn: Turn, window: str, arg: str | None) -> None:
         turn.touch_window(window)
         turn.note("window.logout", window)
     elif turn.lookup.windows[window].tidal:
-        activation.drain(turn, window, "staff left")
+        activation.drain(turn, window, activation.STAFF_LEFT)
     elif move_window(turn, window, "close"):
         staffing.unbind_window(turn, window)
         turn.note("window.closed", window)

@@ -84,6 +84,7 @@ def _forget_missing(turn: Turn) -> None:
         del state.areas[name]
     for name in [name for name in state.staff if name not in turn.lookup.staff]:
         del state.staff[name]
+        state.roster.pop(name, None)
     for gone in [t for t in state.closed if state.tickets[t].service not in turn.lookup.services]:
         state.closed.remove(gone)
         turn.drop_timer(f"reoffer/{gone}")

@@ -180,5 +180,6 @@ WHY_NOT: dict[str, Pair] = {
     "activating": ("等待到岗", "being staffed"),
     "idle-later": ("空闲, 启用较晚", "free, opened later"),
     "busy": ("正在办理", "busy with a visitor"),
+    "absent-today": ("今日不在岗", "absent today"),
     "off-shift": ("不在班次", "off shift"),
 }

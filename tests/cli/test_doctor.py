@@ -142,7 +142,9 @@ def test_the_checklist_is_for_people_of_two_languages_and_for_programs(tmp_path:
         assert f"□ {line.case}" in both
         assert all(text in both for text in (*line.do, *line.see))
         assert (f"(≤ {line.within_s} s)" in both) or not line.within_s
+    assert "go-on A057" in both
     _, chinese = doctor(file, "--commission", "--lang", "zh")
+    assert "应急卡" in chinese
     assert not any(line.do[1] in chinese for line in LINES)
     _, told = doctor(file, "--commission", "--json")
     assert [line["case"] for line in json.loads(told)["checklist"]] == [line.case for line in LINES]

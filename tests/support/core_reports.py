@@ -37,6 +37,10 @@ def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
                 (service, int(number)) for service, number in zip(numbers[::2], numbers[1::2], strict=True)
             )
             return ev.JournalRenewed(int(epoch), int(lost), int(named.get("today", 0)), given)
+        case ["roster", said, staff, by, *areas]:
+            return ev.RosterTold(staff, said, by, tuple(areas))  # type: ignore[arg-type]
+        case ["goon", number, by, *first]:
+            return ev.GoneOn(number, by, first[0] if first else None)
         case ["machine", alarm, subject, word]:
             return ev.MachineTold(alarm, subject, word == "on", named.get("detail"))  # type: ignore[arg-type]
     return None

@@ -14,7 +14,7 @@ from edged.core.model.turn import Turn
 from edged.core.people import announcements, pages, staffing
 from edged.core.queue.ordering import AT_REST
 from edged.core.visits.detours import cancel
-from edged.core.windows import activation, overrides, wishes
+from edged.core.windows import activation, overrides, roster, wishes
 
 SHORTEST_DAY_MS = (
     6 * 3_600_000
@@ -55,6 +55,7 @@ def turn_day(turn: Turn) -> None:
     state.duty_staff = None
     overrides.reset(turn)
     wishes.end_day(turn)
+    roster.end_day(turn)
     pages.end_day(turn)
     announcements.end_day(turn)
     _rest_everybody(turn)

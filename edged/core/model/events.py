@@ -50,6 +50,8 @@ Key = Literal[
     "pause-issuing",
     "priority-insert",
     "extend-hours",  # today's, of an area or the hall, see ``late_hours.py``
+    "roster",  # who is absent today, back, or serves another area, see ``roster.py``
+    "go-on",  # numbers were given by hand, see ``by_hand.py``
     "answer",  # of the duty manager: a bad rating is looked after
 ]
 OverrideKind = Literal["open", "close", "hold", "pause-issuing", "priority-insert"]
@@ -65,6 +67,7 @@ MachineAlarm = Literal[
     "not-kept",
     "journal-renewed",
 ]
+RosterWord = Literal["absent", "back", "also"]
 WHOLE_HALL = "hall"  # the target of pause-issuing that means every area
 Priority = str  # the id of a class: one of CLASSES, or one that the policy adds (企业, 重点项目绿色通道)
 CLASSES: tuple[Priority, ...] = (
@@ -419,6 +422,27 @@ class MachineTold:
 
 
 @value
+class RosterTold:
+    """``by`` (a name, at most 64 characters) says of today's people: ``staff`` is absent, back, or may also serve
+    ``areas``. ``staff`` is an id or the name people use.
+    """
+
+    staff: str
+    said: RosterWord
+    by: str
+    areas: tuple[str, ...] = ()
+
+
+@value
+class GoneOn:
+    """Numbers were given by hand: ``number`` is the next one. From ``waiting_from`` on, those before it still wait."""
+
+    number: str
+    by: str
+    waiting_from: str | None = None
+
+
+@value
 class Tick:
     """A due time the engine asked for. Regenerated on replay, never an input."""
 
@@ -497,6 +521,8 @@ Event = (
     | SafeModeSet
     | MachineTold
     | JournalRenewed
+    | RosterTold
+    | GoneOn
     | AppointmentMade
     | AppointmentCancelled
     | Tick

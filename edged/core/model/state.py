@@ -375,6 +375,15 @@ class Wish:
 
 
 @dataclass(slots=True)
+class Today:
+    """What ``by`` said of a member for today: absent, or also good for other areas."""
+
+    absent: bool = False
+    also: list[str] = field(default_factory=list)
+    by: str = ""
+
+
+@dataclass(slots=True)
 class OpenPage:
     """A page (``about`` a need of ``window`` or ``area``) that nobody answered yet; ``to`` is whom it went to last."""
 
@@ -557,6 +566,7 @@ class State:
     overrides: dict[str, Override] = field(default_factory=dict)
     pages: dict[str, OpenPage] = field(default_factory=dict)
     wishes: dict[str, Wish] = field(default_factory=dict)
+    roster: dict[str, Today] = field(default_factory=dict)  # of today only, by member
     replies: dict[Point, str] = field(
         default_factory=dict
     )  # of pagers: what the last key there came to, by point

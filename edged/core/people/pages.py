@@ -111,6 +111,13 @@ def unanswered(turn: Turn, name: str) -> None:
         _send_on(turn, name, page)
 
 
+def pass_on(turn: Turn, who: str) -> None:
+    """``who`` is not there any more: what was sent to them goes to the next one."""
+    for name, page in list(turn.state.pages.items()):
+        if page.to == who:
+            _send_on(turn, name, page)
+
+
 def failed(turn: Turn, action: str) -> None:
     """The pager could not be reached: the next one is asked at once. (The duty manager's turn comes round again.)"""
     for name, page in list(turn.state.pages.items()):

@@ -19,12 +19,28 @@ def roster(turn: Turn, area: str, role: Role = "standby") -> list[str]:
     return [
         staff.id
         for staff in turn.lookup.site.staff
-        if area in staff.skills and role in staff.roles and on_shift(turn, staff.id)
+        if role in staff.roles and serves(turn, staff.id, area) and on_shift(turn, staff.id)
     ]
+
+
+def serves(turn: Turn, staff: str, area: str) -> bool:
+    """Whether a member has the skill for ``area``, or may serve it today."""
+    if area in turn.lookup.staff[staff].skills:
+        return True
+    today = turn.state.roster.get(staff) if turn.state.roster else None
+    return today is not None and area in today.also
+
+
+def absent(turn: Turn, staff: str) -> bool:
+    """Whether a member is not there today."""
+    today = turn.state.roster.get(staff) if turn.state.roster else None
+    return today is not None and today.absent
 
 
 def on_shift(turn: Turn, staff: str) -> bool:
     """Whether a member may be paged now; before the clock was ever set everybody may."""
+    if absent(turn, staff):
+        return False
     shifts = turn.lookup.staff[staff].shifts
     local_ms = wall.local_ms(turn) if shifts else None
     if local_ms is None:
@@ -165,6 +181,9 @@ def _sit(turn: Turn, staff: str, window: str) -> str | None:
             if other != window and staff in state.helpers:
                 vacate(turn, staff, other, "elsewhere")
         return None
+    if absent(turn, staff):
+        turn.state.roster[staff].absent = False
+        turn.note("roster.back", staff, by=staff, areas=None)
     left = member.window if member.window != window else None
     touch_pagers(turn, staff)
     member.state = "bound"

@@ -27,7 +27,12 @@ def ticket_gone(state: State, ticket: Ticket) -> None:
     if state.used_numbers.get(ticket.number) != ticket.id:
         return  # another day's, or the queue system called the number again since
     del state.used_numbers[ticket.number]
-    run, count = _counted(ticket.number)
+    mark_given(state, ticket.number)
+
+
+def mark_given(state: State, number: str) -> None:
+    """``number`` was given today, and nobody who is kept has it."""
+    run, count = _counted(number)
     bounds = state.past_numbers.setdefault(run, [])
     if bisect_right(bounds, count) % 2 == 1:
         return  # the queue system called it again after its first ticket was gone

@@ -45,7 +45,7 @@ def staff(turn: Turn, area: str, chosen: str | None = None) -> str:
     return " ".join(
         f"{member.id}={CHOSEN if member.id == chosen else _not_asked(turn, area, member.id)}"
         for member in turn.lookup.site.staff
-        if area in member.skills and "standby" in member.roles
+        if "standby" in member.roles and staffing.serves(turn, member.id, area)
     )
 
 
@@ -53,6 +53,8 @@ def _not_asked(turn: Turn, area: str, member: str) -> str:
     state = turn.state.staff[member]
     if member in turn.area(area).tried_staff:
         return "did-not-answer"
+    if staffing.absent(turn, member):
+        return "absent-today"
     if not staffing.on_shift(turn, member):
         return "off-shift"
     if state.state == "standby" and state.silent:

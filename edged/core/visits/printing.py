@@ -14,6 +14,7 @@ from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
 from edged.core.people import alarms
 from edged.core.queue import issuing
+from edged.core.queue.by_hand import BY_HAND
 from edged.core.queue.ordering import ahead
 from edged.core.queue.tickets import allot, by_number, move
 from edged.core.visits import detours
@@ -70,7 +71,9 @@ def done(turn: Turn, body: Print, point: Point) -> None:
 def reprint(turn: Turn, window: str, arg: str | None) -> None:
     """Key: print a live number again where it was issued; without a number the one that failed last."""
     ticket = by_number(turn, arg) if arg is not None else _failed_last(turn)
-    by_hand = ticket is not None and ticket.source in turn.lookup.windows  # there is no printer
+    by_hand = ticket is not None and (
+        ticket.source in turn.lookup.windows or ticket.source == BY_HAND
+    )  # there is no printer
     if ticket is None or ticket.ended_ms is not None or by_hand:
         turn.ignore(window, "nothing_to_print", number=arg)
     else:

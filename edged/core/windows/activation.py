@@ -14,6 +14,7 @@ from edged.core.queue.ordering import STAFFED
 from edged.core.windows import wishes
 from edged.core.windows.machine import move_window
 
+STAFF_LEFT = "staff left"
 NO_ANSWER = "no answer in time"
 SETUP_WEIGHT = 0.2  # of the newest set-up time: a change of shift is learnt within ten openings
 
@@ -186,7 +187,7 @@ def _abandon(turn: Turn, left: str | None) -> None:
     elif turn.window(left).state in ("CONSULTING", "INVITED"):
         leave(turn, left)
     elif turn.lookup.windows[left].tidal and turn.window(left).state in STAFFED:
-        drain(turn, left, "staff left")
+        drain(turn, left, STAFF_LEFT)
 
 
 def sit_ready(turn: Turn, window: str) -> None:
@@ -244,7 +245,7 @@ def drain(turn: Turn, window: str, reason: str, **why: str | int | float | None)
     state = turn.window(window)
     if state.state == "PAUSED" and state.ticket is not None:
         move_window(turn, window, "unpause-serving")
-    if reason == "staff left":
+    if reason == STAFF_LEFT:
         state.consults = False
     if move_window(turn, window, "drain"):
         turn.note("tidal.draining", window, area=state.area, reason=reason, **why)

@@ -1,0 +1,74 @@
+"""Numbers given by hand while the controller was away (停机手工取号): it goes on behind them, and gives none twice.
+
+The emergency card of the hall says how: numbers are written by hand, service by service; afterwards one key or order
+names the next number. Whoever still holds one of them and waits is put into the queue by naming the first of them.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.events import GoneOn, KeyPressed, TicketPrinted
+from edged.core.model.point import Point
+from edged.core.model.turn import Turn
+from edged.core.people import pagers, staffing
+from edged.core.queue import numbering, tickets
+
+KEY = "go-on"
+BY_HAND = Point("by-hand")  # the source of such a number: no dispenser has it to print again
+
+
+def press(turn: Turn, event: KeyPressed) -> None:
+    """``NUMBER [waiting=NUMBER] [by=name]``, at a window's panel, or at the duty manager's."""
+    words = (event.arg or "").split()
+    named = dict(word.split("=", 1) for word in words if "=" in word)
+    plain = [word for word in words if "=" not in word]
+    window = turn.lookup.window_of_panel.get(event.point)
+    if window is None and pagers.owner(turn, event.point) != staffing.DUTY_MANAGER:
+        turn.ignore(event.point, "key_not_used", key=event.key)
+        return
+    by = named.get("by") or (turn.state.duty_staff if window is None else turn.window(window).staff)
+    if by is None:
+        turn.ignore(event.point, "override_without_name", key=event.key)
+    elif len(plain) != 1:
+        turn.ignore(event.point, "number_unknown", arg=event.arg)
+    else:
+        go_on(turn, GoneOn(plain[0], by, named.get("waiting")))
+
+
+def go_on(turn: Turn, event: GoneOn) -> None:
+    """The next number of its service is ``event.number``; those before it are given already."""
+    service, next_ = _service_of(turn, event.number), _count(event.number)
+    last = 0 if service is None else turn.state.last_number.get(service, 0)
+    first = next_ if event.waiting_from is None else _count(event.waiting_from)
+    if service is None or not 0 < next_ <= tickets.LAST_NUMBER:
+        turn.ignore(event.number, "number_unknown", by=event.by)
+        return
+    if next_ <= last:
+        turn.ignore(event.number, "number_behind", last=last, by=event.by)
+        return
+    if event.waiting_from is not None and (
+        _service_of(turn, event.waiting_from) != service or not last < first <= next_
+    ):
+        turn.ignore(event.waiting_from, "number_unknown", by=event.by)
+        return
+    prefix = turn.lookup.services[service].prefix
+    missed = [f"{prefix}{count:03d}" for count in range(last + 1, next_)]
+    by_hand = [number for number in missed if not numbering.given(turn.state, number)]
+    waiting = [number for number in by_hand if _count(number) >= first]
+    turn.state.last_number[service] = next_ - 1
+    for number in by_hand:
+        if number in waiting:
+            tickets.issue(turn, number, [service], TicketPrinted(BY_HAND, number, service))
+        else:
+            numbering.mark_given(turn.state, number)
+    turn.note("numbers.gone_on", event.number, by=event.by, given=len(by_hand), waiting=len(waiting))
+    turn.touch_area(turn.lookup.area_of(service))
+
+
+def _service_of(turn: Turn, number: str) -> str | None:
+    prefix = number.rstrip("0123456789")
+    return next((s.id for s in turn.lookup.site.services if s.prefix == prefix and prefix), None)
+
+
+def _count(number: str) -> int:
+    digits = number[len(number.rstrip("0123456789")) :]
+    return int(digits) if 0 < len(digits) <= numbering.DIGITS_MAX else 0

@@ -1,0 +1,100 @@
+"""Today's people (今日人员): who is ill, who is back, who may also serve another area; by name, until the day ends.
+
+Told by an order, by key at the duty manager's panel or pager, and by each member about themselves at their own pager.
+Every rule, page and estimate asks ``staffing`` who is there, so a change is seen at once: whoever is absent is paged no
+more, and the page or window they had goes to somebody else.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.events import KeyPressed, RosterTold, RosterWord
+from edged.core.model.state import Today
+from edged.core.model.turn import Turn
+from edged.core.people import pagers, pages, staffing
+from edged.core.queue.ordering import STAFFED
+from edged.core.windows import activation
+
+KEY = "roster"
+SAID: tuple[RosterWord, ...] = ("absent", "back", "also")
+
+
+def press(turn: Turn, event: KeyPressed) -> None:
+    """``absent|back STAFF``, ``also STAFF AREA[,AREA]``, with ``by=name``; a member's own pager is about them."""
+    words = (event.arg or "").split()
+    named = next((word[3:] for word in words if word.startswith("by=")), None)
+    plain = [word for word in words if "=" not in word]
+    owner = pagers.owner(turn, event.point)
+    if owner is None:
+        turn.ignore(event.point, "key_not_used", key=event.key)
+        return
+    said = next((known for known in SAID if plain[:1] == [known]), None)
+    if owner != staffing.DUTY_MANAGER:
+        if said is None or said == "also":
+            turn.ignore(owner, "roster_unknown", arg=event.arg)
+        else:
+            tell(turn, RosterTold(owner, said, turn.lookup.staff[owner].name))
+        return
+    by = named or turn.state.duty_staff
+    if by is None:
+        turn.ignore(event.point, "override_without_name", key=event.key)
+    elif said is None or len(plain) < 2:
+        turn.ignore(event.point, "roster_unknown", arg=event.arg)
+    else:
+        areas = tuple(plain[2].split(",")) if len(plain) > 2 else ()
+        tell(turn, RosterTold(plain[1], said, by, areas))
+
+
+def tell(turn: Turn, event: RosterTold) -> None:
+    """Let it stand for today, or say why not."""
+    staff = _id_of(turn, event.staff)
+    if staff is None:
+        turn.ignore(event.staff, "unknown_staff", by=event.by)
+        return
+    if event.said == "also" and (not event.areas or any(a not in turn.lookup.areas for a in event.areas)):
+        turn.ignore(staff, "unknown_area", by=event.by)
+        return
+    today = turn.state.roster.setdefault(staff, Today())
+    if event.said != "also" and today.absent == (event.said == "absent"):
+        turn.ignore(staff, "roster_already", said=event.said, by=event.by)
+        return
+    today.by = event.by
+    if event.said == "also":
+        today.also = list(event.areas)
+    else:
+        today.absent = event.said == "absent"
+    turn.note(f"roster.{event.said}", staff, by=event.by, areas=",".join(event.areas) or None)
+    if today.absent:
+        _step_back(turn, staff)
+    for area in turn.lookup.areas:
+        turn.touch_area(area)
+
+
+def end_day(turn: Turn) -> None:
+    """Tomorrow everybody is there again."""
+    turn.state.roster.clear()
+
+
+def _id_of(turn: Turn, name: str) -> str | None:
+    """A member by id, or by the name that people use."""
+    if name in turn.lookup.staff:
+        return name
+    return next((member.id for member in turn.lookup.site.staff if member.name == name), None)
+
+
+def _step_back(turn: Turn, staff: str) -> None:
+    """What an absent member had goes to somebody else; a visitor who is being served is served."""
+    member = turn.state.staff[staff]
+    window = member.window
+    if member.state == "paged" and window is not None:
+        activation.unanswered(turn, window, reason="absent today")
+    elif member.state == "bound" and window is not None:
+        state = turn.window(window)
+        if staff in state.helpers:
+            staffing.vacate(turn, staff, window, "absent today")
+            staffing.rest(turn, staff, window)
+        elif state.state in ("CONSULTING", "INVITED"):
+            staffing.unbind_window(turn, window)
+            activation.leave(turn, window)
+        elif turn.lookup.windows[window].tidal and state.state in STAFFED:
+            activation.drain(turn, window, activation.STAFF_LEFT)
+    pages.pass_on(turn, staff)
