@@ -66,6 +66,10 @@ class Options(Shape, frozen=True):
         """How much text this channel has room for; None where that is not known, or lines mean nothing to it."""
         return None
 
+    def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Topics at the hall's broker on which this device speaks, and those on which it listens."""
+        return (), ()
+
     def service_ids(self) -> frozenset[str]:
         """Services that these options name: each must be one of the hall's."""
         return frozenset()

@@ -51,6 +51,10 @@ class MilesightMqttOptions(Options, frozen=True):
     lines: tuple[str, ...] = ()
     silent_s: Annotated[float, Meta(ge=SILENT_MIN_S, le=SILENT_MAX_S)] = SILENT_S
 
+    def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The one that is typed into the device."""
+        return (self.topic,), ()
+
     def point_channels(self) -> frozenset[str]:
         """None: it only reports."""
         return frozenset()

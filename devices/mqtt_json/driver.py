@@ -70,6 +70,12 @@ class MqttJsonOptions(Options, frozen=True):
         if (self.rows is None) != (self.columns is None):
             raise ValueError("rows and columns come together; give both, or neither")
 
+    def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """All of its kind's words upwards; down, a level."""
+        root = f"hall/{hall}/dev/{device}"
+        words = COMMON if self.kind is None else INPUTS[self.kind] | COMMON
+        return tuple(f"{root}/up/{word}" for word in sorted(words)), (f"{root}/down/lamp",)
+
     def display_size(self, channel: str) -> DisplaySize | None:
         """As given."""
         if self.rows is None or self.columns is None:

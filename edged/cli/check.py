@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 def check(
     files: Annotated[list[Path], typer.Argument(help="One or more hall.toml files.", metavar="FILE...")],
+    acl: Annotated[
+        Path | None, typer.Option("--acl", help="The broker's access list: may everybody say what they must?")
+    ] = None,
+    unit: Annotated[
+        list[Path] | None, typer.Option("--unit", help="The service unit and its drop-ins, in order.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print mistakes only.")] = False,
 ) -> None:
     """Check hall.toml files without starting anything.
@@ -22,7 +28,7 @@ def check(
 
     \b
     Exit codes: 0 all right, 2 mistakes.
-    Example:    edged check /etc/edged/hall.toml
+    Example:    edged check /etc/edged/hall.toml --acl /etc/mosquitto/edged.acl
     """
     from edged.config import ConfigErrors, load
 
@@ -31,6 +37,7 @@ def check(
         try:
             hall = load(file)
             _keys(hall.policy.keys)
+            _around(hall, acl, unit or [])
         except ConfigErrors as errors:
             wrong = True
             for line in errors.lines:
@@ -42,6 +49,23 @@ def check(
             typer.echo(_summary(hall))
     if wrong:
         raise typer.Exit(2)
+
+
+def _around(hall: HallConfig, acl: Path | None, unit: list[Path]) -> None:
+    """What stands in other files and keeps this hall's devices from being heard or reached."""
+    from edged.config import ConfigErrors, access_list, unit_file
+    from edged.config.certificates import broker_name
+
+    try:
+        lines = [] if acl is None else list(access_list.mistakes(hall, acl.read_text(), broker_name(hall)))
+        lines = [f"{acl}: {line}" for line in lines]
+        text = "\n".join(one.read_text() for one in unit)
+    except (OSError, ValueError) as error:
+        raise ConfigErrors([str(error)]) from None
+    if unit:
+        lines += [f"{unit[0]}: {line}" for line in unit_file.mistakes(hall, text)]
+    if lines:
+        raise ConfigErrors(lines)
 
 
 def _keys(file: str | None) -> None:

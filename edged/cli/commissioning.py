@@ -222,6 +222,18 @@ LINES: tuple[Line, ...] = (
         within_s=12,
         look="secrets",
     ),
+    Line(
+        "F65",
+        (
+            "每台设备各发一条消息,看控制器是否收到",
+            "Let every device say something once; look whether it is heard",
+        ),
+        (
+            "edged status 无失联;访问控制表放行全部主题",
+            "edged status has nobody lost; the broker's list lets every topic through",
+        ),
+        look="access-list",
+    ),
 )
 
 CARD: tuple[tuple[str, str], ...] = (

@@ -34,10 +34,11 @@ def doctor(
     Exit codes: 0 nothing is ill, 1 something is, 2 hall.toml is wrong.
     Example:    edged doctor --commission --config /etc/edged/hall.toml > checklist.txt
     """
+    from edged.cli.credentials import reachable
     from edged.config import ConfigErrors, load
 
     try:
-        hall = load(config)
+        hall = reachable(load(config))
     except ConfigErrors as errors:
         for mistake in errors.lines:
             typer.echo(mistake, err=True)

@@ -21,6 +21,7 @@ from msgspec.structs import asdict
 from edged.config import HallConfig
 
 UNIT = "edged.service"
+ACL = "/etc/mosquitto/edged.acl"
 ROOM_BYTES = 1 << 30  # a year of a busy hall, and the ballast many times
 SYNC_MS_MAX = 50.0
 SYNCS = 60
@@ -279,7 +280,9 @@ def look_at_dead_man(hall: HallConfig) -> Found:
 
 
 def look_at_unit(hall: HallConfig) -> Found:
-    """The unit as shipped: restarts for ever, in its sandbox."""
+    """The unit as shipped: restarts for ever, in its sandbox, which lets this hall's devices and secrets through."""
+    from edged.config.unit_file import mistakes
+
     if not _unit("FragmentPath"):
         return unknown("服务单元未安装", f"{UNIT} is not installed")
     wrong = [
@@ -292,9 +295,29 @@ def look_at_unit(hall: HallConfig) -> Found:
     )
     if rated is not None and float(rated[1]) > EXPOSURE_MAX:
         wrong.append(f"exposure {rated[1]}")
+    withheld = list(mistakes(hall, _command("systemctl", "cat", UNIT) or ""))
+    if withheld:
+        return ill(f"单元限制:{withheld[0]}", withheld[0])
     if wrong:
         return ill(f"与发行的单元不同:{'、'.join(wrong)}", f"not as shipped: {', '.join(wrong)}")
     return well("单元与发行一致", f"as shipped{'' if rated is None else f', exposure {rated[1]}'}")
+
+
+def look_at_access_list(hall: HallConfig) -> Found:
+    """May everybody say and hear what hall.toml needs? A broker grants a subscription that its list forbids."""
+    from edged.config.access_list import mistakes
+    from edged.config.certificates import broker_name
+
+    try:
+        found = list(mistakes(hall, Path(ACL).read_text(), broker_name(hall)))
+    except FileNotFoundError:
+        return unknown(f"没有 {ACL}", f"no {ACL}; edged check --acl FILE asks another one")
+    except (OSError, ValueError) as error:
+        return unknown(f"无法读取:{error}", f"cannot be read: {error}")
+    if found:
+        more = f" (+{len(found) - 1})" if len(found) > 1 else ""
+        return ill(f"访问控制表缺少:{found[0]}{more}", f"{found[0]}{more}")
+    return well("访问控制表与配置相符", "the list lets everybody say and hear what hall.toml needs")
 
 
 def look_at_secrets(hall: HallConfig) -> Found:
@@ -334,6 +357,7 @@ LOOKS: dict[str, Callable[[HallConfig], Found]] = {
         look_at_devices,
         look_at_dead_man,
         look_at_unit,
+        look_at_access_list,
         look_at_secrets,
     )
 }

@@ -68,6 +68,10 @@ class Conversation:
         try:
             if target.tls:
                 self._client.tls_set_context(_tls(target))
+        except (OSError, ValueError) as error:
+            files = ", ".join(name for name in (target.tls_ca, target.tls_cert, target.tls_key) if name)
+            raise NoAnswer(f"certificates cannot be used ({files}): {error}") from None
+        try:
             self._client.connect(target.host, target.port, keepalive=30)
         except (OSError, ValueError) as error:
             raise NoAnswer(f"no broker at {target.host}:{target.port}: {error}") from None

@@ -97,24 +97,33 @@ def from_config(file: Path) -> Target:
 
     Raises ``ConfigErrors``.
     """
-    from edged.config import accepted
-    from edged.config.broker import password
+    from edged.cli.credentials import reachable
+    from edged.config import ConfigErrors, accepted
+    from edged.links.mqtt.settings import first_line
 
-    config, mistakes = accepted.begin(file)
+    found, mistakes = accepted.begin(file)
     for line in mistakes:
         typer.echo(line, err=True)
+    config = reachable(found)
     mqtt, tls = config.mqtt, config.mqtt.tls
+    own = mqtt if mqtt.commands is None or mqtt.commands.username is None else mqtt.commands
+    try:
+        password = None if own.password_file is None else first_line(own.password_file)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigErrors([f"{config.file}: mqtt: {own.password_file} cannot be read: {reason}"]) from None
+    pair = mqtt.commands if mqtt.commands is not None and mqtt.commands.cert_file is not None else tls
     return Target(
         hall=config.hall,
         host=mqtt.host,
         port=mqtt.port,
         protocol=mqtt.protocol,
-        username=mqtt.username,
-        password=password(config),
+        username=own.username,
+        password=password,
         tls=tls is not None,
         tls_ca=None if tls is None else tls.ca_file,
-        tls_cert=None if tls is None else tls.cert_file,
-        tls_key=None if tls is None else tls.key_file,
+        tls_cert=None if pair is None else pair.cert_file,
+        tls_key=None if pair is None else pair.key_file,
         web=f"http://{config.web.host}:{config.web.port}" if config.web.port else None,
     )
 

@@ -67,6 +67,7 @@ _PATH_KEYS: dict[str, tuple[str, ...]] = {
     "store": ("path",),
     "policy": ("keys",),
     "tls": ("ca_file", "cert_file", "key_file"),
+    "commands": ("password_file", "cert_file", "key_file"),
     "devices": ("path",),
 }
 _T = TypeVar("_T", bound=Table)
@@ -329,6 +330,7 @@ def _anchored(file: FilePath, kind: str, value: dict[str, Any]) -> dict[str, Any
     for key in _PATH_KEYS.get(kind, ()):
         if isinstance(result.get(key), str) and result[key]:
             result[key] = str(file.absolute().parent / result[key])
-    if kind == "mqtt" and isinstance(result.get("tls"), dict):
-        result["tls"] = _anchored(file, "tls", result["tls"])
+    for inner in ("tls", "commands") if kind == "mqtt" else ():
+        if isinstance(result.get(inner), dict):
+            result[inner] = _anchored(file, inner, result[inner])
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edged.config import HallConfig
 from edged.config.shape import MqttTable
 
 WARN_DAYS = 30  # before the end: a month for whoever issues certificates
@@ -27,3 +28,18 @@ def expiries(mqtt: MqttTable) -> dict[str, int]:
 def days_left(end_ms: int, now_ms: int) -> int:
     """Whole days from ``now_ms`` to ``end_ms``; negative once it is over."""
     return (end_ms - now_ms) // 86_400_000
+
+
+def broker_name(config: HallConfig) -> str:
+    """As whom the controller is known to its broker: its certificate's common name, else its user name.
+
+    Raises ``OSError`` or ``ValueError`` where its certificate cannot be read.
+    """
+    from cryptography.x509 import NameOID, load_pem_x509_certificate
+
+    tls = config.mqtt.tls
+    if tls is not None and tls.cert_file is not None and Path(tls.cert_file).exists():
+        subject = load_pem_x509_certificate(Path(tls.cert_file).read_bytes()).subject
+        for name in subject.get_attributes_for_oid(NameOID.COMMON_NAME):
+            return str(name.value)
+    return config.mqtt.username or "edged"

@@ -321,6 +321,12 @@ def _certificates(raw: Raw) -> Iterator[Mistake]:
     if isinstance(tls, dict) and ("cert_file" in tls) != ("key_file" in tls):
         missing = "key_file" if "cert_file" in tls else "cert_file"
         yield Mistake(("mqtt", "tls"), f"cert_file and key_file come together; {missing} is missing")
+    commands = mqtt.get("commands") if isinstance(mqtt, dict) else None
+    if isinstance(commands, dict) and ("cert_file" in commands) != ("key_file" in commands):
+        missing = "key_file" if "cert_file" in commands else "cert_file"
+        yield Mistake(("mqtt", "commands"), f"cert_file and key_file come together; {missing} is missing")
+    if isinstance(commands, dict) and "password_file" in commands and "username" not in commands:
+        yield Mistake(("mqtt", "commands", "password_file"), "a password needs a username; add username")
     if isinstance(mqtt, dict) and "password_file" in mqtt and "username" not in mqtt:
         yield Mistake(("mqtt", "password_file"), "a password needs a username; add username under [mqtt]")
 

@@ -111,6 +111,18 @@ class TlsTable(Table, frozen=True):
     key_file: FilePath | None = None
 
 
+class CommandsTable(Table, frozen=True):
+    """``[mqtt.commands]``: who the commands (status, op, doctor …) are at the broker, where each name is one client.
+
+    A broker with ``use_username_as_clientid`` would take them for the daemon and throw it off.
+    """
+
+    username: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    password_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
+
+
 class MqttTable(Table, frozen=True):
     """``[mqtt]``: the hall's broker. ``keepalive_s`` bounds how long a dead broker goes unnoticed."""
 
@@ -122,6 +134,7 @@ class MqttTable(Table, frozen=True):
     client_id: Annotated[str, form(r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
     keepalive_s: Annotated[int, Meta(ge=2, le=300)] = 5
     tls: TlsTable | None = None
+    commands: CommandsTable | None = None
 
 
 class AreaTable(Table, frozen=True):

@@ -36,6 +36,19 @@ class Authority:
         key_file.write_bytes(key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, plain))
         return cert_file, key_file
 
+    def revoke(self, *certs: Path) -> Path:
+        """The list of those that are not to be let in any more; the newest one counts."""
+        now = datetime.datetime.now(datetime.UTC)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name).last_update(now)
+        builder = builder.next_update(now + datetime.timedelta(days=30))
+        for cert in certs:
+            serial = x509.load_pem_x509_certificate(cert.read_bytes()).serial_number
+            one = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now).build()
+            builder = builder.add_revoked_certificate(one)
+        file = self._directory / "hall-crl.pem"
+        file.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(PEM))
+        return file
+
     def _builder(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
     ) -> x509.CertificateBuilder:

@@ -57,6 +57,7 @@ async def guarded_hall(tmp_path: Path, broker_days: int = 60, own_days: int = 60
         "cafile": own,
         "certfile": cert,
         "keyfile": key,
+        "crlfile": authority.revoke(),
         "acl_file": acl,
         "persistence": "false",
     }

@@ -1,0 +1,73 @@
+"""Secrets for commands. What the service gets from systemd as a credential is gone while the unit is down, which is
+when somebody asks; root reads it where the unit takes it from (``LoadCredential=``).
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+from msgspec import structs
+
+from edged.config import HallConfig
+
+UNIT = "edged.service"
+COMMAND_S = 10.0
+_CREDENTIAL = re.compile(r"/run/credentials/(?P<unit>[^/]+)/(?P<name>.+)")
+
+
+def reachable(config: HallConfig) -> HallConfig:
+    """``config`` with every credential that is not there replaced by its source, as far as that can be read."""
+    mqtt, tls, commands = config.mqtt, config.mqtt.tls, config.mqtt.commands
+    if tls is not None:
+        tls = structs.replace(
+            tls, ca_file=source(tls.ca_file), cert_file=_maybe(tls.cert_file), key_file=_maybe(tls.key_file)
+        )
+    if commands is not None:
+        commands = structs.replace(
+            commands,
+            password_file=_maybe(commands.password_file),
+            cert_file=_maybe(commands.cert_file),
+            key_file=_maybe(commands.key_file),
+        )
+    found = structs.replace(mqtt, password_file=_maybe(mqtt.password_file), tls=tls, commands=commands)
+    policy = structs.replace(config.policy, keys=_maybe(config.policy.keys))
+    return replace(config, mqtt=found, policy=policy)
+
+
+def source(file: str) -> str:
+    """Where ``file`` can be read now."""
+    named = _CREDENTIAL.fullmatch(file)
+    if named is None or Path(file).exists():
+        return file
+    for credential, place in _loaded(named["unit"]):
+        path = Path(place)
+        if credential == named["name"]:
+            return place
+        if named["name"].startswith(f"{credential}_") and path.is_dir():
+            return str(path / named["name"].removeprefix(f"{credential}_"))  # systemd.exec(5): ID_FILENAME
+    return file
+
+
+def _maybe(file: str | None) -> str | None:
+    return None if file is None else source(file)
+
+
+def _loaded(unit: str) -> list[tuple[str, str]]:
+    """The unit's credentials and their sources, as systemd has them; of the shipped unit where there is none to ask."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            ["systemctl", "show", "--value", "-p", "LoadCredential", unit],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S,
+            check=True,
+        )
+        words = done.stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        words = []
+    if not words and unit == UNIT:
+        words = ["secrets:/etc/edged/secrets"]
+    return [(name, place) for name, _, place in (word.partition(":") for word in words) if place]

@@ -1,0 +1,91 @@
+"""The broker's access list held against hall.toml: may every device say what it says, and does the controller hear it?
+
+mosquitto grants a subscription that its list forbids to read, and drops what comes: a mute device looks well from both
+ends. The format is mosquitto.conf(5)'s ``acl_file``; a user is the common name of a certificate, or a password's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from edged.config import HallConfig
+
+ACCESS = ("read", "write", "readwrite", "deny")
+
+
+class Rule(NamedTuple):
+    """One line: ``user`` None for everybody without a name; ``pattern``: ``%u`` stands for any user's name."""
+
+    user: str | None
+    access: str
+    topic: str
+    pattern: bool
+
+
+def parse(text: str) -> list[Rule]:
+    """The rules of a list; lines that are none are mosquitto's to refuse."""
+    rules: list[Rule] = []
+    user: str | None = None
+    for raw in text.splitlines():
+        words = raw.strip().split(None, 1)
+        if len(words) < 2 or words[0].startswith("#"):
+            continue
+        kind, rest = words
+        if kind == "user":
+            user = rest
+        elif kind in ("topic", "pattern"):
+            access, _, topic = rest.partition(" ")
+            if access not in ACCESS:
+                access, topic = "readwrite", rest
+            rules.append(Rule(user, access, topic.strip(), kind == "pattern"))
+    return rules
+
+
+def allows(rules: list[Rule], user: str, access: str, topic: str) -> bool:
+    """Whether ``user`` may ``access`` (read or write) ``topic``."""
+    mine = [rule for rule in rules if rule.pattern or rule.user == user]
+    fitting = [rule for rule in mine if _fits(rule.topic.replace("%u", user).replace("%c", user), topic)]
+    if any(rule.access == "deny" for rule in fitting):
+        return False
+    return any(rule.access in (access, "readwrite") for rule in fitting)
+
+
+def mistakes(config: HallConfig, text: str, controller: str) -> Iterator[str]:
+    """What the list forbids of all that hall.toml needs. ``controller``: the daemon's own name at the broker."""
+    rules = parse(text)
+    hall = f"hall/{config.hall}"
+    own = [("write", f"{hall}/{tail}") for tail in ("status", "events", "state/alarms", "policy/report")]
+    own += [("read", f"{hall}/{tail}") for tail in ("policy/push", "ops/open", "events/ack", "appointments")]
+    if config.policy.group is not None:
+        own.append(("read", f"city/{config.policy.group}/policy/push"))
+    for access, topic in own:
+        if not allows(rules, controller, access, topic):
+            yield _told(controller, access, topic)
+    for device in config.devices:
+        says, hears = device.options.topics(config.hall, device.id)
+        for topic in says:
+            if not allows(rules, controller, "read", topic):
+                yield f"{_told(controller, 'read', topic)}: {device.id} is not heard"
+            if not allows(rules, device.id, "write", topic):
+                yield _told(device.id, "write", topic)
+        for topic in hears:
+            if not allows(rules, controller, "write", topic):
+                yield f"{_told(controller, 'write', topic)}: {device.id} is not reached"
+            if not allows(rules, device.id, "read", topic):
+                yield _told(device.id, "read", topic)
+
+
+def _told(user: str, access: str, topic: str) -> str:
+    return f'user {user} may not {access} {topic}; the list needs "user {user}" and "topic {access} {topic}"'
+
+
+def _fits(rule: str, topic: str) -> bool:
+    """MQTT's wildcards; a topic with wildcards (a counter's filter) fits what covers all of it."""
+    wanted, given = rule.split("/"), topic.split("/")
+    for position, part in enumerate(wanted):
+        if part == "#":
+            return True
+        if position >= len(given) or (part != "+" and part != given[position]):
+            return False
+    return len(wanted) == len(given)

@@ -1,0 +1,92 @@
+"""hall.toml against the files beside it: the broker's access list, the service unit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edged.config import access_list, load, unit_file
+from tests.support.daemons import edged
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "configs" / "hall-example.toml"
+ACL = ROOT / "configs" / "mosquitto" / "edged.acl"
+UNIT = ROOT / "systemd" / "edged.service"
+
+
+def lines(text: str) -> list[str]:
+    return list(access_list.mistakes(load(EXAMPLE), text, "edged"))
+
+
+def test_the_shipped_list_lets_the_example_speak() -> None:
+    assert lines(ACL.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        ("topic read milesight/#\n", "user edged may not read milesight/door"),
+        ("topic write milesight/door\n", "user counter-door may not write milesight/door"),
+        ("topic readwrite hall/#\n", "user edged may not write hall/east/status"),
+        ("topic read city/+/policy/push\n", "user edged may not read city/river-city/policy/push"),
+        (
+            "pattern write hall/+/dev/%u/up/#\n",
+            "user dispenser-1 may not write hall/east/dev/dispenser-1/up/",
+        ),
+        (
+            "pattern read hall/+/dev/%u/down/#\n",
+            "user panel-w1 may not read hall/east/dev/panel-w1/down/lamp",
+        ),
+    ],
+)
+def test_each_line_that_is_missing_is_named(gone: str, told: str) -> None:
+    text = ACL.read_text()
+    assert text.count(gone) >= 1
+    assert any(told in line for line in lines(text.replace(gone, "", 1)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "topic", "fits"),
+    [
+        ("a/#", "a", True),
+        ("a/#", "a/b/c", True),
+        ("a/+/c", "a/b/c", True),
+        ("a/+", "a/b/c", False),
+        ("a/b", "a/b/c", False),
+        ("#", "milesight/+/x", True),
+    ],
+)
+def test_wildcards_are_those_of_mqtt(rule: str, topic: str, fits: bool) -> None:
+    rules = access_list.parse(f"user u\ntopic read {rule}\n")
+    assert access_list.allows(rules, "u", "read", topic) is fits
+    assert access_list.allows(rules, "u", "write", topic) is False
+
+
+def test_a_denied_topic_is_denied_whatever_else_is_allowed() -> None:
+    rules = access_list.parse("user u\ntopic readwrite #\ntopic deny a/b\ntopic plain/name\n")
+    assert access_list.allows(rules, "u", "read", "a/b") is False
+    assert access_list.allows(rules, "u", "write", "plain/name") is True
+
+
+def test_the_unit_names_what_it_denies_and_the_drop_in() -> None:
+    found = list(unit_file.mistakes(load(EXAMPLE), UNIT.read_text()))
+    assert [line.split(":")[0] for line in found] == ["devices.led-social.host", "devices.relay-1.url"]
+    assert "IPAddressAllow=192.168.8.88" in found[0]
+    drop_in = "\n[Service]\nIPAddressAllow=192.168.8.0/24\n"
+    assert list(unit_file.mistakes(load(EXAMPLE), UNIT.read_text() + drop_in)) == []
+
+
+def test_a_credential_that_the_unit_does_not_hand_over_is_named(tmp_path: Path) -> None:
+    hall = tmp_path / "hall.toml"
+    hall.write_text(EXAMPLE.read_text().replace("secrets_mqtt.password", "mqtt.password"))
+    drop_in = "\nIPAddressAllow=192.168.8.0/24\n"
+    (found,) = unit_file.mistakes(load(hall), UNIT.read_text() + drop_in)
+    assert "/run/credentials/edged.service/mqtt.password" in found
+
+
+def test_check_asks_both() -> None:
+    done = edged("check", str(EXAMPLE), "--acl", str(ACL), "--unit", str(UNIT))
+    assert done.returncode == 2
+    assert "IPAddressAllow=192.168.8.90" in done.stderr
+    assert edged("check", str(EXAMPLE), "--acl", str(ACL)).returncode == 0
