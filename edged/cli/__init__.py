@@ -20,6 +20,7 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module:attribute, help line of one terminal line); in the order in which a newcomer needs them
     "demo": ("edged.cli.demo:demo", "Run a whole hall here: broker, devices, visitors, clerks."),
+    "config": ("edged.cli.config:app", "Start a hall.toml from a few questions; its schema."),
     "check": ("edged.cli.check:check", "Check a hall.toml: every mistake, its line and a remedy."),
     "doctor": ("edged.cli.doctor:doctor", "Is this machine fit? And the checklist for the site."),
     "run": ("edged.cli.run:run", "Serve a hall until stopped (what the systemd unit calls)."),

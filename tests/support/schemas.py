@@ -74,6 +74,8 @@ def _check(
         case "oneOf":
             fitting = sum(not faults(value, arm, root, at) for arm in wanted)
             return [] if fitting == 1 else [f"{at}: {fitting} of the alternatives fit"]
+        case "anyOf":
+            return [] if any(not faults(value, arm, root, at) for arm in wanted) else wrong
         case "enum":
             return [] if value in wanted else wrong
         case "pattern":
@@ -91,16 +93,10 @@ def _check(
             return (
                 [] if (len(value) >= wanted if keyword.startswith("min") else len(value) <= wanted) else wrong
             )
-        case "required" if isinstance(value, dict):
-            return [f"{at}: {key} is missing" for key in wanted if key not in value]
-        case "properties" if isinstance(value, dict):
-            inner = ((key, value[key]) for key in wanted if key in value)
-            return [
-                fault for key, child in inner for fault in faults(child, wanted[key], root, f"{at}.{key}")
-            ]
-        case "additionalProperties" if isinstance(value, dict):
-            extra = [] if wanted else [key for key in value if key not in schema.get("properties", {})]
-            return [f"{at}: {key} is not known" for key in extra]
+        case "required" | "properties" | "additionalProperties" | "propertyNames" | "maxProperties":
+            return _check_object(keyword, wanted, value, root, at, schema) if isinstance(value, dict) else []
+        case "multipleOf" if isinstance(value, int | float):
+            return [] if value % wanted == 0 else wrong
         case "items" if isinstance(value, list):
             return [
                 fault for n, child in enumerate(value) for fault in faults(child, wanted, root, f"{at}[{n}]")
@@ -122,8 +118,35 @@ def _check(
         "format",
         "contentEncoding",
         "contentSchema",
+        "propertyNames",
+        "maxProperties",
+        "multipleOf",
     } | ANNOTATIONS
     return [] if keyword in known else [f"{at}: unknown keyword {keyword}"]
+
+
+def _check_object(
+    keyword: str, wanted: Any, value: dict[str, Any], root: dict[str, Any], at: str, schema: dict[str, Any]
+) -> list[str]:
+    """The keywords that speak of an object's keys."""
+    match keyword:
+        case "required":
+            return [f"{at}: {key} is missing" for key in wanted if key not in value]
+        case "properties":
+            inner = ((key, value[key]) for key in wanted if key in value)
+            return [
+                fault for key, child in inner for fault in faults(child, wanted[key], root, f"{at}.{key}")
+            ]
+        case "additionalProperties":
+            extra = [key for key in value if key not in schema.get("properties", {})]
+            if isinstance(wanted, dict):
+                return [fault for key in extra for fault in faults(value[key], wanted, root, f"{at}.{key}")]
+            return [] if wanted else [f"{at}: {key} is not known" for key in extra]
+        case "propertyNames":
+            return [fault for key in value for fault in faults(key, wanted, root, f"{at}.{key}")]
+        case "maxProperties":
+            return [] if len(value) <= wanted else [f"{at}: {len(value)} keys, {wanted} at most"]
+    return []
 
 
 def values(schema: dict[str, Any], root: dict[str, Any]) -> st.SearchStrategy[Any]:
