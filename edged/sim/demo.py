@@ -43,6 +43,7 @@ from edged.store.replay import Unreadable, inputs_by_source
 DAY = datetime(2026, 11, 23, tzinfo=ZoneInfo("Asia/Shanghai"))  # a Monday
 OPENS_MIN = 8 * 60 + 30  # as configs/policy-demo.json says
 SILENT_STAFF = "chen"  # first of the roster for taxes; never answers a page
+CONSULTS, CONSULTANT = "w13", "lin"  # a tidal window at rest whose clerk answers questions (业务咨询)
 DYING_BAR = "led-biz"
 BAR_DIES_S, BAR_DEAD_S = 1500.0, 600.0  # hall seconds after opening
 START_REAL_S = 20.0  # for the daemon to serve
@@ -164,6 +165,8 @@ class Demo:
         async with asyncio.TaskGroup() as crowd:
             for clerk in clerks.values():
                 crowd.create_task(clerk.work(None, lambda: False))
+            desk = next(window for window in site.windows if window.id == CONSULTS)
+            crowd.create_task(Clerk(wires, site, desk, seed).work(CONSULTANT, lambda: False))
             for staff in site.staff:
                 crowd.create_task(Helper(wires, site, staff.id, seed).work(staff.id != SILENT_STAFF))
             crowd.create_task(visit(wires, self._visitors(site)))

@@ -114,6 +114,8 @@ class Clerk:
     async def work(self, staff: str | None, until: Callable[[], bool]) -> None:
         """Log in, then serve whoever the panel says, until ``until`` (checked between visitors)."""
         self._wires.press(self._window.id, "login", staff)
+        if self._window.tidal:
+            await self._see(lambda v: v.state not in ("STANDBY", "COOLDOWN", "ACTIVATING"))
         while not until():
             view = self._wires.panel(self._window.id)
             free = view is None or view.number is None
@@ -146,7 +148,7 @@ class Clerk:
             self._wires.press(self._window.id, "later" if self._rng.random() < 0.3 else "accept")
             await self._see(lambda v: v.state != "INVITED")
         else:
-            await self._wires.changed(self._rng.uniform(60, 240))
+            await self._wires.sleep(self._rng.uniform(20, 90))
             view = self._wires.panel(self._window.id)
             if view is not None and view.state == "CONSULTING":
                 self._wires.press(self._window.id, "walk-direct")

@@ -70,6 +70,8 @@ class Story:
             (clock(8, 47), lambda: self._plan("w2", papers="photo,id-copy")),
             (clock(8, 48), lambda: self._plan("w1", level=1)),
             (clock(8, 52), lambda: self._cast.wires.press("w3", "commissioner")),
+            (clock(8, 50), lambda: self._cast.wires.press("w6", "special-need")),
+            (clock(8, 51), lambda: self._duty("roster", "also sun tax")),
             (clock(8, 55), lambda: self._duty("force-open", "w14 biz for_s=1200")),
             (clock(9, 0), lambda: self._plan("w6", case_code="papers")),
             (clock(9, 2), lambda: self._come_back("w2")),

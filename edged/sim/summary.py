@@ -28,8 +28,9 @@ class Summary(dict[str, Any]):
 
     @property
     def good(self) -> bool:
-        """Replay identical, nothing lost, nothing shown wrong."""
-        return bool(self["replay_identical"]) and not self["inputs_lost"] and not self["outputs_wrong"]
+        """Replay identical, nothing lost, nothing shown wrong, every key answered."""
+        kept = not (self["inputs_lost"] or self["outputs_wrong"] or self["unanswered_keys"])
+        return bool(self["replay_identical"]) and kept
 
 
 def story_of(tally: Tally) -> dict[str, Any]:
@@ -48,6 +49,10 @@ def story_of(tally: Tally) -> dict[str, Any]:
         "alarms": dict(sorted(alarms.items())),
         "overrides": notes["override.set"],
         "announcements": notes["announcement.accepted"],
+        "consultations": notes["consultation.answered"],
+        "wishes": notes["tidal.wish_over"],
+        "wishes_open": len(tally.wishes),
+        "unanswered_keys": len(tally.unanswered),
     }
 
 
@@ -86,5 +91,6 @@ def summarise(config: HallConfig, fakes: Fakes, journal: Path, settings: RunSett
         outputs_wrong=len(wrong),
     )
     difference = [] if replayed.first_difference is None else [f"replay: {replayed.first_difference}"]
-    summary.complaints = [*lost, *wrong, *difference]
+    silent = [f"no answer to the key {key}" for key in tally.unanswered]
+    summary.complaints = [*lost, *wrong, *silent, *difference]
     return summary

@@ -13,9 +13,10 @@ from pathlib import Path
 import apsw
 
 from edged.central.cloud_events import count_noted
-from edged.core.model.commands import AreaPicture, Desired, Note, Value, WindowPicture
-from edged.core.model.events import ClockSet
+from edged.core.model.commands import AreaPicture, Desired, Note, Pager, Panel, Value, WindowPicture
+from edged.core.model.events import ClockSet, KeyPressed
 from edged.core.model.point import Point
+from edged.core.people.answers import SILENT
 from edged.observer import Step
 from edged.store import database
 from edged.store.records import decode_step
@@ -72,6 +73,9 @@ class Tally:
     hours: dict[str, int] = field(default_factory=dict)  # phase of an area (or its mode) -> how often entered
     alarms: Counter[str] = field(default_factory=Counter)
     wanted: dict[tuple[Point, str], Wanted] = field(default_factory=dict)
+    wishes: dict[tuple[str, str], bool] = field(default_factory=dict)  # area and who asked -> it stands
+    unanswered: list[str] = field(default_factory=list)  # keys after which their panel said nothing
+    prompts: dict[Point, str | None] = field(default_factory=dict)  # what panels and pagers say
     events: int = 0  # of the hall's history, for the centre
     explanations: deque[tuple[int, Note]] = field(default_factory=lambda: deque(maxlen=EXPLANATIONS_KEPT))
 
@@ -80,7 +84,11 @@ class Tally:
         self.steps += 1
         if isinstance(step.event, ClockSet):
             self.wall_offset_ms = step.event.wall_ms - step.at_ms
+        answered = set()
         for command in step.commands:
+            if isinstance(command, Desired) and isinstance(command.value, Panel | Pager):
+                answered.add(command.point)
+                self.prompts[command.point] = command.value.prompt
             if isinstance(command, Desired):
                 slot = (command.point, command.value.kind)
                 self.wanted.setdefault(slot, deque(maxlen=WANTED_KEPT)).append((step.at_ms, command.value))
@@ -92,6 +100,14 @@ class Tally:
         self.events += count_noted(step.notes)
         for note in step.notes:
             self._note(step.at_ms, note)
+        if isinstance(step.event, KeyPressed) and step.event.point not in answered:
+            self._silent(step.event, step.notes)
+
+    def _silent(self, event: KeyPressed, notes: tuple[Note, ...]) -> None:
+        """A key whose panel did not change: it is answered where that still says the answer, or it was no new press."""
+        again = any(note.kind == "ignored" and note.data.get("reason") in SILENT for note in notes)
+        if not again and self.prompts.get(event.point) is None:
+            self.unanswered.append(f"{event.point} {event.key} {event.arg or ''}".rstrip())
 
     def _note(self, at_ms: int, note: Note) -> None:
         self.notes[note.kind] += 1
@@ -99,6 +115,10 @@ class Tally:
             self.waits_s.append(_number(note, "wait_s"))
         elif note.kind == "tidal.opened":
             self.to_staffed_s.append(_number(note, "to_staffed_s"))
+        elif note.kind == "tidal.asked":
+            self.wishes[note.subject, str(note.data.get("by") or note.data.get("window"))] = True
+        elif note.kind == "tidal.wish_over":
+            self.wishes.pop((note.subject, str(note.data.get("by"))), None)
         elif note.kind == "area.hours":
             phase = str(note.data["phase"])
             self.hours[phase] = self.hours.get(phase, 0) + 1
