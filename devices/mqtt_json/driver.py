@@ -26,7 +26,6 @@ from devices.mqtt_json.codec import (
     encode_level,
     to_event,
 )
-from devices.mqtt_json.quick_inputs import quick_event
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import CommandFailed, DeviceBack, DeviceLost
 from edged.core.model.point import Point
@@ -172,11 +171,6 @@ class MqttJson:
     def _accept(self, kind: str, message: Message) -> None:
         if kind == "status" and not message.payload:
             message.ack()  # somebody cleared the retained status: no news about the device
-            return
-        quick = quick_event(self._device, kind, message.payload, message.again)
-        if quick is not None:
-            self._back(not message.again)
-            self._context.emit(quick, message.ack)
             return
         decoded = decode(kind, message.payload)
         if decoded.unknown_keys:

@@ -288,7 +288,6 @@ class Application:
         self._serving = True
         self._platform.settle_memory()
         manager.ready(f"serving {self.config.site.name}")
-        self.journal.learn(State)
         log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, gap_ms=self._gap_ms)
 
     async def _release_actions(self) -> None:

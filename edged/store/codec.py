@@ -78,11 +78,6 @@ def dump_state(state: object) -> bytes:
     return _encode(state)
 
 
-def learn_state(kind: type) -> None:
-    """What ``load_state`` has to find out about ``kind``, once per process."""
-    _reader(kind)
-
-
 def load_state(blob: bytes, kind: type[S]) -> S:
     """The state tree of class ``kind``. Raises ``CodecError``."""
     state = _try(_reader(cast(Any, kind)), blob)

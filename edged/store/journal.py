@@ -167,12 +167,6 @@ class Journal:
         self._put(Job(snapshot=dump, state_type=type(state)))
         self._dumped = replace(dump, blob=None)
 
-    def learn(self, kind: type[Any]) -> None:
-        """Learn now to read dumps of ``kind``, and not in the middle of a rush: for the tenth of a second that it takes
-        the writer, the loop gets Python's lock late.
-        """
-        self._put(Job(query=lambda _connection: codec.learn_state(kind)))
-
     def on_commit(self, callback: Callable[[Sequence[Step]], None]) -> None:
         """``callback(steps)``: these steps, in order, are accepted; their acks were called just before."""
         self._on_commit.append(callback)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from devices.mqtt_json.codec import (
     MODELS,
-    SIZE_MAX_BYTES,
     Key,
     Unfit,
     decode,
@@ -20,7 +19,6 @@ from devices.mqtt_json.codec import (
     encode_level,
     to_event,
 )
-from devices.mqtt_json.quick_inputs import quick_event
 from edged.core.model.commands import Action, AreaPicture, Body, Display, Lamp, Page, Panel, Print, Say
 from edged.core.model.events import (
     CallReported,
@@ -306,68 +304,9 @@ def test_what_looks_harmless_names_nobody(texts: list[str], ascii_only: bool) ->
     assert not is_harmless(b'{"arg":"\\u0031\\u0033800138000"}')
 
 
-PLAIN = [
-    ("ticket", b'{"seq":17,"number":"A012","service":"tax-general"}'),
-    ("ticket", b'{"seq": 17, "number": "A012", "service": "tax", "priority": "elderly", "reason": null}'),
-    ("ticket", b'{"service":"tax","number":"A012","appointment":"b-7","reason":"card-shown","seq":0}'),
-    ("key", b'{"seq":5,"key":"next"}'),
-    ("key", b' {"seq" : 5,\n"key" : "pause" , "arg":"rest"}\t'),
-    ("key", b'{"arg":null,"key":"finish","seq":4294967295}'),
-]
-
-
-@pytest.mark.parametrize(("kind", "payload"), PLAIN)
-def test_plain_inputs_take_the_short_way_and_mean_the_same(kind: str, payload: bytes) -> None:
-    assert quick_event(Point("d1"), kind, payload) == event_of(kind, payload)
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        b'{"seq":5,"seq":6,"key":"next"}',
-        b'{"seq":5,"key":"next","key":"next"}',
-        b'{"seq":5,"key":"next","arg":null,"arg":"x"}',
-        b'{"seq":5.0,"key":"next"}',
-        b'{"seq":5e0,"key":"next"}',
-        b'{"seq":true,"key":"next"}',
-        b'{"seq":9007199254740992,"key":"next"}',
-        b'{"seq":-1,"key":"next"}',
-        b'{"seq":5,"key":"next","battery":3}',
-        b'{"seq":5,"key":"dance"}',
-        b'{"seq":5,"key":"park","arg":"' + b"x" * 65 + b'"}',
-        b'{"seq":5,"key":"login","arg":"13800138000"}',
-        b'{"seq":5,"key":"login","arg":"\\u0061"}',
-        '{"seq":5,"key":"login","arg":"张"}'.encode(),
-        b'\xef\xbb\xbf{"seq":5,"key":"next"}',
-        b'{"seq":5,"key":"next"} ' + b" " * SIZE_MAX_BYTES,
-        b'[{"seq":5,"key":"next"}]',
-        b"",
-    ],
-)
-def test_the_short_way_leaves_everything_unusual_to_the_codec(payload: bytes) -> None:
-    assert quick_event(Point("d1"), "key", payload) is None
-
-
-def test_whatever_takes_the_short_way_would_have_passed_the_long_one() -> None:
-    chance = random.Random(20)
-    alphabet = b'{}[]":,\\ \t\n\x00\x7f\xff0123456789-+.eEAbxnulltrue@/'
-    taken = 0
-    for _ in range(6_000):
-        kind, payload = chance.choice(PLAIN)
-        spoilt = bytearray(payload)
-        for _ in range(chance.randint(1, 3)):
-            at = chance.randrange(len(spoilt))
-            spoilt[at : at + chance.randint(0, 2)] = bytes(chance.choices(alphabet, k=chance.randint(0, 2)))
-        found = quick_event(Point("d1"), kind, bytes(spoilt))
-        if found is not None:
-            taken += 1
-            assert found == event_of(kind, bytes(spoilt)), bytes(spoilt)
-    assert taken > 300
-
-
-def test_every_key_takes_the_short_way() -> None:
+def test_every_key_is_read() -> None:
     for key in get_args(Key):
-        assert quick_event(Point("d1"), "key", b'{"seq":5,"key":"%b"}' % key.encode()) == KeyPressed(
+        assert event_of("key", b'{"seq":5,"key":"%b"}' % key.encode()) == KeyPressed(
             Point("d1"), key, None, 5
         )
 

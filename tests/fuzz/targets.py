@@ -18,7 +18,6 @@ from devices.milesight_mqtt import codec as milesight
 from devices.modbus_relay import codec as modbus
 from devices.mqtt_json import codec as mqtt_json
 from devices.mqtt_json.codec import Unfit
-from devices.mqtt_json.quick_inputs import quick_event
 from devices.onbon_bx import codec as onbon
 from edged.central import envelope, policies
 from edged.central.audience import Mark
@@ -39,10 +38,6 @@ def device_json(data: bytes) -> None:
     """A payload under ``dev/{device}/up/{kind}``; the first byte chooses the kind."""
     kinds = (*mqtt_json.MODELS, "nothing")
     kind = kinds[data[0] % len(kinds)] if data else "nothing"
-    quick = quick_event(Point("device-1"), kind, data[1:])
-    if quick is not None:
-        long = mqtt_json.to_event(Point("device-1"), mqtt_json.decode(kind, data[1:]).body)
-        assert quick == long, f"{quick} the short way, {long} the long one"
     with contextlib.suppress(Unfit):
         decoded = mqtt_json.decode(kind, data[1:])
         for count in ("total", "window", "occupancy", None):

@@ -14,9 +14,8 @@ import apsw
 import pytest
 
 from edged.core.model.events import Tick
-from edged.core.model.state import State
 from edged.observer import Step
-from edged.store import codec, database, gathering, packing, writer
+from edged.store import database, gathering, packing, writer
 from edged.store import journal as journal_module
 from edged.store.database import JournalBroken, JournalBusy, SchemaTooNew
 from edged.store.journal import Journal
@@ -333,13 +332,3 @@ def test_ticks_are_rows_only_if_something_came_of_them() -> None:
     assert not is_recorded(Tick(), (), ())
     assert is_recorded(Tick(), step.commands, ())
     assert is_recorded(Tick(), (), step.notes)
-
-
-async def test_how_dumps_are_read_is_learnt_by_the_writer_before_there_is_one(tmp_path: Path) -> None:
-    codec._reader.cache_clear()
-    async with open_journal(tmp_path / "hall.db") as journal:
-        journal.learn(State)
-        await journal.drain()
-        assert codec._reader.cache_info().currsize == 1
-        codec.load_state(codec.dump_state(State()), State)
-        assert codec._reader.cache_info().currsize == 1, "nothing was left to learn"
