@@ -100,6 +100,7 @@ class MqttJson:
         self._allowed = frozenset(MODELS) if options.kind is None else INPUTS[options.kind] | COMMON
         self._present: bool | None = None
         self._heard = False  # by itself, since the link is up
+        self._hearsay = False  # lost on the word of what stood at the broker: it is tried all the same
         self._answers: dict[str, asyncio.Future[Done]] = {}
 
     async def run(self) -> None:
@@ -113,6 +114,7 @@ class MqttJson:
                 self._lost("broker")
             elif listening:
                 self._present = None  # nobody knows: a device that only listens may well be there
+                self._hearsay = False
 
         topic_filter = f"{self._root}/up/+"
         mqtt.on_state(changed)
@@ -138,7 +140,7 @@ class MqttJson:
 
     async def act(self, action: Action) -> None:
         """Send ``action`` and wait for the device's answer. Raises ``Unreachable`` or ``Refused``."""
-        if self._present is False:
+        if self._present is False and not self._hearsay:
             raise Unreachable("device is offline")
         if len(self._answers) >= PENDING_MAX:
             raise Unreachable("too many unanswered actions")
@@ -180,6 +182,7 @@ class MqttJson:
             if body.state == "online":
                 self._back(not message.retain)
             elif not (message.retain and self._heard):
+                self._hearsay = message.retain
                 self._lost("offline")
             message.ack()
             return

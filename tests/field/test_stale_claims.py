@@ -1,0 +1,96 @@
+"""What stands at the broker about a device loses against what the device itself says.
+
+Forms seen with others: a retained will that outlives the birth because the birth was published without retain (many
+Arduino sketches on PubSubClient), the old connection's will that arrives after the new birth (Tasmota's "LWT Offline"
+on a device that is there; brokers publish the will when they drop the half-open connection, minutes later), and
+devices whose availability topic stays "offline" because only the bridge, which was restarted, writes it (zigbee2mqtt).
+"""
+
+from __future__ import annotations
+
+import json
+
+from edged.core.model.events import DeviceLost
+from tests.support.brokers import Mosquitto, plain_client, until
+from tests.support.daemon_checks import identical
+from tests.support.daemons import Daemon, Hall, Machines
+
+Parts = tuple[Hall, Daemon, Machines]
+UP = 'edged_device_up{device="dispenser",driver="mqtt_json"}'
+
+
+async def claim(broker: Mosquitto, device: str, state: str, retain: bool) -> None:
+    async with plain_client(broker, f"claims-{device}") as client:
+        await client.publish(
+            f"hall/east/dev/{device}/up/status", json.dumps({"state": state}), qos=1, retain=retain
+        )
+
+
+def believed_gone(files: Hall) -> bool:
+    return any(
+        isinstance(step.event, DeviceLost) and step.event.reason == "offline" for step in files.steps()
+    )
+
+
+async def test_a_retained_will_does_not_silence_a_dispenser(hall: Parts, broker: Mosquitto) -> None:
+    """Its birth was not kept: after our restart there is only the will, and every visitor's request is answered."""
+    files, daemon, machines = hall
+    await daemon.start()
+    await claim(broker, "dispenser", "offline", retain=True)
+    await claim(broker, "dispenser", "online", retain=False)
+    assert await daemon.stop() == 0
+    await daemon.restart()
+    for count in (1, 2, 3):
+        machines.dispenser.request("tax-general")
+        await until(lambda count=count: len(machines.dispenser.printed) == count)
+    assert await files.metric(UP) == 1
+    assert await daemon.stop() == 0
+    assert files.notes()["ticket.issue_failed"] == 0
+    identical(files)
+
+
+async def test_the_old_connections_will_after_the_new_birth(hall: Parts, broker: Mosquitto) -> None:
+    files, daemon, machines = hall
+    await daemon.start()
+    await claim(broker, "dispenser", "online", retain=False)
+    await claim(broker, "dispenser", "offline", retain=True)
+    await until(lambda: believed_gone(files))
+    machines.dispenser.request("tax-general")
+    await until(lambda: len(machines.dispenser.printed) == 1)
+    assert await files.metric(UP) == 1
+    assert await daemon.stop() == 0
+    identical(files)
+
+
+async def test_a_link_that_returns_does_not_believe_the_old_will_either(
+    hall: Parts, broker: Mosquitto
+) -> None:
+    """What was heard before the picture of what stands at the broker came is newer than that."""
+    files, daemon, machines = hall
+    await daemon.start()
+    await claim(broker, "panel-w1", "offline", retain=True)
+    await until(lambda: believed_gone(files))
+    await daemon.kill()
+    machines.panel.press("login")  # kept for us
+    await machines.fleet.drained()
+    await daemon.restart()
+    await until(lambda: files.notes()["window.opened"] == 1)
+    machines.dispenser.ticket("A001", "tax-general")
+    await until(lambda: files.notes()["ticket.issued"] == 1)
+    panel = UP.replace('"dispenser"', '"panel-w1"')
+    assert await files.metric(panel) == 1
+    assert await daemon.stop() == 0
+    identical(files)
+
+
+async def test_a_pager_that_only_speaks_when_asked_is_asked(hall: Parts, broker: Mosquitto) -> None:
+    """Nobody can prove by itself that it is there before it was called: it is called on mere hearsay, too."""
+    files, daemon, machines = hall
+    await claim(broker, "pager-chen", "offline", retain=True)
+    await daemon.start()
+    machines.tickets(9)
+    await until(lambda: len(machines.ids(machines.pager, "page")) == 1)
+    machines.pager.press("accept")
+    await until(lambda: files.notes()["tidal.acknowledged"] == 1)
+    assert await daemon.stop() == 0
+    identical(files)
