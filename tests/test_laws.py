@@ -26,6 +26,7 @@ VAGUE_NAMES = re.compile(r"_?(util|helper|manager|handler|base|common|misc)s?")
 PURE_MODULES = {
     "__future__",
     "bisect",
+    "unicodedata",
     "collections",
     "dataclasses",
     "enum",

@@ -8,6 +8,8 @@ exception.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
@@ -52,6 +54,7 @@ from edged.texts import cleaned
 
 SIZE_MAX_BYTES = 16 * 1024  # wire contract: a device's payload; the largest honest one is under 1 KiB
 DIGITS_MAX = 16  # of an integer: 2**53 has 16, what every JSON implementation keeps exactly
+_NUMBER = re.compile(r"[0-9A-Za-z-]{1,12}")
 _ENCODER = msgspec.json.Encoder()
 TEXT_MAX_CHARS = (
     200  # a fault or error text; longer ones are cut, not refused: the fault matters more than its end
@@ -150,7 +153,7 @@ class Request(_Input, frozen=True, kw_only=True):
     priority: Id | None = None
     appointment: ShortText | None = None
     reason: Id | None = None
-    returning: Number | None = None
+    returning: ShortText | None = None  # as a scanner spells it
 
 
 class KeyPress(_Input, frozen=True, kw_only=True):
@@ -290,7 +293,8 @@ def to_event(device: Point, body: Struct, count: Semantics | None = None, again:
             return TicketPrinted(device, body.number, body.service, priority, body.seq, *extra, *how)
         case Request():
             priority = body.priority or "normal"
-            asked = (body.appointment, body.reason, body.returning)
+            returning = None if body.returning is None else _scanned(body.returning)
+            asked = (body.appointment, body.reason, returning)
             return TicketRequested(device, body.service, priority, body.seq, *asked, *how)
         case KeyPress():
             return KeyPressed(device, body.key, body.arg, body.seq, *how)
@@ -386,6 +390,14 @@ def _count(device: Point, body: CountReport, declared: Semantics | None, again: 
         )
     entered, left = (body.in_total, body.out_total) if total else (body.entered, body.left)
     return CountRead(device, shape, entered or 0, left or 0, seq=body.seq, again=again, boot=body.boot)
+
+
+def _scanned(number: str) -> str:
+    """A number that a scanner read off paper: full-width signs and spaces are its own. Raises ``Unfit``."""
+    read_off = "".join(unicodedata.normalize("NFKC", number).split())
+    if not _NUMBER.fullmatch(read_off):
+        raise Unfit("invalid", "returning")
+    return read_off
 
 
 def _text(text: str | None) -> str | None:

@@ -27,14 +27,15 @@ from devices.mqtt_json.codec import (
     to_event,
 )
 from edged.core.model.commands import Action, Value
-from edged.core.model.events import CommandFailed, DeviceBack, DeviceLost
-from edged.core.model.point import Point
+from edged.core.model.events import CommandFailed, DeviceBack, DeviceLost, InputRefused
+from edged.core.model.point import Point, point_of
 from edged.driver import REASSERT_S, Context, DisplaySize, Options, Refused, Unreachable
 from edged.links.mqtt.link import Message
 
 ANSWER_S = 14.0  # real seconds for ``up/done``; the longest announcement, spoken twice, and inside the outputs' limit
 EXPIRY_S = 15  # an action that waited longer at the broker would speak of somebody long served
 URGENT = ("lamp", "display")  # what a visitor waits for leaves before the journal is told; panels follow
+TOLD_MAX = 10  # refused messages told to the hall at once; then one a second: people are slower, a broken device is not
 PENDING_MAX = 100  # actions waiting for ``up/done``: as many as outputs queue for a device
 
 Kind = Literal["dispenser", "panel", "evaluator", "counter", "pager", "display", "lamp", "voice", "queue"]
@@ -100,6 +101,7 @@ class MqttJson:
         self._allowed = frozenset(MODELS) if options.kind is None else INPUTS[options.kind] | COMMON
         self._present: bool | None = None
         self._heard = False  # by itself, since the link is up
+        self._told, self._told_s = 0.0, 0.0
         self._hearsay = False  # lost on the word of what stood at the broker: it is tried all the same
         self._answers: dict[str, asyncio.Future[Done]] = {}
 
@@ -168,7 +170,20 @@ class MqttJson:
             self._accept(kind, message)
         except Unfit as unfit:
             self._context.reject(unfit.reason, f"{self._device} {unfit.detail}".rstrip())
+            self._refuse(kind, unfit.reason, message)
+
+    def _refuse(self, kind: str, reason: str, message: Message) -> None:
+        """Whoever said it is told by the hall; what stood at the broker is old, and said nobody now."""
+        now_s = self._context.now_s()
+        self._told = max(0.0, self._told - (now_s - self._told_s))
+        self._told_s = now_s
+        if message.retain or kind in COMMON or self._told >= TOLD_MAX:
             message.ack()
+            return
+        self._told += 1
+        self._back(not message.again)
+        what = kind if kind in MODELS else "unknown"
+        self._context.emit(InputRefused(point_of(self._device), what, reason), message.ack)
 
     def _accept(self, kind: str, message: Message) -> None:
         if kind == "status" and not message.payload:

@@ -13,7 +13,7 @@ from edged.core.cases import case_requests, ratings
 from edged.core.hours import day, phases
 from edged.core.model import events as ev
 from edged.core.model.turn import Turn
-from edged.core.people import announcements, notices
+from edged.core.people import announcements, notices, staffing, stranded
 from edged.core.queue import bookings, by_hand, people_counters, tickets
 from edged.core.tide import triggers
 from edged.core.visits import follow, printing, rating
@@ -24,8 +24,22 @@ def _rate(turn: Turn, event: ev.RatingGiven) -> None:
     window = turn.lookup.window_of_panel.get(event.point) or turn.lookup.window_of_evaluator.get(event.point)
     if window is None:
         turn.ignore(event.point, "no_window_for_panel", level=event.level)
+        stranded.unreadable(turn, event.point, "no_window_for_panel")
     elif not case_requests.rate(turn, window, event.level):
         rating.give(turn, window, event)
+
+
+def _not_understood(turn: Turn, event: ev.InputRefused) -> None:
+    turn.note("device.fault", event.point, fault="not understood", what=event.what, reason=event.reason)
+    window = turn.lookup.window_of_panel.get(event.point)
+    if event.what == "request":
+        stranded.no_number(turn, event.point, "", "unreadable")
+    elif event.what == "ticket":
+        stranded.paper(turn, event.point, "?", "", "unreadable")
+    else:
+        stranded.unreadable(turn, event.point, event.reason)
+    if window is not None and event.what == "key":
+        staffing.hint(turn, window, "未能识别此键 Key not understood")
 
 
 def _ask(turn: Turn, event: ev.WindowAsked) -> None:
@@ -56,6 +70,7 @@ HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.CaseTold: case_requests.tell,
     ev.CountRead: people_counters.read,
     ev.HealthRead: equipment.health,
+    ev.InputRefused: _not_understood,
     ev.DeviceLost: equipment.changed,
     ev.DeviceBack: equipment.changed,
     ev.CommandDone: equipment.outcome,

@@ -15,7 +15,7 @@ from edged.core.model.events import KeyPressed
 from edged.core.model.point import point_of
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
-from edged.core.people import answers, pagers, pages, staffing
+from edged.core.people import answers, pagers, pages, staffing, stranded
 from edged.core.queue import by_hand
 from edged.core.queue.ordering import ASKED, AT_REST, STAFFED
 from edged.core.signage import signs
@@ -45,6 +45,7 @@ def press(turn: Turn, event: KeyPressed) -> None:
         staffing.reply(turn, event.point, " ".join(answers.RECEIVED) if answer is None else answer.both)
     else:
         turn.ignore(event.point, "no_window_for_panel", key=event.key)
+        stranded.unreadable(turn, event.point, "no_window_for_panel")
 
 
 def _shown(turn: Turn, window: str) -> tuple[str, str | None]:

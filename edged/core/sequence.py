@@ -41,7 +41,7 @@ SEEN_PER_POINT = (
     256  # redelivery is limited to messages in flight (32) plus a short outage; more would only cost memory
 )
 RESEND_MS = 30_000  # a device that lost its radio is back by then, and repeats what nobody acknowledged
-FRESH_MAX = 32  # numbers with their time: as many as are in flight
+FRESH_MAX = SEEN_PER_POINT  # numbers with their time: those of a key that hangs, too
 HOLE_MAX = 1_000  # numbers missing at once: a broker's queue; a wider jump is a counter that was set
 WHOLE_MS = 3_600_000  # an hour without a hole: whatever choked has passed
 ALARM = "inputs-missed"

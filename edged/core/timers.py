@@ -14,7 +14,7 @@ from edged.core import sequence, trial
 from edged.core.cases import case_book, case_requests, ratings
 from edged.core.hours import phases
 from edged.core.model.turn import Turn
-from edged.core.people import announcements, notices, pagers, pages, staffing
+from edged.core.people import announcements, notices, pagers, pages, staffing, stranded
 from edged.core.queue import bookings, people_counters, tickets
 from edged.core.visits import detours, rating
 from edged.core.windows import attendance, overrides, preparation, wishes
@@ -34,6 +34,7 @@ FIRES: dict[str, Callable[[Turn, Any], None]] = {
     "pause": attendance.pause_over,
     "reoffer": detours.offer_again,
     "return": detours.not_back,
+    stranded.TIMER: stranded.over,
     sequence.TIMER: sequence.whole_again,
     sequence.TWINS_TIMER: sequence.one_again,
     wishes.TIMER: wishes.expire,

@@ -68,6 +68,7 @@ CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall ho
 ACT_WAIT_S = (
     5.0  # real seconds that actions wait for a broker that may start with us; shorter than outputs' hearts
 )
+REJECTED_NAMED_MAX = 500  # reasons and senders in the log: every device of a hall, with some reason
 LINK_WAIT_S = 3.0  # real seconds that READY waits for the broker: a dispenser may start with us
 OFFLINE_FLUSH_S = 0.2  # for the broker to take our last word
 FIXED = ("timezone", "mqtt", "store", "web", "policy")  # of hall.toml: read at start only
@@ -139,7 +140,7 @@ class Application:
         )
         self.witness = Witness(self.mqtt, self.journal, config.hall, lambda: self.engine.state)
         self.web = WebServer(self.metrics.render, self._health, self.metrics.rejected)
-        self._rejected: set[str] = set()
+        self._rejected: set[tuple[str, str]] = set()
         self._observe()
 
     # -- what devices and links get --
@@ -169,10 +170,11 @@ class Application:
         return AroundRead(self.inbox.hold, lambda: self.loop.catch_up())
 
     def reject(self, reason: str, detail: str = "") -> None:
-        """Count an input that is no event; log the first of its kind."""
+        """Count an input that is no event; log each reason once, and each sender with it."""
         self.metrics.rejected(reason)
-        if reason not in self._rejected:
-            self._rejected.add(reason)
+        sender = (reason, detail.partition(" ")[0])
+        if sender not in self._rejected and len(self._rejected) < REJECTED_NAMED_MAX:
+            self._rejected.add(sender)
             log.warning("input-rejected", reason=reason, detail=detail, note="further ones are only counted")
 
     def _measured(self, device: str, seconds: float) -> None:

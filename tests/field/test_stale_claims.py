@@ -42,7 +42,7 @@ async def test_a_retained_will_does_not_silence_a_dispenser(hall: Parts, broker:
     await daemon.restart()
     for count in (1, 2, 3):
         machines.dispenser.request("tax-general")
-        await until(lambda count=count: len(machines.dispenser.printed) == count)
+        await until(lambda: len(machines.dispenser.printed) == count)
     assert await files.metric(UP) == 1
     assert await daemon.stop() == 0
     assert files.notes()["ticket.issue_failed"] == 0

@@ -188,6 +188,15 @@ class HealthRead:
 
 
 @value
+class InputRefused:
+    """What ``point`` said was no input: ``what`` is the kind of message, ``reason`` a short word."""
+
+    point: Point
+    what: str
+    reason: str
+
+
+@value
 class DeviceLost:
     """``point`` is a device id: nothing can be heard from or shown on it."""
 
@@ -498,6 +507,7 @@ DeviceEvent = (
 )
 Event = (
     DeviceEvent
+    | InputRefused
     | DeviceLost
     | DeviceBack
     | CommandDone

@@ -16,6 +16,10 @@ TWINS = "device-twice"
 TEXT: dict[str, tuple[str, str]] = {
     "device-fault": ("设备故障", "device fault"),
     "inputs-missed": ("设备消息丢失，请核对号票", "messages lost, check the tickets"),
+    "paper-in-doubt": ("票号重复或业务未开通，请到取号机", "numbers in doubt, see the visitors there"),
+    "nobody-gets-a-number": ("办事人无法取号，请到取号机", "visitors get no number, see them there"),
+    "device-unreadable": ("设备消息无法识别", "messages of this device cannot be read"),
+    "queue-system-unfit": ("排队系统发来未知的窗口或业务", "the queue system names what is not of this hall"),
     TWINS: ("两台设备使用同一编号", "two devices under one id"),
     "pause-too-long": ("暂停超时", "paused too long"),
     "window-unmanned": ("空岗", "unmanned"),

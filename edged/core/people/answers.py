@@ -50,6 +50,7 @@ CASE_STATES: dict[str, Pair] = {
 REFUSED: dict[str, Pair] = {
     "answer_without_name": ("请先登录或注明姓名", "Log in first, or give a name"),
     "answered_already": ("您已应答，请到{window}号窗口", "Answered already: window {window}"),
+    "appointment_for_other_service": ("预约的是其他业务", "The appointment is for another service"),
     "called_already": ("{subject}已叫号", "{subject} is called already"),
     "case_exists": ("该办事人的事项已登记", "This visitor's case is open already"),
     "case_state": ("事项{subject}{case_state}，不能这样处理", "Case {subject} is {case_state}"),

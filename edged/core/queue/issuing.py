@@ -13,6 +13,7 @@ from edged.core.model.commands import Action, Issuing, NoNumber, Refuse
 from edged.core.model.events import Priority, TicketRequested
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
+from edged.core.people import stranded
 from edged.core.queue import bookings
 
 UNAVAILABLE = ("此处无法取号，请咨询导办人员", "No number for this here, please ask our staff")
@@ -36,10 +37,15 @@ def refused(turn: Turn, event: TicketRequested, service: str) -> bool:
 
 
 def turn_away(turn: Turn, event: TicketRequested) -> None:
-    """No number could be given: whoever stands there is told so, if nothing better was said."""
-    told = any(isinstance(one, Action) and isinstance(one.body, Refuse) for one in turn.commands)
-    if not told:
+    """No number could be given: whoever stands there is told so, and where nobody decided it a person is called."""
+    if any(isinstance(one, Action) and isinstance(one.body, Refuse) for one in turn.commands):
+        return
+    said = [str(note.data["reason"]) for note in turn.notes if note.kind == "ignored"]
+    why = next((reason for reason in reversed(said) if reason in stranded.WORDS), None)
+    if why is None:
         turn.act(event.point, Refuse(event.service, "unavailable", *UNAVAILABLE))
+    else:
+        stranded.no_number(turn, event.point, event.service, why)
 
 
 def flag(turn: Turn, ticket: Ticket) -> None:

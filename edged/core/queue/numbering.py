@@ -8,6 +8,7 @@ hundred thousand visitors is a few dozen bounds this way, and not thirteen megab
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from unicodedata import normalize
 
 from edged.core.model.state import State, Ticket
 
@@ -20,6 +21,11 @@ def given(state: State, number: str) -> bool:
         return True
     run, count = _counted(number)
     return bisect_right(state.past_numbers.get(run, ()), count) % 2 == 1
+
+
+def spelled(number: str) -> str:
+    """A number as it stands on paper, where somebody spells it in full width, with spaces or in small letters."""
+    return "".join(normalize("NFKC", number).split()).upper()
 
 
 def ticket_gone(state: State, ticket: Ticket) -> None:

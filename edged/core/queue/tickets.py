@@ -12,6 +12,7 @@ from edged.core.model.forecast import count_issued
 from edged.core.model.point import Point
 from edged.core.model.state import Ticket, TicketState
 from edged.core.model.turn import Turn
+from edged.core.people import stranded
 from edged.core.queue import bookings, demand, issuing, numbering, sensors
 from edged.core.queue.ordering import dequeue, enqueue
 
@@ -70,8 +71,9 @@ def move(turn: Turn, ticket: Ticket, trigger: str) -> bool:
 
 
 def by_number(turn: Turn, number: str | None) -> Ticket | None:
-    """Today's ticket of this number."""
-    ticket_id = turn.state.used_numbers.get(number or "")
+    """Today's ticket of this number, as it is written or as a scanner spells it."""
+    used = turn.state.used_numbers
+    ticket_id = used.get(number or "") or used.get(numbering.spelled(number or ""))
     return None if ticket_id is None else turn.state.tickets.get(ticket_id)
 
 
@@ -87,15 +89,25 @@ def needs_reason(turn: Turn, priority: Priority) -> bool:
 
 
 def issue_printed(turn: Turn, event: TicketPrinted) -> None:
-    """A dispenser printed this number: queue it, unless today already knows it (a duplicate is a no-op)."""
+    """A dispenser printed this number: whoever holds it waits, and a number that today knows already is said.
+
+    Where its visit is over, the dispenser counts anew and this is another visitor. Where it is not, two people may hold
+    the same number: the second is sent to our staff.
+    """
     stages = _stages(turn, event.service)
     if stages is None:
         turn.ignore(event.number, "unknown_service", service=event.service, point=event.point)
+        stranded.paper(turn, event.point, event.number, event.service, "unknown_service")
         return
-    if numbering.given(turn.state, event.number):
+    again = numbering.given(turn.state, event.number)
+    before = by_number(turn, event.number) if again else None
+    if before is not None and before.state not in ("SERVED", "CANCELLED"):
         turn.ignore(event.number, "number_repeated", point=event.point)
+        stranded.paper(turn, event.point, event.number, event.service, "number_repeated")
         return
     issuing.flag(turn, issue(turn, event.number, stages, event))
+    if again:
+        stranded.numbers_begin_again(turn, event.point, event.number)
 
 
 def allot(turn: Turn, event: TicketRequested) -> Ticket | None:

@@ -13,6 +13,7 @@ from edged.core.model.events import CallReported, EndReported, QueueReported
 from edged.core.model.point import Point
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
+from edged.core.people import stranded
 from edged.core.queue import numbering
 from edged.core.queue.ordering import ASKED, AT_REST, STAFFED, Choice, serving_services
 from edged.core.queue.tickets import mirrored, move
@@ -97,6 +98,7 @@ def listed(turn: Turn, event: QueueReported) -> None:
         return
     if event.service not in turn.lookup.services:
         turn.ignore(event.point, "unknown_service", service=event.service)
+        stranded.not_of_this_hall(turn, event.point, event.service)
         return
     theirs = dict.fromkeys(event.waiting)
     ours = [ticket for ticket in turn.state.tickets.values() if ticket.state == "WAITING"]
@@ -129,9 +131,11 @@ def _speaks(turn: Turn, point: Point, window: str | None) -> bool:
     """The right one speaks, about a window of ours."""
     if point != turn.lookup.site.queue:
         turn.ignore(point, "not_the_queue_system")
+        stranded.not_of_this_hall(turn, point, point)
         return False
     if window is not None and window not in turn.lookup.windows:
         turn.ignore(window, "unknown_window", point=point)
+        stranded.not_of_this_hall(turn, point, window)
         return False
     return True
 
@@ -149,6 +153,7 @@ def _ticket(turn: Turn, event: CallReported) -> Ticket | None:
     service = event.service or _service_at(turn, event.window)
     if service not in turn.lookup.services:
         turn.ignore(event.number, "unknown_service", service=service, point=event.point)
+        stranded.not_of_this_hall(turn, event.point, service)
         return None
     what = "unknown_number" if not numbering.given(turn.state, event.number) else "number_was_over"
     _healed(turn, event.number, what, event.window)

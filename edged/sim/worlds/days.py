@@ -91,6 +91,9 @@ def _live_day(world: World, day: int) -> None:
     if day:
         world.faults = Faults.draw(Random(f"{world.seed}/faults"))
     begin_ms = day * DAY_MS + HOUR_MS // 2
+    if day:
+        world.run_until(begin_ms - MINUTE_MS)
+        world.next_morning()
     world.run_until(begin_ms)
     closing = [False]
     staff_hall(world, world.rng, day, lambda: closing[0])

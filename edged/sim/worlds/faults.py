@@ -18,7 +18,7 @@ class Faults:
     """Rates: ``*_share`` per message, key or page; ``*_per_h`` per hall hour. 0: not in this world."""
 
     duplicate_share: float = 0.0  # a device message comes again, a little or much later
-    late_share: float = 0.0  # ... is overtaken by up to a minute of others
+    late_share: float = 0.0  # ... is overtaken by up to twenty seconds of others
     lost_share: float = 0.0  # ... of a serial device never arrives
     twice_share: float = 0.0  # a key is pressed again at once
     forgotten_share: float = 0.0  # a clerk does not press "finish"
@@ -34,6 +34,8 @@ class Faults:
     restart_per_h: float = 0.0  # the process dies and comes back from its state
     wild_per_h: float = 0.0  # any event with any content
     policy_per_h: float = 0.0  # another policy, anywhere within its bounds
+    reborn_per_h: float = 0.0  # a device loses its power and counts from 1 again
+    night_share: float = 0.0  # a device is off at night, and counts from 1 in the morning
 
     @classmethod
     def draw(cls, rng: Random) -> Self:

@@ -32,6 +32,8 @@ from edged.core.model.events import (
     RatingGiven,
     Resumed,
     SiteLoaded,
+    TicketPrinted,
+    TicketRequested,
 )
 from edged.core.model.policy import Policy
 from edged.core.model.site import Site
@@ -65,6 +67,7 @@ class Promises:
     def __init__(self, site: Site) -> None:
         self._holds: dict[str, str | None] = {}  # window -> number on it
         self._issued: dict[str, int] = {}  # number -> when it was given out last
+        self._over: set[str] = set()  # numbers whose visit has ended
         self._called: set[str] = set()
         self._rated: set[str] = set()
         self._last_action = 0
@@ -135,13 +138,28 @@ class Promises:
             moved = [note for note in notes if note.kind.startswith(("ticket.", "window.", "case."))]
             assert not moved, f"double: {event.key} pressed twice did {moved}"
 
+    @staticmethod
+    def was_heard(event: DeviceEvent, notes: tuple[Note, ...], state: State) -> None:
+        """``event`` was said for the first time: it is no repetition, and a paper in no queue is told to somebody."""
+        reasons = {str(note.data.get("reason")) for note in notes if note.kind == "ignored"}
+        assert "duplicate" not in reasons, f"heard: {event} was taken for a repetition"
+        if isinstance(event, TicketPrinted) and reasons & {"number_repeated", "unknown_service"}:
+            name = f"paper-in-doubt/{event.point}"
+            assert name in state.alarms, (
+                f"stranded: whoever holds {event.number} waits in vain, and nobody knows"
+            )
+
     def _note(self, facts: Facts, event: Event, note: Note) -> None:
         data = note.data
         if note.kind == "ticket.issued":
             given_ms = self._issued.get(note.subject, -1)
-            assert given_ms < facts.day_start_ms, f"numbers: {note.subject} was given out twice today"
+            over = note.subject in self._over and not isinstance(event, TicketRequested)
+            assert over or given_ms < facts.day_start_ms, f"numbers: {note.subject} was given out twice today"
+            self._over.discard(note.subject)
             self._issued[note.subject] = facts.at_ms
             self._called.discard(note.subject)
+        elif note.kind in ("ticket.finished", "ticket.cancelled"):
+            self._over.add(note.subject)  # a dispenser that counts anew may print it again
         elif note.kind in ("ticket.called", "ticket.recalled"):
             self._called.add(note.subject)
             self._call(event, note)

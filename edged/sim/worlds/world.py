@@ -32,6 +32,7 @@ from edged.core.model.point import Point, device_of, point_of
 from edged.core.model.policy import Policy
 from edged.core.model.site import Site
 from edged.core.model.state import State
+from edged.core.sequence import RESEND_MS
 from edged.core.signage.signs import CENTRE, point_of_slot, slot
 from edged.sim.worlds.faults import Faults, next_ms
 from edged.sim.worlds.promises import Facts, Promises
@@ -45,6 +46,8 @@ HOUR_MS = 3_600_000
 UTC_OFFSET_MIN = 480
 NOWHERE = ("", "")  # of a window without a panel
 TICKS_MAX = 5_000  # between two events: more means that the engine asks for the same tick again and again
+STARTED = 8  # the first numbers of a device come in their order: who hears the second before the first sees a restart
+LATE_MS = 20_000  # a message is overtaken by so much of others at most: within what a sender's epoch allows
 LOOK_MS = 5_000  # how often people look at a panel
 
 
@@ -83,7 +86,9 @@ class World:
         self._queue: list[tuple[int, int, Process]] = []
         self._waiting: dict[str, Desired] = {}  # for devices that are gone
         self._wild = Wild(site, Random(f"{seed}/wild"))
-        self._seq: dict[str, int] = {}
+        self._seq: dict[Point, int] = {}
+        self._spoke_ms: dict[str, int] = {}  # when the last thing that a device said arrives
+        self._lives: dict[str, int] = {}  # how often a device was switched on again
         self._dice = Random(f"{seed}/wires")
         self._panels = {  # of each window: whose device it is, and what of ``shown`` it shows
             window.id: (device_of(window.panel), f"{window.panel}|{Panel.kind}")
@@ -96,7 +101,7 @@ class World:
         self.feed(ClockSet(self._wall_ms, UTC_OFFSET_MIN))
         self.feed(SiteLoaded(self.site))
         self.apply(self._policy)
-        for kind in ("dead", "clock", "freeze", "restart", "wild", "policy"):
+        for kind in ("dead", "reborn", "clock", "freeze", "restart", "wild", "policy"):
             rate = getattr(self.faults, f"{kind}_per_h")
             if rate:
                 self.start(self._fault(kind, rate))
@@ -191,28 +196,37 @@ class World:
             event = replace(event, seq=self._seq[event.point])
         elif self._dice.random() < self.faults.lost_share:
             return
-        delay_ms = self._dice.randrange(5, 60)
-        if event.seq is not None and self._dice.random() < self.faults.late_share:
-            delay_ms += self._dice.randrange(60_000)
+        # what one device says comes in its order, unless it is overtaken
+        delay_ms = max(self._dice.randrange(5, 60), self._spoke_ms.get(device, 0) - self.now_ms)
+        self._spoke_ms[device] = self.now_ms + delay_ms
+        if (event.seq or 0) > STARTED and self._dice.random() < self.faults.late_share:
+            delay_ms += self._dice.randrange(LATE_MS)
         self.start(self._arrive(event, delay_ms))
         if event.seq is not None and self._dice.random() < self.faults.duplicate_share:
-            self.start(
-                self._arrive(event, delay_ms + self._dice.choice((1, 200, 30_000, 300_000)), again=True)
-            )
+            again_ms = self._dice.choice((1, 200, 30_000, 300_000))
+            # a radio says it twice at once; what comes later is the broker's, and marked
+            told = event if again_ms < 1_000 else replace(event, again=True)
+            self.start(self._arrive(told, delay_ms + again_ms, self._lives.get(device, 0)))
 
     def _numbers(self, device: str) -> bool:
         """Whether its messages carry numbers (MQTT) or not (serial): some devices of every world are serial."""
         return Random(f"{self.seed}/{device}").random() < 0.7
 
-    def _arrive(self, event: DeviceEvent, delay_ms: int, again: bool = False) -> Process:
+    def _arrive(self, event: DeviceEvent, delay_ms: int, repeated_in: int | None = None) -> Process:
+        """``repeated_in``: it was said before, in this life of the device."""
         yield delay_ms
         while self.now_ms < self._down_until_ms:
             if event.seq is None:
                 return  # nobody listened on the serial line
             yield self._down_until_ms - self.now_ms + 1  # the broker kept it
+        device = device_of(event.point)
+        if repeated_in is not None and (device in self.dead or repeated_in != self._lives.get(device, 0)):
+            return  # a broker repeats in order: before anything that a device says after its restart
         commands, notes = self.feed(event)
-        if again:
+        if repeated_in is not None:
             self.promises.changed_nothing(event, commands, notes)
+        else:
+            self.promises.was_heard(event, notes, self.engine.state)
 
     # -- what the core wants --
 
@@ -282,6 +296,34 @@ class World:
             self.feed(DeviceBack(point_of(device)))
             for key in [key for key in self._waiting if device_of(point_of_slot(key)) == device]:
                 self.shown[key] = self._waiting.pop(key).value  # outputs show everything again on return
+
+    def _fault_reborn(self, rng: Random) -> None:
+        device = rng.choice(sorted({device_of(point) for point in self._seq}) or [""])
+        if device and device not in self.dead:
+            self.dead.add(device)
+            self.feed(DeviceLost(point_of(device), "offline"))
+            self.start(self._reboot(device))
+
+    def _reboot(self, device: str) -> Process:
+        """Long enough that nothing it said before is still under way, in time in which somebody listened."""
+        for _ in range(1 + RESEND_MS // SECOND_MS + 5):
+            while self.now_ms < self._down_until_ms:
+                yield self._down_until_ms - self.now_ms + 1
+            yield SECOND_MS
+        self.switch_on(device)
+
+    def switch_on(self, device: str) -> None:
+        """It counts from 1; whatever is wanted of it is shown again."""
+        self._lives[device] = self._lives.get(device, 0) + 1
+        for point in [point for point in self._seq if device_of(point) == device]:
+            self._seq[point] = 0
+        self.start(self._revive(device))
+
+    def next_morning(self) -> None:
+        """Devices that were off at night."""
+        if self.faults.night_share and self._dice.random() < 0.5:
+            for device in sorted({device_of(point) for point in self._seq}):
+                self.switch_on(device)
 
     def _points(self) -> Iterator[Point]:
         for window in self.site.windows:

@@ -18,7 +18,7 @@ from edged.core.model.point import Point
 from edged.core.model.policy import Policy, Tidal
 from edged.core.model.site import Site
 from edged.core.model.turn import Turn
-from edged.core.people import staffing
+from edged.core.people import staffing, stranded
 from edged.core.queue import ordering, tickets
 from edged.core.signage import signs
 from edged.core.tide import arbiter
@@ -26,6 +26,8 @@ from edged.core.windows import machine
 from edged.sim.worlds.days import live
 
 SEED = 11  # duplicates, lost and doubled keys, restarts, and a crowd that needs "+1" windows
+REBORN_SEED = 29  # devices that lose their power twelve times an hour
+REPEATED_SEED = 144  # dispensers that print a sixth of their numbers again
 
 
 def site() -> Site:
@@ -140,3 +142,34 @@ def test_the_invariants_of_the_core_are_checked_after_every_step(monkeypatch: py
     broken = live(site(), SEED, 1).broken
     assert broken is not None
     assert "counts" in broken
+
+
+def a_device_that_restarts_repeats_itself(patch: pytest.MonkeyPatch) -> None:
+    """As it was: whatever number was heard with this content is a repetition, in whatever epoch."""
+    true_judge = sequence._judge
+
+    def judge(turn: Turn, sender: Any, event: Any, same: bool | None) -> Any:
+        return "repeated" if same else true_judge(turn, sender, event, same)
+
+    patch.setattr(sequence, "_judge", judge)
+
+
+def a_number_that_begins_again_is_dropped(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(stranded, "paper", lambda turn, point, number, service, reason: None)
+
+
+@pytest.mark.parametrize(
+    ("plant", "promise", "seed"),
+    [
+        (a_device_that_restarts_repeats_itself, "heard:", REBORN_SEED),
+        (a_number_that_begins_again_is_dropped, "stranded:", REPEATED_SEED),
+    ],
+    ids=["epochs", "papers"],
+)
+def test_an_input_that_ends_in_nothing_is_found(
+    plant: Callable[[pytest.MonkeyPatch], None], promise: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch)
+    broken = live(site(), seed, 1).broken
+    assert broken is not None
+    assert promise in broken

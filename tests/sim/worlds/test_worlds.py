@@ -47,7 +47,7 @@ def test_a_hall_day_takes_a_harmful_policy_back(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(World, "_handle", heard)
     site = load(Path(configs.__path__[0]) / "hall-demo.toml").site
-    verdict = live(site, 6, 1, Policy(tidal=Tidal(enabled=False)))
+    verdict = live(site, 12, 1, Policy(tidal=Tidal(enabled=False)))
     assert verdict.broken is None
     assert (told["policy.harmful"], told["policy.rolled_back"]) == (1, 1)
 

@@ -1,0 +1,73 @@
+"""A visitor whose number, or wish for one, comes to nothing: told where they stand, and to staff by an alarm.
+
+Nobody may hold a paper and stand in no queue without a member of staff knowing. The alarm names the dispenser and
+stands until nothing more happened there for ``QUIET_MS``; the note beside it names each number.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from edged.core.model.commands import Refuse
+from edged.core.model.point import Point
+from edged.core.model.turn import Turn
+from edged.core.people import alarms, pages
+
+Kind = Literal["paper-in-doubt", "nobody-gets-a-number", "device-unreadable", "queue-system-unfit"]
+QUIET_MS = 3_600_000  # whoever was sent has been there
+TIMER = "stranded"
+ASK = "请咨询导办人员"
+ASK_EN = "please ask our staff"
+# What the dispenser shows: to whoever holds a paper that counts for nothing, and to whoever got none.
+WORDS: dict[str, tuple[str, str]] = {
+    "number_repeated": (f"号码重复，{ASK}", f"This number was given before, {ASK_EN}"),
+    "unknown_service": (f"业务未开通，{ASK}", f"This service is not known here, {ASK_EN}"),
+    "numbers_used_up": (f"今日号码已用完，{ASK}", f"No numbers left today, {ASK_EN}"),
+    "queue_system_issues": ("请在排队机取号", "Please take a number at the queue system"),
+    "device_twice": (f"本机暂停取号，{ASK}", f"No numbers at this machine, {ASK_EN}"),
+    "unreadable": (f"未能识别，请重试或{ASK[1:]}", "Not understood: try again, or ask our staff"),
+}
+
+
+def paper(turn: Turn, point: Point, number: str, service: str, reason: str) -> None:
+    """Somebody holds ``number``, and it stands in no queue, or somebody else holds it too."""
+    turn.act(point, Refuse(service, reason.replace("_", "-"), *WORDS[reason]))
+    _alarm(turn, "paper-in-doubt", point, reason=reason, number=number)
+
+
+def numbers_begin_again(turn: Turn, point: Point, number: str) -> None:
+    """A dispenser gives numbers of visits that are over: its visitors wait, but boards have shown these today."""
+    _alarm(turn, "paper-in-doubt", point, reason="numbers_begin_again", number=number)
+
+
+def no_number(turn: Turn, point: Point, service: str, reason: str) -> None:
+    """Somebody stands there without a number, and that is nobody's decision: it needs a person."""
+    turn.act(point, Refuse(service, reason.replace("_", "-"), *WORDS[reason]))
+    _alarm(turn, "nobody-gets-a-number", point, reason=reason, service=service or None)
+
+
+def unreadable(turn: Turn, point: Point, reason: str) -> None:
+    """A device says what nobody can read, or stands at no window: whatever was meant is lost. A technician's news."""
+    _sound(turn, "device-unreadable", point, reason=reason)
+
+
+def not_of_this_hall(turn: Turn, point: Point, named: str) -> None:
+    """A queue system names a window or service that the hall does not have, or is not the hall's."""
+    _alarm(turn, "queue-system-unfit", point, named=named)
+
+
+def over(turn: Turn, key: str) -> None:
+    """Nothing more happened for a while (a timer)."""
+    kind, _, point = key.partition("/")
+    alarms.clear(turn, kind, point)
+    pages.close(turn, kind, point)
+
+
+def _alarm(turn: Turn, kind: Kind, point: Point, **data: str | None) -> None:
+    if _sound(turn, kind, point, **data):
+        pages.call_duty(turn, kind, point, point, point)
+
+
+def _sound(turn: Turn, kind: Kind, point: Point, **data: str | None) -> bool:
+    turn.set_timer(f"{TIMER}/{kind}/{point}", turn.at_ms + QUIET_MS)
+    return alarms.sound(turn, kind, point, **data)
