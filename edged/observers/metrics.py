@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 from prometheus_client import (
     CollectorRegistry,
+    Counter,
     Gauge,
+    Histogram,
     Info,
     ProcessCollector,
     disable_created_metrics,
@@ -28,7 +30,6 @@ from edged.core.model.site import Site
 from edged.core.model.state import State
 from edged.observer import Observer, Step
 from edged.observers.gauges import HallCollector
-from edged.observers.series import Spread, Tally
 
 LABELS_MAX = (
     64  # distinct words per open-ended label: far above what the code says, far below what hurts a server
@@ -85,55 +86,93 @@ class Metrics(Observer):
 
     def _make_hall_metrics(self) -> None:
         registry = self.registry
-        self._wait = Spread(registry, "edged_ticket_wait_seconds", "From arrival to call", _WAIT_S, "area")
-        self._quote_error = Spread(
-            registry, "edged_quote_error_seconds", "Told minus real wait", _ERROR_S, "area"
+        self._wait = Histogram(
+            "edged_ticket_wait_seconds", "From arrival to call", ("area",), buckets=_WAIT_S, registry=registry
         )
-        self._quotes = Tally(
-            registry, "edged_quotes_total", "Calls by real wait against the range told", "area", "outcome"
+        self._quote_error = Histogram(
+            "edged_quote_error_seconds",
+            "Told minus real wait",
+            ("area",),
+            buckets=_ERROR_S,
+            registry=registry,
         )
-        self._service = Spread(
-            registry, "edged_service_seconds", "From arrival at the window to finish", _SERVICE_S, "service"
+        self._quotes = Counter(
+            "edged_quotes_total",
+            "Calls by real wait against the range told",
+            ("area", "outcome"),
+            registry=registry,
         )
-        self._staffed = Spread(
-            registry, "edged_tidal_to_staffed_seconds", 'From "+1" request to staffed', _STAFFED_S, "area"
+        self._service = Histogram(
+            "edged_service_seconds",
+            "From arrival at the window to finish",
+            ("service",),
+            buckets=_SERVICE_S,
+            registry=registry,
         )
-        self._events = Tally(registry, "edged_events_total", "Facts noted by the core", "type")
-        self._ignored = Tally(registry, "edged_inputs_ignored_total", "Inputs without effect", "reason")
-        self._activations = Tally(
-            registry, "edged_tidal_activations_total", '"+1" windows that opened', "area", "rule"
+        self._staffed = Histogram(
+            "edged_tidal_to_staffed_seconds",
+            'From "+1" request to staffed',
+            ("area",),
+            buckets=_STAFFED_S,
+            registry=registry,
         )
-        self._false = Tally(
-            registry, "edged_tidal_false_activations_total", '"+1" windows released without one call', "area"
+        self._events = Counter("edged_events_total", "Facts noted by the core", ("type",), registry=registry)
+        self._ignored = Counter(
+            "edged_inputs_ignored_total", "Inputs without effect", ("reason",), registry=registry
         )
-        self._answer = Spread(
-            registry, "edged_page_answer_seconds", "From a tracked page to its answer", _STAFFED_S, "about"
+        self._activations = Counter(
+            "edged_tidal_activations_total", '"+1" windows that opened', ("area", "rule"), registry=registry
         )
-        self._ratings = Tally(registry, "edged_ratings_total", "Ratings, 1 very bad to 5 very good", "level")
-        self._corrected = Tally(
-            registry, "edged_ratings_corrected_total", "Corrections, by the new level", "level"
+        self._false = Counter(
+            "edged_tidal_false_activations_total",
+            '"+1" windows released without one call',
+            ("area",),
+            registry=registry,
+        )
+        self._answer = Histogram(
+            "edged_page_answer_seconds",
+            "From a tracked page to its answer",
+            ("about",),
+            buckets=_STAFFED_S,
+            registry=registry,
+        )
+        self._ratings = Counter(
+            "edged_ratings_total", "Ratings, 1 very bad to 5 very good", ("level",), registry=registry
+        )
+        self._corrected = Counter(
+            "edged_ratings_corrected_total", "Corrections, by the new level", ("level",), registry=registry
         )
 
     def _make_machine_metrics(self) -> None:
         registry = self.registry
-        self._decision = Spread(registry, "edged_decision_seconds", "Core time of a step", _DECISION_S)
-        self._output = Spread(
-            registry,
+        self._decision = Histogram(
+            "edged_decision_seconds", "Core time of a step", (), buckets=_DECISION_S, registry=registry
+        )
+        self._output = Histogram(
             "edged_input_to_output_seconds",
             "From input to command on the wire",
-            _OUTPUT_S,
-            "driver",
+            ("driver",),
+            buckets=_OUTPUT_S,
+            registry=registry,
         )
-        self._commit = Spread(registry, "edged_commit_seconds", "Journal commit", _COMMIT_S)
-        self._lag = Spread(registry, "edged_loop_lag_seconds", "Event loop woke up late by", _LAG_S)
-        self._rejected = Tally(registry, "edged_inputs_rejected_total", "Inputs that were no event", "reason")
-        self._errors = Tally(
-            registry, "edged_device_errors_total", "Failed device exchanges", "device", "fault"
+        self._commit = Histogram(
+            "edged_commit_seconds", "Journal commit", (), buckets=_COMMIT_S, registry=registry
         )
-        self._missed = Tally(
-            registry, "edged_inputs_missed_total", "Numbers that a device jumped over", "device"
+        self._lag = Histogram(
+            "edged_loop_lag_seconds", "Event loop woke up late by", (), buckets=_LAG_S, registry=registry
         )
-        self._policy_rejected = Tally(registry, "edged_policy_rejected_total", "Refused policies", "reason")
+        self._rejected = Counter(
+            "edged_inputs_rejected_total", "Inputs that were no event", ("reason",), registry=registry
+        )
+        self._errors = Counter(
+            "edged_device_errors_total", "Failed device exchanges", ("device", "fault"), registry=registry
+        )
+        self._missed = Counter(
+            "edged_inputs_missed_total", "Numbers that a device jumped over", ("device",), registry=registry
+        )
+        self._policy_rejected = Counter(
+            "edged_policy_rejected_total", "Refused policies", ("reason",), registry=registry
+        )
         self._durable = Gauge("edged_durable", "1 while accepted inputs reach the disk", registry=registry)
         self._link_up = Gauge("edged_link_up", "1 while the link stands", ["link"], registry=registry)
         self._inbox = Gauge("edged_inbox_depth", "Events waiting for the core", registry=registry)
@@ -151,8 +190,9 @@ class Metrics(Observer):
             ["file"],
             registry=registry,
         )
-        self._log_lost = Tally(registry, "edged_log_lines_lost_total", "Log lines that nobody could read")
-        self._log_lost.add(by=0)
+        self._log_lost = Counter(
+            "edged_log_lines_lost_total", "Log lines that nobody could read", (), registry=registry
+        )
         self._lost_seen = 0
         self._config_accepted = Gauge(
             "edged_config_accepted", "1 while hall.toml as it is now serves, or could", registry=registry
@@ -163,7 +203,7 @@ class Metrics(Observer):
 
     def step(self, step: Step, decision_s: float) -> None:
         """Count a step's notes; ``decision_s`` in seconds."""
-        self._decision.add(decision_s)
+        self._decision.observe(decision_s)
         if isinstance(step.event, SiteLoaded):
             self._learn(step.event.site)
         for note in step.notes:
@@ -171,28 +211,28 @@ class Metrics(Observer):
 
     def rejected(self, reason: str) -> None:
         """An input was not an event (``Context.reject``)."""
-        self._rejected.add(self._word("rejected", reason))
+        self._rejected.labels(self._word("rejected", reason)).inc()
 
     def device_error(self, device: str, fault: str) -> None:
         """A device exchange failed; ``fault`` is the kind: unreachable, refused, garbled."""
         name = device if device in self._devices else OTHER
-        self._errors.add(name, self._word("fault", fault))
+        self._errors.labels(name, self._word("fault", fault)).inc()
 
     def input_to_output(self, driver: str, seconds: float) -> None:
         """Seconds from the input's stamp to the return of the driver's ``show`` or ``act``."""
-        self._output.add(seconds, self._word("driver", driver))
+        self._output.labels(self._word("driver", driver)).observe(seconds)
 
     def commit(self, seconds: float) -> None:
         """Seconds one journal commit took."""
-        self._commit.add(seconds)
+        self._commit.observe(seconds)
 
     def loop_lag(self, seconds: float) -> None:
         """Seconds the loop woke up later than asked."""
-        self._lag.add(seconds)
+        self._lag.observe(seconds)
 
     def policy_rejected(self, reason: str) -> None:
         """A pushed policy was refused; ``reason`` is the code of the report."""
-        self._policy_rejected.add(self._word("policy", reason))
+        self._policy_rejected.labels(self._word("policy", reason)).inc()
 
     def set_durable(self, durable: bool) -> None:
         """Whether accepted inputs reach the disk."""
@@ -213,7 +253,7 @@ class Metrics(Observer):
     def render(self) -> bytes:
         """The text exposition, version 0.0.4."""
         lost = self._readings.lost_lines()
-        self._log_lost.add(by=lost - self._lost_seen)
+        self._log_lost.inc(lost - self._lost_seen)
         self._lost_seen = lost
         return generate_latest(self.registry)
 
@@ -222,9 +262,9 @@ class Metrics(Observer):
         self._services = frozenset(service.id for service in site.services)
 
     def _count(self, note: Note) -> None:
-        self._events.add(self._word("type", note.kind))
+        self._events.labels(self._word("type", note.kind)).inc()
         if note.kind == "ignored":
-            self._ignored.add(self._word("ignored", note.data.get("reason")))
+            self._ignored.labels(self._word("ignored", note.data.get("reason"))).inc()
         elif note.kind == "ticket.called":
             self._unused_tidal.discard(str(note.data.get("window")))
             _observe(self._wait, note, "wait_s", self._area(note))
@@ -233,20 +273,20 @@ class Metrics(Observer):
             _observe(self._service, note, "service_s", self._service_of(note))
         elif note.kind == "tidal.opened":
             self._unused_tidal.add(note.subject)
-            self._activations.add(self._area(note), self._word("rule", note.data.get("rule")))
+            self._activations.labels(self._area(note), self._word("rule", note.data.get("rule"))).inc()
             _observe(self._staffed, note, "to_staffed_s", self._area(note))
         elif note.kind == "tidal.released" and note.subject in self._unused_tidal:
             self._unused_tidal.discard(note.subject)
-            self._false.add(self._area(note))
+            self._false.labels(self._area(note)).inc()
         elif note.kind == "staff.answered" and "after_s" in note.data:
             _observe(self._answer, note, "after_s", self._word("about", note.data.get("about")))
         elif note.kind == "device.fault" and "missed" in note.data:
             device = note.subject if note.subject in self._devices else OTHER
-            self._missed.add(device, by=int(note.data["missed"] or 0))
+            self._missed.labels(device).inc(int(note.data["missed"] or 0))
         elif note.kind in ("rating.given", "rating.corrected"):
             level = str(note.data.get("level"))
             counted = self._ratings if note.kind == "rating.given" else self._corrected
-            counted.add(level if level in {"1", "2", "3", "4", "5"} else OTHER)
+            counted.labels(level if level in {"1", "2", "3", "4", "5"} else OTHER).inc()
 
     def _judge_quote(self, note: Note) -> None:
         """``within`` is within what was printed and shown, which is in whole minutes."""
@@ -256,8 +296,8 @@ class Metrics(Observer):
             return
         low_s, _, high_s = Range(*told).in_minutes()
         outcome = "shorter" if wait < low_s else "longer" if wait > high_s else "within"
-        self._quote_error.add(told[1] - wait, self._area(note))
-        self._quotes.add(self._area(note), outcome)
+        self._quote_error.labels(self._area(note)).observe(told[1] - wait)
+        self._quotes.labels(self._area(note), outcome).inc()
 
     def _area(self, note: Note) -> str:
         area = note.data.get("area")
@@ -278,7 +318,7 @@ class Metrics(Observer):
         return value
 
 
-def _observe(spread: Spread, note: Note, key: str, label: str) -> None:
+def _observe(histogram: Histogram, note: Note, key: str, label: str) -> None:
     seconds = note.data.get(key)
     if isinstance(seconds, int | float):
-        spread.add(seconds, label)
+        histogram.labels(label).observe(seconds)
