@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tune": ("edged.cli.tune:tune", "Fit the waiting policy to a hall's own journals."),
     "bench": ("edged.cli.bench:bench", "Measure this machine: latency, load, limits."),
     "simulate": ("edged.cli.simulate:simulate", "Live seeded days full of faults; every promise is checked."),
+    "backup": ("edged.cli.backup:backup", "Back up a hall while it is served."),
+    "restore": ("edged.cli.backup:restore", "Go on from a backup, here or on another machine."),
     "bundle": ("edged.cli.bundle:bundle", "Make the archive from which a hall is installed offline."),
     "replay": ("edged.cli.replay:replay", "Replay a journal: the same events, the same commands."),
 }

@@ -1,0 +1,95 @@
+"""``edged backup`` and ``edged restore``: go on elsewhere when the mini-PC died."""
+
+from __future__ import annotations
+
+import fcntl
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edged.cli.target import fail
+from edged.clock import wall_ms
+
+CONFIG = Path("/etc/edged/hall.toml")
+
+
+def backup(
+    out: Annotated[Path, typer.Argument(help="The file to write (….tar.gz), or a folder.")],
+    config: Annotated[Path, typer.Option("--config", "-c", help="The hall: hall.toml.")] = CONFIG,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="All of the history, not only what going on needs.")
+    ] = False,
+    secrets: Annotated[bool, typer.Option("--with-secrets", help="Passwords and keys as well.")] = False,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="In a folder: keep so many, delete older ones.")
+    ] = None,
+) -> None:
+    """Back up a hall while it is served: journal, hall.toml and trusted keys in one file.
+
+    What going on needs is a few megabytes and takes a second. Put it on a second machine: the timer
+    edged-backup.timer does so every five minutes (systemd/README.md).
+
+    \b
+    Examples:   edged backup /mnt/box --keep 288
+                edged backup hall.tar.gz --config hall.toml --whole
+    Exit codes: 0 written, 1 it could not be made, 2 the hall.toml is wrong.
+    """
+    from edged.config import ConfigErrors, load
+    from edged.site import hall_backup
+    from edged.store.backup import BackupError
+
+    try:
+        hall = load(config)
+    except ConfigErrors as errors:
+        raise fail("\n".join(errors.lines), 2) from None
+    if out.is_dir():
+        stamp = datetime.fromtimestamp(wall_ms() / 1000).strftime("%Y%m%d-%H%M%S")
+        out = out / f"edged-{hall.hall}-{stamp}.tar.gz"
+    elif keep is not None:
+        raise fail(f"{out} is no folder; --keep is for one", 2)
+    try:
+        copied = hall_backup.backup(hall, out, whole, secrets)
+    except BackupError as error:
+        raise fail(str(error), 1) from None
+    gone = hall_backup.forget_old(out, keep) if keep is not None else []
+    size_mb = out.stat().st_size / 1e6
+    more = f", {len(gone)} old ones deleted" if gone else ""
+    typer.echo(f"{out}: step {copied.seq} of epoch {copied.epoch}, {size_mb:.1f} MB{more}")
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file of `edged backup`.")],
+    config: Annotated[Path, typer.Option("--config", "-c", help="Where hall.toml is or shall be.")] = CONFIG,
+    journal: Annotated[Path, typer.Option(help="Where the journal shall be ([store] path).")] = Path(
+        "/var/lib/edged/hall.db"
+    ),
+) -> None:
+    """Go on from a backup, on this machine or another; the daemon must not run.
+
+    The queue, windows and cases are those of the moment of the backup. What was given since then may be on paper: so
+    numbers skip ahead, a new epoch begins, and an alarm says so. A journal that stands there is moved aside
+    (….before-restore), a hall.toml is left alone.
+
+    \b
+    Example:    systemctl stop edged && edged restore /mnt/box/edged-east-20261130-0900.tar.gz && systemctl start edged
+    Exit codes: 0 restored, 1 the file is no backup, 75 the daemon runs.
+    """
+    from edged.site import hall_backup
+    from edged.store.backup import BackupError
+
+    lock = journal.with_name(journal.name + ".lock")
+    if lock.exists():
+        with lock.open("ab") as held:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise fail("the daemon runs: systemctl stop edged", 75) from None
+    try:
+        done = hall_backup.restore(file, config, journal)
+    except BackupError as error:
+        raise fail(str(error), 1) from None
+    typer.echo(f"{journal}: as it was at {done.taken}, epoch {done.epoch}; numbers will skip ahead")
+    if done.hall is not None:
+        typer.echo(f"{done.hall}: written; check it and its secrets: edged check {done.hall}")

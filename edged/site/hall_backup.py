@@ -1,0 +1,113 @@
+"""The backup file of a hall: its journal, its hall.toml and what is needed to go on elsewhere, as one ``.tar.gz``.
+
+Passwords and keys of the broker link stay out unless asked for; what the file names as trusted public keys goes in.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from edged import __version__
+from edged.clock import rfc3339, wall_ms
+from edged.config import HallConfig
+from edged.store.backup import BackupError, Copied, copy_journal, put_back
+
+MANIFEST, JOURNAL, HALL = "manifest.json", "hall.db", "hall.toml"
+MANIFEST_BYTES_MAX = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was put back. ``hall``: the hall.toml that was written, or None where one stood already."""
+
+    hall: Path | None
+    epoch: int
+    taken: str
+
+
+def backup(hall: HallConfig, out: Path, whole: bool, secrets: bool) -> Copied:
+    """Write the backup of a hall, running or not; ``out`` appears only when it is complete. Raises ``BackupError``."""
+    with TemporaryDirectory(prefix="edged-backup-") as scratch:
+        copy = Path(scratch) / JOURNAL
+        copied = copy_journal(Path(hall.store.path), copy, whole)
+        now_ms = wall_ms()
+        manifest = {
+            "hall": hall.hall,
+            "version": __version__,
+            "taken": rfc3339(now_ms, hall.timezone),
+            "taken_ms": now_ms,
+            "epoch": copied.epoch,
+            "seq": copied.seq,
+        }
+        part = out.with_name(out.name + ".part")
+        try:
+            with tarfile.open(part, "w:gz", compresslevel=6) as archive:
+                _add(archive, MANIFEST, json.dumps(manifest, indent=2).encode())
+                _add(archive, HALL, hall.text.encode())
+                archive.add(copy, JOURNAL)
+                for file in _named(hall, secrets):
+                    archive.add(file, f"files{file}")
+            os.chmod(part, 0o600)
+            os.replace(part, out)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise BackupError(f"{out}: cannot be written: {error.strerror}") from None
+    return copied
+
+
+def forget_old(out: Path, keep: int) -> list[Path]:
+    """Delete all but the newest ``keep`` backups beside ``out``; what was deleted."""
+    there = sorted(out.parent.glob("edged-*.tar.gz"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in there[keep:]:
+        file.unlink()
+    return there[keep:]
+
+
+def restore(file: Path, config: Path, journal: Path) -> Restored:
+    """Put a backup back. A hall.toml that stands at ``config`` is left alone. Raises ``BackupError``."""
+    try:
+        with tarfile.open(file, "r:gz") as archive, TemporaryDirectory(prefix="edged-restore-") as scratch:
+            manifest = json.loads(_member(archive, MANIFEST))
+            archive.extract(JOURNAL, scratch, filter="data")
+            age_s = (wall_ms() - int(manifest["taken_ms"])) // 1000
+            renewal = put_back(Path(scratch) / JOURNAL, journal, age_s)
+            written = None
+            if not config.exists():
+                config.parent.mkdir(parents=True, exist_ok=True)
+                config.write_bytes(_member(archive, HALL))
+                written = config
+    except (OSError, tarfile.TarError, KeyError, ValueError) as error:
+        raise BackupError(f"{file}: is no backup that can be read: {error}") from None
+    return Restored(written, renewal.epoch, str(manifest["taken"]))
+
+
+def _named(hall: HallConfig, secrets: bool) -> list[Path]:
+    """Files that hall.toml names: the policy keys; with ``secrets`` also those of the broker link."""
+    tls = hall.mqtt.tls
+    named = [hall.policy.keys, None if tls is None else tls.ca_file]
+    if secrets:
+        named += [hall.mqtt.password_file]
+        named += [] if tls is None else [tls.cert_file, tls.key_file]
+    return [Path(file) for file in named if file is not None and Path(file).is_file()]
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), 0o600
+    archive.addfile(entry, io.BytesIO(content))
+
+
+def _member(archive: tarfile.TarFile, name: str) -> bytes:
+    stream = archive.extractfile(name)
+    if stream is None:
+        raise KeyError(name)
+    content = stream.read(1 << 20)
+    if name == MANIFEST and len(content) > MANIFEST_BYTES_MAX:
+        raise ValueError("its manifest is too long")
+    return content

@@ -1,0 +1,100 @@
+"""A copy of a journal that another machine can go on from, taken while the daemon writes; and putting it back.
+
+A copy holds the newest state dump and every step after it (a few MiB, in a second), or the whole history. It is one
+moment of the database: SQLite gives a reader the state of its first look. Going on from a copy means going on from an
+older moment: whatever was given since may be on somebody's paper. So a restored journal begins a new epoch, and numbers
+and ids go on behind what can have been given (``identity.py``, ``core/renewal.py``).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from edged.core.renewal import SKIP_MAX
+from edged.store import database
+from edged.store.identity import Renewal, leave_renewal
+
+ASIDE = ".before-restore"
+PARTS = ("", "-wal", "-shm", ".keep", ".mark", ".renewed")
+
+
+class BackupError(Exception):
+    """The copy cannot be made or put back; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What is in a copy."""
+
+    epoch: int
+    seq: int
+    steps: int
+
+
+def copy_journal(journal: Path, out: Path, whole: bool = False) -> Copied:
+    """Write a copy of ``journal`` to ``out``, which must not exist. Raises ``BackupError``."""
+    if not journal.is_file():
+        raise BackupError(f"{journal}: no such journal; is [store] path of hall.toml right?")
+    try:
+        source = database.connect(journal, read_only=True)
+    except apsw.Error as error:
+        raise BackupError(f"{journal}: cannot be read: {error}") from None
+    fresh = apsw.Connection(str(out))
+    try:
+        with fresh.backup("main", source, "main") as copy:
+            while not copy.done:
+                copy.step(-1)
+        fresh.execute("PRAGMA journal_mode = DELETE")
+        if not whole:
+            _forget_history(fresh)
+        epoch = int(database.get_meta(fresh, "epoch") or 0)
+        found: Any = fresh.execute("SELECT coalesce(max(seq), 0), count(*) FROM steps").fetchall()[0]
+        last = database.newest_dump(fresh)
+        return Copied(epoch, max(found[0], 0 if last is None else last.seq), found[1])
+    except apsw.Error as error:
+        raise BackupError(f"{journal}: cannot be copied: {error}") from None
+    finally:
+        fresh.close()
+        source.close()
+
+
+def _forget_history(copy: apsw.Connection) -> None:
+    """Keep the newest state dump and what came after it; the same form as a pruned journal."""
+    newest = copy.execute("SELECT max(seq) FROM snapshots WHERE blob IS NOT NULL").get
+    if newest is None:
+        return
+    with copy:
+        copy.execute("DELETE FROM steps WHERE seq <= ?", (newest,))
+        copy.execute("DELETE FROM snapshots WHERE seq < ?", (newest,))
+    copy.execute("VACUUM")
+
+
+def put_back(copy: Path, journal: Path, age_s: int) -> Renewal:
+    """Make ``copy`` the journal; what stood there is moved aside. ``age_s``: seconds since the copy was taken.
+
+    The epoch grows by those seconds, so that two machines that go on from one copy do not tell the centre two histories
+    under one epoch. Raises ``BackupError``.
+    """
+    try:
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        for part in PARTS:
+            there = journal.with_name(journal.name + part)
+            if there.exists():
+                os.replace(there, journal.with_name(journal.name + ASIDE + part))
+        fresh = journal.with_name(journal.name + ".restoring")
+        fresh.write_bytes(copy.read_bytes())
+        connection = apsw.Connection(str(fresh), apsw.SQLITE_OPEN_READONLY)
+        epoch = int(database.get_meta(connection, "epoch") or 0)
+        connection.close()
+        renewal = Renewal(epoch + 1 + max(0, age_s), "older-copy", SKIP_MAX)
+        leave_renewal(journal, renewal, database.sync_directory)
+        os.replace(fresh, journal)
+        database.sync_directory(journal.parent)
+    except (OSError, apsw.Error) as error:
+        raise BackupError(f"{journal}: cannot be restored: {error}") from None
+    return renewal

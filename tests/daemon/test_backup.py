@@ -1,0 +1,125 @@
+"""A backup taken while tickets come, and a hall that goes on from it: nothing is given twice, and people are told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.brokers import until
+from tests.support.daemons import Daemon, Hall, Machines, edged
+
+RESTORES = 3
+SECRET = "open sesame"
+
+
+def numbers(machines: Machines) -> list[str]:
+    """Numbers on paper, in order."""
+    return [str(fields["number"]) for kind, fields in machines.dispenser.actions if kind == "print"]
+
+
+async def take(machines: Machines, count: int) -> None:
+    before = len(numbers(machines))
+    for _ in range(count):
+        machines.dispenser.request("tax-general")
+    await until(lambda: len(numbers(machines)) == before + count)
+
+
+async def run(*words: str) -> str:
+    """A command that has to succeed; what it printed."""
+    done = await asyncio.to_thread(edged, *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_hall_goes_on_from_its_backup_and_gives_nothing_twice(
+    whole: bool, hall: tuple[Hall, Daemon, Machines], tmp_path: Path
+) -> None:
+    files, daemon, machines = hall
+    await daemon.start()
+    await take(machines, 3)
+    epochs: list[int] = []
+    for turn in range(RESTORES):
+        out = tmp_path / f"backup-{turn}.tar.gz"
+        backing_up = asyncio.get_running_loop().create_task(
+            run("backup", str(out), "--config", str(files.file), *(("--whole",) if whole else ()))
+        )
+        await take(machines, 5)
+        await backing_up
+        await take(machines, 2)  # not in the copy
+        await daemon.kill()
+        said = await run("restore", str(out), "--config", str(files.file), "--journal", str(files.journal))
+        assert "numbers will skip ahead" in said
+        await daemon.restart()
+        await take(machines, 2)
+        _, text = await asyncio.to_thread(files.get, "/healthz")
+        epochs.append(json.loads(text)["epoch"])
+        assert any(name.startswith("journal-renewed") for name in json.loads(text)["alarms"])
+    assert len(set(numbers(machines))) == len(numbers(machines))
+    assert epochs == sorted(set(epochs)), "each time a new epoch"
+    ids = [str(fields["id"]) for _, fields in machines.dispenser.actions]
+    assert len(set(ids)) == len(ids)
+    assert await daemon.stop() == 0
+    assert files.replay().returncode == 0
+
+
+async def test_a_backup_keeps_secrets_out_and_what_going_on_needs_in(
+    hall: tuple[Hall, Daemon, Machines], tmp_path: Path
+) -> None:
+    files, daemon, machines = hall
+    (files.directory / "password").write_text(SECRET)
+    files.edit('username = "edged"', 'username = "edged"\npassword_file = "password"')
+    await daemon.start()
+    await take(machines, 2)
+    await run("backup", str(tmp_path / "plain.tar.gz"), "--config", str(files.file))
+    await run("backup", str(tmp_path / "secret.tar.gz"), "--config", str(files.file), "--with-secrets")
+    assert SECRET.encode() not in unpacked(tmp_path / "plain.tar.gz")
+    assert SECRET.encode() in unpacked(tmp_path / "secret.tar.gz")
+    with tarfile.open(tmp_path / "plain.tar.gz") as archive:
+        assert {"manifest.json", "hall.db", "hall.toml"} <= set(archive.getnames())
+    done = await asyncio.to_thread(
+        edged, "restore", str(tmp_path / "plain.tar.gz"), "--journal", str(files.journal)
+    )
+    assert done.returncode == 75, "not under a running daemon"
+    assert "systemctl stop edged" in done.stderr
+
+
+async def test_old_backups_are_deleted_and_a_wrong_file_is_refused(
+    hall: tuple[Hall, Daemon, Machines], tmp_path: Path
+) -> None:
+    files, daemon, _machines = hall
+    await daemon.start()
+    assert await daemon.stop() == 0
+    box = tmp_path / "box"
+    box.mkdir()
+    for name in ("edged-a.tar.gz", "edged-b.tar.gz", "other.tar.gz"):
+        (box / name).write_bytes(b"x")
+    await run("backup", str(box), "--config", str(files.file), "--keep", "2")
+    there = {file.name for file in box.iterdir()}
+    assert "other.tar.gz" in there
+    assert len([name for name in there if name.startswith("edged-")]) == 2
+    shutil.copy(sys.executable, tmp_path / "no-backup.tar.gz")
+    journal = tmp_path / "elsewhere" / "hall.db"
+    done = await asyncio.to_thread(
+        edged, "restore", str(tmp_path / "no-backup.tar.gz"), "--journal", str(journal)
+    )
+    assert done.returncode == 1
+    assert "is no backup" in done.stderr
+    assert not journal.exists()
+
+
+def unpacked(file: Path) -> bytes:
+    """Everything in an archive."""
+    content = b""
+    with tarfile.open(file) as archive:
+        for member in archive.getmembers():
+            stream: Any = archive.extractfile(member)
+            content += stream.read() if stream is not None else b""
+    return content
