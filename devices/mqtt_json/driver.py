@@ -119,7 +119,16 @@ class MqttJson:
                 self._hearsay = False
 
         topic_filter = f"{self._root}/up/+"
+
+        def refused(topic: str, why: str) -> None:
+            if listening and topic.startswith(f"{self._root}/") and why:
+                self._lost(f"the broker refuses {topic}: {why}")
+                for answer in self._answers.values():
+                    if not answer.done():
+                        answer.set_exception(Refused(f"the broker refuses {topic}: {why}"))
+
         mqtt.on_state(changed)
+        mqtt.on_refused(refused)
         mqtt.subscribe(topic_filter, self._received)
         if not mqtt.connected:
             self._lost("broker")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -65,6 +66,7 @@ CLOCK_CHECK_S = 1.0  # real seconds between looks for wall-clock steps
 CLOCK_STEP_MS = 2_000  # a wall clock this far from where it should be was set by somebody
 GAP_MAX_MS = 30 * 86_400_000  # more is a wrong clock, at whose word nothing is pruned
 CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall hour
+OURS_S = 60.0  # real seconds of an undisturbed link after which nobody else uses our id
 ACT_WAIT_S = (
     5.0  # real seconds that actions wait for a broker that may start with us; shorter than outputs' hearts
 )
@@ -141,6 +143,9 @@ class Application:
         self.witness = Witness(self.mqtt, self.journal, config.hall, lambda: self.engine.state)
         self.web = WebServer(self.metrics.render, self._health, self.metrics.rejected)
         self._rejected: set[tuple[str, str]] = set()
+        self._up_since_s: float | None = None  # the broker's link
+        # topics that the broker refuses, and why, by whose they are
+        self._refused: dict[str, dict[str, str]] = {}
         self._observe()
 
     # -- what devices and links get --
@@ -353,7 +358,10 @@ class Application:
         self.metrics.set_durable(self.journal.durable)
         self.metrics.set_link("mqtt", False)
 
-        def changed(up: bool, _reason: str) -> None:
+        def changed(up: bool, reason: str) -> None:
+            if not up and self.mqtt.taken:
+                self.concerns.tell("client-id-taken", {self.mqtt.settings.client_id: reason})
+            self._up_since_s = monotonic_s() if up else None
             self.metrics.set_link("mqtt", up)
             self._link_tried.set()
             if up:
@@ -363,6 +371,33 @@ class Application:
                 self.outputs.release()
 
         self.mqtt.on_state(changed)
+        self.mqtt.on_refused(self._broker_refused)
+
+    def _look_at_id(self) -> None:
+        """A link that stood for a while is shared with nobody; said once for each connection."""
+        if self._up_since_s is not None and monotonic_s() - self._up_since_s > OURS_S:
+            self._up_since_s = None
+            self.concerns.tell("client-id-taken", {})
+
+    def _broker_refused(self, topic: str, why: str) -> None:
+        """The alarm names the device whose topic it is; the hall's own topics stand for themselves."""
+        speaks = {
+            one: device.id
+            for device in self.config.devices
+            for one in device.options.topics(self.config.hall, device.id)[0]
+        }
+        whose = re.match(rf"hall/{re.escape(self.config.hall)}/dev/([^/]+)/", topic)
+        subject = whose[1] if whose is not None else speaks.get(topic, topic)
+        if why:
+            self._refused.setdefault(subject, {})[topic] = why
+        else:
+            self._refused.get(subject, {}).pop(topic, None)
+        standing = {
+            one: "; ".join(f"{named}: {reason}" for named, reason in sorted(topics.items()))
+            for one, topics in self._refused.items()
+            if topics
+        }
+        self.concerns.tell("broker-refuses", standing)
 
     def _health(self) -> Health:
         state = self.engine.state
@@ -425,6 +460,7 @@ class Application:
             self._clock_heart.expect(CLOCK_CHECK_S)
             await asyncio.sleep(CLOCK_CHECK_S)
             self.status.look(self.mqtt, self._standing())
+            self._look_at_id()
             self.witness.look()
             self._end_renewal()
             now_ms = self.clock.at_ms()

@@ -56,7 +56,7 @@ async def test_acknowledgements_leave_in_order_of_arrival() -> None:
 
             def note(packet: bytes | bytearray) -> int:
                 if packet[0] == PUBACK:
-                    sent.append(read_puback(bytes(packet[2:])))
+                    sent.append(read_puback(bytes(packet[2:]))[0])
                 return send(packet)
 
             wire.send = note  # type: ignore[assignment,method-assign]

@@ -100,7 +100,8 @@ def test_a_packet_above_the_limit_is_refused_by_its_head() -> None:
 
 def test_acknowledgements_and_correlation() -> None:
     assert puback_packet(0x1234) == b"\x40\x02\x12\x34"
-    assert read_puback(b"\x12\x34\x10") == 0x1234  # MQTT 5: nobody subscribed, which is fine
+    assert read_puback(b"\x12\x34\x10") == (0x1234, 0x10)  # MQTT 5: nobody subscribed, which is fine
+    assert read_puback(b"\x12\x34") == (0x1234, 0)
     assert correlation_property(b"id") == b"\x09\x00\x02id"
 
 

@@ -1,8 +1,9 @@
 """How long to wait before the next connection.
 
-Rules: a broker that is simply not there is probed four times a second at first, so that a restart costs the hall well
-under a second, and never less often than every five; one that answers and hangs up again is left alone for longer and
-longer, so that a flapping broker or a second client with our id makes no storm. Every wait is jittered: forty halls
+Rules: a broker that was there a moment ago is tried at once; one that is simply not there is probed four times a second
+at first, so that a restart costs the hall well under a second, and never less often than every five; one that answers
+and hangs up again, without having been away or served us meanwhile, is left alone for longer and longer, so that a
+flapping broker or a second client with our id makes no storm. Every wait is jittered: forty halls
 must not knock in step after a power cut.
 """
 
@@ -15,10 +16,14 @@ from typing import Literal
 PROBE_S = 0.25  # the longest wait while the broker has been away for less than PROBE_FAST_S
 PROBE_FAST_S = 60.0
 PROBE_MAX_S = 5.0  # refused connections on a LAN cost nothing; a broker back after a day is found in seconds
-FIRST_S = 0.1  # after a connection that had lasted
-HURT_S = 0.5  # after one that had not; doubles each time
+FIRST_S = (
+    0.1  # after a connection that had lasted, and after the first that had not: the broker may be restarting
+)
+HURT_S = 0.5  # after the next that had not; doubles each time
 HURT_MAX_S = 30.0
-STABLE_S = 60.0  # a connection that lived this long was a good one
+STABLE_S = (
+    2.0  # a connection that lived this long was a good one: at most so often a broker that ends them is tried
+)
 JITTER = 0.5  # a wait is this share fixed and the rest random
 
 
@@ -46,6 +51,7 @@ class Backoff:
         if outcome.kind == "absent":
             if self._absent_since_s is None:
                 self._absent_since_s = now_s
+            self._hurts = 0  # it was away: what comes now is another process, which hung up on nobody yet
             away_s = now_s - self._absent_since_s
             return PROBE_S if away_s < PROBE_FAST_S else min(PROBE_MAX_S, away_s / PROBE_FAST_S)
         self._absent_since_s = None
@@ -55,4 +61,4 @@ class Backoff:
             self._hurts = 0
             return FIRST_S
         self._hurts = min(self._hurts + 1, 16)
-        return float(min(HURT_MAX_S, HURT_S * 2 ** (self._hurts - 1)))
+        return FIRST_S if self._hurts == 1 else float(min(HURT_MAX_S, HURT_S * 2 ** (self._hurts - 2)))

@@ -55,6 +55,18 @@ WRITE_LIMIT_BYTES = (
 UNACKED_MAX = 65_535  # as many packet identifiers as there are (MQTT 5 §2.2.1)
 BROKER_QUEUE_MAX = 1000  # mosquitto's max_queued_messages: what may come at once where nothing else bounds it
 CERT_HAS_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL
+PACKET_MAX_BYTES = 268_435_460  # §1.5.5: what a length can say, where the broker names no limit (§3.2.2.3.6)
+OVERHEAD_BYTES = 16  # fixed header, two lengths, packet identifier
+REFUSED = 0x80  # §2.4: from here on a reason code is a failure
+REASONS = {
+    0x80: "unspecified error",
+    0x83: "implementation specific error",
+    0x87: "not authorized",
+    0x90: "topic name invalid",
+    0x91: "packet identifier in use",
+    0x97: "quota exceeded",
+    0x99: "payload format invalid",
+}  # §3.4.2.1
 SERVER_MOVED_IN = 0x8E  # MQTT 5 §3.14.2.1: Session taken over
 
 
@@ -79,6 +91,10 @@ class Connection:
         self._five = settings.protocol == "5"
         self.receive_maximum = RECEIVE_MAXIMUM if self._five else BROKER_QUEUE_MAX
         self.opened_s = 0.0
+        self.refused: set[str] = set()  # topics; kept by whoever listens to ``on_refused``
+        self.on_refused: Callable[[str, str], None] = lambda topic, why: None
+        self._packet_max = PACKET_MAX_BYTES  # what the broker takes
+        self._retains = True
         self._around = around
         self._flushing = False
         self._writing = False
@@ -212,6 +228,9 @@ class Connection:
         if wire.backlog_bytes > WRITE_LIMIT_BYTES:
             raise Unreachable("broker does not read")
         topic = _checked(message.topic)
+        if len(topic) + len(message.payload) + len(message.properties) + OVERHEAD_BYTES > self._packet_max:
+            raise Refused(f"{len(message.payload)} bytes are more than the broker takes ({self._packet_max})")
+        retain = retain and self._retains
         properties = message.properties if self._five else None
         if qos == 0:
             self._send(publish_packet(topic, message.payload, int(retain), 0, properties))
@@ -338,10 +357,20 @@ class Connection:
             message = read_publish(head, body, self._five)
             self._on_message(message, self.received(message.mid) if message.qos else None)
         elif kind == PUBACK:
-            self._outgoing.acknowledged(read_puback(body))
+            mid, code = read_puback(body)
+            topic = self._outgoing.acknowledged(mid)
+            if code >= REFUSED or self.refused:
+                self._judged(topic.decode(), code)
         else:
             wire.lend()
             self._paho.loop_read()
+
+    def _judged(self, topic: str, code: int) -> None:
+        """A PUBACK that says no, or the first that says yes after it: reason codes are answers, not decoration."""
+        if code >= REFUSED:
+            self.on_refused(topic, REASONS.get(code, f"reason code {code:#04x}"))
+        elif topic in self.refused:
+            self.on_refused(topic, "")
 
     def _flush(self) -> None:
         self._flushing = False
@@ -370,6 +399,10 @@ class Connection:
     def _connected(self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
         self.ready = self._paho.is_connected()
         self.session_present = flags.session_present
+        self._packet_max = getattr(properties, "MaximumPacketSize", PACKET_MAX_BYTES)
+        self._retains = (
+            getattr(properties, "RetainAvailable", 1) != 0
+        )  # asked for all the same, it would hang up
         limit = getattr(properties, "ReceiveMaximum", None)
         if limit is not None:
             self._outgoing.window = min(self._outgoing.window, limit)

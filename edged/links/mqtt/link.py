@@ -95,6 +95,10 @@ class MqttLink:
         )  # the same filters as a tree: a thousand devices have a thousand of them
         self._routes: dict[bytes, Route] = {}
         self._watchers: list[Callable[[bool, str], None]] = []
+        self._unwanted: set[str] = (
+            set()
+        )  # topics whose messages the broker refuses; bounded by what we publish
+        self._refusal_watchers: list[Callable[[str, str], None]] = []
         self._connection: Talk | None = None
         self._up: bool | None = None
         self._reason = ""
@@ -108,6 +112,7 @@ class MqttLink:
         self._lives = 0
         self._rival = False
         self._rival_known = False
+        self.taken = False  # the last connection ended because another client came with our id
         self.heart = Heart()
         self._around = around
         self._listen(settings.ping_topic, self._ping_heard)
@@ -161,6 +166,10 @@ class MqttLink:
         """Call ``callback(up, reason)`` once per change from now on."""
         self._watchers.append(callback)
 
+    def on_refused(self, callback: Callable[[str, str], None]) -> None:
+        """Call ``callback(topic, why)`` each time the broker refuses a message or a filter; "": it takes it again."""
+        self._refusal_watchers.append(callback)
+
     def publish(
         self,
         topic: str,
@@ -207,6 +216,7 @@ class MqttLink:
     async def _live_once(self) -> Outcome:
         """One connection from first packet to last."""
         connection = self._connect(self.settings, self._received, self._around)
+        connection.on_refused, connection.refused = self._publish_refused, self._unwanted
         self._connection = connection  # queued inputs, and commands they cause, may follow CONNACK at once
         try:
             try:
@@ -220,7 +230,7 @@ class MqttLink:
             self._changed(True, "")
             loss = await self._watch(connection)
             lived_s = clock.monotonic_s() - connection.opened_s
-            taken = loss.kind == "taken" or self._rival
+            taken = self.taken = loss.kind == "taken" or self._rival
             rival = f"another client uses our id {self.settings.client_id!r}"
             self._changed(False, rival if taken else loss.reason)
             return Outcome("taken" if taken else "broken", lived_s)
@@ -234,8 +244,12 @@ class MqttLink:
         self._lives += 1
         ping = self.settings.ping_topic
         filters = [(topic, 0 if topic == ping else 1) for topic in self._handlers]
-        for topic in await connection.subscribe(filters):
+        refused = set(await connection.subscribe(filters))
+        for topic in sorted(refused):
             self._subscription_refused(topic)
+        for topic in sorted(self._refused - refused):
+            self._refused.discard(topic)
+            self._tell_refused(topic, "")
 
     async def _watch(self, connection: Talk) -> Loss:
         """Until the connection is lost or found dead."""
@@ -369,6 +383,18 @@ class MqttLink:
             self._refused.add(topic_filter)
             log.error("subscription-refused", topic=topic_filter, remedy="allow it in the broker's ACL")
             self._reject("subscription_refused", topic_filter)
+            self._tell_refused(topic_filter, "may not be listened to")
+
+    def _publish_refused(self, topic: str, why: str) -> None:
+        if why and topic not in self._unwanted:
+            log.error("publish-refused", topic=topic, reason=why, remedy="allow it in the broker's ACL")
+            self._reject("publish_refused", topic)
+        (self._unwanted.add if why else self._unwanted.discard)(topic)
+        self._tell_refused(topic, why)
+
+    def _tell_refused(self, topic: str, why: str) -> None:
+        for callback in list(self._refusal_watchers):
+            callback(topic, why)
 
 
 def _new_matcher() -> Any:

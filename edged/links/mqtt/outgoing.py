@@ -23,7 +23,7 @@ class Outgoing:
         self.window = WINDOW_MAX
         self._send = send
         self._new_mid = new_mid
-        self._sent: set[int] = set()
+        self._sent: dict[int, bytes] = {}  # topic by packet identifier
         self._queue: dict[bytes | int, Waiting] = {}
         self._queued = 0
 
@@ -43,16 +43,17 @@ class Outgoing:
         self._queue[key] = (topic, payload, head, properties)
         return True
 
-    def acknowledged(self, mid: int) -> None:
-        """The broker has it: the next one may go."""
-        self._sent.discard(mid)
+    def acknowledged(self, mid: int) -> bytes:
+        """The broker answered for it, well or not: the next one may go. Returns its topic; b"": it was not ours."""
+        topic = self._sent.pop(mid, b"")
         while self._queue and len(self._sent) < self.window:
             self._go(self._queue.pop(next(iter(self._queue))))
+        return topic
 
     def _go(self, waiting: Waiting) -> None:
         topic, payload, head, properties = waiting
         mid = self._new_mid()
         while mid in self._sent:  # 65,535 of them, and at most a window is out
             mid = self._new_mid()
-        self._sent.add(mid)
+        self._sent[mid] = topic
         self._send(publish_packet(topic, payload, head, mid, properties))

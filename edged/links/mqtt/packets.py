@@ -92,9 +92,9 @@ def puback_packet(mid: int) -> bytes:
     return _ACK.pack(PUBACK, 2, mid)
 
 
-def read_puback(body: bytes) -> int:
-    """Whose acknowledgement it is. Raises ``ValueError``."""
-    return _number(body, 0)
+def read_puback(body: bytes) -> tuple[int, int]:
+    """Whose acknowledgement it is, and its reason code; 0 where it has none (§3.4.2.1). Raises ``ValueError``."""
+    return _number(body, 0), body[2] if len(body) > 2 else 0
 
 
 def expiry_property(expiry_s: int) -> bytes:

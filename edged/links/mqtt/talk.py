@@ -71,6 +71,8 @@ class Talk(Releasing, Protocol):
     lost: asyncio.Future[Loss]
     opened_s: float
     receive_maximum: int
+    on_refused: Callable[[str, str], None]  # topic and why; "": one of ``refused`` was taken
+    refused: set[str]
 
     @property
     def reached(self) -> bool: ...

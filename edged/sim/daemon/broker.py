@@ -225,6 +225,8 @@ class MemoryTalk:
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[Loss] = self._loop.create_future()
         self.opened_s = 0.0
+        self.on_refused: Callable[[str, str], None] = lambda topic, why: None
+        self.refused: set[str] = set()
         self._around = around
         self.reached = False
         self.listening = False

@@ -1,0 +1,115 @@
+"""What the broker refuses is an answer: the device counts as not reached, with the reason, as an alarm. A broker that
+was there a moment ago is tried at once, its limits are kept, and who takes the controller's id is named.
+
+Known elsewhere: clients that take a PUBACK with reason 0x87 for success (mosquitto answers so since 1.6 where MQTT 5 is
+spoken), SUBACK 0x80 read as granted, and messages above a broker's maximum packet size, which end the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edged.clock import monotonic_s
+from edged.driver import Refused
+from edged.links.mqtt.link import MqttLink
+from tests.support.brokers import (
+    Mosquitto,
+    Rejections,
+    plain_client,
+    real_mosquitto,
+    running,
+    settings_for,
+    until,
+)
+from tests.support.daemons import Daemon, Hall, Machines, small_hall
+
+BACK_S = 2.0  # a broker that is back is found within this, however often it was killed before
+
+
+def health(files: Hall) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(files.get("/healthz")[1])
+    return found
+
+
+async def test_a_refused_publish_is_a_device_that_is_not_reached(tmp_path: Path) -> None:
+    acl = tmp_path / "acl"
+    acl.write_text("topic readwrite #\ntopic deny hall/east/dev/lamp-w2/down/#\n")
+    acl.chmod(0o600)
+    async with (
+        real_mosquitto(f"acl_file {acl}") as broker,
+        small_hall(tmp_path, broker) as (files, daemon, machines),
+    ):
+        write_named(acl, denied="hall/east/dev/lamp-w2/down/#")
+        await broker.stop()
+        await broker.start()
+        await daemon.start()
+        await until(lambda: "broker-refuses/lamp-w2" in health(files)["alarms"])
+        assert "not authorized" in str(health(files)["concerns"])
+        assert "lamp-w2" in health(files)["devices_lost"]
+        assert machines.lamp.lamp is None
+        write_named(acl, denied="nothing/at/all")
+        await broker.stop()
+        await broker.start()
+        await until(lambda: "broker-refuses/lamp-w2" not in health(files)["alarms"])
+        assert len(daemon.logged("publish-refused")) == 1, "not once for each re-assertion"
+
+
+def write_named(acl: Path, denied: str) -> None:
+    rules = f"topic readwrite #\ntopic deny {denied}\n"
+    acl.write_text(rules + f"user edged\n{rules}user device\n{rules}")
+
+
+async def test_limits_that_the_broker_names_are_kept() -> None:
+    async with real_mosquitto("max_packet_size 2000") as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        async with running(link):
+            with pytest.raises(Refused, match="2000"):
+                link.publish("a/b", bytes(3000))
+            link.publish("a/b", bytes(1900))
+            await asyncio.sleep(0.5)
+            assert link.connected
+
+
+async def test_a_broker_without_retained_messages_is_spoken_to() -> None:
+    """To ask it for one is a protocol error, and ends the connection (MQTT 5 §3.2.2.3.5)."""
+    async with real_mosquitto("retain_available false") as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        async with running(link):
+            link.publish("a/b", b"x", retain=True)
+            await asyncio.sleep(0.5)
+            assert link.connected
+
+
+async def test_a_broker_killed_again_and_again_is_back_at_once(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
+    _files, daemon, _machines = hall
+    await daemon.start()
+    for kill in range(1, 7):
+        await until(lambda kill=kill: len(daemon.logged("link-up")) == kill)  # type: ignore[misc]
+        await broker.kill()
+        await asyncio.sleep(0.7)  # as its service manager takes
+        await broker.start()
+        back_s = monotonic_s()
+        await until(lambda kill=kill: len(daemon.logged("link-up")) == kill + 1)  # type: ignore[misc]
+        assert monotonic_s() - back_s < BACK_S, f"kill {kill}"
+
+
+async def test_whoever_takes_the_controllers_id_is_an_alarm(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
+    files, daemon, _machines = hall
+    await daemon.start()
+    for _ in range(3):
+        await until(lambda: health(files)["mqtt_connected"], 60.0)
+        async with plain_client(broker, "edged-east") as thief:
+            await thief.publish("hall/east/edged/ping/edged-east", b"somebody else", retain=True)
+            await until(lambda: not health(files)["mqtt_connected"])
+        if "client-id-taken/edged-east" in health(files)["alarms"]:
+            break
+    await until(lambda: "client-id-taken/edged-east" in health(files)["alarms"], 60.0)
