@@ -14,7 +14,9 @@ def main() -> None:
         if options is not None:
             _serve(**options)
     from edged.cli import app
+    from edged.cli.terminal import survive
 
+    survive()
     app()
 
 

@@ -70,6 +70,18 @@ class Options(Shape, frozen=True):
         """Topics at the hall's broker on which this device speaks, and those on which it listens."""
         return (), ()
 
+    def point_roles(self, channel: str) -> frozenset[str] | None:
+        """What hall.toml may name this channel as: lamp, display, voice, panel, pager, evaluator; None: anything."""
+        return None
+
+    def reports(self) -> frozenset[str]:
+        """What it may tell of by itself, without being named anywhere: dispenser, counter, queue."""
+        return frozenset()
+
+    def unshown(self, text: str) -> str:
+        """The characters of ``text`` that its font has not."""
+        return ""
+
     def service_ids(self) -> frozenset[str]:
         """Services that these options name: each must be one of the hall's."""
         return frozenset()

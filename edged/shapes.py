@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import cache
 from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
@@ -83,9 +84,35 @@ class Shape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             msgspec.structs.force_setattr(self, name, _kept(getattr(self, name), rule))
 
 
-def form(pattern: str) -> Meta:
-    """A text's form, ``^…$``: ``$`` is its very end, not a newline before that, and ``\\d`` an ASCII digit."""
-    return Meta(pattern=f"{_ASCII}{pattern.removesuffix('$')}{_END}")
+FORM_WORDS: dict[str, str] = {}  # pattern -> what a text of that form is, for whoever wrote another
+
+
+def form(pattern: str, words: str = "") -> Meta:
+    """A text's form, ``^…$``: ``$`` is its very end, not a newline before that, and ``\\d`` an ASCII digit.
+
+    ``words`` say it to people, who do not read patterns.
+    """
+    whole = f"{_ASCII}{pattern.removesuffix('$')}{_END}"
+    if words:
+        FORM_WORDS[whole] = words
+    return Meta(pattern=whole)
+
+
+def host_name(text: str) -> str:
+    """A host alone. Raises ``ValueError`` for a URL, or a port with it, saying what to write instead."""
+    if any(char.isspace() for char in text):
+        raise ValueError(f'"{text}" has a space; host is one name or address')
+    if "/" not in text and "@" not in text and text.count(":") != 1 and not text.startswith("["):
+        return text
+    parts = urlsplit(text if "://" in text else f"//{text}")
+    try:
+        told = "" if parts.port is None else f" and port = {parts.port}"
+    except ValueError:
+        told = ""
+    raise ValueError(
+        f'"{text}" is more than a host: a name or an address alone goes here, the port has a key of its own; '
+        f'write host = "{parts.hostname or ""}"{told}'
+    )
 
 
 ID = form(

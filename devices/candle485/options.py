@@ -13,7 +13,8 @@ from edged.shapes import ID, form
 BOARD_ADDRESS_MAX = 0x7F  # protokol.pdf, section 2
 UNITS_MAX = 64  # a re-assertion of more would take a minute of the bus
 
-Channel = Annotated[str, form(r"^[A-Za-z0-9_.-]{1,32}$")]
+CHANNEL_WORDS = "a channel name: letters, digits, '_', '.' and '-', at most 32 characters"
+Channel = Annotated[str, form(r"^[A-Za-z0-9_.-]{1,32}$", CHANNEL_WORDS)]
 Address = Annotated[int, Meta(ge=ADDRESS_MIN, lt=ADDRESS_MAX)]  # FF is everybody
 Button = Annotated[int, Meta(ge=BUTTON_MIN, le=BUTTON_MAX)]
 ServiceId = Annotated[str, ID]
@@ -68,6 +69,14 @@ class CandleOptions(Options, frozen=True):
     def point_channels(self) -> frozenset[str]:
         """Panels and boards by name."""
         return frozenset(self.panels) | frozenset(self.boards)
+
+    def point_roles(self, channel: str) -> frozenset[str]:
+        """Panels and boards."""
+        return frozenset({"panel"} if channel in self.panels else {"display"})
+
+    def reports(self) -> frozenset[str]:
+        """The kiosk's buttons give numbers."""
+        return frozenset({"dispenser"} if self.buttons else ())
 
     def service_ids(self) -> frozenset[str]:
         """What the kiosk's buttons ask for."""

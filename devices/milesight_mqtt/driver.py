@@ -59,6 +59,10 @@ class MilesightMqttOptions(Options, frozen=True):
         """None: it only reports."""
         return frozenset()
 
+    def reports(self) -> frozenset[str]:
+        """People."""
+        return frozenset({"counter"})
+
 
 class MilesightMqtt:
     """Driver for one people counter."""

@@ -82,6 +82,10 @@ class RelayOptions(Options, frozen=True):
         count = self.channels or min(DEFAULT_CHANNELS, PROFILES[self.profile].channels)
         return frozenset(map(str, range(count)))
 
+    def point_roles(self, channel: str) -> frozenset[str]:
+        """A coil switches a lamp."""
+        return frozenset({"lamp"})
+
 
 class ModbusRelay:
     """A relay module or signal tower. Points are ``device/channel``, channels from 0."""

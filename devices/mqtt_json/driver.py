@@ -51,6 +51,7 @@ INPUTS: dict[Kind, frozenset[str]] = {
     "lamp": frozenset(),
     "voice": frozenset(),
 }
+REPORTERS = frozenset({"dispenser", "counter", "queue"})  # nobody needs to name these to use them
 COMMON = frozenset({"status", "health", "done"})
 
 
@@ -75,6 +76,17 @@ class MqttJsonOptions(Options, frozen=True):
         root = f"hall/{hall}/dev/{device}"
         words = COMMON if self.kind is None else INPUTS[self.kind] | COMMON
         return tuple(f"{root}/up/{word}" for word in sorted(words)), (f"{root}/down/lamp",)
+
+    def point_roles(self, channel: str) -> frozenset[str] | None:
+        """Its kind; a panel may ask for ratings as well, and a pager be a panel for the duty manager's keys."""
+        if self.kind is None:
+            return None
+        more = {"panel": {"evaluator", "pager"}, "pager": {"panel"}}.get(self.kind, set())
+        return frozenset({self.kind} | more) - REPORTERS
+
+    def reports(self) -> frozenset[str]:
+        """What its kind reports; without a kind, anything."""
+        return REPORTERS if self.kind is None else REPORTERS & {self.kind}
 
     def display_size(self, channel: str) -> DisplaySize | None:
         """As given."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from edged.driver import Garbled
 
@@ -27,6 +28,7 @@ ANY_DEVICE = 0xFE
 PROTOCOL = 0x02
 FRAME_BYTES_MAX = 4096  # a screen full of text is under 1 KiB; more is noise without an end
 ALL_AREAS = 0xFF  # as the number of areas to delete
+Font = Literal["gbk", "gb2312"]
 TEXT_BYTES_MAX = 512  # GBK bytes in one area: 256 Chinese characters, more than the largest bar shows
 
 ACK = (0xA0, 0x00)
@@ -193,9 +195,16 @@ def text_width(text: str) -> int:
     return sum(8 if char < "\x80" else 16 for char in text)
 
 
-def plain(text: str) -> str:
-    """``text`` without what the card would take for a tag or a control character."""
-    return "".join(char if char.isprintable() else " " for char in text).replace("\\", "/")
+def unshown(text: str, font: Font) -> str:
+    """Every character of ``text`` that the card's font has not, once."""
+    missing = dict.fromkeys(char for char in text if not char.encode(font, "ignore"))
+    return "".join(missing)
+
+
+def plain(text: str, font: Font = "gbk") -> str:
+    """``text`` without what the card would take for a tag or a control character, and with "?" for what it has not."""
+    known = text.encode(font, "replace").decode(font)
+    return "".join(char if char.isprintable() else " " for char in known).replace("\\", "/")
 
 
 def decode_areas(data: bytes, units_of_8: bool) -> tuple[tuple[int, ...], tuple[Area, ...]]:

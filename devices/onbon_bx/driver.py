@@ -29,6 +29,7 @@ from edged.heart import lasting
 from edged.links import ByteLink
 from edged.links.serial import SerialLink
 from edged.links.tcp import TcpByteLink
+from edged.shapes import Rule, host_name
 
 PING_S = 5.0  # hall seconds between pings while nothing else is said
 LOOK_S = 0.5  # hall seconds between looks whether a ping is due or the wire came back
@@ -45,12 +46,13 @@ SPEECH_S = 0.28  # hall seconds a Chinese syllable takes at speed 5; the next an
 class OnbonOptions(Options, frozen=True):
     """``path`` (serial) or ``host`` (TCP). ``model`` decides the unit of x and width. Sizes in pixels.
 
+    ``font``: which characters the card has; older cards know those of GB 2312 only.
     ``voice``: the card has a voice module, so the bar may be an area's voice. ``brightness`` 0 to 15, else as it is.
     """
 
     path: str | None = None
     baudrate: Literal[9600, 19200, 38400, 57600, 115200] = 57600
-    host: str | None = None
+    host: Annotated[str, Rule(host_name)] | None = None
     port: Annotated[int, Meta(ge=1, le=65535)] = 5005
     screen: Annotated[int, Meta(ge=1, le=0xFFFE)] = codec.BROADCAST
     model: Literal["5k", "6k"] = "6k"
@@ -61,6 +63,7 @@ class OnbonOptions(Options, frozen=True):
     deadline_ms: Annotated[int, Meta(ge=50, le=2000)] = 300
     brightness: Annotated[int, Meta(ge=0, le=15)] | None = None
     voice: bool = False
+    font: codec.Font = "gbk"
 
     def __post_init__(self) -> None:
         Options.__post_init__(self)
@@ -70,6 +73,14 @@ class OnbonOptions(Options, frozen=True):
     def display_size(self, channel: str) -> DisplaySize:
         """Half-width characters of the card's font are 8 pixels wide."""
         return DisplaySize(1 if channel else self.height // ROW_PX, self.width // COLUMN_PX, scrolls=True)
+
+    def point_roles(self, channel: str) -> frozenset[str]:
+        """A board, and a voice where it has the module."""
+        return frozenset({"display", "voice"} if self.voice and not channel else {"display"})
+
+    def unshown(self, text: str) -> str:
+        """The characters that the card's font has not."""
+        return codec.unshown(text, self.font)
 
     def point_channels(self) -> frozenset[str]:
         """The whole bar, or one of its rows."""
@@ -245,7 +256,7 @@ class OnbonBx:
 def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.Area]:
     """One area per row, newest line on top; a line too long for the bar runs from right to left."""
     count = options.height // ROW_PX
-    texts = [codec.plain(line) for line in lines[:count]]
+    texts = [codec.plain(line, options.font) for line in lines[:count]]
     texts += [""] * (count - len(texts))
     return [
         codec.Area(

@@ -24,7 +24,9 @@ def check(
     """Check hall.toml files without starting anything.
 
     Each mistake is one line on stderr: file:line: key: what is wrong; what is allowed; did you mean …?
-    All mistakes of a file are shown at once. Nothing is opened or sent; only the files are read.
+    All mistakes of a file are shown at once. Nothing is opened or sent; only the files are read. In a file without
+    mistakes, what would leave a part of the hall dark counts as one (a lamp as a pager, no dispenser); what is only
+    odd is shown as a remark (a device that nobody uses, a name that a board cannot show).
 
     \b
     Exit codes: 0 all right, 2 mistakes.
@@ -45,7 +47,12 @@ def check(
             count = len(errors.lines)
             typer.echo(f"{file}: {count} mistake{'s' if count > 1 else ''}", err=True)
             continue
-        if not quiet:
+        for remark in hall.remarks:
+            typer.echo(remark.line if remark.grave else f"{remark.line} (a remark)", err=True)
+        if any(remark.grave for remark in hall.remarks):
+            wrong = True
+            typer.echo(f"{file}: a part of this hall would stay dark", err=True)
+        elif not quiet:
             typer.echo(_summary(hall))
     if wrong:
         raise typer.Exit(2)

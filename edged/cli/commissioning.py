@@ -162,6 +162,15 @@ LINES: tuple[Line, ...] = (
         look="policy-keys",
     ),
     Line(
+        "parts",
+        ("运行 edged check", "Run edged check"),
+        (
+            "无错误;每条提示都已知晓(无人使用的设备、显示屏没有的字)",
+            "No mistake; every remark is known (devices nobody uses, characters a board has not)",
+        ),
+        look="parts",
+    ),
+    Line(
         "F43",
         (
             "用笔记本接入大厅网络,以无证书客户端发布取号和叫号",

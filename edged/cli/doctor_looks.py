@@ -115,11 +115,26 @@ def look_at_broker(hall: HallConfig) -> Found:
 
     start_s = perf_s()
     try:
-        with conversation(from_config(hall.file), ["$SYS/broker/version"]):
+        with conversation(from_config(hall.file), ["$SYS/broker/version"]) as talk:
             ms = (perf_s() - start_s) * 1000
+            if not talk.keeps:
+                return ill(
+                    "broker 不保存保留消息:设备重启后收不到状态",
+                    "the broker keeps no retained messages (retain_available): a device that restarts stays dark",
+                )
     except (NoAnswer, ConfigErrors) as error:
         return ill(f"broker 不可用:{error}", str(error))
     return well(f"broker 应答 {ms:.0f} 毫秒", f"the broker answers in {ms:.0f} ms")
+
+
+def look_at_parts(hall: HallConfig) -> Found:
+    """Does hall.toml leave a part of the hall dark?"""
+    said = [remark.line for remark in hall.remarks]
+    if any(remark.grave for remark in hall.remarks):
+        return ill(f"部分设备配置不可用:{'; '.join(said)}", "; ".join(said))
+    if said:
+        return well(f"配置有提示:{'; '.join(said)}", f"to think about: {'; '.join(said)}")
+    return well("各部分配置完整", "every part of the hall has what it needs")
 
 
 def look_at_broker_guard(hall: HallConfig) -> Found:
@@ -344,6 +359,7 @@ LOOKS: dict[str, Callable[[HallConfig], Found]] = {
         look_at_journal,
         look_at_room,
         look_at_sync,
+        look_at_parts,
         look_at_broker,
         look_at_broker_guard,
         look_at_serial,

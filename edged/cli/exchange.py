@@ -52,9 +52,14 @@ class Conversation:
             protocol=version,
             reconnect_on_failure=False,
         )
-        self._client.on_connect = lambda _c, _u, _f, code, _p: self._answers.put(_failure(code))
+        self.keeps = True  # retained messages: a broker of MQTT 5 says where it does not (§3.2.2.3.5)
+        self._client.on_connect = lambda _c, _u, _f, code, told: self._connected(code, told)
         self._client.on_subscribe = lambda _c, _u, _m, codes, _p: self._answers.put(_failures(codes))
         self._client.on_message = self._take
+
+    def _connected(self, code: ReasonCode, told: Any) -> None:
+        self.keeps = getattr(told, "RetainAvailable", 1) != 0
+        self._answers.put(_failure(code))
 
     def _take(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:
         if not self._heard.full():
@@ -65,16 +70,21 @@ class Conversation:
         target = self.target
         if target.username is not None:
             self._client.username_pw_set(target.username, target.password)
-        try:
-            if target.tls:
-                self._client.tls_set_context(_tls(target))
-        except (OSError, ValueError) as error:
-            files = ", ".join(name for name in (target.tls_ca, target.tls_cert, target.tls_key) if name)
-            raise NoAnswer(f"certificates cannot be used ({files}): {error}") from None
+        if target.tls:
+            self._client.tls_set_context(_tls(target))
+        place = f"{target.host}:{target.port}"
         try:
             self._client.connect(target.host, target.port, keepalive=30)
+        except ssl.SSLCertVerificationError as error:
+            why = f"the certificate of the broker at {place} is not accepted: {error.verify_message}"
+            raise NoAnswer(why) from None
+        except ssl.SSLError as error:
+            why = f"the broker at {place} does not speak TLS there: is that its port without TLS? ({error.reason})"
+            raise NoAnswer(why) from None
         except (OSError, ValueError) as error:
-            raise NoAnswer(f"no broker at {target.host}:{target.port}: {error}") from None
+            cut = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
+            plain = ": is that its port without TLS?" if cut and target.tls else ""
+            raise NoAnswer(f"no broker at {place}: {error}{plain}") from None
         self._client.loop_start()
         self._answer("the connection")
         if topics:
@@ -85,7 +95,8 @@ class Conversation:
         try:
             failure = self._answers.get(timeout=CONNECT_S)
         except queue.Empty:
-            failure = f"no answer in {CONNECT_S:.0f} s"
+            tls = "" if self.target.tls else "; perhaps it wants TLS there ([mqtt.tls])"
+            failure = f"no answer in {CONNECT_S:.0f} s{tls}"
         if failure:
             raise NoAnswer(f"the broker at {self.target.host}:{self.target.port} refused {what}: {failure}")
 
@@ -148,7 +159,19 @@ def _failures(codes: Sequence[ReasonCode]) -> str:
 
 
 def _tls(target: Target) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=target.tls_ca)
-    if target.tls_cert is not None:
-        context.load_cert_chain(target.tls_cert, target.tls_key)
+    """Raises ``NoAnswer`` for a file that cannot be used, by its name."""
+    at = target.tls_ca
+    try:
+        context = ssl.create_default_context(cafile=at)
+        if target.tls_cert is not None:
+            at = target.tls_cert
+            with (
+                open(at, "rb"),
+                open(target.tls_key or at, "rb"),
+            ):  # which of the two is missing, ssl does not say
+                context.load_cert_chain(at, target.tls_key)
+    except ssl.SSLError as error:
+        raise NoAnswer(f"{at} is no good PEM file: {error.reason or error}") from None
+    except OSError as error:
+        raise NoAnswer(f"{error.filename or at} cannot be read: {error.strerror or error}") from None
     return context

@@ -20,6 +20,7 @@ from msgspec.structs import asdict
 
 from devices import REGISTRY
 from edged.config import references, wording
+from edged.config.remarks import remarks
 from edged.config.shape import (
     REPEATED,
     REQUIRED,
@@ -91,10 +92,18 @@ class DeviceConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """One printable line about a hall.toml; ``grave``: a part of the hall stays dark."""
+
+    line: str
+    grave: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HallConfig:
     """A whole hall.toml, paths absolute. ``hall`` is the hall's id, ``timezone`` an IANA name.
 
-    ``text`` is what was read, for whoever keeps it (``accepted.py``).
+    ``text`` is what was read, for whoever keeps it (``accepted.py``); ``remarks`` what to say of it (``remarks.py``).
     """
 
     file: FilePath
@@ -107,6 +116,7 @@ class HallConfig:
     web: WebTable
     policy: PolicyTable
     text: str = field(default="", compare=False, repr=False)
+    remarks: tuple[Said, ...] = field(default=(), compare=False, repr=False)
 
 
 def load(path: str | FilePath) -> HallConfig:
@@ -154,7 +164,8 @@ def _syntax_line(file: FilePath, text: str, message: str) -> str:
         return f"{file}:1: TOML: {message}"
     line = found[2] or str(text.count("\n") + 1)
     column = f" (column {found[3]})" if found[3] else " (at the end of the file)"
-    return f"{file}:{line}: TOML: {found[1]}{column}"
+    shown = text.split("\n")[int(line) - 1] if found[3] else ""
+    return f"{file}:{line}: TOML: {found[1]}{column}{wording.syntax_hint(shown, int(found[3] or 1))}"
 
 
 class _Reading:
@@ -250,6 +261,13 @@ class _Reading:
         if head is not None:
             self.devices.append(DeviceConfig(head.id, driver, options))
 
+    def _remarks(self) -> Iterator[Said]:
+        lines = index(self.text)
+        options = {device.id: device.options for device in self.devices}
+        for remark in remarks(self.raw, options):
+            line, place = line_of(lines, remark.place), references.place(remark.place, self.raw)
+            yield Said(f"{self.file}:{line}: {place}: {remark.text}", remark.grave)
+
     def _lines(self) -> list[str]:
         lines = index(self.text)
         found = {(line_of(lines, m.path), references.place(m.path, self.raw), m.text) for m in self.mistakes}
@@ -294,6 +312,7 @@ class _Reading:
             web=cast(WebTable, self.single["web"]),
             policy=cast(PolicyTable, self.single["policy"]),
             text=self.text,
+            remarks=tuple(self._remarks()),
         )
 
     def _boards(self) -> Iterator[Board]:

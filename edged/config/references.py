@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from edged.driver import Options
 from edged.shapes import Path
 
 Raw = dict[str, Any]
+LOCAL = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0"})  # noqa: S104 - names of this machine
+MQTT_PORT = 1883
 WINDOW_POINTS = ("panel", "lamp", "display", "evaluator")
 
 
@@ -26,16 +29,18 @@ def check(raw: Raw) -> Iterator[Mistake]:
     yield from _points(raw)
     yield from _shared_points(raw)
     yield from _serial_ports(raw)
+    yield from _windows_ports(raw)
     yield from _coverage(raw)
     yield from _tidal_windows(raw)
     yield from _case_windows(raw)
     yield from _certificates(raw)
     yield from _queue_system(raw)
+    yield from _web_port(raw)
 
 
 def check_options(raw: Raw, options: Mapping[str, Options]) -> Iterator[Mistake]:
     """What the devices' options (by device id) say of the rest: channels that points name, services they name."""
-    for path, _, point in _used_points(raw):
+    for path, _, point in used_points(raw):
         device, channel = parts_of(Point(point))
         channels = options[device].point_channels() if device in options else None
         if channels is not None and channel not in channels:
@@ -150,7 +155,7 @@ def _names(raw: Raw) -> Iterator[Mistake]:
                 seen.add(word)
 
 
-def _used_points(raw: Raw) -> Iterator[tuple[Path, str, str]]:
+def used_points(raw: Raw) -> Iterator[tuple[Path, str, str]]:
     """Every point in use: path, what it is used as, point."""
     for path, area in tables(raw, "areas"):
         for key, role in (("displays", "display"), ("voice", "voice"), ("lamps", "lamp")):
@@ -178,12 +183,12 @@ def _used_points(raw: Raw) -> Iterator[tuple[Path, str, str]]:
 
 def displays(raw: Raw) -> list[Point]:
     """Every point that shows text."""
-    return [Point(point) for _, role, point in _used_points(raw) if role == "display"]
+    return [Point(point) for _, role, point in used_points(raw) if role == "display"]
 
 
 def _points(raw: Raw) -> Iterator[Mistake]:
     known = ids(raw, "devices")
-    for path, _, point in _used_points(raw):
+    for path, _, point in used_points(raw):
         device = device_of(Point(point))
         if device not in known:
             yield Mistake(path, unknown("device", device, known) + " (add it under [[devices]])")
@@ -192,7 +197,7 @@ def _points(raw: Raw) -> Iterator[Mistake]:
 def _shared_points(raw: Raw) -> Iterator[Mistake]:
     """One lamp, display, panel or pager has one owner; a loudspeaker may serve several areas (it queues)."""
     first: dict[tuple[str, str], Path] = {}
-    for path, role, point in _used_points(raw):
+    for path, role, point in used_points(raw):
         if role == "voice":
             continue
         if (role, point) in first:
@@ -224,6 +229,19 @@ def _serial_ports(raw: Raw) -> Iterator[Mistake]:
                 (*path, "unit" if "unit" in device else key),
                 f'device "{unit.get("id", "?")}" is already this unit on this wire; give each module its own unit',
             )
+
+
+def _windows_ports(raw: Raw) -> Iterator[Mistake]:
+    """Names that a serial port has on Windows."""
+    for path, device in tables(raw, "devices"):
+        for key in ("path", "url"):
+            named = re.fullmatch(r"(?:rtu:/*)?(COM\d+)(?:\?.*)?", str(device.get(key, "")), re.IGNORECASE)
+            if named is not None:
+                yield Mistake(
+                    (*path, key),
+                    f'"{named[1]}" is a name of Windows; here a port is /dev/serial/by-path/… '
+                    "(ls -l /dev/serial/by-path shows those that are plugged in)",
+                )
 
 
 def _wire(device: Raw) -> tuple[str, str] | None:
@@ -329,6 +347,17 @@ def _certificates(raw: Raw) -> Iterator[Mistake]:
         yield Mistake(("mqtt", "commands", "password_file"), "a password needs a username; add username")
     if isinstance(mqtt, dict) and "password_file" in mqtt and "username" not in mqtt:
         yield Mistake(("mqtt", "password_file"), "a password needs a username; add username under [mqtt]")
+
+
+def _web_port(raw: Raw) -> Iterator[Mistake]:
+    """The pages cannot listen where the broker of this machine does."""
+    mqtt, web = raw.get("mqtt", {}), raw.get("web", {})
+    if not isinstance(mqtt, dict) or not isinstance(web, dict):
+        return
+    if mqtt.get("host", "127.0.0.1") in LOCAL and web.get("port") == mqtt.get("port", MQTT_PORT):
+        yield Mistake(
+            ("web", "port"), f"{web['port']} is the broker's port ([mqtt] port); give the pages another"
+        )
 
 
 def place(path: Path, raw: Raw) -> str:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from contextlib import suppress
 from typing import Annotated, Literal
@@ -16,12 +17,15 @@ from msgspec import Meta
 from edged.config.nearest import nearest
 from edged.core.model.point import Point
 from edged.core.model.site import Role
-from edged.shapes import ID, Rule, Shape, form
+from edged.shapes import ID, Rule, Shape, form, host_name
 
 POINT = form(r"^[a-z0-9][a-z0-9-]{0,31}(/[A-Za-z0-9_.-]{1,32})?$")
 # Read aloud and typed at a panel: letters only, so "A1" + "02" cannot be "A" + "102".
+CLIENT_ID = form(
+    r"^[A-Za-z0-9_.-]{1,64}$", "a client id: letters, digits, '_', '.' and '-', at most 64 characters"
+)
 PREFIX = form(r"^[A-Z]{1,2}$")
-HOST_NAME = form(r"^[A-Za-z0-9._:-]{1,253}$")
+HOST_NAME = form(r"^[A-Za-z0-9._:-]{1,253}$", "a name or an address: letters, digits, '.', ':' and '-'")
 NUMBER = form(r"^[0-9A-Z]{1,4}$")
 
 # A hall's own size limits: the largest municipal halls have about 150 windows; state and pages are sized to this.
@@ -36,15 +40,52 @@ WEB_NAMES_MAX = 16  # a machine has a name or two, and perhaps a proxy's
 POINTS_PER_AREA_MAX = 16  # displays or lamps of one area: each is written on every change
 
 
+# What people write for the time of China that is no IANA name, without spaces and in lower case. CST is also a time of
+# America; no hall of this program stands there.
+CHINA = "Asia/Shanghai"
+_CHINA_TIMES = frozenset(
+    {
+        "beijing",
+        "asia/beijing",
+        "peking",
+        "asia/peking",
+        "china",
+        "asia/china",
+        "prc",
+        "cst",
+        "chinastandardtime",
+        "shanghai",
+        "asia/shenzhen",
+        "asia/guangzhou",
+        "asia/hangzhou",
+        "北京",
+        "北京时间",
+        "中国",
+        "中国标准时间",
+        "上海",
+        "东八区",
+    }
+)
+_EIGHT_EAST = re.compile(r"(?:utc|gmt|etc/utc)?\+0?8(?::?00)?")
+
+
+def _zone_hint(name: str) -> str:
+    plain = name.strip().lower().replace(" ", "").replace("_", "")
+    if plain in _CHINA_TIMES or _EIGHT_EAST.fullmatch(plain):
+        return f'; write "{CHINA}" for the time of China'
+    near = nearest(
+        name, zoneinfo.available_timezones()
+    )  # opens six hundred files: only for somebody who is wrong
+    return f'; did you mean "{near}"?' if near else ""
+
+
 def _known_zone(name: str) -> str:
     if not name.startswith(("posix", "right/")):  # other spellings, with leap seconds; not IANA names
         with suppress(KeyError, ValueError, OSError):
             zoneinfo.ZoneInfo(name)
             return name
-    zones = zoneinfo.available_timezones()  # opens six hundred files: only for somebody who is wrong
-    near = nearest(name, zones)
-    hint = f'; did you mean "{near}"?' if near else ""
-    raise ValueError(f'"{name}" is not a time zone; allowed are IANA names such as "Asia/Shanghai"{hint}')
+    allowed = f'allowed are IANA names such as "{CHINA}"'
+    raise ValueError(f'"{name}" is not a time zone; {allowed}{_zone_hint(name)}')
 
 
 def _name(text: str) -> str:
@@ -60,6 +101,7 @@ Id = Annotated[str, ID]
 PointText = Annotated[Point, POINT]
 Name = Annotated[str, Rule(_name)]
 FilePath = Annotated[str, Meta(min_length=1, max_length=4096)]
+Host = Annotated[str, Meta(min_length=1, max_length=253), Rule(host_name)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Points = Annotated[tuple[PointText, ...], Meta(max_length=POINTS_PER_AREA_MAX)]
 
@@ -73,7 +115,10 @@ def _shift(text: str) -> str:
 
 Shift = Annotated[
     str,
-    form(r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$"),
+    form(
+        r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$",
+        'hours of a day such as "08:30-12:00", in digits and with ":"',
+    ),
     Rule(_shift),
 ]
 
@@ -126,12 +171,12 @@ class CommandsTable(Table, frozen=True):
 class MqttTable(Table, frozen=True):
     """``[mqtt]``: the hall's broker. ``keepalive_s`` bounds how long a dead broker goes unnoticed."""
 
-    host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 1883
     protocol: Literal["5", "3.1.1"] = "5"
     username: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     password_file: FilePath | None = None
-    client_id: Annotated[str, form(r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
+    client_id: Annotated[str, CLIENT_ID] | None = None
     keepalive_s: Annotated[int, Meta(ge=2, le=300)] = 5
     tls: TlsTable | None = None
     commands: CommandsTable | None = None
@@ -224,7 +269,7 @@ class WebTable(Table, frozen=True):
     ``names``: further names and addresses by which a scraper or a proxy asks for this machine (HTTP's Host).
     """
 
-    host: Annotated[str, Meta(min_length=1, max_length=253)] = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 9464  # 0: any free port (tests, demo)
     names: Annotated[tuple[Annotated[str, HOST_NAME], ...], Meta(max_length=WEB_NAMES_MAX)] = ()
 

@@ -5,12 +5,14 @@ Rules of this file: one sentence a mistake, the value at fault is shown (shorten
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from edged.config.nearest import nearest
 from edged.config.shape import NUMBER, POINT, PREFIX
-from edged.shapes import ID, Fault, Path, ecma
+from edged.shapes import FORM_WORDS as SHAPE_WORDS
+from edged.shapes import ID, Fault, Path
 from edged.texts import odd_character
 
 SHOWN_MAX = 40  # characters of a wrong value worth showing on a line
@@ -22,6 +24,12 @@ FORM_WORDS = {
     PREFIX.pattern: "a ticket prefix: one or two capital letters",
     NUMBER.pattern: 'a window number: up to four digits or capital letters in quotes, such as "3"',
 }
+# Characters of a Chinese input method, of word processors and of web pages, and what TOML wants in their place.
+LOOK_ALIKES = {
+    "“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "，": ",", "、": ",", "。": ".", "．": ".", "：": ":", "；": ";",
+    "【": "[", "】": "]", "〔": "[", "〕": "]", "—": "-", "–": "-", "−": "-", "‐": "-", "\u3000": " ", "\u00a0": " ",
+    "\ufeff": "", "\u200b": "", "\u200c": "", "\u200d": "", "\u2060": "",
+}  # fmt: skip
 KIND_WORDS = {
     "text": 'text in quotes ("…")',
     "whole": "a whole number",
@@ -66,7 +74,8 @@ def sentence(fault: Fault) -> str:
         case "choice":
             return f"must be {one_of(wanted)}, not {shown}" + near_choice(fault.value, wanted)
         case "form":
-            return f"{shown} is not {FORM_WORDS.get(wanted) or 'of the form ' + ecma(wanted)}"
+            words = FORM_WORDS.get(wanted) or SHAPE_WORDS.get(wanted) or "of the form that is wanted here"
+            return f"{shown} is not {words}{wide_hint(fault.value)}"
         case "too_short" if wanted == 1:
             return "must not be empty"
         case "too_short" | "too_long":
@@ -123,5 +132,45 @@ def show(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int) and value.bit_length() > 4 * SHOWN_MAX:
         return "a number that long"
-    text = f'"{value}"' if isinstance(value, str) else repr(value)
+    text = f'"{value}"' if isinstance(value, str) else _toml(value)
     return text if len(text) <= SHOWN_MAX else text[: SHOWN_MAX - 1] + "…"
+
+
+def _toml(value: object) -> str:
+    """A list, table or number as it is written in TOML."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(show, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {show(one)}' for key, one in value.items())} }}"
+    return str(value)
+
+
+def wide_hint(value: object) -> str:
+    """What to write for full-width and other look-alike characters, of which an input method made one."""
+    if not isinstance(value, str):
+        return ""
+    found = next(
+        (char for char in value if char in LOOK_ALIKES or unicodedata.normalize("NFKC", char) != char), None
+    )
+    return "" if found is None else f"; {look_alike(found)}"
+
+
+def look_alike(char: str) -> str:
+    """``"＝" (U+FF1D FULLWIDTH EQUALS SIGN): write "=" instead``."""
+    plain = LOOK_ALIKES[char] if char in LOOK_ALIKES else unicodedata.normalize("NFKC", char)
+    named = f'"{char}" (U+{ord(char):04X} {unicodedata.name(char, "unnamed")})'
+    mark = "'" if plain == '"' else '"'
+    return f"{named}: write {mark}{plain}{mark} instead" if plain else f"{named}: delete it"
+
+
+def syntax_hint(line: str, column: int) -> str:
+    """The character of ``line`` that a TOML reader most likely stumbled on at ``column`` (from 1); "" for none."""
+    odd = [
+        place
+        for place, char in enumerate(line, 1)
+        if char in LOOK_ALIKES or "\uff01" <= char <= "\uff5e" or odd_character(char) is not None
+    ]
+    if not odd:
+        return ""
+    place = min(odd, key=lambda one: (abs(one - column), one))
+    return f"; column {place} has {look_alike(line[place - 1])}"

@@ -215,6 +215,7 @@ class Application:
             self._finish(whole)
 
     async def _serve(self, tasks: asyncio.TaskGroup) -> None:
+        _say_remarks(self.config)
         manager = self._manager
         await self._open_web()
         fleet = self._start(tasks)
@@ -523,6 +524,12 @@ def _gap_ms(state: State, last_ms: int, wall_ms: int) -> int:
     if state.wall_offset_ms is None:
         return 0
     return min(GAP_MAX_MS, max(0, wall_ms - (last_ms + state.wall_offset_ms)))
+
+
+def _say_remarks(config: HallConfig) -> None:
+    """What `edged check` says of a file without mistakes; the hall serves, with all that is not dark."""
+    for remark in config.remarks:
+        log.warning("configuration-remark", remark=remark.line, grave=remark.grave)
 
 
 def _free_bytes(path: Path) -> float:

@@ -92,9 +92,16 @@ class MqttSettings:
 
 
 def first_line(file: str) -> str:
-    """The password in ``file``. Raises ``OSError`` where it cannot be read and ``ValueError`` where it is no text."""
+    """The password in ``file``, without the byte order mark that Windows' editors put first.
+
+    Raises ``OSError`` where it cannot be read and ``ValueError`` where it is no text.
+    """
     with Path(file).open("rb") as stream:
-        lines = stream.read(PASSWORD_BYTES_MAX).decode().splitlines()
+        data = stream.read(PASSWORD_BYTES_MAX)
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text; save it as UTF-8") from None
     return lines[0] if lines else ""
 
 

@@ -1,0 +1,48 @@
+"""Terminals that do not know every character (zh_CN.GBK, serial consoles, ASCII): marks they lack look otherwise.
+
+A report that ends in a traceback says nothing at all; and a missing mark may not look like another one.
+"""
+
+from __future__ import annotations
+
+import codecs
+import sys
+from typing import TextIO
+
+# What stands for a character, the nearest first; the last is ASCII.
+STANDS_FOR = {
+    "✓": ("√", "v"), "✗": ("×", "x"), "□": ("[ ]",), "■": ("[x]",), "→": ("->",), "←": ("<-",), "≤": ("<=",),
+    "≥": (">=",), "…": ("...",), "—": ("-",), "–": ("-",), "−": ("-",), "·": (".",), "“": ('"',), "”": ('"',),
+    "‘": ("'",), "’": ("'",), "×": ("x",), "°": ("o",), "é": ("e",),
+}  # fmt: skip
+NAME = "edged-terminal"
+
+
+def survive() -> None:
+    """From now on nothing that is printed raises for want of a character."""
+    codecs.register_error(NAME, _otherwise)
+    for stream in (sys.stdout, sys.stderr):
+        _soften(stream)
+
+
+def _soften(stream: TextIO) -> None:
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None and getattr(stream, "errors", "") != "surrogateescape":
+        reconfigure(errors=NAME)
+
+
+def _otherwise(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_nearest(char, error.encoding) for char in lacking), error.end
+
+
+def _nearest(char: str, encoding: str) -> str:
+    for text in (*STANDS_FOR.get(char, ()), "?"):
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            continue
+        return text
+    return "?"
