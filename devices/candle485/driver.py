@@ -106,6 +106,8 @@ class Candle485:
         """Show the number of a ticket at the kiosk. Raises ``Refused`` or ``Unreachable``."""
         if not isinstance(action.body, Print):
             raise Refused(f"a Candle bus cannot {action.body.kind}")
+        if action.body.about != "ticket":
+            raise Refused("a Candle bus shows numbers, no slips")
         name = self._options.kiosk_board
         if name is None:
             raise Refused("no printer")

@@ -93,6 +93,7 @@ Key = Literal[
     "walk-direct",
     "green-lane",
     "reprint",
+    "promise-kept",
     "force-open",
     "force-close",
     "hold",
@@ -359,6 +360,10 @@ def encode_action(action: Action) -> tuple[str, bytes]:
             fields |= {"number": body.number, "service": body.service, "ahead": body.ahead}
             told = {"wait_low_s": body.wait_low_s, "wait_s": body.wait_s, "wait_high_s": body.wait_high_s}
             fields |= {key: seconds for key, seconds in told.items() if seconds is not None}
+            if body.about != "ticket":
+                fields["about"] = body.about
+            if body.lines:
+                fields |= {"lines": list(body.lines), "lines_en": list(body.lines_en)}
         case Refuse():
             fields |= asdict(body)
         case Page():

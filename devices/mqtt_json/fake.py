@@ -256,8 +256,16 @@ class FakeDispenser(FakeDevice):
 
     @property
     def printed(self) -> list[dict[str, Any]]:
-        """Tickets printed for the controller."""
-        return [fields for kind, fields in self.actions if kind == "print"]
+        """Tickets printed for the controller; the same id again is the same piece of paper."""
+        return [fields for fields in self._papers() if "about" not in fields]
+
+    @property
+    def slips(self) -> list[dict[str, Any]]:
+        """What else was printed for it: 一次性告知单, 容缺承诺单, the next stage."""
+        return [fields for fields in self._papers() if "about" in fields]
+
+    def _papers(self) -> list[dict[str, Any]]:
+        return list({fields["id"]: fields for kind, fields in self.actions if kind == "print"}.values())
 
 
 class FakePanel(FakeDevice):

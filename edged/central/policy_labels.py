@@ -317,6 +317,10 @@ LABELS: dict[str, tuple[str, str]] = {
         "seconds after its start it keeps its priority",
         "预约迟到仍保留优先的时间(秒)",
     ),
+    "Visits.promise_days": ("working days to keep a promise in", "容缺承诺补交时限(工作日)"),
+    "Visits.papers": ("names of papers, by code", "材料名称(按代码)"),
+    "Paper.text": ("name of a paper, Chinese", "材料名称(中文)"),
+    "Paper.text_en": ("name of a paper, English", "材料名称(英文)"),
     "Visits.booking_expires_s": (
         "seconds after its start it is forgotten, if unclaimed",
         "预约未签到的失效时间(秒)",

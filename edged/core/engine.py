@@ -38,7 +38,7 @@ from edged.core.model.turn import Standing, Turn
 from edged.core.rebuild import load_site, resume
 from edged.core.signage import signs
 from edged.core.tide import tidal_loop
-from edged.core.visits import outcomes
+from edged.core.visits import outcomes, promises
 from edged.core.windows import activation, attendance, machine, overrides, preparation
 
 DUE_SLACK = 256  # overtaken due times that may stand in the heap before it is built anew
@@ -163,6 +163,7 @@ class Engine:
                     timers.after_clock(turn, forward_ms)
                 phases.set_clock(turn, forward_ms)
                 case_book.fit(turn)
+                promises.fit(turn)
             case Resumed():
                 resume(turn, event)
                 self._index_due()

@@ -20,7 +20,7 @@ from edged.core.queue import by_hand
 from edged.core.queue.ordering import ASKED, AT_REST, STAFFED
 from edged.core.signage import signs
 from edged.core.tide import arbiter, triggers
-from edged.core.visits import detours, follow, printing, walkins
+from edged.core.visits import detours, follow, printing, promises, walkins
 from edged.core.visits.outcomes import finish
 from edged.core.windows import activation, attendance, overrides, preparation, roster, wishes
 from edged.core.windows.machine import arrive, call_next, move_window, no_show, recall
@@ -114,6 +114,8 @@ def _duty(turn: Turn, event: KeyPressed) -> None:
     )
     if event.key == "case":
         case_requests.press(turn, event.point, None, event.arg)
+    elif event.key == "promise-kept":
+        promises.press(turn, event.point, event.arg, None)
     elif event.key == "accept" and (case_requests.any_waits(turn) or not answered):
         case_requests.answer_oldest(turn, event.point, turn.state.duty_staff or event.point)
     elif not answered:
@@ -319,6 +321,10 @@ def _case(turn: Turn, window: str, arg: str | None) -> None:
     case_requests.press(turn, point_of(window), window, arg)
 
 
+def _promise_kept(turn: Turn, window: str, arg: str | None) -> None:
+    promises.press(turn, window, arg, window)
+
+
 KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "next": _next,
     "next-or-recall": _next_or_recall,
@@ -347,4 +353,5 @@ KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "walk-direct": _walk_direct,
     "green-lane": walkins.green_lane,
     "reprint": printing.reprint,
+    "promise-kept": _promise_kept,
 }

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from edged.core import sequence, timers, trial
-from edged.core.model.commands import Action, Page
+from edged.core.model.commands import Action, Page, Print
 from edged.core.model.events import Resumed
 from edged.core.model.site import Site
-from edged.core.model.state import AreaState, StaffState, State, WindowState
+from edged.core.model.state import AreaState, PendingAction, StaffState, State, WindowState
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, announcements, pages, staffing
 from edged.core.queue import numbering
 from edged.core.queue.ordering import ASKED, AT_REST
+from edged.core.queue.tickets import by_number
 from edged.core.windows import activation, attendance, overrides, wishes
+
+PAGE_AGAIN_MS = 60_000  # an outcome comes within 15 s; an older page was heard, or is repeated anyway
 
 
 def conflicts(state: State, site: Site) -> list[str]:
@@ -142,8 +145,8 @@ def _release(turn: Turn, window: str) -> None:
 def resume(turn: Turn, event: Resumed) -> None:
     """The process was away: deadlines move by the gap, so that nothing fires at once; waiting went on.
 
-    After a restart the outcome of pending actions is unknown. Nothing is spoken or printed twice; an unanswered page is
-    sent again under its old id, which the pager recognises.
+    After a restart the outcome of pending actions is unknown. Nothing is spoken twice. Paper and pages are offered
+    again under their old ids, which device and pager recognise: a number in the queue is one in somebody's hand.
     """
     gap_ms = event.gap_ms
     for window in turn.state.windows.values():
@@ -169,12 +172,22 @@ def resume(turn: Turn, event: Resumed) -> None:
 
 def _settle_actions(turn: Turn) -> None:
     for action_id, pending in list(turn.state.actions.items()):
-        if isinstance(pending.body, Page) and (
-            pages.still_open(turn, action_id) or _still_paged(turn, pending.body)
-        ):
+        if _is_offered_again(turn, action_id, pending):
             turn.commands.append(Action(action_id, pending.point, pending.body))
             continue
         turn.settle_unknown(action_id)
+
+
+def _is_offered_again(turn: Turn, action_id: str, pending: PendingAction) -> bool:
+    body = pending.body
+    if isinstance(body, Print):
+        ticket = by_number(turn, body.number)
+        return body.about != "ticket" or (ticket is not None and ticket.ended_ms is None)
+    if not isinstance(body, Page):
+        return False
+    # about cases and ratings, too: of these nobody keeps the page
+    duty = body.staff == staffing.DUTY_MANAGER and turn.at_ms - pending.at_ms < PAGE_AGAIN_MS
+    return duty or pages.still_open(turn, action_id) or _still_paged(turn, body)
 
 
 def _still_paged(turn: Turn, page: Page) -> bool:

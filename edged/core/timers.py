@@ -16,7 +16,7 @@ from edged.core.hours import phases
 from edged.core.model.turn import Turn
 from edged.core.people import announcements, notices, pagers, pages, staffing, stranded
 from edged.core.queue import bookings, people_counters, tickets
-from edged.core.visits import detours, rating
+from edged.core.visits import detours, promises, rating
 from edged.core.windows import attendance, overrides, preparation, wishes
 
 FIRES: dict[str, Callable[[Turn, Any], None]] = {
@@ -32,6 +32,7 @@ FIRES: dict[str, Callable[[Turn, Any], None]] = {
     preparation.TIMER: preparation.too_long,
     "park": detours.park_over,
     "pause": attendance.pause_over,
+    promises.DUE: promises.overdue,
     "reoffer": detours.offer_again,
     "return": detours.not_back,
     stranded.TIMER: stranded.over,
@@ -59,6 +60,7 @@ ON_THE_WALL: frozenset[str] = frozenset(
         case_book.ACKNOWLEDGE,
         case_book.DUE,
         case_book.KEEP,
+        promises.DUE,
     }
 )
 

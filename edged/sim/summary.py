@@ -45,6 +45,7 @@ def story_of(tally: Tally) -> dict[str, Any]:
         "journey_stages": notes["ticket.next_stage"],
         "told_once": {"told": notes["ticket.told_once"], "back": notes["ticket.returned"]},
         "commissioners": notes["commissioner.came"],
+        "slips": notes["slip.printed"],
         "pauses": notes["window.paused"],
         "alarms": dict(sorted(alarms.items())),
         "overrides": notes["override.set"],

@@ -237,6 +237,9 @@ def test_levels_are_sent_as_written_there(name: str, value: Value) -> None:
         Say("请", "Please", "A001"),
         Print("A001", "tax", 2),
         Print("A002", "tax", 2, 120, 300, 540),
+        Print(
+            "A003", "tax", 0, about="told-once", lines=("还需材料：照片",), lines_en=("Please bring: photo",)
+        ),
         Page("chen", "tax", "w3", "请", "Go"),
         Refuse("tax", "closed", "已闭厅", "Closed"),
     ],

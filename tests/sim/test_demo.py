@@ -40,6 +40,7 @@ KEYS = {
     "journey_stages",
     "told_once",
     "commissioners",
+    "slips",
     "pauses",
     "alarms",
     "overrides",
@@ -171,6 +172,7 @@ async def test_a_morning_has_cases_ratings_appointments_a_long_pause_and_orders(
     assert summary["appointments"]["made"] == 6
     assert summary["appointments"]["checked_in"] >= 2
     assert summary["pauses"] >= 1
+    assert summary["slips"] >= 2  # what is missing, and a next stage
     assert summary["told_once"]["told"] == 1
     assert summary["commissioners"] == 1
     assert summary["alarms"]["pause-too-long"] >= 1

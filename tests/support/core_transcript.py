@@ -367,9 +367,12 @@ def _command(command: Command) -> str:
     match command.body:
         case Say(text, _, _, slow):
             return f"say {command.id} {command.point} {text}" + (" slow" if slow else "")
-        case Print(number, service, ahead, low_s, _, high_s):
+        case Print(number, service, ahead, low_s, _, high_s, about, _, lines):
             told = "" if high_s is None else f" wait={low_s}-{high_s}"
-            return f"print {command.id} {command.point} {number} {service} ahead={ahead}{told}"
+            said = "" if not lines else f" {' | '.join(lines)}"
+            if about != "ticket":
+                return f"print {command.id} {command.point} {about}{said}"
+            return f"print {command.id} {command.point} {number} {service} ahead={ahead}{told}{said}"
         case Refuse(service, reason, text, text_en):
             return f"refuse {command.id} {command.point} {service} {reason}: {text} | {text_en}"
         case Page(staff, _, _, text, _):

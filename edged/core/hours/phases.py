@@ -39,6 +39,7 @@ class _Plan:
     closes_ms: int | None
     next_ms: int
     opens_local_ms: int | None
+    rest_ms: tuple[int, int] | None
 
 
 def judge_all(turn: Turn) -> None:
@@ -157,6 +158,9 @@ def _plan(turn: Turn, area: str) -> _Plan | None:
     next_min = next(edge for edge in day_spans.edges(hours, found) if edge > minute)
     later = next((s.start_min for s in found if s.mode in day_spans.SERVING and s.start_min > minute), None)
     opens = (today, later) if later is not None else day_spans.next_opening(hours, area, today + 1, -1)
+    rest = None
+    if noon is not None and minute < noon[1] and not opening.noon_windows(turn, area):
+        rest = (midnight_ms + noon[0] * wall.MINUTE_MS, midnight_ms + noon[1] * wall.MINUTE_MS)
     return _Plan(
         "full" if span is None else span.mode,
         closes_min is not None,
@@ -165,6 +169,7 @@ def _plan(turn: Turn, area: str) -> _Plan | None:
         None if closes_min is None else midnight_ms + closes_min * wall.MINUTE_MS,
         midnight_ms + next_min * wall.MINUTE_MS,
         None if opens is None else opens[0] * wall.DAY_MS + opens[1] * wall.MINUTE_MS,
+        rest,
     )
 
 
@@ -178,6 +183,7 @@ def _judge(turn: Turn, area: str) -> None:
             _touch(turn, area)
         return
     own.known = True
+    own.rest_ms = plan.rest_ms
     own.next_ms = plan.next_ms
     doubted = turn.at_ms < turn.state.doubt_until_ms
     if doubted and _ends_early(turn, own, plan):

@@ -216,9 +216,16 @@ class Say:
     kind: ClassVar[str] = "say"
 
 
+About = Literal["ticket", "told-once", "promise", "next-stage", "case"]
+
+
 @value
 class Print:
-    """Print a ticket once. ``ahead``: visitors before it; ``wait_*_s``: what is told of the wait, None unknown."""
+    """Print a ticket or another slip once. ``ahead``: visitors before it; ``wait_*_s``: what is told of the wait.
+
+    ``about``: what it is; ``lines`` (and the same in English) stand below the number: papers, deadlines, places, and
+    why no wait is told. ``window``: who hears of it if it does not come out.
+    """
 
     number: str
     service: str
@@ -226,6 +233,10 @@ class Print:
     wait_low_s: int | None = None
     wait_s: int | None = None
     wait_high_s: int | None = None
+    about: About = "ticket"
+    window: str | None = None
+    lines: tuple[str, ...] = ()
+    lines_en: tuple[str, ...] = ()
     kind: ClassVar[str] = "print"
 
 

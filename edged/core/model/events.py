@@ -52,6 +52,7 @@ Key = Literal[
     "extend-hours",  # today's, of an area or the hall, see ``late_hours.py``
     "roster",  # who is absent today, back, or serves another area, see ``roster.py``
     "go-on",  # numbers were given by hand, see ``by_hand.py``
+    "promise-kept",  # papers that were promised (容缺受理) came
     "answer",  # of the duty manager: a bad rating is looked after
 ]
 OverrideKind = Literal["open", "close", "hold", "pause-issuing", "priority-insert"]

@@ -223,6 +223,7 @@ class Ticket:
 class WindowState:
     """A window now. ``area`` is the area a tidal window is activated for; ``due_ms`` its next deadline.
 
+    ``farewell``: what its board says for a moment to whoever leaves: where they go next.
     ``stale``: its panel is silent, this is the last that was known. ``hint``: what its clerk is told for a moment, at
     most while ``hint_while`` holds (see ``staffing.hint``).
     ``later_until_ms``: a consultation window is not asked before that. ``reopen_until_ms``: until then a second "next"
@@ -245,6 +246,7 @@ class WindowState:
     paused_ms: int | None = None
     stale: bool = False
     hint: str | None = None
+    farewell: list[str] | None = None
     hint_while: str | None = None
     requested_ms: int | None = None
     paged_staff: str | None = None
@@ -322,6 +324,7 @@ class AreaHours:
 
     ``serving`` and ``noon`` are what the calendar says, ``phase`` what becomes of it with the people who are there.
     ``closes_ms`` and ``next_ms`` (when the calendar says something else) are stamps, ``opens_local_ms`` is wall time.
+    ``rest_ms``: from when to when the area rests today (noon without a window on duty), while that is not over.
     ``stopped``: services without any more numbers today.
     """
 
@@ -334,6 +337,7 @@ class AreaHours:
     closes_ms: int | None = None
     next_ms: int | None = None
     opens_local_ms: int | None = None
+    rest_ms: tuple[int, int] | None = None
     stopped: list[str] = field(default_factory=list)
 
 
@@ -468,6 +472,18 @@ class Rating:
     reminders: int = 0
 
 
+@dataclass(slots=True)
+class Promise:
+    """容缺受理: what is still to be brought, at which window it was promised, and the last day for it."""
+
+    number: str
+    service: str
+    window: str
+    papers: list[str]
+    due_day: int | None = None
+    overdue: bool = False
+
+
 CaseState = Literal["OPEN", "ACKNOWLEDGED", "CLOSED"]
 
 
@@ -561,6 +577,7 @@ class State:
     ratings: dict[str, Rating] = field(default_factory=dict)
     cases: dict[str, Case] = field(default_factory=dict)
     next_case: int = 1
+    promises: dict[str, Promise] = field(default_factory=dict)
     case_tally: CaseTally = field(default_factory=CaseTally)
     duty_staff: str | None = None
     overrides: dict[str, Override] = field(default_factory=dict)

@@ -133,6 +133,7 @@ REFUSED: dict[str, Pair] = {
     "unknown_class": ("没有这个优先类别", "No such priority class"),
     "unknown_outcome": ("没有这种办理结果", "No such outcome"),
     "unknown_pause_reason": ("请选择暂停原因", "Choose a reason"),
+    "unknown_promise": ("没有这个容缺承诺", "There is no such promise"),
     "unknown_rating": ("没有这条评价", "There is no such rating"),
     "unknown_service": ("没有这项业务", "There is no such service"),
     "unknown_ticket": ("今日没有这个号码", "There is no such number today"),

@@ -130,7 +130,7 @@ def hint_over(turn: Turn, window: str) -> None:
     """That moment is over."""
     state = turn.state.windows.get(window)
     if state is not None and state.hint is not None:
-        state.hint = state.hint_while = None
+        state.hint = state.hint_while = state.farewell = None
         turn.drop_timer(f"hint/{window}")
         turn.touch_window(window)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from math import floor
 from typing import NamedTuple
 
+from edged.core.calendar import opening
 from edged.core.model import forecast
 from edged.core.model.forecast import Load, Range, Stream
 from edged.core.model.policy import Pw
@@ -78,13 +79,18 @@ def work_out(turn: Turn, area: str) -> Standing:
     load = Load(work, working.busy, working.windows, mean_s, tuple(working.opening))
     oldest_ms, priority_ms = queued_since_ms(turn, area)
     found = None if turn.area(area).stale is not None else _newcomer(load)
+    found = None if found is None else through_rest(turn, area, found)
     ordered = tuple(
         window
         for window in turn.lookup.area_tidal[area]
         if states[window].area == area and states[window].state in COMMANDED
     )
     told = None if found is None else found.in_minutes()
-    return Standing(load, each_s, ordered, oldest_ms, priority_ms, told, working.until_ms)
+    until_ms = working.until_ms
+    rest = opening.of(turn, area).rest_ms
+    if found is not None and rest is not None:  # the same queue reaches into noon from some moment on
+        until_ms = min(until_ms, max(turn.at_ms, rest[0] - round(found.high_s * 1000)))
+    return Standing(load, each_s, ordered, oldest_ms, priority_ms, told, until_ms)
 
 
 def _work(turn: Turn, area: str, pw: Pw, each_s: dict[str, float], mean_s: float) -> float:
@@ -195,7 +201,8 @@ def plain_stream(turn: Turn, area: str, load: Load) -> Stream:
 
 def newcomer_range(turn: Turn, area: str) -> Range | None:
     """What somebody who takes a ticket now is told; None while nobody can know."""
-    return None if turn.area(area).stale is not None else _newcomer(load_of(turn, area))
+    found = None if turn.area(area).stale is not None else _newcomer(load_of(turn, area))
+    return None if found is None else through_rest(turn, area, found)
 
 
 def _newcomer(load: Load) -> Range | None:
@@ -212,7 +219,25 @@ def ticket_range(turn: Turn, ticket: Ticket) -> Range | None:
     load = load_of(turn, area)
     if load.windows <= len(load.opening):
         return None
-    return forecast.wait_range(load, work_ahead(turn, ticket))
+    found = forecast.wait_range(load, work_ahead(turn, ticket))
+    return None if found is None else through_rest(turn, area, found)
+
+
+def through_rest(turn: Turn, area: str, found: Range) -> Range | None:
+    """``found`` with the time in which the area is known to rest; None while it rests, or before it opens.
+
+    Nobody is called at noon where no window is on duty, nor before opening: what is told then is when that ends.
+    """
+    own = opening.of(turn, area)
+    if own.known and own.phase == "closed":
+        return None
+    if own.rest_ms is None or turn.at_ms >= own.rest_ms[1]:
+        return found
+    starts_ms, ends_ms = own.rest_ms
+    if turn.at_ms >= starts_ms:
+        return None
+    before_s, rest_s = (starts_ms - turn.at_ms) / 1000, (ends_ms - starts_ms) / 1000
+    return Range(*(wait_s if wait_s < before_s else wait_s + rest_s for wait_s in found))
 
 
 def work_ahead(turn: Turn, ticket: Ticket) -> float:

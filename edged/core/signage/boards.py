@@ -90,7 +90,9 @@ def window_board(turn: Turn, window: str) -> Display:
             fill(getattr(templates, name), **zh, reason="" if reason is None else reason.text),
             fill(getattr(templates, f"{name}_en"), **en, reason="" if reason is None else reason.text_en),
         )
-        if state.state in ("CLOSED", "STANDBY"):
+        if state.farewell is not None:
+            line = (state.farewell[0], state.farewell[1])
+        elif state.state in ("CLOSED", "STANDBY"):
             line = hours_words.window_line(turn, window) or line
         return _display(turn, display, [fit(title, board, f"{number}号窗口"), line])
     called = ticket.state == "CALLED"

@@ -203,6 +203,10 @@ def _sign_panels(turn: Turn) -> None:
                         or state.state == "INVITED"
                     )
                     (_sign_panel if whole else _count_on_panel)(turn, window, counts.of(window))
+    for wish in turn.state.wishes.values():  # an answer at another window says how theirs stands
+        if wish.window in slots and wish.window not in signed and signed:
+            signed[wish.window] = None
+            _sign_panel(turn, wish.window, counts.of(wish.window))
 
 
 def _count_on_panel(turn: Turn, window: str, found: Counts) -> None:

@@ -12,6 +12,7 @@ from edged.core.model.state import Stop, Ticket
 from edged.core.model.turn import Turn
 from edged.core.people import staffing
 from edged.core.queue.tickets import move
+from edged.core.visits import promises, slips
 from edged.core.windows.machine import arrive, free
 
 OUTCOMES = ("served", "told-once", "promise")
@@ -55,11 +56,18 @@ def finish(
     tread(turn, ticket, service, outcome)
     said = {"papers": ",".join(papers)} if papers else {}
     _say_finished(turn, ticket, service, inferred=int(inferred), outcome=outcome, **said)
-    if returns:
-        turn.set_timer(f"return/{ticket.id}", turn.at_ms + turn.state.policy.visits.return_within_s * 1000)
+    until_ms = turn.at_ms + turn.state.policy.visits.return_within_s * 1000 if returns else None
+    if until_ms is not None:
+        turn.set_timer(f"return/{ticket.id}", until_ms)
     if follows is not None:
         turn.note("ticket.transferred", ticket.number, window=window, target=follows, reason="next_stage")
     free(turn, window)
+    if outcome == "told-once":
+        slips.told_once(turn, ticket, window, papers, until_ms)
+    elif outcome == "promise":
+        promises.made(turn, ticket, service, window, papers)
+    if follows is not None:
+        slips.next_stage(turn, ticket, window)
 
 
 def presume_gone(turn: Turn, window: str) -> None:

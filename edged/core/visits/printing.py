@@ -17,7 +17,7 @@ from edged.core.queue import issuing
 from edged.core.queue.by_hand import BY_HAND
 from edged.core.queue.ordering import ahead
 from edged.core.queue.tickets import allot, by_number, move
-from edged.core.visits import detours
+from edged.core.visits import detours, slips
 
 ALARM = "print-failed"
 
@@ -25,8 +25,13 @@ ALARM = "print-failed"
 def print_slip(turn: Turn, ticket: Ticket, point: Point) -> None:
     """Print a number with how many go before it."""
     before = sum(ahead(turn, ticket).values()) if ticket.state == "WAITING" else 0
-    told = () if ticket.quoted_s is None else Range(*ticket.quoted_s).in_minutes()
-    ticket.print_action = turn.act(point, Print(ticket.number, ticket.service, before, *told))
+    area = turn.lookup.area_of(ticket.service)
+    why = slips.resumption(turn, area) if ticket.quoted_s is None and ticket.state == "WAITING" else None
+    unknown = (None, None, None)
+    low_s, wait_s, high_s = unknown if ticket.quoted_s is None else Range(*ticket.quoted_s).in_minutes()
+    zh, en = ((), ()) if why is None else ((why[0],), (why[1],))
+    slip = Print(ticket.number, ticket.service, before, low_s, wait_s, high_s, lines=zh, lines_en=en)
+    ticket.print_action = turn.act(point, slip)
 
 
 def issue_requested(turn: Turn, event: TicketRequested) -> None:
@@ -47,6 +52,9 @@ def issue_requested(turn: Turn, event: TicketRequested) -> None:
 
 def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
     """The paper did not, or not surely, come out."""
+    if body.about != "ticket":
+        slips.failed(turn, body, point, error)
+        return
     turn.note("ticket.issue_failed", body.number, point=point, error=error)
     alarms.sound(turn, ALARM, point, number=body.number)
     ticket = by_number(turn, body.number)
@@ -60,6 +68,8 @@ def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
 def done(turn: Turn, body: Print, point: Point) -> None:
     """The paper came out."""
     alarms.clear(turn, ALARM, point)
+    if body.about != "ticket":
+        return
     ticket = by_number(turn, body.number)
     if ticket is None:
         return

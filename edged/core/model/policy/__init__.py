@@ -32,7 +32,7 @@ from edged.core.model.policy.signage import Signage, Templates
 from edged.core.model.policy.staffing import PauseReason, Staffing
 from edged.core.model.policy.tidal import REFERENCE_PW, Arbiter, Band, Peak, Pw, Rule, Tidal, Triggers
 from edged.core.model.policy.trial import Trial
-from edged.core.model.policy.visits import Journey, Visits
+from edged.core.model.policy.visits import Journey, Paper, Visits
 from edged.core.model.value import value
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "Mode",
     "Noon",
     "Overrides",
+    "Paper",
     "PauseReason",
     "Peak",
     "Policy",

@@ -19,6 +19,26 @@ class Journey:
 
 
 @value
+class Paper:
+    """What a paper (材料) is called; clerks type its code."""
+
+    text: Text
+    text_en: Text
+
+
+PAPERS: Mapping[str, Paper] = {
+    "id-card": Paper("身份证原件", "identity card"),
+    "id-copy": Paper("身份证复印件", "copy of the identity card"),
+    "photo": Paper("证件照片", "photograph"),
+    "contract": Paper("合同", "contract"),
+    "licence": Paper("营业执照", "business licence"),
+    "proxy": Paper("授权委托书", "power of attorney"),
+    "form": Paper("申请表", "application form"),
+    "proof": Paper("证明材料", "supporting document"),
+}
+
+
+@value
 class Visits:
     """Absence, return, appointments and journeys.
 
@@ -26,6 +46,7 @@ class Visits:
     ``park_s``: a parked visitor is back in the queue after that (0: only by key).
     ``return_within_s``: who was told once what is missing may be back for so long (0: a new number is needed), and goes
     to the window that told them if ``return_to_owner``.
+    ``papers``: names of what is missing, by code. ``promise_days``: working days to bring what was promised (容缺受理).
     ``queue_unprinted``: a number whose printing failed stays in the queue; if not, it waits for its reprint.
     An appointment may check in from ``check_in_early_s`` before its start, is callable ``callable_early_s`` before it,
     keeps its priority until ``check_in_late_s`` after it, and is forgotten ``booking_expires_s`` after it.
@@ -41,6 +62,8 @@ class Visits:
     callable_early_s: int = 300
     check_in_late_s: int = 900
     booking_expires_s: int = 7200
+    promise_days: int = 5
+    papers: Mapping[Word, Paper] = field(default_factory=lambda: PAPERS)
     journeys: Mapping[Word, Journey] = field(default_factory=dict)
 
 
@@ -53,4 +76,5 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "Visits.callable_early_s": (0, 3600),
     "Visits.check_in_late_s": (0, 7200),
     "Visits.booking_expires_s": (0, 36000),
+    "Visits.promise_days": (1, 60),
 }
