@@ -88,7 +88,7 @@ class Options(Shape, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class DeviceContext:
     """What a driver gets from the application.
 
     ``sleep`` and ``now_s`` run in hall time (they follow ``--speed``): use them for protocol pacing, blinking and

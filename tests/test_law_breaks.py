@@ -146,6 +146,9 @@ BREAKS = (
     ),
     judged("functions are short", "edged/core/planted.py", LONG_FUNCTION, "functions_are_short"),
     judged("names say something", "edged/core/helpers.py", '"""P."""\n', "named_for"),
+    judged(
+        "a name is one class", "edged/core/planted.py", '"""P."""\nclass Engine:\n    """P."""\n', "classes"
+    ),
     judged("queues are bounded", "edged/core/planted.py", "q = Queue()\n", "queues_have"),
     judged("caps have a name", "edged/core/planted.py", "q = Queue(10)\n", "queues_have"),
     judged("buffers are bounded", "edged/core/planted.py", "WORDS_MAX = 9\nq = deque()\n", "queues_have"),

@@ -29,8 +29,8 @@ from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Lamp, Pager, Panel, Print, Value
 from edged.core.model.events import DeviceBack, DeviceLost, Event, KeyPressed, TicketRequested
 from edged.core.model.point import Point, channel_of
-from edged.driver import Context, Options, Refused, Unreachable
-from edged.heart import lasting
+from edged.driver import DeviceContext, Options, Refused, Unreachable
+from edged.heartbeat import lasting
 from edged.links import ByteLink
 from edged.links.serial import SerialLink
 
@@ -49,7 +49,7 @@ class Candle485:
     OPTIONS: ClassVar[type[Options]] = CandleOptions
     pace_s = 0.0  # a wire with a queue of its own
 
-    def __init__(self, context: Context, options: CandleOptions, link: ByteLink | None = None) -> None:
+    def __init__(self, context: DeviceContext, options: CandleOptions, link: ByteLink | None = None) -> None:
         """``link``: the wire to use; by default the serial port at ``path``."""
         self._context = context
         self._options = options

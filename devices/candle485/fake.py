@@ -40,7 +40,7 @@ CODES = {key: code for code, key in KEYS.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class CandleFaults:
     """``drop`` and ``garble``: chance per frame sent. ``echo``: the line repeats the host. ``dead``: nobody there."""
 
     drop: float = 0.0
@@ -50,7 +50,7 @@ class Faults:
 
 
 @dataclass(slots=True)
-class Unit:
+class FakeUnit:
     """What one panel or board shows now. ``led`` is a code without its beep; ``beeps`` counts those."""
 
     led: int = LED_OFF
@@ -74,8 +74,8 @@ class FakeCandleBus:
         seed: int = 0,
     ) -> None:
         self.addresses = {**(panels or {}), **(boards or {})}
-        self.units = {name: Unit() for name in self.addresses}
-        self.faults = Faults()
+        self.units = {name: FakeUnit() for name in self.addresses}
+        self.faults = CandleFaults()
         self.frames_sent: Counter[str] = Counter()
         self.frames_received: Counter[str] = Counter()
         self._wire = wire
@@ -126,7 +126,7 @@ class FakeCandleBus:
     def power_cycle(self) -> None:
         """Everything goes dark, except for the brightness, which boards keep."""
         for name, unit in self.units.items():
-            self.units[name] = Unit(brightness=unit.brightness)
+            self.units[name] = FakeUnit(brightness=unit.brightness)
 
     def feed(self, data: bytes) -> None:
         """Bytes from the host."""

@@ -30,7 +30,7 @@ _ARRAYS: tuple[tuple[str, Literal["total", "window", "crossing"], tuple[str, str
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CountedLine:
     """Counts of one line. ``start`` is the device's own window start, as text ("" where it gives none)."""
 
     kind: Literal["total", "window", "crossing"]
@@ -40,12 +40,12 @@ class Line:
     start: str
 
 
-def decode(payload: bytes) -> tuple[Line, ...]:
+def decode(payload: bytes) -> tuple[CountedLine, ...]:
     """Every line reading in a report. Raises ``Garbled``: its text is a short fixed word."""
     report = _object(payload)
     times = report.get("time_info")
     start = _text(times.get("start_time")) if isinstance(times, dict) else ""
-    lines: list[Line] = []
+    lines: list[CountedLine] = []
     seen_array = False
     for array, kind, names in _ARRAYS:
         items = report.get(array)
@@ -69,7 +69,7 @@ def _object(payload: bytes) -> dict[str, Any]:
 
 def _line(
     kind: Literal["total", "window", "crossing"], item: Any, names: tuple[str, str], start: str
-) -> Line:
+) -> CountedLine:
     if not isinstance(item, dict):
         raise Garbled("invalid")
     counts = item.get("total")
@@ -77,7 +77,7 @@ def _line(
         counts = item
     entered, left = (_count(counts, name) for name in names)
     uuid = _text(item.get("line_uuid")) or f"line-{_text(str(item.get('line', '')))}"
-    return Line(kind, uuid, entered, left, start)
+    return CountedLine(kind, uuid, entered, left, start)
 
 
 def _count(counts: dict[str, Any], name: str) -> int:

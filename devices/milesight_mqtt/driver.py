@@ -15,11 +15,11 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from devices.milesight_mqtt.codec import Line, decode
+from devices.milesight_mqtt.codec import CountedLine, decode
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import CountRead, DeviceBack, DeviceLost
 from edged.core.model.point import Point
-from edged.driver import REASSERT_S, Context, Garbled, Options, Refused
+from edged.driver import REASSERT_S, DeviceContext, Garbled, Options, Refused
 from edged.links.mqtt.link import Message
 from edged.links.mqtt.names import filter_fault
 from edged.shapes import Rule
@@ -72,7 +72,7 @@ class MilesightMqtt:
     reassert_s = REASSERT_S
     pace_s = 0.0
 
-    def __init__(self, context: Context, options: MilesightMqttOptions) -> None:
+    def __init__(self, context: DeviceContext, options: MilesightMqttOptions) -> None:
         self._context = context
         self._options = options
         self._present: bool | None = None
@@ -131,10 +131,10 @@ class MilesightMqtt:
         else:
             self._context.emit(reading, message.ack)
 
-    def _wanted(self, line: Line) -> bool:
+    def _wanted(self, line: CountedLine) -> bool:
         return not self._options.lines or line.uuid in self._options.lines
 
-    def _count(self, lines: list[Line]) -> CountRead | None:
+    def _count(self, lines: list[CountedLine]) -> CountRead | None:
         """The one reading that a report stands for, or None where it says nothing new."""
         totals = [line for line in lines if line.kind == "total"]
         if totals:
@@ -150,7 +150,7 @@ class MilesightMqtt:
             return None
         return self._reading("window", [(line.entered, line.left) for line in windows])
 
-    def _total(self, lines: list[Line]) -> CountRead | None:
+    def _total(self, lines: list[CountedLine]) -> CountRead | None:
         joining = bool(self._totals)
         for line in lines:
             now = (line.entered, line.left)
@@ -168,7 +168,7 @@ class MilesightMqtt:
         ]
         return self._reading("total", sums)
 
-    def _is_new(self, window: Line) -> bool:
+    def _is_new(self, window: CountedLine) -> bool:
         key = (window.uuid, window.start)
         if not window.start:
             return True  # nothing to recognise it by

@@ -28,8 +28,8 @@ from devices.modbus_relay.profiles import PROFILES
 from edged.core.model.commands import Action, Lamp, Value
 from edged.core.model.events import DeviceBack, DeviceLost, HealthRead
 from edged.core.model.point import Point, channel_of
-from edged.driver import Context, DeviceError, Garbled, Options, Refused, Unreachable
-from edged.heart import lasting
+from edged.driver import DeviceContext, DeviceError, Garbled, Options, Refused, Unreachable
+from edged.heartbeat import lasting
 from edged.links.modbus.link import ModbusBus, bus
 from edged.links.modbus.wire import parse_url
 from edged.shapes import Rule
@@ -94,7 +94,9 @@ class ModbusRelay:
     pace_s = 0.0  # a wire with a queue of its own
     reassert_s = 30.0  # the read-back finds a wrong coil sooner than a re-assertion would
 
-    def __init__(self, context: Context, options: RelayOptions, shared: ModbusBus | None = None) -> None:
+    def __init__(
+        self, context: DeviceContext, options: RelayOptions, shared: ModbusBus | None = None
+    ) -> None:
         """``shared``: the bus to use; by default the process's one bus on ``options.url``."""
         profile = PROFILES[options.profile]
         self._context = context

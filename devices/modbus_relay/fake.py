@@ -50,7 +50,7 @@ Seen = Literal["off", "on", "blink"]
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class RelayFaults:
     """Chance of each misbehaviour per request, and how late a late answer is (real seconds).
 
     ``backwards``: the bytes of an answer of more than eight coils come last first, as some boards send them.
@@ -97,7 +97,7 @@ class FakeRelay:
         self.unit = unit
         self.profile = profile
         self.coils = [Coil() for _ in range(channels)]
-        self.faults = Faults()
+        self.faults = RelayFaults()
         self.frames: dict[int, int] = {}
         self.writes: list[Write] = []
         self._now_s = now_s

@@ -137,7 +137,7 @@ class Status(_Payload, frozen=True):
     fw: ShortText | None = None
 
 
-class Ticket(_Input, frozen=True, kw_only=True):
+class TicketMessage(_Input, frozen=True, kw_only=True):
     """``up/ticket``: the device allotted and printed the number itself. ``reason``: a code, for some classes."""
 
     number: Number
@@ -147,7 +147,7 @@ class Ticket(_Input, frozen=True, kw_only=True):
     reason: Id | None = None
 
 
-class Request(_Input, frozen=True, kw_only=True):
+class RequestMessage(_Input, frozen=True, kw_only=True):
     """``up/request``: the device wants a number. ``returning``: the visitor has this one already and is back."""
 
     service: Id
@@ -181,14 +181,14 @@ class End(_Input, frozen=True, kw_only=True):
     outcome: Literal["served", "no-show", "parked", "cancelled"] = "served"
 
 
-class Queue(_Input, frozen=True, kw_only=True):
+class QueueMessage(_Input, frozen=True, kw_only=True):
     """``up/queue`` of a queue system: everybody who waits for ``service``, in order."""
 
     service: Id
     waiting: Annotated[tuple[Number, ...], Meta(max_length=WAITING_MAX)]
 
 
-class Rating(_Input, frozen=True, kw_only=True):
+class RatingMessage(_Input, frozen=True, kw_only=True):
     """``up/rating``."""
 
     level: Annotated[int, Meta(ge=1, le=5)]
@@ -206,7 +206,7 @@ class CountReport(_Input, frozen=True, kw_only=True):
     occupancy: Annotated[int, Meta(ge=-COUNT_MAX, le=COUNT_MAX)] | None = None
 
 
-class Health(_Payload, frozen=True):
+class HealthMessage(_Payload, frozen=True):
     """``up/health``."""
 
     paper: Literal["ok", "low", "out", "unknown"] = "unknown"
@@ -225,15 +225,15 @@ class Done(_Payload, frozen=True):
 
 MODELS: dict[str, type[_Payload]] = {
     "status": Status,
-    "ticket": Ticket,
-    "request": Request,
+    "ticket": TicketMessage,
+    "request": RequestMessage,
     "key": KeyPress,
     "call": Call,
     "end": End,
-    "queue": Queue,
-    "rating": Rating,
+    "queue": QueueMessage,
+    "rating": RatingMessage,
     "count": CountReport,
-    "health": Health,
+    "health": HealthMessage,
     "done": Done,
 }
 _KEYS = {kind: frozenset(keys_of(model)) for kind, model in MODELS.items()}
@@ -288,11 +288,11 @@ def to_event(device: Point, body: Struct, count: Semantics | None = None, again:
     """The event that ``body`` means; ``again``: the broker sent it before. Raises ``Unfit`` for an undeclared count."""
     how = (again, getattr(body, "boot", None))
     match body:
-        case Ticket():
+        case TicketMessage():
             priority = body.priority or "normal"
             extra = (body.appointment, body.reason)
             return TicketPrinted(device, body.number, body.service, priority, body.seq, *extra, *how)
-        case Request():
+        case RequestMessage():
             priority = body.priority or "normal"
             returning = None if body.returning is None else _scanned(body.returning)
             asked = (body.appointment, body.reason, returning)
@@ -303,13 +303,13 @@ def to_event(device: Point, body: Struct, count: Semantics | None = None, again:
             return CallReported(device, body.number, body.window, body.service, body.seq, *how)
         case End():
             return EndReported(device, body.window, body.number, body.outcome, body.seq, *how)
-        case Queue():
+        case QueueMessage():
             return QueueReported(device, body.service, body.waiting, body.seq, *how)
-        case Rating():
+        case RatingMessage():
             return RatingGiven(device, body.level, body.seq, *how)
         case CountReport():
             return _count(device, body, count, again)
-        case Health():
+        case HealthMessage():
             return HealthRead(device, body.paper, _text(body.fault), body.seq, *how)
         case Done():
             return CommandDone(body.id) if body.ok else CommandFailed(body.id, _text(body.error) or "refused")

@@ -29,7 +29,7 @@ from devices.mqtt_json.codec import (
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import CommandFailed, DeviceBack, DeviceLost, InputRefused
 from edged.core.model.point import Point, point_of
-from edged.driver import REASSERT_S, Context, DisplaySize, Options, Refused, Unreachable
+from edged.driver import REASSERT_S, DeviceContext, DisplaySize, Options, Refused, Unreachable
 from edged.links.mqtt.link import Message
 
 ANSWER_S = 14.0  # real seconds for ``up/done``; the longest announcement, spoken twice, and inside the outputs' limit
@@ -105,7 +105,7 @@ class MqttJson:
         0.1  # a text that changes more often is read by nobody; each costs the hall's network five packets
     )
 
-    def __init__(self, context: Context, options: MqttJsonOptions) -> None:
+    def __init__(self, context: DeviceContext, options: MqttJsonOptions) -> None:
         self._context = context
         self._device = context.point()
         self._root = f"hall/{context.hall}/dev/{context.device}"

@@ -79,7 +79,7 @@ class Speech:
 
 
 @dataclass(frozen=True, slots=True)
-class Area:
+class ScreenArea:
     """A dynamic text area: pixels, text, and what the card does when no new text comes for ``timeout_s``.
 
     ``disp``, ``hold`` (0.5 s units) and the line flags as in the vendor's protocol; defaults are a static single line.
@@ -148,7 +148,7 @@ def answer(accepted: bool, target: int = PC, source: int = 1) -> Frame:
     return Frame(bytes((*(ACK if accepted else NACK), 0, 0, 0)), target, source)
 
 
-def show(areas: Sequence[Area], units_of_8: bool, target: int = BROADCAST) -> Frame:
+def show(areas: Sequence[ScreenArea], units_of_8: bool, target: int = BROADCAST) -> Frame:
     """Put text into dynamic areas. ``units_of_8``: 5K cards count x and width in 8 pixels, 6K cards in pixels."""
     encoded = [encode_area(area, units_of_8) for area in areas]
     parts = b"".join(struct.pack("<H", len(one)) + one for one in encoded)
@@ -160,7 +160,7 @@ def delete(area_id: int, target: int = BROADCAST) -> Frame:
     return Frame(bytes((*AREAS, 1, 0, 0, 1, area_id, 0)), target)
 
 
-def encode_area(area: Area, units_of_8: bool) -> bytes:
+def encode_area(area: ScreenArea, units_of_8: bool) -> bytes:
     """The bytes of one area in an A3 06 command."""
     text = encode_text(area.text)
     shift = 3 if units_of_8 else 0
@@ -207,7 +207,7 @@ def plain(text: str, font: Font = "gbk") -> str:
     return "".join(char if char.isprintable() else " " for char in known).replace("\\", "/")
 
 
-def decode_areas(data: bytes, units_of_8: bool) -> tuple[tuple[int, ...], tuple[Area, ...]]:
+def decode_areas(data: bytes, units_of_8: bool) -> tuple[tuple[int, ...], tuple[ScreenArea, ...]]:
     """The deleted ids (all of 0 to 255 for "all") and the new areas of an A3 06 command. Raises ``Garbled``."""
     try:
         count, at = data[5], 6
@@ -224,7 +224,7 @@ def decode_areas(data: bytes, units_of_8: bool) -> tuple[tuple[int, ...], tuple[
     return deleted, tuple(areas)
 
 
-def _decode_area(data: bytes, units_of_8: bool) -> Area:
+def _decode_area(data: bytes, units_of_8: bool) -> ScreenArea:
     shift = 3 if units_of_8 else 0
     _, x, y, width, height = struct.unpack_from("<BHHHH", data, 0)
     area_id, line_space, run_mode, timeout_s = struct.unpack_from("<BBBH", data, 9)
@@ -234,7 +234,7 @@ def _decode_area(data: bytes, units_of_8: bool) -> Area:
     text = data[at + 12 : at + 12 + length]
     if len(text) != length:
         raise ValueError("text")
-    return Area(
+    return ScreenArea(
         id=area_id,
         x=x << shift,
         y=y,

@@ -24,8 +24,8 @@ from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Say, Value
 from edged.core.model.events import DeviceBack, DeviceLost
 from edged.core.model.point import Point, channel_of
-from edged.driver import Context, DeviceError, DisplaySize, Garbled, Options, Refused, Unreachable
-from edged.heart import lasting
+from edged.driver import DeviceContext, DeviceError, DisplaySize, Garbled, Options, Refused, Unreachable
+from edged.heartbeat import lasting
 from edged.links import ByteLink
 from edged.links.serial import SerialLink
 from edged.links.tcp import TcpByteLink
@@ -93,7 +93,7 @@ class OnbonBx:
     OPTIONS: ClassVar[type[Options]] = OnbonOptions
     pace_s = 0.0  # a wire with a queue of its own
 
-    def __init__(self, context: Context, options: OnbonOptions, link: ByteLink | None = None) -> None:
+    def __init__(self, context: DeviceContext, options: OnbonOptions, link: ByteLink | None = None) -> None:
         self._context = context
         self._options = options
         self._link = link or _link(options)
@@ -253,13 +253,13 @@ class OnbonBx:
             self._context.emit(DeviceLost(self._context.point(), reason))
 
 
-def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.Area]:
+def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.ScreenArea]:
     """One area per row, newest line on top; a line too long for the bar runs from right to left."""
     count = options.height // ROW_PX
     texts = [codec.plain(line, options.font) for line in lines[:count]]
     texts += [""] * (count - len(texts))
     return [
-        codec.Area(
+        codec.ScreenArea(
             id=options.first_area + row,
             x=0,
             y=row * ROW_PX,

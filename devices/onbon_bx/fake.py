@@ -18,7 +18,7 @@ SPOKEN_MAX = 100  # announcements remembered for whoever looks
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class BarFaults:
     """Chance of each misbehaviour per frame."""
 
     mute: float = 0.0
@@ -43,9 +43,9 @@ class FakeOnbon:
         self._units_of_8 = units_of_8
         self._reader = codec.FrameReader()
         self._dice = random.Random(seed)
-        self._rows: dict[int, tuple[codec.Area, float]] = {}
+        self._rows: dict[int, tuple[codec.ScreenArea, float]] = {}
         self._alive = True
-        self.faults = Faults()
+        self.faults = BarFaults()
         self.powered = True
         self.brightness = 15
         self.frames_received = 0

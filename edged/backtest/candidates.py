@@ -15,7 +15,7 @@ from typing import Any
 
 from edged.backtest import pool
 from edged.backtest.clairvoyant import carried_out, plan
-from edged.backtest.measures import DEFAULT_PRICES, Outcome, Prices
+from edged.backtest.measures import DEFAULT_PRICES, DayMeasures, Prices
 from edged.backtest.model import BASELINES, simulate
 from edged.backtest.runner import Scenario, fitted, run, site_of
 from edged.backtest.traces import Day, Hall
@@ -57,7 +57,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CandidateDay:
     """One day under one candidate. ``picture``: with curves, and quotes even where they cost time."""
 
     candidate: Candidate
@@ -80,7 +80,7 @@ def named(name: str) -> Candidate:
     raise KeyError(f"no policy is called {name!r}; there are {known}")
 
 
-def outcome(job: Job) -> Outcome:
+def outcome(job: CandidateDay) -> DayMeasures:
     """Run one day."""
     hall, day, policy = job.hall, job.day, job.candidate.policy
     if policy is not None:

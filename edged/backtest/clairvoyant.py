@@ -13,7 +13,7 @@ from bisect import insort
 from dataclasses import dataclass
 from typing import Any
 
-from edged.backtest.measures import MINUTE_MS, Outcome, Prices
+from edged.backtest.measures import MINUTE_MS, DayMeasures, Prices
 from edged.backtest.traces import Day, Hall
 
 GRID_MS = 150_000
@@ -28,7 +28,7 @@ Trail = tuple[Any, Change] | None  # the changes of a plan, last first; plans sh
 
 
 @dataclass(slots=True)
-class _Plan:
+class _Openings:
     cost: float
     next: int
     regular: Free
@@ -46,12 +46,12 @@ class _Search:
         self.target_ms = prices.target_min * MINUTE_MS
         self.order_cost = prices.opening + self.staff_price * setup_ms
 
-    def run(self, beam: int) -> _Plan:
-        start = _Plan(0.0, 0, (0,) * self.hall.regular, (), ())
+    def run(self, beam: int) -> _Openings:
+        start = _Openings(0.0, 0, (0,) * self.hall.regular, (), ())
         plans, at_ms = [start], 0
-        best: _Plan | None = None
+        best: _Openings | None = None
         while plans:
-            buckets: dict[tuple[int, int], list[_Plan]] = {}
+            buckets: dict[tuple[int, int], list[_Openings]] = {}
             for plan in plans:
                 for child in self._children(plan, at_ms):
                     if best is not None and child.cost >= best.cost:
@@ -66,7 +66,7 @@ class _Search:
             plans = self._kept(buckets, at_ms, beam)
         return best or start
 
-    def _children(self, plan: _Plan, at_ms: int) -> list[_Plan]:
+    def _children(self, plan: _Openings, at_ms: int) -> list[_Openings]:
         draining = tuple(free for free in plan.draining if free > at_ms)
         most = self.hall.tidal - len(draining) if at_ms >= self.setup_ms else 0
         now = len(plan.tidal)
@@ -81,12 +81,12 @@ class _Search:
                 cost += self.staff_price * sum(free - at_ms for free in gone if free > at_ms)
                 left = (*draining, *(free for free in gone if free > at_ms))
             trail = plan.trail if serving == now else (plan.trail, (at_ms, serving))
-            child = _Plan(cost, plan.next, plan.regular, tidal, left, trail)
+            child = _Openings(cost, plan.next, plan.regular, tidal, left, trail)
             self._serve(child, at_ms + GRID_MS)
             found.append(child)
         return found
 
-    def _serve(self, plan: _Plan, until_ms: int) -> None:
+    def _serve(self, plan: _Openings, until_ms: int) -> None:
         """Everybody whose service begins before ``until_ms``, first come first served, regular windows first."""
         regular, tidal = list(plan.regular), list(plan.tidal)
         arrive, service = self.day.arrive_ms, self.day.service_ms
@@ -110,8 +110,10 @@ class _Search:
         plan.cost, plan.next = cost, visitor
         plan.regular, plan.tidal = tuple(regular), tuple(tidal)
 
-    def _kept(self, buckets: dict[tuple[int, int], list[_Plan]], at_ms: int, beam: int) -> list[_Plan]:
-        kept: list[_Plan] = []
+    def _kept(
+        self, buckets: dict[tuple[int, int], list[_Openings]], at_ms: int, beam: int
+    ) -> list[_Openings]:
+        kept: list[_Openings] = []
         limit = self._limits(buckets)
         for key, plans in buckets.items():
             if len(plans) > 1:
@@ -130,7 +132,7 @@ class _Search:
                         break
         return kept
 
-    def _limits(self, buckets: dict[tuple[int, int], list[_Plan]]) -> dict[int, float]:
+    def _limits(self, buckets: dict[tuple[int, int], list[_Openings]]) -> dict[int, float]:
         """Per next visitor: the cheapest plan that is at least as far, plus what catching up can be worth."""
         least: dict[int, float] = {}
         for (following, _), plans in buckets.items():
@@ -142,10 +144,10 @@ class _Search:
             limit[following] = best + SLACK * self.order_cost * max(1, self.hall.tidal)
         return limit
 
-    def _ended(self, plan: _Plan, at_ms: int) -> _Plan:
+    def _ended(self, plan: _Openings, at_ms: int) -> _Openings:
         """Everybody is being served: the windows close, but not before closing time lets them."""
         cost = plan.cost + self.staff_price * sum(free - at_ms for free in plan.tidal if free > at_ms)
-        return _Plan(cost, plan.next, plan.regular, plan.tidal, plan.draining, (plan.trail, (at_ms, 0)))
+        return _Openings(cost, plan.next, plan.regular, plan.tidal, plan.draining, (plan.trail, (at_ms, 0)))
 
 
 def plan(hall: Hall, day: Day, setup_ms: int, prices: Prices, beam: int = BEAM) -> tuple[float, list[Change]]:
@@ -159,7 +161,7 @@ def plan(hall: Hall, day: Day, setup_ms: int, prices: Prices, beam: int = BEAM) 
     return found.cost, changes[::-1]
 
 
-def carried_out(hall: Hall, day: Day, setup_ms: int, changes: list[Change]) -> Outcome:
+def carried_out(hall: Hall, day: Day, setup_ms: int, changes: list[Change]) -> DayMeasures:
     """The plan in a hall, visitor by visitor: waits, staff time and openings, counted without the search."""
     windows = [[0, 0] for _ in range(hall.regular)]  # serves from, free at
     serving: list[list[int]] = []
@@ -183,4 +185,4 @@ def carried_out(hall: Hall, day: Day, setup_ms: int, changes: list[Change]) -> O
             gone = min(serving, key=lambda w: w[1])
             serving.remove(gone)
             staff_ms += max(at_ms, gone[1]) - gone[0]
-    return Outcome(tuple(waits), staff_ms, openings)
+    return DayMeasures(tuple(waits), staff_ms, openings)

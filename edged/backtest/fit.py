@@ -15,7 +15,7 @@ from typing import Any
 
 from edged.backtest.candidates import Candidate, with_pw
 from edged.backtest.measures import Prices, half_width_95
-from edged.backtest.study import Answer, Progress, Question, ask
+from edged.backtest.study import Progress, Question, StudyResult, ask
 from edged.backtest.traces import Day, Hall, Traces
 from edged.core.model.policy import Policy
 
@@ -103,7 +103,7 @@ def _part(days: Sequence[Day], part: str) -> list[Day]:
     return [day for day in days if day.part == part]
 
 
-def _costs(answer: Answer, name: str) -> list[float]:
+def _costs(answer: StudyResult, name: str) -> list[float]:
     return [one.cost(answer.question.prices) for one in answer.outcomes[name]]
 
 

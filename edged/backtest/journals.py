@@ -21,7 +21,7 @@ from edged.backtest.traces import (
     Day,
     Hall,
     Part,
-    Shape,
+    TraceHall,
     Traces,
     guess,
     profile_of,
@@ -150,7 +150,7 @@ def _area(name: str, area: str, recorded: _Recorded, split: bool) -> tuple[Hall,
             )
         )
     regular, tidal = _windows(site, area)
-    learnt = guess(name, days, Shape(regular, tidal, (closes_ms - opens_ms) / 3_600_000))
+    learnt = guess(name, days, TraceHall(regular, tidal, (closes_ms - opens_ms) / 3_600_000))
     configured = tuple(float(service.mean_s) for service in site.services if service.area == area)
     shares = (*learnt.shares, *[0.0] * (len(configured) - len(learnt.shares)))
     profile = profile_of(day for day in days if day.part == "train") if train else ()

@@ -39,7 +39,7 @@ class Curves:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DayMeasures:
     """One day under one policy. ``waits_ms`` in order of arrival; ``open_min`` per opening given back by the policy.
 
     ``releases``: openings taken away early for another area. ``quotes_ms``: predicted minus real wait where quoted.
@@ -91,7 +91,7 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
-def summary(outcomes: Iterable[Outcome], prices: Prices) -> dict[str, float]:
+def summary(outcomes: Iterable[DayMeasures], prices: Prices) -> dict[str, float]:
     """The figures of the table over some days; waits are pooled over visitors, the rest is per day."""
     days = list(outcomes)
     waits = sorted(wait / MINUTE_MS for day in days for wait in day.waits_ms)

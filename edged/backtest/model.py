@@ -15,7 +15,7 @@ from heapq import heapify, heappop, heappush
 from itertools import repeat
 from typing import Literal
 
-from edged.backtest.measures import MINUTE_MS, Outcome
+from edged.backtest.measures import MINUTE_MS, DayMeasures
 from edged.backtest.traces import Day, Hall
 
 LOOK_MS = 30_000
@@ -85,17 +85,17 @@ BASELINES: dict[str, Callable[[], Look]] = {
 
 def simulate(
     hall: Hall, day: Day, setup_ms: int | Iterable[int], look: Look, at_events: bool = False
-) -> Outcome:
+) -> DayMeasures:
     """One day under a policy of this module.
 
     ``setup_ms``: the same for every order, or one after the other. ``at_events``: look after every event instead of
     every ``LOOK_MS``, as the textbook models do.
     """
     setups = iter(setup_ms) if isinstance(setup_ms, Iterable) else repeat(setup_ms)
-    return _Run(hall, day, setups, look, at_events).run()
+    return _ModelRun(hall, day, setups, look, at_events).run()
 
 
-class _Run:
+class _ModelRun:
     def __init__(self, hall: Hall, day: Day, setups: Iterator[int], look: Look, at_events: bool) -> None:
         self.day, self.close_ms, self.setups, self.look = day, hall.close_ms, setups, look
         self.at_events = at_events
@@ -112,7 +112,7 @@ class _Run:
         self.waits = [0] * len(day.arrive_ms)
         self.open_min: list[float] = []
 
-    def run(self) -> Outcome:
+    def run(self) -> DayMeasures:
         """The three streams, merged."""
         floor, arrive = self.floor, self.day.arrive_ms
         count, coming, look_ms = len(arrive), 0, 0
@@ -143,7 +143,7 @@ class _Run:
                 self._act(self.look(floor))
                 self._dispatch()
         self._close_up()
-        return Outcome(tuple(self.waits), self.staff_ms, self.openings, tuple(self.open_min))
+        return DayMeasures(tuple(self.waits), self.staff_ms, self.openings, tuple(self.open_min))
 
     def _schedule(self, after_ms: int, place: int, visitor: int) -> None:
         self.order += 1

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from edged.backtest.measures import Outcome
+from edged.backtest.measures import DayMeasures
 from edged.backtest.traces import BadTrace, Day, Hall, Traces
 
 
@@ -92,10 +92,10 @@ def apart(hall: Hall, day: Day) -> Iterator[tuple[Hall, Day]]:
         first = kinds.stop
 
 
-def together(outcomes: Iterable[Outcome]) -> Outcome:
+def together(outcomes: Iterable[DayMeasures]) -> DayMeasures:
     """The sum over areas; waits in the order of the areas."""
     each = list(outcomes)
-    return Outcome(
+    return DayMeasures(
         tuple(wait for one in each for wait in one.waits_ms),
         sum(one.staff_ms for one in each),
         sum(one.openings for one in each),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from edged.backtest.measures import Outcome
+from edged.backtest.measures import DayMeasures
 from edged.backtest.table import COLUMNS, difference
 from edged.backtest.traces import Day
 
@@ -34,7 +34,7 @@ figure{margin:1em 0}svg{width:100%;height:auto;display:block}text{fill:var(--sof
 Steps = Sequence[tuple[float, float]]
 
 
-def render(document: Mapping[str, Any], pictures: Mapping[str, tuple[Day, Outcome]]) -> str:
+def render(document: Mapping[str, Any], pictures: Mapping[str, tuple[Day, DayMeasures]]) -> str:
     """The whole file."""
     tested = str(document["policy"])
     prices = document["prices"]
@@ -77,7 +77,7 @@ def _table(policies: Mapping[str, Mapping[str, Any]], tested: str) -> str:
     )
 
 
-def _pictures(day: Day, outcome: Outcome, target_min: float) -> str:
+def _pictures(day: Day, outcome: DayMeasures, target_min: float) -> str:
     curves = outcome.curves
     end = max([at for at, _ in (*curves.waiting, *curves.staff)] + [at for at, _, _ in curves.waits] + [60.0])
     predicted = [(at, told) for at, told, _ in curves.waits if told is not None]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
 
-from edged.backtest.measures import MINUTE_MS, Curves, Outcome
+from edged.backtest.measures import MINUTE_MS, Curves, DayMeasures
 from edged.backtest.traces import Day, Hall
 from edged.core.calendar.day_spans import HOLIDAY, clock
 from edged.core.engine import Engine
@@ -136,9 +136,9 @@ class Scenario:
     picture: bool = False
 
 
-def run(scenario: Scenario, day: Day) -> Outcome:
+def run(scenario: Scenario, day: Day) -> DayMeasures:
     """One day. The engine starts empty: nothing is learnt from the day before."""
-    return _Run(scenario, day).run()
+    return _CoreRun(scenario, day).run()
 
 
 @dataclass(slots=True)
@@ -159,7 +159,7 @@ class _Picture:
     staff: list[tuple[float, int]] = field(default_factory=list)
 
 
-class _Run:
+class _CoreRun:
     def __init__(self, scenario: Scenario, day: Day) -> None:
         self.scenario, self.day = scenario, day
         self.engine = Engine()
@@ -183,12 +183,12 @@ class _Run:
         self.waiting_of = dict.fromkeys(self.lookup.areas, 0)
         self.told: dict[int, float] = {}  # visitor -> predicted wait in ms
 
-    def run(self) -> Outcome:
+    def run(self) -> DayMeasures:
         """Open the hall, let the day pass, close it."""
         self._open_hall()
         self._pass_day()
         self._close_up()
-        return Outcome(
+        return DayMeasures(
             tuple(self.waits),
             self.staff_ms,
             self.openings,
@@ -397,9 +397,9 @@ class _Run:
         return Curves(tuple(picture.waiting), tuple(picture.windows), tuple(picture.staff), waits)
 
 
-TOLD: dict[str, Callable[[_Run, Note], None]] = {
-    "ticket.called": _Run._called,
-    "tidal.requested": _Run._requested,
-    "tidal.draining": _Run._draining,
-    "tidal.released": _Run._released,
+TOLD: dict[str, Callable[[_CoreRun, Note], None]] = {
+    "ticket.called": _CoreRun._called,
+    "tidal.requested": _CoreRun._requested,
+    "tidal.draining": _CoreRun._draining,
+    "tidal.released": _CoreRun._released,
 }

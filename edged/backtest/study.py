@@ -13,8 +13,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from edged.backtest.candidates import CLAIRVOYANT, Candidate, Job, outcome
-from edged.backtest.measures import DEFAULT_PRICES, Outcome, Prices, half_width_95, summary
+from edged.backtest.candidates import CLAIRVOYANT, Candidate, CandidateDay, outcome
+from edged.backtest.measures import DEFAULT_PRICES, DayMeasures, Prices, half_width_95, summary
 from edged.backtest.traces import Day, Traces
 
 CHUNK = 4  # days handed to a process at once: short enough for an even end, long enough to cost nothing
@@ -34,12 +34,12 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StudyResult:
     """Outcomes per candidate, in the order of ``days``."""
 
     question: Question
     days: tuple[Day, ...]
-    outcomes: dict[str, tuple[Outcome, ...]]
+    outcomes: dict[str, tuple[DayMeasures, ...]]
 
 
 def ask(
@@ -48,10 +48,10 @@ def ask(
     days: Sequence[Day],
     progress: Progress = lambda done, total: None,
     processes: int | None = None,
-) -> Answer:
+) -> StudyResult:
     """Run every candidate over every day; ``progress(done, total)`` counts days times candidates."""
     jobs = [
-        Job(
+        CandidateDay(
             one,
             traces.halls[day.hall],
             day,
@@ -69,11 +69,11 @@ def ask(
         one.name: tuple(found[place * size : (place + 1) * size])
         for place, one in enumerate(question.candidates)
     }
-    return Answer(question, tuple(days), outcomes)
+    return StudyResult(question, tuple(days), outcomes)
 
 
-def _run(jobs: list[Job], progress: Progress, processes: int) -> list[Outcome]:
-    found: list[Outcome] = []
+def _run(jobs: list[CandidateDay], progress: Progress, processes: int) -> list[DayMeasures]:
+    found: list[DayMeasures] = []
     if processes == 1 or len(jobs) <= CHUNK:
         for job in jobs:
             found.append(outcome(job))
@@ -91,10 +91,10 @@ def _settle_memory() -> None:
     gc.set_threshold(GARBAGE_AFTER)
 
 
-def pictured(answer: Answer, traces: Traces) -> dict[str, tuple[Day, Outcome]]:
+def pictured(answer: StudyResult, traces: Traces) -> dict[str, tuple[Day, DayMeasures]]:
     """Per hall: the day of median cost under the policy under test, run again with its curves."""
     first = answer.question.candidates[0]
-    found: dict[str, tuple[Day, Outcome]] = {}
+    found: dict[str, tuple[Day, DayMeasures]] = {}
     for hall in dict.fromkeys(day.hall for day in answer.days):
         costs = sorted(
             (one.cost(answer.question.prices), place)
@@ -102,13 +102,13 @@ def pictured(answer: Answer, traces: Traces) -> dict[str, tuple[Day, Outcome]]:
             if day.hall == hall
         )
         day = answer.days[costs[len(costs) // 2][1]]
-        job = Job(first, traces.halls[hall], day, answer.question.setup_ms, answer.question.prices)
+        job = CandidateDay(first, traces.halls[hall], day, answer.question.setup_ms, answer.question.prices)
         job = replace(job, with_profile=answer.question.with_profile, picture=True)
         found[hall] = (day, outcome(job))
     return found
 
 
-def document(answer: Answer) -> dict[str, Any]:
+def document(answer: StudyResult) -> dict[str, Any]:
     """The answer as JSON: ``sets``, ``policies`` (all sets together) and ``total`` (the policy under test)."""
     question = answer.question
     first = question.candidates[0].name
@@ -138,7 +138,7 @@ def document(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _figures(answer: Answer, name: str, places: list[int]) -> dict[str, Any]:
+def _figures(answer: StudyResult, name: str, places: list[int]) -> dict[str, Any]:
     prices = answer.question.prices
     first = answer.question.candidates[0].name
     figures: dict[str, Any] = {**summary([answer.outcomes[name][n] for n in places], prices)}

@@ -2,7 +2,7 @@
 
 Formats: a folder with ``sets.json`` and ``traces.csv.gz`` (``set,day,part,t_min,service_min,stype``; times in minutes
 after opening), or one CSV file with the columns ``t_min,service_min`` and optionally ``set,day,part,stype``. A file
-without a ``sets.json`` beside it takes its hall from ``Shape``. Every mistake is a ``BadTrace`` with file and line.
+without a ``sets.json`` beside it takes its hall from ``TraceHall``. Every mistake is a ``BadTrace`` with file and line.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Traces:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TraceHall:
     """The hall of a trace that names none."""
 
     regular: int = 4
@@ -84,9 +84,9 @@ class Shape:
     hours: float = 8.0
 
 
-def read(path: Path, shape: Shape | None = None) -> Traces:
+def read(path: Path, shape: TraceHall | None = None) -> Traces:
     """A folder or a single file. Raises ``BadTrace``."""
-    shape = shape or Shape()
+    shape = shape or TraceHall()
     try:
         if path.is_dir():
             return _folder(path)
@@ -174,7 +174,7 @@ def _visit(row: Mapping[str, str]) -> tuple[int, int, int]:
     return round(at * MINUTE_MS), max(1, round(service * MINUTE_MS)), kind
 
 
-def guess(name: str, days: Iterable[Day], shape: Shape) -> Hall:
+def guess(name: str, days: Iterable[Day], shape: TraceHall) -> Hall:
     """A hall for days that came without one: means, mix and profile from the train days (all, if there are none)."""
     days = list(days)
     known = [day for day in days if day.part == "train"] or days

@@ -96,7 +96,7 @@ class TcpModule:
         return frame
 
 
-class Pty:
+class BenchLine:
     """A serial line: ``path`` is the daemon's port, the descriptor the far end's."""
 
     def __init__(self) -> None:
@@ -127,7 +127,7 @@ class Pty:
         os.close(self._slave)
 
 
-class RtuLine(Pty):
+class RtuLine(BenchLine):
     """Modules ``1`` to ``units`` (but not ``dead``) on one RS-485 line. ``char_s``: seconds per character (0: none).
 
     A lamp is lit when its write frame and the silence after it have been on the line; an answer is heard when its
@@ -174,7 +174,7 @@ class RtuLine(Pty):
             self.write(self._replies.popleft()[1])
 
 
-class CandleLine(Pty):
+class CandleLine(BenchLine):
     """Panels on a Candle bus: a mark is ``address code`` of each LED frame, in decimal."""
 
     def __init__(self) -> None:

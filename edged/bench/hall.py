@@ -23,7 +23,7 @@ PAUSE_REASON = "rest"
 
 
 @dataclass(frozen=True, slots=True)
-class Wires:
+class BenchWires:
     """What the measured outputs hang on. ``rtu``: a modbus_relay URL, and how many units are on that line."""
 
     tcp_port: int | None = None
@@ -32,13 +32,13 @@ class Wires:
     line: str | None = None
 
 
-NO_WIRES = Wires()
+NO_WIRES = BenchWires()
 
 
 class BenchHall:
     """A hall.toml in ``directory`` and the daemon for it."""
 
-    def __init__(self, directory: Path, broker: Address, hall: str, wires: Wires = NO_WIRES) -> None:
+    def __init__(self, directory: Path, broker: Address, hall: str, wires: BenchWires = NO_WIRES) -> None:
         self.directory = directory
         self.broker = broker
         self.hall = hall
@@ -152,7 +152,7 @@ def ticket(seq: int, number: str, service: str) -> bytes:
     return json.dumps({"seq": seq, "number": number, "service": service}).encode()
 
 
-class Panel:
+class BenchPanel:
     """A window's panel that toggles its lamp: each press is a key, and a lamp that must follow."""
 
     def __init__(self, hall: str, window: str, lamp: str) -> None:

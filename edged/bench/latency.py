@@ -8,9 +8,9 @@ from typing import Any
 
 from edged.bench.meter import Samples
 from edged.bench.plans import Cell
-from edged.bench.sides import Place, Room, Side, figures, pooled
+from edged.bench.sides import BenchCell, Place, Side, figures, pooled
 
-Build = Callable[[Room], list[Side]]
+Build = Callable[[BenchCell], list[Side]]
 Told = Callable[[str], None]
 
 
@@ -18,7 +18,7 @@ def latency(place: Place, build: Build, cells: Sequence[Cell], told: Told) -> di
     """All cells of one pair of wires. The first is the headline; the others stand under ``background``, ``spacing``."""
     found: dict[str, Any] = {}
     with ExitStack() as stack:
-        sides = build(Room(place, stack))
+        sides = build(BenchCell(place, stack))
         for n, cell in enumerate(cells):
             told(f"{cell.spacing_ms} ms" + (f", {cell.background}/s around" if cell.background else ""))
             one = figures(pooled(_rounds(sides, cell)))

@@ -10,12 +10,12 @@ from typing import Any
 
 from edged.bench.brokers import OwnBroker
 from edged.bench.children import Failed, histogram_quantile
-from edged.bench.hall import BenchHall, Panel, key
+from edged.bench.hall import BenchHall, BenchPanel, key
 from edged.bench.loads import ECHO, VISIT, LoadedHall
 from edged.bench.meter import Drain, Lamps, Meter, lamp_state, rest
-from edged.bench.peers import Job
+from edged.bench.peers import PeerJob
 from edged.bench.plug import Plug
-from edged.bench.sides import Place, Room
+from edged.bench.sides import BenchCell, Place
 from edged.clock import monotonic_s, perf_s
 
 LOGIN_EVERY_S = 0.005  # while the daemon starts: a clerk who cannot wait
@@ -47,7 +47,7 @@ def starts(place: Place, count: int) -> dict[str, Any]:
         with ExitStack() as stack:
             early = _Early(place, stack, place.hall_id(f"a{n}"), ECHO)
             started_s = monotonic_s()
-            early.room.spawn(Job(ECHO, early.hall, "panel-m1", "lamp-m1", "mqtt", early.broker.to_json()))
+            early.room.spawn(PeerJob(ECHO, early.hall, "panel-m1", "lamp-m1", "mqtt", early.broker.to_json()))
             echoed.append((early.press_until_lit("unpause") - started_s) * 1000)
     return {
         "ready_ms": round(median(ready), 1),
@@ -62,7 +62,7 @@ class _Early:
     def __init__(self, place: Place, stack: ExitStack, hall: str, side: str) -> None:
         self.hall = hall
         self.broker = place.broker_of(side)
-        self.room = Room(place, stack)
+        self.room = BenchCell(place, stack)
         self._lamps = Lamps(self.room.plug(self.broker, f"{hall}-lamps"), hall)
         self._presser = self.room.plug(self.broker, f"{hall}-press")
         self.room.meter.add(self._lamps, Drain(self._presser))
@@ -133,7 +133,7 @@ def outage(place: Place) -> dict[str, Any]:
         hall = BenchHall(place.directory / "outage", broker.address, f"{place.name}-o")
         stack.callback(hall.daemon.stop)
         hall.daemon.start()
-        panel = Panel(hall.hall, "m1", "lamp-m1")
+        panel = BenchPanel(hall.hall, "m1", "lamp-m1")
         with ExitStack() as before:
             meter, lamps, presser = _listen(broker, hall, "before", before)
             presser.publish(panel.topic, panel.login())

@@ -16,7 +16,7 @@ LATENCIES = ("mqtt_mqtt", "mqtt_modbus_tcp", "mqtt_modbus_rtu", "serial_serial")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class LimitVerdict:
     """One limit: what it is about, what was found, and the most or least it may be."""
 
     what: str
@@ -37,7 +37,7 @@ class Verdict:
         return found | {"kept": self.kept}
 
 
-def verdicts(found: Mapping[str, Any]) -> list[Verdict]:
+def verdicts(found: Mapping[str, Any]) -> list[LimitVerdict]:
     """All that can be judged."""
     parts = (_latencies, _slow_line, _decisions, _beside_the_echo, _plain)
     return [verdict for part in parts for verdict in part(found)]
@@ -57,47 +57,49 @@ def ratio(cell: Mapping[str, Any], which: str, of: str) -> float | None:
     return round(mine / theirs, 2) if mine is not None and theirs else None
 
 
-def _latencies(found: Mapping[str, Any]) -> Iterator[Verdict]:
+def _latencies(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
     for key in LATENCIES:
         for name, cell in cells(found.get(key) or {}):
             title = f"{key.replace('_', ' ')}, {name}"
-            yield Verdict(f"{title}: outputs lost", cell["lost"], 0, "")
+            yield LimitVerdict(f"{title}: outputs lost", cell["lost"], 0, "")
             if cell["p50_us"] is not None:
-                yield Verdict(f"{title}: no 40 ms stall, p50", cell["p50_us"], STALL_US, "us")
+                yield LimitVerdict(f"{title}: no 40 ms stall, p50", cell["p50_us"], STALL_US, "us")
             for which in ("p50_us", "p99_us"):
                 against = ratio(cell, which, "aiomqtt")
                 if against is not None:
-                    yield Verdict(f"{title}: {which[:3]} / bare aiomqtt", against, 1.0, "x")
+                    yield LimitVerdict(f"{title}: {which[:3]} / bare aiomqtt", against, 1.0, "x")
                 against = ratio(cell, which, "program")
                 if against is not None:
                     bound = PROGRAM_RATIOS[which]
-                    yield Verdict(f"{title}: {which[:3]} / the echo program", against, bound, "x")
+                    yield LimitVerdict(f"{title}: {which[:3]} / the echo program", against, bound, "x")
 
 
-def _slow_line(found: Mapping[str, Any]) -> Iterator[Verdict]:
+def _slow_line(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
     line = found.get("rtu_9600")
     if not line or line["healthy"]["p99_ms"] is None or line["one_dead"]["p99_ms"] is None:
         return
     healthy, dead = line["healthy"], line["one_dead"]
     bound = round(WIRE_MS + LAMP_SPARE_MS, 1)
-    yield Verdict("9600 baud, 8 others polled: lamp p50", healthy["p50_ms"], bound, "ms")
-    yield Verdict("the same: p99, one poll under way", healthy["p99_ms"], round(bound + POLL_MS, 1), "ms")
-    yield Verdict(
+    yield LimitVerdict("9600 baud, 8 others polled: lamp p50", healthy["p50_ms"], bound, "ms")
+    yield LimitVerdict(
+        "the same: p99, one poll under way", healthy["p99_ms"], round(bound + POLL_MS, 1), "ms"
+    )
+    yield LimitVerdict(
         "one module dead: p99 of the others", round(dead["p99_ms"] / healthy["p99_ms"], 2), 1.2, "x"
     )
-    yield Verdict("9600 baud: lamps lost", healthy["lost"] + dead["lost"], 0, "")
+    yield LimitVerdict("9600 baud: lamps lost", healthy["lost"] + dead["lost"], 0, "")
 
 
-def _decisions(found: Mapping[str, Any]) -> Iterator[Verdict]:
+def _decisions(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
     decisions = found.get("decision_us") or {}
     for windows, bound in (("60", 1000.0), ("1000", 2000.0)):
         if windows in decisions:
             waiting = decisions[windows]["waiting"]
             what = f"decision, {windows} windows, {waiting} waiting: p99"
-            yield Verdict(what, decisions[windows]["p99"], bound, "us")
+            yield LimitVerdict(what, decisions[windows]["p99"], bound, "us")
 
 
-def _beside_the_echo(found: Mapping[str, Any]) -> Iterator[Verdict]:
+def _beside_the_echo(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
     """What depends on the machine is judged against the bare aiomqtt echo of the same run."""
     listed = (
         ("messages a second, sustained", "throughput_msg_s", "aiomqtt_throughput_msg_s", 1.0, True),
@@ -108,10 +110,10 @@ def _beside_the_echo(found: Mapping[str, Any]) -> Iterator[Verdict]:
     for what, mine, theirs, bound, least in listed:
         if found.get(mine) is not None and found.get(theirs):
             ratio = round(found[mine] / found[theirs], 2)
-            yield Verdict(f"{what} / bare aiomqtt", ratio, bound, "x", least)
+            yield LimitVerdict(f"{what} / bare aiomqtt", ratio, bound, "x", least)
 
 
-def _plain(found: Mapping[str, Any]) -> Iterator[Verdict]:
+def _plain(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
     rss, percent = found.get("rss_mib") or {}, found.get("cpu_percent") or {}
     listed: tuple[tuple[str, Any, float, str], ...] = (
         ("restart with a day's journal", found.get("restart_ms"), 2000, "ms"),
@@ -123,4 +125,4 @@ def _plain(found: Mapping[str, Any]) -> Iterator[Verdict]:
     )
     for what, value, bound, unit in listed:
         if value is not None:
-            yield Verdict(what, value, bound, unit)
+            yield LimitVerdict(what, value, bound, unit)

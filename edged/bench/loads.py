@@ -10,8 +10,8 @@ from typing import Any
 from edged.bench.children import Child, Daemon
 from edged.bench.hall import BenchHall
 from edged.bench.meter import Lamps, Samples, quantile
-from edged.bench.peers import OTHER_LAMP, Job
-from edged.bench.sides import Place, Room, Side
+from edged.bench.peers import OTHER_LAMP, PeerJob
+from edged.bench.sides import BenchCell, Place, Side
 from edged.bench.traffic_child import Traffic
 from edged.clock import perf_s
 
@@ -35,7 +35,7 @@ class Loaded(ABC):
     counts = 1
 
     def __init__(self, place: Place, stack: ExitStack, name: str, side: str) -> None:
-        self.room = Room(place, stack)
+        self.room = BenchCell(place, stack)
         self.hall = place.hall_id(name)
         self.broker = place.broker_of(side)
         self.child = self.begin(place)
@@ -137,7 +137,7 @@ class LoadedEcho(Loaded):
 
     def begin(self, place: Place) -> Child:
         """The peer of the latency sections, with an answer more."""
-        job = Job(ECHO, self.hall, "panel-m1", "lamp-m1", "mqtt", self.broker.to_json(), ECHO_EVERY)
+        job = PeerJob(ECHO, self.hall, "panel-m1", "lamp-m1", "mqtt", self.broker.to_json(), ECHO_EVERY)
         return self.room.echo(job)
 
     def handled(self) -> int:

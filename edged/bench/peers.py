@@ -32,7 +32,7 @@ CANDLE_LEDS = {0x31: 0x36, 0x32: 0x31, 0x34: 0x32}
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class PeerJob:
     """``out``: "mqtt", "tcp:PORT", "rtu:PATH"; ``kind`` "serial" hears and answers on ``out`` "line:PATH" alone.
 
     ``every``: the aiomqtt peer also lights ``OTHER_LAMP`` at each so manieth other message; 0: never.
@@ -85,7 +85,7 @@ class Out:
         os.read(self._fd, REPLY_BYTES)
 
 
-def blocking(job: Job) -> None:
+def blocking(job: PeerJob) -> None:
     """The limit: block in recv, answer, acknowledge."""
     plug = Plug(Address.from_json(job.broker), f"{job.hall}-blocking")
     plug.subscribe(f"hall/{job.hall}/dev/+/up/+")
@@ -105,10 +105,10 @@ def blocking(job: Job) -> None:
         plug.acknowledge(messages)
 
 
-class Echo(asyncio.Protocol):
+class AsyncioEcho(asyncio.Protocol):
     """A bare asyncio codec: connects, subscribes, echoes."""
 
-    def __init__(self, job: Job, broker: Address) -> None:
+    def __init__(self, job: PeerJob, broker: Address) -> None:
         self._out = None if job.out == "mqtt" else Out(job.out)
         self._hall = job.hall
         self._lamp = f"hall/{job.hall}/dev/{job.lamp}/down/lamp"
@@ -155,18 +155,18 @@ class Echo(asyncio.Protocol):
         return packets.publish(self._lamp, json.dumps({"state": state}).encode(), self._mid, retain=True)
 
 
-async def bare_asyncio(job: Job) -> None:
+async def bare_asyncio(job: PeerJob) -> None:
     """One Protocol on one connection."""
     broker = Address.from_json(job.broker)
     loop, context = asyncio.get_running_loop(), tls_context(broker)
     name = broker.host if context is not None else None
     _, echo = await loop.create_connection(
-        lambda: Echo(job, broker), broker.host, broker.port, ssl=context, server_hostname=name
+        lambda: AsyncioEcho(job, broker), broker.host, broker.port, ssl=context, server_hostname=name
     )
     await echo.ended
 
 
-async def with_aiomqtt(job: Job) -> None:
+async def with_aiomqtt(job: PeerJob) -> None:
     """What a careful user of the usual library gets."""
     import aiomqtt
 
@@ -203,7 +203,7 @@ async def with_aiomqtt(job: Job) -> None:
                 out.show(state)
 
 
-class Line:
+class SerialEcho:
     """A Candle panel's echo: a key's frame in, the LED's frame out."""
 
     def __init__(self, path: str) -> None:
@@ -221,17 +221,17 @@ class Line:
                 os.write(self.fd, bytes((frame[0], frame[1], led, frame[3])))
 
 
-def blocking_line(job: Job) -> None:
+def blocking_line(job: PeerJob) -> None:
     """Block in read, answer."""
-    line = Line(job.out.partition(":")[2])
+    line = SerialEcho(job.out.partition(":")[2])
     _ready()
     while True:
         line.answer()
 
 
-async def asyncio_line(job: Job) -> None:
+async def asyncio_line(job: PeerJob) -> None:
     """The same with an event loop."""
-    line = Line(job.out.partition(":")[2])
+    line = SerialEcho(job.out.partition(":")[2])
     asyncio.get_running_loop().add_reader(line.fd, line.answer)
     _ready()
     await asyncio.Event().wait()
@@ -244,9 +244,9 @@ def _ready() -> None:
 
 def main() -> None:
     """One job from stdin."""
-    job = Job(**json.loads(sys.stdin.readline()))
+    job = PeerJob(**json.loads(sys.stdin.readline()))
     over_line = job.out.startswith("line:")
-    blockers: dict[str, Callable[[Job], None]] = {"blocking": blocking_line if over_line else blocking}
+    blockers: dict[str, Callable[[PeerJob], None]] = {"blocking": blocking_line if over_line else blocking}
     if job.kind in blockers:
         blockers[job.kind](job)
     elif job.kind == "aiomqtt":

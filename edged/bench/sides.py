@@ -10,9 +10,9 @@ from typing import Any
 
 from edged.bench.children import Child, module
 from edged.bench.ears import CandleLine, RtuLine, TcpModule
-from edged.bench.hall import DESK, LINE_ADDRESS, LINE_PANELS, BenchHall, Panel, Wires, ticket
+from edged.bench.hall import DESK, LINE_ADDRESS, LINE_PANELS, BenchHall, BenchPanel, BenchWires, ticket
 from edged.bench.meter import Drain, Ear, Lamps, Meter, Samples
-from edged.bench.peers import CANDLE_LEDS, Job
+from edged.bench.peers import CANDLE_LEDS, PeerJob
 from edged.bench.plug import Address, Plug
 from edged.bench.traffic_child import Traffic
 from edged.clock import perf_s
@@ -89,7 +89,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class BenchCell:
     """One cell's parts: what ends with it, and the one meter of all its sides."""
 
     place: Place
@@ -102,19 +102,19 @@ class Room:
         hall.daemon.start()
         self.meter.idle(perf_s() + SETTLE_S)
 
-    def echo(self, job: Job) -> Child:
+    def echo(self, job: PeerJob) -> Child:
         """Start a peer."""
         child = self.spawn(job)
         child.await_ready(self.wait)
         return child
 
-    def spawn(self, job: Job) -> Child:
+    def spawn(self, job: PeerJob) -> Child:
         """The same without waiting for it."""
         child = Child(self._command(job), job.to_json())
         self.stack.callback(child.stop)
         return child
 
-    def _command(self, job: Job) -> list[str]:
+    def _command(self, job: PeerJob) -> list[str]:
         if job.kind != "program":
             return module("edged.bench.peers")
         broker, devices = self.place.broker, f"hall/{job.hall}/dev"
@@ -138,7 +138,7 @@ class Room:
     def keyed(self, name: str, hall: str, ear: Ear, desks: Sequence[tuple[str, str]]) -> Side:
         """A side whose presses are MQTT keys. ``desks``: windows with the mark of their lamp, pressed in turn."""
         presser = self.plug(self.place.broker_of(name), f"{hall}-press")
-        panels = [Panel(hall, window, lamp) for window, lamp in desks]
+        panels = [BenchPanel(hall, window, lamp) for window, lamp in desks]
         for panel in panels:
             presser.publish(panel.topic, panel.login())
 
@@ -152,7 +152,7 @@ class Room:
         return Side(name, self.meter, ear, press, self.traffic(name, hall))
 
 
-def mqtt_sides(room: Room) -> list[Side]:
+def mqtt_sides(room: BenchCell) -> list[Side]:
     """MQTT in, MQTT out; every side hears background visits of its own where asked."""
     sides: list[Side] = []
     for name in ("edged", *PEERS, *(["program"] if room.place.echo is not None else [])):
@@ -162,14 +162,14 @@ def mqtt_sides(room: Room) -> list[Side]:
             room.serve(BenchHall(room.place.directory / hall, broker, hall))
         else:
             kind = PEERS.get(name, name)
-            room.echo(Job(kind, hall, "panel-m1", "lamp-m1", "mqtt", broker.to_json()))
+            room.echo(PeerJob(kind, hall, "panel-m1", "lamp-m1", "mqtt", broker.to_json()))
         lamps = Lamps(room.plug(broker, f"{hall}-lamps"), hall)
         room.meter.add(lamps)
         sides.append(room.keyed(name, hall, lamps, [("m1", "lamp-m1")]))
     return _warm(sides)
 
 
-def tcp_sides(room: Room) -> list[Side]:
+def tcp_sides(room: BenchCell) -> list[Side]:
     """MQTT in, a coil on Modbus TCP out."""
     sides: list[Side] = []
     for name in ("edged", *PEERS):
@@ -177,12 +177,12 @@ def tcp_sides(room: Room) -> list[Side]:
         module = TcpModule("relay-t1")
         room.stack.callback(module.close)
         room.meter.add(module)
-        _start(room, name, hall, Wires(tcp_port=module.port), ("panel-t1", f"tcp:{module.port}"))
+        _start(room, name, hall, BenchWires(tcp_port=module.port), ("panel-t1", f"tcp:{module.port}"))
         sides.append(room.keyed(name, hall, module, [("t1", "relay-t1/0")]))
     return _warm(sides)
 
 
-def rtu_sides(room: Room) -> list[Side]:
+def rtu_sides(room: BenchCell) -> list[Side]:
     """MQTT in, a coil on an RTU line out; the line itself takes no time, the pauses of the protocol are kept."""
     sides: list[Side] = []
     for name in ("edged", "limit", "asyncio"):
@@ -190,13 +190,13 @@ def rtu_sides(room: Room) -> list[Side]:
         line = RtuLine(1)
         room.stack.callback(line.close)
         room.meter.add(line)
-        wires = Wires(rtu=f"rtu://{line.path}?baudrate=115200")
+        wires = BenchWires(rtu=f"rtu://{line.path}?baudrate=115200")
         _start(room, name, hall, wires, ("panel-r1", f"rtu:{line.path}"))
         sides.append(room.keyed(name, hall, line, [("r1", "relay-r1/0")]))
     return _warm(sides)
 
 
-def line_sides(room: Room) -> list[Side]:
+def line_sides(room: BenchCell) -> list[Side]:
     """A key on a Candle bus in, its panel's LED out, on the same line."""
     sides: list[Side] = []
     for name in ("edged", "limit", "asyncio"):
@@ -204,25 +204,25 @@ def line_sides(room: Room) -> list[Side]:
         line = CandleLine()
         room.stack.callback(line.close)
         room.meter.add(line)
-        _start(room, name, hall, Wires(line=line.path), ("", f"line:{line.path}"))
+        _start(room, name, hall, BenchWires(line=line.path), ("", f"line:{line.path}"))
         sides.append(Side(name, room.meter, line, _line_press(line), room.traffic(name, hall)))
     return _warm(sides)
 
 
-def slow_line_side(room: Room, line: RtuLine, units: Sequence[int]) -> Side:
+def slow_line_side(room: BenchCell, line: RtuLine, units: Sequence[int]) -> Side:
     """The daemon alone on a line with a line's pace; lamps of ``units`` in turn."""
     hall = room.place.hall_id(f"w{len(line.dead)}")
     room.meter.add(line)
-    wires = Wires(rtu=f"rtu://{line.path}?baudrate=9600", rtu_units=line.units)
+    wires = BenchWires(rtu=f"rtu://{line.path}?baudrate=9600", rtu_units=line.units)
     room.serve(BenchHall(room.place.directory / hall, room.place.broker, hall, wires))
     return room.keyed("edged", hall, line, [(f"r{unit}", f"relay-r{unit}/0") for unit in units])
 
 
-def _start(room: Room, name: str, hall: str, wires: Wires, peer: tuple[str, str]) -> None:
+def _start(room: BenchCell, name: str, hall: str, wires: BenchWires, peer: tuple[str, str]) -> None:
     """The daemon with ``wires``, or the peer with its panel and output."""
     broker = room.place.broker_of(name)
     if name != "edged":
-        room.echo(Job(PEERS[name], hall, peer[0], "", peer[1], broker.to_json()))
+        room.echo(PeerJob(PEERS[name], hall, peer[0], "", peer[1], broker.to_json()))
         return
     served = BenchHall(room.place.directory / hall, broker, hall, wires)
     room.serve(served)
@@ -230,7 +230,7 @@ def _start(room: Room, name: str, hall: str, wires: Wires, peer: tuple[str, str]
         _fill(room, served)
 
 
-def _fill(room: Room, hall: BenchHall) -> None:
+def _fill(room: BenchCell, hall: BenchHall) -> None:
     """Visitors for the clerks on the bus, fifty at a time: a broker drops what it cannot queue."""
     dispenser = room.plug(room.place.broker, f"{hall.hall}-fill")
     topic = hall.up("dispenser-2", "ticket")

@@ -12,7 +12,7 @@ from typing import Any
 
 from edged.bench.ears import GAP_CHARS, RTU_REQUEST_BYTES, RtuLine
 from edged.bench.meter import Samples
-from edged.bench.sides import LOST_IN_ROW_MAX, Place, Room, Side, slow_line_side
+from edged.bench.sides import LOST_IN_ROW_MAX, BenchCell, Place, Side, slow_line_side
 from edged.clock import perf_s
 
 BAUDRATE = 9600
@@ -29,7 +29,7 @@ POLL_MS = (
 def slow_line(place: Place, rounds: int, count: int) -> dict[str, Any]:
     """p50 and p99 of the lamps of eight modules, with a ninth that answers and with one that does not."""
     with ExitStack() as stack:
-        room = Room(place, stack)
+        room = BenchCell(place, stack)
         lines = [RtuLine(UNITS, CHAR_S), RtuLine(UNITS, CHAR_S, dead=(UNITS,))]
         for line in lines:
             stack.callback(line.close)
@@ -52,7 +52,7 @@ def slow_line(place: Place, rounds: int, count: int) -> dict[str, Any]:
 
 
 def _round(
-    room: Room, sides: Sequence[Side], samples: Sequence[Samples], count: int, order: tuple[int, int]
+    room: BenchCell, sides: Sequence[Side], samples: Sequence[Samples], count: int, order: tuple[int, int]
 ) -> None:
     """``count`` presses of each, in turn: both meet the same minutes, and one line rests while the other lights."""
     next_s = perf_s()

@@ -8,10 +8,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from edged.bench.limits import LATENCIES, Verdict, cells, ratio
+from edged.bench.limits import LATENCIES, LimitVerdict, cells, ratio
 
 
-def report(found: Mapping[str, Any], verdicts: Sequence[Verdict]) -> RenderableType:
+def report(found: Mapping[str, Any], verdicts: Sequence[LimitVerdict]) -> RenderableType:
     """Everything that was measured."""
     parts: list[RenderableType] = [_machine(found)]
     if any(found.get(key) for key in LATENCIES):
@@ -108,7 +108,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"lamp at 9600 baud, {name.replace('_', ' ')}", text
 
 
-def _verdict(verdicts: Sequence[Verdict]) -> Table:
+def _verdict(verdicts: Sequence[LimitVerdict]) -> Table:
     broken = sum(not one.kept for one in verdicts)
     table = Table(title=f"Limits: {len(verdicts) - broken} kept, {broken} broken", title_justify="left")
     for head in ("limit", "found", "must be", ""):

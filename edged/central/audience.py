@@ -82,14 +82,14 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class HighestVersion:
     """The highest version ever accepted, and its content where known (a redelivery of it is no replay)."""
 
     version: int = 0
     sha256: str | None = None
 
 
-class Counter(NamedTuple):
+class LastOrder(NamedTuple):
     """The last document taken of a key: its counter, and the SHA-256 of its payload."""
 
     value: int
@@ -103,7 +103,7 @@ class Order(NamedTuple):
     id: str
     by: str
     keyid: str
-    counter: Counter
+    counter: LastOrder
     event: Event | None
     again: bool
 
@@ -112,7 +112,7 @@ class Past(NamedTuple):
     """What an operation is judged against: the wall clock in ms, and the last counter of every key."""
 
     now_ms: int
-    counters: dict[str, Counter]
+    counters: dict[str, LastOrder]
 
 
 def epoch_ms(moment: str) -> int:

@@ -67,7 +67,7 @@ def stored(step: NotedStep, offset_ms: int, before: int) -> Iterator[Fact]:
             )
 
 
-class Writer:
+class EventWriter:
     """Writes the events of one hall and epoch."""
 
     def __init__(self, hall: str, epoch: int) -> None:

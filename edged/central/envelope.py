@@ -40,7 +40,7 @@ class KeyFileError(ValueError):
     """A key file cannot be used; the text names the file and the remedy."""
 
 
-class Opened(NamedTuple):
+class OpenedEnvelope(NamedTuple):
     """A payload whose signature was verified with the key ``keyid``."""
 
     payload: bytes
@@ -74,7 +74,7 @@ def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey) -> bytes:
     return json.dumps(envelope, separators=(",", ":")).encode()
 
 
-def verify(raw: bytes, payload_type: str, keys: Keys) -> Opened:
+def verify(raw: bytes, payload_type: str, keys: Keys) -> OpenedEnvelope:
     """Size, key, signature. Raises ``DocumentRefused``."""
     if len(raw) > ENVELOPE_BYTES_MAX:
         raise DocumentRefused(reason("too-large", size=len(raw), limit=ENVELOPE_BYTES_MAX))
@@ -97,7 +97,7 @@ def verify(raw: bytes, payload_type: str, keys: Keys) -> Opened:
         )
     for keyid, sig in trusted:
         if _signed(keys[keyid], sig, pae(kind, payload)):
-            return Opened(payload, keyid)
+            return OpenedEnvelope(payload, keyid)
     raise DocumentRefused(reason("bad-signature", "signatures"))
 
 

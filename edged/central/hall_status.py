@@ -20,13 +20,13 @@ from edged.core.model.state import State
 REASONS_MAX = 16  # named; a hall with more wrong is one that needs a visit anyway
 
 
-class Spoken(Protocol):
+class StatusLink(Protocol):
     """What is needed of ``edged.links.mqtt.MqttLink``."""
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
 
 
-class Standing(NamedTuple):
+class HallStanding(NamedTuple):
     """What the status is made of. ``wall_ms``: ms since 1970 UTC."""
 
     state: State
@@ -47,7 +47,7 @@ class HallStatus:
         self._policy = 0
         self._since_ms = 0
 
-    def payload(self, word: str, standing: Standing, why: tuple[str, ...] = ()) -> bytes:
+    def payload(self, word: str, standing: HallStanding, why: tuple[str, ...] = ()) -> bytes:
         """The message that says ``word``: online, degraded or offline."""
         if word != self._word or not self._since_ms:
             self._word, self._since_ms = word, standing.wall_ms
@@ -60,27 +60,27 @@ class HallStatus:
         }
         return msgspec.json.encode(body | ({"reasons": why} if why else {}))
 
-    def look(self, link: Spoken, standing: Standing) -> None:
+    def look(self, link: StatusLink, standing: HallStanding) -> None:
         """Say it if it changed."""
         if (reasons(standing), standing.state.policy_version) != (self._reasons, self._policy):
             self.say(link, standing)
 
-    def say(self, link: Spoken, standing: Standing) -> None:
+    def say(self, link: StatusLink, standing: HallStanding) -> None:
         """Say how the hall is."""
         self._reasons, self._policy = reasons(standing), standing.state.policy_version
         word = "degraded" if self._reasons else "online"
         self._publish(link, self.payload(word, standing, self._reasons))
 
-    def leave(self, link: Spoken, standing: Standing) -> None:
+    def leave(self, link: StatusLink, standing: HallStanding) -> None:
         """The last word."""
         self._publish(link, self.payload("offline", standing))
 
-    def _publish(self, link: Spoken, payload: bytes) -> None:
+    def _publish(self, link: StatusLink, payload: bytes) -> None:
         with suppress(Exception):  # the broker may be away; its own will says the same
             link.publish(self.topic, payload, retain=True)
 
 
-def reasons(standing: Standing) -> tuple[str, ...]:
+def reasons(standing: HallStanding) -> tuple[str, ...]:
     """What is wrong: ``disk``, ``clock``, ``safe mode``, ``device NAME``."""
     found = [] if standing.durable else ["disk"]
     if standing.wall_ms < CLOCK_TRUSTED_FROM_MS:

@@ -19,7 +19,7 @@ from edged.config import HallConfig
 from edged.core.model.events import DocumentRejected
 from edged.core.model.state import State
 from edged.driver import Reject
-from edged.heart import lasting
+from edged.heartbeat import lasting
 from edged.links.mqtt.link import MqttLink
 from edged.observer import Observer
 from edged.store.journal import Journal
@@ -118,10 +118,10 @@ class Office:
             if not self._given.silent:
                 tasks.create_task(lasting("uplink", self.uplink.run()), name="uplink")
 
-    def hearts(self) -> dict[str, float]:
+    def heartbeats(self) -> dict[str, float]:
         """By when each part promised its next sign of life, in ``monotonic_s``."""
-        hearts = {"policy desk": self.policies.heart.due_s}
-        return hearts if self._given.silent else hearts | {"uplink": self.uplink.heart.due_s}
+        heartbeats = {"policy desk": self.policies.heartbeat.due_s}
+        return heartbeats if self._given.silent else heartbeats | {"uplink": self.uplink.heartbeat.due_s}
 
     def stop(self) -> None:
         """Before the journal closes."""

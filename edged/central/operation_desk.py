@@ -21,19 +21,19 @@ import structlog
 
 from edged import personal
 from edged.central import topics
-from edged.central.audience import Audience, Counter, Order, Past
+from edged.central.audience import Audience, LastOrder, Order, Past
 from edged.central.condemned import Condemned
 from edged.central.envelope import Keys
-from edged.central.policy_desk import Ledger, PolicyDesk, Put, TellRefusal
+from edged.central.policy_desk import DeskLedger, PolicyDesk, Put, TellRefusal
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.model.commands import Note
 from edged.core.model.events import Event
 from edged.core.model.lookup import Lookup
 from edged.core.model.site import Site
-from edged.core.people.answers import ACCEPTED, ORDERED, Answer, answer_of
+from edged.core.people.answers import ACCEPTED, ORDERED, KeyAnswer, answer_of
 from edged.driver import Refused, Reject, Unreachable
 from edged.observer import Observer, Step
-from edged.store.records import Beside, Line
+from edged.store.records import Attachments, MetaLine
 from edged.store.uplink import COUNTERS
 
 NOWHERE = Site("", "", (), (), ())  # before the core has its hall
@@ -47,7 +47,7 @@ _NO_ANSWERS = re.compile(r"hall(/|$)|city/[^/]*/policy(/|$)|\$|$")
 log = structlog.get_logger("edged.central")
 
 
-class Request(Protocol):
+class OrderMessage(Protocol):
     """What the desk needs of ``edged.links.mqtt.Message``."""
 
     @property
@@ -69,7 +69,7 @@ class Answering(Protocol):
     def respond(self, request: Any, payload: bytes) -> bool: ...
 
 
-class OrderLedger(Ledger, Protocol):
+class OrderLedger(DeskLedger, Protocol):
     """What this desk needs of ``edged.store.journal.Journal``."""
 
     @property
@@ -81,7 +81,7 @@ class _Asked:
     """An order on its way through the core, and what the core noted about it."""
 
     order: Order
-    request: Request
+    request: OrderMessage
     notes: Sequence[Note] = ()
 
 
@@ -127,7 +127,7 @@ class OperationDesk(Observer):
         if asked is not None:
             asked.notes = step.notes
 
-    def receive(self, request: Request) -> None:
+    def receive(self, request: OrderMessage) -> None:
         """Handler of ``ops/+``."""
         name = request.topic.rpartition("/")[2]
         try:
@@ -145,7 +145,7 @@ class OperationDesk(Observer):
         except Exception as error:  # noqa: BLE001 - whatever it is, this document caused it
             self._refuse(request, self._condemned.failed(request.payload, error).reasons[0], name)
 
-    def _accept(self, request: Request, name: str) -> Order:
+    def _accept(self, request: OrderMessage, name: str) -> Order:
         if request.retain:
             raise DocumentRefused(reason("retained"))
         past = Past(self._wall_ms(), self._counters)
@@ -156,15 +156,17 @@ class OperationDesk(Observer):
             raise DocumentRefused(reason("no-storage"))
         return order
 
-    def _hand_over(self, order: Order, event: Event, request: Request) -> None:
+    def _hand_over(self, order: Order, event: Event, request: OrderMessage) -> None:
         asked = self._asked[id(event)] = _Asked(order, request)
         self._condemned.handed_over(event, request.payload)
-        if not self._put(event, lambda: self._committed(event, asked), Beside(line=self._line_with(order))):
+        if not self._put(
+            event, lambda: self._committed(event, asked), Attachments(line=self._line_with(order))
+        ):
             self._forget(event)
             raise DocumentRefused(reason("busy"))
         self._count(order)
 
-    def _roll_back(self, order: Order, request: Request) -> None:
+    def _roll_back(self, order: Order, request: OrderMessage) -> None:
         policies = self._ledger.policies()
         last = policies.last_good
         if last is None:
@@ -176,9 +178,9 @@ class OperationDesk(Observer):
         self._policies.roll_back(earlier.envelope, self._line_with(order), lambda: self._done(asked))
         self._count(order)
 
-    def _line_with(self, order: Order) -> Line:
+    def _line_with(self, order: Order) -> MetaLine:
         counters = self._counters | {order.keyid: order.counter}
-        return Line(COUNTERS, json.dumps({key: list(counter) for key, counter in counters.items()}))
+        return MetaLine(COUNTERS, json.dumps({key: list(counter) for key, counter in counters.items()}))
 
     def _count(self, order: Order) -> None:
         self._counters.pop(order.keyid, None)
@@ -218,7 +220,7 @@ class OperationDesk(Observer):
         else:
             self._answer(asked.request, None, order.id, answer)
 
-    def _refuse(self, request: Request, why: Reason, name: str) -> None:
+    def _refuse(self, request: OrderMessage, why: Reason, name: str) -> None:
         named = name if _A_NAME.fullmatch(name) and not personal.names_a_person(name) else "?"
         log.warning("operation-refused", operation=named, code=why.code, path=why.path, detail=why.message)
         self._answer(request, why, None)
@@ -226,7 +228,7 @@ class OperationDesk(Observer):
         request.ack()
 
     def _answer(
-        self, request: Request, why: Reason | None, id_: str | None, done: Answer | None = None
+        self, request: OrderMessage, why: Reason | None, id_: str | None, done: KeyAnswer | None = None
     ) -> None:
         target = request.response_topic
         if target is None:
@@ -257,15 +259,15 @@ class OperationDesk(Observer):
         log.debug("operation-answer-withheld", topic=target[:80])
 
 
-def _not_done(answer: Answer) -> Reason:
+def _not_done(answer: KeyAnswer) -> Reason:
     told = reason("not-done", detail=answer.text_en, detail_zh=answer.text)
     return Reason(answer.code.replace("_", "-"), "", told.message, told.message_zh)
 
 
-def _read(stored: str) -> dict[str, Counter]:
+def _read(stored: str) -> dict[str, LastOrder]:
     try:
         found = json.loads(stored or "{}")
-        return {str(key): Counter(int(value), str(sha256)) for key, (value, sha256) in found.items()}
+        return {str(key): LastOrder(int(value), str(sha256)) for key, (value, sha256) in found.items()}
     except (ValueError, TypeError, AttributeError):
         log.error("operation-counters-unreadable", effect="replays are held off by their dates only")
         return {}

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 from msgspec import Meta, field, structs
 
 from edged.central import envelope
-from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, Counter, Moment, Order, Past, epoch_ms
+from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, LastOrder, Moment, Order, Past, epoch_ms
 from edged.central.documents import Document, check_dates, check_for_us, parse, shape_reasons
 from edged.central.refusals import DocumentRefused, reason
 from edged.config.nearest import nearest
@@ -188,7 +188,7 @@ class Announce(Body, frozen=True):
         return Announced(self.text, self.text_en, self.areas, by)
 
 
-class Case(Body, frozen=True):
+class CaseOrder(Body, frozen=True):
     """A 办不成事 case is opened (told: open) or moved on; case is its id, code a word of the policy."""
 
     told: CaseWord
@@ -272,7 +272,7 @@ class ResetDay(Body, frozen=True):
         return DayReset(by, self.force)
 
 
-class Notice(Body, frozen=True):
+class NoticeOrder(Body, frozen=True):
     """A notice on the boards of some areas, or everywhere, until a time or until withdrawn."""
 
     id: Name
@@ -315,9 +315,9 @@ OPERATIONS: dict[str, type[Body]] = {
     "lift": Lift,
     "ask-window": AskWindow,
     "announce": Announce,
-    "notice": Notice,
+    "notice": NoticeOrder,
     "withdraw": Withdraw,
-    "case": Case,
+    "case": CaseOrder,
     "rating-correct": CorrectRating,
     "rating-answer": AnswerRating,
     "hours-flex": FlexHours,
@@ -338,8 +338,8 @@ def accept(raw: bytes, name: str, keys: envelope.Keys, audience: Audience, past:
             reason("wrong-operation", "operation", found=document.operation, expected=name[:40])
         )
     _valid_now(document, past.now_ms)
-    counter = Counter(document.counter, hashlib.sha256(opened.payload).hexdigest())
-    last = past.counters.get(opened.keyid, Counter(0, ""))
+    counter = LastOrder(document.counter, hashlib.sha256(opened.payload).hexdigest())
+    last = past.counters.get(opened.keyid, LastOrder(0, ""))
     if counter != last and counter.value <= last.value:
         raise DocumentRefused(reason("replayed", "counter", counter=counter.value, high=last.value))
     event = body_of(document).order(document.by)

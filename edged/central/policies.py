@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 
 from edged import strict_json
 from edged.central import envelope
-from edged.central.audience import NONE, Audience, Mark, Names, Verified, epoch_ms
+from edged.central.audience import NONE, Audience, HighestVersion, Names, Verified, epoch_ms
 from edged.central.contradictions import contradictions
 from edged.central.documents import REASONS_MAX, Document, check_dates, check_for_us, hints, parse
 from edged.central.policy_labels import LABELS
@@ -53,7 +53,9 @@ _FIELDS = (
 )
 
 
-def accept(raw: bytes, keys: envelope.Keys, audience: Audience, mark: Mark, now_ms: int) -> Verified:
+def accept(
+    raw: bytes, keys: envelope.Keys, audience: Audience, mark: HighestVersion, now_ms: int
+) -> Verified:
     """All checks, in order. ``now_ms``: wall clock. Raises ``DocumentRefused``."""
     payload = envelope.verify(raw, PAYLOAD_TYPE, keys).payload
     document = parse(payload, PolicyDocument, _FIELDS)
@@ -98,7 +100,7 @@ def inspect(payload: bytes, audience: Audience | None) -> PolicyDocument:
     return document
 
 
-def _version(version: int, sha256: str, mark: Mark) -> None:
+def _version(version: int, sha256: str, mark: HighestVersion) -> None:
     if version < mark.version:
         raise DocumentRefused(reason("old-version", "version", version=version, high=mark.version))
     if version == mark.version and sha256 != mark.sha256:

@@ -22,16 +22,16 @@ from typing import Any, Protocol
 import structlog
 
 from edged.central import topics
-from edged.central.audience import CLOCK_TRUSTED_FROM_MS, NONE, Audience, Mark, Verified, rfc3339
+from edged.central.audience import CLOCK_TRUSTED_FROM_MS, NONE, Audience, HighestVersion, Verified, rfc3339
 from edged.central.condemned import Condemned
 from edged.central.envelope import Keys
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.model.events import Event, PolicyApplied
 from edged.core.model.state import LeftPolicy, PolicyTrial, State
 from edged.driver import Unreachable
-from edged.heart import Heart
+from edged.heartbeat import Heartbeat
 from edged.observer import Observer, Step
-from edged.store.records import ALONE, Beside, Line, Policies
+from edged.store.records import ALONE, Attachments, MetaLine, Policies
 
 CHECK_S = 1.0  # between looks at the clock and at a full inbox: a policy is never in a hurry
 ACKS_MAX = 32  # redeliveries of one policy waiting for its commit: the link's own receive maximum
@@ -62,7 +62,7 @@ class Put(Protocol):
     """``Inbox.put``: False where the inbox is full."""
 
     def __call__(
-        self, event: Event, ack: Callable[[], None] | None = None, beside: Beside = ALONE
+        self, event: Event, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE
     ) -> bool: ...
 
 
@@ -87,7 +87,7 @@ class _Waiting:
     in_inbox: bool = False
 
 
-class Ledger(Protocol):
+class DeskLedger(Protocol):
     """What the desks need of ``edged.store.journal.Journal``."""
 
     @property
@@ -118,7 +118,7 @@ class PolicyDesk(Observer):
         put: Put,
         wall_ms: Callable[[], int],
         *,
-        ledger: Ledger,
+        ledger: DeskLedger,
         state: Callable[[], State],
         condemned: Condemned,
         refused: TellRefusal,
@@ -130,9 +130,9 @@ class PolicyDesk(Observer):
         self._put = put
         self._wall_ms = wall_ms
         self._applied: Verified | None = None
-        self._mark = Mark()
+        self._mark = HighestVersion()
         self._waiting: _Waiting | None = None
-        self.heart = Heart()
+        self.heartbeat = Heartbeat()
         self._report: dict[str, Any] = {}
         self._reported_expired = False
         self._ledger = ledger
@@ -163,13 +163,15 @@ class PolicyDesk(Observer):
 
     def start(self, known: Known) -> None:
         """Take up where the journal stands, put the last good policy back in force, subscribe."""
-        self._mark = Mark(known.high_water)
+        self._mark = HighestVersion(known.high_water)
         if known.envelope is not None:
             self._restore(known.envelope, known)
         left = self._state().left
         if left and left[-1].version > self._in_force()["version"]:
             if left[-1].version == self._mark.version:
-                self._mark = Mark(left[-1].version, left[-1].sha256)  # a redelivery of it is no replay
+                self._mark = HighestVersion(
+                    left[-1].version, left[-1].sha256
+                )  # a redelivery of it is no replay
             self._say_left(left[-1])
         else:
             self._say("applied", self._in_force())
@@ -181,7 +183,7 @@ class PolicyDesk(Observer):
     async def run(self) -> None:
         """Look at the clock, where staged policies become due and one in force expires."""
         while True:
-            self.heart.expect(CHECK_S)
+            self.heartbeat.expect(CHECK_S)
             await asyncio.sleep(CHECK_S)
             self.look()
 
@@ -243,7 +245,7 @@ class PolicyDesk(Observer):
         else:
             self._replace(_Waiting(verified, [message.ack]))
 
-    def roll_back(self, envelope: bytes, line: Line, done: Callable[[], None]) -> None:
+    def roll_back(self, envelope: bytes, line: MetaLine, done: Callable[[], None]) -> None:
         """Put an earlier policy back in force, and ``line`` with it; ``done`` is called after the commit.
 
         Raises ``DocumentRefused`` where it does not fit this hall any more, or the inbox is full.
@@ -251,18 +253,18 @@ class PolicyDesk(Observer):
         if not self._put_earlier(envelope, line, done):
             raise DocumentRefused(reason("busy"))
 
-    def _put_earlier(self, envelope: bytes, line: Line | None, done: Callable[[], None]) -> bool:
+    def _put_earlier(self, envelope: bytes, line: MetaLine | None, done: Callable[[], None]) -> bool:
         from edged.central.policies import reread
 
         earlier = _Waiting(reread(envelope, self._audience.names), [done])
         verified = earlier.verified
         event = PolicyApplied(verified.version, verified.sha256, verified.policy)
-        return self._put_policy(event, earlier, Beside(envelope, line))
+        return self._put_policy(event, earlier, Attachments(envelope, line))
 
-    def _put_policy(self, event: PolicyApplied, waiting: _Waiting, beside: Beside) -> bool:
+    def _put_policy(self, event: PolicyApplied, waiting: _Waiting, attachments: Attachments) -> bool:
         """As ``put``; should the core fail on ``event``, the next start knows which document it was."""
         self._condemned.handed_over(event, waiting.verified.envelope)
-        taken = self._put(event, lambda: self._committed(event, waiting), beside)
+        taken = self._put(event, lambda: self._committed(event, waiting), attachments)
         if not taken:
             self._condemned.arrived(event)
         return taken
@@ -289,11 +291,11 @@ class PolicyDesk(Observer):
             remedy="push a policy with a higher version",
         )
 
-    def _high(self) -> Mark:
+    def _high(self) -> HighestVersion:
         """The mark including a policy that is in the inbox already."""
         waiting = self._waiting
         if waiting is not None and waiting.in_inbox:
-            return Mark(waiting.verified.version, waiting.verified.sha256)
+            return HighestVersion(waiting.verified.version, waiting.verified.sha256)
         return self._mark
 
     def _is_applied(self, verified: Verified) -> bool:
@@ -316,7 +318,7 @@ class PolicyDesk(Observer):
                 self._say("staged", _named(verified))
             return
         event = PolicyApplied(verified.version, verified.sha256, verified.policy, pushed=True)
-        waiting.in_inbox = self._put_policy(event, waiting, Beside(verified.envelope))
+        waiting.in_inbox = self._put_policy(event, waiting, Attachments(verified.envelope))
 
     def _committed(self, event: PolicyApplied, waiting: _Waiting) -> None:
         self._condemned.arrived(event)
@@ -338,7 +340,7 @@ class PolicyDesk(Observer):
             )
         self._applied = verified
         if not back:
-            self._mark = Mark(verified.version, verified.sha256)
+            self._mark = HighestVersion(verified.version, verified.sha256)
         log.info("policy-applied", version=verified.version, sha256=verified.sha256, rolled_back=back)
         left = next((one for one in reversed(self._state().left) if one.sha256 == before), None)
         if back and left is not None:
@@ -367,14 +369,14 @@ class PolicyDesk(Observer):
             log.error("kept-policy-refused", detail=str(error), remedy="push a policy that fits this version")
             return
         applied = self._applied
-        self._mark = Mark(
+        self._mark = HighestVersion(
             max(known.high_water, applied.version),
             applied.sha256 if applied.version >= known.high_water else None,
         )
         if known.in_force_sha256 != applied.sha256:
             event = PolicyApplied(applied.version, applied.sha256, applied.policy)
             self._condemned.handed_over(event, envelope)
-            if not self._put(event, lambda: self._condemned.arrived(event), Beside(envelope)):
+            if not self._put(event, lambda: self._condemned.arrived(event), Attachments(envelope)):
                 log.error("kept-policy-not-applied", detail="the inbox is full at start")
 
     def _say(self, state: str, desired: dict[str, Any] | None, why: dict[str, str] | None = None) -> None:

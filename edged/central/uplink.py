@@ -27,7 +27,7 @@ from edged.central.policy_desk import BrokerLink, PushMessage
 from edged.clock import monotonic_s
 from edged.core.model.events import ClockSet
 from edged.driver import Reject, Unreachable
-from edged.heart import Heart
+from edged.heartbeat import Heartbeat
 from edged.observer import Observer, Step
 from edged.store.uplink import Cursor
 
@@ -52,9 +52,7 @@ THIN_ABOVE = 10_000  # waiting events: a busy day
 COUNT_STEPS = 256  # read and counted in one go after a start: about a millisecond
 ACK_BYTES_MAX = 1_024
 IDLE_S = 0.5  # between looks at the time
-READ_S = (
-    15.0  # for the journal to read a page behind what it writes; whether it lives is for its own heart to say
-)
+READ_S = 15.0  # for the journal to read a page behind what it writes; whether it lives is for its own heartbeat to say
 
 log = structlog.get_logger("edged.central")
 
@@ -74,11 +72,11 @@ class Uplink(Observer):
         self._outbox = outbox
         self._hall = hall
         self._topic = topics.events(hall)
-        self._writer = cloud_events.Writer(hall, outbox.epoch)
+        self._writer = cloud_events.EventWriter(hall, outbox.epoch)
         self._stamp = stamp
         self._reject = reject
         self.on_ahead: Callable[[str | None], None] = lambda why: None
-        self.heart = Heart()
+        self.heartbeat = Heartbeat()
         kept = outbox.taken
         self._acked = self._sent = kept.acked
         self._step, self._number = kept.step, kept.number  # counted so far: events up to this step
@@ -123,7 +121,7 @@ class Uplink(Observer):
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            self.heart.expect(READ_S)
+            self.heartbeat.expect(READ_S)
             await self._count()
             self._send_fresh()
             self._look()
@@ -213,7 +211,7 @@ class Uplink(Observer):
     async def _count(self) -> None:
         """Number what is in the journal and was not counted: after a start, or after too much at once."""
         while self._behind:
-            self.heart.expect(READ_S)
+            self.heartbeat.expect(READ_S)
             page = await read_page(self._outbox, self._step, COUNT_STEPS)
             for step in page:
                 self._advance(step.seq, cloud_events.count_stored(step))
@@ -325,7 +323,7 @@ class Uplink(Observer):
             return
         sending = self._up and self._next <= min(self._until, self._acked + WINDOW_MAX)
         delay_s = max(0.0, self._history_due_s - monotonic_s()) if sending else IDLE_S
-        self.heart.expect(delay_s)
+        self.heartbeat.expect(delay_s)
         self._wake.clear()
         handle = asyncio.get_running_loop().call_later(delay_s, self._wake.set)
         try:

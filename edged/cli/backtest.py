@@ -11,8 +11,8 @@ import typer
 
 if TYPE_CHECKING:
     from edged.backtest.candidates import Candidate
-    from edged.backtest.study import Answer, Question
-    from edged.backtest.traces import Shape, Traces
+    from edged.backtest.study import Question, StudyResult
+    from edged.backtest.traces import TraceHall, Traces
 
 AGAINST = "never,always,naive10,band,clairvoyant"
 POOLED = "pw-no-release,core-band,never,clairvoyant"  # the small simulator's rules do not share
@@ -83,12 +83,12 @@ def backtest(
         _write_report(html, answer, traces)
 
 
-def _shape(text: str) -> Shape:
-    from edged.backtest.traces import Shape
+def _shape(text: str) -> TraceHall:
+    from edged.backtest.traces import TraceHall
 
     try:
         regular, tidal, hours = text.split(",")
-        shape = Shape(int(regular), int(tidal), float(hours))
+        shape = TraceHall(int(regular), int(tidal), float(hours))
     except ValueError:
         _fail("--hall is regular windows, tidal windows, hours: 4,3,8")
     if shape.regular < 1 or shape.tidal < 0 or not 0 < shape.hours <= 24:
@@ -108,7 +108,7 @@ def _prices(text: str) -> Any:
         _fail("--prices is wait,excess,staff,opening,target: 0.2,1,1,8,10")
 
 
-def _traces(trace: Path | None, journals: list[Path], shape: Shape) -> Traces:
+def _traces(trace: Path | None, journals: list[Path], shape: TraceHall) -> Traces:
     from edged.backtest.journals import read_journals
     from edged.backtest.traces import BadTrace, read
 
@@ -159,7 +159,7 @@ def _files(files: list[Path]) -> list[Candidate]:
         _fail(str(error))
 
 
-def _with_bar(question: Question, traces: Traces, days: list[Any], processes: int) -> Answer:
+def _with_bar(question: Question, traces: Traces, days: list[Any], processes: int) -> StudyResult:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -178,7 +178,7 @@ def _with_bar(question: Question, traces: Traces, days: list[Any], processes: in
         )
 
 
-def _show(answer: Answer, as_json: bool) -> None:
+def _show(answer: StudyResult, as_json: bool) -> None:
     from edged.backtest.study import document
 
     found = document(answer)
@@ -194,7 +194,7 @@ def _show(answer: Answer, as_json: bool) -> None:
         console.print(table(name, one, found["policy"]))
 
 
-def _write_report(file: Path, answer: Answer, traces: Traces) -> None:
+def _write_report(file: Path, answer: StudyResult, traces: Traces) -> None:
     from edged.backtest.report import render
     from edged.backtest.study import document, pictured
 

@@ -30,11 +30,11 @@ def bundle(
     In the hall: tar xf edged-x86_64.tar.zst && cd edged-*/ && sudo ./install
     Exit codes: 0 written, 1 it could not be made.
     """
-    from edged.site.bundle import BundleError, Order, make
+    from edged.site.bundle import BundleError, BundlePlan, make
 
     try:
         wheels = make(
-            Order(source, platform, python, key), out, lambda line: typer.echo(f"{line} …", err=True)
+            BundlePlan(source, platform, python, key), out, lambda line: typer.echo(f"{line} …", err=True)
         )
     except BundleError as error:
         raise fail(str(error), 1) from None

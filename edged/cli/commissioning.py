@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Line(NamedTuple):
+class ChecklistLine(NamedTuple):
     """One thing for the engineer on site. Texts are (Chinese, English)."""
 
     case: str
@@ -20,8 +20,8 @@ class Line(NamedTuple):
     look: str = ""
 
 
-LINES: tuple[Line, ...] = (
-    Line(
+LINES: tuple[ChecklistLine, ...] = (
+    ChecklistLine(
         "F02",
         (
             "连续取号、叫号时拔掉主机电源线,重新上电;重复十次",
@@ -34,7 +34,7 @@ LINES: tuple[Line, ...] = (
         within_s=60,
         look="journal",
     ),
-    Line(
+    ChecklistLine(
         "F05",
         (
             "用大文件写满日志所在分区,继续叫号,再删除文件",
@@ -47,13 +47,13 @@ LINES: tuple[Line, ...] = (
         within_s=10,
         look="room",
     ),
-    Line(
+    ChecklistLine(
         "F08",
         ("查看磁盘写入耗时", "Look at how long the disk takes for a commit"),
         ("同步写入 p99 不超过 50 毫秒", "A synchronised write takes 50 ms at p99, no more"),
         look="sync",
     ),
-    Line(
+    ChecklistLine(
         "F09",
         (
             "停止 mosquitto(或拔掉其网线)十分钟,期间用串口呼叫器叫号,再恢复",
@@ -66,7 +66,7 @@ LINES: tuple[Line, ...] = (
         within_s=5,
         look="broker",
     ),
-    Line(
+    ChecklistLine(
         "F10",
         (
             "拔掉交换机与主机之间的网线(不停止任何程序)",
@@ -75,7 +75,7 @@ LINES: tuple[Line, ...] = (
         ("日志出现 link-down;插回后自行恢复", "The log says link-down; back by itself once plugged in"),
         within_s=12,
     ),
-    Line(
+    ChecklistLine(
         "F20",
         (
             "拔下 USB 串口适配器,插到另一个口再插回原口",
@@ -88,7 +88,7 @@ LINES: tuple[Line, ...] = (
         within_s=3,
         look="serial",
     ),
-    Line(
+    ChecklistLine(
         "F24",
         ("关掉同一 RS-485 总线上的一台设备", "Switch off one unit of a shared RS-485 line"),
         (
@@ -97,7 +97,7 @@ LINES: tuple[Line, ...] = (
         ),
         within_s=5,
     ),
-    Line(
+    ChecklistLine(
         "F29",
         ("用 date 将系统时间拨快、再拨回一小时", "Set the clock an hour forward and back with date"),
         (
@@ -107,7 +107,7 @@ LINES: tuple[Line, ...] = (
         within_s=5,
         look="clock",
     ),
-    Line(
+    ChecklistLine(
         "F30",
         (
             "关机,断网上电开机,十分钟后接网",
@@ -119,7 +119,7 @@ LINES: tuple[Line, ...] = (
         ),
         look="rtc",
     ),
-    Line(
+    ChecklistLine(
         "F31",
         ("kill -STOP 主进程", "kill -STOP the daemon"),
         (
@@ -129,7 +129,7 @@ LINES: tuple[Line, ...] = (
         within_s=12,
         look="watchdog",
     ),
-    Line(
+    ChecklistLine(
         "F32",
         (
             "停止系统本身:echo c > /proc/sysrq-trigger(可选)",
@@ -139,13 +139,13 @@ LINES: tuple[Line, ...] = (
         within_s=180,
         look="hardware-watchdog",
     ),
-    Line(
+    ChecklistLine(
         "F35",
         ("查看服务单元的文件句柄上限", "Look at the unit's limit on open files"),
         ("上限不低于 1024", "The limit is 1024 or more"),
         look="limits",
     ),
-    Line(
+    ChecklistLine(
         "F36",
         (
             "运行 edged bench --config hall.toml(停止服务后)",
@@ -154,14 +154,14 @@ LINES: tuple[Line, ...] = (
         ("内存和时延在 README 所列限度内", "Memory and latency within the limits of README"),
         look="memory",
     ),
-    Line(
+    ChecklistLine(
         "F38",
         ("推送一份未签名或改动过的政策", "Push a policy without a signature, or with a byte changed"),
         ("被拒绝并说明原因,生效政策不变", "Refused with its reason; the policy in force stands"),
         within_s=2,
         look="policy-keys",
     ),
-    Line(
+    ChecklistLine(
         "parts",
         ("运行 edged check", "Run edged check"),
         (
@@ -170,7 +170,7 @@ LINES: tuple[Line, ...] = (
         ),
         look="parts",
     ),
-    Line(
+    ChecklistLine(
         "F43",
         (
             "用笔记本接入大厅网络,以无证书客户端发布取号和叫号",
@@ -180,7 +180,7 @@ LINES: tuple[Line, ...] = (
         within_s=2,
         look="broker-guard",
     ),
-    Line(
+    ChecklistLine(
         "F44",
         ("拔掉一块 LED 屏和一个指示灯模块的电源", "Cut the power of one LED bar and one lamp module"),
         (
@@ -190,7 +190,7 @@ LINES: tuple[Line, ...] = (
         within_s=15,
         look="devices",
     ),
-    Line(
+    ChecklistLine(
         "F45",
         (
             "“+1”灯亮时 systemctl stop edged;再对每种模块断开网线",
@@ -203,7 +203,7 @@ LINES: tuple[Line, ...] = (
         within_s=15,
         look="dead-man",
     ),
-    Line(
+    ChecklistLine(
         "F46",
         ("查看服务单元:永远重启", "Look at the unit: it restarts for ever"),
         (
@@ -212,7 +212,7 @@ LINES: tuple[Line, ...] = (
         ),
         look="unit",
     ),
-    Line(
+    ChecklistLine(
         "F47",
         ("升级到新版本,再退回旧版本", "Upgrade to a newer version, then go back"),
         (
@@ -221,7 +221,7 @@ LINES: tuple[Line, ...] = (
         ),
         within_s=30,
     ),
-    Line(
+    ChecklistLine(
         "F48",
         ("移走 broker 证书或令其过期", "Take the broker's certificate away, or let it expire"),
         (
@@ -231,7 +231,7 @@ LINES: tuple[Line, ...] = (
         within_s=12,
         look="secrets",
     ),
-    Line(
+    ChecklistLine(
         "F65",
         (
             "每台设备各发一条消息,看控制器是否收到",

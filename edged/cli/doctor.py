@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from edged.cli.commissioning import CARD, LINES, Line
+from edged.cli.commissioning import CARD, LINES, ChecklistLine
 from edged.cli.doctor_looks import LOOKS, Found
 
 MARKS = {"well": "✓", "ill": "✗", "unknown": "?"}
@@ -59,7 +59,7 @@ def doctor(
     raise typer.Exit(1 if any(one.state == "ill" for one in found.values()) else 0)
 
 
-def _asked(line: Line, found: Found | None, lang: str) -> str:
+def _asked(line: ChecklistLine, found: Found | None, lang: str) -> str:
     """One line of the checklist, for a printer: what to do, what to see, and what was seen by itself."""
     limit = f"  (≤ {line.within_s} s)" if line.within_s else ""
     rows = [f"\n□ {line.case}{limit}"]

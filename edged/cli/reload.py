@@ -14,7 +14,7 @@ import typer
 from edged.cli.target import fail
 
 if TYPE_CHECKING:
-    from edged.config.verdicts import Verdict
+    from edged.config.verdicts import FileVerdict
 
 WAIT_S = 20.0  # the daemon reads the file in milliseconds; a busy disk may take seconds
 LOOK_S = 0.05
@@ -71,7 +71,7 @@ def _journal(config: Path) -> Path | None:
     return None
 
 
-def _wait(journal: Path, before: Verdict) -> Verdict | None:
+def _wait(journal: Path, before: FileVerdict) -> FileVerdict | None:
     from edged.clock import monotonic_s
     from edged.config import verdicts
 

@@ -17,7 +17,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edged.sim.worlds.days import Verdict
+    from edged.sim.worlds.days import WorldVerdict
 
 SEEDS_MAX = 1_000_000
 
@@ -88,8 +88,8 @@ def simulate(
 
 
 def _live(
-    job: Callable[[int], Verdict], seeds: list[int], processes: int, rerun: Callable[[int], str]
-) -> list[Verdict]:
+    job: Callable[[int], WorldVerdict], seeds: list[int], processes: int, rerun: Callable[[int], str]
+) -> list[WorldVerdict]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -102,7 +102,7 @@ def _live(
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    verdicts: list[Verdict] = []
+    verdicts: list[WorldVerdict] = []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("worlds", total=len(seeds))
         with suppress(BrokenPipeError):
@@ -128,7 +128,7 @@ def _seeds(text: str) -> list[int]:
     return list(range(first, last + 1))
 
 
-def _job(level: Level, config: Path | None, days: int) -> Callable[[int], Verdict]:
+def _job(level: Level, config: Path | None, days: int) -> Callable[[int], WorldVerdict]:
     """What lives one seed."""
     import configs
     from edged.config import ConfigErrors, load

@@ -14,7 +14,7 @@ from edged.config import HallConfig
 ACCESS = ("read", "write", "readwrite", "deny")
 
 
-class Rule(NamedTuple):
+class AccessRule(NamedTuple):
     """One line: ``user`` None for everybody without a name; ``pattern``: ``%u`` stands for any user's name."""
 
     user: str | None
@@ -23,9 +23,9 @@ class Rule(NamedTuple):
     pattern: bool
 
 
-def parse(text: str) -> list[Rule]:
+def parse(text: str) -> list[AccessRule]:
     """The rules of a list; lines that are none are mosquitto's to refuse."""
-    rules: list[Rule] = []
+    rules: list[AccessRule] = []
     user: str | None = None
     for raw in text.splitlines():
         words = raw.strip().split(None, 1)
@@ -38,11 +38,11 @@ def parse(text: str) -> list[Rule]:
             access, _, topic = rest.partition(" ")
             if access not in ACCESS:
                 access, topic = "readwrite", rest
-            rules.append(Rule(user, access, topic.strip(), kind == "pattern"))
+            rules.append(AccessRule(user, access, topic.strip(), kind == "pattern"))
     return rules
 
 
-def allows(rules: list[Rule], user: str, access: str, topic: str) -> bool:
+def allows(rules: list[AccessRule], user: str, access: str, topic: str) -> bool:
     """Whether ``user`` may ``access`` (read or write) ``topic``."""
     mine = [rule for rule in rules if rule.pattern or rule.user == user]
     fitting = [rule for rule in mine if _fits(rule.topic.replace("%u", user).replace("%c", user), topic)]

@@ -18,7 +18,7 @@ LINES_MAX = 50  # mistakes that are told; somebody who sees fifty has the wrong 
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FileVerdict:
     """``count``: requests answered in this life. ``state``: serving (none yet), taken, waits, refused."""
 
     pid: int
@@ -28,7 +28,7 @@ class Verdict:
     lines: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, count: int, state: str, lines: tuple[str, ...]) -> Verdict:
+    def of(cls, count: int, state: str, lines: tuple[str, ...]) -> FileVerdict:
         """This process's."""
         return cls(os.getpid(), born(os.getpid()), count, state, lines)
 
@@ -38,7 +38,7 @@ class Verdict:
         return bool(self.born) and born(self.pid) == self.born
 
 
-def write(journal: Path, verdict: Verdict) -> None:
+def write(journal: Path, verdict: FileVerdict) -> None:
     """Replace the verdict of a journal's daemon. Raises ``OSError``."""
     place = _place(journal)
     fresh = place.with_name(place.name + ".new")
@@ -46,12 +46,12 @@ def write(journal: Path, verdict: Verdict) -> None:
     os.replace(fresh, place)
 
 
-def read(journal: Path) -> Verdict | None:
+def read(journal: Path) -> FileVerdict | None:
     """The last verdict; None where there is none, or none that can be read."""
     with suppress(OSError, ValueError, TypeError, KeyError):
         with _place(journal).open("rb") as stream:
             fields = json.loads(stream.read(BYTES_MAX))
-        return Verdict(**fields | {"lines": tuple(fields["lines"])})
+        return FileVerdict(**fields | {"lines": tuple(fields["lines"])})
     return None
 
 

@@ -34,7 +34,7 @@ from edged.core.model.events import (
 )
 from edged.core.model.lookup import Lookup
 from edged.core.model.state import State
-from edged.core.model.turn import Standing, Turn
+from edged.core.model.turn import AreaLoad, Turn
 from edged.core.rebuild import load_site, resume
 from edged.core.signage import signs
 from edged.core.tide import tidal_loop
@@ -63,7 +63,7 @@ class Engine:
         self._due: list[tuple[int, str, str]] = []  # a heap; entries overtaken by a change are skipped
         self._pushed: dict[tuple[str, str], int] = {}  # what stands in it, so that nothing is pushed twice
         self._lookup: Lookup | None = None
-        self._standings: dict[str, Standing] = {}
+        self._standings: dict[str, AreaLoad] = {}
         if self.state.site is not None:
             self._lookup = Lookup(self.state.site)
             self._index_due()

@@ -39,14 +39,14 @@ FADES = 0.9  # a day: a Monday still counts half a week later
 LEFT_KEPT = 8  # as many documents as the journal's desk looks back on
 
 
-class Queue(NamedTuple):
+class WaitingNow(NamedTuple):
     """How many wait, and how long they have waited on average (s)."""
 
     waiting: int
     waited_s: float
 
 
-def queue_now(turn: Turn) -> Queue:
+def queue_now(turn: Turn) -> WaitingNow:
     """Of the whole hall; without areas whose numbers are too old to be true, and without cases."""
     count = total_ms = 0
     for area in turn.lookup.areas:
@@ -56,7 +56,7 @@ def queue_now(turn: Turn) -> Queue:
             for ids in turn.state.queues.get(service, {}).values():
                 count += len(ids)
                 total_ms += sum(turn.at_ms - turn.state.tickets[one].queued_ms for one in ids)
-    return Queue(count, total_ms / count / 1000 if count else 0.0)
+    return WaitingNow(count, total_ms / count / 1000 if count else 0.0)
 
 
 def set_policy(state: State, event: PolicyApplied) -> None:

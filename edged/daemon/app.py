@@ -20,7 +20,7 @@ import structlog
 
 from edged import logs
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS
-from edged.central.hall_status import HallStatus, Standing
+from edged.central.hall_status import HallStanding, HallStatus
 from edged.central.office import Dependencies, Office
 from edged.central.pictures import Pictures
 from edged.central.witness import Witness
@@ -48,18 +48,18 @@ from edged.daemon.files import Reading, named_files
 from edged.daemon.inbox import Inbox
 from edged.daemon.lifetime import outlive
 from edged.daemon.loop import Loop
-from edged.daemon.outputs import Outputs, Surroundings
+from edged.daemon.outputs import OutputContext, Outputs
 from edged.daemon.platform import Platform
 from edged.daemon.reloads import Reloads, Taken
 from edged.daemon.service_manager import ServiceManager
-from edged.driver import Context, Driver
-from edged.heart import Heart, lasting
+from edged.driver import DeviceContext, Driver
+from edged.heartbeat import Heartbeat, lasting
 from edged.links.mqtt.talk import AroundRead
 from edged.logs import StepLog
 from edged.observers.certificates import CertificateWatch
 from edged.observers.lag import watch_loop
 from edged.observers.metrics import Metrics, Readings
-from edged.observers.web.server import Health, WebServer
+from edged.observers.web.server import HallHealth, WebServer
 from edged.store.replay import recover
 
 CLOCK_CHECK_S = 1.0  # real seconds between looks for wall-clock steps
@@ -67,9 +67,7 @@ CLOCK_STEP_MS = 2_000  # a wall clock this far from where it should be was set b
 GAP_MAX_MS = 30 * 86_400_000  # more is a wrong clock, at whose word nothing is pruned
 CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall hour
 OURS_S = 60.0  # real seconds of an undisturbed link after which nobody else uses our id
-ACT_WAIT_S = (
-    5.0  # real seconds that actions wait for a broker that may start with us; shorter than outputs' hearts
-)
+ACT_WAIT_S = 5.0  # real seconds that actions wait for a broker that may start with us; shorter than outputs' heartbeats
 REJECTED_NAMED_MAX = 500  # reasons and senders in the log: every device of a hall, with some reason
 LINK_WAIT_S = 3.0  # real seconds that READY waits for the broker: a dispenser may start with us
 OFFLINE_FLUSH_S = 0.2  # for the broker to take our last word
@@ -100,7 +98,7 @@ class Application:
         self._started_s = monotonic_s()
         self._serving = False
         self._link_tried = asyncio.Event()
-        self._clock_heart = Heart()
+        self._clock_heartbeat = Heartbeat()
         self._manager = self._platform.manager()
         self.journal = self._platform.open_journal(config, self._manager.alive)
         self._starts = self._platform.starts(config)
@@ -114,7 +112,7 @@ class Application:
         self.inbox = Inbox(self.clock, last_ms, lambda: self.engine.next_due_ms)
         self._drivers = {device.id: device.driver for device in config.devices}
         self.metrics = Metrics(lambda: self.engine.state, self._drivers, self._readings())
-        around = Surroundings(self.emit, self.clock, self.metrics.device_error, self._measured)
+        around = OutputContext(self.emit, self.clock, self.metrics.device_error, self._measured)
         self.outputs = Outputs(around)
         self.outputs.hold()
         self.status = HallStatus(config.hall, self.journal.epoch, self._rfc3339)
@@ -187,7 +185,7 @@ class Application:
             self.metrics.input_to_output(self._drivers[device], seconds)
 
     def _driver(self, device: DeviceConfig) -> Driver:
-        context = Context(
+        context = DeviceContext(
             device=device.id,
             hall=self.config.hall,
             emit=self.emit,
@@ -331,12 +329,12 @@ class Application:
         return {
             "loop": self.inbox.last_wake_s,
             "journal": self.journal.last_beat_s,
-            "clock": self._clock_heart.due_s,
-            "reloads": self.reloads.heart.due_s,
-            "mqtt": self.mqtt.heart.due_s,
+            "clock": self._clock_heartbeat.due_s,
+            "reloads": self.reloads.heartbeat.due_s,
+            "mqtt": self.mqtt.heartbeat.due_s,
             "pictures": self.outputs.due_s(CENTRE),
-            **self.office.hearts(),
-            **{f"device {device}": due_s for device, due_s in fleet.hearts().items()},
+            **self.office.heartbeats(),
+            **{f"device {device}": due_s for device, due_s in fleet.heartbeats().items()},
         }
 
     async def _open_web(self) -> None:
@@ -400,9 +398,9 @@ class Application:
         }
         self.concerns.tell("broker-refuses", standing)
 
-    def _health(self) -> Health:
+    def _health(self) -> HallHealth:
         state = self.engine.state
-        return Health(
+        return HallHealth(
             serving=self._serving,
             durable=self.journal.durable,
             mqtt_connected=self.mqtt.connected,
@@ -419,8 +417,8 @@ class Application:
 
     # -- status, time, reload --
 
-    def _standing(self) -> Standing:
-        return Standing(self.engine.state, self.journal.durable, self.clock.wall_ms())
+    def _standing(self) -> HallStanding:
+        return HallStanding(self.engine.state, self.journal.durable, self.clock.wall_ms())
 
     def _rfc3339(self, wall_ms: int) -> str:
         return rfc3339(wall_ms, self.config.timezone)
@@ -458,7 +456,7 @@ class Application:
     async def _watch_clock(self) -> None:
         told_ms = self.clock.at_ms()
         while True:
-            self._clock_heart.expect(CLOCK_CHECK_S)
+            self._clock_heartbeat.expect(CLOCK_CHECK_S)
             await asyncio.sleep(CLOCK_CHECK_S)
             self.status.look(self.mqtt, self._standing())
             self._look_at_id()

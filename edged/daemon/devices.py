@@ -19,8 +19,8 @@ from devices import REGISTRY
 from edged.clock import monotonic_s
 from edged.config import DeviceConfig
 from edged.daemon.outputs import Outputs, Worker
-from edged.driver import Context, Driver
-from edged.heart import PartEnded, lasting
+from edged.driver import DeviceContext, Driver
+from edged.heartbeat import PartEnded, lasting
 
 RESTART_S = (0.5, 1.0, 2.0, 5.0)  # real seconds before a failed driver starts again
 LEAVE_S = 10.0  # real seconds in which a device that is swapped lets go of its port
@@ -74,7 +74,7 @@ class Devices:
         life = _live(config.id, driver, worker, before, self._patient)
         self._running[config.id] = (config, self._tasks.create_task(life, name=f"device {config.id}"))
 
-    def hearts(self) -> dict[str, float]:
+    def heartbeats(self) -> dict[str, float]:
         """By when each device's supervisors promised their next sign of life, in ``monotonic_s``."""
         return {
             device: -math.inf if task.done() else self._outputs.due_s(device)
@@ -82,7 +82,7 @@ class Devices:
         }
 
 
-def build(config: DeviceConfig, context: Context) -> Driver:
+def build(config: DeviceConfig, context: DeviceContext) -> Driver:
     """The driver of one configured device (its module is imported only now)."""
     module, _, name = REGISTRY[config.driver].partition(":")
     driver: Driver = getattr(import_module(module), name)(context, config.options)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from edged.clock import Clock, monotonic_s, perf_s
 from edged.core.model.events import Event, Resumed, Tick
-from edged.store.records import ALONE, Beside
+from edged.store.records import ALONE, Attachments
 
 DEPTH_MAX = 10_000  # events waiting for the core: minutes of the busiest hall; beyond it something is broken
 WAKE_S = 1.0  # real seconds between looks at the clock when nothing happens
@@ -26,7 +26,7 @@ class Item(NamedTuple):
     at_ms: int
     event: Event
     ack: Callable[[], None] | None = None
-    beside: Beside = ALONE
+    attachments: Attachments = ALONE
     arrived_s: float | None = None
 
 
@@ -37,7 +37,7 @@ class Inbox:
         self._clock = clock
         self._last_ms = last_ms
         self._next_due = next_due
-        self._queue: deque[tuple[Event, Callable[[], None] | None, Beside, float]] = deque()
+        self._queue: deque[tuple[Event, Callable[[], None] | None, Attachments, float]] = deque()
         self._woken: asyncio.Future[None] | None = None  # what ``get`` waits for, while it waits
         self._timer: asyncio.TimerHandle | None = None  # ends that wait
         self._armed_for_ms: int | None = None  # what it is for
@@ -50,11 +50,13 @@ class Inbox:
     def __len__(self) -> int:
         return len(self._queue) + (self._resumed is not None)
 
-    def put(self, event: Event, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> bool:
+    def put(
+        self, event: Event, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE
+    ) -> bool:
         """Queue ``event``; False if the inbox is full (the caller counts the rejection and does not acknowledge)."""
         if len(self._queue) >= DEPTH_MAX:
             return False
-        self._queue.append((event, ack, beside, perf_s()))
+        self._queue.append((event, ack, attachments, perf_s()))
         if self._woken is not None and not (self._held or self._stirring):
             self._stirring = True
             self._woken.get_loop().call_soon(self._stir)
@@ -117,9 +119,9 @@ class Inbox:
             return Item(stamp, resumed)
         if not self._queue:
             return None
-        event, ack, beside, arrived_s = self._queue.popleft()
+        event, ack, attachments, arrived_s = self._queue.popleft()
         self._last_ms = stamp
-        return Item(stamp, event, ack, beside, arrived_s)
+        return Item(stamp, event, ack, attachments, arrived_s)
 
     async def _wait(self) -> None:
         self._woken = asyncio.get_running_loop().create_future()

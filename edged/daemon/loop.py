@@ -79,7 +79,7 @@ class Loop:
         self._seq += kept
         step = Step(self._seq, item.at_ms, item.event, commands, notes)
         if kept:
-            self._journal.append(step, item.ack, item.beside)
+            self._journal.append(step, item.ack, item.attachments)
         for observer in self._observers:
             observer.step(step, decision_s)
         state = self._engine.state

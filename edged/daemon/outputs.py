@@ -25,7 +25,7 @@ from edged.core.model.events import CommandDone, CommandFailed
 from edged.core.model.point import Point, device_of
 from edged.core.signage.signs import slot
 from edged.driver import BeginningDriver, DeviceError, Driver, Emit, PromptDriver, Refused
-from edged.heart import Heart, lasting
+from edged.heartbeat import Heartbeat, lasting
 
 REFUSED_S = 60.0  # hall seconds until a refused level is tried again: a card also refuses what a wire garbled
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)  # real seconds between tries at a device that does not take a level
@@ -49,7 +49,7 @@ class Latency(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class OutputContext:
     """What a worker tells, and to whom. ``measured`` gets real seconds from an input to the end of ``show``."""
 
     emit: Emit
@@ -61,7 +61,7 @@ class Surroundings:
 class Outputs:
     """All devices' workers. ``want`` and ``act`` are called from the loop and never block."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: OutputContext) -> None:
         self._around = around
         self._workers: dict[str, Worker] = {}
         self._at: dict[Point, Worker] = {}  # the same by point, as far as points were asked for
@@ -141,7 +141,7 @@ class Worker:
     """Keeps one device's slots true. Newest value wins: a value overtaken while it waited is never sent."""
 
     def __init__(
-        self, device: str, driver: Driver, around: Surroundings, may_act: asyncio.Event | None = None
+        self, device: str, driver: Driver, around: OutputContext, may_act: asyncio.Event | None = None
     ) -> None:
         """``may_act``: actions wait until it is set."""
         self._device = device
@@ -157,7 +157,7 @@ class Worker:
         self._actions_wanted = asyncio.Event()
         self._returned = asyncio.Event()
         self._failures = 0
-        self._hearts = (Heart(), Heart())  # of the two lanes
+        self._hearts = (Heartbeat(), Heartbeat())  # of the two lanes
         self._refused: dict[str, float] = {}  # key -> real second from which it is tried again
         self._refused_s = REFUSED_S / around.clock.speed
         self._reassert_s = driver.reassert_s / around.clock.speed
@@ -172,12 +172,12 @@ class Worker:
     @property
     def due_s(self) -> float:
         """By when both lanes promised to have a look, in ``monotonic_s``."""
-        return min(heart.due_s for heart in self._hearts)
+        return min(heartbeat.due_s for heartbeat in self._hearts)
 
     def expect(self, within_s: float) -> None:
         """Not running for now, but again within so many real seconds."""
-        for heart in self._hearts:
-            heart.expect(within_s)
+        for heartbeat in self._hearts:
+            heartbeat.expect(within_s)
 
     def want(self, point: Point, value: Value, arrived_s: float | None = None, now: bool = False) -> None:
         """Make ``value`` stand at ``point``; see ``Outputs.want``."""
@@ -254,11 +254,11 @@ class Worker:
             lanes.create_task(lasting("actions", self._run_actions()))
 
     async def _run_levels(self) -> None:
-        heart, _ = self._hearts
+        heartbeat, _ = self._hearts
         reassert_at_s = monotonic_s() + self._reassert_s
         while True:
             if not self._dirty:
-                await _woken(self._levels_wanted, max(0.0, reassert_at_s - monotonic_s()), heart)
+                await _woken(self._levels_wanted, max(0.0, reassert_at_s - monotonic_s()), heartbeat)
             # Also where one busy slot never leaves the others a quiet moment:
             if monotonic_s() >= reassert_at_s:
                 reassert_at_s = monotonic_s() + self._reassert_s
@@ -269,10 +269,10 @@ class Worker:
             self._returned.clear()  # all that came back before now is tried below
             for key in list(self._dirty):
                 self._dirty.pop(key, None)
-                heart.expect(self._driver.deadline_s)
+                heartbeat.expect(self._driver.deadline_s)
                 if not (await self._show(key) if self._put is None else self._put_level(key)):
                     pause_s = RETRY_S[min(self._failures, len(RETRY_S)) - 1]
-                    await _woken(self._returned, pause_s, heart)
+                    await _woken(self._returned, pause_s, heartbeat)
                     break
 
     async def _keep_pace(self) -> None:
@@ -324,10 +324,10 @@ class Worker:
         return False
 
     async def _run_actions(self) -> None:
-        _, heart = self._hearts
+        _, heartbeat = self._hearts
         while True:
             while self._actions:
-                heart.expect(ACT_DEADLINE_S)
+                heartbeat.expect(ACT_DEADLINE_S)
                 if self._may_act is not None:
                     await self._may_act.wait()
                 if not self._actions:
@@ -337,7 +337,7 @@ class Worker:
                     self._fail(action, "too late to be spoken")
                 else:
                     await self._do(action)
-            await _woken(self._actions_wanted, ACT_DEADLINE_S, heart)
+            await _woken(self._actions_wanted, ACT_DEADLINE_S, heartbeat)
 
     async def _do(self, action: Action) -> None:
         self._doing = action
@@ -364,9 +364,9 @@ def _fault(error: Exception) -> str:
     return "unreachable" if isinstance(error, TimeoutError) else type(error).__name__.lower()
 
 
-async def _woken(event: asyncio.Event, timeout_s: float, heart: Heart) -> None:
+async def _woken(event: asyncio.Event, timeout_s: float, heartbeat: Heartbeat) -> None:
     """Wait for ``event`` at most ``timeout_s`` real seconds, then clear it."""
-    heart.expect(timeout_s)
+    heartbeat.expect(timeout_s)
     handle = asyncio.get_running_loop().call_later(timeout_s, event.set)
     try:
         await event.wait()

@@ -16,11 +16,11 @@ import structlog
 
 from edged.central.condemned import Condemned
 from edged.config import DeviceConfig, HallConfig, WebTable, accepted, verdicts
-from edged.config.verdicts import Verdict
+from edged.config.verdicts import FileVerdict
 from edged.daemon import files
 from edged.daemon.devices import build
 from edged.daemon.service_manager import ServiceManager
-from edged.driver import Context, Driver, Reject
+from edged.driver import DeviceContext, Driver, Reject
 from edged.links.mqtt.link import MqttLink, MqttSettings
 from edged.links.mqtt.talk import AroundRead
 from edged.observer import Observer
@@ -63,7 +63,7 @@ class Platform:
         """Whoever else hears of this hall's steps."""
         return ()
 
-    def driver(self, device: DeviceConfig, context: Context) -> Driver:
+    def driver(self, device: DeviceConfig, context: DeviceContext) -> Driver:
         """The driver of one device, on its wire. Raises ``ValueError`` for options that make no driver."""
         return build(device, context)
 
@@ -86,7 +86,7 @@ class Platform:
         except OSError as error:
             log.warning("configuration-not-kept", error=error.strerror)
 
-    async def tell_verdict(self, config: HallConfig, verdict: Verdict) -> None:
+    async def tell_verdict(self, config: HallConfig, verdict: FileVerdict) -> None:
         """For ``edged reload``, which else waits in vain and says so."""
         try:
             await asyncio.to_thread(verdicts.write, Path(config.store.path), verdict)

@@ -16,10 +16,10 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from edged.config import ConfigErrors, HallConfig
-from edged.config.verdicts import LINES_MAX, Verdict
+from edged.config.verdicts import LINES_MAX, FileVerdict
 from edged.daemon.concerns import Concerns
 from edged.daemon.files import Reading
-from edged.heart import Heart
+from edged.heartbeat import Heartbeat
 
 LOOK_S = 10.0  # real seconds between looks at what is not in force yet
 READ_S = 30.0  # for the disk to give a file of some KiB
@@ -43,7 +43,7 @@ class Desk(Protocol):
 
     async def read_config(self, file: Path) -> Reading: ...
     async def keep_config(self, config: HallConfig) -> None: ...
-    async def tell_verdict(self, config: HallConfig, verdict: Verdict) -> None: ...
+    async def tell_verdict(self, config: HallConfig, verdict: FileVerdict) -> None: ...
 
 
 class Reloads:
@@ -60,7 +60,7 @@ class Reloads:
         self._count = 0
         self._waiting: Reading | None = None  # for a visit to end
         self.mistakes: tuple[str, ...] = ()  # of the file, as it was read last
-        self.heart = Heart()
+        self.heartbeat = Heartbeat()
 
     def ask(self) -> None:
         """Read the file again, soon."""
@@ -79,12 +79,12 @@ class Reloads:
 
     async def run(self) -> None:
         """Until cancelled."""
-        self.heart.expect(READ_S)
+        self.heartbeat.expect(READ_S)
         if not self.mistakes:
             await self._desk.keep_config(self._config)
         await self._tell("refused" if self.mistakes else "serving", self.mistakes)
         while True:
-            self.heart.expect(LOOK_S)
+            self.heartbeat.expect(LOOK_S)
             try:
                 async with asyncio.timeout(LOOK_S):
                     await self._asked.wait()
@@ -92,7 +92,7 @@ class Reloads:
                 await self._look()
                 continue
             self._asked.clear()
-            self.heart.expect(READ_S)
+            self.heartbeat.expect(READ_S)
             await self._reload()
 
     async def _reload(self) -> None:
@@ -125,7 +125,7 @@ class Reloads:
 
     async def _look(self) -> None:
         """Is what was not in force now good, or possible?"""
-        self.heart.expect(READ_S)
+        self.heartbeat.expect(READ_S)
         if self._waiting is not None:
             taken = self._take(self._waiting)
             if not taken.problems:
@@ -157,4 +157,4 @@ class Reloads:
         self._concerns.tell("config-waiting", {name: "; ".join(why)} if why else {})
 
     async def _tell(self, state: str, lines: tuple[str, ...]) -> None:
-        await self._desk.tell_verdict(self._config, Verdict.of(self._count, state, lines[:LINES_MAX]))
+        await self._desk.tell_verdict(self._config, FileVerdict.of(self._count, state, lines[:LINES_MAX]))

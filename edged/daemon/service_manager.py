@@ -1,8 +1,8 @@
 """Speaks sd_notify with the service manager; silent where there is none.
 
-Rules: a lost datagram never hurts the hall. The watchdog is fed only while *every* heart beats: the loop, the writer,
-and whoever keeps a device, the broker or the centre. Devices and brokers themselves have none: a dead one is data,
-not a reason to restart.
+Rules: a lost datagram never hurts the hall. The watchdog is fed only while *every* heartbeat comes in time: of the
+loop, the writer, and whoever keeps a device, the broker or the centre. Devices and brokers themselves have none: a dead
+one is data, not a reason to restart.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ import structlog
 
 from edged import clock
 
-HEART_LIMIT_S = 5.0  # with WatchdogSec=6s of systemd/edged.service killed within 12 s; above two syncs of 2 s
+HEARTBEAT_LIMIT_S = (
+    5.0  # with WatchdogSec=6s of systemd/edged.service killed within 12 s; above two syncs of 2 s
+)
 EXTEND_S = 30.0  # more for a start that gets on, counted from each sign of it
 EXTEND_EVERY_S = 5.0
 STATUS_MAX_CHARS = 200  # one line of `systemctl status`
@@ -56,12 +58,14 @@ class ServiceManager:
         """Feed the watchdog once."""
         self._send("WATCHDOG=1")
 
-    async def watch(self, hearts: Callable[[], Mapping[str, float]], limit_s: float = HEART_LIMIT_S) -> None:
-        """Feed the watchdog at half its interval while every heart beats. Returns at once where none is set.
+    async def watch(
+        self, heartbeats: Callable[[], Mapping[str, float]], limit_s: float = HEARTBEAT_LIMIT_S
+    ) -> None:
+        """Feed the watchdog at half its interval while every heartbeat comes in time. Returns at once without one.
 
-        ``hearts()`` gives, by name, the ``clock.monotonic_s`` of each last beat, or of the next one it promised; none
-        may be more than ``limit_s`` ago. A blocked loop needs no heart: this runs in it. By as much as a look comes too
-        late, every heart may: the whole process stood still, and has done nothing wrong.
+        ``heartbeats()`` gives by name the ``clock.monotonic_s`` of each last beat, or of the next one promised; none
+        may be more than ``limit_s`` ago. A blocked loop needs no heartbeat: this runs in it. By as much as a look comes
+        too late, every heartbeat may: the whole process stood still, and has done nothing wrong.
         """
         if self.watchdog_s is None:
             return
@@ -70,11 +74,11 @@ class ServiceManager:
         while True:
             now_s = clock.monotonic_s()
             allowed_s = limit_s + max(0.0, now_s - due_s)
-            silent = sorted(name for name, beat_s in hearts().items() if now_s - beat_s > allowed_s)
+            silent = sorted(name for name, beat_s in heartbeats().items() if now_s - beat_s > allowed_s)
             if not silent:
                 self.ping()
             elif not complained:
-                _log.error("heart-stopped", hearts=silent)
+                _log.error("heartbeat-stopped", heartbeats=silent)
                 self.status(f"no heartbeat: {', '.join(silent)}")
             complained = bool(silent)
             due_s = now_s + self.watchdog_s / 2

@@ -20,7 +20,7 @@ PENDING_BYTES_MAX = 64 * 1024  # under way on one wire; a real one holds a few K
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class WireFaults:
     """What happens to bytes, as chances in [0, 1]: to a whole write, or to each byte. Delays in seconds of the loop."""
 
     lose: float = 0.0  # a write vanishes
@@ -36,7 +36,7 @@ class Faults:
 class Mangler:
     """Applies ``faults`` to writes."""
 
-    def __init__(self, faults: Faults, seed: int) -> None:
+    def __init__(self, faults: WireFaults, seed: int) -> None:
         self.faults = faults
         self._random = random.Random(seed)  # noqa: S311  # seeded on purpose
 
@@ -117,7 +117,7 @@ class Delivery:
 class MemoryLink:
     """One end of a wire made by ``pair``. A ``ByteLink``; ``cut`` and ``mend`` act on the wire, so on both ends."""
 
-    def __init__(self, faults: Faults, seed: int) -> None:
+    def __init__(self, faults: WireFaults, seed: int) -> None:
         self.sent = 0  # bytes
         self.received = 0
         self._mangler = Mangler(faults, seed)
@@ -130,10 +130,10 @@ class MemoryLink:
 
     @classmethod
     def pair(
-        cls, seed: int = 0, there: Faults | None = None, back: Faults | None = None
+        cls, seed: int = 0, there: WireFaults | None = None, back: WireFaults | None = None
     ) -> tuple[MemoryLink, MemoryLink]:
         """Two ends; ``there`` are the faults from the first to the second, ``back`` from the second to the first."""
-        one, two = cls(there or Faults(), 2 * seed), cls(back or Faults(), 2 * seed + 1)
+        one, two = cls(there or WireFaults(), 2 * seed), cls(back or WireFaults(), 2 * seed + 1)
         one._other, two._other = two, one
         return one, two
 
@@ -164,7 +164,7 @@ class MemoryLink:
             self._delivery.clear()
             self._on_state(True, "open")
 
-    def misbehave(self, faults: Faults, seed: int) -> None:
+    def misbehave(self, faults: WireFaults, seed: int) -> None:
         """From now on, both ways."""
         self._mangler, self._other._mangler = Mangler(faults, 2 * seed), Mangler(faults, 2 * seed + 1)
 

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edged.driver import Unreachable
-from edged.links.memory import Delivery, Faults, Mangler
+from edged.links.memory import Delivery, Mangler, WireFaults
 
 READ_MAX = 4096  # bytes at once: the size of the kernel's pty buffer
 UNREAD_MAX = (
@@ -32,11 +32,11 @@ NAME_MAX_TRIES = 100
 class Pty:
     """A pluggable port. ``path`` is what a program opens. Start with ``plug``; ``run`` serves the device's end."""
 
-    def __init__(self, place: Path | str, faults: Faults | None = None, seed: int = 0) -> None:
+    def __init__(self, place: Path | str, faults: WireFaults | None = None, seed: int = 0) -> None:
         self.place = Path(place)
         self.path = str(self.place)
         self.lost = 0  # bytes nobody read
-        self._mangler = Mangler(faults or Faults(), seed)
+        self._mangler = Mangler(faults or WireFaults(), seed)
         self._delivery = Delivery(self._to_program)
         self._fds: tuple[int, int] | None = None  # master, slave
         self._frozen: list[

@@ -40,7 +40,7 @@ OnState = Callable[[bool, str], None]
 TransportT = TypeVar("TransportT", bound=asyncio.Transport)
 
 
-class Ends(asyncio.Protocol):
+class ByteEnds(asyncio.Protocol):
     """One connection's life: bytes go to ``on_bytes``, ``ended`` resolves to the reason of its end."""
 
     def __init__(self, on_bytes: OnBytes) -> None:
@@ -87,10 +87,10 @@ class Reopening(ABC, Generic[TransportT]):
         self._up: bool | None = None
         self._reason = "not opened yet"
         self._transport: TransportT | None = None
-        self._ends: Ends | None = None
+        self._ends: ByteEnds | None = None
 
     @abstractmethod
-    async def _open(self, ends: Ends) -> TransportT:
+    async def _open(self, ends: ByteEnds) -> TransportT:
         """One try. May raise ``OSError``, ``ValueError`` or a serialx error; must leave nothing open then."""
 
     def _vanished(self) -> str:
@@ -147,7 +147,7 @@ class Reopening(ABC, Generic[TransportT]):
 
     async def _live(self, on_bytes: OnBytes) -> float:
         """One connection from open to close; returns how long it lived (0 where it could not be opened)."""
-        ends = Ends(on_bytes)
+        ends = ByteEnds(on_bytes)
         try:
             async with asyncio.timeout(OPEN_S):
                 transport = await self._open(ends)
@@ -171,7 +171,7 @@ class Reopening(ABC, Generic[TransportT]):
         self._set(False, reason)
         return monotonic_s() - opened_s
 
-    async def _watch(self, ends: Ends) -> str:
+    async def _watch(self, ends: ByteEnds) -> str:
         missed = 0
         while True:
             await asyncio.wait({ends.ended}, timeout=POLL_S)

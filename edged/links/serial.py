@@ -19,7 +19,7 @@ import serialx
 from serialx.platforms.serial_linux import LinuxSerial, LinuxSerialTransport
 
 from edged.links.chance import chance
-from edged.links.reopening import Ends, Reopening
+from edged.links.reopening import ByteEnds, Reopening
 
 
 class SerialLink(Reopening[LinuxSerialTransport]):
@@ -31,7 +31,7 @@ class SerialLink(Reopening[LinuxSerialTransport]):
         self._baudrate = baudrate
         self._device = 0
 
-    async def _open(self, ends: Ends) -> LinuxSerialTransport:
+    async def _open(self, ends: ByteEnds) -> LinuxSerialTransport:
         loop = asyncio.get_running_loop()
         transport, _ = await serialx.create_serial_connection(
             loop,

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 
 from edged.links.chance import chance
-from edged.links.reopening import Ends, Reopening
+from edged.links.reopening import ByteEnds, Reopening
 
 
 class TcpByteLink(Reopening[asyncio.Transport]):
@@ -17,7 +17,7 @@ class TcpByteLink(Reopening[asyncio.Transport]):
         super().__init__(f"{host}:{port}", jitter)
         self._address = (host, port)
 
-    async def _open(self, ends: Ends) -> asyncio.Transport:
+    async def _open(self, ends: ByteEnds) -> asyncio.Transport:
         transport, _ = await asyncio.get_running_loop().create_connection(lambda: ends, *self._address)
         raw = transport.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -28,7 +28,7 @@ OUT_MAX = 1_000  # messages for the broker; a hall day of the demo has a few hun
 NAME = "区政务服务中心"
 
 
-class Centre:
+class DemoCentre:
     """``run`` until cancelled; ``directory`` holds city.key. ``wall_ms`` is the hall's wall clock."""
 
     def __init__(

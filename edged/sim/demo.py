@@ -29,12 +29,12 @@ from edged.core.model.point import Point, parts_of
 from edged.core.model.site import Site
 from edged.sim.arrivals import Arrival, arrivals
 from edged.sim.broker import EmbeddedBroker, free_port
-from edged.sim.centre import Centre
-from edged.sim.people import Clerk, Helper, visit
+from edged.sim.centre import DemoCentre
+from edged.sim.people import DemoClerk, Helper, visit
 from edged.sim.rota import Rota
 from edged.sim.story import Cast, Story, look_after_cases, manage
 from edged.sim.summary import Summary, summarise
-from edged.sim.tally import Tail, Tally
+from edged.sim.tally import DemoTotals, Tail
 from edged.sim.verdict import slots_wrong
 from edged.sim.view import Scene
 from edged.sim.wires import HallWires
@@ -84,7 +84,7 @@ class Demo:
         self.settings = settings
         self._announce = announce
         self.config_file = settings.directory / "hall.toml"
-        self.tally = Tally()
+        self.tally = DemoTotals()
         self.daemon_state = "starting"
         self.pid: int | None = None
         start = DAY + timedelta(minutes=settings.starts_min)
@@ -101,7 +101,7 @@ class Demo:
             config = self._write_config(port)
             stack.enter_context(self._announce(self.config_file, self.warp))
             self.wires = HallWires(config, self.clock, self.settings.seed)
-            self.centre = Centre(config.hall, port, self.settings.directory, self.clock.wall_ms)
+            self.centre = DemoCentre(config.hall, port, self.settings.directory, self.clock.wall_ms)
             tail = Tail(self._journal)
             stack.callback(tail.close)
             async with asyncio.TaskGroup() as tasks:
@@ -160,13 +160,13 @@ class Demo:
         seed, site, wires = self.settings.seed, config.site, self.wires
         rota = Rota(site, self._policy["body"]["hours"], self._minute)
         regular = [window for window in site.windows if not window.tidal]
-        clerks = {window.id: Clerk(wires, site, window, seed, rota) for window in regular}
+        clerks = {window.id: DemoClerk(wires, site, window, seed, rota) for window in regular}
         cast = Cast(wires, self.centre, clerks, rota, seed)
         async with asyncio.TaskGroup() as crowd:
             for clerk in clerks.values():
                 crowd.create_task(clerk.work(None, lambda: False))
             desk = next(window for window in site.windows if window.id == CONSULTS)
-            crowd.create_task(Clerk(wires, site, desk, seed).work(CONSULTANT, lambda: False))
+            crowd.create_task(DemoClerk(wires, site, desk, seed).work(CONSULTANT, lambda: False))
             for staff in site.staff:
                 crowd.create_task(Helper(wires, site, staff.id, seed).work(staff.id != SILENT_STAFF))
             crowd.create_task(visit(wires, self._visitors(site)))

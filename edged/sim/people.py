@@ -41,7 +41,7 @@ class PageView:
     text: str = ""
 
 
-class Wires(Protocol):
+class Touchable(Protocol):
     """The hall as people can touch it. Implemented over the drivers' own fakes."""
 
     def panel(self, window: str) -> PanelView | None:
@@ -96,13 +96,15 @@ class Plans:
     told: list[str] = field(default_factory=list)
 
 
-class Clerk:
+class DemoClerk:
     """One person at one window: calls, waits, serves, recalls, gives up on no-shows, has lunch, goes home.
 
     ``plans`` are what the day has in store for this window.
     """
 
-    def __init__(self, wires: Wires, site: Site, window: Window, seed: int, rota: Rota | None = None) -> None:
+    def __init__(
+        self, wires: Touchable, site: Site, window: Window, seed: int, rota: Rota | None = None
+    ) -> None:
         self.plans = Plans()
         self._rota = rota
         self._wires = wires
@@ -241,7 +243,7 @@ class Clerk:
 class Helper:
     """A member of the standby roster: answers pages (or never does), walks, serves until the window is given back."""
 
-    def __init__(self, wires: Wires, site: Site, staff: str, seed: int) -> None:
+    def __init__(self, wires: Touchable, site: Site, staff: str, seed: int) -> None:
         self._wires = wires
         self._site = site
         self._staff = staff
@@ -261,10 +263,10 @@ class Helper:
             if view is None or view.state != "ACTIVATING":
                 continue  # somebody else took it, or the tide fell
             window = next(window for window in self._site.windows if window.id == page.window)
-            await Clerk(self._wires, self._site, window, self._seed).work(self._staff, lambda: False)
+            await DemoClerk(self._wires, self._site, window, self._seed).work(self._staff, lambda: False)
 
 
-async def visit(wires: Wires, coming: list[Arrival]) -> None:
+async def visit(wires: Touchable, coming: list[Arrival]) -> None:
     """Send every visitor to a dispenser at their time after now."""
     opened_s = wires.now_s()
     for arrival in coming:

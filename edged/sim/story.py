@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from edged.core.model.site import Site, Window
-from edged.sim.centre import Centre
-from edged.sim.people import DUTY, LOOK_AGAIN_S, Clerk
+from edged.sim.centre import DemoCentre
+from edged.sim.people import DUTY, LOOK_AGAIN_S, DemoClerk
 from edged.sim.rota import Rota
 from edged.sim.wires import HallWires
 
@@ -34,8 +34,8 @@ class Cast:
     """Who and what the story is told with. ``clerks`` by window."""
 
     wires: HallWires
-    centre: Centre
-    clerks: dict[str, Clerk]
+    centre: DemoCentre
+    clerks: dict[str, DemoClerk]
     rota: Rota
     seed: int
 

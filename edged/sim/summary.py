@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from edged.config import HallConfig
 from edged.sim.fakes import Fakes
-from edged.sim.tally import Tail, Tally, mean, quantile
+from edged.sim.tally import DemoTotals, Tail, mean, quantile
 from edged.sim.verdict import inputs_lost, outputs_wrong
 from edged.store.replay import replay
 
@@ -33,7 +33,7 @@ class Summary(dict[str, Any]):
         return bool(self["replay_identical"]) and kept
 
 
-def story_of(tally: Tally) -> dict[str, Any]:
+def story_of(tally: DemoTotals) -> dict[str, Any]:
     """What happened beside calling and serving, counted."""
     notes, alarms = tally.notes, tally.alarms
     return {
@@ -62,7 +62,7 @@ def summarise(config: HallConfig, fakes: Fakes, journal: Path, settings: RunSett
     tail = Tail(journal)
     steps = tail.read()
     tail.close()
-    tally = Tally()
+    tally = DemoTotals()
     for step in steps:
         tally.step(step)
     lost = inputs_lost(fakes, steps)

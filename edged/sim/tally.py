@@ -60,7 +60,7 @@ EXPLAINED = (
 
 
 @dataclass(slots=True)
-class Tally:
+class DemoTotals:
     """Running totals over the steps of a journal. Times in hall seconds."""
 
     steps: int = 0

@@ -16,7 +16,7 @@ from rich.text import Text
 from edged.core.model.site import Site
 from edged.explain.sentences import explain
 from edged.sim.summary import story_of
-from edged.sim.tally import Tally, mean, quantile
+from edged.sim.tally import DemoTotals, mean, quantile
 
 BAR_MAX = 24  # a queue longer than this is drawn as this many and a plus
 STATE_STYLE = {
@@ -43,7 +43,7 @@ class Scene:
     clock: str
     speed: float
     daemon: str
-    tally: Tally
+    tally: DemoTotals
     lamps: Mapping[str, str]
     leds: Mapping[str, tuple[str, ...]]
     wall_offset_ms: int
@@ -71,7 +71,7 @@ def _head(scene: Scene) -> RenderableType:
     return Panel(text)
 
 
-def _story(tally: Tally, acknowledged: int) -> str:
+def _story(tally: DemoTotals, acknowledged: int) -> str:
     story = story_of(tally)
     cases, ratings, booked = story["cases"], story["ratings"], story["appointments"]
     return (

@@ -54,7 +54,7 @@ class BundleError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BundlePlan:
     """What to make. ``source``: a checkout. ``key``: a private key file (PEM) that signs, or None."""
 
     source: Path
@@ -76,7 +76,7 @@ class Wheel:
 Say = Callable[[str], None]
 
 
-def make(order: Order, out: Path, say: Say = lambda _line: None) -> list[Wheel]:
+def make(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wheel]:
     """Write the bundle to ``out`` (``.tar.zst`` or ``.tar.gz``); the wheels in it. Raises ``BundleError``."""
     project = _project(order.source)
     if order.platform not in PLATFORMS:
@@ -109,7 +109,7 @@ def _project(source: Path) -> dict[str, str]:
     return project
 
 
-def _wheels(order: Order, folder: Path, say: Say) -> list[Wheel]:
+def _wheels(order: BundlePlan, folder: Path, say: Say) -> list[Wheel]:
     """Build our own wheel, fetch the others for the platform, and hold each against the lock."""
     folder.mkdir(parents=True)
     say("building the wheel of edged")
@@ -155,7 +155,7 @@ def _wheel(file: Path) -> Wheel:
     return Wheel(re.sub(r"[-_.]+", "-", name).lower(), version, file.name, _sha256(file))
 
 
-def _texts(order: Order, folder: Path, project: dict[str, str], wheels: list[Wheel]) -> None:
+def _texts(order: BundlePlan, folder: Path, project: dict[str, str], wheels: list[Wheel]) -> None:
     """Everything that is not a wheel."""
     for shipped in SHIPPED:
         shutil.copytree(

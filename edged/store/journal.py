@@ -22,15 +22,24 @@ import apsw
 from edged.core.model.state import State
 from edged.observer import Step
 from edged.store import codec, database
+from edged.store.commit_batcher import CommitBatcher
 from edged.store.database import GENESIS, Head, JournalBroken, JournalBusy, Row, Snapshot
-from edged.store.gathering import Gathering
 from edged.store.identity import Renewal, Whereabouts, Why, forget_renewal, leave_renewal
 from edged.store.keep import read_keep
-from edged.store.records import ALONE, POLICIES_KEPT, Beside, Line, Mark, Policies, Restored, decode_step
-from edged.store.rescue import Opened, open_or_rescue
+from edged.store.records import (
+    ALONE,
+    POLICIES_KEPT,
+    Attachments,
+    DumpMark,
+    MetaLine,
+    Policies,
+    Restored,
+    decode_step,
+)
+from edged.store.rescue import OpenedJournal, open_or_rescue
 from edged.store.room import Room
 from edged.store.uplink import COUNTERS, KEY, Cursor, read_cursor, write_cursor
-from edged.store.writer import Job, Report, Writer
+from edged.store.writer import JournalWriter, Report, WriterJob
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -51,10 +60,10 @@ class Journal:
     def __init__(
         self,
         path: Path,
-        opened: Opened,
+        opened: OpenedJournal,
         lock: BinaryIO | None,
         keep_days: int = KEEP_DAYS,
-        writer: type[Writer] = Writer,
+        writer: type[JournalWriter] = JournalWriter,
     ) -> None:
         self.path = path
         self.epoch = opened.epoch
@@ -83,12 +92,12 @@ class Journal:
         self._on_commit: list[Callable[[Sequence[Step]], None]] = []
         self._on_durable: list[Callable[[bool], None]] = []
         self._on_seconds: list[Callable[[float, int], None]] = []
-        self._writer: Writer | None = None
+        self._writer: JournalWriter | None = None
         if lock is not None:
             room = Room(path, opened.epoch, keep_days)
             self._writer = writer(opened, read_keep(path), room, self._tell)
             self._writer.start()
-            self._gathering = Gathering(self._writer.put)
+            self._batcher = CommitBatcher(self._writer.put)
         for notice in opened.notices:
             _LOG.error(notice)
 
@@ -100,7 +109,7 @@ class Journal:
         read_only: bool = False,
         vfs: str | None = None,
         keep_days: int = KEEP_DAYS,
-        writer: type[Writer] = Writer,
+        writer: type[JournalWriter] = JournalWriter,
         alive: Callable[[], None] = lambda: None,
     ) -> Journal:
         """Open or create the journal; a damaged file is put aside and what can be proven is carried over.
@@ -145,14 +154,16 @@ class Journal:
         later = day != self._dumped.day if day else at_ms - self._dumped.at_ms >= database.DAY_MS
         return steps >= SNAPSHOT_EVERY or (steps > 0 and later)
 
-    def append(self, step: Step, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> None:
+    def append(
+        self, step: Step, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE
+    ) -> None:
         """Queue a step (``is_recorded``), its ``seq`` one above ``last_seq``. ``ack`` is called once it is on disk.
 
-        ``beside`` goes into the same transaction: with a ``PolicyApplied`` step its envelope. Raises ``StoreError``
+        ``attachments`` go into the same transaction: with a ``PolicyApplied`` step its envelope. Raises ``StoreError``
         once the journal failed.
         """
         assert step.seq == self.last_seq + 1, f"step {step.seq} after {self.last_seq}"
-        self._put(Job(step=step, ack=ack, envelope=beside.envelope, line=beside.line))
+        self._put(WriterJob(step=step, ack=ack, envelope=attachments.envelope, line=attachments.line))
         self.last_seq = step.seq
         self._pending += 1
 
@@ -164,7 +175,7 @@ class Journal:
         assert seq == self.last_seq, f"state dump of step {seq} after {self.last_seq}"
         blob = codec.dump_state(state)
         dump = Snapshot(seq, at_ms, codec.sha256(blob), GENESIS, blob, day)  # the writer knows the chain
-        self._put(Job(snapshot=dump, state_type=type(state)))
+        self._put(WriterJob(snapshot=dump, state_type=type(state)))
         self._dumped = replace(dump, blob=None)
 
     def on_commit(self, callback: Callable[[Sequence[Step]], None]) -> None:
@@ -191,7 +202,7 @@ class Journal:
     async def drain(self) -> None:
         """Wait until everything appended so far is told. Raises ``StoreError`` where it never will be."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._put(Job(waiter=waiter))
+        self._put(WriterJob(waiter=waiter))
         self._waiters.add(waiter)
         try:
             await waiter
@@ -201,7 +212,7 @@ class Journal:
     async def ask(self, query: Callable[[apsw.Connection], T]) -> T:
         """What ``query`` reads, run by the writer between two commits: keep it to a millisecond or two."""
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._put(Job(query=query, waiter=waiter))
+        self._put(WriterJob(query=query, waiter=waiter))
         self._waiters.add(waiter)
         try:
             return await waiter
@@ -210,7 +221,7 @@ class Journal:
 
     def keep_taken(self, cursor: Cursor) -> None:
         """Remember with the next commit how far the centre's acknowledgements go."""
-        self._put(Job(line=Line(KEY, write_cursor(cursor, self.epoch))))
+        self._put(WriterJob(line=MetaLine(KEY, write_cursor(cursor, self.epoch))))
 
     def renewal_kept(self) -> None:
         """That this is a new epoch stands in the journal now."""
@@ -242,7 +253,7 @@ class Journal:
     def close(self) -> None:
         """Write what is queued, close the file, let ``run`` return. May wait ``CLOSE_WAIT_S`` for the disk."""
         if self._writer is not None:
-            self._gathering.put(Job(stop=True))
+            self._batcher.put(WriterJob(stop=True))
             if not self._writer.join(CLOSE_WAIT_S):
                 _LOG.error("the disk did not answer at the end: left to the next start")
         else:
@@ -276,13 +287,13 @@ class Journal:
         head, seq, at_ms = self._head, *((0, 0) if start is None else (start.seq, start.at_ms))
         return Restored(state, seq, at_ms, tail, head.seq, head.at_ms, head.wall_ms)
 
-    def _put(self, job: Job) -> None:
+    def _put(self, job: WriterJob) -> None:
         if self.failure is not None:
             raise self.failure
         assert self._writer is not None, "a read-only journal takes nothing"
         assert self._lock is not None, "a closed journal takes nothing"
         self._hold_loop()
-        self._gathering.put(job)
+        self._batcher.put(job)
 
     def _hold_loop(self) -> None:
         if self._loop is None:
@@ -307,7 +318,7 @@ class Journal:
             self._fail(error)
 
     def _pass_on(self, report: Report) -> None:
-        self._gathering.told(len(report.jobs), report.rows)
+        self._batcher.told(len(report.jobs), report.rows)
         steps = [job.step for job in report.jobs if job.step is not None]
         self._pending -= len(steps)
         for policy in report.policies:
@@ -336,7 +347,7 @@ class Journal:
                 future.set_exception(error)
 
 
-def _open_to_read(path: Path, vfs: str | None) -> Opened:
+def _open_to_read(path: Path, vfs: str | None) -> OpenedJournal:
     try:
         if not path.exists():
             raise JournalBroken(f"{path}: no such file")
@@ -348,7 +359,7 @@ def _open_to_read(path: Path, vfs: str | None) -> Opened:
         ).fetchone()
     except (apsw.Error, OSError) as error:
         raise JournalBroken(f"{path}: {type(error).__name__}: {error}") from error
-    return Opened(connection, epoch, Head() if last is None else Head(*last))
+    return OpenedJournal(connection, epoch, Head() if last is None else Head(*last))
 
 
 def _lock(path: Path) -> BinaryIO:
@@ -372,6 +383,8 @@ def _read_policies(connection: apsw.Connection) -> Policies:
     return Policies(database.last_policy(connection), high_water, known)
 
 
-def _tail(connection: apsw.Connection, start: Snapshot | None) -> Iterator[Step | Mark]:
+def _tail(connection: apsw.Connection, start: Snapshot | None) -> Iterator[Step | DumpMark]:
     for entry in database.entries(connection, start):
-        yield (decode_step(entry) if isinstance(entry, Row) else Mark(entry.seq, entry.at_ms, entry.sha256))
+        yield (
+            decode_step(entry) if isinstance(entry, Row) else DumpMark(entry.seq, entry.at_ms, entry.sha256)
+        )

@@ -21,25 +21,25 @@ S = TypeVar("S")
 POLICIES_KEPT = 8  # in memory, 64 KiB each at most: further back than that nobody rolls back blindly
 
 
-class Line(NamedTuple):
+class MetaLine(NamedTuple):
     """A value of ``meta``, committed together with a step."""
 
     key: str
     value: str
 
 
-class Beside(NamedTuple):
+class Attachments(NamedTuple):
     """What is committed together with a step: the envelope of the policy it applies, a line of ``meta``."""
 
     envelope: bytes | None = None
-    line: Line | None = None
+    line: MetaLine | None = None
 
 
-ALONE = Beside()
+ALONE = Attachments()
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class DumpMark:
     """In a tail: a state dump was taken here, when every tick due up to hall time ``at_ms`` had been fed."""
 
     seq: int
@@ -58,7 +58,7 @@ class Restored(Generic[S]):
     state: S | None
     seq: int
     at_ms: int
-    tail: Iterator[Step | Mark]
+    tail: Iterator[Step | DumpMark]
     last_seq: int
     last_at_ms: int
     last_wall_ms: int

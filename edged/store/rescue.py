@@ -40,7 +40,7 @@ SUSPICION_CHARS = 200
 
 
 @dataclass(slots=True)
-class Opened:
+class OpenedJournal:
     """A usable database, where it stands, and what a person has to be told (``notices``)."""
 
     connection: apsw.Connection
@@ -81,7 +81,9 @@ def _suspect(path: Path) -> Path:
     return path.with_name(path.name + ".suspect")
 
 
-def open_or_rescue(path: Path, vfs: str | None = None, alive: Callable[[], None] = lambda: None) -> Opened:
+def open_or_rescue(
+    path: Path, vfs: str | None = None, alive: Callable[[], None] = lambda: None
+) -> OpenedJournal:
     """Open the journal for writing. Raises ``StoreError`` (see its subclasses for what to do).
 
     ``alive`` is called now and then while that takes long: a damaged journal without a state dump is read whole.
@@ -123,7 +125,9 @@ def _words(renewal: Renewal, head: Head) -> str:
     )
 
 
-def _open(path: Path, keep: Keep, mark: Whereabouts, vfs: str | None, alive: Callable[[], None]) -> Opened:
+def _open(
+    path: Path, keep: Keep, mark: Whereabouts, vfs: str | None, alive: Callable[[], None]
+) -> OpenedJournal:
     with suppress(FileNotFoundError):
         raise Damaged(_suspect(path).read_text("utf-8", "replace")[:SUSPICION_CHARS])
     database.refuse_foreign(path, vfs)
@@ -149,7 +153,7 @@ def _open(path: Path, keep: Keep, mark: Whereabouts, vfs: str | None, alive: Cal
     except BaseException:
         connection.close(True)
         raise
-    return Opened(connection, epoch, head)
+    return OpenedJournal(connection, epoch, head)
 
 
 def _rebuild(path: Path, keep: Keep, mark: Whereabouts, damage: Exception, alive: Callable[[], None]) -> str:
@@ -256,7 +260,7 @@ def _quarantined(path: Path) -> list[Path]:
     return sorted(found, key=lambda old: int(old.name.rpartition(".")[2]))
 
 
-def _refresh_keep(path: Path, opened: Opened, keep: Keep) -> None:
+def _refresh_keep(path: Path, opened: OpenedJournal, keep: Keep) -> None:
     """Let the keep file say at least what the database says now."""
     snapshot = database.newest_dump(opened.connection)
     high_water = int(database.get_meta(opened.connection, "high_water") or 0)

@@ -29,8 +29,8 @@ from edged.store.audit import Audit
 from edged.store.database import Damaged, JournalBroken, PolicyRow, Row, Snapshot
 from edged.store.identity import Marks
 from edged.store.keep import Keep, write_keep
-from edged.store.records import Line, encode_step
-from edged.store.rescue import Opened, suspect
+from edged.store.records import MetaLine, encode_step
+from edged.store.rescue import OpenedJournal, suspect
 from edged.store.room import Room
 
 GROUP_MAX = 512  # steps in one transaction: bounds its time and what one failure hands back
@@ -46,7 +46,7 @@ SNAPSHOTS_KEPT = 2  # the newest may turn out unreadable
 
 
 @dataclass(slots=True)
-class Job:
+class WriterJob:
     """One thing for the writer: a step, a state dump, a value of ``meta``, a question to the database (``found`` is its
     answer), or nothing (``waiter`` learns that its turn has come)."""
 
@@ -55,7 +55,7 @@ class Job:
     envelope: bytes | None = None
     snapshot: Snapshot | None = None
     state_type: type[Any] = object
-    line: Line | None = None
+    line: MetaLine | None = None
     query: Callable[[apsw.Connection], object] | None = None
     found: object = None
     waiter: asyncio.Future[Any] | None = None
@@ -70,7 +70,7 @@ class Report:
     ``why``: what keeps it from being durable.
     """
 
-    jobs: list[Job]
+    jobs: list[WriterJob]
     durable: bool = True
     why: str = ""
     seconds: float = 0.0
@@ -80,23 +80,23 @@ class Report:
     error: Exception | None = None
 
 
-class Writer:
+class JournalWriter:
     """Owns the connection from ``start`` on. ``put`` and ``join`` are for the loop thread."""
 
-    def __init__(self, opened: Opened, keep: Keep, room: Room, tell: Callable[[Report], None]) -> None:
+    def __init__(self, opened: OpenedJournal, keep: Keep, room: Room, tell: Callable[[Report], None]) -> None:
         self.last_beat_s = monotonic_s()
         self._room = room
         self._audit = Audit()
         self._epoch, self._marks = opened.epoch, Marks(room.path)
         self._inode = _inode(room.path)
-        self._asked: deque[Job] = deque()  # while the file is locked
+        self._asked: deque[WriterJob] = deque()  # while the file is locked
         self._why = ""
         self._connection = opened.connection
         self._head = opened.head
         self._keep = self._keep_due = keep  # what the second copy says, and what it should say
         self._tell = tell
-        self._queue: SimpleQueue[Sequence[Job]] = SimpleQueue()
-        self._waiting: deque[Job] = deque()  # in order; more than one group only while the disk is full
+        self._queue: SimpleQueue[Sequence[WriterJob]] = SimpleQueue()
+        self._waiting: deque[WriterJob] = deque()  # in order; more than one group only while the disk is full
         self._durable = True
         self._tried_s = 0.0
         self._wal_pages = 0
@@ -111,7 +111,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    def put(self, jobs: Sequence[Job]) -> None:
+    def put(self, jobs: Sequence[WriterJob]) -> None:
         """Queue jobs. Never blocks; the caller keeps the bound (``Journal.full``)."""
         assert self._queue.qsize() < PUTS_MAX, "somebody puts without asking whether the journal is full"
         self._queue.put(jobs)
@@ -126,7 +126,7 @@ class Writer:
         while self.turn(self._take()):
             pass
 
-    def turn(self, taken: list[Job]) -> bool:
+    def turn(self, taken: list[WriterJob]) -> bool:
         """Write ``taken``, and what still waits; False where this was the last turn: closed, or broken and told."""
         try:
             if self._write_all(taken):
@@ -142,7 +142,7 @@ class Writer:
             self._tell(Report([], self._durable, notices=self._notices, error=broken))
         return False
 
-    def _write_all(self, taken: list[Job]) -> bool:
+    def _write_all(self, taken: list[WriterJob]) -> bool:
         """False to stop."""
         self.last_beat_s = monotonic_s()
         taken = self._answer(taken)
@@ -160,7 +160,7 @@ class Writer:
                 self._follow()
         return not stop
 
-    def _answer(self, taken: list[Job]) -> list[Job]:
+    def _answer(self, taken: list[WriterJob]) -> list[WriterJob]:
         """Ask the database what is asked: of what is committed so far. A locked file answers later."""
         self._asked.extend(job for job in taken if job.query is not None)
         assert len(self._asked) <= ASKED_MAX, "whoever asks waits for the answer"
@@ -206,9 +206,9 @@ class Writer:
         database.sync_file(fresh)
         raise JournalBroken(f"{self._room.path} was deleted or replaced by another program: put back")
 
-    def _take(self) -> list[Job]:
+    def _take(self) -> list[WriterJob]:
         """Wait for a job, then take whatever else is queued."""
-        taken: list[Job] = []
+        taken: list[WriterJob] = []
         try:
             idle_s = min(IDLE_BEAT_S, self._audit.wait_s) if self._durable else FULL_RETRY_S
             taken += self._queue.get(timeout=max(idle_s, 0.001))
@@ -248,7 +248,7 @@ class Writer:
                 self.last_beat_s = monotonic_s()  # each may sync twice on a slow disk
                 more()
 
-    def _commit(self, group: list[Job]) -> Report:
+    def _commit(self, group: list[WriterJob]) -> Report:
         """One transaction. Raises ``apsw.FullError`` with nothing changed; any other error is fatal."""
         wall, head = wall_ms(), self._head
         new_rows: list[Row] = []
@@ -282,7 +282,7 @@ class Writer:
         new_rows: list[Row],
         dumps: list[Snapshot],
         policies: list[PolicyRow],
-        lines: list[Line],
+        lines: list[MetaLine],
     ) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
@@ -299,7 +299,7 @@ class Writer:
                 self._connection.execute("ROLLBACK")
             raise
 
-    def _reads_back(self, job: Job) -> bool:
+    def _reads_back(self, job: WriterJob) -> bool:
         """A dump that does not load to the same bytes would be trusted at the worst moment: leave it out."""
         assert job.snapshot is not None
         blob = job.snapshot.blob or b""
@@ -393,7 +393,7 @@ def _inode(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _policy_of(job: Job) -> PolicyRow | None:
+def _policy_of(job: WriterJob) -> PolicyRow | None:
     if job.envelope is None or job.step is None:
         return None
     step, event = job.step, job.step.event

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edged.backtest.journals import read_journals
-from edged.backtest.measures import Outcome, Prices, quantile, student_975
+from edged.backtest.measures import DayMeasures, Prices, quantile, student_975
 from edged.backtest.runner import FIRST_DAY_MS
 from edged.backtest.traces import BadTrace, read
 from edged.cli import app
@@ -214,7 +214,7 @@ async def test_a_journal_gives_back_its_visitors(tmp_path: Path) -> None:
 
 
 def test_prices_make_one_figure() -> None:
-    day = Outcome((0, 600_000, 900_000), 30 * 60_000, 2)
+    day = DayMeasures((0, 600_000, 900_000), 30 * 60_000, 2)
     assert day.cost(Prices()) == pytest.approx(0.2 * 25 + 5 + 30 + 16)
     assert quantile([0, 10, 20], 0.9) == pytest.approx(18)
     assert student_975(90) == pytest.approx(1.98667, abs=1e-4)

@@ -10,7 +10,7 @@ from statistics import fmean
 
 import pytest
 
-from edged.backtest.measures import Outcome, half_width_95
+from edged.backtest.measures import DayMeasures, half_width_95
 from edged.backtest.model import Floor, Look, never, simulate
 from edged.backtest.runner import Scenario, run, site_of
 from edged.backtest.traces import Day
@@ -70,7 +70,7 @@ def test_plain_windows_wait_as_erlang_says(rate: float, service: float, windows:
     assert inside(found, mean_wait(rate * service, windows, service)), found
 
 
-def through_the_core(day: Day, windows: int, urgent: frozenset[int] = frozenset()) -> Outcome:
+def through_the_core(day: Day, windows: int, urgent: frozenset[int] = frozenset()) -> DayMeasures:
     """The day at regular windows only, every key and ticket handled by the engine."""
     hall = replace(hall_of(windows, 0, 480), means_s=(300.0, 300.0), shares=(0.8, 0.2))
     calling = Calling(priority_streak=10**9, priority_head_start_s=10**7)  # no ageing: plain two classes

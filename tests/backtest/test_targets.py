@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from edged.backtest.candidates import named
-from edged.backtest.measures import DEFAULT_PRICES, Outcome
+from edged.backtest.measures import DEFAULT_PRICES, DayMeasures
 from edged.backtest.runner import Scenario, fitted, run, site_of
 from edged.backtest.traces import Day, Hall
 from edged.core.model.events import Event
@@ -22,7 +22,7 @@ OPENINGS_MAX = 10  # per area and day
 SETUPS_MIN = tuple(RATIO_MAX)
 
 
-def cost(outcome: Outcome) -> float:
+def cost(outcome: DayMeasures) -> float:
     return outcome.cost(DEFAULT_PRICES)
 
 

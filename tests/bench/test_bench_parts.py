@@ -17,12 +17,12 @@ from edged.bench import packets
 from edged.bench.brokers import OwnBroker
 from edged.bench.children import Failed, histogram_quantile
 from edged.bench.ears import CandleLine, RtuLine, TcpModule
-from edged.bench.hall import BenchHall, Panel, Wires
+from edged.bench.hall import BenchHall, BenchPanel, BenchWires
 from edged.bench.limits import verdicts
 from edged.bench.meter import ANSWER_S, Lamps, Meter, Samples, quantile
 from edged.bench.plug import BrokerGone, Plug
 from edged.bench.run import merged
-from edged.bench.sides import LOST_IN_ROW_MAX, Place, Room, Side, mqtt_sides
+from edged.bench.sides import LOST_IN_ROW_MAX, BenchCell, Place, Side, mqtt_sides
 from edged.bench.slow_line import CHAR_S, WIRE_MS
 from edged.clock import perf_s
 from edged.config import load
@@ -139,7 +139,7 @@ def test_a_candle_line_marks_every_led() -> None:
 
 def test_every_hall_of_a_bench_is_a_valid_hall(tmp_path: Path) -> None:
     address = OwnBroker(tmp_path).address
-    wires = Wires(tcp_port=1502, rtu="rtu:///dev/null?baudrate=9600", rtu_units=9, line="/dev/zero")
+    wires = BenchWires(tcp_port=1502, rtu="rtu:///dev/null?baudrate=9600", rtu_units=9, line="/dev/zero")
     BenchHall(tmp_path / "hall", address, "bench-all", wires)
     config = load(tmp_path / "hall" / "hall.toml")
     assert {device.driver for device in config.devices} == {"mqtt_json", "modbus_relay", "candle485"}
@@ -167,7 +167,7 @@ def test_a_lamp_of_a_real_broker_ends_the_clock(tmp_path: Path) -> None:
 
 
 def test_a_panel_alternates_and_can_repeat_itself() -> None:
-    panel = Panel("h", "m1", "lamp-m1")
+    panel = BenchPanel("h", "m1", "lamp-m1")
     marks = [panel.toggle()[1] for _ in range(3)]
     assert marks == ["lamp-m1 off", "lamp-m1 on", "lamp-m1 off"]
     assert b'"pause"' in panel.again()
@@ -197,7 +197,9 @@ def test_the_echo_in_c_answers_a_key_with_its_lamp(tmp_path: Path) -> None:
         stack.callback(broker.kill)
         place = Place(tmp_path, broker.address, broker.address, "bench-c", program)
         sides = {
-            side.name: side for side in mqtt_sides(Room(place, stack)) if side.name in ("limit", "program")
+            side.name: side
+            for side in mqtt_sides(BenchCell(place, stack))
+            if side.name in ("limit", "program")
         }
         for side in sides.values():
             samples = side.measure(4, 0.01)

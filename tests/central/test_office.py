@@ -12,7 +12,7 @@ from edged.config import load
 from edged.core.model.events import DocumentRejected, Event
 from edged.core.model.state import State
 from edged.links.mqtt.link import MqttLink
-from edged.store.records import ALONE, Beside
+from edged.store.records import ALONE, Attachments
 from tests.support.brokers import Rejections, plain_client, real_mosquitto, running, settings_for, until
 from tests.support.halls import GOOD
 from tests.support.journals import open_journal
@@ -30,7 +30,7 @@ async def test_of_a_flood_the_core_hears_now_and_then_also_when_the_clock_was_se
     wall_ms, counted = [NOW_MS], list[str]()
     told: list[Event] = []
 
-    def put(event: Event, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> bool:
+    def put(event: Event, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE) -> bool:
         told.append(event)
         return True
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edged.central.audience import Mark, Verified
+from edged.central.audience import HighestVersion, Verified
 from edged.central.envelope import ENVELOPE_BYTES_MAX, pae, sign
 from edged.central.policies import PAYLOAD_TYPE, accept, claimed, reread
 from edged.central.policy_labels import LABELS
@@ -20,7 +20,7 @@ from edged.core.model.policy import BOUNDS, Arbiter, Band, Calling, Peak, Policy
 from tests.support.policies import AUDIENCE, KEY, KEYS, NOW_MS, OTHER_KEY, document, envelope
 
 
-def checked(raw: bytes, mark: Mark = Mark(), now_ms: int = NOW_MS) -> Verified:  # noqa: B008 (frozen)
+def checked(raw: bytes, mark: HighestVersion = HighestVersion(), now_ms: int = NOW_MS) -> Verified:  # noqa: B008 (frozen)
     return accept(raw, KEYS, AUDIENCE, mark, now_ms)
 
 
@@ -92,7 +92,7 @@ def test_an_unknown_signer_is_named_and_the_trusted_keys_are_listed() -> None:
 
 def test_no_configured_key_refuses_all() -> None:
     with pytest.raises(DocumentRefused, match="no signing keys"):
-        accept(envelope(), {}, AUDIENCE, Mark(), NOW_MS)
+        accept(envelope(), {}, AUDIENCE, HighestVersion(), NOW_MS)
 
 
 @pytest.mark.parametrize("size", [0, 1, 10, 100, -100, -10, -1])
@@ -221,18 +221,18 @@ def test_refusals_say_what_would_be_right_in_both_languages() -> None:
 def test_only_a_higher_version_is_news() -> None:
     raw = envelope()
     sha256 = checked(raw).sha256
-    assert refusal(raw, mark=Mark(8)).code == "old-version"
-    assert refusal(raw, mark=Mark(7)).code == "old-version"
-    assert refusal(raw, mark=Mark(7, "0" * 64)).code == "version-reused"
-    assert checked(raw, mark=Mark(7, sha256)).sha256 == sha256
-    assert checked(raw, mark=Mark(6, "0" * 64)).version == 7
+    assert refusal(raw, mark=HighestVersion(8)).code == "old-version"
+    assert refusal(raw, mark=HighestVersion(7)).code == "old-version"
+    assert refusal(raw, mark=HighestVersion(7, "0" * 64)).code == "version-reused"
+    assert checked(raw, mark=HighestVersion(7, sha256)).sha256 == sha256
+    assert checked(raw, mark=HighestVersion(6, "0" * 64)).version == 7
 
 
 def test_the_version_is_judged_before_the_bounds_and_the_hall_before_the_version() -> None:
     silly = document(body={"tidal": {"pool": 0}})
-    assert refusal(envelope(silly), mark=Mark(8)).code == "old-version"
-    assert refusal(envelope(silly | {"halls": ["elsewhere"]}), mark=Mark(8)).code == "wrong-hall"
-    assert refusal(envelope(silly, key=OTHER_KEY), mark=Mark(8)).code == "unknown-signer"
+    assert refusal(envelope(silly), mark=HighestVersion(8)).code == "old-version"
+    assert refusal(envelope(silly | {"halls": ["elsewhere"]}), mark=HighestVersion(8)).code == "wrong-hall"
+    assert refusal(envelope(silly, key=OTHER_KEY), mark=HighestVersion(8)).code == "unknown-signer"
 
 
 def test_a_clock_that_was_never_set_judges_no_dates() -> None:

@@ -24,7 +24,7 @@ from edged.core.model.state import LeftPolicy, PolicyTrial, State
 from edged.links.mqtt.link import MqttLink
 from edged.observer import Step
 from edged.store.journal import Journal
-from edged.store.records import ALONE, Beside, Policies
+from edged.store.records import ALONE, Attachments, Policies
 from tests.support.brokers import (
     Mosquitto,
     Rejections,
@@ -81,11 +81,13 @@ class Hall:
         """A step: the desk hears of it."""
         self.desk.step(Step(self.journal.last_seq, 0, Tick(), (), ()), 0.0)
 
-    def put(self, event: Event, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> bool:
+    def put(
+        self, event: Event, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE
+    ) -> bool:
         assert isinstance(event, PolicyApplied)
         if self.room:
             seq = self.journal.last_seq + 1
-            self.journal.append(Step(seq, seq, event, (), ()), ack, beside)
+            self.journal.append(Step(seq, seq, event, (), ()), ack, attachments)
             if event.version < self.version and self.state.trial is not None:  # as the core does
                 self.state.left.append(LeftPolicy(self.version, sha256_of(self.version), 1300, 600))
                 self.state.trial = None

@@ -14,9 +14,9 @@ import yaml  # type: ignore[import-untyped]
 from devices.mqtt_json.codec import MODELS, encode_action, encode_level
 from edged.central import topics
 from edged.central.audience import Audience, Names
-from edged.central.cloud_events import Fact, Writer
+from edged.central.cloud_events import EventWriter, Fact
 from edged.central.condemned import Condemned
-from edged.central.hall_status import HallStatus, Standing
+from edged.central.hall_status import HallStanding, HallStatus
 from edged.central.operations import OperationDocument
 from edged.central.pictures import Pictures
 from edged.central.policies import PAYLOAD_TYPE, inspect
@@ -49,7 +49,7 @@ from edged.core.model.point import Point
 from edged.core.model.state import State, WindowStateName
 from edged.links.mqtt.link import MqttLink
 from edged.shapes import keys_of
-from edged.store.records import ALONE, Beside, Policies
+from edged.store.records import ALONE, Attachments, Policies
 from tests.support.brokers import (
     Rejections,
     collect,
@@ -308,14 +308,14 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
     assert len(heard) == 5 + 3 + 5
     status = HallStatus("demo", 1, lambda wall_ms: "2026-05-28T10:00:00+08:00")
     for why in ((), ("disk", "device relay")):
-        fits("HallStatus", status.payload("degraded", Standing(State(), True, NOW_MS), why))
+        fits("HallStatus", status.payload("degraded", HallStanding(State(), True, NOW_MS), why))
     fits("PolicyEnvelope", envelope())
     assert SCHEMAS["PolicyEnvelope"]["properties"]["payloadType"]["const"] == PAYLOAD_TYPE
 
 
 def test_events_and_their_acknowledgements_are_as_written_there() -> None:
     fact = Fact(7, 1000, 1000, "tidal.requested", "w11", {"area": "tax", "waiting": 9, "staff": None})
-    fits("Event", Writer("demo", 2).message(fact, "2026-05-28T10:00:00+08:00", 6, False))
+    fits("Event", EventWriter("demo", 2).message(fact, "2026-05-28T10:00:00+08:00", 6, False))
     fits("EventsAck", b'{"epoch":2,"upto":7}')
     assert parse_ack(b'{"epoch":2,"upto":7}') == (2, 7)
 
@@ -332,7 +332,7 @@ def test_operations_are_as_written_there() -> None:
     fits("OperationEnvelope", operation_envelope(document))
 
 
-def at_once(event: Event, ack: Callable[[], None] | None = None, beside: Beside = ALONE) -> bool:
+def at_once(event: Event, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE) -> bool:
     """Where the inbox stands: everything is committed as it comes."""
     if ack is not None:
         ack()

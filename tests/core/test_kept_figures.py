@@ -13,7 +13,7 @@ import configs
 from edged.config import load
 from edged.core.engine import Engine
 from edged.core.hours import cutoff
-from edged.core.model.turn import Standing, Turn
+from edged.core.model.turn import AreaLoad, Turn
 from edged.core.queue import demand
 from edged.core.signage import signs
 from edged.core.tide import rules, tidal_loop, triggers
@@ -27,10 +27,10 @@ LOOK_EVERY = 25  # steps: signing a whole hall anew costs more than twenty of th
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Whether each figure that was asked for stood already; each is compared with one from nothing."""
-    ask: Callable[[Turn, str], Standing] = demand.standing
+    ask: Callable[[Turn, str], AreaLoad] = demand.standing
     seen: list[bool] = []
 
-    def compared(turn: Turn, area: str) -> Standing:
+    def compared(turn: Turn, area: str) -> AreaLoad:
         seen.append(area in turn.standings)
         found = ask(turn, area)
         assert found._replace(until_ms=0) == demand.work_out(turn, area)._replace(until_ms=0)

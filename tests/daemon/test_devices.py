@@ -17,8 +17,8 @@ from edged.core.model.events import Event
 from edged.core.model.point import Point
 from edged.daemon import devices as fleet_module
 from edged.daemon.devices import FAILURES_MAX, Devices, build
-from edged.daemon.outputs import Outputs, Surroundings
-from edged.driver import Context, Driver
+from edged.daemon.outputs import OutputContext, Outputs
+from edged.driver import DeviceContext, Driver
 from tests.support.brokers import until
 from tests.support.slates import Slate, SlateOptions, Stubborn
 
@@ -50,10 +50,10 @@ async def running(*devices: DeviceConfig) -> AsyncIterator[tuple[Devices, Output
     def driver(config: DeviceConfig) -> Driver:
         nobody: Any = None
         return build(
-            config, Context(config.id, "east", emit, lambda *_: None, clock.sleep, clock.now_s, nobody)
+            config, DeviceContext(config.id, "east", emit, lambda *_: None, clock.sleep, clock.now_s, nobody)
         )
 
-    outputs = Outputs(Surroundings(emit, clock, lambda *_: None, lambda *_: None))
+    outputs = Outputs(OutputContext(emit, clock, lambda *_: None, lambda *_: None))
     async with asyncio.TaskGroup() as tasks:
         fleet = Devices(outputs, driver, tasks)
         fleet.apply(devices)

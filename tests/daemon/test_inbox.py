@@ -15,7 +15,7 @@ from edged.core.model.events import CommandDone, KeyPressed, Resumed, Tick
 from edged.core.model.point import Point
 from edged.daemon import inbox as inbox_module
 from edged.daemon.inbox import DEPTH_MAX, Inbox, Item
-from edged.store.records import Beside
+from edged.store.records import Attachments
 
 DEADLINE_S = 5.0
 START_MS = 1_000_000
@@ -115,10 +115,12 @@ async def test_an_event_wakes_a_waiting_loop_at_once_and_keeps_its_acknowledgeme
     waiting = asyncio.get_running_loop().create_task(get(inbox))
     await asyncio.sleep(0)  # it waits now
     put_s = time.perf_counter()
-    assert inbox.put(KeyPressed(Point("panel"), "next"), lambda: acked.append("yes"), Beside(b"envelope"))
+    assert inbox.put(
+        KeyPressed(Point("panel"), "next"), lambda: acked.append("yes"), Attachments(b"envelope")
+    )
     item = await waiting
     assert time.perf_counter() - put_s < inbox_module.WAKE_S / 2
-    assert item.beside == Beside(b"envelope")
+    assert item.attachments == Attachments(b"envelope")
     assert item.arrived_s is not None
     assert put_s <= item.arrived_s <= time.perf_counter()
     assert acked == []

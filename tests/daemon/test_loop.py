@@ -19,7 +19,7 @@ from edged.core.model.turn import Turn
 from edged.core.tide import tidal_loop
 from edged.daemon.inbox import Inbox
 from edged.daemon.loop import Loop
-from edged.daemon.outputs import Outputs, Surroundings
+from edged.daemon.outputs import OutputContext, Outputs
 from edged.observer import Observer, Step
 from edged.store.journal import Journal
 from tests.support.core_hall import hall_site
@@ -38,8 +38,8 @@ class Steps(Observer):
         self.seen.append(step)
 
 
-def around() -> Surroundings:
-    return Surroundings(lambda _event, _ack=None: True, Clock(0), lambda *_: None, lambda *_: None)
+def around() -> OutputContext:
+    return OutputContext(lambda _event, _ack=None: True, Clock(0), lambda *_: None, lambda *_: None)
 
 
 @asynccontextmanager
@@ -139,7 +139,7 @@ async def test_a_broken_step_ends_the_loop_and_not_the_wire(
 class Wanted(Outputs):
     """Remembers what is wanted, and what the core had decided by then."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(self, around: OutputContext) -> None:
         super().__init__(around)
         self.seen: list[tuple[Desired, int]] = []
         self.opened = 0

@@ -15,7 +15,7 @@ from edged.core.model.commands import Action, Desired, Display, Lamp, Page, Prin
 from edged.core.model.events import CommandDone, CommandFailed, Event
 from edged.core.model.point import Point
 from edged.daemon import outputs as outputs_module
-from edged.daemon.outputs import ACTIONS_MAX, Outputs, Surroundings, Worker
+from edged.daemon.outputs import ACTIONS_MAX, OutputContext, Outputs, Worker
 from edged.driver import Garbled, Refused, Unreachable
 from tests.support.brokers import until
 from tests.support.slates import Slate
@@ -48,7 +48,7 @@ async def bench(speed: float = 1.0, **drivers: Slate) -> AsyncIterator[Bench]:
         one.events.append(event)
         return True
 
-    around = Surroundings(
+    around = OutputContext(
         emit,
         Clock(0, Warp(speed, wall_ms(), wall_ms())),
         lambda device, fault: one.errors.append((device, fault)),

@@ -10,7 +10,7 @@ import pytest
 from devices.candle485 import driver as candle_driver
 from devices.candle485 import noise as candle_noise
 from devices.candle485.codec import Signal
-from devices.candle485.fake import Faults
+from devices.candle485.fake import CandleFaults
 from edged.core.model.commands import Lamp, Panel
 from edged.core.model.events import DeviceLost, TicketRequested
 from edged.core.model.point import Point
@@ -23,7 +23,7 @@ from tests.support.modbus_peers import until
 @pytest.mark.parametrize("echo", [True, None])
 async def test_our_own_echo_presses_no_key(tmp_path: Path, echo: bool | None) -> None:
     async with bench(tmp_path, echo=echo) as b:
-        b.far.faults = Faults(echo=True)
+        b.far.faults = CandleFaults(echo=True)
         for state in ("OPEN", "SERVING", "ACTIVATING", "PAUSED") * 3:  # LED codes that are keys, too
             await b.show("panel-22", Panel("w2", state, 1))
             await b.show("panel-21", Panel("w1", state, 1))
@@ -46,9 +46,9 @@ async def test_a_quiet_adapter_is_found_out_and_loses_no_key_meanwhile(tmp_path:
 
 async def test_an_adapter_that_stops_echoing_is_opened_again(tmp_path: Path) -> None:
     async with bench(tmp_path) as b:
-        b.far.faults = Faults(echo=True)
+        b.far.faults = CandleFaults(echo=True)
         await b.show("panel-22", Lamp("on"))
-        b.far.faults = Faults()
+        b.far.faults = CandleFaults()
         for turn in range(candle_driver.ECHO_MISSES_MAX):
             await b.show("panel-22", Lamp("off" if turn % 2 else "blink"))
         await until(lambda: b.hall.events == [BACK, DeviceLost(Point("candle-1"), "no echo any more"), BACK])
@@ -62,7 +62,7 @@ async def test_what_was_found_out_of_one_adapter_does_not_hold_for_the_next(tmp_
         assert b.driver._echoes is False
         b.port.unplug()
         await until(lambda: isinstance(b.hall.events[-1], DeviceLost))
-        b.far.faults = Faults(echo=True)
+        b.far.faults = CandleFaults(echo=True)
         b.port.replug()
         await until(lambda: b.hall.events[-1] == BACK)
         for state in ("OPEN", "SERVING", "ACTIVATING", "PAUSED") * 2:
@@ -74,9 +74,9 @@ async def test_what_was_found_out_of_one_adapter_does_not_hold_for_the_next(tmp_
 
 
 async def test_damaged_echoes_press_no_key(tmp_path: Path) -> None:
-    line = memory.Faults(flip_byte=0.08, lose_byte=0.04)
+    line = memory.WireFaults(flip_byte=0.08, lose_byte=0.04)
     async with bench(tmp_path, line=line, echo=True) as b:
-        b.far.faults = Faults(echo=True)
+        b.far.faults = CandleFaults(echo=True)
         for turn in range(40):
             await b.show("panel-22", Lamp("on" if turn % 2 else "off"))
         assert b.pressed() == [], "seed 7"
@@ -87,7 +87,7 @@ async def test_damaged_echoes_press_no_key(tmp_path: Path) -> None:
 async def test_a_line_that_damages_one_byte_in_a_hundred_costs_few_keys_and_never_the_bus(
     tmp_path: Path,
 ) -> None:
-    line = memory.Faults(lose_byte=0.003, flip_byte=0.004, insert_byte=0.003, split=0.5)
+    line = memory.WireFaults(lose_byte=0.003, flip_byte=0.004, insert_byte=0.003, split=0.5)
     async with bench(tmp_path, line=line, echo=False) as b:
         b.driver._presses.allows = lambda address, now_s: True  # type: ignore[method-assign]
         for _ in range(500):

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.milesight_mqtt.codec import Line, decode
+from devices.milesight_mqtt.codec import CountedLine, decode
 from devices.milesight_mqtt.driver import MilesightMqtt, MilesightMqttOptions
 from devices.milesight_mqtt.fake import UUID, FakeMilesight
 from edged.core.model.events import CountRead, DeviceBack, DeviceLost, Event
 from edged.core.model.point import Point
-from edged.driver import Context, Garbled
+from edged.driver import DeviceContext, Garbled
 from edged.links.mqtt.link import Message, MqttLink
 from edged.shapes import read
 from tests.support.brokers import Rejections, plain_client, real_mosquitto, running, settings_for, until
@@ -36,7 +36,7 @@ class Bench:
         self.events: list[Event] = []
         self.acks = 0
         self.rejections = Rejections()
-        context = Context("door-1", "t", self.emit, self.rejections, asyncio.sleep, lambda: 0.0, None)
+        context = DeviceContext("door-1", "t", self.emit, self.rejections, asyncio.sleep, lambda: 0.0, None)
         self.driver = MilesightMqtt(context, read(MilesightMqttOptions, {"topic": "t/vs125"} | options))
 
     def emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
@@ -64,8 +64,8 @@ def test_captured_report_gives_its_window_and_its_totals() -> None:
     uuid = "00000000-0000-4000-8000-000000000001"
     start = "2026-07-31T23:11:00-00:00"
     assert decode(payload_of("vs125.captured")) == (
-        Line("total", uuid, 8442, 15583, start),
-        Line("window", uuid, 0, 0, start),
+        CountedLine("total", uuid, 8442, 15583, start),
+        CountedLine("window", uuid, 0, 0, start),
     )
 
 
@@ -80,7 +80,10 @@ def test_both_shapes_read_the_same(shape: str) -> None:
     camera = FakeMilesight(shape)  # type: ignore[arg-type]
     camera.passed(3, 1)
     start = "2026-11-23T08:00:00+08:00"
-    assert decode(camera.periodic()) == (Line("total", UUID, 3, 1, start), Line("window", UUID, 3, 1, start))
+    assert decode(camera.periodic()) == (
+        CountedLine("total", UUID, 3, 1, start),
+        CountedLine("window", UUID, 3, 1, start),
+    )
 
 
 def test_totals_win_over_the_window_of_the_same_report() -> None:
@@ -208,7 +211,7 @@ async def test_counter_at_a_real_broker_is_back_counts_and_falls_silent() -> Non
         async def sleep(_seconds: float) -> None:
             await asyncio.sleep(0.01)
 
-        context = Context("door-1", "t", emit, Rejections(), sleep, lambda: hall_s[0], link)
+        context = DeviceContext("door-1", "t", emit, Rejections(), sleep, lambda: hall_s[0], link)
         driver = MilesightMqtt(context, MilesightMqttOptions(topic="site/+/count", silent_s=60))
         async with plain_client(broker) as camera, running(link):
             task = asyncio.get_running_loop().create_task(driver.run())

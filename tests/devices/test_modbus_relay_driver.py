@@ -13,13 +13,13 @@ import pytest
 
 from devices.modbus_relay import driver as relay_driver
 from devices.modbus_relay.driver import ModbusRelay, RelayOptions
-from devices.modbus_relay.fake import FakeLine, FakeRelay, FakeTcp, Faults
+from devices.modbus_relay.fake import FakeLine, FakeRelay, FakeTcp, RelayFaults
 from devices.modbus_relay.profiles import PROFILES
 from edged.clock import Clock, Warp
 from edged.core.model.commands import Action, Display, Lamp, Say
 from edged.core.model.events import DeviceBack, DeviceLost, Event, HealthRead
 from edged.core.model.point import Point
-from edged.driver import Context, DeviceError, Refused, Unreachable
+from edged.driver import DeviceContext, DeviceError, Refused, Unreachable
 from edged.links.modbus.frames import READ_COILS
 from edged.links.modbus.link import ModbusBus
 from edged.links.modbus.queue import Pace
@@ -50,8 +50,8 @@ class Hall:
     def reject(self, reason: str, detail: str = "") -> None:
         self.rejected.append(reason)
 
-    def context(self, device: str = "relay-1") -> Context:
-        return Context(device, "h", self.emit, self.reject, self.clock.sleep, self.clock.now_s, None)
+    def context(self, device: str = "relay-1") -> DeviceContext:
+        return DeviceContext(device, "h", self.emit, self.reject, self.clock.sleep, self.clock.now_s, None)
 
     def module(self, profile: str = "waveshare", channels: int = 8, unit: int = 1) -> FakeRelay:
         return FakeRelay(self.clock.now_s, channels, unit, PROFILES[profile])
@@ -173,7 +173,7 @@ async def test_lost_once_back_once_and_lamps_are_right_before_back_is_told() -> 
     seen_at_back: list[bool] = []
     async with lamps_on(hall, module, deadline_ms=30) as relay:
         await relay.show(Point("relay-1/3"), ON)
-        module.faults = Faults(mute=1.0)
+        module.faults = RelayFaults(mute=1.0)
         await until(lambda: len(hall.events) == 2)
         with pytest.raises(Unreachable):
             await relay.show(Point("relay-1/4"), ON)
@@ -187,7 +187,7 @@ async def test_lost_once_back_once_and_lamps_are_right_before_back_is_told() -> 
             return original(event)
 
         object.__setattr__(relay._context, "emit", emit)
-        module.faults = Faults()
+        module.faults = RelayFaults()
         await until(lambda: len(hall.events) == 3)
     assert hall.events[0] == DeviceBack(Point("relay-1"))
     assert isinstance(hall.events[1], DeviceLost)
@@ -209,7 +209,7 @@ async def test_lamp_that_lies_is_reported_and_the_others_go_on() -> None:
     hall = Hall()
     module = hall.module("plain")
     async with lamps_on(hall, module) as relay:
-        module.faults = Faults(lie=1.0)
+        module.faults = RelayFaults(lie=1.0)
         await relay.show(Point("relay-1/3"), ON)
         await until(lambda: len(hall.events) == 2)
         fault = hall.events[1]
@@ -217,7 +217,7 @@ async def test_lamp_that_lies_is_reported_and_the_others_go_on() -> None:
         assert (fault.point, fault.fault) == ("relay-1/3", "lamp does not follow: wanted on")
         await relay.show(Point("relay-1/4"), ON)
         assert module.level(4)
-        module.faults = Faults()
+        module.faults = RelayFaults()
         await until(lambda: HealthRead(Point("relay-1/3")) in hall.events)
     assert not any(isinstance(event, DeviceLost) for event in hall.events)
 
@@ -227,7 +227,7 @@ async def test_inbox_that_was_full_hears_of_the_loss_later() -> None:
     module = hall.module("plain")
     async with lamps_on(hall, module, deadline_ms=30):
         hall.full = True
-        module.faults = Faults(mute=1.0)
+        module.faults = RelayFaults(mute=1.0)
         await hall.clock.sleep(15)
         hall.full = False
         await until(lambda: len(hall.events) == 2)
@@ -238,10 +238,10 @@ async def test_garbled_answers_are_counted_and_lose_the_module() -> None:
     hall = Hall()
     module = hall.module("plain")
     async with lamps_on(hall, module, deadline_ms=30):
-        module.faults = Faults(garbage=1.0)
+        module.faults = RelayFaults(garbage=1.0)
         await until(lambda: any(isinstance(event, DeviceLost) for event in hall.events))
         assert "garbled" in hall.rejected
-        module.faults = Faults()
+        module.faults = RelayFaults()
         await until(lambda: hall.events[-1] == DeviceBack(Point("relay-1")))
 
 
@@ -300,7 +300,7 @@ async def test_lamp_wanted_before_the_wire_is_up_is_no_loss_and_is_lit_at_first_
 async def test_modules_share_a_line_and_one_dead_leaves_the_others_alone() -> None:
     hall = Hall()
     modules = [hall.module("plain", unit=unit) for unit in (1, 2, 3)]
-    modules[1].faults = Faults(mute=1.0)
+    modules[1].faults = RelayFaults(mute=1.0)
     line = FakeLine(modules)
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200", QUICK)
     relays = [
@@ -328,11 +328,11 @@ async def test_lamps_are_right_once_the_mischief_stops(seed: int) -> None:
     hall = Hall()
     module = FakeRelay(hall.clock.now_s, 16, 1, PROFILES["plain"], seed=seed)
     odd = seed % 2 == 1
-    module.faults = Faults(backwards=odd)
+    module.faults = RelayFaults(backwards=odd)
     wanted: dict[int, bool] = {}
     async with lamps_on(hall, module, hangs_up=odd, deadline_ms=30, channels=16) as relay:
         code = (1, 6, 4, 5)[seed]
-        faults = Faults(mute=0.1, late=0.1, late_s=0.05, garbage=0.1, exception=0.1, code=code, lie=0.2)
+        faults = RelayFaults(mute=0.1, late=0.1, late_s=0.05, garbage=0.1, exception=0.1, code=code, lie=0.2)
         module.faults = replace(faults, backwards=odd)
         for turn in range(40):
             channel, lit = (turn * 7 + seed) % 16, turn % 3 > 0
@@ -341,7 +341,7 @@ async def test_lamps_are_right_once_the_mischief_stops(seed: int) -> None:
                 await relay.show(Point(f"relay-1/{channel}"), ON if lit else OFF)
             except DeviceError:
                 await asyncio.sleep(0.01)
-        module.faults = Faults(backwards=odd)
+        module.faults = RelayFaults(backwards=odd)
         await until(lambda: all(module.level(channel) == lit for channel, lit in wanted.items()))
         await until(
             lambda: (

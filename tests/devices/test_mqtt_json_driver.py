@@ -35,7 +35,7 @@ from edged.core.model.events import (
     TicketRequested,
 )
 from edged.core.model.point import Point
-from edged.driver import Context, Refused, Unreachable
+from edged.driver import DeviceContext, Refused, Unreachable
 from edged.links.mqtt.link import MqttLink
 from edged.shapes import read
 from tests.support.brokers import (
@@ -73,7 +73,9 @@ class Hall:
 
     @asynccontextmanager
     async def driver(self, device: str, **options: str) -> AsyncIterator[MqttJson]:
-        context = Context(device, "t", self.emit, self.rejections, asyncio.sleep, lambda: 0.0, self.link)
+        context = DeviceContext(
+            device, "t", self.emit, self.rejections, asyncio.sleep, lambda: 0.0, self.link
+        )
         driver = MqttJson(context, read(MqttJsonOptions, options))
         async with background(driver.run()):
             await asyncio.sleep(0)

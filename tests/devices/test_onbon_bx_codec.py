@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.onbon_bx import codec
-from devices.onbon_bx.codec import Area, Frame, FrameReader, Speech
+from devices.onbon_bx.codec import Frame, FrameReader, ScreenArea, Speech
 from edged.driver import Garbled
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "onbon_frames.json").read_text("utf-8"))[
@@ -20,7 +20,7 @@ VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "onbon_frames.json
 ]
 BYTES = {vector["id"]: bytes.fromhex(vector["hex"]) for vector in VECTORS}
 CALL = "请A012号到3号窗口"
-CALL_AREA = Area(0, 0, 0, 128, 32, CALL)
+CALL_AREA = ScreenArea(0, 0, 0, 128, 32, CALL)
 # What our builders must produce to the last bit. The others were written by programs with other habits (reply flag,
 # length in the reserved bytes): they are read, below, not imitated.
 BUILT: dict[str, Frame] = {
@@ -29,10 +29,11 @@ BUILT: dict[str, Frame] = {
     "onbon.dyn.call.5k": codec.show([CALL_AREA], units_of_8=True),
     "onbon.dyn.call.6k": codec.show([CALL_AREA], units_of_8=False),
     "onbon.dyn.color": codec.show(
-        [Area(0, 0, 0, 64, 16, "\\C20123", single=codec.MULTI_LINE, disp=2)], units_of_8=True
+        [ScreenArea(0, 0, 0, 64, 16, "\\C20123", single=codec.MULTI_LINE, disp=2)], units_of_8=True
     ),
     "onbon.dyn.voice": codec.show(
-        [Area(0, 0, 0, 64, 16, "A012", single=codec.MULTI_LINE, disp=2, speech=Speech(CALL))], units_of_8=True
+        [ScreenArea(0, 0, 0, 64, 16, "A012", single=codec.MULTI_LINE, disp=2, speech=Speech(CALL))],
+        units_of_8=True,
     ),
     "onbon.dyn.delete0": codec.delete(0),
     "onbon.time": codec.set_clock((2026, 11, 23, 9, 30, 15, 1)),
@@ -45,7 +46,7 @@ PING = codec.ping().to_bytes()
 frames = st.builds(Frame, st.binary(min_size=2, max_size=120), st.integers(0, 0xFFFF), st.integers(0, 0xFFFF))
 texts = st.text(alphabet=st.characters(codec="gbk", exclude_categories=["Cs"]), max_size=40)
 areas = st.builds(
-    Area,
+    ScreenArea,
     id=st.integers(0, 255),
     x=st.integers(0, 100).map(lambda n: n * 8),
     y=st.integers(0, 500),
@@ -93,7 +94,7 @@ def test_published_frames_survive_pieces_garbage_and_neighbours(name: str) -> No
 
 
 def test_areas_of_published_frames_mean_what_their_sources_say() -> None:
-    def areas_of(name: str, units_of_8: bool) -> tuple[Area, ...]:
+    def areas_of(name: str, units_of_8: bool) -> tuple[ScreenArea, ...]:
         [frame] = FrameReader().feed(BYTES[name])
         return codec.decode_areas(frame.data, units_of_8)[1]
 
@@ -130,7 +131,7 @@ def test_any_frame_comes_back_whatever_its_bytes(frame: Frame) -> None:
 
 
 @given(st.lists(areas, max_size=4), st.booleans())
-def test_areas_come_back_from_both_card_models(wanted: list[Area], units_of_8: bool) -> None:
+def test_areas_come_back_from_both_card_models(wanted: list[ScreenArea], units_of_8: bool) -> None:
     frame = codec.show(wanted, units_of_8)
     assert codec.decode_areas(frame.data, units_of_8) == ((), tuple(wanted))
 

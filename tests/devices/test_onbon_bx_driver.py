@@ -12,13 +12,13 @@ import pytest
 
 from devices.onbon_bx import codec, driver
 from devices.onbon_bx.driver import OnbonBx, OnbonOptions, rows
-from devices.onbon_bx.fake import FakeOnbon, Faults
+from devices.onbon_bx.fake import BarFaults, FakeOnbon
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Lamp, Print, Say
 from edged.core.model.events import DeviceBack, DeviceLost, Event
 from edged.core.model.point import Point
-from edged.driver import Context, DeviceError, Garbled, Refused, Unreachable
-from edged.links.memory import Faults as WireFaults
+from edged.driver import DeviceContext, DeviceError, Garbled, Refused, Unreachable
+from edged.links.memory import WireFaults as WireFaults
 from edged.links.pty import Pty
 from edged.shapes import read
 
@@ -40,7 +40,7 @@ class Bar:
         self.events: list[Event] = []
         self.rejected: list[str] = []
         self.fake = FakeOnbon(port.send, lambda: self.hall_s, self.options.model == "5k", seed)
-        context = Context(BAR, "demo", self._emit, self._reject, self._sleep, lambda: self.hall_s, None)
+        context = DeviceContext(BAR, "demo", self._emit, self._reject, self._sleep, lambda: self.hall_s, None)
         self.driver = OnbonBx(context, self.options)
 
     def _emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
@@ -152,7 +152,7 @@ async def test_a_nack_is_refused_and_no_loss(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
         await bar.told(BACK)
-        bar.fake.faults = Faults(nack=1.0)
+        bar.fake.faults = BarFaults(nack=1.0)
         for _ in range(4):
             with pytest.raises(Refused):
                 await bar.driver.show(Point(BAR), CALL)
@@ -204,10 +204,10 @@ async def test_garbage_for_an_answer_is_garbled(port: Pty) -> None:
     bar = Bar(port, seed=4)
     async with life(bar):
         await bar.told(BACK)
-        bar.fake.faults = Faults(garble=1.0)
+        bar.fake.faults = BarFaults(garble=1.0)
         with pytest.raises(Garbled):
             await bar.driver.show(Point(BAR), CALL)
-        bar.fake.faults = Faults()
+        bar.fake.faults = BarFaults()
         await until(lambda: not bar.driver._missed)
         await bar.driver.show(Point(BAR), CALL)
     assert bar.events == [BACK]
@@ -218,10 +218,10 @@ async def test_a_late_answer_never_answers_the_next_request(port: Pty) -> None:
     bar = Bar(port)
     async with life(bar):
         await bar.told(BACK)
-        bar.fake.faults = Faults(late=1.0, late_s=0.15)  # 1.5 deadlines
+        bar.fake.faults = BarFaults(late=1.0, late_s=0.15)  # 1.5 deadlines
         with pytest.raises(Unreachable):
             await bar.driver.show(Point(BAR), CALL)
-        bar.fake.faults = Faults(nack=1.0)  # what the next request must be told
+        bar.fake.faults = BarFaults(nack=1.0)  # what the next request must be told
         with pytest.raises(Refused):
             await bar.driver.show(Point(BAR), CALL)
     assert bar.rejected.count("late_answer") == 1
@@ -306,11 +306,11 @@ async def test_a_cancelled_request_leaves_no_answer_for_the_next(port: Pty) -> N
     bar = Bar(port, deadline_ms=200)
     async with life(bar):
         await bar.told(BACK)
-        bar.fake.faults = Faults(late=1.0, late_s=0.1)
+        bar.fake.faults = BarFaults(late=1.0, late_s=0.1)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.03):
                 await bar.driver.show(Point(BAR), CALL)
-        bar.fake.faults = Faults(nack=1.0)
+        bar.fake.faults = BarFaults(nack=1.0)
         with pytest.raises(Refused):
             await bar.driver.show(Point(BAR), CALL)
 

@@ -156,7 +156,7 @@ async def test_a_crawling_disk_holds_back_acknowledgements_and_never_the_loop(
     assert late_s <= (0.01 if tickets > 100 else sync_s / 4)
     assert shown_s < max(1.0, sync_s)
     assert await files.quantile("edged_commit_seconds", 0.5) >= sync_s
-    assert daemon.logged("heart-stopped") == []
+    assert daemon.logged("heartbeat-stopped") == []
     await daemon.kill()
     assert files.numbers() == [f"A{n:03d}" for n in range(1, tickets + 1)]
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from edged.clock import monotonic_s
-from edged.heart import PartEnded, lasting
+from edged.heartbeat import PartEnded, lasting
 from tests.support.brokers import Mosquitto, until
 from tests.support.daemon_checks import TIDE, identical
 from tests.support.daemons import Daemon, Hall, Machines, device_table
@@ -48,9 +48,9 @@ async def test_a_blocked_loop_starves_the_watchdog(quick: tuple[Hall, Daemon, Ma
     await silent(daemon)
 
 
-@pytest.mark.parametrize(("planted", "heart"), [("stubborn", "device hung"), ("hung_writer", "journal")])
+@pytest.mark.parametrize(("planted", "heartbeat"), [("stubborn", "device hung"), ("hung_writer", "journal")])
 async def test_a_part_that_hangs_starves_the_watchdog_and_is_named(
-    planted: str, heart: str, quick: tuple[Hall, Daemon, Machines]
+    planted: str, heartbeat: str, quick: tuple[Hall, Daemon, Machines]
 ) -> None:
     files, daemon, machines = quick
     if planted == "stubborn":
@@ -62,9 +62,9 @@ async def test_a_part_that_hangs_starves_the_watchdog_and_is_named(
     if planted == "hung_writer":
         daemon.signal(signal.SIGUSR1)
     machines.tickets(1)
-    await until(lambda: f"STATUS=no heartbeat: {heart}" in daemon.said, ACTS_S)
+    await until(lambda: f"STATUS=no heartbeat: {heartbeat}" in daemon.said, ACTS_S)
     await silent(daemon)
-    assert daemon.logged("heart-stopped")[0]["hearts"] == [heart]
+    assert daemon.logged("heartbeat-stopped")[0]["heartbeats"] == [heartbeat]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ async def test_a_part_that_dies_ends_the_process_and_the_next_start_is_whole(
 async def test_dead_devices_and_a_dead_broker_do_not_starve_it(
     quick: tuple[Hall, Daemon, Machines], broker: Mosquitto
 ) -> None:
-    """Everything outside is gone while lamps and texts are wanted; for longer than the short limit of a heart."""
+    """Everything outside is gone while lamps and texts are wanted; for longer than the short limit of a heartbeat."""
     files, daemon, machines = quick
     daemon.planted = "stubborn"  # only for its limit: no device of this hall is one
     await daemon.start()
@@ -107,7 +107,7 @@ async def test_dead_devices_and_a_dead_broker_do_not_starve_it(
     await until(lambda: daemon.logged("link-down") != [])
     pings = daemon.pings
     await until(lambda: daemon.pings >= pings + 12, timeout_s=ACTS_S)
-    assert daemon.logged("heart-stopped") == []
+    assert daemon.logged("heartbeat-stopped") == []
     assert (await asyncio.to_thread(files.get, "/healthz"))[0] == 200
     assert await daemon.stop() == 0
     identical(files)

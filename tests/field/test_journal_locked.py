@@ -59,7 +59,7 @@ async def test_a_locked_journal_is_survived_told_and_written_when_it_is_free(hol
     async with asyncio.timeout(10):
         while "not-kept/journal" in (await health(files))["alarms"]:
             await asyncio.sleep(0.1)
-    assert daemon.logged("heart-stopped") == []
+    assert daemon.logged("heartbeat-stopped") == []
     assert await daemon.stop() == 0
     assert files.replay().returncode == 0
 

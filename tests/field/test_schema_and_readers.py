@@ -120,7 +120,7 @@ class Book:
     def subscribe(self, topic_filter: str, handler: Any) -> None:
         """Nobody sends."""
 
-    def _put(self, event: Event, ack: Any = None, beside: Any = None) -> bool:
+    def _put(self, event: Event, ack: Any = None, attachments: Any = None) -> bool:
         self.events.append(event)
         return True
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edged.clock import monotonic_s
 from edged.driver import Unreachable
 from edged.links import ByteLink
-from edged.links.memory import PENDING_BYTES_MAX, Faults, Mangler, MemoryLink
+from edged.links.memory import PENDING_BYTES_MAX, Mangler, MemoryLink, WireFaults
 from edged.links.tcp import TcpByteLink
 
 DEADLINE_S = 5.0
@@ -68,7 +68,7 @@ async def test_a_faultless_wire_carries_every_byte_both_ways() -> None:
 
 
 async def test_delayed_pieces_keep_their_order() -> None:
-    faults = Faults(split=1.0, delay_max_s=0.02)
+    faults = WireFaults(split=1.0, delay_max_s=0.02)
     (one, two), there = MemoryLink.pair(seed=7, there=faults), Ear()
     wanted = b"".join(bytes((n,)) * 9 for n in range(60))
     async with running((one, Ear()), (two, there)):
@@ -82,14 +82,14 @@ async def test_delayed_pieces_keep_their_order() -> None:
 @pytest.mark.parametrize(
     ("faults", "check"),
     [
-        (Faults(lose=0.3), lambda n: 600 < n < 800),
-        (Faults(duplicate=0.3), lambda n: 1200 < n < 1400),
-        (Faults(lose_byte=0.3), lambda n: 600 < n < 800),
-        (Faults(insert_byte=0.3), lambda n: 1200 < n < 1400),
-        (Faults(flip_byte=0.3), lambda n: n == 1000),
+        (WireFaults(lose=0.3), lambda n: 600 < n < 800),
+        (WireFaults(duplicate=0.3), lambda n: 1200 < n < 1400),
+        (WireFaults(lose_byte=0.3), lambda n: 600 < n < 800),
+        (WireFaults(insert_byte=0.3), lambda n: 1200 < n < 1400),
+        (WireFaults(flip_byte=0.3), lambda n: n == 1000),
     ],
 )
-def test_faults_come_as_often_as_asked_and_by_seed(faults: Faults, check: Callable[[int], bool]) -> None:
+def test_faults_come_as_often_as_asked_and_by_seed(faults: WireFaults, check: Callable[[int], bool]) -> None:
     runs = []
     for seed in (1, 1, 2):
         mangler = Mangler(faults, seed)
@@ -100,20 +100,24 @@ def test_faults_come_as_often_as_asked_and_by_seed(faults: Faults, check: Callab
 
 
 def test_flips_change_one_bit() -> None:
-    [(_, piece)] = Mangler(Faults(flip_byte=1.0), 3).pieces(bytes(100))
+    [(_, piece)] = Mangler(WireFaults(flip_byte=1.0), 3).pieces(bytes(100))
     assert all(byte.bit_count() == 1 for byte in piece)
 
 
 @given(st.binary(max_size=40), st.integers(0, 999))
 def test_splitting_loses_nothing(data: bytes, seed: int) -> None:
-    pieces = Mangler(Faults(split=1.0), seed).pieces(data)
+    pieces = Mangler(WireFaults(split=1.0), seed).pieces(data)
     assert b"".join(piece for _, piece in pieces) == data
     assert all(piece for _, piece in pieces)
     assert len(pieces) >= min(len(data), 2)
 
 
 async def test_a_cut_takes_both_ends_down_with_what_was_under_way() -> None:
-    (one, two), here, there = MemoryLink.pair(there=Faults(delay_min_s=0.05, delay_max_s=0.05)), Ear(), Ear()
+    (one, two), here, there = (
+        MemoryLink.pair(there=WireFaults(delay_min_s=0.05, delay_max_s=0.05)),
+        Ear(),
+        Ear(),
+    )
     async with running((one, here), (two, there)):
         await one.write(b"lost")
         one.cut("unplugged")
@@ -135,7 +139,7 @@ async def test_a_cut_takes_both_ends_down_with_what_was_under_way() -> None:
 
 
 async def test_a_wire_has_room_for_so_much_and_nobody_hears_before_run() -> None:
-    one, two = MemoryLink.pair(there=Faults(delay_min_s=60.0, delay_max_s=60.0))
+    one, two = MemoryLink.pair(there=WireFaults(delay_min_s=60.0, delay_max_s=60.0))
     with pytest.raises(Unreachable, match="not opened"):
         await one.write(b"x")
     async with running((one, Ear()), (two, Ear())):

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.modbus_relay.fake import FakeTcp, Faults
+from devices.modbus_relay.fake import FakeTcp, RelayFaults
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Garbled, Refused, Unreachable
 from edged.links.modbus.frames import alike, find_rtu_answer, find_tcp_answer, rtu_frame, tcp_frame
 from edged.links.modbus.link import ModbusBus, bus
 from edged.links.modbus.queue import Pace
-from edged.links.modbus.wire import Wire, parse_url
+from edged.links.modbus.wire import ModbusWire, parse_url
 from tests.support.modbus_peers import (
     QUICK,
     RawLine,
@@ -40,10 +40,10 @@ READ_2, READ_4 = bytes.fromhex("0300020001"), bytes.fromhex("0300040001")
 
 
 def test_urls_are_parsed_at_the_border() -> None:
-    assert parse_url("tcp://10.0.0.9") == Wire("tcp", "10.0.0.9:502")
-    assert parse_url("rtu+tcp://gw:4196") == Wire("rtu+tcp", "gw:4196")
+    assert parse_url("tcp://10.0.0.9") == ModbusWire("tcp", "10.0.0.9:502")
+    assert parse_url("rtu+tcp://gw:4196") == ModbusWire("rtu+tcp", "gw:4196")
     path = "/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0"
-    assert parse_url(f"rtu://{path}?baudrate=19200&parity=E") == Wire("rtu", path, 19200, "E")
+    assert parse_url(f"rtu://{path}?baudrate=19200&parity=E") == ModbusWire("rtu", path, 19200, "E")
     assert parse_url("rtu:///dev/x").gap_s == pytest.approx(3.5 * 10 / 9600)
     assert parse_url("rtu:///dev/x?baudrate=115200").gap_s == 0.00175
 
@@ -261,11 +261,11 @@ async def test_late_answer_over_tcp_is_told_by_its_transaction() -> None:
     link = ModbusBus(await far.start())
     async with running(link):
         await up(link)
-        module.faults = Faults(late=1.0, late_s=0.15)
+        module.faults = RelayFaults(late=1.0, late_s=0.15)
         with pytest.raises(Unreachable):
             await link.read_coils(1, 0, 8, deadline_s=0.05)
         await until(lambda: link.counts.late >= 2)
-        module.faults = Faults()
+        module.faults = RelayFaults()
         await link_rested(link, 1)
         await link.write_coil(1, 0, 0xFF00)
         assert (await link.read_coils(1, 0, 8))[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from devices.modbus_relay.fake import FakeLine, FakeTcp, Faults
+from devices.modbus_relay.fake import FakeLine, FakeTcp, RelayFaults
 from devices.modbus_relay.profiles import PROFILES
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Unreachable
@@ -140,7 +140,7 @@ async def lamp_times_ms(dead: int | None, seed: int) -> list[float]:
     """Milliseconds per lamp of seven of eight units at 19200 baud, while the other, number 5, is asked without end."""
     modules = [relay(unit, profile=PROFILES["plain"]) for unit in range(1, 9)]
     for module in modules:
-        module.faults = Faults(mute=float(module.unit == dead))
+        module.faults = RelayFaults(mute=float(module.unit == dead))
     line = FakeLine(modules, char_s=10 / 19200)
     link = ModbusBus(f"rtu://{line.path}?baudrate=19200", Pace(rest_max_s=0.5))
     dice, times_ms = random.Random(seed), []
@@ -229,7 +229,7 @@ async def test_peer_that_hangs_up_at_once_does_not_make_the_loop_spin() -> None:
 async def test_wire_that_stays_silent_is_opened_afresh_without_a_word() -> None:
     """Half-open TCP: the peer is there but nothing comes back."""
     module = relay()
-    module.faults = Faults(mute=1.0)
+    module.faults = RelayFaults(mute=1.0)
     far = FakeTcp([module])
     link = ModbusBus(await far.start(), pace=QUICK)
     changes: list[bool] = []
@@ -241,7 +241,7 @@ async def test_wire_that_stays_silent_is_opened_afresh_without_a_word() -> None:
             await link_rested(link, 1)
             if link.counts.opened > 1:
                 break
-        module.faults = Faults()
+        module.faults = RelayFaults()
         assert len(await link.read_coils(1, 0, 8)) == 8
     assert changes == [True]
     await far.stop()
@@ -271,7 +271,7 @@ async def test_seeded_mischief_never_yields_a_wrong_level(seed: int) -> None:
     """Late, mute, garbled, refused: every value that is returned is the coil's."""
     modules = [relay(unit, seed=seed, profile=PROFILES["plain"]) for unit in (1, 2)]
     for module in modules:
-        module.faults = Faults(mute=0.1, late=0.2, late_s=0.06, garbage=0.1, prefix=0.3, exception=0.1)
+        module.faults = RelayFaults(mute=0.1, late=0.2, late_s=0.06, garbage=0.1, prefix=0.3, exception=0.1)
     line = FakeLine(modules)
     link = ModbusBus(f"rtu://{line.path}?baudrate=115200", pace=QUICK)
     good = 0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edged.links.mqtt.backoff import Backoff, Outcome
+from edged.links.mqtt.backoff import Backoff, ConnectionOutcome
 
-ABSENT = Outcome("absent", 0.0)
+ABSENT = ConnectionOutcome("absent", 0.0)
 
 
 def test_absent_broker_is_probed_four_times_a_second_then_every_five() -> None:
@@ -17,23 +17,23 @@ def test_absent_broker_is_probed_four_times_a_second_then_every_five() -> None:
 
 def test_flapping_broker_is_left_alone_for_longer_and_longer() -> None:
     backoff = Backoff(jitter=lambda: 1.0)
-    delays = [backoff.delay_s(Outcome("broken", 0.1), 0.0) for _ in range(10)]
+    delays = [backoff.delay_s(ConnectionOutcome("broken", 0.1), 0.0) for _ in range(10)]
     assert delays == [0.1, 0.5, 1, 2, 4, 8, 16, 30, 30, 30]
-    assert backoff.delay_s(Outcome("broken", 3.0), 0.0) == 0.1
-    assert [backoff.delay_s(Outcome("broken", 0.1), 0.0) for _ in range(2)] == [0.1, 0.5]
+    assert backoff.delay_s(ConnectionOutcome("broken", 3.0), 0.0) == 0.1
+    assert [backoff.delay_s(ConnectionOutcome("broken", 0.1), 0.0) for _ in range(2)] == [0.1, 0.5]
 
 
 def test_a_broker_that_was_killed_again_and_again_is_tried_at_once_each_time() -> None:
     """It was seen to be away in between: that is no flapping."""
     backoff = Backoff(jitter=lambda: 1.0)
     for kill in range(6):
-        assert backoff.delay_s(Outcome("broken", 0.5), float(kill)) == 0.1
+        assert backoff.delay_s(ConnectionOutcome("broken", 0.5), float(kill)) == 0.1
         assert backoff.delay_s(ABSENT, kill + 0.2) <= 0.25
 
 
 def test_client_whose_id_was_taken_stays_away_for_long() -> None:
-    assert Backoff(jitter=lambda: 0.0).delay_s(Outcome("taken", 5.0), 0.0) == 15.0
-    assert Backoff(jitter=lambda: 1.0).delay_s(Outcome("taken", 5.0), 0.0) == 30.0
+    assert Backoff(jitter=lambda: 0.0).delay_s(ConnectionOutcome("taken", 5.0), 0.0) == 15.0
+    assert Backoff(jitter=lambda: 1.0).delay_s(ConnectionOutcome("taken", 5.0), 0.0) == 30.0
 
 
 def test_forty_halls_do_not_knock_in_step() -> None:

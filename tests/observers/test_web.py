@@ -12,10 +12,10 @@ from dataclasses import replace
 import pytest
 
 from edged.observers.web.doorkeeper import CONNECTIONS_MAX
-from edged.observers.web.server import SECURITY_HEADERS, Health, WebServer
+from edged.observers.web.server import SECURITY_HEADERS, HallHealth, WebServer
 
 DEADLINE_S = 5.0
-WELL = Health(
+WELL = HallHealth(
     serving=True,
     durable=True,
     mqtt_connected=True,
@@ -101,7 +101,7 @@ async def test_health_is_200_while_calls_are_served_and_kept(
     assert (got, answer["state"]) == (status, state)
     assert headers["Content-Type"].startswith("application/json")
     assert answer["seq"] == 42
-    assert set(answer) == {"state", *Health.__dataclass_fields__}
+    assert set(answer) == {"state", *HallHealth.__dataclass_fields__}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from edged.site import bundle
-from edged.site.bundle import BundleError, Order, make
+from edged.site.bundle import BundleError, BundlePlan, make
 from tests.support.policies import KEY
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ def test_a_bundle_for_another_processor_is_signed_and_lists_its_parts(tmp_path: 
     private.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     public.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     archive = tmp_path / "edged.tar.gz"
-    wheels = make(Order(ROOT, "aarch64", "3.11", private), archive)
+    wheels = make(BundlePlan(ROOT, "aarch64", "3.11", private), archive)
     assert not [one.file for one in wheels if "x86_64" in one.file]
     assert [one.file for one in wheels if "aarch64" in one.file]
     with tarfile.open(archive) as packed:
@@ -48,17 +48,17 @@ def test_a_library_that_the_lock_does_not_know_is_refused(
 ) -> None:
     monkeypatch.setattr(bundle, "_locked", lambda _lock: ([], frozenset({"0" * 64})))
     with pytest.raises(BundleError, match=r"not in requirements\.lock with this hash"):
-        make(Order(ROOT, "x86_64", "3.11"), tmp_path / "edged.tar.gz")
+        make(BundlePlan(ROOT, "x86_64", "3.11"), tmp_path / "edged.tar.gz")
 
 
 @pytest.mark.parametrize(
     ("order", "said"),
     [
-        (Order(Path("/nowhere"), "x86_64", "3.11"), "not a checkout of edged"),
-        (Order(ROOT, "riscv64", "3.11"), "'riscv64' is not supported"),
-        (Order(ROOT, "x86_64", "3.9"), "Python 3.9 is not supported"),
+        (BundlePlan(Path("/nowhere"), "x86_64", "3.11"), "not a checkout of edged"),
+        (BundlePlan(ROOT, "riscv64", "3.11"), "'riscv64' is not supported"),
+        (BundlePlan(ROOT, "x86_64", "3.9"), "Python 3.9 is not supported"),
     ],
 )
-def test_what_cannot_be_made_is_said_in_words(order: Order, said: str, tmp_path: Path) -> None:
+def test_what_cannot_be_made_is_said_in_words(order: BundlePlan, said: str, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=said):
         make(order, tmp_path / "edged.tar.gz")

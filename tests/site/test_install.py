@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.site.bundle import Order, make
+from edged.site.bundle import BundlePlan, make
 from tests.support.containers import Container, empty_machine
 from tests.support.needs import lacking
 
@@ -30,7 +30,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lacking(f"Debian's python{PYTHON} is not installed")
     folder = tmp_path_factory.mktemp("usb")
     archive = folder / "edged.tar.gz"
-    make(Order(ROOT, "x86_64", PYTHON), archive)
+    make(BundlePlan(ROOT, "x86_64", PYTHON), archive)
     with tarfile.open(archive) as packed:
         packed.extractall(folder, filter="data")
     (next(folder.glob("edged-*/"))).rename(folder / "one")

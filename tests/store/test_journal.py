@@ -15,11 +15,11 @@ import pytest
 
 from edged.core.model.events import Tick
 from edged.observer import Step
-from edged.store import database, gathering, packing, writer
+from edged.store import commit_batcher, database, packing, writer
 from edged.store import journal as journal_module
 from edged.store.database import JournalBroken, JournalBusy, SchemaTooNew
 from edged.store.journal import Journal
-from edged.store.records import Beside, Mark, is_recorded
+from edged.store.records import Attachments, DumpMark, is_recorded
 from tests.support.journals import envelope_of, key_step, open_journal, policy_step, steps_in
 
 
@@ -81,8 +81,8 @@ async def test_what_is_queued_is_committed_together_and_told_in_order(tmp_path: 
 async def test_steps_on_the_heels_of_a_commit_share_the_next_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gathering, "GATHER_S", 60.0)
-    monkeypatch.setattr(gathering, "GATHER_LONG_S", 60.0)
+    monkeypatch.setattr(commit_batcher, "GATHER_S", 60.0)
+    monkeypatch.setattr(commit_batcher, "GATHER_LONG_S", 60.0)
     first, groups = asyncio.Event(), []
     async with open_journal(tmp_path / "hall.db") as journal:
         journal.on_commit_seconds(lambda seconds, rows: groups.append(rows))
@@ -95,9 +95,9 @@ async def test_steps_on_the_heels_of_a_commit_share_the_next_one(
                 await asyncio.to_thread(os.sched_yield)  # the writer's turn, if it wanted it
             await journal.drain()  # whoever waits is not kept waiting
             assert groups == [1, 4]
-            for seq in range(6, 6 + 2 * gathering.GATHER_MAX):
+            for seq in range(6, 6 + 2 * commit_batcher.GATHER_MAX):
                 journal.append(key_step(seq))
-            while sum(groups) < 5 + gathering.GATHER_MAX:  # nor a broker that wants its acknowledgements
+            while sum(groups) < 5 + commit_batcher.GATHER_MAX:  # nor a broker that wants its acknowledgements
                 await asyncio.to_thread(os.sched_yield)
 
 
@@ -158,7 +158,7 @@ async def test_an_unreadable_snapshot_is_passed_over(tmp_path: Path) -> None:
     assert (restored.state, restored.seq) == ({"served": 2}, 2)
     tail = list(restored.tail)
     assert tail[0] == key_step(3)
-    assert isinstance(tail[1], Mark)
+    assert isinstance(tail[1], DumpMark)
     assert (tail[1].seq, tail[1].at_ms) == (3, 30)
     again.close()
 
@@ -184,9 +184,11 @@ async def test_a_policy_and_its_step_share_a_transaction(tmp_path: Path) -> None
     path = tmp_path / "hall.db"
     async with open_journal(path) as journal:
         assert (journal.policies().last_good, journal.policies().high_water) == (None, 0)
-        journal.append(policy_step(1, 7), beside=Beside(envelope_of(7)))
-        journal.append(policy_step(2, 9), beside=Beside(envelope_of(9)))
-        journal.append(policy_step(3, 7), beside=Beside(envelope_of(7)))  # back to the last good one
+        journal.append(policy_step(1, 7), attachments=Attachments(envelope_of(7)))
+        journal.append(policy_step(2, 9), attachments=Attachments(envelope_of(9)))
+        journal.append(
+            policy_step(3, 7), attachments=Attachments(envelope_of(7))
+        )  # back to the last good one
         await journal.drain()
         assert journal.policies().high_water == 9
     again = Journal.open(path)

@@ -11,7 +11,7 @@ import pytest
 
 from edged.store import writer
 from edged.store.journal import Journal
-from edged.store.records import ALONE, Beside
+from edged.store.records import ALONE, Attachments
 from tests.support.flaky_disk import CutDisk, RecordingDisk
 from tests.support.journals import envelope_of, key_step, open_journal, policy_step
 
@@ -28,7 +28,7 @@ async def _record(path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordingDisk:
         for seq in range(1, 161):
             version = POLICY_AT.get(seq)
             step = key_step(seq) if version is None else policy_step(seq, version)
-            journal.append(step, beside=ALONE if version is None else Beside(envelope_of(version)))
+            journal.append(step, attachments=ALONE if version is None else Attachments(envelope_of(version)))
             if seq % 50 == 0:
                 journal.snapshot({"served": seq}, seq, seq * 10)
             if seq % 3 == 0:

@@ -14,7 +14,7 @@ import pytest
 from edged.observer import Step
 from edged.store.journal import Journal
 from edged.store.keep import keep_path, read_keep
-from edged.store.records import ALONE, Beside
+from edged.store.records import ALONE, Attachments
 from tests.support.journals import envelope_of, key_step, open_journal, policy_step
 
 STEPS = 200
@@ -26,7 +26,7 @@ async def _write_day(path: Path) -> None:
     async with open_journal(path) as journal:
         for seq in range(1, STEPS + 1):
             step = policy_step(seq, 7) if seq == 50 else key_step(seq)
-            journal.append(step, beside=Beside(envelope_of(7)) if seq == 50 else ALONE)
+            journal.append(step, attachments=Attachments(envelope_of(7)) if seq == 50 else ALONE)
             if seq == DUMP_AT:
                 journal.snapshot({"served": seq}, seq, seq * 10)
         await journal.drain()
@@ -130,7 +130,7 @@ async def test_an_old_copy_put_back_keeps_the_high_water_mark(tmp_path: Path) ->
     await _write_day(path)
     old = path.read_bytes()
     async with open_journal(path) as journal:
-        journal.append(policy_step(STEPS + 1, 9), beside=Beside(envelope_of(9)))
+        journal.append(policy_step(STEPS + 1, 9), attachments=Attachments(envelope_of(9)))
         await journal.drain()
     path.write_bytes(old)
     journal = Journal.open(path)

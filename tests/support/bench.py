@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from edged.backtest.candidates import named
-from edged.backtest.measures import Outcome
+from edged.backtest.measures import DayMeasures
 from edged.backtest.study import Question, ask
 from edged.backtest.traces import Day, Traces, read
 from tests.support.needs import lacking
@@ -48,7 +48,7 @@ def days(step: int = 1) -> tuple[Day, ...]:
 
 
 @cache
-def results(name: str, setup_min: int, step: int = 1) -> tuple[Outcome, ...]:
+def results(name: str, setup_min: int, step: int = 1) -> tuple[DayMeasures, ...]:
     """A candidate's days, run once per test session."""
     question = Question((named(name),), setup_min * 60_000)
     return ask(question, traces(), days(step)).outcomes[name]

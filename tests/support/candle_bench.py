@@ -15,7 +15,7 @@ from devices.candle485.options import CandleOptions
 from edged.clock import Clock, Warp
 from edged.core.model.events import DeviceBack, Event, KeyPressed, TicketRequested
 from edged.core.model.point import Point
-from edged.driver import Context
+from edged.driver import DeviceContext
 from edged.links import memory
 from edged.links.pty import Pty
 from edged.shapes import read
@@ -60,8 +60,10 @@ class Hall:
     def reject(self, reason: str, detail: str = "") -> None:
         self.rejected.append(reason)
 
-    def context(self) -> Context:
-        return Context("candle-1", "h", self.emit, self.reject, self.clock.sleep, self.clock.now_s, None)
+    def context(self) -> DeviceContext:
+        return DeviceContext(
+            "candle-1", "h", self.emit, self.reject, self.clock.sleep, self.clock.now_s, None
+        )
 
 
 def options(**more: Any) -> CandleOptions:
@@ -90,7 +92,7 @@ def key(panel: str, name: Any) -> KeyPressed:
 
 @asynccontextmanager
 async def bench(
-    tmp_path: Path, hall: Hall | None = None, line: memory.Faults | None = None, **more: Any
+    tmp_path: Path, hall: Hall | None = None, line: memory.WireFaults | None = None, **more: Any
 ) -> AsyncIterator[Bench]:
     """Driver and bus on one pty, after first contact. ``line``: what happens to bytes from the devices."""
     hall = hall or Hall()

@@ -26,11 +26,11 @@ from edged.daemon import devices as running_devices
 from edged.daemon.service_manager import ServiceManager
 from edged.links.mqtt.link import MqttLink
 from edged.store.journal import Journal
-from edged.store.writer import Report, Writer
+from edged.store.writer import JournalWriter, Report
 from tests.support.flaky_disk import FailingDisk
 from tests.support.slates import Slate
 
-LIMIT_S = 2.0  # for hearts: what the daemon gives five seconds is not waited for here
+LIMIT_S = 2.0  # for heartbeats: what the daemon gives five seconds is not waited for here
 HOUR_S = 3600.0
 SYNC_S = "EDGED_SYNC_S"  # of the environment: what a sync of "crawling" takes
 
@@ -106,15 +106,15 @@ def dead_link() -> None:
 def dead_writer() -> None:
     """The journal's thread meets a bug."""
 
-    def fail(self: Writer, taken: object) -> bool:
+    def fail(self: JournalWriter, taken: object) -> bool:
         raise ValueError("planted")
 
-    _replace(Writer, "_write_all", fail)
+    _replace(JournalWriter, "_write_all", fail)
 
 
 def hung_writer() -> None:
     """The disk takes a commit and never answers."""
-    _replace(Writer, "_commit", lambda self, group: time.sleep(HOUR_S))
+    _replace(JournalWriter, "_commit", lambda self, group: time.sleep(HOUR_S))
 
 
 def unacknowledged() -> None:

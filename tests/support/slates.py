@@ -6,7 +6,7 @@ import asyncio
 from typing import ClassVar
 
 from edged.core.model.commands import Action, Value
-from edged.driver import REASSERT_S, Context, Options
+from edged.driver import REASSERT_S, DeviceContext, Options
 
 
 class SlateOptions(Options, frozen=True):
@@ -24,7 +24,7 @@ class Slate:
     pace_s = 0.0
     made: ClassVar[list[Slate]] = []
 
-    def __init__(self, context: Context | None = None, options: SlateOptions | None = None) -> None:
+    def __init__(self, context: DeviceContext | None = None, options: SlateOptions | None = None) -> None:
         self.context = context
         self.options = options
         self.open = asyncio.Event()
@@ -93,7 +93,7 @@ class Stubborn(Slate):
 class Unbuildable(Slate):
     """A driver that cannot be made from its options."""
 
-    def __init__(self, context: Context | None = None, options: SlateOptions | None = None) -> None:
+    def __init__(self, context: DeviceContext | None = None, options: SlateOptions | None = None) -> None:
         raise ValueError("the same wire is already used otherwise")
 
 

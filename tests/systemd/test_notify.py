@@ -1,4 +1,4 @@
-"""sd_notify over real datagram sockets, path and abstract, and the watchdog that stops with a heart."""
+"""sd_notify over real datagram sockets, path and abstract, and the watchdog that stops with a heartbeat."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ async def test_the_watchdog_is_fed_while_all_hearts_beat_and_starved_when_one_st
     beats = {"writer": monotonic_s()}
     promised_s = monotonic_s() + 60  # whoever waits says for how long
 
-    def hearts() -> dict[str, float]:
+    def heartbeats() -> dict[str, float]:
         return {"steady": monotonic_s(), "waiting": promised_s, **beats}
 
     async with asyncio.timeout(DEADLINE_S), asyncio.TaskGroup() as group:
-        watch = group.create_task(service.watch(hearts, limit_s=0.1))
+        watch = group.create_task(service.watch(heartbeats, limit_s=0.1))
         assert await loop.sock_recv(wire, 4096) == b"WATCHDOG=1"
         beats["writer"] = monotonic_s()
         assert await loop.sock_recv(wire, 4096) == b"WATCHDOG=1"
@@ -97,7 +97,7 @@ async def test_the_watchdog_is_fed_while_all_hearts_beat_and_starved_when_one_st
 async def test_a_process_that_stood_still_is_fed_at_once_and_a_heart_that_stopped_is_still_found(
     manager: tuple[socket.socket, str],
 ) -> None:
-    """As after SIGSTOP, or a machine that was suspended: every heart is late, by as much as the look at them."""
+    """As after SIGSTOP, or a machine that was suspended: every heartbeat is late, by as much as the look at them."""
     wire, service = quick_watchdog(manager)
     loop = asyncio.get_running_loop()
     beaten_s = monotonic_s()

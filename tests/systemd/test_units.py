@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edged.bench.children import UNIT_ENVIRONMENT
-from edged.daemon.service_manager import HEART_LIMIT_S
+from edged.daemon.service_manager import HEARTBEAT_LIMIT_S
 
 UNITS = Path(__file__).parents[2] / "systemd"
 EXPOSURE_MAX_TENTHS = 12  # 1.2 of 10; serial ports, one socket family and the host's network remain
@@ -92,7 +92,7 @@ def test_the_user_and_the_directories_of_the_unit_are_made(tmp_path: Path) -> No
 def test_the_watchdog_leaves_a_heart_time_to_miss_its_limit() -> None:
     interval = service()["WatchdogSec"]
     assert interval.endswith("s")
-    assert float(interval.removesuffix("s")) > HEART_LIMIT_S
+    assert float(interval.removesuffix("s")) > HEARTBEAT_LIMIT_S
 
 
 def test_the_unit_never_gives_up_and_runs_isolated_from_the_environment() -> None:

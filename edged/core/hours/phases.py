@@ -29,7 +29,7 @@ HALL = ""  # the key of the whole hall in ``State.flexed``
 
 
 @value
-class _Plan:
+class _Hours:
     """What the calendar says of an area now."""
 
     mode: Mode
@@ -143,7 +143,7 @@ def _spans_today(turn: Turn, area: str, today: int) -> tuple[Span, ...]:
     return found
 
 
-def _plan(turn: Turn, area: str) -> _Plan | None:
+def _plan(turn: Turn, area: str) -> _Hours | None:
     hours = turn.state.policy.hours
     local_ms = wall.local_ms(turn)
     if local_ms is None or not day_spans.configured(hours):
@@ -161,7 +161,7 @@ def _plan(turn: Turn, area: str) -> _Plan | None:
     rest = None
     if noon is not None and minute < noon[1] and not opening.noon_windows(turn, area):
         rest = (midnight_ms + noon[0] * wall.MINUTE_MS, midnight_ms + noon[1] * wall.MINUTE_MS)
-    return _Plan(
+    return _Hours(
         "full" if span is None else span.mode,
         closes_min is not None,
         at_noon and closes_min is not None,
@@ -204,7 +204,7 @@ def _judge(turn: Turn, area: str) -> None:
     _settle(turn, area, own)
 
 
-def _ends_early(turn: Turn, own: AreaHours, plan: _Plan) -> bool:
+def _ends_early(turn: Turn, own: AreaHours, plan: _Hours) -> bool:
     """The stepped clock closes what is open, or opens again what closed today: not believed yet."""
     if own.serving:
         return not plan.serving and (own.closes_ms is None or turn.at_ms < own.closes_ms)

@@ -16,7 +16,7 @@ from edged.core.model.state import AreaState, Override, PendingAction, State, Ti
 PENDING_KEPT = 1000  # ten full device queues; more means that somebody loses outcomes, and each costs memory
 
 
-class Standing(NamedTuple):
+class AreaLoad(NamedTuple):
     """What was worked out of an area: it holds until something of the area is touched, or until ``until_ms``.
 
     ``told`` is what a newcomer is told (s); None while nobody can know. ``each_s`` is the mean of each service.
@@ -55,7 +55,7 @@ class Turn:
     )
 
     def __init__(
-        self, state: State, lookup: Lookup, at_ms: int, standings: dict[str, Standing] | None = None
+        self, state: State, lookup: Lookup, at_ms: int, standings: dict[str, AreaLoad] | None = None
     ) -> None:
         self.state = state
         self.lookup = lookup
@@ -74,7 +74,7 @@ class Turn:
         self.cases_changed = False  # their signs have to be looked at again
         self.timed: dict[str, None] = {}  # timers that were set in this turn
         # what is worked out of areas (``demand.standing``) holds from turn to turn, until one is touched
-        self.standings: dict[str, Standing] = {} if standings is None else standings
+        self.standings: dict[str, AreaLoad] = {} if standings is None else standings
 
     def note(self, kind: str, subject: str, **data: str | int | float | None) -> None:
         """Record a fact for observers and for the centre."""

@@ -211,7 +211,7 @@ HELD: dict[str, Pair] = {  # why a window that was asked for is not opened at on
 }
 
 
-class Answer(NamedTuple):
+class KeyAnswer(NamedTuple):
     """What became of it: ``code`` of a refusal ("" where it was accepted), and the sentence."""
 
     code: str
@@ -224,16 +224,16 @@ class Answer(NamedTuple):
         return f"{self.text} {self.text_en}"
 
 
-def answer_of(lookup: Lookup, notes: Sequence[Note], told: Mapping[str, Pair] = ACCEPTED) -> Answer | None:
+def answer_of(lookup: Lookup, notes: Sequence[Note], told: Mapping[str, Pair] = ACCEPTED) -> KeyAnswer | None:
     """The answer that these notes amount to; None where they name no effect that is ``told``."""
     for note in notes:
         if note.kind == "ignored" and note.data.get("reason") not in SILENT:
             code = str(note.data.get("reason"))
             words = REFUSED.get(code, (code.replace("_", " "), code.replace("_", " ")))
-            return Answer(code, *_filled(lookup, words, note))
+            return KeyAnswer(code, *_filled(lookup, words, note))
     for note in reversed(notes):
         if note.kind in told:
-            return Answer("", *_filled(lookup, told[note.kind], note))
+            return KeyAnswer("", *_filled(lookup, told[note.kind], note))
     return None
 
 

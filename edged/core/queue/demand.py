@@ -15,7 +15,7 @@ from edged.core.model import forecast
 from edged.core.model.forecast import Load, Range, Stream
 from edged.core.model.policy import Pw
 from edged.core.model.state import Ticket, WindowStateName
-from edged.core.model.turn import Standing, Turn
+from edged.core.model.turn import AreaLoad, Turn
 from edged.core.people import staffing
 from edged.core.queue.ordering import STAFFED, WORKING, ahead, queued_since_ms
 
@@ -62,7 +62,7 @@ def load_of(turn: Turn, area: str) -> Load:
     return standing(turn, area).load
 
 
-def standing(turn: Turn, area: str) -> Standing:
+def standing(turn: Turn, area: str) -> AreaLoad:
     """What can be worked out of an area as it is now; done again only once something of it was touched."""
     found = turn.standings.get(area)
     if found is None or turn.at_ms > found.until_ms:
@@ -70,7 +70,7 @@ def standing(turn: Turn, area: str) -> Standing:
     return found
 
 
-def work_out(turn: Turn, area: str) -> Standing:
+def work_out(turn: Turn, area: str) -> AreaLoad:
     """The same from nothing."""
     pw, states = turn.pw(area), turn.state.windows
     each_s, mean_s = means_s(turn, area, pw)
@@ -90,7 +90,7 @@ def work_out(turn: Turn, area: str) -> Standing:
     rest = opening.of(turn, area).rest_ms
     if found is not None and rest is not None:  # the same queue reaches into noon from some moment on
         until_ms = min(until_ms, max(turn.at_ms, rest[0] - round(found.high_s * 1000)))
-    return Standing(load, each_s, ordered, oldest_ms, priority_ms, told, until_ms)
+    return AreaLoad(load, each_s, ordered, oldest_ms, priority_ms, told, until_ms)
 
 
 def _work(turn: Turn, area: str, pw: Pw, each_s: dict[str, float], mean_s: float) -> float:

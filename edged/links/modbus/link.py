@@ -45,8 +45,8 @@ from edged.links.modbus.frames import (
     rtu_frame,
     tcp_frame,
 )
-from edged.links.modbus.queue import TRIES, Debt, Pace, Queue, Request
-from edged.links.modbus.wire import Ends, Wire, open_wire, parse_url
+from edged.links.modbus.queue import TRIES, Debt, ModbusRequest, Pace, RequestQueue
+from edged.links.modbus.wire import ModbusEnds, ModbusWire, open_wire, parse_url
 
 DEADLINE_S = 0.2  # relay modules answer in 10-30 ms at 9600 baud; a hall notices a lamp after about 0.5 s
 RECONNECT_MIN_S, RECONNECT_MAX_S = 0.5, 10.0  # pause before a wire is opened again, doubling
@@ -83,13 +83,13 @@ class ModbusBus:
 
     def __init__(self, url: str, pace: Pace = DEFAULT_PACE, jitter: Callable[[], float] = chance) -> None:
         """Raises ``ValueError`` for a URL that is none. ``jitter`` gives numbers in [0, 1)."""
-        self.wire: Wire = parse_url(url)
+        self.wire: ModbusWire = parse_url(url)
         self.url = url
         self.counts = BusCounts()
         self._jitter = jitter
         self._pace = pace
         self._find = find_rtu_answer if self.wire.rtu else find_tcp_answer
-        self._queue = Queue()
+        self._queue = RequestQueue()
         self._listeners: list[OnState] = []
         self._leader = asyncio.Lock()
         self._runners = 0
@@ -102,7 +102,7 @@ class ModbusBus:
         self._here = 0  # answers on the open connection
         self._single_lives = 0
         self._over = asyncio.Event()  # the open connection ended, or a fresh one is worth a try
-        self._current: Request | None = None  # the exchange on the wire
+        self._current: ModbusRequest | None = None  # the exchange on the wire
         self._deadline: asyncio.TimerHandle | None = None  # of that exchange
         self._sent = b""  # its frame, until answered
         self._held = b""  # what came since, and is no answer yet
@@ -133,14 +133,14 @@ class ModbusBus:
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[bool, ...]:
         """FC01. Raises ``DeviceError``."""
-        answer = await self._ask(Request(unit, pdus.ask_coils(address, count), deadline_s))
+        answer = await self._ask(ModbusRequest(unit, pdus.ask_coils(address, count), deadline_s))
         return pdus.coils(answer, count)
 
     async def read_registers(
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[int, ...]:
         """FC03. Raises ``DeviceError``."""
-        answer = await self._ask(Request(unit, pdus.ask_registers(address, count), deadline_s))
+        answer = await self._ask(ModbusRequest(unit, pdus.ask_registers(address, count), deadline_s))
         return pdus.registers(answer)
 
     def write_coil(
@@ -153,7 +153,7 @@ class ModbusBus:
         Raises ``DeviceError``, at once or when awaited.
         """
         slot = (unit, address if coil is None else coil)
-        return self._ask(Request(unit, pdus.set_coil(address, value), deadline_s, slot))
+        return self._ask(ModbusRequest(unit, pdus.set_coil(address, value), deadline_s, slot))
 
     async def run(self) -> None:
         """Keep the wire open and serve the queue until cancelled. Several may run: one works, the others stand by."""
@@ -167,7 +167,7 @@ class ModbusBus:
                 self._drop("stopped")
                 self._up = None  # nobody watches any more; nothing to tell
 
-    def _ask(self, request: Request) -> asyncio.Future[bytes]:
+    def _ask(self, request: ModbusRequest) -> asyncio.Future[bytes]:
         if not self._up:
             raise Unreachable(self._reason)
         if self.rest_s(request.unit) > 0:
@@ -183,7 +183,7 @@ class ModbusBus:
             self._break_off(open_now)
         return future
 
-    def _break_off(self, request: Request) -> None:
+    def _break_off(self, request: ModbusRequest) -> None:
         if monotonic_s() - self._quiet_from_s >= FAIR_S:
             self._unanswered(request)
         elif request.broken_off < BREAK_OFF_MAX:
@@ -199,7 +199,7 @@ class ModbusBus:
             self._gone = ""
             self._idle = False
             self._over.clear()
-            ends = Ends(self._received, self._ended)
+            ends = ModbusEnds(self._received, self._ended)
             try:
                 if await self._open(ends):
                     self._pump()
@@ -219,7 +219,7 @@ class ModbusBus:
             await asyncio.sleep(delay_s * (1 - self._jitter() / 2))
             delay_s = min(RECONNECT_MAX_S, delay_s * 2)
 
-    async def _open(self, ends: Ends) -> bool:
+    async def _open(self, ends: ModbusEnds) -> bool:
         try:
             self._transport = await open_wire(self.wire, ends)
         except (OSError, ValueError) as error:
@@ -231,7 +231,7 @@ class ModbusBus:
         self._set_up(True, "")
         return True
 
-    async def _close(self, ends: Ends) -> None:
+    async def _close(self, ends: ModbusEnds) -> None:
         """Let go of the port before anybody opens it again; whoever waits for an answer waits no longer."""
         request, transport = self._finish(), self._transport
         self._transport = None
@@ -265,7 +265,7 @@ class ModbusBus:
             self._gone = str(error) if error else silent
         self._over.set()
 
-    def _answered_and_over(self, request: Request | None, error: Exception | None) -> bool:
+    def _answered_and_over(self, request: ModbusRequest | None, error: Exception | None) -> bool:
         """Whether this end is the habit of a module: it answered, and owes nothing but what was sent right after."""
         if not self._over_network or not self._here:
             return False
@@ -304,7 +304,7 @@ class ModbusBus:
         self._gap = None
         self._pump()
 
-    def _send(self, transport: asyncio.Transport, request: Request, now_s: float) -> None:
+    def _send(self, transport: asyncio.Transport, request: ModbusRequest, now_s: float) -> None:
         if self.wire.rtu:
             frame = rtu_frame(request.unit, request.pdu)
         else:
@@ -322,7 +322,7 @@ class ModbusBus:
         wait_s = request.deadline_s if request.broken_off < BREAK_OFF_MAX else fair_s
         self._deadline = asyncio.get_running_loop().call_later(wait_s, self._unanswered, request)
 
-    def _finish(self) -> Request | None:
+    def _finish(self) -> ModbusRequest | None:
         """The exchange on the wire is over, whatever came of it."""
         request, self._current, self._sent = self._current, None, b""
         if self._deadline is not None:
@@ -344,7 +344,7 @@ class ModbusBus:
             self._noise = True
             self.counts.strays += 1
 
-    def _answered(self, request: Request, pdu: bytes) -> None:
+    def _answered(self, request: ModbusRequest, pdu: bytes) -> None:
         self.counts.exchanges += 1
         self._here += 1
         self._silent = 0
@@ -363,7 +363,7 @@ class ModbusBus:
         else:
             self._pump()
 
-    def _again_later(self, request: Request, code: int) -> None:
+    def _again_later(self, request: ModbusRequest, code: int) -> None:
         """The module is there and has to do something else first; what a write was accepted for, a read-back tells."""
         now_s = monotonic_s()
         self._queue.unit(request.unit).answered(request, now_s)
@@ -374,7 +374,7 @@ class ModbusBus:
         else:
             request.settle(Unreachable(f"{exception_error(code)}, for {self._pace.busy_max_s:g} s"))
 
-    def _unanswered(self, request: Request, gave_way: bool = False) -> None:
+    def _unanswered(self, request: ModbusRequest, gave_way: bool = False) -> None:
         """The deadline passed, or the wire is wanted for somebody who answers."""
         self._odd = self._odd or misfit(self._sent, self._held, self.wire.rtu)
         self._finish()
@@ -393,13 +393,13 @@ class ModbusBus:
         else:
             self._pump()
 
-    def _hold(self, request: Request, until_s: float) -> None:
+    def _hold(self, request: ModbusRequest, until_s: float) -> None:
         """In line again, but not to be sent before ``until_s``."""
         request.not_before_s = until_s
         self._queue.put_back(request)
         asyncio.get_running_loop().call_later(until_s - monotonic_s(), self._pump)
 
-    def _missed(self, request: Request, error: DeviceError) -> None:
+    def _missed(self, request: ModbusRequest, error: DeviceError) -> None:
         """Count a miss; try again behind all others, or rest the unit and tell everyone who waits for it."""
         if isinstance(error, Garbled):
             self.counts.garbled += 1

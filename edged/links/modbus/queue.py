@@ -31,7 +31,7 @@ class Pace:
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class ModbusRequest:
     """One exchange that somebody waits for. ``pdu``: function code and data; ``slot``: (unit, coil) of a write."""
 
     unit: int
@@ -61,19 +61,19 @@ class Request:
 class Debt:
     """An answer that may still come, and how long we reckon with it."""
 
-    request: Request
+    request: ModbusRequest
     until_s: float
 
 
 @dataclass(slots=True)
-class Unit:
+class ModbusUnit:
     """What the bus knows of one unit: unanswered requests in a row, its rest, and the answers that it still owes."""
 
     misses: int = 0
     rest_until_s: float = 0.0
     owed: list[Debt] = field(default_factory=list)
 
-    def clash_until_s(self, request: Request, now_s: float) -> float:
+    def clash_until_s(self, request: ModbusRequest, now_s: float) -> float:
         """Until when a late answer could pass for the answer to ``request``; 0 where none can.
 
         A request's own earlier try does not count: what it asked for is still what is wanted.
@@ -82,7 +82,7 @@ class Unit:
         clashing = (d for d in self.owed if d.request is not request and alike(d.request.pdu, request.pdu))
         return max((debt.until_s for debt in clashing), default=0.0)
 
-    def answered(self, request: Request, now_s: float) -> None:
+    def answered(self, request: ModbusRequest, now_s: float) -> None:
         """It answered. If that was the answer to an earlier try, the last try's takes no longer than it took."""
         self.misses = 0
         for debt in self.owed:
@@ -95,26 +95,26 @@ class Unit:
         self.rest_until_s = now_s + pause_s * (1 - jitter / 10)
 
 
-class Queue:
+class RequestQueue:
     """Requests in line and the units they are for."""
 
     def __init__(self) -> None:
-        self.units: dict[int, Unit] = {}
-        self._line: list[Request] = []
+        self.units: dict[int, ModbusUnit] = {}
+        self._line: list[ModbusRequest] = []
         self._writes_in_row = 0
 
     def __len__(self) -> int:
         return len(self._line)
 
-    def unit(self, number: int) -> Unit:
+    def unit(self, number: int) -> ModbusUnit:
         """The unit ``number``, known or new."""
-        return self.units.setdefault(number, Unit())
+        return self.units.setdefault(number, ModbusUnit())
 
-    def suspect(self, request: Request) -> bool:
+    def suspect(self, request: ModbusRequest) -> bool:
         """True while the request's unit left its last one unanswered."""
         return self.unit(request.unit).misses > 0
 
-    def add(self, request: Request) -> None:
+    def add(self, request: ModbusRequest) -> None:
         """Put a new request in line; it takes the place of a waiting write to the same coil. Raises ``Unreachable``."""
         older = self._twin(request)
         if older is not None:
@@ -125,7 +125,7 @@ class Queue:
         else:
             self._line.append(request)
 
-    def put_back(self, request: Request) -> None:
+    def put_back(self, request: ModbusRequest) -> None:
         """In line again, at the head, unless a newer write to the same coil came meanwhile."""
         newer = self._twin(request)
         if newer is not None:
@@ -133,7 +133,7 @@ class Queue:
         else:
             self._line.insert(0, request)
 
-    def take(self, now_s: float) -> Request | None:
+    def take(self, now_s: float) -> ModbusRequest | None:
         """The next to send: writes, then reads, then whatever is for units that stay silent."""
         self._line = [r for r in self._line if not all(f.done() for f in r.waiting)]
         ready = [request for request in self._line if request.not_before_s <= now_s]
@@ -158,7 +158,7 @@ class Queue:
         for request in dropped:
             request.settle(error)
 
-    def _twin(self, request: Request) -> Request | None:
+    def _twin(self, request: ModbusRequest) -> ModbusRequest | None:
         if request.slot is None:
             return None
         return next((other for other in self._line if other.slot == request.slot), None)

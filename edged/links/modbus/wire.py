@@ -21,7 +21,7 @@ FAST_GAP_S = 0.00175
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class ModbusWire:
     """A parsed URL. ``address`` is ``host:port`` or the device path: two wires with one address are one wire."""
 
     kind: str
@@ -50,13 +50,13 @@ class Wire:
         return 3.5 * self.char_s if self.baudrate <= FAST_BAUDRATE else FAST_GAP_S
 
 
-def parse_url(url: str) -> Wire:
-    """``url`` as a ``Wire``. Raises ``ValueError`` with what is wrong and what is allowed."""
+def parse_url(url: str) -> ModbusWire:
+    """``url`` as a ``ModbusWire``. Raises ``ValueError`` with what is wrong and what is allowed."""
     parts = urlsplit(url)
     if parts.scheme in ("tcp", "rtu+tcp"):
         if not parts.hostname or parts.query or parts.path not in ("", "/"):
             raise ValueError(f"{url!r}: want {parts.scheme}://host:port")
-        return Wire(parts.scheme, f"{parts.hostname}:{parts.port or TCP_PORT}")
+        return ModbusWire(parts.scheme, f"{parts.hostname}:{parts.port or TCP_PORT}")
     if parts.scheme != "rtu" or parts.netloc or len(parts.path) < 2:
         raise ValueError(f"{url!r}: want tcp://host:port, rtu+tcp://host:port or rtu:///dev/…?baudrate=9600")
     settings = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -68,7 +68,7 @@ def parse_url(url: str) -> Wire:
     baudrate = _choice(url, "baudrate", settings.get("baudrate", str(BAUDRATE)), map(str, BAUDRATES))
     parity = _choice(url, "parity", settings.get("parity", "N"), "NEO")
     stopbits = _choice(url, "stopbits", settings.get("stopbits", "1"), "12")
-    return Wire("rtu", parts.path, int(baudrate), parity, int(stopbits))
+    return ModbusWire("rtu", parts.path, int(baudrate), parity, int(stopbits))
 
 
 def _choice(url: str, name: str, value: str, allowed: Iterable[str]) -> str:
@@ -78,7 +78,7 @@ def _choice(url: str, name: str, value: str, allowed: Iterable[str]) -> str:
     return value
 
 
-class Ends(asyncio.Protocol):
+class ModbusEnds(asyncio.Protocol):
     """One connection's life: bytes go to ``on_bytes``, its end to ``on_end`` (None: the other side said goodbye);
     ``closed`` is set last."""
 
@@ -95,7 +95,7 @@ class Ends(asyncio.Protocol):
         self.closed.set()
 
 
-async def open_wire(wire: Wire, ends: Ends) -> asyncio.Transport:
+async def open_wire(wire: ModbusWire, ends: ModbusEnds) -> asyncio.Transport:
     """One connection of ``wire``, without Nagle's delay (asyncio's own default for TCP), the port locked.
 
     Raises ``OSError`` (``TimeoutError`` after ``CONNECT_S``) or ``ValueError``.
@@ -108,7 +108,7 @@ async def open_wire(wire: Wire, ends: Ends) -> asyncio.Transport:
         return (await connecting)[0]
 
 
-async def _open_port(wire: Wire, ends: Ends) -> asyncio.Transport:
+async def _open_port(wire: ModbusWire, ends: ModbusEnds) -> asyncio.Transport:
     import serialx  # a hall without serial lines does without it
 
     try:

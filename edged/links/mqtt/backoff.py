@@ -28,7 +28,7 @@ JITTER = 0.5  # a wait is this share fixed and the rest random
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ConnectionOutcome:
     """How a connection went: ``absent`` (not reached), ``broken`` (reached and lost), ``taken`` (our id elsewhere)."""
 
     kind: Literal["absent", "broken", "taken"]
@@ -43,11 +43,11 @@ class Backoff:
         self._hurts = 0
         self._absent_since_s: float | None = None
 
-    def delay_s(self, outcome: Outcome, now_s: float) -> float:
+    def delay_s(self, outcome: ConnectionOutcome, now_s: float) -> float:
         """Seconds to wait after ``outcome``."""
         return self._full_s(outcome, now_s) * (JITTER + (1 - JITTER) * self._jitter())
 
-    def _full_s(self, outcome: Outcome, now_s: float) -> float:
+    def _full_s(self, outcome: ConnectionOutcome, now_s: float) -> float:
         if outcome.kind == "absent":
             if self._absent_since_s is None:
                 self._absent_since_s = now_s

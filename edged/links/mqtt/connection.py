@@ -44,7 +44,7 @@ from edged.links.mqtt.settings import (
     new_client,
 )
 from edged.links.mqtt.talk import Ack, AroundRead, Loss, LossKind, Outbound
-from edged.links.mqtt.wire import Wire
+from edged.links.mqtt.wire import MqttWire
 
 CONNACK_S = 5.0  # a broker on the hall's LAN answers in milliseconds; longer than this it is broken
 SUBACK_S = 5.0  # as CONNACK: a broker on the hall's LAN answers in milliseconds
@@ -84,7 +84,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self.lost: asyncio.Future[Loss] = self._loop.create_future()
-        self.wire: Wire | None = None
+        self.wire: MqttWire | None = None
         self.ready = False  # CONNACK said yes
         self.session_present = False
         # 3.1.1 has no such window; the broker's own queue length is the nearest thing
@@ -293,11 +293,11 @@ class Connection:
 
     # -- paho's hooks; the first two may run in the executor thread that connects --
 
-    def _wrap(self, raw: Any) -> Wire:
+    def _wrap(self, raw: Any) -> MqttWire:
         if self.lost.done():  # abandoned while the executor was still connecting
             raw.close()
             raise ConnectionAbortedError("abandoned")
-        self.wire = Wire(raw, INCOMING_LIMIT_BYTES)
+        self.wire = MqttWire(raw, INCOMING_LIMIT_BYTES)
         return self.wire
 
     def _socket_opened(self, _client: Any, _userdata: Any, sock: Any) -> None:
@@ -337,7 +337,7 @@ class Connection:
         if more:
             self._loop.call_soon(self._readable)  # but others first
 
-    def _read(self, wire: Wire) -> bool:
+    def _read(self, wire: MqttWire) -> bool:
         """Hand on what is there; True where there may be more."""
         for _ in range(READ_PACKETS):
             packet = wire.take()
@@ -351,7 +351,7 @@ class Connection:
                 return False
         return True
 
-    def _packet(self, wire: Wire, head: int, body: bytes) -> None:
+    def _packet(self, wire: MqttWire, head: int, body: bytes) -> None:
         kind = head & 0xF0
         if kind == PUBLISH:
             message = read_publish(head, body, self._five)

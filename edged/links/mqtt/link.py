@@ -30,9 +30,9 @@ from paho.mqtt.matcher import MQTTMatcher
 
 from edged import clock
 from edged.driver import Refused, Reject, Unreachable
-from edged.heart import Heart
+from edged.heartbeat import Heartbeat
 from edged.links.chance import chance
-from edged.links.mqtt.backoff import Backoff, Outcome
+from edged.links.mqtt.backoff import Backoff, ConnectionOutcome
 from edged.links.mqtt.connection import CONNACK_S, SUBACK_S, Connection
 from edged.links.mqtt.names import filter_fault
 from edged.links.mqtt.packets import Publish, correlation_property, expiry_property
@@ -113,7 +113,7 @@ class MqttLink:
         self._rival = False
         self._rival_known = False
         self.taken = False  # the last connection ended because another client came with our id
-        self.heart = Heart()
+        self.heartbeat = Heartbeat()
         self._around = around
         self._listen(settings.ping_topic, self._ping_heard)
 
@@ -207,33 +207,33 @@ class MqttLink:
             while True:
                 outcome = await self._live_once()
                 pause_s = backoff.delay_s(outcome, clock.monotonic_s())
-                self.heart.expect(pause_s)
+                self.heartbeat.expect(pause_s)
                 await asyncio.sleep(pause_s)
         finally:
             if self._up:
                 self._changed(False, "stopped")
 
-    async def _live_once(self) -> Outcome:
+    async def _live_once(self) -> ConnectionOutcome:
         """One connection from first packet to last."""
         connection = self._connect(self.settings, self._received, self._around)
         connection.on_refused, connection.refused = self._publish_refused, self._unwanted
         self._connection = connection  # queued inputs, and commands they cause, may follow CONNACK at once
         try:
             try:
-                self.heart.expect(CONNACK_S)
+                self.heartbeat.expect(CONNACK_S)
                 await connection.open()
-                self.heart.expect(SUBACK_S)
+                self.heartbeat.expect(SUBACK_S)
                 await self._subscribe_all(connection)
             except (Unreachable, Refused) as error:
                 self._changed(False, str(error))
-                return Outcome("broken" if connection.reached else "absent", 0.0)
+                return ConnectionOutcome("broken" if connection.reached else "absent", 0.0)
             self._changed(True, "")
             loss = await self._watch(connection)
             lived_s = clock.monotonic_s() - connection.opened_s
             taken = self.taken = loss.kind == "taken" or self._rival
             rival = f"another client uses our id {self.settings.client_id!r}"
             self._changed(False, rival if taken else loss.reason)
-            return Outcome("taken" if taken else "broken", lived_s)
+            return ConnectionOutcome("taken" if taken else "broken", lived_s)
         finally:
             self._connection = None
             connection.close()
@@ -257,7 +257,7 @@ class MqttLink:
         stuck_since_s: float | None = None
         while True:
             self._ping(connection)
-            self.heart.expect(tick_s)
+            self.heartbeat.expect(tick_s)
             await asyncio.wait({connection.lost}, timeout=tick_s)
             if connection.lost.done():
                 return connection.lost.result()

@@ -18,7 +18,7 @@ QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 WAIT = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class Wire:
+class MqttWire:
     """What paho takes for its socket. ``take`` gives whole packets; ``lend`` hands one of them to paho's ``recv``."""
 
     def __init__(self, raw: socket.socket, limit_bytes: int) -> None:

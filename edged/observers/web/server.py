@@ -35,7 +35,7 @@ SECURITY_HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class HallHealth:
     """What ``/healthz`` says. ``serving``: state restored and outputs asserted. Times in seconds.
 
     ``mqtt_reason``: why the broker is not reached. ``config_mistakes``: of hall.toml as it is now, while the last
@@ -71,7 +71,7 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What goes back. ``kind`` is the Content-Type."""
 
     status: int
@@ -90,7 +90,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     """A request's head. Header names are in lower case."""
 
     method: str
@@ -98,7 +98,7 @@ class Request:
     headers: Mapping[str, str]
 
     @classmethod
-    def parse(cls, head: bytes) -> Request | None:
+    def parse(cls, head: bytes) -> HttpRequest | None:
         """From the bytes before the empty line; None for what is no request."""
         first, *lines = head.decode("latin-1").split("\r\n")
         asked = REQUEST.fullmatch(first)
@@ -121,7 +121,7 @@ class WebServer:
     def __init__(
         self,
         metrics: Callable[[], bytes],
-        health: Callable[[], Health],
+        health: Callable[[], HallHealth],
         refused: Callable[[str], None],
         head_timeout_s: float = HEAD_TIMEOUT_S,
     ) -> None:
@@ -164,35 +164,35 @@ class WebServer:
             self._listener.close()
         self.doorkeeper.close()
 
-    def answer(self, request: Request | None) -> Answer:
+    def answer(self, request: HttpRequest | None) -> HttpAnswer:
         """What ``request`` gets; None stands for garbage."""
         if request is None:
-            return Answer(400, b"not a request\n")
+            return HttpAnswer(400, b"not a request\n")
         if request.method != "GET":
-            return Answer(405, b"GET only\n", allow="GET")
+            return HttpAnswer(405, b"GET only\n", allow="GET")
         if not self._is_ours(_host_name(request.headers.get("host", ""))):
             self._refused("http-host")
-            return Answer(421, b"unknown Host\n")
+            return HttpAnswer(421, b"unknown Host\n")
         show = self._routes.get(request.path)
-        return Answer(404, b"Not Found\n") if show is None else show()
+        return HttpAnswer(404, b"Not Found\n") if show is None else show()
 
     def _is_ours(self, name: str) -> bool:
         """A name we go by. An address is one where we listen on all of them: no DNS name can be rebound to it."""
         return name in self._names or (self._everywhere and _is_address(name))
 
-    def _show_metrics(self) -> Answer:
-        return Answer(200, self._metrics(), "text/plain; version=0.0.4; charset=utf-8")
+    def _show_metrics(self) -> HttpAnswer:
+        return HttpAnswer(200, self._metrics(), "text/plain; version=0.0.4; charset=utf-8")
 
-    def _show_health(self) -> Answer:
+    def _show_health(self) -> HttpAnswer:
         health = self._health()
         body = json.dumps({"state": health.state, **asdict(health)}, ensure_ascii=False).encode()
-        return Answer(health.status, body, "application/json; charset=utf-8")
+        return HttpAnswer(health.status, body, "application/json; charset=utf-8")
 
 
 class _Connection(asyncio.Protocol):
     """One request, one answer, then it closes."""
 
-    def __init__(self, doorkeeper: Doorkeeper, answer: Callable[[Request | None], Answer]) -> None:
+    def __init__(self, doorkeeper: Doorkeeper, answer: Callable[[HttpRequest | None], HttpAnswer]) -> None:
         self._doorkeeper = doorkeeper
         self._answer = answer
         self._head = b""
@@ -212,7 +212,7 @@ class _Connection(asyncio.Protocol):
             return
         self._transport = None
         self._doorkeeper.request_came(transport)
-        transport.write(self._answer(Request.parse(head) if end else None).encode())
+        transport.write(self._answer(HttpRequest.parse(head) if end else None).encode())
         transport.close()
 
 

@@ -38,7 +38,7 @@ class Kept(NamedTuple):
     again: bool = False
 
 
-class Session:
+class BrokerSession:
     """What the broker keeps for the controller over its connections."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Broker:
         self._loop = loop
         self.state = "up"
         self.retained: dict[str, bytes] = {}
-        self.session: Session | None = None
+        self.session: BrokerSession | None = None
         self.talk: MemoryTalk | None = None
         self.on_ack: Callable[[str, bytes], None] = lambda topic, payload: None
         self.dropped = 0
@@ -129,7 +129,7 @@ class Broker:
             self.talk.fail("taken", "session taken over")
         self.talk = talk
         if self.session is None:
-            self.session = Session()
+            self.session = BrokerSession()
         again = [kept._replace(again=True) for kept in self.session.inflight.values()]
         self.session.queue.extendleft(reversed(again))
         self.session.inflight.clear()

@@ -29,7 +29,7 @@ ORDER_H = 2
 CHANGING = ("previous", "historical")  # of an event: how it was sent, not what happened
 
 
-class Centre:
+class SimulatedCentre:
     """``wall_ms``: the true wall clock. ``silent``: it hears nothing. ``pushed``: versions and what they say."""
 
     def __init__(self, hall: str, broker: Broker, wall_ms: Callable[[], int], rng: Random) -> None:

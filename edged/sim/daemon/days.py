@@ -33,7 +33,7 @@ from edged.sim.daemon.house import House
 from edged.sim.daemon.loop import VirtualLoop
 from edged.sim.daemon.mischief import Mischief
 from edged.sim.verdict import shows
-from edged.sim.worlds.days import DAY_MS, FIRST_DAY_MS, OPENS_H, Verdict
+from edged.sim.worlds.days import DAY_MS, FIRST_DAY_MS, OPENS_H, WorldVerdict
 from edged.sim.worlds.people import staff_hall
 from edged.sim.worlds.world import HOUR_MS, MINUTE_MS, Process
 from edged.store import database
@@ -49,7 +49,7 @@ FAST = Path("/dev/shm")  # noqa: S108  (the disk that fails is a model; the real
 LINES_MAX = 20  # of the daemon's log, shown with a broken promise
 
 
-def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> Verdict:
+def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> WorldVerdict:
     """One house for so many days; never raises for a broken promise. ``file``: its hall.toml."""
     lines: deque[str] = deque(maxlen=LINES_MAX)
     loop = VirtualLoop()
@@ -75,7 +75,7 @@ def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> Verd
     return day.verdict(days, broken, "\n".join([where or "", *lines]) if broken else None)
 
 
-def live_daemon(file: Path, days: int, seed: int) -> Verdict:
+def live_daemon(file: Path, days: int, seed: int) -> WorldVerdict:
     """``live``, as a campaign calls it."""
     return live(file, seed, days)
 
@@ -171,13 +171,13 @@ class _Days:
             connection.close(True)
         self._digest.update(chain or b"")
 
-    def verdict(self, days: int, broken: str | None, where: str | None) -> Verdict:
+    def verdict(self, days: int, broken: str | None, where: str | None) -> WorldVerdict:
         house = self._house
         if house is None:
-            return Verdict(self._seed, days, 0, 0, 0, {}, "", broken, where)
+            return WorldVerdict(self._seed, days, 0, 0, 0, {}, "", broken, where)
         day, ms = divmod(house.now_ms + round(OPENS_H * HOUR_MS), DAY_MS)
         at = f"day {day + 1} {ms // HOUR_MS:02d}:{ms // MINUTE_MS % 60:02d}:{ms // 1000 % 60:02d}"
-        return Verdict(
+        return WorldVerdict(
             self._seed,
             days,
             house.watch.steps,

@@ -19,11 +19,11 @@ from edged.central.condemned import Condemned
 from edged.central.envelope import load_keys
 from edged.clock import Clock, monotonic_s
 from edged.config import ConfigErrors, DeviceConfig, HallConfig, WebTable
-from edged.config.verdicts import Verdict
+from edged.config.verdicts import FileVerdict
 from edged.daemon.files import Reading
 from edged.daemon.platform import Platform
 from edged.daemon.service_manager import ServiceManager
-from edged.driver import Context, Driver, Reject
+from edged.driver import DeviceContext, Driver, Reject
 from edged.links.memory import MemoryLink
 from edged.links.modbus.link import ModbusBus
 from edged.links.mqtt.link import MqttLink, MqttSettings
@@ -166,7 +166,7 @@ class Machine(Platform):
         """The judge of the world."""
         return (self._watch,)
 
-    def driver(self, device: DeviceConfig, context: Context) -> Driver:
+    def driver(self, device: DeviceConfig, context: DeviceContext) -> Driver:
         """See ``Platform``."""
         options = device.options
         if isinstance(options, CandleOptions):
@@ -196,7 +196,7 @@ class Machine(Platform):
     async def keep_config(self, config: HallConfig) -> None:
         """See ``Platform``."""
 
-    async def tell_verdict(self, config: HallConfig, verdict: Verdict) -> None:
+    async def tell_verdict(self, config: HallConfig, verdict: FileVerdict) -> None:
         """See ``Platform``."""
 
     async def open_web(self, web: WebServer, table: WebTable) -> None:

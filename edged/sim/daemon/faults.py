@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edged.sim.worlds.faults import Faults
+from edged.sim.worlds.faults import WorldFaults
 
 SELDOM_PER_H = 1.5  # at most: each costs a start of the daemon
 OFTEN_PER_H = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class HouseFaults(Faults):
-    """Rates as in ``Faults``. ``restart_per_h`` is a clean stop; ``wild_per_h`` an input that is no message."""
+class HouseFaults(WorldFaults):
+    """Rates as in ``WorldFaults``. ``restart_per_h`` is a clean stop; ``wild_per_h`` an input that is no message."""
 
     kill_per_h: float = 0.0  # kill -9
     cut_per_h: float = 0.0  # the power goes, writes are torn

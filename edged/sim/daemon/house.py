@@ -28,7 +28,7 @@ from edged.core.model.events import (
 from edged.core.model.point import Point, channel_of, parts_of, point_of
 from edged.daemon.app import Application
 from edged.sim.daemon.broker import Broker
-from edged.sim.daemon.centre import Centre
+from edged.sim.daemon.centre import SimulatedCentre
 from edged.sim.daemon.disk import Disk
 from edged.sim.daemon.far_ends import Machine, MemoryFakes
 from edged.sim.daemon.faults import HouseFaults
@@ -61,7 +61,7 @@ class House:
         self.disk = Disk(f"world-{seed}", folder, Random(f"{seed}/disk"))
         self.broker = Broker(loop)
         self.fakes = MemoryFakes(config, Clock(), seed, self.broker)
-        self.centre = Centre(config.hall, self.broker, wall_ms, Random(f"{seed}/centre"))
+        self.centre = SimulatedCentre(config.hall, self.broker, wall_ms, Random(f"{seed}/centre"))
         self.watch = Watch(config.site, frozenset(self.fakes.json))
         self.broken: str | None = None
         self.where = ""

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from devices.candle485.fake import Faults as BusFaults
-from devices.modbus_relay.fake import Faults as RelayFaults
-from devices.onbon_bx.fake import Faults as CardFaults
-from edged.links.memory import Faults as LineFaults
+from devices.candle485.fake import CandleFaults as BusFaults
+from devices.modbus_relay.fake import RelayFaults as RelayFaults
+from devices.onbon_bx.fake import BarFaults as CardFaults
+from edged.links.memory import WireFaults as LineFaults
 from edged.sim.daemon.faults import HouseFaults
 from edged.sim.daemon.house import House
 from edged.sim.worlds.faults import next_ms

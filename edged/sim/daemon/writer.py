@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from edged.store.writer import FULL_RETRY_S, GROUP_MAX, IDLE_BEAT_S, Job, Writer
+from edged.store.writer import FULL_RETRY_S, GROUP_MAX, IDLE_BEAT_S, JournalWriter, WriterJob
 
 JOBS_MAX = 1_000_000  # the journal keeps the real bound; beyond this a world is broken
 
 
-class InlineWriter(Writer):
+class InlineWriter(JournalWriter):
     """What is queued while the disk is busy becomes one transaction, as with the thread.
 
     ``disk`` (of the class made by ``on``) says how long each turn takes.
@@ -21,13 +21,13 @@ class InlineWriter(Writer):
     disk: Any
 
     def start(self) -> None:
-        """See ``Writer``."""
-        self._jobs: deque[Job] = deque(maxlen=JOBS_MAX)
+        """See ``JournalWriter``."""
+        self._jobs: deque[WriterJob] = deque(maxlen=JOBS_MAX)
         self._over = self._busy = False
         self._timer = asyncio.get_running_loop().call_later(IDLE_BEAT_S, self._take_turn)
 
-    def put(self, jobs: Sequence[Job]) -> None:
-        """See ``Writer``."""
+    def put(self, jobs: Sequence[WriterJob]) -> None:
+        """See ``JournalWriter``."""
         self._jobs.extend(jobs)
         if not self._over and not self._busy:
             self._busy = True
@@ -35,7 +35,7 @@ class InlineWriter(Writer):
             self._timer = asyncio.get_running_loop().call_later(self.disk.commit_s(), self._take_turn)
 
     def join(self, timeout_s: float) -> bool:
-        """See ``Writer``: everything queued is written now; nothing, where the process is dead."""
+        """See ``JournalWriter``: everything queued is written now; nothing, where the process is dead."""
         if not self.disk.alive and not self._over:
             self._over = True
             self._timer.cancel()

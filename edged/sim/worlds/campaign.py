@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from edged import __version__
-from edged.sim.worlds.days import Verdict
+from edged.sim.worlds.days import WorldVerdict
 
 COMMIT_WAIT_S = 20.0  # for git, on a busy machine
 
 
-def run(job: Callable[[int], Verdict], seeds: Sequence[int], processes: int) -> Iterator[Verdict]:
+def run(job: Callable[[int], WorldVerdict], seeds: Sequence[int], processes: int) -> Iterator[WorldVerdict]:
     """The verdict of every seed, in the order in which they end. ``job`` lives one seed; it goes to other processes."""
     if processes == 1 or len(seeds) == 1:
         yield from map(job, seeds)
@@ -28,7 +28,7 @@ def run(job: Callable[[int], Verdict], seeds: Sequence[int], processes: int) -> 
             raise
 
 
-def summary(verdicts: Iterable[Verdict], rerun: Callable[[int], str]) -> dict[str, Any]:
+def summary(verdicts: Iterable[WorldVerdict], rerun: Callable[[int], str]) -> dict[str, Any]:
     """The whole campaign as JSON; ``rerun(seed)`` is the command that lives that world again."""
     known = sorted(verdicts, key=lambda one: one.seed)
     return {
@@ -47,7 +47,7 @@ def summary(verdicts: Iterable[Verdict], rerun: Callable[[int], str]) -> dict[st
     }
 
 
-def _digest(verdicts: list[Verdict]) -> str:
+def _digest(verdicts: list[WorldVerdict]) -> str:
     """One number for all that was decided: two machines that agree on it decided everything alike."""
     import hashlib
 

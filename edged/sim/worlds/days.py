@@ -15,7 +15,7 @@ from edged.core.model.policy import Policy
 from edged.core.model.site import Site
 from edged.core.model.state import State
 from edged.sim.arrivals import arrivals
-from edged.sim.worlds.faults import Faults
+from edged.sim.worlds.faults import WorldFaults
 from edged.sim.worlds.people import staff_hall, take_tickets
 from edged.sim.worlds.town import book, complain, order
 from edged.sim.worlds.world import HOUR_MS, MINUTE_MS, World
@@ -32,7 +32,7 @@ DAY_MS = 24 * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class WorldVerdict:
     """What became of one seed. ``broken`` None: every promise was kept."""
 
     seed: int
@@ -50,7 +50,7 @@ class Verdict:
         return asdict(self)
 
 
-def live(site: Site, seed: int, days: int, policy: Policy | None = None) -> Verdict:
+def live(site: Site, seed: int, days: int, policy: Policy | None = None) -> WorldVerdict:
     """One world for so many days; never raises for a broken promise. ``policy`` None: the default one."""
     start_day = Random(f"{seed}/calendar").randrange(0, 120)
     wall_ms = FIRST_DAY_MS + start_day * DAY_MS + round((OPENS_H - 0.5) * HOUR_MS)
@@ -64,20 +64,20 @@ def live(site: Site, seed: int, days: int, policy: Policy | None = None) -> Verd
     except Exception as error:  # noqa: BLE001 (whatever the core raises is the finding)
         broken = f"{type(error).__name__}: {error}"
         where = traceback.format_exc(limit=-4)
-    return Verdict(
+    return WorldVerdict(
         seed,
         days,
         world.ledger.steps,
         world.ledger.ticks,
         len(world.numbers),
-        Faults.draw(Random(f"{seed}/faults")).said(),
+        WorldFaults.draw(Random(f"{seed}/faults")).said(),
         world.ledger.digest.hexdigest()[:16],
         broken and f"{_clock(world)}: {broken}",
         where,
     )
 
 
-def live_core(site: Site, days: int, seed: int) -> Verdict:
+def live_core(site: Site, days: int, seed: int) -> WorldVerdict:
     """``live``, as a campaign calls it."""
     return live(site, seed, days)
 
@@ -89,7 +89,7 @@ def _clock(world: World) -> str:
 
 def _live_day(world: World, day: int) -> None:
     if day:
-        world.faults = Faults.draw(Random(f"{world.seed}/faults"))
+        world.faults = WorldFaults.draw(Random(f"{world.seed}/faults"))
     begin_ms = day * DAY_MS + HOUR_MS // 2
     if day:
         world.run_until(begin_ms - MINUTE_MS)

@@ -14,7 +14,7 @@ HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class WorldFaults:
     """Rates: ``*_share`` per message, key or page; ``*_per_h`` per hall hour. 0: not in this world."""
 
     duplicate_share: float = 0.0  # a device message comes again, a little or much later

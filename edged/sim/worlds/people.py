@@ -13,7 +13,7 @@ from edged.core.model.events import DeviceEvent, Key, KeyPressed, RatingGiven, T
 from edged.core.model.point import point_of
 from edged.core.model.site import Site, Window
 from edged.sim.arrivals import Arrival, habits
-from edged.sim.worlds.faults import Faults
+from edged.sim.worlds.faults import WorldFaults
 from edged.sim.worlds.world import LOOK_MS, MINUTE_MS, SECOND_MS, Process
 
 STUCK_PRESSES = 50
@@ -64,7 +64,7 @@ class Stage(Protocol):
     @property
     def site(self) -> Site: ...
     @property
-    def faults(self) -> Faults: ...
+    def faults(self) -> WorldFaults: ...
     @property
     def numbers(self) -> list[str]: ...
     @property
@@ -75,7 +75,7 @@ class Stage(Protocol):
     def start(self, process: Process, delay_ms: int = 0) -> None: ...
 
 
-class Clerk:
+class WorldClerk:
     """One person at one window."""
 
     def __init__(self, world: Stage, window: Window, staff: str | None) -> None:
@@ -234,9 +234,11 @@ def staff_hall(world: Stage, rng: Random, day: int, over: Callable[[], bool]) ->
     """The clerks of a day come within its first five minutes; the standby roster is there from the first day on."""
     for window in world.site.windows:
         if not window.tidal:
-            world.start(Clerk(world, window, None).work(over), rng.randrange(5 * MINUTE_MS))
+            world.start(WorldClerk(world, window, None).work(over), rng.randrange(5 * MINUTE_MS))
         elif Random(f"{world.seed}/{day}/consults/{window.id}").random() < CONSULT_SHARE:
-            world.start(Clerk(world, window, f"desk-{window.id}").work(over), rng.randrange(5 * MINUTE_MS))
+            world.start(
+                WorldClerk(world, window, f"desk-{window.id}").work(over), rng.randrange(5 * MINUTE_MS)
+            )
     if day == 0:
         for member in world.site.staff:
             world.start(stand_by(world, member.id))
@@ -262,7 +264,7 @@ def stand_by(world: Stage, staff: str) -> Process:
         view = world.panel(page.window)
         window = next((one for one in world.site.windows if one.id == page.window), None)
         if view is not None and window is not None and view.state == "ACTIVATING":
-            yield from Clerk(world, window, staff).work(lambda: False)
+            yield from WorldClerk(world, window, staff).work(lambda: False)
 
 
 def take_tickets(world: Stage, coming: list[Arrival], dispenser: str) -> Process:

@@ -34,7 +34,7 @@ from edged.core.model.site import Site
 from edged.core.model.state import State
 from edged.core.sequence import RESEND_MS
 from edged.core.signage.signs import CENTRE, point_of_slot, slot
-from edged.sim.worlds.faults import Faults, next_ms
+from edged.sim.worlds.faults import WorldFaults, next_ms
 from edged.sim.worlds.promises import Facts, Promises
 from edged.sim.worlds.wild import Wild
 from edged.store import codec
@@ -52,7 +52,7 @@ LOOK_MS = 5_000  # how often people look at a panel
 
 
 @dataclass(slots=True)
-class Ledger:
+class WorldLedger:
     """What happened, for the report and for the replay."""
 
     fed: list[tuple[int, Event]]
@@ -68,11 +68,11 @@ class World:
         self.site = site
         self.seed = seed
         self.rng = Random(f"{seed}/world")
-        self.faults = Faults.draw(Random(f"{seed}/faults"))
+        self.faults = WorldFaults.draw(Random(f"{seed}/faults"))
         self.now_ms = 0
         self.engine = Engine(State())
         self.promises = Promises(site)
-        self.ledger = Ledger([], hashlib.sha256())
+        self.ledger = WorldLedger([], hashlib.sha256())
         self.shown: dict[str, Value] = {}
         self.pages: dict[str, list[Page]] = {}
         self.numbers: list[str] = []
@@ -383,7 +383,7 @@ class World:
 
     def stop_faults(self) -> None:
         """The liveness phase begins: wires are whole again, devices are back, the clock is right."""
-        self.faults = Faults()
+        self.faults = WorldFaults()
         self.run_until(max(self.now_ms, self._down_until_ms + 1))
         self.feed(ClockSet(self.wall_ms(), UTC_OFFSET_MIN))
         for device in sorted(self.dead):

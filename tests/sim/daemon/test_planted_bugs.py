@@ -139,7 +139,7 @@ def old_policies_count(patch: pytest.MonkeyPatch) -> None:
 
 def a_policy_that_did_harm_is_welcome_again(patch: pytest.MonkeyPatch) -> None:
     """All of them do, within two minutes: the queue's age doubles in each."""
-    patch.setattr(trial, "queue_now", lambda turn: trial.Queue(99, 2.0 ** (turn.at_ms // 60_000 % 50)))
+    patch.setattr(trial, "queue_now", lambda turn: trial.WaitingNow(99, 2.0 ** (turn.at_ms // 60_000 % 50)))
     patch.setattr(trial, "_usual", lambda turn: None)
     patch.setattr(trial, "_missed_window", lambda turn, _good: next(iter(turn.lookup.areas)))
     true_begin, true_switch = trial._begin, trial.switch

@@ -17,7 +17,7 @@ from edged.config import load
 from edged.core.model.events import Event
 from edged.core.model.policy import Policy, Tidal
 from edged.sim.worlds.days import live
-from edged.sim.worlds.faults import Faults
+from edged.sim.worlds.faults import WorldFaults
 from edged.sim.worlds.world import World
 
 KEPT = Path(__file__).with_name("failing_seeds.txt")
@@ -73,6 +73,6 @@ def test_what_is_not_a_range_is_said() -> None:
 
 
 def test_about_half_of_all_worlds_have_a_given_fault() -> None:
-    worlds = [Faults.draw(Random(seed)) for seed in range(200)]
+    worlds = [WorldFaults.draw(Random(seed)) for seed in range(200)]
     for name in ("duplicate_share", "dead_per_h", "restart_per_h"):
         assert 60 < sum(getattr(world, name) > 0 for world in worlds) < 140

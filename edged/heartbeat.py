@@ -16,8 +16,8 @@ class PartEnded(RuntimeError):
     """A part that is to live as long as the daemon ended by itself: a bug, to be ended with the process."""
 
 
-class Heart:
-    """A part's word by when it will be back. It says so before every wait."""
+class Heartbeat:
+    """The deadline by which a part promises to be back (``clock.monotonic_s``). It renews it before every wait."""
 
     __slots__ = ("due_s",)
 

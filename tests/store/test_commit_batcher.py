@@ -7,30 +7,30 @@ from collections.abc import Sequence
 
 import pytest
 
-from edged.store import gathering
-from edged.store.gathering import GATHER_MAX, Gathering
-from edged.store.writer import Job
+from edged.store import commit_batcher
+from edged.store.commit_batcher import GATHER_MAX, CommitBatcher
+from edged.store.writer import WriterJob
 
 
 class Disk:
     """Takes batches, and tells of them when asked."""
 
     def __init__(self) -> None:
-        self.batches: list[Sequence[Job]] = []
-        self.gathering = Gathering(self.batches.append)
+        self.batches: list[Sequence[WriterJob]] = []
+        self.batcher = CommitBatcher(self.batches.append)
 
     def sizes(self) -> list[int]:
         return [len(batch) for batch in self.batches]
 
     def told(self, steps: int) -> None:
-        self.gathering.told(len(self.batches[-1]), steps)
+        self.batcher.told(len(self.batches[-1]), steps)
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What follows on the heels of a commit waits for longer than any test."""
-    monkeypatch.setattr(gathering, "GATHER_S", 60.0)
-    monkeypatch.setattr(gathering, "GATHER_LONG_S", 60.0)
+    monkeypatch.setattr(commit_batcher, "GATHER_S", 60.0)
+    monkeypatch.setattr(commit_batcher, "GATHER_LONG_S", 60.0)
 
 
 async def turns() -> None:
@@ -41,7 +41,7 @@ async def turns() -> None:
 async def test_what_comes_in_one_turn_goes_together_in_the_next() -> None:
     disk = Disk()
     for _ in range(3):
-        disk.gathering.put(Job())
+        disk.batcher.put(WriterJob())
     assert disk.sizes() == [], "lamps of this turn leave before the writer wakes"
     await turns()
     assert disk.sizes() == [3]
@@ -49,10 +49,10 @@ async def test_what_comes_in_one_turn_goes_together_in_the_next() -> None:
 
 async def test_while_the_disk_works_jobs_gather_and_go_once_it_is_done() -> None:
     disk = Disk()
-    disk.gathering.put(Job())
+    disk.batcher.put(WriterJob())
     await turns()
     for _ in range(4):
-        disk.gathering.put(Job())
+        disk.batcher.put(WriterJob())
     await turns()
     assert disk.sizes() == [1]
     disk.told(steps=0)
@@ -63,13 +63,13 @@ async def test_while_the_disk_works_jobs_gather_and_go_once_it_is_done() -> None
 async def test_on_the_heels_of_a_commit_they_wait_but_for_a_while_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gathering, "GATHER_S", 0.5)
-    monkeypatch.setattr(gathering, "GATHER_LONG_S", 0.5)
+    monkeypatch.setattr(commit_batcher, "GATHER_S", 0.5)
+    monkeypatch.setattr(commit_batcher, "GATHER_LONG_S", 0.5)
     disk = Disk()
-    disk.gathering.put(Job())
+    disk.batcher.put(WriterJob())
     await turns()
     disk.told(steps=1)
-    disk.gathering.put(Job())
+    disk.batcher.put(WriterJob())
     await turns()
     assert disk.sizes() == [1]
     async with asyncio.timeout(30):
@@ -78,16 +78,16 @@ async def test_on_the_heels_of_a_commit_they_wait_but_for_a_while_only(
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.parametrize("urgent", [Job(stop=True), "waiter"])
-async def test_whoever_waits_takes_all_before_it_along(urgent: Job | str) -> None:
+@pytest.mark.parametrize("urgent", [WriterJob(stop=True), "waiter"])
+async def test_whoever_waits_takes_all_before_it_along(urgent: WriterJob | str) -> None:
     disk = Disk()
-    disk.gathering.put(Job())
+    disk.batcher.put(WriterJob())
     await turns()
     disk.told(steps=1)
-    disk.gathering.put(Job())
+    disk.batcher.put(WriterJob())
     if isinstance(urgent, str):
-        urgent = Job(waiter=asyncio.get_running_loop().create_future())
-    disk.gathering.put(urgent)
+        urgent = WriterJob(waiter=asyncio.get_running_loop().create_future())
+    disk.batcher.put(urgent)
     assert disk.sizes() == [1, 2]
     assert disk.batches[1][1] is urgent
 
@@ -95,13 +95,13 @@ async def test_whoever_waits_takes_all_before_it_along(urgent: Job | str) -> Non
 @pytest.mark.usefixtures("patient")
 async def test_a_broker_that_wants_its_acknowledgements_does_not_wait() -> None:
     disk = Disk()
-    disk.gathering.put(Job())
+    disk.batcher.put(WriterJob())
     await turns()
     disk.told(steps=1)
     for _ in range(2 * GATHER_MAX + 1):
-        disk.gathering.put(Job())
+        disk.batcher.put(WriterJob())
     assert disk.sizes() == [1, GATHER_MAX, GATHER_MAX]
-    disk.gathering.told(GATHER_MAX, GATHER_MAX)
-    disk.gathering.told(GATHER_MAX, 0)
-    disk.gathering.put(Job(stop=True))
+    disk.batcher.told(GATHER_MAX, GATHER_MAX)
+    disk.batcher.told(GATHER_MAX, 0)
+    disk.batcher.put(WriterJob(stop=True))
     assert disk.sizes() == [1, GATHER_MAX, GATHER_MAX, 2], "the last one was not forgotten"

@@ -11,24 +11,24 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from edged.clock import monotonic_s
-from edged.store.writer import Job
+from edged.store.writer import WriterJob
 
 GATHER_S = 0.005  # from one commit to the next, for each step that the last one held
 GATHER_LONG_S = 0.01  # … but no longer: a page may be among them
 GATHER_MAX = 16  # … and no more: mosquitto sends twenty messages before it wants an acknowledgement
 
 
-class Gathering:
-    """Between the journal and its writer. All methods are for the loop thread."""
+class CommitBatcher:
+    """Hands jobs to the writer in batches that share a commit. All methods are for the loop thread."""
 
-    def __init__(self, hand_over: Callable[[Sequence[Job]], None]) -> None:
+    def __init__(self, hand_over: Callable[[Sequence[WriterJob]], None]) -> None:
         self._hand_over = hand_over
-        self._jobs: list[Job] = []
+        self._jobs: list[WriterJob] = []
         self._under_way = 0  # handed over and not told
         self._due: asyncio.Handle | None = None
         self._rest_until_s = 0.0
 
-    def put(self, job: Job) -> None:
+    def put(self, job: WriterJob) -> None:
         """One job more. Never blocks."""
         self._jobs.append(job)
         if job.stop or job.waiter is not None or len(self._jobs) >= GATHER_MAX:
