@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-import apsw
-
 from edged.backtest.traces import (
     BIN_MIN,
     MINUTE_MS,
@@ -27,16 +25,13 @@ from edged.backtest.traces import (
     profile_of,
 )
 from edged.core.model.commands import Note
-from edged.core.model.events import ClockSet, SiteLoaded
 from edged.core.model.site import Site
-from edged.core.model.state import State
-from edged.store import codec, database
-from edged.store.database import StoreError
-from edged.store.records import decode_step
+from edged.store.notes import Progress, Unreadable, day_start, noted, oldest_dump, opened
 
 DAY_MS = 86_400_000
 BIN_MS = BIN_MIN * MINUTE_MS
 TRAIN_SHARE = 0.6  # the earlier days; a hall changes, so the later ones are the test
+KINDS = ("ticket.issued", "ticket.finished")
 SPLIT_FROM_DAYS = 3  # fewer cannot be split
 
 
@@ -55,12 +50,20 @@ class _Recorded:
     by_number: dict[str, _Visit] = field(default_factory=dict)
 
 
-def read_journals(paths: Iterable[Path], split: bool = False) -> Traces:
-    """Every area and day of these journals. ``split``: the earlier days are ``train``. Raises ``BadTrace``."""
+def read_journals(
+    paths: Iterable[Path],
+    split: bool = False,
+    days: int = 0,
+    progress: Progress = lambda done, total: None,
+) -> Traces:
+    """Every area and day of these journals, or of the last ``days``. ``split``: the earlier days are ``train``.
+
+    ``progress(done, total)`` counts the steps of each. Raises ``BadTrace``.
+    """
     halls: dict[str, Hall] = {}
-    days: list[Day] = []
+    found_days: list[Day] = []
     for path in paths:
-        recorded = _read(path)
+        recorded = _read(path, days, progress)
         if recorded.site is None:
             raise BadTrace(f"{path}: the journal holds no site")
         for area in recorded.site.areas:
@@ -68,45 +71,26 @@ def read_journals(paths: Iterable[Path], split: bool = False) -> Traces:
             found = _area(name, area.id, recorded, split)
             if found is not None:
                 halls[name] = found[0]
-                days += found[1]
-    if not days:
+                found_days += found[1]
+    if not found_days:
         raise BadTrace("nobody was served in these journals")
-    return Traces(halls, tuple(days))
+    return Traces(halls, tuple(found_days))
 
 
-def _read(path: Path) -> _Recorded:
+def _read(path: Path, days: int, progress: Progress) -> _Recorded:
     recorded = _Recorded()
     try:
-        if not path.is_file():
-            raise BadTrace(f"{path}: there is no such file")
-        connection = database.connect(path, read_only=True)
-        try:
-            for row in database.rows(connection):
-                step = decode_step(row)
-                if recorded.site is None and row.seq > 1:
-                    recorded.site = _snapshot_site(connection)
-                if isinstance(step.event, SiteLoaded):
-                    recorded.site = step.event.site
-                elif isinstance(step.event, ClockSet):
-                    recorded.offset_ms = (
-                        step.event.wall_ms + step.event.utc_offset_min * MINUTE_MS - row.at_ms
-                    )
+        with opened(path) as connection:
+            start = (day_start(connection, days) if days else None) or oldest_dump(connection)
+            for step in noted(connection, start, KINDS, progress):
+                recorded.site = step.site
+                if step.offset_ms is not None:
+                    recorded.offset_ms = step.offset_ms + step.zone_min * MINUTE_MS
                 for note in step.notes:
-                    _note(recorded, row.at_ms, note)
-        finally:
-            connection.close(True)
-    except (apsw.Error, StoreError, codec.CodecError, database.Damaged) as error:
-        raise BadTrace(f"{path}: {error}") from None
+                    _note(recorded, step.at_ms, note)
+    except Unreadable as error:
+        raise BadTrace(str(error)) from None
     return recorded
-
-
-def _snapshot_site(connection: apsw.Connection) -> Site | None:
-    """Early steps are pruned: the site stands in a state dump."""
-    for snapshot in database.snapshots(connection):
-        if snapshot.good and snapshot.blob is not None:
-            state: State = codec.load_state(snapshot.blob, State)
-            return state.site
-    return None
 
 
 def _note(recorded: _Recorded, at_ms: int, note: Note) -> None:

@@ -63,13 +63,18 @@ def ask(
         for one in question.candidates
         for day in days
     ]
-    found = list(_run(jobs, progress, processes or os.cpu_count() or 1))
+    found = list(_run(jobs, progress, processes or all_but_one()))
     size = len(days)
     outcomes = {
         one.name: tuple(found[place * size : (place + 1) * size])
         for place, one in enumerate(question.candidates)
     }
     return StudyResult(question, tuple(days), outcomes)
+
+
+def all_but_one() -> int:
+    """How many processors to work on: one is left to the hall that may be served on this machine."""
+    return max(1, (os.cpu_count() or 1) - 1)
 
 
 def _run(jobs: list[CandidateDay], progress: Progress, processes: int) -> list[DayMeasures]:

@@ -171,9 +171,15 @@ def _table(part: object, *names: str) -> dict[str, object]:
     }
 
 
-async def write(path: Path, days: int, told: Callable[[int], None] = lambda day: None) -> Days:
+async def write(
+    path: Path,
+    days: int,
+    told: Callable[[int], None] = lambda day: None,
+    windows: int = WINDOWS,
+    tickets: int = TICKETS_A_DAY,
+) -> Days:
     """A journal of ``days`` business days at ``path``; ``told(day)`` before each."""
-    hall = Days()
+    hall = Days(windows, tickets)
     journal = Journal.open(path)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(journal.run())
@@ -188,7 +194,8 @@ async def write(path: Path, days: int, told: Callable[[int], None] = lambda day:
                     if journal.pending >= DRAIN_STEPS:
                         await journal.drain()
                 await journal.drain()
-            journal.snapshot(hall.engine.state, journal.last_seq, hall.engine.state.at_ms)
+            state = hall.engine.state
+            journal.snapshot(state, journal.last_seq, state.at_ms, state.day or None)
         finally:
             journal.close()
     return hall

@@ -39,7 +39,7 @@ class LimitVerdict:
 
 def verdicts(found: Mapping[str, Any]) -> list[LimitVerdict]:
     """All that can be judged."""
-    parts = (_latencies, _slow_line, _decisions, _beside_the_echo, _plain)
+    parts = (_latencies, _slow_line, _decisions, _beside_the_echo, _plain, _age)
     return [verdict for part in parts for verdict in part(found)]
 
 
@@ -111,6 +111,20 @@ def _beside_the_echo(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
         if found.get(mine) is not None and found.get(theirs):
             ratio = round(found[mine] / found[theirs], 2)
             yield LimitVerdict(f"{what} / bare aiomqtt", ratio, bound, "x", least)
+
+
+def _age(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
+    listed = (
+        ("READY from a cold disk", "ready_cold_ms", 2000, "ms"),
+        ("why --last 5, beyond the command's own start", "why_ms", 500, "ms"),
+        ("reading all days", "read_s", 6, "s"),
+        ("journal", "journal_mib", 700, "MiB"),
+        ("replay of the last day", "replay_last_day_s", 5, "s"),
+    )
+    for days, one in (found.get("age") or {}).items():
+        for what, key, bound, unit in listed:
+            if days.isdigit():
+                yield LimitVerdict(f"a journal of {days} days: {what}", one[key], bound, unit)
 
 
 def _plain(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:

@@ -32,6 +32,7 @@ class Plan:
     starts: int
     quiet_s: float  # for each of three loads
     day_tickets: int
+    age_days: int  # of the old journal
 
 
 FULL = Plan(
@@ -56,6 +57,7 @@ FULL = Plan(
     starts=5,
     quiet_s=30.0,
     day_tickets=100_000,
+    age_days=90,
 )
 QUICK = Plan(
     mqtt=(Cell(20, 0, 2, 30), Cell(60, 0, 2, 10), Cell(20, 200, 2, 30)),
@@ -71,4 +73,5 @@ QUICK = Plan(
     starts=1,
     quiet_s=2.0,
     day_tickets=200,
+    age_days=2,
 )

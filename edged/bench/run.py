@@ -6,6 +6,7 @@ import os
 import platform
 import secrets
 import select
+import sysconfig
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any
 
 from edged import __version__
 from edged.bench import sides
+from edged.bench.age import age
 from edged.bench.brokers import OwnBroker
 from edged.bench.decisions import SIZES, Size, decision_figures
 from edged.bench.disk import commit_figures
@@ -46,6 +48,7 @@ KEYS: dict[str, Any] = {
     "loop_lag_p99_ms": None,
     "commit_ms": None,
     "decision_us": None,
+    "age": None,
 }
 Section = Callable[[Place, Plan, Told], dict[str, Any]]
 
@@ -96,6 +99,7 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "load": ("messages a second", lambda place, plan, _told: throughput(place, plan.rates, plan.load_s)),
 }
 
+SECTIONS["age"] = ("an old journal", lambda place, plan, told: age(place, plan.age_days, told))
 NAMES = (*SECTIONS, "day")
 
 
@@ -117,7 +121,7 @@ def prepared(
         place = Place(directory, broker, reference.address, f"bench-{secrets.token_hex(3)}", echo)
         machine = {
             "edged": __version__,
-            "python": platform.python_version(),
+            "python": f"{platform.python_version()}, {'optimised' if _optimised() else 'not optimised'} build",
             "machine": f"{platform.machine()}, {os.cpu_count()} processors, {_model()}",
             "kernel": platform.release(),
             "load_average": [round(one, 2) for one in os.getloadavg()],
@@ -171,6 +175,11 @@ def merged(found: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 
 def _told(told: Callable[[str, str], None], name: str, title: str, what: str) -> None:
     told(name, f"{title}: {what}")
+
+
+def _optimised() -> bool:
+    """Whether this Python was built with profile-guided optimisation, as Debian's is: a tenth faster."""
+    return "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
 
 
 def _model() -> str:

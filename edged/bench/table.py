@@ -85,6 +85,15 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             "commit",
             f"p50 {one['p50']} ms, p99 {one['p99']} ms; bare sync {one['limit_p50']}, {one['limit_p99']} ms",
         )
+    for days, one in (found.get("age") or {}).items():
+        if days.isdigit():
+            text = f"{one['journal_mib']} MiB, READY cold {one['ready_cold_ms']} ms, why {one['why_ms']} ms"
+            yield (
+                f"journal of {days} days",
+                f"{text}, read {one['read_s']} s, last day replayed {one['replay_last_day_s']} s",
+            )
+    if found.get("age"):
+        yield "written for a visitor", f"{found['age']['written']['bytes_per_visitor']} bytes"
     if found.get("ready_ms") is not None:
         echo = f"bare aiomqtt {found['aiomqtt_first_ms']} ms"
         yield "start", f"READY {found['ready_ms']} ms, first lit lamp {found['first_decision_ms']} ms; {echo}"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from edged.cli.reading import give_way, progress
+
 if TYPE_CHECKING:
     from edged.backtest.candidates import Candidate
     from edged.backtest.study import Question, StudyResult
@@ -26,6 +28,7 @@ def backtest(
         list[Path] | None, typer.Option(help="Policy to test (the first); again for more.")
     ] = None,
     against: Annotated[str, typer.Option(help="Compared with, by name and comma.")] = AGAINST,
+    last: Annotated[int, typer.Option("--days", min=0, help="Only a journal's last N days; 0: all.")] = 0,
     setup: Annotated[float, typer.Option(min=0, max=60, help="Minutes from page to staffed.")] = 2,
     part: Annotated[str, typer.Option(help="Days to use: test, train or all.")] = "test",
     sets: Annotated[str, typer.Option(help="Only these sets, by comma.")] = "",
@@ -43,7 +46,7 @@ def backtest(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a report with pictures to this file.")] = None,
-    processes: Annotated[int, typer.Option(min=0, max=256, help="0: one per processor.")] = 0,
+    processes: Annotated[int, typer.Option(min=0, max=256, help="0: all processors but one.")] = 0,
 ) -> None:
     """Run recorded days through the daemon's own core in virtual time and compare policies.
 
@@ -60,7 +63,8 @@ def backtest(
 
     if part not in ("test", "train", "all"):
         _fail("--part is test, train or all")
-    traces = _traces(trace, journal or [], _shape(hall))
+    give_way()
+    traces = _traces(trace, journal or [], _shape(hall), last)
     if together:
         traces = _together(traces, together, pool, urgent)
     wanted = [name for name in sets.split(",") if name]
@@ -108,14 +112,17 @@ def _prices(text: str) -> Any:
         _fail("--prices is wait,excess,staff,opening,target: 0.2,1,1,8,10")
 
 
-def _traces(trace: Path | None, journals: list[Path], shape: TraceHall) -> Traces:
+def _traces(trace: Path | None, journals: list[Path], shape: TraceHall, days: int) -> Traces:
     from edged.backtest.journals import read_journals
     from edged.backtest.traces import BadTrace, read
 
     if (trace is None) == (not journals):
         _fail("give --trace or --journal, one of them")
     try:
-        return read(trace, shape) if trace is not None else read_journals(journals)
+        if trace is not None:
+            return read(trace, shape)
+        with progress("reading") as bar:
+            return read_journals(journals, days=days, progress=bar)
     except BadTrace as error:
         _fail(str(error))
 

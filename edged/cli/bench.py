@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -29,6 +30,7 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="About two minutes: fewer samples, no long runs.")
     ] = False,
+    days: Annotated[int, typer.Option(min=0, max=3650, help="Age of the old journal; 0: 90, or 2.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
     echo: Annotated[
         Path | None, typer.Option(help="A program as one more peer: tests/bench/echo.c, compiled.")
@@ -42,7 +44,7 @@ def bench(
     hall/bench-…/#. A busy machine shows worse figures: stop the hall's daemon first.
 
     \b
-    Sections:   mqtt, tcp, rtu, serial, wire, decisions, disk, start, outage, quiet, cost, load, day
+    Sections:   mqtt, tcp, rtu, serial, wire, decisions, disk, start, outage, quiet, cost, load, age, day
     Exit codes: 0 within the limits, 1 a limit is broken, 2 wrong usage
     Example:    edged bench --embedded --quick
     """
@@ -67,7 +69,9 @@ def bench(
             _bar() as told,
             prepared(Path(scratch), broker, None if echo is None else echo.absolute()) as (place, machine),
         ):
-            found = machine | run(place, QUICK if quick else FULL, wanted, told)
+            plan = QUICK if quick else FULL
+            plan = replace(plan, age_days=days) if days else plan
+            found = machine | run(place, plan, wanted, told)
     except (Failed, BrokerGone, OSError) as error:
         _fail(str(error), 1)
     judged = verdicts(found)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from edged.store.replay import ReplayResult
+from edged.cli.reading import give_way, progress
 
 
 def replay(
     journal: Annotated[Path, typer.Argument(help="The journal of a hall ([store] path).", metavar="JOURNAL")],
+    days: Annotated[int, typer.Option(min=0, help="Only the last N business days; 0 for all.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the first difference only.")] = False,
 ) -> None:
     """Replay a journal: the same events must give the same commands and the same state.
@@ -21,14 +21,17 @@ def replay(
 
     \b
     Exit codes: 0 identical, 1 different, 2 the journal cannot be read.
-    Example:    edged replay /var/lib/edged/hall.db
+    Example:    edged replay /var/lib/edged/hall.db --days 1
     """
     from edged.clock import perf_s
-    from edged.store.replay import Unreadable
+    from edged.store.notes import Unreadable
+    from edged.store.replay import replay as run
 
     start_s = perf_s()
+    give_way()
     try:
-        result = _with_bar(journal, quiet)
+        with progress("replaying", quiet) as bar:
+            result = run(journal, progress=bar, days=days)
     except Unreadable as error:
         typer.echo(f"edged replay: {error}", err=True)
         raise typer.Exit(2) from None
@@ -36,25 +39,9 @@ def replay(
         typer.echo(f"different: {result.first_difference}")
         raise typer.Exit(1)
     if not quiet:
-        start = (
-            "the beginning" if result.first_seq == 1 else f"step {result.first_seq} (earlier ones are pruned)"
-        )
+        pruned = "" if days else " (earlier ones are pruned)"
+        start = "the beginning" if result.first_seq == 1 else f"step {result.first_seq}{pruned}"
         typer.echo(
             f"identical: {result.steps} steps from {start}, {result.ticks} ticks, {result.states} state hashes, "
             f"in {perf_s() - start_s:.2f} s; state {result.state_sha256[:16]}"
         )
-
-
-def _with_bar(journal: Path, quiet: bool) -> ReplayResult:
-    """Replay with a progress bar on stderr where a person looks."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from edged.store.replay import replay as run
-
-    console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        return run(journal)
-    with Progress(console=console, transient=True) as bar:
-        task = bar.add_task("replaying", total=None)
-        return run(journal, progress=lambda done, total: bar.update(task, completed=done, total=total))

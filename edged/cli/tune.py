@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from edged.cli.reading import give_way, progress
+
 if TYPE_CHECKING:
     from edged.backtest.fit import Fit
     from edged.backtest.traces import Traces
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 def tune(
     journal: Annotated[list[Path] | None, typer.Option(help="Journal of the hall; again for more.")] = None,
     trace: Annotated[Path | None, typer.Option(help="Or a trace with train and test days.")] = None,
+    last: Annotated[int, typer.Option("--days", min=0, help="Only a journal's last N days; 0: all.")] = 0,
     setup: Annotated[float, typer.Option(min=0, max=60, help="Minutes from page to staffed.")] = 2,
     sets: Annotated[str, typer.Option(help="Only these areas or sets, by comma.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
@@ -33,7 +36,8 @@ def tune(
     """
     from edged.backtest.fit import body
 
-    traces = _traces(journal or [], trace)
+    give_way()
+    traces = _traces(journal or [], trace, last)
     wanted = [name for name in sets.split(",") if name] or list(traces.halls)
     fits = []
     for name in wanted:
@@ -53,14 +57,17 @@ def tune(
         out.write_text(json.dumps(body(fits), ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
-def _traces(journals: list[Path], trace: Path | None) -> Traces:
+def _traces(journals: list[Path], trace: Path | None, days: int) -> Traces:
     from edged.backtest.journals import read_journals
     from edged.backtest.traces import BadTrace, read
 
     if (trace is None) == (not journals):
         _fail("give --journal or --trace, one of them")
     try:
-        return read(trace) if trace is not None else read_journals(journals, split=True)
+        if trace is not None:
+            return read(trace)
+        with progress("reading") as bar:
+            return read_journals(journals, True, days, bar)
     except BadTrace as error:
         _fail(str(error))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from edged.cli.reading import Told, progress, silent
 from edged.cli.target import NoTarget, fail, running_demo
 
 if TYPE_CHECKING:
+    import apsw
+
     from edged.core.model.commands import Note
-    from edged.core.model.site import Site
     from edged.explain.sentences import Explained
-    from edged.observer import Step
+    from edged.store.database import Snapshot
 
 Lang = Literal["zh", "en", "both"]
 
@@ -51,11 +53,17 @@ def why(
     Exit codes: 0 something to tell, 1 no such decision, 2 the journal cannot be read or wrong usage.
     Example:    edged why --config hall.toml --area tax --last 5
     """
-    from edged.store.replay import Unreadable
+    from edged.store.notes import Unreadable
 
     try:
-        told = [one for one in decisions(_journal(journal, config)) if _wanted(one, area, window)]
-        told = told if since is None else [one for one in told if one.time >= _since(since, told)]
+        with progress("reading the journal", quiet=as_json) as bar:
+            found = decisions(
+                _journal(journal, config),
+                lambda all_: _is_enough([one for one in all_ if _wanted(one, area, window)], since, last),
+                bar,
+            )
+        told = [one for one in found if _wanted(one, area, window)]
+        told = told if since is None else [one for one in told if one.time >= _since(since, found)]
     except Unreadable as error:
         raise fail(str(error), 2) from None
     told = told[-last:] if last else told
@@ -85,22 +93,42 @@ def _journal(journal: Path | None, config: Path | None) -> Path:
         raise fail(str(error), 2) from None
 
 
-def decisions(path: Path) -> list[Decision]:
-    """Every decision of a journal, oldest first. Raises ``Unreadable``."""
+def decisions(
+    path: Path, enough: Callable[[list[Decision]], bool] = lambda found: False, told: Told = silent
+) -> list[Decision]:
+    """The newest decisions of a journal, oldest first: of so many days as ``enough`` needs. Raises ``Unreadable``."""
+    from edged.store.notes import day_start, oldest_dump, opened
+
+    with opened(path) as connection:
+        days = 1
+        while (start := day_start(connection, days)) is not None:
+            found = _decisions_from(connection, start, told)
+            if enough(found):
+                return found
+            days *= 4  # what is read twice is a third of it at most
+        return _decisions_from(connection, oldest_dump(connection), told)
+
+
+def _decisions_from(connection: apsw.Connection, start: Snapshot | None, told: Told) -> list[Decision]:
+    from edged.explain.sentences import explained, sentences
+    from edged.explain.words import DECISIONS
+    from edged.store.notes import noted
+
     found: list[Decision] = []
     running: dict[str, Decision] = {}  # window -> what opened it
-    for seq, time, site, notes in _notes(path):
-        for note in notes:
-            from edged.explain.sentences import explained, sentences
-
-            _follow(running, note, sentences(note, site))
-            told = explained(note, site)
-            if told is None:
+    for step in noted(connection, start, tuple({*DECISIONS, *FOLLOWED}), told):
+        if step.site is None:
+            continue
+        wall_ms = step.wall_ms if step.offset_ms is None else step.at_ms + step.offset_ms
+        for note in step.notes:
+            _follow(running, note, sentences(note, step.site))
+            what = explained(note, step.site)
+            if what is None:
                 continue
-            decision = Decision(seq, time, told)
+            decision = Decision(step.seq, _time(wall_ms, step.zone_min), what)
             found.append(decision)
-            if told.decision == "open" and told.window is not None:
-                running[told.window] = decision
+            if what.decision == "open" and what.window is not None:
+                running[what.window] = decision
     return found
 
 
@@ -119,50 +147,6 @@ def _follow(running: dict[str, Decision], note: Note, told: tuple[str, str]) -> 
 FOLLOWED = ("tidal.acknowledged", "tidal.opened", "tidal.unanswered", "tidal.draining", "tidal.released")
 
 
-def _notes(path: Path) -> Iterator[tuple[int, str, Site, tuple[Note, ...]]]:
-    import apsw
-
-    from edged.core.model.events import ClockSet, SiteLoaded
-    from edged.store import codec, database
-    from edged.store.records import decode_step
-    from edged.store.replay import Unreadable
-
-    if not path.is_file():
-        raise Unreadable(f"{path}: there is no such file")
-    site, offset_ms, zone_min = None, None, 0
-    try:
-        connection = database.connect(path, read_only=True)
-        try:
-            for place, row in enumerate(database.rows(connection)):
-                if place == 0 and row.seq > 1:
-                    site, offset_ms, zone_min = _of_a_dump(connection)
-                step: Step = decode_step(row)
-                if isinstance(step.event, SiteLoaded):
-                    site = step.event.site
-                elif isinstance(step.event, ClockSet):
-                    offset_ms = step.event.wall_ms - row.at_ms
-                    zone_min = step.event.utc_offset_min
-                if site is not None and step.notes:
-                    wall_ms = row.wall_ms if offset_ms is None else row.at_ms + offset_ms
-                    yield row.seq, _time(wall_ms, zone_min), site, tuple(step.notes)
-        finally:
-            connection.close(True)
-    except (apsw.Error, codec.CodecError, database.Damaged) as error:
-        raise Unreadable(f"{path}: {error}") from None
-
-
-def _of_a_dump(connection: Any) -> tuple[Site | None, int | None, int]:
-    """The site and clock of a journal whose first steps are pruned."""
-    from edged.core.model.state import State
-    from edged.store import codec, database
-
-    for snapshot in database.snapshots(connection):
-        if snapshot.good and snapshot.blob is not None:
-            state: State = codec.load_state(snapshot.blob, State)
-            return state.site, state.wall_offset_ms, state.utc_offset_min
-    return None, None, 0
-
-
 def _time(wall_ms: int, zone_min: int) -> str:
     at = datetime.fromtimestamp(wall_ms / 1000, UTC) + timedelta(minutes=zone_min)
     return at.replace(tzinfo=None).isoformat(timespec="seconds")
@@ -174,6 +158,13 @@ def _wanted(one: Decision, area: str | None, window: str | None) -> bool:
     return (area is None or told.area == area) and (
         window is None or told.window == window or window in considered
     )
+
+
+def _is_enough(told: list[Decision], since: str | None, last: int) -> bool:
+    """Whether what was read holds everything that is asked for."""
+    if since is not None:
+        return bool(told) and told[0].time < _since(since, told)
+    return 0 < last <= len(told)
 
 
 def _since(text: str, told: Iterable[Decision]) -> str:

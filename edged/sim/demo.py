@@ -38,7 +38,8 @@ from edged.sim.tally import DemoTotals, Tail
 from edged.sim.verdict import slots_wrong
 from edged.sim.view import Scene
 from edged.sim.wires import HallWires
-from edged.store.replay import Unreadable, inputs_by_source
+from edged.store.notes import Unreadable
+from edged.store.replay import inputs_by_source
 
 DAY = datetime(2026, 11, 23, tzinfo=ZoneInfo("Asia/Shanghai"))  # a Monday
 OPENS_MIN = 8 * 60 + 30  # as configs/policy-demo.json says

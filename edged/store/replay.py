@@ -21,6 +21,7 @@ from edged.core.model.state import State
 from edged.observer import Step
 from edged.store import codec, database
 from edged.store.database import Damaged, Head, Row, Snapshot, StoreError
+from edged.store.notes import Unreadable, day_start, oldest_dump
 from edged.store.records import Restored, is_recorded
 
 TICKS_MAX = (
@@ -42,10 +43,6 @@ class EngineLike(Protocol):
     def next_due_ms(self) -> int | None: ...
 
     def handle(self, at_ms: int, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]: ...
-
-
-class Unreadable(Exception):
-    """The journal cannot be replayed; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,9 +275,10 @@ class _Replay:
 
 
 def _compare(row: Row, turn: _Turn) -> None:
-    theirs, ours = codec.canonical(row.commands), codec.canonical(codec.encode_commands(turn.commands))
-    if theirs != ours:
-        recorded = codec.decode_commands(row.commands)
+    ours = codec.encode_commands(turn.commands) if turn.commands else None
+    same = row.commands == ours or codec.canonical(row.commands) == codec.canonical(ours)
+    recorded = turn.commands if same else codec.decode_commands(row.commands)
+    if recorded != turn.commands:  # a field that came later has its default in what was recorded
         where = next(
             (n for n, pair in enumerate(zip(recorded, turn.commands, strict=False)) if pair[0] != pair[1]),
             min(len(recorded), len(turn.commands)),
@@ -288,8 +286,8 @@ def _compare(row: Row, turn: _Turn) -> None:
         told = [_say(commands[where : where + 1]) for commands in (recorded, turn.commands)]
         what = f"{row.kind} from {row.src or '-'}: command {where + 1}: journal {told[0]}, replay {told[1]}"
         raise _Differs(row.seq, row.at_ms, what)
-    if codec.canonical(row.notes) != codec.canonical(codec.encode_notes(turn.notes)):
-        notes = codec.encode_notes(turn.notes)
+    notes = codec.encode_notes(turn.notes) if turn.notes else None
+    if row.notes != notes and codec.canonical(row.notes) != codec.canonical(notes):
         raise _Differs(
             row.seq, row.at_ms, f"{row.kind}: notes: journal {_text(row.notes)}, replay {_text(notes)}"
         )
@@ -300,35 +298,14 @@ def _start(connection: apsw.Connection, days: int) -> Snapshot | None:
 
     Raises ``Unreadable``.
     """
+    found = day_start(connection, days) if days else None
     first = database.first_seq(connection)
-    if days:
-        found = _day_start(connection, days, first or 1)
-        if found is not None:
-            return found
-    if first == 1:
-        return None
-    usable = None
-    for one in database.snapshots(connection):
-        if one.good and (first is None or one.seq >= first - 1):
-            usable = one
+    if found is not None or first == 1:
+        return found
+    usable = oldest_dump(connection)
     if usable is None and first is not None:
         raise Unreadable(f"steps before {first} are gone and no state dump is left to start from")
     return usable
-
-
-def _day_start(connection: apsw.Connection, days: int, first: int) -> Snapshot | None:
-    """The first good dump of the last ``days`` business days; None where there are fewer days than that."""
-    seen: set[int] = set()
-    begin: Snapshot | None = None
-    for one in database.snapshots(connection):  # newest first
-        if one.seq < first - 1 or not one.good:
-            continue
-        day = -1 - one.at_ms // database.DAY_MS if one.day is None else one.day
-        if day not in seen and len(seen) == days:
-            return begin
-        seen.add(day)
-        begin = one
-    return None
 
 
 def _open(path: Path) -> apsw.Connection:

@@ -19,7 +19,8 @@ from edged.core.model.state import State
 from edged.observer import Step
 from edged.store import codec
 from edged.store.journal import Journal
-from edged.store.replay import Unreadable, desired_at_end, desired_history, inputs_by_source, recover, replay
+from edged.store.notes import Unreadable
+from edged.store.replay import desired_at_end, desired_history, inputs_by_source, recover, replay
 from tests.support.days import write_day
 from tests.support.journals import steps_in
 

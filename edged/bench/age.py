@@ -1,0 +1,181 @@
+"""What an old journal costs: made by ``aged``, then started from a cold disk in the unit's memory, read, replayed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from edged.backtest.journals import read_journals
+from edged.bench import aged
+from edged.bench.children import Daemon, Failed
+from edged.bench.latency import Told
+from edged.bench.sides import Place
+from edged.clock import perf_s
+from edged.sim.broker import free_port
+from edged.store import database
+from edged.store.journal import Journal
+from edged.store.replay import replay
+
+UNIT_BYTES = 256 << 20  # MemoryMax= of systemd/edged.service
+GROUPS = (  # where a memory group can be made, by whoever may, and the file of its limit
+    (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+    (Path("/sys/fs/cgroup"), "memory.max"),
+)
+TIMES = 3
+WEAR_TICKETS = 120
+COMMAND_S = 600.0
+
+
+def age(place: Place, days: int, told: Told) -> dict[str, Any]:
+    """The figures of a journal of ``days`` business days, and of its first day beside them."""
+    found = {}
+    for count in sorted({1, days}):
+        folder = place.directory / f"age-{count}"
+        folder.mkdir()
+        found[str(count)] = _figures(place, folder, count, told)
+    return {"age": found | {"written": _wear(place.directory / "wear", told)}}
+
+
+def _figures(place: Place, folder: Path, days: int, told: Told) -> dict[str, Any]:
+    journal = folder / "hall.db"
+    hall = asyncio.run(aged.write(journal, days, lambda day: told(f"writing day {day + 1} of {days}")))
+    broker = place.broker
+    web_port = free_port()
+    (folder / "hall.toml").write_text(aged.hall_toml(hall.site, broker.port, web_port), "utf-8")
+    found: dict[str, Any] = {"journal_mib": round(_bytes(journal) / 2**20, 1), "steps": _steps(journal)}
+    with _memory_group() as group:
+        told(f"{days} days: starts from a cold disk")
+        found |= {"memory_mib": UNIT_BYTES >> 20 if group else None}
+        found["ready_cold_ms"] = round(median(_cold(folder, web_port, group) for _ in range(TIMES)), 1)
+    told(f"{days} days: reading")
+    bare_s = min(_command_s("why", "--help") for _ in range(TIMES))
+    why_s = min(_command_s("why", str(journal), "--last", "5", "--json") for _ in range(TIMES))
+    found["why_ms"] = round(max(0.0, why_s - bare_s) * 1000, 1)
+    start_s = perf_s()
+    traces = read_journals([journal])
+    found |= {"read_s": round(perf_s() - start_s, 2), "days_read": len({day.name for day in traces.days})}
+    start_s = perf_s()
+    replayed = replay(journal, days=1)
+    found |= {"replay_last_day_s": round(perf_s() - start_s, 2), "replayed_steps": replayed.steps}
+    if not replayed.identical:
+        raise Failed(f"the journal does not replay: {replayed.first_difference}")
+    return found
+
+
+def _cold(folder: Path, web_port: int, group: Path | None) -> float:
+    """Milliseconds to READY with nothing of the journal in memory."""
+    _forget(folder / "hall.db")
+    daemon = Daemon(folder, web_port)
+    if group is not None:
+        into = f'echo $$ > {group}/cgroup.procs; exec "$@"'
+        daemon.command = ["/bin/sh", "-c", into, "sh", *daemon.command]
+    try:
+        return daemon.start()
+    finally:
+        daemon.stop()
+
+
+def _forget(journal: Path) -> None:
+    for file in (
+        journal,
+        journal.with_name(journal.name + "-wal"),
+        journal.with_name(journal.name + ".keep"),
+    ):
+        if file.exists():
+            descriptor = os.open(file, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)
+
+
+@contextmanager
+def _memory_group() -> Iterator[Path | None]:
+    """A control group with the unit's limit; None where this user may make none."""
+    for root, limit in GROUPS:
+        group = root / f"edged-bench-{os.getpid()}"
+        try:
+            group.mkdir()
+            (group / limit).write_text(str(UNIT_BYTES))
+        except OSError:
+            if group.exists():
+                group.rmdir()
+            continue
+        try:
+            yield group
+        finally:
+            group.rmdir()
+        return
+    yield None
+
+
+def _command_s(*words: str) -> float:
+    start_s = perf_s()
+    subprocess.run(  # noqa: S603 (ourselves)
+        [sys.executable, "-m", "edged", *words], stdout=subprocess.DEVNULL, check=True, timeout=COMMAND_S
+    )
+    return perf_s() - start_s
+
+
+def _bytes(journal: Path) -> int:
+    return sum(
+        file.stat().st_size for file in (journal, journal.with_name(journal.name + "-wal")) if file.exists()
+    )
+
+
+def _steps(journal: Path) -> int:
+    connection = database.connect(journal, read_only=True)
+    try:
+        return int(connection.execute("SELECT max(seq) FROM steps").get or 0)
+    finally:
+        connection.close(True)
+
+
+@dataclass(slots=True)
+class _Written:
+    steps: int = 0
+    bytes: int = 0
+
+
+def _wear(folder: Path, told: Told) -> dict[str, Any]:
+    """Bytes that reach the disk for each visitor of a calm hall: every step has a commit of its own."""
+    told("bytes written for a visitor")
+    folder.mkdir()
+    written = asyncio.run(_calm_day(folder / "hall.db"))
+    return {
+        "bytes_per_visitor": round(written.bytes / WEAR_TICKETS),
+        "steps_per_visitor": round(written.steps / WEAR_TICKETS, 1),
+        "visitors": WEAR_TICKETS,
+    }
+
+
+async def _calm_day(path: Path) -> _Written:
+    hall, found = aged.Days(tickets=WEAR_TICKETS), _Written()
+    journal = Journal.open(path)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(journal.run())
+        try:
+            before = _written_bytes()
+            for step, _ in hall.day(0):
+                journal.append(step)
+                await journal.drain()
+                found.steps += 1
+            found.bytes = _written_bytes() - before
+        finally:
+            journal.close()
+    return found
+
+
+def _written_bytes() -> int:
+    """What this process sent to a disk so far (``/proc/self/io``, proc(5))."""
+    lines = Path("/proc/self/io").read_text("ascii").splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("write_bytes")))

@@ -1,0 +1,126 @@
+"""What a journal noted, for whoever explains or learns from it: only the rows that matter are read, from a day on.
+
+A row counts if it holds a note of one of the wanted kinds, or changed the site or the clock. Commands are not touched,
+and nothing is checked along the chain: that is for the daemon and for replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from edged.core.model.commands import Note
+from edged.core.model.events import ClockSet, SiteLoaded
+from edged.core.model.site import Site
+from edged.core.model.state import State
+from edged.store import codec, database
+from edged.store.database import Damaged, Snapshot, StoreError
+
+SPAN_STEPS = 4_000  # looked through in one go: some ten milliseconds, then a sign of life
+Progress = Callable[[int, int], None]
+
+
+class Unreadable(Exception):
+    """The journal cannot be read; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A step's notes, and what stood then. Wall time less hall time is ``offset_ms``, None where nobody knew it."""
+
+    seq: int
+    at_ms: int
+    wall_ms: int
+    site: Site | None
+    offset_ms: int | None
+    zone_min: int
+    notes: tuple[Note, ...]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[apsw.Connection]:
+    """A journal, only to be read. Raises ``Unreadable``, for whatever goes wrong inside, too."""
+    if not path.is_file():
+        raise Unreadable(f"{path}: there is no such file")
+    try:
+        database.refuse_foreign(path)
+        connection = database.connect(path, read_only=True)
+        try:
+            yield connection
+        finally:
+            connection.close(True)
+    except (apsw.Error, OSError, StoreError, codec.CodecError, Damaged) as error:
+        raise Unreadable(f"{path}: {error}") from None
+
+
+def day_start(connection: apsw.Connection, days: int) -> Snapshot | None:
+    """The first good dump of the last ``days`` business days; None where there are fewer days than that."""
+    first = database.first_seq(connection) or 1
+    seen: set[int] = set()
+    begin: Snapshot | None = None
+    for one in database.snapshots(connection):  # newest first
+        if one.seq < first - 1 or not one.good:
+            continue
+        day = -1 - one.at_ms // database.DAY_MS if one.day is None else one.day
+        if day not in seen and len(seen) == days:
+            return begin
+        seen.add(day)
+        begin = one
+    return None
+
+
+def oldest_dump(connection: apsw.Connection) -> Snapshot | None:
+    """Where a journal begins that has lost its first steps; None for genesis, or where no dump can be read."""
+    first = database.first_seq(connection)
+    found = None
+    if first != 1:
+        for one in database.snapshots(connection):
+            if one.good and (first is None or one.seq >= first - 1):
+                found = one
+    return found
+
+
+def noted(
+    connection: apsw.Connection,
+    start: Snapshot | None,
+    kinds: Sequence[str],
+    progress: Progress = lambda done, total: None,
+) -> Iterator[Noted]:
+    """Steps after ``start`` with a note whose kind begins with one of ``kinds``, in order; all of their notes.
+
+    ``progress(done, total)`` counts steps. Raises ``codec.CodecError`` and ``apsw.Error``.
+    """
+    site, offset_ms, zone_min, after = _standing(start)
+    after = after or (database.first_seq(connection) or 1) - 1
+    begin, last = after, int(connection.execute("SELECT max(seq) FROM steps").get or after)
+    wanted = [b'"kind":"' + kind.encode() for kind in kinds]
+    has = " OR ".join(["instr(notes, ?) > 0"] * len(wanted))
+    query = (
+        "SELECT seq, at_ms, wall_ms, kind, CASE WHEN kind IN ('SiteLoaded', 'ClockSet') THEN event END, notes"  # noqa: S608
+        f" FROM steps WHERE seq > ? AND seq <= ? AND (kind IN ('SiteLoaded', 'ClockSet') OR {has}) ORDER BY seq"
+    )
+    while after < last:
+        progress(after - begin, last - begin)
+        upto = after + SPAN_STEPS
+        for seq, at_ms, wall_ms, kind, event, notes in list(
+            connection.execute(query, (after, upto, *wanted))
+        ):
+            change = None if event is None else codec.decode_event(kind, event)
+            if isinstance(change, SiteLoaded):
+                site = change.site
+            elif isinstance(change, ClockSet):
+                offset_ms, zone_min = change.wall_ms - at_ms, change.utc_offset_min
+            yield Noted(seq, at_ms, wall_ms, site, offset_ms, zone_min, codec.decode_notes(notes))
+        after = upto
+    progress(last - begin, last - begin)
+
+
+def _standing(start: Snapshot | None) -> tuple[Site | None, int | None, int, int]:
+    if start is None:
+        return None, None, 0, 0
+    state: State = codec.load_state(start.blob or b"", State)
+    return state.site, state.wall_offset_ms, state.utc_offset_min, start.seq
