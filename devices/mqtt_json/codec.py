@@ -87,6 +87,7 @@ Key = Literal[
     "later",
     "case",
     "commissioner",
+    "guide",
     "special-need",
     "cancel",
     "priority",

@@ -190,6 +190,10 @@ LABELS: dict[str, tuple[str, str]] = {
         "pages of the duty manager about one thing at most",
         "同一事项呼叫值班长的次数上限",
     ),
+    "Staffing.guide_above": (
+        "more waiting in an area than this pages a guide",
+        "专区等候人数超过此数时呼叫导办",
+    ),
     "Staffing.helpers_max": ("staff beside the clerk of a window", "同一窗口最多增援人数"),
     "Staffing.helper_percent": (
         "percent of a clerk by which each of them makes the window faster",
@@ -321,6 +325,10 @@ LABELS: dict[str, tuple[str, str]] = {
     "Visits.papers": ("names of papers, by code", "材料名称(按代码)"),
     "Paper.text": ("name of a paper, Chinese", "材料名称(中文)"),
     "Paper.text_en": ("name of a paper, English", "材料名称(英文)"),
+    "Visits.owner_told_s": (
+        "seconds until the first owner is told that a transferred visitor still waits",
+        "转办后仍未办理时提醒首问负责人的时间(秒)",
+    ),
     "Visits.booking_expires_s": (
         "seconds after its start it is forgotten, if unclaimed",
         "预约未签到的失效时间(秒)",

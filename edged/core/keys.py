@@ -347,6 +347,7 @@ KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "later": _later,
     "special-need": _special_need,
     "commissioner": pages.call_commissioner,
+    "guide": pages.call_guide,
     "case": _case,
     "cancel": detours.cancel_key,
     "priority": detours.priority_key,

@@ -16,7 +16,7 @@ from edged.core.hours import phases
 from edged.core.model.turn import Turn
 from edged.core.people import announcements, notices, pagers, pages, staffing, stranded
 from edged.core.queue import bookings, people_counters, tickets
-from edged.core.visits import detours, promises, rating
+from edged.core.visits import detours, first_owner, promises, rating
 from edged.core.windows import attendance, overrides, preparation, wishes
 
 FIRES: dict[str, Callable[[Turn, Any], None]] = {
@@ -30,6 +30,7 @@ FIRES: dict[str, Callable[[Turn, Any], None]] = {
     "people": people_counters.look_again,
     "page": pages.unanswered,
     preparation.TIMER: preparation.too_long,
+    first_owner.TIMER: first_owner.still_unserved,
     "park": detours.park_over,
     "pause": attendance.pause_over,
     promises.DUE: promises.overdue,

@@ -20,7 +20,7 @@ from edged.core.model.events import CLASSES, OverrideKind
 from edged.core.model.point import point_of
 from edged.core.model.state import Phase, State, WindowStateName
 from edged.core.people.alarms import TEXT
-from edged.core.people.pages import COMMISSIONER
+from edged.core.people.pages import COMMISSIONER, GUIDE
 from edged.core.queue.ordering import FIRST, RETURNING, WORKING, class_of
 from edged.core.signage.signs import CENTRE, slot
 
@@ -166,7 +166,7 @@ def _attention(state: State) -> Iterator[Metric]:
     yield family
     pages = Counter(page.about for page in state.pages.values())
     family = GaugeMetricFamily("edged_pages_open", "Tracked pages nobody answered yet", labels=["about"])
-    for kind in (COMMISSIONER, *TEXT):
+    for kind in (COMMISSIONER, GUIDE, *TEXT):
         family.add_metric([kind], pages[kind])
     yield family
 

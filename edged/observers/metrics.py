@@ -136,6 +136,21 @@ class Metrics(Observer):
             buckets=_STAFFED_S,
             registry=registry,
         )
+        self._helps = Counter(
+            "edged_commissioner_helps_total",
+            "Helps of commissioners that ended",
+            ("outcome",),
+            registry=registry,
+        )
+        self._helped = Histogram(
+            "edged_commissioner_help_seconds",
+            "From the answer to a help's end",
+            buckets=_SERVICE_S,
+            registry=registry,
+        )
+        self._questions = Counter(
+            "edged_consultations_total", "Questions answered at consultation windows", registry=registry
+        )
         self._ratings = Counter(
             "edged_ratings_total", "Ratings, 1 very bad to 5 very good", ("level",), registry=registry
         )
@@ -280,6 +295,11 @@ class Metrics(Observer):
             self._false.labels(self._area(note)).inc()
         elif note.kind == "staff.answered" and "after_s" in note.data:
             _observe(self._answer, note, "after_s", self._word("about", note.data.get("about")))
+        elif note.kind == "commissioner.helped":
+            self._helps.labels(self._word("helps", note.data.get("outcome"))).inc()
+            _observe(self._helped, note, "helped_s")
+        elif note.kind == "consultation.answered":
+            self._questions.inc()
         elif note.kind == "device.fault" and "missed" in note.data:
             device = note.subject if note.subject in self._devices else OTHER
             self._missed.labels(device).inc(int(note.data["missed"] or 0))
@@ -318,7 +338,7 @@ class Metrics(Observer):
         return value
 
 
-def _observe(histogram: Histogram, note: Note, key: str, label: str) -> None:
+def _observe(histogram: Histogram, note: Note, key: str, *labels: str) -> None:
     seconds = note.data.get(key)
     if isinstance(seconds, int | float):
-        histogram.labels(label).observe(seconds)
+        (histogram.labels(*labels) if labels else histogram).observe(seconds)

@@ -82,6 +82,8 @@ def live(metrics: Metrics) -> Metrics:
             Note("tidal.opened", "t1", {"area": "social", "rule": "queueing", "to_staffed_s": 14.0}),
             Note("tidal.released", "t1", {"area": "social", "open_s": 900.0}),
             Note("staff.answered", "sun", {"about": "commissioner", "after_s": 20.0}),
+            Note("commissioner.helped", "w1", {"outcome": "solved", "helped_s": 240.0}),
+            Note("consultation.answered", "t1", {"today": 1}),
             Note("device.fault", "relay-1", {"fault": "inputs missed", "missed": 2}),
             Note("rating.given", "A001", {"level": 5}),
             Note("rating.corrected", "A001", {"level": 4}),

@@ -266,4 +266,5 @@ async def test_the_summary_says_no_where_the_audit_found_something(day: Day, tmp
     assert summary["replay_identical"] is False, "no engine decides that for this key"
     assert not summary.good
     assert summary.complaints[:2] == ["panel-w1 input 2", f"relay-1/0 should show lamp {Lamp('on')}"]
-    assert summary.complaints[2].startswith("replay: step 1")
+    assert summary.complaints[2] == "no answer to the key panel-w1 next"
+    assert summary.complaints[3].startswith("replay: step 1")

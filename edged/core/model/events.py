@@ -35,6 +35,7 @@ Key = Literal[
     "later",  # a consultation window that is asked to open finishes a conversation first
     "case",
     "commissioner",
+    "guide",
     "special-need",
     "cancel",
     "priority",

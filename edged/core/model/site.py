@@ -11,7 +11,7 @@ from typing import Literal
 from edged.core.model.point import Point
 from edged.core.model.value import value
 
-Role = Literal["standby", "commissioner"]
+Role = Literal["standby", "commissioner", "guide"]
 
 
 @value
@@ -66,7 +66,8 @@ class Window:
 class Staff:
     """Somebody who can be paged (``pager`` is a point) for the areas named in ``skills``.
 
-    ``roles``: ``standby`` takes "+1" windows (待命人员), ``commissioner`` comes to a window to help (行政专员, 帮办).
+    ``roles``: ``standby`` takes "+1" windows (待命人员), ``commissioner`` comes to a window to help (行政专员, 帮办),
+    ``guide`` looks after people who stand around, and answers their questions (导办).
     ``shifts``: from and until which minutes after midnight they may be paged (past midnight where until is not later);
     none given: always.
     """

@@ -200,6 +200,7 @@ class Ticket:
     window: str | None = None
     only_window: str | None = None
     first_window: str | None = None
+    first_staff: str | None = None
     returning: bool = False
     calls: int = 0
     called_ms: int | None = None
@@ -385,6 +386,15 @@ class Today:
     absent: bool = False
     also: list[str] = field(default_factory=list)
     by: str = ""
+
+
+@dataclass(slots=True)
+class Help:
+    """A commissioner (帮办) at a window, since when, and how long they took to answer."""
+
+    staff: str
+    since_ms: int
+    answer_s: float
 
 
 @dataclass(slots=True)
@@ -583,6 +593,8 @@ class State:
     overrides: dict[str, Override] = field(default_factory=dict)
     pages: dict[str, OpenPage] = field(default_factory=dict)
     wishes: dict[str, Wish] = field(default_factory=dict)
+    crowded: dict[str, int] = field(default_factory=dict)  # areas that a guide was paged to, since when
+    helps: dict[str, Help] = field(default_factory=dict)  # by window
     roster: dict[str, Today] = field(default_factory=dict)  # of today only, by member
     replies: dict[Point, str] = field(
         default_factory=dict

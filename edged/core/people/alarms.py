@@ -34,6 +34,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "tickets-missing": ("来人多取号少，请检查取号机", "people come, few tickets: check the dispensers"),
     "counter-suspect": ("客流计数异常", "people counter is not plausible"),
     "commissioner-unanswered": ("帮办无人应答", "no commissioner answers"),
+    "guide-unanswered": ("导办无人应答", "no guide answers"),
     "policy-harmful": (
         "新策略使等候变差，恢复上一版",
         "a new policy made waits worse, the last good one returns",

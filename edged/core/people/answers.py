@@ -77,6 +77,7 @@ REFUSED: dict[str, Pair] = {
     "no_such_notice": ("没有这条通知", "There is no such notice"),
     "no_window_for_panel": ("此呼叫器未分配窗口", "This panel belongs to no window"),
     "nobody_called": ("没有叫号中的办事人", "Nobody is called"),
+    "nobody_helps": ("没有帮办人员在场", "Nobody helps here"),
     "nobody_served": ("窗口没有办事人", "Nobody is at the window"),
     "nobody_to_rate": ("没有可评价的办事人", "Nobody to rate"),
     "nobody_waiting": ("暂无人等候", "Nobody waits"),
@@ -148,6 +149,7 @@ REFUSED: dict[str, Pair] = {
 }
 # What was done, where the state of the window does not show it.
 ACCEPTED: dict[str, Pair] = {
+    "commissioner.helped": ("帮办已结束", "The help is over"),
     "consultation.answered": ("已记录咨询，今日第{today}次", "Question {today} of today"),
     "tidal.not_now": ("已知悉", "Noted"),
     "case.acknowledged": ("已响应事项{subject}", "Case {subject} is in hand"),

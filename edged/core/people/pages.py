@@ -12,24 +12,62 @@ from edged.core.model.commands import Page
 from edged.core.model.site import Role
 from edged.core.model.state import OpenPage
 from edged.core.model.turn import Turn
-from edged.core.people import alarms, staffing
+from edged.core.people import alarms, helps, staffing
 from edged.core.people.staffing import DUTY_MANAGER
 
-COMMISSIONER: Role = "commissioner"  # the kind of page that a clerk asks for; every other one is an alarm's
+COMMISSIONER: Role = "commissioner"  # what a clerk asks for, and
+GUIDE: Role = "guide"  # (导办); every other page is an alarm's
+UNANSWERED: dict[str, str] = {COMMISSIONER: "commissioner-unanswered", GUIDE: "guide-unanswered"}
 
 
-def call_commissioner(turn: Turn, window: str, _arg: str | None) -> None:
-    """A clerk needs help at the window: the fairest free commissioner of its areas is paged."""
-    name = alarms.key(COMMISSIONER, window)
+def call_commissioner(turn: Turn, window: str, arg: str | None) -> None:
+    """A clerk needs help at the window: the fairest free commissioner of its areas is paged.
+
+    ``arg``: ``solved`` or ``unsolved``, when the help is over.
+    """
+    if arg in helps.OUTCOMES:
+        if not helps.over(turn, window, arg or ""):
+            turn.ignore(window, "nobody_helps")
+        return
+    _call(turn, window, COMMISSIONER, ("请到{number}号窗口帮办", "Please help at window {number}"))
+
+
+def call_guide(turn: Turn, window: str, _arg: str | None) -> None:
+    """People around the window need guiding, or an answer: the fairest free guide (导办) is paged."""
+    _call(turn, window, GUIDE, ("请到{number}号窗口前引导、咨询", "Please guide visitors at window {number}"))
+
+
+def crowd(turn: Turn, area: str) -> None:
+    """So many wait in an area that a guide is paged to it, where the hall has one; over when half of them are gone."""
+    limit, waiting = turn.state.policy.staffing.guide_above, turn.area(area).waiting
+    name = alarms.key(GUIDE, area)
+    if not limit or not staffing.roster(turn, area, GUIDE):
+        return
+    if waiting > limit and area not in turn.state.crowded:
+        turn.state.crowded[area] = turn.at_ms
+        place = turn.lookup.areas[area]
+        text = f"{place.name}等候{waiting}人，请疏导人流"
+        page = OpenPage(
+            GUIDE, area, text, f"{place.name_en}: {waiting} waiting, please guide", turn.at_ms, area=area
+        )
+        turn.state.pages[name] = page
+        turn.note("area.crowded", area, waiting=waiting, limit=limit)
+        _send_on(turn, name, page)
+    elif waiting <= limit // 2 and turn.state.crowded.pop(area, None) is not None:
+        close(turn, GUIDE, area)
+
+
+def _call(turn: Turn, window: str, role: Role, texts: tuple[str, str]) -> None:
+    name = alarms.key(role, window)
     if name in turn.state.pages:
         turn.ignore(window, "paged_already", since_s=turn.seconds_since(turn.state.pages[name].since_ms))
         return
     number = turn.lookup.windows[window].number
     page = OpenPage(
-        COMMISSIONER,
+        role,
         window,
-        f"请到{number}号窗口帮办",
-        f"Please help at window {number}",
+        texts[0].format(number=number),
+        texts[1].format(number=number),
         turn.at_ms,
         window=window,
         area=_area(turn, window),
@@ -90,8 +128,8 @@ def close(turn: Turn, kind: str, subject: str) -> None:
         return
     turn.drop_timer(f"page/{name}")
     staffing.touch_pagers(turn, page.to)
-    if page.about == COMMISSIONER:
-        alarms.clear(turn, "commissioner-unanswered", subject)
+    if page.about in UNANSWERED:
+        alarms.clear(turn, UNANSWERED[page.about], subject)
     if page.window is not None and page.window in turn.lookup.windows:
         turn.touch_window(page.window)
 
@@ -134,12 +172,16 @@ def end_day(turn: Turn) -> None:
     """Yesterday's pages help nobody; turns count from zero."""
     for page in list(turn.state.pages.values()):
         close(turn, page.about, page.subject)
+    helps.end_day(turn)
+    turn.state.crowded.clear()
     for member in turn.state.staff.values():
         member.helped = 0
 
 
 def reconcile(turn: Turn) -> None:
     """The configuration changed: pages about parts that are gone end; one sent to nobody goes to the next."""
+    for window in [window for window in turn.state.helps if window not in turn.lookup.windows]:
+        del turn.state.helps[window]
     for name, page in list(turn.state.pages.items()):
         known = page.subject in turn.lookup.windows or page.subject in turn.lookup.areas
         if not known:
@@ -157,12 +199,14 @@ def _area(turn: Turn, window: str) -> str:
 
 def _send_on(turn: Turn, name: str, page: OpenPage) -> None:
     """To the next commissioner, or to the duty manager where each was tried often enough."""
-    who = _next_commissioner(turn, page)
+    who = _next_member(turn, page)
     if who is not None:
         page.tried.append(who)
         _send(turn, name, page, who)
         return
-    alarms.sound(turn, "commissioner-unanswered", page.subject, tried=len(set(page.tried)))
+    alarms.sound(
+        turn, UNANSWERED.get(page.about, UNANSWERED[COMMISSIONER]), page.subject, tried=len(set(page.tried))
+    )
     _send(turn, name, page, DUTY_MANAGER)
 
 
@@ -182,13 +226,13 @@ def _send(turn: Turn, name: str, page: OpenPage, who: str) -> None:
     turn.set_timer(f"page/{name}", turn.at_ms + wait_s * 1000)
 
 
-def _next_commissioner(turn: Turn, page: OpenPage) -> str | None:
+def _next_member(turn: Turn, page: OpenPage) -> str | None:
     """The fairest free one: least tried for this page, heard of at the last, fewest answers today, longest rested."""
     tries = turn.state.policy.staffing.page_tries
     busy = {other.to for other in turn.state.pages.values() if other is not page}
     free = [
         staff
-        for staff in staffing.roster(turn, page.area or "", COMMISSIONER)
+        for staff in staffing.roster(turn, page.area or "", GUIDE if page.about == GUIDE else COMMISSIONER)
         if page.tried.count(staff) < tries
         and staff not in busy
         and turn.state.staff[staff].state == "standby"
@@ -207,9 +251,14 @@ def _answered(turn: Turn, name: str, page: OpenPage, who: str, comes: bool) -> N
     if member is not None:
         member.helped += 1
         member.last_used_ms = turn.at_ms
-    if page.about == COMMISSIONER and page.window is not None:
+    if page.about == COMMISSIONER and page.window is not None and member is not None and comes:
+        helps.begin(turn, page.window, who, turn.seconds_since(page.since_ms))
+    if page.about in UNANSWERED and page.window is None:
         close(turn, page.about, page.subject)
-        text = "帮办已应答，马上到 Help is coming" if comes else "值班长已知悉 Duty manager knows"
+    elif page.about in UNANSWERED and page.window is not None:
+        close(turn, page.about, page.subject)
+        called = "导办" if page.about == GUIDE else "帮办"
+        text = f"{called}已应答，马上到 Help is coming" if comes else "值班长已知悉 Duty manager knows"
         staffing.hint(turn, page.window, text)
     else:  # the alarm stands until its cause is gone
         turn.drop_timer(f"page/{name}")

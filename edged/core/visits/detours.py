@@ -12,7 +12,7 @@ from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
 from edged.core.queue.ordering import WITHOUT_HEAD_START, dequeue, enqueue
 from edged.core.queue.tickets import by_number, known_class, move, needs_reason
-from edged.core.visits import outcomes
+from edged.core.visits import first_owner, outcomes
 from edged.core.windows.machine import arrive, free
 
 PARK_MINUTES_MAX = 240  # a park of half a day is a new visit
@@ -130,6 +130,7 @@ def transfer(turn: Turn, window: str, arg: str | None) -> None:
     turn.note(
         "ticket.transferred", ticket.number, window=window, target=arg, first_window=ticket.first_window
     )
+    first_owner.watch(turn, ticket)
     free(turn, window)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from edged.core.model.forecast import learn
 from edged.core.model.state import Stop, Ticket
 from edged.core.model.turn import Turn
-from edged.core.people import staffing
+from edged.core.people import helps, staffing
 from edged.core.queue.tickets import move
 from edged.core.visits import promises, slips
 from edged.core.windows.machine import arrive, free
@@ -43,6 +43,7 @@ def finish(
     if ticket.state == "CALLED":
         arrive(turn, window, inferred=True)
         ticket.serving_ms = ticket.called_ms
+    helps.over(turn, window, "unsolved" if outcome == "told-once" else "solved")
     service, returns = ticket.service, _returns(turn, ticket, outcome)
     follows = None if outcome == "told-once" else _next_stage(turn, ticket)
     trigger = "told-once" if returns else "finish" if follows is None else "transfer"

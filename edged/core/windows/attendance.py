@@ -12,7 +12,7 @@ from edged.core.calendar import opening
 from edged.core.model.policy import PauseReason
 from edged.core.model.state import WindowState
 from edged.core.model.turn import Turn
-from edged.core.people import alarms, pages, staffing
+from edged.core.people import alarms, helps, pages, staffing
 from edged.core.queue.ordering import AT_REST, WORKING, oldest_waiting_ms, serving_services
 from edged.core.windows import wishes
 from edged.core.windows.machine import TABLE, move_window
@@ -21,6 +21,7 @@ PAUSE = "pause-too-long"
 UNMANNED = "window-unmanned"
 UNSERVED = "area-unserved"
 UNSPECIFIED = "unspecified"
+CALLED = {pages.COMMISSIONER: ("帮办", "Commissioner"), pages.GUIDE: ("导办", "Guide")}
 
 
 def pause(turn: Turn, window: str, arg: str | None) -> None:
@@ -143,12 +144,19 @@ def prompt(turn: Turn, window: str) -> str | None:
         if alarms.stands(turn, UNMANNED, window):
             return "有人等候，请叫号 Visitors wait: call next"
     wish = wishes.prompt(turn, window) if turn.state.wishes else None
-    if wish is not None or not turn.state.pages:
-        return wish
-    page = turn.state.pages.get(alarms.key(pages.COMMISSIONER, window))
-    if page is not None and page.to == staffing.DUTY_MANAGER:
-        return "帮办无应答，已通知值班长 Duty manager paged"
-    return None if page is None else "已呼叫帮办 Commissioner paged"
+    paged = _paged(turn, window) if turn.state.pages else None
+    return wish or paged or (helps.prompt(turn, window) if turn.state.helps else None)
+
+
+def _paged(turn: Turn, window: str) -> str | None:
+    """Who was called to this window and has not answered yet."""
+    for role, (chinese, english) in CALLED.items():
+        page = turn.state.pages.get(alarms.key(role, window))
+        if page is not None and page.to == staffing.DUTY_MANAGER:
+            return f"{chinese}无应答，已通知值班长 Duty manager paged"
+        if page is not None:
+            return f"已呼叫{chinese} {english} paged"
+    return None
 
 
 def _hint_holds(turn: Turn, window: str, state: WindowState) -> bool:
@@ -203,6 +211,7 @@ def _last_seen_ms(turn: Turn, window: str, state: WindowState) -> int:
 
 def _watch_area(turn: Turn, area: str) -> None:
     state = turn.area(area)
+    pages.crowd(turn, area)
     name = f"unserved/{area}"
     if state.waiting and name not in turn.state.timers:
         turn.set_timer(name, turn.at_ms + turn.state.policy.staffing.unmanned_s * 1000)

@@ -74,7 +74,8 @@ def call(turn: Turn, window: str, chosen: Choice) -> None:
         return
     count_call(turn, window, chosen)
     ticket.window = window
-    ticket.first_window = ticket.first_window or window
+    if ticket.first_window is None:
+        ticket.first_window, ticket.first_staff = window, turn.window(window).staff
     ticket.calls = 1
     ticket.ahead_ms = 0
     ticket.called_ms = turn.at_ms

@@ -34,6 +34,7 @@ class Staffing:
     ``unmanned_s``: an open window whose visitors wait is unmanned after so long without a key.
     ``page_tries``: a commissioner (帮办) is paged so often, ``page_ack_s`` apart, before the duty manager is; who is
     paged again every ``duty_repeat_s``, ``duty_tries`` times in all, until they answer or it is over.
+    ``guide_above``: a guide (导办) is paged to an area where more wait, where the hall has guides (0: never).
     ``helpers_max``: how many may log in beside the clerk of a window; 0: whoever logs in takes the clerk's place.
     ``helper_percent``: by how much of one clerk each makes the window faster.
     """
@@ -46,6 +47,7 @@ class Staffing:
     page_tries: int = 2
     duty_repeat_s: int = 300
     duty_tries: int = 3
+    guide_above: int = 20
     helpers_max: int = 1
     helper_percent: int = 60
 
@@ -57,6 +59,7 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "Staffing.page_tries": (1, 5),
     "Staffing.duty_repeat_s": (60, 3600),
     "Staffing.duty_tries": (1, 20),
+    "Staffing.guide_above": (0, 500),
     "Staffing.helpers_max": (0, 3),
     "Staffing.helper_percent": (0, 100),
 }

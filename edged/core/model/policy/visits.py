@@ -48,6 +48,8 @@ class Visits:
     to the window that told them if ``return_to_owner``.
     ``papers``: names of what is missing, by code. ``promise_days``: working days to bring what was promised (容缺受理).
     ``queue_unprinted``: a number whose printing failed stays in the queue; if not, it waits for its reprint.
+    ``owner_told_s``: the first owner (首问负责) of a transferred visitor is told after that, and again, while they wait
+    (0: never).
     An appointment may check in from ``check_in_early_s`` before its start, is callable ``callable_early_s`` before it,
     keeps its priority until ``check_in_late_s`` after it, and is forgotten ``booking_expires_s`` after it.
     """
@@ -64,6 +66,7 @@ class Visits:
     booking_expires_s: int = 7200
     promise_days: int = 5
     papers: Mapping[Word, Paper] = field(default_factory=lambda: PAPERS)
+    owner_told_s: int = 900
     journeys: Mapping[Word, Journey] = field(default_factory=dict)
 
 
@@ -77,4 +80,5 @@ BOUNDS: Mapping[str, tuple[int, int]] = {
     "Visits.check_in_late_s": (0, 7200),
     "Visits.booking_expires_s": (0, 36000),
     "Visits.promise_days": (1, 60),
+    "Visits.owner_told_s": (0, 7200),
 }

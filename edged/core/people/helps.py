@@ -1,0 +1,51 @@
+"""What a commissioner (行政专员, 帮办) does at a window, counted: asked, answered, how long, and whether it was solved.
+
+A help begins when the page is accepted and ends when the clerk says so (``commissioner solved`` or ``unsolved``) or the
+visitor leaves, whichever is first. Every end is an event with the member, the minutes and the outcome.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.state import Help
+from edged.core.model.turn import Turn
+
+OUTCOMES = ("solved", "unsolved")
+
+
+def begin(turn: Turn, window: str, staff: str, answer_s: float) -> None:
+    """``staff`` comes to ``window``."""
+    turn.state.helps[window] = Help(staff, turn.at_ms, answer_s)
+    turn.touch_window(window)
+
+
+def over(turn: Turn, window: str, outcome: str) -> bool:
+    """It ended; False if nobody helps there."""
+    help_ = turn.state.helps.pop(window, None)
+    if help_ is None:
+        return False
+    turn.touch_window(window)
+    turn.note(
+        "commissioner.helped",
+        window,
+        staff=help_.staff,
+        outcome=outcome,
+        answer_s=help_.answer_s,
+        helped_s=turn.seconds_since(help_.since_ms),
+    )
+    return True
+
+
+def prompt(turn: Turn, window: str) -> str | None:
+    """Who helps there, and how to say that it is over."""
+    help_ = turn.state.helps.get(window)
+    if help_ is None:
+        return None
+    member = turn.lookup.staff.get(help_.staff)
+    name = help_.staff if member is None else member.name
+    return f"{name}帮办中，办完请选已解决或未解决 {name} helps here: solved or unsolved"
+
+
+def end_day(turn: Turn) -> None:
+    """Nobody helps overnight."""
+    for window in list(turn.state.helps):
+        over(turn, window, "unsolved")

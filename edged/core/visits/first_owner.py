@@ -1,0 +1,67 @@
+"""The first owner (首问负责) is a person: told, again and again, while a visitor whom they received still is unserved.
+
+Whoever stood at the first window when the visitor was called there owns the visit through every transfer. They are
+told on the panel where they sit now, and on their pager if they have one; the duty manager where they went home.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.commands import Page
+from edged.core.model.state import Ticket
+from edged.core.model.turn import Turn
+from edged.core.people import staffing
+
+TIMER = "owner"
+
+
+def watch(turn: Turn, ticket: Ticket) -> None:
+    """The visitor was transferred: from now on somebody looks after them."""
+    limit_s = turn.state.policy.visits.owner_told_s
+    if limit_s:
+        turn.set_timer(f"{TIMER}/{ticket.id}", turn.at_ms + limit_s * 1000)
+
+
+def still_unserved(turn: Turn, key: str) -> None:
+    """A timer: whoever was transferred that long ago and waits, waits too long for their first owner."""
+    ticket = turn.state.tickets.get(int(key))
+    if ticket is None or ticket.state != "WAITING":
+        return
+    waited_s = turn.seconds_since(ticket.queued_ms)
+    place, minutes = turn.lookup.areas[turn.lookup.area_of(ticket.service)], int(waited_s // 60)
+    chinese = f"首问负责：{ticket.number}转至{place.name}已等候{minutes}分钟，仍未办理"
+    english = f"{ticket.number}, first received by you, has waited {minutes} min at {place.name_en}"
+    window = _seat_of(turn, ticket)
+    member = turn.lookup.staff.get(ticket.first_staff or "")
+    if window is not None:
+        staffing.hint(turn, window, f"{chinese} {english}")
+    paged = None if member is None or member.pager is None else member.id
+    if paged is None and window is None:
+        paged = staffing.DUTY_MANAGER
+    if paged is not None:
+        staffing.send(turn, Page(paged, place.id, window, chinese, english))
+    turn.note(
+        "ticket.unserved",
+        ticket.number,
+        first_staff=ticket.first_staff,
+        first_window=ticket.first_window,
+        told_at=window,
+        waited_s=waited_s,
+    )
+    watch(turn, ticket)
+
+
+def _seat_of(turn: Turn, ticket: Ticket) -> str | None:
+    """Where the first owner sits now; where nobody logs in by name, the first window speaks for them."""
+    if ticket.first_staff is not None:
+        for window, state in turn.state.windows.items():
+            if ticket.first_staff in (state.staff, *state.helpers):
+                return window
+        return None
+    first = ticket.first_window
+    open_ = first in turn.state.windows and turn.window(first).state in (
+        "OPEN",
+        "CALLING",
+        "SERVING",
+        "PAUSED",
+    )
+    return first if open_ else None
