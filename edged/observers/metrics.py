@@ -72,6 +72,7 @@ class Metrics(Observer):
         self._words: dict[str, set[str]] = {}
         self._unused_tidal: set[str] = set()
         self._make_hall_metrics()
+        self._make_people_metrics()
         self._make_machine_metrics()
         self._readings = readings
         self._inbox.set_function(readings.inbox)
@@ -136,6 +137,9 @@ class Metrics(Observer):
             buckets=_STAFFED_S,
             registry=registry,
         )
+
+    def _make_people_metrics(self) -> None:
+        registry = self.registry
         self._helps = Counter(
             "edged_commissioner_helps_total",
             "Helps of commissioners that ended",
