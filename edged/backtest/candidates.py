@@ -2,8 +2,8 @@
 
 ``never``, ``always``, ``naive10`` (10 waiting, no hysteresis) and ``band`` (6 waiting, closed when nobody waits) are
 the published baselines and run in ``model``; what the core makes of a policy runs in ``runner``. Policies by name:
-``pw`` (as shipped), ``pwf``, ``pw-reference``, ``pw-no-release`` (no early release in a shared pool), ``core-band``
-(the shipped band), ``core-never``, ``core-always``.
+``pw`` (as shipped), ``pw-shorter-waits``, ``pwf``, ``pw-reference``, ``pw-no-release`` (no early release in a shared
+pool), ``core-band`` (the shipped band), ``core-never``, ``core-always``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from edged.backtest.measures import DEFAULT_PRICES, DayMeasures, Prices
 from edged.backtest.model import BASELINES, simulate
 from edged.backtest.runner import Scenario, fitted, run, site_of
 from edged.backtest.traces import Day, Hall
-from edged.core.model.policy import REFERENCE_PW, Arbiter, Policy, Tidal, Triggers
+from edged.core.model.policy import REFERENCE_PW, SHORTER_WAITS, Arbiter, Band, Policy, Tidal, Triggers
 
 CLAIRVOYANT = "clairvoyant"
 NO_TRIGGERS = Triggers(
@@ -34,10 +34,26 @@ CORE_POLICIES: dict[str, Callable[[], Policy]] = {
     "pw": Policy,
     "pwf": lambda: Policy(tidal=Tidal(rule="pwf")),
     "pw-reference": lambda: Policy(tidal=Tidal(pw=REFERENCE_PW, triggers=NO_TRIGGERS)),
+    "pw-shorter-waits": lambda: Policy(tidal=Tidal(pw=SHORTER_WAITS)),
     "pw-no-release": lambda: Policy(tidal=Tidal(arbiter=Arbiter(early_release=False))),
     "core-band": lambda: Policy(tidal=Tidal(rule="band")),
     "core-never": lambda: Policy(tidal=Tidal(rule="never")),
     "core-always": lambda: Policy(tidal=Tidal(rule="always")),
+}
+
+
+def _band_of(opens: int, closes: int) -> Policy:
+    """A band without hysteresis in time, as the small simulator's simple rules are."""
+    band = Band(
+        open_above=opens - 1, open_step=0, close_at=closes, close_sustain_s=0, min_open_s=0, cooldown_s=0
+    )
+    return Policy(tidal=Tidal(rule="band", band=band, triggers=NO_TRIGGERS))
+
+
+SHARED: dict[str, Callable[[], Policy]] = {
+    "always": CORE_POLICIES["core-always"],
+    "naive10": lambda: _band_of(10, 9),
+    "band": lambda: _band_of(6, 0),
 }
 
 
@@ -70,8 +86,14 @@ class CandidateDay:
     picture: bool = False
 
 
-def named(name: str) -> Candidate:
-    """A candidate by name. Raises ``KeyError`` with what there is."""
+def named(name: str, shared: bool = False) -> Candidate:
+    """A candidate by name. Raises ``KeyError`` with what there is.
+
+    ``shared``: several areas have one pool. Then a simple rule runs in the core, where the pool is one: in the small
+    simulator each area would have all of it, and the comparison would be with a hall of three times the staff.
+    """
+    if shared and name in SHARED:
+        return Candidate(name, SHARED[name]())
     if name in CORE_POLICIES:
         return Candidate(name, CORE_POLICIES[name]())
     if name == CLAIRVOYANT or name in BASELINES:

@@ -44,6 +44,12 @@ class Fit:
     test_gain: float
     test_half_width: float
     shipped_cost: float
+    profile_gain: float  # of knowing the usual arrivals, per unseen day, against knowing none
+
+    @property
+    def keeps_profile(self) -> bool:
+        """The usual arrivals of the train days were worth something on the days they never saw."""
+        return self.profile_gain > 0
 
     @property
     def proven(self) -> bool:
@@ -83,6 +89,7 @@ def fit(
     last = [one for one in candidates if len(costs[one.name]) == len(train)]
     best = min(last, key=lambda one: sum(costs[one.name]))
     judged = ask(Question((candidates[0], best), setup_ms, prices), traces, test)
+    blind = ask(Question((candidates[0],), setup_ms, prices, with_profile=False), traces, test)
     gains = [a - b for a, b in zip(_costs(judged, SHIPPED), _costs(judged, best.name), strict=True)]
     assert best.policy is not None
     pw = best.policy.tidal.pw
@@ -99,6 +106,7 @@ def fit(
         sum(gains) / max(1, len(gains)),
         half_width_95(gains) if any(gains) else 0.0,
         sum(_costs(judged, SHIPPED)) / max(1, len(test)),
+        (sum(_costs(blind, SHIPPED)) - sum(_costs(judged, SHIPPED))) / max(1, len(test)),
     )
 
 
@@ -151,7 +159,7 @@ def _alike(best: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def body(fits: Sequence[Fit]) -> dict[str, Any]:
-    """The policy body to sign: the hall's profile and mix, and the chosen setting where it is proven."""
+    """The policy body to sign: the chosen setting and the usual arrivals, each where it held on unseen days."""
     areas: dict[str, Any] = {}
     for one in fits:
         own: dict[str, Any] = {}
@@ -161,7 +169,7 @@ def body(fits: Sequence[Fit]) -> dict[str, Any]:
                 "close_wait_s": one.close_wait_s,
                 "min_open_s": one.min_open_s,
             }
-        if one.hall.profile:
+        if one.hall.profile and one.keeps_profile:
             own["profile"] = {one.hall.area: [round(rate, 3) for rate in one.hall.profile]}
             own["profile_start_min"] = one.hall.opens_min
         if own:

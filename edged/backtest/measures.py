@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 MINUTE_MS = 60_000
+JUDGED_MIN = (15, 20, 30)  # what halls report: the share that waited longer
 SHORT_MIN = 10.0  # an opening given back sooner moved people for nothing
 
 
@@ -52,6 +53,7 @@ class DayMeasures:
     releases: int = 0
     quotes_ms: tuple[int, ...] = ()
     events: int = 0
+    urgent_ms: tuple[int, ...] = ()  # of the waits, those of visitors with priority
     curves: Curves = field(default=Curves())
 
     @property
@@ -105,12 +107,17 @@ def summary(outcomes: Iterable[DayMeasures], prices: Prices) -> dict[str, float]
         "p90_wait": quantile(waits, 0.9),
         "p95_wait": quantile(waits, 0.95),
         "share_over_target": sum(wait > prices.target_min for wait in waits) / visitors,
+        **{f"share_over_{limit}": sum(wait > limit for wait in waits) / visitors for limit in JUDGED_MIN},
+        "longest_wait": max(waits, default=0.0),
         "staff_min_per_day": sum(day.staff_min for day in days) / count,
         "openings_per_day": sum(day.openings for day in days) / count,
         "short_openings": float(sum(day.short() for day in days)),
         "releases": float(sum(day.releases for day in days)),
         "J": sum(day.cost(prices) for day in days),
     }
+    urgent = [wait / MINUTE_MS for day in days for wait in day.urgent_ms]
+    if urgent:
+        found["priority_mean_wait"] = sum(urgent) / len(urgent)
     if errors:
         found["quote_bias"] = sum(errors) / len(errors)
         found["quote_mae"] = sum(map(abs, errors)) / len(errors)

@@ -20,11 +20,11 @@ STYLE = """
 :root{color-scheme:light dark;--ink:#1b2733;--soft:#6b7a88;--line:#d5dce2;--a:#0b6e99;--b:#c2571a;--paper:#fff}
 @media(prefers-color-scheme:dark){:root{--ink:#e4eaef;--soft:#94a3b0;--line:#36424d;--a:#5bb8e0;--b:#f0935a;
 --paper:#12181e}}
-body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1080px;
+body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1240px;
 margin:2em auto;padding:0 1em}
 h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}p,figcaption{color:var(--soft)}
-.wide{overflow-x:auto}table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}
-th,td{padding:.25em .5em;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
+.wide{overflow-x:auto}table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums;width:100%}
+th,td{padding:.25em .3em;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 th:first-child,td:first-child{text-align:left}tr.tested{font-weight:600}
 figure{margin:1em 0}svg{width:100%;height:auto;display:block}text{fill:var(--soft);font-size:11px}
 .axis{stroke:var(--line)}.a{stroke:var(--a);fill:none;stroke-width:1.6}.b{stroke:var(--b);fill:none;stroke-width:1.6}
@@ -44,6 +44,8 @@ def render(document: Mapping[str, Any], pictures: Mapping[str, tuple[Day, DayMea
         f"minute above {prices['target_min']:g} + {prices['staff']:g} per staff minute + {prices['opening']:g} per "
         "opening. J/best: against the plan of somebody who knows the whole day. Waits in minutes; staff minutes and "
         "openings per day; the last column is paired over days with its 95 % interval.</p>",
+        "<p>等候以分钟计，人分钟与启用次数为每日平均；J/best 与预知全天的方案相比，末列为按日配对差值及95%区间。</p>",
+        f"<p>{escape(document['rule']['zh'])}<br>{escape(document['rule']['en'])}</p>",
     ]
     if len(document["sets"]) != 1:
         parts += ["<h2>All sets</h2>", _table(document["policies"], tested)]
@@ -61,7 +63,7 @@ def render(document: Mapping[str, Any], pictures: Mapping[str, tuple[Day, DayMea
 
 
 def _table(policies: Mapping[str, Mapping[str, Any]], tested: str) -> str:
-    heads = "".join(f"<th>{escape(heading)}</th>" for heading, _, _ in COLUMNS)
+    heads = "".join(f"<th>{escape(heading).replace(' ', '<br>')}</th>" for heading, _, _ in COLUMNS)
     rows = []
     for policy, figures in policies.items():
         cells = "".join(

@@ -200,6 +200,7 @@ class _CoreRun:
                 if told or self.waits[visitor]
             ),
             events=self.fed,
+            urgent_ms=tuple(self.waits[visitor] for visitor in sorted(self.scenario.urgent)),
             curves=self._curves(),
         )
 

@@ -125,6 +125,7 @@ def document(answer: StudyResult) -> dict[str, Any]:
         policies[one.name]["runs_in"] = one.where
     return {
         "policy": first,
+        "rule": rule_in_force(question.candidates[0]),
         "setup_min": question.setup_ms / 60_000,
         "prices": {
             "wait": question.prices.wait,
@@ -140,6 +141,29 @@ def document(answer: StudyResult) -> dict[str, Any]:
         },
         "policies": policies,
         "total": policies[first],
+    }
+
+
+def rule_in_force(candidate: Candidate) -> dict[str, str]:
+    """What opens and closes a window under the policy under test, in one sentence each."""
+    if candidate.policy is None:
+        return {"zh": f"基准方案：{candidate.name}", "en": f"Baseline {candidate.name}"}
+    tidal = candidate.policy.tidal
+    if not tidal.enabled or tidal.rule not in ("pw", "pwf", "band"):
+        return {"zh": f"规则：{tidal.rule}", "en": f"Rule {tidal.rule}"}
+    if tidal.rule == "band":
+        band = tidal.band
+        return {
+            "zh": f"规则：等候超过{band.open_above}人启用，不超过{band.close_at}人收窗",
+            "en": f"Rule: opens above {band.open_above} waiting, closes at {band.close_at}",
+        }
+    pw = tidal.pw
+    opens, closes = pw.open_wait_s / 60, pw.close_wait_s / 60
+    return {
+        "zh": f"规则：预计等候{opens:g}分钟及以上、且不少于{pw.min_waiting}人等候时启用；"
+        f"少一个窗口预计等候不超过{closes:g}分钟时收窗",
+        "en": f"Rule: opens at a predicted wait of {opens:g} min while {pw.min_waiting} or more wait; closes where "
+        f"one window fewer would mean {closes:g} min or less",
     }
 
 

@@ -7,15 +7,18 @@ from typing import Any
 
 from rich.table import Table
 
-COLUMNS = (
-    ("mean", "mean_wait", "{:.2f}"),
-    ("p50", "p50_wait", "{:.1f}"),
+COLUMNS = (  # as halls are judged: 平均等候、超时比例、最长等候、优先人员、支援人分钟、启用次数
+    ("mean 平均", "mean_wait", "{:.2f}"),
     ("p90", "p90_wait", "{:.1f}"),
-    ("p95", "p95_wait", "{:.1f}"),
-    ("> target", "share_over_target", "{:.1%}"),
-    ("staff min", "staff_min_per_day", "{:.0f}"),
-    ("opens", "openings_per_day", "{:.1f}"),
-    ("short", "short_openings", "{:.0f}"),
+    ("> target 超目标", "share_over_target", "{:.1%}"),
+    ("> 15", "share_over_15", "{:.1%}"),
+    ("> 20", "share_over_20", "{:.1%}"),
+    ("> 30", "share_over_30", "{:.1%}"),
+    ("longest 最长", "longest_wait", "{:.0f}"),
+    ("priority 优先", "priority_mean_wait", "{:.1f}"),
+    ("staff min 人分钟", "staff_min_per_day", "{:.0f}"),
+    ("opens 启用", "openings_per_day", "{:.1f}"),
+    ("short 过短", "short_openings", "{:.0f}"),
     ("J", "J", "{:.0f}"),
     ("J/best", "ratio_to_clairvoyant", "{:.3f}"),
 )

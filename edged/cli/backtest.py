@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edged.backtest.traces import TraceHall, Traces
 
 AGAINST = "never,always,naive10,band,clairvoyant"
-POOLED = "pw-no-release,core-band,never,clairvoyant"  # the small simulator's rules do not share
+POOLED = "pw-no-release,band,naive10,never,clairvoyant"
 TRACE_HELP = "A folder with sets.json and traces.csv.gz, or one CSV file."
 
 
@@ -75,7 +75,7 @@ def backtest(
     if not days:
         _fail(f"no {part} days to run")
     question = Question(
-        _candidates(policy or [], POOLED if together and against == AGAINST else against),
+        _candidates(policy or [], POOLED if together and against == AGAINST else against, bool(together)),
         round(setup * 60_000),
         _prices(prices),
         not no_profile,
@@ -143,13 +143,15 @@ def _together(traces: Traces, text: str, pool: int, urgent: float) -> Traces:
         _fail(str(error))
 
 
-def _candidates(files: list[Path], against: str) -> tuple[Candidate, ...]:
+def _candidates(files: list[Path], against: str, shared: bool) -> tuple[Candidate, ...]:
     from edged.backtest.candidates import named
 
     try:
         tested = _files(files) or [named("pw")]
         names = {one.name for one in tested}
-        others = [named(name) for name in dict.fromkeys(against.split(",")) if name and name not in names]
+        others = [
+            named(name, shared) for name in dict.fromkeys(against.split(",")) if name and name not in names
+        ]
     except KeyError as error:
         _fail(str(error.args[0]))
     return (*tested, *others)
@@ -196,7 +198,8 @@ def _show(answer: StudyResult, as_json: bool) -> None:
 
     from edged.backtest.table import table
 
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console = Console() if sys.stdout.isatty() else Console(width=200)
+    print(f"{found['rule']['zh']}\n{found['rule']['en']}")
     for name, one in [*found["sets"].items(), ("all", found["policies"])]:
         console.print(table(name, one, found["policy"]))
 

@@ -28,7 +28,7 @@ def tune(
     """Fit open wait, close wait and least open time to a hall's own days; learn its usual arrivals.
 
     The earlier 60 % of the days choose, the later ones judge. A setting is written to --out only where its gain on the
-    days it never saw is larger than the 95 % interval; the arrival profile always is.
+    days it never saw is larger than the 95 % interval; the usual arrivals only where they beat none there.
 
     \b
     Exit codes: 0 done, 2 too few days, wrong usage or journal.
@@ -106,6 +106,8 @@ def _figures(one: Fit) -> dict[str, str | int | float | bool]:
         "test_half_width_95": min(one.test_half_width, 1e9),
         "shipped_cost_per_day": one.shipped_cost,
         "proven": one.proven,
+        "profile_gain_per_day": one.profile_gain,
+        "keeps_profile": one.keeps_profile,
         "verdict": one.verdict,
     }
 
@@ -119,6 +121,8 @@ def _words(one: Fit) -> str:
         f"  test ({one.test_days} days): {one.test_gain:+.1f} ± {one.test_half_width:.1f} of "
         f"{one.shipped_cost:.0f} J/day; so about {max(0.0, one.train_gain - one.test_gain):.1f} of the gain in "
         f"training was noise\n"
+        f"  usual arrivals: {one.profile_gain:+.1f} J/day on unseen days, "
+        f"{'kept' if one.keeps_profile else 'left out: expecting a steady stream is no worse'}\n"
         f"  {one.verdict}"
     )
 

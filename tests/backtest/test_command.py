@@ -175,7 +175,9 @@ def test_tune_says_what_is_noise(trace: Path, tmp_path: Path) -> None:
     assert 0 <= fit["like_the_best"] < fit["settings"]
     assert fit["proven"] == (fit["test_gain_per_day"] > fit["test_half_width_95"])
     areas = json.loads(out.read_text())["tidal"]["pw_areas"]
-    assert len(areas["hall"]["profile"]["hall"]) == 8
+    assert fit["keeps_profile"] == (fit["profile_gain_per_day"] > 0)
+    kept = areas.get("hall", {}).get("profile", {})
+    assert len(kept.get("hall", ())) == (8 if fit["keeps_profile"] else 0)
     assert call("tune").exit_code == 2
 
 

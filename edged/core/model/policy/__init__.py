@@ -30,7 +30,17 @@ from edged.core.model.policy.overrides import Overrides
 from edged.core.model.policy.ratings import Ratings
 from edged.core.model.policy.signage import Signage, Templates
 from edged.core.model.policy.staffing import PauseReason, Staffing
-from edged.core.model.policy.tidal import REFERENCE_PW, Arbiter, Band, Peak, Pw, Rule, Tidal, Triggers
+from edged.core.model.policy.tidal import (
+    REFERENCE_PW,
+    SHORTER_WAITS,
+    Arbiter,
+    Band,
+    Peak,
+    Pw,
+    Rule,
+    Tidal,
+    Triggers,
+)
 from edged.core.model.policy.trial import Trial
 from edged.core.model.policy.visits import Journey, Paper, Visits
 from edged.core.model.value import value
@@ -38,6 +48,7 @@ from edged.core.model.value import value
 __all__ = [
     "BOUNDS",
     "REFERENCE_PW",
+    "SHORTER_WAITS",
     "Arbiter",
     "Band",
     "CallRule",
