@@ -25,6 +25,8 @@ from edged.personal import masked
 LAST_S = 0.5  # for the last lines of a process: the unit kills what takes ten seconds
 LINES_BURST = 100.0  # a minute of a busy hall at once
 LINES_PER_S = 10.0  # ten times a busy hall
+REFUSALS_BURST = 20.0  # refused documents: a desk that tries something out
+REFUSALS_PER_S = 0.1  # a flood is told by its count
 TEXT_MAX_CHARS = 500  # a device's error text; longer ones are cut, so that a log line fits one journal field
 # syslog levels understood by journald as a "<n>" prefix (sd-daemon(3))
 _SYSLOG = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -149,6 +151,30 @@ class _Lines(logging.StreamHandler[TextIO]):
             self._writer.put(f"a log line of {record.name} could not be worded\n".encode())
 
 
+class Allowance:
+    """How many lines of one kind may be written: ``burst`` at once, ``per_s`` for long. A flood fills no log."""
+
+    def __init__(self, burst: float, per_s: float, now_s: Callable[[], float] = clock.monotonic_s) -> None:
+        self._burst = burst
+        self._per_s = per_s
+        self._now_s = now_s
+        self._room = burst
+        self._filled_s = now_s()
+        self._left_out = 0
+
+    def take(self) -> int | None:
+        """None: leave this line out. Else how many were left out before it."""
+        now_s = self._now_s()
+        self._room = min(self._burst, self._room + (now_s - self._filled_s) * self._per_s)
+        self._filled_s = now_s
+        if self._room < 1:
+            self._left_out += 1
+            return None
+        self._room -= 1
+        left_out, self._left_out = self._left_out, 0
+        return left_out
+
+
 class StepLog(Observer):
     """Observer: one canonical line per step that commanded something, why (notes) and what (kinds).
 
@@ -159,23 +185,19 @@ class StepLog(Observer):
     def __init__(self, now_s: Callable[[], float] = clock.monotonic_s) -> None:
         self._log = structlog.get_logger("edged.step")
         self._level = logging.getLogger("edged.step")
-        self._now_s = now_s
-        self._room = LINES_BURST
-        self._filled_s = now_s()
-        self._left_out = 0
+        self._allowance = Allowance(LINES_BURST, LINES_PER_S, now_s)
 
     def step(self, step: Step, decision_s: float) -> None:
         """Log ``step`` unless it commanded nothing."""
         if not step.commands or not self._level.isEnabledFor(logging.INFO):
             return
-        if not self._has_room():
-            self._left_out += 1
+        left_out = self._allowance.take()
+        if left_out is None:
             return
         kinds: dict[str, int] = {}
         for command in step.commands:
             kind = command.value.kind if isinstance(command, Desired) else command.body.kind
             kinds[kind] = kinds.get(kind, 0) + 1
-        left_out, self._left_out = self._left_out, 0
         fields = {
             "seq": step.seq,
             "at_ms": step.at_ms,
@@ -190,15 +212,6 @@ class StepLog(Observer):
         handler = next((one for one in logging.getLogger().handlers if isinstance(one, _Lines)), None)
         if handler is None or not handler.put("edged.step", "step", fields):
             self._log.info("step", **fields)
-
-    def _has_room(self) -> bool:
-        now_s = self._now_s()
-        self._room = min(LINES_BURST, self._room + (now_s - self._filled_s) * LINES_PER_S)
-        self._filled_s = now_s
-        if self._room < 1:
-            return False
-        self._room -= 1
-        return True
 
 
 def _mask(_logger: Any, _method: str, event: _EventDict) -> _EventDict:

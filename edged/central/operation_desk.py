@@ -32,6 +32,7 @@ from edged.core.model.lookup import Lookup
 from edged.core.model.site import Site
 from edged.core.people.answers import ACCEPTED, ORDERED, KeyAnswer, answer_of
 from edged.driver import Refused, Reject, Unreachable
+from edged.logs import REFUSALS_BURST, REFUSALS_PER_S, Allowance
 from edged.observer import Observer, Step
 from edged.store.records import Attachments, MetaLine
 from edged.store.uplink import COUNTERS
@@ -105,6 +106,7 @@ class OperationDesk(Observer):
     ) -> None:
         self._audience = audience
         self._keys = keys
+        self._lines = Allowance(REFUSALS_BURST, REFUSALS_PER_S)
         self._link = link
         self._ledger = ledger
         self._put = put
@@ -222,7 +224,12 @@ class OperationDesk(Observer):
 
     def _refuse(self, request: OrderMessage, why: Reason, name: str) -> None:
         named = name if _A_NAME.fullmatch(name) and not personal.names_a_person(name) else "?"
-        log.warning("operation-refused", operation=named, code=why.code, path=why.path, detail=why.message)
+        left_out = self._lines.take()
+        if left_out is not None:
+            more = {"left_out": left_out} if left_out else {}
+            log.warning(
+                "operation-refused", operation=named, code=why.code, path=why.path, detail=why.message, **more
+            )
         self._answer(request, why, None)
         self._refused(why, named)
         request.ack()

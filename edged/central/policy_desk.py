@@ -30,6 +30,7 @@ from edged.core.model.events import Event, PolicyApplied
 from edged.core.model.state import LeftPolicy, PolicyTrial, State
 from edged.driver import Unreachable
 from edged.heartbeat import Heartbeat
+from edged.logs import REFUSALS_BURST, REFUSALS_PER_S, Allowance
 from edged.observer import Observer, Step
 from edged.store.records import ALONE, Attachments, MetaLine, Policies
 
@@ -126,6 +127,7 @@ class PolicyDesk(Observer):
         """``state()`` is the core's."""
         self._audience = audience
         self._keys = keys
+        self._lines = Allowance(REFUSALS_BURST, REFUSALS_PER_S)
         self._link = link
         self._put = put
         self._wall_ms = wall_ms
@@ -352,7 +354,10 @@ class PolicyDesk(Observer):
         from edged.central.policies import claimed
 
         first = refusal.reasons[0]
-        log.warning("policy-refused", code=first.code, path=first.path, detail=str(refusal))
+        left_out = self._lines.take()
+        if left_out is not None:
+            more = {"left_out": left_out} if left_out else {}
+            log.warning("policy-refused", code=first.code, path=first.path, detail=str(refusal), **more)
         named = claimed(raw)
         self._say("rejected", named, _worded(refusal.reasons))
         self._refused(first, str((named or {}).get("version", "")))

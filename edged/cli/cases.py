@@ -20,9 +20,7 @@ RATIOS = (
 
 
 def cases(
-    broker: Annotated[
-        str | None, typer.Option(help="mqtt://[USER:PASSWORD@]HOST:PORT of the broker.")
-    ] = None,
+    broker: Annotated[str | None, typer.Option(help="mqtt://[USER@]HOST:PORT of the broker.")] = None,
     hall: Annotated[str | None, typer.Option("--hall", help="Id of the hall; with --broker.")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="hall.toml: id and broker.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the picture as one JSON object.")] = False,

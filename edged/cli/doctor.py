@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from edged.cli.commissioning import CARD, LINES, ChecklistLine
-from edged.cli.doctor_looks import LOOKS, Found
+from edged.cli.doctor_looks import LOOKS, Found, unknown
+from edged.config import HallConfig
 
 MARKS = {"well": "✓", "ill": "✗", "unknown": "?"}
 
@@ -43,7 +45,7 @@ def doctor(
         for mistake in errors.lines:
             typer.echo(mistake, err=True)
         raise typer.Exit(2) from None
-    found = {name: look(hall) for name, look in LOOKS.items()}
+    found = {name: _looked(look, hall) for name, look in LOOKS.items()}
     if as_json:
         typer.echo(json.dumps(_answer(hall.hall, found, commission), ensure_ascii=False, indent=2))
     elif commission:
@@ -57,6 +59,15 @@ def doctor(
         for name, one in found.items():
             typer.echo(f"{MARKS[one.state]} {name:<18} {_words((one.chinese, one.english), lang)}")
     raise typer.Exit(1 if any(one.state == "ill" for one in found.values()) else 0)
+
+
+def _looked(look: Callable[[HallConfig], Found], hall: HallConfig) -> Found:
+    """What a look found; one that may not look says so."""
+    try:
+        return look(hall)
+    except OSError as error:
+        what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+        return unknown(f"无法查看,请用 root 运行:{what}", f"cannot look, ask as root: {what}")
 
 
 def _asked(line: ChecklistLine, found: Found | None, lang: str) -> str:

@@ -42,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Broker = Annotated[str | None, typer.Option(help="mqtt://[USER:PASSWORD@]HOST:PORT of the hall's broker.")]
+Broker = Annotated[str | None, typer.Option(help="mqtt://[USER@]HOST:PORT of the hall's broker.")]
 HallId = Annotated[str | None, typer.Option("--hall", help="Id of the hall; with --broker.")]
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="hall.toml of the hall: id and broker.")]
 Key = Annotated[Path | None, typer.Option("--key", "-k", help="Signing key made by `edged policy keygen`.")]

@@ -33,9 +33,7 @@ STATES = {
 
 
 def status(
-    broker: Annotated[
-        str | None, typer.Option(help="mqtt://[USER:PASSWORD@]HOST:PORT of the broker.")
-    ] = None,
+    broker: Annotated[str | None, typer.Option(help="mqtt://[USER@]HOST:PORT of the broker.")] = None,
     hall: Annotated[str | None, typer.Option("--hall", help="Id of the hall; with --broker.")] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="hall.toml: id, broker, pages.")
@@ -121,7 +119,9 @@ def _well(pictures: dict[str, Any]) -> bool:
 
 def _tell(target: Target, pictures: dict[str, Any]) -> None:
     said, policy, health = (pictures[kind] or {} for kind in ("status", "policy", "health"))
-    typer.echo(f"hall {target.hall} at {target.host}:{target.port}: {said.get('state', 'never seen here')}")
+    stopped = target.web is not None and not health and said.get("state") != "online"
+    note = ", not running on this machine 本机服务未运行" if stopped else ""
+    typer.echo(f"hall {target.hall} at {target.host}:{target.port}: {said.get('state', 'never seen')}{note}")
     if health:
         lost = ", ".join(health.get("devices_lost") or ()) or "none"
         typer.echo(f"  health {health.get('state')}, durable {health.get('durable')}, devices lost: {lost}")

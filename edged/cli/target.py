@@ -21,6 +21,8 @@ import typer
 from edged.clock import Clock, Warp
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+# Of the environment: the first line of this file is the password of USER in --broker.
+PASSWORD_FILE = "EDGED_PASSWORD_FILE"  # noqa: S105 (a name)
 DEMO_FILE_BYTES_MAX = 16 * 1024
 
 
@@ -73,7 +75,7 @@ def find(broker: str | None, hall: str | None, config: Path | None) -> Target:
 
 
 def from_url(url: str, hall: str) -> Target:
-    """``mqtt[s]://[user[:password]@]host[:port]``; ``?protocol=3.1.1`` for an old broker. Raises ``NoTarget``."""
+    """``mqtt[s]://[user@]host[:port]``; ``?protocol=3.1.1`` for an old broker. Raises ``NoTarget``."""
     parts = urlsplit(url if "://" in url else f"mqtt://{url}")
     try:
         port = parts.port
@@ -81,15 +83,30 @@ def from_url(url: str, hall: str) -> Target:
         port = 0
     if parts.scheme not in DEFAULT_PORTS or not parts.hostname or port == 0:
         raise NoTarget(f"not a broker: {url}; write mqtt://HOST:PORT or mqtts://HOST:PORT")
+    if parts.password is not None:
+        raise NoTarget(
+            "a password on a command line can be read by everybody on this machine; write mqtt://USER@HOST and name"
+            f" a file that holds it in {PASSWORD_FILE}, or use --config"
+        )
     return Target(
         hall=hall,
         host=parts.hostname,
         port=port or DEFAULT_PORTS[parts.scheme],
         protocol="3.1.1" if parts.query == "protocol=3.1.1" else "5",
         username=None if parts.username is None else unquote(parts.username),
-        password=None if parts.password is None else unquote(parts.password),
+        password=None if parts.username is None else _password(os.environ.get(PASSWORD_FILE)),
         tls=parts.scheme == "mqtts",
     )
+
+
+def _password(file: str | None) -> str | None:
+    from edged.links.mqtt.settings import first_line
+
+    try:
+        return None if file is None else first_line(file)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise NoTarget(f"{PASSWORD_FILE}: {file} cannot be read: {reason}") from None
 
 
 def from_config(file: Path) -> Target:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import apsw
 
     from edged.core.model.commands import Note
+    from edged.core.model.site import Site
     from edged.explain.sentences import Explained
     from edged.store.database import Snapshot
 
@@ -31,6 +32,7 @@ class Decision:
     seq: int
     time: str
     explained: Explained
+    names: frozenset[str] = frozenset()  # of its area and windows: ids, numbers, names
     acknowledged_by: str | None = None
     result: list[str] = field(default_factory=list)
 
@@ -40,8 +42,8 @@ def why(
         Path | None, typer.Argument(help="A journal file; else the hall of --config, else the demo here.")
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="hall.toml of a hall here.")] = None,
-    area: Annotated[str | None, typer.Option(help="Only this area (id).")] = None,
-    window: Annotated[str | None, typer.Option(help="Only this window (id).")] = None,
+    area: Annotated[str | None, typer.Option(help="Only this area: name or id.")] = None,
+    window: Annotated[str | None, typer.Option(help="Only this window: number or id.")] = None,
     since: Annotated[str | None, typer.Option(help="From this time on: 10:12, or 2026-05-28T10:12.")] = None,
     last: Annotated[int, typer.Option(min=0, help="Only the newest N; 0 for all.")] = 20,
     lang: Annotated[Lang, typer.Option(help="zh, en or both.")] = "both",
@@ -125,7 +127,7 @@ def _decisions_from(connection: apsw.Connection, start: Snapshot | None, told: T
             what = explained(note, step.site)
             if what is None:
                 continue
-            decision = Decision(step.seq, _time(wall_ms, step.zone_min), what)
+            decision = Decision(step.seq, _time(wall_ms, step.zone_min), what, _names(what, step.site))
             found.append(decision)
             if what.decision == "open" and what.window is not None:
                 running[what.window] = decision
@@ -153,11 +155,20 @@ def _time(wall_ms: int, zone_min: int) -> str:
 
 
 def _wanted(one: Decision, area: str | None, window: str | None) -> bool:
-    told = one.explained
-    considered = {other.id for other in told.alternatives if other.code == "chosen"}
-    return (area is None or told.area == area) and (
-        window is None or told.window == window or window in considered
+    return (area is None or area in one.names) and (
+        window is None or window.removesuffix("号窗口") in one.names
     )
+
+
+def _names(told: Explained, site: Site) -> frozenset[str]:
+    """What people call the area and the windows of a decision."""
+    windows = {told.window, *(other.id for other in told.alternatives if other.code == "chosen")}
+    found = {told.area, *windows}
+    found |= {window.number for window in site.windows if window.id in windows}
+    for area in site.areas:
+        if area.id == told.area:
+            found |= {area.name, area.name_en}
+    return frozenset(name for name in found if name)
 
 
 def _is_enough(told: list[Decision], since: str | None, last: int) -> bool:
@@ -214,7 +225,7 @@ def _lines(one: Decision, lang: Lang) -> list[str]:
     say("thresholds", ", ".join(f"{key} {value}" for key, value in told.thresholds.items()))
     for other in told.alternatives:
         words = " ".join((other.zh, other.en)[place] for place in places)
-        say("alternatives", f"{other.name} ({other.id}): {words}")
+        say("alternatives", f"{other.name}: {words}")
     for result in one.result:
         say("result", " | ".join(result.split(" | ")[place] for place in places))
     return lines

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -215,7 +216,7 @@ def _serial_ports(raw: Raw) -> Iterator[Mistake]:
         if found is None:
             continue
         key, wire = found
-        owner = first.setdefault(wire, device)
+        owner = first.setdefault(_port(wire), device)
         shared = key == "url" and owner.get("url") == device["url"]
         if owner is not device and not shared:
             yield Mistake(
@@ -223,7 +224,7 @@ def _serial_ports(raw: Raw) -> Iterator[Mistake]:
                 f'serial port "{wire}" already belongs to device "{owner.get("id", "?")}"; a port has one owner: '
                 "give this device another port, or merge the two into one device",
             )
-        unit = units.setdefault((wire, device.get("unit")), device)
+        unit = units.setdefault((_port(wire), device.get("unit")), device)
         if shared and unit is not device:
             yield Mistake(
                 (*path, "unit" if "unit" in device else key),
@@ -242,6 +243,11 @@ def _windows_ports(raw: Raw) -> Iterator[Mistake]:
                     f'"{named[1]}" is a name of Windows; here a port is /dev/serial/by-path/… '
                     "(ls -l /dev/serial/by-path shows those that are plugged in)",
                 )
+
+
+def _port(wire: str) -> str:
+    """What a wire is, whatever it is called: by-path, by-id and ttyUSB0 may be one port."""
+    return os.path.realpath(wire) if wire.startswith("/") else wire
 
 
 def _wire(device: Raw) -> tuple[str, str] | None:

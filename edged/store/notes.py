@@ -44,15 +44,17 @@ class Noted:
 @contextmanager
 def opened(path: Path) -> Iterator[apsw.Connection]:
     """A journal, only to be read. Raises ``Unreadable``, for whatever goes wrong inside, too."""
-    if not path.is_file():
-        raise Unreadable(f"{path}: there is no such file")
     try:
+        if not path.is_file():
+            raise Unreadable(f"{path}: there is no such file")
         database.refuse_foreign(path)
         connection = database.connect(path, read_only=True)
         try:
             yield connection
         finally:
             connection.close(True)
+    except PermissionError:
+        raise Unreadable(f"{path}: no permission to read it; ask as root, or as the daemon's user") from None
     except (apsw.Error, OSError, StoreError, codec.CodecError, Damaged) as error:
         raise Unreadable(f"{path}: {error}") from None
 

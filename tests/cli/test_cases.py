@@ -21,7 +21,7 @@ NEW = CasePicture("20261202-8", "OPEN", None, None, "other", 2000, None, False, 
 async def listed(port: int, *more: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "edged", "cases", "--hall", "demo"),
-        *("--broker", f"mqtt://test:any@127.0.0.1:{port}", *more),
+        *("--broker", f"mqtt://test@127.0.0.1:{port}", *more),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )
