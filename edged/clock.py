@@ -66,6 +66,10 @@ class Clock:
         """Hall time now, in ms."""
         return self._start_ms + int((_monotonic() - self._real0_s) * 1000 * self.speed)
 
+    def skip(self, ms: int) -> None:
+        """The hall went on for so long while nobody knew it."""
+        self._start_ms += ms
+
     def now_s(self) -> float:
         """Hall time now, in seconds (for pacing inside drivers)."""
         return self._start_ms / 1000 + (_monotonic() - self._real0_s) * self.speed

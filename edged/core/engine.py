@@ -17,6 +17,7 @@ from edged.core.hours import day, phases
 from edged.core.model.commands import Command, Note
 from edged.core.model.events import (
     CallReported,
+    ClockDoubted,
     ClockSet,
     DeviceEvent,
     EndReported,
@@ -35,6 +36,7 @@ from edged.core.model.events import (
 from edged.core.model.lookup import Lookup
 from edged.core.model.state import State
 from edged.core.model.turn import AreaLoad, Turn
+from edged.core.people import alarms
 from edged.core.rebuild import load_site, resume
 from edged.core.signage import signs
 from edged.core.tide import tidal_loop
@@ -153,7 +155,10 @@ class Engine:
             case SafeModeSet():
                 if safe_mode.switch(turn, event):
                     self._fit_policy(turn)
+            case ClockDoubted():
+                alarms.sound(turn, "clock-wrong", turn.lookup.site.hall)
             case ClockSet():
+                alarms.clear(turn, "clock-wrong", turn.lookup.site.hall)
                 before_ms = wall.local_ms(turn)
                 self._set_clock(event)
                 after_ms = wall.local_ms(turn)

@@ -19,7 +19,6 @@ from pathlib import Path
 import structlog
 
 from edged import logs
-from edged.central.audience import CLOCK_TRUSTED_FROM_MS
 from edged.central.hall_status import HallStanding, HallStatus
 from edged.central.office import Dependencies, Office
 from edged.central.pictures import Pictures
@@ -29,6 +28,7 @@ from edged.config import ConfigErrors, DeviceConfig, HallConfig
 from edged.config.broker import link_settings
 from edged.core.engine import Engine
 from edged.core.model.events import (
+    ClockDoubted,
     ClockSet,
     DeviceBack,
     DeviceLost,
@@ -52,6 +52,7 @@ from edged.daemon.outputs import OutputContext, Outputs
 from edged.daemon.platform import Platform
 from edged.daemon.reloads import Reloads, Taken
 from edged.daemon.service_manager import ServiceManager
+from edged.daemon.wall_clock import STEP_MS, WallClock
 from edged.driver import DeviceContext, Driver
 from edged.heartbeat import Heartbeat, lasting
 from edged.links.mqtt.talk import AroundRead
@@ -63,8 +64,6 @@ from edged.observers.web.server import HallHealth, WebServer
 from edged.store.replay import recover
 
 CLOCK_CHECK_S = 1.0  # real seconds between looks for wall-clock steps
-CLOCK_STEP_MS = 2_000  # a wall clock this far from where it should be was set by somebody
-GAP_MAX_MS = 30 * 86_400_000  # more is a wrong clock, at whose word nothing is pruned
 CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall hour
 OURS_S = 60.0  # real seconds of an undisturbed link after which nobody else uses our id
 ACT_WAIT_S = 5.0  # real seconds that actions wait for a broker that may start with us; shorter than outputs' heartbeats
@@ -106,7 +105,10 @@ class Application:
         restored = self.journal.restore(State)
         self.engine = Engine(restored.state)
         last_ms = recover(self.engine, restored, self._manager.alive)
-        self._gap_ms = _gap_ms(self.engine.state, last_ms, Clock(0, warp).wall_ms())
+        offset_ms = self.engine.state.wall_offset_ms
+        lived_ms = None if offset_ms is None else last_ms + offset_ms
+        self._wall = WallClock(last_ms, lived_ms, Clock(0, warp).wall_ms())
+        self._gap_ms = self._wall.gap_ms
         self.clock = Clock(last_ms + self._gap_ms, warp)
         self._known = restored.last_seq > 0
         self.inbox = Inbox(self.clock, last_ms, lambda: self.engine.next_due_ms)
@@ -428,8 +430,14 @@ class Application:
         return rfc3339(at_ms + offset_ms, self.config.timezone)
 
     def _set_clock(self, wall_ms: int) -> None:
-        if wall_ms < CLOCK_TRUSTED_FROM_MS:
-            return  # no battery behind the clock: hours and dates stay as they were last known, or unknown
+        """Tell the core; a clock that cannot be believed leaves hours and dates as they were last known, or unknown."""
+        if not self._wall.believes(wall_ms, self.clock.at_ms()):
+            self.inbox.put(ClockDoubted(wall_ms))
+            log.error("clock-not-believed", wall_ms=wall_ms, remedy="set the clock of this machine")
+            return
+        away_ms = self._wall.make_up(self.clock, wall_ms, self.engine.state.wall_offset_ms)
+        if away_ms:
+            self.inbox.was_away(Resumed(away_ms, restart=False))
         self.inbox.put(ClockSet(wall_ms, utc_offset_min(wall_ms, self.config.timezone)))
 
     def _tell_of_the_journal(self) -> None:
@@ -466,9 +474,9 @@ class Application:
             offset_ms = self.engine.state.wall_offset_ms
             expected_ms = now_ms + (offset_ms or 0)
             wall_ms = self.clock.wall_ms()
-            if wall_ms < CLOCK_TRUSTED_FROM_MS:
+            if not self._wall.believes(wall_ms, now_ms):
                 continue
-            stepped = abs(wall_ms - expected_ms) > CLOCK_STEP_MS * self.clock.speed
+            stepped = abs(wall_ms - expected_ms) > STEP_MS * self.clock.speed
             moved = utc_offset_min(wall_ms, self.config.timezone) != self.engine.state.utc_offset_min
             if stepped or moved or offset_ms is None or now_ms - told_ms > CLOCK_EVERY_MS:
                 if stepped:
@@ -515,13 +523,6 @@ class Application:
         self.outputs.assert_all(
             (point, value) for point, value in shown if devices is None or device_of(point) in devices
         )
-
-
-def _gap_ms(state: State, last_ms: int, wall_ms: int) -> int:
-    """How long the hall went on without us, as far as the wall clock can be believed."""
-    if state.wall_offset_ms is None:
-        return 0
-    return min(GAP_MAX_MS, max(0, wall_ms - (last_ms + state.wall_offset_ms)))
 
 
 def _say_remarks(config: HallConfig) -> None:

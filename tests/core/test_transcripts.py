@@ -14,7 +14,16 @@ import pytest
 
 from edged.core.dispatch import HANDLERS
 from edged.core.engine import Engine
-from edged.core.model.events import ClockSet, Event, PolicyApplied, Resumed, SafeModeSet, SiteLoaded, Tick
+from edged.core.model.events import (
+    ClockDoubted,
+    ClockSet,
+    Event,
+    PolicyApplied,
+    Resumed,
+    SafeModeSet,
+    SiteLoaded,
+    Tick,
+)
 from tests.support.core_transcript import rerun
 
 FOLDER = Path(__file__).parent / "transcripts"
@@ -53,5 +62,5 @@ def test_every_event_is_in_some_transcript(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_every_event_has_somebody_who_takes_it() -> None:
-    of_the_engine = {SiteLoaded, PolicyApplied, ClockSet, Resumed, SafeModeSet, Tick}
+    of_the_engine = {SiteLoaded, PolicyApplied, ClockDoubted, ClockSet, Resumed, SafeModeSet, Tick}
     assert set(get_args(Event)) == set(HANDLERS) | of_the_engine

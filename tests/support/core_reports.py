@@ -30,6 +30,8 @@ def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
             return ev.QueueReported(Point(queue), service, tuple(numbers), seq)
         case ["rejected", kind, code, *called]:
             return ev.DocumentRejected(kind, code, " ".join(called))  # type: ignore[arg-type]
+        case ["clock-doubted", wall]:
+            return ev.ClockDoubted(int(wall))
         case ["misread", device, what, reason]:
             return ev.InputRefused(Point(device), what, reason)
         case ["safe-mode", word]:

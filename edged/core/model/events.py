@@ -257,6 +257,13 @@ class ClockSet:
 
 
 @value
+class ClockDoubted:
+    """The machine's clock shows ``wall_ms``, which cannot be: hours and dates stay as they were known."""
+
+    wall_ms: int
+
+
+@value
 class Resumed:
     """The process was away (restart or freeze) for ``gap_ms``; pending deadlines move by it, waits do not."""
 
@@ -517,6 +524,7 @@ Event = (
     | SiteLoaded
     | PolicyApplied
     | ClockSet
+    | ClockDoubted
     | Resumed
     | WindowAsked
     | Announced

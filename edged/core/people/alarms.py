@@ -20,6 +20,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "nobody-gets-a-number": ("办事人无法取号，请到取号机", "visitors get no number, see them there"),
     "device-unreadable": ("设备消息无法识别", "messages of this device cannot be read"),
     "queue-system-unfit": ("排队系统发来未知的窗口或业务", "the queue system names what is not of this hall"),
+    "clock-wrong": ("控制器时钟不正确，请校时", "the controller's clock is wrong, set it"),
     TWINS: ("两台设备使用同一编号", "two devices under one id"),
     "pause-too-long": ("暂停超时", "paused too long"),
     "window-unmanned": ("空岗", "unmanned"),
