@@ -55,7 +55,6 @@ from edged.daemon.service_manager import ServiceManager
 from edged.daemon.wall_clock import STEP_MS, WallClock
 from edged.driver import DeviceContext, Driver
 from edged.heartbeat import Heartbeat, lasting
-from edged.links.mqtt.talk import AroundRead
 from edged.logs import StepLog
 from edged.observers.certificates import CertificateWatch
 from edged.observers.lag import watch_loop
@@ -119,7 +118,7 @@ class Application:
         self.outputs.hold()
         self.status = HallStatus(config.hall, self.journal.epoch, self._rfc3339)
         will = (self.status.topic, self.status.payload("offline", self._standing()))
-        self.mqtt = self._platform.broker(link_settings(config, will), self.reject, self._around_a_read())
+        self.mqtt = self._platform.broker(link_settings(config, will), self.reject)
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
         self.concerns = Concerns(self.inbox.put, lambda: self.engine.state)
         condemned = self._platform.condemned(config)
@@ -169,10 +168,6 @@ class Application:
             config_accepted=lambda: not self.reloads.mistakes,
             lost_lines=logs.lost,
         )
-
-    def _around_a_read(self) -> AroundRead:
-        """What comes together over the broker's wire is taken in the turn of the loop that brought it."""
-        return AroundRead(self.inbox.hold, lambda: self.loop.catch_up())
 
     def reject(self, reason: str, detail: str = "") -> None:
         """Count an input that is no event; log each reason once, and each sender with it."""

@@ -39,13 +39,9 @@ class Inbox:
         self._next_due = next_due
         self._queue: deque[tuple[Event, Callable[[], None] | None, Attachments, float]] = deque()
         self._woken: asyncio.Future[None] | None = None  # what ``get`` waits for, while it waits
-        self._timer: asyncio.TimerHandle | None = None  # ends that wait
-        self._armed_for_ms: int | None = None  # what it is for
-        self._stirring = self._held = False
         self._alive_s = monotonic_s()
         self._alive_ms = clock.at_ms()
         self._resumed: Resumed | None = None
-        self._broken: BaseException | None = None
 
     def __len__(self) -> int:
         return len(self._queue) + (self._resumed is not None)
@@ -57,9 +53,7 @@ class Inbox:
         if len(self._queue) >= DEPTH_MAX:
             return False
         self._queue.append((event, ack, attachments, perf_s()))
-        if self._woken is not None and not (self._held or self._stirring):
-            self._stirring = True
-            self._woken.get_loop().call_soon(self._stir)
+        self._wake()
         return True
 
     def was_away(self, resumed: Resumed) -> None:
@@ -77,36 +71,14 @@ class Inbox:
         assert item is not None
         return item
 
-    def take_idle(self) -> Item | None:
-        """The next item of an inbox whose ``get`` is waiting; None where it is not, or nothing came."""
-        if self._woken is None or not len(self):
-            return None
-        self._look_back()
-        return self._take()
-
-    def hold(self) -> None:
-        """Wake nobody for what comes from now on: whoever calls takes it (``take_idle``) and then calls ``release``."""
-        self._held = True
-
-    def release(self) -> None:
-        """See ``hold``; for what was left, ``get`` wakes up."""
-        self._held = False
-        self._stir()
-
-    def fail(self, error: BaseException) -> None:
-        """``get`` raises ``error``, to whoever waits there."""
-        self._broken = error
-        self._wake()
-
     async def get(self) -> Item:
         """The next stamped event or due tick; waits for one."""
-        while self._broken is None:
+        while True:
             self._look_back()
             item = self._take()
             if item is not None:
                 return item
             await self._wait()
-        raise self._broken
 
     def _take(self) -> Item | None:
         stamp = self._last_ms if self._resumed is not None else max(self._clock.at_ms(), self._last_ms)
@@ -124,35 +96,17 @@ class Inbox:
         return Item(stamp, event, ack, attachments, arrived_s)
 
     async def _wait(self) -> None:
-        self._woken = asyncio.get_running_loop().create_future()
-        self._arm()
+        """For something to come, for what falls due, and once in ``WAKE_S``."""
+        loop, due_ms = asyncio.get_running_loop(), self._next_due()
+        self._woken = loop.create_future()
+        timer = loop.call_later(
+            WAKE_S if due_ms is None else min(WAKE_S, self._clock.real_delay_s(due_ms)), self._wake
+        )
         try:
             await self._woken
         finally:
             self._woken = None
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
-
-    def _arm(self) -> None:
-        """``get`` wakes up for what falls due, and once in ``WAKE_S``."""
-        assert self._woken is not None
-        due_ms = self._next_due()
-        if self._timer is not None and due_ms == self._armed_for_ms:
-            return
-        self._armed_for_ms = due_ms
-        delay_s = WAKE_S if due_ms is None else min(WAKE_S, self._clock.real_delay_s(due_ms))
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._woken.get_loop().call_later(delay_s, self._wake)
-
-    def _stir(self) -> None:
-        """Something came, and by now may be gone again (``take_idle``): then only what falls due may have changed."""
-        self._stirring = False
-        if self._queue:
-            self._wake()
-        elif self._woken is not None:
-            self._arm()
+            timer.cancel()
 
     def _wake(self) -> None:
         if self._woken is not None and not self._woken.done():

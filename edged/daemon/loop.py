@@ -46,18 +46,6 @@ class Loop:
                 await self._journal.drain()
             self.turn(item)
 
-    def catch_up(self) -> None:
-        """Take now what a wire has just handed over, where ``run`` has nothing else to do: a turn sooner than it would.
-
-        Until then the wire had the inbox on hold. What breaks here breaks ``run``, not the wire.
-        """
-        try:
-            while not self._journal.full and (item := self._inbox.take_idle()) is not None:
-                self.turn(item)
-        except BaseException as error:  # noqa: BLE001 - handed on, whatever it is
-            self._inbox.fail(error)
-        self._inbox.release()
-
     def turn(self, item: Item) -> Step:
         """One step, synchronously."""
         arrived_s = item.arrived_s if isinstance(item.event, DeviceEvent) else None

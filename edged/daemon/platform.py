@@ -22,7 +22,6 @@ from edged.daemon.devices import build
 from edged.daemon.service_manager import ServiceManager
 from edged.driver import DeviceContext, Driver, Reject
 from edged.links.mqtt.link import MqttLink, MqttSettings
-from edged.links.mqtt.talk import AroundRead
 from edged.observer import Observer
 from edged.observers.secrets import watch_secrets
 from edged.observers.web.server import WebServer
@@ -55,9 +54,9 @@ class Platform:
         """The signed documents that this hall failed on."""
         return Condemned(Path(config.store.path))
 
-    def broker(self, settings: MqttSettings, reject: Reject, around: AroundRead) -> MqttLink:
+    def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
         """The link to the hall's broker."""
-        return MqttLink(settings, reject, around)
+        return MqttLink(settings, reject)
 
     def observers(self) -> tuple[Observer, ...]:
         """Whoever else hears of this hall's steps."""

@@ -12,7 +12,7 @@ import pytest
 from edged.clock import Clock
 from edged.core.engine import Engine
 from edged.core.model.commands import Desired, Lamp
-from edged.core.model.events import ClockSet, KeyPressed, SiteLoaded, Tick
+from edged.core.model.events import ClockSet, KeyPressed, SiteLoaded
 from edged.core.model.point import Point
 from edged.core.model.state import State
 from edged.core.model.turn import Turn
@@ -60,77 +60,15 @@ async def waiting_loop(
         journal.close()
 
 
-async def test_what_a_wire_handed_over_is_a_step_before_anybody_else_runs(tmp_path: Path) -> None:
-    async with waiting_loop(tmp_path, Engine(State())) as (loop, inbox, steps, run):
-        inbox.put(KEY)
-        inbox.put(KEY)
-        loop.catch_up()
-        assert [step.event for step in steps.seen] == [KEY, KEY]
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert len(steps.seen) == 2, "taken once"
-        assert not run.done()
-
-
-async def test_what_is_left_of_a_held_inbox_wakes_the_loop_when_it_is_released(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with waiting_loop(tmp_path, Engine(State())) as (loop, inbox, steps, _run):
-        inbox.hold()
-        inbox.put(KEY)
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert steps.seen == [], "whoever holds it takes it"
-        monkeypatch.setattr(Journal, "full", True)
-        loop.catch_up()
-        assert steps.seen == [], "the disk cannot take it yet"
-        monkeypatch.setattr(Journal, "full", False)
-        for _ in range(5):
-            await asyncio.sleep(0)
-        assert [step.event for step in steps.seen] == [KEY]
-
-
-async def test_a_tick_that_a_taken_event_asked_for_comes_when_it_is_due(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("edged.daemon.inbox.WAKE_S", 60.0)
-    engine = Engine(State())
-    async with waiting_loop(tmp_path, engine) as (loop, inbox, steps, _run):
-        due_ms: list[int] = []
-        inbox._next_due = lambda: due_ms[0] if due_ms and steps.seen[-1].at_ms < due_ms[0] else None
-        inbox.hold()
-        inbox.put(KEY)
-        loop.catch_up()
-        due_ms.append(steps.seen[0].at_ms + 30)
-        inbox.release()
-        async with asyncio.timeout(5):
-            while len(steps.seen) < 2:
-                await asyncio.sleep(0.005)
-        assert (steps.seen[1].event, steps.seen[1].at_ms) == (Tick(), due_ms[0])
-
-
-async def test_nothing_is_taken_from_under_a_loop_that_works(tmp_path: Path) -> None:
-    async with waiting_loop(tmp_path, Engine(State())) as (loop, inbox, steps, run):
-        run.cancel()
-        await asyncio.wait({run})
-        inbox.put(KEY)
-        loop.catch_up()
-        assert not steps.seen
-        assert len(inbox) == 1
-
-
-async def test_a_broken_step_ends_the_loop_and_not_the_wire(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_broken_step_ends_the_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = Engine(State())
 
     def broken(*_: object) -> None:
         raise AssertionError("a broken invariant")
 
-    async with waiting_loop(tmp_path, engine) as (loop, inbox, _steps, run):
+    async with waiting_loop(tmp_path, engine) as (_loop, inbox, _steps, run):
         monkeypatch.setattr(engine, "lamps_first", broken)
         inbox.put(KEY)
-        loop.catch_up()
         async with asyncio.timeout(5):
             await asyncio.wait({run})
         assert isinstance(run.exception(), AssertionError)
@@ -170,7 +108,8 @@ async def test_the_lamp_of_the_pressed_key_is_wanted_before_the_tide_is_judged_a
         monkeypatch.setattr(tidal_loop, "evaluate", evaluate)
         monkeypatch.setattr("edged.daemon.loop.os.sched_yield", let_others_run)
         inbox.put(KeyPressed(Point("p1"), "login", "mei", 1))
-        loop.catch_up()
+        for _ in range(5):
+            await asyncio.sleep(0)
     (lamp,) = [
         (one, tide) for one, tide in wanted.seen if isinstance(one.value, Lamp) and one.point == "relay/1"
     ]

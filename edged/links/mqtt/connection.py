@@ -43,7 +43,7 @@ from edged.links.mqtt.settings import (
     MqttSettings,
     new_client,
 )
-from edged.links.mqtt.talk import Ack, AroundRead, Loss, LossKind, Outbound
+from edged.links.mqtt.talk import Ack, Loss, LossKind, Outbound
 from edged.links.mqtt.wire import MqttWire
 
 CONNACK_S = 5.0  # a broker on the hall's LAN answers in milliseconds; longer than this it is broken
@@ -77,7 +77,6 @@ class Connection:
         self,
         settings: MqttSettings,
         on_message: Callable[[Publish, Ack | None], None],
-        around: AroundRead,
     ) -> None:
         self._settings = settings
         self._on_message = on_message
@@ -95,7 +94,6 @@ class Connection:
         self.on_refused: Callable[[str, str], None] = lambda topic, why: None
         self._packet_max = PACKET_MAX_BYTES  # what the broker takes
         self._retains = True
-        self._around = around
         self._flushing = False
         self._writing = False
         self._suback: dict[int, asyncio.Future[list[int]]] = {}
@@ -326,13 +324,11 @@ class Connection:
         wire = self.wire
         if wire is None or self.lost.done():
             return
-        self._around.before()
         try:
             more = self._read(wire)
         except Exception as error:  # noqa: BLE001 - a broker's garbage must not end the process
             more = False
             self.fail("broken", f"unreadable: {type(error).__name__}")
-        self._around.after()
         wire.acknowledge()
         if more:
             self._loop.call_soon(self._readable)  # but others first

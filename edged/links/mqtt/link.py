@@ -37,7 +37,7 @@ from edged.links.mqtt.connection import CONNACK_S, SUBACK_S, Connection
 from edged.links.mqtt.names import filter_fault
 from edged.links.mqtt.packets import Publish, correlation_property, expiry_property
 from edged.links.mqtt.settings import MqttSettings
-from edged.links.mqtt.talk import UNNOTICED, Ack, AroundRead, Connect, Loss, Outbound, Talk
+from edged.links.mqtt.talk import Ack, Connect, Loss, Outbound, Talk
 
 __all__ = ["Message", "MqttLink", "MqttSettings"]
 
@@ -82,7 +82,6 @@ class MqttLink:
         self,
         settings: MqttSettings,
         reject: Reject,
-        around: AroundRead = UNNOTICED,
         connect: Connect = Connection,
     ) -> None:
         """``connect`` makes one connection; a simulated world has its own."""
@@ -114,7 +113,6 @@ class MqttLink:
         self._rival_known = False
         self.taken = False  # the last connection ended because another client came with our id
         self.heartbeat = Heartbeat()
-        self._around = around
         self._listen(settings.ping_topic, self._ping_heard)
 
     @property
@@ -215,7 +213,7 @@ class MqttLink:
 
     async def _live_once(self) -> ConnectionOutcome:
         """One connection from first packet to last."""
-        connection = self._connect(self.settings, self._received, self._around)
+        connection = self._connect(self.settings, self._received)
         connection.on_refused, connection.refused = self._publish_refused, self._unwanted
         self._connection = connection  # queued inputs, and commands they cause, may follow CONNACK at once
         try:

@@ -35,20 +35,6 @@ class Releasing(Protocol):
     def release(self) -> None: ...
 
 
-def no_op() -> None:
-    """For who has nothing to do there."""
-
-
-class AroundRead(NamedTuple):
-    """What is called before the messages of one read are handed on, and after the last of them."""
-
-    before: Callable[[], None] = no_op
-    after: Callable[[], None] = no_op
-
-
-UNNOTICED = AroundRead()
-
-
 class Ack:
     """Releases one PUBACK when every handler that got the message has asked for it."""
 
@@ -89,4 +75,4 @@ class Talk(Releasing, Protocol):
     def close(self) -> None: ...
 
 
-Connect = Callable[[MqttSettings, Callable[[Publish, Ack | None], None], AroundRead], Talk]
+Connect = Callable[[MqttSettings, Callable[[Publish, Ack | None], None]], Talk]

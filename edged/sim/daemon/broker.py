@@ -20,7 +20,7 @@ from edged.driver import Refused, Unreachable
 from edged.links.mqtt.connection import CONNACK_S
 from edged.links.mqtt.packets import Publish
 from edged.links.mqtt.settings import RECEIVE_MAXIMUM, MqttSettings
-from edged.links.mqtt.talk import Ack, AroundRead, Loss, LossKind, Outbound
+from edged.links.mqtt.talk import Ack, Loss, LossKind, Outbound
 
 QUEUE_MAX = 1_000  # for a client that is away; mosquitto drops silently beyond it, and so does this
 HELD_MAX = 100_000  # messages that a frozen broker has not read
@@ -217,7 +217,6 @@ class MemoryTalk:
         broker: Broker,
         settings: MqttSettings,
         on_message: Callable[[Publish, Ack | None], None],
-        around: AroundRead,
     ) -> None:
         self._broker = broker
         self.settings = settings
@@ -227,7 +226,6 @@ class MemoryTalk:
         self.opened_s = 0.0
         self.on_refused: Callable[[str, str], None] = lambda topic, why: None
         self.refused: set[str] = set()
-        self._around = around
         self.reached = False
         self.listening = False
         self.goodbye = False
@@ -296,10 +294,8 @@ class MemoryTalk:
         ack = Ack(self, mid)
         assert len(self._unacked) < RECEIVE_MAXIMUM, "the broker does not keep to what it was told"
         self._unacked.append(ack)
-        self._around.before()
         told = Publish(kept.topic.encode(), kept.payload, 1, kept.retain, mid, again=kept.again)
         self._on_message(told, ack)
-        self._around.after()
 
     def release(self) -> None:
         """See ``Talk``."""

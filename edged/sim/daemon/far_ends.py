@@ -27,7 +27,6 @@ from edged.driver import DeviceContext, Driver, Reject
 from edged.links.memory import MemoryLink
 from edged.links.modbus.link import ModbusBus
 from edged.links.mqtt.link import MqttLink, MqttSettings
-from edged.links.mqtt.talk import AroundRead
 from edged.observer import Observer
 from edged.observers.web.server import WebServer
 from edged.sim.daemon.broker import Broker, MemoryTalk
@@ -158,9 +157,9 @@ class Machine(Platform):
         """Nothing of a world is kept beside its journal."""
         return Condemned()
 
-    def broker(self, settings: MqttSettings, reject: Reject, around: AroundRead) -> MqttLink:
+    def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
         """See ``Platform``."""
-        return MqttLink(settings, reject, around, partial(MemoryTalk, self._broker))
+        return MqttLink(settings, reject, partial(MemoryTalk, self._broker))
 
     def observers(self) -> tuple[Observer, ...]:
         """The judge of the world."""
