@@ -20,7 +20,7 @@ from edged.core.queue import by_hand
 from edged.core.queue.ordering import ASKED, AT_REST, STAFFED
 from edged.core.signage import signs
 from edged.core.tide import arbiter, triggers
-from edged.core.visits import detours, follow, printing, promises, walkins
+from edged.core.visits import detours, follow, printing, promises, slips, walkins
 from edged.core.visits.outcomes import finish
 from edged.core.windows import activation, attendance, overrides, preparation, roster, wishes
 from edged.core.windows.machine import arrive, call_next, move_window, no_show, recall
@@ -318,7 +318,25 @@ def _special_need(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def _case(turn: Turn, window: str, arg: str | None) -> None:
+    """A case is opened with a receipt; the key pressed again for the same visitor prints it again."""
+    before, noted = turn.state.next_case, len(turn.notes)
     case_requests.press(turn, point_of(window), window, arg)
+    known = [
+        str(note.data.get("case")) for note in turn.notes[noted:] if note.data.get("reason") == "case_exists"
+    ]
+    opened = list(turn.state.cases)[-1:] if turn.state.next_case > before else known
+    for name in opened:
+        if name in turn.state.cases:
+            slips.case_receipt(turn, turn.state.cases[name], window)
+
+
+def _reprint(turn: Turn, window: str, arg: str | None) -> None:
+    case = turn.state.cases.get(arg or "")
+    if case is None:
+        printing.reprint(turn, window, arg)
+    else:
+        slips.case_receipt(turn, case, window)
+        turn.note("ticket.reprint", case.id, window=window, point=None)
 
 
 def _promise_kept(turn: Turn, window: str, arg: str | None) -> None:
@@ -353,6 +371,6 @@ KEYS: dict[str, Callable[[Turn, str, str | None], None]] = {
     "priority": detours.priority_key,
     "walk-direct": _walk_direct,
     "green-lane": walkins.green_lane,
-    "reprint": printing.reprint,
+    "reprint": _reprint,
     "promise-kept": _promise_kept,
 }

@@ -26,10 +26,13 @@ DAY_MS = wall.DAY_MS
 def open_case(turn: Turn, case: Case, by: str) -> str | None:
     """Give it a number, page, and watch the time; the id, or None (and why) if it cannot be opened."""
     state, limits = turn.state, turn.state.policy.cases
-    if any(
-        c.visit == case.visit and c.state != "CLOSED" for c in state.cases.values() if c.visit is not None
-    ):
-        turn.ignore(case.source, "case_exists", ticket=case.ticket)
+    open_already = [
+        c.id
+        for c in state.cases.values()
+        if c.visit is not None and c.visit == case.visit and c.state != "CLOSED"
+    ]
+    if open_already:
+        turn.ignore(case.source, "case_exists", ticket=case.ticket, case=open_already[0])
         return None
     if sum(1 for c in state.cases.values() if c.state != "CLOSED") >= limits.open_max:
         turn.ignore(case.source, "too_many_cases", by=by)

@@ -52,7 +52,7 @@ REFUSED: dict[str, Pair] = {
     "answered_already": ("您已应答，请到{window}号窗口", "Answered already: window {window}"),
     "appointment_for_other_service": ("预约的是其他业务", "The appointment is for another service"),
     "called_already": ("{subject}已叫号", "{subject} is called already"),
-    "case_exists": ("该办事人的事项已登记", "This visitor's case is open already"),
+    "case_exists": ("该办事人的事项已登记：{case}", "This visitor's case is open: {case}"),
     "case_state": ("事项{subject}{case_state}，不能这样处理", "Case {subject} is {case_state}"),
     "cases_are_no_tide": ("办不成事专区不设潮汐窗口", "Cases have no +1 windows"),
     "check_in_too_early": ("未到预约签到时间", "Too early to check in"),

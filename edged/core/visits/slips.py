@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from edged.core.calendar import hours_words, wall
 from edged.core.model.commands import About, Print
-from edged.core.model.point import Point
-from edged.core.model.state import Promise, Ticket
+from edged.core.model.point import Point, point_of
+from edged.core.model.state import Case, Promise, Ticket
 from edged.core.model.turn import Turn
 from edged.core.people import staffing
 
@@ -67,6 +67,22 @@ def next_stage(turn: Turn, ticket: Ticket, window: str) -> None:
         f"{ticket.number} next: {service.name_en}, {place_en}",
     ]
     staffing.hint(turn, window, f"请告知{ticket.number}号：下一环节{service.name}，{place} Next: {place_en}")
+
+
+def case_receipt(turn: Turn, case: Case, window: str) -> None:
+    """办不成事回执 (事事有回音): the number of the case, by when it is answered, and where to ask."""
+    ticket = None if case.visit is None else turn.state.tickets.get(case.visit)
+    service = case.service or next(iter(turn.lookup.windows[window].skills), "")
+    place, place_en = window_place(turn, next(iter(turn.lookup.case_windows), window))
+    lines = [
+        (f"办不成事回执 编号{case.id}", f"Your case: {case.id}"),
+        (f"查询和补充：{place}，报编号", f"Ask at {place_en} with this number"),
+    ]
+    if case.due_day is not None:
+        due, due_en = day_and_time(case.due_day, turn.state.policy.cases.due_min)
+        lines.insert(1, (f"将于{due}前答复", f"You will be answered by {due_en}"))
+    source = point_of(window) if ticket is None else ticket.source
+    _put_at(turn, (case.id, service, source), window, "case", lines)
 
 
 def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
@@ -133,16 +149,21 @@ def _head(turn: Turn, title: str, title_en: str, ticket: Ticket) -> Line:
 
 
 def _put(turn: Turn, ticket: Ticket, window: str, about: About, lines: list[Line]) -> None:
+    _put_at(turn, (ticket.number, ticket.service, ticket.source), window, about, lines)
+
+
+def _put_at(turn: Turn, what: tuple[str, str, Point], window: str, about: About, lines: list[Line]) -> None:
+    """``what``: the number, its service, and the dispenser it came from."""
     if turn.lookup.site.queue is not None:  # the queue system has the paper
         return
-    source = ticket.source
+    number, service, source = what
     point = source if source not in turn.lookup.windows else next(iter(turn.lookup.site.dispensers), None)
-    turn.note("slip.printed", ticket.number, about=about, window=window, point=point)
+    turn.note("slip.printed", number, about=about, window=window, point=point)
     zh, en = tuple(line[0] for line in lines), tuple(line[1] for line in lines)
     if point is None:
-        staffing.hint(turn, window, f"{ticket.number} {BY_HAND[0]} {BY_HAND[1]}")
+        staffing.hint(turn, window, f"{number} {BY_HAND[0]} {BY_HAND[1]}")
     else:
         turn.act(
             Point(point),
-            Print(ticket.number, ticket.service, 0, about=about, window=window, lines=zh, lines_en=en),
+            Print(number, service, 0, about=about, window=window, lines=zh, lines_en=en),
         )
