@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from edged.core.model.commands import Action, Value
-from edged.core.model.events import Event
+from edged.core.model.events import DeviceBack, DeviceLost, Event
 from edged.core.model.point import Point, point_of
 from edged.shapes import Shape
 
 REASSERT_S = 5.0  # hall seconds between re-assertions of every level, unless the driver knows better
+
+
+TELL_AGAIN_S = 1.0  # real seconds, where the inbox was full
 
 
 class DeviceError(Exception):
@@ -106,6 +110,54 @@ class DeviceContext:
     def point(self, channel: str = "") -> Point:
         """Where an event of this device comes from; without a channel: the device itself."""
         return point_of(self.device, channel)
+
+
+class Presence:
+    """Whether a device is there, as the core is told: once per change, and again until a full inbox has taken it.
+
+    For every driver: ``DeviceLost`` that met a full inbox and was never said again would leave a dead lamp lit.
+    """
+
+    def __init__(self, context: DeviceContext) -> None:
+        self._context = context
+        self.there: bool | None = None  # None: nobody knows
+        self._reason = ""
+        self._told: bool | None = None
+        self._again: asyncio.TimerHandle | None = None
+
+    def back(self) -> None:
+        """It is there."""
+        self.there = True
+        self._tell()
+
+    def lost(self, reason: str) -> None:
+        """It is not, for this reason."""
+        if self.there is not False:
+            self.there, self._reason = False, reason
+        self._tell()
+
+    def unknown(self) -> None:
+        """Nobody knows any more; what was told stands until something is known."""
+        self.there = None
+
+    def forget(self) -> None:
+        """The driver ends, or begins anew: the next word is told whatever was told before."""
+        self.there = self._told = None
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+
+    def _tell(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        if self.there is None or self.there is self._told:
+            return
+        device = self._context.point()
+        if self._context.emit(DeviceBack(device) if self.there else DeviceLost(device, self._reason)):
+            self._told = self.there
+        else:
+            self._again = asyncio.get_running_loop().call_later(TELL_AGAIN_S, self._tell)
 
 
 class Driver(Protocol):

@@ -27,9 +27,9 @@ from devices.candle485.options import CandleOptions
 from devices.candle485.signs import board, digits, led, loud, printed
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Lamp, Pager, Panel, Print, Value
-from edged.core.model.events import DeviceBack, DeviceLost, Event, KeyPressed, TicketRequested
+from edged.core.model.events import Event, KeyPressed, TicketRequested
 from edged.core.model.point import Point, channel_of
-from edged.driver import DeviceContext, Options, Refused, Unreachable
+from edged.driver import DeviceContext, Options, Presence, Refused, Unreachable
 from edged.heartbeat import lasting
 from edged.links import ByteLink
 from edged.links.serial import SerialLink
@@ -37,7 +37,8 @@ from edged.links.serial import SerialLink
 GAP_S = 0.1  # silence that ends half a frame: eleven characters take 6 ms, a USB adapter adds up to 16
 ECHO_S = 0.1  # an echo later than this will not come whole any more
 ECHO_MISSES_MAX = 5  # in a row: the adapter does not hear itself; where it used to, it is frozen
-TELL_S = 1.0  # before telling the core again where its inbox was full
+BITS_OF_A_BYTE = 10  # with start and stop bit
+FRAME_BYTES_MAX = 32  # a board's whole line
 REASSERT_MIN_S = 5.0  # hall seconds
 PAUSES_MAX = 6  # that a changed value may wait: two frames of its own, one that is leaving, and as much again
 SPARE_S = 1.0  # real seconds beyond that, for a slow adapter
@@ -58,7 +59,9 @@ class Candle485:
         slots = sum(1 + panel.digits for panel in options.panels.values()) + len(options.boards)
         # A round of re-assertions leaves as much of the bus to panels as it takes itself.
         self.reassert_s = max(REASSERT_MIN_S, 2 * slots * self._pause_s)
-        self.deadline_s = PAUSES_MAX * (self._pause_s + ECHO_S) + SPARE_S
+        self._byte_s = BITS_OF_A_BYTE / options.baudrate
+        frame_s = FRAME_BYTES_MAX * self._byte_s
+        self.deadline_s = PAUSES_MAX * (self._pause_s + ECHO_S + frame_s) + SPARE_S
         self._names = {unit.address: name for name, unit in options.panels.items()}
         self._boards = {unit.address for unit in options.boards.values()}
         self._bus = Bus(self._write, lambda: context.sleep(self._pause_s))
@@ -71,12 +74,12 @@ class Candle485:
         self._open: bool | None = None
         self._babbling = False
         self._reason = "not opened yet"
-        self._told: bool | None = None
+        self._presence = Presence(context)
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def run(self) -> None:
         """Keep the bus until cancelled."""
-        self._told = None
+        self._presence.forget()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
@@ -145,12 +148,13 @@ class Candle485:
             self._take(self._echo.sent(data))
         await self._link.write(data)
         if self._echo.due:
-            await self._echo_passes()
+            await self._echo_passes(len(data))
 
-    async def _echo_passes(self) -> None:
+    async def _echo_passes(self, length: int) -> None:
+        """``length`` bytes come back, once they have left the line."""
         damaged = self._echo.damaged
         try:
-            async with asyncio.timeout(ECHO_S):
+            async with asyncio.timeout(ECHO_S + length * self._byte_s):
                 await self._echo_over.wait()
         except TimeoutError:
             self._take(self._echo.expire())
@@ -254,16 +258,10 @@ class Candle485:
         self._tell()
 
     def _tell(self) -> None:
-        """Lost or back, once per change; again where the inbox was full."""
-        up = bool(self._open) and not self._babbling
-        if self._open is None or up == self._told:
-            return
-        device = self._context.point()
-        reason = "babble" if self._babbling else self._reason
-        if self._context.emit(DeviceBack(device) if up else DeviceLost(device, reason)):
-            self._told = up
-        else:
-            self._later("tell", TELL_S, self._tell)
+        if self._open and not self._babbling:
+            self._presence.back()
+        elif self._open is not None:
+            self._presence.lost("babble" if self._babbling else self._reason)
 
     def _later(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
         """``call`` after ``delay_s``, instead of the last one of this name."""

@@ -17,9 +17,9 @@ from msgspec import Meta
 
 from devices.milesight_mqtt.codec import CountedLine, decode
 from edged.core.model.commands import Action, Value
-from edged.core.model.events import CountRead, DeviceBack, DeviceLost
+from edged.core.model.events import CountRead
 from edged.core.model.point import Point
-from edged.driver import REASSERT_S, DeviceContext, Garbled, Options, Refused
+from edged.driver import REASSERT_S, DeviceContext, Garbled, Options, Presence, Refused
 from edged.links.mqtt.link import Message
 from edged.links.mqtt.names import filter_fault
 from edged.shapes import Rule
@@ -75,7 +75,7 @@ class MilesightMqtt:
     def __init__(self, context: DeviceContext, options: MilesightMqttOptions) -> None:
         self._context = context
         self._options = options
-        self._present: bool | None = None
+        self._presence = Presence(context)
         self._heard_s = context.now_s()
         self._crossings_seen = False
         self._totals: dict[str, tuple[int, int]] = {}
@@ -89,17 +89,17 @@ class MilesightMqtt:
 
         def changed(up: bool, _reason: str) -> None:
             if listening and not up:
-                self._lost("broker")
+                self._presence.lost("broker")
 
         mqtt.on_state(changed)
         mqtt.subscribe(self._options.topic, self._received)
         if not mqtt.connected:
-            self._lost("broker")
+            self._presence.lost("broker")
         try:
             while True:
                 quiet_s = self._context.now_s() - self._heard_s
                 if quiet_s >= self._options.silent_s:
-                    self._lost("silent")
+                    self._presence.lost("silent")
                 await self._context.sleep(max(1.0, self._options.silent_s - quiet_s))
         finally:
             listening = False
@@ -123,8 +123,7 @@ class MilesightMqtt:
             message.ack()
             return
         self._heard_s = self._context.now_s()
-        if self._present is not True and self._context.emit(DeviceBack(self._context.point())):
-            self._present = True
+        self._presence.back()
         reading = self._count([line for line in lines if self._wanted(line)])
         if reading is None:
             message.ack()
@@ -185,8 +184,3 @@ class MilesightMqtt:
         if self._options.swap:
             entered, left = left, entered
         return CountRead(self._context.point(), semantics, entered, left)
-
-    def _lost(self, reason: str) -> None:
-        device = self._context.point()
-        if self._present is not False and self._context.emit(DeviceLost(device, reason)):
-            self._present = False

@@ -26,9 +26,9 @@ from msgspec import Meta
 from devices.modbus_relay.codec import State, Style, blink_value, write_for
 from devices.modbus_relay.profiles import PROFILES
 from edged.core.model.commands import Action, Lamp, Value
-from edged.core.model.events import DeviceBack, DeviceLost, HealthRead
+from edged.core.model.events import HealthRead
 from edged.core.model.point import Point, channel_of
-from edged.driver import DeviceContext, DeviceError, Garbled, Options, Refused, Unreachable
+from edged.driver import DeviceContext, DeviceError, Garbled, Options, Presence, Refused, Unreachable
 from edged.heartbeat import lasting
 from edged.links.modbus.link import ModbusBus, bus
 from edged.links.modbus.wire import parse_url
@@ -113,8 +113,7 @@ class ModbusRelay:
         self._contradicted: dict[int, int] = {}
         self._faults: dict[int | None, str] = {}  # told of lamps by channel; None: of the module itself
         self._up: bool | None = None
-        self._told: bool | None = None
-        self._reason = ""
+        self._presence = Presence(context)
         self._due = asyncio.Event()
         self._retry: asyncio.TimerHandle | None = None
 
@@ -196,7 +195,8 @@ class ModbusRelay:
                     await self._check()
                 except DeviceError as error:
                     self._lose(error)
-            self._tell()
+            if self._up:
+                self._presence.back()
 
     async def _check(self) -> None:
         """Hear from the module, and compare what it shows with what is wanted."""
@@ -305,20 +305,12 @@ class ModbusRelay:
         """The module cannot be heard, or answers nonsense: its lamps cannot be trusted."""
         if isinstance(error, Garbled):
             self._context.reject("garbled", str(error))
-        self._up, self._reason = False, str(error)
-        self._tell()
+        self._up = False
+        self._presence.lost(str(error))
         if self._retry is not None:
             self._retry.cancel()
         wait_s = max(RETRY_MIN_S, self._bus.rest_s(self._unit))
         self._retry = asyncio.get_running_loop().call_later(wait_s, self._due.set)
-
-    def _tell(self) -> None:
-        """Lost or back, once per change; again at the next look where the inbox was full."""
-        if self._up is None or self._up == self._told:
-            return
-        device = self._context.point()
-        if self._context.emit(DeviceBack(device) if self._up else DeviceLost(device, self._reason)):
-            self._told = self._up
 
 
 async def _nothing() -> None:

@@ -27,9 +27,9 @@ from devices.mqtt_json.codec import (
     to_event,
 )
 from edged.core.model.commands import Action, Value
-from edged.core.model.events import CommandFailed, DeviceBack, DeviceLost, InputRefused
+from edged.core.model.events import CommandFailed, InputRefused
 from edged.core.model.point import Point, point_of
-from edged.driver import REASSERT_S, DeviceContext, DisplaySize, Options, Refused, Unreachable
+from edged.driver import REASSERT_S, DeviceContext, DisplaySize, Options, Presence, Refused, Unreachable
 from edged.links.mqtt.link import Message
 
 ANSWER_S = 14.0  # real seconds for ``up/done``; the longest announcement, spoken twice, and inside the outputs' limit
@@ -111,7 +111,7 @@ class MqttJson:
         self._root = f"hall/{context.hall}/dev/{context.device}"
         self._count = options.count
         self._allowed = frozenset(MODELS) if options.kind is None else INPUTS[options.kind] | COMMON
-        self._present: bool | None = None
+        self._presence = Presence(context)
         self._heard = False  # by itself, since the link is up
         self._told, self._told_s = 0.0, 0.0
         self._hearsay = False  # lost on the word of what stood at the broker: it is tried all the same
@@ -125,16 +125,16 @@ class MqttJson:
         def changed(up: bool, _reason: str) -> None:
             if listening and not up:
                 self._heard = False
-                self._lost("broker")
+                self._presence.lost("broker")
             elif listening:
-                self._present = None  # nobody knows: a device that only listens may well be there
+                self._presence.unknown()  # nobody knows: a device that only listens may well be there
                 self._hearsay = False
 
         topic_filter = f"{self._root}/up/+"
 
         def refused(topic: str, why: str) -> None:
             if listening and topic.startswith(f"{self._root}/") and why:
-                self._lost(f"the broker refuses {topic}: {why}")
+                self._presence.lost(f"the broker refuses {topic}: {why}")
                 for answer in self._answers.values():
                     if not answer.done():
                         answer.set_exception(Refused(f"the broker refuses {topic}: {why}"))
@@ -143,7 +143,7 @@ class MqttJson:
         mqtt.on_refused(refused)
         mqtt.subscribe(topic_filter, self._received)
         if not mqtt.connected:
-            self._lost("broker")
+            self._presence.lost("broker")
         try:
             await asyncio.Event().wait()
         finally:
@@ -163,7 +163,7 @@ class MqttJson:
 
     async def act(self, action: Action) -> None:
         """Send ``action`` and wait for the device's answer. Raises ``Unreachable`` or ``Refused``."""
-        if self._present is False and not self._hearsay:
+        if self._presence.there is False and not self._hearsay:
             raise Unreachable("device is offline")
         if len(self._answers) >= PENDING_MAX:
             raise Unreachable("too many unanswered actions")
@@ -219,7 +219,7 @@ class MqttJson:
                 self._back(not message.retain)
             elif not (message.retain and self._heard):
                 self._hearsay = message.retain
-                self._lost("offline")
+                self._presence.lost("offline")
             message.ack()
             return
         event = to_event(self._device, body, self._count, message.again)
@@ -234,9 +234,4 @@ class MqttJson:
     def _back(self, heard: bool) -> None:
         """It is there; ``heard``: it said something just now."""
         self._heard = self._heard or heard
-        if self._present is not True and self._context.emit(DeviceBack(self._device)):
-            self._present = True
-
-    def _lost(self, reason: str) -> None:
-        if self._present is not False and self._context.emit(DeviceLost(self._device, reason)):
-            self._present = False
+        self._presence.back()

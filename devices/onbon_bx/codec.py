@@ -44,6 +44,8 @@ LOOP, HOLD, BLANK_ON_TIMEOUT = 0, 1, 2
 SINGLE_LINE, MULTI_LINE = 1, 2
 EXPLICIT_BREAKS, WRAP = 1, 2
 STATIC, SCROLL_LEFT = 1, 3
+SPEED_MAX = 0x18
+ANSWER_BYTES = 34  # an ACK with every byte escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +71,15 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """What a card with a voice module says once. ``volume`` 0 to 10, ``speed`` 1 to 10, ``person`` 0 to 15."""
+    """What a card with a voice module says. ``volume`` 0 to 10, ``speed`` 1 to 10, ``person`` 0 to 15.
+
+    ``repeats``: how often it is said again; 0 plays once (the vendor's appendix of BX-K says so of its voice command,
+    for this nibble it is not proven).
+    """
 
     text: str
     person: int = 0
-    times: int = 1
+    repeats: int = 0
     volume: int = 10
     speed: int = 5
 
@@ -82,7 +88,8 @@ class Speech:
 class ScreenArea:
     """A dynamic text area: pixels, text, and what the card does when no new text comes for ``timeout_s``.
 
-    ``disp``, ``hold`` (0.5 s units) and the line flags as in the vendor's protocol; defaults are a static single line.
+    ``speed`` of a scroll: 0 is the fastest, ``SPEED_MAX`` the slowest. ``disp``, ``hold`` (0.5 s units) and line flags
+    are as in the vendor's protocol; defaults are a static single line.
     """
 
     id: int
@@ -178,7 +185,7 @@ def _encode_speech(speech: Speech | None) -> bytes:
     if speech is None:
         return b"\0"
     text = encode_text(speech.text)
-    voice = speech.times << 4 | speech.person
+    voice = speech.repeats << 4 | speech.person
     return struct.pack("<BBBBI", SPEAK_OTHER_TEXT, voice, speech.volume, speech.speed, len(text)) + text
 
 

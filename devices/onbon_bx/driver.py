@@ -22,9 +22,17 @@ from msgspec import Meta
 from devices.onbon_bx import codec
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Say, Value
-from edged.core.model.events import DeviceBack, DeviceLost
 from edged.core.model.point import Point, channel_of
-from edged.driver import DeviceContext, DeviceError, DisplaySize, Garbled, Options, Refused, Unreachable
+from edged.driver import (
+    DeviceContext,
+    DeviceError,
+    DisplaySize,
+    Garbled,
+    Options,
+    Presence,
+    Refused,
+    Unreachable,
+)
 from edged.heartbeat import lasting
 from edged.links import ByteLink
 from edged.links.serial import SerialLink
@@ -39,6 +47,7 @@ COLUMN_PX = 8  # width of its half-width characters
 MISSED_MAX = 2  # unanswered requests before the bar is called lost: one frame may fall to line noise
 SILENT_MAX = 6  # requests without a single byte back before the wire is opened afresh
 ROWS_MAX = 8
+BITS_OF_A_BYTE = 10  # with start and stop bit
 USUAL, SLOW = 5, 3  # the card's speeds of speech, 1 to 10
 SPEECH_S = 0.28  # hall seconds a Chinese syllable takes at speed 5; the next announcement waits that long
 
@@ -46,6 +55,8 @@ SPEECH_S = 0.28  # hall seconds a Chinese syllable takes at speed 5; the next an
 class OnbonOptions(Options, frozen=True):
     """``path`` (serial) or ``host`` (TCP). ``model`` decides the unit of x and width. Sizes in pixels.
 
+    ``deadline_ms``: for an answer, from when the last byte has left the line (the vendor's software waits 10 s).
+    ``scroll_speed``: of lines that are too long, 0 is the fastest and 24 the slowest.
     ``font``: which characters the card has; older cards know those of GB 2312 only.
     ``voice``: the card has a voice module, so the bar may be an area's voice. ``brightness`` 0 to 15, else as it is.
     """
@@ -60,7 +71,8 @@ class OnbonOptions(Options, frozen=True):
     height: Annotated[int, Meta(ge=ROW_PX, le=ROW_PX * ROWS_MAX, multiple_of=ROW_PX)] = 32
     first_area: Annotated[int, Meta(ge=0, le=31)] = 0
     dead_man_s: Annotated[int, Meta(ge=6, le=3600)] = 30
-    deadline_ms: Annotated[int, Meta(ge=50, le=2000)] = 300
+    deadline_ms: Annotated[int, Meta(ge=50, le=10_000)] = 300
+    scroll_speed: Annotated[int, Meta(ge=0, le=codec.SPEED_MAX)] = 4
     brightness: Annotated[int, Meta(ge=0, le=15)] | None = None
     voice: bool = False
     font: codec.Font = "gbk"
@@ -106,15 +118,19 @@ class OnbonBx:
         self._silent = 0
         self._heard_bytes = False
         self._quiet_until_s = 0.0  # real seconds; until then a late answer may come
-        self._there: bool | None = None
+        self._presence = Presence(context)
+        # Seconds that a byte takes on the line; the network takes none, as far as we can know.
+        self._byte_s = 0.0 if options.path is None else BITS_OF_A_BYTE / options.baudrate
         self._spoke_s = context.now_s()
         self._rows = rows((), options)
         # A ping and this request, each after the pause that a missed answer costs.
-        self.deadline_s = 4 * options.deadline_ms / 1000 + 0.1
+        longest = options.height // ROW_PX * codec.TEXT_BYTES_MAX + codec.ANSWER_BYTES
+        self.deadline_s = 4 * options.deadline_ms / 1000 + 0.1 + 2 * longest * self._byte_s
         self.reassert_s = options.dead_man_s / 3  # two may be lost before the bar goes dark
 
     async def run(self) -> None:
         """See ``Driver``."""
+        self._presence.forget()
         async with asyncio.TaskGroup() as lanes:
             lanes.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
             lanes.create_task(lasting("contact", self._keep_contact()))
@@ -151,7 +167,7 @@ class OnbonBx:
         return int(number)
 
     def _check_there(self) -> None:
-        if not self._there:
+        if not self._presence.there:
             raise Unreachable(self._down)
 
     async def _keep_contact(self) -> None:
@@ -159,13 +175,13 @@ class OnbonBx:
         while True:
             await self._open.wait()
             try:
-                if self._there:
+                if self._presence.there:
                     await self._ping_when_due()
                 else:
                     await self._make_contact()
             except DeviceError as error:
                 self._down = str(error)
-                if not self._there:
+                if not self._presence.there:
                     await asyncio.sleep(RETRY_S)
 
     async def _ping_when_due(self) -> None:
@@ -185,8 +201,7 @@ class OnbonBx:
                 await self._request(frame)
             except Refused as error:  # it lives; a card without this command shows text all the same
                 self._context.reject("refused_greeting", str(error))
-        self._there = True
-        self._context.emit(DeviceBack(self._context.point()))
+        self._presence.back()
 
     async def _request(self, frame: codec.Frame) -> None:
         """Send and wait for the card's ACK. Raises ``DeviceError``."""
@@ -195,9 +210,11 @@ class OnbonBx:
             garbled = self._reader.garbled
             self._heard_bytes = False
             self._answer = asyncio.get_running_loop().create_future()
+            data = frame.to_bytes()
+            answer_s = self._options.deadline_ms / 1000 + (len(data) + codec.ANSWER_BYTES) * self._byte_s
             try:
-                await self._link.write(frame.to_bytes())
-                async with asyncio.timeout(self._options.deadline_ms / 1000):
+                await self._link.write(data)
+                async with asyncio.timeout(answer_s):
                     answer = await self._answer
             except TimeoutError:
                 self._miss()
@@ -206,7 +223,7 @@ class OnbonBx:
                 raise Unreachable("no answer from the LED card") from None
             finally:
                 if not self._answer.done() or self._answer.cancelled():
-                    self._quiet_until_s = monotonic_s() + self._options.deadline_ms / 1000
+                    self._quiet_until_s = monotonic_s() + answer_s
                 self._answer = None
                 self._spoke_s = self._context.now_s()
             self._missed = self._silent = 0
@@ -248,9 +265,7 @@ class OnbonBx:
 
     def _lose(self, reason: str) -> None:
         self._down = reason
-        if self._there is not False:
-            self._there = False
-            self._context.emit(DeviceLost(self._context.point(), reason))
+        self._presence.lost(reason)
 
 
 def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.ScreenArea]:
@@ -269,6 +284,7 @@ def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.ScreenArea
             run_mode=codec.BLANK_ON_TIMEOUT,
             timeout_s=options.dead_man_s,
             disp=codec.STATIC if codec.text_width(text) <= options.width else codec.SCROLL_LEFT,
+            speed=0 if codec.text_width(text) <= options.width else options.scroll_speed,
         )
         for row, text in enumerate(texts)
     ]

@@ -13,6 +13,7 @@ from devices.candle485 import driver as candle_driver
 from devices.candle485 import noise as candle_noise
 from devices.candle485.codec import BLINK, BLINK_NONE, LED_GREEN, LED_GREEN_FAST, LED_OFF, LED_RED, Signal
 from devices.candle485.signs import PRINTED_BLINK
+from edged import driver as contract
 from edged.core.model.commands import Action, Display, Lamp, Panel, Print, Say
 from edged.core.model.events import DeviceBack, DeviceLost, KeyPressed, TicketRequested
 from edged.core.model.point import Point
@@ -209,7 +210,7 @@ async def test_unplugged_and_plugged_in_under_another_name(tmp_path: Path) -> No
 async def test_contact_is_told_again_where_the_inbox_was_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candle_driver, "TELL_S", 0.05)
+    monkeypatch.setattr(contract, "TELL_AGAIN_S", 0.05)
     hall = Hall(full=True)
     async with bench(tmp_path, hall):
         assert hall.events == []

@@ -32,7 +32,11 @@ BUILT: dict[str, Frame] = {
         [ScreenArea(0, 0, 0, 64, 16, "\\C20123", single=codec.MULTI_LINE, disp=2)], units_of_8=True
     ),
     "onbon.dyn.voice": codec.show(
-        [ScreenArea(0, 0, 0, 64, 16, "A012", single=codec.MULTI_LINE, disp=2, speech=Speech(CALL))],
+        [
+            ScreenArea(
+                0, 0, 0, 64, 16, "A012", single=codec.MULTI_LINE, disp=2, speech=Speech(CALL, repeats=1)
+            )
+        ],
         units_of_8=True,
     ),
     "onbon.dyn.delete0": codec.delete(0),
@@ -100,7 +104,7 @@ def test_areas_of_published_frames_mean_what_their_sources_say() -> None:
 
     assert areas_of("onbon.dyn.call.5k", True) == areas_of("onbon.dyn.call.6k", False) == (CALL_AREA,)
     [voice] = areas_of("onbon.dyn.voice", True)
-    assert (voice.text, voice.speech) == ("A012", Speech(CALL))
+    assert (voice.text, voice.speech) == ("A012", Speech(CALL, repeats=1))
     [foreign] = areas_of("onbon.dyn.noack1", True)
     assert (foreign.text, foreign.id, foreign.timeout_s) == ("\\FO000TEMPER:21℃", 1, 2)
     assert (foreign.y, foreign.width, foreign.height) == (12, 512, 12)

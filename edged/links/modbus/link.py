@@ -36,7 +36,9 @@ from edged.links.modbus.frames import (
     FAILED,
     LATE,
     MBAP,
+    RTU_MIN,
     UNIT_IS_SILENT,
+    answer_size,
     exception_error,
     find_rtu_answer,
     find_tcp_answer,
@@ -319,7 +321,10 @@ class ModbusBus:
             self._ended(error)
         self._quiet_from_s = now_s + len(frame) * self.wire.char_s
         fair_s = self._quiet_from_s - now_s + FAIR_S
-        wait_s = request.deadline_s if request.broken_off < BREAK_OFF_MAX else fair_s
+        answer_s = (
+            len(frame) + answer_size(request.pdu) + RTU_MIN
+        ) * self.wire.char_s  # of both on a serial line
+        wait_s = request.deadline_s + answer_s if request.broken_off < BREAK_OFF_MAX else fair_s
         self._deadline = asyncio.get_running_loop().call_later(wait_s, self._unanswered, request)
 
     def _finish(self) -> ModbusRequest | None:
