@@ -10,6 +10,7 @@ import pytest
 from devices.candle485 import driver as candle_driver
 from devices.candle485 import noise as candle_noise
 from devices.candle485.codec import Signal
+from devices.candle485.echo import Echo
 from devices.candle485.fake import CandleFaults
 from edged.core.model.commands import Lamp, Panel
 from edged.core.model.events import DeviceLost, TicketRequested
@@ -71,6 +72,15 @@ async def test_what_was_found_out_of_one_adapter_does_not_hold_for_the_next(tmp_
         b.far.press("panel-21", "arrive")
         await until(lambda: b.pressed() != [])
         assert b.pressed() == [key("panel-21", "arrive")]
+
+
+def test_only_echoes_missed_in_a_row_count() -> None:
+    echo = Echo(sure=True)
+    for heard in (b"", b"", b"abcd", b"", b"abxd"):  # missed twice, heard, missed, heard with damage
+        echo.sent(b"abcd")
+        echo.feed(heard)
+        echo.expire()
+    assert (echo.heard, echo.damaged, echo.missed) == (1, 1, 0)
 
 
 async def test_damaged_echoes_press_no_key(tmp_path: Path) -> None:

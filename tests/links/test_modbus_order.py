@@ -15,7 +15,7 @@ from devices.modbus_relay.profiles import PROFILES
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Unreachable
 from edged.links.modbus.frames import rtu_frame
-from edged.links.modbus.link import FAIR_S, ModbusBus
+from edged.links.modbus.link import FAIR_S, GIVE_WAY_S, ModbusBus
 from edged.links.modbus.queue import Pace
 from tests.support.modbus_peers import (
     QUICK,
@@ -94,6 +94,10 @@ async def test_probe_of_a_dead_unit_gives_way_to_a_healthy_lamp() -> None:
         start_s = monotonic_s()
         await link.write_coil(1, 0, 0xFF00)
         took_s = monotonic_s() - start_s
+        await until(lambda: len(line.heard) == 5)
+        assert monotonic_s() - start_s >= 0.9 * GIVE_WAY_S, (
+            "a busy wire is not asked for the dead at every free moment"
+        )
         await probe
     assert took_s < 0.2
     assert link.counts.broken_off == 1

@@ -144,3 +144,10 @@ def test_a_broker_that_never_acknowledges_fills_the_queue_and_no_more() -> None:
     taken = [queue.put(b"say", b"x", False, None) for _ in range(QUEUE_MAX + 5)]
     assert taken.count(True) == QUEUE_MAX + 1
     assert queue.put(b"lamp", b"on", True, None) is False
+
+
+def test_a_length_of_more_than_four_bytes_is_refused_as_soon_as_it_is_seen() -> None:
+    head = b"\x30\xff\xff\xff"
+    assert packet_end(head, 0, LIMIT) is None
+    with pytest.raises(ValueError, match="four bytes"):
+        packet_end(head + b"\xff", 0, LIMIT)
