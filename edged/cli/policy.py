@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from edged.central.audience import Audience
     from edged.central.refusals import DocumentRefused
     from edged.cli.target import Target
+    from edged.core.model.policy import Policy
 
+CHANGES_SHOWN = 40  # lines: a screen
 REPORT_S = (
     15.0  # a hall answers within its commit, tens of ms; a busy disk and two brokers in between take longer
 )
@@ -90,6 +92,7 @@ def check(file: Document, config: Config = None) -> None:
         tell_refusal(refusal)
         raise typer.Exit(1) from None
     typer.echo(f"{file}: OK: version {document.version} for {', '.join(document.halls)} / 检查通过")
+    _tell_effect(payload, config)
 
 
 @app.command()
@@ -149,6 +152,7 @@ def push(
             raw = read_file(file)
             if not is_envelope(raw):
                 raw = _sign_for(target, raw, key, _version_in_force(talk) + 1)
+            _tell_effect(document_of(raw), config, err=True)
             topic = topics.policy_push(target.hall) if group is None else topics.group_policy_push(group)
             talk.say(topic, raw, retain=retain)
             report = _answer(talk, raw, wait_s)
@@ -286,6 +290,54 @@ def tell_refusal(refusal: DocumentRefused) -> None:
         path = f"{one.path}: " if one.path else ""
         typer.echo(f"{path}{one.message} [{one.code}]", err=True)
         typer.echo(f"{path}{one.message_zh}", err=True)
+
+
+def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None:
+    """What falls back to built-in values, and what becomes another value than in force, where that can be read."""
+    from edged.central.policies import inspect
+    from edged.central.policy_changes import changes, fallen_back
+    from edged.central.policy_model import core_policy
+    from edged.central.refusals import DocumentRefused
+
+    try:
+        after = core_policy(inspect(payload, None).body)
+    except DocumentRefused:
+        return  # the hall says why
+    sections = fallen_back(after)
+    if sections:
+        typer.echo(f"  built-in values for / 采用内置值: {', '.join(sections)}", err=err)
+    before = None if config is None else _in_force(config)
+    if before is None:
+        return
+    told = changes(before, after)
+    typer.echo(f"  changes of what is in force / 与现行策略的差异: {len(told) or 'none 无'}", err=err)
+    for line in told[:CHANGES_SHOWN]:
+        typer.echo(f"    {line}", err=err)
+    if len(told) > CHANGES_SHOWN:
+        typer.echo(f"    and {len(told) - CHANGES_SHOWN} more", err=err)
+
+
+def _in_force(config: Path) -> Policy | None:
+    """The policy of the hall's journal, where it is on this machine and may be read."""
+    from edged.central.policies import reread
+    from edged.central.refusals import DocumentRefused
+    from edged.config import ConfigErrors, load
+    from edged.core.model.policy import Policy
+    from edged.store.database import StoreError
+    from edged.store.journal import Journal
+
+    try:
+        path = Path(load(config).store.path)
+        if not path.is_file():
+            return None
+        journal = Journal.open(path, read_only=True)
+        try:
+            kept = journal.policies().last_good
+        finally:
+            journal.close()
+        return Policy() if kept is None else reread(kept.envelope, None).policy
+    except (ConfigErrors, OSError, StoreError, DocumentRefused):
+        return None
 
 
 def audience_of(config: Path | None) -> Audience | None:
