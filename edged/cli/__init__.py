@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("edged.cli.status:status", "Show a running hall: areas, windows, policy, health."),
     "cases": ("edged.cli.cases:cases", "List a running hall's open cases, late ones, percentages."),
     "why": ("edged.cli.why:why", "Explain what the tide did: rule, figures, alternatives."),
+    "words": ("edged.cli.words:words", "List every text that people read, with an example."),
     "hours": ("edged.cli.hours:hours", "Show when a policy opens the hall; a year's holidays."),
     "policy": ("edged.cli.policy:app", "Keys; check, sign and push policies; what is in force."),
     "op": ("edged.cli.op:app", "Sign and push operations: open, close, notice, roll back …"),

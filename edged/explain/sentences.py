@@ -12,7 +12,18 @@ from typing import Any
 
 from edged.core.model.commands import Note
 from edged.core.model.site import Site
-from edged.explain.words import DECISIONS, REASONS, RULES, SENTENCES, THRESHOLDS, TOLD, USUAL, WHY_NOT
+from edged.explain.words import (
+    DECISIONS,
+    OVERRIDES,
+    REASONS,
+    RULES,
+    SENTENCES,
+    THRESHOLDS,
+    TOLD,
+    TRIGGERS,
+    USUAL,
+    WHY_NOT,
+)
 
 Fact = str | int | float | None
 
@@ -121,8 +132,22 @@ def _alternatives(kind: str, words: object, names: _Names) -> list[Alternative]:
 
 
 def _words(note: Note, names: _Names, place: int) -> _Words:
-    words = _Words({key: _word(value) for key, value in note.data.items()})
-    words["subject"] = names.area(note.subject, place)
+    words = _Words(
+        {
+            key: duration(value, place)
+            if key.endswith("_s") and isinstance(value, int | float)
+            else _word(value)
+            for key, value in note.data.items()
+        }
+    )
+    for key in ("measured", "threshold"):  # of the rules that measure a wait
+        value = note.data.get(key)
+        if isinstance(value, int | float):
+            words[f"{key}_s"] = duration(value, place)
+    words["subject"] = names.other(note.subject, place)
+    for key, table in (("trigger", TRIGGERS), ("override", OVERRIDES)):
+        if words.get(key) in table:
+            words[key] = table[words[key]][place]
     window = words.get("window", note.subject)
     words["window"] = names.windows.get(window, window)
     for key in ("area", "asker"):
@@ -136,6 +161,21 @@ def _words(note: Note, names: _Names, place: int) -> _Words:
     if note.data.get("reason") in REASONS:
         words["reason"] = REASONS[str(note.data["reason"])][place].format_map(words)
     return words
+
+
+def duration(seconds: float, place: int) -> str:
+    """Seconds as people say them: 45秒, 4分30秒, 12分钟, 1小时35分钟."""
+    whole = round(seconds)
+    if whole < 90:
+        return f"{whole}秒" if place == 0 else f"{whole} s"
+    if whole < 600 and whole % 60:
+        minutes, left = divmod(whole, 60)
+        return f"{minutes}分{left}秒" if place == 0 else f"{minutes} min {left} s"
+    minutes = round(whole / 60)
+    if minutes < 90:
+        return f"{minutes}分钟" if place == 0 else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}小时{minutes:02d}分钟" if place == 0 else f"{hours} h {minutes:02d} min"
 
 
 def _word(value: Any) -> str:

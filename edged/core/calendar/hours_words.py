@@ -29,9 +29,9 @@ def area_line(turn: Turn, area: str) -> Line | None:
     if own.phase == "closed":
         return _closed(turn, own)
     if own.phase == "draining":
-        return "已停止取号，持号者继续办理", "Serving the last visitors"
+        return "已下班，持号者继续办理", "Closed, serving the last visitors"
     if own.phase == "stopped":
-        return "今日号已取完，持号者继续办理", "No more numbers today"
+        return "临近下班，停止取号，持号者继续办理", "Closing soon, no more numbers"
     if own.phase == "noon":
         return _noon(turn, area)
     if own.mode in MODES:
@@ -63,11 +63,11 @@ def refusal(turn: Turn, area: str, why: Why) -> Line:
         return f"{name}午休，{ends}恢复取号", f"{name_en}: noon break until {ends}"
     if why == "stopped":
         return (
-            f"{name}下班前已无法再办理，今日停止取号",
+            f"{name}临近下班，停止取号",
             f"{name_en}: those waiting take all the time until closing, no more numbers",
         )
     if why == "draining":
-        return f"{name}已到下班时间，停止取号", f"{name_en} has closed, no more numbers"
+        return f"{name}已下班，停止取号", f"{name_en} has closed, no more numbers"
     closed, closed_en = _closed(turn, own)
     return f"{name}{closed}", f"{name_en}: {closed_en}"
 
@@ -82,7 +82,8 @@ def _closed(turn: Turn, own: AreaHours) -> Line:
     if wall.day(opens) == wall.day(now):
         return f"未到开放时间，{time}开放", f"Opens at {time}"
     _, month, day = wall.date(wall.day(opens))
-    return f"已闭厅，{month}月{day}日{time}开放", f"Closed, opens {wall.iso_date(wall.day(opens))} {time}"
+    shut = "已闭厅" if turn.state.hall_phase == "closed" else "已下班"  # others are open still
+    return f"{shut}，{month}月{day}日{time}开放", f"Closed, opens {wall.iso_date(wall.day(opens))} {time}"
 
 
 def _noon(turn: Turn, area: str) -> Line:

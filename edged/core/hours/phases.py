@@ -328,6 +328,9 @@ def _tell_hall(turn: Turn) -> None:
     if phase == turn.state.hall_phase or not phases:
         return
     turn.state.hall_phase = phase
+    for area, own in turn.state.hours.items():  # 已下班 while others are open, 已闭厅 when none is
+        if own.phase == "closed" and area in turn.lookup.areas:
+            _touch(turn, area)
     kind = {"open": "hall.opened", "draining": "hall.draining"}.get(phase, "hall.closed")
     turn.note(kind, turn.lookup.site.hall, waiting=sum(area.waiting for area in turn.state.areas.values()))
 

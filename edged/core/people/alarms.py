@@ -56,7 +56,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "上级平台确认了尚未发送的事件",
         "events are acknowledged that were never sent",
     ),
-    "broker-refuses": ("broker 拒绝收发该设备的消息", "the broker refuses this device's messages"),
+    "broker-refuses": ("消息服务器拒绝收发该设备的消息", "the broker refuses this device's messages"),
     "not-kept": (
         "号票和叫号暂未写入磁盘，断电会丢失",
         "nothing is kept: a power cut now would lose tickets and calls",

@@ -98,7 +98,7 @@ REFUSED: dict[str, Pair] = {
     "roster_unknown": ("请注明：absent/back/also 人员 专区", "Say absent, back or also, and who"),
     "unknown_staff": ("没有这位人员", "There is no such member of staff"),
     "number_repeated": ("{subject}今日已有", "{subject} was given today"),
-    "numbers_used_up": ("该业务今日号码已用完", "No numbers left today"),
+    "numbers_used_up": ("该业务今日号已取完", "No numbers left today"),
     "override_target": ("请指明窗口、专区或号码", "Say which window, area or number"),
     "override_without_name": ("请先登录或注明姓名", "Log in first, or give a name"),
     "override_without_time": ("时长有误", "Not a time"),

@@ -22,7 +22,7 @@ ASK_EN = "please ask our staff"
 WORDS: dict[str, tuple[str, str]] = {
     "number_repeated": (f"号码重复，{ASK}", f"This number was given before, {ASK_EN}"),
     "unknown_service": (f"业务未开通，{ASK}", f"This service is not known here, {ASK_EN}"),
-    "numbers_used_up": (f"今日号码已用完，{ASK}", f"No numbers left today, {ASK_EN}"),
+    "numbers_used_up": (f"今日号已取完，{ASK}", f"No numbers left today, {ASK_EN}"),
     "queue_system_issues": ("请在排队机取号", "Please take a number at the queue system"),
     "device_twice": (f"本机暂停取号，{ASK}", f"No numbers at this machine, {ASK_EN}"),
     "unreadable": (f"未能识别，请重试或{ASK[1:]}", "Not understood: try again, or ask our staff"),

@@ -1,0 +1,92 @@
+"""``edged words``: every text of the tables that people read, each with an example and when it appears, for review."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Annotated, Literal
+
+import typer
+
+Lang = Literal["zh", "en", "both"]
+Row = tuple[str, str, str]  # when it appears, Chinese, English
+BLANK = re.compile(r"\{([a-z_]+)\}")
+EXAMPLES: Mapping[str, tuple[str, str]] = {
+    "area": ("税务", "Tax"),
+    "asker": ("社保", "Social"),
+    "subject": ("税务", "Tax"),
+    "service": ("税务综合", "General tax"),
+    "window": ("11", "11"),
+    "number": ("A057", "A057"),
+    "numbers": ("A057 A058", "A057 A058"),
+    "staff": ("刘洋", "Liu Yang"),
+    "by": ("值班长", "duty manager"),
+    "why": ("新来者预计等候42分钟，启用限9分钟", "newcomers would wait 42 min, limit 9 min"),
+    "reason": ("没有空闲的潮汐窗口", 'no "+1" window is free'),
+    "low": ("10", "10"),
+    "high": ("25", "25"),
+    "of": ("社保", "Social"),
+    "usual": ("", ""),
+    "case_state": ("已办结", "closed"),
+    "trigger": ("特殊需求按键", "the special-need key"),
+    "override": ("人工开放", "open"),
+}
+
+
+def words(
+    lang: Annotated[Lang, typer.Option(help="zh, en, or both.")] = "both",
+) -> None:
+    """List the texts of signs, alarms, answers and explanations: when each appears, and an example.
+
+    \b
+    Exit codes: 0 done.
+    Example:    edged words --lang zh
+    """
+    for situation, chinese, english in rows():
+        texts = [(chinese, 0)] * (lang != "en") + [(english, 1)] * (lang != "zh")
+        for text, place in texts:
+            if text:
+                typer.echo(f"{situation}\t{example(text, place)}")
+
+
+def example(text: str, place: int) -> str:
+    """``text`` with its blanks filled as they might be; 0 Chinese, 1 English."""
+
+    def filled(blank: re.Match[str]) -> str:
+        name = blank.group(1)
+        if name in EXAMPLES:
+            return EXAMPLES[name][place]
+        return ("9分钟", "9 min")[place] if name.endswith("_s") else "9"
+
+    return BLANK.sub(filled, text)
+
+
+def rows() -> Iterator[Row]:
+    """Every text with its situation."""
+    from edged.core.calendar.hours_words import MODES
+    from edged.core.model.policy import Templates
+    from edged.core.people import alarms, answers
+    from edged.explain import words as explained
+
+    templates = Templates()
+    for field in fields(templates):
+        if not field.name.endswith("_en"):
+            english = getattr(templates, f"{field.name}_en", "")
+            yield f"sign 屏幕与播报 {field.name}", getattr(templates, field.name), english
+    tables: tuple[tuple[str, Mapping[str, tuple[str, str]]], ...] = (
+        ("hours 开放时段", MODES),
+        ("alarm 告警", alarms.TEXT),
+        ("refused 按键未受理", answers.REFUSED),
+        ("accepted 按键已受理", answers.ACCEPTED),
+        ("state of a window 窗口状态", answers.STATES),
+        ("why 说明", explained.SENTENCES),
+        ("rule 依据", explained.RULES),
+        ("why not yet 未启用原因", explained.REASONS),
+        ("why not this one 未选原因", explained.WHY_NOT),
+        ("trigger 申请来源", explained.TRIGGERS),
+        ("by hand 人工干预", explained.OVERRIDES),
+    )
+    for situation, table in tables:
+        for name, (chinese, english) in table.items():
+            yield f"{situation} {name}", chinese, english
