@@ -118,7 +118,7 @@ async def test_push_waits_for_the_hall_and_says_applied_or_why_not(tmp_path: Pat
         code, said = await desk.run("policy", "status", "--config", "hall.toml")
         assert (code, said) == (0, "version 0: applied / 已生效\n")
         code, said = await desk.run("policy", "push", policy, *to_east)
-        assert (code, said.endswith("version 1: applied / 已生效\n")) == (0, True), said
+        assert (code, "version 1: applied / 已生效" in said) == (0, True), said
 
         # Signed beforehand, sent as it is; the second time it is known, later it is old.
         assert (
@@ -126,7 +126,7 @@ async def test_push_waits_for_the_hall_and_says_applied_or_why_not(tmp_path: Pat
         )[0] == 0
         for _ in range(2):
             code, said = await desk.run("policy", "push", "two.json", "--config", "hall.toml")
-            assert (code, said.endswith("version 2: applied / 已生效\n")) == (0, True), said
+            assert (code, "version 2: applied / 已生效" in said) == (0, True), said
         assert (await desk.run("policy", "push", policy, *to_east))[1] == "version 3: applied / 已生效\n"
         code, said = await desk.run("policy", "push", "two.json", "--config", "hall.toml")
         assert code == 1
