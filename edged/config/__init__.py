@@ -47,7 +47,7 @@ from edged.core.model.site import Area, Board, Service, Site, Staff, Window
 from edged.driver import Options
 from edged.shapes import Misshapen, Path, read
 
-FILE_BYTES_MAX = 1 << 20  # a hall of 200 windows takes about 60 KiB; more is not a configuration
+FILE_BYTES_MAX = 1 << 20  # a hall of 1,000 windows takes about 300 KiB; more is not a configuration
 MISTAKES_SHOWN_MAX = 200  # a wrong file (a log, a binary) must not fill the screen
 
 __all__ = [

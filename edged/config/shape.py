@@ -28,14 +28,15 @@ PREFIX = form(r"^[A-Z]{1,2}$")
 HOST_NAME = form(r"^[A-Za-z0-9._:-]{1,253}$", "a name or an address: letters, digits, '.', ':' and '-'")
 NUMBER = form(r"^[0-9A-Z]{1,4}$")
 
-# A hall's own size limits: the largest municipal halls have about 150 windows; state and pages are sized to this.
+# A hall's own size limits. The largest municipal halls have about 150 windows; the bench decides with 1,000. A window
+# may have a panel and a lamp of its own, and the hall its displays, pagers and dispensers beside them.
 NAME_MAX = 32  # characters; boards have less room
-AREAS_MAX = 50
+AREAS_MAX = 100
 SERVICES_MAX = 400
-WINDOWS_MAX = 200
+WINDOWS_MAX = 1_000
 STAFF_MAX = 200
 SHIFTS_MAX = 6  # of one member a day
-DEVICES_MAX = 400
+DEVICES_MAX = 2_500
 WEB_NAMES_MAX = 16  # a machine has a name or two, and perhaps a proxy's
 POINTS_PER_AREA_MAX = 16  # displays or lamps of one area: each is written on every change
 
