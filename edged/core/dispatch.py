@@ -29,6 +29,13 @@ def _rate(turn: Turn, event: ev.RatingGiven) -> None:
         rating.give(turn, window, event)
 
 
+def _printed(turn: Turn, event: ev.TicketPrinted) -> None:
+    if event.point == turn.lookup.site.queue:
+        follow.issued(turn, event)
+    else:
+        tickets.issue_printed(turn, event)
+
+
 def _not_understood(turn: Turn, event: ev.InputRefused) -> None:
     turn.note("device.fault", event.point, fault="not understood", what=event.what, reason=event.reason)
     window = turn.lookup.window_of_panel.get(event.point)
@@ -58,7 +65,7 @@ def _reject(turn: Turn, event: ev.DocumentRejected) -> None:
 
 
 HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
-    ev.TicketPrinted: tickets.issue_printed,
+    ev.TicketPrinted: _printed,
     ev.TicketRequested: printing.issue_requested,
     ev.KeyPressed: keys.press,
     ev.CallReported: follow.called,

@@ -68,6 +68,7 @@ REFUSED: dict[str, Pair] = {
     "hours_unknown": ("今日没有营业时间安排", "No hours are planned today"),
     "issuing_paused": ("暂停取号", "No tickets now"),
     "key_not_used": ("此键在这里无效", "This key has no use here"),
+    "list_is_older": ("排队表早于叫号", "The list is older than the call"),
     "login_without_name": ("请输入工号或姓名登录", "Log in with your name"),
     "no_case_waits": ("没有待响应的事项", "No case waits"),
     "no_case_window": ("请在办不成事窗口处理", "Cases are followed up at their own window"),

@@ -9,14 +9,14 @@ system as a level (``wish``): it moves them there.
 from __future__ import annotations
 
 from edged.core.model.commands import Serve
-from edged.core.model.events import CallReported, EndReported, QueueReported
+from edged.core.model.events import CallReported, EndReported, QueueReported, TicketPrinted
 from edged.core.model.point import Point
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
 from edged.core.people import stranded
 from edged.core.queue import numbering
-from edged.core.queue.ordering import ASKED, AT_REST, STAFFED, Choice, serving_services
-from edged.core.queue.tickets import mirrored, move
+from edged.core.queue.ordering import ASKED, AT_REST, STAFFED, Choice, dequeue, enqueue, serving_services
+from edged.core.queue.tickets import issue_printed, mirrored, move
 from edged.core.visits.detours import cancel
 from edged.core.visits.outcomes import finish
 from edged.core.windows import activation
@@ -44,6 +44,7 @@ THEIRS = frozenset(  # keys that decide who is called: the queue system's own pa
         "priority-insert",
     }
 )
+LIST_LAG_MS = 30_000  # a list was put together before it was sent: so much older than a call it may be
 SYSTEM = "queue-system"
 BY_SYSTEM = "by_queue_system"
 
@@ -107,13 +108,77 @@ def listed(turn: Turn, event: QueueReported) -> None:
             _healed(turn, ticket.number, "waits_no_more", None)
             cancel(turn, ticket, BY_SYSTEM)
     for number in theirs:
-        known = _known(turn, number)
-        if known is None or known.state in ("SERVED", "CANCELLED"):
-            _healed(turn, number, "unknown_number", None)
-            mirrored(turn, number, event.service, event.point)
-        elif known.state != "WAITING":
-            _healed(turn, number, "waits_there", known.window)
-            _make_waiting(turn, known)
+        _listed(turn, event, number)
+    _reorder(turn, event.service, tuple(theirs))
+
+
+def _listed(turn: Turn, event: QueueReported, number: str) -> None:
+    """One number of a list: it waits for this service, unless the list is older than what became of it here."""
+    known = _known(turn, number)
+    if known is not None and _just_now(turn, known):
+        turn.ignore(number, "list_is_older", point=event.point)
+        return
+    if known is None or known.state in ("SERVED", "CANCELLED"):
+        _healed(turn, number, "unknown_number", None)
+        mirrored(turn, number, event.service, event.point)
+        return
+    if known.state != "WAITING":
+        _healed(turn, number, "waits_there", known.window)
+        _make_waiting(turn, known)
+    if known.state == "WAITING" and known.service != event.service:
+        _healed(turn, number, "other_service", None)
+        _to_service(turn, known, event.service)
+
+
+def _just_now(turn: Turn, ticket: Ticket) -> bool:
+    """Whether a list that was made up before may still be under way: called or ended within ``LIST_LAG_MS``."""
+    if ticket.state in ("CALLED", "SERVING"):
+        since_ms = ticket.called_ms
+    else:
+        since_ms = ticket.ended_ms if ticket.state in ("SERVED", "NO_SHOW") else None
+    return since_ms is not None and turn.at_ms - since_ms < LIST_LAG_MS
+
+
+def _to_service(turn: Turn, ticket: Ticket, service: str) -> None:
+    before = turn.lookup.area_of(ticket.service)
+    dequeue(turn.state, ticket)
+    turn.area(before).waiting -= 1
+    ticket.service = service
+    enqueue(turn.state, ticket)
+    after = turn.lookup.area_of(service)
+    turn.area(after).waiting += 1
+    turn.touch_area(before)
+    turn.touch_area(after)
+
+
+def _reorder(turn: Turn, service: str, numbers: tuple[str, ...]) -> None:
+    """The places of those who wait, in the order of the list."""
+    found = [ticket for number in numbers if (ticket := _known(turn, number)) is not None]
+    waiting = [ticket for ticket in found if ticket.state == "WAITING" and ticket.service == service]
+    places = sorted(ticket.place_ms for ticket in waiting)
+    if places == [ticket.place_ms for ticket in waiting]:
+        return
+    for ticket in waiting:
+        dequeue(turn.state, ticket)
+    for ticket, place_ms in zip(waiting, places, strict=True):
+        ticket.place_ms = place_ms
+        enqueue(turn.state, ticket)
+    turn.touch_area(turn.lookup.area_of(service))
+
+
+def issued(turn: Turn, event: TicketPrinted) -> None:
+    """The queue system gave a number: whoever held it before is another visit, and that is over or at a window."""
+    known = _known(turn, event.number)
+    if known is None or event.service not in turn.lookup.services:
+        issue_printed(turn, event)
+    elif known.state == "WAITING":
+        turn.ignore(event.number, "number_repeated", point=event.point)
+        if known.service != event.service:
+            _healed(turn, event.number, "other_service", None)
+            _to_service(turn, known, event.service)
+    else:
+        _healed(turn, event.number, "number_begins_again", known.window)
+        mirrored(turn, event.number, event.service, event.point)
 
 
 def wish(turn: Turn) -> Serve:
@@ -122,9 +187,17 @@ def wish(turn: Turn) -> Serve:
         tuple(
             (window, serving_services(turn, window))
             for window in turn.lookup.windows
-            if turn.window(window).state in STAFFED
+            if _may_get_somebody(turn, window)
         )
     )
+
+
+def _may_get_somebody(turn: Turn, window: str) -> bool:
+    """A regular window from the start, because the queue system knows who sits there; not one that pauses."""
+    state = turn.window(window).state
+    if state == "PAUSED" or turn.override("close", window) is not None:
+        return False
+    return state in STAFFED or not turn.lookup.windows[window].tidal
 
 
 def _speaks(turn: Turn, point: Point, window: str | None) -> bool:
