@@ -42,8 +42,8 @@ class Document(Shape, frozen=True):
     expires: Moment
 
 
-def parse(payload: bytes, kind: type[D], known: Iterable[str], kept: bool = False) -> D:
-    """The document in ``payload``; ``known``: fields to suggest for a misspelt one. Raises ``DocumentRefused``.
+def parse(payload: bytes, kind: type[D], kept: bool = False) -> D:
+    """The document in ``payload``. Raises ``DocumentRefused``.
 
     ``kept``: it was accepted before, so its texts are not judged again by rules that may have come since.
     """
@@ -57,7 +57,7 @@ def parse(payload: bytes, kind: type[D], known: Iterable[str], kept: bool = Fals
     try:
         return read(kind, filled(plain))
     except Misshapen as error:
-        raise DocumentRefused(*shape_reasons(error, known)) from None
+        raise DocumentRefused(*shape_reasons(error)) from None
 
 
 def _check_texts(told: dict[str, Any]) -> None:
@@ -70,10 +70,9 @@ def _check_texts(told: dict[str, Any]) -> None:
         raise DocumentRefused(reason("odd-character", dotted(path), position=position, name=name))
 
 
-def shape_reasons(error: Misshapen, known: Iterable[str], path: str = "") -> list[Reason]:
+def shape_reasons(error: Misshapen, path: str = "") -> list[Reason]:
     """Why a shape is wrong, at most ``REASONS_MAX`` reasons; ``path``: where the shape stands in its document."""
-    names = tuple(known)
-    return [_shape_reason(fault, names, path) for fault in error.faults[:REASONS_MAX]]
+    return [_shape_reason(fault, path) for fault in error.faults[:REASONS_MAX]]
 
 
 def check_for_us(document: Document, expected: str, audience: Audience) -> None:
@@ -118,12 +117,12 @@ def hints(word: str, known: Iterable[str]) -> dict[str, str]:
     }
 
 
-def _shape_reason(fault: Fault, known: tuple[str, ...], inside: str) -> Reason:
+def _shape_reason(fault: Fault, inside: str) -> Reason:
     path = dotted((inside, *fault.path) if inside else fault.path)
     if fault.what == "missing":
         return reason("missing-field", path)
     if fault.what == "unknown":
-        return reason("unknown-field", path, **hints(str(fault.path[-1]), known))
+        return reason("unknown-field", path, **hints(str(fault.path[-1]), fault.wanted))
     english, chinese = _shape_words(fault)
     shown = str(fault.value)[:40]
     return reason("bad-value", path, detail=f"{english}, not {shown}", detail_zh=f"{chinese}(现为 {shown})")

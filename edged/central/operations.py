@@ -42,7 +42,7 @@ from edged.core.model.events import (
     RosterWord,
     WindowAsked,
 )
-from edged.shapes import ID, Misshapen, Rule, Shape, filled, form, keys_of, read
+from edged.shapes import ID, Misshapen, Rule, Shape, filled, form, read
 
 
 def _exists(moment: str) -> str:
@@ -331,7 +331,7 @@ OPERATIONS: dict[str, type[Body]] = {
 def accept(raw: bytes, name: str, keys: envelope.Keys, audience: Audience, past: Past) -> Order:
     """Checks 2 to 7 of an operation that came on the topic of ``name``. Raises ``DocumentRefused``."""
     opened = envelope.verify(raw, PAYLOAD_TYPE, keys)
-    document = parse(opened.payload, OperationDocument, keys_of(OperationDocument))
+    document = parse(opened.payload, OperationDocument)
     check_for_us(document, TYPE, audience)
     if document.operation != name:
         raise DocumentRefused(
@@ -348,7 +348,7 @@ def accept(raw: bytes, name: str, keys: envelope.Keys, audience: Audience, past:
 
 def inspect(payload: bytes) -> OperationDocument:
     """Everything that can be judged without a hall: for whoever signs. Raises ``DocumentRefused``."""
-    document = parse(payload, OperationDocument, keys_of(OperationDocument))
+    document = parse(payload, OperationDocument)
     _valid_now(document, 0)
     body_of(document)
     return document
@@ -367,7 +367,7 @@ def body_of(document: OperationDocument) -> Body:
     try:
         return read(kind, filled(document.body))
     except Misshapen as error:
-        raise DocumentRefused(*shape_reasons(error, keys_of(kind), "body")) from None
+        raise DocumentRefused(*shape_reasons(error, "body")) from None
 
 
 def _minute(clock: str | None) -> int | None:

@@ -26,8 +26,8 @@ from edged.central.policy_labels import LABELS
 from edged.central.policy_model import core_policy, model_of, names, numbers
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.central.visit_contradictions import dead_ends
-from edged.core.model.policy import BOUNDS, Policy, Tidal
-from edged.shapes import form, keys_of
+from edged.core.model.policy import BOUNDS, Policy
+from edged.shapes import form
 
 PAYLOAD_TYPE = "application/vnd.edged.policy+json"
 TYPE = "policy"
@@ -45,20 +45,12 @@ class PolicyDocument(Document, frozen=True, kw_only=True):
     body: PolicyBody  # type: ignore[valid-type]
 
 
-_FIELDS = (
-    *keys_of(PolicyDocument),
-    *keys_of(PolicyBody),
-    *Tidal.__dataclass_fields__,
-    *(name.split(".")[1] for name in LABELS),
-)
-
-
 def accept(
     raw: bytes, keys: envelope.Keys, audience: Audience, mark: HighestVersion, now_ms: int
 ) -> Verified:
     """All checks, in order. ``now_ms``: wall clock. Raises ``DocumentRefused``."""
     payload = envelope.verify(raw, PAYLOAD_TYPE, keys).payload
-    document = parse(payload, PolicyDocument, _FIELDS)
+    document = parse(payload, PolicyDocument)
     check_for_us(document, TYPE, audience)
     check_dates(document, now_ms)
     sha256 = hashlib.sha256(payload).hexdigest()
@@ -74,7 +66,7 @@ def reread(raw: bytes, known: Names | None) -> Verified:
     if raw == NONE:
         return Verified(0, "", Policy(), 0, NEVER_MS, None, NONE)
     payload = envelope.opened_unverified(raw)
-    document = parse(payload, PolicyDocument, _FIELDS, kept=True)
+    document = parse(payload, PolicyDocument, kept=True)
     return _verified(document, raw, hashlib.sha256(payload).hexdigest(), known)
 
 
@@ -92,7 +84,7 @@ def claimed(raw: bytes) -> dict[str, str | int] | None:
 
 def inspect(payload: bytes, audience: Audience | None) -> PolicyDocument:
     """Everything but signature, version and dates: for whoever writes a policy. Raises ``DocumentRefused``."""
-    document = parse(payload, PolicyDocument, _FIELDS)
+    document = parse(payload, PolicyDocument)
     if audience is not None:
         check_for_us(document, TYPE, audience)
     check_dates(document, 0)

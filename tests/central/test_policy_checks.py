@@ -202,6 +202,8 @@ def test_an_absent_visitor_may_not_hold_a_window_for_hours() -> None:
 
 def test_refusals_suggest_what_was_probably_meant() -> None:
     assert 'did you mean "open_above"?' in refusal(body(band={"open_abov": 5})).message
+    elsewhere = refusal(envelope(document(open_abov=5))).message
+    assert "open_above" not in elsewhere, "a field of another table is no help here"
     assert 'did you mean "tax"?' in refusal(body(areas={"taxx": {}})).message
     found = refusal(body(band={"max_windows": 0}))
     assert found.message == '0 is outside 1 to 50 ("+1" windows of one area)'
