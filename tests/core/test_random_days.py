@@ -155,7 +155,7 @@ def nobody_signs_an_override(patch: Patch) -> None:
 
 
 def the_tide_takes_the_window_for_cases(patch: Patch) -> None:
-    def ask(turn: Turn, area: str, name: str, by: str | None = None) -> None:
+    def ask(turn: Turn, area: str, name: str, by: str | None = None, window: str | None = None) -> None:
         turn.note("tidal.asked", area, area=area, trigger=name, by=by)
 
     patch.setattr(triggers, "ask", ask)
