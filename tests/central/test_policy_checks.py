@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edged.central.audience import HighestVersion, Verified
+from edged.central.audience import HighestVersion, Verified, epoch_ms
 from edged.central.envelope import ENVELOPE_BYTES_MAX, pae, sign
 from edged.central.policies import PAYLOAD_TYPE, accept, claimed, reread
 from edged.central.policy_labels import LABELS
@@ -363,3 +363,14 @@ def test_both_ends_of_every_bound_are_held(name: str) -> None:
         except DocumentRefused as caught:
             codes = {one.code for one in caught.reasons}
         assert ("out-of-bounds" in codes) == outside, (name, value)
+
+
+def test_a_leap_second_is_the_first_of_the_next_minute() -> None:
+    assert epoch_ms("2016-12-31T23:59:60Z") == epoch_ms("2017-01-01T00:00:00Z")
+    assert epoch_ms("2017-01-01T07:59:60.5+08:00") == epoch_ms("2017-01-01T08:00:00.5+08:00")
+
+
+def test_an_area_may_have_hours_beside_those_of_the_hall() -> None:
+    week = [{"days": [1]}, {"days": [1], "areas": ["tax"], "opens": "10:00", "closes": "12:00"}]
+    hours = checked(envelope(document(body={"hours": {"week": week}}))).policy.hours
+    assert [one.areas for one in hours.week] == [(), ("tax",)]
