@@ -22,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 RECORD = ROOT / "tests" / "CAMPAIGN.md"
 HEAD = "# Campaign\n\nWhat each part found when it was run last.\n"
+BY_HAND = "## Surviving mutants"  # from there on the record is written by people
 ROUND_SEEDS = 100  # simulated days between two looks at the clock
 LEAST_WORLDS = 3000  # days of the core, about two seconds of processor time each
 LEAST_DAEMONS = 200  # ... of whole daemons, about twelve
@@ -200,12 +201,14 @@ def _record(found: list[Found], command: str) -> None:
     for one in found:
         row = (one.figures, f"{one.seconds:.0f} s", str(len(one.findings)), f"`{one.command}`", when)
         parts[one.part] = (" | ".join(row), list(one.findings))
+    written = RECORD.read_text("utf-8") if RECORD.exists() else ""
+    by_hand = "\n" + written[written.index(BY_HAND) :] if BY_HAND in written else ""
     rows = "\n".join(f"| {name} | {parts[name][0]} |" for name in PARTS if name in parts)
     findings = "\n".join(f"- {name}: {text}" for name, (_, texts) in parts.items() for text in texts)
     RECORD.write_text(
         f"{HEAD}\nThe last command was `{command}`.\n\n"
         "| part | done | time | findings | again with | when, commit |\n|---|---|---|---|---|---|\n"
-        f"{rows}\n\n## Findings\n\n{findings or 'None.'}\n",
+        f"{rows}\n\n## Findings\n\n{findings or 'None.'}\n{by_hand}",
         "utf-8",
     )
 

@@ -51,18 +51,20 @@ def test_outcomes_that_never_come_are_forgotten_with_a_note() -> None:
 
 def test_days_of_work_leave_a_bounded_state_behind() -> None:
     feeder = opened_hall(hall_site())
-    at_ms, number = START_MS, 0
+    at_ms, number, served = START_MS, 0, 0
     largest_heap = 0
     for day in range(2):
-        at_ms = START_MS + day * DAY_MS
+        at_ms, served = START_MS + day * DAY_MS, 0
         for number in range(900):
             at_ms += 20_000
             keys = [KeyPressed(Point("p1"), "next", seq=number), KeyPressed(Point("p2"), "next")]
             ticket = TicketPrinted(Point("disp"), f"A{number:03d}", "tax-general", seq=number)
-            for _ in feeder.feed([(at_ms, ticket), *((at_ms + 5, key) for key in keys)]):
+            for *_, notes in feeder.feed([(at_ms, ticket), *((at_ms + 5, key) for key in keys)]):
+                served += sum(note.kind == "ticket.finished" for note in notes)
                 largest_heap = max(largest_heap, len(feeder.engine._due))
     state = feeder.engine.state
     assert number == 899
+    assert state.served_today == served > 500, "of today"
     assert largest_heap <= DUE_SLACK + 2 * (len(state.windows) + len(state.areas)) + 1
     assert len(state.tickets) <= CLOSED_KEPT + 900, "closed ones, and at most today's"
     assert len(state.closed) == CLOSED_KEPT
