@@ -75,6 +75,7 @@ class Pictures:
                 "number": value.number,
                 "tidal_area": value.area,
                 "tidal_reason": value.reason,
+                "tidal_reason_zh": value.reason_zh,
                 "override": value.override,
                 "stale": value.stale,
                 "helpers": value.helpers,

@@ -110,6 +110,7 @@ class WindowPicture:
     override: str | None = None
     stale: bool = False
     helpers: int = 0
+    reason_zh: str | None = None
     kind: ClassVar[str] = "window"
 
 

@@ -243,6 +243,7 @@ class WindowState:
     area: str | None = None
     rule: str | None = None
     reason: str | None = None
+    reason_zh: str | None = None
     pause_reason: str | None = None
     paused_ms: int | None = None
     stale: bool = False

@@ -178,7 +178,9 @@ def _picture(turn: Turn, window: str, number: str | None) -> WindowPicture:
     state = turn.window(window)
     line = overrides.window_line(turn, window)
     helpers = len(state.helpers)
-    return WindowPicture(window, state.state, number, state.area, state.reason, line, state.stale, helpers)
+    return WindowPicture(
+        window, state.state, number, state.area, state.reason, line, state.stale, helpers, state.reason_zh
+    )
 
 
 def _sign_panels(turn: Turn) -> None:

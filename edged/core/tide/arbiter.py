@@ -23,6 +23,17 @@ ACTION_GAP_MS = (
 HALL_QUIET = "hall_quiet"  # this refusal ends with the next key or ticket; nothing is looked at until then
 AREA_CLOSED = "area_closed"  # and this one when the area opens
 COUNTED = ("queue", "saturation", "oldest-wait", "people")  # asked for by numbers, not by a person or a date
+ASKED_ZH = {
+    "queue": "等候人数超过启用限",
+    "saturation": "各窗口均已饱和",
+    "oldest-wait": "最长等候超过启用限",
+    "priority-wait": "优先人员等候超过启用限",
+    "people": "厅内人数超过启用限",
+    "special-need": "特殊需求申请",
+    "operator": "人工申请",
+    "schedule": "日历安排",
+    OVERRIDE: "人工开放",
+}
 ASLEEP = (HALL_QUIET, AREA_CLOSED)
 
 
@@ -106,6 +117,7 @@ def volunteer(turn: Turn, window: str) -> bool:
         area = max(areas, key=lambda area: turn.area(area).waiting)
         state.area, state.rule, state.requested_ms = area, "clerk", turn.at_ms
         state.reason = f"clerk: {turn.area(area).waiting} waiting"
+        state.reason_zh = f"{turn.lookup.areas[area].name}等候{turn.area(area).waiting}人，窗口人员主动启用"
         turn.area(area).last_open_ms = turn.area(area).last_request_ms = turn.at_ms
         open_staffed(turn, window)
         return True
@@ -174,6 +186,7 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
     area_state.refused = area_state.held = None
     state.area, state.rule, state.requested_ms = area, now.ask, turn.at_ms
     state.reason = f"{now.ask}: {now.why()}"
+    state.reason_zh = _reason_zh(turn, area, now)
     turn.note(
         "tidal.requested",
         window,
@@ -243,6 +256,15 @@ def _tried_to_consult(turn: Turn, area: str) -> str | None:
 def _somebody_sits_ready(turn: Turn, area: str) -> bool:
     window = idle_window(turn, area)
     return window is not None and turn.window(window).staff is not None
+
+
+def _reason_zh(turn: Turn, area: str, now: Look) -> str:
+    """Why it opens, as a hall says it: who waits, how long a newcomer would, and the limit."""
+    facts, said = now.facts(), f"{turn.lookup.areas[area].name}等候{now.waiting}人"
+    wait_s, limit_s = facts.get("predicted_wait_s"), facts.get("limit_s")
+    if now.ask == "predicted-wait" and isinstance(wait_s, int) and isinstance(limit_s, int):
+        return f"{said}，预计{round(wait_s / 60)}分钟（启用限{round(limit_s / 60)}分钟）"
+    return f"{said}，{ASKED_ZH.get(now.ask or '', '启用潮汐窗口')}"
 
 
 def _why(turn: Turn, window: str) -> str:

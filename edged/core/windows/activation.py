@@ -294,7 +294,7 @@ def stand_by(turn: Turn, window: str) -> None:
 def clear(turn: Turn, window: str) -> None:
     """Nothing of an activation stays behind."""
     state = turn.window(window)
-    state.area = state.rule = state.reason = state.paged_staff = None
+    state.area = state.rule = state.reason = state.reason_zh = state.paged_staff = None
     state.requested_ms = state.opened_ms = state.due_ms = None
     state.acknowledged = state.consults = False
 
