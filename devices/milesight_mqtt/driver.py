@@ -2,7 +2,8 @@
 
 Rules: the cumulative totals are the truth where the device sends them, because a lost report then heals itself; where
 it does not, crossings count, and periodic windows only as long as no crossing was ever seen (the same people would
-count twice); a window that comes twice counts once; no time of the device is believed.
+count twice); a window that comes twice at once, or with the broker's mark, counts once; no time of the device is
+believed, so the same start a minute later is another window.
 
 Totals of several lines are added up and reported as one; a line that joins later joins with nothing, for its past is
 not a crowd at the door.
@@ -17,7 +18,7 @@ from msgspec import Meta
 
 from devices.milesight_mqtt.codec import CountedLine, decode
 from edged.core.model.commands import Action, Value
-from edged.core.model.events import CountRead
+from edged.core.model.events import CountRead, HealthRead
 from edged.core.model.point import Point
 from edged.driver import REASSERT_S, DeviceContext, Garbled, Options, Presence, Refused
 from edged.links.mqtt.link import Message
@@ -25,6 +26,10 @@ from edged.links.mqtt.names import filter_fault
 from edged.shapes import Rule
 
 WINDOWS_MAX = 64  # windows remembered per device to know a repetition: an hour of one-minute windows
+AT_ONCE_S = (
+    10.0  # hall seconds: a window comes once a minute at most; sooner, the same start is the same window
+)
+ECHOES_MAX = 3  # of them in a row: no radio says a thing four times
 TOTALS_MAX = 16  # lines whose last total is remembered; the codec takes no more in one report
 SILENT_MIN_S, SILENT_MAX_S = (
     10.0,
@@ -80,7 +85,8 @@ class MilesightMqtt:
         self._crossings_seen = False
         self._totals: dict[str, tuple[int, int]] = {}
         self._bases: dict[str, tuple[int, int]] = {}
-        self._windows: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._windows: OrderedDict[tuple[str, str], float] = OrderedDict()  # and when each was heard
+        self._echoes = 0  # windows in a row that came twice at once, without the broker's mark
 
     async def run(self) -> None:
         """Listen until cancelled; mark the counter lost when it falls silent."""
@@ -124,7 +130,7 @@ class MilesightMqtt:
             return
         self._heard_s = self._context.now_s()
         self._presence.back()
-        reading = self._count([line for line in lines if self._wanted(line)])
+        reading = self._count([line for line in lines if self._wanted(line)], message.again)
         if reading is None:
             message.ack()
         else:
@@ -133,7 +139,7 @@ class MilesightMqtt:
     def _wanted(self, line: CountedLine) -> bool:
         return not self._options.lines or line.uuid in self._options.lines
 
-    def _count(self, lines: list[CountedLine]) -> CountRead | None:
+    def _count(self, lines: list[CountedLine], again: bool) -> CountRead | None:
         """The one reading that a report stands for, or None where it says nothing new."""
         totals = [line for line in lines if line.kind == "total"]
         if totals:
@@ -144,7 +150,7 @@ class MilesightMqtt:
         if crossings:
             self._crossings_seen = True
             return self._reading("window", crossings)
-        windows = [line for line in lines if line.kind == "window" and self._is_new(line)]
+        windows = [line for line in lines if line.kind == "window" and self._is_new(line, again)]
         if not windows or self._crossings_seen:
             return None
         return self._reading("window", [(line.entered, line.left) for line in windows])
@@ -167,14 +173,26 @@ class MilesightMqtt:
         ]
         return self._reading("total", sums)
 
-    def _is_new(self, window: CountedLine) -> bool:
+    def _echo(self, again: bool) -> None:
+        """The same window at once is a redelivery; for ever the same one is a clock that stands still."""
+        self._echoes = 0 if again else self._echoes + 1
+        if self._echoes == ECHOES_MAX:
+            self._context.emit(
+                HealthRead(self._context.point(), fault="its clock stands still, people are missed")
+            )
+
+    def _is_new(self, window: CountedLine, again: bool) -> bool:
         key = (window.uuid, window.start)
         if not window.start:
             return True  # nothing to recognise it by
-        if key in self._windows:
+        now_s, heard_s = self._context.now_s(), self._windows.get(key)
+        if heard_s is not None and (again or now_s - heard_s < AT_ONCE_S):
             self._context.reject("repeated_window", self._context.device)
+            self._echo(again)
             return False
-        self._windows[key] = None
+        self._echoes = 0
+        self._windows[key] = now_s
+        self._windows.move_to_end(key)
         if len(self._windows) > WINDOWS_MAX:
             self._windows.popitem(last=False)
         return True
