@@ -6,6 +6,7 @@ told on the panel where they sit now, and on their pager if they have one; the d
 
 from __future__ import annotations
 
+from edged.core.calendar import opening
 from edged.core.model.commands import Page
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
@@ -24,8 +25,8 @@ def watch(turn: Turn, ticket: Ticket) -> None:
 def still_unserved(turn: Turn, key: str) -> None:
     """A timer: whoever was transferred that long ago and waits, waits too long for their first owner."""
     ticket = turn.state.tickets.get(int(key))
-    if ticket is None or ticket.state != "WAITING":
-        return
+    if ticket is None or ticket.state != "WAITING" or opening.quiet(turn):
+        return  # also where everybody went home: nobody is told through the night
     waited_s = turn.seconds_since(ticket.queued_ms)
     place, minutes = turn.lookup.areas[turn.lookup.area_of(ticket.service)], int(waited_s // 60)
     chinese = f"首问负责：{ticket.number}转至{place.name}已等候{minutes}分钟，仍未办理"
