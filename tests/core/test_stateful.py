@@ -186,7 +186,9 @@ class Hall(RuleBasedStateMachine):
         self.happen(event)
         if late:
             self.happen(ev.KeyPressed(Point(panel), "next", None, self.seq + 1))
-        self.happen(replace(event, again=True))  # without DUP, a first number again is a device that starts anew
+        self.happen(
+            replace(event, again=True)
+        )  # without DUP, a first number again is a device that starts anew
         _, _, commands, notes = self.lived[-1]
         self.promises.changed_nothing(event, commands, notes)
 
