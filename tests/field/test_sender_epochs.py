@@ -43,7 +43,8 @@ def power_cycle(*devices: object) -> None:
 
 
 def ignored(files: Hall, reason: str = "duplicate") -> int:
-    return sum(note.data.get("reason") == reason for step in files.steps() for note in step.notes)
+    found = [note for step in files.steps() for note in step.notes if note.kind == "ignored"]
+    return sum(note.data.get("reason") == reason for note in found)
 
 
 async def press(machines: Machines, files: Hall, *keys: str) -> None:
