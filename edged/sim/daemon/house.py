@@ -43,6 +43,7 @@ RESTART_S = 2.0  # systemd's RestartSec
 READY_MAX_S = 10.0  # virtual seconds from a start to READY; the broker is waited for 3
 FED_MAX_S = 10.5  # between two feedings of the watchdog, and a little for the look itself
 GONE_MAX_S = 10.0  # TimeoutStopSec of systemd/edged.service
+LATE_S = 25.0  # a message on its way longer than a device repeats (30 s) looks like one of a restarted device
 TWO_IN_ONE = ("next-or-recall", "no-show-or-finish")  # keys of panels that have four; others lack them
 OWN_FIRST = 500  # a dispenser that prints its own numbers has its own half of them
 
@@ -285,7 +286,7 @@ class House:
         """The judge listens in; devices misbehave as the faults say."""
         self.fakes.fleet.misbehave(
             Misbehaviour(
-                self.seed, self.faults.duplicate_share, self.faults.late_share, self.faults.late_share, 60.0
+                self.seed, self.faults.duplicate_share, self.faults.late_share, self.faults.late_share, LATE_S
             )
         )
         self.broker.on_ack = self._acknowledged
