@@ -17,6 +17,7 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,10 @@ def test_memory_that_a_ticket_takes_and_leaves_in_the_core() -> None:
 
 @pytest.mark.parametrize("number", [10_000, pytest.param(50_000, marks=pytest.mark.full)])
 def test_a_late_ticket_costs_what_the_1000th_did(number: int) -> None:
+    """The same hall in the same state: without a tide, because its alarm would stand late in the day and cost more."""
     crowd = Crowd(Size(10, 20))
+    policy = crowd.engine.state.policy
+    crowd.engine.state.policy = replace(policy, tidal=replace(policy.tidal, enabled=False))
     visits(crowd, 1_000)
     early = calls_during(lambda: visits(crowd, VISITS))
     visits(crowd, number - 1_000 - VISITS)

@@ -190,7 +190,9 @@ def _sign_panels(turn: Turn) -> None:
     for window in turn.dirty_windows:
         if window in slots:
             _sign_panel(turn, window, counts.of(window))
-    words_change = turn.alarmed or turn.state.pages or turn.state.overrides
+    called = any(page.about in attendance.CALLED for page in turn.state.pages.values())
+    words_change = turn.alarmed or called or turn.state.overrides
+    wished = {wish.window for wish in turn.state.wishes.values()}
     signed = dict(turn.dirty_windows)
     for area in turn.dirty_areas:
         if area not in turn.only_due:
@@ -200,6 +202,7 @@ def _sign_panels(turn: Turn) -> None:
                     state = turn.state.windows[window]
                     whole = (
                         words_change
+                        or window in wished
                         or state.prepared is not None
                         or state.hint is not None
                         or state.state == "INVITED"
