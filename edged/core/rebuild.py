@@ -71,7 +71,7 @@ def load_site(turn: Turn, site: Site) -> bool:
     wishes.forget_missing(turn)
     pages.reconcile(turn)
     announcements.reconcile(turn, (area.voice for area in site.areas))
-    alarms.forget_missing(turn, turn.lookup.windows, (attendance.PAUSE, attendance.UNMANNED))
+    alarms.forget_missing(turn, turn.lookup.windows, (attendance.PAUSE, alarms.UNMANNED))
     alarms.forget_missing(turn, turn.lookup.areas, (attendance.UNSERVED, "no-staff"))
     turn.touch_cases()
     turn.note("site.loaded", site.hall, windows=len(site.windows), areas=len(site.areas))

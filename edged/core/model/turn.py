@@ -20,6 +20,7 @@ class AreaLoad(NamedTuple):
     """What was worked out of an area: it holds until something of the area is touched, or until ``until_ms``.
 
     ``told`` is what a newcomer is told (s); None while nobody can know. ``each_s`` is the mean of each service.
+    ``manned``: somebody is at one of its working windows; ``unmanned``: further windows, which ``load`` leaves out.
     """
 
     load: Load
@@ -29,6 +30,8 @@ class AreaLoad(NamedTuple):
     priority_ms: int | None
     told: tuple[int, int, int] | None
     until_ms: int
+    manned: bool
+    unmanned: float
 
 
 class Turn:

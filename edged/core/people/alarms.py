@@ -13,6 +13,7 @@ from edged.core.model.state import Alarm
 from edged.core.model.turn import Turn
 
 TWINS = "device-twice"
+UNMANNED = "window-unmanned"
 TEXT: dict[str, tuple[str, str]] = {
     "device-fault": ("设备故障", "device fault"),
     "inputs-missed": ("设备消息丢失，请核对号票", "messages lost, check the tickets"),
@@ -23,7 +24,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "clock-wrong": ("控制器时钟不正确，请校时", "the controller's clock is wrong, set it"),
     TWINS: ("两台设备使用同一编号", "two devices under one id"),
     "pause-too-long": ("暂停超时", "paused too long"),
-    "window-unmanned": ("空岗", "unmanned"),
+    UNMANNED: ("空岗", "unmanned"),
     "area-unserved": ("有人等候但无窗口办理", "visitors wait, nobody serves"),
     "no-staff": ("待命人员无人应答", "nobody on standby answers"),
     "bad-rating": ("差评待回访", "bad rating to look after"),

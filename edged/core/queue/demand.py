@@ -1,12 +1,13 @@
 """What an area is up against: who waits, which windows work, how long the next one would wait.
 
 Windows that serve several areas count for this one with a fair share: one over the areas that have somebody waiting.
-Paused and draining windows do not count: they call nobody.
+Paused and draining windows do not count: they call nobody. Nor does one that stands as unmanned (空岗), until a key
+there; where all of them do, nobody is told a wait, and the tide goes on as if somebody came back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import floor
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from edged.core.model.forecast import Load, Range, Stream
 from edged.core.model.policy import Pw
 from edged.core.model.state import Ticket, WindowStateName
 from edged.core.model.turn import AreaLoad, Turn
-from edged.core.people import staffing
+from edged.core.people import alarms, staffing
 from edged.core.queue.ordering import STAFFED, WORKING, ahead, queued_since_ms
 
 COMMANDED: tuple[WindowStateName, ...] = ("ACTIVATING", *STAFFED)
@@ -78,7 +79,8 @@ def work_out(turn: Turn, area: str) -> AreaLoad:
     work = _work(turn, area, pw, each_s, mean_s)
     load = Load(work, working.busy, working.windows, mean_s, tuple(working.opening))
     oldest_ms, priority_ms = queued_since_ms(turn, area)
-    found = None if turn.area(area).stale is not None else _newcomer(load)
+    unknown = turn.area(area).stale is not None or not working.manned
+    found = None if unknown else _newcomer(load)
     found = None if found is None else through_rest(turn, area, found)
     ordered = tuple(
         window
@@ -90,7 +92,9 @@ def work_out(turn: Turn, area: str) -> AreaLoad:
     rest = opening.of(turn, area).rest_ms
     if found is not None and rest is not None:  # the same queue reaches into noon from some moment on
         until_ms = min(until_ms, max(turn.at_ms, rest[0] - round(found.high_s * 1000)))
-    return AreaLoad(load, each_s, ordered, oldest_ms, priority_ms, told, until_ms)
+    return AreaLoad(
+        load, each_s, ordered, oldest_ms, priority_ms, told, until_ms, working.manned, working.unmanned
+    )
 
 
 def _work(turn: Turn, area: str, pw: Pw, each_s: dict[str, float], mean_s: float) -> float:
@@ -106,20 +110,40 @@ def _work(turn: Turn, area: str, pw: Pw, each_s: dict[str, float], mean_s: float
 
 
 class _Working(NamedTuple):
-    """Busy windows, all windows, in how many seconds each of those being staffed is ready; until when that holds."""
+    """Busy windows, all windows, in how many seconds each of those being staffed is ready; until when that holds.
+
+    ``manned``: somebody is at one of them. ``unmanned``: further ones, that do not count.
+    """
 
     busy: float
     windows: float
     opening: list[float]
     until_ms: int
+    manned: bool = True
+    unmanned: float = 0.0
 
 
 def _windows(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float]) -> _Working:
+    if not turn.state.alarms:
+        return _count(turn, area, pw, each_s, ())
+    unmanned = [
+        window
+        for window in turn.lookup.area_windows[area]
+        if turn.window(window).state in WORKING and alarms.stands(turn, alarms.UNMANNED, window)
+    ]
+    found = _count(turn, area, pw, each_s, unmanned)
+    if not unmanned or found.windows > len(found.opening):
+        return found
+    return _count(turn, area, pw, each_s, ())._replace(manned=False)
+
+
+def _count(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float], unmanned: Collection[str]) -> _Working:
     busy = windows = 0.0
     opening: list[float] = []
     until_ms = FOR_EVER_MS
     states, serves = turn.state.windows, turn.lookup.window_areas
     shares: dict[tuple[str, ...], float] = {}  # of windows that are nobody's in particular
+    missing = 0.0
     for window in turn.lookup.area_windows[area]:
         state = states[window]
         if state.state in WORKING:
@@ -132,6 +156,9 @@ def _windows(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float]) -> _Wor
                 share = share_of(turn, area, window)
             if state.helpers:
                 share *= staffing.pace(turn, state)
+            if window in unmanned:
+                missing += share
+                continue
             windows += share
             if state.ticket is not None:
                 gone_ms = _gone_ms(turn, state.ticket, pw, each_s)
@@ -143,7 +170,7 @@ def _windows(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float]) -> _Wor
             asked_ms = turn.at_ms if state.requested_ms is None else state.requested_ms
             opening.append(max(0.0, setup_s(turn, pw) - turn.seconds_since(asked_ms)))
             until_ms = turn.at_ms  # it is nearer with every moment
-    return _Working(busy, windows, opening, until_ms)
+    return _Working(busy, windows, opening, until_ms, unmanned=missing)
 
 
 def share_of(turn: Turn, area: str, window: str) -> float:
@@ -194,14 +221,16 @@ def plain_stream(turn: Turn, area: str, load: Load) -> Stream:
         return Stream(minute - pw.profile_start_min, profile, 0.0)
     states = map(turn.state.windows.__getitem__, turn.lookup.area_windows[area])
     helping = sum(staffing.pace(turn, state) - 1 for state in states if state.helpers)
-    regular = max(1.0, load.windows - helping - len(commanded(turn, area)))
+    now = standing(turn, area)
+    regular = max(1.0, load.windows + now.unmanned - helping - len(now.commanded))
     steady = forecast.STEADY_LOAD * regular * 60 / load.mean_s
     return Stream((turn.at_ms - turn.state.day_start_ms) / MINUTE_MS, (), steady)
 
 
 def newcomer_range(turn: Turn, area: str) -> Range | None:
     """What somebody who takes a ticket now is told; None while nobody can know."""
-    found = None if turn.area(area).stale is not None else _newcomer(load_of(turn, area))
+    unknown = turn.area(area).stale is not None or not standing(turn, area).manned
+    found = None if unknown else _newcomer(load_of(turn, area))
     return None if found is None else through_rest(turn, area, found)
 
 
@@ -214,7 +243,7 @@ def _newcomer(load: Load) -> Range | None:
 def ticket_range(turn: Turn, ticket: Ticket) -> Range | None:
     """What a waiting ticket may expect: everybody whom the ordering function calls before it goes first."""
     area = turn.lookup.area_of(ticket.service)
-    if turn.area(area).stale is not None:
+    if turn.area(area).stale is not None or not standing(turn, area).manned:
         return None
     load = load_of(turn, area)
     if load.windows <= len(load.opening):

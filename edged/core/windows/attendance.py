@@ -18,7 +18,6 @@ from edged.core.windows import wishes
 from edged.core.windows.machine import TABLE, move_window
 
 PAUSE = "pause-too-long"
-UNMANNED = "window-unmanned"
 UNSERVED = "area-unserved"
 UNSPECIFIED = "unspecified"
 CALLED = {pages.COMMISSIONER: ("帮办", "Commissioner"), pages.GUIDE: ("导办", "Guide")}
@@ -53,7 +52,7 @@ def reason_of(turn: Turn, said: str | None) -> PauseReason | None:
 
 def key_pressed(turn: Turn, window: str) -> None:
     """Somebody is at the panel."""
-    if f"unmanned/{window}" in turn.state.timers or alarms.stands(turn, UNMANNED, window):
+    if f"unmanned/{window}" in turn.state.timers or alarms.stands(turn, alarms.UNMANNED, window):
         turn.touch_window(window)
 
 
@@ -86,7 +85,7 @@ def watch(turn: Turn) -> None:
             state.state == "OPEN"
             or state.stale
             or f"unmanned/{window}" in timers
-            or (standing and alarms.key(UNMANNED, window) in standing)
+            or (standing and alarms.key(alarms.UNMANNED, window) in standing)
         ):
             _watch_seat(turn, window, state)
 
@@ -113,10 +112,10 @@ def seat_empty(turn: Turn, window: str) -> None:
     if turn.at_ms - since_ms < limit_ms:
         turn.set_timer(f"unmanned/{window}", since_ms + limit_ms)
         return
-    if alarms.sound(turn, UNMANNED, window, cause=cause, empty_s=turn.seconds_since(since_ms)):
-        turn.touch_window(window)
+    if alarms.sound(turn, alarms.UNMANNED, window, cause=cause, empty_s=turn.seconds_since(since_ms)):
+        _touch_capacity(turn, window)
         if cause == "no-key":  # a silent panel is the technician's, and has its own news
-            _call_duty(turn, UNMANNED, window)
+            _call_duty(turn, alarms.UNMANNED, window)
 
 
 def area_waits(turn: Turn, area: str) -> None:
@@ -141,7 +140,7 @@ def prompt(turn: Turn, window: str) -> str | None:
     if turn.state.alarms:  # every panel asks at every event
         if alarms.stands(turn, PAUSE, window):
             return "暂停超时，请恢复服务 Pause is over its limit"
-        if alarms.stands(turn, UNMANNED, window):
+        if alarms.stands(turn, alarms.UNMANNED, window):
             return "有人等候，请叫号 Visitors wait: call next"
     wish = wishes.prompt(turn, window) if turn.state.wishes else None
     paged = _paged(turn, window) if turn.state.pages else None
@@ -183,13 +182,27 @@ def _watch_seat(turn: Turn, window: str, state: WindowState) -> None:
     found = _empty_since_ms(turn, window, state)
     if found is None:
         turn.drop_timer(name)
-        if alarms.clear(turn, UNMANNED, window):
-            pages.close(turn, UNMANNED, window)
-    elif name not in turn.state.timers and not alarms.stands(turn, UNMANNED, window):
+        _manned(turn, window)
+    elif name not in turn.state.timers and not alarms.stands(turn, alarms.UNMANNED, window):
         turn.set_timer(name, max(turn.at_ms + 1, found[0] + turn.state.policy.staffing.unmanned_s * 1000))
-    elif found[0] == turn.at_ms and alarms.clear(turn, UNMANNED, window):  # a key: somebody came back
-        pages.close(turn, UNMANNED, window)
+    elif found[0] == turn.at_ms and _manned(turn, window):  # a key: somebody came back
         turn.set_timer(name, turn.at_ms + turn.state.policy.staffing.unmanned_s * 1000)
+
+
+def _manned(turn: Turn, window: str) -> bool:
+    """Somebody is there, or nobody waits for them: the alarm is over; False if there was none."""
+    if not alarms.clear(turn, alarms.UNMANNED, window):
+        return False
+    pages.close(turn, alarms.UNMANNED, window)
+    _touch_capacity(turn, window)
+    return True
+
+
+def _touch_capacity(turn: Turn, window: str) -> None:
+    """An unmanned window counts for nobody: what its areas are told, and their tide, is looked at again."""
+    turn.touch_window(window)
+    for area in turn.lookup.window_areas[window]:
+        turn.touch_area(area)
 
 
 def _empty_since_ms(turn: Turn, window: str, state: WindowState) -> tuple[int, str] | None:
