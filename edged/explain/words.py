@@ -171,6 +171,7 @@ REASONS: dict[str, Pair] = {
     "being_invited": ("正在征询咨询窗口", "a consultation window is being asked"),
     "being_staffed": ("上一个窗口正在到岗", "the last one asked for is still being staffed"),
     "nobody_answered": ("无人应答，稍后再试", "nobody answered; asked again later"),
+    "nobody_comes": ("下班后无人应答，不再呼叫", "nobody answered after closing time; not asked again"),
     "too_soon": ("间隔未到，还差{left_s}", "too soon after the last change, {left_s} left"),
     "more_expected": ("预计还有人来", "more visitors are expected"),
 }

@@ -210,6 +210,7 @@ HELD: dict[str, Pair] = {  # why a window that was asked for is not opened at on
     "being_staffed": ("上一个窗口正在到岗", "the last one asked for is being staffed"),
     "being_invited": ("正在征询咨询窗口", "a consultation window is being asked"),
     "nobody_answered": ("无人应答，{left_s}秒后再试", "nobody answered; again in {left_s} s"),
+    "nobody_comes": ("下班后无人应答，不再呼叫", "nobody answered after closing time"),
     "too_soon": ("{left_s}秒后启用", "in {left_s} s"),
 }
 

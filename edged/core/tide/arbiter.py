@@ -1,8 +1,9 @@
 """The one place that grants "+1" windows and takes them back, for rules and triggers alike.
 
 A request lights the window (blink) and pages one member of staff; only their arrival at the window opens it. No answer
-in time: the next member, then the duty manager, then again after ``retry_s``. Windows and staff are one pool: the area
-with the longest predicted wait goes first, and where nothing is left a quiet area gives back early, within limits.
+in time: the next member, then the duty manager, then again after ``retry_s``, unless the area only drains. Windows and
+staff are one pool: the area with the longest predicted wait goes first, and where nothing is left a quiet area gives
+back early, within limits.
 """
 
 from __future__ import annotations
@@ -60,10 +61,15 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
         _refuse(turn, area, "closing_soon", now)
         return False
     if state.escalated_ms is not None:
-        if turn.at_ms >= state.escalated_ms + tidal.retry_s * 1000:
+        again_ms, ready = state.escalated_ms + tidal.retry_s * 1000, _somebody_sits_ready(turn, area)
+        if _asked_after_hours(turn, area):
+            if not ready:
+                hold(turn, area, "nobody_comes", now)
+                return False
+        elif turn.at_ms >= again_ms:
             forget_tries(turn, area, over=False)
-        elif not _somebody_sits_ready(turn, area):
-            hold(turn, area, "nobody_answered", now, state.escalated_ms + tidal.retry_s * 1000)
+        elif not ready:
+            hold(turn, area, "nobody_answered", now, again_ms)
             return False
     if now.ask != "always" and turn.at_ms < earliest_open_ms(turn, area):
         hold(turn, area, "too_soon", now, earliest_open_ms(turn, area))
@@ -76,6 +82,11 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
     else:
         return _request(turn, area, now)
     return False
+
+
+def _asked_after_hours(turn: Turn, area: str) -> bool:
+    """The area only drains and its queue alone asks: whoever did not come is not paged again, the alarm stands."""
+    return opening.of(turn, area).phase == "draining" and wishes.standing(turn, area) is None
 
 
 def _grant_override(turn: Turn, area: str, now: Look) -> bool:
