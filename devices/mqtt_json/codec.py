@@ -44,6 +44,7 @@ from edged.core.model.events import (
     RatingGiven,
     TicketPrinted,
     TicketRequested,
+    WindowReported,
 )
 from edged.core.model.point import Point
 from edged.driver import Refused
@@ -189,6 +190,13 @@ class QueueMessage(_Input, frozen=True, kw_only=True):
     waiting: Annotated[tuple[Number, ...], Meta(max_length=WAITING_MAX)]
 
 
+class WindowMessage(_Input, frozen=True, kw_only=True):
+    """``up/window`` of a queue system: whether somebody is at ``window`` to serve."""
+
+    window: Id
+    staffed: bool
+
+
 class RatingMessage(_Input, frozen=True, kw_only=True):
     """``up/rating``."""
 
@@ -232,6 +240,7 @@ MODELS: dict[str, type[_Payload]] = {
     "call": Call,
     "end": End,
     "queue": QueueMessage,
+    "window": WindowMessage,
     "rating": RatingMessage,
     "count": CountReport,
     "health": HealthMessage,
@@ -306,6 +315,8 @@ def to_event(device: Point, body: Struct, count: Semantics | None = None, again:
             return EndReported(device, body.window, body.number, body.outcome, body.seq, *how)
         case QueueMessage():
             return QueueReported(device, body.service, body.waiting, body.seq, *how)
+        case WindowMessage():
+            return WindowReported(device, body.window, body.staffed, body.seq, *how)
         case RatingMessage():
             return RatingGiven(device, body.level, body.seq, *how)
         case CountReport():

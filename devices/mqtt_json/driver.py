@@ -43,7 +43,7 @@ Kind = Literal["dispenser", "panel", "evaluator", "counter", "pager", "display",
 INPUTS: dict[Kind, frozenset[str]] = {
     "dispenser": frozenset({"ticket", "request"}),
     "panel": frozenset({"key", "rating"}),
-    "queue": frozenset({"ticket", "call", "end", "queue"}),
+    "queue": frozenset({"ticket", "call", "end", "queue", "window"}),
     "evaluator": frozenset({"rating"}),
     "counter": frozenset({"count"}),
     "pager": frozenset({"key"}),

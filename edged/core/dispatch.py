@@ -71,6 +71,7 @@ HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.CallReported: follow.called,
     ev.EndReported: follow.ended,
     ev.QueueReported: follow.listed,
+    ev.WindowReported: follow.seated,
     ev.RatingGiven: _rate,
     ev.RatingCorrected: ratings.correct,
     ev.RatingAnswered: ratings.answer,

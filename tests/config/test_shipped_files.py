@@ -75,6 +75,7 @@ UP = {
     "call": "CallReport",
     "end": "EndReport",
     "queue": "QueueReport",
+    "window": "WindowReport",
     "rating": "Rating",
     "count": "Count",
     "health": "Health",

@@ -57,6 +57,7 @@ TOLD: dict[str, str] = {
     "visits/follow.py/_listed": "an old list; the visitor is where the call said",
     "visits/follow.py/issued": "the visitor waits already",
     "visits/follow.py/listed": "alarm",
+    "visits/follow.py/seated": "the queue system is told in down/serve that nobody goes there",
     "visits/outcomes.py": "key",
     "visits/promises.py": "key",
     "visits/printing.py/issue_requested": "refuse",

@@ -45,6 +45,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "call": {"seq": 1, "number": "A001", "window": "w1", "service": "tax-general"},
     "end": {"seq": 1, "window": "w1", "number": "A001"},
     "queue": {"seq": 1, "service": "tax-general", "waiting": ["A001", "A002"]},
+    "window": {"seq": 1, "window": "w1", "staffed": True},
     "rating": {"seq": 1, "level": 5},
     "count": {"seq": 1, "in_total": 5, "out_total": 2},
     "health": {"paper": "low", "fault": "x"},

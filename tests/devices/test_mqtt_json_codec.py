@@ -33,6 +33,7 @@ from edged.core.model.events import (
     RatingGiven,
     TicketPrinted,
     TicketRequested,
+    WindowReported,
 )
 from edged.core.model.events import Key as CoreKey
 from edged.core.model.point import Point
@@ -88,6 +89,11 @@ def event_of(kind: str, payload: str | bytes, **options: Any) -> Event:
             "queue",
             '{"seq":3,"service":"tax","waiting":["A1","A2"]}',
             QueueReported(Point("d1"), "tax", ("A1", "A2"), 3),
+        ),
+        (
+            "window",
+            '{"seq":4,"window":"w1","staffed":false}',
+            WindowReported(Point("d1"), "w1", False, 4),
         ),
         ("count", '{"seq":21,"in_total":7,"out_total":3}', CountRead(Point("d1"), "total", 7, 3, None, 21)),
         (

@@ -33,6 +33,8 @@ async def test_a_day_of_a_foreign_queue_system(
         await daemon.start()
         await until(lambda: wishes != [])
         assert [one["window"] for one in wishes[-1]["windows"]] == ["w1"], "it serves, whoever sits there"
+        await system.report("window", window="w1", staffed=True)
+        await until(lambda: notes("window.opened", reason="queue-system") == 1)
         await system.issue(1, 3)
         await system.report("call", number="A001", window="w1")
         await system.report(
@@ -54,6 +56,8 @@ async def test_a_day_of_a_foreign_queue_system(
         await daemon.restart()
         await until(lambda: machines.panel.waiting == 1)
         await until(lambda: notes("ticket.finished") == 2)
+        await system.report("window", window="w1", staffed=False)
+        await until(lambda: notes("window.closed", reason="queue-system") == 1)
         health = json.loads(files.get("/healthz")[1])
         assert not [name for name in health["alarms"] if name.startswith(("paper", "device-twice", "queue"))]
     assert await daemon.stop() == 0

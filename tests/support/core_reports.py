@@ -28,6 +28,8 @@ def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
             return ev.EndReported(Point(queue), window, number[0] if number else None, outcome, seq)
         case ["queued", service, *numbers]:
             return ev.QueueReported(Point(queue), service, tuple(numbers), seq)
+        case ["seated", window, word]:
+            return ev.WindowReported(Point(queue), window, word == "yes", seq)
         case ["rejected", kind, code, *called]:
             return ev.DocumentRejected(kind, code, " ".join(called))  # type: ignore[arg-type]
         case ["clock-doubted", wall]:

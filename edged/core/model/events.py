@@ -503,6 +503,18 @@ class QueueReported:
     boot: str | None = None
 
 
+@value
+class WindowReported:
+    """Follow mode: the queue system says whether somebody is at ``window`` to serve."""
+
+    point: Point
+    window: str
+    staffed: bool
+    seq: int | None = None
+    again: bool = False
+    boot: str | None = None
+
+
 DeviceEvent = (
     TicketPrinted
     | TicketRequested
@@ -513,6 +525,7 @@ DeviceEvent = (
     | CallReported
     | EndReported
     | QueueReported
+    | WindowReported
 )
 Event = (
     DeviceEvent

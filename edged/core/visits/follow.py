@@ -9,11 +9,11 @@ system as a level (``wish``): it moves them there.
 from __future__ import annotations
 
 from edged.core.model.commands import Serve
-from edged.core.model.events import CallReported, EndReported, QueueReported, TicketPrinted
+from edged.core.model.events import CallReported, EndReported, QueueReported, TicketPrinted, WindowReported
 from edged.core.model.point import Point
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
-from edged.core.people import stranded
+from edged.core.people import staffing, stranded
 from edged.core.queue import numbering
 from edged.core.queue.ordering import ASKED, AT_REST, STAFFED, Choice, dequeue, enqueue, serving_services
 from edged.core.queue.tickets import issue_printed, mirrored, move
@@ -110,6 +110,40 @@ def listed(turn: Turn, event: QueueReported) -> None:
     for number in theirs:
         _listed(turn, event, number)
     _reorder(turn, event.service, tuple(theirs))
+
+
+def seated(turn: Turn, event: WindowReported) -> None:
+    """The queue system says that somebody is at a window, or nobody any more. Said again, it changes nothing."""
+    window = event.window
+    if not _speaks(turn, event.point, window):
+        return
+    if not event.staffed:
+        _left(turn, window)
+    elif turn.override("close", window) is not None:
+        turn.ignore(window, "forced_closed")
+    elif turn.window(window).state in ASKED:
+        activation.acknowledge(turn, window, None)
+    elif turn.window(window).state == "CLOSED" and move_window(turn, window, "open"):
+        turn.note("window.opened", window, staff=turn.window(window).staff, reason=SYSTEM)
+
+
+def _left(turn: Turn, window: str) -> None:
+    """Nobody is at the window: whoever was served there is gone, and it is given back or closes."""
+    state = turn.window(window)
+    if state.ticket is not None:
+        _healed(turn, window, "end_not_heard", window)
+        finish(turn, window, inferred=True)
+    if state.state in ("CONSULTING", "INVITED"):
+        staffing.unbind_window(turn, window)
+        activation.leave(turn, window)
+        turn.note("window.logout", window)
+    elif state.state not in ("OPEN", "PAUSED"):
+        return
+    elif turn.lookup.windows[window].tidal:
+        activation.drain(turn, window, activation.STAFF_LEFT)
+    elif move_window(turn, window, "close"):
+        staffing.unbind_window(turn, window)
+        turn.note("window.closed", window, reason=SYSTEM)
 
 
 def _listed(turn: Turn, event: QueueReported, number: str) -> None:
