@@ -29,6 +29,7 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "of": ("社保", "Social"),
     "usual": ("", ""),
     "case_state": ("已办结", "closed"),
+    "because": ("被呼叫人员均已谢绝", "everybody asked has declined"),
     "trigger": ("特殊需求按键", "the special-need key"),
     "override": ("人工开放", "open"),
 }
@@ -77,6 +78,7 @@ def rows() -> Iterator[Row]:
     tables: tuple[tuple[str, Mapping[str, tuple[str, str]]], ...] = (
         ("hours 开放时段", MODES),
         ("alarm 告警", alarms.TEXT),
+        ("no staff 无人到岗告警", alarms.NO_STAFF),
         ("refused 按键未受理", answers.REFUSED),
         ("accepted 按键已受理", answers.ACCEPTED),
         ("state of a window 窗口状态", answers.STATES),

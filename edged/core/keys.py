@@ -281,9 +281,9 @@ def _accept(turn: Turn, window: str, arg: str | None) -> None:
 
 def _decline(turn: Turn, window: str, _arg: str | None) -> None:
     if turn.window(window).state == "ACTIVATING":
-        activation.unanswered(turn, window, reason="declined")
+        activation.unanswered(turn, window, reason=activation.DECLINED)
     elif turn.window(window).state == "INVITED":
-        activation.not_now(turn, window, "decline")
+        activation.not_now(turn, window, activation.DECLINED)
     else:
         turn.ignore(window, "nothing_to_decline")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from edged.core.model.commands import Note
 from edged.core.model.site import Site
+from edged.core.people.alarms import NO_STAFF
 from edged.explain.words import (
     DECISIONS,
     OVERRIDES,
@@ -145,7 +146,7 @@ def _words(note: Note, names: _Names, place: int) -> _Words:
         if isinstance(value, int | float):
             words[f"{key}_s"] = duration(value, place)
     words["subject"] = names.other(note.subject, place)
-    for key, table in (("trigger", TRIGGERS), ("override", OVERRIDES)):
+    for key, table in (("trigger", TRIGGERS), ("override", OVERRIDES), ("because", NO_STAFF)):
         if words.get(key) in table:
             words[key] = table[words[key]][place]
     window = words.get("window", note.subject)

@@ -301,6 +301,7 @@ class AreaState:
     last_action_ms: int | None = None
     tried_staff: list[str] = field(default_factory=list)
     tried_windows: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)  # what became of each request of this round
     escalated_ms: int | None = None
     refused: str | None = None
     held: str | None = None

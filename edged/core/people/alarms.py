@@ -26,7 +26,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "pause-too-long": ("暂停超时", "paused too long"),
     UNMANNED: ("空岗", "unmanned"),
     "area-unserved": ("有人等候但无窗口办理", "visitors wait, nobody serves"),
-    "no-staff": ("待命人员无人应答", "nobody on standby answers"),
+    "no-staff": ("暂无待命人员到岗", "nobody on standby comes"),
     "bad-rating": ("差评待回访", "bad rating to look after"),
     "case-unanswered": ("办不成事超时未响应", "case not answered in time"),
     "case-overdue": ("办不成事超期", "case overdue"),
@@ -68,6 +68,12 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "promise-overdue": ("容缺承诺到期未补交", "promised papers did not come in time"),
     "print-failed": ("取号机打印失败，可补打", "ticket not printed, print it again"),
+}
+
+NO_STAFF: dict[str, tuple[str, str]] = {  # the same alarm, by what those who were asked did
+    "declined": ("被呼叫人员均已谢绝", "everybody asked has declined"),
+    "silent": ("待命人员无人应答", "nobody on standby answers"),
+    "not-come": TEXT["no-staff"],
 }
 
 

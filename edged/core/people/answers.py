@@ -194,7 +194,7 @@ ACCEPTED: dict[str, Pair] = {
 
 # What an order came to: its step shows whether it acts at once, and why not.
 ORDERED: dict[str, Pair] = {
-    "tidal.escalated": ("待命人员无人应答，已通知值班长", "Nobody answers, the duty manager is paged"),
+    "tidal.escalated": ("暂无待命人员到岗，已通知值班长", "Nobody comes, the duty manager is paged"),
     "tidal.held": ("已登记，{held}", "Taken: {held}"),
     "tidal.opened": ("{subject}号窗口已启用", "Window {subject} is open"),
     "tidal.refused": ("已登记，{held}", "Taken: {held}"),

@@ -77,17 +77,24 @@ def _call(turn: Turn, window: str, role: Role, texts: tuple[str, str]) -> None:
     turn.touch_window(window)
 
 
-def call_duty(turn: Turn, kind: str, subject: str, where: str, where_en: str) -> None:
-    """Page the duty manager about the alarm ``kind``; again at once where an earlier page was not answered."""
+def call_duty(
+    turn: Turn, kind: str, subject: str, where: str, where_en: str, what: tuple[str, str] | None = None
+) -> None:
+    """Page the duty manager about the alarm ``kind``; again at once where an earlier page was not answered.
+
+    ``what``: says it more exactly than the alarm's own text, and anew each time.
+    """
     name = alarms.key(kind, subject)
     page = turn.state.pages.get(name)
+    text, text_en = what or alarms.TEXT[kind]
+    text, text_en = f"{where} {text}", f"{where_en}: {text_en}"
     if page is None:
-        text, text_en = alarms.TEXT[kind]
         window = subject if subject in turn.lookup.windows else None
         area = subject if window is None and subject in turn.lookup.areas else None
         page = turn.state.pages[name] = OpenPage(
-            kind, subject, f"{where} {text}", f"{where_en}: {text_en}", turn.at_ms, window=window, area=area
+            kind, subject, text, text_en, turn.at_ms, window=window, area=area
         )
+    page.text, page.text_en = text, text_en
     _send(turn, name, page, DUTY_MANAGER)
 
 

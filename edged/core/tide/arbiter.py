@@ -15,7 +15,7 @@ from edged.core.queue.ordering import ASKED, STAFFED
 from edged.core.tide import considered, sharing
 from edged.core.tide.rules import OVERRIDE, Facts, Look, too_late
 from edged.core.windows import overrides, wishes
-from edged.core.windows.activation import drain, forget_tries, opened, stand_by
+from edged.core.windows.activation import drain, forget_tries, in_vain, opened, stand_by
 from edged.core.windows.machine import move_window
 
 ACTION_GAP_MS = (
@@ -340,10 +340,11 @@ def _escalate(turn: Turn, area: str, window: str) -> None:
     turn.area(area).escalated_ms = turn.at_ms
     tried = ",".join(turn.area(area).tried_staff)
     roster = considered.staff(turn, area)
-    turn.note("tidal.escalated", area, window=window, tried=tried, roster=roster)
+    because = in_vain(turn, area)
+    turn.note("tidal.escalated", area, window=window, because=because, tried=tried, roster=roster)
     place = turn.lookup.areas[area]
     alarms.sound(turn, "no-staff", area, window=window)
-    pages.call_duty(turn, "no-staff", area, place.name, place.name_en)
+    pages.call_duty(turn, "no-staff", area, place.name, place.name_en, alarms.NO_STAFF[because])
 
 
 def try_close(turn: Turn, area: str, now: Look) -> None:

@@ -16,6 +16,7 @@ from edged.core.windows.machine import move_window
 
 STAFF_LEFT = "staff left"
 NO_ANSWER = "no answer in time"
+DECLINED = "declined"
 SETUP_WEIGHT = 0.2  # of the newest set-up time: a change of shift is learnt within ten openings
 
 
@@ -46,7 +47,7 @@ def decline(turn: Turn, staff: str) -> None:
         return
     turn.note("staff.answered", staff, window=window, answer="decline")
     staffing.answers(turn, staff)
-    unanswered(turn, window, reason="declined")
+    unanswered(turn, window, reason=DECLINED)
 
 
 def consult(turn: Turn, window: str, staff: str) -> None:
@@ -81,7 +82,10 @@ def _is_closed(turn: Turn, window: str) -> bool:
 def later(turn: Turn, window: str) -> None:
     """The clerk finishes a conversation first (稍后): asked again after the policy's patience."""
     patience_s = turn.state.policy.tidal.patience_s
-    turn.window(window).later_until_ms = turn.at_ms + patience_s * 1000
+    state = turn.window(window)
+    state.later_until_ms = turn.at_ms + patience_s * 1000
+    if state.area is not None:
+        turn.area(state.area).heard.append("not-come")
     _uninvite(turn, window, "later")
 
 
@@ -90,6 +94,7 @@ def not_now(turn: Turn, window: str, reason: str) -> None:
     area = turn.window(window).area
     if area is not None:
         turn.area(area).tried_windows.append(window)
+        turn.area(area).heard.append("declined" if reason == DECLINED else "silent")
     _uninvite(turn, window, reason)
 
 
@@ -135,6 +140,8 @@ def unanswered(turn: Turn, window: str, reason: str) -> None:
         staffing.answers(turn, state.paged_staff, yes=False)
     if area is not None:
         area.tried_windows.append(window)
+        silent = reason == NO_ANSWER and not state.acknowledged
+        area.heard.append("silent" if silent else "declined" if reason == DECLINED else "not-come")
         if state.paged_staff is not None:
             area.tried_staff.append(state.paged_staff)
     stand_by(turn, window)
@@ -299,11 +306,18 @@ def clear(turn: Turn, window: str) -> None:
     state.acknowledged = state.consults = False
 
 
+def in_vain(turn: Turn, area: str) -> str:
+    """What became of this round of requests, one of ``alarms.NO_STAFF``: all declined, all silent, or not the same."""
+    heard = set(turn.area(area).heard)
+    return heard.pop() if len(heard) == 1 else "not-come"
+
+
 def forget_tries(turn: Turn, area: str, over: bool = True) -> None:
     """The next request of the area asks everybody again. ``over``: and it needs nobody any more."""
     state = turn.area(area)
     state.tried_staff.clear()
     state.tried_windows.clear()
+    state.heard.clear()
     state.escalated_ms = None
     if over and alarms.clear(turn, "no-staff", area):
         pages.close(turn, "no-staff", area)

@@ -114,7 +114,7 @@ def _progress(turn: Turn, wish: Wish) -> tuple[str, str]:
             return f"{known.name}正前往{number}号窗口", f"{known.name} comes to window {number}"
         return f"已呼叫{known.name}到{number}号窗口", f"{known.name} paged to window {number}"
     if area.escalated_ms is not None:
-        return "无人应答，已通知值班长", "nobody answers, duty manager paged"
+        return "暂无人到岗，已通知值班长", "nobody comes, duty manager paged"
     return answers.HELD.get(area.refused or "", ("已登记", "taken"))
 
 
