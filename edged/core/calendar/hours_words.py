@@ -52,6 +52,22 @@ def window_line(turn: Turn, window: str) -> Line | None:
     return None
 
 
+def case_taken(turn: Turn, area: str) -> Line | None:
+    """On the number of a case that was taken while no window serves: when somebody answers it; None while one does."""
+    own = opening.of(turn, area)
+    if own.phase != "closed":
+        return None
+    opens = own.opens_local_ms
+    if opens is None:
+        return "已登记，开窗后由工作人员响应", "Taken: our staff answer when windows open"
+    _, month, day = wall.date(wall.day(opens))
+    time = wall.clock(opens)
+    return (
+        f"已登记，{month}月{day}日{time}起由工作人员响应",
+        f"Taken: our staff answer from {wall.iso_date(wall.day(opens))} {time}",
+    )
+
+
 def refusal(turn: Turn, area: str, why: Why) -> Line:
     """Why somebody gets no number, Chinese and English."""
     own = opening.of(turn, area)

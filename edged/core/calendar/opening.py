@@ -66,11 +66,16 @@ def on_duty(turn: Turn, window: str) -> bool:
 
 
 def refusal(turn: Turn, service: str, priority: Priority = "normal") -> Why | None:
-    """Why no number is given for a service now; None: one is. An appointment is a promise, kept while it is open."""
+    """Why no number is given for a service now; None: one is. An appointment is a promise, kept while it is open.
+
+    What could not be done (办不成事) is taken also while only machines or the network serve: a case outlives the day.
+    """
     area = turn.lookup.area_of(service)
     own = of(turn, area)
+    if own.phase == "closed" and own.mode not in SERVING:
+        return None if turn.lookup.services[service].case else _machines(own)
     if own.phase == "closed":
-        return "closed" if own.mode in SERVING else _machines(own)
+        return "closed"
     if own.phase == "draining":
         return "draining"
     if service in own.stopped and priority != "appointment":

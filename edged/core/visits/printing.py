@@ -6,6 +6,7 @@ about the dispenser stands until a print there succeeds.
 
 from __future__ import annotations
 
+from edged.core.calendar import hours_words
 from edged.core.model.commands import Print
 from edged.core.model.events import TicketRequested
 from edged.core.model.forecast import Range
@@ -29,6 +30,8 @@ def print_slip(turn: Turn, ticket: Ticket, point: Point) -> None:
     why = slips.resumption(turn, area) if ticket.quoted_s is None and ticket.state == "WAITING" else None
     unknown = (None, None, None)
     low_s, wait_s, high_s = unknown if ticket.quoted_s is None else Range(*ticket.quoted_s).in_minutes()
+    if why is not None and turn.lookup.services[ticket.service].case:
+        why = hours_words.case_taken(turn, area) or why
     zh, en = ((), ()) if why is None else ((why[0],), (why[1],))
     slip = Print(ticket.number, ticket.service, before, low_s, wait_s, high_s, lines=zh, lines_en=en)
     ticket.print_action = turn.act(point, slip)
