@@ -81,7 +81,7 @@ def answer(turn: Turn, event: RatingAnswered) -> None:
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """The duty manager's "answer" key: ``[rating] [word] [by=name]``; without a rating the oldest that waits."""
+    """The duty manager's "answer" key: ``[rating or number] [word] [by=name]``; without one the oldest that waits."""
     words = (event.arg or "").split()
     by = next((word[3:] for word in words if word.startswith("by=")), None) or turn.state.duty_staff
     plain = [word for word in words if "=" not in word]
@@ -91,12 +91,29 @@ def press(turn: Turn, event: KeyPressed) -> None:
         turn.ignore(event.point, "key_not_used", key=event.key)
     elif by is None:
         turn.ignore(event.point, "answer_without_name", key=event.key)
-    elif plain and plain[0] in turn.state.ratings:
-        answer(turn, RatingAnswered(plain[0], by, plain[1] if len(plain) > 1 else None))
+    elif plain and (named := _named(turn, plain[0])) is not None:
+        answer(turn, RatingAnswered(named, by, plain[1] if len(plain) > 1 else None))
     elif waiting:
         answer(turn, RatingAnswered(waiting[0], by, plain[0] if plain else None))
     else:
         turn.ignore(event.point, "nothing_to_answer", by=by)
+
+
+def _named(turn: Turn, word: str) -> str | None:
+    """The rating that somebody names: by its id, or by the number of the visitor or case that they read."""
+    ratings = turn.state.ratings
+    about = [name for name, rating in ratings.items() if rating.subject == word]
+    waiting = [name for name in about if _waits(turn, name)]
+    return word if word in ratings else next(reversed(waiting or about), None)
+
+
+def subject_of(turn: Turn, name: str) -> tuple[str, str]:
+    """Whom a rating is about, as people say it: a visitor's number, or a case."""
+    rating = turn.state.ratings.get(name)
+    number = name if rating is None else rating.subject
+    if number in turn.state.cases:
+        return f"办不成事{number}", f"case {number}"
+    return f"{number}号", number
 
 
 def remind(turn: Turn, name: str) -> None:
@@ -126,8 +143,9 @@ def _page(turn: Turn, name: str, rating: Rating) -> None:
     window = turn.lookup.windows.get(rating.window or "")
     place = "" if window is None else f"{window.number}号窗口"
     where = "" if window is None else f" at window {window.number}"
-    text = f"{place}收到差评({rating.level}分)，请回访 {name}"
-    text_en = f"Bad rating ({rating.level}){where}: please look after {name}"
+    who, who_en = subject_of(turn, name)
+    text = f"{place}收到差评({rating.level}分)，请回访{who}"
+    text_en = f"Bad rating ({rating.level}){where}: please look after {who_en}"
     staffing.send(turn, Page(staffing.DUTY_MANAGER, None, rating.window, text, text_en))
     limits = turn.state.policy.ratings
     if rating.reminders < limits.reminders:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from edged.core.calendar import hours_words, opening
+from edged.core.cases import ratings
 from edged.core.model.commands import AreaPicture, Display
 from edged.core.model.point import Point
 from edged.core.model.policy.signage import fill
@@ -178,6 +179,8 @@ def _alarm_line(turn: Turn, alarm: Alarm) -> Line:
         subject = f"{turn.lookup.windows[subject].number}号窗口"
     elif subject in turn.lookup.areas:
         subject = turn.lookup.areas[subject].name
+    elif alarm.kind == ratings.ALARM:
+        subject, _ = ratings.subject_of(turn, subject)
     return f"{subject} {text}", text_en
 
 
