@@ -37,15 +37,15 @@ def absent(turn: Turn, staff: str) -> bool:
     return today is not None and today.absent
 
 
-def on_shift(turn: Turn, staff: str) -> bool:
-    """Whether a member may be paged now; before the clock was ever set everybody may."""
+def on_shift(turn: Turn, staff: str, ahead_s: float = 0.0) -> bool:
+    """Whether a member may be paged now, or is there ``ahead_s`` from now; without a clock everybody is."""
     if absent(turn, staff):
         return False
     shifts = turn.lookup.staff[staff].shifts
     local_ms = wall.local_ms(turn) if shifts else None
     if local_ms is None:
         return True
-    minute = wall.minute(local_ms)
+    minute = wall.minute(local_ms + round(ahead_s * 1000))
     return any(
         start <= minute < end if start < end else minute >= start or minute < end for start, end in shifts
     )

@@ -166,10 +166,14 @@ def _count(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float], unmanned:
                     busy += share
                     until_ms = min(until_ms, gone_ms - 1)
         elif state.state == "ACTIVATING" and state.area == area:
-            windows += 1
-            asked_ms = turn.at_ms if state.requested_ms is None else state.requested_ms
-            opening.append(max(0.0, setup_s(turn, pw) - turn.seconds_since(asked_ms)))
             until_ms = turn.at_ms  # it is nearer with every moment
+            asked_ms = turn.at_ms if state.requested_ms is None else state.requested_ms
+            ready_s = max(0.0, setup_s(turn, pw) - turn.seconds_since(asked_ms))
+            paged = state.paged_staff
+            # whose shift ends before that will not serve
+            if paged not in turn.lookup.staff or staffing.on_shift(turn, paged, ready_s):
+                windows += 1
+                opening.append(ready_s)
     return _Working(busy, windows, opening, until_ms, unmanned=missing)
 
 
