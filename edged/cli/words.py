@@ -30,8 +30,28 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "usual": ("", ""),
     "case_state": ("已办结", "closed"),
     "because": ("被呼叫人员均已谢绝", "everybody asked has declined"),
+    "areas": ("社保", "Social"),
+    "case": ("20261130-1", "20261130-1"),
+    "due": ("2026-12-07", "2026-12-07"),
+    "held": ("潮汐窗口名额已用完，有空即启用", "the pool is used up; as soon as one is free"),
+    "window_state": ("暂停中", "paused"),
+    "ticket_state": ("已过号", "no-show"),
+    "on": ("开始", "begins"),
     "trigger": ("特殊需求按键", "the special-need key"),
     "override": ("人工开放", "open"),
+}
+
+SUBJECTS: Mapping[str, tuple[str, str]] = {  # what a sentence is about, by the beginning of its name
+    "case": ("20261130-1", "20261130-1"),
+    "extended_already": ("20261130-1", "20261130-1"),
+    "ticket": ("A057", "A057"),
+    "called_already": ("A057", "A057"),
+    "number": ("A057", "A057"),
+    "revive": ("A057", "A057"),
+    "roster": ("刘洋", "Liu Yang"),
+    "staff": ("刘洋", "Liu Yang"),
+    "device": ("2号取号机", "dispenser 2"),
+    "policy": ("12", "12"),
 }
 
 
@@ -48,14 +68,20 @@ def words(
         texts = [(chinese, 0)] * (lang != "en") + [(english, 1)] * (lang != "zh")
         for text, place in texts:
             if text:
-                typer.echo(f"{situation}\t{example(text, place)}")
+                typer.echo(f"{situation}\t{example(text, place, situation)}")
 
 
-def example(text: str, place: int) -> str:
+def example(text: str, place: int, situation: str = "") -> str:
     """``text`` with its blanks filled as they might be; 0 Chinese, 1 English."""
+    code = situation.rpartition(" ")[2]
 
     def filled(blank: re.Match[str]) -> str:
         name = blank.group(1)
+        about = next((said for start, said in SUBJECTS.items() if code.startswith(start)), None)
+        if name == "subject" and about is not None:
+            return about[place]
+        if name == "of" and code in ("idle", "free"):
+            return "2"
         if name in EXAMPLES:
             return EXAMPLES[name][place]
         return ("9分钟", "9 min")[place] if name.endswith("_s") else "9"

@@ -18,6 +18,7 @@ from edged.explain.words import (
     OVERRIDES,
     REASONS,
     RULES,
+    SAFE_MODE,
     SENTENCES,
     THRESHOLDS,
     TOLD,
@@ -146,7 +147,12 @@ def _words(note: Note, names: _Names, place: int) -> _Words:
         if isinstance(value, int | float):
             words[f"{key}_s"] = duration(value, place)
     words["subject"] = names.other(note.subject, place)
-    for key, table in (("trigger", TRIGGERS), ("override", OVERRIDES), ("because", NO_STAFF)):
+    for key, table in (
+        ("trigger", TRIGGERS),
+        ("override", OVERRIDES),
+        ("because", NO_STAFF),
+        ("on", SAFE_MODE),
+    ):
         if words.get(key) in table:
             words[key] = table[words[key]][place]
     window = words.get("window", note.subject)

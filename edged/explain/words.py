@@ -94,8 +94,8 @@ SENTENCES: dict[str, Pair] = {
         "{lost} steps are missing in the journal: it goes on as epoch {epoch}, and numbers are skipped",
     ),
     "hall.safe_mode": (
-        "安全模式 {on}：策略 v{policy}，反复重启时暂用内置策略且不启用潮汐窗口",
-        "safe mode {on}: policy version {policy} is set aside while it is 1, the hall goes on without a tide",
+        "安全模式{on}：控制器反复重启时暂用内置策略，不启用潮汐窗口 (原策略 v{policy})",
+        "safe mode {on}: while it lasts policy version {policy} is set aside and the hall goes on without a tide",
     ),
     "policy.applied": ("策略 v{subject}生效", "policy version {subject} applied"),
     "hall.resumed": ("控制器恢复运行，中断{gap_s}", "controller back after {gap_s}, nothing lost"),
@@ -105,6 +105,7 @@ TRIGGERS: dict[str, Pair] = {
     "operator": ("人工申请", "an operator"),
     "ask-window": ("人工申请", "an operator"),
 }
+SAFE_MODE: dict[str, Pair] = {"1": ("开始", "begins"), "0": ("结束", "ends")}
 OVERRIDES: dict[str, Pair] = {
     "open": ("人工开放", "open"),
     "close": ("人工关闭", "close"),
@@ -158,7 +159,7 @@ REASONS: dict[str, Pair] = {
         "来人与平日此时相当，等候却超过一倍",
         "no more visitors per window than on other days, and the queue is far older",
     ),
-    "pool": ("共享名额已用完({pool_used}/{pool})", "the pool is used up ({pool_used} of {pool})"),
+    "pool": ("潮汐窗口名额已用完({pool_used}/{pool})", "the pool is used up ({pool_used} of {pool})"),
     "max_windows": ("已达本区上限({max_windows})", "the area has its maximum ({max_windows})"),
     "no_window": ("没有空闲的潮汐窗口", 'no "+1" window is free'),
     "hall_quiet": ("大厅一小时无人", "the hall has been quiet for an hour"),
@@ -170,7 +171,7 @@ REASONS: dict[str, Pair] = {
     "closing_soon": ("即将下班，开窗已无益", "the hall closes before it would help"),
     "being_invited": ("正在征询咨询窗口", "a consultation window is being asked"),
     "being_staffed": ("上一个窗口正在到岗", "the last one asked for is still being staffed"),
-    "nobody_comes": ("下班后无人应答，不再呼叫", "nobody answered after closing time; not asked again"),
+    "nobody_comes": ("下班后无人到岗，不再呼叫", "nobody came after closing time; not asked again"),
     "nobody_answered": ("刚才无人到岗，稍后再试", "nobody came; asked again later"),
     "too_soon": ("间隔未到，还差{left_s}", "too soon after the last change, {left_s} left"),
     "more_expected": ("预计还有人来", "more visitors are expected"),
@@ -183,7 +184,7 @@ WHY_NOT: dict[str, Pair] = {
     "serves": ("正在服务{of}", "serves {of}"),
     "lit": ("等待到岗({of})", "being staffed for {of}"),
     "draining": ("正在收窗", "draining"),
-    "cooldown": ("冷却中", "cooling down"),
+    "cooldown": ("刚收窗，休整中", "resting after +1"),
     "closed": ("未开放", "closed"),
     "nobody-came": ("刚才无人到岗", "nobody came to it a moment ago"),
     "idle": ("空闲，今日已启用{of}次，未轮到", "free, used {of} times today, not its turn"),

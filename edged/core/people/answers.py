@@ -27,7 +27,7 @@ STATES: dict[str, Pair] = {
     "INVITED": ("待确认启用", "asked to open"),
     "ACTIVATING": ("待到岗", "waiting for staff"),
     "DRAINING": ("收窗中", "giving back"),
-    "COOLDOWN": ("冷却中", "cooling down"),
+    "COOLDOWN": ("休整中", "resting after +1"),
 }
 TICKET_STATES: dict[str, Pair] = {
     "BOOKED": ("预约未到时间", "booked for later"),
@@ -65,10 +65,10 @@ REFUSED: dict[str, Pair] = {
     "helpers_full": ("本窗口增援已满", "No more staff here"),
     "helps_already": ("您已在本窗口增援", "You help here already"),
     "hours_unfit": ("时间不合理", "These times do not make a day"),
-    "hours_unknown": ("今日没有营业时间安排", "No hours are planned today"),
+    "hours_unknown": ("今日未安排办理时间", "No hours are planned today"),
     "issuing_paused": ("暂停取号", "No tickets now"),
     "key_not_used": ("此键在这里无效", "This key has no use here"),
-    "list_is_older": ("排队表早于叫号", "The list is older than the call"),
+    "list_is_older": ("排队名单早于最近一次叫号，未采用", "The list is older than the last call"),
     "login_without_name": ("请输入工号或姓名登录", "Log in with your name"),
     "no_case_waits": ("没有待响应的事项", "No case waits"),
     "no_case_window": ("请在办不成事窗口处理", "Cases are followed up at their own window"),
@@ -89,14 +89,14 @@ REFUSED: dict[str, Pair] = {
     "notice_over": ("通知的截止时间已过", "Its time has passed already"),
     "nothing_prepared": ("没有预备下一位", "Nobody is prepared"),
     "nothing_to_accept": ("没有待接受的事项", "Nothing to accept"),
-    "nothing_to_answer": ("没有待整改的差评", "No bad rating to look after"),
+    "nothing_to_answer": ("没有待回访的差评", "No bad rating to look after"),
     "nothing_to_decline": ("没有可谢绝的呼叫", "Nothing to decline"),
     "nothing_to_hold": ("该窗口目前不是启用中的潮汐窗口", "This window is no +1 window that serves now"),
     "nothing_to_print": ("没有可补打的号票", "Nothing to print"),
-    "number_behind": ("{subject}不在已发号码之后", "{subject} is not after the last number"),
+    "number_behind": ("{subject}在已发过的号码之内，请核对", "{subject} is not after the last number"),
     "number_unknown": ("请注明下一个号码，例如 A057", "Say the next number, such as A057"),
     "roster_already": ("{subject}已是此状态", "That is known of {subject}"),
-    "roster_unknown": ("请注明：absent/back/also 人员 专区", "Say absent, back or also, and who"),
+    "roster_unknown": ("请注明人员，以及不在岗、返岗或兼办的专区", "Say absent, back or also, and who"),
     "unknown_staff": ("没有这位人员", "There is no such member of staff"),
     "number_repeated": ("{subject}今日已有", "{subject} was given today"),
     "numbers_used_up": ("该业务今日号已取完", "No numbers left today"),
@@ -107,7 +107,7 @@ REFUSED: dict[str, Pair] = {
     "papers_are_codes": ("请选择缺少的材料", "Choose the missing papers"),
     "pause_without_reason": ("请选择暂停原因", "Choose a reason"),
     "people_wait": (
-        "尚有人等候；如确需重置请使用 force",
+        "尚有人等候；确需重置请选择强制重置",
         "People wait; order it with force to send them away",
     ),
     "prepared_already": ("已预备下一位", "Somebody is prepared already"),
@@ -141,7 +141,7 @@ REFUSED: dict[str, Pair] = {
     "unknown_ticket": ("今日没有这个号码", "There is no such number today"),
     "unknown_transfer_target": ("没有这个窗口或业务", "No such window or service"),
     "unknown_window": ("没有这个窗口", "There is no such window"),
-    "unknown_word": ("策略中没有这个代码", "The policy does not know this code"),
+    "unknown_word": ("没有这个选项", "The policy does not know this word"),
     "visitor_at_window": ("窗口有办事人，请先办结", "A visitor is at the window"),
     "window_cannot_serve": ("本窗口现在不办理此业务", "This window does not serve that now"),
     "window_cannot_serve_area": ("该窗口不能办理该专区业务", "This window cannot serve that area"),
@@ -160,7 +160,7 @@ ACCEPTED: dict[str, Pair] = {
     "case.reopened": ("事项{subject}重新办理", "Case {subject} is open again"),
     "duty.login": ("值班长{staff}已登录", "{staff} is on duty"),
     "duty.logout": ("值班长已退出", "Logged out"),
-    "hours.flexed": ("今日营业时间已调整", "Today's hours are changed"),
+    "hours.flexed": ("今日办理时间已调整", "Today's hours are changed"),
     "override.expired": ("人工干预已结束", "Ended by hand"),
     "override.set": ("已执行", "Done"),
     "rating.answered": ("差评已处理", "The rating is looked after"),
@@ -209,9 +209,9 @@ HELD: dict[str, Pair] = {  # why a window that was asked for is not opened at on
     "closing_soon": ("即将下班", "closing soon"),
     "being_staffed": ("上一个窗口正在到岗", "the last one asked for is being staffed"),
     "being_invited": ("正在征询咨询窗口", "a consultation window is being asked"),
-    "nobody_answered": ("无人应答，{left_s}秒后再试", "nobody answered; again in {left_s} s"),
-    "nobody_comes": ("下班后无人应答，不再呼叫", "nobody answered after closing time"),
-    "too_soon": ("{left_s}秒后启用", "in {left_s} s"),
+    "nobody_comes": ("下班后无人到岗，不再呼叫", "nobody came after closing time"),
+    "nobody_answered": ("刚才无人到岗，{left_s}后再试", "nobody came; again in {left_s}"),
+    "too_soon": ("{left_s}后启用", "in {left_s}"),
 }
 
 
@@ -254,6 +254,9 @@ def _named(lookup: Lookup, key: str, value: object, column: int) -> object:
     """What people call it: a window's number, an area's, a service's or a person's name."""
     if not isinstance(value, str):
         return "" if value is None else value
+    if key == "areas":
+        named = [str(_named(lookup, "area", area, column)) for area in value.split(",")]
+        return ("、", ", ")[column].join(named)
     if value in lookup.windows:
         return lookup.windows[value].number
     if value in lookup.areas:
@@ -271,10 +274,16 @@ def _states(known: Mapping[str, object], column: int) -> dict[str, object]:
     found: dict[str, object] = {
         name: table.get(state, (state, state))[column] for name, table in tables.items()
     }
-    seconds = round(left) if isinstance(left, int | float) else 0
+    seconds = max(0, round(left)) if isinstance(left, int | float) else 0
     held = HELD.get(str(known.get("reason")), RECEIVED)[column]
-    found["held"] = held.format(left_s=seconds)
+    found["held"] = held.format(left_s=_soon(seconds)[column])
     return found
+
+
+def _soon(seconds: int) -> Pair:
+    """As people say it; rather a little more than less."""
+    minutes = -(-seconds // 60)
+    return (f"{seconds}秒", f"{seconds} s") if seconds < 90 else (f"{minutes}分钟", f"{minutes} min")
 
 
 class _Missing(dict[str, object]):
