@@ -5,14 +5,16 @@ it does not, crossings count, and periodic windows only as long as no crossing w
 count twice); a window that comes twice at once, or with the broker's mark, counts once; no time of the device is
 believed, so the same start a minute later is another window.
 
-Totals of several lines are added up and reported as one; a line that joins later joins with nothing, for its past is
-not a crowd at the door.
+The total of each line is reported under a name of its own, made from its uuid: the core keeps what it said last, over
+our restarts, too. What the uuid says never leaves this driver.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
+from zlib import crc32
 
 from msgspec import Meta
 
@@ -30,7 +32,7 @@ AT_ONCE_S = (
     10.0  # hall seconds: a window comes once a minute at most; sooner, the same start is the same window
 )
 ECHOES_MAX = 3  # of them in a row: no radio says a thing four times
-TOTALS_MAX = 16  # lines whose last total is remembered; the codec takes no more in one report
+TOTALS_MAX = 64  # lines of one topic: the core keeps no more of them
 SILENT_MIN_S, SILENT_MAX_S = (
     10.0,
     86_400.0,
@@ -83,8 +85,7 @@ class MilesightMqtt:
         self._presence = Presence(context)
         self._heard_s = context.now_s()
         self._crossings_seen = False
-        self._totals: dict[str, tuple[int, int]] = {}
-        self._bases: dict[str, tuple[int, int]] = {}
+        self._totals: set[str] = set()  # lines whose totals were heard
         self._windows: OrderedDict[tuple[str, str], float] = OrderedDict()  # and when each was heard
         self._echoes = 0  # windows in a row that came twice at once, without the broker's mark
 
@@ -130,48 +131,43 @@ class MilesightMqtt:
             return
         self._heard_s = self._context.now_s()
         self._presence.back()
-        reading = self._count([line for line in lines if self._wanted(line)], message.again)
-        if reading is None:
-            message.ack()
+        readings = self._count([line for line in lines if self._wanted(line)], message.again)
+        for reading in readings[:-1]:  # they are kept in order: the last one's acknowledgement is that of all
+            self._context.emit(reading)
+        if readings:
+            self._context.emit(readings[-1], message.ack)
         else:
-            self._context.emit(reading, message.ack)
+            message.ack()
 
     def _wanted(self, line: CountedLine) -> bool:
         return not self._options.lines or line.uuid in self._options.lines
 
-    def _count(self, lines: list[CountedLine], again: bool) -> CountRead | None:
-        """The one reading that a report stands for, or None where it says nothing new."""
+    def _count(self, lines: list[CountedLine], again: bool) -> list[CountRead]:
+        """The readings that a report stands for; none where it says nothing new."""
         totals = [line for line in lines if line.kind == "total"]
         if totals:
             return self._total(totals)
         if self._totals:
-            return None  # the next report's totals contain these
+            return []  # the next report's totals contain these
         crossings = [(line.entered, line.left) for line in lines if line.kind == "crossing"]
         if crossings:
             self._crossings_seen = True
-            return self._reading("window", crossings)
+            return [self._reading("window", crossings)]
         windows = [line for line in lines if line.kind == "window" and self._is_new(line, again)]
         if not windows or self._crossings_seen:
-            return None
-        return self._reading("window", [(line.entered, line.left) for line in windows])
+            return []
+        return [self._reading("window", [(line.entered, line.left) for line in windows])]
 
-    def _total(self, lines: list[CountedLine]) -> CountRead | None:
-        joining = bool(self._totals)
+    def _total(self, lines: list[CountedLine]) -> list[CountRead]:
+        found = []
         for line in lines:
-            now = (line.entered, line.left)
-            if line.uuid not in self._totals:
-                if len(self._totals) >= TOTALS_MAX:
-                    self._context.reject("too_many_lines", self._context.device)
-                    continue
-                self._bases[line.uuid] = now if joining else (0, 0)
-            elif now[0] < self._bases[line.uuid][0] or now[1] < self._bases[line.uuid][1]:
-                self._bases[line.uuid] = (0, 0)  # the device was reset
-            self._totals[line.uuid] = now
-        sums = [
-            (entered - self._bases[uuid][0], left - self._bases[uuid][1])
-            for uuid, (entered, left) in self._totals.items()
-        ]
-        return self._reading("total", sums)
+            if line.uuid not in self._totals and len(self._totals) >= TOTALS_MAX:
+                self._context.reject("too_many_lines", self._context.device)
+                continue
+            self._totals.add(line.uuid)
+            name = f"{crc32(line.uuid.encode(errors='replace')):08x}"
+            found.append(replace(self._reading("total", [(line.entered, line.left)]), line=name))
+        return found
 
     def _echo(self, again: bool) -> None:
         """The same window at once is a redelivery; for ever the same one is a clock that stands still."""

@@ -50,7 +50,7 @@ TWINS_TIMER = "twice"
 TURNS = 2  # changes back and forth that are no chance any more
 AT_ONCE_MS = 1_000  # a radio says a thing twice at once, two people at two machines do not
 ECHOES = 4  # numbers in a row that all came twice: no radio does that
-NOT_CONTENT = frozenset({"again", "boot"})  # how it came, not what it says
+NOT_CONTENT = frozenset({"again", "boot", "line"})  # how it came, or of reports that have no number
 Judged = Literal["repeated", "later", "late", "restarted"]
 
 

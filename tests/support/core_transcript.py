@@ -69,7 +69,7 @@ LEARNT = (
     "hint_while",
 )  # see test_forecast.py
 NAMED = (
-    r"(seq|from|for_s|code|area|service|ticket|special|level|back|version|appointment|reason|returning|outcome"
+    r"(line|seq|from|for_s|code|area|service|ticket|special|level|back|version|appointment|reason|returning|outcome"
     r"|detail|today)="
 )
 
@@ -167,7 +167,7 @@ class _Run:
             case ["rate", panel, level]:
                 return ev.RatingGiven(Point(panel), int(level), seq)
             case ["count", counter, entered]:
-                return ev.CountRead(Point(counter), "total", entered=int(entered), seq=seq)
+                return ev.CountRead(Point(counter), "total", int(entered), seq=seq, line=named.get("line"))
             case ["present", counter, occupancy]:
                 return ev.CountRead(Point(counter), "occupancy", occupancy=int(occupancy), seq=seq)
             case ["ask", area, by, *back]:

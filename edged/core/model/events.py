@@ -165,7 +165,10 @@ class RatingGiven:
 
 @value
 class CountRead:
-    """A people counter's report. ``semantics`` says what the numbers mean: since reset, in a window, or present."""
+    """A people counter's report. ``semantics`` says what the numbers mean: since reset, in a window, or present.
+
+    ``line``: of a counter with several lines (or cameras), whose total this is.
+    """
 
     point: Point
     semantics: Literal["total", "window", "occupancy"]
@@ -175,6 +178,7 @@ class CountRead:
     seq: int | None = None
     again: bool = False
     boot: str | None = None
+    line: str | None = None
 
 
 @value

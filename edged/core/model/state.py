@@ -418,13 +418,25 @@ class OpenPage:
 
 
 @dataclass(slots=True)
+class CounterLine:
+    """One line of a people counter: its last total, and when that was heard."""
+
+    total: int
+    heard_ms: int
+
+
+@dataclass(slots=True)
 class PeopleCounter:
-    """A people counter: its last total (or occupancy), who ``came`` per minute, how many reports it is doubted for."""
+    """A people counter: its last total (or occupancy), who ``came`` per minute, how many reports it is doubted for.
+
+    ``lines``: the same of each line, where it tells them apart.
+    """
 
     total: int | None = None
     heard_ms: int | None = None
     suspect: int = 0
     came: dict[int, int] = field(default_factory=dict)
+    lines: dict[str, CounterLine] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,9 @@
 
 Totals are read as differences: one that wrapped (16 or 32 bits) goes on, one that starts again from 0 counts from
 there, one that goes back or jumps further than people can walk is *suspect*: it becomes the new base, and what it said
-is not used. Many people without tickets mean a fault at the dispensers (a person is called), never a "+1" window.
+is not used. Each line of a counter (a camera has several, a topic several cameras) has a base of its own, kept here: a
+driver forgets at a restart, and a sum of the lines heard since is another sum. Many people without tickets mean a fault
+at the dispensers (a person is called), never a "+1" window.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from edged.core.calendar.opening import quiet
 from edged.core.model.events import CountRead
 from edged.core.model.forecast import arrivals_since
 from edged.core.model.point import Point
-from edged.core.model.state import PeopleCounter
+from edged.core.model.state import CounterLine, PeopleCounter
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, pages
 
@@ -19,6 +21,7 @@ SUSPECT = "counter-suspect"
 MISSING = "tickets-missing"
 WRAPS = (1 << 16, 1 << 32)
 TRUSTED_AFTER = 3  # plausible reports in a row: one may be chance
+LINES_MAX = 64  # of one counter: a dozen cameras; a further one takes the place of that heard longest ago
 BIN_MS = 60_000
 LOOK_MS = 60_000
 
@@ -26,10 +29,13 @@ LOOK_MS = 60_000
 def read(turn: Turn, event: CountRead) -> None:
     """Take over a report, if it can be true."""
     counter = turn.state.counters.setdefault(event.point, PeopleCounter())
-    limit = _limit(turn, counter)
-    came, reason = (
-        _present(counter, event, limit) if event.occupancy is not None else _came(counter, event, limit)
-    )
+    limit = _limit(turn, counter.heard_ms)
+    if event.occupancy is not None:
+        came, reason = _present(counter, event, limit)
+    elif event.line is not None:
+        came, reason = _crossed(turn, counter, event, event.line)
+    else:
+        came, reason = _came(counter, event, limit)
     counter.heard_ms = turn.at_ms
     if reason is not None:
         _doubt(turn, event.point, counter, reason)
@@ -71,9 +77,9 @@ def came_lately(turn: Turn) -> int:
     )
 
 
-def _limit(turn: Turn, counter: PeopleCounter) -> int:
+def _limit(turn: Turn, heard_ms: int | None) -> int:
     """How many people can have passed since the last report."""
-    minutes = 1.0 if counter.heard_ms is None else max(1.0, (turn.at_ms - counter.heard_ms) / BIN_MS)
+    minutes = 1.0 if heard_ms is None else max(1.0, (turn.at_ms - heard_ms) / BIN_MS)
     return round(turn.state.policy.counting.people_per_minute * minutes)
 
 
@@ -84,12 +90,28 @@ def _came(counter: PeopleCounter, event: CountRead, limit: int) -> tuple[int, st
     last, counter.total = counter.total, event.entered
     if last is None:
         return 0, None  # what came before it was heard is the past
-    if event.entered >= last:
-        return (event.entered - last, None) if event.entered - last <= limit else (0, "jump")
+    return _since(last, event.entered, limit)
+
+
+def _crossed(turn: Turn, counter: PeopleCounter, event: CountRead, name: str) -> tuple[int, str | None]:
+    """The same of one line: it joins with nothing, for its past is not a crowd at the door."""
+    line = counter.lines.pop(name, None)
+    counter.lines[name] = CounterLine(event.entered, turn.at_ms)  # the last one heard stands last
+    if len(counter.lines) > LINES_MAX:
+        del counter.lines[next(iter(counter.lines))]
+    if line is None:
+        return 0, None
+    return _since(line.total, event.entered, _limit(turn, line.heard_ms))
+
+
+def _since(last: int, total: int, limit: int) -> tuple[int, str | None]:
+    """From one total to the next."""
+    if total >= last:
+        return (total - last, None) if total - last <= limit else (0, "jump")
     for wrap in WRAPS:
-        if last < wrap and (event.entered - last) % wrap <= limit:
-            return (event.entered - last) % wrap, None
-    return (event.entered, None) if event.entered <= limit else (0, "backwards")
+        if last < wrap and (total - last) % wrap <= limit:
+            return (total - last) % wrap, None
+    return (total, None) if total <= limit else (0, "backwards")
 
 
 def _present(counter: PeopleCounter, event: CountRead, limit: int) -> tuple[int, str | None]:
