@@ -122,6 +122,15 @@ def test_files_are_named_for_what_they_hold() -> None:
     assert not found, "\n".join(found)
 
 
+def test_no_two_classes_have_one_name() -> None:
+    """Whoever reads a name in a trace, a log or a search knows which class that is."""
+    places: dict[str, list[str]] = {}
+    for path in sources(*PRODUCT):
+        for node in _classes(path):
+            places.setdefault(node.name, []).append(at(path, node, node.name))
+    assert not (found := [place for same in places.values() if len(same) > 1 for place in same]), found
+
+
 def test_only_the_clock_reads_time() -> None:
     found = []
     for path in sources(*PRODUCT):

@@ -23,7 +23,7 @@ MANIFEST_BYTES_MAX = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Restored:
+class RestoredHall:
     """What was put back. ``hall``: the hall.toml that was written, or None where one stood already."""
 
     hall: Path | None
@@ -69,7 +69,7 @@ def forget_old(out: Path, keep: int) -> list[Path]:
     return there[keep:]
 
 
-def restore(file: Path, config: Path, journal: Path) -> Restored:
+def restore(file: Path, config: Path, journal: Path) -> RestoredHall:
     """Put a backup back. A hall.toml that stands at ``config`` is left alone. Raises ``BackupError``."""
     try:
         with tarfile.open(file, "r:gz") as archive, TemporaryDirectory(prefix="edged-restore-") as scratch:
@@ -84,7 +84,7 @@ def restore(file: Path, config: Path, journal: Path) -> Restored:
                 written = config
     except (OSError, tarfile.TarError, KeyError, ValueError) as error:
         raise BackupError(f"{file}: is no backup that can be read: {error}") from None
-    return Restored(written, renewal.epoch, str(manifest["taken"]))
+    return RestoredHall(written, renewal.epoch, str(manifest["taken"]))
 
 
 def _named(hall: HallConfig, secrets: bool) -> list[Path]:

@@ -95,7 +95,7 @@ def fit(turn: Turn) -> None:
 
 
 @value
-class Said:
+class OverrideWords:
     """What somebody orders by key: about what, in whose name, for how long (None: the policy's default)."""
 
     target: str
@@ -115,7 +115,7 @@ def press(turn: Turn, event: KeyPressed) -> None:
     decide(turn, OverrideSet(KIND_OF_KEY[event.key], order.target, order.by, order.for_s, order.area))
 
 
-def said(turn: Turn, event: KeyPressed) -> Said | None:
+def said(turn: Turn, event: KeyPressed) -> OverrideWords | None:
     """``arg`` of such a key: ``[target [area]] [by=name] [for_s=seconds]``, in this order or any other.
 
     A window's own panel speaks for that window, its area and the tickets; the duty manager's panel or pager for all of
@@ -141,7 +141,9 @@ def said(turn: Turn, event: KeyPressed) -> Said | None:
     if target is None or not _may(turn, window, event.key, target):
         turn.ignore(window or event.point, "override_target", key=event.key, target=target)
         return None
-    return Said(target, by, None if for_s is None else int(for_s), plain[1] if len(plain) > 1 else None)
+    return OverrideWords(
+        target, by, None if for_s is None else int(for_s), plain[1] if len(plain) > 1 else None
+    )
 
 
 def duty_key(turn: Turn, event: KeyPressed) -> None:
