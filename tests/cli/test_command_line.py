@@ -177,14 +177,20 @@ def test_the_running_demo_is_found_and_a_dead_one_is_not(
         ("10.0.0.5", Target("x", host="10.0.0.5")),
         ("mqtt://10.0.0.5:1884", Target("x", host="10.0.0.5", port=1884)),
         (
-            "mqtts://u:p%40ss@broker",
-            Target("x", host="broker", port=8883, username="u", password="p@ss", tls=True),
+            "mqtts://u%40hall@broker",
+            Target("x", host="broker", port=8883, username="u@hall", tls=True),
         ),
         ("mqtt://b?protocol=3.1.1", Target("x", host="b", protocol="3.1.1")),
     ],
 )
 def test_broker_urls(url: str, expected: Target) -> None:
     assert from_url(url, "x") == expected
+
+
+def test_a_password_in_a_broker_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(NoTarget, match="command line") as refused:
+        from_url("mqtts://u:p%40ss@broker", "x")
+    assert "p%40ss" not in str(refused.value)
 
 
 def test_hours_shows_holidays_make_up_days_and_what_is_not_known() -> None:
