@@ -91,7 +91,7 @@ async def test_a_notice_stands_on_the_boards_until_it_is_withdrawn(
             ("notice", {**said, "until": rfc3339(wall_ms() - HOUR_MS)}, "notice-over"),
             ("notice", {**said, "until": "2026-02-30T12:00:00+08:00"}, "bad-value"),
             ("notice", {**said, "until": "noon"}, "bad-value"),
-            ("notice", {**said, "text": ""}, "bad-value"),
+            ("notice", {**said, "text": ""}, "missing-field"),
         ):
             answer = await operator.order(operation, body)
             assert (answer["ok"], answer["code"]) == (False, code), answer
