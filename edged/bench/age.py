@@ -120,9 +120,10 @@ def _memory_group() -> Iterator[Path | None]:
 
 def _command_s(*words: str) -> float:
     start_s = perf_s()
-    subprocess.run(  # noqa: S603 (ourselves)
-        [sys.executable, "-m", "edged", *words], stdout=subprocess.DEVNULL, check=True, timeout=COMMAND_S
+    done = subprocess.run(  # noqa: S603 (ourselves)
+        [sys.executable, "-m", "edged", *words], stdout=subprocess.DEVNULL, check=False, timeout=COMMAND_S
     )
+    assert done.returncode in (0, 1), words  # 1: a quiet day had nothing to explain
     return perf_s() - start_s
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
@@ -12,7 +13,7 @@ from edged.backtest.candidates import named
 from edged.backtest.measures import DEFAULT_PRICES, DayMeasures
 from edged.backtest.runner import Scenario, fitted, run, site_of
 from edged.backtest.traces import Day, Hall
-from edged.core.model.events import Event
+from edged.core.model.events import Event, KeyPressed
 from edged.core.model.policy import Policy
 from tests.support import bench
 
@@ -125,7 +126,7 @@ class Wires:
             yield one
         self.late = [pair for pair in self.late if pair[0] > 0]
         if getattr(event, "seq", None) is not None and self.chance.random() < 0.1:
-            self.late.append((self.chance.randint(0, 5), event))
+            self.late.append((self.chance.randint(0, 5), replace(cast(KeyPressed, event), again=True)))
 
 
 def test_repeated_and_late_messages_change_nothing() -> None:

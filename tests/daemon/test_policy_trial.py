@@ -57,6 +57,6 @@ async def test_a_harmful_policy_is_put_back_and_does_not_come_again(
     notes = files.notes()
     assert (notes["policy.applied"], notes["policy.harmful"], notes["policy.rolled_back"]) == (2, 1, 1)
     told = edged("why", "--config", str(files.file)).stdout
-    assert "策略 v1 使等候变差, 恢复 v0" in told
+    assert "策略 v1使等候变差，恢复 v0" in told
     assert "version 1 made waits worse, version 0 returns" in told
     identical(files)
