@@ -49,6 +49,7 @@ def load_site(turn: Turn, site: Site) -> bool:
     state.shown.clear()
     for own in state.areas.values():
         own.learnt.forget_missing(turn.lookup.services)
+        own.tried_windows = [window for window in own.tried_windows if window in turn.lookup.windows]
     for window in site.windows:
         state.windows.setdefault(window.id, WindowState("STANDBY" if window.tidal else "CLOSED"))
         state.windows[window.id].lent_to = None
