@@ -7,7 +7,8 @@ new day. Until then the same number and content is a repetition
 * however old, where the broker says that it sent us this before, or where it is the device's newest number (a device
   that starts again does not start there);
 * for ``RESEND_MS``, of the few messages before that: a device repeats after a short loss what nobody acknowledged. Its
-  very first number is one of them only where our own link was cut since; else that is a device that starts again.
+  very first number is one of them only within ``ECHO_MS``, or where our own link was cut since; else that is a device
+  that starts again.
 
 Time counts while the device could be heard: the hours in which our link was down, or we were, are none. What an old
 broker kept without its marks is told by that.
@@ -48,6 +49,7 @@ ALARM = "inputs-missed"
 TIMER = "missed"
 TWINS_TIMER = "twice"
 TURNS = 2  # changes back and forth that are no chance any more
+ECHO_MS = 250  # nothing starts again so soon: what comes then is a radio's double
 AT_ONCE_MS = 1_000  # a radio says a thing twice at once, two people at two machines do not
 ECHOES = 4  # numbers in a row that all came twice: no radio does that
 NOT_CONTENT = frozenset({"again", "boot", "line"})  # how it came, or of reports that have no number
@@ -161,7 +163,8 @@ def _judge(turn: Turn, sender: Sender, event: DeviceEvent, same: bool | None) ->
     if same:
         heard_ms = sender.fresh.get(seq)
         lately = lately and heard_ms is not None and turn.at_ms - heard_ms <= RESEND_MS
-        known = seq > sender.first or seq == last or sender.cut
+        echo = heard_ms is not None and turn.at_ms - heard_ms <= ECHO_MS
+        known = seq > sender.first or seq == last or sender.cut or echo
         return "repeated" if lately and known else "restarted"
     newest_ms = sender.fresh.get(last)
     lately = lately and newest_ms is not None and turn.at_ms - newest_ms <= RESEND_MS
