@@ -25,6 +25,7 @@ from edged.observer import Step
 from edged.store.journal import Journal
 from edged.store.records import is_recorded
 
+KEEP_DAYS = 3650  # its days lie in the past: a daemon that keeps ninety would prune them at its first start
 DAY_MS = 86_400_000
 OPEN_MS = 8 * 3_600_000
 WINDOWS, TICKETS_A_DAY = 60, 1_920
@@ -143,7 +144,7 @@ def hall_toml(site: Site, broker_port: int, web_port: int) -> str:
     tables: list[tuple[str, dict[str, object]]] = [
         ("[hall]", {"id": site.hall, "name": site.name}),
         ("[mqtt]", {"port": broker_port}),
-        ("[store]", {"path": "hall.db"}),
+        ("[store]", {"path": "hall.db", "keep_days": KEEP_DAYS}),
         ("[web]", {"port": web_port}),
     ]
     kinds = {"dispenser": "dispenser"}
