@@ -23,6 +23,7 @@ from tests.support.needs import lacking
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
+INSIDE = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}  # nothing of what the tests themselves run with
 BOOT_S = 90.0  # on a busy machine; a quiet one takes three
 UNWANTED = ("systemd-firstboot.service", "systemd-networkd.service")
 LIBRARIES = "[Service]\nEnvironment=LD_LIBRARY_PATH=/opt/edged/python/lib\n"  # where Python was built as one
@@ -39,7 +40,7 @@ class Container:
         """What ``command`` prints inside."""
         inside = ("nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-p", "-n", "--", *command)
         done = await asyncio.to_thread(
-            subprocess.run, inside, capture_output=True, text=True, timeout=within_s, check=False
+            subprocess.run, inside, capture_output=True, text=True, timeout=within_s, check=False, env=INSIDE
         )
         return done.stdout.strip()
 
