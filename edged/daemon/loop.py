@@ -79,7 +79,7 @@ class Loop:
         """Lamps before all else.
 
         The kernel wakes whoever carries a lamp on (the broker) on our own processor, as if we slept next. We do not, so
-        we let them run first: without that, three lamps in ten wait for the rest of this step (DESIGN.md).
+        we let them run first: without that, three lamps in ten wait for the rest of this step (decision 0016).
         """
         lit = False
         for command in commands:

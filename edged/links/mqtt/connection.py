@@ -6,7 +6,7 @@ message at once, with all before it); whatever goes wrong ends in ``lost``, neve
 aiomqtt does the connecting (executor thread, TLS, CONNACK wait). The socket hooks of paho 2 are driven here, because
 aiomqtt's own add a queue and several system calls per message and hang where a broker closes right after CONNACK.
 paho keeps the connection (connecting, subscribing, pings, goodbyes); PUBLISH and PUBACK pass it by, because it spends
-more on one of them than the whole core does (DESIGN.md).
+more on one of them than the whole core does (decision 0014).
 """
 
 from __future__ import annotations

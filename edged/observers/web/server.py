@@ -2,7 +2,7 @@
 
 The Host check stops a web page on a clerk's PC from reading the hall through a rebound DNS name. HTTP is spoken here
 without a library: what GET without a body needs is a page of code, where a framework costs 11 MiB and a quarter of the
-start (DESIGN.md).
+start (edged/bench/MEASUREMENTS.md).
 """
 
 from __future__ import annotations
