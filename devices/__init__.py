@@ -1,6 +1,14 @@
-"""Device drivers. To add one: copy a folder (codec, driver, fake), then add its line here."""
+"""Device drivers. To add one: copy a folder (codec, driver, fake), then add its line here.
+
+A site's own driver is an installed Python package with an entry point in the group ``edged.drivers``: its name is what
+hall.toml says, its value ``module:class`` as below. It cannot take the name of one of ours.
+"""
 
 from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+ENTRY_POINTS = "edged.drivers"
 
 # name in hall.toml -> "module:class" (imported only where the hall uses it)
 REGISTRY: dict[str, str] = {
@@ -10,3 +18,11 @@ REGISTRY: dict[str, str] = {
     "mqtt_json": "devices.mqtt_json.driver:MqttJson",
     "onbon_bx": "devices.onbon_bx.driver:OnbonBx",
 }
+
+
+def place_of(driver: str) -> str | None:
+    """Where a driver is, as "module:class": one of ours, or of a package installed at this site; None: nowhere."""
+    if driver in REGISTRY:
+        return REGISTRY[driver]
+    found = entry_points(group=ENTRY_POINTS, name=driver)
+    return next((one.value for one in found), None)

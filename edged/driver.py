@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import DeviceBack, DeviceLost, Event
 from edged.core.model.point import Point, point_of
+from edged.descriptions import Description
 from edged.shapes import Shape
 
 REASSERT_S = 5.0  # hall seconds between re-assertions of every level, unless the driver knows better
@@ -59,8 +60,23 @@ class DisplaySize:
     scrolls: bool = False
 
 
+class SharedWire(NamedTuple):
+    """A wire that several devices may use: all with the same ``settings``, each as a ``unit`` of its own."""
+
+    address: str
+    settings: str
+    unit: int
+
+
 class Options(Shape, frozen=True):
-    """Base of every driver's options in hall.toml."""
+    """Base of every driver's options in hall.toml.
+
+    ``DESCRIBED``: the option that names a description (``edged.descriptions``), "" where there is none, and
+    ``DESCRIPTION`` its shape.
+    """
+
+    DESCRIBED: ClassVar[str] = ""
+    DESCRIPTION: ClassVar[type[Description] | None] = None
 
     def point_channels(self) -> frozenset[str]:
         """Channels that hall.toml may name on this device; "" stands for the bare device id."""
@@ -85,6 +101,10 @@ class Options(Shape, frozen=True):
     def unshown(self, text: str) -> str:
         """The characters of ``text`` that its font has not."""
         return ""
+
+    def shared_wire(self) -> SharedWire | None:
+        """The Modbus wire that it shares with others; None where it has none."""
+        return None
 
     def service_ids(self) -> frozenset[str]:
         """Services that these options name: each must be one of the hall's."""

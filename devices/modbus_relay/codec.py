@@ -23,7 +23,6 @@ from edged.links.modbus.frames import (
     WRITE_REGISTER,
 )
 
-ON, OFF = 0xFF00, 0x0000  # Modbus Application Protocol V1.1b3, 6.5: every other value is a vendor's
 TOGGLE = 0x5500  # Waveshare protocol V2
 ALL_COILS = 0x00FF  # Waveshare: write here means every coil
 PULSE_UNIT_S = 0.1  # Waveshare: pulse lengths are in 100 ms
@@ -137,21 +136,22 @@ class Style:
 
 
 def write_for(style: Style, channel: int, state: State, lit_phase: bool = True) -> Write:
-    """The FC05 that brings lamp ``channel`` to ``state`` (of a blinking lamp: to the phase it is in).
+    """The FC05 or FC06 that brings lamp ``channel`` to ``state`` (of a blinking lamp: to the phase it is in).
 
     Where the module has pulses, light is only ever lent, for ``dead_man_s`` or half a blink: it goes dark by itself.
     """
     profile = style.profile
+    function = WRITE_COIL if profile.write == "coil" else WRITE_REGISTER
     built_in = blink_value(style)
     if state == "blink" and built_in is not None:
-        return Write(WRITE_COIL, profile.base + channel, built_in)
+        return Write(function, profile.base + channel, built_in)
     lit = state == "on" or (state == "blink" and lit_phase)
     pulse = profile.pulse_off if style.inverted else profile.pulse_on
     if lit and pulse is not None:
         seconds = style.dead_man_s if state == "on" else 0.5 / style.blink_hz
         length = min(PULSE_MAX, max(1, round(seconds / PULSE_UNIT_S)))
         return Write(WRITE_COIL, pulse + channel, length)
-    return Write(WRITE_COIL, profile.base + channel, ON if lit != style.inverted else OFF)
+    return Write(function, profile.base + channel, profile.on if lit != style.inverted else profile.off)
 
 
 def blink_value(style: Style) -> int | None:

@@ -1,4 +1,4 @@
-"""Lamps on a Modbus relay module: levels in, coils out, and read back.
+"""Lamps on a Modbus relay module: levels in, coils (or registers) out, and read back where the module can.
 
 Rules:
 1. The driver remembers every level it was given and makes it true again after each loss, before it says "back".
@@ -24,12 +24,23 @@ from typing import Annotated, ClassVar
 from msgspec import Meta
 
 from devices.modbus_relay.codec import State, Style, blink_value, write_for
-from devices.modbus_relay.profiles import PROFILES
+from devices.modbus_relay.profiles import Profile, profile_of
 from edged.core.model.commands import Action, Lamp, Value
 from edged.core.model.events import HealthRead
 from edged.core.model.point import Point, channel_of
-from edged.driver import DeviceContext, DeviceError, Garbled, Options, Presence, Refused, Unreachable
+from edged.descriptions import Description, Named
+from edged.driver import (
+    DeviceContext,
+    DeviceError,
+    Garbled,
+    Options,
+    Presence,
+    Refused,
+    SharedWire,
+    Unreachable,
+)
 from edged.heartbeat import lasting
+from edged.links.modbus.frames import WRITE_COIL
 from edged.links.modbus.link import ModbusBus, bus
 from edged.links.modbus.wire import parse_url
 from edged.shapes import Rule
@@ -56,8 +67,11 @@ class RelayOptions(Options, frozen=True):
     ``dead_man_s``: hall seconds that a lamp outlives the controller. Above what a watchdog and a restart take.
     """
 
+    DESCRIBED: ClassVar[str] = "profile"
+    DESCRIPTION: ClassVar[type[Description] | None] = Profile
+
     url: Annotated[str, Rule(_wire)]
-    profile: str = "plain"
+    profile: Named = "plain"
     unit: Annotated[int, Meta(ge=0, le=255)] | None = None
     channels: Annotated[int, Meta(ge=1)] | None = None
     deadline_ms: Annotated[int, Meta(ge=20, le=2000)] = 200
@@ -67,11 +81,9 @@ class RelayOptions(Options, frozen=True):
 
     def __post_init__(self) -> None:
         Options.__post_init__(self)
-        profile = PROFILES.get(self.profile)
-        if profile is None:
-            raise ValueError(f"no profile {self.profile!r}; there are {', '.join(PROFILES)}")
+        profile = profile_of(self.profile)
         if self.channels is not None and self.channels > profile.channels:
-            raise ValueError(f"{self.profile} has {profile.channels} channels, not {self.channels}")
+            raise ValueError(f"{profile.title} has {profile.channels} channels, not {self.channels}")
         if self.unit == 0 and parse_url(self.url).rtu:
             raise ValueError(
                 "unit 0 is the broadcast address, to which no module answers; give the number set on the module"
@@ -79,8 +91,14 @@ class RelayOptions(Options, frozen=True):
 
     def point_channels(self) -> frozenset[str]:
         """Coils by number from 0."""
-        count = self.channels or min(DEFAULT_CHANNELS, PROFILES[self.profile].channels)
+        count = self.channels or min(DEFAULT_CHANNELS, profile_of(self.profile).channels)
         return frozenset(map(str, range(count)))
+
+    def shared_wire(self) -> SharedWire:
+        """Its url and unit."""
+        wire = parse_url(self.url)
+        unit = profile_of(self.profile).unit if self.unit is None else self.unit
+        return SharedWire(wire.address, wire.settings, unit)
 
     def point_roles(self, channel: str) -> frozenset[str]:
         """A coil switches a lamp."""
@@ -98,7 +116,7 @@ class ModbusRelay:
         self, context: DeviceContext, options: RelayOptions, shared: ModbusBus | None = None
     ) -> None:
         """``shared``: the bus to use; by default the process's one bus on ``options.url``."""
-        profile = PROFILES[options.profile]
+        profile = profile_of(options.profile)
         self._context = context
         self._bus = shared if shared is not None else bus(options.url)
         self._unit = profile.unit if options.unit is None else options.unit
@@ -297,9 +315,8 @@ class ModbusRelay:
 
     def _write(self, channel: int, lit_phase: bool = True) -> asyncio.Future[bytes]:
         write = write_for(self._style, channel, self._wanted[channel], lit_phase)
-        return self._bus.write_coil(
-            self._unit, write.address, write.value, coil=channel, deadline_s=self._answer_s
-        )
+        send = self._bus.write_coil if write.function == WRITE_COIL else self._bus.write_register
+        return send(self._unit, write.address, write.value, slot=channel, deadline_s=self._answer_s)
 
     def _lose(self, error: DeviceError) -> None:
         """The module cannot be heard, or answers nonsense: its lamps cannot be trusted."""

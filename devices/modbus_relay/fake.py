@@ -17,8 +17,6 @@ from typing import Literal
 
 from devices.modbus_relay.codec import (
     ALL_COILS,
-    OFF,
-    ON,
     PULSE_UNIT_S,
     TOGGLE,
     Bits,
@@ -29,12 +27,13 @@ from devices.modbus_relay.codec import (
     WriteMany,
     decode_request,
 )
-from devices.modbus_relay.profiles import PROFILES, Profile
+from devices.modbus_relay.profiles import Profile, profile_of
 from edged.driver import Garbled
 from edged.links.modbus.frames import (
     MBAP,
     READ_COILS,
     WRITE_COIL,
+    WRITE_REGISTER,
     RequestReader,
     open_tcp_header,
     rtu_frame,
@@ -91,11 +90,11 @@ class FakeRelay:
         now_s: Callable[[], float],
         channels: int = 8,
         unit: int = 1,
-        profile: Profile = PROFILES["waveshare"],
+        profile: Profile | None = None,
         seed: int = 0,
     ) -> None:
         self.unit = unit
-        self.profile = profile
+        self.profile = profile if profile is not None else profile_of("waveshare")
         self.coils = [Coil() for _ in range(channels)]
         self.faults = RelayFaults()
         self.frames: dict[int, int] = {}
@@ -156,7 +155,8 @@ class FakeRelay:
             return Refusal(pdu[0] & 0x7F, 1)
         if isinstance(request, Read) and request.function == READ_COILS:
             return self._read(request)
-        if isinstance(request, Write) and request.function == WRITE_COIL:
+        wanted = WRITE_COIL if self.profile.write == "coil" else WRITE_REGISTER
+        if isinstance(request, Write) and request.function == wanted:
             self.writes.append(request)
             return self._write(request)
         if isinstance(request, WriteMany):
@@ -176,7 +176,8 @@ class FakeRelay:
             return Refusal(request.function, 2)
         channels, after = place
         blinks = {value: rate for rate, value in self.profile.blinks}
-        if after is None and request.value not in (ON, OFF, TOGGLE, *blinks):
+        levels = (self.profile.on, self.profile.off)
+        if after is None and request.value not in (*levels, TOGGLE, *blinks):
             return Refusal(request.function, 3)
         for channel in channels:
             coil, now_s = self._settled(channel), self._now_s()
@@ -185,7 +186,7 @@ class FakeRelay:
                 coil.set(not after, now_s)
                 coil.until_s = now_s + request.value * PULSE_UNIT_S
             else:
-                coil.set(not coil.level if request.value == TOGGLE else request.value != OFF, now_s)
+                coil.set(not coil.level if request.value == TOGGLE else request.value != levels[1], now_s)
         return request
 
     def _place(self, address: int) -> tuple[Sequence[int], bool | None] | None:

@@ -1,48 +1,74 @@
-"""Relay modules as data: where their coils are and what each can do by itself. To support a module, add a line here.
+"""Relay modules as data: ``*.toml`` beside this file say where the coils are and what each module does by itself.
 
-Addresses are those on the wire (Modicon number minus 1). Sources stand beside each entry; what no document says is
-marked "not confirmed".
+Addresses are those on the wire (Modicon number minus 1).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from edged.descriptions import Description, HexText, Named, described, octets
+from edged.shapes import Shape
+
+FAMILY = "modbus_relay"
+Word = Annotated[int, Meta(ge=0, le=0xFFFF)]
+Level = Literal["off", "on", "blink"]
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class LampExample(Shape, frozen=True):
+    """Lamp ``channel`` at ``level`` (1 Hz, a loan of 30 s) ``sends`` this request, in hex without unit and checksum."""
+
+    channel: Annotated[int, Meta(ge=0, le=255)]
+    level: Level
+    sends: HexText
+
+
+class Profile(Description, frozen=True, kw_only=True):
     """One kind of module.
 
-    ``pulse_on``/``pulse_off``: address of coil 0's one-shot pulse (on, then off by itself after value x 100 ms; or
-    the reverse): the module's own dead-man. ``blinks``: (Hz, FC05 value) pairs that it blinks by itself.
-    ``reads``: coils can be read back.
+    ``write``: lamps are coils (FC05) or registers (FC06), lit by ``on`` and dark by ``off``.
+    ``pulse_on``/``pulse_off``: address of coil 0's one-shot pulse (on, then off by itself after value x 100 ms; or the
+    reverse): the module's own dead-man. ``blinks``: (Hz, value) pairs that it blinks by itself.
+    ``reads``: coils can be read back by FC01.
     """
 
-    channels: int
-    base: int = 0
-    unit: int = 1
-    pulse_on: int | None = None
-    pulse_off: int | None = None
-    blinks: tuple[tuple[float, int], ...] = ()
+    channels: Annotated[int, Meta(ge=1, le=256)]
+    base: Word = 0
+    unit: Annotated[int, Meta(ge=1, le=255)] = 1
+    write: Literal["coil", "register"] = "coil"
+    on: Word = 0xFF00
+    off: Word = 0x0000
+    pulse_on: Word | None = None
+    pulse_off: Word | None = None
+    blinks: Annotated[tuple[tuple[float, int], ...], Meta(max_length=16)] = ()
     reads: bool = True
+    examples: Annotated[tuple[LampExample, ...], Meta(min_length=1, max_length=50)]
+
+    def __post_init__(self) -> None:
+        Description.__post_init__(self)
+        if self.write == "register" and (
+            self.reads or self.pulse_on is not None or self.pulse_off is not None
+        ):
+            raise ValueError('write = "register" needs reads = false and has no pulses: those are of coils')
+        if any(not 0.05 <= rate <= 20 or not 0 <= value <= 0xFFFF for rate, value in self.blinks):
+            raise ValueError("blinks are pairs of a rate of 0.05 to 20 Hz and a value of 0 to 0xFFFF")
+
+    def wrong_examples(self) -> list[str]:
+        """Levels that do not become the bytes that their example says."""
+        from devices.modbus_relay.codec import Style, write_for  # which itself speaks of profiles
+
+        wrong = []
+        for example in self.examples:
+            sent = write_for(Style(self), example.channel, example.level).to_bytes()
+            if sent != octets(example.sends):
+                wrong.append(
+                    f"channel {example.channel} {example.level}: sends {sent.hex(' ')}, not {example.sends}"
+                )
+        return wrong
 
 
-PROFILES: dict[str, Profile] = {
-    # Any module with standard coils from 0.
-    "plain": Profile(channels=32),
-    # Modbus RTU Relay 8/32CH, protocol V2 and later (waveshare.com/wiki/Modbus_RTU_Relay). That a pulse sent again
-    # starts anew, and that an off ends it, is not confirmed by the page.
-    "waveshare": Profile(channels=32, pulse_on=0x0200, pulse_off=0x0400),
-    # ADAM-4068: Modicon coils 00017-00024 (ADAM-4000 manual 10.7, appendix G). Ships in ADAM-ASCII mode.
-    "adam4068": Profile(channels=8, base=0x10),
-    # ADAM-6060: relays from Modicon 00017, inputs before them (ADAM-6000 manual).
-    "adam6060": Profile(channels=6, base=0x10),
-    # ioLogik E1211: DO 0-15 are coils 0-15, unless user-defined addressing moved them.
-    "moxa-e1211": Profile(channels=16),
-    # LC-tech 8-channel board: answers to 0xFF from the factory.
-    "lc-tech": Profile(channels=8, unit=0xFF),
-    # RS-485 signal tower, vendor unnamed: red, yellow, green, buzzer; blinks by itself. Reading back: not confirmed.
-    "tower": Profile(
-        channels=4, blinks=((2.0, 0xF000), (1.0, 0xF100), (0.5, 0xF200), (0.25, 0xF300)), reads=False
-    ),
-}
+def profile_of(named: Named) -> Profile:
+    """The profile that an option names or is. Raises ``ValueError``."""
+    return described(FAMILY, named, Profile)

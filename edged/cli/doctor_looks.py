@@ -278,12 +278,12 @@ def look_at_devices(hall: HallConfig) -> Found:
 def look_at_dead_man(hall: HallConfig) -> Found:
     """Lamp modules that stay lit when the controller dies, unless their own watchdog is set."""
     from devices.modbus_relay.driver import RelayOptions
-    from devices.modbus_relay.profiles import PROFILES
+    from devices.modbus_relay.profiles import profile_of
 
     open_ended = []
     for device in hall.devices:
         if isinstance(device.options, RelayOptions):
-            profile = PROFILES[device.options.profile]
+            profile = profile_of(device.options.profile)
             if (profile.pulse_off if device.options.invert else profile.pulse_on) is None:
                 open_ended.append(device.id)
     if open_ended:

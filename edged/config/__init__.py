@@ -18,7 +18,7 @@ from typing import Any, TypeVar, cast
 
 from msgspec.structs import asdict
 
-from devices import REGISTRY
+from devices import REGISTRY, place_of
 from edged.config import references, wording
 from edged.config.remarks import remarks
 from edged.config.shape import (
@@ -44,6 +44,7 @@ from edged.config.toml_lines import index
 from edged.config.wording import Mistake
 from edged.core.model.point import parts_of, point_of
 from edged.core.model.site import Area, Board, Service, Site, Staff, Window
+from edged.descriptions import parsed, table
 from edged.driver import Options
 from edged.shapes import Misshapen, Path, read
 
@@ -70,7 +71,9 @@ _PATH_KEYS: dict[str, tuple[str, ...]] = {
     "tls": ("ca_file", "cert_file", "key_file"),
     "commands": ("password_file", "cert_file", "key_file"),
     "devices": ("path",),
+    "hall": ("descriptions",),
 }
+DESCRIPTION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")  # its name: no way out of the folder
 _T = TypeVar("_T", bound=Table)
 
 
@@ -244,15 +247,20 @@ class _Reading:
         driver = entry.get("driver")
         if not isinstance(driver, str):
             return
-        if driver not in REGISTRY:
+        if place_of(driver) is None:
             self._wrong((*at, "driver"), wording.unknown("driver", driver, REGISTRY))
             return
         try:
             model = options_of(driver)
-        except ImportError as error:
+        except Exception as error:  # noqa: BLE001 - a site's own driver may fail in any way while it is imported
             self._wrong((*at, "driver"), f'the driver "{driver}" cannot be loaded: {error}')
             return
         flat = {k: v for k, v in entry.items() if k not in ("id", "driver")}
+        try:
+            flat = self._with_description(driver, model, flat)
+        except ValueError as error:
+            self._wrong((*at, model.DESCRIBED), str(error))
+            return
         try:
             options = read(model, _anchored(self.file, "devices", flat))
         except Misshapen as error:
@@ -260,6 +268,23 @@ class _Reading:
             return
         if head is not None:
             self.devices.append(DeviceConfig(head.id, driver, options))
+
+    def _with_description(self, driver: str, model: type[Options], flat: dict[str, Any]) -> dict[str, Any]:
+        """The options with what this site's own file says in place of its name. Raises ``ValueError``."""
+        key, kind = model.DESCRIBED, model.DESCRIPTION
+        hall, name = self.raw.get("hall"), flat.get(key)
+        folder = hall.get("descriptions") if isinstance(hall, dict) else None
+        if not (isinstance(folder, str) and isinstance(name, str) and DESCRIPTION.fullmatch(name)):
+            return flat
+        file = self.file.absolute().parent / folder / driver / f"{name}.toml"
+        if kind is None or not file.is_file():
+            return flat
+        try:
+            fields = table(file)
+            parsed(fields, kind)
+            return flat | {key: fields}
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from None
 
     def _remarks(self) -> Iterator[Said]:
         lines = index(self.text)
@@ -330,8 +355,8 @@ def _staff(table: StaffTable) -> Staff:
 
 
 def options_of(driver: str) -> type[Options]:
-    """The options model of a driver in ``devices.REGISTRY``. Raises ImportError."""
-    module, name = REGISTRY[driver].split(":")
+    """The options model of a known driver. Raises ``ImportError`` or ``AttributeError``."""
+    module, name = str(place_of(driver)).split(":")
     return cast("type[Options]", getattr(importlib.import_module(module), name).OPTIONS)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from edged.config.wording import Mistake, did_you_mean, unknown
 from edged.core.model.point import Point, device_of, parts_of
-from edged.driver import Options
+from edged.driver import Options, SharedWire
 from edged.shapes import Path
 
 Raw = dict[str, Any]
@@ -46,11 +46,37 @@ def check_options(raw: Raw, options: Mapping[str, Options]) -> Iterator[Mistake]
         channels = options[device].point_channels() if device in options else None
         if channels is not None and channel not in channels:
             yield Mistake(path, _no_channel(device, channel, channels))
+    yield from _shared_wires(raw, options)
     services = ids(raw, "services")
     for path, entry in tables(raw, "devices"):
         known = options.get(str(entry.get("id")))
         for service in sorted(known.service_ids() - services) if known is not None else ():
             yield Mistake(_place_of(entry, path, service) or path, unknown("service", service, services))
+
+
+def _shared_wires(raw: Raw, options: Mapping[str, Options]) -> Iterator[Mistake]:
+    """One wire, one set of settings, one device of a driver a unit: by what the drivers make of their options."""
+    first: dict[str, tuple[str, SharedWire]] = {}
+    units: dict[tuple[str, int, Any], str] = {}
+    for path, entry in tables(raw, "devices"):
+        known = options.get(str(entry.get("id")))
+        wire = None if known is None else known.shared_wire()
+        if wire is None:
+            continue
+        owner, theirs = first.setdefault(_port(wire.address), (entry["id"], wire))
+        if theirs.settings != wire.settings:
+            yield Mistake(
+                (*path, "url"),
+                f'device "{owner}" uses this wire as {theirs.settings}, this one as {wire.settings}; '
+                "a wire has one setting: write the same url at both",
+            )
+        unit = units.setdefault((_port(wire.address), wire.unit, entry.get("driver")), entry["id"])
+        if unit != entry["id"]:
+            yield Mistake((*path, "unit" if "unit" in entry else "url"), _same_unit(unit))
+
+
+def _same_unit(owner: str) -> str:
+    return f'device "{owner}" is already this unit on this wire; give each module its own unit'
 
 
 def _queue_system(raw: Raw) -> Iterator[Mistake]:
@@ -210,7 +236,7 @@ def _shared_points(raw: Raw) -> Iterator[Mistake]:
 def _serial_ports(raw: Raw) -> Iterator[Mistake]:
     """A wire has one owner. Modules on one Modbus wire share its ``url`` to the letter, each with its own ``unit``."""
     first: dict[str, Raw] = {}
-    units: dict[tuple[str, Any], Raw] = {}
+    units: dict[tuple[str, Any, Any], Raw] = {}
     for path, device in tables(raw, "devices"):
         found = _wire(device)
         if found is None:
@@ -224,12 +250,9 @@ def _serial_ports(raw: Raw) -> Iterator[Mistake]:
                 f'serial port "{wire}" already belongs to device "{owner.get("id", "?")}"; a port has one owner: '
                 "give this device another port, or merge the two into one device",
             )
-        unit = units.setdefault((_port(wire), device.get("unit")), device)
+        unit = units.setdefault((_port(wire), device.get("unit"), device.get("driver")), device)
         if shared and unit is not device:
-            yield Mistake(
-                (*path, "unit" if "unit" in device else key),
-                f'device "{unit.get("id", "?")}" is already this unit on this wire; give each module its own unit',
-            )
+            yield Mistake((*path, "unit" if "unit" in device else key), _same_unit(unit.get("id", "?")))
 
 
 def _windows_ports(raw: Raw) -> Iterator[Mistake]:

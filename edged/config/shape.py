@@ -138,6 +138,7 @@ class HallTable(Table, frozen=True):
     """``[hall]``: who and where. ``timezone`` is an IANA name; ``displays`` are the boards of the whole hall.
 
     ``mode``: edge, the controller calls; follow, the device ``queue`` is a queue system that calls and reports it.
+    ``descriptions``: the folder of this site's own descriptions of devices.
     """
 
     id: Id
@@ -147,6 +148,7 @@ class HallTable(Table, frozen=True):
     displays: Points = ()
     mode: Literal["edge", "follow"] = "edge"
     queue: Annotated[Point, ID] | None = None
+    descriptions: FilePath | None = None
 
 
 class TlsTable(Table, frozen=True):

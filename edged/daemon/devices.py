@@ -15,7 +15,7 @@ from importlib import import_module
 
 import structlog
 
-from devices import REGISTRY
+from devices import place_of
 from edged.clock import monotonic_s
 from edged.config import DeviceConfig
 from edged.daemon.outputs import Outputs, Worker
@@ -84,7 +84,7 @@ class Devices:
 
 def build(config: DeviceConfig, context: DeviceContext) -> Driver:
     """The driver of one configured device (its module is imported only now)."""
-    module, _, name = REGISTRY[config.driver].partition(":")
+    module, _, name = str(place_of(config.driver)).partition(":")
     driver: Driver = getattr(import_module(module), name)(context, config.options)
     return driver
 

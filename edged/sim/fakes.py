@@ -20,7 +20,7 @@ from devices.milesight_mqtt.driver import MilesightMqttOptions
 from devices.milesight_mqtt.fake import FakeMilesight
 from devices.modbus_relay.driver import RelayOptions
 from devices.modbus_relay.fake import FakeRelay, FakeTcp, Seen
-from devices.modbus_relay.profiles import PROFILES
+from devices.modbus_relay.profiles import profile_of
 from devices.mqtt_json.driver import MqttJsonOptions
 from devices.mqtt_json.fake import FakeCounter, FakeDevice, FakeDispenser, FakeFleet, FakeOutput, FakePanel
 from devices.onbon_bx.driver import OnbonOptions
@@ -79,7 +79,7 @@ class Fakes:
             fake.on_shown = lambda _kind, _fields: self._changed()
             self.json[device.id] = fake
         elif isinstance(options, RelayOptions):
-            profile = PROFILES[options.profile]
+            profile = profile_of(options.profile)
             relay = FakeRelay(self._clock.now_s, unit=options.unit or 1, profile=profile, seed=self._seed)
             self.relays[device.id] = relay
             port = urlsplit(options.url).port

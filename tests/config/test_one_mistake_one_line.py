@@ -161,6 +161,18 @@ LAST = 'id = "pager-duty"\ndriver = "mqtt_json"\n'  # additions go here
             'devices.relay-c.url: serial port "/dev/ttyS0" already belongs to device "relay-b"',
         ),
         (
+            LAST,
+            LAST + RELAY_B + 'url = "tcp://10.0.0.9:502" # by default',
+            "# by default",
+            'devices.relay-b.url: device "relay" is already this unit on this wire; give each module its own unit',
+        ),
+        (
+            LAST,
+            LAST + RELAY_B + 'unit = 2\nurl = "rtu+tcp://10.0.0.9" # framed',
+            "# framed",
+            'devices.relay-b.url: device "relay" uses this wire as tcp, this one as rtu+tcp; a wire has one setting',
+        ),
+        (
             'voice = "voice"',
             'voice = "voice/1"',
             "voice/1",

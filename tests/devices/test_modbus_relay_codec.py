@@ -26,7 +26,7 @@ from devices.modbus_relay.codec import (
     write_for,
 )
 from devices.modbus_relay.driver import RelayOptions
-from devices.modbus_relay.profiles import PROFILES
+from devices.modbus_relay.profiles import profile_of
 from edged.driver import Garbled
 from edged.links.modbus import pdus
 from edged.links.modbus.frames import RequestReader, crc16, open_rtu_frame, rtu_frame, tcp_frame
@@ -91,17 +91,17 @@ def test_lamp_level_becomes_the_published_frame(
     frame: str, profile: str, channel: int, state: str, options: dict[str, Any]
 ) -> None:
     vector = VECTORS[IDS.index(frame)]
-    write = write_for(Style(PROFILES[profile], **options), channel, state)  # type: ignore[arg-type]
-    assert rtu_frame(PROFILES[profile].unit, write.to_bytes()).hex() == vector["hex"]
+    write = write_for(Style(profile_of(profile), **options), channel, state)  # type: ignore[arg-type]
+    assert rtu_frame(profile_of(profile).unit, write.to_bytes()).hex() == vector["hex"]
 
 
 def test_waveshare_light_is_lent_for_thirty_seconds_and_a_blink_for_half_its_period() -> None:
-    style = Style(PROFILES["waveshare"])
+    style = Style(profile_of("waveshare"))
     assert write_for(style, 3, "on") == Write(5, 0x0203, 300)
     assert write_for(style, 3, "blink") == Write(5, 0x0203, 5)
     assert write_for(style, 3, "blink", lit_phase=False) == Write(5, 0x0003, 0)
-    assert write_for(Style(PROFILES["waveshare"], inverted=True), 3, "on") == Write(5, 0x0403, 300)
-    assert write_for(Style(PROFILES["waveshare"], inverted=True), 3, "off") == Write(5, 0x0003, 0xFF00)
+    assert write_for(Style(profile_of("waveshare"), inverted=True), 3, "on") == Write(5, 0x0403, 300)
+    assert write_for(Style(profile_of("waveshare"), inverted=True), 3, "off") == Write(5, 0x0003, 0xFF00)
 
 
 @given(value=st.integers(0, 0xFFFF), address=st.integers(0, 0xFFFF), unit=st.integers(1, 247))

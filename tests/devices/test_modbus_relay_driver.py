@@ -14,7 +14,7 @@ import pytest
 from devices.modbus_relay import driver as relay_driver
 from devices.modbus_relay.driver import ModbusRelay, RelayOptions
 from devices.modbus_relay.fake import FakeLine, FakeRelay, FakeTcp, RelayFaults
-from devices.modbus_relay.profiles import PROFILES
+from devices.modbus_relay.profiles import profile_of
 from edged.clock import Clock, Warp
 from edged.core.model.commands import Action, Display, Lamp, Say
 from edged.core.model.events import DeviceBack, DeviceLost, Event, HealthRead
@@ -54,7 +54,7 @@ class Hall:
         return DeviceContext(device, "h", self.emit, self.reject, self.clock.sleep, self.clock.now_s, None)
 
     def module(self, profile: str = "waveshare", channels: int = 8, unit: int = 1) -> FakeRelay:
-        return FakeRelay(self.clock.now_s, channels, unit, PROFILES[profile])
+        return FakeRelay(self.clock.now_s, channels, unit, profile_of(profile))
 
 
 @asynccontextmanager
@@ -326,7 +326,7 @@ async def test_modules_share_a_line_and_one_dead_leaves_the_others_alone() -> No
 async def test_lamps_are_right_once_the_mischief_stops(seed: int) -> None:
     """Safety while the line is bad: only device errors leave. Liveness after it: every lamp as it was last wanted."""
     hall = Hall()
-    module = FakeRelay(hall.clock.now_s, 16, 1, PROFILES["plain"], seed=seed)
+    module = FakeRelay(hall.clock.now_s, 16, 1, profile_of("plain"), seed=seed)
     odd = seed % 2 == 1
     module.faults = RelayFaults(backwards=odd)
     wanted: dict[int, bool] = {}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from devices.modbus_relay.fake import FakeLine, FakeTcp, RelayFaults
-from devices.modbus_relay.profiles import PROFILES
+from devices.modbus_relay.profiles import profile_of
 from edged.clock import monotonic_s
 from edged.driver import DeviceError, Unreachable
 from edged.links.modbus.frames import rtu_frame
@@ -142,7 +142,7 @@ async def test_a_unit_that_returns_is_found_beside_lamps_without_a_pause() -> No
 
 async def lamp_times_ms(dead: int | None, seed: int) -> list[float]:
     """Milliseconds per lamp of seven of eight units at 19200 baud, while the other, number 5, is asked without end."""
-    modules = [relay(unit, profile=PROFILES["plain"]) for unit in range(1, 9)]
+    modules = [relay(unit, profile=profile_of("plain")) for unit in range(1, 9)]
     for module in modules:
         module.faults = RelayFaults(mute=float(module.unit == dead))
     line = FakeLine(modules, char_s=10 / 19200)
@@ -273,7 +273,7 @@ async def test_another_driver_takes_the_wire_over_when_one_leaves() -> None:
 @pytest.mark.parametrize("seed", range(2))
 async def test_seeded_mischief_never_yields_a_wrong_level(seed: int) -> None:
     """Late, mute, garbled, refused: every value that is returned is the coil's."""
-    modules = [relay(unit, seed=seed, profile=PROFILES["plain"]) for unit in (1, 2)]
+    modules = [relay(unit, seed=seed, profile=profile_of("plain")) for unit in (1, 2)]
     for module in modules:
         module.faults = RelayFaults(mute=0.1, late=0.2, late_s=0.06, garbage=0.1, prefix=0.3, exception=0.1)
     line = FakeLine(modules)

@@ -103,7 +103,8 @@ class RequestReader:
         self._buffer += data
         frames = []
         while len(self._buffer) >= 8:
-            size = 9 + self._buffer[6] if self._buffer[1] == WRITE_COILS else 8
+            many = self._buffer[1] in (WRITE_COILS, WRITE_REGISTERS)
+            size = 9 + self._buffer[6] if many else 8
             if size > len(self._buffer) and size <= RTU_MAX:
                 break
             try:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -59,6 +59,7 @@ GAP_TRIES = 25  # waits for silence before a request; more means that somebody b
 SILENT_MAX = 6  # exchanges without one byte before the port is opened afresh (frozen adapter, half-open TCP)
 HELD_MAX = 512  # bytes kept while an answer is incomplete: twice the longest frame
 TRANSACTIONS = 65_535
+REGISTERS, BLOCKS = 1 << 16, 2 << 16  # where the slots of register and of block writes begin
 SINGLE_LIVES = 2  # connections in a row with one answer each: from then on each request gets its own
 CLOSE_S = 5.0  # a kernel driver may wait for unsent bytes; the next open then fails and is tried again
 
@@ -138,6 +139,13 @@ class ModbusBus:
         answer = await self._ask(ModbusRequest(unit, pdus.ask_coils(address, count), deadline_s))
         return pdus.coils(answer, count)
 
+    async def read_inputs(
+        self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
+    ) -> tuple[bool, ...]:
+        """FC02. Raises ``DeviceError``."""
+        answer = await self._ask(ModbusRequest(unit, pdus.ask_inputs(address, count), deadline_s))
+        return pdus.coils(answer, count)
+
     async def read_registers(
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[int, ...]:
@@ -145,17 +153,45 @@ class ModbusBus:
         answer = await self._ask(ModbusRequest(unit, pdus.ask_registers(address, count), deadline_s))
         return pdus.registers(answer)
 
+    async def read_input_registers(
+        self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
+    ) -> tuple[int, ...]:
+        """FC04. Raises ``DeviceError``."""
+        answer = await self._ask(ModbusRequest(unit, pdus.ask_input_registers(address, count), deadline_s))
+        return pdus.registers(answer)
+
     def write_coil(
-        self, unit: int, address: int, value: int, *, coil: int | None = None, deadline_s: float = DEADLINE_S
+        self, unit: int, address: int, value: int, *, slot: int | None = None, deadline_s: float = DEADLINE_S
     ) -> asyncio.Future[bytes]:
         """FC05 with ``value`` as it stands (0xFF00 on, 0 off, or the module's own); await it for the outcome.
 
-        On an idle wire the request has left when this returns. Writes with the same ``coil`` (default: the address)
+        On an idle wire the request has left when this returns. Writes with the same ``slot`` (default: the address)
         are one lamp: the newest replaces those that still wait, and all their callers learn its outcome.
         Raises ``DeviceError``, at once or when awaited.
         """
-        slot = (unit, address if coil is None else coil)
-        return self._ask(ModbusRequest(unit, pdus.set_coil(address, value), deadline_s, slot))
+        place = (unit, address if slot is None else slot)
+        return self._ask(ModbusRequest(unit, pdus.set_coil(address, value), deadline_s, place))
+
+    def write_register(
+        self, unit: int, address: int, value: int, *, slot: int | None = None, deadline_s: float = DEADLINE_S
+    ) -> asyncio.Future[bytes]:
+        """FC06, otherwise as ``write_coil``."""
+        place = (unit, REGISTERS + address if slot is None else slot)
+        return self._ask(ModbusRequest(unit, pdus.set_register(address, value), deadline_s, place))
+
+    def write_registers(
+        self, unit: int, address: int, values: Sequence[int], *, deadline_s: float = DEADLINE_S
+    ) -> asyncio.Future[bytes]:
+        """FC10, otherwise as ``write_coil``."""
+        place = (unit, REGISTERS + address)
+        return self._ask(ModbusRequest(unit, pdus.set_registers(address, values), deadline_s, place))
+
+    def write_coils(
+        self, unit: int, address: int, levels: Sequence[bool], *, deadline_s: float = DEADLINE_S
+    ) -> asyncio.Future[bytes]:
+        """FC0F, otherwise as ``write_coil``."""
+        place = (unit, BLOCKS + address)
+        return self._ask(ModbusRequest(unit, pdus.set_coils(address, levels), deadline_s, place))
 
     async def run(self) -> None:
         """Keep the wire open and serve the queue until cancelled. Several may run: one works, the others stand by."""

@@ -8,10 +8,21 @@ from __future__ import annotations
 
 import logging
 import struct
+from collections.abc import Sequence
 
 from pymodbus.pdu import DecodePDU, ModbusPDU
-from pymodbus.pdu.bit_message import ReadCoilsRequest, WriteSingleCoilRequest
-from pymodbus.pdu.register_message import ReadHoldingRegistersRequest
+from pymodbus.pdu.bit_message import (
+    ReadCoilsRequest,
+    ReadDiscreteInputsRequest,
+    WriteMultipleCoilsRequest,
+    WriteSingleCoilRequest,
+)
+from pymodbus.pdu.register_message import (
+    ReadHoldingRegistersRequest,
+    ReadInputRegistersRequest,
+    WriteMultipleRegistersRequest,
+    WriteSingleRegisterRequest,
+)
 
 # What pymodbus logs is every frame that it does not like; the bus reports changes, once.
 logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
@@ -45,13 +56,38 @@ def ask_registers(address: int, count: int) -> bytes:
     return _pdu(ReadHoldingRegistersRequest(address=address, count=count))
 
 
+def ask_inputs(address: int, count: int) -> bytes:
+    """PDU of FC02. Raises ``ValueError`` as ``ask_coils``."""
+    return _pdu(ReadDiscreteInputsRequest(address=address, count=count))
+
+
+def ask_input_registers(address: int, count: int) -> bytes:
+    """PDU of FC04. Raises ``ValueError`` as ``ask_registers``."""
+    return _pdu(ReadInputRegistersRequest(address=address, count=count))
+
+
+def set_register(address: int, value: int) -> bytes:
+    """PDU of FC06."""
+    return _pdu(WriteSingleRegisterRequest(address=address, registers=[value]))
+
+
+def set_registers(address: int, values: Sequence[int]) -> bytes:
+    """PDU of FC10."""
+    return _pdu(WriteMultipleRegistersRequest(address=address, registers=list(values)))
+
+
+def set_coils(address: int, levels: Sequence[bool]) -> bytes:
+    """PDU of FC0F."""
+    return _pdu(WriteMultipleCoilsRequest(address=address, bits=list(levels)))
+
+
 def set_coil(address: int, value: int) -> bytes:
     """PDU of FC05 with ``value`` as it stands: 0xFF00 on, 0 off, or the module's own."""
     return _pdu(_RawCoilWrite(address, value))
 
 
 def coils(answer: bytes, count: int) -> tuple[bool, ...]:
-    """What the PDU that ``frames.fits`` says of ``count`` coils."""
+    """What the PDU that ``frames.fits`` says of ``count`` coils or inputs."""
     return tuple(_decoded(answer).bits[:count])
 
 

@@ -31,6 +31,12 @@ class ModbusWire:
     stopbits: int = 1
 
     @property
+    def settings(self) -> str:
+        """What all who share the wire must agree on, as people write it."""
+        line = f" {self.baudrate} 8{self.parity}{self.stopbits}" if self.kind == "rtu" else ""
+        return self.kind + line
+
+    @property
     def rtu(self) -> bool:
         """RTU framing: no transaction ids."""
         return self.kind != "tcp"

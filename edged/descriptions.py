@@ -1,0 +1,168 @@
+"""Descriptions of devices as data: one TOML file a model, in a closed language without any scripting. Rules:
+
+* A description is a shape of its family (``edged.shapes``): literal tables, JSON pointers, integer scales, named
+  states. An unknown key is a mistake; nothing in it is ever evaluated.
+* Files that come with the product lie in ``devices/<family>/*.toml``. A site keeps its own in the folder that hall.toml
+  names (``[hall] descriptions``), as ``<folder>/<family>/<name>.toml``: upgrades leave it alone, and its files win.
+* Each holds ``[[examples]]``, captured input with what must come of it, and levels with the bytes they send. One test
+  runs all of them, and ``edged devices list`` those of a site.
+* hall.toml may also hold a description itself, as a table where the name would stand.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from msgspec import Meta
+
+from edged.shapes import Fault, Misshapen, Rule, Shape, dotted, read
+
+FILE_BYTES_MAX = 64 * 1024  # the longest that is shipped has 4 KiB
+POINTER_PARTS_MAX = 12
+
+Verified = Literal["hardware", "independent code", "document", "nothing"]
+Named = str | dict[str, Any]  # in hall.toml: the name of a description, or the description itself
+
+
+class Description(Shape, frozen=True, kw_only=True):
+    """What every description begins with. ``verified``: against what its numbers were held; ``source``: whose."""
+
+    title: Annotated[str, Meta(min_length=1, max_length=120)]
+    title_zh: Annotated[str, Meta(max_length=120)] = ""
+    source: Annotated[str, Meta(min_length=1, max_length=400)]
+    verified: Verified
+    wiring: Annotated[str, Meta(max_length=1000)] = ""
+    wiring_zh: Annotated[str, Meta(max_length=1000)] = ""
+
+    def wrong_examples(self) -> list[str]:
+        """What of its own examples does not come true, a line each."""
+        raise AssertionError("each family runs its own")
+
+
+D = TypeVar("D", bound=Description)
+
+
+def names(family: str) -> tuple[str, ...]:
+    """The descriptions of ``family`` that come with the product."""
+    return tuple(sorted(_shipped(family)))
+
+
+@cache
+def _shipped(family: str) -> dict[str, Path]:
+    folder = Path(str(resources.files("devices") / family))
+    return {file.stem: file for file in folder.glob("*.toml")}
+
+
+def described(family: str, named: Named, kind: type[D]) -> D:
+    """The description that an option names, or is. Raises ``ValueError`` with every mistake in it."""
+    if isinstance(named, str):
+        found = _of_product(family, named, kind)
+        assert isinstance(found, kind)
+        return found
+    return parsed(named, kind)
+
+
+@cache
+def _of_product(family: str, name: str, kind: type[Description]) -> Description:
+    file = _shipped(family).get(name)
+    if file is None:
+        raise ValueError(f"there is no description {name!r}; there are {', '.join(names(family))}")
+    return parsed(table(file), kind)
+
+
+def parsed(fields: dict[str, Any], kind: type[D]) -> D:
+    """A description from its table. Raises ``ValueError`` with every mistake."""
+    try:
+        return read(kind, fields)
+    except Misshapen as error:
+        raise ValueError("; ".join(_said(one) for one in error.faults)) from None
+
+
+def table(file: Path) -> dict[str, Any]:
+    """The table in a description's file. Raises ``ValueError``."""
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(FILE_BYTES_MAX + 1)
+        if len(data) > FILE_BYTES_MAX:
+            raise ValueError(f"larger than {FILE_BYTES_MAX} bytes: no description")
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except OSError as error:
+        raise ValueError(error.strerror or str(error)) from None
+    except (UnicodeDecodeError, RecursionError):
+        raise ValueError("not a description: no UTF-8 text, or nested too deeply") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"TOML: {error}") from None
+
+
+def _said(fault: Fault) -> str:
+    where = f"{dotted(fault.path)}: " if fault.path else ""
+    if fault.what == "rule":
+        return f"{where}{fault.wanted}"
+    if fault.what == "missing":
+        return f"{where}is required and missing"
+    if fault.what == "unknown":
+        return f"{where}unknown key; allowed: {', '.join(fault.wanted)}"
+    return f"{where}{fault.value!r} does not fit ({fault.what.replace('_', ' ')} {fault.wanted})"
+
+
+def _pointer(text: str) -> str:
+    parts = text.split("/")
+    if text and parts[0]:
+        raise ValueError(
+            f'"{text}" is no JSON pointer: it begins with "/" (RFC 6901), or is empty for all of it'
+        )
+    if len(parts) > POINTER_PARTS_MAX:
+        raise ValueError(f'"{text}" is deeper than {POINTER_PARTS_MAX}')
+    return text
+
+
+def octets(text: str) -> bytes:
+    """Bytes written in hex, spaces anywhere. Raises ``ValueError``."""
+    return bytes.fromhex("".join(text.split()))
+
+
+def _hex(text: str) -> str:
+    try:
+        octets(text)
+    except ValueError:
+        raise ValueError(f'"{text}" is no bytes in hex (05 0001 FF00)') from None
+    return text
+
+
+HexText = Annotated[str, Meta(min_length=2, max_length=2000), Rule(_hex)]
+Pointer = Annotated[str, Meta(max_length=200), Rule(_pointer)]  # RFC 6901
+_ABSENT = object()
+
+
+def at_pointer(document: Any, pointer: str, absent: Any = None) -> Any:
+    """What stands at ``pointer`` in parsed JSON (RFC 6901), or ``absent``."""
+    node = document
+    for part in _parts(pointer):
+        if isinstance(node, dict):
+            node = node.get(part, _ABSENT)
+        elif isinstance(node, list) and part.isascii() and part.isdecimal() and len(part) < 6:
+            node = node[int(part)] if int(part) < len(node) else _ABSENT
+        else:
+            node = _ABSENT
+        if node is _ABSENT:
+            return absent
+    return node
+
+
+def _parts(pointer: str) -> Iterator[str]:
+    for part in pointer.split("/")[1:]:
+        yield part.replace("~1", "/").replace("~0", "~")
+
+
+def spoken(value: Any) -> str | None:
+    """A JSON value as a key of a literal table: ``true``, ``3``, ``single``; None for objects, lists and null."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float | str):
+        return str(value)
+    return None
