@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("edged.cli.check:check", "Check a hall.toml: every mistake, its line and a remedy."),
     "doctor": ("edged.cli.doctor:doctor", "Is this machine fit? And the checklist for the site."),
     "run": ("edged.cli.run:run", "Serve a hall until stopped (what the systemd unit calls)."),
+    "web": ("edged.cli.web:web", "Serve the hall's pages: duty view, board, replay."),
     "reload": ("edged.cli.reload:reload", "Have the running daemon take hall.toml as it is now."),
     "status": ("edged.cli.status:status", "Show a running hall: areas, windows, policy, health."),
     "cases": ("edged.cli.cases:cases", "List a running hall's open cases, late ones, percentages."),

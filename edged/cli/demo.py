@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from edged.clock import Warp
     from edged.sim.demo import Demo
     from edged.sim.summary import Summary
+    from edged.sim.view import Scene
 
 CTRL_C = 130
 
@@ -72,7 +74,7 @@ async def _watched(run: Demo, headless: bool) -> Summary:
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     if headless:
         _hint(run)
-        return await run.run(lambda _scene: None)
+        return await run.run(_address_once())
     with Live(console=Console(stderr=True), screen=True, auto_refresh=False) as live:
         return await run.run(lambda scene: live.update(draw(scene), refresh=True))
 
@@ -98,6 +100,18 @@ def _hint(run: Demo) -> None:
     minutes = settings.hours * 60 / settings.speed
     print(f"edged demo: {settings.hours:g} hall hours in about {minutes:.1f} min", file=sys.stderr)
     print(f"edged demo: hall.toml, journal and log in {settings.directory}", file=sys.stderr)
+
+
+def _address_once() -> Callable[[Scene], None]:
+    """Says where a browser finds the hall, as soon as that is known."""
+    said: set[str] = set()
+
+    def show(scene: Scene) -> None:
+        if scene.pages is not None and scene.pages not in said:
+            said.add(scene.pages)
+            print(f"edged demo: pages at {scene.pages}", file=sys.stderr)
+
+    return show
 
 
 def _print(summary: Summary, as_json: bool) -> None:

@@ -31,6 +31,7 @@ from edged.config.shape import (
     DutyTable,
     HallTable,
     MqttTable,
+    PagesTable,
     PolicyTable,
     ServiceTable,
     StaffTable,
@@ -56,6 +57,7 @@ __all__ = [
     "DeviceConfig",
     "HallConfig",
     "MqttTable",
+    "PagesTable",
     "PolicyTable",
     "StoreTable",
     "WebTable",
@@ -68,6 +70,7 @@ _PATH_KEYS: dict[str, tuple[str, ...]] = {
     "mqtt": ("password_file",),
     "store": ("path",),
     "policy": ("keys",),
+    "pages": ("directory", "duty_key", "pins", "password_file", "cert_file", "key_file"),
     "tls": ("ca_file", "cert_file", "key_file"),
     "commands": ("password_file", "cert_file", "key_file"),
     "devices": ("path",),
@@ -117,6 +120,7 @@ class HallConfig:
     devices: tuple[DeviceConfig, ...]
     store: StoreTable
     web: WebTable
+    pages: PagesTable
     policy: PolicyTable
     text: str = field(default="", compare=False, repr=False)
     remarks: tuple[Said, ...] = field(default=(), compare=False, repr=False)
@@ -335,6 +339,7 @@ class _Reading:
             devices=tuple(self.devices),
             store=cast(StoreTable, self.single["store"]),
             web=cast(WebTable, self.single["web"]),
+            pages=cast(PagesTable, self.single["pages"]),
             policy=cast(PolicyTable, self.single["policy"]),
             text=self.text,
             remarks=tuple(self._remarks()),

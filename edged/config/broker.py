@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edged.config import ConfigErrors, HallConfig
 from edged.links.mqtt.settings import MqttSettings, first_line
 
@@ -79,4 +81,21 @@ def link_settings(config: HallConfig, will: tuple[str, bytes] | None = None) -> 
         tls_key=None if tls is None else tls.key_file,
         will_topic=None if will is None else will[0],
         will_payload=b"" if will is None else will[1],
+    )
+
+
+def pages_settings(config: HallConfig) -> MqttSettings:
+    """Settings of the link of `edged web`: a listener of its own name, which keeps no session at the broker."""
+    pages, own = config.pages, link_settings(config)
+    certified = pages.cert_file is not None
+    named = pages.username is not None
+    return replace(
+        own,
+        client_id=f"edged-web-{config.hall}",
+        ping_topic=f"hall/{config.hall}/edged/ping/edged-web",
+        username=pages.username if named or certified else own.username,
+        password_file=pages.password_file if named or certified else own.password_file,
+        tls_cert=pages.cert_file if certified else own.tls_cert,
+        tls_key=pages.key_file if certified else own.tls_key,
+        lasting=False,
     )

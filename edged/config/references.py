@@ -20,6 +20,7 @@ from edged.shapes import Path
 Raw = dict[str, Any]
 LOCAL = frozenset({"127.0.0.1", "localhost", "::1", "0.0.0.0"})  # noqa: S104 - names of this machine
 MQTT_PORT = 1883
+WEB_PORT = 9464
 WINDOW_POINTS = ("panel", "lamp", "display", "evaluator")
 
 
@@ -369,21 +370,31 @@ def _certificates(raw: Raw) -> Iterator[Mistake]:
         missing = "key_file" if "cert_file" in tls else "cert_file"
         yield Mistake(("mqtt", "tls"), f"cert_file and key_file come together; {missing} is missing")
     commands = mqtt.get("commands") if isinstance(mqtt, dict) else None
-    if isinstance(commands, dict) and ("cert_file" in commands) != ("key_file" in commands):
-        missing = "key_file" if "cert_file" in commands else "cert_file"
-        yield Mistake(("mqtt", "commands"), f"cert_file and key_file come together; {missing} is missing")
-    if isinstance(commands, dict) and "password_file" in commands and "username" not in commands:
-        yield Mistake(("mqtt", "commands", "password_file"), "a password needs a username; add username")
+    for path, client in ((("mqtt", "commands"), commands), (("pages",), raw.get("pages"))):
+        if isinstance(client, dict) and ("cert_file" in client) != ("key_file" in client):
+            missing = "key_file" if "cert_file" in client else "cert_file"
+            yield Mistake(path, f"cert_file and key_file come together; {missing} is missing")
+        if isinstance(client, dict) and "password_file" in client and "username" not in client:
+            yield Mistake((*path, "password_file"), "a password needs a username; add username")
     if isinstance(mqtt, dict) and "password_file" in mqtt and "username" not in mqtt:
         yield Mistake(("mqtt", "password_file"), "a password needs a username; add username under [mqtt]")
 
 
 def _web_port(raw: Raw) -> Iterator[Mistake]:
-    """The pages cannot listen where the broker of this machine does."""
-    mqtt, web = raw.get("mqtt", {}), raw.get("web", {})
-    if not isinstance(mqtt, dict) or not isinstance(web, dict):
+    """Nothing can listen where the broker of this machine does, nor two things at one place."""
+    mqtt, web, pages = raw.get("mqtt", {}), raw.get("web", {}), raw.get("pages", {})
+    if not isinstance(mqtt, dict) or not isinstance(web, dict) or not isinstance(pages, dict):
         return
-    if mqtt.get("host", "127.0.0.1") in LOCAL and web.get("port") == mqtt.get("port", MQTT_PORT):
+    local = mqtt.get("host", "127.0.0.1") in LOCAL
+    if pages.get("port") and pages["port"] == web.get("port", WEB_PORT):
+        yield Mistake(
+            ("pages", "port"), f"{pages['port']} is the daemon's port ([web] port); give the pages another"
+        )
+    if pages.get("port") and local and pages["port"] == mqtt.get("port", MQTT_PORT):
+        yield Mistake(
+            ("pages", "port"), f"{pages['port']} is the broker's port ([mqtt] port); give the pages another"
+        )
+    if local and web.get("port") == mqtt.get("port", MQTT_PORT):
         yield Mistake(
             ("web", "port"), f"{web['port']} is the broker's port ([mqtt] port); give the pages another"
         )

@@ -27,6 +27,10 @@ CLIENT_ID = form(
 PREFIX = form(r"^[A-Z]{1,2}$")
 HOST_NAME = form(r"^[A-Za-z0-9._:-]{1,253}$", "a name or an address: letters, digits, '.', ':' and '-'")
 NUMBER = form(r"^[0-9A-Z]{1,4}$")
+PUBLIC_URL = form(
+    r"^https?://[A-Za-z0-9.:\[\]-]{1,200}(/[A-Za-z0-9._~/-]{0,200})?$",
+    "an address such as https://hall.example.org",
+)
 
 # A hall's own size limits. The largest municipal halls have about 150 windows; the bench decides with 1,000. A window
 # may have a panel and a lamp of its own, and the hall its displays, pagers and dispensers beside them.
@@ -277,6 +281,28 @@ class WebTable(Table, frozen=True):
     names: Annotated[tuple[Annotated[str, HOST_NAME], ...], Meta(max_length=WEB_NAMES_MAX)] = ()
 
 
+class PagesTable(Table, frozen=True):
+    """``[pages]``: what people look at in a browser (`edged web`), a process of its own beside the daemon.
+
+    ``names``: further names by which browsers ask for this machine. ``directory``: where it keeps the recorded days;
+    none given: it keeps none. ``username`` or ``cert_file`` say who it is at the broker; none given: ``[mqtt]`` does.
+    ``public_url`` and ``tickets_port`` are of the visitors' own pages, ``duty_key`` and ``pins`` of the duty desk.
+    """
+
+    host: Host = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 9465  # 0: any free port (tests, demo)
+    names: Annotated[tuple[Annotated[str, HOST_NAME], ...], Meta(max_length=WEB_NAMES_MAX)] = ()
+    directory: FilePath | None = None
+    public_url: Annotated[str, PUBLIC_URL] | None = None
+    tickets_port: Port | None = None
+    duty_key: FilePath | None = None
+    pins: FilePath | None = None
+    username: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    password_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
+
+
 class PolicyTable(Table, frozen=True):
     """``[policy]``: public keys that may sign policies, and the city group whose policies this hall follows."""
 
@@ -291,6 +317,7 @@ SINGLE: dict[str, type[Table]] = {
     "cases": CasesTable,
     "store": StoreTable,
     "web": WebTable,
+    "pages": PagesTable,
     "policy": PolicyTable,
 }
 REPEATED: dict[str, tuple[type[Table], int]] = {

@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -94,6 +95,7 @@ class Demo:
         self._stopping = False
         self._started_s = 0.0
         self._process: asyncio.subprocess.Process | None = None
+        self.pages: str | None = None  # the address, where the pages can be served
 
     async def run(self, show: Callable[[Scene], None]) -> Summary:
         """The whole day; raises ``RuntimeError`` with a remedy where a part cannot start."""
@@ -101,6 +103,7 @@ class Demo:
             port = await self._broker(stack)
             config = self._write_config(port)
             stack.enter_context(self._announce(self.config_file, self.warp))
+            await self._open_pages(stack, config)
             self.wires = HallWires(config, self.clock, self.settings.seed)
             self.centre = DemoCentre(config.hall, port, self.settings.directory, self.clock.wall_ms)
             tail = Tail(self._journal)
@@ -146,6 +149,7 @@ class Demo:
         for before, after in (
             ('host = "127.0.0.1"\nport = 1883', f'host = "{broker[0]}"\nport = {broker[1]}'),
             ("port = 9464", f"port = {free_port()}"),
+            ("port = 9465", f"port = {free_port()}"),
             ("tcp://127.0.0.1:1502", f"tcp://127.0.0.1:{free_port()}"),
         ):
             if before not in text:
@@ -282,6 +286,21 @@ class Demo:
         for step in tail.read():
             self.tally.step(step)
 
+    # -- the pages --
+
+    async def _open_pages(self, stack: AsyncExitStack, config: HallConfig) -> None:
+        """Start ``edged web`` beside the daemon, where its libraries are installed."""
+        if any(find_spec(name) is None for name in ("starlette", "uvicorn")):
+            return
+        log = stack.enter_context((self.settings.directory / "web.log").open("ab"))
+        command = [sys.executable, "-m", "edged", "web", "--config", str(self.config_file)]
+        pipe = asyncio.subprocess.PIPE  # nobody writes to it: its end tells the pages that the demo is gone
+        process = await asyncio.create_subprocess_exec(
+            *command, "--warp", str(self.warp), "--child", stdin=pipe, stdout=log, stderr=log
+        )
+        self.pages = f"http://127.0.0.1:{config.pages.port}/"
+        stack.push_async_callback(_stopped, process)
+
     # -- what is to be seen --
 
     async def _watch(self, config: HallConfig, tail: Tail, show: Callable[[Scene], None]) -> None:
@@ -310,9 +329,22 @@ class Demo:
             lamps=lamps,
             leds=leds,
             wall_offset_ms=self.tally.wall_offset_ms + 8 * 3_600_000,
+            pages=self.pages,
             progress=min(1.0, elapsed_s / (self.settings.hours * 3600)),
             acknowledged=self.centre.acknowledged,
         )
+
+
+async def _stopped(process: asyncio.subprocess.Process) -> None:
+    """SIGTERM, and SIGKILL where that is not enough."""
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP_REAL_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 def write_keys(directory: Path) -> None:

@@ -49,6 +49,7 @@ class Scene:
     wall_offset_ms: int
     progress: float
     acknowledged: int
+    pages: str | None = None  # where a browser finds this hall
 
 
 def draw(scene: Scene) -> RenderableType:
@@ -60,7 +61,8 @@ def _head(scene: Scene) -> RenderableType:
     tally = scene.tally
     wait = quantile(tally.waits_s, 0.9)
     text = Text.assemble(
-        (f"{scene.site.name}\n", "bold"),
+        (scene.site.name, "bold"),
+        f"   {scene.pages or ''}\n",
         f"{scene.clock}  x{scene.speed:g}  {scene.progress:.0%}   edged: ",
         (scene.daemon, "green" if scene.daemon == "serving" else "bold red"),
         f"   取号 {tally.notes['ticket.issued']}  办结 {tally.notes['ticket.finished']}  等候 {tally.waiting}",

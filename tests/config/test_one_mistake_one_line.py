@@ -43,6 +43,30 @@ LAST = 'id = "pager-duty"\ndriver = "mqtt_json"\n'  # additions go here
     ("old", "new", "where", "message"),
     [
         (
+            "[[areas]]",
+            "[pages]\nport = 9464 # theirs\n\n[[areas]]",
+            "# theirs",
+            "pages.port: 9464 is the daemon's port ([web] port); give the pages another",
+        ),
+        (
+            "[[areas]]",
+            "[pages]\nport = 1883 # theirs\n\n[[areas]]",
+            "# theirs",
+            "pages.port: 1883 is the broker's port ([mqtt] port); give the pages another",
+        ),
+        (
+            "[[areas]]",
+            '[pages]\npassword_file = "x" # whose\n\n[[areas]]',
+            "# whose",
+            "pages.password_file: a password needs a username; add username",
+        ),
+        (
+            "[[areas]]",
+            '[pages] # half\ncert_file = "x"\n\n[[areas]]',
+            "# half",
+            "pages: cert_file and key_file come together; key_file is missing",
+        ),
+        (
             'id = "east"\n',
             'id = "east"\nmode = "follow" # theirs\n',
             "# theirs",

@@ -35,20 +35,46 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
-    """A copy of the unit whose program exists on this machine: ``verify`` looks for it."""
-    text = (UNITS / "edged.service").read_text()
-    assert text.count("/opt/edged/venv/bin/python ") == 2
-    copy = tmp_path / "edged.service"
+    """A copy of the daemon's unit whose program exists on this machine: ``verify`` looks for it."""
+    return copied("edged.service", tmp_path)
+
+
+def copied(name: str, folder: Path) -> Path:
+    text = (UNITS / name).read_text()
+    assert text.count("/opt/edged/venv/bin/python ") >= 1
+    copy = folder / name
     copy.write_text(text.replace("/opt/edged/venv/bin/python ", f"{sys.executable} "))
     return copy
 
 
-def service() -> dict[str, str]:
+def service(name: str = "edged.service") -> dict[str, str]:
     """The [Service] section; of a repeated key the last value."""
     parser = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
     parser.optionxform = str  # type: ignore[assignment,method-assign]
-    parser.read(UNITS / "edged.service")
+    parser.read(UNITS / name)
     return dict(parser["Service"])
+
+
+def test_the_unit_of_the_pages_is_as_closed_as_the_daemons(tmp_path: Path) -> None:
+    unit = copied("edged-web.service", tmp_path)
+    done = run(tool("systemd-analyze"), "verify", str(unit))
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    check = (tool("systemd-analyze"), "security", "--offline=true", f"--threshold={EXPOSURE_MAX_TENTHS}")
+    done = run(*check, str(unit))
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_pages_are_somebody_else_and_come_last() -> None:
+    pages, daemon = service("edged-web.service"), service()
+    assert pages["User"] != daemon["User"]
+    assert f"u {pages['User']} " in (UNITS / "edged.sysusers").read_text()
+    assert int(pages["CPUWeight"]) < int(daemon["CPUWeight"])
+    assert int(pages["OOMScoreAdjust"]) > int(daemon["OOMScoreAdjust"])
+    assert pages["InaccessiblePaths"] == f"-/var/lib/{daemon['StateDirectory']}"
+    _, *arguments = pages["ExecStart"].split()
+    done = run(sys.executable, *arguments[: arguments.index("web") + 1], "--help")
+    assert done.returncode == 0, done.stderr
+    assert " --config " in done.stdout
 
 
 def test_systemd_finds_nothing_to_say_about_the_unit(unit: Path) -> None:

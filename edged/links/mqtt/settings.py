@@ -70,6 +70,7 @@ class MqttSettings:
 
     ``ping_topic``: where the link hears itself through the broker (``hall/{hall}/edged/ping/{client_id}``).
     ``password_file``: its first line is the password, read anew for every connection, so that it may come late.
+    ``lasting``: the broker keeps what comes while we are away; a page that starts anew wants only what is.
     ``tls_ca`` switches TLS on; ``tls_cert`` and ``tls_key`` name this client. All three are paths of PEM files.
     """
 
@@ -88,6 +89,7 @@ class MqttSettings:
     will_topic: str | None = None
     will_payload: bytes = b""
     will_retain: bool = True
+    lasting: bool = True
     held: Held = field(default_factory=Held, compare=False)
 
 
@@ -122,7 +124,7 @@ def new_client(settings: MqttSettings) -> aiomqtt.Client:
             PacketTypes.CONNECT,
             {
                 "ReceiveMaximum": RECEIVE_MAXIMUM,
-                "SessionExpiryInterval": SESSION_EXPIRY_S,
+                "SessionExpiryInterval": SESSION_EXPIRY_S if settings.lasting else 0,
                 "MaximumPacketSize": INCOMING_LIMIT_BYTES,
             },
         )
@@ -138,8 +140,10 @@ def new_client(settings: MqttSettings) -> aiomqtt.Client:
         identifier=settings.client_id,
         protocol=aiomqtt.ProtocolVersion.V5 if version5 else aiomqtt.ProtocolVersion.V311,
         will=will,
-        clean_session=None if version5 else False,
-        clean_start=False if version5 else MQTT_CLEAN_START_FIRST_ONLY,  # the latter is 3.1.1's only value
+        clean_session=None if version5 else not settings.lasting,
+        clean_start=not settings.lasting
+        if version5
+        else MQTT_CLEAN_START_FIRST_ONLY,  # the latter is 3.1.1's only value
         timeout=math.inf,  # its asyncio.wait_for may swallow a cancellation before Python 3.12; ``open`` has the limit
         keepalive=settings.keepalive_s,
         properties=properties,

@@ -1,0 +1,51 @@
+"""The files of the pages, in memory and compressed: they are few and small, and nobody waits for a disk."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from importlib.resources import files
+from typing import NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+
+class Asset(NamedTuple):
+    """One file: as it is, compressed, and by which mark a browser knows that it has it."""
+
+    kind: str
+    plain: bytes
+    packed: bytes
+    mark: str
+
+
+def load() -> dict[str, Asset]:
+    """Every file below ``files/``, by name."""
+    found = {}
+    for one in files("edged.pages").joinpath("files").iterdir():
+        kind = KINDS.get(one.name[one.name.rfind(".") :])
+        if kind is not None:
+            plain = one.read_bytes()
+            packed = gzip.compress(plain, 9, mtime=0)
+            found[one.name] = Asset(kind, plain, packed, f'"{hashlib.sha256(plain).hexdigest()[:20]}"')
+    return found
+
+
+def answer(asset: Asset | None, request: Request) -> Response:
+    """``asset`` for this browser: nothing anew where it has it already."""
+    if asset is None:
+        return PlainTextResponse("Not Found\n", 404)
+    headers = {"ETag": asset.mark, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+    if asset.mark in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(asset.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=asset.kind)
+    return Response(asset.plain, headers=headers, media_type=asset.kind)

@@ -1,0 +1,15 @@
+"""``/board`` and ``/board/{area}``: what hangs in the hall for visitors (叫号屏)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from edged.pages.server import Pages
+
+
+def routes(pages: Pages) -> list[Route]:
+    """The board of the whole hall, and of one area."""
+    return [Route("/board", pages.shown("board.html")), Route("/board/{area}", pages.shown("board.html"))]

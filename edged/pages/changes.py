@@ -1,0 +1,93 @@
+"""``/picture`` and ``/changes``: the whole picture, and server-sent events with what changes in it.
+
+Source: WHATWG HTML, 9.2 Server-sent events. Every event carries the number up to which it tells; a browser that comes
+back names the last one it has (Last-Event-ID) and gets the difference, or the whole where that means nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from edged.pages.sheet import Sheet
+
+STREAMS_MAX = 160  # pages open at once; the next one is asked to come back
+QUIET_S = 15.0  # a word at least so often, or a dead line would never be noticed
+AGAIN_MS = 2_000  # a browser comes back after so long
+
+
+class Streams:
+    """How many streams are open, over all sheets."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.refused = 0
+
+
+def picture(sheet: Sheet) -> ASGIApp:
+    """The endpoint that tells the whole of ``sheet``."""
+
+    async def whole(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(sheet.frame(0), media_type="application/json")(scope, receive, send)
+
+    return whole
+
+
+def changes(sheet: Sheet, streams: Streams) -> ASGIApp:
+    """The endpoint that streams what changes in ``sheet``."""
+
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        if streams.open >= STREAMS_MAX:
+            streams.refused += 1
+            answer = PlainTextResponse("too many pages are open\n", 503, {"Retry-After": "10"})
+            await answer(scope, receive, send)
+            return
+        streams.open += 1
+        gone = asyncio.ensure_future(_gone(receive))  # noqa: TID251 (lives no longer than this request)
+        tell = asyncio.ensure_future(_tell(sheet, _told(Request(scope), sheet), send))  # noqa: TID251
+        try:
+            await asyncio.wait({gone, tell}, return_when=asyncio.FIRST_COMPLETED)
+            if tell.done():
+                tell.result()
+        finally:
+            streams.open -= 1
+            for task in (gone, tell):
+                task.cancel()
+            with suppress(asyncio.CancelledError, OSError):
+                await asyncio.gather(gone, tell, return_exceptions=True)
+
+    return stream
+
+
+async def _tell(sheet: Sheet, since: int, send: Send) -> None:
+    headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    text = b"retry: %d\n\n" % AGAIN_MS
+    while True:
+        await send({"type": "http.response.body", "body": text, "more_body": True})
+        try:
+            async with asyncio.timeout(QUIET_S):
+                await sheet.changed(since)
+        except TimeoutError:
+            text = b": still here\n\n"
+            continue
+        upto = sheet.seq
+        text = b"id: %s.%d\ndata: %s\n\n" % (sheet.life.encode(), upto, sheet.frame(since))
+        since = upto
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _told(request: Request, sheet: Sheet) -> int:
+    """The number up to which this browser knows the picture; 0: it knows nothing of this life."""
+    life, _, seq = request.headers.get("last-event-id", "").partition(".")
+    if life != sheet.life or not seq.isdecimal() or len(seq) > 18 or int(seq) > sheet.seq:
+        return 0
+    return int(seq)

@@ -1,0 +1,104 @@
+"""What every request meets first: the method, the name by which we are asked, the headers of every answer, patience.
+
+OWASP ASVS 4.0.3: V13.2.1 (methods), V14.4 (headers), V14.5.3 (Host), V12.1 (sizes). The Host check stops a web page
+on a clerk's PC from reading the hall through a rebound DNS name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Iterable
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edged.pages.listener import ABORT
+
+WRITES: frozenset[str] = frozenset()  # paths that take a POST; the rest is for reading
+READS = ("GET", "HEAD")
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (a hall's own decision, named in its hall.toml)
+SEND_S = 10.0  # a reader that takes nothing for so long loses its place
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = [
+    (b"content-security-policy", POLICY.encode()),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+]
+NO_STORE = (b"cache-control", b"no-store")
+
+
+class Guard:
+    """Wraps the application. ``host`` is where it listens, ``names`` what else it is called."""
+
+    def __init__(self, inner: ASGIApp, host: str, names: Iterable[str]) -> None:
+        self._inner = inner
+        self._names = frozenset({"localhost", "127.0.0.1", "::1", host.lower(), *(n.lower() for n in names)})
+        self._everywhere = host in EVERYWHERE
+        self.slow = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http":
+            return
+        outer = _patient(send)
+        refusal = self._refusal(scope)
+        try:
+            await (self._inner if refusal is None else refusal)(scope, receive, outer)
+        except (TimeoutError, ConnectionError):
+            self.slow += 1
+            if ABORT in scope:
+                scope[ABORT]()  # an orderly close would wait for a reader that does not read
+
+    def _refusal(self, scope: Scope) -> ASGIApp | None:
+        if scope["method"] not in READS and not (scope["method"] == "POST" and scope["path"] in WRITES):
+            return PlainTextResponse("GET only\n", 405, {"Allow": "GET, HEAD"})
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or not self._is_ours(host_name(hosts[0].decode("latin-1"))):
+            return PlainTextResponse("unknown Host\n", 421)
+        return None
+
+    def _is_ours(self, name: str) -> bool:
+        return name in self._names or (self._everywhere and _is_address(name))
+
+
+def _patient(send: Send) -> Send:
+    """``send`` with our headers, and with an end to patience."""
+
+    async def outer(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = [*message.get("headers", []), *HEADERS]
+            if all(name != b"cache-control" for name, _ in headers):
+                headers.append(NO_STORE)
+            message = {**message, "headers": headers}
+        async with asyncio.timeout(SEND_S):
+            await send(message)
+
+    return outer
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header, without port and brackets; "" where it is malformed."""
+    name, bracket, rest = host.partition("]")
+    if bracket:
+        try:
+            return str(ipaddress.IPv6Address(name.removeprefix("[")))
+        except ValueError:
+            return ""
+    name, colon, rest = host.partition(":")
+    return "" if colon and not rest.isdigit() else name.lower()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,106 @@
+"""uvicorn, held to limits that it has not: how many connections, and how long one may take to say what it wants."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any, cast
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+CONNECTIONS_MAX = 256  # a browser has six at most; LimitNOFILE=1024 leaves room for everything else
+HEAD_S = 5.0  # a request's head comes in one packet on a LAN
+HEAD_BYTES_MAX = 8_192
+IDLE_S = 10.0  # a connection kept for the next request
+SEND_BUFFER_BYTES = 64 * 1024  # what the kernel holds for a slow reader
+GRACE_S = 1  # for open streams when we are stopped
+ABORT = "edged.abort"  # of an ASGI scope: ends the connection at once
+
+
+class LimitedConnection(H11Protocol):
+    """One connection: refused where there are too many, ended where no request comes."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._inner = cast(ASGIApp, self.app)
+        self.app = cast(Any, self._answer)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS_MAX:
+            transport.abort()
+            return
+        connection: socket.socket | None = transport.get_extra_info("socket")
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        if self._deadline is None and not self._answering:
+            self._wait()
+        super().data_received(data)
+        if self._answering:
+            self._heard()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._heard()
+        super().connection_lost(exc)
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._heard()
+        await self._inner({**scope, ABORT: self.transport.abort}, receive, send)
+
+    def _wait(self) -> None:
+        self._deadline = asyncio.get_running_loop().call_later(HEAD_S, self.transport.abort)
+
+    def _heard(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class Listener(uvicorn.Server):
+    """Serves ``app`` on a socket that is already ours; signals are the process's own affair."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                cast(Any, app),
+                http=LimitedConnection,
+                ws="none",
+                lifespan="off",
+                loop="none",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=int(IDLE_S),
+                timeout_graceful_shutdown=GRACE_S,
+                h11_max_incomplete_event_size=HEAD_BYTES_MAX,
+                backlog=64,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None are taken from the process."""
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises ``OSError`` where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    place = socket.create_server((host, port), family=family, backlog=64)
+    place.setblocking(False)
+    return place

@@ -1,0 +1,91 @@
+"""What the hall published, as two sheets: all of it for the staff's pages, and what visitors may see for the board."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from edged import strict_json
+from edged.clock import Clock, monotonic_s
+from edged.links.mqtt.link import Message, MqttLink
+from edged.pages.sheet import Sheet
+
+MESSAGE_BYTES_MAX = 128 * 1024
+DIGITS_MAX = 18
+BEAT = "beat"
+
+log = structlog.get_logger("edged.pages")
+
+
+class Mirror:
+    """Hears the hall's topics over ``link``; ``staff`` and ``public`` are the sheets."""
+
+    def __init__(self, link: MqttLink, hall: str, clock: Clock) -> None:
+        self.staff = Sheet()
+        self.public = Sheet()
+        self.beat_s: float | None = None  # when the hall was last heard, monotonic
+        self._clock = clock
+        self._bad = 0
+        self._page = f"hall/{hall}/page/"
+        self._named = {f"hall/{hall}/status": "status", f"hall/{hall}/state/cases": "cases"}
+        link.subscribe(f"{self._page}#", self._heard)
+        for topic in self._named:
+            link.subscribe(topic, self._heard)
+        link.on_state(self._link)
+        self._link(False, "not connected yet")
+
+    def _heard(self, message: Message) -> None:
+        name = self._named.get(message.topic) or message.topic.removeprefix(self._page)
+        message.ack()
+        if name == BEAT and message.retain:
+            return  # left by a hall that may be gone
+        body = self._object(name, message.payload)
+        if body is None and message.payload:
+            return
+        if name == BEAT:
+            self.beat_s = monotonic_s()
+        self.put(name, body)
+
+    def put(self, name: str, body: dict[str, Any] | None) -> None:
+        """A part as it is now, for both sheets."""
+        self.staff.put(name, body)
+        if is_public(name):
+            self.public.put(name, None if body is None else public(name, body))
+
+    def _link(self, up: bool, reason: str) -> None:
+        del reason  # for the log, not for people
+        self.put("link", {"up": up, "at_ms": self._clock.wall_ms()})
+
+    def _object(self, name: str, payload: bytes) -> dict[str, Any] | None:
+        if not payload:
+            return None
+        try:
+            return strict_json.parse(payload, MESSAGE_BYTES_MAX, DIGITS_MAX)
+        except strict_json.NotStrictJson as error:
+            self._bad += 1
+            if self._bad.bit_count() == 1:  # the first, second, fourth … of them
+                log.warning("part-refused", part=name[:64], detail=str(error)[:120], refused=self._bad)
+            return None
+
+
+PUBLIC = ("names", "calls", "status", "link", BEAT)
+WINDOW_KEYS = ("state", "pause", "since")
+
+
+def is_public(name: str) -> bool:
+    """Whether visitors may see anything of this part."""
+    return name in PUBLIC or name.startswith(("area/", "window/"))
+
+
+def public(name: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What visitors may see of a part: nobody's name, no reasons of the house."""
+    if name == "names":
+        return {key: body.get(key) for key in ("hall", "areas", "services", "windows")}
+    if name == "status":
+        return {"state": body.get("state")}
+    if name.startswith("window/"):
+        return {key: body.get(key) for key in WINDOW_KEYS}
+    if name.startswith("area/"):
+        return {key: value for key, value in body.items() if key not in ("limit", "limit_s", "target_s")}
+    return body

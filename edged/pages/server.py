@@ -1,0 +1,131 @@
+"""The application: which pages there are, and the process that serves them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from edged import heartbeat
+from edged.clock import Clock, Warp, monotonic_s
+from edged.config import HallConfig
+from edged.config.broker import pages_settings
+from edged.links.mqtt.link import MqttLink
+from edged.pages import assets, board, hall, replay, report
+from edged.pages.changes import Streams, changes, picture
+from edged.pages.guard import Guard
+from edged.pages.listener import Listener, bind
+from edged.pages.mirror import Mirror
+
+PAGES = (hall, board, replay, report)  # each module says its addresses: ``routes(pages)``
+BEAT_LATE_S = 5.0
+
+log = structlog.get_logger("edged.pages")
+
+
+@dataclass(slots=True)
+class Pages:
+    """What every page may use. ``link`` is the broker, ``mirror`` what the hall published, ``files`` the assets."""
+
+    config: HallConfig
+    clock: Clock
+    link: MqttLink
+    mirror: Mirror
+    files: dict[str, assets.Asset]
+    streams: Streams = field(default_factory=Streams)
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def shown(self, name: str) -> Callable[[Request], Response]:
+        """The endpoint of a page that is a file."""
+        return lambda request: assets.answer(self.files[name], request)
+
+
+def assemble(config: HallConfig, clock: Clock) -> Pages:
+    """The parts of ``edged web``, not yet running."""
+    rejected: Counter[str] = Counter()
+    link = MqttLink(pages_settings(config), lambda reason, *_more: rejected.update((reason,)))
+    return Pages(config, clock, link, Mirror(link, config.hall, clock), assets.load(), rejected=rejected)
+
+
+def application(pages: Pages) -> Guard:
+    """The ASGI application with everything that guards it."""
+    routes: list[BaseRoute] = [route for module in PAGES for route in module.routes(pages)]
+    mirror, streams = pages.mirror, pages.streams
+
+    async def file(request: Request) -> Response:
+        return assets.answer(pages.files.get(request.path_params["name"]), request)
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse(_health(pages))
+
+    routes += [
+        Route("/picture", _Endpoint(picture(mirror.staff))),
+        Route("/changes", _Endpoint(changes(mirror.staff, streams))),
+        Route("/board/picture", _Endpoint(picture(mirror.public))),
+        Route("/board/changes", _Endpoint(changes(mirror.public, streams))),
+        Route("/files/{name}", file),
+        Route("/healthz", health),
+    ]
+    names = pages.config.pages.names
+    return Guard(Starlette(routes=sorted(routes, key=_exact_first)), pages.config.pages.host, names)
+
+
+class _Endpoint:
+    """Tells Starlette that this is an ASGI application and not a function of a request."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+def _exact_first(route: BaseRoute) -> bool:
+    return isinstance(route, Route) and "{" in route.path
+
+
+def _health(pages: Pages) -> dict[str, Any]:
+    beat_s = pages.mirror.beat_s
+    age_s = None if beat_s is None else round(monotonic_s() - beat_s, 1)
+    return {
+        "state": "ok" if age_s is not None and age_s < BEAT_LATE_S else "stale",
+        "broker": pages.link.connected,
+        "hall_heard_s_ago": age_s,
+        "streams": pages.streams.open,
+        "rejected": dict(pages.rejected),
+    }
+
+
+async def serve(config: HallConfig, warp: Warp | None, tell: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. ``tell`` gets the address. Raises ``OSError`` where it cannot be had."""
+    place = bind(config.pages.host, config.pages.port)
+    try:
+        pages = assemble(config, Clock(0, warp))
+        listener = Listener(application(pages))
+        tell(address(config.pages.host, place.getsockname()[1]))
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        async with asyncio.TaskGroup() as tasks:
+            link = tasks.create_task(heartbeat.lasting("broker link", pages.link.run()))
+            server = tasks.create_task(listener.serve(sockets=[place]))
+            await stopping.wait()
+            listener.should_exit = True
+            await server
+            link.cancel()
+    finally:
+        place.close()
+
+
+def address(host: str, port: int) -> str:
+    """Where a browser finds the pages."""
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

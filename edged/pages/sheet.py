@@ -1,0 +1,92 @@
+"""The picture that pages draw: named parts, each the newest JSON object of one topic, with a number for every change.
+
+Whoever asks for "everything since number N" gets one frame, however long it was away: no queue grows for anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from typing import Any
+
+import msgspec
+
+from edged import clock
+
+PARTS_MAX = 8_000  # 1,000 windows, 100 areas, and room; more is not a hall
+PACE_S = 0.1  # between two frames: what a page redraws ten times a second nobody reads
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class Sheet:
+    """One picture. ``put`` changes a part; ``changed`` waits for a frame's worth; ``frame`` is what to send."""
+
+    def __init__(self) -> None:
+        self.life = secrets.token_hex(4)  # numbers of another life mean nothing
+        self.seq = 0
+        self.refused = 0
+        self._parts: OrderedDict[str, tuple[int, dict[str, Any] | None, bytes]] = OrderedDict()
+        self._turn = asyncio.Event()
+        self._flushed_s = 0.0
+        self._due: asyncio.TimerHandle | None = None
+        self._frames: dict[int, bytes] = {}
+
+    def part(self, name: str) -> dict[str, Any]:
+        """The newest content of a part; empty where there is none."""
+        found = self._parts.get(name)
+        return {} if found is None or found[1] is None else found[1]
+
+    def parts(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """Every part whose name begins so, by the rest of its name."""
+        return {
+            name.removeprefix(prefix): body
+            for name, (_, body, _) in self._parts.items()
+            if body is not None and name.startswith(prefix)
+        }
+
+    def put(self, name: str, body: dict[str, Any] | None) -> None:
+        """This part is so from now on; None: there is no such part any more. The same again changes nothing."""
+        encoded = b"null" if body is None else _ENCODER.encode(body)
+        known = self._parts.get(name)
+        if known is not None and known[2] == encoded:
+            return
+        if known is None and (body is None or len(self._parts) >= PARTS_MAX):
+            self.refused += body is not None
+            return
+        self.seq += 1
+        self._parts[name] = (self.seq, body, encoded)
+        self._parts.move_to_end(name)
+        self._frames.clear()
+        if self._due is None:
+            wait_s = max(0.0, self._flushed_s + PACE_S - clock.monotonic_s())
+            self._due = asyncio.get_running_loop().call_later(wait_s, self._flush)
+
+    def _flush(self) -> None:
+        self._due = None
+        self._flushed_s = clock.monotonic_s()
+        turn, self._turn = self._turn, asyncio.Event()
+        turn.set()
+
+    async def changed(self, since: int) -> None:
+        """Until there is more than ``since`` to tell, not more often than a page can use."""
+        if self.seq <= since or self._due is not None:
+            await self._turn.wait()
+
+    def frame(self, since: int) -> bytes:
+        """Everything that changed after number ``since`` (0: everything) as a JSON object."""
+        found = self._frames.get(since)
+        if found is None:
+            found = self._frames[since] = self._encoded(since)
+        return found
+
+    def _encoded(self, since: int) -> bytes:
+        told = []
+        for name, (seq, body, encoded) in reversed(self._parts.items()):
+            if seq <= since:
+                break
+            if since or body is not None:
+                told.append(_ENCODER.encode(name) + b":" + encoded)
+        head = b'{"life":"%s","from":%d,"to":%d,"parts":{' % (self.life.encode(), since, self.seq)
+        return head + b",".join(reversed(told)) + b"}}"
