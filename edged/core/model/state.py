@@ -231,6 +231,7 @@ class WindowState:
     opens it outside opening hours. ``consults``: it is a consultation window again when the tide has fallen.
     ``answered``: questions of people without a number, today.
     ``helpers``: who is there beside ``staff`` ("+1" staff), in the order they came. ``prepared``: who is called next.
+    ``reported_ms``: when a queue system last said that somebody is there.
     """
 
     state: WindowStateName
@@ -258,6 +259,7 @@ class WindowState:
     consults: bool = False
     answered: int = 0
     opened_ms: int | None = None
+    reported_ms: int | None = None
     activations: int = 0
     last_used_ms: int = 0
     due_ms: int | None = None

@@ -19,7 +19,7 @@ from edged.core.queue.ordering import ASKED, AT_REST, STAFFED, Choice, dequeue, 
 from edged.core.queue.tickets import issue_printed, mirrored, move
 from edged.core.visits.detours import cancel
 from edged.core.visits.outcomes import finish
-from edged.core.windows import activation
+from edged.core.windows import activation, attendance
 from edged.core.windows.machine import arrive, call, free, move_window, no_show, recall
 
 THEIRS = frozenset(  # keys that decide who is called: the queue system's own panels have them
@@ -113,13 +113,18 @@ def listed(turn: Turn, event: QueueReported) -> None:
 
 
 def seated(turn: Turn, event: WindowReported) -> None:
-    """The queue system says that somebody is at a window, or nobody any more. Said again, it changes nothing."""
+    """The queue system says that somebody is at a window, or nobody any more.
+
+    Said again, it only shows that somebody is still there.
+    """
     window = event.window
     if not _speaks(turn, event.point, window):
         return
     if not event.staffed:
         _left(turn, window)
-    elif turn.override("close", window) is not None:
+        return
+    attendance.seen(turn, window)
+    if turn.override("close", window) is not None:
         turn.ignore(window, "forced_closed")
     elif turn.window(window).state in ASKED:
         activation.acknowledge(turn, window, None)

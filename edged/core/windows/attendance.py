@@ -56,6 +56,12 @@ def key_pressed(turn: Turn, window: str) -> None:
         turn.touch_window(window)
 
 
+def seen(turn: Turn, window: str) -> None:
+    """A queue system says that somebody is there: as good as a key."""
+    turn.window(window).reported_ms = turn.at_ms
+    key_pressed(turn, window)
+
+
 def panel_changed(turn: Turn, device: str, up: bool) -> None:
     """A panel fell silent, or is heard again."""
     for window in turn.lookup.windows_of_device.get(device, ()):
@@ -219,7 +225,7 @@ def _empty_since_ms(turn: Turn, window: str, state: WindowState) -> tuple[int, s
 def _last_seen_ms(turn: Turn, window: str, state: WindowState) -> int:
     panel = turn.lookup.windows[window].panel
     _, key_ms = turn.state.last_key.get(panel or "", ("", 0))
-    return max(key_ms, state.last_ticket_ended_ms or 0, state.opened_ms or 0)
+    return max(key_ms, state.last_ticket_ended_ms or 0, state.opened_ms or 0, state.reported_ms or 0)
 
 
 def _watch_area(turn: Turn, area: str) -> None:
