@@ -260,7 +260,7 @@ def look_at_policy_keys(hall: HallConfig) -> Found:
 
 
 def look_at_devices(hall: HallConfig) -> Found:
-    """Devices that the running daemon misses."""
+    """Devices that the running daemon misses, and those that hall.toml does not know."""
     import http.client
 
     try:
@@ -270,6 +270,17 @@ def look_at_devices(hall: HallConfig) -> Found:
     except (OSError, ValueError, http.client.HTTPException):
         return unknown("服务未运行", "the daemon does not run")
     lost = sorted(health.get("devices_lost") or ())
+    named = {
+        one.partition("/")[2]: why
+        for one, why in (health.get("concerns") or {}).items()
+        if "device-unknown/" in one
+    }
+    if named:
+        more = f"; lost: {', '.join(lost)}" if lost else ""
+        return ill(
+            f"未登记的设备:{'、'.join(sorted(named))}{'；失联:' + '、'.join(lost) if lost else ''}",
+            "; ".join(f"{name} {why}" for name, why in sorted(named.items())) + more,
+        )
     if lost:
         return ill(f"失联:{'、'.join(lost)}", f"lost: {', '.join(lost)}")
     return well("全部设备在线", "no device is lost")

@@ -52,6 +52,7 @@ from edged.daemon.outputs import OutputContext, Outputs
 from edged.daemon.platform import Platform
 from edged.daemon.reloads import Reloads, Taken
 from edged.daemon.service_manager import ServiceManager
+from edged.daemon.strangers import Strangers
 from edged.daemon.wall_clock import STEP_MS, WallClock
 from edged.driver import DeviceContext, Driver
 from edged.heartbeat import Heartbeat, lasting
@@ -140,6 +141,13 @@ class Application:
             self.engine, self.inbox, self.journal, self.outputs, observers, broke=condemned.broke
         )
         self.witness = Witness(self.mqtt, self.journal, config.hall, lambda: self.engine.state)
+        self.strangers = Strangers(
+            config.hall,
+            lambda: self._drivers.keys(),
+            lambda standing: self.concerns.tell("device-unknown", standing),
+            self.reject,
+        )
+        self.mqtt.rest(self.strangers.topic_filter, self.strangers.heard)
         self.web = WebServer(self.metrics.render, self._health, self.metrics.rejected)
         self._rejected: set[tuple[str, str]] = set()
         self._up_since_s: float | None = None  # the broker's link
@@ -464,6 +472,7 @@ class Application:
             self.status.look(self.mqtt, self._standing())
             self._look_at_id()
             self.witness.look()
+            self.strangers.look()
             self._end_renewal()
             now_ms = self.clock.at_ms()
             offset_ms = self.engine.state.wall_offset_ms

@@ -68,6 +68,7 @@ MachineAlarm = Literal[
     "ack-ahead",
     "not-kept",
     "journal-renewed",
+    "device-unknown",
 ]
 RosterWord = Literal["absent", "back", "also"]
 WHOLE_HALL = "hall"  # the target of pause-issuing that means every area

@@ -66,6 +66,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "日志缺失，票号已跳过一段，请核对号票",
         "the journal is incomplete, numbers were skipped: check the tickets",
     ),
+    "device-unknown": ("未登记的设备在发消息，请核对编号", "a device that hall.toml does not know speaks"),
     "promise-overdue": ("容缺承诺到期未补交", "promised papers did not come in time"),
     "print-failed": ("取号机打印失败，可补打", "ticket not printed, print it again"),
 }

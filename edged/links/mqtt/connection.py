@@ -203,6 +203,13 @@ class Connection:
             lambda done: refused(topic_filter) if not done.cancelled() and done.result()[0] >= 0x80 else None
         )
 
+    def unsubscribe(self, filters: Iterable[str]) -> None:
+        """Take subscriptions back that the broker may have kept; nobody waits for its answer."""
+        names = list(filters)
+        if names:
+            with suppress(ValueError):
+                self._paho.unsubscribe(names)
+
     def _send_subscribe(self, wanted: list[tuple[str, int]]) -> int:
         topics: list[Any] = list(wanted)
         if self._five:

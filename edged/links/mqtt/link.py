@@ -34,7 +34,7 @@ from edged.heartbeat import Heartbeat
 from edged.links.chance import chance
 from edged.links.mqtt.backoff import Backoff, ConnectionOutcome
 from edged.links.mqtt.connection import CONNACK_S, SUBACK_S, Connection
-from edged.links.mqtt.names import filter_fault
+from edged.links.mqtt.names import covers, filter_fault
 from edged.links.mqtt.packets import Publish, correlation_property, expiry_property
 from edged.links.mqtt.settings import MqttSettings
 from edged.links.mqtt.talk import Ack, Connect, Loss, Outbound, Talk
@@ -92,6 +92,10 @@ class MqttLink:
         self._matcher: Any = (
             _new_matcher()
         )  # the same filters as a tree: a thousand devices have a thousand of them
+        self._rest: dict[str, Handler] = {}  # wide filters, and who gets what nobody else there listens to
+        self._unheard: set[str] = set()  # those of them that the broker refuses
+        self._asked_anew: set[str] = set()
+        self._tidy = False  # the broker's session has no filter beside a wide one that covers it
         self._routes: dict[bytes, Route] = {}
         self._watchers: list[Callable[[bool, str], None]] = []
         self._unwanted: set[str] = (
@@ -142,8 +146,38 @@ class MqttLink:
             return
         self._listen(topic_filter, handler)
         if self._connection is not None and self.connected:
+            wide = self._covering(topic_filter)
+            if wide is not None:
+                self._ask_anew(wide)
+                return
             with suppress(Unreachable):  # the next connection subscribes to everything
                 self._connection.subscribe_soon(topic_filter, 1, self._subscription_refused)
+
+    def rest(self, topic_filter: str, handler: Handler) -> None:
+        """Hand to ``handler`` what matches and nobody else listens to. Before ``run``.
+
+        The broker gets this one subscription for all that it covers: with overlapping ones it may send a message once
+        for each (MQTT 5 §3.3.4). Where it refuses a filter so wide, each is subscribed to by itself.
+        """
+        self._rest[topic_filter] = handler
+
+    def _covering(self, topic_filter: str) -> str | None:
+        """The subscription at the broker that brings what ``topic_filter`` asks for."""
+        return next((w for w in self._rest if w not in self._unheard and covers(w, topic_filter)), None)
+
+    def _ask_anew(self, wide: str) -> None:
+        """What stands at the broker is wanted by somebody who came later: the same subscription brings it again."""
+        if not self._asked_anew:  # one question for all devices of a reload
+            asyncio.get_running_loop().call_soon(self._ask_soon)
+        self._asked_anew.add(wide)
+
+    def _ask_soon(self) -> None:
+        asked = sorted(self._asked_anew)
+        self._asked_anew.clear()
+        if self._connection is not None and self.connected:
+            with suppress(Unreachable):
+                for wide in asked:
+                    self._connection.subscribe_soon(wide, 1, self._rest_refused)
 
     def _listen(self, topic_filter: str, handler: Handler) -> None:
         handlers = self._handlers.setdefault(topic_filter, [])
@@ -241,8 +275,20 @@ class MqttLink:
         self._rival = False
         self._lives += 1
         ping = self.settings.ping_topic
-        filters = [(topic, 0 if topic == ping else 1) for topic in self._handlers]
-        refused = set(await connection.subscribe(filters))
+        self._unheard.clear()
+        alone = [topic for topic in self._handlers if self._covering(topic) is None]
+        filters = [*self._rest, *alone]
+        refused = set(await connection.subscribe([(topic, 0 if topic == ping else 1) for topic in filters]))
+        for topic in sorted(refused & self._rest.keys()):
+            self._rest_refused(topic)
+            refused.discard(topic)
+        covered = [topic for topic in self._handlers if topic not in alone]
+        uncovered = [topic for topic in covered if self._covering(topic) is None]
+        if uncovered:
+            refused |= set(await connection.subscribe([(topic, 1) for topic in uncovered]))
+        elif connection.session_present and not self._tidy:  # left by a version that subscribed one by one
+            connection.unsubscribe(covered)
+            self._tidy = True
         for topic in sorted(refused):
             self._subscription_refused(topic)
         for topic in sorted(self._refused - refused):
@@ -352,6 +398,8 @@ class MqttLink:
         handlers = (
             tuple(handler for listed in self._matcher.iter_match(text) for handler in listed) if text else ()
         )
+        if text and not handlers:
+            handlers = tuple(handler for wide, handler in self._rest.items() if covers(wide, text))
         if len(self._routes) >= ROUTES_MAX:
             self._routes.clear()
         route = self._routes[topic] = Route(text, handlers, reason)
@@ -382,6 +430,12 @@ class MqttLink:
             log.error("subscription-refused", topic=topic_filter, remedy="allow it in the broker's ACL")
             self._reject("subscription_refused", topic_filter)
             self._tell_refused(topic_filter, "may not be listened to")
+
+    def _rest_refused(self, topic_filter: str) -> None:
+        """Nobody is mute because of it; who speaks under an unknown name stays unheard."""
+        if topic_filter not in self._unheard:
+            self._unheard.add(topic_filter)
+            log.warning("strangers-unheard", topic=topic_filter, remedy="allow it in the broker's ACL")
 
     def _publish_refused(self, topic: str, why: str) -> None:
         if why and topic not in self._unwanted:

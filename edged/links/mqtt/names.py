@@ -28,6 +28,17 @@ def filter_fault(topic_filter: str) -> str:
     return _text_fault(topic_filter)
 
 
+def covers(wide: str, narrow: str) -> bool:
+    """Whether ``wide`` brings everything that ``narrow`` (a filter or a topic) would bring (§4.7.1)."""
+    ours, theirs = wide.split("/"), narrow.split("/")
+    for place, level in enumerate(ours):
+        if level == "#":
+            return True
+        if place == len(theirs) or theirs[place] == "#" or level not in ("+", theirs[place]):
+            return False
+    return len(ours) == len(theirs)
+
+
 def _text_fault(text: str) -> str:
     if not text:
         return "is empty"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -50,6 +51,12 @@ class BrokerSession:
     def subscribe(self, topic_filter: str) -> None:
         """Until the session is forgotten."""
         self._filters[topic_filter] = True
+        self._known.clear()
+
+    def unsubscribe(self, topic_filter: str) -> None:
+        """No more of it, where nothing else matches."""
+        with suppress(KeyError):
+            del self._filters[topic_filter]
         self._known.clear()
 
     def wants(self, topic: str) -> bool:
@@ -226,6 +233,7 @@ class MemoryTalk:
         self.opened_s = 0.0
         self.on_refused: Callable[[str, str], None] = lambda topic, why: None
         self.refused: set[str] = set()
+        self.session_present = False
         self.reached = False
         self.listening = False
         self.goodbye = False
@@ -247,6 +255,7 @@ class MemoryTalk:
         if state == "frozen":
             await asyncio.sleep(CONNACK_S)
             raise Unreachable(f"no CONNACK within {CONNACK_S:g} s")
+        self.session_present = self._broker.session is not None
         self._broker.accept(self)
         if state == "slamming":
             self.fail("closed", "closed right after CONNACK")
@@ -267,6 +276,12 @@ class MemoryTalk:
     def subscribe_soon(self, topic_filter: str, qos: int, refused: Callable[[str], None]) -> None:
         """See ``Talk``."""
         self._broker.subscribe([topic_filter])
+
+    def unsubscribe(self, filters: Iterable[str]) -> None:
+        """See ``Talk``."""
+        for name in filters:
+            if self._broker.session is not None:
+                self._broker.session.unsubscribe(name)
 
     def publish(self, message: Outbound, qos: int = 1, retain: bool = False, urgent: bool = False) -> None:
         """See ``Talk``."""

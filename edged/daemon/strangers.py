@@ -1,0 +1,84 @@
+"""Who speaks on the hall's broker without being configured: a new device, or a known one with a wrong letter.
+
+Each is named once: in the log, and as an alarm that stands while it is heard and hall.toml does not know it. What the
+broker kept of it counts, too: a board that only listens says nothing but its birth.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+
+from edged.clock import monotonic_s
+from edged.config.nearest import nearest
+from edged.links.mqtt.link import Message
+from edged.personal import names_a_person
+from edged.texts import cleaned
+
+NAMED_MAX = 50  # more unknown devices are one trouble, not many; the others are counted
+NAME_CHARS_MAX = 40
+GONE_S = 3600.0  # real seconds; whoever said nothing for so long was put right, or is gone
+UNREADABLE = "?"  # whose name cannot be repeated
+
+Tell = Callable[[Mapping[str, str]], None]
+
+
+class Strangers:
+    """``known``: ids of hall.toml; ``tell`` gets, for everybody who is not among them, where they speak."""
+
+    def __init__(
+        self, hall: str, known: Callable[[], Collection[str]], tell: Tell, reject: Callable[[str, str], None]
+    ) -> None:
+        self.topic_filter = f"hall/{hall}/dev/+/up/#"
+        self._known = known
+        self._tell = tell
+        self._reject = reject
+        self._heard: dict[str, tuple[str, float]] = {}  # name -> what was told of it, when it was heard last
+
+    def heard(self, message: Message) -> None:
+        """A message under ``topic_filter`` that no device of the hall listens to."""
+        message.ack()
+        name, what = message.topic.split("/")[3], message.topic.split("/up/", 1)[-1]
+        name = UNREADABLE if names_a_person(name) else cleaned(name)[:NAME_CHARS_MAX] or UNREADABLE
+        if name in self._known():
+            self._reject("unknown_topic", f"{name} {cleaned(what)[:NAME_CHARS_MAX]}")
+            return
+        if _gone(message):
+            if self._heard.pop(name, None) is not None:
+                self._tell_all()
+            return
+        self._reject("unknown_device", name)
+        new = name not in self._heard
+        if new and len(self._heard) >= NAMED_MAX:
+            return
+        self._heard[name] = (self._where(name) if new else self._heard[name][0], monotonic_s())
+        if new:
+            self._tell_all()
+
+    def look(self) -> None:
+        """Once a second: who is known by now, or silent for long, is no stranger any more."""
+        known, since_s = self._known(), monotonic_s() - GONE_S
+        over = [name for name, (_, heard_s) in self._heard.items() if name in known or heard_s < since_s]
+        for name in over:
+            del self._heard[name]
+        if over:
+            self._tell_all()
+
+    def _where(self, name: str) -> str:
+        close = nearest(name, self._known())
+        meant = f"; {close} is" if close is not None else ""
+        return f"speaks under {self.topic_filter.replace('+', name)} and is not in hall.toml{meant}"
+
+    def _tell_all(self) -> None:
+        self._tell({name: text for name, (text, _) in self._heard.items()})
+
+
+def _gone(message: Message) -> bool:
+    """Whether it is the end of a device: its will, or a status that somebody cleared."""
+    if not message.topic.endswith("/up/status"):
+        return False
+    try:
+        body = json.loads(message.payload) if message.payload else {"state": "offline"}
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(body, dict) and body.get("state") == "offline"

@@ -1,0 +1,108 @@
+"""One wide subscription and the devices' narrow ones: every message comes to its device once, whoever asks when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from edged.links.mqtt.connection import Connection
+from edged.links.mqtt.link import Message, MqttLink
+from edged.links.mqtt.names import covers
+from tests.support.brokers import (
+    Rejections,
+    collect,
+    plain_client,
+    real_mosquitto,
+    running,
+    settings_for,
+    until,
+)
+
+WIDE = "hall/test/dev/+/up/#"
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "does"),
+    [
+        (WIDE, "hall/test/dev/w1/up/+", True),
+        (WIDE, "hall/test/dev/w1/up/key", True),
+        (WIDE, "hall/test/dev/w1/up", True),
+        (WIDE, "hall/test/dev/w1/down/lamp", False),
+        (WIDE, "hall/other/dev/w1/up/key", False),
+        (WIDE, "hall/test/dev/#", False),
+        ("a/+", "a/+", True),
+        ("a/+", "a/#", False),
+        ("a/+", "a/b/c", False),
+        ("a/b", "a/+", False),
+        ("#", "a/b", True),
+    ],
+)
+def test_what_a_filter_covers(wide: str, narrow: str, does: bool) -> None:
+    assert covers(wide, narrow) is does
+
+
+def strangers(link: MqttLink) -> list[Message]:
+    heard: list[Message] = []
+
+    def keep(message: Message) -> None:
+        heard.append(message)
+        message.ack()
+
+    link.rest(WIDE, keep)
+    return heard
+
+
+async def test_each_message_comes_once_also_where_the_broker_remembers_the_narrow_ones() -> None:
+    async with real_mosquitto() as broker, plain_client(broker) as device:
+        before = MqttLink(settings_for(broker), Rejections())
+        collect(before, "hall/test/dev/w1/up/+")
+        async with running(before):
+            pass
+        link = MqttLink(settings_for(broker), Rejections())
+        own, other = collect(link, "hall/test/dev/w1/up/+"), strangers(link)
+        async with running(link):
+            await device.publish("hall/test/dev/last/up/key", b"settled", qos=1)
+            await until(lambda: len(other) == 1)
+            for number in range(20):
+                await device.publish("hall/test/dev/w1/up/key", b"%d" % number, qos=1)
+            await device.publish("hall/test/dev/last/up/key", b"end", qos=1)
+            await until(lambda: len(other) == 2)
+            assert [message.payload for message in own] == [b"%d" % number for number in range(20)]
+            await until(lambda: link.connection is not None and link.connection.unacked == 0)
+
+
+async def test_a_device_that_comes_later_gets_what_stands_at_the_broker() -> None:
+    async with real_mosquitto() as broker, plain_client(broker) as device:
+        await device.publish("hall/test/dev/w1/up/status", b"here", qos=1, retain=True)
+        link = MqttLink(settings_for(broker), Rejections())
+        other = strangers(link)
+        async with running(link):
+            await until(lambda: [message.payload for message in other] == [b"here"])
+            own = collect(link, "hall/test/dev/w1/up/+")
+            await until(lambda: [(message.payload, message.retain) for message in own] == [(b"here", True)])
+            await device.publish("hall/test/dev/w1/up/key", b"1", qos=1)
+            await until(lambda: len(own) == 2)
+        assert len(other) == 1
+
+
+class Stern(Connection):
+    """At a broker that refuses what is so wide."""
+
+    async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
+        asked = list(filters)
+        refused = await super().subscribe([one for one in asked if one[0] != WIDE])
+        return [*refused, *(topic for topic, _ in asked if topic == WIDE)]
+
+
+async def test_a_broker_that_refuses_the_wide_one_is_asked_for_each() -> None:
+    async with real_mosquitto() as broker, plain_client(broker) as device:
+        link = MqttLink(settings_for(broker), Rejections(), Stern)
+        refusals: list[tuple[str, str]] = []
+        link.on_refused(lambda topic, why: refusals.append((topic, why)))
+        own, other = collect(link, "hall/test/dev/w1/up/+"), strangers(link)
+        async with running(link):
+            await device.publish("hall/test/dev/w9/up/key", b"0", qos=1)
+            await device.publish("hall/test/dev/w1/up/key", b"1", qos=1)
+            await until(lambda: len(own) == 1)
+        assert (other, refusals) == ([], []), "no device is mute because of it"
