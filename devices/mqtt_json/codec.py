@@ -376,6 +376,9 @@ def encode_action(action: Action) -> tuple[str, bytes]:
                 fields["about"] = body.about
             if body.lines:
                 fields |= {"lines": list(body.lines), "lines_en": list(body.lines_en)}
+            asked = {"seq": body.seq, "boot": body.boot}
+            if body.seq is not None:
+                fields["answers"] = {key: item for key, item in asked.items() if item is not None}
         case Refuse():
             fields |= asdict(body)
         case Page():

@@ -54,6 +54,7 @@ class FakeFleet:
         self.hall = hall
         self._address = (host, port)
         self._username = username
+        self.client_id = f"fakes-{hall}"
         self._devices: dict[str, FakeDevice] = {}
         self._client: mqtt.Client | None = None
         self._waiting: deque[_Outgoing] = deque()  # until the broker is there: then in their order
@@ -120,7 +121,7 @@ class FakeFleet:
 
     def _made(self, loop: asyncio.AbstractEventLoop) -> mqtt.Client:
         """A client whose thread hands all that it hears to ``loop``."""
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, f"fakes-{self.hall}")
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, self.client_id)
         client.username_pw_set(self._username, self._username)
         client.reconnect_delay_set(RETRY_S, RETRY_S)  # type: ignore[arg-type]  # it sleeps for it: a float will do
 
@@ -237,7 +238,9 @@ class FakeDevice:
 
 
 class FakeDispenser(FakeDevice):
-    """取号机."""
+    """取号机. With ``boot`` it prints only what answers its own requests."""
+
+    boot: str | None = None
 
     def ticket(self, number: str, service: str, priority: str | None = None) -> int:
         """A number that the dispenser allotted itself."""
@@ -251,8 +254,14 @@ class FakeDispenser(FakeDevice):
         returning: str | None = None,
     ) -> int:
         """Ask for a number, or be back with one; it comes as a ``print`` action."""
-        asked = {"priority": priority, "appointment": appointment, "returning": returning}
+        asked = {"priority": priority, "appointment": appointment, "returning": returning, "boot": self.boot}
         return self.report("request", {"service": service} | asked)
+
+    def hear(self, kind: str, fields: dict[str, Any]) -> None:
+        """Somebody else's paper is left to them."""
+        answers = fields.get("answers")
+        if self.boot is None or answers is None or answers.get("boot") == self.boot:
+            super().hear(kind, fields)
 
     @property
     def printed(self) -> list[dict[str, Any]]:

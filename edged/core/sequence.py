@@ -188,7 +188,8 @@ def _restart(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
     assert event.seq is not None
     other = event.boot is not None and event.boot == sender.before_boot
     if other or _goes_on(sender, event.seq):
-        _suspect(turn, event.point, sender, ECHOES // TURNS)
+        # no device takes an earlier life up again
+        _suspect(turn, event.point, sender, ECHOES if other else ECHOES // TURNS)
     sender.before, sender.before_boot = turn.state.last_seq.get(event.point), sender.boot
     sender.first, sender.boot = event.seq, event.boot
     sender.fresh.clear()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from devices.mqtt_json.fake import FakeDispenser, FakeFleet
 from edged.core.model.events import CountRead, KeyPressed, RatingGiven
 from tests.support.brokers import Mosquitto, until
 from tests.support.daemon_checks import identical
@@ -187,6 +188,29 @@ async def test_a_button_that_sleeps_says_one_each_time(hall: Parts) -> None:
     assert ignored(files) == 0
     assert await daemon.stop() == 0
     identical(files)
+
+
+async def test_two_dispensers_under_one_id_print_each_number_once(hall: Parts, broker: Mosquitto) -> None:
+    """From the first request on each prints what answers its own; lives that take turns are sign enough."""
+    files, daemon, machines = hall
+    await daemon.start()
+    other = FakeFleet("east", port=broker.port)
+    other.client_id = "fakes-copied"
+    copied = FakeDispenser(other, "dispenser")
+    machines.dispenser.boot, copied.boot = "one", "two"
+    running = asyncio.get_running_loop().create_task(other.run())
+    await other.connected.wait()
+    papers = []
+    for asked in (machines.dispenser, copied):
+        asked.request("tax-general")
+        await until(lambda asked=asked: len(asked.printed) == 1)  # type: ignore[misc]
+        papers = [fields["number"] for one in (machines.dispenser, copied) for fields in one.printed]
+    assert papers == ["A001", "A002"]
+    machines.dispenser.request("tax-general")
+    await until(lambda: '"device-twice/dispenser"' in files.get("/healthz")[1])
+    running.cancel()
+    await asyncio.wait({running})
+    assert len(copied.printed) == 1
 
 
 async def test_two_dispensers_under_one_id_are_named_and_print_no_number_twice(hall: Parts) -> None:

@@ -367,12 +367,13 @@ def _command(command: Command) -> str:
     match command.body:
         case Say(text, _, _, slow):
             return f"say {command.id} {command.point} {text}" + (" slow" if slow else "")
-        case Print(number, service, ahead, low_s, _, high_s, about, _, lines):
+        case Print(number, service, ahead, low_s, _, high_s, about, _, lines, _, seq, boot):
             told = "" if high_s is None else f" wait={low_s}-{high_s}"
             said = "" if not lines else f" {' | '.join(lines)}"
             if about != "ticket":
                 return f"print {command.id} {command.point} {about}{said}"
-            return f"print {command.id} {command.point} {number} {service} ahead={ahead}{told}{said}"
+            asked = "" if boot is None else f" answers={boot}/{seq}"
+            return f"print {command.id} {command.point} {number} {service} ahead={ahead}{told}{said}{asked}"
         case Refuse(service, reason, text, text_en):
             return f"refuse {command.id} {command.point} {service} {reason}: {text} | {text_en}"
         case Page(staff, _, _, text, _):

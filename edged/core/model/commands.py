@@ -225,7 +225,8 @@ class Print:
     """Print a ticket or another slip once. ``ahead``: visitors before it; ``wait_*_s``: what is told of the wait.
 
     ``about``: what it is; ``lines`` (and the same in English) stand below the number: papers, deadlines, places, and
-    why no wait is told. ``window``: who hears of it if it does not come out.
+    why no wait is told. ``window``: who hears of it if it does not come out. ``seq`` and ``boot``: of the request that
+    it answers, so that another machine under the same id does not print it.
     """
 
     number: str
@@ -238,6 +239,8 @@ class Print:
     window: str | None = None
     lines: tuple[str, ...] = ()
     lines_en: tuple[str, ...] = ()
+    seq: int | None = None
+    boot: str | None = None
     kind: ClassVar[str] = "print"
 
 

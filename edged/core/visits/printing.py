@@ -23,8 +23,8 @@ from edged.core.visits import detours, slips
 ALARM = "print-failed"
 
 
-def print_slip(turn: Turn, ticket: Ticket, point: Point) -> None:
-    """Print a number with how many go before it."""
+def print_slip(turn: Turn, ticket: Ticket, point: Point, event: TicketRequested | None = None) -> None:
+    """Print a number with how many go before it; ``event``: who asked for it, and only they print it."""
     before = sum(ahead(turn, ticket).values()) if ticket.state == "WAITING" else 0
     area = turn.lookup.area_of(ticket.service)
     why = slips.resumption(turn, area) if ticket.quoted_s is None and ticket.state == "WAITING" else None
@@ -33,7 +33,19 @@ def print_slip(turn: Turn, ticket: Ticket, point: Point) -> None:
     if why is not None and turn.lookup.services[ticket.service].case:
         why = hours_words.case_taken(turn, area) or why
     zh, en = ((), ()) if why is None else ((why[0],), (why[1],))
-    slip = Print(ticket.number, ticket.service, before, low_s, wait_s, high_s, lines=zh, lines_en=en)
+    seq, boot = (None, None) if event is None else (event.seq, event.boot)
+    slip = Print(
+        ticket.number,
+        ticket.service,
+        before,
+        low_s,
+        wait_s,
+        high_s,
+        lines=zh,
+        lines_en=en,
+        seq=seq,
+        boot=boot,
+    )
     ticket.print_action = turn.act(point, slip)
 
 
@@ -48,7 +60,7 @@ def issue_requested(turn: Turn, event: TicketRequested) -> None:
     if ticket is None:
         ticket = allot(turn, event)
     if ticket is not None:
-        print_slip(turn, ticket, event.point)
+        print_slip(turn, ticket, event.point, event)
     else:
         issuing.turn_away(turn, event)
 
