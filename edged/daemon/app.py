@@ -141,12 +141,7 @@ class Application:
             self.engine, self.inbox, self.journal, self.outputs, observers, broke=condemned.broke
         )
         self.witness = Witness(self.mqtt, self.journal, config.hall, lambda: self.engine.state)
-        self.strangers = Strangers(
-            config.hall,
-            lambda: self._drivers.keys(),
-            lambda standing: self.concerns.tell("device-unknown", standing),
-            self.reject,
-        )
+        self.strangers = Strangers(config.hall, self._drivers.keys, self.concerns, self.reject)
         self.mqtt.rest(self.strangers.topic_filter, self.strangers.heard)
         self.web = WebServer(self.metrics.render, self._health, self.metrics.rejected)
         self._rejected: set[tuple[str, str]] = set()

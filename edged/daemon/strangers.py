@@ -7,10 +7,12 @@ broker kept of it counts, too: a board that only listens says nothing but its bi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 from edged.clock import monotonic_s
 from edged.config.nearest import nearest
+from edged.daemon.concerns import Concerns
+from edged.driver import Reject
 from edged.links.mqtt.link import Message
 from edged.personal import names_a_person
 from edged.texts import cleaned
@@ -20,18 +22,16 @@ NAME_CHARS_MAX = 40
 GONE_S = 3600.0  # real seconds; whoever said nothing for so long was put right, or is gone
 UNREADABLE = "?"  # whose name cannot be repeated
 
-Tell = Callable[[Mapping[str, str]], None]
-
 
 class Strangers:
-    """``known``: ids of hall.toml; ``tell`` gets, for everybody who is not among them, where they speak."""
+    """``known``: ids of hall.toml; ``concerns`` is told, for everybody who is not among them, where they speak."""
 
     def __init__(
-        self, hall: str, known: Callable[[], Collection[str]], tell: Tell, reject: Callable[[str, str], None]
+        self, hall: str, known: Callable[[], Collection[str]], concerns: Concerns, reject: Reject
     ) -> None:
         self.topic_filter = f"hall/{hall}/dev/+/up/#"
         self._known = known
-        self._tell = tell
+        self._concerns = concerns
         self._reject = reject
         self._heard: dict[str, tuple[str, float]] = {}  # name -> what was told of it, when it was heard last
 
@@ -70,7 +70,7 @@ class Strangers:
         return f"speaks under {self.topic_filter.replace('+', name)} and is not in hall.toml{meant}"
 
     def _tell_all(self) -> None:
-        self._tell({name: text for name, (text, _) in self._heard.items()})
+        self._concerns.tell("device-unknown", {name: text for name, (text, _) in self._heard.items()})
 
 
 def _gone(message: Message) -> bool:
