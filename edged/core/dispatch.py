@@ -13,7 +13,7 @@ from edged.core.cases import case_requests, ratings
 from edged.core.hours import day, phases
 from edged.core.model import events as ev
 from edged.core.model.turn import Turn
-from edged.core.people import announcements, notices, staffing, stranded
+from edged.core.people import announcements, notices, pages, staffing, stranded
 from edged.core.queue import bookings, by_hand, people_counters, tickets
 from edged.core.tide import triggers
 from edged.core.visits import follow, printing, rating
@@ -95,6 +95,7 @@ HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.AppointmentCancelled: bookings.cancelled,
     ev.OverrideSet: overrides.decide,
     ev.OverrideLifted: overrides.lift,
+    ev.AlarmAccepted: pages.accept_alarm,
     ev.Announced: announcements.announce,
     ev.NoticePosted: notices.post,
     ev.NoticeWithdrawn: notices.withdraw,

@@ -33,7 +33,7 @@ TOLD: dict[str, str] = {
     "keys.py": "key",
     "people/announcements.py": "order",
     "people/notices.py": "order",
-    "people/pages.py": "key",
+    "people/pages.py": "key order",
     "queue/by_hand.py": "key order",
     "queue/bookings.py/cancelled": "the centre: the outcome is its event",
     "queue/bookings.py/claim": "the visitor has a number like any other",

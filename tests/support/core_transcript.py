@@ -70,7 +70,7 @@ LEARNT = (
 )  # see test_forecast.py
 NAMED = (
     r"(line|seq|from|for_s|code|area|service|ticket|special|level|back|version|appointment|reason|returning|outcome"
-    r"|detail|today)="
+    r"|detail|today|said)="
 )
 
 
@@ -174,15 +174,18 @@ class _Run:
                 return ev.WindowAsked(area, by, withdraw=back == ["withdraw"])
             case ["override", kind, target, by, *area]:
                 for_s = int(named["for_s"]) if "for_s" in named else None
-                return ev.OverrideSet(kind, target, by, for_s, area[0] if area else None)  # type: ignore[arg-type]
+                where, said = area[0] if area else None, named.get("said")
+                return ev.OverrideSet(kind, target, by, for_s, where, said)  # type: ignore[arg-type]
             case ["correct", rating, level, by]:
                 return ev.RatingCorrected(rating, int(level), by)
             case ["answer", rating, by, *code]:
                 return ev.RatingAnswered(rating, by, code[0] if code else None)
             case ["tell", word, by, *about]:
                 return _told(word, by, about[0] if about else None, named)
+            case ["take-alarm", kind, subject, by]:
+                return ev.AlarmAccepted(kind, subject, by)
             case ["lift", kind, target, by]:
-                return ev.OverrideLifted(kind, target, by)  # type: ignore[arg-type]
+                return ev.OverrideLifted(kind, target, by, named.get("said"))  # type: ignore[arg-type]
             case ["health", device, paper, *fault]:
                 return ev.HealthRead(device, paper, " ".join(fault) or None, seq)  # type: ignore[arg-type]
             case ["announce", by, text, *areas]:

@@ -295,6 +295,7 @@ class OverrideSet:
     ``target``: a window (open, close, hold), an area or ``WHOLE_HALL`` (pause-issuing), or the number of a waiting
     ticket (priority-insert, which happens once and does not expire). ``area``: the one a tidal window opens for; None:
     the one with most people waiting. ``for_s`` None: the policy's default; longer than its limit is cut to that.
+    ``reason``: in the words of ``by``, at most 200 characters, for whoever reads of it later.
     """
 
     kind: OverrideKind
@@ -302,6 +303,7 @@ class OverrideSet:
     by: str
     for_s: int | None = None
     area: str | None = None
+    reason: str | None = None
 
 
 @value
@@ -310,6 +312,16 @@ class OverrideLifted:
 
     kind: OverrideKind
     target: str
+    by: str
+    reason: str | None = None
+
+
+@value
+class AlarmAccepted:
+    """``by`` has read an alarm (``kind`` about ``subject``) and looks after it; its pages to the duty manager end."""
+
+    kind: str
+    subject: str
     by: str
 
 
@@ -550,6 +562,7 @@ Event = (
     | NoticeWithdrawn
     | OverrideSet
     | OverrideLifted
+    | AlarmAccepted
     | RatingCorrected
     | RatingAnswered
     | CaseTold

@@ -49,6 +49,7 @@ class Window:
     ``number`` is what visitors read and hear ("3号窗口"). ``panel``, ``lamp``, ``display`` and ``evaluator`` (评价器)
     are points.
     ``confirms_arrival``: the clerk has an "arrived" key; where not, arrival is inferred (``Calling.infer_arrival_s``).
+    ``position``: column and row on the plan that pages show, from 1; None: they stand by number.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Window:
     display: Point | None = None
     evaluator: Point | None = None
     confirms_arrival: bool = False
+    position: tuple[int, int] | None = None
 
 
 @value

@@ -467,11 +467,13 @@ class Sender:
 
 @dataclass(slots=True)
 class Alarm:
-    """Something that needs a person: ``kind`` about ``subject``, since when."""
+    """Something that needs a person: ``kind`` about ``subject``, since when; who said they look after it, and when."""
 
     kind: str
     subject: str
     since_ms: int
+    accepted_by: str | None = None
+    accepted_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -483,6 +485,7 @@ class Override:
     by: str
     since_ms: int
     area: str | None = None
+    reason: str | None = None
 
 
 @dataclass(slots=True)

@@ -109,6 +109,17 @@ def clear(turn: Turn, kind: str, subject: str, **data: str | int | float | None)
     return True
 
 
+def accept(turn: Turn, name: str, by: str) -> bool:
+    """``by`` looks after the alarm of this name; False where it does not stand, or somebody does already."""
+    alarm = turn.state.alarms.get(name)
+    if alarm is None or alarm.accepted_by is not None:
+        return False
+    alarm.accepted_by, alarm.accepted_ms = by, turn.at_ms
+    turn.alarmed = True
+    turn.note("alarm.accepted", alarm.subject, alarm=alarm.kind, by=by)
+    return True
+
+
 def forget_missing(turn: Turn, subjects: Container[str], kinds: Container[str]) -> None:
     """The configuration changed: alarms of these kinds about parts that are gone are over."""
     for alarm in list(turn.state.alarms.values()):

@@ -48,6 +48,7 @@ CASE_STATES: dict[str, Pair] = {
     "overdue": ("已超期", "overdue"),
 }
 REFUSED: dict[str, Pair] = {
+    "accepted_already": ("已有人处理此告警", "Somebody looks after this alarm already"),
     "answer_without_name": ("请先登录或注明姓名", "Log in first, or give a name"),
     "answered_already": ("您已应答，请到{window}号窗口", "Answered already: window {window}"),
     "appointment_for_other_service": ("预约的是其他业务", "The appointment is for another service"),
@@ -128,6 +129,7 @@ REFUSED: dict[str, Pair] = {
     "pool_used_up": ("潮汐窗口名额已用完", "The pool is used up"),
     "no_wish": ("没有可撤回的增开窗口申请", "No such wish stands"),
     "too_many_wishes": ("增开窗口申请过多", "Too many wishes stand"),
+    "unknown_alarm": ("没有这条告警", "No such alarm stands"),
     "unknown_appointment": ("没有这个预约", "No such appointment"),
     "unknown_area": ("没有这个专区", "There is no such area"),
     "unknown_canceller": ("请注明由谁取消", "Say who cancels"),
@@ -153,6 +155,7 @@ ACCEPTED: dict[str, Pair] = {
     "commissioner.helped": ("帮办已结束", "The help is over"),
     "consultation.answered": ("已记录咨询，今日第{today}次", "Question {today} of today"),
     "tidal.not_now": ("已知悉", "Noted"),
+    "alarm.accepted": ("已由{by}处理", "{by} looks after it"),
     "case.acknowledged": ("已响应事项{subject}", "Case {subject} is in hand"),
     "case.closed": ("事项{subject}已办结", "Case {subject} is closed"),
     "case.extended": ("事项{subject}延期至{due}", "Case {subject} is due {due}"),
@@ -198,8 +201,12 @@ ORDERED: dict[str, Pair] = {
     "tidal.held": ("已登记，{held}", "Taken: {held}"),
     "tidal.opened": ("{subject}号窗口已启用", "Window {subject} is open"),
     "tidal.refused": ("已登记，{held}", "Taken: {held}"),
-    "tidal.requested": ("已请{staff}到{subject}号窗口", "Window {subject} is asked {staff}"),
+    "tidal.requested": ("已请{staff}到{subject}号窗口", "{staff} is paged to window {subject}"),
 }
+LIT: Pair = (  # the same where nobody is free to be paged
+    "{subject}号窗口指示灯已闪，暂无空闲待命人员，请派人到岗",
+    "Window {subject} blinks; nobody on standby is free: send somebody",
+)
 HELD: dict[str, Pair] = {  # why a window that was asked for is not opened at once
     "pool": ("潮汐窗口名额已用完，有空即启用", "the pool is used up; as soon as one is free"),
     "max_windows": ("本区已达上限，有空即启用", "the area has its maximum; as soon as one is free"),
@@ -237,7 +244,8 @@ def answer_of(lookup: Lookup, notes: Sequence[Note], told: Mapping[str, Pair] = 
             return KeyAnswer(code, *_filled(lookup, words, note))
     for note in reversed(notes):
         if note.kind in told:
-            return KeyAnswer("", *_filled(lookup, told[note.kind], note))
+            nobody = note.kind == "tidal.requested" and note.data.get("staff") is None
+            return KeyAnswer("", *_filled(lookup, LIT if nobody else told[note.kind], note))
     return None
 
 

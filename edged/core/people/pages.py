@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from edged.core.calendar.opening import quiet
 from edged.core.model.commands import Page
+from edged.core.model.events import AlarmAccepted
 from edged.core.model.site import Role
 from edged.core.model.state import OpenPage
 from edged.core.model.turn import Turn
@@ -110,6 +111,8 @@ def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
     ]
     for name, page in found:
         staffing.answers(turn, who)
+        if who == DUTY_MANAGER:
+            alarms.accept(turn, name, turn.state.duty_staff or DUTY_MANAGER)
         turn.note(
             "staff.answered",
             who,
@@ -125,6 +128,21 @@ def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
         else:
             _answered(turn, name, page, who, comes=key == "accept")
     return bool(found)
+
+
+def accept_alarm(turn: Turn, event: AlarmAccepted) -> None:
+    """Somebody looks after an alarm: the duty manager is paged about it no more."""
+    name = alarms.key(event.kind, event.subject)
+    if name not in turn.state.alarms:
+        turn.ignore(event.subject, "unknown_alarm", alarm=event.kind, by=event.by)
+        return
+    if not alarms.accept(turn, name, event.by):
+        turn.ignore(event.subject, "accepted_already", alarm=event.kind, by=event.by)
+        return
+    for known, page in list(turn.state.pages.items()):
+        about = alarms.key(UNANSWERED.get(page.about, page.about), page.subject)
+        if about == name and page.to == DUTY_MANAGER:
+            _answered(turn, known, page, DUTY_MANAGER, comes=True)
 
 
 def close(turn: Turn, kind: str, subject: str) -> None:

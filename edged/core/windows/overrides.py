@@ -50,7 +50,7 @@ def decide(turn: Turn, event: OverrideSet) -> None:
     if event.kind == "priority-insert":
         ticket = turn.state.tickets[turn.state.used_numbers[event.target]]
         put_first(turn, ticket)
-        turn.note("override.set", event.target, override=event.kind, by=event.by)
+        turn.note("override.set", event.target, override=event.kind, by=event.by, **_reason(event))
         return
     limits = turn.state.policy.overrides
     for_s = min(limits.default_s if event.for_s is None else event.for_s, limits.longest_s)
@@ -58,20 +58,29 @@ def decide(turn: Turn, event: OverrideSet) -> None:
         _end(turn, override_key(other, event.target), "replaced", event.by)
     area = _area_to_open(turn, event) if event.kind == "open" else None
     name = override_key(event.kind, event.target)
-    turn.state.overrides[name] = Override(event.kind, event.target, event.by, turn.at_ms, area)
+    turn.state.overrides[name] = Override(event.kind, event.target, event.by, turn.at_ms, area, event.reason)
     turn.set_timer(f"{TIMER}/{name}", turn.at_ms + for_s * 1000)
-    told = {"for_s": for_s} if area is None else {"for_s": for_s, "area": area}
-    turn.note("override.set", event.target, override=event.kind, by=event.by, **told)
+    told: dict[str, str | int] = {"for_s": for_s} if area is None else {"for_s": for_s, "area": area}
+    turn.note("override.set", event.target, override=event.kind, by=event.by, **told, **_reason(event))
     _touch(turn, event.target)
     if event.kind == "open":
+        if area is not None and area in turn.state.areas:
+            activation.forget_tries(
+                turn, area, over=False
+            )  # an order does not wait for who was asked in vain
         _open(turn, event.target)
     elif event.kind == "close":
         _close(turn, event.target, event.by)
 
 
+def _reason(event: OverrideSet) -> dict[str, str]:
+    """For the note: absent where nobody gave one, as it was before there were any."""
+    return {} if event.reason is None else {"said": event.reason}
+
+
 def lift(turn: Turn, event: OverrideLifted) -> None:
     """End one before its time."""
-    if not _end(turn, override_key(event.kind, event.target), "lifted", event.by):
+    if not _end(turn, override_key(event.kind, event.target), "lifted", event.by, event.reason):
         turn.ignore(event.target, "no_override", override=event.kind, by=event.by)
 
 
@@ -247,6 +256,9 @@ def _open(turn: Turn, window: str) -> None:
         turn.note("window.unpaused", window, reason="override")
     elif state.state == "CLOSED" and move_window(turn, window, "open"):
         turn.note("window.opened", window, staff=state.staff, reason="override")
+    elif state.state == "COOLDOWN":  # an order does not wait for a rest
+        state.due_ms = None
+        activation.cooled(turn, window)
     elif state.state == "INVITED":  # an order is no question
         activation.acknowledge(turn, window, None)
 
@@ -260,7 +272,7 @@ def _close(turn: Turn, window: str, by: str) -> None:
         activation.drain(turn, window, f"closed by {by}")
 
 
-def _end(turn: Turn, name: str, reason: str, by: str | None) -> bool:
+def _end(turn: Turn, name: str, reason: str, by: str | None, said: str | None = None) -> bool:
     override = turn.state.overrides.pop(name, None)
     if override is None:
         return False
@@ -272,6 +284,7 @@ def _end(turn: Turn, name: str, reason: str, by: str | None) -> bool:
         by=by or override.by,
         reason=reason,
         stood_s=turn.seconds_since(override.since_ms),
+        **({} if said is None else {"said": said}),
     )
     _touch(turn, override.target)
     state = turn.state.windows.get(override.target)
