@@ -12,6 +12,11 @@ def status(hall: str) -> str:
     return f"hall/{hall}/status"
 
 
+def page(hall: str, part: str) -> str:
+    """Retained, for the pages: ``part`` is names, window/ID, area/ID, calls, decisions, alarms and the like."""
+    return f"hall/{hall}/page/{part}"
+
+
 def journal(hall: str) -> str:
     """Retained, for the hall itself: where its journal stands."""
     return f"hall/{hall}/journal"

@@ -122,6 +122,7 @@ class HallConfig:
     web: WebTable
     pages: PagesTable
     policy: PolicyTable
+    name_en: str | None = None
     text: str = field(default="", compare=False, repr=False)
     remarks: tuple[Said, ...] = field(default=(), compare=False, repr=False)
 
@@ -341,6 +342,7 @@ class _Reading:
             web=cast(WebTable, self.single["web"]),
             pages=cast(PagesTable, self.single["pages"]),
             policy=cast(PolicyTable, self.single["policy"]),
+            name_en=hall.name_en,
             text=self.text,
             remarks=tuple(self._remarks()),
         )

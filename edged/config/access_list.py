@@ -55,7 +55,10 @@ def mistakes(config: HallConfig, text: str, controller: str) -> Iterator[str]:
     """What the list forbids of all that hall.toml needs. ``controller``: the daemon's own name at the broker."""
     rules = parse(text)
     hall = f"hall/{config.hall}"
-    own = [("write", f"{hall}/{tail}") for tail in ("status", "events", "state/alarms", "policy/report")]
+    own = [
+        ("write", f"{hall}/{tail}")
+        for tail in ("status", "events", "state/alarms", "policy/report", "page/names")
+    ]
     own += [("read", f"{hall}/{tail}") for tail in ("policy/push", "ops/open", "events/ack", "appointments")]
     if config.policy.group is not None:
         own.append(("read", f"city/{config.policy.group}/policy/push"))

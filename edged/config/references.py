@@ -27,6 +27,7 @@ WINDOW_POINTS = ("panel", "lamp", "display", "evaluator")
 def check(raw: Raw) -> Iterator[Mistake]:
     """Every cross-reference mistake of the document."""
     yield from _duplicates(raw)
+    yield from _places(raw)
     yield from _names(raw)
     yield from _points(raw)
     yield from _shared_points(raw)
@@ -163,6 +164,18 @@ def _duplicates(raw: Raw) -> Iterator[Mistake]:
                     (*path, key), f'"{value}" is already the {key} of another {noun}{owner}; choose another'
                 )
             first.setdefault(value, str(entry.get("id", "")))
+
+
+def _places(raw: Raw) -> Iterator[Mistake]:
+    """Two windows cannot stand in one place of the plan."""
+    first: dict[tuple[Any, ...], str] = {}
+    for path, entry in tables(raw, "windows"):
+        place = entry.get("position")
+        if not isinstance(place, list) or not all(isinstance(one, int) for one in place):
+            continue
+        owner = first.setdefault(tuple(place), str(entry.get("id", "")))
+        if owner != entry.get("id", ""):
+            yield Mistake((*path, "position"), f'window "{owner}" stands there already; choose another place')
 
 
 def _names(raw: Raw) -> Iterator[Mistake]:

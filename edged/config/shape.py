@@ -41,6 +41,7 @@ WINDOWS_MAX = 1_000
 STAFF_MAX = 200
 SHIFTS_MAX = 6  # of one member a day
 DEVICES_MAX = 2_500
+PLAN_MAX = 100  # columns and rows of a plan
 WEB_NAMES_MAX = 16  # a machine has a name or two, and perhaps a proxy's
 POINTS_PER_AREA_MAX = 16  # displays or lamps of one area: each is written on every change
 
@@ -108,6 +109,7 @@ Name = Annotated[str, Rule(_name)]
 FilePath = Annotated[str, Meta(min_length=1, max_length=4096)]
 Host = Annotated[str, Meta(min_length=1, max_length=253), Rule(host_name)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+Place = Annotated[int, Meta(ge=1, le=PLAN_MAX)]
 Points = Annotated[tuple[PointText, ...], Meta(max_length=POINTS_PER_AREA_MAX)]
 
 
@@ -216,7 +218,10 @@ class ServiceTable(Table, frozen=True):
 
 
 class WindowTable(Table, frozen=True):
-    """``[[windows]]``: a window (窗口); ``skills`` are service ids."""
+    """``[[windows]]``: a window (窗口); ``skills`` are service ids.
+
+    ``position``: column and row on the plan that pages show, from 1 (left, top).
+    """
 
     id: Id
     number: Annotated[str, NUMBER]
@@ -227,6 +232,7 @@ class WindowTable(Table, frozen=True):
     display: PointText | None = None
     evaluator: PointText | None = None
     confirms_arrival: bool = False
+    position: tuple[Place, Place] | None = None
 
 
 class StaffTable(Table, frozen=True):

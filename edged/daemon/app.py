@@ -19,8 +19,9 @@ from pathlib import Path
 import structlog
 
 from edged import logs
-from edged.central.hall_status import HallStanding, HallStatus
+from edged.central.hall_status import HallStanding, HallStatus, reasons
 from edged.central.office import Dependencies, Office
+from edged.central.page_desk import PageDesk, PageSources
 from edged.central.pictures import Pictures
 from edged.central.witness import Witness
 from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
@@ -136,10 +137,9 @@ class Application:
         # a key file that is not good is watched, and told with the others
         keys, _ = self._platform.policy_keys(config)
         self.office = Office(config, keys, self.mqtt, self.journal, given)
-        observers = (self.metrics, StepLog(), *self.office.observers, *self._platform.observers())
-        self.loop = Loop(
-            self.engine, self.inbox, self.journal, self.outputs, observers, broke=condemned.broke
-        )
+        self.pages = PageDesk(self.mqtt, config.hall, self._page_sources())
+        told = (self.metrics, StepLog(), *self.office.observers, self.pages, *self._platform.observers())
+        self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs, told, broke=condemned.broke)
         self.witness = Witness(self.mqtt, self.journal, config.hall, lambda: self.engine.state)
         self.strangers = Strangers(config.hall, self._drivers.keys, self.concerns, self.reject)
         self.mqtt.rest(self.strangers.topic_filter, self.strangers.heard)
@@ -170,6 +170,17 @@ class Application:
             disk_free_bytes=lambda: _free_bytes(Path(self.config.store.path)),
             config_accepted=lambda: not self.reloads.mistakes,
             lost_lines=logs.lost,
+        )
+
+    def _page_sources(self) -> PageSources:
+        return PageSources(
+            state=lambda: self.engine.state,
+            config=lambda: self.config,
+            at_ms=self.clock.at_ms,
+            stamp=self._stamp,
+            backlog=lambda: self.office.uplink.backlog,
+            durable=lambda: self.journal.durable,
+            clock=lambda: "clock" not in reasons(self._standing()),
         )
 
     def reject(self, reason: str, detail: str = "") -> None:
@@ -251,6 +262,7 @@ class Application:
         self._assert_shown()
         self.office.start()
         self.witness.start()
+        self.pages.start()
         self._tell_of_the_journal()
         while len(self.inbox):
             self.loop.turn(self.inbox.take_now())
@@ -260,6 +272,7 @@ class Application:
             ("mqtt", self.mqtt.run()),
             ("pictures", centre.run()),
             ("centre", self.office.run()),
+            ("pages", self.pages.run()),
             ("clock", self._watch_clock()),
             ("lag", watch_loop(self.metrics.loop_lag)),
             ("web", self._platform.serve_web(self.web)),
@@ -333,6 +346,7 @@ class Application:
             "reloads": self.reloads.heartbeat.due_s,
             "mqtt": self.mqtt.heartbeat.due_s,
             "pictures": self.outputs.due_s(CENTRE),
+            "pages": self.pages.heartbeat.due_s,
             **self.office.heartbeats(),
             **{f"device {device}": due_s for device, due_s in fleet.heartbeats().items()},
         }

@@ -15,10 +15,12 @@ import signal
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,7 +32,9 @@ from edged.bench.decisions import Crowd, Size
 from edged.bench.hall import BUSY, BenchHall, key, ticket
 from edged.bench.meter import Drain, Meter
 from edged.bench.plug import Address, Plug
+from edged.central.page_desk import PageDesk, PageSources
 from edged.clock import perf_s
+from edged.observer import Step
 
 RECORD = Path(__file__).with_name("counts.json")
 GROWTH = {
@@ -131,6 +135,72 @@ def test_calls_of_a_ticket_in_a_rush(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_not_grown("rush", {"calls": calls_during(lambda: visits(made, VISITS)) / VISITS})
 
 
+class Paper:
+    """A link that takes everything and sends nothing."""
+
+    def __init__(self) -> None:
+        self.published: Counter[str] = Counter()
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        assert retain
+        self.published[topic] += 1
+
+    def on_state(self, callback: Callable[[bool, str], None]) -> None:
+        callback(True, "")
+
+
+async def test_calls_of_a_ticket_for_the_pages(crowd: Crowd) -> None:
+    """What a step adds to the turn that lights lamps, and what a look at all that 300 visits touched costs."""
+    engine, link = crowd.engine, Paper()
+    pages = SimpleNamespace(public_url=None)
+    config: Any = SimpleNamespace(devices=(), timezone="Asia/Shanghai", name_en=None, pages=pages)
+    sources = PageSources(
+        state=lambda: engine.state,
+        config=lambda: config,
+        at_ms=lambda: engine.state.at_ms,
+        stamp=str,
+        backlog=lambda: 0,
+        durable=lambda: True,
+        clock=lambda: True,
+    )
+    desk = PageDesk(link, "bench", sources)
+    desk.start()
+    await desk.look()
+    handle, steps = engine.handle, list[Step]()
+
+    def kept(at_ms: int, event: Any) -> Any:
+        commands, notes = handle(at_ms, event)
+        steps.append(Step(0, at_ms, event, commands, notes))
+        return commands, notes
+
+    engine.handle = kept  # type: ignore[method-assign]
+    try:
+        visits(crowd, VISITS)
+    finally:
+        engine.handle = handle  # type: ignore[method-assign]
+
+    def mark() -> None:
+        for step in steps:
+            desk.step(step, 0.0)
+
+    marking = calls_during(mark)
+    link.published.clear()
+    looking = await_calls(desk.look())
+    assert_not_grown("pages", {"calls": marking / VISITS})
+    assert_not_grown("pages-look", {"calls": looking / len(link.published)})  # of a picture that changed
+
+
+def await_calls(work: Coroutine[Any, Any, None]) -> int:
+    """Calls of a coroutine that only lets others have their turn."""
+
+    def through() -> None:
+        with suppress(StopIteration):
+            while True:
+                work.send(None)
+
+    return calls_during(through)
+
+
 def test_memory_that_a_ticket_takes_and_leaves_in_the_core() -> None:
     crowd = Crowd(Size(60, 200))  # of its own: what others did to it would move the cap
     tracemalloc.start()
@@ -212,8 +282,8 @@ class Signs:
     def hear(self, at_s: float) -> list[tuple[str, float]]:
         marks = []
         for message in self._plug.take():
-            if "/up/" in message.topic or "/ping/" in message.topic:
-                continue
+            if "/up/" in message.topic or "/ping/" in message.topic or "/page/" in message.topic:
+                continue  # pages have a pace by the clock: what they cost is counted for themselves
             self.changes += self._last.get(message.topic) != message.payload
             self._last[message.topic] = message.payload
             if message.topic.endswith((f"screen-{BUSY}/down/display", "panel-b1/down/panel")):

@@ -183,6 +183,7 @@ def test_addresses_are_those_of_the_code() -> None:
         topics.operation("{hall}", "{operation}"),
         topics.appointments("{hall}"),
         topics.alarms_state("{hall}"),
+        *(topics.page("{hall}", part) for part in ("{part}", "area/{area}", "window/{window}")),
         topics.policy_push("{hall}"),
         topics.policy_report("{hall}"),
         topics.group_policy_push("{group}"),

@@ -1,0 +1,380 @@
+"""What pages live on: ``hall/{hall}/page/…``, retained, beside the pictures for the centre. Rules of this file:
+
+* A step only marks what it touched, which costs a set's ``add`` a command; a picture is made ``EVERY_S`` later at the
+  earliest, a few at a time, and leaves only where it differs from the last one.
+* Notes tell most of what changed; what they do not tell (a clerk's name, a shift's end) a slow round finds.
+* A decision is told with the step that made it: sentence, measures, limit, alternatives; later steps add the outcome.
+* A picture on which this program fails is left out and logged: no page ends the hall.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import structlog
+
+from edged.central import topics
+from edged.central.page_pictures import AreaDay, Picturer
+from edged.central.page_words import Pair, devices_in_words
+from edged.clock import monotonic_s
+from edged.config import HallConfig
+from edged.core.model.commands import Desired, Note
+from edged.core.model.lookup import Lookup
+from edged.core.model.point import point_of
+from edged.core.model.site import Site
+from edged.core.model.state import State
+from edged.core.signage.signs import CENTRE
+from edged.core.windows.machine import QUOTE
+from edged.driver import Unreachable
+from edged.explain.sentences import explained, sentences
+from edged.explain.words import DECISIONS
+from edged.heartbeat import Heartbeat
+from edged.observer import Observer, Step
+
+EVERY_S = 0.25  # real seconds between looks: a picture is for people
+ROUND_S = 2.0  # between steps of the slow round, and between beats
+ROUND_PARTS = 40  # windows and areas of a step of the round: a hall of 60 is gone through in four seconds
+AT_ONCE = 8  # pictures made before the loop has its turn: half a millisecond
+CALLS_KEPT = 12
+DECISIONS_KEPT = 24
+TOUCHED_MAX = 20_000  # marks between two looks; a hall has fewer points and names
+FAILURES_LOGGED_MAX = 20
+OUTCOMES = frozenset(
+    {"tidal.opened", "tidal.unanswered", "tidal.not_now", "tidal.released", "tidal.acknowledged"}
+)
+_LEADS_SOMEWHERE = ("tidal.requested", "window.lent")
+PARTS = ("alarms", "overrides", "staff", "policy", "links")  # small, and looked at in every round
+_PART_OF: dict[str, tuple[str, ...]] = {
+    "alarm": ("alarms",),
+    "override": ("overrides",),
+    "staff": ("staff",),
+    "roster": ("staff",),
+    "duty": ("staff",),
+    "policy": ("policy",),
+    "hall": ("policy", "links"),
+    "device": ("links",),
+    "people": ("links",),
+    "tidal": ("overrides", "staff", "policy"),
+}
+_ENCODER = msgspec.json.Encoder()
+
+log = structlog.get_logger("edged.central")
+
+
+class PageLink(Protocol):
+    """What is needed of ``edged.links.mqtt.link.MqttLink``."""
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
+    def on_state(self, callback: Callable[[bool, str], None]) -> None: ...
+
+
+class PageSources(NamedTuple):
+    """What the pictures are made of. ``at_ms`` is hall time now, ``stamp`` makes RFC 3339 of it."""
+
+    state: Callable[[], State]
+    config: Callable[[], HallConfig]
+    at_ms: Callable[[], int]
+    stamp: Callable[[int], str]
+    backlog: Callable[[], int]
+    durable: Callable[[], bool]
+    clock: Callable[[], bool]
+
+
+@dataclass(slots=True)
+class _Decision:
+    """A step of the tide or of a person, and what came of it; ``body``: the same in words, once it was told."""
+
+    n: int
+    at_ms: int
+    note: Note
+    outcome: tuple[int, Note] | None = None
+    body: dict[str, Any] | None = None
+
+
+class PageDesk(Observer):
+    """Publishes the pictures. ``start`` once the state is restored, ``run`` until cancelled."""
+
+    def __init__(self, link: PageLink, hall: str, sources: PageSources) -> None:
+        self._link = link
+        self._hall = hall
+        self._from = sources
+        self.heartbeat = Heartbeat()
+        self._up = False
+        self._touched: dict[str, None] = {}  # points and subjects since the last look
+        self._dirty: dict[str, None] = {}  # parts to be looked at
+        self._said: dict[str, bytes] = {}  # by part
+        self._site: Site | None = None
+        self._lookup: Lookup | None = None
+        self._words: dict[str, Pair] = {}  # what people call each device
+        self._parts: dict[str, tuple[str, ...]] = {}  # by point or subject
+        self._round = 0
+        self._round_at_s = 0.0
+        self._day = 0
+        self._days: dict[str, AreaDay] = {}
+        self._n = 0
+        self._calls: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
+        self._decisions: deque[_Decision] = deque(maxlen=DECISIONS_KEPT)
+        self._failures: set[str] = set()
+
+    def start(self) -> None:
+        """Listen to the link; count what the restored state still knows of today."""
+        self._link.on_state(self._link_changed)
+        state = self._from.state()
+        self._day = state.day
+        if state.site is None:
+            return
+        areas = {service.id: service.area for service in state.site.services}
+        for ticket in state.tickets.values():
+            area = areas.get(ticket.service)
+            if area is None or ticket.issued_ms < state.day_start_ms:
+                continue
+            self._count(area, issued=1, served=int(ticket.state == "SERVED"))
+            if ticket.called_ms is not None:
+                self._count(
+                    area,
+                    called=1,
+                    in_time=int(self._in_time(area, (ticket.called_ms - ticket.queued_ms) / 1000)),
+                )
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self.heartbeat.expect(EVERY_S)
+            await asyncio.sleep(EVERY_S)
+            if self._up:
+                await self.look()
+
+    def _link_changed(self, up: bool, _reason: str) -> None:
+        self._up = up
+        self._said.clear()  # a broker that was away may have lost what it kept
+        self._site = None
+
+    # -- what steps tell --
+
+    def step(self, step: Step, decision_s: float) -> None:
+        """As an observer: mark what is to be looked at, keep what only this step knows."""
+        touched = self._touched
+        if len(touched) < TOUCHED_MAX:
+            for command in step.commands:
+                if type(command) is Desired:
+                    touched[command.point] = None
+        for note in step.notes:
+            if note.kind != "ignored":
+                self._hear(step.at_ms, note)
+
+    def _hear(self, at_ms: int, note: Note) -> None:
+        kind, state = note.kind, self._from.state()
+        self._touched[note.subject] = None
+        for name in ("window", "area"):
+            value = note.data.get(name)
+            if isinstance(value, str):
+                self._touched[value] = None
+        for part in _PART_OF.get(kind.partition(".")[0], ()):
+            self._dirty[part] = None
+        if state.day != self._day:
+            self._day = state.day
+            self._days.clear()
+            self._calls.clear()
+        if kind == "ticket.issued":
+            self._count(str(note.data.get("area")), issued=1)
+        elif kind == "ticket.finished":
+            self._count(str(note.data.get("area")), served=1)
+        elif kind in ("ticket.called", "ticket.recalled"):
+            self._called(at_ms, note, state)
+        self._decided(at_ms, note)
+
+    def _called(self, at_ms: int, note: Note, state: State) -> None:
+        window = str(note.data.get("window"))
+        own = state.windows.get(window)
+        ticket = None if own is None or own.ticket is None else state.tickets.get(own.ticket)
+        again, wait_s = note.kind == "ticket.recalled", note.data.get("wait_s")
+        told = [note.data.get(key) for key in QUOTE]
+        site = state.site
+        area = note.data.get("area")
+        if area is None and ticket is not None and site is not None:
+            area = next((one.area for one in site.services if one.id == ticket.service), None)
+        self._n += 1
+        self._calls.appendleft(
+            {
+                "n": self._n,
+                "number": note.subject,
+                "window": window,
+                "area": area,
+                "at": self._from.stamp(at_ms),
+                "again": again,
+                "priority": "normal" if ticket is None else ticket.priority,
+                "wait_s": wait_s,
+                "told_s": None if None in told else told,
+            }
+        )
+        self._dirty["calls"] = None
+        if not again:
+            measured = wait_s if isinstance(wait_s, int | float) else 0.0
+            self._count(str(area), called=1, in_time=int(self._in_time(str(area), measured)))
+
+    def _in_time(self, area: str, wait_s: float) -> bool:
+        tidal = self._from.state().policy.tidal
+        return wait_s <= tidal.pw_areas.get(area, tidal.pw).target_wait_s
+
+    def _count(self, area: str, issued: int = 0, called: int = 0, in_time: int = 0, served: int = 0) -> None:
+        was = self._days.get(area, AreaDay())
+        self._days[area] = AreaDay(
+            was.issued + issued, was.called + called, was.in_time + in_time, was.served + served
+        )
+
+    def _decided(self, at_ms: int, note: Note) -> None:
+        """Only kept here; it is put into words when it is told, after the lamps."""
+        if note.kind in OUTCOMES:
+            for made in self._decisions:
+                if made.note.kind in _LEADS_SOMEWHERE and made.note.subject == note.subject:
+                    made.outcome, made.body = (at_ms, note), None
+                    self._dirty["decisions"] = None
+                    break
+        if note.kind in DECISIONS:
+            self._n += 1
+            self._decisions.appendleft(_Decision(self._n, at_ms, note))
+            self._dirty["decisions"] = None
+
+    def _told(self, site: Site) -> list[dict[str, Any]]:
+        for made in self._decisions:
+            if made.body is None:
+                made.body = self._in_words(made, site)
+        return [made.body for made in self._decisions if made.body]
+
+    def _in_words(self, made: _Decision, site: Site) -> dict[str, Any]:
+        found = explained(made.note, site)
+        if found is None:
+            return {}
+        outcome = None
+        if made.outcome is not None:
+            zh, en = sentences(made.outcome[1], site)
+            outcome = {"zh": zh, "en": en, "at": self._from.stamp(made.outcome[0])}
+        return {
+            "n": made.n,
+            "at": self._from.stamp(made.at_ms),
+            "decision": found.decision,
+            "area": found.area,
+            "window": found.window,
+            "rule": found.rule,
+            "zh": found.zh,
+            "en": found.en,
+            "inputs": found.inputs,
+            "limits": found.thresholds,
+            "alternatives": [
+                {
+                    "kind": one.kind,
+                    "name": one.name,
+                    "zh": one.zh,
+                    "en": one.en,
+                    "chosen": one.code == "chosen",
+                }
+                for one in found.alternatives
+            ],
+            "outcome": outcome,
+        }
+
+    # -- looking --
+
+    async def look(self) -> None:
+        """Make the pictures of all that was touched, and say those that changed."""
+        state = self._from.state()
+        if state.site is None:
+            return
+        if state.site is not self._site:
+            self._learn(state.site)
+        touched, self._touched = self._touched, {}
+        for name in touched:
+            for part in self._parts.get(name, ()):
+                self._dirty[part] = None
+        now_s = monotonic_s()
+        if now_s >= self._round_at_s:
+            self._round_at_s = now_s + ROUND_S
+            self._go_round(state.site)
+        dirty, self._dirty = list(self._dirty), {}
+        for first in range(0, len(dirty), AT_ONCE):
+            if not self._up:
+                return  # all of it is looked at when the broker is back
+            self._say(dirty[first : first + AT_ONCE])
+            await asyncio.sleep(0)
+
+    def _learn(self, site: Site) -> None:
+        """Another configuration: who is meant by a point or a subject; what is gone is taken off the broker."""
+        self._site, self._lookup = site, Lookup(site)
+        self._words = devices_in_words(site, tuple(device.id for device in self._from.config().devices))
+        parts: dict[str, list[str]] = {point_of(CENTRE, "alarms"): ["alarms"]}
+        for window in site.windows:
+            own = f"window/{window.id}"
+            for shows in (window.panel, window.lamp, window.display, point_of(CENTRE, window.id)):
+                if shows is not None:
+                    parts.setdefault(shows, []).append(own)
+            parts.setdefault(window.id, []).append(own)
+            parts[window.id] += [f"area/{area}" for area in self._lookup.window_areas[window.id]]
+        for area in site.areas:
+            for point in (point_of(CENTRE, area.id), area.id):
+                parts.setdefault(point, []).append(f"area/{area.id}")
+        self._parts = {point: tuple(own) for point, own in parts.items()}
+        known = {one for own in parts.values() for one in own}
+        for part in [part for part in self._said if "/" in part and part not in known]:
+            self._publish(part, b"")
+            del self._said[part]
+        self._dirty |= dict.fromkeys(("names", *sorted(known), *PARTS, "calls", "decisions"))
+
+    def _go_round(self, site: Site) -> None:
+        """Some windows and areas in turn: what no note tells of is found within a minute in the largest hall."""
+        every = [
+            *(f"area/{area.id}" for area in site.areas),
+            *(f"window/{window.id}" for window in site.windows),
+        ]
+        self._dirty |= dict.fromkeys((*every[self._round : self._round + ROUND_PARTS], *PARTS, "beat"))
+        self._round = 0 if self._round + ROUND_PARTS >= len(every) else self._round + ROUND_PARTS
+
+    def _say(self, parts: list[str]) -> None:
+        state, at_ms = self._from.state(), self._from.at_ms()
+        if state.site is not self._site or self._lookup is None:
+            return  # the next look learns it
+        picturer = Picturer(state, self._lookup, at_ms, self._from.stamp, self._words)
+        for part in parts:
+            try:
+                payload = _ENCODER.encode(self._body(picturer, part, at_ms))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the hall goes on without this picture
+                if part not in self._failures and len(self._failures) < FAILURES_LOGGED_MAX:
+                    self._failures.add(part)
+                    log.error("page-picture-failed", part=part, error=type(error).__name__, detail=str(error))
+                continue
+            if self._said.get(part) != payload and self._publish(part, payload):
+                self._said[part] = payload
+
+    def _body(self, picturer: Picturer, part: str, at_ms: int) -> dict[str, Any]:
+        kind, _, name = part.partition("/")
+        if kind == "window":
+            return picturer.window(name)
+        if kind == "area":
+            return picturer.area(name, self._days.get(name, AreaDay()))
+        if kind == "names":
+            config = self._from.config()
+            return picturer.names(config.pages.public_url, config.timezone, config.name_en)
+        if kind == "links":
+            sources = self._from
+            return picturer.links(sources.backlog(), sources.durable(), sources.clock())
+        told: dict[str, Callable[[], dict[str, Any]]] = {
+            "calls": lambda: {"calls": list(self._calls)},
+            "decisions": lambda: {"decisions": [] if self._site is None else self._told(self._site)},
+            "alarms": picturer.alarms,
+            "overrides": picturer.overrides,
+            "staff": picturer.staff,
+            "policy": picturer.policy,
+            "beat": lambda: {"at": self._from.stamp(at_ms)},
+        }
+        return told[kind]()
+
+    def _publish(self, part: str, payload: bytes) -> bool:
+        try:
+            self._link.publish(topics.page(self._hall, part), payload, retain=True)
+        except Unreachable:
+            return False
+        return True

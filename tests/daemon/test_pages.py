@@ -1,0 +1,111 @@
+"""What the whole daemon says for the pages: by name, on change only, told anew to a broker without memory."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from edged.central.page_words import WHAT_TO_DO
+from edged.core.people.alarms import TEXT
+from tests.support.brokers import Mosquitto, until
+from tests.support.daemons import EXTRA_WINDOW, Daemon, Hall, Machines
+from tests.support.pages import PageEar, pages_at
+from tests.support.schemas import faults
+
+API: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "configs/asyncapi.yaml").read_text("utf-8"))
+
+
+def written(ear: PageEar) -> None:
+    """Every part is of the shape that asyncapi.yaml gives it."""
+    for part, body in ear.parts.items():
+        schema = API["components"]["schemas"][f"Page{part.partition('/')[0].capitalize()}"]
+        assert faults(body, schema, API) == [], part
+
+
+async def test_a_day_as_the_pages_see_it(hall: tuple[Hall, Daemon, Machines], broker: Mosquitto) -> None:
+    files, daemon, machines = hall
+    files.edit('number = "1"\n', 'number = "1"\nposition = [1, 2]\n')
+    await daemon.start()
+    async with pages_at(broker, "east") as ear:
+        await until(lambda: "names" in ear.parts and "beat" in ear.parts)
+        names = ear["names"]
+        assert names["hall"]["name"] == "东区大厅"
+        assert [w["position"] for w in names["windows"]] == [[1, 2], None, None]
+        assert {d["id"]: d["zh"] for d in names["devices"]}["lamp-w2"] == "2号窗口灯"
+        machines.panel.press("login", "王芳")
+        await until(lambda: ear["window/w1"].get("clerk") == "王芳")
+        machines.dispenser.ticket("A001", "tax-general")
+        machines.dispenser.ticket("A002", "tax-general")
+        await until(lambda: ear["area/tax"].get("next") == ["A001", "A002"])
+        machines.panel.press("next")
+        await until(lambda: ear["window/w1"]["ticket"] == "A001")
+        await until(lambda: bool(ear["calls"].get("calls")))
+        call = ear["calls"]["calls"][0]
+        assert (call["number"], call["window"], call["area"], call["again"]) == ("A001", "w1", "tax", False)
+        machines.panel.press("recall")
+        await until(lambda: ear["calls"]["calls"][0]["again"])
+        machines.panel.press("arrive")
+        machines.panel.press("pause", "meal")
+        await until(lambda: ear["window/w1"]["pause"] == {"zh": "用餐", "en": "Meal"})
+        await until(lambda: ear["area/tax"]["issued"] == 2 and ear["area/tax"]["service_level"] == 1.0)
+        # the tide: asked by a person, because that is at once
+        machines.panel.press("special-need")
+        await until(lambda: ear["window/w2"]["lamp"] == "blink" or ear["window/w3"]["lamp"] == "blink")
+        window = "w2" if ear["window/w2"]["lamp"] == "blink" else "w3"
+        paged = ear[f"window/{window}"]["paged"]
+        assert paged["who"] == "陈敏"
+        assert paged["until"] is not None
+        await until(lambda: ear["area/tax"]["coming"] == [window])
+        await until(lambda: any(d["decision"] == "open" for d in ear["decisions"]["decisions"]))
+        decision = next(d for d in ear["decisions"]["decisions"] if d["decision"] == "open")
+        assert "税务请求启用" in decision["zh"]
+        assert decision["limits"]["pool"] > 0
+        assert any(a["chosen"] for a in decision["alternatives"] if a["kind"] == "staff")
+        await until(lambda: [s["state"] for s in ear["staff"]["staff"]] == ["paged"])
+        machines.tidal_panel.press("login", "chen") if window == "w2" else None
+        assert ear["links"]["disk"] is True
+        written(ear)
+        assert "chen" not in str(ear[f"window/{window}"])
+    assert await daemon.stop() == 0
+
+
+async def test_nothing_new_is_nothing_said_and_a_reload_takes_away(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
+    files, daemon, _ = hall
+    before = files.file.read_text()
+    files.file.write_text(before.replace("[[staff]]", f"{EXTRA_WINDOW}\n[[staff]]"))
+    await daemon.start()
+    async with pages_at(broker, "east") as ear:
+        await until(lambda: "window/w4" in ear.parts and ear.heard.get("beat", 0) > 1)
+        quiet = {part: count for part, count in ear.heard.items() if part != "beat"}
+        await asyncio.sleep(3.0)
+        assert {part: count for part, count in ear.heard.items() if part != "beat"} == quiet
+        files.file.write_text(before)
+        os.kill(daemon.pid, signal.SIGHUP)
+        await until(lambda: "window/w4" not in ear.parts)
+        assert len(ear["names"]["windows"]) == 3
+    assert await daemon.stop() == 0
+
+
+async def test_a_broker_without_memory_is_told_everything_again(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
+    _, daemon, _ = hall
+    await daemon.start()
+    async with pages_at(broker, "east") as ear:
+        await until(lambda: "window/w1" in ear.parts)
+    await broker.kill()
+    await broker.start()
+    async with pages_at(broker, "east") as ear:
+        await until(lambda: {"names", "window/w1", "area/tax", "policy"} <= set(ear.parts))
+    assert await daemon.stop() == 0
+
+
+def test_every_alarm_says_what_to_do() -> None:
+    assert set(WHAT_TO_DO) == set(TEXT)

@@ -1,0 +1,51 @@
+"""What the daemon says for the pages, heard as ``edged web`` hears it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import aiomqtt
+
+from tests.support.brokers import Broker
+
+
+class PageEar:
+    """The newest of each part, and how many came; made by ``pages_at``."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, Any] = {}
+        self.heard: dict[str, int] = {}
+
+    def __getitem__(self, part: str) -> Any:
+        return self.parts.get(part, {})
+
+
+@asynccontextmanager
+async def pages_at(broker: Broker, hall: str) -> AsyncIterator[PageEar]:
+    """Listens to ``hall/{hall}/page/#`` while the block lasts."""
+    ear, prefix = PageEar(), f"hall/{hall}/page/"
+
+    async def listen(client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            part = str(message.topic).removeprefix(prefix)
+            assert isinstance(message.payload, bytes)
+            ear.heard[part] = ear.heard.get(part, 0) + 1
+            if message.payload:
+                ear.parts[part] = json.loads(message.payload)
+            else:
+                ear.parts.pop(part, None)
+
+    async with aiomqtt.Client("127.0.0.1", broker.port, identifier="web", timeout=math.inf) as client:
+        await client.subscribe(f"{prefix}#", qos=1)
+        task = asyncio.get_running_loop().create_task(listen(client))
+        try:
+            yield ear
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError, aiomqtt.MqttError):
+                await task
