@@ -16,6 +16,7 @@ REGISTRY: dict[str, str] = {
     "milesight_mqtt": "devices.milesight_mqtt.driver:MilesightMqtt",
     "modbus_relay": "devices.modbus_relay.driver:ModbusRelay",
     "mqtt_json": "devices.mqtt_json.driver:MqttJson",
+    "mqtt_map": "devices.mqtt_map.driver:MqttMap",
     "onbon_bx": "devices.onbon_bx.driver:OnbonBx",
 }
 

@@ -73,6 +73,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "candle485": {"path": "/dev/x"},
     "milesight_mqtt": {"topic": "people/door"},
     "modbus_relay": {"url": "tcp://10.0.0.1"},
+    "mqtt_map": {"model": "zigbee-button", "topic": "door"},
     "onbon_bx": {"host": "10.0.0.1"},
 }
 WILD = (math.nan, math.inf, -math.inf, -1, -1.0, 1e300, 2**63)

@@ -1,0 +1,1 @@
+"""Devices on the hall's broker that speak their own words: buttons, relays and counters, by description."""

@@ -1,0 +1,268 @@
+"""One device on the hall's broker, by its description. Rules:
+
+1. An input is acknowledged with its event's commit, anything else at once; a retained input is old news, a retained
+   presence is the point of it.
+2. A device is there when its presence says so, and from its first word on, whatever that says; one without a presence
+   is lost when it was silent for ``silent_s``. Nobody is there while the broker is not.
+3. Lamps are sent, never left at the broker: a retained command would switch a relay long after the hall closed. They
+   are re-asserted, so that a relay with a timed off of its own goes dark by itself if we die.
+4. Blinking follows hall time and is done here: the blinks of such devices end by themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from msgspec import Meta, field
+from msgspec.structs import replace
+
+from devices.mqtt_map.codec import (
+    PLACE,
+    Finding,
+    MqttModel,
+    findings,
+    lamp_channels,
+    lamp_message,
+)
+from edged.core.model.commands import Action, Lamp, Panel, Value
+from edged.core.model.events import (
+    CountRead,
+    Event,
+    HealthRead,
+    Key,
+    KeyPressed,
+    RatingGiven,
+    TicketRequested,
+)
+from edged.core.model.point import Point, channel_of
+from edged.descriptions import Description, Named, described
+from edged.driver import REASSERT_S, DeviceContext, DeviceError, Garbled, Options, Presence, Refused
+from edged.heartbeat import lasting
+from edged.links.mqtt.link import Message
+from edged.links.mqtt.names import topic_fault
+from edged.shapes import ID, Rule
+
+BLINK_S = 0.5  # hall seconds of each half
+
+
+def _place(text: str) -> str:
+    fault = topic_fault(text)
+    if fault:
+        raise ValueError(f'"{text}" {fault}; write what stands for {PLACE} in the description')
+    return text
+
+
+class MqttMapOptions(Options, frozen=True):
+    """``topic``: what the description's topics are made with (a name, a serial number). ``silent_s``: hall seconds.
+
+    ``keys``: the device's word -> key, over those of the description. ``requests``: its word -> service id of which a
+    number is given. ``swap``: a counter mounted the other way round.
+    """
+
+    DESCRIBED: ClassVar[str] = "model"
+    DESCRIPTION: ClassVar[type[Description] | None] = MqttModel
+
+    model: Named
+    topic: Annotated[str, Meta(min_length=1, max_length=200), Rule(_place)]
+    silent_s: Annotated[float, Meta(ge=10.0, le=7 * 86_400.0)] | None = None
+    keys: Annotated[dict[str, Key], Meta(max_length=50)] = field(default_factory=dict)
+    requests: Annotated[dict[str, Annotated[str, ID]], Meta(max_length=50)] = field(default_factory=dict)
+    swap: bool = False
+
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        _ = self.described
+
+    @property
+    def described(self) -> MqttModel:
+        """What ``model`` names, or is, with the keys and requests of this hall. Raises ``ValueError``."""
+        model = described("mqtt_map", self.model, MqttModel)
+        if not self.keys and not self.requests:
+            return model
+        if not any(one.event == "key" for one in model.inputs):
+            raise ValueError(f"{model.title} has no buttons; leave keys and requests out")
+        pressed = (
+            dict.fromkeys(self.requests, "next") | self.keys
+        )  # of a request only the device's word counts
+        inputs = (
+            replace(one, values=one.values | pressed) if one.event == "key" else one for one in model.inputs
+        )
+        return replace(model, inputs=tuple(inputs))
+
+    def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """As the description has them, with ``topic``."""
+        model = self.described
+        said = sorted({one.topic.replace(PLACE, self.topic) for one in model.inputs})
+        lamps = model.lamps
+        if lamps is None:
+            return tuple(said), ()
+        sent = {lamp_message(lamps, self.topic, channel, True)[0] for channel in lamp_channels(lamps)}
+        return tuple(said), tuple(sorted(sent))
+
+    def point_channels(self) -> frozenset[str]:
+        """Lamps by number, buttons as their words say; "" where it has only one of either."""
+        model = self.described
+        buttons = {
+            one.channels.get(word, "")
+            for one in model.inputs
+            for word in one.values
+            if one.event in ("key", "rating")
+        }
+        return lamp_channels(model.lamps) | frozenset(buttons)
+
+    def point_roles(self, channel: str) -> frozenset[str]:
+        """A relay is a lamp, buttons are a panel, a rating makes an evaluator."""
+        model = self.described
+        events = {one.event for one in model.inputs}
+        roles = {"lamp"} if channel in lamp_channels(model.lamps) else set()
+        roles |= {"panel"} if "key" in events else set()
+        return frozenset(roles | ({"evaluator"} if "rating" in events else set()))
+
+    def reports(self) -> frozenset[str]:
+        """Counts, and requests for numbers where hall.toml makes buttons of them."""
+        counts = any(one.event == "count" for one in self.described.inputs)
+        return frozenset(({"counter"} if counts else set()) | ({"dispenser"} if self.requests else set()))
+
+    def service_ids(self) -> frozenset[str]:
+        """Of what its buttons give numbers."""
+        return frozenset(self.requests.values())
+
+
+class MqttMap:
+    """Driver of one described device. Points: ``device`` or ``device/channel``."""
+
+    OPTIONS: ClassVar[type[Options]] = MqttMapOptions
+    deadline_s = 1.0  # levels are handed to the broker, which takes no time
+    reassert_s = REASSERT_S
+    pace_s = 0.0
+
+    def __init__(self, context: DeviceContext, options: MqttMapOptions) -> None:
+        self._context = context
+        self._options = options
+        self._model = options.described
+        self._presence = Presence(context)
+        self._silent_s = options.silent_s or float(self._model.silent_s)
+        self._heard_s = context.now_s()
+        self._levels: dict[str, str] = {}  # by channel, as last wanted
+        self._fault: str | None = None
+        self._topics: tuple[str, ...] = options.topics(context.hall, context.device)[0]
+
+    async def run(self) -> None:
+        """Listen, keep blinking, watch for silence, until cancelled."""
+        mqtt = self._context.mqtt
+        listening = True
+
+        def changed(up: bool, _reason: str) -> None:
+            if listening and not up:
+                self._presence.lost("broker")
+            elif listening:
+                self._heard_s = self._context.now_s()  # what fell silent meanwhile has its time from now on
+                self._presence.unknown()
+
+        mqtt.on_state(changed)
+        for topic in self._topics:
+            mqtt.subscribe(topic, self._received)
+        if not mqtt.connected:
+            self._presence.lost("broker")
+        try:
+            await lasting("time", self._keep_time())
+        finally:
+            listening = False
+            for topic in self._topics:
+                mqtt.unsubscribe(topic, self._received)
+
+    async def show(self, point: Point, value: Value) -> None:
+        """As ``put``."""
+        self.put(point, value)
+
+    def put(self, point: Point, value: Value) -> None:
+        """Switch a lamp; a panel of bare buttons shows nothing. Raises ``Unreachable`` or ``Refused``."""
+        channel = channel_of(point)
+        if isinstance(value, Panel):
+            return
+        if not isinstance(value, Lamp) or channel not in lamp_channels(self._model.lamps):
+            raise Refused(f"{point} cannot show a {value.kind}")
+        known = self._levels.get(channel)
+        self._levels[channel] = value.state
+        if value.state != "blink" or known != "blink":
+            self._send(channel, value.state != "off")
+
+    async def act(self, action: Action) -> None:
+        """It does nothing once. Raises ``Refused``."""
+        raise Refused(f"{action.point} cannot {action.body.kind}")
+
+    def _send(self, channel: str, lit: bool) -> None:
+        assert self._model.lamps is not None
+        topic, payload = lamp_message(self._model.lamps, self._options.topic, channel, lit)
+        self._context.mqtt.publish(topic, payload.encode(), urgent=True)
+
+    async def _keep_time(self) -> None:
+        lit = True
+        while True:
+            await self._context.sleep(BLINK_S)
+            lit = not lit
+            for channel, state in self._levels.items():
+                if state == "blink":
+                    try:
+                        self._send(channel, lit)
+                    except DeviceError:
+                        break  # the broker is away; the link tells
+            if self._silent_s and self._context.now_s() - self._heard_s >= self._silent_s:
+                self._presence.lost("silent")
+
+    def _received(self, message: Message) -> None:
+        try:
+            found = findings(self._model, message.topic, message.payload, self._options.topic)
+        except Garbled as error:
+            self._context.reject(str(error), self._context.device)
+            message.ack()
+            return
+        old = message.retain
+        events: list[Event] = []
+        for one in found:
+            if one.event == "presence":
+                self._present(one.word == "online", old)
+            elif old:
+                self._context.reject("retained", self._context.device)
+            else:
+                events += self._events(one, message.again)
+        if not old and not any(one.event == "presence" for one in found):
+            self._heard_s = self._context.now_s()
+            self._presence.back()
+        for event in events[:-1]:  # they are kept in order: the last one's acknowledgement is that of all
+            self._context.emit(event)
+        if events:
+            self._context.emit(events[-1], message.ack)
+        else:
+            message.ack()
+
+    def _present(self, online: bool, old: bool) -> None:
+        if online:
+            self._heard_s = self._context.now_s()
+            self._presence.back()
+        elif not (old and self._presence.there):
+            self._presence.lost("offline")
+
+    def _events(self, one: Finding, again: bool) -> list[Event]:
+        point = self._context.point(one.channel)
+        if one.event == "count":
+            return [self._count(one, again)]
+        if one.event == "fault":
+            fault = one.word or None
+            if fault == self._fault:
+                return []
+            self._fault = fault
+            return [HealthRead(self._context.point(), fault=fault)]
+        if one.event == "rating":
+            return [RatingGiven(point, int(one.word), again=again)]
+        service = self._options.requests.get(one.heard)
+        if service is not None:
+            return [TicketRequested(point, service, again=again)]
+        return [KeyPressed(point, one.word, again=again)]  # type: ignore[arg-type]  # one of Key: the shape says so
+
+    def _count(self, one: Finding, again: bool) -> CountRead:
+        entered, left = (one.left, one.entered) if self._options.swap else (one.entered, one.left)
+        point = self._context.point()
+        if one.semantics == "occupancy":
+            return CountRead(point, "occupancy", occupancy=one.occupancy, again=again)
+        return CountRead(point, one.semantics, entered, left, again=again, line=one.line or None)
