@@ -199,4 +199,5 @@ WHY_NOT: dict[str, Pair] = {
     "busy": ("正在办理", "busy with a visitor"),
     "absent-today": ("今日不在岗", "absent today"),
     "off-shift": ("不在班次", "off shift"),
+    "goes-soon": ("到岗前即下班，不呼叫", "goes off shift before they could be there"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from edged.sim.worlds.days import live
 from tests.support.core_signs import left_behind
 
 SEED = 9  # a short day
+SHIFTS = ((), ((480, 570), (570, 610)), ((500, 720), (780, 1000)))  # minutes after midnight
 LOOK_EVERY = 25  # steps: signing a whole hall anew costs more than twenty of them
 
 
@@ -51,7 +53,9 @@ def test_what_is_kept_is_what_is_so(kept: list[bool], monkeypatch: pytest.Monkey
         return outcome
 
     monkeypatch.setattr(Engine, "handle", handled)
-    verdict = live(load(Path(configs.__path__[0]) / "hall-demo.toml").site, SEED, 1)
+    site = load(Path(configs.__path__[0]) / "hall-demo.toml").site
+    on_shift = [replace(member, shifts=SHIFTS[n % len(SHIFTS)]) for n, member in enumerate(site.staff)]
+    verdict = live(replace(site, staff=tuple(on_shift)), SEED, 1)
     assert verdict.broken is None
     assert not found, "\n".join(found)
     assert sum(kept) > 5 * (len(kept) - sum(kept)) > 0

@@ -36,11 +36,37 @@ class Load(NamedTuple):
     windows: float
     mean_s: float
     opening: tuple[float, ...] = ()  # seconds until each of the windows being staffed is ready
+    leaving: tuple[tuple[float, float], ...] = ()  # in how many seconds a shift ends, and how many windows go
+    hoped: tuple[float, ...] = ()  # of ``opening``: lit for whoever sees it, nobody was paged
 
     @property
     def present(self) -> float:
         """People in service or waiting."""
         return self.work + self.busy
+
+    def staying(self, ahead_s: float) -> Load:
+        """The same without those whose shift ends within ``ahead_s``; somebody relieves the last one."""
+        if not self.leaving:
+            return self
+        windows = self.windows
+        for left_s, share in self.leaving:
+            if left_s <= ahead_s:
+                windows = _fewer(windows, share)
+        return self._replace(windows=windows)
+
+    def promised(self) -> Load:
+        """What visitors may be told to count on: no window to which nobody was called."""
+        if not self.hoped:
+            return self
+        sure = list(self.opening)
+        for ready_s in self.hoped:
+            sure.remove(ready_s)
+        return self._replace(windows=self.windows - len(self.hoped), opening=tuple(sure), hoped=())
+
+
+def _fewer(windows: float, share: float) -> float:
+    """``share`` of ``windows`` goes: an area that is served goes on being served by one."""
+    return max(windows - share, min(windows, 1.0))
 
 
 def learn(learnt: Learnt, service: str, service_s: float, prior_s: float, decay: float) -> None:
@@ -213,8 +239,9 @@ def wait_range(load: Load, ahead: float) -> Range | None:
     """Wait of somebody with ``ahead`` mean services waiting before them; None where no window serves or opens.
 
     All windows busy: ``ahead + 1`` of them must finish, so the wait is about gamma of that shape (Wilson-Hilferty for
-    its quantiles); a window being staffed counts from when it is ready.
+    its quantiles); a window being staffed counts from when it is ready, and one whose clerk's shift ends until then.
     """
+    load = load.promised()
     serving = load.windows - len(load.opening)
     if load.windows <= 0:
         return None
@@ -224,21 +251,31 @@ def wait_range(load: Load, ahead: float) -> Range | None:
     spread = 1 / (9 * finishes)
     low = finishes * max(0.0, 1 - spread - Z10 * sqrt(spread)) ** 3
     high = finishes * max(0.0, 1 - spread + Z10 * sqrt(spread)) ** 3
-    if not load.opening:
+    if not load.opening and not load.leaving:
         each_s = load.mean_s / serving
         return Range(low * each_s, finishes * each_s, high * each_s)
     return Range(*(_until_done_s(load, serving, work) for work in (low, finishes, high)))
 
 
 def _until_done_s(load: Load, serving: float, finishes: float) -> float:
-    """When ``finishes`` services are done; a window that becomes ready takes the next one in line at once."""
+    """When ``finishes`` services are done; a window that becomes ready takes the next one in line at once.
+
+    Whoever goes first finishes the visitor at the window: one service fewer to wait for, and one fewer who does it.
+    """
     now_s, windows, left = 0.0, serving, finishes
-    for ready_s in sorted(load.opening):
+    changes = [(ready_s, 1.0) for ready_s in load.opening] + [
+        (left_s, -share) for left_s, share in load.leaving
+    ]
+    for change_s, share in sorted(changes):
         need_s = left * load.mean_s / windows if windows > 0 else inf
-        if now_s + need_s <= ready_s:
+        if now_s + need_s <= change_s:
             return now_s + need_s
-        left -= (ready_s - now_s) * windows / load.mean_s
-        now_s, windows, left = ready_s, windows + 1, left - 1
+        left -= (change_s - now_s) * windows / load.mean_s
+        now_s = change_s
+        if share > 0:
+            windows, left = windows + share, left - share
+        else:
+            windows = _fewer(windows, -share)
         if left <= 0:
             return now_s
     return now_s + left * load.mean_s / windows

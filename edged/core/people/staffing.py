@@ -5,6 +5,7 @@ from __future__ import annotations
 from edged.core.calendar import wall
 from edged.core.model.commands import Page
 from edged.core.model.point import Point
+from edged.core.model.policy import Pw
 from edged.core.model.site import Role
 from edged.core.model.state import WindowState
 from edged.core.model.turn import Turn
@@ -31,6 +32,11 @@ def serves(turn: Turn, staff: str, area: str) -> bool:
     return today is not None and area in today.also
 
 
+def is_known(turn: Turn, area: str) -> bool:
+    """Whether anybody stands by for ``area`` at all; where nobody is named, the lamp alone fetches somebody."""
+    return any("standby" in staff.roles and serves(turn, staff.id, area) for staff in turn.lookup.site.staff)
+
+
 def absent(turn: Turn, staff: str) -> bool:
     """Whether a member is not there today."""
     today = turn.state.roster.get(staff) if turn.state.roster else None
@@ -46,9 +52,40 @@ def on_shift(turn: Turn, staff: str, ahead_s: float = 0.0) -> bool:
     if local_ms is None:
         return True
     minute = wall.minute(local_ms + round(ahead_s * 1000))
-    return any(
-        start <= minute < end if start < end else minute >= start or minute < end for start, end in shifts
-    )
+    return any(_within(minute, start, end) for start, end in shifts)
+
+
+def _within(minute: int, start: int, end: int) -> bool:
+    return start <= minute < end if start < end else minute >= start or minute < end
+
+
+def leaves_in_s(turn: Turn, staff: str) -> float | None:
+    """Seconds until a member who is on shift now has the end of it; None where it never ends or nobody knows."""
+    member = turn.lookup.staff.get(staff)
+    local_ms = wall.local_ms(turn) if member is not None and member.shifts else None
+    if member is None or local_ms is None:
+        return None
+    minute, left_min = wall.minute(local_ms), 0
+    for _ in member.shifts:  # one may begin where another ends
+        at = (minute + left_min) % wall.DAY_MIN
+        ends = [end for start, end in member.shifts if _within(at, start, end)]
+        if not ends:
+            break
+        left_min += max((end - at) % wall.DAY_MIN for end in ends)
+    if not 0 < left_min < wall.DAY_MIN:
+        return None
+    return left_min * 60 - local_ms % wall.MINUTE_MS / 1000
+
+
+def setup_s(turn: Turn, pw: Pw) -> float:
+    """From the page to somebody at the window: learnt, else the policy's guess."""
+    return float(pw.setup_s) if turn.state.setup_s is None else turn.state.setup_s
+
+
+def to_page(turn: Turn, area: str) -> list[str]:
+    """The standby roster without those whose shift ends before they could be at the window."""
+    ahead_s = setup_s(turn, turn.pw(area))
+    return [staff for staff in roster(turn, area) if on_shift(turn, staff, ahead_s)]
 
 
 def pick(turn: Turn, area: str) -> str | None:
@@ -60,7 +97,7 @@ def pick(turn: Turn, area: str) -> str | None:
     called = {page.to for page in turn.state.pages.values()}
     free = [
         staff
-        for staff in roster(turn, area)
+        for staff in to_page(turn, area)
         if staff not in tried and staff not in called and turn.state.staff[staff].state == "standby"
     ]
 

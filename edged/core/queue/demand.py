@@ -32,11 +32,6 @@ def commanded(turn: Turn, area: str) -> tuple[str, ...]:
     return standing(turn, area).commanded
 
 
-def setup_s(turn: Turn, pw: Pw) -> float:
-    """From the page to somebody at the window: learnt, else the policy's guess."""
-    return float(pw.setup_s) if turn.state.setup_s is None else turn.state.setup_s
-
-
 def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
     """Mean service per service of the area, and of its average visitor."""
     learnt = turn.area(area).learnt
@@ -77,10 +72,20 @@ def work_out(turn: Turn, area: str) -> AreaLoad:
     each_s, mean_s = means_s(turn, area, pw)
     working = _windows(turn, area, pw, each_s)
     work = _work(turn, area, pw, each_s, mean_s)
-    load = Load(work, working.busy, working.windows, mean_s, tuple(working.opening))
+    load = Load(
+        work, working.busy, working.windows, mean_s, tuple(working.opening), hoped=tuple(working.hoped)
+    )
     oldest_ms, priority_ms = queued_since_ms(turn, area)
     unknown = turn.area(area).stale is not None or not working.manned
-    found = None if unknown else _newcomer(load)
+    found, until_ms = None if unknown else _newcomer(load), working.until_ms
+    if working.leaving:
+        leaving = tuple(sorted(working.leaving))
+        ahead_s = max(staffing.setup_s(turn, pw), 0.0 if found is None else found.high_s)
+        if leaving[0][0] <= ahead_s:  # within what is told, or within the set-up of somebody else
+            load, until_ms = load._replace(leaving=leaving), turn.at_ms
+            found = None if unknown else _newcomer(load)
+        else:
+            until_ms = min(until_ms, turn.at_ms + floor((leaving[0][0] - ahead_s) * 1000))
     found = None if found is None else through_rest(turn, area, found)
     ordered = tuple(
         window
@@ -88,7 +93,6 @@ def work_out(turn: Turn, area: str) -> AreaLoad:
         if states[window].area == area and states[window].state in COMMANDED
     )
     told = None if found is None else found.in_minutes()
-    until_ms = working.until_ms
     rest = opening.of(turn, area).rest_ms
     if found is not None and rest is not None:  # the same queue reaches into noon from some moment on
         until_ms = min(until_ms, max(turn.at_ms, rest[0] - round(found.high_s * 1000)))
@@ -113,11 +117,14 @@ class _Working(NamedTuple):
     """Busy windows, all windows, in how many seconds each of those being staffed is ready; until when that holds.
 
     ``manned``: somebody is at one of them. ``unmanned``: further ones, that do not count.
+    ``hoped``, ``leaving``: as in ``Load``.
     """
 
     busy: float
     windows: float
     opening: list[float]
+    hoped: list[float]
+    leaving: list[tuple[float, float]]
     until_ms: int
     manned: bool = True
     unmanned: float = 0.0
@@ -140,6 +147,8 @@ def _windows(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float]) -> _Wor
 def _count(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float], unmanned: Collection[str]) -> _Working:
     busy = windows = 0.0
     opening: list[float] = []
+    hoped: list[float] = []
+    leaving: list[tuple[float, float]] = []
     until_ms = FOR_EVER_MS
     states, serves = turn.state.windows, turn.lookup.window_areas
     shares: dict[tuple[str, ...], float] = {}  # of windows that are nobody's in particular
@@ -160,6 +169,7 @@ def _count(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float], unmanned:
                 missing += share
                 continue
             windows += share
+            leaving += _leaving(turn, area, [state.staff, *state.helpers], share)
             if state.ticket is not None:
                 gone_ms = _gone_ms(turn, state.ticket, pw, each_s)
                 if turn.at_ms < gone_ms:
@@ -168,13 +178,47 @@ def _count(turn: Turn, area: str, pw: Pw, each_s: Mapping[str, float], unmanned:
         elif state.state == "ACTIVATING" and state.area == area:
             until_ms = turn.at_ms  # it is nearer with every moment
             asked_ms = turn.at_ms if state.requested_ms is None else state.requested_ms
-            ready_s = max(0.0, setup_s(turn, pw) - turn.seconds_since(asked_ms))
+            ready_s = max(0.0, staffing.setup_s(turn, pw) - turn.seconds_since(asked_ms))
             paged = state.paged_staff
             # whose shift ends before that will not serve
             if paged not in turn.lookup.staff or staffing.on_shift(turn, paged, ready_s):
                 windows += 1
                 opening.append(ready_s)
-    return _Working(busy, windows, opening, until_ms, unmanned=missing)
+                leaving += _leaving(turn, area, [paged], 1.0)
+                if paged is None and staffing.is_known(turn, area):
+                    hoped.append(ready_s)
+    return _Working(busy, windows, opening, hoped, leaving, until_ms, unmanned=missing)
+
+
+def _leaving(turn: Turn, area: str, people: list[str | None], share: float) -> list[tuple[float, float]]:
+    """When the shifts of those at a window end, and how much of its ``share`` goes with each; the last one all of it.
+
+    Not those who are there again once the area has rested, nor those who stay until it closes.
+    """
+    if people == [None]:
+        return []
+    own, ends = opening.of(turn, area), []
+    for staff in people:
+        left_s = None if staff is None else staffing.leaves_in_s(turn, staff)
+        if staff is None or left_s is None:
+            continue
+        end_ms = turn.at_ms + round(left_s * 1000)
+        if own.closes_ms is not None and end_ms >= own.closes_ms:
+            continue
+        if own.rest_ms is not None and own.rest_ms[0] <= end_ms <= own.rest_ms[1]:
+            back = staffing.on_shift(turn, staff, (own.rest_ms[1] - turn.at_ms) / 1000)
+        else:
+            back = False
+        if not back:
+            ends.append(left_s)
+    if not ends:
+        return []
+    each = turn.state.policy.staffing.helper_percent / 100
+    each *= share / (1 + (len(people) - 1) * each)
+    shares = [each] * len(ends)
+    if len(ends) == len(people):
+        shares[-1] = share - each * (len(people) - 1)
+    return list(zip(sorted(ends), shares, strict=True))
 
 
 def share_of(turn: Turn, area: str, window: str) -> float:

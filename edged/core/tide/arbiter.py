@@ -186,7 +186,7 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
     state = turn.window(window)
     staffed = state.staff is not None
     staff = state.staff if staffed else staffing.pick(turn, area)
-    anybody = now.ask != OVERRIDE and staffing.roster(turn, area)  # an order lights the window all the same
+    anybody = now.ask != OVERRIDE and staffing.to_page(turn, area)  # an order lights the window all the same
     if staff is None and (anybody or window in turn.area(area).tried_windows):
         _escalate(turn, area, window)
         _relieve(turn, area, now)

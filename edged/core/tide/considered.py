@@ -57,6 +57,8 @@ def _not_asked(turn: Turn, area: str, member: str) -> str:
         return "absent-today"
     if not staffing.on_shift(turn, member):
         return "off-shift"
+    if state.state == "standby" and member not in staffing.to_page(turn, area):
+        return "goes-soon"
     if state.state == "standby" and state.silent:
         return "silent"
     if state.state == "standby":

@@ -17,6 +17,7 @@ from edged.core.model import forecast
 from edged.core.model.forecast import Load
 from edged.core.model.policy import Pw
 from edged.core.model.turn import Turn
+from edged.core.people import staffing
 from edged.core.queue import demand, sensors
 from edged.core.tide import peaks, triggers
 from edged.core.windows import overrides, wishes
@@ -132,14 +133,14 @@ def _pw(turn: Turn, area: str, seen: Look) -> Look:
         watch = _watches(seen, load, pw)
         held = Look(seen.waiting, seen.oldest_wait_s, seen.commanded, decided=False, watch=watch)
         return _asked(turn, area, held, load)
+    setup_s = staffing.setup_s(turn, pw)
+    now, load = load, load.staying(setup_s)  # whoever goes before one more could be there does not count
     if turn.state.policy.tidal.rule == "pwf":
-        plain = demand.plain_stream(turn, area, load)
-        setup_s = demand.setup_s(turn, pw)
+        plain = demand.plain_stream(turn, area, now)
         wait_s = forecast.look_ahead_wait_s(load, turn.area(area).learnt, turn.at_ms, plain, setup_s)
         found = _opening(turn, area, seen, load, (wait_s, None))
         return _closing(turn, area, found, load, kept=False)
-    stream = _stream(turn, area, load) if pw.forecast and opening.tide_runs(turn, area) else None
-    setup_s = demand.setup_s(turn, pw)
+    stream = _stream(turn, area, now) if pw.forecast and opening.tide_runs(turn, area) else None
     wait_s, expected = forecast.newcomer_wait_s(load, load.windows), None
     if stream is not None:
         horizon_s = max(LOOK_AHEAD_S, setup_s)
