@@ -1,4 +1,7 @@
-"""``edged words``: every text of the tables that people read, each with an example and when it appears, for review."""
+"""``edged words``: every text that people read, each with an example and when it appears, for review.
+
+First the tables of words, under what they are for; then every other sentence, found in the code itself.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from dataclasses import fields
 from typing import Annotated, Literal
 
 import typer
+
+from edged.explain import listing
 
 Lang = Literal["zh", "en", "both"]
 Row = tuple[str, str, str]  # when it appears, Chinese, English
@@ -22,8 +27,29 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "numbers": ("A057 A058", "A057 A058"),
     "staff": ("刘洋", "Liu Yang"),
     "by": ("值班长", "duty manager"),
-    "why": ("新来者预计等候42分钟，启用限9分钟", "newcomers would wait 42 min, limit 9 min"),
+    "why": ("新取号者预计等候42分钟，启用标准9分钟", "newcomers would wait 42 min, limit 9 min"),
+    "called": ("呼叫刘洋", "paging Liu Yang"),
+    "target": ("9号窗口", "window 9"),
     "reason": ("没有空闲的潮汐窗口", 'no "+1" window is free'),
+    "name": ("刘洋", "Liu Yang"),
+    "name_en": ("Tax", "Tax"),
+    "place": ("税务11号窗口", "Tax, window 11"),
+    "place_en": ("Tax, window 11", "Tax, window 11"),
+    "chinese": ("帮办", "Commissioner"),
+    "english": ("Commissioner", "Commissioner"),
+    "until": ("17:00", "17:00"),
+    "ends": ("13:30", "13:30"),
+    "opens": ("09:00", "09:00"),
+    "time": ("09:00", "09:00"),
+    "clock": ("17:00", "17:00"),
+    "zh": ("身份证原件、申请表", "身份证原件、申请表"),
+    "en": ("identity card, application form", "identity card, application form"),
+    "mode": ("延时服务", "Extended hours"),
+    "shut": ("已下班", "Closed"),
+    "said": ("税务等候9人", "税务等候9人"),
+    "who": ("A057号", "A057"),
+    "late": ("已超期2天", "2 days overdue"),
+    "id": ("20261130-1", "20261130-1"),
     "low": ("10", "10"),
     "high": ("25", "25"),
     "of": ("社保", "Social"),
@@ -41,6 +67,16 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "override": ("人工开放", "open"),
 }
 
+NAMES: Mapping[str, tuple[str, str]] = {  # whose name a sentence says, by where it is made
+    "core/calendar/": ("税务", "Tax"),
+    "core/cases/": ("20261130-1", "20261130-1"),
+    "core/people/pages.py": ("税务", "Tax"),
+    "core/people/staffing.py": ("税务", "Tax"),
+    "core/signage/": ("税务", "Tax"),
+    "core/tide/": ("税务", "Tax"),
+    "core/visits/promises.py": ("20261130-A057", "20261130-A057"),
+    "core/visits/": ("税务", "Tax"),
+}
 SUBJECTS: Mapping[str, tuple[str, str]] = {  # what a sentence is about, by the beginning of its name
     "case": ("20261130-1", "20261130-1"),
     "extended_already": ("20261130-1", "20261130-1"),
@@ -58,7 +94,7 @@ SUBJECTS: Mapping[str, tuple[str, str]] = {  # what a sentence is about, by the 
 def words(
     lang: Annotated[Lang, typer.Option(help="zh, en, or both.")] = "both",
 ) -> None:
-    """List the texts of signs, alarms, answers and explanations: when each appears, and an example.
+    """List every text of signs, paper, alarms, answers, explanations and tools: when it appears, and an example.
 
     \b
     Exit codes: 0 done.
@@ -68,7 +104,7 @@ def words(
         texts = [(chinese, 0)] * (lang != "en") + [(english, 1)] * (lang != "zh")
         for text, place in texts:
             if text:
-                typer.echo(f"{situation}\t{example(text, place, situation)}")
+                typer.echo(f"{situation}\t{example(text, place, situation)}".replace("\n", "\\n"))
 
 
 def example(text: str, place: int, situation: str = "") -> str:
@@ -80,6 +116,14 @@ def example(text: str, place: int, situation: str = "") -> str:
         about = next((said for start, said in SUBJECTS.items() if code.startswith(start)), None)
         if name == "subject" and about is not None:
             return about[place]
+        behind = text[blank.end() :]
+        if behind.startswith("号窗口"):
+            return "3、5" if name == "numbers" else "11"
+        if name.endswith("_s") and behind.startswith(("分钟", " min")):
+            return "9"
+        if name == "name":
+            made = next((said for start, said in NAMES.items() if situation.startswith(start)), None)
+            return (made or EXAMPLES[name])[place]
         if name == "of" and code in ("idle", "free"):
             return "2"
         if name in EXAMPLES:
@@ -91,6 +135,18 @@ def example(text: str, place: int, situation: str = "") -> str:
 
 def rows() -> Iterator[Row]:
     """Every text with its situation."""
+    told = set()
+    for row in _tables():
+        told.add(row[1])
+        yield row
+    for sentence in listing.sentences():
+        if sentence.chinese not in told:
+            told.add(sentence.chinese)
+            situation = f"{sentence.place} {sentence.situation}"
+            yield situation, sentence.chinese.strip("\n"), sentence.english.strip("\n")
+
+
+def _tables() -> Iterator[Row]:
     from edged.core.calendar.hours_words import MODES
     from edged.core.model.policy import Templates
     from edged.core.people import alarms, answers
@@ -107,6 +163,10 @@ def rows() -> Iterator[Row]:
         ("no staff 无人到岗告警", alarms.NO_STAFF),
         ("refused 按键未受理", answers.REFUSED),
         ("accepted 按键已受理", answers.ACCEPTED),
+        ("ordered 指令结果", answers.ORDERED),
+        ("wished 增开窗口申请已登记", answers.HELD),
+        ("state of a number 号票状态", answers.TICKET_STATES),
+        ("state of a case 事项状态", answers.CASE_STATES),
         ("state of a window 窗口状态", answers.STATES),
         ("why 说明", explained.SENTENCES),
         ("rule 依据", explained.RULES),
