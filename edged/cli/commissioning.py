@@ -156,8 +156,8 @@ LINES: tuple[ChecklistLine, ...] = (
     ),
     ChecklistLine(
         "F38",
-        ("推送一份未签名或改动过的政策", "Push a policy without a signature, or with a byte changed"),
-        ("被拒绝并说明原因,生效政策不变", "Refused with its reason; the policy in force stands"),
+        ("推送一份未签名或改动过的策略", "Push a policy without a signature, or with a byte changed"),
+        ("被拒绝并说明原因,生效策略不变", "Refused with its reason; the policy in force stands"),
         within_s=2,
         look="policy-keys",
     ),

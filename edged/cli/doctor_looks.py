@@ -251,7 +251,7 @@ def look_at_policy_keys(hall: HallConfig) -> Found:
     from edged.central.envelope import KeyFileError, load_keys
 
     if hall.policy.keys is None:
-        return ill("未配置 [policy] keys:拒绝一切政策", "[policy] names no keys: every policy is refused")
+        return ill("未配置 [policy] keys:拒绝一切策略", "[policy] names no keys: every policy is refused")
     try:
         keys = load_keys(hall.policy.keys)
     except KeyFileError as error:

@@ -28,7 +28,7 @@ STATES = {
     "CONSULTING": "咨询中",
     "INVITED": "待确认启用",
     "DRAINING": "收窗",
-    "COOLDOWN": "冷却",
+    "COOLDOWN": "休整",
 }
 
 

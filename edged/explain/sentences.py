@@ -14,7 +14,9 @@ from edged.core.model.commands import Note
 from edged.core.model.site import Site
 from edged.core.people.alarms import NO_STAFF
 from edged.explain.words import (
+    CALLED,
     DECISIONS,
+    LAMP_ONLY,
     OVERRIDES,
     REASONS,
     RULES,
@@ -159,7 +161,9 @@ def _words(note: Note, names: _Names, place: int) -> _Words:
     words["window"] = names.windows.get(window, window)
     for key in ("area", "asker"):
         words[key] = names.area(words.get(key, "-"), place)
-    words["staff"] = names.staff.get(words.get("staff", "-"), words.get("staff", "-"))
+    staff = names.staff.get(words.get("staff", "-"), words.get("staff", "-"))
+    words["staff"] = LAMP_ONLY[place] if note.data.get("staff", "") is None else staff
+    words["called"] = CALLED[place].format(staff=staff) if staff != "-" else LAMP_ONLY[place]
     known = note.data.get("usual_s") is not None
     words["usual"] = USUAL[place].format_map(words) if known else ""
     close = note.kind == "tidal.draining" or note.data.get("would") == "close"

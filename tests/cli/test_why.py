@@ -160,6 +160,6 @@ def test_the_usual_queue_is_named_where_it_is_known() -> None:
     unknown = explain(Note("policy.harmful", "7", {**facts, **limits, "usual_s": None}), SITE)
     known = explain(Note("policy.harmful", "7", {**facts, **limits, "usual_s": 120}), SITE)
     assert "(4 min 30 s when it came);" in unknown
-    assert "(生效时4分30秒)；" in unknown
+    assert "（生效时4分30秒）；" in unknown
     assert "(4 min 30 s when it came, at most 2 min at this time on other days);" in known
-    assert "(生效时4分30秒，平日此时最多2分钟)；" in known
+    assert "（生效时4分30秒，平日此时最多2分钟）；" in known

@@ -270,7 +270,8 @@ def due(turn: Turn, name: str) -> None:
         days = case.overdue_day - case.due_day
         alarms.sound(turn, OVERDUE, name, due=due_date(case))
         turn.note("case.overdue", name, due=due_date(case), days=days, state=case.state)
-        _page(turn, case, f"办不成事 {name} 超期未办结({days}天)", f"Case {name} is overdue ({days} days)")
+        late = (f"已超期{days}天", f"{days} days overdue") if days else ("今日已到期", "overdue since today")
+        _page(turn, case, f"办不成事 {name} {late[0]}，未办结", f"Case {name} is {late[1]}")
     turn.touch_cases()
     plan(turn, case)
 

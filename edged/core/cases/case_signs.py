@@ -42,7 +42,7 @@ def prompt(turn: Turn, window: str) -> str | None:
     if not waiting:
         return None
     oldest = min(waiting, key=lambda case: case.asked_ms)
-    return f"办不成事待响应 {len(waiting)} Case waits: {oldest.id}"
+    return f"办不成事{len(waiting)}件待响应 Case waits: {oldest.id}"
 
 
 def counts(state: State) -> tuple[int, int, int]:

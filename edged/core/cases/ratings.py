@@ -144,7 +144,7 @@ def _page(turn: Turn, name: str, rating: Rating) -> None:
     place = "" if window is None else f"{window.number}号窗口"
     where = "" if window is None else f" at window {window.number}"
     who, who_en = subject_of(turn, name)
-    text = f"{place}收到差评({rating.level}分)，请回访{who}"
+    text = f"{place}收到差评（{rating.level}分），请回访{who}"
     text_en = f"Bad rating ({rating.level}){where}: please look after {who_en}"
     staffing.send(turn, Page(staffing.DUTY_MANAGER, None, rating.window, text, text_en))
     limits = turn.state.policy.ratings

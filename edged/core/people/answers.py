@@ -121,7 +121,7 @@ REFUSED: dict[str, Pair] = {
     "reset_without_name": ("请注明姓名", "Give a name"),
     "revive_too_late": ("{subject}已过保留时间，请重新取号", "{subject}: too late, take a new number"),
     "same_level": ("评价已是这个等级", "The rating has this level already"),
-    "target_cannot_serve": ("{target}号窗口不办理此业务", "Window {target} does not serve this"),
+    "target_cannot_serve": ("{target}不办理此业务", "Not served at {target}"),
     "ticket_state": ("{subject}{ticket_state}，不能这样处理", "{subject} is {ticket_state}"),
     "too_many_cases": ("未办结事项过多，无法登记", "Too many open cases"),
     "too_many_notices": ("通知过多；请先撤下一条", "Too many notices stand; withdraw one first"),
@@ -214,7 +214,7 @@ HELD: dict[str, Pair] = {  # why a window that was asked for is not opened at on
     "hall_quiet": ("大厅长时间无人", "the hall is quiet"),
     "area_closed": ("不在办理时间", "the area is closed"),
     "closing_soon": ("即将下班", "closing soon"),
-    "being_staffed": ("上一个窗口正在到岗", "the last one asked for is being staffed"),
+    "being_staffed": ("上一个窗口的人员正在到岗", "the last one asked for is being staffed"),
     "being_invited": ("正在征询咨询窗口", "a consultation window is being asked"),
     "nobody_comes": ("下班后无人到岗，不再呼叫", "nobody came after closing time"),
     "nobody_answered": ("刚才无人到岗，{left_s}后再试", "nobody came; again in {left_s}"),
@@ -266,7 +266,8 @@ def _named(lookup: Lookup, key: str, value: object, column: int) -> object:
         named = [str(_named(lookup, "area", area, column)) for area in value.split(",")]
         return ("、", ", ")[column].join(named)
     if value in lookup.windows:
-        return lookup.windows[value].number
+        number = lookup.windows[value].number
+        return number if key != "target" else (f"{number}号窗口", f"window {number}")[column]
     if value in lookup.areas:
         return (lookup.areas[value].name, lookup.areas[value].name_en)[column]
     if value in lookup.services:

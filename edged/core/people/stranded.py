@@ -25,7 +25,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "numbers_used_up": (f"今日号已取完，{ASK}", f"No numbers left today, {ASK_EN}"),
     "queue_system_issues": ("请在排队机取号", "Please take a number at the queue system"),
     "device_twice": (f"本机暂停取号，{ASK}", f"No numbers at this machine, {ASK_EN}"),
-    "unreadable": (f"未能识别，请重试或{ASK[1:]}", "Not understood: try again, or ask our staff"),
+    "unreadable": ("未能识别，请重试或咨询导办人员", "Not understood: try again, or ask our staff"),
 }
 
 

@@ -25,11 +25,11 @@ HALL_QUIET = "hall_quiet"  # this refusal ends with the next key or ticket; noth
 AREA_CLOSED = "area_closed"  # and this one when the area opens
 COUNTED = ("queue", "saturation", "oldest-wait", "people")  # asked for by numbers, not by a person or a date
 ASKED_ZH = {
-    "queue": "等候人数超过启用限",
+    "queue": "等候人数超过启用标准",
     "saturation": "各窗口均已饱和",
-    "oldest-wait": "最长等候超过启用限",
-    "priority-wait": "优先人员等候超过启用限",
-    "people": "厅内人数超过启用限",
+    "oldest-wait": "最长等候超过启用标准",
+    "priority-wait": "优先人员等候超过启用标准",
+    "people": "厅内人数超过启用标准",
     "special-need": "特殊需求申请",
     "operator": "人工申请",
     "schedule": "日历安排",
@@ -275,7 +275,7 @@ def _reason_zh(turn: Turn, area: str, now: Look) -> str:
     facts, said = now.facts(), f"{turn.lookup.areas[area].name}等候{now.waiting}人"
     wait_s, limit_s = facts.get("predicted_wait_s"), facts.get("limit_s")
     if now.ask == "predicted-wait" and isinstance(wait_s, int) and isinstance(limit_s, int):
-        return f"{said}，预计{round(wait_s / 60)}分钟（启用限{round(limit_s / 60)}分钟）"
+        return f"{said}，预计{round(wait_s / 60)}分钟（启用标准{round(limit_s / 60)}分钟）"
     return f"{said}，{ASKED_ZH.get(now.ask or '', '启用潮汐窗口')}"
 
 
