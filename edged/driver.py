@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
+from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import DeviceBack, DeviceLost, Event
+from edged.core.model.losses import OTHER, Loss
 from edged.core.model.point import Point, point_of
 from edged.descriptions import Description
 from edged.shapes import Shape
@@ -17,14 +19,33 @@ REASSERT_S = 5.0  # hall seconds between re-assertions of every level, unless th
 
 
 TELL_AGAIN_S = 1.0  # real seconds, where the inbox was full
+SETTLE_S = 2.0  # real seconds: a connection that is closed and then refused is refused
+WORD_S = 30.0  # real seconds between further reasons of one loss: a line that fails in turns fills no journal
 
 
 class DeviceError(Exception):
-    """Base of everything a driver or link may raise. The text goes to logs: no bytes of personal data in it."""
+    """Base of everything a driver or link may raise. The text goes to logs: no bytes of personal data in it.
+
+    ``word``: why the device counts as lost, where it does (``edged.core.model.losses``).
+    """
+
+    word = OTHER
+
+    def __init__(self, text: str = "", word: str = "") -> None:
+        super().__init__(text)
+        if word:
+            self.word = word
+
+    @property
+    def loss(self) -> Loss:
+        """As what a device is reported that is lost by this."""
+        return Loss(self.word, str(self))
 
 
 class Unreachable(DeviceError):
     """Nobody answered: retrying may help."""
+
+    word = "no-answer"
 
 
 class Refused(DeviceError):
@@ -33,6 +54,8 @@ class Refused(DeviceError):
 
 class Garbled(DeviceError):
     """The device answered something that is not its protocol: counted, then retried."""
+
+    word = "bad-answer"
 
 
 class Emit(Protocol):
@@ -135,14 +158,17 @@ class DeviceContext:
 class Presence:
     """Whether a device is there, as the core is told: once per change, and again until a full inbox has taken it.
 
-    For every driver: ``DeviceLost`` that met a full inbox and was never said again would leave a dead lamp lit.
+    For every driver: ``DeviceLost`` that met a full inbox and was never said again would leave a dead lamp lit. Where
+    the reason of a loss turns out to be another, that is told as well, after ``SETTLE_S`` and then every ``WORD_S``.
     """
 
     def __init__(self, context: DeviceContext) -> None:
         self._context = context
         self.there: bool | None = None  # None: nobody knows
-        self._reason = ""
+        self._loss: Loss | None = None
         self._told: bool | None = None
+        self._told_word = ""
+        self._word_from_s = 0.0  # when another reason may be told, in ``monotonic_s``
         self._again: asyncio.TimerHandle | None = None
 
     def back(self) -> None:
@@ -150,10 +176,10 @@ class Presence:
         self.there = True
         self._tell()
 
-    def lost(self, reason: str) -> None:
-        """It is not, for this reason."""
-        if self.there is not False:
-            self.there, self._reason = False, reason
+    def lost(self, word: str, detail: str = "") -> None:
+        """It is not: ``word`` is one of the driver's ``LOSSES``, ``detail`` what was seen."""
+        if self.there is not False or self._loss is None or self._loss.word != word:
+            self.there, self._loss = False, Loss(word, detail)
         self._tell()
 
     def unknown(self) -> None:
@@ -171,11 +197,18 @@ class Presence:
         if self._again is not None:
             self._again.cancel()
             self._again = None
-        if self.there is None or self.there is self._told:
+        loss = None if self.there else self._loss
+        word = "" if loss is None else loss.word
+        if self.there is None or (self.there is self._told and word == self._told_word):
+            return
+        now_s = monotonic_s()
+        if self.there is self._told and now_s < self._word_from_s:
+            self._again = asyncio.get_running_loop().call_later(self._word_from_s - now_s, self._tell)
             return
         device = self._context.point()
-        if self._context.emit(DeviceBack(device) if self.there else DeviceLost(device, self._reason)):
-            self._told = self.there
+        if self._context.emit(DeviceBack(device) if loss is None else DeviceLost(device, *loss)):
+            self._word_from_s = now_s + (WORD_S if self.there is self._told else SETTLE_S)
+            self._told, self._told_word = self.there, word
         else:
             self._again = asyncio.get_running_loop().call_later(TELL_AGAIN_S, self._tell)
 
@@ -189,6 +222,8 @@ class Driver(Protocol):
 
     ``reassert_s``: hall seconds between re-assertions of every level. ``pace_s``: the least real seconds between two
     batches of texts, for who needs the newest but not each (lamps do not wait for it); 0: as they come.
+
+    A driver that tells ``Presence`` also declares ``LOSSES``: for which words of ``edged.core.model.losses`` it may.
     """
 
     OPTIONS: ClassVar[type[Options]]

@@ -28,10 +28,12 @@ from devices.candle485.signs import board, digits, led, loud, printed
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Lamp, Pager, Panel, Print, Value
 from edged.core.model.events import Event, KeyPressed, TicketRequested
+from edged.core.model.losses import OTHER, Loss
 from edged.core.model.point import Point, channel_of
 from edged.driver import DeviceContext, Options, Presence, Refused, Unreachable
 from edged.heartbeat import lasting
 from edged.links import ByteLink
+from edged.links.losses import WIRE_LOSSES
 from edged.links.serial import SerialLink
 
 GAP_S = 0.1  # silence that ends half a frame: eleven characters take 6 ms, a USB adapter adds up to 16
@@ -48,6 +50,7 @@ class Candle485:
     """One bus. Points: ``device/panel`` and ``device/board`` by their names in the options, ``device/button-N``."""
 
     OPTIONS: ClassVar[type[Options]] = CandleOptions
+    LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {"babble", "no-echo"}
     pace_s = 0.0  # a wire with a queue of its own
 
     def __init__(self, context: DeviceContext, options: CandleOptions, link: ByteLink | None = None) -> None:
@@ -73,7 +76,7 @@ class Candle485:
         self._presses = Presses()
         self._open: bool | None = None
         self._babbling = False
-        self._reason = "not opened yet"
+        self._why = Loss(OTHER, "not opened yet")
         self._presence = Presence(context)
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
@@ -85,8 +88,8 @@ class Candle485:
                 group.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
                 group.create_task(lasting("bus", self._bus.run()))
         finally:
-            self._open, self._reason = None, "stopped"
-            self._bus.fail(Unreachable(self._reason))
+            self._open, self._why = None, Loss(OTHER, "stopped")
+            self._bus.fail(self._unreachable())
             for timer in self._timers.values():
                 timer.cancel()
 
@@ -135,9 +138,12 @@ class Candle485:
 
     def _check_up(self) -> None:
         if not self._open:
-            raise Unreachable(self._reason)
+            raise self._unreachable()
         if self._babbling:
-            raise Unreachable("babble")
+            raise Unreachable("babble", "babble")
+
+    def _unreachable(self) -> Unreachable:
+        return Unreachable(self._why.detail, self._why.word)
 
     async def _write(self, frame: Frame) -> None:
         """One frame, and its echo. Raises ``Unreachable``."""
@@ -165,7 +171,7 @@ class Candle485:
         self._echo.missed = 0
         if self._echo.heard:
             self._echo.heard = 0
-            self._link.reopen("no echo any more")
+            self._link.reopen(Loss("no-echo", "no echo any more"))
         elif self._echoes is None:
             self._echoes = False
         else:
@@ -238,7 +244,7 @@ class Candle485:
             self._context.reject("noise", f"{count} bytes")
             if babbles:
                 self._babbling = True
-                self._bus.fail(Unreachable("babble"))
+                self._bus.fail(Unreachable("babble", "babble"))
                 self._tell()
 
     def _fell_quiet(self) -> None:
@@ -246,22 +252,22 @@ class Candle485:
             self._babbling = False
             self._tell()
 
-    def _wire_changed(self, up: bool, reason: str) -> None:
-        self._open, self._reason, self._babbling = up, reason, False
+    def _wire_changed(self, up: bool, why: Loss) -> None:
+        self._open, self._why, self._babbling = up, why, False
         self._parser = Parser()
         self._babble = Babble()
         self._echo = Echo(sure=self._options.echo is True)
         self._echo_over.set()
         self._echoes = self._options.echo  # another adapter may be there now
         if not up:
-            self._bus.fail(Unreachable(reason))
+            self._bus.fail(self._unreachable())
         self._tell()
 
     def _tell(self) -> None:
         if self._open and not self._babbling:
             self._presence.back()
         elif self._open is not None:
-            self._presence.lost("babble" if self._babbling else self._reason)
+            self._presence.lost(*(Loss("babble") if self._babbling else self._why))
 
     def _later(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
         """``call`` after ``delay_s``, instead of the last one of this name."""

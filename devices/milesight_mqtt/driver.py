@@ -21,6 +21,7 @@ from msgspec import Meta
 from devices.milesight_mqtt.codec import CountedLine, decode
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import CountRead, HealthRead
+from edged.core.model.losses import OUR_LINK
 from edged.core.model.point import Point
 from edged.driver import REASSERT_S, DeviceContext, Garbled, Options, Presence, Refused
 from edged.links.mqtt.link import Message
@@ -75,6 +76,7 @@ class MilesightMqtt:
     """Driver for one people counter."""
 
     OPTIONS: ClassVar[type[Options]] = MilesightMqttOptions
+    LOSSES: ClassVar[frozenset[str]] = frozenset({OUR_LINK, "silent"})
     deadline_s = 1.0  # it takes no commands
     reassert_s = REASSERT_S
     pace_s = 0.0
@@ -96,12 +98,12 @@ class MilesightMqtt:
 
         def changed(up: bool, _reason: str) -> None:
             if listening and not up:
-                self._presence.lost("broker")
+                self._presence.lost(OUR_LINK)
 
         mqtt.on_state(changed)
         mqtt.subscribe(self._options.topic, self._received)
         if not mqtt.connected:
-            self._presence.lost("broker")
+            self._presence.lost(OUR_LINK)
         try:
             while True:
                 quiet_s = self._context.now_s() - self._heard_s

@@ -27,6 +27,7 @@ from devices.modbus_relay.codec import State, Style, blink_value, write_for
 from devices.modbus_relay.profiles import Profile, profile_of
 from edged.core.model.commands import Action, Lamp, Value
 from edged.core.model.events import HealthRead
+from edged.core.model.losses import Loss
 from edged.core.model.point import Point, channel_of
 from edged.descriptions import Description, Named
 from edged.driver import (
@@ -40,7 +41,8 @@ from edged.driver import (
     Unreachable,
 )
 from edged.heartbeat import lasting
-from edged.links.modbus.frames import WRITE_COIL
+from edged.links.losses import WIRE_LOSSES
+from edged.links.modbus.frames import AGAIN_LATER, UNIT_IS_SILENT, WRITE_COIL
 from edged.links.modbus.link import ModbusBus, bus
 from edged.links.modbus.wire import parse_url
 from edged.shapes import Rule
@@ -109,6 +111,10 @@ class ModbusRelay:
     """A relay module or signal tower. Points are ``device/channel``, channels from 0."""
 
     OPTIONS: ClassVar[type[Options]] = RelayOptions
+    LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {
+        "bad-answer",
+        *(f"exception-{code}" for code in (*AGAIN_LATER, *UNIT_IS_SILENT)),
+    }
     pace_s = 0.0  # a wire with a queue of its own
     reassert_s = 30.0  # the read-back finds a wrong coil sooner than a re-assertion would
 
@@ -198,11 +204,11 @@ class ModbusRelay:
             raise Refused(f"{point}: channels are 0 to {self._channels - 1}")
         return int(channel)
 
-    def _wire_changed(self, up: bool, reason: str) -> None:
+    def _wire_changed(self, up: bool, why: Loss) -> None:
         if up:
             self._due.set()
         else:
-            self._lose(Unreachable(reason))
+            self._lose(Unreachable(why.detail, why.word))
 
     async def _watch(self) -> None:
         while True:
@@ -323,7 +329,7 @@ class ModbusRelay:
         if isinstance(error, Garbled):
             self._context.reject("garbled", str(error))
         self._up = False
-        self._presence.lost(str(error))
+        self._presence.lost(*error.loss)
         if self._retry is not None:
             self._retry.cancel()
         wait_s = max(RETRY_MIN_S, self._bus.rest_s(self._unit))

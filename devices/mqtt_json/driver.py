@@ -28,6 +28,7 @@ from devices.mqtt_json.codec import (
 )
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import CommandFailed, InputRefused
+from edged.core.model.losses import OUR_LINK
 from edged.core.model.point import Point, point_of
 from edged.driver import REASSERT_S, DeviceContext, DisplaySize, Options, Presence, Refused, Unreachable
 from edged.links.mqtt.link import Message
@@ -99,6 +100,7 @@ class MqttJson:
     """Driver for ``hall/{hall}/dev/{device}``."""
 
     OPTIONS: ClassVar[type[Options]] = MqttJsonOptions
+    LOSSES: ClassVar[frozenset[str]] = frozenset({OUR_LINK, "offline", "broker-refuses"})
     deadline_s = 1.0  # levels are handed to the broker, which takes no time
     reassert_s = REASSERT_S
     pace_s = (
@@ -125,7 +127,7 @@ class MqttJson:
         def changed(up: bool, _reason: str) -> None:
             if listening and not up:
                 self._heard = False
-                self._presence.lost("broker")
+                self._presence.lost(OUR_LINK)
             elif listening:
                 self._presence.unknown()  # nobody knows: a device that only listens may well be there
                 self._hearsay = False
@@ -134,7 +136,7 @@ class MqttJson:
 
         def refused(topic: str, why: str) -> None:
             if listening and topic.startswith(f"{self._root}/") and why:
-                self._presence.lost(f"the broker refuses {topic}: {why}")
+                self._presence.lost("broker-refuses", f"{topic}: {why}")
                 for answer in self._answers.values():
                     if not answer.done():
                         answer.set_exception(Refused(f"the broker refuses {topic}: {why}"))
@@ -143,7 +145,7 @@ class MqttJson:
         mqtt.on_refused(refused)
         mqtt.subscribe(topic_filter, self._received)
         if not mqtt.connected:
-            self._presence.lost("broker")
+            self._presence.lost(OUR_LINK)
         try:
             await asyncio.Event().wait()
         finally:

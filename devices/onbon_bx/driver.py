@@ -22,6 +22,7 @@ from msgspec import Meta
 from devices.onbon_bx import codec
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Say, Value
+from edged.core.model.losses import OTHER, Loss
 from edged.core.model.point import Point, channel_of
 from edged.driver import (
     DeviceContext,
@@ -35,6 +36,7 @@ from edged.driver import (
 )
 from edged.heartbeat import lasting
 from edged.links import ByteLink
+from edged.links.losses import WIRE_LOSSES
 from edged.links.serial import SerialLink
 from edged.links.tcp import TcpByteLink
 from edged.shapes import Rule, host_name
@@ -103,6 +105,7 @@ class OnbonBx:
     """Driver of one bar. Points: ``bar`` (all rows) or ``bar/area-0`` (one row)."""
 
     OPTIONS: ClassVar[type[Options]] = OnbonOptions
+    LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {"bad-answer"}
     pace_s = 0.0  # a wire with a queue of its own
 
     def __init__(self, context: DeviceContext, options: OnbonOptions, link: ByteLink | None = None) -> None:
@@ -113,7 +116,7 @@ class OnbonBx:
         self._answer: asyncio.Future[codec.Frame] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._open = asyncio.Event()
-        self._down = "not opened yet"
+        self._down = Loss(OTHER, "not opened yet")
         self._missed = 0
         self._silent = 0
         self._heard_bytes = False
@@ -168,7 +171,7 @@ class OnbonBx:
 
     def _check_there(self) -> None:
         if not self._presence.there:
-            raise Unreachable(self._down)
+            raise Unreachable(self._down.detail, self._down.word)
 
     async def _keep_contact(self) -> None:
         """Ping while nothing else is said; make contact again where it was lost."""
@@ -180,7 +183,7 @@ class OnbonBx:
                 else:
                     await self._make_contact()
             except DeviceError as error:
-                self._down = str(error)
+                self._down = error.loss
                 if not self._presence.there:
                     await asyncio.sleep(RETRY_S)
 
@@ -234,10 +237,10 @@ class OnbonBx:
         self._missed += 1
         self._silent = 0 if self._heard_bytes else self._silent + 1
         if self._missed >= MISSED_MAX:
-            self._lose("no answer from the LED card")
+            self._lose(Loss("no-answer", "no answer from the LED card"))
         if self._silent >= SILENT_MAX:
             self._silent = 0
-            self._link.reopen("no answer")
+            self._link.reopen(Loss("no-answer", "no answer"))
 
     def _heard(self, data: bytes) -> None:
         self._heard_bytes = True
@@ -254,18 +257,18 @@ class OnbonBx:
         if self._reader.garbled > garbled:
             self._context.reject("garbled_frame")
 
-    def _wire_changed(self, up: bool, reason: str) -> None:
+    def _wire_changed(self, up: bool, why: Loss) -> None:
         self._reader = codec.FrameReader()
         if up:
             self._missed = self._silent = 0
             self._open.set()
         else:
             self._open.clear()
-            self._lose(reason)
+            self._lose(why)
 
-    def _lose(self, reason: str) -> None:
-        self._down = reason
-        self._presence.lost(reason)
+    def _lose(self, why: Loss) -> None:
+        self._down = why
+        self._presence.lost(*why)
 
 
 def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.ScreenArea]:

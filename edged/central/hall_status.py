@@ -27,11 +27,12 @@ class StatusLink(Protocol):
 
 
 class HallStanding(NamedTuple):
-    """What the status is made of. ``wall_ms``: ms since 1970 UTC."""
+    """What the status is made of. ``wall_ms``: ms since 1970 UTC; ``lost``: ids of configured devices."""
 
     state: State
     durable: bool
     wall_ms: int
+    lost: tuple[str, ...]
 
 
 class HallStatus:
@@ -86,5 +87,5 @@ def reasons(standing: HallStanding) -> tuple[str, ...]:
     if standing.wall_ms < CLOCK_TRUSTED_FROM_MS:
         found.append("clock")
     found += [] if standing.state.put_aside is None else ["safe mode"]
-    found += [f"device {name}" for name, known in standing.state.devices.items() if not known.up]
+    found += [f"device {name}" for name in standing.lost]
     return tuple(found[:REASONS_MAX])

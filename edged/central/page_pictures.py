@@ -14,15 +14,16 @@ from edged.core.calendar import opening, wall
 from edged.core.model.commands import AreaPicture, Display, Lamp, Value
 from edged.core.model.events import WHOLE_HALL
 from edged.core.model.lookup import Lookup
+from edged.core.model.losses import LossWords
 from edged.core.model.point import Point, device_of, point_of
-from edged.core.model.state import State, WindowState
+from edged.core.model.state import Alarm, State, WindowState
 from edged.core.model.turn import Turn
 from edged.core.people import staffing
-from edged.core.people.alarms import TEXT as ALARM_TEXT
 from edged.core.queue.ordering import ASKED, next_up
 from edged.core.signage.signs import CENTRE, slot
 from edged.core.tide.arbiter import pool_used
 from edged.core.windows import attendance, overrides
+from edged.explain.alarm_words import alarm_words
 from edged.explain.words import OVERRIDES
 
 NEXT_NUMBERS = 4
@@ -213,8 +214,8 @@ class Picturer:
                     "key": f"{one.kind}/{one.subject}",
                     "kind": one.kind,
                     "subject": _pair(self.subject(one.subject)),
-                    **_pair(ALARM_TEXT.get(one.kind, (one.kind, one.kind))),
-                    "todo": _pair(page_words.WHAT_TO_DO.get(one.kind, ("", ""))),
+                    **_pair((words.zh, words.en)),
+                    "todo": _pair((words.do_zh, words.do_en)),
                     "since": self._stamp(one.since_ms),
                     "accepted": None
                     if one.accepted_by is None
@@ -223,9 +224,13 @@ class Picturer:
                         "at": None if one.accepted_ms is None else self._stamp(one.accepted_ms),
                     },
                 }
-                for one in reversed(found)
+                for one, words in ((one, self._words(one)) for one in reversed(found))
             ]
         }
+
+    def _words(self, one: Alarm) -> LossWords:
+        known = self._state.devices.get(one.subject)
+        return alarm_words(one.kind, (known and known.reason) or "")
 
     def subject(self, subject: str) -> page_words.Pair:
         """Whatever an alarm or an order is about, as people call it."""

@@ -1,4 +1,4 @@
-"""Words of the pages that the hall itself has none for: what to do about an alarm, a rule, a limit, a device's name."""
+"""Words of the pages that the hall itself has none for: a rule, a limit, a device's name."""
 
 from __future__ import annotations
 
@@ -11,58 +11,6 @@ from edged.explain.sentences import duration
 
 Pair = tuple[str, str]
 
-WHAT_TO_DO: dict[str, Pair] = {
-    "device-fault": ("请到设备处查看：缺纸、卡纸或断电", "look at the device: paper, jam or power"),
-    "inputs-missed": ("请核对最近的号票与取号机", "compare the last tickets with the dispenser"),
-    "paper-in-doubt": (
-        "请到取号机，为持此号的人重新取号",
-        "see whoever holds that number, and give a new one",
-    ),
-    "nobody-gets-a-number": (
-        "请到取号机处理，必要时人工发号",
-        "see the visitors there; give numbers by hand if need be",
-    ),
-    "device-unreadable": ("请联系设备厂家，附上日志", "call the maker of the device, with the log"),
-    "queue-system-unfit": (
-        "请核对排队系统与 hall.toml 的窗口、业务编号",
-        "compare its windows with hall.toml",
-    ),
-    "clock-wrong": (
-        "请校准控制器时钟（检查网络授时）",
-        "set the controller's clock, look at its time server",
-    ),
-    "device-twice": ("请改掉其中一台设备的编号", "give one of the two devices another id"),
-    "pause-too-long": ("请到窗口了解情况，恢复服务或换人", "go to the window: resume, or send somebody"),
-    "window-unmanned": ("请派人到窗口，或关闭该窗口", "send somebody to the window, or close it"),
-    "area-unserved": ("请开放一个窗口，或派人到岗", "open a window, or send somebody"),
-    "no-staff": ("请另派人员到闪灯的窗口，或人工开放其他窗口", "send somebody else, or open another window"),
-    "bad-rating": ("请联系办事人了解情况并回访", "look after the visitor"),
-    "case-unanswered": ("请到办不成事窗口响应", "answer at the case window"),
-    "case-overdue": ("请催办，或说明不可办的理由", "press for it, or explain why it cannot be done"),
-    "cases-full": ("请先办结已登记的事项", "close cases that are done"),
-    "left-waiting": ("请安排人员办完，或请办事人改日再来", "have them served, or ask them to come again"),
-    "calendar-missing": ("请上级下发节假日安排", "ask the centre for the holidays"),
-    "tickets-missing": ("请检查取号机是否出票", "look whether the dispensers print"),
-    "counter-suspect": ("请检查客流计数器的安装与方向", "look at the people counter"),
-    "commissioner-unanswered": ("请亲自到窗口，或另派帮办", "go there, or send somebody"),
-    "guide-unanswered": ("请亲自疏导，或另派导办", "go there, or send somebody"),
-    "policy-harmful": ("已自动恢复；请告知策略发布人", "the last one is back; tell whoever pushed it"),
-    "safe-mode": (
-        "取号叫号照常，潮汐窗口暂停；请联系技术支持",
-        "calling goes on without a tide; call support",
-    ),
-    "config-refused": ("请运行 edged check 并改正", "run edged check and correct the file"),
-    "config-waiting": ("请在下班后重启控制器", "restart the controller after hours"),
-    "file-refused": ("请改正该文件", "correct that file"),
-    "certificate-ends": ("请更换证书", "renew the certificate"),
-    "client-id-taken": ("请找出并停用另一个客户端", "find the other client and stop it"),
-    "ack-ahead": ("请联系上级平台", "call the centre"),
-    "broker-refuses": ("请核对消息服务器的访问列表", "look at the broker's access list"),
-    "not-kept": ("请勿断电；清理或更换磁盘", "do not switch off; free or replace the disk"),
-    "journal-renewed": ("请核对正在等候的号票", "compare the tickets of whoever waits"),
-    "promise-overdue": ("请联系办事人补交材料", "ask for the papers"),
-    "print-failed": ("请在窗口补打，或到取号机查看", "print again at the window, or look at the dispenser"),
-}
 DUTY: Pair = ("值班长", "Duty manager")
 _RULES: dict[str, Pair] = {
     "pw": (

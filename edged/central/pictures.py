@@ -13,9 +13,12 @@ import msgspec
 from edged.central import topics
 from edged.core.model.commands import Action, AlarmsPicture, AreaPicture, CasesPicture, Value, WindowPicture
 from edged.core.model.point import Point
+from edged.core.people.alarms import LOST
 from edged.driver import Options, Refused
+from edged.explain.alarm_words import alarm_words
 from edged.links.mqtt.link import MqttLink
 
+WORDED = 12  # alarms with words: all of them would not fit a message of 16 KiB
 _ENCODER = msgspec.json.Encoder()
 CASE_FIGURES = (
     "waiting",
@@ -82,14 +85,26 @@ class Pictures:
             }
             return topics.window_state(self._hall, value.window), _json(body)
         if isinstance(value, AlarmsPicture):
-            standing = [
-                {"alarm": alarm, "subject": subject, "since": self._stamp(since_ms)}
-                for alarm, subject, since_ms in value.standing
-            ]
-            return topics.alarms_state(self._hall), _json({"standing": standing})
+            return topics.alarms_state(self._hall), _json({"standing": self._alarms(value)})
         if isinstance(value, CasesPicture):
             return topics.cases_state(self._hall), _json(self._cases(value))
         raise Refused(f"the centre has no {value.kind}")
+
+    def _alarms(self, value: AlarmsPicture) -> list[dict[str, str]]:
+        """Oldest first; the newest ``WORDED`` say in words what is the matter and what to do."""
+        lost = dict(value.lost)
+        plain = len(value.standing) - WORDED
+        told = []
+        for number, (alarm, subject, since_ms) in enumerate(value.standing):
+            entry = {"alarm": alarm, "subject": subject, "since": self._stamp(since_ms)}
+            reason = lost.get(subject, "") if alarm == LOST else ""
+            if reason:
+                entry["reason"] = reason
+            if number >= plain:
+                text_zh, text, do_zh, do = alarm_words(alarm, reason)
+                entry |= {"text": text, "text_zh": text_zh, "do": do, "do_zh": do_zh}
+            told.append(entry)
+        return told
 
     def _cases(self, value: CasesPicture) -> dict[str, Any]:
         body = {name: getattr(value, name) for name in CASE_FIGURES}

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "web": ("edged.cli.web:web", "Serve the hall's pages: duty view, board, replay."),
     "reload": ("edged.cli.reload:reload", "Have the running daemon take hall.toml as it is now."),
     "status": ("edged.cli.status:status", "Show a running hall: areas, windows, policy, health."),
+    "alarms": ("edged.cli.alarms:alarms", "List what stands in a running hall and what to do; every alarm."),
     "cases": ("edged.cli.cases:cases", "List a running hall's open cases, late ones, percentages."),
     "why": ("edged.cli.why:why", "Explain what the tide did: rule, figures, alternatives."),
     "words": ("edged.cli.words:words", "List every text that people read, with an example."),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from edged.cli.target import Target, fail, find_or_exit
-from edged.core.people.alarms import TEXT
+from edged.explain.alarm_words import alarm_words
 
 PICTURES_S = 1.5  # retained pictures come within ms of subscribing; a slow line gets this long
 QUIET_S = 0.3  # nothing new for this long: that was all
@@ -76,7 +76,7 @@ def _pictures(target: Target) -> dict[str, Any]:
     ]
     with conversation(target, wanted) as talk:
         for heard in talk.hear(PICTURES_S, QUIET_S):
-            body = _object(heard.payload)
+            body = body_of(heard.payload)
             name = heard.topic.rpartition("/")[2]
             if heard.topic == wanted[0]:
                 found["status"] = body
@@ -102,7 +102,7 @@ def _health(target: Target) -> dict[str, Any] | None:
     connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=HEALTH_S)
     try:
         connection.request("GET", "/healthz")
-        return _object(connection.getresponse().read(HEALTH_BYTES_MAX))
+        return body_of(connection.getresponse().read(HEALTH_BYTES_MAX))
     except (OSError, http.client.HTTPException):
         return None
     finally:
@@ -125,6 +125,7 @@ def _tell(target: Target, pictures: dict[str, Any]) -> None:
     if health:
         lost = ", ".join(health.get("devices_lost") or ()) or "none"
         typer.echo(f"  health {health.get('state')}, durable {health.get('durable')}, devices lost: {lost}")
+        _tell_lost(health.get("losses") or {})
     mistakes = health.get("config_mistakes") or ()
     if mistakes:
         typer.echo(
@@ -158,13 +159,22 @@ def _tell(target: Target, pictures: dict[str, Any]) -> None:
         typer.echo(f"{name:<20}{state:<22}{window.get('number') or '-':<11}{tidal}")
 
 
+def _tell_lost(losses: dict[str, Any]) -> None:
+    for device, why in losses.items():
+        typer.echo(
+            f"    {device}: {why['zh']} {why['en']}, since {why['since']} ({why['reason']}: {why['detail']})"
+        )
+        typer.echo(f"      → {why['do_zh']}; {why['do_en']}")
+
+
 def _tell_alarms(alarms: dict[str, Any]) -> None:
     for one in alarms.get("standing") or ():
-        chinese, english = TEXT.get(one.get("alarm"), ("告警", str(one.get("alarm"))))
-        typer.echo(f"  ALARM {one.get('subject')}: {chinese} {english}, since {one.get('since')}")
+        words = alarm_words(str(one.get("alarm")), str(one.get("reason") or ""))
+        typer.echo(f"  ALARM {one.get('subject')}: {words.zh} {words.en}, since {one.get('since')}")
 
 
-def _object(payload: bytes) -> dict[str, Any]:
+def body_of(payload: bytes) -> dict[str, Any]:
+    """A JSON object that somebody left; empty for anything else."""
     try:
         found = json.loads(payload)
     except (ValueError, RecursionError):

@@ -12,14 +12,12 @@ from edged.core.model.events import (
     HealthRead,
     MachineTold,
 )
+from edged.core.model.losses import OUR_LINK
 from edged.core.model.state import DeviceState
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, announcements, pages
 from edged.core.visits import printing
 from edged.core.windows import activation, attendance
-
-OUR_LINK = "broker"  # why a device is lost that may well be there: the link to the broker is down
-
 
 # How an action fails that may have reached its device all the same (``outputs``, drivers).
 MAY_HAVE_ARRIVED = ("no answer in time", "interrupted", "driver failed")
@@ -36,18 +34,26 @@ def health(turn: Turn, event: HealthRead) -> None:
 
 
 def changed(turn: Turn, event: DeviceLost | DeviceBack) -> None:
-    """A device cannot be reached any more, or can again."""
+    """A device cannot be reached any more, or can again; or it is lost for another reason than was known."""
     up = isinstance(event, DeviceBack)
-    reason = event.reason if isinstance(event, DeviceLost) else None
+    reason, detail = (event.reason, event.detail or None) if isinstance(event, DeviceLost) else (None, None)
     if up:
         sequence.hearing(turn, event.point)
     elif reason == OUR_LINK:
         sequence.deaf(turn, event.point)
     before = turn.state.devices.get(event.point)
     if before is not None and before.up == up:
+        if not up and before.reason != reason:
+            turn.state.devices[event.point] = DeviceState(up, before.since_ms, reason, detail)
+            turn.note("device.still_lost", event.point, reason=reason)
+            turn.alarmed = turn.alarmed or alarms.stands(turn, alarms.LOST, event.point)
         return
-    turn.state.devices[event.point] = DeviceState(up, turn.at_ms, reason)
-    turn.note("device.back" if up else "device.lost", event.point, reason=reason)
+    turn.state.devices[event.point] = DeviceState(up, turn.at_ms, reason, detail)
+    if up:
+        away_s = None if before is None else turn.seconds_since(before.since_ms)
+        turn.note("device.back", event.point, away_s=away_s)
+    else:
+        turn.note("device.lost", event.point, reason=reason)
     attendance.panel_changed(turn, event.point, up)
     for area in turn.lookup.areas:  # what an area hears and sees may end here
         turn.touch_area(area)

@@ -28,6 +28,7 @@ from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
 from edged.config import ConfigErrors, DeviceConfig, HallConfig
 from edged.config.broker import link_settings
 from edged.core.engine import Engine
+from edged.core.model import losses
 from edged.core.model.events import (
     ClockDoubted,
     ClockSet,
@@ -40,7 +41,7 @@ from edged.core.model.events import (
     SiteLoaded,
 )
 from edged.core.model.point import device_of
-from edged.core.model.state import State
+from edged.core.model.state import DeviceState, State
 from edged.core.rebuild import conflicts
 from edged.core.signage.signs import CENTRE, point_of_slot
 from edged.daemon.concerns import Concerns
@@ -59,13 +60,15 @@ from edged.driver import DeviceContext, Driver
 from edged.heartbeat import Heartbeat, lasting
 from edged.logs import StepLog
 from edged.observers.certificates import CertificateWatch
+from edged.observers.device_log import DeviceLog
 from edged.observers.lag import watch_loop
 from edged.observers.metrics import Metrics, Readings
-from edged.observers.web.server import HallHealth, WebServer
+from edged.observers.web.server import DeviceLoss, HallHealth, WebServer
 from edged.store.replay import recover
 
 CLOCK_CHECK_S = 1.0  # real seconds between looks for wall-clock steps
 CLOCK_EVERY_MS = 3_600_000  # tell the core the wall time at least every hall hour
+LOST_MS = 30_000  # hall time after which a lost device needs a person; one that starts again is back by then
 OURS_S = 60.0  # real seconds of an undisturbed link after which nobody else uses our id
 ACT_WAIT_S = 5.0  # real seconds that actions wait for a broker that may start with us; shorter than outputs' heartbeats
 REJECTED_NAMED_MAX = 500  # reasons and senders in the log: every device of a hall, with some reason
@@ -138,7 +141,8 @@ class Application:
         keys, _ = self._platform.policy_keys(config)
         self.office = Office(config, keys, self.mqtt, self.journal, given)
         self.pages = PageDesk(self.mqtt, config.hall, self._page_sources())
-        told = (self.metrics, StepLog(), *self.office.observers, self.pages, *self._platform.observers())
+        ours = (self.metrics, StepLog(), DeviceLog())
+        told = (*ours, *self.office.observers, self.pages, *self._platform.observers())
         self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs, told, broke=condemned.broke)
         self.witness = Witness(self.mqtt, self.journal, config.hall, lambda: self.engine.state)
         self.strangers = Strangers(config.hall, self._drivers.keys, self.concerns, self.reject)
@@ -419,7 +423,7 @@ class Application:
             durable=self.journal.durable,
             mqtt_connected=self.mqtt.connected,
             mqtt_reason=self.mqtt.reason,
-            devices_lost=tuple(device for device, known in state.devices.items() if not known.up),
+            devices_lost=tuple(self._lost()),
             policy_version=state.policy_version,
             epoch=self.journal.epoch,
             seq=self.journal.last_seq,
@@ -427,12 +431,39 @@ class Application:
             alarms=tuple(state.alarms),
             config_mistakes=self.reloads.mistakes,
             concerns=self.concerns.details,
+            losses={device: self._loss(known) for device, known in self._lost().items()},
         )
+
+    def _lost(self) -> dict[str, DeviceState]:
+        """Lost devices of the configuration as it is: what was taken out of it is missed by nobody."""
+        known = self.engine.state.devices
+        return {device: known[device] for device in self._drivers if device in known and not known[device].up}
+
+    def _loss(self, known: DeviceState) -> DeviceLoss:
+        reason = losses.known(known.reason)
+        return DeviceLoss(
+            reason,
+            known.detail or (known.reason if reason == losses.OTHER else "") or "",
+            self._stamp(known.since_ms),
+            *losses.LOSSES[reason],
+        )
+
+    def _tell_lost(self) -> None:
+        """A device that stays away needs a person, unless it is only our own link that is down."""
+        since_ms = self.clock.at_ms() - LOST_MS
+        standing = {
+            device: f"{losses.known(known.reason)}: {known.detail or known.reason}"
+            for device, known in self._lost().items()
+            if known.since_ms <= since_ms and known.reason != losses.OUR_LINK
+        }
+        self.concerns.tell("device-lost", standing)
 
     # -- status, time, reload --
 
     def _standing(self) -> HallStanding:
-        return HallStanding(self.engine.state, self.journal.durable, self.clock.wall_ms())
+        return HallStanding(
+            self.engine.state, self.journal.durable, self.clock.wall_ms(), tuple(self._lost())
+        )
 
     def _rfc3339(self, wall_ms: int) -> str:
         return rfc3339(wall_ms, self.config.timezone)
@@ -480,6 +511,7 @@ class Application:
             await asyncio.sleep(CLOCK_CHECK_S)
             self.status.look(self.mqtt, self._standing())
             self._look_at_id()
+            self._tell_lost()
             self.witness.look()
             self.strangers.look()
             self._end_renewal()

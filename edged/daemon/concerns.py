@@ -16,6 +16,7 @@ from edged.core.people.alarms import key
 
 PER_KIND_MAX = 50  # subjects of one kind that become alarms: a hall with more has one trouble, not many
 DETAIL_MAX_CHARS = 300
+OWN_LINES = ("device-lost",)  # the log has had a line of these when it happened
 
 log = structlog.get_logger("edged.concerns")
 
@@ -36,14 +37,15 @@ class Concerns:
         }
         before = self._told.get(alarm, {})
         for subject, detail in now.items():
-            if before.get(subject) != detail:
+            if before.get(subject) != detail and alarm not in OWN_LINES:
                 log.error("needs-a-person", alarm=alarm, subject=subject, detail=detail)
             if not self._stands(alarm, subject):
                 self._send(MachineTold(alarm, subject, True, detail))
         known = {one.subject for one in self._state().alarms.values() if one.kind == alarm}
         for subject in sorted(known | before.keys()):
             if subject not in now and self._stands(alarm, subject):
-                log.info("needs-nobody-any-more", alarm=alarm, subject=subject)
+                if alarm not in OWN_LINES:
+                    log.info("needs-nobody-any-more", alarm=alarm, subject=subject)
                 self._send(MachineTold(alarm, subject, False))
         self._told[alarm] = now
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
+from edged.core.model.losses import Loss
 from edged.driver import Unreachable
 
 PENDING_BYTES_MAX = 64 * 1024  # under way on one wire; a real one holds a few KiB
@@ -126,7 +127,7 @@ class MemoryLink:
         self._whole = True
         self._reason = "open"
         self._on_bytes: Callable[[bytes], None] | None = None
-        self._on_state: Callable[[bool, str], None] | None = None
+        self._on_state: Callable[[bool, Loss], None] | None = None
 
     @classmethod
     def pair(
@@ -137,11 +138,11 @@ class MemoryLink:
         one._other, two._other = two, one
         return one, two
 
-    async def run(self, on_bytes: Callable[[bytes], None], on_state: Callable[[bool, str], None]) -> None:
+    async def run(self, on_bytes: Callable[[bytes], None], on_state: Callable[[bool, Loss], None]) -> None:
         """See ``ByteLink``."""
         self._on_bytes, self._on_state = on_bytes, on_state
         try:
-            on_state(self._whole, self._reason)
+            on_state(self._whole, Loss("closed", self._reason))
             await asyncio.get_running_loop().create_future()  # for ever
         finally:
             self._on_bytes = self._on_state = None
@@ -157,12 +158,12 @@ class MemoryLink:
         for delay_s, piece in self._mangler.pieces(data):
             self._other._delivery.put(delay_s, piece)
 
-    def reopen(self, reason: str) -> None:
+    def reopen(self, why: Loss) -> None:
         """See ``ByteLink``: this end goes down and up."""
         if self._whole and self._on_state is not None:
-            self._on_state(False, reason)
+            self._on_state(False, why)
             self._delivery.clear()
-            self._on_state(True, "open")
+            self._on_state(True, Loss("", "open"))
 
     def misbehave(self, faults: WireFaults, seed: int) -> None:
         """From now on, both ways."""
@@ -185,7 +186,7 @@ class MemoryLink:
 
     def _tell(self) -> None:
         if self._on_state is not None:
-            self._on_state(self._whole, self._reason)
+            self._on_state(self._whole, Loss("closed", self._reason))
 
     def _arrive(self, data: bytes) -> None:
         if self._on_bytes is not None:

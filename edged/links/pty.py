@@ -19,6 +19,7 @@ import tty
 from collections.abc import Callable
 from pathlib import Path
 
+from edged.core.model.losses import Loss
 from edged.driver import Unreachable
 from edged.links.memory import Delivery, Mangler, WireFaults
 
@@ -44,7 +45,7 @@ class Pty:
         ] = []  # pulled without an event; at most one per unplug, until close
         self._unread = bytearray()
         self._on_bytes: Callable[[bytes], None] | None = None
-        self._on_state: Callable[[bool, str], None] | None = None
+        self._on_state: Callable[[bool, Loss], None] | None = None
 
     @property
     def plugged(self) -> bool:
@@ -73,7 +74,7 @@ class Pty:
             self._listen()
         _point(self.place, self.slave)
         if self._on_state is not None:
-            self._on_state(True, "plugged")
+            self._on_state(True, Loss("", "plugged"))
         return self.slave
 
     def unplug(self, *, freeze: bool = False) -> None:
@@ -89,7 +90,7 @@ class Pty:
                 _close(self._fds)
             self._fds = None
             if self._on_state is not None:
-                self._on_state(False, "unplugged")
+                self._on_state(False, Loss("port-missing", "unplugged"))
 
     def replug(self) -> str:
         """Pull it and plug it in again; the port comes back under another name."""
@@ -114,12 +115,15 @@ class Pty:
         while self._frozen:
             _close(self._frozen.pop())
 
-    async def run(self, on_bytes: Callable[[bytes], None], on_state: Callable[[bool, str], None]) -> None:
+    async def run(self, on_bytes: Callable[[bytes], None], on_state: Callable[[bool, Loss], None]) -> None:
         """The device's end, see ``ByteLink``. Until cancelled."""
         self._on_bytes, self._on_state = on_bytes, on_state
         try:
             self._listen()
-            on_state(self.plugged, "plugged" if self.plugged else "unplugged")
+            on_state(
+                self.plugged,
+                Loss("" if self.plugged else "port-missing", "plugged" if self.plugged else "unplugged"),
+            )
             await asyncio.get_running_loop().create_future()  # for ever
         finally:
             self._mute()
@@ -139,7 +143,7 @@ class Pty:
             else:
                 self._to_program(piece)
 
-    def reopen(self, reason: str) -> None:
+    def reopen(self, why: Loss) -> None:
         """See ``ByteLink``; a device does not reopen its own wire."""
 
     def _listen(self) -> None:

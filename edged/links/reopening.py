@@ -1,6 +1,6 @@
 """A byte wire that is opened again for ever: what a serial port and a TCP serial server have in common. Rules:
 
-1. One change, one ``on_state``: tries in between are silent, whatever their reasons.
+1. One change, one ``on_state``: a try in between is silent, unless it fails for a reason of another kind.
 2. The old connection is closed before a new one is opened (a dead file descriptor keeps its device name taken).
 3. It never gives up: the pause before the next try grows to a cap, with jitter, so that wires do not knock in step.
 4. Received bytes are handed on as they come; nothing is flushed at open.
@@ -21,8 +21,10 @@ from typing import Generic, TypeVar
 import serialx
 
 from edged.clock import monotonic_s
+from edged.core.model.losses import OTHER, Loss
 from edged.driver import Refused, Unreachable
 from edged.links.chance import chance
+from edged.links.losses import loss_of
 
 OPEN_S = 3.0  # a tty opens in milliseconds, a LAN connection in tens; more is a hung driver
 CLOSE_S = 5.0  # a kernel driver may wait for unsent bytes; the next open then fails and is tried again
@@ -33,20 +35,19 @@ PAUSE_MIN_S = 0.1
 PAUSE_MAX_S = 2.0  # a port plugged in again is open within 3 s
 STABLE_S = 5.0  # a connection that lived this long was a good one: the next pause is short again
 WRITE_BYTES_MAX = 16 * 1024  # one frame; the largest in a hall is under 1 KiB
-REASON_MAX = 200  # characters of an operating system's message worth keeping
 
 OnBytes = Callable[[bytes], None]
-OnState = Callable[[bool, str], None]
+OnState = Callable[[bool, Loss], None]
 TransportT = TypeVar("TransportT", bound=asyncio.Transport)
 
 
 class ByteEnds(asyncio.Protocol):
-    """One connection's life: bytes go to ``on_bytes``, ``ended`` resolves to the reason of its end."""
+    """One connection's life: bytes go to ``on_bytes``, ``ended`` resolves to why it ended."""
 
     def __init__(self, on_bytes: OnBytes) -> None:
         loop = asyncio.get_running_loop()
         self._on_bytes = on_bytes
-        self.ended: asyncio.Future[str] = loop.create_future()
+        self.ended: asyncio.Future[Loss] = loop.create_future()
         self.closed = asyncio.Event()
         self._clear = asyncio.Event()  # nothing waits to be sent
         self._clear.set()
@@ -61,14 +62,14 @@ class ByteEnds(asyncio.Protocol):
         self._clear.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.end("closed by the other side" if exc is None else reason_of(exc))
+        self.end(Loss("closed", "closed by the other side") if exc is None else loss_of(exc))
         self.closed.set()
         self._clear.set()
 
-    def end(self, reason: str) -> None:
+    def end(self, why: Loss) -> None:
         """Note why it ended; the first reason stays."""
         if not self.ended.done():
-            self.ended.set_result(reason)
+            self.ended.set_result(why)
 
     async def drained(self) -> None:
         """Until the operating system took every byte, or the connection ended."""
@@ -85,7 +86,7 @@ class Reopening(ABC, Generic[TransportT]):
         self._turn = asyncio.Lock()
         self._on_state: OnState = _nobody
         self._up: bool | None = None
-        self._reason = "not opened yet"
+        self._why = Loss(OTHER, "not opened yet")
         self._transport: TransportT | None = None
         self._ends: ByteEnds | None = None
 
@@ -94,7 +95,7 @@ class Reopening(ABC, Generic[TransportT]):
         """One try. May raise ``OSError``, ``ValueError`` or a serialx error; must leave nothing open then."""
 
     def _vanished(self) -> str:
-        """Why the open wire leads nowhere any more, or ""."""
+        """Why the open wire leads nowhere any more, or "": the port is missing, then."""
         return ""
 
     def _discard(self, transport: TransportT) -> None:  # most wires keep nothing back
@@ -117,7 +118,7 @@ class Reopening(ABC, Generic[TransportT]):
                 pause_s = min(PAUSE_MAX_S, PAUSE_MIN_S * 2 ** (shorts - 1))
                 await asyncio.sleep(pause_s * (1 - self._jitter() / 2))
         finally:
-            self._up, self._reason = None, "stopped"
+            self._up, self._why = None, Loss(OTHER, "stopped")
 
     async def write(self, data: bytes) -> None:
         """See ``ByteLink``. Raises ``Refused`` for more than ``WRITE_BYTES_MAX``."""
@@ -126,24 +127,24 @@ class Reopening(ABC, Generic[TransportT]):
         async with self._turn:
             transport, ends = self._transport, self._ends
             if transport is None or ends is None or ends.ended.done():
-                raise Unreachable(self._reason)
+                raise _unreachable(self._why)
             try:
                 transport.write(data)
                 async with asyncio.timeout(WRITE_S):
                     await ends.drained()
             except TimeoutError:
-                self.reopen("takes no bytes")
+                self.reopen(Loss("takes-nothing", "takes no bytes"))
             except (OSError, serialx.SerialException) as error:
-                ends.end(reason_of(error))
+                ends.end(loss_of(error))
             if ends.ended.done():
-                raise Unreachable(ends.ended.result())
+                raise _unreachable(ends.ended.result())
 
-    def reopen(self, reason: str) -> None:
+    def reopen(self, why: Loss) -> None:
         """See ``ByteLink``."""
         if self._ends is not None and not self._ends.ended.done():
             assert self._transport is not None
             self._discard(self._transport)
-            self._ends.end(reason)
+            self._ends.end(why)
 
     async def _live(self, on_bytes: OnBytes) -> float:
         """One connection from open to close; returns how long it lived (0 where it could not be opened)."""
@@ -152,26 +153,26 @@ class Reopening(ABC, Generic[TransportT]):
             async with asyncio.timeout(OPEN_S):
                 transport = await self._open(ends)
         except TimeoutError:
-            self._set(False, "does not open")
+            self._set(False, Loss("no-answer", "does not open"))
             return 0.0
         except (OSError, ValueError, serialx.SerialException) as error:
-            self._set(False, reason_of(error))
+            self._set(False, loss_of(error))
             return 0.0
         transport.set_write_buffer_limits(high=0)  # so that drained() means: the kernel has it
         opened_s = monotonic_s()
         try:
             self._transport, self._ends = transport, ends
             self.opened += 1
-            self._set(True, "open")
-            reason = await self._watch(ends)
+            self._set(True, Loss("", "open"))
+            why = await self._watch(ends)
         finally:
             self._transport = self._ends = None
             transport.abort()
             await _wait(ends.closed, CLOSE_S)
-        self._set(False, reason)
+        self._set(False, why)
         return monotonic_s() - opened_s
 
-    async def _watch(self, ends: ByteEnds) -> str:
+    async def _watch(self, ends: ByteEnds) -> Loss:
         missed = 0
         while True:
             await asyncio.wait({ends.ended}, timeout=POLL_S)
@@ -180,19 +181,17 @@ class Reopening(ABC, Generic[TransportT]):
             reason = self._vanished()
             missed = missed + 1 if reason else 0
             if missed >= VANISHED_POLLS:
-                return reason
+                return Loss("port-missing", reason)
 
-    def _set(self, up: bool, reason: str) -> None:
-        self._reason = reason
-        if up is not self._up:
-            self._up = up
-            self._on_state(up, reason)
+    def _set(self, up: bool, why: Loss) -> None:
+        changed = up is not self._up or (not up and why.word != self._why.word)
+        self._up, self._why = up, why
+        if changed:
+            self._on_state(up, why)
 
 
-def reason_of(error: BaseException) -> str:
-    """An error in the words of the operating system, short."""
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return (text or type(error).__name__)[:REASON_MAX]
+def _unreachable(why: Loss) -> Unreachable:
+    return Unreachable(why.detail, why.word)
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:
@@ -203,5 +202,5 @@ async def _wait(event: asyncio.Event, timeout_s: float) -> None:
         pass
 
 
-def _nobody(_up: bool, _reason: str) -> None:
+def _nobody(_up: bool, _why: Loss) -> None:
     """Nobody listens yet."""

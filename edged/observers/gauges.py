@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from edged.core.cases import case_signs, ratings
 from edged.core.model.commands import AreaPicture
 from edged.core.model.events import CLASSES, OverrideKind
+from edged.core.model.losses import LOSSES, known
 from edged.core.model.point import point_of
 from edged.core.model.state import Phase, State, WindowStateName
 from edged.core.people.alarms import TEXT
@@ -38,6 +39,7 @@ class HallCollector(Collector):
         """One family after the other; none before the site is loaded."""
         state = self._state()
         yield self._device_up(state)
+        yield from self._device_lost(state)
         yield _policy(state)
         if state.site is not None:
             yield _waiting(state)
@@ -60,6 +62,24 @@ class HallCollector(Collector):
             known = state.devices.get(device)
             family.add_metric([device, driver], float(known is not None and known.up))
         return family
+
+    def _device_lost(self, state: State) -> Iterator[Metric]:
+        """How many for each reason, and for which each of them: at most one series a device, while it is lost."""
+        each = GaugeMetricFamily(
+            "edged_device_lost", "1 while the device is lost for this reason", labels=["device", "reason"]
+        )
+        counted: Counter[str] = Counter()
+        for device in sorted(self._devices):
+            found = state.devices.get(device)
+            if found is not None and not found.up:
+                reason = known(found.reason)
+                counted[reason] += 1
+                each.add_metric([device, reason], 1)
+        family = GaugeMetricFamily("edged_devices_lost", "Devices lost, by reason", labels=["reason"])
+        for reason in LOSSES:
+            family.add_metric([reason], counted[reason])
+        yield family
+        yield each
 
 
 def _policy(state: State) -> Metric:

@@ -311,7 +311,7 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
     assert len(heard) == 5 + 3 + 5
     status = HallStatus("demo", 1, lambda wall_ms: "2026-05-28T10:00:00+08:00")
     for why in ((), ("disk", "device relay")):
-        fits("HallStatus", status.payload("degraded", HallStanding(State(), True, NOW_MS), why))
+        fits("HallStatus", status.payload("degraded", HallStanding(State(), True, NOW_MS, ()), why))
     fits("PolicyEnvelope", envelope())
     assert SCHEMAS["PolicyEnvelope"]["properties"]["payloadType"]["const"] == PAYLOAD_TYPE
 

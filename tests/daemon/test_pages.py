@@ -10,8 +10,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from edged.central.page_words import WHAT_TO_DO
-from edged.core.people.alarms import TEXT
+from edged.core.people.alarms import DO, TEXT
 from tests.support.brokers import Mosquitto, until
 from tests.support.daemons import EXTRA_WINDOW, Daemon, Hall, Machines
 from tests.support.pages import PageEar, pages_at
@@ -108,4 +107,4 @@ async def test_a_broker_without_memory_is_told_everything_again(
 
 
 def test_every_alarm_says_what_to_do() -> None:
-    assert set(WHAT_TO_DO) == set(TEXT)
+    assert set(DO) == set(TEXT)

@@ -52,7 +52,11 @@ async def test_an_adapter_that_stops_echoing_is_opened_again(tmp_path: Path) -> 
         b.far.faults = CandleFaults()
         for turn in range(candle_driver.ECHO_MISSES_MAX):
             await b.show("panel-22", Lamp("off" if turn % 2 else "blink"))
-        await until(lambda: b.hall.events == [BACK, DeviceLost(Point("candle-1"), "no echo any more"), BACK])
+        await until(
+            lambda: (
+                b.hall.events == [BACK, DeviceLost(Point("candle-1"), "no-echo", "no echo any more"), BACK]
+            )
+        )
 
 
 async def test_what_was_found_out_of_one_adapter_does_not_hold_for_the_next(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from edged.shapes import read
 DEADLINE_S = 8.0
 BAR = "led-tax"
 CALL = Display(("税务综合 等候3人", "A012→3号窗口"))
-BACK, LOST = DeviceBack(Point(BAR)), DeviceLost(Point(BAR), "no answer from the LED card")
+BACK, LOST = DeviceBack(Point(BAR)), DeviceLost(Point(BAR), "no-answer", "no answer from the LED card")
 
 
 class Bar:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.clock import monotonic_s
+from edged.core.model.losses import Loss
 from edged.driver import Unreachable
 from edged.links import ByteLink
 from edged.links.memory import PENDING_BYTES_MAX, Mangler, MemoryLink, WireFaults
@@ -30,8 +31,8 @@ class Ear:
     def hear(self, data: bytes) -> None:
         self.pieces.append(data)
 
-    def see(self, up: bool, reason: str) -> None:
-        self.states.append((up, reason))
+    def see(self, up: bool, why: Loss) -> None:
+        self.states.append((up, why.detail))
 
     @property
     def bytes(self) -> bytes:
@@ -127,7 +128,7 @@ async def test_a_cut_takes_both_ends_down_with_what_was_under_way() -> None:
         two.mend()
         await one.write(b"kept")
         await until(lambda: there.bytes == b"kept", "the mended wire is deaf")
-        one.reopen("silent")
+        one.reopen(Loss("no-answer", "silent"))
     assert here.states == [
         (True, "open"),
         (False, "unplugged"),

@@ -178,7 +178,7 @@ async def test_unplugged_port_is_reopened_under_its_path(tmp_path: Path) -> None
     module = relay()
     port, changes = tmp_path / "by-path", []
     link = ModbusBus(f"rtu://{port}")
-    link.on_state(lambda is_up, reason: changes.append((is_up, reason != "")))
+    link.on_state(lambda is_up, reason: changes.append((is_up, reason.word != "")))
     async with running(link):
         await until(lambda: changes)
         for _ in range(2):

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edged.clock import monotonic_s
+from edged.core.model.losses import Loss
 from edged.driver import Refused, Unreachable
 from edged.links import ByteLink, reopening
 from edged.links.pty import Pty
@@ -34,9 +35,9 @@ class Ear:
     def hear(self, data: bytes) -> None:
         self.bytes += data
 
-    def see(self, up: bool, reason: str) -> None:
+    def see(self, up: bool, why: Loss) -> None:
         self.states.append(up)
-        self.reasons.append(reason)
+        self.reasons.append(why.detail)
         self.at_s.append(monotonic_s())
 
 
@@ -47,9 +48,9 @@ class Counting(Ear):
         super().__init__()
         self.descriptors: list[set[str]] = []
 
-    def see(self, up: bool, reason: str) -> None:
+    def see(self, up: bool, why: Loss) -> None:
         self.descriptors.append(open_fds())
-        super().see(up, reason)
+        super().see(up, why)
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
@@ -156,7 +157,7 @@ async def test_the_old_descriptor_is_closed_before_the_new_one_opens(port: Pty) 
         for _ in range(20):
             port.replug()
             await until(lambda: link.connected, "not reopened")
-        link.reopen("silent")
+        link.reopen(Loss("no-answer", "silent"))
         await until(lambda: here.states[-1] is False, "the wish to reopen was not heard")
         assert len(seen[-1]) == own_while_open - 1
         await until(lambda: link.connected, "not reopened")
@@ -196,8 +197,8 @@ async def test_a_driver_that_hears_nothing_can_ask_for_a_fresh_open(port: Pty) -
     link, here = SerialLink(port.path, baudrate=57600), Ear()
     async with running((link, here)):
         await until(lambda: link.connected, "not open")
-        link.reopen("silent")
-        link.reopen("silent again")
+        link.reopen(Loss("no-answer", "silent"))
+        link.reopen(Loss("no-answer", "silent again"))
         await until(lambda: here.states == [True, False, True], "not reopened")
     assert here.reasons == ["open", "silent", "open"]
     assert link.opened == 2
@@ -286,6 +287,6 @@ async def test_a_flapping_port_causes_pauses_not_a_storm(port: Pty) -> None:
     async with running((link, here)):
         started_s = monotonic_s()
         while monotonic_s() - started_s < 1.5:
-            link.reopen("flap")
+            link.reopen(Loss("closed", "flap"))
             await asyncio.sleep(0.01)
         assert 2 <= link.opened <= 6  # pauses of 0.1, 0.2, 0.4, 0.8 s

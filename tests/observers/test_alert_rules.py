@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from edged.core.model.losses import LOSSES
 from edged.core.people import alarms
+from edged.explain.alarm_words import runbook
 from tests.support.needs import lacking
 
 RULES = Path(__file__).parents[2] / "configs" / "prometheus"
@@ -43,10 +45,15 @@ def test_each_alert_has_a_section(page: str) -> None:
     assert [one for one in headings if one.startswith("Edged")] == ALERTS
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_each_alarm_of_the_hall_has_a_row(page: str) -> None:
-    rows = re.findall(r"^\| `([a-z-]+)` \|", (RULES / page).read_text(), re.M)
-    assert set(rows) - {"alarm"} == set(alarms.TEXT)  # the heading of the table is no alarm
+@pytest.mark.parametrize(("page", "lang"), list(zip(PAGES, ("en", "zh"), strict=True)))
+def test_each_alarm_and_each_reason_of_a_loss_stands_in_the_runbook_as_the_product_says_it(
+    page: str, lang: str
+) -> None:
+    text, wanted = (RULES / page).read_text(), runbook(lang)
+    assert wanted in text, f"edged alarms --all --runbook --lang {lang}"
+    assert set(alarms.DO) == set(alarms.TEXT)
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|", text, re.M)
+    assert sorted(rows) == sorted(["alarm", "reason", *alarms.TEXT, *LOSSES])
 
 
 def test_each_metric_of_rules_and_dashboards_is_one_that_the_controller_has() -> None:

@@ -394,7 +394,9 @@ def _differences(part: Any) -> str:
     said = [
         f"{field.name}={_value(getattr(part, field.name), field.name)}"
         for field in fields(part)
-        if field.name not in hidden and getattr(part, field.name) not in (None, 0, False, [], "")
+        if field.name not in hidden
+        and getattr(part, field.name) not in (None, 0, False, [], "")
+        and (field.name, getattr(part, field.name)) != ("lost", ())
     ]
     return " ".join(said)
 

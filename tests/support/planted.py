@@ -66,6 +66,11 @@ def hourly() -> None:
     vars(app)["CLOCK_EVERY_MS"] = 3000
 
 
+def impatient() -> None:
+    """A lost device needs a person after a second; there from the start."""
+    vars(app)["LOST_MS"] = 1000
+
+
 def hasty() -> None:
     """Safe mode is over after seconds; there from the start."""
     vars(lifetime)["SAFE_S"] = 10.0
@@ -206,6 +211,7 @@ FAULTS: dict[str, Callable[[], None]] = {
         core_without_policies,
         falling,
         hasty,
+        impatient,
         hourly,
     )
 }

@@ -116,9 +116,13 @@ class WindowPicture:
 
 @value
 class AlarmsPicture:
-    """The retained picture of what stands: (alarm, subject, since when as an ``at_ms`` stamp), oldest first."""
+    """The retained picture of what stands: (alarm, subject, since when as an ``at_ms`` stamp), oldest first.
+
+    ``lost``: why each device is lost of which an alarm says so: (device, a word of ``losses.LOSSES``).
+    """
 
     standing: tuple[tuple[str, str, int], ...]
+    lost: tuple[tuple[str, str], ...] = ()
     kind: ClassVar[str] = "alarms"
 
 

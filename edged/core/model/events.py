@@ -69,6 +69,7 @@ MachineAlarm = Literal[
     "not-kept",
     "journal-renewed",
     "device-unknown",
+    "device-lost",
 ]
 RosterWord = Literal["absent", "back", "also"]
 WHOLE_HALL = "hall"  # the target of pause-issuing that means every area
@@ -205,10 +206,15 @@ class InputRefused:
 
 @value
 class DeviceLost:
-    """``point`` is a device id: nothing can be heard from or shown on it."""
+    """``point`` is a device id: nothing can be heard from or shown on it.
+
+    ``reason``: a word of ``losses.LOSSES`` (a text in journals of earlier versions); ``detail``: what was seen. Told
+    again where the reason of the same loss turns out to be another.
+    """
 
     point: Point
     reason: str
+    detail: str = ""
 
 
 @value

@@ -91,11 +91,12 @@ class PendingAction:
 
 @value
 class DeviceState:
-    """Whether a device can be reached, and since when (``at_ms``)."""
+    """Whether a device can be reached, and since when (``at_ms``); ``reason`` and ``detail`` as in ``DeviceLost``."""
 
     up: bool
     since_ms: int
     reason: str | None = None
+    detail: str | None = None
 
 
 @value

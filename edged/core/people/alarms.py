@@ -2,7 +2,8 @@
 
 An alarm is ``kind`` (a short fixed word, also a metric label) about ``subject`` (an id of the hall). Raising one that
 stands, or clearing one that does not, changes nothing. Their number is bounded by that of the subjects: name parts of
-the hall and cases here, not what a message brings. ``TEXT`` has what a duty manager reads of each kind.
+the hall and cases here, not what a message brings. ``TEXT`` has what a duty manager reads of each kind, ``DO`` what
+helps.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from edged.core.model.state import Alarm
 from edged.core.model.turn import Turn
 
 TWINS = "device-twice"
+LOST = "device-lost"
 UNMANNED = "window-unmanned"
 TEXT: dict[str, tuple[str, str]] = {
     "device-fault": ("设备故障", "device fault"),
+    LOST: ("设备失联", "device lost"),
     "inputs-missed": ("设备消息丢失，请核对号票", "messages lost, check the tickets"),
     "paper-in-doubt": ("票号重复或业务未开通，请到取号机", "numbers in doubt, see the visitors there"),
     "nobody-gets-a-number": ("办事人无法取号，请到取号机", "visitors get no number, see them there"),
@@ -69,6 +72,89 @@ TEXT: dict[str, tuple[str, str]] = {
     "device-unknown": ("未登记的设备在发消息，请核对编号", "a device that hall.toml does not know speaks"),
     "promise-overdue": ("容缺承诺到期未补交", "promised papers did not come in time"),
     "print-failed": ("取号机打印失败，可补打", "ticket not printed, print it again"),
+}
+
+# What to do about each kind; the runbook (configs/prometheus) has the same words.
+DO: dict[str, tuple[str, str]] = {
+    "device-fault": (
+        "按 `edged status` 显示的原因检查该设备",
+        "see `edged status` for the reason, then look at that device",
+    ),
+    LOST: (
+        "按 `edged status` 显示的原因与办法处理：电源、接线、地址、串口",
+        "`edged status` names the reason and the remedy: power, cable, address, port",
+    ),
+    "inputs-missed": ("请核对最近的号票与取号机", "compare the last tickets with the dispenser"),
+    "paper-in-doubt": (
+        "请到取号机，为持此号的人重新取号",
+        "see whoever holds that number, and give a new one",
+    ),
+    "nobody-gets-a-number": (
+        "请到取号机处理，必要时人工发号",
+        "see the visitors there; give numbers by hand if need be",
+    ),
+    "device-unreadable": (
+        "检查固件与设置，原因见 `edged status`",
+        "look at its firmware and settings; `edged status` names the reason",
+    ),
+    "queue-system-unfit": ("核对其设置与 hall.toml", "compare its settings with hall.toml"),
+    "clock-wrong": (
+        "校时，检查主板电池与时间服务器",
+        "set the clock of the machine, look at its battery and time server",
+    ),
+    TWINS: ("给其中一台单独的编号", "give one of them its own id"),
+    "pause-too-long": ("请到窗口了解情况，恢复服务或换人", "go to the window: resume, or send somebody"),
+    UNMANNED: ("请派人到窗口，或关闭该窗口", "send somebody to the window, or close it"),
+    "area-unserved": ("请开放一个窗口，或派人到岗", "open a window, or send somebody"),
+    "no-staff": ("请另派人员到闪灯的窗口，或人工开放其他窗口", "send somebody else, or open another window"),
+    "bad-rating": (
+        "请联系办事人了解情况并回访，再按“已回访”",
+        'look after the visitor, then press "answer" on the duty panel',
+    ),
+    "case-unanswered": ("请到办不成事窗口响应", "answer at the case window"),
+    "case-overdue": ("请催办，或说明不可办的理由", "press for it, or explain why it cannot be done"),
+    "cases-full": ("请先办结已登记的事项", "close cases that are done"),
+    "left-waiting": ("请安排人员办完，或请办事人改日再来", "have them served, or ask them to come again"),
+    "calendar-missing": ("请上级下发节假日安排", "ask the centre for the holidays"),
+    "tickets-missing": ("请检查取号机是否出票", "look whether the dispensers print"),
+    "counter-suspect": ("请检查客流计数器的安装与方向", "look at the people counter"),
+    "commissioner-unanswered": ("请亲自到窗口，或另派帮办", "go there, or send somebody"),
+    "guide-unanswered": ("请亲自疏导，或另派导办", "go there, or send somebody"),
+    "policy-harmful": (
+        "已自动恢复；请告知策略发布人，查看试行报告",
+        "the last one is back; tell whoever pushed it, read the trial's report",
+    ),
+    "safe-mode": (
+        "取号叫号照常，潮汐窗口暂停；请联系技术支持，日志中有退出原因",
+        "calling goes on without a tide; call support, the log says what ended it",
+    ),
+    "config-refused": ("`edged check` 逐条改正后重新加载", "mend what `edged check` names, then reload"),
+    "config-waiting": ("闭厅后重启服务", "restart the service after hours"),
+    "file-refused": ("按 `edged status` 的原因修复", "mend what `edged status` names"),
+    "certificate-ends": ("更换证书并重新加载", "replace it and reload"),
+    "client-id-taken": ("找出并停掉该程序，检查 ACL", "find and stop it, check the broker's list"),
+    "ack-ahead": (
+        "是否用旧备份恢复了日志库？还有谁在写 `events/ack`？",
+        "was the journal restored from a copy? who else writes to `events/ack`?",
+    ),
+    "broker-refuses": ("检查 ACL 与主题", "check the broker's list and the topic"),
+    "not-kept": (
+        "清理磁盘或关闭数据库浏览器，`/healthz` 有原因",
+        "make room, or close the database browser; `/healthz` says which",
+    ),
+    "journal-renewed": (
+        "核对最近几分钟的号票，次日自动解除",
+        "check the tickets of the last minutes; over with the next business day",
+    ),
+    "device-unknown": (
+        "核对设备编号（一字不差）；新设备请写入 hall.toml",
+        "is its id right, to the letter? else add it to hall.toml",
+    ),
+    "promise-overdue": (
+        "请联系办事人补交材料，补交后按 promise-kept 键",
+        "ask for the papers, press promise-kept when they are there",
+    ),
+    "print-failed": ("请在窗口补打，或到取号机查看", "print again at the window, or look at the dispenser"),
 }
 
 NO_STAFF: dict[str, tuple[str, str]] = {  # the same alarm, by what those who were asked did

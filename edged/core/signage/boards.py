@@ -12,6 +12,7 @@ from itertools import groupby
 
 from edged.core.calendar import hours_words, opening
 from edged.core.cases import ratings
+from edged.core.model import losses
 from edged.core.model.commands import AreaPicture, Display
 from edged.core.model.point import Point
 from edged.core.model.policy.signage import fill
@@ -175,6 +176,9 @@ def alarm_board(turn: Turn, point: Point) -> Display:
 def _alarm_line(turn: Turn, alarm: Alarm) -> Line:
     text, text_en = alarms.TEXT[alarm.kind]
     subject = alarm.subject
+    if alarm.kind == alarms.LOST and subject in turn.state.devices:
+        why = losses.LOSSES[losses.known(turn.state.devices[subject].reason)]
+        text, text_en = f"{text}：{why.zh}", f"{text_en}: {why.en}"
     if subject in turn.lookup.windows:
         subject = f"{turn.lookup.windows[subject].number}号窗口"
     elif subject in turn.lookup.areas:

@@ -10,6 +10,7 @@ from typing import Literal
 
 from edged.core.calendar import opening
 from edged.core.cases import case_requests, case_signs
+from edged.core.model import losses
 from edged.core.model.commands import (
     AlarmsPicture,
     AreaPicture,
@@ -23,7 +24,7 @@ from edged.core.model.commands import (
 from edged.core.model.point import Point, point_of
 from edged.core.model.state import WindowState, WindowStateName
 from edged.core.model.turn import Turn
-from edged.core.people import pagers
+from edged.core.people import alarms, pagers
 from edged.core.queue import issuing
 from edged.core.queue.demand import standing
 from edged.core.queue.ordering import ASKED, WORKING, prepared_at, serving_services
@@ -317,5 +318,12 @@ def _sign_alarms(turn: Turn) -> None:
     for display in turn.lookup.site.duty_displays:
         _show(turn, display, boards.alarm_board(turn, display))
     told = list(turn.state.alarms.values())[-ALARMS_TOLD:]
-    picture = AlarmsPicture(tuple((alarm.kind, alarm.subject, alarm.since_ms) for alarm in told))
+    devices = turn.state.devices
+    lost = tuple(
+        (alarm.subject, losses.known(devices[alarm.subject].reason))
+        for alarm in told
+        if alarm.kind == alarms.LOST and alarm.subject in devices
+    )
+    standing = tuple((alarm.kind, alarm.subject, alarm.since_ms) for alarm in told)
+    picture = AlarmsPicture(standing, lost)
     _show(turn, point_of(CENTRE, "alarms"), picture)

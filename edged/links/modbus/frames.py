@@ -7,6 +7,7 @@ V1.1b3 (PDUs), Modbus over Serial Line V1.02 (CRC, gaps), Modbus Messaging on TC
 
 from __future__ import annotations
 
+from edged.core.model.losses import LOSSES
 from edged.driver import DeviceError, Garbled, Refused, Unreachable
 
 READ_COILS, READ_INPUTS, READ_HOLDING, READ_INPUT_REGISTERS = 1, 2, 3, 4
@@ -45,7 +46,7 @@ LATE_MAX = 64  # transactions behind the open one that may still be answered: so
 def exception_error(code: int) -> DeviceError:
     """The error for exception ``code``."""
     kind, text = EXCEPTIONS.get(code, (Refused, f"unknown exception {code}"))
-    return kind(text)
+    return kind(text, f"exception-{code}" if f"exception-{code}" in LOSSES else "")
 
 
 def _crc_step(crc: int) -> int:

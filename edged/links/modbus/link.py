@@ -27,8 +27,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from edged.clock import monotonic_s
+from edged.core.model.losses import OTHER, Loss
 from edged.driver import DeviceError, Garbled, Unreachable
 from edged.links.chance import chance
+from edged.links.losses import loss_of
 from edged.links.modbus import pdus
 from edged.links.modbus.frames import (
     ACCEPTED,
@@ -63,8 +65,9 @@ REGISTERS, BLOCKS = 1 << 16, 2 << 16  # where the slots of register and of block
 SINGLE_LIVES = 2  # connections in a row with one answer each: from then on each request gets its own
 CLOSE_S = 5.0  # a kernel driver may wait for unsent bytes; the next open then fails and is tried again
 
-OnState = Callable[[bool, str], None]
+OnState = Callable[[bool, Loss], None]
 DEFAULT_PACE = Pace()
+STOPPED = Loss(OTHER, "stopped")
 
 
 @dataclass(slots=True)
@@ -97,8 +100,8 @@ class ModbusBus:
         self._leader = asyncio.Lock()
         self._runners = 0
         self._up: bool | None = None
-        self._reason = "not connected yet"
-        self._gone = ""  # why the open connection ended
+        self._why = Loss(OTHER, "not connected yet")
+        self._gone: Loss | None = None  # why the open connection ended
         self._transport: asyncio.Transport | None = None
         self._asked = asyncio.Event()  # something waits while the connection is closed
         self._idle = False  # it was closed with nothing to do: opened again when somebody asks
@@ -123,7 +126,7 @@ class ModbusBus:
         return bool(self._up)
 
     def on_state(self, callback: OnState) -> Callable[[], None]:
-        """Call ``callback(up, reason)`` once per change of the wire. Returns how to stop that."""
+        """Call ``callback(up, why)`` once per change of the wire. Returns how to stop that."""
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
 
@@ -202,12 +205,12 @@ class ModbusBus:
         finally:
             self._runners -= 1
             if not self._runners:
-                self._drop("stopped")
+                self._drop(STOPPED)
                 self._up = None  # nobody watches any more; nothing to tell
 
     def _ask(self, request: ModbusRequest) -> asyncio.Future[bytes]:
         if not self._up:
-            raise Unreachable(self._reason)
+            raise Unreachable(self._why.detail, self._why.word)
         if self.rest_s(request.unit) > 0:
             raise Unreachable("unit did not answer, resting")
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -234,7 +237,7 @@ class ModbusBus:
         delay_s = RECONNECT_MIN_S
         while True:
             served = self.counts.exchanges
-            self._gone = ""
+            self._gone = None
             self._idle = False
             self._over.clear()
             ends = ModbusEnds(self._received, self._ended)
@@ -245,7 +248,7 @@ class ModbusBus:
             finally:
                 await self._close(ends)
             if (
-                not self._gone
+                self._gone is None
             ):  # merely silent, or closed with nothing owed: opened afresh without telling anybody
                 if self._idle and not len(self._queue):
                     self._asked.clear()
@@ -261,12 +264,12 @@ class ModbusBus:
         try:
             self._transport = await open_wire(self.wire, ends)
         except (OSError, ValueError) as error:
-            self._gone = f"cannot open: {error or type(error).__name__}"
+            self._gone = Loss(loss_of(error).word, f"cannot open: {error or type(error).__name__}")
             return False
         self.counts.opened += 1
         self._silent = self._gaps = self._here = 0
         self._held = b""
-        self._set_up(True, "")
+        self._set_up(True, Loss(""))
         return True
 
     async def _close(self, ends: ModbusEnds) -> None:
@@ -277,7 +280,8 @@ class ModbusBus:
             self._gap.cancel()
             self._gap = None
         if request is not None:
-            request.settle(Unreachable(self._gone or "stopped"))
+            why = self._gone or STOPPED
+            request.settle(Unreachable(why.detail, why.word))
         if transport is not None:
             transport.abort()
             with suppress(TimeoutError):
@@ -300,7 +304,7 @@ class ModbusBus:
             silent = (
                 "connection lost" if request is None else "the module closed the connection without answering"
             )
-            self._gone = str(error) if error else silent
+            self._gone = loss_of(error) if error else Loss("closed", silent)
         self._over.set()
 
     def _answered_and_over(self, request: ModbusRequest | None, error: Exception | None) -> bool:
@@ -413,7 +417,8 @@ class ModbusBus:
         elif now_s - request.first_sent_s < self._pace.busy_max_s:
             self._hold(request, now_s + self._pace.busy_s)
         else:
-            request.settle(Unreachable(f"{exception_error(code)}, for {self._pace.busy_max_s:g} s"))
+            busy = exception_error(code)
+            request.settle(Unreachable(f"{busy}, for {self._pace.busy_max_s:g} s", busy.word))
 
     def _unanswered(self, request: ModbusRequest, gave_way: bool = False) -> None:
         """The deadline passed, or the wire is wanted for somebody who answers."""
@@ -454,7 +459,7 @@ class ModbusBus:
             return
         unit.rest(monotonic_s(), self._pace, self._jitter())
         request.settle(error)
-        self._queue.drop(Unreachable("unit did not answer, resting"), request.unit)
+        self._queue.drop(Unreachable("unit did not answer, resting", error.word), request.unit)
 
     def _late(self) -> bool:
         """True where what is held is an answer to a request that was given up; it pays what a unit owes."""
@@ -479,21 +484,22 @@ class ModbusBus:
                     return True
         return False
 
-    def _set_up(self, up: bool, reason: str) -> None:
-        self._reason = reason
-        if up == self._up:
+    def _set_up(self, up: bool, why: Loss) -> None:
+        same = up == self._up and (up or why.word == self._why.word)
+        self._why = why
+        if same:
             return
         self._up = up
         self._single_lives = 0
         if not up:
-            self._drop(reason)
+            self._drop(why)
         for listener in list(self._listeners):
-            listener(up, reason)
+            listener(up, why)
 
-    def _drop(self, reason: str) -> None:
-        self._reason = reason
+    def _drop(self, why: Loss) -> None:
+        self._why = why
         self._queue.units.clear()  # a new connection is a new chance, and nobody owes anything on it
-        self._queue.drop(Unreachable(reason))
+        self._queue.drop(Unreachable(why.detail, why.word))
 
 
 _buses: weakref.WeakValueDictionary[str, ModbusBus] = weakref.WeakValueDictionary()

@@ -35,11 +35,26 @@ SECURITY_HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceLoss:
+    """Why a device is lost: ``reason`` a short word, ``detail`` what was seen, then words and remedy; RFC 3339 time."""
+
+    reason: str
+    detail: str
+    since: str
+    zh: str
+    en: str
+    do_zh: str
+    do_en: str
+
+
+@dataclass(frozen=True, slots=True)
 class HallHealth:
     """What ``/healthz`` says. ``serving``: state restored and outputs asserted. Times in seconds.
 
     ``mqtt_reason``: why the broker is not reached. ``config_mistakes``: of hall.toml as it is now, while the last
     accepted one serves. ``concerns``: why each alarm of the machine stands, by alarm and subject.
+
+    ``losses``: why each device of ``devices_lost`` is lost, since when and what helps.
 
     ``alarms`` ("kind/subject") stand in the hall: they are people's to mend and leave the health as it is.
     """
@@ -56,6 +71,7 @@ class HallHealth:
     mqtt_reason: str = ""
     config_mistakes: tuple[str, ...] = ()
     concerns: dict[str, str] = field(default_factory=dict)
+    losses: dict[str, DeviceLoss] = field(default_factory=dict)
 
     @property
     def state(self) -> str:

@@ -1,0 +1,116 @@
+"""``edged alarms``: what stands in a running hall and what to do about it; with ``--all`` every alarm there is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+Lang = Literal["zh", "en", "both"]
+WORDS = ("zh", "en", "do_zh", "do_en")
+
+
+def alarms(
+    broker: Annotated[str | None, typer.Option(help="mqtt://[USER@]HOST:PORT of the broker.")] = None,
+    hall: Annotated[str | None, typer.Option("--hall", help="Id of the hall; with --broker.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="hall.toml: id, broker, pages.")
+    ] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Every alarm and every reason of a loss that there is; asks no hall."),
+    ] = False,
+    runbook: Annotated[
+        bool, typer.Option("--runbook", help="With --all and --lang: as tables for configs/prometheus.")
+    ] = False,
+    lang: Annotated[Lang, typer.Option(help="zh, en, or both.")] = "both",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List the alarms that stand, since when, what each means and what to do. Without options: the demo running here.
+
+    \b
+    Exit codes: 0 none stands, 1 some do or the hall is not reachable, 2 wrong usage.
+    Example:    edged alarms --config /etc/edged/hall.toml
+                edged alarms --all --lang zh
+    """
+    if every:
+        _tell_all(lang, runbook, as_json)
+        return
+    standing = _standing(broker, hall, config)
+    if as_json:
+        typer.echo(json.dumps({"standing": standing}, ensure_ascii=False, indent=2))
+    else:
+        for one in standing:
+            typer.echo("\n".join(_lines(one, lang)))
+        if not standing:
+            typer.echo({"zh": "无告警", "en": "no alarm stands"}.get(lang, "无告警 no alarm stands"))
+    raise typer.Exit(1 if standing else 0)
+
+
+def _standing(broker: str | None, hall: str | None, config: Path | None) -> list[dict[str, Any]]:
+    """What the hall left at its broker, every entry with its words."""
+    from edged.central import topics
+    from edged.cli.exchange import NoAnswer, conversation
+    from edged.cli.status import PICTURES_S, QUIET_S, body_of
+    from edged.cli.target import fail, find_or_exit
+    from edged.explain.alarm_words import alarm_words
+
+    target = find_or_exit(broker, hall, config)
+    found: dict[str, Any] | None = None
+    try:
+        with conversation(target, [topics.alarms_state(target.hall)]) as talk:
+            for heard in talk.hear(PICTURES_S, QUIET_S):
+                found = body_of(heard.payload)
+    except NoAnswer as error:
+        raise fail(str(error)) from None
+    if found is None:
+        raise fail(f"hall {target.hall} was never seen at this broker 该大厅从未上线")
+    entries = [one for one in found.get("standing") or () if isinstance(one, dict)]
+    for one in entries:
+        words = alarm_words(str(one.get("alarm")), str(one.get("reason") or ""))
+        one |= {"text": words.en, "text_zh": words.zh, "do": words.do_en, "do_zh": words.do_zh}
+    return entries
+
+
+def _lines(one: dict[str, Any], lang: Lang) -> list[str]:
+    said = [f"{one.get('alarm')} {one.get('subject')}, since {one.get('since')}"]
+    for name, text, do in (("zh", one["text_zh"], one["do_zh"]), ("en", one["text"], one["do"])):
+        if lang in (name, "both"):
+            said += [f"    {text}", f"    → {do}"]
+    return said
+
+
+def _tell_all(lang: Lang, as_runbook: bool, as_json: bool) -> None:
+    from edged.core.model.losses import LOSSES
+    from edged.core.people.alarms import TEXT
+    from edged.explain.alarm_words import alarm_words, runbook
+
+    if as_runbook:
+        if lang == "both":
+            raise typer.BadParameter("a runbook has one language: zh or en", param_hint="--lang")
+        typer.echo(runbook(lang), nl=False)
+        return
+    kinds = {kind: alarm_words(kind) for kind in TEXT}
+    if as_json:
+        tables = {"alarms": kinds, "reasons": LOSSES}
+        typer.echo(
+            json.dumps(
+                {
+                    name: {word: dict(zip(WORDS, one, strict=True)) for word, one in table.items()}
+                    for name, table in tables.items()
+                },
+                ensure_ascii=False,
+                indent=2,
+            )
+        )
+        return
+    for title, table in (("alarms 告警", kinds), ("why a device is lost 设备失联的原因", LOSSES)):
+        typer.echo(title)
+        for word, words in table.items():
+            typer.echo(f"  {word}")
+            if lang != "en":
+                typer.echo(f"    {words.zh}\n    → {words.do_zh}")
+            if lang != "zh":
+                typer.echo(f"    {words.en}\n    → {words.do_en}")
