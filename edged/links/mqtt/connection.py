@@ -43,7 +43,7 @@ from edged.links.mqtt.settings import (
     MqttSettings,
     new_client,
 )
-from edged.links.mqtt.talk import Ack, Loss, LossKind, Outbound
+from edged.links.mqtt.talk import Ack, ConnectionLoss, LossKind, Outbound
 from edged.links.mqtt.wire import MqttWire
 
 CONNACK_S = 5.0  # a broker on the hall's LAN answers in milliseconds; longer than this it is broken
@@ -82,7 +82,7 @@ class Connection:
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self.lost: asyncio.Future[Loss] = self._loop.create_future()
+        self.lost: asyncio.Future[ConnectionLoss] = self._loop.create_future()
         self.wire: MqttWire | None = None
         self.ready = False  # CONNACK said yes
         self.session_present = False
@@ -276,7 +276,7 @@ class Connection:
     def fail(self, kind: LossKind, reason: str) -> None:
         """End the connection now, without a word to the broker (it keeps the session and sends the will)."""
         if not self.lost.done():
-            self.lost.set_result(Loss(kind, reason))
+            self.lost.set_result(ConnectionLoss(kind, reason))
         self._no_connack(reason)
         self._paho._sock_close()
 
@@ -417,9 +417,9 @@ class Connection:
             return
         if flags.is_disconnect_packet_from_server:
             kind: LossKind = "taken" if code.value == SERVER_MOVED_IN else "closed"
-            self.lost.set_result(Loss(kind, f"broker said: {code}"))
+            self.lost.set_result(ConnectionLoss(kind, f"broker said: {code}"))
         else:
-            self.lost.set_result(Loss("closed", "connection closed by the broker"))
+            self.lost.set_result(ConnectionLoss("closed", "connection closed by the broker"))
 
 
 def _checked(topic: str) -> bytes:

@@ -37,7 +37,7 @@ from edged.links.mqtt.connection import CONNACK_S, SUBACK_S, Connection
 from edged.links.mqtt.names import covers, filter_fault
 from edged.links.mqtt.packets import Publish, correlation_property, expiry_property
 from edged.links.mqtt.settings import MqttSettings
-from edged.links.mqtt.talk import Ack, Connect, Loss, Outbound, Talk
+from edged.links.mqtt.talk import Ack, Connect, ConnectionLoss, Outbound, Talk
 
 __all__ = ["Message", "MqttLink", "MqttSettings"]
 
@@ -295,7 +295,7 @@ class MqttLink:
             self._refused.discard(topic)
             self._tell_refused(topic, "")
 
-    async def _watch(self, connection: Talk) -> Loss:
+    async def _watch(self, connection: Talk) -> ConnectionLoss:
         """Until the connection is lost or found dead."""
         tick_s = min(1.0, self.settings.keepalive_s / 5)
         stuck_since_s: float | None = None

@@ -14,7 +14,7 @@ LossKind = Literal["closed", "frozen", "taken", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class ConnectionLoss:
     """Why a connection ended. ``taken``: another client came with the same id."""
 
     kind: LossKind
@@ -54,7 +54,7 @@ class Ack:
 class Talk(Releasing, Protocol):
     """What the link needs of a connection; see ``Connection``."""
 
-    lost: asyncio.Future[Loss]
+    lost: asyncio.Future[ConnectionLoss]
     opened_s: float
     receive_maximum: int
     on_refused: Callable[[str, str], None]  # topic and why; "": one of ``refused`` was taken

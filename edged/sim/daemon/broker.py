@@ -21,7 +21,7 @@ from edged.driver import Refused, Unreachable
 from edged.links.mqtt.connection import CONNACK_S
 from edged.links.mqtt.packets import Publish
 from edged.links.mqtt.settings import RECEIVE_MAXIMUM, MqttSettings
-from edged.links.mqtt.talk import Ack, Loss, LossKind, Outbound
+from edged.links.mqtt.talk import Ack, ConnectionLoss, LossKind, Outbound
 
 QUEUE_MAX = 1_000  # for a client that is away; mosquitto drops silently beyond it, and so does this
 HELD_MAX = 100_000  # messages that a frozen broker has not read
@@ -229,7 +229,7 @@ class MemoryTalk:
         self.settings = settings
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
-        self.lost: asyncio.Future[Loss] = self._loop.create_future()
+        self.lost: asyncio.Future[ConnectionLoss] = self._loop.create_future()
         self.opened_s = 0.0
         self.on_refused: Callable[[str, str], None] = lambda topic, why: None
         self.refused: set[str] = set()
@@ -329,7 +329,7 @@ class MemoryTalk:
     def fail(self, kind: LossKind, reason: str) -> None:
         """See ``Talk``."""
         if not self.lost.done():
-            self.lost.set_result(Loss(kind, reason))
+            self.lost.set_result(ConnectionLoss(kind, reason))
             self._broker.lost(self)
 
     def close(self) -> None:
