@@ -278,6 +278,8 @@ async def test_burst_of_five_thousand_is_taken_whole_and_in_order() -> None:
 
 
 async def test_broker_that_does_not_read_makes_publishing_fail_and_not_memory_grow() -> None:
+    seen_enough = asyncio.Event()
+
     async def broker(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(512)
         writer.write(b"\x20\x03\x00\x00\x00")
@@ -285,7 +287,8 @@ async def test_broker_that_does_not_read_makes_publishing_fail_and_not_memory_gr
         writer.write(b"\x90\x04" + mid + b"\x00\x00")
         await writer.drain()
         writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await asyncio.Event().wait()
+        await seen_enough.wait()
+        writer.transport.abort()
 
     async with await asyncio.start_server(broker, "127.0.0.1", 0) as server:
         link = MqttLink(_settings(server.sockets[0].getsockname()[1]), Rejections())
@@ -297,6 +300,7 @@ async def test_broker_that_does_not_read_makes_publishing_fail_and_not_memory_gr
                 await _publish_much(link)
             assert connection.wire.backlog_bytes < 2 << 20
             await until(lambda: not link.connected)  # and its silence is noticed
+        seen_enough.set()
 
 
 async def _publish_much(link: MqttLink) -> None:
