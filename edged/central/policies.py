@@ -4,7 +4,7 @@ The checks, in order; the first that fails ends it, and nothing is ever half acc
 
 1. size, 2. signing key known, 3. signature over the raw bytes (``envelope.verify``)
 4. strict parse: JSON, known fields, types     5. type, halls, dates (only while the clock can be trusted)
-6. version above the high-water mark           7. hard bounds of ``core.policy.BOUNDS``, names, contradictions
+6. version above the high-water mark           7. bounds of ``core.model.policy``, names, contradictions
 
 The shape of a body is that of the core's dataclasses: see ``policy_model.py``.
 """
@@ -22,11 +22,11 @@ from edged.central import envelope
 from edged.central.audience import NONE, Audience, HighestVersion, Names, Verified, epoch_ms
 from edged.central.contradictions import contradictions
 from edged.central.documents import REASONS_MAX, Document, check_dates, check_for_us, hints, parse
-from edged.central.policy_labels import LABELS
 from edged.central.policy_model import core_policy, model_of, names, numbers
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.central.visit_contradictions import dead_ends
-from edged.core.model.policy import BOUNDS, Policy
+from edged.core.model.policy import Policy
+from edged.core.model.policy.parameter import parameters
 from edged.shapes import form
 
 PAYLOAD_TYPE = "application/vnd.edged.policy+json"
@@ -128,10 +128,15 @@ def _bounded(document: PolicyDocument, known: Names | None) -> Policy:
 
 def _bounds(body: Struct) -> Iterator[Reason]:
     for name, path, value in numbers(body, "body"):
-        low, high = BOUNDS[name]
-        if not low <= value <= high:
-            english, chinese = LABELS[name]
-            words = {"value": value, "low": low, "high": high, "label": english, "label_zh": chinese}
+        known = parameters(Policy)[name]
+        if known.bounds is not None and not known.bounds[0] <= value <= known.bounds[1]:
+            words = {
+                "value": value,
+                "low": known.low,
+                "high": known.high,
+                "label": known.label,
+                "label_zh": known.label_zh,
+            }
             yield reason("out-of-bounds", path, **words)
 
 

@@ -1,8 +1,7 @@
 """The shapes of the core's policy dataclasses: shape in, dataclass out.
 
-Made from ``edged/core/model/policy``, so that a field added there can be pushed at once; each needs its bound in
-``BOUNDS`` (a number: its value; a list or mapping of numbers: each of them) and its name in ``policy_labels.py``. A
-field left out keeps the core's default; an area's own band or pw starts from the pushed one.
+Made from ``edged/core/model/policy``, so that a field added there can be pushed at once. A field left out keeps the
+core's default; an area's own band or pw starts from the pushed one.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, g
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from edged.central.policy_labels import LABELS
-from edged.core.model.policy import BOUNDS, Band, Policy, Pw, Tidal
+from edged.core.model.policy import Band, Parameter, Policy, Pw, Tidal
+from edged.core.model.policy.parameter import taken_apart
 from edged.shapes import ID, Shape, form
 
 UNIONS = (UnionType, Union)  # what "X | None" is depends on X
@@ -50,7 +49,7 @@ def model_of(kind: type) -> type[Struct]:
 
 def _field(kind: type, field: dataclasses.Field[Any], hint: Any) -> tuple[str, Any] | tuple[str, Any, Any]:
     """Its name and type; UNSET where it is left out, unless it has to be given."""
-    name = f"{kind.__name__}.{field.name}"
+    hint, parameter = taken_apart(hint)
     if dataclasses.is_dataclass(hint):
         return field.name, model_of(cast(type, hint)) | UnsetType, UNSET
     if kind is Tidal and field.name in LAID_OVER:
@@ -59,10 +58,10 @@ def _field(kind: type, field: dataclasses.Field[Any], hint: Any) -> tuple[str, A
         made: Any = dict[_text("area"), model_of(part)]  # type: ignore[misc]
         words = Meta(max_length=NAMED_MAX, description=described, extra_json_schema={"default": {}})
         return field.name, Annotated[made, words] | UnsetType, UNSET
-    english, chinese = LABELS[name]
-    schema = _default(field) | (_range(name) if hint is int else {})
-    words = Meta(description=f"{english} / {chinese}", extra_json_schema=schema)
-    said: Any = Annotated[_type(name, hint), words]
+    assert parameter is not None, f"{kind.__name__}.{field.name}: such a field needs a Parameter"
+    schema = _default(field) | (_range(parameter) if hint is int else {})
+    words = Meta(description=f"{parameter.label} / {parameter.label_zh}", extra_json_schema=schema)
+    said: Any = Annotated[_type(parameter, hint), words]
     return (field.name, said | UnsetType, UNSET) if "default" in schema else (field.name, said)
 
 
@@ -75,7 +74,7 @@ def _default(field: dataclasses.Field[Any]) -> dict[str, Any]:
     return {}  # it has to be given
 
 
-def _type(name: str, hint: Any) -> Any:
+def _type(parameter: Parameter, hint: Any) -> Any:
     """The type of a field, of the entries of a list, or of the values of a mapping."""
     origin, args = get_origin(hint), get_args(hint)
     if dataclasses.is_dataclass(hint):
@@ -85,30 +84,29 @@ def _type(name: str, hint: Any) -> Any:
     if hint is int:
         return int
     if hint is float:
-        return Annotated[float, Meta(extra_json_schema=_range(name))]
+        return Annotated[float, Meta(extra_json_schema=_range(parameter))]
     if origin is Annotated:
         return _text(args[1])
     if origin in UNIONS and NoneType in args:
-        return _entry(name, next(arg for arg in args if arg is not NoneType)) | None
+        return _entry(parameter, next(arg for arg in args if arg is not NoneType)) | None
     if origin is tuple:
-        return Annotated[tuple[_entry(name, args[0]), ...], Meta(max_length=LISTED_MAX)]  # type: ignore[misc]
-    assert origin is Mapping, f"{name}: such a field cannot be pushed"
-    made: Any = dict[_text(args[0].__metadata__[0]), _entry(name, args[1])]  # type: ignore[misc]
+        return Annotated[tuple[_entry(parameter, args[0]), ...], Meta(max_length=LISTED_MAX)]  # type: ignore[misc]
+    assert origin is Mapping, f"{parameter.label}: such a field cannot be pushed"
+    made: Any = dict[_text(args[0].__metadata__[0]), _entry(parameter, args[1])]  # type: ignore[misc]
     return Annotated[made, Meta(max_length=NAMED_MAX)]
 
 
-def _entry(name: str, hint: Any) -> Any:
-    made = _type(name, hint)
-    return Annotated[int, Meta(extra_json_schema=_range(name))] if hint is int else made
+def _entry(parameter: Parameter, hint: Any) -> Any:
+    made = _type(parameter, hint)
+    return Annotated[int, Meta(extra_json_schema=_range(parameter))] if hint is int else made
 
 
 def _text(form: str) -> Any:
     return Annotated[str, _FORMS[form]]
 
 
-def _range(name: str) -> dict[str, Any]:
-    low, high = BOUNDS[name]
-    return {"minimum": low, "maximum": high}
+def _range(parameter: Parameter) -> dict[str, Any]:
+    return {"minimum": parameter.low, "maximum": parameter.high}
 
 
 def core_policy(body: Struct) -> Policy:
@@ -152,7 +150,7 @@ def _plain(value: Any) -> Any:
 
 
 def numbers(model: Struct, path: str) -> Iterator[tuple[str, str, float]]:
-    """Every number in ``model``, however deep: its name in ``BOUNDS``, its path, its value."""
+    """Every number in ``model``, however deep: its ``Class.field``, its path, its value."""
     for name, value in _given(model).items():
         yield from _numbers(f"{type(model).__name__}.{name}", value, f"{path}.{name}")
 
@@ -179,6 +177,7 @@ def names(model: Struct, path: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _names(hint: Any, value: Any, path: str) -> Iterator[tuple[str, str, str]]:
+    hint, _parameter = taken_apart(hint)
     origin, args = get_origin(hint), get_args(hint)
     if isinstance(value, Struct):
         yield from names(value, path)

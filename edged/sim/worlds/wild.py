@@ -23,7 +23,8 @@ from edged.core.model.events import (
     SiteLoaded,
     Tick,
 )
-from edged.core.model.policy import BOUNDS, Policy
+from edged.core.model.policy import Policy
+from edged.core.model.policy.parameter import parameters
 from edged.core.model.site import Site
 
 MADE_ELSEWHERE = (
@@ -69,8 +70,8 @@ class Wild:
                 changes[field.name] = self._drawn(value)
             elif isinstance(value, bool):
                 changes[field.name] = value if self._rng.random() < 0.8 else not value
-            elif isinstance(value, int) and name in BOUNDS and self._rng.random() < 0.3:
-                low, high = BOUNDS[name]
+            elif isinstance(value, int) and (bounds := _bounds(name)) and self._rng.random() < 0.3:
+                low, high = bounds
                 changes[field.name] = self._rng.randint(low, min(high, max(low, 4 * abs(value) + 10)))
             else:
                 kind: Any = type(part)
@@ -112,6 +113,11 @@ class Wild:
         if draw < 0.2 and numbers:
             return self._rng.choice(numbers[-30:])
         return self._rng.choice(self._words) if draw < 0.9 else self._rng.choice(NOWHERE)
+
+
+def _bounds(name: str) -> tuple[int, int] | None:
+    known = parameters(Policy).get(name)
+    return None if known is None else known.bounds
 
 
 @cache

@@ -1,32 +1,19 @@
 """What the city may push: thresholds and limits, with the default and the hard bound of each beside it.
 
-One module per section. ``BOUNDS`` maps ``Class.field`` to the inclusive range that the code accepts whoever signed it;
+One module per section; each field has its name in two languages and its range beside it (``parameter.Parameter``).
 ``edged/central/policies.py`` turns a violation into a refusal with path and remedy. Defaults: field reports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import field
 
-from edged.core.model.policy import (
-    calling,
-    cases,
-    counting,
-    hours,
-    overrides,
-    ratings,
-    signage,
-    staffing,
-    tidal,
-    trial,
-    visits,
-)
 from edged.core.model.policy.calling import Calling, CallRule, PriorityClass
 from edged.core.model.policy.cases import Cases
 from edged.core.model.policy.counting import Counting
 from edged.core.model.policy.hours import Cutoff, Hours, Mode, Noon, Session, Special
 from edged.core.model.policy.overrides import Overrides
+from edged.core.model.policy.parameter import Parameter
 from edged.core.model.policy.ratings import Ratings
 from edged.core.model.policy.signage import Signage, Templates
 from edged.core.model.policy.staffing import PauseReason, Staffing
@@ -46,7 +33,6 @@ from edged.core.model.policy.visits import Journey, Paper, Visits
 from edged.core.model.value import value
 
 __all__ = [
-    "BOUNDS",
     "REFERENCE_PW",
     "SHORTER_WAITS",
     "Arbiter",
@@ -62,6 +48,7 @@ __all__ = [
     "Noon",
     "Overrides",
     "Paper",
+    "Parameter",
     "PauseReason",
     "Peak",
     "Policy",
@@ -96,18 +83,3 @@ class Policy:
     ratings: Ratings = field(default_factory=Ratings)
     visits: Visits = field(default_factory=Visits)
     trial: Trial = field(default_factory=Trial)
-
-
-BOUNDS: Mapping[str, tuple[int, int]] = {
-    **tidal.BOUNDS,
-    **calling.BOUNDS,
-    **hours.BOUNDS,
-    **overrides.BOUNDS,
-    **staffing.BOUNDS,
-    **signage.BOUNDS,
-    **counting.BOUNDS,
-    **cases.BOUNDS,
-    **ratings.BOUNDS,
-    **visits.BOUNDS,
-    **trial.BOUNDS,
-}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from typing import Annotated
 
+from edged.core.model.policy.parameter import Parameter
 from edged.core.model.policy.words import AreaId, ServiceId, Text, WindowId, Word
 from edged.core.model.value import value
 
@@ -17,23 +19,42 @@ class CallRule:
     ``min_wait_s``: only who has waited that long. ``name`` stands in the explanation of a call.
     """
 
-    name: Word | None = None
-    windows: tuple[WindowId, ...] = ()
-    areas: tuple[AreaId, ...] = ()
-    services: tuple[ServiceId, ...] = ()
-    priorities: tuple[Word, ...] = ()
-    min_wait_s: int = 0
+    name: Annotated[Word | None, Parameter("name of the rule in explanations", "规则名称")] = None
+    windows: Annotated[
+        tuple[WindowId, ...], Parameter("windows where the rule holds; none: all", "适用窗口(空为全部)")
+    ] = ()
+    areas: Annotated[
+        tuple[AreaId, ...], Parameter("areas whose visitors it prefers; none: all", "适用专区(空为全部)")
+    ] = ()
+    services: Annotated[
+        tuple[ServiceId, ...],
+        Parameter("services whose visitors it prefers; none: all", "适用业务(空为全部)"),
+    ] = ()
+    priorities: Annotated[
+        tuple[Word, ...], Parameter("classes of visitors it prefers; none: all", "适用人群(空为全部)")
+    ] = ()
+    min_wait_s: Annotated[
+        int, Parameter("seconds a visitor must have waited for it", "适用的最短已等候时间(秒)", 0, 14400)
+    ] = 0
 
 
 @value
 class PriorityClass:
     """A priority class; what is not given is as for every class. A ``needs_reason`` class without one is normal."""
 
-    head_start_s: int | None = None
-    streak: int | None = None
-    needs_reason: bool = False
-    label: Text | None = None
-    label_en: Text | None = None
+    head_start_s: Annotated[
+        int | None,
+        Parameter("seconds a visitor of the class is moved ahead", "该类人员的提前量(秒)", 0, 7200),
+    ] = None
+    streak: Annotated[
+        int | None,
+        Parameter("visitors of the class called in a row at most", "该类人员连续叫号的上限", 1, 20),
+    ] = None
+    needs_reason: Annotated[bool, Parameter("whether the class needs a reason", "该类优先是否须注明理由")] = (
+        False
+    )
+    label: Annotated[Text | None, Parameter("the class in Chinese", "人群名称(中文)")] = None
+    label_en: Annotated[Text | None, Parameter("the class in English", "人群名称(英文)")] = None
 
 
 @value
@@ -43,32 +64,45 @@ class Calling:
     ``prepare_s``: who was prepared and not announced for so long waits for any window again (0: no two-step calls).
     """
 
-    max_calls: int = 3
-    call_timeout_s: int = 180
-    revive_within_s: int = 1800
-    infer_arrival_s: int = 20
-    double_press_ms: int = 300
-    priority_streak: int = 3
-    priority_head_start_s: int = 900
-    return_head_start_s: int = 7200
-    classes: Mapping[Word, PriorityClass] = field(default_factory=dict)
-    rules: tuple[CallRule, ...] = ()
-    last_calls: int = 4
-    prepare_s: int = 120
-
-
-BOUNDS: Mapping[str, tuple[int, int]] = {
-    "Calling.max_calls": (1, 10),
-    "Calling.call_timeout_s": (30, 900),
-    "Calling.revive_within_s": (0, 14400),
-    "Calling.infer_arrival_s": (0, 300),
-    "Calling.double_press_ms": (0, 2000),
-    "Calling.priority_streak": (1, 20),
-    "Calling.priority_head_start_s": (0, 7200),
-    "Calling.return_head_start_s": (0, 14400),
-    "Calling.last_calls": (1, 8),
-    "Calling.prepare_s": (0, 900),
-    "CallRule.min_wait_s": (0, 14400),
-    "PriorityClass.head_start_s": (0, 7200),
-    "PriorityClass.streak": (1, 20),
-}
+    max_calls: Annotated[
+        int, Parameter("calls before a visitor counts as absent", "过号前的呼叫次数", 1, 10)
+    ] = 3
+    call_timeout_s: Annotated[
+        int, Parameter("seconds a call waits for the visitor", "每次呼叫的等待时间(秒)", 30, 900)
+    ] = 180
+    revive_within_s: Annotated[
+        int, Parameter("seconds in which an absent visitor may come back", "过号后可恢复的时限(秒)", 0, 14400)
+    ] = 1800
+    infer_arrival_s: Annotated[
+        int, Parameter("seconds after a call until arrival is assumed", "呼叫后推定到窗的时间(秒)", 0, 300)
+    ] = 20
+    double_press_ms: Annotated[
+        int, Parameter("milliseconds in which two presses are one", "视为同一次按键的间隔(毫秒)", 0, 2000)
+    ] = 300
+    priority_streak: Annotated[
+        int, Parameter("priority visitors called in a row at most", "连续优先叫号的上限", 1, 20)
+    ] = 3
+    priority_head_start_s: Annotated[
+        int, Parameter("seconds a priority visitor is moved ahead", "优先人员提前量(秒)", 0, 7200)
+    ] = 900
+    return_head_start_s: Annotated[
+        int,
+        Parameter(
+            "seconds a visitor who is back with missing papers is moved ahead",
+            "补齐材料返回者的提前量(秒)",
+            0,
+            14400,
+        ),
+    ] = 7200
+    classes: Annotated[
+        Mapping[Word, PriorityClass],
+        Parameter("priority classes that differ from the others", "各类优先人员的单独规则"),
+    ] = field(default_factory=dict)
+    rules: Annotated[
+        tuple[CallRule, ...],
+        Parameter("whom windows prefer; the first rule that fits counts", "叫号规则(按顺序,首条符合者生效)"),
+    ] = ()
+    last_calls: Annotated[int, Parameter("last calls kept on a display", "屏幕保留的最近叫号数", 1, 8)] = 4
+    prepare_s: Annotated[
+        int, Parameter("seconds a prepared visitor is kept for the window", "预备叫号的保留时间(秒)", 0, 900)
+    ] = 120

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Annotated
 
+from edged.core.model.policy.parameter import Parameter
 from edged.core.model.policy.words import Word
 from edged.core.model.value import value
 
@@ -18,39 +19,65 @@ class Cases:
     refused.
     """
 
-    acknowledge_s: int = 600
-    remind_s: int = 300
-    pages: int = 4
-    close_days: int = 5
-    special_days: int = 10
-    extend_days: int = 5
-    extensions: int = 1
-    remind_min: int = 540
-    due_min: int = 1020
-    rate_within_s: int = 900
-    rate_days: int = 15
-    reopen_days: int = 15
-    reopen_if_bad: bool = True
-    keep_days: int = 90
-    open_max: int = 200
-    codes: tuple[Word, ...] = ("refused", "papers", "system", "delay", "attitude", "other")
-    outcomes: tuple[Word, ...] = ("solved", "referred", "explained", "withdrawn", "closed")
-    undoable: tuple[Word, ...] = ("explained",)
-
-
-BOUNDS: Mapping[str, tuple[int, int]] = {
-    "Cases.acknowledge_s": (60, 28800),
-    "Cases.remind_s": (30, 28800),
-    "Cases.pages": (1, 20),
-    "Cases.close_days": (1, 60),
-    "Cases.special_days": (1, 120),
-    "Cases.extend_days": (1, 60),
-    "Cases.extensions": (0, 5),
-    "Cases.remind_min": (0, 1439),
-    "Cases.due_min": (0, 1439),
-    "Cases.rate_within_s": (30, 86400),
-    "Cases.rate_days": (1, 90),
-    "Cases.reopen_days": (0, 90),
-    "Cases.keep_days": (1, 400),
-    "Cases.open_max": (1, 500),  # each is a line of every snapshot, for days; a hall with more needs no list
-}
+    acknowledge_s: Annotated[
+        int, Parameter("seconds in which a case is to be acknowledged", "办不成事响应时限(秒)", 60, 28800)
+    ] = 600
+    remind_s: Annotated[
+        int, Parameter("seconds until the first reminder of a new case", "新反映首次提醒(秒)", 30, 28800)
+    ] = 300
+    pages: Annotated[
+        int, Parameter("pages for one unanswered case at most", "一件未响应反映的呼叫次数上限", 1, 20)
+    ] = 4
+    close_days: Annotated[
+        int, Parameter("working days in which a case is to be closed", "办结时限(工作日)", 1, 60)
+    ] = 5
+    special_days: Annotated[
+        int, Parameter("working days for a special case", "特殊事项办结时限(工作日)", 1, 120)
+    ] = 10
+    extend_days: Annotated[
+        int, Parameter("working days that one extension adds", "每次延期的工作日", 1, 60)
+    ] = 5
+    extensions: Annotated[int, Parameter("extensions of one case at most", "延期次数上限", 0, 5)] = 1
+    remind_min: Annotated[
+        int, Parameter("when cases due are told, minutes after midnight", "到期提醒时间(零点起分钟)", 0, 1439)
+    ] = 540
+    due_min: Annotated[
+        int, Parameter("end of the due day, minutes after midnight", "到期日截止时间(零点起分钟)", 0, 1439)
+    ] = 1020
+    rate_within_s: Annotated[
+        int, Parameter("seconds an evaluator asks about a closed case", "办结后评价器询问时间(秒)", 30, 86400)
+    ] = 900
+    rate_days: Annotated[
+        int, Parameter("days in which a closed case may be rated", "办结后可评价的天数", 1, 90)
+    ] = 15
+    reopen_days: Annotated[
+        int, Parameter("days in which a closed case may be opened again", "办结后可重新办理的天数", 0, 90)
+    ] = 15
+    reopen_if_bad: Annotated[
+        bool, Parameter("whether a case rated bad opens again", "差评后是否重新办理")
+    ] = True
+    keep_days: Annotated[int, Parameter("days a closed case is kept", "办结后保留天数", 1, 400)] = 90
+    open_max: Annotated[int, Parameter("open cases at once at most", "同时未办结反映的上限", 1, 500)] = (
+        200  # each is a line of every snapshot, for days; a hall with more needs no list
+    )
+    codes: Annotated[tuple[Word, ...], Parameter("words a case may be opened with", "反映原因用语")] = (
+        "refused",
+        "papers",
+        "system",
+        "delay",
+        "attitude",
+        "other",
+    )
+    outcomes: Annotated[tuple[Word, ...], Parameter("words a case may be closed with", "办结结果用语")] = (
+        "solved",
+        "referred",
+        "explained",
+        "withdrawn",
+        "closed",
+    )
+    undoable: Annotated[
+        tuple[Word, ...],
+        Parameter(
+            "of these: it could not be done, and that was explained", "其中表示不可办、已说明理由的用语"
+        ),
+    ] = ("explained",)

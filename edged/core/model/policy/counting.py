@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Annotated
 
+from edged.core.model.policy.parameter import Parameter
 from edged.core.model.value import value
 
 
@@ -16,15 +17,24 @@ class Counting:
     are looked after (``tickets-missing``). It is never a reason for a "+1" window.
     """
 
-    people_per_minute: int = 120
-    window_s: int = 900
-    missing_people: int = 30
-    people_per_ticket: int = 4
-
-
-BOUNDS: Mapping[str, tuple[int, int]] = {
-    "Counting.people_per_minute": (10, 1000),
-    "Counting.window_s": (120, 7200),
-    "Counting.missing_people": (0, 1000),
-    "Counting.people_per_ticket": (1, 20),
-}
+    people_per_minute: Annotated[
+        int, Parameter("people a door lets through in a minute at most", "每分钟合理客流上限", 10, 1000)
+    ] = 120
+    window_s: Annotated[
+        int,
+        Parameter(
+            "seconds over which people and tickets are compared", "客流与取号对比的时段(秒)", 120, 7200
+        ),
+    ] = 900
+    missing_people: Annotated[
+        int,
+        Parameter(
+            "people who came and hardly drew a number, from which on the dispensers are looked after; 0 off",
+            "来人多取号少的告警人数(0为关闭)",
+            0,
+            1000,
+        ),
+    ] = 30
+    people_per_ticket: Annotated[
+        int, Parameter("people for each ticket that are usual at most", "每张号票对应的正常人数上限", 1, 20)
+    ] = 4

@@ -5,9 +5,9 @@ Without a single entry in ``week`` nobody knows the hours: the hall is open whil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
+from edged.core.model.policy.parameter import Parameter
 from edged.core.model.policy.words import AreaId, Date, TimeOfDay, WindowId
 from edged.core.model.value import value
 
@@ -23,22 +23,31 @@ class Session:
     days (``closed``: by nothing), but ``extended``, ``self-service`` and ``online`` are on top.
     """
 
-    days: tuple[int, ...] = (1, 2, 3, 4, 5)
-    opens: TimeOfDay = "09:00"
-    closes: TimeOfDay = "17:00"
-    areas: tuple[AreaId, ...] = ()
-    mode: Mode = "full"
+    days: Annotated[
+        tuple[int, ...],
+        Parameter(
+            "days, 1 Monday to 7 Sunday, 8 public holidays", "星期(1为周一,7为周日,8为法定节假日)", 1, 8
+        ),
+    ] = (1, 2, 3, 4, 5)
+    opens: Annotated[TimeOfDay, Parameter("opening time, such as 09:00", "开放时间(如09:00)")] = "09:00"
+    closes: Annotated[TimeOfDay, Parameter("closing time, such as 17:00", "结束时间(如17:00)")] = "17:00"
+    areas: Annotated[
+        tuple[AreaId, ...], Parameter("areas it is for; none named: all others", "适用专区(空为其余全部)")
+    ] = ()
+    mode: Annotated[Mode, Parameter("what is on offer in these hours", "服务方式")] = "full"
 
 
 @value
 class Special:
     """The hours of one date, whatever else is said of it; several entries for one date add up."""
 
-    date: Date = "2026-01-01"
-    opens: TimeOfDay = "09:00"
-    closes: TimeOfDay = "17:00"
-    areas: tuple[AreaId, ...] = ()
-    mode: Mode = "full"
+    date: Annotated[Date, Parameter("the date", "日期")] = "2026-01-01"
+    opens: Annotated[TimeOfDay, Parameter("opening time on that date", "当日开放时间")] = "09:00"
+    closes: Annotated[TimeOfDay, Parameter("closing time on that date", "当日结束时间")] = "17:00"
+    areas: Annotated[
+        tuple[AreaId, ...], Parameter("areas it is for; none named: all others", "适用专区(空为其余全部)")
+    ] = ()
+    mode: Annotated[Mode, Parameter("what is on offer on that date", "当日服务方式")] = "full"
 
 
 @value
@@ -48,10 +57,14 @@ class Noon:
     ``starts`` = ``ends``: no noon. ``issue``: resting areas give numbers for the afternoon.
     """
 
-    starts: TimeOfDay = "12:00"
-    ends: TimeOfDay = "12:00"
-    windows: tuple[WindowId, ...] = ()
-    issue: bool = True
+    starts: Annotated[TimeOfDay, Parameter("start of noon", "午间开始时间")] = "12:00"
+    ends: Annotated[
+        TimeOfDay, Parameter("end of noon; the same as its start: none", "午间结束时间(与开始相同为无午休)")
+    ] = "12:00"
+    windows: Annotated[tuple[WindowId, ...], Parameter("windows on duty at noon", "午间值班窗口")] = ()
+    issue: Annotated[
+        bool, Parameter("whether resting areas give numbers at noon", "午休专区是否继续取号")
+    ] = True
 
 
 @value
@@ -63,11 +76,29 @@ class Cutoff:
     seconds, whatever is predicted.
     """
 
-    enabled: bool = True
-    within_s: int = 7200
-    overrun_s: int = 0
-    resume_s: int = 600
-    last_s: int = 0
+    enabled: Annotated[
+        bool,
+        Parameter(
+            "whether issuing stops when capacity until closing is used up", "是否按剩余办理能力停止取号"
+        ),
+    ] = True
+    within_s: Annotated[
+        int,
+        Parameter(
+            "seconds before closing from which that is judged", "下班前多长时间内进行判断(秒)", 600, 43200
+        ),
+    ] = 7200
+    overrun_s: Annotated[
+        int,
+        Parameter("seconds after closing that the last visitor may take", "允许超过下班时间的秒数", 0, 7200),
+    ] = 0
+    resume_s: Annotated[
+        int, Parameter("seconds to spare before issuing starts again", "恢复取号所需的富余时间(秒)", 60, 7200)
+    ] = 600
+    last_s: Annotated[
+        int,
+        Parameter("seconds before closing without numbers at all", "下班前一律停止取号的时间(秒)", 0, 7200),
+    ] = 0
 
 
 @value
@@ -78,22 +109,26 @@ class Hours:
     known: its weekdays alone decide, and an alarm stands from ``calendar_ahead_days`` before it begins.
     """
 
-    week: tuple[Session, ...] = ()
-    special: tuple[Special, ...] = ()
-    holidays: tuple[Date, ...] = ()
-    workdays: tuple[Date, ...] = ()
-    workdays_as: int = 1
-    calendar_ahead_days: int = 21
+    week: Annotated[
+        tuple[Session, ...],
+        Parameter("weekly hours; none: open while somebody is there", "每周开放时间(空为不限定)"),
+    ] = ()
+    special: Annotated[tuple[Special, ...], Parameter("hours of single dates", "特定日期的开放时间")] = ()
+    holidays: Annotated[
+        tuple[Date, ...], Parameter("public holidays, every day off", "法定节假日(逐日列出)")
+    ] = ()
+    workdays: Annotated[tuple[Date, ...], Parameter("make-up working days", "调休上班日")] = ()
+    workdays_as: Annotated[
+        int, Parameter("weekday whose hours a make-up working day has", "调休上班日按星期几的时间开放", 1, 7)
+    ] = 1
+    calendar_ahead_days: Annotated[
+        int,
+        Parameter(
+            "days before a year without holidays that raise the alarm",
+            "缺少次年节假日时提前告警的天数",
+            0,
+            90,
+        ),
+    ] = 21
     noon: Noon = Noon()
     cutoff: Cutoff = Cutoff()
-
-
-BOUNDS: Mapping[str, tuple[int, int]] = {
-    "Session.days": (1, 8),
-    "Cutoff.within_s": (600, 43200),
-    "Cutoff.overrun_s": (0, 7200),
-    "Cutoff.resume_s": (60, 7200),
-    "Cutoff.last_s": (0, 7200),
-    "Hours.workdays_as": (1, 7),
-    "Hours.calendar_ahead_days": (0, 90),
-}

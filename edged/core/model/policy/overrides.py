@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Annotated
 
+from edged.core.model.policy.parameter import Parameter
 from edged.core.model.value import value
 
 
@@ -11,11 +12,10 @@ from edged.core.model.value import value
 class Overrides:
     """人工干预: every one of them ends by itself, after ``default_s`` or what was asked for, at most ``longest_s``."""
 
-    default_s: int = 1800
-    longest_s: int = 14400
-
-
-BOUNDS: Mapping[str, tuple[int, int]] = {
-    "Overrides.default_s": (60, 28800),
-    "Overrides.longest_s": (60, 43200),  # half a day: nothing done by hand outlives the business day
-}
+    default_s: Annotated[
+        int,
+        Parameter("seconds an override stands if nothing else is said", "人工干预的默认时长(秒)", 60, 28800),
+    ] = 1800
+    longest_s: Annotated[
+        int, Parameter("seconds an override stands at most", "人工干预的最长时长(秒)", 60, 43200)
+    ] = 14400  # half a day: nothing done by hand outlives the business day

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Annotated
 
+from edged.core.model.policy.parameter import Parameter
 from edged.core.model.policy.words import Word
 from edged.core.model.value import value
 
@@ -15,18 +16,17 @@ class Ratings:
     ``answers`` are the words a bad rating may be answered with; the last one stands for an answer without a word.
     """
 
-    within_s: int = 600
-    bad_level: int = 2
-    correct_days: int = 7
-    remind_s: int = 1800
-    reminders: int = 3
-    answers: tuple[Word, ...] = ("rectified", "visited", "unfounded", "answered")
-
-
-BOUNDS: Mapping[str, tuple[int, int]] = {
-    "Ratings.within_s": (30, 86400),
-    "Ratings.bad_level": (1, 3),
-    "Ratings.correct_days": (0, 90),
-    "Ratings.remind_s": (60, 86400),
-    "Ratings.reminders": (0, 20),
-}
+    within_s: Annotated[
+        int, Parameter("seconds after a visit in which it may be rated", "办结后可评价的时间(秒)", 30, 86400)
+    ] = 600
+    bad_level: Annotated[int, Parameter("the best level that counts as bad", "视为差评的最高等级", 1, 3)] = 2
+    correct_days: Annotated[
+        int, Parameter("days in which a rating may be corrected", "评价可更正的天数", 0, 90)
+    ] = 7
+    remind_s: Annotated[
+        int, Parameter("seconds between reminders of a bad rating", "差评提醒间隔(秒)", 60, 86400)
+    ] = 1800
+    reminders: Annotated[int, Parameter("reminders of a bad rating at most", "差评提醒次数上限", 0, 20)] = 3
+    answers: Annotated[
+        tuple[Word, ...], Parameter("words a bad rating may be answered with", "差评处理结果用语")
+    ] = ("rectified", "visited", "unfounded", "answered")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Annotated
 
+from edged.core.model.policy.parameter import Parameter
 from edged.core.model.policy.words import Text, Word
 from edged.core.model.value import value
 
@@ -12,9 +13,9 @@ from edged.core.model.value import value
 class PauseReason:
     """One reason for which a window may pause. A panel sends its ``id`` or its ``text``."""
 
-    id: Word
-    text: Text
-    text_en: Text
+    id: Annotated[Word, Parameter("short name of a reason, as panels send it", "暂停原因代码")]
+    text: Annotated[Text, Parameter("the reason in Chinese", "暂停原因(中文)")]
+    text_en: Annotated[Text, Parameter("the reason in English", "暂停原因(英文)")]
 
 
 PAUSE_REASONS = (
@@ -39,27 +40,55 @@ class Staffing:
     ``helper_percent``: by how much of one clerk each makes the window faster.
     """
 
-    pause_reasons: tuple[PauseReason, ...] = PAUSE_REASONS
-    pause_unspecified: bool = False
-    pause_alarm_s: int = 600
-    unmanned_s: int = 300
-    page_ack_s: int = 60
-    page_tries: int = 2
-    duty_repeat_s: int = 300
-    duty_tries: int = 3
-    guide_above: int = 20
-    helpers_max: int = 1
-    helper_percent: int = 60
-
-
-BOUNDS: Mapping[str, tuple[int, int]] = {
-    "Staffing.pause_alarm_s": (60, 7200),
-    "Staffing.unmanned_s": (60, 3600),
-    "Staffing.page_ack_s": (15, 600),
-    "Staffing.page_tries": (1, 5),
-    "Staffing.duty_repeat_s": (60, 3600),
-    "Staffing.duty_tries": (1, 20),
-    "Staffing.guide_above": (0, 500),
-    "Staffing.helpers_max": (0, 3),
-    "Staffing.helper_percent": (0, 100),
-}
+    pause_reasons: Annotated[
+        tuple[PauseReason, ...], Parameter("reasons for which a window may pause", "可选的暂停原因")
+    ] = PAUSE_REASONS
+    pause_unspecified: Annotated[
+        bool, Parameter("whether a pause without a reason is taken", "是否允许不选原因暂停")
+    ] = False
+    pause_alarm_s: Annotated[
+        int, Parameter("seconds of a pause until it is an alarm", "暂停超时告警(秒)", 60, 7200)
+    ] = 600
+    unmanned_s: Annotated[
+        int,
+        Parameter(
+            "seconds without a key, while visitors wait, until a window is unmanned",
+            "有人等候而无操作视为空岗的时间(秒)",
+            60,
+            3600,
+        ),
+    ] = 300
+    page_ack_s: Annotated[
+        int, Parameter("seconds a paged commissioner has to answer", "帮办应答时限(秒)", 15, 600)
+    ] = 60
+    page_tries: Annotated[
+        int,
+        Parameter(
+            "pages of one commissioner before the duty manager is", "呼叫值班长前每位帮办的呼叫次数", 1, 5
+        ),
+    ] = 2
+    duty_repeat_s: Annotated[
+        int, Parameter("seconds until the duty manager is paged again", "再次呼叫值班长的间隔(秒)", 60, 3600)
+    ] = 300
+    duty_tries: Annotated[
+        int,
+        Parameter("pages of the duty manager about one thing at most", "同一事项呼叫值班长的次数上限", 1, 20),
+    ] = 3
+    guide_above: Annotated[
+        int,
+        Parameter(
+            "more waiting in an area than this pages a guide", "专区等候人数超过此数时呼叫导办", 0, 500
+        ),
+    ] = 20
+    helpers_max: Annotated[
+        int, Parameter("staff beside the clerk of a window", "同一窗口最多增援人数", 0, 3)
+    ] = 1
+    helper_percent: Annotated[
+        int,
+        Parameter(
+            "percent of a clerk by which each of them makes the window faster",
+            "每名增援人员提高的办理速度(百分比)",
+            0,
+            100,
+        ),
+    ] = 60

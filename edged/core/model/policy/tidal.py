@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Literal
+from typing import Annotated, Literal
 
+from edged.core.model.policy.parameter import Parameter
 from edged.core.model.policy.words import AreaId, ServiceId
 from edged.core.model.value import value
 
@@ -19,15 +20,34 @@ class Band:
     Close: ``waiting <= close_at`` for ``close_sustain_s`` and open for at least ``min_open_s``.
     """
 
-    open_above: int = 8
-    open_step: int = 4
-    open_oldest_wait_s: int = 1800
-    open_sustain_s: int = 0
-    close_at: int = 2
-    close_sustain_s: int = 180
-    min_open_s: int = 900
-    cooldown_s: int = 60
-    max_windows: int = 4
+    open_above: Annotated[
+        int, Parameter('waiting visitors above which a "+1" window opens', "启用潮汐窗口的等候人数", 1, 200)
+    ] = 8
+    open_step: Annotated[
+        int,
+        Parameter(
+            "further waiting visitors for each further window", "每再启用一个窗口所增加的等候人数", 0, 100
+        ),
+    ] = 4
+    open_oldest_wait_s: Annotated[
+        int, Parameter("longest wait in seconds that opens a window", "启用潮汐窗口的最长等候(秒)", 60, 7200)
+    ] = 1800
+    open_sustain_s: Annotated[
+        int, Parameter("seconds the demand must last before opening", "启用前须持续的时间(秒)", 0, 600)
+    ] = 0
+    close_at: Annotated[
+        int, Parameter("waiting visitors at or below which a window is given back", "收窗的等候人数", 0, 100)
+    ] = 2
+    close_sustain_s: Annotated[
+        int, Parameter("seconds of calm before a window is given back", "收窗前须平稳的时间(秒)", 0, 600)
+    ] = 180
+    min_open_s: Annotated[
+        int, Parameter("seconds a window stays open at least", "潮汐窗口最短启用时间(秒)", 300, 3600)
+    ] = 900
+    cooldown_s: Annotated[
+        int, Parameter("seconds between two openings of one area", "同一专区两次启用的间隔(秒)", 60, 600)
+    ] = 60
+    max_windows: Annotated[int, Parameter('"+1" windows of one area', "一个专区的潮汐窗口上限", 1, 50)] = 4
 
 
 @value
@@ -45,27 +65,89 @@ class Pw:
     ``outlier_means``: a service longer than so many prior means is learnt as that long (0: as it was).
     """
 
-    target_wait_s: int = 600
-    open_wait_s: int = 540
-    close_wait_s: int = 90
-    hold_s: int = 0
-    min_open_s: int = 600
-    min_waiting: int = 3
-    cooldown_s: int = 60
-    rest_s: int = 0
-    max_windows: int = 50
-    prior_weight: int = 20
-    decay_ppm: int = 985_000
-    typed: bool = True
-    forecast: bool = True
-    setup_s: int = 120
-    guard: bool = True
-    withdraw: bool = True
-    lost_finish_means: int = 6
-    outlier_means: int = 8
-    mix: Mapping[ServiceId, float] = field(default_factory=dict)
-    profile: Mapping[AreaId, tuple[float, ...]] = field(default_factory=dict)
-    profile_start_min: int = 540
+    target_wait_s: Annotated[
+        int, Parameter("wait in seconds that is promised", "目标等候(秒)", 300, 1800)
+    ] = 600
+    open_wait_s: Annotated[
+        int,
+        Parameter("predicted wait in seconds that opens a window", "启用潮汐窗口的预计等候(秒)", 120, 2700),
+    ] = 540
+    close_wait_s: Annotated[
+        int,
+        Parameter("predicted wait with one window fewer that gives one back", "收窗的预计等候(秒)", 0, 1620),
+    ] = 90
+    hold_s: Annotated[
+        int,
+        Parameter(
+            "seconds that must stay so before a window is given back", "收窗前须持续的时间(秒)", 0, 600
+        ),
+    ] = 0
+    min_open_s: Annotated[
+        int,
+        Parameter(
+            "seconds from the last opening until a window is given back",
+            "潮汐窗口最短启用时间(秒)",
+            300,
+            3600,
+        ),
+    ] = 600
+    min_waiting: Annotated[
+        int, Parameter("waiting visitors below which no window opens", "启用所需的最少等候人数", 0, 20)
+    ] = 3
+    cooldown_s: Annotated[
+        int, Parameter("seconds between two openings of one area", "同一专区两次启用的间隔(秒)", 60, 600)
+    ] = 60
+    rest_s: Annotated[
+        int, Parameter("seconds a window rests after it was given back", "收窗后的休整时间(秒)", 0, 600)
+    ] = 0
+    max_windows: Annotated[int, Parameter('"+1" windows of one area', "一个专区的潮汐窗口上限", 1, 50)] = 50
+    prior_weight: Annotated[
+        int,
+        Parameter("visits that the configured service time counts for", "预设办理时长的权重(人次)", 1, 1000),
+    ] = 20
+    decay_ppm: Annotated[
+        int,
+        Parameter(
+            "weight of older visits per newer one, in millionths",
+            "旧样本保留比例(百万分之一)",
+            900_000,
+            999_999,
+        ),
+    ] = 985_000
+    typed: Annotated[
+        bool, Parameter("whether each ticket counts with its own service's time", "是否按业务类型估算")
+    ] = True
+    forecast: Annotated[bool, Parameter("whether expected arrivals are looked ahead", "是否预测来客")] = True
+    setup_s: Annotated[
+        int,
+        Parameter(
+            "seconds from page to staffed window, until learnt", "从呼叫到到岗的预设时间(秒)", 10, 1800
+        ),
+    ] = 120
+    guard: Annotated[
+        bool, Parameter("whether openings shortly before closing time are avoided", "是否避免临近下班启用")
+    ] = True
+    withdraw: Annotated[
+        bool, Parameter("whether a lit window goes dark when nobody waits", "无人等候时是否撤回请求")
+    ] = True
+    lost_finish_means: Annotated[
+        int,
+        Parameter("mean services after which a visitor counts as gone", "视为已离开的平均办理倍数", 0, 50),
+    ] = 6
+    outlier_means: Annotated[
+        int, Parameter("mean services that one visit counts for at most", "单次办理计入的最大倍数", 0, 50)
+    ] = 8
+    mix: Annotated[
+        Mapping[ServiceId, float], Parameter("share of visitors per service", "各业务来客占比", 0, 1)
+    ] = field(default_factory=dict)
+    profile: Annotated[
+        Mapping[AreaId, tuple[float, ...]],
+        Parameter("expected arrivals per quarter of an hour, per area", "各专区每15分钟预计来客", 0, 1000),
+    ] = field(default_factory=dict)
+    profile_start_min: Annotated[
+        int,
+        Parameter("start of the profile, minutes after midnight", "预计来客起始时间(零点起分钟)", 0, 1439),
+    ] = 540
 
 
 SHORTER_WAITS = Pw(
@@ -90,14 +172,18 @@ REFERENCE_PW = Pw(
 class Peak:
     """A known rush: on these days of the month and weekdays (1 Monday … 7), between two minutes after midnight."""
 
-    windows: int = 1
-    first_day: int = 1
-    last_day: int = 31
-    first_weekday: int = 1
-    last_weekday: int = 7
-    start_min: int = 540
-    end_min: int = 1020
-    areas: tuple[AreaId, ...] = ()
+    windows: Annotated[int, Parameter('"+1" windows during the peak', "高峰期潮汐窗口数", 1, 50)] = 1
+    first_day: Annotated[int, Parameter("first day of the month", "起始日", 1, 31)] = 1
+    last_day: Annotated[int, Parameter("last day of the month", "结束日", 1, 31)] = 31
+    first_weekday: Annotated[int, Parameter("first weekday, 1 is Monday", "起始星期(1为周一)", 1, 7)] = 1
+    last_weekday: Annotated[int, Parameter("last weekday, 7 is Sunday", "结束星期(7为周日)", 1, 7)] = 7
+    start_min: Annotated[int, Parameter("start, minutes after midnight", "开始时间(零点起分钟)", 0, 1440)] = (
+        540
+    )
+    end_min: Annotated[int, Parameter("end, minutes after midnight", "结束时间(零点起分钟)", 0, 1440)] = 1020
+    areas: Annotated[
+        tuple[AreaId, ...], Parameter("areas it is for; none named: all", "适用专区(空为全部)")
+    ] = ()
 
 
 @value
@@ -109,13 +195,31 @@ class Triggers:
     order) stands while nobody is on the way for it.
     """
 
-    waiting_above: int = 8
-    waiting_per_window: int = 10
-    oldest_wait_s: int = 1800
-    priority_wait_s: int = 900
-    people_above: int = 0
-    special_need: bool = True
-    hold_s: int = 1800
+    waiting_above: Annotated[
+        int,
+        Parameter(
+            "waiting visitors that ask while no wait can be predicted; 0 off",
+            "无法预测等候时触发的等候人数(0为关闭)",
+            0,
+            200,
+        ),
+    ] = 8
+    waiting_per_window: Annotated[
+        int, Parameter("waiting visitors per window that ask; 0 off", "每窗口等候人数触发(0为关闭)", 0, 100)
+    ] = 10
+    oldest_wait_s: Annotated[
+        int, Parameter("longest wait in seconds that asks; 0 off", "最长等候触发(秒,0为关闭)", 0, 7200)
+    ] = 1800
+    priority_wait_s: Annotated[
+        int, Parameter("wait of a priority visitor that asks; 0 off", "优先人员等候触发(秒,0为关闭)", 0, 7200)
+    ] = 900
+    people_above: Annotated[
+        int, Parameter("people present above which an area asks; 0 off", "在场人数触发(0为关闭)", 0, 10000)
+    ] = 0
+    special_need: Annotated[bool, Parameter("whether the special-need key asks", "特殊需求键是否触发")] = True
+    hold_s: Annotated[
+        int, Parameter("seconds an ask by hand stands", "增开窗口申请的有效时间(秒)", 30, 3600)
+    ] = 1800
 
 
 @value
@@ -125,15 +229,44 @@ class Arbiter:
     ``lend_windows`` regular windows of a quiet area may call another area's visitors first, for ``lend_s``.
     """
 
-    early_release: bool = True
-    release_percent: int = 60
-    release_after_s: int = 480
-    releases_per_hour: int = 4
-    lend_windows: int = 1
-    lend_keep: int = 1
-    lend_s: int = 1200
-    stale_hold_s: int = 300
-    stale_schedule_s: int = 900
+    early_release: Annotated[
+        bool, Parameter("whether a quiet area gives back early for a busy one", "是否允许提前收窗支援")
+    ] = True
+    release_percent: Annotated[
+        int,
+        Parameter(
+            "predicted wait up to which an area gives back early, in % of its opening wait",
+            "提前收窗的预计等候上限(占启用等候的百分比)",
+            0,
+            100,
+        ),
+    ] = 60
+    release_after_s: Annotated[
+        int, Parameter("seconds a window stays open before that", "提前收窗前最短启用时间(秒)", 300, 3600)
+    ] = 480
+    releases_per_hour: Annotated[
+        int, Parameter("early releases of one area in an hour at most", "每小时提前收窗上限", 0, 60)
+    ] = 4
+    lend_windows: Annotated[
+        int,
+        Parameter("regular windows of an area lent at once; 0 off", "同时借出的常规窗口上限(0为关闭)", 0, 10),
+    ] = 1
+    lend_keep: Annotated[
+        int, Parameter("windows that stay with the lending area", "出借专区须保留的窗口数", 1, 50)
+    ] = 1
+    lend_s: Annotated[int, Parameter("seconds a window is lent at most", "借出时限(秒)", 300, 7200)] = 1200
+    stale_hold_s: Annotated[
+        int,
+        Parameter(
+            "seconds without a sensor until nothing is decided", "传感失联后停止决策的时间(秒)", 60, 3600
+        ),
+    ] = 300
+    stale_schedule_s: Annotated[
+        int,
+        Parameter(
+            "seconds without a sensor until the calendar decides", "传感失联后按日历的时间(秒)", 120, 7200
+        ),
+    ] = 900
 
 
 Rule = Literal["pw", "pwf", "band", "schedule", "always", "never"]
@@ -147,73 +280,36 @@ class Tidal:
     after how long one who said "later" is asked again.
     """
 
-    enabled: bool = True
+    enabled: Annotated[bool, Parameter("whether the tidal loop runs", "是否启用潮汐窗口")] = True
     band: Band = Band()
     areas: Mapping[AreaId, Band] = field(default_factory=dict)
-    pool: int = 8
-    staff_ack_s: int = 60
-    staff_arrive_s: int = 300
-    retry_s: int = 180
-    patience_s: int = 120
-    rule: Rule = "pw"
+    pool: Annotated[
+        int, Parameter('"+1" windows open at once in the whole hall', "全大厅同时启用的潮汐窗口上限", 1, 100)
+    ] = 8
+    staff_ack_s: Annotated[
+        int, Parameter("seconds a paged member of staff has to answer", "待命人员应答时限(秒)", 15, 600)
+    ] = 60
+    staff_arrive_s: Annotated[
+        int, Parameter("seconds an answering member of staff has to arrive", "应答后到岗时限(秒)", 30, 1800)
+    ] = 300
+    retry_s: Annotated[
+        int,
+        Parameter(
+            "seconds until the next attempt after nobody answered", "无人应答后再次尝试间隔(秒)", 30, 3600
+        ),
+    ] = 180
+    patience_s: Annotated[
+        int,
+        Parameter(
+            "seconds a consultation window may take to answer, and until it is asked again",
+            "咨询窗口应答及再次征询的间隔(秒)",
+            30,
+            900,
+        ),
+    ] = 120
+    rule: Annotated[Rule, Parameter("the rule that opens and closes windows", "潮汐规则")] = "pw"
     pw: Pw = field(default_factory=Pw)
     pw_areas: Mapping[AreaId, Pw] = field(default_factory=dict)
-    peaks: tuple[Peak, ...] = ()
+    peaks: Annotated[tuple[Peak, ...], Parameter("known rushes of the calendar", "日历高峰")] = ()
     triggers: Triggers = Triggers()
     arbiter: Arbiter = Arbiter()
-
-
-BOUNDS: Mapping[str, tuple[int, int]] = {
-    "Band.open_above": (1, 200),
-    "Band.open_step": (0, 100),
-    "Band.open_oldest_wait_s": (60, 7200),
-    "Band.open_sustain_s": (0, 600),
-    "Band.close_at": (0, 100),
-    "Band.close_sustain_s": (0, 600),
-    "Band.min_open_s": (300, 3600),
-    "Band.cooldown_s": (60, 600),
-    "Band.max_windows": (1, 50),
-    "Pw.target_wait_s": (300, 1800),
-    "Pw.open_wait_s": (120, 2700),
-    "Pw.close_wait_s": (0, 1620),
-    "Pw.hold_s": (0, 600),
-    "Pw.min_open_s": (300, 3600),
-    "Pw.min_waiting": (0, 20),
-    "Pw.cooldown_s": (60, 600),
-    "Pw.rest_s": (0, 600),
-    "Pw.max_windows": (1, 50),
-    "Pw.prior_weight": (1, 1000),
-    "Pw.decay_ppm": (900_000, 999_999),
-    "Pw.setup_s": (10, 1800),
-    "Pw.lost_finish_means": (0, 50),
-    "Pw.outlier_means": (0, 50),
-    "Pw.mix": (0, 1),
-    "Pw.profile": (0, 1000),
-    "Pw.profile_start_min": (0, 1439),
-    "Peak.windows": (1, 50),
-    "Peak.first_day": (1, 31),
-    "Peak.last_day": (1, 31),
-    "Peak.first_weekday": (1, 7),
-    "Peak.last_weekday": (1, 7),
-    "Peak.start_min": (0, 1440),
-    "Peak.end_min": (0, 1440),
-    "Triggers.waiting_above": (0, 200),
-    "Triggers.waiting_per_window": (0, 100),
-    "Triggers.oldest_wait_s": (0, 7200),
-    "Triggers.priority_wait_s": (0, 7200),
-    "Triggers.people_above": (0, 10_000),
-    "Triggers.hold_s": (30, 3600),
-    "Arbiter.release_percent": (0, 100),
-    "Arbiter.release_after_s": (300, 3600),
-    "Arbiter.releases_per_hour": (0, 60),
-    "Arbiter.lend_windows": (0, 10),
-    "Arbiter.lend_keep": (1, 50),
-    "Arbiter.lend_s": (300, 7200),
-    "Arbiter.stale_hold_s": (60, 3600),
-    "Arbiter.stale_schedule_s": (120, 7200),
-    "Tidal.pool": (1, 100),
-    "Tidal.staff_ack_s": (15, 600),
-    "Tidal.staff_arrive_s": (30, 1800),
-    "Tidal.retry_s": (30, 3600),
-    "Tidal.patience_s": (30, 900),
-}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Annotated
 
+from edged.core.model.policy.parameter import Parameter
 from edged.core.model.value import value
 
 
@@ -17,18 +18,29 @@ class Trial:
     ``watch_min`` (of hours in which somebody was there), and no rush that explains it (``core/trial.py``): it goes.
     """
 
-    enabled: bool = True
-    worse_percent: int = 200
-    worse_min: int = 10
-    floor_s: int = 300
-    min_waiting: int = 5
-    watch_min: int = 120
-
-
-BOUNDS: Mapping[str, tuple[int, int]] = {
-    "Trial.worse_percent": (120, 1000),
-    "Trial.worse_min": (2, 120),
-    "Trial.floor_s": (60, 3600),
-    "Trial.min_waiting": (1, 200),
-    "Trial.watch_min": (10, 2880),
-}
+    enabled: Annotated[
+        bool,
+        Parameter("whether a policy that makes waits worse is taken back", "策略恶化时是否自动恢复上一版"),
+    ] = True
+    worse_percent: Annotated[
+        int,
+        Parameter(
+            "how old the queue may get, in percent of what was expected", "等候变差的判定比例(%)", 120, 1000
+        ),
+    ] = 200
+    worse_min: Annotated[
+        int,
+        Parameter("minutes of a too old queue until the policy goes", "持续变差多少分钟后恢复(分钟)", 2, 120),
+    ] = 10
+    floor_s: Annotated[
+        int, Parameter("mean wait in seconds that is expected at least", "平均已等候的预期下限(秒)", 60, 3600)
+    ] = 300
+    min_waiting: Annotated[
+        int, Parameter("people waiting below which nothing is judged", "判定所需的最少等候人数", 1, 200)
+    ] = 5
+    watch_min: Annotated[
+        int,
+        Parameter(
+            "minutes of opening time in which a new policy is watched", "新策略的观察时长(分钟)", 10, 2880
+        ),
+    ] = 120

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from typing import Annotated
 
+from edged.core.model.policy.parameter import Parameter
 from edged.core.model.policy.words import ServiceId, Text, Word
 from edged.core.model.value import value
 
@@ -13,17 +15,17 @@ from edged.core.model.value import value
 class Journey:
     """Several services for one number (一件事一次办), in this order."""
 
-    stages: tuple[ServiceId, ...]
-    label: Text | None = None
-    label_en: Text | None = None
+    stages: Annotated[tuple[ServiceId, ...], Parameter("the services, in order", "依次办理的业务")]
+    label: Annotated[Text | None, Parameter("the journey in Chinese", "事项名称(中文)")] = None
+    label_en: Annotated[Text | None, Parameter("the journey in English", "事项名称(英文)")] = None
 
 
 @value
 class Paper:
     """What a paper (材料) is called; clerks type its code."""
 
-    text: Text
-    text_en: Text
+    text: Annotated[Text, Parameter("name of a paper, Chinese", "材料名称(中文)")]
+    text_en: Annotated[Text, Parameter("name of a paper, English", "材料名称(英文)")]
 
 
 PAPERS: Mapping[str, Paper] = {
@@ -54,31 +56,77 @@ class Visits:
     keeps its priority until ``check_in_late_s`` after it, and is forgotten ``booking_expires_s`` after it.
     """
 
-    reoffer_s: int = 300
-    reoffers: int = 1
-    park_s: int = 1800
-    return_within_s: int = 14400
-    return_to_owner: bool = False
-    queue_unprinted: bool = True
-    check_in_early_s: int = 3600
-    callable_early_s: int = 300
-    check_in_late_s: int = 900
-    booking_expires_s: int = 7200
-    promise_days: int = 5
-    papers: Mapping[Word, Paper] = field(default_factory=lambda: PAPERS)
-    owner_told_s: int = 900
-    journeys: Mapping[Word, Journey] = field(default_factory=dict)
-
-
-BOUNDS: Mapping[str, tuple[int, int]] = {
-    "Visits.reoffer_s": (0, 3600),
-    "Visits.reoffers": (0, 3),
-    "Visits.park_s": (0, 14400),
-    "Visits.return_within_s": (0, 36000),
-    "Visits.check_in_early_s": (0, 14400),
-    "Visits.callable_early_s": (0, 3600),
-    "Visits.check_in_late_s": (0, 7200),
-    "Visits.booking_expires_s": (0, 36000),
-    "Visits.promise_days": (1, 60),
-    "Visits.owner_told_s": (0, 7200),
-}
+    reoffer_s: Annotated[
+        int,
+        Parameter(
+            "seconds until an absent visitor is called once more; 0 never",
+            "过号后再次呼叫间隔(秒,0为关闭)",
+            0,
+            3600,
+        ),
+    ] = 300
+    reoffers: Annotated[
+        int, Parameter("times an absent visitor is called once more", "过号后再次呼叫的次数", 0, 3)
+    ] = 1
+    park_s: Annotated[
+        int,
+        Parameter(
+            "seconds until a parked visitor waits again; 0 only by key",
+            "挂起后自动恢复时间(秒,0为按键)",
+            0,
+            14400,
+        ),
+    ] = 1800
+    return_within_s: Annotated[
+        int,
+        Parameter(
+            "seconds in which a visitor may be back with missing papers without a new number; 0 never",
+            "补齐材料免重新取号的时限(秒,0为须重新取号)",
+            0,
+            36000,
+        ),
+    ] = 14400
+    return_to_owner: Annotated[
+        bool, Parameter("whether they go back to the window that told them", "返回时是否由原窗口办理")
+    ] = False
+    queue_unprinted: Annotated[
+        bool, Parameter("whether a number whose printing failed stays in the queue", "打印失败的号是否仍排队")
+    ] = True
+    check_in_early_s: Annotated[
+        int,
+        Parameter(
+            "seconds before its start an appointment may check in", "预约可提前签到的时间(秒)", 0, 14400
+        ),
+    ] = 3600
+    callable_early_s: Annotated[
+        int, Parameter("seconds before its start it may be called", "预约可提前叫号的时间(秒)", 0, 3600)
+    ] = 300
+    check_in_late_s: Annotated[
+        int,
+        Parameter("seconds after its start it keeps its priority", "预约迟到仍保留优先的时间(秒)", 0, 7200),
+    ] = 900
+    booking_expires_s: Annotated[
+        int,
+        Parameter(
+            "seconds after its start it is forgotten, if unclaimed", "预约未签到的失效时间(秒)", 0, 36000
+        ),
+    ] = 7200
+    promise_days: Annotated[
+        int, Parameter("working days to keep a promise in", "容缺承诺补交时限(工作日)", 1, 60)
+    ] = 5
+    papers: Annotated[Mapping[Word, Paper], Parameter("names of papers, by code", "材料名称(按代码)")] = (
+        field(default_factory=lambda: PAPERS)
+    )
+    owner_told_s: Annotated[
+        int,
+        Parameter(
+            "seconds until the first owner is told that a transferred visitor still waits",
+            "转办后仍未办理时提醒首问负责人的时间(秒)",
+            0,
+            7200,
+        ),
+    ] = 900
+    journeys: Annotated[
+        Mapping[Word, Journey],
+        Parameter("several services for one number, in order", "一件事一次办(一个号依次办理的业务)"),
+    ] = field(default_factory=dict)
