@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("edged.cli.simulate:simulate", "Live seeded days full of faults; every promise is checked."),
     "backup": ("edged.cli.backup:backup", "Back up a hall while it is served."),
     "restore": ("edged.cli.backup:restore", "Go on from a backup, here or on another machine."),
+    "settle": ("edged.cli.settle:settle", "Before an upgrade: dump the state with the old version."),
     "bundle": ("edged.cli.bundle:bundle", "Make the archive from which a hall is installed offline."),
     "replay": ("edged.cli.replay:replay", "Replay a journal: the same events, the same commands."),
 }

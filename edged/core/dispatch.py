@@ -16,7 +16,7 @@ from edged.core.model.turn import Turn
 from edged.core.people import announcements, notices, pages, staffing, stranded
 from edged.core.queue import bookings, by_hand, people_counters, tickets
 from edged.core.tide import triggers
-from edged.core.visits import follow, printing, rating
+from edged.core.visits import follow, kept, printing, rating
 from edged.core.windows import overrides, roster, wishes
 
 
@@ -86,6 +86,7 @@ HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.DocumentRejected: _reject,
     ev.MachineTold: equipment.machine,
     ev.JournalRenewed: renewal.skip,
+    ev.OutcomeKept: kept.keep,
     ev.RosterTold: roster.tell,
     ev.GoneOn: by_hand.go_on,
     ev.HoursFlexed: phases.flex,

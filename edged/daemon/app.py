@@ -74,6 +74,7 @@ ACT_WAIT_S = 5.0  # real seconds that actions wait for a broker that may start w
 REJECTED_NAMED_MAX = 500  # reasons and senders in the log: every device of a hall, with some reason
 LINK_WAIT_S = 3.0  # real seconds that READY waits for the broker: a dispenser may start with us
 OFFLINE_FLUSH_S = 0.2  # for the broker to take our last word
+KEPT = "steps of another version: what it called, printed and gave stands"
 FIXED = ("timezone", "mqtt", "store", "web", "policy")  # of hall.toml: read at start only
 
 log = structlog.get_logger("edged.app")
@@ -108,7 +109,8 @@ class Application:
         self._safe = self._starts.begin()
         restored = self.journal.restore(State)
         self.engine = Engine(restored.state)
-        last_ms = recover(self.engine, restored, self._manager.alive)
+        self._recovered = recover(self.engine, restored, self._manager.alive)
+        last_ms = self._recovered.last_ms
         offset_ms = self.engine.state.wall_offset_ms
         lived_ms = None if offset_ms is None else last_ms + offset_ms
         self._wall = WallClock(last_ms, lived_ms, Clock(0, warp).wall_ms())
@@ -244,6 +246,10 @@ class Application:
         raise Stopping
 
     def _start(self, tasks: asyncio.TaskGroup) -> Devices:
+        kept = self._recovered.kept
+        if kept is not None:
+            log.warning("decided-otherwise", visits=len(kept.visits), windows=len(kept.windows), note=KEPT)
+            self.inbox.was_away(kept)
         if self._known:
             self.inbox.was_away(Resumed(self._gap_ms, restart=True))
         self._set_clock(self.clock.wall_ms())
@@ -269,7 +275,11 @@ class Application:
         self.pages.start()
         self._tell_of_the_journal()
         while len(self.inbox):
-            self.loop.turn(self.inbox.take_now())
+            at_ms = self.loop.turn(self.inbox.take_now()).at_ms
+        if kept is not None:  # no start decides those steps once more
+            self.journal.snapshot(
+                self.engine.state, self.journal.last_seq, at_ms, self.engine.state.day or None
+            )
         for name, coroutine in (
             ("journal", self.journal.run()),
             ("loop", self.loop.run()),

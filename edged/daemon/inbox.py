@@ -16,6 +16,7 @@ from edged.core.model.events import Event, Resumed, Tick
 from edged.store.records import ALONE, Attachments
 
 DEPTH_MAX = 10_000  # events waiting for the core: minutes of the busiest hall; beyond it something is broken
+FIRST_MAX = 8  # events of one absence
 WAKE_S = 1.0  # real seconds between looks at the clock when nothing happens
 FREEZE_S = 5.0  # a longer silence than WAKE_S + this means the whole process stood still (suspend, SIGSTOP)
 
@@ -41,10 +42,10 @@ class Inbox:
         self._woken: asyncio.Future[None] | None = None  # what ``get`` waits for, while it waits
         self._alive_s = monotonic_s()
         self._alive_ms = clock.at_ms()
-        self._resumed: Resumed | None = None
+        self._first: deque[Event] = deque(maxlen=FIRST_MAX)
 
     def __len__(self) -> int:
-        return len(self._queue) + (self._resumed is not None)
+        return len(self._queue) + len(self._first)
 
     def put(
         self, event: Event, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE
@@ -56,9 +57,9 @@ class Inbox:
         self._wake()
         return True
 
-    def was_away(self, resumed: Resumed) -> None:
-        """The next event: stamped with the last lived moment, after what fell due by then, before all else."""
-        self._resumed = resumed
+    def was_away(self, *events: Event) -> None:
+        """The next events: stamped with the last lived moment, after what fell due by then, before all else."""
+        self._first.extend(events)
 
     @property
     def last_wake_s(self) -> float:
@@ -81,14 +82,13 @@ class Inbox:
             await self._wait()
 
     def _take(self) -> Item | None:
-        stamp = self._last_ms if self._resumed is not None else max(self._clock.at_ms(), self._last_ms)
+        stamp = self._last_ms if self._first else max(self._clock.at_ms(), self._last_ms)
         due_ms = self._next_due()
         if due_ms is not None and due_ms <= stamp:
             self._last_ms = max(due_ms, self._last_ms)
             return Item(self._last_ms, Tick())
-        if self._resumed is not None:
-            resumed, self._resumed = self._resumed, None
-            return Item(stamp, resumed)
+        if self._first:
+            return Item(stamp, self._first.popleft())
         if not self._queue:
             return None
         event, ack, attachments, arrived_s = self._queue.popleft()

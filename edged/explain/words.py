@@ -96,6 +96,11 @@ SENTENCES: dict[str, Pair] = {
         "日志缺少{lost}步，以第{epoch}期继续，票号跳过一段",
         "{lost} steps are missing in the journal: it goes on as epoch {epoch}, and numbers are skipped",
     ),
+    "journal.outcome_kept": (
+        "程序版本已更换：{visits}个号票、{windows}个窗口沿用之前的结果 (需核对：{left})",
+        "another version runs now: {visits} tickets and {windows} windows stand as they were decided before"
+        " (to be checked: {left})",
+    ),
     "hall.safe_mode": (
         "安全模式{on}：控制器反复重启时暂用内置策略，不启用潮汐窗口（原策略 v{policy}）",
         "safe mode {on}: while it lasts policy version {policy} is set aside and the hall goes on without a tide",

@@ -15,9 +15,10 @@ from typing import Any, Protocol, get_args
 import apsw
 
 from edged.core.model.commands import Command, Desired, Note, Value
-from edged.core.model.events import DeviceEvent, Event, Tick
+from edged.core.model.events import DeviceEvent, Event, OutcomeKept, Tick
 from edged.core.model.point import Point
 from edged.core.model.state import State
+from edged.core.visits.recorded import Recorded, difference
 from edged.observer import Step
 from edged.store import codec, database
 from edged.store.database import Damaged, Head, Row, Snapshot, StoreError
@@ -58,6 +59,18 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovered:
+    """Where an engine stands after the tail: the hall time it was last fed (ms), and how many steps that was.
+
+    ``kept``: what another version decided in the tail and this one would not have; to be fed before all else.
+    """
+
+    last_ms: int
+    steps: int
+    kept: OutcomeKept | None
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayResult:
     """``steps`` rows and ``states`` state hashes agreed; ``first_seq`` is where replay could begin (1: genesis)."""
 
@@ -94,22 +107,31 @@ def due_ticks(engine: EngineLike, until_ms: int, last_ms: int) -> Iterator[_Turn
     raise AssertionError(f"the engine asked for {TICKS_MAX} ticks up to {until_ms} ms")
 
 
-def recover(engine: EngineLike, restored: Restored[Any], alive: Callable[[], None] = lambda: None) -> int:
-    """Bring an engine made from ``restored.state`` to the end of the tail; the hall time it was last fed (ms).
+def recover(
+    engine: EngineLike, restored: Restored[Any], alive: Callable[[], None] = lambda: None
+) -> Recovered:
+    """Bring an engine made from ``restored.state`` to the end of the tail.
 
-    Nothing is compared: after an upgrade the engine may well decide otherwise, and the hall must open. ``alive`` is
-    called every ``ALIVE_STEPS``: without a state dump that can be read this takes minutes.
+    After an upgrade the engine may well decide otherwise than was recorded, and the hall must open: what differs is
+    told, to be brought in as it was. ``alive`` is called every ``ALIVE_STEPS``: without a state dump that can be read
+    this takes minutes.
     """
-    last_ms = restored.at_ms
+    last_ms, place = restored.at_ms, 0
+    theirs, ours = Recorded(restored.state), Recorded(restored.state)
     for place, entry in enumerate(restored.tail, 1):
         if place % ALIVE_STEPS == 0:
             alive()
         for turn in due_ticks(engine, entry.at_ms, last_ms):
             last_ms = turn.at_ms
-        if isinstance(entry, Step) and not isinstance(entry.event, Tick):
-            engine.handle(entry.at_ms, entry.event)
+            ours.take(Tick(), turn.commands, turn.notes)
+        if isinstance(entry, Step):
+            theirs.take(entry.event, entry.commands, entry.notes)
+            if not isinstance(entry.event, Tick):
+                ours.take(entry.event, *engine.handle(entry.at_ms, entry.event))
+            if isinstance(entry.event, OutcomeKept):
+                ours.agree_with(theirs)
         last_ms = max(last_ms, entry.at_ms)
-    return last_ms
+    return Recovered(last_ms, place, difference(theirs, ours, engine.state))
 
 
 def replay(

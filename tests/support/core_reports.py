@@ -43,6 +43,8 @@ def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
                 (service, int(number)) for service, number in zip(numbers[::2], numbers[1::2], strict=True)
             )
             return ev.JournalRenewed(int(epoch), int(lost), int(named.get("today", 0)), given)
+        case ["kept", *places]:  # A001/w1/CALLED A002/-/SERVED w2:OPEN:tax next=N unsure=a1,a2 cases=N
+            return _kept(places, named)
         case ["roster", said, staff, by, *areas]:
             return ev.RosterTold(staff, said, by, tuple(areas))  # type: ignore[arg-type]
         case ["goon", number, by, *first]:
@@ -50,3 +52,21 @@ def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
         case ["machine", alarm, subject, word]:
             return ev.MachineTold(alarm, subject, word == "on", named.get("detail"))  # type: ignore[arg-type]
     return None
+
+
+def _kept(places: list[str], named: dict[str, str]) -> ev.OutcomeKept:
+    visits, windows = [], []
+    for place in places:
+        if ":" in place:
+            window, state, *area = place.split(":")
+            windows.append(ev.KeptWindow(window, state, area[0] if area else None))
+        else:
+            number, window, state = place.split("/")
+            visits.append(
+                ev.KeptVisit(
+                    number, "tax-general", state, window if window != "-" else None, point=Point("disp")
+                )
+            )
+    unsure = tuple(named["unsure"].split(",")) if "unsure" in named else ()
+    given = (int(named.get("next", 1)), unsure, int(named.get("cases", 0)))
+    return ev.OutcomeKept(tuple(visits), tuple(windows), *given)

@@ -71,7 +71,7 @@ class Hall:
         self.journal = Journal.open(path)
         restored = self.journal.restore(State)
         self.engine = Engine(restored.state)
-        self.last_ms = self.now_ms = recover(self.engine, restored)
+        self.last_ms = self.now_ms = recover(self.engine, restored).last_ms
         self.actions: list[str] = []
         if restored.last_seq:
             self.ticks(self.last_ms)

@@ -450,6 +450,43 @@ class JournalRenewed:
 
 
 @value
+class KeptVisit:
+    """Where a visit stood, by its number; ``window`` while it is called or served there. ``state``: of a ticket."""
+
+    number: str
+    service: str
+    state: str
+    window: str | None = None
+    priority: Priority = "normal"
+    point: Point = Point("")
+
+
+@value
+class KeptWindow:
+    """What a window showed, and the area it served as "+1"."""
+
+    window: str
+    state: str
+    area: str | None = None
+
+
+@value
+class OutcomeKept:
+    """Another version of this program recorded the last steps, and we would have decided some of them otherwise.
+
+    What was decided then was called, printed and spoken, and stands: ``visits`` and ``windows`` that differ are as
+    given here. ``next_action``: ids below it are used; ``unsure``: ids of ours that then meant something else;
+    ``cases``: how many more were opened then.
+    """
+
+    visits: tuple[KeptVisit, ...] = ()
+    windows: tuple[KeptWindow, ...] = ()
+    next_action: int = 1
+    unsure: tuple[str, ...] = ()
+    cases: int = 0
+
+
+@value
 class MachineTold:
     """The machine under the hall needs a person (``stands``), or no longer: configuration, certificates, broker.
 
@@ -578,6 +615,7 @@ Event = (
     | SafeModeSet
     | MachineTold
     | JournalRenewed
+    | OutcomeKept
     | RosterTold
     | GoneOn
     | AppointmentMade

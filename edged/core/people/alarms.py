@@ -70,6 +70,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "the journal is incomplete, numbers were skipped: check the tickets",
     ),
     "device-unknown": ("未登记的设备在发消息，请核对编号", "a device that hall.toml does not know speaks"),
+    "decided-otherwise": (
+        "升级后与升级前判断不一致，请核对此号票或窗口",
+        "decided otherwise before the upgrade: check this ticket or window",
+    ),
     "promise-overdue": ("容缺承诺到期未补交", "promised papers did not come in time"),
     "print-failed": ("取号机打印失败，可补打", "ticket not printed, print it again"),
 }
@@ -149,6 +153,10 @@ DO: dict[str, tuple[str, str]] = {
     "device-unknown": (
         "核对设备编号（一字不差）；新设备请写入 hall.toml",
         "is its id right, to the letter? else add it to hall.toml",
+    ),
+    "decided-otherwise": (
+        "请到窗口核对正在办理的号票，必要时人工叫号或取消",
+        "ask at the window who is there; call or cancel the number by hand",
     ),
     "promise-overdue": (
         "请联系办事人补交材料，补交后按 promise-kept 键",

@@ -52,22 +52,27 @@ def move(turn: Turn, ticket: Ticket, trigger: str) -> bool:
     if after is None:
         turn.ignore(ticket.number, "ticket_state", state=before, trigger=trigger)
         return False
-    area = turn.lookup.area_of(ticket.service)
+    put(turn, ticket, after)
+    return True
+
+
+def put(turn: Turn, ticket: Ticket, after: TicketState) -> None:
+    """Whatever the table says, the ticket is in state ``after`` now: in its queue or not, counted and kept as such."""
+    before, area = ticket.state, turn.lookup.area_of(ticket.service)
     if before in TIMER_OF:
         turn.drop_timer(f"{TIMER_OF[before]}/{ticket.id}")
     if before == "WAITING":
         dequeue(turn.state, ticket)
         turn.area(area).waiting -= 1
         ticket.returning = False  # called, or gone home: being back with the papers is over
+    if before in ENDED:
+        _reopen(turn, ticket)
     ticket.state = after
     if after == "WAITING":
         _queue(turn, ticket)
     if after in ENDED:
         _close(turn, ticket)
-    elif before in ENDED:
-        _reopen(turn, ticket)
     turn.touch_area(area)
-    return True
 
 
 def by_number(turn: Turn, number: str | None) -> Ticket | None:

@@ -69,7 +69,7 @@ def called(turn: Turn, event: CallReported) -> None:
             turn.ignore(ticket.number, "called_already", window=event.window)
         return
     _make_waiting(turn, ticket)
-    _make_ready(turn, event.window, ticket)
+    make_ready(turn, event.window, ticket, SYSTEM)
     if state.state == "OPEN":
         call(turn, event.window, Choice(ticket, None, overtakes=False))
 
@@ -166,7 +166,7 @@ def _listed(turn: Turn, event: QueueReported, number: str) -> None:
         _make_waiting(turn, known)
     if known.state == "WAITING" and known.service != event.service:
         _healed(turn, number, "other_service", None)
-        _to_service(turn, known, event.service)
+        to_service(turn, known, event.service)
 
 
 def _just_now(turn: Turn, ticket: Ticket) -> bool:
@@ -178,7 +178,8 @@ def _just_now(turn: Turn, ticket: Ticket) -> bool:
     return since_ms is not None and turn.at_ms - since_ms < LIST_LAG_MS
 
 
-def _to_service(turn: Turn, ticket: Ticket, service: str) -> None:
+def to_service(turn: Turn, ticket: Ticket, service: str) -> None:
+    """A visitor who waits, waits for another service."""
     before = turn.lookup.area_of(ticket.service)
     dequeue(turn.state, ticket)
     turn.area(before).waiting -= 1
@@ -214,7 +215,7 @@ def issued(turn: Turn, event: TicketPrinted) -> None:
         turn.ignore(event.number, "number_repeated", point=event.point)
         if known.service != event.service:
             _healed(turn, event.number, "other_service", None)
-            _to_service(turn, known, event.service)
+            to_service(turn, known, event.service)
     else:
         _healed(turn, event.number, "number_begins_again", known.window)
         mirrored(turn, event.number, event.service, event.point)
@@ -295,7 +296,7 @@ def _make_waiting(turn: Turn, ticket: Ticket) -> None:
         turn.note("ticket.revived", ticket.number, window=ticket.window)
 
 
-def _make_ready(turn: Turn, window: str, ticket: Ticket) -> None:
+def make_ready(turn: Turn, window: str, ticket: Ticket, by: str) -> None:
     """Somebody is called there, so the window is free and somebody sits at it."""
     state = turn.window(window)
     if state.ticket is not None:
@@ -304,16 +305,17 @@ def _make_ready(turn: Turn, window: str, ticket: Ticket) -> None:
     if state.state in ASKED:
         activation.acknowledge(turn, window, None)
     elif state.state == "CLOSED" and move_window(turn, window, "open"):
-        turn.note("window.opened", window, staff=state.staff, reason=SYSTEM)
+        turn.note("window.opened", window, staff=state.staff, reason=by)
     elif state.state == "PAUSED" and move_window(turn, window, "unpause"):
-        turn.note("window.unpaused", window, reason=SYSTEM)
+        turn.note("window.unpaused", window, reason=by)
     elif state.state in AT_REST:
-        _wake(turn, window, turn.lookup.area_of(ticket.service))
+        wake(turn, window, turn.lookup.area_of(ticket.service), by)
 
 
-def _wake(turn: Turn, window: str, area: str) -> None:
-    """The queue system uses a "+1" window that nobody asked for: then it is one that serves."""
-    _healed(turn, window, "window_at_rest", window)
+def wake(turn: Turn, window: str, area: str, by: str) -> None:
+    """A "+1" window is used that nobody asked for: then it is one that serves."""
+    if following(turn):
+        _healed(turn, window, "window_at_rest", window)
     activation.settle(turn, window)
     state = turn.window(window)
     state.due_ms = None
@@ -321,7 +323,7 @@ def _wake(turn: Turn, window: str, area: str) -> None:
         activation.cooled(turn, window)
     areas = turn.lookup.window_areas[window]
     state.area = area if area in areas else areas[0]
-    state.rule, state.reason, state.requested_ms = SYSTEM, f"{SYSTEM}: it calls there", turn.at_ms
+    state.rule, state.reason, state.requested_ms = by, f"{by}: it calls there", turn.at_ms
     move_window(turn, window, "activate-staffed")
     activation.opened(turn, window)
 

@@ -70,17 +70,9 @@ def call_next(turn: Turn, window: str) -> None:
 def call(turn: Turn, window: str, chosen: Choice) -> None:
     """Call this visitor to the window."""
     ticket = chosen.ticket
-    if not move(turn, ticket, "call") or not move_window(turn, window, "call"):
+    if not hold(turn, window, ticket):
         return
     count_call(turn, window, chosen)
-    ticket.window = window
-    if ticket.first_window is None:
-        ticket.first_window, ticket.first_staff = window, turn.window(window).staff
-    ticket.calls = 1
-    ticket.ahead_ms = 0
-    ticket.called_ms = turn.at_ms
-    turn.window(window).ticket = ticket.id
-    _set_call_deadline(turn, window)
     quote: dict[str, str | int] = {} if chosen.rule is None else {"rule": chosen.rule}
     quote |= {} if ticket.quoted_s is None else dict(zip(QUOTE, ticket.quoted_s, strict=True))
     turn.note(
@@ -94,6 +86,21 @@ def call(turn: Turn, window: str, chosen: Choice) -> None:
         **quote,
     )
     announce(turn, ticket, window)
+
+
+def hold(turn: Turn, window: str, ticket: Ticket) -> bool:
+    """The visitor is called to the window, which says nothing yet; False if one of them cannot."""
+    if not move(turn, ticket, "call") or not move_window(turn, window, "call"):
+        return False
+    ticket.window = window
+    if ticket.first_window is None:
+        ticket.first_window, ticket.first_staff = window, turn.window(window).staff
+    ticket.calls = 1
+    ticket.ahead_ms = 0
+    ticket.called_ms = turn.at_ms
+    turn.window(window).ticket = ticket.id
+    _set_call_deadline(turn, window)
+    return True
 
 
 def recall(turn: Turn, window: str) -> None:

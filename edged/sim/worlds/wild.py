@@ -17,6 +17,7 @@ from edged.central.contradictions import contradictions
 from edged.core.model.events import (
     Event,
     JournalRenewed,
+    OutcomeKept,
     PolicyApplied,
     Resumed,
     SafeModeSet,
@@ -34,6 +35,7 @@ MADE_ELSEWHERE = (
     PolicyApplied,
     SafeModeSet,
     JournalRenewed,
+    OutcomeKept,
 )  # each has a fault of its own, or promises to keep
 NOWHERE = ("", "mars", "w99", "x" * 64, "A9999", "号", "-1")
 TRIES = 20  # policies drawn until one does not contradict itself

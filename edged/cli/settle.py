@@ -1,0 +1,46 @@
+"""``edged settle``: the version that wrote the last steps of a journal makes a state dump of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edged.cli.target import fail
+
+
+def settle(
+    journal: Annotated[Path, typer.Argument(help="The journal of a hall ([store] path).", metavar="JOURNAL")],
+    since: Annotated[
+        Path | None, typer.Option(help="Change nothing; list numbers given after this older copy.")
+    ] = None,
+) -> None:
+    """Dump the state of a stopped hall, with the version that served it: the next version then decides nothing anew.
+
+    The install program does this before it switches versions. A daemon that was stopped has done it already.
+
+    \b
+    Exit codes: 0 done, 1 the last steps are of another version, 74 the disk, 75 the daemon runs, 78 a newer journal.
+    Example:    systemctl stop edged && runuser -u edged -- edged settle /var/lib/edged/hall.db
+    """
+    from edged.store.database import StoreError
+    from edged.store.notes import Unreadable
+    from edged.store.settle import given_since
+    from edged.store.settle import settle as run
+
+    if not journal.is_file():
+        raise fail(f"{journal}: no such journal", 1)
+    if since is not None:
+        try:
+            typer.echo(" ".join(given_since(journal, since)))
+        except Unreadable as error:
+            raise fail(str(error), 1) from None
+        return
+    try:
+        done = run(journal)
+    except StoreError as error:
+        raise fail(str(error), error.exit_code) from None
+    if not done.ours:
+        raise fail(f"{journal}: another version decided its last {done.steps} steps; nothing was changed", 1)
+    typer.echo(f"{journal}: {done.steps} steps are in a state dump now")

@@ -1,0 +1,69 @@
+"""Before another version takes over: the version that wrote the last steps makes a state dump of them.
+
+Then the next version begins with that dump and has no step to decide anew. A daemon that is stopped does the same as
+its last act; this is for one that was killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from edged.core.engine import Engine
+from edged.core.model.state import State
+from edged.store import codec, database
+from edged.store.codec import CodecError
+from edged.store.database import SchemaTooNew
+from edged.store.journal import Journal
+from edged.store.notes import opened
+from edged.store.replay import recover
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """``steps`` had no dump; ``ours`` is False, and nothing was done, where another version decided some of them."""
+
+    steps: int
+    ours: bool
+
+
+def settle(path: Path) -> Settled:
+    """Dump the state after the last step, if there is none. Raises ``StoreError``; the daemon must not run."""
+    try:
+        return asyncio.run(_settle(path))
+    except CodecError as error:
+        raise SchemaTooNew(f"{path}: {error}") from error
+
+
+def given_since(journal: Path, copy: Path) -> list[str]:
+    """Numbers given in ``journal`` after the end of ``copy``: going back to that loses them. Raises ``Unreadable``."""
+    with opened(copy) as old:
+        last = max(int(old.execute("SELECT max(seq) FROM steps").get or 0), _dumped(old))
+    numbers: dict[str, None] = {}
+    with opened(journal) as new:
+        for row in database.rows(new, last):
+            issued = [note for note in codec.decode_notes(row.notes) if note.kind == "ticket.issued"]
+            numbers.update(dict.fromkeys(note.subject for note in issued))
+    return list(numbers)
+
+
+def _dumped(connection: apsw.Connection) -> int:
+    return int(connection.execute("SELECT max(seq) FROM snapshots").get or 0)
+
+
+async def _settle(path: Path) -> Settled:
+    journal = Journal.open(path)
+    try:
+        restored = journal.restore(State)
+        engine = Engine(restored.state)
+        found = recover(engine, restored)
+        if found.kept is None and found.steps:
+            state = engine.state
+            journal.snapshot(state, restored.last_seq, found.last_ms, state.day or None)
+            await journal.drain()
+        return Settled(found.steps, found.kept is None)
+    finally:
+        journal.close()
