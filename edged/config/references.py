@@ -250,7 +250,7 @@ def _shared_points(raw: Raw) -> Iterator[Mistake]:
 def _serial_ports(raw: Raw) -> Iterator[Mistake]:
     """A wire has one owner. Modules on one Modbus wire share its ``url`` to the letter, each with its own ``unit``."""
     first: dict[str, Raw] = {}
-    units: dict[tuple[str, Any, Any], Raw] = {}
+    units: dict[tuple[str, str, str], Raw] = {}
     for path, device in tables(raw, "devices"):
         found = _wire(device)
         if found is None:
@@ -264,7 +264,9 @@ def _serial_ports(raw: Raw) -> Iterator[Mistake]:
                 f'serial port "{wire}" already belongs to device "{owner.get("id", "?")}"; a port has one owner: '
                 "give this device another port, or merge the two into one device",
             )
-        unit = units.setdefault((_port(wire), device.get("unit"), device.get("driver")), device)
+        # As text: whatever stands there, a list for example, is judged elsewhere and must not end the check.
+        place = (_port(wire), repr(device.get("unit")), repr(device.get("driver")))
+        unit = units.setdefault(place, device)
         if shared and unit is not device:
             yield Mistake((*path, "unit" if "unit" in device else key), _same_unit(unit.get("id", "?")))
 
