@@ -1,19 +1,23 @@
 """Appointments made with the centre (网上预约), on ``hall/{hall}/appointments``: each becomes an event of the core.
 
 Rules: unsigned, as what devices send: an appointment only lets somebody check in, and the broker's ACL says who may
-write here. A strict shape that names no person; what does not fit is counted and acknowledged. The same id again moves
-the appointment; with ``cancelled`` it calls it off. Empty texts, null and ``"cancelled": false`` are as good as absent.
+write here. A strict shape that names no person; what does not fit is counted. The same id again moves the appointment;
+with ``cancelled`` it calls it off. The centre hears of each as an event (``appointment.made``, ``…cancelled``, or
+``…refused`` with the id and a code), which needs nothing of the line. Empty texts, null and ``"cancelled": false`` are
+as good as absent.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Protocol
 
 from edged import personal, strict_json
 from edged.central import topics
 from edged.central.audience import Moment, epoch_ms
-from edged.central.policy_desk import PushMessage, Put
+from edged.central.policy_desk import PushMessage, Put, TellRefusal
+from edged.central.refusals import reason
 from edged.core.model.events import AppointmentCancelled, AppointmentMade
 from edged.driver import Reject
 from edged.shapes import ID, Misshapen, Shape, filled, form, read, without_words
@@ -21,7 +25,9 @@ from edged.shapes import ID, Misshapen, Shape, filled, form, read, without_words
 BYTES_MAX = 4_096
 
 
-Id = Annotated[str, form(r"^[0-9A-Za-z_.-]{1,64}$")]
+ID_FORM = r"^[0-9A-Za-z_.-]{1,64}$"
+_ID = re.compile(ID_FORM)
+Id = Annotated[str, form(ID_FORM)]
 
 
 class Appointment(Shape, frozen=True):
@@ -59,11 +65,12 @@ class Listening(Protocol):
 class AppointmentBook:
     """Hands every appointment to the inbox; the broker keeps it until its step is on disk."""
 
-    def __init__(self, hall: str, link: Listening, put: Put, reject: Reject) -> None:
+    def __init__(self, hall: str, link: Listening, put: Put, reject: Reject, refused: TellRefusal) -> None:
         self._topic = topics.appointments(hall)
         self._link = link
         self._put = put
         self._reject = reject
+        self._refused = refused
 
     def start(self) -> None:
         """Listen."""
@@ -71,20 +78,26 @@ class AppointmentBook:
 
     def receive(self, message: PushMessage) -> None:
         """Handler of the topic."""
+        fields: dict[str, Any] = {}
         try:
             fields = strict_json.parse_document(message.payload, BYTES_MAX)
             if personal.where(fields) is not None:
-                self._refuse(message, "personal data")
+                self._refuse(message, "personal data", {}, "personal-data")
                 return
             event = _event(filled(fields))
         except Misshapen as error:
-            self._refuse(message, without_words(error.faults[0]))
+            self._refuse(message, without_words(error.faults[0]), fields)
         except (strict_json.NotStrictJson, ValueError, OverflowError) as error:
-            self._refuse(message, str(error))
+            self._refuse(message, str(error), fields)
         else:
             if not self._put(event, message.ack):
                 self._reject("inbox_full", type(event).__name__)
 
-    def _refuse(self, message: PushMessage, detail: str) -> None:
+    def _refuse(
+        self, message: PushMessage, detail: str, fields: dict[str, Any], code: str = "not-an-appointment"
+    ) -> None:
         self._reject("appointment_unfit", detail)
+        named = fields.get("id")
+        fit = isinstance(named, str) and _ID.fullmatch(named)
+        self._refused(reason(code), "", str(named) if fit else "")
         message.ack()

@@ -38,8 +38,9 @@ class HallStanding(NamedTuple):
 class HallStatus:
     """Says the status. ``look`` about once a second, ``say`` after a reconnect, ``leave`` at the end."""
 
-    def __init__(self, hall: str, epoch: int, stamp: Callable[[int], str]) -> None:
-        """``stamp`` turns ms since 1970 UTC into RFC 3339."""
+    def __init__(self, hall: str, epoch: int, stamp: Callable[[int], str], group: str | None = None) -> None:
+        """``stamp`` turns ms since 1970 UTC into RFC 3339. ``group``: the city group of the hall."""
+        self._group = {} if group is None else {"group": group}
         self.topic = topics.status(hall)
         self._epoch = epoch
         self._stamp = stamp
@@ -59,7 +60,7 @@ class HallStatus:
             "epoch": self._epoch,
             "since": self._stamp(self._since_ms),
         }
-        return msgspec.json.encode(body | ({"reasons": why} if why else {}))
+        return msgspec.json.encode(body | self._group | ({"reasons": why} if why else {}))
 
     def look(self, link: StatusLink, standing: HallStanding) -> None:
         """Say it if it changed."""

@@ -81,7 +81,9 @@ class Office:
             site=lambda: given.state().site,
             refused=partial(self._refused, "operation"),
         )
-        self.appointments = AppointmentBook(config.hall, link, given.put, given.reject)
+        self.appointments = AppointmentBook(
+            config.hall, link, given.put, given.reject, partial(self._refused, "appointment")
+        )
         self.uplink = Uplink(link, journal, config.hall, given.stamp, given.reject)
 
     @property
@@ -102,14 +104,17 @@ class Office:
         """From now on these keys may sign."""
         self._keys = keys
 
-    def _refused(self, kind: Literal["policy", "operation"], why: Reason, named: str) -> None:
+    def _refused(
+        self, kind: Literal["policy", "operation", "appointment"], why: Reason, named: str, order: str = ""
+    ) -> None:
         """Count it, and tell the core, so that the centre hears of it; of a flood only now and then."""
-        self._given.count_refused(why.code)
+        if kind != "appointment":  # those are counted as inputs
+            self._given.count_refused(why.code)
         now_ms = self._given.wall_ms()
         self._told_ms = [at_ms for at_ms in self._told_ms if 0 <= now_ms - at_ms < TOLD_WITHIN_MS]
         if len(self._told_ms) < TOLD_MAX:
             self._told_ms.append(now_ms)
-            self._given.put(DocumentRejected(kind, why.code, named))
+            self._given.put(DocumentRejected(kind, why.code, named, order))
 
     async def run(self) -> None:
         """Until cancelled."""

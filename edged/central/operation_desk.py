@@ -4,8 +4,8 @@
 * An order becomes a core event; the counter that keeps it from being replayed is committed with that event's step.
 * The answer goes to the MQTT 5 response topic after the commit and says what the hall did: {ok, code, message,
   message_zh, id}. The same document again is answered, not done again.
-* Answers go where the sender wants them, but never to a topic on which any hall speaks or is spoken to, nor to one on
-  which nothing can be published: there they are dropped and counted.
+* Answers go to the topics that are for them (``hall/{hall}/answer/…``) and nowhere else: asked for elsewhere, one is
+  dropped and counted. What became of an order is also an event (``operation.done|refused``): that one always arrives.
 * An order on which this program fails is refused for ever (``condemned.py``): no order ends the hall.
 """
 
@@ -39,11 +39,10 @@ from edged.store.uplink import COUNTERS
 
 NOWHERE = Site("", "", (), (), ())  # before the core has its hall
 KEYS_MAX = 64  # counters remembered: four times the keys that a hall may trust at once
-# Where halls speak and are spoken to, what a broker keeps for itself, and names that no MQTT topic can have.
 _A_NAME = re.compile(
     r"[a-z][a-z-]{0,31}"
 )  # of an operation, as far as somebody who signed nothing may name one
-_NO_ANSWERS = re.compile(r"hall(/|$)|city/[^/]*/policy(/|$)|\$|$")
+REQUEST_FORM = r"[A-Za-z0-9_.-]{1,64}"
 
 log = structlog.get_logger("edged.central")
 
@@ -105,6 +104,7 @@ class OperationDesk(Observer):
         refused: TellRefusal,
     ) -> None:
         self._audience = audience
+        self._for_answers = re.compile(topics.answer(re.escape(audience.hall), REQUEST_FORM))
         self._keys = keys
         self._lines = Allowance(REFUSALS_BURST, REFUSALS_PER_S)
         self._link = link
@@ -177,7 +177,9 @@ class OperationDesk(Observer):
         if earlier is None:
             raise DocumentRefused(reason("no-earlier-policy"))
         asked = _Asked(order, request)
-        self._policies.roll_back(earlier.envelope, self._line_with(order), lambda: self._done(asked))
+        self._policies.roll_back(
+            earlier.envelope, self._line_with(order), lambda: self._done(asked), order.id
+        )
         self._count(order)
 
     def _line_with(self, order: Order) -> MetaLine:
@@ -231,7 +233,9 @@ class OperationDesk(Observer):
                 "operation-refused", operation=named, code=why.code, path=why.path, detail=why.message, **more
             )
         self._answer(request, why, None)
-        self._refused(why, named)
+        from edged.central.operations import claimed_id
+
+        self._refused(why, named, claimed_id(request.payload))
         request.ack()
 
     def _answer(
@@ -240,7 +244,7 @@ class OperationDesk(Observer):
         target = request.response_topic
         if target is None:
             return
-        if _NO_ANSWERS.match(target):
+        if not self._for_answers.fullmatch(target):
             self._withhold(target)
             return
         body = {"ok": why is None, "code": "done", "message": "done", "message_zh": "已执行", "id": id_}

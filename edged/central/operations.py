@@ -13,10 +13,13 @@ per operation, one line in ``OPERATIONS``; ``by`` is the name of the person, for
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any
+import re
+from dataclasses import replace
+from typing import Annotated, Any, cast
 
 from msgspec import Meta, field, structs
 
+from edged import personal, strict_json
 from edged.central import envelope
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, LastOrder, Moment, Order, Past, epoch_ms
 from edged.central.documents import Document, check_dates, check_for_us, parse, shape_reasons
@@ -58,6 +61,8 @@ COUNTER_MAX = 2**53 - 1
 FOR_MAX_S = 86_400
 AREAS_MAX = 50
 
+ID_FORM = r"^[A-Za-z0-9_.-]{1,64}$"
+_ID = re.compile(ID_FORM)
 Id = Annotated[str, ID]
 Number = Annotated[str, form(r"^[0-9A-Za-z-]{1,12}$")]
 Name = Annotated[str, form(r"^[0-9A-Za-z][0-9A-Za-z/:_.-]{0,63}$")]
@@ -72,7 +77,7 @@ class OperationDocument(Document, frozen=True):
 
     type: Annotated[str, Meta(description=f'always "{TYPE}"', extra_json_schema={"const": TYPE})]
     operation: Id
-    id: Annotated[str, form(r"^[A-Za-z0-9_.-]{1,64}$")]
+    id: Annotated[str, form(ID_FORM)]
     counter: Annotated[int, Meta(ge=1, le=COUNTER_MAX)]
     by: Annotated[str, Meta(min_length=1, max_length=64)]
     body: dict[str, Any] = field(default_factory=dict)
@@ -343,7 +348,20 @@ def accept(raw: bytes, name: str, keys: envelope.Keys, audience: Audience, past:
     if counter != last and counter.value <= last.value:
         raise DocumentRefused(reason("replayed", "counter", counter=counter.value, high=last.value))
     event = body_of(document).order(document.by)
+    if event is not None:
+        event = cast(Event, replace(cast(Any, event), order=document.id))  # every event of a body has it
     return Order(name, document.id, document.by, opened.keyid, counter, event, again=counter == last)
+
+
+def claimed_id(raw: bytes) -> str:
+    """The id that a refused document gives itself, for whoever waits for it; empty where it has none that is fit."""
+    try:
+        payload = envelope.opened_unverified(raw)
+        named = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX).get("id")
+    except (DocumentRefused, strict_json.NotStrictJson):
+        return ""
+    fit = isinstance(named, str) and _ID.fullmatch(named) and not personal.names_a_person(named)
+    return str(named) if fit else ""
 
 
 def inspect(payload: bytes) -> OperationDocument:

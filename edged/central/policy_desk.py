@@ -100,9 +100,9 @@ class DeskLedger(Protocol):
 
 
 class TellRefusal(Protocol):
-    """Counts a refused document and tells the core; ``named``: what the document calls itself."""
+    """Counts a refused document and tells the core; ``named``: what it calls itself, ``order``: the id it claims."""
 
-    def __call__(self, why: Reason, named: str) -> None: ...
+    def __call__(self, why: Reason, named: str, order: str = "") -> None: ...
 
 
 class PolicyDesk(Observer):
@@ -247,20 +247,23 @@ class PolicyDesk(Observer):
         else:
             self._replace(_Waiting(verified, [message.ack]))
 
-    def roll_back(self, envelope: bytes, line: MetaLine, done: Callable[[], None]) -> None:
+    def roll_back(self, envelope: bytes, line: MetaLine, done: Callable[[], None], order: str) -> None:
         """Put an earlier policy back in force, and ``line`` with it; ``done`` is called after the commit.
+        ``order`` is the id of the operation that asks for it.
 
         Raises ``DocumentRefused`` where it does not fit this hall any more, or the inbox is full.
         """
-        if not self._put_earlier(envelope, line, done):
+        if not self._put_earlier(envelope, line, done, order):
             raise DocumentRefused(reason("busy"))
 
-    def _put_earlier(self, envelope: bytes, line: MetaLine | None, done: Callable[[], None]) -> bool:
+    def _put_earlier(
+        self, envelope: bytes, line: MetaLine | None, done: Callable[[], None], order: str = ""
+    ) -> bool:
         from edged.central.policies import reread
 
         earlier = _Waiting(reread(envelope, self._audience.names), [done])
         verified = earlier.verified
-        event = PolicyApplied(verified.version, verified.sha256, verified.policy)
+        event = PolicyApplied(verified.version, verified.sha256, verified.policy, order=order)
         return self._put_policy(event, earlier, Attachments(envelope, line))
 
     def _put_policy(self, event: PolicyApplied, waiting: _Waiting, attachments: Attachments) -> bool:

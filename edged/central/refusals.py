@@ -38,6 +38,10 @@ CODES: dict[str, tuple[str, str]] = {
         "it holds what looks like an identity or mobile number; a hall keeps nobody's: take it out",
         "其中疑似含有身份证号或手机号;大厅不保存个人信息,请删除后重新签名",
     ),
+    "not-an-appointment": (
+        "it does not have the shape of an appointment",
+        "不符合预约消息的格式",
+    ),
     "odd-character": (
         "character {position} is {name}: no board or ticket can show it; take it out and sign again",
         "第 {position} 个字符是不可显示的控制字符({name});请删除后重新签名",

@@ -1,77 +1,147 @@
 """Every topic between a hall and the centre, in one place (the devices' topics belong to their drivers).
 
+``CONTRACT`` is the one definition: the broker's access lists, the bridge's lines and configs/asyncapi.yaml are held to
+it by tests. Everything in it works over MQTT 3.1.1; an answer on a response topic is only the faster way to hear what
+the events ``operation.done|refused`` say anyway.
+
 Ids inside topics are ``[a-z0-9][a-z0-9-]{0,31}`` (checked where the hall's configuration is read), so none of them can
 hold a separator or a wildcard.
 """
 
 from __future__ import annotations
 
+import re
+from typing import Literal, NamedTuple
+
+
+class Topic(NamedTuple):
+    """``way``: up to the centre, down to the hall, or only between the hall's broker and the hall (local)."""
+
+    address: str
+    way: Literal["up", "down", "local"]
+    retained: bool = False
+
+    def at(self, **names: str) -> str:
+        """The topic of one hall."""
+        return self.address.format_map(names)
+
+    @property
+    def filter(self) -> str:
+        """The subscription that hears it of everybody."""
+        return re.sub(r"\{\w+\}", "+", self.address)
+
+
+STATUS = Topic("hall/{hall}/status", "up", retained=True)
+LINE = Topic("hall/{hall}/line", "up", retained=True)
+JOURNAL = Topic("hall/{hall}/journal", "local", retained=True)
+AREA_STATE = Topic("hall/{hall}/state/area/{area}", "up", retained=True)
+WINDOW_STATE = Topic("hall/{hall}/state/window/{window}", "up", retained=True)
+CASES_STATE = Topic("hall/{hall}/state/cases", "up", retained=True)
+ALARMS_STATE = Topic("hall/{hall}/state/alarms", "up", retained=True)
+PAGE = Topic("hall/{hall}/page/{part}", "local", retained=True)
+PAGE_AREA = Topic("hall/{hall}/page/area/{area}", "local", retained=True)
+PAGE_WINDOW = Topic("hall/{hall}/page/window/{window}", "local", retained=True)
+EVENTS = Topic("hall/{hall}/events", "up")
+EVENTS_ACK = Topic("hall/{hall}/events/ack", "down")
+POLICY_PUSH = Topic("hall/{hall}/policy/push", "down")
+GROUP_POLICY_PUSH = Topic("city/{group}/policy/push", "down")
+POLICY_REPORT = Topic("hall/{hall}/policy/report", "up", retained=True)
+OPERATION = Topic("hall/{hall}/ops/{operation}", "down")
+ANSWER = Topic("hall/{hall}/answer/{request}", "up")
+APPOINTMENTS = Topic("hall/{hall}/appointments", "down")
+
+CONTRACT = (
+    *(
+        STATUS,
+        LINE,
+        JOURNAL,
+        AREA_STATE,
+        WINDOW_STATE,
+        CASES_STATE,
+        ALARMS_STATE,
+        PAGE,
+        PAGE_AREA,
+        PAGE_WINDOW,
+    ),
+    *(EVENTS, EVENTS_ACK, POLICY_PUSH, GROUP_POLICY_PUSH, POLICY_REPORT, OPERATION, ANSWER, APPOINTMENTS),
+)
+
 
 def status(hall: str) -> str:
     """Retained, with will: online, degraded or offline."""
-    return f"hall/{hall}/status"
+    return STATUS.at(hall=hall)
+
+
+def line(hall: str) -> str:
+    """Retained, with will, said by the bridge between the hall's broker and the city's: 1 or 0."""
+    return LINE.at(hall=hall)
 
 
 def page(hall: str, part: str) -> str:
     """Retained, for the pages: ``part`` is names, window/ID, area/ID, calls, decisions, alarms and the like."""
-    return f"hall/{hall}/page/{part}"
+    return PAGE.at(hall=hall, part=part)
 
 
 def journal(hall: str) -> str:
     """Retained, for the hall itself: where its journal stands."""
-    return f"hall/{hall}/journal"
+    return JOURNAL.at(hall=hall)
 
 
 def area_state(hall: str, area: str) -> str:
     """Retained picture of an area."""
-    return f"hall/{hall}/state/area/{area}"
+    return AREA_STATE.at(hall=hall, area=area)
 
 
 def cases_state(hall: str) -> str:
     """Retained picture of the open cases."""
-    return f"hall/{hall}/state/cases"
+    return CASES_STATE.at(hall=hall)
 
 
 def window_state(hall: str, window: str) -> str:
     """Retained picture of a window."""
-    return f"hall/{hall}/state/window/{window}"
+    return WINDOW_STATE.at(hall=hall, window=window)
 
 
 def alarms_state(hall: str) -> str:
     """Retained picture of the alarms that stand."""
-    return f"hall/{hall}/state/alarms"
+    return ALARMS_STATE.at(hall=hall)
 
 
 def events(hall: str) -> str:
     """The hall's history, upwards."""
-    return f"hall/{hall}/events"
+    return EVENTS.at(hall=hall)
 
 
 def events_ack(hall: str) -> str:
     """The centre's cumulative acknowledgement of ``events``."""
-    return f"hall/{hall}/events/ack"
+    return EVENTS_ACK.at(hall=hall)
 
 
 def policy_push(hall: str) -> str:
     """A signed policy for this hall."""
-    return f"hall/{hall}/policy/push"
+    return POLICY_PUSH.at(hall=hall)
 
 
 def group_policy_push(group: str) -> str:
     """A signed policy for all halls of a group."""
-    return f"city/{group}/policy/push"
+    return GROUP_POLICY_PUSH.at(group=group)
 
 
 def policy_report(hall: str) -> str:
     """Retained answer to policy pushes: desired, applied, state, reason."""
-    return f"hall/{hall}/policy/report"
+    return POLICY_REPORT.at(hall=hall)
 
 
 def operation(hall: str, name: str) -> str:
     """A signed operation, never retained."""
-    return f"hall/{hall}/ops/{name}"
+    return OPERATION.at(hall=hall, operation=name)
+
+
+def answer(hall: str, request: str) -> str:
+    """Where the answer to an operation may be asked for (MQTT 5): nowhere else."""
+    return ANSWER.at(hall=hall, request=request)
 
 
 def appointments(hall: str) -> str:
     """Appointments made with the centre, downwards."""
-    return f"hall/{hall}/appointments"
+    return APPOINTMENTS.at(hall=hall)

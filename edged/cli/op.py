@@ -2,7 +2,8 @@
 
 * An operation is ``NAME key=value …``; what it knows is printed by ``edged op list``, from the models the hall uses.
 * Everything that can be judged without the hall is judged before signing; the hall's own answer is told as it is.
-* Where the broker cannot carry an answer (MQTT 3.1.1), a refusal is heard among the hall's events.
+* What became of an order is heard among the hall's events, through brokers and bridges of any version; where the line
+  carries MQTT 5 all the way, the answer on a topic of its own is faster.
 * Dates are the hall's: a demo lives on another day, and faster.
 * Exit code 0 done, 1 refused or no answer, 2 wrong usage.
 """
@@ -10,18 +11,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from edged.cli.policy import Broker, Config, HallId, Key, is_envelope, read_file, tell_refusal
 from edged.cli.target import Target, fail, find_or_exit
 
-if TYPE_CHECKING:
-    from edged.cli.exchange import Heard
-
-ANSWER_S = 10.0  # a hall answers within its commit, tens of ms
-EVENT_S = 5.0  # until a refusal stands among the hall's events
+ANSWER_S = 10.0  # a hall answers within its commit, tens of ms; a bridge adds its line
 VALID_MIN = 10  # of what is signed and sent at once
 VALID_MAX_MIN = 24 * 60
 
@@ -101,34 +98,33 @@ def push(
             raise fail("give the signing key with --key", 2)
         raw = _signed(_document(name, values or [], by, (target, VALID_MIN)), key)
     answer = _exchange(target, name, raw, wait_s)
-    if answer is None:
-        typer.echo(
-            f"{name}: sent, and taken as valid; this broker carries no answers, see `edged status` / 已发送"
-        )
-        return
     typer.echo(f"{name}: {answer.get('message')} [{answer.get('code')}] / {answer.get('message_zh')}")
     raise typer.Exit(0 if answer.get("ok") is True else 1)
 
 
-def _exchange(target: Target, name: str, raw: bytes, wait_s: float) -> dict[str, Any] | None:
-    """The hall's answer; None where the broker cannot carry one and nothing was refused. Exits where none comes."""
-    import json
+def _exchange(target: Target, name: str, raw: bytes, wait_s: float) -> dict[str, Any]:
+    """The hall's answer, on the topic asked for or among its events, whichever comes first. Exits where none comes."""
     import secrets
 
     from edged.central import topics
+    from edged.central.operations import claimed_id
     from edged.cli.exchange import NoAnswer, conversation
 
-    answers = f"hall/{target.hall}/answer/{secrets.token_hex(8)}"
-    events = topics.events(target.hall)
+    order = claimed_id(raw)
+    answers = topics.answer(target.hall, secrets.token_hex(8))
+    listened = [topics.events(target.hall), *([answers] if target.protocol == "5" else [])]
     try:
-        with conversation(target, [answers if target.protocol == "5" else events]) as talk:
-            if not talk.answers_possible:
+        with conversation(target, listened) as talk:
+            if talk.answers_possible:
+                talk.ask(topics.operation(target.hall, name), raw, answers)
+            else:
                 talk.say(topics.operation(target.hall, name), raw)
-                return next(filter(None, map(_refused, talk.hear(EVENT_S))), None)
-            talk.ask(topics.operation(target.hall, name), raw, answers)
             for heard in talk.hear(wait_s):
-                found = json.loads(heard.payload)
-                return found if isinstance(found, dict) else {}
+                found = _json(heard.payload)
+                if heard.topic != answers:
+                    found = outcome_of(found, order)
+                if found:
+                    return found
     except NoAnswer as error:
         raise fail(str(error)) from None
     raise fail(
@@ -137,20 +133,27 @@ def _exchange(target: Target, name: str, raw: bytes, wait_s: float) -> dict[str,
     )
 
 
-def _refused(heard: Heard) -> dict[str, Any] | None:
-    """An answer made of the event of a refusal; None of any other event."""
+def outcome_of(event: dict[str, Any], order: str) -> dict[str, Any]:
+    """The event that says what became of ``order``, as an answer; {} for any other event."""
+    data, kind = event.get("data"), event.get("type")
+    if not isinstance(data, dict) or data.get("id") != order:
+        return {}
+    if kind == "edged.operation.done":
+        return {"ok": True, "code": "done", "message": "done", "message_zh": "已执行"} | data
+    if kind == "edged.operation.refused":
+        words = {"message": "refused; the hall's log says more", "message_zh": "大厅已拒绝,详见大厅日志"}
+        return {"ok": False} | words | data
+    return {}
+
+
+def _json(raw: bytes) -> dict[str, Any]:
     import json
 
-    event = json.loads(heard.payload)
-    if event.get("type") != "edged.operation.rejected" or event.get("historical"):
-        return None
-    code = event.get("data", {}).get("code")
-    return {
-        "ok": False,
-        "code": code,
-        "message": "refused; the hall's log says more",
-        "message_zh": "大厅已拒绝",
-    }
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _read_signed(file: Path) -> tuple[bytes, str]:

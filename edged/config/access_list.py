@@ -11,6 +11,12 @@ from typing import NamedTuple
 
 from edged.config import HallConfig
 
+# Of the topics of ``central/topics.py``, one of each, below hall/{hall}: a test holds these to that list.
+SAID = (
+    *("status", "journal", "state/area/a", "state/window/w", "state/cases", "state/alarms"),
+    *("page/names", "page/area/a", "page/window/w", "events", "policy/report", "answer/r"),
+)
+HEARD = ("events/ack", "policy/push", "ops/open", "appointments")
 ACCESS = ("read", "write", "readwrite", "deny")
 
 
@@ -55,11 +61,7 @@ def mistakes(config: HallConfig, text: str, controller: str) -> Iterator[str]:
     """What the list forbids of all that hall.toml needs. ``controller``: the daemon's own name at the broker."""
     rules = parse(text)
     hall = f"hall/{config.hall}"
-    own = [
-        ("write", f"{hall}/{tail}")
-        for tail in ("status", "events", "state/alarms", "policy/report", "page/names")
-    ]
-    own += [("read", f"{hall}/{tail}") for tail in ("policy/push", "ops/open", "events/ack", "appointments")]
+    own = [("write", f"{hall}/{tail}") for tail in SAID] + [("read", f"{hall}/{tail}") for tail in HEARD]
     if config.policy.group is not None:
         own.append(("read", f"city/{config.policy.group}/policy/push"))
     for access, topic in own:

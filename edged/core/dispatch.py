@@ -61,7 +61,12 @@ def _ask(turn: Turn, event: ev.WindowAsked) -> None:
 
 
 def _reject(turn: Turn, event: ev.DocumentRejected) -> None:
-    turn.note(f"{event.kind}.rejected", event.named, code=event.code)
+    if event.kind == "policy":
+        turn.note("policy.rejected", event.named, code=event.code)
+    elif event.kind == "operation":
+        turn.note("operation.refused", event.named, id=event.order or None, code=event.code)
+    else:
+        turn.note("appointment.refused", event.order or "?", code=event.code)
 
 
 HANDLERS: dict[type, Callable[[Turn, Any], None]] = {

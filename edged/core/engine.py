@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import heappop, heappush
 
-from edged.core import dispatch, invariants, rush, safe_mode, sequence, timers, trial
+from edged.core import dispatch, invariants, orders, rush, safe_mode, sequence, timers, trial
 from edged.core.calendar import wall
 from edged.core.cases import case_book
 from edged.core.hours import day, phases
@@ -118,6 +118,7 @@ class Engine:
             certain = len(turn.commands)
             yield tuple(turn.commands), ()
         self._finish(turn)
+        orders.tell(turn, event)
         yield tuple(turn.commands[certain:]), tuple(turn.notes)
 
     def _load(self, at_ms: int, event: SiteLoaded) -> tuple[tuple[Command, ...], tuple[Note, ...]]:

@@ -123,7 +123,7 @@ class Application:
         around = OutputContext(self.emit, self.clock, self.metrics.device_error, self._measured)
         self.outputs = Outputs(around)
         self.outputs.hold()
-        self.status = HallStatus(config.hall, self.journal.epoch, self._rfc3339)
+        self.status = HallStatus(config.hall, self.journal.epoch, self._rfc3339, config.policy.group)
         will = (self.status.topic, self.status.payload("offline", self._standing()))
         self.mqtt = self._platform.broker(link_settings(config, will), self.reject)
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)

@@ -62,7 +62,7 @@ class Hall:
             ledger=self,
             state=lambda: self.state,
             condemned=Condemned(),
-            refused=lambda why, _named: self.refused.append(why.code),
+            refused=lambda why, named, order="": self.refused.append(why.code),
         )
         kept = journal.policies()
         self.desk.start(

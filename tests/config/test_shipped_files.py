@@ -156,14 +156,12 @@ def test_every_reference_leads_somewhere_and_every_part_is_used() -> None:
 def test_addresses_name_their_parameters() -> None:
     assert API["asyncapi"] == "3.0.0"
     for channel in API["channels"].values():
-        if channel["address"] is None:  # the sender says where
-            continue
         assert set(re.findall(r"\{(\w+)\}", channel["address"])) == set(channel["parameters"])
         assert channel["messages"]
 
 
 def test_addresses_are_those_of_the_code() -> None:
-    addresses = {channel["address"] for channel in API["channels"].values()} - {None}
+    addresses = {channel["address"] for channel in API["channels"].values()}
     device = {f"hall/{{hall}}/dev/{{device}}/up/{kind}" for kind in MODELS}
     device |= {
         f"hall/{{hall}}/dev/{{device}}/down/{kind}"
@@ -172,23 +170,22 @@ def test_addresses_are_those_of_the_code() -> None:
             *("say", "print", "page", "refuse", "serve"),
         )
     }
-    centre = {
-        topics.status("{hall}"),
-        topics.journal("{hall}"),
-        topics.area_state("{hall}", "{area}"),
-        topics.window_state("{hall}", "{window}"),
-        topics.cases_state("{hall}"),
-        topics.events("{hall}"),
-        topics.events_ack("{hall}"),
-        topics.operation("{hall}", "{operation}"),
-        topics.appointments("{hall}"),
-        topics.alarms_state("{hall}"),
-        *(topics.page("{hall}", part) for part in ("{part}", "area/{area}", "window/{window}")),
-        topics.policy_push("{hall}"),
-        topics.policy_report("{hall}"),
-        topics.group_policy_push("{group}"),
-    }
-    assert addresses == device | centre
+    assert addresses == device | {topic.address for topic in topics.CONTRACT}
+
+
+def test_who_says_a_topic_and_what_is_retained_are_those_of_the_code() -> None:
+    said = {API["channels"][_last(o["channel"])]["address"]: o for o in API["operations"].values()}
+    for topic in topics.CONTRACT:
+        if topic == topics.ANSWER:  # the reply of hearOperation
+            continue
+        operation = said[topic.address]
+        assert operation["action"] == ("receive" if topic.way == "down" else "send"), topic
+        bindings = operation.get("bindings", {"mqtt": {"retain": False}})
+        assert bindings["mqtt"]["retain"] is topic.retained, topic
+
+
+def _last(reference: dict[str, str]) -> str:
+    return reference["$ref"].rpartition("/")[2]
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -278,7 +275,7 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
             ledger=Always(),
             state=State,
             condemned=Condemned(),
-            refused=lambda why, named: None,
+            refused=lambda why, named, order="": None,
         )
         pictures = Pictures(link, "demo", lambda at_ms: "2026-05-28T10:00:00+08:00")
         desk.start(Known())  # before the link: what it subscribes to then stands before the first push
@@ -309,7 +306,7 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
         if name is not None:
             fits(name, message.payload)
     assert len(heard) == 5 + 3 + 5
-    status = HallStatus("demo", 1, lambda wall_ms: "2026-05-28T10:00:00+08:00")
+    status = HallStatus("demo", 1, lambda wall_ms: "2026-05-28T10:00:00+08:00", "river-city")
     for why in ((), ("disk", "device relay")):
         fits("HallStatus", status.payload("degraded", HallStanding(State(), True, NOW_MS, ()), why))
     fits("PolicyEnvelope", envelope())

@@ -113,7 +113,7 @@ class Book:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.refused: list[str] = []
-        book = AppointmentBook("east", self, self._put, self._reject)
+        book = AppointmentBook("east", self, self._put, self._reject, lambda why, named, order="": None)
         self.receive = book.receive
 
     def subscribe(self, topic_filter: str, handler: Any) -> None:

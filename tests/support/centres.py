@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from edged.central import topics
 from edged.central.audience import rfc3339
 from edged.central.envelope import sign
 from edged.central.operations import PAYLOAD_TYPE
@@ -109,14 +110,13 @@ async def centre_at(broker: Broker, hall: str, epoch: int = 1, upto: int = 0) ->
 class Operator:
     """Somebody at the centre who orders a hall about. Made by ``operator_at``."""
 
-    ANSWERS = "city/answers"
-
     def __init__(self, client: aiomqtt.Client, hall: str) -> None:
         self.client = client
         self.hall = hall
         self.answers: dict[bytes, dict[str, Any]] = {}
         self._counter = wall_ms()
         self._asked = 0
+        self.answers_at = topics.answer(hall, "operator")
 
     def document(self, operation: str, body: dict[str, Any], **changes: Any) -> dict[str, Any]:
         """A good one, with changes; None removes a field."""
@@ -139,18 +139,18 @@ class Operator:
         return await self.send(operation, envelope_of(self.document(operation, body, **changes)))
 
     async def send(
-        self, operation: str, raw: bytes, retain: bool = False, answers: str = ANSWERS
+        self, operation: str, raw: bytes, retain: bool = False, answers: str | None = None
     ) -> dict[str, Any]:
         """Send anything on the topic of ``operation``; {} if the answer is to go elsewhere."""
         self._asked += 1
         correlation = b"%d" % self._asked
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-        properties.ResponseTopic = answers
+        properties.ResponseTopic = answers or self.answers_at
         properties.CorrelationData = correlation
         await self.client.publish(
             f"hall/{self.hall}/ops/{operation}", raw, qos=1, retain=retain, properties=properties
         )
-        if answers != self.ANSWERS:
+        if answers is not None:
             return {}
         await until(lambda: correlation in self.answers)
         return self.answers[correlation]
@@ -175,7 +175,7 @@ async def operator_at(broker: Broker, hall: str) -> AsyncIterator[Operator]:
         "127.0.0.1", broker.port, identifier="operator", protocol=aiomqtt.ProtocolVersion.V5, timeout=math.inf
     ) as client:
         operator = Operator(client, hall)
-        await client.subscribe(Operator.ANSWERS, qos=1)
+        await client.subscribe(operator.answers_at, qos=1)
         task = asyncio.get_running_loop().create_task(operator.listen())
         try:
             yield operator

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from random import Random
-from typing import get_args
+from typing import Any, get_args
 
 from edged.core.engine import Engine
 from edged.core.model import events as ev
@@ -289,7 +289,10 @@ class Chance:
     def _case(self) -> ev.Event:
         pick = self.random.choice
         case = pick([*self.engine.state.cases, None])
-        words = {"code": pick((None, "papers", "solved", "nonsense")), "area": pick((None, "tax", "mars"))}
+        words: dict[str, Any] = {
+            "code": pick((None, "papers", "solved", "nonsense")),
+            "area": pick((None, "tax", "mars")),
+        }
         return ev.CaseTold(
             pick(get_args(ev.CaseWord)),
             "centre",

@@ -70,7 +70,7 @@ LEARNT = (
 )  # see test_forecast.py
 NAMED = (
     r"(line|seq|from|for_s|code|area|service|ticket|special|level|back|version|appointment|reason|returning|outcome"
-    r"|detail|today|said|next|unsure|cases)="
+    r"|detail|today|said|next|unsure|cases|order)="
 )
 
 
@@ -156,6 +156,13 @@ class _Run:
         return out
 
     def _event(self, words: list[str]) -> ev.Event:
+        order = next((word for word in words if word.startswith("order=")), None)
+        if order is None:
+            return self._plain(words)
+        asked: Any = self._plain([word for word in words if word != order])
+        return replace(asked, order=order.partition("=")[2])  # type: ignore[no-any-return]
+
+    def _plain(self, words: list[str]) -> ev.Event:
         plain = [word for word in words if not re.match(NAMED, word)]
         named = dict(word.split("=", 1) for word in words if word not in plain)
         seq = int(named["seq"]) if "seq" in named else None
@@ -308,7 +315,7 @@ def _visitor(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
 
 
 def _told(told: Any, by: str, case: str | None, named: dict[str, str]) -> ev.CaseTold:
-    words = {key: named.get(key) for key in ("code", "area", "service", "ticket")}
+    words: dict[str, Any] = {key: named.get(key) for key in ("code", "area", "service", "ticket")}
     level = int(named["level"]) if "level" in named else None
     return ev.CaseTold(told, by, case, **words, special="special" in named, level=level)
 

@@ -2,7 +2,8 @@
 
 ``point`` names where a device event came from (see ``site.py``). ``seq`` is the device's own increasing number and,
 with the point and the sender's epoch, the idempotency key (``sequence.py``); ``None`` where the device has no counter
-(serial panels). ``again``: the broker says that it sent us this before. ``boot``: the device's own name for its life
+(serial panels). ``again``: the broker says that it sent us this before. ``order``: id of the signed operation that asks
+for this (``orders.py``), empty where none does. ``boot``: the device's own name for its life
 since it was switched on, where it gives one.
 """
 
@@ -257,6 +258,7 @@ class PolicyApplied:
     sha256: str
     policy: Policy
     pushed: bool = False
+    order: str = ""
 
 
 @value
@@ -292,6 +294,7 @@ class WindowAsked:
     area: str
     by: str
     withdraw: bool = False
+    order: str = ""
 
 
 @value
@@ -310,6 +313,7 @@ class OverrideSet:
     for_s: int | None = None
     area: str | None = None
     reason: str | None = None
+    order: str = ""
 
 
 @value
@@ -320,6 +324,7 @@ class OverrideLifted:
     target: str
     by: str
     reason: str | None = None
+    order: str = ""
 
 
 @value
@@ -329,6 +334,7 @@ class AlarmAccepted:
     kind: str
     subject: str
     by: str
+    order: str = ""
 
 
 @value
@@ -339,6 +345,7 @@ class Announced:
     text_en: str
     areas: tuple[str, ...]
     by: str
+    order: str = ""
 
 
 @value
@@ -349,6 +356,7 @@ class HoursFlexed:
     opens_min: int | None
     closes_min: int | None
     by: str
+    order: str = ""
 
 
 @value
@@ -358,6 +366,7 @@ class RatingCorrected:
     rating: str
     level: int
     by: str
+    order: str = ""
 
 
 @value
@@ -367,6 +376,7 @@ class RatingAnswered:
     rating: str
     by: str
     code: str | None = None
+    order: str = ""
 
 
 @value
@@ -387,6 +397,7 @@ class CaseTold:
     ticket: str | None = None
     special: bool = False
     level: int | None = None
+    order: str = ""
 
 
 @value
@@ -395,15 +406,19 @@ class DayReset:
 
     by: str
     force: bool = False
+    order: str = ""
 
 
 @value
 class DocumentRejected:
-    """A signed document was refused: ``kind`` says of what, ``code`` why, ``named`` what it called itself."""
+    """A document of the centre was refused at the border: ``kind`` says of what, ``code`` why, ``named`` what it called
+    itself. ``order``: the id that it claims, where one can be read.
+    """
 
-    kind: Literal["policy", "operation"]
+    kind: Literal["policy", "operation", "appointment"]
     code: str
     named: str
+    order: str = ""
 
 
 @value
@@ -419,6 +434,7 @@ class NoticePosted:
     areas: tuple[str, ...]
     until_wall_ms: int | None
     by: str
+    order: str = ""
 
 
 @value
@@ -427,6 +443,7 @@ class NoticeWithdrawn:
 
     id: str
     by: str
+    order: str = ""
 
 
 @value
@@ -509,6 +526,7 @@ class RosterTold:
     said: RosterWord
     by: str
     areas: tuple[str, ...] = ()
+    order: str = ""
 
 
 @value
@@ -518,6 +536,7 @@ class GoneOn:
     number: str
     by: str
     waiting_from: str | None = None
+    order: str = ""
 
 
 @value

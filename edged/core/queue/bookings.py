@@ -13,6 +13,7 @@ from edged.core.model.turn import Turn
 from edged.core.model.value import value
 
 APPOINTMENT: Priority = "appointment"  # the class that a booking gives, and nothing else
+KNOWN = "appointment_known"
 BOOKINGS_MAX = 5_000  # a hall of forty windows books about a thousand a day; more is a fault of the sender
 
 
@@ -29,6 +30,8 @@ def made(turn: Turn, event: AppointmentMade) -> None:
     problem = _problem(turn, event)
     if problem is not None:
         turn.ignore(event.id, problem, service=event.service)
+        if problem != KNOWN:  # the acknowledgement of the first one stands
+            _refuse(turn, event.id, problem)
         return
     state = turn.state
     assert state.wall_offset_ms is not None
@@ -44,9 +47,15 @@ def cancelled(turn: Turn, event: AppointmentCancelled) -> None:
     booking = turn.state.bookings.get(event.id)
     if booking is None:
         turn.ignore(event.id, "unknown_appointment")
+        _refuse(turn, event.id, "unknown_appointment")
         return
     forget(turn, event.id)
     turn.note("appointment.cancelled", event.id, service=booking.service)
+
+
+def _refuse(turn: Turn, appointment: str, problem: str) -> None:
+    """The centre hears that this one is not in the hall's book."""
+    turn.note("appointment.refused", appointment, code=problem.replace("_", "-"))
 
 
 def _booking(turn: Turn, event: AppointmentMade) -> Booking:
@@ -64,7 +73,7 @@ def _problem(turn: Turn, event: AppointmentMade) -> str | None:
     if _expires_ms(turn, event, state.wall_offset_ms) <= turn.at_ms:
         return "appointment_over"
     if known == _booking(turn, event):
-        return "appointment_known"
+        return KNOWN
     return "bookings_full" if known is None and len(state.bookings) >= BOOKINGS_MAX else None
 
 

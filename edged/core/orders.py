@@ -1,0 +1,28 @@
+"""What became of a signed order, told as an event: ``operation.done`` or ``operation.refused``, with the order's id.
+
+An answer on a response topic needs MQTT 5 on every line between here and who asked; an event needs nothing, and is kept
+until the centre has it. The words are those of the answer.
+"""
+
+from __future__ import annotations
+
+from edged.core.model.events import DocumentRejected, Event
+from edged.core.model.turn import Turn
+from edged.core.people.answers import ACCEPTED, ORDERED, answer_of
+
+
+def tell(turn: Turn, event: Event) -> None:
+    """Note the outcome, at the end of the turn of ``event``."""
+    order: str = getattr(event, "order", "")
+    if not order or isinstance(event, DocumentRejected):  # that one is noted where it is taken
+        return
+    answer = answer_of(turn.lookup, turn.notes, ACCEPTED | ORDERED)
+    if answer is None:
+        turn.note("operation.done", order, id=order)
+    elif answer.code:
+        code = answer.code.replace("_", "-")
+        turn.note(
+            "operation.refused", order, id=order, code=code, message=answer.text_en, message_zh=answer.text
+        )
+    else:
+        turn.note("operation.done", order, id=order, message=answer.text_en, message_zh=answer.text)
