@@ -14,6 +14,7 @@ ENTRY_POINTS = "edged.drivers"
 REGISTRY: dict[str, str] = {
     "candle485": "devices.candle485.driver:Candle485",
     "milesight_mqtt": "devices.milesight_mqtt.driver:MilesightMqtt",
+    "modbus_map": "devices.modbus_map.driver:ModbusMap",
     "modbus_relay": "devices.modbus_relay.driver:ModbusRelay",
     "mqtt_json": "devices.mqtt_json.driver:MqttJson",
     "mqtt_map": "devices.mqtt_map.driver:MqttMap",

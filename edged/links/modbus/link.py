@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -182,19 +182,10 @@ class ModbusBus:
         place = (unit, REGISTERS + address if slot is None else slot)
         return self._ask(ModbusRequest(unit, pdus.set_register(address, value), deadline_s, place))
 
-    def write_registers(
-        self, unit: int, address: int, values: Sequence[int], *, deadline_s: float = DEADLINE_S
-    ) -> asyncio.Future[bytes]:
-        """FC10, otherwise as ``write_coil``."""
-        place = (unit, REGISTERS + address)
-        return self._ask(ModbusRequest(unit, pdus.set_registers(address, values), deadline_s, place))
-
-    def write_coils(
-        self, unit: int, address: int, levels: Sequence[bool], *, deadline_s: float = DEADLINE_S
-    ) -> asyncio.Future[bytes]:
-        """FC0F, otherwise as ``write_coil``."""
-        place = (unit, BLOCKS + address)
-        return self._ask(ModbusRequest(unit, pdus.set_coils(address, levels), deadline_s, place))
+    def write_block(self, unit: int, pdu: bytes, *, deadline_s: float = DEADLINE_S) -> asyncio.Future[bytes]:
+        """Send FC06, FC0F or FC10 as ``pdus`` made it, otherwise as ``write_coil``; its slot is where it writes."""
+        place = (unit, BLOCKS + int.from_bytes(pdu[1:3], "big"))
+        return self._ask(ModbusRequest(unit, pdu, deadline_s, place))
 
     async def run(self) -> None:
         """Keep the wire open and serve the queue until cancelled. Several may run: one works, the others stand by."""

@@ -1,0 +1,1 @@
+"""Modbus modules by description: contacts of buttons and beams, counters, numeric displays."""

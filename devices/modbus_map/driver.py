@@ -1,0 +1,261 @@
+"""One Modbus module by its description: buttons, beams, counters, a numeric display. Rules:
+
+1. The module is asked every ``poll_ms``; a contact that closes between two looks is a press. What was closed at first
+   contact, or after a loss, was not pressed.
+2. People at a beam, and totals of a counter, are told until the inbox took them: none is lost to a full inbox.
+3. Silence loses the module; a refusal is a fault of what was asked for, told once. It is asked again at the pace of
+   the bus, and what its display should show is written before it is called back.
+
+Deadlines on the wire are real seconds; polling follows hall time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta, field
+
+from devices.modbus_map.codec import BITS_AT_ONCE, Contacts, MapModel, Unwrapped, counted, number_pdu
+from edged.core.model.commands import Action, Display, Panel, Value
+from edged.core.model.events import CountRead, HealthRead, Key, KeyPressed
+from edged.core.model.point import Point, channel_of
+from edged.descriptions import Description, Named, described
+from edged.driver import (
+    DeviceContext,
+    DeviceError,
+    Garbled,
+    Options,
+    Presence,
+    Refused,
+    SharedWire,
+    Unreachable,
+)
+from edged.heartbeat import lasting
+from edged.links.modbus.link import ModbusBus, bus
+from edged.links.modbus.wire import parse_url
+from edged.shapes import Rule, form
+
+DISPLAY = "display"  # the channel of the numeric display
+BOUNCE_S = 0.3  # hall seconds: nobody presses a button three times a second
+RETRY_MIN_S = 0.2  # hall seconds: never ask a lost module in a tight loop
+QUEUE_S = 1.0  # real seconds that a number may wait behind others on the wire
+REASSERT_MAP_S = 30.0
+PanelName = Annotated[str, form(r"^[A-Za-z0-9_.-]{1,32}$")]
+Contact = Annotated[int, Meta(ge=0, le=63)]
+
+
+def _wire(url: str) -> str:
+    parse_url(url)
+    return url
+
+
+class ModbusMapOptions(Options, frozen=True):
+    """``model``: the description. ``panels``: name -> key -> number of the contact that is this key, from 0.
+
+    ``beams``: which contact counts who enters, and who leaves. ``deadline_ms`` is for one answer.
+    """
+
+    DESCRIBED: ClassVar[str] = "model"
+    DESCRIPTION: ClassVar[type[Description] | None] = MapModel
+
+    url: Annotated[str, Rule(_wire)]
+    model: Named
+    unit: Annotated[int, Meta(ge=1, le=255)] | None = None
+    panels: Annotated[dict[PanelName, dict[Key, Contact]], Meta(max_length=64)] = field(default_factory=dict)
+    beams: dict[Literal["entered", "left"], Contact] = field(default_factory=dict)
+    poll_ms: Annotated[int, Meta(ge=20, le=60_000)] = 100
+    deadline_ms: Annotated[int, Meta(ge=20, le=2000)] = 200
+
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        model = self.described
+        used = [contact for keys in self.panels.values() for contact in keys.values()] + list(
+            self.beams.values()
+        )
+        if used and model.contacts is None:
+            raise ValueError(f"{model.title} has no contacts; leave panels and beams out")
+        if used and model.contacts is not None and max(used) >= model.contacts.count:
+            raise ValueError(f"{model.title} has contacts 0 to {model.contacts.count - 1}, not {max(used)}")
+        twice = next((contact for contact in used if used.count(contact) > 1), None)
+        if twice is not None:
+            raise ValueError(f"contact {twice} is given two meanings; each contact is one key or one beam")
+
+    @property
+    def described(self) -> MapModel:
+        """What ``model`` names, or is. Raises ``ValueError``."""
+        return described("modbus_map", self.model, MapModel)
+
+    def shared_wire(self) -> SharedWire:
+        """Its url and unit."""
+        wire = parse_url(self.url)
+        return SharedWire(wire.address, wire.settings, self.unit or self.described.unit)
+
+    def point_channels(self) -> frozenset[str]:
+        """Panels by name, and the display."""
+        return frozenset(self.panels) | (frozenset({DISPLAY}) if self.described.display else frozenset())
+
+    def point_roles(self, channel: str) -> frozenset[str]:
+        """Panels and a display."""
+        return frozenset({"panel"} if channel in self.panels else {"display"})
+
+    def reports(self) -> frozenset[str]:
+        """People, by beams or counters."""
+        return frozenset({"counter"} if self.beams or self.described.counters else ())
+
+
+class ModbusMap:
+    """Driver of one described module. Points: ``device/<panel>`` and ``device/display``."""
+
+    OPTIONS: ClassVar[type[Options]] = ModbusMapOptions
+    pace_s = 0.0  # a wire with a queue of its own
+    reassert_s = REASSERT_MAP_S
+
+    def __init__(
+        self, context: DeviceContext, options: ModbusMapOptions, shared: ModbusBus | None = None
+    ) -> None:
+        """``shared``: the bus to use; by default the process's one bus on ``options.url``."""
+        self._context = context
+        self._model = options.described
+        self._options = options
+        self._bus = shared if shared is not None else bus(options.url)
+        self._unit = options.unit or self._model.unit
+        self._answer_s = options.deadline_ms / 1000
+        self.deadline_s = 2 * self._answer_s + QUEUE_S
+        self._keys = {
+            contact: (panel, key) for panel, keys in options.panels.items() for key, contact in keys.items()
+        }
+        self._beams = {contact: way for way, contact in options.beams.items()}
+        self._contacts = Contacts(BOUNCE_S)
+        self._people = {"entered": 0, "left": 0}  # at beams, not told yet
+        self._totals = {name: Unwrapped(one) for name, one in (self._model.counters or {}).items()}
+        self._told: tuple[int, int] | None = None
+        self._wanted: bytes | None = None  # what the display should show, as the request that shows it
+        self._faults: dict[str, str] = {}
+        self._presence = Presence(context)
+
+    async def run(self) -> None:
+        """Ask the module until cancelled."""
+        detach = self._bus.on_state(self._wire_changed)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(lasting("bus", self._bus.run()))
+                group.create_task(lasting("poll", self._poll()))
+        finally:
+            detach()
+
+    async def show(self, point: Point, value: Value) -> None:
+        """Bring a number to the display; panels of bare buttons show nothing. Raises ``DeviceError``."""
+        channel = channel_of(point)
+        if channel in self._options.panels and isinstance(value, Panel):
+            return
+        if channel != DISPLAY or self._model.display is None or not isinstance(value, Display):
+            raise Refused(f"{point} cannot show a {value.kind}")
+        self._wanted = number_pdu(self._model.display, value)
+        try:
+            async with asyncio.timeout(self.deadline_s):
+                await self._write(self._wanted)
+        except TimeoutError:
+            raise Unreachable("the wire is too busy") from None
+
+    async def act(self, action: Action) -> None:
+        """It does nothing once. Raises ``Refused``."""
+        raise Refused(f"a Modbus module cannot {action.body.kind}")
+
+    def _wire_changed(self, up: bool, reason: str) -> None:
+        if not up:
+            self._lose(Unreachable(reason))
+
+    def _write(self, pdu: bytes) -> asyncio.Future[bytes]:
+        return self._bus.write_block(self._unit, pdu, deadline_s=self._answer_s)
+
+    async def _poll(self) -> None:
+        while True:
+            wait_s = self._options.poll_ms / 1000
+            if self._bus.connected:
+                try:
+                    await self._look()
+                    await self._heard()
+                except DeviceError as error:
+                    self._lose(error)
+                    wait_s = max(wait_s, RETRY_MIN_S, self._bus.rest_s(self._unit))
+            await self._context.sleep(wait_s)
+
+    async def _heard(self) -> None:
+        """It is there: first its display is made right, then it is told, then what it counted."""
+        if self._presence.there is not True and self._wanted is not None:
+            await self._write(self._wanted)
+        self._presence.back()
+
+    async def _look(self) -> None:
+        """Everything once. Raises ``DeviceError``, but not ``Refused``: that is a fault of what was asked for."""
+        for name, look in (("contacts", self._look_at_contacts), ("counters", self._look_at_counters)):
+            try:
+                await look()
+            except Refused as error:
+                self._told_fault(name, f"{name} cannot be read: {error}")
+            else:
+                self._told_fault(name, None)
+
+    async def _look_at_contacts(self) -> None:
+        contacts = self._model.contacts
+        if contacts is None:
+            if self._model.counters is None:
+                await self._bus.read_registers(self._unit, 0, 1, deadline_s=self._answer_s)
+            return
+        read = self._bus.read_inputs if contacts.read == "input" else self._bus.read_coils
+        for first in range(0, contacts.count, BITS_AT_ONCE):
+            count = min(BITS_AT_ONCE, contacts.count - first)
+            bits = await read(self._unit, contacts.address + first, count, deadline_s=self._answer_s)
+            await self._heard()
+            closed = [bit == bool(contacts.closed) for bit in bits]
+            for place in self._contacts.pressed(closed, first, self._context.now_s()):
+                self._pressed(place)
+        self._tell_people()
+
+    def _pressed(self, place: int) -> None:
+        if place in self._beams:
+            self._people[self._beams[place]] += 1
+        elif place in self._keys:
+            panel, key = self._keys[place]
+            self._context.emit(KeyPressed(self._context.point(panel), key))
+        else:
+            self._context.reject("unknown_contact", f"{self._context.device} {place}")
+
+    def _tell_people(self) -> None:
+        entered, left = self._people["entered"], self._people["left"]
+        if (entered or left) and self._context.emit(
+            CountRead(self._context.point(), "window", entered, left)
+        ):
+            self._people = {"entered": 0, "left": 0}
+
+    async def _look_at_counters(self) -> None:
+        if not self._model.counters:
+            return
+        totals = {"in": 0, "out": 0}
+        for name, counter in self._model.counters.items():
+            holding = counter.read == "holding"
+            read = self._bus.read_registers if holding else self._bus.read_input_registers
+            words = await read(self._unit, counter.address, counter.words, deadline_s=self._answer_s)
+            await self._heard()
+            totals[name] = self._totals[name].total(counted(counter, words))
+        now = (totals["in"], totals["out"])
+        if now != self._told and self._context.emit(CountRead(self._context.point(), "total", *now)):
+            self._told = now
+
+    def _told_fault(self, name: str, fault: str | None) -> None:
+        """Tell a fault, or its end, once; again at the next look where the inbox was full."""
+        if self._faults.get(name) == fault or not self._context.emit(
+            HealthRead(self._context.point(), fault=fault)
+        ):
+            return
+        if fault is None:
+            del self._faults[name]
+        else:
+            self._faults[name] = fault
+
+    def _lose(self, error: DeviceError) -> None:
+        if isinstance(error, Garbled):
+            self._context.reject("garbled", str(error))
+        self._contacts.forget()
+        self._presence.lost(str(error))
