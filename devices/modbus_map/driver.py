@@ -19,6 +19,7 @@ from msgspec import Meta, field
 from devices.modbus_map.codec import BITS_AT_ONCE, Contacts, MapModel, Unwrapped, counted, number_pdu
 from edged.core.model.commands import Action, Display, Panel, Value
 from edged.core.model.events import CountRead, HealthRead, Key, KeyPressed
+from edged.core.model.losses import Loss
 from edged.core.model.point import Point, channel_of
 from edged.descriptions import Description, Named, described
 from edged.driver import (
@@ -32,6 +33,8 @@ from edged.driver import (
     Unreachable,
 )
 from edged.heartbeat import lasting
+from edged.links.losses import WIRE_LOSSES
+from edged.links.modbus.frames import AGAIN_LATER, UNIT_IS_SILENT
 from edged.links.modbus.link import ModbusBus, bus
 from edged.links.modbus.wire import parse_url
 from edged.shapes import Rule, form
@@ -108,6 +111,10 @@ class ModbusMap:
     """Driver of one described module. Points: ``device/<panel>`` and ``device/display``."""
 
     OPTIONS: ClassVar[type[Options]] = ModbusMapOptions
+    LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {
+        "bad-answer",
+        *(f"exception-{code}" for code in (*AGAIN_LATER, *UNIT_IS_SILENT)),
+    }
     pace_s = 0.0  # a wire with a queue of its own
     reassert_s = REASSERT_MAP_S
 
@@ -162,9 +169,9 @@ class ModbusMap:
         """It does nothing once. Raises ``Refused``."""
         raise Refused(f"a Modbus module cannot {action.body.kind}")
 
-    def _wire_changed(self, up: bool, reason: str) -> None:
+    def _wire_changed(self, up: bool, why: Loss) -> None:
         if not up:
-            self._lose(Unreachable(reason))
+            self._lose(Unreachable(why.detail, why.word))
 
     def _write(self, pdu: bytes) -> asyncio.Future[bytes]:
         return self._bus.write_block(self._unit, pdu, deadline_s=self._answer_s)
@@ -258,4 +265,4 @@ class ModbusMap:
         if isinstance(error, Garbled):
             self._context.reject("garbled", str(error))
         self._contacts.forget()
-        self._presence.lost(str(error))
+        self._presence.lost(*error.loss)

@@ -34,6 +34,7 @@ from edged.core.model.events import (
     RatingGiven,
     TicketRequested,
 )
+from edged.core.model.losses import OUR_LINK
 from edged.core.model.point import Point, channel_of
 from edged.descriptions import Description, Named, described
 from edged.driver import REASSERT_S, DeviceContext, DeviceError, Garbled, Options, Presence, Refused
@@ -132,6 +133,7 @@ class MqttMap:
     """Driver of one described device. Points: ``device`` or ``device/channel``."""
 
     OPTIONS: ClassVar[type[Options]] = MqttMapOptions
+    LOSSES: ClassVar[frozenset[str]] = frozenset({OUR_LINK, "offline", "silent", "broker-refuses"})
     deadline_s = 1.0  # levels are handed to the broker, which takes no time
     reassert_s = REASSERT_S
     pace_s = 0.0
@@ -145,7 +147,7 @@ class MqttMap:
         self._heard_s = context.now_s()
         self._levels: dict[str, str] = {}  # by channel, as last wanted
         self._fault: str | None = None
-        self._topics: tuple[str, ...] = options.topics(context.hall, context.device)[0]
+        self._topics, self._sent = options.topics(context.hall, context.device)
 
     async def run(self) -> None:
         """Listen, keep blinking, watch for silence, until cancelled."""
@@ -154,16 +156,21 @@ class MqttMap:
 
         def changed(up: bool, _reason: str) -> None:
             if listening and not up:
-                self._presence.lost("broker")
+                self._presence.lost(OUR_LINK)
             elif listening:
                 self._heard_s = self._context.now_s()  # what fell silent meanwhile has its time from now on
                 self._presence.unknown()
 
+        def refused(topic: str, why: str) -> None:
+            if listening and why and (topic in self._topics or topic in self._sent):
+                self._presence.lost("broker-refuses", f"{topic}: {why}")
+
         mqtt.on_state(changed)
+        mqtt.on_refused(refused)
         for topic in self._topics:
             mqtt.subscribe(topic, self._received)
         if not mqtt.connected:
-            self._presence.lost("broker")
+            self._presence.lost(OUR_LINK)
         try:
             await lasting("time", self._keep_time())
         finally:
