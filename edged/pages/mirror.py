@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -21,11 +22,15 @@ log = structlog.get_logger("edged.pages")
 class Mirror:
     """Hears the hall's topics over ``link``; ``staff`` and ``public`` are the sheets."""
 
-    def __init__(self, link: MqttLink, hall: str, clock: Clock) -> None:
+    def __init__(
+        self, link: MqttLink, hall: str, clock: Clock, told: Callable[[str, dict[str, Any] | None], None]
+    ) -> None:
+        """``told`` hears every part, too."""
         self.staff = Sheet()
         self.public = Sheet()
         self.beat_s: float | None = None  # when the hall was last heard, monotonic
         self._clock = clock
+        self._told = told
         self._bad = 0
         self._page = f"hall/{hall}/page/"
         self._named = {f"hall/{hall}/status": "status", f"hall/{hall}/state/cases": "cases"}
@@ -50,6 +55,10 @@ class Mirror:
     def put(self, name: str, body: dict[str, Any] | None) -> None:
         """A part as it is now, for both sheets."""
         self.staff.put(name, body)
+        try:
+            self._told(name, body)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._refuse(name, repr(error))
         if is_public(name):
             self.public.put(name, None if body is None else public(name, body))
 
@@ -63,10 +72,13 @@ class Mirror:
         try:
             return strict_json.parse(payload, MESSAGE_BYTES_MAX, DIGITS_MAX)
         except strict_json.NotStrictJson as error:
-            self._bad += 1
-            if self._bad.bit_count() == 1:  # the first, second, fourth … of them
-                log.warning("part-refused", part=name[:64], detail=str(error)[:120], refused=self._bad)
+            self._refuse(name, str(error))
             return None
+
+    def _refuse(self, name: str, why: str) -> None:
+        self._bad += 1
+        if self._bad.bit_count() == 1:  # the first, second, fourth … of them
+            log.warning("part-refused", part=name[:64], detail=why[:120], refused=self._bad)
 
 
 PUBLIC = ("names", "calls", "status", "link", BEAT)

@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -20,13 +21,14 @@ from edged.clock import Clock, Warp, monotonic_s
 from edged.config import HallConfig
 from edged.config.broker import pages_settings
 from edged.links.mqtt.link import MqttLink
-from edged.pages import assets, board, hall, replay, report
+from edged.pages import assets, board, days, hall, replay, report
 from edged.pages.changes import Streams, changes, picture
+from edged.pages.days import Days
 from edged.pages.guard import Guard
 from edged.pages.listener import Listener, bind
 from edged.pages.mirror import Mirror
 
-PAGES = (hall, board, replay, report)  # each module says its addresses: ``routes(pages)``
+PAGES = (hall, board, days, replay, report)  # each module says its addresses: ``routes(pages)``
 BEAT_LATE_S = 5.0
 
 log = structlog.get_logger("edged.pages")
@@ -41,6 +43,7 @@ class Pages:
     link: MqttLink
     mirror: Mirror
     files: dict[str, assets.Asset]
+    days: Days
     streams: Streams = field(default_factory=Streams)
     rejected: Counter[str] = field(default_factory=Counter)
 
@@ -53,13 +56,17 @@ def assemble(config: HallConfig, clock: Clock) -> Pages:
     """The parts of ``edged web``, not yet running."""
     rejected: Counter[str] = Counter()
     link = MqttLink(pages_settings(config), lambda reason, *_more: rejected.update((reason,)))
-    return Pages(config, clock, link, Mirror(link, config.hall, clock), assets.load(), rejected=rejected)
+    directory = config.pages.directory
+    kept = Days(None if directory is None else Path(directory), clock, config.timezone)
+    mirror = Mirror(link, config.hall, clock, kept.heard)
+    return Pages(config, clock, link, mirror, assets.load(), kept, rejected=rejected)
 
 
 def application(pages: Pages) -> Guard:
     """The ASGI application with everything that guards it."""
     routes: list[BaseRoute] = [route for module in PAGES for route in module.routes(pages)]
     mirror, streams = pages.mirror, pages.streams
+    mirror.staff.put("pages", {"duty": any(getattr(route, "path", "") == "/duty" for route in routes)})
 
     async def file(request: Request) -> Response:
         return assets.answer(pages.files.get(request.path_params["name"]), request)
@@ -117,11 +124,14 @@ async def serve(config: HallConfig, warp: Warp | None, tell: Callable[[str], Non
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         async with asyncio.TaskGroup() as tasks:
             link = tasks.create_task(heartbeat.lasting("broker link", pages.link.run()))
+            recorder = tasks.create_task(heartbeat.lasting("recorder", pages.days.run()))
             server = tasks.create_task(listener.serve(sockets=[place]))
             await stopping.wait()
             listener.should_exit = True
             await server
             link.cancel()
+            recorder.cancel()
+            await pages.days.close()
     finally:
         place.close()
 

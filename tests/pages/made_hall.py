@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import random
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiomqtt
 import httpx
 
+from edged.pages.day_recorder import DayRecorder, minute_of
 from edged.sim.broker import free_port
 from tests.support.brokers import Mosquitto, plain_client, real_mosquitto
 
@@ -334,14 +339,65 @@ def scene() -> Parts:
     }
 
 
+def recorded_day(date: str = "2026-11-23", until: str = "10:41:00", seed: int = 7) -> dict[str, Any]:
+    """A day of that hall as it would have been recorded: visitors come in a wave, two "+1" windows help."""
+    chance = random.Random(seed)
+    recorder = DayRecorder(date)
+    recorder.heard("names", names(), f"{date}T08:20:00+08:00")
+    recorder.heard("policy", house()["policy"], f"{date}T08:20:00+08:00")
+    end = minute_of(f"{date}T{until}")
+    for minute in range(8 * 60 + 20, int(end) + 1):
+        when = f"{date}T{minute // 60:02d}:{minute % 60:02d}:00+08:00"
+        rush = math.exp(-(((minute - 640) / 60) ** 2)) + 0.6 * math.exp(-(((minute - 900) / 50) ** 2))
+        for position, (which, _, _) in enumerate(AREAS[:5]):
+            waiting = max(0, round(rush * (16 - 3 * position) + chance.uniform(-1, 1)))
+            low = waiting * 60 * (4 - position // 2) // 3
+            plus = int(which == "tax" and 600 <= minute < 700)
+            lanes = {"wait_s": low + 120, "wait_low_s": low, "wait_high_s": low + 400, "tidal_windows": plus}
+            recorder.heard(f"area/{which}", area(waiting, 0, 1) | lanes, when)
+            if minute > 510 and chance.random() < 0.25 + rush / 3:
+                wait = max(0, low + chance.randint(-100, 500))
+                one = {"number": f"{which}{minute}", "at": when, "window": f"w{position + 1}", "area": which}
+                recorder.heard(
+                    "calls", {"calls": [one | {"wait_s": wait, "told_s": [low, low + 200, low + 400]}]}, when
+                )
+                recorder.heard(
+                    f"window/w{position + 1}", window("1", "SERVING", ticket=f"{which}{minute}"), when
+                )
+        for at_minute, state in ((598, "ACTIVATING"), (600, "SERVING"), (700, "STANDBY")):
+            if minute == at_minute:
+                place = None if state == "STANDBY" else "tax"
+                why = both(
+                    "现在来预计等12分钟，超过9分钟启用线", "newcomers would wait 12 min, above the limit of 9"
+                )
+                recorder.heard("window/w11", window("11", state, area=place, clerk="周凯", reason=why), when)
+        if minute in (628, 641):
+            paused = window("5", "PAUSED" if minute == 628 else "OPEN", pause=both("内部流转", "errand"))
+            recorder.heard("window/w5", paused, when)
+            recorder.heard("alarms", {"alarms": alarms()[1:2] if minute == 628 else []}, when)
+        recorder.minute(when)
+    recorder.heard("decisions", {"decisions": decisions()}, f"{date}T10:41:00+08:00")
+    return recorder.as_json()
+
+
 class MadeHall:
     """A broker with the scene, and ``edged web`` on it. ``say`` changes a part."""
 
     def __init__(self, broker: Mosquitto, client: aiomqtt.Client, directory: Path) -> None:
         self.broker, self.client, self.directory = broker, client, directory
         self.web_port = free_port()
-        self.now = NOW
+        self._began_s = time.time()
         self.beating = True
+
+    @property
+    def warp(self) -> str:
+        """The hall's clock: 10:41:20 when it began, and as fast as ours."""
+        return f"1@{int(self._began_s * 1000)}@{int(datetime.fromisoformat(NOW).timestamp() * 1000)}"
+
+    @property
+    def now(self) -> str:
+        """What the hall's clock says."""
+        return (datetime.fromisoformat(NOW) + timedelta(seconds=int(time.time() - self._began_s))).isoformat()
 
     @property
     def address(self) -> str:
@@ -372,12 +428,16 @@ class MadeHall:
         text = text.replace("port = 1883", f"port = {self.broker.port}").replace('"3.1.1"', '"5"')
         file = self.directory / "hall.toml"
         file.write_text(text.replace("port = 9465", f"port = {self.web_port}"))
+        days = self.directory / "days"
+        days.mkdir(exist_ok=True)
+        for date, until in (("2026-11-20", "17:10:00"), ("2026-11-23", "10:41:00")):
+            (days / f"{date}.json").write_text(json.dumps(recorded_day(date, until), ensure_ascii=False))
         (self.directory / "city.pub.json").write_text('{"keys": []}')
         return file
 
 
 @asynccontextmanager
-async def made_hall(directory: Path, *options: str) -> AsyncIterator[MadeHall]:
+async def made_hall(directory: Path) -> AsyncIterator[MadeHall]:
     """The scene, shown by the real ``edged web`` over a real mosquitto."""
     async with real_mosquitto() as broker, plain_client(broker) as client:
         hall = MadeHall(broker, client, directory)
@@ -385,9 +445,9 @@ async def made_hall(directory: Path, *options: str) -> AsyncIterator[MadeHall]:
             await hall.say(name, body)
         await client.publish(f"hall/{HALL}/status", b'{"state":"online"}', qos=1, retain=True)
         beating = asyncio.ensure_future(hall.beat())
-        command = [sys.executable, "-m", "edged", "web", "--config", str(hall.write()), *options]
+        command = [sys.executable, "-m", "edged", "web", "--config", str(hall.write()), "--warp", hall.warp]
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            *command, "--child", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
         try:
             assert process.stdout is not None

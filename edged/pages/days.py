@@ -1,0 +1,156 @@
+"""The days that were recorded: one file each in ``[pages] directory``, today's written again every minute.
+
+``/days`` lists them, ``/days/{date}`` is one of them, ``/day`` is today so far.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from edged.clock import Clock, rfc3339
+from edged.pages.day_recorder import DayRecorder
+
+if TYPE_CHECKING:
+    from edged.pages.server import Pages
+
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+DAYS_KEPT = 400  # a year and a month; a day takes about 200 KiB
+FILE_BYTES_MAX = 32 * 1024 * 1024
+WRITE_S = 60.0
+TICK_S = 1.0  # hall minutes may be short: the demo's clock runs fast
+
+log = structlog.get_logger("edged.pages")
+
+
+class Days:
+    """Records today and reads the others. ``directory`` None: today only, in memory."""
+
+    def __init__(self, directory: Path | None, clock: Clock, zone: str) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._zone = zone
+        self._told = ""
+        self._parts: dict[str, dict[str, Any] | None] = {}
+        self.today = self._begun(self._now()[:10])
+
+    def _now(self) -> str:
+        return rfc3339(self._clock.wall_ms(), self._zone)
+
+    def heard(self, name: str, body: dict[str, Any] | None) -> None:
+        """A part of the picture as it is now."""
+        if name == "beat":
+            return
+        self._parts[name] = body
+        self.today.heard(name, body, self._now())
+
+    async def run(self) -> None:
+        """Sample every minute of the hall, write every minute of ours."""
+        left_s = WRITE_S
+        while True:
+            pace_s = max(TICK_S / 10, min(TICK_S, 20 / self._clock.speed))
+            await asyncio.sleep(pace_s)
+            now, left_s = self._now(), left_s - pace_s
+            if now[:10] != self.today.date:
+                await self._write(self.today)
+                self.today = self._begun(now[:10])
+                for name, body in self._parts.items():
+                    self.today.heard(name, body, now)
+            if now[:16] != self._told and self._parts:
+                self._told = now[:16]
+                self.today.minute(now)
+            if left_s <= 0:
+                left_s = WRITE_S
+                await self._write(self.today)
+
+    async def close(self) -> None:
+        """Keep what is not kept yet."""
+        await self._write(self.today)
+
+    def dates(self) -> list[str]:
+        """Every recorded day, the newest first; today with them once anything is known of it."""
+        found = {self.today.date} if self.today.day["begin"] is not None else set()
+        if self._directory is not None and self._directory.is_dir():
+            found |= {one.stem for one in self._directory.glob("*.json") if DATE.fullmatch(one.stem)}
+        return sorted(found, reverse=True)
+
+    def read(self, date: str) -> bytes | None:
+        """A day as JSON; None where there is none."""
+        if date == self.today.date:
+            return msgspec.json.encode(self.today.as_json())
+        if self._directory is None or not DATE.fullmatch(date):
+            return None
+        try:
+            with (self._directory / f"{date}.json").open("rb") as stream:
+                return stream.read(FILE_BYTES_MAX)
+        except OSError:
+            return None
+
+    def _begun(self, date: str) -> DayRecorder:
+        if self._directory is None:
+            return DayRecorder(date)
+        try:
+            known = msgspec.json.decode((self._directory / f"{date}.json").read_bytes(), type=dict[str, Any])
+            return DayRecorder(date, known)
+        except (OSError, msgspec.DecodeError):
+            return DayRecorder(date)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            log.warning("day-unreadable", date=date, detail=str(error)[:120])
+            return DayRecorder(date)
+
+    async def _write(self, day: DayRecorder) -> None:
+        if self._directory is None or day.day["begin"] is None:
+            return
+        data = msgspec.json.encode(day.as_json())
+        try:
+            await asyncio.to_thread(_replace, self._directory, day.date, data)
+        except OSError as error:
+            log.warning("day-not-kept", directory=str(self._directory), detail=str(error)[:120])
+
+
+def _replace(directory: Path, date: str, data: bytes) -> None:
+    """Write a day whole or not at all, and drop the oldest beyond the cap."""
+    directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+    fresh = directory / f".{date}.part"
+    with fresh.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.chmod(0o640)
+    fresh.replace(directory / f"{date}.json")
+    kept = sorted(one for one in directory.glob("*.json") if DATE.fullmatch(one.stem))
+    for old in kept[:-DAYS_KEPT]:
+        with suppress(OSError):
+            old.unlink()
+
+
+def routes(pages: Pages) -> list[Route]:
+    """The addresses of the days."""
+
+    async def listed(_request: Request) -> Response:
+        return JSONResponse(
+            {"days": await asyncio.to_thread(pages.days.dates), "today": pages.days.today.date}
+        )
+
+    async def one(request: Request) -> Response:
+        date = request.path_params.get("date", pages.days.today.date)
+        found = (
+            pages.days.read(date)
+            if date == pages.days.today.date
+            else await asyncio.to_thread(pages.days.read, date)
+        )
+        if found is None:
+            return PlainTextResponse("no such day\n", 404)
+        return Response(found, media_type="application/json")
+
+    return [Route("/day", one), Route("/days", listed), Route("/days/{date}", one)]
