@@ -103,6 +103,8 @@ class DayRecorder:
                 series = lanes[key]
                 series += [None] * (position + 1 - len(series))
                 series[position] = body.get(told)
+            if lanes["open"][position] is not None:  # the topic counts "+1" windows among the open ones
+                lanes["open"][position] = max(0, lanes["open"][position] - (lanes["tidal"][position] or 0))
 
     # -- parts --
 

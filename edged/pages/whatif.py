@@ -1,7 +1,7 @@
 """A recorded day under another policy, worked out by the backtest: ``python -m edged.pages.whatif``, a child process.
 
 It reads one JSON object on standard input (``day``, ``other_min``: the minutes at which the other policy opens, null
-for none) and writes one on each line: ``{"done": 3, "of": 12}`` while it works, then ``{"result": …}``. Both the day's own
+for none) and writes a line each: ``{"done": 3, "of": 12}`` while it works, then ``{"result": …}``. Both the day's own
 policy and the other one are worked out, so that they differ in nothing but the policy.
 """
 

@@ -185,9 +185,11 @@ def areas() -> Parts:
     return {
         "area/tax": area(15, 17, 34, open_windows=3, asked_windows=1, coming=["w11"], service_level=0.66),
         "area/biz": area(0, 3, 10, open_windows=1),
-        "area/estate": area(6, 15, 30, tidal_windows=1, asked_windows=1, coming=["w14"], service_level=0.8),
+        "area/estate": area(
+            6, 15, 30, open_windows=3, tidal_windows=1, asked_windows=1, coming=["w14"], service_level=0.8
+        ),
         "area/fund": area(1, 7, 16, open_windows=1, service_level=1.0),
-        "area/social": area(3, 4, 10, tidal_windows=1, service_level=0.97),
+        "area/social": area(3, 4, 10, open_windows=3, tidal_windows=1, service_level=0.97),
         "area/help": area(0, None, None, open_windows=1, limit=None, limit_s=None, served=1),
     }
 
@@ -353,7 +355,13 @@ def recorded_day(date: str = "2026-11-23", until: str = "10:41:00", seed: int = 
             waiting = max(0, round(rush * (16 - 3 * position) + chance.uniform(-1, 1)))
             low = waiting * 60 * (4 - position // 2) // 3
             plus = int(which == "tax" and 600 <= minute < 700)
-            lanes = {"wait_s": low + 120, "wait_low_s": low, "wait_high_s": low + 400, "tidal_windows": plus}
+            lanes = {
+                "wait_s": low + 120,
+                "wait_low_s": low,
+                "wait_high_s": low + 400,
+                "tidal_windows": plus,
+                "open_windows": 2 + plus,
+            }
             recorder.heard(f"area/{which}", area(waiting, 0, 1) | lanes, when)
             if minute > 510 and chance.random() < 0.25 + rush / 3:
                 wait = max(0, low + chance.randint(-100, 500))

@@ -68,7 +68,7 @@ function areaCard(one) {
     h("span", { class: "big" }, h("b", {}, shut && !one.waiting ? "—" : `${one.waiting}`), h("span", { class: "quiet" }, shut && !one.waiting ? "" : t("waits")), h("span", { class: "to" }, shut ? t(one.hours === "noon" ? "g_noon" : "g_closed") : range(one.wait_low_s, one.wait_high_s, "_short"))),
     gauge(one),
     h("span", { class: "sub" }, h("span", {}, one.oldest_since && at ? t("g_oldest", { n: t("mins", { n: minutes(one.oldest_since, at) }) }) : t("g_done", { n: one.served ?? 0 })),
-      h("span", {}, t("g_wins", { n: one.tidal_windows ? `${one.open_windows}+${one.tidal_windows}` : `${one.open_windows}` })), h("span", {}, level))));
+      h("span", {}, t("g_wins", { n: one.tidal_windows ? `${Math.max(0, one.open_windows - one.tidal_windows)}+${one.tidal_windows}` : `${one.open_windows}` })), h("span", {}, level))));
 }
 
 // ---- windows ----
@@ -80,11 +80,11 @@ function tile(one) {
   const aside = set ? null : coming ? (one.paged?.answered ? t("g_going") : left == null ? "" : left > 0 ? t("g_answer", { n: left }) : t("g_due")) : one.since && at && !RESTING.includes(one.state) && one.state !== "OPEN" ? t("mins", { n: minutes(one.since, at) }) : "";
   const foot = one.stale ? t("stale_w") : [one.tidal && one.area && areaName(one.area), one.ticket || one.state === "PAUSED" || one.state === "OPEN" || one.state === "CONSULTING" ? one.clerk : null].filter(Boolean).join(" ") || (one.tidal ? t("tidal") : "");
   const dead = (parts.links?.devices ?? []).some((each) => one.led_device && each.id === one.led_device && each.up === false);
-  const text = (one.led ?? []).filter(Boolean).filter((line) => line !== `${one.number}号窗口`).join(" ") || one.led?.[0] || "";
+  const lines = (one.led ?? []).filter(Boolean), text = lines.filter((line) => !line.startsWith(`${one.number}号窗口 Window`) && line !== `${one.number}号窗口`).join(" ") || `${one.number}号窗口`;
   return h("li", { class: `win ${one.state}${one.tidal ? " tidal" : ""}${one.stale ? " stale" : ""}`, "data-key": one.id, "data-pos": one.position?.join(",") ?? null }, h("button", { class: "tap", type: "button", "data-story": `window/${one.id}` },
     h("span", { class: "row" }, h("span", { class: "no" }, one.number), one.lamp && lamp(one.lamp), h("span", { class: "what" }, t(`s_${one.state}`))),
     h("span", { class: "row main" }, h("b", {}, main), set && h("span", { class: "tag", title: `${t(`k_${set.kind}`)} · ${set.by} · ${t("until", { t: clock(set.until) })}` }, t(`t_${set.kind}`)), aside && h("span", { class: "aside" }, aside)),
-    h("span", { class: "foot" }, foot || "\u00a0"), dead ? h("span", { class: "ledtext dead" }, `✕ ${t("led_dead")}`) : one.led && h("span", { class: "ledtext", lang: "zh-CN" }, text || "\u00a0")));
+    h("span", { class: "foot" }, foot || "\u00a0"), dead ? h("span", { class: "ledtext dead" }, `✕ ${t("led_dead")}`) : one.led && h("span", { class: "ledtext", lang: "zh-CN" }, text)));
 }
 /** Windows in bays by area, bays in walls of eight: how a hall stands when nobody has drawn it. */
 function walls(all) {
@@ -116,9 +116,25 @@ function plan() {
 }
 
 // ---- the rail ----
+/** Of what an alarm is, where its sentence does not say so itself. */
+function subject(one) {
+  const name = say(one.subject);
+  return !name || say(one).includes(name) || /^[a-z]+\d*$/.test(name) ? "" : `${name}${lang === "zh" ? "：" : ": "}`;
+}
+/** Decisions worth reading: no waiting for the last one to arrive, and of one area's refusals in ten minutes the newest. */
+function worthReading(told) {
+  const refused = {};
+  return told.filter((one) => {
+    if (one.decision === "hold" && !one.window) return false;
+    if (one.decision !== "refuse") return true;
+    const before = refused[one.area];
+    refused[one.area] = ms(one.at);
+    return before == null || before - ms(one.at) > 600000;
+  });
+}
 function alarmRow(one) {
   const sign = s("svg", { viewBox: "0 0 18 18", "aria-hidden": "true" }, s("path", { d: "M9 1 17.5 16.5H.5Z" }), s("text", { x: 9, y: 14.6 }, "!"));
-  return h("li", { class: one.accepted ? "alert held" : "alert", "data-key": one.key }, sign, h("b", {}, say(one)),
+  return h("li", { class: one.accepted ? "alert held" : "alert", "data-key": one.key }, sign, h("b", {}, subject(one) + say(one)),
     one.accepted ? h("span", { class: "tag" }, t("accepted", { n: one.accepted.by })) : parts.pages?.duty ? h("a", { class: "btn", href: "/duty" }, t("to_desk")) : h("time", { class: "quiet", datetime: one.since }, clock(one.since)),
     h("p", { class: "do" }, say(one.todo)));
 }
@@ -138,13 +154,13 @@ const target = (one) => (one.target === "hall" ? t("whole_hall") : windowOf(one.
 function rail() {
   const alarms = [...(parts.alarms?.alarms ?? [])].sort((a, b) => !!a.accepted - !!b.accepted);
   patch($("#alarms"), alarms.length ? alarms.map(alarmRow) : h("li", { class: "empty", "data-key": "none" }, h("b", {}, `✓ ${t("no_alarms")}`), t("no_alarms_sub")));
-  const told = parts.decisions?.decisions ?? [];
+  const told = worthReading(parts.decisions?.decisions ?? []);
   patch($("#decisions"), told.length ? told.slice(0, 6).map((one, i) => decision(one, i === 0)) : h("li", { class: "empty", "data-key": "none" }, t("no_decisions")));
   patch($("#policy"), policy());
   const set = parts.overrides?.overrides ?? [];
   patch($("#overrides"), set.length ? set.map((one) => h("li", { "data-key": `${one.kind}/${one.target}` }, h("span", {}, `${target(one)} ${t(`k_${one.kind}`)}${one.area && one.area !== one.target ? ` · ${areaName(one.area)}` : ""}${one.reason ? ` · ${one.reason}` : ""}`), h("span", { class: "quiet" }, `${one.by} · ${t("until", { t: clock(one.until) })}`))) : h("li", { class: "quiet", "data-key": "none" }, t("none_by_hand")));
   const KINDS = { standby: "well", paged: "lamp", bound: "tide" };
-  const crew = (parts.staff?.staff ?? []).map((one) => [one, parts.names?.staff.find((who) => who.id === one.id)]).filter(([, who]) => who);
+  const crew = (parts.staff?.staff ?? []).map((one) => [one, parts.names?.staff.find((who) => who.id === one.id)]).filter(([, who]) => who?.roles.includes("standby"));
   patch($("#crew"), crew.map(([one, who]) => h("li", { "data-key": one.id }, h("button", { class: "tap", type: "button", "data-story": `staff/${one.id}` }, h("span", {}, who.name), h("span", { class: `tag ${KINDS[one.state] ?? ""}` }, t(`p_${one.state}`, { n: windowOf(one.window)?.number ?? "" })), h("span", { class: "quiet" }, t("turns", { n: one.turns ?? 0 }))))));
   $("#onduty").textContent = parts.staff?.duty ? t("duty_by", { n: parts.staff.duty }) : "";
 }

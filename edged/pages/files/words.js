@@ -32,7 +32,7 @@ export const WORDS = {
   k_open: ["人工开放", "opened by hand"], k_close: ["人工关闭", "closed by hand"], k_hold: ["人工保持", "kept by hand"], "k_pause-issuing": ["暂停取号", "no numbers"],
   whole_hall: ["全厅", "The whole hall"], until: ["至 {t}", "until {t}"], since: ["{t} 起", "since {t}"],
   accepted: ["{n} 处理中", "{n} is on it"], to_desk: ["去处理", "Act"], no_alarms: ["没有需要处理的事", "Nothing needs you"], no_alarms_sub: ["有事会出现在这里，并写明怎么办", "What needs you appears here, with what to do"],
-  d_ask: ["启用", "Open"], d_open: ["已启用", "Opened"], d_refuse: ["无法启用", "Refused"], d_close: ["收窗", "Give back"], d_hold: ["保持", "Hold"], d_lend: ["借出", "Lent"], d_return: ["归还", "Back"], d_escalate: ["改派", "Next"], d_override: ["人工", "By hand"], "d_put-back": ["放回", "Put back"],
+  d_ask: ["请求", "Asked"], d_open: ["启用", "Open"], d_refuse: ["无法启用", "Refused"], d_close: ["收窗", "Give back"], d_hold: ["保持", "Hold"], d_lend: ["借出", "Lent"], d_return: ["归还", "Back"], d_escalate: ["改派", "Next"], d_override: ["人工", "By hand"], "d_put-back": ["放回", "Put back"],
   considered: ["考虑过的窗口和人员", "Windows and staff considered"], chosen: ["选中", "chosen"], no_decisions: ["今天还没有启用过潮汐窗口", "No +1 window was needed today"],
   f_waiting: ["等候 {n} 人", "{n} waiting"], f_predicted_wait_s: ["新来者约 {n} 分", "newcomers {n} min"], f_with_one_more_s: ["加一窗约 {n} 分", "one more: {n} min"], f_with_one_fewer_s: ["少一窗约 {n} 分", "one fewer: {n} min"], f_oldest_wait_s: ["最久 {n} 分", "oldest {n} min"], f_windows: ["在办 {n} 窗", "{n} windows"],
   trial: ["试行中", "on trial"], trial_left: ["还需观察 {n} 分钟", "{n} min to go"], trial_now: ["在等的人平均已等 {a} 分；超过 {b} 分并持续 {c} 分，自动恢复 v{v}", "Those who wait have waited {a} min; above {b} for {c} min, v{v} returns by itself"], trial_bad: ["已偏高 {n} 分", "high for {n} min"],
