@@ -33,7 +33,7 @@ TICK_S = 1.0  # hall minutes may be short: the demo's clock runs fast
 log = structlog.get_logger("edged.pages")
 
 
-class Days:
+class RecordedDays:
     """Records today and reads the others. ``directory`` None: today only, in memory."""
 
     def __init__(self, directory: Path | None, clock: Clock, zone: str) -> None:

@@ -23,7 +23,7 @@ from edged.config.broker import pages_settings
 from edged.links.mqtt.link import MqttLink
 from edged.pages import assets, board, days, hall, replay, report
 from edged.pages.changes import Streams, changes, picture
-from edged.pages.days import Days
+from edged.pages.days import RecordedDays
 from edged.pages.guard import Guard
 from edged.pages.listener import Listener, bind
 from edged.pages.mirror import Mirror
@@ -43,7 +43,7 @@ class Pages:
     link: MqttLink
     mirror: Mirror
     files: dict[str, assets.Asset]
-    days: Days
+    days: RecordedDays
     streams: Streams = field(default_factory=Streams)
     rejected: Counter[str] = field(default_factory=Counter)
 
@@ -57,7 +57,7 @@ def assemble(config: HallConfig, clock: Clock) -> Pages:
     rejected: Counter[str] = Counter()
     link = MqttLink(pages_settings(config), lambda reason, *_more: rejected.update((reason,)))
     directory = config.pages.directory
-    kept = Days(None if directory is None else Path(directory), clock, config.timezone)
+    kept = RecordedDays(None if directory is None else Path(directory), clock, config.timezone)
     mirror = Mirror(link, config.hall, clock, kept.heard)
     return Pages(config, clock, link, mirror, assets.load(), kept, rejected=rejected)
 

@@ -31,7 +31,7 @@ DayFile = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class AreaDay:
+class TracedArea:
     """One area's visitors that day. ``begin``: the minute at which its axis starts."""
 
     area: str
@@ -41,7 +41,7 @@ class AreaDay:
     day: Day
 
 
-def areas_of(day: DayFile) -> list[AreaDay]:
+def areas_of(day: DayFile) -> list[TracedArea]:
     """Every area with enough visitors to say anything."""
     needs = _service_s(day)
     found = []
@@ -52,7 +52,7 @@ def areas_of(day: DayFile) -> list[AreaDay]:
     return found
 
 
-def _area(day: DayFile, area: str, needs: dict[str, float]) -> AreaDay | None:
+def _area(day: DayFile, area: str, needs: dict[str, float]) -> TracedArea | None:
     visits = [
         (at - (waited or 0) / 60, needs.get(str(number), SERVICE_S) / 60)
         for at, where, waited, _low, _high, number, _window in day["visits"]
@@ -70,7 +70,7 @@ def _area(day: DayFile, area: str, needs: dict[str, float]) -> AreaDay | None:
     made = Day(area, str(day["date"]), "test", arrive, service, tuple(0 for _ in visits))
     shape = TraceHall(len(regular), len(windows) - len(regular), max(0.5, (end - begin) / 60))
     limit_s = (day["totals"].get(area) or {}).get("limit_s")
-    return AreaDay(area, (limit_s or OWN_MIN * 60) / 60, begin, guess(area, [made], shape), made)
+    return TracedArea(area, (limit_s or OWN_MIN * 60) / 60, begin, guess(area, [made], shape), made)
 
 
 def _service_s(day: DayFile) -> dict[str, float]:
