@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta
@@ -106,6 +107,13 @@ class Order(NamedTuple):
     counter: LastOrder
     event: Event | None
     again: bool
+
+
+class Trusted(NamedTuple):
+    """Who may sign orders: key id -> raw public key. ``scopes``: what those that may not order everything may."""
+
+    keys: Mapping[str, bytes]
+    scopes: Mapping[str, frozenset[str]] = MappingProxyType({})
 
 
 class Past(NamedTuple):

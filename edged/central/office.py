@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Literal, NamedTuple
 
 from edged.central.appointments import AppointmentBook
-from edged.central.audience import Audience, Names
+from edged.central.audience import Audience, Names, Trusted
 from edged.central.condemned import Condemned
 from edged.central.envelope import Keys
 from edged.central.operation_desk import OperationDesk
@@ -53,6 +53,7 @@ class Office:
         self, config: HallConfig, keys: Keys, link: MqttLink, journal: Journal, given: Dependencies
     ) -> None:
         self._keys = keys
+        self._duty: tuple[Keys, frozenset[str]] = ({}, frozenset())
         self._journal = journal
         self._given = given
         self._told_ms: list[int] = []
@@ -70,7 +71,7 @@ class Office:
         )
         self.operations = OperationDesk(
             audience,
-            lambda: self._keys,
+            self._trusted,
             link,
             given.put,
             given.wall_ms,
@@ -103,6 +104,16 @@ class Office:
     def trust(self, keys: Keys) -> None:
         """From now on these keys may sign."""
         self._keys = keys
+
+    def trust_duty(self, keys: Keys, operations: Iterable[str]) -> None:
+        """From now on these keys may order these operations, and sign nothing else."""
+        self._duty = keys, frozenset(operations)
+
+    def _trusted(self) -> Trusted:
+        """The city's keys may order everything, also where a duty desk has one of them."""
+        keys, operations = self._duty
+        limited = {keyid: operations for keyid in keys if keyid not in self._keys}
+        return Trusted({**keys, **self._keys}, limited)
 
     def _refused(
         self, kind: Literal["policy", "operation", "appointment"], why: Reason, named: str, order: str = ""

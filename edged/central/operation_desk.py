@@ -6,11 +6,13 @@
   message_zh, id}. The same document again is answered, not done again.
 * Answers go to the topics that are for them (``hall/{hall}/answer/…``) and nowhere else: asked for elsewhere, one is
   dropped and counted. What became of an order is also an event (``operation.done|refused``): that one always arrives.
+* The same answer stands among the pictures for pages (``page/answers``), which a broker without MQTT 5 carries, too.
 * An order on which this program fails is refused for ever (``condemned.py``): no order ends the hall.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -21,9 +23,8 @@ import structlog
 
 from edged import personal
 from edged.central import topics
-from edged.central.audience import Audience, LastOrder, Order, Past
+from edged.central.audience import Audience, LastOrder, Order, Past, Trusted
 from edged.central.condemned import Condemned
-from edged.central.envelope import Keys
 from edged.central.policy_desk import DeskLedger, PolicyDesk, Put, TellRefusal
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.core.model.commands import Note
@@ -38,6 +39,9 @@ from edged.store.records import Attachments, MetaLine
 from edged.store.uplink import COUNTERS
 
 NOWHERE = Site("", "", (), (), ())  # before the core has its hall
+OF_DIGITS = (
+    32  # of the SHA-256 of an order's bytes, by which its answer is known among the pictures for pages
+)
 KEYS_MAX = 64  # counters remembered: four times the keys that a hall may trust at once
 _A_NAME = re.compile(
     r"[a-z][a-z-]{0,31}"
@@ -91,7 +95,7 @@ class OperationDesk(Observer):
     def __init__(
         self,
         audience: Audience,
-        keys: Callable[[], Keys],
+        trusted: Callable[[], Trusted],
         link: Answering,
         put: Put,
         wall_ms: Callable[[], int],
@@ -105,7 +109,7 @@ class OperationDesk(Observer):
     ) -> None:
         self._audience = audience
         self._for_answers = re.compile(topics.answer(re.escape(audience.hall), REQUEST_FORM))
-        self._keys = keys
+        self._trusted = trusted
         self._lines = Allowance(REFUSALS_BURST, REFUSALS_PER_S)
         self._link = link
         self._ledger = ledger
@@ -118,6 +122,7 @@ class OperationDesk(Observer):
         self._condemned = condemned
         self._reject = reject
         self._refused = refused
+        self.on_answer: Callable[[str, dict[str, Any]], None] = lambda of, body: None
 
     def start(self) -> None:
         """Listen."""
@@ -153,7 +158,7 @@ class OperationDesk(Observer):
         past = Past(self._wall_ms(), self._counters)
         from edged.central import operations  # loaded with the first order: few starts have any
 
-        order = operations.accept(request.payload, name, self._keys(), self._audience, past)
+        order = operations.accept(request.payload, name, self._trusted(), self._audience, past)
         if not self._ledger.durable and not order.again:
             raise DocumentRefused(reason("no-storage"))
         return order
@@ -241,12 +246,6 @@ class OperationDesk(Observer):
     def _answer(
         self, request: OrderMessage, why: Reason | None, id_: str | None, done: KeyAnswer | None = None
     ) -> None:
-        target = request.response_topic
-        if target is None:
-            return
-        if not self._for_answers.fullmatch(target):
-            self._withhold(target)
-            return
         body = {"ok": why is None, "code": "done", "message": "done", "message_zh": "已执行", "id": id_}
         if done is not None:  # when it acts, and why not at once
             body |= {"message": done.text_en, "message_zh": done.text}
@@ -257,6 +256,13 @@ class OperationDesk(Observer):
                 "message": path + why.message,
                 "message_zh": path + why.message_zh,
             }
+        self.on_answer(hashlib.sha256(request.payload).hexdigest()[:OF_DIGITS], body)
+        target = request.response_topic
+        if target is None:
+            return
+        if not self._for_answers.fullmatch(target):
+            self._withhold(target)
+            return
         try:
             self._link.respond(request, json.dumps(body, ensure_ascii=False).encode())
         except Unreachable:

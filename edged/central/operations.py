@@ -3,7 +3,8 @@
 The checks, in order; the first that fails ends it:
 
 1. not retained   2. size, signing key, signature over the raw bytes (``envelope.verify``)   3. strict parse
-4. type, halls, and the operation is the one the topic names   5. dates: valid now, and for a day at most
+4. type, halls, the operation is the one the topic names, and one that this key may order
+5. dates: valid now, and for a day at most
 6. counter above the last one of this key (replay)   7. the shape of its body
 
 What is left is the core's to judge: whether there is such a window, whether anybody waits with that number. One class
@@ -21,12 +22,22 @@ from msgspec import Meta, field, structs
 
 from edged import personal, strict_json
 from edged.central import envelope
-from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, LastOrder, Moment, Order, Past, epoch_ms
+from edged.central.audience import (
+    CLOCK_TRUSTED_FROM_MS,
+    Audience,
+    LastOrder,
+    Moment,
+    Order,
+    Past,
+    Trusted,
+    epoch_ms,
+)
 from edged.central.documents import Document, check_dates, check_for_us, parse, shape_reasons
 from edged.central.refusals import DocumentRefused, reason
 from edged.config.nearest import nearest
 from edged.core.model.events import (
     WHOLE_HALL,
+    AlarmAccepted,
     Announced,
     CaseTold,
     CaseWord,
@@ -97,10 +108,11 @@ class Open(Body, frozen=True):
     window: Id
     area: Id | None = None
     for_s: Seconds | None = None
+    reason: Text | None = None
 
     def order(self, by: str) -> Event:
         """An override."""
-        return OverrideSet("open", self.window, by, self.for_s, self.area)
+        return OverrideSet("open", self.window, by, self.for_s, self.area, self.reason)
 
 
 class Close(Body, frozen=True):
@@ -108,10 +120,11 @@ class Close(Body, frozen=True):
 
     window: Id
     for_s: Seconds | None = None
+    reason: Text | None = None
 
     def order(self, by: str) -> Event:
         """An override."""
-        return OverrideSet("close", self.window, by, self.for_s)
+        return OverrideSet("close", self.window, by, self.for_s, reason=self.reason)
 
 
 class Hold(Body, frozen=True):
@@ -119,10 +132,11 @@ class Hold(Body, frozen=True):
 
     window: Id
     for_s: Seconds | None = None
+    reason: Text | None = None
 
     def order(self, by: str) -> Event:
         """An override."""
-        return OverrideSet("hold", self.window, by, self.for_s)
+        return OverrideSet("hold", self.window, by, self.for_s, reason=self.reason)
 
 
 class PauseIssuing(Body, frozen=True):
@@ -130,20 +144,22 @@ class PauseIssuing(Body, frozen=True):
 
     area: Id | None = None
     for_s: Seconds | None = None
+    reason: Text | None = None
 
     def order(self, by: str) -> Event:
         """An override."""
-        return OverrideSet("pause-issuing", self.area or WHOLE_HALL, by, self.for_s)
+        return OverrideSet("pause-issuing", self.area or WHOLE_HALL, by, self.for_s, reason=self.reason)
 
 
 class PriorityInsert(Body, frozen=True):
     """A waiting visitor goes first, once."""
 
     number: Number
+    reason: Text | None = None
 
     def order(self, by: str) -> Event:
         """An override."""
-        return OverrideSet("priority-insert", self.number, by)
+        return OverrideSet("priority-insert", self.number, by, reason=self.reason)
 
 
 class SetOverride(Body, frozen=True):
@@ -153,10 +169,11 @@ class SetOverride(Body, frozen=True):
     target: Annotated[str, form(r"^[0-9A-Za-z-]{1,32}$")]
     area: Id | None = None
     for_s: Seconds | None = None
+    reason: Text | None = None
 
     def order(self, by: str) -> Event:
         """An override."""
-        return OverrideSet(self.kind, self.target, by, self.for_s, self.area)
+        return OverrideSet(self.kind, self.target, by, self.for_s, self.area, self.reason)
 
 
 class Lift(Body, frozen=True):
@@ -164,21 +181,35 @@ class Lift(Body, frozen=True):
 
     kind: OverrideKind
     target: Annotated[str, form(r"^[0-9A-Za-z-]{1,32}$")]
+    reason: Text | None = None
 
     def order(self, by: str) -> Event:
         """The end of an override."""
-        return OverrideLifted(self.kind, self.target, by)
+        return OverrideLifted(self.kind, self.target, by, self.reason)
+
+
+class AcceptAlarm(Body, frozen=True):
+    """Somebody looks after an alarm; kind and subject as in the picture of the alarms."""
+
+    kind: Annotated[str, form(r"^[a-z-]{1,32}$")]
+    subject: Name
+
+    def order(self, by: str) -> Event:
+        """Who looks after it."""
+        return AlarmAccepted(self.kind, self.subject, by)
 
 
 class AskWindow(Body, frozen=True):
-    """One more window for an area; the arbiter chooses it, within the policy. withdraw: not any more."""
+    """One more window for an area; the arbiter chooses it, within the policy. withdraw: not any more; with everybody:
+    nor what anybody else wished for it."""
 
     area: Id
     withdraw: bool = False
+    everybody: bool = False
 
     def order(self, by: str) -> Event:
         """A request."""
-        return WindowAsked(self.area, by, self.withdraw)
+        return WindowAsked(self.area, by, self.withdraw, self.everybody)
 
 
 class Announce(Body, frozen=True):
@@ -318,6 +349,7 @@ OPERATIONS: dict[str, type[Body]] = {
     "priority-insert": PriorityInsert,
     "override": SetOverride,
     "lift": Lift,
+    "accept-alarm": AcceptAlarm,
     "ask-window": AskWindow,
     "announce": Announce,
     "notice": NoticeOrder,
@@ -333,15 +365,18 @@ OPERATIONS: dict[str, type[Body]] = {
 }
 
 
-def accept(raw: bytes, name: str, keys: envelope.Keys, audience: Audience, past: Past) -> Order:
+def accept(raw: bytes, name: str, trusted: Trusted, audience: Audience, past: Past) -> Order:
     """Checks 2 to 7 of an operation that came on the topic of ``name``. Raises ``DocumentRefused``."""
-    opened = envelope.verify(raw, PAYLOAD_TYPE, keys)
+    opened = envelope.verify(raw, PAYLOAD_TYPE, trusted.keys)
     document = parse(opened.payload, OperationDocument)
     check_for_us(document, TYPE, audience)
     if document.operation != name:
         raise DocumentRefused(
             reason("wrong-operation", "operation", found=document.operation, expected=name[:40])
         )
+    scope = trusted.scopes.get(opened.keyid)
+    if scope is not None and name not in scope:
+        raise DocumentRefused(reason("out-of-scope", "operation", found=name, keyid=opened.keyid))
     _valid_now(document, past.now_ms)
     counter = LastOrder(document.counter, hashlib.sha256(opened.payload).hexdigest())
     last = past.counters.get(opened.keyid, LastOrder(0, ""))

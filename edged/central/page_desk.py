@@ -42,6 +42,7 @@ ROUND_PARTS = 40  # windows and areas of a step of the round: a hall of 60 is go
 AT_ONCE = 8  # pictures made before the loop has its turn: half a millisecond
 CALLS_KEPT = 12
 DECISIONS_KEPT = 24
+ANSWERS_KEPT = 32  # as many orders in a quarter of a second are a flood
 TOUCHED_MAX = 20_000  # marks between two looks; a hall has fewer points and names
 FAILURES_LOGGED_MAX = 20
 OUTCOMES = frozenset(
@@ -119,6 +120,7 @@ class PageDesk(Observer):
         self._n = 0
         self._calls: deque[dict[str, Any]] = deque(maxlen=CALLS_KEPT)
         self._decisions: deque[_Decision] = deque(maxlen=DECISIONS_KEPT)
+        self._answers: deque[dict[str, Any]] = deque(maxlen=ANSWERS_KEPT)
         self._failures: set[str] = set()
 
     def start(self) -> None:
@@ -278,6 +280,19 @@ class PageDesk(Observer):
             "outcome": outcome,
         }
 
+    def answered(self, of: str, body: dict[str, Any]) -> None:
+        """An order was answered; ``of``: the first digits of the SHA-256 of its bytes."""
+        at = self._from.stamp(self._from.at_ms())
+        told = {
+            "of": of,
+            "ok": body["ok"],
+            "code": body["code"],
+            "zh": body["message_zh"],
+            "en": body["message"],
+        }
+        self._answers.appendleft(told | {"at": at})
+        self._dirty["answers"] = None
+
     # -- looking --
 
     async def look(self) -> None:
@@ -322,7 +337,7 @@ class PageDesk(Observer):
         for part in [part for part in self._said if "/" in part and part not in known]:
             self._publish(part, b"")
             del self._said[part]
-        self._dirty |= dict.fromkeys(("names", *sorted(known), *PARTS, "calls", "decisions"))
+        self._dirty |= dict.fromkeys(("names", *sorted(known), *PARTS, "calls", "decisions", "answers"))
 
     def _go_round(self, site: Site) -> None:
         """Some windows and areas in turn: what no note tells of is found within a minute in the largest hall."""
@@ -363,6 +378,7 @@ class PageDesk(Observer):
             return picturer.links(sources.backlog(), sources.durable(), sources.clock())
         told: dict[str, Callable[[], dict[str, Any]]] = {
             "calls": lambda: {"calls": list(self._calls)},
+            "answers": lambda: {"answers": list(self._answers)},
             "decisions": lambda: {"decisions": [] if self._site is None else self._told(self._site)},
             "alarms": picturer.alarms,
             "overrides": picturer.overrides,

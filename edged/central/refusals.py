@@ -93,6 +93,10 @@ CODES: dict[str, tuple[str, str]] = {
         'signed as "{found}" and sent as "{expected}"',
         "签名的操作是“{found}”,发送的主题是“{expected}”",
     ),
+    "out-of-scope": (
+        'the key {keyid} may not order "{found}"; hall.toml [duty] operations says what it may',
+        "密钥 {keyid} 无权执行“{found}”;权限见 hall.toml 的 [duty] operations",
+    ),
     "too-long": (
         "it is valid for more than {limit_h} hours; sign it again with a nearer end",
         "有效期超过 {limit_h} 小时;请缩短后重新签名",

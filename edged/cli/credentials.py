@@ -34,7 +34,8 @@ def reachable(config: HallConfig) -> HallConfig:
         )
     found = structs.replace(mqtt, password_file=_maybe(mqtt.password_file), tls=tls, commands=commands)
     policy = structs.replace(config.policy, keys=_maybe(config.policy.keys))
-    return replace(config, mqtt=found, policy=policy)
+    duty = structs.replace(config.duty, keys=_maybe(config.duty.keys))
+    return replace(config, mqtt=found, policy=policy, duty=duty)
 
 
 def source(file: str) -> str:

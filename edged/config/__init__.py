@@ -70,6 +70,7 @@ _PATH_KEYS: dict[str, tuple[str, ...]] = {
     "mqtt": ("password_file",),
     "store": ("path",),
     "policy": ("keys",),
+    "duty": ("keys",),
     "pages": ("directory", "duty_key", "pins", "password_file", "cert_file", "key_file"),
     "tls": ("ca_file", "cert_file", "key_file"),
     "commands": ("password_file", "cert_file", "key_file"),
@@ -123,6 +124,7 @@ class HallConfig:
     pages: PagesTable
     policy: PolicyTable
     name_en: str | None = None
+    duty: DutyTable = field(default_factory=DutyTable)
     text: str = field(default="", compare=False, repr=False)
     remarks: tuple[Said, ...] = field(default=(), compare=False, repr=False)
 
@@ -343,6 +345,7 @@ class _Reading:
             pages=cast(PagesTable, self.single["pages"]),
             policy=cast(PolicyTable, self.single["policy"]),
             name_en=hall.name_en,
+            duty=duty,
             text=self.text,
             remarks=tuple(self._remarks()),
         )

@@ -246,13 +246,46 @@ class StaffTable(Table, frozen=True):
     shifts: Annotated[tuple[Shift, ...], Meta(max_length=SHIFTS_MAX)] = ()
 
 
+DutyOperation = Literal[
+    "open",
+    "close",
+    "hold",
+    "lift",
+    "pause-issuing",
+    "priority-insert",
+    "hours-flex",
+    "accept-alarm",
+    "ask-window",
+    "roster",
+    "announce",
+    "notice",
+    "withdraw",
+]
+DUTY_OPERATIONS: tuple[DutyOperation, ...] = (  # what the keys of a duty panel may do
+    "open",
+    "close",
+    "hold",
+    "lift",
+    "pause-issuing",
+    "priority-insert",
+    "hours-flex",
+    "accept-alarm",
+    "ask-window",
+)
+
+
 class DutyTable(Table, frozen=True):
     """``[duty]``: where the duty manager (值班长) is reached, the panel with keys for overrides (人工干预), and the
-    displays that show the standing alarms."""
+    displays that show the standing alarms.
+
+    ``keys``: public keys of duty desks (`edged web`), which may order the ``operations`` named here and nothing else.
+    """
 
     pager: PointText | None = None
     panel: PointText | None = None
     displays: Points = ()
+    keys: FilePath | None = None
+    operations: Annotated[tuple[DutyOperation, ...], Meta(min_length=1, max_length=32)] = DUTY_OPERATIONS
 
 
 class CasesTable(Table, frozen=True):

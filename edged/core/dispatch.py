@@ -56,7 +56,7 @@ def _ask(turn: Turn, event: ev.WindowAsked) -> None:
     turn.state.active_ms = turn.at_ms  # somebody is there
     if not event.withdraw:
         triggers.ask(turn, event.area, "operator", event.by)
-    elif not wishes.withdraw(turn, event.area, event.by, None):
+    elif not (wishes.withdraw_all if event.everybody else wishes.withdraw)(turn, event.area, event.by):
         turn.ignore(event.area, "no_wish", by=event.by)
 
 

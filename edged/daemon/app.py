@@ -142,7 +142,9 @@ class Application:
         # a key file that is not good is watched, and told with the others
         keys, _ = self._platform.policy_keys(config)
         self.office = Office(config, keys, self.mqtt, self.journal, given)
+        self.office.trust_duty(self._platform.duty_keys(config), config.duty.operations)
         self.pages = PageDesk(self.mqtt, config.hall, self._page_sources())
+        self.office.operations.on_answer = self.pages.answered
         ours = (self.metrics, StepLog(), DeviceLog())
         told = (*ours, *self.office.observers, self.pages, *self._platform.observers())
         self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs, told, broke=condemned.broke)
@@ -564,6 +566,7 @@ class Application:
         except ValueError as error:  # such as another baud rate on a wire that other devices share
             return Taken((f"devices: {error}; a restart takes it",))
         self.config = replace(config, **kept)
+        self.office.trust_duty(reading.duty, config.duty.operations)
         self._drivers.clear()
         self._drivers.update((device.id, device.driver) for device in config.devices)
         self._assert_shown(frozenset(started))

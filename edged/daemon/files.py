@@ -8,8 +8,10 @@ private keys and passwords are never copied: a link that had them goes on with t
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from edged.central.envelope import KeyFileError, load_keys
@@ -21,16 +23,17 @@ SUFFIX = ".accepted.keys.json"
 
 class Reading(NamedTuple):
     """hall.toml as it is now. ``spoilt``: files it names that are not good, and why. ``keys``: who may sign; None:
-    that file is among them."""
+    that file is among them. ``duty``: who may order what a duty desk may."""
 
     config: HallConfig
     spoilt: dict[str, str]
     keys: dict[str, bytes] | None
+    duty: Mapping[str, bytes] = MappingProxyType({})
 
 
 def named_files(config: HallConfig) -> tuple[str, ...]:
     """All of them."""
-    keys = () if config.policy.keys is None else (config.policy.keys,)
+    keys = (one for one in (config.policy.keys, config.duty.keys) if one is not None)
     return (*secret_files(config), *keys)
 
 
@@ -38,18 +41,25 @@ def read(file: Path) -> Reading:
     """``file`` and all that it names. Raises ``ConfigErrors``. For another thread than the loop's."""
     config = load(file)
     keys, why = policy_keys(config)
-    return Reading(config, spoilt(config), None if why else keys)
+    return Reading(config, spoilt(config), None if why else keys, duty_keys(config))
 
 
 def spoilt(config: HallConfig) -> dict[str, str]:
     """Every file that is not good, and why. Reads all of them: for another thread than the loop's."""
     found = spoilt_secrets(config)
-    if config.policy.keys is not None:
+    for file in (config.policy.keys, config.duty.keys):
         try:
-            load_keys(config.policy.keys)
+            load_keys(file) if file is not None else None
         except KeyFileError as error:
-            found[config.policy.keys] = str(error).removeprefix(f"{config.policy.keys}: ")
+            found[str(file)] = str(error).removeprefix(f"{file}: ")
     return found
+
+
+def duty_keys(config: HallConfig) -> dict[str, bytes]:
+    """Whose orders are those of a duty desk; nobody's while the file is not good: the panels order all the same."""
+    with suppress(KeyFileError):
+        return {} if config.duty.keys is None else load_keys(config.duty.keys)
+    return {}
 
 
 def policy_keys(config: HallConfig) -> tuple[dict[str, bytes], str]:

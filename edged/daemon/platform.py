@@ -70,6 +70,10 @@ class Platform:
         """Who may sign, and why not the file's own; see ``files.policy_keys``."""
         return files.policy_keys(config)
 
+    def duty_keys(self, config: HallConfig) -> dict[str, bytes]:
+        """Whose orders are those of a duty desk."""
+        return files.duty_keys(config)
+
     async def watch_files(self, config: HallConfig, report: Callable[[Mapping[str, str]], None]) -> None:
         """Tell ``report`` of the files that hall.toml names and that cannot be used, until cancelled."""
         await watch_secrets(files.named_files(config), lambda: files.spoilt(config), report)

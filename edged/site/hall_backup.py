@@ -90,7 +90,7 @@ def restore(file: Path, config: Path, journal: Path) -> RestoredHall:
 def _named(hall: HallConfig, secrets: bool) -> list[Path]:
     """Files that hall.toml names: the policy keys; with ``secrets`` also those of the broker link."""
     tls = hall.mqtt.tls
-    named = [hall.policy.keys, None if tls is None else tls.ca_file]
+    named = [hall.policy.keys, hall.duty.keys, None if tls is None else tls.ca_file]
     if secrets:
         named += [hall.mqtt.password_file]
         named += [] if tls is None else [tls.cert_file, tls.key_file]

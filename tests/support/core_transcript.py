@@ -178,7 +178,7 @@ class _Run:
             case ["present", counter, occupancy]:
                 return ev.CountRead(Point(counter), "occupancy", occupancy=int(occupancy), seq=seq)
             case ["ask", area, by, *back]:
-                return ev.WindowAsked(area, by, withdraw=back == ["withdraw"])
+                return ev.WindowAsked(area, by, withdraw="withdraw" in back, everybody="all" in back)
             case ["override", kind, target, by, *area]:
                 for_s = int(named["for_s"]) if "for_s" in named else None
                 where, said = area[0] if area else None, named.get("said")

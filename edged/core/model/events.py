@@ -288,12 +288,13 @@ class Resumed:
 class WindowAsked:
     """An operator (``by``: at most 64 characters) asks for a window in ``area``; the arbiter decides.
 
-    ``withdraw``: and does not any more.
+    ``withdraw``: and does not any more; ``everybody``: nor anybody else who wished for one there.
     """
 
     area: str
     by: str
     withdraw: bool = False
+    everybody: bool = False
     order: str = ""
 
 

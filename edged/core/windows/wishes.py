@@ -34,9 +34,17 @@ def make(turn: Turn, area: str, trigger: str, by: str | None, window: str | None
     return True
 
 
-def withdraw(turn: Turn, area: str, by: str | None, window: str | None) -> bool:
+def withdraw(turn: Turn, area: str, by: str | None, window: str | None = None) -> bool:
     """Whoever asked does not any more; False if they did not."""
     return _end(turn, _name(area, window or by), "withdrawn")
+
+
+def withdraw_all(turn: Turn, area: str, by: str) -> bool:
+    """``by`` ends every wish for an area; False if there is none."""
+    names = [name for name, wish in turn.state.wishes.items() if wish.area == area]
+    for name in names:
+        _end(turn, name, "withdrawn", by=by)
+    return bool(names)
 
 
 def standing(turn: Turn, area: str) -> Wish | None:
@@ -122,7 +130,7 @@ def _name(area: str, source: str | None) -> str:
     return f"{area}/{source or ''}"
 
 
-def _end(turn: Turn, name: str, outcome: str, window: str | None = None) -> bool:
+def _end(turn: Turn, name: str, outcome: str, window: str | None = None, by: str | None = None) -> bool:
     wish = turn.state.wishes.pop(name, None)
     if wish is None:
         return False
@@ -136,6 +144,7 @@ def _end(turn: Turn, name: str, outcome: str, window: str | None = None) -> bool
         window=window,
         attempts=wish.attempts,
         stood_s=turn.seconds_since(wish.since_ms),
+        **({} if by is None else {"ended_by": by}),
     )
     if wish.area in turn.lookup.areas:
         _touch(turn, wish.area)
