@@ -26,7 +26,7 @@ from devices.mqtt_json.codec import (
     encode_level,
     to_event,
 )
-from edged.core.model.commands import Action, Value
+from edged.core.model.commands import Action, Page, Value
 from edged.core.model.events import CommandFailed, InputRefused
 from edged.core.model.losses import OUR_LINK
 from edged.core.model.point import Point, point_of
@@ -118,6 +118,7 @@ class MqttJson:
         self._told, self._told_s = 0.0, 0.0
         self._hearsay = False  # lost on the word of what stood at the broker: it is tried all the same
         self._answers: dict[str, asyncio.Future[Done]] = {}
+        self._pages: set[str] = set()  # those of them that may safely be sent again under their ids
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -128,6 +129,7 @@ class MqttJson:
             if listening and not up:
                 self._heard = False
                 self._presence.lost(OUR_LINK)
+                self._give_up_pages()
             elif listening:
                 self._presence.unknown()  # nobody knows: a device that only listens may well be there
                 self._hearsay = False
@@ -171,6 +173,8 @@ class MqttJson:
             raise Unreachable("too many unanswered actions")
         tail, payload = encode_action(action)
         answer = self._answers[action.id] = asyncio.get_running_loop().create_future()
+        if isinstance(action.body, Page):
+            self._pages.add(action.id)
         try:
             self._context.mqtt.publish(f"{self._root}/down/{tail}", payload, expiry_s=EXPIRY_S)
             async with asyncio.timeout(ANSWER_S):
@@ -179,9 +183,17 @@ class MqttJson:
             raise Unreachable("no answer in time") from None
         finally:
             self._answers.pop(action.id, None)
+            self._pages.discard(action.id)
         outcome = to_event(self._device, done)
         if isinstance(outcome, CommandFailed):
             raise Refused(outcome.error)
+
+    def _give_up_pages(self) -> None:
+        """A page may have died with the broker. Paper and speech may not come twice: their answers are waited for."""
+        for action in self._pages:
+            answer = self._answers[action]
+            if not answer.done():
+                answer.set_exception(Unreachable(f"{OUR_LINK}: the link went before the pager answered"))
 
     def _received(self, message: Message) -> None:
         kind = message.topic[len(self._root) + 4 :]

@@ -190,7 +190,7 @@ class Engine:
         for window, state in [(key, self.state.windows[key]) for kind, key in due if kind == "window"]:
             state.due_ms = None
             if state.state == "ACTIVATING":
-                activation.unanswered(turn, window, activation.NO_ANSWER)
+                activation.no_answer(turn, window)
             elif state.state == "INVITED":
                 activation.not_now(turn, window, activation.NO_ANSWER)
             elif state.state == "COOLDOWN":

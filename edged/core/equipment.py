@@ -15,7 +15,7 @@ from edged.core.model.events import (
 from edged.core.model.losses import OUR_LINK
 from edged.core.model.state import DeviceState
 from edged.core.model.turn import Turn
-from edged.core.people import alarms, announcements, pages
+from edged.core.people import alarms, announcements, pages, undelivered
 from edged.core.visits import printing
 from edged.core.windows import activation, attendance
 
@@ -39,6 +39,7 @@ def changed(turn: Turn, event: DeviceLost | DeviceBack) -> None:
     reason, detail = (event.reason, event.detail or None) if isinstance(event, DeviceLost) else (None, None)
     if up:
         sequence.hearing(turn, event.point)
+        undelivered.device_back(turn, event.point)
     elif reason == OUR_LINK:
         sequence.deaf(turn, event.point)
     before = turn.state.devices.get(event.point)
@@ -67,6 +68,8 @@ def outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
         return
     if isinstance(pending.body, Say):
         announcements.ended(turn, event.id)
+    if isinstance(event, CommandFailed) and undelivered.keep(turn, event.id, pending, event.error):
+        return
     if isinstance(event, CommandFailed):
         pages.failed(turn, event.id)
         if isinstance(pending.body, Page) and not event.error.startswith(MAY_HAVE_ARRIVED):

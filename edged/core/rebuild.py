@@ -8,7 +8,7 @@ from edged.core.model.events import Resumed
 from edged.core.model.site import Site
 from edged.core.model.state import AreaState, PendingAction, StaffState, State, WindowState
 from edged.core.model.turn import Turn
-from edged.core.people import alarms, announcements, pages, staffing
+from edged.core.people import alarms, announcements, pages, staffing, undelivered
 from edged.core.queue import numbering
 from edged.core.queue.ordering import ASKED, AT_REST
 from edged.core.queue.tickets import by_number
@@ -177,6 +177,7 @@ def _settle_actions(turn: Turn) -> None:
             turn.commands.append(Action(action_id, pending.point, pending.body))
             continue
         turn.settle_unknown(action_id)
+    undelivered.restarted(turn)
 
 
 def _is_offered_again(turn: Turn, action_id: str, pending: PendingAction) -> bool:
@@ -186,13 +187,6 @@ def _is_offered_again(turn: Turn, action_id: str, pending: PendingAction) -> boo
         return body.about != "ticket" or (ticket is not None and ticket.ended_ms is None)
     if not isinstance(body, Page):
         return False
-    # about cases and ratings, too: of these nobody keeps the page
-    duty = body.staff == staffing.DUTY_MANAGER and turn.at_ms - pending.at_ms < PAGE_AGAIN_MS
-    return duty or pages.still_open(turn, action_id) or _still_paged(turn, body)
-
-
-def _still_paged(turn: Turn, page: Page) -> bool:
-    window = None if page.window is None else turn.state.windows.get(page.window)
-    if window is None or page.staff == staffing.DUTY_MANAGER:
-        return False
-    return window.state == "ACTIVATING" and window.paged_staff == page.staff and not window.acknowledged
+    if body.staff == staffing.DUTY_MANAGER and not pages.still_open(turn, action_id):
+        return turn.at_ms - pending.at_ms < PAGE_AGAIN_MS
+    return undelivered.wanted(turn, action_id, body)

@@ -6,7 +6,6 @@ import asyncio
 import json
 
 from edged.clock import monotonic_s
-from edged.core.model.events import CommandDone
 from tests.support.brokers import Mosquitto, until
 from tests.support.daemon_checks import (
     BROKER_FOUND_S,
@@ -90,9 +89,6 @@ async def test_a_broker_that_forgot_everything_gets_it_back(
     await daemon.start()
     machines.tickets(TIDE)
     await until(lambda: machines.lamp.lamp == "blink")
-    await until(
-        lambda: any(isinstance(step.event, CommandDone) for step in files.steps())
-    )  # the page arrived
     await broker.kill()
     machines.lamp.shown.clear()
     await asyncio.sleep(OUTAGE_S)  # the length of the outage is part of the case

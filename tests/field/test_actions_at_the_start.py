@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.brokers import until
-from tests.support.daemon_checks import TIDE
+from tests.support.brokers import Mosquitto, until
+from tests.support.daemon_checks import TIDE, identical
 from tests.support.daemons import Daemon, Hall, Machines
 
 Parts = tuple[Hall, Daemon, Machines]
@@ -36,6 +36,38 @@ async def test_a_page_under_way_is_sent_again(hall: Parts, how: str) -> None:
     await until(lambda: files.notes()["tidal.opened"] == 1)
     notes = files.notes()
     assert (notes["tidal.unanswered"], notes["action.failed"]) == (0, 0), "nobody is blamed"
+
+
+@pytest.mark.parametrize("when", ["with the daemon", "under way"])
+async def test_a_page_that_died_with_the_broker_is_sent_again(
+    hall: Parts, broker: Mosquitto, when: str
+) -> None:
+    """The broker is away for longer than actions wait for it, and back before the page's time to answer is over.
+
+    Nobody could know of that page: nobody is late with an answer, and the next member is not asked instead.
+    """
+    files, daemon, machines = hall
+    await daemon.start()
+    machines.pager.mute = True
+    machines.tickets(TIDE)
+    await until(lambda: machines.ids(machines.pager, "page") != [])
+    (page,) = machines.ids(machines.pager, "page")
+    if when == "with the daemon":
+        await daemon.kill()
+    await broker.kill()
+    if when == "with the daemon":
+        await daemon.restart(ready=False)
+    await until(lambda: files.notes()["page.undelivered"] == 1)
+    machines.pager.mute = False
+    await broker.start()
+    await until(lambda: machines.ids(machines.pager, "page") == [page, page])
+    await until(lambda: machines.lamp.lamp == "blink")
+    machines.tidal_panel.press("login", "chen")
+    await until(lambda: files.notes()["tidal.opened"] == 1)
+    notes = files.notes()
+    assert (notes["tidal.unanswered"], notes["staff.unanswered"], notes["action.failed"]) == (0, 0, 0)
+    assert await daemon.stop() == 0
+    identical(files)
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])

@@ -592,6 +592,7 @@ class State:
     areas: dict[str, AreaState] = field(default_factory=dict)
     staff: dict[str, StaffState] = field(default_factory=dict)
     actions: dict[str, PendingAction] = field(default_factory=dict)
+    undelivered: dict[str, PendingAction] = field(default_factory=dict)
     devices: dict[str, DeviceState] = field(default_factory=dict)
     seen: dict[str, dict[int, int]] = field(default_factory=dict)
     last_seq: dict[str, int] = field(default_factory=dict)

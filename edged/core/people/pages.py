@@ -13,7 +13,7 @@ from edged.core.model.events import AlarmAccepted
 from edged.core.model.site import Role
 from edged.core.model.state import OpenPage
 from edged.core.model.turn import Turn
-from edged.core.people import alarms, helps, staffing
+from edged.core.people import alarms, helps, staffing, undelivered
 from edged.core.people.staffing import DUTY_MANAGER
 
 COMMISSIONER: Role = "commissioner"  # what a clerk asks for, and
@@ -151,6 +151,7 @@ def close(turn: Turn, kind: str, subject: str) -> None:
     page = turn.state.pages.pop(name, None)
     if page is None:
         return
+    undelivered.forget(turn, page.action)
     turn.drop_timer(f"page/{name}")
     staffing.touch_pagers(turn, page.to)
     if page.about in UNANSWERED:
@@ -164,7 +165,10 @@ def unanswered(turn: Turn, name: str) -> None:
     page = turn.state.pages.get(name)
     if page is None or quiet(turn):  # everybody went home: nobody is paged through the night
         return
-    if page.to == DUTY_MANAGER:
+    if page.action in turn.state.undelivered:  # they could not know
+        turn.set_timer(f"page/{name}", turn.at_ms)
+        undelivered.offer(turn, page.action)
+    elif page.to == DUTY_MANAGER:
         _send(turn, name, page, DUTY_MANAGER)
     else:
         staffing.answers(turn, page.to, yes=False)
@@ -182,10 +186,13 @@ def pass_on(turn: Turn, who: str) -> None:
 
 
 def failed(turn: Turn, action: str) -> None:
-    """The pager could not be reached: the next one is asked at once. (The duty manager's turn comes round again.)"""
+    """The pager could not be reached: the next one is asked at once. (The duty manager's turn comes round again.)
+
+    That is nobody's silence.
+    """
     for name, page in list(turn.state.pages.items()):
-        if page.action == action and page.to != DUTY_MANAGER:
-            unanswered(turn, name)
+        if page.action == action and page.to != DUTY_MANAGER and not quiet(turn):
+            _send_on(turn, name, page)
 
 
 def still_open(turn: Turn, action: str) -> bool:
@@ -197,6 +204,7 @@ def end_day(turn: Turn) -> None:
     """Yesterday's pages help nobody; turns count from zero."""
     for page in list(turn.state.pages.values()):
         close(turn, page.about, page.subject)
+    turn.state.undelivered.clear()
     helps.end_day(turn)
     turn.state.crowded.clear()
     for member in turn.state.staff.values():
@@ -238,6 +246,7 @@ def _send_on(turn: Turn, name: str, page: OpenPage) -> None:
 def _send(turn: Turn, name: str, page: OpenPage, who: str) -> None:
     policy = turn.state.policy.staffing
     staffing.touch_pagers(turn, page.to)  # it is not theirs any more
+    undelivered.forget(turn, page.action)
     page.to = who
     page.sent += 1
     if page.window is not None and page.window in turn.lookup.windows:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from edged.core.model.commands import Page
 from edged.core.model.turn import Turn
-from edged.core.people import alarms, pages, staffing
+from edged.core.people import alarms, pages, staffing, undelivered
 from edged.core.queue import demand
 from edged.core.queue.ordering import STAFFED
 from edged.core.windows import wishes
@@ -145,6 +145,16 @@ def unanswered(turn: Turn, window: str, reason: str) -> None:
         if state.paged_staff is not None:
             area.tried_staff.append(state.paged_staff)
     stand_by(turn, window)
+
+
+def no_answer(turn: Turn, window: str) -> None:
+    """The time in which whoever was paged should have answered is over; a page that never left is sent again."""
+    action = undelivered.to_window(turn, window)
+    if action is None:
+        unanswered(turn, window, reason=NO_ANSWER)
+        return
+    undelivered.tell_nobody_reached(turn, window)
+    undelivered.offer(turn, action)
 
 
 def unreached(turn: Turn, page: Page) -> None:

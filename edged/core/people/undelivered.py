@@ -1,0 +1,105 @@
+"""Pages that did not leave because our own link was down: kept, and offered again under their old ids once it is back.
+
+Nobody has heard of such a page, so nobody is late with an answer: its clocks begin anew when it leaves, and whoever it
+was for keeps their place in the list. A page that nobody needs any more is forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edged.core.model.commands import Action, Page
+from edged.core.model.losses import OUR_LINK  # the actions' errors that met no broker begin with it, too
+from edged.core.model.point import Point, device_of
+from edged.core.model.state import PendingAction
+from edged.core.model.turn import Turn
+from edged.core.people import alarms
+from edged.core.people.staffing import DUTY_MANAGER
+
+KEPT_MAX = 100  # a page for every need of a large hall; the oldest gives way
+
+
+def keep(turn: Turn, action: str, pending: PendingAction, error: str) -> bool:
+    """Keep a page that failed because of our link; False where it is none, or failed in another way."""
+    kept = turn.state.undelivered
+    if not isinstance(pending.body, Page) or not _by_our_link(turn, pending.point, error):
+        return False
+    turn.note("page.undelivered", pending.body.staff, window=pending.body.window, point=pending.point)
+    if not wanted(turn, action, pending.body):
+        return True
+    kept[action] = pending
+    if len(kept) > KEPT_MAX:
+        del kept[next(iter(kept))]
+    return True
+
+
+def offer(turn: Turn, action: str) -> None:
+    """Send a kept page, if somebody still needs it; the time to answer runs from now."""
+    pending = turn.state.undelivered.pop(action)
+    if not isinstance(pending.body, Page) or not wanted(turn, action, pending.body):
+        return
+    turn.state.actions[action] = replace(pending, at_ms=turn.at_ms)
+    turn.commands.append(Action(action, pending.point, pending.body))
+    page, policy = pending.body, turn.state.policy
+    for name, one in turn.state.pages.items():
+        if one.action == action and f"page/{name}" in turn.state.timers:
+            to_duty = one.to == DUTY_MANAGER
+            wait_s = policy.staffing.duty_repeat_s if to_duty else policy.staffing.page_ack_s
+            turn.set_timer(f"page/{name}", turn.at_ms + wait_s * 1000)
+    if page.window is not None and _is_paged_to(turn, page):
+        turn.window(page.window).due_ms = turn.at_ms + policy.tidal.staff_ack_s * 1000
+
+
+def device_back(turn: Turn, device: Point) -> None:
+    """A pager can be reached again."""
+    for action, pending in list(turn.state.undelivered.items()):
+        if device_of(pending.point) == device_of(device):
+            offer(turn, action)
+
+
+def restarted(turn: Turn) -> None:
+    """The process came back: its link may be another one."""
+    for action in list(turn.state.undelivered):
+        offer(turn, action)
+
+
+def forget(turn: Turn, action: str | None) -> None:
+    """What it was about is over, or was said anew."""
+    if action is not None:
+        turn.state.undelivered.pop(action, None)
+
+
+def to_window(turn: Turn, window: str) -> str | None:
+    """The kept page of whoever is to come to a lit window."""
+    for action, pending in turn.state.undelivered.items():
+        page = pending.body
+        if isinstance(page, Page) and page.window == window and _is_paged_to(turn, page):
+            return action
+    return None
+
+
+def wanted(turn: Turn, action: str, page: Page) -> bool:
+    """Whether somebody still waits for what ``action`` asks of its reader."""
+    if page.staff == DUTY_MANAGER:  # about cases and ratings, too: of these nobody keeps the page
+        return True
+    return any(one.action == action for one in turn.state.pages.values()) or _is_paged_to(turn, page)
+
+
+def tell_nobody_reached(turn: Turn, window: str) -> None:
+    """A window blinks for somebody whom no page reaches: whoever is in the hall sees it on the displays."""
+    area = turn.window(window).area
+    if area is not None:
+        alarms.sound(turn, "no-staff", area, window=window)
+
+
+def _by_our_link(turn: Turn, point: Point, error: str) -> bool:
+    known = turn.state.devices.get(Point(device_of(point)))
+    cut = known is not None and not known.up and known.reason == OUR_LINK
+    return cut or error.startswith(OUR_LINK)
+
+
+def _is_paged_to(turn: Turn, page: Page) -> bool:
+    state = None if page.window is None else turn.state.windows.get(page.window)
+    if state is None or page.staff == DUTY_MANAGER:
+        return False
+    return state.state == "ACTIVATING" and state.paged_staff == page.staff and not state.acknowledged
