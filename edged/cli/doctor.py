@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from edged.cli.commissioning import CARD, LINES, ChecklistLine
+from edged.cli.doctor_links import look_at_links
 from edged.cli.doctor_looks import LOOKS, Found, unknown
+from edged.cli.doctor_remedies import remedy_of
 from edged.config import HallConfig
 
 MARKS = {"well": "✓", "ill": "✗", "unknown": "?"}
@@ -26,10 +28,11 @@ def doctor(
     lang: Annotated[Literal["zh", "en", "both"], typer.Option(help="Of the texts.")] = "both",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Look whether this machine is fit for its hall: disk, clock, watchdogs, ports, broker, keys, unit.
+    """Look whether this machine is fit for its hall: disk, clock, watchdogs, ports, broker, keys, unit, every device.
 
-    Looks only, at a running hall too; the disk is written to in a folder of its own. With --commission each fault that
-    only the real machine can show is printed with what to do, what must be seen and how long it may take.
+    A running daemon is asked how its devices are; where none runs, each is asked directly (no lamp is switched).
+    Looks only; the disk is written to in a folder of its own. Below each ✗ stands what to do. With --commission each
+    fault that only the real machine can show is printed with what to do, what must be seen, how long it may take.
 
     \b
     ✓ as it should be   ✗ not so   ? cannot be seen from here   □ to be done by hand
@@ -46,8 +49,9 @@ def doctor(
             typer.echo(mistake, err=True)
         raise typer.Exit(2) from None
     found = {name: _looked(look, hall) for name, look in LOOKS.items()}
+    links = look_at_links(hall)
     if as_json:
-        typer.echo(json.dumps(_answer(hall.hall, found, commission), ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(_answer(hall.hall, found, links, commission), ensure_ascii=False, indent=2))
     elif commission:
         typer.echo(f"{hall.site.name} ({hall.hall}): 现场验收清单 commissioning checklist")
         for line in LINES:
@@ -56,9 +60,16 @@ def doctor(
         for texts in CARD:
             typer.echo(_words(texts, lang))
     else:
-        for name, one in found.items():
-            typer.echo(f"{MARKS[one.state]} {name:<18} {_words((one.chinese, one.english), lang)}")
-    raise typer.Exit(1 if any(one.state == "ill" for one in found.values()) else 0)
+        typer.echo("\n".join(in_lines(found | links, lang)))
+    raise typer.Exit(1 if any(one.state == "ill" for one in (found | links).values()) else 0)
+
+
+def in_lines(found: dict[str, Found], lang: str) -> Iterator[str]:
+    """One line a look; below what is ill, what to do."""
+    for name, one in found.items():
+        yield f"{MARKS[one.state]} {name:<18} {_words((one.chinese, one.english), lang)}"
+        if one.state == "ill":
+            yield f"    → {_words(remedy_of(name, one.do), lang)}"
 
 
 def _looked(look: Callable[[HallConfig], Found], hall: HallConfig) -> Found:
@@ -79,15 +90,18 @@ def _asked(line: ChecklistLine, found: Found | None, lang: str) -> str:
     if found is not None:
         seen = (found.chinese, found.english)
         rows += [f"    {MARKS[found.state]} {text}" for text in _chosen(seen, lang)]
+        if found.state == "ill":
+            rows += [f"      → {text}" for text in _chosen(remedy_of(line.look, found.do), lang)]
     return "\n".join(rows)
 
 
-def _answer(hall: str, found: dict[str, Found], commission: bool) -> dict[str, object]:
+def _answer(
+    hall: str, found: dict[str, Found], links: dict[str, Found], commission: bool
+) -> dict[str, object]:
     answer: dict[str, object] = {
         "hall": hall,
-        "looks": {
-            name: {"state": one.state, "zh": one.chinese, "en": one.english} for name, one in found.items()
-        },
+        "looks": {name: _told(name, one) for name, one in found.items()},
+        "links": {name: _told(name, one) for name, one in links.items()},
     }
     if commission:
         answer["checklist"] = [
@@ -102,6 +116,13 @@ def _answer(hall: str, found: dict[str, Found], commission: bool) -> dict[str, o
         ]
         answer["emergency_card"] = [{"zh": chinese, "en": english} for chinese, english in CARD]
     return answer
+
+
+def _told(name: str, one: Found) -> dict[str, str]:
+    told = {"state": one.state, "zh": one.chinese, "en": one.english}
+    if one.state == "ill":
+        told["do_zh"], told["do"] = remedy_of(name, one.do)
+    return told
 
 
 def _chosen(texts: tuple[str, str], lang: str) -> tuple[str, ...]:

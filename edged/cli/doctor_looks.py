@@ -43,6 +43,7 @@ class Found(NamedTuple):
     state: Literal["well", "ill", "unknown"]
     chinese: str
     english: str
+    do: tuple[str, str] = ("", "")  # what helps, where that is more than its look's remedy
 
 
 def well(chinese: str, english: str) -> Found:
@@ -50,9 +51,9 @@ def well(chinese: str, english: str) -> Found:
     return Found("well", chinese, english)
 
 
-def ill(chinese: str, english: str) -> Found:
-    """Not as it should be; the text says what to do."""
-    return Found("ill", chinese, english)
+def ill(chinese: str, english: str, do_chinese: str = "", do_english: str = "") -> Found:
+    """Not as it should be; what helps is ``do``, or the remedy of its look (``doctor_remedies``)."""
+    return Found("ill", chinese, english, (do_chinese, do_english))
 
 
 def unknown(chinese: str, english: str) -> Found:

@@ -1,0 +1,205 @@
+"""Every link of the hall, one by one: as the running daemon sees it, or asked by us where no daemon has the ports.
+
+Rules: a wired device is asked by its own driver, which greets it and reads; no lamp is switched. Devices of the broker
+are listened to: what they left there, and what they say meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from edged.cli.doctor_looks import Found, ill, unknown, well
+from edged.config import DeviceConfig, HallConfig
+from edged.core.model.losses import LOSSES, known
+
+PROBE_S = 10.0  # a module at 9600 baud that rests between its tries is decided by then
+SETTLE_S = 3.0  # after a loss: whether another reason turns up
+LISTEN_S = 5.0  # retained states come at once; who reports each minute may be missed
+HEALTH_BYTES_MAX = 256 * 1024
+SENDS = {"milesight_mqtt": 60}  # drivers whose devices send by themselves, and how often at most, in seconds
+
+
+def look_at_links(hall: HallConfig) -> dict[str, Found]:
+    """The daemon, then each device by its id."""
+    health = running_health(hall)
+    if health is not None:
+        return {"daemon": _daemon(health)} | {
+            f"device {device.id}": _as_seen(device, health) for device in hall.devices
+        }
+    found = {"daemon": unknown("服务未运行，以下由本命令直接检测", "the daemon does not run: asked directly")}
+    spoken = [device for device in hall.devices if device.options.topics(hall.hall, device.id)[0]]
+    wired = [device for device in hall.devices if device not in spoken]
+    found |= asyncio.run(_ask_all(hall, wired)) if wired else {}
+    found |= _listen(hall, spoken) if spoken else {}
+    return found
+
+
+def running_health(hall: HallConfig) -> dict[str, Any] | None:
+    """What the daemon's health page says; None where nobody answers."""
+    import http.client
+
+    connection = http.client.HTTPConnection(hall.web.host, hall.web.port, timeout=2.0)
+    try:
+        connection.request("GET", "/healthz")
+        said = json.loads(connection.getresponse().read(HEALTH_BYTES_MAX))
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return said if isinstance(said, dict) and said.get("epoch") is not None else None
+
+
+def _daemon(health: dict[str, Any]) -> Found:
+    wrong: list[tuple[str, str]] = []
+    if not health.get("serving"):
+        wrong.append(("尚未开始服务", "it does not serve yet"))
+    if not health.get("durable"):
+        why = next((text for name, text in (health.get("concerns") or {}).items() if "not-kept" in name), "")
+        wrong.append((f"数据未写入磁盘 {why}", f"nothing is kept {why}"))
+    if not health.get("mqtt_connected"):
+        why = health.get("mqtt_reason") or ""
+        wrong.append((f"消息服务器未连接 {why}", f"it has no link to the broker: {why}"))
+    mistakes = health.get("config_mistakes") or ()
+    if mistakes:
+        wrong.append((f"配置未生效：{mistakes[0]}", f"hall.toml is refused: {mistakes[0]}"))
+    if wrong:
+        return ill("；".join(zh for zh, _ in wrong), "; ".join(en for _, en in wrong))
+    seconds = int(health.get("uptime_s") or 0)
+    return well(f"服务正常，已运行 {seconds} 秒", f"serves, for {seconds} s")
+
+
+def _as_seen(device: DeviceConfig, health: dict[str, Any]) -> Found:
+    """As the daemon says."""
+    if device.id not in (health.get("devices_lost") or ()):
+        return well(f"在线{place_of(device)}", f"is there{place_of(device)}")
+    why = (health.get("losses") or {}).get(device.id) or {}
+    return _lost(device, str(why.get("reason")), str(why.get("detail") or ""))
+
+
+def _lost(device: DeviceConfig, reason: str, detail: str) -> Found:
+    words = LOSSES[known(reason)]
+    more = f" ({detail})" if detail else ""
+    place = place_of(device)
+    return ill(f"{words.zh}{place}{more}", f"{words.en}{place}{more}", words.do_zh, words.do_en)
+
+
+def place_of(device: DeviceConfig) -> str:
+    """Where hall.toml says that it is: wire and number on it; "" for a device of the broker."""
+    options: Any = device.options
+    said = [str(getattr(options, name)) for name in ("url", "path", "host") if getattr(options, name, None)]
+    unit = getattr(options, "unit", None)
+    return "".join([f", {', '.join(said)}" if said else "", "" if unit is None else f" unit {unit}"])
+
+
+async def _ask_all(hall: HallConfig, devices: list[DeviceConfig]) -> dict[str, Found]:
+    """All at once: each has its driver, and those on one wire share it."""
+    found = await asyncio.gather(*(_ask(hall, device) for device in devices))
+    return {f"device {device.id}": one for device, one in zip(devices, found, strict=True)}
+
+
+async def _ask(hall: HallConfig, device: DeviceConfig) -> Found:
+    from edged.clock import monotonic_s
+    from edged.core.model.events import DeviceBack, DeviceLost, Event, HealthRead
+    from edged.daemon.devices import build
+    from edged.driver import DeviceContext
+
+    faults: dict[str, str] = {}  # one for each lamp at most
+    told: asyncio.Queue[DeviceBack | DeviceLost] = asyncio.Queue(100)
+
+    def emit(event: Event, ack: Callable[[], None] | None = None) -> bool:
+        if isinstance(event, DeviceBack | DeviceLost) and not told.full():
+            told.put_nowait(event)
+        elif isinstance(event, HealthRead) and event.fault is not None:
+            faults[event.point] = event.fault
+        return True
+
+    context = DeviceContext(
+        device.id, hall.hall, emit, lambda reason, detail="": None, asyncio.sleep, monotonic_s, None
+    )
+    last: DeviceBack | DeviceLost | None = None
+    try:
+        driver = build(device, context)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(driver.run())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PROBE_S):
+                    while not isinstance(last, DeviceBack):
+                        async with asyncio.timeout(PROBE_S if last is None else SETTLE_S):
+                            last = await told.get()
+            running.cancel()
+    except Exception as error:  # noqa: BLE001 - whatever a driver does, the other devices are wanted
+        return ill(f"无法使用：{error}", f"cannot be used: {error}")
+    if isinstance(last, DeviceBack) and faults:
+        text = "; ".join(f"{point}: {fault}" for point, fault in faults.items())
+        return ill(
+            f"有应答但有故障{place_of(device)}：{text}", f"answers with a fault{place_of(device)}: {text}"
+        )
+    if isinstance(last, DeviceBack):
+        return _answered(device)
+    if isinstance(last, DeviceLost):
+        return _lost(device, last.reason, last.detail)
+    return unknown(
+        f"未开灯无法检测{place_of(device)}", f"cannot be asked without switching a lamp{place_of(device)}"
+    )
+
+
+def _answered(device: DeviceConfig) -> Found:
+    if device.driver == "candle485":
+        return well(
+            f"总线可打开{place_of(device)}；请逐个按呼叫器确认",
+            f"the bus opens{place_of(device)}; panels never answer: press a key on each",
+        )
+    return well(f"应答正常{place_of(device)}", f"answers{place_of(device)}")
+
+
+def _listen(hall: HallConfig, devices: list[DeviceConfig]) -> dict[str, Found]:
+    """What stands at the broker of each, and what comes within ``LISTEN_S``."""
+    from edged.cli.exchange import NoAnswer, conversation
+    from edged.cli.target import from_config
+    from edged.config import ConfigErrors
+
+    topics = {device.id: device.options.topics(hall.hall, device.id)[0] for device in devices}
+    try:
+        with conversation(
+            from_config(hall.file), sorted({one for listed in topics.values() for one in listed})
+        ) as talk:
+            heard = list(talk.hear(LISTEN_S))
+    except (NoAnswer, ConfigErrors) as error:
+        words = LOSSES["broker"]
+        return {
+            f"device {device.id}": ill(words.zh, f"{words.en}: {error}", words.do_zh, words.do_en)
+            for device in devices
+        }
+    from paho.mqtt.client import topic_matches_sub
+
+    found = {}
+    for device in devices:
+        mine = [
+            one for one in heard if any(topic_matches_sub(topic, one.topic) for topic in topics[device.id])
+        ]
+        found[f"device {device.id}"] = _spoken(device, mine)
+    return found
+
+
+def _spoken(device: DeviceConfig, heard: list[Any]) -> Found:
+    fresh = [one for one in heard if not one.retain]
+    left = next((one for one in heard if one.topic.endswith("/up/status")), None)
+    offline = left is not None and b'"offline"' in left.payload
+    if fresh and not (len(fresh) == 1 and fresh[0] is left and offline):
+        return well(
+            f"{LISTEN_S:.0f} 秒内收到 {len(fresh)} 条消息", f"{len(fresh)} messages within {LISTEN_S:.0f} s"
+        )
+    if offline:
+        return _lost(device, "offline", "")
+    if left is not None:
+        return well("在消息服务器上的状态为在线", "its state at the broker is online")
+    if device.driver in SENDS:
+        return unknown(
+            f"{LISTEN_S:.0f} 秒内没有上报；若一分钟后仍无，检查主题与服务器地址",
+            f"no report within {LISTEN_S:.0f} s; if none comes within a minute, check topic and broker address",
+        )
+    return unknown("消息服务器上没有它的消息", "it has never left a word at this broker")
