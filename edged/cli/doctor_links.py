@@ -19,6 +19,7 @@ from edged.core.model.losses import LOSSES, known
 PROBE_S = 10.0  # a module at 9600 baud that rests between its tries is decided by then
 SETTLE_S = 3.0  # after a loss: whether another reason turns up
 LISTEN_S = 5.0  # retained states come at once; who reports each minute may be missed
+CHANGES_MAX = 100  # of a device that comes and goes while it is asked
 HEALTH_BYTES_MAX = 256 * 1024
 SENDS = {"milesight_mqtt": 60}  # drivers whose devices send by themselves, and how often at most, in seconds
 
@@ -108,7 +109,7 @@ async def _ask(hall: HallConfig, device: DeviceConfig) -> Found:
     from edged.driver import DeviceContext
 
     faults: dict[str, str] = {}  # one for each lamp at most
-    told: asyncio.Queue[DeviceBack | DeviceLost] = asyncio.Queue(100)
+    told: asyncio.Queue[DeviceBack | DeviceLost] = asyncio.Queue(maxsize=CHANGES_MAX)
 
     def emit(event: Event, ack: Callable[[], None] | None = None) -> bool:
         if isinstance(event, DeviceBack | DeviceLost) and not told.full():
