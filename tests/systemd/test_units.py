@@ -203,3 +203,23 @@ def _place(source: Path, root: Path) -> Path:
     place = root / told[1].lstrip("/")
     place.parent.mkdir(parents=True)
     return place
+
+
+def test_the_unit_of_a_citys_centre_is_as_closed_and_its_command_is_known(tmp_path: Path) -> None:
+    text = (UNITS.parent / "configs" / "city" / "edged-centre.service").read_text()
+    unit = tmp_path / "edged-centre.service"
+    unit.write_text(text.replace("/opt/edged/venv/bin/python ", f"{sys.executable} "))
+    done = run(tool("systemd-analyze"), "verify", str(unit))
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    check = (tool("systemd-analyze"), "security", "--offline=true", f"--threshold={EXPOSURE_MAX_TENTHS}")
+    done = run(*check, str(unit))
+    assert done.returncode == 0, done.stdout
+    (command,) = re.findall(r"^ExecStart=\S+ (.*)$", text, re.M)
+    words = command.split()
+    done = run(sys.executable, *words[: words.index("consume") + 1], "--help")
+    assert done.returncode == 0, done.stderr
+    for option in (word for word in words if word.startswith("--")):
+        assert f" {option} " in done.stdout
+    for variable in ("EDGED_BROKER", "EDGED_POSTGRES"):
+        assert variable in done.stdout
+        assert f"{variable}=" in text

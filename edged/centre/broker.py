@@ -1,0 +1,145 @@
+"""A centre's connection to the city's broker, over MQTT 5 or 3.1.1, with acknowledgements in the caller's hand.
+
+Rules: the session outlives connections; what was received is acknowledged only on the connection that brought it. paho
+runs it in a thread of its own and connects again for ever; what comes waits in a queue with a cap, which the broker's
+window keeps it below.
+"""
+
+from __future__ import annotations
+
+import queue
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+WINDOW_MAX = (
+    500  # messages in hand and not acknowledged (MQTT 5 §3.1.2.11.3); a broker of 3.1.1 has its own limit
+)
+QUEUE_MAX = 20_000
+OUT_MAX = 10_000  # acknowledgements for halls, while the broker is away
+SESSION_S = 300  # of MQTT 5: a process that never comes back leaves its share to the others after this
+RETRY_S = (1, 15)
+
+
+class CityAddress(NamedTuple):
+    """How to reach the city's broker."""
+
+    host: str
+    port: int
+    protocol: str = "5"
+    username: str | None = None
+    password: str | None = None
+    tls: bool = False
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+
+class Letter(NamedTuple):
+    """A message; ``life`` numbers the connection that brought it."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    qos: int
+    life: int
+
+
+class CityLink:
+    """``start``, ``take`` and ``acknowledge`` what comes, ``say``, ``stop``."""
+
+    def __init__(self, address: CityAddress, name: str) -> None:
+        self._address = address
+        self._letters: queue.Queue[Letter] = queue.Queue(QUEUE_MAX)
+        self._filters: list[str] = []
+        self._life = 0
+        self.on_change: Callable[[bool, str], None] = lambda up, why: None
+        five = address.protocol == "5"
+        self._client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=name,
+            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
+            clean_session=None if five else False,
+            manual_ack=True,
+        )
+        self._client.max_queued_messages_set(OUT_MAX)
+        self._client.reconnect_delay_set(*RETRY_S)
+        self._client.on_connect = lambda _c, _u, _f, code, _p: self._connected(code)
+        self._client.on_disconnect = lambda _c, _u, _f, code, _p: self.on_change(False, str(code))
+        self._client.on_message = self._heard
+        if address.username is not None:
+            self._client.username_pw_set(address.username, address.password)
+        if address.tls:
+            self._client.tls_set_context(_context(address))
+
+    def start(self, filters: Sequence[str]) -> None:
+        """Connect, now or as soon as there is somebody, and listen."""
+        self._filters = list(filters)
+        properties: Any = None
+        if self._address.protocol == "5":
+            properties = cast(Any, Properties)(PacketTypes.CONNECT)
+            properties.ReceiveMaximum = WINDOW_MAX
+            properties.SessionExpiryInterval = SESSION_S
+        five: dict[str, Any] = {} if properties is None else {"clean_start": False, "properties": properties}
+        self._client.connect_async(self._address.host, self._address.port, keepalive=20, **five)
+        self._client.loop_start()
+
+    def listen(self, filters: Sequence[str]) -> None:
+        """To these as well, from now on; what is retained comes at once."""
+        self._filters += [one for one in filters if one not in self._filters]
+        if self._client.is_connected():
+            self._client.subscribe([(one, 1) for one in filters])
+
+    def take(self, most: int, wait_s: float) -> list[Letter]:
+        """What has come: at least one, where it comes within ``wait_s``."""
+        taken: list[Letter] = []
+        try:
+            taken.append(self._letters.get(timeout=wait_s))
+            while len(taken) < most:
+                taken.append(self._letters.get_nowait())
+        except queue.Empty:
+            pass
+        return taken
+
+    def acknowledge(self, letters: Sequence[Letter]) -> None:
+        """They are kept: the broker need not."""
+        for letter in letters:
+            if letter.life == self._life and letter.qos:
+                self._client.ack(letter.mid, letter.qos)
+
+    def say(self, topic: str, payload: bytes, *, retain: bool = False) -> paho.MQTTMessageInfo:
+        """Publish, now or when the broker is back."""
+        return self._client.publish(topic, payload, qos=1, retain=retain)
+
+    def stop(self) -> None:
+        """Say goodbye; the session stays."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _connected(self, code: Any) -> None:
+        self._life += 1
+        if code.is_failure:
+            self.on_change(False, str(code))
+            return
+        self._client.subscribe([(one, 1) for one in self._filters])
+        self.on_change(True, "")
+
+    def _heard(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:
+        letter = Letter(message.topic, bytes(message.payload), message.mid, message.qos, self._life)
+        try:
+            self._letters.put_nowait(letter)
+        except queue.Full:  # beyond every window: not acknowledged, so it comes again
+            return
+
+
+def _context(address: CityAddress) -> ssl.SSLContext:
+    """Raises ``OSError``."""
+    context = ssl.create_default_context(cafile=address.ca)
+    if address.cert is not None:
+        context.load_cert_chain(address.cert, address.key)
+    return context

@@ -1,0 +1,176 @@
+"""``edged centre consume``: what halls send, from the city's broker into PostgreSQL. Rules of this file:
+
+* A batch is kept first (``ledger.py``), then acknowledged to the broker, then to its halls (``events/ack``). Killed
+  anywhere in between, everything comes again and is kept once.
+* PostgreSQL away: the batch in hand is tried again for ever, the broker keeps the rest. The broker away: paho tries
+  again. What PostgreSQL cannot take of a batch is found alone, counted and acknowledged: one message stops nobody.
+* Several processes share the work by a shared subscription (``--share``); one of them, which holds an advisory lock,
+  keeps the retained pictures as well and clears away old months.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import NamedTuple
+
+import psycopg
+import structlog
+
+from edged.central import topics
+from edged.centre.broker import CityLink, Letter
+from edged.centre.gauges import ConsumerGauges
+from edged.centre.ledger import CentreLedger, HallEpoch, forget_before, utc_now
+from edged.centre.letters import BadLetter, HallEvent, HallPicture, read_event, read_picture
+from edged.clock import monotonic_s
+
+BATCH_MAX = 500
+WAIT_S = 0.25  # for the first message of a batch; the rest is taken as it has come
+RETRY_S = 1.0  # between attempts while PostgreSQL is away
+KEEPER_LOCK = 0x6564_6B70
+KEEPER_EVERY_S = 2.0
+FORGET_EVERY_S = 6 * 3600.0
+PICTURES = (
+    *(topics.STATUS, topics.LINE, topics.POLICY_REPORT, topics.ALARMS_STATE),
+    *(topics.AREA_STATE, topics.CASES_STATE),
+)
+
+log = structlog.get_logger("edged.centre")
+
+
+class Share(NamedTuple):
+    """``group``: of the shared subscription, empty for none; ``keep_months``: 0 for ever."""
+
+    group: str = ""
+    keep_months: int = 0
+
+
+class Sorted(NamedTuple):
+    """A batch by what it holds."""
+
+    events: list[HallEvent]
+    pictures: list[HallPicture]
+
+
+class Consumer:
+    """``run`` until ``stop`` is set."""
+
+    def __init__(
+        self,
+        link: CityLink,
+        ledger: CentreLedger,
+        share: Share,
+        gauges: ConsumerGauges,
+        stop: threading.Event,
+    ) -> None:
+        self._link = link
+        self._ledger = ledger
+        self._share = share
+        self._gauges = gauges
+        self._stop = stop
+        self._keeper = False
+        self._asked_s = self._forgot_s = float("-inf")
+        self._gaps: set[HallEpoch] = set()
+        link.on_change = self._changed
+
+    def run(self) -> None:
+        """Take, keep, acknowledge."""
+        prefix = f"$share/{self._share.group}/" if self._share.group else ""
+        self._link.start([prefix + topics.EVENTS.filter])
+        while not self._stop.is_set():
+            letters = self._link.take(BATCH_MAX, WAIT_S)
+            if letters:
+                self._take(letters)
+            try:
+                self._keep_house()
+            except psycopg.Error as error:
+                self._lost(error)
+        self._link.stop()
+        self._ledger.close()
+
+    def _changed(self, up: bool, why: str) -> None:
+        self._gauges.connected.set(up)
+        log.info("broker-up") if up else log.warning("broker-down", detail=why)
+
+    def _take(self, letters: list[Letter]) -> None:
+        batch = self._sorted(letters)
+        while not self._stop.is_set():
+            try:
+                upto = self._keep(batch)
+            except psycopg.Error as error:
+                self._lost(error)
+                continue
+            self._link.acknowledge(letters)
+            for (hall, epoch), number in upto.items():
+                body = json.dumps({"epoch": epoch, "upto": number}).encode()
+                self._link.say(topics.events_ack(hall), body)
+            return
+
+    def _sorted(self, letters: list[Letter]) -> Sorted:
+        batch = Sorted([], [])
+        for letter in letters:
+            try:
+                if letter.topic.endswith("/events"):
+                    batch.events.append(read_event(letter.topic, letter.payload))
+                else:
+                    batch.pictures.append(read_picture(letter.topic, letter.payload))
+            except BadLetter as error:
+                self._refused(letter.topic, error.reason)
+        return batch
+
+    def _keep(self, batch: Sorted) -> dict[HallEpoch, int]:
+        """Raises ``psycopg.Error`` where it is to be tried again."""
+        began_s = monotonic_s()
+        try:
+            kept = self._ledger.keep(batch.events, batch.pictures)
+        except (psycopg.DataError, psycopg.ProgrammingError) as error:
+            if len(batch.events) + len(batch.pictures) == 1:
+                topic = batch.pictures[0].topic if batch.pictures else topics.events(batch.events[0].hall)
+                self._refused(topic, "database", str(error))
+                return {}
+            upto: dict[HallEpoch, int] = {}
+            for event in batch.events:
+                upto |= self._keep(Sorted([event], []))
+            for picture in batch.pictures:
+                self._keep(Sorted([], [picture]))
+            return upto
+        self._gauges.commit_s.observe(monotonic_s() - began_s)
+        self._gauges.kept.inc(kept.new)
+        self._gauges.doubles.inc(kept.doubles)
+        self._gaps = (self._gaps - set(kept.upto)) | kept.gaps
+        self._gauges.gaps.set(len(self._gaps))
+        now = utc_now()
+        for event in batch.events:
+            if not event.historical:
+                self._gauges.delay_s.observe(max(0.0, (now - event.at).total_seconds()))
+        return kept.upto
+
+    def _refused(self, topic: str, reason: str, detail: str = "") -> None:
+        self._gauges.refused.labels(reason).inc()
+        log.warning("message-refused", topic=topic[:80], reason=reason, detail=detail[:200])
+
+    def _lost(self, error: psycopg.Error) -> None:
+        self._gauges.failures.inc()
+        log.warning("database-failed", detail=str(error).strip()[:200])
+        self._ledger.close()
+        self._keeper = False
+        self._gauges.keeps_pictures.set(0)
+        self._stop.wait(RETRY_S)
+
+    def _keep_house(self) -> None:
+        """Become the one that keeps the pictures, where no other is; as that one, clear away what is old."""
+        if not self._keeper and monotonic_s() - self._asked_s >= KEEPER_EVERY_S:
+            self._asked_s = monotonic_s()
+            connection = self._ledger.connection()
+            found = connection.execute("SELECT pg_try_advisory_lock(%s)", (KEEPER_LOCK,)).fetchone()
+            connection.commit()
+            if found == (True,):
+                self._keeper = True
+                self._gauges.keeps_pictures.set(1)
+                self._link.listen([topic.filter for topic in PICTURES])
+                log.info("keeps-pictures")
+        if self._keeper and self._share.keep_months and monotonic_s() - self._forgot_s >= FORGET_EVERY_S:
+            self._forgot_s = monotonic_s()
+            gone = forget_before(self._ledger.connection(), self._share.keep_months, utc_now())
+            if gone:
+                log.info("months-forgotten", tables=gone)

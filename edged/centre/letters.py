@@ -1,0 +1,123 @@
+"""What halls say, parsed at the border: an event of ``hall/{hall}/events``, or a retained picture.
+
+Rules: what does not fit is refused with one word for a counter, and nothing raises. Text that holds an identity or
+mobile number is masked before it is kept: halls send none, and the centre keeps none whatever comes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from edged import personal, strict_json
+from edged.central import topics
+from edged.central.audience import epoch_ms
+from edged.strict_json import NotStrictJson
+
+EVENT_BYTES_MAX = 16 * 1024
+NUMBER_MAX = 2**53
+EPOCH_MAX = 2**31 - 1
+KIND = re.compile(r"edged\.([a-z][a-z0-9_.-]{0,60})")
+HALL_TOPIC = re.compile(r"hall/([a-z0-9][a-z0-9-]{0,31})/(.+)")
+ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class HallEvent(NamedTuple):
+    """One event; ``previous`` is the number of the one before it that was sent. ``data`` is JSON."""
+
+    hall: str
+    epoch: int
+    seq: int
+    previous: int
+    at: datetime
+    kind: str
+    subject: str
+    historical: bool
+    data: str
+
+
+class HallPicture(NamedTuple):
+    """What is retained on ``topic``; ``payload`` is JSON, null where it was taken back."""
+
+    topic: str
+    hall: str
+    payload: str
+
+
+class BadLetter(ValueError):
+    """``reason``: a short fixed word."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def read_event(topic: str, payload: bytes) -> HallEvent:
+    """Raises ``BadLetter``."""
+    named = HALL_TOPIC.fullmatch(topic)
+    if named is None or topic != topics.events(named[1]):
+        raise BadLetter("topic")
+    fields = _parsed(payload)
+    hall, _, rest = str(fields.get("id")).partition("/")
+    epoch, _, number = rest.partition("/")
+    if hall != named[1]:
+        raise BadLetter("hall")
+    seq, previous, kind = (
+        fields.get("sequence"),
+        fields.get("previous"),
+        KIND.fullmatch(str(fields.get("type"))),
+    )
+    if kind is None:
+        raise BadLetter("type")
+    if not (type(seq) is type(previous) is int and 0 <= previous < seq <= NUMBER_MAX and number == str(seq)):
+        raise BadLetter("sequence")
+    if not (epoch.isascii() and epoch.isdigit() and int(epoch) <= EPOCH_MAX):
+        raise BadLetter("epoch")
+    subject, data = fields.get("subject", ""), fields.get("data", {})
+    if not isinstance(subject, str) or not isinstance(data, dict):
+        raise BadLetter("data")
+    at = _moment(fields.get("time"))
+    text = json.dumps(_plain(data), ensure_ascii=False)
+    historical = fields.get("historical") is True
+    return HallEvent(hall, int(epoch), seq, previous, at, kind[1], _plain(subject), historical, text)
+
+
+def read_picture(topic: str, payload: bytes) -> HallPicture:
+    """Raises ``BadLetter``."""
+    named = HALL_TOPIC.fullmatch(topic)
+    if named is None:
+        raise BadLetter("topic")
+    if not payload:
+        return HallPicture(topic, named[1], "null")
+    if topic == topics.line(named[1]):
+        if payload not in (b"0", b"1"):
+            raise BadLetter("line")
+        return HallPicture(topic, named[1], payload.decode())
+    return HallPicture(topic, named[1], json.dumps(_plain(_parsed(payload)), ensure_ascii=False))
+
+
+def _parsed(payload: bytes) -> dict[str, Any]:
+    try:
+        return strict_json.parse_document(payload, EVENT_BYTES_MAX)
+    except NotStrictJson as error:
+        raise BadLetter(error.reason) from None
+
+
+def _moment(text: Any) -> datetime:
+    try:
+        return ZERO + timedelta(milliseconds=epoch_ms(str(text)))
+    except (ValueError, OverflowError):
+        raise BadLetter("time") from None
+
+
+def _plain(value: Any) -> Any:
+    """Without the character that PostgreSQL cannot keep, and without what names a person."""
+    if isinstance(value, str):
+        return personal.masked(value.replace("\x00", ""))
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
