@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tune": ("edged.cli.tune:tune", "Fit the waiting policy to a hall's own journals."),
     "bench": ("edged.cli.bench:bench", "Measure this machine: latency, load, limits."),
     "simulate": ("edged.cli.simulate:simulate", "Live seeded days full of faults; every promise is checked."),
+    "diagnose": ("edged.cli.diagnose:diagnose", "One archive for whoever helps, without people or secrets."),
     "backup": ("edged.cli.backup:backup", "Back up a hall while it is served."),
     "restore": ("edged.cli.backup:restore", "Go on from a backup, here or on another machine."),
     "settle": ("edged.cli.settle:settle", "Before an upgrade: dump the state with the old version."),

@@ -48,7 +48,7 @@ def doctor(
         for mistake in errors.lines:
             typer.echo(mistake, err=True)
         raise typer.Exit(2) from None
-    found = {name: _looked(look, hall) for name, look in LOOKS.items()}
+    found = {name: looked(look, hall) for name, look in LOOKS.items()}
     links = look_at_links(hall)
     if as_json:
         typer.echo(json.dumps(_answer(hall.hall, found, links, commission), ensure_ascii=False, indent=2))
@@ -72,7 +72,7 @@ def in_lines(found: dict[str, Found], lang: str) -> Iterator[str]:
             yield f"    → {_words(remedy_of(name, one.do), lang)}"
 
 
-def _looked(look: Callable[[HallConfig], Found], hall: HallConfig) -> Found:
+def looked(look: Callable[[HallConfig], Found], hall: HallConfig) -> Found:
     """What a look found; one that may not look says so."""
     try:
         return look(hall)

@@ -50,7 +50,7 @@ def status(
 
     target = find_or_exit(broker, hall, config)
     try:
-        pictures = _pictures(target)
+        pictures = left_at_broker(target)
     except NoAnswer as error:
         raise fail(str(error)) from None
     pictures["health"] = _health(target)
@@ -61,7 +61,7 @@ def status(
     raise typer.Exit(0 if _well(pictures) else 1)
 
 
-def _pictures(target: Target) -> dict[str, Any]:
+def left_at_broker(target: Target) -> dict[str, Any]:
     """What the hall left at the broker, by kind."""
     from edged.central import topics
     from edged.cli.exchange import conversation

@@ -1,0 +1,135 @@
+"""One archive for whoever helps: what this hall is, how it is, what it logged, and nothing that must not leave it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import subprocess
+import tarfile
+import tomllib
+from collections.abc import Callable, Mapping
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from edged import __version__
+from edged.site.redaction import Redaction
+from edged.store import notes
+
+LOG_LINES = 5_000  # a day of a usual hall, minutes of one in trouble
+MEMBER_BYTES_MAX = 8 << 20  # of one file: the end of it, where it is longer
+COMMAND_S = 15.0
+UNIT = "edged.service"
+PROPERTIES = "ActiveState,SubState,NRestarts,ExecMainStatus,MemoryCurrent,WatchdogUSec,FragmentPath"
+README = """For whoever helps with this hall. Staff are staff-1, staff-2 …; passwords, keys, identity and mobile
+numbers are taken out. Look through it before you hand it on.
+
+给协助排查的人。人员以 staff-1、staff-2……代替;密码、密钥、身份证号和手机号已去除。转交前请再看一遍。
+
+versions.json  hall.json  check.txt  doctor.txt  status.json  health.json  metrics.txt  journal.json  unit.txt  log.txt
+"""
+
+Part = Callable[[], str]
+
+
+def raw_config(file: Path) -> dict[str, Any]:
+    """hall.toml as parsed; empty where it cannot be."""
+    try:
+        return tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
+
+
+def write(out: Path, config: Path, parts: Mapping[str, Part]) -> list[str]:
+    """The archive with every part, redacted; a part that fails says why. Returns their names. Raises ``OSError``."""
+    redaction = Redaction(raw_config(config), config.parent)
+    members = {
+        "README.txt": README,
+        "hall.json": _json(redaction.config()),
+        "versions.json": _json(versions()),
+    }
+    for name, part in parts.items():
+        try:
+            members[name] = part()
+        except Exception as error:  # noqa: BLE001 - what is left is wanted all the more
+            members[name] = f"could not be had: {type(error).__name__}: {error}\n"
+    with out.open("wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        with tarfile.open(fileobj=file, mode="w:gz") as archive:
+            for name, text in members.items():
+                data = _redacted(redaction, text).encode("utf-8", "replace")[-MEMBER_BYTES_MAX:]
+                info = tarfile.TarInfo(f"edged-diagnosis/{name}")
+                info.size, info.mode = len(data), 0o600
+                archive.addfile(info, io.BytesIO(data))
+    return list(members)
+
+
+def _redacted(redaction: Redaction, text: str) -> str:
+    """A document stays one; any other text is taken as it is."""
+    try:
+        return _json(redaction.cleaned(json.loads(text)))
+    except (ValueError, RecursionError):
+        return redaction.text(text)
+
+
+def versions() -> dict[str, Any]:
+    """What runs here, and on what."""
+    return {
+        "edged": __version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "kernel": platform.release(),
+        "system": _read(Path("/etc/os-release")).splitlines()[:3],
+        "libraries": sorted(f"{one.name} {one.version}" for one in distributions()),
+    }
+
+
+def journal_statistics(path: Path) -> str:
+    """Size, version and rows of each table; no row itself."""
+    found: dict[str, Any] = {
+        "files": {one.name: one.stat().st_size for one in sorted(path.parent.glob(f"{path.name}*"))}
+    }
+    with notes.opened(path) as connection:
+        names = [
+            str(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+        found["version"] = next(iter(connection.execute("PRAGMA user_version")))[0]
+        found["rows"] = {
+            name: next(iter(connection.execute(f'SELECT count(*) FROM "{name}"')))[0]  # noqa: S608 (its own names)
+            for name in names
+        }
+    return _json(found)
+
+
+def last_log(file: Path | None) -> str:
+    """The last lines of the journal of systemd, or of ``file``."""
+    if file is not None:
+        return "\n".join(_read(file).splitlines()[-LOG_LINES:])
+    return command("journalctl", "-u", UNIT, "-n", str(LOG_LINES), "-o", "short-iso", "--no-pager")
+
+
+def unit_state() -> str:
+    """How the unit is; not its environment."""
+    return command("systemctl", "show", UNIT, "-p", PROPERTIES)
+
+
+def command(*words: str) -> str:
+    """What a program of the system prints, or why not."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=COMMAND_S, check=False)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"{words[0]}: {error}\n"
+    return done.stdout + done.stderr
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n"
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("utf-8", "replace")
+    except OSError as error:
+        return f"{error}\n"

@@ -1,0 +1,98 @@
+"""Takes out of a text what must not leave the hall: people, passwords, keys. Whoever helps needs none of them.
+
+Rules: what hall.toml itself names as secret or as a person is known by its value and goes wherever it stands; what
+looks like an identity or mobile number, a key, a token or a password goes as well. Staff become ``staff-1``, the same
+in every file of a bundle, so that a story can still be followed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edged.personal import MASK, masked
+
+SECRET_BYTES_MAX = 64 * 1024  # of a password or key file; longer ones are none
+SHORTEST = 4  # characters of a secret that is looked for everywhere: "1" would blot out every number
+SECRET_KEY = re.compile(r"pass|secret|token|pins?$|credential|private", re.I)
+FILE_KEY = re.compile(r"(_file|^keys|^path|_key|^directory)$")
+PATTERNS = (
+    re.compile(r"-----BEGIN [A-Z ]+-----.*?(?:-----END [A-Z ]+-----|\Z)", re.S),
+    re.compile(r"(?<=://)[^/\s@]+@"),  # user and password of a URL
+    re.compile(r"(?i)(?<=bearer )[\w.~+/=-]+"),
+    re.compile(
+        r"""(?i)(?<![a-z])(?:password|passwd|pwd|secret|token|api_?key|密码|口令)["']?\s*[=:：]\s*["']?[^\s"',;}]+"""
+    ),
+)
+
+
+class Redaction:
+    """``raw``: hall.toml as parsed, paths in it relative to ``folder``."""
+
+    def __init__(self, raw: dict[str, Any], folder: Path) -> None:
+        self._raw = raw
+        self._secrets = sorted(set(_secrets(raw, folder)), key=len, reverse=True)
+        people: list[tuple[str, str]] = []
+        for number, member in enumerate(_tables(raw, "staff"), 1):
+            people += [(str(member[key]), f"staff-{number}") for key in ("id", "name") if member.get(key)]
+        self._people = sorted(people, key=lambda pair: -len(pair[0]))
+
+    def text(self, text: str) -> str:
+        """``text`` with everything taken out."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        for pattern in PATTERNS:
+            text = pattern.sub(MASK, text)
+        for name, instead in self._people:
+            wide = "" if not name.isascii() else r"[\w-]"
+            around = (f"(?<!{wide})", f"(?!{wide})") if wide else ("", "")
+            text = re.sub(around[0] + re.escape(name) + around[1], instead, text)
+        return masked(text)
+
+    def config(self) -> Any:
+        """hall.toml without its secrets; comments are gone with the parsing."""
+        return self.cleaned(self._raw)
+
+    def cleaned(self, value: Any, key: str = "") -> Any:
+        """A parsed document without them; ``key``: under which it stands."""
+        if isinstance(value, dict):
+            return {self.text(name): self.cleaned(inner, name) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self.cleaned(inner, key) for inner in value]
+        if SECRET_KEY.search(key) and not FILE_KEY.search(key):
+            return MASK
+        return self.text(value) if isinstance(value, str) else value
+
+
+def _tables(raw: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    listed = raw.get(name)
+    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+
+
+def _secrets(value: Any, folder: Path, key: str = "") -> Iterator[str]:
+    """Every password in ``value`` and in the files that it names."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _secrets(inner, folder, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _secrets(inner, folder, key)
+    elif isinstance(value, str) and (SECRET_KEY.search(key) or FILE_KEY.search(key)):
+        if SECRET_KEY.search(key) and not FILE_KEY.search(key) and len(value) >= SHORTEST:
+            yield value
+        if SECRET_KEY.search(key) or key.endswith("key_file"):
+            yield from _lines_of(folder / value)
+
+
+def _lines_of(file: Path) -> Iterator[str]:
+    try:
+        if not file.is_file() or file.stat().st_size > SECRET_BYTES_MAX:
+            return
+        text = file.read_text("utf-8", "replace")
+    except OSError:
+        return
+    for line in text.removeprefix("\ufeff").splitlines():
+        if len(line.strip()) >= SHORTEST and not line.startswith("-----"):
+            yield line.strip()
