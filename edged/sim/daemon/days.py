@@ -23,7 +23,7 @@ from msgspec import structs
 
 from edged import clock
 from edged.config import HallConfig, load
-from edged.core.model.point import parts_of
+from edged.core.model.point import Point, parts_of
 from edged.core.model.policy import Policy
 from edged.core.signage.signs import point_of_slot
 from edged.links.chance import drawing
@@ -130,6 +130,7 @@ class _Days:
         begin_ms = day * DAY_MS + OPENS_MS
         if day:
             house.faults = HouseFaults.draw(Random(f"{house.seed}/faults"))
+            mischief.morning()
         await _until(house, begin_ms)
         mischief.begin()
         closing = [False]
@@ -204,6 +205,12 @@ def unsettled(house: House) -> list[str]:
     taken_back = house.centre.version in {one.version for one in state.left}
     if state.policy_version != house.centre.version and not taken_back:
         left.append(f"policy {state.policy_version} in force, {house.centre.version} pushed")
+    for name, fake in house.fakes.json.items():
+        known = state.devices.get(Point(name))
+        if fake.online and known is not None and not known.up:
+            left.append(f"{name} is taken for lost: {known.reason}")
+    refused = [one for one in state.alarms if one.startswith(("config-", "not-kept"))]
+    left += [f"{one} stands" for one in refused]
     uplink = app.office.uplink
     if house.centre.acknowledged != uplink.taken or uplink.backlog > 10:
         left.append(f"the centre has {house.centre.acknowledged}, {uplink.backlog} events wait")

@@ -33,6 +33,8 @@ class HouseFaults(WorldFaults):
     )
     centre_per_h: float = 0.0  # the centre is silent for up to ten minutes, or acknowledges nonsense
     order_per_h: float = 0.0  # signed operations, each sent up to three times
+    reload_per_h: float = 0.0  # somebody's hand slips in hall.toml; mended within ten minutes
+    will_per_h: float = 0.0  # a will stands at the broker of a device that is there
 
     @classmethod
     def top(cls, name: str) -> float:

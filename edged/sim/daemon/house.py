@@ -67,6 +67,7 @@ class House:
         self.broken: str | None = None
         self.where = ""
         self.app: Application | None = None
+        self.spoilt = False  # hall.toml
         self.over = False  # no process follows the last one
         self.clock_wrong_ms = 0  # how far the machine's wall clock is off
         self._machine: Machine | None = None
@@ -116,11 +117,23 @@ class House:
                 return
             await asyncio.sleep(RESTART_S + self.dice.random())
 
+    def spoil_configuration(self, spoilt: bool) -> None:
+        """hall.toml has a mistake from now on, or none; the daemon is told to read it."""
+        self.spoilt = spoilt
+        if self._machine is not None:
+            self._machine.spoilt = spoilt
+            self._machine.reload()
+
+    def undisturbed(self) -> object:
+        """The same as before, where nothing between the devices and this process was cut meanwhile."""
+        return self.broker.state == "up" and self.app is not None and (self.watch.deaths, self.broker.talk)
+
     def _start(self) -> bool:
         self._killed = False
         self._leaving_s = None
         self.disk.alive = True
         self._machine = Machine(self.config, self.broker, self.disk, self.fakes, self.watch)
+        self._machine.spoilt = self.spoilt
         self._born_s = monotonic_s()
         try:
             self.app = Application(self.config, platform=self._machine)

@@ -8,7 +8,9 @@ from typing import Any
 
 from devices.candle485.fake import CandleFaults as BusFaults
 from devices.modbus_relay.fake import RelayFaults as RelayFaults
+from devices.mqtt_json.fake import FakeDevice
 from devices.onbon_bx.fake import BarFaults as CardFaults
+from edged.core.sequence import RESEND_MS
 from edged.links.memory import WireFaults as LineFaults
 from edged.sim.daemon.faults import HouseFaults
 from edged.sim.daemon.house import House
@@ -17,6 +19,15 @@ from edged.sim.worlds.wild import Wild
 from edged.sim.worlds.world import Process
 
 SECOND_MS, MINUTE_MS, HOUR_MS = 1_000, 60_000, 3_600_000
+CENTURY_MS = 125 * 365 * 24 * HOUR_MS  # a clock chip without its battery may say 2151
+OFF_S = RESEND_MS / 1000 + 10  # longer than what a device said before may be under way
+BUSY_CODES = (
+    4,
+    5,
+    6,
+    10,
+    11,
+)  # exceptions that Modbus modules and gateways answer with while something passes
 HOSTILE = (
     b"",
     b"\xff\xfe",
@@ -60,6 +71,7 @@ class Mischief:
         house.faults = HouseFaults()
         self._wires(house.faults)
         house.disk.slow_share, house.disk.full, house.disk.sync_fails = 0.0, False, False
+        house.spoil_configuration(False)
         house.clock_wrong_ms = 0
         house.centre.silent = False
         self._broker("up")
@@ -77,6 +89,7 @@ class Mischief:
             device.mute = False
             if not device.online:
                 self._back(device.id)
+            device.health()  # whoever was taken for lost on a stale will is heard
         house.fakes.fleet.flush()
 
     def _kinds(self) -> dict[str, Callable[[Random], None]]:
@@ -101,6 +114,9 @@ class Mischief:
             "policy": self._policy,
             "order": self._order,
             "wild": self._hostile,
+            "reborn": self._reborn,
+            "reload": self._reload,
+            "will": self._will,
         }
 
     def _again(self, kind: str, act: Callable[[Random], None]) -> Process:
@@ -160,6 +176,41 @@ class Mischief:
             device.go(True)
             self._house.fakes.fleet.catch_up(name)  # type: ignore[attr-defined]
 
+    def _reborn(self, rng: Random) -> None:
+        """Power lost for so long that nothing it said before is under way; then it counts from 1."""
+        device = self._house.fakes.json[rng.choice(sorted(self._house.fakes.json))]
+        if device.online:
+            device.go(False)
+            device.shown.clear()
+            before = self._house.undisturbed()
+            self._house.loop.call_later(OFF_S, lambda: self._switch_on(device, before))
+
+    def _switch_on(self, device: FakeDevice, before: object) -> None:
+        """Where time did not count for its numbers, it keeps them: they could be taken for repetitions."""
+        if self._on and before and before == self._house.undisturbed():
+            device.seq = 0
+            self._house.watch.reborn(device.id)
+        self._back(device.id)
+
+    def morning(self) -> None:
+        """Devices that were off at night."""
+        house = self._house
+        if house.faults.night_share and house.dice.random() < 0.5:
+            for device in house.fakes.json.values():
+                device.seq = 0
+                house.watch.reborn(device.id)
+
+    def _will(self, rng: Random) -> None:
+        """The birth after it was not kept, as some firmware has it."""
+        house = self._house
+        device = rng.choice(sorted(house.fakes.json))
+        if house.broker.state == "up" and house.fakes.json[device].online:
+            house.broker.retained[f"hall/{house.config.hall}/dev/{device}/up/status"] = b'{"state":"offline"}'
+
+    def _reload(self, rng: Random) -> None:
+        self._house.spoil_configuration(True)
+        self._later(rng.uniform(1, 600), lambda: self._house.spoil_configuration(False))
+
     def _hostile(self, rng: Random) -> None:
         house = self._house
         device = rng.choice(sorted(house.fakes.json))
@@ -193,7 +244,7 @@ class Mischief:
         share = faults.card_share
         for bar in fakes.bars.values():
             bar.faults = CardFaults(mute=share, garble=share / 2, nack=share / 4, late=share / 2)
-        share = faults.module_share
+        share, code = faults.module_share, Random(f"{seed}/code").choice(BUSY_CODES)
         for relay in fakes.relays.values():
             relay.faults = RelayFaults(
                 mute=share,
@@ -201,6 +252,7 @@ class Mischief:
                 garbage=share / 2,
                 prefix=share / 2,
                 exception=share / 2,
+                code=code,
                 lie=share / 4,
             )
         for bus in fakes.buses.values():
@@ -235,7 +287,9 @@ class Mischief:
     def _clock(self, rng: Random) -> None:
         house = self._house
         wall_ms = house.centre._wall_ms()
-        house.clock_wrong_ms = rng.choice((HOUR_MS, -HOUR_MS, -wall_ms, 3 * SECOND_MS, -3 * SECOND_MS))
+        house.clock_wrong_ms = rng.choice(
+            (HOUR_MS, -HOUR_MS, -wall_ms, CENTURY_MS, 3 * SECOND_MS, -3 * SECOND_MS)
+        )
         self._later(rng.uniform(1, 3600), lambda: setattr(house, "clock_wrong_ms", 0))
 
     def _centre(self, rng: Random) -> None:

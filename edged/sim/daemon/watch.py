@@ -14,6 +14,7 @@ from typing import Any
 from devices.mqtt_json.codec import encode_level
 from edged.core.model.commands import Action, Desired
 from edged.core.model.events import DeviceEvent, PolicyApplied
+from edged.core.model.point import Point, device_of
 from edged.core.model.site import Site
 from edged.daemon.app import Application
 from edged.observer import Observer, Step
@@ -109,6 +110,10 @@ class Watch(Observer):
         finally:
             connection.close(True)
 
+    def reborn(self, device: str) -> None:
+        """A device lost its power a while ago: its numbers say nothing any more."""
+        self._seen = {key: known for key, known in self._seen.items() if device_of(Point(key[0])) != device}
+
     def ended(self) -> None:
         """Nothing more will be written: the last look."""
         self._compare()
@@ -153,6 +158,8 @@ class Watch(Observer):
         key = (getattr(event, "point", ""), seq)
         known = self._seen.get(key)
         if known is None:
+            refused = [note for note in step.notes if note.data.get("reason") == "duplicate"]
+            assert getattr(event, "again", False) or not refused, f"heard: {event} was taken for a repetition"
             self._seen[key] = (event, step.seq)  # type: ignore[assignment]
         elif known[0] == event:
             told = [note for note in step.notes if note.kind != "ignored"]

@@ -28,6 +28,7 @@ from edged.daemon.app import Application
 from edged.daemon.inbox import Item
 from edged.daemon.loop import Loop
 from edged.daemon.outputs import Outputs
+from edged.daemon.reloads import Reloads
 from edged.daemon.service_manager import ServiceManager
 from edged.links.mqtt.link import MqttLink
 from edged.observer import Step
@@ -198,6 +199,38 @@ def a_callback_fails(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Candle485, "_fell_silent", fell_silent)
 
 
+def numbers_count_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """A panel that was switched off says nothing new when it counts from 1."""
+    true_judge = sequence._judge
+
+    def judge(*words: Any) -> str:
+        judged = true_judge(*words)
+        return "repeated" if judged == "restarted" else judged
+
+    patch.setattr(sequence, "_judge", judge)
+
+
+def a_mistake_stands_for_ever(patch: pytest.MonkeyPatch) -> None:
+    true_show = Reloads._show
+
+    def show(reloads: Reloads) -> None:
+        if reloads.mistakes:
+            true_show(reloads)
+
+    patch.setattr(Reloads, "_show", show)
+
+
+def a_will_outlives_its_device(patch: pytest.MonkeyPatch) -> None:
+    """Lost on the word of what stood at the broker, whatever the device says itself."""
+    true_back = json_driver.MqttJson._back
+
+    def back(driver: json_driver.MqttJson, heard: bool) -> None:
+        if not driver._hearsay:
+            true_back(driver, heard)
+
+    patch.setattr(json_driver.MqttJson, "_back", back)
+
+
 PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, float]]] = [
     (the_disk_is_not_waited_for, "kept: ", {"cut_per_h": 20.0}),
     (inputs_are_acknowledged_at_once, "kept: ", {"fsync_per_h": 60.0}),
@@ -216,6 +249,9 @@ PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, float]]
     (a_part_does_not_leave, "leave: ", {"restart_per_h": 10.0}),
     (chance_decides, "replay: ", CALM),
     (a_callback_fails, "caught: ", {"noise_share": 0.2}),
+    (numbers_count_for_ever, "heard: ", {"reborn_per_h": 200.0}),
+    (a_mistake_stands_for_ever, "liveness: ", {"reload_per_h": 20.0}),
+    (a_will_outlives_its_device, "liveness: ", {"will_per_h": 200.0, "restart_per_h": 10.0}),
 ]
 
 
