@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("edged.cli.config:app", "Start a hall.toml from a few questions; its schema."),
     "check": ("edged.cli.check:check", "Check a hall.toml: every mistake, its line and a remedy."),
     "doctor": ("edged.cli.doctor:doctor", "Is this machine fit? And the checklist for the site."),
+    "devices": ("edged.cli.devices:app", "One device: describe, probe, sniff, decode, find it."),
     "run": ("edged.cli.run:run", "Serve a hall until stopped (what the systemd unit calls)."),
     "web": ("edged.cli.web:web", "Serve the hall's pages: duty view, board, replay."),
     "reload": ("edged.cli.reload:reload", "Have the running daemon take hall.toml as it is now."),

@@ -1,0 +1,318 @@
+"""Bytes of one device for a technician: sent, heard, decoded. Blocking on purpose: only ``edged devices`` uses it.
+
+A deadline begins when the last byte has left the line: bytes x bits of a character / baud.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from edged.clock import monotonic_s
+from edged.core.model.losses import LOSSES, known
+from edged.driver import DeviceError, Garbled
+from edged.links.losses import loss_of
+from edged.links.modbus.frames import (
+    EXCEPTIONS,
+    FAILED,
+    MBAP,
+    RTU_MIN,
+    answer_size,
+    exception_error,
+    find_rtu_answer,
+    find_tcp_answer,
+    misfit,
+    open_rtu_frame,
+    rtu_frame,
+    tcp_frame,
+)
+from edged.links.modbus.wire import ModbusWire, parse_url
+
+FUNCTIONS = {
+    1: "read coils",
+    2: "read inputs",
+    3: "read holding registers",
+    4: "read input registers",
+    5: "write coil",
+    6: "write register",
+    15: "write coils",
+    16: "write registers",
+}
+READ_S = 0.02  # real seconds of one look at the line
+SILENCE_S = 0.05  # ends a burst: 48 characters at 9600 baud
+CONNECT_S = 3.0
+BURST_BYTES_MAX = 4096
+UNIT_MAX = 255
+NOBODY = (4, 10, 11)  # exceptions with which gateways and simulators say that no such unit is there
+DRAINS_MAX = 50  # looks at a line that is never quiet
+
+
+class ByteWire(Protocol):
+    """An open line. ``read`` returns what is there within ``READ_S``, perhaps nothing."""
+
+    def read(self) -> bytes: ...
+
+    def write(self, data: bytes) -> None: ...
+
+
+class _SerialWire:
+    def __init__(self, wire: ModbusWire) -> None:
+        import serial
+
+        self._port = serial.Serial(
+            wire.address,
+            wire.baudrate,
+            parity=wire.parity,
+            stopbits=wire.stopbits,
+            timeout=READ_S,
+            exclusive=True,
+        )
+
+    def read(self) -> bytes:
+        return bytes(self._port.read(max(1, self._port.in_waiting)))
+
+    def write(self, data: bytes) -> None:
+        self._port.reset_input_buffer()
+        self._port.write(data)
+        self._port.flush()
+
+    def close(self) -> None:
+        self._port.close()
+
+
+class _SocketWire:
+    def __init__(self, wire: ModbusWire) -> None:
+        host, _, port = wire.address.rpartition(":")
+        self._socket = socket.create_connection((host, int(port)), CONNECT_S)
+        self._socket.settimeout(READ_S)
+
+    def read(self) -> bytes:
+        try:
+            data = self._socket.recv(BURST_BYTES_MAX)
+        except TimeoutError:
+            return b""
+        if not data:
+            raise ConnectionResetError("closed by the other side")
+        return data
+
+    def write(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@contextmanager
+def opened(url: str) -> Iterator[tuple[ModbusWire, ByteWire]]:
+    """The line at ``url``. Raises ``ValueError`` for a wrong URL, ``OSError`` where it does not open."""
+    wire = parse_url(url)
+    line = _SerialWire(wire) if wire.kind == "rtu" else _SocketWire(wire)
+    try:
+        yield wire, line
+    finally:
+        line.close()
+
+
+class Told(NamedTuple):
+    """What came of a question. Texts: what was asked and answered, and what to do, in two languages."""
+
+    sent: bytes
+    asked: str
+    received: bytes
+    meaning: str
+    ok: bool
+    remedy: str = ""
+    remedy_zh: str = ""
+
+
+def ask(url: str, unit: int, request: str, deadline_s: float) -> Told:
+    """One request and what came of it. Raises ``ValueError`` for words that are no request."""
+    try:
+        pdu = bytes.fromhex("".join(request.split()))
+    except ValueError:
+        raise ValueError(f'"{request}" is not hex; 01 0000 0008 reads eight coils') from None
+    if len(pdu) < 5 or pdu[0] not in FUNCTIONS:
+        raise ValueError(f"functions: {', '.join(f'{code:02X} {name}' for code, name in FUNCTIONS.items())}")
+    sent, asked = b"", said_request(pdu)
+    try:
+        with opened(url) as (wire, line):
+            sent, received, answer = exchange(wire, line, unit, pdu, deadline_s)
+    except OSError as error:
+        return _lost(sent, asked, b"", *loss_of(error))
+    if answer:
+        failed = answer[0] & FAILED
+        remedy = exception_error(answer[1]) if failed else None
+        meaning = f"unit {unit}: {said_answer(pdu, answer)}"
+        return Told(sent, asked, received, meaning, not failed, str(remedy or ""))
+    odd = misfit(sent, received, wire.rtu)
+    return _lost(sent, asked, received, "bad-answer" if received else "no-answer", odd)
+
+
+def _lost(sent: bytes, asked: str, received: bytes, word: str, detail: str = "") -> Told:
+    words = LOSSES[known(word)]
+    meaning = ": ".join(part for part in (words.en, detail) if part)
+    return Told(sent, asked, received, meaning, False, words.do_en, words.do_zh)
+
+
+def exchange(
+    wire: ModbusWire, line: ByteWire, unit: int, pdu: bytes, deadline_s: float, number: int = 1
+) -> tuple[bytes, bytes, bytes]:
+    """Frame sent, bytes received, and the answer's PDU (empty: none). Raises ``OSError``."""
+    sent = rtu_frame(unit, pdu) if wire.rtu else tcp_frame(number, unit, pdu)
+    line.write(sent)
+    on_line_s = (len(sent) + answer_size(pdu) + RTU_MIN) * wire.char_s
+    until_s = monotonic_s() + on_line_s + deadline_s
+    received = b""
+    while monotonic_s() < until_s:
+        received = (received + line.read())[-BURST_BYTES_MAX:]
+        found = find_rtu_answer(sent, received) if wire.rtu else find_tcp_answer(sent, received)
+        if found:
+            return sent, received, found[1:-2] if wire.rtu else found[MBAP:]
+    return sent, received, b""
+
+
+def present(url: str, units: list[int], deadline_s: float) -> Iterator[tuple[int, str]]:
+    """Units that answer a read of one coil, and how. Raises ``OSError`` or ``ValueError``."""
+    pdu = bytes.fromhex("0100000001")
+    with opened(url) as (wire, line):
+        for number, unit in enumerate(units, 1):
+            _, _, answer = exchange(wire, line, unit, pdu, deadline_s, number)
+            if answer and not (answer[0] & FAILED and answer[1] in NOBODY):
+                yield unit, said_answer(pdu, answer)
+            elif wire.rtu:
+                _drain(line)
+
+
+def _drain(line: ByteWire) -> None:
+    """Until the line is quiet: a late answer must not be the next unit's."""
+    for _ in range(DRAINS_MAX):
+        if not line.read():
+            return
+
+
+def units_of(text: str) -> list[int]:
+    """``1-4,254`` as numbers. Raises ``ValueError``."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f'"{part}" is no unit; write 1-32, or 1,2,254')
+        if not 1 <= int(first) <= int(last or first) <= UNIT_MAX:
+            raise ValueError("units are 1 to 247; some boards answer to 254 or 255 as well")
+        found += range(int(first), int(last or first) + 1)
+    return list(dict.fromkeys(found))
+
+
+def bursts(url: str, seconds: float) -> Iterator[tuple[float, bytes]]:
+    """What comes on a line, cut where it is silent: seconds since the beginning, and bytes. Raises ``OSError``."""
+    with opened(url) as (_, line):
+        began_s = heard_s = monotonic_s()
+        held, first_s = b"", 0.0
+        while monotonic_s() - began_s < seconds:
+            data = line.read()
+            now_s = monotonic_s()
+            if data:
+                first_s = first_s if held else now_s - began_s
+                held, heard_s = held + data, now_s
+            if held and (now_s - heard_s >= SILENCE_S or len(held) >= BURST_BYTES_MAX):
+                yield first_s, held
+                held = b""
+        if held:
+            yield first_s, held
+
+
+def said_request(pdu: bytes) -> str:
+    """A Modbus request in words."""
+    address, value = int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big")
+    what = f"value {value:#06x}" if pdu[0] in (5, 6) else f"{value} from there"
+    return f"{FUNCTIONS.get(pdu[0], f'function {pdu[0]}')}, address {address:#06x}, {what}"
+
+
+def said_answer(request: bytes, answer: bytes) -> str:
+    """A Modbus answer in words."""
+    if answer[0] & FAILED:
+        return f"exception {answer[1]}: {EXCEPTIONS.get(answer[1], (None, 'unknown'))[1]}"
+    if answer[0] in (1, 2):
+        count = int.from_bytes(request[3:5], "big")
+        on = [place for place in range(count) if answer[2 + place // 8] >> place % 8 & 1]
+        return f"on: {', '.join(map(str, on)) or 'none'} of {count}"
+    if answer[0] in (3, 4):
+        words = [int.from_bytes(answer[place : place + 2], "big") for place in range(2, len(answer), 2)]
+        return f"registers {', '.join(map(str, words))}"
+    return "done"
+
+
+def _modbus(data: bytes) -> list[str]:
+    found, place = [], 0
+    while place < len(data):
+        for size in range(RTU_MIN, min(256, len(data) - place) + 1):
+            try:
+                unit, pdu = open_rtu_frame(data[place : place + size])
+            except Garbled:
+                continue
+            found.append(f"unit {unit}: {_said_either_way(pdu)}")
+            place += size
+            break
+        else:
+            place += 1
+    return found
+
+
+def _said_either_way(pdu: bytes) -> str:
+    """A PDU on a line that one only listens to: an echoed write looks the same both ways."""
+    if pdu[0] & FAILED:
+        return said_answer(pdu, pdu)
+    if len(pdu) == 5 or pdu[0] in (15, 16):
+        return said_request(pdu) if len(pdu) >= 5 else pdu.hex(" ")
+    return f"answer to {FUNCTIONS.get(pdu[0], f'function {pdu[0]}')}: {pdu[2:].hex(' ')}"
+
+
+def _candle(data: bytes) -> list[str]:
+    from devices.candle485.codec import Parser
+
+    return [str(frame) for frame in Parser().feed(data)]
+
+
+def _onbon(data: bytes) -> list[str]:
+    from devices.onbon_bx.codec import FrameReader, decode_areas
+
+    found = []
+    for frame in FrameReader().feed(data):
+        group, command = frame.command
+        words = f"to {frame.target:#06x} from {frame.source:#06x}: {group:02X} {command:02X} {frame.data[2:].hex(' ')}"
+        if frame.command == (0xA3, 0x06):
+            try:
+                words += "; ".join(f' "{area.text}"' for area in decode_areas(frame.data, False)[1])
+            except DeviceError as error:
+                words += f" ({error})"
+        found.append(words)
+    return found
+
+
+DECODERS: dict[str, Callable[[bytes], list[str]]] = {
+    "modbus": _modbus,
+    "candle485": _candle,
+    "onbon_bx": _onbon,
+}
+
+
+def encoded(what: str, words: list[str], unit: int | None, folder: Path | None) -> bytes:
+    """The bytes of a request. Raises ``ValueError``."""
+    if what == "modbus":
+        return rtu_frame(unit or 1, bytes.fromhex("".join("".join(words).split())))
+    driver, _, name = what.partition("/")
+    if driver != "modbus_relay" or len(words) != 2 or not words[0].isdecimal():
+        raise ValueError("write: modbus HEX, or modbus_relay/NAME CHANNEL on|off|blink")
+    from devices.modbus_relay.codec import Style, write_for
+    from devices.modbus_relay.profiles import profile_of
+    from edged.descriptions import table
+
+    own = folder / driver / f"{name}.toml" if folder is not None else None
+    profile = profile_of(table(own) if own is not None and own.is_file() else name)
+    channel, level = int(words[0]), words[1]
+    if channel >= profile.channels or level not in ("on", "off", "blink"):
+        raise ValueError(f"channels are 0 to {profile.channels - 1}, levels on, off and blink")
+    return rtu_frame(unit or profile.unit, write_for(Style(profile), channel, level).to_bytes())  # type: ignore[arg-type]

@@ -1,0 +1,280 @@
+"""``edged devices``: a technician and one device: which there are, what a line says, and what to do about it.
+
+Rules: it needs no hall.toml and no daemon; stop the daemon first where it has the port. Modbus frames are built and
+judged by the link's own ``frames``; ports are opened by pyserial and sockets. With ``--json`` one object a line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from edged.cli.target import fail
+
+Lang = Literal["zh", "en", "both"]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+LangOption = Annotated[Lang, typer.Option(help="Of the texts.")]
+Url = Annotated[
+    str, typer.Argument(help="rtu:///dev/…?baudrate=9600, tcp://host:port or rtu+tcp://host:port.")
+]
+app = typer.Typer(
+    help="List, describe, probe, sniff, decode and find devices.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+def _say(found: dict[str, Any], as_json: bool, text: str) -> None:
+    typer.echo(json.dumps(found, ensure_ascii=False) if as_json else text)
+
+
+def _chosen(zh: str, en: str, lang: Lang) -> str:
+    return " / ".join(text for text, wanted in ((zh, lang != "en"), (en, lang != "zh")) if wanted and text)
+
+
+@app.command("list")
+def list_(
+    folder: Annotated[
+        Path | None, typer.Option("--descriptions", help="The site's own folder; its examples are run.")
+    ] = None,
+    lang: LangOption = "both",
+    as_json: Json = False,
+) -> None:
+    """List drivers and descriptions, and what each was verified against. Examples of a site's files are run.
+
+    \b
+    Exit codes: 0 done, 1 an example of a site's file does not come true.
+    Example:    edged devices list --descriptions /etc/edged/descriptions
+    """
+    from devices import REGISTRY
+
+    wrong = False
+    for driver in REGISTRY:
+        _say({"driver": driver}, as_json, driver)
+        for found in _descriptions(driver, folder):
+            wrong = wrong or bool(found["wrong"])
+            title = _chosen(found["title_zh"], found["title"], lang)
+            text = f"  {found['name']:<22} {title}  [{found['verified']}]{found['of']}"
+            _say(found, as_json, "\n".join([text, *(f"    ! {line}" for line in found["wrong"])]))
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _descriptions(driver: str, folder: Path | None) -> Iterator[dict[str, Any]]:
+    from edged.config import options_of
+    from edged.descriptions import described, names, parsed, table
+
+    kind = options_of(driver).DESCRIPTION
+    if kind is None:
+        return
+    for name in names(driver):
+        model = described(driver, name, kind)
+        yield _row(driver, name, "", model.title, model.title_zh, model.verified, [])
+    for file in sorted((folder / driver).glob("*.toml")) if folder is not None else ():
+        try:
+            model = parsed(table(file), kind)
+        except ValueError as error:
+            yield _row(driver, file.stem, " site", "?", "", "?", [str(error)])
+            continue
+        wrong = model.wrong_examples()
+        yield _row(driver, file.stem, " site", model.title, model.title_zh, model.verified, wrong)
+
+
+def _row(
+    driver: str, name: str, of: str, title: str, title_zh: str, verified: str, wrong: list[str]
+) -> dict[str, Any]:
+    return {
+        "driver": driver,
+        "name": name,
+        "of": of,
+        "title": title,
+        "title_zh": title_zh,
+        "verified": verified,
+        "wrong": wrong,
+    }
+
+
+@app.command()
+def new(
+    driver: Annotated[str, typer.Argument(help="modbus_relay, modbus_map or mqtt_map.")],
+    name: Annotated[str, typer.Argument(help="What hall.toml will call it: small letters, digits, '-'.")],
+    folder: Annotated[Path, typer.Option("--descriptions", help="The site's own folder.")] = Path(
+        "descriptions"
+    ),
+) -> None:
+    """Write the beginning of a description, right as it stands; then put in what the paper of your device says.
+
+    \b
+    Exit codes: 0 written, 1 it is there already, 2 no such driver or name.
+    Example:    edged devices new modbus_relay our-board
+    """
+    from edged.cli.device_scaffolds import SCAFFOLDS
+    from edged.config import DESCRIPTION
+
+    if driver not in SCAFFOLDS or not DESCRIPTION.fullmatch(name):
+        raise fail(f"need a driver ({', '.join(SCAFFOLDS)}) and a name of small letters, digits and '-'", 2)
+    file = folder / driver / f"{name}.toml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(SCAFFOLDS[driver])
+    except FileExistsError:
+        raise fail(f"{file} is there already", 1) from None
+    typer.echo(
+        f'{file}\nhall.toml: [hall] descriptions = "{folder}"\nedged devices list --descriptions {folder}'
+    )
+
+
+@app.command()
+def decode(
+    family: Annotated[str, typer.Argument(help="modbus, candle485 or onbon_bx.")],
+    octets: Annotated[list[str], typer.Argument(help="Bytes in hex, spaces anywhere.", metavar="HEX...")],
+    as_json: Json = False,
+) -> None:
+    """Say what bytes mean: every frame in them, and what belongs to none.
+
+    \b
+    Exit codes: 0 frames found, 1 none, 2 not hex or no such family.
+    Example:    edged devices decode modbus 01 05 00 00 FF 00 8C 3A
+    """
+    from edged.cli.device_bytes import DECODERS
+
+    try:
+        data = bytes.fromhex("".join("".join(octets).split()))
+        decoder = DECODERS[family]
+    except ValueError:
+        raise fail("bytes are written in hex: 01 05 00 00 FF 00 8C 3A", 2) from None
+    except KeyError:
+        raise fail(f"families with a decoder: {', '.join(DECODERS)}", 2) from None
+    lines = decoder(data)
+    for line in lines or ["no frame"]:
+        _say({"family": family, "bytes": data.hex(" "), "meaning": line}, as_json, line)
+    if not lines:
+        raise typer.Exit(1)
+
+
+@app.command()
+def encode(
+    what: Annotated[str, typer.Argument(help="modbus, or modbus_relay/NAME.")],
+    words: Annotated[
+        list[str], typer.Argument(help="Request in hex; or channel and level (on, off, blink).")
+    ],
+    unit: Annotated[int | None, typer.Option(help="Unit; default: the description's, or 1.")] = None,
+    folder: Annotated[Path | None, typer.Option("--descriptions", help="The site's own folder.")] = None,
+) -> None:
+    """Print the bytes of a request as they stand on a serial line, with its checksum.
+
+    \b
+    Exit codes: 0 done, 2 wrong words.
+    Example:    edged devices encode modbus_relay/waveshare 3 on
+    """
+    from edged.cli.device_bytes import encoded
+
+    try:
+        typer.echo(encoded(what, words, unit, folder).hex(" ").upper())
+    except ValueError as error:
+        raise fail(str(error), 2) from None
+
+
+@app.command()
+def probe(
+    url: Url,
+    unit: Annotated[int, typer.Option(min=1, max=255)] = 1,
+    request: Annotated[
+        str, typer.Option(help="Request in hex: 01 0000 0008 reads eight coils.")
+    ] = "01 0000 0008",
+    deadline_ms: Annotated[int, typer.Option(min=20, max=10_000, help="After the last byte is out.")] = 300,
+    lang: LangOption = "both",
+    as_json: Json = False,
+) -> None:
+    """Ask one Modbus module something; see the bytes both ways, what they mean, and what to do if nobody answers.
+
+    \b
+    Exit codes: 0 it answered, 1 no or no right answer, 2 wrong words.
+    Example:    edged devices probe rtu:///dev/ttyUSB0?baudrate=9600 --unit 3
+    """
+    from edged.cli.device_bytes import ask
+
+    try:
+        told = ask(url, unit, request, deadline_ms / 1000)
+    except ValueError as error:
+        raise fail(str(error), 2) from None
+    remedy = _chosen(told.remedy_zh, told.remedy, lang)
+    lines = [
+        f"-> {told.sent.hex(' ')}   {told.asked}",
+        f"<- {told.received.hex(' ') or '(nothing)'}   {told.meaning}",
+        *([f"!! {remedy}"] if remedy else []),
+    ]
+    found = {
+        "sent": told.sent.hex(" "),
+        "received": told.received.hex(" "),
+        "meaning": told.meaning,
+        "ok": told.ok,
+    }
+    _say(found | {"remedy": told.remedy, "remedy_zh": told.remedy_zh}, as_json, "\n".join(lines))
+    if not told.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def sniff(
+    url: Url,
+    family: Annotated[str, typer.Option(help="modbus, candle485, onbon_bx, or raw.")] = "raw",
+    seconds: Annotated[float, typer.Option(min=0.1, max=86_400)] = 60.0,
+    as_json: Json = False,
+) -> None:
+    """Listen on a line, send nothing: show what comes, in bursts between silences, decoded where a family is given.
+
+    \b
+    Exit codes: 0 something came, 1 silence, 2 wrong words or no such port.
+    Example:    edged devices sniff rtu:///dev/ttyUSB0?baudrate=57600 --family candle485
+    """
+    from edged.cli.device_bytes import DECODERS, bursts
+
+    if family != "raw" and family not in DECODERS:
+        raise fail(f"families with a decoder: {', '.join(DECODERS)}", 2)
+    heard = False
+    try:
+        for at_s, data in bursts(url, seconds):
+            heard = True
+            meaning = "; ".join(DECODERS[family](data)) if family != "raw" else ""
+            found = {"at_s": round(at_s, 3), "bytes": data.hex(" "), "meaning": meaning}
+            _say(found, as_json, f"{at_s:9.3f}  {data.hex(' ')}  {meaning}".rstrip())
+    except (OSError, ValueError) as error:
+        raise fail(str(error), 2) from None
+    if not heard:
+        raise typer.Exit(1)
+
+
+@app.command()
+def detect(
+    url: Url,
+    units: Annotated[str, typer.Option(help="Units to try: 1-32, or 1,2,254.")] = "1-32",
+    deadline_ms: Annotated[
+        int, typer.Option(min=20, max=5000, help="For each, after its last byte is out.")
+    ] = 100,
+    as_json: Json = False,
+) -> None:
+    """Ask every unit of a Modbus line for a coil, and print [[devices]] for those that answer, even with a refusal.
+
+    \b
+    Exit codes: 0 somebody is there, 1 nobody, 2 wrong words or no such port.
+    Example:    edged devices detect rtu:///dev/ttyUSB0?baudrate=9600 --units 1-16,254
+    """
+    from edged.cli.device_bytes import present, units_of
+
+    found = 0
+    try:
+        for unit, answer in present(url, units_of(units), deadline_ms / 1000):
+            found += 1
+            text = (
+                f'[[devices]]\nid = "relay-{unit}"\ndriver = "modbus_relay"   # or modbus_map; answered {answer}\n'
+                f'profile = "plain"\nurl = "{url}"\nunit = {unit}\n'
+            )
+            _say({"unit": unit, "url": url, "answer": answer}, as_json, text)
+    except (OSError, ValueError) as error:
+        raise fail(str(error), 2) from None
+    if not found:
+        raise typer.Exit(1)

@@ -1,0 +1,141 @@
+"""`edged devices` on real wires: a technician sees bytes both ways, in words, and what to do about silence."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from devices.modbus_relay.fake import FakeLine, FakeRelay
+from edged.cli.device_bytes import units_of
+from edged.cli.device_scaffolds import SCAFFOLDS
+from edged.clock import monotonic_s
+from edged.config import load, options_of
+from edged.descriptions import parsed
+from edged.links.pty import Pty
+from tests.support.daemons import edged
+from tests.support.halls import GOOD
+from tests.support.modbus_peers import pymodbus_tcp, running, sim_device
+
+
+def said(*arguments: str, code: int = 0) -> str:
+    done = edged("devices", *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+async def beside(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in a thread: the loop goes on serving the other end."""
+    return await asyncio.to_thread(edged, "devices", *arguments)
+
+
+async def test_a_module_on_a_serial_line_is_probed_and_found() -> None:
+    line = FakeLine([FakeRelay(monotonic_s, unit=3)])
+    async with running(line):
+        url = f"rtu://{line.path}?baudrate=9600"
+        done = await beside("probe", url, "--unit", "3", "--lang", "en")
+        assert done.returncode == 0, done.stderr
+        assert "-> 03 01 00 00 00 08 3c 2e   read coils, address 0x0000" in done.stdout
+        assert "unit 3: on: none of 8" in done.stdout
+        done = await beside("probe", url, "--unit", "4", "--json")
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["ok"], told["received"]) == (1, False, "")
+        assert "unit" in told["remedy"]
+        assert "站号" in told["remedy_zh"]
+        done = await beside("probe", url, "--unit", "3", "--request", "01 0100 0008")
+        assert "exception 2: illegal address" in done.stdout
+        done = await beside("detect", url, "--units", "1-4")
+        assert done.stdout.count("[[devices]]") == 1
+        assert f'url = "{url}"\nunit = 3' in done.stdout
+        done = await beside("detect", url, "--units", "1,2")
+        assert (done.returncode, done.stdout) == (1, "")
+
+
+async def test_what_detect_prints_is_taken_by_check(tmp_path: Path) -> None:
+    async with pymodbus_tcp(sim_device(1), sim_device(7)) as url:
+        done = await beside("detect", url, "--units", "1-8")
+    file = tmp_path / "hall.toml"
+    file.write_text(f"{GOOD}\n{done.stdout}")
+    assert [device.id for device in load(file).devices][-2:] == ["relay-1", "relay-7"], done.stdout
+
+
+async def test_sniff_sends_nothing_and_decodes_bursts(tmp_path: Path) -> None:
+    port = Pty(tmp_path / "port")
+    port.plug()
+    heard: list[bytes] = []
+    life = asyncio.get_running_loop().create_task(port.run(heard.append, lambda _up, _why: None))
+    try:
+        listening = asyncio.get_running_loop().create_task(
+            beside("sniff", f"rtu://{port.path}?baudrate=57600", "--family", "candle485", "--seconds", "4")
+        )
+        await asyncio.sleep(2.5)
+        await port.write(bytes.fromhex("01213107"))
+        done = await listening
+    finally:
+        life.cancel()
+        port.close()
+    assert "01 21 31 07  Signal(address=33, code=49)" in done.stdout, done.stderr
+    assert heard == []
+
+
+def test_bytes_in_words_and_words_in_bytes() -> None:
+    assert said("decode", "modbus", "00 01050000ff008c3a").startswith(
+        "unit 1: write coil, address 0x0000, value 0xff00"
+    )
+    assert "answer to read coils: 00" in said("decode", "modbus", "0101010051 88")
+    assert "A3 00" in said(
+        "decode", "onbon_bx", "a5a5a5a5a5a5a5a5feff0080000000000000fe020600a300010000015df15a"
+    )
+    assert said("decode", "modbus", "FF FF", code=1) == "no frame\n"
+    assert said("encode", "modbus_relay/lc-tech", "0", "on").strip() == "FF 05 00 00 FF 00 99 E4"
+    assert said("encode", "modbus", "06 0000 007B").strip() == "01 06 00 00 00 7B C9 E9"
+    for wrong in (
+        ("decode", "modbus", "xy"),
+        ("decode", "dance", "00"),
+        ("encode", "modbus_relay/tower", "9", "on"),
+    ):
+        said(*wrong, code=2)
+    assert units_of("1-3,254") == [1, 2, 3, 254]
+    for text in ("", "a", "0", "1-999", "3-", "4-3"):
+        with pytest.raises(ValueError, match=r"units are|is no unit"):
+            units_of(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [("tcp://127.0.0.1:1", "refuses the connection"), ("rtu:///no/port", "serial port is not there")],
+)
+def test_a_line_that_does_not_open_is_told_with_its_remedy(url: str, says: str) -> None:
+    told = said("probe", url, "--lang", "en", code=1)
+    assert says in told
+    assert "!! " in told
+    assert said("detect", url, code=2)
+    assert said("probe", "http://x", code=2)
+
+
+@pytest.mark.parametrize("driver", SCAFFOLDS)
+def test_a_new_description_is_right_as_it_stands(driver: str, tmp_path: Path) -> None:
+    """The way of CONTRIBUTING: write the beginning, run its examples, name it in hall.toml."""
+    folder = tmp_path / "descriptions"
+    said("new", driver, "our-board", "--descriptions", str(folder))
+    said("new", driver, "our-board", "--descriptions", str(folder), code=1)
+    said("new", driver, "../x", "--descriptions", str(folder), code=2)
+    rows = [json.loads(row) for row in said("list", "--descriptions", str(folder), "--json").splitlines()]
+    (own,) = [row for row in rows if row.get("of") == " site"]
+    assert (own["driver"], own["name"], own["wrong"]) == (driver, "our-board", [])
+    file = folder / driver / "our-board.toml"
+    kind = options_of(driver).DESCRIPTION
+    assert kind is not None
+    file.write_text(
+        file.read_text()
+        .replace("05 0000 FF00", "05 0000 FE00")
+        .replace("[0, 2]", "[0, 3]")
+        .replace('"key next', '"key n')
+    )
+    assert "!" in said("list", "--descriptions", str(folder), code=1)
+    with pytest.raises(ValueError, match="title: is required"):
+        parsed({}, kind)
