@@ -71,7 +71,10 @@ _PATH_KEYS: dict[str, tuple[str, ...]] = {
     "store": ("path",),
     "policy": ("keys",),
     "duty": ("keys",),
-    "pages": ("directory", "duty_key", "pins", "password_file", "cert_file", "key_file"),
+    "pages": (
+        *("directory", "duty_key", "pins", "password_file", "cert_file", "key_file"),
+        *("tls_cert_file", "tls_key_file"),
+    ),
     "tls": ("ca_file", "cert_file", "key_file"),
     "commands": ("password_file", "cert_file", "key_file"),
     "devices": ("path",),

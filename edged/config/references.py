@@ -27,6 +27,7 @@ WINDOW_POINTS = ("panel", "lamp", "display", "evaluator")
 def check(raw: Raw) -> Iterator[Mistake]:
     """Every cross-reference mistake of the document."""
     yield from _duplicates(raw)
+    yield from _https(raw)
     yield from _places(raw)
     yield from _names(raw)
     yield from _points(raw)
@@ -164,6 +165,16 @@ def _duplicates(raw: Raw) -> Iterator[Mistake]:
                     (*path, key), f'"{value}" is already the {key} of another {noun}{owner}; choose another'
                 )
             first.setdefault(value, str(entry.get("id", "")))
+
+
+def _https(raw: Raw) -> Iterator[Mistake]:
+    """A certificate and its key come together."""
+    pages = raw.get("pages")
+    names = ("tls_cert_file", "tls_key_file")
+    given = [name for name in names if isinstance(pages, dict) and name in pages]
+    if len(given) == 1:
+        other = names[1 - names.index(given[0])]
+        yield Mistake(("pages", given[0]), f"needs {other} beside it; HTTPS takes both, or leave both out")
 
 
 def _places(raw: Raw) -> Iterator[Mistake]:

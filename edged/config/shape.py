@@ -325,6 +325,7 @@ class PagesTable(Table, frozen=True):
 
     ``names``: further names by which browsers ask for this machine. ``directory``: where it keeps the recorded days;
     none given: it keeps none. ``username`` or ``cert_file`` say who it is at the broker; none given: ``[mqtt]`` does.
+    ``tls_cert_file`` and ``tls_key_file``: the pages are served by HTTPS; the duty desk needs it beyond this machine.
     ``public_url`` and ``tickets_port`` are of the visitors' own pages, ``duty_key`` and ``pins`` of the duty desk.
     """
 
@@ -332,6 +333,8 @@ class PagesTable(Table, frozen=True):
     port: Annotated[int, Meta(ge=0, le=65535)] = 9465  # 0: any free port (tests, demo)
     names: Annotated[tuple[Annotated[str, HOST_NAME], ...], Meta(max_length=WEB_NAMES_MAX)] = ()
     directory: FilePath | None = None
+    tls_cert_file: FilePath | None = None
+    tls_key_file: FilePath | None = None
     public_url: Annotated[str, PUBLIC_URL] | None = None
     tickets_port: Port | None = None
     duty_key: FilePath | None = None

@@ -15,7 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edged.pages.listener import ABORT
 
-WRITES: frozenset[str] = frozenset()  # paths that take a POST; the rest is for reading
+WRITES = frozenset(
+    {"/duty/login", "/duty/logout", "/duty/act"}
+)  # paths that take a POST; the rest is for reading
 READS = ("GET", "HEAD")
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (a hall's own decision, named in its hall.toml)
 SEND_S = 10.0  # a reader that takes nothing for so long loses its place

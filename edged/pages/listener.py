@@ -72,12 +72,15 @@ class LimitedConnection(H11Protocol):
 class Listener(uvicorn.Server):
     """Serves ``app`` on a socket that is already ours; signals are the process's own affair."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, cert_file: str | None = None, key_file: str | None = None) -> None:
+        """``cert_file`` and ``key_file``: PEM files; with them it speaks HTTPS."""
         super().__init__(
             uvicorn.Config(
                 cast(Any, app),
                 http=LimitedConnection,
                 ws="none",
+                ssl_certfile=cert_file,
+                ssl_keyfile=key_file,
                 lifespan="off",
                 loop="none",
                 access_log=False,

@@ -21,14 +21,14 @@ from edged.clock import Clock, Warp, monotonic_s
 from edged.config import HallConfig
 from edged.config.broker import pages_settings
 from edged.links.mqtt.link import MqttLink
-from edged.pages import assets, board, days, hall, replay, report
+from edged.pages import assets, board, days, duty, hall, replay, report
 from edged.pages.changes import Streams, changes, picture
 from edged.pages.days import RecordedDays
 from edged.pages.guard import Guard
 from edged.pages.listener import Listener, bind
 from edged.pages.mirror import Mirror
 
-PAGES = (hall, board, days, replay, report)  # each module says its addresses: ``routes(pages)``
+PAGES = (hall, board, days, duty, replay, report)  # each module says its addresses: ``routes(pages)``
 BEAT_LATE_S = 5.0
 
 log = structlog.get_logger("edged.pages")
@@ -117,8 +117,9 @@ async def serve(config: HallConfig, warp: Warp | None, tell: Callable[[str], Non
     place = bind(config.pages.host, config.pages.port)
     try:
         pages = assemble(config, Clock(0, warp))
-        listener = Listener(application(pages))
-        tell(address(config.pages.host, place.getsockname()[1]))
+        table = config.pages
+        listener = Listener(application(pages), table.tls_cert_file, table.tls_key_file)
+        tell(address(table.host, place.getsockname()[1], secure=table.tls_cert_file is not None))
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
@@ -136,6 +137,7 @@ async def serve(config: HallConfig, warp: Warp | None, tell: Callable[[str], Non
         place.close()
 
 
-def address(host: str, port: int) -> str:
+def address(host: str, port: int, secure: bool = False) -> str:
     """Where a browser finds the pages."""
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    scheme = "https" if secure else "http"
+    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"

@@ -1,0 +1,224 @@
+"""``/duty``: what a named member of staff may order from a page, as the duty panel could. Rules of this file:
+
+* Acting needs a PIN, and a connection that nobody else reads: HTTPS, or this machine itself.
+* A cookie alone orders nothing: each act shows a proof that only our own page could read, and comes from our origin
+  (OWASP ASVS 4.0.3, V4.2.2). The cookie is HttpOnly and SameSite=Strict.
+* The same act (its key) is done once, however often it is sent.
+* Where no key or no file of PINs is configured, or nobody has one, the page is for reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from edged import strict_json
+from edged.central.envelope import KeyFileError
+from edged.pages import pins
+from edged.pages.duty_orders import DutyOrders, NotAnAct
+from edged.pages.duty_sessions import ACTS_KEPT, DutySession, DutySessions
+
+if TYPE_CHECKING:
+    from edged.pages.server import Pages
+
+COOKIE = "edged-duty"
+PROOF = "x-edged-proof"
+BODY_BYTES_MAX = 4_096
+KEY_LENGTHS = range(8, 65)
+
+log = structlog.get_logger("edged.pages")
+
+
+class DutyDesk:
+    """The desk of one hall."""
+
+    def __init__(self, pages: Pages) -> None:
+        table = pages.config.pages
+        self._pages = pages
+        self._pins = None if table.pins is None else Path(table.pins)
+        self._orders = None if table.duty_key is None else DutyOrders(pages, Path(table.duty_key))
+        self._sessions = DutySessions()
+        self._one_pin = asyncio.Lock()  # a hash takes 19 MiB: one at a time
+
+    def routes(self) -> list[Route]:
+        """The page and its three words."""
+        return [
+            Route("/duty", self._pages.shown("duty.html")),
+            Route("/duty/session", self.session),
+            Route("/duty/login", self.login, methods=["POST"]),
+            Route("/duty/logout", self.logout, methods=["POST"]),
+            Route("/duty/act", self.act, methods=["POST"]),
+        ]
+
+    async def session(self, request: Request) -> Response:
+        """Who is at the desk, and what they may do."""
+        found = self._sessions.of(_cookie(request))
+        config = self._pages.config
+        return JSONResponse(
+            {
+                "name": None if found is None else found.name,
+                "proof": None if found is None else found.proof,
+                "why_not": self._why_not(request),
+                "operations": list(config.duty.operations),
+            }
+        )
+
+    def _why_not(self, request: Request) -> dict[str, str] | None:
+        if self._orders is None or self._pins is None:
+            return _two(
+                "本大厅没有配置值班台密钥：此页只能查看",
+                "No duty key is configured: this page is for reading",
+            )
+        if not _is_private(request):
+            return _two(
+                "请在控制器本机或通过 HTTPS 打开此页，才能操作",
+                "Open this page by HTTPS, or on the controller, to act",
+            )
+        return None
+
+    async def login(self, request: Request) -> Response:
+        """A name and a PIN."""
+        told = await _body(request)
+        if told is None or not _ours(request):
+            return _no(400, "请求无效", "Not a request of this page")
+        why = self._why_not(request)
+        if why is not None or self._pins is None:
+            return JSONResponse(why, 403)
+        name, pin = str(told.get("name", ""))[: pins.NAME_MAX].strip(), str(told.get("pin", ""))[:64]
+        async with self._one_pin:
+            wait_s = self._sessions.wait_s(name)
+            if wait_s:
+                return _no(
+                    429, f"尝试过多，请{round(wait_s)}秒后再试", f"Too many tries: again in {round(wait_s)} s"
+                )
+            try:
+                right = await asyncio.to_thread(self._is_right, self._pins, name, pin)
+            except pins.PinsUnusable as error:
+                log.error("pins-unusable", detail=str(error))
+                return _no(503, "PIN 文件不可用，请联系管理员", "The file of PINs cannot be used")
+        if not right:
+            self._sessions.wrong(name)
+            log.warning("duty-login-refused")  # the name may be somebody's PIN, typed into the wrong field
+            return _no(403, "姓名或 PIN 不正确", "Wrong name or PIN")
+        made = self._sessions.begin(name)
+        log.info("duty-login", by=name)
+        answer = JSONResponse({"name": name, "proof": made.proof})
+        answer.set_cookie(
+            COOKIE,
+            made.token,
+            path="/duty",
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+        return answer
+
+    def _is_right(self, file: Path, name: str, pin: str) -> bool:
+        return pins.is_right(pins.load(file), name, pin)
+
+    async def logout(self, request: Request) -> Response:
+        """They leave the desk."""
+        found = self._proven(request)
+        if found is not None:
+            self._sessions.end(found)
+        answer = JSONResponse({})
+        answer.delete_cookie(COOKIE, path="/duty", httponly=True, samesite="strict")
+        return answer
+
+    async def act(self, request: Request) -> Response:
+        """One act; its ``key`` is the page's own, new for each."""
+        found, told = self._proven(request), await _body(request)
+        if found is None or self._why_not(request) is not None:
+            return _no(403, "请重新登录", "Log in again")
+        key = None if told is None else told.get("key_of_act")
+        if told is None or not isinstance(key, str) or len(key) not in KEY_LENGTHS:
+            return _no(400, "请求无效", "Not an act of this page")
+        if key not in found.acts:
+            if found.allowance.take() is None:
+                return _no(429, "操作过于频繁，请稍候", "Too many acts: wait a moment")
+            found.acts[key] = asyncio.get_running_loop().create_future()
+            while len(found.acts) > ACTS_KEPT:
+                found.acts.popitem(last=False)
+            found.acts[key].set_result(await self._given(found, told))
+        return JSONResponse(await asyncio.shield(found.acts[key]))
+
+    async def _given(self, session: DutySession, told: dict[str, Any]) -> dict[str, Any]:
+        assert self._orders is not None
+        try:
+            answer = await self._orders.give(session.name, told)
+        except NotAnAct as error:
+            answer = {"state": "refused", **error.words}
+        except KeyFileError as error:
+            log.error("duty-key-unusable", detail=str(error))
+            answer = {
+                "state": "unsent",
+                **_two("值班台密钥不可用，请联系管理员", "The desk's key cannot be used"),
+            }
+        log.info("duty-act", by=session.name, act=str(told.get("act"))[:32], outcome=answer["state"])
+        return answer
+
+    def _proven(self, request: Request) -> DutySession | None:
+        found = self._sessions.of(_cookie(request))
+        proof = request.headers.get(PROOF, "")
+        return found if found is not None and _ours(request) and _same(proof, found.proof) else None
+
+
+def routes(pages: Pages) -> list[Route]:
+    """The desk's addresses."""
+    return DutyDesk(pages).routes()
+
+
+def _same(one: str, other: str) -> bool:
+    import hmac
+
+    return hmac.compare_digest(one.encode(), other.encode())
+
+
+def _cookie(request: Request) -> str | None:
+    jar: SimpleCookie = SimpleCookie(request.headers.get("cookie", ""))
+    return jar[COOKIE].value if COOKIE in jar else None
+
+
+def _ours(request: Request) -> bool:
+    """Whether a page of ours sent it: browsers name the origin of every POST (Fetch standard, 3.2)."""
+    origin = request.headers.get("origin")
+    return origin == f"{request.url.scheme}://{request.headers.get('host')}" and (
+        request.headers.get("content-type") == "application/json"
+    )
+
+
+def _is_private(request: Request) -> bool:
+    if request.url.scheme == "https":
+        return True
+    try:
+        return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _body(request: Request) -> dict[str, Any] | None:
+    raw = b""
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > BODY_BYTES_MAX:
+            return None
+    try:
+        return strict_json.parse_document(raw, BODY_BYTES_MAX)
+    except strict_json.NotStrictJson:
+        return None
+
+
+def _two(zh: str, en: str) -> dict[str, str]:
+    return {"zh": zh, "en": en}
+
+
+def _no(status: int, zh: str, en: str) -> Response:
+    return JSONResponse(_two(zh, en), status)

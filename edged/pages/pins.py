@@ -1,0 +1,102 @@
+"""Who may act at the duty desk: names and argon2id hashes of their PINs, in a file that ``edged web pin`` writes."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edged import strict_json
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
+FILE_BYTES_MAX = 64 * 1024
+PEOPLE_MAX = 100
+NAME_MAX = 32  # characters; as in hall.toml
+PIN_DIGITS = range(6, 13)
+MODE = 0o640  # the group is that of edged web
+# OWASP password storage, 2025: argon2id with 19 MiB and two passes; a twentieth of a second on a mini-PC.
+MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1
+
+
+class PinsUnusable(ValueError):
+    """The file cannot be used; the text says why."""
+
+
+def load(file: Path) -> dict[str, str]:
+    """Hashes by name; none where there is no file yet. Raises ``PinsUnusable``."""
+    try:
+        with file.open("rb") as stream:
+            found = strict_json.parse_document(stream.read(FILE_BYTES_MAX + 1), FILE_BYTES_MAX).get("pins")
+    except FileNotFoundError:
+        return {}
+    except (OSError, strict_json.NotStrictJson) as error:
+        raise PinsUnusable(f"{file}: {error}") from None
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+        raise PinsUnusable(f'{file}: must hold {{"pins": {{name: hash}}}}')
+    return found
+
+
+def keep(file: Path, name: str, pin: str | None) -> None:
+    """From now on ``name`` has this PIN; None: they may not act any more. Raises ``ValueError`` and ``OSError``."""
+    name = name.strip()
+    if not 1 <= len(name) <= NAME_MAX:
+        raise ValueError(f"a name has 1 to {NAME_MAX} characters")
+    people = load(file)
+    if pin is None:
+        people.pop(name, None)
+    else:
+        check_form(pin)
+        people[name] = _hasher().hash(pin)
+    if len(people) > PEOPLE_MAX:
+        raise ValueError(f"at most {PEOPLE_MAX} people may act")
+    fresh = file.with_name(f"{file.name}.new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, MODE), "w", encoding="utf-8") as stream:
+        json.dump({"pins": people}, stream, ensure_ascii=False, indent=1)
+        stream.flush()
+        os.fsync(stream.fileno())
+    with suppress(OSError):  # the owner of before, where we may
+        known = file.stat()
+        os.chown(fresh, known.st_uid, known.st_gid)
+    os.replace(fresh, file)
+
+
+def check_form(pin: str) -> None:
+    """Raises ``ValueError`` for what is no PIN, or one that everybody guesses."""
+    if not (pin.isascii() and pin.isdecimal() and len(pin) in PIN_DIGITS):
+        raise ValueError(f"a PIN has {PIN_DIGITS.start} to {PIN_DIGITS.stop - 1} digits")
+    steps = {(int(after) - int(before)) % 10 for before, after in pairwise(pin)}
+    if len(steps) == 1 and steps <= {0, 1, 9}:
+        raise ValueError("that PIN is one of the first that anybody tries; choose another")
+
+
+def is_right(hashes: dict[str, str], name: str, pin: str) -> bool:
+    """Whether ``pin`` is that of ``name``. Takes as long for a name that nobody has. For another thread."""
+    from argon2.exceptions import InvalidHashError, VerificationError
+
+    hasher = _hasher()
+    known = hashes.get(name)
+    try:
+        right = hasher.verify(known or _nobody(hasher), pin)
+    except (VerificationError, InvalidHashError):
+        return False
+    return right and known is not None
+
+
+_NOBODY: list[str] = []
+
+
+def _nobody(hasher: PasswordHasher) -> str:
+    if not _NOBODY:
+        _NOBODY.append(hasher.hash("not a PIN"))
+    return _NOBODY[0]
+
+
+def _hasher() -> PasswordHasher:
+    from argon2 import PasswordHasher
+
+    return PasswordHasher(time_cost=PASSES, memory_cost=MEMORY_KIB, parallelism=LANES)
