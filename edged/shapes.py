@@ -6,6 +6,7 @@ so that whoever wrote it hears of every one; what is said of them is left to who
 
 from __future__ import annotations
 
+import inspect
 import types
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -202,6 +203,8 @@ def _portable(node: Any) -> Any:
             del kept["required"]
         if "enum" in kept and all(isinstance(choice, str) for choice in kept["enum"]):
             kept["type"] = "string"
+        if isinstance(kept.get("description"), str):
+            kept["description"] = inspect.cleandoc(kept["description"])  # Python 3.13 does it by itself
         if isinstance(kept.get("pattern"), str):
             kept["pattern"] = ecma(kept["pattern"])
         return kept

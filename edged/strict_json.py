@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from functools import cache
 from typing import Any, NoReturn
 
-DEPTH_MAX = 12  # a policy is 5 deep; Python's own limit is near 1000 and raises RecursionError
+DEPTH_MAX = 12  # a policy is 5 deep; Python's own limit differs by version
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.S)  # a bracket within a text is none
 VALUES_MAX = 5_000  # a policy with 50 areas has about 600 values
 EXACT_MAX = 2**53  # a larger one with a point may stand for another number than was meant
 
@@ -35,6 +37,8 @@ def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]
     """
     if len(data) > bytes_max:
         raise NotStrictJson("too_large", f"{len(data)} bytes, at most {bytes_max} are allowed")
+    if data.count(b"{") + data.count(b"[") > DEPTH_MAX:
+        _not_deep(data)
     try:
         value = _decoder(digits_max).decode(data.decode("utf-8-sig"))
     except NotStrictJson:
@@ -44,8 +48,6 @@ def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]
     except json.JSONDecodeError as error:
         where = f"{error.msg} (line {error.lineno}, column {error.colno})"
         raise NotStrictJson("not_json" if data else "empty", where) from None
-    except RecursionError:
-        raise NotStrictJson("too_deep", "nested too deeply") from None
     except ValueError:  # integers of thousands of digits
         raise NotStrictJson("number_too_large", "a number is too long") from None
     if type(value) is not dict:
@@ -58,6 +60,15 @@ def parse_document(data: bytes, bytes_max: int) -> dict[str, Any]:
     value = parse(data, bytes_max, None)
     _bounded(value)
     return value
+
+
+def _not_deep(data: bytes) -> None:
+    depth = 0
+    for found in _BRACKETS.finditer(data):
+        mark = found[0]
+        depth += (mark in b"[{") - (mark in b"]}")
+        if depth > DEPTH_MAX:
+            raise NotStrictJson("too_deep", f"nested deeper than {DEPTH_MAX}")
 
 
 @cache
@@ -96,20 +107,18 @@ def _number(text: str) -> int | float:
 
 
 def _bounded(value: Any) -> None:
-    """Depth, number of values, and text that can be written again (a lone surrogate cannot)."""
+    """Number of values, and text that can be written again (a lone surrogate cannot)."""
     count = 0
-    stack: list[tuple[Any, int]] = [(value, 1)]
+    stack: list[Any] = [value]
     while stack:
-        node, depth = stack.pop()
+        node = stack.pop()
         count += 1
-        if depth > DEPTH_MAX:
-            raise NotStrictJson("too_deep", f"nested deeper than {DEPTH_MAX}")
         if count > VALUES_MAX:
             raise NotStrictJson("too_large", f"more than {VALUES_MAX} values")
         if isinstance(node, dict):
-            stack.extend((child, depth + 1) for pair in node.items() for child in pair)
+            stack.extend(child for pair in node.items() for child in pair)
         elif isinstance(node, list):
-            stack.extend((child, depth + 1) for child in node)
+            stack.extend(node)
         elif isinstance(node, str) and not _writable(node):
             raise NotStrictJson("half_character", "a text holds half a surrogate pair")
 

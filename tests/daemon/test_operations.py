@@ -118,7 +118,10 @@ def refusals(operator: Operator) -> dict[str, tuple[str, bytes]]:
         "not-an-envelope": ("open", b"{}"),
         "wrong-payload-type": ("open", sign(b"{}", POLICY_TYPE, KEY)),
         "unknown-signer": ("open", envelope_of(operator.document("open", body), OTHER_KEY)),
-        "bad-signature": ("open", good.replace(b'"sig": "', b'"sig": "AA').replace(b'"sig":"', b'"sig":"AA')),
+        "bad-signature": (
+            "open",
+            good.replace(b'"sig": "', b'"sig": "AAAA').replace(b'"sig":"', b'"sig":"AAAA'),
+        ),
         "not-json": ("open", sign(b"{", "application/vnd.edged.operation+json", KEY)),
         "missing-field": signed(by=None),
         "unknown-field": signed(extra=1),

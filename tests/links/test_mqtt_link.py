@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -202,8 +203,10 @@ async def test_silent_broker_is_given_up_after_the_connack_limit(monkeypatch: py
         assert "no CONNACK" in reasons[0]
 
 
-async def test_refused_password_is_told_once_with_its_reason() -> None:
-    async with real_mosquitto("password_file /dev/null", "allow_anonymous false") as broker:
+async def test_refused_password_is_told_once_with_its_reason(tmp_path: Path) -> None:
+    nobody = tmp_path / "passwords"
+    nobody.touch(0o600)
+    async with real_mosquitto(f"password_file {nobody}", "allow_anonymous false") as broker:
         link = MqttLink(settings_for(broker), Rejections())
         reasons: list[str] = []
         link.on_state(lambda _up, reason: reasons.append(reason))

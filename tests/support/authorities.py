@@ -53,6 +53,9 @@ class Authority:
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
     ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
+        ours = x509.AuthorityKeyIdentifier.from_issuer_public_key(
+            self._key.public_key()
+        )  # Python 3.13 asks for it
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -61,4 +64,6 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=60))
             .not_valid_after(now + datetime.timedelta(days=days))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+            .add_extension(ours, False)
         )
