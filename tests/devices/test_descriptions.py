@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,18 @@ def test_a_python_driver_of_the_site_is_found_by_its_entry_point(
     file.write_text(GOOD + '\n[[devices]]\nid = "gate"\ndriver = "broken"\n')
     with pytest.raises(ConfigErrors, match='the driver "broken" cannot be loaded'):
         load(file)
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
+def test_the_pages_show_what_there_is_and_devices_that_check_takes(page: str, tmp_path: Path) -> None:
+    text = (Path("devices") / page).read_text()
+    (shown,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    file = tmp_path / "hall.toml"
+    file.write_text(f"{GOOD}\n{shown}")
+    assert [device.id for device in load(file).devices][-3:] == ["relay-1", "keys", "button-3"]
+    for driver in REGISTRY:
+        assert f"| `{driver}` |" in text
+    for family in FAMILIES:
+        (keys,) = [line for line in text.splitlines() if line.startswith(f"| `{family}` |")][1:]
+        for field in kind_of(family).__struct_fields__:
+            assert field in keys + "title title_zh source verified wiring wiring_zh examples", (family, field)
