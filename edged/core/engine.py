@@ -22,16 +22,19 @@ from edged.core.model.events import (
     DeviceEvent,
     EndReported,
     Event,
+    GoneOn,
     JournalRenewed,
     KeyPressed,
     OverrideSet,
     PolicyApplied,
     Resumed,
+    RosterTold,
     SafeModeSet,
     SiteLoaded,
     Tick,
     TicketPrinted,
     TicketRequested,
+    WindowAsked,
 )
 from edged.core.model.lookup import Lookup
 from edged.core.model.state import State
@@ -55,6 +58,8 @@ SOMEBODY = (
     EndReported,
     JournalRenewed,  # somebody may hold a number of today
 )
+# what the office says of today, also before the hall opens: the day that ends it has begun
+OF_TODAY = (RosterTold, GoneOn, WindowAsked)
 
 
 class Engine:
@@ -111,6 +116,8 @@ class Engine:
                 day.turn_day(turn)
                 self.state.active_ms = at_ms
                 trial.somebody_is_here(turn)
+            elif isinstance(event, OF_TODAY):
+                day.turn_day(turn)
             self._dispatch(turn, event)
         self._settle_windows(turn)
         certain = 0
