@@ -24,7 +24,9 @@ DAY_MS = 86_400_000
 TICKS_MAX = 1_000  # until a hall that everybody left has fallen asleep
 
 
-@pytest.fixture(params=range(FIRST_SEED, FIRST_SEED + DAYS))
+@pytest.fixture(
+    params=[FIRST_SEED, *(pytest.param(FIRST_SEED + n, marks=pytest.mark.long) for n in range(1, DAYS))]
+)
 def seed(request: pytest.FixtureRequest) -> int:
     number: int = request.param
     print(f"live this day again: EDGED_SEED={number} pytest tests/core/test_determinism.py")  # noqa: T201
@@ -80,7 +82,7 @@ def test_a_hall_that_everybody_left_falls_asleep(seed: int) -> None:
 
 
 def test_a_restart_that_lost_something_is_seen() -> None:
-    day = Chance(1).live(STEPS)
+    day = Chance(1).live(STEPS // 2)
 
     def forgetful(engine: Engine) -> Engine:
         engine.state.last_key.clear()

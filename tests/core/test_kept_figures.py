@@ -43,6 +43,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return seen
 
 
+@pytest.mark.long
 def test_what_is_kept_is_what_is_so(kept: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
     handle, steps, found = Engine.handle, count(), []
 

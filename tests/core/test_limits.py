@@ -49,6 +49,7 @@ def test_outcomes_that_never_come_are_forgotten_with_a_note() -> None:
     assert next(iter(feeder.engine.state.actions)) == "a51", "the oldest are forgotten first"
 
 
+@pytest.mark.long
 def test_days_of_work_leave_a_bounded_state_behind() -> None:
     feeder = opened_hall(hall_site())
     at_ms, number, served = START_MS, 0, 0

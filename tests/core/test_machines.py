@@ -130,7 +130,7 @@ DIFFERENCES: dict[tuple[str, str, str], str] = {
 }
 CORE = Path(edged.core.__path__[0])
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
-SEEDS = [*range(100, 104), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(104, 112))]
+SEEDS = [100, 101, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(102, 112))]
 
 
 def edges_of(table: Mapping[Any, Mapping[str, str]]) -> Edges:

@@ -16,7 +16,7 @@ def _came_and_went(state: State, number: str, ticket: int) -> None:
 
 
 def test_a_number_stays_given_whatever_the_order_its_visitors_left_in() -> None:
-    for seed in range(200):
+    for seed in range(60):
         chance, state, model = Random(seed), State(), set[str]()
         pool = [f"{prefix}{n:0{width}d}" for prefix in ("A", "", "窗") for width in (1, 3) for n in range(12)]
         pool += ["A", "", "B7C", "A0000000000007", "１２"]

@@ -36,7 +36,7 @@ from tests.support.core_days import Chance
 
 KEPT = Path(__file__).with_name("failing_days.txt")
 FIRST_SEED = int(os.environ.get("EDGED_SEED", "0"))
-FEW_DAYS = 300  # seconds of work, after every change of the core
+FEW_DAYS = 120  # seconds of work, after every change of the core
 DAYS = int(os.environ.get("EDGED_DAYS", "3000"))
 EVENTS = 30
 PARTS = 30  # of the days, to share between the processors

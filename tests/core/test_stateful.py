@@ -12,6 +12,7 @@ from dataclasses import replace
 from random import Random
 from typing import get_args
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -227,13 +228,24 @@ class Hall(RuleBasedStateMachine):
         assert dump_state(cut.engine.state) == last
 
 
+def _examples(count: int) -> settings:
+    return settings(
+        max_examples=count,
+        stateful_step_count=80,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+
+
 TestHall = Hall.TestCase
-TestHall.settings = settings(
-    max_examples=25,
-    stateful_step_count=80,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+TestHall.settings = _examples(8)
+
+
+@pytest.mark.long
+class TestManyHalls(Hall.TestCase):  # type: ignore[misc, valid-type]
+    """The same, for longer."""
+
+    settings = _examples(40)
 
 
 def test_an_area_that_closes_may_touch_another_while_all_are_looked_at() -> None:
