@@ -6,7 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,6 +29,16 @@ QUESTIONS = {
     "windows": ("Windows that serve {area} all day", "{area} 常设窗口数"),
     "tidal": ('"+1" windows of {area}', "{area} 潮汐窗口数"),
 }
+
+
+@app.command()
+def reference(
+    lang: Annotated[Literal["zh", "en"], typer.Option(help="Of the texts.")] = "en",
+) -> None:
+    """Print every table and key of hall.toml: values, default, meaning (configs/hall-reference.md)."""
+    from edged.config.reference import hall_reference
+
+    typer.echo(hall_reference(lang), nl=False)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -93,6 +93,18 @@ def check(file: Document, config: Config = None) -> None:
         raise typer.Exit(1) from None
     typer.echo(f"{file}: OK: version {document.version} for {', '.join(document.halls)} / 检查通过")
     _tell_effect(payload, config)
+
+
+@app.command()
+def reference(
+    lang: Annotated[Literal["zh", "en"], typer.Option(help="Of the texts.")] = "en",
+) -> None:
+    """Print every parameter of a policy: values, default, meaning (configs/policy-reference.md)."""
+    from edged.central.policy_schema import policy_schema
+    from edged.config.reference import schema_reference
+
+    title = "策略参考" if lang == "zh" else "Reference of a policy"
+    typer.echo(schema_reference(title, "edged policy reference", policy_schema(), lang), nl=False)
 
 
 @app.command()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from edged.cli import load_command
 from edged.config import load
 from edged.config.hall_schema import hall_schema
+from edged.config.reference import hall_reference
 from edged.site.hall_draft import AreaDraft, HallDraft, hall_toml
 from tests.support.schemas import faults
 
@@ -20,6 +24,27 @@ EXAMPLES = sorted(CONFIGS.glob("hall-*.toml"))
 def test_the_shipped_schema_is_the_one_of_the_code() -> None:
     """Regenerate: edged config schema > configs/hall.schema.json"""
     assert json.loads((CONFIGS / "hall.schema.json").read_text("utf-8")) == hall_schema()
+
+
+@pytest.mark.parametrize("page", ["hall-reference.md", "policy-reference.md"])
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_references_are_current(page: str, lang: str) -> None:
+    """Regenerate: edged config (policy) reference --lang LANG > configs/PAGE (.zh-CN.md for zh)."""
+    group = "config" if page.startswith("hall") else "policy"
+    file = CONFIGS / (page if lang == "en" else page.replace(".md", ".zh-CN.md"))
+    done = CliRunner().invoke(load_command(group), ["reference", "--lang", lang])
+    assert done.exit_code == 0, done.output
+    assert file.read_text("utf-8") == done.output, (
+        f"edged {group} reference --lang {lang} > configs/{file.name}"
+    )
+
+
+def test_every_key_of_the_tables_has_words_in_both_languages() -> None:
+    """Options of drivers may do without: their folder's README says more."""
+    for lang in ("zh", "en"):
+        text = hall_reference(lang).partition("## devices (")[0]
+        for row in re.findall(r"^\| `.*$", text, re.M):
+            assert not row.endswith("|  |"), f"edged/config/hall_words.py: {row}"
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
@@ -58,3 +83,20 @@ def test_a_few_answers_make_a_file_that_check_takes(areas: int, tmp_path: Path) 
     assert sum(window.tidal for window in hall.site.windows) == sum(draft.tidal for draft in drafts)
     schema = hall_schema()
     assert faults(tomllib.loads(file.read_text("utf-8")), schema, schema) == []
+
+
+def test_the_two_pages_for_technicians_say_the_same_and_name_files_that_are_there() -> None:
+    english, chinese = ((CONFIGS / name).read_text("utf-8") for name in ("README.md", "README.zh-CN.md"))
+    blocks = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+    assert blocks.findall(english) == blocks.findall(chinese)
+    assert len(re.findall(r"^## ", english, re.M)) == len(re.findall(r"^## ", chinese, re.M))
+    for text in (english, chinese):
+        for target in re.findall(r"\]\(([^)]+)\)", text):
+            assert (CONFIGS / target).is_file(), target
+    tomllib.loads(next(body for kind, body in blocks.findall(english) if kind == "toml"))
+    for command in re.findall(r"^edged (.*check .*)$", english, re.M):
+        group, *words = command.split()
+        done = CliRunner().invoke(
+            load_command(group), [one.replace("configs/", f"{CONFIGS}/") for one in words]
+        )
+        assert done.exit_code == 0, done.output
