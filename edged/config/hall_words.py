@@ -69,6 +69,8 @@ KEYS: dict[str, tuple[str, str]] = {
     "pages.pins": ("值班人员口令文件", "file with the pins of the duty staff"),
     "pages.username": ("在消息服务器上的用户名", "user name at the broker"),
     "pages.password_file": ("密码文件", "password file"),
+    "pages.tls_cert_file": ("网页证书（HTTPS）", "certificate of the pages (HTTPS)"),
+    "pages.tls_key_file": ("网页私钥", "its private key"),
     "pages.cert_file": ("证书", "certificate"),
     "pages.key_file": ("私钥", "private key"),
     "policy.keys": ("可签发策略的公钥文件", "file of public keys that may sign"),
