@@ -4,7 +4,7 @@ Rules: unsigned, as what devices send: an appointment only lets somebody check i
 write here. A strict shape that names no person; what does not fit is counted. The same id again moves the appointment;
 with ``cancelled`` it calls it off. The centre hears of each as an event (``appointment.made``, ``…cancelled``, or
 ``…refused`` with the id and a code), which needs nothing of the line. Empty texts, null and ``"cancelled": false`` are
-as good as absent.
+as good as absent. A whole book may come at once; what floods us after that is counted, answered and not kept.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from edged.central import topics
 from edged.central.audience import Moment, epoch_ms
 from edged.central.policy_desk import PushMessage, Put, TellRefusal
 from edged.central.refusals import reason
+from edged.clock import monotonic_s
 from edged.core.model.events import AppointmentCancelled, AppointmentMade
+from edged.core.queue.bookings import BOOKINGS_MAX
 from edged.driver import Reject
 from edged.shapes import ID, Misshapen, Shape, filled, form, read, without_words
 
 BYTES_MAX = 4_096
-
+AT_ONCE_MAX = BOOKINGS_MAX  # the book of a hall, sent again as a whole
+PER_S = 1.0  # after that: many times what a hall's visitors book and call off, and no disk is filled by it
 
 ID_FORM = r"^[0-9A-Za-z_.-]{1,64}$"
 _ID = re.compile(ID_FORM)
@@ -71,6 +74,8 @@ class AppointmentBook:
         self._put = put
         self._reject = reject
         self._refused = refused
+        self._room = float(AT_ONCE_MAX)
+        self._filled_s = monotonic_s()
 
     def start(self) -> None:
         """Listen."""
@@ -79,6 +84,9 @@ class AppointmentBook:
     def receive(self, message: PushMessage) -> None:
         """Handler of the topic."""
         fields: dict[str, Any] = {}
+        if not self._has_room():
+            self._refuse(message, "too many", {}, "too-many-appointments")
+            return
         try:
             fields = strict_json.parse_document(message.payload, BYTES_MAX)
             if personal.where(fields) is not None:
@@ -92,6 +100,16 @@ class AppointmentBook:
         else:
             if not self._put(event, message.ack):
                 self._reject("inbox_full", type(event).__name__)
+
+    def _has_room(self) -> bool:
+        """Whether one more is taken now; each costs a row of the journal."""
+        now_s = monotonic_s()
+        self._room = min(AT_ONCE_MAX, self._room + (now_s - self._filled_s) * PER_S)
+        self._filled_s = now_s
+        if self._room < 1:
+            return False
+        self._room -= 1
+        return True
 
     def _refuse(
         self, message: PushMessage, detail: str, fields: dict[str, Any], code: str = "not-an-appointment"

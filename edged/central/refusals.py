@@ -42,6 +42,10 @@ CODES: dict[str, tuple[str, str]] = {
         "it does not have the shape of an appointment",
         "不符合预约消息的格式",
     ),
+    "too-many-appointments": (
+        "more appointments come than a hall has visitors: this one was not taken, send it again more slowly",
+        "预约消息过多,本条未受理,请放慢速度后重新发送",
+    ),
     "odd-character": (
         "character {position} is {name}: no board or ticket can show it; take it out and sign again",
         "第 {position} 个字符是不可显示的控制字符({name});请删除后重新签名",

@@ -1,6 +1,6 @@
 """The commissioning checklist (现场验收清单): what only the real machine can show. Rules of this file:
 
-* A line names its fault case (F01-F48), what to do, what must be seen and within how many seconds (0: no clock runs).
+* A line names its fault case (F01-F74), what to do, what must be seen and within how many seconds (0: no clock runs).
 * ``look`` names the self-check of ``doctor_looks.py`` that answers a part of it without anybody moving.
 * What a test shows on every change is not repeated here; ``tests/faults/cases.toml`` says which is where.
 """
@@ -169,6 +169,27 @@ LINES: tuple[ChecklistLine, ...] = (
             "No mistake; every remark is known (devices nobody uses, characters a board has not)",
         ),
         look="parts",
+    ),
+    ChecklistLine(
+        "names",
+        (
+            "拔掉外网,重启主机,核对各设备上线",
+            "Pull the cable to the outside, restart the machine, and see every device come back",
+        ),
+        ("不依赖外网域名,设备全部在线", "Nothing needs a name server outside: every device is there"),
+        look="names",
+    ),
+    ChecklistLine(
+        "broker-key",
+        (
+            "执行 systemctl reload mosquitto,再用设备取号",
+            "Run systemctl reload mosquitto, then take a number",
+        ),
+        (
+            "broker 重新读取证书和私钥,照常出号",
+            "The broker reads certificate and key again; numbers are printed",
+        ),
+        look="broker-key",
     ),
     ChecklistLine(
         "F43",

@@ -15,13 +15,17 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from msgspec.structs import asdict
 
 from edged.config import HallConfig
 
 UNIT = "edged.service"
-ACL = "/etc/mosquitto/edged.acl"
+MOSQUITTO = "/etc/mosquitto"
+MOSQUITTO_USER = "mosquitto"
+ACL = f"{MOSQUITTO}/edged.acl"
+_KEY_FILE = re.compile(r"^[ \t]*keyfile[ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
 ROOM_BYTES = 1 << 30  # a year of a busy hall, and the ballast many times
 SYNC_MS_MAX = 50.0
 SYNCS = 60
@@ -158,6 +162,61 @@ def look_at_broker_guard(hall: HallConfig) -> Found:
         except NoAnswer:
             pass
     return well("broker 拒绝无凭据的客户端", "the broker refuses a client without a name")
+
+
+def look_at_names(hall: HallConfig) -> Found:
+    """Do the names of hosts in hall.toml lead anywhere?"""
+    import socket
+
+    hosts = {hall.mqtt.host, hall.web.host}
+    for device in hall.devices:
+        given = asdict(device.options)
+        hosts |= {
+            urlsplit(text).hostname or ""
+            for text in given.values()
+            if isinstance(text, str) and "://" in text
+        }
+        hosts.add(str(given.get("host") or ""))
+    lost = []
+    for host in sorted(host for host in hosts if host):
+        try:
+            socket.getaddrinfo(host, None)
+        except (OSError, UnicodeError):
+            lost.append(host)
+    if lost:
+        return ill(
+            f"主机名无法解析:{'、'.join(lost)};请改用 IP 地址或修复域名解析",
+            f"no address is known for {', '.join(lost)}: give the IP address, or mend name resolution",
+        )
+    return well("主机名均可解析", "every host in hall.toml has an address")
+
+
+def look_at_broker_key(hall: HallConfig) -> Found:
+    """Can mosquitto read the private key of its certificate? It starts as root and drops that before it reloads."""
+    import pwd
+
+    try:
+        user = pwd.getpwnam(MOSQUITTO_USER)
+    except KeyError:
+        return unknown("本机没有 mosquitto 用户", f"no user {MOSQUITTO_USER} on this machine")
+    groups = set(os.getgrouplist(user.pw_name, user.pw_gid))
+    keys = sorted({Path(found) for text in _broker_files() for found in _KEY_FILE.findall(text)})
+    for key in keys:
+        try:
+            kept = next(
+                (one for one in (*reversed(key.parents), key) if not _may_read(one, user.pw_uid, groups)),
+                None,
+            )
+        except OSError as error:
+            return ill(f"私钥不可用:{key}:{error.strerror}", f"{key}: {error.strerror}")
+        if kept is not None:
+            return ill(
+                f"mosquitto 用户读不到 {key}({kept} 的权限):chown root:mosquitto,chmod 640",
+                f"the user {user.pw_name} may not read {key} (because of {kept}): chown root:mosquitto, chmod 640",
+            )
+    if not keys:
+        return well("本机 broker 未配置私钥", "the broker of this machine has no private key")
+    return well("mosquitto 可读取私钥", "mosquitto may read its private key")
 
 
 def look_at_serial(hall: HallConfig) -> Found:
@@ -373,7 +432,9 @@ LOOKS: dict[str, Callable[[HallConfig], Found]] = {
         look_at_sync,
         look_at_parts,
         look_at_broker,
+        look_at_names,
         look_at_broker_guard,
+        look_at_broker_key,
         look_at_serial,
         look_at_clock,
         look_at_rtc,
@@ -389,6 +450,18 @@ LOOKS: dict[str, Callable[[HallConfig], Found]] = {
         look_at_secrets,
     )
 }
+
+
+def _broker_files() -> Iterator[str]:
+    for file in sorted(Path(MOSQUITTO).rglob("*.conf")):
+        yield file.read_text("utf-8", "replace")
+
+
+def _may_read(path: Path, uid: int, groups: set[int]) -> bool:
+    """Whether a user may read a file, or pass through a folder."""
+    status = path.stat()
+    shift = 6 if status.st_uid == uid else 3 if status.st_gid in groups else 0
+    return bool(status.st_mode >> shift & (1 if path.is_dir() else 4))
 
 
 def _folder(hall: HallConfig) -> Path:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -160,3 +161,32 @@ def test_a_broken_file_is_told_line_by_line(tmp_path: Path) -> None:
     code, said = doctor(tmp_path / "hall.toml")
     assert code == 2
     assert said.startswith(f"{tmp_path / 'hall.toml'}:1: TOML:")
+
+
+def test_a_host_that_nobody_knows_is_ill(tmp_path: Path) -> None:
+    file = hall(tmp_path)
+    file.write_text(
+        file.read_text().replace('host = "127.0.0.1"\nport = 1883', 'host = "broker.invalid"\nport = 1883')
+    )
+    found = doctor_looks.look_at_names(load(file))
+    assert found.state == "ill"
+    assert "broker.invalid" in found.english
+    assert doctor_looks.look_at_names(load(hall(tmp_path))).state == "well"
+
+
+@pytest.mark.parametrize(("mode", "state"), [(0o600, "ill"), (0o604, "well")])
+def test_a_key_that_the_broker_may_not_read_is_ill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, state: str
+) -> None:
+    with TemporaryDirectory(dir="/var/tmp") as folder:  # others may pass through its parents
+        place = Path(folder)
+        place.chmod(0o755)
+        key = place / "broker.key"
+        key.write_text("secret")
+        key.chmod(mode)
+        (place / "edged.conf").write_text(f"listener 8883\nkeyfile {key}\n")
+        monkeypatch.setattr(doctor_looks, "MOSQUITTO", folder)
+        monkeypatch.setattr(doctor_looks, "MOSQUITTO_USER", "nobody")
+        found = doctor_looks.look_at_broker_key(load(hall(tmp_path)))
+    assert found.state == state
+    assert state == "well" or str(key) in found.english
