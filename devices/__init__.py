@@ -19,6 +19,7 @@ REGISTRY: dict[str, str] = {
     "mqtt_json": "devices.mqtt_json.driver:MqttJson",
     "mqtt_map": "devices.mqtt_map.driver:MqttMap",
     "onbon_bx": "devices.onbon_bx.driver:OnbonBx",
+    "voice_chip": "devices.voice_chip.driver:VoiceChip",
 }
 
 

@@ -1,0 +1,54 @@
+"""Frames of the voice modules SYN6288 and XFS5152CE; no I/O.
+
+SYN6288 (datasheet of 2016-03-09, in the repository libdriver/syn6288): ``FD lenHi lenLo command parameter text xor``,
+where the length counts all that follows it and the xor is over all bytes before it, FD included; 200 bytes of text at
+most. XFS5152CE: the same without xor, 4 KiB of text. Parameter: 1 is GBK. Answers are single bytes.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import xor
+from typing import Literal
+
+from edged.texts import cleaned
+
+HEAD = 0xFD
+SPEAK, STOP, STATUS = 0x01, 0x02, 0x21
+GBK = 0x01
+ACCEPTED, REJECTED, SPEAKING, IDLE, STARTED = 0x41, 0x45, 0x4E, 0x4F, 0x4A
+ANSWERS = frozenset({ACCEPTED, REJECTED, SPEAKING, IDLE, STARTED})
+Chip = Literal["syn6288", "xfs5152"]
+TEXT_BYTES_MAX: dict[Chip, int] = {"syn6288": 200, "xfs5152": 4000}
+# Speed tags hold until the next reset, so every text begins with one. Those of the XFS5152: not confirmed.
+SPEED: dict[Chip, tuple[str, str]] = {"syn6288": ("[t4]", "[t2]"), "xfs5152": ("[s5]", "[s3]")}
+
+
+def frame(chip: Chip, command: int, data: bytes = b"") -> bytes:
+    """One frame. ``data``: parameter and text."""
+    ends = 1 if chip == "syn6288" else 0
+    body = bytes((HEAD, *(1 + len(data) + ends).to_bytes(2, "big"), command)) + data
+    return body + bytes((reduce(xor, body),)) if ends else body
+
+
+def speak(chip: Chip, text: str) -> bytes:
+    """The frame that speaks ``text`` (in GBK; what that has not is left out)."""
+    return frame(chip, SPEAK, bytes((GBK,)) + text.encode("gbk", "ignore"))
+
+
+def parts(chip: Chip, text: str, slow: bool = False) -> list[str]:
+    """``text`` as one module takes it: with its speed, cut where it is too long, brackets made harmless.
+
+    Square brackets are the modules' own commands; somebody's name must not set the volume.
+    """
+    plain = cleaned(text).replace("[", "【").replace("]", "】").encode("gbk", "ignore").decode("gbk")
+    speed = SPEED[chip][slow]
+    room = TEXT_BYTES_MAX[chip] - len(speed)
+    found, held, size = [], "", 0
+    for char in plain:
+        width = len(char.encode("gbk"))
+        if size + width > room:
+            found.append(speed + held)
+            held, size = "", 0
+        held, size = held + char, size + width
+    return [*found, speed + held] if held else found

@@ -1,0 +1,171 @@
+"""One voice module on a serial line: announcements one after the other, each to its end. Rules:
+
+1. A new text would cut off the one that is spoken: the next is sent when the module says that it is idle.
+2. A text counts as spoken when the module took it and fell idle again; where the idle byte does not come in the time
+   that the text takes, the module is asked.
+3. The module is asked for its state every ``ASK_S``; after ``MISSED_MAX`` questions without any answer it is lost. An
+   answer's deadline begins when the last byte has left the line.
+4. It speaks Chinese; English texts are left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from devices.voice_chip import codec
+from edged.core.model.commands import Action, Say, Value
+from edged.core.model.losses import OTHER, Loss
+from edged.core.model.point import Point
+from edged.driver import DeviceContext, DeviceError, Options, Presence, Refused, Unreachable
+from edged.heartbeat import lasting
+from edged.links import ByteLink
+from edged.links.losses import WIRE_LOSSES
+from edged.links.serial import SerialLink
+
+ASK_S = 2.0  # hall seconds between questions while nothing is spoken
+RETRY_VOICE_S = 0.5  # real seconds between tries at a lost module
+MISSED_MAX = 2  # one byte may fall to line noise
+BITS_OF_A_BYTE = 10
+SYLLABLE_S = 0.35  # of hall time; a slow one takes twice as long
+SPOKEN_S_MAX = 13.0  # real seconds; inside what an action may take
+SPARE_S = 1.0
+
+
+class VoiceChipOptions(Options, frozen=True):
+    """``path``: the port, best by place (/dev/serial/by-path/…). ``deadline_ms``: for an answer."""
+
+    path: Annotated[str, Meta(min_length=1, max_length=4096)]
+    chip: codec.Chip = "syn6288"
+    baudrate: Literal[9600, 19200, 38400, 115200] = 9600
+    deadline_ms: Annotated[int, Meta(ge=20, le=2000)] = 200
+
+    def point_roles(self, channel: str) -> frozenset[str]:
+        """A voice."""
+        return frozenset({"voice"})
+
+
+class VoiceChip:
+    """Driver of one module. Its only point is the device."""
+
+    OPTIONS: ClassVar[type[Options]] = VoiceChipOptions
+    LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES
+    deadline_s = 1.0  # it shows nothing
+    reassert_s = 3600.0
+    pace_s = 0.0
+
+    def __init__(
+        self, context: DeviceContext, options: VoiceChipOptions, link: ByteLink | None = None
+    ) -> None:
+        """``link``: the wire to use; by default the serial port at ``path``."""
+        self._context = context
+        self._chip = options.chip
+        self._link = link if link is not None else SerialLink(options.path, baudrate=options.baudrate)
+        self._byte_s = BITS_OF_A_BYTE / options.baudrate
+        self._answer_s = options.deadline_ms / 1000
+        self._presence = Presence(context)
+        self._one_at_a_time = asyncio.Lock()
+        self._open = False
+        self._down = Loss(OTHER, "not opened yet")
+        self._missed = 0
+        self._heard: set[int] = set()  # answers since the last frame
+        self._word = asyncio.Event()
+
+    async def run(self) -> None:
+        """See ``Driver``."""
+        self._presence.forget()
+        async with asyncio.TaskGroup() as lanes:
+            lanes.create_task(lasting("link", self._link.run(self._received, self._wire_changed)))
+            lanes.create_task(lasting("contact", self._keep_contact()))
+
+    async def show(self, point: Point, value: Value) -> None:
+        """It shows nothing. Raises ``Refused``."""
+        raise Refused(f"{point} is a voice, it shows no {value.kind}")
+
+    async def act(self, action: Action) -> None:
+        """Speak, and return when it has been said. Raises ``DeviceError``."""
+        if not isinstance(action.body, Say):
+            raise Refused(f"a voice cannot {action.body.kind}")
+        async with self._one_at_a_time:
+            if not self._presence.there:
+                raise Unreachable(self._down.detail, self._down.word)
+            for text in codec.parts(self._chip, action.body.text, action.body.slow):
+                await self._speak(text, action.body.slow)
+
+    async def _speak(self, text: str, slow: bool) -> None:
+        if not await self._say(codec.speak(self._chip, text), codec.ACCEPTED, codec.REJECTED):
+            self._miss()
+            raise Unreachable("the voice module does not answer")
+        if codec.REJECTED in self._heard:
+            raise Refused("the voice module rejects the text")
+        needed_s = len(text) * SYLLABLE_S * (2 if slow else 1) + SPARE_S
+        if await self._wait(min(SPOKEN_S_MAX, needed_s), codec.IDLE):
+            return
+        if not await self._say(codec.frame(self._chip, codec.STATUS), codec.IDLE):
+            raise Unreachable("the voice module does not come to an end")
+
+    async def _keep_contact(self) -> None:
+        while True:
+            if self._open and not self._one_at_a_time.locked():
+                async with self._one_at_a_time:
+                    await self._ask()
+            if self._presence.there:
+                await self._context.sleep(ASK_S)
+            else:
+                await asyncio.sleep(RETRY_VOICE_S)
+
+    async def _ask(self) -> None:
+        try:
+            heard = await self._say(codec.frame(self._chip, codec.STATUS), codec.SPEAKING, codec.IDLE)
+        except DeviceError:
+            return  # the wire is down, and tells by itself
+        if heard:
+            self._missed = 0
+            self._presence.back()
+        else:
+            self._miss()
+
+    def _miss(self) -> None:
+        self._missed += 1
+        if self._missed >= MISSED_MAX or self._presence.there is None:
+            self._down = Loss("no-answer", "no answer from the voice module")
+            self._presence.lost(*self._down)
+
+    async def _say(self, data: bytes, *answers: int) -> bool:
+        """Send, and hear one of ``answers``. Raises ``Unreachable``."""
+        self._heard.clear()
+        await self._link.write(data)
+        heard = await self._wait(len(data) * self._byte_s + self._answer_s, *answers)
+        if not heard:
+            await asyncio.sleep(self._answer_s)  # a late answer must not be taken for the next one's
+        return heard
+
+    async def _wait(self, within_s: float, *answers: int) -> bool:
+        """Until one of ``answers`` was heard since the last frame, for so many real seconds."""
+        try:
+            async with asyncio.timeout(within_s):
+                while not self._heard.intersection(answers):
+                    self._word.clear()
+                    await self._word.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _received(self, data: bytes) -> None:
+        noise = [byte for byte in data if byte not in codec.ANSWERS]
+        if noise:
+            self._context.reject("noise", f"{len(noise)} bytes")
+        for byte in data:
+            if byte == codec.ACCEPTED:
+                self._heard.discard(codec.IDLE)  # that was of a text before this one
+            if byte in codec.ANSWERS:
+                self._heard.add(byte)
+        self._word.set()
+
+    def _wire_changed(self, up: bool, why: Loss) -> None:
+        self._open, self._missed = up, 0
+        if not up:
+            self._down = why
+            self._presence.lost(*why)
