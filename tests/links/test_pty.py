@@ -1,0 +1,86 @@
+"""A pty pair as a port that is there, pulled, and read by nobody: the device's end never waits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edged.links.pty import UNREAD_MAX, Pty
+
+FULL = 4 * UNREAD_MAX  # more than the kernel and the port's own buffer hold
+pytestmark = pytest.mark.timeout(20)  # a write that waits for the other end would wait for ever
+
+
+def plugged(port: Pty) -> None:
+    port.plug()
+
+
+def plugged_again(port: Pty) -> None:
+    port.plug()
+    port.replug()
+
+
+@pytest.mark.parametrize("begin", [plugged, plugged_again])
+async def test_a_device_whose_program_does_not_read_is_never_held_up(
+    begin: Callable[[Pty], None], tmp_path: Path
+) -> None:
+    port = Pty(tmp_path / "port")
+    begin(port)
+    said = bytes(n % 251 for n in range(FULL))
+    for start in range(0, FULL, 1024):
+        port.send(said[start : start + 1024])
+    assert 0 < port.lost < FULL
+    assert UNREAD_MAX - 1024 < port.unread <= FULL - port.lost
+    program = os.open(port.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    read = bytearray()
+    while len(read) < FULL - port.lost:
+        await asyncio.sleep(0)
+        try:
+            read += os.read(program, 4096)
+        except BlockingIOError:
+            await asyncio.sleep(0.001)
+    os.close(program)
+    assert read == said[: len(read)], "what was kept is the first of it, in order"
+    assert port.unread == 0
+    port.close()
+
+
+async def test_a_device_that_nobody_heard_says_nothing_later(tmp_path: Path) -> None:
+    port = Pty(tmp_path / "port")
+    port.plug()
+    for _ in range(20):
+        port.send(b"x" * 1000)
+    port.replug()
+    assert port.unread == 0
+    port.close()
+    assert not port.plugged
+    assert port.place.name not in os.listdir(tmp_path)
+    port.send(b"into the air")
+    assert (port.unread, port.lost) == (0, 0)
+
+
+async def test_the_end_of_the_device_hears_what_is_written_and_whether_the_port_is_there(
+    tmp_path: Path,
+) -> None:
+    port, heard, states = Pty(tmp_path / "port"), bytearray(), list[bool]()
+    end = asyncio.create_task(port.run(heard.extend, lambda up, _: states.append(up)))
+    await asyncio.sleep(0)
+    name = port.plug()
+    assert os.readlink(port.path) == name
+    program = os.open(port.path, os.O_RDWR | os.O_NOCTTY)
+    os.write(program, b"\r\n\x03")  # raw: no echo, no line, no interrupt
+    async with asyncio.timeout(5):
+        while len(heard) < 3:
+            await asyncio.sleep(0.001)
+    os.close(program)
+    assert bytes(heard) == b"\r\n\x03"
+    assert port.unread == 0
+    assert port.replug() != name
+    port.unplug()
+    assert states == [False, True, False, True, False]
+    end.cancel()
+    port.close()
