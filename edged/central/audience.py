@@ -98,7 +98,9 @@ class LastOrder(NamedTuple):
 
 
 class Order(NamedTuple):
-    """An operation that passed every check. ``event`` None: the policy desk's. ``again``: it was taken already."""
+    """An operation that passed every check. ``event`` None: the policy desk's. ``again``: it was taken already.
+    ``version``: of a rollback that is meant for this policy alone.
+    """
 
     name: str
     id: str
@@ -107,6 +109,7 @@ class Order(NamedTuple):
     counter: LastOrder
     event: Event | None
     again: bool
+    version: int | None = None
 
 
 class Trusted(NamedTuple):

@@ -178,6 +178,10 @@ class OperationDesk(Observer):
         last = policies.last_good
         if last is None:
             raise DocumentRefused(reason("no-earlier-policy"))
+        if order.version not in (None, last.version):
+            raise DocumentRefused(
+                reason("not-in-force", "body.version", found=order.version, now=last.version)
+            )
         earlier = policies.earlier(last.version, self._policies.left_versions)
         if earlier is None:
             raise DocumentRefused(reason("no-earlier-policy"))

@@ -334,7 +334,9 @@ class Withdraw(Body, frozen=True):
 
 
 class Rollback(Body, frozen=True):
-    """Back to the policy that was in force before the present one."""
+    """Back to the policy that was in force before the present one; version: only if that one is in force."""
+
+    version: Annotated[int, Meta(ge=1, le=COUNTER_MAX)] | None = None
 
     def order(self, by: str) -> None:
         """The policy desk's business."""
@@ -382,10 +384,11 @@ def accept(raw: bytes, name: str, trusted: Trusted, audience: Audience, past: Pa
     last = past.counters.get(opened.keyid, LastOrder(0, ""))
     if counter != last and counter.value <= last.value:
         raise DocumentRefused(reason("replayed", "counter", counter=counter.value, high=last.value))
-    event = body_of(document).order(document.by)
+    body = body_of(document)
+    event, version = body.order(document.by), body.version if isinstance(body, Rollback) else None
     if event is not None:
         event = cast(Event, replace(cast(Any, event), order=document.id))  # every event of a body has it
-    return Order(name, document.id, document.by, opened.keyid, counter, event, again=counter == last)
+    return Order(name, document.id, document.by, opened.keyid, counter, event, counter == last, version)
 
 
 def claimed_id(raw: bytes) -> str:

@@ -110,6 +110,10 @@ CODES: dict[str, tuple[str, str]] = {
         "counter {counter} of this key is not above {high}, which this hall has already taken; sign it again",
         "该密钥的计数 {counter} 不高于本大厅已接受的 {high};请重新签名",
     ),
+    "not-in-force": (
+        "version {found} is not in force here, version {now} is; nothing is rolled back",
+        "本大厅现行的是版本 {now},不是版本 {found};未回退",
+    ),
     "no-earlier-policy": ("there is no earlier policy to return to", "没有可以回退的上一版策略"),
     "made-it-worse": (
         "under version {version} waiting visitors had waited {waited_s} s on average (limit {limit_s} s), so the hall "

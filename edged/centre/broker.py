@@ -126,7 +126,8 @@ class CityLink:
         if code.is_failure:
             self.on_change(False, str(code))
             return
-        self._client.subscribe([(one, 1) for one in self._filters])
+        if self._filters:
+            self._client.subscribe([(one, 1) for one in self._filters])
         self.on_change(True, "")
 
     def _heard(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,9 +19,12 @@ from edged.cli.target import NoTarget, fail, from_url
 if TYPE_CHECKING:
     from edged.centre.broker import CityAddress
     from edged.centre.reports import Section
+    from edged.centre.rollouts import Progress, RolloutPlan
     from edged.centre.standing import CityHall
 
 WATCH_S = 2.0
+STEP_S = 0.5  # between looks at what halls say
+SAID_S = 15.0  # for the broker to take a push
 
 app = typer.Typer(
     help="""Run a city's centre: keep what halls send, see how they are, report, roll policies out.
@@ -278,3 +283,180 @@ def _tell_report(made: list[Section], zh: bool) -> None:
         for row in section.rows:
             table.add_row(*(reports.told(c, v) for c, v in zip(section.columns, row, strict=True)))
         console.print(table)
+
+
+@app.command()
+def rollout(
+    broker: BrokerUrl,
+    postgres: Postgres,
+    file: Annotated[Path | None, typer.Argument(help="A policy document, or a signed one.")] = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", "-k", help="Signing key, for a plain document.")
+    ] = None,
+    halls: Annotated[str, typer.Option(help="Ids in the order in which they get it, with commas.")] = "",
+    group: Annotated[str | None, typer.Option(help="All halls of this group.")] = None,
+    waves: Annotated[str, typer.Option(help="How many have it after each wave.")] = "1,10%,100%",
+    settle: Annotated[str, typer.Option(help="Between waves, e.g. 2h, 30min, 10s.")] = "2h",
+    max_failed: Annotated[int, typer.Option(min=0, help="More failures than this halt it.")] = 0,
+    resume: Annotated[int | None, typer.Option(help="Go on with this rollout after a restart.")] = None,
+    ca: Ca = None,
+    cert: Cert = None,
+    cert_key: CertKey = None,
+) -> None:
+    """Bring a policy to halls in waves; the next only if the last one's halls applied it and none took it back.
+
+    Needs `edged centre consume` running on the same database: it keeps what halls report. Exit 0 done, 1 halted.
+    """
+    import threading
+
+    connection = connected(postgres)
+    from edged.centre.ledger import utc_now
+    from edged.centre.rollouts import Rollout, RolloutRefused, begin
+
+    try:
+        if resume is None:
+            if file is None:
+                raise fail("name a policy document, or --resume NUMBER", 2)
+            number = begin(
+                connection, _plan(connection, file, key, (halls, group), (waves, settle, max_failed))
+            )
+        else:
+            number = resume
+        typer.echo(f"rollout {number} / 分批推送 {number}")
+        with speaking(address_of(broker, ca, cert, cert_key)) as say:
+            moved = Rollout(connection, number, say)
+            moved.resume()
+            told = ""
+            while True:
+                progress = moved.step(utc_now())
+                text = _progress_text(progress)
+                if text != told:
+                    typer.echo(text)
+                    told = text
+                if progress.state != "running":
+                    break
+                threading.Event().wait(STEP_S)
+    except RolloutRefused as error:
+        raise fail(str(error)) from None
+    except OSError as error:
+        raise fail(f"{error}; go on later with --resume {number}") from None
+    raise typer.Exit(0 if progress.state == "done" else 1)
+
+
+@app.command()
+def abort(
+    number: Annotated[int, typer.Argument(help="Number of the rollout.")],
+    broker: BrokerUrl,
+    postgres: Postgres,
+    key: Annotated[Path, typer.Option("--key", "-k", help="Key that may sign rollbacks.")],
+    by: Annotated[str, typer.Option(help="Name of the person who orders it.")],
+    wait_s: Annotated[float, typer.Option(help="Seconds to wait for the halls.")] = 60.0,
+    ca: Ca = None,
+    cert: Cert = None,
+    cert_key: CertKey = None,
+) -> None:
+    """End a rollout and roll back the halls that have its policy, by signed orders; exit 0 if all of them did."""
+    import threading
+
+    from edged.clock import monotonic_s
+
+    connection = connected(postgres)
+    from edged.centre.rollouts import Rollout, RolloutRefused, outcomes
+
+    try:
+        with speaking(address_of(broker, ca, cert, cert_key)) as say:
+            moved = Rollout(connection, number, say)
+            version = moved.progress().version
+            ids = moved.abort(lambda hall: _rollback(hall, version, by, key))
+    except (RolloutRefused, OSError) as error:
+        raise fail(str(error)) from None
+    until_s, found = monotonic_s() + wait_s, dict[str, str]()
+    while len(found) < len(ids) and monotonic_s() < until_s:
+        found = outcomes(connection, ids)
+        threading.Event().wait(STEP_S)
+    for hall in sorted(ids):
+        typer.echo(f"{hall}: {found.get(hall, 'no answer')}")
+    raise typer.Exit(0 if all(found.get(hall) == "done" for hall in ids) else 1)
+
+
+def _progress_text(progress: Progress) -> str:
+    lines = [f"wave {progress.wave} of {progress.waves}: {progress.state} {progress.reason}".rstrip()]
+    lines += [
+        f"  {hall} (wave {wave}): {state} {reason}".rstrip() for hall, wave, state, reason in progress.halls
+    ]
+    return "\n".join(lines)
+
+
+def _plan(
+    connection: Any, file: Path, key: Path | None, who: tuple[str, str | None], how: tuple[str, str, int]
+) -> RolloutPlan:
+    """Exit code 2 where the options make none."""
+    from edged.central.policies import claimed
+    from edged.centre.rollouts import RolloutPlan, reports_of, sizes
+    from edged.cli.policy import is_envelope, read_file, sign_for_halls
+
+    named, group = who
+    halls = tuple(one for one in named.split(",") if one)
+    if bool(halls) == (group is not None):
+        raise fail("give --halls or --group", 2)
+    if group is not None:
+        rows = connection.execute("SELECT hall FROM hall_now WHERE group_name = %s ORDER BY hall", (group,))
+        halls = tuple(hall for (hall,) in rows.fetchall())
+        if not halls:
+            raise fail(f'no hall is of group "{group}" / 没有大厅属于该分组')
+    raw = read_file(file)
+    if not is_envelope(raw):
+        if key is None:
+            raise fail("this is an unsigned document: give --key", 2)
+        said = [report for report in reports_of(connection).values() if isinstance(report, dict)]
+        seen = [part.get("version", 0) for one in said for part in (one["applied"], one["desired"] or {})]
+        raw = sign_for_halls(
+            raw, key, list(halls) if group is None else [f"group:{group}"], max([0, *seen]) + 1
+        )
+    meant = claimed(raw)
+    if meant is None:
+        raise fail(f"{file}: no policy", 2)
+    try:
+        waves, settle_s = sizes(how[0], len(halls)), _seconds(how[1])
+    except ValueError as error:
+        raise fail(f"--waves or --settle: {error}", 2) from None
+    return RolloutPlan(raw, int(meant["version"]), str(meant["sha256"]), halls, waves, settle_s, how[2])
+
+
+def _seconds(text: str) -> int:
+    """Raises ``ValueError``."""
+    for unit, factor in (("min", 60), ("h", 3600), ("s", 1)):
+        if text.endswith(unit):
+            return int(text.removesuffix(unit)) * factor
+    raise ValueError(f"{text}: write 2h, 30min or 10s")
+
+
+def _rollback(hall: str, version: int, by: str, key: Path) -> tuple[str, bytes]:
+    """Id of the order, and the signed order."""
+    from edged.central.operations import claimed_id
+    from edged.cli.op import signed_order
+
+    raw = signed_order(hall, "rollback", [f"version={version}"], by, key)
+    return claimed_id(raw), raw
+
+
+@contextmanager
+def speaking(address: CityAddress) -> Iterator[Callable[[str, bytes], None]]:
+    """Publishes at the city's broker; each call returns once the broker has it, or raises ``OSError``."""
+    import secrets
+
+    from edged.centre.broker import CityLink
+
+    link = CityLink(address, f"edged-rollout-{secrets.token_hex(6)}")
+    link.start([])
+
+    def say(topic: str, payload: bytes) -> None:
+        told = link.say(topic, payload)
+        told.wait_for_publish(SAID_S)
+        if not told.is_published():
+            raise OSError(f"the city's broker did not take {topic} in {SAID_S:g} s")
+
+    try:
+        yield say
+    finally:
+        link.stop()

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
-from edged.cli.target import fail, find_or_exit
+from edged.cli.target import Target, fail, find_or_exit
 
 if TYPE_CHECKING:
     from edged.central.audience import Audience
     from edged.central.refusals import DocumentRefused
-    from edged.cli.target import Target
     from edged.core.model.policy import Policy
 
 CHANGES_SHOWN = 40  # lines: a screen
@@ -142,10 +141,11 @@ def push(
     hall: HallId = None,
     config: Config = None,
     group: Annotated[str | None, typer.Option(help="Push to all halls of this city group.")] = None,
+    halls: Annotated[str, typer.Option(help="Push to these halls of a city: ids, with commas.")] = "",
     retain: Annotated[bool, typer.Option(help="Leave it at the broker for halls that are away.")] = False,
     wait_s: Annotated[float, typer.Option(help="Seconds to wait for the hall's answer.")] = REPORT_S,
 ) -> None:
-    """Push a policy to a hall and wait until it says "applied" or why not.
+    """Push a policy to a hall and wait until it says "applied" or why not; to many, and follow each of them.
 
     A signed envelope is sent as it is. A plain document is signed first with --key (or the running demo's own key); it
     gets the next version number, and fresh dates if it has none.
@@ -154,7 +154,10 @@ def push(
     Examples: edged policy push policy-example.json                          to the running demo
               edged policy push signed.json --config /etc/edged/hall.toml
               edged policy push policy.json -k city.key --broker mqtt://10.0.0.5 --hall east
+              edged policy push policy.json -k city.key --broker mqtt://city-1 --group river-city
     """
+    if halls or group is not None:
+        _push_to_many(file, key, (broker, hall, config), (halls, group, retain, wait_s))
     from edged.central import topics
     from edged.cli.exchange import NoAnswer, conversation
 
@@ -165,8 +168,7 @@ def push(
             if not is_envelope(raw):
                 raw = _sign_for(target, raw, key, _version_in_force(talk) + 1)
             _tell_effect(document_of(raw), config, err=True)
-            topic = topics.policy_push(target.hall) if group is None else topics.group_policy_push(group)
-            talk.say(topic, raw, retain=retain)
+            talk.say(topics.policy_push(target.hall), raw, retain=retain)
             report = _answer(talk, raw, wait_s)
     except NoAnswer as error:
         raise fail(str(error)) from None
@@ -195,6 +197,65 @@ def status(broker: Broker = None, hall: HallId = None, config: Config = None) ->
         raise fail(f'hall "{target.hall}" never reported a policy to this broker / 没有策略报告')
     _tell_report(report)
     raise typer.Exit(1 if report.get("state") == "rejected" or report.get("expired") else 0)
+
+
+def _push_to_many(
+    file: Path,
+    key: Path | None,
+    where: tuple[str | None, str | None, Path | None],
+    what: tuple[str, str | None, bool, float],
+) -> NoReturn:
+    """``what``: halls, group, retain, wait_s. Ends the command."""
+    from dataclasses import replace
+
+    from edged.central import topics
+    from edged.central.policies import claimed
+    from edged.cli import fleet
+    from edged.cli.exchange import NoAnswer, conversation
+
+    halls, group, retain, wait_s = what
+    named = tuple(one for one in halls.split(",") if one)
+    if named and group is not None:
+        raise fail("give --halls or --group, not both", 2)
+    broker, hall, config = where
+    target = find_or_exit(broker, hall or (named[0] if named else "city"), config)
+    try:
+        with conversation(target, fleet.filters()) as talk:
+            found = fleet.found(talk, named, group)
+            if not found.halls:
+                raise fail(f'no hall at this broker says that it is of group "{group}" / 没有大厅属于该分组')
+            raw = read_file(file)
+            if not is_envelope(raw):
+                meant = [f"group:{group}"] if group is not None else list(named)
+                raw = _sign_for(
+                    replace(target, hall=meant[0]), _meant_for(raw, meant), key, found.version + 1
+                )
+            ours = claimed(raw)
+            sha256 = "" if ours is None else str(ours["sha256"])
+            if group is not None:
+                talk.say(topics.group_policy_push(group), raw, retain=retain)
+            for one in named:
+                talk.say(topics.policy_push(one), raw, retain=retain)
+            typer.echo(f"version {ours['version'] if ours else '?'} to {len(found.halls)} halls / 已推送")
+            well = fleet.follow(talk, found.halls, sha256, wait_s)
+    except NoAnswer as error:
+        raise fail(str(error)) from None
+    raise typer.Exit(0 if well else 1)
+
+
+def sign_for_halls(raw: bytes, key: Path, halls: list[str], version: int) -> bytes:
+    """A plain document, for ``halls`` where it names none itself, signed."""
+    return _sign_for(Target(halls[0]), _meant_for(raw, halls), key, version)
+
+
+def _meant_for(raw: bytes, halls: list[str]) -> bytes:
+    """The document for these halls, where it names none itself."""
+    import json
+
+    document = _json(raw)
+    if not document or "halls" in document:
+        return raw
+    return json.dumps({**document, "halls": halls}, ensure_ascii=False).encode()
 
 
 def _sign_for(target: Target, raw: bytes, key: Path | None, version: int) -> bytes:

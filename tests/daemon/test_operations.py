@@ -193,6 +193,7 @@ async def test_a_kill_forgets_neither_counter_nor_policy(
             pushed = envelope(document(version=version, halls=["east"], body=body))
             await operator.client.publish("hall/east/policy/push", pushed, qos=1)
             await until(lambda: reports != [] and reports[-1]["applied"]["version"] == version)
+        assert (await operator.order("rollback", {"version": 1}))["code"] == "not-in-force"
         rollback = envelope_of(operator.document("rollback", {}))
         assert (await operator.send("rollback", rollback))["ok"]
         await until(lambda: reports[-1]["state"] == "rolled-back")
@@ -214,7 +215,7 @@ async def test_a_kill_forgets_neither_counter_nor_policy(
             await operator.client.publish("hall/east/policy/push", pushed, qos=1)
             await until(lambda: reports != [] and reports[-1]["desired"]["version"] == version)
             assert (reports[-1]["state"], reports[-1]["applied"]["version"]) == (state, in_force)
-        assert (await operator.order("rollback", {}))["ok"]
+        assert (await operator.order("rollback", {"version": 3}))["ok"]
         await until(lambda: reports[-1].get("reason", {}).get("code") == "taken-back")
         assert reports[-1]["applied"]["version"] == 1, "not to the one that was taken back before"
     assert len(orders(files)) == 1

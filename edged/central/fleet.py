@@ -1,0 +1,31 @@
+"""What a hall's report says of one policy: for whoever pushes to many halls and follows each of them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+Verdict = Literal["applied", "staged", "rejected", "rolled-back"]
+GOOD: frozenset[str] = frozenset({"applied", "staged"})
+
+
+class FleetAnswer(NamedTuple):
+    """``message`` is empty where there is nothing to say."""
+
+    verdict: Verdict
+    message: str = ""
+    message_zh: str = ""
+
+
+def answer_to(report: Any, sha256: str) -> FleetAnswer | None:
+    """What ``report`` says of the policy whose payload has this hash; None where it speaks of another one."""
+    if not isinstance(report, dict):
+        return None
+    desired, reason, state = report.get("desired"), report.get("reason"), report.get("state")
+    if not isinstance(desired, dict) or desired.get("sha256") != sha256:
+        return None
+    if state not in ("applied", "staged", "rejected", "rolled-back"):
+        return None
+    why = reason if isinstance(reason, dict) else {}
+    path = f"{why['path']}: " if why.get("path") else ""
+    texts = (f"{path}{why[key]}" if why.get(key) else "" for key in ("message", "message_zh"))
+    return FleetAnswer(state, *texts)

@@ -1,0 +1,87 @@
+"""``edged policy push --halls|--group``: one policy to many halls through their city's broker, each of them followed.
+
+Rules: who is in a group is what the halls say themselves (their retained status), so a hall that was never there is not
+missed, and one that is away is. Every hall ends as applied, staged, refused or without an answer; 0: all took it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+from edged.central import topics
+from edged.central.fleet import GOOD, FleetAnswer, answer_to
+
+if TYPE_CHECKING:
+    from edged.cli.exchange import Conversation, Heard
+
+RETAINED_S = 3.0  # for what is retained of two hundred halls
+QUIET_S = 0.5
+WORDS = {
+    "applied": "applied / 已生效",
+    "staged": "waiting for its date / 待生效",
+    "rejected": "REFUSED / 已拒绝",
+    "rolled-back": "ROLLED BACK / 已退回",
+}
+
+
+class Fleet(NamedTuple):
+    """``halls`` are to answer; ``version`` is the highest that any of them speaks of."""
+
+    halls: tuple[str, ...]
+    version: int
+
+
+def filters() -> list[str]:
+    """What a conversation about a fleet listens to."""
+    return [topics.STATUS.filter, topics.POLICY_REPORT.filter]
+
+
+def found(talk: Conversation, halls: tuple[str, ...], group: str | None) -> Fleet:
+    """``halls``, or those that say they are of ``group``."""
+    versions, members = [0], list[str]()
+    for heard in talk.hear(RETAINED_S, QUIET_S):
+        hall, said = _said(heard)
+        if heard.topic == topics.policy_report(hall) and (not halls or hall in halls):
+            named = [said.get("applied"), said.get("desired")]
+            versions += [int(one.get("version", 0)) for one in named if isinstance(one, dict)]
+        elif heard.topic == topics.status(hall) and group is not None and said.get("group") == group:
+            members.append(hall)
+    return Fleet(halls or tuple(sorted(set(members))), max(versions))
+
+
+def follow(talk: Conversation, halls: Iterable[str], sha256: str, wait_s: float) -> bool:
+    """Tell of each hall as its answer comes, and of those from which none came; whether all took it."""
+    waiting, bad = set(halls), 0
+    for heard in talk.hear(wait_s) if waiting else ():
+        hall, said = _said(heard)
+        answer = answer_to(said, sha256) if heard.topic == topics.policy_report(hall) else None
+        if answer is None or heard.retain or hall not in waiting:
+            continue
+        waiting.remove(hall)
+        bad += answer.verdict not in GOOD
+        _tell(hall, answer)
+        if not waiting:
+            break
+    for hall in sorted(waiting):
+        typer.echo(f"{hall}: NO ANSWER in {wait_s:g} s / 没有回应")
+    return not waiting and not bad
+
+
+def _tell(hall: str, answer: FleetAnswer) -> None:
+    typer.echo(f"{hall}: {WORDS[answer.verdict]}")
+    for text in (answer.message, answer.message_zh):
+        if text:
+            typer.echo(f"  {text}")
+
+
+def _said(heard: Heard) -> tuple[str, dict[str, Any]]:
+    parts = heard.topic.split("/")
+    try:
+        fields = json.loads(heard.payload)
+    except ValueError:
+        fields = {}
+    return parts[1] if len(parts) > 1 else "", fields if isinstance(fields, dict) else {}
