@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from edged.sim.view import Scene
 
 CTRL_C = 130
+SCRATCH = "edged-demo-"  # what a demo's folder is called, and
+OWNER = "owner.pid"  # whose it is
 
 
 def demo(
@@ -42,7 +46,9 @@ def demo(
     """
     from edged.sim.demo import Demo, Settings
 
-    with tempfile.TemporaryDirectory(prefix="edged-demo-") as scratch:
+    _sweep()
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as scratch:
+        (Path(scratch) / OWNER).write_text(str(os.getpid()))
         directory = Path(scratch) if keep is None else keep.absolute()
         directory.mkdir(parents=True, exist_ok=True)
         if (directory / "demo.db").exists():
@@ -52,6 +58,8 @@ def demo(
             summary = asyncio.run(_watched(run, headless))
         except (KeyboardInterrupt, asyncio.CancelledError):
             _fail("stopped", CTRL_C)
+        except RuntimeError as error:  # before any part ran
+            _fail(str(error), 1)
         except ExceptionGroup as group:
             known, bugs = group.split((RuntimeError, OSError))
             if bugs is not None or known is None:
@@ -59,6 +67,15 @@ def demo(
             _fail("; ".join(str(error) for error in _leaves(known)), 1)
     _print(summary, as_json)
     raise typer.Exit(0 if summary.good else 1)
+
+
+def _sweep() -> None:
+    """Take away what demos left that went by SIGKILL: their processes went with them, their folders cannot."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
+        with suppress(OSError, ValueError):
+            owner = int((folder / OWNER).read_text())
+            if folder.stat().st_uid == os.getuid() and not Path(f"/proc/{owner}").exists():
+                shutil.rmtree(folder)
 
 
 async def _watched(run: Demo, headless: bool) -> Summary:
@@ -104,12 +121,15 @@ def _hint(run: Demo) -> None:
 
 def _address_once() -> Callable[[Scene], None]:
     """Says where a browser finds the hall, as soon as that is known."""
+    from edged.sim.demo import DUTY_NAME, DUTY_PIN
+
     said: set[str] = set()
 
     def show(scene: Scene) -> None:
         if scene.pages is not None and scene.pages not in said:
             said.add(scene.pages)
             print(f"edged demo: pages at {scene.pages}", file=sys.stderr)
+            print(f"edged demo: act at {scene.pages}duty as {DUTY_NAME}, PIN {DUTY_PIN}", file=sys.stderr)
 
     return show
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import threading
 from pathlib import Path
 
 from edged import logs
 from edged.clock import Warp
 from edged.config import ConfigErrors, accepted
 from edged.pages import server
+from edged.parent import end_with_parent
 
 USAGE = 2
 
@@ -20,7 +20,7 @@ def serve(config: Path, log_level: str = "INFO", warp: str | None = None, child:
     """Serve the pages of a hall until stopped; the exit code. ``child``: end when standard input does."""
     logs.configure(log_level)
     if child:
-        threading.Thread(target=_end_with_parent, daemon=True).start()
+        end_with_parent(lambda: os._exit(0))
     try:
         found, mistakes = accepted.begin(config)
         for line in mistakes:
@@ -38,12 +38,6 @@ def serve(config: Path, log_level: str = "INFO", warp: str | None = None, child:
     finally:
         logs.drain()
     return 0
-
-
-def _end_with_parent() -> None:
-    """Whoever started us may go by SIGKILL: then the pipe ends."""
-    os.read(0, 1)  # not sys.stdin: its lock would be held when the interpreter ends
-    os._exit(0)
 
 
 def _announce(address: str) -> None:

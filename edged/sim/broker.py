@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 from edged import clock
+from edged.parent import end_with_parent
 
 START_S = 15.0  # a cold start on a cheap mini-PC; 1 s is usual
 STOP_S = 5.0  # then it is killed: nothing in it is worth waiting for
@@ -214,17 +215,6 @@ async def serve(port: int) -> None:
             await broker.shutdown()
 
 
-def _end_with_parent() -> None:
-    """Die when whoever started us does, even by SIGKILL: stdin ends then."""
-    import threading
-
-    def wait() -> None:
-        os.read(0, 1)  # not sys.stdin: its lock would be held at interpreter shutdown
-        os._exit(0)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def main() -> None:
     """Entry point of the child process."""
     parser = argparse.ArgumentParser(description="The demo's MQTT broker (amqtt), on 127.0.0.1 only.")
@@ -239,7 +229,7 @@ def main() -> None:
     logging.getLogger("amqtt").setLevel(logging.CRITICAL)
     logging.getLogger("transitions").setLevel(logging.CRITICAL)
     if options.parent:
-        _end_with_parent()
+        end_with_parent(lambda: os._exit(0))
     with suppress(KeyboardInterrupt):
         asyncio.run(serve(options.port))
 

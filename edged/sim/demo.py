@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from datetime import datetime, timedelta
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -52,6 +51,8 @@ START_REAL_S = 20.0  # for the daemon to serve
 RESTART_REAL_S = 1.0  # systemd waits 2 s; the demo is impatient
 STOP_REAL_S = 5.0
 SETTLE_REAL_S = 2.0  # after the last key, for everything under way to arrive
+DUTY_NAME, DUTY_PIN = "赵敏", "482915"  # who may act at /duty of the demo's pages
+BROKER_REAL_S = 3.0  # for a broker that was named to take a connection
 CONVERGE_REAL_S = 15.0  # from then on: every device shows what it should by then, on a busy machine, too
 LOOKS = 5  # at the devices, each time they are compared
 RECOVER_REAL_S = 5.0  # after a start of the daemon, for every device to be found again
@@ -138,8 +139,7 @@ class Demo:
 
     async def _broker(self, stack: AsyncExitStack) -> tuple[str, int]:
         if self.settings.broker is not None:
-            url = urlsplit(self.settings.broker)
-            return url.hostname or "127.0.0.1", url.port or 1883
+            return await given_broker(self.settings.broker)
         broker = await stack.enter_async_context(EmbeddedBroker())
         return "127.0.0.1", broker.port
 
@@ -149,7 +149,8 @@ class Demo:
         for before, after in (
             ('host = "127.0.0.1"\nport = 1883', f'host = "{broker[0]}"\nport = {broker[1]}'),
             ("port = 9464", f"port = {free_port()}"),
-            ("port = 9465", f"port = {free_port()}"),
+            ("port = 9465", f'port = {free_port()}\nduty_key = "duty.key"\npins = "pins.json"'),
+            ("[duty]\n", '[duty]\nkeys = "duty.pub.json"\n'),
             ("tcp://127.0.0.1:1502", f"tcp://127.0.0.1:{free_port()}"),
         ):
             if before not in text:
@@ -158,7 +159,8 @@ class Demo:
         if self.settings.broker is not None:
             text = text.replace('protocol = "3.1.1"', 'protocol = "5"')
         self.config_file.write_text(text, encoding="utf-8")
-        write_keys(self.settings.directory)
+        write_keys(self.settings.directory, "city")
+        write_keys(self.settings.directory, "duty")
         return load(self.config_file)
 
     async def _people(self, config: HallConfig) -> None:
@@ -212,11 +214,12 @@ class Demo:
         try:
             while not self._stopping:
                 command = [sys.executable, "-m", "edged", "run", "--config", str(self.config_file)]
+                pipe = asyncio.subprocess.PIPE  # nobody writes to it: its end tells that the demo is gone
                 self._process = await asyncio.create_subprocess_exec(
-                    *command, "--warp", str(self.warp), stdout=log, stderr=log, env={**os.environ}
+                    *command, "--warp", str(self.warp), "--child", stdin=pipe, stdout=log, stderr=log
                 )
                 self.pid = self._process.pid
-                self.daemon_state = "serving"
+                self.daemon_state = f"serving, pid {self.pid}"
                 self._started_s = monotonic_s()
                 code = await self._process.wait()
                 if self._stopping:
@@ -300,6 +303,15 @@ class Demo:
         )
         self.pages = f"http://127.0.0.1:{config.pages.port}/"
         stack.push_async_callback(_stopped, process)
+        await self._give_pin(log)
+
+    async def _give_pin(self, log: BinaryIO) -> None:
+        """The demo's duty manager may act on the page."""
+        words = ["web", "pin", "set", DUTY_NAME, "--config", str(self.config_file)]
+        giver = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "edged", *words), stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log
+        )
+        await giver.communicate(f"{DUTY_PIN}\n".encode())
 
     # -- what is to be seen --
 
@@ -347,17 +359,39 @@ async def _stopped(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def write_keys(directory: Path) -> None:
-    """A signing key pair for the demo's policies, unless the directory already has one."""
+async def given_broker(text: str) -> tuple[str, int]:
+    """Host and port of ``mqtt://host[:port]``, where a broker answers. Raises ``RuntimeError`` with a remedy."""
+    url = urlsplit(text if "://" in text else f"mqtt://{text}")
+    try:
+        host, port = url.hostname or "127.0.0.1", url.port or 1883
+    except ValueError:
+        raise RuntimeError(f"--broker {text}: not an address; write mqtt://host:port") from None
+    if url.scheme not in ("mqtt", "tcp") or url.username is not None:
+        raise RuntimeError(
+            f"--broker {text}: the demo's devices speak plain MQTT without a password; write mqtt://host:port "
+            "of a broker for tests"
+        )
+    try:
+        async with asyncio.timeout(BROKER_REAL_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except (OSError, TimeoutError) as error:
+        why = getattr(error, "strerror", None) or str(error) or "no answer"
+        raise RuntimeError(f"--broker {text}: no broker at {host}:{port} ({why}); is it running?") from None
+    writer.close()
+    return host, port
+
+
+def write_keys(directory: Path, name: str) -> None:
+    """A signing key pair NAME.key and NAME.pub.json, unless the directory already has one."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    if (directory / "city.pub.json").exists():
+    if (directory / f"{name}.pub.json").exists():
         return
     key = Ed25519PrivateKey.generate()
-    private = directory / "city.key"
+    private = directory / f"{name}.key"
     with suppress(FileNotFoundError):
         private.unlink()
     private.touch(mode=0o600)
     private.write_bytes(private_pem(key))
-    entry = public_entry(key.public_key(), "demo city")
-    (directory / "city.pub.json").write_text(json.dumps({"keys": [entry]}, ensure_ascii=False, indent=2))
+    entry = public_entry(key.public_key(), f"demo {name}")
+    (directory / f"{name}.pub.json").write_text(json.dumps({"keys": [entry]}, ensure_ascii=False, indent=2))

@@ -32,7 +32,12 @@ STATE_STYLE = {
     "CLOSED": "dim",
 }
 HOURS = {"open": "开放", "noon": "午间", "stopped": "停号", "draining": "清号", "closed": "关闭"}
-LAMP_TEXT = {"on": ("●", "bold bright_yellow"), "blink": ("◉", "bold magenta blink"), "off": ("○", "dim")}
+# In words beside the form, dark on light and light on dark: a terminal may have either ground.
+LAMP_TEXT = {
+    "on": ("● 亮 on", "bold reverse"),
+    "blink": ("◉ 闪 blinks", "bold magenta"),
+    "off": ("○ 灭", "dim"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,8 @@ class Scene:
 
 
 def draw(scene: Scene) -> RenderableType:
-    """The whole screen."""
-    return Group(_head(scene), _areas(scene), _windows(scene), _leds(scene), _why(scene))
+    """The whole screen; what a terminal of 24 rows has room for comes first: the boards, and why."""
+    return Group(_head(scene), _leds(scene), _why(scene), _areas(scene), _windows(scene))
 
 
 def _head(scene: Scene) -> RenderableType:
@@ -64,7 +69,7 @@ def _head(scene: Scene) -> RenderableType:
         (scene.site.name, "bold"),
         f"   {scene.pages or ''}\n",
         f"{scene.clock}  x{scene.speed:g}  {scene.progress:.0%}   edged: ",
-        (scene.daemon, "green" if scene.daemon == "serving" else "bold red"),
+        (scene.daemon, "green" if scene.daemon.startswith("serving") else "bold red"),
         f"   取号 {tally.notes['ticket.issued']}  办结 {tally.notes['ticket.finished']}  等候 {tally.waiting}",
         f"   wait mean {_minutes(mean(tally.waits_s))} p90 {_minutes(wait)}",
         f"   +1 opened {tally.notes['tidal.opened']}, unanswered {tally.notes['tidal.unanswered']}\n",
