@@ -129,7 +129,10 @@ KEYS: dict[str, tuple[str, str]] = {
     "devices.count": ("计数含义", "what its counts mean"),
     "devices.rows": ("屏幕行数", "rows of text"),
     "devices.columns": ("屏幕列数（半角）", "half-width characters in a row"),
-    "devices.panels": ("呼叫器：名称和地址", "panels by name, with their address"),
+    "devices.panels": (
+        "呼叫器：名称和地址（或按键触点）",
+        "panels by name, with their address or the contacts of their keys",
+    ),
     "devices.boards": ("屏：名称和地址", "boards by name, with their address"),
     "devices.buttons": ("取号按键对应的业务", "services by button"),
     "devices.kiosk_address": ("取号机地址", "address of the kiosk"),
@@ -145,4 +148,9 @@ KEYS: dict[str, tuple[str, str]] = {
     "devices.brightness": ("亮度", "brightness"),
     "devices.voice": ("是否带语音模块", "whether it has a voice module"),
     "devices.font": ("字库", "characters that it has"),
+    "devices.beams": ("进、出对射开关所用触点", "contacts that count who enters and who leaves"),
+    "devices.poll_ms": ("轮询间隔（毫秒）", "milliseconds between two looks"),
+    "devices.keys": ("设备词语对应的按键", "keys by the device's own word"),
+    "devices.requests": ("设备词语对应的取号业务", "services of which a word takes a number"),
+    "devices.chip": ("语音芯片", "voice chip"),
 }
