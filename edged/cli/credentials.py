@@ -57,18 +57,24 @@ def _maybe(file: str | None) -> str | None:
 
 
 def _loaded(unit: str) -> list[tuple[str, str]]:
-    """The unit's credentials and their sources, as systemd has them; of the shipped unit where there is none to ask."""
+    """The unit's credentials and their sources, as its files say; of the shipped unit where there is none to ask.
+
+    ``systemctl show`` calls them "[unprintable]" (systemd 252). An empty ``LoadCredential=`` takes back those before.
+    """
+    words: list[str] = []
     try:
         done = subprocess.run(  # noqa: S603
-            ["systemctl", "show", "--value", "-p", "LoadCredential", unit],  # noqa: S607
+            ["systemctl", "cat", unit],  # noqa: S607
             capture_output=True,
             text=True,
             timeout=COMMAND_S,
             check=True,
         )
-        words = done.stdout.split()
     except (OSError, subprocess.SubprocessError):
-        words = []
+        pass
+    else:
+        for word in re.findall(r"^LoadCredential=[ \t]*(\S*)", done.stdout, re.MULTILINE):
+            words = [*words, word] if word else []
     if not words and unit == UNIT:
         words = ["secrets:/etc/edged/secrets"]
     return [(name, place) for name, _, place in (word.partition(":") for word in words) if place]

@@ -34,8 +34,13 @@ class FileVerdict:
 
     @property
     def lives(self) -> bool:
-        """Whether the process that wrote it is still there."""
-        return bool(self.born) and born(self.pid) == self.born
+        """Whether the process that wrote it is still there.
+
+        In the unit's sandbox its reload command sees no process but itself (ProtectProc=): then whether there is one
+        of ours under that id must do.
+        """
+        seen = born(self.pid)
+        return seen == self.born if seen else _is_ours(self.pid)
 
 
 def write(journal: Path, verdict: FileVerdict) -> None:
@@ -61,6 +66,15 @@ def born(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""
+
+
+def _is_ours(pid: int) -> bool:
+    """Whether there is a process that we may signal."""
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return pid > 0
 
 
 def _place(journal: Path) -> Path:

@@ -62,9 +62,11 @@ class Container:
 
 
 @asynccontextmanager
-async def booted(directory: Path, hall: Path) -> AsyncIterator[Container]:
-    """systemd with the shipped unit serving ``hall`` (a hall.toml); ``directory`` is scratch."""
-    binds = _files(directory, hall)
+async def booted(
+    directory: Path, hall: Path, more: dict[Path, str] | None = None
+) -> AsyncIterator[Container]:
+    """systemd with the shipped unit serving ``hall``, a hall.toml. ``directory`` is scratch, ``more`` is bound, too."""
+    binds = _files(directory, hall) | (more or {})
     async with _booted(directory, binds, "systemd.wants=edged.service") as container:
         await container.until_state("active/running", BOOT_S)
         yield container
