@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 PEM = serialization.Encoding.PEM
+# What an authority's key is for: certificates and lists of revoked ones.
+SIGNS = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
 
 
 class Authority:
@@ -22,6 +24,7 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         self.file = directory / f"{name}.pem"
         made = self._builder(self._name, self._key, 90).add_extension(x509.BasicConstraints(True, None), True)
+        made = made.add_extension(SIGNS, True)
         self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(PEM))
 
     def issue(self, name: str, days: int = 60) -> tuple[Path, Path]:
