@@ -63,14 +63,15 @@ export const s = (tag, attributes = {}, ...children) => made(document.createElem
 /** Make `place` hold `wanted`, changing only what differs: focus, scrolling and open details survive. `data-key` names rows. */
 export function patch(place, ...wanted) {
   const fresh = wanted.flat(3).filter((child) => child != null && child !== false).map((child) => (child instanceof Node ? child : document.createTextNode(child)));
+  const wantedKeys = new Set(fresh.map((node) => node.dataset?.key).filter(Boolean));
+  for (const node of [...place.children]) if (node.dataset.key && !wantedKeys.has(node.dataset.key)) node.remove(); // so that the rest need not move
   const named = new Map([...place.children].filter((node) => node.dataset.key).map((node) => [node.dataset.key, node]));
   fresh.forEach((node, position) => {
-    const key = node.dataset?.key;
-    let here = place.childNodes[position];
-    const same = key ? named.get(key) : here;
-    if (same && same !== here) { place.insertBefore(same, here ?? null); here = same; }
-    if (here && !here.dataset?.key === !key && here.nodeName === node.nodeName) morph(here, node);
-    else place.insertBefore(node, here ?? null);
+    const here = place.childNodes[position] ?? null, key = node.dataset?.key;
+    const same = key ? named.get(key) : here && !here.dataset?.key && here.nodeName === node.nodeName ? here : null;
+    if (!same) { place.insertBefore(node, here); return; }
+    if (same !== here) place.insertBefore(same, here);
+    morph(same, node);
   });
   while (place.childNodes.length > fresh.length) place.lastChild.remove();
 }

@@ -56,6 +56,7 @@ const staffTime = (n) => (n < 60 ? t("min", { n }) : t("hm", { h: Math.floor(n /
 function sentence() {
   const { own: a, other: b } = answer, more = Math.round((b.within - a.within) * 100), staff = b.staff_min - a.staff_min, acts = b.activations - a.activations;
   const words = (n, key) => t(n < 0 ? `w_less${key}` : `w_more${key}`);
+  if (answer.other_min != null && a.mean === b.mean && !more && !staff && !acts) return t("r_equal", { d: dateLine(`${day.date}T12:00`), n: answer.other_min });
   return t(answer.other_min == null ? "r_never" : "r_sentence", { d: dateLine(`${day.date}T12:00`), n: answer.other_min, a: a.mean, b: b.mean, more: words(more, ""), c: Math.abs(more), m: Math.round(answer.target_min), staff: words(staff, "_s"), e: Math.abs(staff), acts: words(acts, "_a"), f: Math.abs(acts) });
 }
 function recorded() {

@@ -21,7 +21,7 @@ const percent = (n) => `${n}%`;
 function table(head, rows, texts = []) {
   if (!rows.length) return h("p", { class: "quiet" }, t("p_none"));
   const cell = (tag, text, i) => h(tag, { class: texts.includes(i) ? "text" : null, scope: tag === "th" ? "col" : null }, text);
-  return h("div", { class: "wide" }, h("table", {}, h("thead", {}, h("tr", {}, head.map((text, i) => cell("th", text, i)))), h("tbody", {}, rows.map((row) => h("tr", {}, row.map((text, i) => cell("td", text, i)))))));
+  return h("div", { class: "wide", tabindex: 0, role: "group", "aria-label": head.join(" ") }, h("table", {}, h("thead", {}, h("tr", {}, head.map((text, i) => cell("th", text, i)))), h("tbody", {}, rows.map((row) => h("tr", {}, row.map((text, i) => cell("td", text, i)))))));
 }
 function paper() {
   const all = waits(null), used = day.bands.filter((one) => one.opened != null), end = lastMinute(day);
@@ -30,7 +30,7 @@ function paper() {
   const unit = t("min", { n: "" }).trim();
   const areas = day.names.areas.filter((one) => day.areas[one.id] || day.totals[one.id]);
   const shown = areas.filter((one) => waits(one.id).n).slice(0, FIGURES_MAX);
-  const figures = shown.map((one) => h("figure", { "data-area": one.id, "data-key": one.id }, h("figcaption", {}, say(one)), h("div", { class: "chart" })));
+  const figures = shown.map((one) => h("figure", { "data-area": one.id, "data-key": one.id, tabindex: 0, role: "group", "aria-label": say(one) }, h("figcaption", {}, say(one)), h("div", { class: "chart" })));
   patch($("#paper"), h("p", { class: "sub" }, [say(day.names.hall), dateLine(`${day.date}T12:00`, true), `${hm(day.begin)}–${hm(end)}`, day.policy && `v${day.policy.version} ${say(day.policy)}`].filter(Boolean).join(" · ")),
     h("h2", {}, t("p_figures")), h("dl", { class: "sums" }, fact(t("r_visitors"), `${all.n}`), fact(t("r_mean"), some(all.mean), unit), fact(t("r_p90"), some(all.p90), unit), fact(t("r_max"), some(all.max), unit), fact(t("r_in", { n: all.goal }), some(all.within, percent)), fact(t("p_told"), some(all.told, percent)), fact(t("r_act"), `${used.length}`), fact(t("r_staff"), staffTime(staff))),
     h("h2", {}, t("p_areas")), table([t("p_area"), t("p_called"), t("r_mean"), t("r_p90"), t("r_max"), t("r_in", { n: all.goal }), t("p_told"), t("r_act")], areas.map((one) => { const w = waits(one.id); return [say(one), `${w.n}`, some(w.mean), some(w.p90), some(w.max), some(w.within, percent), some(w.told, percent), `${used.filter((each) => each.area === one.id).length}`]; })),

@@ -1,0 +1,207 @@
+"""The pages in a browser: the real daemon's tide as a duty manager sees it, and a made-up Monday on every screen.
+
+``EDGED_SHOTS=1`` writes the pictures of README (``edged/pages/shots``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from edged.sim.broker import free_port
+from tests.pages.made_hall import MadeHall, calls, made_hall, scene
+from tests.support.brokers import real_mosquitto, until
+from tests.support.browsers import chromium, grave_findings, shown
+from tests.support.daemons import Machines, small_hall
+
+SHOTS = Path(__file__).parents[2] / "edged" / "pages" / "shots"
+FACES = [
+    ("/", 1440, 900),
+    ("/", 390, 844),
+    ("/", 1920, 1080),
+    ("/board", 1920, 1080),
+    ("/board/tax", 1080, 1920),
+]
+FACES += [("/replay", 1440, 900), ("/replay", 390, 844), ("/report", 1000, 1200), ("/report", 390, 844)]
+PICTURES = [("hall-zh", "/?lang=zh&theme=light", 1440, 900), ("hall-en", "/?lang=en&theme=dark", 1440, 900)]
+PICTURES += [("board", "/board", 1280, 720)]
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+async def hall(tmp_path: Path) -> AsyncIterator[MadeHall]:
+    async with made_hall(tmp_path) as found:
+        yield found
+
+
+@asynccontextmanager
+async def tide(tmp_path: Path) -> AsyncIterator[tuple[Machines, str]]:
+    """A real daemon with its devices, and ``edged web`` beside it."""
+    async with real_mosquitto() as broker, small_hall(tmp_path, broker) as (hall, daemon, machines):
+        port = free_port()
+        hall.file.write_text(f"{hall.file.read_text()}\n[pages]\nport = {port}\n")
+        await daemon.start()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "edged", "web", "--config", str(hall.file), "--child"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert process.stdout is not None
+            yield machines, (await process.stdout.readline()).decode().split()[-1]
+        finally:
+            process.kill()
+            await process.wait()
+
+
+async def test_a_rush_is_seen_with_its_lamp_and_its_reason_and_opens_when_somebody_comes(
+    browser: Browser, tmp_path: Path
+) -> None:
+    async with tide(tmp_path) as (machines, address), shown(browser, address) as page:
+        await expect(page.locator("#name")).to_have_text("东区大厅")
+        await expect(page.locator("#verdict")).to_contain_text("没有事要您处理")
+        machines.tickets(1)
+        await expect(page.locator(".area .big b").first).to_have_text("1")
+        machines.tickets(11, first=2)
+        await expect(page.locator(".win.ACTIVATING .bulb.blink").first).to_be_visible()
+        await expect(page.locator("#verdict")).to_contain_text("到岗中")
+        why = page.locator("#decisions .why").filter(has_text="税务").first
+        await expect(why).to_contain_text("陈敏")
+        number = await page.locator(".win.ACTIVATING .no").first.inner_text()
+        await page.locator(".win.ACTIVATING .tap").first.click()
+        await expect(page.locator("#story-name")).to_have_text(f"{number}号窗口")
+        await expect(page.locator("#story-body .why").first).to_contain_text("税务")
+        await page.keyboard.press("Escape")
+        await until(lambda: bool(machines.ids(machines.pager, "page")))
+        if number == "2":
+            machines.tidal_panel.press("login", "chen")
+            await expect(page.locator('.win[data-key="w2"] .bulb.on')).to_be_visible()
+            await expect(page.locator('.win[data-key="w2"]')).to_contain_text("陈敏")
+
+
+async def test_one_language_at_a_time_and_both_whole(browser: Browser, hall: MadeHall) -> None:
+    async with shown(browser, f"{hall.address}/?theme=dark") as page:
+        await expect(page.locator("#verdict")).to_contain_text("涨潮：税务综合、不动产登记")
+        await page.click("#lang")
+        await expect(page.locator("html")).to_have_attribute("lang", "en")
+        await expect(page.locator("#verdict")).to_contain_text("Rising tide: Taxes, Real estate")
+        await expect(page.locator("#alarms li").first).to_contain_text("U002 waited 12 min")
+        assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
+        await page.click("#theme")
+        assert await page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+async def test_news_change_the_picture_and_not_what_somebody_holds(browser: Browser, hall: MadeHall) -> None:
+    async with shown(browser, hall.address) as page:
+        details = page.locator("#decisions details").nth(1)
+        await details.locator("summary").click()
+        await page.locator('[data-story="window/w3"]').focus()
+        await hall.say("area/tax", scene()["area/tax"] | {"waiting": 21})
+        await expect(page.locator('.area[data-key="tax"] .big b')).to_have_text("21")
+        assert await page.evaluate("document.activeElement.dataset.story") == "window/w3"
+        await expect(details).to_have_attribute("open", "")
+        await hall.say("window/w3", scene()["window/w3"] | {"state": "PAUSED", "ticket": None})
+        await expect(page.locator('.win[data-key="w3"]')).to_have_class("win PAUSED")
+        assert await page.evaluate("document.activeElement.dataset.story") == "window/w3"
+
+
+async def test_what_is_not_fresh_says_so(browser: Browser, hall: MadeHall) -> None:
+    async with shown(browser, hall.address) as duty, shown(browser, f"{hall.address}/board") as board:
+        await expect(board.locator(".call .n").first).to_have_text("H029")
+        await expect(duty.locator("#banner")).to_be_hidden()
+        hall.beating = False
+        await expect(board.locator("#rest b")).to_have_text("请看窗口屏")
+        assert await board.locator(".call").count() == 0
+        await expect(duty.locator("#banner")).to_contain_text("没有更新")
+        hall.beating = True
+        await expect(board.locator(".call .n").first).to_have_text("H029")
+        await expect(duty.locator("#banner")).to_be_hidden()
+        await hall.client.publish("hall/demo/status", b'{"state":"offline"}', qos=1, retain=True)
+        await expect(duty.locator("#banner")).to_contain_text("控制器失联")
+        await expect(board.locator("#rest b")).to_have_text("请看窗口屏")
+
+
+async def test_the_board_calls_and_knows_when_nobody_serves(browser: Browser, hall: MadeHall) -> None:
+    async with shown(browser, f"{hall.address}/board", 1920, 1080) as page:
+        await expect(page.locator(".call").first).to_contain_text("H029")
+        newest = calls()[0] | {"n": 200, "number": "A099", "window": "w1", "at": "2026-11-23T10:42:00+08:00"}
+        await hall.say("calls", {"calls": [newest, *calls()]})
+        await expect(page.locator(".call.fresh .n")).to_have_text("A099")
+        await expect(page.locator("#spoken")).to_have_text("请 A099 号到 1 号窗口")
+        await expect(page.locator("#notice")).to_contain_text("5号窗口暂停服务")
+        for name, body in scene().items():
+            if name.startswith("area/"):
+                shut = {"hours": "closed", "waiting": 0, "opens": "2026-11-24T08:30:00+08:00"}
+                await hall.say(name, body | shut)
+        await expect(page.locator("#rest b")).to_have_text("今日已下班")
+        await expect(page.locator("#rest")).to_contain_text("明日 08:30 开门")
+
+
+async def test_a_recorded_day_is_played_and_worked_out_under_another_policy(
+    browser: Browser, hall: MadeHall
+) -> None:
+    async with shown(browser, f"{hall.address}/replay?day=2026-11-20") as page:
+        await expect(page.locator("#what")).to_contain_text("示例政务服务大厅")
+        before = await page.locator("#time").inner_text()
+        await page.click("#play")
+        await expect(page.locator("#time")).not_to_have_text(before)
+        await page.click("#play")
+        await page.locator("#scrub").fill("610")
+        await expect(page.locator("#time")).to_have_text("10:10")
+        await expect(page.locator('.tile[data-key="w11"]')).to_have_class("tile SERVING tidal")
+        await page.select_option("#minutes", "5")
+        await page.click("#run")
+        await expect(page.locator("#sentence")).to_contain_text("超过 5 分钟就启用潮汐窗口")
+        assert await page.locator("#figures tbody tr").count() == 6
+        await page.click("#lang")
+        await expect(page.locator("#sentence")).to_contain_text("Had +1 windows opened at 5 minutes")
+    async with shown(browser, f"{hall.address}/report?day=2026-11-20", 1000, 1200) as page:
+        await expect(page.locator("#title")).to_contain_text("2026年11月20日")
+        await expect(page.locator("#paper")).to_contain_text("周凯")
+        assert len(await page.pdf(format="A4")) > 10_000
+
+
+async def test_no_face_of_any_page_has_a_grave_fault(browser: Browser, hall: MadeHall) -> None:
+    for path, width, height in FACES:
+        for theme in ("light", "dark"):
+            async with shown(browser, f"{hall.address}{path}?theme={theme}", width, height) as page:
+                await _drawn(page, path)
+                assert await grave_findings(page) == [], (path, width, theme)
+                wide = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+                assert wide <= 0, (path, width, theme, wide)
+    async with shown(browser, hall.address) as page:
+        await page.locator('[data-story="window/w11"]').click()
+        assert await grave_findings(page) == []
+
+
+async def _drawn(page: Page, path: str) -> None:
+    whole = {"/": ".win", "/board": ".call", "/replay": "#film svg", "/report": "#paper svg"}
+    await page.locator(whole["/board" if path.startswith("/board") else path]).first.wait_for()
+
+
+@pytest.mark.skipif(os.environ.get("EDGED_SHOTS") != "1", reason="writes the pictures of README")
+async def test_pictures_for_readers(browser: Browser, hall: MadeHall) -> None:
+    from PIL import Image
+
+    SHOTS.mkdir(exist_ok=True)
+    for name, path, width, height in PICTURES:
+        async with shown(browser, f"{hall.address}{path}", width, height) as page:
+            await _drawn(page, path.partition("?")[0])
+            await page.wait_for_timeout(3000)
+            picture = Image.open(io.BytesIO(await page.screenshot()))
+            small = picture.convert("P", palette=Image.Palette.ADAPTIVE, colors=128)
+            small.save(SHOTS / f"{name}.png", optimize=True)
+    assert sum(one.stat().st_size for one in SHOTS.glob("*.png")) < 300 * 1024
