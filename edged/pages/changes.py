@@ -26,6 +26,22 @@ class Streams:
     def __init__(self) -> None:
         self.open = 0
         self.refused = 0
+        self._telling: set[asyncio.Future[None]] = set()
+
+    def enter(self, telling: asyncio.Future[None]) -> None:
+        """One more."""
+        self.open += 1
+        self._telling.add(telling)
+
+    def leave(self, telling: asyncio.Future[None]) -> None:
+        """One less."""
+        self.open -= 1
+        self._telling.discard(telling)
+
+    def close(self) -> None:
+        """End all of them in order: the process is about to stop."""
+        for telling in self._telling:
+            telling.cancel()
 
 
 def picture(sheet: Sheet) -> ASGIApp:
@@ -46,15 +62,17 @@ def changes(sheet: Sheet, streams: Streams) -> ASGIApp:
             answer = PlainTextResponse("too many pages are open\n", 503, {"Retry-After": "10"})
             await answer(scope, receive, send)
             return
-        streams.open += 1
         gone = asyncio.ensure_future(_gone(receive))  # noqa: TID251 (lives no longer than this request)
         tell = asyncio.ensure_future(_tell(sheet, _told(Request(scope), sheet), send))  # noqa: TID251
+        streams.enter(tell)
         try:
             await asyncio.wait({gone, tell}, return_when=asyncio.FIRST_COMPLETED)
-            if tell.done():
+            if tell.cancelled():
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            elif tell.done():
                 tell.result()
         finally:
-            streams.open -= 1
+            streams.leave(tell)
             for task in (gone, tell):
                 task.cancel()
             with suppress(asyncio.CancelledError, OSError):

@@ -128,6 +128,7 @@ async def serve(config: HallConfig, warp: Warp | None, tell: Callable[[str], Non
             recorder = tasks.create_task(heartbeat.lasting("recorder", pages.days.run()))
             server = tasks.create_task(listener.serve(sockets=[place]))
             await stopping.wait()
+            pages.streams.close()
             listener.should_exit = True
             await server
             link.cancel()

@@ -148,6 +148,7 @@ async def test_the_board_calls_and_knows_when_nobody_serves(browser: Browser, ha
                 await hall.say(name, body | shut)
         await expect(page.locator("#rest b")).to_have_text("今日已下班")
         await expect(page.locator("#rest")).to_contain_text("明日 08:30 开门")
+        assert await page.locator(".call").count() == 0
 
 
 async def test_a_recorded_day_is_played_and_worked_out_under_another_policy(
