@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from zlib import crc32
 
 from msgspec import Meta
@@ -24,9 +24,11 @@ from edged.core.model.events import CountRead, HealthRead
 from edged.core.model.losses import OUR_LINK
 from edged.core.model.point import Point
 from edged.driver import REASSERT_S, DeviceContext, Garbled, Options, Presence, Refused
-from edged.links.mqtt.link import Message
 from edged.links.mqtt.names import filter_fault
 from edged.shapes import Rule
+
+if TYPE_CHECKING:  # the link loads the MQTT library, which `edged check` does without
+    from edged.links.mqtt.link import Message
 
 WINDOWS_MAX = 64  # windows remembered per device to know a repetition: an hour of one-minute windows
 AT_ONCE_S = (

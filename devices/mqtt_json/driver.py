@@ -11,7 +11,7 @@ there while the broker is not.
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
@@ -31,7 +31,9 @@ from edged.core.model.events import CommandFailed, InputRefused
 from edged.core.model.losses import OUR_LINK
 from edged.core.model.point import Point, point_of
 from edged.driver import REASSERT_S, DeviceContext, DisplaySize, Options, Presence, Refused, Unreachable
-from edged.links.mqtt.link import Message
+
+if TYPE_CHECKING:  # the link loads the MQTT library, which `edged check` does without
+    from edged.links.mqtt.link import Message
 
 ANSWER_S = 14.0  # real seconds for ``up/done``; the longest announcement, spoken twice, and inside the outputs' limit
 EXPIRY_S = 15  # an action that waited longer at the broker would speak of somebody long served

@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from msgspec import Meta, field
 from msgspec.structs import replace
@@ -39,9 +39,11 @@ from edged.core.model.point import Point, channel_of
 from edged.descriptions import Description, Named, described
 from edged.driver import REASSERT_S, DeviceContext, DeviceError, Garbled, Options, Presence, Refused
 from edged.heartbeat import lasting
-from edged.links.mqtt.link import Message
 from edged.links.mqtt.names import topic_fault
 from edged.shapes import ID, Rule
+
+if TYPE_CHECKING:  # the link loads the MQTT library, which `edged check` does without
+    from edged.links.mqtt.link import Message
 
 BLINK_S = 0.5  # hall seconds of each half
 

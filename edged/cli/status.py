@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from edged.cli.target import Target, fail, find_or_exit
-from edged.explain.alarm_words import alarm_words
 
 PICTURES_S = 1.5  # retained pictures come within ms of subscribing; a slow line gets this long
 QUIET_S = 0.3  # nothing new for this long: that was all
@@ -168,6 +167,8 @@ def _tell_lost(losses: dict[str, Any]) -> None:
 
 
 def _tell_alarms(alarms: dict[str, Any]) -> None:
+    from edged.explain.alarm_words import alarm_words  # the core's vocabulary: 80 ms that --help does without
+
     for one in alarms.get("standing") or ():
         words = alarm_words(str(one.get("alarm")), str(one.get("reason") or ""))
         typer.echo(f"  ALARM {one.get('subject')}: {words.zh} {words.en}, since {one.get('since')}")
