@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+COMPLETE = "_EDGED_COMPLETE"  # a shell asks what could come next (edged.cli.completion)
 
 
 def main() -> None:
@@ -13,6 +16,10 @@ def main() -> None:
         options = plain(sys.argv[2:])
         if options is not None:
             _serve(**options)
+    if COMPLETE in os.environ:
+        from edged.cli.completion import prepare
+
+        prepare()
     from edged.cli import app
     from edged.cli.terminal import survive
 
