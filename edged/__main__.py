@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-COMPLETE = "_EDGED_COMPLETE"  # a shell asks what could come next (edged.cli.completion)
-
 
 def main() -> None:
     """Run the command line; ``edged run`` without it, where nothing needs explaining."""
@@ -16,12 +14,13 @@ def main() -> None:
         options = plain(sys.argv[2:])
         if options is not None:
             _serve(**options)
+    from edged.cli import COMPLETE, app
+    from edged.cli.terminal import survive
+
     if COMPLETE in os.environ:
         from edged.cli.completion import prepare
 
         prepare()
-    from edged.cli import app
-    from edged.cli.terminal import survive
 
     survive()
     app()

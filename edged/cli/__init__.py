@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+COMPLETE = "_EDGED_COMPLETE"  # in the environment: a shell asks what could come next
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module:attribute, help line of one terminal line); in the order in which a newcomer needs them
     "demo": ("edged.cli.demo:demo", "Run a whole hall here: broker, devices, visitors, clerks."),
@@ -28,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "web": ("edged.cli.web:app", "Serve the hall's pages: duty view, board, replay."),
     "reload": ("edged.cli.reload:reload", "Have the running daemon take hall.toml as it is now."),
     "status": ("edged.cli.status:status", "Show a running hall: areas, windows, policy, health."),
-    "alarms": ("edged.cli.alarms:alarms", "List what stands in a running hall and what to do; every alarm."),
+    "alarms": ("edged.cli.alarms:alarms", "List what stands in a running hall, and what to do."),
     "cases": ("edged.cli.cases:cases", "List a running hall's open cases, late ones, percentages."),
     "why": ("edged.cli.why:why", "Explain what the tide did: rule, figures, alternatives."),
     "words": ("edged.cli.words:words", "List every text that people read, with an example."),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from edged.__main__ import COMPLETE
+from edged.cli import COMPLETE
 
 
 def completion(
