@@ -29,6 +29,8 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(7, 39)))
 NAME, PIN = "赵敏", "482915"
 CHROMIUM = "/usr/bin/chromium"
 ORIGIN = "origin"
+PEERS = os.environ.get("EDGED_NODE_PEERS", "")
+AXE = Path(PEERS, "axe-core/axe.min.js").read_text("utf-8") if PEERS else None
 
 
 class Desk:
@@ -219,6 +221,13 @@ async def test_the_page_opens_a_window_and_ends_it(desk: Desk, tmp_path: Path) -
         await expect(page.locator("#standing")).to_contain_text("人多")
         await expect(page.locator("#standing")).to_contain_text("已呼叫陈敏")
         await page.screenshot(path=tmp_path / "done.png", full_page=True)
+        if AXE is not None:
+            for theme in ("light", "dark"):
+                await page.evaluate("name => { document.documentElement.dataset.theme = name }", theme)
+                await page.evaluate(AXE)
+                found = await page.evaluate("axe.run()")
+                assert found["passes"], "axe looked at nothing"
+                assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
         await page.get_by_role("button", name="English").click()
         await page.get_by_role("button", name="End it").click()
         await expect(page.locator("#standing")).to_contain_text("Nothing is set by hand")
