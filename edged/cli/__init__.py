@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("edged.cli.backup:restore", "Go on from a backup, here or on another machine."),
     "settle": ("edged.cli.settle:settle", "Before an upgrade: dump the state with the old version."),
     "bundle": ("edged.cli.bundle:bundle", "Make the archive from which a hall is installed offline."),
+    "pki": ("edged.cli.pki:app", "Make and renew certificates; see what ends soon."),
     "centre": ("edged.cli.centre:app", "Run a city's centre: keep events, status, reports, rollouts."),
     "completion": ("edged.cli.completion:completion", "What makes bash, zsh or fish complete commands."),
     "replay": ("edged.cli.replay:replay", "Replay a journal: the same events, the same commands."),

@@ -1,0 +1,170 @@
+"""A certificate authority in a folder: of a hall (broker, controller, devices) or of a city (broker, bridges, centre).
+
+Rules: nothing is overwritten but by ``renew``; private keys are readable by their owner alone; a certificate names one
+client (its common name) and, for a broker, the hosts under which it is reached. Keys are P-256: TLS stacks of cheap
+panels know it. Sources: RFC 5280, mosquitto.conf(5) (certfile, cafile, crlfile).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from edged.clock import wall_ms
+
+AUTHORITY_DAYS = 3650
+BEFORE = timedelta(minutes=5)  # clocks of devices differ
+PEM = serialization.Encoding.PEM
+
+
+class AuthorityError(Exception):
+    """The folder is not as it has to be; the text says what and where."""
+
+
+class Expiry(NamedTuple):
+    """``file`` ends in ``days`` from now (negative: it has ended)."""
+
+    file: str
+    name: str
+    days: int
+
+
+class Authority:
+    """``ca.pem`` and ``ca.key`` in ``folder``, the list ``crl.pem`` of what is revoked, and what was issued."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ``AuthorityError`` where there is none."""
+        self._folder = folder
+        try:
+            self._cert = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
+            key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
+        except (OSError, ValueError) as error:
+            raise AuthorityError(
+                f"{folder}: no authority here ({error}); make one with `edged pki new`"
+            ) from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise AuthorityError(f"{folder}/ca.key: not the key of an authority")
+        self._key = key
+
+    @classmethod
+    def make(cls, folder: Path, name: str) -> Authority:
+        """A new one. Raises ``AuthorityError`` where something is in the way."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        builder = _builder(subject, subject, key.public_key(), AUTHORITY_DAYS)
+        builder = builder.add_extension(x509.BasicConstraints(True, 0), True)
+        builder = builder.add_extension(_usage(authority=True), True)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / "ca.key", _private(key), 0o600, new=True)
+        _write(folder / "ca.pem", builder.sign(key, hashes.SHA256()).public_bytes(PEM), 0o644, new=True)
+        made = cls(folder)
+        made.revoke(())
+        return made
+
+    def issue(self, name: str, hosts: tuple[str, ...], days: int, renew: bool = False) -> Path:
+        """Certificate and key of ``name``; ``hosts``: it is a server there. Raises ``AuthorityError``.
+
+        ``renew``: in place of the present one, with a new key; what is connected stays so until it connects again.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        builder = _builder(self._cert.subject, subject, key.public_key(), days)
+        builder = builder.add_extension(x509.BasicConstraints(False, None), True)
+        builder = builder.add_extension(_usage(authority=False), True)
+        purpose = ExtendedKeyUsageOID.SERVER_AUTH if hosts else ExtendedKeyUsageOID.CLIENT_AUTH
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), False)
+        if hosts:
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName([_host(host) for host in hosts]), False
+            )
+        file = self._folder / f"{name}.pem"
+        _write(file.with_suffix(".key"), _private(key), 0o600, new=not renew)
+        _write(file, builder.sign(self._key, hashes.SHA256()).public_bytes(PEM), 0o644, new=not renew)
+        return file
+
+    def revoke(self, files: tuple[Path, ...], days: int = 365) -> Path:
+        """The list with these added, good for ``days``: an ended list keeps everybody out, so it is renewed in time."""
+        now, listed = _now(), self._folder / "crl.pem"
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._cert.subject)
+        builder = builder.last_update(now - BEFORE).next_update(now + timedelta(days=days))
+        numbers = {x509.load_pem_x509_certificate(file.read_bytes()).serial_number for file in files}
+        if listed.exists():
+            numbers |= {one.serial_number for one in x509.load_pem_x509_crl(listed.read_bytes())}
+        for number in sorted(numbers):
+            revoked = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now - BEFORE)
+            builder = builder.add_revoked_certificate(revoked.build())
+        _write(listed, builder.sign(self._key, hashes.SHA256()).public_bytes(PEM), 0o644, new=False)
+        return listed
+
+    def expiries(self) -> list[Expiry]:
+        """Every certificate of the folder and the list, what ends first first."""
+        found = []
+        for file in sorted(self._folder.glob("*.pem")):
+            data = file.read_bytes()
+            if b"X509 CRL" in data:
+                end = x509.load_pem_x509_crl(data).next_update_utc
+                name = "revoked"
+            else:
+                cert = x509.load_pem_x509_certificate(data)
+                end, name = cert.not_valid_after_utc, cert.subject.rfc4514_string().removeprefix("CN=")
+            if end is not None:
+                found.append(Expiry(file.name, name, (end - _now()).days))
+        return sorted(found, key=lambda one: one.days)
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(wall_ms() // 1000, UTC)
+
+
+def _builder(
+    issuer: x509.Name, subject: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+) -> x509.CertificateBuilder:
+    made = x509.CertificateBuilder().issuer_name(issuer).subject_name(subject).public_key(key)
+    made = made.serial_number(x509.random_serial_number())
+    return made.not_valid_before(_now() - BEFORE).not_valid_after(_now() + timedelta(days=days))
+
+
+def _usage(authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _host(text: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(text))
+    except ValueError:
+        return x509.DNSName(text)
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def _write(file: Path, data: bytes, mode: int, new: bool) -> None:
+    """Whole or not at all; ``new``: only where nothing is yet."""
+    if new and file.exists():
+        raise AuthorityError(f"{file}: is there already; nothing is overwritten")
+    fresh = file.with_name(f".{file.name}.{os.getpid()}")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(fresh, file)
