@@ -121,15 +121,15 @@ function subject(one) {
   const name = say(one.subject);
   return !name || say(one).includes(name) || /^[a-z]+\d*$/.test(name) ? "" : `${name}${lang === "zh" ? "：" : ": "}`;
 }
-/** Decisions worth reading: no waiting for the last one to arrive, and of one area's refusals in ten minutes the newest. */
+/** Decisions worth reading: no waiting for the last one to arrive, and of one area's refusals the newest. */
 function worthReading(told) {
-  const refused = {};
+  const refused = new Set();
   return told.filter((one) => {
     if (one.decision === "hold" && !one.window) return false;
     if (one.decision !== "refuse") return true;
-    const before = refused[one.area];
-    refused[one.area] = ms(one.at);
-    return before == null || before - ms(one.at) > 600000;
+    const again = refused.has(one.area);
+    refused.add(one.area);
+    return !again;
   });
 }
 function alarmRow(one) {

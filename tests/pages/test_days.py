@@ -1,0 +1,116 @@
+"""How a day is recorded from what the hall publishes, kept, and read again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edged.clock import Clock, Warp
+from edged.pages.day_recorder import VISITS_MAX, DayRecorder
+from edged.pages.days import RecordedDays
+from edged.pages.whatif import compared
+from tests.pages.made_hall import alarms, area, calls, names, recorded_day, window
+
+DATE = "2026-11-23"
+
+
+def at(clock: str) -> str:
+    return f"{DATE}T{clock}:00+08:00"
+
+
+@pytest.fixture
+def day() -> DayRecorder:
+    recorder = DayRecorder(DATE)
+    recorder.heard("names", names(), at("08:20"))
+    return recorder
+
+
+def test_a_call_is_counted_once_however_often_it_is_told(day: DayRecorder) -> None:
+    told = calls()
+    for _ in range(3):
+        day.heard("calls", {"calls": told}, at("10:41"))
+    numbers = [one[5] for one in day.as_json()["visits"]]
+    assert sorted(numbers) == sorted(one["number"] for one in told if not one["again"])
+    again = DayRecorder(DATE, json.loads(json.dumps(day.as_json())))
+    again.heard("calls", {"calls": told}, at("10:42"))
+    assert len(again.as_json()["visits"]) == len(numbers), "after a start of the pages, too"
+
+
+def test_a_band_goes_from_being_asked_to_being_given_back_and_another_area_is_another(
+    day: DayRecorder,
+) -> None:
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("09:00", window("11", "ACTIVATING", area="tax", clerk=None, paged={"who": "周凯"})),
+        ("09:02", window("11", "OPEN", area="tax", clerk="周凯")),
+        ("09:30", window("11", "SERVING", area="biz", clerk="周凯")),
+        ("10:00", window("11", "STANDBY", area=None, clerk=None)),
+    ]
+    for clock, body in steps:
+        day.heard("window/w11", body, at(clock))
+    bands = [(b["area"], b["asked"], b["opened"], b["until"], b["who"]) for b in day.as_json()["bands"]]
+    assert bands == [("tax", 540, 542, 570, "周凯"), ("biz", None, 570, 600, "周凯")]
+
+
+def test_lanes_know_what_they_do_not_know_and_count_regular_windows_apart(day: DayRecorder) -> None:
+    day.heard("area/tax", area(4, 2, 6, open_windows=3, tidal_windows=1), at("09:00"))
+    day.minute(at("09:00"))
+    day.minute(at("09:03"))
+    lanes = day.as_json()["areas"]["tax"]
+    assert (day.as_json()["begin"], lanes["waiting"]) == (540, [4, None, None, 4])
+    assert (lanes["open"][0], lanes["tidal"][0]) == (2, 1)
+
+
+def test_pauses_and_alarms_end_and_every_list_has_its_cap(day: DayRecorder) -> None:
+    day.heard("window/w5", window("5", "PAUSED", pause={"zh": "用餐", "en": "meal"}), at("09:00"))
+    day.heard("alarms", {"alarms": alarms()}, at("10:40"))
+    day.heard("window/w5", window("5", "OPEN"), at("09:20"))
+    day.heard("alarms", {"alarms": []}, at("10:50"))
+    found = day.as_json()
+    assert [(p["window"], p["from"], p["until"], p["zh"]) for p in found["pauses"]] == [
+        ("5", 540, 560, "用餐")
+    ]
+    assert {one["until"] for one in found["alarms"]} == {650}
+    found["visits"] += [[0, "tax", 1, 1, 1, "x", "1"]] * VISITS_MAX
+    day.heard("calls", {"calls": calls()}, at("10:41"))
+    assert len(found["visits"]) == VISITS_MAX
+    assert found["left_out"] > 0
+
+
+async def test_midnight_begins_another_day_and_keeps_the_last(tmp_path: Path) -> None:
+    clock = Clock(0)
+    night = Warp(
+        600.0, clock.wall_ms(), 1795449530000
+    )  # 2026-11-23 23:58:50 in Shanghai, a minute in a tenth of a second
+    days = RecordedDays(tmp_path / "days", Clock(0, night), "Asia/Shanghai")
+    first = days.today.date
+    days.heard("names", names())
+    days.heard("area/tax", area(4, 2, 6))
+    task = asyncio.ensure_future(days.run())
+    try:
+        async with asyncio.timeout(20):
+            while days.today.date == first or len(days.dates()) < 2:
+                await asyncio.sleep(0.05)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    kept = json.loads(days.read(first) or b"null")
+    assert (first, kept["date"]) == (DATE, DATE)
+    assert kept["areas"]["tax"]["waiting"]
+    assert days.today.as_json()["names"]["areas"][0]["id"] == "tax"
+    assert days.read("../hall") is None
+    assert days.read("2020-01-01") is None
+
+
+def test_a_day_is_worked_out_under_both_policies_and_says_how_far_it_is() -> None:
+    told: list[tuple[int, int]] = []
+    found = compared(recorded_day("2026-11-20", "17:10:00"), None, lambda done, of: told.append((done, of)))
+    assert told == [(n, 10) for n in range(1, 11)]
+    assert found["own"]["visitors"] == found["other"]["visitors"] > 100
+    assert found["other"]["activations"] == found["other"]["staff_min"] == 0
+    assert found["own"]["activations"] > 0
