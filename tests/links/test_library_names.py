@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PINNED = ("aiomqtt", "amqtt", "paho-mqtt", "serialx")
 LIBRARY_OBJECTS = {"client", "paho", "_client", "_paho"}  # what we call them; all else is our own
 # of the standard library, and of named tuples and the like: documented, or only a type's name
-DOCUMENTED = {"_replace", "_exit", "_Hash", "_Decompress"}
+DOCUMENTED = {"_replace", "_asdict", "_exit", "_Hash", "_Decompress"}
 
 
 class Bound(NamedTuple):
