@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+AS_TOLD = ("按上一行的说明处理", "do as the line above says")
 REMEDIES: dict[str, tuple[str, str]] = {
     "journal": (
         "用 edged restore 恢复备份，或换用写入该日志的版本",
@@ -26,6 +27,14 @@ REMEDIES: dict[str, tuple[str, str]] = {
     "broker-guard": (
         "在 mosquitto 设置 allow_anonymous false 与 password_file（见 configs/mosquitto）",
         "set allow_anonymous false and password_file in mosquitto (configs/mosquitto shows how)",
+    ),
+    "broker-key": (
+        "将私钥改为 root:mosquitto、640，再重新加载 mosquitto",
+        "make the key root:mosquitto with mode 640, then reload mosquitto",
+    ),
+    "names": (
+        "在 hall.toml 中改用 IP 地址，或修复域名解析",
+        "give IP addresses in hall.toml, or mend name resolution",
     ),
     "serial": (
         "插好转换器；ls -l /dev/serial/by-path/ 查看固定名称并写入 hall.toml",
@@ -92,4 +101,4 @@ REMEDIES: dict[str, tuple[str, str]] = {
 
 def remedy_of(name: str, own: tuple[str, str]) -> tuple[str, str]:
     """What helps where the look ``name`` is ill: its own words, or those of its kind."""
-    return own if own[0] else REMEDIES[name if name in REMEDIES else name.partition(" ")[0]]
+    return own if own[0] else REMEDIES.get(name) or REMEDIES.get(name.partition(" ")[0], AS_TOLD)
