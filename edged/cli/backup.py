@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -65,11 +66,15 @@ def restore(
     journal: Annotated[Path, typer.Option(help="Where the journal shall be ([store] path).")] = Path(
         "/var/lib/edged/hall.db"
     ),
+    last: Annotated[
+        list[str] | None, typer.Option(help="The last number seen on paper today (A057); one per service.")
+    ] = None,
 ) -> None:
     """Go on from a backup, on this machine or another; the daemon must not run.
 
     The queue, windows and cases are those of the moment of the backup. What was given since then may be on paper: so
-    numbers skip ahead, a new epoch begins, and an alarm says so. A journal that stands there is moved aside
+    numbers skip ahead by what the hall can have given meanwhile, or go on right behind --last, a new epoch begins, and
+    an alarm says so. A journal that stands there is moved aside
     (….before-restore), a hall.toml is left alone.
 
     \b
@@ -87,9 +92,27 @@ def restore(
             except OSError:
                 raise fail("the daemon runs: systemctl stop edged", 75) from None
     try:
-        done = hall_backup.restore(file, config, journal)
+        done = hall_backup.restore(file, config, journal, last or _asked())
     except BackupError as error:
         raise fail(str(error), 1) from None
     typer.echo(f"{journal}: as it was at {done.taken}, epoch {done.epoch}; numbers will skip ahead")
+    if done.unsure:
+        typer.echo(
+            f"the backup is old: of {', '.join(done.unsure)} more numbers may be on paper than can be skipped;"
+            " look for the last one and restore again with --last NUMBER",
+            err=True,
+        )
     if done.hall is not None:
         typer.echo(f"{done.hall}: written; check it and its secrets: edged check {done.hall}")
+
+
+def _asked() -> list[str]:
+    """The last numbers on paper, where somebody sits at the terminal."""
+    if not sys.stdin.isatty():
+        return []
+    said: str = typer.prompt(
+        "Last numbers seen on paper today, one per service (A057 B012; Enter: not known)",
+        "",
+        show_default=False,
+    )
+    return said.split()

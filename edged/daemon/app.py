@@ -501,7 +501,7 @@ class Application:
         renewal = self.journal.renewal
         if renewal is None:
             return
-        event = JournalRenewed(renewal.epoch, renewal.lost, renewal.day, renewal.numbers)
+        event = JournalRenewed(renewal.epoch, renewal.lost, renewal.day, renewal.numbers, renewal.skips)
         self.inbox.put(event, self.journal.renewal_kept)
         detail = f"{renewal.why}: {renewal.lost} acknowledged steps are missing; epoch {renewal.epoch}"
         self.concerns.tell("journal-renewed", {"journal": detail})

@@ -9,14 +9,19 @@ import io
 import json
 import os
 import tarfile
+import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from edged import __version__
-from edged.clock import rfc3339, wall_ms
+from edged.clock import rfc3339, utc_offset_min, wall_ms
 from edged.config import HallConfig
-from edged.store.backup import BackupError, Copied, copy_journal, put_back
+from edged.core.queue.numbering import spelled
+from edged.core.renewal import SKIP_MAX
+from edged.store.backup import BackupError, Copied, LastSeen, copy_journal, put_back
+from edged.store.database import DAY_MS
 
 MANIFEST, JOURNAL, HALL = "manifest.json", "hall.db", "hall.toml"
 MANIFEST_BYTES_MAX = 64 * 1024
@@ -29,6 +34,7 @@ class RestoredHall:
     hall: Path | None
     epoch: int
     taken: str
+    unsure: tuple[str, ...]  # services of which more numbers may have been given than can be skipped
 
 
 def backup(hall: HallConfig, out: Path, whole: bool, secrets: bool) -> Copied:
@@ -69,14 +75,18 @@ def forget_old(out: Path, keep: int) -> list[Path]:
     return there[keep:]
 
 
-def restore(file: Path, config: Path, journal: Path) -> RestoredHall:
-    """Put a backup back. A hall.toml that stands at ``config`` is left alone. Raises ``BackupError``."""
+def restore(file: Path, config: Path, journal: Path, last: Sequence[str] = ()) -> RestoredHall:
+    """Put a backup back. A hall.toml that stands at ``config`` is left alone. Raises ``BackupError``.
+
+    ``last``: the last numbers that somebody saw on paper today ("A057"); numbering goes on right behind them.
+    """
     try:
         with tarfile.open(file, "r:gz") as archive, TemporaryDirectory(prefix="edged-restore-") as scratch:
             manifest = json.loads(_member(archive, MANIFEST))
             archive.extract(JOURNAL, scratch, filter="data")
             age_s = (wall_ms() - int(manifest["taken_ms"])) // 1000
-            renewal = put_back(Path(scratch) / JOURNAL, journal, age_s)
+            seen = _last_seen(_member(archive, HALL).decode("utf-8-sig"), last)
+            renewal = put_back(Path(scratch) / JOURNAL, journal, age_s, seen)
             written = None
             if not config.exists():
                 config.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +94,29 @@ def restore(file: Path, config: Path, journal: Path) -> RestoredHall:
                 written = config
     except (OSError, tarfile.TarError, KeyError, ValueError) as error:
         raise BackupError(f"{file}: is no backup that can be read: {error}") from None
-    return RestoredHall(written, renewal.epoch, str(manifest["taken"]))
+    known = dict(renewal.numbers)
+    unsure = tuple(name for name, most in renewal.skips if most > SKIP_MAX and name not in known)
+    return RestoredHall(written, renewal.epoch, str(manifest["taken"]), unsure)
+
+
+def _last_seen(text: str, last: Sequence[str]) -> LastSeen:
+    """Numbers on paper, by the service that gives them. Raises ``BackupError`` for one that no service gives."""
+    if not last:
+        return LastSeen()
+    told = tomllib.loads(text)
+    now_ms, zone = wall_ms(), str(told.get("hall", {}).get("timezone", "Asia/Shanghai"))
+    prefixes = {str(one.get("prefix", "")): str(one["id"]) for one in told.get("services", [])}
+    numbers: dict[str, int] = {}
+    for number in last:
+        prefix, digits = spelled(number).rstrip("0123456789"), spelled(number)
+        counted = digits[len(prefix) :]
+        if prefix not in prefixes or not counted:
+            raise BackupError(
+                f"{number}: no service gives such a number; hall.toml has {', '.join(prefixes)}"
+            )
+        numbers[prefixes[prefix]] = max(int(counted), numbers.get(prefixes[prefix], 0))
+    day = (now_ms + utc_offset_min(now_ms, zone) * 60_000) // DAY_MS
+    return LastSeen(day, tuple(numbers.items()))
 
 
 def _named(hall: HallConfig, secrets: bool) -> list[Path]:

@@ -8,17 +8,24 @@ and ids go on behind what can have been given (``identity.py``, ``core/renewal.p
 
 from __future__ import annotations
 
+import math
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apsw
 
+from edged.core.model.state import State
 from edged.core.renewal import SKIP_MAX
-from edged.store import database
+from edged.store import codec, database
 from edged.store.identity import Renewal, leave_renewal
 
+STEPS_PER_S = 10  # of the busiest hall, over any length of time: ids behind them are free
+FEWEST_PER_S = 1 / 10  # numbers of a service: a quiet hall may have had its rush after the copy
+RUSH = 2  # times the busiest minute of the copy
+AT_LEAST = 20  # numbers, however young the copy is
 ASIDE = ".before-restore"
 PARTS = ("", "-wal", "-shm", ".keep", ".mark", ".renewed")
 
@@ -74,7 +81,37 @@ def _forget_history(copy: apsw.Connection) -> None:
     copy.execute("VACUUM")
 
 
-def put_back(copy: Path, journal: Path, age_s: int) -> Renewal:
+@dataclass(frozen=True, slots=True)
+class LastSeen:
+    """The last number on paper of each service that somebody looked at, on business day ``day``."""
+
+    day: int = 0
+    numbers: tuple[tuple[str, int], ...] = ()
+
+
+def given_at_most(copy: apsw.Connection, age_s: int) -> dict[str, int]:
+    """Numbers of each service that can have been given since the copy: twice its busiest minute, all the time.
+
+    What goes beyond ``SKIP_MAX`` cannot be skipped: then only paper knows (``LastSeen``).
+    """
+    minutes: Counter[tuple[str, int]] = Counter()
+    for row in database.rows(copy):
+        for note in codec.decode_notes(row.notes):
+            if note.kind == "ticket.issued":
+                minutes[str(note.data.get("service")), row.at_ms // 60_000] += 1
+    dump = database.newest_dump(copy)
+    site = None if dump is None else codec.load_state(dump.blob or b"", State).site
+    services = {service for service, _ in minutes} | {
+        one.id for one in (() if site is None else site.services)
+    }
+    most: dict[str, int] = {}
+    for name in sorted(services):
+        busiest = max((count for (service, _), count in minutes.items() if service == name), default=0)
+        most[name] = AT_LEAST + math.ceil(age_s * max(FEWEST_PER_S, RUSH * busiest / 60))
+    return most
+
+
+def put_back(copy: Path, journal: Path, age_s: int, seen: LastSeen = LastSeen()) -> Renewal:
     """Make ``copy`` the journal; what stood there is moved aside. ``age_s``: seconds since the copy was taken.
 
     The epoch grows by those seconds, so that two machines that go on from one copy do not tell the centre two histories
@@ -90,11 +127,15 @@ def put_back(copy: Path, journal: Path, age_s: int) -> Renewal:
         fresh.write_bytes(copy.read_bytes())
         connection = apsw.Connection(str(fresh), apsw.SQLITE_OPEN_READONLY)
         epoch = int(database.get_meta(connection, "epoch") or 0)
+        skips = given_at_most(connection, max(0, age_s))
         connection.close()
-        renewal = Renewal(epoch + 1 + max(0, age_s), "older-copy", SKIP_MAX)
+        lost = max(SKIP_MAX, age_s * STEPS_PER_S)
+        renewal = Renewal(
+            epoch + 1 + max(0, age_s), "older-copy", lost, seen.day, seen.numbers, tuple(skips.items())
+        )
         leave_renewal(journal, renewal, database.sync_directory)
         os.replace(fresh, journal)
         database.sync_directory(journal.parent)
-    except (OSError, apsw.Error) as error:
+    except (OSError, apsw.Error, codec.CodecError, database.Damaged) as error:
         raise BackupError(f"{journal}: cannot be restored: {error}") from None
     return renewal

@@ -36,13 +36,17 @@ class Whereabouts:
 
 @value
 class Renewal:
-    """A new epoch and why. ``lost``: steps that were acknowledged and are gone."""
+    """A new epoch and why. ``lost``: steps that were acknowledged and are gone.
+
+    ``skips``: how many numbers of a service may have been given since, where ``numbers`` does not know the last one.
+    """
 
     epoch: int
     why: Why
     lost: int
     day: int = 0
     numbers: tuple[tuple[str, int], ...] = ()
+    skips: tuple[tuple[str, int], ...] = ()
 
 
 class Marks:
@@ -112,7 +116,7 @@ def read(payload: bytes, kind: Any) -> Any:
         found = msgspec.json.decode(payload, type=kind)
     except msgspec.MsgspecError:
         return None
-    numbers = [number for _, number in found.numbers]
+    numbers = [number for _, number in (*found.numbers, *getattr(found, "skips", ()))]
     return found if min(found.epoch, found.day, *numbers, 0) >= 0 else None
 
 

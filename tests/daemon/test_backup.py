@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import os
 import shutil
 import sys
 import tarfile
@@ -15,7 +17,7 @@ import pytest
 from tests.support.brokers import until
 from tests.support.daemons import Daemon, Hall, Machines, edged
 
-RESTORES = 3
+RESTORES = int(os.environ.get("EDGED_RESTORES", "3"))
 SECRET = "open sesame"
 
 
@@ -53,7 +55,7 @@ async def test_a_hall_goes_on_from_its_backup_and_gives_nothing_twice(
         )
         await take(machines, 5)
         await backing_up
-        await take(machines, 2)  # not in the copy
+        await take(machines, 2 + 7 * (turn % 3))  # not in the copy
         await daemon.kill()
         said = await run("restore", str(out), "--config", str(files.file), "--journal", str(files.journal))
         assert "numbers will skip ahead" in said
@@ -68,6 +70,43 @@ async def test_a_hall_goes_on_from_its_backup_and_gives_nothing_twice(
     assert len(set(ids)) == len(ids)
     assert await daemon.stop() == 0
     assert files.replay().returncode == 0
+
+
+async def test_an_old_backup_goes_on_behind_the_last_number_somebody_saw(
+    hall: tuple[Hall, Daemon, Machines], tmp_path: Path
+) -> None:
+    files, daemon, machines = hall
+    await daemon.start()
+    await take(machines, 3)
+    out, journal = tmp_path / "backup.tar.gz", str(files.journal)
+    await run("backup", str(out), "--config", str(files.file))
+    await daemon.kill()
+    age(out, tmp_path / "old.tar.gz", 3 * 86_400_000)
+    restore = ("restore", str(tmp_path / "old.tar.gz"), "--config", str(files.file), "--journal", journal)
+    done = await asyncio.to_thread(edged, *restore)
+    assert done.returncode == 0
+    assert "look for the last one" in done.stderr, "three days: no skip is long enough"
+    refused = await asyncio.to_thread(edged, *restore, "--last", "Z007")
+    assert refused.returncode == 1
+    assert "no service gives such a number" in refused.stderr
+    assert "skip" in await run(*restore, "--last", "a 657")
+    await daemon.restart()
+    await take(machines, 1)
+    assert numbers(machines)[-1] == "A658"
+
+
+def age(backup: Path, old: Path, by_ms: int) -> None:
+    """The same backup, taken so much earlier."""
+    with tarfile.open(backup) as archive, tarfile.open(old, "w:gz") as aged:
+        for member in archive.getmembers():
+            content = archive.extractfile(member)
+            assert content is not None
+            body = content.read()
+            if member.name == "manifest.json":
+                manifest = json.loads(body)
+                body = json.dumps(manifest | {"taken_ms": manifest["taken_ms"] - by_ms}).encode()
+            member.size = len(body)
+            aged.addfile(member, io.BytesIO(body))
 
 
 async def test_a_backup_keeps_secrets_out_and_what_going_on_needs_in(

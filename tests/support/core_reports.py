@@ -42,7 +42,11 @@ def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
             given = tuple(
                 (service, int(number)) for service, number in zip(numbers[::2], numbers[1::2], strict=True)
             )
-            return ev.JournalRenewed(int(epoch), int(lost), int(named.get("today", 0)), given)
+            skips = tuple(
+                (service, int(most))
+                for service, most in (one.split(":") for one in named.get("skips", "").split(",") if one)
+            )
+            return ev.JournalRenewed(int(epoch), int(lost), int(named.get("today", 0)), given, skips)
         case ["kept", *places]:  # A001/w1/CALLED A002/-/SERVED w2:OPEN:tax next=N unsure=a1,a2 cases=N
             return _kept(places, named)
         case ["roster", said, staff, by, *areas]:

@@ -70,7 +70,7 @@ LEARNT = (
 )  # see test_forecast.py
 NAMED = (
     r"(line|seq|from|for_s|code|area|service|ticket|special|level|back|version|appointment|reason|returning|outcome"
-    r"|detail|today|said|next|unsure|cases|order)="
+    r"|detail|today|said|next|unsure|cases|order|skips)="
 )
 
 

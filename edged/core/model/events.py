@@ -459,12 +459,14 @@ class JournalRenewed:
     """The journal began a new epoch without ``lost`` steps that were acknowledged.
 
     ``numbers``: the last ones allotted, per service, on business day ``day`` (0: not known).
+    ``skips``: how many numbers of a service may have been given unseen, where nobody knows the last one.
     """
 
     epoch: int
     lost: int
     day: int = 0
     numbers: tuple[tuple[str, int], ...] = ()
+    skips: tuple[tuple[str, int], ...] = ()
 
 
 @value
