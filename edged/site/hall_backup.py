@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import tarfile
 import tomllib
 from collections.abc import Sequence
@@ -83,7 +84,7 @@ def restore(file: Path, config: Path, journal: Path, last: Sequence[str] = ()) -
     try:
         with tarfile.open(file, "r:gz") as archive, TemporaryDirectory(prefix="edged-restore-") as scratch:
             manifest = json.loads(_member(archive, MANIFEST))
-            archive.extract(JOURNAL, scratch, filter="data")
+            _copy_out(archive, Path(scratch) / JOURNAL)
             age_s = (wall_ms() - int(manifest["taken_ms"])) // 1000
             seen = _last_seen(_member(archive, HALL).decode("utf-8-sig"), last)
             renewal = put_back(Path(scratch) / JOURNAL, journal, age_s, seen)
@@ -133,6 +134,15 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode = len(content), 0o600
     archive.addfile(entry, io.BytesIO(content))
+
+
+def _copy_out(archive: tarfile.TarFile, out: Path) -> None:
+    """The journal, by its content alone (Debian 12's Python 3.11.2 has no ``filter`` for ``extract`` yet)."""
+    stream = archive.extractfile(JOURNAL)
+    if stream is None:
+        raise KeyError(JOURNAL)
+    with out.open("wb") as file:
+        shutil.copyfileobj(stream, file)
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:

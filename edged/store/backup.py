@@ -111,6 +111,15 @@ def given_at_most(copy: apsw.Connection, age_s: int) -> dict[str, int]:
     return most
 
 
+def _belong(journal: Path) -> None:
+    """Whoever restores is root; the files are those of the folder's owner, who serves the hall."""
+    owner = journal.parent.stat()
+    for part in PARTS:
+        there = journal.with_name(journal.name + part)
+        if there.exists() and there.stat().st_uid != owner.st_uid:
+            os.chown(there, owner.st_uid, owner.st_gid)
+
+
 def put_back(copy: Path, journal: Path, age_s: int, seen: LastSeen = LastSeen()) -> Renewal:
     """Make ``copy`` the journal; what stood there is moved aside. ``age_s``: seconds since the copy was taken.
 
@@ -135,6 +144,7 @@ def put_back(copy: Path, journal: Path, age_s: int, seen: LastSeen = LastSeen())
         )
         leave_renewal(journal, renewal, database.sync_directory)
         os.replace(fresh, journal)
+        _belong(journal)
         database.sync_directory(journal.parent)
     except (OSError, apsw.Error, codec.CodecError, database.Damaged) as error:
         raise BackupError(f"{journal}: cannot be restored: {error}") from None

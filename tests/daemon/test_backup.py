@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.brokers import until
 from tests.support.daemons import Daemon, Hall, Machines, edged
+from tests.support.needs import lacking
 
 RESTORES = int(os.environ.get("EDGED_RESTORES", "3"))
 SECRET = "open sesame"
@@ -93,6 +94,26 @@ async def test_an_old_backup_goes_on_behind_the_last_number_somebody_saw(
     await daemon.restart()
     await take(machines, 1)
     assert numbers(machines)[-1] == "A658"
+
+
+async def test_what_root_restores_belongs_to_who_serves(
+    hall: tuple[Hall, Daemon, Machines], tmp_path: Path
+) -> None:
+    if os.geteuid() != 0:
+        lacking("giving files away takes root")
+    files, daemon, machines = hall
+    await daemon.start()
+    await take(machines, 1)
+    await run("backup", str(tmp_path / "backup.tar.gz"), "--config", str(files.file))
+    folder = tmp_path / "state"
+    folder.mkdir()
+    os.chown(folder, 4321, 4321)
+    journal = folder / "hall.db"
+    await run(
+        "restore", str(tmp_path / "backup.tar.gz"), "--config", str(files.file), "--journal", str(journal)
+    )
+    assert {file.name for file in folder.iterdir()} == {"hall.db", "hall.db.renewed"}
+    assert {file.stat().st_uid for file in folder.iterdir()} == {4321}
 
 
 def age(backup: Path, old: Path, by_ms: int) -> None:
