@@ -4,6 +4,7 @@ Layout of the archive, one folder ``edged-VERSION-PLATFORM/``::
 
     install               the install program (POSIX shell); install, upgrade, rollback, uninstall, status
     wheels/*.whl          the program, its libraries and pip, for one platform and one Python
+    python/               an interpreter, where the machine's own is too old
     requirements.txt      what is installed, every wheel with its SHA-256
     systemd/ configs/     units, rules, examples
     sbom.cdx.json         list of parts, CycloneDX 1.6
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,9 @@ PLATFORMS = {  # name for people: tags that pip may choose from, newest C librar
 PYTHONS = ("3.11", "3.12", "3.13")
 PIP = "pip==26.3"  # Debian's own may be missing (python3-venv); it installs the rest and is not installed itself
 SHIPPED = ("systemd", "configs")
+EXTRAS = "web"  # the pages, beside the daemon
+ELF_MACHINES = {"x86_64": 62, "aarch64": 183}  # ``e_machine`` (elf.h)
+MUST_BRING = "import bz2, ctypes, hashlib, lzma, ssl, venv, zlib, sys; print('%d.%d' % sys.version_info[:2])"
 CHUNK_BYTES = 1 << 20
 
 
@@ -55,12 +60,16 @@ class BundleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BundlePlan:
-    """What to make. ``source``: a checkout. ``key``: a private key file (PEM) that signs, or None."""
+    """What to make. ``source``: a checkout. ``key``: a private key file (PEM) that signs, or None.
+
+    ``interpreter``: the folder of a Python to carry (``bin/python3`` and its library beneath), of version ``python``.
+    """
 
     source: Path
     platform: str
     python: str
     key: Path | None = None
+    interpreter: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +87,10 @@ Say = Callable[[str], None]
 
 def make(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wheel]:
     """Write the bundle to ``out`` (``.tar.zst`` or ``.tar.gz``); the wheels in it. Raises ``BundleError``."""
-    project = _project(order.source)
-    if order.platform not in PLATFORMS:
-        raise BundleError(
-            f"platform {order.platform!r} is not supported; choose one of {', '.join(PLATFORMS)}"
-        )
-    if order.python not in PYTHONS:
-        raise BundleError(f"Python {order.python} is not supported; choose one of {', '.join(PYTHONS)}")
-    name = f"edged-{project['version']}-{order.platform}"
+    name = f"edged-{about(order.source)['version']}-{order.platform}"
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / name
-        wheels = _wheels(order, folder / "wheels", say)
-        _texts(order, folder, project, wheels)
-        _sums(folder, order.key)
+        wheels = unpacked(order, folder, say)
         say(f"packing {out.name}")
         try:
             _pack(folder, out)
@@ -99,7 +99,26 @@ def make(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wh
     return wheels
 
 
-def _project(source: Path) -> dict[str, str]:
+def unpacked(order: BundlePlan, folder: Path, say: Say = lambda _line: None) -> list[Wheel]:
+    """The bundle as a folder, which must not exist yet; the wheels in it. Raises ``BundleError``."""
+    project = about(order.source)
+    if order.platform not in PLATFORMS:
+        raise BundleError(
+            f"platform {order.platform!r} is not supported; choose one of {', '.join(PLATFORMS)}"
+        )
+    if order.python not in PYTHONS:
+        raise BundleError(f"Python {order.python} is not supported; choose one of {', '.join(PYTHONS)}")
+    wheels = _wheels(order, folder / "wheels", say)
+    if order.interpreter is not None:
+        say(f"carrying the interpreter of {order.interpreter}")
+        _carry(order.interpreter, folder / "python")
+    _texts(order, folder, project, wheels)
+    _sums(folder, order.key)
+    return wheels
+
+
+def about(source: Path) -> dict[str, str]:
+    """What a checkout says of the project. Raises ``BundleError``."""
     try:
         project: dict[str, str] = tomllib.loads((source / "pyproject.toml").read_text())["project"]
     except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
@@ -109,11 +128,55 @@ def _project(source: Path) -> dict[str, str]:
     return project
 
 
+def carried_version(interpreter: Path) -> str:
+    """The version of an interpreter that can be carried: it runs from another place, too. Raises ``BundleError``."""
+    with TemporaryDirectory() as scratch:
+        there = Path(scratch) / "python"
+        _carry(interpreter, there)
+        ran = subprocess.run(
+            [there / "bin" / "python3", "-I", "-c", MUST_BRING],
+            capture_output=True,
+            text=True,
+            env={"PATH": "/usr/bin:/bin"},
+            check=False,
+        )
+    if ran.returncode != 0:
+        why = (ran.stderr.strip().splitlines() or ["it does not run"])[-1]
+        raise BundleError(
+            f"{interpreter}: cannot be carried to another machine: {why}; build it without --enable-shared,"
+            " with ssl, lzma, bz2 and ctypes"
+        )
+    return ran.stdout.strip()
+
+
+def _carry(interpreter: Path, there: Path) -> None:
+    if not (interpreter / "bin" / "python3").exists():
+        raise BundleError(f"{interpreter}: no bin/python3 there")
+    leave = shutil.ignore_patterns("__pycache__", "site-packages", "dist-packages", "test", "idlelib", "*.a")
+    (there / "bin").mkdir(parents=True)
+    shutil.copy2((interpreter / "bin" / "python3").resolve(), there / "bin" / "python3")
+    shutil.copytree(interpreter / "lib", there / "lib", ignore=leave)
+
+
+def foreign_parts(wheels: Path, platform: str) -> list[str]:
+    """Native files inside wheels that are not for ``platform``."""
+    found = []
+    for file in sorted(wheels.glob("*.whl")):
+        with zipfile.ZipFile(file) as wheel:
+            for name in wheel.namelist():
+                with wheel.open(name) as part:
+                    head = part.read(20)
+                native = head[:4] == b"\x7fELF"
+                if native and int.from_bytes(head[18:20], "little") != ELF_MACHINES[platform]:
+                    found.append(f"{file.name}: {name}")
+    return found
+
+
 def _wheels(order: BundlePlan, folder: Path, say: Say) -> list[Wheel]:
     """Build our own wheel, fetch the others for the platform, and hold each against the lock."""
     folder.mkdir(parents=True)
     say("building the wheel of edged")
-    _pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(order.source))
+    run_pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(order.source))
     ours = next(folder.glob("edged-*.whl"))
     pins, hashes = _locked(order.source / "requirements.lock")
     constraints = folder.parent / "constraints.txt"
@@ -121,17 +184,20 @@ def _wheels(order: BundlePlan, folder: Path, say: Say) -> list[Wheel]:
     tags = [word for tag in PLATFORMS[order.platform] for word in ("--platform", tag)]
     target = (*tags, "--python-version", order.python, "--implementation", "cp", "--only-binary", ":all:")
     say(f"fetching libraries for {order.platform}, Python {order.python}")
-    _pip("download", *target, "--constraint", str(constraints), "--dest", str(folder), str(ours))
-    _pip("download", *target, "--no-deps", "--dest", str(folder), PIP)
+    run_pip("download", *target, "--constraint", str(constraints), "--dest", str(folder), f"{ours}[{EXTRAS}]")
+    run_pip("download", *target, "--no-deps", "--dest", str(folder), PIP)
     constraints.unlink()
     wheels = sorted((_wheel(file) for file in folder.glob("*.whl")), key=lambda one: one.name)
     foreign = [one.file for one in wheels if one.name not in ("edged", "pip") and one.sha256 not in hashes]
     if foreign:
         raise BundleError(f"not in requirements.lock with this hash: {', '.join(foreign)}")
+    if elsewhere := foreign_parts(folder, order.platform):
+        raise BundleError(f"not for {order.platform}: {', '.join(elsewhere)}")
     return wheels
 
 
-def _pip(*words: str) -> None:
+def run_pip(*words: str) -> None:
+    """Run pip, silent and alone. Raises ``BundleError`` with what it said."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *words],
         capture_output=True,
@@ -161,6 +227,7 @@ def _texts(order: BundlePlan, folder: Path, project: dict[str, str], wheels: lis
         shutil.copytree(
             order.source / shipped, folder / shipped, ignore=shutil.ignore_patterns("__pycache__", "*.py")
         )
+    shutil.copy(order.source / "LICENSE", folder / "LICENSE")
     shutil.copy(order.source / "systemd" / "install", folder / "install")
     (folder / "install").chmod(0o755)
     (folder / "systemd" / "install").unlink()

@@ -1,11 +1,15 @@
 """The bundle in a booted machine without a network: installed, upgraded, returned by itself, rolled back, removed.
 
-The machine has the host's /usr (Debian's Python 3.11 and mosquitto) and nothing of ours.
+The machine is a Debian of its own with mosquitto, on a disk of its own, and has nothing of ours. ``EDGED_RESTARTS`` and
+``EDGED_INSTALL_CUTS`` choose how often the daemon is killed and the power goes while a version is installed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import random
 import shutil
 import subprocess
 import tarfile
@@ -13,40 +17,54 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from edged.clock import monotonic_s
 from edged.site.bundle import BundlePlan, make
-from tests.support.containers import Container, empty_machine
+from edged.site.package import make_package
+from tests.support.containers import Container
+from tests.support.debian import copy_disk, debian_machine, power_off, throw_away
 from tests.support.needs import lacking
+from tests.support.policies import KEY
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(900)  # making the Debian is in the first of them
 PYTHON = "3.11"
 INSTALL_S = 240.0  # on a busy machine; a quiet one takes half a minute
+RESTARTS = int(os.environ.get("EDGED_RESTARTS", "5"))
+CUTS = int(os.environ.get("EDGED_INSTALL_CUTS", "2"))
+FIRST = "heads = [(lane, tickets[queue[0]]) for lane"  # whom this version calls, and whom the next one does
+LAST = FIRST.replace("queue[0]", "queue[-1]")
 
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the unpacked bundle ``one``, a later version ``two``, and ``broken`` that never gets READY."""
-    if shutil.which(f"python{PYTHON}", path="/usr/bin") is None:
-        lacking(f"Debian's python{PYTHON} is not installed")
+    """A folder with the unpacked bundle ``one``, a version ``two`` that calls whoever came last, and ``broken``."""
     folder = tmp_path_factory.mktemp("usb")
-    archive = folder / "edged.tar.gz"
-    make(BundlePlan(ROOT, "x86_64", PYTHON), archive)
+    private, public = folder / "city.key", folder / "city.pem"
+    private.write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    archive = folder / "edged-x86_64.tar.gz"
+    make(BundlePlan(ROOT, "x86_64", PYTHON, private), archive)
     with tarfile.open(archive) as packed:
         packed.extractall(folder, filter="data")
     (next(folder.glob("edged-*/"))).rename(folder / "one")
-    for name, version in (("two", "0.1.1"), ("broken", "0.1.2")):
-        shutil.copytree(folder / "one", folder / name)
-        manifest = json.loads((folder / name / "manifest.json").read_text())
-        (folder / name / "manifest.json").write_text(json.dumps(manifest | {"version": version}, indent=2))
-    install = folder / "broken" / "install"
-    start = "$target/lib/python3.11/site-packages/edged/daemon/start.py"
-    spoilt = f'run mv "$target.part" "$target"\n  echo "raise SystemExit(70)" >"{start}"'
-    text = install.read_text()
-    assert 'run mv "$target.part" "$target"' in text
-    install.write_text(text.replace('run mv "$target.part" "$target"', spoilt))
-    for name in ("two", "broken"):
-        _sum_again(folder / name)
+    _spoil(folder, "two", "0.1.1", f"sed -i 's/{FIRST}/{LAST}/' \"$code/core/queue/ordering.py\"")
+    _spoil(folder, "broken", "0.1.2", 'echo "raise SystemExit(70)" >"$code/daemon/start.py"')
     return folder
+
+
+def _spoil(folder: Path, name: str, version: str, command: str) -> None:
+    """Another version: as the bundle, but its install program changes the code it places."""
+    shutil.copytree(folder / "one", folder / name)
+    manifest = json.loads((folder / name / "manifest.json").read_text())
+    (folder / name / "manifest.json").write_text(json.dumps(manifest | {"version": version}, indent=2))
+    install, line = folder / name / "install", '  run "$target.part/bin/python" -m compileall'
+    text = install.read_text()
+    assert line in text
+    code = f"  code=$target.part/lib/python{PYTHON}/site-packages/edged\n  {command.replace('[', chr(92) + '[')}\n"
+    install.write_text(text.replace(line, code + line))
+    _sum_again(folder / name)
 
 
 def _sum_again(folder: Path) -> None:
@@ -62,17 +80,16 @@ def _sum_again(folder: Path) -> None:
 
 
 @pytest.fixture
-async def machine(bundles: Path, tmp_path: Path) -> AsyncIterator[Container]:
-    async with empty_machine(tmp_path / "box", {bundles: "/mnt/usb"}) as container:
-        await container.call("ip", "link", "set", "lo", "up")
+async def machine(bundles: Path, debian: Path, tmp_path: Path) -> AsyncIterator[Container]:
+    disk = copy_disk(debian, tmp_path / "disk.img")
+    async with debian_machine(tmp_path / "box", disk, {bundles: "/mnt/usb"}) as container:
         yield container
+    disk.unlink()
 
 
 async def inside(machine: Container, script: str, within_s: float = 30.0) -> tuple[int, str]:
     """Exit code and everything that a shell says inside."""
-    said = await machine.call("sh", "-c", f"({script}) 2>&1; echo rc=$?", within_s=within_s)
-    text, _, code = said.rpartition("rc=")
-    return int(code), text
+    return await machine.shell(script, within_s)
 
 
 async def hall_of_one_area(machine: Container) -> None:
@@ -100,68 +117,217 @@ async def ticket(machine: Container, number: int) -> None:
     assert code == 0, f"{said}\n{log}"
 
 
+async def installed(machine: Container, bundle: str = "one") -> None:
+    code, said = await inside(machine, f"/mnt/usb/{bundle}/install --lang zh", INSTALL_S)
+    assert code == 0, said
+    assert "已安装" in said
+    await hall_of_one_area(machine)
+    code, said = await inside(machine, f"/mnt/usb/{bundle}/install --lang en", INSTALL_S)
+    assert code == 0, said
+    assert "version 0.1.0 serves" in said
+
+
+async def key(machine: Container, word: str, seq: int) -> None:
+    body = json.dumps({"seq": seq, "key": word})
+    await inside(machine, f"mosquitto_pub -h 127.0.0.1 -q 1 -t hall/small/dev/panel-w1/up/key -m '{body}'")
+
+
+async def until_called(machine: Container, number: str) -> None:
+    topic = "hall/small/dev/panel-w1/down/panel"
+    look = f"mosquitto_sub -h 127.0.0.1 -t {topic} -C 1 -W 5 | grep -q '\"{number}\"'"
+    script = f"for n in $(seq 40); do {look} && exit 0; sleep 0.2; done; exit 1"
+    code, said = await inside(machine, script, 60)
+    assert code == 0, said + await machine.call(
+        "mosquitto_sub", "-h", "127.0.0.1", "-t", "#", "-v", "-W", "2"
+    )
+
+
+async def serving(machine: Container, within_s: float = 30.0) -> None:
+    await machine.until_state("active/running", within_s)
+
+
 async def test_from_an_empty_machine_to_a_served_hall_and_back(machine: Container) -> None:
     code, said = await inside(machine, "/mnt/usb/one/install --dry-run --lang zh", 60)
     assert code == 0, said
     assert "+ systemctl daemon-reload" in said
     assert (await inside(machine, "ls /opt/edged"))[0] != 0, "a dry run changes nothing"
-
-    code, said = await inside(machine, "/mnt/usb/one/install --lang zh", INSTALL_S)
-    assert code == 0, said
-    assert "已安装" in said
-    await hall_of_one_area(machine)
-    code, said = await inside(machine, "/mnt/usb/one/install --lang en", INSTALL_S)
-    assert code == 0, said
-    assert "version 0.1.0 serves" in said
+    await installed(machine)
+    assert (await inside(machine, "systemctl is-enabled edged-web"))[0] != 0, "no [pages], no pages"
     await ticket(machine, 1)
 
-    code, said = await inside(machine, "/mnt/usb/two/install", INSTALL_S)
-    assert code == 0, said
+    await machine.signal(9)
+    await serving(machine)
     await ticket(machine, 2)
+    await machine.signal(19)  # it hangs: the watchdog ends it
+    before = await machine.show("MainPID")
+    for _ in range(300):
+        if await machine.show("MainPID") not in (before, "0"):
+            break
+        await asyncio.sleep(0.1)
+    await serving(machine)
+    await ticket(machine, 3)
+    code, said = await inside(
+        machine, "systemctl reload edged || (journalctl -u edged -n 20 --no-pager; exit 1)"
+    )
+    assert code == 0, said
+    code, said = await inside(
+        machine, "sed -i 's/^id = \"tax\"/id = /' /etc/edged/hall.toml && systemctl reload edged"
+    )
+    assert code != 0, "a refused hall.toml fails the reload"
+    await inside(machine, "sed -i 's/^id = $/id = \"tax\"/' /etc/edged/hall.toml")
+    await ticket(machine, 4)
+    await key(machine, "next", 1)
+    await until_called(machine, "A001")
+
+    code, said = await inside(machine, "/mnt/usb/two/install", INSTALL_S)  # three wait, one is at window 1
+    assert code == 0, said
     assert "* 0.1.1" in (await inside(machine, "/opt/edged/install status"))[1]
+    await until_called(machine, "A001")
+    assert "decided-otherwise" not in await machine.call("journalctl", "-u", "edged", "--no-pager")
+    await key(machine, "next", 2)
+    await until_called(machine, "A004")
 
     code, said = await inside(machine, "EDGED_HEALTH_S=15 /mnt/usb/broken/install", INSTALL_S)
     assert code == 1, said
     assert "going back to 0.1.1" in said
     assert "version 0.1.1 serves" in said
-    await ticket(machine, 3)
+    await until_called(machine, "A004")
 
     code, said = await inside(machine, "/opt/edged/install rollback", INSTALL_S)
     assert code == 0, said
-    await ticket(machine, 4)
+    await until_called(machine, "A004")
+    await key(machine, "next", 3)
+    await until_called(machine, "A002")
 
+    for _ in range(RESTARTS):
+        await machine.signal(9)
+        await asyncio.sleep(1)
+        await serving(machine)
+    await until_called(machine, "A002")
+    await nothing_but_data_is_left(machine)
+
+
+async def nothing_but_data_is_left(machine: Container) -> None:
     code, said = await inside(machine, "/opt/edged/install uninstall", 60)
     assert code == 0, said
     code, said = await inside(
         machine, "find / -xdev -name '*edged*' -not -path '/proc/*' -not -path '/mnt/*'"
     )
-    left = {
-        line
-        for line in said.split()
-        if line not in ("/etc/edged", "/var/lib/edged", "/var/lib/private/edged")
-    }
-    assert not {line for line in left if not line.startswith(("/tmp", "/var/log", "/run"))}, left
+    data = ("/etc/edged", "/var/lib/edged", "/var/lib/edged-web", "/tmp", "/var/log", "/run", "/var/tmp")
+    assert not [line for line in said.split() if not line.startswith(data)], said
     assert (await inside(machine, "ls /var/lib/edged/hall.db"))[0] == 0, "data stay"
 
 
-async def test_a_power_cut_while_unpacking_leaves_nothing_in_the_way(machine: Container) -> None:
-    """A half-made version is made anew; the version that ran goes on."""
-    await inside(
-        machine,
-        "mkdir -p /opt/edged/versions/0.1.0.part/bin && touch /opt/edged/versions/0.1.0.part/bin/python",
-    )
-    code, said = await inside(machine, "/mnt/usb/one/install", INSTALL_S)
-    assert code == 0, said
-    assert (await inside(machine, "ls /opt/edged/versions"))[1].split() == ["0.1.0"]
+async def test_the_power_goes_while_a_version_is_installed(
+    bundles: Path, debian: Path, tmp_path: Path
+) -> None:
+    """Wherever it goes: the machine starts with the old version or the new one, and installing again succeeds."""
+    seed = int(os.environ.get("EDGED_SEED", random.randrange(2**32)))
+    print(f"reproduce with EDGED_SEED={seed}")  # noqa: T201 (pytest shows it with a failure)
+    rng, binds = random.Random(seed), {bundles: "/mnt/usb"}
+    served = copy_disk(debian, tmp_path / "served.img")
+    async with debian_machine(tmp_path / "first", served, binds) as machine:
+        await installed(machine)
+        await ticket(machine, 1)
+        since_s = monotonic_s()
+        assert (await inside(machine, "/mnt/usb/two/install", INSTALL_S))[0] == 0
+        whole_s = monotonic_s() - since_s
+        assert (await inside(machine, "/opt/edged/install rollback && rm -r /opt/edged/versions/0.1.1"))[
+            0
+        ] == 0
+    for cut in range(CUTS):
+        disk, left = copy_disk(served, tmp_path / "disk.img"), tmp_path / "left.img"
+        async with debian_machine(tmp_path / f"cut-{cut}", disk, binds) as machine:
+            await inside(machine, "mosquitto -d -p 1883")
+            await serving(machine, 60)
+            installing = asyncio.create_task(inside(machine, "/mnt/usb/two/install", INSTALL_S))
+            await asyncio.sleep(rng.uniform(0, whole_s))
+            power_off(machine)
+            copy_disk(disk, left)
+            throw_away(machine)
+            await asyncio.gather(installing, return_exceptions=True)
+        async with debian_machine(tmp_path / f"after-{cut}", left, binds) as machine:
+            await inside(machine, "mosquitto -d -p 1883")
+            await serving(machine, 60)
+            code, said = await inside(machine, "/mnt/usb/two/install", INSTALL_S)
+            assert code == 0, f"{said} EDGED_SEED={seed}"
+            assert "* 0.1.1" in (await inside(machine, "/opt/edged/install status"))[1]
+            await ticket(machine, 2)
 
 
-async def test_a_damaged_bundle_is_refused(machine: Container) -> None:
-    script = (
+async def test_a_tampered_bundle_is_refused(machine: Container) -> None:
+    damaged = (
         "cp -r /mnt/usb/one /root/copy && printf x >>/root/copy/systemd/edged.service && /root/copy/install"
     )
-    code, said = await inside(machine, script, 60)
+    code, said = await inside(machine, damaged, 60)
     assert code == 1, said
     assert "damaged" in said
+    code, said = await inside(machine, "/mnt/usb/one/install --dry-run --key /mnt/usb/city.pem", 60)
+    assert code == 0, said
+    again = (
+        "cd /root/copy && find . -type f ! -name 'SHA256SUMS*' | sed 's,^./,,' | xargs sha256sum >SHA256SUMS"
+    )
+    code, said = await inside(machine, f"{again} && ./install --key /mnt/usb/city.pem", 60)
+    assert code == 1, said
+    assert "is not signed by" in said
+    assert (await inside(machine, "ls /opt/edged"))[0] != 0
+
+
+async def test_a_package_is_installed_upgraded_removed_and_purged(
+    bundles: Path, debian: Path, tmp_path: Path
+) -> None:
+    """By dpkg alone, without a network; what somebody changed under /etc stays as they changed it."""
+    debs = tmp_path / "debs"
+    debs.mkdir()
+    make_package(BundlePlan(ROOT, "x86_64", PYTHON), debs / "one.deb")
+    _next_package(debs)
+    disk = copy_disk(debian, tmp_path / "disk.img")
+    async with debian_machine(tmp_path / "box", disk, {debs: "/mnt/debs"}) as machine:
+        code, said = await inside(machine, "dpkg -i /mnt/debs/one.deb", INSTALL_S)
+        assert code == 0, said
+        rules = "/etc/udev/rules.d/71-edged.rules"
+        code, said = await inside(
+            machine,
+            f"echo '# ours' >>{rules} && mkdir -p /etc/edged/examples"
+            " && cp -r /usr/share/doc/edged/examples/. /etc/edged/examples",
+        )
+        assert code == 0, said
+        await hall_of_one_area(machine)
+        assert (await inside(machine, "systemctl enable --now edged", 60))[0] == 0
+        await ticket(machine, 1)
+        code, said = await inside(machine, "dpkg -i --force-confdef /mnt/debs/two.deb", INSTALL_S)
+        assert code == 0, said
+        await serving(machine)
+        await ticket(machine, 2)
+        assert "# ours" in (await inside(machine, f"cat {rules}"))[1]
+        assert "0.1.1" in (await inside(machine, "readlink /opt/edged/venv; dpkg -V edged"))[1]
+        assert (await inside(machine, "ls /opt/edged/versions"))[1].split() == ["0.1.1"]
+        code, said = await inside(machine, "dpkg -r edged", 60)
+        assert code == 0, said
+        assert (await inside(machine, "ls /opt/edged /usr/lib/systemd/system/edged.service"))[0] != 0
+        assert (await inside(machine, f"ls /var/lib/edged/hall.db /etc/edged/hall.toml {rules}"))[0] == 0
+        code, said = await inside(machine, "dpkg -P edged", 60)
+        assert code == 0, said
+        left = (
+            await inside(machine, "find /etc /var/lib /usr -xdev -name '*edged*'; ls /opt/edged 2>/dev/null")
+        )[1]
+        assert not left.split(), left
+
+
+def _next_package(debs: Path) -> None:
+    """The same as version 0.1.1."""
+    root = debs / "root"
+    subprocess.run(["dpkg-deb", "-R", str(debs / "one.deb"), str(root)], check=True)
+    (root / "opt/edged/versions/0.1.0").rename(root / "opt/edged/versions/0.1.1")
+    (root / "opt/edged/venv").unlink()
+    (root / "opt/edged/venv").symlink_to("versions/0.1.1")
+    for file in (root / "DEBIAN/control", root / "opt/edged/versions/0.1.1/bin/edged"):
+        file.write_text(file.read_text().replace("0.1.0", "0.1.1"))
+    rules = root / "etc/udev/rules.d/71-edged.rules"
+    rules.write_text(rules.read_text() + "# of the next version\n")
+    subprocess.run(
+        ["dpkg-deb", "--root-owner-group", "-Znone", "-b", str(root), str(debs / "two.deb")], check=True
+    )
 
 
 def test_the_install_program_is_plain_posix_shell() -> None:

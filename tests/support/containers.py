@@ -14,7 +14,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from edged.clock import monotonic_s
@@ -34,15 +34,26 @@ class Container:
 
     def __init__(self, process: asyncio.subprocess.Process, leader: int) -> None:
         self._process = process
-        self._leader = leader
+        self.leader = leader
+        self.root = Path("/")  # where its disk is mounted here
 
     async def call(self, *command: str, within_s: float = 30.0) -> str:
         """What ``command`` prints inside."""
-        inside = ("nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-p", "-n", "--", *command)
+        inside = ("nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-p", "-n", "--", *command)
         done = await asyncio.to_thread(
             subprocess.run, inside, capture_output=True, text=True, timeout=within_s, check=False, env=INSIDE
         )
         return done.stdout.strip()
+
+    def file(self, place: str) -> Path:
+        """A file of its disk, as it is mounted here."""
+        return self.root / place.lstrip("/")
+
+    async def shell(self, script: str, within_s: float = 30.0) -> tuple[int, str]:
+        """Exit code and everything that a shell says inside."""
+        said = await self.call("sh", "-c", f"({script}) 2>&1; echo rc=$?", within_s=within_s)
+        text, _, code = said.rpartition("rc=")
+        return int(code), text
 
     async def show(self, name: str) -> str:
         """A property of the unit."""
@@ -73,18 +84,19 @@ async def booted(
 
 
 @asynccontextmanager
-async def empty_machine(directory: Path, binds: dict[Path, str]) -> AsyncIterator[Container]:
-    """systemd without anything of ours and without a network; ``binds``: what it sees, by where it sees it."""
-    await asyncio.to_thread(directory.mkdir, exist_ok=True)
-    async with _booted(directory, binds, "systemd.show_status=no", "--private-network") as container:
+async def machine_on(root: Path, directory: Path, binds: dict[Path, str]) -> AsyncIterator[Container]:
+    """systemd on a root of its own, which it changes, without a network; ``binds``: what it sees of this machine."""
+    async with _booted(
+        directory, binds, "systemd.show_status=no", "--private-network", root=root
+    ) as container:
         yield container
 
 
 @asynccontextmanager
 async def _booted(
-    directory: Path, binds: dict[Path, str], word: str, *options: str
+    directory: Path, binds: dict[Path, str], word: str, *options: str, root: Path | None = None
 ) -> AsyncIterator[Container]:
-    """``word`` is given to systemd, ``options`` to nspawn."""
+    """``word`` is given to systemd, ``options`` to nspawn; ``root`` None: the host's own /usr, in memory."""
     if os.geteuid() != 0:
         lacking("booting systemd in a container takes root")
     nspawn = shutil.which("systemd-nspawn")
@@ -93,11 +105,15 @@ async def _booted(
     with (directory / "boot.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             nspawn,
-            *("--quiet", "--directory=/", "--volatile=yes", "--boot", "--register=no", "--keep-unit"),
-            f"--machine=edged-{os.getpid()}",
+            *("--quiet", "--boot", "--register=no", "--keep-unit", f"--machine=edged-{os.getpid()}"),
+            *(("--directory=/", "--volatile=yes") if root is None else (f"--directory={root}",)),
             *options,
             *(f"--bind-ro={source}:{place}" for source, place in binds.items()),
-            *("systemd.unit=basic.target", word, "systemd.firstboot=off"),
+            *(
+                f"systemd.unit={'basic' if root is None else 'multi-user'}.target",
+                word,
+                "systemd.firstboot=off",
+            ),
             *(f"systemd.mask={unit}" for unit in UNWANTED),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=log,
@@ -107,7 +123,8 @@ async def _booted(
             await until(lambda: _inits(process.pid) != [], BOOT_S)
             yield Container(process, _inits(process.pid)[0])
         finally:
-            process.send_signal(signal.SIGTERM)  # nspawn passes it on as a power-off
+            with suppress(ProcessLookupError):
+                process.send_signal(signal.SIGTERM)  # nspawn passes it on as a power-off
             try:
                 async with asyncio.timeout(20):
                     await process.wait()

@@ -1,0 +1,127 @@
+"""The Debian package: of one architecture, its libraries inside, installed without a network (``apt install ./….deb``).
+
+What is in it is what the bundle installs, at the same places: ``/opt/edged/venv`` leads to ``versions/N``. The
+units stand in ``/usr/lib``. Conffiles, which dpkg leaves as somebody changed them: the serial ports' rules and modules.
+Wheels of another architecture are unpacked, never run, so that both packages are made on one machine.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from edged.site.bundle import PLATFORMS, BundleError, BundlePlan, Say, Wheel, about, run_pip, unpacked
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+NEXT = {"3.11": "3.12", "3.12": "3.13", "3.13": "3.14"}
+CONFFILES = ("/etc/modules-load.d/edged.conf", "/etc/udev/rules.d/71-edged.rules")
+SCRIPTS = Path(__file__).parent / "debian"  # preinst, postinst, prerm, postrm
+
+CONTROL = """\
+Package: edged
+Version: {version}
+Architecture: {architecture}
+Maintainer: edged <edged@localhost>
+Installed-Size: {kib}
+Depends: python{python}, python3 (>= {python}), python3 (<< {next}~), systemd, libc6 (>= 2.34)
+Recommends: mosquitto
+Section: misc
+Priority: optional
+Description: edge controller of a government service hall
+ Keeps the queue, calls visitors, drives lamps, panels and displays and runs
+ the tidal "+1" windows, with or without a network.
+"""
+
+
+def make_package(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wheel]:
+    """Write the package to ``out``; the wheels in it. Raises ``BundleError``."""
+    tool = shutil.which("dpkg-deb")
+    if tool is None:
+        raise BundleError("dpkg-deb is not installed: make the package on Debian")
+    if order.interpreter is not None:
+        raise BundleError("a package uses Debian's own Python; --python DIR is for the archive")
+    with TemporaryDirectory() as scratch:
+        bundle, root = Path(scratch) / "bundle", Path(scratch) / "root"
+        wheels = unpacked(order, bundle, say)
+        version = about(order.source)["version"]
+        say("laying out the package")
+        _program(order, bundle, root / "opt" / "edged" / "versions" / version)
+        (root / "opt" / "edged" / "venv").symlink_to(f"versions/{version}")
+        _system(bundle, root)
+        _control(order, version, root)
+        say(f"packing {out.name}")
+        words = ("--root-owner-group", "-Zxz", "-z3", "--build", str(root), str(out))
+        done = subprocess.run([tool, *words], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise BundleError(f"dpkg-deb failed: {done.stderr.strip()}")
+    return wheels
+
+
+def _program(order: BundlePlan, bundle: Path, place: Path) -> None:
+    """A virtual environment as Python's own ``venv`` makes one, without running the Python of the target."""
+    there = f"/opt/edged/versions/{place.name}"
+    site = place / "lib" / f"python{order.python}" / "site-packages"
+    tags = [word for tag in PLATFORMS[order.platform] for word in ("--platform", tag)]
+    target = (*tags, "--python-version", order.python, "--implementation", "cp", "--only-binary", ":all:")
+    run_pip(
+        *("install", "--isolated", "--no-index", "--no-deps", "--no-compile", "--require-hashes"),
+        *("--target", str(site), *target),
+        *("--find-links", str(bundle / "wheels"), "-r", str(bundle / "requirements.txt")),
+    )
+    shutil.rmtree(site / "bin", ignore_errors=True)  # scripts of libraries, for this machine's Python
+    programs = place / "bin"
+    programs.mkdir()
+    for name in ("python", "python3", f"python{order.python}"):
+        (programs / name).symlink_to(f"/usr/bin/python{order.python}")
+    (place / "pyvenv.cfg").write_text(
+        f"home = /usr/bin\ninclude-system-site-packages = false\nversion = {order.python}\n"
+    )
+    program = programs / "edged"
+    program.write_text(
+        f"#!{there}/bin/python\nimport sys\n\nfrom edged.__main__ import main\n\nsys.exit(main())\n"
+    )
+    program.chmod(0o755)
+
+
+def _system(bundle: Path, root: Path) -> None:
+    """Units, users, rules and examples, each where Debian looks for it."""
+    places = {
+        ".service": "usr/lib/systemd/system/{name}",
+        ".socket": "usr/lib/systemd/system/{name}",
+        ".timer": "usr/lib/systemd/system/{name}",
+        ".sysusers": "usr/lib/sysusers.d/{stem}.conf",
+        ".tmpfiles": "usr/lib/tmpfiles.d/{stem}.conf",
+        ".modules-load": "etc/modules-load.d/{stem}.conf",
+        ".rules": "etc/udev/rules.d/{name}",
+    }
+    for file in sorted((bundle / "systemd").iterdir()):
+        if file.suffix in places:
+            place = root / places[file.suffix].format(name=file.name, stem=file.stem)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)
+    documents = root / "usr" / "share" / "doc" / "edged"
+    shutil.copytree(bundle / "configs", documents / "examples")
+    for name in ("README.md", "README.zh-CN.md"):
+        shutil.copyfile(bundle / "systemd" / name, documents / name)
+    shutil.copyfile(bundle / "sbom.cdx.json", documents / "sbom.cdx.json")
+    (documents / "copyright").write_text((bundle / "LICENSE").read_text())
+
+
+def _control(order: BundlePlan, version: str, root: Path) -> None:
+    for path in root.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    kib = sum(path.lstat().st_size for path in root.rglob("*") if not path.is_dir()) // 1024
+    control = root / "DEBIAN"
+    control.mkdir()
+    told = {"architecture": ARCHITECTURES[order.platform], "python": order.python, "next": NEXT[order.python]}
+    (control / "control").write_text(CONTROL.format(version=version, kib=kib, **told))
+    (control / "conffiles").write_text("\n".join(CONFFILES) + "\n")
+    for script in sorted(SCRIPTS.iterdir()):
+        shutil.copyfile(script, control / script.name)
+        (control / script.name).chmod(0o755)
+    manifest = {"version": version, "platform": order.platform, "python": order.python}
+    (root / "opt" / "edged" / "package.json").write_text(json.dumps(manifest, indent=2) + "\n")
