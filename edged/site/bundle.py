@@ -16,6 +16,7 @@ The versions and hashes are those of ``requirements.lock``; a wheel that differs
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
@@ -176,7 +177,9 @@ def _wheels(order: BundlePlan, folder: Path, say: Say) -> list[Wheel]:
     """Build our own wheel, fetch the others for the platform, and hold each against the lock."""
     folder.mkdir(parents=True)
     say("building the wheel of edged")
-    run_pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(order.source))
+    with (order.source / "pyproject.toml").open("rb") as lock:  # two at once would build into one folder
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run_pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(order.source))
     ours = next(folder.glob("edged-*.whl"))
     pins, hashes = _locked(order.source / "requirements.lock")
     constraints = folder.parent / "constraints.txt"
