@@ -124,15 +124,11 @@ def put_back(copy: Path, journal: Path, age_s: int, seen: LastSeen = LastSeen())
     """Make ``copy`` the journal; what stood there is moved aside. ``age_s``: seconds since the copy was taken.
 
     The epoch grows by those seconds, so that two machines that go on from one copy do not tell the centre two histories
-    under one epoch. Raises ``BackupError``.
+    under one epoch. Raises ``BackupError``; then the journal of before is where it was.
     """
+    fresh = journal.with_name(journal.name + ".restoring")
     try:
         journal.parent.mkdir(parents=True, exist_ok=True)
-        for part in PARTS:
-            there = journal.with_name(journal.name + part)
-            if there.exists():
-                os.replace(there, journal.with_name(journal.name + ASIDE + part))
-        fresh = journal.with_name(journal.name + ".restoring")
         fresh.write_bytes(copy.read_bytes())
         connection = apsw.Connection(str(fresh), apsw.SQLITE_OPEN_READONLY)
         epoch = int(database.get_meta(connection, "epoch") or 0)
@@ -142,10 +138,15 @@ def put_back(copy: Path, journal: Path, age_s: int, seen: LastSeen = LastSeen())
         renewal = Renewal(
             epoch + 1 + max(0, age_s), "older-copy", lost, seen.day, seen.numbers, tuple(skips.items())
         )
+        for part in PARTS:  # only now: what cannot be read, or a full disk, has changed nothing
+            there = journal.with_name(journal.name + part)
+            if there.exists():
+                os.replace(there, journal.with_name(journal.name + ASIDE + part))
         leave_renewal(journal, renewal, database.sync_directory)
         os.replace(fresh, journal)
         _belong(journal)
         database.sync_directory(journal.parent)
     except (OSError, apsw.Error, codec.CodecError, database.Damaged) as error:
+        fresh.unlink(missing_ok=True)
         raise BackupError(f"{journal}: cannot be restored: {error}") from None
     return renewal
