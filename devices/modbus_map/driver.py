@@ -44,6 +44,7 @@ BOUNCE_S = 0.3  # hall seconds: nobody presses a button three times a second
 RETRY_MIN_S = 0.2  # hall seconds: never ask a lost module in a tight loop
 QUEUE_S = 1.0  # real seconds that a number may wait behind others on the wire
 REASSERT_MAP_S = 30.0
+UNTOLD = "?"  # an earlier life of ours may have told a fault that is mended by now: the first look is told
 PanelName = Annotated[str, form(r"^[A-Za-z0-9_.-]{1,32}$")]
 Contact = Annotated[int, Meta(ge=0, le=63)]
 
@@ -138,7 +139,7 @@ class ModbusMap:
         self._totals = {name: Unwrapped(one) for name, one in (self._model.counters or {}).items()}
         self._told: tuple[int, int] | None = None
         self._wanted: bytes | None = None  # what the display should show, as the request that shows it
-        self._faults: dict[str, str] = {}
+        self._fault: str | None = UNTOLD
         self._presence = Presence(context)
 
     async def run(self) -> None:
@@ -196,13 +197,13 @@ class ModbusMap:
 
     async def _look(self) -> None:
         """Everything once. Raises ``DeviceError``, but not ``Refused``: that is a fault of what was asked for."""
+        faults = []
         for name, look in (("contacts", self._look_at_contacts), ("counters", self._look_at_counters)):
             try:
                 await look()
             except Refused as error:
-                self._told_fault(name, f"{name} cannot be read: {error}")
-            else:
-                self._told_fault(name, None)
+                faults.append(f"{name} cannot be read: {error}")
+        self._tell_fault("; ".join(faults) or None)
 
     async def _look_at_contacts(self) -> None:
         contacts = self._model.contacts
@@ -250,16 +251,10 @@ class ModbusMap:
         if now != self._told and self._context.emit(CountRead(self._context.point(), "total", *now)):
             self._told = now
 
-    def _told_fault(self, name: str, fault: str | None) -> None:
-        """Tell a fault, or its end, once; again at the next look where the inbox was full."""
-        if self._faults.get(name) == fault or not self._context.emit(
-            HealthRead(self._context.point(), fault=fault)
-        ):
-            return
-        if fault is None:
-            del self._faults[name]
-        else:
-            self._faults[name] = fault
+    def _tell_fault(self, fault: str | None) -> None:
+        """Tell a fault, or that there is none, once; again at the next look where the inbox was full."""
+        if self._fault != fault and self._context.emit(HealthRead(self._context.point(), fault=fault)):
+            self._fault = fault
 
     def _lose(self, error: DeviceError) -> None:
         if isinstance(error, Garbled):

@@ -44,11 +44,14 @@ class Bench:
     """What a driver told; ``full``: the inbox takes nothing."""
 
     full: bool = False
+    wells: int = 0
     events: list[Event] = field(default_factory=list)
     rejections: Rejections = field(default_factory=Rejections)
 
     def emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
-        if not self.full:
+        if event == HealthRead(Point("m")) and not self.wells:
+            self.wells = 1  # of the first look
+        elif not self.full:
             self.events.append(event)
         return not self.full
 
@@ -171,6 +174,14 @@ async def test_a_refusal_is_a_fault_and_no_loss() -> None:
             fake.mood = "well"
             await until(lambda: bench.events[-1] == HealthRead(Point("m")))
     assert not any(isinstance(event, DeviceLost) for event in bench.events)
+
+
+async def test_a_fault_that_was_mended_while_we_were_away_is_over() -> None:
+    """The journal knows it from an earlier life of this process."""
+    async with module() as (_, url):
+        bench = Bench()
+        async with bench.at(url, model="contacts-8"):
+            await until(lambda: bench.wells == 1)
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,15 @@ async def test_buttons_may_give_numbers_and_tell_of_their_battery() -> None:
     )
 
 
+async def test_a_fault_that_was_mended_while_we_were_away_is_over() -> None:
+    """The journal knows it from an earlier life of this process."""
+    bench = Bench()
+    driver = bench.driver(model="zigbee-button", topic="b")
+    for _ in range(2):
+        driver._received(bench.message("zigbee2mqtt/b", '{"battery_low":false}'))
+    assert bench.events[1:] == [HealthRead(Point("d"))]
+
+
 async def test_counters_report_each_line_and_may_hang_the_other_way_round() -> None:
     bench = Bench()
     driver = bench.driver(model="chirpstack-vs133", topic="24e124", swap=True)
