@@ -27,6 +27,7 @@ ONCE = (
     "print",
     "refuse",
 )  # actions that a person hears or sees each time; a page comes again under its id
+OFFERED_AGAIN = "print"  # by the next life of the process: the machine knows the id and prints no second slip
 SEQ_MAX = 1_000_000  # of the fakes' own numbers; what lies beyond is somebody else's
 SHOWN_MAX = 64  # newest values of a slot that may still be on their way
 
@@ -54,6 +55,7 @@ class Watch(Observer):
         self._seen: dict[tuple[str, int], tuple[DeviceEvent, int]] = {}
         self._orders: dict[str, int] = {}
         self._actions: dict[str, int] = {}  # id -> times it came to a device
+        self._prints: set[str] = set()  # ids of those that are slips, of this life of the process
         self._committed: dict[str, int] = {}  # action id -> step
         self._acked: set[tuple[str, int]] = set()
         self._journaled: set[tuple[str, int]] = set()
@@ -67,6 +69,9 @@ class Watch(Observer):
         assert self._epoch in (None, journal.epoch), f"kept: a new epoch {journal.epoch}, after {self._epoch}"
         self._epoch = journal.epoch
         self._app = app
+        for action in self._prints:
+            self._actions.pop(action, None)
+        self._prints.clear()
         self._compare()
         journal.on_durable(self._durable)
 
@@ -207,6 +212,8 @@ class Watch(Observer):
             f"outputs: {device} was told {kind} {action} before its step was accepted"
         )
         times = self._actions[action] = self._actions.get(action, 0) + 1
+        if kind == OFFERED_AGAIN:
+            self._prints.add(action)
         assert times == 1 or kind not in ONCE, f"outputs: {device} was told {kind} {action} {times} times"
 
     def shown(self, device: str, kind: str, payload: bytes) -> None:
