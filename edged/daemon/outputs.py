@@ -23,6 +23,7 @@ from edged.clock import Clock, monotonic_s, perf_s
 from edged.core.model.commands import Action, Desired, Lamp, Say, Value
 from edged.core.model.events import CommandDone, CommandFailed
 from edged.core.model.point import Point, device_of
+from edged.core.people.undelivered import NO_SUCH_DEVICE
 from edged.core.signage.signs import slot
 from edged.driver import BeginningDriver, DeviceError, Driver, Emit, PromptDriver, Refused
 from edged.heartbeat import Heartbeat, lasting
@@ -100,7 +101,7 @@ class Outputs:
         """Carry out ``action`` once."""
         worker = self._worker_of(action.point)
         if worker is None:
-            self._around.emit(CommandFailed(action.id, "no such device"))
+            self._around.emit(CommandFailed(action.id, NO_SUCH_DEVICE))
         else:
             worker.act(action)
 

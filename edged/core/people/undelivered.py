@@ -16,6 +16,7 @@ from edged.core.model.turn import Turn
 from edged.core.people import alarms
 from edged.core.people.staffing import DUTY_MANAGER
 
+NO_SUCH_DEVICE = "no such device"  # how an action fails whose device hall.toml does not have
 KEPT_MAX = 100  # a page for every need of a large hall; the oldest gives way
 
 
@@ -93,6 +94,8 @@ def tell_nobody_reached(turn: Turn, window: str) -> None:
 
 
 def _by_our_link(turn: Turn, point: Point, error: str) -> bool:
+    if error == NO_SUCH_DEVICE:  # hall.toml has it no more, and nobody will say that it is back
+        return False
     known = turn.state.devices.get(Point(device_of(point)))
     cut = known is not None and not known.up and known.reason == OUR_LINK
     return cut or error.startswith(OUR_LINK)
