@@ -43,7 +43,8 @@ def test_the_doctor_reports_on_any_terminal(tmp_path: Path, encoding: str) -> No
         assert len(done.stdout.decode(encoding)) > 500
     plain = at(encoding, "doctor", "--config", str(file)).stdout.decode(encoding)
     well, ill = ("√", "×") if encoding.startswith("gb") else ("v", "×" if encoding == "latin-1" else "x")
-    assert {line[0] for line in plain.splitlines()} <= {well, ill, "?"}
+    looks = [line for line in plain.splitlines() if not line.startswith(" ")]  # a remedy stands below, set in
+    assert {line[0] for line in looks} <= {well, ill, "?"}
     assert f"{ill} " in plain
 
 
