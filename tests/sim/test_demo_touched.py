@@ -97,6 +97,9 @@ async def test_the_demo_is_acted_on_by_page_and_leaves_nothing_when_killed(tmp_p
                 "minutes": 30,
                 "reason": "人多",
             }
+            async with asyncio.timeout(DAY_S):  # a person acts on a window that the page shows
+                while '"11"' not in (await client.get("/picture")).text:
+                    await asyncio.sleep(0.1)
             told = await post("/duty/act", act, proof)
             assert told["state"] == "done", told
             overrides: list[Any] = []
