@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 COOKIE = "edged-duty"
 PROOF = "x-edged-proof"
 BODY_BYTES_MAX = 4_096
+BODY_S = 5.0  # it comes with the head, or soon after
 KEY_LENGTHS = range(8, 65)
 
 log = structlog.get_logger("edged.pages")
@@ -144,10 +144,13 @@ class DutyDesk:
         if key not in found.acts:
             if found.allowance.take() is None:
                 return _no(429, "操作过于频繁，请稍候", "Too many acts: wait a moment")
-            found.acts[key] = asyncio.get_running_loop().create_future()
+            made = found.acts[key] = asyncio.get_running_loop().create_future()
             while len(found.acts) > ACTS_KEPT:
                 found.acts.popitem(last=False)
-            found.acts[key].set_result(await self._given(found, told))
+            try:
+                made.set_result(await self._given(found, told))
+            except Exception as error:  # noqa: BLE001 - whatever it is, whoever sends it again learns of it, too
+                made.set_exception(error)
         return JSONResponse(await asyncio.shield(found.acts[key]))
 
     async def _given(self, session: DutySession, told: dict[str, Any]) -> dict[str, Any]:
@@ -183,8 +186,8 @@ def _same(one: str, other: str) -> bool:
 
 
 def _cookie(request: Request) -> str | None:
-    jar: SimpleCookie = SimpleCookie(request.headers.get("cookie", ""))
-    return jar[COOKIE].value if COOKIE in jar else None
+    """Ours among whatever this browser holds for this host: cookies know no port, and neighbours' names any sign."""
+    return request.cookies.get(COOKIE)
 
 
 def _ours(request: Request) -> bool:
@@ -205,11 +208,16 @@ def _is_private(request: Request) -> bool:
 
 
 async def _body(request: Request) -> dict[str, Any] | None:
+    """What was sent, None where it is nothing of ours. Raises ``TimeoutError``: the guard ends the connection."""
     raw = b""
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > BODY_BYTES_MAX:
-            return None
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.stream():
+                raw += chunk
+                if len(raw) > BODY_BYTES_MAX:
+                    return None
+    except ClientDisconnect:
+        return None
     try:
         return strict_json.parse_document(raw, BODY_BYTES_MAX)
     except strict_json.NotStrictJson:

@@ -145,13 +145,13 @@ class DutyOrders:
         known = {one["id"] for one in self._pages.mirror.staff.part("names").get("areas", ())}
         if wanted is None:
             return {}
-        if wanted not in known:
+        if not isinstance(wanted, str) or wanted not in known:
             raise NotAnAct("没有这个专区", "There is no such area")
         return {"area": wanted}
 
     def _for(self, act: Body) -> Body:
         minutes = act.get("minutes")
-        if not (isinstance(minutes, int) and 1 <= minutes <= 12 * 60):
+        if not (type(minutes) is int and 1 <= minutes <= 12 * 60):
             raise NotAnAct("请选择到什么时候", "Say until when")
         return {"for_s": minutes * 60}
 

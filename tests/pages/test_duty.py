@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from edged.central import topics
 from edged.central.envelope import private_pem, public_entry
 from edged.core.model.events import OverrideLifted, OverrideSet
-from edged.pages import pins
+from edged.pages import duty, pins
 from edged.sim.broker import free_port
-from tests.support.brokers import Mosquitto, real_mosquitto, until
+from tests.support.brokers import Mosquitto, plain_client, real_mosquitto, until
 from tests.support.daemons import ROOT, Hall, Machines, edged, small_hall
 from tests.support.needs import lacking
 
@@ -152,6 +153,54 @@ async def test_guessing_a_pin_becomes_slow_and_does_not_stop_others(desk: Desk) 
     assert (await desk.login()).status_code == 429  # also for the right one
     await asyncio.to_thread(pins.keep, desk.files.directory / "pins.json", "钱伟", "739105")
     assert (await desk.login("钱伟", "739105")).status_code == 200
+
+
+async def test_what_no_page_sends_is_refused_and_costs_nobody_a_place(desk: Desk) -> None:
+    for other in (
+        "a@b=1",
+        "cart[0]=x",
+        'q="unended',
+        "=",
+        ";;",
+    ):  # cookies know no port: a neighbour's come along
+        answer = await desk.client.get("/duty/session", headers={"cookie": other})
+        assert answer.status_code == 200, other
+    await desk.login()
+    for number, strange in enumerate((["tax"], {"id": "tax"}, 1, True)):
+        act = {"act": "pause-issuing", "area": strange, "minutes": 15}
+        first = await desk.act(f"act-0000000{number}", **act)
+        assert (first["status"], first["state"]) == (200, "refused"), strange
+        assert await desk.act(f"act-0000000{number}", **act) == first
+    told = await desk.act("act-00000009", act="pause-issuing", minutes=True)
+    assert told["state"] == "refused"
+    assert desk.orders() == []
+
+
+async def test_a_body_that_does_not_come_costs_its_connection(desk: Desk) -> None:
+    port = int(desk.address.rpartition(":")[2])
+    opened = []
+    for path in ("login", "act"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"POST /duty/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4000\r\n\r\n"
+        writer.write(head.encode() + b"{")
+        opened.append((reader, writer))
+    for reader, writer in opened:
+        async with asyncio.timeout(duty.BODY_S + 3.0):
+            with suppress(ConnectionError):
+                await reader.read()
+        writer.close()
+
+
+async def test_an_act_on_which_this_program_fails_is_answered_and_not_tried_again(desk: Desk) -> None:
+    await desk.login()
+    async with plain_client(desk.broker) as other:
+        await other.publish(topics.page("east", "names"), b'{"windows":[{}]}', qos=1, retain=True)
+        while "areas" in (await desk.client.get("/picture")).json()["parts"]["names"]:
+            await asyncio.sleep(0.05)
+    act = {"key_of_act": "act-00000001", "act": "close", "window": "1", "minutes": 15}
+    for _ in range(2):
+        assert (await desk.post("/duty/act", act)).status_code == 500
+    assert desk.orders() == []
 
 
 async def test_no_answer_is_said_and_not_sent_again(desk: Desk) -> None:
