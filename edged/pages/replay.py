@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 WORK_S = 300.0  # for one comparison, on a machine that has other things to do
 WAITING_MAX = 4  # who else may wait for it
 ANSWERS_KEPT = 16
+MINUTES = frozenset(str(one) for one in range(2, 46))  # predicted, at which the other policy opens
 LINE_BYTES_MAX = 8 * 1024 * 1024
 FAILED = b'{"failed":true}'
 
@@ -90,7 +91,7 @@ def routes(pages: Pages) -> list[Route]:
 
     async def what(request: Request) -> Response:
         date, text = request.query_params.get("day", ""), request.query_params.get("minutes", "")
-        if text != "never" and not (text.isdecimal() and 2 <= int(text[:3]) <= 45):
+        if text != "never" and text not in MINUTES:
             return PlainTextResponse("minutes is 2 to 45, or never\n", 400)
         if comparisons.full:
             return PlainTextResponse("others wait already\n", 503, {"Retry-After": "30"})

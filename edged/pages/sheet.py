@@ -15,6 +15,7 @@ import msgspec
 from edged import clock
 
 PARTS_MAX = 8_000  # 1,000 windows, 100 areas, and room; more is not a hall
+FRAMES_MAX = 32  # encoded for readers, until the next change: nearly all of them ask for the same one
 PACE_S = 0.1  # between two frames: what a page redraws ten times a second nobody reads
 
 _ENCODER = msgspec.json.Encoder()
@@ -78,8 +79,15 @@ class Sheet:
         """Everything that changed after number ``since`` (0: everything) as a JSON object."""
         found = self._frames.get(since)
         if found is None:
+            if len(self._frames) >= FRAMES_MAX:
+                self._frames.clear()  # a hall that is silent changes nothing, however many come back to it
             found = self._frames[since] = self._encoded(since)
         return found
+
+    @property
+    def frames_kept(self) -> int:
+        """How many encoded frames wait for another reader."""
+        return len(self._frames)
 
     def _encoded(self, since: int) -> bytes:
         told = []

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from edged.clock import monotonic_s
-from edged.pages import assets, changes, listener
+from edged.pages import assets, changes, listener, sheet
 from tests.pages.made_hall import MadeHall, made_hall, window
 
 PAGES = ("/", "/board", "/board/tax", "/replay", "/report")
@@ -131,6 +131,24 @@ async def test_a_request_that_does_not_come_costs_its_connection(hall: MadeHall)
         writer.close()
         silent.close()
     assert monotonic_s() - began_s >= listener.HEAD_S * 0.9
+
+
+async def test_the_other_opening_time_is_2_to_45_minutes_however_it_is_written(hall: MadeHall) -> None:
+    async with httpx.AsyncClient(timeout=20) as client:
+        for text in ("", "1", "46", "0450000", "030", "03" + "0" * 400, "7.5", "-7", "1e1", "٧", "Never"):
+            asked = {"day": "2026-11-20", "minutes": text}
+            assert (await client.get(f"{hall.address}/replay/what", params=asked)).status_code == 400, text
+
+
+async def test_frames_kept_for_readers_have_a_cap() -> None:
+    made = sheet.Sheet()
+    for number in range(200):
+        made.put(f"window/{number}", {"state": "OPEN"})
+    whole = made.frame(0)
+    for since in range(1, 200):
+        assert json.loads(made.frame(since))["from"] == since
+    assert made.frame(0) == whole
+    assert made.frames_kept <= sheet.FRAMES_MAX
 
 
 async def test_the_stream_too_many_is_asked_to_come_back(hall: MadeHall) -> None:
