@@ -17,7 +17,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from edged.sim.broker import free_port
-from tests.pages.made_hall import MadeHall, calls, made_hall, scene
+from tests.pages.made_hall import MadeHall, calls, decisions, made_hall, scene
 from tests.support.brokers import real_mosquitto, until
 from tests.support.browsers import chromium, grave_findings, shown
 from tests.support.daemons import Machines, small_hall
@@ -116,6 +116,16 @@ async def test_news_change_the_picture_and_not_what_somebody_holds(browser: Brow
         await hall.say("window/w3", scene()["window/w3"] | {"state": "PAUSED", "ticket": None})
         await expect(page.locator('.win[data-key="w3"]')).to_have_class("win PAUSED")
         assert await page.evaluate("document.activeElement.dataset.story") == "window/w3"
+
+
+async def test_a_decision_without_figures_shows_no_number_of_them(browser: Browser, hall: MadeHall) -> None:
+    bare = {"n": 90, "at": decisions()[0]["at"], "decision": "override", "area": None, "window": "w1"}
+    words = {"zh": "王芳人工干预1号窗口", "en": "王芳 ordered window 1"}
+    async with shown(browser, hall.address) as page:
+        await hall.say("decisions", {"decisions": [bare | words | {"alternatives": [], "inputs": {}}]})
+        row = page.locator('#decisions [data-key="d90"]')
+        await expect(row).to_contain_text("王芳人工干预1号窗口")
+        assert (await row.inner_text()).endswith("1号窗口")
 
 
 async def test_what_is_not_fresh_says_so(browser: Browser, hall: MadeHall) -> None:

@@ -18,7 +18,7 @@ export function decision(one, open = false) {
   return h("li", { class: "why", "data-key": `d${one.n}` }, h("time", { datetime: one.at }, clock(one.at)),
     h("p", {}, h("span", { class: `tag ${TAGS[one.decision] ?? ""}` }, t(`d_${one.decision}`)), say(one)),
     one.outcome && h("p", { class: "out" }, say(one.outcome)),
-    (rows.length || figures.length) && h("details", open ? { open: true } : {}, h("summary", {}, t("considered")), h("ul", { class: "alts" }, rows), h("p", { class: "figs" }, figures)));
+    rows.length + figures.length > 0 && h("details", open ? { open: true } : {}, h("summary", {}, t("considered")), h("ul", { class: "alts" }, rows), h("p", { class: "figs" }, figures)));
 }
 
 function fact(word, ...value) {
