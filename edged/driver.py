@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Value
 from edged.core.model.events import DeviceBack, DeviceLost, Event
-from edged.core.model.losses import OTHER, Loss
+from edged.core.model.losses import OTHER, OUR_LINK, Loss
 from edged.core.model.point import Point, point_of
 from edged.descriptions import Description
 from edged.shapes import Shape
@@ -19,6 +19,7 @@ REASSERT_S = 5.0  # hall seconds between re-assertions of every level, unless th
 
 
 TELL_AGAIN_S = 1.0  # real seconds, where the inbox was full
+UNHEARD_S = 30.0  # real seconds in which a device that is there has said so, once the link is up
 SETTLE_S = 2.0  # real seconds: a connection that is closed and then refused is refused
 WORD_S = 30.0  # real seconds between further reasons of one loss: a line that fails in turns fills no journal
 
@@ -182,9 +183,31 @@ class Presence:
             self.there, self._loss = False, Loss(word, detail)
         self._tell()
 
-    def unknown(self) -> None:
-        """Nobody knows any more; what was told stands until something is known."""
+    def unknown(self, word: str = "") -> None:
+        """The link is up and nobody knows yet; what was told stands until something is known.
+
+        What the device said since then stands as well: its word may arrive before we learn that the link is up.
+        ``word``: for a device that announces itself, the loss that is told where nothing was heard for ``UNHEARD_S``.
+        It is tried all the same: one that only listens may well be there.
+        """
+        if self.there or (self.there is False and self._loss is not None and self._loss.word != OUR_LINK):
+            return
         self.there = None
+        if word:
+            self._later(UNHEARD_S, lambda: self._unheard(word))
+
+    def _unheard(self, word: str) -> None:
+        if self.there is not None or (self._told is False and self._told_word == word):
+            return
+        if self._context.emit(DeviceLost(self._context.point(), word)):
+            self._told, self._told_word = False, word
+        else:
+            self._later(TELL_AGAIN_S, lambda: self._unheard(word))
+
+    def _later(self, after_s: float, then: Callable[[], None]) -> None:
+        if self._again is not None:
+            self._again.cancel()
+        self._again = asyncio.get_running_loop().call_later(after_s, then)
 
     def forget(self) -> None:
         """The driver ends, or begins anew: the next word is told whatever was told before."""

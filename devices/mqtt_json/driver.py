@@ -102,7 +102,7 @@ class MqttJson:
     """Driver for ``hall/{hall}/dev/{device}``."""
 
     OPTIONS: ClassVar[type[Options]] = MqttJsonOptions
-    LOSSES: ClassVar[frozenset[str]] = frozenset({OUR_LINK, "offline", "broker-refuses"})
+    LOSSES: ClassVar[frozenset[str]] = frozenset({OUR_LINK, "offline", "silent", "broker-refuses"})
     deadline_s = 1.0  # levels are handed to the broker, which takes no time
     reassert_s = REASSERT_S
     pace_s = (
@@ -129,12 +129,11 @@ class MqttJson:
 
         def changed(up: bool, _reason: str) -> None:
             if listening and not up:
-                self._heard = False
+                self._heard = self._hearsay = False
                 self._presence.lost(OUR_LINK)
                 self._give_up_pages()
             elif listening:
-                self._presence.unknown()  # nobody knows: a device that only listens may well be there
-                self._hearsay = False
+                self._presence.unknown("silent")
 
         topic_filter = f"{self._root}/up/+"
 
@@ -148,12 +147,15 @@ class MqttJson:
         mqtt.on_state(changed)
         mqtt.on_refused(refused)
         mqtt.subscribe(topic_filter, self._received)
-        if not mqtt.connected:
+        if mqtt.connected:
+            self._presence.unknown("silent")
+        else:
             self._presence.lost(OUR_LINK)
         try:
             await asyncio.Event().wait()
         finally:
             listening = False
+            self._presence.forget()
             mqtt.unsubscribe(topic_filter, self._received)
 
     async def show(self, point: Point, value: Value) -> None:

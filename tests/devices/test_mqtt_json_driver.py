@@ -233,6 +233,33 @@ async def test_device_that_never_spoke_is_asked_once_the_broker_is_there() -> No
                     assert json.loads(message.payload)["id"] == "a-1"
 
 
+@pytest.mark.parametrize("before_the_link", [True, False])
+async def test_device_that_never_spoke_is_silent_once_the_link_is_up(
+    before_the_link: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not "no link to the broker": that sends the technician to a broker that is well, and never alarms."""
+    monkeypatch.setattr("edged.driver.UNHEARD_S", 1.0)
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker), Rejections())
+        hall = Hall(broker, link, FakeFleet("t", port=broker.port))
+        dead, alive = Point("panel-w3"), Point("panel-w4")
+        async with AsyncExitStack() as stack:
+            if not before_the_link:
+                await stack.enter_async_context(running(link))
+            await stack.enter_async_context(hall.driver("panel-w3", kind="panel"))
+            await stack.enter_async_context(hall.driver("panel-w4", kind="panel"))
+            device = await stack.enter_async_context(plain_client(broker))
+            await device.publish("hall/t/dev/panel-w4/up/status", b'{"state":"online"}', qos=1, retain=True)
+            if before_the_link:
+                await stack.enter_async_context(running(link))
+            await until(
+                lambda: DeviceLost(dead, "silent") in hall.events and DeviceBack(alive) in hall.events
+            )
+            await device.publish("hall/t/dev/panel-w3/up/status", b'{"state":"online"}', qos=1, retain=True)
+            await until(lambda: DeviceBack(dead) in hall.events)
+    assert DeviceLost(alive, "silent") not in hall.events
+
+
 async def test_retained_inputs_strangers_and_nonsense_are_counted_and_acknowledged(hall: Hall) -> None:
     async with plain_client(hall.broker) as device:
         up = "hall/t/dev/panel-w3/up"
