@@ -1,25 +1,23 @@
 """What every request meets first: the method, the name by which we are asked, the headers of every answer, patience.
 
-OWASP ASVS 4.0.3: V13.2.1 (methods), V14.4 (headers), V14.5.3 (Host), V12.1 (sizes). The Host check stops a web page
-on a clerk's PC from reading the hall through a rebound DNS name.
+OWASP ASVS 4.0.3: V13.2.1 (methods), V14.4 (headers), V14.5.3 (Host), V12.1 (sizes).
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Iterable
 
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from edged.http_host import HostNames
 from edged.pages.listener import ABORT
 
 WRITES = frozenset(
     {"/duty/login", "/duty/logout", "/duty/act"}
 )  # paths that take a POST; the rest is for reading
 READS = ("GET", "HEAD")
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (a hall's own decision, named in its hall.toml)
 SEND_S = 10.0  # a reader that takes nothing for so long loses its place
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -42,8 +40,7 @@ class Guard:
 
     def __init__(self, inner: ASGIApp, host: str, names: Iterable[str]) -> None:
         self._inner = inner
-        self._names = frozenset({"localhost", "127.0.0.1", "::1", host.lower(), *(n.lower() for n in names)})
-        self._everywhere = host in EVERYWHERE
+        self._names = HostNames(host, names)
         self.slow = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,13 +59,10 @@ class Guard:
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         if scope["method"] not in READS and not (scope["method"] == "POST" and scope["path"] in WRITES):
             return PlainTextResponse("GET only\n", 405, {"Allow": "GET, HEAD"})
-        hosts = [value for name, value in scope["headers"] if name == b"host"]
-        if len(hosts) != 1 or not self._is_ours(host_name(hosts[0].decode("latin-1"))):
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if not self._names.has(hosts):
             return PlainTextResponse("unknown Host\n", 421)
         return None
-
-    def _is_ours(self, name: str) -> bool:
-        return name in self._names or (self._everywhere and _is_address(name))
 
 
 def _patient(send: Send) -> Send:
@@ -84,23 +78,3 @@ def _patient(send: Send) -> Send:
             await send(message)
 
     return outer
-
-
-def host_name(host: str) -> str:
-    """The name in a Host header, without port and brackets; "" where it is malformed."""
-    name, bracket, rest = host.partition("]")
-    if bracket:
-        try:
-            return str(ipaddress.IPv6Address(name.removeprefix("[")))
-        except ValueError:
-            return ""
-    name, colon, rest = host.partition(":")
-    return "" if colon and not rest.isdigit() else name.lower()
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

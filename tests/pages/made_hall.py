@@ -19,6 +19,7 @@ import httpx
 
 from edged.pages.day_recorder import DayRecorder, minute_of
 from edged.sim.broker import free_port
+from tests.support import host_headers
 from tests.support.brokers import Mosquitto, plain_client, real_mosquitto
 
 HALL = "demo"
@@ -435,7 +436,8 @@ class MadeHall:
         text = (Path(__file__).parents[2] / "configs" / "hall-demo.toml").read_text()
         text = text.replace("port = 1883", f"port = {self.broker.port}").replace('"3.1.1"', '"5"')
         file = self.directory / "hall.toml"
-        file.write_text(text.replace("port = 9465", f"port = {self.web_port}"))
+        named = f"port = {self.web_port}\nnames = {json.dumps(host_headers.NAMES)}"
+        file.write_text(text.replace("port = 9465", named))
         days = self.directory / "days"
         days.mkdir(exist_ok=True)
         for date, until in (("2026-11-20", "17:10:00"), ("2026-11-23", "10:41:00")):

@@ -15,6 +15,7 @@ import pytest
 from edged.clock import monotonic_s
 from edged.pages import assets, changes, listener, sheet
 from tests.pages.made_hall import MadeHall, made_hall, window
+from tests.support import host_headers
 
 PAGES = ("/", "/board", "/board/tax", "/replay", "/report")
 
@@ -100,6 +101,13 @@ async def test_only_reading_and_only_by_our_own_name(hall: MadeHall) -> None:
         assert (await client.get(f"{hall.address}/files/../server.py")).status_code == 404
         assert (await client.get(f"{hall.address}/files/..%2fserver.py")).status_code == 404
         assert (await client.get(f"{hall.address}/nothing")).status_code == 404
+
+
+async def test_our_names_are_read_as_by_the_daemons_listener(hall: MadeHall) -> None:
+    for host in host_headers.OURS:
+        assert await host_headers.status(hall.web_port, "/healthz", (host,)) == 200, host
+    for hosts in (*((host,) for host in host_headers.NOT_OURS), *host_headers.SEVERAL):
+        assert await host_headers.status(hall.web_port, "/picture", hosts) in (400, 421), hosts
 
 
 async def test_every_answer_carries_the_headers_that_protect_it(hall: MadeHall) -> None:

@@ -1,25 +1,23 @@
 """``/metrics`` and ``/healthz``. Reads, never commands; one request per connection; knows its own name.
 
-The Host check stops a web page on a clerk's PC from reading the hall through a rebound DNS name. HTTP is spoken here
-without a library: what GET without a body needs is a page of code, where a framework costs 11 MiB and a quarter of the
-start (edged/bench/MEASUREMENTS.md).
+HTTP is spoken here without a library: what GET without a body needs is a page of code, where a framework costs 11 MiB
+and a quarter of the start (edged/bench/MEASUREMENTS.md).
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 
+from edged.http_host import HostNames
 from edged.observers.web.doorkeeper import HEAD_TIMEOUT_S, Doorkeeper
 
 HEAD_MAX_BYTES = 8192  # a browser's request line and headers; longer ones are nobody's we know
 HEADERS_MAX = 32
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (a hall's own decision, named in its hall.toml)
 BACKLOG = 16  # connections the kernel may hold while the loop is busy
 REQUEST = re.compile(r"([A-Z]{1,16}) (/[!-~]{0,2048}) HTTP/1\.[01]")  # RFC 9112 §3
 HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}):[ \t]*([\x20-\x7e\t\x80-\xff]*)")  # RFC 9112 §5
@@ -107,11 +105,12 @@ class HttpAnswer:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request's head. Header names are in lower case."""
+    """A request's head. Header names are in lower case; ``hosts``: every Host header as it came."""
 
     method: str
     path: str
     headers: Mapping[str, str]
+    hosts: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, head: bytes) -> HttpRequest | None:
@@ -122,13 +121,16 @@ class HttpRequest:
         if asked is None or len(lines) > HEADERS_MAX:
             return None
         headers: dict[str, str] = {}
+        hosts: list[str] = []
         for header in found:
-            if (
-                header is None
-                or headers.setdefault(header[1].lower(), header[2].strip()) != header[2].strip()
-            ):
+            if header is None:
                 return None
-        return cls(asked[1], asked[2].partition("?")[0], headers)
+            name, value = header[1].lower(), header[2].strip()
+            if name == "host":
+                hosts.append(value)
+            elif headers.setdefault(name, value) != value:
+                return None
+        return cls(asked[1], asked[2].partition("?")[0], headers, tuple(hosts))
 
 
 class WebServer:
@@ -144,10 +146,9 @@ class WebServer:
         self._metrics = metrics
         self._health = health
         self._refused = refused
-        self._names: frozenset[str] = frozenset()
+        self._names = HostNames("localhost")
         self._routes = {"/metrics": self._show_metrics, "/healthz": self._show_health}
         self.doorkeeper = Doorkeeper(refused, head_timeout_s)
-        self._everywhere = False
         self.port: int | None = None
         self._listener: asyncio.Server | None = None
 
@@ -157,8 +158,7 @@ class WebServer:
         Raises ``OSError`` where the address cannot be bound: a configuration mistake that start must show, before it
         touches the broker. Nobody is answered before ``run``.
         """
-        self._names = frozenset({"localhost", "127.0.0.1", "::1", host.lower(), *(n.lower() for n in names)})
-        self._everywhere = host in EVERYWHERE
+        self._names = HostNames(host, names)
         self._listener = await asyncio.get_running_loop().create_server(
             lambda: self.doorkeeper.guard(_Connection(self.doorkeeper, self.answer)),
             host,
@@ -186,15 +186,11 @@ class WebServer:
             return HttpAnswer(400, b"not a request\n")
         if request.method != "GET":
             return HttpAnswer(405, b"GET only\n", allow="GET")
-        if not self._is_ours(_host_name(request.headers.get("host", ""))):
+        if not self._names.has(request.hosts):
             self._refused("http-host")
             return HttpAnswer(421, b"unknown Host\n")
         show = self._routes.get(request.path)
         return HttpAnswer(404, b"Not Found\n") if show is None else show()
-
-    def _is_ours(self, name: str) -> bool:
-        """A name we go by. An address is one where we listen on all of them: no DNS name can be rebound to it."""
-        return name in self._names or (self._everywhere and _is_address(name))
 
     def _show_metrics(self) -> HttpAnswer:
         return HttpAnswer(200, self._metrics(), "text/plain; version=0.0.4; charset=utf-8")
@@ -230,23 +226,3 @@ class _Connection(asyncio.Protocol):
         self._doorkeeper.request_came(transport)
         transport.write(self._answer(HttpRequest.parse(head) if end else None).encode())
         transport.close()
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _host_name(host: str) -> str:
-    """The name in a Host header, without port and brackets; "" where it is malformed."""
-    name, bracket, rest = host.partition("]")
-    if bracket:
-        try:
-            return str(ipaddress.IPv6Address(name.removeprefix("[")))
-        except ValueError:
-            return ""
-    name, colon, rest = host.partition(":")
-    return "" if colon and not rest.isdigit() else name.lower()

@@ -1,0 +1,63 @@
+"""By which names a listener may be asked: the Host header, read in one place for everything of ours that speaks HTTP.
+
+The check stops a web page on a clerk's PC from reading the hall through a DNS name that was rebound to it (OWASP ASVS
+4.0.3, V14.5.3). Source of the form: RFC 9112, 3.2 (exactly one Host) and RFC 3986, 3.2.2 and 3.2.3 (host and port).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (a hall's own decision, named in its hall.toml)
+PORT_MAX = 65_535
+
+
+class HostNames:
+    """The names of one listener: where it listens, this machine, and what hall.toml adds."""
+
+    def __init__(self, host: str, names: Iterable[str] = ()) -> None:
+        """``host`` is the address listened at, ``names`` what else it is called (``names = [...]`` of hall.toml)."""
+        self._names = frozenset(_plain(name) for name in ("localhost", "127.0.0.1", "::1", host, *names))
+        self._everywhere = host in EVERYWHERE
+
+    def has(self, hosts: Sequence[str]) -> bool:
+        """Whether a request with these Host headers is for us: one header, well formed, with a name of ours.
+
+        Any address is one where we listen on all of them: no DNS name can be rebound to an address.
+        """
+        if len(hosts) != 1:
+            return False
+        name = host_name(hosts[0])
+        return name in self._names or (self._everywhere and _address(name) is not None)
+
+
+def host_name(host: str) -> str:
+    """The name in a Host header: small letters, without port, brackets, zone and final dot; "" if malformed."""
+    host = host.strip(" \t")
+    if host.startswith("["):
+        literal, bracket, port = host[1:].partition("]")
+        address = _address(literal) if bracket and ":" in literal else None
+        if address is None or (port and not port.startswith(":")):
+            return ""
+        name, port = address, port.removeprefix(":")
+    else:
+        name, _, port = host.partition(":")
+        name = _plain(name)
+    if port and not (port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= PORT_MAX):
+        return ""
+    return name
+
+
+def _plain(name: str) -> str:
+    """One spelling for a name: an address as the library writes it, anything else small and without final dot."""
+    name = name.removesuffix(".")
+    return _address(name) or name.lower()
+
+
+def _address(name: str) -> str | None:
+    """An address in its usual spelling; None for what is none. A zone (``%eth0``) is our own affair and left out."""
+    try:
+        return str(ipaddress.ip_address(name.partition("%")[0]))
+    except ValueError:
+        return None
