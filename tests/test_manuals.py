@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.needs import lacking
+from tests.support.punctuation import half_width
 
 ROOT = Path(__file__).parents[1]
 IGNORED = {".venv", ".git", "node_modules", "build"}
 README_LINES = 200
 TYPED_S = 60
+MANNED = {"configs", "devices", "edged", "systemd", "README.zh-CN.md"}
+READ = {".md", ".toml", ".conf", ".html", ".js", ".yml", ".service", ".json"}
 
 
 def manuals() -> list[Path]:
@@ -68,6 +71,20 @@ def test_both_languages_have_the_same_headings_and_commands() -> None:
         commands = [[without_comments(block) for block in blocks(path)] for path in (english, chinese)]
         for told, told_in_chinese in zip(*commands, strict=True):
             assert told == told_in_chinese, f"{english} and {chinese.name}"
+
+
+def test_chinese_has_the_marks_of_chinese() -> None:
+    """Manuals, comments of shipped files, titles of devices, words of pages: full-width beside Chinese characters."""
+    wrong = []
+    for path in sorted(ROOT.rglob("*")):
+        own = path.relative_to(ROOT)
+        if own.parts[0] not in MANNED or IGNORED & set(own.parts) or path.suffix not in READ:
+            continue
+        chinese = ".zh-CN" in path.name
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            if path.suffix != ".md" or chinese:
+                wrong += [f"{own}:{number}: {near}" for near in half_width(line, bilingual=not chinese)]
+    assert not wrong, "\n".join(wrong)
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])

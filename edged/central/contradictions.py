@@ -31,14 +31,14 @@ def contradictions(policy: Policy) -> Iterator[Reason]:
                 f"{path}.close_at",
                 f"close_at ({band.close_at}) must be below open_above ({band.open_above}), "
                 "or the window would open and close again and again",
-                f"收窗人数({band.close_at})必须小于启用人数({band.open_above}),否则窗口会反复开关",
+                f"收窗人数（{band.close_at}）必须小于启用人数（{band.open_above}），否则窗口会反复开关",
             )
         last = band.open_above + band.open_step * (band.max_windows - 1)
         if last >= NUMBERS_PER_DAY:
             yield contradiction(
                 f"{path}.open_step",
                 f"window {band.max_windows} would need {last} waiting visitors; a day has {NUMBERS_PER_DAY} numbers",
-                f"第 {band.max_windows} 个窗口需要 {last} 人等候,而一天只有 {NUMBERS_PER_DAY} 个号",
+                f"第 {band.max_windows} 个窗口需要 {last} 人等候，而一天只有 {NUMBERS_PER_DAY} 个号",
             )
     yield from _of_overrides(policy.overrides)
     yield from _of_signage(policy.signage, (*CLASSES, *policy.calling.classes))
@@ -53,7 +53,7 @@ def contradictions(policy: Policy) -> Iterator[Reason]:
             "body.calling.call_timeout_s",
             f"one absent visitor would hold a window for {hold_s} s (max_calls × call_timeout_s); "
             f"at most {HOLD_MAX_S} s are allowed",
-            f"一位未到的办事人会占用窗口 {hold_s} 秒(呼叫次数 × 等待时间),最多允许 {HOLD_MAX_S} 秒",
+            f"一位未到的办事人会占用窗口 {hold_s} 秒（呼叫次数 × 等待时间），最多允许 {HOLD_MAX_S} 秒",
         )
 
 
@@ -65,7 +65,7 @@ def _of_pw(tidal: Tidal) -> Iterator[Reason]:
                 f"{path}.close_wait_s",
                 f"close_wait_s ({pw.close_wait_s}) must be at most 0.6 of open_wait_s ({pw.open_wait_s}), "
                 "or the window would open and close again and again",
-                f"收窗等候({pw.close_wait_s}秒)不得超过启用等候({pw.open_wait_s}秒)的0.6,否则窗口会反复开关",
+                f"收窗等候（{pw.close_wait_s}秒）不得超过启用等候（{pw.open_wait_s}秒）的0.6，否则窗口会反复开关",
             )
     for number, peak in enumerate(tidal.peaks):
         for low, high in (
@@ -84,7 +84,7 @@ def _of_overrides(overrides: Overrides) -> Iterator[Reason]:
         yield contradiction(
             "body.overrides.default_s",
             f"default_s ({overrides.default_s}) must be at most longest_s ({overrides.longest_s})",
-            f"默认时长({overrides.default_s}秒)不得超过最长时长({overrides.longest_s}秒)",
+            f"默认时长（{overrides.default_s}秒）不得超过最长时长（{overrides.longest_s}秒）",
         )
 
 
@@ -92,7 +92,7 @@ def _of_pauses(staffing: Staffing) -> Iterator[Reason]:
     path, reasons = "body.staffing.pause_reasons", staffing.pause_reasons
     if not reasons and not staffing.pause_unspecified:
         yield contradiction(
-            path, "without a reason to choose no window could pause", "没有可选原因,窗口将无法暂停"
+            path, "without a reason to choose no window could pause", "没有可选原因，窗口将无法暂停"
         )
     words = [word for one in reasons for word in dict.fromkeys((one.id, one.text))]
     for word in dict.fromkeys(word for word in words if words.count(word) > 1):
@@ -106,7 +106,7 @@ def _of_signage(signage: Signage, classes: tuple[str, ...]) -> Iterator[Reason]:
             yield contradiction(
                 f"body.signage.slow_for[{number}]",
                 f'"{name}" is not a priority class; allowed: {known}',
-                f"“{name}”不是优先类别;可选:{known}",
+                f"“{name}”不是优先类别；可选：{known}",
             )
     for field in fields(signage.templates):
         yield from _of_template(field.name, getattr(signage.templates, field.name))
@@ -120,7 +120,7 @@ def _of_template(name: str, text: str) -> Iterator[Reason]:
         yield contradiction(
             path,
             f"{{{blank}}} is not a blank of this text; allowed: {shown}",
-            f"没有占位符 {{{blank}}};可选:{shown}",
+            f"没有占位符 {{{blank}}}；可选：{shown}",
         )
     if "{" in BLANK.sub("", text) or "}" in BLANK.sub("", text):
         yield contradiction(path, "braces stand only around a blank", "花括号只能用于占位符")

@@ -93,7 +93,7 @@ def check_dates(document: Document, now_ms: int) -> None:
         except (ValueError, OverflowError):
             text = f"{getattr(document, name)} is not a date between the years 1 and 9999"
             raise DocumentRefused(
-                reason("bad-value", name, detail=text, detail_zh="日期不存在,或不在公元 1 至 9999 年之间")
+                reason("bad-value", name, detail=text, detail_zh="日期不存在，或不在公元 1 至 9999 年之间")
             ) from None
     if epoch_ms(document.expires) <= epoch_ms(document.not_before):
         raise DocumentRefused(
@@ -113,7 +113,7 @@ def hints(word: str, known: Iterable[str]) -> dict[str, str]:
     near = nearest(word, known)
     return {
         "hint": f'; did you mean "{near}"?' if near else "",
-        "hint_zh": f",是否为“{near}”?" if near else "",
+        "hint_zh": f"，是否为“{near}”？" if near else "",
     }
 
 
@@ -125,7 +125,7 @@ def _shape_reason(fault: Fault, inside: str) -> Reason:
         return reason("unknown-field", path, **hints(str(fault.path[-1]), fault.wanted))
     english, chinese = _shape_words(fault)
     shown = str(fault.value)[:40]
-    return reason("bad-value", path, detail=f"{english}, not {shown}", detail_zh=f"{chinese}(现为 {shown})")
+    return reason("bad-value", path, detail=f"{english}, not {shown}", detail_zh=f"{chinese}（现为 {shown}）")
 
 
 def _shape_words(fault: Fault) -> tuple[str, str]:

@@ -23,7 +23,7 @@ def hours_contradictions(hours: Hours) -> Iterator[Reason]:
         yield contradiction(
             "body.hours.week",
             "it is empty, so the other hours would mean nothing; say when the hall is open",
-            "为空,其余开放时间设置将不起作用;请填写每周开放时间",
+            "为空，其余开放时间设置将不起作用；请填写每周开放时间",
         )
 
 
@@ -33,20 +33,20 @@ def _entries(path: str, entries: Sequence[Session | Special]) -> Iterator[Reason
             yield contradiction(
                 f"{path}[{number}].closes",
                 f"closes ({entry.closes}) must be later than opens ({entry.opens})",
-                f"结束时间({entry.closes})必须晚于开放时间({entry.opens})",
+                f"结束时间（{entry.closes}）必须晚于开放时间（{entry.opens}）",
             )
         if entry.mode == "closed" and not entry.areas and isinstance(entry, Session):
             yield contradiction(
                 f"{path}[{number}].areas",
                 "closed takes areas out of the hall's hours: name them, or leave the day out",
-                "“closed”用于个别专区停办:请写明专区,或删去该日",
+                "“closed”用于个别专区停办：请写明专区，或删去该日",
             )
     for (first, one), (second, other) in combinations(enumerate(entries), 2):
         if _same_days(one, other) and _same_areas(one, other) and _overlap(one, other):
             yield contradiction(
                 f"{path}[{second}].opens",
                 f"it overlaps entry {first} ({one.opens} to {one.closes}) on the same day",
-                f"与第 {first} 条({one.opens}至{one.closes})在同一天重叠",
+                f"与第 {first} 条（{one.opens}至{one.closes}）在同一天重叠",
             )
 
 
@@ -75,7 +75,7 @@ def _week(hours: Hours) -> Iterator[Reason]:
         yield contradiction(
             "body.hours.workdays_as",
             f"make-up working days would be closed: week says nothing of day {hours.workdays_as}",
-            f"调休上班日将不开放:每周开放时间中没有星期{hours.workdays_as}",
+            f"调休上班日将不开放：每周开放时间中没有星期{hours.workdays_as}",
         )
 
 
@@ -85,19 +85,19 @@ def _noon(hours: Hours) -> Iterator[Reason]:
         yield contradiction(
             "body.hours.noon.ends",
             f"noon ends ({ends}) before it starts ({starts})",
-            f"午间结束({ends})早于开始({starts})",
+            f"午间结束（{ends}）早于开始（{starts}）",
         )
     elif starts == ends and hours.noon.windows:
         yield contradiction(
             "body.hours.noon.windows",
             "there is no noon (it starts when it ends), so nobody is on duty then",
-            "未设午间时段(开始与结束相同),不能安排午间值班窗口",
+            "未设午间时段（开始与结束相同），不能安排午间值班窗口",
         )
     elif starts != ends and hours.week and not any(_holds_noon(entry, hours) for entry in hours.week):
         yield contradiction(
             "body.hours.noon.ends",
             f"noon ({starts} to {ends}) does not lie inside any opening hours",
-            f"午间({starts}至{ends})不在任何开放时间之内",
+            f"午间（{starts}至{ends}）不在任何开放时间之内",
         )
 
 

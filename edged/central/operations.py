@@ -417,7 +417,7 @@ def body_of(document: OperationDocument) -> Body:
         near = nearest(document.operation, OPERATIONS)
         words = {
             "hint": f'; did you mean "{near}"?' if near else f"; there are: {', '.join(OPERATIONS)}",
-            "hint_zh": f",是否为“{near}”?" if near else "",
+            "hint_zh": f"，是否为“{near}”？" if near else "",
         }
         raise DocumentRefused(reason("unknown-operation", "operation", found=document.operation, **words))
     try:

@@ -429,5 +429,5 @@ def _worded(reasons: tuple[Reason, ...]) -> dict[str, str]:
         "code": first.code,
         "path": first.path,
         "message": first.message + (f" (and {more} more)" if more else ""),
-        "message_zh": first.message_zh + (f"(另有 {more} 处)" if more else ""),
+        "message_zh": first.message_zh + (f"（另有 {more} 处）" if more else ""),
     }

@@ -14,29 +14,29 @@ CODES: dict[str, tuple[str, str]] = {
     # code: (English, Chinese); {…} are filled in by the check
     "too-large": (
         "the message has {size} bytes; at most {limit} are allowed",
-        "消息有 {size} 字节,最多允许 {limit}",
+        "消息有 {size} 字节，最多允许 {limit}",
     ),
-    "not-an-envelope": ("the message is not a signed envelope: {detail}", "消息不是签名信封:{detail}"),
+    "not-an-envelope": ("the message is not a signed envelope: {detail}", "消息不是签名信封：{detail}"),
     "wrong-payload-type": (
         'the envelope carries "{found}"; this hall accepts "{expected}" here',
-        "信封内容类型是“{found}”,此处只接受“{expected}”",
+        "信封内容类型是“{found}”，此处只接受“{expected}”",
     ),
     "no-keys": (
         "this hall has no signing keys configured ([policy] keys in hall.toml), so it accepts nothing signed",
-        "本大厅没有配置签名公钥(hall.toml 的 [policy] keys),不接受任何签名文件",
+        "本大厅没有配置签名公钥（hall.toml 的 [policy] keys），不接受任何签名文件",
     ),
     "unknown-signer": (
         'signed with key "{found}", which this hall does not trust; trusted: {known}',
-        "签名密钥“{found}”不受本大厅信任;受信任的密钥:{known}",
+        "签名密钥“{found}”不受本大厅信任；受信任的密钥：{known}",
     ),
     "bad-signature": (
         "the signature does not fit the content: it was changed on the way or signed with another key",
-        "签名与内容不符:内容被改动过,或由其他密钥签名",
+        "签名与内容不符：内容被改动过，或由其他密钥签名",
     ),
-    "not-json": ("the signed content cannot be read: {detail}", "签名内容无法读取:{detail}"),
+    "not-json": ("the signed content cannot be read: {detail}", "签名内容无法读取：{detail}"),
     "personal-data": (
         "it holds what looks like an identity or mobile number; a hall keeps nobody's: take it out",
-        "其中疑似含有身份证号或手机号;大厅不保存个人信息,请删除后重新签名",
+        "其中疑似含有身份证号或手机号；大厅不保存个人信息，请删除后重新签名",
     ),
     "not-an-appointment": (
         "it does not have the shape of an appointment",
@@ -44,35 +44,35 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "too-many-appointments": (
         "more appointments come than a hall has visitors: this one was not taken, send it again more slowly",
-        "预约消息过多,本条未受理,请放慢速度后重新发送",
+        "预约消息过多，本条未受理，请放慢速度后重新发送",
     ),
     "odd-character": (
         "character {position} is {name}: no board or ticket can show it; take it out and sign again",
-        "第 {position} 个字符是不可显示的控制字符({name});请删除后重新签名",
+        "第 {position} 个字符是不可显示的控制字符（{name}）；请删除后重新签名",
     ),
     "unknown-field": ("this field is not known{hint}", "没有这个字段{hint_zh}"),
     "missing-field": ("this field is required and missing", "缺少此必填字段"),
-    "bad-value": ("{detail}", "值不正确:{detail_zh}"),
+    "bad-value": ("{detail}", "值不正确：{detail_zh}"),
     "wrong-type": (
         'the document is a "{found}"; expected "{expected}"',
-        "文档类型是“{found}”,应为“{expected}”",
+        "文档类型是“{found}”，应为“{expected}”",
     ),
     "wrong-hall": (
         'meant for {found}; this is hall "{hall}"',
-        "此文件发给 {found};本大厅是“{hall}”",
+        "此文件发给 {found}；本大厅是“{hall}”",
     ),
     "expired": (
         "it expired at {expires}; sign it again with a later date",
-        "已于 {expires} 过期;请改期后重新签名",
+        "已于 {expires} 过期；请改期后重新签名",
     ),
     "old-version": (
         "version {version} is not newer than version {high}, which this hall has already seen; "
         "sign it again with a higher version",
-        "版本 {version} 不高于本大厅已接受过的版本 {high};请用更高版本号重新签名",
+        "版本 {version} 不高于本大厅已接受过的版本 {high}；请用更高版本号重新签名",
     ),
     "version-reused": (
         "version {version} was already used for other content; sign it again with a higher version",
-        "版本号 {version} 已用于其他内容;请用更高版本号重新签名",
+        "版本号 {version} 已用于其他内容；请用更高版本号重新签名",
     ),
     "out-of-bounds": (
         "{value} is outside {low} to {high} ({label})",
@@ -90,51 +90,51 @@ CODES: dict[str, tuple[str, str]] = {
     "contradiction": ("{detail}", "{detail_zh}"),
     "retained": (
         "a retained message is never an order; push it without the retain flag",
-        "保留消息不作为指令;请不带 retain 标志重新推送",
+        "保留消息不作为指令；请不带 retain 标志重新推送",
     ),
     "unknown-operation": ('there is no operation "{found}"{hint}', "没有“{found}”这种操作{hint_zh}"),
     "wrong-operation": (
         'signed as "{found}" and sent as "{expected}"',
-        "签名的操作是“{found}”,发送的主题是“{expected}”",
+        "签名的操作是“{found}”，发送的主题是“{expected}”",
     ),
     "out-of-scope": (
         'the key {keyid} may not order "{found}"; hall.toml [duty] operations says what it may',
-        "密钥 {keyid} 无权执行“{found}”;权限见 hall.toml 的 [duty] operations",
+        "密钥 {keyid} 无权执行“{found}”；权限见 hall.toml 的 [duty] operations",
     ),
     "too-long": (
         "it is valid for more than {limit_h} hours; sign it again with a nearer end",
-        "有效期超过 {limit_h} 小时;请缩短后重新签名",
+        "有效期超过 {limit_h} 小时；请缩短后重新签名",
     ),
     "not-yet": ("it is valid from {not_before} on", "自 {not_before} 起才有效"),
     "replayed": (
         "counter {counter} of this key is not above {high}, which this hall has already taken; sign it again",
-        "该密钥的计数 {counter} 不高于本大厅已接受的 {high};请重新签名",
+        "该密钥的计数 {counter} 不高于本大厅已接受的 {high}；请重新签名",
     ),
     "not-in-force": (
         "version {found} is not in force here, version {now} is; nothing is rolled back",
-        "本大厅现行的是版本 {now},不是版本 {found};未回退",
+        "本大厅现行的是版本 {now}，不是版本 {found}；未回退",
     ),
     "no-earlier-policy": ("there is no earlier policy to return to", "没有可以回退的上一版策略"),
     "made-it-worse": (
         "under version {version} waiting visitors had waited {waited_s} s on average (limit {limit_s} s), so the hall "
         "went back to the last good one; push a better one with a higher version",
-        "版本 {version} 生效后等候者平均已等候 {waited_s} 秒(上限 {limit_s} 秒),"
-        "大厅已自动恢复上一版;请改进后以更高版本号推送",
+        "版本 {version} 生效后等候者平均已等候 {waited_s} 秒（上限 {limit_s} 秒），"
+        "大厅已自动恢复上一版；请改进后以更高版本号推送",
     ),
     "taken-back": (
         "version {version} was taken out of force by a signed order; push a higher version",
-        "版本 {version} 已由签名指令撤回;请用更高版本号重新推送",
+        "版本 {version} 已由签名指令撤回；请用更高版本号重新推送",
     ),
-    "not-done": ("the hall did not do it: {detail}", "大厅未执行:{detail_zh}"),
+    "not-done": ("the hall did not do it: {detail}", "大厅未执行：{detail_zh}"),
     "failed-before": (
         "this hall's program fails on this document and will not try it again; nothing else is wrong. Report it, and "
         "push a corrected one",
-        "本大厅程序处理此文件时出错,今后不再尝试(其他功能不受影响);请报告此问题,并推送修正后的文件",
+        "本大厅程序处理此文件时出错，今后不再尝试（其他功能不受影响）；请报告此问题，并推送修正后的文件",
     ),
-    "busy": ("the hall has too much to do; push it again", "大厅繁忙,请稍后重新推送"),
+    "busy": ("the hall has too much to do; push it again", "大厅繁忙，请稍后重新推送"),
     "no-storage": (
         "the hall's disk is full or broken, so nothing can be kept; push it again after repair",
-        "大厅磁盘已满或损坏,无法保存;修复后请重新推送",
+        "大厅磁盘已满或损坏，无法保存；修复后请重新推送",
     ),
 }
 

@@ -29,7 +29,7 @@ def _of_calling(calling: Calling) -> Iterator[Reason]:
             yield contradiction(
                 path,
                 f"no class is called that ({words}); one of the policy's own needs a label",
-                f"没有此类别(已有:{words});自定类别须填写名称 label",
+                f"没有此类别（已有：{words}）；自定类别须填写名称 label",
             )
         if own.streak is not None and own.streak > calling.priority_streak:
             yield contradiction(
@@ -45,7 +45,7 @@ def _of_calling(calling: Calling) -> Iterator[Reason]:
             yield contradiction(
                 path,
                 "a rule without a condition fits everybody: no rule after it would ever count",
-                "没有条件的规则适用于所有人,其后的规则永远不会生效",
+                "没有条件的规则适用于所有人，其后的规则永远不会生效",
             )
 
 
@@ -62,7 +62,7 @@ def dead_ends(policy: Policy, known: Names) -> Iterator[Reason]:
             yield contradiction(
                 f"body.calling.rules[{number}]",
                 f"none of these windows ({', '.join(windows[:9])}) serves such a service: the rule would never count",
-                f"所列窗口({'、'.join(windows[:9])})均不办理该业务,此规则永远不会生效",
+                f"所列窗口（{'、'.join(windows[:9])}）均不办理该业务，此规则永远不会生效",
             )
     for name, journey in policy.visits.journeys.items():
         for number, service in enumerate(journey.stages):
@@ -70,7 +70,7 @@ def dead_ends(policy: Policy, known: Names) -> Iterator[Reason]:
                 yield contradiction(
                     f"body.visits.journeys.{name}.stages[{number}]",
                     f"no window of this hall serves {service}: the journey would never end",
-                    f"本大厅没有窗口办理 {service},流程无法完成",
+                    f"本大厅没有窗口办理 {service}，流程无法完成",
                 )
 
 
@@ -83,7 +83,7 @@ def _of_visits(visits: Visits) -> Iterator[Reason]:
             yield contradiction(
                 path,
                 f"it comes back to {service}: a journey that is a circle",
-                f"环节 {service} 重复,流程成环",
+                f"环节 {service} 重复，流程成环",
             )
     if visits.callable_early_s > visits.check_in_early_s:
         yield contradiction(
@@ -96,5 +96,5 @@ def _of_visits(visits: Visits) -> Iterator[Reason]:
         yield contradiction(
             "body.visits.booking_expires_s",
             f"an appointment would be forgotten before it is late (check_in_late_s {visits.check_in_late_s})",
-            f"预约会在迟到时限({visits.check_in_late_s}秒)之前失效",
+            f"预约会在迟到时限（{visits.check_in_late_s}秒）之前失效",
         )

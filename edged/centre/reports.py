@@ -28,12 +28,12 @@ TITLES: dict[str, tuple[str, str]] = {
     "hour": ("时段", "Hour"),
     "window": ("窗口", "Window"),
     "visitors": ("办事人次", "Visitors"),
-    "wait_mean_min": ("平均等候(分)", "Wait mean (min)"),
-    "wait_p90_min": ("90%等候(分)", "Wait p90 (min)"),
-    "wait_max_min": ("最长等候(分)", "Wait max (min)"),
+    "wait_mean_min": ("平均等候（分）", "Wait mean (min)"),
+    "wait_p90_min": ("90%等候（分）", "Wait p90 (min)"),
+    "wait_max_min": ("最长等候（分）", "Wait max (min)"),
     "over_limit": ("超限占比", "Over limit"),
     "openings": ("“+1”启用次数", "+1 openings"),
-    "plus_min": ("“+1”时长(分)", "+1 minutes"),
+    "plus_min": ("“+1”时长（分）", "+1 minutes"),
     "ratings": ("评价数", "Ratings"),
     "satisfied": ("满意率", "Satisfied"),
     "cases": ("办不成事", "Cases"),
@@ -207,7 +207,7 @@ def as_html(made: Sequence[Section], asked: ReportAsked, zh: bool) -> str:
     heading = (
         f"政务服务大厅运行报告 {asked.span.title}" if zh else f"Government service halls, {asked.span.title}"
     )
-    limit = f"等候超限:{asked.limit_s // 60} 分钟" if zh else f"Limit of a wait: {asked.limit_s // 60} min"
+    limit = f"等候超限：{asked.limit_s // 60} 分钟" if zh else f"Limit of a wait: {asked.limit_s // 60} min"
     parts = [
         f'<!doctype html><html lang="{"zh-CN" if zh else "en"}"><meta charset="utf-8"><title>{heading}</title>',
         "<style>body{font-family:sans-serif;margin:2em}table{border-collapse:collapse;margin:1em 0}"

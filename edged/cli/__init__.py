@@ -53,7 +53,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 HELP = """Edge controller of a government service hall: keeps the queue and runs the tidal "+1" window loop.
 
-政务服务大厅边缘控制器:管理排队,按潮汐自动启用“+1”窗口。
+政务服务大厅边缘控制器：管理排队，按潮汐自动启用“+1”窗口。
 """
 
 EPILOG = """\b

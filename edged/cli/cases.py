@@ -55,7 +55,7 @@ def _tell(hall: str, picture: dict[str, Any]) -> None:
         typer.echo(f"hall {hall}: no case was ever opened 尚无反映")
         return
     waiting, in_hand, overdue = (picture.get(key, 0) for key in ("waiting", "in_hand", "overdue"))
-    typer.echo(f"hall {hall}: {waiting} wait 待响应, {in_hand} in hand 办理中, {overdue} overdue 超期")
+    typer.echo(f"hall {hall}: {waiting} wait 待响应，{in_hand} in hand 办理中，{overdue} overdue 超期")
     figures = [f"{text} {_percent(picture.get(key))}" for key, text in RATIOS]
     typer.echo(f"  {', '.join(figures)}")
     if picture.get("cases"):

@@ -230,7 +230,7 @@ def _tell_halls(halls: list[CityHall]) -> None:
         )
     Console(soft_wrap=True).print(table)
     ill = sum(bool(hall.wrong) for hall in halls)
-    typer.echo(f"{len(halls)} halls, {ill} not well / {len(halls)} 个大厅,{ill} 个需要处理")
+    typer.echo(f"{len(halls)} halls, {ill} not well / {len(halls)} 个大厅，{ill} 个需要处理")
 
 
 @app.command()

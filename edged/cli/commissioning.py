@@ -24,11 +24,11 @@ LINES: tuple[ChecklistLine, ...] = (
     ChecklistLine(
         "F02",
         (
-            "连续取号、叫号时拔掉主机电源线,重新上电;重复十次",
+            "连续取号、叫号时拔掉主机电源线，重新上电；重复十次",
             "Pull the mains plug while numbers are taken and called; ten times",
         ),
         (
-            "号码、窗口、指示灯与断电前一致;edged replay 显示 identical",
+            "号码、窗口、指示灯与断电前一致；edged replay 显示 identical",
             "Numbers, windows and lamps as before; edged replay says identical",
         ),
         within_s=60,
@@ -37,11 +37,11 @@ LINES: tuple[ChecklistLine, ...] = (
     ChecklistLine(
         "F05",
         (
-            "用大文件写满日志所在分区,继续叫号,再删除文件",
+            "用大文件写满日志所在分区，继续叫号，再删除文件",
             "Fill the journal's partition with a large file, go on calling, delete it",
         ),
         (
-            "叫号不断;edged status 显示 durable False,删除后恢复 True",
+            "叫号不断；edged status 显示 durable False，删除后恢复 True",
             "Calling goes on; edged status says durable False, and True again after",
         ),
         within_s=10,
@@ -56,11 +56,11 @@ LINES: tuple[ChecklistLine, ...] = (
     ChecklistLine(
         "F09",
         (
-            "停止 mosquitto(或拔掉其网线)十分钟,期间用串口呼叫器叫号,再恢复",
+            "停止 mosquitto（或拔掉其网线）十分钟，期间用串口呼叫器叫号，再恢复",
             "Stop mosquitto (or pull its cable) for ten minutes, call with serial panels, bring it back",
         ),
         (
-            "串口设备照常叫号;恢复后指示灯、显示屏正确,中心补收全部事件",
+            "串口设备照常叫号；恢复后指示灯、显示屏正确，中心补收全部事件",
             "Serial devices go on; then lamps and displays are right and the centre gets every event",
         ),
         within_s=5,
@@ -69,20 +69,20 @@ LINES: tuple[ChecklistLine, ...] = (
     ChecklistLine(
         "F10",
         (
-            "拔掉交换机与主机之间的网线(不停止任何程序)",
+            "拔掉交换机与主机之间的网线（不停止任何程序）",
             "Pull the cable between switch and machine, stopping no program",
         ),
-        ("日志出现 link-down;插回后自行恢复", "The log says link-down; back by itself once plugged in"),
+        ("日志出现 link-down；插回后自行恢复", "The log says link-down; back by itself once plugged in"),
         within_s=12,
     ),
     ChecklistLine(
         "F20",
         (
-            "拔下 USB 串口适配器,插到另一个口再插回原口",
+            "拔下 USB 串口适配器，插到另一个口再插回原口",
             "Unplug the USB serial adapter, plug it in elsewhere, then where it was",
         ),
         (
-            "拔下时设备报失联,插回后三秒内恢复,其余设备不受影响",
+            "拔下时设备报失联，插回后三秒内恢复，其余设备不受影响",
             "Its devices are lost, and back within 3 s; no other device is touched",
         ),
         within_s=3,
@@ -92,7 +92,7 @@ LINES: tuple[ChecklistLine, ...] = (
         "F24",
         ("关掉同一 RS-485 总线上的一台设备", "Switch off one unit of a shared RS-485 line"),
         (
-            "其余设备的指示灯照常,断电设备报失联",
+            "其余设备的指示灯照常，断电设备报失联",
             "The others' lamps are as quick as before; the dead unit is told as lost",
         ),
         within_s=5,
@@ -101,7 +101,7 @@ LINES: tuple[ChecklistLine, ...] = (
         "F29",
         ("用 date 将系统时间拨快、再拨回一小时", "Set the clock an hour forward and back with date"),
         (
-            "无人被误过号,号码顺序不变,日志有 clock-stepped",
+            "无人被误过号，号码顺序不变，日志有 clock-stepped",
             "Nobody times out, the order stands, the log says clock-stepped",
         ),
         within_s=5,
@@ -110,11 +110,11 @@ LINES: tuple[ChecklistLine, ...] = (
     ChecklistLine(
         "F30",
         (
-            "关机,断网上电开机,十分钟后接网",
+            "关机，断网上电开机，十分钟后接网",
             "Switch off, boot without the network, plug it in ten minutes later",
         ),
         (
-            "主机时钟有电池则时间正确;没有则按人员在岗开放,校时后按营业时间",
+            "主机时钟有电池则时间正确；没有则按人员在岗开放，校时后按营业时间",
             "Right time with a battery; else open while somebody is there, by the hours once the time is known",
         ),
         look="rtc",
@@ -123,7 +123,7 @@ LINES: tuple[ChecklistLine, ...] = (
         "F31",
         ("kill -STOP 主进程", "kill -STOP the daemon"),
         (
-            "看门狗杀掉并重启,亮着的“+1”灯不灭,无人被误过号",
+            "看门狗杀掉并重启，亮着的“+1”灯不灭，无人被误过号",
             "The watchdog kills it; lit +1 lamps stay lit, nobody times out",
         ),
         within_s=12,
@@ -132,10 +132,10 @@ LINES: tuple[ChecklistLine, ...] = (
     ChecklistLine(
         "F32",
         (
-            "停止系统本身:echo c > /proc/sysrq-trigger(可选)",
+            "停止系统本身：echo c > /proc/sysrq-trigger（可选）",
             "Hang the system itself: echo c > /proc/sysrq-trigger (optional)",
         ),
-        ("硬件看门狗重启主机,大厅恢复", "The hardware watchdog reboots the machine and the hall is back"),
+        ("硬件看门狗重启主机，大厅恢复", "The hardware watchdog reboots the machine and the hall is back"),
         within_s=180,
         look="hardware-watchdog",
     ),
@@ -148,7 +148,7 @@ LINES: tuple[ChecklistLine, ...] = (
     ChecklistLine(
         "F36",
         (
-            "运行 edged bench --config hall.toml(停止服务后)",
+            "运行 edged bench --config hall.toml（停止服务后）",
             "Run edged bench --config hall.toml with the service stopped",
         ),
         ("内存和时延在 README 所列限度内", "Memory and latency within the limits of README"),
@@ -157,7 +157,7 @@ LINES: tuple[ChecklistLine, ...] = (
     ChecklistLine(
         "F38",
         ("推送一份未签名或改动过的策略", "Push a policy without a signature, or with a byte changed"),
-        ("被拒绝并说明原因,生效策略不变", "Refused with its reason; the policy in force stands"),
+        ("被拒绝并说明原因，生效策略不变", "Refused with its reason; the policy in force stands"),
         within_s=2,
         look="policy-keys",
     ),
@@ -165,7 +165,7 @@ LINES: tuple[ChecklistLine, ...] = (
         "parts",
         ("运行 edged check", "Run edged check"),
         (
-            "无错误;每条提示都已知晓(无人使用的设备、显示屏没有的字)",
+            "无错误；每条提示都已知晓（无人使用的设备、显示屏没有的字）",
             "No mistake; every remark is known (devices nobody uses, characters a board has not)",
         ),
         look="parts",
@@ -173,20 +173,20 @@ LINES: tuple[ChecklistLine, ...] = (
     ChecklistLine(
         "names",
         (
-            "拔掉外网,重启主机,核对各设备上线",
+            "拔掉外网，重启主机，核对各设备上线",
             "Pull the cable to the outside, restart the machine, and see every device come back",
         ),
-        ("不依赖外网域名,设备全部在线", "Nothing needs a name server outside: every device is there"),
+        ("不依赖外网域名，设备全部在线", "Nothing needs a name server outside: every device is there"),
         look="names",
     ),
     ChecklistLine(
         "broker-key",
         (
-            "执行 systemctl reload mosquitto,再用设备取号",
+            "执行 systemctl reload mosquitto，再用设备取号",
             "Run systemctl reload mosquitto, then take a number",
         ),
         (
-            "broker 重新读取证书和私钥,照常出号",
+            "broker 重新读取证书和私钥，照常出号",
             "The broker reads certificate and key again; numbers are printed",
         ),
         look="broker-key",
@@ -194,10 +194,10 @@ LINES: tuple[ChecklistLine, ...] = (
     ChecklistLine(
         "F43",
         (
-            "用笔记本接入大厅网络,以无证书客户端发布取号和叫号",
+            "用笔记本接入大厅网络，以无证书客户端发布取号和叫号",
             "From a laptop on the hall's network publish a ticket and a call without a certificate",
         ),
-        ("broker 拒绝连接或发布,队列不变", "The broker refuses; the queue does not change"),
+        ("broker 拒绝连接或发布，队列不变", "The broker refuses; the queue does not change"),
         within_s=2,
         look="broker-guard",
     ),
@@ -205,7 +205,7 @@ LINES: tuple[ChecklistLine, ...] = (
         "F44",
         ("拔掉一块 LED 屏和一个指示灯模块的电源", "Cut the power of one LED bar and one lamp module"),
         (
-            "edged status 报失联,值班长收到通知,其他屏和灯照常;通电后自行正确",
+            "edged status 报失联，值班长收到通知，其他屏和灯照常；通电后自行正确",
             "edged status says lost; the others go on; right by themselves once powered",
         ),
         within_s=15,
@@ -214,11 +214,11 @@ LINES: tuple[ChecklistLine, ...] = (
     ChecklistLine(
         "F45",
         (
-            "“+1”灯亮时 systemctl stop edged;再对每种模块断开网线",
+            "“+1”灯亮时 systemctl stop edged；再对每种模块断开网线",
             "With a +1 lamp lit: systemctl stop edged; then pull the cable of each kind of module",
         ),
         (
-            "灯自行熄灭(模块自带看门狗,没有的模块须在模块内设置)",
+            "灯自行熄灭（模块自带看门狗，没有的模块须在模块内设置）",
             "The lamp goes dark by itself (set the module's own watchdog where it has no timed coil)",
         ),
         within_s=15,
@@ -226,18 +226,18 @@ LINES: tuple[ChecklistLine, ...] = (
     ),
     ChecklistLine(
         "F46",
-        ("查看服务单元:永远重启", "Look at the unit: it restarts for ever"),
+        ("查看服务单元：永远重启", "Look at the unit: it restarts for ever"),
         (
-            "Restart=always,StartLimitIntervalSec=0,安全评分不高于 1.2",
+            "Restart=always,StartLimitIntervalSec=0，安全评分不高于 1.2",
             "Restart=always, StartLimitIntervalSec=0, exposure 1.2 or less",
         ),
         look="unit",
     ),
     ChecklistLine(
         "F47",
-        ("升级到新版本,再退回旧版本", "Upgrade to a newer version, then go back"),
+        ("升级到新版本，再退回旧版本", "Upgrade to a newer version, then go back"),
         (
-            "升级后状态不变;旧版本遇到新库以 78 退出,文件原样",
+            "升级后状态不变；旧版本遇到新库以 78 退出，文件原样",
             "The state stands; the older version ends with 78 on a newer journal and leaves it alone",
         ),
         within_s=30,
@@ -246,7 +246,7 @@ LINES: tuple[ChecklistLine, ...] = (
         "F48",
         ("移走 broker 证书或令其过期", "Take the broker's certificate away, or let it expire"),
         (
-            "串口和本地叫号照常,日志和 edged status 报 mqtt 断开",
+            "串口和本地叫号照常，日志和 edged status 报 mqtt 断开",
             "Local calling goes on; log and edged status say that mqtt is down",
         ),
         within_s=12,
@@ -255,11 +255,11 @@ LINES: tuple[ChecklistLine, ...] = (
     ChecklistLine(
         "F65",
         (
-            "每台设备各发一条消息,看控制器是否收到",
+            "每台设备各发一条消息，看控制器是否收到",
             "Let every device say something once; look whether it is heard",
         ),
         (
-            "edged status 无失联;访问控制表放行全部主题",
+            "edged status 无失联；访问控制表放行全部主题",
             "edged status has nobody lost; the broker's list lets every topic through",
         ),
         look="access-list",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _HEAD = """# A description of a device. Keys and their meaning: devices/README.md; shipped ones are examples.
-# 设备描述文件。各键含义见 devices/README.zh-CN.md,随产品提供的文件即示例。
+# 设备描述文件。各键含义见 devices/README.zh-CN.md，随产品提供的文件即示例。
 title = "What it is, with maker and model"
 title_zh = "设备名称、厂家、型号"
 source = "the paper, page or capture that the numbers below come from"

@@ -53,7 +53,7 @@ def doctor(
     if as_json:
         typer.echo(json.dumps(_answer(hall.hall, found, links, commission), ensure_ascii=False, indent=2))
     elif commission:
-        typer.echo(f"{hall.site.name} ({hall.hall}): 现场验收清单 commissioning checklist")
+        typer.echo(f"{hall.site.name} （{hall.hall}）：现场验收清单 commissioning checklist")
         for line in LINES:
             typer.echo(_asked(line, found.get(line.look), lang))
         typer.echo("")
@@ -78,7 +78,7 @@ def looked(look: Callable[[HallConfig], Found], hall: HallConfig) -> Found:
         return look(hall)
     except OSError as error:
         what = f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
-        return unknown(f"无法查看,请用 root 运行:{what}", f"cannot look, ask as root: {what}")
+        return unknown(f"无法查看，请用 root 运行：{what}", f"cannot look, ask as root: {what}")
 
 
 def _asked(line: ChecklistLine, found: Found | None, lang: str) -> str:

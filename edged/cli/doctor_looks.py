@@ -76,10 +76,10 @@ def look_at_journal(hall: HallConfig) -> Found:
     try:
         journal = Journal.open(path, read_only=True)
     except StoreError as error:
-        return ill(f"日志库不可读:{error}", str(error))
+        return ill(f"日志库不可读：{error}", str(error))
     steps = journal.restore().last_seq
     journal.close()
-    return well(f"日志库可读,{steps} 步", f"the journal can be read: {steps} steps")
+    return well(f"日志库可读，{steps} 步", f"the journal can be read: {steps} steps")
 
 
 def look_at_room(hall: HallConfig) -> Found:
@@ -90,11 +90,11 @@ def look_at_room(hall: HallConfig) -> Found:
     kind = _filesystem(folder)
     if kind in VOLATILE:
         return ill(
-            f"{folder} 位于 {kind}:断电即失", f"{folder} is on {kind}: a power cut or a network takes it"
+            f"{folder} 位于 {kind}：断电即失", f"{folder} is on {kind}: a power cut or a network takes it"
         )
     if mib << 20 < ROOM_BYTES:
-        return ill(f"剩余 {mib} MiB,需要 1024", f"{mib} MiB free, wanted are 1024")
-    return well(f"剩余 {mib} MiB({kind})", f"{mib} MiB free on {kind}")
+        return ill(f"剩余 {mib} MiB，需要 1024", f"{mib} MiB free, wanted are 1024")
+    return well(f"剩余 {mib} MiB（{kind}）", f"{mib} MiB free on {kind}")
 
 
 def look_at_sync(hall: HallConfig) -> Found:
@@ -105,7 +105,7 @@ def look_at_sync(hall: HallConfig) -> Found:
         with tempfile.TemporaryDirectory(dir=_folder(hall), prefix="edged-doctor-") as scratch:
             took = sorted(sync_seconds(Path(scratch) / "page", SYNCS))
     except OSError as error:
-        return ill(f"无法写入:{error}", f"cannot write: {error}")
+        return ill(f"无法写入：{error}", f"cannot write: {error}")
     ms = took[int(len(took) * 0.99)] * 1000
     said = (f"同步写入 p99 {ms:.1f} 毫秒", f"a synchronised write takes {ms:.1f} ms at p99")
     return well(*said) if ms <= SYNC_MS_MAX else ill(*said)
@@ -124,11 +124,11 @@ def look_at_broker(hall: HallConfig) -> Found:
             ms = (perf_s() - start_s) * 1000
             if not talk.keeps:
                 return ill(
-                    "broker 不保存保留消息:设备重启后收不到状态",
+                    "broker 不保存保留消息：设备重启后收不到状态",
                     "the broker keeps no retained messages (retain_available): a device that restarts stays dark",
                 )
     except (NoAnswer, ConfigErrors) as error:
-        return ill(f"broker 不可用:{error}", str(error))
+        return ill(f"broker 不可用：{error}", str(error))
     return well(f"broker 应答 {ms:.0f} 毫秒", f"the broker answers in {ms:.0f} ms")
 
 
@@ -136,9 +136,9 @@ def look_at_parts(hall: HallConfig) -> Found:
     """Does hall.toml leave a part of the hall dark?"""
     said = [remark.line for remark in hall.remarks]
     if any(remark.grave for remark in hall.remarks):
-        return ill(f"部分设备配置不可用:{'; '.join(said)}", "; ".join(said))
+        return ill(f"部分设备配置不可用：{'; '.join(said)}", "; ".join(said))
     if said:
-        return well(f"配置有提示:{'; '.join(said)}", f"to think about: {'; '.join(said)}")
+        return well(f"配置有提示：{'; '.join(said)}", f"to think about: {'; '.join(said)}")
     return well("各部分配置完整", "every part of the hall has what it needs")
 
 
@@ -185,7 +185,7 @@ def look_at_names(hall: HallConfig) -> Found:
             lost.append(host)
     if lost:
         return ill(
-            f"主机名无法解析:{'、'.join(lost)};请改用 IP 地址或修复域名解析",
+            f"主机名无法解析：{'、'.join(lost)}；请改用 IP 地址或修复域名解析",
             f"no address is known for {', '.join(lost)}: give the IP address, or mend name resolution",
         )
     return well("主机名均可解析", "every host in hall.toml has an address")
@@ -208,10 +208,10 @@ def look_at_broker_key(hall: HallConfig) -> Found:
                 None,
             )
         except OSError as error:
-            return ill(f"私钥不可用:{key}:{error.strerror}", f"{key}: {error.strerror}")
+            return ill(f"私钥不可用：{key}：{error.strerror}", f"{key}: {error.strerror}")
         if kept is not None:
             return ill(
-                f"mosquitto 用户读不到 {key}({kept} 的权限):chown root:mosquitto,chmod 640",
+                f"mosquitto 用户读不到 {key}（{kept} 的权限）：chown root:mosquitto，chmod 640",
                 f"the user {user.pw_name} may not read {key} (because of {kept}): chown root:mosquitto, chmod 640",
             )
     if not keys:
@@ -229,12 +229,12 @@ def look_at_serial(hall: HallConfig) -> Found:
     if gone:
         there = _serial_ports()
         return ill(
-            f"不存在:{'、'.join(gone)};本机现有:{'、'.join(there) or '无'}",
+            f"不存在：{'、'.join(gone)}；本机现有：{'、'.join(there) or '无'}",
             f"not there: {', '.join(gone)}; this machine has {', '.join(there) or 'none'}",
         )
     if loose:
         return ill(
-            f"名称会变:{'、'.join(loose)},请用 /dev/serial/by-path/",
+            f"名称会变：{'、'.join(loose)}，请用 /dev/serial/by-path/",
             f"names that change with a replug: {', '.join(loose)}; use /dev/serial/by-path/…",
         )
     return well(f"{len(ports)} 个串口就绪", f"{len(ports)} ports, all there by a lasting name")
@@ -260,7 +260,7 @@ def look_at_rtc(hall: HallConfig) -> Found:
         off_s = abs(int(Path("/sys/class/rtc/rtc0/since_epoch").read_text()) - wall_ms() // 1000)
     except (OSError, ValueError):
         return ill(
-            "没有实时钟:断网上电后时间未知",
+            "没有实时钟：断网上电后时间未知",
             "no clock with a battery: after a boot without network nobody knows the time",
         )
     said = (f"实时钟相差 {off_s} 秒", f"the battery's clock differs by {off_s} s")
@@ -311,11 +311,11 @@ def look_at_policy_keys(hall: HallConfig) -> Found:
     from edged.central.envelope import KeyFileError, load_keys
 
     if hall.policy.keys is None:
-        return ill("未配置 [policy] keys:拒绝一切策略", "[policy] names no keys: every policy is refused")
+        return ill("未配置 [policy] keys：拒绝一切策略", "[policy] names no keys: every policy is refused")
     try:
         keys = load_keys(hall.policy.keys)
     except KeyFileError as error:
-        return ill(f"密钥不可用:{error}", str(error))
+        return ill(f"密钥不可用：{error}", str(error))
     return well(f"{len(keys)} 把公钥", f"{len(keys)} keys may sign")
 
 
@@ -338,11 +338,11 @@ def look_at_devices(hall: HallConfig) -> Found:
     if named:
         more = f"; lost: {', '.join(lost)}" if lost else ""
         return ill(
-            f"未登记的设备:{'、'.join(sorted(named))}{'；失联:' + '、'.join(lost) if lost else ''}",
+            f"未登记的设备：{'、'.join(sorted(named))}{'；失联：' + '、'.join(lost) if lost else ''}",
             "; ".join(f"{name} {why}" for name, why in sorted(named.items())) + more,
         )
     if lost:
-        return ill(f"失联:{'、'.join(lost)}", f"lost: {', '.join(lost)}")
+        return ill(f"失联：{'、'.join(lost)}", f"lost: {', '.join(lost)}")
     return well("全部设备在线", "no device is lost")
 
 
@@ -360,7 +360,7 @@ def look_at_dead_man(hall: HallConfig) -> Found:
     if open_ended:
         names = ", ".join(sorted(open_ended))
         return unknown(
-            f"须在模块内设置看门狗:{names}", f"set the watchdog inside the module, 15 s or less: {names}"
+            f"须在模块内设置看门狗：{names}", f"set the watchdog inside the module, 15 s or less: {names}"
         )
     return well("所有灯自带定时熄灭", "every lamp goes dark by itself")
 
@@ -383,9 +383,9 @@ def look_at_unit(hall: HallConfig) -> Found:
         wrong.append(f"exposure {rated[1]}")
     withheld = list(mistakes(hall, _command("systemctl", "cat", UNIT) or ""))
     if withheld:
-        return ill(f"单元限制:{withheld[0]}", withheld[0])
+        return ill(f"单元限制：{withheld[0]}", withheld[0])
     if wrong:
-        return ill(f"与发行的单元不同:{'、'.join(wrong)}", f"not as shipped: {', '.join(wrong)}")
+        return ill(f"与发行的单元不同：{'、'.join(wrong)}", f"not as shipped: {', '.join(wrong)}")
     return well("单元与发行一致", f"as shipped{'' if rated is None else f', exposure {rated[1]}'}")
 
 
@@ -399,10 +399,10 @@ def look_at_access_list(hall: HallConfig) -> Found:
     except FileNotFoundError:
         return unknown(f"没有 {ACL}", f"no {ACL}; edged check --acl FILE asks another one")
     except (OSError, ValueError) as error:
-        return unknown(f"无法读取:{error}", f"cannot be read: {error}")
+        return unknown(f"无法读取：{error}", f"cannot be read: {error}")
     if found:
         more = f" (+{len(found) - 1})" if len(found) > 1 else ""
-        return ill(f"访问控制表缺少:{found[0]}{more}", f"{found[0]}{more}")
+        return ill(f"访问控制表缺少：{found[0]}{more}", f"{found[0]}{more}")
     return well("访问控制表与配置相符", "the list lets everybody say and hear what hall.toml needs")
 
 
@@ -417,10 +417,10 @@ def look_at_secrets(hall: HallConfig) -> Found:
         password(hall)
         days = {file: days_left(end_ms, wall_ms()) for file, end_ms in expiries(hall.mqtt).items()}
     except (ConfigErrors, OSError, ValueError) as error:
-        return ill(f"不可用:{error}", str(error))
+        return ill(f"不可用：{error}", str(error))
     short = [f"{file}: {left} d" for file, left in days.items() if left < WARN_DAYS]
     if short:
-        return ill(f"证书即将到期:{'、'.join(short)}", f"ends within {WARN_DAYS} days: {', '.join(short)}")
+        return ill(f"证书即将到期：{'、'.join(short)}", f"ends within {WARN_DAYS} days: {', '.join(short)}")
     return well("凭据可用", "password and certificates can be used" if days else "no certificate is used")
 
 

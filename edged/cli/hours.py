@@ -75,7 +75,7 @@ def hours(
         raise fail(f"--from {start}: not a date; write it as 2026-10-01", 2) from None
     found, areas = _read(policy, config)
     if not found.week:
-        typer.echo("未设定开放时间:有人即开放 | no hours: open while somebody is there")
+        typer.echo("未设定开放时间：有人即开放 | no hours: open while somebody is there")
         return
     for number in range(days):
         day = first + timedelta(days=number)
@@ -122,7 +122,7 @@ def _lines(found: Hours, areas: dict[str, str], day: date) -> list[str]:
         times = ", ".join(
             f"{day_spans.clock(s.start_min)}-{day_spans.clock(s.end_min)}{MODES[s.mode]}" for s in spans
         )
-        rest = "" if noon is None else f" (午间 noon {day_spans.clock(noon[0])}-{day_spans.clock(noon[1])})"
+        rest = "" if noon is None else f"（午间 noon {day_spans.clock(noon[0])}-{day_spans.clock(noon[1])}）"
         whose = "" if len(plans) == 1 else f"  [{' '.join(names)}]"
         lines.append(f"{head}  {times or '不开放 closed'}{rest}{whose}")
         head = " " * 10
@@ -136,7 +136,7 @@ def _warn(found: Hours, first: date, last: date) -> None:
         year = missing_year(found, (day - EPOCH).days)
         if year is not None:
             typer.echo(
-                f"{year}年节假日未录入,仅按星期开放 | holidays of {year} are not in the policy: weekdays alone decide",
+                f"{year}年节假日未录入，仅按星期开放 | holidays of {year} are not in the policy: weekdays alone decide",
                 err=True,
             )
             return

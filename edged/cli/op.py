@@ -129,7 +129,7 @@ def _exchange(target: Target, name: str, raw: bytes, wait_s: float) -> dict[str,
         raise fail(str(error)) from None
     raise fail(
         f'sent; hall "{target.hall}" did not answer within {wait_s:g} s: is it running, and is the id right? '
-        "/ 已发送,但大厅没有回应"
+        "/ 已发送，但大厅没有回应"
     )
 
 
@@ -141,7 +141,7 @@ def outcome_of(event: dict[str, Any], order: str) -> dict[str, Any]:
     if kind == "edged.operation.done":
         return {"ok": True, "code": "done", "message": "done", "message_zh": "已执行"} | data
     if kind == "edged.operation.refused":
-        words = {"message": "refused; the hall's log says more", "message_zh": "大厅已拒绝,详见大厅日志"}
+        words = {"message": "refused; the hall's log says more", "message_zh": "大厅已拒绝，详见大厅日志"}
         return {"ok": False} | words | data
     return {}
 

@@ -175,7 +175,7 @@ def push(
     if report is None:
         raise fail(
             f'pushed; hall "{target.hall}" did not answer within {wait_s:g} s: is it running, and is the id right? '
-            "/ 已推送,但大厅没有回应"
+            "/ 已推送，但大厅没有回应"
         )
     _tell_report(report)
     raise typer.Exit(0 if report["state"] in ("applied", "staged") else 1)
@@ -354,7 +354,7 @@ def _tell_report(report: dict[str, Any]) -> None:
     if desired != applied:
         typer.echo(f"  in force: version {applied.get('version', '?')} / 现行版本")
     if report.get("expired"):
-        typer.echo("  the policy in force has expired; it stays in force / 现行策略已过期,继续沿用")
+        typer.echo("  the policy in force has expired; it stays in force / 现行策略已过期，继续沿用")
 
 
 def tell_refusal(refusal: DocumentRefused) -> None:
@@ -378,12 +378,12 @@ def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None
         return  # the hall says why
     sections = fallen_back(after)
     if sections:
-        typer.echo(f"  built-in values for / 采用内置值: {', '.join(sections)}", err=err)
+        typer.echo(f"  built-in values for / 采用内置值：{', '.join(sections)}", err=err)
     before = None if config is None else _in_force(config)
     if before is None:
         return
     told = changes(before, after)
-    typer.echo(f"  changes of what is in force / 与现行策略的差异: {len(told) or 'none 无'}", err=err)
+    typer.echo(f"  changes of what is in force / 与现行策略的差异：{len(told) or 'none 无'}", err=err)
     for line in told[:CHANGES_SHOWN]:
         typer.echo(f"    {line}", err=err)
     if len(told) > CHANGES_SHOWN:

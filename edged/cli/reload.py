@@ -55,7 +55,7 @@ def reload(
 _SAID = {
     "taken": "taken 已生效",
     "waits": "not taken yet: it is as soon as those visits are over 待相关办理结束后自动生效",
-    "refused": "not taken: the hall goes on with what it had 未生效,大厅沿用原配置",
+    "refused": "not taken: the hall goes on with what it had 未生效，大厅沿用原配置",
 }
 
 

@@ -128,7 +128,7 @@ def _tell(target: Target, pictures: dict[str, Any]) -> None:
     mistakes = health.get("config_mistakes") or ()
     if mistakes:
         typer.echo(
-            f"  hall.toml is refused, the last accepted one serves 配置有误,沿用上次有效配置 ({len(mistakes)}):"
+            f"  hall.toml is refused, the last accepted one serves 配置有误，沿用上次有效配置（{len(mistakes)}）："
         )
         for line in mistakes[:MISTAKES_SHOWN]:
             typer.echo(f"    {line}")

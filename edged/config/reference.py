@@ -95,7 +95,7 @@ def _value(schema: dict[str, Any], node: dict[str, Any], lang: str) -> str:
     if "const" in node:
         return f"`{json.dumps(node['const'], ensure_ascii=False)}`"
     if "enum" in node:
-        return ", ".join(f"`{one}`" for one in node["enum"])
+        return ("、" if lang == "zh" else ", ").join(f"`{one}`" for one in node["enum"])
     if node.get("type") == "array":
         items = node.get("items")
         return LIST[lang] + (_value(schema, items, lang) if isinstance(items, dict) and items else "…")

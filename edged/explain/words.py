@@ -97,7 +97,7 @@ SENTENCES: dict[str, Pair] = {
         "{lost} steps are missing in the journal: it goes on as epoch {epoch}, and numbers are skipped",
     ),
     "journal.outcome_kept": (
-        "程序版本已更换：{visits}个号票、{windows}个窗口沿用之前的结果 (需核对：{left})",
+        "程序版本已更换：{visits}个号票、{windows}个窗口沿用之前的结果（需核对：{left}）",
         "another version runs now: {visits} tickets and {windows} windows stand as they were decided before"
         " (to be checked: {left})",
     ),

@@ -26,7 +26,7 @@ PROPERTIES = "ActiveState,SubState,NRestarts,ExecMainStatus,MemoryCurrent,Watchd
 README = """For whoever helps with this hall. Staff are staff-1, staff-2 …; passwords, keys, identity and mobile
 numbers are taken out. Look through it before you hand it on.
 
-给协助排查的人。人员以 staff-1、staff-2……代替;密码、密钥、身份证号和手机号已去除。转交前请再看一遍。
+给协助排查的人。人员以 staff-1、staff-2……代替；密码、密钥、身份证号和手机号已去除。转交前请再看一遍。
 
 versions.json  hall.json  check.txt  doctor.txt  status.json  health.json  metrics.txt  journal.json  unit.txt  log.txt
 """

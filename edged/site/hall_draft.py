@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 LETTERS = "ABCDEFGHJKLMNPQRSTVWXYZ"  # of numbers, read aloud: without I, O and U
 HEAD = """#:schema {schema}
-# {name} / hall.toml, written by `edged config new`. After every change 每次修改后: edged check hall.toml
+# {name} / hall.toml, written by `edged config new`. After every change 每次修改后：edged check hall.toml
 # What else there is, with comments, stands in hall-example.toml. 其余写法见 hall-example.toml。
 """
 
@@ -54,7 +54,7 @@ def hall_toml(draft: HallDraft, schema: str = "./hall.schema.json") -> str:
         parts.append(
             f'[[services]]\nid = "{area.id}-general"\narea = "{area.id}"\n{names}'
             f'prefix = "{prefix}"               # numbers {prefix}001, {prefix}002, … 号票前缀\n'
-            "# mean_s = 600             # usual service time in seconds 平均办理时长(秒)\n"
+            "# mean_s = 600             # usual service time in seconds 平均办理时长（秒）\n"
         )
         for place in range(area.windows + area.tidal):
             number += 1
@@ -83,5 +83,5 @@ def hall_toml(draft: HallDraft, schema: str = "./hall.schema.json") -> str:
     ]
     if draft.ports:
         found = "\n".join(f"#   {port}" for port in draft.ports)
-        parts.append(f"# Serial ports of this machine 本机串口:\n{found}\n")
+        parts.append(f"# Serial ports of this machine 本机串口：\n{found}\n")
     return "\n".join(parts)

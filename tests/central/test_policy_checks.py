@@ -215,11 +215,11 @@ def test_refusals_suggest_what_was_probably_meant() -> None:
 def test_refusals_say_what_would_be_right_in_both_languages() -> None:
     found = refusal(body(rule="pv"))
     assert "must be one of pw, pwf, band, schedule, always, never, not pv" in found.message
-    assert "必须是 pw, pwf, band, schedule, always, never 之一(现为 pv)" in found.message_zh
+    assert "必须是 pw, pwf, band, schedule, always, never 之一（现为 pv）" in found.message_zh
     found = refusal(envelope(document(halls=[])))
     assert "must not be empty, not []" in found.message
-    assert "不能为空(现为 [])" in found.message_zh
-    assert "必须是 true 或 false(现为 1)" in refusal(body(enabled=1)).message_zh
+    assert "不能为空（现为 []）" in found.message_zh
+    assert "必须是 true 或 false（现为 1）" in refusal(body(enabled=1)).message_zh
 
 
 def test_only_a_higher_version_is_news() -> None:

@@ -42,7 +42,7 @@ async def test_open_cases_and_percentages_are_listed_and_what_is_late_is_a_no() 
             )
             code, said = await listed(broker.port)
             assert code == 1
-            assert "2 wait 待响应, 1 in hand 办理中, 1 overdue 超期" in said
+            assert "2 wait 待响应，1 in hand 办理中，1 overdue 超期" in said
             assert (
                 "响应 50.0%, done in time 可办按时办结 -, explained in time 不可办按时答复 100.0%, satisfied 满意 87.5%"
                 in said

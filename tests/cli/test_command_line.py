@@ -132,7 +132,7 @@ def test_check_and_sign_refuse_what_every_hall_would_refuse(tmp_path: Path) -> N
     done = edged("policy", "sign", silly, "--key", tmp_path / "city.key", "--out", tmp_path / "signed.json")
     assert done.returncode == 1
     assert "close_at (6) must be below open_above (6)" in done.stderr
-    assert "收窗人数(6)必须小于启用人数(6)" in done.stderr
+    assert "收窗人数（6）必须小于启用人数（6）" in done.stderr
     assert not (tmp_path / "signed.json").exists()
 
 
@@ -197,7 +197,7 @@ def test_hours_shows_holidays_make_up_days_and_what_is_not_known() -> None:
     done = edged("hours", "configs/policy-example.json", "--from", "2026-09-30", "--days", "11")
     lines = done.stdout.splitlines()
     assert done.returncode == 0
-    assert lines[0].startswith("2026-09-30 周三 Wed  工作日 workday  09:00-17:00 (午间 noon 12:00-13:30)")
+    assert lines[0].startswith("2026-09-30 周三 Wed  工作日 workday  09:00-17:00（午间 noon 12:00-13:30）")
     assert "2026-10-01 周四 Thu  节假日 holiday  09:00-16:00 自助 self-service" in done.stdout
     assert "2026-10-10 周六 Sat  调休上班 make-up  09:00-17:00" in done.stdout
     assert done.stderr == ""

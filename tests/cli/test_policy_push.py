@@ -129,7 +129,7 @@ async def test_push_waits_for_the_hall_and_says_applied_or_why_not(tmp_path: Pat
             assert (code, "version 2: applied / 已生效" in said) == (0, True), said
         code, said = await desk.run("policy", "push", policy, *to_east)
         assert (code, "version 3: applied / 已生效" in said) == (0, True), said
-        assert "changes of what is in force / 与现行策略的差异: none 无" in said
+        assert "changes of what is in force / 与现行策略的差异：none 无" in said
         code, said = await desk.run("policy", "push", "two.json", "--config", "hall.toml")
         assert code == 1
         assert "version 2: REFUSED / 已拒绝\n  version: version 2 is not newer than version 3" in said

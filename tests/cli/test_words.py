@@ -9,12 +9,14 @@ from types import CodeType
 
 import pytest
 
+import devices
 import edged
 from edged.cli.words import example, rows
 from edged.core.engine import Engine
 from edged.explain import listing
 from tests.core.test_transcripts import FOLDER
 from tests.support.core_transcript import rerun
+from tests.support.punctuation import half_width
 
 ROOT = Path(edged.__path__[0])
 ALLOWED = re.compile(r"[A-Z]\d{3}|broker|\bv\d|\+1")  # what technicians read, and names
@@ -36,7 +38,7 @@ def test_every_text_is_filled_and_chinese_is_chinese() -> None:
         assert "{" not in shown, situation
         assert "{" not in example(english, 1), situation
         assert not re.search(r"[A-Za-z]{2,}", ALLOWED.sub("", shown)), f"{situation}: {shown}"
-        assert not re.search(r"[\u4e00-\u9fff], |[\u4e00-\u9fff]; ", shown), f"{situation}: {shown}"
+        assert not half_width(shown), f"{situation}: {shown}"
     assert len(seen) > 150
 
 
@@ -60,6 +62,19 @@ def test_every_literal_of_the_code_is_listed() -> None:
         for text in _constants(compile(source, name, "exec", optimize=2)):  # without docstrings
             missing += [f"{name} {part}" for part in CHINESE.findall(text) if part not in listed]
     assert not missing, "\n".join(missing)
+
+
+@pytest.mark.parametrize("tree", [ROOT, Path(devices.__path__[0])], ids=["edged", "devices"])
+def test_chinese_has_the_marks_of_chinese(tree: Path) -> None:
+    """Every literal of the code that has Chinese, on a sign as in a tool; a pattern is no text."""
+    wrong = [
+        f"{path.relative_to(tree)}: {near}"
+        for path in sorted(tree.rglob("*.py"))
+        if path.name != "redaction.py"
+        for text in _constants(compile(path.read_text("utf-8"), path.name, "exec", optimize=2))
+        for near in half_width(text, bilingual=True)
+    ]
+    assert not wrong, "\n".join(wrong)
 
 
 def _constants(found: object) -> Iterator[str]:

@@ -25,7 +25,7 @@ from tests.support.modbus_peers import RawLine
 
 BAR = "bar"
 LONG = (
-    "请持有预约号的办事群众到三楼综合窗口取件,谢谢配合;" * 8
+    "请持有预约号的办事群众到三楼综合窗口取件，谢谢配合；" * 8
 )  # 400 bytes of GBK: half a second at 9600 baud
 
 

@@ -21,20 +21,20 @@ class CallRule:
 
     name: Annotated[Word | None, Parameter("name of the rule in explanations", "规则名称")] = None
     windows: Annotated[
-        tuple[WindowId, ...], Parameter("windows where the rule holds; none: all", "适用窗口(空为全部)")
+        tuple[WindowId, ...], Parameter("windows where the rule holds; none: all", "适用窗口（空为全部）")
     ] = ()
     areas: Annotated[
-        tuple[AreaId, ...], Parameter("areas whose visitors it prefers; none: all", "适用专区(空为全部)")
+        tuple[AreaId, ...], Parameter("areas whose visitors it prefers; none: all", "适用专区（空为全部）")
     ] = ()
     services: Annotated[
         tuple[ServiceId, ...],
-        Parameter("services whose visitors it prefers; none: all", "适用业务(空为全部)"),
+        Parameter("services whose visitors it prefers; none: all", "适用业务（空为全部）"),
     ] = ()
     priorities: Annotated[
-        tuple[Word, ...], Parameter("classes of visitors it prefers; none: all", "适用人群(空为全部)")
+        tuple[Word, ...], Parameter("classes of visitors it prefers; none: all", "适用人群（空为全部）")
     ] = ()
     min_wait_s: Annotated[
-        int, Parameter("seconds a visitor must have waited for it", "适用的最短已等候时间(秒)", 0, 14400)
+        int, Parameter("seconds a visitor must have waited for it", "适用的最短已等候时间（秒）", 0, 14400)
     ] = 0
 
 
@@ -44,7 +44,7 @@ class PriorityClass:
 
     head_start_s: Annotated[
         int | None,
-        Parameter("seconds a visitor of the class is moved ahead", "该类人员的提前量(秒)", 0, 7200),
+        Parameter("seconds a visitor of the class is moved ahead", "该类人员的提前量（秒）", 0, 7200),
     ] = None
     streak: Annotated[
         int | None,
@@ -53,8 +53,8 @@ class PriorityClass:
     needs_reason: Annotated[bool, Parameter("whether the class needs a reason", "该类优先是否须注明理由")] = (
         False
     )
-    label: Annotated[Text | None, Parameter("the class in Chinese", "人群名称(中文)")] = None
-    label_en: Annotated[Text | None, Parameter("the class in English", "人群名称(英文)")] = None
+    label: Annotated[Text | None, Parameter("the class in Chinese", "人群名称（中文）")] = None
+    label_en: Annotated[Text | None, Parameter("the class in English", "人群名称（英文）")] = None
 
 
 @value
@@ -68,28 +68,29 @@ class Calling:
         int, Parameter("calls before a visitor counts as absent", "过号前的呼叫次数", 1, 10)
     ] = 3
     call_timeout_s: Annotated[
-        int, Parameter("seconds a call waits for the visitor", "每次呼叫的等待时间(秒)", 30, 900)
+        int, Parameter("seconds a call waits for the visitor", "每次呼叫的等待时间（秒）", 30, 900)
     ] = 180
     revive_within_s: Annotated[
-        int, Parameter("seconds in which an absent visitor may come back", "过号后可恢复的时限(秒)", 0, 14400)
+        int,
+        Parameter("seconds in which an absent visitor may come back", "过号后可恢复的时限（秒）", 0, 14400),
     ] = 1800
     infer_arrival_s: Annotated[
-        int, Parameter("seconds after a call until arrival is assumed", "呼叫后推定到窗的时间(秒)", 0, 300)
+        int, Parameter("seconds after a call until arrival is assumed", "呼叫后推定到窗的时间（秒）", 0, 300)
     ] = 20
     double_press_ms: Annotated[
-        int, Parameter("milliseconds in which two presses are one", "视为同一次按键的间隔(毫秒)", 0, 2000)
+        int, Parameter("milliseconds in which two presses are one", "视为同一次按键的间隔（毫秒）", 0, 2000)
     ] = 300
     priority_streak: Annotated[
         int, Parameter("priority visitors called in a row at most", "连续优先叫号的上限", 1, 20)
     ] = 3
     priority_head_start_s: Annotated[
-        int, Parameter("seconds a priority visitor is moved ahead", "优先人员提前量(秒)", 0, 7200)
+        int, Parameter("seconds a priority visitor is moved ahead", "优先人员提前量（秒）", 0, 7200)
     ] = 900
     return_head_start_s: Annotated[
         int,
         Parameter(
             "seconds a visitor who is back with missing papers is moved ahead",
-            "补齐材料返回者的提前量(秒)",
+            "补齐材料返回者的提前量（秒）",
             0,
             14400,
         ),
@@ -100,9 +101,12 @@ class Calling:
     ] = field(default_factory=dict)
     rules: Annotated[
         tuple[CallRule, ...],
-        Parameter("whom windows prefer; the first rule that fits counts", "叫号规则(按顺序,首条符合者生效)"),
+        Parameter(
+            "whom windows prefer; the first rule that fits counts", "叫号规则（按顺序，首条符合者生效）"
+        ),
     ] = ()
     last_calls: Annotated[int, Parameter("last calls kept on a display", "屏幕保留的最近叫号数", 1, 8)] = 4
     prepare_s: Annotated[
-        int, Parameter("seconds a prepared visitor is kept for the window", "预备叫号的保留时间(秒)", 0, 900)
+        int,
+        Parameter("seconds a prepared visitor is kept for the window", "预备叫号的保留时间（秒）", 0, 900),
     ] = 120

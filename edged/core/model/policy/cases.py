@@ -20,32 +20,34 @@ class Cases:
     """
 
     acknowledge_s: Annotated[
-        int, Parameter("seconds in which a case is to be acknowledged", "办不成事响应时限(秒)", 60, 28800)
+        int, Parameter("seconds in which a case is to be acknowledged", "办不成事响应时限（秒）", 60, 28800)
     ] = 600
     remind_s: Annotated[
-        int, Parameter("seconds until the first reminder of a new case", "新反映首次提醒(秒)", 30, 28800)
+        int, Parameter("seconds until the first reminder of a new case", "新反映首次提醒（秒）", 30, 28800)
     ] = 300
     pages: Annotated[
         int, Parameter("pages for one unanswered case at most", "一件未响应反映的呼叫次数上限", 1, 20)
     ] = 4
     close_days: Annotated[
-        int, Parameter("working days in which a case is to be closed", "办结时限(工作日)", 1, 60)
+        int, Parameter("working days in which a case is to be closed", "办结时限（工作日）", 1, 60)
     ] = 5
     special_days: Annotated[
-        int, Parameter("working days for a special case", "特殊事项办结时限(工作日)", 1, 120)
+        int, Parameter("working days for a special case", "特殊事项办结时限（工作日）", 1, 120)
     ] = 10
     extend_days: Annotated[
         int, Parameter("working days that one extension adds", "每次延期的工作日", 1, 60)
     ] = 5
     extensions: Annotated[int, Parameter("extensions of one case at most", "延期次数上限", 0, 5)] = 1
     remind_min: Annotated[
-        int, Parameter("when cases due are told, minutes after midnight", "到期提醒时间(零点起分钟)", 0, 1439)
+        int,
+        Parameter("when cases due are told, minutes after midnight", "到期提醒时间（零点起分钟）", 0, 1439),
     ] = 540
     due_min: Annotated[
-        int, Parameter("end of the due day, minutes after midnight", "到期日截止时间(零点起分钟)", 0, 1439)
+        int, Parameter("end of the due day, minutes after midnight", "到期日截止时间（零点起分钟）", 0, 1439)
     ] = 1020
     rate_within_s: Annotated[
-        int, Parameter("seconds an evaluator asks about a closed case", "办结后评价器询问时间(秒)", 30, 86400)
+        int,
+        Parameter("seconds an evaluator asks about a closed case", "办结后评价器询问时间（秒）", 30, 86400),
     ] = 900
     rate_days: Annotated[
         int, Parameter("days in which a closed case may be rated", "办结后可评价的天数", 1, 90)

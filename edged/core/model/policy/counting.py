@@ -23,14 +23,14 @@ class Counting:
     window_s: Annotated[
         int,
         Parameter(
-            "seconds over which people and tickets are compared", "客流与取号对比的时段(秒)", 120, 7200
+            "seconds over which people and tickets are compared", "客流与取号对比的时段（秒）", 120, 7200
         ),
     ] = 900
     missing_people: Annotated[
         int,
         Parameter(
             "people who came and hardly drew a number, from which on the dispensers are looked after; 0 off",
-            "来人多取号少的告警人数(0为关闭)",
+            "来人多取号少的告警人数（0为关闭）",
             0,
             1000,
         ),

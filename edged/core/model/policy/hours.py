@@ -26,13 +26,13 @@ class Session:
     days: Annotated[
         tuple[int, ...],
         Parameter(
-            "days, 1 Monday to 7 Sunday, 8 public holidays", "星期(1为周一,7为周日,8为法定节假日)", 1, 8
+            "days, 1 Monday to 7 Sunday, 8 public holidays", "星期（1为周一，7为周日，8为法定节假日）", 1, 8
         ),
     ] = (1, 2, 3, 4, 5)
-    opens: Annotated[TimeOfDay, Parameter("opening time, such as 09:00", "开放时间(如09:00)")] = "09:00"
-    closes: Annotated[TimeOfDay, Parameter("closing time, such as 17:00", "结束时间(如17:00)")] = "17:00"
+    opens: Annotated[TimeOfDay, Parameter("opening time, such as 09:00", "开放时间（如09:00）")] = "09:00"
+    closes: Annotated[TimeOfDay, Parameter("closing time, such as 17:00", "结束时间（如17:00）")] = "17:00"
     areas: Annotated[
-        tuple[AreaId, ...], Parameter("areas it is for; none named: all others", "适用专区(空为其余全部)")
+        tuple[AreaId, ...], Parameter("areas it is for; none named: all others", "适用专区（空为其余全部）")
     ] = ()
     mode: Annotated[Mode, Parameter("what is on offer in these hours", "服务方式")] = "full"
 
@@ -45,7 +45,7 @@ class Special:
     opens: Annotated[TimeOfDay, Parameter("opening time on that date", "当日开放时间")] = "09:00"
     closes: Annotated[TimeOfDay, Parameter("closing time on that date", "当日结束时间")] = "17:00"
     areas: Annotated[
-        tuple[AreaId, ...], Parameter("areas it is for; none named: all others", "适用专区(空为其余全部)")
+        tuple[AreaId, ...], Parameter("areas it is for; none named: all others", "适用专区（空为其余全部）")
     ] = ()
     mode: Annotated[Mode, Parameter("what is on offer on that date", "当日服务方式")] = "full"
 
@@ -59,7 +59,7 @@ class Noon:
 
     starts: Annotated[TimeOfDay, Parameter("start of noon", "午间开始时间")] = "12:00"
     ends: Annotated[
-        TimeOfDay, Parameter("end of noon; the same as its start: none", "午间结束时间(与开始相同为无午休)")
+        TimeOfDay, Parameter("end of noon; the same as its start: none", "午间结束时间（与开始相同为无午休）")
     ] = "12:00"
     windows: Annotated[tuple[WindowId, ...], Parameter("windows on duty at noon", "午间值班窗口")] = ()
     issue: Annotated[
@@ -85,7 +85,7 @@ class Cutoff:
     within_s: Annotated[
         int,
         Parameter(
-            "seconds before closing from which that is judged", "下班前多长时间内进行判断(秒)", 600, 43200
+            "seconds before closing from which that is judged", "下班前多长时间内进行判断（秒）", 600, 43200
         ),
     ] = 7200
     overrun_s: Annotated[
@@ -93,11 +93,12 @@ class Cutoff:
         Parameter("seconds after closing that the last visitor may take", "允许超过下班时间的秒数", 0, 7200),
     ] = 0
     resume_s: Annotated[
-        int, Parameter("seconds to spare before issuing starts again", "恢复取号所需的富余时间(秒)", 60, 7200)
+        int,
+        Parameter("seconds to spare before issuing starts again", "恢复取号所需的富余时间（秒）", 60, 7200),
     ] = 600
     last_s: Annotated[
         int,
-        Parameter("seconds before closing without numbers at all", "下班前一律停止取号的时间(秒)", 0, 7200),
+        Parameter("seconds before closing without numbers at all", "下班前一律停止取号的时间（秒）", 0, 7200),
     ] = 0
 
 
@@ -111,11 +112,11 @@ class Hours:
 
     week: Annotated[
         tuple[Session, ...],
-        Parameter("weekly hours; none: open while somebody is there", "每周开放时间(空为不限定)"),
+        Parameter("weekly hours; none: open while somebody is there", "每周开放时间（空为不限定）"),
     ] = ()
     special: Annotated[tuple[Special, ...], Parameter("hours of single dates", "特定日期的开放时间")] = ()
     holidays: Annotated[
-        tuple[Date, ...], Parameter("public holidays, every day off", "法定节假日(逐日列出)")
+        tuple[Date, ...], Parameter("public holidays, every day off", "法定节假日（逐日列出）")
     ] = ()
     workdays: Annotated[tuple[Date, ...], Parameter("make-up working days", "调休上班日")] = ()
     workdays_as: Annotated[

@@ -14,8 +14,10 @@ class Overrides:
 
     default_s: Annotated[
         int,
-        Parameter("seconds an override stands if nothing else is said", "人工干预的默认时长(秒)", 60, 28800),
+        Parameter(
+            "seconds an override stands if nothing else is said", "人工干预的默认时长（秒）", 60, 28800
+        ),
     ] = 1800
     longest_s: Annotated[
-        int, Parameter("seconds an override stands at most", "人工干预的最长时长(秒)", 60, 43200)
+        int, Parameter("seconds an override stands at most", "人工干预的最长时长（秒）", 60, 43200)
     ] = 14400  # half a day: nothing done by hand outlives the business day

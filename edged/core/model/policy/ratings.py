@@ -17,14 +17,15 @@ class Ratings:
     """
 
     within_s: Annotated[
-        int, Parameter("seconds after a visit in which it may be rated", "办结后可评价的时间(秒)", 30, 86400)
+        int,
+        Parameter("seconds after a visit in which it may be rated", "办结后可评价的时间（秒）", 30, 86400),
     ] = 600
     bad_level: Annotated[int, Parameter("the best level that counts as bad", "视为差评的最高等级", 1, 3)] = 2
     correct_days: Annotated[
         int, Parameter("days in which a rating may be corrected", "评价可更正的天数", 0, 90)
     ] = 7
     remind_s: Annotated[
-        int, Parameter("seconds between reminders of a bad rating", "差评提醒间隔(秒)", 60, 86400)
+        int, Parameter("seconds between reminders of a bad rating", "差评提醒间隔（秒）", 60, 86400)
     ] = 1800
     reminders: Annotated[int, Parameter("reminders of a bad rating at most", "差评提醒次数上限", 0, 20)] = 3
     answers: Annotated[

@@ -22,112 +22,114 @@ class Templates:
     ``quick`` stands over an opened "+1" window in place of ``window``, ``lent`` over a window that helps another area.
     """
 
-    call: Annotated[Text, Parameter("text: spoken call, Chinese", "文字:语音叫号(中文)")] = (
+    call: Annotated[Text, Parameter("text: spoken call, Chinese", "文字：语音叫号（中文）")] = (
         "请{number}号到{window}号窗口"
     )
-    call_en: Annotated[Text, Parameter("text: spoken call, English", "文字:语音叫号(英文)")] = (
+    call_en: Annotated[Text, Parameter("text: spoken call, English", "文字：语音叫号（英文）")] = (
         "Ticket {number}, window {window}"
     )
     window: Annotated[
-        Text, Parameter("text: title of a window's board, Chinese", "文字:窗口屏标题(中文)")
+        Text, Parameter("text: title of a window's board, Chinese", "文字：窗口屏标题（中文）")
     ] = "{window}号窗口"
     window_en: Annotated[
-        Text, Parameter("text: title of a window's board, English", "文字:窗口屏标题(英文)")
+        Text, Parameter("text: title of a window's board, English", "文字：窗口屏标题（英文）")
     ] = "Window {window}"
     quick: Annotated[
-        Text, Parameter("text: title over an opened +1 window, Chinese", "文字:潮汐窗口开放时的标题(中文)")
+        Text, Parameter("text: title over an opened +1 window, Chinese", "文字：潮汐窗口开放时的标题（中文）")
     ] = "{window}号窗口 潮汐快速通道 {area}"
     quick_en: Annotated[
-        Text, Parameter("text: title over an opened +1 window, English", "文字:潮汐窗口开放时的标题(英文)")
+        Text, Parameter("text: title over an opened +1 window, English", "文字：潮汐窗口开放时的标题（英文）")
     ] = "Quick lane {area}"
     lent: Annotated[
         Text,
         Parameter(
-            "text: title over a window that helps another area, Chinese", "文字:支援其他专区的窗口标题(中文)"
+            "text: title over a window that helps another area, Chinese",
+            "文字：支援其他专区的窗口标题（中文）",
         ),
     ] = "{window}号窗口 支援{area}"
     lent_en: Annotated[
         Text,
         Parameter(
-            "text: title over a window that helps another area, English", "文字:支援其他专区的窗口标题(英文)"
+            "text: title over a window that helps another area, English",
+            "文字：支援其他专区的窗口标题（英文）",
         ),
     ] = "Helping {area}"
     called: Annotated[
-        Text, Parameter("text: window's board while calling, Chinese", "文字:窗口屏:叫号(中文)")
+        Text, Parameter("text: window's board while calling, Chinese", "文字：窗口屏：叫号（中文）")
     ] = "请{number}号"
     called_en: Annotated[
-        Text, Parameter("text: window's board while calling, English", "文字:窗口屏:叫号(英文)")
+        Text, Parameter("text: window's board while calling, English", "文字：窗口屏：叫号（英文）")
     ] = "Please come"
     serving: Annotated[
-        Text, Parameter("text: window's board while serving, Chinese", "文字:窗口屏:办理中(中文)")
+        Text, Parameter("text: window's board while serving, Chinese", "文字：窗口屏：办理中（中文）")
     ] = "{number}号办理中"
     serving_en: Annotated[
-        Text, Parameter("text: window's board while serving, English", "文字:窗口屏:办理中(英文)")
+        Text, Parameter("text: window's board while serving, English", "文字：窗口屏：办理中（英文）")
     ] = "Serving"
-    open: Annotated[Text, Parameter("text: board of a free window, Chinese", "文字:窗口屏:空闲(中文)")] = (
-        "请取号等候"
-    )
-    open_en: Annotated[Text, Parameter("text: board of a free window, English", "文字:窗口屏:空闲(英文)")] = (
-        "Open"
-    )
+    open: Annotated[
+        Text, Parameter("text: board of a free window, Chinese", "文字：窗口屏：空闲（中文）")
+    ] = "请取号等候"
+    open_en: Annotated[
+        Text, Parameter("text: board of a free window, English", "文字：窗口屏：空闲（英文）")
+    ] = "Open"
     closed: Annotated[
-        Text, Parameter("text: board of a closed window, Chinese", "文字:窗口屏:关闭(中文)")
+        Text, Parameter("text: board of a closed window, Chinese", "文字：窗口屏：关闭（中文）")
     ] = "暂未开放"
     closed_en: Annotated[
-        Text, Parameter("text: board of a closed window, English", "文字:窗口屏:关闭(英文)")
+        Text, Parameter("text: board of a closed window, English", "文字：窗口屏：关闭（英文）")
     ] = "Closed"
     paused: Annotated[
-        Text, Parameter("text: board of a paused window, Chinese", "文字:窗口屏:暂停(中文)")
+        Text, Parameter("text: board of a paused window, Chinese", "文字：窗口屏：暂停（中文）")
     ] = "暂停服务"
     paused_en: Annotated[
-        Text, Parameter("text: board of a paused window, English", "文字:窗口屏:暂停(英文)")
+        Text, Parameter("text: board of a paused window, English", "文字：窗口屏：暂停（英文）")
     ] = "Paused"
     standby: Annotated[
-        Text, Parameter("text: board of a window at rest, Chinese", "文字:窗口屏:待命(中文)")
+        Text, Parameter("text: board of a window at rest, Chinese", "文字：窗口屏：待命（中文）")
     ] = "业务咨询"
     standby_en: Annotated[
-        Text, Parameter("text: board of a window at rest, English", "文字:窗口屏:待命(英文)")
+        Text, Parameter("text: board of a window at rest, English", "文字：窗口屏：待命（英文）")
     ] = "Enquiries"
     activating: Annotated[
         Text,
-        Parameter("text: board of a window that is being staffed, Chinese", "文字:窗口屏:即将开放(中文)"),
+        Parameter("text: board of a window that is being staffed, Chinese", "文字：窗口屏：即将开放（中文）"),
     ] = "即将开放"
     activating_en: Annotated[
         Text,
-        Parameter("text: board of a window that is being staffed, English", "文字:窗口屏:即将开放(英文)"),
+        Parameter("text: board of a window that is being staffed, English", "文字：窗口屏：即将开放（英文）"),
     ] = "Opening"
     area: Annotated[
-        Text, Parameter("text: an area's board: who waits, Chinese", "文字:专区屏:等候人数(中文)")
+        Text, Parameter("text: an area's board: who waits, Chinese", "文字：专区屏：等候人数（中文）")
     ] = "{area} 等候{waiting}人"
     area_en: Annotated[
-        Text, Parameter("text: an area's board: who waits, English", "文字:专区屏:等候人数(英文)")
+        Text, Parameter("text: an area's board: who waits, English", "文字：专区屏：等候人数（英文）")
     ] = "{waiting} waiting"
-    estimate: Annotated[Text, Parameter("text: predicted wait on boards, Chinese", "文字:预计等候(中文)")] = (
-        "约{low}-{high}分钟"
-    )
+    estimate: Annotated[
+        Text, Parameter("text: predicted wait on boards, Chinese", "文字：预计等候（中文）")
+    ] = "约{low}-{high}分钟"
     estimate_en: Annotated[
-        Text, Parameter("text: predicted wait on boards, English", "文字:预计等候(英文)")
+        Text, Parameter("text: predicted wait on boards, English", "文字：预计等候（英文）")
     ] = "{low}-{high} min"
     stale: Annotated[
         Text,
         Parameter(
-            "text: an area's board while its numbers are too old, Chinese", "文字:专区屏:数据过时(中文)"
+            "text: an area's board while its numbers are too old, Chinese", "文字：专区屏：数据过时（中文）"
         ),
     ] = "{area} 等候信息更新中"
     stale_en: Annotated[
         Text,
         Parameter(
-            "text: an area's board while its numbers are too old, English", "文字:专区屏:数据过时(英文)"
+            "text: an area's board while its numbers are too old, English", "文字：专区屏：数据过时（英文）"
         ),
     ] = "Updating"
-    last_call: Annotated[Text, Parameter("text: one of the last calls, Chinese", "文字:最近叫号(中文)")] = (
-        "{number}→{window}号窗口"
-    )
+    last_call: Annotated[
+        Text, Parameter("text: one of the last calls, Chinese", "文字：最近叫号（中文）")
+    ] = "{number}→{window}号窗口"
     next: Annotated[
-        Text, Parameter("text: next numbers on the hall's boards, Chinese", "文字:大厅屏:下一位(中文)")
+        Text, Parameter("text: next numbers on the hall's boards, Chinese", "文字：大厅屏：下一位（中文）")
     ] = "下一位{numbers}"
     next_en: Annotated[
-        Text, Parameter("text: next numbers on the hall's boards, English", "文字:大厅屏:下一位(英文)")
+        Text, Parameter("text: next numbers on the hall's boards, English", "文字：大厅屏：下一位（英文）")
     ] = "next {numbers}"
 
 
@@ -182,17 +184,18 @@ class Signage:
     templates: Templates = Templates()
     times: Annotated[int, Parameter("how often a call is said", "每次叫号的播报遍数", 1, 3)] = 1
     dwell_s: Annotated[
-        int, Parameter("seconds between two announcements of a loudspeaker", "两次播报的最短间隔(秒)", 0, 30)
+        int,
+        Parameter("seconds between two announcements of a loudspeaker", "两次播报的最短间隔（秒）", 0, 30),
     ] = 4
     slow_for: Annotated[
         tuple[Word, ...], Parameter("priority classes that are called slowly", "慢速播报的优先类别")
     ] = ("elderly", "disabled")
     slow_times: Annotated[int, Parameter("how often a slow call is said", "慢速叫号的播报遍数", 1, 3)] = 2
     slow_dwell_s: Annotated[
-        int, Parameter("seconds after a slow announcement", "慢速播报后的间隔(秒)", 0, 30)
+        int, Parameter("seconds after a slow announcement", "慢速播报后的间隔（秒）", 0, 30)
     ] = 8
     say_within_s: Annotated[
-        int, Parameter("seconds after which a call is not said any more", "超过此时间不再播报(秒)", 15, 300)
+        int, Parameter("seconds after which a call is not said any more", "超过此时间不再播报（秒）", 15, 300)
     ] = 60
     queue: Annotated[
         int, Parameter("announcements that may wait for a loudspeaker", "单个扬声器的排队上限", 1, 50)

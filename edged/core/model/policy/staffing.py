@@ -14,8 +14,8 @@ class PauseReason:
     """One reason for which a window may pause. A panel sends its ``id`` or its ``text``."""
 
     id: Annotated[Word, Parameter("short name of a reason, as panels send it", "暂停原因代码")]
-    text: Annotated[Text, Parameter("the reason in Chinese", "暂停原因(中文)")]
-    text_en: Annotated[Text, Parameter("the reason in English", "暂停原因(英文)")]
+    text: Annotated[Text, Parameter("the reason in Chinese", "暂停原因（中文）")]
+    text_en: Annotated[Text, Parameter("the reason in English", "暂停原因（英文）")]
 
 
 PAUSE_REASONS = (
@@ -47,19 +47,19 @@ class Staffing:
         bool, Parameter("whether a pause without a reason is taken", "是否允许不选原因暂停")
     ] = False
     pause_alarm_s: Annotated[
-        int, Parameter("seconds of a pause until it is an alarm", "暂停超时告警(秒)", 60, 7200)
+        int, Parameter("seconds of a pause until it is an alarm", "暂停超时告警（秒）", 60, 7200)
     ] = 600
     unmanned_s: Annotated[
         int,
         Parameter(
             "seconds without a key, while visitors wait, until a window is unmanned",
-            "有人等候而无操作视为空岗的时间(秒)",
+            "有人等候而无操作视为空岗的时间（秒）",
             60,
             3600,
         ),
     ] = 300
     page_ack_s: Annotated[
-        int, Parameter("seconds a paged commissioner has to answer", "帮办应答时限(秒)", 15, 600)
+        int, Parameter("seconds a paged commissioner has to answer", "帮办应答时限（秒）", 15, 600)
     ] = 60
     page_tries: Annotated[
         int,
@@ -68,7 +68,8 @@ class Staffing:
         ),
     ] = 2
     duty_repeat_s: Annotated[
-        int, Parameter("seconds until the duty manager is paged again", "再次呼叫值班长的间隔(秒)", 60, 3600)
+        int,
+        Parameter("seconds until the duty manager is paged again", "再次呼叫值班长的间隔（秒）", 60, 3600),
     ] = 300
     duty_tries: Annotated[
         int,
@@ -87,7 +88,7 @@ class Staffing:
         int,
         Parameter(
             "percent of a clerk by which each of them makes the window faster",
-            "每名增援人员提高的办理速度(百分比)",
+            "每名增援人员提高的办理速度（百分比）",
             0,
             100,
         ),

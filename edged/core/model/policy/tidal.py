@@ -30,22 +30,23 @@ class Band:
         ),
     ] = 4
     open_oldest_wait_s: Annotated[
-        int, Parameter("longest wait in seconds that opens a window", "启用潮汐窗口的最长等候(秒)", 60, 7200)
+        int,
+        Parameter("longest wait in seconds that opens a window", "启用潮汐窗口的最长等候（秒）", 60, 7200),
     ] = 1800
     open_sustain_s: Annotated[
-        int, Parameter("seconds the demand must last before opening", "启用前须持续的时间(秒)", 0, 600)
+        int, Parameter("seconds the demand must last before opening", "启用前须持续的时间（秒）", 0, 600)
     ] = 0
     close_at: Annotated[
         int, Parameter("waiting visitors at or below which a window is given back", "收窗的等候人数", 0, 100)
     ] = 2
     close_sustain_s: Annotated[
-        int, Parameter("seconds of calm before a window is given back", "收窗前须平稳的时间(秒)", 0, 600)
+        int, Parameter("seconds of calm before a window is given back", "收窗前须平稳的时间（秒）", 0, 600)
     ] = 180
     min_open_s: Annotated[
-        int, Parameter("seconds a window stays open at least", "潮汐窗口最短启用时间(秒)", 300, 3600)
+        int, Parameter("seconds a window stays open at least", "潮汐窗口最短启用时间（秒）", 300, 3600)
     ] = 900
     cooldown_s: Annotated[
-        int, Parameter("seconds between two openings of one area", "同一专区两次启用的间隔(秒)", 60, 600)
+        int, Parameter("seconds between two openings of one area", "同一专区两次启用的间隔（秒）", 60, 600)
     ] = 60
     max_windows: Annotated[int, Parameter('"+1" windows of one area', "一个专区的潮汐窗口上限", 1, 50)] = 4
 
@@ -66,27 +67,29 @@ class Pw:
     """
 
     target_wait_s: Annotated[
-        int, Parameter("wait in seconds that is promised", "目标等候(秒)", 300, 1800)
+        int, Parameter("wait in seconds that is promised", "目标等候（秒）", 300, 1800)
     ] = 600
     open_wait_s: Annotated[
         int,
-        Parameter("predicted wait in seconds that opens a window", "启用潮汐窗口的预计等候(秒)", 120, 2700),
+        Parameter("predicted wait in seconds that opens a window", "启用潮汐窗口的预计等候（秒）", 120, 2700),
     ] = 540
     close_wait_s: Annotated[
         int,
-        Parameter("predicted wait with one window fewer that gives one back", "收窗的预计等候(秒)", 0, 1620),
+        Parameter(
+            "predicted wait with one window fewer that gives one back", "收窗的预计等候（秒）", 0, 1620
+        ),
     ] = 90
     hold_s: Annotated[
         int,
         Parameter(
-            "seconds that must stay so before a window is given back", "收窗前须持续的时间(秒)", 0, 600
+            "seconds that must stay so before a window is given back", "收窗前须持续的时间（秒）", 0, 600
         ),
     ] = 0
     min_open_s: Annotated[
         int,
         Parameter(
             "seconds from the last opening until a window is given back",
-            "潮汐窗口最短启用时间(秒)",
+            "潮汐窗口最短启用时间（秒）",
             300,
             3600,
         ),
@@ -95,21 +98,23 @@ class Pw:
         int, Parameter("waiting visitors below which no window opens", "启用所需的最少等候人数", 0, 20)
     ] = 3
     cooldown_s: Annotated[
-        int, Parameter("seconds between two openings of one area", "同一专区两次启用的间隔(秒)", 60, 600)
+        int, Parameter("seconds between two openings of one area", "同一专区两次启用的间隔（秒）", 60, 600)
     ] = 60
     rest_s: Annotated[
-        int, Parameter("seconds a window rests after it was given back", "收窗后的休整时间(秒)", 0, 600)
+        int, Parameter("seconds a window rests after it was given back", "收窗后的休整时间（秒）", 0, 600)
     ] = 0
     max_windows: Annotated[int, Parameter('"+1" windows of one area', "一个专区的潮汐窗口上限", 1, 50)] = 50
     prior_weight: Annotated[
         int,
-        Parameter("visits that the configured service time counts for", "预设办理时长的权重(人次)", 1, 1000),
+        Parameter(
+            "visits that the configured service time counts for", "预设办理时长的权重（人次）", 1, 1000
+        ),
     ] = 20
     decay_ppm: Annotated[
         int,
         Parameter(
             "weight of older visits per newer one, in millionths",
-            "旧样本保留比例(百万分之一)",
+            "旧样本保留比例（百万分之一）",
             900_000,
             999_999,
         ),
@@ -121,7 +126,7 @@ class Pw:
     setup_s: Annotated[
         int,
         Parameter(
-            "seconds from page to staffed window, until learnt", "从呼叫到到岗的预设时间(秒)", 10, 1800
+            "seconds from page to staffed window, until learnt", "从呼叫到到岗的预设时间（秒）", 10, 1800
         ),
     ] = 120
     guard: Annotated[
@@ -146,7 +151,7 @@ class Pw:
     ] = field(default_factory=dict)
     profile_start_min: Annotated[
         int,
-        Parameter("start of the profile, minutes after midnight", "预计来客起始时间(零点起分钟)", 0, 1439),
+        Parameter("start of the profile, minutes after midnight", "预计来客起始时间（零点起分钟）", 0, 1439),
     ] = 540
 
 
@@ -175,14 +180,16 @@ class Peak:
     windows: Annotated[int, Parameter('"+1" windows during the peak', "高峰期潮汐窗口数", 1, 50)] = 1
     first_day: Annotated[int, Parameter("first day of the month", "起始日", 1, 31)] = 1
     last_day: Annotated[int, Parameter("last day of the month", "结束日", 1, 31)] = 31
-    first_weekday: Annotated[int, Parameter("first weekday, 1 is Monday", "起始星期(1为周一)", 1, 7)] = 1
-    last_weekday: Annotated[int, Parameter("last weekday, 7 is Sunday", "结束星期(7为周日)", 1, 7)] = 7
-    start_min: Annotated[int, Parameter("start, minutes after midnight", "开始时间(零点起分钟)", 0, 1440)] = (
-        540
+    first_weekday: Annotated[int, Parameter("first weekday, 1 is Monday", "起始星期（1为周一）", 1, 7)] = 1
+    last_weekday: Annotated[int, Parameter("last weekday, 7 is Sunday", "结束星期（7为周日）", 1, 7)] = 7
+    start_min: Annotated[
+        int, Parameter("start, minutes after midnight", "开始时间（零点起分钟）", 0, 1440)
+    ] = 540
+    end_min: Annotated[int, Parameter("end, minutes after midnight", "结束时间（零点起分钟）", 0, 1440)] = (
+        1020
     )
-    end_min: Annotated[int, Parameter("end, minutes after midnight", "结束时间(零点起分钟)", 0, 1440)] = 1020
     areas: Annotated[
-        tuple[AreaId, ...], Parameter("areas it is for; none named: all", "适用专区(空为全部)")
+        tuple[AreaId, ...], Parameter("areas it is for; none named: all", "适用专区（空为全部）")
     ] = ()
 
 
@@ -199,26 +206,27 @@ class Triggers:
         int,
         Parameter(
             "waiting visitors that ask while no wait can be predicted; 0 off",
-            "无法预测等候时触发的等候人数(0为关闭)",
+            "无法预测等候时触发的等候人数（0为关闭）",
             0,
             200,
         ),
     ] = 8
     waiting_per_window: Annotated[
-        int, Parameter("waiting visitors per window that ask; 0 off", "每窗口等候人数触发(0为关闭)", 0, 100)
+        int, Parameter("waiting visitors per window that ask; 0 off", "每窗口等候人数触发（0为关闭）", 0, 100)
     ] = 10
     oldest_wait_s: Annotated[
-        int, Parameter("longest wait in seconds that asks; 0 off", "最长等候触发(秒,0为关闭)", 0, 7200)
+        int, Parameter("longest wait in seconds that asks; 0 off", "最长等候触发（秒，0为关闭）", 0, 7200)
     ] = 1800
     priority_wait_s: Annotated[
-        int, Parameter("wait of a priority visitor that asks; 0 off", "优先人员等候触发(秒,0为关闭)", 0, 7200)
+        int,
+        Parameter("wait of a priority visitor that asks; 0 off", "优先人员等候触发（秒，0为关闭）", 0, 7200),
     ] = 900
     people_above: Annotated[
-        int, Parameter("people present above which an area asks; 0 off", "在场人数触发(0为关闭)", 0, 10000)
+        int, Parameter("people present above which an area asks; 0 off", "在场人数触发（0为关闭）", 0, 10000)
     ] = 0
     special_need: Annotated[bool, Parameter("whether the special-need key asks", "特殊需求键是否触发")] = True
     hold_s: Annotated[
-        int, Parameter("seconds an ask by hand stands", "增开窗口申请的有效时间(秒)", 30, 3600)
+        int, Parameter("seconds an ask by hand stands", "增开窗口申请的有效时间（秒）", 30, 3600)
     ] = 1800
 
 
@@ -236,35 +244,37 @@ class Arbiter:
         int,
         Parameter(
             "predicted wait up to which an area gives back early, in % of its opening wait",
-            "提前收窗的预计等候上限(占启用等候的百分比)",
+            "提前收窗的预计等候上限（占启用等候的百分比）",
             0,
             100,
         ),
     ] = 60
     release_after_s: Annotated[
-        int, Parameter("seconds a window stays open before that", "提前收窗前最短启用时间(秒)", 300, 3600)
+        int, Parameter("seconds a window stays open before that", "提前收窗前最短启用时间（秒）", 300, 3600)
     ] = 480
     releases_per_hour: Annotated[
         int, Parameter("early releases of one area in an hour at most", "每小时提前收窗上限", 0, 60)
     ] = 4
     lend_windows: Annotated[
         int,
-        Parameter("regular windows of an area lent at once; 0 off", "同时借出的常规窗口上限(0为关闭)", 0, 10),
+        Parameter(
+            "regular windows of an area lent at once; 0 off", "同时借出的常规窗口上限（0为关闭）", 0, 10
+        ),
     ] = 1
     lend_keep: Annotated[
         int, Parameter("windows that stay with the lending area", "出借专区须保留的窗口数", 1, 50)
     ] = 1
-    lend_s: Annotated[int, Parameter("seconds a window is lent at most", "借出时限(秒)", 300, 7200)] = 1200
+    lend_s: Annotated[int, Parameter("seconds a window is lent at most", "借出时限（秒）", 300, 7200)] = 1200
     stale_hold_s: Annotated[
         int,
         Parameter(
-            "seconds without a sensor until nothing is decided", "传感失联后停止决策的时间(秒)", 60, 3600
+            "seconds without a sensor until nothing is decided", "传感失联后停止决策的时间（秒）", 60, 3600
         ),
     ] = 300
     stale_schedule_s: Annotated[
         int,
         Parameter(
-            "seconds without a sensor until the calendar decides", "传感失联后按日历的时间(秒)", 120, 7200
+            "seconds without a sensor until the calendar decides", "传感失联后按日历的时间（秒）", 120, 7200
         ),
     ] = 900
 
@@ -287,22 +297,22 @@ class Tidal:
         int, Parameter('"+1" windows open at once in the whole hall', "全大厅同时启用的潮汐窗口上限", 1, 100)
     ] = 8
     staff_ack_s: Annotated[
-        int, Parameter("seconds a paged member of staff has to answer", "待命人员应答时限(秒)", 15, 600)
+        int, Parameter("seconds a paged member of staff has to answer", "待命人员应答时限（秒）", 15, 600)
     ] = 60
     staff_arrive_s: Annotated[
-        int, Parameter("seconds an answering member of staff has to arrive", "应答后到岗时限(秒)", 30, 1800)
+        int, Parameter("seconds an answering member of staff has to arrive", "应答后到岗时限（秒）", 30, 1800)
     ] = 300
     retry_s: Annotated[
         int,
         Parameter(
-            "seconds until the next attempt after nobody answered", "无人应答后再次尝试间隔(秒)", 30, 3600
+            "seconds until the next attempt after nobody answered", "无人应答后再次尝试间隔（秒）", 30, 3600
         ),
     ] = 180
     patience_s: Annotated[
         int,
         Parameter(
             "seconds a consultation window may take to answer, and until it is asked again",
-            "咨询窗口应答及再次征询的间隔(秒)",
+            "咨询窗口应答及再次征询的间隔（秒）",
             30,
             900,
         ),

@@ -25,15 +25,18 @@ class Trial:
     worse_percent: Annotated[
         int,
         Parameter(
-            "how old the queue may get, in percent of what was expected", "等候变差的判定比例(%)", 120, 1000
+            "how old the queue may get, in percent of what was expected", "等候变差的判定比例（%）", 120, 1000
         ),
     ] = 200
     worse_min: Annotated[
         int,
-        Parameter("minutes of a too old queue until the policy goes", "持续变差多少分钟后恢复(分钟)", 2, 120),
+        Parameter(
+            "minutes of a too old queue until the policy goes", "持续变差多少分钟后恢复（分钟）", 2, 120
+        ),
     ] = 10
     floor_s: Annotated[
-        int, Parameter("mean wait in seconds that is expected at least", "平均已等候的预期下限(秒)", 60, 3600)
+        int,
+        Parameter("mean wait in seconds that is expected at least", "平均已等候的预期下限（秒）", 60, 3600),
     ] = 300
     min_waiting: Annotated[
         int, Parameter("people waiting below which nothing is judged", "判定所需的最少等候人数", 1, 200)
@@ -41,6 +44,6 @@ class Trial:
     watch_min: Annotated[
         int,
         Parameter(
-            "minutes of opening time in which a new policy is watched", "新策略的观察时长(分钟)", 10, 2880
+            "minutes of opening time in which a new policy is watched", "新策略的观察时长（分钟）", 10, 2880
         ),
     ] = 120

@@ -16,16 +16,16 @@ class Journey:
     """Several services for one number (一件事一次办), in this order."""
 
     stages: Annotated[tuple[ServiceId, ...], Parameter("the services, in order", "依次办理的业务")]
-    label: Annotated[Text | None, Parameter("the journey in Chinese", "事项名称(中文)")] = None
-    label_en: Annotated[Text | None, Parameter("the journey in English", "事项名称(英文)")] = None
+    label: Annotated[Text | None, Parameter("the journey in Chinese", "事项名称（中文）")] = None
+    label_en: Annotated[Text | None, Parameter("the journey in English", "事项名称（英文）")] = None
 
 
 @value
 class Paper:
     """What a paper (材料) is called; clerks type its code."""
 
-    text: Annotated[Text, Parameter("name of a paper, Chinese", "材料名称(中文)")]
-    text_en: Annotated[Text, Parameter("name of a paper, English", "材料名称(英文)")]
+    text: Annotated[Text, Parameter("name of a paper, Chinese", "材料名称（中文）")]
+    text_en: Annotated[Text, Parameter("name of a paper, English", "材料名称（英文）")]
 
 
 PAPERS: Mapping[str, Paper] = {
@@ -60,7 +60,7 @@ class Visits:
         int,
         Parameter(
             "seconds until an absent visitor is called once more; 0 never",
-            "过号后再次呼叫间隔(秒,0为关闭)",
+            "过号后再次呼叫间隔（秒，0为关闭）",
             0,
             3600,
         ),
@@ -72,7 +72,7 @@ class Visits:
         int,
         Parameter(
             "seconds until a parked visitor waits again; 0 only by key",
-            "挂起后自动恢复时间(秒,0为按键)",
+            "挂起后自动恢复时间（秒，0为按键）",
             0,
             14400,
         ),
@@ -81,7 +81,7 @@ class Visits:
         int,
         Parameter(
             "seconds in which a visitor may be back with missing papers without a new number; 0 never",
-            "补齐材料免重新取号的时限(秒,0为须重新取号)",
+            "补齐材料免重新取号的时限（秒，0为须重新取号）",
             0,
             36000,
         ),
@@ -95,38 +95,38 @@ class Visits:
     check_in_early_s: Annotated[
         int,
         Parameter(
-            "seconds before its start an appointment may check in", "预约可提前签到的时间(秒)", 0, 14400
+            "seconds before its start an appointment may check in", "预约可提前签到的时间（秒）", 0, 14400
         ),
     ] = 3600
     callable_early_s: Annotated[
-        int, Parameter("seconds before its start it may be called", "预约可提前叫号的时间(秒)", 0, 3600)
+        int, Parameter("seconds before its start it may be called", "预约可提前叫号的时间（秒）", 0, 3600)
     ] = 300
     check_in_late_s: Annotated[
         int,
-        Parameter("seconds after its start it keeps its priority", "预约迟到仍保留优先的时间(秒)", 0, 7200),
+        Parameter("seconds after its start it keeps its priority", "预约迟到仍保留优先的时间（秒）", 0, 7200),
     ] = 900
     booking_expires_s: Annotated[
         int,
         Parameter(
-            "seconds after its start it is forgotten, if unclaimed", "预约未签到的失效时间(秒)", 0, 36000
+            "seconds after its start it is forgotten, if unclaimed", "预约未签到的失效时间（秒）", 0, 36000
         ),
     ] = 7200
     promise_days: Annotated[
-        int, Parameter("working days to keep a promise in", "容缺承诺补交时限(工作日)", 1, 60)
+        int, Parameter("working days to keep a promise in", "容缺承诺补交时限（工作日）", 1, 60)
     ] = 5
-    papers: Annotated[Mapping[Word, Paper], Parameter("names of papers, by code", "材料名称(按代码)")] = (
+    papers: Annotated[Mapping[Word, Paper], Parameter("names of papers, by code", "材料名称（按代码）")] = (
         field(default_factory=lambda: PAPERS)
     )
     owner_told_s: Annotated[
         int,
         Parameter(
             "seconds until the first owner is told that a transferred visitor still waits",
-            "转办后仍未办理时提醒首问负责人的时间(秒)",
+            "转办后仍未办理时提醒首问负责人的时间（秒）",
             0,
             7200,
         ),
     ] = 900
     journeys: Annotated[
         Mapping[Word, Journey],
-        Parameter("several services for one number, in order", "一件事一次办(一个号依次办理的业务)"),
+        Parameter("several services for one number, in order", "一件事一次办（一个号依次办理的业务）"),
     ] = field(default_factory=dict)
