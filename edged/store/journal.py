@@ -93,10 +93,10 @@ class Journal:
         self._on_durable: list[Callable[[bool], None]] = []
         self._on_seconds: list[Callable[[float, int], None]] = []
         self._writer: JournalWriter | None = None
+        self._begun = False  # the connection is the writer's from then on
         if lock is not None:
             room = Room(path, opened.epoch, keep_days)
             self._writer = writer(opened, read_keep(path), room, self._tell)
-            self._writer.start()
             self._batcher = CommitBatcher(self._writer.put)
         for notice in opened.notices:
             _LOG.error(notice)
@@ -196,6 +196,7 @@ class Journal:
         if self.failure is not None:
             raise self.failure
         if self._lock is not None:
+            self._begin()
             self._ended = asyncio.get_running_loop().create_future()
             await self._ended
 
@@ -253,6 +254,7 @@ class Journal:
     def close(self) -> None:
         """Write what is queued, close the file, let ``run`` return. May wait ``CLOSE_WAIT_S`` for the disk."""
         if self._writer is not None:
+            self._begin()
             self._batcher.put(WriterJob(stop=True))
             if not self._writer.join(CLOSE_WAIT_S):
                 _LOG.error("the disk did not answer at the end: left to the next start")
@@ -269,7 +271,8 @@ class Journal:
         return self._policies
 
     def restore(self, kind: type[S] = cast(Any, State)) -> Restored[S]:  # noqa: B008 (a class, not a call)
-        """The newest usable snapshot and the steps after it. Call it before the first ``append``."""
+        """The newest usable snapshot and the steps after it. Call it before the first ``append`` and before ``run``."""
+        assert not self._begun, "the connection is the writer's by now"
         start: Snapshot | None = None
         state: S | None = None
         for one in database.snapshots(self._connection):
@@ -293,7 +296,17 @@ class Journal:
         assert self._writer is not None, "a read-only journal takes nothing"
         assert self._lock is not None, "a closed journal takes nothing"
         self._hold_loop()
+        self._begin()
         self._batcher.put(job)
+
+    def _begin(self) -> None:
+        """Start the writer: not before the state was read, for two threads on one connection get in each other's way.
+
+        apsw then refuses one of them, or cannot close its statement, and a read transaction stays open for good.
+        """
+        if not self._begun and self._writer is not None:
+            self._begun = True
+            self._writer.start()
 
     def _hold_loop(self) -> None:
         if self._loop is None:

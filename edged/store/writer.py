@@ -108,6 +108,7 @@ class JournalWriter:
 
     def start(self) -> None:
         """Start the thread."""
+        self.last_beat_s = monotonic_s()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 

@@ -334,3 +334,29 @@ def test_ticks_are_rows_only_if_something_came_of_them() -> None:
     assert not is_recorded(Tick(), (), ())
     assert is_recorded(Tick(), step.commands, ())
     assert is_recorded(Tick(), (), step.notes)
+
+
+async def test_nobody_else_uses_the_connection_while_the_state_is_read(tmp_path: Path) -> None:
+    """Two threads on one connection: a statement of the one stayed open for good while the other ran its own."""
+    path = tmp_path / "hall.db"
+    async with open_journal(path) as journal:
+        for seq in range(1, 200):
+            journal.append(key_step(seq))
+        await journal.drain()
+    again = Journal.open(path)
+    used_by: set[str] = set()
+
+    def note(*_: object) -> int:
+        used_by.add(threading.current_thread().name)
+        return apsw.SQLITE_OK
+
+    again._connection.authorizer = note
+    for _step in again.restore(dict).tail:
+        assert all(thread.name != "journal" for thread in threading.enumerate())
+    assert used_by == {threading.current_thread().name}
+    running = asyncio.get_running_loop().create_task(again.run())
+    await again.drain()
+    with pytest.raises(AssertionError, match="writer's"):
+        again.restore(dict)
+    again.close()
+    await running

@@ -205,8 +205,10 @@ async def test_what_fell_due_before_the_absence_fires_and_what_would_in_it_does_
     journal.append(Step(1, 100, Resumed(1_000_000, restart=True), (), ()))
     journal.snapshot({"due": 1_000_150, "fired": 1}, 1, 100)
     await journal.drain()
-    restored = journal.restore(dict)
     journal.close()
+    reader = Journal.open(path, read_only=True)
+    restored = reader.restore(dict)
+    reader.close()
     assert replay(path, Timer, dict).first_difference is None
     timer = Timer(None)
     recover(timer, replace(restored, state=None, seq=0, at_ms=0, tail=iter(steps_in(path))))
