@@ -1,12 +1,13 @@
 """A Candle bus: keys and buttons in; LEDs, digits and boards out.
 
 Rules:
-1. One writer (``bus.py``): frames leave with ``bus_pause_ms`` of hall time between them, the newest value of each slot
-   wins, and a value that changed goes before one that is only sent again. There is no acknowledgement: what left the
-   port counts as taken, and is asserted anew from time to time and whenever the bus comes back.
+1. One writer (``edged/links/slots.py``): frames leave with ``bus_pause_ms`` of hall time between them, the newest
+   value of each slot wins, and a value that changed goes before one that is only sent again. There is no
+   acknowledgement: what left the port counts as taken, and is asserted anew from time to time and whenever the bus
+   comes back.
 2. What we sent and hear back is nobody's key: the echo is swallowed, whole or damaged (``echo.py``). Whether the
    adapter hears itself is found out, unless ``echo`` says so.
-3. A bus that babbles (``noise.py``) is lost, and nothing on it is believed, until it was quiet for a while.
+3. A bus that babbles (``edged/links/noise.py``) is lost, and nothing on it is believed, until it was quiet for a while.
 4. A kiosk's buttons have no printer. With ``kiosk_board`` the ticket's number is shown on that board, which counts as
    printed; without it a print is refused, and the core says that the ticket was not handed out.
 
@@ -19,10 +20,8 @@ import asyncio
 from collections.abc import Callable
 from typing import ClassVar
 
-from devices.candle485.bus import Bus
 from devices.candle485.codec import BUTTON_MAX, KEYS, Frame, Parser, Signal
 from devices.candle485.echo import Echo
-from devices.candle485.noise import Babble, Presses
 from devices.candle485.options import CandleOptions
 from devices.candle485.signs import board, digits, led, loud, printed
 from edged.clock import monotonic_s
@@ -34,7 +33,9 @@ from edged.driver import DeviceContext, Options, Presence, Refused, Unreachable
 from edged.heartbeat import lasting
 from edged.links import ByteLink
 from edged.links.losses import WIRE_LOSSES
+from edged.links.noise import Babble, Presses
 from edged.links.serial import SerialLink
+from edged.links.slots import SlotBus
 
 GAP_S = 0.1  # silence that ends half a frame: eleven characters take 6 ms, a USB adapter adds up to 16
 ECHO_S = 0.1  # an echo later than this will not come whole any more
@@ -67,7 +68,7 @@ class Candle485:
         self.deadline_s = PAUSES_MAX * (self._pause_s + ECHO_S + frame_s) + SPARE_S
         self._names = {unit.address: name for name, unit in options.panels.items()}
         self._boards = {unit.address for unit in options.boards.values()}
-        self._bus = Bus(self._write, lambda: context.sleep(self._pause_s))
+        self._bus = SlotBus[Frame](self._write, lambda: context.sleep(self._pause_s))
         self._parser = Parser()
         self._echo = Echo(sure=options.echo is True)
         self._echoes = options.echo  # None: not known yet

@@ -52,3 +52,28 @@ def parts(chip: Chip, text: str, slow: bool = False) -> list[str]:
             held, size = "", 0
         held, size = held + char, size + width
     return [*found, speed + held] if held else found
+
+
+def said(data: bytes) -> list[str]:
+    """Frames and answers in ``data``, in words."""
+    words = {
+        ACCEPTED: "accepted",
+        REJECTED: "rejected",
+        SPEAKING: "speaking",
+        IDLE: "idle",
+        STARTED: "started",
+    }
+    found, place = [], 0
+    while place < len(data):
+        size = 3 + int.from_bytes(data[place + 1 : place + 3], "big")
+        one = data[place : place + size]
+        if data[place] == HEAD and len(one) == size >= 4:
+            summed = one[3] == SPEAK and reduce(xor, one) == 0
+            text = one[5 : -1 if summed else None].decode("gbk", "replace")
+            found.append(f"speak {text}" if one[3] == SPEAK else f"command {one[3]:02X}")
+            place += size
+            continue
+        if data[place] in words:
+            found.append(words[data[place]])
+        place += 1
+    return found

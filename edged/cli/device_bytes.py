@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from edged.clock import monotonic_s
 from edged.core.model.losses import LOSSES, known
@@ -149,6 +149,31 @@ def ask(url: str, unit: int, request: str, deadline_s: float) -> Told:
         return Told(sent, asked, received, meaning, not failed, str(remedy or ""))
     odd = misfit(sent, received, wire.rtu)
     return _lost(sent, asked, received, "bad-answer" if received else "no-answer", odd)
+
+
+def ask_raw(url: str, family: str, request: str, deadline_s: float) -> Told:
+    """Whole frames as they stand, and what comes within ``deadline_s``. Raises ``ValueError`` where it is not hex."""
+    try:
+        sent = bytes.fromhex("".join(request.split()))
+    except ValueError:
+        raise ValueError(f'"{request}" is not hex; `edged devices encode {family} …` prints it') from None
+    if not sent:
+        raise ValueError(f"give --request: `edged devices encode {family} …` prints it")
+    decode = DECODERS[family]
+    asked = "; ".join(decode(sent)) or "no frame"
+    received = b""
+    try:
+        with opened(url) as (wire, line):
+            line.write(sent)
+            until_s = monotonic_s() + len(sent) * wire.char_s + deadline_s
+            while monotonic_s() < until_s and len(received) < BURST_BYTES_MAX:
+                received += line.read()
+    except OSError as error:
+        return _lost(sent, asked, received, *loss_of(error))
+    meaning = "; ".join(decode(received))
+    if meaning:
+        return Told(sent, asked, received, meaning, True)
+    return _lost(sent, asked, received, "bad-answer" if received else "no-answer")
 
 
 def _lost(sent: bytes, asked: str, received: bytes, word: str, detail: str = "") -> Told:
@@ -292,20 +317,81 @@ def _onbon(data: bytes) -> list[str]:
     return found
 
 
+def _ff68(data: bytes) -> list[str]:
+    from devices.ff68.codec import BEEP, RATED, SHOW, CallerParser
+
+    found = []
+    for frame in CallerParser().feed(data):
+        words = f"function {frame.function:02X} {frame.data.hex(' ')}"
+        if frame.function == RATED and frame.is_press:
+            words = f"rating, button {frame.data[0]}"
+        elif frame.function == SHOW and not frame.is_press:
+            words = "show " + "".join("-" if one > 9 else str(one) for one in frame.data)
+        elif frame.function == BEEP and not frame.data:
+            words = "beep"
+        elif frame.key is not None:
+            words = f"key {frame.key}, or its acknowledgement"
+        found.append(f"address {frame.address}: {words}")
+    return found
+
+
+def _voice(data: bytes) -> list[str]:
+    from devices.voice_chip.codec import said
+
+    return said(data)
+
+
 DECODERS: dict[str, Callable[[bytes], list[str]]] = {
     "modbus": _modbus,
     "candle485": _candle,
     "onbon_bx": _onbon,
+    "ff68": _ff68,
+    "voice_chip": _voice,
 }
+
+
+def _ff68_request(words: list[str]) -> bytes:
+    from devices.ff68.codec import BEEP, CallerFrame, show
+
+    if len(words) < 2 or not words[0].isdecimal() or not 1 <= int(words[0]) <= 254:
+        raise ValueError("write: ff68 ADDRESS beep, waiting N or number A012")
+    address, rest = int(words[0]), words[1:]
+    if rest == ["beep"]:
+        return CallerFrame(address, BEEP).to_bytes()
+    if len(rest) == 2 and rest[0] == "number":
+        return show(address, None, rest[1]).to_bytes()
+    if len(rest) == 2 and rest[0] == "waiting" and rest[1].isdecimal():
+        return show(address, int(rest[1]), None).to_bytes()
+    raise ValueError("write: ff68 ADDRESS beep, waiting N or number A012")
+
+
+def _voice_request(words: list[str]) -> bytes:
+    from devices.voice_chip.codec import STATUS, frame, parts, speak
+
+    if words[0] not in ("syn6288", "xfs5152") or len(words) != 2:
+        raise ValueError("write: voice_chip syn6288|xfs5152 TEXT (status: its question)")
+    chip: Literal["syn6288", "xfs5152"] = "syn6288" if words[0] == "syn6288" else "xfs5152"
+    if words[1] == "status":
+        return frame(chip, STATUS)
+    return b"".join(speak(chip, text) for text in parts(chip, words[1])[:1])
+
+
+ENCODERS: dict[str, Callable[[list[str]], bytes]] = {"ff68": _ff68_request, "voice_chip": _voice_request}
+ENCODE_WORDS = (
+    "modbus HEX; modbus_relay/NAME CHANNEL on|off|blink; ff68 ADDRESS beep|waiting N|number A012; "
+    "voice_chip syn6288|xfs5152 TEXT"
+)
 
 
 def encoded(what: str, words: list[str], unit: int | None, folder: Path | None) -> bytes:
     """The bytes of a request. Raises ``ValueError``."""
+    if what in ENCODERS:
+        return ENCODERS[what](words)
     if what == "modbus":
         return rtu_frame(unit or 1, bytes.fromhex("".join("".join(words).split())))
     driver, _, name = what.partition("/")
     if driver != "modbus_relay" or len(words) != 2 or not words[0].isdecimal():
-        raise ValueError("write: modbus HEX, or modbus_relay/NAME CHANNEL on|off|blink")
+        raise ValueError(f"write: {ENCODE_WORDS}")
     from devices.modbus_relay.codec import Style, write_for
     from devices.modbus_relay.profiles import profile_of
     from edged.descriptions import table

@@ -129,7 +129,7 @@ def new(
 
 @app.command()
 def decode(
-    family: Annotated[str, typer.Argument(help="modbus, candle485 or onbon_bx.")],
+    family: Annotated[str, typer.Argument(help="modbus, candle485, ff68, onbon_bx or voice_chip.")],
     octets: Annotated[list[str], typer.Argument(help="Bytes in hex, spaces anywhere.", metavar="HEX...")],
     as_json: Json = False,
 ) -> None:
@@ -157,9 +157,10 @@ def decode(
 
 @app.command()
 def encode(
-    what: Annotated[str, typer.Argument(help="modbus, or modbus_relay/NAME.")],
+    what: Annotated[str, typer.Argument(help="modbus, modbus_relay/NAME, ff68 or voice_chip.")],
     words: Annotated[
-        list[str], typer.Argument(help="Request in hex; or channel and level (on, off, blink).")
+        list[str],
+        typer.Argument(help="Request in hex; channel and level (on, off, blink); or words of the family."),
     ],
     unit: Annotated[int | None, typer.Option(help="Unit; default: the description's, or 1.")] = None,
     folder: Annotated[Path | None, typer.Option("--descriptions", help="The site's own folder.")] = None,
@@ -169,6 +170,7 @@ def encode(
     \b
     Exit codes: 0 done, 2 wrong words.
     Example:    edged devices encode modbus_relay/waveshare 3 on
+                edged devices encode ff68 5 number A012
     """
     from edged.cli.device_bytes import encoded
 
@@ -183,22 +185,28 @@ def probe(
     url: Url,
     unit: Annotated[int, typer.Option(min=1, max=255)] = 1,
     request: Annotated[
-        str, typer.Option(help="Request in hex: 01 0000 0008 reads eight coils.")
+        str, typer.Option(help="Request in hex: 01 0000 0008 reads eight coils; else what `encode` prints.")
     ] = "01 0000 0008",
+    family: Annotated[str, typer.Option(help="modbus, or another family of `decode`.")] = "modbus",
     deadline_ms: Annotated[int, typer.Option(min=20, max=10_000, help="After the last byte is out.")] = 300,
     lang: LangOption = "both",
     as_json: Json = False,
 ) -> None:
-    """Ask one Modbus module something; see the bytes both ways, what they mean, and what to do if nobody answers.
+    """Ask one device something; see the bytes both ways, what they mean, and what to do if nobody answers.
 
     \b
     Exit codes: 0 it answered, 1 no or no right answer, 2 wrong words.
     Example:    edged devices probe rtu:///dev/ttyUSB0?baudrate=9600 --unit 3
     """
-    from edged.cli.device_bytes import ask
+    from edged.cli.device_bytes import DECODERS, ask, ask_raw
 
+    if family not in DECODERS:
+        raise fail(f"families: {', '.join(DECODERS)}", 2)
     try:
-        told = ask(url, unit, request, deadline_ms / 1000)
+        if family == "modbus":
+            told = ask(url, unit, request, deadline_ms / 1000)
+        else:
+            told = ask_raw(url, family, request, deadline_ms / 1000)
     except ValueError as error:
         raise fail(str(error), 2) from None
     remedy = _chosen(told.remedy_zh, told.remedy, lang)
@@ -221,7 +229,7 @@ def probe(
 @app.command()
 def sniff(
     url: Url,
-    family: Annotated[str, typer.Option(help="modbus, candle485, onbon_bx, or raw.")] = "raw",
+    family: Annotated[str, typer.Option(help="A family of `decode`, or raw.")] = "raw",
     seconds: Annotated[float, typer.Option(min=0.1, max=86_400)] = 60.0,
     as_json: Json = False,
 ) -> None:

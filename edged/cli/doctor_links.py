@@ -21,6 +21,7 @@ SETTLE_S = 3.0  # after a loss: whether another reason turns up
 LISTEN_S = 5.0  # retained states come at once; who reports each minute may be missed
 CHANGES_MAX = 100  # of a device that comes and goes while it is asked
 HEALTH_BYTES_MAX = 256 * 1024
+NEVER_ANSWER = frozenset({"candle485", "ff68"})  # drivers of panels that only speak when a key is pressed
 SENDS = {"milesight_mqtt": 60}  # drivers whose devices send by themselves, and how often at most, in seconds
 
 
@@ -149,7 +150,7 @@ async def _ask(hall: HallConfig, device: DeviceConfig) -> Found:
 
 
 def _answered(device: DeviceConfig) -> Found:
-    if device.driver == "candle485":
+    if device.driver in NEVER_ANSWER:
         return well(
             f"总线可打开{place_of(device)}；请逐个按呼叫器确认",
             f"the bus opens{place_of(device)}; panels never answer: press a key on each",

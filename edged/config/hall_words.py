@@ -152,5 +152,10 @@ KEYS: dict[str, tuple[str, str]] = {
     "devices.poll_ms": ("轮询间隔（毫秒）", "milliseconds between two looks"),
     "devices.keys": ("设备词语对应的按键", "keys by the device's own word"),
     "devices.requests": ("设备词语对应的取号业务", "services of which a word takes a number"),
+    "devices.callers": (
+        "呼叫器名称 -> 地址；评价器与其呼叫器同址",
+        "caller -> address; its evaluator has the same",
+    ),
+    "devices.ratings": ("评价器按键 0–3 -> 等级 1–5", "evaluator's button 0 to 3 -> level 1 to 5"),
     "devices.chip": ("语音芯片", "voice chip"),
 }

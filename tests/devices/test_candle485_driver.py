@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from devices.candle485 import driver as candle_driver
-from devices.candle485 import noise as candle_noise
 from devices.candle485.codec import BLINK, BLINK_NONE, LED_GREEN, LED_GREEN_FAST, LED_OFF, LED_RED, Signal
 from devices.candle485.signs import PRINTED_BLINK
 from edged import driver as contract
@@ -18,6 +17,7 @@ from edged.core.model.commands import Action, Display, Lamp, Panel, Print, Say
 from edged.core.model.events import DeviceBack, DeviceLost, KeyPressed, TicketRequested
 from edged.core.model.point import Point
 from edged.driver import Refused, Unreachable
+from edged.links import noise
 from edged.shapes import Misshapen
 from tests.support.candle_bench import BACK, Hall, bench, key, options
 from tests.support.modbus_peers import until
@@ -183,7 +183,7 @@ async def test_a_stuck_key_is_held_back(tmp_path: Path) -> None:
             b.far.press("panel-21", "next-or-recall")
         b.far.press("panel-22", "arrive")
         await until(lambda: key("panel-22", "arrive") in b.pressed())
-    assert len(b.pressed()) == candle_noise.PRESSES_MAX + 1
+    assert len(b.pressed()) == noise.PRESSES_MAX + 1
     assert b.hall.rejected == ["stuck_key"] * 40
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from devices.candle485 import driver as candle_driver
-from devices.candle485 import noise as candle_noise
 from devices.candle485.codec import Signal
 from devices.candle485.echo import Echo
 from devices.candle485.fake import CandleFaults
@@ -16,7 +15,7 @@ from edged.core.model.commands import Lamp, Panel
 from edged.core.model.events import DeviceLost, TicketRequested
 from edged.core.model.point import Point
 from edged.driver import Unreachable
-from edged.links import memory
+from edged.links import memory, noise
 from tests.support.candle_bench import BACK, bench, key
 from tests.support.modbus_peers import until
 
@@ -118,8 +117,8 @@ async def test_a_line_that_damages_one_byte_in_a_hundred_costs_few_keys_and_neve
 async def test_babble_loses_the_bus_once_until_it_is_quiet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candle_noise, "BABBLE_S", 0.4)
-    monkeypatch.setattr(candle_noise, "QUIET_S", 0.2)
+    monkeypatch.setattr(noise, "BABBLE_S", 0.4)
+    monkeypatch.setattr(noise, "QUIET_S", 0.2)
     async with bench(tmp_path, echo=False) as b:
         b.far.babble(True)
         await until(lambda: b.hall.events[-1] == DeviceLost(Point("candle-1"), "babble"))
@@ -144,7 +143,7 @@ async def test_babble_loses_the_bus_once_until_it_is_quiet(
 async def test_noise_between_understood_keys_is_no_babble(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candle_noise, "BABBLE_S", 0.2)
+    monkeypatch.setattr(noise, "BABBLE_S", 0.2)
     async with bench(tmp_path, echo=False) as b:
         b.driver._presses.allows = lambda address, now_s: True  # type: ignore[method-assign]
         for count in range(1, 41):

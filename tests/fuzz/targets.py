@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from devices.candle485.codec import Parser
+from devices.ff68.codec import CallerParser
 from devices.milesight_mqtt import codec as milesight
 from devices.modbus_relay import codec as modbus
 from devices.mqtt_json import codec as mqtt_json
@@ -55,6 +56,17 @@ def candle_frames(data: bytes) -> None:
     for frame in frames:
         assert frame.to_bytes() in data, f"{frame} is not what was sent"
     whole.gap()
+
+
+def ff68_frames(data: bytes) -> None:
+    """Bytes from a bus of FF 68 callers; what is read is written the same, and read the same in two halves."""
+    whole, halves = CallerParser(), CallerParser()
+    frames = whole.feed(data)
+    middle = len(data) // 2
+    assert frames == halves.feed(data[:middle]) + halves.feed(data[middle:])
+    for frame in frames:
+        assert frame.to_bytes() in data
+        assert frame.key is None or frame.is_press
 
 
 def onbon_frames(data: bytes) -> None:
@@ -137,6 +149,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     for target in (
         device_json,
         candle_frames,
+        ff68_frames,
         onbon_frames,
         milesight_report,
         modbus_pdus,

@@ -1,4 +1,4 @@
-"""The one writer of a bus that never answers: frames go out singly, with a pause between them. Rules:
+"""The one writer of a serial bus whose units never answer: frames go out singly, with a pause between them. Rules:
 
 * Each output of a unit is a slot holding one frame, its newest: what was overtaken while it waited is never sent.
 * Changed slots go first, in the order of change; slots that are merely re-asserted use the time that is left.
@@ -9,34 +9,36 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
-from devices.candle485.codec import Frame
 from edged.driver import DeviceError
 
+FrameT = TypeVar("FrameT")
 
-class Bus:
+
+class SlotBus(Generic[FrameT]):
     """``write`` sends one frame or raises ``DeviceError``; ``pause`` keeps the distance to the next."""
 
     def __init__(
-        self, write: Callable[[Frame], Awaitable[None]], pause: Callable[[], Awaitable[None]]
+        self, write: Callable[[FrameT], Awaitable[None]], pause: Callable[[], Awaitable[None]]
     ) -> None:
         self._write = write
         self._pause = pause
-        self._standing: dict[str, Frame] = {}  # what each slot was last told, as a level
-        self._changed: dict[str, Frame] = {}  # one entry per slot, as the site has them
-        self._refresh: dict[str, Frame] = {}
+        self._standing: dict[str, FrameT] = {}  # what each slot was last told, as a level
+        self._changed: dict[str, FrameT] = {}  # one entry per slot, as the site has them
+        self._refresh: dict[str, FrameT] = {}
         self._waiting: dict[str, list[asyncio.Future[None]]] = {}
         self._wanted = asyncio.Event()
 
-    def is_new(self, slot: str, level: Frame) -> bool:
+    def is_new(self, slot: str, level: FrameT) -> bool:
         """Whether ``level`` differs from what the slot was last told."""
         return self._standing.get(slot) != level
 
-    def standing(self, slot: str) -> Frame | None:
+    def standing(self, slot: str) -> FrameT | None:
         """What the slot was last told."""
         return self._standing.get(slot)
 
-    def put(self, slot: str, level: Frame, once: Frame | None = None) -> asyncio.Future[None] | None:
+    def put(self, slot: str, level: FrameT, once: FrameT | None = None) -> asyncio.Future[None] | None:
         """Make ``level`` stand in ``slot``; where it is new, ``once`` (default: ``level``) is what leaves.
 
         Returns a future of its leaving, or None for a re-assertion.

@@ -1,0 +1,133 @@
+"""What is said on an FF 68 bus, as frozen frames with their bytes; no I/O.
+
+``FF 68 L L 68 address function data… sum 16``: L counts from the address up to before the sum; the sum is that of these
+bytes, modulo 256. 9600 8N1. A caller's key is the last byte of its data, digits typed before it stand before it; its
+function is any but 11, and the host acknowledges by the same bytes. An evaluator's button has function 11 and is
+acknowledged as 01. From the host: 02 shows six figures (0A is blank), 03 beeps, 01 with 0B asks for a rating.
+
+Source: github.com/JackQChen/QueueSystem (a system in use), CallSystem/CallSystem/frmMain.cs: reading of frames and keys
+from line 170, figures, beep and rating from line 983. What a caller does that is not acknowledged is not told there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edged.core.model.events import Key
+
+HEAD = bytes((0xFF, 0x68))
+MIDDLE, END = 0x68, 0x16
+RATE_ASK, SHOW, BEEP, RATED = 0x01, 0x02, 0x03, 0x11
+ADDRESS_MIN, ADDRESS_MAX = 0x01, 0xFE
+LENGTH_MIN, LENGTH_MAX = 2, 8  # a beep; six figures
+PRESS_LENGTHS = range(3, 6)  # what a caller or evaluator sends: one to three bytes of data
+AROUND = 7  # bytes of a frame that L does not count
+FRAME_MAX = AROUND + LENGTH_MAX
+BLANK = 0x0A
+FIGURES = 3  # of each half: who waits left, the number right
+
+KEY_RATE, KEY_CALL, KEY_RECALL, KEY_CONFIRM, KEY_PAUSE, KEY_TRANSFER = 0x0B, 0x0C, 0x0D, 0x0F, 0x12, 0x13
+KEYS: dict[tuple[int, ...], Key] = {
+    (KEY_CALL,): "next",
+    (KEY_RECALL,): "recall",
+    (KEY_RATE,): "finish",  # it ends the visit, and the evaluator asks
+    (KEY_PAUSE,): "pause",
+    (KEY_TRANSFER,): "transfer",
+    (6, KEY_CONFIRM): "no-show",
+    (0, KEY_CONFIRM): "park",
+    (3, KEY_CONFIRM): "resume",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CallerFrame:
+    """One frame of either direction."""
+
+    address: int
+    function: int
+    data: bytes = b""
+
+    def to_bytes(self) -> bytes:
+        body = bytes((self.address, self.function)) + self.data
+        return HEAD + bytes((len(body), len(body), MIDDLE)) + body + bytes((sum(body) & 0xFF, END))
+
+    @property
+    def is_press(self) -> bool:
+        """Whether it may come from a caller or an evaluator."""
+        return 2 + len(self.data) in PRESS_LENGTHS
+
+    @property
+    def acknowledgement(self) -> CallerFrame:
+        """What the host answers to it."""
+        return CallerFrame(self.address, RATE_ASK if self.function == RATED else self.function, self.data)
+
+    @property
+    def key(self) -> Key | None:
+        """What a caller's key means; digits before a key other than "confirm" mean nothing. None: no key of ours."""
+        last = self.data[-1:]
+        return KEYS.get(tuple(self.data if last == bytes((KEY_CONFIRM,)) else last))
+
+
+def figures(text: str) -> bytes:
+    """The last three figures of ``text``; what is no figure is blank."""
+    return bytes(int(c) if c.isascii() and c.isdecimal() else BLANK for c in text[-FIGURES:].rjust(FIGURES))
+
+
+def show(address: int, waiting: int | None, number: str | None) -> CallerFrame:
+    """How many wait on the left, or the number on the right; the other half is blank, as their own host does it."""
+    left = "" if waiting is None or number is not None else f"{min(waiting, 999):03}"
+    return CallerFrame(address, SHOW, figures(left) + figures(number or ""))
+
+
+class CallerParser:
+    """Finds frames in a stream of bytes. ``noise`` counts the bytes that belonged to none."""
+
+    def __init__(self) -> None:
+        self.noise = 0
+        self._held = b""
+
+    @property
+    def holding(self) -> bool:
+        """True inside a frame."""
+        return bool(self._held)
+
+    def feed(self, data: bytes) -> list[CallerFrame]:
+        """The frames that ``data`` completes, in order."""
+        frames: list[CallerFrame] = []
+        held, start = self._held + data, 0
+        while start < len(held):
+            size, frame = _look(held[start : start + FRAME_MAX])
+            if size == 0:
+                break
+            if frame is None:
+                self.noise += 1
+            else:
+                frames.append(frame)
+            start += size
+        self._held = held[start:]
+        return frames
+
+    def gap(self) -> None:
+        """The line fell silent: what began is no frame any more."""
+        self.noise += len(self._held)
+        self._held = b""
+
+
+def _look(piece: bytes) -> tuple[int, CallerFrame | None]:
+    """Size and frame at the beginning; (1, None) where none begins there, (0, None) where it is not whole yet."""
+    if not HEAD.startswith(piece[:2]) or len(piece) < 2:
+        return (0 if piece == HEAD[:1] else 1), None
+    fixed = piece[2:5]
+    wrong = (
+        (len(fixed) > 0 and not LENGTH_MIN <= fixed[0] <= LENGTH_MAX)
+        or (len(fixed) > 1 and fixed[1] != fixed[0])
+        or (len(fixed) > 2 and fixed[2] != MIDDLE)
+    )
+    if wrong:
+        return 1, None
+    if len(fixed) < 3 or len(piece) < AROUND + fixed[0]:
+        return 0, None
+    body = piece[5 : 5 + fixed[0]]
+    if piece[5 + fixed[0]] != sum(body) & 0xFF or piece[6 + fixed[0]] != END:
+        return 1, None
+    return AROUND + fixed[0], CallerFrame(body[0], body[1], body[2:])

@@ -1,0 +1,273 @@
+"""An FF 68 bus: keys and ratings in; numbers, who waits, and beeps out. Rules:
+
+1. A key is acknowledged, by its own bytes, once its step is on disk; where the inbox is full it is not, and the clerk
+   sees it. What comes again within ``AGAIN_S`` of its acknowledgement was sent again: it is acknowledged, not counted.
+2. An acknowledgement is what its key was, so an adapter that hears itself would press the key again, for ever. What we
+   sent is dropped when it comes back; whether the adapter hears itself is found out, unless ``echo`` says so.
+3. One writer (``edged/links/slots.py``). Nobody answers what is shown: what left the port counts as taken, and is
+   asserted anew. The bus is lost with its port, and while it babbles (``edged/links/noise.py``).
+
+Deadlines on the wire are real seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import ClassVar
+
+from devices.ff68 import codec
+from devices.ff68.codec import CallerFrame, CallerParser
+from devices.ff68.options import Ff68Options
+from edged.clock import monotonic_s
+from edged.core.model.commands import Action, Evaluator, Panel, Value
+from edged.core.model.events import Event, KeyPressed, RatingGiven
+from edged.core.model.losses import OTHER, Loss
+from edged.core.model.point import Point, channel_of
+from edged.driver import DeviceContext, Options, Presence, Refused, Unreachable
+from edged.heartbeat import lasting
+from edged.links import ByteLink
+from edged.links.losses import WIRE_LOSSES
+from edged.links.noise import Babble, Presses
+from edged.links.serial import SerialLink
+from edged.links.slots import SlotBus
+
+GAP_S = 0.1  # silence that ends half a frame: fifteen characters take 16 ms, a USB adapter adds up to 16
+ECHO_S = 0.2  # an echo later than this is none
+ECHO_MISSES_MAX = 3  # in a row: the adapter does not hear itself
+OWN_MAX = 16  # frames of ours that may still come back
+AGAIN_S = 0.5  # real seconds: the core takes two presses of one key within 0.3 s for one
+COMMIT_S = 2.0  # real seconds that a step may take to the disk; later the same key is pressed anew
+BITS_OF_A_BYTE = 10  # with start and stop bit
+REASSERT_MIN_S = 5.0  # hall seconds
+PAUSES_MAX = 6  # that a changed value may wait
+SPARE_S = 1.0  # real seconds beyond that, for a slow adapter
+LOUD_STATES = frozenset({"ACTIVATING", "INVITED"})  # a clerk is asked to take a window
+
+
+class Ff68:
+    """One bus. Points: ``device/caller`` by the names in the options, for its panel and its evaluator."""
+
+    OPTIONS: ClassVar[type[Options]] = Ff68Options
+    LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {"babble"}
+    pace_s = 0.0  # a wire with a queue of its own
+
+    def __init__(self, context: DeviceContext, options: Ff68Options, link: ByteLink | None = None) -> None:
+        """``link``: the wire to use; by default the serial port at ``path``."""
+        self._context = context
+        self._options = options
+        self._link = link if link is not None else SerialLink(options.path, baudrate=options.baudrate)
+        self._names = {address: name for name, address in options.callers.items()}
+        pause_s = options.bus_pause_ms / 1000
+        self._frame_s = codec.FRAME_MAX * BITS_OF_A_BYTE / options.baudrate
+        # A round of re-assertions leaves as much of the bus to keys as it takes itself.
+        self.reassert_s = max(REASSERT_MIN_S, 2 * len(options.callers) * (pause_s + self._frame_s))
+        self.deadline_s = PAUSES_MAX * (pause_s + self._frame_s) + SPARE_S
+        self._bus = SlotBus[CallerFrame](self._write, lambda: context.sleep(pause_s))
+        self._parser = CallerParser()
+        self._own: list[
+            tuple[CallerFrame, float]
+        ] = []  # sent, and until when it may come back; at most OWN_MAX
+        self._echoes = options.echo  # None: not known yet
+        self._misses = 0
+        self._last: dict[
+            int, tuple[CallerFrame, float, bool]
+        ] = {}  # by address: pressed, the same until, acknowledged
+        self._states: dict[str, str] = {}  # by caller: what its window was
+        self._asked: dict[str, str | None] = {}  # by caller: whose rating its evaluator was told to ask
+        self._babble = Babble()
+        self._babbling = False
+        self._presses = Presses()
+        self._open: bool | None = None
+        self._why = Loss(OTHER, "not opened yet")
+        self._presence = Presence(context)
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+
+    async def run(self) -> None:
+        """Keep the bus until cancelled."""
+        self._presence.forget()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
+                group.create_task(lasting("bus", self._bus.run()))
+        finally:
+            self._open, self._why = None, Loss(OTHER, "stopped")
+            self._bus.fail(self._unreachable())
+            for timer in self._timers.values():
+                timer.cancel()
+
+    async def show(self, point: Point, value: Value) -> None:
+        """Bring ``value`` to its caller or evaluator. Raises ``Refused`` or ``Unreachable``."""
+        caller = channel_of(point)
+        address = self._options.callers.get(caller)
+        if address is None:
+            raise Refused(f"no caller {caller!r} on this bus")
+        if not isinstance(value, Panel | Evaluator):
+            raise Refused(f"{caller} cannot show a {value.kind}")
+        self._check_up()
+        waits = (
+            self._ask(caller, address, value)
+            if isinstance(value, Evaluator)
+            else self._say(caller, address, value)
+        )
+        for future in waits:
+            if future is not None:
+                await future
+
+    async def act(self, action: Action) -> None:
+        """It does nothing once. Raises ``Refused``."""
+        raise Refused(f"a caller cannot {action.body.kind}")
+
+    def _say(self, caller: str, address: int, value: Panel) -> list[asyncio.Future[None] | None]:
+        waits = [self._bus.put(f"{caller}/show", codec.show(address, value.waiting, value.number))]
+        if value.state in LOUD_STATES and self._states.get(caller) != value.state:
+            beep = CallerFrame(address, codec.BEEP)
+            waits.append(self._bus.put(f"{caller}/beep", beep, once=beep))
+        self._states[caller] = value.state
+        return waits
+
+    def _ask(self, caller: str, address: int, value: Evaluator) -> list[asyncio.Future[None] | None]:
+        """Once for each visit; after its key "rate" a caller asks by itself."""
+        whom = value.number or value.case
+        new, self._asked[caller] = whom != self._asked.get(caller), whom
+        last = self._last.get(address)
+        if not new or whom is None or (last is not None and last[0].key == "finish"):
+            return []
+        ask = CallerFrame(address, codec.RATE_ASK, bytes((codec.KEY_RATE,)))
+        return [self._bus.put(f"{caller}/ask", ask, once=ask)]
+
+    def _check_up(self) -> None:
+        if not self._open:
+            raise self._unreachable()
+        if self._babbling:
+            raise Unreachable("babble", "babble")
+
+    def _unreachable(self) -> Unreachable:
+        return Unreachable(self._why.detail, self._why.word)
+
+    async def _write(self, frame: CallerFrame) -> None:
+        """Raises ``Unreachable``."""
+        self._check_up()
+        now_s = monotonic_s()
+        self._forget_own(now_s)
+        self._own = [*self._own, (frame, now_s + self._frame_s + ECHO_S)][-OWN_MAX:]
+        await self._link.write(frame.to_bytes())
+
+    def _forget_own(self, now_s: float) -> None:
+        """What should have come back by now will not."""
+        missed = [frame for frame, until_s in self._own if until_s <= now_s and not frame.is_press]
+        self._own = [(frame, until_s) for frame, until_s in self._own if until_s > now_s]
+        self._misses += len(missed)
+        if self._echoes is None and self._misses >= ECHO_MISSES_MAX:
+            self._echoes = False
+
+    def _is_own(self, frame: CallerFrame) -> bool:
+        """Whether this is what we said, come back."""
+        self._forget_own(monotonic_s())
+        place = next((place for place, (own, _) in enumerate(self._own) if own == frame), None)
+        if place is None or self._echoes is False:
+            return False
+        del self._own[place]
+        if not frame.is_press:  # no caller says that: the adapter hears itself
+            self._echoes, self._misses = True, 0
+        return True
+
+    def _heard(self, data: bytes) -> None:
+        noise = self._parser.noise
+        for frame in self._parser.feed(data):
+            if not self._babbling:
+                self._accept(frame)
+        if self._parser.holding:
+            self._later("gap", GAP_S, self._fell_silent)
+        self._count_noise(self._parser.noise - noise)
+
+    def _fell_silent(self) -> None:
+        noise = self._parser.noise
+        self._parser.gap()
+        self._count_noise(self._parser.noise - noise)
+
+    def _accept(self, frame: CallerFrame) -> None:
+        caller = self._names.get(frame.address)
+        if self._is_own(frame):
+            return
+        if not frame.is_press:
+            self._context.reject("unexpected_frame", f"function {frame.function:#x}")
+        elif caller is None:
+            self._context.reject("unknown_address", f"{frame.address:#x}")
+        elif not self._is_again(frame):
+            self._press(caller, frame)
+
+    def _is_again(self, frame: CallerFrame) -> bool:
+        """Sent once more: its acknowledgement was lost, or is still to come with its step."""
+        last, until_s, acknowledged = self._last.get(frame.address, (None, 0.0, False))
+        if last != frame or monotonic_s() >= until_s:
+            return False
+        if acknowledged:
+            self._acknowledge(frame)
+        return True
+
+    def _press(self, caller: str, frame: CallerFrame) -> None:
+        self._babble.spoke()
+        point = self._context.point(caller)
+        event: Event | None = None
+        if frame.function == codec.RATED:
+            level = self._options.ratings.get(frame.data[0])
+            event = None if level is None else RatingGiven(point, level)
+        elif frame.key is not None:
+            event = KeyPressed(point, frame.key)
+        if event is None:
+            self._context.reject("unknown_key", f"{frame.data.hex(' ')} of {caller}")
+            self._acknowledge(frame)
+        elif not self._presses.allows(frame.address, monotonic_s()):
+            self._context.reject("stuck_key", f"{frame.address:#x}")
+        else:
+            self._last[frame.address] = (frame, monotonic_s() + COMMIT_S, False)
+            if not self._context.emit(event, lambda: self._acknowledge(frame)):
+                del self._last[frame.address]
+
+    def _acknowledge(self, frame: CallerFrame) -> None:
+        self._last[frame.address] = (frame, monotonic_s() + AGAIN_S, True)
+        if self._open:
+            slot = f"{self._names[frame.address]}/acknowledgement"
+            self._bus.put(slot, frame.acknowledgement, once=frame.acknowledgement)
+
+    def _count_noise(self, count: int) -> None:
+        """Bytes that were no frame: a key may be lost with them, and when they do not end, the bus is."""
+        if count == 0:
+            return
+        now_s = monotonic_s()
+        babbles = self._babble.heard(count, now_s)
+        self._later("quiet", self._babble.quiet_in_s(now_s), self._fell_quiet)
+        if not self._babbling:
+            self._context.reject("noise", f"{count} bytes")
+            if babbles:
+                self._babbling = True
+                self._bus.fail(Unreachable("babble", "babble"))
+                self._tell()
+
+    def _fell_quiet(self) -> None:
+        if self._babbling:
+            self._babbling = False
+            self._tell()
+
+    def _wire_changed(self, up: bool, why: Loss) -> None:
+        self._open, self._why, self._babbling = up, why, False
+        self._parser, self._babble = CallerParser(), Babble()
+        self._own, self._misses = [], 0
+        self._echoes = self._options.echo  # another adapter may be there now
+        self._last.clear()
+        if not up:
+            self._bus.fail(self._unreachable())
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._open and not self._babbling:
+            self._presence.back()
+        elif self._open is not None:
+            self._presence.lost(*(Loss("babble") if self._babbling else self._why))
+
+    def _later(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
+        """``call`` after ``delay_s``, instead of the last one of this name."""
+        if name in self._timers:
+            self._timers[name].cancel()
+        self._timers[name] = asyncio.get_running_loop().call_later(delay_s, call)
