@@ -73,7 +73,7 @@ class Promises:
         self._last_action = 0
         self._offered: dict[int, Page | Print] = {}
         self._levels: dict[str, object] = {}
-        self._touched: dict[str, bool] = {}  # tidal window -> somebody used its panel since it last went dark
+        self._touched: dict[str, bool] = {}  # tidal window -> somebody used its panel since nobody was there
         self._speaking: dict[
             str, tuple[str, int]
         ] = {}  # loudspeaker -> the action it was given last, and when
@@ -194,14 +194,14 @@ class Promises:
         value = command.value
         if isinstance(value, WindowPicture):
             self._holds[value.window] = value.number
+            if value.state == "STANDBY" and not configured:  # another configuration sends nobody away
+                self._touched[value.window] = False
         elif isinstance(value, AreaPicture):
             _range(value.area, value)
         elif isinstance(value, Lamp) and command.point in self._lamp_of:
             window = self._lamp_of[command.point]
             if value.state == "on":
                 assert self._touched.get(window), f"staffed: {window} is lit and nobody touched its panel"
-            elif value.state == "off" and not configured:  # another configuration sends nobody away
-                self._touched[window] = False
 
     def _one_window_each(self) -> None:
         held = [number for number in self._holds.values() if number is not None]
