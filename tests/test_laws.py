@@ -31,6 +31,7 @@ PURE_MODULES = {
     "dataclasses",
     "enum",
     "functools",
+    "hashlib",  # so is a keyed hash
     "heapq",
     "itertools",
     "math",

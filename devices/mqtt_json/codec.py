@@ -376,6 +376,8 @@ def encode_action(action: Action) -> tuple[str, bytes]:
                 fields["about"] = body.about
             if body.lines:
                 fields |= {"lines": list(body.lines), "lines_en": list(body.lines_en)}
+            if body.url is not None:
+                fields["url"] = body.url
             asked = {"seq": body.seq, "boot": body.boot}
             if body.seq is not None:
                 fields["answers"] = {key: item for key, item in asked.items() if item is not None}

@@ -13,16 +13,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import msgspec
 import structlog
 
 from edged.central import topics
 from edged.central.page_pictures import AreaDay, Picturer
+from edged.central.page_sources import PageLink, PageSources
 from edged.central.page_words import Pair, devices_in_words
 from edged.clock import monotonic_s
-from edged.config import HallConfig
 from edged.core.model.commands import Desired, Note
 from edged.core.model.lookup import Lookup
 from edged.core.model.point import point_of
@@ -67,25 +67,6 @@ _ENCODER = msgspec.json.Encoder()
 log = structlog.get_logger("edged.central")
 
 
-class PageLink(Protocol):
-    """What is needed of ``edged.links.mqtt.link.MqttLink``."""
-
-    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
-    def on_state(self, callback: Callable[[bool, str], None]) -> None: ...
-
-
-class PageSources(NamedTuple):
-    """What the pictures are made of. ``at_ms`` is hall time now, ``stamp`` makes RFC 3339 of it."""
-
-    state: Callable[[], State]
-    config: Callable[[], HallConfig]
-    at_ms: Callable[[], int]
-    stamp: Callable[[int], str]
-    backlog: Callable[[], int]
-    durable: Callable[[], bool]
-    clock: Callable[[], bool]
-
-
 @dataclass(slots=True)
 class _Decision:
     """A step of the tide or of a person, and what came of it; ``body``: the same in words, once it was told."""
@@ -122,6 +103,7 @@ class PageDesk(Observer):
         self._decisions: deque[_Decision] = deque(maxlen=DECISIONS_KEPT)
         self._answers: deque[dict[str, Any]] = deque(maxlen=ANSWERS_KEPT)
         self._failures: set[str] = set()
+        self._before: dict[str, None] = {}  # windows and areas of the configuration that the last process had
 
     def start(self) -> None:
         """Listen to the link; count what the restored state still knows of today."""
@@ -130,6 +112,7 @@ class PageDesk(Observer):
         self._day = state.day
         if state.site is None:
             return
+        self._before = dict.fromkeys((*_parts_of(state.site), *_lines_of(state.site)))
         areas = {service.id: service.area for service in state.site.services}
         for ticket in state.tickets.values():
             area = areas.get(ticket.service)
@@ -334,17 +317,16 @@ class PageDesk(Observer):
                 parts.setdefault(point, []).append(f"area/{area.id}")
         self._parts = {point: tuple(own) for point, own in parts.items()}
         known = {one for own in parts.values() for one in own}
-        for part in [part for part in self._said if "/" in part and part not in known]:
-            self._publish(part, b"")
-            del self._said[part]
+        here = {*known, *_lines_of(site)}
+        for part in [part for part in (*self._before, *self._said) if "/" in part and part not in here]:
+            if self._publish(part, b""):
+                self._said.pop(part, None)
+                self._before.pop(part, None)
         self._dirty |= dict.fromkeys(("names", *sorted(known), *PARTS, "calls", "decisions", "answers"))
 
     def _go_round(self, site: Site) -> None:
         """Some windows and areas in turn: what no note tells of is found within a minute in the largest hall."""
-        every = [
-            *(f"area/{area.id}" for area in site.areas),
-            *(f"window/{window.id}" for window in site.windows),
-        ]
+        every = _parts_of(site)
         self._dirty |= dict.fromkeys((*every[self._round : self._round + ROUND_PARTS], *PARTS, "beat"))
         self._round = 0 if self._round + ROUND_PARTS >= len(every) else self._round + ROUND_PARTS
 
@@ -394,3 +376,16 @@ class PageDesk(Observer):
         except Unreachable:
             return False
         return True
+
+
+def _parts_of(site: Site) -> list[str]:
+    """Of each area and window."""
+    return [
+        *(f"area/{area.id}" for area in site.areas),
+        *(f"window/{window.id}" for window in site.windows),
+    ]
+
+
+def _lines_of(site: Site) -> list[str]:
+    """Of visitors' own pages (``page_lines.py``)."""
+    return [] if site.tickets_url is None else [f"line/{area.id}" for area in site.areas]

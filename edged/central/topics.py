@@ -40,6 +40,7 @@ CASES_STATE = Topic("hall/{hall}/state/cases", "up", retained=True)
 ALARMS_STATE = Topic("hall/{hall}/state/alarms", "up", retained=True)
 PAGE = Topic("hall/{hall}/page/{part}", "local", retained=True)
 PAGE_AREA = Topic("hall/{hall}/page/area/{area}", "local", retained=True)
+PAGE_LINE = Topic("hall/{hall}/page/line/{area}", "local", retained=True)
 PAGE_WINDOW = Topic("hall/{hall}/page/window/{window}", "local", retained=True)
 EVENTS = Topic("hall/{hall}/events", "up")
 EVENTS_ACK = Topic("hall/{hall}/events/ack", "down")
@@ -61,6 +62,7 @@ CONTRACT = (
         ALARMS_STATE,
         PAGE,
         PAGE_AREA,
+        PAGE_LINE,
         PAGE_WINDOW,
     ),
     *(EVENTS, EVENTS_ACK, POLICY_PUSH, GROUP_POLICY_PUSH, POLICY_REPORT, OPERATION, ANSWER, APPOINTMENTS),

@@ -315,6 +315,7 @@ class _Reading:
     def _config(self) -> HallConfig:
         hall = cast(HallTable, self.single["hall"])
         duty = cast(DutyTable, self.single["duty"])
+        public_url = cast(PagesTable, self.single["pages"]).public_url
         site = Site(
             hall=hall.id,
             name=hall.name,
@@ -335,6 +336,7 @@ class _Reading:
             case_displays=cast(CasesTable, self.single["cases"]).displays,
             displays=hall.displays,
             boards=tuple(self._boards()),
+            tickets_url=None if public_url is None else public_url.rstrip("/"),
         )
         return HallConfig(
             file=self.file.absolute(),

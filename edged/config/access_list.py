@@ -14,7 +14,8 @@ from edged.config import HallConfig
 # Of the topics of ``central/topics.py``, one of each, below hall/{hall}: a test holds these to that list.
 SAID = (
     *("status", "journal", "state/area/a", "state/window/w", "state/cases", "state/alarms"),
-    *("page/names", "page/area/a", "page/window/w", "events", "policy/report", "answer/r"),
+    *("page/names", "page/area/a", "page/line/a", "page/window/w"),
+    *("events", "policy/report", "answer/r"),
 )
 HEARD = ("events/ack", "policy/push", "ops/open", "appointments")
 ACCESS = ("read", "write", "readwrite", "deny")

@@ -63,7 +63,11 @@ KEYS: dict[str, tuple[str, str]] = {
     "pages.port": ("端口", "port"),
     "pages.names": ("允许的其他主机名", "further host names to answer to"),
     "pages.directory": ("页面进程自己的目录", "folder of its own"),
-    "pages.public_url": ("对外网址", "address that visitors use"),
+    "pages.public_url": (
+        "号票页面对外网址（印成二维码）",
+        "address of the ticket pages for visitors (printed as a QR code)",
+    ),
+    "pages.tickets_host": ("号票页面监听地址", "address that the ticket pages listen on"),
     "pages.tickets_port": ("号票页面端口", "port of the ticket pages"),
     "pages.duty_key": ("值班台私钥文件", "private key of the duty desk"),
     "pages.pins": ("值班人员口令文件", "file with the pins of the duty staff"),

@@ -326,7 +326,9 @@ class PagesTable(Table, frozen=True):
     ``names``: further names by which browsers ask for this machine. ``directory``: where it keeps the recorded days;
     none given: it keeps none. ``username`` or ``cert_file`` say who it is at the broker; none given: ``[mqtt]`` does.
     ``tls_cert_file`` and ``tls_key_file``: the pages are served by HTTPS; the duty desk needs it beyond this machine.
-    ``public_url`` and ``tickets_port`` are of the visitors' own pages, ``duty_key`` and ``pins`` of the duty desk.
+    ``duty_key`` and ``pins`` are of the duty desk. ``public_url``: where a visitor's phone finds the number's own page;
+    it is printed as a QR code. ``tickets_port`` (none given: nobody listens) and ``tickets_host``: where `edged web`
+    serves those pages, and nothing else, for the proxy that has that address.
     """
 
     host: Host = "127.0.0.1"
@@ -336,6 +338,7 @@ class PagesTable(Table, frozen=True):
     tls_cert_file: FilePath | None = None
     tls_key_file: FilePath | None = None
     public_url: Annotated[str, PUBLIC_URL] | None = None
+    tickets_host: Host = "127.0.0.1"
     tickets_port: Port | None = None
     duty_key: FilePath | None = None
     pins: FilePath | None = None

@@ -16,7 +16,7 @@ from edged.core.model.turn import Turn
 from edged.core.people import announcements, notices, pages, staffing, stranded
 from edged.core.queue import bookings, by_hand, people_counters, tickets
 from edged.core.tide import triggers
-from edged.core.visits import follow, kept, printing, rating
+from edged.core.visits import follow, kept, own_page, printing, rating
 from edged.core.windows import overrides, roster, wishes
 
 
@@ -93,6 +93,7 @@ HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.JournalRenewed: renewal.skip,
     ev.OutcomeKept: kept.keep,
     ev.RosterTold: roster.tell,
+    ev.TicketSecretDrawn: own_page.draw,
     ev.GoneOn: by_hand.go_on,
     ev.HoursFlexed: phases.flex,
     ev.DayReset: day.reset,

@@ -21,7 +21,9 @@ import structlog
 from edged import logs
 from edged.central.hall_status import HallStanding, HallStatus, reasons
 from edged.central.office import Dependencies, Office
-from edged.central.page_desk import PageDesk, PageSources
+from edged.central.page_desk import PageDesk
+from edged.central.page_lines import LineDesk
+from edged.central.page_sources import PageSources
 from edged.central.pictures import Pictures
 from edged.central.witness import Witness
 from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
@@ -39,6 +41,7 @@ from edged.core.model.events import (
     Resumed,
     SafeModeSet,
     SiteLoaded,
+    TicketSecretDrawn,
 )
 from edged.core.model.point import device_of
 from edged.core.model.state import DeviceState, State
@@ -110,8 +113,7 @@ class Application:
         restored = self.journal.restore(State)
         self.engine = Engine(restored.state)
         self._recovered = recover(self.engine, restored, self._manager.alive)
-        last_ms = self._recovered.last_ms
-        offset_ms = self.engine.state.wall_offset_ms
+        last_ms, offset_ms = self._recovered.last_ms, self.engine.state.wall_offset_ms
         lived_ms = None if offset_ms is None else last_ms + offset_ms
         self._wall = WallClock(last_ms, lived_ms, Clock(0, warp).wall_ms())
         self._gap_ms = self._wall.gap_ms
@@ -144,6 +146,7 @@ class Application:
         self.office = Office(config, keys, self.mqtt, self.journal, given)
         self.office.trust_duty(self._platform.duty_keys(config), config.duty.operations)
         self.pages = PageDesk(self.mqtt, config.hall, self._page_sources())
+        self.lines = LineDesk(self.mqtt, config.hall, self._page_sources())
         self.office.operations.on_answer = self.pages.answered
         ours = (self.metrics, StepLog(), DeviceLog())
         told = (*ours, *self.office.observers, self.pages, *self._platform.observers())
@@ -259,6 +262,7 @@ class Application:
         if self.engine.state.site != self.config.site:
             waits = conflicts(self.engine.state, self.config.site)
             self.inbox.put(SiteLoaded(self.config.site))
+        self._draw_secret(self.config)
         if self._safe != (self.engine.state.put_aside is not None):
             self.inbox.put(SafeModeSet(self._safe))
         centre = self.outputs.attach(CENTRE, self.pictures)
@@ -275,6 +279,7 @@ class Application:
         self.office.start()
         self.witness.start()
         self.pages.start()
+        self.lines.start()
         self._tell_of_the_journal()
         while len(self.inbox):
             at_ms = self.loop.turn(self.inbox.take_now()).at_ms
@@ -289,6 +294,7 @@ class Application:
             ("pictures", centre.run()),
             ("centre", self.office.run()),
             ("pages", self.pages.run()),
+            ("lines", self.lines.run()),
             ("clock", self._watch_clock()),
             ("lag", watch_loop(self.metrics.loop_lag)),
             ("web", self._platform.serve_web(self.web)),
@@ -363,6 +369,7 @@ class Application:
             "mqtt": self.mqtt.heartbeat.due_s,
             "pictures": self.outputs.due_s(CENTRE),
             "pages": self.pages.heartbeat.due_s,
+            "lines": self.lines.heartbeat.due_s,
             **self.office.heartbeats(),
             **{f"device {device}": due_s for device, due_s in fleet.heartbeats().items()},
         }
@@ -572,8 +579,14 @@ class Application:
         self._assert_shown(frozenset(started))
         if config.site != self.engine.state.site:
             self.inbox.put(SiteLoaded(config.site))
+        self._draw_secret(config)
         log.info("reloaded", devices_started=started)
         return Taken(restart=fixed)
+
+    def _draw_secret(self, config: HallConfig) -> None:
+        """Addresses of visitors' pages need chance, once in the life of a journal."""
+        if config.site.tickets_url is not None and not self.engine.state.ticket_secret:
+            self.inbox.put(TicketSecretDrawn(self._platform.ticket_secret()))
 
     def _assert_shown(self, devices: frozenset[str] | None = None) -> None:
         """Hand what the hall shows to its outputs anew; ``devices``: to these only."""

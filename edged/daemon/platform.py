@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import secrets
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -57,6 +58,10 @@ class Platform:
     def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
         """The link to the hall's broker."""
         return MqttLink(settings, reject)
+
+    def ticket_secret(self) -> str:
+        """Chance for the addresses of visitors' pages: 64 hexadecimal digits."""
+        return secrets.token_hex(32)
 
     def observers(self) -> tuple[Observer, ...]:
         """Whoever else hears of this hall's steps."""

@@ -32,7 +32,8 @@ from edged.bench.decisions import Crowd, Size
 from edged.bench.hall import BUSY, BenchHall, key, ticket
 from edged.bench.meter import Drain, Meter
 from edged.bench.plug import Address, Plug
-from edged.central.page_desk import PageDesk, PageSources
+from edged.central.page_desk import PageDesk
+from edged.central.page_sources import PageSources
 from edged.clock import perf_s
 from edged.observer import Step
 

@@ -240,6 +240,7 @@ def test_levels_are_sent_as_written_there(name: str, value: Value) -> None:
             "A003", "tax", 0, about="told-once", lines=("还需材料：照片",), lines_en=("Please bring: photo",)
         ),
         Print("A004", "tax", 2, seq=7, boot="b1"),
+        Print("A005", "tax", 2, url="https://hall.example.org/t/0123456789abcdef0123456789abcdef"),
         Page("chen", "tax", "w3", "请", "Go"),
         Refuse("tax", "closed", "已闭厅", "Closed"),
     ],

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from edged.central.page_lines import name_of
 from edged.core.people.alarms import DO, TEXT
 from tests.support.brokers import Mosquitto, until
 from tests.support.daemons import EXTRA_WINDOW, Daemon, Hall, Machines
@@ -103,6 +104,66 @@ async def test_a_broker_without_memory_is_told_everything_again(
     await broker.start()
     async with pages_at(broker, "east") as ear:
         await until(lambda: {"names", "window/w1", "area/tax", "policy"} <= set(ear.parts))
+    assert await daemon.stop() == 0
+
+
+async def test_what_a_former_configuration_said_goes_with_the_next_start(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
+    files, daemon, _ = hall
+    before = files.file.read_text()
+    files.file.write_text(before.replace("[[staff]]", f"{EXTRA_WINDOW}\n[[staff]]"))
+    await daemon.start()
+    async with pages_at(broker, "east") as ear:
+        await until(lambda: "window/w4" in ear.parts)
+        assert await daemon.stop() == 0
+        files.file.write_text(before)
+        await daemon.start()
+        await until(lambda: "window/w4" not in ear.parts)
+        assert "window/w1" in ear.parts
+    assert await daemon.stop() == 0
+
+
+async def test_a_number_has_an_address_that_a_kill_leaves_as_it_is(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
+    files, daemon, machines = hall
+    files.edit("[hall]", '[pages]\npublic_url = "https://hall.example.org/"\n\n[hall]')
+    await daemon.start()
+
+    def rows(ear: PageEar) -> dict[str, dict[str, Any]]:
+        line = ear["line/tax"]
+        found = [dict(zip(line["columns"], row, strict=True)) for row in line.get("rows", ())]
+        return {row["of"]: row for row in found}
+
+    async with pages_at(broker, "east") as ear:
+        machines.dispenser.request("tax-general")
+        machines.dispenser.request("tax-general", "elderly")
+        await until(lambda: len(machines.dispenser.printed) == 2)
+        urls = {one["number"]: one["url"] for one in machines.dispenser.printed}
+        first, second = (name_of(urls[number].rpartition("/")[2]) for number in sorted(urls))
+        assert all(url.startswith("https://hall.example.org/t/") for url in urls.values())
+        await until(lambda: rows(ear).keys() == {first, second})
+        assert sorted(row["ahead"] for row in rows(ear).values()) == [0, 1]
+        assert rows(ear)[first]["number"] == sorted(urls)[0]
+        assert "elderly" not in str(ear["line/tax"])
+        written(ear)
+        await daemon.kill()
+        await daemon.start()
+        machines.panel.press("login", "王芳")
+        machines.panel.press("reprint", sorted(urls)[0])
+        await until(lambda: len(machines.dispenser.printed) == 3)
+        assert machines.dispenser.printed[-1]["url"] == urls[sorted(urls)[0]]
+        machines.panel.press("next")
+        await until(lambda: any(row["state"] == "called" for row in rows(ear).values()))
+        called = next(row for row in rows(ear).values() if row["state"] == "called")
+        assert (called["window"], called["calls"], called["ahead"]) == ("w1", 1, None)
+        files.edit('[pages]\npublic_url = "https://hall.example.org/"\n\n', "")
+        os.kill(daemon.pid, signal.SIGHUP)
+        await until(lambda: "line/tax" not in ear.parts)
+        machines.dispenser.request("tax-general")
+        await until(lambda: len(machines.dispenser.printed) == 4)
+        assert "url" not in machines.dispenser.printed[-1]
     assert await daemon.stop() == 0
 
 

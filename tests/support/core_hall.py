@@ -62,6 +62,7 @@ class SiteText:
             ),
             dispensers=tuple(Point(words[0]) for words in self._all("dispenser")),
             queue=next((Point(words[0]) for words in self._all("queue")), None),
+            tickets_url=next((words[0] for words in self._all("own-pages")), None),
         )
 
 

@@ -53,6 +53,8 @@ def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
             return ev.RosterTold(staff, said, by, tuple(areas))  # type: ignore[arg-type]
         case ["goon", number, by, *first]:
             return ev.GoneOn(number, by, first[0] if first else None)
+        case ["secret", digits]:
+            return ev.TicketSecretDrawn(digits * 64)
         case ["machine", alarm, subject, word]:
             return ev.MachineTold(alarm, subject, word == "on", named.get("detail"))  # type: ignore[arg-type]
     return None

@@ -383,7 +383,10 @@ def _command(command: Command) -> str:
             if about != "ticket":
                 return f"print {command.id} {command.point} {about}{said}"
             asked = "" if boot is None else f" answers={boot}/{seq}"
-            return f"print {command.id} {command.point} {number} {service} ahead={ahead}{told}{said}{asked}"
+            url = "" if command.body.url is None else f" {command.body.url}"
+            return (
+                f"print {command.id} {command.point} {number} {service} ahead={ahead}{told}{said}{asked}{url}"
+            )
         case Refuse(service, reason, text, text_en):
             return f"refuse {command.id} {command.point} {service} {reason}: {text} | {text_en}"
         case Page(staff, _, _, text, _):

@@ -230,7 +230,8 @@ class Print:
 
     ``about``: what it is; ``lines`` (and the same in English) stand below the number: papers, deadlines, places, and
     why no wait is told. ``window``: who hears of it if it does not come out. ``seq`` and ``boot``: of the request that
-    it answers, so that another machine under the same id does not print it.
+    it answers, so that another machine under the same id does not print it. ``url``: where this visitor may look after
+    the number, printed as a QR code.
     """
 
     number: str
@@ -245,6 +246,7 @@ class Print:
     lines_en: tuple[str, ...] = ()
     seq: int | None = None
     boot: str | None = None
+    url: str | None = None
     kind: ClassVar[str] = "print"
 
 

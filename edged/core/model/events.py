@@ -520,6 +520,13 @@ class MachineTold:
 
 
 @value
+class TicketSecretDrawn:
+    """Drawn by chance: ``secret`` (64 hexadecimal digits) makes the addresses of visitors' own pages unguessable."""
+
+    secret: str
+
+
+@value
 class RosterTold:
     """``by`` (a name, at most 64 characters) says of today's people: ``staff`` is absent, back, or may also serve
     ``areas``. ``staff`` is an id or the name people use.
@@ -639,6 +646,7 @@ Event = (
     | JournalRenewed
     | OutcomeKept
     | RosterTold
+    | TicketSecretDrawn
     | GoneOn
     | AppointmentMade
     | AppointmentCancelled

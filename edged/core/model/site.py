@@ -101,6 +101,7 @@ class Site:
 
     ``displays`` are the hall's own boards; ``boards`` has the sizes of all displays, as far as they are known.
     ``queue``: the point of the queue system that calls here (follow mode); None: the hall calls by itself.
+    ``tickets_url``: where visitors look after their own number (``[pages] public_url``), without a final "/".
     """
 
     hall: str
@@ -118,3 +119,4 @@ class Site:
     boards: tuple[Board, ...] = ()
     dispensers: tuple[Point, ...] = ()  # points that show which services give no numbers
     queue: Point | None = None
+    tickets_url: str | None = None

@@ -636,3 +636,4 @@ class State:
     put_off: dict[str, int] = field(default_factory=dict)
     words_put_off: dict[str, int] = field(default_factory=dict)
     paced_ms: int = 0  # up to when looks are taken
+    ticket_secret: str = ""  # what the addresses of visitors' pages are made of; "": none was drawn yet

@@ -18,7 +18,7 @@ from edged.core.queue import issuing
 from edged.core.queue.by_hand import BY_HAND
 from edged.core.queue.ordering import ahead
 from edged.core.queue.tickets import allot, by_number, move
-from edged.core.visits import detours, slips
+from edged.core.visits import detours, own_page, slips
 
 ALARM = "print-failed"
 
@@ -45,6 +45,7 @@ def print_slip(turn: Turn, ticket: Ticket, point: Point, event: TicketRequested 
         lines_en=en,
         seq=seq,
         boot=boot,
+        url=own_page.url(turn, ticket),
     )
     ticket.print_action = turn.act(point, slip)
 

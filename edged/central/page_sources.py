@@ -1,0 +1,28 @@
+"""What those who publish for the pages are given: the link, and where the hall's state is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from edged.config import HallConfig
+from edged.core.model.state import State
+
+
+class PageLink(Protocol):
+    """What is needed of ``edged.links.mqtt.link.MqttLink``."""
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None: ...
+    def on_state(self, callback: Callable[[bool, str], None]) -> None: ...
+
+
+class PageSources(NamedTuple):
+    """What the pictures are made of. ``at_ms`` is hall time now, ``stamp`` makes RFC 3339 of it."""
+
+    state: Callable[[], State]
+    config: Callable[[], HallConfig]
+    at_ms: Callable[[], int]
+    stamp: Callable[[int], str]
+    backlog: Callable[[], int]
+    durable: Callable[[], bool]
+    clock: Callable[[], bool]
