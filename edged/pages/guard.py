@@ -38,7 +38,11 @@ NO_STORE = (b"cache-control", b"no-store")
 class Guard:
     """Wraps the application. ``host`` is where it listens, ``names`` what else it is called."""
 
-    def __init__(self, inner: ASGIApp, host: str, names: Iterable[str]) -> None:
+    def __init__(
+        self, inner: ASGIApp, host: str, names: Iterable[str], writes: frozenset[str] = WRITES
+    ) -> None:
+        """``writes``: paths that take a POST."""
+        self._writes = writes
         self._inner = inner
         self._names = HostNames(host, names)
         self.slow = 0
@@ -57,7 +61,7 @@ class Guard:
                 scope[ABORT]()  # an orderly close would wait for a reader that does not read
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
-        if scope["method"] not in READS and not (scope["method"] == "POST" and scope["path"] in WRITES):
+        if scope["method"] not in READS and not (scope["method"] == "POST" and scope["path"] in self._writes):
             return PlainTextResponse("GET only\n", 405, {"Allow": "GET, HEAD"})
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         if not self._names.has(hosts):

@@ -13,9 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 CONNECTIONS_MAX = 256  # a browser has six at most; LimitNOFILE=1024 leaves room for everything else
+PHONES_MAX = 512  # each for the moment of a question
 HEAD_S = 5.0  # a request's head comes in one packet on a LAN
 HEAD_BYTES_MAX = 8_192
 IDLE_S = 10.0  # a connection kept for the next request
+PHONE_IDLE_S = 1.0  # a phone that loads a page has several; the next question comes much later
 SEND_BUFFER_BYTES = 64 * 1024  # what the kernel holds for a slow reader
 GRACE_S = 1  # for open streams when we are stopped
 ABORT = "edged.abort"  # of an ASGI scope: ends the connection at once
@@ -23,6 +25,8 @@ ABORT = "edged.abort"  # of an ASGI scope: ends the connection at once
 
 class LimitedConnection(H11Protocol):
     """One connection: refused where there are too many, ended where no request comes."""
+
+    connections_max = CONNECTIONS_MAX
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -32,7 +36,7 @@ class LimitedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS_MAX:
+        if len(self.connections) > self.connections_max:
             transport.abort()
             return
         connection: socket.socket | None = transport.get_extra_info("socket")
@@ -69,15 +73,27 @@ class LimitedConnection(H11Protocol):
             self._deadline = None
 
 
+class PhoneConnection(LimitedConnection):
+    """The same, of the visitors' listener."""
+
+    connections_max = PHONES_MAX
+
+
 class Listener(uvicorn.Server):
     """Serves ``app`` on a socket that is already ours; signals are the process's own affair."""
 
-    def __init__(self, app: ASGIApp, cert_file: str | None = None, key_file: str | None = None) -> None:
-        """``cert_file`` and ``key_file``: PEM files; with them it speaks HTTPS."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        cert_file: str | None = None,
+        key_file: str | None = None,
+        phones: bool = False,
+    ) -> None:
+        """``cert_file`` and ``key_file``: PEM files; with them it speaks HTTPS. ``phones``: many, for a moment each."""
         super().__init__(
             uvicorn.Config(
                 cast(Any, app),
-                http=LimitedConnection,
+                http=PhoneConnection if phones else LimitedConnection,
                 ws="none",
                 ssl_certfile=cert_file,
                 ssl_keyfile=key_file,
@@ -88,7 +104,7 @@ class Listener(uvicorn.Server):
                 server_header=False,
                 date_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=int(IDLE_S),
+                timeout_keep_alive=int(PHONE_IDLE_S if phones else IDLE_S),
                 timeout_graceful_shutdown=GRACE_S,
                 h11_max_incomplete_event_size=HEAD_BYTES_MAX,
                 backlog=64,

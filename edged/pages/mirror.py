@@ -11,10 +11,12 @@ from edged import strict_json
 from edged.clock import Clock, monotonic_s
 from edged.links.mqtt.link import Message, MqttLink
 from edged.pages.sheet import Sheet
+from edged.pages.tickets import TicketBook
 
 MESSAGE_BYTES_MAX = 128 * 1024
 DIGITS_MAX = 18
 BEAT = "beat"
+LINE = "line/"
 
 log = structlog.get_logger("edged.pages")
 
@@ -28,6 +30,7 @@ class Mirror:
         """``told`` hears every part, too."""
         self.staff = Sheet()
         self.public = Sheet()
+        self.tickets = TicketBook()
         self.beat_s: float | None = None  # when the hall was last heard, monotonic
         self._clock = clock
         self._told = told
@@ -53,10 +56,15 @@ class Mirror:
         self.put(name, body)
 
     def put(self, name: str, body: dict[str, Any] | None) -> None:
-        """A part as it is now, for both sheets."""
-        self.staff.put(name, body)
+        """A part as it is now, for both sheets; the lines are for visitors' own pages alone."""
+        line = name.removeprefix(LINE) if name.startswith(LINE) else None
+        if line is None:
+            self.staff.put(name, body)
         try:
-            self._told(name, body)
+            if line is None:
+                self._told(name, body)
+            else:
+                self.tickets.heard(line, body)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self._refuse(name, repr(error))
         if is_public(name):

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from edged.pages.days import RecordedDays
 from edged.pages.guard import Guard
 from edged.pages.listener import Listener, bind
 from edged.pages.mirror import Mirror
+from edged.pages.tickets import TicketPages
 
 PAGES = (hall, board, days, duty, replay, report)  # each module says its addresses: ``routes(pages)``
 BEAT_LATE_S = 5.0
@@ -114,11 +116,15 @@ def _health(pages: Pages) -> dict[str, Any]:
 
 async def serve(config: HallConfig, warp: Warp | None, tell: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT. ``tell`` gets the address. Raises ``OSError`` where it cannot be had."""
-    place = bind(config.pages.host, config.pages.port)
-    try:
+    table = config.pages
+    with ExitStack() as places:
+        place = places.enter_context(bind(table.host, table.port))
         pages = assemble(config, Clock(0, warp))
-        table = config.pages
-        listener = Listener(application(pages), table.tls_cert_file, table.tls_key_file)
+        listeners = [(Listener(application(pages), table.tls_cert_file, table.tls_key_file), place)]
+        if table.tickets_port is not None:
+            visitors = places.enter_context(bind(table.tickets_host, table.tickets_port))
+            app = TicketPages(pages).application()
+            listeners.append((Listener(app, table.tls_cert_file, table.tls_key_file, phones=True), visitors))
         tell(address(table.host, place.getsockname()[1], secure=table.tls_cert_file is not None))
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -126,16 +132,15 @@ async def serve(config: HallConfig, warp: Warp | None, tell: Callable[[str], Non
         async with asyncio.TaskGroup() as tasks:
             link = tasks.create_task(heartbeat.lasting("broker link", pages.link.run()))
             recorder = tasks.create_task(heartbeat.lasting("recorder", pages.days.run()))
-            server = tasks.create_task(listener.serve(sockets=[place]))
+            servers = [tasks.create_task(one.serve(sockets=[at])) for one, at in listeners]
             await stopping.wait()
             pages.streams.close()
-            listener.should_exit = True
-            await server
+            for one, _ in listeners:
+                one.should_exit = True
+            await asyncio.gather(*servers)
             link.cancel()
             recorder.cancel()
             await pages.days.close()
-    finally:
-        place.close()
 
 
 def address(host: str, port: int, secure: bool = False) -> str:

@@ -32,7 +32,8 @@ def serve(config: Path, log_level: str = "INFO", warp: str | None = None, child:
         return USAGE
     except OSError as error:
         logs.say(
-            f"edged web: the address cannot be had: {error.strerror or error}; see [pages] host and port\n"
+            f"edged web: the address cannot be had: {error.strerror or error}; "
+            "see host and port, tickets_host and tickets_port in [pages]\n"
         )
         return USAGE
     finally:

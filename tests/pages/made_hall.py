@@ -17,6 +17,7 @@ from typing import Any
 import aiomqtt
 import httpx
 
+from edged.central.page_lines import COLUMNS, name_of
 from edged.pages.day_recorder import DayRecorder, minute_of
 from edged.sim.broker import free_port
 from tests.support import host_headers
@@ -329,6 +330,33 @@ def house() -> Parts:
     }
 
 
+TOKEN = "0123456789abcdef" * 2
+
+
+def row(token: str = TOKEN, state: str = "waiting", **changed: Any) -> list[Any]:
+    """A visit as ``page/line/tax`` tells it: A042, twelve people before it."""
+    told: dict[str, Any] = {
+        "of": name_of(token),
+        "number": "A042",
+        "service": "tax-general",
+        "state": state,
+        "ahead": 12 if state == "waiting" else None,
+        "low_s": 1500 if state == "waiting" else None,
+        "high_s": 2700 if state == "waiting" else None,
+        "window": None,
+        "calls": 0,
+        "issued": at("10:20:00"),
+        "told": [1800, 3000],
+    }
+    told |= changed
+    return [told[column] for column in COLUMNS]
+
+
+def line(*rows: list[Any]) -> dict[str, Any]:
+    """``page/line/tax``."""
+    return {"columns": COLUMNS, "rows": rows, "calls_max": 3}
+
+
 def scene() -> Parts:
     """All parts."""
     return {
@@ -339,6 +367,7 @@ def scene() -> Parts:
         "decisions": {"decisions": decisions()},
         "alarms": {"alarms": alarms()},
         **house(),
+        "line/tax": line(row()),
     }
 
 
@@ -394,7 +423,7 @@ class MadeHall:
 
     def __init__(self, broker: Mosquitto, client: aiomqtt.Client, directory: Path) -> None:
         self.broker, self.client, self.directory = broker, client, directory
-        self.web_port = free_port()
+        self.web_port, self.tickets_port = free_port(), free_port()
         self._began_s = time.time()
         self.beating = True
 
@@ -412,6 +441,11 @@ class MadeHall:
     def address(self) -> str:
         return f"http://127.0.0.1:{self.web_port}"
 
+    @property
+    def ticket(self) -> str:
+        """The page of ``TOKEN``."""
+        return f"http://127.0.0.1:{self.tickets_port}/t/{TOKEN}"
+
     async def say(self, name: str, body: dict[str, Any] | None) -> None:
         payload = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
         await self.client.publish(f"hall/{HALL}/page/{name}", payload, qos=1, retain=True)
@@ -427,7 +461,8 @@ class MadeHall:
         async with httpx.AsyncClient() as client, asyncio.timeout(20):
             while True:
                 parts = (await client.get(f"{self.address}/picture")).json()["parts"]
-                if scene().keys() | {"beat", "status"} <= parts.keys() and parts["link"]["up"]:
+                told = {name for name in scene() if not name.startswith("line/")} | {"beat", "status"}
+                if told <= parts.keys() and parts["link"]["up"]:
                     return
                 await asyncio.sleep(0.05)
 
@@ -437,6 +472,7 @@ class MadeHall:
         text = text.replace("port = 1883", f"port = {self.broker.port}").replace('"3.1.1"', '"5"')
         file = self.directory / "hall.toml"
         named = f"port = {self.web_port}\nnames = {json.dumps(host_headers.NAMES)}"
+        named += f'\ntickets_port = {self.tickets_port}\npublic_url = "https://visit.example.org/hall"'
         file.write_text(text.replace("port = 9465", named))
         days = self.directory / "days"
         days.mkdir(exist_ok=True)

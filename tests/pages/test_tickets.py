@@ -1,0 +1,199 @@
+"""``/t/{token}``: what a visitor's phone is told, by a listener that serves nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Browser, expect
+
+from edged.pages.tickets import FILES, again_s, back_by
+from tests.pages.made_hall import TOKEN, MadeHall, at, line, made_hall, row
+from tests.support import host_headers
+from tests.support.browsers import chromium, grave_findings, shown
+
+
+@pytest.fixture
+async def hall(tmp_path: Path) -> AsyncIterator[MadeHall]:
+    async with made_hall(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as found:
+        yield found
+
+
+async def asked(hall: MadeHall, token: str = TOKEN) -> tuple[int, dict[str, Any]]:
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{hall.tickets_port}/t/{token}/now")
+        return answer.status_code, answer.json()
+
+
+async def told(hall: MadeHall, state: str) -> dict[str, Any]:
+    """The answer once it says ``state``."""
+    async with asyncio.timeout(10):
+        while (answer := (await asked(hall))[1])["state"] != state:
+            await asyncio.sleep(0.05)
+    return answer
+
+
+async def test_a_phone_is_told_how_it_stands_and_nobodys_name(hall: MadeHall) -> None:
+    answer = await told(hall, "waiting")
+    assert (answer["number"], answer["ahead"], answer["low_s"], answer["high_s"]) == ("A042", 12, 1500, 2700)
+    assert answer["area"] == {"zh": "税务综合", "en": "Taxes"}
+    assert answer["fresh"]
+    assert answer["back_by"] == at(
+        "11:00:00"
+    )  # five minutes before the earliest moment, on a full five minutes
+    assert "1" in answer["windows"]
+    assert "5" not in answer["windows"]  # of another area
+    for word in ("priority", "clerk", "of", "周凯", "何丽"):
+        assert word not in str(answer)
+    await hall.say("line/tax", line(row(state="called", window="w11", calls=2)))
+    called = await told(hall, "called")
+    assert (called["window"], called["calls"], called["calls_max"], called["ahead"]) == ("11", 2, 3, None)
+    assert called["again_s"] == 5
+
+
+async def test_what_is_over_or_was_never_given_is_unknown(hall: MadeHall) -> None:
+    assert (await asked(hall, secrets.token_hex(16)))[0] == 404
+    assert (await asked(hall))[0] == 200
+    await hall.say("line/tax", line())
+    assert (await told(hall, "unknown"))["hall"]["zh"] == "示例政务服务大厅"
+    await hall.say("line/tax", line(row()))
+    await told(hall, "waiting")
+    await hall.say("line/tax", None)
+    await told(hall, "unknown")
+
+
+async def test_what_is_no_line_changes_nothing(hall: MadeHall) -> None:
+    await told(hall, "waiting")
+    wrong: tuple[dict[str, Any], ...] = (
+        {"rows": []},
+        {"columns": ["of"], "rows": [["x"]], "calls_max": 3},
+        {"columns": 7, "rows": 7},
+    )
+    for bad in wrong:
+        await hall.say("line/tax", bad)
+    await hall.say("line/biz", line(row("f" * 32)))
+    async with asyncio.timeout(10):
+        while (await asked(hall, "f" * 32))[0] != 200:
+            await asyncio.sleep(0.05)
+    assert (await asked(hall))[0] == 200
+
+
+async def test_an_old_picture_says_so(hall: MadeHall) -> None:
+    assert (await told(hall, "waiting"))["fresh"]
+    await hall.client.publish("hall/demo/status", b'{"state":"offline"}', qos=1, retain=True)
+    async with asyncio.timeout(10):
+        while (answer := (await asked(hall))[1])["fresh"]:
+            await asyncio.sleep(0.05)
+    assert (answer["back_by"], answer["number"]) == (None, "A042")
+
+
+async def test_that_listener_serves_nothing_else_and_the_staffs_no_tickets(hall: MadeHall) -> None:
+    base = f"http://127.0.0.1:{hall.tickets_port}"
+    async with httpx.AsyncClient() as client:
+        for path in (
+            "/",
+            "/board",
+            "/duty",
+            "/duty/session",
+            "/picture",
+            "/changes",
+            "/healthz",
+            "/files/base.js",
+        ):
+            assert (await client.get(f"{base}{path}")).status_code == 404, path
+        for path in (
+            "/t/",
+            "/t/A042",
+            f"/t/{TOKEN.upper()}",
+            f"/t/{TOKEN}0",
+            "/t/files/duty.js",
+            "/t/files/../now",
+        ):
+            assert (await client.get(f"{base}{path}")).status_code == 404, path
+        for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+            for path in (f"/t/{TOKEN}", f"/t/{TOKEN}/now", "/duty/login"):
+                assert (await client.request(method, f"{base}{path}")).status_code == 405
+        page = await client.get(f"{base}/t/{TOKEN}")
+        assert page.status_code == 200
+        assert "unsafe" not in page.headers["Content-Security-Policy"]
+        assert page.headers["Referrer-Policy"] == "no-referrer"
+        weight = 0
+        for name in FILES:
+            answer = await client.get(f"{base}/t/files/{name}")
+            assert answer.status_code == 200, name
+            weight += int(answer.headers["Content-Length"])
+        assert weight < 30 * 1024
+        assert (await client.get(f"{hall.address}/t/{TOKEN}/now")).status_code == 404
+        staff = (await client.get(f"{hall.address}/picture")).text
+        public = (await client.get(f"{hall.address}/board/picture")).text
+        assert "line/" not in staff + public
+    for host in (*host_headers.OURS, "visit.example.org"):
+        assert await host_headers.status(hall.tickets_port, f"/t/{TOKEN}", (host,)) == 200, host
+    for host in host_headers.NOT_OURS:
+        assert await host_headers.status(hall.tickets_port, f"/t/{TOKEN}", (host,)) in (400, 421), host
+
+
+def test_nobody_is_sent_away_for_a_short_wait() -> None:
+    waiting = {"state": "waiting", "ahead": 4, "low_s": 899}
+    assert back_by(at("10:41:20"), waiting) is None
+    assert back_by(at("10:41:20"), waiting | {"low_s": 900}) == at("10:50:00")
+    assert back_by(at("23:50:00"), waiting | {"low_s": 1800}) == "2026-11-24T00:15:00+08:00"
+    assert back_by(None, waiting | {"low_s": 1800}) is None
+    assert back_by(at("10:41:20"), {"state": "called", "low_s": None}) is None
+    assert [again_s(waiting | {"ahead": ahead}) for ahead in (0, 3, 4, 10, 11)] == [5, 5, 10, 10, 20]
+    assert again_s({"state": "served"}) == 60
+
+
+async def test_a_phone_in_a_hand(browser: Browser, hall: MadeHall) -> None:
+    await told(hall, "waiting")
+    async with shown(browser, hall.ticket, 390, 844) as page:
+        await expect(page.locator("#face h2 b")).to_have_text("A042")
+        await expect(page.locator("#face")).to_contain_text("12 人")
+        await expect(page.locator("#face")).to_contain_text("25–45 分钟")
+        await expect(page.locator(".note b")).to_have_text("请在 11:00 前回到大厅")
+        await page.locator("#big").click()
+        assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        await page.locator("#lang").click()
+        await expect(page.locator(".note b")).to_have_text("Be back in the hall by 11:00")
+        await page.locator("#lang").click()
+        for theme in ("dark", "light"):
+            assert await grave_findings(page) == [], theme
+            await page.locator("#theme").click()
+        await hall.say("line/tax", line(row(ahead=2, low_s=120, high_s=360)))
+        await told(hall, "waiting")
+        await page.reload()
+        await expect(page.locator(".note b")).to_have_text("快到您了")
+        await hall.say("line/tax", line(row(state="called", window="w11", calls=1)))
+        await expect(page.locator("#face .go b")).to_have_text("11号窗口")
+        await expect(page.locator("#spoken")).to_contain_text("A042 轮到您了")
+        assert await grave_findings(page) == []
+        await hall.say("line/tax", line(row(state="missed", window="w11", calls=3)))
+        await expect(page.locator(".note b")).to_have_text("已过号")
+        await hall.say("line/tax", line(row(state="served")))
+        await expect(page.locator(".note b")).to_have_text("已办结")
+        assert await grave_findings(page) == []
+
+
+async def test_a_phone_with_old_paper_or_without_a_network(browser: Browser, hall: MadeHall) -> None:
+    await told(hall, "waiting")
+    page = await browser.new_page(viewport={"width": 390, "height": 844})
+    await page.goto(f"http://127.0.0.1:{hall.tickets_port}/t/{'9' * 32}")
+    await expect(page.locator(".note b")).to_have_text("查不到这个号码")
+    await page.goto(hall.ticket)
+    await expect(page.locator("#face h2 b")).to_have_text("A042")
+    await page.context.set_offline(True)
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(page.locator("#banner")).to_contain_text("请看大厅屏幕")
+    assert await page.locator("#face h2 b").inner_text() == "A042"
+    await page.close()
