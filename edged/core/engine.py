@@ -95,7 +95,7 @@ class Engine:
         return commands, notes
 
     def lamps_first(self, at_ms: int, event: Event) -> Iterator[tuple[tuple[Command, ...], tuple[Note, ...]]]:
-        """As ``handle``, in parts: what is certain comes before the rest is worked out. To be taken to its end.
+        """As ``handle``, in parts: commands for lamps come first, the rest follows. Callers must take every part.
 
         Certain are the lamps of the windows that the event itself changed. The tide and all words come after them, and
         take most of the time.
@@ -182,7 +182,7 @@ class Engine:
                 self._index_due()
 
     def _fit_policy(self, turn: Turn) -> None:
-        """Another one is in force: everything is looked at anew."""
+        """Another policy is in force: every area, window and timer is looked at again."""
         for area in turn.lookup.areas:
             turn.touch_area(area)
         case_book.fit(turn)

@@ -24,7 +24,7 @@ MAY_HAVE_ARRIVED = ("no answer in time", "interrupted", "driver failed")
 
 
 def health(turn: Turn, event: HealthRead) -> None:
-    """A device that cannot do its work needs a person; low paper is worth a note only."""
+    """Take over a device's own health report. A device that cannot work raises an alarm; low paper is only noted."""
     if event.fault is not None or event.paper in ("low", "out"):
         turn.note("device.fault", event.point, paper=event.paper, fault=event.fault)
     if event.fault is not None or event.paper == "out":
@@ -34,7 +34,7 @@ def health(turn: Turn, event: HealthRead) -> None:
 
 
 def changed(turn: Turn, event: DeviceLost | DeviceBack) -> None:
-    """A device cannot be reached any more, or can again; or it is lost for another reason than was known."""
+    """A device became unreachable or reachable again, or the reason of its loss changed."""
     up = isinstance(event, DeviceBack)
     reason, detail = (event.reason, event.detail or None) if isinstance(event, DeviceLost) else (None, None)
     if up:
@@ -61,7 +61,7 @@ def changed(turn: Turn, event: DeviceLost | DeviceBack) -> None:
 
 
 def outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
-    """What became of an action; nothing is tried again blindly."""
+    """Take over what became of an action. No action is retried without a decision of the module that ordered it."""
     pending = turn.state.actions.pop(event.id, None)
     if pending is None:
         turn.ignore(event.id, "unknown_action")
@@ -85,7 +85,7 @@ def outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
 
 
 def machine(turn: Turn, event: MachineTold) -> None:
-    """An alarm of the machine stands from now on, or is over."""
+    """An alarm about the machine we run on (configuration, certificates, broker) begins or ends."""
     if event.stands:
         alarms.sound(turn, event.alarm, event.subject, detail=event.detail)
     else:

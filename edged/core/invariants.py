@@ -29,7 +29,7 @@ STATE_OF = {timer: state for state, timer in TIMER_OF.items()}
 
 
 def check(state: State, lookup: Lookup) -> None:
-    """Assert all of it."""
+    """Assert every rule of this module for one state."""
     _queues(state, lookup)
     _visitors(state)
     _waits(state)

@@ -49,12 +49,12 @@ def press(turn: Turn, event: KeyPressed) -> None:
 
 
 def _shown(turn: Turn, window: str) -> tuple[str, str | None]:
-    """What its clerk sees of a window."""
+    """What a panel shows of its window: two equal values mean that the key changed nothing the clerk can see."""
     return staffing.stands(turn.window(window)), signs.prompt_of(turn, window)
 
 
 def _answer_window(turn: Turn, window: str, before: tuple[str, str | None], noted: int) -> None:
-    """What the panel does not show by itself is said for a moment, while the window stays as it is now."""
+    """Show on the panel, for a moment, the part of the answer that its ordinary picture does not show."""
     shown = _shown(turn, window)
     if shown[1] is not None and shown[1] != before[1]:  # it says it already
         return
@@ -158,7 +158,7 @@ def _next(turn: Turn, window: str, _arg: str | None) -> None:
 
 
 def _may_reopen(turn: Turn, window: str) -> bool:
-    """After closing time a window opens again only by a second press: one may have been a habit."""
+    """Whether a key may reopen a window after closing time: only pressed twice, since once may be habit."""
     known = [opening.of(turn, area) for area in turn.lookup.window_areas[window]]
     if any(not own.known or own.phase != "closed" for own in known):
         return True

@@ -113,7 +113,9 @@ def _fit_window(turn: Turn, window: str) -> None:
 
 
 def fit_rest(turn: Turn) -> None:
-    """A tidal window at rest consults as long as somebody sits there (dumps from before that was a state, too)."""
+    """Set the state of a tidal window at rest: CONSULTING while somebody sits there, else STANDBY (old dumps lack
+    it).
+    """
     for window in turn.lookup.tidal:
         state = turn.window(window)
         if state.state == "STANDBY" and state.staff is not None:
@@ -144,7 +146,7 @@ def _release(turn: Turn, window: str) -> None:
 
 
 def resume(turn: Turn, event: Resumed) -> None:
-    """The process was away: deadlines move by the gap, so that nothing fires at once; waiting went on.
+    """The process was away: deadlines move by the gap, so that nothing fires at once; visitors' waits go on counting.
 
     After a restart the outcome of pending actions is unknown. Nothing is spoken twice. Paper and pages are offered
     again under their old ids, which device and pager recognise: a number in the queue is one in somebody's hand.

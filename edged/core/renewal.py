@@ -16,7 +16,7 @@ SLACK = 1_000  # ids cost nothing
 
 
 def skip(turn: Turn, event: JournalRenewed) -> None:
-    """Go on behind everything that can have been given before."""
+    """Move numbers and ids behind everything that can have been given before the journal was lost or copied."""
     state = turn.state
     state.next_ticket += event.lost + SLACK
     state.next_action += IDS_PER_STEP * event.lost + SLACK

@@ -17,7 +17,7 @@ AHEAD_MS = AT_ONCE * EVERY_MS
 
 
 def keep_pace(turn: Turn) -> None:
-    """Leave what was touched for the next look, or take back all that was left.
+    """Put off what was touched until the next look, or take back everything that was put off.
 
     What is put off: tide and signs of areas, the words of windows. Lamps that follow from the event have left by now,
     and the panel of a touched window gets all but new counts.
@@ -45,5 +45,5 @@ def keep_pace(turn: Turn) -> None:
 
 
 def due_ms(state: State) -> int | None:
-    """When what was put off has its look; None if nothing was."""
+    """When the areas and windows that were put off are looked at; None if there are none."""
     return state.paced_ms - AHEAD_MS if state.put_off or state.words_put_off else None

@@ -57,7 +57,7 @@ Judged = Literal["repeated", "later", "late", "restarted"]
 
 
 def is_redelivery(turn: Turn, event: DeviceEvent) -> bool:
-    """Whether the hall has had this message. A number reused with other content is another message."""
+    """Whether the hall already has this message. A number reused with other content is another message."""
     if event.seq is None:
         return False
     kind: Any = type(event)
@@ -90,18 +90,20 @@ def is_redelivery(turn: Turn, event: DeviceEvent) -> bool:
 
 @cache
 def _written(kind: type[DeviceEvent]) -> tuple[str, Callable[[object], Any]]:
-    """``repr`` of an event in two halves, at a third of its price: its digests stand in state dumps for ever."""
+    """``repr`` of an event in two halves, made in a third of the time; digests of it are kept in state dumps, so it
+    never changes.
+    """
     names = [field.name for field in fields(kind) if field.name not in NOT_CONTENT]
     return f"{kind.__qualname__}({', '.join(f'{name}=%r' for name in names)})", attrgetter(*names)
 
 
 def whole_again(turn: Turn, point: Point) -> None:
-    """No hole for a while: the alarm is over."""
+    """Timer: no message was missing for a while, and the alarm about holes ends."""
     alarms.clear(turn, ALARM, point)
 
 
 def one_again(turn: Turn, point: Point) -> None:
-    """No sign of a second sender for a while: the alarm is over."""
+    """Timer: no sign of a second device with this id for a while, and the alarm ends."""
     alarms.clear(turn, alarms.TWINS, point)
 
 
@@ -113,7 +115,7 @@ def deaf(turn: Turn, point: Point) -> None:
 
 
 def hearing(turn: Turn, point: Point) -> None:
-    """It can be heard again."""
+    """Our link is back: the device can be heard again."""
     sender = turn.state.senders.get(point)
     if sender is not None and sender.deaf_ms is not None:
         _skip(sender, turn.at_ms - sender.deaf_ms)
@@ -121,7 +123,7 @@ def hearing(turn: Turn, point: Point) -> None:
 
 
 def after_gap(turn: Turn, gap_ms: int) -> None:
-    """The process was away."""
+    """The process was away: no time passes for devices' numbers."""
     for sender in turn.state.senders.values():
         _skip(sender, gap_ms)
         if sender.deaf_ms is not None:
@@ -135,7 +137,7 @@ def _skip(sender: Sender, away_ms: int) -> None:
 
 
 def _sender(turn: Turn, event: DeviceEvent) -> Sender:
-    """Who speaks. What stands in a dump of before has its numbers, and no times."""
+    """The sender that an event came from; made if it is new."""
     assert event.seq is not None
     hearing(turn, event.point)
     sender = turn.state.senders.get(event.point)
@@ -146,7 +148,9 @@ def _sender(turn: Turn, event: DeviceEvent) -> Sender:
 
 
 def _judge(turn: Turn, sender: Sender, event: DeviceEvent, same: bool | None) -> Judged:
-    """What a number is. ``same``: its content is the one known under it; None where the number is not known."""
+    """Whether a number is new, a redelivery, or the start of a new epoch. ``same``: whether its content is the one
+    known under it; None where the number is not known.
+    """
     seq, last = event.seq, turn.state.last_seq.get(event.point)
     assert seq is not None
     if event.again and same:
@@ -184,7 +188,7 @@ def _day(turn: Turn) -> int | None:
 
 
 def _restart(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
-    """Its counting begins anew; what comes next is looked at with fresh eyes."""
+    """A device counts from the beginning: what it says next is compared with nothing it said before."""
     assert event.seq is not None
     other = event.boot is not None and event.boot == sender.before_boot
     if other or _goes_on(sender, event.seq):
@@ -211,7 +215,8 @@ def _goes_on(sender: Sender, seq: int) -> bool:
 
 
 def _echo(turn: Turn, point: Point, sender: Sender) -> None:
-    """The newest number came again, though no link was cut: once is a radio, for every number it is a second device.
+    """The newest number came again though no link was cut: once is a radio's resend; for every number it is a second
+    device.
 
     Told with the next new number: what comes twice changes nothing.
     """
@@ -224,7 +229,7 @@ def _echo(turn: Turn, point: Point, sender: Sender) -> None:
 
 
 def _suspect(turn: Turn, point: Point, sender: Sender, sign: int) -> None:
-    """A sign of a second sender; what was long ago counts no more."""
+    """Note one sign of a second sender with this id; old signs are forgotten."""
     sender.twice = sign + (0 if turn.at_ms - sender.sign_ms > WHOLE_MS else sender.twice)
     sender.sign_ms = turn.at_ms
 
@@ -236,7 +241,7 @@ def _tell_twins(turn: Turn, point: Point, sender: Sender) -> None:
 
 
 def _hear(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
-    """It was new."""
+    """Record a message as new."""
     assert event.seq is not None
     sender.first = min(sender.first, event.seq)
     sender.boot = event.boot if event.boot is not None else sender.boot

@@ -67,21 +67,21 @@ ON_THE_WALL: frozenset[str] = frozenset(
 
 
 def fire(turn: Turn, name: str) -> None:
-    """The time of ``name`` has come: it is gone, and its kind decides what that means."""
+    """The time of ``name`` has come: delete the timer and call what its kind stands for."""
     turn.drop_timer(name)
     kind, _, key = name.partition("/")
     FIRES[kind](turn, key)
 
 
 def after_gap(turn: Turn, gap_ms: int) -> None:
-    """The process was away for ``gap_ms``: nothing fires at once because of that."""
+    """The process was away for ``gap_ms``: every deadline moves by it."""
     for name, due_ms in list(turn.state.timers.items()):
         if not _on_the_wall(name):
             turn.set_timer(name, due_ms + gap_ms)
 
 
 def after_clock(turn: Turn, forward_ms: int) -> None:
-    """The wall clock was set ``forward_ms`` ahead: what goes by it comes that much sooner."""
+    """The wall clock was set ``forward_ms`` ahead: deadlines that follow wall time come that much sooner."""
     for name, due_ms in list(turn.state.timers.items()):
         if _on_the_wall(name):
             turn.set_timer(name, max(turn.at_ms, due_ms - forward_ms))

@@ -60,7 +60,7 @@ def queue_now(turn: Turn) -> WaitingNow:
 
 
 def set_policy(state: State, event: PolicyApplied) -> None:
-    """From now on this one is in force."""
+    """Put this policy in force."""
     state.policy_version, state.policy_sha256 = event.version, event.sha256
     if state.put_aside is None:
         state.policy = event.policy
@@ -69,7 +69,7 @@ def set_policy(state: State, event: PolicyApplied) -> None:
 
 
 def switch(turn: Turn, event: PolicyApplied) -> None:
-    """A policy takes effect: a newer one that was pushed is on trial, an earlier one ends a trial."""
+    """A policy takes effect: one that was newly pushed is on trial, an earlier one ends the trial."""
     state = turn.state
     gone = LeftPolicy(state.policy_version, state.policy_sha256)
     good = _good(state)
@@ -93,18 +93,18 @@ def switch(turn: Turn, event: PolicyApplied) -> None:
 
 
 def _good(state: State) -> PolicyTrial:
-    """What a trial would begin with: the policy in force is good."""
+    """What a trial that begins now would return to: the policy in force."""
     policy = _pushed(state)
     return PolicyTrial(state.policy_version, state.policy_sha256, policy.trial, policy.tidal)
 
 
 def _pushed(state: State) -> Policy:
-    """What is in force, or would be but for safe mode."""
+    """The policy that was pushed last, also while safe mode puts it aside."""
     return state.policy if state.put_aside is None else state.put_aside
 
 
 def _begin(turn: Turn, good: PolicyTrial) -> None:
-    """``good``: the policy that comes back if need be; one that was on trial itself is none."""
+    """Begin a trial; ``good`` is the policy that comes back if the new one does harm."""
     if not good.rules.enabled:
         return
     turn.state.trial = PolicyTrial(
@@ -119,7 +119,9 @@ def _begin(turn: Turn, good: PolicyTrial) -> None:
 
 
 def somebody_is_here(turn: Turn) -> None:
-    """A key or a ticket: the trial goes on, or the usual queue is learnt."""
+    """A key was pressed or a ticket taken: the hall is in use, so the trial's clock runs or the usual queue is
+    learnt.
+    """
     state = turn.state
     if state.trial is None:
         if turn.at_ms >= state.usual_due_ms:
@@ -180,7 +182,9 @@ def _missed_window(turn: Turn, trial: PolicyTrial) -> str:
 
 
 def _never_so_old(turn: Turn, usual: UsualQueue | None) -> str:
-    """ "hall" where days with as many visitors per window never had half such a queue; "" where nobody can know."""
+    """ "hall" where no day with as many visitors per window ever had half such a queue; "" where too few days are
+    known.
+    """
     if usual is None or usual.days < KNOWN_DAYS or _pressure(turn) > usual.pressure:
         return ""
     return turn.lookup.site.hall
@@ -215,7 +219,7 @@ def after_gap(turn: Turn, gap_ms: int) -> None:
 
 
 def _pressure(turn: Turn) -> float:
-    """Visitors of the last hour per regular window that works: what no policy can change."""
+    """Visitors of the last hour per working regular window: the load, which no policy can change."""
     areas = [turn.area(area).learnt for area in turn.lookup.areas if area not in turn.lookup.case_areas]
     came = sum(forecast.arrivals_since(learnt, turn.at_ms, PRESSURE_MIN) for learnt in areas)
     working = sum(
@@ -227,7 +231,7 @@ def _pressure(turn: Turn) -> float:
 
 
 def _learn(turn: Turn) -> None:
-    """Now and then, remember how old the queue is at this time of day. Not under a trial."""
+    """Remember now and then how long the queue has waited at this time of day; not during a trial."""
     local = wall.local_ms(turn)
     if local is None:
         return
@@ -244,7 +248,7 @@ def _learn(turn: Turn) -> None:
 
 
 def _usual(turn: Turn) -> UsualQueue | None:
-    """The worst of this hall about this time of day: half an hour sooner or later is the same rush."""
+    """The longest usual wait of this hall within half an hour of this time of day."""
     local = wall.local_ms(turn)
     if local is None:
         return None

@@ -30,7 +30,7 @@ class Span:
 
 
 def configured(hours: Hours) -> bool:
-    """Whether anybody knows the opening hours."""
+    """Whether the policy gives any opening hours at all."""
     return bool(hours.week)
 
 
@@ -85,7 +85,9 @@ def _joined(found: list[Span]) -> tuple[Span, ...]:
 
 
 def flexed(found: tuple[Span, ...], opens_min: int | None, closes_min: int | None) -> tuple[Span, ...]:
-    """Today's spans opened and closed at other times: the serving ones stretch or shrink, the others keep off them."""
+    """Today's spans with changed opening and closing times: serving spans stretch or shrink, other spans give way
+    to them.
+    """
     serving = [span for span in found if span.mode in SERVING]
     if not serving:
         if opens_min is None or closes_min is None:
@@ -140,7 +142,7 @@ def noon_of(hours: Hours, found: tuple[Span, ...]) -> tuple[int, int] | None:
 
 
 def edges(hours: Hours, found: tuple[Span, ...]) -> list[int]:
-    """Minutes of this day at which something may change; its end is one."""
+    """Minutes of this day at which the area's hours may change, midnight at its end included."""
     noon = noon_of(hours, found)
     marks = {DAY_MIN, *(noon or ())}
     for span in found:
@@ -158,7 +160,7 @@ def next_opening(hours: Hours, area: str, days: int, after_min: int) -> tuple[in
 
 
 def missing_year(hours: Hours, days: int) -> int | None:
-    """The first year, of this one and the one about to begin, whose holidays nobody has told the hall."""
+    """The first year (this one, or the next one shortly before it begins) for which the policy lists no holidays."""
     known = {int(name[:4]) for name in hours.holidays}
     return next(
         (year for year in (date(days)[0], date(days + hours.calendar_ahead_days)[0]) if year not in known),

@@ -22,7 +22,7 @@ Line = tuple[str, str]
 
 
 def area_line(turn: Turn, area: str) -> Line | None:
-    """What stands on an area's board beside who waits; None in ordinary hours."""
+    """The sentence about opening hours on an area's board; None in ordinary hours."""
     own = opening.of(turn, area)
     if not own.known:
         return None
@@ -41,7 +41,7 @@ def area_line(turn: Turn, area: str) -> Line | None:
 
 
 def window_line(turn: Turn, window: str) -> Line | None:
-    """What an empty window shows while all its areas are closed, or rest; None otherwise."""
+    """What a window without a visitor shows while all its areas are closed or at rest; None otherwise."""
     owns = [opening.of(turn, area) for area in turn.lookup.window_areas[window]]
     if owns and all(own.known and own.phase == "closed" for own in owns):
         return _closed(turn, owns[0])
@@ -53,7 +53,9 @@ def window_line(turn: Turn, window: str) -> Line | None:
 
 
 def case_taken(turn: Turn, area: str) -> Line | None:
-    """On the number of a case that was taken while no window serves: when somebody answers it; None while one does."""
+    """Printed on the number of a case that was taken while no window serves: when somebody will answer it. None
+    while one serves.
+    """
     own = opening.of(turn, area)
     if own.phase != "closed":
         return None

@@ -18,7 +18,7 @@ Why = Literal["paused", "closed", "self-service", "online", "noon", "stopped", "
 
 
 def quiet(turn: Turn) -> bool:
-    """Nobody has touched anything for so long that the hall must be empty."""
+    """Whether nobody has pressed a key or taken a ticket for so long that the hall must be empty."""
     return turn.at_ms - turn.state.active_ms > QUIET_MS
 
 
@@ -66,7 +66,8 @@ def on_duty(turn: Turn, window: str) -> bool:
 
 
 def refusal(turn: Turn, service: str, priority: Priority = "normal") -> Why | None:
-    """Why no number is given for a service now; None: one is. An appointment is a promise, kept while it is open.
+    """Why no number is given for a service now; None if one is given. Who has an appointment gets one whenever the
+    area is open.
 
     What could not be done (办不成事) is taken also while only machines or the network serve: a case outlives the day.
     """

@@ -24,7 +24,9 @@ DAY_MS = wall.DAY_MS
 
 
 def open_case(turn: Turn, case: Case, by: str) -> str | None:
-    """Give it a number, page, and watch the time; the id, or None (and why) if it cannot be opened."""
+    """Open a case: give it a number, page the duty manager, watch its deadlines. Returns the case's id, or None and
+    why it cannot be opened.
+    """
     state, limits = turn.state, turn.state.policy.cases
     open_already = [
         c.id
@@ -63,7 +65,7 @@ def open_case(turn: Turn, case: Case, by: str) -> str | None:
 
 
 def opened_by_ticket(turn: Turn, ticket: Ticket) -> None:
-    """A number of a case service was taken at a kiosk: that is a case, whoever serves it."""
+    """A ticket of a case service was taken at a kiosk: it opens a case, whichever window serves it."""
     service = turn.lookup.services[ticket.service]
     if service.case:
         case = _empty(turn, ticket.source)
@@ -77,7 +79,7 @@ def _empty(turn: Turn, source: str) -> Case:
 
 
 def case_of(turn: Turn, source: str, code: str | None, special: bool, ticket: Ticket | None) -> Case:
-    """A case about to be opened, of the visit it comes from if there is one."""
+    """A new case, not yet in the state, with the facts of the visit it comes from (if there is one)."""
     case = _empty(turn, source)
     case.code, case.special = code or "", special
     if ticket is not None:
@@ -87,7 +89,7 @@ def case_of(turn: Turn, source: str, code: str | None, special: bool, ticket: Ti
 
 
 def _begin(turn: Turn, case: Case) -> None:
-    """Opened, or opened again: somebody has to answer, and the days count from today."""
+    """A case was opened or reopened: somebody has to answer, and its working days count from today."""
     case.state, case.asked_ms, case.pages = "OPEN", _staffed_ms(turn), 0
     case.from_day, case.due_day, case.warned, case.overdue_day, case.extensions = None, None, False, None, 0
     turn.touch_cases()
@@ -95,7 +97,7 @@ def _begin(turn: Turn, case: Case) -> None:
 
 
 def _staffed_ms(turn: Turn) -> int:
-    """From when somebody can answer: now, or when the hall opens next; now where nobody knows the hours."""
+    """From which stamp somebody can answer: now, or when the hall opens next; now where the hours are unknown."""
     hours, local = turn.state.policy.hours, wall.local_ms(turn)
     if local is None or not day_spans.configured(hours):
         return turn.at_ms
@@ -110,7 +112,9 @@ def _staffed_ms(turn: Turn) -> int:
 
 
 def _ask(turn: Turn, case: Case) -> None:
-    """Page the duty manager, and again if nobody answers; out of hours that waits until the hall opens."""
+    """Page the duty manager, repeatedly until somebody answers; out of hours the first page waits until the hall
+    opens.
+    """
     limits = turn.state.policy.cases
     next_ms = case.asked_ms
     if turn.at_ms >= case.asked_ms:
@@ -127,7 +131,7 @@ def _ask(turn: Turn, case: Case) -> None:
 
 
 def acknowledge(turn: Turn, case: Case, by: str) -> None:
-    """Somebody looks after it."""
+    """A person takes care of the case (响应)."""
     if case.state != "OPEN":
         turn.ignore(case.id, "case_state", state=case.state, trigger="acknowledge")
         return
@@ -142,7 +146,9 @@ def acknowledge(turn: Turn, case: Case, by: str) -> None:
 
 
 def unanswered(turn: Turn, name: str) -> None:
-    """Still nobody (a timer): page again; past the limit it is late, and an alarm."""
+    """Timer: nobody has acknowledged the case yet. Page again; past the limit the answer is late and an alarm
+    sounds.
+    """
     case, limits = turn.state.cases.get(name), turn.state.policy.cases
     if case is None or case.state != "OPEN":
         return
@@ -166,7 +172,7 @@ def unanswered(turn: Turn, name: str) -> None:
 
 
 def close(turn: Turn, case: Case, outcome: str | None, by: str) -> bool:
-    """It is done, one way or another; closing one that nobody acknowledged acknowledges it."""
+    """Close a case with an outcome; a case that nobody had acknowledged counts as acknowledged by that."""
     outcomes = turn.state.policy.cases.outcomes
     word = outcome or outcomes[-1]
     if case.state == "CLOSED":
@@ -202,7 +208,7 @@ def close(turn: Turn, case: Case, outcome: str | None, by: str) -> bool:
 
 
 def reopen(turn: Turn, case: Case, by: str, why: str) -> None:
-    """It was not done after all: answered and closed anew. What was late before stays late."""
+    """The matter was not settled after all: the case is open again. What was late before stays late."""
     limits = turn.state.policy.cases
     if case.state != "CLOSED" or case.closed_ms is None:
         turn.ignore(case.id, "case_state", state=case.state, trigger="reopen")
@@ -221,7 +227,7 @@ def reopen(turn: Turn, case: Case, by: str, why: str) -> None:
 
 
 def extend(turn: Turn, case: Case, by: str) -> None:
-    """More working days, by name, a limited number of times, and not once it is late."""
+    """Give a case more working days: by a named person, a limited number of times, and only before it is late."""
     if case.state == "CLOSED" or case.overdue_day is not None:
         turn.ignore(
             case.id, "case_state", state="overdue" if case.overdue_day else case.state, trigger="extend"
@@ -236,7 +242,7 @@ def extend(turn: Turn, case: Case, by: str) -> None:
 
 
 def plan(turn: Turn, case: Case) -> None:
-    """Count its working days and say when to look again; again whenever the calendar or the clock changed."""
+    """Count the case's working days and set its next timer; done again whenever the calendar or the clock changed."""
     local, limits = wall.local_ms(turn), turn.state.policy.cases
     if local is None or case.state == "CLOSED":
         return
@@ -257,7 +263,7 @@ def plan(turn: Turn, case: Case) -> None:
 
 
 def due(turn: Turn, name: str) -> None:
-    """Its day has come, or gone (a timer)."""
+    """Timer: the case's last day has begun, or is over."""
     case, local, limits = turn.state.cases.get(name), wall.local_ms(turn), turn.state.policy.cases
     if case is None or case.state == "CLOSED" or case.due_day is None or local is None:
         return
@@ -277,7 +283,7 @@ def due(turn: Turn, name: str) -> None:
 
 
 def forget(turn: Turn, name: str) -> None:
-    """Long closed (a timer): from now on it is only counted."""
+    """Timer: the case was closed long ago; from now on only the tally of closed cases knows it."""
     case = turn.state.cases.pop(name, None)
     if case is None:
         return
@@ -294,7 +300,7 @@ def forget(turn: Turn, name: str) -> None:
 
 
 def fit(turn: Turn) -> None:
-    """Clock, calendar or limits changed."""
+    """Clock, calendar or limits changed: every open case gets its deadlines anew."""
     for case in turn.state.cases.values():
         plan(turn, case)
 
@@ -313,7 +319,7 @@ def is_working_day(turn: Turn, day: int) -> bool:
 
 
 def due_date(case: Case) -> str | None:
-    """As people write it."""
+    """The case's last day as people write it: 2026-10-01."""
     return None if case.due_day is None else wall.iso_date(case.due_day)
 
 

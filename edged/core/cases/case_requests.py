@@ -18,7 +18,7 @@ RATE = "case-rate"  # timer: until when the evaluator of a window asks about a c
 
 
 def tell(turn: Turn, event: CaseTold) -> None:
-    """What the centre or an operator says of a case."""
+    """The centre or an operator reports what becomes of a case."""
     if event.told == "open":
         _open_told(turn, event)
         return
@@ -95,7 +95,9 @@ def _open_by_key(turn: Turn, source: str, words: list[str], by: str) -> None:
 
 
 def _follow(turn: Turn, case: Case, verb: str, said: tuple[str | None, str, str | None]) -> None:
-    """``said``: the word, by whom, at which window."""
+    """Apply one word about a case (ack, close, reopen, extend): ``said`` holds the word, who said it and at which
+    window.
+    """
     word, by, window = said
     if verb == "ack":
         case_book.acknowledge(turn, case, by)
@@ -124,7 +126,7 @@ def answer_oldest(turn: Turn, subject: str, by: str) -> None:
 
 
 def rate(turn: Turn, window: str, level: int) -> bool:
-    """An evaluator where a case was just closed rates that; False: it is about a visit."""
+    """An evaluator whose window has just closed a case rates that case. False: the rating is about a visit."""
     case = turn.state.cases.get(asked(turn, window) or "")
     if case is None or level not in LEVELS:
         return False
@@ -147,7 +149,7 @@ def asked(turn: Turn, window: str) -> str | None:
 
 
 def asked_no_more(turn: Turn, window: str) -> None:
-    """Rated, or nobody did in time (a timer)."""
+    """The evaluator stops asking about a case: it was rated, or (timer) nobody rated it in time."""
     if window in turn.lookup.windows:
         turn.window(window).last_case = None
         turn.drop_timer(f"{RATE}/{window}")

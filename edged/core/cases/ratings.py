@@ -24,7 +24,7 @@ CORRECTED = "corrected"  # the answer that a correction to a good level is
 
 
 def keep(turn: Turn, name: str, rating: Rating, followed: bool = False) -> None:
-    """It stands from now; a bad one is looked after, unless something else follows from it already."""
+    """Record a rating. A bad one pages the duty manager, unless the case it belongs to is reopened for it anyway."""
     ratings = turn.state.ratings
     ratings.pop(name, None)
     ratings[name] = rating
@@ -39,7 +39,7 @@ def keep(turn: Turn, name: str, rating: Rating, followed: bool = False) -> None:
 
 
 def correct(turn: Turn, event: RatingCorrected) -> None:
-    """A new fact beside the old one."""
+    """Record a correction beside the original rating, which is kept."""
     rating = turn.state.ratings.get(event.rating)
     limit_ms = turn.state.policy.ratings.correct_days * DAY_MS
     if rating is None:
@@ -69,7 +69,7 @@ def correct(turn: Turn, event: RatingCorrected) -> None:
 
 
 def answer(turn: Turn, event: RatingAnswered) -> None:
-    """Somebody looked after a bad rating."""
+    """A person has looked after a bad rating (整改, 回访)."""
     answers = turn.state.policy.ratings.answers
     code = event.code or answers[-1]
     if not _waits(turn, event.rating):
@@ -100,7 +100,7 @@ def press(turn: Turn, event: KeyPressed) -> None:
 
 
 def _named(turn: Turn, word: str) -> str | None:
-    """The rating that somebody names: by its id, or by the number of the visitor or case that they read."""
+    """The rating that an operator names: by its id, or by the number of the visitor or case printed on paper."""
     ratings = turn.state.ratings
     about = [name for name, rating in ratings.items() if rating.subject == word]
     waiting = [name for name in about if _waits(turn, name)]
@@ -117,7 +117,7 @@ def subject_of(turn: Turn, name: str) -> tuple[str, str]:
 
 
 def remind(turn: Turn, name: str) -> None:
-    """Nobody answered yet (a timer)."""
+    """Timer: nobody has answered a bad rating yet."""
     rating = turn.state.ratings.get(name)
     limits = turn.state.policy.ratings
     if rating is None or not _waits(turn, name) or rating.reminders >= limits.reminders:

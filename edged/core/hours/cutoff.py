@@ -15,7 +15,9 @@ from edged.core.queue import demand
 
 
 def is_far_off(turn: Turn, own: AreaHours) -> bool:
-    """Nobody has been refused a number, and nobody would be, whatever happened now."""
+    """Whether nobody is refused a number yet and no event of this step could change that: then ``judge`` need not
+    run.
+    """
     if own.stopped:
         return False
     policy = turn.state.policy.hours.cutoff
@@ -23,7 +25,9 @@ def is_far_off(turn: Turn, own: AreaHours) -> bool:
 
 
 def judge(turn: Turn, area: str, own: AreaHours) -> int | None:
-    """Bring ``own.stopped`` up to date; the stamp at which the next service would stop if nothing else happened."""
+    """Bring ``own.stopped`` (services that give no more numbers today) up to date. Returns the stamp at which the
+    next service would stop if nothing else happened.
+    """
     if own.closes_ms is None:
         own.stopped.clear()
         return None

@@ -32,7 +32,7 @@ NAMED_MAX = 40  # numbers in one note; with more of them nobody reads on
 
 
 def turn_day(turn: Turn) -> None:
-    """Begin a new business day if this is one."""
+    """Begin a new business day if the calendar says that it is one."""
     state = turn.state
     local_ms = wall.local_ms(turn)
     if local_ms is None:
@@ -64,7 +64,7 @@ def turn_day(turn: Turn) -> None:
 
 
 def reset(turn: Turn, event: DayReset) -> None:
-    """Somebody starts the day anew: refused without a name, and while people wait unless they insist."""
+    """A person starts the day anew. Refused without a name, and while people wait unless ``force`` is set."""
     turn_day(turn)
     hall, by = turn.lookup.site.hall, event.by.strip()
     waiting = [ticket for ticket in turn.state.tickets.values() if ticket.state in WAITS]
@@ -83,7 +83,9 @@ def reset(turn: Turn, event: DayReset) -> None:
 
 
 def _rest_everybody(turn: Turn) -> None:
-    """Turns count from zero, old calls leave the boards, and a name left at a resting window is nobody there."""
+    """At the end of a day: "+1" turns count from zero, old calls leave the boards, names at resting windows are
+    removed.
+    """
     for name, window in turn.state.windows.items():
         window.activations = 0
         window.overtook = window.overtook_of_class = 0

@@ -17,7 +17,7 @@ KEY = "extend-hours"
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """The key, of a window for its area, of the duty manager for any."""
+    """The key for late hours: from a window for its area, from the duty manager for any area."""
     said = overrides.said(turn, event)
     if said is None:
         return

@@ -83,12 +83,12 @@ def follow(turn: Turn) -> None:
 
 
 def _in_full_swing(turn: Turn, own: AreaHours) -> bool:
-    """Nothing that happens in an open area changes its hours while the last number is far off."""
+    """Whether the area is open and its last number far off: then no event changes its hours."""
     return own.phase == "open" and own.serving and not own.noon and cutoff.is_far_off(turn, own)
 
 
 def set_clock(turn: Turn, forward_ms: int | None) -> None:
-    """The wall clock was set, ``forward_ms`` ahead of what it said; None: it was unknown before."""
+    """The wall clock was set ``forward_ms`` ahead of what it showed before; None if no time was known before."""
     if forward_ms is not None and abs(forward_ms) > STEP_MS:
         turn.state.doubt_until_ms = turn.at_ms + DOUBT_MS
         turn.note("clock.stepped", turn.lookup.site.hall, forward_s=forward_ms / 1000)
@@ -96,7 +96,9 @@ def set_clock(turn: Turn, forward_ms: int | None) -> None:
 
 
 def flex(turn: Turn, event: HoursFlexed) -> None:
-    """Open or close earlier or later, today only. Somebody who gives their name is believed at once."""
+    """Open or close earlier or later, today only. An order with a name counts at once, without the doubt a clock
+    step meets.
+    """
     local_ms = wall.local_ms(turn)
     subject = turn.lookup.site.hall if event.area is None else event.area
     if event.area is not None and event.area not in turn.lookup.areas:
@@ -205,14 +207,14 @@ def _judge(turn: Turn, area: str) -> None:
 
 
 def _ends_early(turn: Turn, own: AreaHours, plan: _Hours) -> bool:
-    """The stepped clock closes what is open, or opens again what closed today: not believed yet."""
+    """A clock step would close what is open, or open again what closed today: it is not believed at once."""
     if own.serving:
         return not plan.serving and (own.closes_ms is None or turn.at_ms < own.closes_ms)
     return plan.serving and own.opened_day == plan.day
 
 
 def _settle(turn: Turn, area: str, own: AreaHours) -> None:
-    """From what the calendar says and who is there to what the area does; then when to look again."""
+    """Bring the area's phase in line with the calendar and with who is there, and set the timer for the next look."""
     stops_ms: int | None = None
     if not own.serving:
         own.stopped.clear()
@@ -284,7 +286,9 @@ def _enter(turn: Turn, area: str, own: AreaHours, phase: Phase) -> None:
 
 
 def _left_open(turn: Turn, area: str, own: AreaHours) -> bool:
-    """A window was opened again after closing, by a key too many. Before opening it is a clerk who is early."""
+    """Whether a window opened again after closing time, by a key pressed too often. Before opening time it is a
+    clerk who is early.
+    """
     return _closed_today(turn, own) and any(
         turn.window(w).state in ("OPEN", "PAUSED") for w in turn.lookup.area_windows[area]
     )
@@ -336,7 +340,9 @@ def _tell_hall(turn: Turn) -> None:
 
 
 def _check_calendar(turn: Turn) -> None:
-    """Nobody told the hall this year's or (in time) next year's holidays: it would open on them."""
+    """Alarm where the policy lacks the holidays of this year, or of next year when that is near: the hall would
+    open on them.
+    """
     local_ms, hours = wall.local_ms(turn), turn.state.policy.hours
     missing = None
     if local_ms is not None and day_spans.configured(hours):

@@ -17,7 +17,7 @@ PENDING_KEPT = 1000  # ten full device queues; more means that somebody loses ou
 
 
 class AreaLoad(NamedTuple):
-    """What was worked out of an area: it holds until something of the area is touched, or until ``until_ms``.
+    """The computed load of an area; valid until something of the area is touched, or until ``until_ms``.
 
     ``told`` is what a newcomer is told (s); None while nobody can know. ``each_s`` is the mean of each service.
     ``manned``: somebody is at one of its working windows; ``unmanned``: further windows, which ``load`` leaves out.
@@ -108,7 +108,7 @@ class Turn:
         self.timed[name] = None
 
     def drop_timer(self, name: str) -> None:
-        """Whatever ``name`` was to say is said."""
+        """Cancel the timer ``name``; no error if there is none."""
         self.state.timers.pop(name, None)
 
     @property
@@ -143,7 +143,7 @@ class Turn:
             self.dirty_windows[window] = None
 
     def touch_due(self, area: str) -> None:
-        """This area's time came: its tide is looked at again, but nothing of it changed."""
+        """This area's deadline has come: its tide is looked at again, though nothing of the area changed."""
         if area not in self.dirty_areas:
             self.dirty_areas[area] = None
             self.only_due.add(area)

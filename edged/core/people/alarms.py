@@ -194,7 +194,7 @@ def sound(turn: Turn, kind: str, subject: str, **data: str | int | float | None)
 
 
 def clear(turn: Turn, kind: str, subject: str, **data: str | int | float | None) -> bool:
-    """It is over; False if it did not stand."""
+    """End an alarm; False if it did not stand."""
     alarm = turn.state.alarms.pop(key(kind, subject), None)
     if alarm is None:
         return False
@@ -204,7 +204,9 @@ def clear(turn: Turn, kind: str, subject: str, **data: str | int | float | None)
 
 
 def accept(turn: Turn, name: str, by: str) -> bool:
-    """``by`` looks after the alarm of this name; False where it does not stand, or somebody does already."""
+    """``by`` takes care of the alarm of this name; False where it does not stand, or somebody takes care of it
+    already.
+    """
     alarm = turn.state.alarms.get(name)
     if alarm is None or alarm.accepted_by is not None:
         return False

@@ -76,21 +76,21 @@ def ended(turn: Turn, action: str) -> None:
 
 
 def go_on(turn: Turn, point: Point) -> None:
-    """The dwell is over, or the patience."""
+    """Timer: a message's time is over (or no answer came from the loudspeaker): say the next one."""
     voice = turn.state.voices.get(point)
     if voice is not None:
         _go_on(turn, point, voice)
 
 
 def after_restart(turn: Turn) -> None:
-    """What was being said may have been heard."""
+    """After a restart, what was being said counts as heard and is not said again."""
     for point, voice in turn.state.voices.items():
         voice.doing = None
         _go_on(turn, point, voice)
 
 
 def end_day(turn: Turn) -> None:
-    """Nothing of yesterday is said."""
+    """Messages of yesterday are dropped."""
     for voice in turn.state.voices.values():
         voice.waiting.clear()
 
@@ -117,7 +117,7 @@ def _put(turn: Turn, point: Point, spoken: Spoken) -> None:
 
 
 def _go_on(turn: Turn, point: Point, voice: Voice) -> None:
-    """Say the next one that is still wanted, if the loudspeaker is free; else come back when it is."""
+    """Say the next message that is still wanted, if the loudspeaker is free; otherwise set a timer for when it is."""
     if voice.doing is not None and turn.at_ms >= voice.since_ms + PATIENCE_MS:
         voice.doing = None
     while voice.waiting and voice.doing is None and turn.at_ms >= voice.free_ms:
@@ -153,7 +153,7 @@ def _why_not(turn: Turn, spoken: Spoken) -> str | None:
 
 
 def _still_called(turn: Turn, spoken: Spoken) -> bool:
-    """An arrival that was only inferred does not silence a call that nobody heard yet."""
+    """Whether a call should still be spoken. An arrival that was only inferred does not cancel a call nobody heard."""
     ticket = None if spoken.ticket is None else turn.state.tickets.get(spoken.ticket)
     window = None if spoken.window is None else turn.lookup.windows.get(spoken.window)
     if ticket is None or window is None or turn.window(window.id).ticket != ticket.id:

@@ -223,7 +223,7 @@ HELD: dict[str, Pair] = {  # why a window that was asked for is not opened at on
 
 
 class KeyAnswer(NamedTuple):
-    """What became of it: ``code`` of a refusal ("" where it was accepted), and the sentence."""
+    """The answer to a key: ``code`` of a refusal ("" where it was accepted), and a sentence in Chinese and English."""
 
     code: str
     text: str
@@ -231,7 +231,7 @@ class KeyAnswer(NamedTuple):
 
     @property
     def both(self) -> str:
-        """As a panel shows it."""
+        """Chinese and English in one line, as a panel shows it."""
         return f"{self.text} {self.text_en}"
 
 
@@ -259,7 +259,7 @@ def _filled(lookup: Lookup, words: Pair, note: Note) -> Pair:
 
 
 def _named(lookup: Lookup, key: str, value: object, column: int) -> object:
-    """What people call it: a window's number, an area's, a service's or a person's name."""
+    """The name people use for an id: a window's number, or the name of an area, service or person."""
     if not isinstance(value, str):
         return "" if value is None else value
     if key == "areas":
@@ -290,7 +290,7 @@ def _states(known: Mapping[str, object], column: int) -> dict[str, object]:
 
 
 def _soon(seconds: int) -> Pair:
-    """As people say it; rather a little more than less."""
+    """A duration in words, rounded up."""
     minutes = -(-seconds // 60)
     return (f"{seconds}秒", f"{seconds} s") if seconds < 90 else (f"{minutes}分钟", f"{minutes} min")
 

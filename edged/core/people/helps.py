@@ -19,7 +19,7 @@ def begin(turn: Turn, window: str, staff: str, answer_s: float) -> None:
 
 
 def over(turn: Turn, window: str, outcome: str) -> bool:
-    """It ended; False if nobody helps there."""
+    """A commissioner's help at ``window`` ends; False if nobody helps there."""
     help_ = turn.state.helps.pop(window, None)
     if help_ is None:
         return False
@@ -36,7 +36,7 @@ def over(turn: Turn, window: str, outcome: str) -> bool:
 
 
 def prompt(turn: Turn, window: str) -> str | None:
-    """Who helps there, and how to say that it is over."""
+    """The panel's line about who helps at the window, and how to say that the help is over."""
     help_ = turn.state.helps.get(window)
     if help_ is None:
         return None

@@ -38,7 +38,7 @@ def withdraw(turn: Turn, event: NoticeWithdrawn) -> None:
 
 
 def over(turn: Turn, notice: str) -> None:
-    """Its time has passed."""
+    """Timer: a notice's time has passed."""
     if turn.state.notices.pop(notice, None) is not None:
         turn.note("notice.over", notice)
         _touch(turn)

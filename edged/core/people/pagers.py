@@ -21,7 +21,7 @@ def owner(turn: Turn, point: Point) -> str | None:
 
 
 def level(turn: Turn, point: Point) -> Pager:
-    """What stands at ``point`` now."""
+    """What the pager at ``point`` shows now."""
     who = owner(turn, point)
     texts = [] if who is None else _texts(turn, who)
     reply = turn.state.replies.get(point)
@@ -29,13 +29,13 @@ def level(turn: Turn, point: Point) -> Pager:
 
 
 def reply_over(turn: Turn, point: Point) -> None:
-    """The moment of an answer is over (a timer)."""
+    """Timer: the answer to a pager's key is taken off its display."""
     if turn.state.replies.pop(point, None) is not None:
         turn.touch_pager(point)
 
 
 def _texts(turn: Turn, who: str) -> list[str]:
-    """What waits for an answer of ``who``, as it was paged, the oldest first."""
+    """The texts of all pages that wait for an answer of ``who``, oldest first."""
     texts = [f"{page.text} {page.text_en}" for page in turn.state.pages.values() if page.to == who]
     if who == DUTY_MANAGER:
         waiting = sorted(

@@ -39,7 +39,9 @@ def call_guide(turn: Turn, window: str, _arg: str | None) -> None:
 
 
 def crowd(turn: Turn, area: str) -> None:
-    """So many wait in an area that a guide is paged to it, where the hall has one; over when half of them are gone."""
+    """Page a guide to an area where too many wait, where the hall has guides; the page ends when half of them are
+    gone.
+    """
     limit, waiting = turn.state.policy.staffing.guide_above, turn.area(area).waiting
     name = alarms.key(GUIDE, area)
     if not limit or not staffing.roster(turn, area, GUIDE):
@@ -100,7 +102,7 @@ def call_duty(
 
 
 def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
-    """``who`` pressed accept or decline: False if no page here is theirs.
+    """``who`` pressed accept or decline on a pager; False if no open page was sent to them.
 
     The duty manager who declines knows all the same; anybody else hands the page to the next one.
     """
@@ -131,7 +133,7 @@ def answer(turn: Turn, who: str, key: str, arg: str | None) -> bool:
 
 
 def accept_alarm(turn: Turn, event: AlarmAccepted) -> None:
-    """Somebody looks after an alarm: the duty manager is paged about it no more."""
+    """A person takes care of an alarm: the duty manager is not paged about it any more."""
     name = alarms.key(event.kind, event.subject)
     if name not in turn.state.alarms:
         turn.ignore(event.subject, "unknown_alarm", alarm=event.kind, by=event.by)
@@ -146,7 +148,7 @@ def accept_alarm(turn: Turn, event: AlarmAccepted) -> None:
 
 
 def close(turn: Turn, kind: str, subject: str) -> None:
-    """What it was about is over, or the visitors went home."""
+    """End a page whose matter is settled, or whose visitors have gone home."""
     name = alarms.key(kind, subject)
     page = turn.state.pages.pop(name, None)
     if page is None:
@@ -161,7 +163,7 @@ def close(turn: Turn, kind: str, subject: str) -> None:
 
 
 def unanswered(turn: Turn, name: str) -> None:
-    """Nobody answered in time."""
+    """Timer: nobody answered a page in time."""
     page = turn.state.pages.get(name)
     if page is None or quiet(turn):  # everybody went home: nobody is paged through the night
         return
@@ -179,14 +181,14 @@ def unanswered(turn: Turn, name: str) -> None:
 
 
 def pass_on(turn: Turn, who: str) -> None:
-    """``who`` is not there any more: what was sent to them goes to the next one."""
+    """``who`` is not there any more: pages sent to them go to the next person."""
     for name, page in list(turn.state.pages.items()):
         if page.to == who:
             _send_on(turn, name, page)
 
 
 def failed(turn: Turn, action: str) -> None:
-    """The pager could not be reached: the next one is asked at once. (The duty manager's turn comes round again.)
+    """A pager could not be reached: the next person is paged at once (the duty manager again when their turn comes).
 
     That is nobody's silence.
     """
@@ -196,12 +198,12 @@ def failed(turn: Turn, action: str) -> None:
 
 
 def still_open(turn: Turn, action: str) -> bool:
-    """Whether the action that paged somebody is one nobody answered."""
+    """Whether this action is a page that nobody has answered."""
     return any(page.action == action for page in turn.state.pages.values())
 
 
 def end_day(turn: Turn) -> None:
-    """Yesterday's pages help nobody; turns count from zero."""
+    """Pages of yesterday end; turns count from zero."""
     for page in list(turn.state.pages.values()):
         close(turn, page.about, page.subject)
     turn.state.undelivered.clear()
@@ -231,7 +233,7 @@ def _area(turn: Turn, window: str) -> str:
 
 
 def _send_on(turn: Turn, name: str, page: OpenPage) -> None:
-    """To the next commissioner, or to the duty manager where each was tried often enough."""
+    """Page the next commissioner, or the duty manager where each commissioner was tried often enough."""
     who = _next_member(turn, page)
     if who is not None:
         page.tried.append(who)

@@ -33,7 +33,7 @@ def serves(turn: Turn, staff: str, area: str) -> bool:
 
 
 def is_known(turn: Turn, area: str) -> bool:
-    """Whether anybody stands by for ``area`` at all; where nobody is named, the lamp alone fetches somebody."""
+    """Whether the roster names anybody for ``area``; where it names nobody, the lamp alone calls people."""
     return any("standby" in staff.roles and serves(turn, staff.id, area) for staff in turn.lookup.site.staff)
 
 
@@ -44,7 +44,9 @@ def absent(turn: Turn, staff: str) -> bool:
 
 
 def on_shift(turn: Turn, staff: str, ahead_s: float = 0.0) -> bool:
-    """Whether a member may be paged now, or is there ``ahead_s`` from now; without a clock everybody is."""
+    """Whether a member may be paged now, or will still be there in ``ahead_s`` seconds; without a clock everybody
+    is on shift.
+    """
     if absent(turn, staff):
         return False
     shifts = turn.lookup.staff[staff].shifts
@@ -60,7 +62,7 @@ def _within(minute: int, start: int, end: int) -> bool:
 
 
 def leaves_in_s(turn: Turn, staff: str) -> float | None:
-    """Seconds until a member who is on shift now has the end of it; None where it never ends or nobody knows."""
+    """Seconds until the shift of a member on duty ends; None where it has no end or the time is unknown."""
     member = turn.lookup.staff.get(staff)
     local_ms = wall.local_ms(turn) if member is not None and member.shifts else None
     if member is None or local_ms is None:
@@ -109,7 +111,7 @@ def pick(turn: Turn, area: str) -> str | None:
 
 
 def answers(turn: Turn, staff: str | None, yes: bool = True) -> None:
-    """Whether ``staff`` was heard of when they were paged, or logged in by themselves."""
+    """Record whether ``staff`` answered a page (or logged in); who stayed silent is paged last."""
     member = turn.state.staff.get(staff or "")
     if member is not None:
         member.silent = not yes
@@ -129,7 +131,7 @@ def call_texts(turn: Turn, area: str, window: str) -> tuple[str, str]:
 
 
 def send(turn: Turn, page: Page) -> str | None:
-    """Page somebody; the action's id, or None where nobody could be reached (the note says so)."""
+    """Page a person; returns the action's id, or None where no pager reaches them (a note says why)."""
     site = turn.lookup.site
     point = site.duty_pager if page.staff == DUTY_MANAGER else turn.lookup.staff[page.staff].pager
     touch_pagers(turn, page.staff)
@@ -148,7 +150,7 @@ def touch_pagers(turn: Turn, who: str | None) -> None:
 
 
 def hint(turn: Turn, window: str, text: str, while_: str | None = None) -> None:
-    """Tell the clerk something for a moment.
+    """Show the clerk a sentence for a moment.
 
     ``while_``: at most as long as this holds: ``NOBODY`` waits, or the window ``stands`` as it did; None: the moment.
     """
@@ -164,7 +166,7 @@ def stands(state: WindowState) -> str:
 
 
 def hint_over(turn: Turn, window: str) -> None:
-    """That moment is over."""
+    """Timer: a panel's hint is taken off."""
     state = turn.state.windows.get(window)
     if state is not None and state.hint is not None:
         state.hint = state.hint_while = state.farewell = None
@@ -173,7 +175,7 @@ def hint_over(turn: Turn, window: str) -> None:
 
 
 def reply(turn: Turn, point: Point, text: str | None) -> None:
-    """Tell whoever pressed a key of a pager what became of it, for a moment; None: nothing any more."""
+    """Show the answer to a pager's key for a moment; None takes it off."""
     if text is None:
         turn.state.replies.pop(point, None)
         turn.drop_timer(f"reply/{point}")
@@ -200,12 +202,14 @@ def bind_helper(turn: Turn, staff: str, window: str) -> str | None:
 
 
 def pace(turn: Turn, state: WindowState) -> float:
-    """How fast a window serves, one clerk being 1: who helps prepares and checks, the visitor is still one."""
+    """How fast a window serves; one clerk alone is 1. A helper makes it faster, but the window still serves one
+    visitor.
+    """
     return 1 + len(state.helpers) * turn.state.policy.staffing.helper_percent / 100
 
 
 def touch(turn: Turn, window: str) -> None:
-    """Who is at ``window`` changed: its signs, and what its areas can expect of it."""
+    """Who works at ``window`` changed: its signs and its areas' estimates are looked at again."""
     turn.touch_window(window)
     for area in turn.lookup.window_areas[window]:
         turn.touch_area(area)
@@ -230,7 +234,7 @@ def _sit(turn: Turn, staff: str, window: str) -> str | None:
 
 
 def vacate(turn: Turn, staff: str, window: str, reason: str) -> bool:
-    """``staff`` gets up; True if somebody is still there: who helped the clerk takes over."""
+    """``staff`` leaves the window. True if somebody is still there: the helper takes over."""
     state = turn.window(window)
     if staff in state.helpers:
         state.helpers.remove(staff)
@@ -259,7 +263,7 @@ def unbind_window(turn: Turn, window: str) -> None:
 
 
 def rest(turn: Turn, staff: str, window: str) -> None:
-    """Back to standby, unless ``staff`` belongs to another window by now or left the roster."""
+    """``staff`` returns to standby, unless they belong to another window by now or left the roster."""
     member = turn.state.staff.get(staff)
     if member is None or member.window != window:
         return

@@ -30,7 +30,7 @@ WORDS: dict[str, tuple[str, str]] = {
 
 
 def paper(turn: Turn, point: Point, number: str, service: str, reason: str) -> None:
-    """Somebody holds ``number``, and it stands in no queue, or somebody else holds it too."""
+    """Alarm: somebody holds ``number`` on paper, but it is in no queue, or another visitor has the same number."""
     turn.act(point, Refuse(service, reason.replace("_", "-"), *WORDS[reason]))
     _alarm(turn, "paper-in-doubt", point, reason=reason, number=number)
 
@@ -41,23 +41,25 @@ def numbers_begin_again(turn: Turn, point: Point, number: str) -> None:
 
 
 def no_number(turn: Turn, point: Point, service: str, reason: str) -> None:
-    """Somebody stands there without a number, and that is nobody's decision: it needs a person."""
+    """Alarm: somebody asked for a number and got none, though no rule or person decided so."""
     turn.act(point, Refuse(service, reason.replace("_", "-"), *WORDS[reason]))
     _alarm(turn, "nobody-gets-a-number", point, reason=reason, service=service or None)
 
 
 def unreadable(turn: Turn, point: Point, reason: str) -> None:
-    """A device says what nobody can read, or stands at no window: whatever was meant is lost. A technician's news."""
+    """Alarm for the technician: a device sends messages that cannot be read, or belongs to no window."""
     _sound(turn, "device-unreadable", point, reason=reason)
 
 
 def not_of_this_hall(turn: Turn, point: Point, named: str) -> None:
-    """A queue system names a window or service that the hall does not have, or is not the hall's."""
+    """Alarm: a queue system names a window or service that the hall does not have, or that is not under its
+    control.
+    """
     _alarm(turn, "queue-system-unfit", point, named=named)
 
 
 def over(turn: Turn, key: str) -> None:
-    """Nothing more happened for a while (a timer)."""
+    """Timer: the trouble did not repeat for a while, and its alarm ends."""
     kind, _, point = key.partition("/")
     alarms.clear(turn, kind, point)
     pages.close(turn, kind, point)

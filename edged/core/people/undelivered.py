@@ -65,13 +65,13 @@ def restarted(turn: Turn) -> None:
 
 
 def forget(turn: Turn, action: str | None) -> None:
-    """What it was about is over, or was said anew."""
+    """The matter of a kept page is over, or it was sent again: it is dropped."""
     if action is not None:
         turn.state.undelivered.pop(action, None)
 
 
 def to_window(turn: Turn, window: str) -> str | None:
-    """The kept page of whoever is to come to a lit window."""
+    """The kept page of the person who was paged to a lit window."""
     for action, pending in turn.state.undelivered.items():
         page = pending.body
         if isinstance(page, Page) and page.window == window and _is_paged_to(turn, page):
@@ -80,14 +80,14 @@ def to_window(turn: Turn, window: str) -> str | None:
 
 
 def wanted(turn: Turn, action: str, page: Page) -> bool:
-    """Whether somebody still waits for what ``action`` asks of its reader."""
+    """Whether the reason for this page still holds."""
     if page.staff == DUTY_MANAGER:  # about cases and ratings, too: of these nobody keeps the page
         return True
     return any(one.action == action for one in turn.state.pages.values()) or _is_paged_to(turn, page)
 
 
 def tell_nobody_reached(turn: Turn, window: str) -> None:
-    """A window blinks for somebody whom no page reaches: whoever is in the hall sees it on the displays."""
+    """A lit window waits for staff whom no page reaches: the hall's displays say so."""
     area = turn.window(window).area
     if area is not None:
         alarms.sound(turn, "no-staff", area, window=window)

@@ -19,7 +19,7 @@ BOOKINGS_MAX = 5_000  # a hall of forty windows books about a thousand a day; mo
 
 @value
 class CheckIn:
-    """How a ticket enters: its class, and from which stamp it may be called (None: now)."""
+    """How a ticket enters the queue: its priority class, and the stamp from which it may be called (None: now)."""
 
     priority: Priority
     callable_ms: int | None = None
@@ -54,7 +54,7 @@ def cancelled(turn: Turn, event: AppointmentCancelled) -> None:
 
 
 def _refuse(turn: Turn, appointment: str, problem: str) -> None:
-    """The centre hears that this one is not in the hall's book."""
+    """Tell the centre that this appointment was not taken over, and why."""
     turn.note("appointment.refused", appointment, code=problem.replace("_", "-"))
 
 
@@ -82,7 +82,8 @@ def _expires_ms(turn: Turn, event: AppointmentMade, wall_offset_ms: int) -> int:
 
 
 def claim(turn: Turn, appointment: str, service: str, priority: Priority) -> CheckIn:
-    """Somebody with this booking takes a number for ``service``. Whoever is early or late by far is a visitor as any.
+    """A visitor with this booking takes a number for ``service``. Much too early or too late, they are an ordinary
+    visitor.
 
     So is whoever names a booking that nobody made, that was called off or used, or that is for another service: only
     what the centre booked gives the class of an appointment. What somebody is beside that (elderly, …) they stay.
@@ -111,12 +112,12 @@ def claim(turn: Turn, appointment: str, service: str, priority: Priority) -> Che
 
 
 def unbooked(priority: Priority) -> Priority:
-    """The class of a visitor without a booking that counts: the one of an appointment has to be earned."""
+    """The class of a visitor whose booking does not count; the class of appointments is only for real bookings."""
     return "normal" if priority == APPOINTMENT else priority
 
 
 def holds(turn: Turn, appointment: str, service: str) -> bool:
-    """Whether this booking is made, not used, for this service (or journey), and its time is now."""
+    """Whether this booking exists, is unused, is for this service (or journey), and its time is now."""
     booking, visits = turn.state.bookings.get(appointment), turn.state.policy.visits
     if booking is None or turn.state.wall_offset_ms is None or booking.service != service:
         return False
@@ -125,13 +126,13 @@ def holds(turn: Turn, appointment: str, service: str) -> bool:
 
 
 def forget(turn: Turn, appointment: str) -> None:
-    """This booking is over."""
+    """Delete a booking."""
     del turn.state.bookings[appointment]
     turn.drop_timer(f"booking/{appointment}")
 
 
 def expired(turn: Turn, key: str) -> None:
-    """Timer: nobody came."""
+    """Timer: nobody came for a booking."""
     booking = turn.state.bookings.pop(key, None)
     if booking is not None:
         turn.note("appointment.expired", key, service=booking.service)

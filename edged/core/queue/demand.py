@@ -59,7 +59,7 @@ def load_of(turn: Turn, area: str) -> Load:
 
 
 def standing(turn: Turn, area: str) -> AreaLoad:
-    """What can be worked out of an area as it is now; done again only once something of it was touched."""
+    """The computed load of an area, cached until something of the area is touched."""
     found = turn.standings.get(area)
     if found is None or turn.at_ms > found.until_ms:
         found = turn.standings[area] = work_out(turn, area)
@@ -67,7 +67,7 @@ def standing(turn: Turn, area: str) -> AreaLoad:
 
 
 def work_out(turn: Turn, area: str) -> AreaLoad:
-    """The same from nothing."""
+    """The load of an area, computed from the state."""
     pw, states = turn.pw(area), turn.state.windows
     each_s, mean_s = means_s(turn, area, pw)
     working = _windows(turn, area, pw, each_s)
@@ -222,7 +222,7 @@ def _leaving(turn: Turn, area: str, people: list[str | None], share: float) -> l
 
 
 def share_of(turn: Turn, area: str, window: str) -> float:
-    """How much of a working window the area has."""
+    """Which part of a working window's time (0 to 1) the area gets."""
     state = turn.window(window)
     if state.area is not None:
         return 1.0 if state.area == area else 0.0
@@ -301,7 +301,7 @@ def ticket_range(turn: Turn, ticket: Ticket) -> Range | None:
 
 
 def through_rest(turn: Turn, area: str, found: Range) -> Range | None:
-    """``found`` with the time in which the area is known to rest; None while it rests, or before it opens.
+    """``found`` plus the time during which the area is known to rest; None while it rests, or before it opens.
 
     Nobody is called at noon where no window is on duty, nor before opening: what is told then is when that ends.
     """

@@ -49,7 +49,7 @@ def turn_away(turn: Turn, event: TicketRequested) -> None:
 
 
 def flag(turn: Turn, ticket: Ticket) -> None:
-    """A number that a dispenser gave by itself when it should not: its holder is served, and it is said."""
+    """A dispenser printed a number by itself while none should be given: the visitor is served, and a note says so."""
     why = opening.refusal(turn, ticket.service, ticket.priority)
     if why is not None:
         ticket.late = True
@@ -58,7 +58,7 @@ def flag(turn: Turn, ticket: Ticket) -> None:
 
 
 def level(turn: Turn) -> Issuing:
-    """What every dispenser shows now."""
+    """The dispensers' picture: the services that give no numbers now."""
     stopped = []
     for service in turn.lookup.services:
         why = why_not(turn, service)
@@ -69,7 +69,7 @@ def level(turn: Turn) -> Issuing:
 
 
 def why_not(turn: Turn, service: str, priority: Priority = "normal") -> Why | None:
-    """Why no number of the service is given now; None: one is."""
+    """Why no number of the service is given now; None if one is given."""
     if turn.issuing_paused(turn.lookup.area_of(service)) is not None:
         return "paused"
     return opening.refusal(turn, service, priority)

@@ -16,7 +16,7 @@ DIGITS_MAX = 9  # of a number that are counted; what stands in front of them is 
 
 
 def given(state: State, number: str) -> bool:
-    """Whether today knows this number."""
+    """Whether this number was given today."""
     if number in state.used_numbers:
         return True
     run, count = _counted(number)
@@ -29,7 +29,7 @@ def spelled(number: str) -> str:
 
 
 def ticket_gone(state: State, ticket: Ticket) -> None:
-    """``ticket`` is kept no more; its number, if it is one of today's, stays given."""
+    """``ticket`` leaves the state; its number, if it is of today, stays marked as given."""
     if state.used_numbers.get(ticket.number) != ticket.id:
         return  # another day's, or the queue system called the number again since
     del state.used_numbers[ticket.number]
@@ -37,7 +37,7 @@ def ticket_gone(state: State, ticket: Ticket) -> None:
 
 
 def mark_given(state: State, number: str) -> None:
-    """``number`` was given today, and nobody who is kept has it."""
+    """Mark ``number`` as given today, though no ticket in the state has it."""
     run, count = _counted(number)
     bounds = state.past_numbers.setdefault(run, [])
     if bisect_right(bounds, count) % 2 == 1:

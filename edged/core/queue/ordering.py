@@ -87,12 +87,12 @@ def streak_of(name: str, calling: Calling) -> int:
 
 
 def place_ms(ticket: Ticket) -> int:
-    """Where it stands in its lane: by arrival, or by hand before it."""
+    """A ticket's place in its lane: the stamp of arrival, or one set by hand to put it first."""
     return ticket.place_ms - ticket.ahead_ms
 
 
 def put_first(turn: Turn, ticket: Ticket) -> None:
-    """By hand: this waiting ticket is the next of its area, before whoever was put there until now."""
+    """By hand: this waiting ticket becomes the next of its area, before any that was put first earlier."""
     area = turn.lookup.area_of(ticket.service)
     first_ms = min(
         place_ms(turn.state.tickets[queue[0]])
@@ -240,7 +240,7 @@ def _calls_alike(turn: Turn, window: str) -> object:
 
 
 def count_call(turn: Turn, window: str, chosen: Choice) -> None:
-    """``chosen`` is called: remember how many in a row overtook, and of which class."""
+    """``chosen`` is called: count how many calls in a row overtook somebody, in all and per class."""
     state = turn.window(window)
     streak = _Streak.of(state).after(chosen)
     state.overtook, state.overtook_class, state.overtook_of_class = streak.all, streak.name, streak.of_class

@@ -27,7 +27,7 @@ LOOK_MS = 60_000
 
 
 def read(turn: Turn, event: CountRead) -> None:
-    """Take over a report, if it can be true."""
+    """Take over a counter's report if its figures are possible; otherwise doubt it."""
     counter = turn.state.counters.setdefault(event.point, PeopleCounter())
     limit = _limit(turn, counter.heard_ms)
     if event.occupancy is not None:
@@ -62,7 +62,7 @@ def read(turn: Turn, event: CountRead) -> None:
 
 
 def look_again(turn: Turn, _key: str) -> None:
-    """The alarm stands: is it over?"""
+    """Timer: check whether the alarm about a people counter is over."""
     _compare(turn)
 
 
@@ -84,7 +84,7 @@ def _limit(turn: Turn, heard_ms: int | None) -> int:
 
 
 def _came(counter: PeopleCounter, event: CountRead, limit: int) -> tuple[int, str | None]:
-    """Who came in since the last report, and why that is suspect."""
+    """How many people came in since the last report, and why that figure is doubted (if it is)."""
     if event.semantics == "window":
         return (event.entered, None) if max(event.entered, event.left) <= limit else (0, "jump")
     last, counter.total = counter.total, event.entered
@@ -94,7 +94,9 @@ def _came(counter: PeopleCounter, event: CountRead, limit: int) -> tuple[int, st
 
 
 def _crossed(turn: Turn, counter: PeopleCounter, event: CountRead, name: str) -> tuple[int, str | None]:
-    """The same of one line: it joins with nothing, for its past is not a crowd at the door."""
+    """How many people crossed one line of the counter, and why that is doubted. A line heard for the first time
+    adds nobody.
+    """
     line = counter.lines.pop(name, None)
     counter.lines[name] = CounterLine(event.entered, turn.at_ms)  # the last one heard stands last
     if len(counter.lines) > LINES_MAX:
@@ -105,7 +107,7 @@ def _crossed(turn: Turn, counter: PeopleCounter, event: CountRead, name: str) ->
 
 
 def _since(last: int, total: int, limit: int) -> tuple[int, str | None]:
-    """From one total to the next."""
+    """The increase from one total to the next; a smaller total means that the counter was reset."""
     if total >= last:
         return (total - last, None) if total - last <= limit else (0, "jump")
     for wrap in WRAPS:
@@ -115,7 +117,7 @@ def _since(last: int, total: int, limit: int) -> tuple[int, str | None]:
 
 
 def _present(counter: PeopleCounter, event: CountRead, limit: int) -> tuple[int, str | None]:
-    """An occupancy says who is there; who came is another counter's to say, or the same people would count twice."""
+    """Take over an occupancy: who is present. Entries are taken from other counters, or people would count twice."""
     assert event.occupancy is not None
     last, counter.total = counter.total, event.occupancy
     if event.occupancy < 0:
@@ -141,7 +143,7 @@ def _trust(turn: Turn, point: Point, counter: PeopleCounter) -> None:
 
 
 def _compare(turn: Turn) -> None:
-    """Raise or end the alarm about people who come and draw no number."""
+    """Begin or end the alarm about people who come in and take no number."""
     policy, hall = turn.state.policy.counting, turn.lookup.site.hall
     people = came_lately(turn)
     minutes = policy.window_s / 60

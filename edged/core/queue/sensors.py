@@ -14,7 +14,7 @@ SOURCES_KEPT = 16  # dispensers that printed for one area; a hall has a handful
 
 
 def heard_from(turn: Turn, area: str, point: Point) -> None:
-    """``point`` issued a ticket of the area; a number given by hand at a window says nothing of dispensers."""
+    """``point`` issued a ticket of the area, so its dispensers work; a number given by hand does not show that."""
     if point in turn.lookup.windows:
         return
     device, sources = device_of(point), turn.area(area).sources
@@ -63,7 +63,7 @@ def judge(turn: Turn, area: str) -> str | None:
 
 
 def next_change_ms(turn: Turn, area: str) -> list[int]:
-    """When a loss becomes too old to decide on."""
+    """The stamp at which a lost device makes the area's figures too old to decide on."""
     if not turn.a_device_is_lost:
         return []
     since_ms = blind_since_ms(turn, area)

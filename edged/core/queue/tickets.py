@@ -46,7 +46,7 @@ CLOSED_KEPT = 500  # a late rating or revival comes within minutes; 500 closed t
 
 
 def move(turn: Turn, ticket: Ticket, trigger: str) -> bool:
-    """Apply ``trigger``; False (and a note) if the table forbids it."""
+    """Apply ``trigger`` to a ticket's state; False (and a note) if the table forbids it."""
     before = ticket.state
     after = TABLE[before].get(trigger)
     if after is None:
@@ -57,7 +57,7 @@ def move(turn: Turn, ticket: Ticket, trigger: str) -> bool:
 
 
 def put(turn: Turn, ticket: Ticket, after: TicketState) -> None:
-    """Whatever the table says, the ticket is in state ``after`` now: in its queue or not, counted and kept as such."""
+    """Set a ticket's state to ``after`` whatever the table says, and keep queue and counts in line with it."""
     before, area = ticket.state, turn.lookup.area_of(ticket.service)
     if before in TIMER_OF:
         turn.drop_timer(f"{TIMER_OF[before]}/{ticket.id}")
@@ -134,7 +134,7 @@ def allot(turn: Turn, event: TicketRequested) -> Ticket | None:
 
 
 def mirrored(turn: Turn, number: str, service: str, point: Point) -> Ticket:
-    """A visit that only the queue system knew of (follow mode); it waits since now."""
+    """A ticket for a visit that only the queue system knew of (follow mode); its waiting begins now."""
     return issue(turn, number, [service], TicketPrinted(point, number, service))
 
 
@@ -194,7 +194,7 @@ def issue(turn: Turn, number: str, stages: list[str], event: TicketPrinted | Tic
 
 
 def due(turn: Turn, key: str) -> None:
-    """Timer: the time of an appointment has come, and the visitor is here."""
+    """Timer: the time of an appointment has come, and its visitor is here."""
     ticket = turn.state.tickets.get(int(key))
     if ticket is None or ticket.state != "BOOKED":
         return
@@ -217,7 +217,7 @@ def _queue(turn: Turn, ticket: Ticket) -> None:
 
 
 def _expect(turn: Turn, ticket: Ticket) -> None:
-    """A visitor more: what the area learns of who comes, and what they are told."""
+    """Count a new visitor for the area's estimates and note what wait they were told."""
     count_issued(turn.area(turn.lookup.area_of(ticket.service)).learnt, ticket.service, turn.at_ms)
     quoted = demand.ticket_range(turn, ticket)  # last: the tide and the signs find the load worked out
     if quoted is not None:

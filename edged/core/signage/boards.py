@@ -49,7 +49,8 @@ def width(text: str) -> int:
 
 
 def fit(line: Line, board: Board | None, shorter: str = "") -> str:
-    """A line as this board can show it; ``shorter`` says the same in fewer columns.
+    """A line cut to this board's columns; ``shorter`` is another wording with fewer columns, used where it fits
+    better.
 
     A text that is too long ends between two words: half a number would be another one.
     """
@@ -71,7 +72,9 @@ def fit(line: Line, board: Board | None, shorter: str = "") -> str:
 
 
 def _words_of(text: str) -> Iterator[str]:
-    """A number, a time and a Latin word are one thing each; so is every Chinese character and every blank."""
+    """Split a text where it may be cut: a number, a time or a Latin word stays whole; every Chinese character
+    stands alone.
+    """
     for together, chars in groupby(text, IN_WORDS.__contains__):
         run = "".join(chars)
         yield from (run,) if together else run
@@ -213,7 +216,7 @@ def _words(turn: Turn, window: str, ticket: Ticket | None) -> tuple[dict[str, st
 
 
 def _title(turn: Turn, window: str, zh: dict[str, str], en: dict[str, str]) -> Line:
-    """The window's number; of an opened "+1" window and of one that helps another area also for whom it is."""
+    """The window's number; for an opened "+1" window, and one that helps another area, also the name of that area."""
     templates, state = turn.state.policy.signage.templates, turn.window(window)
     name = "window"
     if state.state in STAFFED:

@@ -59,13 +59,13 @@ PROMPT: dict[WindowStateName, str] = {
 
 
 def sign_lamps(turn: Turn) -> None:
-    """The lamps of the windows touched so far. ``sign`` looks again: what the tide then does to a window counts."""
+    """Set the lamps of windows touched so far. ``sign`` does it again, after the tide has decided."""
     for window in turn.dirty_windows:
         _show(turn, turn.lookup.windows[window].lamp, LAMPS[LAMP_OF[turn.window(window).state]])
 
 
 def sign(turn: Turn) -> None:
-    """Show what the touched windows and areas now look like.
+    """Command every output that the touched windows and areas should now have.
 
     In a rush they may have to wait for the next look; the clerk of a touched window sees at once what became of it.
     """
@@ -103,7 +103,7 @@ def _sign_touched(turn: Turn) -> None:
 
 
 def _answer_on_panels(turn: Turn) -> None:
-    """The panels of touched windows, but for their counts: a key that shows nothing is pressed again."""
+    """Show touched windows on their panels at once, without new waiting counts, so that a key never seems dead."""
     for window in turn.dirty_windows:
         shown = turn.state.shown.get(turn.lookup.panel_slots.get(window, ""))
         if isinstance(shown, Panel):
@@ -185,7 +185,7 @@ def _picture(turn: Turn, window: str, number: str | None) -> WindowPicture:
 
 
 def _sign_panels(turn: Turn) -> None:
-    """Panels of touched windows, then those of touched areas: of the latter only the counts can have changed."""
+    """Panels of touched windows, then those of touched areas, where only the counts can have changed."""
     counts = _Counts(turn)
     slots = turn.lookup.panel_slots
     for window in turn.dirty_windows:
@@ -216,7 +216,7 @@ def _sign_panels(turn: Turn) -> None:
 
 
 def _count_on_panel(turn: Turn, window: str, found: Counts) -> None:
-    """What the panel shows stands, but for its counts."""
+    """The panel's picture with new counts and nothing else changed."""
     panel, key = turn.lookup.windows[window].panel, turn.lookup.panel_slots[window]
     shown = turn.state.shown.get(key)
     if panel is None or not isinstance(shown, Panel):
@@ -242,7 +242,7 @@ def _sign_panel(turn: Turn, window: str, counts: Counts) -> None:
 
 
 def _invitation(turn: Turn, state: WindowState) -> str | None:
-    """The tide wants a consultation window: its clerk decides."""
+    """The panel's line while the tide asks the clerk of a consultation window to open it."""
     if state.area is None:
         return None
     place, waiting = turn.lookup.areas[state.area], turn.area(state.area).waiting
@@ -267,7 +267,7 @@ def prompt_of(turn: Turn, window: str) -> str | None:
 
 
 def _is_told_otherwise(turn: Turn, area: str) -> bool:
-    """Time alone changes of an area's signs only what newcomers are told."""
+    """Whether time alone changed what newcomers of an area are told about their wait."""
     shown = turn.state.shown.get(slot(point_of(CENTRE, area), AreaPicture))
     if not isinstance(shown, AreaPicture):
         return True

@@ -85,12 +85,16 @@ def try_open(turn: Turn, area: str, now: Look) -> bool:
 
 
 def _asked_after_hours(turn: Turn, area: str) -> bool:
-    """The area only drains and its queue alone asks: whoever did not come is not paged again, the alarm stands."""
+    """Whether the area only drains and just its queue asks: who was paged in vain is not paged again; the alarm
+    stands.
+    """
     return opening.of(turn, area).phase == "draining" and wishes.standing(turn, area) is None
 
 
 def _grant_override(turn: Turn, area: str, now: Look) -> bool:
-    """Somebody ordered it: no limit of the policy counts, but the lamp, the page and the wait for an answer do."""
+    """Open a window that a person ordered: limits of the policy do not count, but it still needs a lamp and
+    somebody to come.
+    """
     state = turn.area(area)
     if state.escalated_ms is not None:
         if turn.at_ms < state.escalated_ms + turn.state.policy.tidal.retry_s * 1000:
@@ -109,7 +113,9 @@ def is_invited(turn: Turn, area: str) -> bool:
 
 
 def volunteer(turn: Turn, window: str) -> bool:
-    """The clerk of a consultation window calls: it opens for the area where most people wait. False says why not."""
+    """The clerk of a consultation window calls: it opens for the area where most people wait. False (and a note) if
+    it may not.
+    """
     areas = [
         area
         for area in turn.lookup.window_areas[window]
@@ -239,7 +245,7 @@ def _relieve(turn: Turn, area: str, now: Look) -> None:
 
 
 def idle_window(turn: Turn, area: str, forced: bool = False) -> str | None:
-    """An idle tidal window: staffed first, untried first, then fewest turns, longest rest, configuration order."""
+    """The "+1" window to open next: staffed first, then untried, fewest turns, longest rest, configuration order."""
     tried = turn.area(area).tried_windows
     names = overrides.wanted(turn, area) if forced else turn.lookup.area_tidal[area]
     idle = [w for w in names if _is_idle(turn, w, forced, tried) and turn.override("close", w) is None]
@@ -252,7 +258,9 @@ def idle_window(turn: Turn, area: str, forced: bool = False) -> str | None:
 
 
 def _is_idle(turn: Turn, window: str, forced: bool, tried: list[str]) -> bool:
-    """At rest, and not just asked in vain: who answers questions is asked once, and not before they wished it."""
+    """Whether a window rests and may be asked: not one whose clerk was just asked in vain, or wished to be asked
+    later.
+    """
     state = turn.window(window)
     if state.state != "CONSULTING":
         return state.state == "STANDBY"
@@ -300,7 +308,7 @@ def _refuse(turn: Turn, area: str, reason: str, now: Look) -> None:
 
 
 def hold(turn: Turn, area: str, reason: str, now: Look, until_ms: int | None = None) -> None:
-    """Nothing is opened or given back yet, though the rule would: said once, until that changes."""
+    """Note, once until it changes, why the arbiter neither opens nor gives back although the rule would."""
     state = turn.area(area)
     if state.held == reason:
         return
@@ -389,7 +397,7 @@ def _withdraw(turn: Turn, area: str, window: str, now: Look) -> None:
 
 
 def uninvite(turn: Turn, area: str, now: Look) -> None:
-    """The tide fell before a consultation window answered: it is asked no more."""
+    """The tide fell before the clerk of a consultation window answered: the invitation is withdrawn."""
     for window in turn.lookup.area_tidal[area]:
         state = turn.window(window)
         if state.state == "INVITED" and state.area == area and not overrides.kept(turn, window):
@@ -434,7 +442,7 @@ def earliest_close_ms(turn: Turn, area: str) -> int:
 
 
 def choose_release(turn: Turn, windows: list[str]) -> str:
-    """An idle window first (the one open longest), else the one whose visitor came first: it is free soonest."""
+    """The window to give back: an idle one (open longest), else the one that will be free soonest."""
 
     def rank(window: str) -> tuple[bool, int, int]:
         state = turn.window(window)

@@ -14,7 +14,7 @@ CHOSEN = "chosen"
 
 
 def windows(turn: Turn, area: str, chosen: str | None = None) -> str:
-    """The "+1" windows that can serve ``area``, for one that is to open."""
+    """Every "+1" window that can serve ``area``, and why it was chosen to open or not."""
     return " ".join(
         f"{window}={CHOSEN if window == chosen else _why_not(turn, area, window)}"
         for window in turn.lookup.area_tidal[area]
@@ -41,7 +41,7 @@ def _why_not(turn: Turn, area: str, window: str) -> str:
 
 
 def staff(turn: Turn, area: str, chosen: str | None = None) -> str:
-    """The members of the standby roster with the skill for ``area``."""
+    """Every member of the roster with the skill for ``area``, and why they were paged or not."""
     return " ".join(
         f"{member.id}={CHOSEN if member.id == chosen else _not_asked(turn, area, member.id)}"
         for member in turn.lookup.site.staff
@@ -67,7 +67,7 @@ def _not_asked(turn: Turn, area: str, member: str) -> str:
 
 
 def releases(turn: Turn, area: str, chosen: str | None = None) -> str:
-    """The "+1" windows of ``area``, for one that is to be given back."""
+    """Every "+1" window of ``area``, and why it was given back or not."""
     return " ".join(
         f"{window}={CHOSEN if window == chosen else _why_kept(turn, window)}"
         for window in turn.lookup.area_tidal[area]

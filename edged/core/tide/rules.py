@@ -54,7 +54,7 @@ class Look(NamedTuple):
 
 
 def look(turn: Turn, area: str) -> Look:
-    """Apply the policy's rule, then the triggers, to one area; what a person ordered comes before both."""
+    """Judge one area: what a person ordered first, then the policy's rule, then the triggers."""
     if area in turn.lookup.case_areas:  # 办不成事: never a candidate, and nobody's reason for one
         return Look(turn.area(area).waiting, 0.0, (), decided=False)
     found = _look(turn, area)
@@ -109,7 +109,7 @@ def _band(turn: Turn, area: str, seen: Look) -> Look:
 
 
 def _asked(turn: Turn, area: str, seen: Look, load: Load | None) -> Look:
-    """The same look, with the ask of a trigger if one has reason to."""
+    """The same ``Look``, asking for a window where the rule did not but a trigger does."""
     asked = triggers.asks(turn, area, seen.oldest_wait_s, load)
     if asked is None:
         return seen
@@ -156,7 +156,7 @@ def _pw(turn: Turn, area: str, seen: Look) -> Look:
 
 
 def _lonely(turn: Turn, area: str, seen: Look) -> Look:
-    """Only windows that are lit, or paused: nothing to predict from."""
+    """Whether the area has only windows that are lit or paused: no service from which a wait could be predicted."""
     nobody = seen.waiting == 0
     release = "nobody waiting" if nobody else None
     if nobody and turn.area(area).under_since_ms is None:
@@ -166,7 +166,9 @@ def _lonely(turn: Turn, area: str, seen: Look) -> Look:
 
 
 def _decides(turn: Turn, area: str) -> bool:
-    """At the stamps of the grid, as a tick; and at once where the one who was asked did not come."""
+    """Whether the rule decides at this stamp: every 30 s on a fixed grid, and at once where whoever was asked did
+    not come.
+    """
     state = turn.area(area)
     if state.tried_staff or state.tried_windows:
         return True
@@ -227,14 +229,14 @@ def _opening_facts(load: Load, pw: Pw, wait_s: float, expected: float | None) ->
 
 
 def too_late(turn: Turn, area: str) -> bool:
-    """The area closes before one more window would be of use, and does without it."""
+    """Whether the area closes before one more window would help."""
     closes_in_s, load = opening.closes_in_s(turn, area), demand.load_of(turn, area)
     now_s = forecast.newcomer_wait_s(load, load.windows)
     return turn.pw(area).guard and closes_in_s is not None and closes_in_s < GUARD_S and now_s < 2 * GUARD_S
 
 
 def _closing(turn: Turn, area: str, found: Look, load: Load, kept: bool) -> Look:
-    """Whether one fewer would do; the timer runs from the first decision that found so."""
+    """Whether one window fewer would do; the time it must hold runs from the first decision that found so."""
     state, pw = turn.area(area), turn.pw(area)
     if found.commanded and turn.state.wishes and wishes.standing(turn, area) is not None:
         state.under_since_ms = None
@@ -262,7 +264,7 @@ def _closing_facts(fewer_s: float, pw: Pw) -> Facts:
 
 
 def _schedule(turn: Turn, area: str, seen: Look) -> Look:
-    """As many as the calendar says, no more, no fewer."""
+    """Rule "schedule": as many windows as the calendar says."""
     wanted, state = peaks.wanted(turn, area), turn.area(area)
     if len(seen.commanded) <= wanted:
         state.under_since_ms = None
@@ -279,13 +281,13 @@ def _schedule(turn: Turn, area: str, seen: Look) -> Look:
 
 
 def _always(turn: Turn, area: str, seen: Look) -> Look:
-    """Every window, all the time: what the hall would look like without a tide."""
+    """Rule "always": every window, all the time; a hall without a tide, for comparison."""
     rest = [w for w in turn.lookup.area_tidal[area] if turn.window(w).state in ("STANDBY", "CONSULTING")]
     return seen._replace(ask="always" if rest else None, urgency_s=inf, why=lambda: "rule always")
 
 
 def _never(turn: Turn, area: str, seen: Look) -> Look:
-    """No window; those that stand open are given back."""
+    """Rule "never": no "+1" window; open ones are given back."""
     return seen._replace(release="rule never")
 
 

@@ -21,7 +21,9 @@ RELIEF_GAP_MS = 30_000  # a trigger asks at every event; what the others can spa
 
 
 def relieve(turn: Turn, asker: str, wait_s: float, any_window: bool) -> None:
-    """Find something for ``asker``, whose newcomers would wait ``wait_s``; ``any_window``: any place will do."""
+    """Find a window or a member of staff that another area can give to ``asker``, whose newcomers would wait
+    ``wait_s`` seconds.
+    """
     state = turn.area(asker)
     if turn.state.policy.tidal.rule not in ("pw", "pwf"):
         return
@@ -135,7 +137,7 @@ def _can_spare(turn: Turn, donor: str, window: str, wait_s: float) -> bool:
 
 
 def take_back(turn: Turn, area: str) -> None:
-    """End what is lent from or to ``area`` and has had its time, is not needed, or is needed at home."""
+    """End what is lent from or to ``area``: its time is over, it is not needed there, or it is needed at home."""
     states = turn.state.windows
     for window in turn.lookup.area_windows[area]:
         state = states[window]
@@ -167,7 +169,7 @@ def _why_back(turn: Turn, window: str, asker: str) -> str | None:
 
 
 def next_change_ms(turn: Turn, area: str) -> list[int]:
-    """When something lent comes back by itself."""
+    """When the next lent window comes back by itself."""
     states = turn.state.windows
     names = turn.lookup.area_windows[area]
     return [states[name].lent_until_ms for name in names if states[name].lent_to is not None]

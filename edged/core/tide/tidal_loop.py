@@ -34,7 +34,9 @@ def evaluate(turn: Turn) -> None:
 
 
 def _remember(turn: Turn, area: str, now: Look) -> None:
-    """Since when the area wants one more; a wish that ended ends its refusals and tries with it."""
+    """Keep since when the area wants one more window; when it wants none any more, refusals and attempts are
+    forgotten.
+    """
     state = turn.area(area)
     if now.ask is not None:
         if state.over_since_ms is None:
@@ -101,7 +103,9 @@ def _limits_ms(turn: Turn, area: str) -> list[int]:
 
 
 def _retry_refused_ms(turn: Turn, area: str) -> int:
-    """A window or a place in the pool may come free elsewhere: look every half minute, not after every event."""
+    """When to try again after a refusal: every half minute, since a window or a place in the pool may be free by
+    then.
+    """
     planned_ms = turn.area(area).due_ms
     latest_ms = turn.at_ms + arbiter.ACTION_GAP_MS
     return planned_ms if planned_ms is not None and turn.at_ms < planned_ms < latest_ms else latest_ms

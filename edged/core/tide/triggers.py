@@ -15,7 +15,7 @@ from edged.core.windows import wishes
 
 
 class Asked(NamedTuple):
-    """Which trigger asks, what it measured, against what."""
+    """The trigger that asks for a window, what it measured and the limit it compared with."""
 
     name: str
     measured: float
@@ -24,7 +24,7 @@ class Asked(NamedTuple):
 
 
 def asks(turn: Turn, area: str, oldest_wait_s: float, load: Load | None) -> Asked | None:
-    """The first trigger with a reason; ``load`` None: no wait can be predicted."""
+    """The first trigger whose condition holds; ``load`` None: no wait can be predicted."""
     limits = turn.state.policy.tidal.triggers
     state = turn.area(area)
     wish = wishes.standing(turn, area) if turn.state.wishes else None
@@ -54,7 +54,7 @@ def priority_wait_s(turn: Turn, area: str) -> float:
 
 
 def _people(turn: Turn) -> int:
-    """People present, from counters that know; those that only count entries say nothing here."""
+    """People present, from counters that count who is there; counters of entries do not tell."""
     present = [turn.state.present[point] for point in turn.state.present]
     return sum(present)
 
@@ -65,7 +65,7 @@ def _most_loaded(turn: Turn) -> str:
 
 
 def ask(turn: Turn, area: str, name: str, by: str | None = None, window: str | None = None) -> None:
-    """Somebody asks by hand (a key at ``window``, the operator): it stands until a window is open."""
+    """A person asks for a window (a key at ``window``, or the operator): the wish stands until one is open."""
     if area in turn.lookup.case_areas:
         turn.ignore(area, "cases_are_no_tide", trigger=name, by=by)
     else:
@@ -75,7 +75,7 @@ def ask(turn: Turn, area: str, name: str, by: str | None = None, window: str | N
 def not_asked(
     turn: Turn, area: str, reason: str, waiting: int, facts: Mapping[str, str | int | float | None]
 ) -> None:
-    """The predicted wait is long, and for this reason no window is asked for all the same: said once."""
+    """Note, once, why no window is asked for although the predicted wait is long."""
     state = turn.area(area)
     if state.refused != reason:
         state.refused = reason

@@ -206,14 +206,14 @@ def park_over(turn: Turn, key: str) -> None:
 
 
 def not_back(turn: Turn, key: str) -> None:
-    """Timer: who was told what is missing did not come back in time."""
+    """Timer: a visitor who was told what is missing did not come back in time."""
     ticket = turn.state.tickets.get(int(key))
     if ticket is not None and ticket.state == "RETURN_PENDING":
         cancel(turn, ticket, "by_visitor")
 
 
 def offer_again(turn: Turn, key: str) -> None:
-    """Timer: an absent visitor may have been at the coffee machine; they are called once more."""
+    """Timer: a visitor who missed their call is called once more, in case they had only stepped away."""
     ticket = turn.state.tickets.get(int(key))
     if ticket is not None and ticket.state == "NO_SHOW":
         ticket.reoffers += 1

@@ -50,7 +50,7 @@ BY_SYSTEM = "by_queue_system"
 
 
 def following(turn: Turn) -> bool:
-    """Whether somebody else calls in this hall."""
+    """Whether an existing queue system issues and calls the numbers."""
     return turn.lookup.site.queue is not None
 
 
@@ -170,7 +170,7 @@ def _listed(turn: Turn, event: QueueReported, number: str) -> None:
 
 
 def _just_now(turn: Turn, ticket: Ticket) -> bool:
-    """Whether a list that was made up before may still be under way: called or ended within ``LIST_LAG_MS``."""
+    """Whether this ticket was called or ended so recently (``LIST_LAG_MS``) that a list may not know it yet."""
     if ticket.state in ("CALLED", "SERVING"):
         since_ms = ticket.called_ms
     else:
@@ -207,7 +207,9 @@ def _reorder(turn: Turn, service: str, numbers: tuple[str, ...]) -> None:
 
 
 def issued(turn: Turn, event: TicketPrinted) -> None:
-    """The queue system gave a number: whoever held it before is another visit, and that is over or at a window."""
+    """The queue system gave a number. Whoever held it before is another visit, which is over unless it is at a
+    window.
+    """
     known = _known(turn, event.number)
     if known is None or event.service not in turn.lookup.services:
         issue_printed(turn, event)
@@ -222,7 +224,7 @@ def issued(turn: Turn, event: TicketPrinted) -> None:
 
 
 def wish(turn: Turn) -> Serve:
-    """Which windows are to serve which services now."""
+    """The windows that should serve which services now, for the queue system."""
     return Serve(
         tuple(
             (window, serving_services(turn, window))
@@ -241,7 +243,7 @@ def _may_get_somebody(turn: Turn, window: str) -> bool:
 
 
 def _speaks(turn: Turn, point: Point, window: str | None) -> bool:
-    """The right one speaks, about a window of ours."""
+    """Whether the message comes from the queue system of this hall and names a window of ours."""
     if point != turn.lookup.site.queue:
         turn.ignore(point, "not_the_queue_system")
         stranded.not_of_this_hall(turn, point, point)
@@ -281,7 +283,7 @@ def _service_at(turn: Turn, window: str) -> str:
 
 
 def _make_waiting(turn: Turn, ticket: Ticket) -> None:
-    """Whatever became of the visitor here, the queue system has them in its hands again."""
+    """Put a visitor back into the queue, whatever had become of them here: the queue system says they wait."""
     if ticket.state in ("CALLED", "SERVING"):
         assert ticket.window is not None
         other = ticket.window
@@ -297,7 +299,7 @@ def _make_waiting(turn: Turn, ticket: Ticket) -> None:
 
 
 def make_ready(turn: Turn, window: str, ticket: Ticket, by: str) -> None:
-    """Somebody is called there, so the window is free and somebody sits at it."""
+    """The queue system calls somebody to this window: it is staffed, and whoever was there has left."""
     state = turn.window(window)
     if state.ticket is not None:
         _healed(turn, window, "end_not_heard", window)
@@ -313,7 +315,7 @@ def make_ready(turn: Turn, window: str, ticket: Ticket, by: str) -> None:
 
 
 def wake(turn: Turn, window: str, area: str, by: str) -> None:
-    """A "+1" window is used that nobody asked for: then it is one that serves."""
+    """The queue system uses a "+1" window that the tide had not opened: from now on it serves."""
     if following(turn):
         _healed(turn, window, "window_at_rest", window)
     activation.settle(turn, window)

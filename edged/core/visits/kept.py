@@ -26,7 +26,7 @@ QUIET: tuple[TicketState, ...] = ("WAITING", "SERVED", "CANCELLED", "NO_SHOW", "
 
 
 def keep(turn: Turn, event: OutcomeKept) -> None:
-    """Make the hall what was recorded."""
+    """Bring the recorded outcome of steps into the state, without deciding anything again."""
     state = turn.state
     state.next_action = max(state.next_action, event.next_action)
     state.next_case += event.cases
@@ -53,14 +53,14 @@ def keep(turn: Turn, event: OutcomeKept) -> None:
 
 
 def end_day(turn: Turn) -> None:
-    """With the next business day nobody holds a number of the last one any more."""
+    """Alarms about what another version decided end with the day: nobody holds one of its numbers any more."""
     for alarm in list(turn.state.alarms.values()):
         if alarm.kind == ALARM:
             alarms.clear(turn, ALARM, alarm.subject)
 
 
 def _take_away(turn: Turn, visit: KeptVisit) -> None:
-    """We have this visitor at a window, and it was not so."""
+    """A visitor stands at a window in our state, but not in the record: the window is freed."""
     ticket = by_number(turn, visit.number)
     if ticket is None or ticket.state not in AT_WINDOW or ticket.window is None:
         return
@@ -98,7 +98,7 @@ def _awaits_papers(turn: Turn, ticket: Ticket) -> None:
 
 
 def _seat(turn: Turn, ticket: Ticket, visit: KeptVisit) -> None:
-    """The visitor was called there, and perhaps came."""
+    """The record has this visitor at a window: called, or being served."""
     window = str(visit.window)
     if turn.window(window).ticket is not None:
         return
@@ -112,7 +112,7 @@ def _seat(turn: Turn, ticket: Ticket, visit: KeptVisit) -> None:
 
 
 def _stand(turn: Turn, theirs: KeptWindow) -> None:
-    """A window without a visitor: open, closed or at rest as it was; people who were asked are not asked again."""
+    """A window without a visitor takes its recorded state; staff who were being asked are not asked again."""
     if theirs.window not in turn.lookup.windows:
         return
     ours, tidal = turn.window(theirs.window), turn.lookup.windows[theirs.window].tidal

@@ -72,7 +72,9 @@ def finish(
 
 
 def presume_gone(turn: Turn, window: str) -> None:
-    """The end of a service was never heard, and nobody calls here any more; nothing is learnt from its length."""
+    """The end of a service was never reported and the window calls nobody: the visit ends, and its length teaches
+    nothing.
+    """
     ticket = turn.ticket_at(window)
     if ticket is not None and move(turn, ticket, "finish"):
         turn.state.served_today += 1
@@ -99,7 +101,7 @@ def _say_finished(turn: Turn, ticket: Ticket, service: str, **said: str | int) -
 
 
 def tread(turn: Turn, ticket: Ticket, service: str, outcome: str) -> None:
-    """One more stop on the trail of a visit: its first owner stays the first (首问负责)."""
+    """Add one stop to the trail of a visit; the first stop names its first owner (首问负责)."""
     ticket.trail.append(Stop(ticket.window or "", service, outcome, turn.at_ms))
     if len(ticket.trail) > TRAIL_KEPT:
         del ticket.trail[1]

@@ -67,7 +67,7 @@ def issue_requested(turn: Turn, event: TicketRequested) -> None:
 
 
 def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
-    """The paper did not, or not surely, come out."""
+    """Printing failed, or its outcome is unknown."""
     if body.about != "ticket":
         slips.failed(turn, body, point, error)
         return
@@ -82,7 +82,7 @@ def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
 
 
 def done(turn: Turn, body: Print, point: Point) -> None:
-    """The paper came out."""
+    """The dispenser confirmed the print."""
     alarms.clear(turn, ALARM, point)
     if body.about != "ticket":
         return

@@ -20,7 +20,7 @@ OVERDUE = "promise-overdue"
 
 
 def made(turn: Turn, ticket: Ticket, service: str, window: str, papers: tuple[str, ...]) -> None:
-    """Somebody was served on a promise: it is kept in mind, and said on paper."""
+    """A visitor was served on a promise (容缺): it is recorded and printed on a slip."""
     local, promises = wall.local_ms(turn), turn.state.promises
     day = "" if local is None else wall.iso_date(wall.day(local)).replace("-", "")
     name = f"{day or 'p'}-{ticket.number}"
@@ -37,7 +37,7 @@ def made(turn: Turn, ticket: Ticket, service: str, window: str, papers: tuple[st
 
 
 def plan(turn: Turn, name: str, promise: Promise) -> None:
-    """Its last day, and the moment at which that is over."""
+    """Set the promise's last day and its timer."""
     local = wall.local_ms(turn)
     if local is None:
         return
@@ -51,14 +51,14 @@ def plan(turn: Turn, name: str, promise: Promise) -> None:
 
 
 def fit(turn: Turn) -> None:
-    """The clock was set: those made before get their day."""
+    """The clock was set for the first time: promises made before it get their last day."""
     for name, promise in turn.state.promises.items():
         if promise.due_day is None:
             plan(turn, name, promise)
 
 
 def overdue(turn: Turn, name: str) -> None:
-    """The last day is over (a timer): an alarm, and the duty manager knows."""
+    """Timer: a promise's last day is over. An alarm sounds and the duty manager is paged."""
     promise = turn.state.promises.get(name)
     if promise is None or promise.overdue:
         return
@@ -88,7 +88,7 @@ def press(turn: Turn, subject: str, arg: str | None, window: str | None) -> None
 
 
 def kept(turn: Turn, name: str, why: str) -> None:
-    """It is over."""
+    """A promise was kept: its papers came."""
     promise = turn.state.promises.pop(name)
     turn.drop_timer(f"{DUE}/{name}")
     alarms.clear(turn, OVERDUE, name)

@@ -15,7 +15,7 @@ OPEN = "rate"  # timer: until when the last visitor of a window may rate
 
 
 def give(turn: Turn, window: str, event: RatingGiven) -> None:
-    """Of the visitor who is served; while the next one is called, of the one who just left.
+    """Record a rating for the visitor being served or, while the next one is called, for the one who has just left.
 
     A visitor who was called a while ago, with nobody left to rate before them, proves by rating that they arrived.
     """
@@ -55,7 +55,7 @@ def give(turn: Turn, window: str, event: RatingGiven) -> None:
 
 
 def may_rate(turn: Turn, window: str) -> Ticket | None:
-    """Who may rate at this window now, for its evaluator to ask (a timer says when that is over)."""
+    """The visit that may be rated at this window now, for its evaluator to ask about."""
     state = turn.window(window)
     ticket = turn.ticket_at(window)
     if (ticket is None or ticket.state == "CALLED") and state.last_ticket is not None:
@@ -65,7 +65,7 @@ def may_rate(turn: Turn, window: str) -> Ticket | None:
 
 
 def too_late(turn: Turn, window: str) -> None:
-    """Nobody rated in time (a timer): then there is no rating."""
+    """Timer: nobody rated in time; the visit has no rating."""
     if window in turn.lookup.windows:
         _done_with_last(turn, window)
 

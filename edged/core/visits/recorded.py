@@ -59,7 +59,7 @@ class Recorded:
             self._show(value)
 
     def take(self, event: Event, commands: Iterable[Command], notes: Iterable[Note]) -> None:
-        """What came of one event."""
+        """Apply the commands and notes of one recorded step."""
         if isinstance(event, SiteLoaded):
             self._site = event.site
         for command in commands:
@@ -75,7 +75,7 @@ class Recorded:
             self.cases += note.kind == "case.opened"
 
     def agree_with(self, other: Recorded) -> None:
-        """Up to here both are one: it was settled."""
+        """Take over what ``other`` recorded: up to here both versions agree."""
         self.visits, self.windows = dict(other.visits), dict(other.windows)
         self.actions, self.next_action, self.cases = dict(other.actions), other.next_action, other.cases
 
@@ -107,12 +107,14 @@ class Recorded:
 
 
 def alike(one: str, other: str) -> bool:
-    """Whether two states of a visit are one for whoever holds the number; notes do not tell these apart."""
+    """Whether two states of a visit are the same for its visitor; notes do not tell these apart."""
     return one == other or {one, other} <= NOT_CALLED or {one, other} <= {"SERVED", "RETURN_PENDING"}
 
 
 def difference(theirs: Recorded, ours: Recorded, state: State) -> OutcomeKept | None:
-    """What has to be brought in for ``theirs`` to be the truth, where ``state`` is that of ``ours``; None: nothing."""
+    """What must be brought into ``state`` (decided by this version) so that it matches ``theirs`` (recorded); None
+    if nothing.
+    """
     visits = [
         visit for number, visit in theirs.visits.items() if _differs(visit, ours.visits.get(number))
     ] + [

@@ -86,7 +86,7 @@ def case_receipt(turn: Turn, case: Case, window: str) -> None:
 
 
 def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
-    """The paper did not come out: whoever sits at that window writes it down."""
+    """A slip was not printed: the clerk of that window is asked to write it down."""
     turn.note("slip.failed", body.number, about=body.about, point=point, error=error)
     if body.window is not None and body.window in turn.lookup.windows:
         staffing.hint(turn, body.window, f"{body.number} {BY_HAND[0]} {BY_HAND[1]}")
@@ -122,7 +122,7 @@ def service_place(turn: Turn, service: str) -> Line:
 
 
 def moment(turn: Turn, at_ms: int | None) -> Line:
-    """A stamp as people write it; where nobody knows the time of day, in words."""
+    """A stamp as people write it; where the time of day is unknown, a phrase instead."""
     local = wall.local_ms(turn)
     if at_ms is None or local is None:
         return "今日下班", "closing time"
@@ -153,7 +153,7 @@ def _put(turn: Turn, ticket: Ticket, window: str, about: About, lines: list[Line
 
 
 def _put_at(turn: Turn, what: tuple[str, str, Point], window: str, about: About, lines: list[Line]) -> None:
-    """``what``: the number, its service, and the dispenser it came from."""
+    """Fill in number, service and the dispenser where the ticket was taken."""
     if turn.lookup.site.queue is not None:  # the queue system has the paper
         return
     number, service, source = what

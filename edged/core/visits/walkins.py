@@ -81,7 +81,7 @@ def green_lane(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def _wanted(turn: Turn, window: str, arg: str | None) -> tuple[str, Priority, str | None] | None:
-    """Service, class and reason of ``arg``; None where a window of these areas cannot mean it."""
+    """Service, priority class and reason named in ``arg``; None if this window cannot give a number for them."""
     words = arg.split("/") if arg else []
     service = next(iter(serving_services(turn, window) or turn.lookup.windows[window].skills), None)
     if words and words[0] in turn.lookup.services:

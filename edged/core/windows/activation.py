@@ -119,7 +119,7 @@ def answer_question(turn: Turn, window: str) -> None:
 
 
 def cooled(turn: Turn, window: str) -> None:
-    """The rest after a tide is over."""
+    """Timer: the rest after a tide is over."""
     move_window(turn, window, "cooled" if turn.window(window).staff is None else "consult")
 
 
@@ -158,7 +158,9 @@ def no_answer(turn: Turn, window: str) -> None:
 
 
 def unreached(turn: Turn, page: Page) -> None:
-    """A page for a lit window never left: the next member is asked at once, and nobody is blamed for it."""
+    """A page for a lit window could not be delivered: the next member is paged at once, and this counts against
+    nobody.
+    """
     state = None if page.window is None else turn.state.windows.get(page.window)
     if state is None or state.state != "ACTIVATING" or state.acknowledged or state.paged_staff != page.staff:
         return
@@ -196,7 +198,7 @@ def join(turn: Turn, staff: str, window: str) -> None:
 
 
 def _abandon(turn: Turn, left: str | None) -> None:
-    """Nobody is at (or on the way to) the window ``left`` any more."""
+    """The person left window ``left`` (or is no longer on the way to it)."""
     if left is None:
         return
     if turn.window(left).state == "ACTIVATING":
@@ -249,7 +251,7 @@ def opened(turn: Turn, window: str) -> None:
 
 
 def _learn_setup(turn: Turn, to_staffed_s: float) -> None:
-    """From the page to somebody at the window, in this hall: each new one counts a fifth."""
+    """Learn how long it takes in this hall from a page to somebody at the window; each new sample counts one fifth."""
     known_s = turn.state.setup_s
     if known_s is None:
         known_s = float(turn.state.policy.tidal.pw.setup_s)
@@ -289,7 +291,7 @@ def settle(turn: Turn, window: str) -> None:
 
 
 def _gone_ms(turn: Turn, window: str) -> int | None:
-    """When the visitor at a draining window must have left, though no end was heard: nobody calls there any more."""
+    """The stamp at which the visitor at a draining window must have left although no end was reported."""
     ticket = turn.ticket_at(window)
     if ticket is None or ticket.serving_ms is None:
         return None
@@ -309,7 +311,7 @@ def stand_by(turn: Turn, window: str) -> None:
 
 
 def clear(turn: Turn, window: str) -> None:
-    """Nothing of an activation stays behind."""
+    """Forget everything about a finished activation."""
     state = turn.window(window)
     state.area = state.rule = state.reason = state.reason_zh = state.paged_staff = None
     state.requested_ms = state.opened_ms = state.due_ms = None
@@ -317,13 +319,13 @@ def clear(turn: Turn, window: str) -> None:
 
 
 def in_vain(turn: Turn, area: str) -> str:
-    """What became of this round of requests, one of ``alarms.NO_STAFF``: all declined, all silent, or not the same."""
+    """Why nobody came in this round of pages: one of ``alarms.NO_STAFF`` (all declined, none answered, or mixed)."""
     heard = set(turn.area(area).heard)
     return heard.pop() if len(heard) == 1 else "not-come"
 
 
 def forget_tries(turn: Turn, area: str, over: bool = True) -> None:
-    """The next request of the area asks everybody again. ``over``: and it needs nobody any more."""
+    """Start a new round: the area's next request may ask everybody again. ``over``: the area needs nobody any more."""
     state = turn.area(area)
     state.tried_staff.clear()
     state.tried_windows.clear()

@@ -39,7 +39,7 @@ def pause(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def unpause(turn: Turn, window: str, _arg: str | None) -> None:
-    """The clerk goes on, with the visitor who was there."""
+    """The pause ends; a visitor who was at the window is still there."""
     serving = turn.window(window).ticket is not None
     if move_window(turn, window, "unpause-serving" if serving else "unpause"):
         turn.note("window.unpaused", window)
@@ -57,7 +57,7 @@ def key_pressed(turn: Turn, window: str) -> None:
 
 
 def seen(turn: Turn, window: str) -> None:
-    """A queue system says that somebody is there: as good as a key."""
+    """The queue system reports somebody at the window: it counts like a key."""
     turn.window(window).reported_ms = turn.at_ms
     key_pressed(turn, window)
 
@@ -76,7 +76,7 @@ def panel_changed(turn: Turn, device: str, up: bool) -> None:
 
 
 def watch(turn: Turn) -> None:
-    """Look at everything this turn touched."""
+    """Check attendance at every window and area touched in this turn."""
     touched = dict(turn.dirty_windows)
     for area in turn.dirty_areas:
         if area not in turn.only_due:
@@ -97,7 +97,7 @@ def watch(turn: Turn) -> None:
 
 
 def pause_over(turn: Turn, window: str) -> None:
-    """The pause's limit has passed."""
+    """Timer: a pause has lasted longer than allowed."""
     state = turn.state.windows.get(window)
     if state is None or state.paused_ms is None:
         return
@@ -165,7 +165,7 @@ def _paged(turn: Turn, window: str) -> str | None:
 
 
 def _hint_holds(turn: Turn, window: str, state: WindowState) -> bool:
-    """What a key was answered with is not said of a window that is another one by now."""
+    """Whether a panel's hint still applies: the window has the same state and visitor as when it was shown."""
     if state.hint_while == staffing.NOBODY:
         return not any(oldest_waiting_ms(turn, [service]) for service in serving_services(turn, window))
     return state.hint_while in (None, staffing.stands(state))
@@ -196,7 +196,7 @@ def _watch_seat(turn: Turn, window: str, state: WindowState) -> None:
 
 
 def _manned(turn: Turn, window: str) -> bool:
-    """Somebody is there, or nobody waits for them: the alarm is over; False if there was none."""
+    """Somebody is at the window, or nobody waits for it: its alarm ends; False if there was none."""
     if not alarms.clear(turn, alarms.UNMANNED, window):
         return False
     pages.close(turn, alarms.UNMANNED, window)

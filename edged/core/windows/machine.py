@@ -89,7 +89,7 @@ def call(turn: Turn, window: str, chosen: Choice) -> None:
 
 
 def hold(turn: Turn, window: str, ticket: Ticket) -> bool:
-    """The visitor is called to the window, which says nothing yet; False if one of them cannot."""
+    """Attach the visitor to the window as called, without announcing it; False if window or ticket cannot."""
     if not move(turn, ticket, "call") or not move_window(turn, window, "call"):
         return False
     ticket.window = window
@@ -169,7 +169,7 @@ def no_show(turn: Turn, window: str, inferred: bool) -> None:
 
 
 def free(turn: Turn, window: str) -> None:
-    """The window lets go of its visitor: open again, or cooling down if it was draining."""
+    """The visitor leaves the window: it is open again, or cools down if it was draining."""
     state = turn.window(window)
     ticket = turn.ticket_at(window)
     rateable = ticket is not None and ticket.state in ("SERVED", "RETURN_PENDING") and not ticket.rated

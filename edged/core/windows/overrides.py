@@ -41,7 +41,9 @@ _TEXT: dict[OverrideKind, str] = {
 
 
 def decide(turn: Turn, event: OverrideSet) -> None:
-    """Let an override stand, or say why not. The same one again begins its time anew, under the newer name."""
+    """Accept an override, or refuse it with a reason. The same one again starts its time anew, under the newer
+    name.
+    """
     turn.state.active_ms = turn.at_ms  # somebody is there
     problem = _problem(turn, event)
     if problem is not None:
@@ -74,7 +76,7 @@ def decide(turn: Turn, event: OverrideSet) -> None:
 
 
 def _reason(event: OverrideSet) -> dict[str, str]:
-    """For the note: absent where nobody gave one, as it was before there were any."""
+    """The reason for the note; left out where none was given."""
     return {} if event.reason is None else {"said": event.reason}
 
 
@@ -85,7 +87,7 @@ def lift(turn: Turn, event: OverrideLifted) -> None:
 
 
 def expire(turn: Turn, name: str) -> None:
-    """Its time is over (a timer)."""
+    """Timer: an override ends."""
     _end(turn, name, "time is up", None)
 
 
@@ -168,7 +170,7 @@ def duty_key(turn: Turn, event: KeyPressed) -> None:
 
 
 def kept(turn: Turn, window: str) -> bool:
-    """No rule gives this window back, nor lends it away."""
+    """Whether an override keeps this window: no rule gives it back or lends it."""
     return turn.override("open", window) is not None or turn.override("hold", window) is not None
 
 
@@ -182,7 +184,7 @@ def wanted(turn: Turn, area: str) -> list[str]:
 
 
 def settle(turn: Turn, window: str) -> None:
-    """A regular window that is to close does so as soon as nobody is at it."""
+    """Close a regular window that was ordered to close, as soon as nobody is at it."""
     if turn.override("close", window) is None or turn.lookup.windows[window].tidal:
         return
     state = turn.window(window)
@@ -320,7 +322,7 @@ def _own_target(turn: Turn, window: str | None, key: str) -> str | None:
 
 
 def _may(turn: Turn, window: str | None, key: str, target: str) -> bool:
-    """A window's panel speaks for itself; tickets belong to everybody."""
+    """Whether this panel may order it: a window's panel only for itself, the duty manager's for all."""
     if window is None or key == "priority-insert":
         return True
     return target == window or (key in (*OF_AN_AREA, "lift") and target in turn.lookup.window_areas[window])

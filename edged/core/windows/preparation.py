@@ -26,7 +26,7 @@ BACK = "back"
 
 
 def prepare(turn: Turn, window: str, arg: str | None) -> None:
-    """Key: who is next, for the clerk's eyes only."""
+    """Key: choose the next visitor for this window and show them to its clerk only."""
     state = turn.window(window)
     limit_s = turn.state.policy.calling.prepare_s
     if not limit_s:
@@ -51,7 +51,7 @@ def prepare(turn: Turn, window: str, arg: str | None) -> None:
 
 
 def take(turn: Turn, window: str) -> Choice | None:
-    """Whom the window prepared, to be called now; None if nobody."""
+    """The visitor this window prepared, to be called now; None if there is none."""
     prepared, ticket = turn.window(window).prepared, prepared_at(turn, window)
     if prepared is None or ticket is None:
         return None
@@ -60,14 +60,14 @@ def take(turn: Turn, window: str) -> Choice | None:
 
 
 def claim(turn: Turn, window: str, ticket: Ticket) -> None:
-    """``window`` takes ``ticket``: a window that kept it, and cannot call it at the moment, keeps it no more."""
+    """``window`` calls ``ticket``; another window that had prepared the same visitor loses them."""
     keeper = ticket.only_window
     if keeper not in (None, window) and keeper in turn.state.windows and prepared_at(turn, keeper) is ticket:
         give_back(turn, keeper, "called elsewhere")
 
 
 def give_back(turn: Turn, window: str, reason: str) -> bool:
-    """They wait for any window again; False if nobody was prepared."""
+    """The prepared visitor waits for any window again; False if nobody was prepared."""
     ticket = prepared_at(turn, window)
     _forget(turn, window, ticket)
     if ticket is not None:
@@ -76,13 +76,13 @@ def give_back(turn: Turn, window: str, reason: str) -> bool:
 
 
 def too_long(turn: Turn, window: str) -> None:
-    """Nobody announced them in time (a timer)."""
+    """Timer: a prepared visitor was not called in time."""
     if window in turn.state.windows:
         give_back(turn, window, "time is up")
 
 
 def settle(turn: Turn, window: str) -> None:
-    """A window that does not call, or not this visitor any more, keeps nobody."""
+    """A window that cannot call the visitor it prepared gives them back."""
     state = turn.window(window)
     if state.prepared is None:
         return
@@ -93,7 +93,7 @@ def settle(turn: Turn, window: str) -> None:
 
 
 def prompt(turn: Turn, window: str) -> str | None:
-    """What the clerk reads of it."""
+    """The panel's line about the prepared visitor."""
     ticket = prepared_at(turn, window)
     return None if ticket is None else f"下一位：{ticket.number} Next"
 

@@ -45,7 +45,7 @@ def press(turn: Turn, event: KeyPressed) -> None:
 
 
 def tell(turn: Turn, event: RosterTold) -> None:
-    """Let it stand for today, or say why not."""
+    """Apply a change of today's roster, or refuse it with a reason."""
     staff = _id_of(turn, event.staff)
     if staff is None:
         turn.ignore(event.staff, "unknown_staff", by=event.by)
@@ -70,7 +70,7 @@ def tell(turn: Turn, event: RosterTold) -> None:
 
 
 def end_day(turn: Turn) -> None:
-    """Tomorrow everybody is there again."""
+    """Changes of the roster end with the day."""
     turn.state.roster.clear()
 
 
@@ -82,7 +82,7 @@ def _id_of(turn: Turn, name: str) -> str | None:
 
 
 def _step_back(turn: Turn, staff: str) -> None:
-    """What an absent member had goes to somebody else; a visitor who is being served is served."""
+    """Pages to an absent member go to somebody else; the visitor they are serving is served to the end."""
     member = turn.state.staff[staff]
     window = member.window
     if member.state == "paged" and window is not None:

@@ -18,7 +18,9 @@ _TITLE = ("增开窗口申请", "One more window")
 
 
 def make(turn: Turn, area: str, trigger: str, by: str | None, window: str | None) -> bool:
-    """Somebody asks; the same one again begins its time anew. False (and a note) if there are too many."""
+    """Record a person's wish for one more window; the same wish again starts its time anew. False (and a note) if
+    there are too many.
+    """
     name = _name(area, window or by)
     known = turn.state.wishes.get(name)
     if known is None and len(turn.state.wishes) >= WISHES_MAX:
@@ -35,7 +37,7 @@ def make(turn: Turn, area: str, trigger: str, by: str | None, window: str | None
 
 
 def withdraw(turn: Turn, area: str, by: str | None, window: str | None = None) -> bool:
-    """Whoever asked does not any more; False if they did not."""
+    """The person who asked takes the wish back; False if there is none of theirs."""
     return _end(turn, _name(area, window or by), "withdrawn")
 
 
@@ -61,14 +63,14 @@ def attempted(turn: Turn, area: str) -> None:
 
 
 def fulfilled(turn: Turn, area: str, window: str) -> None:
-    """A "+1" window of ``area`` is open: that is what all of them wished for."""
+    """A "+1" window of ``area`` is open: every wish for it is fulfilled and ends."""
     for name, wish in list(turn.state.wishes.items()):
         if wish.area == area:
             _end(turn, name, "opened", window)
 
 
 def expire(turn: Turn, name: str) -> None:
-    """Its time is over (a timer)."""
+    """Timer: a wish ends unfulfilled, with a note."""
     wish = turn.state.wishes.get(name)
     if wish is None:
         return
@@ -85,7 +87,7 @@ def expire(turn: Turn, name: str) -> None:
 
 
 def end_day(turn: Turn) -> None:
-    """Nobody of yesterday waits for a window."""
+    """Every wish ends with the business day."""
     for name in list(turn.state.wishes):
         _end(turn, name, "new day")
 
@@ -100,7 +102,7 @@ def forget_missing(turn: Turn) -> None:
 
 
 def prompt(turn: Turn, window: str) -> str | None:
-    """How the wish that was made at this window's panel stands."""
+    """The panel's line about the wish made at this window."""
     wish = next((wish for wish in turn.state.wishes.values() if wish.window == window), None)
     if wish is None:
         return None
