@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from msgspec import Meta
 
+from edged.encoding import NotUtf8, text_of
 from edged.shapes import Fault, Misshapen, Rule, Shape, dotted, read
 
 FILE_BYTES_MAX = 64 * 1024  # the longest that is shipped has 4 KiB
@@ -90,11 +91,13 @@ def table(file: Path) -> dict[str, Any]:
             data = stream.read(FILE_BYTES_MAX + 1)
         if len(data) > FILE_BYTES_MAX:
             raise ValueError(f"larger than {FILE_BYTES_MAX} bytes: no description")
-        return tomllib.loads(data.decode("utf-8-sig"))
+        return tomllib.loads(text_of(data))
     except OSError as error:
         raise ValueError(error.strerror or str(error)) from None
-    except (UnicodeDecodeError, RecursionError):
-        raise ValueError("not a description: no UTF-8 text, or nested too deeply") from None
+    except NotUtf8 as error:
+        raise ValueError(f"line {error.line}: {error.at_column}") from None
+    except RecursionError:
+        raise ValueError("nested too deeply to be a description") from None
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"TOML: {error}") from None
 

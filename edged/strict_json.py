@@ -16,6 +16,8 @@ import re
 from functools import cache
 from typing import Any, NoReturn
 
+from edged.encoding import NotUtf8, text_of
+
 DEPTH_MAX = 12  # a policy is 5 deep; Python's own limit differs by version
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.S)  # a bracket within a text is none
 VALUES_MAX = 5_000  # a policy with 50 areas has about 600 values
@@ -40,11 +42,12 @@ def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]
     if data.count(b"{") + data.count(b"[") > DEPTH_MAX:
         _not_deep(data)
     try:
-        value = _decoder(digits_max).decode(data.decode("utf-8-sig"))
+        value = _decoder(digits_max).decode(text_of(data))
     except NotStrictJson:
         raise
-    except UnicodeDecodeError as error:
-        raise NotStrictJson("not_utf8", f"not UTF-8 (byte {error.start})") from None
+    except NotUtf8 as error:
+        place = f"line {error.line}, column {error.column}"
+        raise NotStrictJson("not_utf8", f"{error.what} ({place}): write it as UTF-8") from None
     except json.JSONDecodeError as error:
         where = f"{error.msg} (line {error.lineno}, column {error.colno})"
         raise NotStrictJson("not_json" if data else "empty", where) from None

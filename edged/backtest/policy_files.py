@@ -10,6 +10,7 @@ from typing import Any
 from edged.backtest.candidates import Candidate
 from edged.central.policies import PAYLOAD_TYPE, reread
 from edged.central.refusals import DocumentRefused
+from edged.encoding import file_text
 
 
 class BadPolicy(Exception):
@@ -19,9 +20,11 @@ class BadPolicy(Exception):
 def policy_file(path: Path) -> Candidate:
     """A policy document as it is signed, or only its ``body``. Raises ``BadPolicy``."""
     try:
-        document = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        document = json.loads(file_text(path))
+    except json.JSONDecodeError as error:
         raise BadPolicy(f"{path}: {error}") from None
+    except (OSError, ValueError) as error:
+        raise BadPolicy(str(error)) from None
     if not isinstance(document, dict):
         raise BadPolicy(f"{path}: must be an object {{ … }}")
     if "body" not in document:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
+from edged.encoding import file_text
+
 Part = Literal["test", "train"]
 MINUTE_MS = 60_000
 BIN_MIN = 15  # arrival profiles count visitors per quarter of an hour
@@ -96,7 +98,9 @@ def read(path: Path, shape: TraceHall | None = None) -> Traces:
             return Traces(_sets(described), days)
         names = dict.fromkeys(day.hall for day in days)
         return Traces({name: guess(name, [d for d in days if d.hall == name], shape) for name in names}, days)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise BadTrace(f"{path}: not UTF-8 text; export it from Excel as CSV UTF-8") from None
+    except (OSError, EOFError, csv.Error) as error:
         raise BadTrace(f"{path}: {error}") from None
 
 
@@ -111,7 +115,7 @@ def _folder(path: Path) -> Traces:
 
 def _sets(path: Path) -> dict[str, Hall]:
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document = json.loads(file_text(path))
         return {str(name): _hall(str(name), one) for name, one in document.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadTrace(f"{path}: {type(error).__name__}: {error}") from None

@@ -63,11 +63,12 @@ def _around(hall: HallConfig, acl: Path | None, unit: list[Path]) -> None:
     """What stands in other files and keeps this hall's devices from being heard or reached."""
     from edged.config import ConfigErrors, access_list, unit_file
     from edged.config.certificates import broker_name
+    from edged.encoding import file_text
 
     try:
-        lines = [] if acl is None else list(access_list.mistakes(hall, acl.read_text(), broker_name(hall)))
+        lines = [] if acl is None else list(access_list.mistakes(hall, file_text(acl), broker_name(hall)))
         lines = [f"{acl}: {line}" for line in lines]
-        text = "\n".join(one.read_text() for one in unit)
+        text = "\n".join(file_text(one) for one in unit)
     except (OSError, ValueError) as error:
         raise ConfigErrors([str(error)]) from None
     if unit:

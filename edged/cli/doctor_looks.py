@@ -393,9 +393,10 @@ def look_at_access_list(hall: HallConfig) -> Found:
     """May everybody say and hear what hall.toml needs? A broker grants a subscription that its list forbids."""
     from edged.config.access_list import mistakes
     from edged.config.certificates import broker_name
+    from edged.encoding import file_text
 
     try:
-        found = list(mistakes(hall, Path(ACL).read_text(), broker_name(hall)))
+        found = list(mistakes(hall, file_text(Path(ACL)), broker_name(hall)))
     except FileNotFoundError:
         return unknown(f"没有 {ACL}", f"no {ACL}; edged check --acl FILE asks another one")
     except (OSError, ValueError) as error:

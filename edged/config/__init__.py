@@ -47,6 +47,7 @@ from edged.core.model.point import parts_of, point_of
 from edged.core.model.site import Area, Board, Service, Site, Staff, Window
 from edged.descriptions import parsed, table
 from edged.driver import Options
+from edged.encoding import NotUtf8, text_of
 from edged.shapes import Misshapen, Path, read
 
 FILE_BYTES_MAX = 1 << 20  # a hall of 1,000 windows takes about 300 KiB; more is not a configuration
@@ -164,10 +165,9 @@ def _text(file: FilePath) -> str:
     if len(data) > FILE_BYTES_MAX:
         raise ConfigErrors([f"{file}: larger than {FILE_BYTES_MAX} bytes: not a hall's configuration"])
     try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigErrors([f"{file}:{line}: not UTF-8 text; save the file as UTF-8"]) from None
+        return text_of(data)
+    except NotUtf8 as error:
+        raise ConfigErrors([f"{file}:{error.line}: {error.at_column}"]) from None
 
 
 def _syntax_line(file: FilePath, text: str, message: str) -> str:

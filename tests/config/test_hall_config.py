@@ -15,6 +15,7 @@ from edged.config import FILE_BYTES_MAX, ConfigErrors, load
 from edged.config.broker import link_settings, password
 from edged.core.model.point import Point
 from edged.core.model.site import Area, Service, Staff, Window
+from edged.encoding import SAVE_AS
 from tests.support.halls import GOOD, mistakes
 
 HERE = Path(__file__).parent
@@ -145,7 +146,15 @@ def test_settings_of_the_link_come_from_the_file_and_the_password_from_its_own(w
         ('[hall]\nid = "a\n', "hall.toml:2: TOML: Illegal character '\\n' (column 8)"),
         ('[hall]\nid = "a"\nid = "b"\n', "hall.toml:3: TOML: Cannot overwrite a value (column 9)"),
         ("a = [1,\n2", "hall.toml:2: TOML: Unclosed array (at the end of the file)"),
-        (b"[hall]\nid = '\xff'\n", "hall.toml:2: not UTF-8 text; save the file as UTF-8"),
+        (b"[hall]\nid = '\xff'\n", f"hall.toml:2: byte 0xFF is not UTF-8 text (column 7); {SAVE_AS}"),
+        (
+            '[hall]\nname = "政务服务大厅"\n'.encode("gbk"),
+            f'hall.toml:2: GBK text, not UTF-8 (column 9 "政务服务大厅"); {SAVE_AS}',
+        ),
+        (
+            "[hall]\n".encode("utf-16"),
+            f"hall.toml:1: UTF-16 text, not UTF-8 (column 1); {SAVE_AS}",
+        ),
         (
             b"#" * (FILE_BYTES_MAX + 1),
             f"hall.toml: larger than {FILE_BYTES_MAX} bytes: not a hall's configuration",

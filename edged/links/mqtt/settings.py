@@ -19,6 +19,8 @@ from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from edged.encoding import text_of
+
 INCOMING_LIMIT_BYTES = 128 * 1024  # a policy (64 KiB, base64 inside JSON) fits; anything larger is not for us
 RECEIVE_MAXIMUM = 32  # messages in hand and not yet on disk: the broker holds the rest (back pressure)
 SESSION_EXPIRY_S = 7 * 24 * 3600  # a hall closed over a long weekend finds its queued inputs
@@ -100,10 +102,7 @@ def first_line(file: str) -> str:
     """
     with Path(file).open("rb") as stream:
         data = stream.read(PASSWORD_BYTES_MAX)
-    try:
-        lines = data.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise ValueError("it is not UTF-8 text; save it as UTF-8") from None
+    lines = text_of(data).splitlines()
     return lines[0] if lines else ""
 
 

@@ -1,0 +1,85 @@
+"""Text of a file that a person saved: UTF-8, with or without a byte order mark; anything else is named and placed.
+
+What Windows' editors write for "ANSI" on a Chinese machine is GBK (Microsoft's code page 936, a part of GB 18030), for
+"Unicode" it is UTF-16. The guess needs no list of words: Chinese prose in GBK is made of the common characters of
+GB 2312, both bytes of which are 0xA1 or more, and bytes that are something else hardly ever are.
+"""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+BEGINNING = 12  # characters of the place that are shown
+LOOKED_AT_BYTES = 600  # from the first odd byte: a few lines
+COMMON_SHARE = 0.8  # of the characters that are no ASCII; names of people have rarer ones
+SAVE_AS = "save it as UTF-8 (Notepad: Save as, Encoding; 记事本：另存为，编码选 UTF-8)"
+
+
+class NotUtf8(ValueError):
+    """The bytes are no UTF-8. The text says what they are and what to do, and nothing of what the file holds.
+
+    ``line`` and ``column`` count from 1; ``begins`` is how the place reads as GBK, "" where it is none.
+    """
+
+    def __init__(self, what: str, line: int, column: int, begins: str = "") -> None:
+        super().__init__(f"{what}; {SAVE_AS}")
+        self.what = what
+        self.line = line
+        self.column = column
+        self.begins = begins
+
+    @property
+    def at_column(self) -> str:
+        """The text with the column and how the place reads: for a file that holds no secret."""
+        begins = f' "{self.begins}"' if self.begins else ""
+        return f"{self.what} (column {self.column}{begins}); {SAVE_AS}"
+
+
+def text_of(data: bytes) -> str:
+    """The text in ``data``, without its byte order mark. Raises ``NotUtf8``."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _named(data.removeprefix(codecs.BOM_UTF8), error) from None
+
+
+def file_text(file: Path) -> str:
+    """The text of a file that a person made. Raises ``OSError``, and ``ValueError`` with file, line and what to do."""
+    try:
+        return text_of(file.read_bytes())
+    except NotUtf8 as error:
+        raise ValueError(f"{file}:{error.line}: {error.at_column}") from None
+
+
+def _named(data: bytes, error: UnicodeDecodeError) -> NotUtf8:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return NotUtf8("UTF-16 text, not UTF-8", 1, 1)
+    at = error.start
+    start = data.rfind(b"\n", 0, at) + 1
+    end = data.find(b"\n", at)
+    line = data[start : len(data) if end < 0 else end]
+    first = next(index for index, byte in enumerate(line) if byte >= 0x80)
+    row, column = data.count(b"\n", 0, at) + 1, len(data[start:at].decode("utf-8", "replace")) + 1
+    whole, mixed = line[first:], line[at - start :]
+    # From the first odd byte on: a pair of GBK may happen to be UTF-8, too. From the fault on, where both are mixed.
+    # With the lines that follow, where this one has only a rare name.
+    for looked_at, shown in ((whole, first + 1), (mixed, column), (data[start + first :], first + 1)):
+        if _is_gbk(looked_at[:LOOKED_AT_BYTES]):
+            read = (mixed if looked_at is mixed else whole)[:LOOKED_AT_BYTES].decode("gb18030", "replace")
+            return NotUtf8("GBK text, not UTF-8", row, shown, read.strip().strip("\"'")[:BEGINNING])
+    return NotUtf8(f"byte 0x{data[at]:02X} is not UTF-8 text", row, column)
+
+
+def _is_gbk(part: bytes) -> bool:
+    """Whether it makes sense as GBK; ``part`` begins with a character and may end within one."""
+    odd = [char for char in part.decode("gb18030", "replace") if not char.isascii()]
+    common = sum(map(_is_common, odd))
+    return common > 0 and common >= COMMON_SHARE * len(odd)
+
+
+def _is_common(char: str) -> bool:
+    try:
+        return len(char.encode("gb2312")) == 2
+    except UnicodeEncodeError:
+        return False
