@@ -4,6 +4,8 @@ Rules (the table of decision 0031): a line that cannot be written is dropped and
 What waits is bounded (``WAITING_BYTES_MAX``); where that is full the newest lines are dropped, because the oldest say
 how it began, and once lines leave again one of them says how many were lost. A descriptor that somebody else made
 non-blocking is waited for. A journald that lost its sockets is connected to anew; what breaks otherwise stays broken.
+journald gets lines with fields of their own by its native socket (``journald.py``); where that is not there or refuses
+one, the line takes the stream.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from edged.clock import monotonic_s
+from edged.journald import IDENTIFIER, NativeJournal
 
 WAITING_BYTES_MAX = (
     1 << 20
@@ -27,19 +30,28 @@ WAITING_LINES_MAX = 10_000
 RETRY_S = 1.0  # between tries at a journal that went away
 BUSY_S = 1.0  # between looks at a descriptor that takes nothing
 STREAM = "/run/systemd/journal/stdout"  # sd_journal_stream_fd(3)
-IDENTIFIER = "edged"
 GONE = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNREFUSED, errno.ENOENT, errno.EBADF}
 
 
 class LogWriter:
-    """Writes to ``descriptor``; ``journal``: it is journald's, reached again at ``STREAM`` when it went away."""
+    """Writes to ``descriptor``; ``journal``: it is journald's, reached again at ``STREAM`` when it went away.
+
+    ``native``: journald's socket for lines with fields, or None.
+    """
 
     def __init__(
-        self, descriptor: int, journal: bool = False, connect: Callable[[], int] | None = None
+        self,
+        descriptor: int,
+        journal: bool = False,
+        connect: Callable[[], int] | None = None,
+        native: NativeJournal | None = None,
     ) -> None:
         self._descriptor = descriptor
         self._connect = (connect or open_journal) if journal else None
-        self._waiting: deque[bytes] = deque()  # bounded by WAITING_BYTES_MAX and WAITING_LINES_MAX
+        self._native = native
+        self._waiting: deque[tuple[bytes, bytes]] = (
+            deque()
+        )  # bounded by WAITING_BYTES_MAX and WAITING_LINES_MAX
         self._bytes = 0
         self._lost = 0
         self._told = 0
@@ -54,14 +66,15 @@ class LogWriter:
         """Lines that were dropped, or broke on their way, since the start."""
         return self._lost
 
-    def put(self, line: bytes) -> None:
-        """One line with its end; returns at once."""
+    def put(self, line: bytes, fields: bytes = b"") -> None:
+        """One line with its end, and journald's ``fields`` of it; returns at once."""
+        size = len(line) + len(fields)
         with self._changed:
-            if self._bytes + len(line) > WAITING_BYTES_MAX or len(self._waiting) >= WAITING_LINES_MAX:
+            if self._bytes + size > WAITING_BYTES_MAX or len(self._waiting) >= WAITING_LINES_MAX:
                 self._lost += 1
                 return
-            self._waiting.append(line)
-            self._bytes += len(line)
+            self._waiting.append((line, fields))
+            self._bytes += size
             self._changed.notify_all()
 
     def drain(self, within_s: float) -> bool:
@@ -81,17 +94,20 @@ class LogWriter:
                 self._changed.wait_for(lambda: self._waiting or self._stopping)
                 if not self._waiting:
                     return
-                line = self._waiting.popleft()
-                self._bytes -= len(line)
+                line, fields = self._waiting.popleft()
+                self._bytes -= len(line) + len(fields)
                 self._busy = True
                 lost = self._lost
-            written = self._write(line)
-            if written and lost > self._told and self._write(_told(lost - self._told, line)):
+            written = self._send(line, fields)
+            if written and lost > self._told and self._send(_told(lost - self._told, line), b""):
                 self._told = lost
             with self._changed:
                 self._busy = False
                 self._lost += not written
                 self._changed.notify_all()
+
+    def _send(self, line: bytes, fields: bytes) -> bool:
+        return (self._native is not None and self._native.send(line, fields)) or self._write(line)
 
     def _write(self, line: bytes) -> bool:
         """The whole line, however long that takes; False where it is lost."""

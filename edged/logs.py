@@ -17,7 +17,8 @@ import msgspec
 import structlog
 
 from edged import clock
-from edged.core.model.commands import Desired
+from edged.core.model.commands import Desired, WindowPicture
+from edged.journald import NativeJournal, fields_of
 from edged.log_writer import LogWriter
 from edged.observer import Observer, Step
 from edged.personal import masked
@@ -55,7 +56,9 @@ def configure(
         renderers.append(structlog.processors.JSONRenderer(ensure_ascii=False, default=str))
         renderers += [_prefix_level] if journald else []
     formatter = structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=renderers)
-    _writer = LogWriter(out.fileno(), journald) if stream is None and _has_descriptor(out) else None
+    native = NativeJournal() if journald else None
+    threaded = stream is None and _has_descriptor(out)
+    _writer = LogWriter(out.fileno(), journald, native=native) if threaded else None
     handler = _Lines(out, None if out.isatty() else not journald, _writer)
     handler.setFormatter(formatter)
     root = logging.getLogger()
@@ -110,8 +113,13 @@ class _Lines(logging.StreamHandler[TextIO]):
         self._writer = writer
         self._encode = msgspec.json.Encoder(enc_hook=str).encode
 
-    def put(self, name: str, event: str, fields: dict[str, Any]) -> bool:
-        """Write an INFO line as the chain of processors would, at a quarter of its cost; False where it cannot."""
+    def put(
+        self, name: str, event: str, fields: dict[str, Any], things: Callable[[], dict[str, list[str]]]
+    ) -> bool:
+        """Write an INFO line as the chain of processors would, at a quarter of its cost; False where it cannot.
+
+        ``things``: what journald's fields name beside ``fields``; asked only where journald is there.
+        """
         if self._json_stamped is None:
             return False
         line = {key: _masked(value) for key, value in fields.items()}
@@ -120,7 +128,10 @@ class _Lines(logging.StreamHandler[TextIO]):
             _stamp(None, "info", line)
         data = self._encode(line)
         if self._writer is not None:
-            self._writer.put(b"%b\n" % data if self._json_stamped else b"<6>%b\n" % data)
+            if self._json_stamped:
+                self._writer.put(b"%b\n" % data)
+            else:
+                self._writer.put(b"<6>%b\n" % data, fields_of(line | things()))
             return True
         text = data.decode()
         self.acquire()
@@ -139,7 +150,9 @@ class _Lines(logging.StreamHandler[TextIO]):
             super().emit(record)
             return
         try:
-            self._writer.put(f"{self.format(record)}\n".encode("utf-8", "replace"))
+            line = f"{self.format(record)}\n".encode("utf-8", "replace")
+            about = record.msg if isinstance(record.msg, dict) and self._json_stamped is False else {}
+            self._writer.put(line, fields_of({**about, "logger": record.name}) if about else b"")
         except Exception:  # noqa: BLE001 - as logging itself: a line that cannot be worded stops nothing
             self.handleError(record)
 
@@ -210,8 +223,26 @@ class StepLog(Observer):
             **({"left_out": left_out} if left_out else {}),
         }
         handler = next((one for one in logging.getLogger().handlers if isinstance(one, _Lines)), None)
-        if handler is None or not handler.put("edged.step", "step", fields):
+        if handler is None or not handler.put("edged.step", "step", fields, lambda: things_of(step)):
             self._log.info("step", **fields)
+
+
+def things_of(step: Step) -> dict[str, list[str]]:
+    """Windows, areas and tickets that a step is about: of its event, its notes, and the windows that changed."""
+    found: dict[str, dict[str, None]] = {"windows": {}, "areas": {}, "tickets": {}}
+    facts: list[tuple[str, object]] = [(kind, getattr(step.event, kind, None)) for kind in ("window", "area")]
+    for note in step.notes:
+        noun = note.kind.partition(".")[0]
+        if noun == "tidal":  # of a window, and its area is in the data; or of an area
+            noun = "window" if "area" in note.data else "area"
+        facts += [(noun, note.subject), *note.data.items()]
+    for command in step.commands:
+        if isinstance(command, Desired) and isinstance(command.value, WindowPicture):
+            facts.append(("window", command.value.window))
+    for kind, value in facts:
+        if f"{kind}s" in found and isinstance(value, str):
+            found[f"{kind}s"][value] = None
+    return {kind: list(values) for kind, values in found.items()}
 
 
 def _mask(_logger: Any, _method: str, event: _EventDict) -> _EventDict:

@@ -16,9 +16,11 @@ import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
+from edged.journald import NativeJournal
 from edged.log_writer import GONE, WAITING_BYTES_MAX, LogWriter
 from tests.support.brokers import Mosquitto, until
 from tests.support.daemons import Daemon, Hall, Machines
@@ -191,6 +193,49 @@ def test_a_journal_that_went_away_is_reached_again(number: int, monkeypatch: pyt
     for one in (near, far, fresh, reader):
         one.close()
     os.close(writer)
+
+
+@contextmanager
+def native_socket(tmp_path: Path) -> Iterator[tuple[socket.socket, str]]:
+    """What stands in for journald's socket."""
+    place = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as reader:
+        reader.bind(place)
+        yield reader, place
+
+
+def test_a_line_for_journald_carries_its_fields(tmp_path: Path) -> None:
+    """An error takes the stream: journald knows the unit of a stream when the process is gone."""
+    with narrow_pipe() as (stream, writer), native_socket(tmp_path) as (reader, place):
+        out = filled(writer, native=NativeJournal(place))
+        out.put(b'<6>{"event": "step"}\n', b"EDGED_WINDOW=w11\nEDGED_WINDOW=w12\n")
+        assert reader.recv(4096).decode().splitlines() == [
+            *("PRIORITY=6", "SYSLOG_IDENTIFIER=edged", "EDGED_WINDOW=w11", "EDGED_WINDOW=w12"),
+            'MESSAGE={"event": "step"}',
+        ]
+        out.put(b'<3>{"event": "broke"}\n')
+        assert os.read(stream, 4096) == b'<3>{"event": "broke"}\n'
+        assert out.lost == 0
+
+
+def test_a_journald_that_stalls_costs_lines_and_its_socket_is_found_again(tmp_path: Path) -> None:
+    line = b"<6>" + LINE
+    with narrow_pipe() as (stream, writer):
+        with native_socket(tmp_path) as (reader, place):
+            out = filled(writer, native=NativeJournal(place))
+            for _ in range(WAITING_BYTES_MAX // len(line) + 2000):
+                out.put(line)
+            assert out.lost > 0, "nobody reads, and whoever logs is not held up"
+            told = b""
+            while b"log-lines-lost" not in told:
+                told = reader.recv(65536)
+            reader.setblocking(False)
+            while not out.drain(0.01):
+                with suppress(BlockingIOError):
+                    reader.recv(65536)
+        os.unlink(place)
+        out.put(line)  # no socket is there: it takes the stream
+        assert os.read(stream, 65536) == line
 
 
 async def test_lines_say_the_halls_own_time(hall: Parts) -> None:

@@ -16,9 +16,10 @@ import pytest
 import structlog
 
 from edged import logs
-from edged.core.model.commands import Action, Desired, Lamp, Note, Say
+from edged.core.model.commands import Action, Desired, Lamp, Note, Say, WindowPicture
 from edged.core.model.events import KeyPressed
 from edged.core.model.point import Point
+from edged.journald import VALUE_CHARS_MAX, VALUES_MAX, fields_of
 from edged.observer import Step
 
 ID_CARD = "11010119900307421X"
@@ -155,6 +156,32 @@ def test_the_journal_gets_a_level_prefix_and_stamps_by_itself() -> None:
     os.close(reader)
     assert line.startswith("<3>{")
     assert "at" not in json.loads(line[3:])
+
+
+def test_the_journal_finds_a_step_by_its_windows_areas_tickets_and_device() -> None:
+    notes = (
+        Note("ticket.called", "A001", {"window": "w1", "area": "tax", "waiting": 3}),
+        Note("tidal.requested", "w11", {"area": "social"}),
+        Note("tidal.refused", "fund", {"reason": "no-staff"}),
+        Note("ignored", "x", {"reason": "busy"}),
+    )
+    picture = Desired(Point("pictures"), WindowPicture("w2", "open", None, None, None))
+    step = Step(7, 1234, KeyPressed(Point("panel-1/2"), "next"), (picture,), notes)
+    found = fields_of({"seq": 7, "event": "step", "point": "panel-1/2"} | logs.things_of(step)).decode()
+    assert set(found.splitlines()) == {
+        *("EDGED_EVENT=step", "EDGED_SEQ=7", "EDGED_DEVICE=panel-1", "EDGED_TICKET=A001"),
+        *("EDGED_WINDOW=w1", "EDGED_WINDOW=w11", "EDGED_WINDOW=w2"),
+        *("EDGED_AREA=tax", "EDGED_AREA=social", "EDGED_AREA=fund"),
+    }
+
+
+def test_a_field_is_bounded_and_never_ends_its_entry_early() -> None:
+    found = fields_of(
+        {"windows": [f"w{n}" for n in range(1000)], "device": "a\nPRIORITY=0", "area": "x" * 900}
+    )
+    assert found.count(b"EDGED_WINDOW=") == VALUES_MAX
+    assert b"PRIORITY" not in found
+    assert max(map(len, found.splitlines())) == len("EDGED_AREA=") + VALUE_CHARS_MAX
 
 
 def test_another_process_journal_stream_changes_nothing() -> None:
