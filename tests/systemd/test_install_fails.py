@@ -64,3 +64,100 @@ def test_a_step_that_fails_after_the_stop_starts_the_version_before(
     assert done.returncode != 0, done.stdout
     assert said == ["stop edged", "start --no-block edged"], done.stderr
     assert "version 1 is started again" in done.stderr
+
+
+# -- a version that cannot read the journal gives it back; the power may go at any step of that --
+
+FOLD = """case "$*" in *journal_mode*) ;; *) exit 0 ;; esac
+for last in "$@"; do :; done
+[ ! -f "$last-wal" ] || { /bin/cat "$last-wal" >>"$last"; /bin/rm "$last-wal"; }"""
+CUT = """n=$(cat {folder}/left); n=$((n - 1)); echo $n >{folder}/left
+[ $n -ge 0 ] || {{ kill -9 $PPID; exit 1; }}
+exec /bin/{tool} "$@" """
+STEPS = ("rm", "mkdir", "ln", "mv", "cp")
+
+
+def _returning(folder: Path) -> dict[str, str]:
+    """Version 2 serves with a journal of its own; 1 cannot read it, and the copy of before stands beside it."""
+    _bundle(folder)
+    state, versions = folder / "STATE", folder / "opt" / "versions"
+    copy = state / "before-2"
+    copy.mkdir()
+    for place, name in ((state, "new"), (copy, "old")):
+        (place / "hall.db").write_text(f"{name} ")
+        (place / "hall.db-wal").write_text(f"{name}-tail ")
+        (place / "hall.db.keep").write_text(f"{name}-keep")
+    (folder / "opt" / "venv").unlink()
+    (folder / "opt" / "venv").symlink_to("versions/2")
+    (folder / "opt" / "before").write_text("1\n")
+    _tool(versions / "1" / "bin" / "edged", f"grep -q ^old {state}/hall.db || exit 78")
+    _tool(versions / "2" / "bin" / "python", FOLD)
+    _tool(folder / "bin" / "runuser", 'shift 3\nexec "$@"')
+    _tool(folder / "bin" / "sync", "exit 0")
+    _tool(folder / "bin" / "sleep", f'echo "$1" >>{folder}/slept')
+    _tool(folder / "bin" / "udevadm", "exit 0")
+    _tool(
+        folder / "bin" / "systemctl", 'case "$*" in *ActiveState*) echo active ;; *MainPID*) echo 7 ;; esac'
+    )
+    return os.environ | {"PATH": f"{folder}/bin:{os.environ['PATH']}", "EDGED_PREFIX": f"{folder}/opt"}
+
+
+def _rollback(folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/sh", folder / "bundle" / "install", "rollback", "--lang", "en"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _journal(folder: Path) -> str:
+    """What SQLite would read: the file, and the log beside it that may not be of another file."""
+    main, log = folder / "hall.db", folder / "hall.db-wal"
+    return main.read_text() + (log.read_text() if log.exists() else "")
+
+
+def test_a_power_cut_in_a_return_leaves_one_whole_journal_and_the_next_try_ends_it(tmp_path: Path) -> None:
+    cuts = 0
+    while True:
+        folder = tmp_path / str(cuts)
+        folder.mkdir()
+        environment = _returning(folder)
+        for tool in STEPS:
+            _tool(folder / "bin" / tool, CUT.format(folder=folder, tool=tool))
+        (folder / "left").write_text(f"{cuts}\n")
+        done = _rollback(folder, environment)
+        assert _journal(folder / "STATE") in ("new new-tail ", "old old-tail "), f"cut at step {cuts}"
+        if done.returncode == 0:
+            break
+        for tool in STEPS:
+            (folder / "bin" / tool).unlink()
+        again = _rollback(folder, environment)
+        assert again.returncode == 0, f"cut at step {cuts}: {again.stderr}"
+        _returned(folder)
+        cuts += 1
+    _returned(folder)
+    assert cuts > 12, "every step of it was cut"
+
+
+def _returned(folder: Path) -> None:
+    state = folder / "STATE"
+    assert (_journal(state), (state / "hall.db.keep").read_text()) == ("old old-tail ", "old-keep")
+    assert _journal(state / "after-2") == "new new-tail "
+    assert os.readlink(folder / "opt" / "venv") == "versions/1"
+    assert not list(state.glob("returning*"))
+
+
+def test_a_version_that_never_serves_is_waited_for_as_long_as_was_said(tmp_path: Path) -> None:
+    """``inactive`` is not ``active``: no look at it costs three seconds more."""
+    environment = _returning(tmp_path) | {"EDGED_HEALTH_S": "9"}
+    _tool(
+        tmp_path / "bin" / "systemctl",
+        'case "$*" in *ActiveState*) echo inactive ;; *MainPID*) echo 0 ;; esac',
+    )
+    done = _rollback(tmp_path, environment)
+    assert done.returncode == 1
+    assert "does not serve either" in done.stderr
+    assert (tmp_path / "slept").read_text().split() == ["1"] * 9

@@ -36,13 +36,13 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
     """A copy of the daemon's unit whose program exists on this machine: ``verify`` looks for it."""
-    return copied("edged.service", tmp_path)
+    return copied(UNITS / "edged.service", tmp_path)
 
 
-def copied(name: str, folder: Path) -> Path:
-    text = (UNITS / name).read_text()
+def copied(unit: Path, folder: Path) -> Path:
+    text = unit.read_text()
     assert text.count("/opt/edged/venv/bin/python ") >= 1
-    copy = folder / name
+    copy = folder / unit.name
     copy.write_text(text.replace("/opt/edged/venv/bin/python ", f"{sys.executable} "))
     return copy
 
@@ -55,13 +55,30 @@ def service(name: str = "edged.service") -> dict[str, str]:
     return dict(parser["Service"])
 
 
-def test_the_unit_of_the_pages_is_as_closed_as_the_daemons(tmp_path: Path) -> None:
-    unit = copied("edged-web.service", tmp_path)
+OTHERS = ("systemd/edged-web.service", "systemd/edged-backup.service", "configs/city/edged-centre.service")
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_other_units_are_as_closed_as_the_daemons(name: str, tmp_path: Path) -> None:
+    unit = copied(UNITS.parent / name, tmp_path)
     done = run(tool("systemd-analyze"), "verify", str(unit))
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     check = (tool("systemd-analyze"), "security", "--offline=true", f"--threshold={EXPOSURE_MAX_TENTHS}")
     done = run(*check, str(unit))
     assert done.returncode == 0, done.stdout
+
+
+def test_every_unit_that_is_shipped_is_judged() -> None:
+    shipped = [*UNITS.glob("*.service"), *UNITS.parent.glob("configs/**/*.service")]
+    assert {str(one.relative_to(UNITS.parent)) for one in shipped} == {*OTHERS, "systemd/edged.service"}
+
+
+def test_the_timer_of_the_backup_is_right_and_starts_its_service(tmp_path: Path) -> None:
+    copied(UNITS / "edged-backup.service", tmp_path)
+    timer = tmp_path / "edged-backup.timer"
+    shutil.copyfile(UNITS / timer.name, timer)
+    done = run(tool("systemd-analyze"), "verify", str(timer))
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_the_pages_are_somebody_else_and_come_last() -> None:
@@ -205,15 +222,8 @@ def _place(source: Path, root: Path) -> Path:
     return place
 
 
-def test_the_unit_of_a_citys_centre_is_as_closed_and_its_command_is_known(tmp_path: Path) -> None:
+def test_the_command_of_a_citys_centre_is_one_that_the_program_has() -> None:
     text = (UNITS.parent / "configs" / "city" / "edged-centre.service").read_text()
-    unit = tmp_path / "edged-centre.service"
-    unit.write_text(text.replace("/opt/edged/venv/bin/python ", f"{sys.executable} "))
-    done = run(tool("systemd-analyze"), "verify", str(unit))
-    assert (done.returncode, done.stdout + done.stderr) == (0, "")
-    check = (tool("systemd-analyze"), "security", "--offline=true", f"--threshold={EXPOSURE_MAX_TENTHS}")
-    done = run(*check, str(unit))
-    assert done.returncode == 0, done.stdout
     (command,) = re.findall(r"^ExecStart=\S+ (.*)$", text, re.M)
     words = command.split()
     done = run(sys.executable, *words[: words.index("consume") + 1], "--help")
