@@ -25,7 +25,9 @@ _perf: Callable[[], float] = time.perf_counter
 
 @contextmanager
 def reading(monotonic: Callable[[], float], wall_ns: Callable[[], int]) -> Iterator[None]:
-    """Meanwhile time is what these say: seconds that never go back, and ns since 1970 UTC. For simulated worlds."""
+    """Inside this context time comes from these functions: monotonic seconds, and ns since 1970 UTC. For simulated
+    worlds.
+    """
     global _monotonic, _wall_ns, _perf
     before = _monotonic, _wall_ns, _perf
     _monotonic, _wall_ns, _perf = monotonic, wall_ns, monotonic
@@ -67,7 +69,7 @@ class Clock:
         return self._start_ms + int((_monotonic() - self._real0_s) * 1000 * self.speed)
 
     def skip(self, ms: int) -> None:
-        """The hall went on for so long while nobody knew it."""
+        """Move hall time ahead by a time that passed unnoticed."""
         self._start_ms += ms
 
     def now_s(self) -> float:

@@ -31,7 +31,9 @@ Named = str | dict[str, Any]  # in hall.toml: the name of a description, or the 
 
 
 class Description(Shape, frozen=True, kw_only=True):
-    """What every description begins with. ``verified``: against what its numbers were held; ``source``: whose."""
+    """What every description begins with. ``verified``: how its numbers were checked; ``source``: where they come
+    from.
+    """
 
     title: Annotated[str, Meta(min_length=1, max_length=120)]
     title_zh: Annotated[str, Meta(max_length=120)] = ""
@@ -41,7 +43,7 @@ class Description(Shape, frozen=True, kw_only=True):
     wiring_zh: Annotated[str, Meta(max_length=1000)] = ""
 
     def wrong_examples(self) -> list[str]:
-        """What of its own examples does not come true, a line each."""
+        """A line for each of the description's own examples that does not come out as stated."""
         raise AssertionError("each family runs its own")
 
 
@@ -60,7 +62,7 @@ def _shipped(family: str) -> dict[str, Path]:
 
 
 def described(family: str, named: Named, kind: type[D]) -> D:
-    """The description that an option names, or is. Raises ``ValueError`` with every mistake in it."""
+    """The description that a device's option names or contains. Raises ``ValueError`` with every mistake in it."""
     if isinstance(named, str):
         found = _of_product(family, named, kind)
         assert isinstance(found, kind)
@@ -143,7 +145,7 @@ _ABSENT = object()
 
 
 def at_pointer(document: Any, pointer: str, absent: Any = None) -> Any:
-    """What stands at ``pointer`` in parsed JSON (RFC 6901), or ``absent``."""
+    """The value at ``pointer`` in parsed JSON (RFC 6901), or ``absent``."""
     node = document
     for part in _parts(pointer):
         if isinstance(node, dict):

@@ -39,7 +39,7 @@ class DeviceError(Exception):
 
     @property
     def loss(self) -> Loss:
-        """As what a device is reported that is lost by this."""
+        """The reason under which a device counts as lost because of this error."""
         return Loss(self.word, str(self))
 
 
@@ -50,7 +50,7 @@ class Unreachable(DeviceError):
 
 
 class Refused(DeviceError):
-    """The device answered no: retrying the same command will not help."""
+    """The device refused: sending the same command again will not help."""
 
 
 class Garbled(DeviceError):
@@ -119,11 +119,11 @@ class Options(Shape, frozen=True):
         return None
 
     def reports(self) -> frozenset[str]:
-        """What it may tell of by itself, without being named anywhere: dispenser, counter, queue."""
+        """What the device reports by itself, without being named elsewhere in hall.toml: dispenser, counter, queue."""
         return frozenset()
 
     def unshown(self, text: str) -> str:
-        """The characters of ``text`` that its font has not."""
+        """The characters of ``text`` that the device's font lacks."""
         return ""
 
     def shared_wire(self) -> SharedWire | None:
@@ -137,7 +137,7 @@ class Options(Shape, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class DeviceContext:
-    """What a driver gets from the application.
+    """What the application gives to a driver.
 
     ``sleep`` and ``now_s`` run in hall time (they follow ``--speed``): use them for protocol pacing, blinking and
     re-arming. I/O deadlines are real seconds (``asyncio.timeout``). ``mqtt`` is the hall's broker link.
@@ -152,12 +152,12 @@ class DeviceContext:
     mqtt: Any  # edged.links.mqtt.MqttLink; Any keeps the contract free of link imports
 
     def point(self, channel: str = "") -> Point:
-        """Where an event of this device comes from; without a channel: the device itself."""
+        """The point of a channel of this device; without a channel, the device itself."""
         return point_of(self.device, channel)
 
 
 class Presence:
-    """Whether a device is there, as the core is told: once per change, and again until a full inbox has taken it.
+    """Whether a device can be reached, told to the core once per change (and again if its inbox was full).
 
     For every driver: ``DeviceLost`` that met a full inbox and was never said again would leave a dead lamp lit. Where
     the reason of a loss turns out to be another, that is told as well, after ``SETTLE_S`` and then every ``WORD_S``.
@@ -173,18 +173,18 @@ class Presence:
         self._again: asyncio.TimerHandle | None = None
 
     def back(self) -> None:
-        """It is there."""
+        """The device can be reached."""
         self.there = True
         self._tell()
 
     def lost(self, word: str, detail: str = "") -> None:
-        """It is not: ``word`` is one of the driver's ``LOSSES``, ``detail`` what was seen."""
+        """The device cannot be reached: ``word`` is one of the driver's ``LOSSES``, ``detail`` what was seen."""
         if self.there is not False or self._loss is None or self._loss.word != word:
             self.there, self._loss = False, Loss(word, detail)
         self._tell()
 
     def unknown(self, word: str = "") -> None:
-        """The link is up and nobody knows yet; what was told stands until something is known.
+        """The link is up, and the device has not been heard yet; what was told last stands.
 
         What the device said since then stands as well: its word may arrive before we learn that the link is up.
         ``word``: for a device that announces itself, the loss that is told where nothing was heard for ``UNHEARD_S``.
@@ -210,7 +210,7 @@ class Presence:
         self._again = asyncio.get_running_loop().call_later(after_s, then)
 
     def forget(self) -> None:
-        """The driver ends, or begins anew: the next word is told whatever was told before."""
+        """The driver ends or starts anew: its next report is told even if it repeats the last one."""
         self.there = self._told = None
         if self._again is not None:
             self._again.cancel()

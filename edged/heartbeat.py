@@ -1,4 +1,4 @@
-"""Signs of life: what the watchdog looks at, and how a part that ends unasked is found out.
+"""Heartbeat deadlines, which the watchdog checks; and how a task that ends by itself is noticed.
 
 asyncio's TaskGroup takes a child that returns, or that ends as cancelled though nobody cancelled it (a library's
 cancelled future does that), for one that is done: the daemon would live on without it. ``lasting`` makes it a failure.
@@ -13,11 +13,11 @@ from edged.clock import monotonic_s
 
 
 class PartEnded(RuntimeError):
-    """A part that is to live as long as the daemon ended by itself: a bug, to be ended with the process."""
+    """A task meant to run as long as the daemon ended by itself: a bug, on which the process ends."""
 
 
 class Heartbeat:
-    """The deadline by which a part promises to be back (``clock.monotonic_s``). It renews it before every wait."""
+    """A task's deadline (``clock.monotonic_s``), renewed before each wait: later than that, the task hangs."""
 
     __slots__ = ("due_s",)
 
@@ -25,7 +25,7 @@ class Heartbeat:
         self.due_s = monotonic_s()
 
     def expect(self, within_s: float) -> None:
-        """I shall be back within so many real seconds."""
+        """Renew: the task is back within so many real seconds."""
         self.due_s = monotonic_s() + within_s
 
 

@@ -1,4 +1,4 @@
-"""By which names a listener may be asked: the Host header, read in one place for everything of ours that speaks HTTP.
+"""The Host header of an HTTP request, checked in one place for both of our listeners.
 
 The check stops a web page on a clerk's PC from reading the hall through a DNS name that was rebound to it (OWASP ASVS
 4.0.3, V14.5.3). Source of the form: RFC 9112, 3.2 (exactly one Host) and RFC 3986, 3.2.2 and 3.2.3 (host and port).

@@ -1,4 +1,4 @@
-"""Log lines on their way out, in a thread of their own: whoever reads them may stop, and nobody in the hall notices.
+"""Writes log lines in a thread of its own, so that a reader who stops reading holds nothing up.
 
 Rules (the table of decision 0031): a line that cannot be written is dropped and counted, never waited for in the loop.
 What waits is bounded (``WAITING_BYTES_MAX``); where that is full the newest lines are dropped, because the oldest say
@@ -78,7 +78,9 @@ class LogWriter:
             self._changed.notify_all()
 
     def drain(self, within_s: float) -> bool:
-        """Wait until all is out; False where that took longer. For the end of a process, not for the loop."""
+        """Wait until every line is written; False if that took too long. For the end of a process, not for the
+        loop.
+        """
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._busy, within_s)
 
@@ -151,7 +153,7 @@ def open_journal() -> int:
 
 
 def _told(count: int, like: bytes) -> bytes:
-    """The line that says how many are missing, in the form of the others."""
+    """The log line that says how many lines are missing."""
     prefix = b"<4>" if like.startswith(b"<") else b""
     if b"{" not in like[:4]:
         return b"%d log lines were lost\n" % count

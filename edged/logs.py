@@ -80,7 +80,7 @@ def configure(
 
 
 def lost() -> int:
-    """Lines of this process that nobody will read."""
+    """How many log lines of this process were dropped."""
     return 0 if _writer is None else _writer.lost
 
 
@@ -93,7 +93,7 @@ def say(text: str) -> None:
 
 
 def drain() -> None:
-    """The last lines of a process out, as far as somebody reads them within ``LAST_S``."""
+    """Write out the last log lines of a process, waiting at most ``LAST_S`` seconds."""
     if _writer is not None:
         _writer.drain(LAST_S)
 

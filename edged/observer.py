@@ -1,4 +1,4 @@
-"""Contract of everything that hears of steps: it gets each ``Step`` after it was handled, and never touches."""
+"""Contract of everything that is told of steps: it gets each ``Step`` after it was handled, and changes nothing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Observer:
     """Hears of steps, by either method or both. Must not block and must not raise."""
 
     def step(self, step: Step, decision_s: float) -> None:
-        """It was taken, and is not on disk yet. ``decision_s``: seconds the core took for it."""
+        """Called after the core took a step, before it is on disk. ``decision_s``: seconds the core needed."""
 
     def committed(self, steps: Sequence[Step]) -> None:
-        """These are on disk, in order; their actions were handed over just before."""
+        """Called when these steps are on disk, in order, just after their actions were handed over."""

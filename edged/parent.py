@@ -1,4 +1,4 @@
-"""A child that does not outlive whoever started it, however that one went.
+"""Ends a child process when its parent is gone, however the parent ended.
 
 Its standard input is a pipe that nobody writes to: it ends with the parent.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 
 def end_with_parent(end: Callable[[], object]) -> None:
-    """Call ``end``, in a thread of its own, when standard input ends."""
+    """Start a thread that calls ``end`` when standard input (a pipe of the parent) closes."""
     threading.Thread(target=_wait, args=(end,), daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""What names a person in a text: identity and mobile numbers, in the forms in which people write them.
+"""Finds personal numbers (identity card, mobile) in texts, in the forms in which people write them.
 
 They are turned away at every border and kept nowhere; logs mask them. One recogniser serves both. Rules of this file:
 
@@ -49,7 +49,7 @@ def is_harmless(payload: bytes) -> bool:
 
 
 def where(value: Any) -> tuple[str | int, ...] | None:
-    """The way to the first text inside ``value`` that names a person; of a key, the way to what holds it."""
+    """The path to the first text inside ``value`` that names a person; for a key, the path to its parent."""
     if isinstance(value, str):
         return () if next(_found(value), None) is not None else None
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What comes in at the border (hall.toml, JSON of devices and of the centre): its shape, and all that is wrong with it.
+"""Checks the shape of everything that comes in (hall.toml, JSON of devices and of the centre) and names every fault.
 
 Rules: msgspec judges. Where it refuses, which it does at the first mistake, the value is looked at again part by part,
 so that whoever wrote it hears of every one; what is said of them is left to who speaks to that person.
@@ -41,7 +41,7 @@ _UNIONS = (types.UnionType, Union)
 
 
 class Fault(NamedTuple):
-    """``what`` is wrong with the ``value`` at ``path``."""
+    """``what`` is wrong with ``value`` at ``path``."""
 
     path: Path
     what: What
@@ -65,7 +65,7 @@ class Misshapen(ValueError):
 
 
 class Rule:
-    """In ``Annotated[type, Rule(check)]``: what no bound can say.
+    """A check in ``Annotated[type, Rule(check)]``, for what bounds cannot express.
 
     ``check`` gets a value of the type and returns what is kept of it; its ``ValueError`` says what is wrong.
     """
@@ -136,7 +136,7 @@ def read(kind: type[S], fields: object, most: int | None = None) -> S:
 
 
 def filled(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields that say something: empty text, blanks and null are as good as a key that is not there.
+    """The fields with content: empty text, blanks and null count as missing.
 
     Much software fills in every field it knows of; an empty booking must not be taken for a booking.
     """
@@ -257,7 +257,7 @@ def _of_shape(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator
 
 
 def _broken(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator[Fault]:
-    """What is wrong with a shape whose parts are right: what they say of each other."""
+    """Faults of a shape whose fields are right one by one but not together."""
     try:
         msgspec.convert(value, kind, str_keys=True)
     except msgspec.ValidationError as error:

@@ -1,4 +1,5 @@
-"""Composition root: builds every part once from hall.toml and runs them in one TaskGroup. Nothing else knows them all.
+"""Composition root: builds every part once from hall.toml and runs them in one TaskGroup. No other module knows all
+parts.
 
 Start: journal -> state -> what changed while away -> devices and links -> READY. Stop: links, then what is in the
 inbox, then a state dump. Outputs stay as they are, so that a restart is invisible (the dead-man of a lamp module
@@ -84,7 +85,7 @@ log = structlog.get_logger("edged.app")
 
 
 class Stopping(Exception):
-    """Ends the TaskGroup on a clean stop."""
+    """Raised inside the TaskGroup to end it on a clean stop."""
 
 
 class Application:
@@ -97,7 +98,7 @@ class Application:
         platform: Platform | None = None,
         mistakes: tuple[str, ...] = (),
     ) -> None:
-        """``mistakes``: of hall.toml as it is now, where ``config`` is what it held before."""
+        """``mistakes``: what is wrong with hall.toml now, where ``config`` is the last accepted version of it."""
         self.config = config
         self._mistakes = mistakes
         self._platform = platform or Platform()
@@ -332,12 +333,14 @@ class Application:
         log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, gap_ms=self._gap_ms)
 
     async def _release_actions(self) -> None:
-        """A broker that is not there by now may be away for long: what needs it fails, and the core decides anew."""
+        """Let held actions go. A broker that cannot be reached by now may stay away: those that need it fail, and
+        the core decides.
+        """
         await asyncio.sleep(ACT_WAIT_S)
         self.outputs.release()
 
     def _finish(self, whole: bool) -> None:
-        """Everything that was heard is kept; the next start reads one state dump.
+        """Commit everything that was heard, and dump the state so that the next start reads one dump.
 
         Not ``whole``: something broke, and the state may be half changed. Only what was committed counts then.
         """
@@ -360,7 +363,7 @@ class Application:
     # -- parts --
 
     def _hearts(self, fleet: Devices) -> dict[str, float]:
-        """Everything whose stop only a restart mends, by when it was or will be heard of, in ``monotonic_s``."""
+        """Heartbeat deadlines (in ``monotonic_s``) of every part whose hang only a restart mends."""
         return {
             "loop": self.inbox.last_wake_s,
             "journal": self.journal.last_beat_s,
@@ -375,7 +378,9 @@ class Application:
         }
 
     async def _open_web(self) -> None:
-        """First of all: a second daemon finds the place taken before it throws the first one off the broker."""
+        """Bind the web port before anything else: a second daemon fails here, before it throws the first one off
+        the broker.
+        """
         web = self.config.web
         try:
             await self._platform.open_web(self.web, web)
@@ -410,13 +415,13 @@ class Application:
         self.mqtt.on_refused(self._broker_refused)
 
     def _look_at_id(self) -> None:
-        """A link that stood for a while is shared with nobody; said once for each connection."""
+        """After a connection has stood for a while nobody else uses our client id; said once for each connection."""
         if self._up_since_s is not None and monotonic_s() - self._up_since_s > OURS_S:
             self._up_since_s = None
             self.concerns.tell("client-id-taken", {})
 
     def _broker_refused(self, topic: str, why: str) -> None:
-        """The alarm names the device whose topic it is; the hall's own topics stand for themselves."""
+        """Alarm for the device whose topic the broker refused; a topic of the hall itself is its own subject."""
         speaks = {
             one: device.id
             for device in self.config.devices
@@ -454,7 +459,7 @@ class Application:
         )
 
     def _lost(self) -> dict[str, DeviceState]:
-        """Lost devices of the configuration as it is: what was taken out of it is missed by nobody."""
+        """The lost devices of the present configuration; a device that was removed from it is not counted."""
         known = self.engine.state.devices
         return {device: known[device] for device in self._drivers if device in known and not known[device].up}
 
@@ -468,7 +473,7 @@ class Application:
         )
 
     def _tell_lost(self) -> None:
-        """A device that stays away needs a person, unless it is only our own link that is down."""
+        """Alarm for a device that stays lost, unless only our own link to the broker is down."""
         since_ms = self.clock.at_ms() - LOST_MS
         standing = {
             device: f"{losses.known(known.reason)}: {known.detail or known.reason}"
@@ -492,7 +497,9 @@ class Application:
         return rfc3339(at_ms + offset_ms, self.config.timezone)
 
     def _set_clock(self, wall_ms: int) -> None:
-        """Tell the core; a clock that cannot be believed leaves hours and dates as they were last known, or unknown."""
+        """Tell the core the wall time; a clock that cannot be right leaves hours and dates as they were known, or
+        unknown.
+        """
         if not self._wall.believes(wall_ms, self.clock.at_ms()):
             self.inbox.put(ClockDoubted(wall_ms))
             log.error("clock-not-believed", wall_ms=wall_ms, remedy="set the clock of this machine")
@@ -503,7 +510,9 @@ class Application:
         self.inbox.put(ClockSet(wall_ms, utc_offset_min(wall_ms, self.config.timezone)))
 
     def _tell_of_the_journal(self) -> None:
-        """A new epoch: what may be on paper is skipped, and people are told, until the business day is over."""
+        """The journal began a new epoch: skip numbers that may be on paper, and keep an alarm until the business
+        day ends.
+        """
         self._tell_kept()
         renewal = self.journal.renewal
         if renewal is None:
@@ -517,7 +526,7 @@ class Application:
         self.concerns.tell("not-kept", {} if self.journal.durable else {"journal": self.journal.why_not})
 
     def _end_renewal(self) -> None:
-        """With the next business day nobody holds a number of the last one any more."""
+        """The alarm about a new epoch ends with the business day: nobody holds one of its numbers any more."""
         state = self.engine.state
         alarm = state.alarms.get("journal-renewed/journal")
         if alarm is not None and state.day_start_ms > alarm.since_ms:
@@ -549,13 +558,15 @@ class Application:
                 told_ms = now_ms
 
     def _files_changed(self, spoilt: Mapping[str, str]) -> None:
-        """What hall.toml names was looked at: ``spoilt`` cannot be used, and what it held before goes on serving."""
+        """The files that hall.toml names were read again: those in ``spoilt`` cannot be used, and their last good
+        content stays in use.
+        """
         for file in named_files(self.config):
             self.metrics.secret(file, file not in spoilt)
         self.concerns.tell("file-refused", {Path(file).name: f"{file} {why}" for file, why in spoilt.items()})
 
     def _take(self, fleet: Devices, reading: Reading) -> Taken:
-        """Put a configuration in force; one that would drop a visit, or that only a restart can take, is not."""
+        """Put a configuration in force, unless it would drop a visit or only a restart can apply it."""
         config = reading.config
         if reading.keys is not None and config.policy.keys == self.config.policy.keys:
             self.office.trust(reading.keys)
@@ -584,12 +595,12 @@ class Application:
         return Taken(restart=fixed)
 
     def _draw_secret(self, config: HallConfig) -> None:
-        """Addresses of visitors' pages need chance, once in the life of a journal."""
+        """Draw the secret for addresses of visitors' pages, once in the life of a journal."""
         if config.site.tickets_url is not None and not self.engine.state.ticket_secret:
             self.inbox.put(TicketSecretDrawn(self._platform.ticket_secret()))
 
     def _assert_shown(self, devices: frozenset[str] | None = None) -> None:
-        """Hand what the hall shows to its outputs anew; ``devices``: to these only."""
+        """Command all that the hall shows to its outputs again; ``devices``: only to these."""
         shown = ((point_of_slot(key), value) for key, value in self.engine.state.shown.items())
         self.outputs.assert_all(
             (point, value) for point, value in shown if devices is None or device_of(point) in devices
@@ -597,7 +608,7 @@ class Application:
 
 
 def _say_remarks(config: HallConfig) -> None:
-    """What `edged check` says of a file without mistakes; the hall serves, with all that is not dark."""
+    """Log what `edged check` remarks about a file without mistakes."""
     for remark in config.remarks:
         log.warning("configuration-remark", remark=remark.line, grave=remark.grave)
 

@@ -1,4 +1,5 @@
-"""What the machine under the hall needs a person for: told to the core as alarms, and by name to health and status.
+"""What is wrong with the machine the hall runs on: told to the core as alarms, and by name to ``/healthz`` and `edged
+status`.
 
 A kind is told whole: all that stands of it now, with the reason. Whatever stood before and is not named any more is
 over, also what an earlier life of this process left behind; so nobody has to remember what they raised.
@@ -22,7 +23,9 @@ log = structlog.get_logger("edged.concerns")
 
 
 class Concerns:
-    """``put`` hands an event to the core (False: no room, told again with the next look); ``state`` is the core's."""
+    """``put`` hands an event to the core (False: its inbox is full, told again at the next look); ``state`` is the
+    core's.
+    """
 
     def __init__(self, put: Callable[[Event], bool], state: Callable[[], State]) -> None:
         self._put = put
@@ -31,7 +34,7 @@ class Concerns:
         self._sent: dict[str, bool] = {}  # what the core was told last; until then its own memory counts
 
     def tell(self, alarm: MachineAlarm, standing: Mapping[str, str]) -> None:
-        """``standing``: for every subject of this kind that needs a person, why. Everything else of it is over."""
+        """Set all concerns of one kind: ``standing`` maps each subject to the reason. Others of this kind end."""
         now = {
             subject: detail[:DETAIL_MAX_CHARS] for subject, detail in list(standing.items())[:PER_KIND_MAX]
         }
@@ -50,16 +53,16 @@ class Concerns:
         self._told[alarm] = now
 
     def add(self, alarm: MachineAlarm, subject: str, detail: str) -> None:
-        """One more of this kind, beside those that stand."""
+        """Add one concern of this kind; others stay."""
         self.tell(alarm, {**self._told.get(alarm, {}), subject: detail})
 
     def drop(self, alarm: MachineAlarm, subject: str) -> None:
-        """This one of the kind is over; the others stand."""
+        """End one concern of this kind; others stay."""
         self.tell(alarm, {one: why for one, why in self._told.get(alarm, {}).items() if one != subject})
 
     @property
     def details(self) -> dict[str, str]:
-        """Why each of them stands, by alarm and subject ("config-refused/hall.toml")."""
+        """The reason of each concern, by kind and subject ("config-refused/hall.toml")."""
         return {
             key(alarm, subject): detail
             for alarm, told in self._told.items()

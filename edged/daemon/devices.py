@@ -44,7 +44,8 @@ class Devices:
         self._running: dict[str, tuple[DeviceConfig, asyncio.Task[None]]] = {}
 
     def apply(self, devices: tuple[DeviceConfig, ...]) -> list[str]:
-        """Make exactly ``devices`` run; returns the ids that were started or restarted.
+        """Run exactly these devices: starts new ones, restarts changed ones, stops the rest. Returns ids started or
+        restarted.
 
         Raises ``ValueError`` where a driver cannot be built from its options: then nothing has changed.
         """
@@ -69,13 +70,13 @@ class Devices:
             task.cancel()
 
     def _start(self, config: DeviceConfig, driver: Driver, before: asyncio.Task[None] | None) -> None:
-        """``before``: the same device as it was, which first has to let go of its port."""
+        """``before``: the same device with its old options, which has to close its port first."""
         worker = self._outputs.attach(config.id, driver)
         life = _live(config.id, driver, worker, before, self._patient)
         self._running[config.id] = (config, self._tasks.create_task(life, name=f"device {config.id}"))
 
     def heartbeats(self) -> dict[str, float]:
-        """By when each device's supervisors promised their next sign of life, in ``monotonic_s``."""
+        """The heartbeat deadline of each device's supervisor, in ``monotonic_s``."""
         return {
             device: -math.inf if task.done() else self._outputs.due_s(device)
             for device, (_config, task) in self._running.items()

@@ -1,4 +1,4 @@
-"""The files that hall.toml names beside itself: are they good, and what did they hold when they were?
+"""The files that hall.toml names: whether each can be used now, and the last content of each that could be.
 
 Rules: a file is judged by what it is for (a key file by its keys, a certificate with its key), not by whether it can be
 opened. What is public (who may sign policies) is kept beside the journal when it was good, and serves when it is not;
@@ -22,8 +22,9 @@ SUFFIX = ".accepted.keys.json"
 
 
 class Reading(NamedTuple):
-    """hall.toml as it is now. ``spoilt``: files it names that are not good, and why. ``keys``: who may sign; None:
-    that file is among them. ``duty``: who may order what a duty desk may."""
+    """hall.toml as it is now. ``spoilt``: files it names that cannot be used, and why. ``keys``: policy keys; None:
+    their file is spoilt. ``duty``: keys of duty desks.
+    """
 
     config: HallConfig
     spoilt: dict[str, str]
@@ -32,20 +33,22 @@ class Reading(NamedTuple):
 
 
 def named_files(config: HallConfig) -> tuple[str, ...]:
-    """All of them."""
+    """Every file that hall.toml names."""
     keys = (one for one in (config.policy.keys, config.duty.keys) if one is not None)
     return (*secret_files(config), *keys)
 
 
 def read(file: Path) -> Reading:
-    """``file`` and all that it names. Raises ``ConfigErrors``. For another thread than the loop's."""
+    """Read ``file`` and every file it names. Raises ``ConfigErrors``. Blocks on the disk: call it in another
+    thread.
+    """
     config = load(file)
     keys, why = policy_keys(config)
     return Reading(config, spoilt(config), None if why else keys, duty_keys(config))
 
 
 def spoilt(config: HallConfig) -> dict[str, str]:
-    """Every file that is not good, and why. Reads all of them: for another thread than the loop's."""
+    """Every named file that cannot be used, and why. Blocks on the disk: call it in another thread."""
     found = spoilt_secrets(config)
     for file in (config.policy.keys, config.duty.keys):
         try:
@@ -56,14 +59,18 @@ def spoilt(config: HallConfig) -> dict[str, str]:
 
 
 def duty_keys(config: HallConfig) -> dict[str, bytes]:
-    """Whose orders are those of a duty desk; nobody's while the file is not good: the panels order all the same."""
+    """The keys whose orders count as those of a duty desk; none while their file is spoilt (panels still give
+    orders).
+    """
     with suppress(KeyFileError):
         return {} if config.duty.keys is None else load_keys(config.duty.keys)
     return {}
 
 
 def policy_keys(config: HallConfig) -> tuple[dict[str, bytes], str]:
-    """Who may sign: the keys of ``[policy] keys``, or of the last time when that file was good, with why ("" else)."""
+    """The keys that may sign policies: of ``[policy] keys``, or its last good content and why ("" if the file is
+    good).
+    """
     file = config.policy.keys
     if file is None:
         return {}, ""

@@ -1,4 +1,4 @@
-"""Order and time: events leave the inbox one by one, stamped, with every due tick before them.
+"""Orders events in time: they leave the inbox one by one, stamped, with every due tick before them.
 
 ``stamp = max(hall clock, last stamp, last tick)``: with that, feeding the journal's events again (ticks regenerated
 from the engine's own due times) meets every event at the same state as the first time.
@@ -58,12 +58,14 @@ class Inbox:
         return True
 
     def was_away(self, *events: Event) -> None:
-        """The next events: stamped with the last lived moment, after what fell due by then, before all else."""
+        """The process stood still: a ``Resumed`` event goes in front, stamped with the last moment before the gap,
+        after what was due by then.
+        """
         self._first.extend(events)
 
     @property
     def last_wake_s(self) -> float:
-        """Monotonic seconds of the loop's last look at the inbox (at least one a second)."""
+        """Monotonic seconds when the loop last looked at the inbox (at least once a second)."""
         return self._alive_s
 
     def take_now(self) -> Item:
@@ -96,7 +98,7 @@ class Inbox:
         return Item(stamp, event, ack, attachments, arrived_s)
 
     async def _wait(self) -> None:
-        """For something to come, for what falls due, and once in ``WAKE_S``."""
+        """Wait for an event, for the next due tick, or ``WAKE_S`` seconds."""
         loop, due_ms = asyncio.get_running_loop(), self._next_due()
         self._woken = loop.create_future()
         timer = loop.call_later(
@@ -113,7 +115,7 @@ class Inbox:
             self._woken.set_result(None)
 
     def _look_back(self) -> None:
-        """Notice that the process stood still, before any timer of that time fires."""
+        """Notice that the process stood still, before a timer of that time fires."""
         now_s, now_ms = monotonic_s(), self._clock.at_ms()
         away_s, away_ms = now_s - self._alive_s, now_ms - self._alive_ms
         self._alive_s, self._alive_ms = now_s, now_ms

@@ -1,4 +1,4 @@
-"""A life long enough is a good one: what a crash loop is told by, and how safe mode ends (``store/starts.py``)."""
+"""Ends crash counting after a start that lasted, and leaves safe mode by a clean restart (see ``store/starts.py``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ log = structlog.get_logger("edged.lifetime")
 
 
 async def outlive(starts: Starts, safe: bool, stop: Callable[[], None]) -> None:
-    """Forget earlier ends once this life was long enough; out of safe mode by a clean restart, so by ``stop``."""
+    """Once this process has run long enough, forget earlier crashes; in safe mode call ``stop``, so that the next
+    start leaves it.
+    """
     if safe:
         log.error(
             "safe-mode",

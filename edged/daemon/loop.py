@@ -1,4 +1,4 @@
-"""THE loop: event -> core -> journal, outputs, observers. Everything else waits on one of these three."""
+"""The loop: event -> core -> journal, outputs, observers. Every other task waits on one of these three."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Loop:
         observers: Sequence[Observer],
         broke: Callable[[Event], None],
     ) -> None:
-        """``broke(event)``: the core failed on it, and the process ends."""
+        """``broke(event)`` is called when the core raised on an event; the process then ends."""
         self._engine = engine
         self._inbox = inbox
         self._journal = journal
@@ -76,7 +76,7 @@ class Loop:
         return step
 
     def _light(self, commands: Sequence[Command], arrived_s: float | None) -> None:
-        """Lamps before all else.
+        """Hand lamp levels to the outputs, before anything else of this step.
 
         The kernel wakes whoever carries a lamp on (the broker) on our own processor, as if we slept next. We do not, so
         we let them run first: without that, three lamps in ten wait for the rest of this step (decision 0016).
@@ -90,7 +90,7 @@ class Loop:
             os.sched_yield()
 
     def _show(self, commands: Sequence[Command], arrived_s: float | None) -> None:
-        """All but lamps, which have left; in a burst only the newest text."""
+        """Hand all other levels to the outputs; in a burst only the newest text of each slot."""
         last = not len(self._inbox)
         for command in commands:
             if isinstance(command, Desired) and not isinstance(command.value, Lamp):

@@ -51,7 +51,7 @@ class Latency(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutputContext:
-    """What a worker tells, and to whom. ``measured`` gets real seconds from an input to the end of ``show``."""
+    """What workers report, and to whom. ``measured`` gets real seconds from an input to the end of ``show``."""
 
     emit: Emit
     clock: Clock
@@ -84,7 +84,7 @@ class Outputs:
         self._workers.pop(device).abandon()
 
     def want(self, desired: Desired, arrived_s: float | None = None, now: bool = False) -> None:
-        """``desired`` is to stand from now on. ``arrived_s`` (``perf_s``): when its input came, for measuring.
+        """Set the level that a slot should have. ``arrived_s`` (``perf_s``): when its input came, for measuring.
 
         ``now``: before this returns, where the driver can; else a newer value may still overtake it.
         """
@@ -93,7 +93,7 @@ class Outputs:
             worker.want(desired.point, desired.value, arrived_s, now)
 
     def assert_all(self, shown: Iterable[tuple[Point, Value]]) -> None:
-        """Want everything that a restored state shows: (point, value) pairs."""
+        """Set every level of a restored state: (point, value) pairs."""
         for point, value in shown:
             self.want(Desired(point, value))
 
@@ -106,24 +106,24 @@ class Outputs:
             worker.act(action)
 
     def due_s(self, device: str) -> float:
-        """By when ``device``'s worker promised its next sign of life, in ``monotonic_s``."""
+        """The heartbeat deadline of ``device``'s worker, in ``monotonic_s``."""
         return self._workers[device].due_s
 
     def returned(self, device: str) -> None:
-        """The device came back: show it everything again, now."""
+        """The device came back: send it all its levels again, now."""
         if device in self._workers:
             self._workers[device].again()
 
     def hold(self) -> None:
-        """Actions wait from now on, levels do not: the outside has not been tried yet (``release``)."""
+        """Keep actions back (levels go on) until ``release``: the broker has not been tried yet."""
         self._may_act.clear()
 
     def release(self) -> None:
-        """The outside was tried: actions go out, in their order; what is not there is not there."""
+        """Let actions go, in their order; those whose device is not there fail."""
         self._may_act.set()
 
     def retry(self) -> None:
-        """The broker is back: its devices are shown everything again; whoever else pauses after a failure tries."""
+        """The broker is back: its devices get all levels again; other workers end their pause after a failure."""
         for worker in self._workers.values():
             worker.retry()
 
@@ -139,7 +139,7 @@ class Outputs:
 
 
 class Worker:
-    """Keeps one device's slots true. Newest value wins: a value overtaken while it waited is never sent."""
+    """Makes one device's slots true. Newest value wins: a value replaced while it waited is never sent."""
 
     def __init__(
         self, device: str, driver: Driver, around: OutputContext, may_act: asyncio.Event | None = None
@@ -172,11 +172,11 @@ class Worker:
 
     @property
     def due_s(self) -> float:
-        """By when both lanes promised to have a look, in ``monotonic_s``."""
+        """The earlier heartbeat deadline of the two lanes, in ``monotonic_s``."""
         return min(heartbeat.due_s for heartbeat in self._hearts)
 
     def expect(self, within_s: float) -> None:
-        """Not running for now, but again within so many real seconds."""
+        """Announce the next sign of life within so many real seconds, while the worker does not run."""
         for heartbeat in self._hearts:
             heartbeat.expect(within_s)
 
@@ -199,7 +199,9 @@ class Worker:
         self._levels_wanted.set()
 
     def _may_put(self, value: Value) -> bool:
-        """Whether a level may leave in this turn: lamps always; texts where the last ones left ``pace_s`` ago."""
+        """Whether a level may be sent in this turn: lamps always; texts if ``pace_s`` has passed since the last
+        ones.
+        """
         if self._put is None or self._failures:
             return False
         if self._pace_s and not isinstance(value, Lamp):
@@ -210,21 +212,21 @@ class Worker:
         return True
 
     def act(self, action: Action) -> None:
-        """Queue ``action``; the oldest one gives way where the device is too far behind."""
+        """Queue ``action``; if too many wait for this device, the oldest fails."""
         if len(self._actions) >= ACTIONS_MAX:
             self._fail(self._actions.popleft()[0], "too far behind")
         self._actions.append((action, monotonic_s()))
         self._actions_wanted.set()
 
     def abandon(self) -> None:
-        """Nobody will carry out what is queued or under way here: say so."""
+        """Report every queued or running action as failed: this worker ends."""
         doing, self._doing = self._doing, None
         for action in [*([] if doing is None else [doing]), *(queued for queued, _ in self._actions)]:
             self._fail(action, "device left the configuration")
         self._actions.clear()
 
     def again(self) -> None:
-        """Show everything again, without waiting for the next re-assertion."""
+        """Send every level again, without waiting for the periodic re-assertion."""
         self._failures = 0
         self._refused.clear()
         self._begun.clear()
@@ -233,7 +235,7 @@ class Worker:
         self._returned.set()
 
     def retry(self) -> None:
-        """Cut the pause after a failure short; a broker that was away may have lost what stood at it."""
+        """End the pause after a failure now; the broker may have lost retained levels while it was away."""
         if self._put is not None:
             self.again()
             return
@@ -284,7 +286,7 @@ class Worker:
         self._text_at_s = monotonic_s() + self._pace_s
 
     async def _show(self, key: str) -> bool:
-        """True to go on with the next slot; False after a failure worth a pause."""
+        """Send one slot's level. True: go on with the next slot; False: it failed, pause first."""
         point, value = self._slots[key]
         arrived_s, begun = self._arrived_s.pop(key, None), self._begun.pop(key, None)
         try:
@@ -361,7 +363,7 @@ class Worker:
 
 
 def _fault(error: Exception) -> str:
-    """The kind of a failed exchange, as metrics and their documentation name it."""
+    """The kind of failure, as the label of a metric."""
     return "unreachable" if isinstance(error, TimeoutError) else type(error).__name__.lower()
 
 

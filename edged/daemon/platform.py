@@ -1,4 +1,5 @@
-"""What the application stands on outside this process: the disk, the broker, the devices' wires, the service manager.
+"""The seam to everything outside this process: disk, broker, devices' wires, service manager. A simulated world
+replaces it.
 
 One object, so that a simulated world can be put in its place and everything above stays what a site runs.
 """
@@ -41,18 +42,18 @@ log = structlog.get_logger("edged.platform")
 
 
 class Platform:
-    """The machine and the hall's network."""
+    """The real machine and the hall's network."""
 
     def open_journal(self, config: HallConfig, alive: Callable[[], None]) -> Journal:
         """The journal at its place; ``alive`` is called while that takes long. Raises ``StoreError``."""
         return Journal.open(Path(config.store.path), keep_days=config.store.keep_days, alive=alive)
 
     def starts(self, config: HallConfig) -> Starts:
-        """How often this hall was started lately."""
+        """The counter of starts that ended too soon."""
         return Starts(Path(config.store.path))
 
     def condemned(self, config: HallConfig) -> Condemned:
-        """The signed documents that this hall failed on."""
+        """The list of signed documents that crashed this hall and are not tried again."""
         return Condemned(Path(config.store.path))
 
     def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
@@ -60,27 +61,27 @@ class Platform:
         return MqttLink(settings, reject)
 
     def ticket_secret(self) -> str:
-        """Chance for the addresses of visitors' pages: 64 hexadecimal digits."""
+        """64 random hexadecimal digits, the secret for addresses of visitors' pages."""
         return secrets.token_hex(32)
 
     def observers(self) -> tuple[Observer, ...]:
-        """Whoever else hears of this hall's steps."""
+        """Who else is told of each step, beside the application's own observers."""
         return ()
 
     def driver(self, device: DeviceConfig, context: DeviceContext) -> Driver:
-        """The driver of one device, on its wire. Raises ``ValueError`` for options that make no driver."""
+        """The driver of one device, on its wire. Raises ``ValueError`` for options from which none can be made."""
         return build(device, context)
 
     def policy_keys(self, config: HallConfig) -> tuple[dict[str, bytes], str]:
-        """Who may sign, and why not the file's own; see ``files.policy_keys``."""
+        """The keys that may sign policies; see ``files.policy_keys``."""
         return files.policy_keys(config)
 
     def duty_keys(self, config: HallConfig) -> dict[str, bytes]:
-        """Whose orders are those of a duty desk."""
+        """The keys whose orders count as those of a duty desk; see ``files.duty_keys``."""
         return files.duty_keys(config)
 
     async def watch_files(self, config: HallConfig, report: Callable[[Mapping[str, str]], None]) -> None:
-        """Tell ``report`` of the files that hall.toml names and that cannot be used, until cancelled."""
+        """Call ``report`` with the named files that cannot be used, whenever that changes; until cancelled."""
         await watch_secrets(files.named_files(config), lambda: files.spoilt(config), report)
 
     async def read_config(self, file: Path) -> files.Reading:
@@ -88,33 +89,35 @@ class Platform:
         return await asyncio.to_thread(files.read, file)
 
     async def keep_config(self, config: HallConfig) -> None:
-        """For a start with a broken file; a full disk does without."""
+        """Keep a copy of the accepted configuration for a start with a broken file; skipped on a full disk."""
         try:
             await asyncio.to_thread(accepted.keep, config)
         except OSError as error:
             log.warning("configuration-not-kept", error=error.strerror)
 
     async def tell_verdict(self, config: HallConfig, verdict: FileVerdict) -> None:
-        """For ``edged reload``, which else waits in vain and says so."""
+        """Write the outcome of a reload where `edged reload` waits for it."""
         try:
             await asyncio.to_thread(verdicts.write, Path(config.store.path), verdict)
         except OSError as error:
             log.warning("verdict-not-written", error=error.strerror)
 
     async def open_web(self, web: WebServer, table: WebTable) -> None:
-        """Take the place of the pages. Raises ``OSError`` where it cannot be used."""
+        """Bind the web listener. Raises ``OSError`` where the port cannot be used."""
         await web.open(table.host, table.port, table.names)
 
     async def serve_web(self, web: WebServer) -> None:
-        """The pages, until cancelled."""
+        """Serve ``/metrics``, ``/healthz`` and the like until cancelled."""
         await web.run()
 
     def manager(self) -> ServiceManager:
-        """Whoever started us."""
+        """The service manager (systemd) that started us."""
         return ServiceManager()
 
     def hook_signals(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
-        """SIGTERM and SIGINT stop, SIGHUP reads hall.toml again; how long threads keep Python's lock."""
+        """SIGTERM and SIGINT stop, SIGHUP reloads hall.toml. Also shortens how long a thread may keep Python's
+        lock.
+        """
         sys.setswitchinterval(SWITCH_S)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -122,7 +125,8 @@ class Platform:
         loop.add_signal_handler(signal.SIGHUP, reload)
 
     def settle_memory(self) -> None:
-        """What the start made stays: the garbage collector need not look at it again while a lamp waits.
+        """Exclude all objects made at the start from garbage collection, which would otherwise pause the loop for
+        them.
 
         Nor before: a start leaves no garbage worth the 40 ms.
         """

@@ -1,4 +1,5 @@
-"""hall.toml while the hall is served: read again on request; what is not in force is shown until it is.
+"""Reloads of hall.toml while the hall is served; a version that is not in force yet is tried again, and shown, until
+it is.
 
 Rules: a file with a mistake changes nothing and stands as an alarm until it is good again (looked at every ``LOOK_S``);
 one that would drop a visit waits, and is taken by itself as soon as that visit is over; a table that is read at start
@@ -28,7 +29,7 @@ log = structlog.get_logger("edged.app")
 
 
 class Taken(NamedTuple):
-    """What became of a configuration. ``problems``: not taken, and why; ``later``: these may end by themselves.
+    """The outcome of a reload. ``problems``: why it was not applied; ``later``: reasons that may end by themselves.
 
     ``restart``: tables that were not taken, and wait for a restart.
     """
@@ -39,7 +40,7 @@ class Taken(NamedTuple):
 
 
 class Desk(Protocol):
-    """Where configurations are read and kept; each may take the disk's time."""
+    """Reads and keeps configurations; its methods may take as long as the disk does."""
 
     async def read_config(self, file: Path) -> Reading: ...
     async def keep_config(self, config: HallConfig) -> None: ...
@@ -47,7 +48,7 @@ class Desk(Protocol):
 
 
 class Reloads:
-    """``ask`` from a signal, ``run`` until cancelled. ``take`` puts a configuration in force."""
+    """``ask`` from a signal handler, ``run`` until cancelled. ``take`` puts a configuration in force."""
 
     def __init__(
         self, desk: Desk, concerns: Concerns, config: HallConfig, take: Callable[[Reading], Taken]
@@ -67,7 +68,9 @@ class Reloads:
         self._asked.set()
 
     def began(self, mistakes: tuple[str, ...], waits: tuple[str, ...]) -> None:
-        """How the start went: with an older configuration than the file's, or with one that waits for visits."""
+        """How this start went: with an older accepted configuration than the file's, or with one that waits for
+        visits to end.
+        """
         self.mistakes = mistakes
         for mistake in mistakes:
             log.error("configuration-not-taken", mistake=mistake, note="the last accepted one serves")
@@ -78,7 +81,7 @@ class Reloads:
         self._show_waiting(waits)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Handle requests until cancelled."""
         self.heartbeat.expect(READ_S)
         if not self.mistakes:
             await self._desk.keep_config(self._config)
@@ -124,7 +127,7 @@ class Reloads:
         await self._tell("refused", lines)
 
     async def _look(self) -> None:
-        """Is what was not in force now good, or possible?"""
+        """Try again a configuration that was refused or had to wait."""
         self.heartbeat.expect(READ_S)
         if self._waiting is not None:
             taken = self._take(self._waiting)

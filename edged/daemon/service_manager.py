@@ -45,7 +45,7 @@ class ServiceManager:
         self._send(_status(status))
 
     def alive(self) -> None:
-        """The start gets on, but takes long: it is not to be ended for that. Call it as often as you like."""
+        """The start is making progress but takes long: ask systemd for more time. May be called as often as wanted."""
         if clock.monotonic_s() - self._extended_s >= EXTEND_EVERY_S:
             self._extended_s = clock.monotonic_s()
             self._send(f"EXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000:.0f}", _status("reading the journal"))

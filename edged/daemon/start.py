@@ -1,5 +1,5 @@
-"""``edged run`` without the command line's framework: a daemon that was killed should serve again before it could have
-printed its help. What is not plainly ``--config FILE`` and the like is left to the command line, which explains itself.
+"""`edged run` without the command line's framework, so that a killed daemon serves again sooner. Any other
+arguments than ``--config FILE`` and the like go to the command line, which explains itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ OPTIONS = {"--config": "config", "-c": "config", "--log-level": "log_level", "--
 
 
 def plain(arguments: Sequence[str]) -> dict[str, str] | None:
-    """The options of ``edged run``; None for what only the command line can answer."""
+    """The options of ``edged run``; None if only the command line can answer these arguments."""
     found: dict[str, str] = {}
     waiting = list(arguments)
     while waiting:
@@ -38,7 +38,7 @@ def serve(config: Path, log_level: str = "INFO", warp: str | None = None) -> int
 
 
 def _serve(config: Path, log_level: str, warp: str | None) -> int:
-    """``serve``, up to the last lines of its log."""
+    """``serve`` without flushing the log at the end."""
     gc.disable()  # until the start is over: it would look at a hundred thousand things that stay, again and again
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looked for in every installed package
     _spare_guests()
@@ -86,7 +86,7 @@ def _say(line: str) -> None:
 
 
 def _spare_guests() -> None:
-    """structlog takes rich and greenlet wherever they are installed: 6 MiB and a tenth of the start of a daemon."""
+    """Keep structlog from importing rich and greenlet where they are installed: 6 MiB and a tenth of the start."""
     if "structlog" in sys.modules:
         return
     spared = [name for name in ("rich", "greenlet") if name not in sys.modules]

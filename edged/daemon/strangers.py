@@ -1,4 +1,4 @@
-"""Who speaks on the hall's broker without being configured: a new device, or a known one with a wrong letter.
+"""Devices that speak on the hall's broker without standing in hall.toml: new ones, or known ones with a typing error.
 
 Each is named once: in the log, and as an alarm that stands while it is heard and hall.toml does not know it. What the
 broker kept of it counts, too: a board that only listens says nothing but its birth.
@@ -24,7 +24,7 @@ UNREADABLE = "?"  # whose name cannot be repeated
 
 
 class Strangers:
-    """``known``: ids of hall.toml; ``concerns`` is told, for everybody who is not among them, where they speak."""
+    """``known``: device ids of hall.toml; ``concerns`` is told of every other device, with the topic it uses."""
 
     def __init__(
         self, hall: str, known: Callable[[], Collection[str]], concerns: Concerns, reject: Reject
@@ -36,7 +36,7 @@ class Strangers:
         self._heard: dict[str, tuple[str, float]] = {}  # name -> what was told of it, when it was heard last
 
     def heard(self, message: Message) -> None:
-        """A message under ``topic_filter`` that no device of the hall listens to."""
+        """A message under ``topic_filter`` that no configured device listens to."""
         message.ack()
         name, what = message.topic.split("/")[3], message.topic.split("/up/", 1)[-1]
         name = UNREADABLE if names_a_person(name) else cleaned(name)[:NAME_CHARS_MAX] or UNREADABLE
@@ -56,7 +56,7 @@ class Strangers:
             self._tell_all()
 
     def look(self) -> None:
-        """Once a second: who is known by now, or silent for long, is no stranger any more."""
+        """Once a second: forget devices that stand in hall.toml by now, and those silent for long."""
         known, since_s = self._known(), monotonic_s() - GONE_S
         over = [name for name, (_, heard_s) in self._heard.items() if name in known or heard_s < since_s]
         for name in over:
@@ -74,7 +74,7 @@ class Strangers:
 
 
 def _gone(message: Message) -> bool:
-    """Whether it is the end of a device: its will, or a status that somebody cleared."""
+    """Whether the message says that a device has gone: its will, or a cleared status."""
     if not message.topic.endswith("/up/status"):
         return False
     try:

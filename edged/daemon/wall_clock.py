@@ -1,4 +1,4 @@
-"""Whether the machine's wall clock can be believed, and what follows where it cannot.
+"""Decides whether the machine's wall clock can be right, and what to do where it cannot.
 
 A clock without a battery shows 1970, the time of the last shutdown, or any year at all until the network or a person
 sets it. What cannot be true is disbelieved whole, not cut to something nearer: nobody in the hall grows older by it,
@@ -28,7 +28,7 @@ class WallClock:
         self.gap_ms = 0 if self.doubted_at_start or lived_ms is None else max(0, wall_ms - lived_ms)
 
     def believes(self, wall_ms: int, at_ms: int) -> bool:
-        """Whether ``wall_ms`` at hall time ``at_ms`` can be true, as far as anybody can know."""
+        """Whether ``wall_ms`` at hall time ``at_ms`` can be the true time."""
         offset_ms = wall_ms - at_ms
         if not CLOCK_TRUSTED_FROM_MS <= wall_ms < UNTIL_MS:
             self._wrong_offset_ms = offset_ms
@@ -38,7 +38,9 @@ class WallClock:
         return False
 
     def make_up(self, clock: Clock, wall_ms: int, offset_ms: int | None) -> int:
-        """Somebody set the clock that was wrong at the start: how long we were away, which hall time now has lived."""
+        """The clock was wrong at the start and has been set: how long we were away, which hall time is now moved
+        by.
+        """
         if not self.doubted_at_start:
             return 0
         self.doubted_at_start = False

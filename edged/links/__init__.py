@@ -12,10 +12,12 @@ class ByteLink(Protocol):
     """A full-duplex byte wire (serial port, pty, TCP serial server, or memory in tests)."""
 
     async def run(self, on_bytes: Callable[[bytes], None], on_state: Callable[[bool, Loss], None]) -> None:
-        """Keep the wire open until cancelled. ``on_state(up, why)`` is called once per change (why: of a loss)."""
+        """Keep the wire open until cancelled. ``on_state(up, why)`` is called once per change (``why``: reason of a
+        loss).
+        """
 
     async def write(self, data: bytes) -> None:
         """Send all of ``data`` without gaps. Raises ``Unreachable`` while the wire is down."""
 
     def reopen(self, why: Loss) -> None:
-        """Close and open again, reported as down and up. For drivers: a frozen adapter gives no event but silence."""
+        """Close and open again, reported as down and up. For drivers: a frozen adapter shows only as silence."""

@@ -1,4 +1,4 @@
-"""Where the jitter of every link comes from, so that a simulated world can draw it from its seed."""
+"""Source of every link's random jitter, so that a simulated world can draw it from its seed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def chance() -> float:
 
 @contextmanager
 def drawing(draw: Callable[[], float]) -> Iterator[None]:
-    """Meanwhile ``chance`` is drawn from ``draw``."""
+    """Inside this context ``chance`` takes its numbers from ``draw``."""
     global _draw
     before, _draw = _draw, draw
     try:

@@ -1,4 +1,4 @@
-"""What an error of the operating system says about a wire, as one of the words of ``edged.core.model.losses``."""
+"""Translates an operating system error of a wire into one of the words of ``edged.core.model.losses``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NUMBER = re.compile(r"\[Errno (\d+)\]")  # asyncio and serialx put errors of the
 
 
 def loss_of(error: BaseException) -> Loss:
-    """Why, with the words of the operating system."""
+    """The word for an error, and the operating system's own text as detail."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return Loss(_word(error), (text or type(error).__name__)[:DETAIL_MAX_CHARS])
 

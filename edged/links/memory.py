@@ -166,11 +166,11 @@ class MemoryLink:
             self._on_state(True, Loss("", "open"))
 
     def misbehave(self, faults: WireFaults, seed: int) -> None:
-        """From now on, both ways."""
+        """Set the faults of both directions."""
         self._mangler, self._other._mangler = Mangler(faults, 2 * seed), Mangler(faults, 2 * seed + 1)
 
     def cut(self, reason: str = "cut") -> None:
-        """Both ends lose the wire, and what was under way."""
+        """Cut the wire: both ends go down, and bytes under way are lost."""
         for end in (self, self._other):
             if end._whole:
                 end._whole, end._reason = False, reason
@@ -178,7 +178,7 @@ class MemoryLink:
                 end._tell()
 
     def mend(self) -> None:
-        """Both ends have the wire again."""
+        """Restore the wire: both ends come up."""
         for end in (self, self._other):
             if not end._whole:
                 end._whole, end._reason = True, "open"

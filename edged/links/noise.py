@@ -1,4 +1,4 @@
-"""When a bus is more noise than speech: a babbling unit, a broken pair, a wrong baud rate.
+"""Detects a serial bus with more noise than speech: a babbling unit, a broken wire pair, a wrong baud rate.
 
 Pure: times are seconds, given by the caller.
 """
@@ -31,7 +31,7 @@ class Babble:
         return now_s - self._since_s >= BABBLE_S and self._bytes >= BABBLE_BYTES
 
     def spoke(self) -> None:
-        """A known unit was understood: so far it was only a bad line."""
+        """A known unit was understood: the noise before it does not count."""
         self._since_s = None
 
     def quiet_in_s(self, now_s: float) -> float:

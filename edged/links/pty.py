@@ -110,7 +110,7 @@ class Pty:
         return self.plug()
 
     def close(self) -> None:
-        """The end of it: nothing stays open, the symlink is gone."""
+        """Close everything and remove the symlink."""
         self.unplug()
         while self._frozen:
             _close(self._frozen.pop())

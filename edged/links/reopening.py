@@ -1,4 +1,4 @@
-"""A byte wire that is opened again for ever: what a serial port and a TCP serial server have in common. Rules:
+"""A byte wire that is reopened for ever: the common part of serial ports and TCP serial servers. Rules:
 
 1. One change, one ``on_state``: a try in between is silent, unless it fails for a reason of another kind.
 2. The old connection is closed before a new one is opened (a dead file descriptor keeps its device name taken).
@@ -95,7 +95,7 @@ class Reopening(ABC, Generic[TransportT]):
         """One try. May raise ``OSError``, ``ValueError`` or a serialx error; must leave nothing open then."""
 
     def _vanished(self) -> str:
-        """Why the open wire leads nowhere any more, or "": the port is missing, then."""
+        """Why the open wire leads nowhere any more (its port is gone); "" while it is fine."""
         return ""
 
     def _discard(self, transport: TransportT) -> None:  # most wires keep nothing back
@@ -203,4 +203,4 @@ async def _wait(event: asyncio.Event, timeout_s: float) -> None:
 
 
 def _nobody(_up: bool, _why: Loss) -> None:
-    """Nobody listens yet."""
+    """Placeholder for a listener before one is set."""

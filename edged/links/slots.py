@@ -1,4 +1,5 @@
-"""The one writer of a serial bus whose units never answer: frames go out singly, with a pause between them. Rules:
+"""The one writer of a serial bus whose units never answer: frames go out one at a time, with a pause between them.
+Rules:
 
 * Each output of a unit is a slot holding one frame, its newest: what was overtaken while it waited is never sent.
 * Changed slots go first, in the order of change; slots that are merely re-asserted use the time that is left.
@@ -35,11 +36,11 @@ class SlotBus(Generic[FrameT]):
         return self._standing.get(slot) != level
 
     def standing(self, slot: str) -> FrameT | None:
-        """What the slot was last told."""
+        """The level last sent to the slot."""
         return self._standing.get(slot)
 
     def put(self, slot: str, level: FrameT, once: FrameT | None = None) -> asyncio.Future[None] | None:
-        """Make ``level`` stand in ``slot``; where it is new, ``once`` (default: ``level``) is what leaves.
+        """Set ``slot`` to ``level``; if that is new, ``once`` (default: ``level``) is the frame that is sent.
 
         Returns a future of its leaving, or None for a re-assertion.
         """
@@ -57,7 +58,7 @@ class SlotBus(Generic[FrameT]):
         return future
 
     def fail(self, error: DeviceError) -> None:
-        """The wire is down: nothing that waits will leave, and what stands out there is unknown."""
+        """The wire is down: drop what waits, and forget what the units show."""
         for slot in list(self._waiting):
             self._settle(slot, error)
         self._standing.clear()

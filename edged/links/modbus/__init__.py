@@ -1,1 +1,1 @@
-"""One Modbus bus, RTU or TCP, shared by many units: where it is, what is asked next, and whether this is the answer."""
+"""One Modbus bus, RTU or TCP, shared by many units: how to reach it, what is asked next, which bytes are an answer."""

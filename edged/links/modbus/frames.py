@@ -1,4 +1,5 @@
-"""Modbus frames without I/O, of both ends: built, cut apart, and above all: is this *the* answer to *that* request.
+"""Modbus frames without I/O, for both ends: build them, cut them from a stream, and decide whether one answers a given
+request.
 
 RTU carries no transaction id, so an answer is accepted only where unit, function, length, echo and checksum all fit
 the open request. Everything else on the line is noise or somebody's late answer. Layouts: Modbus Application Protocol
@@ -139,7 +140,7 @@ def fits(request: bytes, answer: bytes) -> bool:
 
 
 def alike(older: bytes, newer: bytes) -> bool:
-    """True where the late answer to PDU ``older`` could pass for the answer to ``newer`` and would be wrong.
+    """True where a late answer to PDU ``older`` could wrongly pass for the answer to ``newer``.
 
     The same read asked twice counts: its late answer is what the coils *were*. The same write twice does not: an echo
     carries all that was written, and it was written.
@@ -152,7 +153,7 @@ def alike(older: bytes, newer: bytes) -> bool:
 
 
 def find_rtu_answer(sent: bytes, received: bytes) -> bytes:
-    """The frame inside ``received`` that answers the frame ``sent``, or nothing; noise around it does not matter."""
+    """The frame inside ``received`` that answers the frame ``sent``, or nothing; noise around it is skipped."""
     request = sent[1:-2]
     for size in (answer_size(request) + 3, 5):
         for start in range(len(received) - size + 1):
@@ -184,7 +185,9 @@ def only_older(sent: bytes, received: bytes) -> bool:
 
 
 def misfit(sent: bytes, received: bytes, rtu: bool) -> str:
-    """What is wrong with ``received``, which holds no answer to ``sent``, in a technician's words; "" where unknown."""
+    """What is wrong with ``received``, which holds no answer to ``sent``, in words for a technician; "" where
+    unknown.
+    """
     if not sent:
         return ""
     return _rtu_misfit(sent, received) if rtu else _tcp_misfit(sent, received)

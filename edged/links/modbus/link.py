@@ -1,4 +1,5 @@
-"""One Modbus wire shared by many units: one request at a time, lamps first, and a dead unit costs the others nothing.
+"""One Modbus wire shared by many units: one request at a time, lamps first; a dead unit delays the others as little as
+possible.
 
 Rules:
 1. An answer counts only if it can be the answer to nothing but the open request (``frames.fits``): RTU has no
@@ -85,7 +86,9 @@ class BusCounts:
 
 
 class ModbusBus:
-    """A wire and its queue. Every driver on it awaits ``run``; one of them carries the wire, the next takes over."""
+    """A wire and its queue. Every driver on it awaits ``run``; the first one serves the wire, another takes over
+    when it ends.
+    """
 
     def __init__(self, url: str, pace: Pace = DEFAULT_PACE, jitter: Callable[[], float] = chance) -> None:
         """Raises ``ValueError`` for a URL that is none. ``jitter`` gives numbers in [0, 1)."""
@@ -126,12 +129,12 @@ class ModbusBus:
         return bool(self._up)
 
     def on_state(self, callback: OnState) -> Callable[[], None]:
-        """Call ``callback(up, why)`` once per change of the wire. Returns how to stop that."""
+        """Call ``callback(up, why)`` once per change of the wire. Returns a function that stops that."""
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
 
     def rest_s(self, unit: int) -> float:
-        """Seconds until ``unit`` may be asked again; 0 for a unit in good standing."""
+        """Seconds until ``unit`` may be asked again; 0 for a unit that answers."""
         known = self._queue.units.get(unit)
         return max(0.0, known.rest_until_s - monotonic_s()) if known else 0.0
 
@@ -188,7 +191,9 @@ class ModbusBus:
         return self._ask(ModbusRequest(unit, pdu, deadline_s, place))
 
     async def run(self) -> None:
-        """Keep the wire open and serve the queue until cancelled. Several may run: one works, the others stand by."""
+        """Keep the wire open and serve the queue until cancelled. If several run, one works and the others stand
+        by.
+        """
         self._runners += 1
         try:
             async with self._leader:
@@ -264,7 +269,7 @@ class ModbusBus:
         return True
 
     async def _close(self, ends: ModbusEnds) -> None:
-        """Let go of the port before anybody opens it again; whoever waits for an answer waits no longer."""
+        """Close the port completely before it is opened again; everybody who waits for an answer gets an error."""
         request, transport = self._finish(), self._transport
         self._transport = None
         if self._gap is not None:
@@ -280,7 +285,7 @@ class ModbusBus:
                     await ends.closed.wait()
 
     def _ended(self, error: Exception | None) -> None:
-        """The connection is over; ``error`` None: the other side closed it."""
+        """The connection ended; ``error`` None: the other side closed it in order."""
         if self._transport is None or self._over.is_set():
             return
         request = self._current
@@ -299,7 +304,9 @@ class ModbusBus:
         self._over.set()
 
     def _answered_and_over(self, request: ModbusRequest | None, error: Exception | None) -> bool:
-        """Whether this end is the habit of a module: it answered, and owes nothing but what was sent right after."""
+        """Whether a module closes after each answer as a habit: it answered, and owes only what was sent right
+        after.
+        """
         if not self._over_network or not self._here:
             return False
         self._single_lives = self._single_lives + 1 if self._here == 1 else 0
@@ -359,7 +366,7 @@ class ModbusBus:
         self._deadline = asyncio.get_running_loop().call_later(wait_s, self._unanswered, request)
 
     def _finish(self) -> ModbusRequest | None:
-        """The exchange on the wire is over, whatever came of it."""
+        """The exchange on the wire is over, with or without an answer."""
         request, self._current, self._sent = self._current, None, b""
         if self._deadline is not None:
             self._deadline.cancel()
@@ -367,7 +374,7 @@ class ModbusBus:
         return request
 
     def _received(self, data: bytes) -> None:
-        """Only a proven answer is one; the rest is somebody's late answer, part of one, or noise."""
+        """Take only a proven answer; other bytes are a late answer, a part of one, or noise."""
         self._quiet_from_s = max(monotonic_s(), self._quiet_from_s)
         self._held = (self._held + data)[-HELD_MAX:]
         answer = self._find(self._sent, self._held) if self._sent else b""
@@ -400,7 +407,7 @@ class ModbusBus:
             self._pump()
 
     def _again_later(self, request: ModbusRequest, code: int) -> None:
-        """The module is there and has to do something else first; what a write was accepted for, a read-back tells."""
+        """The module is busy: ask again later; whether a write took effect, a read-back tells."""
         now_s = monotonic_s()
         self._queue.unit(request.unit).answered(request, now_s)
         if code == ACCEPTED and request.slot is not None:
@@ -412,7 +419,7 @@ class ModbusBus:
             request.settle(Unreachable(f"{busy}, for {self._pace.busy_max_s:g} s", busy.word))
 
     def _unanswered(self, request: ModbusRequest, gave_way: bool = False) -> None:
-        """The deadline passed, or the wire is wanted for somebody who answers."""
+        """The deadline passed without an answer, or the wire is needed for a unit that answers."""
         self._odd = self._odd or misfit(self._sent, self._held, self.wire.rtu)
         self._finish()
         if self.wire.rtu:
@@ -431,13 +438,13 @@ class ModbusBus:
             self._pump()
 
     def _hold(self, request: ModbusRequest, until_s: float) -> None:
-        """In line again, but not to be sent before ``until_s``."""
+        """Put a request back in line, not to be sent before ``until_s``."""
         request.not_before_s = until_s
         self._queue.put_back(request)
         asyncio.get_running_loop().call_later(until_s - monotonic_s(), self._pump)
 
     def _missed(self, request: ModbusRequest, error: DeviceError) -> None:
-        """Count a miss; try again behind all others, or rest the unit and tell everyone who waits for it."""
+        """Count a missing answer; try again behind all others, or rest the unit and fail all its requests."""
         if isinstance(error, Garbled):
             self.counts.garbled += 1
         else:
@@ -453,7 +460,7 @@ class ModbusBus:
         self._queue.drop(Unreachable("unit did not answer, resting", error.word), request.unit)
 
     def _late(self) -> bool:
-        """True where what is held is an answer to a request that was given up; it pays what a unit owes."""
+        """True where the bytes are a late answer to a request given up earlier; the unit then owes one answer less."""
         if not self.wire.rtu:
             older = only_older(self._sent, self._held)
             if older:
@@ -497,7 +504,9 @@ _buses: weakref.WeakValueDictionary[str, ModbusBus] = weakref.WeakValueDictionar
 
 
 def bus(url: str) -> ModbusBus:
-    """The one bus of this process on that wire. Raises ``ValueError`` where two devices disagree on its settings."""
+    """The bus of this process for that wire, made once. Raises ``ValueError`` where two devices disagree on its
+    settings.
+    """
     wire = parse_url(url)
     shared = _buses.get(wire.address)
     if shared is None:

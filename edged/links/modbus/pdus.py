@@ -87,12 +87,12 @@ def set_coil(address: int, value: int) -> bytes:
 
 
 def coils(answer: bytes, count: int) -> tuple[bool, ...]:
-    """What the PDU that ``frames.fits`` says of ``count`` coils or inputs."""
+    """The values of ``count`` coils or inputs in an answer PDU that ``frames.fits`` has accepted."""
     return tuple(_decoded(answer).bits[:count])
 
 
 def registers(answer: bytes) -> tuple[int, ...]:
-    """What the PDU that ``frames.fits`` says of registers."""
+    """The values of registers in an answer PDU that ``frames.fits`` has accepted."""
     return tuple(_decoded(answer).registers)
 
 

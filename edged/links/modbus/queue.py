@@ -32,7 +32,7 @@ class Pace:
 
 @dataclass(slots=True, eq=False)
 class ModbusRequest:
-    """One exchange that somebody waits for. ``pdu``: function code and data; ``slot``: (unit, coil) of a write."""
+    """One exchange that a driver waits for. ``pdu``: function code and data; ``slot``: (unit, coil) of a write."""
 
     unit: int
     pdu: bytes
@@ -59,7 +59,7 @@ class ModbusRequest:
 
 @dataclass(slots=True)
 class Debt:
-    """An answer that may still come, and how long we reckon with it."""
+    """An answer that may still come late, and until when."""
 
     request: ModbusRequest
     until_s: float
@@ -83,14 +83,14 @@ class ModbusUnit:
         return max((debt.until_s for debt in clashing), default=0.0)
 
     def answered(self, request: ModbusRequest, now_s: float) -> None:
-        """It answered. If that was the answer to an earlier try, the last try's takes no longer than it took."""
+        """The unit answered. If it was the answer to an earlier try, the last try's answer will take no longer."""
         self.misses = 0
         for debt in self.owed:
             if debt.request is request:
                 debt.until_s = min(debt.until_s, now_s + 2 * (now_s - request.first_sent_s))
 
     def rest(self, now_s: float, pace: Pace, jitter: float) -> None:
-        """Leave it alone, longer with every further miss; ``jitter`` in [0, 1) shortens by up to 10 %."""
+        """Leave the unit alone, longer with every further miss; ``jitter`` in [0, 1) shortens that by up to 10 %."""
         pause_s = min(pace.rest_max_s, pace.rest_min_s * 2.0 ** min(max(0, self.misses - TRIES), 10))
         self.rest_until_s = now_s + pause_s * (1 - jitter / 10)
 
@@ -111,7 +111,7 @@ class RequestQueue:
         return self.units.setdefault(number, ModbusUnit())
 
     def suspect(self, request: ModbusRequest) -> bool:
-        """True while the request's unit left its last one unanswered."""
+        """True while the unit has not answered its last request."""
         return self.unit(request.unit).misses > 0
 
     def add(self, request: ModbusRequest) -> None:
@@ -134,7 +134,7 @@ class RequestQueue:
             self._line.insert(0, request)
 
     def take(self, now_s: float) -> ModbusRequest | None:
-        """The next to send: writes, then reads, then whatever is for units that stay silent."""
+        """The next request to send: writes, then reads, then those for units that stay silent."""
         self._line = [r for r in self._line if not all(f.done() for f in r.waiting)]
         ready = [request for request in self._line if request.not_before_s <= now_s]
         if not ready:
@@ -146,7 +146,7 @@ class RequestQueue:
         return request
 
     def recheck(self, unit: int) -> None:
-        """Requests that were held back for an answer owed by ``unit`` may be looked at again."""
+        """Look again at requests that were held back for an answer owed by ``unit``."""
         for request in self._line:
             if request.unit == unit:
                 request.not_before_s = 0.0

@@ -1,4 +1,4 @@
-"""Where a Modbus bus is: the URL forms, parsed at the border, and how each of them is opened.
+"""The address of a Modbus bus: the URL forms, parsed when the configuration is read, and how each is opened.
 
 ``tcp://host:port`` Modbus TCP · ``rtu+tcp://host:port`` RTU frames through a serial server · ``rtu:///dev/path`` a
 serial port, with ``?baudrate=9600&parity=N&stopbits=1``. Name ports by ``/dev/serial/by-path``: ttyUSB numbers move.
@@ -32,7 +32,7 @@ class ModbusWire:
 
     @property
     def settings(self) -> str:
-        """What all who share the wire must agree on, as people write it."""
+        """Settings on which all devices of the wire must agree, as people write them."""
         line = f" {self.baudrate} 8{self.parity}{self.stopbits}" if self.kind == "rtu" else ""
         return self.kind + line
 

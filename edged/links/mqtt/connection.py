@@ -104,7 +104,7 @@ class Connection:
         self._hook()
 
     def _hook(self) -> None:
-        """Put our hands where aiomqtt had its own."""
+        """Replace aiomqtt's callbacks by our own."""
         paho = self._paho
         paho.disable_logger()  # several calls per packet; what goes wrong reaches ``lost`` anyway
         paho.connect_timeout = CONNACK_S
@@ -142,7 +142,7 @@ class Connection:
             self._settings.held.peer_end_ms = self.wire.peer_end_ms()
 
     def _why(self, error: BaseException) -> str:
-        """In words that name whose certificate it is: TLS says who refused, and a client often sees a closed socket."""
+        """The reason in words that name whose certificate was refused; often a client only sees a closed socket."""
         fault = None if self.wire is None else self.wire.fault
         first = error.__context__  # aiomqtt hands on its text only
         if isinstance(first, ssl.SSLCertVerificationError):
@@ -155,7 +155,7 @@ class Connection:
         return str(error) or type(error).__name__
 
     async def _take_secrets(self) -> None:
-        """Password and certificates as their files have them now, or had them when they were good."""
+        """Password and certificates from their files, or their last good content."""
         settings = self._settings
         file = settings.password_file
         try:
@@ -173,7 +173,7 @@ class Connection:
 
     @property
     def reached(self) -> bool:
-        """Whether a TCP (and TLS) connection came about, however it ended."""
+        """Whether a TCP (and TLS) connection was made, however it ended."""
         return self.wire is not None
 
     @property
@@ -196,7 +196,7 @@ class Connection:
         return [topic for (topic, _), code in zip(wanted, future.result(), strict=False) if code >= 0x80]
 
     def subscribe_soon(self, topic_filter: str, qos: int, refused: Callable[[str], None]) -> None:
-        """Subscribe without waiting; ``refused`` is called with the filter if the broker says no."""
+        """Subscribe without waiting; ``refused`` is called with the filter if the broker refuses it."""
         mid = self._send_subscribe([(topic_filter, qos)])
         future = self._suback[mid] = self._loop.create_future()
         future.add_done_callback(
@@ -204,7 +204,7 @@ class Connection:
         )
 
     def unsubscribe(self, filters: Iterable[str]) -> None:
-        """Take subscriptions back that the broker may have kept; nobody waits for its answer."""
+        """Drop subscriptions that the broker may have kept from before; the answer is not awaited."""
         names = list(filters)
         if names:
             with suppress(ValueError):
@@ -245,7 +245,7 @@ class Connection:
             self._flush()
 
     def received(self, mid: int) -> Ack:
-        """Note a QoS 1 message that wants a PUBACK."""
+        """Note a QoS 1 message that needs a PUBACK."""
         ack = Ack(self, mid)
         if len(self._unacked) >= UNACKED_MAX:
             self.fail("broken", "the broker has more messages under way than there are packet identifiers")
@@ -254,14 +254,14 @@ class Connection:
         return ack
 
     def release(self) -> None:
-        """Send the PUBACKs that may go: one in front that is still open holds back those behind it."""
+        """Send the PUBACKs that are due, in order: an open one at the front holds back those behind it."""
         if self.lost.done():
             return
         while self._unacked and self._unacked[0].left <= 0:
             self._send(puback_packet(self._unacked.popleft().mid))
 
     def _send(self, packet: bytes) -> None:
-        """Leave ``packet`` for the next flush."""
+        """Buffer ``packet`` for the next flush."""
         assert self.wire is not None
         self.wire.send(packet)
         if not self._flushing:
@@ -274,20 +274,20 @@ class Connection:
             self._paho.loop_misc()
 
     def fail(self, kind: LossKind, reason: str) -> None:
-        """End the connection now, without a word to the broker (it keeps the session and sends the will)."""
+        """End the connection now, without DISCONNECT (the broker keeps the session and sends the will)."""
         if not self.lost.done():
             self.lost.set_result(ConnectionLoss(kind, reason))
         self._no_connack(reason)
         self._paho._sock_close()
 
     def _no_connack(self, reason: str) -> None:
-        """Whoever waits for CONNACK need not any longer."""
+        """Fail whoever still waits for CONNACK."""
         if not (asked := self._client._connected).done():
             asked.set_exception(aiomqtt.MqttError(reason))
             asked.exception()  # seen: nobody may be waiting any more
 
     def close(self) -> None:
-        """Say goodbye if anybody listens; free the socket in any case."""
+        """Send DISCONNECT if the broker listens; free the socket in any case."""
         with suppress(Exception):  # nothing that happens to a dying connection is news
             if not self.lost.done():
                 self._paho.disconnect()
@@ -341,7 +341,7 @@ class Connection:
             self._loop.call_soon(self._readable)  # but others first
 
     def _read(self, wire: MqttWire) -> bool:
-        """Hand on what is there; True where there may be more."""
+        """Pass on what has arrived; True where there may be more."""
         for _ in range(READ_PACKETS):
             packet = wire.take()
             if packet is not None:
@@ -369,7 +369,7 @@ class Connection:
             self._paho.loop_read()
 
     def _judged(self, topic: str, code: int) -> None:
-        """A PUBACK that says no, or the first that says yes after it: reason codes are answers, not decoration."""
+        """Report a PUBACK with a refusal, and the first acceptance after one."""
         if code >= REFUSED:
             self.on_refused(topic, REASONS.get(code, f"reason code {code:#04x}"))
         elif topic in self.refused:

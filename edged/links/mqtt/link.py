@@ -1,4 +1,4 @@
-"""The hall's broker link: stays connected, hears everything, acknowledges what is kept, and never hangs.
+"""The hall's broker link: reconnects, hands out every message, acknowledges what is committed, never blocks.
 
 Rules: a received QoS 1 message is acknowledged by its handler, once, after its step is on disk; an acknowledgement for
 a message of an earlier connection is dropped (the broker sends that message again); every connection subscribes anew,
@@ -68,7 +68,7 @@ class Message(NamedTuple):
 
 
 class Route(NamedTuple):
-    """Who gets the messages of ``topic``; with no handlers, why not."""
+    """The handlers of ``topic``'s messages; without handlers, the reason."""
 
     topic: str
     handlers: tuple[Handler, ...]
@@ -121,7 +121,7 @@ class MqttLink:
 
     @property
     def connected(self) -> bool:
-        """Subscribed and in order, as far as anybody can know."""
+        """Whether the link is subscribed and, as far as known, working."""
         return bool(self._up)
 
     @property
@@ -154,7 +154,7 @@ class MqttLink:
                 self._connection.subscribe_soon(topic_filter, 1, self._subscription_refused)
 
     def rest(self, topic_filter: str, handler: Handler) -> None:
-        """Hand to ``handler`` what matches and nobody else listens to. Before ``run``.
+        """Hand messages to ``handler`` that no other handler takes. Call it before ``run``.
 
         The broker gets this one subscription for all that it covers: with overlapping ones it may send a message once
         for each (MQTT 5 §3.3.4). Where it refuses a filter so wide, each is subscribed to by itself.
@@ -166,7 +166,7 @@ class MqttLink:
         return next((w for w in self._rest if w not in self._unheard and covers(w, topic_filter)), None)
 
     def _ask_anew(self, wide: str) -> None:
-        """What stands at the broker is wanted by somebody who came later: the same subscription brings it again."""
+        """Subscribe again to get retained messages for a handler that came later."""
         if not self._asked_anew:  # one question for all devices of a reload
             asyncio.get_running_loop().call_soon(self._ask_soon)
         self._asked_anew.add(wide)
@@ -199,7 +199,9 @@ class MqttLink:
         self._watchers.append(callback)
 
     def on_refused(self, callback: Callable[[str, str], None]) -> None:
-        """Call ``callback(topic, why)`` each time the broker refuses a message or a filter; "": it takes it again."""
+        """Call ``callback(topic, why)`` each time the broker refuses a message or a filter; ``why`` "": accepted
+        again.
+        """
         self._refusal_watchers.append(callback)
 
     def publish(
@@ -233,7 +235,7 @@ class MqttLink:
         return self._connection
 
     async def run(self) -> None:
-        """Connect, serve, wait, again: until cancelled."""
+        """Connect, serve, wait, connect again; until cancelled."""
         backoff = Backoff(jitter=chance)
         try:
             while True:
@@ -246,7 +248,7 @@ class MqttLink:
                 self._changed(False, "stopped")
 
     async def _live_once(self) -> ConnectionOutcome:
-        """One connection from first packet to last."""
+        """One connection from its first packet to its last."""
         connection = self._connect(self.settings, self._received)
         connection.on_refused, connection.refused = self._publish_refused, self._unwanted
         self._connection = connection  # queued inputs, and commands they cause, may follow CONNACK at once
@@ -296,7 +298,7 @@ class MqttLink:
             self._tell_refused(topic, "")
 
     async def _watch(self, connection: Talk) -> ConnectionLoss:
-        """Until the connection is lost or found dead."""
+        """Wait until the connection is lost or found dead."""
         tick_s = min(1.0, self.settings.keepalive_s / 5)
         stuck_since_s: float | None = None
         while True:
@@ -432,7 +434,7 @@ class MqttLink:
             self._tell_refused(topic_filter, "may not be listened to")
 
     def _rest_refused(self, topic_filter: str) -> None:
-        """Nobody is mute because of it; who speaks under an unknown name stays unheard."""
+        """Log once that the broker refused the subscription for unknown devices: configured ones are still heard."""
         if topic_filter not in self._unheard:
             self._unheard.add(topic_filter)
             log.warning("strangers-unheard", topic=topic_filter, remedy="allow it in the broker's ACL")

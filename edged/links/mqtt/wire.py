@@ -53,7 +53,7 @@ class MqttWire:
         return True
 
     def acknowledge(self) -> None:
-        """Let nobody's Nagle wait for our delayed ACK; after the answers to what was read, which carry it for nothing.
+        """Send the TCP ACK at once, so that the other side's Nagle algorithm does not wait 40 ms for it.
 
         Not sticky: the kernel falls back to delayed ACKs by itself (tcp(7)), so it is set after each reading.
         """
@@ -62,7 +62,7 @@ class MqttWire:
                 self.raw.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
 
     def take(self) -> tuple[int, bytes] | None:
-        """First byte and body of the next packet that is all here. Raises ``ValueError`` for what is none."""
+        """First byte and body of the next complete packet. Raises ``ValueError`` for malformed ones."""
         bounds = packet_end(self._in, self._at, self._limit_bytes)
         if bounds is None or bounds[1] > len(self._in):
             return None
@@ -103,7 +103,7 @@ class MqttWire:
         return len(self._out)
 
     def close(self) -> None:
-        """Last words out, as far as they go without waiting."""
+        """Send what can be sent without waiting, then close."""
         with suppress(OSError):
             self.flush()
         self.raw.close()
