@@ -13,6 +13,7 @@ ENTRY_POINTS = "edged.drivers"
 # name in hall.toml -> "module:class" (imported only where the hall uses it)
 REGISTRY: dict[str, str] = {
     "candle485": "devices.candle485.driver:Candle485",
+    "escpos": "devices.escpos.driver:Escpos",
     "ff68": "devices.ff68.driver:Ff68",
     "milesight_mqtt": "devices.milesight_mqtt.driver:MilesightMqtt",
     "modbus_map": "devices.modbus_map.driver:ModbusMap",

@@ -115,7 +115,10 @@ class Options(Shape, frozen=True):
         return (), ()
 
     def point_roles(self, channel: str) -> frozenset[str] | None:
-        """What hall.toml may name this channel as: lamp, display, voice, panel, pager, evaluator; None: anything."""
+        """What hall.toml may name this channel as: lamp, display, voice, panel, pager, evaluator, printer.
+
+        None: anything.
+        """
         return None
 
     def reports(self) -> frozenset[str]:

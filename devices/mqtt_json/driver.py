@@ -81,10 +81,13 @@ class MqttJsonOptions(Options, frozen=True):
         return tuple(f"{root}/up/{word}" for word in sorted(words)), (f"{root}/down/lamp",)
 
     def point_roles(self, channel: str) -> frozenset[str] | None:
-        """Its kind; a panel may ask for ratings as well, and a pager be a panel for the duty manager's keys."""
+        """Its kind; a panel may ask for ratings as well, a pager be a panel for the duty manager's keys, and
+        a dispenser print for another device."""
         if self.kind is None:
             return None
-        more = {"panel": {"evaluator", "pager"}, "pager": {"panel"}}.get(self.kind, set())
+        more = {"panel": {"evaluator", "pager"}, "pager": {"panel"}, "dispenser": {"printer"}}.get(
+            self.kind, set()
+        )
         return frozenset({self.kind} | more) - REPORTERS
 
     def reports(self) -> frozenset[str]:

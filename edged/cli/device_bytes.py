@@ -341,12 +341,19 @@ def _voice(data: bytes) -> list[str]:
     return said(data)
 
 
+def _escpos(data: bytes) -> list[str]:
+    from devices.escpos.codec import said
+
+    return said(data)
+
+
 DECODERS: dict[str, Callable[[bytes], list[str]]] = {
     "modbus": _modbus,
     "candle485": _candle,
     "onbon_bx": _onbon,
     "ff68": _ff68,
     "voice_chip": _voice,
+    "escpos": _escpos,
 }
 
 
@@ -376,10 +383,26 @@ def _voice_request(words: list[str]) -> bytes:
     return b"".join(speak(chip, text) for text in parts(chip, words[1])[:1])
 
 
-ENCODERS: dict[str, Callable[[list[str]], bytes]] = {"ff68": _ff68_request, "voice_chip": _voice_request}
+def _escpos_request(words: list[str]) -> bytes:
+    from devices.escpos import codec
+    from edged.core.model.commands import Print
+
+    questions = {"printer": codec.ASK_PRINTER, "paper": codec.ASK_PAPER, "cause": codec.ASK_CAUSE}
+    if len(words) == 1 and words[0] in questions:
+        return questions[words[0]]
+    if len(words) == 2 and words[0] == "number":
+        return codec.ticket(Print(words[1], "", 0), "", codec.Layout())
+    raise ValueError("write: escpos printer, paper, cause or number A012")
+
+
+ENCODERS: dict[str, Callable[[list[str]], bytes]] = {
+    "ff68": _ff68_request,
+    "voice_chip": _voice_request,
+    "escpos": _escpos_request,
+}
 ENCODE_WORDS = (
     "modbus HEX; modbus_relay/NAME CHANNEL on|off|blink; ff68 ADDRESS beep|waiting N|number A012; "
-    "voice_chip syn6288|xfs5152 TEXT"
+    "voice_chip syn6288|xfs5152 TEXT; escpos printer|paper|cause|number A012"
 )
 
 

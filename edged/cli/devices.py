@@ -129,7 +129,7 @@ def new(
 
 @app.command()
 def decode(
-    family: Annotated[str, typer.Argument(help="modbus, candle485, ff68, onbon_bx or voice_chip.")],
+    family: Annotated[str, typer.Argument(help="modbus, candle485, escpos, ff68, onbon_bx or voice_chip.")],
     octets: Annotated[list[str], typer.Argument(help="Bytes in hex, spaces anywhere.", metavar="HEX...")],
     as_json: Json = False,
 ) -> None:
@@ -157,7 +157,7 @@ def decode(
 
 @app.command()
 def encode(
-    what: Annotated[str, typer.Argument(help="modbus, modbus_relay/NAME, ff68 or voice_chip.")],
+    what: Annotated[str, typer.Argument(help="modbus, modbus_relay/NAME, escpos, ff68 or voice_chip.")],
     words: Annotated[
         list[str],
         typer.Argument(help="Request in hex; channel and level (on, off, blink); or words of the family."),

@@ -43,7 +43,7 @@ from edged.config.shape import (
 )
 from edged.config.toml_lines import index
 from edged.config.wording import Mistake
-from edged.core.model.point import parts_of, point_of
+from edged.core.model.point import Point, parts_of, point_of
 from edged.core.model.site import Area, Board, Service, Site, Staff, Window
 from edged.descriptions import parsed, table
 from edged.driver import Options
@@ -51,6 +51,7 @@ from edged.encoding import NotUtf8, text_of
 from edged.shapes import Misshapen, Path, read
 
 FILE_BYTES_MAX = 1 << 20  # a hall of 1,000 windows takes about 300 KiB; more is not a configuration
+DEVICE_KEYS = ("id", "driver", "printer")  # of every device
 MISTAKES_SHOWN_MAX = 200  # a wrong file (a log, a binary) must not fill the screen
 
 __all__ = [
@@ -192,6 +193,7 @@ class _Reading:
         self.single: dict[str, Table] = {}
         self.repeated: dict[str, list[Table]] = {kind: [] for kind in REPEATED}
         self.devices: list[DeviceConfig] = []
+        self.printers: list[tuple[str, Point]] = []  # device that gives numbers, and who prints them
 
     def result(self) -> HallConfig:
         self._top_level()
@@ -253,7 +255,7 @@ class _Reading:
             return None
 
     def _device(self, entry: dict[str, Any], at: Path) -> None:
-        head = self._validated(DeviceTable, {k: v for k, v in entry.items() if k in ("id", "driver")}, at)
+        head = self._validated(DeviceTable, {k: v for k, v in entry.items() if k in DEVICE_KEYS}, at)
         driver = entry.get("driver")
         if not isinstance(driver, str):
             return
@@ -265,7 +267,7 @@ class _Reading:
         except Exception as error:  # noqa: BLE001 - a site's own driver may fail in any way while it is imported
             self._wrong((*at, "driver"), f'the driver "{driver}" cannot be loaded: {error}')
             return
-        flat = {k: v for k, v in entry.items() if k not in ("id", "driver")}
+        flat = {k: v for k, v in entry.items() if k not in DEVICE_KEYS}
         try:
             flat = self._with_description(driver, model, flat)
         except ValueError as error:
@@ -278,6 +280,8 @@ class _Reading:
             return
         if head is not None:
             self.devices.append(DeviceConfig(head.id, driver, options))
+            if head.printer is not None:
+                self.printers.append((head.id, head.printer))
 
     def _with_description(self, driver: str, model: type[Options], flat: dict[str, Any]) -> dict[str, Any]:
         """The options with what this site's own file says in place of its name. Raises ``ValueError``."""
@@ -337,6 +341,7 @@ class _Reading:
             displays=hall.displays,
             boards=tuple(self._boards()),
             tickets_url=None if public_url is None else public_url.rstrip("/"),
+            printers=tuple(self.printers),
         )
         return HallConfig(
             file=self.file.absolute(),

@@ -161,5 +161,13 @@ KEYS: dict[str, tuple[str, str]] = {
         "caller -> address; its evaluator has the same",
     ),
     "devices.ratings": ("评价器按键 0–3 -> 等级 1–5", "evaluator's button 0 to 3 -> level 1 to 5"),
+    "devices.title": ("票头文字", "what stands on top of each ticket"),
+    "devices.cut": ("切纸方式", "how the paper is cut"),
+    "devices.names": ("业务 -> 票面名称", "service -> its name on paper"),
+    "devices.confirms": (
+        "出票后是否应答（GS r），默认自动判断",
+        "whether it answers GS r behind a ticket; default: found out",
+    ),
+    "devices.printer": ("无打印的取号设备由谁出票", "who prints the numbers of a device that has no printer"),
     "devices.chip": ("语音芯片", "voice chip"),
 }

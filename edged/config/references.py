@@ -220,6 +220,9 @@ def used_points(raw: Raw) -> Iterator[tuple[Path, str, str]]:
     for path, member in tables(raw, "staff"):
         for below, point in words(member, "pager"):
             yield (*path, *below), "pager", point
+    for path, device in tables(raw, "devices"):
+        for below, point in words(device, "printer"):
+            yield (*path, *below), "printer", point
     for table, key, role in (
         ("hall", "displays", "display"),
         ("cases", "lamps", "lamp"),
@@ -247,10 +250,10 @@ def _points(raw: Raw) -> Iterator[Mistake]:
 
 
 def _shared_points(raw: Raw) -> Iterator[Mistake]:
-    """One lamp, display, panel or pager has one owner; a loudspeaker may serve several areas (it queues)."""
+    """One lamp, display, panel or pager has one owner; loudspeakers and printers may serve several (they queue)."""
     first: dict[tuple[str, str], Path] = {}
     for path, role, point in used_points(raw):
-        if role == "voice":
+        if role in ("voice", "printer"):
             continue
         if (role, point) in first:
             owner = place(first[role, point], raw)

@@ -31,6 +31,7 @@ def remarks(raw: Raw, options: Mapping[str, Options]) -> Iterator[Remark]:
     """Everything to be said of a document without mistakes; ``options`` by device id."""
     yield from _roles(raw, options)
     yield from _dispenser(raw, options)
+    yield from _printers(raw, options)
     yield from _unused(raw, options)
     yield from _unshown(raw, options)
     yield from _broker_port(raw)
@@ -55,6 +56,13 @@ def _dispenser(raw: Raw, options: Mapping[str, Options]) -> Iterator[Remark]:
             'kind = "dispenser"'
         )
         yield Remark(("hall",), text, True)
+
+
+def _printers(raw: Raw, options: Mapping[str, Options]) -> Iterator[Remark]:
+    for path, device in tables(raw, "devices"):
+        known = options.get(str(device.get("id")))
+        if "printer" in device and known is not None and "dispenser" not in known.reports():
+            yield Remark((*path, "printer"), f'"{device["id"]}" gives no numbers; leave printer out', True)
 
 
 def _unused(raw: Raw, options: Mapping[str, Options]) -> Iterator[Remark]:

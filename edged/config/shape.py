@@ -296,10 +296,14 @@ class CasesTable(Table, frozen=True):
 
 
 class DeviceTable(Table, frozen=True):
-    """``[[devices]]``: the two keys that every device has; the others are its driver's options."""
+    """``[[devices]]``: the keys that every device has; the others are its driver's options.
+
+    ``printer``: of a device that gives numbers and has none of its own: the point that prints them.
+    """
 
     id: Id
     driver: str
+    printer: PointText | None = None
 
 
 class StoreTable(Table, frozen=True):

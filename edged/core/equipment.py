@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edged.core import sequence
-from edged.core.model.commands import Page, Print, Say
+from edged.core.model.commands import Page, Print, Refuse, Say
 from edged.core.model.events import (
     CommandDone,
     CommandFailed,
@@ -74,6 +74,8 @@ def outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
         pages.failed(turn, event.id)
         if isinstance(pending.body, Page) and not event.error.startswith(MAY_HAVE_ARRIVED):
             activation.unreached(turn, pending.body)
+        if isinstance(pending.body, Refuse):
+            printing.say_on_paper(turn, pending.body, pending.point)
         if isinstance(pending.body, Print):
             printing.failed(turn, pending.body, pending.point, event.error)
         else:

@@ -71,6 +71,7 @@ async def test_a_filter_that_is_none_is_refused_by_the_link_and_the_others_are_h
 
 NEEDED: dict[str, dict[str, Any]] = {
     "candle485": {"path": "/dev/x"},
+    "escpos": {"path": "/dev/x"},
     "ff68": {"path": "/dev/x", "callers": {"w1": 1}},
     "milesight_mqtt": {"topic": "people/door"},
     "modbus_map": {"url": "tcp://10.0.0.1", "model": "contacts-8"},

@@ -61,6 +61,7 @@ class SiteText:
                 for point, rows, columns, *scrolls in boards
             ),
             dispensers=tuple(Point(words[0]) for words in self._all("dispenser")),
+            printers=tuple((words[0], Point(words[1])) for words in self._all("printer")),
             queue=next((Point(words[0]) for words in self._all("queue")), None),
             tickets_url=next((words[0] for words in self._all("own-pages")), None),
         )

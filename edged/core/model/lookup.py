@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edged.core.model.commands import Panel
-from edged.core.model.point import device_of
+from edged.core.model.point import Point, device_of
 from edged.core.model.site import Area, Board, Service, Site, Staff, Window
 
 
@@ -18,6 +18,7 @@ class Lookup:
         self.staff: dict[str, Staff] = {s.id: s for s in site.staff}
         self.window_of_evaluator = {w.evaluator: w.id for w in site.windows if w.evaluator}
         self.boards: dict[str, Board] = {board.point: board for board in site.boards}
+        self._printers = dict(site.printers)
         self.panel_slots = {w.id: f"{w.panel}|{Panel.kind}" for w in site.windows if w.panel}  # signage.slot
         self.window_of_panel = {w.panel: w.id for w in site.windows if w.panel}
         self.windows_of_device: dict[str, list[str]] = {}
@@ -57,6 +58,10 @@ class Lookup:
     def skills_in(self, window: str, area: str) -> tuple[str, ...]:
         """Services of ``area`` that ``window`` may serve."""
         return self._skills_in.get((window, area), ())
+
+    def printer_of(self, source: Point) -> Point:
+        """Who prints a number that was asked for at ``source``: mostly that device itself."""
+        return self._printers.get(device_of(source), source)
 
     def serves_cases(self, window: str) -> bool:
         """Whether this window looks after cases (办不成事)."""

@@ -120,3 +120,4 @@ class Site:
     dispensers: tuple[Point, ...] = ()  # points that show which services give no numbers
     queue: Point | None = None
     tickets_url: str | None = None
+    printers: tuple[tuple[str, Point], ...] = ()  # device that gives numbers, and who prints them for it

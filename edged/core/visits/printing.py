@@ -7,7 +7,7 @@ about the dispenser stands until a print there succeeds.
 from __future__ import annotations
 
 from edged.core.calendar import hours_words
-from edged.core.model.commands import Print
+from edged.core.model.commands import Print, Refuse
 from edged.core.model.events import TicketRequested
 from edged.core.model.forecast import Range
 from edged.core.model.point import Point
@@ -21,10 +21,11 @@ from edged.core.queue.tickets import allot, by_number, move
 from edged.core.visits import detours, own_page, slips
 
 ALARM = "print-failed"
+PRINT_FAILED = "print-failed"  # the reason of a refusal
 
 
 def print_slip(turn: Turn, ticket: Ticket, point: Point, event: TicketRequested | None = None) -> None:
-    """Print a number with how many go before it; ``event``: who asked for it, and only they print it."""
+    """Print a number with how many go before it; ``event``: who asked for it. It alone prints it, or its printer."""
     before = sum(ahead(turn, ticket).values()) if ticket.state == "WAITING" else 0
     area = turn.lookup.area_of(ticket.service)
     why = slips.resumption(turn, area) if ticket.quoted_s is None and ticket.state == "WAITING" else None
@@ -47,7 +48,7 @@ def print_slip(turn: Turn, ticket: Ticket, point: Point, event: TicketRequested 
         boot=boot,
         url=own_page.url(turn, ticket),
     )
-    ticket.print_action = turn.act(point, slip)
+    ticket.print_action = turn.act(turn.lookup.printer_of(point), slip)
 
 
 def issue_requested(turn: Turn, event: TicketRequested) -> None:
@@ -77,6 +78,9 @@ def failed(turn: Turn, body: Print, point: Point, error: str) -> None:
     if ticket is None:
         return
     ticket.print_failed = True
+    if ticket.source != point and turn.lookup.printer_of(ticket.source) == point:
+        # whoever asked stands elsewhere than the printer, which knows
+        turn.act(ticket.source, Refuse(ticket.service, PRINT_FAILED, *_no_paper(ticket.number)))
     if ticket.state == "WAITING" and not turn.state.policy.visits.queue_unprinted:
         move(turn, ticket, "print-failed")
 
@@ -92,6 +96,13 @@ def done(turn: Turn, body: Print, point: Point) -> None:
     ticket.print_failed = False
     if ticket.state == "ISSUE_FAILED" and move(turn, ticket, "printed"):
         turn.note("ticket.reprinted", ticket.number, point=point)
+
+
+def say_on_paper(turn: Turn, body: Refuse, point: Point) -> None:
+    """A machine of bare buttons cannot say why there is no number: its printer does."""
+    printer = turn.lookup.printer_of(point)
+    if printer != point and body.reason != PRINT_FAILED:
+        turn.act(printer, body)
 
 
 def reprint(turn: Turn, window: str, arg: str | None) -> None:
@@ -110,6 +121,14 @@ def reprint(turn: Turn, window: str, arg: str | None) -> None:
 def _failed_last(turn: Turn) -> Ticket | None:
     for alarm in reversed(turn.state.alarms.values()):
         if alarm.kind == ALARM:
-            found = [t for t in turn.state.tickets.values() if t.print_failed and t.source == alarm.subject]
+            unprinted = [t for t in turn.state.tickets.values() if t.print_failed]
+            found = [t for t in unprinted if turn.lookup.printer_of(t.source) == alarm.subject]
             return found[-1] if found else None
     return None
+
+
+def _no_paper(number: str) -> tuple[str, str]:
+    return (
+        f"{number}号未能打印，请记下号码，咨询导办人员",
+        f"{number} was not printed: note it, ask our staff",
+    )

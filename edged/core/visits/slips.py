@@ -137,6 +137,14 @@ def day_and_time(day: int, minute: int) -> Line:
     return f"{month}月{day_of_month}日{clock}", f"{wall.iso_date(day)} {clock}"
 
 
+def _printer(turn: Turn, source: Point) -> Point | None:
+    """Of the machine where the number was taken; of one that was given at a window, the hall's first."""
+    if source in turn.lookup.windows:
+        site = turn.lookup.site
+        source = next(iter(site.dispensers), None) or next((point_of(of) for of, _ in site.printers), source)
+    return None if source in turn.lookup.windows else turn.lookup.printer_of(source)
+
+
 def resumption(turn: Turn, area: str) -> Line | None:
     """Where no wait can be told: when somebody serves again, as far as it is known."""
     found = hours_words.area_line(turn, area)
@@ -157,7 +165,7 @@ def _put_at(turn: Turn, what: tuple[str, str, Point], window: str, about: About,
     if turn.lookup.site.queue is not None:  # the queue system has the paper
         return
     number, service, source = what
-    point = source if source not in turn.lookup.windows else next(iter(turn.lookup.site.dispensers), None)
+    point = _printer(turn, source)
     turn.note("slip.printed", number, about=about, window=window, point=point)
     zh, en = tuple(line[0] for line in lines), tuple(line[1] for line in lines)
     if point is None:

@@ -1,0 +1,161 @@
+"""Bytes of an ESC/POS ticket printer; no I/O.
+
+Sources: python-escpos 3.1 (its bytes for text, cut and QR code, run), Epson's pages of DLE EOT and GS r for the bits
+of the answers. Text is GBK, with the printer switched to Chinese characters (FS &); control characters never reach
+the paper.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from edged.core.model.commands import Print, Refuse
+from edged.texts import cleaned
+
+INIT, CHINESE = b"\x1b@", b"\x1c&"
+CENTRE, LEFT = b"\x1ba\x01", b"\x1ba\x00"
+LARGE, USUAL = b"\x1d!\x22", b"\x1d!\x00"  # three times as wide and high
+FEED = b"\x1bd\x06"  # six lines: the cutter stands above the head
+Cut = Literal["full", "partial", "none"]
+CUTS: dict[Cut, bytes] = {"full": b"\x1dV\x00", "partial": b"\x1dV\x01", "none": b""}
+NO_REPORTS = b"\x1da\x00"  # automatic status off: its bytes would look like answers
+
+ASK_PRINTER, ASK_CAUSE, ASK_PAPER = b"\x10\x04\x01", b"\x10\x04\x02", b"\x10\x04\x04"  # answered at once
+ASK_IN_TURN = b"\x1dr\x01"  # GS r: answered when everything before it has been printed
+AT_ONCE_MASK, AT_ONCE = 0x93, 0x12  # bits 1 and 4 are set, 0 and 7 are not; anything else is noise
+IN_TURN_MASK = 0x90  # bits 4 and 7 are not set
+OFFLINE = 0x08  # of ASK_PRINTER
+COVER, STOPPED, ERROR = 0x04, 0x20, 0x40  # of ASK_CAUSE
+LOW, OUT = 0x0C, 0x60  # of ASK_PAPER
+LOW_IN_TURN, OUT_IN_TURN = 0x03, 0x0C  # of ASK_IN_TURN
+
+Paper = Literal["ok", "low", "out"]
+QR_BYTES_MAX = 200
+
+
+class Condition(NamedTuple):
+    """What the printer says of itself. ``fault``: why it does not print, None where it does."""
+
+    paper: Paper
+    fault: str | None = None
+
+
+def is_at_once(byte: int) -> bool:
+    """Whether this is an answer to DLE EOT."""
+    return byte & AT_ONCE_MASK == AT_ONCE
+
+
+def is_in_turn(byte: int) -> bool:
+    """Whether this is an answer to GS r."""
+    return byte & IN_TURN_MASK == 0
+
+
+def paper_at_once(byte: int) -> Paper:
+    """Of the answer to ``ASK_PAPER``."""
+    return "out" if byte & OUT else "low" if byte & LOW else "ok"
+
+
+def paper_in_turn(byte: int) -> Paper:
+    """Of the answer to ``ASK_IN_TURN``."""
+    return "out" if byte & OUT_IN_TURN else "low" if byte & LOW_IN_TURN else "ok"
+
+
+def cause(byte: int) -> str:
+    """Why it is offline, of the answer to ``ASK_CAUSE``."""
+    if byte & COVER:
+        return "cover open"
+    return "no paper" if byte & STOPPED else "cutter or head fault" if byte & ERROR else "switched offline"
+
+
+def qr(text: str, size: int = 6) -> bytes:
+    """A QR code (model 2, level L) made by the printer. ``size``: dots of a module, 1 to 16."""
+    data = text.encode("ascii")
+    return b"".join(
+        b"\x1d(k" + len(body).to_bytes(2, "little") + body
+        for body in (b"1A2\x00", b"1C" + bytes((size,)), b"1E0", b"1P0" + data, b"1Q0")
+    )
+
+
+def encoded(text: str) -> bytes:
+    """In GBK; a character that it has not is a question mark."""
+    return cleaned(text).encode("gbk", "replace")
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """``text`` in lines of at most so many half-width characters; a Chinese one takes two and is never cut."""
+    lines, line, width = [], "", 0
+    for char in cleaned(text):
+        wide = len(char.encode("gbk", "replace"))
+        if width + wide > columns:
+            lines.append(line)
+            line, width = "", 0
+        line, width = line + char, width + wide
+    return [*lines, line] if line else lines
+
+
+class Layout(NamedTuple):
+    """What stands on every ticket, and how wide."""
+
+    title: str = ""
+    columns: int = 32
+    cut: Cut = "partial"
+
+
+def ticket(body: Print, service: str, layout: Layout) -> bytes:
+    """A number, or another slip, from the first byte to the cut. ``service``: its name, "" for none."""
+    waits = _waits(body) if body.about == "ticket" else []
+    small = [line for text in (*waits, *body.lines, *body.lines_en) for line in wrapped(text, layout.columns)]
+    code = body.url if body.url is not None and body.url.isascii() and len(body.url) <= QR_BYTES_MAX else None
+    return b"".join(
+        (
+            *(INIT, CHINESE, CENTRE),
+            _lines([layout.title, service], layout.columns),
+            *(LARGE, encoded(body.number), b"\n", USUAL),
+            b"".join(encoded(line) + b"\n" for line in small),
+            b"" if code is None else qr(code),
+            *(FEED, CUTS[layout.cut]),
+        )
+    )
+
+
+def refusal(body: Refuse, layout: Layout) -> bytes:
+    """Why there is no number, on paper."""
+    texts = _lines([layout.title, body.text, body.text_en], layout.columns)
+    return b"".join((INIT, CHINESE, CENTRE, texts, FEED, CUTS[layout.cut]))
+
+
+def _lines(texts: list[str], columns: int) -> bytes:
+    return b"".join(encoded(line) + b"\n" for text in texts for line in wrapped(text, columns))
+
+
+def _waits(body: Print) -> list[str]:
+    told = [f"前面等候{body.ahead}人 {body.ahead} ahead of you"]
+    if body.wait_low_s is not None and body.wait_high_s is not None:
+        low, high = body.wait_low_s // 60, body.wait_high_s // 60
+        span = f"{low}-{high}" if low != high else str(high)
+        told.append(f"预计等候{span}分钟 {span} min")
+    return told
+
+
+def said(data: bytes) -> list[str]:
+    """Requests and answers in ``data``, in words, for a technician."""
+    questions = {
+        ASK_PRINTER: "printer?",
+        ASK_CAUSE: "why offline?",
+        ASK_PAPER: "paper?",
+        ASK_IN_TURN: "done? paper?",
+    }
+    if data in questions:
+        return [questions[data]]
+    if data.startswith(INIT):
+        return [f"{len(data)} bytes to print"]
+    found = []
+    for byte in data:
+        if is_at_once(byte):
+            offline = "offline" if byte & OFFLINE else "online"
+            found.append(
+                f"answer {byte:02X}: {offline}; if to paper?: {paper_at_once(byte)}; if to why: {cause(byte)}"
+            )
+        elif is_in_turn(byte):
+            found.append(f"answer {byte:02X} in turn: paper {paper_in_turn(byte)}")
+    return found

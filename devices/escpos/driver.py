@@ -1,0 +1,249 @@
+"""One ESC/POS printer: tickets and slips, each known to be out before it counts as printed. Rules:
+
+1. It is asked before every ticket. Without paper, with the cover open or a jammed cutter nothing is sent: a printer
+   keeps what it got, and would print it for nobody when somebody puts paper in.
+2. Behind every ticket stands a question that is answered in its turn (GS r): the answer says that the paper is out.
+   Whether a printer answers it is tried before its first ticket; of a clone that does not, only what stopped it is
+   asked.
+3. No answer is never "ok". An answer names no question: after one that was missed the wire is left alone for another
+   deadline, and what still comes is thrown away.
+4. It is asked every ``ASK_S``; after ``MISSED_MAX`` questions without an answer it is lost. Its paper and faults are
+   told when they change.
+
+Deadlines on the wire are real seconds, and begin when the last byte has left the line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta, field
+
+from devices.escpos import codec
+from devices.escpos.codec import Condition, Cut, Layout
+from edged.clock import monotonic_s
+from edged.core.model.commands import Action, Print, Refuse, Value
+from edged.core.model.events import HealthRead
+from edged.core.model.losses import OTHER, Loss
+from edged.core.model.point import Point
+from edged.driver import DeviceContext, DeviceError, Options, Presence, Refused, Unreachable
+from edged.heartbeat import lasting
+from edged.links import ByteLink
+from edged.links.losses import WIRE_LOSSES
+from edged.links.serial import SerialLink
+from edged.links.tcp import TcpByteLink
+from edged.shapes import ID, Rule, host_name
+
+ASK_S = 2.0  # hall seconds between questions while nothing is printed
+RETRY_PRINTER_S = 0.5  # real seconds between tries at a lost printer
+MISSED_MAX = 2  # one byte may fall to line noise
+TRY_S = 0.5  # real seconds for a question that is answered in its turn, with nothing before it
+PRINT_S = 6.0  # real seconds that a ticket takes on paper; inside what an action may take
+BITS_OF_A_BYTE = 10
+ServiceId = Annotated[str, ID]
+
+
+class EscposOptions(Options, frozen=True):
+    """``path`` (serial) or ``host`` (network). ``columns``: 32 on paper of 58 mm, 48 on 80 mm.
+
+    ``title`` stands on top; ``names``: service id -> what is printed. The visitor's own page is a QR code.
+    ``confirms``: whether it answers GS r when the paper is out (default: found out).
+    """
+
+    path: str | None = None
+    baudrate: Literal[9600, 19200, 38400, 57600, 115200] = 9600
+    host: Annotated[str, Rule(host_name)] | None = None
+    port: Annotated[int, Meta(ge=1, le=65535)] = 9100
+    columns: Annotated[int, Meta(ge=16, le=64)] = 32
+    title: Annotated[str, Meta(max_length=64)] = ""
+    cut: Cut = "partial"
+    names: dict[ServiceId, Annotated[str, Meta(max_length=32)]] = field(default_factory=dict)
+    confirms: bool | None = None
+    deadline_ms: Annotated[int, Meta(ge=50, le=5000)] = 300
+
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        if (self.path is None) == (self.host is None):
+            raise ValueError("give either path (serial port) or host (network), not both")
+
+    def point_roles(self, channel: str) -> frozenset[str]:
+        """A printer."""
+        return frozenset({"printer"})
+
+    def service_ids(self) -> frozenset[str]:
+        """Services that it has names for."""
+        return frozenset(self.names)
+
+
+class Escpos:
+    """Driver of one printer. Its only point is the device."""
+
+    OPTIONS: ClassVar[type[Options]] = EscposOptions
+    LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES
+    deadline_s = 1.0  # it shows nothing
+    reassert_s = 3600.0
+    pace_s = 0.0
+
+    def __init__(self, context: DeviceContext, options: EscposOptions, link: ByteLink | None = None) -> None:
+        """``link``: the wire to use; by default that of the options."""
+        self._context = context
+        self._options = options
+        self._layout = Layout(options.title, options.columns, options.cut)
+        self._link = link or _link(options)
+        self._byte_s = 0.0 if options.path is None else BITS_OF_A_BYTE / options.baudrate
+        self._answer_s = options.deadline_ms / 1000
+        self._confirms = options.confirms  # None: not known yet
+        self._presence = Presence(context)
+        self._one_at_a_time = asyncio.Lock()
+        self._open = False
+        self._down = Loss(OTHER, "not opened yet")
+        self._missed = 0
+        self._fits: Callable[[int], bool] = codec.is_at_once
+        self._answer: asyncio.Future[int] | None = None
+        self._quiet_until_s = 0.0  # real seconds; until then a late answer may come
+        self._told: Condition | None = None
+
+    async def run(self) -> None:
+        """See ``Driver``."""
+        self._presence.forget()
+        self._told = None
+        async with asyncio.TaskGroup() as lanes:
+            lanes.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
+            lanes.create_task(lasting("contact", self._keep_contact()))
+
+    async def show(self, point: Point, value: Value) -> None:
+        """It shows nothing. Raises ``Refused``."""
+        raise Refused(f"{point} is a printer, it shows no {value.kind}")
+
+    async def act(self, action: Action) -> None:
+        """Print, and return when the paper is out. Raises ``Refused`` where it cannot be, ``Unreachable`` in doubt."""
+        body = action.body
+        if isinstance(body, Print):
+            data = codec.ticket(body, self._options.names.get(body.service, ""), self._layout)
+        elif isinstance(body, Refuse):
+            data = codec.refusal(body, self._layout)
+        else:
+            raise Refused(f"a printer cannot {body.kind}")
+        async with self._one_at_a_time:
+            if not self._presence.there:
+                raise Unreachable(self._down.detail, self._down.word)
+            _check(await self._look())
+            if self._confirms is None:
+                self._confirms = await self._ask(codec.ASK_IN_TURN, codec.is_in_turn, TRY_S) is not None
+            await self._print(data)
+
+    async def _print(self, data: bytes) -> None:
+        if not self._confirms:
+            await self._link.write(data)
+            await asyncio.sleep(len(data) * self._byte_s + self._answer_s)
+            _check(await self._look())
+            return
+        out = await self._ask(data + codec.ASK_IN_TURN, codec.is_in_turn, PRINT_S)
+        if out is None:
+            _check(await self._look())
+            raise Unreachable("no answer in time: it may be printed", "no-answer")
+        paper = codec.paper_in_turn(out)
+        self._tell(Condition(paper))
+        if paper == "out":  # it ran out on this ticket, or right behind it: nobody knows
+            raise Refused("no paper")
+
+    async def _keep_contact(self) -> None:
+        while True:
+            if self._open and not self._one_at_a_time.locked():
+                async with self._one_at_a_time:
+                    await self._greet()
+            if self._presence.there:
+                await self._context.sleep(ASK_S)
+            else:
+                await asyncio.sleep(RETRY_PRINTER_S)
+
+    async def _greet(self) -> None:
+        try:
+            if not self._presence.there:
+                await self._link.write(codec.NO_REPORTS)
+            await self._look()
+        except DeviceError:
+            return  # counted there, or the wire is down and tells by itself
+        self._presence.back()
+
+    async def _look(self) -> Condition:
+        """Its paper and faults, told where they changed. Raises ``Unreachable``."""
+        printer = await self._question(codec.ASK_PRINTER)
+        fault = None
+        if printer & codec.OFFLINE:
+            fault = codec.cause(await self._question(codec.ASK_CAUSE))
+        paper = codec.paper_at_once(await self._question(codec.ASK_PAPER))
+        if fault == "no paper":
+            paper, fault = "out", None
+        found = Condition(paper, fault)
+        self._tell(found)
+        return found
+
+    def _tell(self, found: Condition) -> None:
+        """Once; again at the next look where the inbox was full."""
+        if found != self._told and self._context.emit(
+            HealthRead(self._context.point(), found.paper, found.fault)
+        ):
+            self._told = found
+
+    async def _question(self, query: bytes) -> int:
+        """The byte that answers. Raises ``Unreachable``."""
+        answer = await self._ask(query, codec.is_at_once, 0.0)
+        if answer is None:
+            self._missed += 1
+            if self._missed >= MISSED_MAX or self._presence.there is None:
+                self._down = Loss("no-answer", "no answer from the printer")
+                self._presence.lost(*self._down)
+            raise Unreachable("no answer from the printer")
+        self._missed = 0
+        return answer
+
+    async def _ask(self, data: bytes, fits: Callable[[int], bool], takes_s: float) -> int | None:
+        """Send, and hear a byte that ``fits``; None: nobody said one in time. Raises ``Unreachable``."""
+        await asyncio.sleep(max(0.0, self._quiet_until_s - monotonic_s()))
+        self._fits = fits
+        self._answer = asyncio.get_running_loop().create_future()
+        within_s = (len(data) + 1) * self._byte_s + self._answer_s + takes_s
+        try:
+            await self._link.write(data)
+            async with asyncio.timeout(within_s):
+                return await self._answer
+        except TimeoutError:
+            self._quiet_until_s = monotonic_s() + self._answer_s
+            return None
+        finally:
+            self._answer = None
+
+    def _heard(self, data: bytes) -> None:
+        noise = 0
+        for byte in data:
+            if self._answer is not None and not self._answer.done() and self._fits(byte):
+                self._answer.set_result(byte)
+            else:
+                noise += 1
+        if noise:
+            self._context.reject("noise", f"{noise} bytes")
+
+    def _wire_changed(self, up: bool, why: Loss) -> None:
+        self._open, self._missed = up, 0
+        self._confirms = self._options.confirms  # another printer may be there now
+        if not up:
+            self._down = why
+            self._presence.lost(*why)
+
+
+def _check(found: Condition) -> None:
+    """Raises ``Refused`` where it would not print."""
+    if found.fault is not None:
+        raise Refused(found.fault)
+    if found.paper == "out":
+        raise Refused("no paper")
+
+
+def _link(options: EscposOptions) -> ByteLink:
+    if options.path is not None:
+        return SerialLink(options.path, baudrate=options.baudrate)
+    assert options.host is not None
+    return TcpByteLink(options.host, options.port)
