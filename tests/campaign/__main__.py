@@ -102,6 +102,12 @@ def backlog(until_s: float) -> Found:
     return _pytest("backlog", file, "EDGED_BACKLOG", 100_000, "events of backlog", until_s)
 
 
+def age(until_s: float) -> Found:
+    """A start with a journal of ninety days, from a cold disk, in the unit's 256 MB."""
+    file = "tests/daemon/test_old_journal.py"
+    return _pytest("age", file, "EDGED_JOURNAL_DAYS", 90, "days of journal", until_s)
+
+
 def fuzz(until_s: float) -> Found:
     """Every border under atheris."""
     from tests.fuzz.targets import TARGETS
@@ -153,6 +159,7 @@ PARTS: dict[str, tuple[Callable[[float], Found], float]] = {  # with its share o
     "cuts": (cuts, 0.1),
     "faults": (faults, 0.05),
     "backlog": (backlog, 0.04),
+    "age": (age, 0.05),
     "walk": (walk, 0.01),
     "fuzz": (fuzz, 0.25),
     "worlds": (worlds, 0.3),
