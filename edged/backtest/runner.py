@@ -162,7 +162,7 @@ class _Picture:
 class _CoreRun:
     def __init__(self, scenario: Scenario, day: Day) -> None:
         self.scenario, self.day = scenario, day
-        self.engine = Engine()
+        self.engine = Engine(with_signs=False)
         self.visitor_of = {f"v{index}": index for index in range(len(day.arrive_ms))}
         self.panels = {window.id: window.panel or point_of(window.id) for window in scenario.site.windows}
         self.pagers = {staff.id: staff.pager or point_of(staff.id) for staff in scenario.site.staff}

@@ -63,10 +63,15 @@ OF_TODAY = (RosterTold, GoneOn, WindowAsked)
 
 
 class Engine:
-    """The hall's state and its entry point: ``handle``, or ``lamps_first`` for whoever has lamps to light."""
+    """The hall's state and its entry point: ``handle``, or ``lamps_first`` for whoever has lamps to light.
 
-    def __init__(self, state: State | None = None) -> None:
+    ``with_signs`` False: nothing is worked out of what lamps, panels and boards show, for whoever only counts people;
+    all else is decided the same, as no decision looks at a sign.
+    """
+
+    def __init__(self, state: State | None = None, *, with_signs: bool = True) -> None:
         self.state = State() if state is None else state
+        self._with_signs = with_signs
         self._due: list[tuple[int, str, str]] = []  # a heap; entries overtaken by a change are skipped
         self._pushed: dict[tuple[str, str], int] = {}  # what stands in it, so that nothing is pushed twice
         self._lookup: Lookup | None = None
@@ -229,7 +234,9 @@ class Engine:
         for window in list(turn.dirty_windows):
             activation.settle(turn, window)
             overrides.settle(turn, window)
-        if not turn.ticking:  # in a tick a window that goes dark is often lit again at once
+        if (
+            self._with_signs and not turn.ticking
+        ):  # in a tick a window that goes dark is often lit again at once
             signs.sign_lamps(turn)
 
     def _finish(self, turn: Turn) -> None:
@@ -240,7 +247,8 @@ class Engine:
             activation.settle(turn, window)  # evaluate may have drained an idle window
             preparation.settle(turn, window)
         attendance.watch(turn)
-        signs.sign(turn)
+        if self._with_signs:
+            signs.sign(turn)
         for area in turn.dirty_areas:
             self._push_due("area", area)
         for window in turn.dirty_windows:
