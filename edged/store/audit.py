@@ -4,27 +4,38 @@ A start checks what it stands on, from the newest good state dump on; how old th
 What lies before is followed here by an idle writer, from the first step that is left to the last: once after every
 start and once a day. At ``ROWS`` every ``EVERY_S`` a million steps take half an hour: so long a flipped bit can lie
 there unnoticed. State dumps are hashed as well.
+
+Steps that the first version of this program wrote are packed on the way, once they were found to be good: fewer at a
+time than are only read, so that a commit waits for ``PACK_S`` of work and one sync at most. Where that stood when the
+process ended makes no difference: what is packed is followed, what is not is packed. Then free pages become holes
+(holes.py).
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 
 import apsw
 
-from edged.clock import monotonic_s
+from edged.clock import monotonic_s, perf_s
 from edged.store import codec, database, packing
-from edged.store.database import GENESIS, Damaged, Head
+from edged.store.database import GENESIS, Damaged, Head, Row
+from edged.store.holes import Holes
 
 ROWS = 60  # of one slice: half a millisecond, in which the loop may wait for Python's lock
 EVERY_S = 0.1
 PAUSE_S = 86_400.0  # from the end of one pass to the next
+PACKED_ROWS = 30  # of one slice that is written anew: about 100 KiB of WAL
+PACK_S = 0.01  # of work for them, without the sync; a slower machine takes fewer
 
 
 class Audit:
     """One journal. ``look`` runs in the writer thread, between commits."""
 
-    def __init__(self) -> None:
+    def __init__(self, path: Path) -> None:
+        self.holes = Holes(path)
+        self._to_pack = 0  # steps of the next slice, where there is something to pack
         self._head: Head | None = None  # the last step followed; None: a pass begins
         self._dumps: list[tuple[int, int]] = []
         self._due_s = 0.0
@@ -43,28 +54,51 @@ class Audit:
         if monotonic_s() < self._due_s:
             return None
         self._due_s = monotonic_s() + EVERY_S
+        if self.holes.digging:
+            self.holes.dig(connection)
+            self._due_s += 0.0 if self.holes.digging else PAUSE_S
+            return None
         if self._dumps:
             return _look_at_dump(connection, self._dumps.pop())
         first = database.first_seq(connection)
         if first is None:
-            self._end()
+            self._end(connection)
             return None
         if self._head is None or self._head.seq < first - 1:
             self._head = _before(connection, first)
             self._dumps = _dumps(connection)
             return None
-        followed = 0
-        for row in database.rows(connection, self._head.seq, limit=ROWS):
+        wanted = self._to_pack or ROWS
+        rows = list(database.rows(connection, self._head.seq, limit=wanted))
+        packed = self._pack(connection, self._head, rows)
+        for row in rows[:packed]:
             self._head = database.follow(self._head, row)
-            followed += 1
-        if followed < ROWS:
-            self._end()
+        if len(rows) < wanted and packed == len(rows):
+            self._end(connection)
         return None
 
-    def _end(self) -> None:
-        self._head = None
-        self._due_s = monotonic_s() + PAUSE_S
+    def _pack(self, connection: apsw.Connection, head: Head, rows: list[Row]) -> int:
+        """Write these steps anew, if the first version wrote one of them; how many of them are through."""
+        if not database.any_unpacked(connection, rows):
+            self._to_pack = 0
+            return len(rows)
+        some = rows[: self._to_pack or PACKED_ROWS]
+        for row in some:
+            head = database.follow(head, row)
+        began_s = perf_s()
+        with connection:
+            database.write_again(connection, some)
+            took_s = perf_s() - began_s
+        slow = took_s > PACK_S
+        self._to_pack = max(1, len(some) // 2) if slow else min(PACKED_ROWS, 2 * len(some))
+        return len(some)
+
+    def _end(self, connection: apsw.Connection) -> None:
         self.passes += 1
+        self._head = None
+        self.holes.begin(connection)
+        if not self.holes.digging:
+            self._due_s = monotonic_s() + PAUSE_S
 
 
 def _before(connection: apsw.Connection, first: int) -> Head:

@@ -305,6 +305,26 @@ def insert_rows(connection: apsw.Connection, many: list[Row]) -> None:
         start += size
 
 
+def any_unpacked(connection: apsw.Connection, many: list[Row]) -> bool:
+    """Whether the first version of this program wrote one of these steps, which follow one another."""
+    return bool(many) and bool(
+        connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM steps WHERE seq BETWEEN ? AND ?"
+            " AND substr(commands, 1, 1) = x'5b' AND length(commands) >= ?)",
+            (many[0].seq, many[-1].seq, packing.WORTH_BYTES),
+        ).get
+    )
+
+
+def write_again(connection: apsw.Connection, many: list[Row]) -> None:
+    """Write these steps, which follow one another, as they are written today (inside the caller's transaction).
+
+    Deleted first: an ``UPDATE`` would leave every page where it is, a quarter full.
+    """
+    connection.execute("DELETE FROM steps WHERE seq BETWEEN ? AND ?", (many[0].seq, many[-1].seq))
+    insert_rows(connection, many)
+
+
 @cache
 def _insert(size: int) -> str:
     return f"INSERT INTO steps ({_STEP_COLUMNS}) VALUES {','.join(['(?,?,?,?,?,?,?,?,?)'] * size)}"  # noqa: S608

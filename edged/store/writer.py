@@ -86,7 +86,7 @@ class JournalWriter:
     def __init__(self, opened: OpenedJournal, keep: Keep, room: Room, tell: Callable[[Report], None]) -> None:
         self.last_beat_s = monotonic_s()
         self._room = room
-        self._audit = Audit()
+        self._audit = Audit(room.path)
         self._epoch, self._marks = opened.epoch, Marks(room.path)
         self._inode = _inode(room.path)
         self._asked: deque[WriterJob] = deque()  # while the file is locked
@@ -140,6 +140,7 @@ class JournalWriter:
             broken.__cause__ = error.__cause__ if broken is error else error
             with suppress(apsw.Error):  # the disk is broken for its last words, too; the loop must hear of it
                 self._connection.close(True)
+                self._audit.holes.close()
             self._tell(Report([], self._durable, notices=self._notices, error=broken))
         return False
 
@@ -177,10 +178,11 @@ class JournalWriter:
         return [job for job in taken if job.query is None] + answered
 
     def _follow(self) -> None:
-        """Nothing was to be written: a slice of the journal is followed along its chain."""
+        """Nothing was to be written: a slice of the journal is followed along its chain, and packed if it is old."""
         notice = None
-        with suppress(apsw.BusyError, apsw.LockedError):
+        with suppress(apsw.BusyError, apsw.LockedError, apsw.FullError):
             notice = self._audit.look(self._connection)
+        self._checkpoint()
         if notice is not None:
             self._notices.append(notice)
             self._send(Report([]))
@@ -382,6 +384,7 @@ class JournalWriter:
         except (apsw.FullError, apsw.BusyError, apsw.LockedError) as error:
             self._notices.append(f"no checkpoint at the end: {error}")
         self._connection.close()
+        self._audit.holes.close()
         self._marks.close()
         self._send(Report([]))
 

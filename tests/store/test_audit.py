@@ -108,7 +108,7 @@ async def test_it_follows_a_journal_that_is_pruned_meanwhile(
     await _written(path)
     monkeypatch.setattr(audit, "ROWS", 7)
     connection = database.connect(path, read_only=False)
-    look = audit.Audit()
+    look = audit.Audit(path)
     for _ in range(5):
         look.look(connection)
     connection.execute("DELETE FROM steps WHERE seq <= 60")  # half a batch: there is no dump here

@@ -15,12 +15,19 @@ import pytest
 
 from edged.core.model.events import Tick
 from edged.observer import Step
-from edged.store import commit_batcher, database, packing, writer
+from edged.store import commit_batcher, database, writer
 from edged.store import journal as journal_module
 from edged.store.database import JournalBroken, JournalBusy, SchemaTooNew
 from edged.store.journal import Journal
 from edged.store.records import Attachments, DumpMark, is_recorded
-from tests.support.journals import envelope_of, key_step, open_journal, policy_step, steps_in
+from tests.support.journals import (
+    as_first_version,
+    envelope_of,
+    key_step,
+    open_journal,
+    policy_step,
+    steps_in,
+)
 
 
 async def test_steps_come_back_as_they_were(tmp_path: Path) -> None:
@@ -275,18 +282,6 @@ def test_a_schema_is_brought_up_to_date_whole_or_not_at_all(
         Journal.open(path)
 
 
-def first_version(path: Path) -> None:
-    """What the first version of the program would have left: its schema, commands as JSON."""
-    connection = apsw.Connection(str(path))
-    for seq, packed in list(connection.execute("SELECT seq, commands FROM steps")):
-        connection.execute("UPDATE steps SET commands = ? WHERE seq = ?", (packing.unpack(packed), seq))
-    for seq, packed in list(connection.execute("SELECT seq, blob FROM snapshots WHERE blob IS NOT NULL")):
-        connection.execute("UPDATE snapshots SET blob = ? WHERE seq = ?", (packing.unpack_dump(packed), seq))
-    connection.execute("ALTER TABLE snapshots DROP COLUMN day")
-    connection.pragma("user_version", 1)
-    connection.close()
-
-
 async def test_a_journal_of_the_first_version_is_read_as_it_is_and_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "hall.db"
     async with open_journal(path) as journal:
@@ -295,7 +290,7 @@ async def test_a_journal_of_the_first_version_is_read_as_it_is_and_taken_over(tm
             if seq == 20:
                 journal.snapshot({"served": seq}, seq, seq * 10)
         await journal.drain()
-    first_version(path)
+    as_first_version(path)
     before = path.read_bytes()
     assert steps_in(path) == [key_step(seq) for seq in range(1, 31)]
     reader = Journal.open(path, read_only=True)

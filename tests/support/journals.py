@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import apsw
+
 from edged.core.model.commands import Action, Desired, Lamp, Note, Print
 from edged.core.model.events import KeyPressed, PolicyApplied
 from edged.core.model.point import Point
 from edged.core.model.policy import Policy
 from edged.observer import Step
-from edged.store import database
+from edged.store import database, packing
 from edged.store.journal import KEEP_DAYS, Journal
 from edged.store.records import decode_step
 
@@ -48,6 +50,32 @@ def steps_in(path: Path) -> list[Step]:
         return [decode_step(row) for row in database.rows(connection)]
     finally:
         connection.close()
+
+
+def as_first_version(path: Path) -> None:
+    """Turn a closed journal into what the first version of the program would have left: appended, commands as JSON."""
+    now = path.with_name(path.name + ".now")
+    path.rename(now)
+    new, old = apsw.Connection(str(now)), apsw.Connection(str(path))
+    old.pragma("journal_mode", "wal")
+    with old:
+        old.execute(database.MIGRATIONS[0])
+        old.pragma("application_id", database.APPLICATION_ID)
+        old.pragma("user_version", 1)
+        for table, width in (("meta", 2), ("policy", 5)):
+            values = new.execute(f"SELECT * FROM {table}").fetchall()
+            old.executemany(f"INSERT INTO {table} VALUES ({','.join('?' * width)})", values)
+        for seq, at_ms, sha256, chain, blob in new.execute(
+            "SELECT seq, at_ms, sha256, chain, blob FROM snapshots"
+        ):
+            blob = None if blob is None else packing.unpack_dump(blob)
+            old.execute("INSERT INTO snapshots VALUES (?,?,?,?,?)", (seq, at_ms, sha256, chain, blob))
+        for row in database.rows(new):
+            *first, _packed, notes, chain = row.values()
+            old.execute("INSERT INTO steps VALUES (?,?,?,?,?,?,?,?,?)", (*first, row.commands, notes, chain))
+    old.close()
+    new.close()
+    now.unlink()
 
 
 @asynccontextmanager
