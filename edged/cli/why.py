@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from edged.cli.reading import Told, progress, silent
+from edged.cli.reading import Told, give_way, progress, silent
 from edged.cli.target import NoTarget, fail, running_demo
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def why(
     window: Annotated[str | None, typer.Option(help="Only this window: number or id.")] = None,
     since: Annotated[str | None, typer.Option(help="From this time on: 10:12, or 2026-05-28T10:12.")] = None,
     last: Annotated[int, typer.Option(min=0, help="Only the newest N; 0 for all.")] = 20,
+    days: Annotated[int, typer.Option(min=0, help="Only the last N business days; 0 for all.")] = 0,
     lang: Annotated[Lang, typer.Option(help="zh, en or both.")] = "both",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list on stdout.")] = False,
 ) -> None:
@@ -57,12 +58,14 @@ def why(
     """
     from edged.store.notes import Unreadable
 
+    give_way()
     try:
         with progress("reading the journal", quiet=as_json) as bar:
             found = decisions(
                 _journal(journal, config),
                 lambda all_: _is_enough([one for one in all_ if _wanted(one, area, window)], since, last),
                 bar,
+                days,
             )
         told = [one for one in found if _wanted(one, area, window)]
         told = told if since is None else [one for one in told if one.time >= _since(since, found)]
@@ -96,16 +99,21 @@ def _journal(journal: Path | None, config: Path | None) -> Path:
 
 
 def decisions(
-    path: Path, enough: Callable[[list[Decision]], bool] = lambda found: False, told: Told = silent
+    path: Path,
+    enough: Callable[[list[Decision]], bool] = lambda found: False,
+    told: Told = silent,
+    most_days: int = 0,
 ) -> list[Decision]:
-    """The newest decisions of a journal, oldest first: of so many days as ``enough`` needs. Raises ``Unreadable``."""
+    """The newest decisions of a journal, oldest first: of so many days as ``enough`` needs, at most ``most_days`` (0:
+    all). Raises ``Unreadable``.
+    """
     from edged.store.notes import day_start, oldest_dump, opened
 
     with opened(path) as connection:
         days = 1
-        while (start := day_start(connection, days)) is not None:
+        while (start := day_start(connection, min(days, most_days or days))) is not None:
             found = _decisions_from(connection, start, told)
-            if enough(found):
+            if enough(found) or days >= most_days > 0:
                 return found
             days *= 4  # what is read twice is a third of it at most
         return _decisions_from(connection, oldest_dump(connection), told)
