@@ -15,11 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from edged.bench import aged
-from edged.cli import app
+from edged.cli import app, why
 from edged.cli.reading import progress
 
 READERS = {
-    "why": ("why", "JOURNAL", "--last", "0"),
     "replay": ("replay", "JOURNAL"),
     "backtest": ("backtest", "--journal", "JOURNAL", "--against", "", "--processes", "1"),
     "tune": ("tune", "--journal", "JOURNAL"),
@@ -52,6 +51,16 @@ def test_giving_way_is_the_idle_class_of_processor_and_disk() -> None:
     script = "import os; from edged.cli.reading import give_way; give_way(); print(os.sched_getscheduler(0))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert int(done.stdout) == os.SCHED_IDLE
+
+
+def test_why_gives_way_where_it_has_much_to_read(
+    journal: Path, gave_way: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert CliRunner().invoke(app, ["why", str(journal)]).exit_code == 0
+    assert gave_way == []
+    monkeypatch.setattr(why, "SHORT_STEPS", 100)
+    assert CliRunner().invoke(app, ["why", str(journal)]).exit_code == 0
+    assert set(gave_way) == {os.SCHED_IDLE}
 
 
 def test_why_of_the_last_day_says_nothing_of_the_day_before(journal: Path) -> None:
