@@ -1,13 +1,17 @@
-"""What an old journal costs: made by ``aged``, then started from a cold disk in the unit's memory, read, replayed."""
+"""What an old journal costs: made by ``aged``, then started from a cold disk in the unit's memory, read, replayed.
+
+And what reading it costs the hall: keys are pressed while its days are gone through, as a rehearsal does.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -16,8 +20,10 @@ from typing import Any
 from edged.backtest.journals import read_journals
 from edged.bench import aged
 from edged.bench.children import Daemon, Failed
+from edged.bench.hall import BenchHall
 from edged.bench.latency import Told
-from edged.bench.sides import Place
+from edged.bench.meter import Lamps, Samples
+from edged.bench.sides import WARM_UP, WARM_UP_SPACING_S, BenchCell, Place
 from edged.clock import perf_s
 from edged.sim.broker import free_port
 from edged.store import database
@@ -32,6 +38,8 @@ GROUPS = (  # where a memory group can be made, by whoever may, and the file of 
 TIMES = 3
 WEAR_TICKETS = 120
 COMMAND_S = 600.0
+ROUNDS, PRESSES, SPACING_S = 6, 100, 0.04  # with a reader and without one, in turn
+READER_STARTS_S = 2.0  # until it is through with its imports and works
 
 
 def age(place: Place, days: int, told: Told) -> dict[str, Any]:
@@ -41,7 +49,9 @@ def age(place: Place, days: int, told: Told) -> dict[str, Any]:
         folder = place.directory / f"age-{count}"
         folder.mkdir()
         found[str(count)] = _figures(place, folder, count, told)
-    return {"age": found | {"written": _wear(place.directory / "wear", told)}}
+    found["written"] = _wear(place.directory / "wear", told)
+    found["beside_a_reader"] = _beside_a_reader(place, place.directory / f"age-{days}" / "hall.db", told)
+    return {"age": found}
 
 
 def _figures(place: Place, folder: Path, days: int, told: Told) -> dict[str, Any]:
@@ -139,6 +149,62 @@ def _steps(journal: Path) -> int:
         return int(connection.execute("SELECT max(seq) FROM steps").get or 0)
     finally:
         connection.close(True)
+
+
+def _beside_a_reader(place: Place, journal: Path, told: Told) -> dict[str, Any]:
+    """From a key to its lamp while somebody goes through the days of ``journal``, and while nobody does."""
+    told("keys beside a reader")
+    alone, beside = Samples(), Samples()
+    with ExitStack() as stack:
+        room, hall = BenchCell(place, stack), place.hall_id("beside")
+        room.serve(BenchHall(place.directory / hall, place.broker, hall))
+        lamps = Lamps(room.plug(place.broker, f"{hall}-lamps"), hall)
+        room.meter.add(lamps)
+        side = room.keyed("edged", hall, lamps, [("m1", "lamp-m1")])
+        side.measure(WARM_UP, WARM_UP_SPACING_S)
+        for _ in range(ROUNDS):
+            alone.add(side.measure(PRESSES, SPACING_S))
+            with _reader(journal):
+                room.wait(READER_STARTS_S)
+                beside.add(side.measure(PRESSES, SPACING_S))
+    return {
+        "p50_us": beside.us(0.5),
+        "p99_us": beside.us(0.99),
+        "alone_p50_us": alone.us(0.5),
+        "alone_p99_us": alone.us(0.99),
+        "lost": alone.lost + beside.lost,
+    }
+
+
+@contextmanager
+def _reader(journal: Path) -> Iterator[None]:
+    """``edged backtest`` over the whole journal, again and again."""
+    command = (
+        sys.executable,
+        "-m",
+        "edged",
+        "backtest",
+        "--journal",
+        str(journal),
+        "--against",
+        "",
+        "--part",
+        "all",
+    )
+    process = subprocess.Popen(  # noqa: S603 (ourselves)
+        ["/bin/sh", "-c", 'while "$@"; do :; done', "sh", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+        if process.poll() is not None:
+            raise Failed(f"edged backtest --journal {journal} ended with exit code {process.returncode}")
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @dataclass(slots=True)

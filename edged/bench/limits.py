@@ -12,6 +12,7 @@ LAMP_SPARE_MS = 10.0  # on a slow line, beyond the wire time of the lamp's own f
 STALL_US = 20_000.0  # half of the 40 ms that a delayed ACK costs: a median above it is a stall
 START_RATIO = 5.0  # half a second where the echo takes a tenth
 PROGRAM_RATIOS = {"p50_us": 4.0, "p99_us": 5.0}  # against an echo in C
+BESIDE_RATIO = 1.2  # a reader runs when nobody else wants to
 LATENCIES = ("mqtt_mqtt", "mqtt_modbus_tcp", "mqtt_modbus_rtu", "serial_serial")
 
 
@@ -125,6 +126,13 @@ def _age(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
         for what, key, bound, unit in listed:
             if days.isdigit():
                 yield LimitVerdict(f"a journal of {days} days: {what}", one[key], bound, unit)
+    beside = (found.get("age") or {}).get("beside_a_reader")
+    if beside and beside["p99_us"] is not None and beside["alone_p99_us"]:
+        times = round(beside["p99_us"] / beside["alone_p99_us"], 2)
+        yield LimitVerdict(
+            "key to lamp beside a reader of the journal / without: p99", times, BESIDE_RATIO, "x"
+        )
+        yield LimitVerdict("the same: outputs lost", beside["lost"], 0, "")
 
 
 def _plain(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
