@@ -11,6 +11,7 @@ import asyncio
 import json
 import random
 import socket
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,8 +51,19 @@ class FakeFleet:
     restarts, what it put off until its connecting thread had ended reaches the file descriptor's next owner (2.5.1).
     """
 
-    def __init__(self, hall: str, host: str = "127.0.0.1", port: int = 1883, username: str = "fakes") -> None:
+    def __init__(
+        self,
+        hall: str,
+        host: str = "127.0.0.1",
+        port: int = 1883,
+        username: str = "fakes",
+        password: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """``password`` None: the user's name once more. ``tls`` judges the broker's certificate."""
         self.hall = hall
+        self._password = username if password is None else password
+        self._tls = tls
         self._address = (host, port)
         self._username = username
         self.client_id = f"fakes-{hall}"
@@ -122,7 +134,9 @@ class FakeFleet:
     def _made(self, loop: asyncio.AbstractEventLoop) -> mqtt.Client:
         """A client whose thread hands all that it hears to ``loop``."""
         client = mqtt.Client(CallbackAPIVersion.VERSION2, self.client_id)
-        client.username_pw_set(self._username, self._username)
+        client.username_pw_set(self._username, self._password)
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
         client.reconnect_delay_set(RETRY_S, RETRY_S)  # type: ignore[arg-type]  # it sleeps for it: a float will do
 
         def then(step: Callable[[], None]) -> Callable[..., None]:

@@ -9,6 +9,8 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
+import webbrowser
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
@@ -36,12 +38,23 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print one summary object on stdout.")] = False,
     starts: Annotated[str, typer.Option(help="The hall's clock at the start, HH:MM.")] = "08:20",
     keep: Annotated[Path | None, typer.Option(help="Keep hall.toml, keys, journal and log here.")] = None,
-    broker: Annotated[str | None, typer.Option(help="Use this broker, e.g. mqtt://localhost:1883.")] = None,
+    broker: Annotated[
+        str | None,
+        typer.Option(help="Use this broker: mqtt://[user:password@]host[:port], mqtts:// for TLS."),
+    ] = None,
+    broker_ca: Annotated[
+        Path | None, typer.Option(help="PEM of the authority that signed its certificate (mqtts://).")
+    ] = None,
+    browser: Annotated[
+        bool,
+        typer.Option("--browser/--no-browser", help="Open the page of controls, where there is a desktop."),
+    ] = True,
 ) -> None:
     """Run a whole hall here: visitors, clerks and devices on real wires, and the real daemon between them.
 
     Nothing to install, no hardware, no network. One clerk never answers a page and one LED bar dies for ten minutes.
-    Kill the daemon (the picture shows its pid): it comes back and nothing is lost.
+    Kill the daemon (the picture shows its pid): it comes back and nothing is lost. A page of controls takes numbers,
+    presses keys and plays scenes: a rush, a coach party, a dead LED, a killed broker, a policy that harms.
     Exit code 0: replay identical, no input lost, no output wrong; 1: the audit found something; 130: Ctrl-C.
     """
     from edged.sim.demo import Demo, Settings
@@ -53,9 +66,9 @@ def demo(
         directory.mkdir(parents=True, exist_ok=True)
         if (directory / "demo.db").exists():
             _fail(f"{directory} holds the journal of an earlier run; choose an empty directory", 2)
-        run = Demo(Settings(directory, seed, speed, hours, broker, _minute(starts)), _announced)
+        run = Demo(Settings(directory, seed, speed, hours, broker, _minute(starts), broker_ca), _announced)
         try:
-            summary = asyncio.run(_watched(run, headless))
+            summary = asyncio.run(_watched(run, headless, browser))
         except (KeyboardInterrupt, asyncio.CancelledError):
             _fail("stopped", CTRL_C)
         except RuntimeError as error:  # before any part ran
@@ -78,7 +91,7 @@ def _sweep() -> None:
                 shutil.rmtree(folder)
 
 
-async def _watched(run: Demo, headless: bool) -> Summary:
+async def _watched(run: Demo, headless: bool, browser: bool) -> Summary:
     """The day, drawn on the terminal unless headless; Ctrl-C ends it cleanly."""
     from rich.console import Console
     from rich.live import Live
@@ -92,8 +105,20 @@ async def _watched(run: Demo, headless: bool) -> Summary:
     if headless:
         _hint(run)
         return await run.run(_address_once())
+    opened: list[str] = []
     with Live(console=Console(stderr=True), screen=True, auto_refresh=False) as live:
-        return await run.run(lambda scene: live.update(draw(scene), refresh=True))
+
+        def show(scene: Scene) -> None:
+            live.update(draw(scene), refresh=True)
+            if browser and scene.touch is not None and not opened and _has_desktop():
+                opened.append(scene.touch)
+                threading.Thread(target=webbrowser.open, args=(scene.touch,), daemon=True).start()
+
+        return await run.run(show)
+
+
+def _has_desktop() -> bool:
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _announced(config: Path, warp: Warp) -> AbstractContextManager[Path]:
@@ -130,6 +155,9 @@ def _address_once() -> Callable[[Scene], None]:
             said.add(scene.pages)
             print(f"edged demo: pages at {scene.pages}", file=sys.stderr)
             print(f"edged demo: act at {scene.pages}duty as {DUTY_NAME}, PIN {DUTY_PIN}", file=sys.stderr)
+        if scene.touch is not None and scene.touch not in said:
+            said.add(scene.touch)
+            print(f"edged demo: take numbers, press keys and break things at {scene.touch}", file=sys.stderr)
 
     return show
 

@@ -27,10 +27,10 @@ class Asset(NamedTuple):
     mark: str
 
 
-def load() -> dict[str, Asset]:
-    """Every file below ``files/``, by name."""
+def load(package: str = "edged.pages", folder: str = "files") -> dict[str, Asset]:
+    """Every file of a folder of a package, by name."""
     found = {}
-    for one in files("edged.pages").joinpath("files").iterdir():
+    for one in files(package).joinpath(folder).iterdir():
         kind = KINDS.get(one.name[one.name.rfind(".") :])
         if kind is not None:
             plain = one.read_bytes()

@@ -76,6 +76,18 @@ class EmbeddedBroker:
                 raise RuntimeError(f"the demo's broker did not start within {START_S:.0f} s")
             await asyncio.sleep(POLL_S)
 
+    @property
+    def alive(self) -> bool:
+        """Whether the child runs."""
+        return self._process is not None and self._process.returncode is None
+
+    async def kill(self) -> None:
+        """SIGKILL: what it had in memory is gone."""
+        process, self._process = self._process, None
+        if process is not None and process.returncode is None:
+            process.kill()
+            await process.wait()
+
     async def stop(self) -> None:
         """Stop the child; kill it if it does not."""
         process, self._process = self._process, None

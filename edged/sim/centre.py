@@ -19,6 +19,7 @@ import aiomqtt
 
 from edged.central import operations, policies, topics
 from edged.central.envelope import load_private, sign
+from edged.sim.given_broker import BrokerPlace
 
 RETRY_S = 0.5  # between connections, and between pushes until the hall has answered
 ANSWER_S = 3.0  # aiomqtt waits for ever for a broker that hangs up before it answers
@@ -31,9 +32,7 @@ NAME = "区政务服务中心"
 class DemoCentre:
     """``run`` until cancelled; ``directory`` holds city.key. ``wall_ms`` is the hall's wall clock."""
 
-    def __init__(
-        self, hall: str, broker: tuple[str, int], directory: Path, wall_ms: Callable[[], int]
-    ) -> None:
+    def __init__(self, hall: str, broker: BrokerPlace, directory: Path, wall_ms: Callable[[], int]) -> None:
         self._hall = hall
         self._broker = broker
         self._key = directory / "city.key"
@@ -53,6 +52,11 @@ class DemoCentre:
             except* (aiomqtt.MqttError, TimeoutError):
                 pass
             await asyncio.sleep(RETRY_S)
+
+    @property
+    def in_force(self) -> int:
+        """The version that the hall said last it follows."""
+        return self._in_force
 
     async def bring_in_force(self, document: dict[str, Any]) -> None:
         """Push a policy until the hall says that it applies it."""
@@ -100,15 +104,16 @@ class DemoCentre:
         self._out.put_nowait((topics.operation(self._hall, operation), envelope))
 
     async def _connected_once(self) -> None:
-        host, port = self._broker
-        name = f"centre-{self._hall}"
+        place, name = self._broker, f"centre-{self._hall}"
+        username, password = place.login(name)
         client = aiomqtt.Client(
             # Without a limit: before Python 3.12 asyncio.wait_for may swallow a cancellation.
-            host,
-            port,
+            place.host,
+            place.port,
             identifier=name,
-            username=name,
-            password=name,
+            username=username,
+            password=password,
+            tls_context=place.tls,
             timeout=math.inf,
         )
         async with AsyncExitStack() as connection:

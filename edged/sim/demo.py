@@ -19,7 +19,6 @@ from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from edged.central.envelope import private_pem, public_entry
@@ -27,9 +26,12 @@ from edged.clock import Clock, Warp, monotonic_s, wall_ms
 from edged.config import HallConfig, load
 from edged.core.model.point import Point, parts_of
 from edged.core.model.site import Site
+from edged.sim import given_broker
 from edged.sim.arrivals import Arrival, arrivals
 from edged.sim.broker import EmbeddedBroker, free_port
 from edged.sim.centre import DemoCentre
+from edged.sim.controls import Controls, Processes, Said
+from edged.sim.given_broker import BrokerPlace
 from edged.sim.people import DemoClerk, Helper, visit
 from edged.sim.rota import Rota
 from edged.sim.story import Cast, Story, look_after_cases, manage
@@ -44,7 +46,7 @@ from edged.store.replay import inputs_by_source
 DAY = datetime(2026, 11, 23, tzinfo=ZoneInfo("Asia/Shanghai"))  # a Monday
 OPENS_MIN = 8 * 60 + 30  # as configs/policy-demo.json says
 SILENT_STAFF = "chen"  # first of the roster for taxes; never answers a page
-CONSULTS, CONSULTANT = "w13", "lin"  # a tidal window at rest whose clerk answers questions (业务咨询)
+CONSULTS, CONSULTANT = "w13", "林芳"  # a tidal window at rest whose clerk answers questions (业务咨询)
 DYING_BAR = "led-biz"
 BAR_DIES_S, BAR_DEAD_S = 1500.0, 600.0  # hall seconds after opening
 START_REAL_S = 20.0  # for the daemon to serve
@@ -52,7 +54,7 @@ RESTART_REAL_S = 1.0  # systemd waits 2 s; the demo is impatient
 STOP_REAL_S = 5.0
 SETTLE_REAL_S = 2.0  # after the last key, for everything under way to arrive
 DUTY_NAME, DUTY_PIN = "赵敏", "482915"  # who may act at /duty of the demo's pages
-BROKER_REAL_S = 3.0  # for a broker that was named to take a connection
+BROKER_AWAY_REAL_S = 3.0  # of a broker that somebody killed
 CONVERGE_REAL_S = 15.0  # from then on: every device shows what it should by then, on a busy machine, too
 LOOKS = 5  # at the devices, each time they are compared
 RECOVER_REAL_S = 5.0  # after a start of the daemon, for every device to be found again
@@ -63,7 +65,8 @@ POLL_REAL_S = 0.25
 class Settings:
     """What the command line asks for. ``hours`` are hall hours; ``broker`` an ``mqtt://host:port`` or None.
 
-    ``starts_min``: the minute of the day at which the hall's clock starts.
+    ``starts_min``: the minute of the day at which the hall's clock starts. ``broker_ca``: PEM file of the authority
+    that signed that broker's certificate.
     """
 
     directory: Path
@@ -72,6 +75,7 @@ class Settings:
     hours: float
     broker: str | None
     starts_min: int = OPENS_MIN - 10
+    broker_ca: Path | None = None
 
 
 Announce = Callable[[Path, Warp], AbstractContextManager[object]]
@@ -97,16 +101,19 @@ class Demo:
         self._started_s = 0.0
         self._process: asyncio.subprocess.Process | None = None
         self.pages: str | None = None  # the address, where the pages can be served
+        self.touch: str | None = None  # of the controls
+        self._own_broker: EmbeddedBroker | None = None
 
     async def run(self, show: Callable[[Scene], None]) -> Summary:
         """The whole day; raises ``RuntimeError`` with a remedy where a part cannot start."""
         async with AsyncExitStack() as stack:
-            port = await self._broker(stack)
-            config = self._write_config(port)
+            place = await self._broker(stack)
+            config = self._write_config(place)
             stack.enter_context(self._announce(self.config_file, self.warp))
             await self._open_pages(stack, config)
-            self.wires = HallWires(config, self.clock, self.settings.seed)
-            self.centre = DemoCentre(config.hall, port, self.settings.directory, self.clock.wall_ms)
+            self.wires = HallWires(config, self.clock, self.settings.seed, place)
+            self.centre = DemoCentre(config.hall, place, self.settings.directory, self.clock.wall_ms)
+            self.controls = self._controls(config)
             tail = Tail(self._journal)
             stack.callback(tail.close)
             async with asyncio.TaskGroup() as tasks:
@@ -119,8 +126,10 @@ class Demo:
                 await self.centre.bring_in_force(self._policy)
                 self._day_from_s = self.clock.now_s()
                 people = tasks.create_task(self._people(config))
+                hands = [tasks.create_task(self.controls.run()), *self._open_controls(tasks)]
                 await self.clock.sleep(self.settings.hours * 3600)
                 people.cancel()
+                await _ended(hands)
                 end_ms = await self._settle(config, tail)
                 await self._stop_daemon(tail)
                 for task in (watcher, keeper, centre):
@@ -137,19 +146,21 @@ class Demo:
     def _journal(self) -> Path:
         return self.settings.directory / "demo.db"
 
-    async def _broker(self, stack: AsyncExitStack) -> tuple[str, int]:
+    async def _broker(self, stack: AsyncExitStack) -> BrokerPlace:
         if self.settings.broker is not None:
-            return await given_broker(self.settings.broker)
-        broker = await stack.enter_async_context(EmbeddedBroker())
-        return "127.0.0.1", broker.port
+            place = given_broker.read(self.settings.broker, self.settings.broker_ca)
+            await given_broker.check(place)
+            return place
+        broker = self._own_broker = await stack.enter_async_context(EmbeddedBroker())
+        return BrokerPlace("127.0.0.1", broker.port)
 
-    def _write_config(self, broker: tuple[str, int]) -> HallConfig:
+    def _write_config(self, broker: BrokerPlace) -> HallConfig:
         """The example hall with this run's ports, and a key pair to push policies with."""
         text = files("configs").joinpath("hall-demo.toml").read_text(encoding="utf-8")
         for before, after in (
-            ('host = "127.0.0.1"\nport = 1883', f'host = "{broker[0]}"\nport = {broker[1]}'),
+            ('host = "127.0.0.1"\nport = 1883', f'host = "{broker.host}"\nport = {broker.port}'),
             ("port = 9464", f"port = {free_port()}"),
-            ("port = 9465", f'port = {free_port()}\nduty_key = "duty.key"\npins = "pins.json"'),
+            ("port = 9465", self._pages_keys()),
             ("[duty]\n", '[duty]\nkeys = "duty.pub.json"\n'),
             ("tcp://127.0.0.1:1502", f"tcp://127.0.0.1:{free_port()}"),
         ):
@@ -158,10 +169,27 @@ class Demo:
             text = text.replace(before, after)
         if self.settings.broker is not None:
             text = text.replace('protocol = "3.1.1"', 'protocol = "5"')
+            named = 'username = "edged"'
+            if broker.username is not None or broker.ca_file is not None:
+                line = next(one for one in text.splitlines() if one.startswith(named))
+                own = "" if broker.username is not None else f"{named}\n"
+                text = text.replace(f"{line}\n", own + broker.toml(self.settings.directory), 1)
         self.config_file.write_text(text, encoding="utf-8")
         write_keys(self.settings.directory, "city")
         write_keys(self.settings.directory, "duty")
         return load(self.config_file)
+
+    def _pages_keys(self) -> str:
+        """Lines of ``[pages]``: a place, the desk, and visitors' own pages."""
+        tickets = free_port()
+        lines = (
+            f"port = {free_port()}",
+            'duty_key = "duty.key"',
+            'pins = "pins.json"',
+            f'public_url = "http://127.0.0.1:{tickets}"',
+            f"tickets_port = {tickets}",
+        )
+        return "\n".join(lines if _can_serve_pages() else lines[:3])
 
     async def _people(self, config: HallConfig) -> None:
         seed, site, wires = self.settings.seed, config.site, self.wires
@@ -175,7 +203,8 @@ class Demo:
             desk = next(window for window in site.windows if window.id == CONSULTS)
             crowd.create_task(DemoClerk(wires, site, desk, seed).work(CONSULTANT, lambda: False))
             for staff in site.staff:
-                crowd.create_task(Helper(wires, site, staff.id, seed).work(staff.id != SILENT_STAFF))
+                answers = self.controls.answers if staff.id != SILENT_STAFF else _never
+                crowd.create_task(Helper(wires, site, staff.id, seed).work(answers))
             crowd.create_task(visit(wires, self._visitors(site)))
             crowd.create_task(wires.fakes.count_people())
             crowd.create_task(self._kill_a_bar())
@@ -293,7 +322,7 @@ class Demo:
 
     async def _open_pages(self, stack: AsyncExitStack, config: HallConfig) -> None:
         """Start ``edged web`` beside the daemon, where its libraries are installed."""
-        if any(find_spec(name) is None for name in ("starlette", "uvicorn")):
+        if not _can_serve_pages():
             return
         log = stack.enter_context((self.settings.directory / "web.log").open("ab"))
         command = [sys.executable, "-m", "edged", "web", "--config", str(self.config_file)]
@@ -313,6 +342,54 @@ class Demo:
         )
         await giver.communicate(f"{DUTY_PIN}\n".encode())
 
+    # -- what may be touched --
+
+    def _controls(self, config: HallConfig) -> Controls:
+        kill_broker = None if self._own_broker is None else self._kill_broker
+        processes = Processes(self._kill_daemon, kill_broker, self._touched)
+        return Controls(self.wires, config.site, self.centre, self._policy, processes)
+
+    def _open_controls(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """The page of controls, where its libraries are installed."""
+        if not _can_serve_pages():
+            return []
+        from edged.sim.control_page import ControlPage
+
+        page = ControlPage(self.controls)
+        self.touch = page.bind()
+        return [tasks.create_task(page.run())]
+
+    def _kill_daemon(self) -> Said:
+        process = self._process
+        if process is None or process.returncode is not None:
+            return "控制器正在重新启动", "The daemon is starting again"
+        process.kill()
+        return f"已 kill −9 {process.pid}，正在重新启动", f"kill -9 {process.pid}; it is started again"
+
+    async def _kill_broker(self) -> None:
+        broker = self._own_broker
+        if broker is None or not broker.alive:
+            return
+        await broker.kill()
+        try:
+            await asyncio.sleep(BROKER_AWAY_REAL_S)
+        finally:
+            await broker.start()
+
+    def _touched(self) -> dict[str, Any]:
+        """Of the demo's processes, for the page of controls."""
+        return {
+            "daemon": self.daemon_state,
+            "broker": None if self._own_broker is None else self._own_broker.alive,
+            "policy": self.centre.in_force,
+            "clock": self._hall_clock(),
+            "pages": self.pages,
+            "duty": [DUTY_NAME, DUTY_PIN],
+        }
+
+    def _hall_clock(self) -> str:
+        return datetime.fromtimestamp(self.clock.wall_ms() / 1000, DAY.tzinfo).strftime("%H:%M:%S")
+
     # -- what is to be seen --
 
     async def _watch(self, config: HallConfig, tail: Tail, show: Callable[[Scene], None]) -> None:
@@ -331,10 +408,9 @@ class Demo:
                 lamps[window.id] = fakes.relays[device].seen(int(channel))
         leds = {name: bar.shown for name, bar in fakes.bars.items()}
         elapsed_s = self.clock.now_s() - getattr(self, "_day_from_s", self.clock.now_s())
-        wall = self.clock.wall_ms()
         return Scene(
             site=config.site,
-            clock=datetime.fromtimestamp(wall / 1000, DAY.tzinfo).strftime("%H:%M:%S"),
+            clock=self._hall_clock(),
             speed=self.settings.speed,
             daemon=self.daemon_state,
             tally=self.tally,
@@ -342,9 +418,25 @@ class Demo:
             leds=leds,
             wall_offset_ms=self.tally.wall_offset_ms + 8 * 3_600_000,
             pages=self.pages,
+            touch=self.touch,
             progress=min(1.0, elapsed_s / (self.settings.hours * 3600)),
             acknowledged=self.centre.acknowledged,
         )
+
+
+def _can_serve_pages() -> bool:
+    return all(find_spec(name) is not None for name in ("starlette", "uvicorn"))
+
+
+def _never() -> bool:
+    return False
+
+
+async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancelled, and done with what they put back."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _stopped(process: asyncio.subprocess.Process) -> None:
@@ -357,28 +449,6 @@ async def _stopped(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-async def given_broker(text: str) -> tuple[str, int]:
-    """Host and port of ``mqtt://host[:port]``, where a broker answers. Raises ``RuntimeError`` with a remedy."""
-    url = urlsplit(text if "://" in text else f"mqtt://{text}")
-    try:
-        host, port = url.hostname or "127.0.0.1", url.port or 1883
-    except ValueError:
-        raise RuntimeError(f"--broker {text}: not an address; write mqtt://host:port") from None
-    if url.scheme not in ("mqtt", "tcp") or url.username is not None:
-        raise RuntimeError(
-            f"--broker {text}: the demo's devices speak plain MQTT without a password; write mqtt://host:port "
-            "of a broker for tests"
-        )
-    try:
-        async with asyncio.timeout(BROKER_REAL_S):
-            _, writer = await asyncio.open_connection(host, port)
-    except (OSError, TimeoutError) as error:
-        why = getattr(error, "strerror", None) or str(error) or "no answer"
-        raise RuntimeError(f"--broker {text}: no broker at {host}:{port} ({why}); is it running?") from None
-    writer.close()
-    return host, port
 
 
 def write_keys(directory: Path, name: str) -> None:

@@ -30,6 +30,7 @@ from edged.config import DeviceConfig, HallConfig
 from edged.core.model.point import Point, point_of
 from edged.driver import Unreachable
 from edged.links.pty import Pty
+from edged.sim.given_broker import BrokerPlace
 
 SIGNAL_BYTES = 4  # of a key on a Candle bus
 COUNT_EVERY_S = 60.0  # hall seconds between reports of a people counter
@@ -45,7 +46,16 @@ JSON_FAKES: dict[str, type[FakeDevice]] = {
 class Fakes:
     """All far ends of one hall. Build, ``run`` in a task, then touch devices by id."""
 
-    def __init__(self, config: HallConfig, clock: Clock, seed: int, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: HallConfig,
+        clock: Clock,
+        seed: int,
+        changed: Callable[[], None],
+        place: BrokerPlace | None = None,
+    ) -> None:
+        """``place``: the broker, where it wants more than a name."""
+        self._place = place or BrokerPlace(config.mqtt.host, config.mqtt.port)
         self._clock = clock
         self._seed = seed
         self._changed = changed
@@ -70,7 +80,8 @@ class Fakes:
             self._make(device)
 
     def _join(self, config: HallConfig) -> FakeFleet:
-        return FakeFleet(config.hall, config.mqtt.host, config.mqtt.port)
+        place = self._place
+        return FakeFleet(config.hall, place.host, place.port, *place.login("fakes"), place.tls)
 
     def _make(self, device: DeviceConfig) -> None:
         options = device.options

@@ -250,11 +250,11 @@ class Helper:
         self._seed = seed
         self._rng = random.Random(f"{seed}/staff/{staff}")
 
-    async def work(self, answers: bool) -> None:
-        """Until cancelled."""
+    async def work(self, answers: Callable[[], bool]) -> None:
+        """Until cancelled; ``answers`` is asked at each page."""
         while True:
             page = await self._wires.next_page(self._staff)
-            if not answers or page.window is None:
+            if page.window is None or not answers():
                 continue
             await self._wires.sleep(self._rng.uniform(5, 20))
             self._wires.answer(self._staff, accept=True)

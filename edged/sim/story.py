@@ -19,7 +19,7 @@ from edged.sim.rota import Rota
 from edged.sim.wires import HallWires
 
 Beat = tuple[int, Callable[[], None]]
-DUTY_NAME = "wang"
+DUTY_NAME = "赵敏"
 BLOCK = 6  # appointments of a block
 EARLY_S = (240.0, 900.0)  # before their time people check in
 BAD = "Bad rating"  # as the page says it

@@ -55,6 +55,7 @@ class Scene:
     progress: float
     acknowledged: int
     pages: str | None = None  # where a browser finds this hall
+    touch: str | None = None  # and where it takes numbers, presses keys and breaks things
 
 
 def draw(scene: Scene) -> RenderableType:
@@ -67,7 +68,7 @@ def _head(scene: Scene) -> RenderableType:
     wait = quantile(tally.waits_s, 0.9)
     text = Text.assemble(
         (scene.site.name, "bold"),
-        f"   {scene.pages or ''}\n",
+        f"  {scene.pages or ''}  {'' if scene.touch is None else f'动手 touch {scene.touch}'}\n",
         f"{scene.clock}  x{scene.speed:g}  {scene.progress:.0%}   edged: ",
         (scene.daemon, "green" if scene.daemon.startswith("serving") else "bold red"),
         f"   取号 {tally.notes['ticket.issued']}  办结 {tally.notes['ticket.finished']}  等候 {tally.waiting}",

@@ -15,6 +15,7 @@ from edged.core.model.events import Key, Priority
 from edged.core.model.point import Point, channel_of, parts_of
 from edged.core.model.site import Window
 from edged.sim.fakes import Fakes
+from edged.sim.given_broker import BrokerPlace
 from edged.sim.people import DUTY, LOOK_AGAIN_S, PageView, PanelView
 
 PATIENCE_REAL_S = 2.0  # a busy machine takes so long at times; pressing again would be another key
@@ -34,10 +35,11 @@ CANDLE_KEYS: dict[Key, Key] = {
 class HallWires:
     """Implements ``edged.sim.people.Wires`` over the fakes of one hall."""
 
-    def __init__(self, config: HallConfig, clock: Clock, seed: int) -> None:
+    def __init__(self, config: HallConfig, clock: Clock, seed: int, place: BrokerPlace | None = None) -> None:
+        """``place``: the broker, where it wants more than a name."""
         self._clock = clock
         self._change = asyncio.Event()
-        self.fakes = Fakes(config, clock, seed, self._touch)
+        self.fakes = Fakes(config, clock, seed, self._touch, place)
         self._windows = {window.id: window for window in config.site.windows}
         self._pagers = {staff.id: staff.pager for staff in config.site.staff}
         self._pagers[DUTY] = config.site.duty_pager
@@ -125,6 +127,11 @@ class HallWires:
         )  # its own half of the numbers, so that none is given twice
         self._own_numbers[service] = count
         dispenser.ticket(f"{self._prefixes[service]}{count:03d}", service, wanted)
+
+    def ask_ticket(self, service: str, priority: Priority | None) -> None:
+        """Press a service on the dispenser that asks the hall, whatever it shows."""
+        self.fakes.came += 1
+        self._dispensers[0].request(service, priority)
 
     def come_back(self, number: str) -> None:
         """At the dispenser that asks; it knows the service by the number's letter."""

@@ -22,7 +22,8 @@ from edged.sim.demo import DUTY_NAME, DUTY_PIN
 from edged.sim.tally import DemoTotals
 from edged.sim.view import Scene, draw
 from tests.sim.test_demo import DAY_S, daemon_of, demo, log_of, processes_of
-from tests.support.brokers import until
+from tests.support.authorities import Authority
+from tests.support.brokers import real_mosquitto, until
 from tests.support.core_hall import SiteText
 
 
@@ -41,6 +42,32 @@ async def test_a_broker_that_cannot_be_used_is_told_at_once(tmp_path: Path, plac
     assert time.monotonic() - began_s < 15.0, "three seconds, and the start of Python on a busy machine"
 
 
+async def test_a_broker_with_tls_and_passwords_serves_the_demo(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("broker")
+    people = tmp_path / "passwords"
+    words = ("mosquitto_passwd", "-b", "-c", str(people), "hall", "s3cret:@/")
+    assert await (await asyncio.create_subprocess_exec(*words)).wait() == 0
+    lines = (f"certfile {cert}", f"keyfile {key}", f"password_file {people}")
+    async with real_mosquitto(*lines) as broker:
+        place = f"mqtts://hall:{{}}@127.0.0.1:{broker.port}"
+        ours = ("--broker-ca", str(authority.file), "--hours", "0.2", "--speed", "60")
+        async with demo(tmp_path, "--broker", place.format("wrong"), *ours) as process:
+            async with asyncio.timeout(30):
+                _, complaints = await process.communicate()
+            assert process.returncode == 1
+            assert "user and password" in complaints.decode()
+            assert "wrong" not in complaints.decode()
+        async with demo(tmp_path, "--broker", place.format("s3cret%3A%40%2F"), *ours) as process:
+            async with asyncio.timeout(DAY_S * 2):
+                said, complaints = await process.communicate()
+            assert process.returncode == 0, complaints.decode()
+            assert json.loads(said)["inputs_lost"] == 0
+        text = (tmp_path / "hall" / "hall.toml").read_text("utf-8")
+        assert "s3cret" not in text
+        assert "[mqtt.tls]" in text
+
+
 def test_a_small_terminal_shows_the_boards_and_why_first() -> None:
     tally = DemoTotals()
     site = SiteText().site
@@ -49,13 +76,25 @@ def test_a_small_terminal_shows_the_boards_and_why_first() -> None:
     leds = {f"屏{n}": ("A001→3号窗口",) for n in range(3)}
     lamps = {"w8": "on", "w9": "blink"}
     scene = Scene(
-        site, "08:30:00", 60, "serving, pid 4711", tally, lamps, leds, 0, 0.5, 0, "http://127.0.0.1:9465/"
+        site,
+        "08:30:00",
+        60,
+        "serving, pid 4711",
+        tally,
+        lamps,
+        leds,
+        0,
+        0.5,
+        0,
+        "http://127.0.0.1:29465/",
+        "http://127.0.0.1:34567/",
     )
     console = Console(width=80, height=24, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(draw(scene))
     lines = console.export_text().splitlines()
     first = "\n".join(lines[:24])
     assert "pid 4711" in first
+    assert "http://127.0.0.1:34567/" in first
     assert "A001→3号窗口" in first
     assert "8号窗口已启用" in first
     whole = "\n".join(lines)

@@ -14,6 +14,7 @@ from edged.central.envelope import private_pem
 from edged.config import load
 from edged.sim.arrivals import arrivals
 from edged.sim.centre import DemoCentre
+from edged.sim.given_broker import BrokerPlace
 from edged.sim.rota import Rota
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -39,7 +40,7 @@ def test_clerks_eat_and_leave_by_the_policy(window: str, minute: int, at_lunch: 
 
 
 def test_the_centre_acknowledges_only_what_has_no_gap_before_it(tmp_path: Path) -> None:
-    centre = DemoCentre("demo", ("127.0.0.1", 1), tmp_path, lambda: 0)
+    centre = DemoCentre("demo", BrokerPlace("127.0.0.1", 1), tmp_path, lambda: 0)
     seen = []
     for number in (1, 3, 2, 2, 5, 4):
         centre._heard("hall/demo/events", {"id": f"demo/7/{number}", "sequence": number})
@@ -51,7 +52,7 @@ async def test_the_centre_waits_for_its_own_policy_not_for_the_one_before(tmp_pa
     """What a hall in its first second reports, before anything was pushed: the built-in policy is applied."""
     document = json.loads((CONFIGS / "policy-demo.json").read_text("utf-8"))
     (tmp_path / "city.key").write_bytes(private_pem(Ed25519PrivateKey.generate()))
-    centre = DemoCentre("demo", ("127.0.0.1", 1), tmp_path, lambda: 0)
+    centre = DemoCentre("demo", BrokerPlace("127.0.0.1", 1), tmp_path, lambda: 0)
     report = {"state": "applied", "desired": None, "applied": {"version": 0, "sha256": ""}}
     centre._heard("hall/demo/policy/report", report)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
