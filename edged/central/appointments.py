@@ -43,14 +43,16 @@ class Appointment(Shape, frozen=True):
 
 
 class CalledOff(Shape, frozen=True):
-    """What is left of an appointment that is called off."""
+    """An appointment that is called off: only its id is needed."""
 
     id: Id
     cancelled: Literal[True]
 
 
 def _event(fields: dict[str, Any]) -> AppointmentMade | AppointmentCancelled:
-    """Raises ``ValueError`` (``Misshapen`` is one) on what is no appointment."""
+    """The core event of a message. Raises ``ValueError`` (``Misshapen`` is one) for anything that is no
+    appointment.
+    """
     if fields.get("cancelled") is False:
         del fields["cancelled"]
     if "cancelled" in fields:
@@ -60,7 +62,7 @@ def _event(fields: dict[str, Any]) -> AppointmentMade | AppointmentCancelled:
 
 
 class Listening(Protocol):
-    """What is needed of ``edged.links.mqtt.MqttLink``."""
+    """The part of ``edged.links.mqtt.MqttLink`` that is used here."""
 
     def subscribe(self, topic_filter: str, handler: Callable[[Any], None]) -> None: ...
 
@@ -78,7 +80,7 @@ class AppointmentBook:
         self._filled_s = monotonic_s()
 
     def start(self) -> None:
-        """Listen."""
+        """Subscribe."""
         self._link.subscribe(self._topic, self.receive)
 
     def receive(self, message: PushMessage) -> None:
@@ -102,7 +104,7 @@ class AppointmentBook:
                 self._reject("inbox_full", type(event).__name__)
 
     def _has_room(self) -> bool:
-        """Whether one more is taken now; each costs a row of the journal."""
+        """Whether one more appointment is accepted now: each costs a row of the journal."""
         now_s = monotonic_s()
         self._room = min(AT_ONCE_MAX, self._room + (now_s - self._filled_s) * PER_S)
         self._filled_s = now_s

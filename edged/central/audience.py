@@ -1,4 +1,4 @@
-"""What the desks know before and after a document is checked: who is asked, what came before, what passed.
+"""What is known when a signed document is checked: the hall it must fit, what was accepted before, and the result.
 
 The checks themselves are imported by the first document that comes.
 """
@@ -37,7 +37,7 @@ CLOCK_TRUSTED_FROM_MS = (
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What a policy may speak of: the hall's areas, services and windows.
+    """The ids that a policy may use: the hall's areas, services and windows.
 
     ``unserved``: services without a window. ``serves``: what each window can do; ``area_of`` each service.
     """
@@ -51,7 +51,7 @@ class Names:
 
     @classmethod
     def of(cls, site: Site) -> Names:
-        """Of a hall as it is built."""
+        """The names of this site."""
         areas, services, windows = (
             frozenset(part.id for part in parts) for parts in (site.areas, site.services, site.windows)
         )
@@ -62,7 +62,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Who is asked to accept: this hall, its city group, what it has."""
+    """The hall that checks a document: its id, its city group, its names."""
 
     hall: str
     group: str | None
@@ -91,7 +91,7 @@ class HighestVersion:
 
 
 class LastOrder(NamedTuple):
-    """The last document taken of a key: its counter, and the SHA-256 of its payload."""
+    """The last operation accepted from a key: its counter, and the SHA-256 of its payload."""
 
     value: int
     sha256: str
@@ -113,14 +113,16 @@ class Order(NamedTuple):
 
 
 class Trusted(NamedTuple):
-    """Who may sign orders: key id -> raw public key. ``scopes``: what those that may not order everything may."""
+    """The keys that may sign operations: key id -> raw public key. ``scopes``: the operations allowed to a
+    restricted key.
+    """
 
     keys: Mapping[str, bytes]
     scopes: Mapping[str, frozenset[str]] = MappingProxyType({})
 
 
 class Past(NamedTuple):
-    """What an operation is judged against: the wall clock in ms, and the last counter of every key."""
+    """What an operation is compared with: the wall clock in ms, and the last counter of every key."""
 
     now_ms: int
     counters: dict[str, LastOrder]

@@ -35,22 +35,22 @@ class Fact(NamedTuple):
 
 
 def is_event(kind: str) -> bool:
-    """Whether a note is told to the centre."""
+    """Whether a note is sent to the centre."""
     return kind != "ignored" and not kind.startswith("action.")
 
 
 def count_noted(notes: tuple[Note, ...]) -> int:
-    """Events among the notes of a step."""
+    """How many events the notes of a step are."""
     return sum(is_event(note.kind) for note in notes)
 
 
 def count_stored(step: NotedStep) -> int:
-    """The same of a step as it is stored."""
+    """``count_noted`` for notes in their stored form."""
     return sum(is_event(note["kind"]) for note in msgspec.json.decode(step.notes or b"[]"))
 
 
 def noted(notes: tuple[Note, ...], at_ms: int, offset_ms: int, before: int) -> Iterator[Fact]:
-    """The events of a step, numbered on from ``before``; ``offset_ms``: wall time less hall time after it."""
+    """The events of a step, numbered from ``before`` + 1; ``offset_ms``: wall time less hall time after it."""
     for note in notes:
         if is_event(note.kind):
             before += 1
@@ -58,7 +58,7 @@ def noted(notes: tuple[Note, ...], at_ms: int, offset_ms: int, before: int) -> I
 
 
 def stored(step: NotedStep, offset_ms: int, before: int) -> Iterator[Fact]:
-    """The same of a step as it is stored."""
+    """``noted`` for a step in its stored form."""
     for note in msgspec.json.decode(step.notes or b"[]"):
         if is_event(note["kind"]):
             before += 1
@@ -75,7 +75,9 @@ class EventWriter:
         self._source = f"/halls/{hall}"
 
     def message(self, fact: Fact, time: str, previous: int, historical: bool) -> bytes:
-        """``time``: RFC 3339. ``previous``: number of the event sent before it; between them none is missing."""
+        """The CloudEvent as JSON. ``time``: RFC 3339. ``previous``: number of the event sent before it; none is
+        missing between.
+        """
         return _ENCODER.encode(
             {
                 "specversion": "1.0",

@@ -1,4 +1,4 @@
-"""Signed documents that this program fails on: each is tried once, and refused ever after.
+"""Signed documents that crashed this program: each is tried once and refused from then on.
 
 Rules: what a document breaks is our fault, and still no reason for the hall to end, or to meet the same document at
 every start. A failure in a desk is remembered for this life; one that broke the core, and with it the process, is
@@ -25,7 +25,9 @@ log = structlog.get_logger("edged.central")
 
 
 class Condemned:
-    """The documents of one hall, by the SHA-256 of their bytes. ``journal`` None: none is remembered on disk."""
+    """The condemned documents of one hall, by the SHA-256 of their bytes. ``journal`` None: nothing is kept on
+    disk.
+    """
 
     def __init__(self, journal: Path | None = None) -> None:
         self._file = None if journal is None else journal.with_name(journal.name + ".condemned")
@@ -33,12 +35,12 @@ class Condemned:
         self._in_core: dict[int, str] = {}  # by identity of the event; at most the inbox's depth
 
     def check(self, raw: bytes) -> None:
-        """Raises ``DocumentRefused`` for a document that was failed on before."""
+        """Raise ``DocumentRefused`` for a document that crashed this program before."""
         if self._known and _sha256(raw) in self._known:
             raise DocumentRefused(reason("failed-before"))
 
     def failed(self, raw: bytes, error: Exception) -> DocumentRefused:
-        """Remember that handling ``raw`` ended in ``error``; the refusal to answer with."""
+        """Record that handling ``raw`` raised ``error``; returns the refusal to answer with."""
         sha256 = _sha256(raw)
         log.error(
             "document-failed",
@@ -51,15 +53,15 @@ class Condemned:
         return DocumentRefused(reason("failed-before"))
 
     def handed_over(self, event: Event, raw: bytes) -> None:
-        """``event``, made of ``raw``, goes to the core now."""
+        """Record that ``event``, made of ``raw``, now goes to the core."""
         self._in_core[id(event)] = _sha256(raw)
 
     def arrived(self, event: Event) -> None:
-        """The core has taken ``event``, and its step is on disk; or it never went there."""
+        """The core has handled ``event`` and its step is on disk (or it was never handed over): it did no harm."""
         self._in_core.pop(id(event), None)
 
     def broke(self, event: Event) -> None:
-        """The core failed on ``event``, and the process ends: the next one must not try its document again."""
+        """The core raised on ``event`` and the process ends: its document is condemned for the next start."""
         sha256 = self._in_core.pop(id(event), None)
         if sha256 is None:
             return

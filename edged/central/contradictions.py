@@ -1,4 +1,4 @@
-"""What each field may say, but not all of them together: a policy that would flap, never open or never close."""
+"""Values of a policy that are allowed one by one but not together: it would flap, never open or never close."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLOSE_SHARE_MAX = 0.6  # of the opening wait; measured: nearer, openings double 
 
 
 def contradictions(policy: Policy) -> Iterator[Reason]:
-    """Values that are each allowed and make no sense together."""
+    """Every pair of values that contradict each other."""
     bands = {"body.tidal.band": policy.tidal.band}
     bands |= {f"body.tidal.areas.{area}": band for area, band in policy.tidal.areas.items()}
     yield from _of_pw(policy.tidal)

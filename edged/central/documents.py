@@ -1,4 +1,4 @@
-"""What every signed document has: for whom, from when, until when; and how one that is wrong is told so.
+"""What all signed documents have in common: for whom, from when, until when; and the refusals for each.
 
 Checks made here: strict parse (JSON, known fields, types), then type and halls, then dates (only while the clock can be
 trusted). ``envelope.py`` comes before them, what the document says after.
@@ -27,7 +27,7 @@ _Audience = Annotated[str, form(r"^(group:)?[a-z0-9][a-z0-9-]{0,31}$")]
 
 
 class Document(Shape, frozen=True):
-    """What a signed document says of itself. ``type``: which kind it is."""
+    """The common head of a signed document. ``type``: its kind."""
 
     type: str
     halls: Annotated[
@@ -76,7 +76,7 @@ def shape_reasons(error: Misshapen, path: str = "") -> list[Reason]:
 
 
 def check_for_us(document: Document, expected: str, audience: Audience) -> None:
-    """Its type is ``expected``, and this hall is meant. Raises ``DocumentRefused``."""
+    """Check that its type is ``expected`` and that it is for this hall. Raises ``DocumentRefused``."""
     if document.type != expected:
         raise DocumentRefused(reason("wrong-type", "type", found=document.type[:40], expected=expected))
     ours = {audience.hall} | ({f"group:{audience.group}"} if audience.group else set())
@@ -86,7 +86,7 @@ def check_for_us(document: Document, expected: str, audience: Audience) -> None:
 
 
 def check_dates(document: Document, now_ms: int) -> None:
-    """They exist, are in order, and are not over (while ``now_ms`` can be believed). Raises ``DocumentRefused``."""
+    """Check that its dates are in order and not over (if ``now_ms`` can be believed). Raises ``DocumentRefused``."""
     for name in ("not_before", "expires"):
         try:
             epoch_ms(getattr(document, name))
@@ -109,7 +109,7 @@ def check_dates(document: Document, now_ms: int) -> None:
 
 
 def hints(word: str, known: Iterable[str]) -> dict[str, str]:
-    """Words for "did you mean", English and Chinese; empty where nothing is near."""
+    """ "Did you mean …" in English and Chinese; empty where no known name is near."""
     near = nearest(word, known)
     return {
         "hint": f'; did you mean "{near}"?' if near else "",

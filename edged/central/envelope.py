@@ -113,7 +113,7 @@ def _signed(public: bytes, sig: bytes, data: bytes) -> bool:
 
 
 def opened_unverified(raw: bytes) -> bytes:
-    """The payload without looking at signatures: for what this hall verified before, and for showing a file."""
+    """The payload without checking signatures: for documents verified earlier, and for showing a file."""
     return _parts(raw)[1]
 
 

@@ -1,4 +1,4 @@
-"""What a hall's report says of one policy: for whoever pushes to many halls and follows each of them."""
+"""What a hall's report says about one policy, for those who push to many halls and follow each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ GOOD: frozenset[str] = frozenset({"applied", "staged"})
 
 
 class FleetAnswer(NamedTuple):
-    """``message`` is empty where there is nothing to say."""
+    """One hall's answer to a push. ``message`` is empty where there is nothing to explain."""
 
     verdict: Verdict
     message: str = ""
@@ -17,7 +17,7 @@ class FleetAnswer(NamedTuple):
 
 
 def answer_to(report: Any, sha256: str) -> FleetAnswer | None:
-    """What ``report`` says of the policy whose payload has this hash; None where it speaks of another one."""
+    """What ``report`` says about the policy with this payload hash; None if it is about another policy."""
     if not isinstance(report, dict):
         return None
     desired, reason, state = report.get("desired"), report.get("reason"), report.get("state")

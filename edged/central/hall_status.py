@@ -1,4 +1,4 @@
-"""``hall/{hall}/status``: whether the hall serves, and what is wrong with it if it does so with less than everything.
+"""``hall/{hall}/status``: whether the hall serves, and what it lacks where it serves degraded.
 
 Rules: retained, with a will that says offline; said again when the word, its reasons or the policy change, and after
 every reconnect. Degraded means: people are served, and somebody should come and look.
@@ -27,7 +27,7 @@ class StatusLink(Protocol):
 
 
 class HallStanding(NamedTuple):
-    """What the status is made of. ``wall_ms``: ms since 1970 UTC; ``lost``: ids of configured devices."""
+    """The facts behind the status. ``wall_ms``: ms since 1970 UTC; ``lost``: ids of configured devices."""
 
     state: State
     durable: bool
@@ -36,7 +36,7 @@ class HallStanding(NamedTuple):
 
 
 class HallStatus:
-    """Says the status. ``look`` about once a second, ``say`` after a reconnect, ``leave`` at the end."""
+    """Publishes the status. ``look`` about once a second, ``say`` after a reconnect, ``leave`` at the end."""
 
     def __init__(self, hall: str, epoch: int, stamp: Callable[[int], str], group: str | None = None) -> None:
         """``stamp`` turns ms since 1970 UTC into RFC 3339. ``group``: the city group of the hall."""
@@ -50,7 +50,7 @@ class HallStatus:
         self._since_ms = 0
 
     def payload(self, word: str, standing: HallStanding, why: tuple[str, ...] = ()) -> bytes:
-        """The message that says ``word``: online, degraded or offline."""
+        """The message for ``word``: online, degraded or offline."""
         if word != self._word or not self._since_ms:
             self._word, self._since_ms = word, standing.wall_ms
         body = {
@@ -63,18 +63,18 @@ class HallStatus:
         return msgspec.json.encode(body | self._group | ({"reasons": why} if why else {}))
 
     def look(self, link: StatusLink, standing: HallStanding) -> None:
-        """Say it if it changed."""
+        """Publish the status if it changed."""
         if (reasons(standing), standing.state.policy_version) != (self._reasons, self._policy):
             self.say(link, standing)
 
     def say(self, link: StatusLink, standing: HallStanding) -> None:
-        """Say how the hall is."""
+        """Publish the status now."""
         self._reasons, self._policy = reasons(standing), standing.state.policy_version
         word = "degraded" if self._reasons else "online"
         self._publish(link, self.payload(word, standing, self._reasons))
 
     def leave(self, link: StatusLink, standing: HallStanding) -> None:
-        """The last word."""
+        """Publish "offline", at a clean end."""
         self._publish(link, self.payload("offline", standing))
 
     def _publish(self, link: StatusLink, payload: bytes) -> None:
@@ -83,7 +83,7 @@ class HallStatus:
 
 
 def reasons(standing: HallStanding) -> tuple[str, ...]:
-    """What is wrong: ``disk``, ``clock``, ``safe mode``, ``device NAME``."""
+    """Why the hall is degraded: ``disk``, ``clock``, ``safe mode``, ``device NAME``."""
     found = [] if standing.durable else ["disk"]
     if standing.wall_ms < CLOCK_TRUSTED_FROM_MS:
         found.append("clock")

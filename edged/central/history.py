@@ -1,4 +1,4 @@
-"""Events that were not sent, or not acknowledged, read out of the journal again, oldest first."""
+"""Reads events that were not sent, or not acknowledged, from the journal again, oldest first."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Outbox(Protocol):
 
 
 class History:
-    """One pass over the journal from a point where the count is known (``step``, ``number``).
+    """One pass over the journal, from a step whose event number is known (``step``, ``number``).
 
     ``offset_ms``: wall time less hall time there, where the journal itself does not know it any more.
     """
@@ -61,11 +61,11 @@ class History:
         return taken
 
     def put_back(self, facts: list[Fact]) -> None:
-        """They could not be sent: ``take`` gives them again."""
+        """Events that could not be sent: ``take`` returns them again."""
         self._facts.extendleft(reversed(facts))
 
     async def _read(self) -> bool:
-        """One page more; False at the end of what is on disk."""
+        """Read one more page; False at the end of what is on disk."""
         if not self._clock_found:
             self._clock_found = True
             known_ms = await self._outbox.ask(lambda connection: clock_before(connection, self._step))

@@ -31,7 +31,7 @@ TOLD_WITHIN_MS = 60_000
 
 
 class Dependencies(NamedTuple):
-    """What the office needs of the daemon. ``wall_ms``: ms since 1970 UTC; ``stamp`` makes RFC 3339 of it.
+    """What the office gets from the daemon. ``wall_ms``: ms since 1970 UTC; ``stamp`` makes RFC 3339 of it.
 
     ``count_refused(code)`` counts a refused document. ``silent``: safe mode; the history stays here until it is over.
     """
@@ -89,11 +89,11 @@ class Office:
 
     @property
     def observers(self) -> tuple[Observer, ...]:
-        """Who of the office hears of steps."""
+        """The parts of the office that are told of steps."""
         return self.policies, self.operations, self.uplink
 
     def start(self) -> None:
-        """Take up where the journal and the restored state stand."""
+        """Start every part from the journal and the restored state."""
         kept = self._journal.policies()
         envelope = None if kept.last_good is None else kept.last_good.envelope
         self.policies.start(Known(envelope, kept.high_water, self._given.state().policy_sha256))
@@ -102,15 +102,15 @@ class Office:
         self.uplink.start(self._given.state().wall_offset_ms or 0)
 
     def trust(self, keys: Keys) -> None:
-        """From now on these keys may sign."""
+        """Set the keys that may sign policies and operations."""
         self._keys = keys
 
     def trust_duty(self, keys: Keys, operations: Iterable[str]) -> None:
-        """From now on these keys may order these operations, and sign nothing else."""
+        """Set the keys of duty desks and the operations each may order; they sign nothing else."""
         self._duty = keys, frozenset(operations)
 
     def _trusted(self) -> Trusted:
-        """The city's keys may order everything, also where a duty desk has one of them."""
+        """All keys with their scopes; a key of the city is unrestricted even where a duty desk has it too."""
         keys, operations = self._duty
         limited = {keyid: operations for keyid in keys if keyid not in self._keys}
         return Trusted({**keys, **self._keys}, limited)
@@ -118,7 +118,7 @@ class Office:
     def _refused(
         self, kind: Literal["policy", "operation", "appointment"], why: Reason, named: str, order: str = ""
     ) -> None:
-        """Count it, and tell the core, so that the centre hears of it; of a flood only now and then."""
+        """Count a refusal and tell the core, so that the centre hears of it; repeated ones only now and then."""
         if kind != "appointment":  # those are counted as inputs
             self._given.count_refused(why.code)
         now_ms = self._given.wall_ms()
@@ -128,17 +128,17 @@ class Office:
             self._given.put(DocumentRejected(kind, why.code, named, order))
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Run every part until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(lasting("policy desk", self.policies.run()), name="policy")
             if not self._given.silent:
                 tasks.create_task(lasting("uplink", self.uplink.run()), name="uplink")
 
     def heartbeats(self) -> dict[str, float]:
-        """By when each part promised its next sign of life, in ``monotonic_s``."""
+        """Each part's heartbeat deadline, in ``monotonic_s``."""
         heartbeats = {"policy desk": self.policies.heartbeat.due_s}
         return heartbeats if self._given.silent else heartbeats | {"uplink": self.uplink.heartbeat.due_s}
 
     def stop(self) -> None:
-        """Before the journal closes."""
+        """Stop every part, before the journal closes."""
         self.uplink.stop()

@@ -1,4 +1,4 @@
-"""Where operations arrive: verified, put into the inbox, answered. Rules of this file:
+"""Receives operations: verifies them, puts them into the inbox, answers. Rules of this file:
 
 * Whoever may publish on ``ops/{operation}``, only the signature decides; a retained message is never an order.
 * An order becomes a core event; the counter that keeps it from being replayed is committed with that event's step.
@@ -82,7 +82,7 @@ class OrderLedger(DeskLedger, Protocol):
 
 @dataclass(slots=True)
 class _Asked:
-    """An order on its way through the core, and what the core noted about it."""
+    """An order that the core is handling, and what the core noted about it."""
 
     order: Order
     request: OrderMessage
@@ -125,11 +125,11 @@ class OperationDesk(Observer):
         self.on_answer: Callable[[str, dict[str, Any]], None] = lambda of, body: None
 
     def start(self) -> None:
-        """Listen."""
+        """Subscribe."""
         self._link.subscribe(topics.operation(self._audience.hall, "+"), self.receive)
 
     def step(self, step: Step, decision_s: float) -> None:
-        """As an observer: what the core made of an order."""
+        """Observer: take the core's answer to an order from the notes of its step."""
         asked = self._asked.get(id(step.event))
         if asked is not None:
             asked.notes = step.notes
@@ -275,7 +275,7 @@ class OperationDesk(Observer):
             self._withhold(target)
 
     def _withhold(self, target: str) -> None:
-        """Whoever asked hears nothing; what was ordered is done all the same."""
+        """Send no answer (its topic is not allowed); the order itself is carried out."""
         self._reject("answer_topic", "an order asked for its answer on a topic that is not for answers")
         log.debug("operation-answer-withheld", topic=target[:80])
 

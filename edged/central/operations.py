@@ -1,4 +1,4 @@
-"""Operations: what the centre may order a hall to do at once. From envelope bytes to a core event, or a refusal.
+"""Operations: what a hall may be ordered to do at once. From the bytes of an envelope to a core event, or a refusal.
 
 The checks, in order; the first that fails ends it:
 
@@ -95,15 +95,15 @@ class OperationDocument(Document, frozen=True):
 
 
 class Body(Shape, frozen=True):
-    """What an operation needs to know. ``order`` makes the core's event of it; None: not for the core."""
+    """The arguments of an operation. ``order`` turns them into a core event; None: not for the core."""
 
     def order(self, by: str) -> Event | None:
-        """The event, in the name of ``by``."""
+        """The core event, in the name of ``by``."""
         raise AssertionError("every operation says what it orders")
 
 
 class Open(Body, frozen=True):
-    """A window is opened by hand; a tidal one for ``area``, or for the area with most people waiting."""
+    """Open a window by hand; a tidal one for ``area``, or for the area where most people wait."""
 
     window: Id
     area: Id | None = None
@@ -111,59 +111,59 @@ class Open(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """An override."""
+        """The override as an event."""
         return OverrideSet("open", self.window, by, self.for_s, self.area, self.reason)
 
 
 class Close(Body, frozen=True):
-    """A window serves whoever is there and calls nobody after."""
+    """Close a window: it serves its visitor to the end and calls nobody after."""
 
     window: Id
     for_s: Seconds | None = None
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """An override."""
+        """The override as an event."""
         return OverrideSet("close", self.window, by, self.for_s, reason=self.reason)
 
 
 class Hold(Body, frozen=True):
-    """A "+1" window that serves is kept."""
+    """Keep a "+1" window open that is serving."""
 
     window: Id
     for_s: Seconds | None = None
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """An override."""
+        """The override as an event."""
         return OverrideSet("hold", self.window, by, self.for_s, reason=self.reason)
 
 
 class PauseIssuing(Body, frozen=True):
-    """No numbers in an area, or in the whole hall."""
+    """Give no numbers in an area, or in the whole hall."""
 
     area: Id | None = None
     for_s: Seconds | None = None
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """An override."""
+        """The override as an event."""
         return OverrideSet("pause-issuing", self.area or WHOLE_HALL, by, self.for_s, reason=self.reason)
 
 
 class PriorityInsert(Body, frozen=True):
-    """A waiting visitor goes first, once."""
+    """Put a waiting visitor first, once."""
 
     number: Number
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """An override."""
+        """The override as an event."""
         return OverrideSet("priority-insert", self.number, by, reason=self.reason)
 
 
 class SetOverride(Body, frozen=True):
-    """Any of the overrides, by its kind."""
+    """Any override, by its kind."""
 
     kind: OverrideKind
     target: Annotated[str, form(r"^[0-9A-Za-z-]{1,32}$")]
@@ -172,60 +172,61 @@ class SetOverride(Body, frozen=True):
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """An override."""
+        """The override as an event."""
         return OverrideSet(self.kind, self.target, by, self.for_s, self.area, self.reason)
 
 
 class Lift(Body, frozen=True):
-    """An override ends before its time."""
+    """End an override before its time."""
 
     kind: OverrideKind
     target: Annotated[str, form(r"^[0-9A-Za-z-]{1,32}$")]
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
-        """The end of an override."""
+        """The end of the override as an event."""
         return OverrideLifted(self.kind, self.target, by, self.reason)
 
 
 class AcceptAlarm(Body, frozen=True):
-    """Somebody looks after an alarm; kind and subject as in the picture of the alarms."""
+    """Take care of an alarm, named by kind and subject as in the picture of alarms."""
 
     kind: Annotated[str, form(r"^[a-z-]{1,32}$")]
     subject: Name
 
     def order(self, by: str) -> Event:
-        """Who looks after it."""
+        """The acceptance as an event."""
         return AlarmAccepted(self.kind, self.subject, by)
 
 
 class AskWindow(Body, frozen=True):
-    """One more window for an area; the arbiter chooses it, within the policy. withdraw: not any more; with everybody:
-    nor what anybody else wished for it."""
+    """Ask for one more window for an area; the arbiter chooses it, within the policy. withdraw: take the wish back;
+    with everybody: every wish for the area.
+    """
 
     area: Id
     withdraw: bool = False
     everybody: bool = False
 
     def order(self, by: str) -> Event:
-        """A request."""
+        """The wish, or its withdrawal, as an event."""
         return WindowAsked(self.area, by, self.withdraw, self.everybody)
 
 
 class Announce(Body, frozen=True):
-    """Something is said once, in some areas or everywhere."""
+    """Say something once, in some areas or everywhere."""
 
     text: Text
     text_en: Text
     areas: Annotated[tuple[Id, ...], Meta(max_length=AREAS_MAX)] = ()
 
     def order(self, by: str) -> Event:
-        """An announcement."""
+        """The announcement as an event."""
         return Announced(self.text, self.text_en, self.areas, by)
 
 
 class CaseOrder(Body, frozen=True):
-    """A 办不成事 case is opened (told: open) or moved on; case is its id, code a word of the policy."""
+    """Open a 办不成事 case (told: open) or report its progress; case is its id, code a word of the policy."""
 
     told: CaseWord
     case: Name | None = None
@@ -237,79 +238,79 @@ class CaseOrder(Body, frozen=True):
     level: Annotated[int, Meta(ge=1, le=5)] | None = None
 
     def order(self, by: str) -> Event:
-        """What became of the case."""
+        """The report as an event."""
         return CaseTold(by=by, **structs.asdict(self))
 
 
 class CorrectRating(Body, frozen=True):
-    """A rating is corrected; the first one stays in the journal."""
+    """Correct a rating; the original stays in the journal."""
 
     rating: Name
     level: Annotated[int, Meta(ge=1, le=5)]
 
     def order(self, by: str) -> Event:
-        """A correction."""
+        """The correction as an event."""
         return RatingCorrected(self.rating, self.level, by)
 
 
 class AnswerRating(Body, frozen=True):
-    """Somebody looked after a bad rating; code is a word of the policy."""
+    """Record that a bad rating was looked after; code is a word of the policy."""
 
     rating: Name
     code: Name | None = None
 
     def order(self, by: str) -> Event:
-        """An answer."""
+        """The answer as an event."""
         return RatingAnswered(self.rating, by, self.code)
 
 
 class FlexHours(Body, frozen=True):
-    """Today only, an area or the whole hall opens or closes at other times (HH:MM)."""
+    """Change today's hours (HH:MM) of an area or of the whole hall."""
 
     area: Id | None = None
     opens: Clock | None = None
     closes: Clock | None = None
 
     def order(self, by: str) -> Event:
-        """Other hours."""
+        """The changed hours as an event."""
         return HoursFlexed(self.area, _minute(self.opens), _minute(self.closes), by)
 
 
 class Roster(Body, frozen=True):
-    """Of today's people: absent, back, or also (areas); staff is an id or a name."""
+    """Change today's roster: absent, back, or also (areas); staff is an id or a name."""
 
     staff: Annotated[str, Meta(min_length=1, max_length=64)]
     said: RosterWord
     areas: Annotated[tuple[Id, ...], Meta(max_length=AREAS_MAX)] = ()
 
     def order(self, by: str) -> Event:
-        """What is said."""
+        """The change as an event."""
         return RosterTold(self.staff, self.said, by, self.areas)
 
 
 class GoOn(Body, frozen=True):
-    """Numbers were given by hand: number is the next one; from waiting_from on they still wait."""
+    """Go on after numbers that were given by hand: number is the next one; those from waiting_from on still wait."""
 
     number: Number
     waiting_from: Number | None = None
 
     def order(self, by: str) -> Event:
-        """Where to go on."""
+        """The next number as an event."""
         return GoneOn(self.number, by, self.waiting_from)
 
 
 class ResetDay(Body, frozen=True):
-    """The day begins anew; refused while people wait, unless forced."""
+    """Start the day anew; refused while people wait, unless force is true."""
 
     force: bool = False
 
     def order(self, by: str) -> Event:
-        """A reset."""
+        """The reset as an event."""
         return DayReset(by, self.force)
 
 
 class NoticeOrder(Body, frozen=True):
-    """A notice on the boards of some areas, or everywhere, until a time or until withdrawn."""
+    """Put a notice on the boards of some areas, or everywhere, until a time or until withdrawn."""
 
     id: Name
     text: Text
@@ -318,28 +319,28 @@ class NoticeOrder(Body, frozen=True):
     until: Until | None = None
 
     def order(self, by: str) -> Event:
-        """A notice."""
+        """The notice as an event."""
         until_ms = None if self.until is None else epoch_ms(self.until)
         return NoticePosted(self.id, self.text, self.text_en, self.areas, until_ms, by)
 
 
 class Withdraw(Body, frozen=True):
-    """A notice is to go."""
+    """Withdraw a notice, named by its id."""
 
     id: Name
 
     def order(self, by: str) -> Event:
-        """Its end."""
+        """The withdrawal as an event."""
         return NoticeWithdrawn(self.id, by)
 
 
 class Rollback(Body, frozen=True):
-    """Back to the policy that was in force before the present one; version: only if that one is in force."""
+    """Return to the policy that was in force before the present one; with version: only if that one is in force."""
 
     version: Annotated[int, Meta(ge=1, le=COUNTER_MAX)] | None = None
 
     def order(self, by: str) -> None:
-        """The policy desk's business."""
+        """None: the policy desk carries it out, not the core."""
         return
 
 
@@ -392,7 +393,7 @@ def accept(raw: bytes, name: str, trusted: Trusted, audience: Audience, past: Pa
 
 
 def claimed_id(raw: bytes) -> str:
-    """The id that a refused document gives itself, for whoever waits for it; empty where it has none that is fit."""
+    """The id that a refused document claims, for the sender who waits for it; "" where it has no usable one."""
     try:
         payload = envelope.opened_unverified(raw)
         named = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX).get("id")
@@ -403,7 +404,7 @@ def claimed_id(raw: bytes) -> str:
 
 
 def inspect(payload: bytes) -> OperationDocument:
-    """Everything that can be judged without a hall: for whoever signs. Raises ``DocumentRefused``."""
+    """Check everything that needs no hall, for whoever signs a document. Raises ``DocumentRefused``."""
     document = parse(payload, OperationDocument)
     _valid_now(document, 0)
     body_of(document)
@@ -411,7 +412,7 @@ def inspect(payload: bytes) -> OperationDocument:
 
 
 def body_of(document: OperationDocument) -> Body:
-    """What the operation says, in its own shape. Raises ``DocumentRefused``."""
+    """The arguments of the operation, in its own shape. Raises ``DocumentRefused``."""
     kind = OPERATIONS.get(document.operation)
     if kind is None:
         near = nearest(document.operation, OPERATIONS)
@@ -427,7 +428,7 @@ def body_of(document: OperationDocument) -> Body:
 
 
 def _minute(clock: str | None) -> int | None:
-    """Minutes after midnight."""
+    """ "HH:MM" in minutes after midnight."""
     return None if clock is None else int(clock[:2]) * 60 + int(clock[3:])
 
 

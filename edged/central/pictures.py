@@ -1,4 +1,4 @@
-"""The retained picture of the hall for the centre: ``hall/{hall}/state/…``.
+"""The hall's retained pictures for the centre: ``hall/{hall}/state/…``.
 
 Looks like a device to the outputs (levels, re-asserted), because that is what it is: the newest picture wins.
 """
@@ -49,11 +49,11 @@ class Pictures:
         self._link.publish(*self._message(value), retain=True)
 
     async def act(self, action: Action) -> None:
-        """The centre carries nothing out."""
+        """Does nothing: the centre carries out no actions."""
         raise Refused(f"the centre takes no {action.body.kind}")
 
     async def run(self) -> None:
-        """Nothing to hear from: the link has its own life."""
+        """Waits for ever: the link runs by itself and nothing is received here."""
 
     def _message(self, value: Value) -> tuple[str, bytes]:
         if isinstance(value, AreaPicture):

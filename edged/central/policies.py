@@ -59,7 +59,8 @@ def accept(
 
 
 def reread(raw: bytes, known: Names | None) -> Verified:
-    """A policy this hall accepted before (keys may have been changed since): structure, bounds and names only.
+    """A policy that this hall accepted before (keys may have changed since): only structure, bounds and names are
+    checked.
 
     ``NONE`` is the built-in one. Raises ``DocumentRefused`` where this version of the program would not accept it.
     """
@@ -83,7 +84,7 @@ def claimed(raw: bytes) -> dict[str, str | int] | None:
 
 
 def inspect(payload: bytes, audience: Audience | None) -> PolicyDocument:
-    """Everything but signature, version and dates: for whoever writes a policy. Raises ``DocumentRefused``."""
+    """Check all but signature, version and dates, for whoever writes a policy. Raises ``DocumentRefused``."""
     document = parse(payload, PolicyDocument)
     if audience is not None:
         check_for_us(document, TYPE, audience)
@@ -113,7 +114,7 @@ def _verified(document: PolicyDocument, raw: bytes, sha256: str, known: Names | 
 
 
 def _bounded(document: PolicyDocument, known: Names | None) -> Policy:
-    """Step 7. ``known`` None: whoever asks does not know the hall."""
+    """Check 7: bounds. ``known`` None: the hall's names are not known."""
     wrong = list(_bounds(document.body))
     if known is not None:
         wrong += _unknown(document.body, known)
@@ -141,7 +142,7 @@ def _bounds(body: Struct) -> Iterator[Reason]:
 
 
 def _unknown(body: Struct, known: Names) -> Iterator[Reason]:
-    """Every area, service or window that this hall does not have."""
+    """Every area, service or window in the policy that this hall does not have."""
     for kind, path, found in names(body, "body"):
         ours: frozenset[str] = getattr(known, f"{kind}s")
         if found not in ours:

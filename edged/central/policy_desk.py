@@ -1,4 +1,4 @@
-"""Where pushed policies arrive: verified, put into the inbox, answered. Rules of this file:
+"""Receives pushed policies: verifies them, puts them into the inbox, answers. Rules of this file:
 
 * The topic proves nothing: whoever may publish, only the signature decides.
 * Refused: acknowledged at once and reported with the reason. Accepted: acknowledged and reported after the commit.
@@ -100,7 +100,9 @@ class DeskLedger(Protocol):
 
 
 class TellRefusal(Protocol):
-    """Counts a refused document and tells the core; ``named``: what it calls itself, ``order``: the id it claims."""
+    """Counts a refused document and tells the core; ``named``: what the document calls itself, ``order``: the id it
+    claims.
+    """
 
     def __call__(self, why: Reason, named: str, order: str = "") -> None: ...
 
@@ -124,7 +126,7 @@ class PolicyDesk(Observer):
         condemned: Condemned,
         refused: TellRefusal,
     ) -> None:
-        """``state()`` is the core's."""
+        """``state()`` returns the core's state."""
         self._audience = audience
         self._keys = keys
         self._lines = Allowance(REFUSALS_BURST, REFUSALS_PER_S)
@@ -160,11 +162,11 @@ class PolicyDesk(Observer):
 
     @property
     def left_versions(self) -> set[int]:
-        """Versions that were taken out of force for what they did."""
+        """Versions that a trial took out of force."""
         return {one.version for one in self._state().left}
 
     def start(self, known: Known) -> None:
-        """Take up where the journal stands, put the last good policy back in force, subscribe."""
+        """Continue from the journal: put the last good policy back in force, subscribe."""
         self._mark = HighestVersion(known.high_water)
         if known.envelope is not None:
             self._restore(known.envelope, known)
@@ -183,14 +185,14 @@ class PolicyDesk(Observer):
             self._link.subscribe(topics.group_policy_push(self._audience.group), self.receive)
 
     async def run(self) -> None:
-        """Look at the clock, where staged policies become due and one in force expires."""
+        """Look at the clock until cancelled: staged policies become due, the one in force expires."""
         while True:
             self.heartbeat.expect(CHECK_S)
             await asyncio.sleep(CHECK_S)
             self.look()
 
     def look(self) -> None:
-        """One look."""
+        """One look at the clock."""
         waiting = self._waiting
         if waiting is not None and not waiting.in_inbox:
             try:
@@ -202,7 +204,7 @@ class PolicyDesk(Observer):
             self._say(self._report["state"], self._report["desired"], self._report.get("reason"))
 
     def step(self, step: Step, decision_s: float) -> None:
-        """As an observer: a full inbox is tried again with the next step, and so is it after a restart."""
+        """Observer: try again what found the inbox full, with the next step and after a restart."""
         trial = self._state().trial
         if trial is not None and trial.harmful and trial is not self._going_back:
             self._go_back(trial)
@@ -223,7 +225,7 @@ class PolicyDesk(Observer):
                 self._refuse(raw, self._condemned.failed(raw, error), message.ack)
 
     def _give_up(self, waiting: _Waiting, error: Exception) -> None:
-        """A verified policy on which this desk failed."""
+        """Refuse a verified policy whose handling raised here."""
         self._waiting = None
         raw = waiting.verified.envelope
         self._refuse(raw, self._condemned.failed(raw, error), *waiting.acks)
@@ -267,7 +269,7 @@ class PolicyDesk(Observer):
         return self._put_policy(event, earlier, Attachments(envelope, line))
 
     def _put_policy(self, event: PolicyApplied, waiting: _Waiting, attachments: Attachments) -> bool:
-        """As ``put``; should the core fail on ``event``, the next start knows which document it was."""
+        """``put`` for an event made of a document: if the core crashes on it, the next start knows the document."""
         self._condemned.handed_over(event, waiting.verified.envelope)
         taken = self._put(event, lambda: self._committed(event, waiting), attachments)
         if not taken:
@@ -275,7 +277,7 @@ class PolicyDesk(Observer):
         return taken
 
     def _go_back(self, trial: PolicyTrial) -> None:
-        """The core's verdict: as if it were ordered."""
+        """The core found the policy on trial harmful: roll back as if that were ordered."""
         rows = {(row.version, row.sha256): row.envelope for row in self._ledger.policies().known}
         envelope = rows.get((trial.good_version, trial.good_sha256), None if trial.good_version else NONE)
         refused = "its document is not kept any more"
@@ -297,7 +299,7 @@ class PolicyDesk(Observer):
         )
 
     def _high(self) -> HighestVersion:
-        """The mark including a policy that is in the inbox already."""
+        """The highest version so far, including a policy that is still in the inbox."""
         waiting = self._waiting
         if waiting is not None and waiting.in_inbox:
             return HighestVersion(waiting.verified.version, waiting.verified.sha256)
@@ -307,7 +309,7 @@ class PolicyDesk(Observer):
         return self._applied is not None and self._applied.sha256 == verified.sha256
 
     def _replace(self, waiting: _Waiting) -> None:
-        """A newer policy pushes out a staged one; one in the inbox finishes on its own."""
+        """A newer policy takes the place of a staged one; one that is in the inbox is finished."""
         old, self._waiting = self._waiting, waiting
         if old is not None and not old.in_inbox:
             log.warning("policy-unstaged", version=old.verified.version, by=waiting.verified.version)
@@ -400,7 +402,7 @@ class PolicyDesk(Observer):
         self._publish()
 
     def _say_left(self, left: LeftPolicy) -> None:
-        """Asked for, and not in force any more."""
+        """Report that a policy was in force and no longer is."""
         code = "made-it-worse" if left.waited_s else "taken-back"
         words = {"version": left.version, "waited_s": left.waited_s, "limit_s": left.limit_s}
         why = _worded((reason(code, "version", **words),))
@@ -410,7 +412,7 @@ class PolicyDesk(Observer):
         return {"version": 0, "sha256": ""} if self._applied is None else _named(self._applied)
 
     def _publish(self) -> None:
-        """Say it now, or when the broker is back: the newest report stands in for all before it."""
+        """Publish the report now, or when the broker is back; only the newest one counts."""
         body = json.dumps(self._report, ensure_ascii=False, separators=(",", ":")).encode()
         try:
             self._link.publish(topics.policy_report(self._audience.hall), body, retain=True)
@@ -423,7 +425,7 @@ def _named(verified: Verified) -> dict[str, Any]:
 
 
 def _worded(reasons: tuple[Reason, ...]) -> dict[str, str]:
-    """The first reason; the others are counted, and told in full by ``edged policy check``."""
+    """The first reason in words; `edged policy check` tells all of them."""
     first, more = reasons[0], len(reasons) - 1
     return {
         "code": first.code,

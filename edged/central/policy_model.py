@@ -1,4 +1,4 @@
-"""The shapes of the core's policy dataclasses: shape in, dataclass out.
+"""The shapes of the core's policy dataclasses: how a document's values are read into them.
 
 Made from ``edged/core/model/policy``, so that a field added there can be pushed at once. A field left out keeps the
 core's default; an area's own band or pw starts from the pushed one.
@@ -66,7 +66,7 @@ def _field(kind: type, field: dataclasses.Field[Any], hint: Any) -> tuple[str, A
 
 
 def _default(field: dataclasses.Field[Any]) -> dict[str, Any]:
-    """For the schema: what the core takes where nothing is given."""
+    """The default as the schema shows it."""
     if field.default is not dataclasses.MISSING:
         return {"default": msgspec.to_builtins(field.default)}
     if field.default_factory is not dataclasses.MISSING:
@@ -131,7 +131,7 @@ def _given(model: Struct) -> dict[str, Any]:
 
 
 def _overlaid(start: Any, model: Struct) -> Any:
-    """``start`` with every field that was given."""
+    """``start`` with every given field replaced."""
     given: dict[str, Any] = {}
     for name, value in _given(model).items():
         if isinstance(start, Tidal) and name in LAID_OVER:
@@ -141,7 +141,7 @@ def _overlaid(start: Any, model: Struct) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Core data of an entry of a list or mapping: what it leaves out has the core's default."""
+    """The core value for an entry of a list or mapping; fields that are left out get the core's default."""
     if isinstance(value, Struct):
         return _kinds[type(value)](**{name: _plain(one) for name, one in _given(value).items()})
     if isinstance(value, tuple):
@@ -150,7 +150,7 @@ def _plain(value: Any) -> Any:
 
 
 def numbers(model: Struct, path: str) -> Iterator[tuple[str, str, float]]:
-    """Every number in ``model``, however deep: its ``Class.field``, its path, its value."""
+    """Every number in ``model``, at any depth: its ``Class.field``, its path, its value."""
     for name, value in _given(model).items():
         yield from _numbers(f"{type(model).__name__}.{name}", value, f"{path}.{name}")
 
@@ -169,7 +169,7 @@ def _numbers(name: str, value: Any, path: str) -> Iterator[tuple[str, str, float
 
 
 def names(model: Struct, path: str) -> Iterator[tuple[str, str, str]]:
-    """Every area, service and window that ``model`` speaks of: which of the three, its path, its id."""
+    """Every area, service and window named in ``model``: which kind, its path, its id."""
     kind = _kinds[type(model)]
     hints = get_type_hints(kind, include_extras=True)
     for name, value in _given(model).items():

@@ -163,7 +163,7 @@ def _safe(word: object) -> object:
 
 
 def contradiction(path: str, english: str, chinese: str) -> Reason:
-    """The refusal of a field that does not go with another one."""
+    """The refusal of a field that contradicts another one."""
     return reason("contradiction", path, detail=english, detail_zh=chinese)
 
 

@@ -27,7 +27,7 @@ class Topic(NamedTuple):
 
     @property
     def filter(self) -> str:
-        """The subscription that hears it of everybody."""
+        """The subscription for this topic of all halls."""
         return re.sub(r"\{\w+\}", "+", self.address)
 
 
@@ -75,7 +75,7 @@ def status(hall: str) -> str:
 
 
 def line(hall: str) -> str:
-    """Retained, with will, said by the bridge between the hall's broker and the city's: 1 or 0."""
+    """Retained, with will: 1 or 0, published by the bridge between the hall's broker and the city's."""
     return LINE.at(hall=hall)
 
 

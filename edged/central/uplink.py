@@ -107,11 +107,11 @@ class Uplink(Observer):
 
     @property
     def taken(self) -> int:
-        """The number up to which the centre has every event."""
+        """Events up to this number have been received by the centre."""
         return self._acked
 
     def start(self, offset_ms: int) -> None:
-        """Listen to the link and the centre. ``offset_ms``: wall time less hall time by the state."""
+        """Subscribe. ``offset_ms``: wall time less hall time in the restored state."""
         self._offset_ms = self._first_offset_ms = offset_ms
         self._history = History(self._outbox, *self._marks[0], offset_ms)
         self._outbox.on_durable(self._durable_changed)
@@ -119,7 +119,7 @@ class Uplink(Observer):
         self._link.subscribe(topics.events_ack(self._hall), self.acknowledged)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Send events until cancelled."""
         while True:
             self.heartbeat.expect(READ_S)
             await self._count()
@@ -130,7 +130,7 @@ class Uplink(Observer):
             await self._pause()
 
     def stop(self) -> None:
-        """Last words to the journal."""
+        """Keep the centre's last acknowledgement in the journal."""
         if self._kept != self._acked:
             self._keep(now=True)
 
@@ -180,7 +180,7 @@ class Uplink(Observer):
             self._rewind(thin=False)
 
     def _ahead(self, upto: int) -> None:
-        """Somebody else acknowledges for the centre, or this journal was put back from an older copy."""
+        """The centre acknowledged more than we sent: somebody else acknowledges, or this journal is an older copy."""
         self._reject("ack_ahead", f"{upto} acknowledged, {self._sent} sent")
         if not self._ahead_told:
             self._ahead_told = True
@@ -209,7 +209,7 @@ class Uplink(Observer):
     # -- counting --
 
     async def _count(self) -> None:
-        """Number what is in the journal and was not counted: after a start, or after too much at once."""
+        """Number events of the journal that were not counted yet: after a start, or after too many at once."""
         while self._behind:
             self.heartbeat.expect(READ_S)
             page = await read_page(self._outbox, self._step, COUNT_STEPS)
@@ -233,7 +233,7 @@ class Uplink(Observer):
     # -- sending --
 
     def _send_fresh(self) -> None:
-        """What was just committed. What is only in memory, because the disk is full, waits: its number may be lost."""
+        """Send what was just committed. Steps kept only in memory (full disk) wait: their numbers may be lost."""
         for _ in range(FRESH_SLICE):
             if not self._fresh or self._behind or not self._outbox.durable:
                 return
@@ -247,7 +247,7 @@ class Uplink(Observer):
             self._advance(step.seq, cloud_events.count_noted(step.notes))
 
     async def _send_history(self) -> None:
-        """One slice of what has to be sent again, if its time has come and the centre keeps up."""
+        """Send one slice of what must be sent again, if its time has come and the centre keeps up."""
         count = min(SLICE, self._until - self._next + 1, self._acked + WINDOW_MAX - self._next + 1)
         if count <= 0 or not self._up or monotonic_s() < self._history_due_s:
             return
@@ -291,7 +291,7 @@ class Uplink(Observer):
         return True
 
     def _look(self) -> None:
-        """Nothing acknowledged for long: once more from the last acknowledgement."""
+        """If nothing was acknowledged for long, send again from the last acknowledgement."""
         if self._up and self._acked < self._sent and self._quiet_s() > self._resend_s:
             self._resend_s = min(2 * self._resend_s, RESEND_MAX_S)
             self._rewind(thin=False)

@@ -1,4 +1,4 @@
-"""Calling rules, priority classes and journeys that make no sense, alone or together."""
+"""Calling rules, priority classes and journeys of a policy that contradict each other or themselves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edged.core.queue.ordering import ANYBODY, FIRST, RETURNING, WITHOUT_HEAD_ST
 
 
 def visit_contradictions(policy: Policy) -> Iterator[Reason]:
-    """What the sections ``calling`` and ``visits`` must not say."""
+    """Every contradiction in the sections ``calling`` and ``visits``."""
     yield from _of_calling(policy.calling)
     yield from _of_visits(policy.visits)
 

@@ -1,4 +1,4 @@
-"""Where the hall's history stands, kept by the broker: ``hall/{hall}/journal``, retained.
+"""The broker as witness of the journal: its last step, retained on ``hall/{hall}/journal``.
 
 A journal that was put back from an older copy, or begun anew in an empty folder, cannot know what it does not know. The
 broker does: it repeats what was said last. Rules: nothing is said before the broker had time to repeat it; what is said
@@ -59,13 +59,13 @@ class Witness:
         self._due_s: float | None = None  # None: the link is down
 
     def start(self) -> None:
-        """Listen to the broker and the journal."""
+        """Subscribe, and follow the journal's commits."""
         self._link.on_state(self._link_changed)
         self._link.subscribe(self._topic, self._heard)
         self._journal.on_commit(self._on_commit)
 
     def look(self) -> None:
-        """Say where the history stands, if it moved on."""
+        """Publish where the journal stands, if it moved on."""
         if self._due_s is None or monotonic_s() < self._due_s or self._said == self._committed:
             return
         state = self._state()

@@ -173,4 +173,4 @@ class Consumer:
             self._forgot_s = monotonic_s()
             gone = forget_before(self._ledger.connection(), self._share.keep_months, utc_now())
             if gone:
-                log.info("months-forgotten", tables=gone)
+                log.info("old-months-deleted", tables=gone)

@@ -105,7 +105,7 @@ class DeviceConfig:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One printable line about a hall.toml; ``grave``: a part of the hall stays dark."""
+    """One printable remark about a hall.toml; ``grave``: with it a part of the hall does not work."""
 
     line: str
     grave: bool
@@ -381,7 +381,7 @@ def options_of(driver: str) -> type[Options]:
 
 
 def line_of(lines: dict[Path, int], path: Path) -> int:
-    """The line of a path, or of the nearest table around it (a missing key has no line of its own)."""
+    """The line of a path; for a missing key, that of the nearest table around it."""
     for end in range(len(path), 0, -1):
         if path[:end] in lines:
             return lines[path[:end]]

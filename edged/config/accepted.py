@@ -25,14 +25,16 @@ _STORE = re.compile(rb'^[ \t]*\[store\][^\[]*?^[ \t]*path[ \t]*=[ \t]*["\']([^"\
 
 
 class Beginning(NamedTuple):
-    """What a start has: a configuration, and why it is not the file's own ("" lines: it is)."""
+    """The configuration of a start; ``lines``: why it is not the file's own (empty: it is)."""
 
     config: HallConfig
     mistakes: tuple[str, ...] = ()
 
 
 def begin(file: Path, environ: Mapping[str, str] = os.environ) -> Beginning:
-    """``file``, or what it last held when it was good, with its mistakes. Raises ``ConfigErrors`` for neither."""
+    """``file``, or its last accepted content together with the mistakes of ``file``. Raises ``ConfigErrors`` where
+    neither can be used.
+    """
     try:
         return Beginning(load(file))
     except ConfigErrors as errors:
@@ -53,7 +55,7 @@ def last(file: Path, environ: Mapping[str, str] = os.environ) -> HallConfig | No
 
 
 def keep(config: HallConfig) -> None:
-    """From now on ``config`` is the last accepted one. Raises ``OSError``."""
+    """Keep ``config`` as the last accepted one. Raises ``OSError``."""
     place = beside(Path(config.store.path))
     data = (_head(config.file) + config.text).encode()
     with suppress(OSError):

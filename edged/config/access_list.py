@@ -1,4 +1,4 @@
-"""The broker's access list held against hall.toml: may every device say what it says, and does the controller hear it?
+"""Compares the broker's access list with hall.toml: may every device publish, and does the controller hear it?
 
 mosquitto grants a subscription that its list forbids to read, and drops what comes: a mute device looks well from both
 ends. The format is mosquitto.conf(5)'s ``acl_file``; a user is the common name of a certificate, or a password's name.
@@ -22,7 +22,9 @@ ACCESS = ("read", "write", "readwrite", "deny")
 
 
 class AccessRule(NamedTuple):
-    """One line: ``user`` None for everybody without a name; ``pattern``: ``%u`` stands for any user's name."""
+    """One line of the list: ``user`` None for clients without a name; ``pattern``: ``%u`` stands for any user's
+    name.
+    """
 
     user: str | None
     access: str
@@ -31,7 +33,7 @@ class AccessRule(NamedTuple):
 
 
 def parse(text: str) -> list[AccessRule]:
-    """The rules of a list; lines that are none are mosquitto's to refuse."""
+    """The rules of a list. Lines that are no rules are skipped: mosquitto itself refuses them."""
     rules: list[AccessRule] = []
     user: str | None = None
     for raw in text.splitlines():
@@ -87,7 +89,7 @@ def _told(user: str, access: str, topic: str) -> str:
 
 
 def _fits(rule: str, topic: str) -> bool:
-    """MQTT's wildcards; a topic with wildcards (a counter's filter) fits what covers all of it."""
+    """Whether a rule's topic covers ``topic``, by MQTT's wildcards."""
     wanted, given = rule.split("/"), topic.split("/")
     for position, part in enumerate(wanted):
         if part == "#":

@@ -25,14 +25,14 @@ def password(config: HallConfig) -> str | None:
 
 
 def secret_files(config: HallConfig) -> tuple[str, ...]:
-    """Every file without which the broker is not reached."""
+    """Every file that is needed to connect to the broker."""
     mqtt, tls = config.mqtt, config.mqtt.tls
     found = [mqtt.password_file, *((tls.ca_file, tls.cert_file, tls.key_file) if tls is not None else ())]
     return tuple(str(file) for file in found if file is not None)
 
 
 def spoilt_secrets(config: HallConfig) -> dict[str, str]:
-    """Every one of ``secret_files`` that cannot be used, and why: unreadable, no certificate, not the key of it."""
+    """Every one of ``secret_files`` that cannot be used, and why: unreadable, not a certificate, not its key."""
     import ssl
 
     found: dict[str, str] = {}

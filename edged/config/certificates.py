@@ -1,4 +1,4 @@
-"""How long the TLS files of hall.toml are still good. A broker link dies with them, and mostly on a weekend."""
+"""When the TLS files of hall.toml end. An expired one cuts the link to the broker."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def days_left(end_ms: int, now_ms: int) -> int:
 
 
 def broker_name(config: HallConfig) -> str:
-    """As whom the controller is known to its broker: its certificate's common name, else its user name.
+    """The controller's name at its broker: its certificate's common name, else its user name.
 
     Raises ``OSError`` or ``ValueError`` where its certificate cannot be read.
     """

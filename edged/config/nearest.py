@@ -1,4 +1,4 @@
-"""The name that somebody may have meant."""
+"""Suggests the name somebody may have meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tables of hall.toml say of each other. Rules of this file:
+"""Mistakes between tables of hall.toml: names that do not exist, points used twice. Rules of this file:
 
 * It reads the raw document, so that a mistake inside one table hides none in another.
 * A value of the wrong type is ``shape.py``'s to report: here it is skipped.
@@ -25,7 +25,7 @@ WINDOW_POINTS = ("panel", "lamp", "display", "evaluator")
 
 
 def check(raw: Raw) -> Iterator[Mistake]:
-    """Every cross-reference mistake of the document."""
+    """Every mistake between tables of the document."""
     yield from _duplicates(raw)
     yield from _https(raw)
     yield from _places(raw)
@@ -43,7 +43,9 @@ def check(raw: Raw) -> Iterator[Mistake]:
 
 
 def check_options(raw: Raw, options: Mapping[str, Options]) -> Iterator[Mistake]:
-    """What the devices' options (by device id) say of the rest: channels that points name, services they name."""
+    """Mistakes between devices' options (by device id) and the rest: channels that points name, services that
+    options name.
+    """
     for path, _, point in used_points(raw):
         device, channel = parts_of(Point(point))
         channels = options[device].point_channels() if device in options else None
@@ -58,7 +60,7 @@ def check_options(raw: Raw, options: Mapping[str, Options]) -> Iterator[Mistake]
 
 
 def _shared_wires(raw: Raw, options: Mapping[str, Options]) -> Iterator[Mistake]:
-    """One wire, one set of settings, one device of a driver a unit: by what the drivers make of their options."""
+    """Devices on one wire must agree on its settings and use different units."""
     first: dict[str, tuple[str, SharedWire]] = {}
     units: dict[tuple[str, int, Any], str] = {}
     for path, entry in tables(raw, "devices"):
@@ -83,7 +85,7 @@ def _same_unit(owner: str) -> str:
 
 
 def _queue_system(raw: Raw) -> Iterator[Mistake]:
-    """In follow mode somebody else calls, and must be able to say so."""
+    """In follow mode a queue system must be configured that calls the numbers."""
     hall = raw.get("hall")
     if not isinstance(hall, dict):
         return
@@ -113,7 +115,7 @@ def _no_channel(device: str, channel: str, channels: frozenset[str]) -> str:
 
 
 def _place_of(node: Any, path: Path, word: str) -> Path | None:
-    """Where ``word`` stands as a value below ``path``: options have any shape."""
+    """The path of the value ``word`` below ``path``; options can be nested."""
     for key, child in node.items() if isinstance(node, dict) else ():
         found = (*path, key) if child == word else _place_of(child, (*path, key), word)
         if found is not None:
@@ -122,7 +124,7 @@ def _place_of(node: Any, path: Path, word: str) -> Path | None:
 
 
 def tables(raw: Raw, kind: str) -> Iterator[tuple[Path, Raw]]:
-    """The tables of an array of tables, as far as they are tables."""
+    """Those entries of an array of tables that really are tables."""
     entries = raw.get(kind)
     for position, entry in enumerate(entries if isinstance(entries, list) else ()):
         if isinstance(entry, dict):
@@ -168,7 +170,7 @@ def _duplicates(raw: Raw) -> Iterator[Mistake]:
 
 
 def _https(raw: Raw) -> Iterator[Mistake]:
-    """A certificate and its key come together."""
+    """A certificate needs its key, and a key its certificate."""
     pages = raw.get("pages")
     names = ("tls_cert_file", "tls_key_file")
     given = [name for name in names if isinstance(pages, dict) and name in pages]
@@ -178,7 +180,7 @@ def _https(raw: Raw) -> Iterator[Mistake]:
 
 
 def _places(raw: Raw) -> Iterator[Mistake]:
-    """Two windows cannot stand in one place of the plan."""
+    """No two windows may have the same place on the plan."""
     first: dict[tuple[Any, ...], str] = {}
     for path, entry in tables(raw, "windows"):
         place = entry.get("position")
@@ -262,7 +264,7 @@ def _shared_points(raw: Raw) -> Iterator[Mistake]:
 
 
 def _serial_ports(raw: Raw) -> Iterator[Mistake]:
-    """A wire has one owner. Modules on one Modbus wire share its ``url`` to the letter, each with its own ``unit``."""
+    """Each serial port has one owner. Modbus modules on one wire give the same ``url`` and different ``unit``s."""
     first: dict[str, Raw] = {}
     units: dict[tuple[str, str, str], Raw] = {}
     for path, device in tables(raw, "devices"):
@@ -299,12 +301,12 @@ def _windows_ports(raw: Raw) -> Iterator[Mistake]:
 
 
 def _port(wire: str) -> str:
-    """What a wire is, whatever it is called: by-path, by-id and ttyUSB0 may be one port."""
+    """The real path of a port: by-path, by-id and ttyUSB0 may be one port."""
     return os.path.realpath(wire) if wire.startswith("/") else wire
 
 
 def _wire(device: Raw) -> tuple[str, str] | None:
-    """The key that names a device's wire, and the wire: a serial port, or a Modbus address on the network."""
+    """A device's wire and the key that names it: a serial port, or a Modbus address on the network."""
     path, url = device.get("path"), device.get("url")
     if isinstance(path, str):
         return "path", path
@@ -410,7 +412,7 @@ def _certificates(raw: Raw) -> Iterator[Mistake]:
 
 
 def _web_port(raw: Raw) -> Iterator[Mistake]:
-    """Nothing can listen where the broker of this machine does, nor two things at one place."""
+    """The web port must not be the broker's on this machine, nor used twice."""
     mqtt, web, pages = raw.get("mqtt", {}), raw.get("web", {}), raw.get("pages", {})
     if not isinstance(mqtt, dict) or not isinstance(web, dict) or not isinstance(pages, dict):
         return
@@ -430,7 +432,7 @@ def _web_port(raw: Raw) -> Iterator[Mistake]:
 
 
 def place(path: Path, raw: Raw) -> str:
-    """A path as a reader says it: ``windows.w4.skills[1]``; tables are named by id where they have one."""
+    """A path in readable form: ``windows.w4.skills[1]``; tables appear by id where they have one."""
     text = ""
     node: Any = raw
     for depth, part in enumerate(path):

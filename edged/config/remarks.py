@@ -1,4 +1,4 @@
-"""What is right as a file, and with which a part of the hall stays dark all the same. Rules of this file:
+"""Remarks on a valid hall.toml with which a part of the hall would still not work. Rules of this file:
 
 * A *grave* remark is one that `edged check` answers with exit code 2, as a mistake; the daemon starts, says it in its
   log, and serves with the rest: a lamp that cannot be a pager is no reason to close a hall.
@@ -28,7 +28,7 @@ class Remark(NamedTuple):
 
 
 def remarks(raw: Raw, options: Mapping[str, Options]) -> Iterator[Remark]:
-    """Everything to be said of a document without mistakes; ``options`` by device id."""
+    """All remarks on a document without mistakes; ``options`` by device id."""
     yield from _roles(raw, options)
     yield from _dispenser(raw, options)
     yield from _printers(raw, options)
@@ -74,7 +74,7 @@ def _unused(raw: Raw, options: Mapping[str, Options]) -> Iterator[Remark]:
 
 
 def _unshown(raw: Raw, options: Mapping[str, Options]) -> Iterator[Remark]:
-    """Names with characters that a board's font has not."""
+    """Names with characters that a board's font lacks."""
     everywhere = [point for _, point in words(raw.get("hall", {}), "displays")]
     for path, area in tables(raw, "areas"):
         boards = [point for _, point in words(area, "displays")] + everywhere

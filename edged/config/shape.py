@@ -166,7 +166,7 @@ class TlsTable(Table, frozen=True):
 
 
 class CommandsTable(Table, frozen=True):
-    """``[mqtt.commands]``: who the commands (status, op, doctor …) are at the broker, where each name is one client.
+    """``[mqtt.commands]``: the broker identity of the command line (status, op, doctor …); each name is one client.
 
     A broker with ``use_username_as_clientid`` would take them for the daemon and throw it off.
     """
@@ -307,7 +307,7 @@ class DeviceTable(Table, frozen=True):
 
 
 class StoreTable(Table, frozen=True):
-    """``[store]``: the journal's database file, and for how many days steps stay in it."""
+    """``[store]``: the journal's database file, and for how many days it keeps steps."""
 
     path: FilePath = "/var/lib/edged/hall.db"
     keep_days: Annotated[int, Meta(ge=2, le=3650)] = 90

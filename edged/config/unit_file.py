@@ -1,4 +1,4 @@
-"""The service unit held against hall.toml: are the devices' addresses allowed, and is every credential handed over?"""
+"""Compares the systemd unit with hall.toml: are all device addresses allowed, and all credentials handed over?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def mistakes(config: HallConfig, text: str) -> Iterator[str]:
-    """What the unit (with its drop-ins behind it) withholds from this hall, and the line that mends it."""
+    """What the unit (with its drop-ins) withholds from this hall, each with the line that mends it."""
     keys = _keys(text)
     allowed = list(_networks(keys.get("IPAddressAllow", ())))
     if any(True for _ in _networks(keys.get("IPAddressDeny", ()))):

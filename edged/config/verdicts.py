@@ -29,12 +29,12 @@ class FileVerdict:
 
     @classmethod
     def of(cls, count: int, state: str, lines: tuple[str, ...]) -> FileVerdict:
-        """This process's."""
+        """The verdict of this process."""
         return cls(os.getpid(), born(os.getpid()), count, state, lines)
 
     @property
     def lives(self) -> bool:
-        """Whether the process that wrote it is still there.
+        """Whether the process that wrote the verdict still runs.
 
         In the unit's sandbox its reload command sees no process but itself (ProtectProc=): then whether there is one
         of ours under that id must do.
@@ -61,7 +61,7 @@ def read(journal: Path) -> FileVerdict | None:
 
 
 def born(pid: int) -> str:
-    """When the process ``pid`` began, in the kernel's ticks; "" where there is none. See proc(5), field 22 of stat."""
+    """When process ``pid`` started, in the kernel's ticks; "" where there is none. See proc(5), field 22 of stat."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

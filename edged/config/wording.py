@@ -86,7 +86,7 @@ def sentence(fault: Fault) -> str:
 
 
 def odd_texts(node: Any, at: Path = ()) -> Iterator[Mistake]:
-    """Characters that nobody sees, in any text of a document: pasted from a web page or a chat, mostly."""
+    """Invisible characters in any text of a document, mostly pasted from a web page or a chat."""
     inside: Iterable[tuple[str | int, Any]] = ()
     if isinstance(node, str):
         found = odd_character(node)
@@ -107,7 +107,7 @@ def one_of(choices: Iterable[object]) -> str:
 
 
 def near_choice(value: object, choices: Iterable[object]) -> str:
-    """The nearest choice, where a text is none of them."""
+    """The nearest allowed choice to a text that is none of them."""
     return did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
 
 

@@ -1,4 +1,4 @@
-"""Every sentence that the code holds, found in the source itself: none can be left out of a review.
+"""Finds every sentence in the program's source, so that a review of texts leaves none out.
 
 Chinese marks a text for people; its English stands behind it, in the same text or as the next item of a pair. Each is
 listed with what the function around it does.
@@ -88,7 +88,7 @@ def template(node: ast.AST | None, known: Mapping[str, str]) -> str:
 
 
 def _about(node: ast.AST) -> str:
-    """The first line of its docstring."""
+    """The first line of a function's docstring."""
     if not isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return ""
     return (ast.get_docstring(node) or "").partition("\n")[0]

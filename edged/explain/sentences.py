@@ -67,7 +67,7 @@ def explain(note: Note, site: Site) -> str:
 
 
 def sentences(note: Note, site: Site) -> tuple[str, str]:
-    """The Chinese and the English sentence; ("", kind and subject) for what nobody has words for."""
+    """The Chinese and the English sentence; ("", kind and subject) for a kind of note without words."""
     found = SENTENCES.get(note.kind)
     if found is None:
         return "", f"{note.kind} {note.subject}"
@@ -113,7 +113,7 @@ class _Names:
         return self.areas[area][place] if area in self.areas else area
 
     def other(self, name: str | None, place: int) -> str:
-        """Whatever a reason refers to: an area, a window, or a number."""
+        """The name of what a reason refers to: an area, a window, or a number."""
         if name is None:
             return ""
         if name in self.windows:
@@ -202,7 +202,7 @@ def _word(value: Any) -> str:
 
 
 class _Words(dict[str, str]):
-    """Missing facts read as a dash."""
+    """Facts for a template; missing ones read as a dash."""
 
     def __missing__(self, key: str) -> str:
         return "-"

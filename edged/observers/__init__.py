@@ -1,1 +1,1 @@
-"""What looks at the hall and never touches it: metrics, pages, logs."""
+"""Observers read the hall and never change it: metrics, pages, logs."""

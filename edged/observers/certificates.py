@@ -1,4 +1,4 @@
-"""Tells of TLS certificates before they end: a metric for who watches, an alarm for the last month, a line each day.
+"""Warns before TLS certificates end: a metric, an alarm in the last month, a log line each day.
 
 Ours stand in files; the broker's own is seen at each handshake, and whoever looks after it may not know that the hall
 needs it.
@@ -21,7 +21,7 @@ log = structlog.get_logger("edged.certificates")
 
 
 class CertificateWatch:
-    """``run`` until cancelled; ``look`` makes it look at once, as after a handshake.
+    """``run`` until cancelled; ``look`` checks at once, for instance after a handshake.
 
     ``report(name, end)`` gets seconds since 1970 UTC, ``warn`` all that end within the month, with why.
     """
@@ -42,11 +42,11 @@ class CertificateWatch:
         self.peer_end_ms: Callable[[], int | None] = lambda: None
 
     def look(self) -> None:
-        """Now."""
+        """Check all certificates now."""
         self._due.set()
 
     async def run(self) -> None:
-        """See the class."""
+        """Check all certificates now and then, until cancelled."""
         while True:
             self._due.clear()
             try:

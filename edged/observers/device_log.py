@@ -22,7 +22,9 @@ CHANGES = {
 
 
 class DeviceLog(Observer):
-    """Writes what steps note of devices; first contact after a start is no news, of the broker the link tells."""
+    """Logs what steps note about devices. The first contact after a start is not logged, nor a broker's loss (its
+    link logs that).
+    """
 
     def __init__(self, now_s: Callable[[], float] = clock.monotonic_s) -> None:
         self._log = structlog.get_logger("edged.device")

@@ -1,4 +1,4 @@
-"""Gauges of the hall, read from the engine's state at scrape time: nothing to keep in step, nothing to forget.
+"""Gauges of the hall, computed from the engine's state at each scrape, so that none can be out of date.
 
 Runs in the loop thread, so it sees the state between two steps. Every series of a configured thing is always
 present, also at zero: an alert on a missing series cannot fire.
@@ -36,7 +36,7 @@ class HallCollector(Collector):
         self._devices = devices
 
     def collect(self) -> Iterator[Metric]:
-        """One family after the other; none before the site is loaded."""
+        """All metric families; none before the site is loaded."""
         state = self._state()
         yield self._device_up(state)
         yield from self._device_lost(state)
@@ -51,7 +51,7 @@ class HallCollector(Collector):
         yield from _cases(state)
 
     def describe(self) -> Iterator[Metric]:
-        """Nothing up front: the registry must not collect before the engine exists."""
+        """Empty, so that the registry does not collect before the engine exists."""
         return iter(())
 
     def _device_up(self, state: State) -> Metric:
@@ -107,7 +107,7 @@ def _waiting(state: State) -> Metric:
 
 
 def _estimates(state: State) -> Metric:
-    """As shown in the hall and to the centre; the one family whose series are absent while nobody can know."""
+    """Estimated waits, as shown in the hall; the one family whose series are missing while no estimate is possible."""
     assert state.site is not None
     family = GaugeMetricFamily(
         "edged_estimated_wait_seconds", "Predicted wait of a newcomer", labels=["area", "bound"]
@@ -125,7 +125,7 @@ def _estimates(state: State) -> Metric:
 
 
 def _hours(state: State) -> Metric:
-    """One series per state, the current one at 1; without known hours an area counts as open."""
+    """One series per state of opening hours, the present one 1; with unknown hours an area counts as open."""
     assert state.site is not None
     family = GaugeMetricFamily(
         "edged_area_hours", "What an area's opening hours come to now", labels=["area", "state"]
@@ -168,7 +168,7 @@ def _windows(state: State) -> Iterator[Metric]:
 
 
 def _overrides(state: State) -> Metric:
-    """Priority inserts happen once and do not stand."""
+    """Overrides in force; priority inserts happen once and are not among them."""
     standing = Counter(override.kind for override in state.overrides.values())
     family = GaugeMetricFamily("edged_overrides", "Decisions by hand that stand", labels=["kind"])
     for kind in get_args(OverrideKind):
@@ -192,7 +192,7 @@ def _attention(state: State) -> Iterator[Metric]:
 
 
 def _cases(state: State) -> Iterator[Metric]:
-    """The percentages (办不成事) are NaN while nothing is decided: nobody knows, and no comparison holds."""
+    """The percentages of 办不成事 are NaN while nothing is decided, so that no comparison in an alert rule holds."""
     waiting, in_hand, overdue = case_signs.counts(state)
     closed = sum(1 for case in state.cases.values() if case.state == "CLOSED") + state.case_tally.cases
     family = GaugeMetricFamily(

@@ -1,4 +1,4 @@
-"""Tells of files that hall.toml names and that cannot be used: a metric, an alarm, a line when one is spoilt or mended.
+"""Watches the files that hall.toml names: a metric, an alarm and a log line when one becomes unusable or usable again.
 
 The hall is served meanwhile, with what they last held; the link reads its own again at each attempt.
 """
@@ -22,7 +22,7 @@ async def watch_secrets(
     judge: Callable[[], Mapping[str, str]],
     report: Callable[[Mapping[str, str]], None],
 ) -> None:
-    """Call ``report`` with every spoilt one of ``files`` and why, whenever that changed, until cancelled.
+    """Call ``report`` with the unusable ones of ``files`` and the reasons, whenever that changes; until cancelled.
 
     ``judge()`` reads them, in another thread; it is asked only when a file is another one than at the last look.
     """
@@ -41,7 +41,7 @@ async def watch_secrets(
 
 
 def _mark(file: str) -> tuple[int, int, int] | None:
-    """Another file, or other content; None where it is not there."""
+    """Identity and modification of a file, to notice changes; None where it is missing."""
     try:
         found = os.stat(file)
     except OSError:

@@ -86,7 +86,7 @@ class Mirror:
     def _refuse(self, name: str, why: str) -> None:
         self._bad += 1
         if self._bad.bit_count() == 1:  # the first, second, fourth … of them
-            log.warning("part-refused", part=name[:64], detail=why[:120], refused=self._bad)
+            log.warning("page-part-refused", part=name[:64], detail=why[:120], refused=self._bad)
 
 
 PUBLIC = ("names", "calls", "status", "link", BEAT)

@@ -1,4 +1,5 @@
-"""Keeps idle or slow clients from using up the descriptors that serial ports and the journal need.
+"""Limits HTTP connections in number and time, so that slow clients do not use up the descriptors of serial ports and
+journal.
 
 Every connection has a deadline from its first moment: first for the request head, then for the answer.
 """
@@ -24,20 +25,20 @@ class Doorkeeper:
 
     @property
     def open(self) -> int:
-        """Connections that have a place."""
+        """The number of connections now."""
         return len(self._deadlines)
 
     def guard(self, inner: asyncio.Protocol) -> asyncio.Protocol:
-        """The protocol to give to the server instead of ``inner``."""
+        """The protocol to hand to the server in place of ``inner``."""
         return _Guarded(self, inner)
 
     def request_came(self, transport: asyncio.BaseTransport | None) -> None:
-        """The head is complete: from here the answer's deadline runs."""
+        """The request's head is complete: the deadline for the answer begins."""
         if transport in self._deadlines:
             self._arm(transport, ANSWER_TIMEOUT_S)
 
     def enter(self, transport: asyncio.BaseTransport) -> bool:
-        """A place for a new connection, or False."""
+        """Count a new connection; False if there are too many."""
         if len(self._deadlines) >= CONNECTIONS_MAX:
             self._refused("http-full")
             return False
@@ -45,13 +46,13 @@ class Doorkeeper:
         return True
 
     def leave(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is gone."""
+        """A connection ended."""
         timer = self._deadlines.pop(transport, None)
         if timer is not None:
             timer.cancel()
 
     def close(self) -> None:
-        """End every connection, whatever it was about."""
+        """End every connection."""
         for transport in list(self._deadlines):
             transport.close()
 
@@ -67,7 +68,7 @@ class Doorkeeper:
 
 
 class _Guarded(asyncio.Protocol):
-    """Passes everything on to ``inner``, unless there is no place for it."""
+    """Passes everything on to ``inner``, unless there are too many connections."""
 
     def __init__(self, keeper: Doorkeeper, inner: asyncio.Protocol) -> None:
         self._keeper = keeper

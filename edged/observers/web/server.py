@@ -1,4 +1,4 @@
-"""``/metrics`` and ``/healthz``. Reads, never commands; one request per connection; knows its own name.
+"""``/metrics`` and ``/healthz``: read only, one request per connection, only under its own host names.
 
 HTTP is spoken here without a library: what GET without a body needs is a page of code, where a framework costs 11 MiB
 and a quarter of the start (edged/bench/MEASUREMENTS.md).
@@ -80,13 +80,13 @@ class HallHealth:
 
     @property
     def status(self) -> int:
-        """200 while calls are served and kept; lost devices and links are for the metrics to alarm."""
+        """200 while calls are served and kept on disk; for lost devices and links there are metrics and alarms."""
         return 200 if self.serving and self.durable else 503
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What goes back. ``kind`` is the Content-Type."""
+    """A response. ``kind`` is the Content-Type."""
 
     status: int
     body: bytes
@@ -114,7 +114,7 @@ class HttpRequest:
 
     @classmethod
     def parse(cls, head: bytes) -> HttpRequest | None:
-        """From the bytes before the empty line; None for what is no request."""
+        """A request from the bytes before the empty line; None for malformed ones."""
         first, *lines = head.decode("latin-1").split("\r\n")
         asked = REQUEST.fullmatch(first)
         found = [HEADER.fullmatch(line) for line in lines]
@@ -153,7 +153,7 @@ class WebServer:
         self._listener: asyncio.Server | None = None
 
     async def open(self, host: str = "127.0.0.1", port: int = 9464, names: Iterable[str] = ()) -> None:
-        """Take the address; ``names`` are further Host values to accept. ``port`` 0 takes a free one (``self.port``).
+        """Bind the address; ``names`` are further accepted Host values. ``port`` 0 takes a free one (``self.port``).
 
         Raises ``OSError`` where the address cannot be bound: a configuration mistake that start must show, before it
         touches the broker. Nobody is answered before ``run``.
@@ -169,19 +169,19 @@ class WebServer:
         self.port = self._listener.sockets[0].getsockname()[1]
 
     async def run(self) -> None:
-        """Answer until cancelled; after ``open``."""
+        """Serve until cancelled; call ``open`` first."""
         assert self._listener is not None
         await self._listener.start_serving()
         await asyncio.Event().wait()
 
     def close(self) -> None:
-        """Let go of the address and of everybody."""
+        """Close the listener and every connection."""
         if self._listener is not None:
             self._listener.close()
         self.doorkeeper.close()
 
     def answer(self, request: HttpRequest | None) -> HttpAnswer:
-        """What ``request`` gets; None stands for garbage."""
+        """The response to ``request``; None stands for a malformed request."""
         if request is None:
             return HttpAnswer(400, b"not a request\n")
         if request.method != "GET":
