@@ -161,7 +161,9 @@ class OperationDesk(Observer):
         order = operations.accept(request.payload, name, self._trusted(), self._audience, past)
         if not self._ledger.durable and not order.again:
             raise DocumentRefused(reason("no-storage"))
-        return order
+        if order.event is None:
+            return order
+        return order._replace(event=operations.meant(order.event, self._site() or NOWHERE))
 
     def _hand_over(self, order: Order, event: Event, request: OrderMessage) -> None:
         asked = self._asked[id(event)] = _Asked(order, request)

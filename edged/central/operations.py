@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from typing import Annotated, Any, cast
 
 from msgspec import Meta, field, structs
@@ -56,6 +57,8 @@ from edged.core.model.events import (
     RosterWord,
     WindowAsked,
 )
+from edged.core.model.names import area_meant, service_meant, staff_meant, window_meant
+from edged.core.model.site import Site
 from edged.shapes import ID, Misshapen, Rule, Shape, filled, form, read
 
 
@@ -76,6 +79,7 @@ ID_FORM = r"^[A-Za-z0-9_.-]{1,64}$"
 _ID = re.compile(ID_FORM)
 Id = Annotated[str, ID]
 Number = Annotated[str, form(r"^[0-9A-Za-z-]{1,12}$")]
+Called = Annotated[str, Meta(min_length=1, max_length=64)]  # a part of the hall: its id, number or name
 Name = Annotated[str, form(r"^[0-9A-Za-z][0-9A-Za-z/:_.-]{0,63}$")]
 Until = Annotated[Moment, Rule(_exists)]
 Clock = Annotated[str, form(r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
@@ -105,8 +109,8 @@ class Body(Shape, frozen=True):
 class Open(Body, frozen=True):
     """Open a window by hand; a tidal one for ``area``, or for the area where most people wait."""
 
-    window: Id
-    area: Id | None = None
+    window: Called
+    area: Called | None = None
     for_s: Seconds | None = None
     reason: Text | None = None
 
@@ -118,7 +122,7 @@ class Open(Body, frozen=True):
 class Close(Body, frozen=True):
     """Close a window: it serves its visitor to the end and calls nobody after."""
 
-    window: Id
+    window: Called
     for_s: Seconds | None = None
     reason: Text | None = None
 
@@ -130,7 +134,7 @@ class Close(Body, frozen=True):
 class Hold(Body, frozen=True):
     """Keep a "+1" window open that is serving."""
 
-    window: Id
+    window: Called
     for_s: Seconds | None = None
     reason: Text | None = None
 
@@ -142,7 +146,7 @@ class Hold(Body, frozen=True):
 class PauseIssuing(Body, frozen=True):
     """Give no numbers in an area, or in the whole hall."""
 
-    area: Id | None = None
+    area: Called | None = None
     for_s: Seconds | None = None
     reason: Text | None = None
 
@@ -166,8 +170,8 @@ class SetOverride(Body, frozen=True):
     """Any override, by its kind."""
 
     kind: OverrideKind
-    target: Annotated[str, form(r"^[0-9A-Za-z-]{1,32}$")]
-    area: Id | None = None
+    target: Called
+    area: Called | None = None
     for_s: Seconds | None = None
     reason: Text | None = None
 
@@ -180,7 +184,7 @@ class Lift(Body, frozen=True):
     """End an override before its time."""
 
     kind: OverrideKind
-    target: Annotated[str, form(r"^[0-9A-Za-z-]{1,32}$")]
+    target: Called
     reason: Text | None = None
 
     def order(self, by: str) -> Event:
@@ -192,7 +196,7 @@ class AcceptAlarm(Body, frozen=True):
     """Take care of an alarm, named by kind and subject as in the picture of alarms."""
 
     kind: Annotated[str, form(r"^[a-z-]{1,32}$")]
-    subject: Name
+    subject: Called
 
     def order(self, by: str) -> Event:
         """The acceptance as an event."""
@@ -204,7 +208,7 @@ class AskWindow(Body, frozen=True):
     with everybody: every wish for the area.
     """
 
-    area: Id
+    area: Called
     withdraw: bool = False
     everybody: bool = False
 
@@ -218,7 +222,7 @@ class Announce(Body, frozen=True):
 
     text: Text
     text_en: Text
-    areas: Annotated[tuple[Id, ...], Meta(max_length=AREAS_MAX)] = ()
+    areas: Annotated[tuple[Called, ...], Meta(max_length=AREAS_MAX)] = ()
 
     def order(self, by: str) -> Event:
         """The announcement as an event."""
@@ -231,8 +235,8 @@ class CaseOrder(Body, frozen=True):
     told: CaseWord
     case: Name | None = None
     code: Name | None = None
-    area: Id | None = None
-    service: Id | None = None
+    area: Called | None = None
+    service: Called | None = None
     ticket: Number | None = None
     special: bool = False
     level: Annotated[int, Meta(ge=1, le=5)] | None = None
@@ -267,7 +271,7 @@ class AnswerRating(Body, frozen=True):
 class FlexHours(Body, frozen=True):
     """Change today's hours (HH:MM) of an area or of the whole hall."""
 
-    area: Id | None = None
+    area: Called | None = None
     opens: Clock | None = None
     closes: Clock | None = None
 
@@ -281,7 +285,7 @@ class Roster(Body, frozen=True):
 
     staff: Annotated[str, Meta(min_length=1, max_length=64)]
     said: RosterWord
-    areas: Annotated[tuple[Id, ...], Meta(max_length=AREAS_MAX)] = ()
+    areas: Annotated[tuple[Called, ...], Meta(max_length=AREAS_MAX)] = ()
 
     def order(self, by: str) -> Event:
         """The change as an event."""
@@ -315,7 +319,7 @@ class NoticeOrder(Body, frozen=True):
     id: Name
     text: Text
     text_en: Text
-    areas: Annotated[tuple[Id, ...], Meta(max_length=AREAS_MAX)] = ()
+    areas: Annotated[tuple[Called, ...], Meta(max_length=AREAS_MAX)] = ()
     until: Until | None = None
 
     def order(self, by: str) -> Event:
@@ -390,6 +394,45 @@ def accept(raw: bytes, name: str, trusted: Trusted, audience: Audience, past: Pa
     if event is not None:
         event = cast(Event, replace(cast(Any, event), order=document.id))  # every event of a body has it
     return Order(name, document.id, document.by, opened.keyid, counter, event, counter == last, version)
+
+
+def meant(event: Event, site: Site) -> Event:
+    """The same order with ids, where numbers or names were written. What the hall does not know stays as it is."""
+    found: dict[str, Any] = {}
+    for one in fields(cast(Any, event)):
+        said = getattr(event, one.name)
+        find = _FINDERS.get(one.name)
+        if one.name == "target":
+            find = _target_of(cast(Any, event).kind)
+        if find is not None and isinstance(said, str):
+            found[one.name] = find(site, said) or said
+        elif one.name == "areas":
+            found["areas"] = tuple(area_meant(site, area) or area for area in said)
+    return cast(Event, replace(cast(Any, event), **found)) if found else event
+
+
+Finder = Callable[[Site, str], str | None]
+
+
+def _subject_meant(site: Site, said: str) -> str | None:
+    """What an alarm is about may be any part."""
+    finders = (window_meant, area_meant, staff_meant)
+    return next((found for find in finders if (found := find(site, said)) is not None), None)
+
+
+_FINDERS: Mapping[str, Finder] = {
+    "window": window_meant,
+    "area": area_meant,
+    "service": service_meant,
+    "staff": staff_meant,
+    "subject": _subject_meant,
+}
+
+
+def _target_of(kind: OverrideKind) -> Finder | None:
+    if kind == "priority-insert":  # a number of today
+        return None
+    return area_meant if kind == "pause-issuing" else window_meant
 
 
 def claimed_id(raw: bytes) -> str:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from edged.central import page_words
 from edged.core.calendar import opening, wall
+from edged.core.cases import ratings
 from edged.core.model.commands import AreaPicture, Display, Lamp, Value
 from edged.core.model.events import WHOLE_HALL
 from edged.core.model.lookup import Lookup
@@ -244,6 +245,8 @@ class Picturer:
             return "全大厅", "The hall"
         if subject in lookup.staff:
             return lookup.staff[subject].name, lookup.staff[subject].name
+        if subject in self._state.ratings:
+            return ratings.subject_of(self._turn, subject)
         return self._devices.get(device_of(Point(subject)), (subject, subject))
 
     def overrides(self) -> Body:

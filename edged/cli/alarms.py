@@ -53,29 +53,37 @@ def _standing(broker: str | None, hall: str | None, config: Path | None) -> list
     """What the hall left at its broker, every entry with its words."""
     from edged.central import topics
     from edged.cli.exchange import NoAnswer, conversation
+    from edged.cli.hall_names import HallNames
     from edged.cli.status import PICTURES_S, QUIET_S, body_of
     from edged.cli.target import fail, find_or_exit
     from edged.explain.alarm_words import alarm_words
 
     target = find_or_exit(broker, hall, config)
-    found: dict[str, Any] | None = None
+    said: dict[str, dict[str, Any]] = {}
+    standing, *named = wanted = [
+        topics.alarms_state(target.hall),
+        *(topics.page(target.hall, part) for part in ("names", "alarms")),
+    ]
     try:
-        with conversation(target, [topics.alarms_state(target.hall)]) as talk:
+        with conversation(target, wanted) as talk:
             for heard in talk.hear(PICTURES_S, QUIET_S):
-                found = body_of(heard.payload)
+                said[heard.topic] = body_of(heard.payload)
     except NoAnswer as error:
         raise fail(str(error)) from None
+    found = said.get(standing)
     if found is None:
         raise fail(f"hall {target.hall} was never seen at this broker 该大厅从未上线")
     entries = [one for one in found.get("standing") or () if isinstance(one, dict)]
+    names = HallNames(*(said.get(topic, {}) for topic in named))
     for one in entries:
+        one["about"] = names.any(str(one.get("subject")))
         words = alarm_words(str(one.get("alarm")), str(one.get("reason") or ""))
         one |= {"text": words.en, "text_zh": words.zh, "do": words.do_en, "do_zh": words.do_zh}
     return entries
 
 
 def _lines(one: dict[str, Any], lang: Lang) -> list[str]:
-    said = [f"{one.get('alarm')} {one.get('subject')}, since {one.get('since')}"]
+    said = [f"{one.get('alarm')} {one['about']}, since {one.get('since')}"]
     for name, text, do in (("zh", one["text_zh"], one["do_zh"]), ("en", one["text"], one["do"])):
         if lang in (name, "both"):
             said += [f"    {text}", f"    → {do}"]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edged.cli.hall_names import HallNames, wide
 from edged.cli.target import fail, find_or_exit
 
 STATES = {"OPEN": "待响应", "ACKNOWLEDGED": "办理中"}
@@ -37,20 +38,25 @@ def cases(
 
     target = find_or_exit(broker, hall, config)
     picture: dict[str, Any] = {}
+    names: dict[str, Any] = {}
+    named = topics.page(target.hall, "names")
     try:
-        with conversation(target, [topics.cases_state(target.hall)]) as talk:
+        with conversation(target, [topics.cases_state(target.hall), named]) as talk:
             for heard in talk.hear(PICTURES_S, QUIET_S):
-                picture = _object(heard.payload) or picture
+                if heard.topic == named:
+                    names = _object(heard.payload)
+                else:
+                    picture = _object(heard.payload) or picture
     except NoAnswer as error:
         raise fail(str(error)) from None
     if as_json:
         typer.echo(json.dumps(picture, ensure_ascii=False, indent=2))
     else:
-        _tell(target.hall, picture)
+        _tell(target.hall, picture, HallNames(names))
     raise typer.Exit(1 if picture.get("waiting") or picture.get("overdue") else 0)
 
 
-def _tell(hall: str, picture: dict[str, Any]) -> None:
+def _tell(hall: str, picture: dict[str, Any], names: HallNames) -> None:
     if not picture:
         typer.echo(f"hall {hall}: no case was ever opened 尚无反映")
         return
@@ -60,13 +66,15 @@ def _tell(hall: str, picture: dict[str, Any]) -> None:
     typer.echo(f"  {', '.join(figures)}")
     if picture.get("cases"):
         typer.echo(
-            f"\n{'case 编号':<18}{'state 状态':<22}{'due 到期':<14}{'area 专区':<12}{'why 原因':<12}opened 登记"
+            f"\n{wide('case 编号', 18)}{wide('state 状态', 22)}{wide('due 到期', 14)}{wide('area 专区', 22)}"
+            f"{wide('why 原因', 14)}opened 登记"
         )
     for case in picture.get("cases", ()):
         state = f"{case['state']} {STATES.get(case['state'], '')}"
         marks = (" !" if case["overdue"] else "") + (" special 特殊" if case["special"] else "")
         typer.echo(
-            f"{case['case']:<20}{state:<22}{(case['due'] or '-'):<16}{(case['area'] or '-'):<14}{case['code']:<14}"
+            f"{wide(case['case'], 18)}{wide(state, 22)}{wide(case['due'] or '-', 14)}"
+            f"{wide(names.area(case['area'] or '-'), 22)}{wide(case['code'], 14)}"
             f"{case['opened']}{marks}"
         )
     hidden = waiting + in_hand - len(picture.get("cases", ()))

@@ -53,7 +53,7 @@ def doctor(
     if as_json:
         typer.echo(json.dumps(_answer(hall.hall, found, links, commission), ensure_ascii=False, indent=2))
     elif commission:
-        typer.echo(f"{hall.site.name} （{hall.hall}）：现场验收清单 commissioning checklist")
+        typer.echo(f"{hall.site.name}（{hall.hall}）：现场验收清单 commissioning checklist")
         for line in LINES:
             typer.echo(_asked(line, found.get(line.look), lang))
         typer.echo("")

@@ -20,13 +20,27 @@ PROBE_S = 10.0  # a module at 9600 baud that rests between its tries is decided 
 SETTLE_S = 3.0  # after a loss: whether another reason turns up
 LISTEN_S = 5.0  # retained states come at once; who reports each minute may be missed
 CHANGES_MAX = 100  # of a device that comes and goes while it is asked
+ZH = "，"  # the comma of a Chinese sentence
 HEALTH_BYTES_MAX = 256 * 1024
 NEVER_ANSWER = frozenset({"candle485", "ff68"})  # drivers of panels that only speak when a key is pressed
 SENDS = {"milesight_mqtt": 60}  # drivers whose devices send by themselves, and how often at most, in seconds
 
 
 def look_at_links(hall: HallConfig) -> dict[str, Found]:
-    """The daemon, then each device by its id."""
+    """The daemon, then each device by its id, with whose it is."""
+    from edged.central.page_words import devices_in_words
+
+    found = _links(hall)
+    for device, (zh, en) in devices_in_words(hall.site, tuple(one.id for one in hall.devices)).items():
+        told = found.get(f"device {device}")
+        if told is not None and zh != device:
+            found[f"device {device}"] = told._replace(
+                chinese=f"{zh}：{told.chinese}", english=f"{en}: {told.english}"
+            )
+    return found
+
+
+def _links(hall: HallConfig) -> dict[str, Found]:
     health = running_health(hall)
     if health is not None:
         return {"daemon": _daemon(health)} | {
@@ -77,7 +91,7 @@ def _daemon(health: dict[str, Any]) -> Found:
 def _as_seen(device: DeviceConfig, health: dict[str, Any]) -> Found:
     """As the daemon says."""
     if device.id not in (health.get("devices_lost") or ()):
-        return well(f"在线{place_of(device)}", f"is there{place_of(device)}")
+        return well(f"在线{place_of(device, ZH)}", f"is there{place_of(device)}")
     why = (health.get("losses") or {}).get(device.id) or {}
     return _lost(device, str(why.get("reason")), str(why.get("detail") or ""))
 
@@ -85,16 +99,16 @@ def _as_seen(device: DeviceConfig, health: dict[str, Any]) -> Found:
 def _lost(device: DeviceConfig, reason: str, detail: str) -> Found:
     words = LOSSES[known(reason)]
     more = f" ({detail})" if detail else ""
-    place = place_of(device)
-    return ill(f"{words.zh}{place}{more}", f"{words.en}{place}{more}", words.do_zh, words.do_en)
+    zh, en = f"{words.zh}{place_of(device, ZH)}{more}", f"{words.en}{place_of(device)}{more}"
+    return ill(zh, en, words.do_zh, words.do_en)
 
 
-def place_of(device: DeviceConfig) -> str:
+def place_of(device: DeviceConfig, comma: str = ", ") -> str:
     """Where hall.toml says that it is: wire and number on it; "" for a device of the broker."""
     options: Any = device.options
     said = [str(getattr(options, name)) for name in ("url", "path", "host") if getattr(options, name, None)]
     unit = getattr(options, "unit", None)
-    return "".join([f", {', '.join(said)}" if said else "", "" if unit is None else f" unit {unit}"])
+    return "".join([f"{comma}{', '.join(said)}" if said else "", "" if unit is None else f" unit {unit}"])
 
 
 async def _ask_all(hall: HallConfig, devices: list[DeviceConfig]) -> dict[str, Found]:
@@ -138,24 +152,24 @@ async def _ask(hall: HallConfig, device: DeviceConfig) -> Found:
     if isinstance(last, DeviceBack) and faults:
         text = "; ".join(f"{point}: {fault}" for point, fault in faults.items())
         return ill(
-            f"有应答但有故障{place_of(device)}：{text}", f"answers with a fault{place_of(device)}: {text}"
+            f"有应答但有故障{place_of(device, ZH)}：{text}", f"answers with a fault{place_of(device)}: {text}"
         )
     if isinstance(last, DeviceBack):
         return _answered(device)
     if isinstance(last, DeviceLost):
         return _lost(device, last.reason, last.detail)
     return unknown(
-        f"未开灯无法检测{place_of(device)}", f"cannot be asked without switching a lamp{place_of(device)}"
+        f"未开灯无法检测{place_of(device, ZH)}", f"cannot be asked without switching a lamp{place_of(device)}"
     )
 
 
 def _answered(device: DeviceConfig) -> Found:
     if device.driver in NEVER_ANSWER:
         return well(
-            f"总线可打开{place_of(device)}；请逐个按呼叫器确认",
+            f"总线可打开{place_of(device, ZH)}；请逐个按呼叫器确认",
             f"the bus opens{place_of(device)}; panels never answer: press a key on each",
         )
-    return well(f"应答正常{place_of(device)}", f"answers{place_of(device)}")
+    return well(f"应答正常{place_of(device, ZH)}", f"answers{place_of(device)}")
 
 
 def _listen(hall: HallConfig, devices: list[DeviceConfig]) -> dict[str, Found]:

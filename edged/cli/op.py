@@ -27,7 +27,7 @@ app = typer.Typer(
 
     \b
       edged op list                                        every operation and what it needs
-      edged op push open window=w11 for_s=1800 --by "陈敏" --key city.key --config hall.toml
+      edged op push open window=11 for_s=1800 --by "陈敏" --key city.key --config hall.toml
       edged op push rollback --by "陈敏" --key city.key --config hall.toml
     With `edged demo` running, key and hall are found by themselves.
     """,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from edged.cli.hall_names import HallNames, wide
 from edged.cli.target import Target, fail, find_or_exit
 
 PICTURES_S = 1.5  # retained pictures come within ms of subscribing; a slow line gets this long
@@ -65,13 +67,19 @@ def left_at_broker(target: Target) -> dict[str, Any]:
     from edged.central import topics
     from edged.cli.exchange import conversation
 
-    found: dict[str, Any] = {"status": None, "policy": None, "alarms": None, "areas": {}, "windows": {}}
+    found: dict[str, Any] = {
+        **dict.fromkeys(("status", "policy", "alarms", "names", "about")),
+        "areas": {},
+        "windows": {},
+    }
     wanted = [
         topics.status(target.hall),
         topics.policy_report(target.hall),
         topics.area_state(target.hall, "+"),
         topics.window_state(target.hall, "+"),
         topics.alarms_state(target.hall),
+        topics.page(target.hall, "names"),
+        topics.page(target.hall, "alarms"),
     ]
     with conversation(target, wanted) as talk:
         for heard in talk.hear(PICTURES_S, QUIET_S):
@@ -83,6 +91,10 @@ def left_at_broker(target: Target) -> dict[str, Any]:
                 found["policy"] = body
             elif heard.topic == wanted[4]:
                 found["alarms"] = body
+            elif heard.topic == wanted[5]:
+                found["names"] = body
+            elif heard.topic == wanted[6]:
+                found["about"] = body
             elif "/state/area/" in heard.topic:
                 found["areas"][name] = body
             elif "/state/window/" in heard.topic:
@@ -118,13 +130,14 @@ def _well(pictures: dict[str, Any]) -> bool:
 
 def _tell(target: Target, pictures: dict[str, Any]) -> None:
     said, policy, health = (pictures[kind] or {} for kind in ("status", "policy", "health"))
+    names = HallNames(pictures["names"] or {}, pictures["about"])
     stopped = target.web is not None and not health and said.get("state") != "online"
     note = ", not running on this machine 本机服务未运行" if stopped else ""
     typer.echo(f"hall {target.hall} at {target.host}:{target.port}: {said.get('state', 'never seen')}{note}")
     if health:
-        lost = ", ".join(health.get("devices_lost") or ()) or "none"
+        lost = ", ".join(names.device(one) for one in health.get("devices_lost") or ()) or "none"
         typer.echo(f"  health {health.get('state')}, durable {health.get('durable')}, devices lost: {lost}")
-        _tell_lost(health.get("losses") or {})
+        _tell_lost(health.get("losses") or {}, names)
     mistakes = health.get("config_mistakes") or ()
     if mistakes:
         typer.echo(
@@ -135,43 +148,58 @@ def _tell(target: Target, pictures: dict[str, Any]) -> None:
     applied = policy.get("applied") or {}
     if policy:
         typer.echo(f"  policy version {applied.get('version')}, last push: {policy.get('state')}")
-    _tell_alarms(pictures["alarms"] or {})
+    _tell_alarms(pictures["alarms"] or {}, names)
+    _tell_parts(pictures, names)
+
+
+def _tell_parts(pictures: dict[str, Any], names: HallNames) -> None:
     if pictures["areas"]:
         typer.echo(
-            f"\n{'area 专区':<18}{'waiting 等候':>12}{'open 开放':>10}{'+1 潮汐':>9}{'asked 待到岗':>10}"
+            f"\n{wide('area 专区', 26)}{'waiting 等候':>12}{'open 开放':>10}{'+1 潮汐':>9}{'asked 待到岗':>10}"
             "  oldest since 最早取号"
         )
     for name, area in sorted(pictures["areas"].items()):
         typer.echo(
-            f"{name:<20}{area.get('waiting', '?'):>12}{area.get('open_windows', '?'):>12}"
+            f"{wide(names.area(name), 26)}{area.get('waiting', '?'):>14}{area.get('open_windows', '?'):>12}"
             f"{area.get('tidal_windows', '?'):>10}{area.get('asked_windows', '?'):>12}"
             f"  {area.get('oldest_since') or '-'}"
         )
     if pictures["windows"]:
-        typer.echo(f"\n{'window 窗口':<18}{'state 状态':<22}{'number 号':<10}tidal 潮汐")
-    for name, window in sorted(pictures["windows"].items(), key=lambda pair: (len(pair[0]), pair[0])):
+        typer.echo(f"\n{wide('window 窗口', 16)}{wide('state 状态', 24)}{wide('number 号', 11)}tidal 潮汐")
+    for name, window in sorted(pictures["windows"].items(), key=lambda pair: names.place(pair[0])):
         state = str(window.get("state", "?"))
         state = f"{state} {STATES.get(state, '')}" + (" 失联 stale" if window.get("stale") else "")
-        tidal = " ".join(
-            str(window[key]) for key in ("tidal_area", "tidal_reason", "override") if window.get(key)
-        )
-        typer.echo(f"{name:<20}{state:<22}{window.get('number') or '-':<11}{tidal}")
+        tidal = " ".join(_tide_of(window, names))
+        number = window.get("number") or "-"
+        typer.echo(f"{wide(names.window(name), 16)}{wide(state, 24)}{number:<11}{tidal}".rstrip())
 
 
-def _tell_lost(losses: dict[str, Any]) -> None:
+def _tide_of(window: dict[str, Any], names: HallNames) -> Iterator[str]:
+    """For which area a window is open, why, and what was decided by hand."""
+    if window.get("tidal_area"):
+        yield names.area(str(window["tidal_area"]))
+    yield from (str(window[key]) for key in ("tidal_reason_zh", "tidal_reason") if window.get(key))
+    by_hand = str(window.get("override") or "")
+    if by_hand:
+        from edged.core.people.answers import OVERRIDES  # 80 ms that --help does without
+
+        yield " ".join((*OVERRIDES.get(by_hand, ("",))[:1], by_hand)).strip()
+
+
+def _tell_lost(losses: dict[str, Any], names: HallNames) -> None:
     for device, why in losses.items():
-        typer.echo(
-            f"    {device}: {why['zh']} {why['en']}, since {why['since']} ({why['reason']}: {why['detail']})"
-        )
+        because = f"since {why['since']} ({why['reason']}: {why['detail']})"
+        typer.echo(f"    {names.device(device)}: {why['zh']} {why['en']}, {because}")
         typer.echo(f"      → {why['do_zh']}; {why['do_en']}")
 
 
-def _tell_alarms(alarms: dict[str, Any]) -> None:
+def _tell_alarms(alarms: dict[str, Any], names: HallNames) -> None:
     from edged.explain.alarm_words import alarm_words  # the core's vocabulary: 80 ms that --help does without
 
     for one in alarms.get("standing") or ():
         words = alarm_words(str(one.get("alarm")), str(one.get("reason") or ""))
-        typer.echo(f"  ALARM {one.get('subject')}: {words.zh} {words.en}, since {one.get('since')}")
+        about = names.any(str(one.get("subject")))
+        typer.echo(f"  ALARM {about}: {words.zh} {words.en}, since {one.get('since')}")
 
 
 def body_of(payload: bytes) -> dict[str, Any]:

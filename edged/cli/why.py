@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edged.core.model.commands import Note
     from edged.core.model.site import Site
-    from edged.explain.sentences import Explained
+    from edged.explain.sentences import Explained, Fact
     from edged.store.database import Snapshot
 
 Lang = Literal["zh", "en", "both"]
@@ -35,7 +35,7 @@ class Decision:
     seq: int
     time: str
     explained: Explained
-    names: frozenset[str] = frozenset()  # of its area and windows: ids, numbers, names
+    site: Site  # as it was then
     acknowledged_by: str | None = None
     result: list[str] = field(default_factory=list)
 
@@ -140,7 +140,7 @@ def _decisions_from(connection: apsw.Connection, start: Snapshot | None, told: T
             what = explained(note, step.site)
             if what is None:
                 continue
-            decision = Decision(step.seq, _time(wall_ms, step.zone_min), what, _names(what, step.site))
+            decision = Decision(step.seq, _time(wall_ms, step.zone_min), what, step.site)
             found.append(decision)
             if what.decision == "open" and what.window is not None:
                 running[what.window] = decision
@@ -168,20 +168,13 @@ def _time(wall_ms: int, zone_min: int) -> str:
 
 
 def _wanted(one: Decision, area: str | None, window: str | None) -> bool:
-    return (area is None or area in one.names) and (
-        window is None or window.removesuffix("号窗口") in one.names
-    )
+    from edged.core.model.names import area_meant, window_meant
 
-
-def _names(told: Explained, site: Site) -> frozenset[str]:
-    """What people call the area and the windows of a decision."""
+    told = one.explained
     windows = {told.window, *(other.id for other in told.alternatives if other.code == "chosen")}
-    found = {told.area, *windows}
-    found |= {window.number for window in site.windows if window.id in windows}
-    for area in site.areas:
-        if area.id == told.area:
-            found |= {area.name, area.name_en}
-    return frozenset(name for name in found if name)
+    return (area is None or (area_meant(one.site, area) or area) == told.area) and (
+        window is None or (window_meant(one.site, window) or window) in windows
+    )
 
 
 def _is_enough(told: list[Decision], since: str | None, last: int) -> bool:
@@ -224,21 +217,35 @@ HEADINGS = {
 }
 
 
+COMMAS = ("，", ", ")
+
+
+def _window_name(number: str, places: tuple[int, ...]) -> str:
+    return " ".join((f"{number}号窗口", f"window {number}")[place] for place in places)
+
+
 def _lines(one: Decision, lang: Lang) -> list[str]:
+    from edged.explain.figures import DECIDED, in_words
+
     told, places = one.explained, {"zh": (0,), "en": (1,), "both": (0, 1)}[lang]
-    lines = [
-        f"{one.time}  {told.decision.upper()}  {' | '.join((told.zh, told.en)[place] for place in places)}"
-    ]
+    decided = " ".join(DECIDED[told.decision][place] for place in places)
+    lines = [f"{one.time}  {decided}  {' | '.join((told.zh, told.en)[place] for place in places)}"]
 
     def say(heading: str, text: str) -> None:
         if text:
-            lines.append(f"    {' '.join(HEADINGS[heading][place] for place in places)}: {text}")
+            colon = "：" if lang == "zh" else ": "
+            lines.append(f"    {' '.join(HEADINGS[heading][place] for place in places)}{colon}{text}")
 
-    say("inputs", ", ".join(f"{key} {value}" for key, value in told.inputs.items()))
-    say("thresholds", ", ".join(f"{key} {value}" for key, value in told.thresholds.items()))
+    def figures(facts: Mapping[str, Fact]) -> str:
+        told_in = [COMMAS[place].join(in_words(facts, told.rule, one.site, place)) for place in places]
+        return " | ".join(text for text in told_in if text)
+
+    say("inputs", figures(told.inputs))
+    say("thresholds", figures(told.thresholds))
     for other in told.alternatives:
         words = " ".join((other.zh, other.en)[place] for place in places)
-        say("alternatives", f"{other.name}: {words}")
+        name = other.name if other.kind == "staff" else _window_name(other.name, places)
+        say("alternatives", f"{name}{'：' if lang == 'zh' else ': '}{words}")
     for result in one.result:
         say("result", " | ".join(result.split(" | ")[place] for place in places))
     return lines

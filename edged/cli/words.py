@@ -65,6 +65,7 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "on": ("开始", "begins"),
     "trigger": ("特殊需求按键", "the special-need key"),
     "override": ("人工开放", "open"),
+    "fact": ("9", "9"),
 }
 
 NAMES: Mapping[str, tuple[str, str]] = {  # whose name a sentence says, by where it is made
@@ -150,6 +151,7 @@ def _tables() -> Iterator[Row]:
     from edged.core.calendar.hours_words import MODES
     from edged.core.model.policy import Templates
     from edged.core.people import alarms, answers
+    from edged.explain import figures
     from edged.explain import words as explained
 
     templates = Templates()
@@ -174,6 +176,9 @@ def _tables() -> Iterator[Row]:
         ("why not this one 未选原因", explained.WHY_NOT),
         ("trigger 申请来源", explained.TRIGGERS),
         ("by hand 人工干预", explained.OVERRIDES),
+        ("decision 决定", figures.DECIDED),
+        ("figure 数据", figures.FIGURES),
+        ("decides meanwhile 数据过时期间", figures.DECIDES),
     )
     for situation, table in tables:
         for name, (chinese, english) in table.items():

@@ -140,7 +140,7 @@ def _words(note: Note, names: _Names, place: int) -> _Words:
         {
             key: duration(value, place)
             if key.endswith("_s") and isinstance(value, int | float)
-            else _word(value)
+            else number(value)
             for key, value in note.data.items()
         }
     )
@@ -189,7 +189,13 @@ def duration(seconds: float, place: int) -> str:
     return f"{hours}小时{minutes:02d}分钟" if place == 0 else f"{hours} h {minutes:02d} min"
 
 
-def _word(value: Any) -> str:
+def area_name(site: Site, area: str, place: int) -> str:
+    """An area's name, or what was said where there is none of this id; ``place`` 0 Chinese, 1 English."""
+    return _Names(site).area(area, place)
+
+
+def number(value: Any) -> str:
+    """A figure without false precision; a dash where there is none."""
     if value is None:
         return "-"
     return (

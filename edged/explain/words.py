@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from edged.core.people.answers import OVERRIDES as OVERRIDES
+
 Pair = tuple[str, str]
 
 DECISIONS: dict[str, str] = {
@@ -114,13 +116,6 @@ TRIGGERS: dict[str, Pair] = {
     "ask-window": ("人工申请", "an operator"),
 }
 SAFE_MODE: dict[str, Pair] = {"1": ("开始", "begins"), "0": ("结束", "ends")}
-OVERRIDES: dict[str, Pair] = {
-    "open": ("人工开放", "open"),
-    "close": ("人工关闭", "close"),
-    "hold": ("人工保持", "hold"),
-    "pause-issuing": ("暂停取号", "pause issuing"),
-    "priority-insert": ("提前办理", "go first"),
-}
 CALLED: Pair = ("呼叫{staff}", "paging {staff}")
 LAMP_ONLY: Pair = ("仅亮灯提示", "by its lamp alone")  # nobody is on shift who could be paged
 USUAL: Pair = ("，平日此时最多{usual_s}", ", at most {usual_s} at this time on other days")

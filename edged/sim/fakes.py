@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -136,7 +136,11 @@ class Fakes:
         return pty
 
     def _soon(self, coroutine: object) -> None:
-        self._tasks.create_task(coroutine)  # type: ignore[arg-type]
+        assert isinstance(coroutine, Coroutine)
+        try:
+            self._tasks.create_task(coroutine)
+        except RuntimeError:  # all ends, and a wire said one more thing
+            coroutine.close()
 
     async def run(self) -> None:
         """Serve until cancelled."""

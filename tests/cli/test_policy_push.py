@@ -84,15 +84,15 @@ class Desk:
 
 
 @asynccontextmanager
-async def hall_process(directory: Path, link: MqttLink) -> AsyncIterator[None]:
-    """``edged run`` until it has said "online"."""
+async def hall_process(directory: Path, link: MqttLink, state: bytes = b'"online"') -> AsyncIterator[None]:
+    """``edged run`` until it has said its state; "degraded" where devices are lost."""
     with (directory / "run.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "edged", "run", "-c", "hall.toml", cwd=directory, env=ENVIRON, stderr=log
         )
     said = collect(link, "hall/east/status")
     try:
-        await until(lambda: any(b'"online"' in message.payload for message in said), 20)
+        await until(lambda: any(state in message.payload for message in said), 20)
         yield
     finally:
         process.terminate()

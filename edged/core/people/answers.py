@@ -195,8 +195,16 @@ ACCEPTED: dict[str, Pair] = {
 }
 
 
+OVERRIDES: dict[str, Pair] = {
+    "open": ("人工开放", "open"),
+    "close": ("人工关闭", "close"),
+    "hold": ("人工保持", "hold"),
+    "pause-issuing": ("暂停取号", "pause issuing"),
+    "priority-insert": ("提前办理", "go first"),
+}
 # What an order came to: its step shows whether it acts at once, and why not.
 ORDERED: dict[str, Pair] = {
+    "override.set": ("{target}{override}", "{target}: {override}"),
     "tidal.escalated": ("暂无待命人员到岗，已通知值班长", "Nobody comes, the duty manager is paged"),
     "tidal.held": ("已登记，{held}", "Taken: {held}"),
     "tidal.opened": ("{subject}号窗口已启用", "Window {subject} is open"),
@@ -242,7 +250,13 @@ def answer_of(lookup: Lookup, notes: Sequence[Note], told: Mapping[str, Pair] = 
             code = str(note.data.get("reason"))
             words = REFUSED.get(code, (code.replace("_", " "), code.replace("_", " ")))
             return KeyAnswer(code, *_filled(lookup, words, note))
+    wanted = any(
+        note.kind == "tidal.asked" or (note.data.get("override") == "open" and note.kind == "override.set")
+        for note in notes
+    )
     for note in reversed(notes):
+        if note.kind in ORDERED and note.kind.startswith("tidal.") and not wanted:
+            continue  # the tide's own business in the same step
         if note.kind in told:
             nobody = note.kind == "tidal.requested" and note.data.get("staff") is None
             return KeyAnswer("", *_filled(lookup, LIT if nobody else told[note.kind], note))
@@ -250,7 +264,7 @@ def answer_of(lookup: Lookup, notes: Sequence[Note], told: Mapping[str, Pair] = 
 
 
 def _filled(lookup: Lookup, words: Pair, note: Note) -> Pair:
-    known = {"subject": note.subject} | dict(note.data)
+    known = {"subject": note.subject, "target": note.subject} | dict(note.data)
     chinese, english = (
         {key: _named(lookup, key, value, column) for key, value in known.items()} | _states(known, column)
         for column in (0, 1)
@@ -285,6 +299,7 @@ def _states(known: Mapping[str, object], column: int) -> dict[str, object]:
     }
     seconds = max(0, round(left)) if isinstance(left, int | float) else 0
     held = HELD.get(str(known.get("reason")), RECEIVED)[column]
+    found["override"] = OVERRIDES.get(str(known.get("override")), RECEIVED)[column]
     found["held"] = held.format(left_s=_soon(seconds)[column])
     return found
 

@@ -8,6 +8,7 @@ more, and the page or window they had goes to somebody else.
 from __future__ import annotations
 
 from edged.core.model.events import KeyPressed, RosterTold, RosterWord
+from edged.core.model.names import staff_meant
 from edged.core.model.state import Today
 from edged.core.model.turn import Turn
 from edged.core.people import pagers, pages, staffing
@@ -46,7 +47,7 @@ def press(turn: Turn, event: KeyPressed) -> None:
 
 def tell(turn: Turn, event: RosterTold) -> None:
     """Apply a change of today's roster, or refuse it with a reason."""
-    staff = _id_of(turn, event.staff)
+    staff = staff_meant(turn.lookup.site, event.staff)
     if staff is None:
         turn.ignore(event.staff, "unknown_staff", by=event.by)
         return
@@ -72,13 +73,6 @@ def tell(turn: Turn, event: RosterTold) -> None:
 def end_day(turn: Turn) -> None:
     """Changes of the roster end with the day."""
     turn.state.roster.clear()
-
-
-def _id_of(turn: Turn, name: str) -> str | None:
-    """A member by id, or by the name that people use."""
-    if name in turn.lookup.staff:
-        return name
-    return next((member.id for member in turn.lookup.site.staff if member.name == name), None)
 
 
 def _step_back(turn: Turn, staff: str) -> None:

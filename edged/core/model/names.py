@@ -1,0 +1,48 @@
+"""Which part of the hall somebody means who writes an id, a number or a name.
+
+An id goes first; after it a window's number, or a name as it stands in hall.toml, in either language. What fits two
+parts, or none, is nobody's: ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edged.core.model.site import Site
+
+_AROUND = ("号窗口", "号", "窗口", "window ")  # 11号窗口, 11号, 窗口11, window 11
+
+
+def window_meant(site: Site, text: str) -> str | None:
+    """Id of a window by its id or number, however people write it."""
+    numbers: list[tuple[str, tuple[str, ...]]] = [(one.id, (one.number,)) for one in site.windows]
+    found, plain = _one(text, numbers), text
+    for word in _AROUND:
+        plain = plain.removeprefix(word).removesuffix(word)
+    return _one(plain, numbers) if found is None else found
+
+
+def area_meant(site: Site, text: str) -> str | None:
+    """Id of an area by its id or name."""
+    return _one(text, ((one.id, (one.name, one.name_en)) for one in site.areas))
+
+
+def service_meant(site: Site, text: str) -> str | None:
+    """Id of a service by its id or name."""
+    return _one(text, ((one.id, (one.name, one.name_en)) for one in site.services))
+
+
+def staff_meant(site: Site, text: str) -> str | None:
+    """Id of a member of staff by id or name."""
+    return _one(text, ((one.id, (one.name,)) for one in site.staff))
+
+
+def _one(text: str, parts: Iterable[tuple[str, tuple[str, ...]]]) -> str | None:
+    said = text.strip().casefold()
+    named = []
+    for part, names in parts:
+        if part == text:
+            return part
+        if any(name.casefold() == said for name in names):
+            named.append(part)
+    return named[0] if len(named) == 1 else None
