@@ -92,9 +92,10 @@ class DutyDesk:
         why = self._why_not(request)
         if why is not None or self._pins is None:
             return JSONResponse(why, 403)
+        address = "" if request.client is None else request.client.host
         name, pin = str(told.get("name", ""))[: pins.NAME_MAX].strip(), str(told.get("pin", ""))[:64]
         async with self._one_pin:
-            wait_s = self._sessions.wait_s(name)
+            wait_s = self._sessions.wait_s(name, address)
             if wait_s:
                 return _no(
                     429, f"尝试过多，请{round(wait_s)}秒后再试", f"Too many tries: again in {round(wait_s)} s"
@@ -105,10 +106,10 @@ class DutyDesk:
                 log.error("pins-unusable", detail=str(error))
                 return _no(503, "PIN 文件不可用，请联系管理员", "The file of PINs cannot be used")
         if not right:
-            self._sessions.wrong(name)
+            self._sessions.wrong(name, address)
             log.warning("duty-login-refused")  # the name may be somebody's PIN, typed into the wrong field
             return _no(403, "姓名或 PIN 不正确", "Wrong name or PIN")
-        made = self._sessions.begin(name)
+        made = self._sessions.begin(name, address)
         log.info("duty-login", by=name)
         answer = JSONResponse({"name": name, "proof": made.proof})
         answer.set_cookie(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -13,9 +14,10 @@ from edged.logs import Allowance
 IDLE_S = 15 * 60.0  # a tablet that lies about
 LONGEST_S = 12 * 3600.0  # a shift
 SESSIONS_MAX = 32
-TRIES_FREE = 3  # wrong PINs of a name before it has to wait
+TRIES_FREE = 3  # wrong PINs of a name from one address before that address has to wait with it
+ADDRESS_TRIES_FREE = 10  # of all names from one address
 WAIT_S, WAIT_MAX_S = 10.0, 900.0  # twice as long each time
-NAMES_MAX = 200  # whose wrong tries are remembered
+WRONG_MAX = 1_000  # whose wrong tries are remembered
 TRIES_BURST, TRIES_PER_S = 10, 0.2  # of everybody together: a thousand PINs take more than an hour
 ACTS_BURST, ACTS_PER_S = 6, 0.5  # of one session
 ACTS_KEPT = 64  # answers remembered, so that the same act is never sent twice
@@ -42,12 +44,13 @@ class DutySessions:
 
     def __init__(self) -> None:
         self._by_token: OrderedDict[str, DutySession] = OrderedDict()
-        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()  # tries in a row, not before
+        # by address and name ("": any of them): tries in a row, not before
+        self._wrong: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
         self._all = Allowance(TRIES_BURST, TRIES_PER_S)
 
-    def begin(self, name: str) -> DutySession:
-        """``name`` gave the right PIN."""
-        self._wrong.pop(name, None)
+    def begin(self, name: str, address: str) -> DutySession:
+        """``name`` gave the right PIN at ``address``."""
+        self._wrong.pop((network(address), name), None)
         made = DutySession(name)
         self._by_token[made.token] = made
         while len(self._by_token) > SESSIONS_MAX:
@@ -70,18 +73,35 @@ class DutySessions:
         """They leave."""
         self._by_token.pop(session.token, None)
 
-    def wait_s(self, name: str) -> float:
-        """How long until a PIN may be tried for ``name``; 0: now, and that is a try of everybody's allowance."""
-        _, not_before_s = self._wrong.get(name, (0, 0.0))
-        left_s = not_before_s - monotonic_s()
+    def wait_s(self, name: str, address: str) -> float:
+        """How long until a PIN may be tried for ``name`` at ``address``; 0: now, a try of everybody's allowance.
+
+        Who types a colleague's name wrong keeps only their own address waiting, never the colleague.
+        """
+        place = network(address)
+        until_s = max(self._wrong.get((place, one), (0, 0.0))[1] for one in (name, ""))
+        left_s = until_s - monotonic_s()
         if left_s > 0:
             return left_s
         return 0.0 if self._all.take() is not None else 1 / TRIES_PER_S
 
-    def wrong(self, name: str) -> None:
+    def wrong(self, name: str, address: str) -> None:
         """That was not it."""
-        count = self._wrong.pop(name, (0, 0.0))[0] + 1
-        pause_s = 0.0 if count < TRIES_FREE else min(WAIT_MAX_S, WAIT_S * 2.0 ** min(20, count - TRIES_FREE))
-        self._wrong[name] = (count, monotonic_s() + pause_s)
-        while len(self._wrong) > NAMES_MAX:
+        place = network(address)
+        for one, free in ((name, TRIES_FREE), ("", ADDRESS_TRIES_FREE)):
+            count = self._wrong.pop((place, one), (0, 0.0))[0] + 1
+            pause_s = 0.0 if count < free else min(WAIT_MAX_S, WAIT_S * 2.0 ** min(20, count - free))
+            self._wrong[place, one] = (count, monotonic_s() + pause_s)
+        while len(self._wrong) > WRONG_MAX:
             self._wrong.popitem(last=False)
+
+
+def network(address: str) -> str:
+    """Who counts as one: an IPv4 address, or the 64 bits of an IPv6 one that a single machine may change at will."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.version == 6 and found.ipv4_mapped is None:
+        return str(ipaddress.ip_network((found, 64), strict=False))
+    return str(found)

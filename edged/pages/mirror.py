@@ -90,6 +90,7 @@ class Mirror:
 
 
 PUBLIC = ("names", "calls", "status", "link", BEAT)
+CALL_KEYS = ("n", "number", "window", "area", "at", "again")
 WINDOW_KEYS = ("state", "pause", "since")
 
 
@@ -102,6 +103,8 @@ def public(name: str, body: dict[str, Any]) -> dict[str, Any]:
     """What visitors may see of a part: nobody's name, no reasons of the house."""
     if name == "names":
         return {key: body.get(key) for key in ("hall", "areas", "services", "windows")}
+    if name == "calls":  # why somebody goes first is theirs alone
+        return {"calls": [{key: one.get(key) for key in CALL_KEYS} for one in body.get("calls", ())]}
     if name == "status":
         return {"state": body.get("state")}
     if name.startswith("window/"):

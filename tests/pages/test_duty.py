@@ -21,6 +21,7 @@ from edged.central import topics
 from edged.central.envelope import private_pem, public_entry
 from edged.core.model.events import OverrideLifted, OverrideSet
 from edged.pages import duty, pins
+from edged.pages.duty_sessions import network
 from edged.sim.broker import free_port
 from tests.support.brokers import Mosquitto, plain_client, real_mosquitto, until
 from tests.support.daemons import ROOT, Hall, Machines, edged, small_hall
@@ -155,6 +156,39 @@ async def test_guessing_a_pin_becomes_slow_and_does_not_stop_others(desk: Desk) 
     assert (await desk.login("钱伟", "739105")).status_code == 200
 
 
+async def test_who_types_a_colleagues_name_wrong_locks_nobody_else_out(desk: Desk) -> None:
+    elsewhere = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+    origin = {"origin": desk.address, "content-type": "application/json"}
+    async with httpx.AsyncClient(base_url=desk.address, transport=elsewhere, headers=origin) as other:
+
+        async def tried(name: str) -> int:
+            sent = json.dumps({"name": name, "pin": "000001"})
+            return (await other.post("/duty/login", content=sent)).status_code
+
+        assert [await tried(NAME) for _ in range(4)] == [403, 403, 403, 429]
+        assert [await tried(f"某人{n}") for n in range(6)] == [403] * 6
+        assert (await desk.login()).status_code in (200, 429)  # everybody's allowance is nearly used up
+        assert await tried("又一人") == 429  # an address has an end of tries, too
+    async with asyncio.timeout(30):
+        while (await desk.login()).status_code != 200:
+            await asyncio.sleep(0.5)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.0.0.1", "10.0.0.2", False),
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("fe80::1%eth0", "fe80::2", True),
+        ("::ffff:10.0.0.1", "::ffff:10.0.0.2", False),
+        ("", "", True),
+    ],
+)
+def test_who_counts_as_one(one: str, other: str, same: bool) -> None:
+    assert (network(one) == network(other)) == same
+
+
 async def test_what_no_page_sends_is_refused_and_costs_nobody_a_place(desk: Desk) -> None:
     for other in (
         "a@b=1",
@@ -256,6 +290,13 @@ async def test_the_page_opens_a_window_and_ends_it(desk: Desk, tmp_path: Path) -
         page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         await page.goto(f"{desk.address}/duty")
+        await page.route("**/duty/login", lambda route: route.abort())
+        await page.get_by_label("姓名").fill(NAME)
+        await page.get_by_label("PIN").fill(PIN)
+        await page.get_by_role("button", name="进入").click()
+        await expect(page.locator("#told")).to_contain_text("没有连上控制器")
+        await page.unroute("**/duty/login")
+        wrong.clear()  # the browser says on its console that it was not reached
         await page.get_by_label("姓名").fill(NAME)
         await page.get_by_label("PIN").fill(PIN)
         await page.get_by_role("button", name="进入").click()

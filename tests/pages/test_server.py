@@ -87,7 +87,19 @@ async def test_visitors_see_nobodys_name(hall: MadeHall) -> None:
         board = (await client.get(f"{hall.address}/board/picture")).text
     assert "周凯" in staff
     assert "H029" in board
-    for name in ("周凯", "何丽", "唐红", "clerk", "paged", "reason", "trial"):
+    assert "elderly" in staff
+    for name in (
+        "elderly",
+        "priority",
+        'wait_s":',
+        "周凯",
+        "何丽",
+        "唐红",
+        "clerk",
+        "paged",
+        "reason",
+        "trial",
+    ):
         assert name not in board
 
 

@@ -9,14 +9,13 @@ const only = decodeURIComponent(location.pathname.split("/")[2] ?? "");
 const sound = new URLSearchParams(location.search).get("sound") ?? "";
 let turn = 0, newest = null;
 
-const PRIORITY = { elderly: "长者", disabled: "无障碍", pregnant: "孕妇", military: "军人", soldier: "军人", priority: "优先" };
 const number = (id) => parts.names?.windows.find((one) => one.id === id)?.number ?? "";
 const areas = () => (parts.names?.areas ?? []).filter((one) => parts[`area/${one.id}`] && (!only || one.id === only)).map((one) => ({ ...one, ...parts[`area/${one.id}`] }));
 const calls = () => (parts.calls?.calls ?? []).filter((one) => !only || one.area === only);
 const open = (one) => one.hours == null || ["open", "stopped", "draining"].includes(one.hours);
 
 function row(one, fresh) {
-  const mark = one.again ? "再次" : one.priority && one.priority !== "normal" ? PRIORITY[one.priority] ?? "优先" : null;
+  const mark = one.again ? "再次" : null;
   return h("li", { class: fresh ? "call fresh" : "call", "data-key": `${one.number}${one.at}` }, h("span", { class: "n" }, one.number, mark && h("span", { class: "mark" }, mark)),
     h("span", { class: "to" }, s("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, s("path", { d: "M3 12h17M13 5l7 7-7 7" })), h("b", {}, number(one.window)), "号窗口"));
 }

@@ -22,7 +22,7 @@ async function post(path, body) {
   return [answer.status, await answer.json()];
 }
 async function session() {
-  who = await (await fetch("/duty/session")).json();
+  try { who = await (await fetch("/duty/session")).json(); } catch { setTimeout(session, 3000); } // the banner says that nothing is heard
   draw();
 }
 function tell(words, state = "") {
@@ -146,10 +146,19 @@ document.addEventListener("click", (event) => {
   else if (lift) { const [what, target] = lift.split(" "); order({ act: "lift", kind: what, target }); }
   else if (withdraw) order({ act: "ask-window", area: withdraw, withdraw: true });
 });
-$("#leave").addEventListener("click", async () => { await post("/duty/logout", {}); act = null; tell(null); await session(); });
+$("#leave").addEventListener("click", async () => {
+  try { await post("/duty/logout", {}); } catch { tell({ zh: "没有连上控制器，尚未退出", en: "The controller was not reached: you are still logged in" }, "refused"); return; }
+  act = null;
+  tell(null);
+  await session();
+});
 $("#login").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const [status, answer] = await post("/duty/login", { name: $("#name").value, pin: $("#pin").value });
+  let status, answer;
+  try { [status, answer] = await post("/duty/login", { name: $("#name").value, pin: $("#pin").value }); } catch {
+    tell({ zh: "没有连上控制器：请检查网络，再试一次", en: "The controller was not reached: check the network and try again" }, "refused");
+    return;
+  }
   $("#pin").value = "";
   tell(status === 200 ? null : answer, "refused");
   if (status === 200) await session(); else $("#pin").focus();

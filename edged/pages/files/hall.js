@@ -164,12 +164,12 @@ function rail() {
   patch($("#crew"), crew.map(([one, who]) => h("li", { "data-key": one.id }, h("button", { class: "tap", type: "button", "data-story": `staff/${one.id}` }, h("span", {}, who.name), h("span", { class: `tag ${KINDS[one.state] ?? ""}` }, t(`p_${one.state}`, { n: windowOf(one.window)?.number ?? "" })), h("span", { class: "quiet" }, t("turns", { n: one.turns ?? 0 }))))));
   $("#onduty").textContent = parts.staff?.duty ? t("duty_by", { n: parts.staff.duty }) : "";
 }
-const SIGN = { good: "M2 6.5 5 9.5 10.5 2.5 9.2 1.5 4.9 7 3 5.3Z", warn: "M6 .5 11.8 11H.2Z", down: "M1 2.4 2.4 1 6 4.6 9.6 1 11 2.4 7.4 6 11 9.6 9.6 11 6 7.4 2.4 11 1 9.6 4.6 6Z" };
+const SIGN = { wait: "M1 5h2v2H1ZM5 5h2v2H5ZM9 5h2v2H9Z", good: "M2 6.5 5 9.5 10.5 2.5 9.2 1.5 4.9 7 3 5.3Z", warn: "M6 .5 11.8 11H.2Z", down: "M1 2.4 2.4 1 6 4.6 9.6 1 11 2.4 7.4 6 11 9.6 9.6 11 6 7.4 2.4 11 1 9.6 4.6 6Z" };
 function links() {
   const one = parts.links ?? {}, lost = (one.devices ?? []).filter((each) => each.up === false);
   const names = list(lost.slice(0, 3).map(say)) + (lost.length > 3 ? t("l_more", { n: lost.length }) : "");
   const backlog = one.centre?.backlog ?? 0;
-  const rows = [["l_bus", parts.link?.up && standing(STALE_S) === "fresh" ? ["good", t("ok")] : ["down", t("l_bus_down")]],
+  const rows = [["l_bus", parts.link?.up && standing(STALE_S) === "fresh" ? ["good", t("ok")] : standing(STALE_S) === "starting" ? ["wait", t("l_bus_starts")] : ["down", t("l_bus_down")]],
     one.centre && ["l_centre", backlog > 0 ? ["warn", t("l_backlog", { n: backlog })] : ["good", t("l_synced")]], one.disk != null && ["l_disk", one.disk ? ["good", t("ok")] : ["down", t("l_disk_bad")]],
     one.clock != null && ["l_clock", one.clock ? ["good", t("ok")] : ["down", t("l_clock_bad")]], one.devices && ["l_devices", lost.length ? ["warn", t("l_lost", { n: names })] : ["good", t("ok")]]];
   patch($("#links"), rows.filter(Boolean).map(([word, [kind, text]]) => h("li", { class: kind, "data-key": word }, s("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" }, s("path", { d: SIGN[kind] })), h("b", {}, t(word)), h("span", {}, text))));
