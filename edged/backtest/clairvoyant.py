@@ -1,4 +1,4 @@
-"""The plan of somebody who knows every arrival and every service: what could have been reached, not what can be.
+"""The best plan with full knowledge of arrivals and services: the reference that no real policy can beat.
 
 A beam search over a grid of ``GRID_MS``: at each grid time the number of serving "+1" windows may change by any
 amount. Plans are kept per (next visitor, serving windows): of those the ``BEAM`` cheapest that no other plan beats
@@ -87,7 +87,7 @@ class _Search:
         return found
 
     def _serve(self, plan: _Openings, until_ms: int) -> None:
-        """Everybody whose service begins before ``until_ms``, first come first served, regular windows first."""
+        """Serve everybody whose service begins before ``until_ms``, first come first served, regular windows first."""
         regular, tidal = list(plan.regular), list(plan.tidal)
         arrive, service = self.day.arrive_ms, self.day.service_ms
         visitor, cost = plan.next, plan.cost + self.staff_price * len(tidal) * GRID_MS
@@ -133,7 +133,7 @@ class _Search:
         return kept
 
     def _limits(self, buckets: dict[tuple[int, int], list[_Openings]]) -> dict[int, float]:
-        """Per next visitor: the cheapest plan that is at least as far, plus what catching up can be worth."""
+        """For each next visitor: the cost above which a plan cannot be the best any more."""
         least: dict[int, float] = {}
         for (following, _), plans in buckets.items():
             cheapest = min(plan.cost for plan in plans)
@@ -145,13 +145,13 @@ class _Search:
         return limit
 
     def _ended(self, plan: _Openings, at_ms: int) -> _Openings:
-        """Everybody is being served: the windows close, but not before closing time lets them."""
+        """All visitors are being served: the "+1" windows close, as early as the rules of closing allow."""
         cost = plan.cost + self.staff_price * sum(free - at_ms for free in plan.tidal if free > at_ms)
         return _Openings(cost, plan.next, plan.regular, plan.tidal, plan.draining, (plan.trail, (at_ms, 0)))
 
 
 def plan(hall: Hall, day: Day, setup_ms: int, prices: Prices, beam: int = BEAM) -> tuple[float, list[Change]]:
-    """Cost of the best plan found, and its changes (grid ms, serving "+1" windows)."""
+    """The cost of the best plan found, and its changes (grid ms, number of serving "+1" windows)."""
     found = _Search(hall, day, setup_ms, prices).run(beam)
     changes: list[Change] = []
     trail = found.trail
@@ -162,7 +162,7 @@ def plan(hall: Hall, day: Day, setup_ms: int, prices: Prices, beam: int = BEAM) 
 
 
 def carried_out(hall: Hall, day: Day, setup_ms: int, changes: list[Change]) -> DayMeasures:
-    """The plan in a hall, visitor by visitor: waits, staff time and openings, counted without the search."""
+    """The plan carried out visitor by visitor: waits, staff time and openings, counted without the search."""
     windows = [[0, 0] for _ in range(hall.regular)]  # serves from, free at
     serving: list[list[int]] = []
     waits: list[int] = []

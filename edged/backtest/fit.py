@@ -1,4 +1,4 @@
-"""Fitting the rule on the predicted wait to a hall's own days, and saying how much of the gain is noise.
+"""Fits the rule on the predicted wait to a hall's own days, and tells how much of the gain is noise.
 
 The settings of the grid run over the train days in the core, in heats: what is plainly worse is out. The cheapest is
 then compared with the shipped one on the test days, which the choice never saw. Gains on the days a choice was made on
@@ -30,7 +30,7 @@ HEAT_DAYS_MIN = 5  # fewer say nothing about the next ones
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """One hall: the chosen setting and what it is worth; gains are in J per day against the shipped setting."""
+    """The result for one hall: the chosen setting and its gains, in J per day against the shipped setting."""
 
     hall: Hall
     open_wait_s: int
@@ -48,17 +48,17 @@ class Fit:
 
     @property
     def keeps_profile(self) -> bool:
-        """The usual arrivals of the train days were worth something on the days they never saw."""
+        """Whether the usual arrivals of the train days gained anything on the test days."""
         return self.profile_gain > 0
 
     @property
     def proven(self) -> bool:
-        """The gain on unseen days is more than its interval."""
+        """Whether the gain on test days is larger than its confidence interval."""
         return self.test_gain > self.test_half_width
 
     @property
     def verdict(self) -> str:
-        """One sentence for whoever has to decide."""
+        """The result in one sentence, for whoever decides."""
         if self.proven:
             return "the gain holds on unseen days: worth pushing"
         if self.test_gain > 0:
@@ -67,7 +67,7 @@ class Fit:
 
 
 def settings(policy: Policy) -> tuple[Candidate, ...]:
-    """The shipped setting first, then the grid."""
+    """All settings to try, the shipped one first."""
     grid = tuple(
         Candidate(
             f"{opens},{closes},{least}",
@@ -117,7 +117,7 @@ def _raced(
     question: Question,
     progress: Progress,
 ) -> dict[str, list[float]]:
-    """Cost per day of each setting; of one that is plainly worse than the best so far, only of the days until then."""
+    """Cost per day of each setting; a setting clearly worse than the best so far is dropped early."""
     costs: dict[str, list[float]] = {one.name: [] for one in candidates}
     alive, total = list(candidates), len(candidates) * len(days)
     for begin, end in pairwise((0, *(round(share * len(days)) for share in HEATS), len(days))):
@@ -138,7 +138,7 @@ def _told(progress: Progress, before: int, total: int, done: int, _of_this_heat:
 
 
 def _beaten(best: Sequence[float], other: Sequence[float]) -> bool:
-    """So much worse, day by day, that it will not win: beyond the 95 % interval of the paired differences."""
+    """Whether a setting is worse than the best by more than the 95 % interval of their paired differences."""
     differences = [b - a for a, b in zip(best, other, strict=True)]
     return len(differences) >= HEAT_DAYS_MIN and sum(differences) / len(differences) > half_width_95(
         differences
@@ -159,7 +159,7 @@ def _alike(best: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def body(fits: Sequence[Fit]) -> dict[str, Any]:
-    """The policy body to sign: the chosen setting and the usual arrivals, each where it held on unseen days."""
+    """The policy body to sign: the chosen setting and the usual arrivals, each only if it helped on test days."""
     areas: dict[str, Any] = {}
     for one in fits:
         own: dict[str, Any] = {}

@@ -84,7 +84,7 @@ class DayMeasures:
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """Of an ascending sequence, between the two nearest; 0 if it is empty."""
+    """A quantile of an ascending sequence, interpolated between the two nearest values; 0 if it is empty."""
     if not ordered:
         return 0.0
     place = share * (len(ordered) - 1)

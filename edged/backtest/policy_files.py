@@ -37,7 +37,7 @@ def policy_file(path: Path) -> Candidate:
 
 
 def _envelope(document: dict[str, Any]) -> bytes:
-    """Unsigned: nobody is asked to trust it, only to read it."""
+    """An unsigned envelope around a document: it is only read, nobody trusts it."""
     payload = base64.b64encode(json.dumps(document, ensure_ascii=False).encode()).decode()
     signatures = [{"keyid": "none", "sig": base64.b64encode(bytes(64)).decode()}]
     envelope = {"payloadType": PAYLOAD_TYPE, "payload": payload, "signatures": signatures}

@@ -15,7 +15,7 @@ from edged.backtest.traces import BadTrace, Day, Hall, Traces
 
 
 def joined(traces: Traces, areas: Sequence[tuple[str, int]], pool: int, urgent: float) -> Traces:
-    """One hall of ``areas`` (set, regular windows), its n-th day the n-th of each. Raises ``BadTrace``.
+    """One hall made of ``areas`` (set, regular windows): its n-th day holds the n-th day of each. Raises ``BadTrace``.
 
     Fewer regular windows than the set has meet as many fewer of its visitors, chosen under a fixed seed; 0 is all.
     """
@@ -82,7 +82,7 @@ def _beside(hall: Hall, days: Sequence[Day]) -> Day:
 
 
 def apart(hall: Hall, day: Day) -> Iterator[tuple[Hall, Day]]:
-    """The day of each area."""
+    """A joined day, split into the days of its areas."""
     first = 0
     for part in hall.parts:
         kinds = range(first, first + len(part.means_s))
@@ -93,7 +93,7 @@ def apart(hall: Hall, day: Day) -> Iterator[tuple[Hall, Day]]:
 
 
 def together(outcomes: Iterable[DayMeasures]) -> DayMeasures:
-    """The sum over areas; waits in the order of the areas."""
+    """Measures summed over areas; waits in the order of the areas."""
     each = list(outcomes)
     return DayMeasures(
         tuple(wait for one in each for wait in one.waits_ms),
@@ -104,6 +104,6 @@ def together(outcomes: Iterable[DayMeasures]) -> DayMeasures:
 
 
 def urgent(hall: Hall, day: Day) -> frozenset[int]:
-    """Who of the day has priority: the same visitors for every policy."""
+    """The visitors of a day that have priority: the same ones for every policy."""
     chance = random.Random(f"urgent {day.hall} {day.name}")  # noqa: S311 (no secret)
     return frozenset(n for n in range(len(day.arrive_ms)) if chance.random() < hall.urgent)

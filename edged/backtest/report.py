@@ -35,7 +35,7 @@ Steps = Sequence[tuple[float, float]]
 
 
 def render(document: Mapping[str, Any], pictures: Mapping[str, tuple[Day, DayMeasures]]) -> str:
-    """The whole file."""
+    """The HTML text."""
     tested = str(document["policy"])
     prices = document["prices"]
     parts = [

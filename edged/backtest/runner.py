@@ -82,7 +82,8 @@ def _window(number: int, services: Iterable[Service], tidal: bool) -> Window:
 
 
 def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True) -> Policy:
-    """The policy as this hall runs it: opening hours, mix, arrivals and set-up known unless the policy says otherwise.
+    """The policy with what this hall knows filled in (opening hours, mix, arrivals, set-up), unless the policy sets
+    it.
 
     Every "+1" window is in the pool, and nobody is given up on who is on their way.
     """
@@ -184,7 +185,7 @@ class _CoreRun:
         self.told: dict[int, float] = {}  # visitor -> predicted wait in ms
 
     def run(self) -> DayMeasures:
-        """Open the hall, let the day pass, close it."""
+        """Simulate the whole day."""
         self._open_hall()
         self._pass_day()
         self._close_up()
@@ -244,7 +245,7 @@ class _CoreRun:
                 end_ms = self._end()
 
     def _end(self) -> int:
-        """The first look after now, and not before closing time."""
+        """When the day's simulation ends: at the first look after the last event, not before closing time."""
         closing = -(-self.scenario.close_ms // LOOK_MS) * LOOK_MS
         return max(closing, self.now_ms // LOOK_MS * LOOK_MS + LOOK_MS)
 
@@ -285,7 +286,7 @@ class _CoreRun:
         return self.seq
 
     def _happen(self, window: str, visitor: int) -> None:
-        """A service ends, or a member of staff arrives."""
+        """Handle the end of a service or the arrival of a member of staff."""
         if visitor < 0:
             tide = self.tides.get(window)
             if tide is not None and -1 - visitor == tide.ordered_ms and not tide.given_back:
@@ -368,7 +369,7 @@ class _CoreRun:
             self.open_min.append((self.now_ms - tide.ordered_ms) / MINUTE_MS)
 
     def _close_up(self) -> None:
-        """Staff time runs on to the end of the service at hand, else it ends now."""
+        """Close "+1" windows at the end of the day; staff time runs to the end of a service at hand."""
         ends = {window: at_ms for at_ms, _, window, visitor in self.scheduled if visitor >= 0}
         for window, tide in self.tides.items():
             self.staff_ms += ends.get(window, self.now_ms) - tide.ordered_ms

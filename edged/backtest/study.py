@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to find out: candidates (the first is under test), set-up time, prices."""
+    """What to compare: candidates (the first is under test), set-up time, prices."""
 
     candidates: tuple[Candidate, ...]
     setup_ms: int = 120_000
@@ -73,7 +73,7 @@ def ask(
 
 
 def all_but_one() -> int:
-    """How many processors to work on: one is left to the hall that may be served on this machine."""
+    """The number of processors to use: all but one, which is left to a hall served on this machine."""
     return max(1, (os.cpu_count() or 1) - 1)
 
 
@@ -97,7 +97,7 @@ def _settle_memory() -> None:
 
 
 def pictured(answer: StudyResult, traces: Traces) -> dict[str, tuple[Day, DayMeasures]]:
-    """Per hall: the day of median cost under the policy under test, run again with its curves."""
+    """Per hall: its day of median cost under the policy under test, simulated again with curves."""
     first = answer.question.candidates[0]
     found: dict[str, tuple[Day, DayMeasures]] = {}
     for hall in dict.fromkeys(day.hall for day in answer.days):
@@ -114,7 +114,7 @@ def pictured(answer: StudyResult, traces: Traces) -> dict[str, tuple[Day, DayMea
 
 
 def document(answer: StudyResult) -> dict[str, Any]:
-    """The answer as JSON: ``sets``, ``policies`` (all sets together) and ``total`` (the policy under test)."""
+    """The result as JSON: ``sets``, ``policies`` (all sets together) and ``total`` (the policy under test)."""
     question = answer.question
     first = question.candidates[0].name
     halls = dict.fromkeys(day.hall for day in answer.days)

@@ -39,7 +39,7 @@ def table(name: str, policies: Mapping[str, Mapping[str, Any]], tested: str) -> 
 
 
 def difference(paired: Mapping[str, float | None] | None) -> str:
-    """Mean difference, half of its 95 % interval, and the share of the sum."""
+    """Mean difference, half of its 95 % interval, and the difference as a share of the sum."""
     if paired is None:
         return ""
     half, share = paired["half_width_95"], paired["share"]

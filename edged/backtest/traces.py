@@ -1,4 +1,4 @@
-"""Days of visitors to run a hall through, and where they come from.
+"""Traces: recorded or made-up days of visitors.
 
 Formats: a folder with ``sets.json`` and ``traces.csv.gz`` (``set,day,part,t_min,service_min,stype``; times in minutes
 after opening), or one CSV file with the columns ``t_min,service_min`` and optionally ``set,day,part,stype``. A file
@@ -79,7 +79,7 @@ class Traces:
 
 @dataclass(frozen=True, slots=True)
 class TraceHall:
-    """The hall of a trace that names none."""
+    """The description of a hall for traces that bring none."""
 
     regular: int = 4
     tidal: int = 3
@@ -179,7 +179,9 @@ def _visit(row: Mapping[str, str]) -> tuple[int, int, int]:
 
 
 def guess(name: str, days: Iterable[Day], shape: TraceHall) -> Hall:
-    """A hall for days that came without one: means, mix and profile from the train days (all, if there are none)."""
+    """A hall description for days that came without one: means, mix and profile from the train days (all, if there
+    are none).
+    """
     days = list(days)
     known = [day for day in days if day.part == "train"] or days
     kinds = max((kind for day in days for kind in day.kinds), default=0) + 1

@@ -1,4 +1,4 @@
-"""What an old journal costs: made by ``aged``, then started from a cold disk in the unit's memory, read, replayed.
+"""Measures what an old journal costs: start from a cold disk within the unit's memory limit, reading, replay.
 
 And what reading it costs the hall: keys are pressed while its days are gone through, as a rehearsal does.
 """
@@ -43,7 +43,7 @@ READER_STARTS_S = 2.0  # until it is through with its imports and works
 
 
 def age(place: Place, days: int, told: Told) -> dict[str, Any]:
-    """The figures of a journal of ``days`` business days, and of its first day beside them."""
+    """The figures of a journal of ``days`` business days, beside those of its first day."""
     found = {}
     for count in sorted({1, days}):
         folder = place.directory / f"age-{count}"
@@ -81,7 +81,7 @@ def _figures(place: Place, folder: Path, days: int, told: Told) -> dict[str, Any
 
 
 def _cold(folder: Path, web_port: int, group: Path | None) -> float:
-    """Milliseconds to READY with nothing of the journal in memory."""
+    """Milliseconds from start to READY with the journal not in the page cache."""
     _forget(folder / "hall.db")
     daemon = Daemon(folder, web_port)
     if group is not None:
@@ -110,7 +110,7 @@ def _forget(journal: Path) -> None:
 
 @contextmanager
 def _memory_group() -> Iterator[Path | None]:
-    """A control group with the unit's limit; None where this user may make none."""
+    """A control group with the unit's memory limit; None where this user may make none."""
     for root, limit in GROUPS:
         group = root / f"edged-bench-{os.getpid()}"
         try:
@@ -152,7 +152,7 @@ def _steps(journal: Path) -> int:
 
 
 def _beside_a_reader(place: Place, journal: Path, told: Told) -> dict[str, Any]:
-    """From a key to its lamp while somebody goes through the days of ``journal``, and while nobody does."""
+    """Time from key to lamp, with and without a process that reads the whole ``journal`` beside it."""
     told("keys beside a reader")
     alone, beside = Samples(), Samples()
     with ExitStack() as stack:
@@ -178,7 +178,7 @@ def _beside_a_reader(place: Place, journal: Path, told: Told) -> dict[str, Any]:
 
 @contextmanager
 def _reader(journal: Path) -> Iterator[None]:
-    """``edged backtest`` over the whole journal, again and again."""
+    """Run ``edged backtest`` over the whole journal again and again."""
     command = (
         sys.executable,
         "-m",
@@ -214,7 +214,7 @@ class _Written:
 
 
 def _wear(folder: Path, told: Told) -> dict[str, Any]:
-    """Bytes that reach the disk for each visitor of a calm hall: every step has a commit of its own."""
+    """Bytes written to disk per visitor of a calm hall, where every step has a commit of its own."""
     told("bytes written for a visitor")
     folder.mkdir()
     written = asyncio.run(_calm_day(folder / "hall.db"))

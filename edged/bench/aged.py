@@ -1,4 +1,4 @@
-"""A journal as old as wanted, made through the daemon's own core and writer: business days of a hall under load.
+"""Makes a journal of any age through the daemon's own core and writer: business days of a hall under load.
 
 The hall is that of ``decisions.site_of``: areas of ten windows, two of them "+1". Visitors come evenly over eight
 hours, clerks call, serve and rest between two visitors, staff walk to a "+1" window when its lamp calls them.
@@ -41,7 +41,7 @@ Due = tuple[int, int, str, Point]  # hall time, order, what, who
 
 
 class Days:
-    """Steps of a hall, day after day; same ``seed``, same steps."""
+    """The steps of a hall, day after day; the same ``seed`` gives the same steps."""
 
     def __init__(self, windows: int = WINDOWS, tickets: int = TICKETS_A_DAY, seed: int = 1) -> None:
         self.engine = Engine()
@@ -57,7 +57,9 @@ class Days:
         self._tidal = {window.lamp: window for window in self.site.windows if window.tidal}
 
     def day(self, number: int) -> Iterator[tuple[Step, int]]:
-        """Every recorded step of business day ``number`` (from 0), and when the engine was fed it."""
+        """Every recorded step of business day ``number`` (from 0), with the hall time at which the engine was fed
+        it.
+        """
         begin_ms = number * DAY_MS
         if number == 0:
             yield from self._feed(begin_ms, SiteLoaded(self.site))
@@ -97,7 +99,7 @@ class Days:
             self._plan(at_ms + self._s(LOOK_S), "next", who)
 
     def _feed(self, at_ms: int, event: Event) -> Iterator[tuple[Step, int]]:
-        """Ticks that are due, then the event."""
+        """Feed the ticks that are due, then the event."""
         engine = self.engine
         while (due_ms := engine.next_due_ms) is not None and due_ms <= at_ms:
             yield from self._step(max(due_ms, engine.state.at_ms), Tick())

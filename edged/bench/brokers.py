@@ -22,7 +22,7 @@ MOSQUITTO_PATHS = ("/usr/sbin", "/usr/local/sbin")  # not in everybody's PATH
 
 
 def mosquitto_path() -> str | None:
-    """Where mosquitto is, if it is installed."""
+    """The path of mosquitto, or None where it is not installed."""
     return shutil.which("mosquitto", path=os.pathsep.join([os.environ.get("PATH", ""), *MOSQUITTO_PATHS]))
 
 
@@ -30,7 +30,7 @@ class OwnBroker:
     """A broker process on 127.0.0.1. ``start`` and ``kill`` as often as wanted: same port, nothing kept."""
 
     def __init__(self, directory: Path, *, no_delay: bool = False) -> None:
-        """``no_delay``: ``set_tcp_nodelay true``; otherwise the defaults of its author."""
+        """``no_delay``: ``set_tcp_nodelay true``; otherwise mosquitto's defaults."""
         self.port = free_port()
         program = mosquitto_path()
         self.kind = "mosquitto" if program is not None else "amqtt"
@@ -48,7 +48,7 @@ class OwnBroker:
 
     @property
     def address(self) -> Address:
-        """How to reach it."""
+        """Its address, for clients."""
         mosquitto = self.kind == "mosquitto"
         name = None if mosquitto else USERNAME
         return Address("127.0.0.1", self.port, name, protocol="5" if mosquitto else "3.1.1")
@@ -61,7 +61,7 @@ class OwnBroker:
         )
 
     def await_accepting(self) -> float:
-        """Wait until it accepts; the moment (``monotonic_s``). Raises ``Failed``."""
+        """Wait until it accepts connections; returns that moment (``monotonic_s``). Raises ``Failed``."""
         until_s = monotonic_s() + START_S
         while monotonic_s() < until_s:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0):
@@ -79,7 +79,7 @@ class OwnBroker:
         self.await_accepting()
 
     def kill(self) -> None:
-        """As a power cut would."""
+        """Kill it with SIGKILL, as a power cut would."""
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(signal.SIGKILL)

@@ -29,7 +29,7 @@ UNIT_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}  # what systemd/edged.service gives
 
 
 class Failed(RuntimeError):
-    """A part of the bench cannot start or broke. The text says which and why."""
+    """A part of the bench cannot start or has failed. The text says which and why."""
 
 
 class Child:
@@ -55,7 +55,7 @@ class Child:
         return cpu_s(self._process.pid)
 
     def await_ready(self, meanwhile: Callable[[float], None] = rest) -> None:
-        """``meanwhile(seconds)`` is what the meter does until then. Raises ``Failed``."""
+        """Wait for "ready"; ``meanwhile(seconds)`` is what the meter does until then. Raises ``Failed``."""
         until_s = monotonic_s() + START_S
         while not select.select([self.out], [], [], 0)[0] and monotonic_s() < until_s:
             meanwhile(LOOK_S)
@@ -64,19 +64,19 @@ class Child:
             raise Failed(f"{self._name} did not start")
 
     def tell(self, line: str) -> None:
-        """One more line on its stdin."""
+        """Write one line to its stdin."""
         assert self._process.stdin is not None
         self._process.stdin.write(line.encode() + b"\n")
         self._process.stdin.flush()
 
     def line(self, within_s: float) -> str:
-        """The next line of its stdout. Raises ``Failed`` where none comes."""
+        """Read the next line of its stdout. Raises ``Failed`` where none comes."""
         if not select.select([self.out], [], [], within_s)[0]:
             raise Failed(f"{self._name} says nothing")
         return self.out.readline().decode().strip()
 
     def stop(self) -> None:
-        """Kill it: nothing in it is worth keeping."""
+        """Kill it: it holds nothing worth keeping."""
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
@@ -126,7 +126,7 @@ class Daemon:
         return self.await_ready()
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """End it; with SIGKILL nothing is said to anybody."""
+        """Stop it; with SIGKILL it cannot say goodbye to anybody."""
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(number)
@@ -140,7 +140,7 @@ class Daemon:
             self._notify = None
 
     def ended(self) -> int:
-        """Wait for its end; the exit code. Raises ``subprocess.TimeoutExpired``."""
+        """Wait for its end; returns the exit code. Raises ``subprocess.TimeoutExpired``."""
         assert self._process is not None
         return self._process.wait(STOP_S)
 
@@ -181,7 +181,7 @@ class Daemon:
         return found
 
     def await_metric(self, name: str, least: float, within_s: float, **labels: str) -> float:
-        """The metric once it is at least ``least``, or what it is at the deadline."""
+        """The metric as soon as it is at least ``least``, or its value at the deadline."""
         until_s = monotonic_s() + within_s
         while (value := self.metric(name, **labels)) < least and monotonic_s() < until_s:
             rest(0.05)

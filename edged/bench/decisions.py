@@ -1,4 +1,4 @@
-"""What a decision costs by the size of the hall: the daemon's own core, in this process, without any wire."""
+"""Measures what a decision costs by the size of the hall: the daemon's core in this process, without wires."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def site_of(windows: int) -> Site:
 
 
 class Crowd:
-    """One hall under steady load: for each visitor who comes, one is called and one has finished."""
+    """One hall under steady load: for each new visitor one is called and one finishes."""
 
     def __init__(self, size: Size) -> None:
         self.engine = Engine()
@@ -69,7 +69,7 @@ class Crowd:
             self.feed(self._arrival())
 
     def feed(self, event: Event) -> None:
-        """One event now, after the ticks that are due."""
+        """Feed one event now, after the ticks that are due."""
         while (due_ms := self.engine.next_due_ms) is not None and due_ms <= self._at_ms:
             self.engine.handle(max(due_ms, self.engine.state.at_ms), Tick())
         self.engine.handle(self._at_ms, event)

@@ -1,4 +1,4 @@
-"""What the disk makes of a commit: the journal's own writer at ``synchronous=FULL``, beside a bare fdatasync."""
+"""Measures a commit: the journal's own writer at ``synchronous=FULL``, beside a bare fdatasync."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _step(seq: int) -> Step:
 
 
 def sync_seconds(path: Path, count: int) -> list[float]:
-    """What each of ``count`` appended pages took until the disk said that it has it."""
+    """For each of ``count`` appended pages, the seconds until fdatasync returned."""
     seconds, page = [], os.urandom(PAGE_BYTES)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:

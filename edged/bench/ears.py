@@ -1,4 +1,4 @@
-"""The far ends of wires, as thin as they can be: a Modbus TCP module, an RTU line on a pty, a Candle bus on a pty.
+"""The far ends of wires, as thin as possible: a Modbus TCP module, an RTU line on a pty, a Candle bus on a pty.
 
 The drivers' own fakes misbehave by seed and run on an event loop; here only the stamp matters, so these are a read, a
 table look-up and a write.
@@ -24,7 +24,7 @@ CANDLE_FRAME_BYTES = 4
 
 
 class Coils:
-    """Eight coils of one module: what a request is answered with, and what it lights."""
+    """Eight coils of one module: its answers to requests, and the lamps they switch."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -56,7 +56,7 @@ class TcpModule:
         return (self._master or self._listener).fileno()
 
     def hear(self, at_s: float) -> list[tuple[str, float]]:
-        """Answer what came; writes are marks."""
+        """Answer requests; each write is a mark."""
         if self._master is None:
             self._master, _ = self._listener.accept()
             self._master.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -145,7 +145,7 @@ class RtuLine(BenchLine):
         self._replies: deque[tuple[float, bytes]] = deque(maxlen=REPLIES_MAX)
 
     def hear(self, at_s: float) -> list[tuple[str, float]]:
-        """Answer what came, at the line's pace; writes are marks."""
+        """Answer requests, at the line's pace; each write is a mark."""
         self._held += os.read(self._master, READ_BYTES)
         marks = []
         while len(self._held) >= RTU_REQUEST_BYTES:

@@ -32,7 +32,7 @@ def latency(place: Place, build: Build, cells: Sequence[Cell], told: Told) -> di
 
 
 def _rounds(sides: Sequence[Side], cell: Cell) -> list[dict[str, Samples]]:
-    """A to Z, then Z to A: a noisy minute of the machine is shared."""
+    """The order of sides in each round: A to Z, then Z to A, so that a noisy minute of the machine meets all."""
     rounds = []
     for n in range(cell.rounds):
         one: dict[str, Samples] = {}

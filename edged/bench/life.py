@@ -1,4 +1,4 @@
-"""The daemon's life: start, a quiet hall, a full day, the restart after it, and a broker that goes away."""
+"""Measures the daemon's life: start, a quiet hall, a full day, the restart after it, and a lost broker."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def starts(place: Place, count: int) -> dict[str, Any]:
 
 
 class _Early:
-    """A clerk who presses while whoever serves ``hall`` is still starting."""
+    """A clerk who presses keys while the daemon of ``hall`` is still starting."""
 
     def __init__(self, place: Place, stack: ExitStack, hall: str, side: str) -> None:
         self.hall = hall
@@ -125,7 +125,9 @@ def _restart(hall: LoadedHall) -> float:
 
 
 def outage(place: Place) -> dict[str, Any]:
-    """A broker of the bench's own dies for 3 s and forgets all: when the lamps stand and keys are heard again."""
+    """Our own broker is killed for 3 s and forgets everything: seconds until lamps are right and keys are heard
+    again.
+    """
     with ExitStack() as stack:
         broker = OwnBroker(place.directory)
         broker.start()
@@ -155,7 +157,7 @@ def outage(place: Place) -> dict[str, Any]:
 
 
 def _until(meter: Meter, lamps: Lamps, state: str, press: Callable[[], None]) -> float:
-    """When (``monotonic_s``) the desk's lamp says so, pressing all the while."""
+    """Press keys until the desk's lamp shows this level; returns the moment (``monotonic_s``)."""
     until_s = monotonic_s() + RECOVER_MAX_S
     while lamp_state(lamps.shown.get("lamp-m1", b"")) != state and monotonic_s() < until_s:
         press()

@@ -1,4 +1,4 @@
-"""The limits of README, and whether a bench kept them. A figure that was not measured breaks nothing."""
+"""The limits that README states, and whether a bench kept them. A figure that was not measured breaks no limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LATENCIES = ("mqtt_mqtt", "mqtt_modbus_tcp", "mqtt_modbus_rtu", "serial_serial")
 
 @dataclass(frozen=True, slots=True)
 class LimitVerdict:
-    """One limit: what it is about, what was found, and the most or least it may be."""
+    """One limit: its subject, the measured figure, and the most or least it may be."""
 
     what: str
     found: float
@@ -101,7 +101,7 @@ def _decisions(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
 
 
 def _beside_the_echo(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
-    """What depends on the machine is judged against the bare aiomqtt echo of the same run."""
+    """Judge figures that depend on the machine by their ratio to the aiomqtt echo of the same run."""
     listed = (
         ("messages a second, sustained", "throughput_msg_s", "aiomqtt_throughput_msg_s", 1.0, True),
         ("processor time of a ticket", "cpu_us_per_ticket", "aiomqtt_cpu_us_per_ticket", 1.0, False),

@@ -1,4 +1,4 @@
-"""The daemon under load, and the bare aiomqtt echo under the same: what they sustain, what a message costs them."""
+"""Loads the daemon, and a bare aiomqtt echo: what rate each sustains, and what a message costs in processor time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ BETWEEN = 2
 
 
 class Loaded(ABC):
-    """Whoever is under load, with a probing side; fresh for one load. ``counts``: how many messages at a time."""
+    """One side under load, with a client that probes it; made anew for each load. ``counts``: how many messages at
+    a time.
+    """
 
     counts = 1
 
@@ -46,14 +48,14 @@ class Loaded(ABC):
 
     @abstractmethod
     def begin(self, place: Place) -> Child | Daemon:
-        """Start it."""
+        """Start this side."""
 
     @abstractmethod
     def handled(self) -> int:
-        """Messages that had their effect."""
+        """How many messages had their effect so far."""
 
     def await_handled(self, count: int) -> int:
-        """Until ``count`` are, or nothing more comes."""
+        """Wait until ``count`` messages had their effect, or no more come."""
         until_s = perf_s() + DRAIN_S
         before = -1
         while (now := self.handled()) <= count - self.counts and (perf_s() < until_s or now > before):
@@ -62,7 +64,7 @@ class Loaded(ABC):
         return now
 
     def try_rate(self, rate: int, seconds: float) -> dict[str, Any]:
-        """Visits at ``rate`` messages a second, and whether all of it was handled with bounded lag."""
+        """Send visits at ``rate`` messages a second; whether all were handled with bounded lag."""
         before, cpu_s = self.handled(), self.child.cpu_s()
         self.probe.traffic.start(rate, seconds)
         end_s, samples = perf_s() + seconds, Samples()
@@ -100,11 +102,11 @@ class Loaded(ABC):
 
     @abstractmethod
     def tickets(self) -> int:
-        """Tickets taken so far."""
+        """How many tickets were taken so far."""
 
 
 class LoadedHall(Loaded):
-    """The daemon."""
+    """The daemon under load."""
 
     daemon: Daemon
 
@@ -123,7 +125,7 @@ class LoadedHall(Loaded):
         return int(sum(self.daemon.metric(EVENTS, type=kind) for kind in VISIT))
 
     def tickets(self) -> int:
-        """By its metrics."""
+        """Tickets taken, read from the daemon's metrics."""
         return int(self.daemon.metric(EVENTS, type="ticket.issued"))
 
 
@@ -136,21 +138,21 @@ class LoadedEcho(Loaded):
         super().__init__(place, stack, name, ECHO)
 
     def begin(self, place: Place) -> Child:
-        """The peer of the latency sections, with an answer more."""
+        """Start the aiomqtt echo of the latency sections, here with an answer to every ninth message."""
         job = PeerJob(ECHO, self.hall, "panel-m1", "lamp-m1", "mqtt", self.broker.to_json(), ECHO_EVERY)
         return self.room.echo(job)
 
     def handled(self) -> int:
-        """By its answers, so to the nine."""
+        """Messages handled: nine times the answers that came."""
         return ECHO_EVERY * self.lamps.told[OTHER_LAMP]
 
     def tickets(self) -> int:
-        """They are messages like others."""
+        """The same as ``handled``: to the echo tickets are messages like any other."""
         return self.handled()
 
 
 def _sustained(loaded: Loaded, rates: Sequence[int], seconds: float) -> tuple[int, list[dict[str, Any]]]:
-    """Rates rising until one is too much, then ``BETWEEN`` halvings; what was sustained, and every try."""
+    """Raise the rate until one is too much, then halve ``BETWEEN`` times; returns the best rate, and every try."""
     tries: list[dict[str, Any]] = []
     for rate in rates:
         tries.append(loaded.try_rate(rate, seconds))
@@ -165,7 +167,7 @@ def _sustained(loaded: Loaded, rates: Sequence[int], seconds: float) -> tuple[in
 
 
 def throughput(place: Place, rates: Sequence[int], seconds: float) -> dict[str, Any]:
-    """What the daemon sustains, and the echo."""
+    """The sustained rates of the daemon and of the echo."""
     with ExitStack() as stack:
         mine, tries = _sustained(LoadedHall(place, stack, "load"), rates, seconds)
     with ExitStack() as stack:
@@ -178,7 +180,7 @@ def throughput(place: Place, rates: Sequence[int], seconds: float) -> dict[str, 
 
 
 def ticket_cost(place: Place, seconds: float) -> dict[str, Any]:
-    """Processor time of one ticket, all in (parse, decide, journal, metrics, signs), with a queue that grows.
+    """Processor time of one ticket (parse, decide, journal, metrics, signs), while the queue grows.
 
     The echo takes the same tickets before and after.
     """

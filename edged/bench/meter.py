@@ -1,4 +1,4 @@
-"""Presses keys and stamps when their output arrives. One thread; whatever it listens to is an ``Ear``."""
+"""Presses keys and stamps the arrival of what they cause. One thread; everything it listens to is an ``Ear``."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ANSWER_S = 3.0  # an output this late is lost: a hall would have pressed again
 
 
 class Ear(Protocol):
-    """Something that outputs arrive at."""
+    """A place where outputs arrive."""
 
     def fileno(self) -> int:
-        """What to wait on now."""
+        """The descriptor to wait on now."""
 
     def hear(self, at_s: float) -> Iterable[tuple[str, float]]:
         """Marks that arrived, each with its stamp (``perf_s``); ``at_s`` is when the descriptor became readable."""
@@ -27,11 +27,11 @@ class Ear(Protocol):
         """When ``tick`` wants to be called (``perf_s``)."""
 
     def tick(self) -> None:
-        """Its time came."""
+        """Called at ``due_s``."""
 
 
 class Lamps:
-    """MQTT lamps: a mark is ``device state``. Remembers what each showed last, and how often it was told."""
+    """MQTT lamps: a mark is ``device state``. Remembers what each lamp showed last, and how often it was told."""
 
     def __init__(self, plug: Plug, hall: str) -> None:
         plug.subscribe(f"hall/{hall}/dev/+/down/lamp")
@@ -44,7 +44,7 @@ class Lamps:
         return self._plug.fileno()
 
     def hear(self, at_s: float) -> list[tuple[str, float]]:
-        """Lamps that changed or were asserted anew."""
+        """Marks of lamps that changed or were asserted again."""
         marks = []
         for message in self._plug.take():
             device = message.topic.split("/")[3]
@@ -71,7 +71,7 @@ class Drain:
         return self._presser.fileno()
 
     def hear(self, _at_s: float) -> list[tuple[str, float]]:
-        """Nothing that anybody waits for."""
+        """Read and drop PUBACKs; no marks."""
         self._presser.take()
         return []
 
@@ -83,7 +83,7 @@ class Drain:
 
 
 def lamp_state(payload: bytes) -> str:
-    """``state`` of a lamp's payload, without a parser: this is inside the clock."""
+    """``state`` in a lamp's payload, found without a JSON parser, because this runs inside the measured time."""
     for state in ("off", "on", "blink"):
         if f'"{state}"'.encode() in payload:
             return state
@@ -98,7 +98,7 @@ class Samples:
     lost: int = 0
 
     def add(self, other: Samples) -> None:
-        """Pool."""
+        """Add the samples of another round."""
         self.seconds += other.seconds
         self.lost += other.lost
 
@@ -108,7 +108,9 @@ class Samples:
 
 
 def quantile(values: Sequence[float], share: float, scale: float = 1.0, digits: int = 1) -> float | None:
-    """The value that ``share`` of all do not exceed, times ``scale``, rounded; None of nothing."""
+    """The value that the share ``share`` of all values does not exceed, times ``scale``, rounded; None without
+    values.
+    """
     if not values:
         return None
     ranked = sorted(values)
@@ -116,13 +118,13 @@ def quantile(values: Sequence[float], share: float, scale: float = 1.0, digits: 
 
 
 class Meter:
-    """Listens to all ears of a cell at once, also to those of sides that are not asked at the moment."""
+    """Listens to all ears of a cell at once, also to those of sides not being measured now."""
 
     def __init__(self) -> None:
         self._ears: list[Ear] = []
 
     def add(self, *ears: Ear) -> None:
-        """Listen to these too."""
+        """Listen to these ears too."""
         self._ears += ears
 
     def idle(self, until_s: float) -> None:

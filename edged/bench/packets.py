@@ -1,4 +1,4 @@
-"""MQTT 3.1.1 as far as a device needs it: bytes in, bytes out, no I/O, no library. Sections: OASIS MQTT 3.1.1."""
+"""The part of MQTT 3.1.1 that a device needs, as bytes, without I/O or a library. Sections: OASIS MQTT 3.1.1."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def puback(mid: int) -> bytes:
 
 
 def published(packet: Packet) -> Published:
-    """What a PUBLISH says."""
+    """The content of a PUBLISH packet."""
     body = packet.body
     end = 2 + int.from_bytes(body[:2], "big")
     topic, mid = body[2:end].decode(), 0
@@ -66,13 +66,13 @@ def published(packet: Packet) -> Published:
 
 
 class Reader:
-    """Bytes to packets."""
+    """Cuts a byte stream into packets."""
 
     def __init__(self) -> None:
         self._held = b""
 
     def feed(self, data: bytes) -> list[Packet]:
-        """The packets that are whole now."""
+        """The packets that are complete now."""
         held, at, found = self._held + data, 0, []
         while True:
             head = _length(held, at + 1)

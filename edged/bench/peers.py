@@ -1,4 +1,4 @@
-"""The peers that stand beside the daemon: the same press in, the same output out, and nothing else. Rules:
+"""The peers measured beside the daemon: the same key in, the same output out, nothing else. Rules:
 
 * A peer parses the JSON of every message of the hall, and answers the measured panel's keys with a lamp: no state, no
   journal, no validation, no metrics. It is what the wire and a Python process cost at the least.
@@ -63,7 +63,7 @@ def coil(state: str) -> bytes:
 
 
 class Out:
-    """Where the level goes when it does not go back to the broker."""
+    """The output that is not the broker: a Modbus coil."""
 
     def __init__(self, out: str) -> None:
         kind, _, place = out.partition(":")
@@ -86,7 +86,7 @@ class Out:
 
 
 def blocking(job: PeerJob) -> None:
-    """The limit: block in recv, answer, acknowledge."""
+    """The fastest possible peer: block in recv, answer, acknowledge."""
     plug = Plug(Address.from_json(job.broker), f"{job.hall}-blocking")
     plug.subscribe(f"hall/{job.hall}/dev/+/up/+")
     out = None if job.out == "mqtt" else Out(job.out)
@@ -167,7 +167,7 @@ async def bare_asyncio(job: PeerJob) -> None:
 
 
 async def with_aiomqtt(job: PeerJob) -> None:
-    """What a careful user of the usual library gets."""
+    """What a careful programmer gets from the usual library."""
     import aiomqtt
 
     broker = Address.from_json(job.broker)
@@ -222,7 +222,7 @@ class SerialEcho:
 
 
 def blocking_line(job: PeerJob) -> None:
-    """Block in read, answer."""
+    """The fastest possible serial peer: block in read, answer."""
     line = SerialEcho(job.out.partition(":")[2])
     _ready()
     while True:
@@ -230,7 +230,7 @@ def blocking_line(job: PeerJob) -> None:
 
 
 async def asyncio_line(job: PeerJob) -> None:
-    """The same with an event loop."""
+    """A serial peer on an event loop."""
     line = SerialEcho(job.out.partition(":")[2])
     asyncio.get_running_loop().add_reader(line.fd, line.answer)
     _ready()
@@ -243,7 +243,7 @@ def _ready() -> None:
 
 
 def main() -> None:
-    """One job from stdin."""
+    """Do the one job described on stdin."""
     job = PeerJob(**json.loads(sys.stdin.readline()))
     over_line = job.out.startswith("line:")
     blockers: dict[str, Callable[[PeerJob], None]] = {"blocking": blocking_line if over_line else blocking}

@@ -21,7 +21,9 @@ QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A broker. ``tls_ca`` switches TLS on; the three are paths of PEM files. ``protocol`` is the daemon's."""
+    """The address of a broker. ``tls_ca`` switches TLS on; the three are paths of PEM files. ``protocol`` is the
+    daemon's.
+    """
 
     host: str
     port: int
@@ -43,7 +45,7 @@ class Address:
 
 
 class BrokerGone(RuntimeError):
-    """The broker refuses, or closed the connection. The text says which."""
+    """The broker refused, or closed, the connection. The text says which."""
 
 
 def open_socket(address: Address) -> socket.socket:
@@ -55,7 +57,7 @@ def open_socket(address: Address) -> socket.socket:
 
 
 def tls_context(address: Address) -> ssl.SSLContext | None:
-    """For a broker with TLS; None without."""
+    """The TLS context for this broker; None without TLS."""
     if address.tls_ca is None:
         return None
     context = ssl.create_default_context(cafile=address.tls_ca)
@@ -104,7 +106,7 @@ class Plug:
         self.sent += len(messages)
 
     def hear(self) -> list[Published]:
-        """What came, not yet acknowledged. Blocks where nothing did. Raises ``BrokerGone``."""
+        """Messages that came, not yet acknowledged. Blocks where none did. Raises ``BrokerGone``."""
         early, self._early = self._early, []
         return early or self._sorted(self._read())
 
@@ -115,13 +117,13 @@ class Plug:
             self._socket.sendall(acks)
 
     def take(self) -> list[Published]:
-        """What came, acknowledged. Blocks where nothing did. Raises ``BrokerGone``."""
+        """Messages that came, acknowledged. Blocks where none did. Raises ``BrokerGone``."""
         messages = self.hear()
         self.acknowledge(messages)
         return messages
 
     def close(self) -> None:
-        """Goodbye."""
+        """Disconnect."""
         with suppress(OSError):
             self._socket.sendall(bytes((packets.DISCONNECT << 4, 0)))
         self._socket.close()

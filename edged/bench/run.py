@@ -1,4 +1,4 @@
-"""The whole bench: its own brokers where wanted, one section after the other, one JSON object in the end."""
+"""Runs the whole bench: its own brokers where wanted, one section after the other, one JSON object at the end."""
 
 from __future__ import annotations
 
@@ -107,7 +107,9 @@ NAMES = (*SECTIONS, "day")
 def prepared(
     directory: Path, hall_broker: Address | None, echo: Path | None = None
 ) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """A place to work in, and what to say of it. ``hall_broker`` None: a broker of the bench's own."""
+    """A folder and a broker to work with, and what the report says about them. ``hall_broker`` None: a broker of
+    our own.
+    """
     with ExitStack() as stack:
         broker, kind = hall_broker, "the hall's own"
         reference = OwnBroker(directory, no_delay=True)
@@ -137,7 +139,9 @@ def prepared(
 
 
 def forget(place: Place) -> None:
-    """Leave nothing at the hall's own broker: no retained level, no session of a daemon that is gone."""
+    """Clean up the hall's own broker after a bench: delete retained messages and the sessions of the bench's
+    daemons.
+    """
     for hall in place.halls:
         plug = Plug(place.broker, f"edged-{hall}")  # a clean session ends the one that the daemon left
         try:
@@ -152,7 +156,7 @@ def forget(place: Place) -> None:
 
 
 def run(place: Place, plan: Plan, only: Collection[str], told: Callable[[str, str], None]) -> dict[str, Any]:
-    """Every section of ``only``; ``told(section, what)`` as it goes."""
+    """Run every section of ``only``; ``told(section, what)`` reports progress."""
     found: dict[str, Any] = {}
     for name in [name for name in SECTIONS if name in only]:
         title, section = SECTIONS[name]
@@ -165,7 +169,7 @@ def run(place: Place, plan: Plan, only: Collection[str], told: Callable[[str, st
 
 
 def merged(found: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Both; two tables under one key are one table."""
+    """The union of two results; tables under the same key are merged."""
     both = dict(found)
     for key, value in more.items():
         known = both.get(key)

@@ -1,4 +1,4 @@
-"""Who is measured in one cell: the daemon and its peers, each on a hall id, a port or a line of its own."""
+"""The sides measured in one cell: the daemon and its peers, each with a hall id, a port or a line of its own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LINE_TICKETS = 400  # waiting visitors for the clerks on the Candle bus
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a bench works. ``no_delay``: the broker of the aiomqtt reference. ``name``: what hall ids begin with.
+    """Where a bench runs. ``no_delay``: the broker of the aiomqtt reference. ``name``: the beginning of its hall ids.
 
     ``echo``: a program that is one more peer, called with host, port, filter, press topic and lamp topic.
     """
@@ -50,13 +50,13 @@ class Place:
         return hall
 
     def broker_of(self, side: str) -> Address:
-        """Which broker a side talks through."""
+        """The broker that a side connects to."""
         return self.no_delay if side == "aiomqtt" else self.broker
 
 
 @dataclass(slots=True)
 class Side:
-    """One of those who are measured. ``press(n)`` sends and returns the mark that ``ear`` must hear."""
+    """One measured side. ``press(n)`` sends and returns the mark that ``ear`` must hear."""
 
     name: str
     meter: Meter
@@ -90,14 +90,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class BenchCell:
-    """One cell's parts: what ends with it, and the one meter of all its sides."""
+    """The parts of one cell: everything to be stopped at its end, and the meter of all its sides."""
 
     place: Place
     stack: ExitStack
     meter: Meter = field(default_factory=Meter)
 
     def serve(self, hall: BenchHall) -> None:
-        """Start the daemon; the ears are served meanwhile, as its devices would."""
+        """Start the daemon; meanwhile the ears are served, as its devices would be."""
         self.stack.callback(hall.daemon.stop)
         hall.daemon.start()
         self.meter.idle(perf_s() + SETTLE_S)
@@ -109,7 +109,7 @@ class BenchCell:
         return child
 
     def spawn(self, job: PeerJob) -> Child:
-        """The same without waiting for it."""
+        """Start a peer without waiting for it."""
         child = Child(self._command(job), job.to_json())
         self.stack.callback(child.stop)
         return child
@@ -132,7 +132,7 @@ class BenchCell:
         return Traffic(hall, self.place.broker_of(name), "visits", self.stack, self.wait)
 
     def wait(self, seconds: float) -> None:
-        """Serve the ears: a daemon under measurement would give up on a module that is silent."""
+        """Serve the ears for a while: the daemon would give up on a module that is silent."""
         self.meter.idle(perf_s() + seconds)
 
     def keyed(self, name: str, hall: str, ear: Ear, desks: Sequence[tuple[str, str]]) -> Side:
@@ -219,7 +219,7 @@ def slow_line_side(room: BenchCell, line: RtuLine, units: Sequence[int]) -> Side
 
 
 def _start(room: BenchCell, name: str, hall: str, wires: BenchWires, peer: tuple[str, str]) -> None:
-    """The daemon with ``wires``, or the peer with its panel and output."""
+    """Start the daemon with ``wires``, or the peer with its panel and output."""
     broker = room.place.broker_of(name)
     if name != "edged":
         room.echo(PeerJob(PEERS[name], hall, peer[0], "", peer[1], broker.to_json()))
@@ -231,7 +231,7 @@ def _start(room: BenchCell, name: str, hall: str, wires: BenchWires, peer: tuple
 
 
 def _fill(room: BenchCell, hall: BenchHall) -> None:
-    """Visitors for the clerks on the bus, fifty at a time: a broker drops what it cannot queue."""
+    """Send tickets for the clerks on the bus, fifty at a time: a broker drops what it cannot queue."""
     dispenser = room.plug(room.place.broker, f"{hall.hall}-fill")
     topic = hall.up("dispenser-2", "ticket")
     for first in range(1, LINE_TICKETS, 50):
@@ -253,14 +253,14 @@ def _line_press(line: CandleLine) -> Callable[[int], str]:
 
 
 def _warm(sides: list[Side]) -> list[Side]:
-    """A few presses that do not count."""
+    """A few presses that are not counted."""
     for side in sides:
         side.measure(WARM_UP, WARM_UP_SPACING_S)
     return sides
 
 
 def pooled(rounds: Sequence[dict[str, Samples]]) -> dict[str, Samples]:
-    """All rounds of each side together."""
+    """The samples of all rounds, for each side."""
     found: dict[str, Samples] = {}
     for one in rounds:
         for name, samples in one.items():
@@ -269,7 +269,7 @@ def pooled(rounds: Sequence[dict[str, Samples]]) -> dict[str, Samples]:
 
 
 def figures(by_side: dict[str, Samples]) -> dict[str, Any]:
-    """The JSON of one cell."""
+    """The results of one cell, for JSON."""
     found: dict[str, Any] = {}
     for name, samples in by_side.items():
         prefix = "" if name == "edged" else f"{name}_"

@@ -1,4 +1,4 @@
-"""Lamps on a real RS-485 line's pace: 9600 baud, eight other modules polled, and then one of them dead.
+"""Lamps on an RS-485 line at its real pace: 9600 baud, eight other modules polled, then one of them dead.
 
 A write is eight characters and a silence of 3.5, its answer the same: 24 ms at 9600 baud, 8N1. A lamp may have to let
 one exchange under way end (a poll: 21 characters).

@@ -12,7 +12,7 @@ from edged.bench.limits import LATENCIES, LimitVerdict, cells, ratio
 
 
 def report(found: Mapping[str, Any], verdicts: Sequence[LimitVerdict]) -> RenderableType:
-    """Everything that was measured."""
+    """The text of the whole report."""
     parts: list[RenderableType] = [_machine(found)]
     if any(found.get(key) for key in LATENCIES):
         parts.append(_latencies(found))

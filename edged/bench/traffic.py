@@ -44,7 +44,7 @@ def tickets(hall: str) -> Iterator[tuple[str, bytes]]:
 
 
 def send(plug: Plug, messages: Iterator[tuple[str, bytes]], rate: float, seconds: float) -> int:
-    """At ``rate`` a second, until ``seconds`` are over or (0) stdin says something; how many."""
+    """Send at ``rate`` a second for ``seconds``, or (0) until a line comes on stdin; returns how many were sent."""
     start_s, sent = perf_s(), 0
     while True:
         now_s = perf_s()
@@ -64,7 +64,7 @@ def send(plug: Plug, messages: Iterator[tuple[str, bytes]], rate: float, seconds
 
 
 def main() -> None:
-    """One job from stdin, then rates."""
+    """Read one job from stdin, then rates."""
     job = json.loads(sys.stdin.readline())
     hall = job["hall"]
     plug = Plug(Address.from_json(job["broker"]), f"{hall}-traffic-{job['kind']}")

@@ -32,7 +32,7 @@ class Traffic:
 
     @contextmanager
     def flowing(self, rate: float) -> Iterator[None]:
-        """``rate`` messages a second while the block lasts."""
+        """While the block runs, send ``rate`` messages a second."""
         if rate:
             self._child.tell(f"{rate} 0")
         yield

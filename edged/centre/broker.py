@@ -1,4 +1,4 @@
-"""A centre's connection to the city's broker, over MQTT 5 or 3.1.1, with acknowledgements in the caller's hand.
+"""A centre's connection to the city's broker, over MQTT 5 or 3.1.1; the caller decides when a message is acknowledged.
 
 Rules: the session outlives connections; what was received is acknowledged only on the connection that brought it. paho
 runs it in a thread of its own and connects again for ever; what comes waits in a queue with a cap, which the broker's
@@ -41,7 +41,7 @@ class CityAddress(NamedTuple):
 
 
 class Letter(NamedTuple):
-    """A message; ``life`` numbers the connection that brought it."""
+    """A received message; ``life`` numbers the connection that brought it."""
 
     topic: str
     payload: bytes
@@ -78,7 +78,7 @@ class CityLink:
             self._client.tls_set_context(_context(address))
 
     def start(self, filters: Sequence[str]) -> None:
-        """Connect, now or as soon as there is somebody, and listen."""
+        """Connect (now, or as soon as the broker can be reached) and subscribe."""
         self._filters = list(filters)
         properties: Any = None
         if self._address.protocol == "5":
@@ -90,13 +90,13 @@ class CityLink:
         self._client.loop_start()
 
     def listen(self, filters: Sequence[str]) -> None:
-        """To these as well, from now on; what is retained comes at once."""
+        """Subscribe to further filters; their retained messages come at once."""
         self._filters += [one for one in filters if one not in self._filters]
         if self._client.is_connected():
             self._client.subscribe([(one, 1) for one in filters])
 
     def take(self, most: int, wait_s: float) -> list[Letter]:
-        """What has come: at least one, where it comes within ``wait_s``."""
+        """Messages that have come: at least one, if one comes within ``wait_s``."""
         taken: list[Letter] = []
         try:
             taken.append(self._letters.get(timeout=wait_s))
@@ -107,17 +107,17 @@ class CityLink:
         return taken
 
     def acknowledge(self, letters: Sequence[Letter]) -> None:
-        """They are kept: the broker need not."""
+        """Acknowledge messages: they are stored."""
         for letter in letters:
             if letter.life == self._life and letter.qos:
                 self._client.ack(letter.mid, letter.qos)
 
     def say(self, topic: str, payload: bytes, *, retain: bool = False) -> paho.MQTTMessageInfo:
-        """Publish, now or when the broker is back."""
+        """Publish a message, now or when the broker is back."""
         return self._client.publish(topic, payload, qos=1, retain=retain)
 
     def stop(self) -> None:
-        """Say goodbye; the session stays."""
+        """Disconnect; the session stays at the broker."""
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -139,7 +139,7 @@ class CityLink:
 
 
 def _context(address: CityAddress) -> ssl.SSLContext:
-    """Raises ``OSError``."""
+    """The TLS context. Raises ``OSError``."""
     context = ssl.create_default_context(cafile=address.ca)
     if address.cert is not None:
         context.load_cert_chain(address.cert, address.key)

@@ -1,4 +1,4 @@
-"""``edged centre consume``: what halls send, from the city's broker into PostgreSQL. Rules of this file:
+"""``edged centre consume``: stores what halls send through the city's broker in PostgreSQL. Rules of this file:
 
 * A batch is kept first (``ledger.py``), then acknowledged to the broker, then to its halls (``events/ack``). Killed
   anywhere in between, everything comes again and is kept once.
@@ -39,14 +39,16 @@ log = structlog.get_logger("edged.centre")
 
 
 class Share(NamedTuple):
-    """``group``: of the shared subscription, empty for none; ``keep_months``: 0 for ever."""
+    """How consumers share the work. ``group``: of the shared subscription, "" for none; ``keep_months``: 0 keeps
+    events for ever.
+    """
 
     group: str = ""
     keep_months: int = 0
 
 
 class Sorted(NamedTuple):
-    """A batch by what it holds."""
+    """A batch of messages, sorted by kind."""
 
     events: list[HallEvent]
     pictures: list[HallPicture]
@@ -74,7 +76,7 @@ class Consumer:
         link.on_change = self._changed
 
     def run(self) -> None:
-        """Take, keep, acknowledge."""
+        """Take messages, store them, acknowledge them; until stopped."""
         prefix = f"$share/{self._share.group}/" if self._share.group else ""
         self._link.start([prefix + topics.EVENTS.filter])
         while not self._stop.is_set():
@@ -119,7 +121,7 @@ class Consumer:
         return batch
 
     def _keep(self, batch: Sorted) -> dict[HallEpoch, int]:
-        """Raises ``psycopg.Error`` where it is to be tried again."""
+        """Store one batch. Raises ``psycopg.Error`` where it should be tried again."""
         began_s = monotonic_s()
         try:
             kept = self._ledger.keep(batch.events, batch.pictures)
@@ -158,7 +160,9 @@ class Consumer:
         self._stop.wait(RETRY_S)
 
     def _keep_house(self) -> None:
-        """Become the one that keeps the pictures, where no other is; as that one, clear away what is old."""
+        """Take over the work that one consumer does for all (pictures, deleting old months), if no other one does
+        it.
+        """
         if not self._keeper and monotonic_s() - self._asked_s >= KEEPER_EVERY_S:
             self._asked_s = monotonic_s()
             connection = self._ledger.connection()

@@ -1,4 +1,4 @@
-"""What a consumer tells Prometheus. Labels: only the fixed words of refusals; never a hall's number or a person."""
+"""Prometheus metrics of a consumer. Labels are only the fixed words of refusals; never a hall's number or a person."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _BATCH_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 
 class ConsumerGauges:
-    """Counters of one process."""
+    """The counters of one process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -37,5 +37,5 @@ class ConsumerGauges:
         )
 
     def serve(self, port: int, host: str) -> None:
-        """Be scraped; ``OSError`` where the port is taken."""
+        """Serve the metrics over HTTP; ``OSError`` where the port is taken."""
         start_http_server(port, addr=host, registry=self.registry)

@@ -1,4 +1,4 @@
-"""The centre's PostgreSQL: events kept exactly once, and how far each hall's history is here without a gap.
+"""The centre's PostgreSQL: each event stored exactly once, and up to which number each hall's history is complete.
 
 Rules: a batch is one transaction; whoever writes for a hall holds the row of its cursor, so several processes may share
 the work in any order. An event is kept once, whatever is sent again. ``upto`` grows where ``previous`` says that
@@ -59,7 +59,9 @@ HallEpoch = tuple[str, int]
 
 
 class KeptBatch(NamedTuple):
-    """Of one batch. ``upto``: what each hall and epoch of it has without a gap; ``gaps``: those with one."""
+    """The result of storing a batch. ``upto``: the last number without a gap, per hall and epoch; ``gaps``: those
+    with a gap.
+    """
 
     new: int
     doubles: int
@@ -68,7 +70,7 @@ class KeptBatch(NamedTuple):
 
 
 class CentreLedger:
-    """One connection, for one thread. Every method is a transaction; raises ``psycopg.Error``."""
+    """A connection for one thread. Every method is one transaction; raises ``psycopg.Error``."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
@@ -76,7 +78,7 @@ class CentreLedger:
         self._months: set[tuple[int, int]] = set()
 
     def connection(self) -> psycopg.Connection:
-        """Open, with its tables. Made anew where it was lost."""
+        """The open connection, its tables made; opened again where it was lost."""
         if self._connection is None or self._connection.closed:
             made = psycopg.connect(self._dsn, application_name="edged centre", connect_timeout=5)
             try:
@@ -92,13 +94,13 @@ class CentreLedger:
         return self._connection
 
     def close(self) -> None:
-        """Let the connection go; the next call opens another."""
+        """Close the connection; the next call opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def keep(self, events: Sequence[HallEvent], pictures: Sequence[HallPicture] = ()) -> KeptBatch:
-        """All of it, or nothing and an error."""
+        """Store a whole batch, or nothing and raise."""
         connection = self.connection()
         self._make_months(event.at for event in events)
         with connection.transaction(), connection.cursor() as cursor:
@@ -109,7 +111,7 @@ class CentreLedger:
         return kept
 
     def _make_months(self, moments: Iterable[datetime]) -> None:
-        """Tables for the months of a batch; what lies outside of them goes to ``events_other``."""
+        """Make the tables for a batch's months; events outside of the allowed months go to ``events_other``."""
         connection = self.connection()
         latest = month_after(utc_now(), AHEAD_MONTHS)
         for month in {(moment.year, moment.month) for moment in moments} - self._months:
@@ -154,7 +156,7 @@ def _keep(cursor: psycopg.Cursor, events: Sequence[HallEvent]) -> KeptBatch:
 
 
 def joined(upto: int, numbers: Sequence[tuple[int, int]]) -> int:
-    """How far it goes without a gap: ``numbers`` are (number, the one before it that was sent), by number."""
+    """The last number without a gap: ``numbers`` are pairs (number, number of the event sent before it), in order."""
     for number, previous in numbers:
         if previous > upto:
             break
@@ -168,7 +170,7 @@ def utc_now() -> datetime:
 
 
 def prepare(connection: psycopg.Connection) -> None:
-    """Tables and views, as this version wants them."""
+    """Make or update tables and views for this version."""
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
     connection.execute((files("edged.centre") / "schema.sql").read_text("utf-8").encode())
     connection.commit()
@@ -186,7 +188,7 @@ def table_of(month: tuple[int, int]) -> str:
 
 
 def make_month(connection: psycopg.Connection, month: tuple[int, int]) -> None:
-    """A table for a month. Where events of it lie in ``events_other`` already, all of them stay there."""
+    """Make the table of a month. Where ``events_other`` already holds events of it, that month stays there."""
     first = datetime(*month, 1, tzinfo=UTC)
     after = datetime(*month_after(first, 1), 1, tzinfo=UTC)
     with connection.transaction():
@@ -202,7 +204,7 @@ def make_month(connection: psycopg.Connection, month: tuple[int, int]) -> None:
 
 
 def forget_before(connection: psycopg.Connection, months: int, now: datetime) -> list[str]:
-    """Drop the tables of months that lie more than ``months`` back; their names."""
+    """Drop the tables of months more than ``months`` back; returns their names."""
     oldest = month_after(now, -months)
     found = connection.execute(
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"

@@ -1,4 +1,4 @@
-"""What halls say, parsed at the border: an event of ``hall/{hall}/events``, or a retained picture.
+"""Messages of halls, parsed: an event of ``hall/{hall}/events``, or a retained picture.
 
 Rules: what does not fit is refused with one word for a counter, and nothing raises. Text that holds an identity or
 mobile number is masked before it is kept: halls send none, and the centre keeps none whatever comes.
@@ -39,7 +39,7 @@ class HallEvent(NamedTuple):
 
 
 class HallPicture(NamedTuple):
-    """What is retained on ``topic``; ``payload`` is JSON, null where it was taken back."""
+    """A retained picture on ``topic``; ``payload`` is JSON, null where it was deleted."""
 
     topic: str
     hall: str
@@ -47,7 +47,7 @@ class HallPicture(NamedTuple):
 
 
 class BadLetter(ValueError):
-    """``reason``: a short fixed word."""
+    """A message that cannot be read. ``reason``: a short fixed word."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -55,7 +55,7 @@ class BadLetter(ValueError):
 
 
 def read_event(topic: str, payload: bytes) -> HallEvent:
-    """Raises ``BadLetter``."""
+    """Parse an event. Raises ``BadLetter``."""
     named = HALL_TOPIC.fullmatch(topic)
     if named is None or topic != topics.events(named[1]):
         raise BadLetter("topic")
@@ -85,7 +85,7 @@ def read_event(topic: str, payload: bytes) -> HallEvent:
 
 
 def read_picture(topic: str, payload: bytes) -> HallPicture:
-    """Raises ``BadLetter``."""
+    """Parse a picture. Raises ``BadLetter``."""
     named = HALL_TOPIC.fullmatch(topic)
     if named is None:
         raise BadLetter("topic")
@@ -113,7 +113,7 @@ def _moment(text: Any) -> datetime:
 
 
 def _plain(value: Any) -> Any:
-    """Without the character that PostgreSQL cannot keep, and without what names a person."""
+    """Text without the character that PostgreSQL cannot store, and without personal numbers."""
     if isinstance(value, str):
         return personal.masked(value.replace("\x00", ""))
     if isinstance(value, dict):

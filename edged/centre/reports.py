@@ -77,7 +77,7 @@ FIGURES: dict[str, tuple[str, str, tuple[str, ...]]] = {
 
 
 class ReportSpan(NamedTuple):
-    """From ``begin`` until before ``end``, of the halls' days."""
+    """A time span of the halls' days: from ``begin`` until before ``end``."""
 
     begin: datetime
     end: datetime
@@ -85,7 +85,9 @@ class ReportSpan(NamedTuple):
 
 
 class ReportAsked(NamedTuple):
-    """``halls`` empty: all of ``group``; that None: all. ``limit_s``: a wait beyond it counts as too long."""
+    """Which halls to report on: ``halls``; if empty, those of ``group``; if that is None, all. ``limit_s``: the
+    longest good wait.
+    """
 
     span: ReportSpan
     limit_s: int
@@ -94,7 +96,7 @@ class ReportAsked(NamedTuple):
 
 
 class Section(NamedTuple):
-    """``rows``: name of the hall (and of the area, …), then the figures named by ``columns``; None: there is none."""
+    """One table of a report. ``rows``: names first, then the figures named in ``columns``; None: no figure."""
 
     about: str
     columns: tuple[str, ...]
@@ -102,13 +104,13 @@ class Section(NamedTuple):
 
 
 def day(text: str) -> ReportSpan:
-    """``2026-12-01``. Raises ``ValueError``."""
+    """The span of ``2026-12-01``. Raises ``ValueError``."""
     first = _midnight(text)
     return ReportSpan(first, first + timedelta(days=1), text)
 
 
 def month(text: str) -> ReportSpan:
-    """``2026-12``. Raises ``ValueError``."""
+    """The span of ``2026-12``. Raises ``ValueError``."""
     first = _midnight(f"{text}-01")
     return ReportSpan(first, datetime(*month_after(first, 1), 1, tzinfo=ZONE), text)
 
@@ -119,7 +121,7 @@ def _midnight(text: str) -> datetime:
 
 
 def sections(connection: psycopg.Connection[Any], asked: ReportAsked, zh: bool) -> list[Section]:
-    """The whole report."""
+    """All tables of the report."""
     names = _names(connection, zh)
     made = [_section(connection, about, asked, names) for about in SECTIONS]
     connection.commit()
@@ -174,7 +176,7 @@ def _number(value: Any) -> float | int | None:
 
 
 def told(column: str, value: Any) -> str:
-    """A figure as people read it."""
+    """A figure in the form people read."""
     if value is None:
         return "-"
     if column in SHARES:
@@ -183,7 +185,7 @@ def told(column: str, value: Any) -> str:
 
 
 def title_of(column: str, zh: bool) -> str:
-    """What a column is called."""
+    """The heading of a column."""
     return TITLES[column][0 if zh else 1]
 
 

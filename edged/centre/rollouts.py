@@ -1,4 +1,5 @@
-"""A policy goes to a city's halls in waves, and each wave is judged by its halls' own outcome. Rules of this file:
+"""Rollouts: a policy goes to a city's halls in waves, and each wave is judged by its halls' own outcome. Rules of this
+file:
 
 * The next wave begins only when every hall of the last one has answered and, ``settle_s`` after that, none of them has
   taken the policy back: each hall judges it on trial by what its own visitors wait (``core/trial.py``).
@@ -31,11 +32,11 @@ Say = Callable[
 
 
 class RolloutRefused(ValueError):
-    """It cannot begin; the text says why."""
+    """A rollout cannot begin; the text says why."""
 
 
 class RolloutPlan(NamedTuple):
-    """``waves``: how many halls have it after each of them."""
+    """The plan of a rollout. ``waves``: how many halls have the policy after each wave."""
 
     envelope: bytes
     version: int
@@ -47,7 +48,7 @@ class RolloutPlan(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """``halls``: (hall, wave from 1, state, reason) in order."""
+    """The state of a rollout. ``halls``: (hall, wave from 1, state, reason) in order."""
 
     number: int
     state: str
@@ -59,7 +60,9 @@ class Progress(NamedTuple):
 
 
 def sizes(text: str, halls: int) -> tuple[int, ...]:
-    """``1,10%,100%`` of so many halls, cumulated. Raises ``ValueError``: not rising, or not to the end."""
+    """Wave sizes like ``1,10%,100%`` as cumulated numbers of halls. Raises ``ValueError`` if they do not rise to
+    all halls.
+    """
     made: list[int] = []
     for word in text.split(","):
         share = word.strip()
@@ -72,7 +75,7 @@ def sizes(text: str, halls: int) -> tuple[int, ...]:
 
 
 def begin(connection: psycopg.Connection[Any], plan: RolloutPlan) -> int:
-    """Write it down; its number. Raises ``RolloutRefused``."""
+    """Record a new rollout; returns its number. Raises ``RolloutRefused``."""
     with connection.transaction():
         connection.execute("LOCK TABLE rollouts IN EXCLUSIVE MODE")
         busy = connection.execute("SELECT id FROM rollouts WHERE state IN ('running', 'aborting')").fetchone()
@@ -94,10 +97,10 @@ def begin(connection: psycopg.Connection[Any], plan: RolloutPlan) -> int:
 
 
 class Rollout:
-    """Moves one on. ``begin`` it, then ``step`` until it is ``over``; ``resume`` first after a restart."""
+    """Carries out one rollout: ``step`` until it is ``over``; after a restart ``resume`` first."""
 
     def __init__(self, connection: psycopg.Connection[Any], number: int, say: Say) -> None:
-        """Raises ``RolloutRefused`` where there is none, or another process has it."""
+        """Raises ``RolloutRefused`` where the rollout does not exist, or another process has it."""
         self._connection = connection
         self.number = number
         self._say = say
@@ -113,11 +116,11 @@ class Rollout:
             raise RolloutRefused(f"another process moves rollout {number} on")
 
     def resume(self) -> None:
-        """Push again to those of whom it is not known whether the push left."""
+        """Push again to halls for which it is unknown whether the push was sent."""
         self._push([hall for hall, _, state, _ in self.progress().halls if state == "pushed"])
 
     def step(self, now: datetime) -> Progress:
-        """Hear what halls say, and do what follows from it."""
+        """Take in what halls report, and push, wait, halt or finish accordingly."""
         before = self.progress()
         if before.state != "running":
             return before
@@ -134,7 +137,7 @@ class Rollout:
         return self.progress()
 
     def progress(self) -> Progress:
-        """How it stands."""
+        """The present state."""
         return progress_of(self._connection, self.number)
 
     def _row(self) -> Any:
@@ -224,7 +227,7 @@ class Rollout:
 
 
 def outcomes(connection: psycopg.Connection[Any], ids: dict[str, str]) -> dict[str, str]:
-    """done or refused, for those halls whose event came."""
+    """ "done" or "refused", for the halls whose event has come."""
     found = {}
     for hall, order in ids.items():
         row = connection.execute(
@@ -248,7 +251,7 @@ def reports_of(connection: psycopg.Connection[Any]) -> dict[str, Any]:
 
 
 def progress_of(connection: psycopg.Connection[Any], number: int) -> Progress:
-    """How a rollout stands."""
+    """The state of a rollout."""
     row = connection.execute(
         "SELECT state, reason, wave, version FROM rollouts WHERE id = %s", (number,)
     ).fetchone()

@@ -1,4 +1,4 @@
-"""A look through everything that is kept for what names a person: halls send none, and this proves it."""
+"""Searches everything that is stored for personal numbers: halls send none, and this checks it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEXTS = {
 
 
 def personal_data(connection: psycopg.Connection[Any]) -> tuple[int, list[str]]:
-    """How many texts were looked at, and where one holds an identity or mobile number (never which)."""
+    """How many texts were searched, and where one holds an identity or mobile number (not which)."""
     looked, found = 0, list[str]()
     for table, query in _TEXTS.items():
         with connection.cursor(f"scan_{table}") as cursor:

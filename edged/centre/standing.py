@@ -1,4 +1,4 @@
-"""How every hall of a city is now, and what is wrong with it."""
+"""The present state of every hall of a city, and what is wrong with each."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _standing(row: dict[str, Any], areas: dict[str, Any], now: datetime) -> City
 
 
 def _wrong(row: dict[str, Any], now: datetime) -> Iterator[str]:
-    """Fixed words; what is behind them stands beside them."""
+    """What is wrong with a hall, as fixed words."""
     if row["line_cut"]:
         yield "line-cut"
     elif row["state"] is None:
@@ -97,12 +97,13 @@ def _alarms(alarms: Any) -> Iterator[str]:
 
 
 def as_json(halls: list[CityHall]) -> str:
-    """For other programs."""
+    """The halls' states as JSON for other programs."""
     return json.dumps([hall._asdict() for hall in halls], ensure_ascii=False, indent=2, default=str)
 
 
 def adopt(connection: psycopg.Connection[Any], hall: str) -> list[tuple[int, int, int]]:
-    """Go on behind what was acknowledged to somebody else: (epoch, first, last) of what will never come.
+    """Accept that earlier events were acknowledged elsewhere: returns (epoch, first, last) of those that will never
+    come.
 
     Only the hole before the first event that ever came of an epoch is taken: any other one heals by itself.
     """
@@ -127,7 +128,7 @@ def adopt(connection: psycopg.Connection[Any], hall: str) -> list[tuple[int, int
 
 
 def enrol(connection: psycopg.Connection[Any], config: HallConfig) -> None:
-    """Take the names of a hall from its hall.toml, in place of those that were known."""
+    """Store the names of a hall from its hall.toml, replacing earlier ones."""
     site, hall = config.site, config.hall
     connection.execute(
         "INSERT INTO halls (hall, name, group_name) VALUES (%s, %s, %s)"
