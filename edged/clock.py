@@ -37,6 +37,11 @@ def reading(monotonic: Callable[[], float], wall_ns: Callable[[], int]) -> Itera
         _monotonic, _wall_ns, _perf = before
 
 
+def processor_s() -> float:
+    """Seconds of a processor that this process has used."""
+    return time.process_time()
+
+
 @dataclass(frozen=True, slots=True)
 class Warp:
     """A hall whose time runs ``speed`` times real time: at system wall time ``real_ms`` its wall said ``hall_ms``."""

@@ -71,7 +71,10 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A policy that passed every check. ``sha256`` is over the payload bytes; times are ms since 1970 UTC."""
+    """A policy that passed every check. ``sha256`` is over the payload bytes; times are ms since 1970 UTC.
+
+    It is rehearsed on ``rehearsal_days`` recorded days; ``max_worse``: see ``rehearsed.Terms``.
+    """
 
     version: int
     sha256: str
@@ -80,6 +83,8 @@ class Verified:
     expires_ms: int
     previous_sha256: str | None
     envelope: bytes
+    rehearsal_days: int = 20
+    max_worse: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

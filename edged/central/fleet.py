@@ -29,3 +29,11 @@ def answer_to(report: Any, sha256: str) -> FleetAnswer | None:
     path = f"{why['path']}: " if why.get("path") else ""
     texts = (f"{path}{why[key]}" if why.get(key) else "" for key in ("message", "message_zh"))
     return FleetAnswer(state, *texts)
+
+
+def rehearses(report: Any, sha256: str) -> bool:
+    """Whether ``report`` is the interim one on this policy: it is being rehearsed."""
+    desired = report.get("desired") if isinstance(report, dict) else None
+    return (
+        isinstance(desired, dict) and desired.get("sha256") == sha256 and report.get("state") == "rehearsing"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from edged.central.appointments import AppointmentBook
@@ -14,6 +15,7 @@ from edged.central.envelope import Keys
 from edged.central.operation_desk import OperationDesk
 from edged.central.policy_desk import Known, PolicyDesk, Put
 from edged.central.refusals import Reason
+from edged.central.rehearsals import Rehearsals
 from edged.central.uplink import Uplink
 from edged.config import HallConfig
 from edged.core.model.events import DocumentRejected
@@ -58,6 +60,7 @@ class Office:
         self._given = given
         self._told_ms: list[int] = []
         audience = Audience(config.hall, config.policy.group, Names.of(config.site))
+        self.rehearsals = Rehearsals(config.policy.rehearse_socket, str(Path(config.store.path).absolute()))
         self.policies = PolicyDesk(
             audience,
             lambda: self._keys,
@@ -68,6 +71,7 @@ class Office:
             state=given.state,
             condemned=given.condemned,
             refused=partial(self._refused, "policy"),
+            rehearse=self.rehearsals.want,
         )
         self.operations = OperationDesk(
             audience,
@@ -131,12 +135,16 @@ class Office:
         """Run every part until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(lasting("policy desk", self.policies.run()), name="policy")
+            tasks.create_task(lasting("rehearsals", self.rehearsals.run()), name="rehearsals")
             if not self._given.silent:
                 tasks.create_task(lasting("uplink", self.uplink.run()), name="uplink")
 
     def heartbeats(self) -> dict[str, float]:
         """Each part's heartbeat deadline, in ``monotonic_s``."""
-        heartbeats = {"policy desk": self.policies.heartbeat.due_s}
+        heartbeats = {
+            "policy desk": self.policies.heartbeat.due_s,
+            "rehearsals": self.rehearsals.heartbeat.due_s,
+        }
         return heartbeats if self._given.silent else heartbeats | {"uplink": self.uplink.heartbeat.due_s}
 
     def stop(self) -> None:

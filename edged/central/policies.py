@@ -24,6 +24,7 @@ from edged.central.contradictions import contradictions
 from edged.central.documents import REASONS_MAX, Document, check_dates, check_for_us, hints, parse
 from edged.central.policy_model import core_policy, model_of, names, numbers
 from edged.central.refusals import DocumentRefused, Reason, reason
+from edged.central.rehearsed import Terms
 from edged.central.visit_contradictions import dead_ends
 from edged.core.model.policy import Policy
 from edged.core.model.policy.parameter import parameters
@@ -42,6 +43,7 @@ class PolicyDocument(Document, frozen=True, kw_only=True):
     type: Annotated[str, Meta(description=f'always "{TYPE}"', extra_json_schema={"const": TYPE})]
     version: Annotated[int, Meta(ge=1, le=VERSION_MAX, description="higher than every version before")]
     previous_sha256: Annotated[str, form(r"^[0-9a-f]{64}$")] | None = None
+    rehearsal: Terms = Terms()
     body: PolicyBody  # type: ignore[valid-type]
 
 
@@ -110,6 +112,8 @@ def _verified(document: PolicyDocument, raw: bytes, sha256: str, known: Names | 
         expires_ms=epoch_ms(document.expires),
         previous_sha256=document.previous_sha256,
         envelope=raw,
+        rehearsal_days=document.rehearsal.days,
+        max_worse=document.rehearsal.max_worse,
     )
 
 

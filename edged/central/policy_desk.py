@@ -4,6 +4,8 @@
 * Refused: acknowledged at once and reported with the reason. Accepted: acknowledged and reported after the commit.
 * The same content again (redelivery, retained push) is answered, not applied again, also after it was taken out of
   force: by an order, or by the core (``core/trial.py``), whose verdict this desk carries out.
+* Before it comes into force it is rehearsed by another process (``rehearsals.py``): the report says "rehearsing", then
+  the figures; it is refused for them only where it says so itself (``rehearsal.max_worse``). A return is not rehearsed.
 * A policy ahead of its ``not_before`` is staged: not acknowledged, so that the broker keeps it over a restart.
 * ``expires`` never takes a policy out of force: a hall keeps its last good one and says so.
 * A document on which this program fails is refused for ever (``condemned.py``): no policy ends the hall.
@@ -26,6 +28,7 @@ from edged.central.audience import CLOCK_TRUSTED_FROM_MS, NONE, Audience, Highes
 from edged.central.condemned import Condemned
 from edged.central.envelope import Keys
 from edged.central.refusals import DocumentRefused, Reason, reason
+from edged.central.rehearsed import Missed, Rehearsed, objection, to_json
 from edged.core.model.events import Event, PolicyApplied
 from edged.core.model.state import LeftPolicy, PolicyTrial, State
 from edged.driver import Unreachable
@@ -81,11 +84,18 @@ class Known:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A verified policy on its way: staged for its date, or in the inbox until its commit."""
+    """A verified policy on its way: staged for its date, rehearsed, or in the inbox until its commit."""
 
     verified: Verified
     acks: list[Callable[[], None]] = field(default_factory=list)
     in_inbox: bool = False
+    rehearsing: bool = False
+    rehearsed: Rehearsed | Missed | None = None
+
+    @property
+    def rehearsal(self) -> dict[str, Any] | None:
+        """For the report."""
+        return None if self.rehearsed is None else to_json(self.rehearsed)
 
 
 class DeskLedger(Protocol):
@@ -97,6 +107,16 @@ class DeskLedger(Protocol):
 
     def policies(self) -> Policies:
         """What is kept of policies."""
+
+
+class Rehearse(Protocol):
+    """``Rehearsals.want``: ``policy`` and ``in_force`` are envelopes. What it returns is known at once; else ``done``
+    is called later.
+    """
+
+    def __call__(
+        self, policy: bytes, in_force: bytes, days: int, done: Callable[[Rehearsed | Missed], None]
+    ) -> Missed | None: ...
 
 
 class TellRefusal(Protocol):
@@ -125,6 +145,7 @@ class PolicyDesk(Observer):
         state: Callable[[], State],
         condemned: Condemned,
         refused: TellRefusal,
+        rehearse: Rehearse,
     ) -> None:
         """``state()`` returns the core's state."""
         self._audience = audience
@@ -143,6 +164,7 @@ class PolicyDesk(Observer):
         self._state = state
         self._condemned = condemned
         self._refused = refused
+        self._rehearse = rehearse
         self._going_back: PolicyTrial | None = None
 
     @property
@@ -201,7 +223,8 @@ class PolicyDesk(Observer):
                 self._give_up(waiting, error)
         if self.expired != self._reported_expired:
             log.warning("policy-expired", version=self._applied.version if self._applied else 0)
-            self._say(self._report["state"], self._report["desired"], self._report.get("reason"))
+            kept = (self._report.get("reason"), self._report.get("rehearsal"))
+            self._say(self._report["state"], self._report["desired"], *kept)
 
     def step(self, step: Step, decision_s: float) -> None:
         """Observer: try again what found the inbox full, with the next step and after a restart."""
@@ -324,21 +347,47 @@ class PolicyDesk(Observer):
                 log.info("policy-staged", version=verified.version, until=rfc3339(verified.not_before_ms))
                 self._say("staged", _named(verified))
             return
+        if waiting.rehearsed is None:
+            self._begin_rehearsal(waiting)
+        if waiting.rehearsed is None:
+            return
+        why = objection(waiting.rehearsed, verified.max_worse)
+        if why is not None:
+            self._waiting = None
+            self._refuse(verified.envelope, DocumentRefused(why), *waiting.acks, rehearsal=waiting.rehearsal)
+            return
         event = PolicyApplied(verified.version, verified.sha256, verified.policy, pushed=True)
         waiting.in_inbox = self._put_policy(event, waiting, Attachments(verified.envelope))
+
+    def _begin_rehearsal(self, waiting: _Waiting) -> None:
+        """Once; where nobody can rehearse it that is known at once."""
+        if waiting.rehearsing:
+            return
+        waiting.rehearsing = True
+        in_force = NONE if self._applied is None else self._applied.envelope
+
+        def done(found: Rehearsed | Missed) -> None:
+            waiting.rehearsed = found
+            if self._waiting is waiting:
+                self.look()
+
+        verified = waiting.verified
+        waiting.rehearsed = self._rehearse(verified.envelope, in_force, verified.rehearsal_days, done)
+        if waiting.rehearsed is None:
+            self._say("rehearsing", _named(verified))
 
     def _committed(self, event: PolicyApplied, waiting: _Waiting) -> None:
         self._condemned.arrived(event)
         if self._waiting is waiting:
             self._waiting = None
         try:
-            self._in_force_now(waiting.verified)
+            self._in_force_now(waiting.verified, waiting.rehearsal)
         except Exception as error:  # noqa: BLE001 - it is in force: only the report of it failed
             log.error("policy-report-failed", error=type(error).__name__, detail=str(error))
         for ack in waiting.acks:
             ack()
 
-    def _in_force_now(self, verified: Verified) -> None:
+    def _in_force_now(self, verified: Verified, rehearsal: dict[str, Any] | None) -> None:
         before = "" if self._applied is None else self._applied.sha256
         back = verified.version < self._mark.version
         if not back and verified.previous_sha256 not in (None, before):
@@ -353,9 +402,15 @@ class PolicyDesk(Observer):
         if back and left is not None:
             self._say_left(left)
         else:
-            self._say("rolled-back" if back else "applied", _named(verified))
+            self._say("rolled-back" if back else "applied", _named(verified), rehearsal=rehearsal)
 
-    def _refuse(self, raw: bytes, refusal: DocumentRefused, *acks: Callable[[], None]) -> None:
+    def _refuse(
+        self,
+        raw: bytes,
+        refusal: DocumentRefused,
+        *acks: Callable[[], None],
+        rehearsal: dict[str, Any] | None = None,
+    ) -> None:
         from edged.central.policies import claimed
 
         first = refusal.reasons[0]
@@ -364,7 +419,7 @@ class PolicyDesk(Observer):
             more = {"left_out": left_out} if left_out else {}
             log.warning("policy-refused", code=first.code, path=first.path, detail=str(refusal), **more)
         named = claimed(raw)
-        self._say("rejected", named, _worded(refusal.reasons))
+        self._say("rejected", named, _worded(refusal.reasons), rehearsal)
         self._refused(first, str((named or {}).get("version", "")))
         for ack in acks:
             ack()
@@ -389,7 +444,13 @@ class PolicyDesk(Observer):
             if not self._put(event, lambda: self._condemned.arrived(event), Attachments(envelope)):
                 log.error("kept-policy-not-applied", detail="the inbox is full at start")
 
-    def _say(self, state: str, desired: dict[str, Any] | None, why: dict[str, str] | None = None) -> None:
+    def _say(
+        self,
+        state: str,
+        desired: dict[str, Any] | None,
+        why: dict[str, str] | None = None,
+        rehearsal: dict[str, Any] | None = None,
+    ) -> None:
         self._reported_expired = self.expired
         self._report = {
             "desired": desired,
@@ -397,6 +458,7 @@ class PolicyDesk(Observer):
             "state": state,
             "at": rfc3339(self._wall_ms()),
             **({"reason": why} if why is not None else {}),
+            **({"rehearsal": rehearsal} if rehearsal is not None else {}),
             **({"expired": True} if self._reported_expired else {}),
         }
         self._publish()

@@ -126,6 +126,16 @@ CODES: dict[str, tuple[str, str]] = {
         "版本 {version} 已由签名指令撤回；请用更高版本号重新推送",
     ),
     "not-done": ("the hall did not do it: {detail}", "大厅未执行：{detail_zh}"),
+    "rehearsed-worse": (
+        "on the hall's last {days} recorded days waits would be more than {limit} % worse than now: {detail}; push a "
+        "better one, or one that allows it (rehearsal.max_worse)",
+        "用本大厅最近 {days} 天的数据预演，等候将比现在变差超过 {limit}%：{detail_zh}；"
+        "请改进策略，或放宽 rehearsal.max_worse",
+    ),
+    "not-rehearsed": (
+        "it asks for a rehearsal (rehearsal.max_worse), and there was none: {detail}",
+        "策略要求先预演（rehearsal.max_worse），但未能预演：{detail_zh}",
+    ),
     "failed-before": (
         "this hall's program fails on this document and will not try it again; nothing else is wrong. Report it, and "
         "push a corrected one",

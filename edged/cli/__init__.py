@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "op": ("edged.cli.op:app", "Sign and push operations: open, close, notice, roll back …"),
     "backtest": ("edged.cli.backtest:backtest", "Run recorded days under other policies and compare."),
     "tune": ("edged.cli.tune:tune", "Fit the waiting policy to a hall's own journals."),
+    "rehearse": ("edged.cli.rehearse:rehearse", "Rehearse policies for the daemon (edged-rehearse)."),
     "bench": ("edged.cli.bench:bench", "Measure this machine: latency, load, limits."),
     "simulate": ("edged.cli.simulate:simulate", "Live seeded days full of faults; every promise is checked."),
     "diagnose": ("edged.cli.diagnose:diagnose", "One archive for whoever helps, without people or secrets."),

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import typer
 
 from edged.central import topics
-from edged.central.fleet import GOOD, FleetAnswer, answer_to
+from edged.central.fleet import GOOD, FleetAnswer, answer_to, rehearses
 
 if TYPE_CHECKING:
     from edged.cli.exchange import Conversation, Heard
 
 RETAINED_S = 3.0  # for what is retained of two hundred halls
 QUIET_S = 0.5
+REHEARSAL_S = 160.0  # the daemon's own deadline, and a little
 WORDS = {
     "applied": "applied / 已生效",
     "staged": "waiting for its date / 待生效",
@@ -54,20 +55,32 @@ def found(talk: Conversation, halls: tuple[str, ...], group: str | None) -> Flee
 
 
 def follow(talk: Conversation, halls: Iterable[str], sha256: str, wait_s: float) -> bool:
-    """Tell of each hall as its answer comes, and of those from which none came; whether all took it."""
-    waiting, bad = set(halls), 0
-    for heard in talk.hear(wait_s) if waiting else ():
-        hall, said = _said(heard)
-        answer = answer_to(said, sha256) if heard.topic == topics.policy_report(hall) else None
-        if answer is None or heard.retain or hall not in waiting:
-            continue
-        waiting.remove(hall)
-        bad += answer.verdict not in GOOD
-        _tell(hall, answer)
-        if not waiting:
-            break
+    """Tell of each hall as its answer comes, and of those from which none came; whether all took it.
+
+    A hall that says that it rehearses the policy is waited for ``REHEARSAL_S`` longer.
+    """
+    waiting, rehearsing, bad = set(halls), set[str](), 0
+    for seconds in (wait_s, REHEARSAL_S):
+        for heard in talk.hear(seconds) if waiting else ():
+            hall, said = _said(heard)
+            if heard.topic != topics.policy_report(hall) or heard.retain or hall not in waiting:
+                continue
+            if rehearses(said, sha256):
+                rehearsing.add(hall)
+            answer = answer_to(said, sha256)
+            if answer is None:
+                continue
+            waiting.remove(hall)
+            bad += answer.verdict not in GOOD
+            _tell(hall, answer)
+            if not waiting:
+                break
+        silent, waiting = waiting - rehearsing, waiting & rehearsing
+        for hall in sorted(silent):
+            typer.echo(f"{hall}: NO ANSWER in {wait_s:g} s / 没有回应")
+        bad += len(silent)
     for hall in sorted(waiting):
-        typer.echo(f"{hall}: NO ANSWER in {wait_s:g} s / 没有回应")
+        typer.echo(f"{hall}: still rehearsing after {REHEARSAL_S:g} s / 仍在预演")
     return not waiting and not bad
 
 

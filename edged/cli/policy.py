@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from edged.cli.policy_rehearse import rehearse
 from edged.cli.target import Target, fail, find_or_exit
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ HallId = Annotated[str | None, typer.Option("--hall", help="Id of the hall; with
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="hall.toml of the hall: id and broker.")]
 Key = Annotated[Path | None, typer.Option("--key", "-k", help="Signing key made by `edged policy keygen`.")]
 Document = Annotated[Path, typer.Argument(help="A policy document or a signed envelope.", metavar="FILE")]
+
+
+app.command("rehearse")(rehearse)
 
 
 @app.command()
@@ -326,14 +330,26 @@ def _version_in_force(talk: Any) -> int:
 def _answer(talk: Any, raw: bytes, wait_s: float) -> dict[str, Any] | None:
     """The hall's report on this very push: retained ones are older."""
     from edged.central.policies import claimed
+    from edged.cli import fleet
 
     ours = claimed(raw)
-    for heard in talk.hear(wait_s):
-        report = _json(heard.payload)
-        desired = report.get("desired")
-        sha256 = desired.get("sha256") if isinstance(desired, dict) else None
-        if not heard.retain and (sha256 == ours["sha256"] if ours else sha256 is None) and "state" in report:
-            return report
+    for seconds in (wait_s, fleet.REHEARSAL_S):
+        for heard in talk.hear(seconds):
+            report = _json(heard.payload)
+            desired = report.get("desired")
+            sha256 = desired.get("sha256") if isinstance(desired, dict) else None
+            if (
+                heard.retain
+                or not (sha256 == ours["sha256"] if ours else sha256 is None)
+                or "state" not in report
+            ):
+                continue
+            if report["state"] != "rehearsing":
+                return report
+            typer.echo("the hall rehearses it on its recorded days … / 大厅正在用历史数据预演……", err=True)
+            break
+        else:
+            return None
     return None
 
 
@@ -343,6 +359,7 @@ def _tell_report(report: dict[str, Any]) -> None:
         "applied": "applied / 已生效",
         "rejected": "REFUSED / 已拒绝",
         "staged": "waiting for its date / 待生效",
+        "rehearsing": "being rehearsed / 预演中",
         "rolled-back": "ROLLED BACK / 已退回",
     }
     typer.echo(f"version {desired.get('version', '?')}: {words.get(str(report['state']), report['state'])}")
@@ -351,10 +368,25 @@ def _tell_report(report: dict[str, Any]) -> None:
         path = f"{reason.get('path')}: " if reason.get("path") else ""
         typer.echo(f"  {path}{reason.get('message')} [{reason.get('code')}]")
         typer.echo(f"  {path}{reason.get('message_zh')}")
+    if "rehearsal" in report:
+        _tell_rehearsal(report["rehearsal"])
     if desired != applied:
         typer.echo(f"  in force: version {applied.get('version', '?')} / 现行版本")
     if report.get("expired"):
         typer.echo("  the policy in force has expired; it stays in force / 现行策略已过期，继续沿用")
+
+
+def _tell_rehearsal(said: Any) -> None:
+    """The figures of a report, in both languages; nothing where they are of another version of the program."""
+    from edged.central.rehearsed import BadMessage, of_report, sentences
+
+    try:
+        told = sentences(of_report(said))
+    except BadMessage:
+        return
+    for language in (0, 1):
+        for line in told:
+            typer.echo(f"  {line[language]}")
 
 
 def tell_refusal(refusal: DocumentRefused) -> None:

@@ -79,6 +79,7 @@ KEYS: dict[str, tuple[str, str]] = {
     "pages.key_file": ("私钥", "private key"),
     "policy.keys": ("可签发策略的公钥文件", "file of public keys that may sign"),
     "policy.group": ("城市分组", "group of the city whose policies apply"),
+    "policy.rehearse_socket": ("预演服务的套接字", "socket of the rehearsal service"),
     "areas.id": ("标识", "id"),
     "areas.name": ("名称", "name"),
     "areas.name_en": ("英文名称", "English name"),

@@ -353,10 +353,14 @@ class PagesTable(Table, frozen=True):
 
 
 class PolicyTable(Table, frozen=True):
-    """``[policy]``: public keys that may sign policies, and the city group whose policies this hall follows."""
+    """``[policy]``: public keys that may sign policies, and the city group whose policies this hall follows.
+
+    ``rehearse_socket``: where the service listens that rehearses a policy before it comes into force.
+    """
 
     keys: FilePath | None = None
     group: Id | None = None
+    rehearse_socket: FilePath = "/run/edged-rehearse.sock"
 
 
 SINGLE: dict[str, type[Table]] = {

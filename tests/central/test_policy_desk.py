@@ -18,6 +18,7 @@ from edged.central import topics
 from edged.central.audience import epoch_ms
 from edged.central.condemned import Condemned
 from edged.central.policy_desk import Known, PolicyDesk
+from edged.central.rehearsed import Missed, Rehearsed
 from edged.core.model.events import Event, PolicyApplied, Tick
 from edged.core.model.policy import Tidal, Trial
 from edged.core.model.state import LeftPolicy, PolicyTrial, State
@@ -51,6 +52,9 @@ class Hall:
         self.room = True
         self.durable = True
         self.refused: list[str] = []
+        self.rehearses = False
+        self.asked: list[tuple[bytes, bytes, int]] = []
+        self.rehearsed: Callable[[Rehearsed | Missed], None] = lambda found: None
         self.link = MqttLink(settings_for(broker, "edged-demo", keepalive_s=2), Rejections())
         self.state = State(left=list(left))
         self.desk = PolicyDesk(
@@ -63,11 +67,22 @@ class Hall:
             state=lambda: self.state,
             condemned=Condemned(),
             refused=lambda why, named, order="": self.refused.append(why.code),
+            rehearse=self.rehearse,
         )
         kept = journal.policies()
         self.desk.start(
             Known(None if kept.last_good is None else kept.last_good.envelope, kept.high_water, in_force)
         )
+
+    def rehearse(
+        self, policy: bytes, in_force: bytes, days: int, done: Callable[[Rehearsed | Missed], None]
+    ) -> Missed | None:
+        """What the desk is told at once, or later by ``rehearsed``."""
+        if self.rehearses:
+            self.asked.append((policy, in_force, days))
+            self.rehearsed = done
+            return None
+        return Missed(missed="no-service")
 
     def condemn(self, good: int = 0, good_sha256: str = "") -> None:
         """What the core says of the policy in force."""

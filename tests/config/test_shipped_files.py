@@ -22,6 +22,7 @@ from edged.central.pictures import Pictures
 from edged.central.policies import PAYLOAD_TYPE, inspect
 from edged.central.policy_desk import Known, PolicyDesk
 from edged.central.policy_schema import policy_schema
+from edged.central.rehearsed import Missed
 from edged.central.uplink import parse_ack
 from edged.config import load
 from edged.core.model.commands import (
@@ -277,6 +278,7 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
             state=State,
             condemned=Condemned(),
             refused=lambda why, named, order="": None,
+            rehearse=lambda *_: Missed(missed="no-service"),
         )
         pictures = Pictures(link, "demo", lambda at_ms: "2026-05-28T10:00:00+08:00")
         desk.start(Known())  # before the link: what it subscribes to then stands before the first push

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from edged.bench.children import UNIT_ENVIRONMENT
+from edged.central.rehearsals import DEADLINE_S, SECONDS
+from edged.config.shape import PolicyTable
 from edged.daemon.service_manager import HEARTBEAT_LIMIT_S
 
 UNITS = Path(__file__).parents[2] / "systemd"
@@ -92,6 +94,33 @@ def test_the_pages_are_somebody_else_and_come_last() -> None:
     done = run(sys.executable, *arguments[: arguments.index("web") + 1], "--help")
     assert done.returncode == 0, done.stderr
     assert " --config " in done.stdout
+
+
+def test_the_unit_of_rehearsals_is_as_closed_and_gives_way_to_everybody(tmp_path: Path) -> None:
+    unit = copied(UNITS / "edged-rehearse.service", tmp_path)
+    door = tmp_path / "edged-rehearse.socket"
+    shutil.copy(UNITS / door.name, door)
+    done = run(tool("systemd-analyze"), "verify", str(unit), str(door))
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    check = (tool("systemd-analyze"), "security", "--offline=true", f"--threshold={EXPOSURE_MAX_TENTHS}")
+    done = run(*check, str(unit))
+    assert done.returncode == 0, done.stdout
+    rehearsal, daemon = service("edged-rehearse.service"), service()
+    assert (rehearsal["CPUSchedulingPolicy"], rehearsal["IOSchedulingClass"]) == ("idle", "idle")
+    assert rehearsal["OOMScoreAdjust"] > daemon["OOMScoreAdjust"]
+    assert "MemoryMax" in rehearsal
+    assert rehearsal["ReadOnlyPaths"] == f"-/var/lib/{daemon['StateDirectory']}"
+    _, *arguments = rehearsal["ExecStart"].split()
+    assert run(sys.executable, *arguments, "--help").returncode == 0
+
+
+def test_the_daemon_asks_where_the_socket_listens_and_gives_up_before_the_rehearsal_is_killed() -> None:
+    text = (UNITS / "edged-rehearse.socket").read_text()
+    assert f"\nListenStream={PolicyTable().rehearse_socket}\n" in text
+    assert f"\nSocketUser={service()['User']}\n" in text
+    assert "\nSocketMode=0600\n" in text
+    longest_s = float(service("edged-rehearse.service")["RuntimeMaxSec"].removesuffix("s"))
+    assert SECONDS < DEADLINE_S < longest_s
 
 
 def test_systemd_finds_nothing_to_say_about_the_unit(unit: Path) -> None:

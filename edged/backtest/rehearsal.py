@@ -1,0 +1,149 @@
+"""A policy on a hall's own recorded days, beside the one in force: what ``edged backtest --journal`` would say of both.
+
+Days are taken newest first, both policies on each, so that a rehearsal that has to end early is one of the last days.
+The journal is read in short looks, never in one long transaction: a reader that stands still inside one would stop the
+checkpoints of the daemon that writes it. What would open or close now is asked of the core as of the last step.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+
+from edged.backtest.candidates import Candidate, CandidateDay, outcome
+from edged.backtest.journals import read_journals
+from edged.backtest.measures import MINUTE_MS, DayMeasures, Prices, summary
+from edged.backtest.study import GARBAGE_AFTER
+from edged.backtest.traces import BadTrace, Traces
+from edged.central.rehearsed import MOVED_MAX, Missed, Now, Rehearsed, RehearsedSide
+from edged.clock import processor_s
+from edged.core.engine import Engine
+from edged.core.model.events import PolicyApplied
+from edged.core.model.policy import Policy
+from edged.core.model.state import State
+from edged.store import codec
+from edged.store.database import StoreError
+from edged.store.journal import Journal
+from edged.store.replay import due_ticks, recover
+
+SETUP_MS = 2 * MINUTE_MS  # as `edged backtest` takes it
+SOON_MS = MINUTE_MS  # what happens within this happens "now"
+VERSION = 1 << 53  # of the rehearsed policy in the core: newer than any
+
+Progress = Callable[[int, int], None]
+
+
+class Pair(NamedTuple):
+    """The two policies that are compared."""
+
+    before: Policy
+    after: Policy
+
+    @property
+    def prices(self) -> Prices:
+        """Of the backtest, with the wait that the policy in force promises as target."""
+        return Prices(target_min=self.before.tidal.pw.target_wait_s / 60)
+
+
+def rehearse(
+    journal: Path,
+    pair: Pair,
+    days: int,
+    until_s: float = float("inf"),
+    progress: Progress = lambda done, total: None,
+) -> Rehearsed | Missed:
+    """Both policies over the last ``days`` recorded days, as many as can be begun while ``processor_s()`` is below
+    ``until_s``, and over the present state. Never raises for what a journal holds.
+    """
+    try:
+        traces = read_journals([journal], days=days)
+    except BadTrace as error:
+        return Missed(missed="no-days" if "nobody was served" in str(error) else "journal")
+    gc.freeze()  # a day makes no cycles, and looking for them took a fifth of its time
+    gc.set_threshold(GARBAGE_AFTER)
+    return over_days(traces, pair, days, until_s, progress, moves_now(journal, pair))
+
+
+def over_days(
+    traces: Traces,
+    pair: Pair,
+    days: int,
+    until_s: float = float("inf"),
+    progress: Progress = lambda done, total: None,
+    moves: Now | None = None,
+) -> Rehearsed | Missed:
+    """The figures alone."""
+    dates = sorted({day.name for day in traces.days}, reverse=True)[:days]
+    found: tuple[list[DayMeasures], list[DayMeasures]] = [], []
+    done = 0
+    for date in dates:
+        if processor_s() >= until_s:
+            break
+        for day in traces.days:
+            if day.name == date:
+                for policy, measured in zip(pair, found, strict=True):
+                    job = CandidateDay(Candidate("", policy), traces.halls[day.hall], day, SETUP_MS)
+                    measured.append(outcome(job))
+        done += 1
+        progress(done, len(dates))
+    if not done:
+        return Missed(missed="no-answer" if dates else "no-days")
+    return Rehearsed(
+        days=done,
+        of=len(dates),
+        visitors=sum(len(one.waits_ms) for one in found[0]),
+        limit_min=pair.prices.target_min,
+        before=_side(found[0], pair.prices),
+        after=_side(found[1], pair.prices),
+        now=moves,
+    )
+
+
+def _side(days: list[DayMeasures], prices: Prices) -> RehearsedSide:
+    figures = summary(days, prices)
+    return RehearsedSide(
+        activations=sum(day.openings for day in days),
+        staff_min=round(sum(day.staff_min for day in days)),
+        mean_min=round(figures["mean_wait"], 2),
+        p90_min=round(figures["p90_wait"], 2),
+        longest_min=round(figures["longest_wait"], 2),
+        over_limit=round(figures["share_over_target"], 4),
+    )
+
+
+def moves_now(journal: Path, pair: Pair) -> Now | None:
+    """What the new policy would do within a minute of the last step and the one in force would not.
+
+    None where the state cannot be had.
+    """
+    try:
+        opened = Journal.open(journal, read_only=True)
+        try:
+            restored = opened.restore(State)
+            engine = Engine(restored.state)
+            last_ms = recover(engine, restored).last_ms
+        finally:
+            opened.close()
+        dump = codec.dump_state(engine.state)
+    except (StoreError, codec.CodecError, apsw.Error, OSError):
+        return None
+    before, after = (_moves(codec.load_state(dump, State), last_ms, policy) for policy in pair)
+    opens, closes = (sorted(new - old)[:MOVED_MAX] for old, new in zip(before, after, strict=True))
+    return Now(opens=tuple(opens), closes=tuple(closes))
+
+
+def _moves(state: State, last_ms: int, policy: Policy) -> tuple[set[str], set[str]]:
+    """Windows asked for and windows given back under ``policy``, from this state on."""
+    engine = Engine(state)
+    at_ms = max(last_ms, state.at_ms)
+    _, notes = engine.handle(at_ms, PolicyApplied(VERSION, "", policy))
+    told = list(notes)
+    for turn in due_ticks(engine, at_ms + SOON_MS, at_ms):
+        told += turn.notes
+    kinds = ("tidal.requested", "tidal.draining")
+    opens, closes = ({note.subject for note in told if note.kind == kind} for kind in kinds)
+    return opens, closes

@@ -1,0 +1,85 @@
+"""The process that rehearses for a daemon: one question over a unix socket, one answer, and it ends.
+
+systemd holds the socket (edged-rehearse.socket) and starts this when the daemon connects; its memory, its priority and
+its longest life are those of edged-rehearse.service. Whatever becomes of it, the daemon only misses an answer.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from edged.backtest.rehearsal import Pair, rehearse
+from edged.central.policies import reread
+from edged.central.refusals import DocumentRefused
+from edged.central.rehearsed import (
+    QUESTION_BYTES_MAX,
+    BadMessage,
+    Missed,
+    RehearsalQuestion,
+    Rehearsed,
+    answer_line,
+    read_question,
+)
+from edged.clock import processor_s
+
+LISTEN_FD = 3  # sd_listen_fds(3): the first socket that systemd hands over
+IDLE_S = 10.0  # for a question after a connection, and for a connection after a start
+SERVED_S = 5.0  # a daemon that does not take 16 KiB within this is gone
+
+
+def handed_over() -> socket.socket | None:
+    """systemd's listening socket; None where this was started in another way (sd_listen_fds(3))."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
+        return None
+    return socket.socket(fileno=LISTEN_FD)
+
+
+def listening(path: Path) -> socket.socket:
+    """A socket of our own at ``path``, for its owner alone. Raises ``OSError``."""
+    path.unlink(missing_ok=True)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.bind(str(path))
+    path.chmod(0o600)
+    made.listen(4)
+    return made
+
+
+def serve_one(door: socket.socket, idle_s: float | None = IDLE_S) -> bool:
+    """Answer whoever connects next; False where nobody did within ``idle_s`` (None: wait for ever)."""
+    door.settimeout(idle_s)
+    try:
+        line, _ = door.accept()
+    except TimeoutError:
+        return False
+    with line:
+        line.settimeout(IDLE_S)
+        try:
+            found = answered(read_question(_question(line)))
+            line.settimeout(SERVED_S)
+            line.sendall(answer_line(found))
+        except (OSError, BadMessage):
+            pass  # it hears no answer, and says so itself
+    return True
+
+
+def _question(line: socket.socket) -> bytes:
+    """Up to the line's end. Raises ``BadMessage`` and ``OSError``."""
+    heard = bytearray()
+    while not heard.endswith(b"\n"):
+        part = line.recv(65536)
+        heard += part
+        if not part or len(heard) > QUESTION_BYTES_MAX:
+            raise BadMessage(f"{len(heard)} bytes and no end")
+    return bytes(heard)
+
+
+def answered(question: RehearsalQuestion) -> Rehearsed | Missed:
+    """The rehearsal that is asked for."""
+    until_s = processor_s() + question.seconds
+    try:
+        pair = Pair(*(reread(one, None).policy for one in (question.in_force, question.policy)))
+    except DocumentRefused:
+        return Missed(missed="broke-off")
+    return rehearse(Path(question.journal), pair, question.days, until_s)

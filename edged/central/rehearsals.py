@@ -1,0 +1,121 @@
+"""The daemon's side of a rehearsal: one policy at a time is sent to the process that rehearses it (edged-rehearse).
+
+Rules: nothing of it is worked out here; messages are bounded; there is a deadline; whatever becomes of the other side
+(absent, killed, stopped, out of memory, talking nonsense), the answer is then that there was no rehearsal, and why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import structlog
+
+from edged.central.rehearsed import (
+    ANSWER_BYTES_MAX,
+    BadMessage,
+    Missed,
+    RehearsalQuestion,
+    Rehearsed,
+    question_line,
+    read_answer,
+)
+from edged.heartbeat import Heartbeat
+
+SECONDS = 60.0  # of one processor: twenty days of a hall with sixty windows (edged/bench/MEASUREMENTS.md)
+DEADLINE_S = 150.0  # it runs when nobody else wants to; edged-rehearse.service ends it a little later
+CHECK_S = 1.0
+
+log = structlog.get_logger("edged.central")
+
+
+class Limits(NamedTuple):
+    """Seconds of a processor that a rehearsal may use, and after how many real ones nobody waits for it any more."""
+
+    processor_s: float = SECONDS
+    deadline_s: float = DEADLINE_S
+
+
+Done = Callable[[Rehearsed | Missed], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    question: RehearsalQuestion
+    done: Done
+
+
+class Rehearsals:
+    """``run`` until cancelled. ``socket``: where edged-rehearse.socket listens; "" where nothing is rehearsed."""
+
+    def __init__(self, socket: str, journal: str, limits: Limits = Limits()) -> None:  # noqa: B008 (immutable)
+        self._socket, self._journal, self._limits = socket, journal, limits
+        self._wanted: _Wanted | None = None
+        self._changed = asyncio.Event()
+        self._line: asyncio.StreamWriter | None = None
+        self.heartbeat = Heartbeat()
+
+    def want(self, policy: bytes, in_force: bytes, days: int, done: Done) -> Missed | None:
+        """Rehearse an envelope. ``done`` is called once, later; never where another one was wanted meanwhile, nor where
+        nobody listens: that is returned at once.
+        """
+        if not self._socket or not os.path.exists(self._socket):
+            return Missed(missed="no-service")
+        question = RehearsalQuestion(self._journal, policy, in_force, days, self._limits.processor_s)
+        self._wanted = _Wanted(question, done)
+        self._changed.set()
+        if self._line is not None:
+            self._line.transport.abort()  # the connection ends, and with it the work for the one before
+        return None
+
+    async def run(self) -> None:
+        """Ask for what is wanted, one after the other."""
+        while True:
+            wanted, self._wanted = self._wanted, None
+            if wanted is None:
+                await self._rest()
+                continue
+            self.heartbeat.expect(self._limits.deadline_s)
+            found = await self._answer(wanted.question)
+            if isinstance(found, Missed):
+                log.info("policy-not-rehearsed", reason=found.missed)
+            if self._wanted is None:
+                wanted.done(found)
+
+    async def _rest(self) -> None:
+        """Until something is wanted, or a second is over."""
+        self.heartbeat.expect(CHECK_S)
+        self._changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CHECK_S):
+                await self._changed.wait()
+
+    async def _answer(self, question: RehearsalQuestion) -> Rehearsed | Missed:
+        try:
+            async with asyncio.timeout(self._limits.deadline_s):
+                return await self._exchange(question)
+        except TimeoutError:
+            return Missed(missed="no-answer")
+        except (FileNotFoundError, ConnectionRefusedError, PermissionError):
+            return Missed(missed="no-service")
+        except (OSError, ValueError) as error:  # cut off, too long, or no answer of ours
+            log.warning("rehearsal-broke-off", error=type(error).__name__, detail=str(error)[:200])
+            return Missed(missed="broke-off")
+
+    async def _exchange(self, question: RehearsalQuestion) -> Rehearsed | Missed:
+        reader, writer = await asyncio.open_unix_connection(self._socket, limit=ANSWER_BYTES_MAX)
+        self._line = writer
+        try:
+            writer.write(question_line(question))
+            await writer.drain()
+            line = await reader.readline()
+        finally:
+            self._line = None
+            writer.transport.abort()
+        if not line.endswith(b"\n"):
+            raise BadMessage("it ended before its answer did")
+        return read_answer(line)
