@@ -22,6 +22,7 @@ REGISTRY: dict[str, str] = {
     "mqtt_map": "devices.mqtt_map.driver:MqttMap",
     "onbon_bx": "devices.onbon_bx.driver:OnbonBx",
     "voice_chip": "devices.voice_chip.driver:VoiceChip",
+    "webhook": "devices.webhook.driver:Webhook",
 }
 
 

@@ -79,7 +79,7 @@ _PATH_KEYS: dict[str, tuple[str, ...]] = {
     ),
     "tls": ("ca_file", "cert_file", "key_file"),
     "commands": ("password_file", "cert_file", "key_file"),
-    "devices": ("path",),
+    "devices": ("path", "url_file", "secret_file"),
     "hall": ("descriptions",),
 }
 DESCRIPTION = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")  # its name: no way out of the folder

@@ -162,6 +162,18 @@ KEYS: dict[str, tuple[str, str]] = {
         "caller -> address; its evaluator has the same",
     ),
     "devices.ratings": ("评价器按键 0–3 -> 等级 1–5", "evaluator's button 0 to 3 -> level 1 to 5"),
+    "devices.vendor": ("机器人厂商", "whose robot it is"),
+    "devices.url_file": (
+        "机器人地址文件，首行为 URL（含密钥）",
+        "file whose first line is the robot's URL, with its key",
+    ),
+    "devices.secret_file": ("加签密钥文件", "file whose first line signs the messages"),
+    "devices.people": (
+        "人员 -> @ 的手机号或成员标识",
+        "person -> mobile number or member id to call by name",
+    ),
+    "devices.sign": ("每条消息的开头", "how each message begins"),
+    "devices.sockets": ("edged pager 的套接字目录", "where edged pager has its sockets"),
     "devices.title": ("票头文字", "what stands on top of each ticket"),
     "devices.cut": ("切纸方式", "how the paper is cut"),
     "devices.names": ("业务 -> 票面名称", "service -> its name on paper"),

@@ -1,4 +1,7 @@
-"""A byte wire over TCP: serial servers and LED cards with a network port. Rules: those of ``reopening.py``."""
+"""A byte wire over TCP (serial servers, LED cards with a network port) or to a process beside us.
+
+Rules: those of ``reopening.py``.
+"""
 
 from __future__ import annotations
 
@@ -21,4 +24,16 @@ class TcpByteLink(Reopening[asyncio.Transport]):
         transport, _ = await asyncio.get_running_loop().create_connection(lambda: ends, *self._address)
         raw = transport.get_extra_info("socket")
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return transport
+
+
+class UnixByteLink(Reopening[asyncio.Transport]):
+    """One connection to the socket of a process on this machine, at ``path``."""
+
+    def __init__(self, path: str, jitter: Callable[[], float] = chance) -> None:
+        super().__init__(path, jitter)
+        self._path = path
+
+    async def _open(self, ends: ByteEnds) -> asyncio.Transport:
+        transport, _ = await asyncio.get_running_loop().create_unix_connection(lambda: ends, self._path)
         return transport

@@ -78,6 +78,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "modbus_relay": {"url": "tcp://10.0.0.1"},
     "mqtt_map": {"model": "zigbee-button", "topic": "door"},
     "onbon_bx": {"host": "10.0.0.1"},
+    "webhook": {"vendor": "wecom", "url_file": "/etc/edged/secrets/robot.url"},
     "voice_chip": {"path": "/dev/x"},
 }
 WILD = (math.nan, math.inf, -math.inf, -1, -1.0, 1e300, 2**63)

@@ -57,7 +57,12 @@ def service(name: str = "edged.service") -> dict[str, str]:
     return dict(parser["Service"])
 
 
-OTHERS = ("systemd/edged-web.service", "systemd/edged-backup.service", "configs/city/edged-centre.service")
+OTHERS = (
+    "systemd/edged-web.service",
+    "systemd/edged-pager.service",
+    "systemd/edged-backup.service",
+    "configs/city/edged-centre.service",
+)
 
 
 @pytest.mark.parametrize("name", OTHERS)

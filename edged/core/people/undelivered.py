@@ -1,4 +1,4 @@
-"""Pages that did not leave because our own link was down: kept, and offered again under their old ids once it is back.
+"""Pages that did not leave because a link was down: kept, and offered again under their old ids once it is back.
 
 Nobody has heard of such a page, so nobody is late with an answer: its clocks begin anew when it leaves, and whoever it
 was for keeps their place in the list. A page that nobody needs any more is forgotten.
@@ -17,15 +17,22 @@ from edged.core.people import alarms
 from edged.core.people.staffing import DUTY_MANAGER
 
 NO_SUCH_DEVICE = "no such device"  # how an action fails whose device hall.toml does not have
+UNDELIVERED = "undelivered"  # begins the error of a page whose own way out (a robot's vendor) was closed
 KEPT_MAX = 100  # a page for every need of a large hall; the oldest gives way
 
 
 def keep(turn: Turn, action: str, pending: PendingAction, error: str) -> bool:
-    """Keep a page that failed because of our link; False where it is none, or failed in another way."""
+    """Keep a page that failed because of its link; False where it is none, or failed in another way.
+
+    Whoever is to come to a lit window is reached by another way, or somebody else is: that page is not kept.
+    """
     kept = turn.state.undelivered
-    if not isinstance(pending.body, Page) or not _by_our_link(turn, pending.point, error):
+    cut = error.startswith(UNDELIVERED)
+    if not isinstance(pending.body, Page) or not (cut or _by_our_link(turn, pending.point, error)):
         return False
     turn.note("page.undelivered", pending.body.staff, window=pending.body.window, point=pending.point)
+    if cut and _is_paged_to(turn, pending.body):
+        return False
     if not wanted(turn, action, pending.body):
         return True
     kept[action] = pending

@@ -1,0 +1,40 @@
+"""What the daemon and `edged pager` say to each other over a socket: JSON, one object a line; no I/O."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+LINE_BYTES_MAX = 16 * 1024
+UNDELIVERED = "undelivered"  # begins the error of a page that reached no vendor: it may be offered again
+
+
+class LineReader:
+    """Cuts a stream into objects; what is none is counted in ``garbled``."""
+
+    def __init__(self) -> None:
+        self.garbled = 0
+        self._held = b""
+
+    def feed(self, data: bytes) -> list[dict[str, Any]]:
+        """The objects that ``data`` completes."""
+        *lines, self._held = (self._held + data).split(b"\n")
+        if len(self._held) > LINE_BYTES_MAX:
+            self._held = b""
+            self.garbled += 1
+        return [found for line in lines if line.strip() and (found := self._parsed(line)) is not None]
+
+    def _parsed(self, line: bytes) -> dict[str, Any] | None:
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            self.garbled += 1
+            return None
+        return found
+
+
+def line(**fields: Any) -> bytes:
+    """One object as it leaves."""
+    return json.dumps(fields, ensure_ascii=False).encode() + b"\n"

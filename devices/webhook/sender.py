@@ -1,0 +1,268 @@
+"""The process `edged pager`: takes pages on a socket of this machine and brings them to the robots' vendors. Rules:
+
+1. Never more than 20 messages a minute and robot: ``BURST`` at once, then one every ``REFILL_S``; what waits meanwhile
+   leaves as one message, a line for each page.
+2. A page is answered within ``TRY_S``, delivered or not: the vendor's refusal at once; silence, a busy vendor and a
+   strange answer are tried again with a back-off. After that nothing of it is sent any more.
+3. A robot that reached no vendor is down, and is tried by opening a connection until somebody answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import structlog
+
+from devices.webhook import vendors
+from devices.webhook.driver import WebhookOptions
+from devices.webhook.lines import UNDELIVERED, LineReader, line
+from edged.clock import Clock, monotonic_s
+from edged.links.losses import loss_of
+
+BURST = 5  # messages at once; with the refill at most 20 in any minute
+REFILL_S = 4.0
+TRY_S = 11.0  # real seconds for a page; the daemon waits 13
+POST_S = 5.0  # for one try
+BACKOFF_S = (0.5, 1.0, 2.0, 4.0)
+PROBE_S = (2.0, 5.0, 10.0, 30.0)  # between looks whether the vendor can be reached again
+QUEUE_MAX = 100
+FILE_BYTES_MAX = 4096
+log = structlog.get_logger("edged.pager")
+
+
+class Wanted(NamedTuple):
+    """One page on its way. ``answer`` takes None, or the error."""
+
+    text: str
+    at: str
+    until_s: float
+    answer: Callable[[str | None], None]
+
+
+Post = Callable[[vendors.RobotPost], tuple[int, bytes]]
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_args: Any) -> None:
+        """A robot's key goes where it was typed in for, and nowhere else."""
+
+
+def post(outgoing: vendors.RobotPost) -> tuple[int, bytes]:
+    """Status and body of one POST. Blocking; raises ``OSError``."""
+    asked = urllib.request.Request(  # noqa: S310 - the scheme was checked when the file was read
+        outgoing.url, outgoing.body, {"Content-Type": "application/json; charset=utf-8"}
+    )
+    try:
+        with urllib.request.build_opener(_NoRedirect).open(asked, timeout=POST_S) as answer:
+            return answer.status, answer.read(vendors.ANSWER_BYTES_MAX)
+    except urllib.error.HTTPError as error:
+        return error.code, b""
+    except urllib.error.URLError as error:
+        raise error.reason if isinstance(error.reason, OSError) else OSError(str(error.reason)) from None
+
+
+def secret_line(file: str) -> str:
+    """The first line of ``file``. Raises ``OSError`` or ``ValueError``."""
+    with Path(file).open("rb") as stream:
+        text = stream.read(FILE_BYTES_MAX).decode("utf-8-sig")
+    return text.splitlines()[0].strip() if text.strip() else ""
+
+
+def address(file: str) -> str:
+    """The robot's URL in ``file``. Raises ``OSError`` or ``ValueError``, without its words."""
+    url = secret_line(file)
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError(f"{file} holds no https:// address in its first line")
+    return url
+
+
+class Robot:
+    """One robot: pages in, messages out. ``run`` until cancelled; ``watch`` is told whether the vendor is reached."""
+
+    def __init__(
+        self, device: str, options: WebhookOptions, send: Post = post, refill_s: float = REFILL_S
+    ) -> None:
+        """``send``: how a message is posted. Raises ``OSError`` or ``ValueError`` where a file cannot be used."""
+        self.device = device
+        self.up: bool | None = None
+        self.sent = 0  # messages
+        self.loss = ("", "")
+        self._options = options
+        self._url = address(options.url_file)
+        self._secret = None if options.secret_file is None else secret_line(options.secret_file)
+        self._send = send
+        self._clock = Clock()
+        self._refill_s = refill_s
+        self._tokens, self._counted_s = float(BURST), monotonic_s()
+        self._queue: list[Wanted] = []
+        self._some = asyncio.Event()
+        self._watchers: list[Callable[[], None]] = []
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call ``changed`` now and at each change of ``up``; returns how to stop."""
+        self._watchers.append(changed)
+        changed()
+        return lambda: self._watchers.remove(changed)
+
+    def want(self, wanted: Wanted) -> None:
+        """Bring it to the vendor, or answer why not."""
+        if len(self._queue) >= QUEUE_MAX:
+            wanted.answer(f"{UNDELIVERED}: too many pages at once")
+            return
+        self._queue.append(wanted)
+        self._some.set()
+
+    async def run(self) -> None:
+        """Send and look until cancelled."""
+        await self._look()
+        while True:
+            if not self.up:
+                await self._probe()
+            await self._some.wait()
+            await self._token()
+            pages, self._queue = self._queue, []
+            text, count = vendors.joined([page.text for page in pages])
+            self._queue = pages[count:] + self._queue
+            if not self._queue:
+                self._some.clear()
+            await self._deliver(text, pages[:count])
+
+    async def _token(self) -> None:
+        while True:
+            now_s = monotonic_s()
+            self._tokens = min(BURST, self._tokens + (now_s - self._counted_s) / self._refill_s)
+            self._counted_s = now_s
+            if self._tokens >= 1:
+                self._tokens -= 1
+                return
+            await asyncio.sleep((1 - self._tokens) * self._refill_s)
+
+    async def _deliver(self, text: str, pages: list[Wanted]) -> None:
+        at = tuple(dict.fromkeys(page.at for page in pages if page.at))
+        until_s = min(page.until_s for page in pages)
+        why, reached = "the hall sent too many at once", True
+        for wait_s in (*BACKOFF_S, *[BACKOFF_S[-1]] * 4):
+            if monotonic_s() >= until_s:
+                break
+            verdict, why, reached = await self._try(text, at)
+            if verdict != "later":
+                self._tell(True)
+                for page in pages:
+                    page.answer(None if verdict == "sent" else f"{self._options.vendor} refuses: {why}")
+                return
+            await asyncio.sleep(max(0.0, min(wait_s, until_s - monotonic_s())))
+        log.warning("undelivered", device=self.device, pages=len(pages), why=why)
+        if not reached:
+            self._tell(False)
+        for page in pages:
+            page.answer(f"{UNDELIVERED}: {why}")
+
+    async def _try(self, text: str, at: tuple[str, ...]) -> tuple[vendors.Verdict, str, bool]:
+        vendor = self._options.vendor
+        outgoing = vendors.request(vendor, self._url, self._secret, text, at, self._clock.wall_ms())
+        try:
+            status, body = await asyncio.to_thread(self._send, outgoing)
+        except OSError as error:
+            self.loss = loss_of(error)
+            return "later", self.loss[1] or self.loss[0], False
+        verdict, why = vendors.judged(vendor, status, body)
+        self.sent += verdict == "sent"
+        if verdict == "later":
+            self.loss = ("bad-answer", why)
+        return verdict, why, why != vendors.NOBODY
+
+    async def _look(self) -> None:
+        """Whether somebody listens at the vendor's address."""
+        parts = urlsplit(self._url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            async with asyncio.timeout(POST_S):
+                _, writer = await asyncio.open_connection(parts.hostname, port)
+            writer.close()
+        except (OSError, TimeoutError) as error:
+            self.loss = loss_of(error)
+            self._tell(False)
+        else:
+            self._tell(True)
+
+    async def _probe(self) -> None:
+        for wait_s in (*PROBE_S, *[PROBE_S[-1]] * 10_000):
+            await asyncio.sleep(wait_s)
+            await self._look()
+            if self.up:
+                return
+
+    def _tell(self, up: bool) -> None:
+        if up is not self.up:
+            self.up = up
+            (log.info if up else log.warning)(
+                "robot", device=self.device, up=up, why="" if up else self.loss[1]
+            )
+            for changed in list(self._watchers):
+                changed()
+
+
+async def _talk(robot: Robot, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One daemon on the socket."""
+    lines = LineReader()
+
+    def say(**fields: Any) -> None:
+        if not writer.is_closing():
+            writer.write(line(**fields))
+
+    def state() -> None:
+        if robot.up is not None:
+            say(up=robot.up, word=robot.loss[0], detail=robot.loss[1])
+
+    stop = robot.watch(state)
+    try:
+        while data := await reader.read(4096):
+            for found in lines.feed(data):
+                _take(robot, found, say)
+    except OSError:
+        pass  # it went
+    finally:
+        stop()
+        writer.close()
+
+
+def _take(robot: Robot, found: dict[str, Any], say: Callable[..., None]) -> None:
+    key, text, at = found.get("id"), found.get("text"), found.get("at")
+    if not (isinstance(key, str) and isinstance(text, str) and isinstance(at, str)):
+        return
+
+    def answer(error: str | None) -> None:
+        say(id=key, ok=error is None, error=error)
+
+    robot.want(Wanted(text, at, monotonic_s() + TRY_S, answer))
+
+
+async def serve(robots: list[tuple[Robot, str]], ready: Callable[[], None] = lambda: None) -> None:
+    """Listen for each robot on its socket until cancelled. Raises ``OSError`` where a socket cannot be made."""
+    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+        for robot, path in robots:
+            server = await asyncio.start_unix_server(partial(_talk, robot), sock=_bound(path))
+            await stack.enter_async_context(server)
+            group.create_task(robot.run())
+        ready()
+
+
+def _bound(path: str) -> socket.socket:
+    """A socket for the daemon's group; what an earlier life left is taken away."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(path)
+    os.chmod(path, 0o660)
+    return made

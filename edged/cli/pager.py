@@ -1,0 +1,55 @@
+"""``edged pager``: brings pages to group robots of WeCom, DingTalk and Feishu, beside the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edged.cli.target import fail
+
+
+def pager(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The hall: hall.toml.")],
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
+    child: Annotated[bool, typer.Option("--child", hidden=True, help="End with standard input.")] = False,
+) -> None:
+    """Bring pages to group robots (devices of hall.toml with driver = "webhook"), until stopped.
+
+    A process of its own beside `edged run`: only it talks to the vendors, and only it reads the robots' keys. It
+    listens on a socket of this machine for each robot.
+
+    \b
+    Exit codes: 0 stopped, 2 configuration, no robot in hall.toml, a key or socket that cannot be used.
+    Example:    edged pager --config /etc/edged/hall.toml
+    """
+    from devices.webhook.driver import WebhookOptions
+    from devices.webhook.sender import Robot, serve
+    from edged import logs
+    from edged.config import ConfigErrors, load
+    from edged.parent import end_with_parent
+
+    logs.configure(log_level)
+    if child:
+        end_with_parent(lambda: os._exit(0))
+    try:
+        found = load(config)
+        robots = [
+            (Robot(device.id, device.options), device.options.socket(device.id))
+            for device in found.devices
+            if isinstance(device.options, WebhookOptions)
+        ]
+        if not robots:
+            raise fail(f'{config} has no device with driver = "webhook"', 2)
+        asyncio.run(serve(robots, lambda: print("edged pager: ready", flush=True)))
+    except ConfigErrors as errors:
+        raise fail("\n".join(errors.lines), 2) from None
+    except (OSError, ValueError) as error:
+        raise fail(f"edged pager: {error}", 2) from None
+    except KeyboardInterrupt:
+        pass
+    finally:
+        logs.drain()
