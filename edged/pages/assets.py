@@ -1,4 +1,4 @@
-"""The files of the pages, in memory and compressed: they are few and small, and nobody waits for a disk."""
+"""The pages' files, in memory and compressed: few and small, so that no request waits for a disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = {
 
 
 class Asset(NamedTuple):
-    """One file: as it is, compressed, and by which mark a browser knows that it has it."""
+    """One file: its bytes, compressed bytes, and the entity tag by which a browser recognises it."""
 
     kind: str
     plain: bytes
@@ -40,7 +40,7 @@ def load(package: str = "edged.pages", folder: str = "files") -> dict[str, Asset
 
 
 def answer(asset: Asset | None, request: Request) -> Response:
-    """``asset`` for this browser: nothing anew where it has it already."""
+    """The response with ``asset``; 304 where the browser has it already."""
     if asset is None:
         return PlainTextResponse("Not Found\n", 404)
     headers = {"ETag": asset.mark, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}

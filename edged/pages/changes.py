@@ -21,7 +21,7 @@ AGAIN_MS = 2_000  # a browser comes back after so long
 
 
 class Streams:
-    """How many streams are open, over all sheets."""
+    """Counts open streams over all sheets."""
 
     def __init__(self) -> None:
         self.open = 0
@@ -29,23 +29,23 @@ class Streams:
         self._telling: set[asyncio.Future[None]] = set()
 
     def enter(self, telling: asyncio.Future[None]) -> None:
-        """One more."""
+        """A stream opened."""
         self.open += 1
         self._telling.add(telling)
 
     def leave(self, telling: asyncio.Future[None]) -> None:
-        """One less."""
+        """A stream closed."""
         self.open -= 1
         self._telling.discard(telling)
 
     def close(self) -> None:
-        """End all of them in order: the process is about to stop."""
+        """End every stream: the process is about to stop."""
         for telling in self._telling:
             telling.cancel()
 
 
 def picture(sheet: Sheet) -> ASGIApp:
-    """The endpoint that tells the whole of ``sheet``."""
+    """The endpoint that returns all of ``sheet``."""
 
     async def whole(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(sheet.frame(0), media_type="application/json")(scope, receive, send)
@@ -104,7 +104,7 @@ async def _gone(receive: Receive) -> None:
 
 
 def _told(request: Request, sheet: Sheet) -> int:
-    """The number up to which this browser knows the picture; 0: it knows nothing of this life."""
+    """The change number up to which this browser has the picture; 0 if it has nothing from this process."""
     life, _, seq = request.headers.get("last-event-id", "").partition(".")
     if life != sheet.life or not seq.isdecimal() or len(seq) > 18 or int(seq) > sheet.seq:
         return 0

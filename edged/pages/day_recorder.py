@@ -133,7 +133,7 @@ class DayRecorder:
             standing["until"] = at
 
     def _band(self, window: str, body: Body, at: float) -> None:
-        """A "+1" from being asked to being given back; another area is another band."""
+        """Track a "+1" opening from request to return; for another area a new band begins."""
         number, state, area = self._numbers.get(window, window), body.get("state"), body.get("area")
         band = next(
             (one for one in self.day["bands"] if one["window"] == number and one["until"] is None), None
@@ -217,7 +217,7 @@ class DayRecorder:
         return True
 
     def _close_what_stood_open(self) -> None:
-        """This process was away: what stood when it left ended then, as far as anybody can tell."""
+        """This process was away: bands that were open when it ended are closed there."""
         series = [one["waiting"] for one in self.day["areas"].values()]
         if self.day["begin"] is None or not series:
             return

@@ -38,7 +38,7 @@ log = structlog.get_logger("edged.pages")
 
 
 class DutyDesk:
-    """The desk of one hall."""
+    """The duty desk of one hall."""
 
     def __init__(self, pages: Pages) -> None:
         table = pages.config.pages
@@ -59,7 +59,7 @@ class DutyDesk:
         ]
 
     async def session(self, request: Request) -> Response:
-        """Who is at the desk, and what they may do."""
+        """Return who is logged in, and what they may do."""
         found = self._sessions.of(_cookie(request))
         config = self._pages.config
         return JSONResponse(
@@ -85,7 +85,7 @@ class DutyDesk:
         return None
 
     async def login(self, request: Request) -> Response:
-        """A name and a PIN."""
+        """Log in with a name and a PIN."""
         told = await _body(request)
         if told is None or not _ours(request):
             return _no(400, "请求无效", "Not a request of this page")
@@ -126,7 +126,7 @@ class DutyDesk:
         return pins.is_right(pins.load(file), name, pin)
 
     async def logout(self, request: Request) -> Response:
-        """They leave the desk."""
+        """Log out."""
         found = self._proven(request)
         if found is not None:
             self._sessions.end(found)
@@ -135,7 +135,7 @@ class DutyDesk:
         return answer
 
     async def act(self, request: Request) -> Response:
-        """One act; its ``key`` is the page's own, new for each."""
+        """Carry out one act; its ``key`` is drawn by the page, new for each act, so that a repeat is recognised."""
         found, told = self._proven(request), await _body(request)
         if found is None or self._why_not(request) is not None:
             return _no(403, "请重新登录", "Log in again")

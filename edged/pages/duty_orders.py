@@ -1,4 +1,4 @@
-"""Acts of the duty desk as signed operations of its key, and what the hall answered. Rules of this file:
+"""Turns acts of the duty desk into signed operations, and waits for the hall's answer. Rules of this file:
 
 * An act is sent once. No answer in ``ANSWER_S`` is said so, and whoever wants it then does it again, knowingly.
 * A page names windows by number and areas as the hall's own names part says; ids are put in here.
@@ -39,7 +39,7 @@ Body = dict[str, Any]
 
 
 class NotAnAct(ValueError):
-    """What came is no act of this hall: Chinese and English."""
+    """The request is no possible act in this hall; the reason in Chinese and English."""
 
     def __init__(self, zh: str, en: str) -> None:
         super().__init__(en)
@@ -56,7 +56,7 @@ class DutyOrders:
         self._counter = 0
 
     async def give(self, name: str, act: Body) -> Answer:
-        """Order it in the name of ``name``. Raises ``NotAnAct``; ``KeyFileError`` where the key is not good."""
+        """Order an act in the name of ``name``. Raises ``NotAnAct``; ``KeyFileError`` where the key cannot be used."""
         operation, body = self._operation(act)
         payload = self._document(operation, body, name)
         try:
@@ -156,7 +156,7 @@ class DutyOrders:
         return {"for_s": minutes * 60}
 
     def _longer(self, act: Body) -> Body:
-        """So many minutes after the closing time that stands."""
+        """A new closing time, so many minutes after the present one."""
         area, more_s = self._area(act), self._for(act)["for_s"]
         areas = self._pages.mirror.staff.parts("area/")
         closings = [

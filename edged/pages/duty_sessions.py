@@ -25,7 +25,7 @@ ACTS_KEPT = 64  # answers remembered, so that the same act is never sent twice
 
 @dataclass(slots=True)
 class DutySession:
-    """Somebody who gave their PIN. ``token`` is the cookie, ``proof`` what each act shows beside it (CSRF).
+    """A logged-in member of staff. ``token`` is the cookie, ``proof`` is sent with each act (against CSRF).
 
     ``acts``: what each act of theirs came to, by its key; a value is there as soon as the act was taken.
     """
@@ -49,7 +49,7 @@ class DutySessions:
         self._all = Allowance(TRIES_BURST, TRIES_PER_S)
 
     def begin(self, name: str, address: str) -> DutySession:
-        """``name`` gave the right PIN at ``address``."""
+        """Log ``name`` in, whose PIN was right, at ``address``."""
         self._wrong.pop((network(address), name), None)
         made = DutySession(name)
         self._by_token[made.token] = made
@@ -58,7 +58,7 @@ class DutySessions:
         return made
 
     def of(self, token: str | None) -> DutySession | None:
-        """The session of a cookie; None where there is none, or it was left alone for too long."""
+        """The session of a cookie; None where there is none, or it was idle for too long."""
         found = self._by_token.get(token or "")
         if found is None:
             return None
@@ -70,7 +70,7 @@ class DutySessions:
         return found
 
     def end(self, session: DutySession) -> None:
-        """They leave."""
+        """Log out."""
         self._by_token.pop(session.token, None)
 
     def wait_s(self, name: str, address: str) -> float:
@@ -86,7 +86,7 @@ class DutySessions:
         return 0.0 if self._all.take() is not None else 1 / TRIES_PER_S
 
     def wrong(self, name: str, address: str) -> None:
-        """That was not it."""
+        """Count a wrong PIN."""
         place = network(address)
         for one, free in ((name, TRIES_FREE), ("", ADDRESS_TRIES_FREE)):
             count = self._wrong.pop((place, one), (0, 0.0))[0] + 1

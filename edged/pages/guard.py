@@ -1,4 +1,4 @@
-"""What every request meets first: the method, the name by which we are asked, the headers of every answer, patience.
+"""Checks and limits for every request: method, Host header, response headers, time.
 
 OWASP ASVS 4.0.3: V13.2.1 (methods), V14.4 (headers), V14.5.3 (Host), V12.1 (sizes).
 """
@@ -70,7 +70,7 @@ class Guard:
 
 
 def _patient(send: Send) -> Send:
-    """``send`` with our headers, and with an end to patience."""
+    """``send`` with our headers and a time limit."""
 
     async def outer(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""uvicorn, held to limits that it has not: how many connections, and how long one may take to say what it wants."""
+"""uvicorn with limits that it lacks: the number of connections, and the time for a request to arrive."""
 
 from __future__ import annotations
 
@@ -113,12 +113,12 @@ class Listener(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """None are taken from the process."""
+        """Leaves signals to the process."""
         yield
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ``OSError`` where the address cannot be had."""
+    """A listening socket. Raises ``OSError`` where the address cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     place = socket.create_server((host, port), family=family, backlog=64)
     place.setblocking(False)

@@ -56,7 +56,7 @@ class Mirror:
         self.put(name, body)
 
     def put(self, name: str, body: dict[str, Any] | None) -> None:
-        """A part as it is now, for both sheets; the lines are for visitors' own pages alone."""
+        """Set a part in both sheets; lines go to visitors' own pages only."""
         line = name.removeprefix(LINE) if name.startswith(LINE) else None
         if line is None:
             self.staff.put(name, body)
@@ -100,7 +100,7 @@ def is_public(name: str) -> bool:
 
 
 def public(name: str, body: dict[str, Any]) -> dict[str, Any]:
-    """What visitors may see of a part: nobody's name, no reasons of the house."""
+    """The part without names of people and internal reasons, for visitors."""
     if name == "names":
         return {key: body.get(key) for key in ("hall", "areas", "services", "windows")}
     if name == "calls":  # why somebody goes first is theirs alone

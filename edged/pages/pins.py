@@ -42,7 +42,7 @@ def load(file: Path) -> dict[str, str]:
 
 
 def keep(file: Path, name: str, pin: str | None) -> None:
-    """From now on ``name`` has this PIN; None: they may not act any more. Raises ``ValueError`` and ``OSError``."""
+    """Set the PIN of ``name``; None: they may not act any more. Raises ``ValueError`` and ``OSError``."""
     name = name.strip()
     if not 1 <= len(name) <= NAME_MAX:
         raise ValueError(f"a name has 1 to {NAME_MAX} characters")
@@ -66,7 +66,7 @@ def keep(file: Path, name: str, pin: str | None) -> None:
 
 
 def check_form(pin: str) -> None:
-    """Raises ``ValueError`` for what is no PIN, or one that everybody guesses."""
+    """Raise ``ValueError`` for anything that is no PIN, or is too easy to guess."""
     if not (pin.isascii() and pin.isdecimal() and len(pin) in PIN_DIGITS):
         raise ValueError(f"a PIN has {PIN_DIGITS.start} to {PIN_DIGITS.stop - 1} digits")
     steps = {(int(after) - int(before)) % 10 for before, after in pairwise(pin)}

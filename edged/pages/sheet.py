@@ -22,7 +22,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Sheet:
-    """One picture. ``put`` changes a part; ``changed`` waits for a frame's worth; ``frame`` is what to send."""
+    """One picture. ``put`` changes a part, ``changed`` waits for changes, ``frame`` encodes them."""
 
     def __init__(self) -> None:
         self.life = secrets.token_hex(4)  # numbers of another life mean nothing
@@ -48,7 +48,7 @@ class Sheet:
         }
 
     def put(self, name: str, body: dict[str, Any] | None) -> None:
-        """This part is so from now on; None: there is no such part any more. The same again changes nothing."""
+        """Set a part; None deletes it. An equal value changes nothing."""
         encoded = b"null" if body is None else _ENCODER.encode(body)
         known = self._parts.get(name)
         if known is not None and known[2] == encoded:
@@ -71,7 +71,7 @@ class Sheet:
         turn.set()
 
     async def changed(self, since: int) -> None:
-        """Until there is more than ``since`` to tell, not more often than a page can use."""
+        """Wait until something changed after number ``since``, at most as often as a page can draw."""
         if self.seq <= since or self._due is not None:
             await self._turn.wait()
 

@@ -42,7 +42,7 @@ Body = dict[str, Any]
 
 
 class TicketBook:
-    """Today's visits by the name of their token, as ``line/{area}`` tells them."""
+    """Today's visits, by the hash of their token, as ``line/{area}`` publishes them."""
 
     def __init__(self) -> None:
         self._by_area: dict[str, dict[str, Body]] = {}
@@ -102,7 +102,7 @@ class TicketPages:
         return assets.answer(self._pages.files["ticket.html"], request)
 
     async def now(self, request: Request) -> Response:
-        """How it stands with the number."""
+        """The state of the number."""
         row = self._pages.mirror.tickets.find(request.path_params["token"])
         if row is None:
             return JSONResponse({"state": "unknown", "hall": self._hall()}, 404)
@@ -163,7 +163,7 @@ def place_of(sheet: Sheet, area: str) -> Body:
 
 
 def back_by(at: str | None, row: Body) -> str | None:
-    """Until when one may be away (RFC 3339, on a full five minutes); None: it is better to stay."""
+    """Until when a visitor may stay away (RFC 3339, on a full five minutes); None: better to stay."""
     if at is None or row["state"] != "waiting" or (row["low_s"] or 0) < FAR_S:
         return None
     moment = datetime.fromisoformat(at) + timedelta(seconds=row["low_s"] - EARLY_S)
@@ -171,7 +171,7 @@ def back_by(at: str | None, row: Body) -> str | None:
 
 
 def again_s(row: Body) -> int:
-    """After how many seconds a phone asks again."""
+    """Seconds after which a phone should ask again."""
     if row["state"] in ENDED:
         return 60
     if row["state"] != "waiting":

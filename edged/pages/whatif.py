@@ -74,7 +74,7 @@ def _area(day: DayFile, area: str, needs: dict[str, float]) -> TracedArea | None
 
 
 def _service_s(day: DayFile) -> dict[str, float]:
-    """How long each number was at a window, by the steps of the windows."""
+    """How long each number was served, from the steps of the windows."""
     found: dict[str, float] = {}
     for steps in day["windows"].values():
         for (at, state, ticket, _), after in pairwise(steps):
@@ -107,7 +107,7 @@ def figures(days: list[DayMeasures], target_min: float) -> dict[str, float]:
 
 
 def compared(day: DayFile, other_min: float | None, told: Any) -> dict[str, Any]:
-    """Both policies over every area; ``told(done, of)`` after each."""
+    """Both policies over every area; ``told(done, of)`` reports progress."""
     areas = areas_of(day)
     target_min = max([(one or {}).get("target_s") or 900 for one in day["totals"].values()] or [900]) / 60
     sides: dict[str, list[DayMeasures]] = {"own": [], "other": []}

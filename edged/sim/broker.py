@@ -82,7 +82,7 @@ class EmbeddedBroker:
         return self._process is not None and self._process.returncode is None
 
     async def kill(self) -> None:
-        """SIGKILL: what it had in memory is gone."""
+        """Kill the broker with SIGKILL: what it held in memory is lost."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             process.kill()

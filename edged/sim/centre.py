@@ -55,11 +55,11 @@ class DemoCentre:
 
     @property
     def in_force(self) -> int:
-        """The version that the hall said last it follows."""
+        """The policy version that the hall reported as in force."""
         return self._in_force
 
     async def bring_in_force(self, document: dict[str, Any]) -> None:
-        """Push a policy until the hall says that it applies it."""
+        """Push a policy until the hall reports that it applies it."""
         payload = json.dumps(
             {k: v for k, v in document.items() if k != "$schema"}, ensure_ascii=False
         ).encode()
@@ -78,13 +78,13 @@ class DemoCentre:
             await self._reported.wait()
 
     def book(self, name: str, service: str, start_wall_ms: int) -> None:
-        """An appointment (网上预约)."""
+        """Book an appointment (网上预约)."""
         start = datetime.fromtimestamp(start_wall_ms // 1000, UTC).isoformat()
         body = {"id": name, "service": service, "start": start}
         self._out.put_nowait((topics.appointments(self._hall), json.dumps(body).encode()))
 
     def order(self, operation: str, body: dict[str, Any]) -> None:
-        """A signed operation."""
+        """Send a signed operation."""
         now_ms = self._wall_ms()
         now = datetime.fromtimestamp(now_ms // 1000, UTC)
         document = {
@@ -163,7 +163,7 @@ class DemoCentre:
 
 
 def _seen(client: aiomqtt.Client) -> None:
-    """How the connection ended is no news to anybody: aiomqtt's future would complain that nobody asked."""
+    """Take a connection's exception, so that asyncio does not complain that nobody asked for it."""
     ended = client._disconnected
     if ended.done() and not ended.cancelled():
         ended.exception()

@@ -35,7 +35,7 @@ Said = tuple[str, str]
 
 
 class NotDone(ValueError):
-    """What was asked cannot be done; Chinese and English."""
+    """What was asked cannot be done; the reason in Chinese and English."""
 
     def __init__(self, zh: str, en: str) -> None:
         super().__init__(en)
@@ -52,7 +52,7 @@ class Processes:
 
 
 class Controls:
-    """``do`` what a page asks for; ``run`` until cancelled, for what takes a while."""
+    """Carries out what the page of controls asks for (``do``); ``run`` until cancelled, for acts that take a while."""
 
     def __init__(
         self, wires: HallWires, site: Site, centre: DemoCentre, policy: Body, processes: Processes
@@ -87,7 +87,7 @@ class Controls:
         return True
 
     def do(self, act: Body) -> Said:
-        """One act, and what it came to in words. Raises ``NotDone``."""
+        """Do one act; returns its outcome in words. Raises ``NotDone``."""
         known: dict[str, Callable[[Body], Said]] = {
             "ticket": self._ticket,
             "key": self._key,
@@ -195,7 +195,7 @@ class Controls:
         return "消息服务器已被杀掉，三秒后重新启动", "The broker is killed; it starts again in three seconds"
 
     def _harm(self, _act: Body) -> Said:
-        """The city switches the tide off, and then the rush comes."""
+        """The city pushes a policy that switches the tide off, and then a rush comes."""
         if self._harming:
             raise NotDone("这份策略还在试行", "That policy is still on trial")
         self._play(self._harmed())
@@ -206,7 +206,9 @@ class Controls:
         )
 
     async def _harmed(self) -> None:
-        """Until the hall has taken it back; a day's policy that was itself on trial then is pushed anew."""
+        """Wait until the hall has rolled the harmful policy back, then push the day's policy again if its trial was
+        cut short.
+        """
         self._harming = True
         try:
             harmful = self._next({**self._policy["body"], "tidal": {"enabled": False}})

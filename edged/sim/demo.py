@@ -213,7 +213,7 @@ class Demo:
             crowd.create_task(Story(cast, self.settings.starts_min, self.clock.wall_ms).run())
 
     def _visitors(self, site: Site) -> list[Arrival]:
-        """Those of the hall's day who come from now on."""
+        """The visitors of the hall's day from now on."""
         passed_s = (self._minute() - OPENS_MIN) * 60
         coming = arrivals(site, self.settings.seed, self.settings.hours + max(0.0, passed_s) / 3600)
         return [replace(one, at_s=one.at_s - passed_s) for one in coming if one.at_s >= passed_s]
@@ -238,7 +238,7 @@ class Demo:
     # -- the daemon --
 
     async def _keep_daemon(self) -> None:
-        """Start ``edged run``, and again whenever it ends before its time."""
+        """Run ``edged run``, and start it again whenever it ends too soon."""
         log = (self.settings.directory / "edged.log").open("ab")
         try:
             while not self._stopping:
@@ -271,7 +271,7 @@ class Demo:
             await asyncio.sleep(POLL_REAL_S / 5)
 
     async def _settle(self, config: HallConfig, tail: Tail) -> int:
-        """Nobody touches anything any more: let what is under way arrive, also where the daemon has just died.
+        """At the end of the day, wait until everything under way has arrived, also if the daemon has just died.
 
         Returns the hall time (ms) at which every device showed what it should, or the patience was over.
         """
@@ -297,7 +297,7 @@ class Demo:
         return alive and monotonic_s() > self._started_s + RECOVER_REAL_S
 
     def _kept(self) -> Counter[Point]:
-        """Inputs in the journal by point; none where it is not there yet."""
+        """Inputs in the journal by point; empty while it does not exist."""
         kept: Counter[Point] = Counter()
         with suppress(Unreadable):
             for (point, _kind), count in inputs_by_source(self._journal).items():
@@ -305,7 +305,7 @@ class Demo:
         return kept
 
     async def _stop_daemon(self, tail: Tail) -> None:
-        """SIGTERM, and the last of the journal."""
+        """Stop the daemon by SIGTERM, and read the rest of its journal."""
         self._stopping = True
         process = self._process
         if process is not None and process.returncode is None:
@@ -335,7 +335,7 @@ class Demo:
         await self._give_pin(log)
 
     async def _give_pin(self, log: BinaryIO) -> None:
-        """The demo's duty manager may act on the page."""
+        """Give the demo's duty manager a PIN for the page."""
         words = ["web", "pin", "set", DUTY_NAME, "--config", str(self.config_file)]
         giver = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "edged", *words), stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log
@@ -433,14 +433,14 @@ def _never() -> bool:
 
 
 async def _ended(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancelled, and done with what they put back."""
+    """Cancel these tasks and wait until they have cleaned up."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _stopped(process: asyncio.subprocess.Process) -> None:
-    """SIGTERM, and SIGKILL where that is not enough."""
+    """Stop a process by SIGTERM, or SIGKILL if that is not enough."""
     with suppress(ProcessLookupError):
         process.terminate()
     try:

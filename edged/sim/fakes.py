@@ -1,4 +1,4 @@
-"""The simulated far end of every device in a hall.toml: the drivers' own fakes, on real wires.
+"""The simulated far ends of all devices of a hall.toml: the drivers' own fakes, on real wires.
 
 JSON devices and counters share one MQTT connection, serial devices sit on pseudo-terminals at the paths of the
 configuration, relay modules listen on Modbus TCP. Times in hall seconds.
@@ -159,7 +159,7 @@ class Fakes:
                 pty.close()
 
     def look(self, anew: bool = False) -> None:
-        """Remember what lamps and bars show now: without a controller they go dark by themselves."""
+        """Record what lamps and bars show now: without a controller they go dark by themselves."""
         if anew:
             self._looks.clear()
         lamps = {
@@ -168,16 +168,16 @@ class Fakes:
         self._looks.append((lamps, {name: bar.shown for name, bar in self.bars.items()}))
 
     def lamp_seen(self, device: str, channel: int) -> set[Seen]:
-        """What the looks saw of a lamp, or what it shows now. More than one where it changed, or blinks."""
+        """The levels recorded of a lamp, or its level now. More than one where it changed, or blinks."""
         seen = {lamps[device][channel] for lamps, _ in self._looks}
         return seen or {self.relays[device].seen(channel)}
 
     def bar_seen(self, device: str) -> set[tuple[str, ...]]:
-        """What the looks saw on a bar, or what it shows now."""
+        """The texts recorded of a bar, or its text now."""
         return {bars[device] for _, bars in self._looks} or {self.bars[device].shown}
 
     def daemon_died(self, kept: Mapping[Point, int]) -> None:
-        """Serial wires have no acknowledgement: note what went down with the daemon. ``kept``: inputs by point."""
+        """Serial wires have no acknowledgement: record the inputs lost with the daemon. ``kept``: inputs by point."""
         for name, bus in self.buses.items():
             missing = sum(
                 sent - kept.get(point_of(name, source), 0) for source, sent in bus.frames_sent.items()
@@ -197,7 +197,7 @@ class Fakes:
                 self.counted[device] = self.counted.get(device, 0) + 1
 
     async def _watch_serial(self) -> None:
-        """People look at serial panels, too: these have no callback."""
+        """Poll serial panels, which have no callback for a change."""
         before: object = None
         while True:
             await self._clock.sleep(1.0)

@@ -216,7 +216,7 @@ class DemoClerk:
         await self._insist("no-show", number)
 
     async def _insist(self, key: Key, number: str, arg: str | None = None) -> None:
-        """Press until the panel lets go of ``number`` (a key may be lost while the controller restarts)."""
+        """Press a key until the panel drops ``number`` (a key may be lost while the controller restarts)."""
         while True:
             view = self._wires.panel(self._window.id)
             if view is not None and view.number != number:

@@ -27,11 +27,11 @@ class Rota:
         }
 
     def at_lunch(self, window: str) -> bool:
-        """Noon, and this window is not on duty."""
+        """Whether it is noon and this window is not on duty."""
         return window not in self._on_duty and self._noon[0] <= self.minute() < self._noon[1]
 
     def day_over(self, window: str) -> bool:
-        """Its last session has ended: a window that closes now stays closed."""
+        """Whether the last session has ended: a window that closes now stays closed."""
         return self.minute() >= self._closes[window]
 
 

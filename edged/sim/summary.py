@@ -22,7 +22,7 @@ class RunSettings(Protocol):
 
 
 class Summary(dict[str, Any]):
-    """JSON-ready. ``complaints`` are the audit's findings in words (not part of the object)."""
+    """The object, ready for JSON. ``complaints``: the audit's findings in words (not part of the object)."""
 
     complaints: list[str]
 
@@ -34,7 +34,7 @@ class Summary(dict[str, Any]):
 
 
 def story_of(tally: DemoTotals) -> dict[str, Any]:
-    """What happened beside calling and serving, counted."""
+    """Counts of what happened beside calling and serving."""
     notes, alarms = tally.notes, tally.alarms
     return {
         "hours": tally.hours,
@@ -58,7 +58,7 @@ def story_of(tally: DemoTotals) -> dict[str, Any]:
 
 
 def summarise(config: HallConfig, fakes: Fakes, journal: Path, settings: RunSettings, end_ms: int) -> Summary:
-    """Read the whole journal once more and compare. Durations in hall seconds."""
+    """Read the whole journal once more and compare it with the fakes. Durations in hall seconds."""
     tail = Tail(journal)
     steps = tail.read()
     tail.close()

@@ -1,4 +1,4 @@
-"""What a day amounted to, read from its journal: counts, waits, and the last explanations for the screen.
+"""The totals of a day, read from its journal: counts, waits, and the last explanations for the screen.
 
 Reads on a connection of its own, read-only, while the daemon writes: SQLite's WAL allows that, and the daemon never
 waits for it.
@@ -104,7 +104,7 @@ class DemoTotals:
             self._silent(step.event, step.notes)
 
     def _silent(self, event: KeyPressed, notes: tuple[Note, ...]) -> None:
-        """A key whose panel did not change: it is answered where that still says the answer, or it was no new press."""
+        """Count a key whose panel did not change, unless the panel already shows its answer or it is no new press."""
         again = any(note.kind == "ignored" and note.data.get("reason") in SILENT for note in notes)
         if not again and self.prompts.get(event.point) is None:
             self.unanswered.append(f"{event.point} {event.key} {event.arg or ''}".rstrip())
@@ -137,7 +137,7 @@ class DemoTotals:
             self.explanations.append((at_ms, note))
 
     def _count_mode(self, area: AreaPicture) -> None:
-        """Extended hours follow the full ones without a change of phase."""
+        """Count extended hours, which follow full hours without a change of phase."""
         before = self.areas.get(area.area)
         if area.mode not in (None, "full", None if before is None else before.mode):
             self.hours[str(area.mode)] = self.hours.get(str(area.mode), 0) + 1
@@ -174,13 +174,13 @@ class Tail:
         return steps
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._connection is not None:
             self._connection.close(True)
 
 
 def quantile(values: list[float], share: float) -> float | None:
-    """The ``share`` quantile (nearest rank), rounded to 0.1; None of nothing."""
+    """The ``share`` quantile (nearest rank), rounded to 0.1; None without values."""
     if not values:
         return None
     ordered = sorted(values)
@@ -188,7 +188,7 @@ def quantile(values: list[float], share: float) -> float | None:
 
 
 def mean(values: list[float]) -> float | None:
-    """The mean, rounded to 0.1; None of nothing."""
+    """The mean, rounded to 0.1; None without values."""
     return round(sum(values) / len(values), 1) if values else None
 
 

@@ -1,4 +1,4 @@
-"""The demo's own audit: inputs sent against the journal's, outputs shown against those it wanted.
+"""The demo's own audit: inputs sent compared with the journal, outputs shown compared with those wanted.
 
 ``inputs_lost``: device inputs that were sent and have no row; of a serial wire, which has no acknowledgement, what a
 killed daemon had read and not yet kept is excused. ``outputs_wrong``: slots whose device shows neither the
@@ -65,12 +65,12 @@ def inputs_lost(fakes: Fakes, steps: list[Step]) -> list[str]:
 
 
 def outputs_wrong(config: HallConfig, fakes: Fakes, journal: Path, end_ms: int, speed: float) -> list[str]:
-    """One line per slot that shows something else than it should; what was wanted after ``end_ms`` is right, too."""
+    """One line per slot that shows something wrong; what was wanted after ``end_ms`` also counts as right."""
     return slots_wrong(config, fakes, desired_history(journal), end_ms, speed)
 
 
 def slots_wrong(config: HallConfig, fakes: Fakes, wanted: Wanted, end_ms: int, speed: float) -> list[str]:
-    """The same while the hall runs. ``wanted``: the values of each slot, each from when on (hall ms)."""
+    """``outputs_wrong`` while the hall runs. ``wanted``: the values of each slot, each from when on (hall ms)."""
     wrong = []
     since_ms = end_ms - GRACE_S * 1000 * speed
     for (point, kind), history in wanted.items():

@@ -42,7 +42,7 @@ LAMP_TEXT = {
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What there is to draw. ``lamps`` by window id, ``leds`` by title, ``acknowledged`` events of the centre."""
+    """Everything to draw. ``lamps`` by window id, ``leds`` by title, ``acknowledged``: events the centre has."""
 
     site: Site
     clock: str
@@ -59,7 +59,7 @@ class Scene:
 
 
 def draw(scene: Scene) -> RenderableType:
-    """The whole screen; what a terminal of 24 rows has room for comes first: the boards, and why."""
+    """The whole screen; a terminal of 24 rows shows the most important first: the boards, and why."""
     return Group(_head(scene), _leds(scene), _why(scene), _areas(scene), _windows(scene))
 
 

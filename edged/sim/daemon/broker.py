@@ -95,20 +95,20 @@ class Broker:
         self._routes.clear()
 
     def say(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """A client publishes, once the broker can hear it."""
+        """A client publishes, as soon as the broker can receive."""
         if self.state in ("up", "slamming"):
             self.route(topic, payload, retain)
         else:
             self._held.append(lambda: self.route(topic, payload, retain))
 
     def stood(self, prefix: str) -> list[tuple[str, bytes]]:
-        """Retained messages below ``prefix``."""
+        """Retained messages under ``prefix``."""
         return [(topic, payload) for topic, payload in self.retained.items() if topic.startswith(prefix)]
 
     # -- faults --
 
     def go(self, state: str) -> None:
-        """Change ``state``; what was held is routed once it is up again."""
+        """Change ``state``; messages held back are routed once the broker is up again."""
         self.state = state
         if state == "down":
             self.hang_up("closed")
@@ -174,7 +174,7 @@ class Broker:
             self._pump()
 
     def lost(self, talk: MemoryTalk) -> None:
-        """The connection is gone; the will is said unless it ended with a goodbye."""
+        """The connection is lost; the will is published unless it ended with DISCONNECT."""
         if self.talk is talk:
             self.talk = None
             if talk.settings.will_topic is not None and not talk.goodbye:

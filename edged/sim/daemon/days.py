@@ -81,7 +81,7 @@ def live_daemon(file: Path, days: int, seed: int) -> WorldVerdict:
 
 
 class Broken(Exception):
-    """A promise was broken; ``where`` is what was being done."""
+    """A broken promise; ``where`` says what was going on."""
 
     def __init__(self, text: str, where: str) -> None:
         super().__init__(text)
@@ -144,7 +144,7 @@ class _Days:
         await _until(house, house.now_ms + CLOSES_MS)
 
     async def _settle(self, house: House) -> None:
-        """The faults are over: the hall comes right by itself, within ``SETTLES_MS``."""
+        """Faults have ended: wait until the hall is right again by itself, within ``SETTLES_MS``."""
         end_ms = house.now_ms + SETTLES_MS
         left = ["nothing was looked at"]
         while left and house.now_ms < end_ms:
@@ -161,7 +161,7 @@ class _Days:
         house.watch.ended()
 
     def _judge_journal(self, config: HallConfig) -> None:
-        """What the last process left replays to the same commands; the chain is the digest of the whole day."""
+        """The last process's journal must replay to the same commands; its chain is the digest of the whole day."""
         path = Path(config.store.path)
         result = replay(path)
         assert result.identical, f"replay: {result.first_difference}"
@@ -192,7 +192,7 @@ class _Days:
 
 
 def unsettled(house: House) -> list[str]:
-    """What is not right yet: visitors who wait, outputs, events that the centre has not, the policy."""
+    """What is not right yet: waiting visitors, outputs, events the centre lacks, the policy."""
     app = house.app
     if app is None:
         return ["no daemon runs"]

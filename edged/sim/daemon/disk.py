@@ -21,7 +21,7 @@ BALLAST = ".ballast"
 
 
 class Off(apsw.IOError):
-    """The process is dead, or the power is gone: nothing reaches the disk any more."""
+    """Raised on writing after the process was killed or power was cut: nothing reaches the disk any more."""
 
 
 class Disk(apsw.VFS):
@@ -52,7 +52,7 @@ class Disk(apsw.VFS):
         self._room_bytes = 0
 
     def cut(self) -> None:
-        """The power is gone: leave in the folder what the disk may hold now. Nothing may be open."""
+        """Cut the power: leave in the folder what a real disk might hold now. No file may be open."""
         for name, kept in self._files.items():
             path = self.folder / name
             self.met["torn"] += len(kept.unsynced)
@@ -79,7 +79,7 @@ class Disk(apsw.VFS):
         return kept
 
     def bury(self, connection: apsw.Connection) -> None:
-        """Close a dead process's connection as the kernel does: its locks go, nothing is written."""
+        """Close a dead process's connection as the kernel would: locks are released, nothing is written."""
         self._burying = True
         try:
             connection.close(True)

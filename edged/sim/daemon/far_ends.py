@@ -50,7 +50,7 @@ class MemoryFleet(FakeFleet):
         broker.listen(f"hall/{hall}/dev/+/down/+", self._heard)
 
     def announce_all(self) -> None:
-        """Every device says how it is, and hears what stands at the broker: after it came (back) to one."""
+        """Every device reports its status and gets the retained levels: after the broker came back."""
         self._last.clear()
         for device in self._devices.values():
             device.announce()
@@ -127,7 +127,7 @@ class Manager(ServiceManager):
 
 
 class Machine(Platform):
-    """What one process of the daemon stands on; made anew for each."""
+    """The platform of one process of the daemon; made anew for each."""
 
     def __init__(
         self, config: HallConfig, broker: Broker, disk: Disk, fakes: MemoryFakes, watch: Observer
@@ -150,11 +150,11 @@ class Machine(Platform):
         )
 
     def starts(self, config: HallConfig) -> Starts:
-        """See ``Platform``: its many deaths are no crash loop."""
+        """See ``Platform``: a world kills its processes often, and that is no crash loop."""
         return Starts(None)
 
     def condemned(self, config: HallConfig) -> Condemned:
-        """Nothing of a world is kept beside its journal."""
+        """See ``Platform``: nothing is kept on disk in a world."""
         return Condemned()
 
     def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
@@ -162,7 +162,7 @@ class Machine(Platform):
         return MqttLink(settings, reject, partial(MemoryTalk, self._broker))
 
     def observers(self) -> tuple[Observer, ...]:
-        """The judge of the world."""
+        """See ``Platform``: the world's judge."""
         return (self._watch,)
 
     def driver(self, device: DeviceConfig, context: DeviceContext) -> Driver:
@@ -179,15 +179,15 @@ class Machine(Platform):
         return super().driver(device, context)
 
     def policy_keys(self, config: HallConfig) -> tuple[dict[str, bytes], str]:
-        """See ``Platform``; nothing is kept beside a journal that is in memory."""
+        """See ``Platform``; no files lie beside a journal in memory."""
         return {} if config.policy.keys is None else load_keys(config.policy.keys), ""
 
     async def watch_files(self, config: HallConfig, report: Callable[[Mapping[str, str]], None]) -> None:
-        """See ``Platform``: nobody spoils them."""
+        """See ``Platform``: files stay readable in a world."""
         await asyncio.Event().wait()
 
     async def read_config(self, file: Path) -> Reading:
-        """See ``Platform``: as it was, or with a mistake."""
+        """See ``Platform``: the same configuration, or one with a mistake."""
         if self.spoilt:
             raise ConfigErrors([f"{file}:1: somebody's hand slipped"])
         return Reading(self.config, {}, None)
@@ -202,7 +202,7 @@ class Machine(Platform):
         """See ``Platform``."""
 
     async def serve_web(self, web: WebServer) -> None:
-        """Nobody looks at pages here."""
+        """See ``Platform``: a world has no web listener."""
         await asyncio.Event().wait()
 
     def manager(self) -> ServiceManager:
@@ -210,8 +210,8 @@ class Machine(Platform):
         return self.service
 
     def hook_signals(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
-        """A world stops it by itself, and asks for reloads."""
+        """See ``Platform``: a world calls stop and reload itself."""
         self.reload = reload
 
     def settle_memory(self) -> None:
-        """The process is a simulator's."""
+        """See ``Platform``: nothing, the process is the simulator's."""

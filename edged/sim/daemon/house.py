@@ -1,4 +1,4 @@
-"""The house of a simulated daemon: its processes, one after another, its devices, its people, and what goes wrong.
+"""The house around a simulated daemon: its processes one after another, its devices, its people, and its faults.
 
 A ``Stage`` for the people of ``edged.sim.worlds``: they press keys of the fakes and read what the fakes show.
 """
@@ -97,7 +97,7 @@ class House:
         return round(self.loop.now_s * 1000)
 
     def fail(self, error: BaseException) -> None:
-        """The first broken promise ends the world."""
+        """Record a broken promise; the first one ends the world."""
         if self.broken is None:
             self.broken = f"{type(error).__name__}: {error}"
             self.where = "".join(traceback.format_exception(error, limit=-8))
@@ -125,7 +125,7 @@ class House:
             self._machine.reload()
 
     def undisturbed(self) -> object:
-        """The same as before, where nothing between the devices and this process was cut meanwhile."""
+        """A mark that stays equal while nothing between devices and this process was cut."""
         return self.broker.state == "up" and self.app is not None and (self.watch.deaths, self.broker.talk)
 
     def _start(self) -> bool:
@@ -179,7 +179,7 @@ class House:
             self.app.stop.set()
 
     def kill(self, torn: bool) -> None:
-        """Kill -9; ``torn``: the power is gone for everything, and the disk keeps what it happened to keep."""
+        """Kill -9; ``torn``: power is cut for everything, and the disk keeps a random part of what was not synced."""
         if self.app is None or self._task is None or self._killed:
             return
         self._killed = True
@@ -199,7 +199,7 @@ class House:
             self._machine.service.fed_s += seconds
 
     def look(self) -> None:
-        """READY in time, and the watchdog fed."""
+        """Check that READY came in time and that the watchdog is fed."""
         machine = self._machine
         if machine is None or self.app is None or self.broken is not None:
             return
@@ -217,7 +217,7 @@ class House:
     # -- people --
 
     def start(self, process: Process, delay_ms: int = 0) -> None:
-        """Let a process live from ``delay_ms`` from now on."""
+        """Run a process of the world from ``delay_ms`` from now on."""
 
         def step() -> None:
             if self.broken is not None:
@@ -247,7 +247,7 @@ class House:
         return self._pages.setdefault(staff, [])
 
     def send(self, event: DeviceEvent) -> None:
-        """Somebody does at a device what makes it report ``event``."""
+        """A person uses a device, which then reports ``event``."""
         device, channel = parts_of(event.point)
         if device in self.fakes.buses:
             if isinstance(event, KeyPressed) and event.key in CANDLE_KEYS:
@@ -296,7 +296,7 @@ class House:
         return "request", fields | {"appointment": event.appointment}
 
     def _connect(self) -> None:
-        """The judge listens in; devices misbehave as the faults say."""
+        """Connect the judge; devices misbehave as the faults say."""
         self.fakes.fleet.misbehave(
             Misbehaviour(
                 self.seed, self.faults.duplicate_share, self.faults.late_share, self.faults.late_share, LATE_S

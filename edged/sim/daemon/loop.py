@@ -1,4 +1,4 @@
-"""An event loop whose time is virtual: when nobody has anything to do, it is the time of the next timer.
+"""An event loop with virtual time: when no task has anything to do, time jumps to the next timer.
 
 It has no file descriptors and no threads, so nothing real can slip in: what would open a socket finds memory wires
 between the ports of this loop, what would use a thread runs at once. Time starts at 0.
@@ -20,7 +20,7 @@ PAIRS_MAX = 1_000  # connections that a world remembers, to cut them
 
 
 class Standstill(Exception):
-    """Everybody waits and no timer runs."""
+    """All tasks wait and no timer is set: a deadlock."""
 
 
 class Due:
@@ -57,7 +57,7 @@ class Due:
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """``wrong`` collects what nobody caught. ``jump`` lets time pass without anybody noticing it go by."""
+    """``wrong`` collects exceptions nobody handled. ``jump`` moves time on as a frozen machine would see it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._now_s
 
     def jump(self, seconds: float) -> None:
-        """As if the whole machine had stood still."""
+        """Move time on without running timers, as if the whole machine had been frozen."""
         self._now_s += seconds
 
     # What costs in asyncio's own: comparing handles, selecting, debugging, at every turn.

@@ -1,4 +1,4 @@
-"""What goes wrong in a house, as processes: each fault comes at its rate, lasts a while, and is over by itself."""
+"""The faults of a house, as processes: each comes at its rate, lasts a while, and ends by itself."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Mischief:
         self._wild = Wild(house.site, Random(f"{house.seed}/wild"))
 
     def begin(self) -> None:
-        """From now on."""
+        """Start all faults."""
         self._on = True
         house, faults = self._house, self._house.faults
         self._wires(faults)
@@ -65,7 +65,7 @@ class Mischief:
                 house.start(self._again(kind, act))
 
     def end(self) -> None:
-        """Whole wires, present devices, a broker that works, a disk with room, the right time."""
+        """End all faults: wires whole, devices present, broker up, disk with room, clock right."""
         self._on = False
         house = self._house
         house.faults = HouseFaults()
@@ -129,7 +129,7 @@ class Mischief:
             act(rng)
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Undo a fault after a while, unless all of them are over by then."""
+        """Undo a fault after a while, unless all faults have ended by then."""
         self._house.loop.call_later(seconds, lambda: call() if self._on else None)
 
     # -- disk --
@@ -177,7 +177,7 @@ class Mischief:
             self._house.fakes.fleet.catch_up(name)  # type: ignore[attr-defined]
 
     def _reborn(self, rng: Random) -> None:
-        """Power lost for so long that nothing it said before is under way; then it counts from 1."""
+        """A device was without power for so long that none of its messages is under way; then it counts from 1."""
         device = self._house.fakes.json[rng.choice(sorted(self._house.fakes.json))]
         if device.online:
             device.go(False)
@@ -186,14 +186,16 @@ class Mischief:
             self._house.loop.call_later(OFF_S, lambda: self._switch_on(device, before))
 
     def _switch_on(self, device: FakeDevice, before: object) -> None:
-        """Where time did not count for its numbers, it keeps them: they could be taken for repetitions."""
+        """Switch a device on; if too little time passed for its numbers, it keeps counting (else they could pass
+        for repetitions).
+        """
         if self._on and before and before == self._house.undisturbed():
             device.seq = 0
             self._house.watch.reborn(device.id)
         self._back(device.id)
 
     def morning(self) -> None:
-        """Devices that were off at night."""
+        """Switch on the devices that were off overnight."""
         house = self._house
         if house.faults.night_share and house.dice.random() < 0.5:
             for device in house.fakes.json.values():
@@ -201,7 +203,7 @@ class Mischief:
                 house.watch.reborn(device.id)
 
     def _will(self, rng: Random) -> None:
-        """The birth after it was not kept, as some firmware has it."""
+        """A device is lost by will; its birth message afterwards is not retained, as in some firmware."""
         house = self._house
         device = rng.choice(sorted(house.fakes.json))
         if house.broker.state == "up" and house.fakes.json[device].online:

@@ -1,4 +1,4 @@
-"""What a whole daemon promises, judged continuously from outside: steps, commits, the disk, what devices get.
+"""Checks from outside, all the time, what a whole daemon promises: steps, commits, disk, what devices receive.
 
 A broken one is an ``AssertionError`` whose text starts with the promise's name. Each was seen to break on a bug planted
 for it: ``tests/sim/daemon/test_planted_bugs.py``.
@@ -33,7 +33,7 @@ SHOWN_MAX = 64  # newest values of a slot that may still be on their way
 
 
 class Watch(Observer):
-    """One world's judge. ``born`` with each process, ``buried`` when it is gone; it is an observer of the loop."""
+    """The judge of one world. ``born`` with each process, ``buried`` when it is gone; it observes the loop."""
 
     def __init__(self, site: Site, json_devices: frozenset[str]) -> None:
         """``json_devices``: those whose levels come as JSON, one point each."""
@@ -64,7 +64,7 @@ class Watch(Observer):
     # -- lives --
 
     def born(self, app: Application) -> None:
-        """A process has opened its journal and not begun yet: what it found must be what was accepted."""
+        """A process has opened its journal: what it found must be what was accepted before."""
         journal = app.journal
         assert self._epoch in (None, journal.epoch), f"kept: a new epoch {journal.epoch}, after {self._epoch}"
         self._epoch = journal.epoch
@@ -76,7 +76,7 @@ class Watch(Observer):
         journal.on_durable(self._durable)
 
     def _compare(self) -> None:
-        """The journal against the steps that were taken; forgets those that were never written."""
+        """Compare the journal with the steps taken; those that were never written are forgotten."""
         assert self._app is not None
         head = self._app.journal.last_seq
         assert head >= self._accepted, f"kept: step {self._accepted} was accepted, the journal ends at {head}"
@@ -116,11 +116,11 @@ class Watch(Observer):
             connection.close(True)
 
     def reborn(self, device: str) -> None:
-        """A device lost its power a while ago: its numbers say nothing any more."""
+        """A device lost its power a while ago: its earlier numbers do not count any more."""
         self._seen = {key: known for key, known in self._seen.items() if device_of(Point(key[0])) != device}
 
     def ended(self) -> None:
-        """Nothing more will be written: the last look."""
+        """The last check, when nothing more will be written."""
         self._compare()
 
     # -- what the daemon does --
@@ -202,12 +202,12 @@ class Watch(Observer):
     # -- what the wires saw --
 
     def acknowledged(self, device: str, fields: Any) -> None:
-        """The broker got a PUBACK for an input of a device."""
+        """The broker received a PUBACK for a device's input."""
         if isinstance(fields, dict) and type(fields.get("seq")) is int and 0 < fields["seq"] < SEQ_MAX:
             self._acked.add((device, fields["seq"]))
 
     def arrived(self, device: str, kind: str, action: str) -> None:
-        """An action came to a device."""
+        """A device received an action."""
         assert action in self._committed, (
             f"outputs: {device} was told {kind} {action} before its step was accepted"
         )
@@ -217,7 +217,7 @@ class Watch(Observer):
         assert times == 1 or kind not in ONCE, f"outputs: {device} was told {kind} {action} {times} times"
 
     def shown(self, device: str, kind: str, payload: bytes) -> None:
-        """A level came to a JSON device."""
+        """A JSON device received a level."""
         known = self._levels.get((device, kind), ())
         assert payload in known, f"outputs: {device} shows {kind} {payload!r}, which nobody commanded"
 

@@ -33,7 +33,7 @@ DAY_MS = 24 * HOUR_MS
 
 @dataclass(frozen=True, slots=True)
 class WorldVerdict:
-    """What became of one seed. ``broken`` None: every promise was kept."""
+    """The result of one seed. ``broken`` None: every promise was kept."""
 
     seed: int
     days: int
@@ -116,12 +116,12 @@ def _live_day(world: World, day: int) -> None:
 
 
 def hash_of(at_s: float) -> int:
-    """Which of two dispensers a visitor walks to."""
+    """Decides which of two dispensers a visitor uses."""
     return int(at_s * 1000)
 
 
 def _settle(world: World) -> None:
-    """The faults are over: the hall comes right by itself, within ``SETTLES_MS``."""
+    """Faults have ended: wait until the hall is right again by itself, within ``SETTLES_MS``."""
     end_ms = world.now_ms + SETTLES_MS
     while world.now_ms < end_ms:
         world.run_until(world.now_ms + 10 * MINUTE_MS)
@@ -141,7 +141,7 @@ def _unserved(world: World) -> list[str]:
 
 
 def _replay(world: World) -> None:
-    """The same events through a fresh engine: the same state."""
+    """Feed the same events to a fresh engine: it must reach the same state."""
     engine, last_ms = Engine(State()), 0
     for at_ms, event in world.ledger.fed:
         last_ms = _feed(engine, at_ms, event, last_ms)

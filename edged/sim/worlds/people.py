@@ -217,7 +217,7 @@ class WorldClerk:
                 self._world.send(KeyPressed(point, key, arg))
 
     def _aside(self) -> str | None:
-        """What stands on the little screen when a key is pressed by mistake."""
+        """Press a key by mistake."""
         site = self._world.site
         return self._rng.choice(
             (

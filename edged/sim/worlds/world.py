@@ -109,7 +109,7 @@ class World:
     # -- time --
 
     def start(self, process: Process, delay_ms: int = 0) -> None:
-        """Let a process live from ``delay_ms`` from now on."""
+        """Run a process of the world from ``delay_ms`` from now on."""
         heappush(self._queue, (self.now_ms + delay_ms, next(self._order), process))
 
     def run_until(self, end_ms: int) -> None:
@@ -249,7 +249,7 @@ class World:
             self.start(self.told(CommandDone(action.id)), self._dice.randrange(200, 6000))
 
     def told(self, event: Event) -> Process:
-        """Somebody tells the daemon of ``event``: as soon as it listens."""
+        """An event from elsewhere than a device reaches the daemon, as soon as it listens."""
         while self.now_ms < self._down_until_ms:
             yield self._down_until_ms - self.now_ms + 1
         self.feed(event)
@@ -305,7 +305,7 @@ class World:
             self.start(self._reboot(device))
 
     def _reboot(self, device: str) -> Process:
-        """Long enough that nothing it said before is still under way, in time in which somebody listened."""
+        """A device restarts after so long that none of its messages is under way, in time when somebody listened."""
         for _ in range(1 + RESEND_MS // SECOND_MS + 5):
             while self.now_ms < self._down_until_ms:
                 yield self._down_until_ms - self.now_ms + 1
@@ -313,14 +313,14 @@ class World:
         self.switch_on(device)
 
     def switch_on(self, device: str) -> None:
-        """It counts from 1; whatever is wanted of it is shown again."""
+        """Switch a device on: it counts from 1, and its levels are sent again."""
         self._lives[device] = self._lives.get(device, 0) + 1
         for point in [point for point in self._seq if device_of(point) == device]:
             self._seq[point] = 0
         self.start(self._revive(device))
 
     def next_morning(self) -> None:
-        """Devices that were off at night."""
+        """Switch on the devices that were off overnight."""
         if self.faults.night_share and self._dice.random() < 0.5:
             for device in sorted({device_of(point) for point in self._seq}):
                 self.switch_on(device)
@@ -352,7 +352,7 @@ class World:
         self._away(rng.randrange(1_000, 30 * SECOND_MS), restart=True)
 
     def _away(self, gap_ms: int, restart: bool) -> None:
-        """From now on nobody listens for ``gap_ms``; the first thing heard after it is that it was so."""
+        """Nobody listens for ``gap_ms`` from now on; the first event after that is ``Resumed``."""
         self._down_until_ms = self.now_ms + gap_ms
         while (due_ms := self.engine.next_due_ms) is not None and due_ms <= self._last_ms:
             self._tick()
@@ -374,7 +374,7 @@ class World:
         self.feed(PolicyApplied(version, f"{version:064d}", policy, pushed=True))
 
     def _go_back(self) -> None:
-        """As the desk that keeps the documents does: the core found that the policy on trial harms."""
+        """The policy on trial did harm: the desk puts the earlier one back."""
         trial = self.engine.state.trial
         if trial is not None and trial.harmful:
             version = trial.good_version
@@ -382,7 +382,7 @@ class World:
             self.start(self.told(back), SECOND_MS)
 
     def stop_faults(self) -> None:
-        """The liveness phase begins: wires are whole again, devices are back, the clock is right."""
+        """End all faults: wires whole, devices present, clock right. From here on the hall must come right."""
         self.faults = WorldFaults()
         self.run_until(max(self.now_ms, self._down_until_ms + 1))
         self.feed(ClockSet(self.wall_ms(), UTC_OFFSET_MIN))
@@ -392,7 +392,7 @@ class World:
             self.apply(self._policy)
 
     def wrong_outputs(self) -> list[str]:
-        """Slots that do not show what the core wants, once nothing is on its way any more."""
+        """Slots that do not show what the core wants although nothing is under way."""
         return [
             f"{key} shows {self.shown.get(key)}, not {value}"
             for key, value in self.engine.state.shown.items()
