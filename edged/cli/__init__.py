@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pki": ("edged.cli.pki:app", "Make and renew certificates; see what ends soon."),
     "centre": ("edged.cli.centre:app", "Run a city's centre: keep events, status, reports, rollouts."),
     "completion": ("edged.cli.completion:completion", "What makes bash, zsh or fish complete commands."),
+    "manual": ("edged.cli.manual:manual", "The manual page, as man(1) reads it."),
     "replay": ("edged.cli.replay:replay", "Replay a journal: the same events, the same commands."),
 }
 

@@ -16,7 +16,9 @@ AREAS_ASKED_MAX = 20  # as many letters as numbers may begin with
 app = typer.Typer(
     help="Start a hall.toml from a few questions; its schema for editors.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
 QUESTIONS = {
     "id": ("Short id of the hall, for topics (a-z, 0-9, -)", "大厅标识，用于主题（小写字母、数字、连字符）"),

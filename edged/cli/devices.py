@@ -22,7 +22,11 @@ Url = Annotated[
     str, typer.Argument(help="rtu:///dev/…?baudrate=9600, tcp://host:port or rtu+tcp://host:port.")
 ]
 app = typer.Typer(
-    help="List, describe, probe, sniff, decode and find devices.", no_args_is_help=True, rich_markup_mode=None
+    help="List, describe, probe, sniff, decode and find devices.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
 
 

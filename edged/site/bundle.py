@@ -7,6 +7,7 @@ Layout of the archive, one folder ``edged-VERSION-PLATFORM/``::
     python/               an interpreter, where the machine's own is too old
     requirements.txt      what is installed, every wheel with its SHA-256
     systemd/ configs/     units, rules, examples
+    share/                manual pages and shell completion, made by the commands themselves
     sbom.cdx.json         list of parts, CycloneDX 1.6
     manifest.json         version, platform, Python
     SHA256SUMS            of every other file; SHA256SUMS.sig signs it (Ed25519, ``openssl pkeyutl`` verifies it)
@@ -53,6 +54,13 @@ EXTRAS = "web"  # the pages, beside the daemon
 ELF_MACHINES = {"x86_64": 62, "aarch64": 183}  # ``e_machine`` (elf.h)
 MUST_BRING = "import bz2, ctypes, hashlib, lzma, ssl, venv, zlib, sys; print('%d.%d' % sys.version_info[:2])"
 CHUNK_BYTES = 1 << 20
+SPOKEN = {  # where below share/: the words of ``edged`` that print it
+    "man/man1/edged.1": ("manual",),
+    "man/zh_CN/man1/edged.1": ("manual", "--lang", "zh"),
+    "bash-completion/completions/edged": ("completion", "bash"),
+    "zsh/site-functions/_edged": ("completion", "zsh"),
+    "fish/vendor_completions.d/edged.fish": ("completion", "fish"),
+}
 
 
 class BundleError(Exception):
@@ -234,11 +242,25 @@ def _texts(order: BundlePlan, folder: Path, project: dict[str, str], wheels: lis
     shutil.copy(order.source / "systemd" / "install", folder / "install")
     (folder / "install").chmod(0o755)
     (folder / "systemd" / "install").unlink()
+    _spoken(order.source, folder / "share")
     lines = [f"{one.name}=={one.version} --hash=sha256:{one.sha256}" for one in wheels if one.name != "pip"]
     (folder / "requirements.txt").write_text("\n".join(lines) + "\n")
     manifest = {"version": project["version"], "platform": order.platform, "python": order.python}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     (folder / "sbom.cdx.json").write_text(_parts(project["version"], wheels))
+
+
+def _spoken(source: Path, share: Path) -> None:
+    """What the commands of ``source`` say of themselves. Raises ``BundleError``."""
+    for place, words in SPOKEN.items():
+        done = subprocess.run(
+            [sys.executable, "-m", "edged", *words], cwd=source, capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise BundleError(f"edged {' '.join(words)} failed: {done.stderr.strip()[-500:]}")
+        file = share / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(done.stdout, encoding="utf-8")
 
 
 def _parts(version: str, wheels: Iterable[Wheel]) -> str:

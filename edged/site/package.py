@@ -7,13 +7,14 @@ Wheels of another architecture are unpacked, never run, so that both packages ar
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edged.site.bundle import PLATFORMS, BundleError, BundlePlan, Say, Wheel, about, run_pip, unpacked
+from edged.site.bundle import PLATFORMS, SPOKEN, BundleError, BundlePlan, Say, Wheel, about, run_pip, unpacked
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 NEXT = {"3.11": "3.12", "3.12": "3.13", "3.13": "3.14"}
@@ -38,14 +39,19 @@ Description: edge controller of a government service hall
 
 def make_package(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wheel]:
     """Write the package to ``out``; the wheels in it. Raises ``BundleError``."""
-    tool = shutil.which("dpkg-deb")
-    if tool is None:
-        raise BundleError("dpkg-deb is not installed: make the package on Debian")
+    _dpkg_deb()
     if order.interpreter is not None:
         raise BundleError("a package uses Debian's own Python; --python DIR is for the archive")
     with TemporaryDirectory() as scratch:
-        bundle, root = Path(scratch) / "bundle", Path(scratch) / "root"
-        wheels = unpacked(order, bundle, say)
+        wheels = unpacked(order, Path(scratch) / "bundle", say)
+        package_of(Path(scratch) / "bundle", order, out, say)
+    return wheels
+
+
+def package_of(bundle: Path, order: BundlePlan, out: Path, say: Say = lambda _line: None) -> None:
+    """The package of an unpacked bundle that ``order`` made. Raises ``BundleError``."""
+    with TemporaryDirectory() as scratch:
+        root = Path(scratch) / "root"
         version = about(order.source)["version"]
         say("laying out the package")
         _program(order, bundle, root / "opt" / "edged" / "versions" / version)
@@ -54,10 +60,16 @@ def make_package(order: BundlePlan, out: Path, say: Say = lambda _line: None) ->
         _control(order, version, root)
         say(f"packing {out.name}")
         words = ("--root-owner-group", "-Zxz", "-z3", "--build", str(root), str(out))
-        done = subprocess.run([tool, *words], capture_output=True, text=True, check=False)
+        done = subprocess.run([_dpkg_deb(), *words], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise BundleError(f"dpkg-deb failed: {done.stderr.strip()}")
-    return wheels
+
+
+def _dpkg_deb() -> str:
+    tool = shutil.which("dpkg-deb")
+    if tool is None:
+        raise BundleError("dpkg-deb is not installed: make the package on Debian")
+    return tool
 
 
 def _program(order: BundlePlan, bundle: Path, place: Path) -> None:
@@ -102,7 +114,17 @@ def _system(bundle: Path, root: Path) -> None:
             place = root / places[file.suffix].format(name=file.name, stem=file.stem)
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, place)
-    documents = root / "usr" / "share" / "doc" / "edged"
+    shares = root / "usr" / "share"
+    for name in SPOKEN:
+        place = shares / name.replace("zsh/site-functions", "zsh/vendor-completions")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle / "share" / name, place)
+        if name.startswith("man/"):  # Debian policy 12.1
+            place.with_name(place.name + ".gz").write_bytes(gzip.compress(place.read_bytes(), 9, mtime=0))
+            place.unlink()
+    (root / "usr" / "bin").mkdir()
+    (root / "usr" / "bin" / "edged").symlink_to("/opt/edged/venv/bin/edged")
+    documents = shares / "doc" / "edged"
     shutil.copytree(bundle / "configs", documents / "examples")
     for name in ("README.md", "README.zh-CN.md"):
         shutil.copyfile(bundle / "systemd" / name, documents / name)

@@ -54,7 +54,9 @@ def test_a_step_that_fails_after_the_stop_starts_the_version_before(
     )
     done = subprocess.run(
         ["/bin/sh", bundle / "install", "--lang", "en"],
-        env=os.environ | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "EDGED_PREFIX": f"{tmp_path}/opt"},
+        env=os.environ
+        | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "EDGED_PREFIX": f"{tmp_path}/opt"}
+        | {"EDGED_LOCAL": f"{tmp_path}/local"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -99,7 +101,11 @@ def _returning(folder: Path) -> dict[str, str]:
     _tool(
         folder / "bin" / "systemctl", 'case "$*" in *ActiveState*) echo active ;; *MainPID*) echo 7 ;; esac'
     )
-    return os.environ | {"PATH": f"{folder}/bin:{os.environ['PATH']}", "EDGED_PREFIX": f"{folder}/opt"}
+    return (
+        os.environ
+        | {"PATH": f"{folder}/bin:{os.environ['PATH']}", "EDGED_PREFIX": f"{folder}/opt"}
+        | {"EDGED_LOCAL": f"{folder}/local"}
+    )
 
 
 def _rollback(folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
