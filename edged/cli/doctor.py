@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from edged.cli.commissioning import CARD, LINES, ChecklistLine
-from edged.cli.doctor_links import look_at_links
+from edged.cli.doctor_links import LISTEN_S, look_at_links
 from edged.cli.doctor_looks import LOOKS, Found, unknown
 from edged.cli.doctor_remedies import remedy_of
 from edged.config import HallConfig
@@ -26,11 +26,18 @@ def doctor(
         bool, typer.Option("--commission", help="Print the whole checklist for the site. 打印现场验收清单。")
     ] = False,
     lang: Annotated[Literal["zh", "en", "both"], typer.Option(help="Of the texts.")] = "both",
+    listen_s: Annotated[
+        float,
+        typer.Option(
+            "--listen-s", min=1, max=600, help="To devices of the broker; 70 hears who reports each minute."
+        ),
+    ] = LISTEN_S,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Look whether this machine is fit for its hall: disk, clock, watchdogs, ports, broker, keys, unit, every device.
 
     A running daemon is asked how its devices are; where none runs, each is asked directly (no lamp is switched).
+    Devices that tell a time in their messages are told where it is not ours.
     Looks only; the disk is written to in a folder of its own. Below each ✗ stands what to do. With --commission each
     fault that only the real machine can show is printed with what to do, what must be seen, how long it may take.
 
@@ -49,7 +56,7 @@ def doctor(
             typer.echo(mistake, err=True)
         raise typer.Exit(2) from None
     found = {name: looked(look, hall) for name, look in LOOKS.items()}
-    links = look_at_links(hall)
+    links = look_at_links(hall, listen_s)
     if as_json:
         typer.echo(json.dumps(_answer(hall.hall, found, links, commission), ensure_ascii=False, indent=2))
     elif commission:

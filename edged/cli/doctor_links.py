@@ -1,7 +1,7 @@
 """Every link of the hall, one by one: as the running daemon sees it, or asked by us where no daemon has the ports.
 
 Rules: a wired device is asked by its own driver, which greets it and reads; no lamp is switched. Devices of the broker
-are listened to: what they left there, and what they say meanwhile.
+are listened to: what they left there, what they say meanwhile, and whether a time that they tell is ours.
 """
 
 from __future__ import annotations
@@ -10,11 +10,18 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
+from edged.cli import doctor_clocks
 from edged.cli.doctor_looks import Found, ill, unknown, well
 from edged.config import DeviceConfig, HallConfig
 from edged.core.model.losses import LOSSES, known
+
+if TYPE_CHECKING:
+    from edged.cli.exchange import Heard
+
+    Stamped = tuple[float, Heard]  # our time of its arrival (s), and what came
 
 PROBE_S = 10.0  # a module at 9600 baud that rests between its tries is decided by then
 SETTLE_S = 3.0  # after a loss: whether another reason turns up
@@ -24,13 +31,20 @@ ZH = "，"  # the comma of a Chinese sentence
 HEALTH_BYTES_MAX = 256 * 1024
 NEVER_ANSWER = frozenset({"candle485", "ff68"})  # drivers of panels that only speak when a key is pressed
 SENDS = {"milesight_mqtt": 60}  # drivers whose devices send by themselves, and how often at most, in seconds
+TELL_TIME = (
+    "milesight_mqtt",
+    "mqtt_map",
+)  # whose devices may tell the time; a JSON device of ours never does
 
 
-def look_at_links(hall: HallConfig) -> dict[str, Found]:
-    """The daemon, then each device by its id, with whose it is."""
+def look_at_links(hall: HallConfig, listen_s: float | None = None) -> dict[str, Found]:
+    """The daemon, then each device by its id, with whose it is.
+
+    ``listen_s``: to what comes by the broker; None: ``LISTEN_S``.
+    """
     from edged.central.page_words import devices_in_words
 
-    found = _links(hall)
+    found = _links(hall, LISTEN_S if listen_s is None else listen_s)
     for device, (zh, en) in devices_in_words(hall.site, tuple(one.id for one in hall.devices)).items():
         told = found.get(f"device {device}")
         if told is not None and zh != device:
@@ -40,17 +54,17 @@ def look_at_links(hall: HallConfig) -> dict[str, Found]:
     return found
 
 
-def _links(hall: HallConfig) -> dict[str, Found]:
+def _links(hall: HallConfig, listen_s: float) -> dict[str, Found]:
     health = running_health(hall)
     if health is not None:
-        return {"daemon": _daemon(health)} | {
-            f"device {device.id}": _as_seen(device, health) for device in hall.devices
-        }
+        seen = {f"device {device.id}": _as_seen(device, health) for device in hall.devices}
+        telling = [device for device in hall.devices if device.driver in TELL_TIME]
+        return {"daemon": _daemon(health)} | seen | _clocks(hall, telling, seen, listen_s)
     found = {"daemon": unknown("服务未运行，以下由本命令直接检测", "the daemon does not run: asked directly")}
     spoken = [device for device in hall.devices if device.options.topics(hall.hall, device.id)[0]]
     wired = [device for device in hall.devices if device not in spoken]
     found |= asyncio.run(_ask_all(hall, wired)) if wired else {}
-    found |= _listen(hall, spoken) if spoken else {}
+    found |= _listen(hall, spoken, listen_s) if spoken else {}
     return found
 
 
@@ -172,42 +186,87 @@ def _answered(device: DeviceConfig) -> Found:
     return well(f"应答正常{place_of(device, ZH)}", f"answers{place_of(device)}")
 
 
-def _listen(hall: HallConfig, devices: list[DeviceConfig]) -> dict[str, Found]:
-    """What stands at the broker of each, and what comes within ``LISTEN_S``."""
-    from edged.cli.exchange import NoAnswer, conversation
-    from edged.cli.target import from_config
+def _listen(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dict[str, Found]:
+    """What stands at the broker of each, and what comes within ``listen_s``."""
+    from edged.cli.exchange import NoAnswer
     from edged.config import ConfigErrors
 
-    topics = {device.id: device.options.topics(hall.hall, device.id)[0] for device in devices}
     try:
-        with conversation(
-            from_config(hall.file), sorted({one for listed in topics.values() for one in listed})
-        ) as talk:
-            heard = list(talk.hear(LISTEN_S))
+        heard = _hear(hall, devices, listen_s)
     except (NoAnswer, ConfigErrors) as error:
         words = LOSSES["broker"]
         return {
             f"device {device.id}": ill(words.zh, f"{words.en}: {error}", words.do_zh, words.do_en)
             for device in devices
         }
-    from paho.mqtt.client import topic_matches_sub
-
     found = {}
     for device in devices:
-        mine = [
-            one for one in heard if any(topic_matches_sub(topic, one.topic) for topic in topics[device.id])
-        ]
-        found[f"device {device.id}"] = _spoken(device, mine)
+        said = [message for _, message in heard[device.id]]
+        found[f"device {device.id}"] = _with_clock(
+            hall, device, _spoken(device, said, listen_s), heard[device.id]
+        )
     return found
 
 
-def _spoken(device: DeviceConfig, heard: list[Any]) -> Found:
+def _hear(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dict[str, list[Stamped]]:
+    """Messages of each device by its id. Raises ``NoAnswer`` or ``ConfigErrors`` where nobody may listen."""
+    from paho.mqtt.client import topic_matches_sub
+
+    from edged.cli.exchange import conversation
+    from edged.cli.target import from_config
+    from edged.clock import wall_ms
+
+    topics = {device.id: device.options.topics(hall.hall, device.id)[0] for device in devices}
+    every = sorted({one for listed in topics.values() for one in listed})
+    with conversation(from_config(hall.file), every) as talk:
+        heard = [(wall_ms() / 1000, message) for message in talk.hear(listen_s)]
+    return {
+        name: [one for one in heard if any(topic_matches_sub(topic, one[1].topic) for topic in listed)]
+        for name, listed in topics.items()
+    }
+
+
+def _clocks(
+    hall: HallConfig, telling: list[DeviceConfig], seen: dict[str, Found], listen_s: float
+) -> dict[str, Found]:
+    """Devices that may tell a time, as ``seen`` by the daemon and with what their clocks say meanwhile."""
+    from edged.cli.exchange import NoAnswer
+    from edged.config import ConfigErrors
+
+    try:
+        heard = _hear(hall, telling, listen_s) if telling else {}
+    except (NoAnswer, ConfigErrors):  # told of the daemon, or by the look at the broker
+        return {}
+    return {
+        f"device {device.id}": _with_clock(hall, device, seen[f"device {device.id}"], heard[device.id])
+        for device in telling
+    }
+
+
+def _with_clock(hall: HallConfig, device: DeviceConfig, found: Found, heard: list[Stamped]) -> Found:
+    """The same, or that its clock is wrong: by the last fresh message that told a time."""
+    zone = ZoneInfo(hall.timezone)
+    told = [
+        (when, at_s)
+        for at_s, message in heard
+        if not message.retain and (when := doctor_clocks.told_s(message.payload, zone)) is not None
+    ]
+    if found.state != "well" or not told:
+        return found
+    off_s = told[-1][0] - told[-1][1]
+    if abs(off_s) <= doctor_clocks.OFF_MAX_S:
+        return well(f"{found.chinese}；时钟与本机一致", f"{found.english}; its clock agrees with ours")
+    zh, en = doctor_clocks.off_words(off_s)
+    return ill(f"{zh}{place_of(device, ZH)}", f"{en}{place_of(device)}", *doctor_clocks.remedy(off_s))
+
+
+def _spoken(device: DeviceConfig, heard: list[Any], listen_s: float) -> Found:
     fresh = [one for one in heard if not one.retain]
     left = next((one for one in heard if one.topic.endswith("/up/status")), None)
     offline = left is not None and b'"offline"' in left.payload
     if fresh and not (len(fresh) == 1 and fresh[0] is left and offline):
         return well(
-            f"{LISTEN_S:.0f} 秒内收到 {len(fresh)} 条消息", f"{len(fresh)} messages within {LISTEN_S:.0f} s"
+            f"{listen_s:.0f} 秒内收到 {len(fresh)} 条消息", f"{len(fresh)} messages within {listen_s:.0f} s"
         )
     if offline:
         return _lost(device, "offline", "")
@@ -215,7 +274,7 @@ def _spoken(device: DeviceConfig, heard: list[Any]) -> Found:
         return well("在消息服务器上的状态为在线", "its state at the broker is online")
     if device.driver in SENDS:
         return unknown(
-            f"{LISTEN_S:.0f} 秒内没有上报；若一分钟后仍无，检查主题与服务器地址",
-            f"no report within {LISTEN_S:.0f} s; if none comes within a minute, check topic and broker address",
+            f"{listen_s:.0f} 秒内没有上报；若一分钟后仍无，检查主题与服务器地址",
+            f"no report within {listen_s:.0f} s; if none comes within a minute, check topic and broker address",
         )
     return unknown("消息服务器上没有它的消息", "it has never left a word at this broker")

@@ -184,8 +184,8 @@ async def what_a_technician_types(machine: Container) -> None:
         machine,
         f"grep -q 'edged doctor' {share}/man/man1/edged.1 && grep -q 检查 {share}/man/zh_CN/man1/edged.1"
         f" && test -s {share}/zsh/site-functions/_edged && test -s {share}/fish/vendor_completions.d/edged.fish"
-        f" && . {share}/bash-completion/completions/edged && COMP_WORDS='edged docto' COMP_CWORD=1"
-        " _EDGED_COMPLETE=complete_bash edged",
+        f" && bash -c '. {share}/bash-completion/completions/edged && complete -p edged'"
+        " && COMP_WORDS='edged docto' COMP_CWORD=1 _EDGED_COMPLETE=complete_bash edged",
     )
     assert (code, said.split()[-1:]) == (0, ["doctor"]), said
     for field in ("EDGED_WINDOW=w1", "EDGED_TICKET=A001", "EDGED_AREA=tax", "EDGED_DEVICE=panel-w1"):
