@@ -17,7 +17,9 @@ def replay(
 ) -> None:
     """Replay a journal: the same events must give the same commands and the same state.
 
-    The journal is only read, also while the hall runs. The first difference is printed with its step.
+    The journal is only read, also while the hall runs. A difference is printed with its step; replay then goes on with
+    the next state dump and says since when everything agrees: after an upgrade the new version may decide otherwise
+    what the old one decided, and an upgrade begins with a state dump.
 
     \b
     Exit codes: 0 identical, 1 different, 2 the journal cannot be read.
@@ -31,12 +33,20 @@ def replay(
     give_way()
     try:
         with progress("replaying", quiet) as bar:
-            result = run(journal, progress=bar, days=days)
+            result = run(journal, progress=bar, days=days, onward=not quiet)
     except Unreadable as error:
         typer.echo(f"edged replay: {error}", err=True)
         raise typer.Exit(2) from None
     if result.first_difference is not None:
-        typer.echo(f"different: {result.first_difference}")
+        for difference in result.differences or (result.first_difference,):
+            typer.echo(f"different: {difference}")
+        if result.agrees_since is not None:
+            typer.echo(
+                f"identical again: every step since {result.agrees_since}, where a state dump stands;"
+                " what differs before it was decided by another version, or the journal was changed"
+            )
+        elif not quiet:
+            typer.echo("no state dump follows from which replay could go on")
         raise typer.Exit(1)
     if not quiet:
         pruned = "" if days else " (earlier ones are pruned)"

@@ -8,7 +8,7 @@ state dump was taken. The first difference is told in words.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -30,6 +30,7 @@ TICKS_MAX = (
 )
 ALIVE_STEPS = 500
 PROGRESS_STEPS = 200
+DIFFERENCES_MAX = 20  # stretches that differ: a dump an hour, and an upgrade or two
 TEXT_MAX_CHARS = 300  # of a command in a difference: enough to see which display says what
 
 DEVICE_KINDS = tuple(kind.__name__ for kind in get_args(DeviceEvent))
@@ -72,7 +73,11 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """``steps`` rows and ``states`` state hashes agreed; ``first_seq`` is where replay could begin (1: genesis)."""
+    """``steps`` rows and ``states`` state hashes agreed; ``first_seq`` is where replay could begin (1: genesis).
+
+    ``differences``: the first of each stretch, where replay went on; ``agrees_since``: the first step behind the dump
+    from which on everything agreed to the end, None where the last stretch differs and no dump follows.
+    """
 
     identical: bool
     first_seq: int
@@ -81,6 +86,8 @@ class ReplayResult:
     states: int
     first_difference: Difference | None
     state_sha256: str
+    differences: tuple[Difference, ...] = ()
+    agrees_since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,16 +147,27 @@ def replay(
     state_type: type = State,
     progress: Callable[[int, int], None] = lambda done, total: None,
     days: int = 0,
+    onward: bool = False,
 ) -> ReplayResult:
     """Replay a journal from its beginning, or from its oldest state dump where early steps are gone.
 
     ``days``: only the last so many business days of the hall that have a state dump at their beginning (0: all).
+    ``onward``: behind a difference go on with the next state dump: an upgrade begins with one.
     ``progress(done, total)`` is called every few hundred steps. Raises ``Unreadable``.
     """
     connection = _open(path)
     try:
-        run = _Replay(connection, make_engine or _engine, state_type, _start(connection, days))
-        return run.run(progress)
+        start = _start(connection, days)
+        result = _Replay(connection, make_engine or _engine, state_type, start).run(progress)
+        found: list[Difference] = []
+        while onward and result.first_difference is not None and len(found) < DIFFERENCES_MAX:
+            found.append(result.first_difference)
+            start = _dump_behind(connection, result.first_difference.seq, start)
+            if start is None:
+                break
+            more = _Replay(connection, make_engine or _engine, state_type, start).run(progress)
+            result = _joined(result, more)
+        return _told(result, found)
     except (apsw.Error, codec.CodecError, Damaged) as error:
         raise Unreadable(f"{path}: {error}") from error
     finally:
@@ -313,6 +331,32 @@ def _compare(row: Row, turn: _Turn) -> None:
         raise _Differs(
             row.seq, row.at_ms, f"{row.kind}: notes: journal {_text(row.notes)}, replay {_text(notes)}"
         )
+
+
+def _joined(before: ReplayResult, stretch: ReplayResult) -> ReplayResult:
+    """Counts of both; the rest of the later one."""
+    counts = {name: getattr(before, name) + getattr(stretch, name) for name in ("steps", "ticks", "states")}
+    since = stretch.first_seq if stretch.first_difference is None else None
+    return replace(stretch, first_seq=before.first_seq, agrees_since=since, **counts)
+
+
+def _told(result: ReplayResult, found: list[Difference]) -> ReplayResult:
+    """With everything that differed on the way."""
+    if not found:
+        return result
+    return replace(result, identical=False, first_difference=found[0], differences=tuple(found))
+
+
+def _dump_behind(connection: apsw.Connection, seq: int, start: Snapshot | None) -> Snapshot | None:
+    """The first state dump at or behind step ``seq`` that can be read, and not the one it began with."""
+    begun = 0 if start is None else start.seq
+    found = None
+    for one in database.snapshots(connection):  # newest first
+        if one.seq < max(seq, begun + 1):
+            break
+        if one.good:
+            found = one
+    return found
 
 
 def _start(connection: apsw.Connection, days: int) -> Snapshot | None:

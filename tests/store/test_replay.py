@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from edged.cli import app
-from edged.core.model.commands import Desired, Lamp
-from edged.core.model.events import DeviceBack, Resumed, Tick
+from edged.core.engine import Engine
+from edged.core.model.commands import Command, Desired, Lamp, Note
+from edged.core.model.events import DeviceBack, Event, KeyPressed, Resumed, Tick
 from edged.core.model.point import Point
 from edged.core.model.state import State
 from edged.observer import Step
@@ -243,6 +244,34 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         replay(tmp_path / "text.db")
 
 
+def test_replay_goes_on_behind_what_another_version_decided(day: Path) -> None:
+    """Up to the second dump this version decides keys otherwise; from there on it agrees with what is recorded."""
+    connection = apsw.Connection(str(day))
+    dumps = [
+        int(seq)
+        for (seq,) in connection.execute("SELECT seq FROM snapshots WHERE blob IS NOT NULL ORDER BY seq")
+    ]
+    connection.close()
+    assert len(dumps) >= 2
+    until_ms = next(step.at_ms for step in steps_in(day) if step.seq > dumps[1])
+
+    class Differs(Engine):
+        def handle(self, at_ms: int, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
+            commands, notes = super().handle(at_ms, event)
+            return (() if at_ms < until_ms and isinstance(event, KeyPressed) else commands), notes
+
+    first = replay(day, Differs)
+    assert first.first_difference is not None
+    assert first.agrees_since is None, "nobody asked for more"
+    on = replay(day, Differs, onward=True)
+    assert on.first_difference == first.first_difference == on.differences[0]
+    assert not on.identical
+    assert len(on.differences) == 2, "one in each stretch up to the dump"
+    assert on.differences[0].seq <= dumps[0] < on.differences[1].seq <= dumps[1]
+    assert on.agrees_since == dumps[1] + 1
+    assert on.state_sha256 == replay(day).state_sha256
+
+
 def test_the_command_tells_by_its_exit_code(day: Path, tmp_path: Path) -> None:
     run = CliRunner()
     good = run.invoke(app, ["replay", str(day)])
@@ -250,5 +279,8 @@ def test_the_command_tells_by_its_exit_code(day: Path, tmp_path: Path) -> None:
     _edit(day, "DELETE FROM steps WHERE seq = 50")
     bad = run.invoke(app, ["replay", str(day)])
     assert (bad.exit_code, "different: step 50" in bad.output) == (1, True), bad.output
+    assert "identical again: every step since " in bad.output
+    brief = run.invoke(app, ["replay", "--quiet", str(day)])
+    assert (brief.exit_code, brief.output.count("\n")) == (1, 1), brief.output
     none = run.invoke(app, ["replay", str(tmp_path / "none.db")])
     assert none.exit_code == 2
