@@ -1,6 +1,7 @@
 """Which hall a command talks to. Rules of this file:
 
-* In order: ``--broker`` and ``--hall`` as given; a hall.toml (``--config``); the demo running on this machine.
+* In order: ``--broker`` and ``--hall`` as given; a hall.toml (``--config``); the demo running on this machine; this
+  machine's own hall (``SITE``).
 * The demo says where it is in one small file (``announce``), which is gone, or names a dead process, once it ended.
 """
 
@@ -23,6 +24,7 @@ from edged.clock import Clock, Warp
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 # Of the environment: the first line of this file is the password of USER in --broker.
 PASSWORD_FILE = "EDGED_PASSWORD_FILE"  # noqa: S105 (a name)
+SITE = Path("/etc/edged/hall.toml")  # where it is installed, the hall that whoever types here means
 DEMO_FILE_BYTES_MAX = 16 * 1024
 
 
@@ -57,7 +59,10 @@ class Target:
 
 
 def find(broker: str | None, hall: str | None, config: Path | None) -> Target:
-    """The hall that the options mean. Raises ``NoTarget``; ``ConfigErrors`` for a wrong hall.toml."""
+    """The hall that the options mean; without any the demo that runs here, else this machine's own hall (``SITE``).
+
+    Raises ``NoTarget``; ``ConfigErrors`` for a wrong hall.toml.
+    """
     if broker is not None:
         if hall is None:
             raise NoTarget("--broker needs --hall: the id of the hall, as in [hall] of its hall.toml")
@@ -65,6 +70,11 @@ def find(broker: str | None, hall: str | None, config: Path | None) -> Target:
     if config is not None:
         return from_config(config)
     demo = running_demo()
+    if demo is None and SITE.exists():
+        site = from_config(SITE)
+        if hall is not None and hall != site.hall:
+            raise NoTarget(f'{SITE} is hall "{site.hall}", not "{hall}"; give --broker URL as well')
+        return site
     if demo is None:
         raise NoTarget(
             "no demo is running here; start `edged demo`, or give --config HALL.TOML or --broker URL --hall ID"

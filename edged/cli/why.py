@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from edged.cli.reading import Told, give_way, progress, silent
-from edged.cli.target import NoTarget, fail, running_demo
+from edged.cli.target import SITE, NoTarget, fail, running_demo
 
 if TYPE_CHECKING:
     import apsw
@@ -89,9 +89,12 @@ def _journal(journal: Path | None, config: Path | None) -> Path:
         return journal
     if config is None:
         demo = running_demo()
-        if demo is None or demo.signing_key is None:
+        if demo is not None and demo.signing_key is not None:
+            config = Path(demo.signing_key).with_name("hall.toml")
+        elif SITE.exists():
+            config = SITE
+        else:
             raise fail("give a JOURNAL or --config HALL.TOML; no demo is running here", 2)
-        config = Path(demo.signing_key).with_name("hall.toml")
     from edged.config import ConfigErrors, load
 
     try:
