@@ -1,43 +1,77 @@
-"""Mutation testing: change one place of the code, and see whether a test near it fails.
+"""Mutation testing: change one place of the code, and see whether a test that executes it fails.
 
-Cosmic Ray (extra ``[mutation]``) says where code can be changed and how, and changes it, in a copy of the tree. The
-sample is drawn by seed. Left out are annotations, which nothing evaluates, and the figures of named constants: another
-figure is another choice, not a bug. A mutant that takes longer than ``MUTANT_LIMIT_S`` counts as killed, as a loop
-without end would.
+Cosmic Ray (extra ``[mutation]``) says where code can be changed and how; the sample is drawn by seed. Coverage.py says
+which test executes which line, once (`tests.campaign.tracing`). A change is then planted in the living functions of a
+fork, and only the tests that execute its line run, the fastest first, up to the first that fails
+(`tests.campaign.planting`): a second of processor time instead of a minute. Code that runs only while modules are
+imported is changed on disk instead, in a copy of the tree, for a pytest of its own.
+
+Left out are annotations, which nothing evaluates, and the figures of named constants: another figure is another choice,
+not a bug. A test that exceeds its time limit counts as a kill, as a loop without end would.
+
+What became of each change is kept in ``.mutation/``: a run that was stopped goes on where it was. A kill is kept until
+the changed file is another, a survivor is tried anew when a test is another.
 """
 
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 import os
 import random
 import re
-import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import chdir
 from importlib import import_module
+from itertools import accumulate
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from tests.campaign.planting import Change, Planted, written
 
 ROOT = Path(__file__).resolve().parents[2]
+KEPT = ROOT / ".mutation"
 MUTATED = ("edged/core", "edged/links", "edged/central", "devices")
+TESTS = ("tests/core", "tests/links", "tests/central", "tests/devices", "tests/config")
 COPIED = ("edged", "devices", "tests", "configs", "systemd", "pyproject.toml", "README.md", "CONTRIBUTING.md")
-MUTANT_LIMIT_S = 300
 LEAST = 20  # mutants, however short the time is
+LONGEST_TEST_S = 20.0  # a slower one is no test "near" a line
+ON_DISK_S = 60.0  # for importing everything once more, besides what the tests take
 OPERATORS = re.compile(
     r"core/(Replace(BinaryOperator_(Add_Sub|Sub_Add|Mul_Div|Div_Mul|FloorDiv_Mul|Mod_Mul|BitOr_BitAnd|BitAnd_BitOr"
     r"|RShift_LShift|LShift_RShift)|ComparisonOperator_(Eq_NotEq|NotEq_Eq|Lt_LtE|Lt_GtE|LtE_Lt|LtE_Gt|Gt_GtE|Gt_LtE"
     r"|GtE_Gt|GtE_Lt|Is_IsNot|IsNot_Is)|UnaryOperator_(USub_UAdd|Delete_Not)|TrueWithFalse|FalseWithTrue|AndWithOr"
     r"|OrWithAnd|BreakWithContinue|ContinueWithBreak)|AddNot|NumberReplacer|ZeroIterationForLoop)"
 )
-PYTEST = "-x -q -n 0 -rfE -p no:cacheprovider --import-mode=importlib --hypothesis-seed=0 -o addopts="
-CENTRAL_TESTS = ("tests/central", "tests/config", "tests/cli", "tests/core")  # those without a daemon
-CORE_FIRST = ("test_transcripts", "test_machines", "test_ordering", "test_timers", "test_hours", "test_trial")
+PYTEST = (
+    *("-q", "-n", "0", "-p", "no:cacheprovider", "--import-mode=importlib", "--hypothesis-seed=0"),
+    *("-o", "addopts=", "-m", "not full and not long"),
+)
+
+
+class Mutant(NamedTuple):
+    """One operator of Cosmic Ray at one place of one module; the ``occurrence`` counts within the module."""
+
+    path: str
+    line: int
+    column: int
+    operator: str
+    occurrence: int
+
+
+class Traced(NamedTuple):
+    """Which test executes which line, in how many seconds; the test ``""`` is the import."""
+
+    seconds: dict[str, float]
+    failed: list[str]
+    lines: dict[str, dict[str, list[str]]]
 
 
 class Survivor(NamedTuple):
@@ -61,36 +95,30 @@ class Score(NamedTuple):
 
 def run(count: int, seed: int, until_s: float) -> Score:
     """Try ``count`` mutants drawn by ``seed``, or as many as fit, one after the other."""
-    mutate_and_test = import_module("cosmic_ray.mutating").mutate_and_test
+    KEPT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="edged-mutants-") as folder, chdir(folder):
         _copy(Path(folder))
-        os.environ["PYTHONPATH"] = folder  # before the installed tree
-        possible = _possible()
+        traced = _traced(_digest([*MUTATED, "tests"]))
+        possible = _possible(_digest(MUTATED))
         chosen = random.Random(seed).sample(possible, min(count, len(possible)))
-        sound: set[str] = set()
-        broken: list[str] = []
-        survivors: list[Survivor] = []
-        for number, item in enumerate(chosen):
-            if number >= LEAST and time.monotonic() >= until_s:
-                chosen = chosen[:number]
-                break
-            near, done = _near(str(item.module_path)), None
-            while done is None:
-                apart = " ".join(f"--deselect={shlex.quote(name)}" for name in broken)
-                command = f"{sys.executable} -m pytest {PYTEST} {apart} {near}"
-                done = mutate_and_test([item], command, MUTANT_LIMIT_S)
-                killer = _killer(done.output)
-                if killer is not None and killer not in sound:
-                    if _passes(killer):
-                        sound.add(killer)
-                    else:
-                        broken.append(killer)
-                        done = None
-            _tell(number, item, done)
-            if done.test_outcome == "survived":
-                survivors.append(_survivor(item, done.diff))
-    killed = len(chosen) - len(survivors)
-    return Score(len(possible), len(chosen), killed, tuple(survivors), tuple(sorted(broken)))
+        told = KEPT / f"planted-{_digest(['edged', 'devices', 'tests'])}.jsonl"
+        done = {
+            one.key: one
+            for path in KEPT.glob("planted-*")
+            for one in written(path)
+            if one.outcome == "killed"
+        }
+        done |= {one.key: one for one in written(told) if one.outcome != "not planted"}
+        keys = [_key(mutant) for mutant in chosen]
+        left = [mutant for mutant, key in zip(chosen, keys, strict=True) if key not in done]
+        _plant(left, traced, told, until_s)
+        done |= {one.key: one for one in written(told)}
+        for mutant, key in zip(chosen, keys, strict=True):
+            if key in done and _to_be_imported(mutant, done[key], traced):
+                done[key] = _on_disk(mutant, traced, told)
+        tried = [(mutant, done[key]) for mutant, key in zip(chosen, keys, strict=True) if key in done]
+        survivors = tuple(_survivor(mutant) for mutant, what in tried if what.outcome == "survived")
+    return Score(len(possible), len(tried), len(tried) - len(survivors), survivors, tuple(traced.failed))
 
 
 def _copy(folder: Path) -> None:
@@ -101,22 +129,70 @@ def _copy(folder: Path) -> None:
             shutil.copy(ROOT / name, folder / name)
 
 
-def _possible() -> list[Any]:
+def _digest(paths: Iterable[str]) -> str:
+    """Another one as soon as a file below ``paths`` is another."""
+    told = hashlib.sha256()
+    for path in sorted(one for folder in paths for one in Path(folder).rglob("*") if one.is_file()):
+        if path.suffix not in (".pyc", ".md"):
+            told.update(f"{path}\0".encode() + path.read_bytes())
+    return told.hexdigest()[:16]
+
+
+def _key(mutant: Mutant) -> str:
+    text = hashlib.sha256(Path(mutant.path).read_bytes()).hexdigest()[:16]
+    return f"{mutant.path}@{text}:{mutant.line}:{mutant.column}:{mutant.operator}:{mutant.occurrence}"
+
+
+def _traced(digest: str) -> Traced:
+    """The tests of each line, from the kept file or by running them all once."""
+    kept = KEPT / f"traced-{digest}.json"
+    if not kept.exists():
+        environ = {"EDGED_TRACE": ":".join(MUTATED), "EDGED_TRACED": str(kept)}
+        _pytest("tests.campaign.tracing", **environ).wait()
+    return Traced(**json.loads(kept.read_text("utf-8")))
+
+
+def _pytest(plugin: str, **environ: str) -> subprocess.Popen[bytes]:
+    """All tests near, under a plugin, importing from the copy before the installed tree."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", *PYTEST, "-s", "-p", plugin, *TESTS],
+        env={**os.environ, "PYTHONPATH": os.getcwd(), **environ},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def _possible(digest: str) -> list[Mutant]:
     """Every mutant worth trying, in an order that only the code decides."""
-    work_items = import_module("cosmic_ray.commands.init")._all_work_items
+    kept = KEPT / f"possible-{digest}.json"
+    if kept.exists():
+        return [Mutant(*row) for row in json.loads(kept.read_text("utf-8"))]
+    plugins, syntax = import_module("cosmic_ray.plugins"), import_module("cosmic_ray.ast")
+    operators = {
+        name: plugins.get_operator(name)() for name in plugins.operator_names() if OPERATORS.fullmatch(name)
+    }
     found = []
     for path in sorted(path for folder in MUTATED for path in Path(folder).rglob("*.py")):
         if path.name == "fake.py":  # the other end of a wire, a part of the tests
             continue
-        spared = list(_spared(path))
-        for item in work_items([path], {}):
-            (mutant,) = item.mutations
-            at = mutant.start_pos
-            if OPERATORS.fullmatch(mutant.operator_name) and not any(a <= at < z for a, z in spared):
-                found.append(mutant)
-    return sorted(
-        found, key=lambda one: (str(one.module_path), one.start_pos, one.operator_name, one.occurrence)
-    )
+        spared, nodes = list(_spared(path)), list(syntax.ast_nodes(syntax.get_ast_from_path(path)))
+        for name, operator in operators.items():
+            places = [start for node in nodes for start, _ in operator.mutation_positions(node)]
+            for occurrence, at in enumerate(places):
+                if not any(a <= at < z for a, z in spared):
+                    found.append(Mutant(str(path), at[0], at[1], name, occurrence))
+    found.sort(key=lambda one: (one.path, one.line, one.column, one.operator, one.occurrence))
+    kept.write_text(json.dumps(found), "utf-8")
+    return found
+
+
+def _changed(mutant: Mutant) -> str:
+    """The whole text of the module with the mutant in it."""
+    operator = import_module("cosmic_ray.plugins").get_operator(mutant.operator)()
+    text = Path(mutant.path).read_text("utf-8")
+    after = import_module("cosmic_ray.mutating").mutate_code(text, operator, mutant.occurrence)
+    return str(after)
 
 
 def _spared(path: Path) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
@@ -135,46 +211,126 @@ def _spared(path: Path) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
         yield (node.lineno, node.col_offset), end
 
 
-def _near(path: str) -> str:
-    """The tests to try on a change of ``path``, those that see most first."""
-    if path.startswith("edged/core"):
-        rest = sorted(
-            Path("tests/core").glob("test_*.py"), key=lambda one: (one.stem not in CORE_FIRST, one.stem)
-        )
-        return " ".join(map(str, [Path("tests/core/test_transcripts.py"), *rest]))
-    if path.startswith("edged/central"):
-        naming = re.compile(rf"\bedged\.central(\.| import .*)\b{Path(path).stem}\b")
-        files = sorted(path for folder in CENTRAL_TESTS for path in Path(folder).glob("test_*.py"))
-        named = [file for file in files if naming.search(file.read_text("utf-8"))]
-        return " ".join(map(str, dict.fromkeys([*named, *Path("tests/central").glob("test_*.py")])))
-    if path.startswith("devices/"):
-        family = path.split("/")[1].split("_mqtt")[0]
-        return " ".join(map(str, sorted(Path("tests/devices").glob(f"test_{family}*.py"))))
-    room = path.split("/")[2].removesuffix(".py")
-    named = sorted(Path("tests/links").glob(f"test_{room}*.py"))
-    return " ".join(map(str, named)) or "tests/links/test_memory_link.py tests/links/test_serial_link.py"
+def _plant(mutants: Sequence[Mutant], traced: Traced, told: Path, until_s: float) -> None:
+    """Try the mutants in one process and its forks; one line of ``told`` for each."""
+    if not mutants:
+        return
+    asked = Path("asked.jsonl").resolve()
+    asked.write_text("".join(json.dumps(_change(mutant, traced)) + "\n" for mutant in mutants), "utf-8")
+    before = len(written(told))
+    running = _pytest("tests.campaign.planting", EDGED_PLANTING=str(asked), EDGED_PLANTED=str(told))
+    try:
+        while running.poll() is None:
+            time.sleep(1)
+            if time.monotonic() >= until_s and len(written(told)) - before >= LEAST:
+                break
+    finally:
+        if running.poll() is None:
+            running.send_signal(signal.SIGINT)
+            running.wait()
+    for one in written(told)[before:]:
+        print(f"  {one.outcome} {one.key} {one.by} {one.seconds} s", flush=True)  # noqa: T201
 
 
-def _killer(output: str | None) -> str | None:
-    found = re.search(r"^(?:FAILED|ERROR) (\S+::\S.*?)(?: - .*)?$", output or "", re.M)
-    return None if found is None else found[1]
+def _change(mutant: Mutant, traced: Traced) -> Change:
+    found = _function_around(mutant)
+    name, first_line = found or ("", 0)
+    tests = _tests_of(mutant, traced)
+    seconds = tuple(traced.seconds[test] for test in tests)
+    return Change(_key(mutant), mutant.path, name, first_line, _changed(mutant), tests, seconds)
 
 
-def _passes(test: str) -> bool:
-    """Whether it does without a mutant: one that fails then, or now and then, kills nobody."""
-    words = [sys.executable, "-m", "pytest", *shlex.split(PYTEST), test]
-    return subprocess.run(words, capture_output=True, check=False).returncode == 0
+def _function_around(mutant: Mutant) -> tuple[str, int] | None:
+    """Qualified name and first line of the outermost function whose body the mutant is in; ``None`` for none."""
+    for name, node in _outermost(ast.parse(Path(mutant.path).read_text("utf-8")), ""):
+        if _starts(node.body[0]) <= (mutant.line, mutant.column) < _ends(node):
+            return name, min([node.lineno, *(one.lineno for one in node.decorator_list)])
+    return None
 
 
-def _survivor(item: Any, diff: str) -> Survivor:
-    before = [line[1:].strip() for line in diff.splitlines() if re.match(r"-(?!--)", line)]
-    after = [line[1:].strip() for line in diff.splitlines() if re.match(r"\+(?!\+\+)", line)]
-    return Survivor(str(item.module_path), item.start_pos[0], " ".join(before), " ".join(after))
+def _outermost(node: ast.AST, prefix: str) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{prefix}{child.name}", child
+        else:
+            yield from _outermost(
+                child, f"{prefix}{child.name}." if isinstance(child, ast.ClassDef) else prefix
+            )
 
 
-def _tell(number: int, item: Any, done: Any) -> None:
-    what = _survivor(item, done.diff or "")
-    by = _killer(done.output) or (done.output or "").strip()[-60:]
-    outcome = getattr(done.test_outcome, "value", done.worker_outcome)
-    told = f"  {number} {outcome} {what.path}:{what.line} {what.before!r} -> {what.after!r} {by!r}"
-    print(told, flush=True)  # noqa: T201
+def _tests_of(mutant: Mutant, traced: Traced) -> tuple[str, ...]:
+    """The tests that execute the mutant, the fastest first."""
+    names = {
+        name for line in _lines_of(mutant) for name in traced.lines.get(mutant.path, {}).get(str(line), ())
+    }
+    return _fastest(names, traced)
+
+
+def _fastest(names: Iterable[str], traced: Traced) -> tuple[str, ...]:
+    near = {name for name in names if traced.seconds.get(name, LONGEST_TEST_S) < LONGEST_TEST_S}
+    return tuple(sorted(near, key=lambda name: (traced.seconds[name], name)))
+
+
+def _lines_of(mutant: Mutant) -> range:
+    """The lines of the innermost statement around the mutant; of one with a block those before its block."""
+    at = (mutant.line, mutant.column)
+    around = [
+        node
+        for node in ast.walk(ast.parse(Path(mutant.path).read_text("utf-8")))
+        if isinstance(node, ast.stmt) and _starts(node) <= at < _ends(node)
+    ]
+    if not around:
+        return range(mutant.line, mutant.line + 1)
+    innermost = max(around, key=_starts)
+    block = getattr(innermost, "body", None)
+    last = (innermost.end_lineno or mutant.line) if block is None else block[0].lineno - 1
+    return range(innermost.lineno, max(last, mutant.line) + 1)
+
+
+def _starts(node: ast.stmt) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
+def _ends(node: ast.stmt) -> tuple[int, int]:
+    return node.end_lineno or node.lineno, node.end_col_offset or node.col_offset
+
+
+def _to_be_imported(mutant: Mutant, done: Planted, traced: Traced) -> bool:
+    """Whether a fork could not show it: what runs at import had run already."""
+    if done.outcome == "killed" or done.by == "on disk":
+        return False
+    return done.outcome == "not planted" or any(
+        "" in traced.lines.get(mutant.path, {}).get(str(line), ()) for line in _lines_of(mutant)
+    )
+
+
+def _on_disk(mutant: Mutant, traced: Traced, told: Path) -> Planted:
+    """Change the copy and import everything again, for what runs while modules are imported."""
+    began_s, path = time.monotonic(), Path(mutant.path)
+    near = _fastest({name for names in traced.lines[mutant.path].values() for name in names}, traced)
+    until = accumulate(traced.seconds[test] for test in near)
+    found = [test for test, seconds in zip(near, until, strict=True) if seconds < ON_DISK_S]
+    before, outcome = path.read_text("utf-8"), "survived"
+    path.write_text(_changed(mutant), "utf-8")
+    environ = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        words = [sys.executable, "-m", "pytest", "-x", *PYTEST, *found]
+        ran = subprocess.run(words, env=environ, capture_output=True, check=False, timeout=4 * ON_DISK_S)
+        outcome = "killed" if found and ran.returncode else "survived"
+    except subprocess.TimeoutExpired:
+        outcome = "killed"
+    finally:
+        path.write_text(before, "utf-8")
+    done = Planted(_key(mutant), outcome, "on disk", round(time.monotonic() - began_s, 2))
+    with told.open("a", encoding="utf-8") as kept:
+        kept.write(json.dumps(done) + "\n")
+    return done
+
+
+def _survivor(mutant: Mutant) -> Survivor:
+    before = Path(mutant.path).read_text("utf-8").splitlines()
+    after = _changed(mutant).splitlines()
+    number, line = next(
+        ((number, line) for number, line in enumerate(after) if line != before[number]), (mutant.line - 1, "")
+    )
+    return Survivor(mutant.path, number + 1, before[number].strip(), line.strip())

@@ -1,0 +1,204 @@
+"""A plugin of pytest that plants one change after another in the collected program and runs the tests that execute it.
+
+``pytest -p tests.campaign.planting`` with ``EDGED_PLANTING``: a file of one JSON object a line, `Change`. Everything is
+imported and collected once; each change lives in a fork, where the functions of the changed place get its code, and
+ends with the first test that fails. A test kills only if it passes without the change and fails with it once more: one
+that fails now and then kills nobody. ``EDGED_PLANTED`` takes one line of JSON a change as soon as it is known.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import select
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import NamedTuple, NoReturn
+
+import hypothesis
+import pytest
+
+SPARE_S = 15.0  # a test may take so long on top of ...
+TIMES_SLOWER = 4.0  # ... so many times what it took when it was traced: the machine may be busier now
+GOODBYE_S = 20.0  # from the interrupt at that limit, for fixtures to stop what they started
+LIMIT = "the time limit"
+
+Tests = Sequence[tuple[pytest.Item, float]]  # each with its limit in seconds
+
+_failed: list[str] = []
+
+
+class Change(NamedTuple):
+    """One place of one module to be changed: ``after`` is the module's whole text with the change.
+
+    ``function`` names the outermost function around the place, with its first line, decorators included.
+    """
+
+    key: str
+    path: str
+    function: str
+    first_line: int
+    after: str
+    tests: tuple[str, ...]  # the fastest first
+    seconds: tuple[float, ...]  # what each took when it was traced
+
+
+class Planted(NamedTuple):
+    """What became of a change: ``killed`` by a test or at the time limit, ``survived``, or ``not planted``."""
+
+    key: str
+    outcome: str
+    by: str
+    seconds: float
+
+
+def pytest_configure() -> None:
+    """Random tests end at the first example that fails, and keep none."""
+    phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
+    hypothesis.settings.register_profile("planting", phases=phases, database=None, deadline=None)
+    hypothesis.settings.load_profile("planting")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep the name of a test that failed."""
+    if report.failed:
+        _failed.append(report.nodeid)
+
+
+def pytest_runtestloop(session: pytest.Session) -> bool:
+    """Plant what is asked for instead of running the tests."""
+    items = {item.nodeid: item for item in session.items}
+    sound: dict[str, bool] = {}
+    gc.freeze()  # forks copy fewer pages
+    with (
+        open(os.environ["EDGED_PLANTING"], encoding="utf-8") as asked,
+        open(os.environ["EDGED_PLANTED"], "a", encoding="utf-8") as told,
+    ):
+        for line in asked:
+            began_s = time.monotonic()
+            outcome, by = _plant(session, items, Change(*json.loads(line)), sound)
+            done = Planted(json.loads(line)[0], outcome, by, round(time.monotonic() - began_s, 2))
+            told.write(json.dumps(done) + "\n")
+            told.flush()
+    return True
+
+
+def _plant(
+    session: pytest.Session, items: dict[str, pytest.Item], change: Change, sound: dict[str, bool]
+) -> tuple[str, str]:
+    tests = [
+        (items[name], SPARE_S + TIMES_SLOWER * seconds)
+        for name, seconds in zip(change.tests, change.seconds, strict=True)
+        if name in items and sound.get(name, True)
+    ]
+    code, functions = _code_of(change), _functions(change)
+    if code is None or not functions:
+        return "not planted", ""
+    while tests:
+        failed = _in_fork(session, tests, functions, code)
+        if not failed:
+            return "survived", ""
+        if failed == LIMIT:
+            return "killed", LIMIT
+        at = next(number for number, (item, _) in enumerate(tests) if item.nodeid == failed)
+        killer, tests = tests[at : at + 1], tests[at + 1 :]
+        if failed not in sound:
+            sound[failed] = not _in_fork(session, killer, [], code)
+        if sound[failed] and _in_fork(session, killer, functions, code):
+            return "killed", failed
+    return "survived", ""
+
+
+def _code_of(change: Change) -> CodeType | None:
+    try:
+        module = compile(change.after, os.path.abspath(change.path), "exec", dont_inherit=True)
+    except SyntaxError:
+        return None
+    for code in _codes(module):
+        if (code.co_qualname, code.co_firstlineno) == (change.function, change.first_line):
+            return code
+    return None
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _codes(constant)
+
+
+def _functions(change: Change) -> list[FunctionType]:
+    """Every living function made from the place that is changed; decorators keep the one they got."""
+    path = os.path.abspath(change.path)
+    gc.unfreeze()
+    found = [
+        one
+        for one in gc.get_objects()
+        if type(one) is FunctionType
+        and one.__code__.co_filename == path
+        and (one.__code__.co_qualname, one.__code__.co_firstlineno) == (change.function, change.first_line)
+    ]
+    gc.freeze()
+    return found
+
+
+def _in_fork(session: pytest.Session, tests: Tests, functions: Sequence[FunctionType], code: CodeType) -> str:
+    """Run the tests one after the other in a process where the functions have the code.
+
+    The test that failed, ``""`` for none, `LIMIT` where one did not end in time or took the process with it.
+    """
+    receiver, sender = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setpgid(0, 0)
+        _run_and_tell(session, tests, functions, code, sender)
+    os.close(sender)
+    try:
+        ready, _, _ = select.select([receiver], [], [], GOODBYE_S + sum(limit_s for _, limit_s in tests))
+        said = os.read(receiver, 4096) if ready else b""
+        return said.decode().strip() if said else LIMIT
+    finally:
+        os.close(receiver)
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def _run_and_tell(
+    session: pytest.Session, tests: Tests, functions: Sequence[FunctionType], code: CodeType, sender: int
+) -> NoReturn:
+    said = ""
+    try:
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        _failed.clear()
+        for function in functions:
+            function.__code__ = code
+        for number, (test, limit_s) in enumerate(tests):
+            signal.alarm(int(limit_s))
+            following = tests[number + 1][0] if number + 1 < len(tests) else None
+            test.config.hook.pytest_runtest_protocol(item=test, nextitem=following)
+            if _failed:
+                said = _failed[0]
+                break
+    except BaseException:  # noqa: BLE001 an interrupt at the limit, or what ended the run
+        said = LIMIT
+    finally:
+        signal.alarm(int(GOODBYE_S))
+        with suppress(BaseException):
+            session._setupstate.teardown_exact(None)
+        os.write(sender, said.encode() or b"\n")
+        os._exit(0)
+
+
+def written(path: Path) -> list[Planted]:
+    """The results kept so far; a line cut short by a stop is not one."""
+    results = []
+    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+        with suppress(json.JSONDecodeError, TypeError):
+            results.append(Planted(*json.loads(line)))
+    return results
