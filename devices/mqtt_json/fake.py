@@ -199,9 +199,18 @@ class FakeFleet:
 
 
 class FakeDevice:
-    """What all of them share: presence, health, and answering actions. ``on_action`` may refuse by returning a text."""
+    """What all of them share: presence, health, and answering actions.
 
-    def __init__(self, fleet: FakeFleet, device: str) -> None:
+    ``on_action`` may refuse by returning a text: how it behaves may be changed at any time, as ``mute`` may.
+    ``on_shown(kind, fields)`` hears of each level that came.
+    """
+
+    def __init__(
+        self,
+        fleet: FakeFleet,
+        device: str,
+        on_shown: Callable[[str, dict[str, Any]], None] = lambda _kind, _fields: None,
+    ) -> None:
         self.fleet = fleet
         self.id = device
         self.seq = 0
@@ -211,7 +220,7 @@ class FakeDevice:
         self.actions: list[tuple[str, dict[str, Any]]] = []
         self.mute = False  # does not answer actions
         self.on_action: Callable[[str, dict[str, Any]], str | None] = lambda _kind, _fields: None
-        self.on_shown: Callable[[str, dict[str, Any]], None] = lambda _kind, _fields: None
+        self._on_shown = on_shown
         fleet.add(self)
 
     def announce(self) -> None:
@@ -235,7 +244,7 @@ class FakeDevice:
         if "id" not in fields:
             self.shown[kind] = fields
             self.history.append((kind, fields))
-            self.on_shown(kind, fields)
+            self._on_shown(kind, fields)
             return
         self.actions.append((kind, fields))
         if not self.mute:
@@ -318,10 +327,8 @@ class FakePanel(FakeDevice):
 class FakeCounter(FakeDevice):
     """客流计数器 with cumulative totals."""
 
-    def __init__(self, fleet: FakeFleet, device: str) -> None:
-        super().__init__(fleet, device)
-        self.entered = 0
-        self.left = 0
+    entered = 0
+    left = 0
 
     def passed(self, entered: int = 0, left: int = 0) -> int:
         """People went by."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from edged.central.appointments import AppointmentBook
 from edged.central.audience import Audience, Names, Trusted
@@ -35,7 +35,9 @@ TOLD_WITHIN_MS = 60_000
 class Dependencies(NamedTuple):
     """What the office gets from the daemon. ``wall_ms``: ms since 1970 UTC; ``stamp`` makes RFC 3339 of it.
 
-    ``count_refused(code)`` counts a refused document. ``silent``: safe mode; the history stays here until it is over.
+    ``count_refused(code)`` counts a refused document. ``answered(of, body)`` hears each answer to an order.
+    ``ahead(why)`` hears that somebody else acknowledges for the centre, and ``None`` once that is over.
+    ``silent``: safe mode; the history stays here until it is over.
     """
 
     put: Put
@@ -45,6 +47,8 @@ class Dependencies(NamedTuple):
     state: Callable[[], State]
     condemned: Condemned
     count_refused: Callable[[str], None]
+    answered: Callable[[str, dict[str, Any]], None]
+    ahead: Callable[[str | None], None]
     silent: bool
 
 
@@ -85,11 +89,12 @@ class Office:
             reject=given.reject,
             site=lambda: given.state().site,
             refused=partial(self._refused, "operation"),
+            answered=given.answered,
         )
         self.appointments = AppointmentBook(
             config.hall, link, given.put, given.reject, partial(self._refused, "appointment")
         )
-        self.uplink = Uplink(link, journal, config.hall, given.stamp, given.reject)
+        self.uplink = Uplink(link, journal, config.hall, given.stamp, given.reject, given.ahead)
 
     @property
     def observers(self) -> tuple[Observer, ...]:

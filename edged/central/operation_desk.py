@@ -106,6 +106,7 @@ class OperationDesk(Observer):
         reject: Reject,
         site: Callable[[], Site | None],
         refused: TellRefusal,
+        answered: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._audience = audience
         self._for_answers = re.compile(topics.answer(re.escape(audience.hall), REQUEST_FORM))
@@ -122,7 +123,7 @@ class OperationDesk(Observer):
         self._condemned = condemned
         self._reject = reject
         self._refused = refused
-        self.on_answer: Callable[[str, dict[str, Any]], None] = lambda of, body: None
+        self._answered = answered
 
     def start(self) -> None:
         """Subscribe."""
@@ -262,7 +263,7 @@ class OperationDesk(Observer):
                 "message": path + why.message,
                 "message_zh": path + why.message_zh,
             }
-        self.on_answer(hashlib.sha256(request.payload).hexdigest()[:OF_DIGITS], body)
+        self._answered(hashlib.sha256(request.payload).hexdigest()[:OF_DIGITS], body)
         target = request.response_topic
         if target is None:
             return

@@ -58,7 +58,10 @@ log = structlog.get_logger("edged.central")
 
 
 class Uplink(Observer):
-    """One hall's events. ``start`` once, ``run`` until cancelled. ``stamp`` turns wall ms since 1970 into RFC 3339."""
+    """One hall's events. ``start`` once, ``run`` until cancelled. ``stamp`` turns wall ms since 1970 into RFC 3339.
+
+    ``ahead(why)`` hears that more is acknowledged than was sent, and ``None`` once it is over.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class Uplink(Observer):
         hall: str,
         stamp: Callable[[int], str],
         reject: Reject,
+        ahead: Callable[[str | None], None],
     ) -> None:
         self._link = link
         self._outbox = outbox
@@ -75,7 +79,7 @@ class Uplink(Observer):
         self._writer = cloud_events.EventWriter(hall, outbox.epoch)
         self._stamp = stamp
         self._reject = reject
-        self.on_ahead: Callable[[str | None], None] = lambda why: None
+        self._tell_ahead = ahead
         self.heartbeat = Heartbeat()
         kept = outbox.taken
         self._acked = self._sent = kept.acked
@@ -184,7 +188,7 @@ class Uplink(Observer):
         self._reject("ack_ahead", f"{upto} acknowledged, {self._sent} sent")
         if not self._ahead_told:
             self._ahead_told = True
-            self.on_ahead(f"{upto} acknowledged, {self._sent} sent")
+            self._tell_ahead(f"{upto} acknowledged, {self._sent} sent")
             log.error(
                 "uplink-ack-ahead",
                 upto=upto,
@@ -197,7 +201,7 @@ class Uplink(Observer):
         self._progress_s = monotonic_s()
         if self._ahead_told:
             self._ahead_told = False
-            self.on_ahead(None)
+            self._tell_ahead(None)
         self._next = max(self._next, upto + 1)
         while len(self._marks) > 1 and self._marks[1][1] <= upto:
             self._marks.popleft()

@@ -58,7 +58,6 @@ class CityLink:
         self._letters: queue.Queue[Letter] = queue.Queue(QUEUE_MAX)
         self._filters: list[str] = []
         self._life = 0
-        self.on_change: Callable[[bool, str], None] = lambda up, why: None
         five = address.protocol == "5"
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -69,17 +68,20 @@ class CityLink:
         )
         self._client.max_queued_messages_set(OUT_MAX)
         self._client.reconnect_delay_set(*RETRY_S)
-        self._client.on_connect = lambda _c, _u, _f, code, _p: self._connected(code)
-        self._client.on_disconnect = lambda _c, _u, _f, code, _p: self.on_change(False, str(code))
         self._client.on_message = self._heard
         if address.username is not None:
             self._client.username_pw_set(address.username, address.password)
         if address.tls:
             self._client.tls_set_context(_context(address))
 
-    def start(self, filters: Sequence[str]) -> None:
-        """Connect (now, or as soon as the broker can be reached) and subscribe."""
+    def start(self, filters: Sequence[str], on_change: Callable[[bool, str], None]) -> None:
+        """Connect (now, or as soon as the broker can be reached) and subscribe.
+
+        ``on_change(up, why)`` is called in paho's thread.
+        """
         self._filters = list(filters)
+        self._client.on_connect = lambda _c, _u, _f, code, _p: self._connected(code, on_change)
+        self._client.on_disconnect = lambda _c, _u, _f, code, _p: on_change(False, str(code))
         properties: Any = None
         if self._address.protocol == "5":
             properties = cast(Any, Properties)(PacketTypes.CONNECT)
@@ -121,14 +123,14 @@ class CityLink:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def _connected(self, code: Any) -> None:
+    def _connected(self, code: Any, on_change: Callable[[bool, str], None]) -> None:
         self._life += 1
         if code.is_failure:
-            self.on_change(False, str(code))
+            on_change(False, str(code))
             return
         if self._filters:
             self._client.subscribe([(one, 1) for one in self._filters])
-        self.on_change(True, "")
+        on_change(True, "")
 
     def _heard(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:
         letter = Letter(message.topic, bytes(message.payload), message.mid, message.qos, self._life)

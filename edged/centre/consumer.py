@@ -73,12 +73,11 @@ class Consumer:
         self._keeper = False
         self._asked_s = self._forgot_s = float("-inf")
         self._gaps: set[HallEpoch] = set()
-        link.on_change = self._changed
 
     def run(self) -> None:
         """Take messages, store them, acknowledge them; until stopped."""
         prefix = f"$share/{self._share.group}/" if self._share.group else ""
-        self._link.start([prefix + topics.EVENTS.filter])
+        self._link.start([prefix + topics.EVENTS.filter], self._changed)
         while not self._stop.is_set():
             letters = self._link.take(BATCH_MAX, WAIT_S)
             if letters:

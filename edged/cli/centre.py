@@ -448,7 +448,7 @@ def speaking(address: CityAddress) -> Iterator[Callable[[str, bytes], None]]:
     from edged.centre.broker import CityLink
 
     link = CityLink(address, f"edged-rollout-{secrets.token_hex(6)}")
-    link.start([])
+    link.start([], lambda up, why: None)
 
     def say(topic: str, payload: bytes) -> None:
         told = link.say(topic, payload)

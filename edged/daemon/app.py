@@ -20,6 +20,7 @@ from pathlib import Path
 import structlog
 
 from edged import logs
+from edged.central.condemned import Condemned
 from edged.central.hall_status import HallStanding, HallStatus, reasons
 from edged.central.office import Dependencies, Office
 from edged.central.page_desk import PageDesk
@@ -131,24 +132,13 @@ class Application:
         self.mqtt = self._platform.broker(link_settings(config, will), self.reject)
         self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
         self.concerns = Concerns(self.inbox.put, lambda: self.engine.state)
+        self.pages = PageDesk(self.mqtt, config.hall, self._page_sources())
         condemned = self._platform.condemned(config)
-        given = Dependencies(
-            put=self.inbox.put,
-            wall_ms=self.clock.wall_ms,
-            stamp=self._rfc3339,
-            reject=self.reject,
-            state=lambda: self.engine.state,
-            condemned=condemned,
-            count_refused=self.metrics.policy_rejected,
-            silent=self._safe,
-        )
         # a key file that is not good is watched, and told with the others
         keys, _ = self._platform.policy_keys(config)
-        self.office = Office(config, keys, self.mqtt, self.journal, given)
+        self.office = Office(config, keys, self.mqtt, self.journal, self._office_needs(condemned))
         self.office.trust_duty(self._platform.duty_keys(config), config.duty.operations)
-        self.pages = PageDesk(self.mqtt, config.hall, self._page_sources())
         self.lines = LineDesk(self.mqtt, config.hall, self._page_sources())
-        self.office.operations.on_answer = self.pages.answered
         ours = (self.metrics, StepLog(), DeviceLog())
         told = (*ours, *self.office.observers, self.pages, *self._platform.observers())
         self.loop = Loop(self.engine, self.inbox, self.journal, self.outputs, told, broke=condemned.broke)
@@ -182,6 +172,20 @@ class Application:
             disk_free_bytes=lambda: _free_bytes(Path(self.config.store.path)),
             config_accepted=lambda: not self.reloads.mistakes,
             lost_lines=logs.lost,
+        )
+
+    def _office_needs(self, condemned: Condemned) -> Dependencies:
+        return Dependencies(
+            put=self.inbox.put,
+            wall_ms=self.clock.wall_ms,
+            stamp=self._rfc3339,
+            reject=self.reject,
+            state=lambda: self.engine.state,
+            condemned=condemned,
+            count_refused=self.metrics.policy_rejected,
+            answered=self.pages.answered,
+            ahead=lambda why: self.concerns.tell("ack-ahead", {} if why is None else {"centre": why}),
+            silent=self._safe,
         )
 
     def _page_sources(self) -> PageSources:
@@ -311,8 +315,8 @@ class Application:
                 self.clock.wall_ms,
                 self.metrics.certificate,
                 lambda soon: self.concerns.tell("certificate-ends", soon),
+                lambda: self.mqtt.settings.held.peer_end_ms,
             )
-            watch.peer_end_ms = lambda: self.mqtt.settings.held.peer_end_ms
             self.mqtt.on_state(lambda up, _reason: watch.look() if up else None)
             tasks.create_task(lasting("certificates", watch.run()), name="certificates")
         return fleet
@@ -393,9 +397,6 @@ class Application:
         self.journal.on_commit_seconds(lambda seconds, _steps: self.metrics.commit(seconds))
         self.journal.on_durable(self.metrics.set_durable)
         self.journal.on_durable(lambda _durable: self._tell_kept())
-        self.office.uplink.on_ahead = lambda why: self.concerns.tell(
-            "ack-ahead", {} if why is None else {"centre": why}
-        )
         self.metrics.set_durable(self.journal.durable)
         self.metrics.set_link("mqtt", False)
 

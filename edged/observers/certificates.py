@@ -23,7 +23,8 @@ log = structlog.get_logger("edged.certificates")
 class CertificateWatch:
     """``run`` until cancelled; ``look`` checks at once, for instance after a handshake.
 
-    ``report(name, end)`` gets seconds since 1970 UTC, ``warn`` all that end within the month, with why.
+    ``report(name, end)`` gets seconds since 1970 UTC, ``warn`` all that end within the month, with why;
+    ``peer_end_ms`` gives the end of the broker's own (ms since 1970 UTC), ``None`` until a handshake showed it.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class CertificateWatch:
         wall_ms: Callable[[], int],
         report: Callable[[str, float], None],
         warn: Callable[[Mapping[str, str]], None],
+        peer_end_ms: Callable[[], int | None],
     ) -> None:
         self._mqtt = mqtt
         self._wall_ms = wall_ms
@@ -39,7 +41,7 @@ class CertificateWatch:
         self._warn = warn
         self._due = asyncio.Event()
         self._told: dict[str, int] = {}  # days that were logged last
-        self.peer_end_ms: Callable[[], int | None] = lambda: None
+        self._peer_end_ms = peer_end_ms
 
     def look(self) -> None:
         """Check all certificates now."""
@@ -54,7 +56,7 @@ class CertificateWatch:
             except (OSError, ValueError) as error:
                 ends = {}
                 log.error("certificate-unreadable", error=str(error))
-            peer_ms = self.peer_end_ms()
+            peer_ms = self._peer_end_ms()
             if peer_ms is not None:
                 ends[BROKER] = peer_ms
             self._tell(ends)

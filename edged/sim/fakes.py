@@ -86,8 +86,9 @@ class Fakes:
     def _make(self, device: DeviceConfig) -> None:
         options = device.options
         if isinstance(options, MqttJsonOptions):
-            fake = JSON_FAKES.get(options.kind or "", FakeOutput)(self.fleet, device.id)
-            fake.on_shown = lambda _kind, _fields: self._changed()
+            fake = JSON_FAKES.get(options.kind or "", FakeOutput)(
+                self.fleet, device.id, lambda _kind, _fields: self._changed()
+            )
             self.json[device.id] = fake
         elif isinstance(options, RelayOptions):
             profile = profile_of(options.profile)

@@ -44,6 +44,8 @@ async def test_of_a_flood_the_core_hears_now_and_then_also_when_the_clock_was_se
             state=State,
             condemned=Condemned(),
             count_refused=counted.append,
+            answered=lambda of, body: None,
+            ahead=lambda why: None,
             silent=False,
         )
         office = Office(load(file), KEYS, link, journal, given)

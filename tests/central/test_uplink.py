@@ -33,8 +33,9 @@ class Hall:
     def __init__(self, broker: Mosquitto, journal: Journal) -> None:
         self.journal = journal
         self.rejected = Rejections()
+        self.ahead: list[str | None] = []  # acknowledged before it was sent: why, and None once it was over
         self.link = MqttLink(settings_for(broker, "edged-demo", keepalive_s=2), self.rejected)
-        self.uplink = Uplink(self.link, journal, "demo", str, self.rejected)
+        self.uplink = Uplink(self.link, journal, "demo", str, self.rejected, self.ahead.append)
         journal.on_commit(self.uplink.committed)  # as the loop does
         self.uplink.start(0)
 
@@ -221,6 +222,7 @@ async def test_replayed_foreign_and_future_acknowledgements_change_nothing(
         assert sorted(hall.rejected.reasons) == ["ack_ahead"] * 2 + ["ack_bad"] * 5 + ["ack_epoch"]
         await centre.acknowledge()
         await until(lambda: hall.uplink.taken == 20)
+        assert hall.ahead == ["21 acknowledged, 20 sent", None]  # told once, and that it is over
 
 
 async def test_a_centre_that_lost_its_last_hour_gets_what_it_asks_for(

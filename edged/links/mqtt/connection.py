@@ -15,7 +15,7 @@ import asyncio
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
 from typing import Any
 
@@ -77,7 +77,10 @@ class Connection:
         self,
         settings: MqttSettings,
         on_message: Callable[[Publish, Ack | None], None],
+        on_refused: Callable[[str, str], None],
+        unwanted: Set[str],
     ) -> None:
+        """See ``talk.Connect``."""
         self._settings = settings
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
@@ -90,8 +93,7 @@ class Connection:
         self._five = settings.protocol == "5"
         self.receive_maximum = RECEIVE_MAXIMUM if self._five else BROKER_QUEUE_MAX
         self.opened_s = 0.0
-        self.refused: set[str] = set()  # topics; kept by whoever listens to ``on_refused``
-        self.on_refused: Callable[[str, str], None] = lambda topic, why: None
+        self._on_refused, self._unwanted = on_refused, unwanted
         self._packet_max = PACKET_MAX_BYTES  # what the broker takes
         self._retains = True
         self._flushing = False
@@ -362,7 +364,7 @@ class Connection:
         elif kind == PUBACK:
             mid, code = read_puback(body)
             topic = self._outgoing.acknowledged(mid)
-            if code >= REFUSED or self.refused:
+            if code >= REFUSED or self._unwanted:
                 self._judged(topic.decode(), code)
         else:
             wire.lend()
@@ -371,9 +373,9 @@ class Connection:
     def _judged(self, topic: str, code: int) -> None:
         """Report a PUBACK with a refusal, and the first acceptance after one."""
         if code >= REFUSED:
-            self.on_refused(topic, REASONS.get(code, f"reason code {code:#04x}"))
-        elif topic in self.refused:
-            self.on_refused(topic, "")
+            self._on_refused(topic, REASONS.get(code, f"reason code {code:#04x}"))
+        elif topic in self._unwanted:
+            self._on_refused(topic, "")
 
     def _flush(self) -> None:
         self._flushing = False

@@ -249,8 +249,7 @@ class MqttLink:
 
     async def _live_once(self) -> ConnectionOutcome:
         """One connection from its first packet to its last."""
-        connection = self._connect(self.settings, self._received)
-        connection.on_refused, connection.refused = self._publish_refused, self._unwanted
+        connection = self._connect(self.settings, self._received, self._publish_refused, self._unwanted)
         self._connection = connection  # queued inputs, and commands they cause, may follow CONNACK at once
         try:
             try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
@@ -57,8 +57,6 @@ class Talk(Releasing, Protocol):
     lost: asyncio.Future[ConnectionLoss]
     opened_s: float
     receive_maximum: int
-    on_refused: Callable[[str, str], None]  # topic and why; "": one of ``refused`` was taken
-    refused: set[str]
     session_present: bool  # the broker kept our subscriptions of before
 
     @property
@@ -77,4 +75,17 @@ class Talk(Releasing, Protocol):
     def close(self) -> None: ...
 
 
-Connect = Callable[[MqttSettings, Callable[[Publish, Ack | None], None]], Talk]
+class Connect(Protocol):
+    """Makes one connection.
+
+    ``on_refused`` hears of a published topic that the broker refuses and why, and with ``""`` that it took one of
+    ``unwanted``, which the listener keeps.
+    """
+
+    def __call__(
+        self,
+        settings: MqttSettings,
+        on_message: Callable[[Publish, Ack | None], None],
+        on_refused: Callable[[str, str], None],
+        unwanted: Set[str],
+    ) -> Talk: ...

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -68,15 +68,18 @@ class BrokerSession:
 
 
 class Broker:
-    """``state``: up, down (refuses), frozen (takes and does nothing), or slamming (closes right after CONNACK)."""
+    """``state``: up, down (refuses), frozen (takes and does nothing), or slamming (closes right after CONNACK).
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    ``on_ack(topic, payload)`` hears of each message that the daemon acknowledged.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, on_ack: Callable[[str, bytes], None]) -> None:
         self._loop = loop
+        self._on_ack = on_ack
         self.state = "up"
         self.retained: dict[str, bytes] = {}
         self.session: BrokerSession | None = None
         self.talk: MemoryTalk | None = None
-        self.on_ack: Callable[[str, bytes], None] = lambda topic, payload: None
         self.dropped = 0
         self.published = 0
         self._listeners: dict[str, list[Heard]] = {}
@@ -170,7 +173,7 @@ class Broker:
             return
         kept = None if self.session is None else self.session.inflight.pop(mid, None)
         if kept is not None:
-            self.on_ack(kept.topic, kept.payload)
+            self._on_ack(kept.topic, kept.payload)
             self._pump()
 
     def lost(self, talk: MemoryTalk) -> None:
@@ -224,15 +227,16 @@ class MemoryTalk:
         broker: Broker,
         settings: MqttSettings,
         on_message: Callable[[Publish, Ack | None], None],
+        _on_refused: Callable[[str, str], None],
+        _unwanted: Set[str],
     ) -> None:
+        """This broker refuses nothing that is published."""
         self._broker = broker
         self.settings = settings
         self._on_message = on_message
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[ConnectionLoss] = self._loop.create_future()
         self.opened_s = 0.0
-        self.on_refused: Callable[[str, str], None] = lambda topic, why: None
-        self.refused: set[str] = set()
         self.session_present = False
         self.reached = False
         self.listening = False

@@ -130,7 +130,14 @@ class Machine(Platform):
     """The platform of one process of the daemon; made anew for each."""
 
     def __init__(
-        self, config: HallConfig, broker: Broker, disk: Disk, fakes: MemoryFakes, watch: Observer
+        self,
+        config: HallConfig,
+        broker: Broker,
+        disk: Disk,
+        fakes: MemoryFakes,
+        watch: Observer,
+        *,
+        spoilt: bool,
     ) -> None:
         self.config = config
         self._broker = broker
@@ -139,7 +146,7 @@ class Machine(Platform):
         self._fakes = fakes
         self._buses: dict[str, ModbusBus] = {}
         self.service = Manager()
-        self.spoilt = False  # hall.toml, at the next look
+        self.spoilt = spoilt  # hall.toml, at the next look
         self.reload: Callable[[], None] = lambda: None
 
     def open_journal(self, config: HallConfig, alive: Callable[[], None]) -> Journal:

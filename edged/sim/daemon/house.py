@@ -60,7 +60,7 @@ class House:
         self.seed = seed
         self.faults = HouseFaults.draw(Random(f"{seed}/faults"))
         self.disk = Disk(f"world-{seed}", folder, Random(f"{seed}/disk"))
-        self.broker = Broker(loop)
+        self.broker = Broker(loop, self._acknowledged)
         self.fakes = MemoryFakes(config, Clock(), seed, self.broker)
         self.centre = SimulatedCentre(config.hall, self.broker, wall_ms, Random(f"{seed}/centre"))
         self.watch = Watch(config.site, frozenset(self.fakes.json))
@@ -132,8 +132,9 @@ class House:
         self._killed = False
         self._leaving_s = None
         self.disk.alive = True
-        self._machine = Machine(self.config, self.broker, self.disk, self.fakes, self.watch)
-        self._machine.spoilt = self.spoilt
+        self._machine = Machine(
+            self.config, self.broker, self.disk, self.fakes, self.watch, spoilt=self.spoilt
+        )
         self._born_s = monotonic_s()
         try:
             self.app = Application(self.config, platform=self._machine)
@@ -302,7 +303,6 @@ class House:
                 self.seed, self.faults.duplicate_share, self.faults.late_share, self.faults.late_share, LATE_S
             )
         )
-        self.broker.on_ack = self._acknowledged
         self.broker.listen(f"hall/{self.config.hall}/dev/+/down/+", self._down)
         pagers = {member.pager: member.id for member in self.site.staff if member.pager}
         for device in self.fakes.json.values():
