@@ -6,14 +6,14 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from edged.driver import Unreachable
-from edged.links.mqtt.connection import Connection
+from edged.links.mqtt.connection import SUBACK_S, Connection
 from edged.links.mqtt.link import Message, MqttLink, MqttSettings
 from tests.support.brokers import (
     Broker,
@@ -69,6 +69,36 @@ async def test_message_goes_round_and_retained_state_is_marked(broker: Broker) -
         await until(lambda: len(live) == 1 and len(state) == 1)
         assert (live[0].payload, live[0].retain) == ("请A012号".encode(), False)
         assert (state[0].payload, state[0].retain) == (b"old", True)
+
+
+async def test_who_subscribes_while_the_link_comes_up_is_heard() -> None:
+    """As a device does that a reload adds between our SUBSCRIBE and the broker's answer."""
+
+    class Late(Connection):
+        async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
+            refused = await super().subscribe(filters)
+            if len(got) < 2:
+                got.append(collect(link, f"hall/t/{len(got)}"))
+            return refused
+
+    got: list[list[Message]] = []
+    async with real_mosquitto() as broker:
+        link = MqttLink(settings_for(broker), Rejections(), Late)
+        async with plain_client(broker) as device, running(link):
+            for number in range(2):
+                await device.publish(f"hall/t/{number}", b"here", qos=1, retain=True)
+            await until(lambda: len(got) == 2 and all(got))
+
+
+async def test_a_connection_that_ends_is_not_waited_for() -> None:
+    async with real_mosquitto() as broker:
+        connection = Connection(settings_for(broker), lambda _message, _ack: None, print, frozenset())
+        await connection.open()
+        asyncio.get_running_loop().call_soon(connection.fail, "closed", "cable pulled")
+        with pytest.raises(Unreachable, match="cable pulled"):
+            async with asyncio.timeout(SUBACK_S / 2):
+                await connection.subscribe([("hall/t/#", 1)])
+        connection.close()
 
 
 async def test_kill_in_a_burst_loses_nothing(broker: Broker) -> None:

@@ -15,13 +15,12 @@ import asyncio
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Awaitable, Callable, Iterable, Set
 from contextlib import suppress
 from typing import Any
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
-from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edged import clock
@@ -98,7 +97,6 @@ class Connection:
         self._retains = True
         self._flushing = False
         self._writing = False
-        self._suback: dict[int, asyncio.Future[list[int]]] = {}
         self._unacked: deque[Ack] = deque()  # at most receive_maximum; PUBACKs leave in order (MQTT 5 §4.6)
         self._client = new_client(settings)
         self._paho = self._client._client
@@ -117,7 +115,6 @@ class Connection:
         paho.on_socket_register_write = self._write_wanted
         paho.on_socket_unregister_write = None
         paho.on_message = paho.on_publish = None  # no such packet ever reaches it
-        paho.on_subscribe = self._subscribed
         paho.on_connect = self._connected
         paho.on_disconnect = self._disconnected
 
@@ -189,40 +186,36 @@ class Connection:
         Raises ``Unreachable`` if the connection ends or no SUBACK comes in time.
         """
         wanted = list(filters)
-        mid = self._send_subscribe(wanted)
-        future = self._suback[mid] = self._loop.create_future()
-        done, _ = await asyncio.wait({future, self.lost}, timeout=SUBACK_S, return_when="FIRST_COMPLETED")
-        if future not in done:
-            reason = self.lost.result().reason if self.lost.done() else "no SUBACK"
-            raise Unreachable(reason)
-        return [topic for (topic, _), code in zip(wanted, future.result(), strict=False) if code >= 0x80]
-
-    def subscribe_soon(self, topic_filter: str, qos: int, refused: Callable[[str], None]) -> None:
-        """Subscribe without waiting; ``refused`` is called with the filter if the broker refuses it."""
-        mid = self._send_subscribe([(topic_filter, qos)])
-        future = self._suback[mid] = self._loop.create_future()
-        future.add_done_callback(
-            lambda done: refused(topic_filter) if not done.cancelled() and done.result()[0] >= 0x80 else None
-        )
-
-    def unsubscribe(self, filters: Iterable[str]) -> None:
-        """Drop subscriptions that the broker may have kept from before; the answer is not awaited."""
-        names = list(filters)
-        if names:
-            with suppress(ValueError):
-                self._paho.unsubscribe(names)
-
-    def _send_subscribe(self, wanted: list[tuple[str, int]]) -> int:
         topics: list[Any] = list(wanted)
         if self._five:
             topics = [(topic, SubscribeOptions(qos=qos)) for topic, qos in wanted]
+        codes = await self._answered(self._client.subscribe(topics), "SUBACK")
+        return [topic for (topic, _), code in zip(wanted, codes, strict=False) if code.value >= REFUSED]
+
+    async def unsubscribe(self, filters: Iterable[str]) -> None:
+        """Take subscriptions back that the broker may have kept. Raises as ``subscribe``."""
+        names = list(filters)
+        if names:
+            await self._answered(self._client.unsubscribe(names), "UNSUBACK")
+
+    async def _answered(self, call: Awaitable[Any], what: str) -> Any:
+        """What the broker answers; aiomqtt itself would wait for it beyond the end of the connection."""
+
+        def ended(_lost: object) -> None:
+            with suppress(RuntimeError):  # the wait is over already
+                limit.reschedule(0.0)
+
         try:
-            code, mid = self._paho.subscribe(topics)
-        except ValueError as error:  # the link looks at each filter before; nothing may end the process here
+            async with asyncio.timeout(SUBACK_S) as limit:
+                self.lost.add_done_callback(ended)
+                try:
+                    return await call
+                finally:
+                    self.lost.remove_done_callback(ended)
+        except TimeoutError:
+            raise Unreachable(self.lost.result().reason if self.lost.done() else f"no {what}") from None
+        except (aiomqtt.MqttError, ValueError) as error:  # the link looks at each filter before
             raise Unreachable(f"cannot subscribe: {error}") from None
-        if code != MQTTErrorCode.MQTT_ERR_SUCCESS or mid is None:
-            raise Unreachable("connection lost while subscribing")
-        return mid
 
     def publish(self, message: Outbound, qos: int = 1, retain: bool = False, urgent: bool = False) -> None:
         """Hand one message to the socket; ``urgent``: to the kernel, now.
@@ -295,8 +288,6 @@ class Connection:
                 self._paho.disconnect()
                 self._paho.loop_write()
         self.fail("closed", "closed here")
-        for future in self._suback.values():
-            future.cancel()
 
     # -- paho's hooks; the first two may run in the executor thread that connects --
 
@@ -395,11 +386,6 @@ class Connection:
                 self._loop.remove_writer(wire.fileno())
             else:
                 self._loop.add_writer(wire.fileno(), self._flush)
-
-    def _subscribed(self, _client: Any, _userdata: Any, mid: int, codes: Any, _properties: Any) -> None:
-        future = self._suback.pop(mid, None)
-        if future is not None and not future.done():
-            future.set_result([code.value for code in codes])
 
     def _connected(self, client: Any, userdata: Any, flags: Any, code: Any, properties: Any) -> None:
         self.ready = self._paho.is_connected()

@@ -94,7 +94,8 @@ class MqttLink:
         )  # the same filters as a tree: a thousand devices have a thousand of them
         self._rest: dict[str, Handler] = {}  # wide filters, and who gets what nobody else there listens to
         self._unheard: set[str] = set()  # those of them that the broker refuses
-        self._asked_anew: set[str] = set()
+        self._asked: set[str] = set()  # filters still to be subscribed to; bounded by the handlers
+        self._woken: asyncio.Future[None] | None = None
         self._tidy = False  # the broker's session has no filter beside a wide one that covers it
         self._routes: dict[bytes, Route] = {}
         self._watchers: list[Callable[[bool, str], None]] = []
@@ -145,13 +146,10 @@ class MqttLink:
             self._reject("bad_filter", topic_filter[:80])
             return
         self._listen(topic_filter, handler)
-        if self._connection is not None and self.connected:
-            wide = self._covering(topic_filter)
-            if wide is not None:
-                self._ask_anew(wide)
-                return
-            with suppress(Unreachable):  # the next connection subscribes to everything
-                self._connection.subscribe_soon(topic_filter, 1, self._subscription_refused)
+        # the subscription that covers it brings once more what stands at the broker
+        self._asked.add(self._covering(topic_filter) or topic_filter)
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
 
     def rest(self, topic_filter: str, handler: Handler) -> None:
         """Hand messages to ``handler`` that no other handler takes. Call it before ``run``.
@@ -164,20 +162,6 @@ class MqttLink:
     def _covering(self, topic_filter: str) -> str | None:
         """The subscription at the broker that brings what ``topic_filter`` asks for."""
         return next((w for w in self._rest if w not in self._unheard and covers(w, topic_filter)), None)
-
-    def _ask_anew(self, wide: str) -> None:
-        """Subscribe again to get retained messages for a handler that came later."""
-        if not self._asked_anew:  # one question for all devices of a reload
-            asyncio.get_running_loop().call_soon(self._ask_soon)
-        self._asked_anew.add(wide)
-
-    def _ask_soon(self) -> None:
-        asked = sorted(self._asked_anew)
-        self._asked_anew.clear()
-        if self._connection is not None and self.connected:
-            with suppress(Unreachable):
-                for wide in asked:
-                    self._connection.subscribe_soon(wide, 1, self._rest_refused)
 
     def _listen(self, topic_filter: str, handler: Handler) -> None:
         handlers = self._handlers.setdefault(topic_filter, [])
@@ -192,6 +176,7 @@ class MqttLink:
             handlers.remove(handler)
         if not handlers and self._handlers.pop(topic_filter, None) is not None:
             del self._matcher[topic_filter]
+            self._asked.discard(topic_filter)
         self._routes.clear()
 
     def on_state(self, callback: Callable[[bool, str], None]) -> None:
@@ -275,6 +260,7 @@ class MqttLink:
         self._ping_sent_s = self._ping_seen_s = None
         self._rival = False
         self._lives += 1
+        self._asked.clear()
         ping = self.settings.ping_topic
         self._unheard.clear()
         alone = [topic for topic in self._handlers if self._covering(topic) is None]
@@ -285,10 +271,12 @@ class MqttLink:
             refused.discard(topic)
         covered = [topic for topic in self._handlers if topic not in alone]
         uncovered = [topic for topic in covered if self._covering(topic) is None]
+        self.heartbeat.expect(SUBACK_S)
+        self._asked.difference_update(uncovered)
         if uncovered:
             refused |= set(await connection.subscribe([(topic, 1) for topic in uncovered]))
         elif connection.session_present and not self._tidy:  # left by a version that subscribed one by one
-            connection.unsubscribe(covered)
+            await connection.unsubscribe(covered)
             self._tidy = True
         for topic in sorted(refused):
             self._subscription_refused(topic)
@@ -296,14 +284,33 @@ class MqttLink:
             self._refused.discard(topic)
             self._tell_refused(topic, "")
 
+    async def _subscribe_more(self, connection: Talk) -> None:
+        """Ask for what came since the connection began: one question for all devices of a reload."""
+        asked = sorted(self._asked)
+        self._asked.clear()
+        self.heartbeat.expect(SUBACK_S)
+        try:
+            refused = await connection.subscribe([(topic, 1) for topic in asked])
+        except Unreachable as error:  # the next connection subscribes to everything
+            connection.fail("broken", str(error))
+            return
+        for topic in refused:
+            (self._rest_refused if topic in self._rest else self._subscription_refused)(topic)
+        if not self._rest.keys().isdisjoint(refused):  # then each by itself
+            self._asked.update(topic for topic in self._handlers if self._covering(topic) is None)
+
     async def _watch(self, connection: Talk) -> ConnectionLoss:
         """Wait until the connection is lost or found dead."""
         tick_s = min(1.0, self.settings.keepalive_s / 5)
         stuck_since_s: float | None = None
         while True:
             self._ping(connection)
+            while self._asked and not connection.lost.done():
+                await self._subscribe_more(connection)
+            self._woken = asyncio.get_running_loop().create_future()
             self.heartbeat.expect(tick_s)
-            await asyncio.wait({connection.lost}, timeout=tick_s)
+            either: set[asyncio.Future[Any]] = {connection.lost, self._woken}
+            await asyncio.wait(either, timeout=tick_s, return_when="FIRST_COMPLETED")
             if connection.lost.done():
                 return connection.lost.result()
             connection.misc()

@@ -277,11 +277,7 @@ class MemoryTalk:
         self._broker.subscribe(names)
         return []
 
-    def subscribe_soon(self, topic_filter: str, qos: int, refused: Callable[[str], None]) -> None:
-        """See ``Talk``."""
-        self._broker.subscribe([topic_filter])
-
-    def unsubscribe(self, filters: Iterable[str]) -> None:
+    async def unsubscribe(self, filters: Iterable[str]) -> None:
         """See ``Talk``."""
         for name in filters:
             if self._broker.session is not None:
