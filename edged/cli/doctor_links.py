@@ -210,7 +210,7 @@ def _listen(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> d
 
 def _hear(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dict[str, list[Stamped]]:
     """Messages of each device by its id. Raises ``NoAnswer`` or ``ConfigErrors`` where nobody may listen."""
-    from paho.mqtt.client import topic_matches_sub
+    from aiomqtt import Topic
 
     from edged.cli.exchange import conversation
     from edged.cli.target import from_config
@@ -221,7 +221,7 @@ def _hear(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dic
     with conversation(from_config(hall.file), every) as talk:
         heard = [(wall_ms() / 1000, message) for message in talk.hear(listen_s)]
     return {
-        name: [one for one in heard if any(topic_matches_sub(topic, one[1].topic) for topic in listed)]
+        name: [one for one in heard if any(Topic(one[1].topic).matches(topic) for topic in listed)]
         for name, listed in topics.items()
     }
 

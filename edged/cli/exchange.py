@@ -1,29 +1,32 @@
 """One short conversation with a broker, for commands: connect, listen, perhaps say something, take what comes, leave.
 
-Rules: every wait has a deadline; no session is left behind; no exception of the MQTT library leaves this file.
+Rules: every wait has a deadline; no session is left behind; no exception of the MQTT library leaves this file. aiomqtt
+runs in a loop of the conversation's own, which turns only while a command waits for the broker: commands stay plain
+functions. Not to be used where a loop runs already.
 """
 
 from __future__ import annotations
 
-import queue
+import asyncio
+import logging
+import math
 import secrets
 import ssl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple, TypeVar, cast
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+import aiomqtt
+from aiomqtt.exceptions import MqttCodeError
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from edged import clock
 from edged.cli.target import Target
 
 CONNECT_S = 5.0  # a broker on the same network answers in milliseconds
-ANSWERS_MAX = 8  # one for the connection, one for the subscription
 HEARD_MAX = 10_000  # retained pictures of the largest hall, many times; then the newest are dropped
+T = TypeVar("T")
 
 
 class NoAnswer(Exception):
@@ -43,81 +46,105 @@ class Conversation:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._heard: queue.Queue[Heard] = queue.Queue(HEARD_MAX)
-        self._answers: queue.Queue[str] = queue.Queue(ANSWERS_MAX)
-        version = MQTTProtocolVersion.MQTTv5 if target.protocol == "5" else MQTTProtocolVersion.MQTTv311
-        self._client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"edged-cli-{secrets.token_hex(6)}",
-            protocol=version,
-            reconnect_on_failure=False,
-        )
         self.keeps = True  # retained messages: a broker of MQTT 5 says where it does not (§3.2.2.3.5)
-        self._client.on_connect = lambda _c, _u, _f, code, told: self._connected(code, told)
-        self._client.on_subscribe = lambda _c, _u, _m, codes, _p: self._answers.put(_failures(codes))
-        self._client.on_message = self._take
-
-    def _connected(self, code: ReasonCode, told: Any) -> None:
-        self.keeps = getattr(told, "RetainAvailable", 1) != 0
-        self._answers.put(_failure(code))
-
-    def _take(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:
-        if not self._heard.full():
-            self._heard.put(Heard(message.topic, bytes(message.payload), message.retain))
+        self._runner = asyncio.Runner()
+        self._client: aiomqtt.Client | None = None
 
     def open(self, topics: Sequence[str]) -> None:
         """Connect and subscribe. Raises ``NoAnswer``."""
-        target = self.target
-        if target.username is not None:
-            self._client.username_pw_set(target.username, target.password)
-        if target.tls:
-            self._client.tls_set_context(_tls(target))
-        place = f"{target.host}:{target.port}"
-        try:
-            self._client.connect(target.host, target.port, keepalive=30)
-        except ssl.SSLCertVerificationError as error:
-            why = f"the certificate of the broker at {place} is not accepted: {error.verify_message}"
-            raise NoAnswer(why) from None
-        except ssl.SSLError as error:
-            why = f"the broker at {place} does not speak TLS there: is that its port without TLS? ({error.reason})"
-            raise NoAnswer(why) from None
-        except (OSError, ValueError) as error:
-            cut = isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError)
-            plain = ": is that its port without TLS?" if cut and target.tls else ""
-            raise NoAnswer(f"no broker at {place}: {error}{plain}") from None
-        self._client.loop_start()
-        self._answer("the connection")
-        if topics:
-            self._client.subscribe([(topic, 1) for topic in topics])
-            self._answer(f"listening to {', '.join(topics)}")
+        self._runner.run(self._open(topics))
 
-    def _answer(self, what: str) -> None:
+    async def _open(self, topics: Sequence[str]) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)  # we know how it ended
+        target = self.target
+        five = target.protocol == "5"
+        client = aiomqtt.Client(
+            target.host,
+            target.port,
+            identifier=f"edged-cli-{secrets.token_hex(6)}",
+            protocol=aiomqtt.ProtocolVersion.V5 if five else aiomqtt.ProtocolVersion.V311,
+            username=target.username,
+            password=target.password,
+            tls_context=_tls(target) if target.tls else None,
+            keepalive=30,
+            max_queued_incoming_messages=HEARD_MAX,
+            timeout=math.inf,  # ours are below
+            logger=logging.Logger("aiomqtt", logging.CRITICAL + 1),
+        )
+        client._client.on_connect = self._acknowledged(client)
         try:
-            failure = self._answers.get(timeout=CONNECT_S)
-        except queue.Empty:
+            await self._in_time(client.__aenter__(), "the connection")
+        except aiomqtt.MqttError as error:
+            raise NoAnswer(self._why(error)) from None
+        self._client = client
+        if topics:
+            what = f"listening to {', '.join(topics)}"
+            try:
+                codes = await self._in_time(client.subscribe([(topic, 1) for topic in topics]), what)
+            except aiomqtt.MqttError as error:
+                raise NoAnswer(self._refused(what, str(error))) from None
+            if failures := [str(code) for code in cast("Sequence[Any]", codes) if code.is_failure]:
+                raise NoAnswer(self._refused(what, ", ".join(failures)))
+
+    def _acknowledged(self, client: aiomqtt.Client) -> Any:
+        """What CONNACK says of retained messages, aiomqtt does not hand on."""
+
+        def connected(paho: Any, userdata: Any, flags: Any, code: Any, told: Any) -> None:
+            self.keeps = getattr(told, "RetainAvailable", 1) != 0
+            client._on_connect(paho, userdata, flags, code, told)
+
+        return connected
+
+    async def _in_time(self, asked: Coroutine[Any, Any, T], what: str) -> T:
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                return await asked
+        except TimeoutError:
             tls = "" if self.target.tls else "; perhaps it wants TLS there ([mqtt.tls])"
-            failure = f"no answer in {CONNECT_S:.0f} s{tls}"
-        if failure:
-            raise NoAnswer(f"the broker at {self.target.host}:{self.target.port} refused {what}: {failure}")
+            raise NoAnswer(self._refused(what, f"no answer in {CONNECT_S:.0f} s{tls}")) from None
+        except (OSError, ValueError) as error:
+            raise NoAnswer(f"no broker at {self._place}: {error}") from None
+
+    @property
+    def _place(self) -> str:
+        return f"{self.target.host}:{self.target.port}"
+
+    def _refused(self, what: str, failure: str) -> str:
+        return f"the broker at {self._place} refused {what}: {failure}"
+
+    def _why(self, error: aiomqtt.MqttError) -> str:
+        """aiomqtt hands on the text only; what it met is the context."""
+        met = error.__context__
+        if isinstance(error, MqttCodeError):
+            return self._refused("the connection", str(error.rc))
+        if isinstance(met, ssl.SSLCertVerificationError):
+            return f"the certificate of the broker at {self._place} is not accepted: {met.verify_message}"
+        if isinstance(met, ssl.SSLError):
+            return f"the broker at {self._place} does not speak TLS there: is that its port without TLS? ({met.reason})"
+        cut = isinstance(met, ConnectionError) and not isinstance(met, ConnectionRefusedError)
+        plain = ": is that its port without TLS?" if cut and self.target.tls else ""
+        return f"no broker at {self._place}: {met or error}{plain}"
 
     def say(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publish and wait for the broker's acknowledgement. Raises ``NoAnswer``."""
-        self._deliver(topic, self._client.publish(topic, payload, qos=1, retain=retain))
+        self._runner.run(self._deliver(topic, payload, retain, None))
 
-    def _deliver(self, topic: str, told: paho.MQTTMessageInfo) -> None:
+    async def _deliver(self, topic: str, payload: bytes, retain: bool, properties: Properties | None) -> None:
+        assert self._client is not None
         try:
-            told.wait_for_publish(CONNECT_S)
-        except (RuntimeError, ValueError) as error:
+            async with asyncio.timeout(CONNECT_S):
+                await self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+        except TimeoutError:
+            raise NoAnswer(f"the broker did not confirm {topic} in {CONNECT_S:.0f} s") from None
+        except (aiomqtt.MqttError, ValueError) as error:
             raise NoAnswer(f"the broker took nothing: {error}") from None
-        if not told.is_published():
-            raise NoAnswer(f"the broker did not confirm {topic} in {CONNECT_S:.0f} s")
 
     def ask(self, topic: str, payload: bytes, answer_topic: str) -> None:
         """``say`` with MQTT 5's request for an answer on ``answer_topic``, which must be one that is listened to."""
         properties = cast(Any, Properties)(PacketTypes.PUBLISH)
         properties.ResponseTopic = answer_topic
         properties.CorrelationData = secrets.token_bytes(8)
-        self._deliver(topic, self._client.publish(topic, payload, qos=1, properties=properties))
+        self._runner.run(self._deliver(topic, payload, False, properties))
 
     @property
     def answers_possible(self) -> bool:
@@ -128,15 +155,30 @@ class Conversation:
         """What comes until ``timeout_s`` from now, or until nothing came for ``quiet_s``."""
         deadline_s = clock.monotonic_s() + timeout_s
         while (left_s := deadline_s - clock.monotonic_s()) > 0:
-            try:
-                yield self._heard.get(timeout=left_s if quiet_s is None else min(left_s, quiet_s))
-            except queue.Empty:
+            heard = self._runner.run(self._next(left_s if quiet_s is None else min(left_s, quiet_s)))
+            if heard is None:
                 return
+            yield heard
+
+    async def _next(self, within_s: float) -> Heard | None:
+        """The next message; ``None`` where none comes in time, or none can come any more."""
+        assert self._client is not None
+        with suppress(TimeoutError, aiomqtt.MqttError):
+            async with asyncio.timeout(within_s):
+                message = await anext(aiter(self._client.messages))
+                return Heard(str(message.topic), message.payload, message.retain)
+        return None
 
     def close(self) -> None:
-        """Say goodbye and stop the library's thread."""
-        self._client.disconnect()
-        self._client.loop_stop()
+        """Say goodbye, if anybody is there, and end the loop."""
+        with suppress(aiomqtt.MqttError, TimeoutError):
+            self._runner.run(self._leave())
+        self._runner.close()
+
+    async def _leave(self) -> None:
+        if self._client is not None:
+            async with asyncio.timeout(CONNECT_S):
+                await self._client.__aexit__(None, None, None)
 
 
 @contextmanager
@@ -148,14 +190,6 @@ def conversation(target: Target, topics: Sequence[str] = ()) -> Iterator[Convers
         yield talk
     finally:
         talk.close()
-
-
-def _failure(code: ReasonCode) -> str:
-    return str(code) if code.is_failure else ""
-
-
-def _failures(codes: Sequence[ReasonCode]) -> str:
-    return ", ".join(str(code) for code in codes if code.is_failure)
 
 
 def _tls(target: Target) -> ssl.SSLContext:

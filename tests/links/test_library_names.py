@@ -55,6 +55,7 @@ METHODS = (
         "two packets under one packet id",
     ),
     Bound("aiomqtt.Client", "_on_connect", "links/mqtt/connection.py", "aiomqtt never learns of CONNACK"),
+    Bound("aiomqtt.Client", "_on_connect", "cli/exchange.py", "no command connects"),
     Bound(
         "serialx.platforms.serial_linux.LinuxSerial",
         "_reconfigure_port",
@@ -98,6 +99,12 @@ METHODS = (
 ATTRIBUTES = (
     Bound(
         "aiomqtt.Client", "_client", "links/mqtt/connection.py", "no way to paho: the daemon has no broker"
+    ),
+    Bound(
+        "aiomqtt.Client",
+        "_client",
+        "cli/exchange.py",
+        "edged doctor cannot tell a broker that retains nothing",
     ),
     Bound(
         "aiomqtt.Client",
