@@ -77,11 +77,15 @@ class Reject(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DisplaySize:
-    """Rows of text, and columns of half-width characters in each; ``scrolls``: a longer line runs through."""
+    """Rows of text, and columns of half-width characters in each; ``scrolls``: a longer line runs through.
+
+    ``font``: the character set of its font, by Python's name; "" where it shows what it gets.
+    """
 
     rows: int
     columns: int
     scrolls: bool = False
+    font: str = ""
 
 
 class SharedWire(NamedTuple):

@@ -99,10 +99,16 @@ def form(pattern: str, words: str = "") -> Meta:
     return Meta(pattern=whole)
 
 
+QUOTES = "'\"‘’“”`"
+
+
 def host_name(text: str) -> str:
     """A host alone. Raises ``ValueError`` for a URL, or a port with it, saying what to write instead."""
     if any(char.isspace() for char in text):
         raise ValueError(f'"{text}" has a space; host is one name or address')
+    if any(char in QUOTES for char in text):
+        plain = "".join(char for char in text if char not in QUOTES)
+        raise ValueError(f'"{text}" has quotation marks inside; write host = "{plain}"')
     if "/" not in text and "@" not in text and text.count(":") != 1 and not text.startswith("["):
         return text
     parts = urlsplit(text if "://" in text else f"//{text}")

@@ -86,7 +86,7 @@ class OnbonOptions(Options, frozen=True):
 
     def display_size(self, channel: str) -> DisplaySize:
         """Half-width characters of the card's font are 8 pixels wide."""
-        return DisplaySize(1 if channel else self.height // ROW_PX, self.width // COLUMN_PX, scrolls=True)
+        return DisplaySize(1 if channel else self.height // ROW_PX, self.width // COLUMN_PX, True, self.font)
 
     def point_roles(self, channel: str) -> frozenset[str]:
         """A board, and a voice where it has the module."""

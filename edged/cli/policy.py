@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -411,6 +412,7 @@ def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None
     sections = fallen_back(after)
     if sections:
         typer.echo(f"  built-in values for / 采用内置值：{', '.join(sections)}", err=err)
+    _tell_unshown(after, config, err)
     before = None if config is None else _in_force(config)
     if before is None:
         return
@@ -420,6 +422,38 @@ def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None
         typer.echo(f"    {line}", err=err)
     if len(told) > CHANGES_SHOWN:
         typer.echo(f"    and {len(told) - CHANGES_SHOWN} more", err=err)
+
+
+def _tell_unshown(after: Policy, config: Path | None, err: bool) -> None:
+    """The characters of its texts that a board of this hall has not in its font."""
+    from dataclasses import asdict
+
+    from edged.config import ConfigErrors, load
+
+    if config is None:
+        return
+    try:
+        fonts = {board.font for board in load(config).site.boards if board.font}
+    except ConfigErrors:
+        return  # told before, or the hall's own affair
+    said = dict.fromkeys("".join(_texts(asdict(after))))
+    missing = "".join(char for char in said if any(not char.encode(font, "ignore") for font in fonts))
+    if missing:
+        typer.echo(
+            f'  a board\'s font lacks, and shows "?" for / 显示屏字库没有、将显示为“?”的字：{missing}',
+            err=err,
+        )
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def _in_force(config: Path) -> Policy | None:

@@ -66,6 +66,7 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "trigger": ("特殊需求按键", "the special-need key"),
     "override": ("人工开放", "open"),
     "fact": ("9", "9"),
+    "missing": ("㙦", "㙦"),
 }
 
 NAMES: Mapping[str, tuple[str, str]] = {  # whose name a sentence says, by where it is made

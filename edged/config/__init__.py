@@ -367,7 +367,7 @@ class _Reading:
             device, channel = parts_of(point)
             size = options[device].display_size(channel)
             if size is not None:
-                yield Board(point, size.rows, size.columns, size.scrolls)
+                yield Board(point, size.rows, size.columns, size.scrolls, size.font)
 
 
 def _staff(table: StaffTable) -> Staff:

@@ -17,6 +17,9 @@ HALL = Path(__file__).parent.parent / "core" / "hall.txt"
 FLAGS = ("tidal", "confirms", "case")
 
 
+FONTS = ("gb2312", "gbk")
+
+
 class SiteText:
     """A site under edit: ``change`` takes one line, ``site`` is what stands now."""
 
@@ -57,8 +60,14 @@ class SiteText:
             tuple(Point(words[1]) for words in self._all("cases") if words[0] == "display"),
             _points(_options(options).get("displays", "")),
             tuple(
-                Board(Point(point), int(rows), int(columns), bool(scrolls))
-                for point, rows, columns, *scrolls in boards
+                Board(
+                    Point(point),
+                    int(rows),
+                    int(columns),
+                    "scrolls" in more,
+                    next((one for one in more if one in FONTS), ""),
+                )
+                for point, rows, columns, *more in boards
             ),
             dispensers=tuple(Point(words[0]) for words in self._all("dispenser")),
             printers=tuple((words[0], Point(words[1])) for words in self._all("printer")),

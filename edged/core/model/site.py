@@ -86,13 +86,14 @@ class Staff:
 class Board:
     """How much text a display ``point`` has room for: rows, and columns of half-width characters in each.
 
-    ``scrolls``: a line that is too long runs through.
+    ``scrolls``: a line that is too long runs through. ``font``: its character set (gb2312, gbk); "" shows everything.
     """
 
     point: Point
     rows: int
     columns: int
     scrolls: bool = False
+    font: str = ""
 
 
 @value

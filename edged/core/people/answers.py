@@ -204,6 +204,10 @@ OVERRIDES: dict[str, Pair] = {
 }
 # What an order came to: its step shows whether it acts at once, and why not.
 ORDERED: dict[str, Pair] = {
+    "notice.unshown": (
+        "已发布；有的显示屏没有“{missing}”字，显示为“?”，可换用其他写法",
+        'Posted; a board has no "{missing}" and shows "?": another spelling may help',
+    ),
     "override.set": ("{target}{override}", "{target}: {override}"),
     "tidal.escalated": ("暂无待命人员到岗，已通知值班长", "Nobody comes, the duty manager is paged"),
     "tidal.held": ("已登记，{held}", "Taken: {held}"),

@@ -24,6 +24,9 @@ def post(turn: Turn, event: NoticePosted) -> None:
     else:
         turn.drop_timer(f"notice/{event.id}")
     turn.note("notice.posted", event.id, by=event.by, areas=",".join(event.areas) or None)
+    missing = _unshown(turn, event)
+    if missing:  # whoever posted it is told, because nobody there can say what "?" stands for
+        turn.note("notice.unshown", event.id, missing=missing)
     _touch(turn)
 
 
@@ -53,6 +56,17 @@ def lines(turn: Turn, area: str | None) -> list[tuple[str, str]]:
         if (not notice.areas if area is None else not notice.areas or area in notice.areas)
         and all(name in known for name in notice.areas)
     ]
+
+
+def _unshown(turn: Turn, event: NoticePosted) -> str:
+    """The characters that a board of these areas, or of the hall, has not in its font: it shows "?" there."""
+    site = turn.lookup.site
+    areas = event.areas or tuple(turn.lookup.areas)
+    points = {point for area in areas for point in turn.lookup.areas[area].displays}
+    points |= set() if event.areas else set(site.displays)
+    fonts = sorted({board.font for board in site.boards if board.font and board.point in points})
+    text = dict.fromkeys(event.text + event.text_en)
+    return "".join(char for char in text if any(not char.encode(font, "ignore") for font in fonts))
 
 
 def _problem(turn: Turn, event: NoticePosted) -> str | None:

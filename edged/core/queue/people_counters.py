@@ -1,10 +1,10 @@
 """People counters: how many came in, how many are present, and whether their numbers can be true.
 
 Totals are read as differences: one that wrapped (16 or 32 bits) goes on, one that starts again from 0 counts from
-there, one that goes back or jumps further than people can walk is *suspect*: it becomes the new base, and what it said
-is not used. Each line of a counter (a camera has several, a topic several cameras) has a base of its own, kept here: a
-driver forgets at a restart, and a sum of the lines heard since is another sum. Many people without tickets mean a fault
-at the dispensers (a person is called), never a "+1" window.
+there, one that goes back (to an old total that it loaded, say) or jumps further than people can walk is *suspect*: it
+becomes the new base, and what it said is not used. Each line of a counter (a camera has several, a topic several
+cameras) has a base of its own, kept here: a driver forgets at a restart, and a sum of the lines heard since is another
+sum. Many people without tickets mean a fault at the dispensers (a person is called), never a "+1" window.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from edged.core.calendar.opening import quiet
 from edged.core.model.events import CountRead
 from edged.core.model.forecast import arrivals_since
-from edged.core.model.point import Point
+from edged.core.model.point import Point, device_of
 from edged.core.model.state import CounterLine, PeopleCounter
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, pages
@@ -35,7 +35,7 @@ def read(turn: Turn, event: CountRead) -> None:
     elif event.line is not None:
         came, reason = _crossed(turn, counter, event, event.line)
     else:
-        came, reason = _came(counter, event, limit)
+        came, reason = _came(counter, event, limit, _anew(turn, event.point, counter.heard_ms))
     counter.heard_ms = turn.at_ms
     if reason is not None:
         _doubt(turn, event.point, counter, reason)
@@ -83,14 +83,22 @@ def _limit(turn: Turn, heard_ms: int | None) -> int:
     return round(turn.state.policy.counting.people_per_minute * minutes)
 
 
-def _came(counter: PeopleCounter, event: CountRead, limit: int) -> tuple[int, str | None]:
+def _anew(turn: Turn, point: Point, heard_ms: int | None) -> int:
+    """How many people a counter that begins again can have counted: since it came back, where it was lost meanwhile."""
+    device = turn.state.devices.get(device_of(point))
+    if heard_ms is None or device is None or not device.up:
+        return _limit(turn, heard_ms)
+    return _limit(turn, max(heard_ms, device.since_ms))
+
+
+def _came(counter: PeopleCounter, event: CountRead, limit: int, anew: int) -> tuple[int, str | None]:
     """How many people came in since the last report, and why that figure is doubted (if it is)."""
     if event.semantics == "window":
         return (event.entered, None) if max(event.entered, event.left) <= limit else (0, "jump")
     last, counter.total = counter.total, event.entered
     if last is None:
         return 0, None  # what came before it was heard is the past
-    return _since(last, event.entered, limit)
+    return _since(last, event.entered, limit, anew)
 
 
 def _crossed(turn: Turn, counter: PeopleCounter, event: CountRead, name: str) -> tuple[int, str | None]:
@@ -103,17 +111,21 @@ def _crossed(turn: Turn, counter: PeopleCounter, event: CountRead, name: str) ->
         del counter.lines[next(iter(counter.lines))]
     if line is None:
         return 0, None
-    return _since(line.total, event.entered, _limit(turn, line.heard_ms))
+    anew = _anew(turn, event.point, line.heard_ms)
+    return _since(line.total, event.entered, _limit(turn, line.heard_ms), anew)
 
 
-def _since(last: int, total: int, limit: int) -> tuple[int, str | None]:
-    """The increase from one total to the next; a smaller total means that the counter was reset."""
+def _since(last: int, total: int, limit: int, anew: int) -> tuple[int, str | None]:
+    """The increase from one total to the next; a smaller total means that the counter was reset.
+
+    ``anew``: how many it can have counted since then; more is an old total that it loaded.
+    """
     if total >= last:
         return (total - last, None) if total - last <= limit else (0, "jump")
     for wrap in WRAPS:
         if last < wrap and (total - last) % wrap <= limit:
             return (total - last) % wrap, None
-    return (total, None) if total <= limit else (0, "backwards")
+    return (total, None) if total <= anew else (0, "backwards")
 
 
 def _present(counter: PeopleCounter, event: CountRead, limit: int) -> tuple[int, str | None]:
