@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 INSTALL = Path(__file__).parents[2] / "systemd" / "install"
+BOOKWORM = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nID=debian\n'
 TOOLS = ("systemd-sysusers", "systemd-tmpfiles", "sha256sum", "runuser", "id", "python9.9")
 
 
@@ -32,6 +33,7 @@ def _bundle(folder: Path) -> Path:
     (bundle / "manifest.json").write_text(
         f'"version": "2"\n"platform": "{platform.machine()}"\n"python": "9.9"\n'
     )
+    (folder / "os-release").write_text(BOOKWORM)
     (folder / "ETC" / "hall.toml").touch()
     (folder / "STATE" / "hall.db").touch()
     for version in "12":
@@ -56,7 +58,7 @@ def test_a_step_that_fails_after_the_stop_starts_the_version_before(
         ["/bin/sh", bundle / "install", "--lang", "en"],
         env=os.environ
         | {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "EDGED_PREFIX": f"{tmp_path}/opt"}
-        | {"EDGED_LOCAL": f"{tmp_path}/local"},
+        | {"EDGED_LOCAL": f"{tmp_path}/local", "EDGED_OS_RELEASE": f"{tmp_path}/os-release"},
         capture_output=True,
         text=True,
         timeout=60,
@@ -167,3 +169,60 @@ def test_a_version_that_never_serves_is_waited_for_as_long_as_was_said(tmp_path:
     assert done.returncode == 1
     assert "does not serve either" in done.stderr
     assert (tmp_path / "slept").read_text().split() == ["1"] * 9
+
+
+# -- where it may be installed --
+
+KYLIN = 'VERSION_ID="V10"\nID="kylin"\nPRETTY_NAME="Kylin Linux Advanced Server V10 (Tercel)"\n'
+
+
+@pytest.mark.parametrize(
+    ("system", "said"),
+    [
+        (
+            'PRETTY_NAME="Ubuntu 24.04 LTS"\nVERSION_ID="24.04"\nID=ubuntu\n',
+            "Ubuntu 24.04 LTS is not supported: Debian 12",
+        ),
+        (
+            'PRETTY_NAME="Debian GNU/Linux 11 (bullseye)"\nVERSION_ID="11"\nID=debian\n',
+            "11 (bullseye) is not supported",
+        ),
+        (KYLIN, "Kylin Linux Advanced Server V10 (Tercel) brings a Python that is too old"),
+        ("", "this system is not supported"),
+    ],
+)
+def test_a_system_that_nobody_tried_is_refused_by_its_name(system: str, said: str, tmp_path: Path) -> None:
+    bundle = _bundle(tmp_path)
+    (tmp_path / "os-release").write_text(system)
+    place = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "EDGED_OS_RELEASE": f"{tmp_path}/os-release"}
+    done = subprocess.run(
+        ["/bin/sh", bundle / "install", "--dry-run", "--lang", "en"],
+        env=os.environ | place | {"EDGED_PREFIX": f"{tmp_path}/opt"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.parametrize("way", ["a Python of its own", "somebody's will"])
+def test_a_python_of_its_own_or_somebodys_will_lets_it_in(way: str, tmp_path: Path) -> None:
+    bundle = _bundle(tmp_path)
+    (tmp_path / "os-release").write_text(KYLIN)
+    place = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "EDGED_OS_RELEASE": f"{tmp_path}/os-release"}
+    if way == "somebody's will":
+        (tmp_path / "os-release").write_text("ID=arch\n")
+        place["EDGED_ANY_SYSTEM"] = "yes"
+    else:
+        _tool(bundle / "python" / "bin" / "python3", "exit 0")
+    done = subprocess.run(
+        ["/bin/sh", bundle / "install", "--dry-run", "--lang", "en"],
+        env=os.environ | place | {"EDGED_PREFIX": f"{tmp_path}/opt"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "not supported" not in done.stderr
+    assert "too old" not in done.stderr
