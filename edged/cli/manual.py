@@ -22,6 +22,7 @@ CHINESE = {  # in the order of COMMANDS
     "devices": "单台设备：描述、探测、监听、解码、查找。",
     "run": "运行一个大厅直到停止（由 systemd 单元调用）。",
     "web": "提供大厅页面：值班台、公众屏、回放。",
+    "pager": "将呼叫转发到企业微信、钉钉、飞书机器人。",
     "reload": "让运行中的服务读取当前的 hall.toml。",
     "status": "查看运行中的大厅：专区、窗口、策略、健康状况。",
     "alarms": "列出当前告警和处理办法。",
@@ -33,6 +34,7 @@ CHINESE = {  # in the order of COMMANDS
     "op": "签名并下发操作：开窗、关窗、通知、回退等。",
     "backtest": "用其他策略重放历史日并比较。",
     "tune": "用大厅自己的日志拟合等候策略。",
+    "rehearse": "为服务试算收到的策略（由 edged-rehearse 单元调用）。",
     "bench": "测量本机：延迟、负载、上限。",
     "simulate": "模拟充满故障的日子，逐项核对承诺。",
     "diagnose": "打包一份给协助者的诊断文件，不含个人信息和密码。",
@@ -105,8 +107,8 @@ def page(lang: Literal["en", "zh"]) -> str:
 
 
 def _chinese() -> Iterator[str]:
-    for name in COMMANDS:
-        yield from (".TP", rf"\fBedged {name}\fR", _plain(CHINESE[name]))
+    for name, (_, english) in COMMANDS.items():
+        yield from (".TP", rf"\fBedged {name}\fR", _plain(CHINESE.get(name, english)))
 
 
 def _english() -> Iterator[str]:
