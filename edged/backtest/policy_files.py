@@ -9,6 +9,7 @@ from typing import Any
 
 from edged.backtest.candidates import Candidate
 from edged.central.policies import PAYLOAD_TYPE, reread
+from edged.central.policy_text import uncommented
 from edged.central.refusals import DocumentRefused
 from edged.encoding import file_text
 
@@ -20,7 +21,7 @@ class BadPolicy(Exception):
 def policy_file(path: Path) -> Candidate:
     """A policy document as it is signed, or only its ``body``. Raises ``BadPolicy``."""
     try:
-        document = json.loads(file_text(path))
+        document = json.loads(uncommented(file_text(path).encode()))
     except json.JSONDecodeError as error:
         raise BadPolicy(f"{path}: {error}") from None
     except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ And what reading it costs the hall: keys are pressed while its days are gone thr
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -39,6 +40,15 @@ TIMES = 3
 WEAR_TICKETS = 120
 COMMAND_S = 600.0
 ROUNDS, PRESSES, SPACING_S = 6, 100, 0.04  # with a reader and without one, in turn
+REHEARSED = {
+    "type": "policy",
+    "halls": ["bench"],
+    "version": 1,
+    "not_before": "2026-01-01T00:00:00Z",
+    "expires": "2036-01-01T00:00:00Z",
+    "body": {"tidal": {"rule": "never"}},
+}
+REHEARSED_DAYS = 20
 READER_STARTS_S = 2.0  # until it is through with its imports and works
 
 
@@ -178,19 +188,11 @@ def _beside_a_reader(place: Place, journal: Path, told: Told) -> dict[str, Any]:
 
 @contextmanager
 def _reader(journal: Path) -> Iterator[None]:
-    """Run ``edged backtest`` over the whole journal again and again."""
-    command = (
-        sys.executable,
-        "-m",
-        "edged",
-        "backtest",
-        "--journal",
-        str(journal),
-        "--against",
-        "",
-        "--part",
-        "all",
-    )
+    """Rehearse a policy on the journal's days again and again, at the idle priority of edged-rehearse."""
+    policy = journal.with_name("rehearsed.json")
+    policy.write_text(json.dumps(REHEARSED), "utf-8")
+    words = ("rehearse", str(policy), "--journal", str(journal), "--days", str(REHEARSED_DAYS))
+    command = (sys.executable, "-m", "edged", "policy", *words)
     process = subprocess.Popen(  # noqa: S603 (ourselves)
         ["/bin/sh", "-c", 'while "$@"; do :; done', "sh", *command],
         stdout=subprocess.DEVNULL,
@@ -200,7 +202,9 @@ def _reader(journal: Path) -> Iterator[None]:
     try:
         yield
         if process.poll() is not None:
-            raise Failed(f"edged backtest --journal {journal} ended with exit code {process.returncode}")
+            raise Failed(
+                f"edged policy rehearse --journal {journal} ended with exit code {process.returncode}"
+            )
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -130,7 +130,7 @@ def _age(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
     if beside and beside["p99_us"] is not None and beside["alone_p99_us"]:
         times = round(beside["p99_us"] / beside["alone_p99_us"], 2)
         yield LimitVerdict(
-            "key to lamp beside a reader of the journal / without: p99", times, BESIDE_RATIO, "x"
+            "key to lamp beside a rehearsal on the journal / without: p99", times, BESIDE_RATIO, "x"
         )
         yield LimitVerdict("the same: outputs lost", beside["lost"], 0, "")
 

@@ -97,7 +97,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         one = found["age"]["beside_a_reader"]
         text = f"p50 {_number(one['p50_us'])} us, p99 {_number(one['p99_us'])} us"
         alone = f"without p50 {_number(one['alone_p50_us'])}, p99 {_number(one['alone_p99_us'])}"
-        yield "key to lamp beside a reader", f"{text}; {alone}"
+        yield "key to lamp beside a rehearsal", f"{text}; {alone}"
     if found.get("ready_ms") is not None:
         echo = f"bare aiomqtt {found['aiomqtt_first_ms']} ms"
         yield "start", f"READY {found['ready_ms']} ms, first lit lamp {found['first_decision_ms']} ms; {echo}"

@@ -1,12 +1,82 @@
-"""What a policy changes for whom it is pushed to: a document is the whole policy, so what it leaves out falls back."""
+"""What a policy says, and in what it differs from another one: sentences in English and Chinese.
+
+A document is the whole policy, so what it leaves out falls back. Each value is told by the name that stands beside its
+field (``Parameter``), areas, services and windows by theirs where the hall is known; values of an area are compared as
+they hold there, whether the area has its own or those of all.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from edged.core.model.policy import Policy
+from edged.core.model.policy import Policy, Session, Special, Tidal
+from edged.core.model.policy.parameter import taken_apart
+from edged.core.model.site import Site
+
+LISTED_MAX = 8  # entries of a list or characters' worth of texts that one line names
+TEXT_MAX = 60  # characters of one value
+BOTH = "areas", "band", "pw_areas", "pw"  # fields of Tidal: those of single areas lie over those of all
+DAYS = (
+    ("Mon", "周一"),
+    ("Tue", "周二"),
+    ("Wed", "周三"),
+    ("Thu", "周四"),
+    ("Fri", "周五"),
+    ("Sat", "周六"),
+    ("Sun", "周日"),
+    ("public holidays", "法定节假日"),
+)
+MODES = {
+    "full": ("", ""),
+    "extended": (" (extended)", "（延时服务）"),
+    "assisted": (" (assisted)", "（帮办）"),
+    "self-service": (" (self-service)", "（自助）"),
+    "online": (" (online)", "（网办）"),
+    "closed": (" (closed)", "（不开放）"),
+}
+
+
+class Words(NamedTuple):
+    """One text in both languages."""
+
+    en: str
+    zh: str
+
+    def __str__(self) -> str:
+        return self.en if self.en == self.zh else f"{self.en} / {self.zh}"
+
+
+NONE = Words("none", "无")
+
+
+class Change(NamedTuple):
+    """One value that is another one: where it stands in the document, and a sentence."""
+
+    path: str
+    words: Words
+
+
+class PlaceNames:
+    """How the areas, services and windows of a hall are called; ids where nobody knows the hall."""
+
+    def __init__(self, site: Site | None = None) -> None:
+        self._names: dict[tuple[str, str], Words] = {}
+        if site is not None:
+            self._names |= {("area", one.id): Words(one.name_en or one.name, one.name) for one in site.areas}
+            self._names |= {
+                ("service", one.id): Words(one.name_en or one.name, one.name) for one in site.services
+            }
+            self._names |= {
+                ("window", one.id): Words(f"window {one.number}", f"{one.number}号窗口")
+                for one in site.windows
+            }
+
+    def of(self, kind: str, id_: str) -> Words:
+        """``kind``: area, service or window."""
+        return self._names.get((kind, id_), Words(id_, id_))
 
 
 def fallen_back(policy: Policy) -> tuple[str, ...]:
@@ -19,32 +89,168 @@ def fallen_back(policy: Policy) -> tuple[str, ...]:
     )
 
 
-def changes(before: Policy, after: Policy) -> list[str]:
-    """Every value that becomes another one: ``tidal.band.open_above: 8 -> 6``, in the order of the sections."""
-    old, new = dict(_flat("", before)), dict(_flat("", after))
-    return [
-        f"{name}: {_shown(old.get(name))} -> {_shown(new.get(name))}"
-        for name in {**old, **new}
-        if old.get(name) != new.get(name)
-    ]
+def changes(before: Policy, after: Policy, names: PlaceNames | None = None) -> list[Change]:
+    """Every value that becomes another one, in the order of the sections."""
+    return list(_parts("", before, after, names or PlaceNames()))
 
 
-def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if dataclasses.is_dataclass(value):
-        for field in dataclasses.fields(value):
-            yield from _flat(f"{name}.{field.name}".lstrip("."), getattr(value, field.name))
-    elif isinstance(value, Mapping) and value:
-        for key in sorted(value):
-            yield from _flat(f"{name}.{key}", value[key])
-    else:
-        yield name, value
+def _parts(path: str, old: Any, new: Any, names: PlaceNames) -> Iterator[Change]:
+    """Field by field of one dataclass."""
+    kind = type(new)
+    hints = get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        was, becomes = getattr(old, field.name), getattr(new, field.name)
+        inside = f"{path}.{field.name}".lstrip(".")
+        hint, parameter = taken_apart(hints[field.name])
+        if kind is Tidal and field.name in BOTH:
+            if field.name in ("band", "pw"):
+                yield from _parts(inside, was, becomes, names)
+                yield from _of_areas(path, old, new, names, field.name)
+        elif parameter is None:
+            yield from _parts(inside, was, becomes, names)
+        elif was != becomes:
+            label = Words(parameter.label, parameter.label_zh)
+            yield Change(inside, _sentence(label, hint, was, becomes, names))
 
 
-def _shown(value: Any) -> str:
-    """A value as a reader of the document knows it."""
+def _of_areas(path: str, old: Tidal, new: Tidal, names: PlaceNames, name: str) -> Iterator[Change]:
+    """Where an area has values of its own, before or after; what changes there as it does for all is not said again."""
+    own = "areas" if name == "band" else "pw_areas"
+    was, becomes = getattr(old, own), getattr(new, own)
+    everynames = list(_parts("", getattr(old, name), getattr(new, name), names))
+    for area in sorted({*was, *becomes}):
+        pair = was.get(area, getattr(old, name)), becomes.get(area, getattr(new, name))
+        prefix = names.of("area", area)
+        for one in _parts("", *pair, names):
+            if one not in everynames:
+                words = Words(f"{prefix.en}: {one.words.en}", f"{prefix.zh}：{one.words.zh}")
+                yield Change(f"{path}.{own}.{area}.{one.path}", words)
+
+
+def _sentence(label: Words, hint: Any, was: Any, becomes: Any, names: PlaceNames) -> Words:
+    inner = _entry(hint)
+    if isinstance(becomes, tuple) and inner is not None:
+        gone = [one for one in was if one not in becomes]
+        new = [one for one in becomes if one not in was]
+        if gone or new:
+            told = _listed("+", new, inner, names), _listed("−", gone, inner, names)
+            return _line(label, Words(*("; ".join(filter(None, one)) for one in zip(*told, strict=True))))
+    if isinstance(becomes, Mapping):
+        return _line(label, _mapped(hint, was, becomes, names))
+    old, new_ = _shown(hint, was, names), _shown(hint, becomes, names)
+    return _line(label, Words(f"{old.en} → {new_.en}", f"{old.zh} → {new_.zh}"))
+
+
+def _line(label: Words, told: Words) -> Words:
+    return Words(f"{label.en}: {told.en}", f"{label.zh}：{told.zh}")
+
+
+def _listed(sign: str, entries: Sequence[Any], hint: Any, names: PlaceNames) -> Words:
+    """``+ a, b, c and 5 more``; nothing for no entries."""
+    if not entries:
+        return Words("", "")
+    shown = [_shown(hint, one, names) for one in entries[:LISTED_MAX]]
+    more = len(entries) - len(shown)
+    english = ", ".join(one.en for one in shown) + (f" and {more} more" if more else "")
+    chinese = "、".join(one.zh for one in shown) + (f"等{len(entries)}项" if more else "")
+    return Words(f"{sign} {english}", f"{sign} {chinese}")
+
+
+def _mapped(hint: Any, was: Mapping[str, Any], becomes: Mapping[str, Any], names: PlaceNames) -> Words:
+    keys, values = get_args(hint)
+    told = []
+    for key in sorted({*was, *becomes}):
+        if was.get(key) != becomes.get(key):
+            name = _shown(keys, key, names)
+            old, new = (_shown(values, one.get(key), names) for one in (was, becomes))
+            told.append(Words(f"{name.en} {old.en} → {new.en}", f"{name.zh} {old.zh} → {new.zh}"))
+    more = f" and {len(told) - LISTED_MAX} more" if len(told) > LISTED_MAX else ""
+    more_zh = f"等{len(told)}项" if more else ""
+    shown = told[:LISTED_MAX]
+    return Words("; ".join(one.en for one in shown) + more, "；".join(one.zh for one in shown) + more_zh)
+
+
+def _entry(hint: Any) -> Any:
+    """The type of a list's entries; None for what is no list."""
+    return get_args(hint)[0] if get_origin(hint) is tuple else None
+
+
+def _shown(hint: Any, value: Any, names: PlaceNames) -> Words:
+    """One value, as a reader of the document knows it."""
+    hint, _ = taken_apart(hint)
     if value is None or value == () or value == {}:
-        return "none"
+        return NONE
+    if get_origin(hint) in (UnionType, Union):
+        hint = next(one for one in get_args(hint) if one is not NoneType)
     if isinstance(value, bool):
-        return "true" if value else "false"
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        return Words("yes", "是") if value else Words("no", "否")
+    if isinstance(value, Session | Special):
+        return _hours(value, names)
+    if dataclasses.is_dataclass(value):
+        return _described(value, names)
+    if isinstance(value, tuple):
+        inner = _entry(hint)
+        shown = [_shown(inner, one, names) for one in value[:LISTED_MAX]]
+        more = " …" if len(value) > LISTED_MAX else ""
+        return Words(", ".join(one.en for one in shown) + more, "、".join(one.zh for one in shown) + more)
+    if get_origin(hint) is Annotated and get_args(hint)[1] in ("area", "service", "window"):
+        return names.of(get_args(hint)[1], value)
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = text if len(text) <= TEXT_MAX else f"{text[: TEXT_MAX - 1]}…"
+    return Words(text, text)
+
+
+def _described(value: Any, names: PlaceNames) -> Words:
+    """An entry of a list that has fields: those that are not as they are by default."""
+    hints = get_type_hints(type(value), include_extras=True)
+    told = []
+    for field in dataclasses.fields(value):
+        one = getattr(value, field.name)
+        if one == field.default:
+            continue
+        hint, parameter = taken_apart(hints[field.name])
+        shown = _shown(hint, one, names)
+        if parameter is None:
+            told.append(shown)
+        else:
+            told.append(Words(f"{parameter.label} {shown.en}", f"{parameter.label_zh} {shown.zh}"))
+    if not told:
+        return Words("as by default", "默认")
+    return Words(f"({', '.join(one.en for one in told)})", f"（{'，'.join(one.zh for one in told)}）")
+
+
+def _hours(value: Session | Special, names: PlaceNames) -> Words:
+    days = Words(value.date, value.date) if isinstance(value, Special) else _days(value.days)
+    mode, areas = MODES[value.mode], [names.of("area", one) for one in value.areas]
+    times = f" {value.opens}–{value.closes}"
+    return Words(
+        days.en + times + mode[0] + (f" for {', '.join(one.en for one in areas)}" if areas else ""),
+        days.zh + times + mode[1] + (f"（{'、'.join(one.zh for one in areas)}）" if areas else ""),
+    )
+
+
+def _days(days: Sequence[int]) -> Words:
+    """Runs of three and more weekdays as "Mon–Fri"."""
+    runs: list[list[int]] = []
+    for day in sorted(set(days)):
+        if runs and runs[-1][-1] == day - 1 and day <= 7:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    parts = [run if len(run) > 2 else [one] for run in runs for one in (run if len(run) <= 2 else run[:1])]
+    texts = [(DAYS[part[0] - 1], DAYS[part[-1] - 1], len(part) > 1) for part in parts]
+    return Words(
+        ", ".join(f"{first[0]}–{last[0]}" if many else first[0] for first, last, many in texts),
+        "、".join(f"{first[1]}至{last[1]}" if many else first[1] for first, last, many in texts),
+    )
+
+
+def said(policy: Policy, names: PlaceNames | None = None) -> list[Change]:
+    """What a policy says other than the built-in one, hours first."""
+    names = names or PlaceNames()
+    week = policy.hours.week
+    hours = (
+        _listed("", week, Session, names) if week else Words(" while somebody is there", " 有人在岗即开放")
+    )
+    opened = Change("hours.week", Words(f"open:{hours.en}", f"开放时间：{hours.zh.strip()}"))
+    return [opened, *(one for one in changes(Policy(), policy, names) if one.path != "hours.week")]

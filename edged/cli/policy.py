@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
+from edged.cli.policy_explain import explain, names_of, new, sentences
 from edged.cli.policy_rehearse import rehearse
 from edged.cli.target import Target, fail, find_or_exit
 
@@ -52,6 +53,8 @@ Key = Annotated[Path | None, typer.Option("--key", "-k", help="Signing key made 
 Document = Annotated[Path, typer.Argument(help="A policy document or a signed envelope.", metavar="FILE")]
 
 
+app.command("new")(new)
+app.command("explain")(explain)
 app.command("rehearse")(rehearse)
 
 
@@ -416,10 +419,11 @@ def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None
     before = None if config is None else _in_force(config)
     if before is None:
         return
-    told = changes(before, after)
+    told = changes(before, after, names_of(config))
     typer.echo(f"  changes of what is in force / 与现行策略的差异：{len(told) or 'none 无'}", err=err)
-    for line in told[:CHANGES_SHOWN]:
-        typer.echo(f"    {line}", err=err)
+    for language in (1, 0):
+        for line in sentences(told[:CHANGES_SHOWN], language):
+            typer.echo(f"    {line}", err=err)
     if len(told) > CHANGES_SHOWN:
         typer.echo(f"    and {len(told) - CHANGES_SHOWN} more", err=err)
 
@@ -520,10 +524,11 @@ def _json(raw: bytes) -> dict[str, Any]:
 def read_file(file: Path) -> bytes:
     """A document or envelope; exit code 2 where it cannot be read."""
     from edged.central.envelope import ENVELOPE_BYTES_MAX
+    from edged.central.policy_text import uncommented
 
     try:
         with file.open("rb") as stream:
-            return stream.read(ENVELOPE_BYTES_MAX + 1)
+            return uncommented(stream.read(4 * ENVELOPE_BYTES_MAX))[: ENVELOPE_BYTES_MAX + 1]
     except OSError as error:
         raise fail(f"{file}: {error.strerror}", 2) from None
 

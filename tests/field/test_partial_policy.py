@@ -39,5 +39,5 @@ async def test_check_says_what_falls_back_and_what_becomes_different(hall: Parts
     (sections,) = [line for line in done.stdout.splitlines() if "built-in values" in line]
     assert "tidal" in sections
     assert "calling" not in sections
-    assert "tidal.band.open_above: 6 -> " in done.stdout
-    assert "calling.max_calls: 5 -> 4" in done.stdout
+    assert ": 6 → 8  [tidal.band.open_above]" in done.stdout
+    assert ": 5 → 4  [calling.max_calls]" in done.stdout

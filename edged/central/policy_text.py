@@ -1,0 +1,75 @@
+"""A policy as a person edits it: JSON with comment lines, which are left out before it is judged or signed.
+
+A comment is a whole line that begins with ``//``: no text of JSON can hold a line of its own, so nothing else is lost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, cast, get_type_hints
+
+import msgspec
+
+from edged.central.policies import TYPE
+from edged.central.rehearsed import Terms
+from edged.core.model.policy import Policy
+from edged.core.model.policy.parameter import taken_apart
+
+_COMMENT = re.compile(rb"^[ \t]*//[^\n]*", re.MULTILINE)
+HEAD = (
+    "// 策略草稿：以 // 开头的行是说明，签名时去掉。改完后依次运行 edged policy check、rehearse、push。",
+    "// A draft: lines that begin with // are notes, left out when signed. Then: edged policy check, rehearse, push.",
+)
+
+
+def uncommented(raw: bytes) -> bytes:
+    """``raw`` without its comment lines, which stay as empty ones, so that a mistake keeps its line."""
+    return _COMMENT.sub(b"", raw)
+
+
+def draft(policy: Policy, version: int, hall: str) -> str:
+    """A whole document that says what ``policy`` says, every value with its meaning, range and built-in value."""
+    plain = Policy()
+    terms = json.dumps(msgspec.to_builtins(Terms()))
+    lines = [
+        *HEAD,
+        "{",
+        f'  "type": "{TYPE}",',
+        f'  "halls": [{json.dumps(hall)}],',
+        f'  "version": {version},',
+        "  // 生效前预演的天数；等候变差超过 max_worse 百分比就拒绝（null 为不拒绝）",
+        "  // Days to rehearse; refused where waits would be more than max_worse percent worse (null: never)",
+        f'  "rehearsal": {terms},',
+        '  "body": {',
+        *_fields(policy, plain, "    "),
+        "  }",
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _fields(value: Any, plain: Any, indent: str) -> Iterator[str]:
+    kind = type(value)
+    hints = get_type_hints(kind, include_extras=True)
+    fields = dataclasses.fields(kind)
+    for place, field in enumerate(fields):
+        comma = "," if place < len(fields) - 1 else ""
+        ours, builtin = getattr(value, field.name), getattr(plain, field.name)
+        _, parameter = taken_apart(hints[field.name])
+        if parameter is not None:
+            bounds = "" if parameter.low is None else f" [{parameter.low}–{parameter.high}]"
+            own = "" if ours == builtin else f" ({_json(builtin)})"
+            yield f"{indent}// {parameter.label_zh} / {parameter.label}{bounds}{own}"
+        if dataclasses.is_dataclass(ours):
+            yield f'{indent}"{field.name}": {{'
+            yield from _fields(ours, builtin, indent + "  ")
+            yield f"{indent}}}{comma}"
+        else:
+            yield f'{indent}"{field.name}": {_json(ours)}{comma}'
+
+
+def _json(value: Any) -> str:
+    return json.dumps(cast(Any, msgspec.to_builtins(value)), ensure_ascii=False)
