@@ -9,6 +9,7 @@ from typing import Any
 from edged.bench.slow_line import POLL_MS, WIRE_MS
 
 LAMP_SPARE_MS = 10.0  # on a slow line, beyond the wire time of the lamp's own frames
+LAG_LEAST_MS = 5.0  # a lag below it is no lag
 STALL_US = 20_000.0  # half of the 40 ms that a delayed ACK costs: a median above it is a stall
 START_RATIO = 5.0  # half a second where the echo takes a tenth
 PROGRAM_RATIOS = {"p50_us": 4.0, "p99_us": 5.0}  # against an echo in C
@@ -40,7 +41,7 @@ class LimitVerdict:
 
 def verdicts(found: Mapping[str, Any]) -> list[LimitVerdict]:
     """All that can be judged."""
-    parts = (_latencies, _slow_line, _decisions, _beside_the_echo, _plain, _age)
+    parts = (_latencies, _slow_line, _decisions, _beside_the_echo, _plain, _pages, _age)
     return [verdict for part in parts for verdict in part(found)]
 
 
@@ -133,6 +134,21 @@ def _age(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
             "key to lamp beside a rehearsal on the journal / without: p99", times, BESIDE_RATIO, "x"
         )
         yield LimitVerdict("the same: outputs lost", beside["lost"], 0, "")
+
+
+def _pages(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:
+    one = found.get("pages")
+    if not one:
+        return
+    for path, kib in one["weight_kib"].items():
+        yield LimitVerdict(f"page {path}, compressed", kib, 100, "KiB")
+    changes, phones, lag = one["changes"], one["phones"], one["loop_lag_p99_ms"]
+    what = f"edged web: {changes['windows']} windows change {changes['per_s']} times a second"
+    yield LimitVerdict(what, changes["cpu_percent"], 10, "%")
+    yield LimitVerdict(f"edged web: {phones['phones']} phones", phones["cpu_percent"], 25, "%")
+    if lag["beside_readers"] is not None and lag["alone"] is not None:
+        times = round(lag["beside_readers"] / max(lag["alone"], LAG_LEAST_MS), 2)
+        yield LimitVerdict(f"loop late, p99: beside {lag['readers']} readers / alone", times, 2.0, "x")
 
 
 def _plain(found: Mapping[str, Any]) -> Iterator[LimitVerdict]:

@@ -22,6 +22,7 @@ from edged.bench.disk import commit_figures
 from edged.bench.latency import Told, latency
 from edged.bench.life import day, outage, quiet, starts
 from edged.bench.loads import throughput, ticket_cost
+from edged.bench.pages import pages
 from edged.bench.plans import Plan
 from edged.bench.plug import Address, BrokerGone, Plug
 from edged.bench.sides import Place
@@ -49,6 +50,7 @@ KEYS: dict[str, Any] = {
     "commit_ms": None,
     "decision_us": None,
     "age": None,
+    "pages": None,
 }
 Section = Callable[[Place, Plan, Told], dict[str, Any]]
 
@@ -99,6 +101,7 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "load": ("messages a second", lambda place, plan, _told: throughput(place, plan.rates, plan.load_s)),
 }
 
+SECTIONS["pages"] = ("pages and their readers", lambda place, plan, _told: pages(place, plan.quiet_s))
 SECTIONS["age"] = ("an old journal", lambda place, plan, told: age(place, plan.age_days, told))
 NAMES = (*SECTIONS, "day")
 

@@ -111,6 +111,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         one = found["cpu_percent"]
         text = f"idle {one['idle']} %, {one['hall_rate']:g}/s {one['hall']} %, {one['busy_rate']:g}/s {one['busy']} %"
         yield "processor", f"{text}; memory after start {found['rss_mib']['start']} MiB"
+    if found.get("pages"):
+        yield "pages", _pages(found["pages"])
     if "broker_back_ms" in found:
         one = found["broker_back"]
         yield "broker back after 3 s", f"lamps stand {one['lamp_ms']} ms, keys work {one['key_ms']} ms"
@@ -119,6 +121,14 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for name in ("healthy", "one_dead"):
             text = f"p50 {line[name]['p50_ms']} ms, p99 {line[name]['p99_ms']} ms; its frames take {line['wire_ms']} ms"
             yield f"lamp at 9600 baud, {name.replace('_', ' ')}", text
+
+
+def _pages(one: Mapping[str, Any]) -> str:
+    changes, phones, lag = one["changes"], one["phones"], one["loop_lag_p99_ms"]
+    told = f"{changes['windows']} windows at {changes['per_s']}/s {changes['cpu_percent']} %"
+    asked = f"{phones['answers_per_s']}/s {phones['cpu_percent']} %, p99 {phones['p99_ms']} ms"
+    late = f"alone {lag['alone']} ms, beside {lag['readers']} readers {lag['beside_readers']} ms"
+    return f"{told}; {phones['phones']} phones {asked}; loop late p99 {late}"
 
 
 def _verdict(verdicts: Sequence[LimitVerdict]) -> Table:

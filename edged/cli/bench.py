@@ -44,7 +44,7 @@ def bench(
     hall/bench-…/#. A busy machine shows worse figures: stop the hall's daemon first.
 
     \b
-    Sections:   mqtt, tcp, rtu, serial, wire, decisions, disk, start, outage, quiet, cost, load, age, day
+    Sections:   mqtt, tcp, rtu, serial, wire, decisions, disk, start, outage, quiet, cost, load, pages, age, day
     Exit codes: 0 within the limits, 1 a limit is broken, 2 wrong usage
     Example:    edged bench --embedded --quick
     """

@@ -189,7 +189,12 @@ async def test_a_phone_with_old_paper_or_without_a_network(browser: Browser, hal
     await told(hall, "waiting")
     page = await browser.new_page(viewport={"width": 390, "height": 844})
     await page.goto(f"http://127.0.0.1:{hall.tickets_port}/t/{'9' * 32}")
+    await expect(page.locator(".note b")).to_have_text("正在查询…")
     await expect(page.locator(".note b")).to_have_text("查不到这个号码")
+    await page.goto(f"http://127.0.0.1:{hall.tickets_port}/t/{'8' * 32}")
+    await expect(page.locator(".note b")).to_have_text("正在查询…")
+    await hall.say("line/biz", line(row("8" * 32, number="C001")))  # taken a moment ago
+    await expect(page.locator("#face h2 b")).to_have_text("C001")
     await page.goto(hall.ticket)
     await expect(page.locator("#face h2 b")).to_have_text("A042")
     await page.context.set_offline(True)

@@ -1,8 +1,8 @@
 // A visitor's own number on a phone: one short question, asked again as often as the last answer said. No name, no ID.
 import { $, clock, h, lang, list, live, patch, range, say, t } from "./base.js";
 
-const address = `${location.pathname.split("/").pop()}/now`, SOON = 3, PATIENCE_MS = 10000, LATER_S = 20;
-let own = null, failed = false, buzz = false, timer = null, asking = false, told = "";
+const address = `${location.pathname.split("/").pop()}/now`, SOON = 3, PATIENCE_MS = 10000, LATER_S = 20, EARLY = 4, EARLY_S = 2; // a number that was printed a moment ago is told in a few seconds
+let own = null, failed = false, buzz = false, timer = null, asking = false, told = "", unknown = 0;
 
 const two = () => h("dl", { class: "two" }, h("div", {}, h("dt", {}, t("own_ahead")), h("dd", {}, own.ahead == null ? "—" : t("own_people", { n: own.ahead }))), h("div", {}, h("dt", {}, t("own_wait")), h("dd", {}, range(own.low_s, own.high_s))));
 const note = (big, small) => h("div", { class: "note" }, h("b", {}, big), small && h("p", {}, small));
@@ -16,6 +16,7 @@ const FACES = {
   booked: () => [note(t("own_booked"))],
 };
 function kind() {
+  if (own.state === "unknown" && unknown < EARLY) return "looking";
   if (own.state === "waiting" && own.ahead != null && own.ahead <= SOON && !own.back_by) return "soon";
   return own.state;
 }
@@ -51,12 +52,13 @@ async function ask() {
     const answer = await fetch(address, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
     if (answer.status !== 200 && answer.status !== 404) throw new Error(`${answer.status}`);
     own = await answer.json();
+    unknown = own.state === "unknown" ? unknown + 1 : 0;
     failed = false;
   } catch { failed = true; }
   asking = false;
   render();
   // Two thousand phones that saw the same call do not ask in the same moment.
-  timer = setTimeout(ask, (failed ? LATER_S : own.again_s ?? 60) * 1000 * (0.85 + Math.random() * 0.3));
+  timer = setTimeout(ask, (failed ? LATER_S : kind() === "looking" ? EARLY_S : own.again_s ?? 60) * 1000 * (0.85 + Math.random() * 0.3));
 }
 document.addEventListener("visibilitychange", () => { if (document.visibilityState === "visible") ask(); else clearTimeout(timer); });
 document.addEventListener("click", (event) => {

@@ -72,6 +72,7 @@ export const WORDS = {
   own_missed: ["已过号", "You were called"], own_missed_s: ["请到取号机按“过号恢复”，不用重新取号", "Press “I missed my call” at a ticket machine; you keep your number"],
   own_unprinted: ["请到导办台", "Please ask our staff"], own_unprinted_s: ["这个号码没有打印成功", "This number was not printed"],
   own_served: ["已办结", "Done"], own_served_s: ["感谢您的等候", "Thank you for waiting"], own_cancelled: ["这个号码已取消", "This number was cancelled"], own_cancelled_s: ["需要办理请重新取号", "Take a new number if you still need one"],
+  own_looking: ["正在查询…", "Looking …"], own_looking_s: ["刚取的号码过几秒就能看到", "A number just taken shows in a few seconds"],
   own_unknown: ["查不到这个号码", "This number is not known"], own_unknown_s: ["号码当日有效；今日的号码请重新扫描号票上的二维码", "Numbers are good for one day. For today's, scan the code on your ticket again"],
   own_windows: ["可能叫到", "You may be called to"], own_windows_n: ["{n}号窗口", "{n}"], own_last: ["本区刚叫到", "Just called here"], own_issued: ["取号时间", "Taken at"], own_told: ["取号时告知", "Told then"],
   own_buzz: ["叫到时震动", "Vibrate when called"], own_buzz_on: ["叫到时会震动", "Will vibrate"], own_rules: ["过号怎么办", "If you miss your call"], own_rules_s: ["叫 {m} 次未到算过号；到取号机按“过号恢复”，不用重新取号", "{m} calls without you count as missed; a ticket machine brings you back, with the same number"],
