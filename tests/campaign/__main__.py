@@ -210,7 +210,8 @@ def _record(found: list[Found], command: str) -> None:
         parts[one.part] = (" | ".join(row), list(one.findings))
     written = RECORD.read_text("utf-8") if RECORD.exists() else ""
     by_hand = "\n" + written[written.index(BY_HAND) :] if BY_HAND in written else ""
-    rows = "\n".join(f"| {name} | {parts[name][0]} |" for name in PARTS if name in parts)
+    names = sorted(parts, key=lambda name: (list(PARTS).index(name.partition(",")[0]), name))
+    rows = "\n".join(f"| {name} | {parts[name][0]} |" for name in names)
     findings = "\n".join(f"- {name}: {text}" for name, (_, texts) in parts.items() for text in texts)
     RECORD.write_text(
         f"{HEAD}\nThe last command was `{command}`.\n\n"
@@ -221,13 +222,13 @@ def _record(found: list[Found], command: str) -> None:
 
 
 def _recorded() -> dict[str, tuple[str, list[str]]]:
-    """The rows of the record, each with its findings, by part."""
+    """The rows of the record, each with its findings, by part; "part, how" is one that somebody ran otherwise."""
     parts: dict[str, tuple[str, list[str]]] = {}
     for line in RECORD.read_text("utf-8").splitlines() if RECORD.exists() else ():
         name, _, rest = (
             line.removeprefix("| ").removeprefix("- ").partition(" | " if line[:1] == "|" else ": ")
         )
-        if name in PARTS and line.startswith("| "):
+        if name.partition(",")[0] in PARTS and line.startswith("| "):
             parts[name] = (rest.removesuffix(" |"), [])
         elif name in parts and line.startswith("- "):
             parts[name][1].append(rest)
