@@ -358,6 +358,22 @@ def marks(connection: apsw.Connection, after: tuple[int, int], limit: int = -1) 
     ]
 
 
+def dumps_from_the_oldest(connection: apsw.Connection) -> Iterator[Snapshot]:
+    """Where there is a dump whose content may still be there, oldest first; the contents are not read."""
+    query = "SELECT seq, at_ms, sha256, chain, NULL, day FROM snapshots WHERE blob IS NOT NULL ORDER BY seq, at_ms"
+    for values in connection.execute(query):
+        if _typed(values, (int, int, str, bytes, _BLOB, (int, type(None)))):
+            yield Snapshot(*values)
+
+
+def dump_at(connection: apsw.Connection, mark: Snapshot) -> bytes | None:
+    """The state dumped at ``mark``, if that is still there and is what was hashed."""
+    query = "SELECT blob FROM snapshots WHERE seq = ? AND at_ms = ?"
+    blob = connection.execute(query, (mark.seq, mark.at_ms)).get
+    found = replace(mark, blob=_unpacked(blob) if isinstance(blob, bytes) else None)
+    return found.blob if found.good else None
+
+
 def _unpacked(stored: bytes) -> bytes:
     """A dump as it was hashed; what is none comes back as it is, and is then not good."""
     try:

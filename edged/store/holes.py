@@ -24,7 +24,7 @@ PUNCH = 0x4030582B
 SPACE = (
     "hh4xqqiI16x"  # struct space_resv: from where on, counted from the beginning of the file, and how much
 )
-SLICE_BYTES = 1 << 20  # looked through in one go: about a millisecond
+SLICE_BYTES = 1 << 18  # looked through in one go: a few milliseconds, most of them the reading
 BLOCK_BYTES = 4096  # what a file system gives back at the least
 WORTH_BYTES = 64 * 1024 * 1024  # free pages that are not holes yet; a hall's own come and go
 _ZEROS = bytes(BLOCK_BYTES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from dataclasses import replace
@@ -18,7 +19,7 @@ from edged.core.model.events import DeviceBack, Event, KeyPressed, Resumed, Tick
 from edged.core.model.point import Point
 from edged.core.model.state import State
 from edged.observer import Step
-from edged.store import codec
+from edged.store import codec, packing
 from edged.store.journal import Journal
 from edged.store.notes import Unreadable
 from edged.store.replay import desired_at_end, desired_history, inputs_by_source, recover, replay
@@ -86,6 +87,56 @@ def test_replay_begins_at_the_oldest_dump_where_the_first_steps_are_pruned(day: 
     assert result.first_difference is None
     assert result.first_seq == oldest + 1
     Journal.open(day).close()
+
+
+def as_a_version_of_before(path: Path, marks_only: int = 0) -> None:
+    """As if the state had had a field less when it was dumped; of ``marks_only`` dumps only the hash is left."""
+    connection = apsw.Connection(str(path))
+    found = connection.execute(
+        "SELECT seq, at_ms, blob FROM snapshots WHERE blob IS NOT NULL ORDER BY seq, at_ms"
+    )
+    for place, (seq, at_ms, blob) in enumerate(found.fetchall()):
+        assert isinstance(blob, bytes)
+        fields = json.loads(packing.unpack_dump(blob))
+        assert fields.pop("words_put_off") == {}
+        before = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+        kept = None if place < marks_only else before
+        connection.execute(
+            "UPDATE snapshots SET sha256 = ?, blob = ? WHERE seq = ? AND at_ms = ?",
+            (codec.sha256(before), kept, seq, at_ms),
+        )
+    connection.close()
+
+
+@pytest.mark.parametrize("marks_only", [0, 1])
+def test_a_state_that_had_fewer_fields_is_no_difference(day: Path, marks_only: int) -> None:
+    """After an upgrade the journal of before still tells whether the same would have been decided."""
+    connection = apsw.Connection(str(day))
+    total = connection.execute("SELECT count(*) FROM snapshots WHERE blob IS NOT NULL").get
+    connection.close()
+    as_a_version_of_before(day, marks_only)
+    result = replay(day)
+    assert result.first_difference is None
+    assert result.states >= total - marks_only
+
+
+def test_a_state_that_had_fewer_fields_and_was_another_is_found(day: Path) -> None:
+    as_a_version_of_before(day)
+    connection = apsw.Connection(str(day))
+    seq, blob = connection.execute(
+        "SELECT seq, blob FROM snapshots WHERE blob IS NOT NULL ORDER BY seq DESC"
+    ).fetchall()[0]
+    assert isinstance(blob, bytes)
+    fields = json.loads(blob)
+    fields["at_ms"] += 1
+    other = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+    connection.execute(
+        "UPDATE snapshots SET sha256 = ?, blob = ? WHERE seq = ?", (codec.sha256(other), other, seq)
+    )
+    connection.close()
+    difference = replay(day).first_difference
+    assert difference is not None
+    assert "the state differs" in difference.what
 
 
 def test_a_changed_command_is_found(day: Path) -> None:
