@@ -7,6 +7,7 @@
 * Before it comes into force it is rehearsed by another process (``rehearsals.py``): the report says "rehearsing", then
   the figures; it is refused for them only where it says so itself (``rehearsal.max_worse``). A return is not rehearsed.
 * A policy ahead of its ``not_before`` is staged: not acknowledged, so that the broker keeps it over a restart.
+* While the journal keeps nothing (a full disk, a locked file) a policy is refused, and tried again once it does.
 * ``expires`` never takes a policy out of force: a hall keeps its last good one and says so.
 * A document on which this program fails is refused for ever (``condemned.py``): no policy ends the hall.
 * High-water mark and last good policy live in the journal (and in its keep file); absence of a retained push means
@@ -98,6 +99,17 @@ class _Waiting:
         return None if self.rehearsed is None else to_json(self.rehearsed)
 
 
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """A policy that was acknowledged and could not be kept, once more."""
+
+    payload: bytes
+    topic: str = ""
+
+    def ack(self) -> None:
+        """Long since."""
+
+
 class DeskLedger(Protocol):
     """What the desks need of ``edged.store.journal.Journal``."""
 
@@ -157,6 +169,7 @@ class PolicyDesk(Observer):
         self._applied: Verified | None = None
         self._mark = HighestVersion()
         self._waiting: _Waiting | None = None
+        self._unkept: Verified | None = None  # refused because the journal could not keep it
         self.heartbeat = Heartbeat()
         self._report: dict[str, Any] = {}
         self._reported_expired = False
@@ -221,6 +234,9 @@ class PolicyDesk(Observer):
                 self._hand_over(waiting)
             except Exception as error:  # noqa: BLE001 - whatever it is, this document caused it
                 self._give_up(waiting, error)
+        if self._unkept is not None and self._ledger.durable:
+            again, self._unkept = self._unkept, None
+            self.receive(_Again(again.envelope))
         if self.expired != self._reported_expired:
             log.warning("policy-expired", version=self._applied.version if self._applied else 0)
             kept = (self._report.get("reason"), self._report.get("rehearsal"))
@@ -257,8 +273,11 @@ class PolicyDesk(Observer):
         from edged.central.policies import accept  # loaded with the first policy: few starts have any
 
         verified = accept(message.payload, self._keys(), self._audience, self._high(), self._wall_ms())
+        older = self._unkept is not None and verified.version < self._unkept.version
         if not self._ledger.durable and not self._is_applied(verified):
+            self._unkept = self._unkept if older else verified
             raise DocumentRefused(reason("no-storage"))
+        self._unkept = self._unkept if older else None
         waiting = self._waiting
         left = next((one for one in self._state().left if one.sha256 == verified.sha256), None)
         if self._is_applied(verified):

@@ -143,8 +143,9 @@ CODES: dict[str, tuple[str, str]] = {
     ),
     "busy": ("the hall has too much to do; push it again", "大厅繁忙，请稍后重新推送"),
     "no-storage": (
-        "the hall's disk is full or broken, so nothing can be kept; push it again after repair",
-        "大厅磁盘已满或损坏，无法保存；修复后请重新推送",
+        "the hall can keep nothing now (its disk is full, or another program has locked its journal); once it can, a "
+        "policy comes into force by itself, an order has to be sent again",
+        "大厅目前无法保存任何内容（磁盘已满，或日志被其他程序锁定）；恢复后策略会自动生效，指令需重新发送",
     ),
 }
 

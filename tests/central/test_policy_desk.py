@@ -339,6 +339,26 @@ async def test_a_hall_that_cannot_write_takes_no_policy(tmp_path: Path) -> None:
         assert (await centre.push(envelope()))["state"] == "applied"
 
 
+@pytest.mark.parametrize("versions", [(7, 8), (8, 7)])
+async def test_a_policy_that_could_not_be_kept_is_applied_once_it_can(
+    tmp_path: Path, versions: tuple[int, int]
+) -> None:
+    async with hall_and_centre(tmp_path / "j.db") as (hall, centre):
+        hall.durable = False
+        for version in versions:
+            report = await centre.push(envelope(document(version=version)))
+            assert report["reason"]["code"] == "no-storage"
+        hall.desk.look()
+        assert hall.version == 0
+        hall.durable = True
+        hall.desk.look()
+        await until(lambda: centre.reports[-1]["state"] == "applied")
+        assert hall.version == 8
+        seen = len(centre.reports)
+        hall.desk.look()
+        assert len(centre.reports) == seen
+
+
 async def test_a_report_made_while_the_broker_was_away_is_sent_when_it_is_back(tmp_path: Path) -> None:
     async with real_mosquitto() as broker, open_journal(tmp_path / "j.db") as journal:
         hall = Hall(broker, journal)
