@@ -39,6 +39,8 @@ class LogWriter:
     ``native``: journald's socket for lines with fields, or None.
     """
 
+    bytes_max = WAITING_BYTES_MAX
+
     def __init__(
         self,
         descriptor: int,
@@ -59,7 +61,7 @@ class LogWriter:
         self._busy = False
         self._stopping = False
         self._changed = threading.Condition()
-        threading.Thread(target=self._run, name="log", daemon=True).start()
+        self._start()
 
     @property
     def lost(self) -> int:
@@ -70,7 +72,7 @@ class LogWriter:
         """One line with its end, and journald's ``fields`` of it; returns at once."""
         size = len(line) + len(fields)
         with self._changed:
-            if self._bytes + size > WAITING_BYTES_MAX or len(self._waiting) >= WAITING_LINES_MAX:
+            if self._bytes + size > self.bytes_max or len(self._waiting) >= WAITING_LINES_MAX:
                 self._lost += 1
                 return
             self._waiting.append((line, fields))
@@ -90,23 +92,31 @@ class LogWriter:
             self._stopping = True
             self._changed.notify_all()
 
+    def _start(self) -> None:
+        threading.Thread(target=self._run, name="log", daemon=True).start()
+
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._stopping)
-                if not self._waiting:
-                    return
-                line, fields = self._waiting.popleft()
-                self._bytes -= len(line) + len(fields)
-                self._busy = True
-                lost = self._lost
-            written = self._send(line, fields)
-            if written and lost > self._told and self._send(_told(lost - self._told, line), b""):
-                self._told = lost
-            with self._changed:
-                self._busy = False
-                self._lost += not written
-                self._changed.notify_all()
+        while self._turn():
+            pass
+
+    def _turn(self) -> bool:
+        """The next line, once there is one; False where there will be none."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._stopping)
+            if not self._waiting:
+                return False
+            line, fields = self._waiting.popleft()
+            self._bytes -= len(line) + len(fields)
+            self._busy = True
+            lost = self._lost
+        written = self._send(line, fields)
+        if written and lost > self._told and self._send(_told(lost - self._told, line), b""):
+            self._told = lost
+        with self._changed:
+            self._busy = False
+            self._lost += not written
+            self._changed.notify_all()
+        return True
 
     def _send(self, line: bytes, fields: bytes) -> bool:
         return (self._native is not None and self._native.send(line, fields)) or self._write(line)

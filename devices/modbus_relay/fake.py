@@ -43,6 +43,7 @@ from edged.links.modbus.frames import (
 BLINK_SEEN_S = 3.0  # hall seconds in which a person notices that a lamp blinks (two changes)
 CHANGES_MAX = 32  # remembered changes per coil
 SERIAL_READ_MAX = 1024
+TRANSACTIONS = 1 << 16  # the MBAP header has two bytes for one
 REQUESTS_MAX = 64  # received and not answered; a master on a serial line waits for each answer
 
 Seen = Literal["off", "on", "blink"]
@@ -52,7 +53,8 @@ Seen = Literal["off", "on", "blink"]
 class RelayFaults:
     """Chance of each misbehaviour per request, and how late a late answer is (real seconds).
 
-    ``backwards``: the bytes of an answer of more than eight coils come last first, as some boards send them.
+    ``backwards``: the bytes of an answer of more than eight coils come last first, as some boards send them. On TCP
+    only: ``hang_up`` closes the connection after an answer, ``foreign`` names another request's transaction.
     """
 
     mute: float = 0.0
@@ -64,6 +66,8 @@ class RelayFaults:
     code: int = 6
     lie: float = 0.0
     backwards: bool = False
+    hang_up: float = 0.0
+    foreign: float = 0.0
 
 
 @dataclass(slots=True)
@@ -147,6 +151,16 @@ class FakeRelay:
         """What a bad line puts before an answer."""
         wanted = self._dice.random() < self.faults.prefix
         return self._dice.randbytes(self._dice.randint(1, 4)) if wanted else b""
+
+    def transaction(self, number: int) -> int:
+        """What an answer to transaction ``number`` says that it answers."""
+        if not self.faults.foreign or self._dice.random() >= self.faults.foreign:
+            return number
+        return (number + self._dice.randrange(1, TRANSACTIONS)) % TRANSACTIONS
+
+    def hangs_up(self) -> bool:
+        """Whether the connection ends with this answer."""
+        return self.faults.hang_up > 0 and self._dice.random() < self.faults.hang_up
 
     def _carry_out(self, pdu: bytes) -> Message | None:
         try:
@@ -263,8 +277,8 @@ class FakeTcp:
     async def _answer(self, writer: asyncio.StreamWriter, module: FakeRelay, number: int, pdu: bytes) -> None:
         answer = await module.answer(pdu)
         if answer is not None and not writer.is_closing():
-            writer.write(module.noise() + tcp_frame(number, module.unit, answer))
-            if self.hangs_up:
+            writer.write(module.noise() + tcp_frame(module.transaction(number), module.unit, answer))
+            if self.hangs_up or module.hangs_up():
                 writer.close()
 
 

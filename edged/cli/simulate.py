@@ -55,8 +55,9 @@ def simulate(
 
     --level daemon lives shorter days with everything a site runs (journal, outputs, drivers, links, central desks) in
     virtual time, against the devices' own fakes. Its faults are kill -9, power cuts that tear writes, failing syncs, a
-    full or slow disk, a broker that is away, frozen or forgetful, noise and breaks on every wire, wrong clocks, false
-    policies. What was accepted must be there after each.
+    full or slow disk, a journal that another program holds or that loses its end, a log that nobody reads, a broker
+    that is away, frozen or forgetful, noise and breaks on every wire, wrong clocks, false policies. What was accepted
+    must be there after each; what the disk lost is known to be lost.
 
     \b
     Exit code: 0 every promise kept, 1 one was broken (seed, promise and command are printed), 2 wrong usage.

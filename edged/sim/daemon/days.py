@@ -10,7 +10,6 @@ import hashlib
 import logging
 import tempfile
 import traceback
-from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -30,6 +29,7 @@ from edged.links.chance import drawing
 from edged.sim.arrivals import arrivals
 from edged.sim.daemon.faults import HouseFaults
 from edged.sim.daemon.house import House
+from edged.sim.daemon.log import WorldLog
 from edged.sim.daemon.loop import VirtualLoop
 from edged.sim.daemon.mischief import Mischief
 from edged.sim.verdict import shows
@@ -46,22 +46,21 @@ CLOSES_MS = 20 * MINUTE_MS
 LOOK_MS = 5_000  # between looks at READY and the watchdog
 HALL = Path(__file__).with_name("hall.toml")
 FAST = Path("/dev/shm")  # noqa: S108  (the disk that fails is a model; the real one need not be slow)
-LINES_MAX = 20  # of the daemon's log, shown with a broken promise
 
 
 def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> WorldVerdict:
     """One house for so many days; never raises for a broken promise. ``file``: its hall.toml."""
-    lines: deque[str] = deque(maxlen=LINES_MAX)
+    written = WorldLog()
     loop = VirtualLoop()
     start_day = Random(f"{seed}/calendar").randrange(0, 120)
     base_ms = FIRST_DAY_MS + start_day * DAY_MS + round(OPENS_H * HOUR_MS)
-    day = _Days(seed, base_ms)
+    day = _Days(seed, base_ms, written)
     with ExitStack() as stack:
         root = FAST if FAST.is_dir() else None
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edged-world-", dir=root)))
         stack.enter_context(clock.reading(loop.time, day.wall_ns))
         stack.enter_context(drawing(Random(f"{seed}/jitter").random))
-        stack.enter_context(_quiet(lines))
+        stack.enter_context(_kept(written))
         broken = where = None
         try:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -72,7 +71,7 @@ def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> Worl
             broken, where = f"{type(error).__name__}: {error}", traceback.format_exc(limit=-6)
         if broken is None and loop.wrong:
             broken = f"AssertionError: caught: {loop.wrong[0]}"
-    return day.verdict(days, broken, "\n".join([where or "", *lines]) if broken else None)
+    return day.verdict(days, broken, "\n".join([where or "", *written.last]) if broken else None)
 
 
 def live_daemon(file: Path, days: int, seed: int) -> WorldVerdict:
@@ -89,15 +88,16 @@ class Broken(Exception):
 
 
 class _Days:
-    def __init__(self, seed: int, base_ms: int) -> None:
+    def __init__(self, seed: int, base_ms: int, log: WorldLog) -> None:
         self._seed = seed
+        self._log = log
         self._base_ms = base_ms
         self._house: House | None = None
         self._digest = hashlib.sha256()
 
     async def run(self, file: Path, folder: Path, days: int, policy: Policy | None) -> None:
         config = _placed(load(file), folder)
-        house = self._house = House(config, self._seed, folder, self._true_ms)
+        house = self._house = House(config, self._seed, folder, self._true_ms, self._log)
         house.centre.write_keys(folder)
         mischief = Mischief(house)
         base = Policy() if policy is None else policy
@@ -255,12 +255,11 @@ def _first(group: BaseExceptionGroup[Any]) -> tuple[str, str]:
 
 
 @contextmanager
-def _quiet(lines: deque[str]) -> Iterator[None]:
-    """The daemon's log goes into ``lines``, not to the terminal."""
+def _kept(written: WorldLog) -> Iterator[None]:
+    """The daemon's log goes into ``written``, not to the terminal."""
 
     def keep(_logger: Any, method: str, event: Any) -> Any:
-        if method in ("warning", "error", "exception", "critical"):
-            lines.append(f"  log: {method} {dict(event)}")
+        written.write(method, dict(event))
         raise structlog.DropEvent
 
     before = structlog.get_config()

@@ -3,21 +3,34 @@
 The model of a power cut: what was written before a file's last completed sync is there; of what was written after it,
 each 512-byte sector is there or not, independently. A sync that fails may have dropped what it should have written, and
 the next one does not try again (as Linux does). A full disk takes no write beyond what stands, unless the ballast is
-gone.
+gone. The end of the WAL can be gone after a crash although every sync of it had returned.
+
+Another program may have the database open (``hold``): one with unsaved changes, one that reads on and on, or one that
+wants it for itself. Its connection goes through the same VFS, so whatever it wrote would be known here.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import apsw
 
 SECTOR_BYTES = 512
 QUICK_S, SLOW_S = (0.0005, 0.003), (0.2, 2.0)  # a commit on a healthy disk, and while it is busy with itself
 SHARED = "-shm"  # a mapped file of the running process; made anew after a cut
+WAL = "-wal"
 BALLAST = ".ballast"
+WAL_HEADER, WAL_FRAME = 32, 24 + 4096  # bytes; one page a frame (sqlite.org/fileformat2.html#walformat)
+LOST_FRAMES_MAX = 40  # some ten transactions
+
+Hold = Literal["changes", "reading", "alone"]
+HOLDS: dict[Hold, tuple[str, ...]] = {
+    "changes": ("BEGIN IMMEDIATE",),
+    "reading": ("BEGIN", "SELECT count(*) FROM steps"),
+    "alone": ("PRAGMA locking_mode = EXCLUSIVE", "BEGIN EXCLUSIVE"),
+}
 
 
 class Off(apsw.IOError):
@@ -35,7 +48,8 @@ class Disk(apsw.VFS):
         self.full = False
         self.sync_fails = False
         self.slow_share = 0.0
-        self.met = {"fsync": 0, "full": 0, "torn": 0}
+        self.met = {"fsync": 0, "full": 0, "torn": 0, "locked": 0, "lost": 0}
+        self._other: apsw.Connection | None = None
         self._files: dict[str, _Kept] = {}
         self._rng = rng
         self._room_bytes = 0
@@ -51,14 +65,63 @@ class Disk(apsw.VFS):
         self.full = True
         self._room_bytes = 0
 
+    @property
+    def held(self) -> bool:
+        """Whether another program has the database open."""
+        return self._other is not None
+
+    def hold(self, database: Path, how: Hold) -> None:
+        """Another program opens the database, if it may; until ``let_go``."""
+        if self.held or not database.exists():
+            return
+        other = apsw.Connection(str(database), apsw.SQLITE_OPEN_READWRITE, vfs=self.name)
+        try:
+            other.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            for statement in HOLDS[how]:
+                other.execute(statement).fetchall()
+        except apsw.Error:  # the daemon was quicker, or has it open: this program gives up
+            other.close(True)
+            return
+        self._other = other
+        self.met["locked"] += how != "reading"
+
+    def let_go(self) -> None:
+        """The other program is closed without saving anything."""
+        if self._other is not None:
+            self.bury(self._other)
+            self._other = None
+
+    def lose_end(self, database: Path) -> None:
+        """The last frames of the WAL are gone, or one of them is not what was written. Nothing may be open."""
+        self.let_go()
+        wal = database.with_name(database.name + WAL)
+        content = bytearray(wal.read_bytes() if wal.exists() else b"")
+        frames = max(0, len(content) - WAL_HEADER) // WAL_FRAME
+        if not frames:
+            return
+        first = frames - self._rng.randint(1, min(frames, LOST_FRAMES_MAX))
+        at = WAL_HEADER + first * WAL_FRAME
+        if self._rng.random() < 0.5:
+            del content[at:]
+        else:
+            content[at + self._rng.randrange(WAL_FRAME)] ^= 1 << self._rng.randrange(8)
+        wal.write_bytes(content)
+        self._files.pop(wal.name, None)
+        self.met["lost"] += 1
+
     def cut(self) -> None:
-        """Cut the power: leave in the folder what a real disk might hold now. No file may be open."""
+        """The power is gone: leave in the folder what the disk may hold now. The daemon must have let go of it."""
+        self.let_go()
         for name, kept in self._files.items():
             path = self.folder / name
             self.met["torn"] += len(kept.unsynced)
             path.write_bytes(kept.after_cut(self._rng))
         for path in self.folder.glob(f"*{SHARED}"):
             path.unlink()
+
+    def xSleep(self, microseconds: int) -> int:
+        """See apsw: whoever waits for a lock waits in vain, and no real second goes by."""
+        return microseconds
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
         """See apsw."""
@@ -71,11 +134,12 @@ class Disk(apsw.VFS):
             self._files.pop(Path(filename).name, None)
 
     def file(self, name: str) -> _Kept:
-        """What is known of a file."""
-        kept = self._files.get(name)
-        if kept is None:
-            path = self.folder / name
-            kept = self._files[name] = _Kept(bytearray(path.read_bytes() if path.exists() else b""))
+        """What is known of a file; one that was put in the place of another is another."""
+        kept, path = self._files.get(name), self.folder / name
+        inode = path.stat().st_ino if path.exists() else 0
+        if kept is None or kept.inode not in (0, inode):
+            kept = self._files[name] = _Kept(bytearray(path.read_bytes() if inode else b""))
+        kept.inode = kept.inode or inode
         return kept
 
     def bury(self, connection: apsw.Connection) -> None:
@@ -109,6 +173,7 @@ class _Kept:
 
     def __init__(self, durable: bytearray) -> None:
         self.durable = durable
+        self.inode = 0  # 0: not made yet
         self.unsynced: list[tuple[int, bytes | None]] = []
 
     def sync(self) -> None:
@@ -134,6 +199,7 @@ class _File(apsw.VFSFile):
         self._disk = disk
         self._kept = disk.file(Path(path).name)
         super().__init__("", name, flags)
+        self._kept.inode = Path(path).stat().st_ino
 
     def xWrite(self, data: Any, offset: int) -> None:
         if not self._disk.writes():

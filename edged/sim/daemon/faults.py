@@ -35,10 +35,17 @@ class HouseFaults(WorldFaults):
     order_per_h: float = 0.0  # signed operations, each sent up to three times
     reload_per_h: float = 0.0  # somebody's hand slips in hall.toml; mended within ten minutes
     will_per_h: float = 0.0  # a will stands at the broker of a device that is there
+    hang_up_share: float = 0.0  # of a relay module's answers: it closes the connection after it
+    foreign_share: float = 0.0  # ... they name another transaction
+    locked_per_h: float = 0.0  # another program has the journal open, for up to five minutes
+    stalled_per_h: float = 0.0  # nobody reads the log, for up to ten minutes
+    lost_end_per_h: float = (
+        0.0  # killed, and the last transactions are gone from the disk that had synced them
+    )
 
     @classmethod
     def top(cls, name: str) -> float:
         """The highest rate of a fault."""
-        if name in ("kill_per_h", "cut_per_h", "restart_per_h", "fsync_per_h"):
+        if name in ("kill_per_h", "cut_per_h", "restart_per_h", "fsync_per_h", "lost_end_per_h"):
             return SELDOM_PER_H
         return OFTEN_PER_H if name.endswith("_per_h") else 0.2

@@ -32,6 +32,7 @@ from edged.sim.daemon.centre import SimulatedCentre
 from edged.sim.daemon.disk import Disk
 from edged.sim.daemon.far_ends import Machine, MemoryFakes
 from edged.sim.daemon.faults import HouseFaults
+from edged.sim.daemon.log import WorldLog
 from edged.sim.daemon.loop import VirtualLoop
 from edged.sim.daemon.watch import Watch
 from edged.sim.people import PageView, PanelView
@@ -51,19 +52,22 @@ OWN_FIRST = 500  # a dispenser that prints its own numbers has its own half of t
 class House:
     """Built inside a running ``VirtualLoop`` under ``clock.reading``; ``live`` in a task group, then let time pass."""
 
-    def __init__(self, config: HallConfig, seed: int, folder: Path, wall_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, config: HallConfig, seed: int, folder: Path, wall_ms: Callable[[], int], log: WorldLog
+    ) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         self.loop = loop
         self.config = config
         self.site = config.site
         self.seed = seed
+        self.log = log
         self.faults = HouseFaults.draw(Random(f"{seed}/faults"))
         self.disk = Disk(f"world-{seed}", folder, Random(f"{seed}/disk"))
         self.broker = Broker(loop, self._acknowledged)
         self.fakes = MemoryFakes(config, Clock(), seed, self.broker)
         self.centre = SimulatedCentre(config.hall, self.broker, wall_ms, Random(f"{seed}/centre"))
-        self.watch = Watch(config.site, frozenset(self.fakes.json))
+        self.watch = Watch(config.site, frozenset(self.fakes.json), wall_ms)
         self.broken: str | None = None
         self.where = ""
         self.app: Application | None = None
@@ -131,6 +135,7 @@ class House:
     def _start(self) -> bool:
         self._killed = False
         self._leaving_s = None
+        self.log.begin()
         self.disk.alive = True
         self._machine = Machine(
             self.config, self.broker, self.disk, self.fakes, self.watch, spoilt=self.spoilt
@@ -140,7 +145,7 @@ class House:
             self.app = Application(self.config, platform=self._machine)
             self.watch.born(self.app)
         except StoreError as error:
-            if not (self.disk.full or self.disk.met["fsync"]):
+            if not (self.disk.full or self.disk.met["fsync"] or self.disk.held):
                 self.fail(error)
             return False
         except Exception as error:  # noqa: BLE001 (whatever it is, it is the finding)
@@ -179,8 +184,11 @@ class House:
             self._leaving_s = monotonic_s()
             self.app.stop.set()
 
-    def kill(self, torn: bool) -> None:
-        """Kill -9; ``torn``: power is cut for everything, and the disk keeps a random part of what was not synced."""
+    def kill(self, torn: bool, then: Callable[[], None] = lambda: None) -> None:
+        """Kill -9; ``torn``: the power is gone for everything, and the disk keeps what it happened to keep.
+
+        ``then``: what becomes of the journal while nobody has it open.
+        """
         if self.app is None or self._task is None or self._killed:
             return
         self._killed = True
@@ -190,6 +198,16 @@ class House:
         self._task.cancel()
         if torn:
             self._task.add_done_callback(lambda _task: self.disk.cut())
+        self._task.add_done_callback(lambda _task: then())
+
+    def lose_end(self, torn: bool) -> None:
+        """Killed; then the last transactions are not there any more, although every sync of them had returned."""
+
+        def lose() -> None:
+            self.disk.lose_end(Path(self.config.store.path))
+            self.watch.end_lost()
+
+        self.kill(torn, lose)
 
     def freeze(self, seconds: float) -> None:
         """The whole machine stands still, the service manager with it."""
@@ -200,8 +218,9 @@ class House:
             self._machine.service.fed_s += seconds
 
     def look(self) -> None:
-        """Check that READY came in time and that the watchdog is fed."""
+        """READY in time, the watchdog fed, and no line of the log gone unnoticed."""
         machine = self._machine
+        self.log.look()
         if machine is None or self.app is None or self.broken is not None:
             return
         now_s, ready_s, gone_s = monotonic_s(), machine.service.ready_s, self._leaving_s
@@ -322,7 +341,8 @@ class House:
         try:
             fields = json.loads(payload) if payload.startswith(b'{"id"') else {}
             if "id" in fields:
-                self.watch.arrived(parts[3], parts[5], fields["id"])
+                paper = fields.get("number") if fields.get("about", "ticket") == "ticket" else None
+                self.watch.arrived(parts[3], parts[5], fields["id"], paper)
             else:
                 self.watch.shown(parts[3], parts[5], payload)
         except AssertionError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -12,6 +13,7 @@ from devices.mqtt_json.fake import FakeDevice
 from devices.onbon_bx.fake import BarFaults as CardFaults
 from edged.core.sequence import RESEND_MS
 from edged.links.memory import WireFaults as LineFaults
+from edged.sim.daemon.disk import Hold
 from edged.sim.daemon.faults import HouseFaults
 from edged.sim.daemon.house import House
 from edged.sim.worlds.faults import next_ms
@@ -21,6 +23,7 @@ from edged.sim.worlds.world import Process
 SECOND_MS, MINUTE_MS, HOUR_MS = 1_000, 60_000, 3_600_000
 CENTURY_MS = 125 * 365 * 24 * HOUR_MS  # a clock chip without its battery may say 2151
 OFF_S = RESEND_MS / 1000 + 10  # longer than what a device said before may be under way
+HELD_HOW: tuple[Hold, ...] = ("changes", "changes", "reading", "alone")
 BUSY_CODES = (
     4,
     5,
@@ -71,6 +74,8 @@ class Mischief:
         house.faults = HouseFaults()
         self._wires(house.faults)
         house.disk.slow_share, house.disk.full, house.disk.sync_fails = 0.0, False, False
+        house.disk.let_go()
+        house.log.stall(False)
         house.spoil_configuration(False)
         house.clock_wrong_ms = 0
         house.centre.silent = False
@@ -117,6 +122,9 @@ class Mischief:
             "reborn": self._reborn,
             "reload": self._reload,
             "will": self._will,
+            "locked": self._locked,
+            "stalled": self._stalled,
+            "lost_end": lambda rng: house.lose_end(torn=rng.random() < 0.5),
         }
 
     def _again(self, kind: str, act: Callable[[Random], None]) -> Process:
@@ -141,6 +149,20 @@ class Mischief:
         disk = self._house.disk
         disk.fill()
         self._later(rng.uniform(5, 600), lambda: setattr(disk, "full", False))
+
+    def _locked(self, rng: Random) -> None:
+        """Somebody looks into the journal with a program of their own; one that wants it alone needs us gone."""
+        disk, path = self._house.disk, Path(self._house.config.store.path)
+        how = rng.choice(HELD_HOW)
+        if how == "alone":
+            self._house.kill(torn=False, then=lambda: disk.hold(path, how))
+        else:
+            disk.hold(path, how)
+        self._later(rng.uniform(1, 300), disk.let_go)
+
+    def _stalled(self, rng: Random) -> None:
+        self._house.log.stall(True)
+        self._later(rng.uniform(5, 600), lambda: self._house.log.stall(False))
 
     # -- broker and devices on it --
 
@@ -256,6 +278,8 @@ class Mischief:
                 exception=share / 2,
                 code=code,
                 lie=share / 4,
+                hang_up=faults.hang_up_share,
+                foreign=faults.foreign_share,
             )
         for bus in fakes.buses.values():
             bus.faults = BusFaults(drop=faults.lost_share, garble=faults.noise_share / 4)

@@ -7,13 +7,13 @@ for it: ``tests/sim/daemon/test_planted_bugs.py``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from devices.mqtt_json.codec import encode_level
 from edged.core.model.commands import Action, Desired
-from edged.core.model.events import DeviceEvent, PolicyApplied
+from edged.core.model.events import ClockSet, DeviceEvent, DeviceLost, PolicyApplied
 from edged.core.model.point import Point, device_of
 from edged.core.model.site import Site
 from edged.daemon.app import Application
@@ -29,15 +29,20 @@ ONCE = (
 )  # actions that a person hears or sees each time; a page comes again under its id
 OFFERED_AGAIN = "print"  # by the next life of the process: the machine knows the id and prints no second slip
 SEQ_MAX = 1_000_000  # of the fakes' own numbers; what lies beyond is somebody else's
+DAY_MS = 86_400_000  # of UTC: a hall of these worlds is open within one
+WRONG_MS = DAY_MS  # all wrong clocks that can be true, and their restarts, make less of a day
+ALWAYS_BUSY = "exception-6"  # of a module that says so once in ten requests at most
 SHOWN_MAX = 64  # newest values of a slot that may still be on their way
 
 
 class Watch(Observer):
     """The judge of one world. ``born`` with each process, ``buried`` when it is gone; it observes the loop."""
 
-    def __init__(self, site: Site, json_devices: frozenset[str]) -> None:
-        """``json_devices``: those whose levels come as JSON, one point each."""
+    def __init__(self, site: Site, json_devices: frozenset[str], true_ms: Callable[[], int]) -> None:
+        """``json_devices``: those whose levels come as JSON, one point each. ``true_ms``: the right wall time."""
         self._json = json_devices
+        self._true_ms = true_ms
+        self._began: int | None = None  # true time less hall time, at the first step
         self.steps = 0
         self.deaths = 0
         self.tickets: list[str] = []
@@ -57,6 +62,9 @@ class Watch(Observer):
         self._actions: dict[str, int] = {}  # id -> times it came to a device
         self._prints: set[str] = set()  # ids of those that are slips, of this life of the process
         self._committed: dict[str, int] = {}  # action id -> step
+        self._end_lost = False  # by the disk, after it had said that all was kept
+        self._gone: set[tuple[str, int]] = set()  # inputs whose steps are lost: see ``_forget``
+        self._papers: dict[tuple[int, str], str] = {}  # (day, number) -> the action that printed it
         self._acked: set[tuple[str, int]] = set()
         self._journaled: set[tuple[str, int]] = set()
         self._levels: dict[tuple[str, str], deque[bytes]] = {}
@@ -66,32 +74,48 @@ class Watch(Observer):
     def born(self, app: Application) -> None:
         """A process has opened its journal: what it found must be what was accepted before."""
         journal = app.journal
-        assert self._epoch in (None, journal.epoch), f"kept: a new epoch {journal.epoch}, after {self._epoch}"
+        renewed = self._epoch is not None and journal.epoch > self._epoch
+        assert self._epoch in (None, journal.epoch) or (renewed and self._end_lost), (
+            f"kept: a new epoch {journal.epoch}, after {self._epoch}"
+        )
+        assert renewed or journal.last_seq >= self._accepted, (
+            f"kept: step {self._accepted} was accepted, the journal ends at {journal.last_seq}"
+        )
+        self._end_lost = False
         self._epoch = journal.epoch
         self._app = app
         for action in self._prints:
             self._actions.pop(action, None)
         self._prints.clear()
-        self._compare()
+        self._compare(renewed)
         journal.on_durable(self._durable)
 
-    def _compare(self) -> None:
-        """Compare the journal with the steps taken; those that were never written are forgotten."""
+    def _compare(self, renewed: bool = False) -> None:
+        """The journal against the steps that were taken; forgets those that were never written.
+
+        ``renewed``: it begins with a state dump, in which the steps before it are.
+        """
         assert self._app is not None
         head = self._app.journal.last_seq
-        assert head >= self._accepted, f"kept: step {self._accepted} was accepted, the journal ends at {head}"
-        for row in self._rows():
-            step, facts = self._pending[row.seq]
-            assert _same(row, encode_step(step)), f"kept: step {row.seq} is not what was decided"
-            point, seq = getattr(step.event, "point", None), getattr(step.event, "seq", None)
-            if point is not None and seq is not None:
-                self._journaled.add((point, seq))
+        rows = {row.seq: row for row in self._rows()}
+        strange = rows.keys() - self._pending.keys()
+        assert not strange, f"kept: the journal has steps {sorted(strange)[:5]}, which nobody took"
+        for seq, (step, facts) in self._pending.items():
+            if seq > head:
+                continue
+            row = rows.get(seq)
+            assert renewed or row is not None, f"kept: step {seq} is missing in the journal"
+            assert row is None or _same(row, encode_step(step)), f"kept: step {seq} is not what was decided"
+            place = _place(step)
+            if place is not None:
+                self._journaled.add(place)
             self._judge(step, facts)
-        missing = sorted(self._acked - self._journaled)
-        if self._told == self._accepted:
-            assert not missing, f"kept: {len(missing)} inputs were acknowledged and are gone: {missing[:5]}"
-        elif self._told > head:
-            self._forget(head)  # a full disk, then the end: what was only in memory is lost, as was said
+        if self._told > self._accepted and self._told > head:
+            self._papers.clear()  # numbers that were given from memory may be given again, as was said
+        if self._told > head:
+            self._forget(head)
+        missing = sorted(self._acked - self._journaled - self._gone)
+        assert not missing, f"kept: {len(missing)} inputs were acknowledged and are gone: {missing[:5]}"
         self._acked -= self._journaled
         self._seen = {key: known for key, known in self._seen.items() if known[1] <= head}
         self._orders = {name: seq for name, seq in self._orders.items() if seq <= head}
@@ -99,7 +123,14 @@ class Watch(Observer):
         self._pending.clear()
 
     def _forget(self, head: int) -> None:
+        """What comes after ``head`` is lost: it was only in memory, and said so, or the disk did not keep it."""
+        assert self._app is not None
         self.promises = None
+        self.policy_version = min(self.policy_version, self._app.engine.state.policy_version)
+        for seq, (step, _) in self._pending.items():
+            place = _place(step)
+            if seq > head and place is not None:
+                self._gone.add(place)
         self._judged = min(self._judged, head)
         lost = {action for action, seq in self._committed.items() if seq > head}
         for action in lost:
@@ -118,6 +149,10 @@ class Watch(Observer):
     def reborn(self, device: str) -> None:
         """A device lost its power a while ago: its earlier numbers do not count any more."""
         self._seen = {key: known for key, known in self._seen.items() if device_of(Point(key[0])) != device}
+
+    def end_lost(self) -> None:
+        """The disk lost what it had kept: the next process may find less, if it begins a new epoch."""
+        self._end_lost = True
 
     def ended(self) -> None:
         """The last check, when nothing more will be written."""
@@ -138,12 +173,30 @@ class Watch(Observer):
             f"policy: version {version} in force after {self.policy_version}"
         )
         assert version not in self._left, f"policy: version {version} is back, which was taken back"
+        self._believed(step)
         if step.seq not in self._pending:  # else a tick without effect, which is no row
             self._pending[step.seq] = (step, Facts.of(state))
             for command in step.commands:
                 if isinstance(command, Desired) and command.point in self._json:
                     self._note_level(command)
             self._once(step)
+
+    def _believed(self, step: Step) -> None:
+        """What the machine's clock and its modules say is believed as far as it can be true."""
+        event, true_ms = step.event, self._true_ms()
+        if self._began is None:
+            self._began = true_ms - step.at_ms
+        ahead_ms = step.at_ms + self._began - true_ms
+        assert ahead_ms < WRONG_MS, f"time: the hall has lived {ahead_ms / WRONG_MS:.0f} days too many"
+        if isinstance(event, ClockSet):
+            wrong_ms = abs(event.wall_ms - true_ms)
+            assert wrong_ms < WRONG_MS, (
+                f"time: a clock was believed that is {wrong_ms / WRONG_MS:.0f} days off"
+            )
+        if isinstance(event, DeviceLost):
+            assert event.reason != ALWAYS_BUSY, (
+                f"busy: {event.point} was given up for being busy now and then"
+            )
 
     def _note_level(self, command: Desired) -> None:
         kind, payload = encode_level(command.value)
@@ -206,8 +259,8 @@ class Watch(Observer):
         if isinstance(fields, dict) and type(fields.get("seq")) is int and 0 < fields["seq"] < SEQ_MAX:
             self._acked.add((device, fields["seq"]))
 
-    def arrived(self, device: str, kind: str, action: str) -> None:
-        """A device received an action."""
+    def arrived(self, device: str, kind: str, action: str, paper: str | None = None) -> None:
+        """An action came to a device. ``paper``: the number on a ticket."""
         assert action in self._committed, (
             f"outputs: {device} was told {kind} {action} before its step was accepted"
         )
@@ -215,11 +268,20 @@ class Watch(Observer):
         if kind == OFFERED_AGAIN:
             self._prints.add(action)
         assert times == 1 or kind not in ONCE, f"outputs: {device} was told {kind} {action} {times} times"
+        if kind == OFFERED_AGAIN and paper is not None:
+            first = self._papers.setdefault((self._true_ms() // DAY_MS, paper), action)
+            assert first == action, f"paper: {paper} is on two papers, of {first} and {action}"
 
     def shown(self, device: str, kind: str, payload: bytes) -> None:
         """A JSON device received a level."""
         known = self._levels.get((device, kind), ())
         assert payload in known, f"outputs: {device} shows {kind} {payload!r}, which nobody commanded"
+
+
+def _place(step: Step) -> tuple[str, int] | None:
+    """Device and number of an input that has one."""
+    point, seq = getattr(step.event, "point", None), getattr(step.event, "seq", None)
+    return None if point is None or seq is None else (point, seq)
 
 
 def _same(row: database.Row, ours: database.Row) -> bool:

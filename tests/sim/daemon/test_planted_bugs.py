@@ -17,7 +17,7 @@ import pytest
 from devices.candle485.driver import Candle485
 from devices.mqtt_json import driver as json_driver
 from edged.central import cloud_events, operations, policies
-from edged.core import sequence, trial
+from edged.core import renewal, sequence, trial
 from edged.core.model.commands import Action, Say
 from edged.core.model.events import PolicyApplied
 from edged.core.model.point import Point
@@ -30,17 +30,25 @@ from edged.daemon.loop import Loop
 from edged.daemon.outputs import Outputs
 from edged.daemon.reloads import Reloads
 from edged.daemon.service_manager import ServiceManager
+from edged.daemon.wall_clock import WallClock
+from edged.links.modbus import link as modbus_link
+from edged.links.modbus.frames import ACCEPTED
 from edged.links.mqtt.link import MqttLink
+from edged.log_writer import LogWriter
 from edged.observer import Step
 from edged.sim.daemon import days
 from edged.sim.daemon.days import HALL, live
 from edged.sim.daemon.faults import HouseFaults
 from edged.store import database
+from edged.store.database import JournalBroken
+from edged.store.identity import Marks
 from edged.store.journal import Journal
+from edged.store.writer import JournalWriter
 
 SEED = 5
 HOURS = 0.3  # with faults
 CALM: dict[str, float] = {}
+STALLED = {"stalled_per_h": 30.0, "down_per_h": 60.0, "power_per_h": 60.0}
 
 
 def the_disk_is_not_waited_for(patch: pytest.MonkeyPatch) -> None:
@@ -231,6 +239,46 @@ def a_will_outlives_its_device(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(json_driver.MqttJson, "_back", back)
 
 
+def any_clock_is_believed(patch: pytest.MonkeyPatch) -> None:
+    """One without a battery says 2151."""
+    patch.setattr(WallClock, "_likely", staticmethod(lambda wall_ms, lived_ms: True))
+    patch.setattr(WallClock, "believes", lambda clock, wall_ms, at_ms: True)
+
+
+def busy_is_taken_for_gone(patch: pytest.MonkeyPatch) -> None:
+    """A module that answers "busy, ask again" is given up instead."""
+    patch.setattr(modbus_link, "AGAIN_LATER", (ACCEPTED,))
+
+
+def the_loop_writes_its_log(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(LogWriter, "put", lambda writer, line, fields=b"": writer._write(line))
+
+
+def dropped_lines_are_not_counted(patch: pytest.MonkeyPatch) -> None:
+    true_put = LogWriter.put
+
+    def put(writer: LogWriter, line: bytes, fields: bytes = b"") -> None:
+        true_put(writer, line, fields)
+        writer._lost = 0
+
+    patch.setattr(LogWriter, "put", put)
+
+
+def the_end_of_the_journal_is_not_missed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Marks, "say", lambda marks, epoch, seq: None)
+
+
+def numbers_go_on_as_if_nothing_was_lost(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(renewal, "SKIP_MAX", 0)
+
+
+def a_locked_journal_ends_the_process(patch: pytest.MonkeyPatch) -> None:
+    def memory_only(writer: JournalWriter, why: str) -> None:
+        raise JournalBroken(why)
+
+    patch.setattr(JournalWriter, "_memory_only", memory_only)
+
+
 PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, float]]] = [
     (the_disk_is_not_waited_for, "kept: ", {"cut_per_h": 20.0}),
     (inputs_are_acknowledged_at_once, "kept: ", {"fsync_per_h": 60.0}),
@@ -252,7 +300,19 @@ PLANTED: list[tuple[Callable[[pytest.MonkeyPatch], None], str, dict[str, float]]
     (numbers_count_for_ever, "heard: ", {"reborn_per_h": 200.0}),
     (a_mistake_stands_for_ever, "liveness: ", {"reload_per_h": 20.0}),
     (a_will_outlives_its_device, "liveness: ", {"will_per_h": 200.0, "restart_per_h": 10.0}),
+    (any_clock_is_believed, "time: ", {"clock_per_h": 60.0}),
+    (the_loop_writes_its_log, "log: ", STALLED),
+    (dropped_lines_are_not_counted, "log: ", STALLED),
+    (the_end_of_the_journal_is_not_missed, "kept: ", {"lost_end_per_h": 20.0}),
+    (numbers_go_on_as_if_nothing_was_lost, "paper: ", {"lost_end_per_h": 30.0}),
+    (a_locked_journal_ends_the_process, "JournalBroken: ", {"locked_per_h": 30.0}),
+    (busy_is_taken_for_gone, "busy: relay-", {"module_share": 0.2}),
 ]
+WITHIN_SEEDS = 8  # for a bug that not every world can show
+SELDOM_SEEN = (
+    busy_is_taken_for_gone,  # a module has one of five ways to be busy
+    numbers_go_on_as_if_nothing_was_lost,  # a ticket must have been among the last steps
+)
 
 
 def hold(patch: pytest.MonkeyPatch, faults: dict[str, float]) -> None:
@@ -277,7 +337,8 @@ def test_a_planted_bug_breaks_its_promise(
 ) -> None:
     hold(monkeypatch, faults)
     plant(monkeypatch)
-    broken = live(HALL, SEED, 1).broken
+    seeds = range(SEED, SEED + WITHIN_SEEDS) if plant in SELDOM_SEEN else (SEED,)
+    broken = next(filter(None, (live(HALL, seed, 1).broken for seed in seeds)), None)
     assert broken is not None
     assert promise in broken
 

@@ -1,0 +1,115 @@
+"""Where the log of a simulated daemon goes: a pipe whose reader may stop, and the writer's thread without its thread.
+
+Judged: the loop never waits for the reader, and every line is read, still waits, or is counted as lost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import Any
+
+from edged.log_writer import LogWriter
+
+PIPE_BYTES = 512  # a small one: a world writes a line or two a minute
+WAITING_BYTES = 1_024  # so that a stall of some minutes fills it
+LEVELS = ("info", "warning", "error", "exception", "critical")
+LINES_MAX = 20  # of the daemon's log, shown with a broken promise
+TOLD = "log-lines-lost"
+
+
+class LogPipe:
+    """A pipe to whoever reads the log. ``stalled``: nobody does, and it takes what it has room for."""
+
+    def __init__(self, stalled: bool = False) -> None:
+        self.stalled = stalled
+        self.lines = 0  # that went in
+        self.told = 0  # lost lines that a line told of
+        self._bytes = 0
+
+    def room(self, size: int) -> bool:
+        """Whether ``size`` bytes go in."""
+        return not self.stalled or self._bytes + size <= PIPE_BYTES
+
+    def take(self, line: bytes) -> None:
+        """A whole line goes in."""
+        self._bytes = self._bytes + len(line) if self.stalled else 0
+        fields = json.loads(line)
+        if fields["event"] == TOLD:
+            self.told += fields["lost"]
+        else:
+            self.lines += 1
+
+
+class InlineLogWriter(LogWriter):
+    """What the thread would do, as soon as the pipe lets it."""
+
+    bytes_max = WAITING_BYTES
+
+    def __init__(self, pipe: LogPipe) -> None:
+        self._pipe = pipe
+        self._in_turn = False
+        super().__init__(-1)
+
+    def put(self, line: bytes, fields: bytes = b"") -> None:
+        """See ``LogWriter``."""
+        super().put(line, fields)
+        self.pump()
+
+    def pump(self) -> None:
+        """Turns, until one would wait for the reader."""
+        self._in_turn = True
+        while self._waiting and self._pipe.room(len(self._waiting[0][0])):
+            self._turn()
+        self._in_turn = False
+
+    def waiting(self) -> tuple[int, int]:
+        """Lines that are not out yet, and their bytes."""
+        return len(self._waiting), sum(len(line) for line, _ in self._waiting)
+
+    def _start(self) -> None:
+        """There are no threads."""
+
+    def _write(self, line: bytes) -> bool:
+        room = self._pipe.room(len(line))
+        assert room or self._in_turn, "log: the loop waits for whoever reads the log"
+        if room:
+            self._pipe.take(line)
+        return room
+
+
+class WorldLog:
+    """The log of one process after another. ``last`` keeps its warnings, to be shown with a broken promise."""
+
+    def __init__(self) -> None:
+        self.last: deque[str] = deque(maxlen=LINES_MAX)
+        self._pipe = LogPipe()
+        self.begin()
+
+    def begin(self) -> None:
+        """A process starts; what the one before had not written is gone with it."""
+        self._pipe = LogPipe(self._pipe.stalled)
+        self._writer = InlineLogWriter(self._pipe)
+        self._put = 0
+
+    def write(self, method: str, event: dict[str, Any]) -> None:
+        """A line of the daemon."""
+        if method in LEVELS[1:]:
+            self.last.append(f"  log: {method} {event}")
+        if method in LEVELS:
+            self._put += 1
+            self._writer.put(json.dumps(event, default=str).encode() + b"\n")
+
+    def stall(self, stalled: bool) -> None:
+        """Nobody reads from now on, or somebody does again."""
+        self._pipe.stalled = stalled
+        if not stalled:
+            self._writer.pump()
+
+    def look(self) -> None:
+        """What was promised. Raises ``AssertionError``."""
+        (waiting, size), lost = self._writer.waiting(), self._writer.lost
+        assert size <= WAITING_BYTES, f"log: {size} bytes wait for whoever reads the log"
+        known = self._pipe.lines + waiting + lost
+        assert known == self._put, f"log: {self._put - known} lines are neither read nor counted as lost"
+        assert self._pipe.told <= lost, f"log: {self._pipe.told} lines were said to be lost, {lost} are"
