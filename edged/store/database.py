@@ -442,6 +442,18 @@ def set_meta(connection: apsw.Connection, key: str, value: str) -> None:
     connection.execute("INSERT OR REPLACE INTO meta (k, v) VALUES (?, ?)", (key, value))
 
 
+def settle(connection: apsw.Connection) -> bool:
+    """Move the whole WAL into the main file, where its end cannot be lost any more; False where that was not all.
+
+    Raises ``apsw.BusyError`` and ``apsw.LockedError``.
+    """
+    try:
+        pages, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    except apsw.FullError:
+        return False
+    return pages == moved
+
+
 def sync_directory(path: Path) -> None:
     """Make names in a directory durable."""
     sync_file(path)

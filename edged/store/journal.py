@@ -225,8 +225,13 @@ class Journal:
         self._put(WriterJob(line=MetaLine(KEY, write_cursor(cursor, self.epoch))))
 
     def renewal_kept(self) -> None:
-        """That this is a new epoch stands in the journal now."""
-        forget_renewal(self.path)
+        """That this is a new epoch stands in the journal now: what was left for it is forgotten.
+
+        Not before it stands in the main file: a lost end of the WAL would take it along, and with it what to skip.
+        """
+        job = WriterJob(query=database.settle)
+        job.ack = lambda: forget_renewal(self.path) if job.found and self.durable else None
+        self._put(job)
 
     def renew(self, witness: Whereabouts) -> None:
         """Somebody else knows of steps that are not in this journal: the process has to end, and start a new epoch.

@@ -1,8 +1,9 @@
 """Opening the journal whatever state its file is in: healthy, new, damaged, gone, or put back from an old copy.
 
 Rules: nothing is deleted that might still be read (a bad file is moved to ``quarantine/``); what can still be proven
-right is carried over, up to the first step that cannot; the epoch grows whenever the file is not the one that was
-written last, so that the centre can tell; the same damage never stops the process twice.
+right is carried over, up to the first step that cannot (where only the end is missing: the whole file, in its place);
+the epoch grows whenever the file is not the one that was written last, so that the centre can tell; the same damage
+never stops the process twice.
 """
 
 from __future__ import annotations
@@ -67,7 +68,12 @@ class _Salvage:
 
 
 class Cut(Damaged):
-    """What is there is right, and its end is missing."""
+    """What is there is right, and its end is missing: after ``head`` of ``epoch`` (None: all of it is)."""
+
+    def __init__(self, why: str, epoch: int = 0, head: Head | None = None) -> None:
+        super().__init__(why)
+        self.epoch = epoch
+        self.head = head
 
 
 def suspect(path: Path, why: str) -> None:
@@ -97,18 +103,59 @@ def open_or_rescue(
         except (apsw.Error, ValueError, Damaged) as damage:
             if not _is_damage(damage):
                 raise
+            if isinstance(damage, Cut) and damage.head is not None and not _dumped_after(damage.head, keep):
+                opened = _go_on(path, keep, mark, damage, vfs, alive)
+                return _renewed(path, opened, keep)
             notice = _rebuild(path, keep, mark, damage, alive)
             opened = _open(path, Keep(), Whereabouts(0, 0), vfs, alive)
             opened.notices.append(notice)
-        opened.renewal = read_renewal(path)
-        if opened.renewal is not None and opened.epoch < opened.renewal.epoch:
-            opened.epoch = opened.renewal.epoch
-            database.set_meta(opened.connection, "epoch", str(opened.epoch))
-            opened.notices.append(_words(opened.renewal, opened.head))
-        _refresh_keep(path, opened, keep)
-        return opened
+        return _renewed(path, opened, keep)
     except (apsw.Error, OSError, ValueError, Damaged) as error:
         raise JournalBroken(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def _renewed(path: Path, opened: OpenedJournal, keep: Keep) -> OpenedJournal:
+    """With the epoch that was left for this start, if any."""
+    opened.renewal = read_renewal(path)
+    if opened.renewal is not None and opened.epoch < opened.renewal.epoch:
+        opened.epoch = opened.renewal.epoch
+        database.set_meta(opened.connection, "epoch", str(opened.epoch))
+        database.settle(opened.connection)
+        opened.notices.append(_words(opened.renewal, opened.head))
+    _refresh_keep(path, opened, keep)
+    return opened
+
+
+def _dumped_after(head: Head, keep: Keep) -> bool:
+    """Whether the keep file knows a state that the database has lost."""
+    return keep.snapshot is not None and keep.snapshot.good and keep.snapshot.seq > head.seq
+
+
+def _go_on(
+    path: Path, keep: Keep, mark: Whereabouts, cut: Cut, vfs: str | None, alive: Callable[[], None]
+) -> OpenedJournal:
+    """Its end is missing and nothing else: the same file goes on in a new epoch, with all its history."""
+    assert cut.head is not None
+    _leave(
+        path, 1 + max(cut.epoch, keep.epoch, mark.epoch), "cut", max(mark.seq, keep.seq) - cut.head.seq, mark
+    )
+    opened = _open(path, Keep(high_water=keep.high_water), Whereabouts(0, 0), vfs, alive)
+    last = database.last_policy(opened.connection)
+    if keep.policy is not None and (last is None or last.seq < keep.policy.seq):
+        with opened.connection:
+            database.insert_policy(opened.connection, keep.policy)
+    return opened
+
+
+def _leave(path: Path, epoch: int, why: Why, lost: int, mark: Whereabouts) -> None:
+    """What this start has to skip, and what an earlier one had to that is not in the file itself yet."""
+    before = read_renewal(path)
+    fresh = Renewal(epoch, why, max(0, lost))
+    if before is not None and before.epoch <= mark.epoch:  # it was lived, and its first step is lost again
+        fresh = replace(
+            fresh, lost=fresh.lost + before.lost, day=before.day, numbers=before.numbers, skips=before.skips
+        )
+    leave_renewal(path, fresh, database.sync_directory)
 
 
 def _is_damage(error: Exception) -> bool:
@@ -144,9 +191,10 @@ def _open(
             database.set_meta(connection, "epoch", "1")
         epoch = int(known or 1)
         if (epoch, head.seq) < (keep.epoch, keep.seq if epoch == keep.epoch else 0):
-            raise Cut(f"the file ends at step {head.seq} of epoch {epoch}; more was committed")
-        if mark.epoch == epoch and mark.seq > head.seq:
-            raise Cut(f"the file ends at step {head.seq} of epoch {epoch}; step {mark.seq} was acknowledged")
+            raise Cut(f"the file ends at step {head.seq} of epoch {epoch}; more was committed", epoch, head)
+        if mark.epoch > epoch or (mark.epoch == epoch and mark.seq > head.seq):
+            ends = f"the file ends at step {head.seq} of epoch {epoch}"
+            raise Cut(f"{ends}; step {mark.seq} was acknowledged", epoch, head)
         if keep.high_water > int(database.get_meta(connection, "high_water") or 0):
             with connection:
                 database.raise_high_water(connection, keep.high_water)
@@ -172,7 +220,7 @@ def _rebuild(path: Path, keep: Keep, mark: Whereabouts, damage: Exception, alive
     database.sync_directory(path.parent)
     lost = max(0, max(mark.seq, keep.seq) - salvage.seq)
     why: Why = "cut" if isinstance(damage, Cut) else "damaged"
-    leave_renewal(path, Renewal(epoch, why, lost), database.sync_directory)
+    _leave(path, epoch, why, lost, mark)
     _finish_swap(path)
     return (
         f"journal damaged ({damage}): moved to quarantine, going on from step {salvage.seq} in epoch {epoch}"

@@ -15,10 +15,11 @@ from edged.observer import Step
 from edged.store.journal import Journal
 from edged.store.keep import keep_path, read_keep
 from edged.store.records import ALONE, Attachments
-from tests.support.journals import envelope_of, key_step, open_journal, policy_step
+from tests.support.journals import envelope_of, key_step, open_journal, policy_step, steps_in
 
 STEPS = 200
 DUMP_AT = 120
+FRAME_BYTES = 24 + 4096  # of a WAL: a header and a page
 
 
 async def _write_day(path: Path) -> None:
@@ -220,3 +221,63 @@ def test_a_damaged_file_that_is_only_read_is_left_where_it_is(tmp_path: Path) ->
     with pytest.raises(Exception, match="not a database"):
         Journal.open(path, read_only=True)
     assert path.read_bytes() == b"hello " * 4000
+
+
+def _left_behind(source: Path, path: Path, frames: int | None) -> None:
+    """The files of an open journal, as a kill leaves them; the last ``frames`` of the WAL are gone (None: all)."""
+    for suffix in ("", "-wal", ".keep", ".mark", ".renewed"):
+        part = source.with_name(source.name + suffix)
+        if part.exists():
+            shutil.copy(part, path.with_name(path.name + suffix))
+    wal = path.with_name(path.name + "-wal")
+    content = wal.read_bytes()
+    wal.write_bytes(b"" if frames is None else content[: len(content) - frames * FRAME_BYTES])
+
+
+async def _one_by_one(journal: Journal, count: int) -> None:
+    for _ in range(count):
+        journal.append(key_step(journal.last_seq + 1))
+        await journal.drain()
+
+
+async def test_a_journal_that_lost_its_end_goes_on_with_all_its_history(tmp_path: Path) -> None:
+    live, path = tmp_path / "live.db", tmp_path / "hall.db"
+    async with open_journal(live) as journal:
+        await _one_by_one(journal, 6)
+        journal.snapshot({"served": 6}, 6, 60)
+        await _one_by_one(journal, 6)
+        _left_behind(live, path, 1)
+    async with open_journal(path) as journal:
+        assert (journal.epoch, journal.last_seq) == (2, 11)
+        assert journal.renewal is not None
+        assert (journal.renewal.why, journal.renewal.lost) == ("cut", 1)
+        assert not (tmp_path / "quarantine").exists()
+        assert [step.seq for step in steps_in(path)] == list(range(1, 12)), "also those before the dump"
+        await _one_by_one(journal, 1)
+    again = Journal.open(path)
+    assert (again.epoch, again.last_seq, again.notices) == (2, 12, ())
+    again.close()
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_an_end_that_is_lost_twice_skips_for_both(kept: bool, tmp_path: Path) -> None:
+    """The step that says what to skip may be among those that are lost again."""
+    live, path, third = tmp_path / "live.db", tmp_path / "hall.db", tmp_path / "third" / "hall.db"
+    third.parent.mkdir()
+    async with open_journal(live) as journal:
+        await _one_by_one(journal, 10)
+        _left_behind(live, path, 4)
+    async with open_journal(path) as journal:
+        assert journal.renewal is not None
+        lost = journal.renewal.lost
+        await _one_by_one(journal, 1)
+        if kept:
+            journal.renewal_kept()
+            await journal.drain()
+        await _one_by_one(journal, 2)
+        _left_behind(path, third, None)
+    again = Journal.open(third)
+    assert again.epoch == 3
+    assert again.renewal is not None
+    assert again.renewal.lost == (2 if kept else 3 + lost)
+    again.close()

@@ -110,7 +110,7 @@ class Disk(apsw.VFS):
         self.met["lost"] += 1
 
     def cut(self) -> None:
-        """The power is gone: leave in the folder what the disk may hold now. The daemon must have let go of it."""
+        """Cut the power: leave in the folder what a real disk might hold now. The daemon must have let go of it."""
         self.let_go()
         for name, kept in self._files.items():
             path = self.folder / name

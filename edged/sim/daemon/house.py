@@ -185,7 +185,7 @@ class House:
             self.app.stop.set()
 
     def kill(self, torn: bool, then: Callable[[], None] = lambda: None) -> None:
-        """Kill -9; ``torn``: the power is gone for everything, and the disk keeps what it happened to keep.
+        """Kill -9; ``torn``: power is cut for everything, and the disk keeps a random part of what was not synced.
 
         ``then``: what becomes of the journal while nobody has it open.
         """
@@ -218,7 +218,7 @@ class House:
             self._machine.service.fed_s += seconds
 
     def look(self) -> None:
-        """READY in time, the watchdog fed, and no line of the log gone unnoticed."""
+        """Check that READY came in time, that the watchdog is fed, and that no line of the log is gone unnoticed."""
         machine = self._machine
         self.log.look()
         if machine is None or self.app is None or self.broken is not None:

@@ -91,7 +91,7 @@ class Watch(Observer):
         journal.on_durable(self._durable)
 
     def _compare(self, renewed: bool = False) -> None:
-        """The journal against the steps that were taken; forgets those that were never written.
+        """Compare the journal with the steps taken; those that were never written are forgotten.
 
         ``renewed``: it begins with a state dump, in which the steps before it are.
         """
@@ -260,7 +260,7 @@ class Watch(Observer):
             self._acked.add((device, fields["seq"]))
 
     def arrived(self, device: str, kind: str, action: str, paper: str | None = None) -> None:
-        """An action came to a device. ``paper``: the number on a ticket."""
+        """A device received an action; ``paper``: the number on a ticket."""
         assert action in self._committed, (
             f"outputs: {device} was told {kind} {action} before its step was accepted"
         )
