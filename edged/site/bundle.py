@@ -50,7 +50,7 @@ PLATFORMS = {  # name for people: tags that pip may choose from, newest C librar
 PYTHONS = ("3.11", "3.12", "3.13")
 PIP = "pip==26.3"  # Debian's own may be missing (python3-venv); it installs the rest and is not installed itself
 SHIPPED = ("systemd", "configs")
-EXTRAS = "web"  # the pages, beside the daemon
+EXTRAS = "web,bridge"  # the pages and the bridge to a queue system, beside the daemon
 ELF_MACHINES = {"x86_64": 62, "aarch64": 183}  # ``e_machine`` (elf.h)
 MUST_BRING = "import bz2, ctypes, hashlib, lzma, ssl, venv, zlib, sys; print('%d.%d' % sys.version_info[:2])"
 CHUNK_BYTES = 1 << 20

@@ -60,6 +60,7 @@ def service(name: str = "edged.service") -> dict[str, str]:
 OTHERS = (
     "systemd/edged-web.service",
     "systemd/edged-pager.service",
+    "systemd/edged-bridge.service",
     "systemd/edged-backup.service",
     "configs/city/edged-centre.service",
 )

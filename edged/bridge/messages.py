@@ -1,0 +1,203 @@
+"""From rows of another system to messages of the follow contract (configs/asyncapi.yaml, kind "queue"); no I/O.
+
+At least once: messages are written down with their ``seq`` before the first of them is sent, and again sent, under the
+same numbers, by whoever starts on that file. The hall drops what it has had. What a row holds beyond the columns named
+in bridge.toml is never read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from edged.bridge.settings import BridgeSettings, ReportTable
+
+SEEN_MAX = 2000  # rows of the overlap that are known
+LISTED_MAX = 999  # numbers of one service: what the contract takes
+ROWS_MAX = 500  # of one kind, in one look
+_NUMBER = re.compile(r"[0-9A-Za-z-]{1,12}\Z")
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
+Key = int | datetime
+Row = dict[str, Any]
+
+
+@dataclass
+class BridgeProgress:
+    """How far it has read, and what is on its way. ``boot`` names this file's life; a lost file is another sender."""
+
+    boot: str
+    seq: int = 0
+    after: dict[str, Key] = field(default_factory=dict)  # by kind: the newest key
+    seen: dict[str, list[str]] = field(default_factory=dict)  # by kind: rows of the overlap, as texts
+    pending: list[tuple[str, str]] = field(default_factory=list)  # (word, payload) not known to be kept
+    told: dict[str, str] = field(default_factory=dict)  # by service or window: the level told last
+
+    def to_json(self) -> str:
+        """As it is kept."""
+        after = {kind: _key_text(key) for kind, key in self.after.items()}
+        return json.dumps({**self.__dict__, "after": after}, ensure_ascii=False)
+
+    @staticmethod
+    def from_json(text: str) -> BridgeProgress:
+        """Raises ``ValueError``."""
+        try:
+            fields = json.loads(text)
+            after = {kind: _key_of(key) for kind, key in fields.pop("after").items()}
+            pending = [(str(word), str(payload)) for word, payload in fields.pop("pending")]
+            return BridgeProgress(**fields, after=after, pending=pending)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"no state of a bridge: {error}") from None
+
+
+@dataclass
+class Oddities:
+    """Rows that were no reports: how many, and why the last."""
+
+    count: int = 0
+    last: str = ""
+
+    def note(self, why: str) -> None:
+        """One more."""
+        self.count, self.last = self.count + 1, why
+
+
+def floor(progress: BridgeProgress, kind: str, overlap: int) -> Key | None:
+    """From which key on rows are read again; None: nothing was read yet."""
+    after = progress.after.get(kind)
+    if after is None:
+        return None
+    return after - overlap if isinstance(after, int) else after - timedelta(seconds=overlap)
+
+
+def mark(row: Row) -> str:
+    """What tells one row from another."""
+    return json.dumps(row, default=str, ensure_ascii=False, sort_keys=True)
+
+
+def take(
+    progress: BridgeProgress, kind: str, rows: list[Row], settings: BridgeSettings, odd: Oddities
+) -> int:
+    """Put what is new in ``rows`` (in order of their key) among the pending; how many rows were new."""
+    report = settings.reports()[kind]
+    assert report.key is not None
+    known = dict.fromkeys(progress.seen.get(kind, ()))
+    new = 0
+    for row in rows:
+        key, one = row.get(report.key), mark(row)
+        if not isinstance(key, Key) or isinstance(key, bool):
+            odd.note(f"{kind}: the key {report.key} is neither a whole number nor a time")
+            continue
+        if one in known:
+            continue
+        known[one] = None
+        new += 1
+        before = progress.after.get(kind)
+        if before is None or key > before:  # type: ignore[operator]
+            progress.after[kind] = key
+        _put(progress, kind, report, row, settings, odd)
+    progress.seen[kind] = list(known)[-SEEN_MAX:]
+    return new
+
+
+def take_whole(
+    progress: BridgeProgress, kind: str, rows: list[Row], settings: BridgeSettings, odd: Oddities
+) -> None:
+    """A whole list (``waiting``, ``staff``): told where it is another than was told last."""
+    report = settings.reports()[kind]
+    if kind == "waiting":
+        assert report.service is not None
+        assert report.number is not None
+        lists: dict[str, list[str]] = {service: [] for service in settings.services.values()}
+        for row in rows:
+            service = _mapped(row.get(report.service), settings.services)
+            number = _number(row.get(report.number))
+            if service is None or number is None:
+                odd.note("waiting: a number or service that the contract does not take")
+            elif len(lists.setdefault(service, [])) < LISTED_MAX:
+                lists[service].append(number)
+        for service, numbers in lists.items():
+            _tell(progress, "queue", f"queue/{service}", {"service": service, "waiting": numbers})
+        return
+    assert report.window is not None
+    assert report.staffed is not None
+    for row in rows:
+        window = _mapped(row.get(report.window), settings.windows)
+        if window is None:
+            odd.note("staff: a window that the contract does not take")
+        else:
+            staffed = str(row.get(report.staffed)).strip().lower() in ("1", "true", "t", "y", "yes")
+            _tell(progress, "window", f"window/{window}", {"window": window, "staffed": staffed})
+
+
+def _tell(progress: BridgeProgress, word: str, place: str, fields: dict[str, Any]) -> None:
+    level = json.dumps(fields, sort_keys=True)
+    if progress.told.get(place) != level:
+        progress.told[place] = level
+        _send(progress, word, fields)
+
+
+def _put(
+    progress: BridgeProgress,
+    kind: str,
+    report: ReportTable,
+    row: Row,
+    settings: BridgeSettings,
+    odd: Oddities,
+) -> None:
+    number = None if report.number is None else _number(row.get(report.number))
+    service = None if report.service is None else _mapped(row.get(report.service), settings.services)
+    window = None if report.window is None else _mapped(row.get(report.window), settings.windows)
+    fields: dict[str, Any] = {"number": number, "service": service, "window": window}
+    needed = {"tickets": ("number", "service"), "calls": ("number", "window"), "ends": ("window",)}[kind]
+    if any(fields[one] is None for one in needed):
+        odd.note(
+            f"{kind}: {', '.join(one for one in needed if fields[one] is None)} not as the contract takes it"
+        )
+        return
+    if kind == "tickets":
+        del fields["window"]
+    if kind == "ends":
+        del fields["service"]
+        word = "served" if report.outcome is None else str(row.get(report.outcome))
+        fields["outcome"] = settings.outcomes.get(word, "served")
+    words = {"tickets": "ticket", "calls": "call", "ends": "end"}
+    _send(progress, words[kind], {name: value for name, value in fields.items() if value is not None})
+
+
+def _send(progress: BridgeProgress, word: str, fields: dict[str, Any]) -> None:
+    progress.seq += 1
+    payload = json.dumps({"seq": progress.seq, "boot": progress.boot, **fields}, ensure_ascii=False)
+    progress.pending.append((word, payload))
+
+
+def _number(value: object) -> str | None:
+    text = "" if value is None else str(value).strip()
+    return text if _NUMBER.match(text) else None
+
+
+def _mapped(value: object, table: dict[str, str]) -> str | None:
+    """Our word for theirs; one that is not in the table goes as it is: the hall says so with an alarm."""
+    text = "" if value is None else str(value).strip()
+    found = table.get(text, text.lower())
+    return found if _ID.match(found) else None
+
+
+def _key_text(key: Key) -> int | str:
+    return key if isinstance(key, int) else key.isoformat()
+
+
+def _key_of(value: object) -> Key:
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str):
+        return datetime.fromisoformat(value)
+    raise ValueError("a key is a whole number or a time")
+
+
+def keys(rows: Iterable[Row], column: str) -> list[Key]:
+    """The keys in ``rows``."""
+    return [key for row in rows if isinstance(key := row.get(column), Key)]

@@ -1,0 +1,196 @@
+"""The bridge as a process: looks, writes down, sends, and only then goes on. Rules:
+
+1. What is to be sent is on disk (``BridgeProgress``, written whole, renamed) before it is sent; it leaves the file when
+   the broker has acknowledged all of it. A start sends what stands there again, under the same numbers.
+2. The hall hears of a source that cannot be read: ``up/health`` with its fault, and without once it can. The broker
+   leaves ``up/status`` offline for a bridge that went.
+3. A first start reads nothing of the past: it begins at the newest row, and ``waiting`` brings what stands there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+import structlog
+
+from edged.bridge.messages import ROWS_MAX, BridgeProgress, Oddities, floor, keys, mark, take, take_whole
+from edged.bridge.settings import BridgeSettings
+from edged.bridge.sources import HttpSource, Source, SourceAway, SqlSource
+from edged.clock import monotonic_s
+from edged.links.mqtt.settings import MqttSettings, first_line
+
+RETRY_BROKER_S = (0.5, 1.0, 2.0, 5.0)  # real seconds
+SEND_S = 10.0  # real seconds for the broker's acknowledgement
+GOODBYE_S = 1.0
+PAGES_MAX = 20  # looks at one view before the others have their turn
+log = structlog.get_logger("edged.bridge")
+
+
+def source_of(settings: BridgeSettings) -> Source:
+    """The other system. Raises ``OSError`` or ``ValueError``."""
+    url = first_line(settings.url_file).strip()
+    return SqlSource(url) if settings.source == "sql" else HttpSource(url)
+
+
+class BridgeState:
+    """``BridgeProgress`` on disk."""
+
+    def __init__(self, file: Path) -> None:
+        """Raises ``OSError`` or ``ValueError`` where the file cannot be used: guessing would count people twice."""
+        self._file = file
+        try:
+            self.progress = BridgeProgress.from_json(file.read_text("utf-8"))
+        except FileNotFoundError:
+            self.progress = BridgeProgress(boot=secrets.token_hex(8))
+
+    def write(self) -> None:
+        """Whole or not at all."""
+        fresh = self._file.with_name(self._file.name + ".new")
+        with fresh.open("w", encoding="utf-8") as stream:
+            stream.write(self.progress.to_json())
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(self._file)
+
+
+class Bridge:
+    """One queue system and one hall. ``run`` until cancelled."""
+
+    def __init__(self, settings: BridgeSettings, mqtt: MqttSettings, hall: str, source: Source) -> None:
+        """Raises as ``BridgeState``."""
+        self._settings = settings
+        self._mqtt = mqtt
+        self._root = f"hall/{hall}/dev/{settings.queue}/up"
+        self._source = source
+        self._kept = BridgeState(Path(settings.state))
+        self._odd = Oddities()
+        self._whole_from_s = 0.0
+        self._fault: str | None = None
+        self.sent = 0
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Look and send; begin anew where the broker went."""
+        tries = 0
+        while True:
+            try:
+                async with self._broker() as client:
+                    await self._publish(client, "status", '{"state":"online"}')
+                    tries = 0
+                    ready()
+                    await self._live(client)
+            except (aiomqtt.MqttError, OSError, ValueError) as error:
+                log.warning("broker", why=str(error))
+            await asyncio.sleep(RETRY_BROKER_S[min(tries, len(RETRY_BROKER_S) - 1)])
+            tries += 1
+
+    async def _live(self, client: aiomqtt.Client) -> None:
+        self._fault = "?"  # the hall may have heard a fault of an earlier life
+        await self._send(client)
+        while True:
+            fault = None
+            try:
+                await asyncio.to_thread(self._look)
+            except SourceAway as error:
+                fault = f"queue system: {error}"
+            await self._send(client)
+            if fault != self._fault:
+                payload = json.dumps({"paper": "unknown", "fault": fault}, ensure_ascii=False)
+                await self._publish(client, "health", payload)
+                (log.info if fault is None else log.warning)("source", fault=fault)
+                self._fault = fault
+            await asyncio.sleep(self._settings.every_s)
+
+    def _look(self) -> None:
+        """Everything once; what is new is among the pending, on disk. Raises ``SourceAway``."""
+        progress, odd = self._kept.progress, self._odd.count
+        try:
+            for kind, report in self._settings.reports().items():
+                if report.key is not None and kind in ("tickets", "calls", "ends"):
+                    self._look_at(kind)
+            if monotonic_s() >= self._whole_from_s:
+                for kind, report in self._settings.reports().items():
+                    if kind in ("waiting", "staff"):
+                        take_whole(progress, kind, self._source.whole(report), self._settings, self._odd)
+                self._whole_from_s = monotonic_s() + self._settings.whole_every_s
+        finally:
+            if progress.pending:
+                self._kept.write()
+        if self._odd.count > odd:
+            log.warning("rows-refused", count=self._odd.count - odd, last=self._odd.last)
+
+    def _look_at(self, kind: str) -> None:
+        progress, report = self._kept.progress, self._settings.reports()[kind]
+        assert report.key is not None
+        if kind not in progress.seen:  # a first start reads nothing of the past
+            newest = keys(self._source.newest(report), report.key)
+            rows = self._source.rows(report, newest[0]) if newest else []
+            if newest:
+                progress.after[kind] = newest[0]
+            progress.seen[kind] = [mark(row) for row in rows]
+            self._kept.write()
+            return
+        begin = floor(progress, kind, self._settings.overlap)
+        for _ in range(PAGES_MAX):
+            rows = self._source.rows(report, begin)
+            take(progress, kind, rows, self._settings, self._odd)
+            last = keys(rows, report.key)[-1:]
+            if len(rows) < ROWS_MAX or not last or last[0] == begin:
+                return
+            begin = last[0]
+
+    async def _send(self, client: aiomqtt.Client) -> None:
+        """All that is pending; it is forgotten when the broker has acknowledged all of it."""
+        pending = self._kept.progress.pending
+        if not pending:
+            return
+        for word, payload in pending:
+            await self._publish(client, word, payload)
+            self.sent += 1
+        pending.clear()
+        await asyncio.to_thread(self._kept.write)
+
+    async def _publish(
+        self, client: aiomqtt.Client, word: str, payload: str, within_s: float = SEND_S
+    ) -> None:
+        """Until the broker has acknowledged it. Raises ``MqttError`` or ``TimeoutError``."""
+        async with asyncio.timeout(within_s):
+            await client.publish(f"{self._root}/{word}", payload.encode(), qos=1, retain=word == "status")
+
+    @asynccontextmanager
+    async def _broker(self) -> Any:
+        mqtt = self._mqtt
+        password = (
+            None
+            if mqtt.password_file is None
+            else await asyncio.to_thread(mqtt.held.password, mqtt.password_file)
+        )
+        context = None if mqtt.tls_ca is None else await asyncio.to_thread(mqtt.held.context, mqtt)
+        version = aiomqtt.ProtocolVersion.V5 if mqtt.protocol == "5" else aiomqtt.ProtocolVersion.V311
+        will = aiomqtt.Will(f"{self._root}/status", b'{"state":"offline"}', 1, True)
+        client = aiomqtt.Client(
+            mqtt.host,
+            mqtt.port,
+            username=mqtt.username,
+            password=password,
+            identifier=mqtt.client_id,
+            protocol=version,
+            will=will,
+            tls_context=context,
+            keepalive=mqtt.keepalive_s,
+            timeout=math.inf,  # its asyncio.wait_for may swallow a cancellation; ``_publish`` has the limit
+        )
+        async with client:
+            try:
+                yield client
+            finally:
+                with suppress(aiomqtt.MqttError, TimeoutError):
+                    await self._publish(client, "status", '{"state":"offline"}', GOODBYE_S)

@@ -1,0 +1,175 @@
+"""Where the other system's rows come from: SQL by SQLAlchemy, or JSON over HTTP. Blocking: it is asked in a thread.
+
+Nothing is ever written: statements are made of names and only select, in a transaction that may not write where the
+database knows such a thing. Give the account SELECT on the views and nothing else all the same.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from datetime import datetime
+from typing import Any, Literal, Protocol
+from urllib.parse import urljoin, urlsplit
+
+from edged.bridge.messages import LISTED_MAX, ROWS_MAX, Key, Row
+from edged.bridge.settings import ReportTable
+
+HTTP_S = 5.0  # real seconds for one answer
+HTTP_BYTES_MAX = 1 << 20
+WHOLE_ROWS_MAX = 20 * LISTED_MAX
+READ_ONLY = {  # what makes a transaction refuse to write, by dialect; Oracle's must be the first statement, too
+    "postgresql": "SET TRANSACTION READ ONLY",
+    "mysql": "START TRANSACTION READ ONLY",
+    "mariadb": "START TRANSACTION READ ONLY",
+    "oracle": "SET TRANSACTION READ ONLY",
+}
+
+
+class SourceAway(Exception):
+    """The other system cannot be read now; the text names no password."""
+
+
+class Source(Protocol):
+    """Rows of one report. Both raise ``SourceAway``."""
+
+    def rows(self, report: ReportTable, floor: Key | None) -> list[Row]:
+        """At most ``ROWS_MAX``, by their key, from ``floor`` on; None: from the first one."""
+
+    def newest(self, report: ReportTable) -> list[Row]:
+        """The row with the greatest key, if there is one."""
+
+    def whole(self, report: ReportTable) -> list[Row]:
+        """All of them, in their order."""
+
+
+def columns(report: ReportTable) -> list[str]:
+    """The columns that are read, and no other: names of visitors stay where they are."""
+    names = (
+        *(report.key, report.number, report.service, report.window),
+        *(report.outcome, report.staffed, report.order),
+    )
+    return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def statement(report: ReportTable, look: Literal["from", "newest", "whole"], floor: Key | None = None) -> Any:
+    """The select for one look, in no dialect yet."""
+    from sqlalchemy import column, select, table
+
+    schema, _, name = report.view.rpartition(".")
+    view = table(name, *(column(one) for one in columns(report)), schema=schema or None)
+    if look == "whole":
+        ordered = [] if report.order is None else [view.c[report.order]]
+        return select(*view.c).order_by(*ordered).limit(WHOLE_ROWS_MAX)
+    assert report.key is not None
+    key = view.c[report.key]
+    if look == "newest":
+        return select(*view.c).order_by(key.desc()).limit(1)
+    query = select(*view.c).order_by(key).limit(ROWS_MAX)
+    return query if floor is None else query.where(key >= floor)
+
+
+class SqlSource:
+    """One database. ``url`` as SQLAlchemy has it: ``postgresql+psycopg://…``, ``mysql+pymysql://…``."""
+
+    def __init__(self, url: str) -> None:
+        """Raises ``ValueError`` for a wrong address or a driver that is not installed."""
+        from sqlalchemy import create_engine
+        from sqlalchemy.exc import SQLAlchemyError
+        from sqlalchemy.pool import NullPool
+
+        try:
+            self._engine = create_engine(url, poolclass=NullPool)
+        except (SQLAlchemyError, ImportError) as error:
+            raise ValueError(
+                f"the address in url_file cannot be used: {type(error).__name__}: {_first(error)}"
+            ) from None
+
+    def rows(self, report: ReportTable, floor: Key | None) -> list[Row]:
+        return self._read(statement(report, "from", floor))
+
+    def newest(self, report: ReportTable) -> list[Row]:
+        return self._read(statement(report, "newest"))
+
+    def whole(self, report: ReportTable) -> list[Row]:
+        return self._read(statement(report, "whole"))
+
+    def _read(self, query: Any) -> list[Row]:
+        from sqlalchemy import text
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            with self._engine.connect() as connection:
+                sentence = READ_ONLY.get(self._engine.dialect.name)
+                if sentence is not None:
+                    connection.execute(text(sentence))
+                found = [dict(row) for row in connection.execute(query).mappings()]
+                connection.rollback()
+        except SQLAlchemyError as error:
+            raise SourceAway(_first(error)) from None
+        return found
+
+
+class HttpSource:
+    """A web service whose addresses answer with a JSON list of rows, or one under ``data``."""
+
+    def __init__(self, url: str) -> None:
+        """Raises ``ValueError``."""
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            raise ValueError("url_file holds no http:// or https:// address in its first line")
+        self._url = url if url.endswith("/") else f"{url}/"
+
+    def rows(self, report: ReportTable, floor: Key | None) -> list[Row]:
+        rows = self._keyed(report)
+        wanted = [key for key, _ in rows if floor is None or (type(key) is type(floor) and key >= floor)]  # type: ignore[operator]
+        return [row for key, row in rows if key in wanted][:ROWS_MAX]
+
+    def newest(self, report: ReportTable) -> list[Row]:
+        return [row for _, row in self._keyed(report)[-1:]]
+
+    def _keyed(self, report: ReportTable) -> list[tuple[Key, Row]]:
+        assert report.key is not None
+        found = [(key, row) for row in self._get(report) if (key := _key(row.get(report.key))) is not None]
+        found.sort(key=lambda one: (isinstance(one[0], datetime), one[0]))
+        return [(key, {**row, report.key: key}) for key, row in found]
+
+    def whole(self, report: ReportTable) -> list[Row]:
+        rows = self._get(report)
+        if report.order is not None and all(isinstance(row.get(report.order), int | float) for row in rows):
+            order = report.order
+            rows.sort(key=lambda row: float(row[order]))
+        return rows[:WHOLE_ROWS_MAX]
+
+    def _get(self, report: ReportTable) -> list[Row]:
+        address = urljoin(self._url, report.view)
+        if urlsplit(address).netloc != urlsplit(self._url).netloc:
+            raise SourceAway("the view leads to another host")
+        try:
+            with urllib.request.urlopen(address, timeout=HTTP_S) as answer:  # noqa: S310 - http or https, see above
+                body = answer.read(HTTP_BYTES_MAX + 1)
+            found = json.loads(body)
+        except (OSError, ValueError) as error:
+            raise SourceAway(_first(error)) from None
+        rows = found.get("data") if isinstance(found, dict) else found
+        if len(body) > HTTP_BYTES_MAX or not isinstance(rows, list):
+            raise SourceAway("the answer is no list of rows")
+        wanted = columns(report)
+        return [{name: row.get(name) for name in wanted} for row in rows if isinstance(row, dict)]
+
+
+def _key(value: object) -> Key | None:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        try:
+            return int(value) if value.isdecimal() else datetime.fromisoformat(value).replace(tzinfo=None)
+        except ValueError:
+            return None
+    return None
+
+
+def _first(error: Exception) -> str:
+    """The first line of what a library says, without the statement and its address."""
+    text = str(getattr(error, "orig", None) or error) or type(error).__name__
+    return text.splitlines()[0][:200]

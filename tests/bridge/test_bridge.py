@@ -1,0 +1,251 @@
+"""A queue system's real database and a real broker: what is in its tables reaches the hall, and nothing goes back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edged.bridge.service import Bridge
+from edged.bridge.settings import BridgeSettings
+from edged.bridge.sources import HttpSource, Source, SourceAway, SqlSource
+from edged.shapes import read
+from tests.bridge.test_rows import FIELDS
+from tests.support.brokers import Mosquitto, plain_client, real_mosquitto, settings_for, until
+from tests.support.mariadb import mariadb
+from tests.support.postgres import real_postgres
+
+SCHEMA = """
+CREATE TABLE b_queue (
+    id INTEGER PRIMARY KEY, ticketnumber VARCHAR(20), busiseq VARCHAR(20), qnmae VARCHAR(20), state INTEGER
+);
+CREATE TABLE b_call (
+    id INTEGER PRIMARY KEY, ticketnumber VARCHAR(20), windownumber VARCHAR(20), state INTEGER,
+    finishtime TIMESTAMP NULL
+);
+CREATE VIEW v_tickets AS SELECT id, ticketnumber, busiseq FROM b_queue;
+CREATE VIEW v_calls AS SELECT id, ticketnumber, windownumber FROM b_call;
+CREATE VIEW v_ends AS SELECT windownumber, state, finishtime FROM b_call WHERE finishtime IS NOT NULL;
+CREATE VIEW v_waiting AS SELECT id, ticketnumber, busiseq FROM b_queue WHERE state = 0
+"""
+
+
+@pytest.fixture(scope="module", params=["postgresql", "mariadb"])
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of an empty database of another system, with its tables and views."""
+    if request.param == "mariadb":
+        with mariadb() as url:
+            yield _filled(url)
+    else:
+        with real_postgres() as server:
+            yield _filled(f"postgresql+psycopg://postgres@/postgres?host={server.directory}")
+
+
+def _filled(url: str) -> str:
+    for sentence in SCHEMA.split(";"):
+        write(url, sentence)
+    return url
+
+
+def write(url: str, sentence: str) -> None:
+    """The other system works."""
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(sentence))
+    engine.dispose()
+
+
+def settings(folder: Path, **more: Any) -> BridgeSettings:
+    lower = {
+        kind: {key: value if key == "view" else value.lower() for key, value in table.items()}
+        for kind, table in FIELDS.items()
+        if isinstance(table, dict) and "view" in table and kind != "staff"
+    }
+    fields = {key: value for key, value in FIELDS.items() if key not in ("staff", *lower)}
+    own = {"state": str(folder / "state.json"), "every_s": 0.2, "whole_every_s": 1.0}
+    return read(BridgeSettings, fields | lower | own | more)
+
+
+def kept_in(chosen: BridgeSettings, state: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What stands in the bridge's file; ``state``: put that there."""
+    file = Path(chosen.state)
+    if state is not None:
+        file.write_text(json.dumps(state))
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+class Heard:
+    """What the hall hears of the bridge."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, dict[str, Any]]] = []
+
+    def of(self, word: str) -> list[dict[str, Any]]:
+        return [fields for said, fields in self.said if said == word]
+
+    def numbers(self, word: str) -> list[str]:
+        return list(dict.fromkeys(fields["number"] for fields in self.of(word)))
+
+
+@asynccontextmanager
+async def listening(broker: Mosquitto) -> AsyncIterator[Heard]:
+    heard = Heard()
+
+    async def listen() -> None:
+        async with plain_client(broker, "hall") as client:
+            await client.subscribe("hall/east/dev/queue-1/up/#", qos=1)
+            async for message in client.messages:
+                payload = message.payload
+                assert isinstance(payload, bytes)
+                heard.said.append((str(message.topic).rsplit("/", 1)[1], json.loads(payload)))
+
+    task = asyncio.create_task(listen())
+    try:
+        yield heard
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+@asynccontextmanager
+async def bridged(broker: Mosquitto, chosen: BridgeSettings, source: Source) -> AsyncIterator[Bridge]:
+    mqtt = replace(settings_for(broker), client_id="queue-1")
+    made = Bridge(chosen, mqtt, "east", source)
+    ready = asyncio.Event()
+    task = asyncio.create_task(made.run(ready.set))
+    try:
+        async with asyncio.timeout(10):
+            await ready.wait()
+        yield made
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_rows_of_a_real_database_reach_the_hall_and_a_restart_tells_none_twice(
+    database: str, tmp_path: Path
+) -> None:
+    chosen = settings(tmp_path)
+    await asyncio.to_thread(write, database, "INSERT INTO b_queue VALUES (1, 'A001', '0101', '张三', 0)")
+    async with real_mosquitto() as broker, listening(broker) as heard:
+        async with bridged(broker, chosen, SqlSource(database)):
+            await until(lambda: heard.of("queue") != [])
+            assert heard.of("queue")[0]["waiting"] == ["A001"], "what stands there is a list, not history"
+            assert heard.numbers("ticket") == []
+            await asyncio.to_thread(
+                write, database, "INSERT INTO b_queue VALUES (2, 'A002', '0101', '李四', 0)"
+            )
+            await until(lambda: heard.numbers("ticket") == ["A002"])
+            await asyncio.to_thread(write, database, "INSERT INTO b_call VALUES (1, 'A002', '3', 0, NULL)")
+            await until(lambda: heard.numbers("call") == ["A002"])
+            ended = "UPDATE b_call SET finishtime = '2026-11-30 09:30:00', state = 2 WHERE id = 1"
+            await asyncio.to_thread(write, database, ended)
+            await until(lambda: [one["outcome"] for one in heard.of("end")] == ["no-show"])
+        await until(lambda: heard.of("status")[-1] == {"state": "offline"})
+        await asyncio.to_thread(write, database, "INSERT INTO b_queue VALUES (3, 'A003', '0101', '王五', 0)")
+        async with bridged(broker, chosen, SqlSource(database)):
+            await until(lambda: "A003" in heard.numbers("ticket"))
+            assert heard.numbers("ticket") == ["A002", "A003"]
+        everything = json.dumps(heard.said, ensure_ascii=False)
+        assert not any(name in everything for name in ("张三", "李四", "王五"))
+        by_number: dict[int, dict[str, Any]] = {}
+        for _, fields in heard.said:  # at least once: what comes again is the same under its number
+            if "seq" in fields:
+                assert by_number.setdefault(fields["seq"], fields) == fields
+        assert list(by_number) == sorted(by_number)
+    await asyncio.to_thread(write, database, "DELETE FROM b_call")
+    await asyncio.to_thread(write, database, "DELETE FROM b_queue")
+
+
+async def test_what_was_written_down_and_not_acknowledged_is_sent_again_under_its_number(
+    database: str, tmp_path: Path
+) -> None:
+    chosen = settings(tmp_path)
+    async with real_mosquitto() as broker, listening(broker) as heard:
+        async with bridged(broker, chosen, SqlSource(database)):
+            await until(lambda: heard.of("queue") != [])
+        kept = kept_in(chosen)
+        lost = json.dumps(
+            {"seq": kept["seq"] + 1, "boot": kept["boot"], "number": "B001", "service": "tax-general"}
+        )
+        kept_in(chosen, kept | {"seq": kept["seq"] + 1, "pending": [["ticket", lost]]})
+        for _ in range(2):
+            async with bridged(broker, chosen, SqlSource(database)):
+                await until(lambda: heard.numbers("ticket") == ["B001"])
+                await until(lambda: kept_in(chosen)["pending"] == [])
+
+
+async def test_nothing_can_be_written_and_a_source_that_is_away_is_a_fault_of_the_device(
+    database: str, tmp_path: Path
+) -> None:
+    from sqlalchemy import text
+
+    source = SqlSource(database)
+    with pytest.raises(SourceAway):
+        source._read(text("INSERT INTO b_queue VALUES (99, 'X', 'x', 'x', 0)"))
+    wrong = settings(tmp_path, tickets={"view": "v_nothing", "key": "id", "number": "n", "service": "s"})
+    async with real_mosquitto() as broker, listening(broker) as heard:
+        async with bridged(broker, wrong, source):
+            await until(lambda: any(one["fault"] for one in heard.of("health")))
+            assert "v_nothing" in heard.of("health")[-1]["fault"]
+        async with bridged(broker, settings(tmp_path), source):
+            await until(lambda: heard.of("health")[-1]["fault"] is None)
+
+
+class WebService:
+    """Another system's web service."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Any] = {"waiting": [], "tickets": {"data": []}}
+        service = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = json.dumps(service.rows.get(self.path.rsplit("/", 1)[1], "?")).encode()
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_args: Any) -> None:
+                """Quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/api"
+
+
+async def test_a_web_service_is_followed_too(tmp_path: Path) -> None:
+    web = WebService()
+    tickets = {"view": "tickets", "key": "id", "number": "no", "service": "biz"}
+    waiting = {"view": "waiting", "number": "no", "service": "biz", "order": "id"}
+    fields = {"queue": "queue-1", "url_file": "x", "source": "http", "tickets": tickets, "waiting": waiting}
+    own = {
+        "state": str(tmp_path / "s"),
+        "every_s": 0.2,
+        "whole_every_s": 1.0,
+        "services": {"1": "tax-general"},
+    }
+    chosen = read(BridgeSettings, fields | own)
+    async with real_mosquitto() as broker, listening(broker) as heard:
+        async with bridged(broker, chosen, HttpSource(web.url)):
+            await until(lambda: heard.of("queue") != [])
+            web.rows["tickets"] = {"data": [{"id": 7, "no": "A007", "biz": 1, "name": "张三"}]}
+            await until(lambda: heard.numbers("ticket") == ["A007"])
+            web.rows["tickets"] = "no list"
+            await until(lambda: "no list of rows" in str(heard.of("health")[-1]["fault"]))
+        assert "张三" not in json.dumps(heard.said, ensure_ascii=False)
+    web.server.shutdown()
+    web.server.server_close()
