@@ -1,6 +1,7 @@
 """The days that were recorded: one file each in ``[pages] directory``, today's written again every minute.
 
-``/days`` lists them, ``/days/{date}`` is one of them, ``/day`` is today so far.
+``/days`` lists them, ``/days/{date}`` is one of them, ``/day`` is today so far; ``/usual`` is how many wait at each
+half hour of other days.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 DAYS_KEPT = 400  # a year and a month; a day takes about 200 KiB
 FILE_BYTES_MAX = 32 * 1024 * 1024
+USUAL_DAYS = 10  # the newest before today: two weeks of opening days
+USUAL_DAYS_MIN = 3  # fewer are no habit
+SLOT_MIN, SLOTS = 30, 48
 WRITE_S = 60.0
 TICK_S = 1.0  # hall minutes may be short: the demo's clock runs fast
 
@@ -96,6 +100,24 @@ class RecordedDays:
         except OSError:
             return None
 
+    def usual(self, today: str) -> dict[str, list[float | None]]:
+        """How many waited, on average, in each half hour of the last days before ``today``, by area. For a thread."""
+        sums: dict[str, list[tuple[float, int]]] = {}
+        days: dict[str, int] = {}
+        for date in [one for one in self.dates() if one < today][:USUAL_DAYS]:
+            try:
+                day = msgspec.json.decode(self.read(date) or b"{}", type=dict[str, Any])
+                for area, lanes in day.get("areas", {}).items():
+                    days[area] = days.get(area, 0) + 1
+                    _add(sums.setdefault(area, [(0.0, 0)] * SLOTS), int(day["begin"]), lanes["waiting"])
+            except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+                log.warning("day-unreadable", date=date, detail=str(error)[:120])
+        return {
+            area: [round(total / count, 1) if count else None for total, count in slots]
+            for area, slots in sums.items()
+            if days[area] >= USUAL_DAYS_MIN
+        }
+
     def _begun(self, date: str) -> DayRecorder:
         if self._directory is None:
             return DayRecorder(date)
@@ -116,6 +138,15 @@ class RecordedDays:
             await asyncio.to_thread(_replace, self._directory, day.date, data)
         except OSError as error:
             log.warning("day-not-kept", directory=str(self._directory), detail=str(error)[:120])
+
+
+def _add(slots: list[tuple[float, int]], begin: int, waiting: list[float | None]) -> None:
+    """A day's minutes into its half hours."""
+    for place, count in enumerate(waiting):
+        slot = (begin + place) // SLOT_MIN
+        if count is not None and 0 <= slot < SLOTS:
+            total, known = slots[slot]
+            slots[slot] = (total + count, known + 1)
 
 
 def _replace(directory: Path, date: str, data: bytes) -> None:
@@ -153,4 +184,14 @@ def routes(pages: Pages) -> list[Route]:
             return PlainTextResponse("no such day\n", 404)
         return Response(found, media_type="application/json")
 
-    return [Route("/day", one), Route("/days", listed), Route("/days/{date}", one)]
+    known: dict[str, dict[str, list[float | None]]] = {}  # of today; the other days change no more
+
+    async def usual(_request: Request) -> Response:
+        today = pages.days.today.date
+        if today not in known:
+            found = await asyncio.to_thread(pages.days.usual, today)
+            known.clear()
+            known[today] = found
+        return JSONResponse({"slot_min": SLOT_MIN, "areas": known[today]})
+
+    return [Route("/usual", usual), Route("/day", one), Route("/days", listed), Route("/days/{date}", one)]

@@ -24,6 +24,7 @@ KEYS = frozenset(get_args(Key))
 TEXT_MAX = 64  # characters of a key's argument
 COUNT_MAX = 200  # people that a counter is told of at once
 RUSH_VISITORS, RUSH_S = 60, 600.0  # hall seconds; a Monday's first minutes
+HARM_VISITORS, HARM_S = 120, 1200.0  # more than the regular windows serve: their wait doubles whatever it was
 COACH_VISITORS, COACH_S = 40, 120.0  # they come together, for one matter
 LED = "led-tax"
 PAPERS_SHOWN = 8
@@ -199,7 +200,7 @@ class Controls:
         if self._harming:
             raise NotDone("这份策略还在试行", "That policy is still on trial")
         self._play(self._harmed())
-        self._play(self._come(RUSH_VISITORS, RUSH_S, None))
+        self._play(self._come(HARM_VISITORS, HARM_S, None))
         return (
             "市中心下发新策略：停用潮汐窗口；等候变差后大厅自动恢复上一版",
             'The city pushes a policy without "+1" windows; when waits get worse, the one before returns by itself',

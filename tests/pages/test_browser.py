@@ -128,6 +128,23 @@ async def test_a_decision_without_figures_shows_no_number_of_them(browser: Brows
         assert (await row.inner_text()).endswith("1号窗口")
 
 
+@pytest.mark.parametrize("width", [390, 1440])
+async def test_how_many_wait_at_this_time_of_other_days(browser: Browser, hall: MadeHall, width: int) -> None:
+    usual = {"slot_min": 30, "areas": {one: [None] * 21 + [12.4] + [None] * 26 for one in ("tax", "biz")}}
+    page = await browser.new_page(viewport={"width": width, "height": 900})
+    await page.route("**/usual", lambda route: route.fulfill(json=usual))
+    await page.goto(f"{hall.address}/?lang=en")
+    await page.locator('[data-story="area/fund"]').click()
+    await expect(page.locator("#story-body")).to_contain_text("If you come now")
+    assert "Usual now" not in await page.locator("#story-body").inner_text()
+    await page.keyboard.press("Escape")
+    await page.locator('[data-story="area/tax"]').click()
+    await expect(page.locator("#story-body .facts")).to_contain_text("Usual now")
+    assert "12 waiting" in await page.locator("#story-body .facts").inner_text()
+    assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    await page.close()
+
+
 async def test_what_is_not_fresh_says_so(browser: Browser, hall: MadeHall) -> None:
     async with shown(browser, hall.address) as duty, shown(browser, f"{hall.address}/board") as board:
         await expect(board.locator(".call .n").first).to_have_text("H029")

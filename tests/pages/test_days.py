@@ -30,6 +30,22 @@ def day() -> DayRecorder:
     return recorder
 
 
+def test_what_is_usual_is_the_mean_of_the_last_days_and_nothing_of_few(tmp_path: Path) -> None:
+    kept = RecordedDays(tmp_path, Clock(), "Asia/Shanghai")
+    lanes = {"begin": 9 * 60 + 15, "areas": {"tax": {"waiting": [None] * 5 + [4] * 10 + [8] * 30}}}
+    assert kept.usual(DATE) == {}
+    for place, day in enumerate(("2026-11-18", "2026-11-19", "2026-11-20")):
+        lanes["areas"]["tax"]["waiting"][10] = place * 3  # type: ignore[index]
+        (tmp_path / f"{day}.json").write_text(json.dumps({"date": day, **lanes}))
+        assert ("tax" in kept.usual(DATE)) == (place == 2)
+    (tmp_path / f"{DATE}.json").write_text("{")  # today's own, whatever it holds
+    (tmp_path / "2026-11-17.json").write_text('{"areas": {"tax": 7}}')
+    slots = kept.usual(DATE)["tax"]
+    assert slots[18] == 3.9  # nine o'clock: of thirty times, three were 0, 3 and 6
+    assert slots[19] == 8.0
+    assert [place for place, one in enumerate(slots) if one is not None] == [18, 19]
+
+
 def test_a_call_is_counted_once_however_often_it_is_told(day: DayRecorder) -> None:
     told = calls()
     for _ in range(3):

@@ -25,7 +25,7 @@ from tests.sim.test_demo import demo, processes_of
 from tests.support.brokers import until
 from tests.support.browsers import chromium, grave_findings, shown
 
-SOON_MS, LATER_MS = 60_000, 240_000  # what takes minutes of the hall, at its speed
+SOON_MS, LATER_MS = 60_000, 300_000  # what takes minutes of the hall, at its speed, or an idle processor
 ADDRESS = re.compile(r"(pages|things) at (http\S+)")
 FILES = ("touch.html", "touch.css", "touch.js", "touch_words.js")
 
@@ -78,7 +78,11 @@ async def _a_rush_and_why(browser: Browser, hands: Page, hall: Page) -> None:
     paper = hands.locator("#papers li").filter(has_text="A0").first
     await expect(paper).to_be_visible(timeout=SOON_MS)
     number = await paper.locator("b").inner_text()
-    async with shown(browser, await paper.locator("a").get_attribute("href") or "", 390, 844) as phone:
+    address = await paper.locator("a").get_attribute("href") or ""
+    async with asyncio.timeout(60):  # the hall tells of it every three seconds
+        while (await hands.request.get(f"{address}/now")).status != 200:
+            await asyncio.sleep(0.2)
+    async with shown(browser, address, 390, 844) as phone:
         await expect(phone.locator("#face h2 b")).to_have_text(number, timeout=SOON_MS)
         assert await grave_findings(phone) == []
         await scene(hands, "coach", "一车 40 人")

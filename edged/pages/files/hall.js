@@ -1,10 +1,10 @@
 // The duty manager's view. Everything in it is redrawn from the parts of the picture; the stream says when.
 import { $, clock, dateLine, h, lamp, lang, list, live, minutes, ms, patch, range, s, say, t } from "./base.js";
 import { connect, lastHeard, now, parts, silence, standing, watch } from "./picture.js";
-import { areaName, decision, listen, retell, windowOf } from "./story.js";
+import { areaName, decision, learnUsual, listen, retell, windowOf } from "./story.js";
 import { lastMinute, legend, table, timeline } from "./timeline.js";
 
-const STALE_S = 10, NEAR_MIN = 180, DAY_EVERY_S = 20, COLUMNS = 8;
+const STALE_S = 10, NEAR_MIN = 180, DAY_EVERY_S = 20, USUAL_EVERY_S = 3600, COLUMNS = 8;
 const RESTING = ["CLOSED", "STANDBY", "COOLDOWN"];
 let day = null, area = null, span = "near", drawnDay = 0;
 
@@ -199,6 +199,12 @@ async function fetchDay() {
     if (answer.ok) { day = await answer.json(); line(); retell(day); }
   } catch { /* the banner says that nothing is heard */ }
 }
+async function fetchUsual() {
+  try {
+    const answer = await fetch("/usual");
+    if (answer.ok) { learnUsual(await answer.json()); retell(day); }
+  } catch { /* it is asked for again */ }
+}
 $("#pick").addEventListener("click", (event) => { const one = event.target.closest("[data-area]"); if (one) { area = one.dataset.area; line(); } });
 $("#span").addEventListener("click", (event) => { const one = event.target.closest("[data-span]"); if (one) { span = one.dataset.span; line(); } });
 addEventListener("resize", () => { if (day) line(); });
@@ -218,5 +224,7 @@ watch(render);
 listen(() => day);
 connect("/changes");
 fetchDay();
+fetchUsual();
+setInterval(fetchUsual, USUAL_EVERY_S * 1000);
 setInterval(render, 1000); // minutes go by without news
 setInterval(fetchDay, DAY_EVERY_S * 1000);

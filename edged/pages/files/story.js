@@ -7,6 +7,14 @@ const FIGURES = { waiting: 1, oldest_wait_s: 60, predicted_wait_s: 60, with_one_
 const TAGS = { ask: "tide", open: "tide", refuse: "alarm", escalate: "lamp", override: "lamp" };
 let shown = null;
 
+let usual = null;
+/** What is usual: people waiting by area and slot of the day. */
+export function learnUsual(found) { usual = found; }
+/** How many waited in an area at this time of other days; null where nobody knows. */
+function usualOf(id) {
+  const at = now(), found = at && usual?.areas[id]?.[Math.floor((Number(at.slice(11, 13)) * 60 + Number(at.slice(14, 16))) / usual.slot_min)];
+  return found == null ? null : Math.round(found);
+}
 export const areaName = (id) => say(parts.names?.areas.find((one) => one.id === id));
 export const windowOf = (id) => parts.names?.windows.find((one) => one.id === id);
 
@@ -51,7 +59,7 @@ function ofArea(id, day) {
   if (!one) return null;
   const bands = (day?.bands ?? []).filter((each) => each.area === id).flatMap((each) => [[each.asked ?? each.opened, `${t("window", { n: each.window })} ${t("k_asked")} ${each.who ?? ""}`], each.opened != null && each.asked != null ? [each.opened, `${t("window", { n: each.window })} ${t("d_open")}`] : null, each.until != null ? [each.until, `${t("window", { n: each.window })} ${t("d_close")}`] : null].filter(Boolean));
   return [areaName(id), [
-    h("dl", { class: "facts" }, fact(t("dlg_now"), t("now_waiting", { n: one.waiting }), one.oldest_since && now() ? ` · ${t("g_oldest", { n: t("mins", { n: minutes(one.oldest_since, now()) }) })}` : ""), fact(t("dlg_wait"), range(one.wait_low_s, one.wait_high_s)),
+    h("dl", { class: "facts" }, fact(t("dlg_now"), t("now_waiting", { n: one.waiting }), one.oldest_since && now() ? ` · ${t("g_oldest", { n: t("mins", { n: minutes(one.oldest_since, now()) }) })}` : ""), usualOf(id) != null && fact(t("dlg_usual"), t("now_waiting", { n: usualOf(id) })), fact(t("dlg_wait"), range(one.wait_low_s, one.wait_high_s)),
       fact(t("dlg_next"), list(one.next ?? [])), fact(t("dlg_limit"), say(one.limit)), fact(t("h_plan"), `${Math.max(0, one.open_windows - one.tidal_windows)}${one.tidal_windows ? `+${one.tidal_windows}` : ""}`),
       fact(t("h_history"), t("x_flow", { a: one.waiting, b: one.issued, c: one.served }), one.service_level == null ? "" : ` · ${t("g_level_long", { m: Math.round((one.target_s ?? 900) / 60), n: Math.round(one.service_level * 100) })}`)),
     reasons((each) => each.area === id), section("h_plus", steps(bands.sort((a, b) => a[0] - b[0])))]];

@@ -24,7 +24,7 @@ export const WORDS = {
   hall_title: ["值班总览", "Duty view"], open_until: ["办理中 · 至 {t}", "Open until {t}"], hours_closed: ["未开放", "Closed"], hours_noon: ["午间轮值", "Noon roster"],
   h_areas: ["各专区", "Areas"], h_plan: ["窗口", "Windows"], h_alarms: ["需要您处理", "Needs you"], h_plus: ["潮汐窗口：为什么", "+1 windows: why"], h_line: ["今日全程", "Today"],
   h_policy: ["策略", "Policy"], h_links: ["连接", "Links"], h_standby: ["待命人员", "Standby"], h_over: ["人工干预", "By hand"], h_history: ["今天", "Today"],
-  waits: ["等候", "waiting"], g_oldest: ["最久{n}", "max {n}"], g_wins: ["{n}窗", "{n} win"], g_level: ["达标{n}%", "{n}%"], g_level_long: ["{m} 分钟内叫到 {n}%", "{n}% called within {m} min"],
+  waits: ["等候", "waiting"], dlg_usual: ["往日此时", "Usual now"], g_oldest: ["最久{n}", "max {n}"], g_wins: ["{n}窗", "{n} win"], g_level: ["达标{n}%", "{n}%"], g_level_long: ["{m} 分钟内叫到 {n}%", "{n}% called within {m} min"],
   g_coming: ["+1 到岗中", "+1 coming"], g_over: ["超启用线", "above limit"], g_tidal: ["潮汐 +1", "+1 open"], g_paused: ["暂停取号", "no numbers"], g_noon: ["午休", "noon break"], g_closed: ["未开放", "closed"], g_stopped: ["已停止取号", "no more numbers"], g_draining: ["收尾办理", "serving the last"],
   g_done: ["办结{n}", "{n} served"], g_answer: ["剩 {n} 秒", "{n} s left"], g_due: ["应到岗", "due"], g_going: ["在路上", "on the way"],
   s_OPEN: ["空闲", "Free"], s_CALLING: ["叫号", "Calling"], s_SERVING: ["办理", "Serving"], s_PAUSED: ["暂停服务", "Paused"], s_STANDBY: ["待命", "At rest"], s_ACTIVATING: ["到岗中", "Staffing"], s_INVITED: ["待确认", "Asked"], s_CONSULTING: ["业务咨询", "Enquiries"], s_DRAINING: ["收窗中", "Closing"], s_COOLDOWN: ["冷却", "Cooling"], s_CLOSED: ["未开放", "Closed"],
