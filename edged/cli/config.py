@@ -46,9 +46,13 @@ def reference(
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of hall.toml (configs/hall.schema.json), for taplo, VS Code and other editors."""
+    typer.echo(_schema_text(), nl=False)
+
+
+def _schema_text() -> str:
     from edged.config.hall_schema import hall_schema
 
-    typer.echo(json.dumps(hall_schema(), ensure_ascii=False, indent=2))
+    return json.dumps(hall_schema(), ensure_ascii=False, indent=2) + "\n"
 
 
 @app.command()
@@ -57,6 +61,8 @@ def new(
     lang: Annotated[str | None, typer.Option(help="zh or en; default: the terminal's.")] = None,
 ) -> None:
     """Ask about areas, windows and the broker, and write a hall.toml that `edged check` takes.
+
+    Its JSON Schema, which its first line names, is put beside it: taplo and VS Code complete and check by that.
 
     \b
     Example:    edged config new /etc/edged/hall.toml
@@ -90,6 +96,9 @@ def new(
             AreaDraft(f"area{n}", area, area_en, windows, int(ask("tidal", "1", r"[0-9]", area=area)))
         )
     out.write_text(hall_toml(HallDraft(ident, name, broker, port, areas, _serial_ports())), encoding="utf-8")
+    beside = out.with_name("hall.schema.json")  # its first line names it: editors complete and check by it
+    if not beside.exists():
+        beside.write_text(_schema_text(), encoding="utf-8")
     typer.echo(f"{out}: edged check {out}")
 
 

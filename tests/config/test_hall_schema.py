@@ -100,3 +100,11 @@ def test_the_two_pages_for_technicians_say_the_same_and_name_files_that_are_ther
             load_command(group), [one.replace("configs/", f"{CONFIGS}/") for one in words]
         )
         assert done.exit_code == 0, done.output
+
+
+def test_the_schema_that_a_new_file_names_stands_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "hall.toml"
+    done = CliRunner().invoke(load_command("config"), ["new", str(file)], input="\n" * 30)
+    assert done.exit_code == 0, done.output
+    named = file.read_text("utf-8").splitlines()[0].removeprefix("#:schema ")
+    assert json.loads((tmp_path / named).read_text("utf-8")) == hall_schema()
