@@ -177,8 +177,10 @@ async def test_from_an_empty_machine_to_a_served_hall_and_back(machine: Containe
 
 async def what_a_technician_types(machine: Container) -> None:
     """The command by its name, its manual, what a shell completes, the log of a window, a backup by its unit."""
-    code, said = await inside(machine, "cd / && edged --version && edged status")
-    assert code == 0, said
+    code, said = await inside(machine, "cd / && edged --version && { edged status || [ $? = 1 ]; }")
+    assert (code, "hall small at 127.0.0.1" in said) == (0, True), (
+        said
+    )  # degraded: most of its devices are not there
     share = "/usr/local/share"
     code, said = await inside(
         machine,
