@@ -87,9 +87,11 @@ async def test_killed_again_and_again_it_still_comes_back(
             await asyncio.sleep(0.02)  # some of them are on their way
             killed_s = monotonic_s()
             await container.signal(signal.SIGKILL)
+            await container.until_shown(
+                "NRestarts", str(life + 1), 60.0
+            )  # what was alive may have served them all
             await until(lambda: machines.panel.waiting == number, 60.0)
             await container.until_state("active/running", 60.0)
             took_s.append(monotonic_s() - killed_s)
-            assert int(await container.show("NRestarts")) == life + 1
         said = f"median of {RESTARTS} {sorted(took_s)[RESTARTS // 2]:.1f} s, slowest {max(took_s):.1f} s"
         print(f"killed -> serving again with {number} waiting: {said}")  # noqa: T201

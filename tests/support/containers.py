@@ -63,6 +63,13 @@ class Container:
         """To the daemon."""
         await self.call("kill", f"-{number}", await self.show("MainPID"))
 
+    async def until_shown(self, name: str, wanted: str, within_s: float) -> None:
+        """Until a property of the unit is ``wanted``."""
+        deadline_s = monotonic_s() + within_s
+        while (shown := await self.show(name)) != wanted:
+            assert monotonic_s() < deadline_s, f"{name} is {shown} instead of {wanted}"
+            await asyncio.sleep(0.1)
+
     async def until_state(self, wanted: str, within_s: float) -> None:
         """Until ``ActiveState/SubState`` is ``wanted``."""
         deadline_s = monotonic_s() + within_s
