@@ -147,6 +147,20 @@ def test_a_name_that_a_bar_cannot_show(tmp_path: Path, name: str) -> None:
     assert "cannot show" not in said
 
 
+def test_a_policys_text_that_a_bar_cannot_show(tmp_path: Path) -> None:
+    text = GOOD.replace('voice = "voice"', 'displays = ["bar"]\nvoice = "voice"', 1)
+    file, policy = tmp_path / "hall.toml", tmp_path / "policy.json"
+    policy.write_text(
+        '{"type":"policy","halls":["east"],"version":2,"body":{"signage":{"templates":{"paused":"㙦停"}}}}'
+    )
+    for font, lacking in (("gb2312", True), ("gbk", True), ("", False)):
+        more = f'font = "{font}"' if font else ""
+        file.write_text(text + ONBON.format(more) if font else GOOD)
+        done = edged("policy", "check", str(policy), "--config", str(file))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ("将显示为“?”的字：㙦" in done.stdout) is lacking, done.stdout
+
+
 REFUSED = {
     "COM3": (ONBON.replace('host = "10.0.0.2"', 'path = "COM3"').format(""), '"COM3" is a name of Windows'),
     "rtu COM12": (
