@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from devices.candle485 import driver as candle_driver
 from devices.candle485.codec import BLINK, BLINK_NONE, LED_GREEN, LED_GREEN_FAST, LED_OFF, LED_RED, Signal
@@ -263,3 +264,9 @@ async def test_what_a_unit_cannot_show_is_refused(tmp_path: Path) -> None:
 def test_options_that_cannot_work_are_told(more: dict[str, Any], complaint: str) -> None:
     with pytest.raises(Misshapen, match=complaint):
         options(**more)
+
+
+def test_only_a_bus_with_a_kiosk_gives_numbers() -> None:
+    assert options().buttons
+    assert options().reports() == {"dispenser"}
+    assert structs.replace(options(), buttons={}).reports() == set()

@@ -200,3 +200,11 @@ async def test_the_largest_picture_of_alarms_fits_a_message() -> None:
     await pictures.show(Point("centre/alarms"), AlarmsPicture(tuple(alarms), lost))
     assert len(sent[0]) < MESSAGE_MAX
     assert LOSSES["port-busy"].do_zh.encode() in sent[0]
+
+
+def test_the_number_in_a_text_counts_as_the_number_itself() -> None:
+    """asyncio and serialx hand an error of the system on as text."""
+    itself = loss_of(ConnectionRefusedError(111, "Connection refused")).word
+    assert itself != OTHER
+    assert loss_of(RuntimeError("[Errno 111] Connection refused")).word == itself
+    assert loss_of(RuntimeError("who knows")).word == OTHER

@@ -272,3 +272,20 @@ async def test_modbus_serial_of_node_shows_a_number() -> None:
     finally:
         peer.terminate()
         await peer.wait()
+
+
+@pytest.mark.parametrize(
+    ("last", "value", "total"),
+    [
+        (65_535, 3, 65_536 + 3),  # over its end
+        (49_153, 16_383, 65_536 + 16_383),  # the last quarter to the first
+        (49_152, 3, 3),  # a reset: nobody has gone from there to the end
+        (65_535, 16_384, 16_384),
+    ],
+)
+def test_a_counter_goes_over_its_end_from_the_last_quarter_to_the_first(
+    last: int, value: int, total: int
+) -> None:
+    counter = Unwrapped(MapCounter(address=0))
+    assert counter.total(last) == last
+    assert counter.total(value) == total

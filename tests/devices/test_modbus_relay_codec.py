@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU
 
@@ -188,3 +189,11 @@ def test_exception_answers_keep_their_code(code: int) -> None:
 def test_wrong_options_say_what_is_right(options: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         read(RelayOptions, options)
+
+
+@pytest.mark.parametrize("bad", [{"reads": True}, {"pulse_on": 1}, {"pulse_off": 1}])
+def test_a_register_profile_reads_nothing_back_and_has_no_pulses(bad: dict[str, Any]) -> None:
+    good = profile_of("register-0100-0200")
+    assert (good.write, good.reads) == ("register", False)
+    with pytest.raises(ValueError, match="those are of coils"):
+        structs.replace(good, **bad)

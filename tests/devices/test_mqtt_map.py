@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.mqtt_map.codec import PLACE, MqttModel, findings
+from devices.mqtt_map.codec import PLACE, MqttModel, _matches, findings
 from devices.mqtt_map.driver import MqttMap, MqttMapOptions
 from devices.mqtt_map.fake import FakeTasmota
 from edged.clock import Clock, Warp
@@ -281,3 +281,18 @@ async def test_words_of_zigbee_buttons_are_those_of_their_converters() -> None:
         for word in [word for modelid in modelled for word in words[modelid]]:
             found = findings(model, f"zigbee2mqtt/{PLACE}", json.dumps({"action": word}).encode(), PLACE)
             assert bool(found) == (word != "release"), word
+
+
+@pytest.mark.parametrize(
+    ("topic_filter", "topic", "fits"),
+    [
+        ("a/#", "a", True),
+        ("a/+", "a/b", True),
+        ("a/+", "a", False),
+        ("a/+", "a/b/c", False),
+        ("a/b", "a/c", False),
+        ("a/b/c", "a/b", False),
+    ],
+)
+def test_filters_match_as_the_standard_says(topic_filter: str, topic: str, fits: bool) -> None:
+    assert _matches(topic_filter, topic) is fits

@@ -196,3 +196,28 @@ def test_replacing_the_text_changes_nothing_else() -> None:
     other = codec.show([replace(CALL_AREA, text="B001")], units_of_8=False)
     [area] = codec.decode_areas(other.data, units_of_8=False)[1]
     assert area == replace(CALL_AREA, text="B001")
+
+
+def test_the_brightest_is_fifteen() -> None:
+    assert codec.brightness(15).data[-1] == 15
+    for level in (-1, 16):
+        with pytest.raises(ValueError, match="not 0 to 15"):
+            codec.brightness(level)
+
+
+def test_the_first_character_beyond_ascii_is_wide() -> None:
+    assert codec.text_width("a\x7f") == 16
+    assert codec.text_width("\x80") == 16
+
+
+def test_what_a_card_says_ends_in_zeros() -> None:
+    assert codec.answer(True).data == bytes((*codec.ACK, 0, 0, 0))
+    assert codec.answer(False).data == bytes((*codec.NACK, 0, 0, 0))
+
+
+def test_every_byte_outside_a_frame_is_counted_once() -> None:
+    reader = FrameReader()
+    assert list(reader.feed(b"\x01\x02")) == []
+    assert reader.garbled == 2
+    list(reader.feed(b"\xa5\x01\xa5"))  # one that never ended
+    assert reader.garbled == 3

@@ -165,3 +165,13 @@ async def test_the_adapter_is_pulled_and_comes_back(tmp_path: Path) -> None:
             await until(lambda: made.events[-1] == DeviceBack(VOICE))
         await made.say(CALL)
         assert made.fake.spoken[-1].endswith(CALL)
+
+
+@pytest.mark.parametrize("length", [98, 99, 196, 197, 500])
+def test_a_long_text_is_cut_where_the_module_has_no_more_room(length: int) -> None:
+    """SYN6288: 200 bytes of GBK, the speed among them; every part but the last is as long as it may be."""
+    said = parts("syn6288", "号" * length)
+    room = (TEXT_BYTES_MAX["syn6288"] - len("[t4]")) // 2
+    assert [len(one) - len("[t4]") for one in said] == [room] * (length // room) + [length % room][
+        : length % room
+    ]

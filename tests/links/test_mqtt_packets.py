@@ -12,6 +12,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from edged.links.mqtt.names import filter_fault
 from edged.links.mqtt.outgoing import QUEUE_MAX, Outgoing
 from edged.links.mqtt.packets import (
     Publish,
@@ -151,3 +152,12 @@ def test_a_length_of_more_than_four_bytes_is_refused_as_soon_as_it_is_seen() -> 
     assert packet_end(head, 0, LIMIT) is None
     with pytest.raises(ValueError, match="four bytes"):
         packet_end(head + b"\xff", 0, LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("char", "odd"), [("\x1f", True), (" ", False), ("~", False), ("\x7f", True), ("\x9f", True)]
+)
+def test_a_topic_has_no_control_characters(char: str, odd: bool) -> None:
+    """MQTT 5 §1.5.4; the first that may stand after them is U+00A0."""
+    assert bool(filter_fault(f"a{char}b")) is odd
+    assert filter_fault("a\xa0b") == ""

@@ -1,0 +1,35 @@
+"""What a technician reads where a Modbus TCP module said something that is no answer to the request."""
+
+from __future__ import annotations
+
+import pytest
+
+from edged.links.modbus.frames import LATE, misfit, tcp_frame
+
+READ = bytes((3, 0, 0, 0, 1))
+ANSWER = bytes((3, 2, 0, 7))
+TRANSACTION, UNIT = 300, 4
+
+
+def sent() -> bytes:
+    return tcp_frame(TRANSACTION, UNIT, READ)
+
+
+@pytest.mark.parametrize(
+    ("transaction", "unit", "said"),
+    [
+        (TRANSACTION, 5, "unit 5 answers where unit 4 was asked"),
+        (TRANSACTION - 1, UNIT, LATE),
+        (TRANSACTION - 40, 5, "gateway that numbers by itself"),
+        (TRANSACTION + 1, UNIT, "gateway that numbers by itself"),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_explained(transaction: int, unit: int, said: str) -> None:
+    assert said in misfit(sent(), tcp_frame(transaction, unit, ANSWER), rtu=False)
+
+
+def test_what_does_not_even_answer_a_read_says_nothing() -> None:
+    strange = tcp_frame(TRANSACTION - 1, UNIT, bytes((6, 0, 0, 0, 1)))
+    assert misfit(sent(), strange, rtu=False) == ""
+    assert misfit(sent(), strange + tcp_frame(TRANSACTION - 1, UNIT, ANSWER), rtu=False) == LATE
+    assert misfit(sent(), tcp_frame(TRANSACTION - 1, UNIT, ANSWER)[:-1], rtu=False) == ""
