@@ -1,0 +1,113 @@
+"""What the pages are told of a hall, from its state: no broker, every value as a manager would read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from edged.central.page_desk import PageDesk
+from edged.central.page_sources import PageSources
+from edged.central.page_words import devices_in_words
+from edged.core.engine import Engine
+from edged.core.model.events import ClockSet, Event, KeyPressed, OverrideSet, SiteLoaded, TicketRequested
+from edged.core.model.point import Point
+from edged.observer import Step
+from tests.support.core_hall import SiteText, hall_site
+
+OPENS_MS = 28_800_000
+WALL_MS = 1_795_392_000_000
+
+
+class Told:
+    """A link that keeps what is published; up when it is told so."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, Any] = {}
+        self.changed: Callable[[bool, str], None]
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        assert retain
+        self.bodies[topic.removeprefix("hall/h/page/")] = json.loads(payload)
+
+    def on_state(self, callback: Callable[[bool, str], None]) -> None:
+        self.changed = callback
+
+
+class Hall:
+    """An engine, its desk, and the time of day."""
+
+    def __init__(self) -> None:
+        self.engine, self.link, self.at_ms = Engine(), Told(), OPENS_MS
+        pages = SimpleNamespace(public_url=None)
+        config: Any = SimpleNamespace(devices=(), timezone="Asia/Shanghai", name_en=None, pages=pages)
+        sources = PageSources(
+            state=lambda: self.engine.state,
+            config=lambda: config,
+            at_ms=lambda: self.engine.state.at_ms,
+            stamp=str,
+            backlog=lambda: 0,
+            durable=lambda: True,
+            clock=lambda: True,
+        )
+        self.desk = PageDesk(self.link, "h", sources)
+        self.happen(SiteLoaded(hall_site()), ClockSet(WALL_MS, 480))
+        self.desk.start()
+
+    def happen(self, *events: Event) -> None:
+        for event in events:
+            commands, notes = self.engine.handle(self.at_ms, event)
+            self.desk.step(Step(0, self.at_ms, event, commands, notes), 0.0)
+
+    async def told(self) -> dict[str, Any]:
+        self.link.changed(True, "")
+        await self.desk.look()
+        return self.link.bodies
+
+
+async def test_nothing_is_told_before_the_link_is_up() -> None:
+    hall = Hall()
+    await hall.desk.look()
+    assert hall.link.bodies == {}
+    told = await hall.told()
+    site = hall_site()
+    parts = {f"area/{area.id}" for area in site.areas} | {f"window/{window.id}" for window in site.windows}
+    assert parts | {"names", "alarms", "overrides", "staff", "policy", "links", "calls"} <= set(told)
+
+
+async def test_a_window_that_serves_and_one_that_comes() -> None:
+    hall = Hall()
+    hall.happen(
+        KeyPressed(Point("p1"), "login", "qin"),
+        KeyPressed(Point("p2"), "login", "mei"),
+        TicketRequested(Point("disp"), "tax-general", "elderly"),
+        KeyPressed(Point("p1"), "next"),
+        OverrideSet("open", "w8", "boss"),
+    )
+    told = await hall.told()
+    assert (told["window/w1"]["state"], told["window/w1"]["pause"]) == ("CALLING", None)
+    assert (told["window/w1"]["clerk"], told["window/w2"]["clerk"]) == ("qin", "mei")
+    assert told["window/w8"]["paged"]["who"] == "李"
+    assert [call["priority"] for call in told["calls"]["calls"]] == ["elderly"]
+    windows = {one["id"]: one["window"] for one in told["staff"]["staff"]}
+    assert windows == {"li": "w8", "wang": None, "sun": None, "zhou": None}
+
+
+async def test_an_area_that_gives_no_numbers_says_so() -> None:
+    hall = Hall()
+    hall.happen(OverrideSet("pause-issuing", "tax", "boss"))
+    told = await hall.told()
+    assert {area: told[f"area/{area}"]["issuing_paused"] for area in ("tax", "house")} == {
+        "tax": True,
+        "house": False,
+    }
+
+
+def test_the_duty_managers_devices_are_called_so() -> None:
+    text = SiteText()
+    text.change("duty pager-duty panel=panel-duty")
+    words = devices_in_words(text.site, ("pager-duty", "pager-li", "nobody"))
+    assert words["pager-duty"] == ("值班长设备", "Duty manager's device")
+    assert words["pager-li"] == ("李的寻呼器", "Pager of 李")
+    assert words["nobody"] == ("nobody", "nobody")
