@@ -20,7 +20,6 @@ from edged.backtest.measures import MINUTE_MS, DayMeasures, Prices, summary
 from edged.backtest.study import GARBAGE_AFTER
 from edged.backtest.traces import BadTrace, Traces
 from edged.central.rehearsed import MOVED_MAX, Missed, Now, Rehearsed, RehearsedSide
-from edged.clock import processor_s
 from edged.core.engine import Engine
 from edged.core.model.events import PolicyApplied
 from edged.core.model.policy import Policy
@@ -53,11 +52,11 @@ def rehearse(
     journal: Path,
     pair: Pair,
     days: int,
-    until_s: float = float("inf"),
+    over: Callable[[], bool] = lambda: False,
     progress: Progress = lambda done, total: None,
 ) -> Rehearsed | Missed:
-    """Both policies over the last ``days`` recorded days, as many as can be begun while ``processor_s()`` is below
-    ``until_s``, and over the present state. Never raises for what a journal holds.
+    """Both policies over the last ``days`` recorded days, as many as are begun before ``over()``, and over the present
+    state. Never raises for what a journal holds.
     """
     try:
         traces = read_journals([journal], days=days)
@@ -65,14 +64,14 @@ def rehearse(
         return Missed(missed="no-days" if "nobody was served" in str(error) else "journal")
     gc.freeze()  # a day makes no cycles, and looking for them took a fifth of its time
     gc.set_threshold(GARBAGE_AFTER)
-    return over_days(traces, pair, days, until_s, progress, moves_now(journal, pair))
+    return over_days(traces, pair, days, over, progress, moves_now(journal, pair))
 
 
 def over_days(
     traces: Traces,
     pair: Pair,
     days: int,
-    until_s: float = float("inf"),
+    over: Callable[[], bool] = lambda: False,
     progress: Progress = lambda done, total: None,
     moves: Now | None = None,
 ) -> Rehearsed | Missed:
@@ -81,7 +80,7 @@ def over_days(
     found: tuple[list[DayMeasures], list[DayMeasures]] = [], []
     done = 0
     for date in dates:
-        if processor_s() >= until_s:
+        if over():
             break
         for day in traces.days:
             if day.name == date:

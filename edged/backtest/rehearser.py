@@ -22,7 +22,7 @@ from edged.central.rehearsed import (
     answer_line,
     read_question,
 )
-from edged.clock import processor_s
+from edged.clock import monotonic_s, processor_s
 
 LISTEN_FD = 3  # sd_listen_fds(3): the first socket that systemd hands over
 IDLE_S = 10.0  # for a question after a connection, and for a connection after a start
@@ -77,9 +77,13 @@ def _question(line: socket.socket) -> bytes:
 
 def answered(question: RehearsalQuestion) -> Rehearsed | Missed:
     """The rehearsal that is asked for."""
-    until_s = processor_s() + question.seconds
+    until_s, real_s = processor_s() + question.seconds, monotonic_s() + question.within_s
     try:
         pair = Pair(*(reread(one, None).policy for one in (question.in_force, question.policy)))
     except DocumentRefused:
         return Missed(missed="broke-off")
-    return rehearse(Path(question.journal), pair, question.days, until_s)
+
+    def over() -> bool:
+        return processor_s() >= until_s or monotonic_s() >= real_s
+
+    return rehearse(Path(question.journal), pair, question.days, over)

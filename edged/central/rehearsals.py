@@ -28,6 +28,7 @@ from edged.heartbeat import Heartbeat
 
 SECONDS = 60.0  # of one processor: twenty days of a hall with sixty windows (edged/bench/MEASUREMENTS.md)
 DEADLINE_S = 150.0  # it runs when nobody else wants to; edged-rehearse.service ends it a little later
+ANSWER_SHARE = 0.7  # of the deadline, after which it begins no more days and says what it managed
 CHECK_S = 1.0
 
 log = structlog.get_logger("edged.central")
@@ -65,7 +66,9 @@ class Rehearsals:
         """
         if not self._socket or not os.path.exists(self._socket):
             return Missed(missed="no-service")
-        question = RehearsalQuestion(self._journal, policy, in_force, days, self._limits.processor_s)
+        limits = self._limits
+        within_s = limits.deadline_s * ANSWER_SHARE
+        question = RehearsalQuestion(self._journal, policy, in_force, days, limits.processor_s, within_s)
         self._wanted = _Wanted(question, done)
         self._changed.set()
         if self._line is not None:

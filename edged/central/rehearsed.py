@@ -103,13 +103,16 @@ class Missed(Shape, frozen=True):
 
 
 class RehearsalQuestion(NamedTuple):
-    """Envelopes ``policy`` and ``in_force`` (b"": built-in); ``seconds`` of one processor may be used."""
+    """Envelopes ``policy`` and ``in_force`` (b"": built-in). No day is begun after ``seconds`` of one processor, or
+    ``within_s`` real ones.
+    """
 
     journal: str
     policy: bytes
     in_force: bytes
     days: int
     seconds: float
+    within_s: float
 
 
 class BadMessage(ValueError):
@@ -122,6 +125,7 @@ class _QuestionLine(Shape, frozen=True):
     in_force: str
     days: Annotated[int, Meta(ge=1, le=DAYS_MAX)]
     seconds: Annotated[float, Meta(gt=0, le=3600)]
+    within_s: Annotated[float, Meta(gt=0, le=3600)]
 
 
 def question_line(question: RehearsalQuestion) -> bytes:
@@ -137,7 +141,7 @@ def read_question(line: bytes) -> RehearsalQuestion:
         policy, in_force = (base64.b64decode(one, validate=True) for one in (asked.policy, asked.in_force))
     except (strict_json.NotStrictJson, Misshapen, binascii.Error) as error:
         raise BadMessage(str(error)) from None
-    return RehearsalQuestion(asked.journal, policy, in_force, asked.days, asked.seconds)
+    return RehearsalQuestion(asked.journal, policy, in_force, asked.days, asked.seconds, asked.within_s)
 
 
 def answer_line(found: Rehearsed | Missed) -> bytes:

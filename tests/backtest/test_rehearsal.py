@@ -89,13 +89,10 @@ def test_a_journal_of_nobody_is_said_as_such(tmp_path: Path) -> None:
     assert rehearse(tmp_path / "none.db", Pair(Policy(), NEVER), 5) == Missed(missed="journal")
 
 
-def test_when_its_time_is_over_the_newest_days_are_done_and_it_says_so(
-    journal: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    used = iter([0.0, 30.0, 60.0])
-    monkeypatch.setattr(rehearsal, "processor_s", lambda: next(used))
+def test_when_its_time_is_over_the_newest_days_are_done_and_it_says_so(journal: Path) -> None:
+    used = iter([False, False, True])
     traces = read_journals([journal])
-    found = over_days(traces, Pair(Policy(), NEVER), 20, until_s=60.0)
+    found = over_days(traces, Pair(Policy(), NEVER), 20, over=lambda: next(used))
     assert isinstance(found, Rehearsed)
     assert (found.days, found.of) == (2, DAYS)
     newest = sorted({day.name for day in traces.days})[-2:]
@@ -132,7 +129,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 
 def asked(journal: Path, days: int = 2, seconds: float = 60.0) -> bytes:
     made = envelope(document(body={"tidal": {"rule": "never"}}))
-    return question_line(RehearsalQuestion(str(journal), made, b"", days, seconds))
+    return question_line(RehearsalQuestion(str(journal), made, b"", days, seconds, BUSY_S))
 
 
 def exchanged(line: bytes) -> bytes:
@@ -176,7 +173,7 @@ def test_nonsense_gets_no_answer_and_ends_nothing(line: bytes) -> None:
 
 
 def test_a_policy_that_cannot_be_read_is_not_rehearsed(journal: Path) -> None:
-    line = question_line(RehearsalQuestion(str(journal), b"{}", b"", 2, 60.0))
+    line = question_line(RehearsalQuestion(str(journal), b"{}", b"", 2, 60.0, BUSY_S))
     assert read_answer(exchanged(line)) == Missed(missed="broke-off")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from edged.central.rehearsals import Limits, Rehearsals
+from edged.central.rehearsals import ANSWER_SHARE, Limits, Rehearsals
 from edged.central.rehearsed import (
     ANSWER_BYTES_MAX,
     QUESTION_BYTES_MAX,
@@ -206,7 +206,7 @@ async def test_the_question_arrives_whole_and_the_answer_comes_back(tmp_path: Pa
     async with line(tmp_path / "r.sock", serve) as ours:
         assert await heard(ours, raw) == FOUND
         assert await heard(ours, raw) == FOUND
-    assert got[0] == RehearsalQuestion("/nowhere/hall.db", raw, b"", 3, 1.0)
+    assert got[0] == RehearsalQuestion("/nowhere/hall.db", raw, b"", 3, 1.0, 20.0 * ANSWER_SHARE)
 
 
 def saying(*parts: bytes) -> Serve:
@@ -289,7 +289,7 @@ async def test_another_question_ends_the_one_before_and_only_the_last_is_answere
 def test_lines_survive_and_nonsense_does_not() -> None:
     assert read_answer(answer_line(FOUND)) == FOUND
     assert read_answer(answer_line(Missed(missed="no-days"))) == Missed(missed="no-days")
-    question = RehearsalQuestion("/var/lib/edged/hall.db", b"a", b"", 20, 60.0)
+    question = RehearsalQuestion("/var/lib/edged/hall.db", b"a", b"", 20, 60.0, 100.0)
     assert read_question(question_line(question)) == question
     with pytest.raises(BadMessage):
         read_question(question_line(question._replace(days=0)))
