@@ -315,8 +315,9 @@ def _on_disk(mutant: Mutant, traced: Traced, told: Path) -> Planted:
     environ = {**os.environ, "PYTHONPATH": os.getcwd(), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         words = [sys.executable, "-m", "pytest", "-x", *PYTEST, *found]
-        ran = subprocess.run(words, env=environ, capture_output=True, check=False, timeout=4 * ON_DISK_S)
-        outcome = "killed" if found and ran.returncode else "survived"
+        if found:  # without a name pytest would run everything
+            ran = subprocess.run(words, env=environ, capture_output=True, check=False, timeout=4 * ON_DISK_S)
+            outcome = "killed" if ran.returncode else "survived"
     except subprocess.TimeoutExpired:
         outcome = "killed"
     finally:
