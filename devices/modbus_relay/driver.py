@@ -8,7 +8,7 @@ Rules:
 4. A coil that does not follow is written again; after ``MISMATCH_MAX`` times that lamp is reported, not the module.
 5. An exception answer is no loss: the module is there and understands us. A refused write is a fault of that lamp, a
    refused read one of the module (nothing proves its lamps), both with what the exception means; neither is tried more
-   often than the poll.
+   often than the poll. The first look at a lamp is told whatever it finds: before a restart it may have had a fault.
 6. Coils are read eight at a time: boards with more put the bytes of a longer answer in either order.
 
 Blinking, re-arming and polling follow hall time; deadlines on the wire are real seconds.
@@ -136,6 +136,9 @@ class ModbusRelay:
         self._wanted: dict[int, State] = {}
         self._contradicted: dict[int, int] = {}
         self._faults: dict[int | None, str] = {}  # told of lamps by channel; None: of the module itself
+        self._judged: set[int | None] = (
+            set()
+        )  # of which anything was told; before, an earlier life's fault may stand
         self._up: bool | None = None
         self._presence = Presence(context)
         self._due = asyncio.Event()
@@ -267,13 +270,14 @@ class ModbusRelay:
 
     def _told_fault(self, channel: int | None, fault: str | None) -> None:
         """Tell a fault, or its end, once; again at the next look where the inbox was full."""
-        if self._faults.get(channel) == fault:
+        if self._faults.get(channel) == fault and channel in self._judged:
             return
         point = self._context.point("" if channel is None else str(channel))
         if not self._context.emit(HealthRead(point, fault=fault)):
             return
+        self._judged.add(channel)
         if fault is None:
-            del self._faults[channel]
+            self._faults.pop(channel, None)
         else:
             self._faults[channel] = fault
 

@@ -32,10 +32,14 @@ ON, OFF, BLINK = Lamp("on"), Lamp("off"), Lamp("blink")
 
 @dataclass
 class Hall:
-    """Hall time, ``speed`` times faster than real time, and everything that the driver tells the core."""
+    """Hall time, ``speed`` times faster than real time, and everything that the driver tells the core.
+
+    ``well``: points of which the first word was that they are well; they stand in no list of events.
+    """
 
     speed: float = 10.0
     events: list[Event] = field(default_factory=list)
+    well: list[Point] = field(default_factory=list)
     rejected: list[str] = field(default_factory=list)
     full: bool = False
 
@@ -43,7 +47,12 @@ class Hall:
         self.clock = Clock(warp=Warp(self.speed, 0, 0))
 
     def emit(self, event: Event, ack: Callable[[], None] | None = None) -> bool:
-        if not self.full:
+        first = not any(
+            isinstance(one, HealthRead) and one.point == getattr(event, "point", "") for one in self.events
+        )
+        if not self.full and first and isinstance(event, HealthRead) and event.fault is None:
+            self.well.append(event.point)
+        elif not self.full:
             self.events.append(event)
         return not self.full
 
@@ -220,6 +229,18 @@ async def test_lamp_that_lies_is_reported_and_the_others_go_on() -> None:
         module.faults = RelayFaults()
         await until(lambda: HealthRead(Point("relay-1/3")) in hall.events)
     assert not any(isinstance(event, DeviceLost) for event in hall.events)
+
+
+async def test_a_fault_of_before_a_restart_ends_with_the_first_look() -> None:
+    """An earlier life told that lamp 3 lies, and that the module refuses; both were mended while we were down."""
+    hall = Hall()
+    module = hall.module("plain")
+    async with lamps_on(hall, module) as relay:
+        await relay.show(Point("relay-1/3"), ON)
+        await until(lambda: set(hall.well) == {Point("relay-1"), Point("relay-1/3")})
+        looks = sum(module.frames.values())
+        await until(lambda: sum(module.frames.values()) > looks + 6)
+    assert len(hall.well) == 2, "once"
 
 
 async def test_inbox_that_was_full_hears_of_the_loss_later() -> None:
