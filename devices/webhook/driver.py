@@ -62,7 +62,7 @@ class Webhook:
     """Driver of one robot. Points: the device, or ``device/person``."""
 
     OPTIONS: ClassVar[type[Options]] = WebhookOptions
-    LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES
+    LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {"no-process", "bad-answer"}
     deadline_s = 1.0  # a message shows nothing for long
     reassert_s = 3600.0
     pace_s = 0.0
@@ -132,8 +132,8 @@ class Webhook:
     def _wire_changed(self, up: bool, why: Loss) -> None:
         self._reader = LineReader()
         if not up:
-            self._down = why
-            self._presence.lost(*why)
+            self._down = Loss("no-process", why.detail)
+            self._presence.lost(*self._down)
             for answer in self._answers.values():
                 if not answer.done():
                     answer.set_result("no answer in time: edged pager ended")

@@ -18,15 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from devices.modbus_map.codec import Contacts, MapCounter, Unwrapped, counted
+from devices.modbus_map.codec import Contacts, MapCounter, MapModel, Unwrapped, counted, number_pdu
 from devices.modbus_map.driver import ModbusMap, ModbusMapOptions
 from devices.modbus_map.fake import FakeModule
 from edged.clock import Clock, Warp
 from edged.core.model.commands import Action, Display, Lamp, Panel, Say
 from edged.core.model.events import CountRead, DeviceBack, DeviceLost, Event, HealthRead, KeyPressed
 from edged.core.model.point import Point
+from edged.descriptions import described
 from edged.driver import DeviceContext, Refused
 from edged.links.modbus import pdus
+from edged.links.modbus.frames import rtu_frame
 from edged.links.modbus.link import ModbusBus
 from edged.links.modbus.queue import Pace
 from edged.shapes import Misshapen, read
@@ -289,3 +291,11 @@ def test_a_counter_goes_over_its_end_from_the_last_quarter_to_the_first(
     counter = Unwrapped(MapCounter(address=0))
     assert counter.total(last) == last
     assert counter.total(value) == total
+
+
+def test_a_published_frame_of_a_text_display() -> None:
+    """Encoded by pymodbus 3.16.1 from the register map of github.com/sman-dk/LED-485_setuptool."""
+    model = described("modbus_map", "armfly-led485-text", MapModel)
+    assert model.display is not None
+    pdu = number_pdu(model.display, Display((), ("A012", "3")))
+    assert rtu_frame(1, pdu).hex() == "011000700002044130313274fd"

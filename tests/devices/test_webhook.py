@@ -224,7 +224,7 @@ async def test_without_the_process_the_robot_is_lost(tmp_path: Path) -> None:
     life = asyncio.create_task(made.driver.run())
     try:
         await until(lambda: made.events != [])
-        assert made.events[0] == DeviceLost(ROBOT, "port-missing", "No such file or directory")
+        assert made.events[0] == DeviceLost(ROBOT, "no-process", "No such file or directory")
         with pytest.raises(Unreachable, match=r"^undelivered"):
             await made.page()
     finally:

@@ -95,6 +95,12 @@ LOSSES: dict[str, LossWords] = {
         "拔插 RS-485 转换器；若反复出现请更换",
         "unplug and plug in the RS-485 adapter; replace it if this repeats",
     ),
+    "no-process": LossWords(
+        "负责它的进程未运行",
+        "the process that serves it does not run",
+        "查看 systemctl status edged-pager",
+        "look at `systemctl status edged-pager`",
+    ),
     "bad-answer": LossWords(
         "应答无法识别",
         "answers what cannot be read",
