@@ -307,7 +307,7 @@ def _to_be_imported(mutant: Mutant, done: Planted, traced: Traced) -> bool:
 def _on_disk(mutant: Mutant, traced: Traced, told: Path) -> Planted:
     """Change the copy and import everything again, for what runs while modules are imported."""
     began_s, path = time.monotonic(), Path(mutant.path)
-    near = _fastest({name for names in traced.lines[mutant.path].values() for name in names}, traced)
+    near = _fastest({name for names in traced.lines.get(mutant.path, {}).values() for name in names}, traced)
     until = accumulate(traced.seconds[test] for test in near)
     found = [test for test, seconds in zip(near, until, strict=True) if seconds < ON_DISK_S]
     before, outcome = path.read_text("utf-8"), "survived"
