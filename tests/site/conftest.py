@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from edged import __version__
 from edged.site.bundle import BundlePlan, make
 from tests.support.debian import root_image
 from tests.support.policies import KEY
@@ -61,8 +62,8 @@ def _stick(folder: Path) -> Path:
     with tarfile.open(folder / ARCHIVE) as packed:
         packed.extractall(folder, filter="data")
     (next(folder.glob("edged-*/"))).rename(folder / "one")
-    _spoil(folder, "two", "0.1.1", f"sed -i 's/{FIRST}/{LAST}/' \"$code/core/queue/ordering.py\"")
-    _spoil(folder, "broken", "0.1.2", 'echo "raise SystemExit(70)" >"$code/daemon/start.py"')
+    _spoil(folder, "two", f"{__version__}.1", f"sed -i 's/{FIRST}/{LAST}/' \"$code/core/queue/ordering.py\"")
+    _spoil(folder, "broken", f"{__version__}.2", 'echo "raise SystemExit(70)" >"$code/daemon/start.py"')
     return folder
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from edged import __version__
 from edged.bench import aged
 from edged.clock import monotonic_s
 from edged.site.bundle import BundlePlan
@@ -28,6 +29,7 @@ from tests.support.needs import lacking
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(900)  # making the Debian is in the first of them
+NEXT = f"{__version__}.1"  # what the stick calls its second version
 PYTHON = "3.11"
 INSTALL_S = 240.0  # on a busy machine; a quiet one takes half a minute
 RESTARTS = int(os.environ.get("EDGED_RESTARTS", "5"))
@@ -96,7 +98,7 @@ async def installed(machine: Container, bundle: str = "one") -> None:
     await hall_of_one_area(machine)
     code, said = await inside(machine, f"/mnt/usb/{bundle}/install --lang en", INSTALL_S)
     assert code == 0, said
-    assert "version 0.1.0 serves" in said
+    assert f"version {__version__} serves" in said
 
 
 async def key(machine: Container, word: str, seq: int) -> None:
@@ -154,7 +156,7 @@ async def test_from_an_empty_machine_to_a_served_hall_and_back(machine: Containe
 
     code, said = await inside(machine, "/mnt/usb/two/install", INSTALL_S)  # three wait, one is at window 1
     assert code == 0, said
-    assert "* 0.1.1" in (await inside(machine, "/opt/edged/install status"))[1]
+    assert f"* {NEXT}" in (await inside(machine, "/opt/edged/install status"))[1]
     await until_called(machine, "A001")
     assert "decided-otherwise" not in await machine.call("journalctl", "-u", "edged", "--no-pager")
     await key(machine, "next", 2)
@@ -162,8 +164,8 @@ async def test_from_an_empty_machine_to_a_served_hall_and_back(machine: Containe
 
     code, said = await inside(machine, "EDGED_HEALTH_S=15 /mnt/usb/broken/install", INSTALL_S)
     assert code == 1, said
-    assert "going back to 0.1.1" in said
-    assert "version 0.1.1 serves" in said
+    assert f"going back to {NEXT}" in said
+    assert f"version {NEXT} serves" in said
     await until_called(machine, "A004")
 
     code, said = await inside(machine, "/opt/edged/install rollback", INSTALL_S)
@@ -245,7 +247,7 @@ async def test_the_power_goes_while_a_version_is_installed(
             await serving(machine, 60)
             code, said = await inside(machine, "/mnt/usb/two/install", INSTALL_S)
             assert code == 0, f"{said} EDGED_SEED={seed}"
-            assert "* 0.1.1" in (await inside(machine, "/opt/edged/install status"))[1]
+            assert f"* {NEXT}" in (await inside(machine, "/opt/edged/install status"))[1]
             await ticket(machine, 2)
 
 
@@ -300,8 +302,8 @@ async def test_a_package_is_installed_upgraded_removed_and_purged(
             machine, f"cd /usr/share && ls {shares} zsh/vendor-completions/_edged && edged --version"
         )
         assert code == 0, said
-        assert "0.1.1" in (await inside(machine, "readlink /opt/edged/venv; dpkg -V edged"))[1]
-        assert (await inside(machine, "ls /opt/edged/versions"))[1].split() == ["0.1.1"]
+        assert NEXT in (await inside(machine, "readlink /opt/edged/venv; dpkg -V edged"))[1]
+        assert (await inside(machine, "ls /opt/edged/versions"))[1].split() == [NEXT]
         code, said = await inside(machine, "dpkg -r edged", 60)
         assert code == 0, said
         assert (await inside(machine, "ls /opt/edged /usr/lib/systemd/system/edged.service"))[0] != 0
@@ -338,14 +340,14 @@ async def a_start_on_a_slow_machine_gets_the_time_it_asks_for(machine: Container
 
 
 def _next_package(debs: Path) -> None:
-    """The same as version 0.1.1."""
+    """The same, with a higher version."""
     root = debs / "root"
     subprocess.run(["dpkg-deb", "-R", str(debs / "one.deb"), str(root)], check=True)
-    (root / "opt/edged/versions/0.1.0").rename(root / "opt/edged/versions/0.1.1")
+    (root / f"opt/edged/versions/{__version__}").rename(root / f"opt/edged/versions/{NEXT}")
     (root / "opt/edged/venv").unlink()
-    (root / "opt/edged/venv").symlink_to("versions/0.1.1")
-    for file in (root / "DEBIAN/control", root / "opt/edged/versions/0.1.1/bin/edged"):
-        file.write_text(file.read_text().replace("0.1.0", "0.1.1"))
+    (root / "opt/edged/venv").symlink_to(f"versions/{NEXT}")
+    for file in (root / "DEBIAN/control", root / f"opt/edged/versions/{NEXT}/bin/edged"):
+        file.write_text(file.read_text().replace(__version__, NEXT))
     rules = root / "etc/udev/rules.d/71-edged.rules"
     rules.write_text(rules.read_text() + "# of the next version\n")
     subprocess.run(
