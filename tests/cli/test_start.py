@@ -16,7 +16,7 @@ import pytest
 from edged.clock import perf_s
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("aiomqtt", "structlog", "prometheus_client", "apsw", "cryptography", "pymodbus", "rich")
+HEAVY = ("structlog", "prometheus_client", "apsw", "cryptography", "pymodbus", "rich")
 RATIO_MAX = 25.0  # times an empty Python, on a machine that does other things as well
 COMMANDS = (
     ("--help",),
