@@ -1,0 +1,59 @@
+"""What boards say of alarms and services, and whose loss the picture of the alarms names."""
+
+from __future__ import annotations
+
+from edged.core.engine import Engine
+from edged.core.model.commands import AlarmsPicture
+from edged.core.model.events import SiteLoaded
+from edged.core.model.lookup import Lookup
+from edged.core.model.state import Alarm, DeviceState
+from edged.core.model.turn import Turn
+from edged.core.people import alarms
+from edged.core.signage import boards, signs
+from tests.support.core_hall import hall_site
+
+AT_MS = 28_800_000
+
+
+def a_turn() -> Turn:
+    engine = Engine()
+    engine.handle(AT_MS, SiteLoaded(hall_site()))
+    return Turn(engine.state, Lookup(hall_site()), AT_MS)
+
+
+def test_the_board_of_alarms_says_why_a_device_is_lost() -> None:
+    turn = a_turn()
+    turn.state.devices["relay"] = DeviceState(False, AT_MS, "no-answer")
+    text, text_en = boards._alarm_line(turn, Alarm(alarms.LOST, "relay", AT_MS))
+    plain, plain_en = alarms.TEXT[alarms.LOST]
+    assert text.startswith(f"relay {plain}：")
+    assert text_en.startswith(f"{plain_en}: ")
+
+
+def test_an_alarm_of_another_kind_about_a_device_has_no_loss() -> None:
+    turn = a_turn()
+    turn.state.devices["relay"] = DeviceState(True, AT_MS)
+    plain, plain_en = alarms.TEXT[alarms.TWINS]
+    assert boards._alarm_line(turn, Alarm(alarms.TWINS, "relay", AT_MS)) == (f"relay {plain}", plain_en)
+
+
+def test_the_picture_of_the_alarms_names_the_losses_only() -> None:
+    turn = a_turn()
+    turn.state.devices |= {
+        "relay": DeviceState(False, AT_MS, "no-answer"),
+        "card": DeviceState(True, AT_MS),
+    }
+    for number, (kind, subject) in enumerate(
+        ((alarms.LOST, "relay"), (alarms.TWINS, "card"), (alarms.LOST, "gone"))
+    ):
+        turn.state.alarms[str(number)] = Alarm(kind, subject, AT_MS)
+    signs._sign_alarms(turn)
+    (picture,) = (shown for shown in turn.state.shown.values() if isinstance(shown, AlarmsPicture))
+    assert picture.lost == (("relay", "no-answer"),)
+    assert len(picture.standing) == 3
+
+
+def test_a_free_window_names_its_first_service() -> None:
+    zh, en = boards._words(a_turn(), "w3", None)
+    assert (zh["service"], en["service"]) == ("社保卡", "Cards")
+    assert (zh["area"], en["area"]) == ("社保", "Social")

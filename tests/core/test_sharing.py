@@ -1,0 +1,146 @@
+"""Which windows areas give each other, and what the tide looks at, each rule on both sides of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edged.core.engine import Engine
+from edged.core.model.events import ClockSet, PolicyApplied, SiteLoaded
+from edged.core.model.forecast import Load
+from edged.core.model.lookup import Lookup
+from edged.core.model.point import Point
+from edged.core.model.policy import Policy, Pw, Tidal
+from edged.core.model.state import Ticket
+from edged.core.model.turn import Turn
+from edged.core.queue import demand
+from edged.core.tide import arbiter, rules, sharing, triggers
+from edged.core.tide.rules import Look
+from tests.support.core_hall import SiteText
+
+AT_MS = 28_800_000
+MORNING_MS = 1_795_392_000_000
+TIDAL = Tidal()
+
+
+def a_turn(tidal: Tidal = TIDAL, *changes: str) -> Turn:
+    text = SiteText()
+    for line in changes:
+        text.change(line)
+    engine = Engine()
+    engine.handle(AT_MS, SiteLoaded(text.site))
+    engine.handle(AT_MS, ClockSet(MORNING_MS, 0))
+    engine.handle(AT_MS, PolicyApplied(1, "0" * 64, Policy(tidal=tidal)))
+    return Turn(engine.state, Lookup(text.site), AT_MS)
+
+
+def ticket(number: int, state: str, called_ms: int | None = None, serving_ms: int | None = None) -> Ticket:
+    return Ticket(
+        *(number, f"A{number:03}", "tax-general", "normal", AT_MS, AT_MS, Point("kiosk")),  # type: ignore[arg-type]
+        state=state,  # type: ignore[arg-type]
+        called_ms=called_ms,
+        serving_ms=serving_ms,
+    )
+
+
+def test_a_window_on_its_way_counts_where_the_asker_could_use_it() -> None:
+    turn = a_turn()
+    turn.window("w9").state = "DRAINING"
+    assert sharing._on_its_way(turn, "social", any_window=False)
+    assert not sharing._on_its_way(turn, "house", any_window=False)
+    assert sharing._on_its_way(turn, "house", any_window=True)
+
+
+LENDING = replace(TIDAL, arbiter=replace(TIDAL.arbiter, lend_windows=1, lend_keep=1, early_release=True))
+
+
+def lent(turn: Turn) -> dict[str, str | None]:
+    sharing._lend(turn, "house", 10_000.0)
+    return {name: state.lent_to for name, state in turn.state.windows.items() if state.lent_to}
+
+
+def test_only_a_regular_window_that_works_is_lent() -> None:
+    turn = a_turn(LENDING)
+    for window in ("w1", "w2", "w4"):
+        turn.window(window).state = "OPEN"
+        turn.window(window).staff = window
+    assert lent(turn) == {"w4": "house"}
+    closed = a_turn(LENDING)
+    for window in ("w1", "w2"):
+        closed.window(window).state = "OPEN"
+        closed.window(window).staff = window
+    assert closed.window("w4").state == "CLOSED"
+    assert lent(closed) == {}
+    tidal = a_turn(LENDING, "window w8 8 deed,tax-invoice tidal panel=p8")
+    for window in ("w1", "w2", "w8"):
+        tidal.window(window).state = "OPEN"
+        tidal.window(window).staff = window
+    assert lent(tidal) == {}
+
+
+def test_who_is_served_longest_is_done_first() -> None:
+    turn = a_turn()
+    for number, window, since_ms in ((1, "w8", AT_MS - 60_000), (2, "w9", AT_MS - 120_000)):
+        turn.state.tickets[number] = ticket(number, "SERVING", since_ms, since_ms)
+        turn.window(window).ticket = number
+    assert arbiter.choose_release(turn, ["w8", "w9"]) == "w9"
+
+
+def test_an_area_for_cases_asks_for_nothing() -> None:
+    turn = a_turn(
+        TIDAL,
+        "area help 办不成事 Unresolved",
+        "service stuck help 办不成事 Unresolved U case",
+        "window w5 5 stuck panel=p5",
+    )
+    assert turn.lookup.case_areas
+    for area in turn.lookup.case_areas:
+        assert rules.look(turn, area) == Look(0, 0.0, (), decided=False)
+
+
+@pytest.mark.parametrize(
+    ("forecast", "present", "watch"), [(True, 1, True), (True, 0, False), (False, 1, False)]
+)
+def test_a_rule_that_looks_ahead_looks_again_for_one_person(
+    forecast: bool, present: int, watch: bool
+) -> None:
+    pw = Pw(forecast=forecast)
+    turn = a_turn(replace(TIDAL, rule="pw", pw=pw))
+    load = Load(float(present), 0.0, 1.0, 300.0)
+    found = rules._opening(turn, "tax", Look(present, 0.0, ()), load, (0.0, None))
+    assert found.watch is watch
+
+
+def test_a_limit_of_no_seconds_is_no_limit() -> None:
+    quiet = replace(TIDAL.triggers, waiting_above=0, waiting_per_window=0, priority_wait_s=0, people_above=0)
+    never = a_turn(replace(TIDAL, rule="pw", triggers=replace(quiet, oldest_wait_s=0)))
+    assert triggers.asks(never, "tax", 900.0, None) is None
+    limited = a_turn(replace(TIDAL, rule="pw", triggers=replace(quiet, oldest_wait_s=900)))
+    assert triggers.asks(limited, "tax", 899.0, None) is None
+    asked = triggers.asks(limited, "tax", 900.0, None)
+    assert asked is not None
+    assert asked[0] == "oldest-wait"
+
+
+def test_people_above_one_are_two() -> None:
+    limits = replace(
+        TIDAL.triggers,
+        waiting_above=0,
+        waiting_per_window=0,
+        priority_wait_s=0,
+        oldest_wait_s=0,
+        people_above=1,
+    )
+    turn = a_turn(replace(TIDAL, rule="pw", triggers=limits))
+    turn.area("tax").waiting = 1
+    turn.state.present["door"] = 1
+    assert triggers.asks(turn, "tax", 0.0, None) is None
+    turn.state.present["door"] = 2
+    asked = triggers.asks(turn, "tax", 0.0, None)
+    assert asked is not None
+    assert asked[0] == "people"
+
+
+def test_no_window_is_unmanned_while_no_alarm_says_so() -> None:
+    assert demand.standing(a_turn(), "tax").unmanned == 0.0
