@@ -1,0 +1,201 @@
+"""Rules of one line each: what is forgotten, begun anew, rebuilt or counted, asked at the place that decides it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edged.core import keys, rebuild, trial
+from edged.core.cases import case_book, ratings
+from edged.core.engine import Engine
+from edged.core.model import forecast
+from edged.core.model.commands import Page
+from edged.core.model.events import ClockSet, PolicyApplied, SiteLoaded
+from edged.core.model.forecast import Load, Stream
+from edged.core.model.lookup import Lookup
+from edged.core.model.point import Point
+from edged.core.model.policy import Policy
+from edged.core.model.policy.calling import CallRule
+from edged.core.model.state import Alarm, AreaHours, Learnt, PendingAction, PolicyTrial, Rating, Ticket
+from edged.core.model.turn import Turn
+from edged.core.people import staffing, undelivered
+from edged.core.queue import demand, ordering
+from edged.core.tide import tidal_loop
+from edged.core.tide.rules import Look
+from edged.core.windows import activation, overrides
+from tests.support.core_hall import SiteText
+
+AT_MS = 28_800_000
+MORNING_MS = 1_795_392_000_000
+MINUTE_MS = 60_000
+POLICY = Policy()
+
+
+def a_turn(policy: Policy = POLICY, *changes: str, at_ms: int = AT_MS) -> Turn:
+    text = SiteText()
+    for line in changes:
+        text.change(line)
+    engine = Engine()
+    engine.handle(AT_MS, SiteLoaded(text.site))
+    engine.handle(AT_MS, ClockSet(MORNING_MS, 0))
+    engine.handle(AT_MS, PolicyApplied(1, "0" * 64, policy))
+    return Turn(engine.state, Lookup(text.site), at_ms)
+
+
+def a_ticket(number: int = 1) -> Ticket:
+    return Ticket(number, f"A{number:03}", "tax-general", "normal", AT_MS, AT_MS, Point("kiosk"))
+
+
+def test_a_page_whose_matter_is_over_is_dropped() -> None:
+    turn = a_turn()
+    page = Page("li", "tax", None, "", "")
+    turn.state.undelivered |= {name: PendingAction(Point("pager-li"), page, AT_MS) for name in ("a1", "a2")}
+    undelivered.forget(turn, None)
+    undelivered.forget(turn, "a1")
+    assert list(turn.state.undelivered) == ["a2"]
+
+
+def test_a_page_that_reached_nobody_counts_for_a_lit_window_only() -> None:
+    page = Page("li", "tax", "w8", "", "")
+    for state, acknowledged, staff, counts in (
+        ("ACTIVATING", False, "li", True),
+        ("ACTIVATING", True, "li", False),
+        ("ACTIVATING", False, "wang", False),
+        ("OPEN", False, "li", False),
+    ):
+        turn = a_turn()
+        window = turn.window("w8")
+        window.state, window.acknowledged = state, acknowledged  # type: ignore[assignment]
+        window.paged_staff, window.area = staff, "tax"
+        activation.unreached(turn, page)
+        noted = [note.data["reason"] for note in turn.notes if note.kind == "tidal.unanswered"]
+        assert noted == (["not reached"] if counts else [])
+
+
+@pytest.mark.parametrize("target", ["tax", overrides.WHOLE_HALL])
+def test_numbers_stopped_for_an_area_change_what_dispensers_show(target: str) -> None:
+    turn = a_turn()
+    overrides._touch(turn, target)
+    assert turn.issuing_changed
+    assert "tax" in turn.dirty_areas
+
+
+@pytest.mark.parametrize(
+    ("standing", "sounds"), [(ratings.UNANSWERED_MAX - 1, True), (ratings.UNANSWERED_MAX, False)]
+)
+def test_so_many_bad_ratings_have_an_alarm_of_their_own(standing: int, sounds: bool) -> None:
+    turn = a_turn()
+    for number in range(standing):
+        turn.state.alarms[f"{ratings.ALARM}/r{number}"] = Alarm(ratings.ALARM, f"r{number}", AT_MS)
+    ratings.keep(turn, "last", Rating("qin", 1, "w1", AT_MS))
+    assert ("alarm.raised" in [note.kind for note in turn.notes]) is sounds
+    assert (len(turn.state.alarms) - standing) == int(sounds)
+
+
+def test_a_case_that_begins_again_may_be_warned_of_again() -> None:
+    turn = a_turn()
+    case = case_book.case_of(turn, "window", None, special=False, ticket=None)
+    case.warned, case.extensions, case.overdue_day = True, 2, 20_000
+    case_book._begin(turn, case)
+    assert (case.state, case.warned, case.extensions, case.overdue_day) == ("OPEN", False, 0, None)
+
+
+@pytest.mark.parametrize(("visit", "becomes"), [("CALLED", "CALLING"), ("SERVING", "SERVING")])
+def test_a_window_that_becomes_a_regular_one_goes_on_with_its_visitor(visit: str, becomes: str) -> None:
+    turn = a_turn()
+    turn.state.tickets[1] = a_ticket()
+    turn.state.tickets[1].state = visit  # type: ignore[assignment]
+    window = turn.window("w8")
+    window.state, window.ticket, window.staff = "DRAINING", 1, "li"
+    rebuild._make_regular(turn, "w8")
+    assert window.state == becomes
+
+
+def test_a_special_need_at_a_free_window_is_of_its_first_area() -> None:
+    turn = a_turn()
+    assert len(turn.lookup.window_areas["w4"]) > 1
+    keys._special_need(turn, "w4", None)
+    assert [wish.area for wish in turn.state.wishes.values()] == [turn.lookup.window_areas["w4"][0]]
+
+
+@pytest.mark.parametrize(("waiting", "found"), [(9, ""), (10, "tax")])
+def test_the_good_policy_misses_a_window_only_above_its_band(waiting: int, found: str) -> None:
+    turn = a_turn()
+    tidal = replace(POLICY.tidal, rule="band", band=replace(POLICY.tidal.band, open_above=9, max_windows=2))
+    turn.area("tax").waiting, turn.state.active_ms = waiting, AT_MS
+    judged = PolicyTrial(1, "0" * 64, POLICY.trial, tidal)
+    assert trial._missed_window(turn, judged) == found
+
+
+def test_what_people_usually_wait_is_kept_to_a_tenth_of_a_second() -> None:
+    turn = a_turn(at_ms=AT_MS + 12_345)
+    turn.state.tickets[1] = a_ticket()
+    turn.state.tickets[1].queued_ms = AT_MS
+    turn.state.queues["tax-general"] = {"normal": [1]}
+    turn.state.usual.clear()
+    assert trial.queue_now(turn).waited_s == 12.345
+    trial._learn(turn)
+    assert [one.waited_s for one in turn.state.usual.values()] == [12.3]
+
+
+def test_a_shift_ends_to_the_second() -> None:
+    turn = a_turn(POLICY, "staff li 李 tax shifts=00:00-00:01")
+    start_ms = MORNING_MS // 86_400_000 * 86_400_000
+    turn.state.wall_offset_ms = start_ms - AT_MS + 30_000
+    turn.state.utc_offset_min = 0
+    assert staffing.leaves_in_s(turn, "li") == 30.0
+
+
+def test_a_shift_that_ends_in_the_rest_takes_nobody_away_who_comes_back() -> None:
+    turn = a_turn(
+        POLICY, "staff li 李 tax shifts=08:00-12:00,13:00-17:00", "staff wang 王 tax shifts=08:00-12:00"
+    )
+    turn.state.wall_offset_ms = MORNING_MS // 86_400_000 * 86_400_000 - AT_MS + 9 * 60 * MINUTE_MS
+    turn.state.utc_offset_min = 0
+    noon_ms = AT_MS + 3 * 60 * MINUTE_MS
+    turn.state.hours["tax"] = AreaHours(rest_ms=(noon_ms, noon_ms + 60 * MINUTE_MS))
+    assert demand._leaving(turn, "tax", ["li"], 1.0) == []
+    assert demand._leaving(turn, "tax", ["wang"], 1.0) == [(3 * 3600.0, 1.0)]
+    turn.state.hours["tax"] = AreaHours(rest_ms=(noon_ms - MINUTE_MS, noon_ms + 60 * MINUTE_MS))
+    assert demand._leaving(turn, "tax", ["li"], 1.0) == []
+    turn.state.hours["tax"] = AreaHours(rest_ms=(noon_ms + MINUTE_MS, noon_ms + 60 * MINUTE_MS))
+    assert demand._leaving(turn, "tax", ["li"], 1.0) == [(3 * 3600.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "rank"),
+    [
+        (CallRule(), 0),
+        (CallRule(priorities=("elderly",)), 1),
+        (CallRule(priorities=("normal",)), 0),
+        (CallRule(areas=("social",)), 1),
+    ],
+)
+def test_a_rule_for_some_priorities_is_for_those(rule: CallRule, rank: int) -> None:
+    turn = a_turn(replace(POLICY, calling=replace(POLICY.calling, rules=(rule,))))
+    assert ordering._rank(turn, "tax-general", "normal") == rank
+
+
+def test_before_a_profile_begins_nothing_was_expected() -> None:
+    load = Load(6.0, 1.0, 1.0, 300.0)
+    early, begun = (
+        forecast.look_ahead_wait_s(load, Learnt(), AT_MS, Stream(minute, (), 2.0), 120.0)
+        for minute in (-5.0, 0.0)
+    )
+    assert early == begun
+
+
+@pytest.mark.parametrize(
+    ("decided", "since_ms", "looks"), [(False, AT_MS, True), (True, AT_MS, False), (False, None, False)]
+)
+def test_what_may_be_given_back_is_looked_at_again(decided: bool, since_ms: int | None, looks: bool) -> None:
+    """In hours in which nothing is asked for; with a window that the area ordered."""
+    turn = a_turn()
+    turn.state.hours["tax"] = AreaHours(mode="assisted")
+    window = turn.window("w8")
+    window.state, window.area, window.staff, window.opened_ms = "OPEN", "tax", "li", AT_MS
+    turn.area("tax").under_since_ms = since_ms
+    now = Look(0, 0.0, ("w8",), decided=decided, watch=True)
+    grid_ms = (AT_MS // tidal_loop.DECIDE_MS + 1) * tidal_loop.DECIDE_MS
+    assert (tidal_loop._next_look(turn, "tax", now) == grid_ms) is looks
