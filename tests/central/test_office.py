@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from edged.central import topics
+from edged.central.audience import LastOrder, Order
 from edged.central.condemned import Condemned
 from edged.central.office import TOLD_MAX, TOLD_WITHIN_MS, Dependencies, Office
+from edged.central.operation_desk import _Asked
+from edged.central.refusals import Reason
 from edged.config import load
+from edged.core.model.commands import Note
 from edged.core.model.events import DocumentRejected, Event
 from edged.core.model.state import State
-from edged.links.mqtt.link import MqttLink
+from edged.links.mqtt.link import Message, MqttLink, MqttSettings
 from edged.store.records import ALONE, Attachments
 from tests.support.brokers import Rejections, plain_client, real_mosquitto, running, settings_for, until
 from tests.support.halls import GOOD
@@ -59,3 +66,39 @@ async def test_of_a_flood_the_core_hears_now_and_then_also_when_the_clock_was_se
                     await centre.publish(topics.policy_push("east"), b"rubbish", qos=1)
                 await until(lambda: len(counted) == before + FLOOD)
                 assert told == [DocumentRejected("policy", "not-an-envelope", "")] * TOLD_MAX
+
+
+async def test_an_operator_reads_where_an_order_is_wrong_and_the_log_why_it_did_nothing(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "hall.toml"
+    file.write_text(GOOD)
+    bodies: list[dict[str, Any]] = []
+    async with open_journal(tmp_path / "hall.db") as journal:
+        given = Dependencies(
+            put=lambda event, ack=None, attachments=ALONE: True,
+            wall_ms=lambda: NOW_MS,
+            stamp=str,
+            reject=Rejections(),
+            state=State,
+            condemned=Condemned(),
+            count_refused=lambda code: None,
+            answered=lambda of, body: bodies.append(body),
+            ahead=lambda why: None,
+            silent=False,
+        )
+        desk = Office(
+            load(file), KEYS, MqttLink(MqttSettings("edged-test"), Rejections()), journal, given
+        ).operations
+        request = Message(topics.operation("east", "close"), b"", False, lambda: None)
+        desk._answer(request, Reason("bad-value", "body.window", "no such window", "没有这个窗口"), "order-1")
+        desk._answer(request, Reason("expired", "", "too late", "已过期"), "order-1")
+        order = Order("close", "order-1", "chen", "key", LastOrder(5, "0" * 64), None, again=False)
+        with structlog.testing.capture_logs() as logs:
+            for notes in ((), (Note("ignored", "A001", {"reason": "number_unknown"}),)):
+                desk._tell(_Asked(order, request, notes))
+    assert [(body["message"], body["message_zh"]) for body in bodies[:2]] == [
+        ("body.window: no such window", "body.window: 没有这个窗口"),
+        ("too late", "已过期"),
+    ]
+    assert [line["ignored"] for line in logs] == [None, "number_unknown"]

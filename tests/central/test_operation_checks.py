@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edged.central.audience import LastOrder, Order, Past, Trusted
+from edged.central.audience import LastOrder, Order, Past, Trusted, epoch_ms
 from edged.central.envelope import sign
 from edged.central.operations import PAYLOAD_TYPE, accept
 from edged.central.refusals import DocumentRefused
@@ -67,3 +67,12 @@ def test_hours_are_minutes_after_midnight() -> None:
         {}, "hours-flex", operation="hours-flex", body={"area": "tax", "opens": "08:30", "closes": "17:05"}
     )
     assert flexed.event == HoursFlexed("tax", 8 * 60 + 30, 17 * 60 + 5, "chen", order="order-1")
+
+
+def test_an_order_has_expired_in_the_millisecond_it_names() -> None:
+    expires_ms = epoch_ms(DOCUMENT["expires"])
+    raw = sign(json.dumps(DOCUMENT).encode(), PAYLOAD_TYPE, KEY)
+    assert accept(raw, "close", Trusted(KEYS), AUDIENCE, Past(expires_ms - 1, {}))
+    with pytest.raises(DocumentRefused) as refused:
+        accept(raw, "close", Trusted(KEYS), AUDIENCE, Past(expires_ms, {}))
+    assert [why.code for why in refused.value.reasons] == ["expired"]

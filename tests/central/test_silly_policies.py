@@ -258,3 +258,11 @@ def test_it_is_refused_with_path_and_reason(body: dict[str, Any], path: str, cod
     found = {(reason.path, reason.code) for reason in caught.value.reasons}
     assert (path, code) in found
     assert all(reason.message and reason.message_zh for reason in caught.value.reasons)
+
+
+@pytest.mark.parametrize(("starts", "ends"), [("09:00", "10:00"), ("16:00", "17:00")])
+def test_a_noon_may_begin_as_the_hall_opens_and_end_as_it_closes(starts: str, ends: str) -> None:
+    body = {
+        "hours": {"week": [{"opens": "09:00", "closes": "17:00"}], "noon": {"starts": starts, "ends": ends}}
+    }
+    assert accept(envelope(document(body=body)), KEYS, AUDIENCE, HighestVersion(), NOW_MS)

@@ -292,3 +292,42 @@ async def test_of_a_long_backlog_only_counter_readings_are_thinned(
     assert (
         10 <= kinds.count("edged.people.counted") < 120
     )  # seven minutes at one a minute, the last 100 in full
+
+
+async def test_of_long_silence_so_many_marks_are_kept_and_of_strange_acknowledgements_one_word(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    async with open_journal(tmp_path / "j.db") as journal:
+        uplink = (hall := Hall(broker, journal)).uplink
+        for step in range(1, uplink_module.MARKS_MAX + 3):
+            uplink._advance(step, uplink_module.MARK_EVENTS)
+        assert len(uplink._marks) == uplink_module.MARKS_MAX
+        for upto in (10, 11, 12):
+            uplink._ahead(upto)
+        assert len(hall.ahead) == 1
+        uplink.stop()
+
+
+async def test_whoever_acknowledges_nothing_is_told_again_after_twice_as_long(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    async with open_journal(tmp_path / "j.db") as journal:
+        uplink = Hall(broker, journal).uplink
+        waits_s = []
+        for _ in range(3):
+            uplink._up, uplink._sent = True, 5
+            uplink._progress_s = uplink._tried_s = float("-inf")
+            uplink._look()
+            waits_s.append(uplink._resend_s)
+        first_s = uplink_module.RESEND_S
+        assert waits_s == [min(first_s * 2**n, uplink_module.RESEND_MAX_S) for n in (1, 2, 3)]
+        uplink.stop()
+
+
+async def test_a_single_event_of_before_is_told(broker: Mosquitto, tmp_path: Path) -> None:
+    async with open_journal(tmp_path / "j.db") as journal:
+        hall = Hall(broker, journal)
+        hall.happen(1)
+        async with centre_at(broker, "demo") as centre, running(hall.link), at_work(hall):
+            await until(lambda: whole(centre, 1))
+    assert len(centre.arrivals) == 1

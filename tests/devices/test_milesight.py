@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.milesight_mqtt.codec import CountedLine, decode
-from devices.milesight_mqtt.driver import MilesightMqtt, MilesightMqttOptions
+from devices.milesight_mqtt.driver import TOTALS_MAX, MilesightMqtt, MilesightMqttOptions
 from devices.milesight_mqtt.fake import UUID, FakeMilesight
 from edged.core.model.events import CountRead, DeviceBack, DeviceLost, Event
 from edged.core.model.point import Point
@@ -234,3 +234,13 @@ def total(uuid: str, entered: int, left: int) -> CountRead:
 def _totals(lines: dict[str, tuple[int, int]]) -> bytes:
     items = [{"line_uuid": uuid, "in_counted": n, "out_counted": m} for uuid, (n, m) in lines.items()]
     return json.dumps({"line_total_data": items}).encode()
+
+
+def test_so_many_lines_have_a_total_each_and_no_more() -> None:
+    bench = Bench()
+    lines = [CountedLine("total", f"line-{number}", 1, 0, "") for number in range(TOTALS_MAX + 1)]
+    assert len(bench.driver._total(lines[:TOTALS_MAX])) == TOTALS_MAX
+    assert bench.rejections.reasons == []
+    assert bench.driver._total(lines[TOTALS_MAX:]) == []
+    assert bench.rejections.reasons == ["too_many_lines"]
+    assert len(bench.driver._total(lines[:1])) == 1, "a line that is known goes on"

@@ -197,3 +197,8 @@ def test_a_register_profile_reads_nothing_back_and_has_no_pulses(bad: dict[str, 
     assert (good.write, good.reads) == ("register", False)
     with pytest.raises(ValueError, match="those are of coils"):
         structs.replace(good, **bad)
+
+
+def test_an_answer_without_a_byte_has_no_function() -> None:
+    with pytest.raises(Garbled, match="function 0, 0 bytes"):
+        decode_answer(b"")

@@ -14,7 +14,7 @@ import aiomqtt
 import pytest
 
 from devices.mqtt_json import driver as driver_module
-from devices.mqtt_json.driver import MqttJson, MqttJsonOptions
+from devices.mqtt_json.driver import TOLD_MAX, MqttJson, MqttJsonOptions
 from devices.mqtt_json.fake import (
     FakeCounter,
     FakeDispenser,
@@ -30,13 +30,14 @@ from edged.core.model.events import (
     DeviceBack,
     DeviceLost,
     Event,
+    InputRefused,
     KeyPressed,
     TicketPrinted,
     TicketRequested,
 )
 from edged.core.model.point import Point
 from edged.driver import DeviceContext, Refused, Unreachable
-from edged.links.mqtt.link import MqttLink
+from edged.links.mqtt.link import Message, MqttLink
 from edged.shapes import read
 from tests.support.brokers import (
     Broker,
@@ -328,3 +329,27 @@ async def test_message_expiry_is_set_on_actions() -> None:
         assert json.loads(message.payload)["id"] == "a-1"
         expiry_s = message.properties.MessageExpiryInterval  # type: ignore[union-attr]
         assert 0 < expiry_s <= 15
+
+
+def test_refused_messages_are_told_so_often_and_no_more_and_old_ones_never() -> None:
+    events: list[Event] = []
+    acks: list[str] = []
+
+    def emit(event: Event, _ack: Callable[[], None] | None = None) -> bool:
+        events.append(event)
+        return True
+
+    context = DeviceContext("panel-1", "t", emit, Rejections(), asyncio.sleep, lambda: 0.0, None)
+    driver = MqttJson(context, read(MqttJsonOptions, {}))
+
+    def said(retain: bool) -> Message:
+        return Message("t/panel-1/up/key", b"nonsense", retain, lambda: acks.append("ack"))
+
+    for _ in range(2):
+        driver._refuse("key", "invalid", said(retain=True))
+    assert (events, len(acks)) == ([], 2)
+    for _ in range(TOLD_MAX + 3):
+        driver._refuse("key", "invalid", said(retain=False))
+    told = [event for event in events if isinstance(event, InputRefused)]
+    assert len(told) == TOLD_MAX
+    assert len(acks) == 2 + 3, "the others were acknowledged with the step that they began"

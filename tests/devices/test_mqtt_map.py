@@ -34,6 +34,7 @@ from edged.core.model.point import Point
 from edged.descriptions import described, names
 from edged.driver import DeviceContext, Garbled, Refused
 from edged.links.mqtt.link import Message, MqttLink
+from edged.links.mqtt.settings import MqttSettings
 from edged.shapes import Misshapen, read
 from tests.support.brokers import Mosquitto, Rejections, real_mosquitto, running, settings_for, until
 from tests.support.needs import lacking
@@ -296,3 +297,19 @@ async def test_words_of_zigbee_buttons_are_those_of_their_converters() -> None:
 )
 def test_filters_match_as_the_standard_says(topic_filter: str, topic: str, fits: bool) -> None:
     assert _matches(topic_filter, topic) is fits
+
+
+async def test_a_topic_that_the_broker_refuses_is_a_loss_of_whoever_listens_to_it() -> None:
+    bench = Bench()
+    bench.mqtt = MqttLink(MqttSettings("edged-test", port=1), bench.rejections)
+    driver = bench.driver(topic="counter-3", model="tasmota-relay")
+    life = asyncio.get_running_loop().create_task(driver.run())
+    await until(lambda: driver._topics[0] in bench.mqtt._handlers)
+    driver._presence.back()
+    bench.mqtt._tell_refused("somebody/else", "may not be listened to")
+    assert bench.events[-1] == DeviceBack(Point("d"))
+    bench.mqtt._tell_refused(driver._topics[0], "may not be listened to")
+    lost = bench.events[-1]
+    assert isinstance(lost, DeviceLost)
+    assert (lost.reason, lost.detail) == ("broker-refuses", f"{driver._topics[0]}: may not be listened to")
+    life.cancel()

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.voice_chip.codec import TEXT_BYTES_MAX, Chip, frame, parts, speak
-from devices.voice_chip.driver import VoiceChip, VoiceChipOptions
+from devices.voice_chip.driver import MISSED_MAX, VoiceChip, VoiceChipOptions
 from devices.voice_chip.fake import FakeVoice
 from edged.core.model.commands import Action, Lamp, Print, Say
 from edged.core.model.events import DeviceBack, DeviceLost, Event
+from edged.core.model.losses import Loss
 from edged.core.model.point import Point
 from edged.driver import DeviceContext, Refused, Unreachable
 from edged.links.pty import Pty
@@ -175,3 +176,37 @@ def test_a_long_text_is_cut_where_the_module_has_no_more_room(length: int) -> No
     assert [len(one) - len("[t4]") for one in said] == [room] * (length // room) + [length % room][
         : length % room
     ]
+
+
+class Heard:
+    """A wire on which every question is answered at once."""
+
+    def __init__(self, driver: VoiceChip) -> None:
+        self._driver = driver
+
+    async def write(self, _data: bytes) -> None:
+        self._driver._received(b"\x4f")
+
+
+@pytest.mark.parametrize("by", ["wire", "answer"])
+async def test_so_many_answers_may_be_missed_and_no_more(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[Event] = []
+
+    def emit(event: Event, _ack: Callable[[], None] | None = None) -> bool:
+        events.append(event)
+        return True
+
+    context = DeviceContext("v", "t", emit, Rejections(), asyncio.sleep, lambda: 0.0, None)
+    driver = VoiceChip(context, read(VoiceChipOptions, {"path": "/nowhere"}))
+    monkeypatch.setattr(driver, "_link", Heard(driver))
+    if by == "wire":
+        driver._wire_changed(True, Loss("unknown", ""))
+        driver._presence.back()
+    else:
+        driver._missed = MISSED_MAX - 1
+        await driver._ask()
+    for _ in range(MISSED_MAX - 1):
+        driver._miss()
+    assert events == [DeviceBack(VOICE)]
+    driver._miss()
+    assert isinstance(events[-1], DeviceLost)

@@ -16,7 +16,7 @@ from edged.clock import monotonic_s
 from edged.driver import DeviceError, Unreachable
 from edged.links.modbus.frames import rtu_frame
 from edged.links.modbus.link import FAIR_S, GIVE_WAY_S, ModbusBus
-from edged.links.modbus.queue import Pace
+from edged.links.modbus.queue import TRIES, ModbusUnit, Pace
 from tests.support.modbus_peers import (
     QUICK,
     RawLine,
@@ -292,3 +292,10 @@ async def test_seeded_mischief_never_yields_a_wrong_level(seed: int) -> None:
             good += 1
             assert levels == tuple(module.level(channel) for channel in range(8))
     assert good > 5
+
+
+@pytest.mark.parametrize(("jitter", "rests_s"), [(0.0, 4.0), (0.5, 3.8), (0.9, 3.64)])
+def test_chance_shortens_a_rest_by_a_tenth_at_most(jitter: float, rests_s: float) -> None:
+    unit = ModbusUnit(misses=TRIES + 1)
+    unit.rest(100.0, Pace(rest_min_s=2.0), jitter)
+    assert unit.rest_until_s - 100.0 == pytest.approx(rests_s)

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import structlog
 
 from edged.driver import Unreachable
 from edged.links.mqtt.connection import SUBACK_S, Connection
@@ -374,3 +375,19 @@ async def test_what_cannot_be_read_ends_a_connection_after_what_came_before_it()
             await until(lambda: any("unreadable" in one for one in told))
     heard = told[told.index("good") :]
     assert "unreadable" in heard[1]
+
+
+def test_a_link_that_stays_down_says_each_new_reason_once() -> None:
+    link = MqttLink(MqttSettings("edged-test"), Rejections())
+    told: list[tuple[bool, str]] = []
+    link.on_state(lambda up, reason: told.append((up, reason)))
+    with structlog.testing.capture_logs() as logs:
+        link._changed(True, "")
+        for reason in ("absent", "absent", "not authorised", "not authorised"):
+            link._changed(False, reason)
+    assert [(line["event"], line.get("reason")) for line in logs] == [
+        ("link-up", None),
+        ("link-down", "absent"),
+        ("link-still-down", "not authorised"),
+    ]
+    assert told == [(True, ""), (False, "absent")]

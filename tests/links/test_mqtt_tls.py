@@ -73,3 +73,14 @@ async def test_a_broker_that_another_authority_vouches_for_is_not_spoken_to(tmp_
             await until(lambda: reasons != [])
         assert "up" not in reasons
         assert "certificate" in reasons[0].lower()
+
+
+async def test_the_end_of_the_brokers_certificate_is_known_to_the_second(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path, "broker")
+    ends = x509.load_pem_x509_certificate(cert.read_bytes()).not_valid_after_utc
+    async with real_mosquitto(f"certfile {cert}", f"keyfile {key}") as broker:
+        settings = replace(settings_for(broker), tls_ca=str(cert))
+        link = MqttLink(settings, Rejections())
+        async with running(link):
+            await until(lambda: link.connected)
+    assert settings.held.peer_end_ms == int(ends.timestamp()) * 1000
