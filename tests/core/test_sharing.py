@@ -37,7 +37,13 @@ def a_turn(tidal: Tidal = TIDAL, *changes: str) -> Turn:
 
 def ticket(number: int, state: str, called_ms: int | None = None, serving_ms: int | None = None) -> Ticket:
     return Ticket(
-        *(number, f"A{number:03}", "tax-general", "normal", AT_MS, AT_MS, Point("kiosk")),  # type: ignore[arg-type]
+        number,
+        f"A{number:03}",
+        "tax-general",
+        "normal",
+        AT_MS,
+        AT_MS,
+        Point("kiosk"),
         state=state,  # type: ignore[arg-type]
         called_ms=called_ms,
         serving_ms=serving_ms,

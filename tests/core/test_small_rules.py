@@ -11,7 +11,7 @@ from edged.core.cases import case_book, ratings
 from edged.core.engine import Engine
 from edged.core.model import forecast
 from edged.core.model.commands import Page
-from edged.core.model.events import ClockSet, PolicyApplied, SiteLoaded
+from edged.core.model.events import WHOLE_HALL, ClockSet, PolicyApplied, SiteLoaded
 from edged.core.model.forecast import Load, Stream
 from edged.core.model.lookup import Lookup
 from edged.core.model.point import Point
@@ -22,7 +22,7 @@ from edged.core.model.turn import Turn
 from edged.core.people import staffing, undelivered
 from edged.core.queue import demand, ordering
 from edged.core.tide import tidal_loop
-from edged.core.tide.rules import Look
+from edged.core.tide.rules import DECIDE_MS, Look
 from edged.core.windows import activation, overrides
 from tests.support.core_hall import SiteText
 
@@ -73,7 +73,7 @@ def test_a_page_that_reached_nobody_counts_for_a_lit_window_only() -> None:
         assert noted == (["not reached"] if counts else [])
 
 
-@pytest.mark.parametrize("target", ["tax", overrides.WHOLE_HALL])
+@pytest.mark.parametrize("target", ["tax", WHOLE_HALL])
 def test_numbers_stopped_for_an_area_change_what_dispensers_show(target: str) -> None:
     turn = a_turn()
     overrides._touch(turn, target)
@@ -96,9 +96,9 @@ def test_so_many_bad_ratings_have_an_alarm_of_their_own(standing: int, sounds: b
 def test_a_case_that_begins_again_may_be_warned_of_again() -> None:
     turn = a_turn()
     case = case_book.case_of(turn, "window", None, special=False, ticket=None)
-    case.warned, case.extensions, case.overdue_day = True, 2, 20_000
+    case.warned, case.extensions = True, 2
     case_book._begin(turn, case)
-    assert (case.state, case.warned, case.extensions, case.overdue_day) == ("OPEN", False, 0, None)
+    assert (case.warned, case.extensions) == (False, 0)
 
 
 @pytest.mark.parametrize(("visit", "becomes"), [("CALLED", "CALLING"), ("SERVING", "SERVING")])
@@ -197,5 +197,5 @@ def test_what_may_be_given_back_is_looked_at_again(decided: bool, since_ms: int 
     window.state, window.area, window.staff, window.opened_ms = "OPEN", "tax", "li", AT_MS
     turn.area("tax").under_since_ms = since_ms
     now = Look(0, 0.0, ("w8",), decided=decided, watch=True)
-    grid_ms = (AT_MS // tidal_loop.DECIDE_MS + 1) * tidal_loop.DECIDE_MS
+    grid_ms = (AT_MS // DECIDE_MS + 1) * DECIDE_MS
     assert (tidal_loop._next_look(turn, "tax", now) == grid_ms) is looks

@@ -335,7 +335,7 @@ def test_refused_messages_are_told_so_often_and_no_more_and_old_ones_never() -> 
     events: list[Event] = []
     acks: list[str] = []
 
-    def emit(event: Event, _ack: Callable[[], None] | None = None) -> bool:
+    def emit(event: Event, ack: Callable[[], None] | None = None) -> bool:
         events.append(event)
         return True
 

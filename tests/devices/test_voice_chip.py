@@ -192,7 +192,7 @@ class Heard:
 async def test_so_many_answers_may_be_missed_and_no_more(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[Event] = []
 
-    def emit(event: Event, _ack: Callable[[], None] | None = None) -> bool:
+    def emit(event: Event, ack: Callable[[], None] | None = None) -> bool:
         events.append(event)
         return True
 
