@@ -2,7 +2,8 @@
 
 Rules: an input is acknowledged with its event's commit, anything refused at once; a retained input is old news and
 refused (a retained ``status`` is the point of it); levels are retained, so a device that comes back finds them; an
-action is sent once, expires, and counts as done only when the device says so. A device is there when its ``status``
+action is sent once (a page once more to a pager that says it came after it: its broker may have kept nothing for it),
+expires, and counts as done only when the device says so. A device is there when its ``status``
 says so, and from its first message on, whatever that says: a retained "offline" may be a will whose birth was never
 kept, or one that came after it. What stood at the broker says nothing against a device that was heard since; nobody is
 there while the broker is not.
@@ -11,6 +12,7 @@ there while the broker is not.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -124,6 +126,7 @@ class MqttJson:
         self._hearsay = False  # lost on the word of what stood at the broker: it is tried all the same
         self._answers: dict[str, asyncio.Future[Done]] = {}
         self._pages: set[str] = set()  # those of them that may safely be sent again under their ids
+        self._offered: dict[str, bytes] = {}  # these pages as they were sent; out of it once sent again
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -182,6 +185,7 @@ class MqttJson:
         answer = self._answers[action.id] = asyncio.get_running_loop().create_future()
         if isinstance(action.body, Page):
             self._pages.add(action.id)
+            self._offered[action.id] = payload
         try:
             self._context.mqtt.publish(f"{self._root}/down/{tail}", payload, expiry_s=EXPIRY_S)
             async with asyncio.timeout(ANSWER_S):
@@ -191,6 +195,7 @@ class MqttJson:
         finally:
             self._answers.pop(action.id, None)
             self._pages.discard(action.id)
+            self._offered.pop(action.id, None)
         outcome = to_event(self._device, done)
         if isinstance(outcome, CommandFailed):
             raise Refused(outcome.error)
@@ -201,6 +206,13 @@ class MqttJson:
             answer = self._answers[action]
             if not answer.done():
                 answer.set_exception(Unreachable(f"{OUR_LINK}: the link went before the pager answered"))
+
+    def _offer_pages_again(self) -> None:
+        """The device says that it is there: what was sent before may have met a broker that did not know it yet."""
+        for payload in self._offered.values():
+            with suppress(Refused, Unreachable):  # it waits for its answer, or for the link's end, as before
+                self._context.mqtt.publish(f"{self._root}/down/page", payload, expiry_s=EXPIRY_S)
+        self._offered.clear()
 
     def _received(self, message: Message) -> None:
         kind = message.topic[len(self._root) + 4 :]
@@ -238,6 +250,8 @@ class MqttJson:
         if isinstance(body, Status):
             if body.state == "online":
                 self._back(not message.retain)
+                if not (message.retain or message.again):
+                    self._offer_pages_again()
             elif not (message.retain and self._heard):
                 self._hearsay = message.retain
                 self._presence.lost("offline")

@@ -171,6 +171,21 @@ async def test_unanswered_action_ends_in_time_and_a_late_answer_is_an_event(
         await until(lambda: hall.of(CommandDone) == [CommandDone("a-1")])
 
 
+async def test_a_pager_that_comes_after_its_page_gets_it_once_more(hall: Hall) -> None:
+    """A broker that was killed knows no sessions: what is sent before the pager is back reaches nobody."""
+    pager = FakePanel(hall.fleet, "pager-1")
+    page = Action("a-1", Point("pager-1"), Page("s1", "tax", "w6", "请", "please"))
+    async with hall.driver("pager-1", kind="pager") as driver, plain_client(hall.broker) as witness:
+        await witness.subscribe("hall/t/dev/pager-1/down/page", qos=1)
+        paged = asyncio.create_task(driver.act(page))
+        await anext(aiter(witness.messages))
+        async with background(hall.fleet.run()):
+            await paged
+            pager.announce()
+            await hall.fleet.drained()
+    assert [(kind, fields["id"]) for kind, fields in pager.actions] == [("page", "a-1")]
+
+
 async def test_device_that_goes_offline_is_lost_once_and_takes_no_actions(hall: Hall) -> None:
     panel = FakePanel(hall.fleet, "panel-w3")
     async with hall.driver("panel-w3") as driver, background(hall.fleet.run()):
