@@ -36,7 +36,7 @@ def reload(
     journal = _journal(config)
     before = None if journal is None else verdicts.read(journal)
     if journal is None or before is None or not before.lives:
-        raise fail(f"no daemon serves {config} on this machine")
+        raise fail(_nobody(config))
     try:
         os.kill(before.pid, signal.SIGHUP)
     except PermissionError:
@@ -69,6 +69,18 @@ def _journal(config: Path) -> Path | None:
     with suppress(ConfigErrors):
         return Path(load(config).store.path)
     return None
+
+
+def _nobody(config: Path) -> str:
+    """Why no daemon was found; mistakes of the file are told with it, because they may hide where its journal is."""
+    from edged.config import ConfigErrors, load
+
+    said = f"no daemon serves {config} on this machine"
+    try:
+        load(config)
+    except ConfigErrors as errors:
+        return "\n".join([said, *errors.lines])
+    return said
 
 
 def _wait(journal: Path, before: FileVerdict) -> FileVerdict | None:
