@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -444,15 +444,19 @@ def _rollback(hall: str, version: int, by: str, key: Path) -> tuple[str, bytes]:
 def speaking(address: CityAddress) -> Iterator[Callable[[str, bytes], None]]:
     """Publishes at the city's broker; each call returns once the broker has it, or raises ``OSError``."""
     import secrets
+    from threading import Event
 
     from edged.centre.broker import CityLink
 
-    link = CityLink(address, f"edged-rollout-{secrets.token_hex(6)}")
-    link.start([], lambda up, why: None)
+    link, connected = CityLink(address, f"edged-rollout-{secrets.token_hex(6)}"), Event()
+    link.start([], lambda up, why: connected.set() if up else connected.clear())
 
     def say(topic: str, payload: bytes) -> None:
+        if not connected.wait(SAID_S):
+            raise OSError(f"the city's broker cannot be reached in {SAID_S:g} s")
         told = link.say(topic, payload)
-        told.wait_for_publish(SAID_S)
+        with suppress(RuntimeError):  # the connection ended meanwhile, and paho does not wait then
+            told.wait_for_publish(SAID_S)
         if not told.is_published():
             raise OSError(f"the city's broker did not take {topic} in {SAID_S:g} s")
 

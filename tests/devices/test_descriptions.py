@@ -149,10 +149,11 @@ def test_a_python_driver_of_the_site_is_found_by_its_entry_point(
 @pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
 def test_the_pages_show_what_there_is_and_devices_that_check_takes(page: str, tmp_path: Path) -> None:
     text = (Path("devices") / page).read_text()
-    (shown,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    shown = "\n".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
     file = tmp_path / "hall.toml"
     file.write_text(f"{GOOD}\n{shown}")
-    assert [device.id for device in load(file).devices][-3:] == ["relay-1", "keys", "button-3"]
+    ids = [device.id for device in load(file).devices][-5:]
+    assert ids == ["relay-1", "keys", "button-3", "kiosk", "thermal"]
     for driver in REGISTRY:
         assert f"| `{driver}` |" in text
     for family in FAMILIES:

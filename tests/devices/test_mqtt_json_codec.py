@@ -257,10 +257,13 @@ def test_levels_have_the_contract_s_payload() -> None:
         encode_level(AreaPicture("tax", 1, None, 1, 0))
 
 
+URL = "https://hall.example/t/0123456789abcdef"
+
+
 def test_actions_have_their_id_and_body() -> None:
     bodies: dict[str, Body] = {
         "say": Say("请A012号", "A012 please", "A012"),
-        "print": Print("A012", "tax", 3, 0, 60, 180, "promise", None, ("合同",), ("contract",), 7, "b"),
+        "print": Print("A012", "tax", 3, 0, 60, 180, "promise", None, ("合同",), ("contract",), 7, "b", URL),
         "page": Page("s1", "tax", "w6", "请到6号窗口", "window 6 please"),
     }
     for kind, body in bodies.items():
