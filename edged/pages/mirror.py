@@ -89,6 +89,7 @@ class Mirror:
             log.warning("page-part-refused", part=name[:64], detail=why[:120], refused=self._bad)
 
 
+INTERNAL_OF_AREA = ("limit", "limit_s", "target_s", "wait_s")  # visitors are told a range, and no limits
 PUBLIC = ("names", "calls", "status", "link", BEAT)
 CALL_KEYS = ("n", "number", "window", "area", "at", "again")
 WINDOW_KEYS = ("state", "pause", "since")
@@ -110,5 +111,5 @@ def public(name: str, body: dict[str, Any]) -> dict[str, Any]:
     if name.startswith("window/"):
         return {key: body.get(key) for key in WINDOW_KEYS}
     if name.startswith("area/"):
-        return {key: value for key, value in body.items() if key not in ("limit", "limit_s", "target_s")}
+        return {key: value for key, value in body.items() if key not in INTERNAL_OF_AREA}
     return body

@@ -96,7 +96,7 @@ def test_no_number_of_any_driver_is_without_bounds(driver: str) -> None:
     model = options_of(driver)
     hints = get_type_hints(model, include_extras=True)
     numbers = [name for name in model.__struct_fields__ if _takes_numbers(hints[name])]
-    assert numbers or driver in ("milesight_mqtt", "mqtt_json")
+    assert numbers or driver in ("milesight_mqtt", "mqtt_json", "webhook")
     for name in numbers:
         for value in WILD:
             with pytest.raises(Misshapen):
