@@ -89,7 +89,7 @@ async def test_nothing_new_is_nothing_said_and_a_reload_takes_away(
         files.file.write_text(before)
         os.kill(daemon.pid, signal.SIGHUP)
         await until(lambda: "window/w4" not in ear.parts)
-        assert len(ear["names"]["windows"]) == 3
+        await until(lambda: len(ear["names"]["windows"]) == 3)
     assert await daemon.stop() == 0
 
 
