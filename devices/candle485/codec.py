@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edged.core.model.events import Key
+from edged.links.framing import FrameCutter
 
 SHOW, BRIGHTNESS, READDRESS, SCAN = 0x01, 0x02, 0x03, 0x04
 END = 0x07
@@ -99,38 +100,11 @@ class Scan:
 Frame = Signal | Text | Brightness | Readdress | Scan
 
 
-class Parser:
-    """Finds frames in a stream of bytes. ``noise`` counts the bytes that belonged to none."""
+class Parser(FrameCutter[Frame]):
+    """Finds Candle frames in a stream of bytes."""
 
     def __init__(self) -> None:
-        self.noise = 0
-        self._held = b""
-
-    @property
-    def holding(self) -> bool:
-        """True inside a frame."""
-        return bool(self._held)
-
-    def feed(self, data: bytes) -> list[Frame]:
-        """The frames that ``data`` completes, in order."""
-        frames: list[Frame] = []
-        held, start = self._held + data, 0
-        while start < len(held):
-            length, frame = _look(held, start)
-            if length == 0:
-                break
-            if frame is None:
-                self.noise += 1
-            else:
-                frames.append(frame)
-            start += length
-        self._held = held[start:]
-        return frames
-
-    def gap(self) -> None:
-        """The line fell silent: what began is no frame any more."""
-        self.noise += len(self._held)
-        self._held = b""
+        super().__init__(_look)
 
 
 def _look(data: bytes, start: int) -> tuple[int, Frame | None]:

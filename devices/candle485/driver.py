@@ -17,27 +17,25 @@ Deadlines on the wire are real seconds; people, and so the rate of presses, foll
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import ClassVar
 
 from devices.candle485.codec import BUTTON_MAX, KEYS, Frame, Parser, Signal
 from devices.candle485.echo import Echo
 from devices.candle485.options import CandleOptions
 from devices.candle485.signs import board, digits, led, loud, printed
-from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Lamp, Pager, Panel, Print, Value
 from edged.core.model.events import Event, KeyPressed, TicketRequested
-from edged.core.model.losses import OTHER, Loss
+from edged.core.model.losses import Loss
 from edged.core.model.point import Point, channel_of
-from edged.driver import DeviceContext, Options, Presence, Refused, Unreachable
+from edged.driver import DeviceContext, Options, Refused
 from edged.heartbeat import lasting
 from edged.links import ByteLink
+from edged.links.listening import BusListener
 from edged.links.losses import WIRE_LOSSES
-from edged.links.noise import Babble, Presses
+from edged.links.noise import Presses
 from edged.links.serial import SerialLink
 from edged.links.slots import SlotBus
 
-GAP_S = 0.1  # silence that ends half a frame: eleven characters take 6 ms, a USB adapter adds up to 16
 ECHO_S = 0.1  # an echo later than this will not come whole any more
 ECHO_MISSES_MAX = 5  # in a row: the adapter does not hear itself; where it used to, it is frozen
 BITS_OF_A_BYTE = 10  # with start and stop bit
@@ -69,36 +67,27 @@ class Candle485:
         self._names = {unit.address: name for name, unit in options.panels.items()}
         self._boards = {unit.address for unit in options.boards.values()}
         self._bus = SlotBus[Frame](self._write, lambda: context.sleep(self._pause_s))
-        self._parser = Parser()
+        self._ear = BusListener[Frame](context, Parser, self._accept, self._bus.fail)
         self._echo = Echo(sure=options.echo is True)
         self._echoes = options.echo  # None: not known yet
         self._echo_over = asyncio.Event()
-        self._babble = Babble()
         self._presses = Presses()
-        self._open: bool | None = None
-        self._babbling = False
-        self._why = Loss(OTHER, "not opened yet")
-        self._presence = Presence(context)
-        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def run(self) -> None:
         """Keep the bus until cancelled."""
-        self._presence.forget()
+        self._ear.begin()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
                 group.create_task(lasting("bus", self._bus.run()))
         finally:
-            self._open, self._why = None, Loss(OTHER, "stopped")
-            self._bus.fail(self._unreachable())
-            for timer in self._timers.values():
-                timer.cancel()
+            self._ear.end()
 
     async def show(self, point: Point, value: Value) -> None:
         """Bring ``value`` to its unit. Raises ``Refused`` or ``Unreachable``."""
         channel = channel_of(point)
         frames = self._frames(channel, value)
-        self._check_up()
+        self._ear.check_up()
         leaving = []
         for frame in frames:
             slot = f"{channel}/{type(frame).__name__}"
@@ -118,7 +107,7 @@ class Candle485:
         name = self._options.kiosk_board
         if name is None:
             raise Refused("no printer")
-        self._check_up()
+        self._ear.check_up()
         frame = printed(self._options.boards[name], action.body.number)
         future = self._bus.put(f"{name}/{type(frame).__name__}", frame, once=frame)
         assert future is not None  # it leaves even where the board shows the same number
@@ -137,22 +126,13 @@ class Candle485:
             raise Refused(f"no panel or board {channel!r} on this bus")
         raise Refused(f"{channel} cannot show a {value.kind}")
 
-    def _check_up(self) -> None:
-        if not self._open:
-            raise self._unreachable()
-        if self._babbling:
-            raise Unreachable("babble", "babble")
-
-    def _unreachable(self) -> Unreachable:
-        return Unreachable(self._why.detail, self._why.word)
-
     async def _write(self, frame: Frame) -> None:
         """One frame, and its echo. Raises ``Unreachable``."""
-        self._check_up()
+        self._ear.check_up()
         data = frame.to_bytes()
         if self._echoes is not False:
             self._echo_over.clear()
-            self._take(self._echo.sent(data))
+            self._ear.take(self._echo.sent(data))
         await self._link.write(data)
         if self._echo.due:
             await self._echo_passes(len(data))
@@ -164,7 +144,7 @@ class Candle485:
             async with asyncio.timeout(ECHO_S + length * self._byte_s):
                 await self._echo_over.wait()
         except TimeoutError:
-            self._take(self._echo.expire())
+            self._ear.take(self._echo.expire())
         if self._echo.damaged > damaged:
             self._context.reject("echo_damaged")
         if self._echo.missed < ECHO_MISSES_MAX:
@@ -180,26 +160,9 @@ class Candle485:
 
     def _heard(self, data: bytes) -> None:
         was_due = self._echo.due
-        self._take(self._echo.feed(data))
+        self._ear.take(self._echo.feed(data))
         if was_due and not self._echo.due:
             self._echo_over.set()
-
-    def _take(self, data: bytes) -> None:
-        """Bytes that are not ours."""
-        if not data:
-            return
-        noise = self._parser.noise
-        for frame in self._parser.feed(data):
-            if not self._babbling:
-                self._accept(frame)
-        if self._parser.holding:
-            self._later("gap", GAP_S, self._fell_silent)
-        self._count_noise(self._parser.noise - noise)
-
-    def _fell_silent(self) -> None:
-        noise = self._parser.noise
-        self._parser.gap()
-        self._count_noise(self._parser.noise - noise)
 
     def _accept(self, frame: Frame) -> None:
         if not isinstance(frame, Signal):
@@ -228,50 +191,14 @@ class Candle485:
             self._press(frame.address, KeyPressed(self._context.point(panel), key))
 
     def _press(self, address: int, event: Event) -> None:
-        self._babble.spoke()
+        self._ear.spoke()
         if self._presses.allows(address, self._context.now_s()):
             self._context.emit(event)
         else:
             self._context.reject("stuck_key", f"{address:#x}")
 
-    def _count_noise(self, count: int) -> None:
-        """Bytes that were no frame: an event may be lost with them, and when they do not end, the bus is."""
-        if count == 0:
-            return
-        now_s = monotonic_s()
-        babbles = self._babble.heard(count, now_s)
-        self._later("quiet", self._babble.quiet_in_s(now_s), self._fell_quiet)
-        if not self._babbling:
-            self._context.reject("noise", f"{count} bytes")
-            if babbles:
-                self._babbling = True
-                self._bus.fail(Unreachable("babble", "babble"))
-                self._tell()
-
-    def _fell_quiet(self) -> None:
-        if self._babbling:
-            self._babbling = False
-            self._tell()
-
     def _wire_changed(self, up: bool, why: Loss) -> None:
-        self._open, self._why, self._babbling = up, why, False
-        self._parser = Parser()
-        self._babble = Babble()
         self._echo = Echo(sure=self._options.echo is True)
         self._echo_over.set()
         self._echoes = self._options.echo  # another adapter may be there now
-        if not up:
-            self._bus.fail(self._unreachable())
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._open and not self._babbling:
-            self._presence.back()
-        elif self._open is not None:
-            self._presence.lost(*(Loss("babble") if self._babbling else self._why))
-
-    def _later(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
-        """``call`` after ``delay_s``, instead of the last one of this name."""
-        if name in self._timers:
-            self._timers[name].cancel()
-        self._timers[name] = asyncio.get_running_loop().call_later(delay_s, call)
+        self._ear.wire_changed(up, why)

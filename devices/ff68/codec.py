@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edged.core.model.events import Key
+from edged.links.framing import FrameCutter
 
 HEAD = bytes((0xFF, 0x68))
 MIDDLE, END = 0x68, 0x16
@@ -79,42 +80,16 @@ def show(address: int, waiting: int | None, number: str | None) -> CallerFrame:
     return CallerFrame(address, SHOW, figures(left) + figures(number or ""))
 
 
-class CallerParser:
-    """Finds frames in a stream of bytes. ``noise`` counts the bytes that belonged to none."""
+class CallerParser(FrameCutter[CallerFrame]):
+    """Finds FF 68 frames in a stream of bytes."""
 
     def __init__(self) -> None:
-        self.noise = 0
-        self._held = b""
-
-    @property
-    def holding(self) -> bool:
-        """True inside a frame."""
-        return bool(self._held)
-
-    def feed(self, data: bytes) -> list[CallerFrame]:
-        """The frames that ``data`` completes, in order."""
-        frames: list[CallerFrame] = []
-        held, start = self._held + data, 0
-        while start < len(held):
-            size, frame = _look(held[start : start + FRAME_MAX])
-            if size == 0:
-                break
-            if frame is None:
-                self.noise += 1
-            else:
-                frames.append(frame)
-            start += size
-        self._held = held[start:]
-        return frames
-
-    def gap(self) -> None:
-        """The line fell silent: what began is no frame any more."""
-        self.noise += len(self._held)
-        self._held = b""
+        super().__init__(_look)
 
 
-def _look(piece: bytes) -> tuple[int, CallerFrame | None]:
-    """Size and frame at the beginning; (1, None) where none begins there, (0, None) where it is not whole yet."""
+def _look(data: bytes, start: int) -> tuple[int, CallerFrame | None]:
+    """Size and frame at ``start``; (1, None) where none begins there, (0, None) where it is not whole yet."""
+    piece = data[start : start + FRAME_MAX]
     if not HEAD.startswith(piece[:2]) or len(piece) < 2:
         return (0 if piece == HEAD[:1] else 1), None
     fixed = piece[2:5]

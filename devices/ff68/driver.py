@@ -13,7 +13,6 @@ Deadlines on the wire are real seconds.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import ClassVar
 
 from devices.ff68 import codec
@@ -22,17 +21,17 @@ from devices.ff68.options import Ff68Options
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Evaluator, Panel, Value
 from edged.core.model.events import Event, KeyPressed, RatingGiven
-from edged.core.model.losses import OTHER, Loss
+from edged.core.model.losses import Loss
 from edged.core.model.point import Point, channel_of
-from edged.driver import DeviceContext, Options, Presence, Refused, Unreachable
+from edged.driver import DeviceContext, Options, Refused
 from edged.heartbeat import lasting
 from edged.links import ByteLink
+from edged.links.listening import BusListener
 from edged.links.losses import WIRE_LOSSES
-from edged.links.noise import Babble, Presses
+from edged.links.noise import Presses
 from edged.links.serial import SerialLink
 from edged.links.slots import SlotBus
 
-GAP_S = 0.1  # silence that ends half a frame: fifteen characters take 16 ms, a USB adapter adds up to 16
 ECHO_S = 0.2  # an echo later than this is none
 ECHO_MISSES_MAX = 3  # in a row: the adapter does not hear itself
 OWN_MAX = 16  # frames of ours that may still come back
@@ -64,7 +63,7 @@ class Ff68:
         self.reassert_s = max(REASSERT_MIN_S, 2 * len(options.callers) * (pause_s + self._frame_s))
         self.deadline_s = PAUSES_MAX * (pause_s + self._frame_s) + SPARE_S
         self._bus = SlotBus[CallerFrame](self._write, lambda: context.sleep(pause_s))
-        self._parser = CallerParser()
+        self._ear = BusListener[CallerFrame](context, CallerParser, self._accept, self._bus.fail)
         self._own: list[
             tuple[CallerFrame, float]
         ] = []  # sent, and until when it may come back; at most OWN_MAX
@@ -75,26 +74,17 @@ class Ff68:
         ] = {}  # by address: pressed, the same until, acknowledged
         self._states: dict[str, str] = {}  # by caller: what its window was
         self._asked: dict[str, str | None] = {}  # by caller: whose rating its evaluator was told to ask
-        self._babble = Babble()
-        self._babbling = False
         self._presses = Presses()
-        self._open: bool | None = None
-        self._why = Loss(OTHER, "not opened yet")
-        self._presence = Presence(context)
-        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def run(self) -> None:
         """Keep the bus until cancelled."""
-        self._presence.forget()
+        self._ear.begin()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(lasting("link", self._link.run(self._heard, self._wire_changed)))
+                group.create_task(lasting("link", self._link.run(self._ear.take, self._wire_changed)))
                 group.create_task(lasting("bus", self._bus.run()))
         finally:
-            self._open, self._why = None, Loss(OTHER, "stopped")
-            self._bus.fail(self._unreachable())
-            for timer in self._timers.values():
-                timer.cancel()
+            self._ear.end()
 
     async def show(self, point: Point, value: Value) -> None:
         """Bring ``value`` to its caller or evaluator. Raises ``Refused`` or ``Unreachable``."""
@@ -104,7 +94,7 @@ class Ff68:
             raise Refused(f"no caller {caller!r} on this bus")
         if not isinstance(value, Panel | Evaluator):
             raise Refused(f"{caller} cannot show a {value.kind}")
-        self._check_up()
+        self._ear.check_up()
         waits = (
             self._ask(caller, address, value)
             if isinstance(value, Evaluator)
@@ -136,18 +126,9 @@ class Ff68:
         ask = CallerFrame(address, codec.RATE_ASK, bytes((codec.KEY_RATE,)))
         return [self._bus.put(f"{caller}/ask", ask, once=ask)]
 
-    def _check_up(self) -> None:
-        if not self._open:
-            raise self._unreachable()
-        if self._babbling:
-            raise Unreachable("babble", "babble")
-
-    def _unreachable(self) -> Unreachable:
-        return Unreachable(self._why.detail, self._why.word)
-
     async def _write(self, frame: CallerFrame) -> None:
         """Raises ``Unreachable``."""
-        self._check_up()
+        self._ear.check_up()
         now_s = monotonic_s()
         self._forget_own(now_s)
         self._own = [*self._own, (frame, now_s + self._frame_s + ECHO_S)][-OWN_MAX:]
@@ -172,20 +153,6 @@ class Ff68:
             self._echoes, self._misses = True, 0
         return True
 
-    def _heard(self, data: bytes) -> None:
-        noise = self._parser.noise
-        for frame in self._parser.feed(data):
-            if not self._babbling:
-                self._accept(frame)
-        if self._parser.holding:
-            self._later("gap", GAP_S, self._fell_silent)
-        self._count_noise(self._parser.noise - noise)
-
-    def _fell_silent(self) -> None:
-        noise = self._parser.noise
-        self._parser.gap()
-        self._count_noise(self._parser.noise - noise)
-
     def _accept(self, frame: CallerFrame) -> None:
         caller = self._names.get(frame.address)
         if self._is_own(frame):
@@ -207,7 +174,7 @@ class Ff68:
         return True
 
     def _press(self, caller: str, frame: CallerFrame) -> None:
-        self._babble.spoke()
+        self._ear.spoke()
         point = self._context.point(caller)
         event: Event | None = None
         if frame.function == codec.RATED:
@@ -227,47 +194,12 @@ class Ff68:
 
     def _acknowledge(self, frame: CallerFrame) -> None:
         self._last[frame.address] = (frame, monotonic_s() + AGAIN_S, True)
-        if self._open:
+        if self._ear.open:
             slot = f"{self._names[frame.address]}/acknowledgement"
             self._bus.put(slot, frame.acknowledgement, once=frame.acknowledgement)
 
-    def _count_noise(self, count: int) -> None:
-        """Bytes that were no frame: a key may be lost with them, and when they do not end, the bus is."""
-        if count == 0:
-            return
-        now_s = monotonic_s()
-        babbles = self._babble.heard(count, now_s)
-        self._later("quiet", self._babble.quiet_in_s(now_s), self._fell_quiet)
-        if not self._babbling:
-            self._context.reject("noise", f"{count} bytes")
-            if babbles:
-                self._babbling = True
-                self._bus.fail(Unreachable("babble", "babble"))
-                self._tell()
-
-    def _fell_quiet(self) -> None:
-        if self._babbling:
-            self._babbling = False
-            self._tell()
-
     def _wire_changed(self, up: bool, why: Loss) -> None:
-        self._open, self._why, self._babbling = up, why, False
-        self._parser, self._babble = CallerParser(), Babble()
         self._own, self._misses = [], 0
         self._echoes = self._options.echo  # another adapter may be there now
         self._last.clear()
-        if not up:
-            self._bus.fail(self._unreachable())
-        self._tell()
-
-    def _tell(self) -> None:
-        if self._open and not self._babbling:
-            self._presence.back()
-        elif self._open is not None:
-            self._presence.lost(*(Loss("babble") if self._babbling else self._why))
-
-    def _later(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
-        """``call`` after ``delay_s``, instead of the last one of this name."""
-        if name in self._timers:
-            self._timers[name].cancel()
-        self._timers[name] = asyncio.get_running_loop().call_later(delay_s, call)
+        self._ear.wire_changed(up, why)

@@ -139,7 +139,7 @@ def test_all_drivers_tell_their_presence_by_the_same_code() -> None:
     folder = Path(__file__).parents[2] / "devices"
     for file in folder.glob("*/driver.py"):
         text = file.read_text()
-        assert "Presence(context)" in text, file
+        assert "Presence(context)" in text or "BusListener[" in text, file  # which has one
         assert "DeviceLost(" not in text, file
 
 

@@ -108,7 +108,7 @@ async def bench(
     driver = Candle485(hall.context(), chosen)
     try:
         async with running(driver, far):
-            await until(lambda: driver._open)
+            await until(lambda: driver._ear.open)
             yield Bench(hall, port, driver, far)
     finally:
         port.close()

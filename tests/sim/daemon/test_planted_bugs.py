@@ -14,7 +14,6 @@ from typing import Any
 import apsw
 import pytest
 
-from devices.candle485.driver import Candle485
 from devices.mqtt_json import driver as json_driver
 from edged.central import cloud_events, operations, policies
 from edged.core import renewal, sequence, trial
@@ -31,6 +30,7 @@ from edged.daemon.outputs import Outputs
 from edged.daemon.reloads import Reloads
 from edged.daemon.service_manager import ServiceManager
 from edged.daemon.wall_clock import WallClock
+from edged.links.listening import BusListener
 from edged.links.modbus import link as modbus_link
 from edged.links.modbus.frames import ACCEPTED
 from edged.links.mqtt.link import MqttLink
@@ -201,10 +201,10 @@ def chance_decides(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_callback_fails(patch: pytest.MonkeyPatch) -> None:
-    def fell_silent(driver: Candle485) -> None:
+    def fell_silent(_bus: BusListener[Any]) -> None:
         raise ValueError("planted")
 
-    patch.setattr(Candle485, "_fell_silent", fell_silent)
+    patch.setattr(BusListener, "_fell_silent", fell_silent)
 
 
 def numbers_count_for_ever(patch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,130 @@
+"""The hearing half of a serial bus that several units share (the writing half is ``slots.py``). Rules:
+
+* Bytes become frames; half a frame is dropped once the line was silent for ``GAP_S``.
+* A bus that babbles (``noise.py``) is lost, and nothing on it is believed, until it was quiet for a while.
+* A bus is lost with its port. What is lost is told to the core with its reason, once per change.
+
+Deadlines are real seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from edged.clock import monotonic_s
+from edged.core.model.losses import OTHER, Loss
+from edged.driver import DeviceContext, Presence, Unreachable
+from edged.links.framing import FrameCutter
+from edged.links.noise import Babble
+
+GAP_S = 0.1  # silence that ends half a frame: fifteen characters take 16 ms, a USB adapter adds up to 16
+
+FrameT = TypeVar("FrameT")
+
+
+class BusListener(Generic[FrameT]):
+    """``cutter`` makes an empty parser; ``accept`` gets each frame while the bus is believed; ``fail`` hears that
+    nothing can be sent now, and why.
+    """
+
+    def __init__(
+        self,
+        context: DeviceContext,
+        cutter: Callable[[], FrameCutter[FrameT]],
+        accept: Callable[[FrameT], None],
+        fail: Callable[[Unreachable], None],
+    ) -> None:
+        self._context = context
+        self._new_cutter = cutter
+        self._accept = accept
+        self._fail = fail
+        self._cutter = cutter()
+        self._babble = Babble()
+        self._babbling = False
+        self._presence = Presence(context)
+        self._why = Loss(OTHER, "not opened yet")
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self.open: bool | None = None
+
+    def begin(self) -> None:
+        """The driver starts: its first report is told, whatever was told before."""
+        self._presence.forget()
+
+    def end(self) -> None:
+        """The driver ends: what waits fails, and no timer is left."""
+        self.open, self._why = None, Loss(OTHER, "stopped")
+        self._fail(self._unreachable())
+        for timer in self._timers.values():
+            timer.cancel()
+
+    def check_up(self) -> None:
+        """Raise ``Unreachable`` while the bus is lost."""
+        if not self.open:
+            raise self._unreachable()
+        if self._babbling:
+            raise Unreachable("babble", "babble")
+
+    def spoke(self) -> None:
+        """A unit of ours was understood: the noise before it does not count."""
+        self._babble.spoke()
+
+    def take(self, data: bytes) -> None:
+        """Bytes from the units."""
+        if not data:
+            return
+        noise = self._cutter.noise
+        for frame in self._cutter.feed(data):
+            if not self._babbling:
+                self._accept(frame)
+        if self._cutter.holding:
+            self._later("gap", GAP_S, self._fell_silent)
+        self._count_noise(self._cutter.noise - noise)
+
+    def wire_changed(self, up: bool, why: Loss) -> None:
+        """The port opened (``up``) or was lost, and why."""
+        self.open, self._why, self._babbling = up, why, False
+        self._cutter, self._babble = self._new_cutter(), Babble()
+        if not up:
+            self._fail(self._unreachable())
+        self._tell()
+
+    def _unreachable(self) -> Unreachable:
+        return Unreachable(self._why.detail, self._why.word)
+
+    def _fell_silent(self) -> None:
+        noise = self._cutter.noise
+        self._cutter.gap()
+        self._count_noise(self._cutter.noise - noise)
+
+    def _count_noise(self, count: int) -> None:
+        """Count bytes that were no frame: an input may be lost with them, and when they do not end, the bus is."""
+        if count == 0:
+            return
+        now_s = monotonic_s()
+        babbles = self._babble.heard(count, now_s)
+        self._later("quiet", self._babble.quiet_in_s(now_s), self._fell_quiet)
+        if not self._babbling:
+            self._context.reject("noise", f"{count} bytes")
+            if babbles:
+                self._babbling = True
+                self._fail(Unreachable("babble", "babble"))
+                self._tell()
+
+    def _fell_quiet(self) -> None:
+        if self._babbling:
+            self._babbling = False
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.open and not self._babbling:
+            self._presence.back()
+        elif self.open is not None:
+            self._presence.lost(*(Loss("babble") if self._babbling else self._why))
+
+    def _later(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
+        """``call`` after ``delay_s``, instead of the last one of this name."""
+        if name in self._timers:
+            self._timers[name].cancel()
+        self._timers[name] = asyncio.get_running_loop().call_later(delay_s, call)
