@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from edged.core.model.commands import Print
-from tests.support.brokers import until
+from tests.support.brokers import Mosquitto, plain_client, until
 from tests.support.daemons import Daemon, Hall, Machines
 
 Parts = tuple[Hall, Daemon, Machines]
@@ -40,6 +40,16 @@ async def asked(machines: Machines, count: int) -> None:
     for _ in range(count):
         machines.dispenser.request("tax-general")
     await until(lambda: len(printed(machines)) == before + count)
+
+
+async def witnessed(broker: Mosquitto, files: Hall) -> None:
+    """Wait until the broker keeps where the journal stands now."""
+    last = files.steps()[-1].seq
+    async with asyncio.timeout(20), plain_client(broker, "witness") as client:
+        await client.subscribe("hall/east/journal", qos=1)
+        async for message in client.messages:
+            if isinstance(message.payload, bytes) and json.loads(message.payload)["seq"] >= last:
+                return
 
 
 def copied(files: Hall, to: Path) -> None:
@@ -76,7 +86,7 @@ async def told(files: Hall, why: str) -> None:
 
 
 async def test_a_journal_put_back_from_a_copy_goes_on_behind_what_is_on_paper(
-    hall: Parts, tmp_path: Path
+    hall: Parts, broker: Mosquitto, tmp_path: Path
 ) -> None:
     files, daemon, machines = hall
     await daemon.start()
@@ -85,7 +95,7 @@ async def test_a_journal_put_back_from_a_copy_goes_on_behind_what_is_on_paper(
     copied(files, tmp_path / "backup")
     await daemon.restart()
     await asked(machines, 3)
-    await asyncio.sleep(5.0)  # the broker has heard where the journal stands
+    await witnessed(broker, files)
     await daemon.kill()
     put_back(files, tmp_path / "backup")
     await renewed(daemon)
@@ -98,12 +108,12 @@ async def test_a_journal_put_back_from_a_copy_goes_on_behind_what_is_on_paper(
 
 
 async def test_an_empty_folder_learns_from_the_broker_that_this_hall_is_old(
-    hall: Parts, tmp_path: Path
+    hall: Parts, broker: Mosquitto, tmp_path: Path
 ) -> None:
     files, daemon, machines = hall
     await daemon.start()
     await asked(machines, 4)
-    await asyncio.sleep(5.0)
+    await witnessed(broker, files)
     await daemon.kill()
     put_back(files, tmp_path / "nothing")
     await renewed(daemon)

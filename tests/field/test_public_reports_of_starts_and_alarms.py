@@ -36,7 +36,7 @@ from edged.store import database, room
 from edged.store.journal import Journal
 from edged.store.uplink import KEY, Cursor, write_cursor
 from tests.config.test_files_around import EXAMPLE, UNIT
-from tests.field.test_journal_identity import all_apart, asked, copied, put_back, told
+from tests.field.test_journal_identity import all_apart, asked, copied, put_back, told, witnessed
 from tests.field.test_public_reports import Story
 from tests.field.test_refused_configuration import Parts, health, reload
 from tests.field.test_said_at_the_terminal import NOBODY, WITHOUT_RIGHTS
@@ -356,7 +356,13 @@ RESTORED: list[tuple[str, Callable[[Hall, Path], None], bool, str]] = [
 
 @pytest.mark.parametrize(("source", "put", "running", "why"), RESTORED)
 async def test_a_copy_that_was_put_back_gives_no_number_twice(
-    source: str, put: Callable[[Hall, Path], None], running: bool, why: str, hall: Parts, tmp_path: Path
+    source: str,
+    put: Callable[[Hall, Path], None],
+    running: bool,
+    why: str,
+    hall: Parts,
+    broker: Mosquitto,
+    tmp_path: Path,
 ) -> None:
     assert source
     files, daemon, machines = hall
@@ -371,7 +377,7 @@ async def test_a_copy_that_was_put_back_gives_no_number_twice(
         await daemon.restart()
     await asked(machines, 3)
     await until(lambda: len(files.tickets()) == 7)
-    await asyncio.sleep(5.0)  # the broker has heard where the journal stands
+    await witnessed(broker, files)
     await daemon.kill()
     put(files, backup)
     await daemon.restart(ready=False)
