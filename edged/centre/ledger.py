@@ -7,6 +7,7 @@ nothing is missing between; only what ``upto`` covers is acknowledged, after the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -170,10 +171,26 @@ def utc_now() -> datetime:
 
 
 def prepare(connection: psycopg.Connection) -> None:
-    """Make or update tables and views for this version."""
+    """Make or update tables and views for this version, unless the database has them.
+
+    Even a statement that finds nothing to do waits for every reader of its table, and all writers wait behind it.
+    """
+    statements = (files("edged.centre") / "schema.sql").read_text("utf-8")
+    version = hashlib.sha256(statements.encode()).hexdigest()
+    if _prepared(connection, version):
+        return
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
-    connection.execute((files("edged.centre") / "schema.sql").read_text("utf-8").encode())
+    connection.execute(statements.encode())
+    connection.execute("DELETE FROM schema_version")
+    connection.execute("INSERT INTO schema_version (sha256) VALUES (%s)", (version,))
     connection.commit()
+
+
+def _prepared(connection: psycopg.Connection, version: str) -> bool:
+    there = connection.execute("SELECT to_regclass('schema_version') IS NOT NULL").fetchone()
+    found = connection.execute("SELECT sha256 FROM schema_version").fetchone() if there == (True,) else None
+    connection.commit()
+    return found == (version,)
 
 
 def month_after(moment: datetime, months: int) -> tuple[int, int]:

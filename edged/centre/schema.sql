@@ -1,5 +1,10 @@
--- The centre's tables. Applied at every start: each statement may be applied again. A city's own dashboards read the views
--- at the end (configs/city/README.md describes them); the tables behind them may change.
+-- The centre's tables. Applied where a database does not have this very text yet: each statement may be applied again. A
+-- city's own dashboards read the views at the end (configs/city/README.md describes them); the tables behind them may change.
+
+-- The SHA-256 of the text that was applied last.
+CREATE TABLE IF NOT EXISTS schema_version (
+  sha256 text NOT NULL
+);
 
 -- How far the history of each hall and epoch is here without a gap (upto), and the highest number that came at all (seen).
 CREATE TABLE IF NOT EXISTS cursors (

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from edged.centre import scan, standing
-from edged.centre.ledger import CentreLedger, forget_before, joined
+from edged.centre.ledger import CentreLedger, forget_before, joined, prepare
 from edged.centre.letters import BadLetter, HallEvent, read_event, read_picture
 
 AT = datetime(2026, 12, 1, 2, 0, tzinfo=UTC)
@@ -168,3 +168,23 @@ def test_personal_data_is_masked_at_the_border_and_found_where_it_was_planted(ds
         connection.execute('UPDATE pictures SET payload = \'{"phone": "13800138000"}\'')
         assert len(scan.personal_data(connection)[1]) == 2
     ledger.close()
+
+
+def test_a_command_waits_for_no_reader_of_prepared_tables_nor_does_the_consumer(dsn: str) -> None:
+    CentreLedger(dsn).keep([event(1)])
+    with psycopg.connect(dsn) as reader, psycopg.connect(dsn, options="-c lock_timeout=2s") as command:
+        assert reader.execute("SELECT count(*) FROM visits, hall_now").fetchone() == (0,)
+        prepare(command)
+        assert CentreLedger(f"{dsn} options='-c lock_timeout=2s'").keep([event(2)]).new == 1
+
+
+def test_tables_of_another_version_are_updated_once(dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        prepare(connection)
+        (made,) = connection.execute("SELECT sha256 FROM schema_version").fetchall()
+        connection.execute("UPDATE schema_version SET sha256 = 'of another version'")
+        connection.execute("DROP VIEW hall_now")
+        connection.commit()
+        prepare(connection)
+        assert connection.execute("SELECT sha256 FROM schema_version").fetchall() == [made]
+        assert connection.execute("SELECT count(*) FROM hall_now").fetchone() == (0,)

@@ -192,7 +192,8 @@ async def test_killed_it_goes_on_where_it_was(tmp_path: Path, dsn: str) -> None:
         process = await office.start(
             *office.rollout("--halls", ",".join(HALLS), "--waves", "1,2,100%", "--settle", "1s")
         )
-        await until(lambda: "hall2" in halls.pushed, 30.0)  # a command starts first, on a busy machine
+        await until(lambda: "hall2" in halls.pushed or process.returncode is not None, 60.0)
+        assert "hall2" in halls.pushed, (await process.communicate())[0].decode()
         process.send_signal(signal.SIGKILL)
         await process.wait()
         assert (await office.run(*office.rollout("--group", "river-city")))[0] == 1  # one is not over
