@@ -292,6 +292,10 @@ CARD: tuple[tuple[str, str], ...] = (
         "   or one order: edged op push go-on number=A057 waiting_from=A053",
     ),
     (
+        "   超过100个手工号时先询问，核对后一分钟内再做一次",
+        "   More than 100 numbers by hand are asked about: check, then once more within a minute",
+    ),
+    (
         "5. 每项业务各做一次；看屏上等候人数是否正确",
         "5. Once for each service; see that the boards count who waits",
     ),

@@ -585,6 +585,8 @@ class State:
     last_number: dict[str, int] = field(default_factory=dict)
     used_numbers: dict[str, int] = field(default_factory=dict)  # today's, of the tickets that are kept
     past_numbers: dict[str, list[int]] = field(default_factory=dict)  # today's others (numbering.py)
+    # what was asked about numbers by hand: the next one, the first that waits, and until when a yes counts
+    many_by_hand: tuple[tuple[str, str], int] = (("", ""), 0)
     tickets: dict[int, Ticket] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
     queues: dict[str, dict[str, list[int]]] = field(default_factory=dict)

@@ -71,6 +71,10 @@ REFUSED: dict[str, Pair] = {
     "key_not_used": ("此键在这里无效", "This key has no use here"),
     "list_is_older": ("排队名单早于最近一次叫号，未采用", "The list is older than the last call"),
     "login_without_name": ("请输入工号或姓名登录", "Log in with your name"),
+    "many_by_hand": (
+        "将记手工号{given}个，其中等候{waiting}人；确认无误请在一分钟内再操作一次",
+        "{given} by hand, {waiting} wait? Once more within a minute if so",
+    ),
     "no_case_waits": ("没有待响应的事项", "No case waits"),
     "no_case_window": ("请在办不成事窗口处理", "Cases are followed up at their own window"),
     "no_loudspeaker": ("该专区没有广播", "There is no loudspeaker"),

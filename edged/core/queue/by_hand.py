@@ -2,6 +2,7 @@
 
 The emergency card of the hall says how: numbers are written by hand, service by service; afterwards one key or order
 names the next number. Whoever still holds one of them and waits is put into the queue by naming the first of them.
+What goes far ahead is asked about once: a slip of a digit would use up the numbers of a day.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from edged.core.queue import numbering, tickets
 
 KEY = "go-on"
 BY_HAND = Point("by-hand")  # the source of such a number: no dispenser has it to print again
+MANY = 100  # numbers of one service by hand: two hours of a busy one, at most a day of most
+CONFIRM_MS = 60_000  # long enough to read the figure, look at the pad of numbers and order it again
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
@@ -54,6 +57,9 @@ def go_on(turn: Turn, event: GoneOn) -> None:
     missed = [f"{prefix}{count:03d}" for count in range(last + 1, next_)]
     by_hand = [number for number in missed if not numbering.given(turn.state, number)]
     waiting = [number for number in by_hand if _count(number) >= first]
+    if len(by_hand) > MANY and not _confirmed(turn, event):
+        turn.ignore(event.number, "many_by_hand", given=len(by_hand), waiting=len(waiting), by=event.by)
+        return
     turn.state.last_number[service] = next_ - 1
     for number in by_hand:
         if number in waiting:
@@ -62,6 +68,15 @@ def go_on(turn: Turn, event: GoneOn) -> None:
             numbering.mark_given(turn.state, number)
     turn.note("numbers.gone_on", event.number, by=event.by, given=len(by_hand), waiting=len(waiting))
     turn.touch_area(turn.lookup.area_of(service))
+
+
+def _confirmed(turn: Turn, event: GoneOn) -> bool:
+    """Whether the same was ordered within the last minute, by whomever; if not, it is now."""
+    asked = (event.number, event.waiting_from or "")
+    before, until_ms = turn.state.many_by_hand
+    again = before == asked and turn.at_ms < until_ms
+    turn.state.many_by_hand = (("", ""), 0) if again else (asked, turn.at_ms + CONFIRM_MS)
+    return again
 
 
 def _service_of(turn: Turn, number: str) -> str | None:
