@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import os
+import socket
 import ssl
+import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import aiomqtt
 
 ANSWER_REAL_S = 3.0  # for a broker that was named to take us
+REFUSES_LOGIN = (4, 5, 134, 135)  # MQTT 3.1.1 and 5: bad name or password, not authorised
 PLAIN, SECURE = ("mqtt", "tcp"), ("mqtts", "ssl", "tls")
 PASSWORD_FILE = "broker.password"  # noqa: S105 (a file's name)
 FORM = "write mqtt://[user:password@]host[:port], or mqtts:// for TLS"
@@ -75,13 +80,14 @@ def read(text: str, ca_file: Path | None) -> BrokerPlace:
 async def check(place: BrokerPlace) -> None:
     """Whether it takes us, within ``ANSWER_REAL_S``. Raises ``RuntimeError`` with a remedy."""
     name, password = place.login("edged-demo")
-    where = f"{place.host}:{place.port}"
+    greeted = False
     try:
         async with asyncio.timeout(ANSWER_REAL_S):
-            # first alone: the MQTT library connects in a thread, which a host that is silent holds for longer than this
-            _, writer = await asyncio.open_connection(place.host, place.port)
-            writer.close()
-            client = aiomqtt.Client(
+            # first alone: the MQTT library looks up, connects and shakes hands in threads that a silent host holds for
+            # longer than this, and a process ends only after its threads
+            await _reached(place)
+            greeted = True
+            async with aiomqtt.Client(
                 place.host,
                 place.port,
                 identifier="edged-demo-look",
@@ -89,14 +95,74 @@ async def check(place: BrokerPlace) -> None:
                 password=password,
                 tls_context=place.tls,
                 timeout=math.inf,
-            )
-            async with client:
+                logger=_unheard(),
+            ):
                 pass
     except (OSError, TimeoutError, aiomqtt.MqttError) as error:
-        why = str(error) or "no answer"
-        raise RuntimeError(
-            f"--broker: {where} takes no connection ({why}); is it running, and are scheme, user and password right?"
-        ) from None
+        where = f"{place.host}:{place.port}"
+        raise RuntimeError(f"--broker: {where} {_why(error, greeted, place)}") from None
+
+
+def _unheard() -> logging.Logger:
+    """For what the MQTT library logs of a failure that we tell ourselves."""
+    logger = logging.Logger("edged-demo-look")
+    logger.addHandler(logging.NullHandler())
+    return logger
+
+
+async def _reached(place: BrokerPlace) -> None:
+    """Connects and, with ``mqtts://``, shakes hands; all of it ends at once where it is cancelled."""
+    address = await _address(place)
+    name = None if place.tls is None else place.host
+    _, writer = await asyncio.open_connection(address, place.port, ssl=place.tls, server_hostname=name)
+    writer.transport.abort()
+
+
+async def _address(place: BrokerPlace) -> str:
+    """The first address of its host, looked up in a thread that nobody waits for: without a network that takes long."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[str] = loop.create_future()
+
+    def tell(address: str | None, error: OSError | None) -> None:
+        if found.done():
+            return
+        if address is not None:
+            found.set_result(address)
+        else:
+            found.set_exception(error or OSError("no address"))
+
+    def look_up() -> None:
+        address, failed = None, None
+        try:
+            address = str(socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)[0][4][0])
+        except (OSError, UnicodeError) as error:
+            failed = socket.gaierror(socket.EAI_NONAME, str(error))
+        with suppress(RuntimeError):  # too late: the loop is closed
+            loop.call_soon_threadsafe(tell, address, failed)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    return await found
+
+
+def _why(error: Exception, greeted: bool, place: BrokerPlace) -> str:
+    """What it did, and what to try. ``greeted``: TCP, and TLS where asked for, had worked."""
+    if isinstance(error, aiomqtt.MqttCodeError) and getattr(error.rc, "value", error.rc) in REFUSES_LOGIN:
+        return "refuses this user and password; write mqtt://user:password@host, special characters as %xx"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"has a certificate that does not hold ({error.verify_message}); right host, and --broker-ca?"
+    if isinstance(error, socket.gaierror):
+        return "has no address: is the host's name right, and a network there?"
+    if isinstance(error, ConnectionRefusedError):
+        return "takes no connection: nobody listens there; is it running, and is the port right?"
+    if greeted:
+        other = "" if place.tls is not None else "; if it wants TLS, write mqtts://"
+        said = "no answer to CONNECT" if isinstance(error, TimeoutError) else str(error)
+        return f"takes a connection, but does not speak MQTT ({said}){other}"
+    if place.tls is not None and isinstance(error, ssl.SSLError | ConnectionError):
+        return "does not speak TLS; for a plain port write mqtt://"
+    if isinstance(error, TimeoutError):
+        return f"gives no answer within {ANSWER_REAL_S:g} s; is the address right, and no firewall between?"
+    return f"takes no connection ({error}); are scheme, host and port right?"
 
 
 def _without_password(text: str) -> str:
