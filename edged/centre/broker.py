@@ -2,7 +2,7 @@
 
 Rules: the session outlives connections; what was received is acknowledged only on the connection that brought it. paho
 runs it in a thread of its own and connects again for ever; what comes waits in a queue with a cap, which the broker's
-window keeps it below.
+window keeps it below. It is not aiomqtt, because that acknowledges by itself what nobody has kept yet (decision 0014).
 """
 
 from __future__ import annotations

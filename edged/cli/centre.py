@@ -7,24 +7,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edged.cli.target import NoTarget, fail, from_url
+from edged.cli.target import NoTarget, Target, fail, from_url
 
 if TYPE_CHECKING:
-    from edged.centre.broker import CityAddress
     from edged.centre.reports import Section
     from edged.centre.rollouts import Progress, RolloutPlan
     from edged.centre.standing import CityHall
+    from edged.cli.exchange import Conversation
 
 WATCH_S = 2.0
 STEP_S = 0.5  # between looks at what halls say
 SAID_S = 15.0  # for the broker to take a push
+IDLE_S = 10.0  # a connection that was not used for so long is left; well under its keepalive
 
 app = typer.Typer(
     help="""Run a city's centre: keep what halls send, see how they are, report, roll policies out.
@@ -53,10 +55,8 @@ Cert = Annotated[Path | None, typer.Option("--cert", help="PEM of this program's
 CertKey = Annotated[Path | None, typer.Option("--cert-key", help="PEM of its key.")]
 
 
-def address_of(broker: str, ca: Path | None, cert: Path | None, key: Path | None) -> CityAddress:
-    """The broker that the options mean; exit code 2 where they mean none."""
-    from edged.centre.broker import CityAddress
-
+def city_of(broker: str, ca: Path | None, cert: Path | None, key: Path | None) -> Target:
+    """The broker that the options mean, of no hall; exit code 2 where they mean none."""
     try:
         found = from_url(broker, "")
     except NoTarget as error:
@@ -65,9 +65,9 @@ def address_of(broker: str, ca: Path | None, cert: Path | None, key: Path | None
     missing = next((file for file in files if file is not None and not Path(file).is_file()), None)
     if missing is not None:
         raise fail(f"{missing}: no such file", 2)
+    tls_ca, tls_cert, tls_key = files
     tls = found.tls or ca is not None
-    who = (found.username, found.password)
-    return CityAddress(found.host, found.port, found.protocol, *who, tls, *files)
+    return replace(found, tls=tls, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
 
 
 def connected(postgres: str) -> Any:
@@ -105,7 +105,7 @@ def consume(
     import threading
 
     connected(postgres).close()
-    from edged.centre.broker import CityLink
+    from edged.centre.broker import CityAddress, CityLink
     from edged.centre.consumer import Consumer, Share
     from edged.centre.gauges import ConsumerGauges
     from edged.centre.ledger import CentreLedger
@@ -119,7 +119,10 @@ def consume(
             raise fail(f"--metrics {metrics}: {error}", 2) from None
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    link = CityLink(address_of(broker, ca, cert, cert_key), name)
+    city = city_of(broker, ca, cert, cert_key)
+    who = (city.username, city.password)
+    files = (city.tls_ca, city.tls_cert, city.tls_key)
+    link = CityLink(CityAddress(city.host, city.port, city.protocol, *who, city.tls, *files), name)
     Consumer(link, CentreLedger(postgres), Share(share, keep_months), gauges, stop).run()
 
 
@@ -323,7 +326,7 @@ def rollout(
         else:
             number = resume
         typer.echo(f"rollout {number} / 分批推送 {number}")
-        with speaking(address_of(broker, ca, cert, cert_key)) as say:
+        with speaking(city_of(broker, ca, cert, cert_key)) as say:
             moved = Rollout(connection, number, say)
             moved.resume()
             told = ""
@@ -364,7 +367,7 @@ def abort(
     from edged.centre.rollouts import Rollout, RolloutRefused, outcomes
 
     try:
-        with speaking(address_of(broker, ca, cert, cert_key)) as say:
+        with speaking(city_of(broker, ca, cert, cert_key)) as say:
             moved = Rollout(connection, number, say)
             version = moved.progress().version
             ids = moved.abort(lambda hall: _rollback(hall, version, by, key))
@@ -441,26 +444,59 @@ def _rollback(hall: str, version: int, by: str, key: Path) -> tuple[str, bytes]:
 
 
 @contextmanager
-def speaking(address: CityAddress) -> Iterator[Callable[[str, bytes], None]]:
-    """Publishes at the city's broker; each call returns once the broker has it, or raises ``OSError``."""
-    import secrets
-    from threading import Event
-
-    from edged.centre.broker import CityLink
-
-    link, connected = CityLink(address, f"edged-rollout-{secrets.token_hex(6)}"), Event()
-    link.start([], lambda up, why: connected.set() if up else connected.clear())
-
-    def say(topic: str, payload: bytes) -> None:
-        if not connected.wait(SAID_S):
-            raise OSError(f"the city's broker cannot be reached in {SAID_S:g} s")
-        told = link.say(topic, payload)
-        with suppress(RuntimeError):  # the connection ended meanwhile, and paho does not wait then
-            told.wait_for_publish(SAID_S)
-        if not told.is_published():
-            raise OSError(f"the city's broker did not take {topic} in {SAID_S:g} s")
-
+def speaking(city: Target) -> Iterator[CityVoice]:
+    """What is said at the city's broker while this lasts."""
+    voice = CityVoice(city)
     try:
-        yield say
+        yield voice
     finally:
-        link.stop()
+        voice.close()
+
+
+class CityVoice:
+    """Publishes at the city's broker; each call returns once the broker has it, or raises ``OSError``.
+
+    Calls that follow one another share a connection. Between them nobody answers the broker's keepalive, so one that
+    was not used for ``IDLE_S`` is left. Where no acknowledgement came, a message is said again: halls take it once.
+    """
+
+    def __init__(self, city: Target) -> None:
+        self._city = city
+        self.talk: Conversation | None = None
+        self._used_s = 0.0
+
+    def __call__(self, topic: str, payload: bytes) -> None:
+        """Say one thing. Raises ``OSError`` where the broker has not taken it within ``SAID_S``."""
+        import threading
+
+        from edged.cli.exchange import NoAnswer
+        from edged.clock import monotonic_s
+
+        until_s = monotonic_s() + SAID_S
+        if monotonic_s() - self._used_s > IDLE_S:
+            self.close()
+        while True:
+            try:
+                self._opened().say(topic, payload)
+                self._used_s = monotonic_s()
+                return
+            except NoAnswer as error:
+                self.close()
+                if monotonic_s() >= until_s:
+                    raise OSError(f"the city's broker took nothing for {SAID_S:g} s: {error}") from None
+            threading.Event().wait(STEP_S)
+
+    def _opened(self) -> Conversation:
+        """Raises ``NoAnswer``."""
+        from edged.cli.exchange import Conversation
+
+        if self.talk is None:
+            self.talk = Conversation(self._city)
+            self.talk.open(())
+        return self.talk
+
+    def close(self) -> None:
+        """Leave the broker, if somebody is there."""
+        talk, self.talk = self.talk, None
+        if talk is not None:
+            talk.close()

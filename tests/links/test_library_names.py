@@ -154,6 +154,15 @@ async def test_aiomqtt_hands_out_what_it_says() -> None:
     assert client._client.on_connect == client._on_connect
 
 
+def test_aiomqtt_still_acknowledges_by_itself() -> None:
+    """Why ``edged centre consume`` is paho's (decision 0014)."""
+    wishes = inspect.signature(aiomqtt.Client).parameters
+    assert not [name for name in wishes if "ack" in name], (
+        "acknowledges by hand now: move edged/centre/broker.py"
+    )
+    assert not hasattr(aiomqtt.Message, "ack")
+
+
 def test_no_other_private_name_is_used() -> None:
     listed = {bound.name for bound in (*METHODS, *ATTRIBUTES)}
     used = {(where, name) for where, name in _foreign() if name not in DOCUMENTED}
