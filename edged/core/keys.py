@@ -7,11 +7,13 @@ inferred and marked so. The same key on the same panel twice within ``double_pre
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from edged.core.calendar import opening
 from edged.core.cases import case_requests, ratings
 from edged.core.hours import late_hours
 from edged.core.model.events import KeyPressed
+from edged.core.model.key_words import with_ids
 from edged.core.model.point import point_of
 from edged.core.model.state import Ticket
 from edged.core.model.turn import Turn
@@ -32,6 +34,9 @@ def press(turn: Turn, event: KeyPressed) -> None:
         turn.ignore(event.point, "double_press", key=event.key)
         return
     window = turn.lookup.window_of_panel.get(event.point)
+    if event.arg is not None:
+        said = with_ids(turn.lookup.site, event.key, event.arg, window is not None)
+        event = event if said == event.arg else replace(event, arg=said)
     if window is not None:
         staffing.hint_over(turn, window)
         before, noted = _shown(turn, window), len(turn.notes)

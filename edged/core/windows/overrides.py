@@ -211,7 +211,8 @@ def _line(turn: Turn, kind: OverrideKind, target: str) -> str | None:
     local = wall.local_ms(turn)
     left_ms = turn.state.timers[f"{TIMER}/{override_key(kind, target)}"] - turn.at_ms
     until = "" if local is None else f" → {wall.clock(local + left_ms)}"
-    return f"{_TEXT[kind]}{until} ({override.by})"
+    staff = turn.lookup.staff.get(override.by)
+    return f"{_TEXT[kind]}{until} ({override.by if staff is None else staff.name})"
 
 
 def _problem(turn: Turn, event: OverrideSet) -> str | None:
