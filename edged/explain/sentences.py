@@ -148,6 +148,8 @@ def _words(note: Note, names: _Names, place: int) -> _Words:
         value = note.data.get(key)
         if isinstance(value, int | float):
             words[f"{key}_s"] = duration(value, place)
+    if note.data.get("rule") == "oldest-wait" and "measured_s" in words:
+        words.setdefault("oldest_wait_s", words["measured_s"])  # a refusal has it as what was measured
     words["subject"] = names.other(note.subject, place)
     for key, table in (
         ("trigger", TRIGGERS),

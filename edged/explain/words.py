@@ -57,7 +57,7 @@ SENTENCES: dict[str, Pair] = {
     ),
     "tidal.opened": (
         "{window}号窗口已启用，服务{area}，用时{to_staffed_s}",
-        "window {window} serves {area} after {to_staffed_s}: {reason}",
+        "window {window} is open for {area}, {to_staffed_s} after it was asked for",
     ),
     "tidal.held": ("{subject}暂不变动：{reason}；{why}", "{subject}: nothing changed yet, {reason}; {why}"),
     "tidal.draining": ("{window}号窗口收窗：{why}", "window {window} gives back: {why}"),

@@ -141,6 +141,22 @@ def test_there_are_words_for_every_rule_reason_and_alternative_of_the_transcript
     assert codes <= WHY_NOT.keys()
 
 
+def test_no_decision_of_the_transcripts_lacks_a_figure_and_a_wait_has_a_limit_of_minutes() -> None:
+    waits = 0
+    for file in TRANSCRIPTS:
+        for kind, subject, facts in re.findall(r"# (tidal\.\S+) (\S+)(.*)", file.read_text()):
+            data: dict[str, str | int | float | None] = {}
+            for key, word in re.findall(r' (\w+)=("[^"]*"|\S+)', facts):
+                data[key] = None if word == "None" else int(word) if word.isdecimal() else word.strip('"')
+            said = explain(Note(kind, subject, data), SITE)
+            assert not re.search(r"(?<![\w-])-(?![\w-])", said), (file.name, said)
+            if data.get("rule") == "oldest-wait" and kind != "tidal.opened":  # whose request gave the reason
+                waits += 1
+                assert re.search(r"has waited \d+ (s|min|h)", said), said
+                assert re.search(r"limit (60 s|\d+ min|\d h)", said), said
+    assert waits > 20
+
+
 def test_a_fact_without_words_is_its_kind_and_no_decision() -> None:
     note = Note("something.new", "w1")
     assert explain(note, SITE) == "something.new w1"

@@ -85,10 +85,12 @@ def _band(turn: Turn, area: str, seen: Look) -> Look:
     state, band = turn.area(area), turn.band(area)
     threshold = band.open_above + band.open_step * len(seen.commanded)
     ask = None
+    facts: Facts = {"threshold": threshold}
     if seen.waiting > threshold:
         ask = "queue"
     elif seen.oldest_wait_s >= band.open_oldest_wait_s:
         ask = "oldest-wait"
+        facts = {"threshold": band.open_oldest_wait_s, "measured": round(seen.oldest_wait_s)}
     if ask is not None or seen.waiting > band.close_at:
         state.under_since_ms = None
     elif state.under_since_ms is None:
@@ -97,7 +99,7 @@ def _band(turn: Turn, area: str, seen: Look) -> Look:
         ask=ask,
         release=None if state.under_since_ms is None else f"{seen.waiting} waiting, limit {band.close_at}",
         urgency_s=seen.waiting * 60.0,
-        facts=lambda: {"threshold": threshold},
+        facts=lambda: facts,
         closing=lambda: {
             "close_at": band.close_at,
             "close_sustain_s": band.close_sustain_s,
