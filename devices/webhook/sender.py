@@ -162,7 +162,7 @@ class Robot:
                     page.answer(None if verdict == "sent" else f"{self._options.vendor} refuses: {why}")
                 return
             await asyncio.sleep(max(0.0, min(wait_s, until_s - monotonic_s())))
-        log.warning("undelivered", device=self.device, pages=len(pages), why=why)
+        log.warning("pages-undelivered", device=self.device, pages=len(pages), why=why)
         if not reached:
             self._tell(False)
         for page in pages:

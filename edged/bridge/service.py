@@ -88,7 +88,7 @@ class Bridge:
                     ready()
                     await self._live(client)
             except (aiomqtt.MqttError, OSError, ValueError) as error:
-                log.warning("broker", why=str(error))
+                log.warning("broker-connection-failed", why=str(error))
             await asyncio.sleep(RETRY_BROKER_S[min(tries, len(RETRY_BROKER_S) - 1)])
             tries += 1
 

@@ -65,7 +65,7 @@ class Condemned:
         sha256 = self._in_core.pop(id(event), None)
         if sha256 is None:
             return
-        log.error("document-broke-the-core", sha256=sha256, effect="the next start refuses it")
+        log.error("document-crashed-core", sha256=sha256, effect="the next start refuses it")
         self._remember(sha256)
         self._write()
 

@@ -224,7 +224,7 @@ class OperationDesk(Observer):
         answer = answer_of(Lookup(self._site() or NOWHERE), asked.notes, ACCEPTED | ORDERED)
         refused = answer is not None and answer.code
         log.info(
-            "operation-taken",
+            "operation-accepted",
             operation=order.name,
             by=order.by,
             id=order.id,

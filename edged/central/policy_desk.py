@@ -334,7 +334,7 @@ class PolicyDesk(Observer):
                 refused = str(self._condemned.failed(envelope, error))
         self._going_back = trial  # said once; nobody but people can mend it
         log.error(
-            "policy-not-put-back",
+            "policy-rollback-failed",
             version=trial.good_version,
             detail=refused,
             remedy="push a policy with a higher version",
@@ -354,7 +354,7 @@ class PolicyDesk(Observer):
         """A newer policy takes the place of a staged one; one that is in the inbox is finished."""
         old, self._waiting = self._waiting, waiting
         if old is not None and not old.in_inbox:
-            log.warning("policy-unstaged", version=old.verified.version, by=waiting.verified.version)
+            log.warning("staged-policy-replaced", version=old.verified.version, by=waiting.verified.version)
             for ack in old.acks:
                 ack()
         self._hand_over(waiting)
@@ -411,7 +411,9 @@ class PolicyDesk(Observer):
         back = verified.version < self._mark.version
         if not back and verified.previous_sha256 not in (None, before):
             log.warning(
-                "policy-gap", version=verified.version, detail="it was written for another predecessor"
+                "policy-predecessor-differs",
+                version=verified.version,
+                detail="it was written for another predecessor",
             )
         self._applied = verified
         if not back:
@@ -450,7 +452,9 @@ class PolicyDesk(Observer):
             self._condemned.check(envelope)
             self._applied = reread(envelope, self._audience.names)
         except Exception as error:  # noqa: BLE001 - the hall starts, whatever an earlier version has kept
-            log.error("kept-policy-refused", detail=str(error), remedy="push a policy that fits this version")
+            log.error(
+                "stored-policy-refused", detail=str(error), remedy="push a policy that fits this version"
+            )
             return
         applied = self._applied
         self._mark = HighestVersion(
@@ -461,7 +465,7 @@ class PolicyDesk(Observer):
             event = PolicyApplied(applied.version, applied.sha256, applied.policy)
             self._condemned.handed_over(event, envelope)
             if not self._put(event, lambda: self._condemned.arrived(event), Attachments(envelope)):
-                log.error("kept-policy-not-applied", detail="the inbox is full at start")
+                log.error("stored-policy-not-applied", detail="the inbox is full at start")
 
     def _say(
         self,
@@ -498,7 +502,7 @@ class PolicyDesk(Observer):
         try:
             self._link.publish(topics.policy_report(self._audience.hall), body, retain=True)
         except Unreachable:
-            log.debug("policy-report-waits")
+            log.debug("policy-report-deferred")
 
 
 def _named(verified: Verified) -> dict[str, Any]:

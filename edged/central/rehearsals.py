@@ -106,7 +106,7 @@ class Rehearsals:
         except (FileNotFoundError, ConnectionRefusedError, PermissionError):
             return Missed(missed="no-service")
         except (OSError, ValueError) as error:  # cut off, too long, or no answer of ours
-            log.warning("rehearsal-broke-off", error=type(error).__name__, detail=str(error)[:200])
+            log.warning("rehearsal-aborted", error=type(error).__name__, detail=str(error)[:200])
             return Missed(missed="broke-off")
 
     async def _exchange(self, question: RehearsalQuestion) -> Rehearsed | Missed:

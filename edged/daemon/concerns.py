@@ -41,14 +41,14 @@ class Concerns:
         before = self._told.get(alarm, {})
         for subject, detail in now.items():
             if before.get(subject) != detail and alarm not in OWN_LINES:
-                log.error("needs-a-person", alarm=alarm, subject=subject, detail=detail)
+                log.error("alarm-raised", alarm=alarm, subject=subject, detail=detail)
             if not self._stands(alarm, subject):
                 self._send(MachineTold(alarm, subject, True, detail))
         known = {one.subject for one in self._state().alarms.values() if one.kind == alarm}
         for subject in sorted(known | before.keys()):
             if subject not in now and self._stands(alarm, subject):
                 if alarm not in OWN_LINES:
-                    log.info("needs-nobody-any-more", alarm=alarm, subject=subject)
+                    log.info("alarm-cleared", alarm=alarm, subject=subject)
                 self._send(MachineTold(alarm, subject, False))
         self._told[alarm] = now
 

@@ -113,9 +113,9 @@ async def _supervise(
         try:
             await lasting(part, run())
         except PartEnded as error:
-            log.error("part-ended", device=device, part=part, error=str(error))
+            log.error("device-task-ended", device=device, part=part, error=str(error))
         except Exception as error:  # a bug in one driver must not take the hall down at once
-            log.exception("part-failed", device=device, part=part, error=type(error).__name__)
+            log.exception("device-task-failed", device=device, part=part, error=type(error).__name__)
         now_s = monotonic_s()
         if not patient and len(failures) == FAILURES_MAX and now_s - failures[0] < FAILURES_WITHIN_S:
             raise RuntimeError(

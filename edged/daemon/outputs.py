@@ -134,7 +134,7 @@ class Outputs:
             self._at[point] = worker
         elif device not in self._unknown:
             self._unknown.add(device)
-            log.warning("no-such-device", device=device)
+            log.warning("output-for-unknown-device", device=device)
         return worker
 
 
@@ -318,7 +318,9 @@ class Worker:
         if isinstance(error, Refused):
             self._around.count_error(self._device, "refused")
             if key not in self._refused:
-                log.warning("refused", device=self._device, point=self._slots[key][0], error=str(error))
+                log.warning(
+                    "output-refused", device=self._device, point=self._slots[key][0], error=str(error)
+                )
             self._refused[key] = monotonic_s() + self._refused_s
             return True
         self._around.count_error(self._device, _fault(error))

@@ -93,14 +93,14 @@ class Platform:
         try:
             await asyncio.to_thread(accepted.keep, config)
         except OSError as error:
-            log.warning("configuration-not-kept", error=error.strerror)
+            log.warning("configuration-copy-not-written", error=error.strerror)
 
     async def tell_verdict(self, config: HallConfig, verdict: FileVerdict) -> None:
         """Write the outcome of a reload where `edged reload` waits for it."""
         try:
             await asyncio.to_thread(verdicts.write, Path(config.store.path), verdict)
         except OSError as error:
-            log.warning("verdict-not-written", error=error.strerror)
+            log.warning("reload-result-not-written", error=error.strerror)
 
     async def open_web(self, web: WebServer, table: WebTable) -> None:
         """Bind the web listener. Raises ``OSError`` where the port cannot be used."""

@@ -73,9 +73,13 @@ class Reloads:
         """
         self.mistakes = mistakes
         for mistake in mistakes:
-            log.error("configuration-not-taken", mistake=mistake, note="the last accepted one serves")
+            log.error(
+                "configuration-not-applied",
+                mistake=mistake,
+                note="the last accepted configuration stays in force",
+            )
         for problem in waits:
-            log.error("configuration-not-taken", mistake=problem, note="taken once that is over")
+            log.error("configuration-not-applied", mistake=problem, note="applied once that has ended")
         self._waiting = Reading(self._config, {}, None) if waits else None
         self._show()
         self._show_waiting(waits)

@@ -103,7 +103,7 @@ class DutyDesk:
             try:
                 right = await asyncio.to_thread(self._is_right, self._pins, name, pin)
             except pins.PinsUnusable as error:
-                log.error("pins-unusable", detail=str(error))
+                log.error("pin-file-unusable", detail=str(error))
                 return _no(503, "PIN 文件不可用，请联系管理员", "The file of PINs cannot be used")
         if not right:
             self._sessions.wrong(name, address)
@@ -166,7 +166,7 @@ class DutyDesk:
                 "state": "unsent",
                 **_two("值班台密钥不可用，请联系管理员", "The desk's key cannot be used"),
             }
-        log.info("duty-act", by=session.name, act=str(told.get("act"))[:32], outcome=answer["state"])
+        log.info("duty-action", by=session.name, act=str(told.get("act"))[:32], outcome=answer["state"])
         return answer
 
     def _proven(self, request: Request) -> DutySession | None:

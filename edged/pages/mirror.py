@@ -86,7 +86,7 @@ class Mirror:
     def _refuse(self, name: str, why: str) -> None:
         self._bad += 1
         if self._bad.bit_count() == 1:  # the first, second, fourth … of them
-            log.warning("page-part-refused", part=name[:64], detail=why[:120], refused=self._bad)
+            log.warning("page-message-refused", part=name[:64], detail=why[:120], refused=self._bad)
 
 
 INTERNAL_OF_AREA = ("limit", "limit_s", "target_s", "wait_s")  # visitors are told a range, and no limits

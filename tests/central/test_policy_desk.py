@@ -438,5 +438,5 @@ async def test_a_good_policy_whose_document_is_gone_is_told_once(tmp_path: Path)
         with structlog.testing.capture_logs() as logs:
             hall.judge()
             hall.judge()
-        assert [line["event"] for line in logs] == ["policy-not-put-back"]
+        assert [line["event"] for line in logs] == ["policy-rollback-failed"]
         assert hall.version == 7

@@ -254,7 +254,7 @@ async def test_a_start_with_a_file_that_drops_visits_runs_on_as_it_was(
     good = files.file.read_text()
     files.edit('"tax-general"', '"tax-special"')
     await daemon.restart()
-    assert "tax-general" in daemon.logged("configuration-not-taken")[0]["mistake"]
+    assert "tax-general" in daemon.logged("configuration-not-applied")[0]["mistake"]
     machines.tickets(1, first=3)
     await until(lambda: machines.panel.waiting == 3)
     files.file.write_text(good.replace("综合税务", "税务"))

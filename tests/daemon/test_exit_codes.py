@@ -63,5 +63,5 @@ async def test_a_driver_that_crashes_again_and_again_ends_it_as_a_bug(
     )
     assert done.returncode == 70, done.stderr[-2000:]
     assert "bad: driver failed 6 times in 60 s" in done.stderr
-    assert done.stderr.count('"event": "part-failed"') == 6
+    assert done.stderr.count('"event": "device-task-failed"') == 6
     identical(files)

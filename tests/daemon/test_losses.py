@@ -49,7 +49,7 @@ async def test_a_lost_device_is_told_with_its_reason_everywhere_and_once(
     assert [*lost, *daemon.logged("device-still-lost")][-1]["reason"] == "connection-refused"
     assert [one["device"] for one in back] == ["relay"]
     assert back[0]["away_s"] > 0
-    assert daemon.logged("needs-a-person") == []
+    assert daemon.logged("alarm-raised") == []
 
 
 async def test_a_lost_device_that_is_taken_out_is_missed_by_nobody(

@@ -61,10 +61,10 @@ async def test_a_driver_that_always_fails_ends_the_process_but_not_in_safe_mode(
     files.edit("[[staff]]", '[[devices]]\nid = "bad"\ndriver = "falling"\n\n[[staff]]')
     await daemon.start(ready=False)
     assert await daemon.ended(30.0) == BUG
-    assert len(daemon.logged("part-failed")) == FAILURES_MAX + 1
+    assert len(daemon.logged("device-task-failed")) == FAILURES_MAX + 1
     (files.directory / "hall.db.starts").write_text(f"{FAST_STARTS}\n")
     await daemon.restart()
-    await until(lambda: len(daemon.logged("part-failed")) > 3 * FAILURES_MAX)
+    await until(lambda: len(daemon.logged("device-task-failed")) > 3 * FAILURES_MAX)
     machines.tickets(1)
     machines.panel.press("login")
     machines.panel.press("next")

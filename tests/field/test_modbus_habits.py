@@ -91,7 +91,7 @@ async def test_a_module_with_a_habit_is_there_and_its_lamp_is_lit(
         assert "device.lost" not in noted
         assert not any(kind.startswith("alarm") for kind in noted), noted
         assert len(files.steps()) - steps < 10, "a habit is no news"
-        assert not daemon.logged("part-failed")
+        assert not daemon.logged("device-task-failed")
 
 
 @pytest.mark.parametrize("habit", ["refuses-reads", "refuses-writes", "fails"])

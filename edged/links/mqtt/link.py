@@ -142,7 +142,7 @@ class MqttLink:
         """
         fault = filter_fault(topic_filter)
         if fault:
-            log.error("filter-refused", topic=topic_filter[:80], detail=fault)
+            log.error("topic-filter-invalid", topic=topic_filter[:80], detail=fault)
             self._reject("bad_filter", topic_filter[:80])
             return
         self._listen(topic_filter, handler)
@@ -363,7 +363,9 @@ class MqttLink:
             self._deaf_lives += 1
             if self._deaf_lives == DEAF_LIVES:
                 log.error(
-                    "self-ping-unheard", topic=self.settings.ping_topic, remedy="allow it in the broker's ACL"
+                    "self-ping-not-received",
+                    topic=self.settings.ping_topic,
+                    remedy="allow it in the broker's ACL",
                 )
         return True
 
@@ -443,7 +445,9 @@ class MqttLink:
         """Log once that the broker refused the subscription for unknown devices: configured ones are still heard."""
         if topic_filter not in self._unheard:
             self._unheard.add(topic_filter)
-            log.warning("strangers-unheard", topic=topic_filter, remedy="allow it in the broker's ACL")
+            log.warning(
+                "unknown-devices-not-received", topic=topic_filter, remedy="allow it in the broker's ACL"
+            )
 
     def _publish_refused(self, topic: str, why: str) -> None:
         if why and topic not in self._unwanted:
