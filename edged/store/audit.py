@@ -1,14 +1,14 @@
-"""The whole journal is followed along its chain, a few steps at a time, while the hall is served.
+"""Verifies the hash chain of the whole journal in the background, a few steps at a time, while the hall is served.
 
-A start checks what it stands on, from the newest good state dump on; how old the journal is makes no difference to it.
-What lies before is followed here by an idle writer, from the first step that is left to the last: once after every
-start and once a day. At ``ROWS`` every ``EVERY_S`` a million steps take half an hour: so long a flipped bit can lie
-there unnoticed. State dumps are hashed as well.
+A start verifies only the steps after the newest good state dump, so that an old journal starts as fast as a young one.
+The older steps are verified here by the writer thread while it is idle, from the oldest remaining step to the last:
+once after every start and once a day. At ``ROWS`` every ``EVERY_S`` a million steps take half an hour; a flipped bit
+can stay unnoticed for that long. The hashes of state dumps are verified as well.
 
-Steps that the first version of this program wrote are packed on the way, once they were found to be good: fewer at a
-time than are only read, so that a commit waits for ``PACK_S`` of work and one sync at most. Where that stood when the
-process ended makes no difference: what is packed is followed, what is not is packed. Then free pages become holes
-(holes.py).
+Steps that the first version of this program wrote uncompressed are compressed in the same pass, after they were
+verified. Those slices are smaller, so that a commit waits at most for ``PACK_S`` of work and one sync. No progress is
+stored: after a restart, rows that are already packed are only verified. Finally free pages are given back to the file
+system as holes (holes.py).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from edged.store import codec, database, packing
 from edged.store.database import GENESIS, Damaged, Head, Row
 from edged.store.holes import Holes
 
-ROWS = 60  # of one slice: half a millisecond, in which the loop may wait for Python's lock
+ROWS = 60  # steps in one slice: half a millisecond, in which the loop may wait for Python's lock
 EVERY_S = 0.1
 PAUSE_S = 86_400.0  # from the end of one pass to the next
-PACKED_ROWS = 30  # of one slice that is written anew: about 100 KiB of WAL
-PACK_S = 0.01  # of work for them, without the sync; a slower machine takes fewer
+PACKED_ROWS = 30  # steps in one slice that is rewritten: about 100 KiB of WAL
+PACK_S = 0.01  # work per rewritten slice, without the sync; a slower machine takes fewer steps
 
 
 class Audit:

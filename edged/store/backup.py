@@ -1,9 +1,9 @@
-"""A copy of a journal that another machine can go on from, taken while the daemon writes; and putting it back.
+"""Copies a journal while the daemon writes, so that another machine can continue from the copy; and restores a copy.
 
-A copy holds the newest state dump and every step after it (a few MiB, in a second), or the whole history. It is one
-moment of the database: SQLite gives a reader the state of its first look. Going on from a copy means going on from an
-older moment: whatever was given since may be on somebody's paper. So a restored journal begins a new epoch, and numbers
-and ids go on behind what can have been given (``identity.py``, ``core/renewal.py``).
+A copy holds the newest state dump and every step after it (a few MiB, in a second), or the whole history. It is a
+consistent snapshot: an SQLite reader sees the database as of its first read. Whoever continues from a copy continues
+from an older moment: ticket numbers issued since then may be on visitors' paper. So a restored journal begins a new
+epoch, and numbers and ids continue behind any that can have been issued (``identity.py``, ``core/renewal.py``).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from edged.core.renewal import SKIP_MAX
 from edged.store import codec, database
 from edged.store.identity import Renewal, leave_renewal
 
-STEPS_PER_S = 10  # of the busiest hall, over any length of time: ids behind them are free
-FEWEST_PER_S = 1 / 10  # numbers of a service: a quiet hall may have had its rush after the copy
-RUSH = 2  # times the busiest minute of the copy
-AT_LEAST = 20  # numbers, however young the copy is
+STEPS_PER_S = 10  # more than the busiest hall can log in any outage: ids above them are unused
+FEWEST_PER_S = 1 / 10  # least numbers to skip per service: a quiet hall may have had its rush after the copy
+RUSH = 2  # assumed issuing rate: this many times the busiest minute in the copy
+AT_LEAST = 20  # numbers skipped at least, however recent the copy is
 ASIDE = ".before-restore"
 PARTS = ("", "-wal", "-shm", ".keep", ".mark", ".renewed")
 
@@ -44,7 +44,7 @@ class Copied:
 
 
 def copy_journal(journal: Path, out: Path, whole: bool = False) -> Copied:
-    """Write a copy of ``journal`` to ``out``, which must not exist. Raises ``BackupError``."""
+    """Write a copy of ``journal`` to ``out``, a file that must not exist yet. Raises ``BackupError``."""
     if not journal.is_file():
         raise BackupError(f"{journal}: no such journal; is [store] path of hall.toml right?")
     try:
@@ -71,7 +71,7 @@ def copy_journal(journal: Path, out: Path, whole: bool = False) -> Copied:
 
 
 def _forget_history(copy: apsw.Connection) -> None:
-    """Keep the newest state dump and what came after it; the same form as a pruned journal."""
+    """Delete all but the newest state dump and the steps after it, which leaves a journal as pruning leaves it."""
     newest = copy.execute("SELECT max(seq) FROM snapshots WHERE blob IS NOT NULL").get
     if newest is None:
         return
@@ -90,9 +90,9 @@ class LastSeen:
 
 
 def given_at_most(copy: apsw.Connection, age_s: int) -> dict[str, int]:
-    """Numbers of each service that can have been given since the copy: twice its busiest minute, all the time.
+    """Upper bound of numbers issued per service since the copy: twice its busiest minute, for the whole time.
 
-    What goes beyond ``SKIP_MAX`` cannot be skipped: then only paper knows (``LastSeen``).
+    A bound above ``SKIP_MAX`` cannot be skipped: then somebody has to read the last number off paper (``LastSeen``).
     """
     minutes: Counter[tuple[str, int]] = Counter()
     for row in database.rows(copy):
@@ -112,7 +112,7 @@ def given_at_most(copy: apsw.Connection, age_s: int) -> dict[str, int]:
 
 
 def _belong(journal: Path) -> None:
-    """Whoever restores is root; the files are those of the folder's owner, who serves the hall."""
+    """Give the files to the owner of their folder: root restores, but the daemon runs as that owner."""
     owner = journal.parent.stat()
     for part in PARTS:
         there = journal.with_name(journal.name + part)
@@ -121,10 +121,10 @@ def _belong(journal: Path) -> None:
 
 
 def put_back(copy: Path, journal: Path, age_s: int, seen: LastSeen = LastSeen()) -> Renewal:
-    """Make ``copy`` the journal; what stood there is moved aside. ``age_s``: seconds since the copy was taken.
+    """Make ``copy`` the journal; an existing journal is moved aside. ``age_s``: seconds since the copy was taken.
 
-    The epoch grows by those seconds, so that two machines that go on from one copy do not tell the centre two histories
-    under one epoch. Raises ``BackupError``; then the journal of before is where it was.
+    The epoch grows by those seconds, so that two machines that continue from one copy do not report two histories
+    under one epoch to the centre. Raises ``BackupError``; the previous journal is then back in its place.
     """
     fresh = journal.with_name(journal.name + ".restoring")
     try:
@@ -138,7 +138,7 @@ def put_back(copy: Path, journal: Path, age_s: int, seen: LastSeen = LastSeen())
         renewal = Renewal(
             epoch + 1 + max(0, age_s), "older-copy", lost, seen.day, seen.numbers, tuple(skips.items())
         )
-        for part in PARTS:  # only now: what cannot be read, or a full disk, has changed nothing
+        for part in PARTS:  # last step: an unreadable copy or a full disk has changed nothing up to here
             there = journal.with_name(journal.name + part)
             if there.exists():
                 os.replace(there, journal.with_name(journal.name + ASIDE + part))

@@ -1,8 +1,8 @@
-"""Steps and state as compact JSON, and back without loss.
+"""Encodes steps and state as compact JSON and decodes them without loss.
 
-Rules: a class name tells which class a JSON object is (``kind`` of an event, ``"type"`` of a command, value or body);
-an unknown class or key is an error, never skipped; fields stand in declaration order. The order of a dict's keys is
-part of the state (the core iterates over dicts), so a dump keeps it and its hash covers it.
+Rules: every JSON object names its class (``kind`` of an event, ``"type"`` of a command, value or body); an unknown
+class or key is an error, never skipped; fields are written in declaration order. The order of a dict's keys is part of
+the state (the core iterates over dicts), so a dump preserves it and the hash of the dump covers it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _TAGS = {kind: b'{"type":"%b",' % name.encode() for name, kind in (VALUES | BODI
 
 
 class CodecError(ValueError):
-    """Bytes that are not what this version of the program writes, or a value it cannot write."""
+    """The bytes are not in the form that this version of the program writes, or a value cannot be encoded."""
 
 
 def encode_event(event: Event) -> tuple[str, bytes]:
@@ -73,7 +73,8 @@ def decode_notes(blob: bytes | None) -> tuple[Note, ...]:
 def dump_state(state: object) -> bytes:
     """JSON of a state tree, keys of its dicts in their own order.
 
-    Its types are not asked: the writer reads the dump back. Raises ``CodecError`` for what JSON has no form of.
+    Field types are not checked here: the writer reads the dump back. Raises ``CodecError`` for a value that JSON cannot
+    hold.
     """
     return _encode(state)
 
@@ -96,7 +97,7 @@ def sha256(blob: bytes) -> str:
 
 
 def canonical(blob: bytes | None) -> bytes:
-    """The same JSON with sorted keys and no spaces, for comparing what two versions wrote."""
+    """The same JSON with sorted keys and no spaces, to compare what two versions of the program wrote."""
     return json.dumps(_parse(blob or b"[]"), sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -111,7 +112,7 @@ def _encode_command(command: Command) -> bytes:
 
 
 def _tagged(part: Value | Body) -> bytes:
-    """The fields (every class of value or body has some) behind the name of their class."""
+    """An object's fields (every value or body class has some), preceded by its class name under ``"type"``."""
     return _TAGS[type(part)] + _encode(part)[1:]
 
 
@@ -135,7 +136,7 @@ def _decode_command(fields: Any) -> Command:
 
 
 def _encode(value: object) -> bytes:
-    """JSON of plain values, dataclasses, tuples and dicts of them."""
+    """JSON text of plain values, dataclasses, and tuples and dicts of those."""
     try:
         return _ENCODER.encode(value)
     except (TypeError, ValueError, msgspec.MsgspecError) as error:
@@ -166,16 +167,17 @@ def _try(read: Any, given: Any, where: str = "") -> Any:
 
 
 def _refuse_what_was_dropped(blob: bytes, made: object) -> None:
-    """msgspec leaves out keys that a dataclass does not have; here they are an error.
+    """Raise ``CodecError`` for keys that the dataclass does not have, which msgspec silently ignores.
 
-    What encodes to the very bytes that were read dropped nothing: so it is with all that this version wrote.
+    If the decoded value encodes to the bytes that were read, nothing was dropped; that holds for all this version
+    wrote.
     """
     if _encode(made) != blob:
         _same(_parse(blob), msgspec.to_builtins(made, str_keys=True), type(made).__name__)
 
 
 def _same(theirs: Any, ours: Any, where: str) -> None:
-    """Everything in ``theirs`` is in ``ours``, which may have more: defaults of fields that came later."""
+    """Whether ``ours`` contains everything in ``theirs``; it may hold more, the defaults of fields added later."""
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for key, part in theirs.items():
             if key not in ours:
@@ -195,7 +197,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 @cache
 def _reader(kind: type) -> Callable[[bytes], Any]:
-    """How a state is read: field by field, because two of them hold one of several classes."""
+    """Decoder of a state class, field by field, because two of its fields hold one of several classes."""
     if not is_dataclass(kind):
         return _decoder(kind).decode
     hints = get_type_hints(kind)
@@ -236,7 +238,7 @@ class _Pending(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def _one_of(kinds: Iterable[type], plain: dict[str, Any]) -> object:
-    """The class that has these fields: a dump writes every field, and no two classes have the same ones."""
+    """The class with exactly these fields: a dump writes every field, and no two classes have the same set."""
     for kind in kinds:
         known = _fields(kind)
         if plain.keys() <= known.keys() and all(name in plain for name in known if known[name]):
@@ -246,7 +248,7 @@ def _one_of(kinds: Iterable[type], plain: dict[str, Any]) -> object:
 
 @cache
 def _fields(kind: type) -> dict[str, bool]:
-    """The fields of a class; True: it has no default."""
+    """The fields of a class by name; True for those without a default."""
     return {
         field.name: field.default is MISSING and field.default_factory is MISSING
         for field in fields(cast(Any, kind))

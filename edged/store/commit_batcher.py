@@ -1,8 +1,9 @@
-"""Jobs on their way to the journal's writer: in a rush several steps share a commit, which costs what one step's does.
+"""Batches jobs for the journal's writer thread: in a rush several steps share one commit, which costs as much as one
+step's commit.
 
-The loop thread gathers, so that the writer is woken once for all of them: woken for each it would ask for Python's lock
-each time, and the loop would wait for it. Rules: a job that comes alone is handed over in this turn of the loop; what
-follows on the heels of a commit waits, the longer the more that one held; who waits for an answer is not kept waiting.
+The loop thread collects the jobs, so that the writer thread wakes once per batch: at every wake-up it takes Python's
+lock, for which the loop would wait. Rules: a job that comes alone is handed over in the same turn of the loop; a job
+right after a commit waits, longer the more steps that commit held; a job whose sender waits for the result never waits.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Callable, Sequence
 from edged.clock import monotonic_s
 from edged.store.writer import WriterJob
 
-GATHER_S = 0.005  # from one commit to the next, for each step that the last one held
-GATHER_LONG_S = 0.01  # … but no longer: a page may be among them
-GATHER_MAX = 16  # … and no more: mosquitto sends twenty messages before it wants an acknowledgement
+GATHER_S = 0.005  # pause between two commits, per step in the first of them
+GATHER_LONG_S = 0.01  # longest pause: a page to a member of staff may be among the steps
+GATHER_MAX = 16  # steps in one batch: mosquitto sends twenty messages before it wants an acknowledgement
 
 
 class CommitBatcher:
@@ -24,12 +25,12 @@ class CommitBatcher:
     def __init__(self, hand_over: Callable[[Sequence[WriterJob]], None]) -> None:
         self._hand_over = hand_over
         self._jobs: list[WriterJob] = []
-        self._under_way = 0  # handed over and not told
+        self._under_way = 0  # handed over, result not yet reported
         self._due: asyncio.Handle | None = None
         self._rest_until_s = 0.0
 
     def put(self, job: WriterJob) -> None:
-        """One job more. Never blocks."""
+        """Add a job. Never blocks."""
         self._jobs.append(job)
         if job.stop or job.waiter is not None or len(self._jobs) >= GATHER_MAX:
             self._go()
@@ -37,7 +38,7 @@ class CommitBatcher:
             self._wait()
 
     def told(self, jobs: int, steps: int) -> None:
-        """The writer is done with ``jobs``; ``steps`` of them were committed."""
+        """Record that the writer reported ``jobs`` jobs as done; ``steps`` of them were committed steps."""
         self._under_way -= jobs
         if steps:
             self._rest_until_s = monotonic_s() + min(GATHER_S * steps, GATHER_LONG_S)

@@ -36,11 +36,11 @@ MIGRATIONS = tuple(
 )
 assert len(MIGRATIONS) == SCHEMA_VERSION
 
-# For who only reads a file that no daemon has upgraded: what is new is there, and empty.
+# For readers of a file that no daemon has upgraded yet: the new tables exist for them, and are empty.
 _AS_VERSION_2 = "CREATE TEMP VIEW snapshots AS SELECT *, NULL AS day FROM main.snapshots"
 _BLOB = (bytes, type(None))
 _STEP_TYPES = (int, int, int, str, str, _BLOB, _BLOB, _BLOB, bytes)
-_INSERT_SIZES = (64, 8, 1)  # rows of one INSERT: few enough forms that each stays prepared
+_INSERT_SIZES = (64, 8, 1)  # rows per INSERT: so few statements that SQLite keeps all prepared
 _STEP_COLUMNS = "seq, at_ms, wall_ms, kind, src, event, commands, notes, chain"
 _SNAPSHOT_COLUMNS = "seq, at_ms, sha256, chain, blob, day"
 
@@ -52,7 +52,7 @@ class StoreError(Exception):
 
 
 class JournalBroken(StoreError):
-    """The disk failed, or something that must hold did not: end the process, start again from the journal."""
+    """The disk failed or an invariant was broken: the process ends and restarts from the journal."""
 
 
 class JournalBusy(StoreError):
@@ -62,18 +62,20 @@ class JournalBusy(StoreError):
 
 
 class SchemaTooNew(StoreError):
-    """A newer program wrote this file. It was left alone; install that version again."""
+    """A newer version of the program wrote this file, which was not changed; install that version again."""
 
     exit_code = 78  # EX_CONFIG
 
 
 class Damaged(Exception):
-    """The file's content is not what was written: move it aside and go on without it."""
+    """The file's content is not what was written: move the file aside and continue without it."""
 
 
 @dataclass(slots=True)
 class Row:
-    """A row of ``steps``, its commands unpacked; the writer fills ``wall_ms`` and ``chain`` last."""
+    """A row of table ``steps``, with its commands decompressed; the writer fills in ``wall_ms`` and ``chain`` at the
+    end.
+    """
 
     seq: int
     at_ms: int
@@ -86,7 +88,7 @@ class Row:
     chain: bytes = b""
 
     def values(self) -> tuple[int, int, int, str, str, bytes | None, bytes | None, bytes | None, bytes]:
-        """As stored, in the order of the columns."""
+        """The values as stored, in the order of the columns."""
         return (
             self.seq,
             self.at_ms,
@@ -116,7 +118,7 @@ class Snapshot:
 
     @property
     def good(self) -> bool:
-        """The blob is there and is what was hashed."""
+        """Whether the blob still exists and its hash is right."""
         return self.blob is not None and codec.sha256(self.blob) == self.sha256
 
 
@@ -133,7 +135,7 @@ class PolicyRow:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Where the journal stands. ``seq`` 0: nothing was ever written."""
+    """The end of the journal: its last step. ``seq`` 0: nothing was ever written."""
 
     seq: int = 0
     at_ms: int = 0
@@ -169,7 +171,7 @@ def connect(path: Path, *, read_only: bool, vfs: str | None = None) -> apsw.Conn
 
 
 def _reader(path: Path, vfs: str | None) -> apsw.Connection:
-    """Only reads: it does not even try to move the WAL into the file when it closes."""
+    """A connection that only reads: it does not even try to checkpoint the WAL when it closes."""
     connection = apsw.Connection(str(path), apsw.SQLITE_OPEN_READONLY, vfs=vfs)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     return connection
@@ -189,7 +191,7 @@ def refuse_foreign(path: Path, vfs: str | None = None) -> None:
             version, application = connection.pragma("user_version"), connection.pragma("application_id")
         finally:
             connection.close(True)
-    else:  # even a reader would leave an empty WAL behind; both stand in the file's header (sqlite.org/fileformat.html)
+    else:  # even a reader would leave an empty WAL: both stand in the file header (sqlite.org/fileformat.html)
         with open(path, "rb") as file:
             magic, version, application = struct.unpack(">16s44xi4xi", file.read(72))
         if magic != b"SQLite format 3\0":
@@ -218,7 +220,7 @@ def migrate(connection: apsw.Connection) -> bool:
 
 
 def check(connection: apsw.Connection, alive: Callable[[], None] = lambda: None) -> Head:
-    """Check the schema, and the chain from the newest good state dump on; where the journal stands.
+    """Check the schema, and the hash chain from the newest good state dump on; returns the end of the journal.
 
     ``alive`` is called every ``PAGE_ROWS`` steps. Raises ``Damaged``.
     """
@@ -241,13 +243,13 @@ def check(connection: apsw.Connection, alive: Callable[[], None] = lambda: None)
 
 
 def first_seq(connection: apsw.Connection) -> int | None:
-    """The first step that is left."""
+    """Number of the oldest step that was not pruned."""
     found = connection.execute("SELECT min(seq) FROM steps").get
     return None if found is None else int(found)
 
 
 def follow(head: Head, row: Row) -> Head:
-    """``row`` comes right after ``head``, unchanged. Raises ``Damaged``."""
+    """Check that ``row`` follows ``head`` in the chain; returns the new head. Raises ``Damaged``."""
     if row.seq != head.seq + 1:
         raise Damaged(f"step {head.seq + 1} is missing")
     if chained(head.chain, row) != row.chain:
@@ -306,7 +308,7 @@ def insert_rows(connection: apsw.Connection, many: list[Row]) -> None:
 
 
 def any_unpacked(connection: apsw.Connection, many: list[Row]) -> bool:
-    """Whether the first version of this program wrote one of these steps, which follow one another."""
+    """Whether the first version of this program wrote any of these consecutive steps."""
     return bool(many) and bool(
         connection.execute(
             "SELECT EXISTS (SELECT 1 FROM steps WHERE seq BETWEEN ? AND ?"
@@ -317,9 +319,9 @@ def any_unpacked(connection: apsw.Connection, many: list[Row]) -> bool:
 
 
 def write_again(connection: apsw.Connection, many: list[Row]) -> None:
-    """Write these steps, which follow one another, as they are written today (inside the caller's transaction).
+    """Rewrite these consecutive steps in today's form (inside the caller's transaction).
 
-    Deleted first: an ``UPDATE`` would leave every page where it is, a quarter full.
+    They are deleted first: an ``UPDATE`` would leave every database page in place, a quarter full.
     """
     connection.execute("DELETE FROM steps WHERE seq BETWEEN ? AND ?", (many[0].seq, many[-1].seq))
     insert_rows(connection, many)
@@ -331,7 +333,7 @@ def _insert(size: int) -> str:
 
 
 def snapshots(connection: apsw.Connection) -> Iterator[Snapshot]:
-    """State dumps and marks, newest first; what a damaged page makes of one is left out."""
+    """State dumps and marks, newest first; rows that a damaged database page has garbled are skipped."""
     query = f"SELECT {_SNAPSHOT_COLUMNS} FROM snapshots ORDER BY seq DESC, at_ms DESC"  # noqa: S608 (a constant)
     for values in connection.execute(query):
         if _typed(values, (int, int, str, bytes, _BLOB, (int, type(None)))):
@@ -340,7 +342,7 @@ def snapshots(connection: apsw.Connection) -> Iterator[Snapshot]:
 
 
 def newest_dump(connection: apsw.Connection) -> Snapshot | None:
-    """The newest state dump that is what was hashed."""
+    """The newest state dump whose hash is right."""
     return next((one for one in snapshots(connection) if one.good), None)
 
 
@@ -359,7 +361,7 @@ def marks(connection: apsw.Connection, after: tuple[int, int], limit: int = -1) 
 
 
 def dumps_from_the_oldest(connection: apsw.Connection) -> Iterator[Snapshot]:
-    """Where there is a dump whose content may still be there, oldest first; the contents are not read."""
+    """Positions of the dumps whose content may still exist, oldest first; the contents are not read."""
     query = "SELECT seq, at_ms, sha256, chain, NULL, day FROM snapshots WHERE blob IS NOT NULL ORDER BY seq, at_ms"
     for values in connection.execute(query):
         if _typed(values, (int, int, str, bytes, _BLOB, (int, type(None)))):
@@ -367,7 +369,7 @@ def dumps_from_the_oldest(connection: apsw.Connection) -> Iterator[Snapshot]:
 
 
 def dump_at(connection: apsw.Connection, mark: Snapshot) -> bytes | None:
-    """The state dumped at ``mark``, if that is still there and is what was hashed."""
+    """The state dumped at ``mark``, if it still exists and its hash is right."""
     query = "SELECT blob FROM snapshots WHERE seq = ? AND at_ms = ?"
     blob = connection.execute(query, (mark.seq, mark.at_ms)).get
     found = replace(mark, blob=_unpacked(blob) if isinstance(blob, bytes) else None)
@@ -375,7 +377,9 @@ def dump_at(connection: apsw.Connection, mark: Snapshot) -> bytes | None:
 
 
 def _unpacked(stored: bytes) -> bytes:
-    """A dump as it was hashed; what is none comes back as it is, and is then not good."""
+    """The decompressed dump, over which the hash is taken; bytes that cannot be decompressed are returned unchanged,
+    and fail their hash.
+    """
     try:
         return packing.unpack_dump(stored)
     except packing.NotPacked:
@@ -443,7 +447,8 @@ def set_meta(connection: apsw.Connection, key: str, value: str) -> None:
 
 
 def settle(connection: apsw.Connection) -> bool:
-    """Move the whole WAL into the main file, where its end cannot be lost any more; False where that was not all.
+    """Checkpoint the whole WAL into the main file, so that a lost end of the WAL loses no step; False if some is left
+    in it.
 
     Raises ``apsw.BusyError`` and ``apsw.LockedError``.
     """
@@ -500,5 +505,5 @@ def _row(values: tuple[Any, ...]) -> Row:
 
 
 def _typed(values: tuple[Any, ...], types: tuple[Any, ...]) -> bool:
-    """A damaged page may hold any type in any column, whatever the schema says."""
+    """Check the types of a row: a damaged page may hold any type in any column, whatever the schema says."""
     return all(map(isinstance, values, types))

@@ -1,13 +1,13 @@
-"""Room inside the journal's file goes back to the disk, while the hall is served.
+"""Returns free space inside the journal's file to the file system, while the hall is served.
 
-SQLite keeps the pages of what was deleted for what comes next, and only a ``VACUUM``, which would hold up the hall for
-as long as the file is, makes the file shorter. But with ``secure_delete`` such pages are zeros, and a stretch of zeros
-may be a hole: it reads the same and takes no room. ``FS_IOC_UNRESVSP64`` (linux/falloc.h) does what fallocate(2) calls
-punching one.
+SQLite keeps the pages of deleted rows for later rows; only a ``VACUUM`` shortens the file, and it would block the hall
+for a time that grows with the file. But with ``secure_delete`` free pages are filled with zeros, and a run of zeros
+can be replaced by a hole in the file: it reads the same and takes no space. ``FS_IOC_UNRESVSP64`` (linux/falloc.h)
+punches a hole as fallocate(2) describes it.
 
-Rules: a page becomes a hole only while everything in the WAL is in the file and nothing is written (one thread does
-both). The file stays open here for as long as the connection: closing it would drop the locks of this
-process on it (sqlite.org/howtocorrupt.html, 2.2).
+Rules: a page becomes a hole only while the WAL is fully checkpointed and nothing is written (one thread does both).
+The file stays open here as long as the database connection: closing it would drop the locks of this process on it
+(sqlite.org/howtocorrupt.html, 2.2).
 """
 
 from __future__ import annotations
@@ -21,41 +21,41 @@ from pathlib import Path
 import apsw
 
 PUNCH = 0x4030582B
-SPACE = (
-    "hh4xqqiI16x"  # struct space_resv: from where on, counted from the beginning of the file, and how much
-)
-SLICE_BYTES = 1 << 18  # looked through in one go: a few milliseconds, most of them the reading
-BLOCK_BYTES = 4096  # what a file system gives back at the least
-WORTH_BYTES = 64 * 1024 * 1024  # free pages that are not holes yet; a hall's own come and go
+SPACE = "hh4xqqiI16x"  # struct space_resv: offset from the beginning of the file, and length
+SLICE_BYTES = 1 << 18  # bytes examined per slice: a few milliseconds, mostly spent reading
+BLOCK_BYTES = 4096  # smallest hole of a file system
+WORTH_BYTES = (
+    64 * 1024 * 1024
+)  # begin at so many free pages that are not holes yet; fewer come and go in daily work
 _ZEROS = bytes(BLOCK_BYTES)
 
 
 class Holes:
-    """Those of one journal. Everything runs in the writer thread, between commits."""
+    """Punches the holes of one journal. All methods run in the writer thread, between commits."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: int | None = None
-        self._at: int | None = None  # where the next slice begins; None: nothing is to be done
+        self._at: int | None = None  # offset of the next slice; None: nothing to do
 
     @property
     def digging(self) -> bool:
-        """There is a slice to look through."""
+        """Whether a slice is left to examine."""
         return self._at is not None
 
     def begin(self, connection: apsw.Connection) -> None:
-        """Look through the whole file, if enough of it is free."""
+        """Start a pass over the whole file, if enough of it is free."""
         free = int(connection.pragma("freelist_count")) * int(connection.pragma("page_size"))
         with suppress(OSError):
             found = os.stat(self._path)
-            missing = max(0, found.st_size - found.st_blocks * 512)  # holes of before
+            missing = max(0, found.st_size - found.st_blocks * 512)  # holes that already exist
             if free - missing >= WORTH_BYTES:
                 if self._file is None:
                     self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
                 self._at = 0
 
     def dig(self, connection: apsw.Connection) -> None:
-        """One slice; later, where a reader keeps the WAL from being moved into the file."""
+        """Examine one slice; postponed while a reader prevents the checkpoint of the WAL."""
         assert self._file is not None
         assert self._at is not None
         pages, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
@@ -65,19 +65,19 @@ class Holes:
             content = os.pread(self._file, SLICE_BYTES, self._at)
             for start, length in _zero_runs(content):
                 fcntl.ioctl(self._file, PUNCH, struct.pack(SPACE, 0, 0, self._at + start, length, 0, 0))
-        except OSError:  # a file system without holes: what is free stays for what comes
+        except OSError:  # a file system without holes: free pages stay in the file for later rows
             content = b""
         self._at = self._at + SLICE_BYTES if len(content) == SLICE_BYTES else None
 
     def close(self) -> None:
-        """After the connection was closed."""
+        """Close the file; to be called after the database connection was closed."""
         if self._file is not None:
             os.close(self._file)
             self._file = self._at = None
 
 
 def _zero_runs(content: bytes) -> list[tuple[int, int]]:
-    """Begin and length of what is zero in whole blocks."""
+    """Offset and length of every run of whole zero blocks."""
     runs: list[tuple[int, int]] = []
     for start in range(0, len(content) - BLOCK_BYTES + 1, BLOCK_BYTES):
         if content[start : start + BLOCK_BYTES] == _ZEROS:

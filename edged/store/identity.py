@@ -1,9 +1,10 @@
-"""Which history this journal is: what tells that its end was lost, that it is an older copy, or that it is another one.
+"""The identity of a journal's history: detects that its end was lost, or that the file is an older copy or another
+journal.
 
-``<journal>.mark`` says which step was acknowledged last. It is written after every commit and never waited for: a power
-cut may leave an older mark, never a newer one than the database. What a mark or a witness elsewhere (the broker's
-retained word) says beyond the database may be on somebody's paper: then the epoch grows, and ``<journal>.renewed`` says
-what has to be skipped, until that is in the journal itself.
+``<journal>.mark`` names the last acknowledged step. It is written after every commit without waiting for the disk: a
+power cut may leave an older mark, never one newer than the database. If the mark, or another witness (a retained
+message at the broker), names later steps than the database holds, numbers of those steps may be on visitors' paper:
+then a new epoch begins, and ``<journal>.renewed`` says what to skip until the journal itself holds that.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Why = Literal["damaged", "cut", "older-copy", "new"]
 
 @value
 class Whereabouts:
-    """Where a history stood. ``numbers``: the last ones allotted, per service, on business day ``day`` (0: unknown)."""
+    """A position in a history. ``numbers``: the last number issued per service on business day ``day`` (0: unknown)."""
 
     epoch: int
     seq: int
@@ -38,7 +39,7 @@ class Whereabouts:
 class Renewal:
     """A new epoch and why. ``lost``: steps that were acknowledged and are gone.
 
-    ``skips``: how many numbers of a service may have been given since, where ``numbers`` does not know the last one.
+    ``skips``: per service, how many numbers may have been issued since then, where ``numbers`` lacks the last one.
     """
 
     epoch: int
@@ -50,33 +51,35 @@ class Renewal:
 
 
 class Marks:
-    """The mark beside one journal. ``say`` costs microseconds and never waits for the disk."""
+    """Writes the mark file of one journal. ``say`` takes microseconds and never waits for the disk."""
 
     def __init__(self, journal: Path) -> None:
         self._path = mark_path(journal)
         self._file: int | None = None
 
     def say(self, epoch: int, seq: int) -> None:
-        """Step ``seq`` of ``epoch`` was committed. An error of the disk is the database's to find."""
+        """Record that step ``seq`` of ``epoch`` was committed. Disk errors are ignored here: the database meets them,
+        too.
+        """
         with suppress(OSError):
             if self._file is None:
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             os.pwrite(self._file, f"{epoch} {seq}".ljust(MARK_BYTES - 1).encode() + b"\n", 0)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
 def mark_path(journal: Path) -> Path:
-    """Where the mark of a journal stands."""
+    """Path of a journal's mark file."""
     return journal.with_name(journal.name + ".mark")
 
 
 def read_mark(journal: Path) -> Whereabouts:
-    """The mark; epoch 0 where there is none that can be read."""
+    """Read the mark; epoch 0 if there is none that can be read."""
     try:
         epoch, seq = map(int, mark_path(journal).read_bytes()[:MARK_BYTES].split())
     except (OSError, ValueError):
@@ -85,7 +88,7 @@ def read_mark(journal: Path) -> Whereabouts:
 
 
 def leave_renewal(journal: Path, renewal: Renewal, sync: Callable[[Path], None]) -> None:
-    """Let the next start begin a new epoch. Raises ``OSError``."""
+    """Order the next start to begin a new epoch. Raises ``OSError``."""
     path = _renewal_path(journal)
     fresh = path.with_name(path.name + ".new")
     fresh.write_bytes(msgspec.json.encode(renewal))
@@ -94,7 +97,7 @@ def leave_renewal(journal: Path, renewal: Renewal, sync: Callable[[Path], None])
 
 
 def read_renewal(journal: Path) -> Renewal | None:
-    """What an earlier process left; None where nothing (that can be read) is there."""
+    """The order that an earlier process left for this start; None if there is none that can be read."""
     try:
         found: Renewal | None = read(_renewal_path(journal).read_bytes(), Renewal)
     except OSError:
@@ -103,13 +106,13 @@ def read_renewal(journal: Path) -> Renewal | None:
 
 
 def forget_renewal(journal: Path) -> None:
-    """It is in the journal itself now."""
+    """Delete the order: the journal itself holds the new epoch now."""
     with suppress(OSError):
         _renewal_path(journal).unlink(missing_ok=True)
 
 
 def read(payload: bytes, kind: Any) -> Any:
-    """A ``Whereabouts`` or ``Renewal`` from JSON; None where it is none."""
+    """Parse a ``Whereabouts`` or ``Renewal`` from JSON; None if it is not one."""
     if len(payload) > RENEWAL_BYTES_MAX:
         return None
     try:

@@ -1,9 +1,9 @@
-"""The journal: every accepted step is on the disk before anybody is told that it was accepted.
+"""The journal: every accepted step is on disk before its acceptance is acknowledged to anybody.
 
 Rules: an ``ack`` and the ``on_commit`` callbacks run in the loop thread, in order, after the commit (writer.py). The
-loop thread never waits for the disk: a full queue shows in ``full``, and the loop stops taking inputs. A disk error
-ends the process through ``run`` with nothing more acknowledged; only a full disk does not: then steps are kept in
-memory, ``durable`` is False, and calling goes on.
+loop thread never waits for the disk: when the queue is full, ``full`` is True and the loop stops taking inputs. A disk
+error ends the process through ``run``, and nothing more is acknowledged. A full disk does not end it: steps then stay
+in memory, ``durable`` is False, and the hall goes on calling visitors.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ T = TypeVar("T")
 QUEUE_MAX = (
     1_024  # steps on their way to the disk: at the worst burst of a hall (200/s), a 5 s stall of the disk
 )
-SNAPSHOT_EVERY = 5_000  # steps between snapshots: bounds the replay at start to about a second
+SNAPSHOT_EVERY = 5_000  # steps between state dumps: bounds the replay at start to about a second
 KEEP_DAYS = 90  # of hall time that steps are kept, unless hall.toml says otherwise
 CLOSE_WAIT_S = 8.0  # under systemd's stop timeout of 10 s
 
@@ -55,7 +55,9 @@ _LOG = logging.getLogger("edged.store")
 
 
 class Journal:
-    """One hall's journal. All methods are for the loop thread; a read-only journal only restores and tells policies."""
+    """One hall's journal. All methods are for the loop thread; a read-only journal can only ``restore`` and list
+    ``policies``.
+    """
 
     def __init__(
         self,
@@ -70,21 +72,25 @@ class Journal:
         self.notices = tuple(opened.notices)
         self.last_seq = opened.head.seq
         self._begun_new = opened.head.seq == 0
-        self.renewal = opened.renewal  # this is a new epoch, and the core has to be told of it
+        self.renewal = opened.renewal  # set: this is a new epoch, of which the core has to be told
         self.durable = True
-        self.why_not = ""  # what keeps it from being durable
+        self.why_not = ""  # why ``durable`` is False
         self.failure: Exception | None = None
         self._head = opened.head
         self._connection = opened.connection
         self._lock = lock
         self._policies = _read_policies(opened.connection)
         stored = database.get_meta(opened.connection, KEY)
-        self.taken = read_cursor(stored, opened.epoch, opened.head.seq)  # by the centre, as of the start
-        self.counters = database.get_meta(opened.connection, COUNTERS) or ""  # of operations, as of the start
+        self.taken = read_cursor(
+            stored, opened.epoch, opened.head.seq
+        )  # acknowledgements of the centre, as of the start
+        self.counters = (
+            database.get_meta(opened.connection, COUNTERS) or ""
+        )  # counters of operations, as of the start
         newest = database.marks(opened.connection, (-1, -1), 1)
         self._dumped = (
             newest[0] if newest else Snapshot(0, 0, "", GENESIS, None)
-        )  # the last one, without its blob
+        )  # the last state dump, without its blob
         self._pending = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[None] | None = None
@@ -93,7 +99,7 @@ class Journal:
         self._on_durable: list[Callable[[bool], None]] = []
         self._on_seconds: list[Callable[[float, int], None]] = []
         self._writer: JournalWriter | None = None
-        self._begun = False  # the connection is the writer's from then on
+        self._begun = False  # from then on only the writer thread uses the connection
         if lock is not None:
             room = Room(path, opened.epoch, keep_days)
             self._writer = writer(opened, read_keep(path), room, self._tell)
@@ -112,9 +118,10 @@ class Journal:
         writer: type[JournalWriter] = JournalWriter,
         alive: Callable[[], None] = lambda: None,
     ) -> Journal:
-        """Open or create the journal; a damaged file is put aside and what can be proven is carried over.
+        """Open or create the journal; a damaged file is moved aside, and everything provably right is carried over.
 
-        ``writer``: another than the thread, for a simulated world. ``alive``: called while it takes long.
+        ``writer``: replaces the writer thread in simulated worlds. ``alive``: called repeatedly while opening takes
+        long.
 
         Raises ``SchemaTooNew`` (78), ``JournalBusy`` (75) or ``JournalBroken`` (74); see ``StoreError.exit_code``.
         """
@@ -130,25 +137,25 @@ class Journal:
 
     @property
     def full(self) -> bool:
-        """The loop should take no more inputs until a commit is told. ``append`` itself never refuses."""
+        """Whether the loop should take no more inputs until a commit is reported. ``append`` itself never refuses."""
         return self._pending >= QUEUE_MAX
 
     @property
     def pending(self) -> int:
-        """Steps appended and not yet told."""
+        """Number of steps appended whose commit was not reported yet."""
         return self._pending
 
     @property
     def last_beat_s(self) -> float:
-        """Monotonic seconds of the writer's last sign of life (at least one a second, unless the disk hangs)."""
+        """Monotonic seconds at the writer's last sign of life (at least one a second, unless the disk hangs)."""
         assert self._writer is not None
         return self._writer.last_beat_s
 
     def dump_due(self, at_ms: int, day: int | None = None) -> bool:
-        """The loop should dump the state now: many steps since the last dump, or the first of a business day.
+        """Whether the loop should dump the state now: many steps since the last dump, or a new business day.
 
-        ``day``: which one it is; None where the hall does not know the date: then once in 24 hours of hall time. What
-        is older than ``keep_days`` goes up to a dump, so that the limit holds within a day.
+        ``day``: the business day; None if the hall does not know the date: then a dump is due every 24 hours of hall
+        time. Pruning deletes whole stretches up to a dump, so ``keep_days`` is exceeded by a day at most.
         """
         steps = self.last_seq - self._dumped.seq
         later = day != self._dumped.day if day else at_ms - self._dumped.at_ms >= database.DAY_MS
@@ -179,19 +186,21 @@ class Journal:
         self._dumped = replace(dump, blob=None)
 
     def on_commit(self, callback: Callable[[Sequence[Step]], None]) -> None:
-        """``callback(steps)``: these steps, in order, are accepted; their acks were called just before."""
+        """Call ``callback(steps)`` whenever steps were accepted, in order, just after their acks."""
         self._on_commit.append(callback)
 
     def on_durable(self, callback: Callable[[bool], None]) -> None:
-        """``callback(durable)`` once per change, of the reason (``why_not``), too."""
+        """Call ``callback(durable)`` at each change of ``durable`` or of its reason (``why_not``)."""
         self._on_durable.append(callback)
 
     def on_commit_seconds(self, callback: Callable[[float, int], None]) -> None:
-        """``callback(seconds, steps)`` per transaction, for metrics."""
+        """Call ``callback(seconds, steps)`` after each transaction, for metrics."""
         self._on_seconds.append(callback)
 
     async def run(self) -> None:
-        """Return when the journal is closed; raise what broke it (end the process with its ``exit_code``)."""
+        """Wait until the journal is closed; raises the ``StoreError`` that broke it, whose ``exit_code`` ends the
+        process.
+        """
         self._hold_loop()
         if self.failure is not None:
             raise self.failure
@@ -201,7 +210,9 @@ class Journal:
             await self._ended
 
     async def drain(self) -> None:
-        """Wait until everything appended so far is told. Raises ``StoreError`` where it never will be."""
+        """Wait until the commit of every step appended so far was reported. Raises ``StoreError`` if it never will
+        be.
+        """
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._put(WriterJob(waiter=waiter))
         self._waiters.add(waiter)
@@ -211,7 +222,9 @@ class Journal:
             self._waiters.discard(waiter)
 
     async def ask(self, query: Callable[[apsw.Connection], T]) -> T:
-        """What ``query`` reads, run by the writer between two commits: keep it to a millisecond or two."""
+        """Run ``query`` in the writer thread between two commits and return what it reads: keep it to a millisecond
+        or two.
+        """
         waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._put(WriterJob(query=query, waiter=waiter))
         self._waiters.add(waiter)
@@ -221,20 +234,20 @@ class Journal:
             self._waiters.discard(waiter)
 
     def keep_taken(self, cursor: Cursor) -> None:
-        """Remember with the next commit how far the centre's acknowledgements go."""
+        """Store, with the next commit, up to where the centre has acknowledged the events."""
         self._put(WriterJob(line=MetaLine(KEY, write_cursor(cursor, self.epoch))))
 
     def renewal_kept(self) -> None:
-        """That this is a new epoch stands in the journal now: what was left for it is forgotten.
+        """Delete the order for a new epoch (``identity.py``): the journal itself holds the epoch now.
 
-        Not before it stands in the main file: a lost end of the WAL would take it along, and with it what to skip.
+        Only once it is in the main database file: a lost end of the WAL would lose the epoch, and with it what to skip.
         """
         job = WriterJob(query=database.settle)
         job.ack = lambda: forget_renewal(self.path) if job.found and self.durable else None
         self._put(job)
 
     def renew(self, witness: Whereabouts) -> None:
-        """Somebody else knows of steps that are not in this journal: the process has to end, and start a new epoch.
+        """Order a new epoch and end the process, because somebody else knows of steps that this journal does not hold.
 
         ``run`` raises ``JournalBroken`` with the reason.
         """
@@ -257,7 +270,7 @@ class Journal:
         )
 
     def close(self) -> None:
-        """Write what is queued, close the file, let ``run`` return. May wait ``CLOSE_WAIT_S`` for the disk."""
+        """Write what is queued, close the file, and let ``run`` return. May wait ``CLOSE_WAIT_S`` for the disk."""
         if self._writer is not None:
             self._begin()
             self._batcher.put(WriterJob(stop=True))
@@ -272,11 +285,13 @@ class Journal:
             self._ended.set_result(None)
 
     def policies(self) -> Policies:
-        """The policy applied last and the high-water mark, as of the last commit told."""
+        """The policy applied last and the high-water mark, as of the last reported commit."""
         return self._policies
 
     def restore(self, kind: type[S] = cast(Any, State)) -> Restored[S]:  # noqa: B008 (a class, not a call)
-        """The newest usable snapshot and the steps after it. Call it before the first ``append`` and before ``run``."""
+        """Read the newest usable snapshot and the steps after it. To be called before the first ``append`` and before
+        ``run``.
+        """
         assert not self._begun, "the connection is the writer's by now"
         start: Snapshot | None = None
         state: S | None = None
@@ -305,9 +320,10 @@ class Journal:
         self._batcher.put(job)
 
     def _begin(self) -> None:
-        """Start the writer: not before the state was read, for two threads on one connection get in each other's way.
+        """Start the writer thread, but only after the state was read: one connection must not be used by two threads
+        at once.
 
-        apsw then refuses one of them, or cannot close its statement, and a read transaction stays open for good.
+        Otherwise apsw refuses one of them, or cannot close its statement, and a read transaction stays open for good.
         """
         if not self._begun and self._writer is not None:
             self._begun = True
@@ -318,13 +334,13 @@ class Journal:
             self._loop = asyncio.get_running_loop()
 
     def _tell(self, report: Report) -> None:
-        """From the writer thread."""
+        """Pass a report to the loop; called in the writer thread."""
         if self._loop is not None:
-            with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            with suppress(RuntimeError):  # the loop is closed: nobody needs the report
                 self._loop.call_soon_threadsafe(self._hear, report)
 
     def _hear(self, report: Report) -> None:
-        """In the loop thread: what the writer did."""
+        """Handle a report of the writer; called in the loop thread."""
         for notice in report.notices:
             _LOG.error(notice)
         if report.error is not None:

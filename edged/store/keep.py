@@ -1,8 +1,8 @@
-"""A second copy of what must outlive the database file: ``<journal>.keep``.
+"""The keep file ``<journal>.keep``: a second copy of what must survive the loss of the database file.
 
 Rules: it holds the epoch, the policy high-water mark, the policy applied last and the newest snapshot; it is replaced
 as a whole (write, fsync, rename) after the database committed the same, so it is never ahead of a healthy database.
-It is hashed: a keep file that was changed or torn is not believed at all.
+It carries a hash: a changed or torn keep file is ignored as a whole.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Keep:
 
 
 def keep_path(journal: Path) -> Path:
-    """Where the keep file of a journal stands."""
+    """Path of a journal's keep file."""
     return journal.with_name(journal.name + ".keep")
 
 

@@ -1,7 +1,7 @@
-"""What a journal noted, for whoever explains or learns from it: only the rows that matter are read, from a day on.
+"""Reads notes from a journal for commands that explain decisions or learn from them, from a given day on.
 
-A row counts if it holds a note of one of the wanted kinds, or changed the site or the clock. Commands are not touched,
-and nothing is checked along the chain: that is for the daemon and for replay.
+Only rows with a note of a wanted kind are read, and rows that changed the site or the clock. Commands are not decoded,
+and the hash chain is not verified: the daemon and ``edged replay`` do that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from edged.core.model.state import State
 from edged.store import codec, database
 from edged.store.database import Damaged, Snapshot, StoreError
 
-SPAN_STEPS = 4_000  # looked through in one go: some ten milliseconds, then a sign of life
+SPAN_STEPS = 4_000  # rows per batch: about ten milliseconds, after which progress is reported
 Progress = Callable[[int, int], None]
 
 
@@ -30,7 +30,9 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A step's notes, and what stood then. Wall time less hall time is ``offset_ms``, None where nobody knew it."""
+    """A step's notes, with the site in force then. ``offset_ms``: wall time minus hall time, None if it was not
+    known.
+    """
 
     seq: int
     at_ms: int
@@ -43,7 +45,7 @@ class Noted:
 
 @contextmanager
 def opened(path: Path) -> Iterator[apsw.Connection]:
-    """A journal, only to be read. Raises ``Unreadable``, for whatever goes wrong inside, too."""
+    """Open a journal for reading only. Every error, also one inside the ``with`` block, is raised as ``Unreadable``."""
     try:
         if not path.is_file():
             raise Unreadable(f"{path}: there is no such file")
@@ -60,7 +62,7 @@ def opened(path: Path) -> Iterator[apsw.Connection]:
 
 
 def day_start(connection: apsw.Connection, days: int) -> Snapshot | None:
-    """The first good dump of the last ``days`` business days; None where there are fewer days than that."""
+    """Position of the first good dump of the last ``days`` business days; None if there are fewer days than that."""
     first = database.first_seq(connection) or 1
     seen: set[int] = set()
     begin: Snapshot | None = None
@@ -76,7 +78,9 @@ def day_start(connection: apsw.Connection, days: int) -> Snapshot | None:
 
 
 def oldest_dump(connection: apsw.Connection) -> Snapshot | None:
-    """Where a journal begins that has lost its first steps; None for genesis, or where no dump can be read."""
+    """Position of the oldest dump of a journal whose first steps were pruned; None if it still has step 1, or no
+    readable dump.
+    """
     first = database.first_seq(connection)
     found = None
     if first != 1:

@@ -1,8 +1,9 @@
-"""Commands and state dumps made small for the disk: nine tenths of a journal are commands, one much like another.
+"""Compresses commands and state dumps for the disk: nine tenths of a journal are commands, which resemble each other.
 
-The first byte tells the form: JSON begins with ``[`` or ``{``; 1 is raw deflate (RFC 1951) with the dictionary beside
-this file; a state dump is a zlib stream (RFC 1950). The dictionary is part of the form: it never changes, a better one
-gets a number of its own. Measured on a day of 60 windows: 0.12 of the size, 15 us a step, without Python's lock.
+The first byte tells the format: JSON begins with ``[`` or ``{``; 1 is raw deflate (RFC 1951) with the preset dictionary
+beside this file; a state dump is a zlib stream (RFC 1950). The dictionary belongs to the format: it never changes, a
+better one gets another first byte. Measured on a day of 60 windows: 0.12 of the size, 15 us per step, outside Python's
+lock.
 """
 
 from __future__ import annotations
@@ -14,18 +15,20 @@ from pathlib import Path
 WITH_DICTIONARY = 1
 LEVEL = 1
 WINDOW_BITS = 13  # 8 KiB: the dictionary and a step's commands
-MEMORY_LEVEL = 5  # little to lay out for each step
-WORTH_BYTES = 100  # less is left as it is
-COMMANDS_BYTES_MAX = 16 * 1024 * 1024  # of one step: far above a hall that is shown anew
+MEMORY_LEVEL = 5  # little memory per step
+WORTH_BYTES = 100  # shorter texts are not compressed
+COMMANDS_BYTES_MAX = (
+    16 * 1024 * 1024
+)  # decompressed bytes of one step: far above a step that re-sends every output of a hall
 DUMP_BYTES_MAX = 64 * 1024 * 1024  # a good state dump is well under 1 MiB
 
 
 class NotPacked(ValueError):
-    """Bytes that this module did not make."""
+    """The bytes were not written by this module."""
 
 
 def pack(commands: bytes | None) -> bytes | None:
-    """JSON of a step's commands, for the disk."""
+    """Compress the JSON of a step's commands."""
     if commands is None or len(commands) < WORTH_BYTES:
         return commands
     made = zlib.compressobj(
@@ -35,19 +38,19 @@ def pack(commands: bytes | None) -> bytes | None:
 
 
 def unpack(stored: bytes | None) -> bytes | None:
-    """What ``pack`` was given. Raises ``NotPacked``."""
+    """Decompress what ``pack`` returned. Raises ``NotPacked``."""
     if stored is None or stored[:1] != bytes((WITH_DICTIONARY,)):
         return stored
     return _inflated(zlib.decompressobj(-WINDOW_BITS, _dictionary()), stored[1:], COMMANDS_BYTES_MAX)
 
 
 def pack_dump(blob: bytes) -> bytes:
-    """JSON of a state, for the disk."""
+    """Compress the JSON of a state."""
     return zlib.compress(blob, LEVEL)
 
 
 def unpack_dump(stored: bytes) -> bytes:
-    """What ``pack_dump`` was given. Raises ``NotPacked``."""
+    """Decompress what ``pack_dump`` returned. Raises ``NotPacked``."""
     if stored[:1] == b"{":
         return stored
     return _inflated(zlib.decompressobj(), stored, DUMP_BYTES_MAX)

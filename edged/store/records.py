@@ -1,7 +1,8 @@
-"""What the journal takes and gives back: steps as rows, marks, and the picture to start from. No I/O.
+"""The values that the journal takes and returns: steps as rows, marks of state dumps, and the snapshot to start from.
+No I/O.
 
-Rule: a row holds a step without loss; which steps are rows is decided by ``is_recorded`` alone, for the live loop and
-for replay.
+Rule: a row holds a step without loss; ``is_recorded`` alone decides which steps become rows, for the live loop and for
+replay.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from edged.store.database import PolicyRow, Row
 
 S = TypeVar("S")
 
-POLICIES_KEPT = 8  # in memory, 64 KiB each at most: further back than that nobody rolls back blindly
+POLICIES_KEPT = 8  # policies kept in memory, 64 KiB each at most, as targets of a rollback
 
 
 class MetaLine(NamedTuple):
@@ -40,7 +41,9 @@ ALONE = Attachments()
 
 @dataclass(frozen=True, slots=True)
 class DumpMark:
-    """In a tail: a state dump was taken here, when every tick due up to hall time ``at_ms`` had been fed."""
+    """Position in a tail at which a state dump was taken, after every tick due up to hall time ``at_ms`` had been
+    fed.
+    """
 
     seq: int
     at_ms: int
@@ -49,9 +52,9 @@ class DumpMark:
 
 @dataclass(frozen=True, slots=True)
 class Restored(Generic[S]):
-    """What to start from: ``state`` as of step ``seq`` and ``at_ms``, then ``tail`` (see ``replay.recover``).
+    """What a start begins with: ``state`` as of step ``seq`` and ``at_ms``, then ``tail`` (see ``replay.recover``).
 
-    ``state`` None: begin with an empty engine. ``last_*`` are of the last step on disk (0 where there is none);
+    ``state`` None: begin with an empty engine. ``last_*`` describe the last step on disk (0 if there is none);
     ``last_wall_ms`` is when it was committed. Read ``tail`` to its end before the first ``append``.
     """
 
@@ -66,7 +69,8 @@ class Restored(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The policy applied last, if any came from the centre, and the version up to which none is accepted again.
+    """The policy applied last, if any came from the centre, and the highest version ever applied: a new one has to be
+    higher.
 
     ``known``: the newest ``POLICIES_KEPT`` that were ever applied, highest version first.
     """
@@ -76,23 +80,25 @@ class Policies:
     known: tuple[PolicyRow, ...] = ()
 
     def after(self, row: PolicyRow) -> Policies:
-        """The same once ``row`` was applied."""
+        """These policies after ``row`` was applied."""
         known = {one.version: one for one in self.known} | {row.version: row}
         newest = tuple(known[version] for version in sorted(known, reverse=True)[:POLICIES_KEPT])
         return Policies(row, max(self.high_water, row.version), newest)
 
     def earlier(self, version: int, left: Container[int] = ()) -> PolicyRow | None:
-        """The policy to return to from ``version``; none of those that were taken out of force (``left``)."""
+        """The policy to roll back to from ``version``; never one of those already rolled back from (``left``)."""
         return next((row for row in self.known if row.version < version and row.version not in left), None)
 
 
 def is_recorded(event: Event, commands: Sequence[Command], notes: Sequence[Note]) -> bool:
-    """Whether a step is a row: every input is; a tick only if something came of it (ticks are regenerated)."""
+    """Whether a step becomes a row: every input does; a tick only if it had an effect, because replay regenerates
+    ticks.
+    """
     return not isinstance(event, Tick) or bool(commands or notes)
 
 
 def encode_step(step: Step) -> Row:
-    """The row of a step; its wall time and chain are the writer's. Raises ``codec.CodecError``."""
+    """The row of a step; the writer adds wall time and chain hash. Raises ``codec.CodecError``."""
     kind, event = codec.encode_event(step.event)
     return Row(
         seq=step.seq,

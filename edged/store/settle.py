@@ -1,7 +1,7 @@
-"""Before another version takes over: the version that wrote the last steps makes a state dump of them.
+"""Dumps the state before an upgrade, with the version of the program that wrote the last steps.
 
-Then the next version begins with that dump and has no step to decide anew. A daemon that is stopped does the same as
-its last act; this is for one that was killed.
+The next version then starts from that dump and re-decides no step. A daemon that stops cleanly dumps its state anyway;
+this is for one that was killed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from edged.store.replay import recover
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """``steps`` had no dump; ``ours`` is False, and nothing was done, where another version decided some of them."""
+    """Result: ``steps`` lay after the last dump; ``ours`` False: another version decided some of them, and nothing
+    was done.
+    """
 
     steps: int
     ours: bool
@@ -39,7 +41,8 @@ def settle(path: Path) -> Settled:
 
 
 def given_since(journal: Path, copy: Path) -> list[str]:
-    """Numbers given in ``journal`` after the end of ``copy``: going back to that loses them. Raises ``Unreadable``."""
+    """Count the numbers issued in ``journal`` after the end of ``copy``: going back to the copy loses them. Raises
+    ``Unreadable``."""
     with opened(copy) as old:
         last = max(int(old.execute("SELECT max(seq) FROM steps").get or 0), _dumped(old))
     numbers: dict[str, None] = {}

@@ -1,7 +1,7 @@
-"""How many starts in a row did not live long: a number in ``<journal>.starts``, without any clock.
+"""The crash counter: how many starts in a row ended soon, a number in the file ``<journal>.starts``, without any clock.
 
-Rules: it is raised at every start and forgotten after a healthy while or a clean stop; it is not synced (a power cut
-is no crash); a file that cannot be read or written counts as none, for nothing here may keep the hall from starting.
+Rules: it is raised at every start and reset after a healthy while or a clean stop; the file is not synced (a power cut
+is no crash); a file that cannot be read or written counts as 0, because nothing here may keep the hall from starting.
 """
 
 from __future__ import annotations
@@ -10,27 +10,29 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-FAST_STARTS = 5  # so many ends in a row, each before LIVED_S, and the next start is a safe one
-LIVED_S = 60.0  # real seconds after which a life was none of those
-SAFE_S = 1800.0  # real seconds of good life in safe mode before everything is tried again
+FAST_STARTS = (
+    5  # after so many processes in a row that ended before LIVED_S, the next one starts in safe mode
+)
+LIVED_S = 60.0  # real seconds after which a process no longer counts as crashed at start
+SAFE_S = 1800.0  # healthy real seconds in safe mode before a full start is tried again
 MAX_BYTES = 16
 
 
 class Starts:
-    """The number of one journal; ``path`` None: of nothing, in simulated worlds."""
+    """The crash counter of one journal; ``path`` None: no file, for simulated worlds."""
 
     def __init__(self, journal: Path | None) -> None:
         self._path = None if journal is None else journal.with_name(journal.name + ".starts")
         self.failed = 0
 
     def begin(self) -> bool:
-        """One more start; True if those before it ended too fast too often."""
+        """Count this start; True if the ones before it ended too fast too often."""
         self.failed = self._read()
         self._write(self.failed + 1)
         return self.failed >= FAST_STARTS
 
     def forget(self) -> None:
-        """This life was a good one, or ended because somebody wanted it to."""
+        """Reset the counter: this process was healthy for long enough, or was stopped on purpose."""
         if self._path is not None:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)

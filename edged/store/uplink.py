@@ -1,7 +1,7 @@
-"""The journal as the outbox of the centre: where the centre's acknowledgements stand, and how events are read again.
+"""The journal as the outbox towards the centre: up to where the centre has acknowledged, and how events are read again.
 
-There is no second table: every event stands in the notes of a step, in order, and a step never changes. What has to
-be remembered is one line of ``meta``. Whoever prunes the journal leaves the steps after ``Cursor.step``.
+There is no outbox table: every event is a note of a step, in order, and a step never changes. Only the cursor has to
+be stored, in one row of table ``meta``. Pruning the journal spares the steps after ``Cursor.step``.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ import apsw
 from edged.core.model.events import ClockSet
 from edged.store.codec import decode_event
 
-KEY = "uplink"  # of `meta`: "epoch acked step number"
-COUNTERS = "operations"  # of `meta`: what central/operation_desk.py remembers against replays
-CARRIED = (KEY, COUNTERS)  # lines that outlive a damaged database, where they can be read
+KEY = "uplink"  # key in table `meta`; value "epoch acked step number"
+COUNTERS = (
+    "operations"  # key in table `meta`: counters with which central/operation_desk.py refuses replayed orders
+)
+CARRIED = (KEY, COUNTERS)  # rows of `meta` that are carried over from a damaged database, if they can be read
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The centre has every event up to number ``acked``. After step ``step`` ``number`` events (<= acked) had been
-    counted: numbers are counted on from there."""
+    """The centre has every event up to number ``acked``. The events up to and including step ``step`` were numbered
+    up to ``number`` (<= acked); numbering continues from there.
+    """
 
     acked: int = 0
     step: int = 0
@@ -30,7 +33,7 @@ class Cursor:
 
 
 class NotedStep(NamedTuple):
-    """A step with something to tell: its ``notes`` as stored; or with the event that set the clock, or with both."""
+    """A step with notes (``notes`` as stored), with an event that set the clock, or with both."""
 
     seq: int
     at_ms: int
@@ -38,12 +41,12 @@ class NotedStep(NamedTuple):
     clock: bytes | None
 
     def offset_ms(self, before_ms: int) -> int:
-        """Wall time less hall time after this step; ``before_ms`` where it set no clock."""
+        """Wall time minus hall time after this step, in ms; ``before_ms`` if it set no clock."""
         return before_ms if self.clock is None else _offset_ms(self.at_ms, self.clock)
 
 
 def read_cursor(stored: str | None, epoch: int, last_seq: int) -> Cursor:
-    """The cursor in ``meta``. In another epoch than it was written in, numbers begin anew after the same step."""
+    """Read the cursor from ``meta``. If the epoch has changed since, event numbers begin again after the same step."""
     try:
         its_epoch, acked, step, number = map(int, (stored or "").split())
     except ValueError:
@@ -54,12 +57,12 @@ def read_cursor(stored: str | None, epoch: int, last_seq: int) -> Cursor:
 
 
 def write_cursor(cursor: Cursor, epoch: int) -> str:
-    """What ``read_cursor`` reads."""
+    """Store the cursor for ``read_cursor``."""
     return f"{epoch} {cursor.acked} {cursor.step} {cursor.number}"
 
 
 def noted_steps(connection: apsw.Connection, after_seq: int, count: int) -> list[NotedStep]:
-    """The next ``count`` steps after ``after_seq`` that noted something or set the clock."""
+    """The next ``count`` steps after ``after_seq`` that have notes or set the clock."""
     query = (
         "SELECT seq, at_ms, notes, CASE kind WHEN 'ClockSet' THEN event END FROM steps"
         " WHERE seq > ? AND (notes IS NOT NULL OR kind = 'ClockSet') ORDER BY seq LIMIT ?"
@@ -68,7 +71,7 @@ def noted_steps(connection: apsw.Connection, after_seq: int, count: int) -> list
 
 
 def clock_before(connection: apsw.Connection, seq: int) -> int | None:
-    """Wall time less hall time in ms, as it stood after step ``seq``; None where the journal does not know any more."""
+    """Wall time minus hall time in ms as of step ``seq``; None if the journal no longer holds that."""
     query = "SELECT at_ms, event FROM steps WHERE seq <= ? AND kind = 'ClockSet' ORDER BY seq DESC LIMIT 1"
     found = connection.execute(query, (seq,)).fetchone()
     return None if found is None else _offset_ms(*found)
