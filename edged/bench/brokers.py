@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,14 +15,9 @@ from edged.bench.meter import rest
 from edged.bench.plug import Address
 from edged.clock import monotonic_s
 from edged.sim.broker import USERNAME, free_port
+from edged.sim.city.mosquittos import mosquitto_path
 
 START_S = 15.0
-MOSQUITTO_PATHS = ("/usr/sbin", "/usr/local/sbin")  # not in everybody's PATH
-
-
-def mosquitto_path() -> str | None:
-    """The path of mosquitto, or None where it is not installed."""
-    return shutil.which("mosquitto", path=os.pathsep.join([os.environ.get("PATH", ""), *MOSQUITTO_PATHS]))
 
 
 class OwnBroker:

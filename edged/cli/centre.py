@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edged.cli.centre_demo import demo
 from edged.cli.target import NoTarget, Target, fail, from_url
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ BrokerUrl = Annotated[
 Ca = Annotated[Path | None, typer.Option("--ca", help="PEM of who signs the broker's certificate.")]
 Cert = Annotated[Path | None, typer.Option("--cert", help="PEM of this program's own certificate.")]
 CertKey = Annotated[Path | None, typer.Option("--cert-key", help="PEM of its key.")]
+
+
+app.command()(demo)
 
 
 def city_of(broker: str, ca: Path | None, cert: Path | None, key: Path | None) -> Target:

@@ -22,9 +22,10 @@ import psycopg
 import pytest
 
 from edged.sim.broker import free_port
+from edged.sim.city.wire_halls import WireCity
 from tests.support.brokers import real_mosquitto, until
 from tests.support.daemons import ROOT, small_hall
-from tests.support.halls_on_wires import WireCity, wire_halls
+from tests.support.halls_on_wires import wire_halls
 from tests.support.postgres import postgres_beside
 
 ORACLE = "SELECT hall, count(*), max(e.seq), max(c.upto) FROM events e JOIN cursors c USING (hall, epoch) GROUP BY hall"

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import aiomqtt
 
 from edged.sim.broker import free_port
+from edged.sim.city.line import CityLine
 from tests.support.authorities import Authority
 from tests.support.brokers import Mosquitto, real_mosquitto
-from tests.support.lines import Relay, relay_to
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "mosquitto"
 
@@ -33,7 +33,7 @@ class City(NamedTuple):
 
     hall: Mosquitto
     city: Mosquitto
-    line: Relay
+    line: CityLine
     halls_port: int
     directory: Path
 
@@ -57,7 +57,7 @@ async def bridged(directory: Path, *hall_lines: str) -> AsyncIterator[City]:
         ]
         own_files = [f"password_file {passwords}", f"persistence_location {directory}/"]
         city = await stack.enter_async_context(real_mosquitto(*lines, *own_files))
-        line = await stack.enter_async_context(relay_to(halls))
+        line = await stack.enter_async_context(CityLine(halls))
         bridge = "\n".join(_lines("bridge.conf", directory))
         bridge = re.sub(r"addresses .*", f"addresses 127.0.0.1:{free_port()} 127.0.0.1:{line.port}", bridge)
         bridge = bridge.replace("east-bridge", "east").replace("restart_timeout 2 30", "restart_timeout 1 2")

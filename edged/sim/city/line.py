@@ -1,34 +1,40 @@
-"""A line between two processes that can be cut and mended: a TCP relay on a port of its own."""
+"""A line between two programs that can be cut and mended: a TCP relay on a port of its own."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
+from typing import Self
 
 CHUNK_BYTES = 65_536
 
 
-class Relay:
-    """``cut`` ends what stands and takes nothing new, ``mend`` lets connections through again."""
+class CityLine:
+    """``async with CityLine(target)`` listens on ``port``, ``target`` is another port of this machine."""
 
     def __init__(self, target: int) -> None:
         self._target = target
         self._open = True
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
-        self.server: asyncio.Server | None = None
 
-    async def start(self) -> None:
-        self.server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
-        self.port = self.server.sockets[0].getsockname()[1]
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.cut()
+        self._server.close()
 
     def cut(self) -> None:
+        """End all connections, and every new one."""
         self._open = False
         for writer in list(self._writers):
             writer.transport.abort()
 
     def mend(self) -> None:
+        """Let connections through again."""
         self._open = True
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -51,16 +57,3 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     writer.close()
-
-
-@asynccontextmanager
-async def relay_to(port: int) -> AsyncIterator[Relay]:
-    """A relay to a port of this machine."""
-    relay = Relay(port)
-    await relay.start()
-    try:
-        yield relay
-    finally:
-        relay.cut()
-        assert relay.server is not None
-        relay.server.close()

@@ -1,0 +1,4 @@
+"""A whole city on this machine: its broker, PostgreSQL, consumer, halls on wires, real daemons behind real bridges.
+
+``edged centre demo`` shows it, ``edged bench --fleet`` breaks it. Every process ends with the one that started it.
+"""

@@ -1,0 +1,110 @@
+"""``edged centre demo``: a city works, takes a policy that some refuse, and one of its lines is cut.
+
+``CityDemo.run`` returns the summary; what goes on is told line by line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from edged.clock import monotonic_s
+from edged.sim.city.town import HallCount, Say, SimulatedCity
+
+REFUSING = 1  # halls that refuse the policy, on purpose
+READY_S = 60.0  # for all halls to be kept by the consumer
+TELL_S = 5.0
+OPEN_ABOVE = 5  # what the pushed policy says
+
+
+class CityDemo:
+    """One run in a city that stands. ``seconds``: how long people come."""
+
+    def __init__(self, city: SimulatedCity, seconds: float, say: Say) -> None:
+        self._city = city
+        self._seconds = seconds
+        self._say = say
+
+    async def run(self) -> dict[str, Any]:
+        """The whole story; the summary, ``good`` if everything is as it should be."""
+        city = self._city
+        async with asyncio.TaskGroup() as tasks:
+            wires = tasks.create_task(city.wires.run())
+            people = city.begin(tasks)
+            teller = tasks.create_task(self._tell())
+            began_s = monotonic_s()
+            await self._introduced()
+            pushed = await self._push()
+            cut_s = await self._cut()
+            await asyncio.sleep(max(0.0, self._seconds - (monotonic_s() - began_s)))
+            self._say("nobody comes any more; what is under way arrives")
+            for person in people:
+                person.cancel()
+            await asyncio.wait(people)
+            counts = await city.settled()
+            teller.cancel()
+            wires.cancel()
+        return await self._summary(counts, pushed, cut_s)
+
+    async def _introduced(self) -> None:
+        """Every hall has said in which group it is."""
+        until_s = monotonic_s() + READY_S
+        wanted = len(self._city.wires.halls) + len(self._city.bridged)
+        while monotonic_s() < until_s:
+            if await self._city.known() == wanted:
+                self._say(f"{wanted} halls are online")
+                return
+            await asyncio.sleep(0.2)
+        self._say("not every hall has come")
+
+    async def _push(self) -> dict[str, list[str]]:
+        city = self._city
+        refusing = sorted(city.wires.halls)[-REFUSING:]
+        city.wires.refuse = set(refusing)
+        self._say(f"a policy for the whole group; {', '.join(refusing)} will refuse it")
+        pushed = await city.push(OPEN_ABOVE)
+        told = ", ".join(f"{len(halls)} {word}" for word, halls in pushed.items())
+        self._say(f"edged policy push --group: {told}; refused by {', '.join(pushed['refused']) or 'nobody'}")
+        return pushed
+
+    async def _cut(self) -> float | None:
+        """Seconds for which a bridge was cut; None without bridges."""
+        if not self._city.bridged:
+            return None
+        hall, away_s = self._city.bridged[0], max(2.0, self._seconds / 6)
+        hall.cut()
+        self._say(f"the line of {hall.name} is cut for {away_s:.0f} s; its hall goes on")
+        await asyncio.sleep(away_s)
+        hall.mend()
+        self._say(f"the line of {hall.name} is mended")
+        return away_s
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(TELL_S)
+            made = sum(hall.made for hall in self._city.wires.halls.values())
+            acknowledged = sum(hall.upto for hall in self._city.wires.halls.values())
+            self._say(f"{made} events in halls on wires, {acknowledged} acknowledged")
+
+    async def _summary(
+        self, counts: list[HallCount], pushed: dict[str, list[str]], cut_s: float | None
+    ) -> dict[str, Any]:
+        city = self._city
+        wrong = [one._asdict() for one in counts if not one.right]
+        middle, most, longest = await city.delays()
+        refused_right = pushed["refused"] == sorted(city.wires.refuse) and not pushed["silent"]
+        return {
+            "good": not wrong and refused_right,
+            "halls": len(city.wires.halls),
+            "daemons": len(city.bridged),
+            "events": sum(one.counted for one in counts),
+            "stored": sum(one.rows for one in counts),
+            "wrong_halls": wrong,
+            "delay_p50_s": round(middle, 3),
+            "delay_p99_s": round(most, 3),
+            "delay_max_s": round(longest, 3),
+            "policy_applied": len(pushed["applied"]),
+            "policy_refused": pushed["refused"],
+            "policy_silent": pushed["silent"],
+            "line_cut_s": cut_s,
+        }

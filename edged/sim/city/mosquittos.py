@@ -1,0 +1,87 @@
+"""mosquitto for a simulated city and its halls, with the shipped settings but for certificates, ports and places."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+
+from edged.sim.broker import free_port
+from edged.sim.city.processes import CityProcesses, PartMissing, accepts
+
+PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # not in everybody's PATH
+# Lines of the shipped files that hold here as they do there.
+LIMITS = (
+    *(
+        "message_size_limit",
+        "max_queued_messages",
+        "max_queued_bytes",
+        "max_inflight_messages",
+        "set_tcp_nodelay",
+    ),
+    *("autosave_on_changes", "autosave_interval"),
+)
+WITHOUT = ("bridge_cafile", "bridge_certfile", "bridge_keyfile", "addresses", "restart_timeout")
+
+
+def mosquitto_path() -> str | None:
+    """The path of mosquitto, or None where it is not installed."""
+    return shutil.which("mosquitto", path=os.pathsep.join([os.environ.get("PATH", ""), *PLACES]))
+
+
+class CityMosquitto:
+    """One mosquitto on 127.0.0.1. ``start``, ``kill`` and ``start`` again: same port; ``keeps`` what it had."""
+
+    def __init__(self, programs: CityProcesses, name: str, shipped: str, more: Iterable[str] = ()) -> None:
+        """``shipped``: the file of configs/mosquitto with its limits. ``more``: further lines."""
+        self.port = free_port()
+        self._programs = programs
+        self._name = name
+        folder = programs.folder / name
+        folder.mkdir()
+        lines = [
+            f"listener {self.port} 127.0.0.1",
+            "allow_anonymous true",
+            "persistence true",
+            "log_type error",
+        ]
+        lines += [f"persistence_location {folder}/", *(["user root"] if os.geteuid() == 0 else [])]
+        lines += [line for line in shipped_lines(shipped) if line.split()[0] in LIMITS]
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text("\n".join([*lines, *more]) + "\n", encoding="utf-8")
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Wait until it accepts. Raises ``PartMissing``."""
+        program = mosquitto_path()
+        if program is None:
+            raise PartMissing(
+                "mosquitto is not installed (Debian: apt-get install mosquitto) / 未安装 mosquitto"
+            )
+        self._process = await self._programs.start(program, "-c", self._config, log=f"{self._name}.log")
+        await accepts(self._process, self.port, self._name)
+
+    async def kill(self) -> None:
+        """Kill it as a power cut would."""
+        assert self._process is not None
+        await self._programs.end(self._process, signal.SIGKILL)
+
+
+def shipped_lines(name: str) -> list[str]:
+    """The settings of a file of configs/mosquitto."""
+    text = files("configs").joinpath("mosquitto", name).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def bridge_lines(hall: str, group: str, ports: Sequence[int]) -> list[str]:
+    """The shipped bridge, for this hall and group, to these ports of this machine, without certificates."""
+    lines = [line for line in shipped_lines("bridge.conf") if line.split()[0] not in WITHOUT]
+    own = "\n".join(lines).replace("river-city", group)
+    own = re.sub(r"\beast\b", hall, own)
+    at = " ".join(f"127.0.0.1:{port}" for port in ports)
+    connection, *rest = own.splitlines()
+    return [connection, f"addresses {at}", "restart_timeout 1 2", *rest]

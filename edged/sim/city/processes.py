@@ -1,0 +1,123 @@
+"""Programs of a simulated city, in one folder; a guard ends them and removes the folder if this process is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, Self
+
+from edged.clock import monotonic_s
+
+STOP_S = 15.0  # then it is killed
+LOOK_S = 0.02
+
+
+class PartMissing(RuntimeError):
+    """Something that a simulated city needs is not there or does not start. The text says what to do."""
+
+
+class CityProcesses:
+    """``async with CityProcesses() as programs``: whatever ``start`` started is gone when the block ends."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="edged-city-"))
+        self.folder.chmod(0o755)  # PostgreSQL may have to run as another user
+        self._running: dict[asyncio.subprocess.Process, int] = {}
+
+    async def __aenter__(self) -> Self:
+        self._guard = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "edged.sim.city.guard", str(self.folder)),
+            stdin=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        for process in reversed(list(self._running)):
+            await self.end(process, self._running[process])
+        assert self._guard.stdin is not None
+        self._guard.stdin.close()
+        await self._guard.wait()
+
+    async def start(
+        self, *command: str | Path, end: int = signal.SIGTERM, log: str | None = None, **settings: Any
+    ) -> asyncio.subprocess.Process:
+        """Start a program. ``end``: the signal that ends it; ``log``: the file of the folder that takes its output.
+
+        ``settings`` are those of ``subprocess.Popen``. Ctrl-C of the terminal does not reach it.
+        """
+        output: IO[bytes] | int = asyncio.subprocess.DEVNULL
+        if log is not None:
+            output = (self.folder / log).open("ab")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *map(str, command),
+                **{"stdin": asyncio.subprocess.DEVNULL, "stdout": output, "stderr": output} | settings,
+                start_new_session=True,
+            )
+        finally:
+            if not isinstance(output, int):
+                output.close()
+        self._running[process] = end
+        self._tell(f"+{process.pid} {int(end)}")
+        return process
+
+    async def run(self, *words: str, within_s: float = 120.0) -> tuple[int, str]:
+        """Run ``edged WORDS...`` in the folder to its end: exit code, and what it printed."""
+        pipe = asyncio.subprocess.PIPE
+        process = await self.start(
+            *(sys.executable, "-m", "edged", *words),
+            cwd=self.folder,
+            stdout=pipe,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            async with asyncio.timeout(within_s):
+                told, _ = await process.communicate()
+        finally:
+            await self.end(process, signal.SIGKILL)
+        assert process.returncode is not None
+        return process.returncode, told.decode()
+
+    async def end(self, process: asyncio.subprocess.Process, number: int = signal.SIGTERM) -> None:
+        """Send a signal and wait; SIGKILL after ``STOP_S``."""
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.send_signal(number)
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        if self._running.pop(process, None) is not None:
+            self._tell(f"-{process.pid}")
+
+    def _tell(self, line: str) -> None:
+        assert self._guard.stdin is not None
+        self._guard.stdin.write(line.encode() + b"\n")
+
+
+async def accepts(process: asyncio.subprocess.Process, port: int, name: str, within_s: float = 20.0) -> None:
+    """Wait until ``process`` accepts connections on a port of this machine. Raises ``PartMissing``."""
+    until_s = monotonic_s() + within_s
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            if process.returncode is not None or monotonic_s() > until_s:
+                raise PartMissing(f"{name} does not start (exit code {process.returncode})") from None
+            await asyncio.sleep(LOOK_S)
+        else:
+            writer.close()
+            return
+
+
+def as_user(name: str) -> dict[str, Any]:
+    """Settings of ``start`` for a program that refuses to run as root; none where we are not root."""
+    return {"user": name, "group": name, "extra_groups": []} if os.geteuid() == 0 else {}

@@ -1,0 +1,197 @@
+"""The parts of a simulated city put together, and what its database and its halls say of each other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import NamedTuple, Self
+
+from edged.clock import monotonic_s
+from edged.sim.broker import USERNAME, EmbeddedBroker
+from edged.sim.city.bridged_hall import BridgedHall
+from edged.sim.city.mosquittos import CityMosquitto, mosquitto_path
+from edged.sim.city.postgres import CityPostgres, rows
+from edged.sim.city.processes import CityProcesses
+from edged.sim.city.wire_halls import WireCity
+from edged.sim.demo import write_keys
+
+GROUP = "demo-city"
+KEY = "city"  # city.key and city.pub.json
+SETTLE_S = 120.0  # for everything that happened to be kept and acknowledged
+LOOK_S = 0.25
+DAEMON_PAUSE_S = 2.0  # between visitors of a real daemon's hall
+
+ORACLE = "SELECT hall, count(*), max(e.seq), max(c.upto) FROM events e JOIN cursors c USING (hall, epoch) GROUP BY hall"
+DELAYS = (
+    "SELECT percentile_cont(ARRAY[0.5, 0.99, 1]) WITHIN GROUP (ORDER BY extract(epoch FROM received_at - at))"
+    " FROM events WHERE NOT historical"
+)
+Say = Callable[[str], None]
+
+
+class CityPlan(NamedTuple):
+    """How large: ``halls`` on wires, ``daemons`` real ones, ``visitors_per_s`` in all wire halls together."""
+
+    halls: int
+    daemons: int
+    visitors_per_s: float
+    seed: int = 1
+
+
+class HallCount(NamedTuple):
+    """Of one hall: what the database has, and what the hall itself counted."""
+
+    hall: str
+    rows: int
+    highest: int
+    upto: int
+    counted: int
+
+    @property
+    def right(self) -> bool:
+        """All four are one number."""
+        return self.rows == self.highest == self.upto == self.counted
+
+
+class SimulatedCity:
+    """``async with``: everything runs; ``tasks`` are what goes on in it. Raises ``PartMissing`` with a remedy."""
+
+    def __init__(self, plan: CityPlan, say: Say) -> None:
+        self.plan = plan
+        self._say = say
+        self.chance = random.Random(plan.seed)
+        self.bridged: list[BridgedHall] = []
+        self.broker: CityMosquitto | None = None
+        self._consumer: asyncio.subprocess.Process | None = None
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await self._build(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    async def _build(self, stack: AsyncExitStack) -> None:
+        programs = self.programs = await stack.enter_async_context(CityProcesses())
+        self._say(f"everything lives in {programs.folder}")
+        self.postgres = CityPostgres(programs)
+        await self.postgres.start()
+        await asyncio.to_thread(_make_tables, self.postgres.dsn)
+        self._say(f'PostgreSQL: --postgres "{self.postgres.dsn}"')
+        write_keys(programs.folder, KEY)
+        port, address = await self._brokers(stack)
+        self.url = f"mqtt://{address}"
+        self._say(f"broker of the city: --broker {self.url}")
+        await self.start_consumer()
+        names = [f"hall{number:03d}" for number in range(1, self.plan.halls + 1)]
+        login = {"username": USERNAME, "password": USERNAME}
+        self.wires = WireCity(port, names, GROUP, **login)
+        for number in range(1, self._daemons() + 1):
+            keys = programs.folder / f"{KEY}.pub.json"
+            hall = BridgedHall(programs, f"real{number:02d}", GROUP, keys, [port])
+            self.bridged.append(await stack.enter_async_context(hall))
+            self._say(f"{hall.name}: a real daemon behind a real bridge serves")
+
+    async def _brokers(self, stack: AsyncExitStack) -> tuple[int, str]:
+        """Port of the city's broker, and its address for commands."""
+        if mosquitto_path() is None:
+            self._say(
+                "mosquitto is not installed: the demo's own broker, and no real bridges / 未安装 mosquitto"
+            )
+            own = await stack.enter_async_context(EmbeddedBroker())
+            return own.port, f"{USERNAME}@127.0.0.1:{own.port}?protocol=3.1.1"
+        self.broker = CityMosquitto(self.programs, "city-broker", "city.conf")
+        await self.broker.start()
+        return self.broker.port, f"127.0.0.1:{self.broker.port}"
+
+    def _daemons(self) -> int:
+        return 0 if self.broker is None else self.plan.daemons
+
+    async def start_consumer(self) -> None:
+        """Start ``edged centre consume``."""
+        self._consumer = await self.programs.start(
+            *(sys.executable, "-m", "edged", "centre", "consume"),
+            *("--broker", self.url, "--postgres", self.postgres.dsn),
+            log="consumer.log",
+        )
+
+    async def kill_consumer(self) -> None:
+        """Kill it with SIGKILL."""
+        assert self._consumer is not None
+        await self.programs.end(self._consumer, signal.SIGKILL)
+
+    def begin(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+        """Let people come; what is returned is theirs, and ends where it is cancelled. ``tasks`` keeps the rest."""
+        tasks_of_people = [tasks.create_task(self.wires.live(self.plan.visitors_per_s, self.chance))]
+        tasks_of_people += [
+            tasks.create_task(hall.live(DAEMON_PAUSE_S, self.chance)) for hall in self.bridged
+        ]
+        return tasks_of_people
+
+    async def counts(self) -> list[HallCount]:
+        """The oracle: what the database says of each hall, and what the hall says."""
+        found = {hall: numbers for hall, *numbers in await asyncio.to_thread(rows, self.postgres.dsn, ORACLE)}
+        counted = {hall.name: hall.made for hall in self.wires.halls.values()}
+        for bridged in self.bridged:
+            counted[bridged.name] = await asyncio.to_thread(bridged.counted)
+        told = []
+        for hall, number in sorted(counted.items()):
+            kept, highest, upto = found.get(hall, (0, 0, 0))
+            told.append(HallCount(hall, kept, highest, upto, number))
+        return told
+
+    async def settled(self, within_s: float = SETTLE_S) -> list[HallCount]:
+        """The oracle once all its numbers agree, or at the end of ``within_s`` seconds."""
+        until_s = monotonic_s() + within_s
+        while True:
+            if self.wires.all_acknowledged or monotonic_s() > until_s:
+                told = await self.counts()
+                if all(one.right for one in told) or monotonic_s() > until_s:
+                    return told
+            await asyncio.sleep(LOOK_S)
+
+    async def known(self) -> int:
+        """How many halls the database knows to be online and in the group."""
+        query = "SELECT count(*) FROM hall_now WHERE state IN ('online', 'degraded') AND group_name = %s"
+        ((found,),) = await asyncio.to_thread(rows, self.postgres.dsn, query, GROUP)
+        return int(found)
+
+    async def delays(self) -> tuple[float, float, float]:
+        """Seconds from an event to its row: median, 99 of 100, longest; of what was sent at once."""
+        ((found,),) = await asyncio.to_thread(rows, self.postgres.dsn, DELAYS)
+        middle, most, longest = found or (0.0, 0.0, 0.0)
+        return middle, most, longest
+
+    async def push(self, open_above: int, wait_s: float = 30.0) -> dict[str, list[str]]:
+        """``edged policy push --group``: halls by what the command says of them."""
+        document = self.programs.folder / "policy.json"
+        document.write_text(
+            json.dumps({"body": {"tidal": {"band": {"open_above": open_above}}}}), encoding="utf-8"
+        )
+        _, told = await self.programs.run(
+            *("policy", "push", "policy.json", "--key", f"{KEY}.key", "--broker", self.url, "--group", GROUP),
+            *("--wait-s", f"{wait_s:g}"),
+        )
+        outcome: dict[str, list[str]] = {"applied": [], "refused": [], "silent": []}
+        for line in told.splitlines():
+            hall, colon, said = line.partition(": ")
+            for word, part in (("applied /", "applied"), ("REFUSED", "refused"), ("NO ANSWER", "silent")):
+                if colon and said.startswith(word):
+                    outcome[part].append(hall)
+        return {part: sorted(halls) for part, halls in outcome.items()}
+
+
+def _make_tables(dsn: str) -> None:
+    import psycopg
+
+    from edged.centre.ledger import prepare
+
+    with psycopg.connect(dsn) as connection:
+        prepare(connection)

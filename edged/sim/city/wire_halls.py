@@ -1,0 +1,219 @@
+"""Halls as a city hears them, without a daemon: they number events, keep what is not acknowledged, and send it again.
+
+What ``central/uplink.py`` promises, and nothing more: fresh events at once, history in order from the last
+acknowledgement after a silence. What one counted itself (``made``) is the oracle of those who break the city.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import random
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import aiomqtt
+
+from edged.central import topics
+from edged.central.policies import claimed
+from edged.clock import monotonic_s, wall_ms
+
+RESEND_S = 1.0  # a hall waits five; whoever plays a city is in a hurry
+RETRY_S = 0.2  # between connections
+SLICE = 200
+LINE_MAX = 3  # visitors that wait before a window calls one
+SERVICES = (("tax", "tax-general", "w1"), ("estate", "estate-general", "w2"))
+
+
+class WireHall:
+    """``happen`` makes an event; ``made`` is how many there are, ``upto`` what the city has acknowledged."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.made = 0
+        self.upto = 0
+        self.policy: dict[str, Any] = {"version": 0, "sha256": ""}
+        self.progress_s = monotonic_s()
+        self._events: dict[int, dict[str, Any]] = {}
+        self._line: deque[tuple[str, str, str, str]] = deque(maxlen=LINE_MAX + 1)
+        self._numbers = 0
+
+    def happen(self, kind: str = "ticket.called", subject: str = "", **data: Any) -> bytes:
+        """Make one event; the message that tells it."""
+        self.made += 1
+        number = self.made
+        self._events[number] = {
+            **{"specversion": "1.0", "id": f"{self.name}/1/{number}", "source": f"/halls/{self.name}"},
+            **{"type": f"edged.{kind}", "subject": subject or f"A{number:03d}", "data": data},
+            **{"time": now_text(), "sequence": number, "previous": number - 1},
+        }
+        if self.made == self.upto + 1:
+            self.progress_s = monotonic_s()
+        return self.letter(number, historical=False)
+
+    def letter(self, number: int, historical: bool) -> bytes:
+        """The message of an event that is not acknowledged yet."""
+        return json.dumps(self._events[number] | {"historical": historical}).encode()
+
+    def acknowledged(self, payload: bytes) -> None:
+        """The city has everything up to a number."""
+        fields = json.loads(payload)
+        assert fields["upto"] <= self.made, (self.name, fields, self.made)
+        for number in range(self.upto + 1, fields["upto"] + 1):
+            del self._events[number]
+        if fields["upto"] > self.upto:
+            self.upto = fields["upto"]
+            self.progress_s = monotonic_s()
+
+    def visit(self, chance: random.Random) -> list[bytes]:
+        """Somebody takes a number; where enough wait, somebody is called and served. The messages that tell it."""
+        area, service, window = chance.choice(SERVICES)
+        self._numbers += 1
+        number = f"A{self._numbers:04d}"
+        told = [self.happen("ticket.issued", number, area=area, service=service, priority="regular")]
+        self._line.append((number, area, service, window))
+        if len(self._line) > LINE_MAX:
+            number, area, service, window = self._line.popleft()
+            at = {"area": area, "service": service, "window": window}
+            wait_s = round(chance.expovariate(1 / 420), 1)
+            told.append(self.happen("ticket.called", number, priority="regular", wait_s=wait_s, **at))
+            spent_s = round(chance.uniform(120, 900), 1)
+            told.append(self.happen("ticket.finished", number, outcome="done", service_s=spent_s, **at))
+        return told
+
+
+class WireCity:
+    """Several such halls on one connection, which is made again for as long as it takes.
+
+    Halls in ``away`` say nothing until they are taken out of it; those in ``refuse`` refuse policies. ``group`` None:
+    they say nothing of themselves, and hear no policy.
+    """
+
+    def __init__(self, port: int, names: Iterable[str], group: str | None = None, **address: Any) -> None:
+        self.halls = {name: WireHall(name) for name in names}
+        self.away: set[str] = set()
+        self.refuse: set[str] = set()
+        self.connected = asyncio.Event()
+        self._group = group
+        self._port = port
+        self._address = address
+        self._client: aiomqtt.Client | None = None
+
+    async def happen(self, name: str, kind: str = "ticket.called", subject: str = "", **data: Any) -> None:
+        """One event in one hall, told if the city can be reached."""
+        await self._tell(name, self.halls[name].happen(kind, subject, **data))
+
+    async def live(self, visitors_per_s: float, chance: random.Random) -> None:
+        """Visitors come to any of the halls, until cancelled."""
+        names = sorted(self.halls)
+        due_s = monotonic_s()
+        while True:
+            due_s += chance.expovariate(visitors_per_s)
+            await asyncio.sleep(max(0.0, due_s - monotonic_s()))
+            name = chance.choice(names)
+            for payload in self.halls[name].visit(chance):
+                await self._tell(name, payload)
+
+    @property
+    def all_acknowledged(self) -> bool:
+        """The city has all that happened."""
+        return all(hall.upto == hall.made for hall in self.halls.values())
+
+    async def say(self, topic: str, payload: bytes, retain: bool = True) -> None:
+        """Publish; the connection has to stand."""
+        assert self._client is not None
+        await self._client.publish(topic, payload, qos=1, retain=retain)
+
+    async def run(self) -> None:
+        """Stay connected until cancelled."""
+        while True:
+            try:
+                await self._connected_once()
+            except* (aiomqtt.MqttError, OSError):
+                pass
+            finally:
+                self._client = None
+                self.connected.clear()
+            await asyncio.sleep(RETRY_S)
+
+    async def _connected_once(self) -> None:
+        three = aiomqtt.ProtocolVersion.V311
+        async with (
+            aiomqtt.Client(
+                "127.0.0.1", self._port, protocol=three, timeout=math.inf, **self._address
+            ) as client,
+            asyncio.TaskGroup() as tasks,
+        ):
+            await client.subscribe(topics.EVENTS_ACK.filter, qos=1)
+            self._client = client
+            if self._group is not None:
+                await client.subscribe(topics.POLICY_PUSH.filter, qos=1)
+                await client.subscribe(topics.group_policy_push(self._group), qos=1)
+                await self._introduce(client)
+            tasks.create_task(self._resend(client))
+            self.connected.set()
+            async for message in client.messages:
+                assert isinstance(message.payload, bytes)
+                await self._heard(client, str(message.topic), message.payload)
+
+    async def _introduce(self, client: aiomqtt.Client) -> None:
+        for hall in self.halls.values():
+            status = {"state": "online", "since": now_text(), "group": self._group, "epoch": 1}
+            await client.publish(topics.status(hall.name), json.dumps(status).encode(), qos=1, retain=True)
+            await self._report(client, hall, "applied", hall.policy)
+
+    async def _heard(self, client: aiomqtt.Client, topic: str, payload: bytes) -> None:
+        kind, name, *_ = topic.split("/")
+        if topic.endswith("/events/ack"):
+            if name in self.halls:
+                self.halls[name].acknowledged(payload)
+            return
+        policy = claimed(payload)
+        for hall in (
+            self.halls.values() if kind == "city" else [self.halls[name]] if name in self.halls else []
+        ):
+            if policy is None or hall.name in self.refuse:
+                await self._report(client, hall, "rejected", policy)
+            else:
+                hall.policy = policy
+                await self._report(client, hall, "applied", policy)
+
+    async def _report(
+        self, client: aiomqtt.Client, hall: WireHall, state: str, policy: dict[str, Any] | None
+    ) -> None:
+        body: dict[str, Any] = {"desired": policy, "applied": hall.policy, "state": state, "at": now_text()}
+        if state == "rejected":
+            why = {"message": "refused on purpose", "message_zh": "有意拒绝"}
+            body["reason"] = {"code": "out-of-bounds", "path": "body"} | why
+        await client.publish(topics.policy_report(hall.name), json.dumps(body).encode(), qos=1, retain=True)
+
+    async def _tell(self, name: str, payload: bytes) -> None:
+        if self._client is not None and name not in self.away:
+            with suppress(aiomqtt.MqttError):
+                await self._client.publish(topics.events(name), payload, qos=1)
+
+    async def _resend(self, client: aiomqtt.Client) -> None:
+        while True:
+            await asyncio.sleep(RESEND_S / 2)
+            for hall in self.halls.values():
+                if (
+                    hall.name in self.away
+                    or hall.upto == hall.made
+                    or monotonic_s() - hall.progress_s < RESEND_S
+                ):
+                    continue
+                hall.progress_s = monotonic_s()
+                last = min(hall.made, hall.upto + SLICE)
+                for number in range(hall.upto + 1, last + 1):
+                    if number > hall.upto:  # it may have been acknowledged meanwhile
+                        letter = hall.letter(number, historical=True)
+                        await client.publish(topics.events(hall.name), letter, qos=1)
+
+
+def now_text() -> str:
+    """The machine's wall clock, RFC 3339."""
+    return datetime.fromtimestamp(wall_ms() / 1000, UTC).isoformat()
