@@ -1,8 +1,8 @@
-"""The only file that reads time. Hall time may run faster than real time (the demo); the code is the same. A simulated
-world lets everybody read its own time instead (``reading``).
+"""The only file that reads time. Hall time may run faster than real time (in the demo); the code is the same. A
+simulated world replaces all clocks by its own (``reading``).
 
-Hall time is what decisions see: milliseconds that never go back, continue over restarts and ignore wall-clock steps.
-Wall time is a label. I/O deadlines are real seconds.
+Decisions use hall time: milliseconds that never go back, continue over restarts and ignore steps of the wall clock.
+Wall time only labels. I/O deadlines are real seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-_FIRST_S, _LAST_S = -62_135_596_800, 253_402_300_799  # of the years 1 to 9999, in UTC
+_FIRST_S, _LAST_S = -62_135_596_800, 253_402_300_799  # wall seconds since 1970 of the years 1 to 9999, in UTC
 
 _monotonic: Callable[[], float] = time.monotonic
 _wall_ns: Callable[[], int] = time.time_ns
@@ -38,13 +38,15 @@ def reading(monotonic: Callable[[], float], wall_ns: Callable[[], int]) -> Itera
 
 
 def processor_s() -> float:
-    """Seconds of a processor that this process has used."""
+    """Processor seconds that this process has used."""
     return time.process_time()
 
 
 @dataclass(frozen=True, slots=True)
 class Warp:
-    """A hall whose time runs ``speed`` times real time: at system wall time ``real_ms`` its wall said ``hall_ms``."""
+    """Hall time that runs at ``speed`` times real time: at system wall time ``real_ms`` the hall's wall time was
+    ``hall_ms``.
+    """
 
     speed: float
     real_ms: int
@@ -52,7 +54,7 @@ class Warp:
 
     @classmethod
     def parse(cls, text: str) -> Warp:
-        """``SPEED@REAL_MS@HALL_MS``, as ``edged demo`` hands it to the daemon."""
+        """Parse ``SPEED@REAL_MS@HALL_MS``, which ``edged demo`` passes to the daemon."""
         speed, real_ms, hall_ms = text.split("@")
         return cls(float(speed), int(real_ms), int(hall_ms))
 
@@ -102,7 +104,7 @@ def wall_ms() -> int:
 
 
 def monotonic_s() -> float:
-    """Real monotonic seconds: for I/O deadlines and measurements, never for decisions."""
+    """Real monotonic seconds, for I/O deadlines and measurements, never for decisions."""
     return _monotonic()
 
 
@@ -112,7 +114,7 @@ def perf_s() -> float:
 
 
 def thread_s() -> float:
-    """Seconds of processor time of this thread: for measuring work, whatever else the machine does."""
+    """Processor seconds of this thread, to measure work independently of the load of the machine."""
     return time.thread_time()
 
 
@@ -132,9 +134,10 @@ def rfc3339(wall: int, zone: str) -> str:
 
 @lru_cache(256)
 def _second(second: int, zone: str) -> tuple[str, str]:
-    """What stands before and after the milliseconds; a rush says the same second many times.
+    """The texts before and after the milliseconds of a timestamp; cached, because a rush formats the same second many
+    times.
 
-    The first and the last day of the calendar, whose other end a zone may not reach, are told in UTC.
+    Times within a day of year 1 or 9999, which the zone's offset may push out of the calendar, are written in UTC.
     """
     moment = datetime.fromtimestamp(min(max(second, _FIRST_S), _LAST_S), UTC)
     with suppress(OverflowError):

@@ -23,7 +23,7 @@ from msgspec import Meta
 from edged.encoding import NotUtf8, text_of
 from edged.shapes import Fault, Misshapen, Rule, Shape, dotted, read
 
-FILE_BYTES_MAX = 64 * 1024  # the longest that is shipped has 4 KiB
+FILE_BYTES_MAX = 64 * 1024  # the longest one that is shipped has 4 KiB
 POINTER_PARTS_MAX = 12
 
 Verified = Literal["hardware", "independent code", "document", "nothing"]
@@ -31,8 +31,8 @@ Named = str | dict[str, Any]  # in hall.toml: the name of a description, or the 
 
 
 class Description(Shape, frozen=True, kw_only=True):
-    """What every description begins with. ``verified``: how its numbers were checked; ``source``: where they come
-    from.
+    """The keys that every description has. ``verified``: how its numbers were checked; ``source``: the document they
+    are from.
     """
 
     title: Annotated[str, Meta(min_length=1, max_length=120)]
@@ -43,7 +43,7 @@ class Description(Shape, frozen=True, kw_only=True):
     wiring_zh: Annotated[str, Meta(max_length=1000)] = ""
 
     def wrong_examples(self) -> list[str]:
-        """A line for each of the description's own examples that does not come out as stated."""
+        """One line for each of the description's own examples whose result is not as stated."""
         raise AssertionError("each family runs its own")
 
 
@@ -62,7 +62,9 @@ def _shipped(family: str) -> dict[str, Path]:
 
 
 def described(family: str, named: Named, kind: type[D]) -> D:
-    """The description that a device's option names or contains. Raises ``ValueError`` with every mistake in it."""
+    """The description that a device's option in hall.toml names or contains. Raises ``ValueError`` with every mistake
+    in it.
+    """
     if isinstance(named, str):
         found = _of_product(family, named, kind)
         assert isinstance(found, kind)
@@ -79,7 +81,7 @@ def _of_product(family: str, name: str, kind: type[Description]) -> Description:
 
 
 def parsed(fields: dict[str, Any], kind: type[D]) -> D:
-    """A description from its table. Raises ``ValueError`` with every mistake."""
+    """Parse a description from its TOML table. Raises ``ValueError`` with every mistake."""
     try:
         return read(kind, fields)
     except Misshapen as error:
@@ -87,7 +89,7 @@ def parsed(fields: dict[str, Any], kind: type[D]) -> D:
 
 
 def table(file: Path) -> dict[str, Any]:
-    """The table in a description's file. Raises ``ValueError``."""
+    """Read the TOML table of a description's file. Raises ``ValueError``."""
     try:
         with file.open("rb") as stream:
             data = stream.read(FILE_BYTES_MAX + 1)
@@ -127,7 +129,7 @@ def _pointer(text: str) -> str:
 
 
 def octets(text: str) -> bytes:
-    """Bytes written in hex, spaces anywhere. Raises ``ValueError``."""
+    """Bytes from hex text with spaces anywhere. Raises ``ValueError``."""
     return bytes.fromhex("".join(text.split()))
 
 
@@ -165,7 +167,9 @@ def _parts(pointer: str) -> Iterator[str]:
 
 
 def spoken(value: Any) -> str | None:
-    """A JSON value as a key of a literal table: ``true``, ``3``, ``single``; None for objects, lists and null."""
+    """A JSON value as text, to look it up in a description's table: ``true``, ``3``, ``single``; None for objects,
+    lists and null.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float | str):

@@ -15,19 +15,19 @@ from edged.core.model.point import Point, point_of
 from edged.descriptions import Description
 from edged.shapes import Shape
 
-REASSERT_S = 5.0  # hall seconds between re-assertions of every level, unless the driver knows better
+REASSERT_S = 5.0  # hall seconds between re-assertions of every level, unless the driver sets its own
 
 
-TELL_AGAIN_S = 1.0  # real seconds, where the inbox was full
-UNHEARD_S = 30.0  # real seconds in which a device that is there has said so, once the link is up
-SETTLE_S = 2.0  # real seconds: a connection that is closed and then refused is refused
-WORD_S = 30.0  # real seconds between further reasons of one loss: a line that fails in turns fills no journal
+TELL_AGAIN_S = 1.0  # real seconds until an event is offered again to a full inbox
+UNHEARD_S = 30.0  # real seconds after link-up in which a present device announces itself
+SETTLE_S = 2.0  # real seconds after a loss in which its reason may change: first "closed", then "refused"
+WORD_S = 30.0  # real seconds between further reasons of one loss, so that an unstable line does not fill the journal
 
 
 class DeviceError(Exception):
-    """Base of everything a driver or link may raise. The text goes to logs: no bytes of personal data in it.
+    """Base of all errors of drivers and links. The text goes to logs, so it holds no personal data.
 
-    ``word``: why the device counts as lost, where it does (``edged.core.model.losses``).
+    ``word``: the reason under which the device counts as lost, if it does (``edged.core.model.losses``).
     """
 
     word = OTHER
@@ -44,7 +44,7 @@ class DeviceError(Exception):
 
 
 class Unreachable(DeviceError):
-    """Nobody answered: retrying may help."""
+    """The device did not answer: a retry may help."""
 
     word = "no-answer"
 
@@ -54,7 +54,7 @@ class Refused(DeviceError):
 
 
 class Garbled(DeviceError):
-    """The device answered something that is not its protocol: counted, then retried."""
+    """The device's answer breaks its protocol: counted, then retried."""
 
     word = "bad-answer"
 
@@ -77,9 +77,9 @@ class Reject(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DisplaySize:
-    """Rows of text, and columns of half-width characters in each; ``scrolls``: a longer line runs through.
+    """Rows of text, and columns of half-width characters in each; ``scrolls``: longer lines are scrolled.
 
-    ``font``: the character set of its font, by Python's name; "" where it shows what it gets.
+    ``font``: the Python codec whose characters the font has; "": it shows every character.
     """
 
     rows: int
@@ -89,7 +89,7 @@ class DisplaySize:
 
 
 class SharedWire(NamedTuple):
-    """A wire that several devices may use: all with the same ``settings``, each as a ``unit`` of its own."""
+    """A wire that several devices share: all with the same ``settings``, each with its own ``unit`` number."""
 
     address: str
     settings: str
@@ -111,22 +111,24 @@ class Options(Shape, frozen=True):
         return frozenset({""})
 
     def display_size(self, channel: str) -> DisplaySize | None:
-        """How much text this channel has room for; None where that is not known, or lines mean nothing to it."""
+        """The text size of this channel; None if it is unknown or the channel shows no lines."""
         return None
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Topics at the hall's broker on which this device speaks, and those on which it listens."""
+        """Topics at the hall's broker to which this device publishes, and those to which it subscribes."""
         return (), ()
 
     def point_roles(self, channel: str) -> frozenset[str] | None:
-        """What hall.toml may name this channel as: lamp, display, voice, panel, pager, evaluator, printer.
+        """The roles in which hall.toml may name this channel: lamp, display, voice, panel, pager, evaluator, printer.
 
-        None: anything.
+        None: every role.
         """
         return None
 
     def reports(self) -> frozenset[str]:
-        """What the device reports by itself, without being named elsewhere in hall.toml: dispenser, counter, queue."""
+        """The roles in which the device reports without being named elsewhere in hall.toml: dispenser, counter,
+        queue.
+        """
         return frozenset()
 
     def unshown(self, text: str) -> str:
@@ -134,11 +136,11 @@ class Options(Shape, frozen=True):
         return ""
 
     def shared_wire(self) -> SharedWire | None:
-        """The Modbus wire that it shares with others; None where it has none."""
+        """The Modbus wire that the device shares with others; None if it has none."""
         return None
 
     def service_ids(self) -> frozenset[str]:
-        """Services that these options name: each must be one of the hall's."""
+        """Ids of services that these options name; each must exist in the hall."""
         return frozenset()
 
 
@@ -164,38 +166,39 @@ class DeviceContext:
 
 
 class Presence:
-    """Whether a device can be reached, told to the core once per change (and again if its inbox was full).
+    """Reports to the core whether a device can be reached, once per change, and again if the inbox was full.
 
-    For every driver: ``DeviceLost`` that met a full inbox and was never said again would leave a dead lamp lit. Where
-    the reason of a loss turns out to be another, that is told as well, after ``SETTLE_S`` and then every ``WORD_S``.
+    Without that repetition a ``DeviceLost`` refused by a full inbox would leave a dead lamp listed as lit. If the
+    reason of a loss turns out to be another one, that is reported as well, after ``SETTLE_S`` and then every
+    ``WORD_S``.
     """
 
     def __init__(self, context: DeviceContext) -> None:
         self._context = context
-        self.there: bool | None = None  # None: nobody knows
+        self.there: bool | None = None  # None: unknown
         self._loss: Loss | None = None
         self._told: bool | None = None
         self._told_word = ""
-        self._word_from_s = 0.0  # when another reason may be told, in ``monotonic_s``
+        self._word_from_s = 0.0  # from when another reason may be reported, in ``monotonic_s``
         self._again: asyncio.TimerHandle | None = None
 
     def back(self) -> None:
-        """The device can be reached."""
+        """Report that the device can be reached."""
         self.there = True
         self._tell()
 
     def lost(self, word: str, detail: str = "") -> None:
-        """The device cannot be reached: ``word`` is one of the driver's ``LOSSES``, ``detail`` what was seen."""
+        """Report that the device is lost: ``word`` is one of the driver's ``LOSSES``, ``detail`` what was observed."""
         if self.there is not False or self._loss is None or self._loss.word != word:
             self.there, self._loss = False, Loss(word, detail)
         self._tell()
 
     def unknown(self, word: str = "") -> None:
-        """The link is up, and the device has not been heard yet; what was told last stands.
+        """The link is up but the device was not heard yet; the last report stays valid.
 
-        What the device said since then stands as well: its word may arrive before we learn that the link is up.
-        ``word``: for a device that announces itself, the loss that is told where nothing was heard for ``UNHEARD_S``.
-        It is tried all the same: one that only listens may well be there.
+        A message of the device that arrives before we learn that the link is up counts as heard. ``word``: for a
+        device that announces itself, the loss reported if nothing was heard for ``UNHEARD_S``. Commands are sent all
+        the same: a device that only listens may be present.
         """
         if self.there or (self.there is False and self._loss is not None and self._loss.word != OUR_LINK):
             return
@@ -217,7 +220,9 @@ class Presence:
         self._again = asyncio.get_running_loop().call_later(after_s, then)
 
     def forget(self) -> None:
-        """The driver ends or starts anew: its next report is told even if it repeats the last one."""
+        """Forget the last report, because the driver ends or restarts: the next one is passed on even if it is the
+        same.
+        """
         self.there = self._told = None
         if self._again is not None:
             self._again.cancel()
@@ -251,9 +256,9 @@ class Driver(Protocol):
     ``deadline_s`` real seconds. Points given to ``show``/``act`` always belong to this device.
 
     ``reassert_s``: hall seconds between re-assertions of every level. ``pace_s``: the least real seconds between two
-    batches of texts, for who needs the newest but not each (lamps do not wait for it); 0: as they come.
+    batches of texts, for a device that needs the newest text but not each one (lamps never wait); 0: no pacing.
 
-    A driver that tells ``Presence`` also declares ``LOSSES``: for which words of ``edged.core.model.losses`` it may.
+    A driver that uses ``Presence`` declares in ``LOSSES`` which words of ``edged.core.model.losses`` it may report.
     """
 
     OPTIONS: ClassVar[type[Options]]
@@ -270,18 +275,20 @@ class Driver(Protocol):
 
 @runtime_checkable
 class PromptDriver(Driver, Protocol):
-    """A driver whose ``show`` never waits. Levels leave in the turn of the loop that wanted them."""
+    """A driver whose ``show`` never waits: levels are sent in the loop turn that commanded them."""
 
     def put(self, point: Point, value: Value) -> None:
-        """``show`` without the waiting. Raises a ``DeviceError``."""
+        """Synchronous ``show``. Raises a ``DeviceError``."""
 
 
 @runtime_checkable
 class BeginningDriver(Driver, Protocol):
-    """A driver whose ``show`` only waits for an answer. Lamps leave in the turn of the loop that wanted them."""
+    """A driver whose ``show`` sends at once and then waits for an answer: lamps are sent in the loop turn that
+    commanded them.
+    """
 
     def begin(self, point: Point, value: Value) -> Callable[[], Awaitable[None]]:
-        """``show`` up to that wait; what it returns is to be called and awaited for the rest.
+        """Do the part of ``show`` that sends; call and await what it returns to wait for the answer.
 
-        Raises a ``DeviceError`` where nothing has begun.
+        Raises a ``DeviceError`` if nothing was sent.
         """

@@ -1,8 +1,9 @@
-"""Text of a file that a person saved: UTF-8, with or without a byte order mark; anything else is named and placed.
+"""Reads text files that people saved: UTF-8, with or without a byte order mark; for any other encoding the error says
+which it is and where it begins.
 
-What Windows' editors write for "ANSI" on a Chinese machine is GBK (Microsoft's code page 936, a part of GB 18030), for
-"Unicode" it is UTF-16. The guess needs no list of words: Chinese prose in GBK is made of the common characters of
-GB 2312, both bytes of which are 0xA1 or more, and bytes that are something else hardly ever are.
+On a Chinese machine editors of Windows save "ANSI" as GBK (code page 936, a part of GB 18030) and "Unicode" as UTF-16.
+GBK is recognised without a word list: Chinese prose uses the common characters of GB 2312, whose two bytes are both
+0xA1 or more; other data hardly ever has such pairs.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
-BEGINNING = 12  # characters of the place that are shown
-LOOKED_AT_BYTES = 600  # from the first odd byte: a few lines
-COMMON_SHARE = 0.8  # of the characters that are no ASCII; names of people have rarer ones
+BEGINNING = 12  # characters shown of the faulty place
+LOOKED_AT_BYTES = 600  # bytes judged from the first odd byte on: a few lines
+COMMON_SHARE = 0.8  # share of common characters among those beyond ASCII; names of people have rarer ones
 SAVE_AS = "save it as UTF-8 (Notepad: Save as, Encoding; 记事本：另存为，编码选 UTF-8)"
 
 
 class NotUtf8(ValueError):
-    """The bytes are no UTF-8. The text says what they are and what to do, and nothing of what the file holds.
+    """The bytes are not UTF-8. The text says what they are and what to do, without quoting the file.
 
-    ``line`` and ``column`` count from 1; ``begins`` is how the place reads as GBK, "" where it is none.
+    ``line`` and ``column`` count from 1; ``begins``: the faulty place decoded as GBK, "" if it is not GBK.
     """
 
     def __init__(self, what: str, line: int, column: int, begins: str = "") -> None:
@@ -31,13 +32,13 @@ class NotUtf8(ValueError):
 
     @property
     def at_column(self) -> str:
-        """The text with the column and how the place reads: for a file that holds no secret."""
+        """The error text with the column and the decoded place: for a file that holds no secret."""
         begins = f' "{self.begins}"' if self.begins else ""
         return f"{self.what} (column {self.column}{begins}); {SAVE_AS}"
 
 
 def text_of(data: bytes) -> str:
-    """The text in ``data``, without its byte order mark. Raises ``NotUtf8``."""
+    """Decode ``data``, dropping a byte order mark. Raises ``NotUtf8``."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -45,7 +46,7 @@ def text_of(data: bytes) -> str:
 
 
 def file_text(file: Path) -> str:
-    """The text of a file that a person made. Raises ``OSError``, and ``ValueError`` with file, line and what to do."""
+    """Read a text file that a person made. Raises ``OSError``, and ``ValueError`` with file, line and what to do."""
     try:
         return text_of(file.read_bytes())
     except NotUtf8 as error:
@@ -62,8 +63,8 @@ def _named(data: bytes, error: UnicodeDecodeError) -> NotUtf8:
     first = next(index for index, byte in enumerate(line) if byte >= 0x80)
     row, column = data.count(b"\n", 0, at) + 1, len(data[start:at].decode("utf-8", "replace")) + 1
     whole, mixed = line[first:], line[at - start :]
-    # From the first odd byte on: a pair of GBK may happen to be UTF-8, too. From the fault on, where both are mixed.
-    # With the lines that follow, where this one has only a rare name.
+    # Judge from the first byte beyond ASCII, for a GBK pair may be valid UTF-8; in a mixed file from the fault on.
+    # Include the following lines, because this one may hold only a name of rare characters.
     for looked_at, shown in ((whole, first + 1), (mixed, column), (data[start + first :], first + 1)):
         if _is_gbk(looked_at[:LOOKED_AT_BYTES]):
             read = (mixed if looked_at is mixed else whole)[:LOOKED_AT_BYTES].decode("gb18030", "replace")
@@ -72,7 +73,7 @@ def _named(data: bytes, error: UnicodeDecodeError) -> NotUtf8:
 
 
 def _is_gbk(part: bytes) -> bool:
-    """Whether it makes sense as GBK; ``part`` begins with a character and may end within one."""
+    """Whether ``part`` is plausible GBK; it begins with a whole character and may end inside one."""
     odd = [char for char in part.decode("gb18030", "replace") if not char.isascii()]
     common = sum(map(_is_common, odd))
     return common > 0 and common >= COMMON_SHARE * len(odd)

@@ -1,7 +1,8 @@
-"""Heartbeat deadlines, which the watchdog checks; and how a task that ends by itself is noticed.
+"""Heartbeat deadlines, which the watchdog checks, and detection of tasks that end by themselves.
 
-asyncio's TaskGroup takes a child that returns, or that ends as cancelled though nobody cancelled it (a library's
-cancelled future does that), for one that is done: the daemon would live on without it. ``lasting`` makes it a failure.
+asyncio's TaskGroup accepts a child that returns, or that ends as cancelled though nobody cancelled it (awaiting a
+library's cancelled future does that), as finished: the daemon would go on without it. ``lasting`` turns that into a
+failure.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from edged.clock import monotonic_s
 
 
 class PartEnded(RuntimeError):
-    """A task meant to run as long as the daemon ended by itself: a bug, on which the process ends."""
+    """A task that should run as long as the daemon ended by itself: a bug, which ends the process."""
 
 
 class Heartbeat:
-    """A task's deadline (``clock.monotonic_s``), renewed before each wait: later than that, the task hangs."""
+    """A task's deadline (``clock.monotonic_s``), which the task renews before each wait; once it has passed, the task
+    hangs.
+    """
 
     __slots__ = ("due_s",)
 
@@ -25,12 +28,12 @@ class Heartbeat:
         self.due_s = monotonic_s()
 
     def expect(self, within_s: float) -> None:
-        """Renew: the task is back within so many real seconds."""
+        """Renew the deadline: the task renews it again within so many real seconds."""
         self.due_s = monotonic_s() + within_s
 
 
 async def lasting(name: str, part: Awaitable[object]) -> None:
-    """Await ``part`` until cancelled. Raises what it raises, and ``PartEnded`` where it ends in any other way."""
+    """Await ``part`` until cancelled. Passes on its exceptions, and raises ``PartEnded`` if it ends otherwise."""
     try:
         await part
     except asyncio.CancelledError:

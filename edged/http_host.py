@@ -17,14 +17,16 @@ class HostNames:
     """The names of one listener: where it listens, this machine, and what hall.toml adds."""
 
     def __init__(self, host: str, names: Iterable[str] = ()) -> None:
-        """``host`` is the address listened at, ``names`` what else it is called (``names = [...]`` of hall.toml)."""
+        """``host``: the address of the listener; ``names``: further names of this machine (``names = [...]`` of
+        hall.toml).
+        """
         self._names = frozenset(_plain(name) for name in ("localhost", "127.0.0.1", "::1", host, *names))
         self._everywhere = host in EVERYWHERE
 
     def has(self, hosts: Sequence[str]) -> bool:
-        """Whether a request with these Host headers is for us: one header, well formed, with a name of ours.
+        """Whether a request with these Host headers is for us: exactly one header, well formed, with one of our names.
 
-        Any address is one where we listen on all of them: no DNS name can be rebound to an address.
+        A listener on all addresses accepts every IP address in the header: rebinding needs a DNS name.
         """
         if len(hosts) != 1:
             return False
@@ -33,7 +35,7 @@ class HostNames:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header: small letters, without port, brackets, zone and final dot; "" if malformed."""
+    """The name in a Host header: in lower case, without port, brackets, zone and final dot; "" if malformed."""
     host = host.strip(" \t")
     if host.startswith("["):
         literal, bracket, port = host[1:].partition("]")
@@ -50,13 +52,13 @@ def host_name(host: str) -> str:
 
 
 def _plain(name: str) -> str:
-    """One spelling for a name: an address as the library writes it, anything else small and without final dot."""
+    """Normalise a name: an address as the library writes it, anything else in lower case and without final dot."""
     name = name.removesuffix(".")
     return _address(name) or name.lower()
 
 
 def _address(name: str) -> str | None:
-    """An address in its usual spelling; None for what is none. A zone (``%eth0``) is our own affair and left out."""
+    """An IP address in its canonical spelling, without a zone (``%eth0``); None if it is not an address."""
     try:
         return str(ipaddress.ip_address(name.partition("%")[0]))
     except ValueError:

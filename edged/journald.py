@@ -15,7 +15,7 @@ from edged.clock import monotonic_s
 
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "edged"
-FIELDS = {  # key of a log line: field. A point "panel-w1/2" is device panel-w1.
+FIELDS = {  # key of a log line -> journald field. A point "panel-w1/2" is logged as device panel-w1.
     "event": "EDGED_EVENT",
     "logger": "EDGED_LOGGER",
     "seq": "EDGED_SEQ",
@@ -28,16 +28,15 @@ FIELDS = {  # key of a log line: field. A point "panel-w1/2" is device panel-w1.
     "device": "EDGED_DEVICE",
     "point": "EDGED_DEVICE",
 }
-VALUES_MAX = 64  # of one field: a step that shuts the hall names every window
+VALUES_MAX = 64  # values per field: a step that closes the hall names every window
 VALUE_CHARS_MAX = 80
-RETRY_S = 1.0  # between tries at a socket that is not there
-BY_STREAM_LEVEL = (
-    3  # errors: often a process's last words, and journald knows the unit of a stream even when it is gone
-)
+RETRY_S = 1.0  # between tries to open a missing socket
+# errors take the stream: they are often a process's last lines, and journald knows a stream's unit even after it ended
+BY_STREAM_LEVEL = 3
 
 
 def fields_of(line: Mapping[str, Any]) -> bytes:
-    """The fields of a log line, from its keys (``FIELDS``); empty where it names nothing."""
+    """The journald fields of a log line, made from its keys (``FIELDS``); empty if it has none of them."""
     out: dict[bytes, None] = {}
     for key, field in FIELDS.items():
         value = line.get(key)
@@ -51,7 +50,7 @@ def fields_of(line: Mapping[str, Any]) -> bytes:
 
 
 class NativeJournal:
-    """journald's socket for entries with fields. For a thread of its own: where journald stalls, ``send`` waits."""
+    """journald's native socket. To be used in a thread of its own: ``send`` waits while journald stalls."""
 
     def __init__(self, place: str = SOCKET) -> None:
         self._place = place
@@ -59,7 +58,9 @@ class NativeJournal:
         self._retry_at_s = 0.0
 
     def send(self, line: bytes, fields: bytes) -> bool:
-        """Send a line that begins with ``<level>`` and ends with its only line break; False: take the stream."""
+        """Send a line that begins with ``<level>`` and ends with its only line break; False: not sent, use the
+        stream.
+        """
         text = line[3:-1]
         if line[:1] != b"<" or b"\n" in text or line[1] - 48 <= BY_STREAM_LEVEL:
             return False
@@ -75,13 +76,13 @@ class NativeJournal:
             if self._wire is not None:
                 self._wire.send(entry)
         except OSError as error:
-            if error.errno != errno.EMSGSIZE:  # too long for one datagram: this line only
+            if error.errno != errno.EMSGSIZE:  # too long for one datagram: only this line takes the stream
                 self.close()
             return False
         return True
 
     def close(self) -> None:
-        """Give the socket back; the next line opens it again, a second later at the earliest."""
+        """Close the socket; a later line opens it again, after a second at the earliest."""
         if self._wire is not None:
             self._wire.close()
         self._wire = None

@@ -1,11 +1,11 @@
-"""Writes log lines in a thread of its own, so that a reader who stops reading holds nothing up.
+"""Writes log lines in a thread of its own, so that a log reader that stops reading blocks nothing.
 
-Rules (the table of decision 0031): a line that cannot be written is dropped and counted, never waited for in the loop.
-What waits is bounded (``WAITING_BYTES_MAX``); where that is full the newest lines are dropped, because the oldest say
-how it began, and once lines leave again one of them says how many were lost. A descriptor that somebody else made
-non-blocking is waited for. A journald that lost its sockets is connected to anew; what breaks otherwise stays broken.
-journald gets lines with fields of their own by its native socket (``journald.py``); where that is not there or refuses
-one, the line takes the stream.
+Rules (the table of decision 0031): the loop never waits for a log line; one that cannot be written is dropped and
+counted. The queue is bounded (``WAITING_BYTES_MAX``); when it is full the newest lines are dropped, because the oldest
+tell how the trouble began, and once lines can be written again one of them says how many were lost. The thread waits
+for a descriptor that somebody else made non-blocking. It reconnects to a journald that lost its sockets; no other
+stream is reopened. Lines with fields go to journald's native socket (``journald.py``); without it, or if it refuses
+one, the line goes to the stream.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ WAITING_BYTES_MAX = (
     1 << 20
 )  # some thousand lines: an hour of a busy hall at ten lines a minute, a rush at any rate
 WAITING_LINES_MAX = 10_000
-RETRY_S = 1.0  # between tries at a journal that went away
-BUSY_S = 1.0  # between looks at a descriptor that takes nothing
+RETRY_S = 1.0  # between tries to reconnect to journald
+BUSY_S = 1.0  # between tries at a descriptor that accepts nothing
 STREAM = "/run/systemd/journal/stdout"  # sd_journal_stream_fd(3)
 GONE = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ECONNREFUSED, errno.ENOENT, errno.EBADF}
 
 
 class LogWriter:
-    """Writes to ``descriptor``; ``journal``: it is journald's, reached again at ``STREAM`` when it went away.
+    """Writes to ``descriptor``; ``journal``: it belongs to journald, and is reopened at ``STREAM`` when it breaks.
 
-    ``native``: journald's socket for lines with fields, or None.
+    ``native``: journald's native socket for lines with fields, or None.
     """
 
     bytes_max = WAITING_BYTES_MAX
@@ -65,11 +65,11 @@ class LogWriter:
 
     @property
     def lost(self) -> int:
-        """Lines that were dropped, or broke on their way, since the start."""
+        """Number of lines dropped, or lost while being written, since the start."""
         return self._lost
 
     def put(self, line: bytes, fields: bytes = b"") -> None:
-        """One line with its end, and journald's ``fields`` of it; returns at once."""
+        """Queue one line with its line break, and its journald ``fields``; returns at once."""
         size = len(line) + len(fields)
         with self._changed:
             if self._bytes + size > self.bytes_max or len(self._waiting) >= WAITING_LINES_MAX:
@@ -80,14 +80,14 @@ class LogWriter:
             self._changed.notify_all()
 
     def drain(self, within_s: float) -> bool:
-        """Wait until every line is written; False if that took too long. For the end of a process, not for the
-        loop.
+        """Wait until every line is written; False if that took too long. To be called when the process ends, never in
+        the loop.
         """
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._busy, within_s)
 
     def stop(self) -> None:
-        """End the thread, as soon as it does not hang in a write."""
+        """End the thread as soon as it is not blocked in a write."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -100,7 +100,7 @@ class LogWriter:
             pass
 
     def _turn(self) -> bool:
-        """The next line, once there is one; False where there will be none."""
+        """Wait for the next line and write it; False once there will be none."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._stopping)
             if not self._waiting:
@@ -122,7 +122,7 @@ class LogWriter:
         return (self._native is not None and self._native.send(line, fields)) or self._write(line)
 
     def _write(self, line: bytes) -> bool:
-        """The whole line, however long that takes; False where it is lost."""
+        """Write the whole line, however long that takes; False if it is lost."""
         rest = memoryview(line)
         while rest:
             try:
@@ -145,16 +145,16 @@ class LogWriter:
             fresh = self._connect()
         except OSError:
             return False
-        os.dup2(fresh, self._descriptor)  # what writes to stderr by itself (a crash) goes there, too
+        os.dup2(fresh, self._descriptor)  # what is written to stderr directly (a crash) goes there, too
         os.close(fresh)
         return True
 
 
 def open_journal() -> int:
-    """A stream to journald, as it hands one to a service. Raises ``OSError``.
+    """Open a stream to journald, like the one it gives to a service. Raises ``OSError``.
 
-    Seven lines open it: identifier, unit (taken from the sender's cgroup unless root says so), priority, whether lines
-    begin with "<n>", and where it forwards (systemd's src/journal/journald-stream.c).
+    Seven header lines open it: identifier, unit (taken from the sender's cgroup unless root says so), priority, whether
+    lines begin with "<n>", and three forwarding flags (systemd's src/journal/journald-stream.c).
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as wire:
         wire.connect(STREAM)

@@ -23,11 +23,11 @@ from edged.log_writer import LogWriter
 from edged.observer import Observer, Step
 from edged.personal import masked
 
-LAST_S = 0.5  # for the last lines of a process: the unit kills what takes ten seconds
-LINES_BURST = 100.0  # a minute of a busy hall at once
-LINES_PER_S = 10.0  # ten times a busy hall
-REFUSALS_BURST = 20.0  # refused documents: a desk that tries something out
-REFUSALS_PER_S = 0.1  # a flood is told by its count
+LAST_S = 0.5  # for the last lines of a process: systemd kills the unit after ten seconds
+LINES_BURST = 100.0  # step lines at once: a minute of a busy hall
+LINES_PER_S = 10.0  # step lines per second for long: ten times a busy hall
+REFUSALS_BURST = 20.0  # lines about refused documents at once: somebody at the centre tries something out
+REFUSALS_PER_S = 0.1  # per second for long; the rest is only counted
 TEXT_MAX_CHARS = 500  # a device's error text; longer ones are cut, so that a log line fits one journal field
 # syslog levels understood by journald as a "<n>" prefix (sd-daemon(3))
 _SYSLOG = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -63,7 +63,7 @@ def configure(
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)  # libraries speak up only when something is wrong
+    root.setLevel(logging.WARNING)  # libraries log only when something is wrong
     for ours in ("edged", "devices"):
         logging.getLogger(ours).setLevel(level)
     structlog.configure(
@@ -85,7 +85,7 @@ def lost() -> int:
 
 
 def say(text: str) -> None:
-    """A word on stderr, behind the log's lines."""
+    """Write a text to stderr, after the log lines queued before it."""
     if _writer is None:
         sys.stderr.write(text)
     else:
@@ -99,13 +99,13 @@ def drain() -> None:
 
 
 def stamp_with(stamp: Callable[[], str]) -> None:
-    """From now on lines carry the hall's own time."""
+    """Stamp lines with the hall's own time from now on."""
     global _now
     _now = stamp
 
 
 class _Lines(logging.StreamHandler[TextIO]):
-    """The one handler. ``json_stamped``: None for a person's lines; else JSON, with or without a time."""
+    """The only log handler. ``json_stamped``: None for coloured lines; else JSON, with (True) or without a time."""
 
     def __init__(self, out: TextIO, json_stamped: bool | None, writer: LogWriter | None) -> None:
         super().__init__(out)
@@ -116,9 +116,9 @@ class _Lines(logging.StreamHandler[TextIO]):
     def put(
         self, name: str, event: str, fields: dict[str, Any], things: Callable[[], dict[str, list[str]]]
     ) -> bool:
-        """Write an INFO line as the chain of processors would, at a quarter of its cost; False where it cannot.
+        """Write an INFO line like the chain of structlog processors, at a quarter of its cost; False if it cannot.
 
-        ``things``: what journald's fields name beside ``fields``; asked only where journald is there.
+        ``things``: returns further values for journald's fields; called only if the log goes to journald.
         """
         if self._json_stamped is None:
             return False
@@ -138,14 +138,14 @@ class _Lines(logging.StreamHandler[TextIO]):
         try:
             self.stream.write(f"{text}\n" if self._json_stamped else f"<6>{text}\n")
             self.stream.flush()
-        except (OSError, ValueError):  # as logging itself: a log that cannot be written stops nothing
+        except (OSError, ValueError):  # as in the logging module: a log that cannot be written stops nothing
             return True
         finally:
             self.release()
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """See ``logging``."""
+        """Write a record of the libraries' own logging; see ``logging.Handler``."""
         if self._writer is None:
             super().emit(record)
             return
@@ -157,7 +157,7 @@ class _Lines(logging.StreamHandler[TextIO]):
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Not logging's own, which writes to the very stream that may hang."""
+        """Ignore the error: ``logging``'s own method writes to the very stream that may be blocked."""
         if self._writer is None:
             super().handleError(record)
         else:
@@ -165,7 +165,7 @@ class _Lines(logging.StreamHandler[TextIO]):
 
 
 class Allowance:
-    """How many lines of one kind may be written: ``burst`` at once, ``per_s`` for long. A flood fills no log."""
+    """Rate limit of one kind of log lines: ``burst`` at once, ``per_s`` for long."""
 
     def __init__(self, burst: float, per_s: float, now_s: Callable[[], float] = clock.monotonic_s) -> None:
         self._burst = burst
@@ -176,7 +176,7 @@ class Allowance:
         self._left_out = 0
 
     def take(self) -> int | None:
-        """None: leave this line out. Else how many were left out before it."""
+        """None: drop this line. Otherwise the number of lines dropped before it."""
         now_s = self._now_s()
         self._room = min(self._burst, self._room + (now_s - self._filled_s) * self._per_s)
         self._filled_s = now_s
@@ -189,10 +189,10 @@ class Allowance:
 
 
 class StepLog(Observer):
-    """Observer: one canonical line per step that commanded something, why (notes) and what (kinds).
+    """Observer that logs one line per step that commanded something: the reasons (notes) and the kinds of commands.
 
-    A line costs more than the decision it tells of, and journald drops floods: so at most ``LINES_BURST`` at once and
-    ``LINES_PER_S`` for long; a line says how many were ``left_out`` before it.
+    Writing a line costs more than the decision itself, and journald drops floods: so at most ``LINES_BURST`` lines at
+    once and ``LINES_PER_S`` for long; a line says how many were ``left_out`` before it.
     """
 
     def __init__(self, now_s: Callable[[], float] = clock.monotonic_s) -> None:
@@ -228,12 +228,12 @@ class StepLog(Observer):
 
 
 def things_of(step: Step) -> dict[str, list[str]]:
-    """Windows, areas and tickets that a step is about: of its event, its notes, and the windows that changed."""
+    """Windows, areas and tickets of a step: those of its event and its notes, and the windows that changed."""
     found: dict[str, dict[str, None]] = {"windows": {}, "areas": {}, "tickets": {}}
     facts: list[tuple[str, object]] = [(kind, getattr(step.event, kind, None)) for kind in ("window", "area")]
     for note in step.notes:
         noun = note.kind.partition(".")[0]
-        if noun == "tidal":  # of a window, and its area is in the data; or of an area
+        if noun == "tidal":  # subject: a window, with its area in the data; or an area
             noun = "window" if "area" in note.data else "area"
         facts += [(noun, note.subject), *note.data.items()]
     for command in step.commands:
@@ -257,7 +257,7 @@ def _masked(value: Any) -> Any:
     if isinstance(value, str):
         whole = value[:TEXT_MAX_CHARS]
         if not whole.isascii():
-            whole = whole.encode("utf-8", "replace").decode()  # lone surrogates break the stream
+            whole = whole.encode("utf-8", "replace").decode()  # lone surrogates cannot be encoded
         return masked(whole)
     if isinstance(value, list | tuple):
         return [_masked(item) for item in value]
@@ -267,7 +267,7 @@ def _masked(value: Any) -> Any:
 
 
 def _stamp(_logger: Any, _method: str, event: _EventDict) -> _EventDict:
-    """The hall's time once it is known, UTC before; journald stamps its own lines."""
+    """Stamp a line with the hall's time once it is known, before that with UTC; journald stamps its lines itself."""
     event["at"] = _now()
     return event
 
@@ -292,7 +292,7 @@ _now: Callable[[], str] = _utc
 
 
 def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Whether ``stream`` itself is the journal: JOURNAL_STREAM is "device:inode" of it (systemd.exec(5))."""
+    """Whether ``stream`` goes to journald: JOURNAL_STREAM holds "device:inode" of that stream (systemd.exec(5))."""
     try:
         about = os.fstat(stream.fileno())
     except (OSError, ValueError):  # a stream without a descriptor

@@ -1,4 +1,4 @@
-"""Contract of everything that is told of steps: it gets each ``Step`` after it was handled, and changes nothing."""
+"""Contract of observers: they receive each ``Step`` after the core has handled it, and change nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edged.core.model.events import Event
 
 
 class Step(NamedTuple):
-    """One turn of the loop. ``seq`` counts journaled steps; a tick without effect repeats the last."""
+    """One turn of the loop. ``seq`` counts journaled steps; a tick without effect repeats the last number."""
 
     seq: int
     at_ms: int
@@ -20,10 +20,10 @@ class Step(NamedTuple):
 
 
 class Observer:
-    """Hears of steps, by either method or both. Must not block and must not raise."""
+    """Receives steps by one or both of these methods, which must not block and must not raise."""
 
     def step(self, step: Step, decision_s: float) -> None:
-        """Called after the core took a step, before it is on disk. ``decision_s``: seconds the core needed."""
+        """Called after the core handled a step, before it is on disk. ``decision_s``: seconds the core needed."""
 
     def committed(self, steps: Sequence[Step]) -> None:
-        """Called when these steps are on disk, in order, just after their actions were handed over."""
+        """Called when these steps are on disk, in order, just after their actions were handed to the outputs."""

@@ -1,6 +1,6 @@
 """Ends a child process when its parent is gone, however the parent ended.
 
-Its standard input is a pipe that nobody writes to: it ends with the parent.
+The child's standard input is a pipe from the parent to which nobody writes: it closes when the parent ends.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 
 def end_with_parent(end: Callable[[], object]) -> None:
-    """Start a thread that calls ``end`` when standard input (a pipe of the parent) closes."""
+    """Start a thread that calls ``end`` when standard input (a pipe from the parent) closes."""
     threading.Thread(target=_wait, args=(end,), daemon=True).start()
 
 

@@ -1,6 +1,6 @@
 """Finds personal numbers (identity card, mobile) in texts, in the forms in which people write them.
 
-They are turned away at every border and kept nowhere; logs mask them. One recogniser serves both. Rules of this file:
+Inputs that hold one are refused and never stored; logs mask them. One recogniser serves both. Rules of this file:
 
 * A number is looked for in each run of digits, alone and together with its neighbours: ``138-1234 5678``,
   ``+86 138 1234 5678``, ``110101 19900307 1234``, full-width digits, one digit at a time.
@@ -19,15 +19,15 @@ from typing import Any
 MASK = "***"
 GROUPS_MAX = 24  # runs of digits joined into one number: 22 characters at most, each alone, and room
 DIGITS_MAX = 22  # 0086 and an identity number
-LONG_DIGITS = 11  # what a log masks whatever it is: somebody may have mistyped the number they have
-# Without eleven digits as close as that, an escape or a character beyond ASCII a payload holds no such number.
+LONG_DIGITS = 11  # a log masks any run this long: somebody may have mistyped their number
+# A payload without an escape, a character beyond ASCII or eleven digits this close together holds no such number.
 _HARMLESS = re.compile(rb"[\x00-\x5b\x5d-\x7e]*")
 _DIGITS = re.compile(rb"[0-9](?:[ ()+._-]{0,3}[0-9]){10}")
 _ENOUGH = re.compile(r"(?:\D*+\d){11}+")
 _RUN = re.compile(r"\d+(?: {1,3}\d+)*(?: {0,3}[Xx](?![0-9A-Za-z]))?")
 _LONG = re.compile(r"(?<![0-9A-Za-z])[0-9]{11,19}[Xx]?(?![0-9A-Za-z])")
 _MOBILE = re.compile(r"(?:0|(?:00)?86)?1[3-9]\d{9}")
-# GB/T 2260, and 99, which no place has: for whoever tries this with a number that is nobody's.
+# GB/T 2260, and 99, which no place has: for tests with a number that belongs to nobody.
 _PROVINCE = "(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|9[19])"
 _DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _IDENTITY = re.compile(rf"{_PROVINCE}\d{{4}}(?:(?:19|20)\d\d{_DAY}\d{{3}}[\dXx]|\d\d{_DAY}\d{{3}})")
@@ -41,7 +41,9 @@ def names_a_person(value: Any) -> bool:
 
 
 def is_harmless(payload: bytes) -> bool:
-    """Whether the bytes alone show that nothing inside names a person: nearly every payload of a hall."""
+    """Whether the bytes alone show that no personal number is inside, which holds for nearly every payload; avoids
+    parsing.
+    """
     if _HARMLESS.fullmatch(payload) is None:
         return False
     few = len(payload) - len(payload.translate(None, b"0123456789")) < LONG_DIGITS
@@ -66,7 +68,7 @@ def where(value: Any) -> tuple[str | int, ...] | None:
 
 
 def masked(text: str) -> str:
-    """``text`` without the numbers that name a person, and without any others of eleven digits or more."""
+    """``text`` with personal numbers, and any other numbers of eleven digits or more, masked."""
     if not _may_hold_one(text):
         return text
     for start, end in reversed(list(_found(text))):
@@ -75,7 +77,7 @@ def masked(text: str) -> str:
 
 
 class _Plain(dict[int, str]):
-    """Every character as one that the patterns know; positions stay."""
+    """Translation of every character into one that the patterns know; positions are unchanged."""
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
@@ -94,7 +96,7 @@ def _may_hold_one(text: str) -> bool:
 
 
 def _found(text: str) -> Iterator[tuple[int, int]]:
-    """Where each such number begins and ends, in order."""
+    """Begin and end of each personal number in the text, in order."""
     if not _may_hold_one(text):
         return
     plain = text.translate(_PLAIN)
@@ -104,7 +106,7 @@ def _found(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _in_run(run: str, offset: int) -> Iterator[tuple[int, int]]:
-    """Numbers made of whole groups of a run; the longest one that begins at a group, then on behind it."""
+    """Personal numbers made of whole digit groups of a run: at each group the longest match, then on after it."""
     groups = list(re.finditer(r"\d+[Xx]?|[Xx]", run))
     first = 0
     while first < len(groups):
@@ -136,7 +138,7 @@ def _is_personal(digits: str, groups: list[str]) -> bool:
 
 
 def _is_list(groups: list[str]) -> bool:
-    """Numbers of windows in a row (1 3 5 7 9 11 13 15), which only look like one number."""
+    """Whether the groups are a list of window numbers (1 3 5 7 9 11 13 15), which only look like one number."""
     if any(len(group) > 3 or not group.isdigit() for group in groups):
         return False
     numbers = [int(group) for group in groups]

@@ -1,7 +1,8 @@
-"""Checks the shape of everything that comes in (hall.toml, JSON of devices and of the centre) and names every fault.
+"""Validates every external document (hall.toml, JSON of devices and of the centre) against a type and reports every
+fault.
 
-Rules: msgspec judges. Where it refuses, which it does at the first mistake, the value is looked at again part by part,
-so that whoever wrote it hears of every one; what is said of them is left to who speaks to that person.
+Rules: msgspec decides. It stops at the first mistake, so a refused value is then examined part by part to find all of
+them; the caller words the faults for its own reader.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from msgspec import Meta, Struct
 S = TypeVar("S", bound=Struct)
 Path = tuple[str | int, ...]
 What = Literal[
-    "missing",  # a key that has to be there
-    "unknown",  # a key that nobody knows; wanted: those there are
-    "kind",  # of another type; wanted: one of KINDS
-    "choice",  # wanted: what is allowed
-    "form",  # wanted: the pattern
-    "at_least",  # wanted, of this and the next six: the bound
+    "missing",  # a required key is missing
+    "unknown",  # an unknown key; wanted: the known ones
+    "kind",  # wrong type; wanted: one of KINDS
+    "choice",  # not an allowed value; wanted: the allowed ones
+    "form",  # does not match a pattern; wanted: the pattern
+    "at_least",  # a bound is broken; wanted, here and in the next six: the bound
     "more_than",
     "at_most",
     "less_than",
     "multiple_of",
     "too_short",
     "too_long",
-    "rule",  # wanted: what the rule says of the value, as a sentence
+    "rule",  # a rule is broken; wanted: the rule's sentence about the value
 ]
 KINDS = {str: "text", int: "whole", float: "number", bool: "truth", tuple: "list", dict: "table"}
 _ASCII, _END = "(?a)", r"\Z"
@@ -50,12 +51,12 @@ class Fault(NamedTuple):
 
 
 def without_words(fault: Fault) -> str:
-    """Where and what, for a log: neither the value nor a key of somebody else's making."""
+    """Path and kind of the fault for a log, without the value and without keys that the sender invented."""
     return f"{dotted(fault.path[:-1] if fault.what == 'unknown' else fault.path)}: {fault.what}"
 
 
 class Misshapen(ValueError):
-    """A value that is not of the shape; ``faults`` holds at least one."""
+    """A value does not have the required shape; ``faults`` holds at least one fault."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
         super().__init__(
@@ -67,7 +68,7 @@ class Misshapen(ValueError):
 class Rule:
     """A check in ``Annotated[type, Rule(check)]``, for what bounds cannot express.
 
-    ``check`` gets a value of the type and returns what is kept of it; its ``ValueError`` says what is wrong.
+    ``check`` receives a value of the type and returns the value to store; its ``ValueError`` says what is wrong.
     """
 
     def __init__(self, check: Callable[[Any], Any]) -> None:
@@ -75,9 +76,10 @@ class Rule:
 
 
 class Shape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all shapes: an unknown key is a mistake, "8" is not 8, and nothing changes later.
+    """Base of all shapes: unknown keys are refused, types are not converted ("8" is not 8), and values are immutable.
 
-    A subclass with a ``__post_init__`` of its own (``ValueError``: what its fields say of each other) calls this one.
+    A subclass with its own ``__post_init__`` (which raises ``ValueError`` if its fields contradict each other) calls
+    this one.
     """
 
     def __post_init__(self) -> None:
@@ -85,13 +87,13 @@ class Shape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             msgspec.structs.force_setattr(self, name, _kept(getattr(self, name), rule))
 
 
-FORM_WORDS: dict[str, str] = {}  # pattern -> what a text of that form is, for whoever wrote another
+FORM_WORDS: dict[str, str] = {}  # pattern -> description of such a text, for the error message
 
 
 def form(pattern: str, words: str = "") -> Meta:
-    """A text's form, ``^…$``: ``$`` is its very end, not a newline before that, and ``\\d`` an ASCII digit.
+    """Constraint ``^…$`` for a text: ``$`` is its very end, never before a newline, and ``\\d`` an ASCII digit.
 
-    ``words`` say it to people, who do not read patterns.
+    ``words`` describe such a text for people who do not read patterns.
     """
     whole = f"{_ASCII}{pattern.removesuffix('$')}{_END}"
     if words:
@@ -103,7 +105,7 @@ QUOTES = "'\"‘’“”`"
 
 
 def host_name(text: str) -> str:
-    """A host alone. Raises ``ValueError`` for a URL, or a port with it, saying what to write instead."""
+    """Check that ``text`` is a bare host. Raises ``ValueError`` for a URL or host with port, with what to write."""
     if any(char.isspace() for char in text):
         raise ValueError(f'"{text}" has a space; host is one name or address')
     if any(char in QUOTES for char in text):
@@ -122,18 +124,19 @@ def host_name(text: str) -> str:
     )
 
 
-ID = form(
-    r"^[a-z0-9][a-z0-9-]{0,31}$"
-)  # of a hall, window, device …: it stands in MQTT topics and metric labels
+# id of a hall, window, device …: it is used in MQTT topics and metric labels
+ID = form(r"^[a-z0-9][a-z0-9-]{0,31}$")
 
 
 def ecma(pattern: str) -> str:
-    """The pattern of a form as it was given."""
+    """The original ECMA pattern of a form."""
     return pattern.removeprefix(_ASCII).replace(_END, "$")
 
 
 def read(kind: type[S], fields: object, most: int | None = None) -> S:
-    """``fields`` as a ``kind``. Raises ``Misshapen`` with all its faults, or ``most`` of them: looking costs time."""
+    """Convert ``fields`` to a ``kind``. Raises ``Misshapen`` with all faults, or at most ``most``, because finding
+    them costs time.
+    """
     try:
         return msgspec.convert(fields, kind, str_keys=True)
     except msgspec.ValidationError as error:
@@ -154,7 +157,7 @@ def _says_nothing(value: object) -> bool:
 
 
 def faults(kind: Any, value: object, path: Path = ()) -> Iterator[Fault]:
-    """Everything that is wrong with ``value``, which stands at ``path`` and should be a ``kind``."""
+    """All faults of ``value``, which is located at ``path`` and should be a ``kind``."""
     whole, kind, metas = kind, *_plain(kind)
     origin, args = get_origin(kind), get_args(kind)
     if origin in _UNIONS:
@@ -186,7 +189,7 @@ def faults(kind: Any, value: object, path: Path = ()) -> Iterator[Fault]:
 
 
 def keys_of(kind: type[Struct]) -> dict[str, bool]:
-    """The keys of a shape, as they are written; True: it has to be there."""
+    """The keys of a shape as written in documents; True for required ones."""
     return {name: field.required for name, field in _fields(kind).items()}
 
 
@@ -210,7 +213,8 @@ def _portable(node: Any) -> Any:
         if "enum" in kept and all(isinstance(choice, str) for choice in kept["enum"]):
             kept["type"] = "string"
         if isinstance(kept.get("description"), str):
-            kept["description"] = inspect.cleandoc(kept["description"])  # Python 3.13 does it by itself
+            # removes the indentation of docstrings, as Python 3.13 does by itself
+            kept["description"] = inspect.cleandoc(kept["description"])
         if isinstance(kept.get("pattern"), str):
             kept["pattern"] = ecma(kept["pattern"])
         return kept
@@ -226,12 +230,12 @@ def dotted(path: Path) -> str:
 
 
 def _plain(kind: Any) -> tuple[Any, tuple[Any, ...]]:
-    """A type without what ``Annotated`` says of it, and that."""
+    """Split an ``Annotated`` type into the plain type and its annotations."""
     return (kind.__origin__, kind.__metadata__) if get_origin(kind) is Annotated else (kind, ())
 
 
 def _key(kind: Any, key: str) -> str | int:
-    """A key of a table is text; a whole number where numbers name the entries."""
+    """A key of a table is text, or a whole number if the entries are named by numbers."""
     if _plain(kind)[0] is int:
         with suppress(msgspec.ValidationError):
             return next(iter(msgspec.convert({key: None}, dict[int, None], str_keys=True)))
@@ -263,7 +267,7 @@ def _of_shape(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator
 
 
 def _broken(kind: type[Struct], value: dict[Any, Any], path: Path) -> Iterator[Fault]:
-    """Faults of a shape whose fields are right one by one but not together."""
+    """Faults of a shape whose fields are each right but contradict each other."""
     try:
         msgspec.convert(value, kind, str_keys=True)
     except msgspec.ValidationError as error:
@@ -303,7 +307,7 @@ def _is(value: object, kind: type) -> bool:
 
 
 def _unfit(metas: tuple[Any, ...], value: Any, path: Path) -> Iterator[Fault]:
-    """The bounds that ``value``, of the right type, does not keep."""
+    """The bounds that ``value``, which has the right type, breaks."""
     for meta in metas:
         if not isinstance(meta, Meta):
             continue
@@ -337,13 +341,13 @@ def _hints(kind: type[Struct]) -> dict[str, Any]:
 
 @cache
 def _fields(kind: type[Struct]) -> dict[str, msgspec.structs.FieldInfo]:
-    """By the names that are written."""
+    """Fields by the names used in documents."""
     return {field.encode_name: field for field in msgspec.structs.fields(kind)}
 
 
 @cache
 def _rules(kind: type[Struct]) -> tuple[tuple[str, Any], ...]:
-    """The fields with a rule anywhere in their type."""
+    """Names of the fields with a ``Rule`` anywhere in their type."""
     hints = _hints(kind)
     return tuple((name, hints[name]) for name in kind.__struct_fields__ if _ruled(hints[name]))
 
@@ -356,7 +360,7 @@ def _ruled(kind: Any) -> bool:
 
 
 def _kept(value: Any, kind: Any) -> Any:
-    """What the rules of ``kind`` keep of ``value``. Raises ``ValueError``."""
+    """``value`` after the rules of ``kind`` were applied. Raises ``ValueError``."""
     if value is None or value is msgspec.UNSET:
         return value
     plain, metas = _plain(kind)

@@ -1,11 +1,11 @@
-"""JSON from devices and from the centre to a plain dict, or one reason why not. Rules of this file:
+"""Parses JSON from devices and from the centre into a plain dict, or refuses it with one reason. Rules of this file:
 
 * UTF-8 only, with or without a byte order mark (RFC 8259 §8.1 lets a reader pass over it); one object; no key twice;
   finite numbers; bounded size. Python's own parser is laxer in each of these.
 * A whole number is one however it is written: ``1.0`` and ``1e0`` are integers, as JSON Schema has it (Lua, JavaScript
   engines and some PLCs write every number with a point).
 * A document that decides something is bounded in depth and number of values too, and can be written down again.
-* Whatever the bytes are, a dict comes back or ``NotStrictJson`` is raised: nothing else leaves.
+* Whatever the bytes are, the result is a dict or ``NotStrictJson`` is raised, never another exception.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from typing import Any, NoReturn
 
 from edged.encoding import NotUtf8, text_of
 
-DEPTH_MAX = 12  # a policy is 5 deep; Python's own limit differs by version
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.S)  # a bracket within a text is none
+DEPTH_MAX = 12  # nesting depth: a policy has 5; Python's own limit differs by version
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{}]', re.S)  # brackets inside a text do not count
 VALUES_MAX = 5_000  # a policy with 50 areas has about 600 values
-EXACT_MAX = 2**53  # a larger one with a point may stand for another number than was meant
+EXACT_MAX = 2**53  # a larger float may differ from the integer that was meant
 
 
 class NotStrictJson(ValueError):
-    """``reason`` is a short fixed word for a counter; the text says more, and may quote what came."""
+    """The bytes are not strict JSON. ``reason``: a short fixed word for a counter; the text says more, and may quote
+    the input.
+    """
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text)
@@ -33,7 +35,7 @@ class NotStrictJson(ValueError):
 
 
 def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]:
-    """The object in ``data``. ``digits_max``: of an integer; None leaves it to whoever checks the values.
+    """Parse the object in ``data``. ``digits_max``: most digits of an integer; None leaves that check to the caller.
 
     Raises ``NotStrictJson``.
     """
@@ -59,7 +61,7 @@ def parse(data: bytes, bytes_max: int, digits_max: int | None) -> dict[str, Any]
 
 
 def parse_document(data: bytes, bytes_max: int) -> dict[str, Any]:
-    """The object in ``data`` that decides something and is kept. Raises ``NotStrictJson``."""
+    """Parse a document that decides something and is stored: with further bounds. Raises ``NotStrictJson``."""
     value = parse(data, bytes_max, None)
     _bounded(value)
     return value
@@ -110,7 +112,7 @@ def _number(text: str) -> int | float:
 
 
 def _bounded(value: Any) -> None:
-    """Number of values, and text that can be written again (a lone surrogate cannot)."""
+    """Check the number of values, and that every text can be encoded again (a lone surrogate cannot)."""
     count = 0
     stack: list[Any] = [value]
     while stack:

@@ -1,7 +1,7 @@
-"""Characters that no text for people holds: control characters, and those that turn the direction of what follows.
+"""Characters that are not allowed in texts for people: control characters, and those that change the text direction.
 
-A board, a ticket or a terminal does something with them instead of showing them; at the border they are taken out of
-what devices say, and refused in what somebody wrote and signed.
+A board, a ticket printer or a terminal acts on them instead of showing them. They are removed from messages of devices,
+and refused in documents that somebody wrote and signed.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ _ODD = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\u00ad\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb"
     "\\U000e0000-\\U000e007f]"
 )
-_BREAKS = "\t\n\v\f\r\x85\u2028\u2029"  # where words were apart, they stay apart
+_BREAKS = "\t\n\v\f\r\x85\u2028\u2029"  # line breaks and tabs become spaces, so that words stay apart
 
 
 def cleaned(text: str) -> str:
-    """``text`` without them; a line break or tab becomes a space."""
+    """``text`` without these characters; a line break or tab becomes a space."""
     return _ODD.sub(lambda found: " " if found.group() in _BREAKS else "", text)
 
 
 def odd_character(text: str) -> tuple[int, str] | None:
-    """Position (from 1) and name of the first of them; None where there is none."""
+    """Position (from 1) and name of the first such character; None if there is none."""
     found = _ODD.search(text)
     return None if found is None else (found.start() + 1, named(found.group()))
 
 
 def where_odd(value: Any) -> tuple[tuple[str | int, ...], int, str] | None:
-    """The way to the first text inside ``value`` that has one, its position there, and its name."""
+    """The path to the first text inside ``value`` with such a character, its position there, and its name."""
     if isinstance(value, str):
         found = odd_character(value)
         return None if found is None else ((), *found)
@@ -50,5 +50,5 @@ def where_odd(value: Any) -> tuple[tuple[str | int, ...], int, str] | None:
 
 
 def named(char: str) -> str:
-    """A character as people may look it up: ``U+202E RIGHT-TO-LEFT OVERRIDE``."""
+    """The code point and Unicode name of a character: ``U+202E RIGHT-TO-LEFT OVERRIDE``."""
     return f"U+{ord(char):04X} {unicodedata.name(char, 'control character')}"

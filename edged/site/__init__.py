@@ -1,1 +1,3 @@
-"""What a technician needs on site beside the running daemon: the bundle on a USB stick. No daemon imports it."""
+"""Tools of a technician on site: installation bundle, Debian package, backup, diagnosis, certificates. The daemon
+does not import them.
+"""

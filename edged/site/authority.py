@@ -1,8 +1,8 @@
 """A certificate authority in a folder: of a hall (broker, controller, devices) or of a city (broker, bridges, centre).
 
-Rules: nothing is overwritten but by ``renew``; private keys are readable by their owner alone; a certificate names one
-client (its common name) and, for a broker, the hosts under which it is reached. Keys are P-256: TLS stacks of cheap
-panels know it. Sources: RFC 5280, mosquitto.conf(5) (certfile, cafile, crlfile).
+Rules: only ``renew`` overwrites anything; private keys are readable by their owner alone; a certificate names one
+client (its common name) and, for a broker, the hosts under which it is reached. Keys are P-256, which the TLS stacks
+of cheap panels support. Sources: RFC 5280, mosquitto.conf(5) (certfile, cafile, crlfile).
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from edged.clock import wall_ms
 
 AUTHORITY_DAYS = 3650
-BEFORE = timedelta(minutes=5)  # clocks of devices differ
+# certificates are valid from this long before now, because clocks of devices differ
+BEFORE = timedelta(minutes=5)
 PEM = serialization.Encoding.PEM
 
 
 class AuthorityError(Exception):
-    """The folder is not as it has to be; the text says what and where."""
+    """The folder lacks something or already holds it; the text says what and where."""
 
 
 class Expiry(NamedTuple):
@@ -38,10 +39,12 @@ class Expiry(NamedTuple):
 
 
 class Authority:
-    """``ca.pem`` and ``ca.key`` in ``folder``, the list ``crl.pem`` of what is revoked, and what was issued."""
+    """An authority: ``ca.pem`` and ``ca.key`` in ``folder``, the revocation list ``crl.pem``, and the issued
+    certificates.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Raises ``AuthorityError`` where there is none."""
+        """Open the authority in ``folder``. Raises ``AuthorityError`` if there is none."""
         self._folder = folder
         try:
             self._cert = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
@@ -56,7 +59,7 @@ class Authority:
 
     @classmethod
     def make(cls, folder: Path, name: str) -> Authority:
-        """A new one. Raises ``AuthorityError`` where something is in the way."""
+        """Create a new authority. Raises ``AuthorityError`` if one of its files exists already."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = _builder(subject, subject, key.public_key(), AUTHORITY_DAYS)
@@ -70,9 +73,10 @@ class Authority:
         return made
 
     def issue(self, name: str, hosts: tuple[str, ...], days: int, renew: bool = False) -> Path:
-        """Certificate and key of ``name``; ``hosts``: it is a server there. Raises ``AuthorityError``.
+        """Issue certificate and key for ``name``; with ``hosts`` for a server with these names. Raises
+        ``AuthorityError``.
 
-        ``renew``: in place of the present one, with a new key; what is connected stays so until it connects again.
+        ``renew``: replace the present ones, with a new key; open connections go on until they are made again.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -91,7 +95,9 @@ class Authority:
         return file
 
     def revoke(self, files: tuple[Path, ...], days: int = 365) -> Path:
-        """The list with these added, good for ``days``: an ended list keeps everybody out, so it is renewed in time."""
+        """Add names to the revocation list, which then is valid for ``days``; renew it in time: an expired list locks
+        everybody out.
+        """
         now, listed = _now(), self._folder / "crl.pem"
         builder = x509.CertificateRevocationListBuilder().issuer_name(self._cert.subject)
         builder = builder.last_update(now - BEFORE).next_update(now + timedelta(days=days))
@@ -105,7 +111,7 @@ class Authority:
         return listed
 
     def expiries(self) -> list[Expiry]:
-        """Every certificate of the folder and the list, what ends first first."""
+        """The expiry of every certificate in the folder and of the revocation list, soonest first."""
         found = []
         for file in sorted(self._folder.glob("*.pem")):
             data = file.read_bytes()
@@ -158,7 +164,7 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _write(file: Path, data: bytes, mode: int, new: bool) -> None:
-    """Whole or not at all; ``new``: only where nothing is yet."""
+    """Write a file as a whole or not at all; ``new``: only if it does not exist yet."""
     if new and file.exists():
         raise AuthorityError(f"{file}: is there already; nothing is overwritten")
     fresh = file.with_name(f".{file.name}.{os.getpid()}")

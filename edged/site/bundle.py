@@ -48,13 +48,14 @@ PLATFORMS = {  # name for people: tags that pip may choose from, newest C librar
     ),
 }
 PYTHONS = ("3.11", "3.12", "3.13")
-PIP = "pip==26.3"  # Debian's own may be missing (python3-venv); it installs the rest and is not installed itself
+# Debian's own pip may be missing (python3-venv); this one installs the rest and is not installed itself
+PIP = "pip==26.3"
 SHIPPED = ("systemd", "configs")
 EXTRAS = "web,bridge"  # the pages and the bridge to a queue system, beside the daemon
 ELF_MACHINES = {"x86_64": 62, "aarch64": 183}  # ``e_machine`` (elf.h)
 MUST_BRING = "import bz2, ctypes, hashlib, lzma, ssl, venv, zlib, sys; print('%d.%d' % sys.version_info[:2])"
 CHUNK_BYTES = 1 << 20
-SPOKEN = {  # where below share/: the words of ``edged`` that print it
+SPOKEN = {  # path below share/: arguments of ``edged`` that print this file
     "man/man1/edged.1": ("manual",),
     "man/zh_CN/man1/edged.1": ("manual", "--lang", "zh"),
     "bash-completion/completions/edged": ("completion", "bash"),
@@ -64,12 +65,12 @@ SPOKEN = {  # where below share/: the words of ``edged`` that print it
 
 
 class BundleError(Exception):
-    """The bundle cannot be made; the text says why and what to do."""
+    """The bundle cannot be made; the text says why, and what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
 class BundlePlan:
-    """What to make. ``source``: a checkout. ``key``: a private key file (PEM) that signs, or None.
+    """Parameters of a bundle. ``source``: a checkout. ``key``: a private key file (PEM) that signs it, or None.
 
     ``interpreter``: the folder of a Python to carry (``bin/python3`` and its library beneath), of version ``python``.
     """
@@ -95,7 +96,7 @@ Say = Callable[[str], None]
 
 
 def make(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wheel]:
-    """Write the bundle to ``out`` (``.tar.zst`` or ``.tar.gz``); the wheels in it. Raises ``BundleError``."""
+    """Write the bundle to ``out`` (``.tar.zst`` or ``.tar.gz``); returns its wheels. Raises ``BundleError``."""
     name = f"edged-{about(order.source)['version']}-{order.platform}"
     with TemporaryDirectory() as scratch:
         folder = Path(scratch) / name
@@ -109,7 +110,7 @@ def make(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wh
 
 
 def unpacked(order: BundlePlan, folder: Path, say: Say = lambda _line: None) -> list[Wheel]:
-    """The bundle as a folder, which must not exist yet; the wheels in it. Raises ``BundleError``."""
+    """Write the bundle as a folder, which must not exist yet; returns its wheels. Raises ``BundleError``."""
     project = about(order.source)
     if order.platform not in PLATFORMS:
         raise BundleError(
@@ -127,7 +128,7 @@ def unpacked(order: BundlePlan, folder: Path, say: Say = lambda _line: None) -> 
 
 
 def about(source: Path) -> dict[str, str]:
-    """What a checkout says of the project. Raises ``BundleError``."""
+    """The project table of a checkout's pyproject.toml. Raises ``BundleError``."""
     try:
         project: dict[str, str] = tomllib.loads((source / "pyproject.toml").read_text())["project"]
     except (OSError, KeyError, tomllib.TOMLDecodeError) as error:
@@ -138,7 +139,7 @@ def about(source: Path) -> dict[str, str]:
 
 
 def carried_version(interpreter: Path) -> str:
-    """The version of an interpreter that can be carried: it runs from another place, too. Raises ``BundleError``."""
+    """The version of an interpreter, after checking that it also runs from another folder. Raises ``BundleError``."""
     with TemporaryDirectory() as scratch:
         there = Path(scratch) / "python"
         _carry(interpreter, there)
@@ -182,10 +183,12 @@ def foreign_parts(wheels: Path, platform: str) -> list[str]:
 
 
 def _wheels(order: BundlePlan, folder: Path, say: Say) -> list[Wheel]:
-    """Build our own wheel, fetch the others for the platform, and hold each against the lock."""
+    """Build our own wheel, fetch the others for the platform, and compare each one's hash with the lock."""
     folder.mkdir(parents=True)
     say("building the wheel of edged")
-    with (order.source / "pyproject.toml").open("rb") as lock:  # two at once would build into one folder
+    with (order.source / "pyproject.toml").open(
+        "rb"
+    ) as lock:  # two builds at once would write into one folder
         fcntl.flock(lock, fcntl.LOCK_EX)
         run_pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(order.source))
     ours = next(folder.glob("edged-*.whl"))
@@ -208,7 +211,7 @@ def _wheels(order: BundlePlan, folder: Path, say: Say) -> list[Wheel]:
 
 
 def run_pip(*words: str) -> None:
-    """Run pip, silent and alone. Raises ``BundleError`` with what it said."""
+    """Run pip quietly and without its configuration. Raises ``BundleError`` with its output."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *words],
         capture_output=True,
@@ -233,7 +236,7 @@ def _wheel(file: Path) -> Wheel:
 
 
 def _texts(order: BundlePlan, folder: Path, project: dict[str, str], wheels: list[Wheel]) -> None:
-    """Everything that is not a wheel."""
+    """Write everything that is not a wheel."""
     for shipped in SHIPPED:
         shutil.copytree(
             order.source / shipped, folder / shipped, ignore=shutil.ignore_patterns("__pycache__", "*.py")
@@ -251,7 +254,7 @@ def _texts(order: BundlePlan, folder: Path, project: dict[str, str], wheels: lis
 
 
 def _spoken(source: Path, share: Path) -> None:
-    """What the commands of ``source`` say of themselves. Raises ``BundleError``."""
+    """Manual pages and shell completion, printed by the commands of ``source``. Raises ``BundleError``."""
     for place, words in SPOKEN.items():
         done = subprocess.run(
             [sys.executable, "-m", "edged", *words], cwd=source, capture_output=True, text=True, check=False
@@ -312,7 +315,7 @@ def _sums(folder: Path, key: Path | None) -> None:
 
 
 def _pack(folder: Path, out: Path) -> None:
-    """One archive, the same bytes for the same files."""
+    """Pack one archive, reproducibly: the same files give the same bytes."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path in sorted(folder.rglob("*")):

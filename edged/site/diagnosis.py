@@ -1,4 +1,6 @@
-"""One archive for whoever helps: what this hall is, how it is, what it logged, and nothing that must not leave it."""
+"""Writes an archive for remote support: the hall's configuration, health and log, without anything that must not
+leave it.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ from edged import __version__
 from edged.site.redaction import Redaction
 from edged.store import notes
 
-LOG_LINES = 5_000  # a day of a usual hall, minutes of one in trouble
-MEMBER_BYTES_MAX = 8 << 20  # of one file: the end of it, where it is longer
+LOG_LINES = 5_000  # log lines: a day of a usual hall, minutes of one in trouble
+MEMBER_BYTES_MAX = 8 << 20  # bytes per file: of a longer one the end
 COMMAND_S = 15.0
 UNIT = "edged.service"
 PROPERTIES = "ActiveState,SubState,NRestarts,ExecMainStatus,MemoryCurrent,WatchdogUSec,FragmentPath"
@@ -35,7 +37,7 @@ Part = Callable[[], str]
 
 
 def raw_config(file: Path) -> dict[str, Any]:
-    """hall.toml as parsed; empty where it cannot be."""
+    """The parsed hall.toml; empty if it cannot be parsed."""
     try:
         return tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError):
@@ -43,7 +45,9 @@ def raw_config(file: Path) -> dict[str, Any]:
 
 
 def write(out: Path, config: Path, parts: Mapping[str, Part]) -> list[str]:
-    """The archive with every part, redacted; a part that fails says why. Returns their names. Raises ``OSError``."""
+    """Write the archive with every part redacted; instead of a part that fails stands the reason. Returns the names
+    of the parts. Raises ``OSError``.
+    """
     redaction = Redaction(raw_config(config), config.parent)
     members = {
         "README.txt": README,
@@ -67,7 +71,7 @@ def write(out: Path, config: Path, parts: Mapping[str, Part]) -> list[str]:
 
 
 def _redacted(redaction: Redaction, text: str) -> str:
-    """A document stays one; any other text is taken as it is."""
+    """Redact a part: JSON value by value, any other text as a whole."""
     try:
         return _json(redaction.cleaned(json.loads(text)))
     except (ValueError, RecursionError):
@@ -75,7 +79,7 @@ def _redacted(redaction: Redaction, text: str) -> str:
 
 
 def versions() -> dict[str, Any]:
-    """What runs here, and on what."""
+    """Versions of the program, of Python, of the libraries and of the system."""
     return {
         "edged": __version__,
         "python": platform.python_version(),
@@ -87,7 +91,7 @@ def versions() -> dict[str, Any]:
 
 
 def journal_statistics(path: Path) -> str:
-    """Size, version and rows of each table; no row itself."""
+    """Size and schema version of the journal and the number of rows in each table, without their content."""
     found: dict[str, Any] = {
         "files": {one.name: one.stat().st_size for one in sorted(path.parent.glob(f"{path.name}*"))}
     }
@@ -104,19 +108,19 @@ def journal_statistics(path: Path) -> str:
 
 
 def last_log(file: Path | None) -> str:
-    """The last lines of the journal of systemd, or of ``file``."""
+    """The last lines of the unit's log in journald, or of ``file``."""
     if file is not None:
         return "\n".join(_read(file).splitlines()[-LOG_LINES:])
     return command("journalctl", "-u", UNIT, "-n", str(LOG_LINES), "-o", "short-iso", "--no-pager")
 
 
 def unit_state() -> str:
-    """How the unit is; not its environment."""
+    """Properties of the systemd unit, without its environment."""
     return command("systemctl", "show", UNIT, "-p", PROPERTIES)
 
 
 def command(*words: str) -> str:
-    """What a program of the system prints, or why not."""
+    """The output of a system program, or the reason why there is none."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=COMMAND_S, check=False)  # noqa: S603
     except (OSError, subprocess.SubprocessError) as error:

@@ -1,6 +1,7 @@
-"""The backup file of a hall: its journal, its hall.toml and what is needed to go on elsewhere, as one ``.tar.gz``.
+"""The backup file of a hall: journal, hall.toml and the files needed to continue on another machine, as one
+``.tar.gz``.
 
-Passwords and keys of the broker link stay out unless asked for; what the file names as trusted public keys goes in.
+Passwords and keys of the broker link are left out unless asked for; the trusted public keys of policies are included.
 """
 
 from __future__ import annotations
@@ -30,16 +31,18 @@ MANIFEST_BYTES_MAX = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RestoredHall:
-    """What was put back. ``hall``: the hall.toml that was written, or None where one stood already."""
+    """Result of a restore. ``hall``: the hall.toml that was written, or None if one existed already."""
 
     hall: Path | None
     epoch: int
     taken: str
-    unsure: tuple[str, ...]  # services of which more numbers may have been given than can be skipped
+    unsure: tuple[str, ...]  # services for which more numbers may have been issued than can be skipped
 
 
 def backup(hall: HallConfig, out: Path, whole: bool, secrets: bool) -> Copied:
-    """Write the backup of a hall, running or not; ``out`` appears only when it is complete. Raises ``BackupError``."""
+    """Write the backup of a hall, while it runs or not; ``out`` appears only once it is complete. Raises
+    ``BackupError``.
+    """
     with TemporaryDirectory(prefix="edged-backup-") as scratch:
         copy = Path(scratch) / JOURNAL
         copied = copy_journal(Path(hall.store.path), copy, whole)
@@ -69,7 +72,7 @@ def backup(hall: HallConfig, out: Path, whole: bool, secrets: bool) -> Copied:
 
 
 def forget_old(out: Path, keep: int) -> list[Path]:
-    """Delete all but the newest ``keep`` backups beside ``out``; what was deleted."""
+    """Delete all but the newest ``keep`` backups in the folder of ``out``; returns the deleted ones."""
     there = sorted(out.parent.glob("edged-*.tar.gz"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in there[keep:]:
         file.unlink()
@@ -77,9 +80,9 @@ def forget_old(out: Path, keep: int) -> list[Path]:
 
 
 def restore(file: Path, config: Path, journal: Path, last: Sequence[str] = ()) -> RestoredHall:
-    """Put a backup back. A hall.toml that stands at ``config`` is left alone. Raises ``BackupError``.
+    """Restore a backup. An existing hall.toml at ``config`` is not overwritten. Raises ``BackupError``.
 
-    ``last``: the last numbers that somebody saw on paper today ("A057"); numbering goes on right behind them.
+    ``last``: the last numbers that somebody saw on paper today ("A057"); numbering continues right after them.
     """
     try:
         with tarfile.open(file, "r:gz") as archive, TemporaryDirectory(prefix="edged-restore-") as scratch:
@@ -101,7 +104,7 @@ def restore(file: Path, config: Path, journal: Path, last: Sequence[str] = ()) -
 
 
 def _last_seen(text: str, last: Sequence[str]) -> LastSeen:
-    """Numbers on paper, by the service that gives them. Raises ``BackupError`` for one that no service gives."""
+    """The last numbers on paper by service. Raises ``BackupError`` for a number that no service issues."""
     if not last:
         return LastSeen()
     told = tomllib.loads(text)
@@ -121,7 +124,7 @@ def _last_seen(text: str, last: Sequence[str]) -> LastSeen:
 
 
 def _named(hall: HallConfig, secrets: bool) -> list[Path]:
-    """Files that hall.toml names: the policy keys; with ``secrets`` also those of the broker link."""
+    """The files that hall.toml names: the policy keys; with ``secrets`` also those of the broker link."""
     tls = hall.mqtt.tls
     named = [hall.policy.keys, hall.duty.keys, None if tls is None else tls.ca_file]
     if secrets:
@@ -137,7 +140,7 @@ def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
 
 
 def _copy_out(archive: tarfile.TarFile, out: Path) -> None:
-    """The journal, by its content alone (Debian 12's Python 3.11.2 has no ``filter`` for ``extract`` yet)."""
+    """Extract the journal by copying its content (Debian 12's Python 3.11.2 has no ``filter`` for ``extract`` yet)."""
     stream = archive.extractfile(JOURNAL)
     if stream is None:
         raise KeyError(JOURNAL)

@@ -1,11 +1,11 @@
-"""A first hall.toml from a few answers: complete enough that ``edged check`` takes it, with the rest as comments."""
+"""Writes a first hall.toml from a few answers: complete enough to pass ``edged check``, with the rest as comments."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-LETTERS = "ABCDEFGHJKLMNPQRSTVWXYZ"  # of numbers, read aloud: without I, O and U
+LETTERS = "ABCDEFGHJKLMNPQRSTVWXYZ"  # first letters of ticket numbers; without I, O and U, which are misread
 HEAD = """#:schema {schema}
 # {name} / hall.toml, written by `edged config new`. After every change 每次修改后：edged check hall.toml
 # What else there is, with comments, stands in hall-example.toml. 其余写法见 hall-example.toml。
@@ -14,7 +14,7 @@ HEAD = """#:schema {schema}
 
 @dataclass(frozen=True, slots=True)
 class AreaDraft:
-    """An area: how many windows serve it all day, and how many are "+1" windows."""
+    """Answers about one area: how many windows serve it all day, and how many are "+1" windows."""
 
     id: str
     name: str
@@ -25,7 +25,7 @@ class AreaDraft:
 
 @dataclass(frozen=True, slots=True)
 class HallDraft:
-    """What was answered. ``ports``: serial ports found on this machine."""
+    """All answers. ``ports``: the serial ports found on this machine."""
 
     id: str
     name: str

@@ -1,8 +1,9 @@
-"""The Debian package: of one architecture, its libraries inside, installed without a network (``apt install ./….deb``).
+"""Makes the Debian package: for one architecture, with its libraries, installed without a network (``apt install
+./….deb``).
 
-What is in it is what the bundle installs, at the same places: ``/opt/edged/venv`` leads to ``versions/N``. The
-units stand in ``/usr/lib``. Conffiles, which dpkg leaves as somebody changed them: the serial ports' rules and modules.
-Wheels of another architecture are unpacked, never run, so that both packages are made on one machine.
+It installs the same files as the bundle at the same places: ``/opt/edged/venv`` is a link to ``versions/N``; the units
+are in ``/usr/lib``. The udev rules and module list of the serial ports are conffiles, which dpkg keeps as somebody
+changed them. Wheels are unpacked and never run, so that one machine makes the packages of both architectures.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ Description: edge controller of a government service hall
 
 
 def make_package(order: BundlePlan, out: Path, say: Say = lambda _line: None) -> list[Wheel]:
-    """Write the package to ``out``; the wheels in it. Raises ``BundleError``."""
+    """Write the package to ``out``; returns its wheels. Raises ``BundleError``."""
     _dpkg_deb()
     if order.interpreter is not None:
         raise BundleError("a package uses Debian's own Python; --python DIR is for the archive")
@@ -49,7 +50,7 @@ def make_package(order: BundlePlan, out: Path, say: Say = lambda _line: None) ->
 
 
 def package_of(bundle: Path, order: BundlePlan, out: Path, say: Say = lambda _line: None) -> None:
-    """The package of an unpacked bundle that ``order`` made. Raises ``BundleError``."""
+    """Make the package from an unpacked bundle that ``order`` made. Raises ``BundleError``."""
     with TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
         version = about(order.source)["version"]
@@ -73,7 +74,7 @@ def _dpkg_deb() -> str:
 
 
 def _program(order: BundlePlan, bundle: Path, place: Path) -> None:
-    """A virtual environment as Python's own ``venv`` makes one, without running the Python of the target."""
+    """Write a virtual environment as Python's ``venv`` makes it, without running the Python of the target."""
     there = f"/opt/edged/versions/{place.name}"
     site = place / "lib" / f"python{order.python}" / "site-packages"
     tags = [word for tag in PLATFORMS[order.platform] for word in ("--platform", tag)]
@@ -83,7 +84,8 @@ def _program(order: BundlePlan, bundle: Path, place: Path) -> None:
         *("--target", str(site), *target),
         *("--find-links", str(bundle / "wheels"), "-r", str(bundle / "requirements.txt")),
     )
-    shutil.rmtree(site / "bin", ignore_errors=True)  # scripts of libraries, for this machine's Python
+    # scripts of libraries, made for the Python of the building machine
+    shutil.rmtree(site / "bin", ignore_errors=True)
     programs = place / "bin"
     programs.mkdir()
     for name in ("python", "python3", f"python{order.python}"):
@@ -99,7 +101,7 @@ def _program(order: BundlePlan, bundle: Path, place: Path) -> None:
 
 
 def _system(bundle: Path, root: Path) -> None:
-    """Units, users, rules and examples, each where Debian looks for it."""
+    """Write units, users, rules and examples to the places where Debian looks for them."""
     places = {
         ".service": "usr/lib/systemd/system/{name}",
         ".socket": "usr/lib/systemd/system/{name}",

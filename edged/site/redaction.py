@@ -1,8 +1,8 @@
-"""Takes out of a text what must not leave the hall: people, passwords, keys. Whoever helps needs none of them.
+"""Removes from texts what must not leave the hall: names of people, passwords, keys. Remote support needs none of them.
 
-Rules: what hall.toml itself names as secret or as a person is known by its value and goes wherever it stands; what
-looks like an identity or mobile number, a key, a token or a password goes as well. Staff become ``staff-1``, the same
-in every file of a bundle, so that a story can still be followed.
+Rules: a value that hall.toml names as a secret or a person is removed wherever it occurs; anything that looks like an
+identity or mobile number, a key, a token or a password is removed as well. Staff become ``staff-1`` and so on, the
+same in every file of an archive, so that events can still be followed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 from edged.personal import MASK, masked
 
-SECRET_BYTES_MAX = 64 * 1024  # of a password or key file; longer ones are none
-SHORTEST = 4  # characters of a secret that is looked for everywhere: "1" would blot out every number
+SECRET_BYTES_MAX = 64 * 1024  # bytes of a password or key file; a longer file is none
+SHORTEST = 4  # least length of a secret that is searched for: "1" would blot out every number
 SECRET_KEY = re.compile(r"pass|secret|token|pins?$|credential|private", re.I)
 FILE_KEY = re.compile(r"(_file|^keys|^path|_key|^directory)$")
 PATTERNS = (
@@ -29,7 +29,7 @@ PATTERNS = (
 
 
 class Redaction:
-    """``raw``: hall.toml as parsed, paths in it relative to ``folder``."""
+    """Redacts texts for one hall. ``raw``: the parsed hall.toml, whose paths are relative to ``folder``."""
 
     def __init__(self, raw: dict[str, Any], folder: Path) -> None:
         self._raw = raw
@@ -40,7 +40,7 @@ class Redaction:
         self._people = sorted(people, key=lambda pair: -len(pair[0]))
 
     def text(self, text: str) -> str:
-        """``text`` with everything taken out."""
+        """``text`` with every secret and name replaced."""
         for secret in self._secrets:
             text = text.replace(secret, MASK)
         for pattern in PATTERNS:
@@ -52,11 +52,11 @@ class Redaction:
         return masked(text)
 
     def config(self) -> Any:
-        """hall.toml without its secrets; comments are gone with the parsing."""
+        """The text of hall.toml without its secrets; comments are lost by parsing."""
         return self.cleaned(self._raw)
 
     def cleaned(self, value: Any, key: str = "") -> Any:
-        """A parsed document without them; ``key``: under which it stands."""
+        """A parsed document without secrets and names; ``key``: the key under which it is stored."""
         if isinstance(value, dict):
             return {self.text(name): self.cleaned(inner, name) for name, inner in value.items()}
         if isinstance(value, list):

@@ -24,9 +24,8 @@ PUNCH = 0x4030582B
 SPACE = "hh4xqqiI16x"  # struct space_resv: offset from the beginning of the file, and length
 SLICE_BYTES = 1 << 18  # bytes examined per slice: a few milliseconds, mostly spent reading
 BLOCK_BYTES = 4096  # smallest hole of a file system
-WORTH_BYTES = (
-    64 * 1024 * 1024
-)  # begin at so many free pages that are not holes yet; fewer come and go in daily work
+# begin at so many free pages that are not holes yet; fewer come and go in daily work
+WORTH_BYTES = 64 * 1024 * 1024
 _ZEROS = bytes(BLOCK_BYTES)
 
 

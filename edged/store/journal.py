@@ -84,13 +84,11 @@ class Journal:
         self.taken = read_cursor(
             stored, opened.epoch, opened.head.seq
         )  # acknowledgements of the centre, as of the start
-        self.counters = (
-            database.get_meta(opened.connection, COUNTERS) or ""
-        )  # counters of operations, as of the start
+        # counters of operations, as of the start
+        self.counters = database.get_meta(opened.connection, COUNTERS) or ""
         newest = database.marks(opened.connection, (-1, -1), 1)
-        self._dumped = (
-            newest[0] if newest else Snapshot(0, 0, "", GENESIS, None)
-        )  # the last state dump, without its blob
+        # the last state dump, without its blob
+        self._dumped = newest[0] if newest else Snapshot(0, 0, "", GENESIS, None)
         self._pending = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ended: asyncio.Future[None] | None = None

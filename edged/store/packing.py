@@ -17,9 +17,8 @@ LEVEL = 1
 WINDOW_BITS = 13  # 8 KiB: the dictionary and a step's commands
 MEMORY_LEVEL = 5  # little memory per step
 WORTH_BYTES = 100  # shorter texts are not compressed
-COMMANDS_BYTES_MAX = (
-    16 * 1024 * 1024
-)  # decompressed bytes of one step: far above a step that re-sends every output of a hall
+# decompressed bytes of one step: far above a step that re-sends every output of a hall
+COMMANDS_BYTES_MAX = 16 * 1024 * 1024
 DUMP_BYTES_MAX = 64 * 1024 * 1024  # a good state dump is well under 1 MiB
 
 

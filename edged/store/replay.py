@@ -1,9 +1,9 @@
-"""The journal through the engine again: the same inputs must give the same commands, notes and state.
+"""Feeds a journal through the engine again: the same inputs must give the same commands, notes and state.
 
 Rules: inputs are fed as recorded; ticks are regenerated from what the engine asks for and compared with the recorded
 ones, never fed from the file. Commands are compared byte by byte as canonical JSON; state by its hash wherever a
-state dump was taken. A version whose state had fewer fields left dumps with other hashes: those are loaded and compared
-field by field; of one that only its mark is left of nothing is said. The first difference is told in words.
+state dump was taken. Dumps of a version whose state had fewer fields have other hashes: those are loaded and compared
+field by field; if only the mark of such a dump is left, it is not compared. The first difference is described in words.
 """
 
 from __future__ import annotations
@@ -26,19 +26,17 @@ from edged.store.database import Damaged, Head, Row, Snapshot, StoreError
 from edged.store.notes import Unreadable, day_start, oldest_dump
 from edged.store.records import Restored, is_recorded
 
-TICKS_MAX = (
-    100_000  # ticks in a row without an input: a simulated month; more means the engine does not move on
-)
+TICKS_MAX = 100_000  # ticks in a row without an input: a simulated month; more means that the engine hangs
 ALIVE_STEPS = 500
 PROGRESS_STEPS = 200
-DIFFERENCES_MAX = 20  # stretches that differ: a dump an hour, and an upgrade or two
-TEXT_MAX_CHARS = 300  # of a command in a difference: enough to see which display says what
+DIFFERENCES_MAX = 20  # differing stretches that are reported: there is a dump an hour, and an upgrade or two
+TEXT_MAX_CHARS = 300  # characters of a command shown in a difference: enough to see which display shows what
 
 DEVICE_KINDS = tuple(kind.__name__ for kind in get_args(DeviceEvent))
 
 
 class EngineLike(Protocol):
-    """What replay needs of an engine."""
+    """The methods of an engine that replay calls."""
 
     state: Any
 
@@ -50,7 +48,7 @@ class EngineLike(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where replay and journal part, in words."""
+    """The place where replay and journal differ, described in words."""
 
     seq: int
     at_ms: int
@@ -62,9 +60,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """Where an engine stands after the tail: the hall time it was last fed (ms), and how many steps that was.
+    """The engine after the tail: the hall time at which it was last fed (ms), and the number of steps fed.
 
-    ``kept``: what another version decided in the tail and this one would not have; to be fed before all else.
+    ``kept``: decisions in the tail that another version took and this one would not; to be fed before anything else.
     """
 
     last_ms: int
@@ -74,10 +72,10 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
-    """``steps`` rows and ``states`` state hashes agreed; ``first_seq`` is where replay could begin (1: genesis).
+    """``steps`` rows and ``states`` state hashes agreed; ``first_seq`` is the step from which replay could begin.
 
-    ``differences``: the first of each stretch, where replay went on; ``agrees_since``: the first step behind the dump
-    from which on everything agreed to the end, None where the last stretch differs and no dump follows.
+    ``differences``: the first one of each differing stretch; ``agrees_since``: the first step after the dump from which
+    everything agreed up to the end, None if the last stretch differs and no dump follows it.
     """
 
     identical: bool
@@ -120,9 +118,9 @@ def recover(
 ) -> Recovered:
     """Bring an engine made from ``restored.state`` to the end of the tail.
 
-    After an upgrade the engine may well decide otherwise than was recorded, and the hall must open: what differs is
-    told, to be brought in as it was. ``alive`` is called every ``ALIVE_STEPS``: without a state dump that can be read
-    this takes minutes.
+    After an upgrade the engine may decide otherwise than was recorded, and the hall must open all the same: the
+    recorded outcome is returned as ``kept``, to be restored. ``alive`` is called every ``ALIVE_STEPS``, because
+    without a readable state dump this takes minutes.
     """
     last_ms, place = restored.at_ms, 0
     theirs, ours = Recorded(restored.state), Recorded(restored.state)
@@ -150,10 +148,10 @@ def replay(
     days: int = 0,
     onward: bool = False,
 ) -> ReplayResult:
-    """Replay a journal from its beginning, or from its oldest state dump where early steps are gone.
+    """Replay a journal from its beginning, or from its oldest state dump if the early steps were pruned.
 
-    ``days``: only the last so many business days of the hall that have a state dump at their beginning (0: all).
-    ``onward``: behind a difference go on with the next state dump: an upgrade begins with one.
+    ``days``: only this many last business days that have a state dump at their beginning (0: all).
+    ``onward``: after a difference continue from the next state dump: an upgrade begins with one.
     ``progress(done, total)`` is called every few hundred steps. Raises ``Unreadable``.
     """
     connection = _open(path)
@@ -176,7 +174,8 @@ def replay(
 
 
 def desired_history(path: Path) -> dict[tuple[Point, str], list[tuple[int, Value]]]:
-    """For each output slot (point, kind): what was to stand there, and from when (hall ms). Raises ``Unreadable``."""
+    """For each output slot (point, kind): the values it should have shown, each with its start (hall ms). Raises
+    ``Unreadable``."""
     history: dict[tuple[Point, str], list[tuple[int, Value]]] = {}
     connection = _open(path)
     try:
@@ -193,7 +192,7 @@ def desired_history(path: Path) -> dict[tuple[Point, str], list[tuple[int, Value
 
 
 def desired_at_end(path: Path) -> dict[tuple[str, str], Value]:
-    """For each output slot (point, kind): what is to stand there after the last step. Raises ``Unreadable``."""
+    """For each output slot (point, kind): the value it should show after the last step. Raises ``Unreadable``."""
     return {slot: values[-1][1] for slot, values in desired_history(path).items()}
 
 
@@ -226,7 +225,9 @@ class _Replay:
         self._last_ms = self._head.at_ms
         self._steps = self._ticks = self._states = 0
         self._state_type = state_type
-        self._other_form = False  # the last dump was of a version that wrote the same state otherwise
+        self._other_form = (
+            False  # the last dump was written by a version that encoded the same state differently
+        )
         known = start or next(database.dumps_from_the_oldest(connection), None)
         if known is not None:
             self._as_written_today(known)
@@ -298,7 +299,7 @@ class _Replay:
             yield turn
 
     def _mark(self, mark: Snapshot) -> None:
-        """Ticks due at the very stamp of the dump may have come after it: look after each of them."""
+        """Compare the hash after each tick due at the very stamp of the dump: some of them may have come after it."""
         if mark.seq != self._head.seq:
             what = f"missing in the journal, which has a state dump of step {mark.seq}"
             raise _Differs(self._head.seq + 1, mark.at_ms, what)
@@ -311,20 +312,20 @@ class _Replay:
         while codec.sha256(codec.dump_state(self._engine.state)) != wanted:
             turn = next(feed, None)
             if turn is None and wanted == mark.sha256 and self._other_form:
-                return  # only a mark, and those before it were another version's
+                return  # only a mark is left, and the ones before it are of another version
             if turn is None:
                 raise _Differs(mark.seq, mark.at_ms, "the state differs from the one dumped here")
             self._silent(mark, turn)
         self._states += 1
 
     def _as_written_today(self, mark: Snapshot) -> str:
-        """The hash that the state dumped at ``mark`` would have now; the mark's own where only that is left."""
+        """The hash of the state dumped at ``mark`` in today's encoding; the mark's own hash if only that is left."""
         dumped = database.dump_at(self._connection, mark)
         if dumped is None:
             return mark.sha256
         try:
             ours = codec.sha256(codec.dump_state(codec.load_state(dumped, self._state_type)))
-        except codec.CodecError:  # no more than its mark is left of it, to this version
+        except codec.CodecError:  # this version cannot load it: as good as a bare mark
             ours = ""
         self._other_form = ours != mark.sha256
         return ours or mark.sha256
@@ -341,7 +342,7 @@ def _compare(row: Row, turn: _Turn) -> None:
     ours = codec.encode_commands(turn.commands) if turn.commands else None
     same = row.commands == ours or codec.canonical(row.commands) == codec.canonical(ours)
     recorded = turn.commands if same else codec.decode_commands(row.commands)
-    if recorded != turn.commands:  # a field that came later has its default in what was recorded
+    if recorded != turn.commands:  # a field that was added later has its default in the recorded state
         where = next(
             (n for n, pair in enumerate(zip(recorded, turn.commands, strict=False)) if pair[0] != pair[1]),
             min(len(recorded), len(turn.commands)),
@@ -357,21 +358,21 @@ def _compare(row: Row, turn: _Turn) -> None:
 
 
 def _joined(before: ReplayResult, stretch: ReplayResult) -> ReplayResult:
-    """Counts of both; the rest of the later one."""
+    """Both results in one: counts added up, the rest from the later one."""
     counts = {name: getattr(before, name) + getattr(stretch, name) for name in ("steps", "ticks", "states")}
     since = stretch.first_seq if stretch.first_difference is None else None
     return replace(stretch, first_seq=before.first_seq, agrees_since=since, **counts)
 
 
 def _told(result: ReplayResult, found: list[Difference]) -> ReplayResult:
-    """With everything that differed on the way."""
+    """The result with every difference found on the way."""
     if not found:
         return result
     return replace(result, identical=False, first_difference=found[0], differences=tuple(found))
 
 
 def _dump_behind(connection: apsw.Connection, seq: int, start: Snapshot | None) -> Snapshot | None:
-    """The first state dump at or behind step ``seq`` that can be read, and not the one it began with."""
+    """The first readable state dump at or after step ``seq``, other than the one replay began with."""
     begun = 0 if start is None else start.seq
     found = None
     for one in database.snapshots(connection):  # newest first
@@ -383,7 +384,7 @@ def _dump_behind(connection: apsw.Connection, seq: int, start: Snapshot | None) 
 
 
 def _start(connection: apsw.Connection, days: int) -> Snapshot | None:
-    """Where to begin: None for genesis, else a good state dump, the oldest of the last ``days`` or of all (0).
+    """The state dump to begin with: the oldest good one of the last ``days``, or of all (0); None: begin at step 1.
 
     Raises ``Unreadable``.
     """

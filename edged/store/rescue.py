@@ -1,9 +1,9 @@
-"""Opening the journal whatever state its file is in: healthy, new, damaged, gone, or put back from an old copy.
+"""Opens the journal in whatever state its file is: healthy, new, damaged, missing, or restored from an old copy.
 
-Rules: nothing is deleted that might still be read (a bad file is moved to ``quarantine/``); what can still be proven
-right is carried over, up to the first step that cannot (where only the end is missing: the whole file, in its place);
-the epoch grows whenever the file is not the one that was written last, so that the centre can tell; the same damage
-never stops the process twice.
+Rules: nothing is deleted that might still be read (a bad file is moved to ``quarantine/``); everything before the first
+step that cannot be proven right is carried over (if only the end is missing, the file stays in place); a new epoch
+begins whenever the file is not the one that was written last, so that the centre notices; the same damage never stops
+the process twice.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ENVIRONMENT = (
     apsw.NoMemError,
     apsw.ProtocolError,
 )
-# A sector that cannot be read will not be better after a restart; moving the file aside needs no read.
+# An unreadable sector stays unreadable after a restart; moving the file aside needs no read.
 _UNREADABLE = (apsw.SQLITE_IOERR_READ, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS)
 SUFFIXES = ("", "-wal", "-shm")
 SUSPICION_CHARS = 200
@@ -42,7 +42,7 @@ SUSPICION_CHARS = 200
 
 @dataclass(slots=True)
 class OpenedJournal:
-    """A usable database, where it stands, and what a person has to be told (``notices``)."""
+    """A usable database, its last step, and what people have to be told (``notices``)."""
 
     connection: apsw.Connection
     epoch: int
@@ -53,7 +53,7 @@ class OpenedJournal:
 
 @dataclass(slots=True)
 class _Salvage:
-    """What could be proven right in a damaged file and in the keep file."""
+    """Everything that could be proven right in a damaged file and in the keep file."""
 
     epoch: int = 0
     high_water: int = 0
@@ -68,7 +68,7 @@ class _Salvage:
 
 
 class Cut(Damaged):
-    """What is there is right, and its end is missing: after ``head`` of ``epoch`` (None: all of it is)."""
+    """The database is right but its end is missing: after ``head`` of ``epoch`` (None: everything is missing)."""
 
     def __init__(self, why: str, epoch: int = 0, head: Head | None = None) -> None:
         super().__init__(why)
@@ -77,8 +77,8 @@ class Cut(Damaged):
 
 
 def suspect(path: Path, why: str) -> None:
-    """The file was found damaged while it was in use: the next start puts it aside."""
-    with suppress(OSError):  # a disk that takes not even this
+    """Mark a file that was found damaged while in use: the next start moves it aside."""
+    with suppress(OSError):  # the disk does not even take this small file
         _suspect(path).write_text(why, "utf-8")
         database.sync_directory(path.parent)
 
@@ -92,7 +92,8 @@ def open_or_rescue(
 ) -> OpenedJournal:
     """Open the journal for writing. Raises ``StoreError`` (see its subclasses for what to do).
 
-    ``alive`` is called now and then while that takes long: a damaged journal without a state dump is read whole.
+    ``alive`` is called repeatedly meanwhile: a damaged journal without a state dump is read as a whole, which takes
+    long.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +116,7 @@ def open_or_rescue(
 
 
 def _renewed(path: Path, opened: OpenedJournal, keep: Keep) -> OpenedJournal:
-    """With the epoch that was left for this start, if any."""
+    """The opened journal with the new epoch that an earlier process ordered (``identity.py``), if any."""
     opened.renewal = read_renewal(path)
     if opened.renewal is not None and opened.epoch < opened.renewal.epoch:
         opened.epoch = opened.renewal.epoch
@@ -127,14 +128,14 @@ def _renewed(path: Path, opened: OpenedJournal, keep: Keep) -> OpenedJournal:
 
 
 def _dumped_after(head: Head, keep: Keep) -> bool:
-    """Whether the keep file knows a state that the database has lost."""
+    """Whether the keep file holds a newer state than the database."""
     return keep.snapshot is not None and keep.snapshot.good and keep.snapshot.seq > head.seq
 
 
 def _go_on(
     path: Path, keep: Keep, mark: Whereabouts, cut: Cut, vfs: str | None, alive: Callable[[], None]
 ) -> OpenedJournal:
-    """Its end is missing and nothing else: the same file goes on in a new epoch, with all its history."""
+    """Continue a file of which only the end is missing, with all its history, in a new epoch."""
     assert cut.head is not None
     _leave(
         path, 1 + max(cut.epoch, keep.epoch, mark.epoch), "cut", max(mark.seq, keep.seq) - cut.head.seq, mark
@@ -148,10 +149,14 @@ def _go_on(
 
 
 def _leave(path: Path, epoch: int, why: Why, lost: int, mark: Whereabouts) -> None:
-    """What this start has to skip, and what an earlier one had to that is not in the file itself yet."""
+    """Store what this start has to skip, together with what an earlier one had to skip if the file does not hold that
+    yet.
+    """
     before = read_renewal(path)
     fresh = Renewal(epoch, why, max(0, lost))
-    if before is not None and before.epoch <= mark.epoch:  # it was lived, and its first step is lost again
+    if (
+        before is not None and before.epoch <= mark.epoch
+    ):  # that epoch was in use already, and its first step is lost again
         fresh = replace(
             fresh, lost=fresh.lost + before.lost, day=before.day, numbers=before.numbers, skips=before.skips
         )
@@ -159,7 +164,9 @@ def _leave(path: Path, epoch: int, why: Why, lost: int, mark: Whereabouts) -> No
 
 
 def _is_damage(error: Exception) -> bool:
-    """The content is wrong (a part of a damaged schema may also just be missing), not the disk or its rights."""
+    """Whether the error means wrong content (or a missing part of a damaged schema), and not a failing disk or
+    missing rights.
+    """
     if isinstance(error, apsw.IOError):
         return getattr(error, "extendedresult", 0) in _UNREADABLE
     return not isinstance(error, _ENVIRONMENT)
@@ -205,7 +212,9 @@ def _open(
 
 
 def _rebuild(path: Path, keep: Keep, mark: Whereabouts, damage: Exception, alive: Callable[[], None]) -> str:
-    """Write a new database from what can be proven, put it in place of the damaged one; what happened, in words."""
+    """Write a new database from what can be proven right and replace the damaged one; returns what happened, in
+    words.
+    """
     salvage = _read_salvage(path, alive)
     if keep.snapshot is not None and keep.snapshot.good and keep.snapshot.seq > salvage.seq:
         salvage.snapshot, salvage.rows = keep.snapshot, []
@@ -249,7 +258,7 @@ def _build(path: Path, salvage: _Salvage, epoch: int, alive: Callable[[], None])
 
 
 def _read_salvage(path: Path, alive: Callable[[], None]) -> _Salvage:
-    """Read what still reads, each part for itself; a part that fails is left out."""
+    """Read each part of a damaged file by itself; a part that cannot be read is left out."""
     salvage = _Salvage()
     unreadable = (apsw.Error, Damaged, ValueError, UnicodeError)
     try:
@@ -283,7 +292,7 @@ def _read_salvage(path: Path, alive: Callable[[], None]) -> _Salvage:
 
 
 def _finish_swap(path: Path) -> None:
-    """Put a finished new database in place. A crash anywhere in here is finished by the next start."""
+    """Put the finished new database in place. After a crash anywhere in here the next start completes it."""
     fresh = path.with_name(path.name + ".new")
     if not fresh.exists():
         return
@@ -309,7 +318,7 @@ def _quarantined(path: Path) -> list[Path]:
 
 
 def _refresh_keep(path: Path, opened: OpenedJournal, keep: Keep) -> None:
-    """Let the keep file say at least what the database says now."""
+    """Bring the keep file up to date with the database."""
     snapshot = database.newest_dump(opened.connection)
     high_water = int(database.get_meta(opened.connection, "high_water") or 0)
     now = Keep(opened.epoch, opened.head.seq, high_water, database.last_policy(opened.connection), snapshot)

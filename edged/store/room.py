@@ -1,8 +1,8 @@
-"""Room on the disk: steps older than the retention go, and a ballast file is given up when nothing else helps.
+"""Keeps space on the disk: prunes steps older than the retention, and deletes a ballast file when the disk is full.
 
-On a full disk SQLite can neither delete nor checkpoint, so that pruning could not help itself (measured: INSERT, DELETE
-and ``wal_checkpoint`` all answer ``SQLITE_FULL``). The ballast is there for that moment only. Steps are pruned from the
-beginning of the file, up to a state dump that stays: a replay starts from it.
+On a full disk SQLite can neither delete nor checkpoint, so pruning alone cannot free space (measured: INSERT, DELETE
+and ``wal_checkpoint`` all answer ``SQLITE_FULL``). The ballast file is kept for that moment only. Steps are pruned from
+the beginning of the file, up to a state dump that stays, from which a replay starts.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from edged.clock import monotonic_s
 from edged.store import database
 from edged.store.uplink import KEY, read_cursor
 
-BALLAST_BYTES = 16 * 1024 * 1024  # room for a WAL of deletions and its checkpoint
-FREE_FACTOR = 3  # the ballast is laid in only where the disk has three times as much room
+BALLAST_BYTES = 16 * 1024 * 1024  # size of the ballast: room for a WAL of deletions and its checkpoint
+FREE_FACTOR = 3  # the ballast is created only if this many times its size is free
 DAY_MS = 86_400_000
 PRUNE_ROWS = 500  # steps in one transaction: a few ms, so that no commit of the hall waits long behind it
 HELD_FACTOR = 2
-LOOK_S = 10.0  # between looks at the disk
+LOOK_S = 10.0  # between checks of the disk
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Room:
-    """Watches the room of one journal. ``look`` and ``free`` run in the writer thread, between its commits."""
+    """Watches the disk space of one journal. ``look`` and ``free`` run in the writer thread, between its commits."""
 
     def __init__(self, path: Path, epoch: int, keep_days: int) -> None:
         self._epoch = epoch
@@ -39,7 +39,7 @@ class Room:
         self._looked_s = -LOOK_S
 
     def look(self, connection: apsw.Connection, now_ms: int) -> bool:
-        """Every ``LOOK_S``: lay in the ballast where there is room, prune a batch; True where more is to be pruned.
+        """Every ``LOOK_S``: create the ballast if there is space, prune a batch; True if more is to be pruned.
 
         ``now_ms``: hall time of the last step. Raises ``apsw.FullError`` and other errors of the database.
         """
@@ -52,7 +52,9 @@ class Room:
         return False
 
     def free(self, connection: apsw.Connection, now_ms: int) -> bool:
-        """The disk is full: give up the ballast, prune what may go, shrink the WAL. False: it was gone already."""
+        """Free space on a full disk: delete the ballast, prune what may go, shrink the WAL. False: the ballast was
+        gone already.
+        """
         if not self._ballast.exists():
             return False
         self._ballast.unlink()
@@ -63,7 +65,9 @@ class Room:
         return True
 
     def _prune(self, connection: apsw.Connection, now_ms: int) -> int:
-        """What the centre has not acknowledged stays ``HELD_FACTOR`` times as long: then the hall comes first."""
+        """Prune a batch. Steps that the centre has not acknowledged stay ``HELD_FACTOR`` times as long, and then go,
+        too.
+        """
         told = read_cursor(database.get_meta(connection, KEY), self._epoch, 2**63 - 1).step
         pruned = prune(connection, now_ms - self._keep_ms, told)
         return pruned or prune(connection, now_ms - HELD_FACTOR * self._keep_ms, None)

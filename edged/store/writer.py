@@ -1,8 +1,8 @@
-"""The journal's writer thread: whatever is queued when it looks becomes one transaction. It alone uses the connection.
+"""The journal's writer thread: everything queued when it wakes becomes one transaction. It alone uses the connection.
 
-Rules: a job is told to the loop only after its commit; jobs are told in the order they came; an error of the disk is
-told once and ends the thread. A full disk is the one exception: jobs then stay in memory in their order, are told as
-accepted with ``durable`` False, and are written when there is room again.
+Rules: a job is reported to the loop only after its commit, in the order of arrival; a disk error is reported once and
+ends the thread. A full disk is the one exception: jobs then stay in memory in their order, are reported as accepted
+with ``durable`` False, and are written once there is space again.
 """
 
 from __future__ import annotations
@@ -33,22 +33,24 @@ from edged.store.records import MetaLine, encode_step
 from edged.store.rescue import OpenedJournal, suspect
 from edged.store.room import Room
 
-GROUP_MAX = 512  # steps in one transaction: bounds its time and what one failure hands back
+GROUP_MAX = 512  # steps in one transaction: bounds its duration and what is lost with it
 IDLE_BEAT_S = 1.0  # sign of life when nothing is to be written; well under the 10 s watchdog
-PUTS_MAX = 100_000  # to the thread; the loop stops long before (``Journal.full``)
+PUTS_MAX = 100_000  # jobs queued to the thread; the loop stops long before (``Journal.full``)
 BACKLOG_MAX = 20_000  # steps accepted from memory while the disk is full: two busy days, about 40 MB
-WAITING_MAX = 2 * BACKLOG_MAX  # jobs: those steps, what the loop may still append, and other work between
-FULL_RETRY_S = 1.0  # how often a full disk, or a locked file, is tried again
-ASKED_MAX = 1_000  # questions that a locked file leaves open: one of each part that asks, and it waits
-LOCKED_MS = 1_000  # for another program to let go of the file before steps are kept in memory
+# jobs in memory: those steps, what the loop may still append, and other jobs between them
+WAITING_MAX = 2 * BACKLOG_MAX
+FULL_RETRY_S = 1.0  # between tries at a full disk or a locked file
+ASKED_MAX = 1_000  # queries that wait for a locked file: each part asks one at a time
+LOCKED_MS = 1_000  # how long another program may lock the file before steps are kept in memory
 CHECKPOINT_PAGES = 1_000  # WAL pages (4 KiB) before they move to the main file: 4 MiB to read after a crash
-SNAPSHOTS_KEPT = 2  # the newest may turn out unreadable
+SNAPSHOTS_KEPT = 2  # dumps kept: the newest may turn out unreadable
 
 
 @dataclass(slots=True)
 class WriterJob:
-    """One thing for the writer: a step, a state dump, a value of ``meta``, a question to the database (``found`` is its
-    answer), or nothing (``waiter`` learns that its turn has come)."""
+    """One job for the writer: a step, a state dump, a value of ``meta``, a query to the database (``found`` is its
+    result), or nothing (``waiter`` is told when the job's turn comes).
+    """
 
     step: Step | None = None
     ack: Callable[[], None] | None = None
@@ -65,9 +67,9 @@ class WriterJob:
 
 @dataclass(slots=True)
 class Report:
-    """What the writer tells the loop. ``seconds`` is how long the commit of ``rows`` steps took (0 rows: none).
+    """A report of the writer to the loop. ``seconds``: duration of the commit of ``rows`` steps (0 rows: no commit).
 
-    ``why``: what keeps it from being durable.
+    ``why``: the reason why the steps are not durable.
     """
 
     jobs: list[WriterJob]
@@ -81,7 +83,7 @@ class Report:
 
 
 class JournalWriter:
-    """Owns the connection from ``start`` on. ``put`` and ``join`` are for the loop thread."""
+    """The writer thread; it owns the connection from ``start`` on. The loop thread calls ``put`` and ``join``."""
 
     def __init__(self, opened: OpenedJournal, keep: Keep, room: Room, tell: Callable[[Report], None]) -> None:
         self.last_beat_s = monotonic_s()
@@ -89,14 +91,15 @@ class JournalWriter:
         self._audit = Audit(room.path)
         self._epoch, self._marks = opened.epoch, Marks(room.path)
         self._inode = _inode(room.path)
-        self._asked: deque[WriterJob] = deque()  # while the file is locked
+        self._asked: deque[WriterJob] = deque()  # queries that wait while the file is locked
         self._why = ""
         self._connection = opened.connection
         self._head = opened.head
-        self._keep = self._keep_due = keep  # what the second copy says, and what it should say
+        self._keep = self._keep_due = keep  # content of the keep file, and what it should hold
         self._tell = tell
         self._queue: SimpleQueue[Sequence[WriterJob]] = SimpleQueue()
-        self._waiting: deque[WriterJob] = deque()  # in order; more than one group only while the disk is full
+        # uncommitted groups in order; more than one only while the disk is full
+        self._waiting: deque[WriterJob] = deque()
         self._durable = True
         self._tried_s = 0.0
         self._wal_pages = 0
@@ -118,7 +121,7 @@ class JournalWriter:
         self._queue.put(jobs)
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread to end; False where it did not."""
+        """Wait for the thread to end; False if it did not."""
         assert self._thread is not None
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -128,7 +131,7 @@ class JournalWriter:
             pass
 
     def turn(self, taken: list[WriterJob]) -> bool:
-        """Write ``taken``, and what still waits; False where this was the last turn: closed, or broken and told."""
+        """Write ``taken`` and what still waits; False after the last turn: closed, or broken and reported."""
         try:
             if self._write_all(taken):
                 return True
@@ -138,19 +141,19 @@ class JournalWriter:
                 suspect(self._room.path, _words(error))
             broken = error if isinstance(error, database.StoreError) else JournalBroken(_words(error))
             broken.__cause__ = error.__cause__ if broken is error else error
-            with suppress(apsw.Error):  # the disk is broken for its last words, too; the loop must hear of it
+            with suppress(apsw.Error):  # the disk fails at the end, too; the loop must hear of it
                 self._connection.close(True)
                 self._audit.holes.close()
             self._tell(Report([], self._durable, notices=self._notices, error=broken))
         return False
 
     def _write_all(self, taken: list[WriterJob]) -> bool:
-        """False to stop."""
+        """Write all groups; False: stop the thread."""
         self.last_beat_s = monotonic_s()
         taken = self._answer(taken)
         stop = any(job.stop for job in taken)
         self._waiting.extend(taken)
-        if len(self._waiting) > WAITING_MAX:  # the disk is full; a question that was answered needs no place
+        if len(self._waiting) > WAITING_MAX:  # the disk is full; an answered query needs no space
             self._waiting = deque(job for job in self._waiting if job.query is None or not job.told)
         if self._durable or stop or monotonic_s() - self._tried_s >= FULL_RETRY_S:
             self._write()
@@ -163,7 +166,7 @@ class JournalWriter:
         return not stop
 
     def _answer(self, taken: list[WriterJob]) -> list[WriterJob]:
-        """Ask the database what is asked: of what is committed so far. A locked file answers later."""
+        """Run the queries against what is committed so far; with a locked file they wait."""
         self._asked.extend(job for job in taken if job.query is not None)
         assert len(self._asked) <= ASKED_MAX, "whoever asks waits for the answer"
         answered = []
@@ -178,7 +181,7 @@ class JournalWriter:
         return [job for job in taken if job.query is None] + answered
 
     def _follow(self) -> None:
-        """Nothing was to be written: a slice of the journal is followed along its chain, and packed if it is old."""
+        """Idle work: verify a slice of the journal along its hash chain, and compress it if it is old (audit.py)."""
         notice = None
         with suppress(apsw.BusyError, apsw.LockedError, apsw.FullError):
             notice = self._audit.look(self._connection)
@@ -188,14 +191,16 @@ class JournalWriter:
             self._send(Report([]))
 
     def _make_room(self) -> None:
-        """Between commits, as long as nothing is queued; a disk without room is the next commit's finding."""
+        """Prune between commits while nothing is queued; a full disk is left for the next commit to find."""
         self._look_for_the_file()
         with suppress(apsw.FullError, apsw.BusyError, apsw.LockedError):
             while self._room.look(self._connection, self._head.at_ms) and self._queue.empty():
                 self.last_beat_s = monotonic_s()
 
     def _look_for_the_file(self) -> None:
-        """Somebody deleted or replaced it: what we still have open is put in its place, and the process starts anew."""
+        """If somebody deleted or replaced the file, put the one that is still open back in place, and restart the
+        process.
+        """
         if _inode(self._room.path) == self._inode:
             return
         fresh = self._room.path.with_name(self._room.path.name + ".new")
@@ -248,7 +253,7 @@ class JournalWriter:
                 self._connection.set_busy_timeout(LOCKED_MS)
             self._send(report)
             for more in (self._write_second_copy, self._checkpoint):
-                self.last_beat_s = monotonic_s()  # each may sync twice on a slow disk
+                self.last_beat_s = monotonic_s()  # each group may sync twice on a slow disk
                 more()
 
     def _commit(self, group: list[WriterJob]) -> Report:
@@ -303,7 +308,9 @@ class JournalWriter:
             raise
 
     def _reads_back(self, job: WriterJob) -> bool:
-        """A dump that does not load to the same bytes would be trusted at the worst moment: leave it out."""
+        """Whether a dump decodes and encodes to the same bytes; one that does not is left out, because a later start
+        would trust it.
+        """
         assert job.snapshot is not None
         blob = job.snapshot.blob or b""
         try:
@@ -318,7 +325,7 @@ class JournalWriter:
         return same
 
     def _remember(self, policies: list[PolicyRow], dumps: list[Snapshot]) -> None:
-        """Note what the second copy has to say from now on."""
+        """Record what the keep file has to hold from now on."""
         for policy in policies:
             high_water = max(self._keep_due.high_water, policy.version)
             self._keep_due = replace(self._keep_due, policy=policy, high_water=high_water)
@@ -338,7 +345,7 @@ class JournalWriter:
             self._notices.append(f"no second copy of snapshot and policy: {error}")
 
     def _checkpoint(self) -> None:
-        """Move the WAL into the main file once it is long; where a reader is in the way, again a WAL later."""
+        """Checkpoint the WAL once it is long; if a reader prevents it, try again after as many pages more."""
         if self._wal_pages < self._checkpoint_at:
             return
         try:
@@ -349,7 +356,7 @@ class JournalWriter:
         self._checkpoint_at = pages + CHECKPOINT_PAGES
 
     def _wal_grew(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        if pages < self._wal_pages:  # the WAL was begun anew
+        if pages < self._wal_pages:  # the WAL was restarted
             self._checkpoint_at = CHECKPOINT_PAGES
         self._wal_pages = pages
         return apsw.SQLITE_OK
@@ -364,7 +371,9 @@ class JournalWriter:
         self._tell_untold()
 
     def _tell_untold(self) -> None:
-        """Nothing can be written: accept what came from memory, for calling must go on; up to a bound, then wait."""
+        """While nothing can be written, report steps kept in memory as accepted, so that calling goes on; up to a
+        limit, then wait.
+        """
         self._send(Report([job for job in islice(self._waiting, BACKLOG_MAX) if not job.told]))
 
     def _send(self, report: Report) -> None:
