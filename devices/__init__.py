@@ -15,6 +15,7 @@ REGISTRY: dict[str, str] = {
     "candle485": "devices.candle485.driver:Candle485",
     "escpos": "devices.escpos.driver:Escpos",
     "ff68": "devices.ff68.driver:Ff68",
+    "http_counter": "devices.http_counter.driver:HttpCounter",
     "milesight_mqtt": "devices.milesight_mqtt.driver:MilesightMqtt",
     "modbus_map": "devices.modbus_map.driver:ModbusMap",
     "modbus_relay": "devices.modbus_relay.driver:ModbusRelay",

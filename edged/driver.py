@@ -118,6 +118,10 @@ class Options(Shape, frozen=True):
         """Topics at the hall's broker to which this device publishes, and those to which it subscribes."""
         return (), ()
 
+    def speaker(self, device: str) -> str:
+        """The name at the broker of whoever publishes for it; its own, by default."""
+        return device
+
     def point_roles(self, channel: str) -> frozenset[str] | None:
         """The roles in which hall.toml may name this channel: lamp, display, voice, panel, pager, evaluator, printer.
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import aiomqtt
 import structlog
@@ -26,6 +25,7 @@ from edged.bridge.messages import ROWS_MAX, BridgeProgress, Oddities, floor, key
 from edged.bridge.settings import BridgeSettings
 from edged.bridge.sources import HttpSource, Source, SourceAway, SqlSource
 from edged.clock import monotonic_s
+from edged.links.mqtt.publisher import publisher
 from edged.links.mqtt.settings import MqttSettings, first_line
 
 RETRY_BROKER_S = (0.5, 1.0, 2.0, 5.0)  # real seconds
@@ -166,29 +166,9 @@ class Bridge:
             await client.publish(f"{self._root}/{word}", payload.encode(), qos=1, retain=word == "status")
 
     @asynccontextmanager
-    async def _broker(self) -> Any:
-        mqtt = self._mqtt
-        password = (
-            None
-            if mqtt.password_file is None
-            else await asyncio.to_thread(mqtt.held.password, mqtt.password_file)
-        )
-        context = None if mqtt.tls_ca is None else await asyncio.to_thread(mqtt.held.context, mqtt)
-        version = aiomqtt.ProtocolVersion.V5 if mqtt.protocol == "5" else aiomqtt.ProtocolVersion.V311
-        will = aiomqtt.Will(f"{self._root}/status", b'{"state":"offline"}', 1, True)
-        client = aiomqtt.Client(
-            mqtt.host,
-            mqtt.port,
-            username=mqtt.username,
-            password=password,
-            identifier=mqtt.client_id,
-            protocol=version,
-            will=will,
-            tls_context=context,
-            keepalive=mqtt.keepalive_s,
-            timeout=math.inf,  # its asyncio.wait_for may swallow a cancellation; ``_publish`` has the limit
-        )
-        async with client:
+    async def _broker(self) -> AsyncIterator[aiomqtt.Client]:
+        topic, will = f"{self._root}/status", b'{"state":"offline"}'
+        async with publisher(replace(self._mqtt, will_topic=topic, will_payload=will)) as client:
             try:
                 yield client
             finally:

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("edged.cli.run:run", "Serve a hall until stopped (what the systemd unit calls)."),
     "web": ("edged.cli.web:app", "Serve the hall's pages: duty view, board, replay."),
     "pager": ("edged.cli.pager:pager", "Bring pages to WeCom, DingTalk, Feishu robots."),
+    "counters": ("edged.cli.counters:counters", "Hear people counters that speak HTTP."),
     "bridge": ("edged.cli.bridge:bridge", "Follow a queue system by its database or web service."),
     "reload": ("edged.cli.reload:reload", "Have the running daemon take hall.toml as it is now."),
     "status": ("edged.cli.status:status", "Show a running hall: areas, windows, policy, health."),

@@ -347,6 +347,12 @@ def _escpos(data: bytes) -> list[str]:
     return said(data)
 
 
+def _http_counter(data: bytes) -> list[str]:
+    from devices.http_counter.codec import said
+
+    return said(data)
+
+
 DECODERS: dict[str, Callable[[bytes], list[str]]] = {
     "modbus": _modbus,
     "candle485": _candle,
@@ -354,6 +360,7 @@ DECODERS: dict[str, Callable[[bytes], list[str]]] = {
     "ff68": _ff68,
     "voice_chip": _voice,
     "escpos": _escpos,
+    "http_counter": _http_counter,
 }
 
 

@@ -133,7 +133,7 @@ def new(
 
 @app.command()
 def decode(
-    family: Annotated[str, typer.Argument(help="modbus, candle485, escpos, ff68, onbon_bx or voice_chip.")],
+    family: Annotated[str, typer.Argument(help="modbus, candle485, escpos, ff68, http_counter …")],
     octets: Annotated[list[str], typer.Argument(help="Bytes in hex, spaces anywhere.", metavar="HEX...")],
     as_json: Json = False,
 ) -> None:

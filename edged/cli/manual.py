@@ -23,6 +23,7 @@ CHINESE = {  # in the order of COMMANDS
     "run": "运行一个大厅直到停止（由 systemd 单元调用）。",
     "web": "提供大厅页面：值班台、公众屏、回放。",
     "pager": "将呼叫转发到企业微信、钉钉、飞书机器人。",
+    "counters": "接收经 HTTP 上报的客流计数器。",
     "bridge": "跟随已有排队系统的数据库或网页接口。",
     "reload": "让运行中的服务读取当前的 hall.toml。",
     "status": "查看运行中的大厅：专区、窗口、策略、健康状况。",

@@ -75,8 +75,9 @@ def mistakes(config: HallConfig, text: str, controller: str) -> Iterator[str]:
         for topic in says:
             if not allows(rules, controller, "read", topic):
                 yield f"{_told(controller, 'read', topic)}: {device.id} is not heard"
-            if not allows(rules, device.id, "write", topic):
-                yield _told(device.id, "write", topic)
+            speaker = device.options.speaker(device.id)
+            if not allows(rules, speaker, "write", topic):
+                yield _told(speaker, "write", topic)
         for topic in hears:
             if not allows(rules, controller, "write", topic):
                 yield f"{_told(controller, 'write', topic)}: {device.id} is not reached"

@@ -162,12 +162,24 @@ KEYS: dict[str, tuple[str, str]] = {
         "caller -> address; its evaluator has the same",
     ),
     "devices.ratings": ("评价器按键 0–3 -> 等级 1–5", "evaluator's button 0 to 3 -> level 1 to 5"),
-    "devices.vendor": ("机器人厂商", "whose robot it is"),
+    "devices.vendor": ("厂商", "whose robot or counter it is"),
     "devices.url_file": (
         "机器人地址文件，首行为 URL（含密钥）",
         "file whose first line is the robot's URL, with its key",
     ),
-    "devices.secret_file": ("加签密钥文件", "file whose first line signs the messages"),
+    "devices.secret_file": (
+        "密钥文件，首行：机器人加签密钥，或计数器的密码（令牌）",
+        "file whose first line signs a robot's messages, or is a counter's password or token",
+    ),
+    "devices.username": (
+        "与密码一起使用的用户名，默认为设备 id",
+        "user name with it; default: the device's id",
+    ),
+    "devices.counts": (
+        "采用哪种数：累计、时段、逐人",
+        "which of its numbers are taken: totals, of windows, or single crossings",
+    ),
+    "devices.every_s": ("询问间隔（秒）", "seconds between two questions"),
     "devices.people": (
         "人员 -> @ 的手机号或成员标识",
         "person -> mobile number or member id to call by name",

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edged.http_host import HostNames
-from edged.pages.listener import ABORT
+from edged.links.http.listener import ABORT
 
 WRITES = frozenset(
     {"/duty/login", "/duty/logout", "/duty/act"}

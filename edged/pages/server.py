@@ -21,12 +21,12 @@ from edged import heartbeat
 from edged.clock import Clock, Warp, monotonic_s
 from edged.config import HallConfig
 from edged.config.broker import pages_settings
+from edged.links.http.listener import Listener, bind
 from edged.links.mqtt.link import MqttLink
 from edged.pages import assets, board, days, duty, hall, replay, report
 from edged.pages.changes import Streams, changes, picture
 from edged.pages.days import RecordedDays
 from edged.pages.guard import Guard
-from edged.pages.listener import Listener, bind
 from edged.pages.mirror import Mirror
 from edged.pages.tickets import TicketPages
 

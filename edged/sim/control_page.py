@@ -16,9 +16,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from edged import strict_json
+from edged.links.http.listener import Listener, bind
 from edged.pages import assets
 from edged.pages.guard import Guard
-from edged.pages.listener import Listener, bind
 from edged.sim.controls import Controls, NotDone
 
 HERE = "127.0.0.1"

@@ -73,6 +73,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "candle485": {"path": "/dev/x"},
     "escpos": {"path": "/dev/x"},
     "ff68": {"path": "/dev/x", "callers": {"w1": 1}},
+    "http_counter": {"vendor": "axis", "secret_file": "/etc/edged/secrets/door"},
     "milesight_mqtt": {"topic": "people/door"},
     "modbus_map": {"url": "tcp://10.0.0.1", "model": "contacts-8"},
     "modbus_relay": {"url": "tcp://10.0.0.1"},

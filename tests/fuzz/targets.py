@@ -12,9 +12,11 @@ import json
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import get_args
 
 from devices.candle485.codec import Parser
 from devices.ff68.codec import CallerParser
+from devices.http_counter import codec as http_counter
 from devices.milesight_mqtt import codec as milesight
 from devices.modbus_relay import codec as modbus
 from devices.mqtt_json import codec as mqtt_json
@@ -30,6 +32,7 @@ from edged.links.modbus import frames as modbus_frames
 from edged.store import codec as journal
 from tests.support.policies import AUDIENCE, KEY, KEYS, NOW_MS, document
 
+VENDORS: tuple[http_counter.Vendor, ...] = get_args(http_counter.Vendor)
 ONCE_MAX = 4096  # bytes of one input; a border has its own limit, which is tried by its tests
 SIGNED = hashlib.sha256(json.dumps(document()).encode()).hexdigest()  # the one document of the corpus
 HALL = Path(tempfile.gettempdir()) / "edged-fuzz-hall.toml"
@@ -84,6 +87,18 @@ def milesight_report(data: bytes) -> None:
     with contextlib.suppress(DeviceError):
         for line in milesight.decode(data):
             assert line.start == line.start.strip("\0")
+
+
+def http_reports(data: bytes) -> None:
+    """A report of a people counter over HTTP, and what of it comes through the broker."""
+    for vendor in VENDORS:
+        with contextlib.suppress(DeviceError):
+            for one in http_counter.decode(vendor, data):
+                assert 0 <= one.entered <= http_counter.COUNT_MAX
+                assert len(one.line) <= 64
+    with contextlib.suppress(DeviceError):
+        report = http_counter.LineReport.of(data)
+        assert http_counter.LineReport.of(report.to_bytes()) == report
 
 
 def modbus_pdus(data: bytes) -> None:
@@ -152,6 +167,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         ff68_frames,
         onbon_frames,
         milesight_report,
+        http_reports,
         modbus_pdus,
         modbus_answers,
         signed_envelope,

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from edged.clock import monotonic_s
-from edged.pages import assets, changes, listener, sheet
+from edged.links.http import listener
+from edged.pages import assets, changes, sheet
 from tests.pages.made_hall import MadeHall, made_hall, window
 from tests.support import host_headers
 

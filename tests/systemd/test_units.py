@@ -61,6 +61,7 @@ OTHERS = (
     "systemd/edged-web.service",
     "systemd/edged-pager.service",
     "systemd/edged-bridge.service",
+    "systemd/edged-counters.service",
     "systemd/edged-backup.service",
     "configs/city/edged-centre.service",
 )

@@ -41,6 +41,12 @@ LOSSES: dict[str, LossWords] = {
         "核对 IP 与端口；许多设备只允许一个连接，请关闭厂家调试软件",
         "check host and port; many devices take one connection only: close the maker's own tool",
     ),
+    "access-refused": LossWords(
+        "设备拒绝用户名或密码",
+        "refuses our user or password",
+        "核对 hall.toml 的 username 与 secret_file；多次失败后设备可能锁定账号，请稍等",
+        "correct username and secret_file in hall.toml; after several tries a device may lock the account for a while",
+    ),
     "no-route": LossWords(
         "网络不通",
         "no network leads to it",
@@ -98,8 +104,8 @@ LOSSES: dict[str, LossWords] = {
     "no-process": LossWords(
         "负责它的进程未运行",
         "the process that serves it does not run",
-        "查看 systemctl status edged-pager",
-        "look at `systemctl status edged-pager`",
+        "查看 systemctl status edged-pager（或 edged-counters）",
+        "look at `systemctl status edged-pager` (or edged-counters)",
     ),
     "bad-answer": LossWords(
         "应答无法识别",

@@ -1,0 +1,1 @@
+"""People counters that speak HTTP: Hikvision, Dahua, Xovis, AXIS, Terabee."""

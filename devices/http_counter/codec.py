@@ -1,0 +1,251 @@
+"""What people counters say over HTTP, to counted lines; and counted lines as the hall's broker has them. No I/O.
+
+Three kinds of numbers, of which hall.toml takes one: a ``total`` goes up until the device is reset, a ``window`` is
+what passed between two times, a ``crossing`` one person. Mixing them counts people twice. No device's clock is
+believed: times only tell one window from another. Sources stand at each vendor's function.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+from zlib import crc32
+
+from edged.driver import Garbled
+from edged.strict_json import NotStrictJson, parse
+
+SIZE_MAX_BYTES = 64 * 1024
+MESSAGE_MAX_BYTES = 1024  # of what goes through the broker
+COUNT_MAX = 2**32 - 1
+LINES_MAX = 200  # readings in one report: an hour of minutes for three lines
+TAGS_MAX = 2000  # of an XML document; a report has 30
+Kind = Literal["total", "window", "crossing"]
+Vendor = Literal["hikvision", "dahua", "xovis", "axis", "terabee"]
+
+
+class Counted(NamedTuple):
+    """A reading of one line. ``mark`` tells one window or crossing from another; "" for totals."""
+
+    kind: Kind
+    line: str
+    entered: int
+    left: int
+    mark: str = ""
+
+
+def decode(vendor: Vendor, data: bytes) -> list[Counted]:
+    """All readings in a report; none where it says something else. Raises ``Garbled`` with a short fixed word."""
+    if len(data) > SIZE_MAX_BYTES:
+        raise Garbled("too_large")
+    found = list(_READERS[vendor](data))
+    if len(found) > LINES_MAX:
+        raise Garbled("too_many_lines")
+    return found
+
+
+def _hikvision(data: bytes) -> Iterator[Counted]:
+    """ISAPI EventNotificationAlert, alone or a part of multipart/form-data (ISAPI 2.0, PeopleCounting; fixtures of
+    three public decoders). realTime is cumulative; timeRange and signalTrigger are of a window. The namespace differs
+    by firmware. Cut out of the text, a document has no DTD, so no entities.
+    """
+    text = data.decode("utf-8", "replace")
+    begin, end = text.find("<EventNotificationAlert"), text.rfind("</EventNotificationAlert>")
+    if begin < 0 or end < begin or text.count("<", begin, end) > TAGS_MAX:
+        raise Garbled("no_alert")
+    try:
+        root = ElementTree.fromstring(text[begin : end + len("</EventNotificationAlert>")])  # noqa: S314 - see above
+    except ElementTree.ParseError:
+        raise Garbled("not_xml") from None
+    found = {one.tag.rpartition("}")[2]: one for one in root}
+    if _text(found.get("eventType")).lower() != "peoplecounting":
+        return
+    counting = found.get("peopleCounting")
+    if counting is None:
+        raise Garbled("no_counts")
+    inner = {one.tag.rpartition("}")[2]: one for one in counting}
+    line = f"{_text(found.get('channelID'))}-{_text(inner.get('regionsID'))}"
+    entered, left = _digits(_text(inner.get("enter"))), _digits(_text(inner.get("exit")))
+    if _text(inner.get("statisticalMethods")) == "realTime":
+        yield Counted("total", line, entered, left)
+        return
+    span = inner.get("TimeRange")
+    times = [] if span is None else [_text(one) for one in span]
+    yield Counted("window", line, entered, left, f"{line} {' '.join(times) or _text(found.get('dateTime'))}")
+
+
+def _dahua(data: bytes) -> Iterator[Counted]:
+    """videoStatServer.cgi?action=getSummary (Dahua HTTP API, video statistics): ``summary.EnteredSubtotal.Total=1``,
+    one value a line; the same lines with an index where there are several rules.
+    """
+    text = data.decode("utf-8", "replace")
+    totals: dict[str, dict[str, int]] = {}
+    for name, side, number in _SUMMARY.findall(text):
+        totals.setdefault(name, {})[side] = _digits(number)
+    if not totals:
+        raise Garbled("no_counts")
+    channels = dict(_CHANNEL.findall(text))
+    for name, sides in totals.items():
+        line = f"{channels.get(name, '0')}{name.removeprefix('summary')}"
+        yield Counted("total", line, sides.get("Entered", 0), sides.get("Exited", 0))
+
+
+_SUMMARY = re.compile(
+    r"^(summary(?:\[\d{1,3}\])?)\.(Entered|Exited)Subtotal\.Total=(\d{1,11})\s*$", re.MULTILINE
+)
+_CHANNEL = re.compile(r"^(summary(?:\[\d{1,3}\])?)\.Channel=(\d{1,4})\s*$", re.MULTILINE)
+
+
+def _xovis(data: bytes) -> Iterator[Counted]:
+    """Data push 5.0 of PC2S (fixtures of akenza-io/device-type-library, types/xovis/PC2SV5, which was run on them):
+    logics are windows with counts "fw" and "bw", live events are crossings. A GROUP repeats its persons.
+    """
+    document = _object(data)
+    live, logics = document.get("live_data"), document.get("logics_data")
+    if isinstance(logics, dict):
+        for logic in _dicts(logics.get("logics")):
+            yield from _logic(logic)
+    if isinstance(live, dict):
+        for frame in _dicts(live.get("frames")):
+            yield from _crossings(frame)
+    if not isinstance(live, dict) and not isinstance(logics, dict):
+        raise Garbled("no_counts")
+
+
+def _logic(logic: dict[str, Any]) -> Iterator[Counted]:
+    line = str(logic.get("id", ""))[:32]
+    for record in _dicts(logic.get("records")):
+        counts = {str(one.get("name")): one.get("value") for one in _dicts(record.get("counts"))}
+        if "fw" in counts and "bw" in counts:
+            mark = f"{line} {record.get('from')} {record.get('to')}"[:96]
+            yield Counted("window", line, _people(counts["fw"]), _people(counts["bw"]), mark)
+
+
+def _crossings(frame: dict[str, Any]) -> Iterator[Counted]:
+    objects = _dicts(frame.get("tracked_objects"))
+    groups = {str(one.get("track_id")) for one in objects if one.get("type") == "GROUP"}
+    for event in _dicts(frame.get("events")):
+        about, word = event.get("attributes"), event.get("type")
+        if word not in ("LINE_CROSS_FORWARD", "LINE_CROSS_BACKWARD") or not isinstance(about, dict):
+            continue
+        track, line = str(about.get("track_id"))[:32], str(about.get("geometry_id"))[:32]
+        if track not in groups:
+            forward = word == "LINE_CROSS_FORWARD"
+            mark = f"{line} {track} {str(about.get('sequence_number'))[:16]} {str(frame.get('time'))[:20]}"
+            yield Counted("crossing", line, int(forward), int(not forward), mark)
+
+
+def _axis(data: bytes) -> Iterator[Counted]:
+    """The 3D People Counter's "Axis Retail Data" is of a window (fixture of akenza's types/axis/peopleCounter, whose
+    decoder was run on it); live-sum.json of AXIS People Counter is the day's total (developer.axis.com, people counter
+    API).
+    """
+    document = _object(data)
+    about = document.get("data")
+    if document.get("apiName") == "Axis Retail Data" and isinstance(about, dict):
+        for measured in _dicts(about.get("measurements")):
+            if measured.get("kind") == "people-counts":
+                sides = {str(one.get("direction")): one.get("count") for one in _dicts(measured.get("items"))}
+                mark = f"{str(measured.get('utcFrom'))[:32]} {str(measured.get('utcTo'))[:32]}"
+                yield Counted("window", "", _people(sides.get("in", 0)), _people(sides.get("out", 0)), mark)
+    elif "in" in document and "out" in document:
+        yield Counted("total", "", _people(document["in"]), _people(document["out"]))
+    else:
+        raise Garbled("no_counts")
+
+
+def _terabee(data: bytes) -> Iterator[Counted]:
+    """People Counting L-XL: cumulative (fixture of akenza's decoder types/terabee/peopleCountingXL, run on it)."""
+    document = _object(data)
+    if "count_in" not in document or "count_out" not in document:
+        raise Garbled("no_counts")
+    yield Counted("total", "", _people(document["count_in"]), _people(document["count_out"]))
+
+
+_READERS: dict[Vendor, Callable[[bytes], Iterator[Counted]]] = {
+    "hikvision": _hikvision,
+    "dahua": _dahua,
+    "xovis": _xovis,
+    "axis": _axis,
+    "terabee": _terabee,
+}
+
+
+def said(data: bytes) -> list[str]:
+    """A captured report in words, for a technician: of whichever vendor can read it."""
+    found = []
+    for vendor in _READERS:
+        try:
+            found += [f"{vendor}: {_words(one)}" for one in decode(vendor, data)]
+        except Garbled:
+            continue
+    return found
+
+
+def _words(one: Counted) -> str:
+    line = f" line {one.line}" if one.line else ""
+    return f"{one.kind} in {one.entered} out {one.left}{line}"
+
+
+class LineReport(NamedTuple):
+    """One reading on its way through the hall's broker; ``seq`` goes up while the sender, ``boot``, runs."""
+
+    seq: int
+    boot: str
+    kind: Literal["total", "window"]
+    entered: int
+    left: int
+    line: str = ""
+
+    def to_bytes(self) -> bytes:
+        """As it is published."""
+        names = {"entered": "in", "left": "out"}
+        return json.dumps({names.get(name, name): value for name, value in self._asdict().items()}).encode()
+
+    @staticmethod
+    def of(data: bytes) -> LineReport:
+        """Raises ``Garbled``."""
+        fields = _object(data, MESSAGE_MAX_BYTES)
+        kind, seq = fields.get("kind"), fields.get("seq")
+        boot, line = (str(fields.get(name, ""))[:32] for name in ("boot", "line"))
+        if kind not in ("total", "window") or type(seq) is not int or not 0 <= seq < 2**53 or not boot:
+            raise Garbled("invalid")
+        return LineReport(seq, boot, kind, _people(fields.get("in")), _people(fields.get("out")), line)
+
+
+def line_name(line: str) -> str:
+    """A line's name in the hall: of the same length whatever a device calls it."""
+    return f"{crc32(line.encode(errors='replace')):08x}"
+
+
+def _object(data: bytes, bytes_max: int = SIZE_MAX_BYTES) -> dict[str, Any]:
+    try:
+        return parse(data, bytes_max, 20)
+    except NotStrictJson as error:
+        raise Garbled(error.reason) from None
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise Garbled("invalid")
+    return value
+
+
+def _people(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= COUNT_MAX:
+        raise Garbled("invalid")
+    return value
+
+
+def _digits(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 11):
+        raise Garbled("invalid")
+    return _people(int(text))
+
+
+def _text(one: ElementTree.Element | None) -> str:
+    return "" if one is None or one.text is None else one.text.strip()[:64]

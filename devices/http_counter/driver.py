@@ -1,0 +1,231 @@
+"""A people counter that speaks HTTP. The daemon hears `edged counters` through the broker; that process talks to it.
+
+Rules: a reading is acknowledged with its commit; what stood at the broker is old news; the counter is there from its
+first reading on, lost when it was silent for ``silent_s``, when it does not answer who asks it, and when
+`edged counters` is away. Of three kinds of numbers only ``counts`` is taken: two of them count people twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from devices.http_counter.codec import MESSAGE_MAX_BYTES, Kind, LineReport, Vendor, line_name
+from edged.core.model.commands import Action, Value
+from edged.core.model.events import CountRead, HealthRead
+from edged.core.model.losses import OUR_LINK, known
+from edged.core.model.point import Point
+from edged.driver import REASSERT_S, DeviceContext, Garbled, Options, Presence, Refused
+from edged.links.losses import WIRE_LOSSES
+from edged.personal import names_a_person
+from edged.shapes import Rule
+from edged.strict_json import NotStrictJson, parse
+
+if TYPE_CHECKING:  # the link loads the MQTT library, which `edged check` does without
+    from edged.links.mqtt.link import Message
+
+SPEAKER = "edged-counters"  # the name of `edged counters` at the broker
+SILENT_S = 3600.0  # hall seconds; a window of an hour is the longest that any sends
+USUAL: dict[Vendor, Kind] = {
+    "hikvision": "total",
+    "dahua": "total",
+    "xovis": "window",
+    "axis": "window",
+    "terabee": "total",
+}
+
+
+def _url(text: str) -> str:
+    from edged.links.http.questions import address
+
+    return address(text)
+
+
+class HttpCounterOptions(Options, frozen=True):
+    """``secret_file``: its first line is the token or password, ``username`` the name with it (default: the id).
+
+    ``counts``: which of its numbers are taken. ``lines``: only these (ids of the device). ``url``: ask it there every
+    ``every_s`` real seconds instead of waiting for its posts. ``silent_s``: hall seconds until it counts as lost.
+    ``swap``: it is mounted the other way round.
+    """
+
+    vendor: Vendor
+    secret_file: Annotated[str, Meta(min_length=1, max_length=4096)]
+    username: Annotated[str, Meta(max_length=64, pattern=r'^[^:"\\\x00-\x1f]*$')] = ""
+    counts: Literal["total", "window", "crossing"] | None = None
+    lines: Annotated[tuple[Annotated[str, Meta(max_length=32)], ...], Meta(max_length=64)] = ()
+    url: Annotated[str, Meta(max_length=500), Rule(_url)] | None = None
+    every_s: Annotated[float, Meta(ge=2.0, le=3600.0)] = 15.0
+    silent_s: Annotated[float, Meta(ge=10.0, le=86_400.0)] = SILENT_S
+    swap: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """``counts``, or what this vendor usually sends (and a Dahua, or an AXIS that is asked, can only total)."""
+        if self.counts is None and self.vendor == "axis" and self.url is not None:
+            return "total"
+        return self.counts or USUAL[self.vendor]
+
+    def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What `edged counters` says of it, and of itself."""
+        return (people_topic(hall, device), standing_topic(hall, device), process_topic(hall)), ()
+
+    def speaker(self, device: str) -> str:
+        """`edged counters`."""
+        return SPEAKER
+
+    def point_channels(self) -> frozenset[str]:
+        """None: it only reports."""
+        return frozenset()
+
+    def reports(self) -> frozenset[str]:
+        """People."""
+        return frozenset({"counter"})
+
+
+def people_topic(hall: str, device: str) -> str:
+    """Where its readings come."""
+    return f"hall/{hall}/dev/{device}/up/people"
+
+
+def standing_topic(hall: str, device: str) -> str:
+    """Whether it answers, retained: ``{"up": true}`` or ``{"up": false, "word": …, "detail": …}``; also its fault."""
+    return f"hall/{hall}/dev/{device}/up/standing"
+
+
+def process_topic(hall: str) -> str:
+    """Whether `edged counters` runs, retained: online or offline."""
+    return f"hall/{hall}/counters/status"
+
+
+class HttpCounter:
+    """Driver of one counter."""
+
+    OPTIONS: ClassVar[type[Options]] = HttpCounterOptions
+    LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {
+        OUR_LINK,
+        "silent",
+        "no-process",
+        "bad-answer",
+        "access-refused",
+    }
+    deadline_s = 1.0  # it takes no commands
+    reassert_s = REASSERT_S
+    pace_s = 0.0
+
+    def __init__(self, context: DeviceContext, options: HttpCounterOptions) -> None:
+        self._context = context
+        self._options = options
+        self._presence = Presence(context)
+        self._heard_s = context.now_s()
+        self._process_away = False  # what it left about a counter at the broker is old news then
+        self._was_there = False  # when it went
+        self._fault: str | None = "?"  # an earlier life of ours may have told one
+
+    async def run(self) -> None:
+        """Listen until cancelled; mark the counter lost when it falls silent."""
+        mqtt, hall, device = self._context.mqtt, self._context.hall, self._context.device
+        self._presence.forget()
+        listening = True
+
+        def changed(up: bool, _reason: str) -> None:
+            if not listening:
+                return
+            if up:
+                self._heard_s = self._context.now_s()
+                self._presence.unknown()
+            else:
+                self._gone(OUR_LINK)
+
+        heard = (
+            (people_topic(hall, device), self._counted),
+            (standing_topic(hall, device), self._stands),
+            (process_topic(hall), self._process),
+        )
+        mqtt.on_state(changed)
+        for topic, handler in heard:
+            mqtt.subscribe(topic, handler)
+        if not mqtt.connected:
+            self._presence.lost(OUR_LINK)
+        try:
+            while True:
+                quiet_s = self._context.now_s() - self._heard_s
+                if quiet_s >= self._options.silent_s:
+                    self._presence.lost("silent")
+                await self._context.sleep(max(1.0, self._options.silent_s - quiet_s))
+        finally:
+            listening = False
+            for topic, handler in heard:
+                mqtt.unsubscribe(topic, handler)
+
+    async def show(self, point: Point, value: Value) -> None:
+        """A counter shows nothing. Raises ``Refused``."""
+        raise Refused(f"{point} is a people counter, it shows no {value.kind}")
+
+    async def act(self, action: Action) -> None:
+        """A counter does nothing. Raises ``Refused``."""
+        raise Refused(f"{action.point} is a people counter, it cannot {action.body.kind}")
+
+    def _there(self) -> None:
+        self._heard_s = self._context.now_s()
+        self._presence.back()
+
+    def _counted(self, message: Message) -> None:
+        try:
+            if message.retain:
+                raise Garbled("retained")
+            report = LineReport.of(message.payload)
+        except Garbled as error:
+            self._context.reject(str(error), self._context.device)
+            message.ack()
+            return
+        self._there()
+        entered, left = report.entered, report.left
+        if self._options.swap:
+            entered, left = left, entered
+        line = line_name(report.line) if report.line and report.kind == "total" else None
+        point, again = self._context.point(), message.again
+        reading = CountRead(
+            point, report.kind, entered, left, seq=report.seq, again=again, boot=report.boot, line=line
+        )
+        self._context.emit(reading, message.ack)
+
+    def _stands(self, message: Message) -> None:
+        message.ack()
+        try:
+            said = parse(message.payload, MESSAGE_MAX_BYTES, None)
+        except NotStrictJson as error:
+            self._context.reject(error.reason, self._context.device)
+            return
+        if names_a_person(said):
+            self._context.reject("personal_data", self._context.device)
+            return
+        detail = str(said.get("detail", ""))[:200]
+        if self._process_away:
+            return
+        if said.get("up") is True:
+            self._there()
+        elif said.get("up") is False:
+            word = known(str(said.get("word")))
+            self._presence.lost(word if word in self.LOSSES else "bad-answer", detail)
+        fault = str(said["fault"])[:200] if said.get("fault") else None
+        if fault != self._fault:
+            self._fault = fault
+            self._context.emit(HealthRead(self._context.point(), fault=fault))
+
+    def _process(self, message: Message) -> None:
+        message.ack()
+        away = message.payload == b"offline"
+        if away:
+            self._gone("no-process", "edged counters")
+        elif self._process_away:
+            self._process_away = False
+            if self._was_there:
+                self._there()
+
+    def _gone(self, word: str, detail: str = "") -> None:
+        """Nobody speaks for the counter; its process being there again, it is where it was."""
+        if not self._process_away:
+            self._process_away, self._was_there = True, bool(self._presence.there)
+        self._presence.lost(word, detail)

@@ -1,0 +1,209 @@
+"""`edged counters`: counters post here or are asked; what they count goes to the hall's broker. A process of its own.
+
+Rules:
+
+1. A post is answered 200 when the broker has acknowledged all its readings; 503 (try again) while it has not. A total
+   that did not change is not said again for ``SAME_S``.
+2. The same window or crossing twice is a repetition, whenever it comes; ``STILL`` of them in a row are a clock that
+   stands still, and the hall is told. A reading whose acknowledgement is outstanding keeps its number.
+3. The broker leaves `counters/status` offline when we go. A counter that does not answer who asks it stands there with
+   the reason; it is asked again soon, unless it says when, or refuses us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import aiomqtt
+import structlog
+
+from devices.http_counter.codec import Counted, LineReport, decode
+from devices.http_counter.driver import HttpCounterOptions, people_topic, process_topic, standing_topic
+from edged.clock import monotonic_s
+from edged.driver import DeviceError, Garbled
+from edged.links.http.credentials import Credential
+from edged.links.http.posts import Outcome, PostDoor
+from edged.links.http.questions import HttpQuestion
+from edged.links.mqtt.publisher import publisher
+from edged.links.mqtt.settings import MqttSettings, first_line
+
+MARKS_MAX = 500  # windows of a counter that are known: eight hours of minutes
+SAME_S = 60.0  # real seconds
+STILL = 3
+SEND_S = 5.0  # real seconds for the broker's acknowledgement: a camera gives up after ten
+GOODBYE_S = 1.0
+RETRY_BROKER_S = (0.5, 1.0, 2.0)  # real seconds
+RETRY_S = 3.0  # real seconds to the next question where nobody answered
+log = structlog.get_logger("edged.counters")
+
+
+@dataclass(slots=True)
+class Counter:
+    """One device: what it was heard to say."""
+
+    device: str
+    options: HttpCounterOptions
+    credential: Credential
+    marks: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    totals: dict[str, tuple[Counted, float]] = field(default_factory=dict)  # by line; when it was said
+    numbers: dict[Counted, int] = field(default_factory=dict)  # given, not acknowledged
+    still: int = 0
+    fault: str | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def new(self, readings: list[Counted], now_s: float) -> list[Counted]:
+        """Those that the hall has not heard."""
+        wanted = [one for one in readings if one.kind == self.options.kind and self._is_mine(one)]
+        found = [one for one in dict.fromkeys(wanted) if self._is_new(one, now_s)]
+        if wanted and self.options.kind != "total":
+            self.still = 0 if found else self.still + 1
+        self.fault = "its clock stands still, people are missed" if self.still >= STILL else None
+        return found
+
+    def kept(self, one: Counted, now_s: float) -> None:
+        """The broker has it."""
+        self.numbers.pop(one, None)
+        if one.kind == "total":
+            self.totals[one.line] = (one, now_s)
+            return
+        self.marks[one.mark] = None
+        if len(self.marks) > MARKS_MAX:
+            self.marks.popitem(last=False)
+
+    def _is_mine(self, one: Counted) -> bool:
+        return not self.options.lines or one.line in self.options.lines
+
+    def _is_new(self, one: Counted, now_s: float) -> bool:
+        if one.kind != "total":
+            return one.mark not in self.marks
+        last = self.totals.get(one.line)
+        return last is None or last[0] != one or now_s - last[1] >= SAME_S
+
+
+def counters_of(devices: Mapping[str, HttpCounterOptions]) -> list[Counter]:
+    """Raises ``OSError`` or ``ValueError`` where a secret cannot be used."""
+    made = []
+    for device, options in devices.items():
+        secret = first_line(options.secret_file).strip()
+        if len(secret) < 8:
+            raise ValueError(
+                f"{device}: the first line of {options.secret_file} is no secret: 8 characters at least"
+            )
+        made.append(Counter(device, options, Credential(options.username or device, secret)))
+    return made
+
+
+class Reception:
+    """All HTTP counters of a hall. ``door`` is the ASGI application; ``run`` until cancelled."""
+
+    def __init__(self, hall: str, counters: list[Counter], mqtt: MqttSettings) -> None:
+        self._hall = hall
+        self._counters = {one.device: one for one in counters}
+        self._mqtt = replace(mqtt, will_topic=process_topic(hall), will_payload=b"offline")
+        self._boot = secrets.token_hex(8)
+        self._seq = 0
+        self._client: aiomqtt.Client | None = None
+        self._standing: dict[str, dict[str, Any]] = {}
+        posting = {one.device: one.credential for one in counters if one.options.url is None}
+        self.door = PostDoor(posting, self.take)
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Keep the broker, and ask whoever is to be asked."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_broker(ready))
+            for counter in self._counters.values():
+                if counter.options.url is not None:
+                    group.create_task(
+                        self._ask(counter, HttpQuestion(counter.options.url, counter.credential))
+                    )
+
+    async def take(self, device: str, body: bytes) -> Outcome:
+        """A report: its new readings to the broker."""
+        counter = self._counters[device]
+        try:
+            readings = decode(counter.options.vendor, body)
+        except Garbled as error:
+            log.warning("unreadable", device=device, why=str(error))
+            return "unreadable"
+        async with counter.turn:
+            try:
+                for one in counter.new(readings, monotonic_s()):
+                    await self._say(counter, one)
+                await self._stand(counter, {})
+            except (aiomqtt.MqttError, TimeoutError, ConnectionError):
+                return "later"
+        return "kept"
+
+    async def _say(self, counter: Counter, one: Counted) -> None:
+        if one not in counter.numbers:
+            self._seq += 1
+            counter.numbers[one] = self._seq
+        kind = "total" if one.kind == "total" else "window"
+        report = LineReport(counter.numbers[one], self._boot, kind, one.entered, one.left, one.line)  # type: ignore[arg-type]
+        await self._publish(people_topic(self._hall, counter.device), report.to_bytes())
+        counter.kept(one, monotonic_s())
+
+    async def _stand(self, counter: Counter, said: dict[str, Any]) -> None:
+        """Tell how a counter stands where that changed: ``said``, and its fault."""
+        standing = said | ({"fault": counter.fault} if counter.fault else {})
+        if self._standing.get(counter.device) != standing:
+            payload = json.dumps(standing).encode()
+            await self._publish(standing_topic(self._hall, counter.device), payload, retain=True)
+            self._standing[counter.device] = standing
+            (log.info if said.get("up", True) else log.warning)("standing", device=counter.device, **standing)
+
+    async def _publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
+        """Until the broker has it. Raises ``MqttError``, ``TimeoutError`` or ``ConnectionError``."""
+        if self._client is None:
+            raise ConnectionError("no broker")
+        async with asyncio.timeout(SEND_S):
+            await self._client.publish(topic, payload, qos=1, retain=retain)
+
+    async def _keep_broker(self, ready: Callable[[], None]) -> None:
+        tries = 0
+        while True:
+            try:
+                async with publisher(self._mqtt) as client:
+                    self._client = client
+                    self._standing.clear()
+                    await self._publish(process_topic(self._hall), b"online", retain=True)
+                    for counter in self._counters.values():
+                        await self._stand(counter, {})
+                    tries = 0
+                    ready()
+                    try:
+                        async for _ in client.messages:  # none: it ends with the connection
+                            pass
+                    finally:
+                        with suppress(aiomqtt.MqttError, TimeoutError):
+                            async with asyncio.timeout(GOODBYE_S):
+                                await client.publish(process_topic(self._hall), b"offline", 1, True)
+            except (aiomqtt.MqttError, OSError, ValueError) as error:
+                log.warning("broker", why=str(error))
+            finally:
+                self._client = None
+            await asyncio.sleep(RETRY_BROKER_S[min(tries, len(RETRY_BROKER_S) - 1)])
+            tries += 1
+
+    async def _ask(self, counter: Counter, question: HttpQuestion) -> None:
+        body = b""
+        while True:
+            standing: dict[str, Any] = {"up": True}
+            try:
+                answer = await asyncio.to_thread(question.ask)
+                body = body if answer is None else answer
+                if await self.take(counter.device, body) == "unreadable":
+                    raise Garbled("its answer is none of a " + counter.options.vendor)
+            except DeviceError as error:
+                standing = {"up": False, "word": error.loss.word, "detail": error.loss.detail}
+            with suppress(aiomqtt.MqttError, TimeoutError, ConnectionError):
+                await self._stand(counter, standing)
+            usual_s = counter.options.every_s if standing["up"] else min(RETRY_S, counter.options.every_s)
+            await asyncio.sleep(max(usual_s, question.wait_s))

@@ -1,0 +1,101 @@
+"""The door at which devices post: who is it, how much, how long; then the body goes to whoever wants it. An ASGI app.
+
+An address is ``/DEVICE``, or ``/DEVICE/TOKEN`` for devices that can neither Basic nor Digest. Answers: 200 kept,
+400 unreadable, 401 who are you, 404 nobody of that name, 405 not a POST, 408 too slow, 413 too much, 503 not now (it
+was not kept; the device may send it again). A wrong secret is answered after ``WRONG_S``: guessing takes years.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal
+from urllib.parse import unquote
+
+from edged.clock import monotonic_s
+from edged.links.http.credentials import Credential, PostDoorkeeper
+
+BODY_BYTES_MAX = 64 * 1024  # an hour of a sensor with eight lines takes 20 KiB; pictures are not for us
+BODY_S = 10.0  # real seconds for the whole body
+WRONG_S = 1.0
+Outcome = Literal["kept", "unreadable", "later"]
+Take = Callable[[str, bytes], Awaitable[Outcome]]
+STATUS = {"kept": 200, "unreadable": 400, "later": 503}
+
+
+class PostDoor:
+    """``doors``: device -> its credential. ``take(device, body)`` says what became of it. ``answered`` counts."""
+
+    def __init__(self, doors: Mapping[str, Credential], take: Take, body_s: float = BODY_S) -> None:
+        self._doors = doors
+        self._take = take
+        self._body_s = body_s
+        self._keeper = PostDoorkeeper()
+        self.answered: Counter[int] = Counter()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request."""
+        status, more = await self._judged(scope, receive)
+        self.answered[status] += 1
+        headers = [(b"content-length", b"0"), (b"cache-control", b"no-store"), *more]
+        if status in (408, 413):  # the rest of the body is not read
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _judged(self, scope: Any, receive: Any) -> tuple[int, list[tuple[bytes, bytes]]]:
+        _, _, rest = scope["path"].partition("/")
+        device, _, token = rest.partition("/")
+        credential = self._doors.get(device)
+        if credential is None:
+            await asyncio.sleep(WRONG_S)
+            return 404, []
+        if scope["method"] != "POST":
+            return 405, [(b"allow", b"POST")]
+        refused = await self._refused(scope, credential, unquote(token))
+        if refused is not None:
+            return 401, [(b"www-authenticate", one.encode()) for one in refused]
+        try:
+            async with asyncio.timeout(self._body_s):
+                body = await _body(scope, receive)
+        except TimeoutError:
+            return 408, []
+        if body is None:
+            return 413, []
+        status = STATUS[await self._take(device, body)]
+        return status, [(b"retry-after", b"5")] if status == 503 else []
+
+    async def _refused(self, scope: Any, credential: Credential, token: str) -> list[str] | None:
+        """None: it is the device; else what to ask it with."""
+        if token and credential.is_token(token):
+            return None
+        given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"]
+        query = scope["query_string"].decode("latin-1")
+        target = scope.get("raw_path", b"").decode("latin-1") or scope["path"]
+        target = f"{target}?{query}" if query and "?" not in target else target
+        now_s = monotonic_s()
+        header = given[0] if len(given) == 1 else ""
+        verdict = self._keeper.judge(header, scope["method"], target, credential, now_s)
+        if verdict == "yes":
+            return None
+        if verdict == "no" or token:
+            await asyncio.sleep(WRONG_S)
+        return self._keeper.challenges(now_s, verdict == "stale")
+
+
+async def _body(scope: Any, receive: Any) -> bytes | None:
+    """The whole of it; None where it is too much. A client that leaves ends with what came: it is not whole JSON."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and (not value.isdigit() or int(value) > BODY_BYTES_MAX):
+            return None
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return body
+        body += bytes(message.get("body", b""))
+        if len(body) > BODY_BYTES_MAX:
+            return None
+        if not message.get("more_body", False):
+            return body
