@@ -11,9 +11,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,6 +24,7 @@ from edged.bench.children import Daemon, Failed
 from edged.bench.hall import BenchHall
 from edged.bench.latency import Told
 from edged.bench.meter import Lamps, Samples
+from edged.bench.plans import Age
 from edged.bench.sides import WARM_UP, WARM_UP_SPACING_S, BenchCell, Place
 from edged.clock import perf_s
 from edged.sim.broker import free_port
@@ -36,10 +37,9 @@ GROUPS = (  # where a memory group can be made, by whoever may, and the file of 
     (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
     (Path("/sys/fs/cgroup"), "memory.max"),
 )
-TIMES = 3
 WEAR_TICKETS = 120
 COMMAND_S = 600.0
-ROUNDS, PRESSES, SPACING_S = 6, 100, 0.04  # with a reader and without one, in turn
+SPACING_S = 0.04  # of the presses beside a reader
 REHEARSED = {
     "type": "policy",
     "halls": ["bench"],
@@ -52,21 +52,24 @@ REHEARSED_DAYS = 20
 READER_STARTS_S = 2.0  # until it is through with its imports and works
 
 
-def age(place: Place, days: int, told: Told) -> dict[str, Any]:
-    """The figures of a journal of ``days`` business days, beside those of its first day."""
-    found = {}
-    for count in sorted({1, days}):
+def age(place: Place, plan: Age, told: Told) -> dict[str, Any]:
+    """The figures of a journal of ``plan.days`` business days, beside those of its first day."""
+    found: dict[str, Any] = {"tickets_a_day": plan.tickets}
+    for count in sorted({1, plan.days}):
         folder = place.directory / f"age-{count}"
         folder.mkdir()
-        found[str(count)] = _figures(place, folder, count, told)
+        found[str(count)] = _figures(place, folder, replace(plan, days=count), told)
     found["written"] = _wear(place.directory / "wear", told)
-    found["beside_a_reader"] = _beside_a_reader(place, place.directory / f"age-{days}" / "hall.db", told)
+    found["beside_a_reader"] = _beside_a_reader(place, folder / "hall.db", plan, told)
     return {"age": found}
 
 
-def _figures(place: Place, folder: Path, days: int, told: Told) -> dict[str, Any]:
-    journal = folder / "hall.db"
-    hall = asyncio.run(aged.write(journal, days, lambda day: told(f"writing day {day + 1} of {days}")))
+def _figures(place: Place, folder: Path, plan: Age, told: Told) -> dict[str, Any]:
+    journal, days = folder / "hall.db", plan.days
+    written = aged.write(
+        journal, days, lambda day: told(f"writing day {day + 1} of {days}"), tickets=plan.tickets
+    )
+    hall = asyncio.run(written)
     broker = place.broker
     web_port = free_port()
     (folder / "hall.toml").write_text(aged.hall_toml(hall.site, broker.port, web_port), "utf-8")
@@ -74,10 +77,10 @@ def _figures(place: Place, folder: Path, days: int, told: Told) -> dict[str, Any
     with _memory_group() as group:
         told(f"{days} days: starts from a cold disk")
         found |= {"memory_mib": UNIT_BYTES >> 20 if group else None}
-        found["ready_cold_ms"] = round(median(_cold(folder, web_port, group) for _ in range(TIMES)), 1)
+        found["ready_cold_ms"] = round(median(_cold(folder, web_port, group) for _ in range(plan.times)), 1)
     told(f"{days} days: reading")
-    bare_s = min(_command_s("why", "--help") for _ in range(TIMES))
-    why_s = min(_command_s("why", str(journal), "--last", "5", "--json") for _ in range(TIMES))
+    bare_s = min(_command_s("why", "--help") for _ in range(plan.times))
+    why_s = min(_command_s("why", str(journal), "--last", "5", "--json") for _ in range(plan.times))
     found["why_ms"] = round(max(0.0, why_s - bare_s) * 1000, 1)
     start_s = perf_s()
     traces = read_journals([journal])
@@ -161,8 +164,8 @@ def _steps(journal: Path) -> int:
         connection.close(True)
 
 
-def _beside_a_reader(place: Place, journal: Path, told: Told) -> dict[str, Any]:
-    """Time from key to lamp, with and without a process that reads the whole ``journal`` beside it."""
+def _beside_a_reader(place: Place, journal: Path, plan: Age, told: Told) -> dict[str, Any]:
+    """Time from key to lamp, with and without a process that reads the whole ``journal`` beside it, in turn."""
     told("keys beside a reader")
     alone, beside = Samples(), Samples()
     with ExitStack() as stack:
@@ -172,12 +175,15 @@ def _beside_a_reader(place: Place, journal: Path, told: Told) -> dict[str, Any]:
         room.meter.add(lamps)
         side = room.keyed("edged", hall, lamps, [("m1", "lamp-m1")])
         side.measure(WARM_UP, WARM_UP_SPACING_S)
-        for _ in range(ROUNDS):
-            alone.add(side.measure(PRESSES, SPACING_S))
-            with _reader(journal):
-                room.wait(READER_STARTS_S)
-                beside.add(side.measure(PRESSES, SPACING_S))
+        with _reader(journal) as reads:
+            room.wait(READER_STARTS_S)
+            for _ in range(plan.rounds):
+                reads(False)
+                alone.add(side.measure(plan.presses, SPACING_S))
+                reads(True)
+                beside.add(side.measure(plan.presses, SPACING_S))
     return {
+        "presses": plan.rounds * plan.presses,
         "p50_us": beside.us(0.5),
         "p99_us": beside.us(0.99),
         "alone_p50_us": alone.us(0.5),
@@ -187,8 +193,11 @@ def _beside_a_reader(place: Place, journal: Path, told: Told) -> dict[str, Any]:
 
 
 @contextmanager
-def _reader(journal: Path) -> Iterator[None]:
-    """Rehearse a policy on the journal's days again and again, at the idle priority of edged-rehearse."""
+def _reader(journal: Path) -> Iterator[Callable[[bool], None]]:
+    """Rehearse a policy on the journal's days again and again, at the idle priority of edged-rehearse.
+
+    What it yields lets the reader go on (True) or holds it still (False).
+    """
     policy = journal.with_name("rehearsed.json")
     policy.write_text(json.dumps(REHEARSED), "utf-8")
     words = ("rehearse", str(policy), "--journal", str(journal), "--days", str(REHEARSED_DAYS))
@@ -200,7 +209,7 @@ def _reader(journal: Path) -> Iterator[None]:
         start_new_session=True,
     )
     try:
-        yield
+        yield lambda goes_on: os.killpg(process.pid, signal.SIGCONT if goes_on else signal.SIGSTOP)
         if process.poll() is not None:
             raise Failed(
                 f"edged policy rehearse --journal {journal} ended with exit code {process.returncode}"

@@ -18,7 +18,8 @@ from edged.clock import perf_s
 PROBE_S = 0.05  # between the presses that tell how far behind the daemon is
 SENT_SHARE_MIN = 0.98  # of what was due; less means that the broker held the sender back
 LAG_MAX_MS = 100.0  # of the last third's median: a queue that grows shows more after seconds
-DRAIN_S = 10.0  # for what was sent to be handled, at least as slowly as this
+DRAIN_S = 10.0  # for tickets that were sent to be taken
+STILL_S = 2.0  # without anything more handled: what is missing is lost
 TICKET_RATE = 500.0
 WARM_S = 1.0  # of tickets before any counts
 REST_S = 0.3  # for what is on its way to be done
@@ -26,7 +27,6 @@ VISIT = ("ticket.issued", "ticket.called", "ticket.finished")  # what its three 
 EVENTS = "edged_events_total"
 ECHO_EVERY = 9  # of the messages are answered by the echo: a queue of eight, then a decision
 ECHO = "aiomqtt"
-BETWEEN = 2
 
 
 class Loaded(ABC):
@@ -56,10 +56,12 @@ class Loaded(ABC):
 
     def await_handled(self, count: int) -> int:
         """Wait until ``count`` messages had their effect, or no more come."""
-        until_s = perf_s() + DRAIN_S
-        before = -1
-        while (now := self.handled()) <= count - self.counts and (perf_s() < until_s or now > before):
-            before = now
+        most, moved_s = -1, perf_s()
+        while (now := self.handled()) <= count - self.counts:
+            if now > most:
+                most, moved_s = now, perf_s()
+            elif perf_s() > moved_s + STILL_S:
+                break
             self.room.meter.idle(perf_s() + 0.3)
         return now
 
@@ -151,8 +153,10 @@ class LoadedEcho(Loaded):
         return self.handled()
 
 
-def _sustained(loaded: Loaded, rates: Sequence[int], seconds: float) -> tuple[int, list[dict[str, Any]]]:
-    """Raise the rate until one is too much, then halve ``BETWEEN`` times; returns the best rate, and every try."""
+def _sustained(
+    loaded: Loaded, rates: Sequence[int], seconds: float, halvings: int
+) -> tuple[int, list[dict[str, Any]]]:
+    """Raise the rate until one is too much, then halve ``halvings`` times; returns the best rate, and every try."""
     tries: list[dict[str, Any]] = []
     for rate in rates:
         tries.append(loaded.try_rate(rate, seconds))
@@ -160,18 +164,18 @@ def _sustained(loaded: Loaded, rates: Sequence[int], seconds: float) -> tuple[in
             break
     good = max((one["rate"] for one in tries if one["sustained"]), default=0)
     bad = min((one["rate"] for one in tries if not one["sustained"]), default=0)
-    for _ in range(BETWEEN if good < bad else 0):
+    for _ in range(halvings if good < bad else 0):
         tries.append(loaded.try_rate((good + bad) // 2, seconds))
         good, bad = (tries[-1]["rate"], bad) if tries[-1]["sustained"] else (good, tries[-1]["rate"])
     return good, tries
 
 
-def throughput(place: Place, rates: Sequence[int], seconds: float) -> dict[str, Any]:
-    """The sustained rates of the daemon and of the echo."""
+def throughput(place: Place, rates: Sequence[int], seconds: float, halvings: int) -> dict[str, Any]:
+    """The sustained rates of the daemon and of the echo; see ``Plan``."""
     with ExitStack() as stack:
-        mine, tries = _sustained(LoadedHall(place, stack, "load"), rates, seconds)
+        mine, tries = _sustained(LoadedHall(place, stack, "load"), rates, seconds, halvings)
     with ExitStack() as stack:
-        theirs, echoed = _sustained(LoadedEcho(place, stack, "echo"), rates, seconds)
+        theirs, echoed = _sustained(LoadedEcho(place, stack, "echo"), rates, seconds, halvings)
     return {
         "throughput_msg_s": mine,
         "aiomqtt_throughput_msg_s": theirs,

@@ -16,6 +16,19 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Age:
+    """The old journal: its business days and visitors a day; how often each figure is taken; and the presses beside
+    a reader, ``rounds`` of ``presses`` with it and as many without, in turn.
+    """
+
+    days: int
+    tickets: int
+    times: int
+    rounds: int
+    presses: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a bench does. The first cell of each list is the headline; seconds are real."""
 
@@ -26,13 +39,14 @@ class Plan:
     decisions: int  # per size of hall
     rates: tuple[int, ...]  # messages a second to try
     load_s: float  # for each
+    halvings: int  # between the best rate that was sustained and the first that was not
     cost_s: float
     slow_line: tuple[int, int]  # rounds, presses
     commits: int
     starts: int
     quiet_s: float  # for each of three loads
     day_tickets: int
-    age_days: int  # of the old journal
+    age: Age
 
 
 FULL = Plan(
@@ -51,13 +65,14 @@ FULL = Plan(
     decisions=5_000,
     rates=(100, 250, 500, 1_000, 1_500, 2_000, 3_000, 4_000, 6_000, 8_000, 10_000, 12_000, 15_000, 20_000),
     load_s=4.0,
+    halvings=2,
     cost_s=6.0,
     slow_line=(4, 250),
     commits=1_000,
     starts=5,
     quiet_s=30.0,
     day_tickets=100_000,
-    age_days=90,
+    age=Age(days=90, tickets=1_920, times=3, rounds=30, presses=50),
 )
 QUICK = Plan(
     mqtt=(Cell(20, 0, 2, 30), Cell(60, 0, 2, 10), Cell(20, 200, 2, 30)),
@@ -67,11 +82,12 @@ QUICK = Plan(
     decisions=600,
     rates=(250, 1_000, 4_000, 10_000),
     load_s=1.5,
-    cost_s=2.0,
-    slow_line=(2, 50),
+    halvings=1,
+    cost_s=1.5,
+    slow_line=(2, 20),
     commits=100,
     starts=1,
     quiet_s=2.0,
     day_tickets=200,
-    age_days=2,
+    age=Age(days=2, tickets=480, times=1, rounds=3, presses=25),
 )

@@ -27,7 +27,7 @@ from edged.bench.plans import Plan
 from edged.bench.plug import Address, BrokerGone, Plug
 from edged.bench.sides import Place
 from edged.bench.slow_line import slow_line
-from edged.clock import monotonic_s
+from edged.clock import monotonic_s, perf_s
 
 FORGET_S = 0.5  # for a broker to say what stands there
 DAY_TITLE = "a long day and a restart"
@@ -98,11 +98,14 @@ SECTIONS: dict[str, tuple[str, Section]] = {
     "outage": ("a broker that goes away", lambda place, _plan, _told: outage(place)),
     "quiet": ("a quiet hall", lambda place, plan, _told: quiet(place, plan.quiet_s)),
     "cost": ("processor time of a ticket", lambda place, plan, _told: ticket_cost(place, plan.cost_s)),
-    "load": ("messages a second", lambda place, plan, _told: throughput(place, plan.rates, plan.load_s)),
+    "load": (
+        "messages a second",
+        lambda place, plan, _told: throughput(place, plan.rates, plan.load_s, plan.halvings),
+    ),
 }
 
 SECTIONS["pages"] = ("pages and their readers", lambda place, plan, _told: pages(place, plan.quiet_s))
-SECTIONS["age"] = ("an old journal", lambda place, plan, told: age(place, plan.age_days, told))
+SECTIONS["age"] = ("an old journal", lambda place, plan, told: age(place, plan.age, told))
 NAMES = (*SECTIONS, "day")
 
 
@@ -159,16 +162,21 @@ def forget(place: Place) -> None:
 
 
 def run(place: Place, plan: Plan, only: Collection[str], told: Callable[[str, str], None]) -> dict[str, Any]:
-    """Run every section of ``only``; ``told(section, what)`` reports progress."""
+    """Run every section of ``only``; ``told(section, what)`` reports progress. ``seconds``: what each took."""
     found: dict[str, Any] = {}
+    took: dict[str, float] = {}
     for name in [name for name in SECTIONS if name in only]:
         title, section = SECTIONS[name]
         told(name, title)
+        start_s = perf_s()
         found = merged(found, section(place, plan, partial(_told, told, name, title)))
+        took[name] = round(perf_s() - start_s, 1)
     if "day" in only:
         told("day", DAY_TITLE)
+        start_s = perf_s()
         found = merged(found, _day(place, plan, partial(_told, told, "day", DAY_TITLE), found))
-    return KEYS | found
+        took["day"] = round(perf_s() - start_s, 1)
+    return KEYS | found | {"seconds": took}
 
 
 def merged(found: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

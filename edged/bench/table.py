@@ -97,6 +97,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         one = found["age"]["beside_a_reader"]
         text = f"p50 {_number(one['p50_us'])} us, p99 {_number(one['p99_us'])} us"
         alone = f"without p50 {_number(one['alone_p50_us'])}, p99 {_number(one['alone_p99_us'])}"
+        alone += f" ({one['presses']} presses each)"
         yield "key to lamp beside a rehearsal", f"{text}; {alone}"
     if found.get("ready_ms") is not None:
         echo = f"bare aiomqtt {found['aiomqtt_first_ms']} ms"
@@ -121,6 +122,9 @@ def _lines(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for name in ("healthy", "one_dead"):
             text = f"p50 {line[name]['p50_ms']} ms, p99 {line[name]['p99_ms']} ms; its frames take {line['wire_ms']} ms"
             yield f"lamp at 9600 baud, {name.replace('_', ' ')}", text
+    if found.get("seconds"):
+        took = ", ".join(f"{name} {seconds:.0f}" for name, seconds in found["seconds"].items())
+        yield "seconds of each section", took
 
 
 def _pages(one: Mapping[str, Any]) -> str:

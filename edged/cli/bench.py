@@ -70,7 +70,7 @@ def bench(
             prepared(Path(scratch), broker, None if echo is None else echo.absolute()) as (place, machine),
         ):
             plan = QUICK if quick else FULL
-            plan = replace(plan, age_days=days) if days else plan
+            plan = replace(plan, age=replace(plan.age, days=days)) if days else plan
             found = machine | run(place, plan, wanted, told)
     except (Failed, BrokerGone, OSError) as error:
         _fail(str(error), 1)

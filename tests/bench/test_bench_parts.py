@@ -18,8 +18,9 @@ from edged.bench.brokers import OwnBroker
 from edged.bench.children import Failed, histogram_quantile
 from edged.bench.ears import CandleLine, RtuLine, TcpModule
 from edged.bench.hall import BenchHall, BenchPanel, BenchWires
-from edged.bench.limits import verdicts
+from edged.bench.limits import PRESSES_MIN, verdicts
 from edged.bench.meter import ANSWER_S, Lamps, Meter, Samples, quantile
+from edged.bench.plans import FULL, QUICK
 from edged.bench.plug import BrokerGone, Plug
 from edged.bench.run import merged
 from edged.bench.sides import LOST_IN_ROW_MAX, BenchCell, Place, Side, mqtt_sides
@@ -83,6 +84,20 @@ def test_a_broken_limit_is_seen_and_an_unmeasured_one_is_not_judged() -> None:
     ]
     assert [one.found for one in verdicts(found) if "first lit lamp" in one.what] == [5.0]
     assert not any("READY" in one.what for one in verdicts(found))
+
+
+@pytest.mark.parametrize(("presses", "judged"), [(PRESSES_MIN, True), (PRESSES_MIN - 1, False)])
+def test_a_p99_of_few_presses_is_not_judged(presses: int, judged: bool) -> None:
+    beside = {"presses": presses, "p99_us": 3_000.0, "alone_p99_us": 2_000.0, "lost": 0}
+    found = {one.what: one for one in verdicts({"age": {"beside_a_reader": beside}})}
+    assert any("lost" in what for what in found)
+    assert [one.found for what, one in found.items() if "p99" in what] == ([1.5] if judged else [])
+
+
+@pytest.mark.parametrize("name", ["FULL", "QUICK"])
+def test_a_plan_judges_the_p99_beside_a_reader_where_it_has_time(name: str) -> None:
+    plan = {"FULL": FULL, "QUICK": QUICK}[name]
+    assert (plan.age.rounds * plan.age.presses >= PRESSES_MIN) == (name == "FULL")
 
 
 def test_tables_under_one_key_are_joined() -> None:
