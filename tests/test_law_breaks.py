@@ -137,6 +137,9 @@ BREAKS = (
     checked("no print in the daemon", "edged/daemon/loop.py", '\nprint("here")\n', "T201"),
     checked("no shell", "edged/daemon/loop.py", '\nimport os\n\nos.system("reboot")\n', "S605"),
     judged("one clock", "edged/daemon/loop.py", "\nfrom time import sleep\n", "reads_time"),
+    judged(
+        "one parser", "devices/one/codec.py", '"""P."""\nimport json\n\nX = json.loads(b"1")\n', "one_parser"
+    ),
     judged("the core is pure", "edged/core/planted.py", '"""P."""\nimport decimal\n', "pure_modules"),
     judged(
         "events are frozen",

@@ -41,6 +41,11 @@ PURE_MODULES = {
     "zlib",  # a checksum is a function of its argument
 }
 POINTS = {"point", "panel", "lamp", "display", "pager", "evaluator", "voice"}  # what holds one is called so
+JSON_FROM_OUTSIDE = ("central", "centre", "daemon", "links", "pages")
+OWN_JSON = {  # written by ourselves, into the journal or a pipe
+    "edged/central/operation_desk.py",
+    "edged/pages/whatif.py",
+}
 CLOCK_CALLS = {"now", "utcnow", "today"}
 SIZED = {"Queue", "LifoQueue", "PriorityQueue"}  # their first argument is the cap
 LIMITLESS = {"SimpleQueue", "deque"}  # the second argument of a deque is
@@ -181,6 +186,19 @@ def test_points_are_taken_apart_in_one_place() -> None:
                 of, said = _last_name(node.func.value), [ast.unparse(argument) for argument in node.args]
                 if of in POINTS and said[:1] == ["'/'"] and path.name != "point.py":
                     found.append(at(path, node, f"{of}.{name}"))
+    assert not found, "\n".join(found)
+
+
+def test_what_comes_from_outside_is_read_by_one_parser() -> None:
+    """``edged/strict_json.py``: Python's own takes a key twice, NaN, and ends a process by nesting."""
+    found = []
+    for path in sources("devices", *(f"edged/{part}" for part in JSON_FROM_OUTSIDE)):
+        if path.name == "fake.py" or str(path.relative_to(ROOT)) in OWN_JSON:
+            continue
+        for node, name in calls(path):
+            of = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+            if name in ("load", "loads") and _last_name(of) == "json":
+                found.append(at(path, node, f"json.{name}"))
     assert not found, "\n".join(found)
 
 

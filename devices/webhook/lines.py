@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from edged.strict_json import NotStrictJson, parse
+
 LINE_BYTES_MAX = 16 * 1024
 UNDELIVERED = "undelivered"  # begins the error of a page that reached no vendor: it may be offered again
 
@@ -26,13 +28,10 @@ class LineReader:
 
     def _parsed(self, line: bytes) -> dict[str, Any] | None:
         try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict):
+            return parse(line, LINE_BYTES_MAX, None)
+        except NotStrictJson:
             self.garbled += 1
             return None
-        return found
 
 
 def line(**fields: Any) -> bytes:

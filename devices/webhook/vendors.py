@@ -16,10 +16,13 @@ import json
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
+from edged.strict_json import NotStrictJson, parse
+
 Vendor = Literal["wecom", "dingtalk", "feishu"]
 Verdict = Literal["sent", "later", "refused"]
 TEXT_BYTES_MAX = 2048  # the least of the three
 ANSWER_BYTES_MAX = 16 * 1024
+DIGITS_MAX = 16  # of a number in an answer
 NOBODY = "the answer is not the vendor's"
 DETAIL_MAX_CHARS = 100  # of a vendor's own words
 # "Too many, later": WeCom 45009, -1 (busy); DingTalk 130101, 130102 (too fast), -1; Feishu 9499, 11232, 11233.
@@ -72,10 +75,10 @@ def judged(vendor: Vendor, status: int, body: bytes) -> tuple[Verdict, str]:
     if status != 200:
         return "refused", f"HTTP {status}"
     try:
-        answer = json.loads(body)
-        code = next((answer[key] for key in CODES[vendor] if key in answer), None)
-    except (ValueError, TypeError):
+        answer = parse(body, ANSWER_BYTES_MAX, DIGITS_MAX)
+    except NotStrictJson:
         return "later", NOBODY
+    code = next((answer[key] for key in CODES[vendor] if key in answer), None)
     if not isinstance(code, int):
         return "later", NOBODY
     if code == 0:

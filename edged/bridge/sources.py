@@ -149,7 +149,7 @@ class HttpSource:
             with urllib.request.urlopen(address, timeout=HTTP_S) as answer:  # noqa: S310 - http or https, see above
                 body = answer.read(HTTP_BYTES_MAX + 1)
             found = json.loads(body)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise SourceAway(_first(error)) from None
         rows = found.get("data") if isinstance(found, dict) else found
         if len(body) > HTTP_BYTES_MAX or not isinstance(rows, list):

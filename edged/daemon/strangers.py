@@ -6,7 +6,6 @@ broker kept of it counts, too: a board that only listens says nothing but its bi
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection
 
 from edged.clock import monotonic_s
@@ -15,11 +14,13 @@ from edged.daemon.concerns import Concerns
 from edged.driver import Reject
 from edged.links.mqtt.link import Message
 from edged.personal import names_a_person
+from edged.strict_json import NotStrictJson, parse
 from edged.texts import cleaned
 
 NAMED_MAX = 50  # more unknown devices are one trouble, not many; the others are counted
 NAME_CHARS_MAX = 40
 GONE_S = 3600.0  # real seconds; whoever said nothing for so long was put right, or is gone
+STATUS_BYTES_MAX = 4096  # of a device that says whether it is there
 UNREADABLE = "?"  # whose name cannot be repeated
 
 
@@ -77,8 +78,9 @@ def _gone(message: Message) -> bool:
     """Whether the message says that a device has gone: its will, or a cleared status."""
     if not message.topic.endswith("/up/status"):
         return False
+    if not message.payload:
+        return True
     try:
-        body = json.loads(message.payload) if message.payload else {"state": "offline"}
-    except (ValueError, RecursionError):
+        return parse(message.payload, STATUS_BYTES_MAX, None).get("state") == "offline"
+    except NotStrictJson:
         return False
-    return isinstance(body, dict) and body.get("state") == "offline"

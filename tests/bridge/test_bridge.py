@@ -214,7 +214,8 @@ class WebService:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = json.dumps(service.rows.get(self.path.rsplit("/", 1)[1], "?")).encode()
+                rows = service.rows.get(self.path.rsplit("/", 1)[1], "?")
+                body = rows if isinstance(rows, bytes) else json.dumps(rows).encode()
                 self.send_response(200)
                 self.end_headers()
                 self.wfile.write(body)
@@ -244,6 +245,8 @@ async def test_a_web_service_is_followed_too(tmp_path: Path) -> None:
             await until(lambda: heard.of("queue") != [])
             web.rows["tickets"] = {"data": [{"id": 7, "no": "A007", "biz": 1, "name": "张三"}]}
             await until(lambda: heard.numbers("ticket") == ["A007"])
+            web.rows["tickets"] = b"[" * 100_000
+            await until(lambda: "recursion" in str(heard.of("health")[-1]["fault"]))
             web.rows["tickets"] = "no list"
             await until(lambda: "no list of rows" in str(heard.of("health")[-1]["fault"]))
         assert "张三" not in json.dumps(heard.said, ensure_ascii=False)

@@ -87,6 +87,11 @@ def test_any_answer_is_judged_and_only_the_vendors_zero_is_sent(
     assert len(detail) < 200
 
 
+@pytest.mark.parametrize("body", [b"[" * 16_000, b'{"errcode":' * 1_000, b'{"errcode":0,"errcode":93000}'])
+def test_an_answer_that_is_no_plain_object_is_nobodys_word(body: bytes) -> None:
+    assert judged("wecom", 200, body) == ("later", vendors.NOBODY)
+
+
 @given(texts=st.lists(st.text(max_size=900), min_size=1, max_size=8))
 def test_texts_are_joined_in_order_within_a_message(texts: list[str]) -> None:
     text, count = joined(texts)
