@@ -50,7 +50,8 @@ class MqttInput(Shape, frozen=True):
     """Something that the device says on ``topic``.
 
     ``pointer`` finds the word that ``values`` turns into a key, a rating ("1" to "5"), "online" or "offline", or the
-    text of a fault ("" ends it); a word that stands for nothing is "" too. ``channels``: which button the word is of.
+    text of a fault ("" ends it); a word that stands for nothing is "" too. ``others``: what becomes of words that are
+    not there; on an open radio most of them are somebody else's. ``channels``: which button the word is of.
     A count has pointers of its own, ``scale`` people each; ``line`` tells several of them apart.
     """
 
@@ -65,6 +66,7 @@ class MqttInput(Shape, frozen=True):
     occupancy: Pointer | None = None
     scale: Annotated[int, Meta(ge=1, le=1000)] = 1
     line: Annotated[str, Meta(max_length=32)] = ""
+    others: Literal["refuse", "ignore"] = "refuse"
 
     def __post_init__(self) -> None:
         Shape.__post_init__(self)
@@ -116,11 +118,16 @@ class MqttExample(Shape, frozen=True):
 
 
 class MqttModel(Description, frozen=True, kw_only=True):
-    """A kind of device. ``silent_s``: hall seconds without a word until it counts as lost; 0: it has a presence."""
+    """A kind of device. ``silent_s``: hall seconds without a word until it counts as lost; 0: it has a presence.
+
+    ``only_keys``: all that hall.toml may make of its words, where anybody could say them; none given: any key, and
+    requests for numbers.
+    """
 
     inputs: Annotated[tuple[MqttInput, ...], Meta(max_length=40)] = ()
     lamps: MqttLamps | None = None
     silent_s: Annotated[int, Meta(ge=0, le=7 * 86_400)] = 0
+    only_keys: Annotated[tuple[Key, ...], Meta(max_length=10)] = ()
     examples: Annotated[tuple[MqttExample, ...], Meta(min_length=1, max_length=50)]
 
     def __post_init__(self) -> None:
@@ -193,7 +200,7 @@ def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[F
         if heard is None or not heard:
             continue
         if heard[:WORD_MAX] not in one.values:
-            unknown = unknown or one.event in ("key", "rating")
+            unknown = unknown or (one.event in ("key", "rating") and one.others == "refuse")
             continue
         word = one.values[heard[:WORD_MAX]]
         if word or one.event == "fault":

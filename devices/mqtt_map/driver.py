@@ -85,6 +85,13 @@ class MqttMapOptions(Options, frozen=True):
             return model
         if not any(one.event == "key" for one in model.inputs):
             raise ValueError(f"{model.title} has no buttons; leave keys and requests out")
+        odd = sorted(set(self.keys.values()) - set(model.only_keys)) if model.only_keys else []
+        if odd or (model.only_keys and self.requests):
+            what = f'"{odd[0]}"' if odd else "requests"
+            raise ValueError(
+                f"{model.title}: anybody can send what this button sends; {what} is not for it, "
+                f"only {', '.join(model.only_keys)}"
+            )
         pressed = (
             dict.fromkeys(self.requests, "next") | self.keys
         )  # of a request only the device's word counts

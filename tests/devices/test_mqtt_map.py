@@ -313,3 +313,30 @@ async def test_a_topic_that_the_broker_refuses_is_a_loss_of_whoever_listens_to_i
     assert isinstance(lost, DeviceLost)
     assert (lost.reason, lost.detail) == ("broker-refuses", f"{driver._topics[0]}: may not be listened to")
     life.cancel()
+
+
+RADIO = json.loads((Path(__file__).parents[1] / "vectors" / "rf_frames.json").read_text())["frames"]
+
+
+@pytest.mark.parametrize(("model", "base"), [("tasmota-rf", 16), ("omg-rf", 10)])
+def test_a_radio_button_calls_a_guide_and_can_do_nothing_else(model: str, base: int) -> None:
+    """The code of a received frame, as each bridge tells it; codes of the neighbours are nobody's."""
+    frame = bytes.fromhex(next(one["hex"] for one in RADIO if one["id"] == "rf.rx"))
+    assert (frame[:2], frame[-1]) == (b"\xaa\xa4", 0x55)
+    code = int.from_bytes(frame[8:11])
+    word = f"{code:06X}" if base == 16 else str(code)
+    options = {"model": model, "topic": "rf"}
+    said = {"RfReceived": {"Data": word}} if base == 16 else {"value": code, "protocol": 1, "length": 24}
+    bench = Bench()
+    driver = bench.driver(**options, keys={word: "guide"})
+    topic = "tele/rf/RESULT" if base == 16 else "rf/433toMQTT"
+    driver._received(bench.message(topic, json.dumps(said)))
+    assert [one for one in bench.events if isinstance(one, KeyPressed)] == [KeyPressed(Point("d"), "guide")]
+    stranger = {"RfReceived": {"Data": "2E5D0C"}} if base == 16 else {"value": 1}
+    driver._received(bench.message(topic, json.dumps(stranger)))
+    assert (len([one for one in bench.events if isinstance(one, KeyPressed)]), bench.rejections) == (1, [])
+    for key in ("next", "special-need", "force-open"):
+        with pytest.raises(Misshapen, match="only guide, commissioner"):
+            read(MqttMapOptions, options | {"keys": {word: key}})
+    with pytest.raises(Misshapen, match="requests is not for it"):
+        read(MqttMapOptions, options | {"requests": {word: "tax"}})
