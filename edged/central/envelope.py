@@ -18,10 +18,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edged import strict_json
-from edged.central.refusals import DocumentRefused, reason
+from edged.central.refusals import DocumentRefused, Reason, reason
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 ENVELOPE_BYTES_MAX = 64 * 1024  # WIRE: policy messages; a policy for 50 areas is under 20 KiB
 SIGNATURES_MAX = 4  # two active keys and their successors: more only costs verification time
 KEYS_MAX = 16
+ATTEMPTS_MAX = SIGNATURES_MAX * KEYS_MAX  # verifications of one envelope, whatever it leaves out
 KEY_FILE_BYTES_MAX = 64 * 1024
 KEYID_DIGITS = 16
 PUBLIC_BYTES = 32  # RFC 8032 §5.1.5
@@ -74,8 +76,13 @@ def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey) -> bytes:
     return json.dumps(envelope, separators=(",", ":")).encode()
 
 
-def verify(raw: bytes, payload_type: str, keys: Keys) -> OpenedEnvelope:
-    """Size, key, signature. Raises ``DocumentRefused``."""
+def verify(
+    raw: bytes, payload_type: str, keys: Keys, unusable: Mapping[str, Reason] = MappingProxyType({})
+) -> OpenedEnvelope:
+    """Size, key, signature. ``unusable``: keys that may not sign this now, and what a refusal says of them.
+
+    Raises ``DocumentRefused``.
+    """
     if len(raw) > ENVELOPE_BYTES_MAX:
         raise DocumentRefused(reason("too-large", size=len(raw), limit=ENVELOPE_BYTES_MAX))
     kind, payload, signatures = _parts(raw)
@@ -83,7 +90,7 @@ def verify(raw: bytes, payload_type: str, keys: Keys) -> OpenedEnvelope:
         raise DocumentRefused(
             reason("wrong-payload-type", "payloadType", found=kind[:80], expected=payload_type)
         )
-    if not keys:
+    if not keys and not unusable:
         raise DocumentRefused(reason("no-keys"))
     trusted = [
         (known, sig)
@@ -91,14 +98,31 @@ def verify(raw: bytes, payload_type: str, keys: Keys) -> OpenedEnvelope:
         for known in ([keyid] if keyid in keys else [] if keyid else keys)
     ]
     if not trusted:
+        for keyid, _ in signatures:
+            if keyid in unusable:
+                raise DocumentRefused(unusable[keyid])
         named = ", ".join(keyid[:40] for keyid, _ in signatures)
         raise DocumentRefused(
             reason("unknown-signer", "signatures", found=named, known=", ".join(sorted(keys)))
         )
-    for keyid, sig in trusted:
+    for keyid, sig in trusted[:ATTEMPTS_MAX]:
         if _signed(keys[keyid], sig, pae(kind, payload)):
             return OpenedEnvelope(payload, keyid)
     raise DocumentRefused(reason("bad-signature", "signatures"))
+
+
+def signers(raw: bytes, payload_type: str, keys: Keys) -> frozenset[str]:
+    """Which of ``keys`` have signed the envelope. Raises ``DocumentRefused`` for what is none."""
+    kind, payload, signatures = _parts(raw)
+    if kind != payload_type:
+        return frozenset()
+    tries = [
+        (known, sig)
+        for keyid, sig in signatures
+        for known in ([keyid] if keyid in keys else [] if keyid else keys)
+    ]
+    data = pae(kind, payload)
+    return frozenset(keyid for keyid, sig in tries[:ATTEMPTS_MAX] if _signed(keys[keyid], sig, data))
 
 
 def _signed(public: bytes, sig: bytes, data: bytes) -> bool:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from edged.central.appointments import AppointmentBook
-from edged.central.audience import Audience, Names, Trusted
+from edged.central.audience import Audience, Names
 from edged.central.condemned import Condemned
 from edged.central.envelope import Keys
+from edged.central.key_desk import Concern, InForce, KeyDesk
 from edged.central.operation_desk import OperationDesk
 from edged.central.policy_desk import Known, PolicyDesk, Put
 from edged.central.refusals import Reason
@@ -37,6 +38,7 @@ class Dependencies(NamedTuple):
 
     ``count_refused(code)`` counts a refused document. ``answered(of, body)`` hears each answer to an order.
     ``ahead(why)`` hears that somebody else acknowledges for the centre, and ``None`` once that is over.
+    ``concern`` hears what needs a person, as ``Concerns.tell``.
     ``silent``: safe mode; the history stays here until it is over.
     """
 
@@ -49,6 +51,7 @@ class Dependencies(NamedTuple):
     count_refused: Callable[[str], None]
     answered: Callable[[str, dict[str, Any]], None]
     ahead: Callable[[str | None], None]
+    concern: Concern
     silent: bool
 
 
@@ -56,10 +59,15 @@ class Office:
     """Policies down, events up. ``start`` once the state is restored, then ``run`` until cancelled, then ``stop``."""
 
     def __init__(
-        self, config: HallConfig, keys: Keys, link: MqttLink, journal: Journal, given: Dependencies
+        self,
+        config: HallConfig,
+        keys: Keys,
+        link: MqttLink,
+        journal: Journal,
+        given: Dependencies,
+        roots: Keys | None = None,
     ) -> None:
-        self._keys = keys
-        self._duty: tuple[Keys, frozenset[str]] = ({}, frozenset())
+        """``keys`` and ``roots``: of the files that [policy] names; ``roots`` None: none, or not readable."""
         self._journal = journal
         self._given = given
         self._told_ms: list[int] = []
@@ -67,7 +75,7 @@ class Office:
         self.rehearsals = Rehearsals(config.policy.rehearse_socket, str(Path(config.store.path).absolute()))
         self.policies = PolicyDesk(
             audience,
-            lambda: self._keys,
+            lambda: self.keys.for_policies(),
             link,
             given.put,
             given.wall_ms,
@@ -79,7 +87,7 @@ class Office:
         )
         self.operations = OperationDesk(
             audience,
-            self._trusted,
+            lambda: self.keys.for_operations(),
             link,
             given.put,
             given.wall_ms,
@@ -91,6 +99,20 @@ class Office:
             refused=partial(self._refused, "operation"),
             answered=given.answered,
         )
+        self.keys = KeyDesk(
+            audience,
+            link,
+            given.put,
+            given.wall_ms,
+            rooted=config.policy.root is not None,
+            ledger=journal,
+            condemned=given.condemned,
+            concern=given.concern,
+            refused=partial(self._refused, "keys"),
+            in_force=self._policy_in_force,
+            changed=self.policies.keys_changed,
+        )
+        self.keys.trust(keys, roots)
         self.appointments = AppointmentBook(
             config.hall, link, given.put, given.reject, partial(self._refused, "appointment")
         )
@@ -103,6 +125,7 @@ class Office:
 
     def start(self) -> None:
         """Start every part from the journal and the restored state."""
+        self.keys.start()
         kept = self._journal.policies()
         envelope = None if kept.last_good is None else kept.last_good.envelope
         self.policies.start(Known(envelope, kept.high_water, self._given.state().policy_sha256))
@@ -110,22 +133,24 @@ class Office:
         self.appointments.start()
         self.uplink.start(self._given.state().wall_offset_ms or 0)
 
-    def trust(self, keys: Keys) -> None:
-        """Set the keys that may sign policies and operations."""
-        self._keys = keys
+    def trust(self, keys: Keys, roots: Keys | None) -> None:
+        """Set the keys of hall.toml that may sign policies and operations, and those that may sign key lists."""
+        self.keys.trust(keys, roots)
 
     def trust_duty(self, keys: Keys, operations: Iterable[str]) -> None:
         """Set the keys of duty desks and the operations each may order; they sign nothing else."""
-        self._duty = keys, frozenset(operations)
+        self.keys.trust_duty(keys, frozenset(operations))
 
-    def _trusted(self) -> Trusted:
-        """All keys with their scopes; a key of the city is unrestricted even where a duty desk has it too."""
-        keys, operations = self._duty
-        limited = {keyid: operations for keyid in keys if keyid not in self._keys}
-        return Trusted({**keys, **self._keys}, limited)
+    def _policy_in_force(self) -> InForce | None:
+        found = self.policies.in_force
+        return None if found is None else InForce(*found)
 
     def _refused(
-        self, kind: Literal["policy", "operation", "appointment"], why: Reason, named: str, order: str = ""
+        self,
+        kind: Literal["policy", "operation", "appointment", "keys"],
+        why: Reason,
+        named: str,
+        order: str = "",
     ) -> None:
         """Count a refusal and tell the core, so that the centre hears of it; repeated ones only now and then."""
         if kind != "appointment":  # those are counted as inputs
@@ -140,6 +165,7 @@ class Office:
         """Run every part until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(lasting("policy desk", self.policies.run()), name="policy")
+            tasks.create_task(lasting("key desk", self.keys.run()), name="keys")
             tasks.create_task(lasting("rehearsals", self.rehearsals.run()), name="rehearsals")
             if not self._given.silent:
                 tasks.create_task(lasting("uplink", self.uplink.run()), name="uplink")
@@ -148,6 +174,7 @@ class Office:
         """Each part's heartbeat deadline, in ``monotonic_s``."""
         heartbeats = {
             "policy desk": self.policies.heartbeat.due_s,
+            "key desk": self.keys.heartbeat.due_s,
             "rehearsals": self.rehearsals.heartbeat.due_s,
         }
         return heartbeats if self._given.silent else heartbeats | {"uplink": self.uplink.heartbeat.due_s}

@@ -374,7 +374,7 @@ OPERATIONS: dict[str, type[Body]] = {
 
 def accept(raw: bytes, name: str, trusted: Trusted, audience: Audience, past: Past) -> Order:
     """Checks 2 to 7 of an operation that came on the topic of ``name``. Raises ``DocumentRefused``."""
-    opened = envelope.verify(raw, PAYLOAD_TYPE, trusted.keys)
+    opened = envelope.verify(raw, PAYLOAD_TYPE, trusted.keys, trusted.unusable)
     document = parse(opened.payload, OperationDocument)
     check_for_us(document, TYPE, audience)
     if document.operation != name:

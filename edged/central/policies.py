@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 
 from edged import strict_json
 from edged.central import envelope
-from edged.central.audience import NONE, Audience, HighestVersion, Names, Verified, epoch_ms
+from edged.central.audience import NONE, Audience, HighestVersion, Names, Trusted, Verified, epoch_ms
 from edged.central.contradictions import contradictions
 from edged.central.documents import REASONS_MAX, Document, check_dates, check_for_us, hints, parse
 from edged.central.policy_model import core_policy, model_of, names, numbers
@@ -47,17 +47,20 @@ class PolicyDocument(Document, frozen=True, kw_only=True):
     body: PolicyBody  # type: ignore[valid-type]
 
 
-def accept(
-    raw: bytes, keys: envelope.Keys, audience: Audience, mark: HighestVersion, now_ms: int
-) -> Verified:
+def accept(raw: bytes, trusted: Trusted, audience: Audience, mark: HighestVersion, now_ms: int) -> Verified:
     """All checks, in order. ``now_ms``: wall clock. Raises ``DocumentRefused``."""
-    payload = envelope.verify(raw, PAYLOAD_TYPE, keys).payload
+    payload = signed_by(raw, trusted).payload
     document = parse(payload, PolicyDocument)
     check_for_us(document, TYPE, audience)
     check_dates(document, now_ms)
     sha256 = hashlib.sha256(payload).hexdigest()
     _version(document.version, sha256, mark)
     return _verified(document, raw, sha256, audience.names)
+
+
+def signed_by(raw: bytes, trusted: Trusted) -> envelope.OpenedEnvelope:
+    """Checks 1 to 3. Raises ``DocumentRefused``."""
+    return envelope.verify(raw, PAYLOAD_TYPE, trusted.keys, trusted.unusable)
 
 
 def reread(raw: bytes, known: Names | None) -> Verified:

@@ -25,9 +25,16 @@ from typing import Any, Protocol
 import structlog
 
 from edged.central import topics
-from edged.central.audience import CLOCK_TRUSTED_FROM_MS, NONE, Audience, HighestVersion, Verified, rfc3339
+from edged.central.audience import (
+    CLOCK_TRUSTED_FROM_MS,
+    NONE,
+    Audience,
+    HighestVersion,
+    Trusted,
+    Verified,
+    rfc3339,
+)
 from edged.central.condemned import Condemned
-from edged.central.envelope import Keys
 from edged.central.refusals import DocumentRefused, Reason, reason
 from edged.central.rehearsed import Missed, Rehearsed, objection, to_json
 from edged.core.model.events import Event, PolicyApplied
@@ -90,6 +97,7 @@ class _Waiting:
     verified: Verified
     acks: list[Callable[[], None]] = field(default_factory=list)
     in_inbox: bool = False
+    staged: bool = False
     rehearsing: bool = False
     rehearsed: Rehearsed | Missed | None = None
 
@@ -148,7 +156,7 @@ class PolicyDesk(Observer):
     def __init__(
         self,
         audience: Audience,
-        keys: Callable[[], Keys],
+        trusted: Callable[[], Trusted],
         link: BrokerLink,
         put: Put,
         wall_ms: Callable[[], int],
@@ -161,7 +169,7 @@ class PolicyDesk(Observer):
     ) -> None:
         """``state()`` returns the core's state."""
         self._audience = audience
-        self._keys = keys
+        self._trusted = trusted
         self._lines = Allowance(REFUSALS_BURST, REFUSALS_PER_S)
         self._link = link
         self._put = put
@@ -189,6 +197,11 @@ class PolicyDesk(Observer):
             and now_ms >= CLOCK_TRUSTED_FROM_MS
             and now_ms >= self._applied.expires_ms
         )
+
+    @property
+    def in_force(self) -> tuple[int, bytes] | None:
+        """Version and envelope of the policy in force; None where none came from the centre."""
+        return None if self._applied is None else (self._applied.version, self._applied.envelope)
 
     @property
     def waiting_version(self) -> int | None:
@@ -242,6 +255,19 @@ class PolicyDesk(Observer):
             kept = (self._report.get("reason"), self._report.get("rehearsal"))
             self._say(self._report["state"], self._report["desired"], *kept)
 
+    def keys_changed(self) -> None:
+        """Other keys may sign than before: a policy that is not in force yet needs one that still may."""
+        waiting = self._waiting
+        if waiting is None or waiting.in_inbox:
+            return
+        from edged.central.policies import signed_by
+
+        try:
+            signed_by(waiting.verified.envelope, self._trusted())
+        except DocumentRefused as refusal:
+            self._waiting = None
+            self._refuse(waiting.verified.envelope, refusal, *waiting.acks)
+
     def step(self, step: Step, decision_s: float) -> None:
         """Observer: try again what found the inbox full, with the next step and after a restart."""
         trial = self._state().trial
@@ -272,7 +298,7 @@ class PolicyDesk(Observer):
     def _take(self, message: PushMessage) -> None:
         from edged.central.policies import accept  # loaded with the first policy: few starts have any
 
-        verified = accept(message.payload, self._keys(), self._audience, self._high(), self._wall_ms())
+        verified = accept(message.payload, self._trusted(), self._audience, self._high(), self._wall_ms())
         older = self._unkept is not None and verified.version < self._unkept.version
         if not self._ledger.durable and not self._is_applied(verified):
             self._unkept = self._unkept if older else verified
@@ -362,10 +388,15 @@ class PolicyDesk(Observer):
     def _hand_over(self, waiting: _Waiting) -> None:
         verified, now_ms = waiting.verified, self._wall_ms()
         if now_ms >= CLOCK_TRUSTED_FROM_MS and now_ms < verified.not_before_ms:
+            waiting.staged = True
             if self._report.get("state") != "staged" or self._report.get("desired") != _named(verified):
                 log.info("policy-staged", version=verified.version, until=rfc3339(verified.not_before_ms))
                 self._say("staged", _named(verified))
             return
+        if waiting.staged:
+            self.keys_changed()  # a key may have ended while it waited for its date
+            if self._waiting is not waiting:
+                return
         if waiting.rehearsed is None:
             self._begin_rehearsal(waiting)
         if waiting.rehearsed is None:
@@ -440,7 +471,7 @@ class PolicyDesk(Observer):
             more = {"left_out": left_out} if left_out else {}
             log.warning("policy-refused", code=first.code, path=first.path, detail=str(refusal), **more)
         named = claimed(raw)
-        self._say("rejected", named, _worded(refusal.reasons), rehearsal)
+        self._say("rejected", named, worded(refusal.reasons), rehearsal)
         self._refused(first, str((named or {}).get("version", "")))
         for ack in acks:
             ack()
@@ -490,7 +521,7 @@ class PolicyDesk(Observer):
         """Report that a policy was in force and no longer is."""
         code = "made-it-worse" if left.waited_s else "taken-back"
         words = {"version": left.version, "waited_s": left.waited_s, "limit_s": left.limit_s}
-        why = _worded((reason(code, "version", **words),))
+        why = worded((reason(code, "version", **words),))
         self._say("rolled-back", {"version": left.version, "sha256": left.sha256}, why)
 
     def _in_force(self) -> dict[str, Any]:
@@ -509,7 +540,7 @@ def _named(verified: Verified) -> dict[str, Any]:
     return {"version": verified.version, "sha256": verified.sha256}
 
 
-def _worded(reasons: tuple[Reason, ...]) -> dict[str, str]:
+def worded(reasons: tuple[Reason, ...]) -> dict[str, str]:
     """The first reason in words; `edged policy check` tells all of them."""
     first, more = reasons[0], len(reasons) - 1
     return {

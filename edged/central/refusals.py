@@ -33,6 +33,30 @@ CODES: dict[str, tuple[str, str]] = {
         "the signature does not fit the content: it was changed on the way or signed with another key",
         "签名与内容不符：内容被改动过，或由其他密钥签名",
     ),
+    "no-root": (
+        "this hall has no root key configured ([policy] root in hall.toml), so it accepts no key list",
+        "本大厅没有配置根公钥（hall.toml 的 [policy] root），不接受密钥清单",
+    ),
+    "key-revoked": (
+        "key {key} is revoked by key list version {version}: {detail}; sign it again with a key of that list",
+        "密钥 {key} 已被第 {version} 版密钥清单吊销：{detail}；请用清单内的密钥重新签名",
+    ),
+    "key-not-listed": (
+        "key {key} is not in key list version {version}, which counts here; sign it again with a key of that list",
+        "密钥 {key} 不在现行的第 {version} 版密钥清单中；请用清单内的密钥重新签名",
+    ),
+    "key-not-yet": (
+        "key {key} may sign from {at} on; use another key until then",
+        "密钥 {key} 自 {at} 起才可使用；此前请用其他密钥",
+    ),
+    "key-ended": (
+        "key {key} ended at {at}; sign it again with a newer key, or push a key list with a later end",
+        "密钥 {key} 已于 {at} 到期；请用新密钥重新签名，或推送延长期限的密钥清单",
+    ),
+    "key-scope": (
+        "key {key} may not sign this; the key list lets it sign: {may}",
+        "密钥 {key} 无权签发此类文件；密钥清单允许它签发：{may}",
+    ),
     "not-json": ("the signed content cannot be read: {detail}", "签名内容无法读取：{detail}"),
     "personal-data": (
         "it holds what looks like an identity or mobile number; a hall keeps nobody's: take it out",
@@ -98,8 +122,8 @@ CODES: dict[str, tuple[str, str]] = {
         "签名的操作是“{found}”，发送的主题是“{expected}”",
     ),
     "out-of-scope": (
-        'the key {keyid} may not order "{found}"; hall.toml [duty] operations says what it may',
-        "密钥 {keyid} 无权执行“{found}”；权限见 hall.toml 的 [duty] operations",
+        'the key {keyid} may not order "{found}"; hall.toml [duty] operations and the key list say what it may',
+        "密钥 {keyid} 无权执行“{found}”；权限见 hall.toml 的 [duty] operations 与密钥清单",
     ),
     "too-long": (
         "it is valid for more than {limit_h} hours; sign it again with a nearer end",

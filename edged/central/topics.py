@@ -47,6 +47,9 @@ EVENTS_ACK = Topic("hall/{hall}/events/ack", "down")
 POLICY_PUSH = Topic("hall/{hall}/policy/push", "down")
 GROUP_POLICY_PUSH = Topic("city/{group}/policy/push", "down")
 POLICY_REPORT = Topic("hall/{hall}/policy/report", "up", retained=True)
+KEYS_PUSH = Topic("hall/{hall}/keys/push", "down")
+GROUP_KEYS_PUSH = Topic("city/{group}/keys/push", "down")
+KEYS_REPORT = Topic("hall/{hall}/keys/report", "up", retained=True)
 OPERATION = Topic("hall/{hall}/ops/{operation}", "down")
 ANSWER = Topic("hall/{hall}/answer/{request}", "up")
 APPOINTMENTS = Topic("hall/{hall}/appointments", "down")
@@ -65,7 +68,8 @@ CONTRACT = (
         PAGE_LINE,
         PAGE_WINDOW,
     ),
-    *(EVENTS, EVENTS_ACK, POLICY_PUSH, GROUP_POLICY_PUSH, POLICY_REPORT, OPERATION, ANSWER, APPOINTMENTS),
+    *(EVENTS, EVENTS_ACK, POLICY_PUSH, GROUP_POLICY_PUSH, POLICY_REPORT),
+    *(KEYS_PUSH, GROUP_KEYS_PUSH, KEYS_REPORT, OPERATION, ANSWER, APPOINTMENTS),
 )
 
 
@@ -132,6 +136,21 @@ def group_policy_push(group: str) -> str:
 def policy_report(hall: str) -> str:
     """Retained answer to policy pushes: desired, applied, state, reason."""
     return POLICY_REPORT.at(hall=hall)
+
+
+def keys_push(hall: str) -> str:
+    """A signed key list for this hall."""
+    return KEYS_PUSH.at(hall=hall)
+
+
+def group_keys_push(group: str) -> str:
+    """A signed key list for all halls of a group."""
+    return GROUP_KEYS_PUSH.at(group=group)
+
+
+def keys_report(hall: str) -> str:
+    """Retained answer to key lists: desired, applied, state, reason."""
+    return KEYS_REPORT.at(hall=hall)
 
 
 def operation(hall: str, name: str) -> str:

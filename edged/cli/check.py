@@ -39,6 +39,7 @@ def check(
         try:
             hall = load(file)
             _keys(hall.policy.keys)
+            _keys(hall.policy.root)
             _keys(hall.duty.keys)
             _around(hall, acl, unit or [])
         except ConfigErrors as errors:

@@ -33,7 +33,7 @@ def reachable(config: HallConfig) -> HallConfig:
             key_file=_maybe(commands.key_file),
         )
     found = structs.replace(mqtt, password_file=_maybe(mqtt.password_file), tls=tls, commands=commands)
-    policy = structs.replace(config.policy, keys=_maybe(config.policy.keys))
+    policy = structs.replace(config.policy, keys=_maybe(config.policy.keys), root=_maybe(config.policy.root))
     duty = structs.replace(config.duty, keys=_maybe(config.duty.keys))
     return replace(config, mqtt=found, policy=policy, duty=duty)
 

@@ -71,7 +71,7 @@ __all__ = [
 _PATH_KEYS: dict[str, tuple[str, ...]] = {
     "mqtt": ("password_file",),
     "store": ("path",),
-    "policy": ("keys", "rehearse_socket"),
+    "policy": ("keys", "root", "rehearse_socket"),
     "duty": ("keys",),
     "pages": (
         *("directory", "duty_key", "pins", "password_file", "cert_file", "key_file"),

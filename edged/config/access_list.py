@@ -15,9 +15,9 @@ from edged.config import HallConfig
 SAID = (
     *("status", "journal", "state/area/a", "state/window/w", "state/cases", "state/alarms"),
     *("page/names", "page/area/a", "page/line/a", "page/window/w"),
-    *("events", "policy/report", "answer/r"),
+    *("events", "policy/report", "keys/report", "answer/r"),
 )
-HEARD = ("events/ack", "policy/push", "ops/open", "appointments")
+HEARD = ("events/ack", "policy/push", "keys/push", "ops/open", "appointments")
 ACCESS = ("read", "write", "readwrite", "deny")
 
 
@@ -64,9 +64,14 @@ def mistakes(config: HallConfig, text: str, controller: str) -> Iterator[str]:
     """What the list forbids of all that hall.toml needs. ``controller``: the daemon's own name at the broker."""
     rules = parse(text)
     hall = f"hall/{config.hall}"
-    own = [("write", f"{hall}/{tail}") for tail in SAID] + [("read", f"{hall}/{tail}") for tail in HEARD]
+    rooted = config.policy.root is not None  # no other hall takes key lists
+    own = [("write", f"{hall}/{tail}") for tail in SAID]
+    own += [("read", f"{hall}/{tail}") for tail in HEARD]
+    own = [one for one in own if rooted or "/keys/" not in one[1]]
     if config.policy.group is not None:
         own.append(("read", f"city/{config.policy.group}/policy/push"))
+        if rooted:
+            own.append(("read", f"city/{config.policy.group}/keys/push"))
     for access, topic in own:
         if not allows(rules, controller, access, topic):
             yield _told(controller, access, topic)

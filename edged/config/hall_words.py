@@ -78,6 +78,10 @@ KEYS: dict[str, tuple[str, str]] = {
     "pages.cert_file": ("证书", "certificate"),
     "pages.key_file": ("私钥", "private key"),
     "policy.keys": ("可签发策略的公钥文件", "file of public keys that may sign"),
+    "policy.root": (
+        "可签发密钥清单的根公钥文件",
+        "file of root keys: they sign the city's key list",
+    ),
     "policy.group": ("城市分组", "group of the city whose policies apply"),
     "policy.rehearse_socket": ("预演服务的套接字", "socket of the rehearsal service"),
     "areas.id": ("标识", "id"),

@@ -355,10 +355,12 @@ class PagesTable(Table, frozen=True):
 class PolicyTable(Table, frozen=True):
     """``[policy]``: public keys that may sign policies, and the city group whose policies this hall follows.
 
+    ``root``: public keys that may sign the city's key list, which then says what every other key may sign.
     ``rehearse_socket``: where the service listens that rehearses a policy before it comes into force.
     """
 
     keys: FilePath | None = None
+    root: FilePath | None = None
     group: Id | None = None
     rehearse_socket: FilePath = "/run/edged-rehearse.sock"
 

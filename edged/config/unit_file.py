@@ -76,6 +76,6 @@ def _hosts(config: HallConfig) -> Iterator[tuple[str, str]]:
 
 def _files(config: HallConfig) -> Iterator[str]:
     mqtt, tls = config.mqtt, config.mqtt.tls
-    found = [mqtt.password_file, config.policy.keys, config.duty.keys]
+    found = [mqtt.password_file, config.policy.keys, config.policy.root, config.duty.keys]
     found += [] if tls is None else [tls.ca_file, tls.cert_file, tls.key_file]
     yield from (file for file in found if file is not None)

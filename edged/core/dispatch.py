@@ -63,10 +63,16 @@ def _ask(turn: Turn, event: ev.WindowAsked) -> None:
 def _reject(turn: Turn, event: ev.DocumentRejected) -> None:
     if event.kind == "policy":
         turn.note("policy.rejected", event.named, code=event.code)
+    elif event.kind == "keys":
+        turn.note("keys.rejected", event.named, code=event.code)
     elif event.kind == "operation":
         turn.note("operation.refused", event.named, id=event.order or None, code=event.code)
     else:
         turn.note("appointment.refused", event.order or "?", code=event.code)
+
+
+def _keys_listed(turn: Turn, event: ev.KeyListTaken) -> None:
+    turn.note("keys.applied", str(event.version), sha256=event.sha256, keys=event.keys, revoked=event.revoked)
 
 
 HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
@@ -89,6 +95,7 @@ HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ev.CommandDone: equipment.outcome,
     ev.CommandFailed: equipment.outcome,
     ev.DocumentRejected: _reject,
+    ev.KeyListTaken: _keys_listed,
     ev.MachineTold: equipment.machine,
     ev.JournalRenewed: renewal.skip,
     ev.OutcomeKept: kept.keep,

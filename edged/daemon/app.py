@@ -136,7 +136,9 @@ class Application:
         condemned = self._platform.condemned(config)
         # a key file that is not good is watched, and told with the others
         keys, _ = self._platform.policy_keys(config)
-        self.office = Office(config, keys, self.mqtt, self.journal, self._office_needs(condemned))
+        roots = self._platform.root_keys(config)
+        needs = self._office_needs(condemned)
+        self.office = Office(config, keys, self.mqtt, self.journal, needs, roots)
         self.office.trust_duty(self._platform.duty_keys(config), config.duty.operations)
         self.lines = LineDesk(self.mqtt, config.hall, self._page_sources())
         ours = (self.metrics, StepLog(), DeviceLog())
@@ -185,6 +187,7 @@ class Application:
             count_refused=self.metrics.policy_rejected,
             answered=self.pages.answered,
             ahead=lambda why: self.concerns.tell("ack-ahead", {} if why is None else {"centre": why}),
+            concern=self.concerns.tell,
             silent=self._safe,
         )
 
@@ -569,8 +572,9 @@ class Application:
     def _take(self, fleet: Devices, reading: Reading) -> Taken:
         """Put a configuration in force, unless it would drop a visit or only a restart can apply it."""
         config = reading.config
-        if reading.keys is not None and config.policy.keys == self.config.policy.keys:
-            self.office.trust(reading.keys)
+        named = (config.policy.keys, config.policy.root)
+        if reading.keys is not None and named == (self.config.policy.keys, self.config.policy.root):
+            self.office.trust(reading.keys, reading.roots)
         if config.hall != self.config.hall:
             return Taken((f"hall.id {config.hall}: another hall needs a restart, with a journal of its own",))
         problems = conflicts(self.engine.state, config.site)

@@ -19,22 +19,25 @@ from edged.config import HallConfig, load
 from edged.config.broker import secret_files, spoilt_secrets
 
 SUFFIX = ".accepted.keys.json"
+ROOTS_SUFFIX = ".accepted.roots.json"
 
 
 class Reading(NamedTuple):
     """hall.toml as it is now. ``spoilt``: files it names that cannot be used, and why. ``keys``: policy keys; None:
-    their file is spoilt. ``duty``: keys of duty desks.
+    their file is spoilt. ``duty``: keys of duty desks. ``roots``: keys that may sign key lists; None: none can be
+    read.
     """
 
     config: HallConfig
     spoilt: dict[str, str]
     keys: dict[str, bytes] | None
     duty: Mapping[str, bytes] = MappingProxyType({})
+    roots: Mapping[str, bytes] | None = None
 
 
 def named_files(config: HallConfig) -> tuple[str, ...]:
     """Every file that hall.toml names."""
-    keys = (one for one in (config.policy.keys, config.duty.keys) if one is not None)
+    keys = (one for one in (config.policy.keys, config.policy.root, config.duty.keys) if one is not None)
     return (*secret_files(config), *keys)
 
 
@@ -44,13 +47,13 @@ def read(file: Path) -> Reading:
     """
     config = load(file)
     keys, why = policy_keys(config)
-    return Reading(config, spoilt(config), None if why else keys, duty_keys(config))
+    return Reading(config, spoilt(config), None if why else keys, duty_keys(config), root_keys(config))
 
 
 def spoilt(config: HallConfig) -> dict[str, str]:
     """Every named file that cannot be used, and why. Blocks on the disk: call it in another thread."""
     found = spoilt_secrets(config)
-    for file in (config.policy.keys, config.duty.keys):
+    for file in (config.policy.keys, config.policy.root, config.duty.keys):
         try:
             load_keys(file) if file is not None else None
         except KeyFileError as error:
@@ -71,10 +74,21 @@ def policy_keys(config: HallConfig) -> tuple[dict[str, bytes], str]:
     """The keys that may sign policies: of ``[policy] keys``, or its last good content and why ("" if the file is
     good).
     """
-    file = config.policy.keys
+    return _last_good(config, config.policy.keys, SUFFIX)
+
+
+def root_keys(config: HallConfig) -> dict[str, bytes] | None:
+    """The keys that may sign key lists: of ``[policy] root``, or its last good content; None where neither can be
+    read.
+    """
+    keys, why = _last_good(config, config.policy.root, ROOTS_SUFFIX)
+    return None if why and not keys else keys
+
+
+def _last_good(config: HallConfig, file: str | None, suffix: str) -> tuple[dict[str, bytes], str]:
     if file is None:
         return {}, ""
-    kept = _kept(config)
+    kept = _kept(config, suffix)
     try:
         keys = load_keys(file)
     except KeyFileError as error:
@@ -86,9 +100,9 @@ def policy_keys(config: HallConfig) -> tuple[dict[str, bytes], str]:
     return keys, ""
 
 
-def _kept(config: HallConfig) -> Path:
+def _kept(config: HallConfig, suffix: str) -> Path:
     journal = Path(config.store.path)
-    return journal.with_name(journal.name + SUFFIX)
+    return journal.with_name(journal.name + suffix)
 
 
 def _copy(file: Path, kept: Path) -> None:

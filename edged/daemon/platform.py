@@ -76,6 +76,10 @@ class Platform:
         """The keys that may sign policies; see ``files.policy_keys``."""
         return files.policy_keys(config)
 
+    def root_keys(self, config: HallConfig) -> dict[str, bytes] | None:
+        """The keys that may sign key lists; see ``files.root_keys``."""
+        return files.root_keys(config)
+
     def duty_keys(self, config: HallConfig) -> dict[str, bytes]:
         """The keys whose orders count as those of a duty desk; see ``files.duty_keys``."""
         return files.duty_keys(config)

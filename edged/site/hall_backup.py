@@ -126,7 +126,7 @@ def _last_seen(text: str, last: Sequence[str]) -> LastSeen:
 def _named(hall: HallConfig, secrets: bool) -> list[Path]:
     """The files that hall.toml names: the policy keys; with ``secrets`` also those of the broker link."""
     tls = hall.mqtt.tls
-    named = [hall.policy.keys, hall.duty.keys, None if tls is None else tls.ca_file]
+    named = [hall.policy.keys, hall.policy.root, hall.duty.keys, None if tls is None else tls.ca_file]
     if secrets:
         named += [hall.mqtt.password_file]
         named += [] if tls is None else [tls.cert_file, tls.key_file]

@@ -38,7 +38,7 @@ from edged.store.records import (
 )
 from edged.store.rescue import OpenedJournal, open_or_rescue
 from edged.store.room import Room
-from edged.store.uplink import COUNTERS, KEY, Cursor, read_cursor, write_cursor
+from edged.store.uplink import COUNTERS, KEY, KEY_LIST, Cursor, read_cursor, write_cursor
 from edged.store.writer import JournalWriter, Report, WriterJob
 
 S = TypeVar("S")
@@ -86,6 +86,9 @@ class Journal:
         )  # acknowledgements of the centre, as of the start
         # counters of operations, as of the start
         self.counters = database.get_meta(opened.connection, COUNTERS) or ""
+        self.key_list = (
+            database.get_meta(opened.connection, KEY_LIST) or ""
+        )  # the key desk's, as of the start
         newest = database.marks(opened.connection, (-1, -1), 1)
         # the last state dump, without its blob
         self._dumped = newest[0] if newest else Snapshot(0, 0, "", GENESIS, None)

@@ -18,7 +18,8 @@ KEY = "uplink"  # key in table `meta`; value "epoch acked step number"
 COUNTERS = (
     "operations"  # key in table `meta`: counters with which central/operation_desk.py refuses replayed orders
 )
-CARRIED = (KEY, COUNTERS)  # rows of `meta` that are carried over from a damaged database, if they can be read
+KEY_LIST = "keys"  # key in table `meta`: the city's key list and its versions, see central/key_desk.py
+CARRIED = (KEY, COUNTERS, KEY_LIST)  # rows of `meta` that are carried over from a damaged database
 
 
 @dataclass(frozen=True, slots=True)

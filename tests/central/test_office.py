@@ -53,6 +53,7 @@ async def test_of_a_flood_the_core_hears_now_and_then_also_when_the_clock_was_se
             count_refused=counted.append,
             answered=lambda of, body: None,
             ahead=lambda why: None,
+            concern=lambda alarm, standing: None,
             silent=False,
         )
         office = Office(load(file), KEYS, link, journal, given)
@@ -85,6 +86,7 @@ async def test_an_operator_reads_where_an_order_is_wrong_and_the_log_why_it_did_
             count_refused=lambda code: None,
             answered=lambda of, body: bodies.append(body),
             ahead=lambda why: None,
+            concern=lambda alarm, standing: None,
             silent=False,
         )
         desk = Office(

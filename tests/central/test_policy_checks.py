@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edged.central.audience import HighestVersion, Verified, epoch_ms
+from edged.central.audience import HighestVersion, Trusted, Verified, epoch_ms
 from edged.central.envelope import ENVELOPE_BYTES_MAX, pae, sign
 from edged.central.policies import PAYLOAD_TYPE, accept, claimed, reread
 from edged.central.refusals import CODES, DocumentRefused, Reason
@@ -23,7 +23,7 @@ BOUNDS = {name: one.bounds for name, one in parameters(Policy).items() if one.bo
 
 
 def checked(raw: bytes, mark: HighestVersion = HighestVersion(), now_ms: int = NOW_MS) -> Verified:  # noqa: B008 (frozen)
-    return accept(raw, KEYS, AUDIENCE, mark, now_ms)
+    return accept(raw, Trusted(KEYS), AUDIENCE, mark, now_ms)
 
 
 def refusal(raw: bytes, **context: Any) -> Reason:
@@ -94,7 +94,7 @@ def test_an_unknown_signer_is_named_and_the_trusted_keys_are_listed() -> None:
 
 def test_no_configured_key_refuses_all() -> None:
     with pytest.raises(DocumentRefused, match="no signing keys"):
-        accept(envelope(), {}, AUDIENCE, HighestVersion(), NOW_MS)
+        accept(envelope(), Trusted({}), AUDIENCE, HighestVersion(), NOW_MS)
 
 
 @pytest.mark.parametrize("size", [0, 1, 10, 100, -100, -10, -1])

@@ -15,7 +15,7 @@ import pytest
 import structlog
 
 from edged.central import topics
-from edged.central.audience import epoch_ms
+from edged.central.audience import Trusted, epoch_ms
 from edged.central.condemned import Condemned
 from edged.central.policy_desk import Known, PolicyDesk
 from edged.central.rehearsed import Missed, Rehearsed
@@ -59,7 +59,7 @@ class Hall:
         self.state = State(left=list(left))
         self.desk = PolicyDesk(
             AUDIENCE,
-            lambda: KEYS,
+            lambda: Trusted(KEYS),
             self.link,
             self.put,
             lambda: self.now_ms,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edged.central.audience import HighestVersion
+from edged.central.audience import HighestVersion, Trusted
 from edged.central.policies import accept
 from edged.central.refusals import DocumentRefused
 from tests.support.policies import AUDIENCE, KEYS, NOW_MS, document, envelope
@@ -254,7 +254,7 @@ SILLY: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize(("body", "path", "code"), SILLY.values(), ids=SILLY.keys())
 def test_it_is_refused_with_path_and_reason(body: dict[str, Any], path: str, code: str) -> None:
     with pytest.raises(DocumentRefused) as caught:
-        accept(envelope(document(body=body)), KEYS, AUDIENCE, HighestVersion(), NOW_MS)
+        accept(envelope(document(body=body)), Trusted(KEYS), AUDIENCE, HighestVersion(), NOW_MS)
     found = {(reason.path, reason.code) for reason in caught.value.reasons}
     assert (path, code) in found
     assert all(reason.message and reason.message_zh for reason in caught.value.reasons)
@@ -265,4 +265,4 @@ def test_a_noon_may_begin_as_the_hall_opens_and_end_as_it_closes(starts: str, en
     body = {
         "hours": {"week": [{"opens": "09:00", "closes": "17:00"}], "noon": {"starts": starts, "ends": ends}}
     }
-    assert accept(envelope(document(body=body)), KEYS, AUDIENCE, HighestVersion(), NOW_MS)
+    assert accept(envelope(document(body=body)), Trusted(KEYS), AUDIENCE, HighestVersion(), NOW_MS)

@@ -13,7 +13,7 @@ import yaml  # type: ignore[import-untyped]
 
 from devices.mqtt_json.codec import MODELS, encode_action, encode_level
 from edged.central import topics
-from edged.central.audience import Audience, Names
+from edged.central.audience import Audience, Names, Trusted
 from edged.central.cloud_events import EventWriter, Fact
 from edged.central.condemned import Condemned
 from edged.central.hall_status import HallStanding, HallStatus
@@ -270,7 +270,7 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
         heard = collect(watcher, "hall/demo/#")
         desk = PolicyDesk(
             audience,
-            lambda: KEYS,
+            lambda: Trusted(KEYS),
             link,
             at_once,
             lambda: now_ms[0],

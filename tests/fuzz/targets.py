@@ -23,7 +23,7 @@ from devices.mqtt_json import codec as mqtt_json
 from devices.mqtt_json.codec import Unfit
 from devices.onbon_bx import codec as onbon
 from edged.central import envelope, policies
-from edged.central.audience import HighestVersion
+from edged.central.audience import HighestVersion, Trusted
 from edged.central.refusals import DocumentRefused
 from edged.config import ConfigErrors, load
 from edged.core.model.point import Point
@@ -127,7 +127,7 @@ def modbus_answers(data: bytes) -> None:
 def signed_envelope(data: bytes) -> None:
     """A message on ``policy/push`` or ``ops/…``: without our key it is refused, whatever it says."""
     with contextlib.suppress(DocumentRefused):
-        accepted = policies.accept(data, KEYS, AUDIENCE, HighestVersion(), NOW_MS)
+        accepted = policies.accept(data, Trusted(KEYS), AUDIENCE, HighestVersion(), NOW_MS)
         assert accepted.sha256 == SIGNED, "a policy was accepted that nobody signed"
 
 
@@ -135,7 +135,7 @@ def signed_policy(data: bytes) -> None:
     """A payload that was signed: refused in words, or within its bounds."""
     with contextlib.suppress(DocumentRefused):
         raw = envelope.sign(data, policies.PAYLOAD_TYPE, KEY)
-        policies.accept(raw, KEYS, AUDIENCE, HighestVersion(), NOW_MS)
+        policies.accept(raw, Trusted(KEYS), AUDIENCE, HighestVersion(), NOW_MS)
 
 
 def hall_toml(data: bytes) -> None:

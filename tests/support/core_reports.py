@@ -32,6 +32,8 @@ def reported(plain: list[str], named: dict[str, str], seq: int | None) -> ev.Eve
             return ev.WindowReported(Point(queue), window, word == "yes", seq)
         case ["rejected", kind, code, *called]:
             return ev.DocumentRejected(kind, code, " ".join(called))  # type: ignore[arg-type]
+        case ["keys-listed", version, keys, gone]:
+            return ev.KeyListTaken(int(version), f"{int(version):08x}", int(keys), int(gone))
         case ["clock-doubted", wall]:
             return ev.ClockDoubted(int(wall))
         case ["misread", device, what, reason]:

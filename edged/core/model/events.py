@@ -71,6 +71,9 @@ MachineAlarm = Literal[
     "journal-renewed",
     "device-unknown",
     "device-lost",
+    "key-ends",
+    "key-list-unsigned",
+    "policy-key-revoked",
 ]
 RosterWord = Literal["absent", "back", "also"]
 WHOLE_HALL = "hall"  # the target of pause-issuing that means every area
@@ -416,10 +419,23 @@ class DocumentRejected:
     itself. ``order``: the id that it claims, where one can be read.
     """
 
-    kind: Literal["policy", "operation", "appointment"]
+    kind: Literal["policy", "operation", "appointment", "keys"]
     code: str
     named: str
     order: str = ""
+
+
+@value
+class KeyListTaken:
+    """The city's key list ``version`` counts from now on; ``keys`` of it may sign, ``revoked`` may not any more.
+
+    ``sha256``: of its payload. The core decides nothing by it; the history has it.
+    """
+
+    version: int
+    sha256: str
+    keys: int
+    revoked: int
 
 
 @value
@@ -641,6 +657,7 @@ Event = (
     | HoursFlexed
     | DayReset
     | DocumentRejected
+    | KeyListTaken
     | SafeModeSet
     | MachineTold
     | JournalRenewed

@@ -52,6 +52,18 @@ TEXT: dict[str, tuple[str, str]] = {
     "config-waiting": ("配置更改待重启后生效", "a change of hall.toml waits for a restart"),
     "file-refused": ("文件不可用，沿用原有内容", "a file cannot be used, what it held before serves"),
     "certificate-ends": ("证书即将到期或已到期", "a certificate ends soon or has ended"),
+    "key-ends": (
+        "签名密钥或密钥清单即将到期或已到期",
+        "a signing key or the key list ends soon or has ended",
+    ),
+    "key-list-unsigned": (
+        "密钥清单不是由现有根密钥签发，未生效",
+        "no present root key has signed the kept key list",
+    ),
+    "policy-key-revoked": (
+        "现行策略由已吊销的密钥签发",
+        "the policy in force is signed with a revoked key",
+    ),
     "client-id-taken": (
         "另有程序冒用控制器的连接身份",
         "another client connects to the broker with the controller's id",
@@ -136,6 +148,18 @@ DO: dict[str, tuple[str, str]] = {
     "config-waiting": ("闭厅后重启服务", "restart the service after hours"),
     "file-refused": ("按 `edged status` 的原因修复", "mend what `edged status` names"),
     "certificate-ends": ("更换证书并重新加载", "replace it and reload"),
+    "key-ends": (
+        "请上级下发期限更长的密钥清单",
+        "ask the centre for a key list that lasts longer",
+    ),
+    "key-list-unsigned": (
+        "核对 [policy] root 的根公钥；请上级用现有根密钥重新签发密钥清单",
+        "are the root keys in [policy] root right? ask the centre for a list that one of them has signed",
+    ),
+    "policy-key-revoked": (
+        "策略继续有效；请上级核对其内容，用有效密钥以更高版本号重新下发",
+        "it stays in force; ask the centre to check it and to push a higher version signed with a good key",
+    ),
     "client-id-taken": ("找出并停掉该程序，检查 ACL", "find and stop it, check the broker's list"),
     "ack-ahead": (
         "是否用旧备份恢复了日志库？还有谁在写 `events/ack`？",

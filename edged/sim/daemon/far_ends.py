@@ -189,6 +189,10 @@ class Machine(Platform):
         """See ``Platform``; no files lie beside a journal in memory."""
         return {} if config.policy.keys is None else load_keys(config.policy.keys), ""
 
+    def root_keys(self, config: HallConfig) -> dict[str, bytes] | None:
+        """See ``Platform``."""
+        return {} if config.policy.root is None else load_keys(config.policy.root)
+
     async def watch_files(self, config: HallConfig, report: Callable[[Mapping[str, str]], None]) -> None:
         """See ``Platform``: files stay readable in a world."""
         await asyncio.Event().wait()

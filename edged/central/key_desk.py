@@ -1,0 +1,325 @@
+"""Receives key lists: verifies them, keeps them, answers, and says which keys may sign. Rules of this file:
+
+* Only a root key of hall.toml ([policy] root) can put a list in force; a hall without one takes none and goes on as
+  it is.
+* A list counts from its commit on, and after a restart from the journal, with no network. A hall that never got one, or
+  not the newest, goes on with what it has.
+* The kept list is verified again at each start and whenever hall.toml is read: one that no present root key has signed
+  counts no more (a lost root is replaced in hall.toml), and hall.toml's own keys count again. Where the file of the
+  root keys cannot be read at all, the kept list goes on.
+* Versions are remembered for each root key: none below comes back, and a stolen root cannot use up the numbers of the
+  next.
+* A list takes no policy out of force: one that is in force and signed with a revoked key stays, and an alarm names it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import structlog
+
+from edged import strict_json
+from edged.central import topics
+from edged.central.audience import Audience, Trusted, rfc3339
+from edged.central.condemned import Condemned
+from edged.central.envelope import ENVELOPE_BYTES_MAX, Keys, signers
+from edged.central.keyring import KeyList, Keyring, RevokedKey, publics
+from edged.central.policy_desk import BrokerLink, DeskLedger, PushMessage, Put, TellRefusal, worded
+from edged.central.refusals import DocumentRefused, reason
+from edged.core.model.events import KeyListTaken, MachineAlarm
+from edged.driver import Unreachable
+from edged.heartbeat import Heartbeat
+from edged.logs import REFUSALS_BURST, REFUSALS_PER_S, Allowance
+from edged.store.records import Attachments, MetaLine
+from edged.store.uplink import KEY_LIST
+
+if TYPE_CHECKING:
+    from edged.central.key_list import Mark
+
+CHECK_S = 1.0  # between looks at dates, at the disk and at the policy in force
+LINE_BYTES_MAX = 4 * ENVELOPE_BYTES_MAX  # an envelope whose quotes are escaped, and the marks
+MARKS_MAX = 32  # root keys whose versions are remembered: more than a hall ever names
+
+log = structlog.get_logger("edged.central")
+
+
+class Concern(Protocol):
+    """``Concerns.tell``: all that stands of one kind of alarm."""
+
+    def __call__(self, alarm: MachineAlarm, standing: Mapping[str, str]) -> None: ...
+
+
+class KeyLedger(DeskLedger, Protocol):
+    """What this desk needs of ``edged.store.journal.Journal``."""
+
+    @property
+    def key_list(self) -> str:
+        """What this desk kept, as of the start."""
+
+
+class InForce(NamedTuple):
+    """The policy in force."""
+
+    version: int
+    envelope: bytes
+
+
+class KeyDesk:
+    """One hall's side of ``keys/push`` and ``keys/report``. ``run`` lives until cancelled.
+
+    ``rooted``: hall.toml names a file of root keys. ``changed`` is called when other keys may sign than before.
+    """
+
+    def __init__(
+        self,
+        audience: Audience,
+        link: BrokerLink,
+        put: Put,
+        wall_ms: Callable[[], int],
+        *,
+        rooted: bool,
+        ledger: KeyLedger,
+        condemned: Condemned,
+        concern: Concern,
+        refused: TellRefusal,
+        in_force: Callable[[], InForce | None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._audience = audience
+        self._link = link
+        self._put = put
+        self._wall_ms = wall_ms
+        self._rooted = rooted
+        self._ledger = ledger
+        self._condemned = condemned
+        self._concern = concern
+        self._refused = refused
+        self._in_force = in_force
+        self._changed = changed
+        self._ring = Keyring()
+        self._roots: Keys | None = {}
+        self._kept = b""  # the envelope of the newest list that was ever taken
+        self._marks: dict[str, Mark] = {}
+        self._unkept: bytes | None = None  # refused because the journal could not keep it
+        self._lines = Allowance(REFUSALS_BURST, REFUSALS_PER_S)
+        self._report: dict[str, Any] = {}
+        self._signed_by: tuple[bytes, str, list[RevokedKey]] = (b"", "", [])
+        self._why_not = ""
+        self._started = False
+        self.heartbeat = Heartbeat()
+
+    @property
+    def version(self) -> int:
+        """Of the list that counts; 0: none does."""
+        return 0 if self._ring.listed is None else self._ring.listed.version
+
+    def for_policies(self) -> Trusted:
+        """The keys that may sign a policy now."""
+        return self._ring.for_policies(self._wall_ms())
+
+    def for_operations(self) -> Trusted:
+        """The keys that may sign an operation now, and which."""
+        return self._ring.for_operations(self._wall_ms())
+
+    def trust(self, city: Keys, roots: Keys | None) -> None:
+        """Set the keys of hall.toml. ``roots`` None: their file cannot be read."""
+        self._ring.city, self._roots = city, roots
+        if self._started:
+            self._judge_kept()
+            self._changed()
+            self.look()
+
+    def trust_duty(self, keys: Keys, operations: frozenset[str]) -> None:
+        """Set the keys of duty desks and the operations each may order."""
+        self._ring.duty, self._ring.duty_operations = keys, operations
+
+    def start(self) -> None:
+        """Continue from the journal; subscribe, if this hall has root keys."""
+        self._started = True
+        self._read(self._ledger.key_list)
+        self._judge_kept()
+        if not self._rooted:
+            return
+        self._say("applied", self._named(self._ring.listed))
+        self._link.on_state(lambda up, _: self._publish() if up else None)
+        self._link.subscribe(topics.keys_push(self._audience.hall), self.receive)
+        if self._audience.group is not None:
+            self._link.subscribe(topics.group_keys_push(self._audience.group), self.receive)
+
+    async def run(self) -> None:
+        """Look at dates, and at what signed the policy in force, until cancelled."""
+        while True:
+            self.look()
+            self.heartbeat.expect(CHECK_S)
+            await asyncio.sleep(CHECK_S)
+
+    def look(self) -> None:
+        """Tell what needs a person."""
+        if self._unkept is not None and self._ledger.durable:
+            raw, self._unkept = self._unkept, None
+            self._receive(raw, lambda: None)
+        self._concern("key-ends", self._ring.ends(self._wall_ms()))
+        self._concern("key-list-unsigned", {"key-list": self._why_not} if self._why_not else {})
+        self._concern("policy-key-revoked", self._revoked_in_force())
+
+    def receive(self, message: PushMessage) -> None:
+        """Handler of the push topics."""
+        self._receive(message.payload, message.ack)
+
+    def _receive(self, raw: bytes, ack: Callable[[], None]) -> None:
+        try:
+            self._condemned.check(raw)
+            self._take(raw, ack)
+        except DocumentRefused as refusal:
+            self._refuse(raw, refusal, ack)
+        except Exception as error:  # noqa: BLE001 - whatever it is, this document caused it
+            self._refuse(raw, self._condemned.failed(raw, error), ack)
+
+    def _take(self, raw: bytes, ack: Callable[[], None]) -> None:
+        from edged.central.key_list import Mark, accept  # loaded with the first list: few starts have any
+
+        listed = accept(raw, self._roots or {}, self._audience, self._marks, self._wall_ms())
+        held = self._ring.listed
+        if held is not None and (held.sha256, held.root) == (listed.sha256, listed.root):
+            self._say("applied", self._named(listed))
+            ack()
+            return
+        if not self._ledger.durable:
+            self._unkept = raw
+            raise DocumentRefused(reason("no-storage"))
+        self._unkept = None
+        marks = {**self._marks, listed.root: Mark(listed.version, listed.sha256)}
+        while len(marks) > MARKS_MAX:
+            del marks[next(iter(marks))]
+        event = KeyListTaken(listed.version, listed.sha256, len(listed.keys), len(listed.revoked))
+        self._condemned.handed_over(event, raw)
+
+        def committed() -> None:
+            self._condemned.arrived(event)
+            self._counts(listed)
+            ack()
+
+        if not self._put(event, committed, Attachments(line=MetaLine(KEY_LIST, _line(raw, marks)))):
+            self._condemned.arrived(event)
+            raise DocumentRefused(reason("busy"))
+        self._marks = marks
+
+    def _counts(self, listed: KeyList) -> None:
+        """The list is on the disk: from now on it counts."""
+        newest = self._ring.listed
+        if newest is not None and newest.version > listed.version and newest.root == listed.root:
+            return
+        self._kept, self._why_not, self._ring.listed = listed.envelope, "", listed
+        log.info(
+            "key-list-applied",
+            version=listed.version,
+            root=listed.root,
+            keys=len(listed.keys),
+            revoked=[one.name for one in listed.revoked],
+            passed_over=list(listed.unknown) or None,
+        )
+        self._say("applied", self._named(listed))
+        self._changed()
+        self.look()
+
+    def _refuse(self, raw: bytes, refusal: DocumentRefused, ack: Callable[[], None]) -> None:
+        from edged.central.policies import claimed
+
+        first = refusal.reasons[0]
+        left_out = self._lines.take()
+        if left_out is not None:
+            more = {"left_out": left_out} if left_out else {}
+            log.warning("key-list-refused", code=first.code, path=first.path, detail=str(refusal), **more)
+        named = claimed(raw)
+        self._say("rejected", named, worded(refusal.reasons))
+        self._refused(first, str((named or {}).get("version", "")))
+        ack()
+
+    def _judge_kept(self) -> None:
+        """Whether the kept list counts under the present root keys."""
+        self._ring.listed, self._why_not = None, ""
+        if not self._kept or not self._rooted:
+            return
+        from edged.central.key_list import reread
+
+        try:
+            self._condemned.check(self._kept)
+            self._ring.listed = reread(self._kept, self._roots)
+        except Exception as error:  # noqa: BLE001 - the hall starts, whatever an earlier version has kept
+            self._why_not = f"the kept key list does not count, the keys in hall.toml do: {error}"
+            log.error("kept-key-list-refused", detail=str(error), remedy="push a key list")
+
+    def _revoked_in_force(self) -> dict[str, str]:
+        """The revoked keys that signed the policy in force, where no key of the list has signed it, too."""
+        listed, policy = self._ring.listed, self._in_force()
+        if listed is None or policy is None or not policy.envelope:
+            return {}
+        if self._signed_by[:2] != (policy.envelope, listed.sha256):
+            self._signed_by = (policy.envelope, listed.sha256, self._revoked_signers(listed, policy.envelope))
+        return {
+            one.name: f"policy version {policy.version} is signed with the revoked key {one.name} ({one.keyid}):"
+            f" {one.why}"
+            for one in self._signed_by[2]
+        }
+
+    def _revoked_signers(self, listed: KeyList, envelope: bytes) -> list[RevokedKey]:
+        from edged.central.policies import PAYLOAD_TYPE
+
+        good = publics(tuple(one for one in listed.keys if "policies" in one.scopes))
+        if not listed.revoked or signers(envelope, PAYLOAD_TYPE, good):
+            return []
+        found = signers(envelope, PAYLOAD_TYPE, publics(listed.revoked))
+        return [one for one in listed.revoked if one.keyid in found]
+
+    def _read(self, stored: str) -> None:
+        """What ``_line`` wrote."""
+        if not stored:
+            return
+        from edged.central.key_list import Mark
+
+        try:
+            found = strict_json.parse_document(stored.encode(), LINE_BYTES_MAX)
+            self._kept = str(found["envelope"]).encode()
+            self._marks = {
+                str(root): Mark(int(version), str(sha256))
+                for root, (version, sha256) in found["marks"].items()
+            }
+        except (ValueError, TypeError, KeyError, AttributeError):
+            log.error("key-list-unreadable", effect="the keys in hall.toml count until a list is pushed")
+
+    def _named(self, listed: KeyList | None) -> dict[str, Any]:
+        return (
+            {"version": 0, "sha256": ""}
+            if listed is None
+            else {"version": listed.version, "sha256": listed.sha256}
+        )
+
+    def _say(self, state: str, desired: dict[str, Any] | None, why: dict[str, str] | None = None) -> None:
+        listed = self._ring.listed
+        self._report = {
+            "desired": desired,
+            "applied": self._named(listed),
+            "state": state,
+            "at": rfc3339(self._wall_ms()),
+            **({"reason": why} if why is not None else {}),
+            **({"expires": rfc3339(listed.expires_ms)} if listed is not None else {}),
+            **({"passed_over": list(listed.unknown)} if listed is not None and listed.unknown else {}),
+        }
+        self._publish()
+
+    def _publish(self) -> None:
+        """Publish the report now, or when the broker is back; only the newest one counts."""
+        if not self._report:
+            return
+        body = json.dumps(self._report, ensure_ascii=False, separators=(",", ":")).encode()
+        try:
+            self._link.publish(topics.keys_report(self._audience.hall), body, retain=True)
+        except Unreachable:
+            log.debug("keys-report-waits")
+
+
+def _line(raw: bytes, marks: Mapping[str, Mark]) -> str:
+    return json.dumps({"envelope": raw.decode(), "marks": marks})
