@@ -2,8 +2,9 @@
 
 Rules: an input is acknowledged with its event's commit, anything refused at once; a retained input is old news and
 refused (a retained ``status`` is the point of it); levels are retained, so a device that comes back finds them; an
-action is sent once (a page once more to a pager that says it came after it: its broker may have kept nothing for it),
-expires, and counts as done only when the device says so. A device is there when its ``status``
+action is sent once (a page once more to a pager that says it came after it: its broker may have kept nothing for it;
+whatever the broker had nobody for, once more to a device that comes in time), expires, and counts as done only when the
+device says so. A device is there when its ``status``
 says so, and from its first message on, whatever that says: a retained "offline" may be a will whose birth was never
 kept, or one that came after it. What stood at the broker says nothing against a device that was heard since; nobody is
 there while the broker is not.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -28,9 +30,9 @@ from devices.mqtt_json.codec import (
     encode_level,
     to_event,
 )
-from edged.core.model.commands import Action, Page, Value
+from edged.core.model.commands import Action, Page, Value, for_any_life
 from edged.core.model.events import CommandFailed, InputRefused
-from edged.core.model.losses import OUR_LINK
+from edged.core.model.losses import NOT_LISTENING, OFFLINE, OUR_LINK
 from edged.core.model.point import Point, point_of
 from edged.driver import REASSERT_S, DeviceContext, DisplaySize, Options, Presence, Refused, Unreachable
 
@@ -107,7 +109,9 @@ class MqttJson:
     """Driver for ``hall/{hall}/dev/{device}``."""
 
     OPTIONS: ClassVar[type[Options]] = MqttJsonOptions
-    LOSSES: ClassVar[frozenset[str]] = frozenset({OUR_LINK, "offline", "silent", "broker-refuses"})
+    LOSSES: ClassVar[frozenset[str]] = frozenset(
+        {OUR_LINK, "offline", "silent", "broker-refuses", NOT_LISTENING}
+    )
     deadline_s = 1.0  # levels are handed to the broker, which takes no time
     reassert_s = REASSERT_S
     pace_s = (
@@ -126,7 +130,9 @@ class MqttJson:
         self._hearsay = False  # lost on the word of what stood at the broker: it is tried all the same
         self._answers: dict[str, asyncio.Future[Done]] = {}
         self._pages: set[str] = set()  # those of them that may safely be sent again under their ids
-        self._offered: dict[str, bytes] = {}  # these pages as they were sent; out of it once sent again
+        self._offered: dict[str, Action] = {}  # those that may go once more; out of it once they did
+        self._unheard: set[str] = set()  # actions that the broker had nobody for
+        self._deaf = False  # it has not subscribed, whatever it says: it is tried all the same
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -135,7 +141,7 @@ class MqttJson:
 
         def changed(up: bool, _reason: str) -> None:
             if listening and not up:
-                self._heard = self._hearsay = False
+                self._heard = self._hearsay = self._deaf = False
                 self._presence.lost(OUR_LINK)
                 self._give_up_pages()
             elif listening:
@@ -177,28 +183,53 @@ class MqttJson:
 
     async def act(self, action: Action) -> None:
         """Send ``action`` and wait for the device's answer. Raises ``Unreachable`` or ``Refused``."""
-        if self._presence.there is False and not self._hearsay:
-            raise Unreachable("device is offline")
+        if self._presence.there is False and not (self._hearsay or self._deaf):
+            raise Unreachable(OFFLINE)
         if len(self._answers) >= PENDING_MAX:
             raise Unreachable("too many unanswered actions")
         tail, payload = encode_action(action)
+        topic = f"{self._root}/down/{tail}"
         answer = self._answers[action.id] = asyncio.get_running_loop().create_future()
         if isinstance(action.body, Page):
             self._pages.add(action.id)
-            self._offered[action.id] = payload
+            self._offered[action.id] = action
         try:
-            self._context.mqtt.publish(f"{self._root}/down/{tail}", payload, expiry_s=EXPIRY_S)
+            self._send(action, topic, payload)
             async with asyncio.timeout(ANSWER_S):
                 done = await answer
         except TimeoutError:
-            raise Unreachable("no answer in time") from None
+            if action.id not in self._unheard:
+                raise Unreachable("no answer in time") from None
+            raise self._no_listener(topic) from None
         finally:
             self._answers.pop(action.id, None)
             self._pages.discard(action.id)
             self._offered.pop(action.id, None)
+            self._unheard.discard(action.id)
         outcome = to_event(self._device, done)
         if isinstance(outcome, CommandFailed):
             raise Refused(outcome.error)
+
+    def _send(self, action: Action, topic: str, payload: bytes) -> None:
+        """Publish an action that waits for its answer."""
+
+        def unheard() -> None:
+            answer = self._answers.get(action.id)
+            if answer is None or answer.done():
+                return
+            self._unheard.add(action.id)
+            self._offered[action.id] = action
+            if self._deaf:  # it had its time to come before
+                answer.set_exception(self._no_listener(topic))
+
+        self._unheard.discard(action.id)
+        self._context.mqtt.publish(topic, payload, expiry_s=EXPIRY_S, unheard=unheard)
+
+    def _no_listener(self, topic: str) -> Unreachable:
+        """The device is not there for what it is sent, whatever it says itself."""
+        self._deaf = True
+        self._presence.lost(NOT_LISTENING, topic)
+        return Unreachable(f"{NOT_LISTENING}: nobody has subscribed to {topic}")
 
     def _give_up_pages(self) -> None:
         """A page may have died with the broker. Paper and speech may not come twice: their answers are waited for."""
@@ -207,12 +238,13 @@ class MqttJson:
             if not answer.done():
                 answer.set_exception(Unreachable(f"{OUR_LINK}: the link went before the pager answered"))
 
-    def _offer_pages_again(self) -> None:
+    def _offer_again(self) -> None:
         """The device says that it is there: what was sent before may have met a broker that did not know it yet."""
-        for payload in self._offered.values():
+        offered, self._offered = self._offered, {}
+        for action in offered.values():
+            tail, payload = encode_action(replace(action, body=for_any_life(action.body)))
             with suppress(Refused, Unreachable):  # it waits for its answer, or for the link's end, as before
-                self._context.mqtt.publish(f"{self._root}/down/page", payload, expiry_s=EXPIRY_S)
-        self._offered.clear()
+                self._send(action, f"{self._root}/down/{tail}", payload)
 
     def _received(self, message: Message) -> None:
         kind = message.topic[len(self._root) + 4 :]
@@ -249,15 +281,18 @@ class MqttJson:
         body = decoded.body
         if isinstance(body, Status):
             if body.state == "online":
+                born = not (message.retain or message.again)
+                self._deaf = self._deaf and not born
                 self._back(not message.retain)
-                if not (message.retain or message.again):
-                    self._offer_pages_again()
+                if born:
+                    self._offer_again()
             elif not (message.retain and self._heard):
-                self._hearsay = message.retain
+                self._hearsay, self._deaf = message.retain, False
                 self._presence.lost("offline")
             message.ack()
             return
         event = to_event(self._device, body, self._count, message.again)
+        self._deaf = self._deaf and not isinstance(body, Done)
         self._back(not message.again)
         answer = self._answers.get(body.id) if isinstance(body, Done) else None
         if isinstance(body, Done) and answer is not None and not answer.done():
@@ -269,4 +304,5 @@ class MqttJson:
     def _back(self, heard: bool) -> None:
         """It is there; ``heard``: it said something just now."""
         self._heard = self._heard or heard
-        self._presence.back()
+        if not self._deaf:
+            self._presence.back()

@@ -77,6 +77,7 @@ def outcome(turn: Turn, event: CommandDone | CommandFailed) -> None:
         if isinstance(pending.body, Refuse):
             printing.say_on_paper(turn, pending.body, pending.point)
         if isinstance(pending.body, Print):
+            undelivered.keep_paper(turn, event.id, pending, event.error)
             printing.failed(turn, pending.body, pending.point, event.error)
         else:
             turn.note(

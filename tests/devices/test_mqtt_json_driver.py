@@ -186,6 +186,59 @@ async def test_a_pager_that_comes_after_its_page_gets_it_once_more(hall: Hall) -
     assert [(kind, fields["id"]) for kind, fields in pager.actions] == [("page", "a-1")]
 
 
+PAPER = Action("a-1", Point("kiosk-1"), Print("A012", "tax", 3, seq=7, boot="b1"))
+
+
+async def test_paper_that_nobody_was_there_for_goes_to_whoever_comes_in_time() -> None:
+    """A broker that says so (MQTT 5, reason code 0x10) knows that it cannot come out twice. The life that asked may be
+    over: it goes to whichever is there."""
+    async with real_mosquitto() as broker, hall_at(broker) as hall:
+        kiosk = FakeDispenser(hall.fleet, "kiosk-1")
+        kiosk.boot = "b2"
+        async with hall.driver("kiosk-1", kind="dispenser") as driver:
+            printed = asyncio.create_task(driver.act(PAPER))
+            await until(lambda: "a-1" in driver._unheard)
+            async with background(hall.fleet.run()):
+                await printed
+        assert [(fields["id"], fields.get("answers")) for fields in kiosk.printed] == [("a-1", None)]
+        assert hall.events == [DeviceBack(Point("kiosk-1"))]
+
+
+async def test_a_device_that_speaks_and_does_not_listen_is_lost_until_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(driver_module, "ANSWER_S", 0.2)
+    async with real_mosquitto() as broker, hall_at(broker) as hall:
+        async with hall.driver("kiosk-1", kind="dispenser") as driver, plain_client(broker) as device:
+            topic = "hall/t/dev/kiosk-1/down/print"
+            request = json.dumps({"seq": 1, "service": "tax"}).encode()
+            await device.publish("hall/t/dev/kiosk-1/up/request", request, qos=1)
+            await until(lambda: len(hall.of(TicketRequested)) == 1)
+            said = ""
+            while not said.startswith(
+                "not-listening"
+            ):  # on a busy machine the broker's word may come after the time
+                with pytest.raises(Unreachable) as raised:
+                    await driver.act(PAPER)
+                said = str(raised.value)
+            assert said == f"not-listening: nobody has subscribed to {topic}"
+            monkeypatch.setattr(driver_module, "ANSWER_S", math.inf)
+            await device.publish("hall/t/dev/kiosk-1/up/request", request.replace(b"1", b"2"), qos=1)
+            await until(lambda: len(hall.of(TicketRequested)) == 2)
+            with pytest.raises(Unreachable, match="not-listening"):
+                await driver.act(PAPER)  # at once: it had its time to come before
+            monkeypatch.setattr(driver_module, "ANSWER_S", 14.0)
+            async with background(hall.fleet.run()):
+                kiosk = FakeDispenser(hall.fleet, "kiosk-1")
+                await until(lambda: hall.fleet.connected.is_set())
+                await driver.act(PAPER)
+        assert [fields["id"] for fields in kiosk.printed] == ["a-1"]
+    point = Point("kiosk-1")
+    known = [event for event in hall.events if isinstance(event, DeviceLost | DeviceBack)]
+    lost = DeviceLost(point, "not-listening", topic)
+    assert known == [DeviceBack(point), lost, DeviceBack(point)]
+
+
 async def test_device_that_goes_offline_is_lost_once_and_takes_no_actions(hall: Hall) -> None:
     panel = FakePanel(hall.fleet, "panel-w3")
     async with hall.driver("panel-w3") as driver, background(hall.fleet.run()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from typing import ClassVar, Literal
 
 from edged.core.model.point import Point
@@ -274,6 +274,11 @@ class Refuse:
 
 
 Body = Say | Print | Page | Refuse
+
+
+def for_any_life(body: Body) -> Body:
+    """The same for a device that may have started again since: its paper answers no request of an earlier life."""
+    return replace(body, seq=None, boot=None) if isinstance(body, Print) else body
 
 
 @value

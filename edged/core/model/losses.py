@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 OUR_LINK = "broker"  # the device may well be there: our own link to the broker is down
 OTHER = "other"
+OFFLINE = "device is offline"  # how an action fails that was not sent, because the device said goodbye
+NOT_LISTENING = "not-listening"  # begins the error of an action that nobody can have heard, too
 
 
 class LossWords(NamedTuple):
@@ -166,6 +168,12 @@ LOSSES: dict[str, LossWords] = {
         "the broker refuses its topic",
         "在消息服务器的访问控制表（ACL）中放行该主题",
         "allow its topic in the broker's access list",
+    ),
+    NOT_LISTENING: LossWords(
+        "设备未订阅发给它的主题",
+        "has not subscribed to what it is sent",
+        "重启设备；核对其订阅主题（hall/…/down/#）和消息服务器的 ACL",
+        "restart it; check what it subscribes to (hall/.../down/#) and the broker's access list",
     ),
     OTHER: LossWords(
         "原因见日志",

@@ -1,4 +1,6 @@
-"""Pages that did not leave because a link was down: kept, and offered again under their old ids once it is back.
+"""Pages and paper that cannot have arrived: kept, and offered again under their old ids once the device is back.
+
+A page is kept that did not leave because a link was down; paper, too, that its printer cannot have heard of.
 
 Nobody has heard of such a page, so nobody is late with an answer: its clocks begin anew when it leaves, and whoever it
 was for keeps their place in the list. A page that nobody needs any more is forgotten.
@@ -8,8 +10,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edged.core.model.commands import Action, Page
-from edged.core.model.losses import OUR_LINK  # the actions' errors that met no broker begin with it, too
+from edged.core.model.commands import Action, Page, Print, for_any_life
+from edged.core.model.losses import (
+    NOT_LISTENING,
+    OFFLINE,
+    OUR_LINK,  # the actions' errors that met no broker begin with it, too
+)
 from edged.core.model.point import Point, device_of
 from edged.core.model.state import PendingAction
 from edged.core.model.turn import Turn
@@ -19,6 +25,7 @@ from edged.core.people.staffing import DUTY_MANAGER
 NO_SUCH_DEVICE = "no such device"  # how an action fails whose device hall.toml does not have
 UNDELIVERED = "undelivered"  # begins the error of a page whose own way out (a robot's vendor) was closed
 KEPT_MAX = 100  # a page for every need of a large hall; the oldest gives way
+PAPER_MS = 600_000  # a slow kiosk starts in five minutes; whoever waited longer for paper has asked somebody
 
 
 def keep(turn: Turn, action: str, pending: PendingAction, error: str) -> bool:
@@ -26,7 +33,6 @@ def keep(turn: Turn, action: str, pending: PendingAction, error: str) -> bool:
 
     Whoever is to come to a lit window is reached by another way, or somebody else is: that page is not kept.
     """
-    kept = turn.state.undelivered
     cut = error.startswith(UNDELIVERED)
     if not isinstance(pending.body, Page) or not (cut or _by_our_link(turn, pending.point, error)):
         return False
@@ -35,15 +41,31 @@ def keep(turn: Turn, action: str, pending: PendingAction, error: str) -> bool:
         return False
     if not wanted(turn, action, pending.body):
         return True
-    kept[action] = pending
-    if len(kept) > KEPT_MAX:
-        del kept[next(iter(kept))]
+    _put(turn, action, pending)
     return True
 
 
+def keep_paper(turn: Turn, action: str, pending: PendingAction, error: str) -> None:
+    """Keep paper that its printer cannot have heard of, beside the alarm that it failed."""
+    if isinstance(pending.body, Print) and error.startswith((NOT_LISTENING, OFFLINE, OUR_LINK)):
+        _put(turn, action, pending)
+
+
+def _put(turn: Turn, action: str, pending: PendingAction) -> None:
+    kept = turn.state.undelivered
+    kept[action] = pending
+    if len(kept) > KEPT_MAX:
+        del kept[next(iter(kept))]
+
+
 def offer(turn: Turn, action: str) -> None:
-    """Send a kept page, if somebody still needs it; the time to answer runs from now."""
+    """Send a kept page or paper, if somebody still needs it; the time to answer runs from now."""
     pending = turn.state.undelivered.pop(action)
+    if isinstance(pending.body, Print) and _is_missed(turn, pending.body, pending.at_ms):
+        paper = for_any_life(pending.body)
+        turn.state.actions[action] = replace(pending, body=paper)
+        turn.commands.append(Action(action, pending.point, paper))
+        turn.note("paper.offered_again", pending.body.number, about=pending.body.about, point=pending.point)
     if not isinstance(pending.body, Page) or not wanted(turn, action, pending.body):
         return
     turn.state.actions[action] = replace(pending, at_ms=turn.at_ms)
@@ -59,7 +81,7 @@ def offer(turn: Turn, action: str) -> None:
 
 
 def device_back(turn: Turn, device: Point) -> None:
-    """A pager can be reached again."""
+    """A pager or printer can be reached again."""
     for action, pending in list(turn.state.undelivered.items()):
         if device_of(pending.point) == device_of(device):
             offer(turn, action)
@@ -98,6 +120,16 @@ def tell_nobody_reached(turn: Turn, window: str) -> None:
     area = turn.window(window).area
     if area is not None:
         alarms.sound(turn, "no-staff", area, window=window)
+
+
+def _is_missed(turn: Turn, paper: Print, at_ms: int) -> bool:
+    """Whether somebody may still stand there for this paper: a live visit whose number was not printed since."""
+    if turn.at_ms - at_ms >= PAPER_MS:
+        return False
+    ticket = turn.state.tickets.get(turn.state.used_numbers.get(paper.number, 0))
+    if paper.about != "ticket":
+        return True
+    return ticket is not None and ticket.ended_ms is None and ticket.print_failed
 
 
 def _by_our_link(turn: Turn, point: Point, error: str) -> bool:

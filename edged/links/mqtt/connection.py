@@ -56,6 +56,7 @@ BROKER_QUEUE_MAX = 1000  # mosquitto's max_queued_messages: what may come at onc
 CERT_HAS_EXPIRED = 10  # X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL
 PACKET_MAX_BYTES = 268_435_460  # §1.5.5: what a length can say, where the broker names no limit (§3.2.2.3.6)
 OVERHEAD_BYTES = 16  # fixed header, two lengths, packet identifier
+UNHEARD = 0x10  # §3.4.2.1: No matching subscribers
 REFUSED = 0x80  # §2.4: from here on a reason code is a failure
 REASONS = {
     0x80: "unspecified error",
@@ -234,7 +235,7 @@ class Connection:
         properties = message.properties if self._five else None
         if qos == 0:
             self._send(publish_packet(topic, message.payload, int(retain), 0, properties))
-        elif not self._outgoing.put(topic, message.payload, retain, properties):
+        elif not self._outgoing.put(topic, message.payload, retain, properties, message.unheard):
             raise Unreachable("broker does not acknowledge")
         if urgent:
             self._flush()
@@ -354,7 +355,7 @@ class Connection:
             self._on_message(message, self.received(message.mid) if message.qos else None)
         elif kind == PUBACK:
             mid, code = read_puback(body)
-            topic = self._outgoing.acknowledged(mid)
+            topic = self._outgoing.acknowledged(mid, code == UNHEARD)
             if code >= REFUSED or self._unwanted:
                 self._judged(topic.decode(), code)
         else:

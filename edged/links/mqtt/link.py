@@ -197,14 +197,17 @@ class MqttLink:
         retain: bool = False,
         expiry_s: int | None = None,
         urgent: bool = False,
+        unheard: Callable[[], None] | None = None,
     ) -> None:
         """Send at QoS 1 without waiting for the broker's acknowledgement; ``urgent``: before anything else is done.
+
+        ``unheard`` is called later where the broker says that nobody has subscribed to the topic (see ``Outbound``).
 
         Raises ``Unreachable`` while the link is down or the broker takes nothing; what was handed over and not
         acknowledged when the connection ended is not sent again: levels are re-asserted, actions time out.
         """
         properties = b"" if expiry_s is None else expiry_property(expiry_s)
-        self._there().publish(Outbound(topic, payload, properties), 1, retain, urgent)
+        self._there().publish(Outbound(topic, payload, properties, unheard), 1, retain, urgent)
 
     def respond(self, request: Message, payload: bytes) -> bool:
         """Answer ``request`` on its MQTT 5 response topic. False if it has none. Raises as ``publish``."""

@@ -13,7 +13,10 @@ from edged.links.mqtt.packets import publish_packet
 QUEUE_MAX = 10_000  # all levels of a thousand windows, three times over, after an outage: about 3 MiB
 WINDOW_MAX = 100  # sent and not acknowledged; an MQTT 5 broker may allow less
 QOS1, RETAIN = 0x02, 0x01
-Waiting = tuple[bytes, bytes, int, bytes | None]  # topic, payload, head, properties
+Unheard = Callable[[], None] | None
+Waiting = tuple[
+    bytes, bytes, int, bytes | None, Unheard
+]  # topic, payload, head, properties, see ``Outbound``
 
 
 class Outgoing:
@@ -24,36 +27,52 @@ class Outgoing:
         self._send = send
         self._new_mid = new_mid
         self._sent: dict[int, bytes] = {}  # topic by packet identifier
+        self._unheard: dict[int, Callable[[], None]] = {}  # of some of them
         self._queue: dict[bytes | int, Waiting] = {}
         self._queued = 0
 
     def __len__(self) -> int:
         return len(self._sent) + len(self._queue)
 
-    def put(self, topic: bytes, payload: bytes, retain: bool, properties: bytes | None) -> bool:
+    def put(
+        self,
+        topic: bytes,
+        payload: bytes,
+        retain: bool,
+        properties: bytes | None,
+        unheard: Unheard = None,
+    ) -> bool:
         """Send now, or as soon as the window lets it; False where the queue is full."""
         head = QOS1 | RETAIN if retain else QOS1
         if not self._queue and len(self._sent) < self.window:
-            self._go((topic, payload, head, properties))
+            self._go((topic, payload, head, properties, unheard))
             return True
         self._queued += 1
         key = topic if retain else self._queued
         if key not in self._queue and len(self._queue) >= QUEUE_MAX:
             return False
-        self._queue[key] = (topic, payload, head, properties)
+        self._queue[key] = (topic, payload, head, properties, unheard)
         return True
 
-    def acknowledged(self, mid: int) -> bytes:
-        """The broker answered for it, well or not: the next one may go. Returns its topic; b"": it was not ours."""
+    def acknowledged(self, mid: int, unheard: bool = False) -> bytes:
+        """The broker answered for it, well or not: the next one may go. Returns its topic; b"": it was not ours.
+
+        ``unheard``: nobody had subscribed, and whoever sent it is told.
+        """
         topic = self._sent.pop(mid, b"")
+        tell = self._unheard.pop(mid, None)
+        if tell is not None and unheard:
+            tell()
         while self._queue and len(self._sent) < self.window:
             self._go(self._queue.pop(next(iter(self._queue))))
         return topic
 
     def _go(self, waiting: Waiting) -> None:
-        topic, payload, head, properties = waiting
+        topic, payload, head, properties, unheard = waiting
         mid = self._new_mid()
         while mid in self._sent:  # 65,535 of them, and at most a window is out
             mid = self._new_mid()
         self._sent[mid] = topic
+        if unheard is not None:
+            self._unheard[mid] = unheard
         self._send(publish_packet(topic, payload, head, mid, properties))

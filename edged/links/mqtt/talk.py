@@ -22,11 +22,16 @@ class ConnectionLoss:
 
 
 class Outbound(NamedTuple):
-    """What to publish. ``properties``: encoded ones of MQTT 5, dropped for 3.1.1."""
+    """What to publish. ``properties``: encoded ones of MQTT 5, dropped for 3.1.1.
+
+    ``unheard`` is called where the broker says that nobody has subscribed to the topic (MQTT 5 §3.4.2.1, reason code
+    0x10 of PUBACK). A broker may keep that to itself, and 3.1.1 has no word for it.
+    """
 
     topic: str
     payload: bytes
     properties: bytes = b""
+    unheard: Callable[[], None] | None = None
 
 
 class Releasing(Protocol):
