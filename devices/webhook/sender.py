@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import partial
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -69,6 +70,8 @@ def post(outgoing: vendors.RobotPost) -> tuple[int, bytes]:
         return error.code, b""
     except urllib.error.URLError as error:
         raise error.reason if isinstance(error.reason, OSError) else OSError(str(error.reason)) from None
+    except HTTPException as error:  # whoever answers there speaks no HTTP, or stops in the middle
+        raise OSError(f"no HTTP answer: {type(error).__name__}") from None
 
 
 def secret_line(file: str) -> str:

@@ -79,7 +79,7 @@ def judged(vendor: Vendor, status: int, body: bytes) -> tuple[Verdict, str]:
     except NotStrictJson:
         return "later", NOBODY
     code = next((answer[key] for key in CODES[vendor] if key in answer), None)
-    if not isinstance(code, int):
+    if type(code) is not int:  # false is no 0: nothing was sent
         return "later", NOBODY
     if code == 0:
         return "sent", ""

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from edged.bridge.settings import BridgeSettings, ReportTable
+from edged.personal import names_a_person
 
 SEEN_MAX = 2000  # rows of the overlap that are known
 LISTED_MAX = 999  # numbers of one service: what the contract takes
@@ -176,14 +177,14 @@ def _send(progress: BridgeProgress, word: str, fields: dict[str, Any]) -> None:
 
 def _number(value: object) -> str | None:
     text = "" if value is None else str(value).strip()
-    return text if _NUMBER.match(text) else None
+    return text if _NUMBER.match(text) and not names_a_person(text) else None
 
 
 def _mapped(value: object, table: dict[str, str]) -> str | None:
     """Our word for theirs; one that is not in the table goes as it is: the hall says so with an alarm."""
     text = "" if value is None else str(value).strip()
     found = table.get(text, text.lower())
-    return found if _ID.match(found) else None
+    return found if _ID.match(found) and not names_a_person(found) else None
 
 
 def _key_text(key: Key) -> int | str:

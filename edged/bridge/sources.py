@@ -10,6 +10,7 @@ import json
 import urllib.error
 import urllib.request
 from datetime import datetime
+from http.client import HTTPException
 from typing import Any, Literal, Protocol
 from urllib.parse import urljoin, urlsplit
 
@@ -149,7 +150,7 @@ class HttpSource:
             with urllib.request.urlopen(address, timeout=HTTP_S) as answer:  # noqa: S310 - http or https, see above
                 body = answer.read(HTTP_BYTES_MAX + 1)
             found = json.loads(body)
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError, HTTPException, RecursionError) as error:
             raise SourceAway(_first(error)) from None
         rows = found.get("data") if isinstance(found, dict) else found
         if len(body) > HTTP_BYTES_MAX or not isinstance(rows, list):

@@ -347,6 +347,19 @@ def _escpos(data: bytes) -> list[str]:
     return said(data)
 
 
+def _webhook(data: bytes) -> list[str]:
+    from typing import get_args
+
+    from devices.webhook.vendors import NOBODY, Vendor, judged
+
+    found = []
+    for vendor in get_args(Vendor):
+        verdict, detail = judged(vendor, 200, data)
+        if detail != NOBODY:
+            found.append(f"{vendor}: {verdict} {detail}".strip())
+    return found
+
+
 def _http_counter(data: bytes) -> list[str]:
     from devices.http_counter.codec import said
 
@@ -361,6 +374,7 @@ DECODERS: dict[str, Callable[[bytes], list[str]]] = {
     "voice_chip": _voice,
     "escpos": _escpos,
     "http_counter": _http_counter,
+    "webhook": _webhook,
 }
 
 

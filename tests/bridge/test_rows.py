@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from devices.mqtt_json.codec import decode
 from edged.bridge.messages import BridgeProgress, Oddities, Row, floor, take, take_whole
 from edged.bridge.settings import BridgeSettings, ReportTable, load
-from edged.bridge.sources import READ_ONLY, columns, statement
+from edged.bridge.sources import READ_ONLY, HttpSource, SourceAway, columns, statement
 from edged.shapes import Misshapen, read
 
 FIELDS: dict[str, Any] = {
@@ -153,3 +155,21 @@ def test_a_state_that_is_none_is_not_guessed_at(tmp_path: Path) -> None:
 def test_the_example_is_right() -> None:
     found = load(Path(__file__).parents[2] / "configs" / "bridge-example.toml")
     assert list(found.reports()) == ["tickets", "calls", "ends", "waiting"]
+
+
+@pytest.mark.parametrize("answer", [b"hello\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n" + b"[" * 200_000])
+def test_a_service_that_answers_nonsense_is_away(answer: bytes) -> None:
+    report = read(BridgeSettings, FIELDS).reports()["waiting"]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            wire, _ = server.accept()
+            with wire:
+                wire.recv(4096)
+                wire.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(SourceAway):
+            HttpSource(f"http://127.0.0.1:{server.getsockname()[1]}/").whole(report)
+        thread.join()

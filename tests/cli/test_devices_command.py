@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from devices.escpos.fake import FakePrinter
 from devices.modbus_relay.fake import FakeLine, FakeRelay
-from edged.cli.device_bytes import units_of
+from edged.cli.device_bytes import DECODERS, ask_raw, encoded, units_of
 from edged.cli.device_scaffolds import SCAFFOLDS
 from edged.clock import monotonic_s
 from edged.config import load, options_of
@@ -103,6 +104,91 @@ def test_bytes_in_words_and_words_in_bytes() -> None:
     for text in ("", "a", "0", "1-999", "3-", "4-3"):
         with pytest.raises(ValueError, match=r"units are|is no unit"):
             units_of(text)
+
+
+WORDS = [
+    ("ff68", "ff 68 03 03 68 05 01 0c 12 16", "address 5: key "),
+    ("ff68", "ff6808086805020003070a0a0a2f16", "address 5: show 037---"),
+    ("ff68", "ff6802026805030816", "address 5: beep"),
+    ("ff68", "ff6802026805030817", ""),
+    ("escpos", "100404", "paper?"),
+    ("escpos", "72", "paper?: out"),
+    ("escpos", "1e", "paper?: low"),
+    ("escpos", "0f", "in turn: paper out"),
+    ("escpos", "ff", ""),
+    ("escpos", "1b401c2641303132", "8 bytes to print"),
+    ("voice_chip", "4f", "idle"),
+    (
+        "webhook",
+        b'{"errcode":93000,"errmsg":"invalid webhook url"}'.hex(),
+        "wecom: refused code 93000 invalid",
+    ),
+    ("webhook", b'{"StatusCode":0}'.hex(), "feishu: sent"),
+    ("webhook", b"<html>".hex(), ""),
+    ("http_counter", b'{"count_in":3,"count_out":1}'.hex(), "terabee: total in 3 out 1"),
+]
+
+
+@pytest.mark.parametrize(("family", "octets", "says"), WORDS)
+def test_each_family_says_what_bytes_mean(family: str, octets: str, says: str) -> None:
+    lines = DECODERS[family](bytes.fromhex(octets))
+    assert says in "; ".join(lines)
+    assert bool(lines) == bool(says), "what is no frame is none"
+
+
+@pytest.mark.parametrize(
+    ("what", "words", "octets"),
+    [
+        ("ff68", "5 number 12", "ff6808086805020a0a0a0a0102"),
+        ("ff68", "5 waiting 37", "ff6808086805020003070a0a0a2f16"),
+        ("ff68", "5 beep", "ff6802026805030816"),
+        ("escpos", "paper", "100404"),
+        ("escpos", "number A012", "1b40"),
+        ("voice_chip", "syn6288 status", "fd0002"),
+    ],
+)
+def test_a_request_in_words_is_the_drivers_own_bytes(what: str, words: str, octets: str) -> None:
+    made = encoded(what, words.split(), None, None)
+    assert made.hex().startswith(octets)
+    assert DECODERS[what](made), "and is read back"
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("ff68", "0 beep"),
+        ("ff68", "5"),
+        ("ff68", "5 dance"),
+        ("escpos", "x"),
+        ("voice_chip", "tts 1"),
+        ("webhook", "x"),
+    ],
+)
+def test_wrong_words_are_answered_with_right_ones(what: str, words: str) -> None:
+    with pytest.raises(ValueError, match="write: "):
+        encoded(what, words.split(), None, None)
+
+
+async def test_a_printer_is_probed_on_its_line_and_a_silent_one_told_with_its_remedy(tmp_path: Path) -> None:
+    port = Pty(tmp_path / "port")
+    port.plug()
+    loop = asyncio.get_running_loop()
+    answers: list[asyncio.Task[None]] = []
+    printer = FakePrinter(lambda data: answers.append(loop.create_task(port.write(data))))
+    life = loop.create_task(port.run(printer.feed, lambda _up, _why: None))
+    try:
+        url = f"rtu://{port.path}?baudrate=9600"
+        printer.lines_left = 0
+        told = await asyncio.to_thread(ask_raw, url, "escpos", "10 04 04", 1.0)
+        assert (told.ok, told.asked) == (True, "paper?")
+        assert "paper?: out" in told.meaning
+        printer.mood = "silent"
+        told = await asyncio.to_thread(ask_raw, url, "escpos", "10 04 04", 0.2)
+        assert (told.ok, told.received) == (False, b"")
+        assert "baud" in told.remedy
+    finally:
+        life.cancel()
+        port.close()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -68,6 +70,7 @@ def test_bodies_and_signatures_are_those_of_the_vendors_pages() -> None:
         ("wecom", 503, {}, "later"),
         ("wecom", 302, {}, "later"),
         ("wecom", 200, {"hello": 1}, "later"),
+        ("wecom", 200, {"errcode": False}, "later"),
     ],
 )
 def test_an_error_code_in_a_200_is_a_failure(vendor: Any, status: int, answer: Any, verdict: str) -> None:
@@ -242,3 +245,20 @@ def test_a_file_without_an_address_is_refused_without_its_words(tmp_path: Path) 
     with pytest.raises(ValueError, match="https") as refused:
         sender.address(str(tmp_path / "url"))
     assert "key-123" not in str(refused.value)
+
+
+def test_a_server_that_speaks_no_http_is_an_error_of_the_line() -> None:
+    """Its first line is no status line: Python's client raises what is no OSError."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            wire, _ = server.accept()
+            with wire:
+                wire.recv(4096)
+                wire.sendall(b"hello\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(OSError, match="no HTTP answer: BadStatusLine"):
+            sender.post(vendors.RobotPost(f"http://127.0.0.1:{server.getsockname()[1]}/", b"{}"))
+        thread.join()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import get_args
 
 from devices.candle485.codec import Parser
+from devices.escpos import codec as escpos
 from devices.ff68.codec import CallerParser
 from devices.http_counter import codec as http_counter
 from devices.milesight_mqtt import codec as milesight
@@ -22,6 +23,8 @@ from devices.modbus_relay import codec as modbus
 from devices.mqtt_json import codec as mqtt_json
 from devices.mqtt_json.codec import Unfit
 from devices.onbon_bx import codec as onbon
+from devices.webhook import vendors as robots
+from devices.webhook.lines import LineReader
 from edged.central import envelope, policies
 from edged.central.audience import HighestVersion, Trusted
 from edged.central.refusals import DocumentRefused
@@ -33,6 +36,7 @@ from edged.store import codec as journal
 from tests.support.policies import AUDIENCE, KEY, KEYS, NOW_MS, document
 
 VENDORS: tuple[http_counter.Vendor, ...] = get_args(http_counter.Vendor)
+ROBOTS: tuple[robots.Vendor, ...] = get_args(robots.Vendor)
 ONCE_MAX = 4096  # bytes of one input; a border has its own limit, which is tried by its tests
 SIGNED = hashlib.sha256(json.dumps(document()).encode()).hexdigest()  # the one document of the corpus
 HALL = Path(tempfile.gettempdir()) / "edged-fuzz-hall.toml"
@@ -80,6 +84,29 @@ def onbon_frames(data: bytes) -> None:
         for units_of_8 in (True, False):
             with contextlib.suppress(DeviceError, ValueError):
                 onbon.decode_areas(frame.data, units_of_8)
+
+
+def printer_answers(data: bytes) -> None:
+    """Status bytes of a ticket printer: each is one answer or noise, and says one of three things of the paper."""
+    for byte in data:
+        if escpos.is_at_once(byte):
+            assert escpos.paper_at_once(byte) in get_args(escpos.Paper)
+            assert escpos.cause(byte)
+        elif escpos.is_in_turn(byte):
+            assert escpos.paper_in_turn(byte) in get_args(escpos.Paper)
+    assert len(escpos.said(data)) <= max(1, len(data))
+
+
+def robot_answers(data: bytes) -> None:
+    """What a robot's server answers, and lines on the socket between `edged pager` and the daemon."""
+    for vendor in ROBOTS:
+        for status in (200, 302, 404, 503):
+            verdict, detail = robots.judged(vendor, status, data)
+            assert verdict != "sent" or (status == 200 and b"0" in data)
+            assert len(detail) < 200
+    whole, halves = LineReader(), LineReader()
+    middle = len(data) // 2
+    assert whole.feed(data) == halves.feed(data[:middle]) + halves.feed(data[middle:])
 
 
 def milesight_report(data: bytes) -> None:
@@ -168,6 +195,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         onbon_frames,
         milesight_report,
         http_reports,
+        printer_answers,
+        robot_answers,
         modbus_pdus,
         modbus_answers,
         signed_envelope,
