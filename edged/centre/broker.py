@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import ssl
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -22,12 +23,16 @@ WINDOW_MAX = (
 )
 QUEUE_MAX = 20_000
 OUT_MAX = 10_000  # acknowledgements for halls, while the broker is away
+KEEPALIVE_S = 20
+NODES_MAX = 16
 SESSION_S = 300  # of MQTT 5: a process that never comes back leaves its share to the others after this
-RETRY_S = (1, 15)
+# Between attempts: the first, and the longest. A cluster without a leader refuses everybody; who waits long between two
+# attempts hears nothing for as long once it has one (decision 0129).
+RETRY_S = (1, 3)
 
 
 class CityAddress(NamedTuple):
-    """How to reach the city's broker."""
+    """How to reach the city's broker. ``others``: host and port of further nodes of it, tried in turn."""
 
     host: str
     port: int
@@ -38,6 +43,7 @@ class CityAddress(NamedTuple):
     ca: str | None = None
     cert: str | None = None
     key: str | None = None
+    others: tuple[tuple[str, int], ...] = ()
 
 
 class Letter(NamedTuple):
@@ -58,6 +64,9 @@ class CityLink:
         self._letters: queue.Queue[Letter] = queue.Queue(QUEUE_MAX)
         self._filters: list[str] = []
         self._life = 0
+        self._leaving = False
+        self._how: dict[str, Any] = {}  # how to connect
+        self._nodes = deque([(address.host, address.port), *address.others], maxlen=NODES_MAX)
         five = address.protocol == "5"
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -81,14 +90,17 @@ class CityLink:
         """
         self._filters = list(filters)
         self._client.on_connect = lambda _c, _u, _f, code, _p: self._connected(code, on_change)
-        self._client.on_disconnect = lambda _c, _u, _f, code, _p: on_change(False, str(code))
+        self._client.on_disconnect = lambda _c, _u, _f, code, _p: self._lost(on_change, str(code))
+        self._client.on_connect_fail = lambda _c, _u: self._turn()
         properties: Any = None
         if self._address.protocol == "5":
             properties = cast(Any, Properties)(PacketTypes.CONNECT)
             properties.ReceiveMaximum = WINDOW_MAX
             properties.SessionExpiryInterval = SESSION_S
-        five: dict[str, Any] = {} if properties is None else {"clean_start": False, "properties": properties}
-        self._client.connect_async(self._address.host, self._address.port, keepalive=20, **five)
+        self._how = {"keepalive": KEEPALIVE_S}
+        if properties is not None:
+            self._how |= {"clean_start": False, "properties": properties}
+        self._client.connect_async(self._address.host, self._address.port, **self._how)
         self._client.loop_start()
 
     def listen(self, filters: Sequence[str]) -> None:
@@ -120,6 +132,7 @@ class CityLink:
 
     def stop(self) -> None:
         """Disconnect; the session stays at the broker."""
+        self._leaving = True
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -131,6 +144,16 @@ class CityLink:
         if self._filters:
             self._client.subscribe([(one, 1) for one in self._filters])
         on_change(True, "")
+
+    def _lost(self, on_change: Callable[[bool, str], None], why: str) -> None:
+        on_change(False, why)
+        self._turn()
+
+    def _turn(self) -> None:
+        """The next attempt, which paho makes by itself, goes to the next node."""
+        if len(self._nodes) > 1 and not self._leaving:
+            self._nodes.rotate(-1)
+            self._client.connect_async(*self._nodes[0], **self._how)
 
     def _heard(self, _client: object, _userdata: object, message: paho.MQTTMessage) -> None:
         letter = Letter(message.topic, bytes(message.payload), message.mid, message.qos, self._life)

@@ -100,6 +100,10 @@ def consume(
     share: Annotated[str, typer.Option(help="Share the work with all processes that give this word.")] = "",
     metrics: Annotated[str, typer.Option(help="HOST:PORT for Prometheus; empty: none.")] = "",
     keep_months: Annotated[int, typer.Option(min=0, help="Forget months older than this; 0: never.")] = 0,
+    also: Annotated[
+        list[str],
+        typer.Option(envvar="EDGED_BROKER_ALSO", help="HOST:PORT of a further node of the broker."),
+    ] = [],  # noqa: B006 (typer takes no tuple here)
     ca: Ca = None,
     cert: Cert = None,
     cert_key: CertKey = None,
@@ -126,8 +130,31 @@ def consume(
     city = city_of(broker, ca, cert, cert_key)
     who = (city.username, city.password)
     files = (city.tls_ca, city.tls_cert, city.tls_key)
-    link = CityLink(CityAddress(city.host, city.port, city.protocol, *who, city.tls, *files), name)
+    link = CityLink(
+        CityAddress(city.host, city.port, city.protocol, *who, city.tls, *files, others=_nodes(also)), name
+    )
     Consumer(link, CentreLedger(postgres), Share(share, keep_months), gauges, stop).run()
+
+
+def _nodes(also: list[str]) -> tuple[tuple[str, int], ...]:
+    """Exit code 2 where one of them is no HOST:PORT."""
+    from urllib.parse import urlsplit
+
+    from edged.centre.broker import NODES_MAX
+
+    if len(also) >= NODES_MAX:
+        raise fail(f"--also: a broker of more than {NODES_MAX} nodes", 2)
+    found = []
+    for one in also:
+        try:
+            place = urlsplit(f"//{one}")
+            host, port = place.hostname, place.port
+        except ValueError:
+            host, port = None, None
+        if not host or not port or place.path:
+            raise fail(f"--also {one}: write HOST:PORT", 2)
+        found.append((host, port))
+    return tuple(found)
 
 
 @app.command()

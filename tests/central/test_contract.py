@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,27 @@ def test_at_the_citys_broker_a_hall_speaks_for_itself_alone(topic: topics.Topic)
     assert allows(CITY, "centre", "write", at(topic)) is acknowledged
     assert allows(CITY, "operator", "write", at(topic)) is (down and not acknowledged)
     assert down or local or allows(CITY, "centre", "read", at(topic))
+
+
+@pytest.mark.parametrize("topic", topics.CONTRACT, ids=lambda topic: topic.address)
+def test_the_cluster_lets_each_say_and_hear_what_the_access_list_does(topic: topics.Topic) -> None:
+    for user in ("east", "centre", "operator"):
+        for access, word in (("write", "publish"), ("read", "subscribe")):
+            assert cluster_allows(user, word, at(topic)) is allows(CITY, user, access, at(topic))
+            other = at(topic, hall="west")
+            assert cluster_allows(user, word, other) is allows(CITY, user, access, other)
+
+
+def cluster_allows(user: str, word: str, topic: str) -> bool:
+    """Whether configs/city/nats-users.conf allows a topic: its dots are slashes, > is #, * is +."""
+    text = (CONFIGS / "city" / "nats-users.conf").read_text()
+    part = text.partition(f'"CN={user}"')[2].partition("} }")[0]
+    (listed,) = re.findall(rf"{word}: \[(.*)\]", part)
+    patterns = [
+        one.replace(".", "/").replace(">", ".+").replace("*", "[^/]+")
+        for one in re.findall('"(.*?)"', listed)
+    ]
+    return any(re.fullmatch(pattern.replace("$", "[$]"), topic) for pattern in patterns)
 
 
 def test_the_bridge_carries_all_of_it_and_nothing_else() -> None:
