@@ -3,8 +3,8 @@
 Rules: an input is acknowledged with its event's commit, anything refused at once; a retained input is old news and
 refused (a retained ``status`` is the point of it); levels are retained, so a device that comes back finds them; an
 action is sent once (a page once more to a pager that says it came after it: its broker may have kept nothing for it;
-whatever the broker had nobody for, once more to a device that comes in time), expires, and counts as done only when the
-device says so. A device is there when its ``status``
+whatever the broker had nobody for, once more to a device that comes in time; paper to a dispenser that asks again with
+the same number), expires, and counts as done only when the device says so. A device is there when its ``status``
 says so, and from its first message on, whatever that says: a retained "offline" may be a will whose birth was never
 kept, or one that came after it. What stood at the broker says nothing against a device that was heard since; nobody is
 there while the broker is not.
@@ -30,8 +30,8 @@ from devices.mqtt_json.codec import (
     encode_level,
     to_event,
 )
-from edged.core.model.commands import Action, Page, Value, for_any_life
-from edged.core.model.events import CommandFailed, InputRefused
+from edged.core.model.commands import Action, Page, Print, Value, for_any_life
+from edged.core.model.events import CommandFailed, InputRefused, TicketRequested
 from edged.core.model.losses import NOT_LISTENING, OFFLINE, OUR_LINK
 from edged.core.model.point import Point, point_of
 from edged.driver import REASSERT_S, DeviceContext, DisplaySize, Options, Presence, Refused, Unreachable
@@ -130,6 +130,9 @@ class MqttJson:
         self._hearsay = False  # lost on the word of what stood at the broker: it is tried all the same
         self._answers: dict[str, asyncio.Future[Done]] = {}
         self._pages: set[str] = set()  # those of them that may safely be sent again under their ids
+        self._asked: dict[
+            tuple[int, str | None], Action
+        ] = {}  # paper under way, by the request that it answers
         self._offered: dict[str, Action] = {}  # those that may go once more; out of it once they did
         self._unheard: set[str] = set()  # actions that the broker had nobody for
         self._deaf = False  # it has not subscribed, whatever it says: it is tried all the same
@@ -193,6 +196,9 @@ class MqttJson:
         if isinstance(action.body, Page):
             self._pages.add(action.id)
             self._offered[action.id] = action
+        asked = _request_of(action)
+        if asked is not None:
+            self._asked[asked] = action
         try:
             self._send(action, topic, payload)
             async with asyncio.timeout(ANSWER_S):
@@ -206,6 +212,8 @@ class MqttJson:
             self._pages.discard(action.id)
             self._offered.pop(action.id, None)
             self._unheard.discard(action.id)
+            if asked is not None:
+                self._asked.pop(asked, None)
         outcome = to_event(self._device, done)
         if isinstance(outcome, CommandFailed):
             raise Refused(outcome.error)
@@ -243,6 +251,14 @@ class MqttJson:
         offered, self._offered = self._offered, {}
         for action in offered.values():
             tail, payload = encode_action(replace(action, body=for_any_life(action.body)))
+            with suppress(Refused, Unreachable):  # it waits for its answer, or for the link's end, as before
+                self._send(action, f"{self._root}/down/{tail}", payload)
+
+    def _answer_again(self, event: TicketRequested) -> None:
+        """A request that we are answering comes once more from its device: the answer was not heard."""
+        action = None if event.seq is None else self._asked.get((event.seq, event.boot))
+        if action is not None:
+            tail, payload = encode_action(action)
             with suppress(Refused, Unreachable):  # it waits for its answer, or for the link's end, as before
                 self._send(action, f"{self._root}/down/{tail}", payload)
 
@@ -293,6 +309,8 @@ class MqttJson:
             return
         event = to_event(self._device, body, self._count, message.again)
         self._deaf = self._deaf and not isinstance(body, Done)
+        if isinstance(event, TicketRequested) and not message.again:
+            self._answer_again(event)
         self._back(not message.again)
         answer = self._answers.get(body.id) if isinstance(body, Done) else None
         if isinstance(body, Done) and answer is not None and not answer.done():
@@ -306,3 +324,9 @@ class MqttJson:
         self._heard = self._heard or heard
         if not self._deaf:
             self._presence.back()
+
+
+def _request_of(action: Action) -> tuple[int, str | None] | None:
+    """Number and life of the request that this paper answers."""
+    body = action.body
+    return (body.seq, body.boot) if isinstance(body, Print) and body.seq is not None else None

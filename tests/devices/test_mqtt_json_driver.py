@@ -204,6 +204,27 @@ async def test_paper_that_nobody_was_there_for_goes_to_whoever_comes_in_time() -
         assert hall.events == [DeviceBack(Point("kiosk-1"))]
 
 
+async def test_a_dispenser_that_asks_again_did_not_hear_and_is_answered_again(hall: Hall) -> None:
+    """The same number of the same life: the visitor has one number, and the paper carries the same id."""
+    kiosk = FakeDispenser(hall.fleet, "kiosk-1")
+    kiosk.boot, kiosk.mute = "b1", True
+    async with hall.driver("kiosk-1", kind="dispenser") as driver, background(hall.fleet.run()):
+        await until(lambda: DeviceBack(Point("kiosk-1")) in hall.events)
+        kiosk.seq = 6
+        kiosk.request("tax")
+        await until(lambda: len(hall.of(TicketRequested)) == 1)
+        printing = asyncio.create_task(driver.act(PAPER))
+        await until(lambda: len(kiosk.actions) == 1)
+        kiosk.mute, kiosk.seq = False, 6
+        kiosk.request("tax")
+        await printing
+        kiosk.seq = 6
+        kiosk.request("tax")  # answered: the core says that it knows it
+        await until(lambda: len(hall.of(TicketRequested)) == 3)
+    assert [fields["id"] for _kind, fields in kiosk.actions] == ["a-1", "a-1"]
+    assert len(kiosk.printed) == 1
+
+
 async def test_a_device_that_speaks_and_does_not_listen_is_lost_until_it_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
