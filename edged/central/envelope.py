@@ -175,11 +175,16 @@ def _not_an_envelope(detail: str) -> DocumentRefused:
     return DocumentRefused(reason("not-an-envelope", detail=detail))
 
 
-def load_keys(file: str | Path) -> dict[str, bytes]:
-    """Trusted public keys of ``{"keys": [{"keyid": …, "public": base64 of 32 bytes, "name": …?}]}``.
+def load_names(file: str | Path) -> dict[str, str]:
+    """The names of a key file's keys, by id; a key without one is left out. Raises ``KeyFileError``."""
+    return {
+        str(entry.get("keyid")): str(entry["name"])
+        for entry in _entries(file)
+        if isinstance(entry, dict) and entry.get("name")
+    }
 
-    Raises ``KeyFileError``.
-    """
+
+def _entries(file: str | Path) -> list[Any]:
     try:
         with open(file, "rb") as stream:
             entries = strict_json.parse_document(stream.read(KEY_FILE_BYTES_MAX + 1), KEY_FILE_BYTES_MAX).get(
@@ -191,8 +196,16 @@ def load_keys(file: str | Path) -> dict[str, bytes]:
         raise KeyFileError(f"{file}: {error}") from None
     if not isinstance(entries, list) or not 1 <= len(entries) <= KEYS_MAX:
         raise KeyFileError(f'{file}: must hold {{"keys": [ … ]}} with 1 to {KEYS_MAX} keys')
+    return entries
+
+
+def load_keys(file: str | Path) -> dict[str, bytes]:
+    """Trusted public keys of ``{"keys": [{"keyid": …, "public": base64 of 32 bytes, "name": …?}]}``.
+
+    Raises ``KeyFileError``.
+    """
     keys: dict[str, bytes] = {}
-    for position, entry in enumerate(entries):
+    for position, entry in enumerate(_entries(file)):
         try:
             key = base64.b64decode(entry["public"], validate=True)
         except (KeyError, TypeError, ValueError):

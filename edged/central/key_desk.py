@@ -278,15 +278,8 @@ class KeyDesk:
         """What ``_line`` wrote."""
         if not stored:
             return
-        from edged.central.key_list import Mark
-
         try:
-            found = strict_json.parse_document(stored.encode(), LINE_BYTES_MAX)
-            self._kept = str(found["envelope"]).encode()
-            self._marks = {
-                str(root): Mark(int(version), str(sha256))
-                for root, (version, sha256) in found["marks"].items()
-            }
+            self._kept, self._marks = kept_list(stored)
         except (ValueError, TypeError, KeyError, AttributeError):
             log.error("key-list-unreadable", effect="the keys in hall.toml count until a list is pushed")
 
@@ -319,6 +312,18 @@ class KeyDesk:
             self._link.publish(topics.keys_report(self._audience.hall), body, retain=True)
         except Unreachable:
             log.debug("keys-report-waits")
+
+
+def kept_list(stored: str) -> tuple[bytes, dict[str, Mark]]:
+    """What ``_line`` wrote: the envelope, and the marks by root key id.
+
+    Raises ``ValueError``, ``TypeError``, ``KeyError`` or ``AttributeError`` for anything else.
+    """
+    from edged.central.key_list import Mark
+
+    found = strict_json.parse_document(stored.encode(), LINE_BYTES_MAX)
+    marks = {str(root): Mark(int(version), str(sha256)) for root, (version, sha256) in found["marks"].items()}
+    return str(found["envelope"]).encode(), marks
 
 
 def _line(raw: bytes, marks: Mapping[str, Mark]) -> str:

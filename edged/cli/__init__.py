@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "words": ("edged.cli.words:words", "List every text that people read, with an example."),
     "hours": ("edged.cli.hours:hours", "Show when a policy opens the hall; a year's holidays."),
     "policy": ("edged.cli.policy:app", "Keys; check, sign and push policies; what is in force."),
+    "keys": ("edged.cli.keys:app", "Who may sign: a root key, the list of keys, push it."),
     "op": ("edged.cli.op:app", "Sign and push operations: open, close, notice, roll back …"),
     "backtest": ("edged.cli.backtest:backtest", "Run recorded days under other policies and compare."),
     "tune": ("edged.cli.tune:tune", "Fit the waiting policy to a hall's own journals."),

@@ -162,6 +162,15 @@ LINES: tuple[ChecklistLine, ...] = (
         look="policy-keys",
     ),
     ChecklistLine(
+        "key-list",
+        (
+            "有根密钥的城市：推送密钥清单（edged keys push）",
+            "In a city with a root key: push the key list (edged keys push)",
+        ),
+        ("大厅回复已生效；重启后仍是该版本", "The hall answers applied; after a restart it still holds it"),
+        look="key-list",
+    ),
+    ChecklistLine(
         "parts",
         ("运行 edged check", "Run edged check"),
         (

@@ -319,6 +319,52 @@ def look_at_policy_keys(hall: HallConfig) -> Found:
     return well(f"{len(keys)} 把公钥", f"{len(keys)} keys may sign")
 
 
+def look_at_key_list(hall: HallConfig) -> Found:
+    """The city's key list, as the journal has it."""
+    from edged.central.envelope import KeyFileError, load_keys
+    from edged.central.key_desk import kept_list
+    from edged.central.key_list import reread
+    from edged.central.keyring import Keyring
+    from edged.central.refusals import DocumentRefused
+    from edged.clock import wall_ms
+    from edged.store.database import StoreError
+    from edged.store.journal import Journal
+
+    path = Path(hall.store.path)
+    if hall.policy.root is None:
+        return well("无根密钥，以 hall.toml 中的公钥为准", "no root key: the keys in hall.toml count")
+    try:
+        roots = load_keys(hall.policy.root)
+        stored = ""
+        if path.is_file():
+            journal = Journal.open(path, read_only=True)
+            stored = journal.key_list
+            journal.close()
+        if not stored:
+            return well(
+                "尚未收到密钥清单，以 hall.toml 中的公钥为准", "no key list yet: the keys in hall.toml count"
+            )
+        listed = reread(kept_list(stored)[0], roots)
+    except KeyFileError as error:
+        return ill(f"根公钥不可用：{error}", str(error))
+    except (OSError, StoreError) as error:
+        return unknown(f"无法读取日志库：{error}", f"the journal cannot be read: {error}")
+    except DocumentRefused as refusal:
+        return ill(
+            f"密钥清单未生效：{refusal.reasons[0].message_zh}", f"the key list does not count: {refusal}"
+        )
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return ill("日志库中的密钥清单无法读取", "the kept key list cannot be read")
+    soon = Keyring(listed=listed).ends(wall_ms())
+    if soon:
+        named = "、".join(soon)
+        return ill(f"30 天内到期或已到期：{named}", "; ".join(soon.values()))
+    return well(
+        f"密钥清单第 {listed.version} 版，{len(listed.keys)} 把密钥",
+        f"key list version {listed.version}, {len(listed.keys)} keys",
+    )
+
+
 def look_at_devices(hall: HallConfig) -> Found:
     """Devices that the running daemon misses, and those that hall.toml does not know."""
     import http.client
@@ -444,6 +490,7 @@ LOOKS: dict[str, Callable[[HallConfig], Found]] = {
         look_at_limits,
         look_at_memory,
         look_at_policy_keys,
+        look_at_key_list,
         look_at_devices,
         look_at_dead_man,
         look_at_unit,

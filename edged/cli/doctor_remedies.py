@@ -68,6 +68,10 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "将政策签发方的公钥文件写入 [policy] keys",
         "name the file with the public keys of whoever signs policies in [policy] keys",
     ),
+    "key-list": (
+        "请上级推送期限更长、由现有根密钥签发的密钥清单；根公钥写入 [policy] root",
+        "ask the centre for a key list that lasts longer and that a root key of [policy] root has signed",
+    ),
     "devices": (
         "见下方各设备的原因与办法",
         "the lines of each device below say why and what helps",

@@ -16,6 +16,7 @@ from edged.central import topics
 from edged.central.fleet import GOOD, FleetAnswer, answer_to, rehearses
 
 if TYPE_CHECKING:
+    from edged.central.topics import Topic
     from edged.cli.exchange import Conversation, Heard
 
 RETAINED_S = 3.0  # for what is retained of two hundred halls
@@ -36,17 +37,19 @@ class Fleet(NamedTuple):
     version: int
 
 
-def filters() -> list[str]:
-    """What a conversation about a fleet listens to."""
-    return [topics.STATUS.filter, topics.POLICY_REPORT.filter]
+def filters(report: Topic = topics.POLICY_REPORT) -> list[str]:
+    """What a conversation about a fleet listens to; ``report``: where halls answer."""
+    return [topics.STATUS.filter, report.filter]
 
 
-def found(talk: Conversation, halls: tuple[str, ...], group: str | None) -> Fleet:
+def found(
+    talk: Conversation, halls: tuple[str, ...], group: str | None, report: Topic = topics.POLICY_REPORT
+) -> Fleet:
     """``halls``, or those that say they are of ``group``."""
     versions, members = [0], list[str]()
     for heard in talk.hear(RETAINED_S, QUIET_S):
         hall, said = _said(heard)
-        if heard.topic == topics.policy_report(hall) and (not halls or hall in halls):
+        if heard.topic == report.at(hall=hall) and (not halls or hall in halls):
             named = [said.get("applied"), said.get("desired")]
             versions += [int(one.get("version", 0)) for one in named if isinstance(one, dict)]
         elif heard.topic == topics.status(hall) and group is not None and said.get("group") == group:
@@ -54,7 +57,27 @@ def found(talk: Conversation, halls: tuple[str, ...], group: str | None) -> Flee
     return Fleet(halls or tuple(sorted(set(members))), max(versions))
 
 
-def follow(talk: Conversation, halls: Iterable[str], sha256: str, wait_s: float) -> bool:
+def told(
+    talk: Conversation, halls: tuple[str, ...], group: str | None, report: Topic
+) -> dict[str, dict[str, Any]]:
+    """What ``halls``, or those that say they are of ``group``, have retained on ``report``; {}: nothing."""
+    retained, members = dict[str, dict[str, Any]](), set(halls)
+    for heard in talk.hear(RETAINED_S, QUIET_S):
+        hall, said = _said(heard)
+        if heard.topic == report.at(hall=hall):
+            retained[hall] = said
+        elif heard.topic == topics.status(hall) and group is not None and said.get("group") == group:
+            members.add(hall)
+    return {hall: retained.get(hall, {}) for hall in sorted(members)}
+
+
+def follow(
+    talk: Conversation,
+    halls: Iterable[str],
+    sha256: str,
+    wait_s: float,
+    report: Topic = topics.POLICY_REPORT,
+) -> bool:
     """Tell of each hall as its answer comes, and of those from which none came; whether all took it.
 
     A hall that says that it rehearses the policy is waited for ``REHEARSAL_S`` longer.
@@ -63,7 +86,7 @@ def follow(talk: Conversation, halls: Iterable[str], sha256: str, wait_s: float)
     for seconds in (wait_s, REHEARSAL_S):
         for heard in talk.hear(seconds) if waiting else ():
             hall, said = _said(heard)
-            if heard.topic != topics.policy_report(hall) or heard.retain or hall not in waiting:
+            if heard.topic != report.at(hall=hall) or heard.retain or hall not in waiting:
                 continue
             if rehearses(said, sha256):
                 rehearsing.add(hall)

@@ -64,6 +64,14 @@ def keygen(
     directory: Annotated[Path, typer.Option("--dir", help="Where to write the two files.")] = Path("."),
 ) -> None:
     """Make a signing key: NAME.key (secret) and NAME.pub.json (for [policy] keys in hall.toml)."""
+    keyid, secret, public = write_key_pair(name, directory)
+    typer.echo(f"key {keyid}")
+    typer.echo(f"  {secret}   secret: sign with it, keep it off the halls")
+    typer.echo(f"  {public}   public: install at the halls as [policy] keys")
+
+
+def write_key_pair(name: str, directory: Path) -> tuple[str, Path, Path]:
+    """Make NAME.key and NAME.pub.json; returns the key id and both. Ends with 2 where one is there already."""
     import json
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -78,9 +86,7 @@ def keygen(
         _write_new(public, (json.dumps(entries, indent=2) + "\n").encode(), 0o644)
     except OSError as error:
         raise fail(f"{error.filename}: {error.strerror}; nothing is overwritten", 2) from None
-    typer.echo(f"key {keyid_of(key.public_key().public_bytes_raw())}")
-    typer.echo(f"  {secret}   secret: sign with it, keep it off the halls")
-    typer.echo(f"  {public}   public: install at the halls as [policy] keys")
+    return keyid_of(key.public_key().public_bytes_raw()), secret, public
 
 
 @app.command()

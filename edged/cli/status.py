@@ -68,7 +68,7 @@ def left_at_broker(target: Target) -> dict[str, Any]:
     from edged.cli.exchange import conversation
 
     found: dict[str, Any] = {
-        **dict.fromkeys(("status", "policy", "alarms", "names", "about")),
+        **dict.fromkeys(("status", "policy", "keys", "alarms", "names", "about")),
         "areas": {},
         "windows": {},
     }
@@ -80,6 +80,7 @@ def left_at_broker(target: Target) -> dict[str, Any]:
         topics.alarms_state(target.hall),
         topics.page(target.hall, "names"),
         topics.page(target.hall, "alarms"),
+        topics.keys_report(target.hall),
     ]
     with conversation(target, wanted) as talk:
         for heard in talk.hear(PICTURES_S, QUIET_S):
@@ -95,6 +96,8 @@ def left_at_broker(target: Target) -> dict[str, Any]:
                 found["names"] = body
             elif heard.topic == wanted[6]:
                 found["about"] = body
+            elif heard.topic == wanted[7]:
+                found["keys"] = body
             elif "/state/area/" in heard.topic:
                 found["areas"][name] = body
             elif "/state/window/" in heard.topic:
@@ -148,6 +151,11 @@ def _tell(target: Target, pictures: dict[str, Any]) -> None:
     applied = policy.get("applied") or {}
     if policy:
         typer.echo(f"  policy version {applied.get('version')}, last push: {policy.get('state')}")
+    listed = (pictures.get("keys") or {}).get("applied") or {}
+    if listed.get("version"):
+        typer.echo(
+            f"  key list version {listed['version']}, until {pictures['keys'].get('expires')} 密钥清单"
+        )
     _tell_alarms(pictures["alarms"] or {}, names)
     _tell_parts(pictures, names)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 
 from edged.central.envelope import public_entry
+from edged.cli.doctor_looks import look_at_key_list
+from edged.config import load
 from tests.support.brokers import Mosquitto, until
 from tests.support.centres import Operator, envelope_of, operator_at
 from tests.support.daemon_checks import watching
-from tests.support.daemons import Daemon, Hall, Machines
+from tests.support.daemons import Daemon, Hall, Machines, edged
 from tests.support.key_lists import NEXT_KEY, ROOT, SPARE_ROOT, entry, key_list, list_envelope, revoked
 from tests.support.policies import KEY, document, envelope
 
@@ -100,7 +103,13 @@ async def test_a_lost_root_is_replaced_in_the_hall(
         daemon.signal(signal.SIGHUP)  # what the old root has signed counts no more
         await until(lambda: "key-list-unsigned/key-list" in files.get("/healthz")[1], 30.0)
         assert (await push(operator, POLICY, pushed(1, KEY), heard))["state"] == "applied"
-        fresh = list_envelope(key_list(1, entry(KEY), halls=["east"]), SPARE_ROOT)
-        assert (await push(operator, KEYS, fresh, heard))["applied"]["version"] == 1
+        fresh = files.directory / "keys.dsse.json"
+        fresh.write_bytes(list_envelope(key_list(1, entry(KEY), halls=["east"]), SPARE_ROOT))
+        words = ("keys", "push", str(fresh), "--config", str(files.file), "--wait-s", "30")
+        done = await asyncio.to_thread(edged, *words)
+        assert done.returncode == 0, done.stderr
+        assert "east: applied" in done.stdout
+        told = look_at_key_list(load(files.file))
+        assert (told.state, told.english) == ("well", "key list version 1, 1 keys")
         await until(lambda: "key-list-unsigned" not in files.get("/healthz")[1], 30.0)
     assert await daemon.stop() == 0

@@ -1,0 +1,84 @@
+"""`edged keys`: a list is made, edited, signed and told in words, and a hall takes what comes of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from edged.central.audience import Audience
+from edged.central.envelope import load_keys
+from edged.central.key_list import accept
+from edged.central.keyring import KeyList
+from edged.cli.keys import app as keys
+from edged.cli.policy import app as policy
+from edged.clock import wall_ms
+from tests.support.policies import AUDIENCE
+
+RUN = CliRunner()
+
+
+def said(*words: str, code: int = 0) -> str:
+    done = RUN.invoke(keys, words)
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+@pytest.fixture
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a root key and two keys of the city."""
+    monkeypatch.chdir(tmp_path)
+    said("root", "root")
+    for name in ("city-2026", "city-2027"):
+        assert RUN.invoke(policy, ["keygen", name]).exit_code == 0
+    return tmp_path
+
+
+def taken() -> KeyList:
+    raw = Path("out.json").read_bytes()
+    audience = Audience("east", "river-city", AUDIENCE.names)
+    return accept(raw, load_keys("root.pub.json"), audience, {}, wall_ms())
+
+
+def test_a_year_of_a_list(office: Path) -> None:
+    assert (office / "root.key").stat().st_mode & 0o777 == 0o600
+    first = ("add", "keys.json", "city-2026.pub.json", "--scope", "policies", "--scope", "operations:open")
+    assert "--group" in said(*first, code=2)  # for whom?
+    said(*first, "--group", "river-city")
+    assert "version 1" in said("sign", "keys.json", "--root", "root.key", "--out", "out.json")
+    one = taken()
+    assert [(key.name, sorted(key.scopes)) for key in one.keys] == [
+        ("city-2026", ["operations:open", "policies"])
+    ]
+    said("add", "keys.json", "city-2027.pub.json", "--scope", "policies")
+    assert "revoked" in said("revoke", "keys.json", "city-2026", "--reason", "laptop stolen")
+    assert "is revoked" in said(*first, code=2)
+    said("sign", "keys.json", "--root", "root.key", "--out", "out.json")
+    two = taken()
+    assert (two.version, [key.name for key in two.keys], [key.why for key in two.revoked]) == (
+        *(2, ["city-2027"]),
+        ["laptop stolen"],
+    )
+    told = said("show", "out.json", "--root", "root.pub.json")
+    for words in ("version 2", "策略", "REVOKED / 已吊销：laptop stolen", "剩余 399 天"):
+        assert words in told
+    said("add", "keys.json", "city-2027.pub.json", "--scope", "duty", "--days", "20")
+    assert "<- renew / 请续期" in said("show", "keys.json", code=1)
+
+
+def test_what_no_hall_would_take_is_not_signed(office: Path) -> None:
+    add = ("add", "keys.json", "city-2026.pub.json", "--group", "river-city")
+    assert "no operation" in said(*add, "--scope", "operations:opne", code=2)
+    assert "not a date" in said(*add, "--scope", "duty", "--from", "soon", code=2)
+    said(*add, "--scope", "everything")
+    assert "[bad-value]" in said("sign", "keys.json", "--root", "root.key", "--out", "out.json", code=1)
+    assert not Path("out.json").exists()
+    assert json.loads(Path("keys.json").read_text())["version"] == 0
+    said(*add, "--scope", "policies")
+    assert "signing key" in said("sign", "keys.json", "--root", "root.pub.json", "--out", "o", code=2)
+    said("sign", "keys.json", "--root", "city-2027.key", "--out", "out.json")
+    assert "unknown-signer" in said("show", "out.json", "--root", "root.pub.json", code=1)
+    assert "not a key list" in said("revoke", "out.json", "city-2026", "--reason", "x", code=2)
+    assert "not signed" in said("push", "keys.json", "--broker", "mqtt://127.0.0.1:9", "--hall", "e", code=2)
