@@ -1,4 +1,6 @@
-"""What the demo is to show, in a browser, as a visitor of it would do it; ``EDGED_SHOTS=1`` writes README's pictures.
+"""What the demo is to show, in a browser, as a visitor of it would do it.
+
+``EDGED_SHOTS=1`` writes README's pictures (``edged/pages/shots``) from a demo whose lamp is blinking.
 
 Steps: take a ticket, a rush, the lamp and its reason, an order with a PIN that ends, a policy that harms and its
 return, the other language, a day beside another policy, a phone; and every control of the demo.
@@ -7,11 +9,12 @@ return, the other language, a day beside another policy, a phone; and every cont
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import re
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,10 @@ from tests.support.browsers import chromium, grave_findings, shown
 
 SOON_MS, LATER_MS = 60_000, 300_000  # what takes minutes of the hall, at its speed, or an idle processor
 ADDRESS = re.compile(r"(pages|things) at (http\S+)")
+SHOTS = Path(__file__).parents[2] / "edged" / "pages" / "shots"
+PICTURES = [("hall-zh", "?lang=zh&theme=light", 1440, 900), ("hall-en", "?lang=en&theme=dark", 1440, 900)]
+PICTURES += [("board", "board", 1280, 720)]
+LARGEST_PICTURE = 150 * 1024
 FILES = ("touch.html", "touch.css", "touch.js", "touch_words.js")
 
 
@@ -190,3 +197,33 @@ async def test_every_control_does_what_it_says_and_only_for_its_own_page(tmp_pat
             assert (await client.get(f"{pages}{path}")).status_code == 404, path
         assert not set(FILES) & set(assets.load())
         assert processes_of(pid)
+
+
+@pytest.mark.skipif(os.environ.get("EDGED_SHOTS") != "1", reason="writes the pictures of README")
+@pytest.mark.timeout(900)
+async def test_pictures_for_readers(tmp_path: Path) -> None:
+    SHOTS.mkdir(exist_ok=True)
+    async with (
+        shown_demo(tmp_path, "--speed", "20", "--hours", "8") as (_, pages, _touch),
+        AsyncExitStack() as stack,
+    ):
+        browser = await stack.enter_async_context(chromium())
+        opened = {
+            name: await stack.enter_async_context(shown(browser, f"{pages}{path}", width, height))
+            for name, path, width, height in PICTURES
+        }
+        hall = opened["hall-zh"]
+        await expect(hall.locator("#clock")).to_have_text(re.compile("^(09:[3-5]|1)"), timeout=LATER_MS * 2)
+        await expect(hall.locator(".win .bulb.blink").first).to_be_visible(timeout=LATER_MS * 2)
+        pictures = await asyncio.gather(*(page.screenshot() for page in opened.values()))  # of one moment
+    for name, png in zip(opened, pictures, strict=True):
+        _write_picture(SHOTS / f"{name}.png", png)
+    assert max(one.stat().st_size for one in SHOTS.glob("*.png")) < LARGEST_PICTURE
+
+
+def _write_picture(file: Path, png: bytes) -> None:
+    """With 128 colours: a third of the size, and no difference to the eye."""
+    from PIL import Image
+
+    small = Image.open(io.BytesIO(png)).convert("P", palette=Image.Palette.ADAPTIVE, colors=128)
+    small.save(file, optimize=True)

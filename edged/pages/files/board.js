@@ -4,7 +4,7 @@
 import { $, clock, dateLine, h, live, patch, s } from "./base.js";
 import { connect, now, parts, standing, watch } from "./picture.js";
 
-const STALE_S = 5, ROWS = 5, AREAS_SHOWN = 5, TURN_S = 12, NIGHT_H = 3;
+const STALE_S = 5, ROWS = 5, AREAS_SHOWN = 5, TURN_S = 12, NIGHT_H = 3, SHORT = 4; // signs of a number in the largest type
 const only = decodeURIComponent(location.pathname.split("/")[2] ?? "");
 const sound = new URLSearchParams(location.search).get("sound") ?? "";
 let turn = 0, newest = null;
@@ -16,15 +16,16 @@ const open = (one) => one.hours == null || ["open", "stopped", "draining"].inclu
 
 function row(one, fresh) {
   const mark = one.again ? "再次" : null;
-  return h("li", { class: fresh ? "call fresh" : "call", "data-key": `${one.number}${one.at}` }, h("span", { class: "n" }, one.number, mark && h("span", { class: "mark" }, mark)),
+  const kind = ["call", fresh && "fresh", one.number.length > SHORT && "long"].filter(Boolean).join(" ");
+  return h("li", { class: kind, "data-key": `${one.number}${one.at}` }, h("span", { class: "n" }, one.number, mark && h("span", { class: "mark" }, mark)),
     h("span", { class: "to" }, s("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, s("path", { d: "M3 12h17M13 5l7 7-7 7" })), h("b", {}, number(one.window)), "号窗口"));
 }
 function where(one) {
-  const cells = (mins, next, count, soon = false) => h("li", { class: "where", "data-key": one.id }, h("span", { class: "name" }, one.name), h("span", { class: "mins" }, mins), h("span", { class: soon ? "next soon" : "next" }, next), h("span", { class: "count" }, count));
+  const cells = (mins, next, count, soon = false) => h("li", { class: "where", "data-key": one.id }, h("span", { class: "pair" }, h("span", { class: "name" }, one.name), h("span", { class: "mins" }, mins)), h("span", { class: "pair" }, h("span", { class: soon ? "next soon" : "next" }, next), h("span", { class: "count" }, count)));
   const count = one.waiting ? `${one.waiting} 人在等` : "无人等候";
   if (!open(one)) return cells(h("small", {}, one.opens ? `${clock(one.opens)} 恢复` : ""), one.hours === "noon" ? "午休" : "未开放", one.waiting ? count : "");
   const low = Math.max(0, Math.floor((one.wait_low_s ?? 0) / 60)), high = one.wait_high_s == null ? null : Math.max(1, Math.ceil(one.wait_high_s / 60));
-  const mins = high == null ? "" : high <= 5 ? ["5", h("small", {}, " 分钟内")] : [`${low}–${high}`, h("small", {}, " 分钟")];
+  const mins = high == null ? "" : high <= 5 ? ["5", h("small", {}, " 分钟内")] : [`${low}–${high}`, h("small", {}, high < 100 ? " 分钟" : " 分")];
   if (one.issuing_paused || one.hours === "stopped") return cells(mins, one.issuing_paused ? "暂停取号" : "今日已停止取号", count);
   const next = one.coming?.length ? "即将加开窗口" : one.next?.length ? `下一位 ${one.next.slice(0, only ? 3 : 1).join("、")}` : one.waiting ? "请取号等候" : "可直接取号办理";
   return cells(mins, next, count, Boolean(one.coming?.length));

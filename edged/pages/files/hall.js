@@ -78,7 +78,7 @@ function tile(one) {
   const set = (parts.overrides?.overrides ?? []).find((each) => each.target === one.id);
   const main = one.ticket ?? (say(one.pause) || (coming ? one.paged?.who ?? t("g_going") : one.state === "OPEN" ? t("ready") : one.clerk && !RESTING.includes(one.state) ? one.clerk : "—"));
   const aside = set ? null : coming ? (one.paged?.answered ? t("g_going") : left == null ? "" : left > 0 ? t("g_answer", { n: left }) : t("g_due")) : one.since && at && !RESTING.includes(one.state) && one.state !== "OPEN" ? t("mins", { n: minutes(one.since, at) }) : "";
-  const foot = one.stale ? t("stale_w") : [one.tidal && one.area && areaName(one.area), one.ticket || one.state === "PAUSED" || one.state === "OPEN" || one.state === "CONSULTING" ? one.clerk : null].filter(Boolean).join(" ") || (one.tidal ? t("tidal") : "");
+  const foot = one.stale ? t("stale_w") : [one.ticket || one.state === "PAUSED" || one.state === "OPEN" || (one.state === "CONSULTING" && main !== one.clerk) ? one.clerk : null, one.tidal && one.area && areaName(one.area)].filter(Boolean).join(" ") || (one.tidal ? t("tidal") : "");
   const dead = (parts.links?.devices ?? []).some((each) => one.led_device && each.id === one.led_device && each.up === false);
   const lines = (one.led ?? []).filter(Boolean), text = lines.filter((line) => !line.startsWith(`${one.number}号窗口 Window`) && line !== `${one.number}号窗口`).join(" ") || `${one.number}号窗口`;
   return h("li", { class: `win ${one.state}${one.tidal ? " tidal" : ""}${one.stale ? " stale" : ""}`, "data-key": one.id, "data-pos": one.position?.join(",") ?? null }, h("button", { class: "tap", type: "button", "data-story": `window/${one.id}` },

@@ -36,7 +36,9 @@ function stairs(day, area, keys, first, last, x, y, base) {
 export function timeline(place, day, { area, now, first, last, target, read }) {
   const areas = Object.fromEntries(day.names.areas.map((one) => [one.id, one]));
   const tidal = day.names.windows.filter((one) => one.tidal).map((one) => one.number);
-  const roomy = innerWidth > 1180 ? Math.max(1, Math.min(2, (innerHeight - 660) / 240)) : 1; // a taller screen gets taller lanes
+  const zoom = Number(getComputedStyle(document.body).zoom) || 1, tall = innerHeight / zoom;
+  const spare = innerWidth / zoom > 1180 ? (tall - 660) / 240 : innerWidth > 760 ? (tall - 1480) / 200 : 1; // a taller screen gets taller lanes
+  const roomy = Math.max(1, Math.min(2, spare));
   const size = Object.fromEntries(Object.entries(SIZES).map(([name, n]) => [name, name === "events" ? n : Math.round(n * roomy)]));
   size.plus = Math.max(1, tidal.length) * ROW;
   const narrow = place.clientWidth < 600;
