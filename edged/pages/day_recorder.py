@@ -1,4 +1,4 @@
-"""A day as pages draw it: per-minute lanes, visits, "+1" bands, pauses, alarms, decisions, what each window did.
+"""A day as pages draw it: per-minute lanes, visits, "+1" bands, pauses, alarms, cases, decisions, what windows did.
 
 It is put together from what the hall publishes while it happens; times are minutes of the hall's own day. Every list
 has a cap: what does not fit is left out and counted, and the day goes on.
@@ -12,6 +12,8 @@ VISITS_MAX = 20_000  # of one day; a large hall has 5,000
 BANDS_MAX = 4_000
 PAUSES_MAX = 4_000
 ALARMS_MAX = 2_000
+CASES_MAX = 2_000
+CASES_TOLD = 60  # the hall tells of so many open cases at most: what is missing then may only have no room
 DECISIONS_MAX = 2_000
 STEPS_MAX = 4_000  # of one window
 SEEN_MAX = 256  # calls remembered so as not to count one twice: the topic holds twelve
@@ -25,6 +27,7 @@ CAPS = {
     "bands": BANDS_MAX,
     "pauses": PAUSES_MAX,
     "alarms": ALARMS_MAX,
+    "cases": CASES_MAX,
     "decisions": DECISIONS_MAX,
 }
 
@@ -84,6 +87,8 @@ class DayRecorder:
             self._called(body.get("calls") or [])
         elif kind == "alarms" and body is not None:
             self._alarmed(body.get("alarms") or [], minute_of(at))
+        elif kind == "cases" and body is not None:
+            self._cases(body.get("cases") or [], minute_of(at))
         elif kind == "decisions" and body is not None:
             self._decided(body.get("decisions") or [])
         elif kind == "policy" and body is not None:
@@ -189,6 +194,31 @@ class DayRecorder:
                     "alarms",
                     {"key": key, "zh": one.get("zh"), "en": one.get("en"), "from": begun, "until": None},
                 )
+
+    def _cases(self, told: list[Body], at: float) -> None:
+        """A case (办不成事) from when somebody brought it to its answer and its end; one of another day begins at 0."""
+        known = {one["case"]: one for one in self.day["cases"]}
+        for one in told:
+            case = known.get(one.get("case"))
+            opened = str(one.get("opened") or "")
+            begun = minute_of(opened) if opened[:10] == self.date else 0.0
+            if case is None:
+                case = {
+                    "case": one.get("case"),
+                    "area": one.get("area"),
+                    "code": one.get("code"),
+                    "from": begun,
+                }
+                case |= {"answered": None, "until": None, "overdue": False}
+                self._add("cases", case)
+            if one.get("state") == "ACKNOWLEDGED" and case["answered"] is None:
+                case["answered"] = max(begun, at) if begun else 0.0
+            case |= {"until": None, "overdue": case["overdue"] or bool(one.get("overdue"))}
+        if len(told) < CASES_TOLD:
+            standing = {one.get("case") for one in told}
+            for case in self.day["cases"]:
+                if case["until"] is None and case["case"] not in standing:
+                    case["until"] = at
 
     def _decided(self, decisions: list[Body]) -> None:
         known = {(one["n"], one["at"]): one for one in self.day["decisions"]}

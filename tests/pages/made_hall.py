@@ -297,6 +297,27 @@ def alarms() -> list[dict[str, Any]]:
     ]
 
 
+def cases(*told: tuple[str, str, str]) -> dict[str, Any]:
+    """``state/cases``: each open case's number, state and time."""
+    rows = [
+        {
+            "case": f"2026-11-23-{number}",
+            "state": state,
+            "area": "tax",
+            "service": None,
+            "code": "不予受理",
+            "opened": opened,
+            "due": "2026-11-30",
+            "special": False,
+            "overdue": False,
+        }
+        for number, state, opened in told
+    ]
+    waiting = sum(state == "OPEN" for _, state, _ in told)
+    ratios = dict.fromkeys(("response_ratio", "on_time_ratio", "explained_ratio", "satisfied_ratio"))
+    return {"waiting": waiting, "in_hand": len(rows) - waiting, "overdue": 0, "cases": rows} | ratios
+
+
 def house() -> Parts:
     """Policy, people and lines."""
     staff = [
@@ -413,6 +434,11 @@ def recorded_day(date: str = "2026-11-23", until: str = "10:41:00", seed: int = 
             paused = window("5", "PAUSED" if minute == 628 else "OPEN", pause=both("内部流转", "errand"))
             recorder.heard("window/w5", paused, when)
             recorder.heard("alarms", {"alarms": alarms()[1:2] if minute == 628 else []}, when)
+        brought = f"{date}T09:40:00+08:00", f"{date}T10:29:00+08:00"
+        if minute in (580, 592, 629, 640):
+            first = [("1", "OPEN" if minute < 592 else "ACKNOWLEDGED", brought[0])] if minute < 640 else []
+            second = [("2", "OPEN", brought[1])] if minute >= 629 else []
+            recorder.heard("cases", cases(*first, *second), when)
         recorder.minute(when)
     recorder.heard("decisions", {"decisions": decisions()}, f"{date}T10:41:00+08:00")
     return recorder.as_json()

@@ -175,6 +175,10 @@ async def test_a_recorded_day_is_played_and_worked_out_under_another_policy(
 ) -> None:
     async with shown(browser, f"{hall.address}/replay?day=2026-11-20") as page:
         await expect(page.locator("#what")).to_contain_text("示例政务服务大厅")
+        assert await page.locator(".c-case").count() == 2
+        await expect(page.locator(".c-case title").first).to_contain_text(
+            "09:40 提出 · 09:52 响应 · 10:40 办结"
+        )
         before = await page.locator("#time").inner_text()
         await page.click("#play")
         await expect(page.locator("#time")).not_to_have_text(before)
@@ -191,6 +195,7 @@ async def test_a_recorded_day_is_played_and_worked_out_under_another_policy(
     async with shown(browser, f"{hall.address}/report?day=2026-11-20", 1000, 1200) as page:
         await expect(page.locator("#title")).to_contain_text("2026年11月20日")
         await expect(page.locator("#paper")).to_contain_text("周凯")
+        await expect(page.locator("#paper")).to_contain_text("不予受理")
         assert len(await page.pdf(format="A4")) > 10_000
 
 

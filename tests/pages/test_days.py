@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from edged.clock import Clock, Warp
-from edged.pages.day_recorder import VISITS_MAX, DayRecorder
+from edged.pages.day_recorder import CASES_TOLD, VISITS_MAX, DayRecorder
 from edged.pages.days import RecordedDays
 from edged.pages.whatif import compared
-from tests.pages.made_hall import alarms, area, calls, names, recorded_day, window
+from tests.pages.made_hall import alarms, area, calls, cases, names, recorded_day, window
 
 DATE = "2026-11-23"
 
@@ -95,6 +95,21 @@ def test_pauses_and_alarms_end_and_every_list_has_its_cap(day: DayRecorder) -> N
     day.heard("calls", {"calls": calls()}, at("10:41"))
     assert len(found["visits"]) == VISITS_MAX
     assert found["left_out"] > 0
+
+
+def test_a_case_goes_from_being_brought_to_its_answer_and_its_end_and_may_come_back(day: DayRecorder) -> None:
+    before = ("9", "ACKNOWLEDGED", "2026-11-20T15:00:00+08:00")
+    day.heard("cases", cases(before, ("1", "OPEN", at("09:00"))), at("09:00"))
+    day.heard("cases", cases(before, ("1", "ACKNOWLEDGED", at("09:00"))), at("09:08"))
+    day.heard("cases", cases(before), at("09:30"))
+    found = day.as_json()["cases"]
+    assert [(one["from"], one["answered"], one["until"]) for one in found] == [(0, 0, None), (540, 548, 570)]
+    day.heard("cases", cases(("1", "ACKNOWLEDGED", at("09:00"))), at("09:40"))
+    assert [one["until"] for one in found] == [580, None]
+    full = [(str(100 + n), "OPEN", at("09:50")) for n in range(CASES_TOLD)]
+    day.heard("cases", cases(*full), at("09:50"))
+    assert found[1]["until"] is None, "more are open than the hall tells of"
+    assert json.dumps(DayRecorder(DATE, json.loads(json.dumps(day.as_json()))).as_json()["cases"])
 
 
 async def test_midnight_begins_another_day_and_keeps_the_last(tmp_path: Path) -> None:

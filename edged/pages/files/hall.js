@@ -190,7 +190,7 @@ function line() {
   const goal = Math.round(((area !== "all" && parts[`area/${area}`]?.target_s) || 900) / 60);
   timeline($("#chart"), day, { area, now: end, first, last, target: goal, read: (text) => { $("#read").textContent = text; } });
   if (!$("#read").textContent) $("#read").textContent = t("read_hint");
-  patch($("#keys"), legend(goal));
+  patch($("#keys"), legend(goal, day.cases));
   patch($("#table"), table(day, area, end));
 }
 async function fetchDay() {

@@ -47,7 +47,7 @@ function film() {
   $("#chart").onclick = (event) => { const rect = $("#chart svg").getBoundingClientRect(); go(((((event.clientX - rect.left) / rect.width) * box - 84) / (box - 98)) * (last + 1 - from) + from); };
   $("#chart").onkeydown = (event) => { const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -30, PageDown: 30 }[event.key]; if (by) { event.preventDefault(); go(at + by); } };
   patch($("#pick"), [{ id: "all", zh: t("all"), en: t("all") }, ...day.names.areas.filter((one) => day.areas[one.id])].map((one) => h("button", { type: "button", "data-area": one.id, "data-key": one.id, "aria-pressed": `${one.id === area}` }, say(one))));
-  patch($("#keys"), legend(target()));
+  patch($("#keys"), legend(target(), day.cases));
   $("#scrub").min = first;
   $("#scrub").max = last;
 }

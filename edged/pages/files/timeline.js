@@ -3,6 +3,7 @@ import { h, lang, s, say, t } from "./base.js";
 
 const LEFT = 84, RIGHT = 14, GAP = 9, ROW = 15;
 const SIZES = { wait: 48, told: 62, open: 30, events: 30 };
+const CASE_ROWS = 4, CASE_ROW = 7; // cases that overlap stand below each other
 
 export const hm = (minute) => {
   const at = Math.max(0, Math.floor(minute + 1e-6));
@@ -41,9 +42,11 @@ export function timeline(place, day, { area, now, first, last, target, read }) {
   const roomy = Math.max(1, Math.min(2, spare));
   const size = Object.fromEntries(Object.entries(SIZES).map(([name, n]) => [name, name === "events" ? n : Math.round(n * roomy)]));
   size.plus = Math.max(1, tidal.length) * ROW;
+  const cases = day.cases ?? []; // days recorded before there was this lane have none
+  if (cases.length) size.cases = CASE_ROWS * CASE_ROW + 2;
   const narrow = place.clientWidth < 600;
   const width = narrow ? 860 : Math.max(600, place.clientWidth - 28);
-  const height = Object.values(size).reduce((a, b) => a + b, 0) + GAP * 4 + 32;
+  const height = Object.values(size).reduce((a, b) => a + b, 0) + GAP * (cases.length ? 5 : 4) + 32;
   const x = (minute) => Math.max(LEFT, Math.min(width - RIGHT, LEFT + ((minute - first) / Math.max(1, last - first)) * (width - LEFT - RIGHT)));
   const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": t("h_line") });
   let top = 16;
@@ -126,6 +129,22 @@ export function timeline(place, day, { area, now, first, last, target, read }) {
     if (one.from < first || one.from > last) continue;
     svg.append(s("path", { class: "c-alarm", d: `M${x(one.from)} ${top + 17}l6 11h-12z` }, s("title", {}, `${hm(one.from)} ${say(one)}`)));
   }
+  if (cases.length) {
+    top += size.events + GAP;
+    label(t("lane_cases"));
+    const ends = Array(CASE_ROWS).fill(-1);
+    for (const one of cases) {
+      const end = Math.min(one.until ?? now, now), waited = Math.min(one.answered ?? end, end);
+      let row = ends.findIndex((each) => each <= one.from);
+      if (row < 0) row = ends.indexOf(Math.min(...ends));
+      ends[row] = Math.max(end, one.from + 2);
+      if (end < first || one.from > last) continue;
+      const y0 = top + row * CASE_ROW, faint = area !== "all" && one.area !== area ? " faint" : "";
+      const told = [t("k_case"), one.code, say(areas[one.area]), `${hm(one.from)} ${t("case_from")}`, one.answered == null ? t("case_waits") : `${hm(one.answered)} ${t("case_answered")}`, one.until != null && `${hm(one.until)} ${t("case_closed")}`, one.overdue && t("case_late")];
+      svg.append(s("g", { class: `c-case${faint}` }, s("rect", { class: one.overdue ? "c-case-wait late" : "c-case-wait", x: x(one.from), y: y0, width: Math.max(3, x(waited) - x(one.from)), height: 5 }),
+        one.answered != null && s("rect", { class: one.overdue ? "c-case-hand late" : "c-case-hand", x: x(waited), y: y0 + 1.5, width: Math.max(1, x(end) - x(waited)), height: 2 }), s("title", {}, told.filter(Boolean).join(" · "))));
+    }
+  }
   if (now < last) svg.append(s("line", { class: "c-now", x1: x(now), x2: x(now), y1: 14, y2: height - 18 }), s("text", { class: "c-strong", x: x(now) + (x(now) > width - 90 ? -4 : 4), y: 11, "text-anchor": x(now) > width - 90 ? "end" : "start" }, `${hm(now)} ${t("now")}`));
 
   const cursor = s("line", { class: "c-cursor", y1: 14, y2: height - 18, visibility: "hidden" });
@@ -150,13 +169,14 @@ export function timeline(place, day, { area, now, first, last, target, read }) {
   place.scrollLeft = drawn ? left : narrow ? x(now) - place.clientWidth * 0.75 : 0;
 }
 
-export function legend(target) {
+export function legend(target, cases = []) {
   const item = (word, ...marks) => h("li", {}, s("svg", { viewBox: "0 0 18 10", "aria-hidden": "true" }, marks), word);
   return [
     item(t("k_told"), s("line", { class: "c-told", x1: 9, x2: 9, y1: 0, y2: 10 })), item(t("k_real"), s("circle", { class: "c-real", cx: 9, cy: 5, r: 2.2 })), item(t("k_late"), s("circle", { class: "c-late", cx: 9, cy: 5, r: 3 })),
     item(t("k_target", { n: target }), s("line", { class: "c-target", x1: 0, x2: 18, y1: 5, y2: 5 })), item(t("k_regular"), s("rect", { class: "c-regular", x: 2, y: 0, width: 14, height: 10 })), item(t("k_tidal"), s("rect", { class: "c-tidal", x: 2, y: 0, width: 14, height: 10 })),
     item(t("k_asked"), s("rect", { class: "c-asked", x: 5, y: 0, width: 8, height: 10 })), item(t("k_pause"), s("rect", { class: "c-pause", x: 2, y: 1, width: 14, height: 8 })), item(t("k_alarm"), s("path", { class: "c-alarm", d: "M9 0l5 10h-10z" })),
-  ];
+    cases.length && item(t("k_case"), s("rect", { class: "c-case-wait", x: 1, y: 2.5, width: 7, height: 5 }), s("rect", { class: "c-case-hand", x: 8, y: 4, width: 9, height: 2 })),
+  ].filter(Boolean);
 }
 
 /** The same, every half hour, for those who read tables. */
