@@ -70,9 +70,14 @@ class Crowd:
 
     def feed(self, event: Event) -> None:
         """Feed one event now, after the ticks that are due."""
+        self.pass_ms(0)
+        self.engine.handle(self._at_ms, event)
+
+    def pass_ms(self, hall_ms: int) -> None:
+        """Let so much hall time pass, with the ticks that fall due in it."""
+        self._at_ms += hall_ms
         while (due_ms := self.engine.next_due_ms) is not None and due_ms <= self._at_ms:
             self.engine.handle(max(due_ms, self.engine.state.at_ms), Tick())
-        self.engine.handle(self._at_ms, event)
 
     def steps(self, count: int) -> Iterator[tuple[float, float]]:
         """Seconds of each of ``count`` decisions, due ticks included: by the wall, and of the processor."""

@@ -16,6 +16,7 @@ from edged.core.model.losses import OUR_LINK
 from edged.core.model.state import DeviceState
 from edged.core.model.turn import Turn
 from edged.core.people import alarms, announcements, pages, undelivered
+from edged.core.queue import sensors
 from edged.core.visits import printing
 from edged.core.windows import activation, attendance
 
@@ -56,7 +57,7 @@ def changed(turn: Turn, event: DeviceLost | DeviceBack) -> None:
     else:
         turn.note("device.lost", event.point, reason=reason)
     attendance.panel_changed(turn, event.point, up)
-    for area in turn.lookup.areas:  # what an area hears and sees may end here
+    for area in sensors.areas_of(turn, event.point):  # what they hear and see may end here
         turn.touch_area(area)
 
 

@@ -11,9 +11,14 @@ import pytest
 
 from edged.bench import decisions
 from edged.bench.decisions import Crowd, Size, site_of
+from edged.core.model.events import DeviceBack, DeviceLost
+from edged.core.model.losses import OUR_LINK
+from edged.core.model.point import Point, device_of
 from edged.core.model.site import Site
 
 CALLS_MAX = 8_000  # 6,400 today; looking at every window for every window and area takes 11,300
+LOST_CALLS_MAX = 2_000
+LOST_EVERY_MS = 1_000  # hall time: no rush that puts a look off
 
 
 def everybody_serves_everything(windows: int) -> Site:
@@ -39,3 +44,20 @@ def test_a_decision_in_a_saturated_hall_takes_a_bounded_number_of_calls(
         count = sum(1 for _ in crowd.steps(300))
     calls = pstats.Stats(profile).total_calls / count  # type: ignore[attr-defined]
     assert 100 < calls < CALLS_MAX
+
+
+def test_a_lost_device_costs_what_its_own_areas_cost() -> None:
+    crowd = Crowd(Size(200, 600))
+    engine = crowd.engine
+    assert engine.state.site is not None
+    panels = [window.panel for window in engine.state.site.windows if window.panel]
+    devices = [Point(device_of(panel)) for panel in panels[:12]]
+    events = [DeviceLost(device, OUR_LINK) for device in devices] + [DeviceBack(device) for device in devices]
+    costs = []
+    for event in events:
+        crowd.pass_ms(LOST_EVERY_MS)
+        with cProfile.Profile() as profile:
+            crowd.feed(event)
+        costs.append(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
+    assert all(device in engine.state.devices for device in devices)
+    assert max(costs) < LOST_CALLS_MAX, costs

@@ -23,6 +23,15 @@ def heard_from(turn: Turn, area: str, point: Point) -> None:
         del sources[:-SOURCES_KEPT]
 
 
+def areas_of(turn: Turn, device: str) -> list[str]:
+    """The areas that know less of themselves without ``device``: see ``blind_since_ms``."""
+    lookup = turn.lookup
+    shown = {
+        area for window in lookup.windows_of_device.get(device, ()) for area in lookup.window_areas[window]
+    }
+    return [area for area in lookup.areas if area in shown or device in turn.area(area).sources]
+
+
 def blind_since_ms(turn: Turn, area: str) -> int | None:
     """Since when the area does not see its visitors come, or none of them served."""
     if not turn.a_device_is_lost:

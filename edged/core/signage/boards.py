@@ -8,7 +8,7 @@ not known is not shown: an area whose sensors are silent says so instead of a nu
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 
 from edged.core.calendar import hours_words, opening
 from edged.core.cases import ratings
@@ -172,7 +172,7 @@ def hall_board(turn: Turn, point: Point, pictures: Sequence[AreaPicture]) -> Dis
 def alarm_board(turn: Turn, point: Point) -> Display:
     """The duty manager's: the newest alarm on top, as a clerk would say it."""
     standing = reversed(turn.state.alarms.values())
-    lines = [_alarm_line(turn, alarm) for alarm in standing][:ALARMS_SHOWN]
+    lines = [_alarm_line(turn, alarm) for alarm in islice(standing, ALARMS_SHOWN)]
     return _display(turn, point, lines or [NO_ALARM])
 
 
