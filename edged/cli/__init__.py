@@ -1,7 +1,7 @@
 """The command line: ``edged COMMAND``. Rules of this file:
 
-* It knows the commands' names and one line about each; a command's module is imported when the command is called, so
-  that ``edged --help`` answers at once and ``edged run`` loads nothing that it does not use.
+* It lists the commands' names with one line about each; a command's module is imported when the command is called, so
+that ``edged --help`` answers at once and ``edged run`` loads nothing that it does not use.
 * Each command is a plain function ``edged.cli.NAME.NAME`` with typer annotations (``policy``, ``op``: a typer app).
 * Commands print what they found on stdout and what went wrong on stderr.
 
@@ -17,13 +17,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-COMPLETE = "_EDGED_COMPLETE"  # in the environment: a shell asks what could come next
+COMPLETE = "_EDGED_COMPLETE"  # environment variable with which a shell asks for completions
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module:attribute, help line of one terminal line); in the order in which a newcomer needs them
     "demo": ("edged.cli.demo:demo", "Run a whole hall here: broker, devices, visitors, clerks."),
     "config": ("edged.cli.config:app", "Start a hall.toml from a few questions; its schema."),
     "check": ("edged.cli.check:check", "Check a hall.toml: every mistake, its line and a remedy."),
-    "doctor": ("edged.cli.doctor:doctor", "Is this machine fit? And the checklist for the site."),
+    "doctor": ("edged.cli.doctor:doctor", "Check this machine's fitness; print the site checklist."),
     "devices": ("edged.cli.devices:app", "One device: describe, probe, sniff, decode, find it."),
     "run": ("edged.cli.run:run", "Serve a hall until stopped (what the systemd unit calls)."),
     "web": ("edged.cli.web:app", "Serve the hall's pages: duty view, board, replay."),
@@ -32,9 +32,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bridge": ("edged.cli.bridge:bridge", "Follow a queue system by its database or web service."),
     "reload": ("edged.cli.reload:reload", "Have the running daemon take hall.toml as it is now."),
     "status": ("edged.cli.status:status", "Show a running hall: areas, windows, policy, health."),
-    "alarms": ("edged.cli.alarms:alarms", "List what stands in a running hall, and what to do."),
+    "alarms": ("edged.cli.alarms:alarms", "List a running hall's standing alarms, and what to do."),
     "cases": ("edged.cli.cases:cases", "List a running hall's open cases, late ones, percentages."),
-    "why": ("edged.cli.why:why", "Explain what the tide did: rule, figures, alternatives."),
+    "why": ("edged.cli.why:why", "Explain why the tidal loop opened or closed windows."),
     "words": ("edged.cli.words:words", "List every text that people read, with an example."),
     "hours": ("edged.cli.hours:hours", "Show when a policy opens the hall; a year's holidays."),
     "policy": ("edged.cli.policy:app", "Keys; check, sign and push policies; what is in force."),
@@ -44,16 +44,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tune": ("edged.cli.tune:tune", "Fit the waiting policy to a hall's own journals."),
     "rehearse": ("edged.cli.rehearse:rehearse", "Rehearse policies for the daemon (edged-rehearse)."),
     "bench": ("edged.cli.bench:bench", "Measure this machine: latency, load, limits."),
-    "simulate": ("edged.cli.simulate:simulate", "Live seeded days full of faults; every promise is checked."),
-    "diagnose": ("edged.cli.diagnose:diagnose", "One archive for whoever helps, without people or secrets."),
+    "simulate": ("edged.cli.simulate:simulate", "Simulate seeded days full of faults; check every promise."),
+    "diagnose": ("edged.cli.diagnose:diagnose", "Write an archive for support, without people or secrets."),
     "backup": ("edged.cli.backup:backup", "Back up a hall while it is served."),
-    "restore": ("edged.cli.backup:restore", "Go on from a backup, here or on another machine."),
+    "restore": ("edged.cli.backup:restore", "Restore a backup, here or on another machine."),
     "settle": ("edged.cli.settle:settle", "Before an upgrade: dump the state with the old version."),
     "bundle": ("edged.cli.bundle:bundle", "Make the archive from which a hall is installed offline."),
     "pki": ("edged.cli.pki:app", "Make and renew certificates; see what ends soon."),
     "centre": ("edged.cli.centre:app", "Run a city's centre: keep events, status, reports, rollouts."),
-    "completion": ("edged.cli.completion:completion", "What makes bash, zsh or fish complete commands."),
-    "manual": ("edged.cli.manual:manual", "The manual page, as man(1) reads it."),
+    "completion": (
+        "edged.cli.completion:completion",
+        "Print the script for completion in bash, zsh or fish.",
+    ),
+    "manual": ("edged.cli.manual:manual", "Print the manual page in the form of man(1)."),
     "replay": ("edged.cli.replay:replay", "Replay a journal: the same events, the same commands."),
 }
 
@@ -76,7 +79,7 @@ Exit codes:
 
 
 class LazyGroup(TyperGroup):
-    """Lists commands by name and line; loads the one that is called."""
+    """A command group that lists commands without importing them; it imports the one that is called."""
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -84,7 +87,7 @@ class LazyGroup(TyperGroup):
             self.add_command(TyperCommand(name, help=line, callback=None), name)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The real command behind a listed name."""
+        """The imported command behind a listed name."""
         name, listed, rest = super().resolve_command(ctx, args)
         return name, listed and load_command(str(name)), rest
 

@@ -1,4 +1,6 @@
-"""``edged alarms``: what stands in a running hall and what to do about it; with ``--all`` every alarm there is."""
+"""``edged alarms``: the standing alarms of a running hall and what to do about each; with ``--all`` every kind of
+alarm.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def alarms(
     ] = None,
     every: Annotated[
         bool,
-        typer.Option("--all", help="Every alarm and every reason of a loss that there is; asks no hall."),
+        typer.Option(
+            "--all", help="List every kind of alarm and every reason of a device loss; asks no hall."
+        ),
     ] = False,
     runbook: Annotated[
         bool, typer.Option("--runbook", help="With --all and --lang: as tables for configs/prometheus.")
@@ -28,10 +32,10 @@ def alarms(
     lang: Annotated[Lang, typer.Option(help="zh, en, or both.")] = "both",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """List the alarms that stand, since when, what each means and what to do. Without options: the demo running here.
+    """List the standing alarms: since when, what each means and what to do. Without options: of the demo running here.
 
     \b
-    Exit codes: 0 none stands, 1 some do or the hall is not reachable, 2 wrong usage.
+    Exit codes: 0 no alarm, 1 an alarm stands or the hall is not reachable, 2 wrong usage.
     Example:    edged alarms --config /etc/edged/hall.toml
                 edged alarms --all --lang zh
     """
@@ -50,7 +54,7 @@ def alarms(
 
 
 def _standing(broker: str | None, hall: str | None, config: Path | None) -> list[dict[str, Any]]:
-    """What the hall left at its broker, every entry with its words."""
+    """The alarm list that the hall retains at its broker, each entry with its explanation."""
     from edged.central import topics
     from edged.cli.exchange import NoAnswer, conversation
     from edged.cli.hall_names import HallNames

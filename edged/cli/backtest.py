@@ -1,4 +1,4 @@
-"""``edged backtest``: days of real or made-up visitors through this program's own core, policy against policy."""
+"""``edged backtest``: runs days of real or generated visitors through this program's own core and compares policies."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ TRACE_HELP = "A folder with sets.json and traces.csv.gz, or one CSV file."
 
 def backtest(
     trace: Annotated[Path | None, typer.Option(help=TRACE_HELP)] = None,
-    journal: Annotated[list[Path] | None, typer.Option(help="Journal of a hall; again for more.")] = None,
+    journal: Annotated[list[Path] | None, typer.Option(help="Journal of a hall; may be repeated.")] = None,
     policy: Annotated[
-        list[Path] | None, typer.Option(help="Policy to test (the first); again for more.")
+        list[Path] | None, typer.Option(help="Policy to test (the first one); may be repeated.")
     ] = None,
-    against: Annotated[str, typer.Option(help="Compared with, by name and comma.")] = AGAINST,
+    against: Annotated[str, typer.Option(help="Baselines to compare with: names with commas.")] = AGAINST,
     last: Annotated[int, typer.Option("--days", min=0, help="Only a journal's last N days; 0: all.")] = 0,
     setup: Annotated[float, typer.Option(min=0, max=60, help="Minutes from page to staffed.")] = 2,
     part: Annotated[str, typer.Option(help="Days to use: test, train or all.")] = "test",
-    sets: Annotated[str, typer.Option(help="Only these sets, by comma.")] = "",
+    sets: Annotated[str, typer.Option(help="Only these sets of days: names with commas.")] = "",
     prices: Annotated[
-        str, typer.Option(help="Wait, excess, staff minute, opening, target min.")
+        str, typer.Option(help="Costs: minute waited, above target, of staff, opening; target min.")
     ] = "0.2,1,1,8,10",
-    hall: Annotated[str, typer.Option(help="For a bare CSV: regular, tidal windows, hours.")] = "4,3,8",
+    hall: Annotated[str, typer.Option(help="For a bare CSV: regular windows, tidal ones, hours.")] = "4,3,8",
     together: Annotated[
-        str, typer.Option(help="Sets that share one pool, set[:regular windows], by comma.")
+        str, typer.Option(help="Sets that share a pool of +1 windows: set[:regular windows], …")
     ] = "",
     pool: Annotated[int, typer.Option(min=1, max=100, help='With --together: "+1" windows in all.')] = 3,
     urgent: Annotated[float, typer.Option(min=0, max=1, help="With --together: share with priority.")] = 0.08,
@@ -45,7 +45,7 @@ def backtest(
         bool, typer.Option("--no-profile", help="Do not tell policies usual arrivals.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a report with pictures to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report with charts to this file.")] = None,
     processes: Annotated[int, typer.Option(min=0, max=256, help="0: all processors but one.")] = 0,
 ) -> None:
     """Run recorded days through the daemon's own core in virtual time and compare policies.

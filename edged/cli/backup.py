@@ -1,4 +1,4 @@
-"""``edged backup`` and ``edged restore``: go on elsewhere when the mini-PC died."""
+"""``edged backup`` and ``edged restore``: continue a hall on another machine after the mini-PC has died."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def backup(
     out: Annotated[Path, typer.Argument(help="The file to write (….tar.gz), or a folder.")],
     config: Annotated[Path, typer.Option("--config", "-c", help="The hall: hall.toml.")] = CONFIG,
     whole: Annotated[
-        bool, typer.Option("--whole", help="All of the history, not only what going on needs.")
+        bool, typer.Option("--whole", help="The whole history, not only what is needed to continue.")
     ] = False,
-    secrets: Annotated[bool, typer.Option("--with-secrets", help="Passwords and keys as well.")] = False,
+    secrets: Annotated[bool, typer.Option("--with-secrets", help="Include passwords and keys.")] = False,
     keep: Annotated[
-        int | None, typer.Option(min=1, help="In a folder: keep so many, delete older ones.")
+        int | None, typer.Option(min=1, help="With a folder: keep this many backups, delete older ones.")
     ] = None,
 ) -> None:
     """Back up a hall while it is served: journal, hall.toml and trusted keys in one file.
 
-    What going on needs is a few megabytes and takes a second. Put it on a second machine: the timer
-    edged-backup.timer does so every five minutes (systemd/README.md).
+    A backup of what is needed to continue has a few megabytes and takes a second. Store it on a second machine: the
+    timer edged-backup.timer does so every five minutes (systemd/README.md).
 
     \b
     Examples:   edged backup /mnt/box --keep 288
@@ -62,20 +62,21 @@ def backup(
 
 def restore(
     file: Annotated[Path, typer.Argument(help="A file of `edged backup`.")],
-    config: Annotated[Path, typer.Option("--config", "-c", help="Where hall.toml is or shall be.")] = CONFIG,
-    journal: Annotated[Path, typer.Option(help="Where the journal shall be ([store] path).")] = Path(
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="Path of hall.toml; written if it does not exist.")
+    ] = CONFIG,
+    journal: Annotated[Path, typer.Option(help="Path for the journal ([store] path).")] = Path(
         "/var/lib/edged/hall.db"
     ),
     last: Annotated[
         list[str] | None, typer.Option(help="The last number seen on paper today (A057); one per service.")
     ] = None,
 ) -> None:
-    """Go on from a backup, on this machine or another; the daemon must not run.
+    """Restore a backup, on this machine or another; the daemon must not run.
 
-    The queue, windows and cases are those of the moment of the backup. What was given since then may be on paper: so
-    numbers skip ahead by what the hall can have given meanwhile, or go on right behind --last, a new epoch begins, and
-    an alarm says so. A journal that stands there is moved aside
-    (….before-restore), a hall.toml is left alone.
+    Queue, windows and cases are restored as of the backup. Visitors may hold numbers issued since then: so numbering
+    skips as many as the hall can have issued meanwhile, or continues right after --last; a new epoch begins, and an
+    alarm says so. An existing journal is moved aside (….before-restore), an existing hall.toml is left alone.
 
     \b
     Example:    systemctl stop edged && edged restore /mnt/box/edged-east-20261130-0900.tar.gz && systemctl start edged
@@ -107,7 +108,7 @@ def restore(
 
 
 def _asked() -> list[str]:
-    """The last numbers on paper, where somebody sits at the terminal."""
+    """Ask for the last numbers on paper, if standard input is a terminal."""
     if not sys.stdin.isatty():
         return []
     said: str = typer.prompt(

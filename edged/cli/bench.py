@@ -1,4 +1,4 @@
-"""``edged bench``: what this machine, its disk, its broker and its wires make of the daemon."""
+"""``edged bench``: measures the daemon on this machine, with its disk, its broker and its wires."""
 
 from __future__ import annotations
 
@@ -24,24 +24,27 @@ def bench(
     ] = None,
     embedded: Annotated[
         bool,
-        typer.Option("--embedded", help="Use a broker of its own: mosquitto as it comes, or the demo's."),
+        typer.Option(
+            "--embedded", help="Start a broker for the bench: mosquitto with its defaults, or the demo's."
+        ),
     ] = False,
-    only: Annotated[str, typer.Option(help="Only these sections, by comma; see below.")] = "",
+    only: Annotated[str, typer.Option(help="Only these sections, with commas; see below.")] = "",
     quick: Annotated[
         bool, typer.Option("--quick", help="About two minutes: fewer samples, no long runs.")
     ] = False,
     days: Annotated[int, typer.Option(min=0, max=3650, help="Age of the old journal; 0: 90, or 2.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
     echo: Annotated[
-        Path | None, typer.Option(help="A program as one more peer: tests/bench/echo.c, compiled.")
+        Path | None,
+        typer.Option(help="A further echo program to compare with: tests/bench/echo.c, compiled."),
     ] = None,
     directory: Annotated[Path | None, typer.Option("--dir", help="Write journals below this folder.")] = None,
 ) -> None:
     """Measure this machine: from a device's byte to the lit lamp, beside the bare limit of its wires.
 
-    The whole daemon runs as a child process (validation, journal on this disk, metrics); bare echoes run through the
-    same broker and ports in the same run, so that figures are ratios. Nothing leaves the hall; topics are
-    hall/bench-…/#. A busy machine shows worse figures: stop the hall's daemon first.
+    The whole daemon runs as a child process (validation, journal on this disk, metrics); plain echo programs use the
+    same broker and ports in the same run, so that the daemon is measured as a multiple of them. Nothing leaves the
+    hall; topics are hall/bench-…/#. A busy machine gives worse figures: stop the hall's daemon first.
 
     \b
     Sections:   mqtt, tcp, rtu, serial, wire, decisions, disk, start, outage, quiet, cost, load, pages, age, day
@@ -86,7 +89,7 @@ def bench(
 
 
 def _broker(config: Path | None, embedded: bool) -> Address | None:
-    """The hall's broker; None for one of the bench's own."""
+    """The hall's broker; None: the bench starts one."""
     if embedded:
         return None
     if config is None:

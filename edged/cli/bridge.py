@@ -1,4 +1,4 @@
-"""``edged bridge``: an existing queue system, followed by reading its database or web service."""
+"""``edged bridge``: follows an existing queue system by reading its database or web service."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ def bridge(
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
     child: Annotated[bool, typer.Option("--child", hidden=True, help="End with standard input.")] = False,
 ) -> None:
-    """Follow a queue system that calls here: read what it keeps, report it to the hall, write nothing there.
+    """Follow an existing queue system that calls the visitors: read its data, report it to the hall, write nothing
+    there.
 
-    A process of its own. It reads views of PostgreSQL, MariaDB, SQL Server or Oracle (by SQLAlchemy), or a web service,
-    and says by MQTT what the device [hall] queue would say. What it has read is on disk before it is sent.
+    A separate process. It reads views of PostgreSQL, MariaDB, SQL Server or Oracle (by SQLAlchemy), or a web service,
+    and sends the MQTT messages that the device named by [hall] queue would send. Every row is on disk here before it
+    is sent.
 
     \b
     Exit codes: 0 stopped, 2 configuration, state or address that cannot be used, or the extra [bridge] is missing.

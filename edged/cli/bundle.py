@@ -17,22 +17,25 @@ def bundle(
     platform: Annotated[str, typer.Option(help="x86_64 or aarch64: the mini-PC of the hall.")] = "x86_64",
     python: Annotated[
         str,
-        typer.Option(help="Its Python: 3.11 on Debian 12, 3.13 on Debian 13; or a folder with one to carry."),
+        typer.Option(
+            help="Python of the mini-PC: 3.11 on Debian 12, 3.13 on Debian 13; or an interpreter's folder."
+        ),
     ] = "3.11",
     key: Annotated[
         Path | None, typer.Option(help="Sign with this private key (`edged policy keygen`).")
     ] = None,
     source: Annotated[Path, typer.Option(help="A checkout of edged.")] = Path(),
     deb: Annotated[
-        bool, typer.Option("--deb", help="A Debian package (….deb) instead, for who runs apt.")
+        bool, typer.Option("--deb", help="Make a Debian package (….deb) for apt instead.")
     ] = False,
 ) -> None:
-    """Make the bundle that a technician carries into a hall: one archive, installed without a network.
+    """Make the archive from which a technician installs a hall without a network.
 
-    It holds the program and every library as wheels with their hashes, the units, the install program, a list of parts
-    (CycloneDX) and, with --key, a signature. Both platforms can be made on one machine; this command needs a network
-    and the extra [bundle]. --python DIR carries an interpreter (DIR/bin/python3, DIR/lib) for systems whose own is too
-    old. --deb writes a package of one architecture that needs no network either.
+    It holds the program and every library as wheels with their hashes, the units, the install program, a list of
+    parts (CycloneDX) and, with --key, a signature. One machine can make the bundles of both platforms; this command
+    needs a network and the extra [bundle]. --python DIR includes an interpreter (DIR/bin/python3, DIR/lib) for
+    systems whose own is too old. --deb writes a package of one architecture instead, which also installs without a
+    network.
 
     \b
     Example:    edged bundle --out edged-x86_64.tar.gz

@@ -1,4 +1,6 @@
-"""``edged cases``: the open cases (办不成事) of a running hall, read from its retained picture. It only listens."""
+"""``edged cases``: the open cases (办不成事) of a running hall, read from a message retained at its broker. It sends
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,14 @@ def cases(
     broker: Annotated[str | None, typer.Option(help="mqtt://[USER@]HOST:PORT of the broker.")] = None,
     hall: Annotated[str | None, typer.Option("--hall", help="Id of the hall; with --broker.")] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", help="hall.toml: id and broker.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the picture as one JSON object.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the hall's message as one JSON object.")
+    ] = False,
 ) -> None:
-    """List the open cases of a running hall, what is late, and the percentages.
+    """List the open cases of a running hall, which of them are late, and the three percentages.
 
     \b
-    Exit codes: 0 nothing waits or is late, 1 something does, or not reachable, 2 wrong usage.
+    Exit codes: 0 no case waits or is late, 1 one does, or the hall is not reachable, 2 wrong usage.
     Example:    edged cases --config /etc/edged/hall.toml
     """
     from edged.central import topics

@@ -1,8 +1,8 @@
 """``edged centre``: the city's side. Rules of this file:
 
-* Everything about a city's halls is in PostgreSQL (``--postgres``, or EDGED_POSTGRES); whatever speaks to halls does so
-  through the city's broker (``--broker``, or EDGED_BROKER).
-* Exit code 0 all is well, done; 1 not so, with what and where; 2 wrong usage.
+* Everything about a city's halls is in PostgreSQL (``--postgres``, or EDGED_POSTGRES); commands that talk to halls do
+  so through the city's broker (``--broker``, or EDGED_BROKER).
+* Exit code 0: well, done; 1: not, with the reason and the place; 2: wrong usage.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from edged.cli.exchange import Conversation
 
 WATCH_S = 2.0
-STEP_S = 0.5  # between looks at what halls say
-SAID_S = 15.0  # for the broker to take a push
+STEP_S = 0.5  # between two checks of the halls' answers
+SAID_S = 15.0  # for the broker to acknowledge a push
 IDLE_S = 10.0  # a connection that was not used for so long is left; well under its keepalive
 
 app = typer.Typer(
@@ -51,7 +51,9 @@ BrokerUrl = Annotated[
     str,
     typer.Option("--broker", envvar="EDGED_BROKER", help="mqtt[s]://[USER@]HOST:PORT[?protocol=3.1.1]."),
 ]
-Ca = Annotated[Path | None, typer.Option("--ca", help="PEM of who signs the broker's certificate.")]
+Ca = Annotated[
+    Path | None, typer.Option("--ca", help="PEM of the authority that signed the broker's certificate.")
+]
 Cert = Annotated[Path | None, typer.Option("--cert", help="PEM of this program's own certificate.")]
 CertKey = Annotated[Path | None, typer.Option("--cert-key", help="PEM of its key.")]
 
@@ -75,7 +77,7 @@ def city_of(broker: str, ca: Path | None, cert: Path | None, key: Path | None) -
 
 
 def connected(postgres: str) -> Any:
-    """A connection to the centre's database, with its tables; exit code 1 where there is none."""
+    """Connect to the centre's database and create its tables; exits with code 1 if it cannot be reached."""
     try:
         import psycopg
     except ImportError:
@@ -95,11 +97,13 @@ def consume(
     broker: BrokerUrl,
     postgres: Postgres,
     name: Annotated[
-        str, typer.Option(help="Of this process at the broker; another one for each.")
+        str, typer.Option(help="Client id at the broker; a different one for each process.")
     ] = "centre",
-    share: Annotated[str, typer.Option(help="Share the work with all processes that give this word.")] = "",
+    share: Annotated[
+        str, typer.Option(help="Share the halls with all processes that name the same group.")
+    ] = "",
     metrics: Annotated[str, typer.Option(help="HOST:PORT for Prometheus; empty: none.")] = "",
-    keep_months: Annotated[int, typer.Option(min=0, help="Forget months older than this; 0: never.")] = 0,
+    keep_months: Annotated[int, typer.Option(min=0, help="Delete months older than this; 0: never.")] = 0,
     also: Annotated[
         list[str],
         typer.Option(envvar="EDGED_BROKER_ALSO", help="HOST:PORT of a further node of the broker."),
@@ -108,7 +112,7 @@ def consume(
     cert: Cert = None,
     cert_key: CertKey = None,
 ) -> None:
-    """Keep what halls send, each event exactly once, and acknowledge it to them. Runs until stopped."""
+    """Store what halls send, each event exactly once, and acknowledge it to them. Runs until stopped."""
     import signal
     import threading
 
@@ -137,7 +141,7 @@ def consume(
 
 
 def _nodes(also: list[str]) -> tuple[tuple[str, int], ...]:
-    """Exit code 2 where one of them is no HOST:PORT."""
+    """Parse the further broker nodes; exits with code 2 if one is not HOST:PORT."""
     from urllib.parse import urlsplit
 
     from edged.centre.broker import NODES_MAX
@@ -159,10 +163,11 @@ def _nodes(also: list[str]) -> tuple[tuple[str, int], ...]:
 
 @app.command()
 def adopt(hall: Annotated[str, typer.Argument(help="Id of the hall.")], postgres: Postgres) -> None:
-    """Go on with a hall whose earlier events another centre has acknowledged, and this one will never see.
+    """Accept a hall whose earlier events were acknowledged by another centre and will never arrive here.
 
-    After a move to a new database, or a restore of an older one: the hall sends only what was not acknowledged, so the
-    history here has a hole for ever. This says so in writing (column base of the table cursors) and goes on behind it.
+    Needed after a move to a new database, or a restore of an older one: the hall sends only what was not
+    acknowledged, so the history here has a gap for ever. The command records the gap (column base of the table
+    cursors) and accepts the events after it.
     """
     from edged.centre.standing import adopt as adopt_hole
 
@@ -178,7 +183,7 @@ def adopt(hall: Annotated[str, typer.Argument(help="Id of the hall.")], postgres
 
 @app.command()
 def scan(postgres: Postgres) -> None:
-    """Look through everything that is kept for identity and mobile numbers; exit 1 where one is found."""
+    """Search everything that is stored for identity and mobile numbers; exit code 1 if one is found."""
     from edged.centre.scan import personal_data
 
     with connected(postgres) as connection:
@@ -194,7 +199,7 @@ def enrol(
     files: Annotated[list[Path], typer.Argument(help="hall.toml of each hall.", metavar="HALL.TOML...")],
     postgres: Postgres,
 ) -> None:
-    """Tell the centre what its halls, areas, services and windows are called, and which halls there are to be."""
+    """Store the names of halls, areas, services and windows at the centre, and thereby which halls it has to expect."""
     from edged.config import ConfigErrors, load
 
     configs = []
@@ -217,10 +222,12 @@ def enrol(
 def status(
     postgres: Postgres,
     group: Annotated[str | None, typer.Option(help="Only the halls of this group.")] = None,
-    watch: Annotated[bool, typer.Option(help="Again every two seconds, until stopped.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="For other programs.")] = False,
+    watch: Annotated[bool, typer.Option(help="Repeat every two seconds until stopped.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")] = False,
 ) -> None:
-    """Show every hall: policy desired and applied, online since, backlog, alarms, people; exit 1 unless all is well."""
+    """Show every hall: policy desired and applied, online since, backlog, alarms, people; exit code 1 unless all are
+    well.
+    """
     import threading
 
     connection = connected(postgres)
@@ -272,7 +279,7 @@ def report(
     postgres: Postgres,
     day: Annotated[str | None, typer.Option(help="YYYY-MM-DD.")] = None,
     month: Annotated[str | None, typer.Option(help="YYYY-MM.")] = None,
-    halls: Annotated[str, typer.Option(help="Ids, with commas; empty: all.")] = "",
+    halls: Annotated[str, typer.Option(help="Only these halls: ids with commas; empty: all.")] = "",
     group: Annotated[str | None, typer.Option(help="Only the halls of this group.")] = None,
     limit_min: Annotated[int, typer.Option(min=1, help="A longer wait counts as over the limit.")] = 15,
     form: Annotated[str, typer.Option("--as", help="table, csv or html.")] = "table",
@@ -327,19 +334,25 @@ def rollout(
     key: Annotated[
         Path | None, typer.Option("--key", "-k", help="Signing key, for a plain document.")
     ] = None,
-    halls: Annotated[str, typer.Option(help="Ids in the order in which they get it, with commas.")] = "",
+    halls: Annotated[
+        str, typer.Option(help="Halls in the order in which they get the policy: ids with commas.")
+    ] = "",
     group: Annotated[str | None, typer.Option(help="All halls of this group.")] = None,
-    waves: Annotated[str, typer.Option(help="How many have it after each wave.")] = "1,10%,100%",
-    settle: Annotated[str, typer.Option(help="Between waves, e.g. 2h, 30min, 10s.")] = "2h",
-    max_failed: Annotated[int, typer.Option(min=0, help="More failures than this halt it.")] = 0,
-    resume: Annotated[int | None, typer.Option(help="Go on with this rollout after a restart.")] = None,
+    waves: Annotated[
+        str, typer.Option(help="How many halls have the policy after each wave.")
+    ] = "1,10%,100%",
+    settle: Annotated[str, typer.Option(help="Pause between waves, e.g. 2h, 30min, 10s.")] = "2h",
+    max_failed: Annotated[int, typer.Option(min=0, help="Halt when more halls than this have failed.")] = 0,
+    resume: Annotated[int | None, typer.Option(help="Continue this rollout after a restart.")] = None,
     ca: Ca = None,
     cert: Cert = None,
     cert_key: CertKey = None,
 ) -> None:
-    """Bring a policy to halls in waves; the next only if the last one's halls applied it and none took it back.
+    """Roll a policy out in waves; the next wave begins only if all halls of the last one applied it and none rolled
+    it back.
 
-    Needs `edged centre consume` running on the same database: it keeps what halls report. Exit 0 done, 1 halted.
+    Needs `edged centre consume` running on the same database, which stores the halls' reports. Exit codes: 0 done, 1
+    halted.
     """
     import threading
 
@@ -389,7 +402,7 @@ def abort(
     cert: Cert = None,
     cert_key: CertKey = None,
 ) -> None:
-    """End a rollout and roll back the halls that have its policy, by signed orders; exit 0 if all of them did."""
+    """End a rollout and roll back the halls that have its policy, by signed orders; exit code 0 if all of them did."""
     import threading
 
     from edged.clock import monotonic_s
@@ -424,7 +437,7 @@ def _progress_text(progress: Progress) -> str:
 def _plan(
     connection: Any, file: Path, key: Path | None, who: tuple[str, str | None], how: tuple[str, str, int]
 ) -> RolloutPlan:
-    """Exit code 2 where the options make none."""
+    """The rollout plan made of the options; exits with code 2 if they are contradictory."""
     from edged.central.policies import claimed
     from edged.centre.rollouts import RolloutPlan, reports_of, sizes
     from edged.cli.policy import is_envelope, read_file, sign_for_halls
@@ -466,7 +479,7 @@ def _seconds(text: str) -> int:
 
 
 def _rollback(hall: str, version: int, by: str, key: Path) -> tuple[str, bytes]:
-    """Id of the order, and the signed order."""
+    """The id of a rollback order, and the signed order."""
     from edged.central.operations import claimed_id
     from edged.cli.op import signed_order
 
@@ -485,7 +498,8 @@ def speaking(city: Target) -> Iterator[CityVoice]:
 
 
 class CityVoice:
-    """Publishes at the city's broker; each call returns once the broker has it, or raises ``OSError``.
+    """A function that publishes at the city's broker; each call returns once the broker has acknowledged, or raises
+    ``OSError``.
 
     Calls that follow one another share a connection. Between them nobody answers the broker's keepalive, so one that
     was not used for ``IDLE_S`` is left. Where no acknowledgement came, a message is said again: halls take it once.

@@ -1,4 +1,4 @@
-"""``edged check``: is this hall.toml right? Every mistake on a line of its own; exit code 2 if there is any."""
+"""``edged check``: validates hall.toml files. Every mistake is one line; exit code 2 if there is any."""
 
 from __future__ import annotations
 
@@ -14,22 +14,30 @@ if TYPE_CHECKING:
 def check(
     files: Annotated[list[Path], typer.Argument(help="One or more hall.toml files.", metavar="FILE...")],
     acl: Annotated[
-        Path | None, typer.Option("--acl", help="The broker's access list: may everybody say what they must?")
+        Path | None,
+        typer.Option(
+            "--acl", help="The broker's access list, to check that it permits every topic the hall needs."
+        ),
     ] = None,
     unit: Annotated[
-        list[Path] | None, typer.Option("--unit", help="The service unit and its drop-ins, in order.")
+        list[Path] | None,
+        typer.Option(
+            "--unit",
+            help="The systemd unit and its drop-ins, in order, to check that its sandbox permits what the hall needs.",
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print mistakes only.")] = False,
 ) -> None:
     """Check hall.toml files without starting anything.
 
     Each mistake is one line on stderr: file:line: key: what is wrong; what is allowed; did you mean …?
-    All mistakes of a file are shown at once. Nothing is opened or sent; only the files are read. In a file without
-    mistakes, what would leave a part of the hall dark counts as one (a lamp as a pager, no dispenser); what is only
-    odd is shown as a remark (a device that nobody uses, a name that a board cannot show).
+    All mistakes of a file are shown at once. Only files are read; no port is opened and nothing is sent. In an
+    otherwise correct file, a setting that leaves a part of the hall without function counts as a mistake (a lamp as a
+    pager, no dispenser); one that is only unusual is a remark (a device that nobody uses, a name that a board cannot
+    show).
 
     \b
-    Exit codes: 0 all right, 2 mistakes.
+    Exit codes: 0 correct, 2 mistakes.
     Example:    edged check /etc/edged/hall.toml --acl /etc/mosquitto/edged.acl
     """
     from edged.config import ConfigErrors, load
@@ -61,7 +69,7 @@ def check(
 
 
 def _around(hall: HallConfig, acl: Path | None, unit: list[Path]) -> None:
-    """What stands in other files and keeps this hall's devices from being heard or reached."""
+    """Mistakes in other files (access list, unit) that keep this hall's devices from being heard or reached."""
     from edged.config import ConfigErrors, access_list, unit_file
     from edged.config.certificates import broker_name
     from edged.encoding import file_text
@@ -79,7 +87,7 @@ def _around(hall: HallConfig, acl: Path | None, unit: list[Path]) -> None:
 
 
 def _keys(file: str | None) -> None:
-    """The key file that [policy] names, where it exists already (it is installed as a secret, often later)."""
+    """The key file that [policy] names, if it exists already (it is a secret that is often installed later)."""
     from edged.central.envelope import KeyFileError, load_keys
     from edged.config import ConfigErrors
 

@@ -1,8 +1,8 @@
 """The commissioning checklist (现场验收清单): what only the real machine can show. Rules of this file:
 
-* A line names its fault case (F01-F74), what to do, what must be seen and within how many seconds (0: no clock runs).
-* ``look`` names the self-check of ``doctor_looks.py`` that answers a part of it without anybody moving.
-* What a test shows on every change is not repeated here; ``tests/faults/cases.toml`` says which is where.
+* A line names its fault case (F01-F74), what to do, what must be seen and within how many seconds (0: no time limit).
+* ``look`` names the self-check in ``doctor_looks.py`` that answers a part of the line by itself.
+* Faults that a test shows on every change are not listed here; ``tests/faults/cases.toml`` says what is tested where.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class ChecklistLine(NamedTuple):
-    """One thing for the engineer on site. Texts are (Chinese, English)."""
+    """One line for the engineer on site. Texts are (Chinese, English)."""
 
     case: str
     do: tuple[str, str]

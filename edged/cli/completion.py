@@ -1,4 +1,4 @@
-"""``edged completion``: what makes bash, zsh or fish complete commands and options."""
+"""``edged completion``: prints the script with which bash, zsh or fish completes commands and options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edged.cli import COMPLETE
 
 
 def completion(
-    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="Whose.")] = "bash",
+    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(help="The shell.")] = "bash",
 ) -> None:
     """Print the script that makes a shell complete commands and options.
 
@@ -26,7 +26,7 @@ def completion(
 
 
 def prepare() -> None:
-    """Teaches the command line to answer a shell; only where one asks, because it costs the start."""
+    """Enable completion in the command line; called only if a shell asks for it, because it costs start time."""
     from typer.completion import completion_init  # type: ignore[attr-defined]
 
     completion_init()

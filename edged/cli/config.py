@@ -12,9 +12,9 @@ import typer
 
 from edged.cli.target import fail
 
-AREAS_ASKED_MAX = 20  # as many letters as numbers may begin with
+AREAS_ASKED_MAX = 20  # there are as many first letters of ticket numbers
 app = typer.Typer(
-    help="Start a hall.toml from a few questions; its schema for editors.",
+    help="Write a first hall.toml from a few questions; its schema for editors.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -35,7 +35,7 @@ QUESTIONS = {
 
 @app.command()
 def reference(
-    lang: Annotated[Literal["zh", "en"], typer.Option(help="Of the texts.")] = "en",
+    lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of the texts.")] = "en",
 ) -> None:
     """Print every table and key of hall.toml: values, default, meaning (configs/hall-reference.md)."""
     from edged.config.reference import hall_reference
@@ -60,13 +60,13 @@ def new(
     out: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")] = Path("hall.toml"),
     lang: Annotated[str | None, typer.Option(help="zh or en; default: the terminal's.")] = None,
 ) -> None:
-    """Ask about areas, windows and the broker, and write a hall.toml that `edged check` takes.
+    """Ask about areas, windows and the broker, and write a hall.toml that passes `edged check`.
 
-    Its JSON Schema, which its first line names, is put beside it: taplo and VS Code complete and check by that.
+    The JSON Schema that its first line names is written beside it: taplo and VS Code use it to complete and check.
 
     \b
     Example:    edged config new /etc/edged/hall.toml
-    Exit codes: 0 written, 2 the file is there already.
+    Exit codes: 0 written, 2 the file exists already.
     """
     from edged.site.hall_draft import AreaDraft, HallDraft, hall_toml
 
@@ -96,14 +96,15 @@ def new(
             AreaDraft(f"area{n}", area, area_en, windows, int(ask("tidal", "1", r"[0-9]", area=area)))
         )
     out.write_text(hall_toml(HallDraft(ident, name, broker, port, areas, _serial_ports())), encoding="utf-8")
-    beside = out.with_name("hall.schema.json")  # its first line names it: editors complete and check by it
+    # named in the first line of hall.toml, for completion and checks in editors
+    beside = out.with_name("hall.schema.json")
     if not beside.exists():
         beside.write_text(_schema_text(), encoding="utf-8")
     typer.echo(f"{out}: edged check {out}")
 
 
 def _serial_ports() -> list[str]:
-    """Ports by their place, which survives a restart and a swapped adapter."""
+    """Serial ports by their place (/dev/serial/by-path), which stays the same over restarts and a swapped adapter."""
     from serial.tools.list_ports import comports
 
     folder = Path("/dev/serial/by-path")

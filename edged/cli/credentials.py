@@ -1,5 +1,6 @@
-"""Secrets for commands. What the service gets from systemd as a credential is gone while the unit is down, which is
-when somebody asks; root reads it where the unit takes it from (``LoadCredential=``).
+"""Finds the service's secrets for commands. Credentials that systemd passes to the service do not exist while the
+unit is down, which is when a command is needed; root then reads the files that the unit loads them from
+(``LoadCredential=``).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _CREDENTIAL = re.compile(r"/run/credentials/(?P<unit>[^/]+)/(?P<name>.+)")
 
 
 def reachable(config: HallConfig) -> HallConfig:
-    """``config`` with every credential that is not there replaced by its source, as far as that can be read."""
+    """``config`` with every missing credential replaced by its source file, if that can be read."""
     mqtt, tls, commands = config.mqtt, config.mqtt.tls, config.mqtt.commands
     if tls is not None:
         tls = structs.replace(
@@ -39,7 +40,7 @@ def reachable(config: HallConfig) -> HallConfig:
 
 
 def source(file: str) -> str:
-    """Where ``file`` can be read now."""
+    """The path at which ``file`` can be read now."""
     named = _CREDENTIAL.fullmatch(file)
     if named is None or Path(file).exists():
         return file
@@ -57,9 +58,11 @@ def _maybe(file: str | None) -> str | None:
 
 
 def _loaded(unit: str) -> list[tuple[str, str]]:
-    """The unit's credentials and their sources, as its files say; of the shipped unit where there is none to ask.
+    """The unit's credentials and their source files, from the unit's files, or from the shipped unit if none is
+    installed.
 
-    ``systemctl show`` calls them "[unprintable]" (systemd 252). An empty ``LoadCredential=`` takes back those before.
+    ``systemctl show`` prints them as "[unprintable]" (systemd 252). An empty ``LoadCredential=`` clears the ones
+    before it.
     """
     words: list[str] = []
     try:

@@ -1,4 +1,4 @@
-"""``edged demo``: a whole hall on this machine."""
+"""``edged demo``: runs a whole hall on this machine."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ if TYPE_CHECKING:
     from edged.sim.view import Scene
 
 CTRL_C = 130
-SCRATCH = "edged-demo-"  # what a demo's folder is called, and
-OWNER = "owner.pid"  # whose it is
+SCRATCH = "edged-demo-"  # prefix of the name of a demo's folder
+OWNER = "owner.pid"  # file in it with the demo's process id
 
 
 def demo(
     seed: Annotated[int, typer.Option(help="Same seed, same visitors, clerks and faults.")] = 1,
     speed: Annotated[float, typer.Option(min=1, max=120, help="Hall time runs this many times faster.")] = 60,
     hours: Annotated[float, typer.Option(min=0.05, max=24, help="Hall hours to run.")] = 3,
-    headless: Annotated[bool, typer.Option("--headless", help="No picture (for scripts and CI).")] = False,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="Draw nothing on the terminal (for scripts and CI).")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one summary object on stdout.")] = False,
     starts: Annotated[str, typer.Option(help="The hall's clock at the start, HH:MM.")] = "08:20",
     keep: Annotated[Path | None, typer.Option(help="Keep hall.toml, keys, journal and log here.")] = None,
@@ -47,15 +49,17 @@ def demo(
     ] = None,
     browser: Annotated[
         bool,
-        typer.Option("--browser/--no-browser", help="Open the page of controls, where there is a desktop."),
+        typer.Option(
+            "--browser/--no-browser", help="Open the page of controls in a browser, if there is a desktop."
+        ),
     ] = True,
 ) -> None:
     """Run a whole hall here: visitors, clerks and devices on real wires, and the real daemon between them.
 
-    Nothing to install, no hardware, no network. One clerk never answers a page and one LED bar dies for ten minutes.
-    Kill the daemon (the picture shows its pid): it comes back and nothing is lost. A page of controls takes numbers,
-    presses keys and plays scenes: a rush, a coach party, a dead LED, a killed broker, a policy that harms.
-    Exit code 0: replay identical, no input lost, no output wrong; 1: the audit found something; 130: Ctrl-C.
+    Nothing to install, no hardware, no network. One clerk never answers a page and one LED bar fails for ten minutes.
+    Kill the daemon (its process id is shown): it restarts and nothing is lost. On a page of controls you draw numbers,
+    press keys and play scenes: a rush, a coach party, a dead LED bar, a killed broker, a harmful policy.
+    Exit codes: 0 replay identical, no input lost, no output wrong; 1 the audit found a fault; 130 Ctrl-C.
     """
     from edged.sim.demo import Demo, Settings
 
@@ -71,7 +75,7 @@ def demo(
             summary = asyncio.run(_watched(run, headless, browser))
         except (KeyboardInterrupt, asyncio.CancelledError):
             _fail("stopped", CTRL_C)
-        except RuntimeError as error:  # before any part ran
+        except RuntimeError as error:  # failed before any part ran
             _fail(str(error), 1)
         except ExceptionGroup as group:
             known, bugs = group.split((RuntimeError, OSError))
@@ -83,7 +87,7 @@ def demo(
 
 
 def _sweep() -> None:
-    """Take away what demos left that went by SIGKILL: their processes went with them, their folders cannot."""
+    """Delete the folders of demos that ended by SIGKILL (their child processes end by themselves)."""
     for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
         with suppress(OSError, ValueError):
             owner = int((folder / OWNER).read_text())
@@ -92,7 +96,7 @@ def _sweep() -> None:
 
 
 async def _watched(run: Demo, headless: bool, browser: bool) -> Summary:
-    """The day, drawn on the terminal unless headless; Ctrl-C ends it cleanly."""
+    """Run the day, drawn on the terminal unless headless; Ctrl-C ends it cleanly."""
     from rich.console import Console
     from rich.live import Live
 
@@ -100,7 +104,7 @@ async def _watched(run: Demo, headless: bool, browser: bool) -> Summary:
 
     task = asyncio.current_task()
     assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal leaves no daemon behind
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends the daemon, too
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     if headless:
         _hint(run)
@@ -122,7 +126,9 @@ def _has_desktop() -> bool:
 
 
 def _announced(config: Path, warp: Warp) -> AbstractContextManager[Path]:
-    """`edged policy push`, `edged op push` and `edged status` without options find the demo, and its time."""
+    """Announce the demo, so that `edged policy push`, `edged op push` and `edged status` without options find it and
+    its time.
+    """
     from edged.cli.target import announce, from_config
 
     key = str(config.with_name("city.key"))
@@ -130,7 +136,7 @@ def _announced(config: Path, warp: Warp) -> AbstractContextManager[Path]:
 
 
 def _minute(clock: str) -> int:
-    """Minutes after midnight."""
+    """Parse HH:MM into minutes after midnight."""
     hour, colon, minute = clock.partition(":")
     if not (colon and hour.isdecimal() and minute.isdecimal() and int(hour) < 24 and int(minute) < 60):
         _fail(f'--starts "{clock}" is not a time of day; write HH:MM', 2)
@@ -145,7 +151,7 @@ def _hint(run: Demo) -> None:
 
 
 def _address_once() -> Callable[[Scene], None]:
-    """Says where a browser finds the hall, as soon as that is known."""
+    """Print the address of the hall's pages as soon as it is known, once."""
     from edged.sim.demo import DUTY_NAME, DUTY_PIN
 
     said: set[str] = set()

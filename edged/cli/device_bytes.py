@@ -1,6 +1,7 @@
-"""Bytes of one device for a technician: sent, heard, decoded. Blocking on purpose: only ``edged devices`` uses it.
+"""Sends, receives and decodes bytes of one device for a technician. Blocking on purpose: only ``edged devices`` uses
+it.
 
-A deadline begins when the last byte has left the line: bytes x bits of a character / baud.
+A deadline begins when the last byte has left the line, after bytes x bits per character / baud.
 """
 
 from __future__ import annotations
@@ -41,17 +42,17 @@ FUNCTIONS = {
     15: "write coils",
     16: "write registers",
 }
-READ_S = 0.02  # real seconds of one look at the line
-SILENCE_S = 0.05  # ends a burst: 48 characters at 9600 baud
+READ_S = 0.02  # real seconds of one read
+SILENCE_S = 0.05  # silence that ends a burst: 48 characters at 9600 baud
 CONNECT_S = 3.0
 BURST_BYTES_MAX = 4096
 UNIT_MAX = 255
-NOBODY = (4, 10, 11)  # exceptions with which gateways and simulators say that no such unit is there
-DRAINS_MAX = 50  # looks at a line that is never quiet
+NOBODY = (4, 10, 11)  # exception codes with which gateways and simulators say that no such unit exists
+DRAINS_MAX = 50  # reads before a line that is never quiet is given up
 
 
 class ByteWire(Protocol):
-    """An open line. ``read`` returns what is there within ``READ_S``, perhaps nothing."""
+    """An open line. ``read`` returns what arrives within ``READ_S``, perhaps nothing."""
 
     def read(self) -> bytes: ...
 
@@ -107,7 +108,7 @@ class _SocketWire:
 
 @contextmanager
 def opened(url: str) -> Iterator[tuple[ModbusWire, ByteWire]]:
-    """The line at ``url``. Raises ``ValueError`` for a wrong URL, ``OSError`` where it does not open."""
+    """Open the line at ``url``. Raises ``ValueError`` for a wrong URL, ``OSError`` if it cannot be opened."""
     wire = parse_url(url)
     line = _SerialWire(wire) if wire.kind == "rtu" else _SocketWire(wire)
     try:
@@ -117,7 +118,7 @@ def opened(url: str) -> Iterator[tuple[ModbusWire, ByteWire]]:
 
 
 class Told(NamedTuple):
-    """What came of a question. Texts: what was asked and answered, and what to do, in two languages."""
+    """The result of a request. Texts: what was asked and answered, and what to do, in two languages."""
 
     sent: bytes
     asked: str
@@ -129,7 +130,7 @@ class Told(NamedTuple):
 
 
 def ask(url: str, unit: int, request: str, deadline_s: float) -> Told:
-    """One request and what came of it. Raises ``ValueError`` for words that are no request."""
+    """Send one request and wait for the answer. Raises ``ValueError`` for words that are not a request."""
     try:
         pdu = bytes.fromhex("".join(request.split()))
     except ValueError:
@@ -152,7 +153,9 @@ def ask(url: str, unit: int, request: str, deadline_s: float) -> Told:
 
 
 def ask_raw(url: str, family: str, request: str, deadline_s: float) -> Told:
-    """Whole frames as they stand, and what comes within ``deadline_s``. Raises ``ValueError`` where it is not hex."""
+    """Send whole frames unchanged; returns what arrives within ``deadline_s``. Raises ``ValueError`` if they are not
+    hex.
+    """
     try:
         sent = bytes.fromhex("".join(request.split()))
     except ValueError:
@@ -185,7 +188,8 @@ def _lost(sent: bytes, asked: str, received: bytes, word: str, detail: str = "")
 def exchange(
     wire: ModbusWire, line: ByteWire, unit: int, pdu: bytes, deadline_s: float, number: int = 1
 ) -> tuple[bytes, bytes, bytes]:
-    """Frame sent, bytes received, and the answer's PDU (empty: none). Raises ``OSError``."""
+    """Exchange one Modbus request: the frame sent, the bytes received, and the answer's PDU (empty: none). Raises
+    ``OSError``."""
     sent = rtu_frame(unit, pdu) if wire.rtu else tcp_frame(number, unit, pdu)
     line.write(sent)
     on_line_s = (len(sent) + answer_size(pdu) + RTU_MIN) * wire.char_s
@@ -200,7 +204,7 @@ def exchange(
 
 
 def present(url: str, units: list[int], deadline_s: float) -> Iterator[tuple[int, str]]:
-    """Units that answer a read of one coil, and how. Raises ``OSError`` or ``ValueError``."""
+    """The units that answer a read of one coil, each with its answer. Raises ``OSError`` or ``ValueError``."""
     pdu = bytes.fromhex("0100000001")
     with opened(url) as (wire, line):
         for number, unit in enumerate(units, 1):
@@ -212,14 +216,14 @@ def present(url: str, units: list[int], deadline_s: float) -> Iterator[tuple[int
 
 
 def _drain(line: ByteWire) -> None:
-    """Until the line is quiet: a late answer must not be the next unit's."""
+    """Read until the line is quiet, so that a late answer is not taken for the next unit's."""
     for _ in range(DRAINS_MAX):
         if not line.read():
             return
 
 
 def units_of(text: str) -> list[int]:
-    """``1-4,254`` as numbers. Raises ``ValueError``."""
+    """Parse unit numbers like ``1-4,254``. Raises ``ValueError``."""
     found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
@@ -232,7 +236,7 @@ def units_of(text: str) -> list[int]:
 
 
 def bursts(url: str, seconds: float) -> Iterator[tuple[float, bytes]]:
-    """What comes on a line, cut where it is silent: seconds since the beginning, and bytes. Raises ``OSError``."""
+    """What arrives on a line, split at silences: seconds since the beginning, and bytes. Raises ``OSError``."""
     with opened(url) as (_, line):
         began_s = heard_s = monotonic_s()
         held, first_s = b"", 0.0
@@ -250,14 +254,14 @@ def bursts(url: str, seconds: float) -> Iterator[tuple[float, bytes]]:
 
 
 def said_request(pdu: bytes) -> str:
-    """A Modbus request in words."""
+    """Describe a Modbus request in words."""
     address, value = int.from_bytes(pdu[1:3], "big"), int.from_bytes(pdu[3:5], "big")
     what = f"value {value:#06x}" if pdu[0] in (5, 6) else f"{value} from there"
     return f"{FUNCTIONS.get(pdu[0], f'function {pdu[0]}')}, address {address:#06x}, {what}"
 
 
 def said_answer(request: bytes, answer: bytes) -> str:
-    """A Modbus answer in words."""
+    """Describe a Modbus answer in words."""
     if answer[0] & FAILED:
         return f"exception {answer[1]}: {EXCEPTIONS.get(answer[1], (None, 'unknown'))[1]}"
     if answer[0] in (1, 2):
@@ -287,7 +291,7 @@ def _modbus(data: bytes) -> list[str]:
 
 
 def _said_either_way(pdu: bytes) -> str:
-    """A PDU on a line that one only listens to: an echoed write looks the same both ways."""
+    """Describe a PDU that was overheard: an echoed write looks the same as request and as answer."""
     if pdu[0] & FAILED:
         return said_answer(pdu, pdu)
     if len(pdu) == 5 or pdu[0] in (15, 16):
@@ -428,7 +432,7 @@ ENCODE_WORDS = (
 
 
 def encoded(what: str, words: list[str], unit: int | None, folder: Path | None) -> bytes:
-    """The bytes of a request. Raises ``ValueError``."""
+    """Encode the bytes of a request. Raises ``ValueError``."""
     if what in ENCODERS:
         return ENCODERS[what](words)
     if what == "modbus":

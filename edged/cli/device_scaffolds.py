@@ -1,4 +1,4 @@
-"""Beginnings of descriptions, one a driver, each right as it stands: ``edged devices new`` writes them."""
+"""Templates of device descriptions, one per driver, each valid as it is: ``edged devices new`` writes them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""``edged devices``: a technician and one device: which there are, what a line says, and what to do about it.
+"""``edged devices``: commands for a technician who connects one device: list drivers, send requests, decode bytes.
 
-Rules: it needs no hall.toml and no daemon; stop the daemon first where it has the port. Modbus frames are built and
-judged by the link's own ``frames``; ports are opened by pyserial and sockets. With ``--json`` one object a line.
+Rules: no hall.toml and no daemon is needed; stop the daemon first if it has the port open. Modbus frames are built and
+checked by the link's own ``frames``; ports are opened by pyserial and sockets. With ``--json`` one object a line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from edged.cli.target import fail
 
 Lang = Literal["zh", "en", "both"]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-LangOption = Annotated[Lang, typer.Option(help="Of the texts.")]
+LangOption = Annotated[Lang, typer.Option(help="Language of the texts.")]
 Url = Annotated[
     str, typer.Argument(help="rtu:///dev/…?baudrate=9600, tcp://host:port or rtu+tcp://host:port.")
 ]
@@ -46,10 +46,10 @@ def list_(
     lang: LangOption = "both",
     as_json: Json = False,
 ) -> None:
-    """List drivers and descriptions, and what each was verified against. Examples of a site's files are run.
+    """List drivers and descriptions, and what each was verified against. The examples in a site's descriptions are run.
 
     \b
-    Exit codes: 0 done, 1 an example of a site's file does not come true.
+    Exit codes: 0 done, 1 an example in a site's file gives another result than it states.
     Example:    edged devices list --descriptions /etc/edged/descriptions
     """
     from devices import REGISTRY
@@ -108,10 +108,10 @@ def new(
         "descriptions"
     ),
 ) -> None:
-    """Write the beginning of a description, right as it stands; then put in what the paper of your device says.
+    """Write a template of a description, valid as it is; then replace its values by those in your device's manual.
 
     \b
-    Exit codes: 0 written, 1 it is there already, 2 no such driver or name.
+    Exit codes: 0 written, 1 it exists already, 2 no such driver, or a wrong name.
     Example:    edged devices new modbus_relay our-board
     """
     from edged.cli.device_scaffolds import SCAFFOLDS
@@ -137,7 +137,7 @@ def decode(
     octets: Annotated[list[str], typer.Argument(help="Bytes in hex, spaces anywhere.", metavar="HEX...")],
     as_json: Json = False,
 ) -> None:
-    """Say what bytes mean: every frame in them, and what belongs to none.
+    """Decode bytes: every frame in them, and the bytes outside any frame.
 
     \b
     Exit codes: 0 frames found, 1 none, 2 not hex or no such family.
@@ -172,7 +172,7 @@ def encode(
     """Print the bytes of a request as they stand on a serial line, with its checksum.
 
     \b
-    Exit codes: 0 done, 2 wrong words.
+    Exit codes: 0 done, 2 not a request.
     Example:    edged devices encode modbus_relay/waveshare 3 on
                 edged devices encode ff68 5 number A012
     """
@@ -196,10 +196,11 @@ def probe(
     lang: LangOption = "both",
     as_json: Json = False,
 ) -> None:
-    """Ask one device something; see the bytes both ways, what they mean, and what to do if nobody answers.
+    """Send one request to a device; shows the bytes in both directions, their meaning, and what to do without an
+    answer.
 
     \b
-    Exit codes: 0 it answered, 1 no or no right answer, 2 wrong words.
+    Exit codes: 0 it answered, 1 no answer or a wrong one, 2 not a request.
     Example:    edged devices probe rtu:///dev/ttyUSB0?baudrate=9600 --unit 3
     """
     from edged.cli.device_bytes import DECODERS, ask, ask_raw
@@ -237,10 +238,10 @@ def sniff(
     seconds: Annotated[float, typer.Option(min=0.1, max=86_400)] = 60.0,
     as_json: Json = False,
 ) -> None:
-    """Listen on a line, send nothing: show what comes, in bursts between silences, decoded where a family is given.
+    """Listen on a line without sending: shows what arrives, in bursts between silences, decoded if a family is given.
 
     \b
-    Exit codes: 0 something came, 1 silence, 2 wrong words or no such port.
+    Exit codes: 0 bytes arrived, 1 silence, 2 wrong usage or no such port.
     Example:    edged devices sniff rtu:///dev/ttyUSB0?baudrate=57600 --family candle485
     """
     from edged.cli.device_bytes import DECODERS, bursts
@@ -269,10 +270,11 @@ def detect(
     ] = 100,
     as_json: Json = False,
 ) -> None:
-    """Ask every unit of a Modbus line for a coil, and print [[devices]] for those that answer, even with a refusal.
+    """Ask every unit of a Modbus line for a coil, and print a [[devices]] table for those that answer, even by a
+    refusal.
 
     \b
-    Exit codes: 0 somebody is there, 1 nobody, 2 wrong words or no such port.
+    Exit codes: 0 a unit answered, 1 none did, 2 wrong usage or no such port.
     Example:    edged devices detect rtu:///dev/ttyUSB0?baudrate=9600 --units 1-16,254
     """
     from edged.cli.device_bytes import present, units_of

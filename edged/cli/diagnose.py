@@ -1,4 +1,4 @@
-"""``edged diagnose``: one archive for whoever helps from afar, without people, passwords or keys."""
+"""``edged diagnose``: writes one archive for remote support, without names of people, passwords or keys."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def diagnose(
         Path | None, typer.Option("--log", help="A log file, instead of systemd's journal of the unit.")
     ] = None,
 ) -> None:
-    """Write what whoever helps needs into one file: configuration, status, doctor, last logs, journal's figures.
+    """Write an archive for remote support: configuration, status, doctor, last log lines, figures of the journal.
 
-    Staff are numbered, passwords, keys, identity and mobile numbers taken out. Look through it before you hand it on.
-    It works where the daemon or hall.toml is broken, too: what cannot be had says why.
+    Staff are numbered; passwords, keys, identity and mobile numbers are removed. Look through it before you pass it on.
+    It works with a broken daemon or hall.toml, too: instead of a part that cannot be read stands the reason.
 
     \b
     Examples:   edged diagnose /mnt/usb/hall.tar.gz

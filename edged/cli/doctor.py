@@ -1,4 +1,6 @@
-"""``edged doctor``: is this machine fit for its hall? With ``--commission`` the checklist for whoever sets it up."""
+"""``edged doctor``: checks whether this machine is fit for its hall. With ``--commission`` it prints the checklist
+for the engineer who sets it up.
+"""
 
 from __future__ import annotations
 
@@ -25,25 +27,29 @@ def doctor(
     commission: Annotated[
         bool, typer.Option("--commission", help="Print the whole checklist for the site. 打印现场验收清单。")
     ] = False,
-    lang: Annotated[Literal["zh", "en", "both"], typer.Option(help="Of the texts.")] = "both",
+    lang: Annotated[Literal["zh", "en", "both"], typer.Option(help="Language of the texts.")] = "both",
     listen_s: Annotated[
         float,
         typer.Option(
-            "--listen-s", min=1, max=600, help="To devices of the broker; 70 hears who reports each minute."
+            "--listen-s",
+            min=1,
+            max=600,
+            help="Seconds to listen to devices at the broker; 70 hears those that report each minute.",
         ),
     ] = LISTEN_S,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Look whether this machine is fit for its hall: disk, clock, watchdogs, ports, broker, keys, unit, every device.
+    """Check whether this machine is fit for its hall: disk, clock, watchdogs, ports, broker, keys, unit, every device.
 
-    A running daemon is asked how its devices are; where none runs, each is asked directly (no lamp is switched).
-    Devices that tell a time in their messages are told where it is not ours.
-    Looks only; the disk is written to in a folder of its own. Below each ✗ stands what to do. With --commission each
-    fault that only the real machine can show is printed with what to do, what must be seen, how long it may take.
+    A running daemon reports how its devices are; without one, each device is asked directly (no lamp is switched).
+    Devices whose messages carry a wrong time are listed.
+    Nothing is changed; only the disk is tested, in a folder of its own. Below each ✗ stands what to do. With
+    --commission each fault that only the real machine can show is printed with what to do, what must be seen, how long
+    it may take.
 
     \b
-    ✓ as it should be   ✗ not so   ? cannot be seen from here   □ to be done by hand
-    Exit codes: 0 nothing is ill, 1 something is, 2 hall.toml is wrong.
+    ✓ good   ✗ fault   ? cannot be checked from here   □ to be done by hand
+    Exit codes: 0 no fault, 1 a fault was found, 2 hall.toml is wrong.
     Example:    edged doctor --commission --config /etc/edged/hall.toml > checklist.txt
     """
     from edged.cli.credentials import reachable
@@ -72,7 +78,7 @@ def doctor(
 
 
 def in_lines(found: dict[str, Found], lang: str) -> Iterator[str]:
-    """One line a look; below what is ill, what to do."""
+    """One line per check; below each fault what to do."""
     for name, one in found.items():
         yield f"{MARKS[one.state]} {name:<18} {_words((one.chinese, one.english), lang)}"
         if one.state == "ill":
@@ -80,7 +86,7 @@ def in_lines(found: dict[str, Found], lang: str) -> Iterator[str]:
 
 
 def looked(look: Callable[[HallConfig], Found], hall: HallConfig) -> Found:
-    """What a look found; one that may not look says so."""
+    """The result of one check; what cannot be read becomes "unknown" with the reason."""
     try:
         return look(hall)
     except OSError as error:
@@ -89,7 +95,7 @@ def looked(look: Callable[[HallConfig], Found], hall: HallConfig) -> Found:
 
 
 def _asked(line: ChecklistLine, found: Found | None, lang: str) -> str:
-    """One line of the checklist, for a printer: what to do, what to see, and what was seen by itself."""
+    """One line of the checklist for printing: what to do, what must be seen, and the result of its automatic check."""
     limit = f"  (≤ {line.within_s} s)" if line.within_s else ""
     rows = [f"\n□ {line.case}{limit}"]
     for mark, texts in (("→", line.do), ("=", line.see)):

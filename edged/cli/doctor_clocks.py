@@ -1,7 +1,7 @@
-"""The clock of a device, where its messages tell a time: how far it is from ours, in words, and what helps.
+"""Compares a device's clock with ours, if its messages carry a time: the difference in words, and a remedy.
 
-Rules: only fresh messages are judged (a retained one is as old as it is). Of several times in a message the latest
-counts: a report names the beginning of its window, too. Sources of the forms: Milesight ``time_info``, ChirpStack
+Rules: only fresh messages are judged, because a retained one may be old. Of several times in a message the latest
+counts: a report also names the beginning of its window. Sources of the formats: Milesight ``time_info``, ChirpStack
 ``time``, Tasmota ``Time``, AXIS ``timestamp`` (milliseconds, or ``20170503112756``), zigbee2mqtt ``last_seen``.
 """
 
@@ -14,14 +14,14 @@ from typing import Any
 
 from edged.strict_json import NotStrictJson, parse
 
-OFF_MAX_S = 120  # a report of the last minute may be on its way for another one
-ZONE_S = 1800  # zones differ by multiples of it
+OFF_MAX_S = 120  # tolerated: a report about the last minute may travel for another minute
+ZONE_S = 1800  # time zones differ by multiples of half an hour
 KEYS = frozenset(
     {"time", "timestamp", "ts", "end_time", "current_time", "trigger_time", "last_seen", "datetime"}
 )
 DEEP = 4
 BYTES_MAX = 16 * 1024
-FROM_S, TO_S = 946_684_800, 4_102_444_800  # 2000 to 2100: other numbers are no times
+FROM_S, TO_S = 946_684_800, 4_102_444_800  # years 2000 to 2100: other numbers are not times
 DO_ZONE = ("在设备中设置正确的时区（中国为 UTC+8）", "set the time zone of the device (China: UTC+8)")
 DO_CLOCK = (
     "在设备中填写授时服务器（NTP，可用本机地址），或手动校时",
@@ -30,7 +30,7 @@ DO_CLOCK = (
 
 
 def told_s(payload: bytes, zone: tzinfo) -> float | None:
-    """The latest time that a message tells, in seconds since 1970; one without a zone is read in ``zone``."""
+    """The latest time in a message, in seconds since 1970; a time without a zone is taken as local time in ``zone``."""
     try:
         message = parse(payload, BYTES_MAX, None)
     except NotStrictJson:
@@ -39,7 +39,7 @@ def told_s(payload: bytes, zone: tzinfo) -> float | None:
 
 
 def off_words(off_s: float) -> tuple[str, str]:
-    """``off_s`` seconds ahead of ours, or behind where that is negative."""
+    """Describe a clock that is ``off_s`` seconds ahead of ours (negative: behind)."""
     minutes = round(abs(off_s) / 60)
     days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
     parts = [(days, "天", "d"), (hours, "小时", "h"), (rest, "分钟", "min")]
@@ -56,7 +56,7 @@ def off_words(off_s: float) -> tuple[str, str]:
 
 
 def remedy(off_s: float) -> tuple[str, str]:
-    """What helps: a difference of whole half hours within a day is a zone."""
+    """The remedy: a difference of whole half hours within a day means a wrong time zone."""
     from_zone = abs(off_s - round(off_s / ZONE_S) * ZONE_S)
     return DO_ZONE if from_zone <= OFF_MAX_S and abs(off_s) <= 14 * 3600 else DO_CLOCK
 

@@ -1,7 +1,7 @@
-"""Every link of the hall, one by one: as the running daemon sees it, or asked by us where no daemon has the ports.
+"""Checks every device of the hall: through the running daemon, or directly if no daemon has the ports open.
 
-Rules: a wired device is asked by its own driver, which greets it and reads; no lamp is switched. Devices of the broker
-are listened to: what they left there, what they say meanwhile, and whether a time that they tell is ours.
+Rules: a wired device is asked by its own driver, which only makes contact and reads; no lamp is switched. For devices
+at the broker, the check reads their retained messages, listens for new ones, and compares any time in them with ours.
 """
 
 from __future__ import annotations
@@ -21,26 +21,24 @@ from edged.core.model.losses import LOSSES, known
 if TYPE_CHECKING:
     from edged.cli.exchange import Heard
 
-    Stamped = tuple[float, Heard]  # our time of its arrival (s), and what came
+    Stamped = tuple[float, Heard]  # arrival in seconds of our clock, and the payload
 
-PROBE_S = 10.0  # a module at 9600 baud that rests between its tries is decided by then
-SETTLE_S = 3.0  # after a loss: whether another reason turns up
-LISTEN_S = 5.0  # retained states come at once; who reports each minute may be missed
-CHANGES_MAX = 100  # of a device that comes and goes while it is asked
-ZH = "，"  # the comma of a Chinese sentence
+PROBE_S = 10.0  # long enough for a module at 9600 baud whose driver pauses between tries
+SETTLE_S = 3.0  # wait after a loss, because a better reason may follow
+LISTEN_S = 5.0  # retained states arrive at once; devices that report each minute may be missed
+CHANGES_MAX = 100  # changes recorded of a device that comes and goes while it is asked
+ZH = "，"  # the comma in Chinese sentences
 HEALTH_BYTES_MAX = 256 * 1024
 NEVER_ANSWER = frozenset({"candle485", "ff68"})  # drivers of panels that only speak when a key is pressed
 SENDS = {"milesight_mqtt": 60}  # drivers whose devices send by themselves, and how often at most, in seconds
-TELL_TIME = (
-    "milesight_mqtt",
-    "mqtt_map",
-)  # whose devices may tell the time; a JSON device of ours never does
+# drivers whose devices may send a time; our own JSON devices never do
+TELL_TIME = ("milesight_mqtt", "mqtt_map")
 
 
 def look_at_links(hall: HallConfig, listen_s: float | None = None) -> dict[str, Found]:
-    """The daemon, then each device by its id, with whose it is.
+    """Results for the daemon, then for each device by its id, with the part of the hall it belongs to.
 
-    ``listen_s``: to what comes by the broker; None: ``LISTEN_S``.
+    ``listen_s``: seconds to listen at the broker; None: ``LISTEN_S``.
     """
     from edged.central.page_words import devices_in_words
 
@@ -69,7 +67,7 @@ def _links(hall: HallConfig, listen_s: float) -> dict[str, Found]:
 
 
 def running_health(hall: HallConfig) -> dict[str, Any] | None:
-    """What the daemon's health page says; None where nobody answers."""
+    """The daemon's health page; None if nobody answers."""
     import http.client
 
     connection = http.client.HTTPConnection(hall.web.host, hall.web.port, timeout=2.0)
@@ -103,7 +101,7 @@ def _daemon(health: dict[str, Any]) -> Found:
 
 
 def _as_seen(device: DeviceConfig, health: dict[str, Any]) -> Found:
-    """As the daemon says."""
+    """The result for one device as the daemon reports it."""
     if device.id not in (health.get("devices_lost") or ()):
         return well(f"在线{place_of(device, ZH)}", f"is there{place_of(device)}")
     why = (health.get("losses") or {}).get(device.id) or {}
@@ -118,7 +116,7 @@ def _lost(device: DeviceConfig, reason: str, detail: str) -> Found:
 
 
 def place_of(device: DeviceConfig, comma: str = ", ") -> str:
-    """Where hall.toml says that it is: wire and number on it; "" for a device of the broker."""
+    """The device's place according to hall.toml: wire and number on it; "" for a device at the broker."""
     options: Any = device.options
     said = [str(getattr(options, name)) for name in ("url", "path", "host") if getattr(options, name, None)]
     unit = getattr(options, "unit", None)
@@ -126,7 +124,7 @@ def place_of(device: DeviceConfig, comma: str = ", ") -> str:
 
 
 async def _ask_all(hall: HallConfig, devices: list[DeviceConfig]) -> dict[str, Found]:
-    """All at once: each has its driver, and those on one wire share it."""
+    """Ask all wired devices at the same time, each by its own driver; those on one wire share it."""
     found = await asyncio.gather(*(_ask(hall, device) for device in devices))
     return {f"device {device.id}": one for device, one in zip(devices, found, strict=True)}
 
@@ -137,7 +135,7 @@ async def _ask(hall: HallConfig, device: DeviceConfig) -> Found:
     from edged.daemon.devices import build
     from edged.driver import DeviceContext
 
-    faults: dict[str, str] = {}  # one for each lamp at most
+    faults: dict[str, str] = {}  # at most one per lamp
     told: asyncio.Queue[DeviceBack | DeviceLost] = asyncio.Queue(maxsize=CHANGES_MAX)
 
     def emit(event: Event, ack: Callable[[], None] | None = None) -> bool:
@@ -187,7 +185,7 @@ def _answered(device: DeviceConfig) -> Found:
 
 
 def _listen(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dict[str, Found]:
-    """What stands at the broker of each, and what comes within ``listen_s``."""
+    """Results for devices at the broker: from their retained messages and those that arrive within ``listen_s``."""
     from edged.cli.exchange import NoAnswer
     from edged.config import ConfigErrors
 
@@ -209,7 +207,7 @@ def _listen(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> d
 
 
 def _hear(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dict[str, list[Stamped]]:
-    """Messages of each device by its id. Raises ``NoAnswer`` or ``ConfigErrors`` where nobody may listen."""
+    """Messages of each device by its id. Raises ``NoAnswer`` or ``ConfigErrors`` if the broker cannot be read."""
     from aiomqtt import Topic
 
     from edged.cli.exchange import conversation
@@ -229,13 +227,13 @@ def _hear(hall: HallConfig, devices: list[DeviceConfig], listen_s: float) -> dic
 def _clocks(
     hall: HallConfig, telling: list[DeviceConfig], seen: dict[str, Found], listen_s: float
 ) -> dict[str, Found]:
-    """Devices that may tell a time, as ``seen`` by the daemon and with what their clocks say meanwhile."""
+    """The results ``seen`` by the daemon, completed by a clock check of the devices that may send a time."""
     from edged.cli.exchange import NoAnswer
     from edged.config import ConfigErrors
 
     try:
         heard = _hear(hall, telling, listen_s) if telling else {}
-    except (NoAnswer, ConfigErrors):  # told of the daemon, or by the look at the broker
+    except (NoAnswer, ConfigErrors):  # already reported for the daemon, or by the broker check
         return {}
     return {
         f"device {device.id}": _with_clock(hall, device, seen[f"device {device.id}"], heard[device.id])
@@ -244,7 +242,7 @@ def _clocks(
 
 
 def _with_clock(hall: HallConfig, device: DeviceConfig, found: Found, heard: list[Stamped]) -> Found:
-    """The same, or that its clock is wrong: by the last fresh message that told a time."""
+    """The same result, or a fault if the last fresh message with a time shows that the device's clock is wrong."""
     zone = ZoneInfo(hall.timezone)
     told = [
         (when, at_s)

@@ -1,7 +1,8 @@
-"""What the doctor can see without anybody moving. Rules of this file:
+"""The automatic checks of ``edged doctor``. Rules of this file:
 
-* A look is a function of the hall's configuration, named in ``LOOKS``; it changes nothing and takes seconds at most.
-* It answers well, ill or unknown, with what it found in Chinese and English; unknown says what it needs.
+* A check ("look") is a function of the hall's configuration, listed in ``LOOKS``; it changes nothing and takes seconds
+at most.
+* Its result is well, ill or unknown, with an explanation in Chinese and English; unknown says what it would need.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ MOSQUITTO = "/etc/mosquitto"
 MOSQUITTO_USER = "mosquitto"
 ACL = f"{MOSQUITTO}/edged.acl"
 _KEY_FILE = re.compile(r"^[ \t]*keyfile[ \t]+(\S.*?)[ \t]*$", re.MULTILINE)
-ROOM_BYTES = 1 << 30  # a year of a busy hall, and the ballast many times
+ROOM_BYTES = 1 << 30  # space for a year of a busy hall, and many times the ballast file
 SYNC_MS_MAX = 50.0
 SYNCS = 60
 WATCHDOG_S_MAX = 6.0
@@ -35,38 +36,37 @@ FILES_MIN = 1_024
 MEMORY_BYTES = 1 << 30
 RTC_OFF_S = 5
 COMMAND_S = 10.0
-VOLATILE = frozenset(
-    {"tmpfs", "ramfs", "overlay", "nfs", "nfs4", "cifs", "9p"}
-)  # a power cut, or a network, takes it
+# file systems that lose data with a power cut or the network
+VOLATILE = frozenset({"tmpfs", "ramfs", "overlay", "nfs", "nfs4", "cifs", "9p"})
 STABLE_PORTS = ("/dev/serial/by-path/", "/dev/serial/by-id/", "/dev/ttyS")
 
 
 class Found(NamedTuple):
-    """What a look found."""
+    """The result of a check."""
 
     state: Literal["well", "ill", "unknown"]
     chinese: str
     english: str
-    do: tuple[str, str] = ("", "")  # what helps, where that is more than its look's remedy
+    do: tuple[str, str] = ("", "")  # a remedy more specific than the check's own
 
 
 def well(chinese: str, english: str) -> Found:
-    """As it should be."""
+    """The result "good"."""
     return Found("well", chinese, english)
 
 
 def ill(chinese: str, english: str, do_chinese: str = "", do_english: str = "") -> Found:
-    """Not as it should be; what helps is ``do``, or the remedy of its look (``doctor_remedies``)."""
+    """The result "fault"; the remedy is ``do``, or that of the check (``doctor_remedies``)."""
     return Found("ill", chinese, english, (do_chinese, do_english))
 
 
 def unknown(chinese: str, english: str) -> Found:
-    """Cannot be seen from here."""
+    """The result "cannot be checked from here"."""
     return Found("unknown", chinese, english)
 
 
 def look_at_journal(hall: HallConfig) -> Found:
-    """Can the journal be read, and is it of this version?"""
+    """Can the journal be read, and was it written by this version or an older one?"""
     from edged.store.database import StoreError
     from edged.store.journal import Journal
 
@@ -83,7 +83,7 @@ def look_at_journal(hall: HallConfig) -> Found:
 
 
 def look_at_room(hall: HallConfig) -> Found:
-    """Is there room, on a disk that keeps what it has?"""
+    """Is there enough free space, on a file system that survives a power cut?"""
     folder = _folder(hall)
     free = os.statvfs(folder)
     mib = free.f_bavail * free.f_frsize >> 20
@@ -98,7 +98,7 @@ def look_at_room(hall: HallConfig) -> Found:
 
 
 def look_at_sync(hall: HallConfig) -> Found:
-    """How long the disk takes for a page that is to stay."""
+    """How long does the disk take to write one page durably?"""
     from edged.bench.disk import sync_seconds
 
     try:
@@ -112,7 +112,7 @@ def look_at_sync(hall: HallConfig) -> Found:
 
 
 def look_at_broker(hall: HallConfig) -> Found:
-    """Does the broker take us with our own settings?"""
+    """Does the broker accept a connection with the settings in hall.toml?"""
     from edged.cli.exchange import NoAnswer, conversation
     from edged.cli.target import from_config
     from edged.clock import perf_s
@@ -133,7 +133,7 @@ def look_at_broker(hall: HallConfig) -> Found:
 
 
 def look_at_parts(hall: HallConfig) -> Found:
-    """Does hall.toml leave a part of the hall dark?"""
+    """Does hall.toml leave a part of the hall without function?"""
     said = [remark.line for remark in hall.remarks]
     if any(remark.grave for remark in hall.remarks):
         return ill(f"部分设备配置不可用：{'; '.join(said)}", "; ".join(said))
@@ -143,7 +143,7 @@ def look_at_parts(hall: HallConfig) -> Found:
 
 
 def look_at_broker_guard(hall: HallConfig) -> Found:
-    """Does the broker take a stranger? It must not, on a network that visitors can reach."""
+    """Does the broker accept a client without a password? It must not, on a network that visitors can reach."""
     from edged.cli.exchange import NoAnswer, conversation
     from edged.cli.target import from_config
     from edged.config import ConfigErrors
@@ -165,7 +165,7 @@ def look_at_broker_guard(hall: HallConfig) -> Found:
 
 
 def look_at_names(hall: HallConfig) -> Found:
-    """Do the names of hosts in hall.toml lead anywhere?"""
+    """Can the host names in hall.toml be resolved?"""
     import socket
 
     hosts = {hall.mqtt.host, hall.web.host}
@@ -192,7 +192,7 @@ def look_at_names(hall: HallConfig) -> Found:
 
 
 def look_at_broker_key(hall: HallConfig) -> Found:
-    """Can mosquitto read the private key of its certificate? It starts as root and drops that before it reloads."""
+    """Can mosquitto read the private key of its certificate? It starts as root but has dropped root when it reloads."""
     import pwd
 
     try:
@@ -220,7 +220,7 @@ def look_at_broker_key(hall: HallConfig) -> Found:
 
 
 def look_at_serial(hall: HallConfig) -> Found:
-    """Serial ports that are there, by names that survive a replug."""
+    """Which serial ports exist, under names that stay the same when they are plugged in again?"""
     ports = {found for text in _texts(hall) for found in re.findall(r"/dev/[^?\s\"]+", text)}
     if not ports:
         return well("未配置串口", "no serial port in hall.toml")
@@ -241,7 +241,7 @@ def look_at_serial(hall: HallConfig) -> Found:
 
 
 def look_at_clock(hall: HallConfig) -> Found:
-    """Does somebody keep the clock right?"""
+    """Is the clock synchronised?"""
     said = _command("timedatectl", "show", "--value", "-p", "NTPSynchronized")
     if said is None:
         return unknown("需要 timedatectl", "needs timedatectl, under systemd")
@@ -253,7 +253,7 @@ def look_at_clock(hall: HallConfig) -> Found:
 
 
 def look_at_rtc(hall: HallConfig) -> Found:
-    """A clock with a battery that says what the system says."""
+    """Is there a battery-backed clock that agrees with the system's?"""
     from edged.clock import wall_ms
 
     try:
@@ -268,7 +268,7 @@ def look_at_rtc(hall: HallConfig) -> Found:
 
 
 def look_at_watchdog(hall: HallConfig) -> Found:
-    """The unit's watchdog."""
+    """Is the unit's watchdog set?"""
     text = _unit("WatchdogUSec")
     if not text:
         return unknown("需要已安装的服务单元", f"needs {UNIT}, installed")
@@ -278,7 +278,7 @@ def look_at_watchdog(hall: HallConfig) -> Found:
 
 
 def look_at_hardware_watchdog(hall: HallConfig) -> Found:
-    """A watchdog for the system itself."""
+    """Is there a hardware watchdog for the whole system?"""
     if not os.path.exists("/dev/watchdog"):
         return ill("没有硬件看门狗 /dev/watchdog", "no /dev/watchdog: a hung system stays hung")
     text = _command("systemctl", "show", "--value", "-p", "RuntimeWatchdogUSec") or "0"
@@ -291,7 +291,7 @@ def look_at_hardware_watchdog(hall: HallConfig) -> Found:
 
 
 def look_at_limits(hall: HallConfig) -> Found:
-    """Open files the unit may have."""
+    """How many open files may the unit have?"""
     text = _unit("LimitNOFILE")
     if not text:
         return unknown("需要已安装的服务单元", f"needs {UNIT}, installed")
@@ -300,14 +300,14 @@ def look_at_limits(hall: HallConfig) -> Found:
 
 
 def look_at_memory(hall: HallConfig) -> Found:
-    """Memory of the machine."""
+    """Does the machine have enough memory?"""
     bytes_there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     said = (f"内存 {bytes_there >> 20} MiB", f"{bytes_there >> 20} MiB of memory")
     return well(*said) if bytes_there >= MEMORY_BYTES else ill(*said)
 
 
 def look_at_policy_keys(hall: HallConfig) -> Found:
-    """Keys that may sign for this hall."""
+    """Are there keys that may sign policies for this hall?"""
     from edged.central.envelope import KeyFileError, load_keys
 
     if hall.policy.keys is None:
@@ -366,7 +366,7 @@ def look_at_key_list(hall: HallConfig) -> Found:
 
 
 def look_at_devices(hall: HallConfig) -> Found:
-    """Devices that the running daemon misses, and those that hall.toml does not know."""
+    """Which devices does the running daemon miss, and which does hall.toml not know?"""
     import http.client
 
     try:
@@ -393,7 +393,7 @@ def look_at_devices(hall: HallConfig) -> Found:
 
 
 def look_at_dead_man(hall: HallConfig) -> Found:
-    """Lamp modules that stay lit when the controller dies, unless their own watchdog is set."""
+    """Which lamp modules stay lit when the controller dies, unless their own watchdog is set?"""
     from devices.modbus_relay.driver import RelayOptions
     from devices.modbus_relay.profiles import profile_of
 
@@ -412,7 +412,7 @@ def look_at_dead_man(hall: HallConfig) -> Found:
 
 
 def look_at_unit(hall: HallConfig) -> Found:
-    """The unit as shipped: restarts for ever, in its sandbox, which lets this hall's devices and secrets through."""
+    """Is the unit as shipped: restarted for ever, in a sandbox that permits this hall's devices and secrets?"""
     from edged.config.unit_file import mistakes
 
     if not _unit("FragmentPath"):
@@ -436,7 +436,7 @@ def look_at_unit(hall: HallConfig) -> Found:
 
 
 def look_at_access_list(hall: HallConfig) -> Found:
-    """May everybody say and hear what hall.toml needs? A broker grants a subscription that its list forbids."""
+    """Does the access list permit every topic that hall.toml needs? (A broker grants forbidden subscriptions, too.)"""
     from edged.config.access_list import mistakes
     from edged.config.certificates import broker_name
     from edged.encoding import file_text
@@ -454,7 +454,7 @@ def look_at_access_list(hall: HallConfig) -> Found:
 
 
 def look_at_secrets(hall: HallConfig) -> Found:
-    """Password and certificates: there, and good for another month."""
+    """Do password and certificates exist, and are they valid for another month?"""
     from edged.clock import wall_ms
     from edged.config import ConfigErrors
     from edged.config.broker import password
@@ -513,7 +513,7 @@ def _may_read(path: Path, uid: int, groups: set[int]) -> bool:
 
 
 def _folder(hall: HallConfig) -> Path:
-    """Where the journal is or will be: the nearest directory that exists."""
+    """The nearest existing directory of the path where the journal is or will be."""
     folder = Path(hall.store.path).parent
     while not folder.exists():
         folder = folder.parent
@@ -521,14 +521,14 @@ def _folder(hall: HallConfig) -> Path:
 
 
 def _serial_ports() -> list[str]:
-    """What is plugged in: name and the maker's description."""
+    """The serial ports plugged in: name and the maker's description."""
     from serial.tools.list_ports import comports
 
     return [f"{port.device} ({port.description})" for port in sorted(comports())]
 
 
 def _filesystem(folder: Path) -> str:
-    """Type of the file system that holds ``folder``."""
+    """The type of the file system that holds ``folder``."""
     best, kind = "", "unknown"
     for line in Path("/proc/mounts").read_text().splitlines():
         _, place, found, *_ = line.split(" ")
@@ -545,20 +545,20 @@ def _texts(hall: HallConfig) -> Iterator[str]:
 
 
 def _unit(name: str) -> str:
-    """A property of the installed unit; "" where there is none."""
+    """A property of the installed unit; "" if there is none."""
     if _command("systemctl", "show", "--value", "-p", "LoadState", UNIT) != "loaded":
         return ""
     return _command("systemctl", "show", "--value", "-p", name, UNIT) or ""
 
 
 def _seconds(text: str) -> float:
-    """A time as systemctl says it: ``1min 30s``, ``10s``, ``500ms``, ``0``."""
+    """Seconds of a duration as systemctl prints it: ``1min 30s``, ``10s``, ``500ms``, ``0``."""
     units = {"h": 3600.0, "min": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
     return sum(float(count) * units[unit] for count, unit in re.findall(r"([\d.]+)(min|ms|us|h|s)\b", text))
 
 
 def _command(*words: str) -> str | None:
-    """What a program of the system prints; None where it is missing, fails or does not answer."""
+    """The output of a system program; None if it is missing, fails or does not end in time."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=COMMAND_S, check=True)  # noqa: S603
     except (OSError, subprocess.SubprocessError):

@@ -1,4 +1,4 @@
-"""What to do about each look of the doctor that is ill, in Chinese and English."""
+"""The remedy for a fault found by each check of ``edged doctor``, in Chinese and English."""
 
 from __future__ import annotations
 
@@ -104,5 +104,5 @@ REMEDIES: dict[str, tuple[str, str]] = {
 
 
 def remedy_of(name: str, own: tuple[str, str]) -> tuple[str, str]:
-    """What helps where the look ``name`` is ill: its own words, or those of its kind."""
+    """The remedy for a fault found by check ``name``: its own, or the one of its group."""
     return own if own[0] else REMEDIES.get(name) or REMEDIES.get(name.partition(" ")[0], AS_TOLD)

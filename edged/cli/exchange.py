@@ -1,8 +1,8 @@
-"""One short conversation with a broker, for commands: connect, listen, perhaps say something, take what comes, leave.
+"""A short MQTT conversation for commands: connect, subscribe, perhaps publish, receive, disconnect.
 
-Rules: every wait has a deadline; no session is left behind; no exception of the MQTT library leaves this file. aiomqtt
-runs in a loop of the conversation's own, which turns only while a command waits for the broker: commands stay plain
-functions. Not to be used where a loop runs already.
+Rules: every wait has a deadline; no session is left at the broker; no exception of the MQTT library leaves this file.
+aiomqtt runs in an event loop of the conversation's own, which only runs while a command waits for the broker, so that
+commands stay plain functions. Not to be used inside a running event loop.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from edged import clock
 from edged.cli.target import Target
 
 CONNECT_S = 5.0  # a broker on the same network answers in milliseconds
-HEARD_MAX = 10_000  # retained pictures of the largest hall, many times; then the newest are dropped
+HEARD_MAX = 10_000  # many times the retained messages of the largest hall; beyond that the newest are dropped
 T = TypeVar("T")
 
 
 class NoAnswer(Exception):
-    """The broker did not do its part; the text says what and where."""
+    """The broker did not answer as needed; the text says what is missing and which broker it is."""
 
 
 class Heard(NamedTuple):
-    """One received message."""
+    """A received message."""
 
     topic: str
     payload: bytes
@@ -46,7 +46,9 @@ class Conversation:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self.keeps = True  # retained messages: a broker of MQTT 5 says where it does not (§3.2.2.3.5)
+        self.keeps = (
+            True  # whether the broker retains messages: MQTT 5 tells in CONNACK if it does not (§3.2.2.3.5)
+        )
         self._runner = asyncio.Runner()
         self._client: aiomqtt.Client | None = None
 
@@ -55,7 +57,8 @@ class Conversation:
         self._runner.run(self._open(topics))
 
     async def _open(self, topics: Sequence[str]) -> None:
-        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)  # we know how it ended
+        # no log of our own on stderr: errors are raised as ``NoAnswer``
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
         target = self.target
         five = target.protocol == "5"
         client = aiomqtt.Client(
@@ -87,7 +90,7 @@ class Conversation:
                 raise NoAnswer(self._refused(what, ", ".join(failures)))
 
     def _acknowledged(self, client: aiomqtt.Client) -> Any:
-        """What CONNACK says of retained messages, aiomqtt does not hand on."""
+        """Read from CONNACK whether messages are retained, which aiomqtt does not pass on."""
 
         def connected(paho: Any, userdata: Any, flags: Any, code: Any, told: Any) -> None:
             self.keeps = getattr(told, "RetainAvailable", 1) != 0
@@ -113,7 +116,7 @@ class Conversation:
         return f"the broker at {self._place} refused {what}: {failure}"
 
     def _why(self, error: aiomqtt.MqttError) -> str:
-        """aiomqtt hands on the text only; what it met is the context."""
+        """What went wrong, in words: aiomqtt passes on only a text, and the cause is the error's context."""
         met = error.__context__
         if isinstance(error, MqttCodeError):
             return self._refused("the connection", str(error.rc))
@@ -152,7 +155,7 @@ class Conversation:
         return self.target.protocol == "5"
 
     def hear(self, timeout_s: float, quiet_s: float | None = None) -> Iterator[Heard]:
-        """What comes until ``timeout_s`` from now, or until nothing came for ``quiet_s``."""
+        """Messages that arrive until ``timeout_s`` from now, or until nothing arrived for ``quiet_s``."""
         deadline_s = clock.monotonic_s() + timeout_s
         while (left_s := deadline_s - clock.monotonic_s()) > 0:
             heard = self._runner.run(self._next(left_s if quiet_s is None else min(left_s, quiet_s)))
@@ -161,7 +164,7 @@ class Conversation:
             yield heard
 
     async def _next(self, within_s: float) -> Heard | None:
-        """The next message; ``None`` where none comes in time, or none can come any more."""
+        """The next message; ``None`` if none arrives in time or the connection ended."""
         assert self._client is not None
         with suppress(TimeoutError, aiomqtt.MqttError):
             async with asyncio.timeout(within_s):
@@ -170,7 +173,7 @@ class Conversation:
         return None
 
     def close(self) -> None:
-        """Say goodbye, if anybody is there, and end the loop."""
+        """Disconnect, if connected, and close the event loop."""
         with suppress(aiomqtt.MqttError, TimeoutError):
             self._runner.run(self._leave())
         self._runner.close()
@@ -183,7 +186,7 @@ class Conversation:
 
 @contextmanager
 def conversation(target: Target, topics: Sequence[str] = ()) -> Iterator[Conversation]:
-    """A connection that listens to ``topics``. Raises ``NoAnswer``."""
+    """Open a conversation that is subscribed to ``topics``. Raises ``NoAnswer``."""
     talk = Conversation(target)
     try:
         talk.open(topics)
@@ -193,7 +196,7 @@ def conversation(target: Target, topics: Sequence[str] = ()) -> Iterator[Convers
 
 
 def _tls(target: Target) -> ssl.SSLContext:
-    """Raises ``NoAnswer`` for a file that cannot be used, by its name."""
+    """The TLS settings. Raises ``NoAnswer`` naming a file that cannot be used."""
     at = target.tls_ca
     try:
         context = ssl.create_default_context(cafile=at)
@@ -202,7 +205,7 @@ def _tls(target: Target) -> ssl.SSLContext:
             with (
                 open(at, "rb"),
                 open(target.tls_key or at, "rb"),
-            ):  # which of the two is missing, ssl does not say
+            ):  # ssl does not say which of the two files is missing
                 context.load_cert_chain(at, target.tls_key)
     except ssl.SSLError as error:
         raise NoAnswer(f"{at} is no good PEM file: {error.reason or error}") from None

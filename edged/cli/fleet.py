@@ -1,7 +1,8 @@
-"""``edged policy push --halls|--group``: one policy to many halls through their city's broker, each of them followed.
+"""``edged policy push --halls|--group``: sends one policy to many halls through the city's broker and reports each
+answer.
 
-Rules: who is in a group is what the halls say themselves (their retained status), so a hall that was never there is not
-missed, and one that is away is. Every hall ends as applied, staged, refused or without an answer; 0: all took it.
+Rules: the members of a group are known from the halls' own retained status messages, so an offline hall is waited for,
+and a hall that was never online is not. Every hall ends as applied, staged, refused or without an answer.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from edged.central.topics import Topic
     from edged.cli.exchange import Conversation, Heard
 
-RETAINED_S = 3.0  # for what is retained of two hundred halls
+RETAINED_S = 3.0  # to receive the retained messages of two hundred halls
 QUIET_S = 0.5
-REHEARSAL_S = 160.0  # the daemon's own deadline, and a little
+REHEARSAL_S = 160.0  # the daemon's own deadline plus a margin
 WORDS = {
     "applied": "applied / 已生效",
     "staged": "waiting for its date / 待生效",
@@ -31,21 +32,21 @@ WORDS = {
 
 
 class Fleet(NamedTuple):
-    """``halls`` are to answer; ``version`` is the highest that any of them speaks of."""
+    """The addressed ``halls``; ``version``: the highest that any of them has reported."""
 
     halls: tuple[str, ...]
     version: int
 
 
 def filters(report: Topic = topics.POLICY_REPORT) -> list[str]:
-    """What a conversation about a fleet listens to; ``report``: where halls answer."""
+    """The topics to subscribe to for a message to many halls; ``report``: the topic on which halls answer."""
     return [topics.STATUS.filter, report.filter]
 
 
 def found(
     talk: Conversation, halls: tuple[str, ...], group: str | None, report: Topic = topics.POLICY_REPORT
 ) -> Fleet:
-    """``halls``, or those that say they are of ``group``."""
+    """The addressed halls: ``halls``, or those whose status names ``group``."""
     versions, members = [0], list[str]()
     for heard in talk.hear(RETAINED_S, QUIET_S):
         hall, said = _said(heard)
@@ -60,7 +61,7 @@ def found(
 def told(
     talk: Conversation, halls: tuple[str, ...], group: str | None, report: Topic
 ) -> dict[str, dict[str, Any]]:
-    """What ``halls``, or those that say they are of ``group``, have retained on ``report``; {}: nothing."""
+    """The retained message on ``report`` of each hall in ``halls``, or whose status names ``group``; {}: none."""
     retained, members = dict[str, dict[str, Any]](), set(halls)
     for heard in talk.hear(RETAINED_S, QUIET_S):
         hall, said = _said(heard)
@@ -78,9 +79,9 @@ def follow(
     wait_s: float,
     report: Topic = topics.POLICY_REPORT,
 ) -> bool:
-    """Tell of each hall as its answer comes, and of those from which none came; whether all took it.
+    """Print each hall's answer as it arrives, and the halls without one; returns whether all accepted it.
 
-    A hall that says that it rehearses the policy is waited for ``REHEARSAL_S`` longer.
+    A hall that reports that it rehearses the policy is waited for ``REHEARSAL_S`` longer.
     """
     waiting, rehearsing, bad = set(halls), set[str](), 0
     for seconds in (wait_s, REHEARSAL_S):

@@ -1,6 +1,6 @@
-"""What people call the parts of a running hall, for commands that list them: numbers and names beside ids.
+"""Names of a running hall's windows, areas and devices, which commands print beside their ids.
 
-The hall keeps them at the broker (``page/names``); an older hall that says nothing is told by ids.
+The hall retains them at the broker (``page/names``); for an older hall without that message only ids are printed.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ TAKEN = 2  # columns that a wide character takes on a terminal
 
 
 class HallNames:
-    """Made of the hall's own names; empty: everything by its id."""
+    """The names of one hall; without any, every part is called by its id."""
 
     def __init__(self, said: dict[str, Any], alarms: dict[str, Any] | None = None) -> None:
-        """``said``: the hall's names; ``alarms``: its list of them for pages, which says what each is about."""
+        """``said``: the hall's message of names; ``alarms``: its list of alarms for pages, which names each alarm's
+        subject.
+        """
         told = (alarms or {}).get("alarms") or ()
         self._about = {str(one["key"]).partition("/")[2]: one["subject"] for one in told}
         self._windows = {one["id"]: str(one["number"]) for one in said.get("windows") or ()}
@@ -30,7 +32,7 @@ class HallNames:
         return window if number is None else f"{number}号 {window}"
 
     def place(self, window: str) -> tuple[int, int, str]:
-        """For sorting windows as hall.toml has them."""
+        """Sort key: the position of a window in hall.toml."""
         return self._order.get(window, len(self._order)), len(window), window
 
     def area(self, area: str) -> str:
@@ -38,11 +40,11 @@ class HallNames:
         return _beside(self._areas.get(area), area)
 
     def device(self, device: str) -> str:
-        """``11号窗口灯 relay-1``: whose it is, and its id."""
+        """``11号窗口灯 relay-1``: the device's part of the hall, and its id."""
         return _beside(self._devices.get(device), device)
 
     def any(self, subject: str) -> str:
-        """Whatever an alarm is about."""
+        """The subject of an alarm, of whatever kind it is."""
         if subject in self._windows:
             return f"{self._windows[subject]}号窗口 window {subject}"
         if subject in self._staff:
@@ -57,6 +59,6 @@ def _beside(names: tuple[str, str] | None, name: str) -> str:
 
 
 def wide(text: str, columns: int) -> str:
-    """``text`` filled to ``columns`` of a terminal, where a Chinese character takes two."""
+    """``text`` padded to ``columns`` of a terminal, where a Chinese character takes two."""
     taken = sum(TAKEN if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
     return text + " " * max(1, columns - taken)

@@ -1,4 +1,6 @@
-"""``edged hours``: what a policy makes of the coming days, area by area; and the holidays of a year for a policy."""
+"""``edged hours``: opening hours of the coming days under a policy, per area; and the holidays of a year for a
+policy.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,7 @@ def hours(
     \b
     Examples: edged hours policy.json --config hall.toml --days 30
               edged hours --calendar 2026            paste it into the policy (needs the extra [calendar])
-    Exit codes: 0 done, 1 the policy is refused or the year not known, 2 wrong usage.
+    Exit codes: 0 done, 1 the policy is refused or the year is unknown, 2 wrong usage.
     """
     if calendar is not None:
         _print_calendar(calendar)
@@ -85,7 +87,9 @@ def hours(
 
 
 def _read(policy: Path, config: Path | None) -> tuple[Hours, dict[str, str]]:
-    """The section, and the areas to list (id to name); without a hall.toml those that the section names."""
+    """The policy's section on hours, and the areas to list (id to name); without a hall.toml those that the section
+    names.
+    """
     from edged.central.policies import inspect
     from edged.central.policy_model import core_policy
     from edged.central.refusals import DocumentRefused

@@ -1,7 +1,7 @@
-"""``edged manual``: the manual page ``man edged``, made of what the commands themselves say.
+"""``edged manual``: prints the manual page ``man edged``, generated from the commands' own help.
 
-Source of the form: man(7). The English page has every command with its options; the Chinese one what each command is
-for, files and exit codes (the options are told by ``edged COMMAND --help``).
+Source of the format: man(7). The English page has every command with its options; the Chinese one the purpose of each
+command, files and exit codes (the options are listed by ``edged COMMAND --help``).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import typer
 
 from edged.cli import COMMANDS, app, load_command
 
-WIDTH = 72  # and seven of the margin: a terminal of 80 columns
+WIDTH = 72  # plus a margin of seven: a terminal of 80 columns
 CHINESE = {  # in the order of COMMANDS
     "demo": "在本机演示整个大厅：消息服务器、设备、群众、窗口人员。",
     "config": "回答几个问题生成 hall.toml；输出其结构定义。",
@@ -78,8 +78,8 @@ ENGLISH_TITLES = ("NAME", "SYNOPSIS", "COMMANDS", "FILES", "EXIT STATUS", "SEE A
 CHINESE_TITLES = ("名称", "用法", "命令", "文件", "退出码", "另见")
 
 
-def manual(lang: Annotated[Literal["en", "zh"], typer.Option(help="Of the page.")] = "en") -> None:
-    """Print the manual page in the form that man(1) reads.
+def manual(lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of the page.")] = "en") -> None:
+    """Print the manual page in the format of man(1).
 
     \b
     Example:    edged manual > /usr/local/share/man/man1/edged.1
@@ -89,7 +89,7 @@ def manual(lang: Annotated[Literal["en", "zh"], typer.Option(help="Of the page."
 
 
 def page(lang: Literal["en", "zh"]) -> str:
-    """The whole page, roff of man(7)."""
+    """The whole page as roff with man(7) macros."""
     zh = lang == "zh"
     name, synopsis, commands, files, codes, also = CHINESE_TITLES if zh else ENGLISH_TITLES
     told = "政务服务大厅边缘控制器" if zh else "edge controller of a government service hall"
@@ -121,7 +121,7 @@ def _english() -> Iterator[str]:
 
 
 def _command(command: Any, words: str, parent: Any) -> Iterator[str]:
-    """A command by its own help, then those below it."""
+    """A command with its own help, then its subcommands."""
     import click
 
     context = click.Context(
@@ -137,6 +137,6 @@ def _command(command: Any, words: str, parent: Any) -> Iterator[str]:
 
 
 def _plain(line: str) -> str:
-    """A line as text: no backslash, hyphen, dot or quote in it is a request."""
+    """Escape a line, so that no backslash, hyphen, dot or quote in it is a roff request."""
     text = line.replace("\\", r"\e").replace("-", r"\-")
     return rf"\&{text}" if text[:1] in (".", "'") else text

@@ -1,10 +1,10 @@
-"""``edged op``: orders to a running hall, signed by whoever may give them. Rules of this file:
+"""``edged op``: signs orders and sends them to a running hall. Rules of this file:
 
-* An operation is ``NAME key=value …``; what it knows is printed by ``edged op list``, from the models the hall uses.
-* Everything that can be judged without the hall is judged before signing; the hall's own answer is told as it is.
-* What became of an order is heard among the hall's events, through brokers and bridges of any version; where the line
-  carries MQTT 5 all the way, the answer on a topic of its own is faster.
-* Dates are the hall's: a demo lives on another day, and faster.
+* An operation is ``NAME key=value …``; ``edged op list`` prints all of them, from the models that the hall uses.
+* Everything that can be checked without the hall is checked before signing; the hall's own answer is printed as it is.
+* The outcome of an order is one of the hall's events, which pass brokers and bridges of any version; over MQTT 5 all
+the way, the answer on the order's response topic is faster.
+* Dates are the hall's: the clock of a demo shows another day and runs faster.
 * Exit code 0 done, 1 refused or no answer, 2 wrong usage.
 """
 
@@ -18,8 +18,8 @@ import typer
 from edged.cli.policy import Broker, Config, HallId, Key, is_envelope, read_file, tell_refusal
 from edged.cli.target import Target, fail, find_or_exit
 
-ANSWER_S = 10.0  # a hall answers within its commit, tens of ms; a bridge adds its line
-VALID_MIN = 10  # of what is signed and sent at once
+ANSWER_S = 10.0  # a hall answers after its commit, within tens of ms; a bridge adds the delay of its line
+VALID_MIN = 10  # default validity of an order that is signed and sent at once
 VALID_MAX_MIN = 24 * 60
 
 app = typer.Typer(
@@ -38,9 +38,11 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="Operation, see `edged op list`; or a signed envelope's file.")]
-Values = Annotated[list[str] | None, typer.Argument(help="What it needs, as key=value.", metavar="KEY=VALUE")]
+Values = Annotated[
+    list[str] | None, typer.Argument(help="Arguments of the operation, as key=value.", metavar="KEY=VALUE")
+]
 By = Annotated[str | None, typer.Option(help="Name of the person who gives the order.")]
-Minutes = Annotated[int, typer.Option(min=1, max=VALID_MAX_MIN, help="Minutes it stays valid.")]
+Minutes = Annotated[int, typer.Option(min=1, max=VALID_MAX_MIN, help="Minutes for which the order is valid.")]
 
 
 @app.command("list")
@@ -65,7 +67,7 @@ def sign(
     by: By = None,
     valid_min: Minutes = VALID_MIN,
 ) -> None:
-    """Write a signed operation to a file, to be pushed by something else within its time."""
+    """Write a signed operation to a file, to be pushed by another program while it is valid."""
     if key is None:
         raise fail("give the signing key with --key", 2)
     raw = _signed(_document(name, values or [], by, (Target(hall), valid_min)), key)
@@ -87,7 +89,7 @@ def push(
     config: Config = None,
     wait_s: Annotated[float, typer.Option(help="Seconds to wait for the hall's answer.")] = ANSWER_S,
 ) -> None:
-    """Order a hall to do something now, and wait until it says that it did, or why not."""
+    """Order a hall to do something now, and wait for its answer: done, or why not."""
     target = find_or_exit(broker, hall, config)
     if Path(name).is_file():
         raw, name = _read_signed(Path(name))
@@ -103,7 +105,9 @@ def push(
 
 
 def _exchange(target: Target, name: str, raw: bytes, wait_s: float) -> dict[str, Any]:
-    """The hall's answer, on the topic asked for or among its events, whichever comes first. Exits where none comes."""
+    """The hall's answer, on the response topic or among its events, whichever comes first. Exits with code 1 if none
+    comes.
+    """
     import secrets
 
     from edged.central import topics
@@ -134,7 +138,7 @@ def _exchange(target: Target, name: str, raw: bytes, wait_s: float) -> dict[str,
 
 
 def outcome_of(event: dict[str, Any], order: str) -> dict[str, Any]:
-    """The event that says what became of ``order``, as an answer; {} for any other event."""
+    """The outcome of ``order`` from one of the hall's events, in the form of an answer; {} for any other event."""
     data, kind = event.get("data"), event.get("type")
     if not isinstance(data, dict) or data.get("id") != order:
         return {}
@@ -172,7 +176,7 @@ def _read_signed(file: Path) -> tuple[bytes, str]:
 
 
 def signed_order(hall: str, name: str, values: list[str], by: str, key: Path) -> bytes:
-    """An order for a hall that may be away now: valid as long as an order can be."""
+    """A signed order for a hall that may be offline now: with the longest validity that an order can have."""
     return _signed(_document(name, values, by, (Target(hall), VALID_MAX_MIN)), key)
 
 
@@ -203,7 +207,9 @@ def _document(name: str, values: list[str], by: str | None, meant: tuple[Target,
 
 
 def _body(name: str, values: list[str]) -> dict[str, Any]:
-    """``key=value`` words; numbers where the operation wants them, lists as ``areas=tax,house``, text otherwise."""
+    """Parse ``key=value`` words: numbers where the operation needs them, lists as ``areas=tax,house``, text
+    otherwise.
+    """
     import json
     import re
     from typing import get_type_hints

@@ -1,4 +1,4 @@
-"""``edged pager``: brings pages to group robots of WeCom, DingTalk and Feishu, beside the daemon."""
+"""``edged pager``: the process that sends pages to group robots of WeCom, DingTalk and Feishu."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def pager(
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
     child: Annotated[bool, typer.Option("--child", hidden=True, help="End with standard input.")] = False,
 ) -> None:
-    """Bring pages to group robots (devices of hall.toml with driver = "webhook"), until stopped.
+    """Send pages to group robots (devices of hall.toml with driver = "webhook"), until stopped.
 
-    A process of its own beside `edged run`: only it talks to the vendors, and only it reads the robots' keys. It
-    listens on a socket of this machine for each robot.
+    A separate process beside `edged run`: only it talks to the vendors, and only it reads the robots' keys. For each
+    robot it listens on a Unix socket, to which the daemon connects.
 
     \b
     Exit codes: 0 stopped, 2 configuration, no robot in hall.toml, a key or socket that cannot be used.

@@ -1,4 +1,6 @@
-"""``edged pki``: certificates of a hall or a city, for a technician. Exit code 0 done, 1 it ends soon, 2 usage."""
+"""``edged pki``: makes certificates of a hall or a city, for a technician. Exit code 0 done, 1 one expires soon, 2
+usage.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +35,12 @@ app = typer.Typer(
 )
 Name = Annotated[str, typer.Argument(help="Common name: a device's or a hall's id, or a host.")]
 Folder = Annotated[Path, typer.Option("--dir", help="Folder of the authority.")]
-Days = Annotated[int, typer.Option(min=1, max=3650, help="How long it is good.")]
+Days = Annotated[int, typer.Option(min=1, max=3650, help="Days for which it is valid.")]
 
 
 @app.command()
 def new(name: Name, directory: Folder = Path("pki")) -> None:
-    """Make an authority: everything it signs is trusted by whoever has its ca.pem."""
+    """Make a certificate authority: every certificate it signs is trusted by programs that have its ca.pem."""
     from edged.site.authority import Authority, AuthorityError
 
     try:
@@ -52,9 +54,12 @@ def new(name: Name, directory: Folder = Path("pki")) -> None:
 def issue(
     name: Name,
     directory: Folder = Path("pki"),
-    host: Annotated[list[str] | None, typer.Option(help="It is a broker, reached under this.")] = None,
+    host: Annotated[
+        list[str] | None,
+        typer.Option(help="A server (broker) certificate for this host name or address; may be repeated."),
+    ] = None,
     days: Days = DAYS,
-    renew: Annotated[bool, typer.Option(help="In place of the present one.")] = False,
+    renew: Annotated[bool, typer.Option(help="Replace the present certificate.")] = False,
 ) -> None:
     """Make NAME.pem and NAME.key for a broker (with --host) or a client."""
     from edged.site.authority import AuthorityError
@@ -68,10 +73,12 @@ def issue(
 
 @app.command()
 def revoke(
-    names: Annotated[list[str] | None, typer.Argument(help="Who is to be kept out.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Common names to revoke.")] = None,
     directory: Folder = Path("pki"),
 ) -> None:
-    """Keep somebody out: crl.pem names them; give it to the broker and reload it. Without names: renew the list."""
+    """Revoke certificates: they are listed in crl.pem; copy that to the broker and reload it. Without names: renew
+    the list.
+    """
     try:
         listed = _authority(directory).revoke(tuple(directory / f"{_name(name)}.pem" for name in names or ()))
     except OSError as error:
@@ -82,9 +89,9 @@ def revoke(
 @app.command()
 def expiring(
     directory: Folder = Path("pki"),
-    days: Annotated[int, typer.Option(help="Exit 1 where something ends within so many days.")] = WARN_DAYS,
+    days: Annotated[int, typer.Option(help="Exit code 1 if one expires within so many days.")] = WARN_DAYS,
 ) -> None:
-    """Tell when everything ends, what ends first first."""
+    """List when each certificate and the revocation list expire, soonest first."""
     found = _authority(directory).expiries()
     for one in found:
         soon = " <- renew / 请续期" if one.days < days else ""
