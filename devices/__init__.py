@@ -14,6 +14,7 @@ ENTRY_POINTS = "edged.drivers"
 REGISTRY: dict[str, str] = {
     "candle485": "devices.candle485.driver:Candle485",
     "escpos": "devices.escpos.driver:Escpos",
+    "evdev": "devices.evdev.driver:Evdev",
     "ff68": "devices.ff68.driver:Ff68",
     "http_counter": "devices.http_counter.driver:HttpCounter",
     "milesight_mqtt": "devices.milesight_mqtt.driver:MilesightMqtt",

@@ -351,6 +351,12 @@ def _escpos(data: bytes) -> list[str]:
     return said(data)
 
 
+def _evdev(data: bytes) -> list[str]:
+    from devices.evdev.codec import said
+
+    return said(data)
+
+
 def _webhook(data: bytes) -> list[str]:
     from typing import get_args
 
@@ -378,6 +384,7 @@ DECODERS: dict[str, Callable[[bytes], list[str]]] = {
     "voice_chip": _voice,
     "escpos": _escpos,
     "http_counter": _http_counter,
+    "evdev": _evdev,
     "webhook": _webhook,
 }
 

@@ -273,10 +273,15 @@ def detect(
     """Ask every unit of a Modbus line for a coil, and print a [[devices]] table for those that answer, even by a
     refusal.
 
+    With `input` instead of a line: keypads and scanners at this machine, which nothing is asked of.
+
     \b
     Exit codes: 0 a unit answered, 1 none did, 2 wrong usage or no such port.
     Example:    edged devices detect rtu:///dev/ttyUSB0?baudrate=9600 --units 1-16,254
+                edged devices detect input
     """
+    if url == "input":
+        return _detect_inputs(as_json)
     from edged.cli.device_bytes import present, units_of
 
     found = 0
@@ -291,4 +296,18 @@ def detect(
     except (OSError, ValueError) as error:
         raise fail(str(error), 2) from None
     if not found:
+        raise typer.Exit(1)
+
+
+def _detect_inputs(as_json: bool) -> None:
+    from edged.cli.device_inputs import inputs
+
+    listed = list(inputs())
+    for one in listed:
+        remarks = ["a whole keyboard by its own word: is it a scanner or keypad?"] * one.letters
+        remarks += ["the user edged may not read it yet: 71-edged.rules"] * (not one.readable)
+        comment = f"   # {one.name}" + "".join(f"; {remark}" for remark in remarks)
+        text = f'[[devices]]\nid = "keypad"\ndriver = "evdev"\npath = "{one.path}"{comment}\n'
+        _say(one._asdict(), as_json, text)
+    if not listed:
         raise typer.Exit(1)

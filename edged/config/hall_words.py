@@ -159,13 +159,13 @@ KEYS: dict[str, tuple[str, str]] = {
     "devices.font": ("字库", "characters that it has"),
     "devices.beams": ("进、出对射开关所用触点", "contacts that count who enters and who leaves"),
     "devices.poll_ms": ("轮询间隔（毫秒）", "milliseconds between two looks"),
-    "devices.keys": ("设备词语对应的按键", "keys by the device's own word"),
+    "devices.keys": ("设备词语（键名）对应的按键", "keys by the device's own word or name of a key"),
     "devices.requests": ("设备词语对应的取号业务", "services of which a word takes a number"),
     "devices.callers": (
         "呼叫器名称 -> 地址；评价器与其呼叫器同址",
         "caller -> address; its evaluator has the same",
     ),
-    "devices.ratings": ("评价器按键 0–3 -> 等级 1–5", "evaluator's button 0 to 3 -> level 1 to 5"),
+    "devices.ratings": ("评价按键 -> 等级 1–5", "button or key -> level 1 to 5"),
     "devices.vendor": ("厂商", "whose robot or counter it is"),
     "devices.url_file": (
         "机器人地址文件，首行为 URL（含密钥）",
@@ -179,6 +179,15 @@ KEYS: dict[str, tuple[str, str]] = {
         "与密码一起使用的用户名，默认为设备 id",
         "user name with it; default: the device's id",
     ),
+    "devices.reads": (
+        "读取按键，或扫码枪的条码",
+        "whether its keys are pressed by a clerk, or it is a scanner",
+    ),
+    "devices.codes": (
+        "条码是预约号，还是已有的号码",
+        "whether a code is an appointment's or a number that the visitor has",
+    ),
+    "devices.service": ("扫码取号的业务", "service of which a code takes a number"),
     "devices.counts": (
         "采用哪种数：累计、时段、逐人",
         "which of its numbers are taken: totals, of windows, or single crossings",

@@ -193,7 +193,7 @@ async def test_a_printer_is_probed_on_its_line_and_a_silent_one_told_with_its_re
 
 @pytest.mark.parametrize(
     ("url", "says"),
-    [("tcp://127.0.0.1:1", "refuses the connection"), ("rtu:///no/port", "serial port is not there")],
+    [("tcp://127.0.0.1:1", "refuses the connection"), ("rtu:///no/port", "(or USB input) is not there")],
 )
 def test_a_line_that_does_not_open_is_told_with_its_remedy(url: str, says: str) -> None:
     told = said("probe", url, "--lang", "en", code=1)

@@ -72,6 +72,7 @@ async def test_a_filter_that_is_none_is_refused_by_the_link_and_the_others_are_h
 NEEDED: dict[str, dict[str, Any]] = {
     "candle485": {"path": "/dev/x"},
     "escpos": {"path": "/dev/x"},
+    "evdev": {"path": "/dev/input/by-id/usb-Keypad-event-kbd"},
     "ff68": {"path": "/dev/x", "callers": {"w1": 1}},
     "http_counter": {"vendor": "axis", "secret_file": "/etc/edged/secrets/door"},
     "milesight_mqtt": {"topic": "people/door"},
@@ -97,7 +98,7 @@ def test_no_number_of_any_driver_is_without_bounds(driver: str) -> None:
     model = options_of(driver)
     hints = get_type_hints(model, include_extras=True)
     numbers = [name for name in model.__struct_fields__ if _takes_numbers(hints[name])]
-    assert numbers or driver in ("milesight_mqtt", "mqtt_json", "webhook")
+    assert numbers or driver in ("evdev", "milesight_mqtt", "mqtt_json", "webhook")
     for name in numbers:
         for value in WILD:
             with pytest.raises(Misshapen):

@@ -16,6 +16,7 @@ from typing import get_args
 
 from devices.candle485.codec import Parser
 from devices.escpos import codec as escpos
+from devices.evdev import codec as evdev
 from devices.ff68.codec import CallerParser
 from devices.http_counter import codec as http_counter
 from devices.milesight_mqtt import codec as milesight
@@ -84,6 +85,15 @@ def onbon_frames(data: bytes) -> None:
         for units_of_8 in (True, False):
             with contextlib.suppress(DeviceError, ValueError):
                 onbon.decode_areas(frame.data, units_of_8)
+
+
+def input_records(data: bytes) -> None:
+    """Records of a keypad or scanner, read the same in two halves; a code has a bound."""
+    whole, halves, codes = evdev.InputReader(), evdev.InputReader(), evdev.CodeReader()
+    records, middle = whole.feed(data), len(data) // 2
+    assert records == halves.feed(data[:middle]) + halves.feed(data[middle:])
+    for key in evdev.pressed(records):
+        assert len(codes.take(key) or "") <= evdev.CODE_MAX
 
 
 def printer_answers(data: bytes) -> None:
@@ -195,6 +205,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         onbon_frames,
         milesight_report,
         http_reports,
+        input_records,
         printer_answers,
         robot_answers,
         modbus_pdus,

@@ -1,0 +1,1 @@
+"""USB keypads as call panels or evaluators, and scanners at which visitors check in."""

@@ -1,0 +1,139 @@
+"""Linux ``input_event`` records to pressed keys, and pressed keys to codes that were scanned; no I/O.
+
+Sources: include/uapi/linux/input.h (two longs of time, type, code, value, in the machine's own order) and
+input-event-codes.h (numbers and names of keys). A value of 0 is a release, 2 the repetition of a key that is held:
+neither is a press. SYN_DROPPED: the kernel lost events, so what was being typed is not whole.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+RECORD = struct.Struct("llHHi")
+EV_SYN, EV_KEY = 0, 1
+SYN_DROPPED = 3
+PRESSED = 1
+HELD_MAX = 64 * RECORD.size
+CODE_MAX = 64  # characters of a code; a QR code of an appointment has 20
+
+# Names of linux/input-event-codes.h without KEY_.
+KEY_NAMES: dict[str, int] = {
+    **{name: code for code, name in enumerate("1234567890", 2)},
+    **{name: code for code, name in enumerate("QWERTYUIOP", 16)},
+    **{name: code for code, name in enumerate("ASDFGHJKL", 30)},
+    **{name: code for code, name in enumerate("ZXCVBNM", 44)},
+    **{
+        f"KP{digit}": code
+        for digit, code in zip("7894561230", (71, 72, 73, 75, 76, 77, 79, 80, 81, 82), strict=True)
+    },
+    **{f"F{number}": code for number, code in zip(range(1, 13), (*range(59, 69), 87, 88), strict=True)},
+    **{
+        "ESC": 1,
+        "MINUS": 12,
+        "EQUAL": 13,
+        "BACKSPACE": 14,
+        "TAB": 15,
+        "ENTER": 28,
+        "SPACE": 57,
+        "DOT": 52,
+        "SLASH": 53,
+    },
+    **{
+        "LEFTSHIFT": 42,
+        "RIGHTSHIFT": 54,
+        "NUMLOCK": 69,
+        "KPASTERISK": 55,
+        "KPMINUS": 74,
+        "KPPLUS": 78,
+        "KPDOT": 83,
+    },
+    **{"KPENTER": 96, "KPSLASH": 98, "UP": 103, "LEFT": 105, "RIGHT": 106, "DOWN": 108, "DELETE": 111},
+    **{"MUTE": 113, "VOLUMEDOWN": 114, "VOLUMEUP": 115, "KPEQUAL": 117, "KPCOMMA": 121},
+}
+NAMES = {code: name for name, code in KEY_NAMES.items()}
+DIGITS = {KEY_NAMES[name]: name[-1] for digit in "0123456789" for name in (digit, f"KP{digit}")}
+SIGNS = (
+    DIGITS
+    | {KEY_NAMES[name]: name for name in "QWERTYUIOPASDFGHJKLZXCVBNM"}
+    | {12: "-", 74: "-", 52: ".", 53: "/"}
+)
+ENDS = frozenset({KEY_NAMES["ENTER"], KEY_NAMES["KPENTER"], KEY_NAMES["TAB"]})
+SHIFTS = frozenset({KEY_NAMES["LEFTSHIFT"], KEY_NAMES["RIGHTSHIFT"]})
+
+
+class InputRecord(NamedTuple):
+    """One event of a device."""
+
+    kind: int
+    code: int
+    value: int
+
+    def to_bytes(self) -> bytes:
+        """As the kernel writes it; the time is not read."""
+        return RECORD.pack(0, 0, *self)
+
+
+class InputReader:
+    """Cuts records out of a stream of bytes."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, data: bytes) -> list[InputRecord]:
+        """The records that are whole now."""
+        self._held += data
+        size = len(self._held) // RECORD.size * RECORD.size
+        whole, self._held = self._held[:size], self._held[size:]
+        return [InputRecord(kind, code, value) for _, _, kind, code, value in RECORD.iter_unpack(whole)]
+
+
+def pressed(records: list[InputRecord]) -> list[int | None]:
+    """Codes of keys that went down, in order; None where events were lost."""
+    found: list[int | None] = []
+    for one in records:
+        if one.kind == EV_KEY and one.value == PRESSED:
+            found.append(one.code)
+        elif one.kind == EV_SYN and one.code == SYN_DROPPED:
+            found.append(None)
+    return found
+
+
+class CodeReader:
+    """Joins what a scanner types into codes. A sign that it has no letter for spoils the code it stands in."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._spoilt = False
+
+    def forget(self) -> None:
+        """What was begun will not be finished: somebody pulled the scanner, or it stopped in the middle."""
+        self._text, self._spoilt = "", False
+
+    def take(self, code: int | None) -> str | None:
+        """The code that is whole with this key; "" for one that cannot be read."""
+        if code is None:
+            self._spoilt = True
+        elif code in ENDS:
+            text, spoilt = self._text, self._spoilt
+            self.forget()
+            return None if not text and not spoilt else "" if spoilt else text
+        elif code in SIGNS:
+            self._text += SIGNS[code]
+            self._spoilt = self._spoilt or len(self._text) > CODE_MAX
+            self._text = self._text[:CODE_MAX]
+        elif code not in SHIFTS:
+            self._spoilt = True
+        return None
+
+
+def said(data: bytes) -> list[str]:
+    """Captured records in words, for a technician."""
+    found = []
+    for one in InputReader().feed(data):
+        if one.kind == EV_KEY:
+            what = {0: "released", 1: "pressed", 2: "held"}.get(one.value, f"value {one.value}")
+            found.append(f"{NAMES.get(one.code, f'key {one.code}')} {what}")
+        elif one.kind == EV_SYN and one.code == SYN_DROPPED:
+            found.append("events were lost")
+    return found

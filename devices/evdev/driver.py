@@ -1,0 +1,187 @@
+"""A USB keypad as call panel or evaluator, or a scanner as check-in. Rules:
+
+1. A key counts when it goes down; one that is held, or said again by the device, is not another press.
+2. Digits before a key are its argument (transfer to window 12); they are forgotten after ``DIGITS_S``, with Backspace
+   one by one, and when events were lost. With ``ratings`` digits are ratings.
+3. A scanned code is a request for a number: of an appointment, or of a visitor who has a number and is back. One that
+   holds somebody's identity or mobile number never comes in.
+4. It shows nothing and says nothing: lamps and boards beside it do.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta, field
+
+from devices.evdev.codec import DIGITS, KEY_NAMES, NAMES, CodeReader, InputReader, pressed
+from edged.clock import monotonic_s
+from edged.core.model.commands import Action, Evaluator, Panel, Value
+from edged.core.model.events import Event, Key, KeyPressed, RatingGiven, TicketRequested
+from edged.core.model.losses import Loss
+from edged.core.model.point import Point
+from edged.driver import DeviceContext, Options, Presence, Refused
+from edged.heartbeat import lasting
+from edged.links import ByteLink
+from edged.links.evdev import EvdevLink
+from edged.links.losses import WIRE_LOSSES
+from edged.personal import names_a_person
+from edged.shapes import ID, form
+
+DIGITS_S = 5.0  # real seconds between two digits of one argument
+DIGITS_MAX = 12
+SCAN_S = 1.0  # real seconds between two signs of one code: a scanner types a hundred a second
+PLACES = "a path under /dev/input/by-id/ or /dev/input/by-path/; `edged devices detect input` lists them"
+InputPath = Annotated[str, form(r"^/dev/input/by-(id|path)/[^/\x00]{1,200}$", PLACES)]
+KeyName = Annotated[
+    str, form(rf"^({'|'.join(KEY_NAMES)})$", "a name of linux/input-event-codes.h without KEY_")
+]
+NUMBER_MAX = 12
+WITH_ARGUMENT: frozenset[Key] = frozenset(
+    {"transfer", "park", "login", "announce", "pause", "force-open", "force-close", "go-on"}
+)
+
+
+def _usual() -> dict[str, Key]:
+    """A numeric keypad: Enter calls, the signs around it do the rest."""
+    return {
+        "KPENTER": "next-or-recall",
+        "ENTER": "next-or-recall",
+        "KPPLUS": "arrive",
+        "KPMINUS": "no-show-or-finish",
+        "KPASTERISK": "pause",
+        "KPDOT": "unpause",
+        "KPSLASH": "transfer",
+    }
+
+
+class EvdevOptions(Options, frozen=True):
+    """``path``: by id or by place. ``reads``: the keys of a clerk, or codes that a scanner types.
+
+    ``keys``: name of a key -> what it means. ``ratings``: name of a key -> level 1 (very bad) to 5 (very good).
+    ``service``: of which a scanned code asks for a number; ``codes``: whether it is an appointment's or a number.
+    """
+
+    path: InputPath
+    reads: Literal["keys", "codes"] = "keys"
+    keys: Annotated[dict[KeyName, Key], Meta(max_length=60)] = field(default_factory=_usual)
+    ratings: Annotated[dict[KeyName, Annotated[int, Meta(ge=1, le=5)]], Meta(max_length=20)] = field(
+        default_factory=dict
+    )
+    service: Annotated[str, ID] | None = None
+    codes: Literal["appointment", "number"] = "appointment"
+
+    def __post_init__(self) -> None:
+        Options.__post_init__(self)
+        if (self.reads == "codes") != (self.service is not None):
+            raise ValueError('service is of a scanner: reads = "codes" and service come together')
+        twice = sorted(self.keys.keys() & self.ratings.keys())
+        if twice:
+            raise ValueError(f"{twice[0]} is a key and a rating; give it one meaning")
+
+    def point_roles(self, channel: str) -> frozenset[str]:
+        """A panel, and an evaluator where it has ratings; a scanner is neither."""
+        if self.reads == "codes":
+            return frozenset()
+        return frozenset({"panel"} | ({"evaluator"} if self.ratings else set()))
+
+    def reports(self) -> frozenset[str]:
+        """A scanner asks for numbers."""
+        return frozenset({"dispenser"}) if self.reads == "codes" else frozenset()
+
+    def service_ids(self) -> frozenset[str]:
+        """That of a scanner."""
+        return frozenset() if self.service is None else frozenset({self.service})
+
+
+class Evdev:
+    """Driver of one input device. Its only point is the device."""
+
+    OPTIONS: ClassVar[type[Options]] = EvdevOptions
+    LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES
+    deadline_s = 1.0  # it shows nothing
+    reassert_s = 3600.0
+    pace_s = 0.0
+
+    def __init__(self, context: DeviceContext, options: EvdevOptions, link: ByteLink | None = None) -> None:
+        """``link``: the wire to use; by default the device at ``path``."""
+        self._context = context
+        self._options = options
+        self._link = link if link is not None else EvdevLink(options.path)
+        self._keys: dict[int, Key] = {KEY_NAMES[name]: key for name, key in options.keys.items()}
+        self._ratings = {KEY_NAMES[name]: level for name, level in options.ratings.items()}
+        self._presence = Presence(context)
+        self._records = InputReader()
+        self._codes = CodeReader()
+        self._digits = ""
+        self._typed_s = 0.0
+
+    async def run(self) -> None:
+        """See ``Driver``."""
+        self._presence.forget()
+        await lasting("link", self._link.run(self._heard, self._wire_changed))
+
+    async def show(self, point: Point, value: Value) -> None:
+        """It has nothing to show it with. Raises ``Refused`` for what a panel would not be told."""
+        if not isinstance(value, Panel | Evaluator):
+            raise Refused(f"{point} is a keypad, it shows no {value.kind}")
+
+    async def act(self, action: Action) -> None:
+        """It does nothing. Raises ``Refused``."""
+        raise Refused(f"a keypad cannot {action.body.kind}")
+
+    def _heard(self, data: bytes) -> None:
+        for code in pressed(self._records.feed(data)):
+            now_s = monotonic_s()
+            pause_s, self._typed_s = now_s - self._typed_s, now_s
+            if self._options.reads == "codes":
+                if pause_s > SCAN_S:
+                    self._codes.forget()
+                self._scanned(self._codes.take(code))
+            else:
+                if pause_s > DIGITS_S:
+                    self._digits = ""
+                self._typed(code)
+
+    def _typed(self, code: int | None) -> None:
+        if code in self._ratings:
+            self._tell(RatingGiven(self._context.point(), self._ratings[code]))
+        elif code in self._keys:
+            key, digits, self._digits = self._keys[code], self._digits, ""
+            argument = digits if digits and key in WITH_ARGUMENT else None
+            self._tell(KeyPressed(self._context.point(), key, argument))
+        elif code is None:
+            self._digits = ""
+            self._context.reject("events_lost", self._context.device)
+        elif code in DIGITS:
+            self._digits = (self._digits + DIGITS[code])[-DIGITS_MAX:]
+        elif code == KEY_NAMES["BACKSPACE"]:
+            self._digits = self._digits[:-1]
+        elif code != KEY_NAMES["NUMLOCK"]:  # keypads press it by themselves
+            self._context.reject("unknown_key", NAMES.get(code, f"key {code}"))
+
+    def _scanned(self, text: str | None) -> None:
+        if text is None:
+            return
+        service = self._options.service
+        assert service is not None, "the options say so"
+        number = self._options.codes == "number"
+        if names_a_person(text):
+            self._context.reject("personal_data", self._context.device)
+        elif not text or (number and (len(text) > NUMBER_MAX or not text.replace("-", "").isalnum())):
+            self._context.reject("unreadable_code", f"{self._context.device}: {len(text)} signs")
+        elif number:
+            self._tell(TicketRequested(self._context.point(), service, returning=text))
+        else:
+            self._tell(TicketRequested(self._context.point(), service, appointment=text))
+
+    def _tell(self, event: Event) -> None:
+        self._context.emit(event)
+
+    def _wire_changed(self, up: bool, why: Loss) -> None:
+        self._records, self._digits = InputReader(), ""
+        self._codes.forget()
+        if up:
+            self._presence.back()
+        else:
+            self._presence.lost(*why)

@@ -1,0 +1,68 @@
+"""The other end: somebody at a keypad, or a scanner, with the habits of people and of the kernel."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+from devices.evdev.codec import EV_KEY, EV_SYN, KEY_NAMES, SIGNS, SYN_DROPPED, InputRecord
+
+MSC_SCAN = InputRecord(4, 4, 458756)  # the scan code that stands before each key
+REPORT = InputRecord(EV_SYN, 0, 0)  # ends what happened at once
+
+
+class FakeInput:
+    """Writes records into the pipe at ``place``. ``seed``: how often a key is held, and where reads are cut."""
+
+    def __init__(self, place: Path, seed: int = 0) -> None:
+        self.place = place
+        self._chance = random.Random(seed)
+        self._file = -1
+
+    def plug(self) -> None:
+        """There it is, as udev's link."""
+        os.mkfifo(self.place)
+        self._file = os.open(self.place, os.O_RDWR | os.O_NONBLOCK)
+
+    def unplug(self) -> None:
+        """It is pulled."""
+        if self._file >= 0:
+            os.close(self._file)
+            self.place.unlink()
+            self._file = -1
+
+    def press(self, *names: str) -> None:
+        """Keys down and up, some of them held for a while."""
+        for name in names:
+            code = KEY_NAMES[name]
+            held = [InputRecord(EV_KEY, code, 2), REPORT] * self._chance.choice((0, 0, 3))
+            self._say(
+                [MSC_SCAN, InputRecord(EV_KEY, code, 1), REPORT, *held, InputRecord(EV_KEY, code, 0), REPORT]
+            )
+
+    def scan(self, text: str) -> None:
+        """A code, typed as a keyboard would, with shift, and Enter."""
+        by_sign = {sign: code for code, sign in reversed(SIGNS.items())}
+        names = {code: name for name, code in KEY_NAMES.items()}
+        for sign in text:
+            shift = InputRecord(EV_KEY, KEY_NAMES["LEFTSHIFT"], 1)
+            self._say([shift, REPORT] if sign.isalpha() else [])
+            self.press(names[by_sign[sign]])
+            self._say([shift._replace(value=0), REPORT] if sign.isalpha() else [])
+        self.press("ENTER")
+
+    def heard(self) -> bytes:
+        """What nobody has read yet."""
+        return os.read(self._file, 65_536)
+
+    def lose(self) -> None:
+        """The kernel's buffer ran over."""
+        self._say([InputRecord(EV_SYN, SYN_DROPPED, 0), REPORT])
+
+    def _say(self, records: list[InputRecord]) -> None:
+        data = b"".join(one.to_bytes() for one in records)
+        cut = self._chance.randrange(len(data) + 1)
+        for piece in (data[:cut], data[cut:]):
+            if piece:
+                os.write(self._file, piece)
