@@ -250,10 +250,8 @@ def _hear(turn: Turn, event: DeviceEvent, sender: Sender) -> None:
     fresh = sender.fresh
     fresh.pop(event.seq, None)
     fresh[event.seq] = turn.at_ms
-    for seq in list(fresh):
-        if turn.at_ms - fresh[seq] <= RESEND_MS and len(fresh) <= FRESH_MAX:
-            break
-        del fresh[seq]
+    while turn.at_ms - fresh[oldest := next(iter(fresh))] > RESEND_MS or len(fresh) > FRESH_MAX:
+        del fresh[oldest]
 
 
 def _look_for_a_hole(turn: Turn, point: Point, seq: int) -> None:

@@ -254,23 +254,26 @@ def wait_range(load: Load, ahead: float) -> Range | None:
     if not load.opening and not load.leaving:
         each_s = load.mean_s / serving
         return Range(low * each_s, finishes * each_s, high * each_s)
-    return Range(*(_until_done_s(load, serving, work) for work in (low, finishes, high)))
+    changes = [(ready_s, 1.0) for ready_s in load.opening] + [
+        (left_s, -share) for left_s, share in load.leaving
+    ]
+    changes.sort()
+    return Range(*[_until_done_s(load.mean_s, serving, changes, work) for work in (low, finishes, high)])
 
 
-def _until_done_s(load: Load, serving: float, finishes: float) -> float:
+def _until_done_s(
+    mean_s: float, serving: float, changes: Sequence[tuple[float, float]], finishes: float
+) -> float:
     """When ``finishes`` services are done; a window that becomes ready takes the next one in line at once.
 
     Whoever goes first finishes the visitor at the window: one service fewer to wait for, and one fewer who does it.
     """
     now_s, windows, left = 0.0, serving, finishes
-    changes = [(ready_s, 1.0) for ready_s in load.opening] + [
-        (left_s, -share) for left_s, share in load.leaving
-    ]
-    for change_s, share in sorted(changes):
-        need_s = left * load.mean_s / windows if windows > 0 else inf
+    for change_s, share in changes:
+        need_s = left * mean_s / windows if windows > 0 else inf
         if now_s + need_s <= change_s:
             return now_s + need_s
-        left -= (change_s - now_s) * windows / load.mean_s
+        left -= (change_s - now_s) * windows / mean_s
         now_s = change_s
         if share > 0:
             windows, left = windows + share, left - share
@@ -278,4 +281,4 @@ def _until_done_s(load: Load, serving: float, finishes: float) -> float:
             windows = _fewer(windows, -share)
         if left <= 0:
             return now_s
-    return now_s + left * load.mean_s / windows
+    return now_s + left * mean_s / windows

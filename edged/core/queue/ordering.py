@@ -381,6 +381,10 @@ def _rank(turn: Turn, service: str, lane: str) -> int:
 def _older(turn: Turn, queue: list[int], place: tuple[int, int]) -> int:
     """How many of a lane have an earlier place."""
     tickets = turn.state.tickets
+    if not queue or _place(tickets[queue[-1]]) < place:
+        return len(queue)  # as nearly always: whoever asks came last
+    if queue[-1] == place[1]:
+        return len(queue) - 1
     return bisect_left(queue, place, key=lambda other: _place(tickets[other]))
 
 
@@ -390,8 +394,13 @@ def _before(turn: Turn, queue: list[int], lane: tuple[str, str], own: tuple[int,
     lane_rank = _rank(turn, *lane)
     if lane_rank != rank:
         return len(queue) if lane_rank < rank else 0
+    if not queue:
+        return 0
     head_ms = head_start_ms(class_of(lane[1]), turn.state.policy.calling)
-    tickets = turn.state.tickets
-    return bisect_left(
-        queue, (effective_ms, ticket), key=lambda other: (place_ms(tickets[other]) - head_ms, other)
-    )
+    tickets, own_place = turn.state.tickets, (effective_ms, ticket)
+    last = queue[-1]
+    if last == ticket:
+        return len(queue) - 1
+    if (place_ms(tickets[last]) - head_ms, last) < own_place:
+        return len(queue)
+    return bisect_left(queue, own_place, key=lambda other: (place_ms(tickets[other]) - head_ms, other))

@@ -5,7 +5,15 @@ A broker ends the whole connection over one filter that is none (MQTT 5 §4.7, �
 
 from __future__ import annotations
 
+import re
+
 BYTES_MAX = 65_535  # §1.5.4: a length of two bytes
+# §1.5.4: NUL must not, control characters and non-characters should not be sent; brokers end the connection
+_ODD = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ufdd0-\ufdef"
+    + "".join(chr(plane << 16 | end) for plane in range(17) for end in (0xFFFE, 0xFFFF))
+    + "]"
+)
 SHARED = "$share/"  # §4.8.2: only one of its subscribers gets a message; a counter would lose every other one
 
 
@@ -48,12 +56,7 @@ def _text_fault(text: str) -> str:
         return "has half a surrogate pair"
     if size > BYTES_MAX:
         return f"has {size} bytes, at most {BYTES_MAX} are allowed"
-    odd = next((char for char in text if _is_odd(ord(char))), None)
+    odd = _ODD.search(text)
     if odd is not None:
-        return f"has a character that no topic may have (U+{ord(odd):04X})"
+        return f"has a character that no topic may have (U+{ord(odd[0]):04X})"
     return ""
-
-
-def _is_odd(code: int) -> bool:
-    """§1.5.4: NUL must not, control characters and non-characters should not be sent; brokers end the connection."""
-    return code < 0x20 or 0x7F <= code < 0xA0 or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
