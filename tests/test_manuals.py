@@ -111,6 +111,8 @@ def test_what_a_newcomer_types_lights_the_lamp(name: str, tmp_path: Path) -> Non
     assert '"on"' in seen.read_text(), f"{seen.read_text()}\n{(tmp_path / 'said').read_text()}"
     lamps = re.findall(r"lamp (\{.*\})", seen.read_text())
     assert lamps[-2:] == ['{"state":"blink"}', '{"state":"on"}'], lamps
+    left = [*ROOT.glob("*.db*"), *(ROOT / "configs").glob("*.db*"), *ROOT.glob("*.ballast")]
+    assert not left, "journal and ballast stay out of the checkout"
 
 
 def _path() -> str:

@@ -1,0 +1,83 @@
+"""Whatever a device says, its numbers count within its epoch: one rule for dispensers, panels, evaluators, counters,
+health reports and queue systems.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any, get_args
+
+import pytest
+
+from edged.core import sequence
+from edged.core.engine import Engine
+from edged.core.model.events import ClockSet, DeviceEvent, SiteLoaded
+from edged.core.model.lookup import Lookup
+from edged.core.model.point import Point
+from edged.core.model.turn import Turn
+from tests.support.core_hall import hall_site
+
+AT_MS = 28_800_000
+EVENING_MS = 1_795_449_600_000
+POINT = Point("sender")
+VALUES: dict[str, Any] = {  # by field, of those without a default
+    "number": "A001",
+    "service": "tax-general",
+    "key": "next",
+    "level": 5,
+    "semantics": "total",
+    "window": "w1",
+    "waiting": ("A001", "A002"),
+    "numbers": ("A001", "A002"),
+    "staffed": True,
+    "outcome": "served",
+}
+KINDS = get_args(DeviceEvent)
+
+
+def message(kind: type, seq: int, **other: Any) -> Any:
+    """A message of this kind."""
+    wanted = {one.name for one in fields(kind)} & VALUES.keys()
+    return kind(point=POINT, seq=seq, **{name: VALUES[name] for name in wanted}, **other)
+
+
+class Heard:
+    """A hall that hears one device; ``known(…)``: whether it takes a message for one that it has already."""
+
+    def __init__(self) -> None:
+        self.engine = Engine()
+        self.engine.handle(AT_MS, SiteLoaded(hall_site()))
+        self.engine.handle(AT_MS, ClockSet(EVENING_MS, 480))
+        self.at_ms = AT_MS
+
+    def known(self, event: Any, after_s: float = 1.0) -> bool:
+        self.at_ms += round(after_s * 1000)
+        self.engine.state.at_ms = self.at_ms
+        return sequence.is_redelivery(Turn(self.engine.state, Lookup(hall_site()), self.at_ms), event)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_a_device_that_was_switched_off_over_night_is_heard(kind: type) -> None:
+    hall = Heard()
+    assert not any(hall.known(message(kind, seq)) for seq in (1, 2, 3))
+    assert [hall.known(message(kind, seq), after) for seq, after in ((1, 43_200.0), (2, 5.0), (3, 5.0))] == [
+        False,
+        False,
+        False,
+    ], "the numbers of yesterday"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_what_it_repeats_after_a_short_loss_counts_once(kind: type) -> None:
+    hall = Heard()
+    assert not any(hall.known(message(kind, seq)) for seq in (1, 2, 3))
+    assert [hall.known(message(kind, seq), after) for seq, after in ((2, 4.0), (3, 0.1))] == [True, True]
+    assert hall.known(replace(message(kind, 3), again=True), 43_200.0), "the broker's repetition, however old"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_another_name_for_its_life_is_another_life(kind: type) -> None:
+    hall = Heard()
+    assert not hall.known(message(kind, 1, boot="a"))
+    assert not hall.known(message(kind, 1, boot="b"))
+    assert hall.known(message(kind, 1, boot="b"))
