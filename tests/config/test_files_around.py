@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from devices.http_counter.driver import SPEAKER, HttpCounterOptions
 from edged.config import access_list, load, unit_file
 from tests.support.daemons import edged
 
@@ -44,6 +45,36 @@ def test_each_line_that_is_missing_is_named(gone: str, told: str) -> None:
     text = ACL.read_text()
     assert text.count(gone) >= 1
     assert any(told in line for line in lines(text.replace(gone, "", 1)))
+
+
+def test_processes_beside_the_daemon_may_say_what_they_say_and_no_more() -> None:
+    """`edged bridge` under a name of its own, and `edged counters`, which speaks for its devices."""
+    rules = access_list.parse(ACL.read_text())
+    for word in ("status", "health", "ticket", "call", "end", "queue", "window"):
+        assert access_list.allows(rules, "edged-bridge", "write", f"hall/east/dev/queue-1/up/{word}")
+    for topic in HttpCounterOptions(vendor="axis", secret_file="x").topics("east", "door")[0]:
+        assert access_list.allows(rules, SPEAKER, "write", topic)
+        assert not access_list.allows(rules, "edged-bridge", "write", topic)
+    for user in (SPEAKER, "edged-bridge"):
+        for topic in (
+            "hall/east/dev/panel-w1/up/key",
+            "hall/east/dev/lamp-w1/down/lamp",
+            "hall/east/ops/open",
+        ):
+            assert not access_list.allows(rules, user, "write", topic)
+            assert not access_list.allows(rules, user, "read", topic)
+
+
+def test_a_counters_listener_without_its_lines_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "hall.toml"
+    counter = '[[devices]]\nid = "cam"\ndriver = "http_counter"\nvendor = "axis"\nsecret_file = "x"\n'
+    file.write_text(f"{EXAMPLE.read_text()}\n{counter}")
+    text = ACL.read_text()
+    assert list(access_list.mistakes(load(file), text, "edged")) == []
+    (told,) = access_list.mistakes(
+        load(file), text.replace("topic write hall/+/dev/+/up/people\n", ""), "edged"
+    )
+    assert told.startswith("user edged-counters may not write hall/east/dev/cam/up/people")
 
 
 @pytest.mark.parametrize(

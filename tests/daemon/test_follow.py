@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import re
+import sqlite3
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiomqtt
 
+from devices.http_counter.fake import FakeHttpCounter, post
 from tests.support.brokers import Mosquitto, plain_client, until
 from tests.support.daemon_checks import TIDE, identical, watching
-from tests.support.daemons import Daemon, Hall, Machines, device_table
+from tests.support.daemons import ROOT, Daemon, Hall, Machines, device_table
 
 
 class QueueSystem:
@@ -70,3 +78,97 @@ async def test_a_queue_system_calls_and_the_tide_opens_a_window_for_it(
     assert ignored.count("queue_system_calls") == 1
     assert ignored.count("unknown_window") == 1
     identical(files)
+
+
+@asynccontextmanager
+async def beside(*arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """A process beside the daemon, and its first line, which says that it serves."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "edged", *arguments, "--log-level", "ERROR"),
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(30):
+            yield process, (await process.stdout.readline()).decode()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+BRIDGE = """
+queue = "queue-1"
+url_file = "url"
+state = "bridge.json"
+every_s = 0.2
+whole_every_s = 1.0
+overlap = 0
+username = "queue-1"
+tickets = { view = "v_tickets", key = "id", number = "no", service = "biz" }
+calls = { view = "v_calls", key = "id", number = "no", window = "win" }
+waiting = { view = "v_tickets", number = "no", service = "biz", order = "id" }
+[services]
+"0101" = "tax-general"
+[windows]
+"1" = "w1"
+"""
+COUNTER = """
+[[devices]]
+id = "door-camera"
+driver = "http_counter"
+vendor = "hikvision"
+secret_file = "secret"
+"""
+
+
+async def test_a_database_and_a_camera_reach_the_core_by_processes_beside_the_daemon(
+    hall: tuple[Hall, Daemon, Machines], broker: Mosquitto
+) -> None:
+    """`edged bridge` and `edged counters` as they are started, before a serving daemon that dies meanwhile."""
+    files, daemon, machines = hall
+    following(files)
+    files.file.write_text(files.file.read_text() + COUNTER)
+    folder = files.directory
+    (folder / "secret").write_text("eleven-o-clock\n")
+    (folder / "url").write_text(f"sqlite:///{folder / 'queue.sqlite'}\n")
+    (folder / "bridge.toml").write_text(BRIDGE)
+    theirs = sqlite3.connect(folder / "queue.sqlite", isolation_level=None)
+    theirs.execute("CREATE TABLE v_tickets (id INTEGER, no TEXT, biz TEXT, visitor TEXT)")
+    theirs.execute("CREATE TABLE v_calls (id INTEGER, no TEXT, win TEXT)")
+    theirs.execute("INSERT INTO v_tickets VALUES (1, 'A001', '0101', '张三')")
+    camera = FakeHttpCounter("hikvision", "total")
+
+    async def passed(people: int) -> None:
+        camera.passed(people)
+        body, says = camera.report(), ("door-camera", "eleven-o-clock")
+        async with asyncio.timeout(30):  # 503 until the broker has it: a camera posts again
+            while await asyncio.to_thread(post, port, "/door-camera", body, *says) != 200:
+                await asyncio.sleep(0.05)
+
+    await daemon.start()
+    config = ("--config", str(files.file))
+    async with (
+        beside("bridge", str(folder / "bridge.toml"), *config) as (_, said),
+        beside("counters", *config, "--port", "0") as (_, address),
+    ):
+        assert said == "edged bridge: ready\n"
+        (port,) = (int(found) for found in re.findall(r":(\d+)/", address))
+        await until(lambda: machines.panel.waiting == 1)
+        await passed(2)
+        await daemon.kill()
+        theirs.execute("INSERT INTO v_tickets VALUES (2, 'A002', '0101', '李四')")
+        theirs.execute("INSERT INTO v_calls VALUES (1, 'A001', '1')")
+        await passed(3)
+        await daemon.restart()
+        await until(lambda: machines.panel.shown.get("panel", {}).get("number") == "A001")
+        await until(lambda: machines.panel.waiting == 1)
+        await until(lambda: files.notes()["people.counted"] == 2)
+    assert await daemon.stop() == 0
+    theirs.close()
+    counted = [
+        note.data["entered"] for step in files.steps() for note in step.notes if note.kind == "people.counted"
+    ]
+    assert counted == [0, 3], "the first total is where counting begins; what came while we were down counts"
+    assert not any(name in files.journal.read_bytes().decode("utf-8", "replace") for name in ("张三", "李四"))

@@ -14,7 +14,7 @@ from tests.fuzz.targets import TARGETS
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = Path(__file__).with_name("corpus")
-SECONDS = 3
+SECONDS = 2
 LONG_S = 0.05  # a whole hall.toml and a signed policy are read within this; a frame within a hundredth of it
 
 
