@@ -7,7 +7,7 @@ hours, clerks call, serve and rest between two visitors, staff walk to a "+1" wi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import count
@@ -36,6 +36,7 @@ LOOK_S = 15.0  # a clerk without visitors looks up this often
 DRAIN_STEPS = 512
 
 DISPENSER = Point("dispenser")
+NO_MORE: Mapping[str, str] = {}
 
 Due = tuple[int, int, str, Point]  # hall time, order, what, who
 
@@ -141,8 +142,11 @@ def _prefix(place: int) -> str:
     return (chr(64 + place // 26) if place >= 26 else "") + chr(65 + place % 26)
 
 
-def hall_toml(site: Site, broker_port: int, web_port: int) -> str:
-    """A hall.toml for the daemon of ``site``, its journal ``hall.db`` beside it; every device speaks JSON over MQTT."""
+def hall_toml(site: Site, broker_port: int, web_port: int, more: Mapping[str, str] = NO_MORE) -> str:
+    """A hall.toml for the daemon of ``site``, its journal ``hall.db`` beside it; every device speaks JSON over MQTT.
+
+    ``more``: devices that no part of the site names (counters, further dispensers), id to kind.
+    """
     tables: list[tuple[str, dict[str, object]]] = [
         ("[hall]", {"id": site.hall, "name": site.name}),
         ("[mqtt]", {"port": broker_port}),
@@ -155,12 +159,16 @@ def hall_toml(site: Site, broker_port: int, web_port: int) -> str:
         kinds |= dict.fromkeys(area.displays, "display")
     of_service = ("id", "area", "name", "name_en", "prefix", "mean_s")
     tables += [("[[services]]", _table(service, *of_service)) for service in site.services]
+    of_window = ("id", "number", "skills", "tidal", "panel", "lamp", "evaluator")
     for window in site.windows:
-        tables.append(("[[windows]]", _table(window, "id", "number", "skills", "tidal", "panel", "lamp")))
+        tables.append(("[[windows]]", _table(window, *of_window)))
         kinds |= {str(window.panel): "panel", str(window.lamp): "lamp"}
+        if window.evaluator is not None:
+            kinds[window.evaluator] = "evaluator"
     for member in site.staff:
         tables.append(("[[staff]]", _table(member, "id", "name", "skills", "pager")))
         kinds[str(member.pager)] = "pager"
+    kinds |= more
     tables += [
         ("[[devices]]", {"id": id_, "driver": "mqtt_json", "kind": kind}) for id_, kind in kinds.items()
     ]
