@@ -305,7 +305,7 @@ def cases(*told: tuple[str, str, str]) -> dict[str, Any]:
             "state": state,
             "area": "tax",
             "service": None,
-            "code": "不予受理",
+            "code": "refused",
             "opened": opened,
             "due": "2026-11-30",
             "special": False,

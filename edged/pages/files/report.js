@@ -1,6 +1,6 @@
 // A day on paper: figures, lanes, every "+1" with its reason, pauses, alarms and cases.
 import { $, clock, dateLine, h, live, patch, say, t } from "./base.js";
-import { hm, lastMinute, timeline } from "./timeline.js";
+import { caseWord, hm, lastMinute, timeline } from "./timeline.js";
 
 const FIGURES_MAX = 6;
 let days = [], today = "", day = null;
@@ -38,7 +38,7 @@ function paper() {
     h("h2", {}, t("p_plus")), table([t("p_window"), t("p_area"), t("p_asked"), t("p_from"), t("p_until"), t("p_minutes"), t("h_standby"), t("p_why")], day.bands.map((one) => [one.window, areaName(one.area), some(one.asked, hm), some(one.opened, hm), some(one.until, hm), one.opened == null ? "—" : `${Math.round((one.until ?? end) - one.opened)}`, one.who ?? "—", say(one) || "—"]), [1, 6, 7]),
     h("h2", {}, t("p_pauses")), table([t("p_window"), t("p_from"), t("p_until"), t("p_minutes"), t("p_why")], day.pauses.map((one) => [one.window, hm(one.from), some(one.until, hm), `${Math.round((one.until ?? end) - one.from)}`, say(one) || "—"]), [4]),
     h("h2", {}, t("p_alarms")), table([t("p_from"), t("p_until"), t("p_why")], day.alarms.map((one) => [hm(one.from), some(one.until, hm), say(one)]), [2]),
-    h("h2", {}, t("p_cases")), table([t("p_area"), t("p_what"), t("p_from"), t("p_answered"), t("p_minutes"), t("p_closed")], (day.cases ?? []).map((one) => [one.area == null ? "—" : areaName(one.area), `${one.code ?? "—"}${one.overdue ? ` · ${t("case_late")}` : ""}`, hm(one.from), some(one.answered, hm), some(one.answered, (n) => `${Math.round(n - one.from)}`), some(one.until, hm)]), [0, 1]),
+    h("h2", {}, t("p_cases")), table([t("p_area"), t("p_what"), t("p_from"), t("p_answered"), t("p_minutes"), t("p_closed")], (day.cases ?? []).map((one) => [one.area == null ? "—" : areaName(one.area), `${caseWord(one.code)}${one.overdue ? ` · ${t("case_late")}` : ""}`, hm(one.from), some(one.answered, hm), some(one.answered, (n) => `${Math.round(n - one.from)}`), some(one.until, hm)]), [0, 1]),
     h("p", { class: "foot" }, t("p_made", { t: clock(new Date(Date.now()).toISOString(), false) + " UTC" })));
   for (const one of shown) {
     const first = Math.floor(day.begin / 30) * 30;

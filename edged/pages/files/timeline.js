@@ -1,9 +1,10 @@
 // A day as lanes on one axis of time, from the form in which edged records it (day_recorder.py). Redrawn, never animated.
 import { h, lang, s, say, t } from "./base.js";
+import { WORDS } from "./words.js";
 
 const LEFT = 84, RIGHT = 14, GAP = 9, ROW = 15;
 const SIZES = { wait: 48, told: 62, open: 30, events: 30 };
-const CASE_ROWS = 4, CASE_ROW = 7; // cases that overlap stand below each other
+const CASE_ROWS = 3, CASE_ROW = 6; // cases that overlap stand below each other
 
 export const hm = (minute) => {
   const at = Math.max(0, Math.floor(minute + 1e-6));
@@ -33,6 +34,9 @@ function stairs(day, area, keys, first, last, x, y, base) {
   return base != null && open ? `${d}V${base}` : d;
 }
 
+/** Why a case was brought: the hall's own words as they are, the six it comes with in both languages. */
+export const caseWord = (code) => (WORDS[`code_${code}`] ? t(`code_${code}`) : code ?? "—");
+
 /** Draw `day` into `place`. `first`, `last`, `now` in minutes of the day; `read(text)` gets what is under the cursor. */
 export function timeline(place, day, { area, now, first, last, target, read }) {
   const areas = Object.fromEntries(day.names.areas.map((one) => [one.id, one]));
@@ -43,7 +47,7 @@ export function timeline(place, day, { area, now, first, last, target, read }) {
   const size = Object.fromEntries(Object.entries(SIZES).map(([name, n]) => [name, name === "events" ? n : Math.round(n * roomy)]));
   size.plus = Math.max(1, tidal.length) * ROW;
   const cases = day.cases ?? []; // days recorded before there was this lane have none
-  if (cases.length) size.cases = CASE_ROWS * CASE_ROW + 2;
+  if (cases.length) { size.cases = CASE_ROWS * CASE_ROW; size.wait -= 8; size.told -= 8; } // so that all stays on a desk's screen
   const narrow = place.clientWidth < 600;
   const width = narrow ? 860 : Math.max(600, place.clientWidth - 28);
   const height = Object.values(size).reduce((a, b) => a + b, 0) + GAP * (cases.length ? 5 : 4) + 32;
@@ -140,8 +144,8 @@ export function timeline(place, day, { area, now, first, last, target, read }) {
       ends[row] = Math.max(end, one.from + 2);
       if (end < first || one.from > last) continue;
       const y0 = top + row * CASE_ROW, faint = area !== "all" && one.area !== area ? " faint" : "";
-      const told = [t("k_case"), one.code, say(areas[one.area]), `${hm(one.from)} ${t("case_from")}`, one.answered == null ? t("case_waits") : `${hm(one.answered)} ${t("case_answered")}`, one.until != null && `${hm(one.until)} ${t("case_closed")}`, one.overdue && t("case_late")];
-      svg.append(s("g", { class: `c-case${faint}` }, s("rect", { class: one.overdue ? "c-case-wait late" : "c-case-wait", x: x(one.from), y: y0, width: Math.max(3, x(waited) - x(one.from)), height: 5 }),
+      const told = [t("lane_cases"), caseWord(one.code), say(areas[one.area]), `${hm(one.from)} ${t("case_from")}`, one.answered == null ? t("case_waits") : `${hm(one.answered)} ${t("case_answered")}`, one.until != null && `${hm(one.until)} ${t("case_closed")}`, one.overdue && t("case_late")];
+      svg.append(s("g", { class: `c-case${faint}` }, s("rect", { class: one.overdue ? "c-case-wait late" : "c-case-wait", x: x(one.from), y: y0, width: Math.max(3, x(waited) - x(one.from)), height: 4.5 }),
         one.answered != null && s("rect", { class: one.overdue ? "c-case-hand late" : "c-case-hand", x: x(waited), y: y0 + 1.5, width: Math.max(1, x(end) - x(waited)), height: 2 }), s("title", {}, told.filter(Boolean).join(" · "))));
     }
   }
