@@ -80,7 +80,7 @@ def set_(name: Name, config: Hall = None) -> None:
 
 @pin.command()
 def remove(name: Name, config: Hall = None) -> None:
-    """Take a PIN away; who is logged in with it stays until they leave, a quarter of an hour at most."""
+    """Take a PIN away; who is logged in with it can order nothing more."""
     _keep(config, name, None)
     typer.echo(f"{name}: may not act any more / 已取消")
 

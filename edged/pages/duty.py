@@ -4,6 +4,7 @@
 * A cookie alone orders nothing: each act shows a proof that only our own page could read, and comes from our origin
   (OWASP ASVS 4.0.3, V4.2.2). The cookie is HttpOnly and SameSite=Strict.
 * The same act (its key) is done once, however often it is sent.
+* A PIN that was changed or taken away ends the sessions that it began, at their next act.
 * Where no key or no file of PINs is configured, or nobody has one, the page is for reading.
 """
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from edged.pages.server import Pages
 
 COOKIE = "edged-duty"
+SECURE_COOKIE = "__Secure-edged-duty"  # by HTTPS: no page of plain HTTP can set it (RFC 6265bis, 4.1.3.1)
 PROOF = "x-edged-proof"
 BODY_BYTES_MAX = 4_096
 BODY_S = 5.0  # it comes with the head, or soon after
@@ -101,19 +103,19 @@ class DutyDesk:
                     429, f"尝试过多，请{round(wait_s)}秒后再试", f"Too many tries: again in {round(wait_s)} s"
                 )
             try:
-                right = await asyncio.to_thread(self._is_right, self._pins, name, pin)
+                known = await asyncio.to_thread(self._known, self._pins, name, pin)
             except pins.PinsUnusable as error:
                 log.error("pin-file-unusable", detail=str(error))
                 return _no(503, "PIN 文件不可用，请联系管理员", "The file of PINs cannot be used")
-        if not right:
+        if known is None:
             self._sessions.wrong(name, address)
             log.warning("duty-login-refused")  # the name may be somebody's PIN, typed into the wrong field
             return _no(403, "姓名或 PIN 不正确", "Wrong name or PIN")
-        made = self._sessions.begin(name, address)
+        made = self._sessions.begin(name, known, address)
         log.info("duty-login", by=name)
         answer = JSONResponse({"name": name, "proof": made.proof})
         answer.set_cookie(
-            COOKIE,
+            _cookie_name(request),
             made.token,
             path="/duty",
             httponly=True,
@@ -122,8 +124,19 @@ class DutyDesk:
         )
         return answer
 
-    def _is_right(self, file: Path, name: str, pin: str) -> bool:
-        return pins.is_right(pins.load(file), name, pin)
+    def _known(self, file: Path, name: str, pin: str) -> str | None:
+        """The hash of the PIN, if it is right."""
+        hashes = pins.load(file)
+        return hashes[name] if pins.is_right(hashes, name, pin) else None
+
+    async def _may_still(self, session: DutySession) -> bool:
+        """Whether the PIN that began the session is still theirs."""
+        assert self._pins is not None
+        try:
+            return (await asyncio.to_thread(pins.load, self._pins)).get(session.name) == session.pin_hash
+        except pins.PinsUnusable as error:
+            log.error("pin-file-unusable", detail=str(error))
+            return False
 
     async def logout(self, request: Request) -> Response:
         """Log out."""
@@ -131,7 +144,8 @@ class DutyDesk:
         if found is not None:
             self._sessions.end(found)
         answer = JSONResponse({})
-        answer.delete_cookie(COOKIE, path="/duty", httponly=True, samesite="strict")
+        secure = request.url.scheme == "https"
+        answer.delete_cookie(_cookie_name(request), "/duty", secure=secure, httponly=True, samesite="strict")
         return answer
 
     async def act(self, request: Request) -> Response:
@@ -139,6 +153,9 @@ class DutyDesk:
         found, told = self._proven(request), await _body(request)
         if found is None or self._why_not(request) is not None:
             return _no(403, "请重新登录", "Log in again")
+        if not await self._may_still(found):
+            self._sessions.end(found)
+            return _no(403, "PIN 已更改或取消，请重新登录", "The PIN was changed or taken away: log in again")
         key = None if told is None else told.get("key_of_act")
         if told is None or not isinstance(key, str) or len(key) not in KEY_LENGTHS:
             return _no(400, "请求无效", "Not an act of this page")
@@ -188,7 +205,11 @@ def _same(one: str, other: str) -> bool:
 
 def _cookie(request: Request) -> str | None:
     """Ours among whatever this browser holds for this host: cookies know no port, and neighbours' names any sign."""
-    return request.cookies.get(COOKIE)
+    return request.cookies.get(_cookie_name(request))
+
+
+def _cookie_name(request: Request) -> str:
+    return SECURE_COOKIE if request.url.scheme == "https" else COOKIE
 
 
 def _ours(request: Request) -> bool:

@@ -27,10 +27,12 @@ ACTS_KEPT = 64  # answers remembered, so that the same act is never sent twice
 class DutySession:
     """A logged-in member of staff. ``token`` is the cookie, ``proof`` is sent with each act (against CSRF).
 
-    ``acts``: what each act of theirs came to, by its key; a value is there as soon as the act was taken.
+    ``pin_hash``: of the PIN that let them in; another one, or none, ends the session. ``acts``: what each act of theirs
+    came to, by its key; a value is there as soon as the act was taken.
     """
 
     name: str
+    pin_hash: str
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     proof: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     since_s: float = field(default_factory=monotonic_s)
@@ -48,10 +50,10 @@ class DutySessions:
         self._wrong: OrderedDict[tuple[str, str], tuple[int, float]] = OrderedDict()
         self._all = Allowance(TRIES_BURST, TRIES_PER_S)
 
-    def begin(self, name: str, address: str) -> DutySession:
+    def begin(self, name: str, pin_hash: str, address: str) -> DutySession:
         """Log ``name`` in, whose PIN was right, at ``address``."""
         self._wrong.pop((network(address), name), None)
-        made = DutySession(name)
+        made = DutySession(name, pin_hash)
         self._by_token[made.token] = made
         while len(self._by_token) > SESSIONS_MAX:
             self._by_token.popitem(last=False)

@@ -1,6 +1,6 @@
 """Checks and limits for every request: method, Host header, response headers, time.
 
-OWASP ASVS 4.0.3: V13.2.1 (methods), V14.4 (headers), V14.5.3 (Host), V12.1 (sizes).
+OWASP ASVS 4.0.3: V13.2.1 (methods), V14.4 (headers), V14.5.3 (Host), V12.1 (sizes); all of level 1: decision 0102.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ HEADERS = [
     (b"x-frame-options", b"DENY"),
 ]
 NO_STORE = (b"cache-control", b"no-store")
+# Half a year without plain HTTP for who came by HTTPS; its subdomains are not ours.
+HTTPS_ONLY = (b"strict-transport-security", b"max-age=15724800")
+# A browser that is led to an address for programs keeps it as a file and shows nothing of it (V14.4.2).
+AS_FILE = (b"content-disposition", b'attachment; filename="api.json"')
+JSON = (b"content-type", b"application/json")
 
 
 class Guard:
@@ -51,7 +56,7 @@ class Guard:
         """ASGI."""
         if scope["type"] != "http":
             return
-        outer = _patient(send)
+        outer = _patient(send, scope.get("scheme") == "https")
         refusal = self._refusal(scope)
         try:
             await (self._inner if refusal is None else refusal)(scope, receive, outer)
@@ -69,14 +74,15 @@ class Guard:
         return None
 
 
-def _patient(send: Send) -> Send:
-    """``send`` with our headers and a time limit."""
+def _patient(send: Send, secure: bool) -> Send:
+    """``send`` with our headers and a time limit; ``secure``: over HTTPS."""
 
     async def outer(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = [*message.get("headers", []), *HEADERS]
             if all(name != b"cache-control" for name, _ in headers):
                 headers.append(NO_STORE)
+            headers += [HTTPS_ONLY] * secure + [AS_FILE] * (JSON in headers)
             message = {**message, "headers": headers}
         async with asyncio.timeout(SEND_S):
             await send(message)

@@ -18,6 +18,10 @@ FILE_BYTES_MAX = 64 * 1024
 PEOPLE_MAX = 100
 NAME_MAX = 32  # characters; as in hall.toml
 PIN_DIGITS = range(6, 13)
+# Of lists of PINs that people choose; those of one repeated piece or of equal steps are found by their form.
+COMMON = """112233 123321 147258 159357 159753 258369 520131 5201314 654123 789456 456789 741852 789654 110119 147369
+13145200 1314520 168168 188888 198888 666888 888666 112358 314159 3141592 31415926 135790 246810"""
+PIECE_MAX = 3  # digits
 MODE = 0o640  # the group is that of edged web
 # OWASP password storage, 2025: argon2id with 19 MiB and two passes; a twentieth of a second on a mini-PC.
 MEMORY_KIB, PASSES, LANES = 19 * 1024, 2, 1
@@ -70,7 +74,8 @@ def check_form(pin: str) -> None:
     if not (pin.isascii() and pin.isdecimal() and len(pin) in PIN_DIGITS):
         raise ValueError(f"a PIN has {PIN_DIGITS.start} to {PIN_DIGITS.stop - 1} digits")
     steps = {(int(after) - int(before)) % 10 for before, after in pairwise(pin)}
-    if len(steps) == 1 and steps <= {0, 1, 9}:
+    piece = any(pin == (pin[:size] * len(pin))[: len(pin)] for size in range(1, PIECE_MAX + 1))
+    if (len(steps) == 1 and steps <= {0, 1, 9}) or piece or pin in COMMON.split():
         raise ValueError("that PIN is one of the first that anybody tries; choose another")
 
 
