@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -39,6 +39,14 @@ def bench(
         typer.Option(help="A further echo program to compare with: tests/bench/echo.c, compiled."),
     ] = None,
     directory: Annotated[Path | None, typer.Option("--dir", help="Write journals below this folder.")] = None,
+    fleet: Annotated[
+        bool, typer.Option("--fleet", help="Instead: a whole city, whose parts are killed while people come.")
+    ] = False,
+    halls: Annotated[int, typer.Option(min=4, max=1000, help="Of the city, without a daemon.")] = 190,
+    daemons: Annotated[int, typer.Option(min=0, max=50, help="Of the city, real ones behind bridges.")] = 10,
+    day: Annotated[
+        int, typer.Option(min=0, max=50_000, help="Events that half of its halls bring back after a day.")
+    ] = 13_000,
 ) -> None:
     """Measure this machine: from a device's byte to the lit lamp, beside the bare limit of its wires.
 
@@ -49,16 +57,17 @@ def bench(
     \b
     Sections:   mqtt, tcp, rtu, serial, wire, decisions, disk, start, outage, quiet, cost, load, pages, age, day
     Exit codes: 0 within the limits, 1 a limit is broken, 2 wrong usage
-    Example:    edged bench --embedded --quick
+    Examples:   edged bench --embedded --quick
+                edged bench --fleet --halls 190 --daemons 10
     """
-    from rich.console import Console
+    if fleet:
+        from edged.cli.bench_fleet import bench_fleet
 
+        bench_fleet(halls, daemons, day, quick, as_json)
     from edged.bench.children import Failed
-    from edged.bench.limits import verdicts
     from edged.bench.plans import FULL, QUICK
     from edged.bench.plug import BrokerGone
     from edged.bench.run import NAMES, prepared, run
-    from edged.bench.table import report
 
     wanted = [name for name in only.split(",") if name] or list(NAMES)
     unknown = [name for name in wanted if name not in NAMES]
@@ -77,6 +86,16 @@ def bench(
             found = machine | run(place, plan, wanted, told)
     except (Failed, BrokerGone, OSError) as error:
         _fail(str(error), 1)
+    _tell(found, as_json)
+
+
+def _tell(found: dict[str, Any], as_json: bool) -> NoReturn:
+    """Print figures and verdicts; ends the command."""
+    from rich.console import Console
+
+    from edged.bench.limits import verdicts
+    from edged.bench.table import report
+
     judged = verdicts(found)
     if as_json:
         print(

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from edged.central.topics import Topic
     from edged.cli.exchange import Conversation, Heard
 
-RETAINED_S = 3.0  # to receive the retained messages of two hundred halls
-QUIET_S = 0.5
+RETAINED_S = 20.0  # to receive the retained messages of two hundred halls
+# No message for so long: that was all. A busy broker pauses for half a second; who is not found is not followed.
+QUIET_S = 2.0
 REHEARSAL_S = 160.0  # the daemon's own deadline plus a margin
 WORDS = {
     "applied": "applied / 已生效",

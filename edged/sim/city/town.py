@@ -29,8 +29,9 @@ DAEMON_PAUSE_S = 2.0  # between visitors of a real daemon's hall
 ORACLE = "SELECT hall, count(*), max(e.seq), max(c.upto) FROM events e JOIN cursors c USING (hall, epoch) GROUP BY hall"
 DELAYS = (
     "SELECT percentile_cont(ARRAY[0.5, 0.99, 1]) WITHIN GROUP (ORDER BY extract(epoch FROM received_at - at))"
-    " FROM events WHERE NOT historical"
+    " FROM events WHERE NOT historical AND at BETWEEN to_timestamp(%s) AND to_timestamp(%s)"
 )
+EVER_S = 4e9  # 2096
 Say = Callable[[str], None]
 
 
@@ -127,6 +128,16 @@ class SimulatedCity:
         assert self._consumer is not None
         await self.programs.end(self._consumer, signal.SIGKILL)
 
+    async def kill_broker(self) -> None:
+        """Kill the city's mosquitto."""
+        assert self.broker is not None
+        await self.broker.kill()
+
+    async def start_broker(self) -> None:
+        """Start it again, with what it had on disk."""
+        assert self.broker is not None
+        await self.broker.start()
+
     def begin(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
         """Let people come; what is returned is theirs, and ends where it is cancelled. ``tasks`` keeps the rest."""
         tasks_of_people = [tasks.create_task(self.wires.live(self.plan.visitors_per_s, self.chance))]
@@ -163,11 +174,12 @@ class SimulatedCity:
         ((found,),) = await asyncio.to_thread(rows, self.postgres.dsn, query, GROUP)
         return int(found)
 
-    async def delays(self) -> tuple[float, float, float]:
-        """Seconds from an event to its row: median, 99 of 100, longest; of what was sent at once."""
-        ((found,),) = await asyncio.to_thread(rows, self.postgres.dsn, DELAYS)
-        middle, most, longest = found or (0.0, 0.0, 0.0)
-        return middle, most, longest
+    async def delays(self, from_s: float = 0, until_s: float = EVER_S) -> dict[str, float]:
+        """Seconds from an event to its row, of what happened in that time (s since 1970) and was sent at once."""
+        ((found,),) = await asyncio.to_thread(rows, self.postgres.dsn, DELAYS, from_s, until_s)
+        return dict(
+            zip(("p50_s", "p99_s", "max_s"), (round(one, 3) for one in found or (0.0, 0.0, 0.0)), strict=True)
+        )
 
     async def push(self, open_above: int, wait_s: float = 30.0) -> dict[str, list[str]]:
         """``edged policy push --group``: halls by what the command says of them."""

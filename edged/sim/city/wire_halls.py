@@ -10,6 +10,7 @@ import asyncio
 import json
 import math
 import random
+import socket
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
@@ -25,6 +26,15 @@ from edged.clock import monotonic_s, wall_ms
 RESEND_S = 1.0  # a hall waits five; whoever plays a city is in a hurry
 RETRY_S = 0.2  # between connections
 SLICE = 200
+PENDING_MAX = (
+    1_000  # publications under way, above which the library warns: a slice, and what many halls say now
+)
+NODELAY = (
+    socket.IPPROTO_TCP,
+    socket.TCP_NODELAY,
+    1,
+)  # or each message waits for the last one's delayed acknowledgement
+TOLD_S = 5.0  # for the broker to take an event; it is sent again anyway
 LINE_MAX = 3  # visitors that wait before a window calls one
 SERVICES = (("tax", "tax-general", "w1"), ("estate", "estate-general", "w2"))
 
@@ -39,6 +49,7 @@ class WireHall:
         self.policy: dict[str, Any] = {"version": 0, "sha256": ""}
         self.progress_s = monotonic_s()
         self._events: dict[int, dict[str, Any]] = {}
+        self._day = 0
         self._line: deque[tuple[str, str, str, str]] = deque(maxlen=LINE_MAX + 1)
         self._numbers = 0
 
@@ -55,16 +66,37 @@ class WireHall:
             self.progress_s = monotonic_s()
         return self.letter(number, historical=False)
 
+    def was_away(self, events: int) -> None:
+        """Before anything happens: so many events happened while the city could not be reached, a second apart."""
+        assert self.made == 0
+        self._day = self.made = events
+        self._day_ended_s = wall_ms() / 1000
+
     def letter(self, number: int, historical: bool) -> bytes:
         """The message of an event that is not acknowledged yet."""
-        return json.dumps(self._events[number] | {"historical": historical}).encode()
+        event = self._of_that_day(number) if number <= self._day else self._events[number]
+        return json.dumps(event | {"historical": historical}).encode()
+
+    def letters(self, first: int, last: int) -> list[bytes]:
+        """Events of history, told again."""
+        return [self.letter(number, historical=True) for number in range(first, last + 1)]
+
+    def _of_that_day(self, number: int) -> dict[str, Any]:
+        """Made from its number alone: a day of a hundred halls would be a gigabyte."""
+        at = datetime.fromtimestamp(self._day_ended_s - self._day + number, UTC)
+        data = {"area": "tax", "service": "tax-general", "window": "w1", "priority": "regular", "wait_s": 300}
+        return {
+            **{"specversion": "1.0", "id": f"{self.name}/1/{number}", "source": f"/halls/{self.name}"},
+            **{"type": "edged.ticket.called", "subject": f"B{number:05d}", "data": data},
+            **{"time": at.isoformat(), "sequence": number, "previous": number - 1},
+        }
 
     def acknowledged(self, payload: bytes) -> None:
         """The city has everything up to a number."""
         fields = json.loads(payload)
         assert fields["upto"] <= self.made, (self.name, fields, self.made)
         for number in range(self.upto + 1, fields["upto"] + 1):
-            del self._events[number]
+            self._events.pop(number, None)
         if fields["upto"] > self.upto:
             self.upto = fields["upto"]
             self.progress_s = monotonic_s()
@@ -148,6 +180,7 @@ class WireCity:
             ) as client,
             asyncio.TaskGroup() as tasks,
         ):
+            client.pending_calls_threshold = PENDING_MAX
             await client.subscribe(topics.EVENTS_ACK.filter, qos=1)
             self._client = client
             if self._group is not None:
@@ -193,8 +226,9 @@ class WireCity:
 
     async def _tell(self, name: str, payload: bytes) -> None:
         if self._client is not None and name not in self.away:
-            with suppress(aiomqtt.MqttError):
-                await self._client.publish(topics.events(name), payload, qos=1)
+            with suppress(aiomqtt.MqttError, TimeoutError):
+                async with asyncio.timeout(TOLD_S):  # on a connection that just ended it would wait for ever
+                    await self._client.publish(topics.events(name), payload, qos=1)
 
     async def _resend(self, client: aiomqtt.Client) -> None:
         while True:
@@ -207,11 +241,9 @@ class WireCity:
                 ):
                     continue
                 hall.progress_s = monotonic_s()
-                last = min(hall.made, hall.upto + SLICE)
-                for number in range(hall.upto + 1, last + 1):
-                    if number > hall.upto:  # it may have been acknowledged meanwhile
-                        letter = hall.letter(number, historical=True)
-                        await client.publish(topics.events(hall.name), letter, qos=1)
+                letters = hall.letters(hall.upto + 1, min(hall.made, hall.upto + SLICE))
+                topic = topics.events(hall.name)
+                await asyncio.gather(*(client.publish(topic, letter, qos=1) for letter in letters))
 
 
 def now_text() -> str:

@@ -1,0 +1,145 @@
+"""``edged bench --fleet``: a city whose consumer, broker, PostgreSQL and bridges are killed and cut while people come.
+
+The oracle is the database's: for every hall rows = highest number = acknowledged number = what the hall counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple
+
+from edged.clock import monotonic_s, wall_ms
+from edged.sim.city.town import HallCount, Say, SimulatedCity
+
+LIVE_P99_S = 5.0  # what happens now, while halls that were away send a day
+REFUSALS = 3
+AWAY_S = 3.0  # for which each killed part is away
+KNOWN_S = 120.0
+SETTLE_S = 900.0
+LOOK_S = 0.25
+OPEN_ABOVE = 5
+
+
+class FleetPlan(NamedTuple):
+    """``phase_s``: how long each part of the bench lasts; ``returning`` halls come back with ``day`` events each."""
+
+    phase_s: float
+    returning: int
+    day: int
+
+
+class FleetBench:
+    """One run in a city that stands."""
+
+    def __init__(self, city: SimulatedCity, plan: FleetPlan, say: Say) -> None:
+        self._city = city
+        self._plan = plan
+        self._say = say
+        self._absent = sorted(city.wires.halls)[: plan.returning]
+        for name in self._absent:
+            city.wires.halls[name].was_away(plan.day)
+        city.wires.away |= set(self._absent)
+
+    async def run(self) -> dict[str, Any]:
+        """The figures; ``good`` if nothing is missing, exactly the planted halls refused, and the live p99 held."""
+        city = self._city
+        async with asyncio.TaskGroup() as tasks:
+            wires = tasks.create_task(city.wires.run())
+            people = city.begin(tasks)
+            await self._known()
+            quiet = await self._phase("people come, nothing happens", asyncio.sleep(self._plan.phase_s))
+            faults = await self._phase("parts are killed", self._faults())
+            pushed = await self._push()
+            returned = await self._phase(f"{len(self._absent)} halls come back", self._return())
+            for person in people:
+                person.cancel()
+            await asyncio.wait(people)
+            self._say("nobody comes any more; what is under way arrives")
+            counts = await city.settled(SETTLE_S)
+            wires.cancel()
+        told = {"quiet": quiet, "faults": faults, "return": returned}
+        delays = {name: await city.delays(*span) for name, span in told.items()}
+        return self._summary(counts, pushed, delays, returned[1] - returned[0])
+
+    async def _phase(self, name: str, what: Any) -> tuple[float, float]:
+        """When it began and ended, s since 1970."""
+        self._say(name)
+        began_s = wall_ms() / 1000
+        await what
+        return began_s, wall_ms() / 1000
+
+    async def _known(self) -> None:
+        wanted = len(self._city.wires.halls) + len(self._city.bridged)
+        until_s = monotonic_s() + KNOWN_S
+        while monotonic_s() < until_s:
+            if await self._city.known() == wanted:
+                return
+            await asyncio.sleep(LOOK_S)
+
+    async def _faults(self) -> None:
+        city, between_s = self._city, self._plan.phase_s / 4
+        self._say("  the consumer is killed")
+        await city.kill_consumer()
+        await asyncio.sleep(AWAY_S)
+        await city.start_consumer()
+        await asyncio.sleep(between_s)
+        self._say("  the city's broker is killed")
+        await city.kill_broker()
+        await asyncio.sleep(AWAY_S)
+        await city.start_broker()
+        await asyncio.sleep(between_s)
+        self._say("  PostgreSQL is killed")
+        await city.postgres.kill()
+        await asyncio.sleep(AWAY_S)
+        await city.postgres.start()
+        await asyncio.sleep(between_s)
+        self._say(f"  {len(city.bridged)} bridges are cut")
+        for hall in city.bridged:
+            hall.cut()
+        await asyncio.sleep(AWAY_S)
+        for hall in city.bridged:
+            hall.mend()
+        await asyncio.sleep(between_s)
+
+    async def _push(self) -> dict[str, list[str]]:
+        """Halls that refuse are those that were there all the time, and come last in the list."""
+        self._city.wires.refuse = set(sorted(self._city.wires.halls)[-REFUSALS:])
+        pushed = await self._city.push(OPEN_ABOVE, 60.0)
+        self._say(
+            f"a policy for the group: {', '.join(f'{len(halls)} {word}' for word, halls in pushed.items())}"
+        )
+        return pushed
+
+    async def _return(self) -> None:
+        """Until the last of them has no history left that the city does not have."""
+        self._city.wires.away.clear()
+        halls = [self._city.wires.halls[name] for name in self._absent]
+        until_s = monotonic_s() + SETTLE_S
+        while monotonic_s() < until_s:
+            if all(hall.upto >= self._plan.day for hall in halls):
+                return
+            await asyncio.sleep(LOOK_S)
+
+    def _summary(
+        self, counts: list[HallCount], pushed: dict[str, list[str]], delays: dict[str, Any], returned_s: float
+    ) -> dict[str, Any]:
+        planted = sorted(self._city.wires.refuse)
+        wrong = [one._asdict() for one in counts if not one.right]
+        refusals = pushed["refused"] == planted and not pushed["silent"]
+        live = not self._absent or delays["return"]["p99_s"] <= LIVE_P99_S
+        return {
+            "good": not wrong and refusals and live,
+            "halls": len(self._city.wires.halls),
+            "daemons": len(self._city.bridged),
+            "events": sum(one.counted for one in counts),
+            "stored": sum(one.rows for one in counts),
+            "wrong_halls": wrong,
+            "policy_applied": len(pushed["applied"]),
+            "policy_refused": pushed["refused"],
+            "policy_silent": pushed["silent"],
+            "refusals_planted": planted,
+            "returned_halls": len(self._absent),
+            "returned_events": len(self._absent) * self._plan.day,
+            "returned_in_s": round(returned_s, 1),
+            "delays": delays,
+        }
