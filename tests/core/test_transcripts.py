@@ -48,6 +48,11 @@ def test_a_wrong_outcome_is_seen() -> None:
     assert rerun(wrong) == right
 
 
+def test_a_line_that_is_no_input_is_named() -> None:
+    with pytest.raises(ValueError, match="tickets A001 tax-general 1"):
+        rerun("08:30:00 tickets A001 tax-general 1\n")
+
+
 def test_every_event_is_in_some_transcript(monkeypatch: pytest.MonkeyPatch) -> None:
     handle, happened = Engine.handle, set()
 

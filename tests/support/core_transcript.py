@@ -83,7 +83,10 @@ def rerun(text: str) -> str:
             continue
         lines.append(line)
         if line.strip() and not line.startswith("--"):
-            lines += run.line(line)
+            try:
+                lines += run.line(line)
+            except (ValueError, KeyError, IndexError) as error:
+                raise ValueError(f"{line!r}: {error} (the language stands above, in this file)") from error
     return "\n".join(lines) + "\n"
 
 
