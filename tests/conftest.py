@@ -5,7 +5,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import hypothesis
 import pytest
+
+if hypothesis.settings.get_current_profile_name() == "default":  # a campaign has its own
+    # On a busy machine an example of a microsecond may take half a second, and drawing one longer.
+    hypothesis.settings.register_profile(
+        "busy-machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("busy-machine")
 
 
 @pytest.fixture(autouse=True)
