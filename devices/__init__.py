@@ -29,7 +29,9 @@ REGISTRY: dict[str, str] = {
 
 
 def place_of(driver: str) -> str | None:
-    """Where a driver is, as "module:class": one of ours, or of a package installed at this site; None: nowhere."""
+    """The "module:class" of a driver: one of ours, or of a package installed at this site; None if there is none of
+    that name.
+    """
     if driver in REGISTRY:
         return REGISTRY[driver]
     found = entry_points(group=ENTRY_POINTS, name=driver)

@@ -1,7 +1,7 @@
-"""What is said on a Candle bus, as frozen frames with their bytes; no I/O. Rules:
+"""Frames of a Candle bus as frozen values, and their bytes; no I/O. Rules:
 
-* Bytes below 0x20 only frame (or number a kiosk's button); there is no checksum and no acknowledgement. So every
-  length and every value range is checked, and whatever is no frame is skipped byte by byte until one begins.
+* Bytes below 0x20 only delimit frames (or number a kiosk's button); there is no checksum and no acknowledgement. So
+every length and value range is checked, and bytes that begin no frame are skipped one by one.
 * A key press and an LED command are the same bytes: ``Signal`` says what came, not which way it went.
 * The parser never waits for more than ``FRAME_MAX`` bytes; the owner calls ``gap`` when the line falls silent, so
   that half a frame cannot be completed by noise an hour later.
@@ -19,7 +19,7 @@ from edged.links.framing import FrameCutter
 
 SHOW, BRIGHTNESS, READDRESS, SCAN = 0x01, 0x02, 0x03, 0x04
 END = 0x07
-ADDRESS_MIN, ADDRESS_MAX = 0x20, 0xFF  # boards end at 0x7F, scans at 0xFE; 0xFF is everybody
+ADDRESS_MIN, ADDRESS_MAX = 0x20, 0xFF  # boards end at 0x7F, scans at 0xFE; 0xFF is every unit
 BLINK_NONE, BLINK = 0x20, 0x21  # 0x22 to 0x7F: blink (n - 0x21) times
 BLINK_MAX = 0x7F
 LEVEL_MIN, LEVEL_MAX = 0x20, 0x23  # brightness: 0x20 is the brightest
@@ -89,7 +89,7 @@ class Readdress:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Is somebody at this address? What a device answers is not documented."""
+    """Asks whether a unit has this address. The answer is not documented."""
 
     address: int
 
@@ -108,7 +108,7 @@ class Parser(FrameCutter[Frame]):
 
 
 def _look(data: bytes, start: int) -> tuple[int, Frame | None]:
-    """Length and frame at ``start``; (1, None) where none begins there, (0, None) where it is not whole yet."""
+    """Length and frame at ``start``; (1, None) if no frame begins there, (0, None) if it is incomplete."""
     head = data[start : start + 4]
     if head[0] == SHOW:
         return _look_show(data, start, head)
@@ -123,7 +123,7 @@ def _look(data: bytes, start: int) -> tuple[int, Frame | None]:
 
 
 def _fits(head: bytes) -> bool:
-    """Whether these first bytes of a brightness, readdress or scan frame are in range, as far as they are there."""
+    """Whether the bytes received so far of a brightness, readdress or scan frame are in range."""
     kind, rest = head[0], head[1:]
     ranges = {
         BRIGHTNESS: ((ADDRESS_MIN, ADDRESS_MAX), (LEVEL_MIN, LEVEL_MAX), (END, END)),

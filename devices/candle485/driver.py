@@ -5,9 +5,9 @@ Rules:
    value of each slot wins, and a value that changed goes before one that is only sent again. There is no
    acknowledgement: what left the port counts as taken, and is asserted anew from time to time and whenever the bus
    comes back.
-2. What we sent and hear back is nobody's key: the echo is swallowed, whole or damaged (``echo.py``). Whether the
-   adapter hears itself is found out, unless ``echo`` says so.
-3. A bus that babbles (``edged/links/noise.py``) is lost, and nothing on it is believed, until it was quiet for a while.
+2. Our own frames that the adapter echoes are not key presses: the echo is dropped, whole or damaged (``echo.py``).
+Whether the adapter echoes is detected, unless ``echo`` says so.
+3. A bus full of noise (``edged/links/noise.py``) is lost, and its frames are ignored, until it was quiet for a while.
 4. A kiosk's buttons have no printer. With ``kiosk_board`` the ticket's number is shown on that board, which counts as
    printed; without it a print is refused, and the core says that the ticket was not handed out.
 
@@ -36,13 +36,13 @@ from edged.links.noise import Presses
 from edged.links.serial import SerialLink
 from edged.links.slots import SlotBus
 
-ECHO_S = 0.1  # an echo later than this will not come whole any more
-ECHO_MISSES_MAX = 5  # in a row: the adapter does not hear itself; where it used to, it is frozen
+ECHO_S = 0.1  # an echo later than this is incomplete
+ECHO_MISSES_MAX = 5  # missing echoes in a row: the adapter does not echo, or, if it used to, it is frozen
 BITS_OF_A_BYTE = 10  # with start and stop bit
 FRAME_BYTES_MAX = 32  # a board's whole line
 REASSERT_MIN_S = 5.0  # hall seconds
-PAUSES_MAX = 6  # that a changed value may wait: two frames of its own, one that is leaving, and as much again
-SPARE_S = 1.0  # real seconds beyond that, for a slow adapter
+PAUSES_MAX = 6  # longest wait of a changed value: its own two frames, one being sent, and as much again
+SPARE_S = 1.0  # real seconds added for a slow adapter
 
 
 class Candle485:
@@ -59,7 +59,7 @@ class Candle485:
         self._link = link if link is not None else SerialLink(options.path, baudrate=options.baudrate)
         self._pause_s = options.bus_pause_ms / 1000
         slots = sum(1 + panel.digits for panel in options.panels.values()) + len(options.boards)
-        # A round of re-assertions leaves as much of the bus to panels as it takes itself.
+        # A round of re-assertions uses at most half of the bus; the rest is left to panels.
         self.reassert_s = max(REASSERT_MIN_S, 2 * slots * self._pause_s)
         self._byte_s = BITS_OF_A_BYTE / options.baudrate
         frame_s = FRAME_BYTES_MAX * self._byte_s
@@ -138,7 +138,7 @@ class Candle485:
             await self._echo_passes(len(data))
 
     async def _echo_passes(self, length: int) -> None:
-        """``length`` bytes come back, once they have left the line."""
+        """Wait for the echo of ``length`` bytes after they have left the line."""
         damaged = self._echo.damaged
         try:
             async with asyncio.timeout(ECHO_S + length * self._byte_s):

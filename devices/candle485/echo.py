@@ -1,4 +1,4 @@
-"""Our own bytes, heard back from a half-duplex adapter: dropped before they look like somebody pressed a key. Rules:
+"""Drops the echo of our own bytes from a half-duplex adapter, before it is taken for a key press. Rules:
 
 * One frame is out at a time. What arrives until its echo is complete is held, so that a key pressed just before it,
   or just behind it, is neither lost nor mixed up with it.
@@ -16,7 +16,7 @@ HELD_MAX = 64  # bytes: several frames; more than that while one echo is due is 
 
 
 class Echo:
-    """Swallows the echo of what was announced with ``sent``."""
+    """Drops the echo of the bytes announced by ``sent``."""
 
     def __init__(self, *, sure: bool) -> None:
         self.sure = sure  # becomes true with the first echo heard
@@ -32,13 +32,13 @@ class Echo:
         return bool(self._due)
 
     def sent(self, data: bytes) -> bytes:
-        """``data`` goes out now. Returns bytes held for an earlier echo that never came whole."""
+        """Announce that ``data`` is sent now. Returns the bytes held for an earlier echo that stayed incomplete."""
         overdue = self.expire()
         self._due = data
         return overdue
 
     def feed(self, data: bytes) -> bytes:
-        """What of ``data`` came from others, and is not held."""
+        """The bytes of ``data`` that others sent, as far as they need not be held."""
         if not self._due:
             return data
         self._held += data
@@ -53,7 +53,7 @@ class Echo:
         return self.expire() if len(self._held) > HELD_MAX else b""
 
     def expire(self) -> bytes:
-        """The echo is overdue: drop what is left of it and return the rest."""
+        """The echo is overdue: drop the part that arrived and return the other held bytes."""
         due, held = self._due, self._held
         self._due = self._held = b""
         if not due:

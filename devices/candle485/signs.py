@@ -1,4 +1,4 @@
-"""What levels look like on panels and boards: window states as LED codes, tickets as digits. Literal tables, no I/O."""
+"""Encodes levels for panels and boards: window states as LED codes, tickets as digits. Literal tables, no I/O."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ LED_OF_STATE: dict[str, int] = {
     "SERVING": LED_RED,
     "PAUSED": LED_RED_SLOW,
     "STANDBY": LED_OFF,
-    "ACTIVATING": LED_GREEN_FAST,  # somebody is asked to take this window
+    "ACTIVATING": LED_GREEN_FAST,  # a member of staff is asked to take this window
     "DRAINING": LED_RED_SLOW,
     "COOLDOWN": LED_OFF,
     "CONSULTING": LED_OFF,
-    "INVITED": LED_GREEN_FAST,  # without a beep: somebody is talking there
+    "INVITED": LED_GREEN_FAST,  # without a beep, because a conversation is going on there
 }
 LOUD_STATES = frozenset({"ACTIVATING"})  # a clerk at another desk is called
 LED_OF_LAMP: dict[str, int] = {"off": LED_OFF, "on": LED_GREEN, "blink": LED_GREEN_SLOW}
@@ -51,7 +51,7 @@ PRINTED_BLINK = 0x24  # three times, then steady: a visitor looks up from the bu
 
 
 def led(address: int, value: Panel | Pager | Lamp) -> Signal:
-    """The LED of a panel. A state nobody knows is dark; the duty manager's blinks while a page waits."""
+    """The LED code of a panel. An unknown state is dark; the duty manager's LED blinks while a page waits."""
     if isinstance(value, Lamp):
         return Signal(address, LED_OF_LAMP[value.state])
     if isinstance(value, Pager):
@@ -70,7 +70,7 @@ def digits(address: int, value: Panel) -> Text:
 
 
 def loud(frame: Frame, value: Value) -> Frame:
-    """``frame`` for the moment a value changes: a beep where somebody must look up. Levels themselves are silent."""
+    """``frame`` for the moment of a change: with a beep if somebody must look up. Re-asserted levels are silent."""
     if isinstance(frame, Signal) and isinstance(value, Panel) and value.state in LOUD_STATES:
         return Signal(frame.address, frame.code + BEEP)
     return frame

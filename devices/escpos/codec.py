@@ -1,4 +1,4 @@
-"""Bytes of an ESC/POS ticket printer; no I/O.
+"""Requests and answers of an ESC/POS ticket printer as bytes; no I/O.
 
 Sources: python-escpos 3.1 (its bytes for text, cut and QR code, run), Epson's pages of DLE EOT and GS r for the bits
 of the answers. Text is GBK, with the printer switched to Chinese characters (FS &); control characters never reach
@@ -18,7 +18,7 @@ LARGE, USUAL = b"\x1d!\x22", b"\x1d!\x00"  # three times as wide and high
 FEED = b"\x1bd\x06"  # six lines: the cutter stands above the head
 Cut = Literal["full", "partial", "none"]
 CUTS: dict[Cut, bytes] = {"full": b"\x1dV\x00", "partial": b"\x1dV\x01", "none": b""}
-NO_REPORTS = b"\x1da\x00"  # automatic status off: its bytes would look like answers
+NO_REPORTS = b"\x1da\x00"  # automatic status off, because its bytes would look like answers
 
 ASK_PRINTER, ASK_CAUSE, ASK_PAPER = b"\x10\x04\x01", b"\x10\x04\x02", b"\x10\x04\x04"  # answered at once
 ASK_IN_TURN = b"\x1dr\x01"  # GS r: answered when everything before it has been printed
@@ -34,7 +34,7 @@ QR_BYTES_MAX = 200
 
 
 class Condition(NamedTuple):
-    """What the printer says of itself. ``fault``: why it does not print, None where it does."""
+    """The printer's reported state. ``fault``: why it cannot print; None if it can."""
 
     paper: Paper
     fault: str | None = None
@@ -51,17 +51,17 @@ def is_in_turn(byte: int) -> bool:
 
 
 def paper_at_once(byte: int) -> Paper:
-    """Of the answer to ``ASK_PAPER``."""
+    """Paper state from the answer to ``ASK_PAPER``."""
     return "out" if byte & OUT else "low" if byte & LOW else "ok"
 
 
 def paper_in_turn(byte: int) -> Paper:
-    """Of the answer to ``ASK_IN_TURN``."""
+    """Paper state from the answer to ``ASK_IN_TURN``."""
     return "out" if byte & OUT_IN_TURN else "low" if byte & LOW_IN_TURN else "ok"
 
 
 def cause(byte: int) -> str:
-    """Why it is offline, of the answer to ``ASK_CAUSE``."""
+    """Why the printer is offline, from the answer to ``ASK_CAUSE``."""
     if byte & COVER:
         return "cover open"
     return "no paper" if byte & STOPPED else "cutter or head fault" if byte & ERROR else "switched offline"
@@ -77,7 +77,7 @@ def qr(text: str, size: int = 6) -> bytes:
 
 
 def encoded(text: str) -> bytes:
-    """In GBK; a character that it has not is a question mark."""
+    """``text`` in GBK; other characters become question marks."""
     return cleaned(text).encode("gbk", "replace")
 
 
@@ -94,7 +94,7 @@ def wrapped(text: str, columns: int) -> list[str]:
 
 
 class Layout(NamedTuple):
-    """What stands on every ticket, and how wide."""
+    """Texts printed on every ticket, and its width."""
 
     title: str = ""
     columns: int = 32
@@ -119,7 +119,7 @@ def ticket(body: Print, service: str, layout: Layout) -> bytes:
 
 
 def refusal(body: Refuse, layout: Layout) -> bytes:
-    """Why there is no number, on paper."""
+    """A slip that says why there is no number."""
     texts = _lines([layout.title, body.text, body.text_en], layout.columns)
     return b"".join((INIT, CHINESE, CENTRE, texts, FEED, CUTS[layout.cut]))
 
@@ -138,7 +138,7 @@ def _waits(body: Print) -> list[str]:
 
 
 def said(data: bytes) -> list[str]:
-    """Requests and answers in ``data``, in words, for a technician."""
+    """Describe the requests and answers in ``data`` in words, for a technician."""
     questions = {
         ASK_PRINTER: "printer?",
         ASK_CAUSE: "why offline?",

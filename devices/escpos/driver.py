@@ -1,14 +1,13 @@
-"""One ESC/POS printer: tickets and slips, each known to be out before it counts as printed. Rules:
+"""Driver of an ESC/POS printer: a ticket or slip counts as printed only once the printer confirms it. Rules:
 
-1. It is asked before every ticket. Without paper, with the cover open or a jammed cutter nothing is sent: a printer
-   keeps what it got, and would print it for nobody when somebody puts paper in.
-2. Behind every ticket stands a question that is answered in its turn (GS r): the answer says that the paper is out.
-   Whether a printer answers it is tried before its first ticket; of a clone that does not, only what stopped it is
-   asked.
-3. No answer is never "ok". An answer names no question: after one that was missed the wire is left alone for another
-   deadline, and what still comes is thrown away.
-4. It is asked every ``ASK_S``; after ``MISSED_MAX`` questions without an answer it is lost. Its paper and faults are
-   told when they change.
+1. The printer's state is asked before every ticket. Without paper, with the cover open or a jammed cutter nothing is
+sent: a printer buffers what it receives, and would print it for nobody once somebody puts paper in.
+2. Each ticket is followed by a request that the printer answers after printing (GS r). Whether a printer answers it is
+tried before its first ticket; a clone that does not is only asked whether a fault stopped it.
+3. A missing answer never counts as "ok". Answers do not name their request: after a missed one nothing is sent for
+another deadline, and bytes that arrive meanwhile are discarded.
+4. The state is asked every ``ASK_S``; after ``MISSED_MAX`` requests without an answer the printer is lost. Changes of
+paper and faults are reported.
 
 Deadlines on the wire are real seconds, and begin when the last byte has left the line.
 """
@@ -36,11 +35,11 @@ from edged.links.serial import SerialLink
 from edged.links.tcp import TcpByteLink
 from edged.shapes import ID, Rule, host_name
 
-ASK_S = 2.0  # hall seconds between questions while nothing is printed
+ASK_S = 2.0  # hall seconds between state requests while nothing is printed
 RETRY_PRINTER_S = 0.5  # real seconds between tries at a lost printer
-MISSED_MAX = 2  # one byte may fall to line noise
-TRY_S = 0.5  # real seconds for a question that is answered in its turn, with nothing before it
-PRINT_S = 6.0  # real seconds that a ticket takes on paper; inside what an action may take
+MISSED_MAX = 2  # missed answers until lost: line noise may destroy one byte
+TRY_S = 0.5  # real seconds for the answer to GS r with nothing to print before it
+PRINT_S = 6.0  # real seconds for printing a ticket; shorter than the deadline of an action
 BITS_OF_A_BYTE = 10
 ServiceId = Annotated[str, ID]
 
@@ -94,7 +93,7 @@ class Escpos:
         self._link = link or _link(options)
         self._byte_s = 0.0 if options.path is None else BITS_OF_A_BYTE / options.baudrate
         self._answer_s = options.deadline_ms / 1000
-        self._confirms = options.confirms  # None: not known yet
+        self._confirms = options.confirms  # None: unknown yet
         self._presence = Presence(context)
         self._one_at_a_time = asyncio.Lock()
         self._open = False
@@ -102,7 +101,7 @@ class Escpos:
         self._missed = 0
         self._fits: Callable[[int], bool] = codec.is_at_once
         self._answer: asyncio.Future[int] | None = None
-        self._quiet_until_s = 0.0  # real seconds; until then a late answer may come
+        self._quiet_until_s = 0.0  # real seconds until which a late answer may arrive
         self._told: Condition | None = None
 
     async def run(self) -> None:
@@ -114,11 +113,13 @@ class Escpos:
             lanes.create_task(lasting("contact", self._keep_contact()))
 
     async def show(self, point: Point, value: Value) -> None:
-        """It shows nothing. Raises ``Refused``."""
+        """A printer shows no levels. Raises ``Refused``."""
         raise Refused(f"{point} is a printer, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """Print, and return when the paper is out. Raises ``Refused`` where it cannot be, ``Unreachable`` in doubt."""
+        """Print, and return once the paper is out. Raises ``Refused`` if it cannot print, ``Unreachable`` if that is
+        unknown.
+        """
         body = action.body
         if isinstance(body, Print):
             data = codec.ticket(body, self._options.names.get(body.service, ""), self._layout)
@@ -146,7 +147,7 @@ class Escpos:
             raise Unreachable("no answer in time: it may be printed", "no-answer")
         paper = codec.paper_in_turn(out)
         self._tell(Condition(paper))
-        if paper == "out":  # it ran out on this ticket, or right behind it: nobody knows
+        if paper == "out":  # paper ran out on this ticket or right after it: unknown which
             raise Refused("no paper")
 
     async def _keep_contact(self) -> None:
@@ -169,7 +170,7 @@ class Escpos:
         self._presence.back()
 
     async def _look(self) -> Condition:
-        """Its paper and faults, told where they changed. Raises ``Unreachable``."""
+        """Ask for paper and faults, and report changes. Raises ``Unreachable``."""
         printer = await self._question(codec.ASK_PRINTER)
         fault = None
         if printer & codec.OFFLINE:
@@ -182,14 +183,14 @@ class Escpos:
         return found
 
     def _tell(self, found: Condition) -> None:
-        """Once; again at the next look where the inbox was full."""
+        """Report a state once; repeated at the next request if the inbox was full."""
         if found != self._told and self._context.emit(
             HealthRead(self._context.point(), found.paper, found.fault)
         ):
             self._told = found
 
     async def _question(self, query: bytes) -> int:
-        """The byte that answers. Raises ``Unreachable``."""
+        """Send a request and return the answering byte. Raises ``Unreachable``."""
         answer = await self._ask(query, codec.is_at_once, 0.0)
         if answer is None:
             self._missed += 1
@@ -201,7 +202,7 @@ class Escpos:
         return answer
 
     async def _ask(self, data: bytes, fits: Callable[[int], bool], takes_s: float) -> int | None:
-        """Send, and hear a byte that ``fits``; None: nobody said one in time. Raises ``Unreachable``."""
+        """Send, and wait for a byte that ``fits``; None: none arrived in time. Raises ``Unreachable``."""
         await asyncio.sleep(max(0.0, self._quiet_until_s - monotonic_s()))
         self._fits = fits
         self._answer = asyncio.get_running_loop().create_future()
@@ -228,14 +229,14 @@ class Escpos:
 
     def _wire_changed(self, up: bool, why: Loss) -> None:
         self._open, self._missed = up, 0
-        self._confirms = self._options.confirms  # another printer may be there now
+        self._confirms = self._options.confirms  # another printer may be connected now
         if not up:
             self._down = why
             self._presence.lost(*why)
 
 
 def _check(found: Condition) -> None:
-    """Raises ``Refused`` where it would not print."""
+    """Raise ``Refused`` if the printer would not print."""
     if found.fault is not None:
         raise Refused(found.fault)
     if found.paper == "out":

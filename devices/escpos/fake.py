@@ -1,4 +1,4 @@
-"""The other end: a ticket printer that takes ESC/POS apart by itself, runs out of paper, and may be in a bad mood."""
+"""A fake ticket printer with its own ESC/POS parser, which runs out of paper and misbehaves on demand."""
 
 from __future__ import annotations
 

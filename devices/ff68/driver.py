@@ -1,9 +1,9 @@
 """An FF 68 bus: keys and ratings in; numbers, who waits, and beeps out. Rules:
 
-1. A key is acknowledged, by its own bytes, once its step is on disk; where the inbox is full it is not, and the clerk
-   sees it. What comes again within ``AGAIN_S`` of its acknowledgement was sent again: it is acknowledged, not counted.
-2. An acknowledgement is what its key was, so an adapter that hears itself would press the key again, for ever. What we
-   sent is dropped when it comes back; whether the adapter hears itself is found out, unless ``echo`` says so.
+1. A key is acknowledged by repeating its bytes once its step is on disk; if the inbox is full it is not, which the
+clerk sees. The same frame within ``AGAIN_S`` of its acknowledgement is a repetition: acknowledged, not counted.
+2. An acknowledgement has the bytes of its key, so an adapter with echo would press the key again, for ever. Our own
+frames are dropped when they come back; whether the adapter echoes is detected, unless ``echo`` says so.
 3. One writer (``edged/links/slots.py``). Nobody answers what is shown: what left the port counts as taken, and is
    asserted anew. The bus is lost with its port, and while it babbles (``edged/links/noise.py``).
 
@@ -33,15 +33,15 @@ from edged.links.serial import SerialLink
 from edged.links.slots import SlotBus
 
 ECHO_S = 0.2  # an echo later than this is none
-ECHO_MISSES_MAX = 3  # in a row: the adapter does not hear itself
+ECHO_MISSES_MAX = 3  # missing echoes in a row: the adapter does not echo
 OWN_MAX = 16  # frames of ours that may still come back
 AGAIN_S = 0.5  # real seconds: the core takes two presses of one key within 0.3 s for one
 COMMIT_S = 2.0  # real seconds that a step may take to the disk; later the same key is pressed anew
 BITS_OF_A_BYTE = 10  # with start and stop bit
 REASSERT_MIN_S = 5.0  # hall seconds
-PAUSES_MAX = 6  # that a changed value may wait
-SPARE_S = 1.0  # real seconds beyond that, for a slow adapter
-LOUD_STATES = frozenset({"ACTIVATING", "INVITED"})  # a clerk is asked to take a window
+PAUSES_MAX = 6  # longest wait of a changed value
+SPARE_S = 1.0  # real seconds added for a slow adapter
+LOUD_STATES = frozenset({"ACTIVATING", "INVITED"})  # shown while a clerk is asked to take a window
 
 
 class Ff68:
@@ -59,21 +59,23 @@ class Ff68:
         self._names = {address: name for name, address in options.callers.items()}
         pause_s = options.bus_pause_ms / 1000
         self._frame_s = codec.FRAME_MAX * BITS_OF_A_BYTE / options.baudrate
-        # A round of re-assertions leaves as much of the bus to keys as it takes itself.
+        # A round of re-assertions uses at most half of the bus; the rest is left to keys.
         self.reassert_s = max(REASSERT_MIN_S, 2 * len(options.callers) * (pause_s + self._frame_s))
         self.deadline_s = PAUSES_MAX * (pause_s + self._frame_s) + SPARE_S
         self._bus = SlotBus[CallerFrame](self._write, lambda: context.sleep(pause_s))
         self._ear = BusListener[CallerFrame](context, CallerParser, self._accept, self._bus.fail)
         self._own: list[
             tuple[CallerFrame, float]
-        ] = []  # sent, and until when it may come back; at most OWN_MAX
+        ] = []  # our frames and until when their echo may arrive; at most OWN_MAX
         self._echoes = options.echo  # None: not known yet
         self._misses = 0
         self._last: dict[
             int, tuple[CallerFrame, float, bool]
-        ] = {}  # by address: pressed, the same until, acknowledged
-        self._states: dict[str, str] = {}  # by caller: what its window was
-        self._asked: dict[str, str | None] = {}  # by caller: whose rating its evaluator was told to ask
+        ] = {}  # by address: frame, until when it counts as repeated, whether acknowledged
+        self._states: dict[str, str] = {}  # by caller: the last state of its window
+        self._asked: dict[
+            str, str | None
+        ] = {}  # by caller: the visit whose rating its evaluator was told to ask for
         self._presses = Presses()
 
     async def run(self) -> None:
@@ -105,7 +107,7 @@ class Ff68:
                 await future
 
     async def act(self, action: Action) -> None:
-        """It does nothing once. Raises ``Refused``."""
+        """The bus has no one-time actions. Raises ``Refused``."""
         raise Refused(f"a caller cannot {action.body.kind}")
 
     def _say(self, caller: str, address: int, value: Panel) -> list[asyncio.Future[None] | None]:
@@ -117,7 +119,7 @@ class Ff68:
         return waits
 
     def _ask(self, caller: str, address: int, value: Evaluator) -> list[asyncio.Future[None] | None]:
-        """Once for each visit; after its key "rate" a caller asks by itself."""
+        """Ask for a rating, once per visit; after its key "rate" a caller asks by itself."""
         whom = value.number or value.case
         new, self._asked[caller] = whom != self._asked.get(caller), whom
         last = self._last.get(address)
@@ -135,7 +137,7 @@ class Ff68:
         await self._link.write(frame.to_bytes())
 
     def _forget_own(self, now_s: float) -> None:
-        """What should have come back by now will not."""
+        """Forget frames whose echo is overdue."""
         missed = [frame for frame, until_s in self._own if until_s <= now_s and not frame.is_press]
         self._own = [(frame, until_s) for frame, until_s in self._own if until_s > now_s]
         self._misses += len(missed)
@@ -143,13 +145,13 @@ class Ff68:
             self._echoes = False
 
     def _is_own(self, frame: CallerFrame) -> bool:
-        """Whether this is what we said, come back."""
+        """Whether a frame is the echo of one of ours."""
         self._forget_own(monotonic_s())
         place = next((place for place, (own, _) in enumerate(self._own) if own == frame), None)
         if place is None or self._echoes is False:
             return False
         del self._own[place]
-        if not frame.is_press:  # no caller says that: the adapter hears itself
+        if not frame.is_press:  # no caller sends that: the adapter echoes
             self._echoes, self._misses = True, 0
         return True
 
@@ -165,7 +167,7 @@ class Ff68:
             self._press(caller, frame)
 
     def _is_again(self, frame: CallerFrame) -> bool:
-        """Sent once more: its acknowledgement was lost, or is still to come with its step."""
+        """Whether a frame is repeated: its acknowledgement was lost, or its step is not on disk yet."""
         last, until_s, acknowledged = self._last.get(frame.address, (None, 0.0, False))
         if last != frame or monotonic_s() >= until_s:
             return False

@@ -1,4 +1,4 @@
-"""The other end: callers and evaluators on one bus, taking frames apart by themselves, and in a bad mood by seed.
+"""Fake callers and evaluators on one bus, with their own frame parser, which misbehave by seed.
 
 A caller whose key is not acknowledged sends it again ``TRIES_MAX`` times; what real ones do is not published.
 """

@@ -186,7 +186,7 @@ class Reception:
                             async with asyncio.timeout(GOODBYE_S):
                                 await client.publish(process_topic(self._hall), b"offline", 1, True)
             except (aiomqtt.MqttError, OSError, ValueError) as error:
-                log.warning("broker", why=str(error))
+                log.warning("broker-connection-failed", why=str(error))
             finally:
                 self._client = None
             await asyncio.sleep(RETRY_BROKER_S[min(tries, len(RETRY_BROKER_S) - 1)])

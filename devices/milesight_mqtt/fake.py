@@ -1,4 +1,4 @@
-"""The other end: reports as a VS125 or a VS135 sends them, with the habits seen in the field.
+"""A fake people counter that makes reports as a VS125 or a VS135 does, with faults seen in the field.
 
 Rules: it only makes bytes (whoever runs it publishes them); counts are those of the device: ``in`` and ``out`` are what
 the sensor sees, mounted right or wrong; a report may be asked for again, unchanged, as QoS 1 does.

@@ -1,10 +1,10 @@
 """One Modbus module by its description: buttons, beams, counters, a numeric display. Rules:
 
-1. The module is asked every ``poll_ms``; a contact that closes between two looks is a press. What was closed at first
-   contact, or after a loss, was not pressed.
-2. People at a beam, and totals of a counter, are told until the inbox took them: none is lost to a full inbox.
-3. Silence loses the module; a refusal is a fault of what was asked for, told once. It is asked again at the pace of
-   the bus, and what its display should show is written before it is called back.
+1. The module is polled every ``poll_ms``; a contact that has closed since the last poll is a press. A contact closed at
+first contact, or after a loss, was not pressed.
+2. Counts of beams and totals of a counter are offered until the inbox accepts them: a full inbox loses none.
+3. Without an answer the module is lost; a refusal is reported once, as a fault of what was asked for. A lost module is
+polled on at the pace of the bus, and its display is written before the module is reported as back.
 
 Deadlines on the wire are real seconds; polling follows hall time.
 """
@@ -42,9 +42,9 @@ from edged.shapes import Rule, form
 DISPLAY = "display"  # the channel of the numeric display
 BOUNCE_S = 0.3  # hall seconds: nobody presses a button three times a second
 RETRY_MIN_S = 0.2  # hall seconds: never ask a lost module in a tight loop
-QUEUE_S = 1.0  # real seconds that a number may wait behind others on the wire
+QUEUE_S = 1.0  # real seconds that a number may wait behind other requests on the wire
 REASSERT_MAP_S = 30.0
-UNTOLD = "?"  # an earlier life of ours may have told a fault that is mended by now: the first look is told
+UNTOLD = "?"  # an earlier process may have reported a fault that is gone by now: the first result is always reported
 PanelName = Annotated[str, form(r"^[A-Za-z0-9_.-]{1,32}$")]
 Contact = Annotated[int, Meta(ge=0, le=63)]
 
@@ -135,15 +135,15 @@ class ModbusMap:
         }
         self._beams = {contact: way for way, contact in options.beams.items()}
         self._contacts = Contacts(BOUNCE_S)
-        self._people = {"entered": 0, "left": 0}  # at beams, not told yet
+        self._people = {"entered": 0, "left": 0}  # people counted at beams, not reported yet
         self._totals = {name: Unwrapped(one) for name, one in (self._model.counters or {}).items()}
         self._told: tuple[int, int] | None = None
-        self._wanted: bytes | None = None  # what the display should show, as the request that shows it
+        self._wanted: bytes | None = None  # the request that shows the wanted number on the display
         self._fault: str | None = UNTOLD
         self._presence = Presence(context)
 
     async def run(self) -> None:
-        """Ask the module until cancelled."""
+        """Poll the module until cancelled."""
         detach = self._bus.on_state(self._wire_changed)
         try:
             async with asyncio.TaskGroup() as group:
@@ -167,7 +167,7 @@ class ModbusMap:
             raise Unreachable("the wire is too busy") from None
 
     async def act(self, action: Action) -> None:
-        """It does nothing once. Raises ``Refused``."""
+        """The module has no one-time actions. Raises ``Refused``."""
         raise Refused(f"a Modbus module cannot {action.body.kind}")
 
     def _wire_changed(self, up: bool, why: Loss) -> None:
@@ -190,13 +190,13 @@ class ModbusMap:
             await self._context.sleep(wait_s)
 
     async def _heard(self) -> None:
-        """It is there: first its display is made right, then it is told, then what it counted."""
+        """The module answered: write its display, report it as back, then report its counts."""
         if self._presence.there is not True and self._wanted is not None:
             await self._write(self._wanted)
         self._presence.back()
 
     async def _look(self) -> None:
-        """Everything once. Raises ``DeviceError``, but not ``Refused``: that is a fault of what was asked for."""
+        """Poll everything once. Raises ``DeviceError``, except ``Refused``, which is a fault of what was asked for."""
         faults = []
         for name, look in (("contacts", self._look_at_contacts), ("counters", self._look_at_counters)):
             try:
@@ -252,7 +252,7 @@ class ModbusMap:
             self._told = now
 
     def _tell_fault(self, fault: str | None) -> None:
-        """Tell a fault, or that there is none, once; again at the next look where the inbox was full."""
+        """Report a fault, or its end, once; repeated at the next poll if the inbox was full."""
         if self._fault != fault and self._context.emit(HealthRead(self._context.point(), fault=fault)):
             self._fault = fault
 

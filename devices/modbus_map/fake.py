@@ -1,4 +1,4 @@
-"""The other end: a Modbus TCP module with contacts and registers, which may fall silent, refuse or talk nonsense.
+"""A fake Modbus TCP module with contacts and registers, which may be silent, refuse or send invalid answers.
 
 It cuts its requests and builds its answers by itself (Modbus Application Protocol V1.1b3, Messaging on TCP/IP V1.0b).
 """

@@ -1,4 +1,4 @@
-"""The other end: relay modules with real coils, on TCP or a pty, that misbehave by seed.
+"""Fake relay modules with coils, on TCP or a pty, which misbehave by seed.
 
 Knows the pulses and toggles of Waveshare modules (expiring in hall time) and the built-in blinking of towers.
 ``lit`` and ``seen`` tell what a person in front of the lamps would see.

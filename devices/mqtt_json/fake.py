@@ -1,4 +1,4 @@
-"""The other end: dispensers, panels, displays, lamps, voices, counters and pagers that speak JSON, over one connection.
+"""Fake dispensers, panels, displays, lamps, voices, counters and pagers that speak JSON over one MQTT connection.
 
 Rules: they know the wire contract and nothing of the controller's code; every input carries the device's next ``seq``;
 what was shown is kept, what was asked for is answered with ``up/done``; with a seed they misbehave the way devices on a

@@ -1,9 +1,9 @@
 """One device on the hall's broker, by its description. Rules:
 
-1. An input is acknowledged with its event's commit, anything else at once; a retained input is old news, a retained
-   presence is the point of it.
-2. A device is there when its presence says so, and from its first word on, whatever that says; one without a presence
-   is lost when it was silent for ``silent_s``. Nobody is there while the broker is not.
+1. An input is acknowledged when its event is committed, anything else at once; a retained input is outdated and
+ignored, whereas a presence message is meant to be retained.
+2. A device is present when its presence message says so, and from its first message on, whatever that says; one
+without presence messages is lost after ``silent_s`` of silence. Every device is lost while the broker is.
 3. Lamps are sent, never left at the broker: a retained command would switch a relay long after the hall closed. They
    are re-asserted, so that a relay with a timed off of its own goes dark by itself if we die.
 4. Blinking follows hall time and is done here: the blinks of such devices end by themselves.
@@ -46,7 +46,7 @@ if TYPE_CHECKING:  # the link loads the MQTT library, which `edged check` does w
     from edged.links.mqtt.link import Message
 
 BLINK_S = 0.5  # hall seconds of each half
-UNTOLD = "?"  # an earlier life of ours may have told a fault that is mended by now: the first word is told
+UNTOLD = "?"  # an earlier process may have reported a fault that is gone by now: the first result is always reported
 
 
 def _place(text: str) -> str:
@@ -79,7 +79,9 @@ class MqttMapOptions(Options, frozen=True):
 
     @property
     def described(self) -> MqttModel:
-        """What ``model`` names, or is, with the keys and requests of this hall. Raises ``ValueError``."""
+        """The description that ``model`` names or contains, with the keys and requests of this hall. Raises
+        ``ValueError``.
+        """
         model = described("mqtt_map", self.model, MqttModel)
         if not self.keys and not self.requests:
             return model
@@ -168,7 +170,7 @@ class MqttMap:
             if listening and not up:
                 self._presence.lost(OUR_LINK)
             elif listening:
-                self._heard_s = self._context.now_s()  # what fell silent meanwhile has its time from now on
+                self._heard_s = self._context.now_s()  # the silence of a device is measured anew from here
                 self._presence.unknown()
 
         def refused(topic: str, why: str) -> None:
@@ -205,7 +207,7 @@ class MqttMap:
             self._send(channel, value.state != "off")
 
     async def act(self, action: Action) -> None:
-        """It does nothing once. Raises ``Refused``."""
+        """The device has no one-time actions. Raises ``Refused``."""
         raise Refused(f"{action.point} cannot {action.body.kind}")
 
     def _send(self, channel: str, lit: bool) -> None:

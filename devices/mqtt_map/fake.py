@@ -1,4 +1,4 @@
-"""The other end of described devices: a Tasmota board with relays and a button, at a real broker.
+"""A fake Tasmota board with relays and a button at a real broker, for devices by description.
 
 It keeps Tasmota's rules as its documentation has them: ``cmnd/<topic>/POWER<n>`` switches, ``tele/<topic>/LWT`` is its
 retained presence and its will, ``PulseTime`` switches a relay off by itself, counted anew by each command.

@@ -2,10 +2,10 @@
 
 1. One request at a time, each with a deadline. Silence is ``Unreachable``, a NACK ``Refused``, an answer that is no
    frame ``Garbled``.
-2. An answer names no request. After one that was missed the wire is left alone for another deadline, and what still
-   comes is thrown away: no request is ever answered by its predecessor's answer.
-3. Text is lent: each area blanks after ``dead_man_s`` without news (run mode 2). The loop's re-assertions, three per
-   dead-man in hall time, keep it alight.
+2. Answers do not name their request. After a missed one nothing is sent for another deadline, and bytes that arrive
+meanwhile are discarded, so that no request is answered by its predecessor's answer.
+3. Text expires: each area blanks after ``dead_man_s`` without a new text (run mode 2). The loop re-asserts it three
+times in that span of hall time, which keeps it visible.
 4. Contact is made by ping: then the screen is switched on and its brightness set, then the card is told to be back.
    ``MISSED_MAX`` missed answers in a row lose it; after ``SILENT_MAX`` the wire is opened afresh (a frozen adapter or
    half-open connection gives no event).
@@ -41,12 +41,12 @@ from edged.links.serial import SerialLink
 from edged.links.tcp import TcpByteLink
 from edged.shapes import Rule, host_name
 
-PING_S = 5.0  # hall seconds between pings while nothing else is said
+PING_S = 5.0  # hall seconds between pings while nothing else is sent
 LOOK_S = 0.5  # hall seconds between looks whether a ping is due or the wire came back
 RETRY_S = 1.0  # real seconds between tries at a lost card
 ROW_PX = 16  # height of the card's font
 COLUMN_PX = 8  # width of its half-width characters
-MISSED_MAX = 2  # unanswered requests before the bar is called lost: one frame may fall to line noise
+MISSED_MAX = 2  # unanswered requests until the bar is lost: line noise may destroy one frame
 SILENT_MAX = 6  # requests without a single byte back before the wire is opened afresh
 ROWS_MAX = 8
 BITS_OF_A_BYTE = 10  # with start and stop bit
@@ -174,7 +174,7 @@ class OnbonBx:
             raise Unreachable(self._down.detail, self._down.word)
 
     async def _keep_contact(self) -> None:
-        """Ping while nothing else is said; make contact again where it was lost."""
+        """Ping while nothing else is sent; make contact again after a loss."""
         while True:
             await self._open.wait()
             try:
@@ -202,7 +202,7 @@ class OnbonBx:
         for frame in greetings:
             try:
                 await self._request(frame)
-            except Refused as error:  # it lives; a card without this command shows text all the same
+            except Refused as error:  # the card answered; one without this command shows text all the same
                 self._context.reject("refused_greeting", str(error))
         self._presence.back()
 
@@ -247,7 +247,7 @@ class OnbonBx:
         garbled = self._reader.garbled
         for frame in self._reader.feed(data):
             if frame.source == codec.PC:
-                continue  # our own, from a two-wire adapter that hears itself
+                continue  # our own frame, echoed by a two-wire adapter
             if frame.command not in (codec.ACK, codec.NACK):
                 self._context.reject("unexpected_frame", frame.data[:2].hex())
             elif self._answer is None or self._answer.done():

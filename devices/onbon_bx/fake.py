@@ -1,4 +1,4 @@
-"""The other end: an LED card that parses real frames, shows rows of text, and misbehaves by seed.
+"""A fake LED card that parses real frames, shows rows of text, and misbehaves by seed.
 
 ``write`` sends bytes back to the controller; whoever owns the wire calls ``feed`` with what arrives.
 """

@@ -37,7 +37,7 @@ def speak(chip: Chip, text: str) -> bytes:
 
 
 def parts(chip: Chip, text: str, slow: bool = False) -> list[str]:
-    """``text`` as one module takes it: with its speed, cut where it is too long, brackets made harmless.
+    """``text`` as the module accepts it: with a speed tag, split if it is too long, and without square brackets.
 
     Square brackets are the modules' own commands; somebody's name must not set the volume.
     """
@@ -55,7 +55,7 @@ def parts(chip: Chip, text: str, slow: bool = False) -> list[str]:
 
 
 def said(data: bytes) -> list[str]:
-    """Frames and answers in ``data``, in words."""
+    """Describe the frames and answers in ``data`` in words."""
     words = {
         ACCEPTED: "accepted",
         REJECTED: "rejected",

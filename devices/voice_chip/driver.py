@@ -1,8 +1,8 @@
 """One voice module on a serial line: announcements one after the other, each to its end. Rules:
 
 1. A new text would cut off the one that is spoken: the next is sent when the module says that it is idle.
-2. A text counts as spoken when the module took it and fell idle again; where the idle byte does not come in the time
-   that the text takes, the module is asked.
+2. A text counts as spoken once the module accepted it and reported idle again; if the idle byte does not arrive in the
+time that the text takes, the module's state is asked.
 3. The module is asked for its state every ``ASK_S``; after ``MISSED_MAX`` questions without any answer it is lost. An
    answer's deadline begins when the last byte has left the line.
 4. It speaks Chinese; English texts are left out.
@@ -25,9 +25,9 @@ from edged.links import ByteLink
 from edged.links.losses import WIRE_LOSSES
 from edged.links.serial import SerialLink
 
-ASK_S = 2.0  # hall seconds between questions while nothing is spoken
+ASK_S = 2.0  # hall seconds between state requests while nothing is spoken
 RETRY_VOICE_S = 0.5  # real seconds between tries at a lost module
-MISSED_MAX = 2  # one byte may fall to line noise
+MISSED_MAX = 2  # missed answers until lost: line noise may destroy one byte
 BITS_OF_A_BYTE = 10
 SYLLABLE_S = 0.35  # of hall time; a slow one takes twice as long
 SPOKEN_S_MAX = 13.0  # real seconds; inside what an action may take
@@ -81,7 +81,7 @@ class VoiceChip:
             lanes.create_task(lasting("contact", self._keep_contact()))
 
     async def show(self, point: Point, value: Value) -> None:
-        """It shows nothing. Raises ``Refused``."""
+        """A voice module shows no levels. Raises ``Refused``."""
         raise Refused(f"{point} is a voice, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
@@ -134,16 +134,16 @@ class VoiceChip:
             self._presence.lost(*self._down)
 
     async def _say(self, data: bytes, *answers: int) -> bool:
-        """Send, and hear one of ``answers``. Raises ``Unreachable``."""
+        """Send, and wait for one of ``answers``. Raises ``Unreachable``."""
         self._heard.clear()
         await self._link.write(data)
         heard = await self._wait(len(data) * self._byte_s + self._answer_s, *answers)
         if not heard:
-            await asyncio.sleep(self._answer_s)  # a late answer must not be taken for the next one's
+            await asyncio.sleep(self._answer_s)  # a late answer must not count for the next request
         return heard
 
     async def _wait(self, within_s: float, *answers: int) -> bool:
-        """Until one of ``answers`` was heard since the last frame, for so many real seconds."""
+        """Wait up to so many real seconds for one of ``answers`` to the last frame."""
         try:
             async with asyncio.timeout(within_s):
                 while not self._heard.intersection(answers):
@@ -159,7 +159,7 @@ class VoiceChip:
             self._context.reject("noise", f"{len(noise)} bytes")
         for byte in data:
             if byte == codec.ACCEPTED:
-                self._heard.discard(codec.IDLE)  # that was of a text before this one
+                self._heard.discard(codec.IDLE)  # that answered an earlier text
             if byte in codec.ANSWERS:
                 self._heard.add(byte)
         self._word.set()

@@ -1,4 +1,4 @@
-"""The other end: a voice module that takes frames apart by itself, speaks for a while, and may be in a bad mood."""
+"""A fake voice module with its own frame parser, which speaks for a while and misbehaves on demand."""
 
 from __future__ import annotations
 

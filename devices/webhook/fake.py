@@ -1,4 +1,4 @@
-"""The other end: a vendor's server that checks signatures by itself, counts messages, and may be in a bad mood."""
+"""A fake vendor's server that checks signatures by itself, counts messages, and misbehaves on demand."""
 
 from __future__ import annotations
 

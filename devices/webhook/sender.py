@@ -82,7 +82,7 @@ def secret_line(file: str) -> str:
 
 
 def address(file: str) -> str:
-    """The robot's URL in ``file``. Raises ``OSError`` or ``ValueError``, without its words."""
+    """Read the robot's URL from ``file``. Raises ``OSError`` or ``ValueError``, whose text does not quote the file."""
     url = secret_line(file)
     parts = urlsplit(url)
     if parts.scheme not in ("https", "http") or not parts.hostname:
@@ -119,7 +119,7 @@ class Robot:
         return lambda: self._watchers.remove(changed)
 
     def want(self, wanted: Wanted) -> None:
-        """Bring it to the vendor, or answer why not."""
+        """Queue a page for the vendor; a page that cannot be queued is answered with the reason."""
         if len(self._queue) >= QUEUE_MAX:
             wanted.answer(f"{UNDELIVERED}: too many pages at once")
             return
@@ -186,7 +186,7 @@ class Robot:
         return verdict, why, why != vendors.NOBODY
 
     async def _look(self) -> None:
-        """Whether somebody listens at the vendor's address."""
+        """Whether a connection to the vendor's address can be opened."""
         parts = urlsplit(self._url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         try:
@@ -217,7 +217,7 @@ class Robot:
 
 
 async def _talk(robot: Robot, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One daemon on the socket."""
+    """Serve one daemon's connection to the socket."""
     lines = LineReader()
 
     def say(**fields: Any) -> None:
@@ -234,7 +234,7 @@ async def _talk(robot: Robot, reader: asyncio.StreamReader, writer: asyncio.Stre
             for found in lines.feed(data):
                 _take(robot, found, say)
     except OSError:
-        pass  # it went
+        pass  # the daemon has disconnected
     finally:
         stop()
         writer.close()
@@ -262,7 +262,7 @@ async def serve(robots: list[tuple[Robot, str]], ready: Callable[[], None] = lam
 
 
 def _bound(path: str) -> socket.socket:
-    """A socket for the daemon's group; what an earlier life left is taken away."""
+    """Bind the socket, accessible to the daemon's group; one left by an earlier process is deleted first."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     made = socket.socket(socket.AF_UNIX)

@@ -30,7 +30,7 @@ class Age:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a bench does. The first cell of each list is the headline; seconds are real."""
+    """Parameters of a bench run. The first entry of each list gives the headline figure; seconds are real."""
 
     mqtt: tuple[Cell, ...]
     tcp: tuple[Cell, ...]

@@ -167,7 +167,7 @@ class PriorityInsert(Body, frozen=True):
 
 
 class SetOverride(Body, frozen=True):
-    """Any override, by its kind."""
+    """Order any override; ``kind`` says which one."""
 
     kind: OverrideKind
     target: Called

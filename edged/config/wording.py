@@ -121,7 +121,7 @@ def unknown(kind: str, word: str, allowed: Iterable[str], *, name_it: bool = Tru
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """The nearest name as a question, or nothing."""
+    """The question "did you mean …?" with the most similar name; "" if none is similar."""
     near = nearest(word, names)
     return f'; did you mean "{near}"?' if near else ""
 

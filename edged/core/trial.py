@@ -93,7 +93,7 @@ def switch(turn: Turn, event: PolicyApplied) -> None:
 
 
 def _good(state: State) -> PolicyTrial:
-    """What a trial that begins now would return to: the policy in force."""
+    """The policy in force, to which a trial that begins now would roll back."""
     policy = _pushed(state)
     return PolicyTrial(state.policy_version, state.policy_sha256, policy.trial, policy.tidal)
 

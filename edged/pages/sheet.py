@@ -40,7 +40,7 @@ class Sheet:
         return {} if found is None or found[1] is None else found[1]
 
     def parts(self, prefix: str) -> dict[str, dict[str, Any]]:
-        """Every part whose name begins so, by the rest of its name."""
+        """Every part of the page whose name begins with ``prefix``, by the rest of its name."""
         return {
             name.removeprefix(prefix): body
             for name, (_, body, _) in self._parts.items()

@@ -31,7 +31,7 @@ SHORT_S, LONG_S = 240.0, 960.0  # a pause within the limit, and one beyond it
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """Who and what the story is told with. ``clerks`` by window."""
+    """The people and devices that the demo's story uses. ``clerks``: by window."""
 
     wires: HallWires
     centre: DemoCentre

@@ -499,7 +499,7 @@ class KeptVisit:
 
 @value
 class KeptWindow:
-    """What a window showed, and the area it served as "+1"."""
+    """The state of a window as recorded by another version of the program, and the area it served as a "+1" window."""
 
     window: str
     state: str

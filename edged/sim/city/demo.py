@@ -18,7 +18,7 @@ OPEN_ABOVE = 5  # what the pushed policy says
 
 
 class CityDemo:
-    """One run in a city that stands. ``seconds``: how long people come."""
+    """One run of the demo in a city that is already up. ``seconds``: for how long visitors arrive."""
 
     def __init__(self, city: SimulatedCity, seconds: float, say: Say) -> None:
         self._city = city

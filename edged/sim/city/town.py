@@ -36,7 +36,9 @@ Say = Callable[[str], None]
 
 
 class CityPlan(NamedTuple):
-    """How large: ``halls`` on wires, ``daemons`` real ones, ``visitors_per_s`` in all wire halls together."""
+    """Size of a simulated city: ``halls`` without a daemon, ``daemons`` halls with one, ``visitors_per_s`` in all of
+    the former together.
+    """
 
     halls: int
     daemons: int
