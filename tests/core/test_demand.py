@@ -15,7 +15,7 @@ from edged.core.model.point import Point
 from edged.core.model.policy import Policy, Pw, Tidal
 from edged.core.model.site import Site
 from edged.core.model.turn import Turn
-from edged.core.people import staffing
+from edged.core.people import alarms, staffing
 from edged.core.queue import demand
 from tests.support.core_hall import hall_site
 
@@ -51,6 +51,18 @@ def test_without_one_it_is_what_the_regular_windows_can_do() -> None:
     assert found.steady_per_min == pytest.approx(
         forecast.STEADY_LOAD * max(1.0, load.windows) * 60 / load.mean_s
     )
+
+
+def test_a_window_that_stands_unmanned_is_a_regular_one_all_the_same() -> None:
+    turn = turn_of(hall_site(), 490)
+    for window in ("w1", "w2"):
+        turn.window(window).state, turn.window(window).staff = "OPEN", window
+    alarms.sound(turn, alarms.UNMANNED, "w2")
+    turn.touch_area("tax")
+    load = demand.load_of(turn, "tax")
+    assert (load.windows, demand.standing(turn, "tax").unmanned) == (1.0, 1.0)
+    found = demand.plain_stream(turn, "tax", load)
+    assert found.steady_per_min == pytest.approx(forecast.STEADY_LOAD * 2 * 60 / load.mean_s)
 
 
 @pytest.mark.parametrize(

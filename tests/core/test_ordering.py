@@ -278,3 +278,12 @@ def test_within_a_class_the_places_are_those_of_arrival(
         told = [sum(ordering.ahead(hall.turn, hall.engine.state.tickets[t]).values()) for t in queue]
         assert told == sorted(told)
     assert [t.id for t in ordering.upcoming(hall.turn, "w1", 500)] != [] or not present
+
+
+def test_whoever_comes_later_overtakes_as_often_as_the_streak_lets_them() -> None:
+    hall = Hall(Calling(priority_streak=2, priority_head_start_s=60), ONE)
+    waiting = hall.arrive(0, "general", "normal")
+    for _ in range(3):
+        hall.arrive(1, "general", "elderly")
+    assert [t.id for t in ordering.upcoming(hall.turn, "w1", 9)].index(waiting.id) == 2
+    assert ordering.ahead(hall.turn, waiting) == {"general": 2}

@@ -150,3 +150,21 @@ def test_people_above_one_are_two() -> None:
 
 def test_no_window_is_unmanned_while_no_alarm_says_so() -> None:
     assert demand.standing(a_turn(), "tax").unmanned == 0.0
+
+
+@pytest.mark.parametrize(
+    ("early", "given_back", "lends"), [(True, "COOLDOWN", {}), (False, "OPEN", {"w4": "house"})]
+)
+def test_what_is_given_back_early_is_not_lent_as_well(
+    early: bool, given_back: str, lends: dict[str, str]
+) -> None:
+    arbiter_limits = replace(LENDING.arbiter, early_release=early)
+    turn = a_turn(replace(LENDING, rule="pw", arbiter=arbiter_limits))
+    for window in ("w1", "w2", "w4", "w8"):
+        turn.window(window).state = "OPEN"
+        turn.window(window).staff = window
+    turn.window("w8").area = "tax"
+    turn.area("tax").last_request_ms = 0
+    sharing.relieve(turn, "house", 10_000.0, any_window=True)
+    assert turn.window("w8").state == given_back
+    assert {name: one.lent_to for name, one in turn.state.windows.items() if one.lent_to} == lends

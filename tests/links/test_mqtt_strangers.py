@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from edged.links.mqtt.connection import Connection
-from edged.links.mqtt.link import Message, MqttLink
+from edged.links.mqtt.link import Message, MqttLink, MqttSettings
 from edged.links.mqtt.names import covers
 from tests.support.brokers import (
     Rejections,
@@ -51,6 +51,34 @@ def strangers(link: MqttLink) -> list[Message]:
 
     link.rest(WIDE, keep)
     return heard
+
+
+class Remembering:
+    """A connection to a broker that still has the session of before."""
+
+    session_present = True
+
+    def __init__(self) -> None:
+        self.subscribed: list[str] = []
+        self.taken_back: list[str] = []
+
+    async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
+        self.subscribed += [name for name, _ in filters]
+        return []
+
+    async def unsubscribe(self, filters: Iterable[str]) -> None:
+        self.taken_back += filters
+
+
+async def test_narrow_filters_of_an_older_session_are_taken_back_once() -> None:
+    link = MqttLink(MqttSettings("edged-test"), Rejections())
+    strangers(link)
+    collect(link, "hall/test/dev/w1/up/+")
+    lives = [Remembering(), Remembering()]
+    for life in lives:
+        await link._subscribe_all(life)  # type: ignore[arg-type]
+        assert life.subscribed == [WIDE, "edged/ping"]
+    assert [life.taken_back for life in lives] == [["hall/test/dev/w1/up/+"], []]
 
 
 async def test_each_message_comes_once_also_where_the_broker_remembers_the_narrow_ones() -> None:

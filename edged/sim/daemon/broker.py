@@ -218,7 +218,7 @@ class Broker:
 
 
 class MemoryTalk:
-    """One connection of the controller to ``broker``; the contract is ``edged.links.mqtt_connection.Talk``."""
+    """One connection of the controller to ``broker``; the contract is ``edged.links.mqtt.talk.Talk``."""
 
     receive_maximum = RECEIVE_MAXIMUM
 
