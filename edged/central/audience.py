@@ -14,6 +14,7 @@ from typing import Annotated, NamedTuple
 from msgspec import Meta
 
 from edged.central.refusals import Reason
+from edged.central.signatures import PublicKey
 from edged.core.model.events import Event
 from edged.core.model.policy import Policy
 from edged.core.model.site import Site
@@ -119,11 +120,11 @@ class Order(NamedTuple):
 
 
 class Trusted(NamedTuple):
-    """The keys that may sign a document: key id -> raw public key. ``scopes``: the operations allowed to a
+    """The keys that may sign a document: key id -> public key. ``scopes``: the operations allowed to a
     restricted key. ``unusable``: keys that are known and may sign nothing here now, and why.
     """
 
-    keys: Mapping[str, bytes]
+    keys: Mapping[str, PublicKey]
     scopes: Mapping[str, frozenset[str]] = MappingProxyType({})
     unusable: Mapping[str, Reason] = MappingProxyType({})
 

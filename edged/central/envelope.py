@@ -1,9 +1,9 @@
-"""DSSE envelopes signed with Ed25519. Rules of this file:
+"""DSSE envelopes, signed with Ed25519 or SM2 (``signatures.py``). Rules of this file:
 
 * The signature is over the PAE of the raw payload bytes; the payload is parsed only by whoever verified it.
 * A key id is the first 16 hex digits of the SHA-256 of the raw public key: it cannot be given to another key.
 * One good signature of a trusted key is enough; signatures of other keys are passed over. The key id is a hint that may
-  be left out or empty: then every trusted key is tried.
+  be left out or empty: then every trusted Ed25519 key is tried.
 * Fields that the specification does not know are passed over, as it wants.
 * The cryptography library (7 MiB of memory) is loaded by the first signature, not by the start.
 
@@ -23,6 +23,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edged import strict_json
 from edged.central.refusals import DocumentRefused, Reason, reason
+from edged.central.signatures import (
+    ED25519,
+    PUBLIC_BYTES,
+    SM2,
+    PublicKey,
+    Sm2PrivateKey,
+    is_public,
+    public_of,
+    read_sm2_pem,
+    sign_with,
+    signed,
+    sm2_pem,
+    supported,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -33,9 +47,10 @@ KEYS_MAX = 16
 ATTEMPTS_MAX = SIGNATURES_MAX * KEYS_MAX  # verifications of one envelope, whatever it leaves out
 KEY_FILE_BYTES_MAX = 64 * 1024
 KEYID_DIGITS = 16
-PUBLIC_BYTES = 32  # RFC 8032 §5.1.5
+NAMES = {ED25519: "Ed25519", SM2: "SM2"}
+NEEDS_GM = "this installation lacks the extra gm (pip install 'edged[gm]')"
 
-Keys = Mapping[str, bytes]  # key id -> raw public key
+Keys = Mapping[str, PublicKey]  # key id -> public key
 
 
 class KeyFileError(ValueError):
@@ -60,15 +75,15 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
 
-def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey) -> bytes:
+def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey | Sm2PrivateKey) -> bytes:
     """The envelope around ``payload``, as JSON."""
-    signature = key.sign(pae(payload_type, payload))
+    signature = sign_with(key, pae(payload_type, payload))
     envelope = {
         "payloadType": payload_type,
         "payload": base64.b64encode(payload).decode(),
         "signatures": [
             {
-                "keyid": keyid_of(key.public_key().public_bytes_raw()),
+                "keyid": keyid_of(public_of(key).raw),
                 "sig": base64.b64encode(signature).decode(),
             }
         ],
@@ -92,11 +107,7 @@ def verify(
         )
     if not keys and not unusable:
         raise DocumentRefused(reason("no-keys"))
-    trusted = [
-        (known, sig)
-        for keyid, sig in signatures
-        for known in ([keyid] if keyid in keys else [] if keyid else keys)
-    ]
+    trusted = _tries(signatures, keys)
     if not trusted:
         for keyid, _ in signatures:
             if keyid in unusable:
@@ -105,8 +116,8 @@ def verify(
         raise DocumentRefused(
             reason("unknown-signer", "signatures", found=named, known=", ".join(sorted(keys)))
         )
-    for keyid, sig in trusted[:ATTEMPTS_MAX]:
-        if _signed(keys[keyid], sig, pae(kind, payload)):
+    for keyid, sig in trusted:
+        if signed(keys[keyid], sig, pae(kind, payload)):
             return OpenedEnvelope(payload, keyid)
     raise DocumentRefused(reason("bad-signature", "signatures"))
 
@@ -116,24 +127,21 @@ def signers(raw: bytes, payload_type: str, keys: Keys) -> frozenset[str]:
     kind, payload, signatures = _parts(raw)
     if kind != payload_type:
         return frozenset()
+    data = pae(kind, payload)
+    return frozenset(keyid for keyid, sig in _tries(signatures, keys) if signed(keys[keyid], sig, data))
+
+
+def _tries(signatures: list[tuple[str, bytes]], keys: Keys) -> list[tuple[str, bytes]]:
+    """Which key to try each signature with. A signature that names no key is tried with every Ed25519 one: SM2 costs
+    five times as much, so it has to be named.
+    """
+    unnamed = [keyid for keyid, key in keys.items() if key.algorithm == ED25519]
     tries = [
         (known, sig)
         for keyid, sig in signatures
-        for known in ([keyid] if keyid in keys else [] if keyid else keys)
+        for known in ([keyid] if keyid in keys else [] if keyid else unnamed)
     ]
-    data = pae(kind, payload)
-    return frozenset(keyid for keyid, sig in tries[:ATTEMPTS_MAX] if _signed(keys[keyid], sig, data))
-
-
-def _signed(public: bytes, sig: bytes, data: bytes) -> bool:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(sig, data)
-    except (InvalidSignature, ValueError):  # ValueError: 32 bytes that are no key
-        return False
-    return True
+    return tries[:ATTEMPTS_MAX]
 
 
 def opened_unverified(raw: bytes) -> bytes:
@@ -199,35 +207,47 @@ def _entries(file: str | Path) -> list[Any]:
     return entries
 
 
-def load_keys(file: str | Path) -> dict[str, bytes]:
-    """Trusted public keys of ``{"keys": [{"keyid": …, "public": base64 of 32 bytes, "name": …?}]}``.
+def load_keys(file: str | Path) -> dict[str, PublicKey]:
+    """Trusted public keys of ``{"keys": [{"keyid": …, "public": base64 of the raw key, "algorithm": "ed25519" or
+    "sm2"?, "name": …?}]}``; without an algorithm it is Ed25519.
 
     Raises ``KeyFileError``.
     """
-    keys: dict[str, bytes] = {}
+    keys: dict[str, PublicKey] = {}
     for position, entry in enumerate(_entries(file)):
         try:
-            key = base64.b64decode(entry["public"], validate=True)
-        except (KeyError, TypeError, ValueError):
-            key = b""
-        if len(key) != PUBLIC_BYTES:
-            raise KeyFileError(f"{file}: keys[{position}].public must be base64 of a 32-byte Ed25519 key")
-        if entry.get("keyid") != keyid_of(key):
+            algorithm = entry.get("algorithm", ED25519)
+            key = PublicKey(algorithm, base64.b64decode(entry["public"], validate=True))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            algorithm, key = ED25519, PublicKey(ED25519, b"")
+        if algorithm not in PUBLIC_BYTES:
+            known = " or ".join(PUBLIC_BYTES)
+            raise KeyFileError(f"{file}: keys[{position}].algorithm must be {known}")
+        if not is_public(key):
+            wanted = f"{PUBLIC_BYTES[algorithm]}-byte {NAMES[algorithm]} key"
+            raise KeyFileError(f"{file}: keys[{position}].public must be base64 of a {wanted}")
+        if algorithm not in supported():
+            raise KeyFileError(f"{file}: keys[{position}] is an SM2 key: {NEEDS_GM}")
+        if entry.get("keyid") != keyid_of(key.raw):
             raise KeyFileError(
-                f'{file}: keys[{position}].keyid must be "{keyid_of(key)}", the fingerprint of its key'
+                f'{file}: keys[{position}].keyid must be "{keyid_of(key.raw)}", the fingerprint of its key'
             )
-        keys[keyid_of(key)] = key
+        keys[keyid_of(key.raw)] = key
     return keys
 
 
-def public_entry(key: Ed25519PublicKey, name: str) -> dict[str, str]:
+def public_entry(key: Ed25519PublicKey | PublicKey, name: str) -> dict[str, str]:
     """One entry of a key file."""
-    raw = key.public_bytes_raw()
-    return {"keyid": keyid_of(raw), "public": base64.b64encode(raw).decode(), "name": name}
+    public = key if isinstance(key, PublicKey) else PublicKey(ED25519, key.public_bytes_raw())
+    algorithm = {} if public.algorithm == ED25519 else {"algorithm": public.algorithm}
+    text = base64.b64encode(public.raw).decode()
+    return {"keyid": keyid_of(public.raw), "public": text, **algorithm, "name": name}
 
 
-def private_pem(key: Ed25519PrivateKey) -> bytes:
+def private_pem(key: Ed25519PrivateKey | Sm2PrivateKey) -> bytes:
     """PKCS #8 PEM, not encrypted: the file's mode protects it."""
+    if isinstance(key, Sm2PrivateKey):
+        return sm2_pem(key)
     from cryptography.hazmat.primitives import serialization
 
     return key.private_bytes(
@@ -235,19 +255,27 @@ def private_pem(key: Ed25519PrivateKey) -> bytes:
     )
 
 
-def load_private(file: str | Path) -> Ed25519PrivateKey:
+def load_private(file: str | Path) -> Ed25519PrivateKey | Sm2PrivateKey:
     """A signing key from a PEM file. Raises ``KeyFileError``."""
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     try:
-        key = serialization.load_pem_private_key(Path(file).read_bytes(), password=None)
+        pem = Path(file).read_bytes()
     except OSError as error:
         raise KeyFileError(f"{file}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, TypeError):
+    try:
+        sm2 = read_sm2_pem(pem)
+        if sm2 is not None:
+            return sm2
+        key = serialization.load_pem_private_key(pem, password=None)
+    except ImportError:
+        raise KeyFileError(f"{file}: an SM2 key: {NEEDS_GM}") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise KeyFileError(
             f"{file}: not a signing key (an unencrypted PEM file of `edged policy keygen`)"
         ) from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyFileError(f"{file}: not an Ed25519 key")
+        raise KeyFileError(f"{file}: neither an Ed25519 nor an SM2 key")
     return key

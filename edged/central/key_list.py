@@ -27,13 +27,13 @@ from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Audience, Moment, epoc
 from edged.central.documents import REASONS_MAX, Document, check_dates, check_for_us, parse
 from edged.central.keyring import SKEW_MS, KeyList, ListedKey, RevokedKey
 from edged.central.refusals import DocumentRefused, Reason, reason
+from edged.central.signatures import PUBLIC_BYTES, PublicKey, is_public, supported
 from edged.shapes import Shape, form
 
 PAYLOAD_TYPE = "application/vnd.edged.keys+json"
 TYPE = "keys"
 VERSION_MAX = 2**53 - 1  # exact in every JSON reader
 ENTRIES_MAX = 32  # of either kind: with the sixteen of a duty desk's file fewer than counters are remembered
-ALGORITHMS = ("ed25519",)
 SCOPE_FORM = r"^(policies|duty|operations(:[a-z][a-z-]{0,31})?)$"
 NAME_FORM = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
@@ -155,16 +155,16 @@ def _key_list(document: KeyListDocument, raw: bytes, sha256: str, root: str, roo
     keys = [
         ListedKey(
             one.keyid,
-            _raw(one.public),
+            _public(one),
             one.name,
             frozenset(one.scopes),
             epoch_ms(one.not_before),
             epoch_ms(one.not_after),
         )
         for one in document.keys
-        if one.algorithm in ALGORITHMS
+        if one.algorithm in supported()
     ]
-    revoked = [RevokedKey(one.keyid, _raw(one.public), one.name, one.reason) for one in document.revoked]
+    revoked = [RevokedKey(one.keyid, _public(one), one.name, one.reason) for one in document.revoked]
     return KeyList(
         document.version,
         sha256,
@@ -172,7 +172,7 @@ def _key_list(document: KeyListDocument, raw: bytes, sha256: str, root: str, roo
         epoch_ms(document.expires),
         tuple(keys),
         tuple(revoked),
-        tuple(f"{one.name} ({one.algorithm})" for one in document.keys if one.algorithm not in ALGORITHMS),
+        tuple(f"{one.name} ({one.algorithm})" for one in document.keys if one.algorithm not in supported()),
         raw,
     )
 
@@ -192,10 +192,11 @@ def _wrong(document: KeyListDocument, roots: envelope.Keys) -> Iterator[Reason]:
                 "a root key signs key lists and nothing else",
                 "根密钥只能签发密钥清单，不能列入清单",
             )
-        if one.algorithm in ALGORITHMS and not _is_key(one):
+        if one.algorithm in PUBLIC_BYTES and not _is_key(one):
             yield _contradiction(
                 f"{path}.public",
-                f"it must be base64 of a {envelope.PUBLIC_BYTES}-byte Ed25519 key whose fingerprint is its keyid",
+                f"it must be base64 of a {PUBLIC_BYTES[one.algorithm]}-byte {envelope.NAMES[one.algorithm]} key whose "
+                "fingerprint is its keyid",
                 "必须是公钥的 base64，且指纹与 keyid 一致",
             )
     for position, key in enumerate(document.keys):
@@ -231,15 +232,15 @@ def _wrong_dates(path: str, key: KeyEntry) -> Iterator[Reason]:
 
 
 def _is_key(one: KeyEntry | RevokedEntry) -> bool:
-    raw = _raw(one.public)
-    return len(raw) == envelope.PUBLIC_BYTES and envelope.keyid_of(raw) == one.keyid
+    key = _public(one)
+    return is_public(key) and envelope.keyid_of(key.raw) == one.keyid
 
 
-def _raw(public: str) -> bytes:
+def _public(one: KeyEntry | RevokedEntry) -> PublicKey:
     try:
-        return base64.b64decode(public, validate=True)
+        return PublicKey(one.algorithm, base64.b64decode(one.public, validate=True))
     except ValueError:
-        return b""
+        return PublicKey(one.algorithm, b"")
 
 
 def _contradiction(path: str, english: str, chinese: str) -> Reason:

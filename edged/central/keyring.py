@@ -11,13 +11,14 @@ Pure: no clock, no file. ``now_ms`` is ms since 1970 UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from edged.central.audience import CLOCK_TRUSTED_FROM_MS, Trusted, rfc3339
 from edged.central.envelope import Keys
 from edged.central.refusals import Reason, reason
+from edged.central.signatures import PublicKey
 
 SKEW_MS = 120_000  # between the centre's clock and ours
 WARN_MS = 30 * 86_400_000  # as for certificates
@@ -29,7 +30,7 @@ class ListedKey(NamedTuple):
     """A key of the list; see ``key_list.KeyEntry``."""
 
     keyid: str
-    public: bytes
+    public: PublicKey
     name: str
     scopes: frozenset[str]
     not_before_ms: int
@@ -40,7 +41,7 @@ class RevokedKey(NamedTuple):
     """A key that the list revokes; ``why`` is the city's own word."""
 
     keyid: str
-    public: bytes
+    public: PublicKey
     name: str
     why: str
 
@@ -71,7 +72,7 @@ class Keyring:
         """The keys that may sign a policy now."""
         if self.listed is None:
             return Trusted(self.city)
-        keys: dict[str, bytes] = {}
+        keys: dict[str, PublicKey] = {}
         unusable = self._not_listed(self.listed)
         for one in self.listed.keys:
             why = self._why_not(one, now_ms)
@@ -157,8 +158,8 @@ class Keyring:
         return None
 
 
-def publics(keys: tuple[ListedKey, ...] | tuple[RevokedKey, ...]) -> Mapping[str, bytes]:
-    """Their raw public keys by id."""
+def publics(keys: tuple[ListedKey, ...] | tuple[RevokedKey, ...]) -> Keys:
+    """Their public keys by id."""
     return {one.keyid: one.public for one in keys}
 
 

@@ -25,6 +25,7 @@ def bundle(
         Path | None, typer.Option(help="Sign with this private key (`edged policy keygen`).")
     ] = None,
     source: Annotated[Path, typer.Option(help="A checkout of edged.")] = Path(),
+    gm: Annotated[bool, typer.Option("--gm", help="With the library for SM2 keys (国密); x86_64.")] = False,
     deb: Annotated[
         bool, typer.Option("--deb", help="Make a Debian package (….deb) for apt instead.")
     ] = False,
@@ -49,7 +50,7 @@ def bundle(
     carried = Path(python) if "/" in python else None
     try:
         version = python if carried is None else carried_version(carried)
-        plan = BundlePlan(source, platform, version, key, carried)
+        plan = BundlePlan(source, platform, version, key, carried, gm)
         wheels = (make_package if deb else make)(plan, out, lambda line: typer.echo(f"{line} …", err=True))
     except BundleError as error:
         raise fail(str(error), 1) from None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edged.cli.policy import Algorithm, write_key_pair
 from edged.cli.target import fail, find_or_exit
 
 if TYPE_CHECKING:
@@ -51,15 +52,14 @@ Group = Annotated[str | None, typer.Option(help="All halls of this city group.")
 def root(
     name: Annotated[str, typer.Argument(help="Name of the root key, e.g. city-root.")],
     directory: Annotated[Path, typer.Option("--dir", help="Where to write the two files.")] = Path("."),
+    algorithm: Algorithm = "ed25519",
 ) -> None:
     """Make a root key: NAME.key (into a safe) and NAME.pub.json (for [policy] root in hall.toml).
 
     Make two, kept in two places, and put both entries into the file that goes to the halls: either signs the list, and
     a lost one is no journey to every hall.
     """
-    from edged.cli.policy import write_key_pair
-
-    keyid, secret, public = write_key_pair(name, directory)
+    keyid, secret, public = write_key_pair(name, directory, algorithm)
     typer.echo(f"root key {keyid} / 根密钥")
     typer.echo(
         f"  {secret}   secret: signs key lists; into a safe, not on a hall / 离线保管，不要放在大厅主机上"
@@ -275,6 +275,9 @@ def _tell_report(hall: str, report: dict[str, Any]) -> None:
         typer.echo(
             f"{hall}: key list version {applied['version']}, until {report.get('expires')} / 现行密钥清单"
         )
+    if report.get("passed_over"):
+        passed = ", ".join(report["passed_over"])
+        typer.echo(f"  this hall does not know the algorithm of / 本大厅不支持其算法：{passed}")
     if report.get("state") == "rejected":
         why = report.get("reason") or {}
         desired = (report.get("desired") or {}).get("version", "?")
@@ -285,7 +288,7 @@ def _tell_report(hall: str, report: dict[str, Any]) -> None:
 def _tell_list(document: KeyListDocument) -> bool:
     """Whether something ends soon."""
     from edged.central.audience import epoch_ms
-    from edged.central.key_list import ALGORITHMS
+    from edged.central.signatures import supported
     from edged.clock import wall_ms
 
     now_ms, soon = wall_ms(), False
@@ -307,7 +310,7 @@ def _tell_list(document: KeyListDocument) -> bool:
     for key in document.keys:
         if epoch_ms(key.not_before) > now_ms:
             typer.echo(f"  {key.name}: not before {key.not_before} / 尚未生效")
-        if key.algorithm not in ALGORITHMS:
+        if key.algorithm not in supported():
             typer.echo(f"  {key.name}: {key.algorithm} is not known here / 本机不支持该算法")
     for gone in document.revoked:
         typer.echo(f"  {gone.name} ({gone.keyid}): REVOKED / 已吊销：{gone.reason}")
@@ -391,8 +394,8 @@ def _public_entries(file: Path) -> list[dict[str, Any]]:
         {
             "name": names.get(keyid) or file.name.partition(".")[0],
             "keyid": keyid,
-            "public": base64.b64encode(public).decode(),
-            "algorithm": "ed25519",
+            "public": base64.b64encode(public.raw).decode(),
+            "algorithm": public.algorithm,
         }
         for keyid, public in keys.items()
     ]

@@ -50,6 +50,9 @@ Broker = Annotated[str | None, typer.Option(help="mqtt://[USER@]HOST:PORT of the
 HallId = Annotated[str | None, typer.Option("--hall", help="Id of the hall; with --broker.")]
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="hall.toml of the hall: id and broker.")]
 Key = Annotated[Path | None, typer.Option("--key", "-k", help="Signing key made by `edged policy keygen`.")]
+Algorithm = Annotated[
+    Literal["ed25519", "sm2"], typer.Option(help="sm2 needs pip install 'edged[gm]' / 国密算法")
+]
 Document = Annotated[Path, typer.Argument(help="A policy document or a signed envelope.", metavar="FILE")]
 
 
@@ -62,31 +65,37 @@ app.command("rehearse")(rehearse)
 def keygen(
     name: Annotated[str, typer.Argument(help="Name of the key, e.g. city-2026.")],
     directory: Annotated[Path, typer.Option("--dir", help="Where to write the two files.")] = Path("."),
+    algorithm: Algorithm = "ed25519",
 ) -> None:
     """Make a signing key: NAME.key (secret) and NAME.pub.json (for [policy] keys in hall.toml)."""
-    keyid, secret, public = write_key_pair(name, directory)
+    keyid, secret, public = write_key_pair(name, directory, algorithm)
     typer.echo(f"key {keyid}")
     typer.echo(f"  {secret}   secret: sign with it, keep it off the halls")
     typer.echo(f"  {public}   public: install at the halls as [policy] keys")
 
 
-def write_key_pair(name: str, directory: Path) -> tuple[str, Path, Path]:
-    """Make NAME.key and NAME.pub.json; returns the key id and both. Ends with 2 where one is there already."""
+def write_key_pair(name: str, directory: Path, algorithm: str) -> tuple[str, Path, Path]:
+    """Make NAME.key and NAME.pub.json; returns the key id and both. Ends with 2 where one is there already, or the
+    algorithm is not installed.
+    """
     import json
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from edged.central.envelope import keyid_of, private_pem, public_entry
+    from edged.central.envelope import NEEDS_GM, keyid_of, private_pem, public_entry
+    from edged.central.signatures import SM2, new_sm2, public_of, supported
 
+    if algorithm not in supported():
+        raise fail(f"{algorithm}: {NEEDS_GM} / 未安装国密支持", 2)
     secret, public = directory / f"{name}.key", directory / f"{name}.pub.json"
-    key = Ed25519PrivateKey.generate()
-    entries = {"keys": [public_entry(key.public_key(), name)]}
+    key = new_sm2() if algorithm == SM2 else Ed25519PrivateKey.generate()
+    entries = {"keys": [public_entry(public_of(key), name)]}
     try:
         _write_new(secret, private_pem(key), 0o600)
         _write_new(public, (json.dumps(entries, indent=2) + "\n").encode(), 0o644)
     except OSError as error:
         raise fail(f"{error.filename}: {error.strerror}; nothing is overwritten", 2) from None
-    return keyid_of(key.public_key().public_bytes_raw()), secret, public
+    return keyid_of(public_of(key).raw), secret, public
 
 
 @app.command()

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from edged.central.envelope import KeyFileError, load_keys
+from edged.central.signatures import PublicKey
 from edged.config import HallConfig, load
 from edged.config.broker import secret_files, spoilt_secrets
 
@@ -30,9 +31,9 @@ class Reading(NamedTuple):
 
     config: HallConfig
     spoilt: dict[str, str]
-    keys: dict[str, bytes] | None
-    duty: Mapping[str, bytes] = MappingProxyType({})
-    roots: Mapping[str, bytes] | None = None
+    keys: dict[str, PublicKey] | None
+    duty: Mapping[str, PublicKey] = MappingProxyType({})
+    roots: Mapping[str, PublicKey] | None = None
 
 
 def named_files(config: HallConfig) -> tuple[str, ...]:
@@ -61,7 +62,7 @@ def spoilt(config: HallConfig) -> dict[str, str]:
     return found
 
 
-def duty_keys(config: HallConfig) -> dict[str, bytes]:
+def duty_keys(config: HallConfig) -> dict[str, PublicKey]:
     """The keys whose orders count as those of a duty desk; none while their file is spoilt (panels still give
     orders).
     """
@@ -70,14 +71,14 @@ def duty_keys(config: HallConfig) -> dict[str, bytes]:
     return {}
 
 
-def policy_keys(config: HallConfig) -> tuple[dict[str, bytes], str]:
+def policy_keys(config: HallConfig) -> tuple[dict[str, PublicKey], str]:
     """The keys that may sign policies: of ``[policy] keys``, or its last good content and why ("" if the file is
     good).
     """
     return _last_good(config, config.policy.keys, SUFFIX)
 
 
-def root_keys(config: HallConfig) -> dict[str, bytes] | None:
+def root_keys(config: HallConfig) -> dict[str, PublicKey] | None:
     """The keys that may sign key lists: of ``[policy] root``, or its last good content; None where neither can be
     read.
     """
@@ -85,7 +86,7 @@ def root_keys(config: HallConfig) -> dict[str, bytes] | None:
     return None if why and not keys else keys
 
 
-def _last_good(config: HallConfig, file: str | None, suffix: str) -> tuple[dict[str, bytes], str]:
+def _last_good(config: HallConfig, file: str | None, suffix: str) -> tuple[dict[str, PublicKey], str]:
     if file is None:
         return {}, ""
     kept = _kept(config, suffix)

@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from edged.central.condemned import Condemned
+from edged.central.signatures import PublicKey
 from edged.config import DeviceConfig, HallConfig, WebTable, accepted, verdicts
 from edged.config.verdicts import FileVerdict
 from edged.daemon import files
@@ -72,15 +73,15 @@ class Platform:
         """The driver of one device, on its wire. Raises ``ValueError`` for options from which none can be made."""
         return build(device, context)
 
-    def policy_keys(self, config: HallConfig) -> tuple[dict[str, bytes], str]:
+    def policy_keys(self, config: HallConfig) -> tuple[dict[str, PublicKey], str]:
         """The keys that may sign policies; see ``files.policy_keys``."""
         return files.policy_keys(config)
 
-    def root_keys(self, config: HallConfig) -> dict[str, bytes] | None:
+    def root_keys(self, config: HallConfig) -> dict[str, PublicKey] | None:
         """The keys that may sign key lists; see ``files.root_keys``."""
         return files.root_keys(config)
 
-    def duty_keys(self, config: HallConfig) -> dict[str, bytes]:
+    def duty_keys(self, config: HallConfig) -> dict[str, PublicKey]:
         """The keys whose orders count as those of a duty desk; see ``files.duty_keys``."""
         return files.duty_keys(config)
 

@@ -28,6 +28,7 @@ from edged.driver import Unreachable
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from edged.central.signatures import Sm2PrivateKey
     from edged.pages.server import Pages
 
 ANSWER_S = 3.0
@@ -52,7 +53,7 @@ class DutyOrders:
     def __init__(self, pages: Pages, key: Path) -> None:
         self._pages = pages
         self._file = key
-        self._key: Ed25519PrivateKey | None = None
+        self._key: Ed25519PrivateKey | Sm2PrivateKey | None = None
         self._counter = 0
 
     async def give(self, name: str, act: Body) -> Answer:

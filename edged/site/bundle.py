@@ -73,6 +73,7 @@ class BundlePlan:
     """Parameters of a bundle. ``source``: a checkout. ``key``: a private key file (PEM) that signs it, or None.
 
     ``interpreter``: the folder of a Python to carry (``bin/python3`` and its library beneath), of version ``python``.
+    ``gm``: with the library for SM2 keys (国密).
     """
 
     source: Path
@@ -80,6 +81,7 @@ class BundlePlan:
     python: str
     key: Path | None = None
     interpreter: Path | None = None
+    gm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +200,8 @@ def _wheels(order: BundlePlan, folder: Path, say: Say) -> list[Wheel]:
     tags = [word for tag in PLATFORMS[order.platform] for word in ("--platform", tag)]
     target = (*tags, "--python-version", order.python, "--implementation", "cp", "--only-binary", ":all:")
     say(f"fetching libraries for {order.platform}, Python {order.python}")
-    run_pip("download", *target, "--constraint", str(constraints), "--dest", str(folder), f"{ours}[{EXTRAS}]")
+    wanted = f"{ours}[{EXTRAS},gm]" if order.gm else f"{ours}[{EXTRAS}]"
+    run_pip("download", *target, "--constraint", str(constraints), "--dest", str(folder), wanted)
     run_pip("download", *target, "--no-deps", "--dest", str(folder), PIP)
     constraints.unlink()
     wheels = sorted((_wheel(file) for file in folder.glob("*.whl")), key=lambda one: one.name)

@@ -16,6 +16,7 @@ from edged.central.envelope import ENVELOPE_BYTES_MAX, Keys, sign
 from edged.central.key_list import PAYLOAD_TYPE, Mark, accept, reread
 from edged.central.keyring import DAY_MS, KeyList, Keyring
 from edged.central.refusals import DocumentRefused, Reason
+from edged.central.signatures import PublicKey
 from tests.support.key_lists import (
     NEXT_KEY,
     ROOT,
@@ -51,7 +52,7 @@ def test_a_list_that_a_root_key_signed_is_taken_whole() -> None:
     listed = taken(made)
     assert (listed.version, listed.root) == (3, id_of(ROOT))
     assert [(one.name, one.public, one.scopes) for one in listed.keys] == [
-        ("city-2027", public_of(NEXT_KEY), frozenset({"policies"}))
+        ("city-2027", PublicKey("ed25519", public_of(NEXT_KEY)), frozenset({"policies"}))
     ]
     assert [(one.keyid, one.why) for one in listed.revoked] == [(id_of(KEY), "stolen")]
     assert reread(listed.envelope, ROOTS) == listed

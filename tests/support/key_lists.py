@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edged.central.envelope import keyid_of, sign
 from edged.central.key_list import PAYLOAD_TYPE
+from edged.central.signatures import ED25519, PublicKey
 from tests.support.policies import KEY
 
 ROOT = Ed25519PrivateKey.from_private_bytes(bytes(range(2, 34)))
@@ -27,9 +28,9 @@ def id_of(key: Ed25519PrivateKey) -> str:
     return keyid_of(public_of(key))
 
 
-def keys_of(*keys: Ed25519PrivateKey) -> dict[str, bytes]:
-    """Key id -> raw public key."""
-    return {id_of(key): public_of(key) for key in keys}
+def keys_of(*keys: Ed25519PrivateKey) -> dict[str, PublicKey]:
+    """Key id -> public key."""
+    return {id_of(key): PublicKey(ED25519, public_of(key)) for key in keys}
 
 
 def entry(key: Ed25519PrivateKey, *scopes: str, **changes: Any) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edged.central.audience import Audience, Names
 from edged.central.envelope import keyid_of, sign
 from edged.central.policies import PAYLOAD_TYPE
+from edged.central.signatures import ED25519, PublicKey
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 PUBLIC = KEY.public_key().public_bytes_raw()
-KEYS = {keyid_of(PUBLIC): PUBLIC}
+KEYS = {keyid_of(PUBLIC): PublicKey(ED25519, PUBLIC)}
 NAMES = Names(
     areas=frozenset({"tax", "biz"}),
     services=frozenset({"tax-general", "tax-invoice", "biz-open", "biz-seal"}),

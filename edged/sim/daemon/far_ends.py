@@ -17,6 +17,7 @@ from devices.mqtt_json.fake import FakeFleet
 from devices.onbon_bx.driver import OnbonBx, OnbonOptions
 from edged.central.condemned import Condemned
 from edged.central.envelope import load_keys
+from edged.central.signatures import PublicKey
 from edged.clock import Clock, monotonic_s
 from edged.config import ConfigErrors, DeviceConfig, HallConfig, WebTable
 from edged.config.verdicts import FileVerdict
@@ -185,11 +186,11 @@ class Machine(Platform):
             return ModbusRelay(context, options, bus)
         return super().driver(device, context)
 
-    def policy_keys(self, config: HallConfig) -> tuple[dict[str, bytes], str]:
+    def policy_keys(self, config: HallConfig) -> tuple[dict[str, PublicKey], str]:
         """See ``Platform``; no files lie beside a journal in memory."""
         return {} if config.policy.keys is None else load_keys(config.policy.keys), ""
 
-    def root_keys(self, config: HallConfig) -> dict[str, bytes] | None:
+    def root_keys(self, config: HallConfig) -> dict[str, PublicKey] | None:
         """See ``Platform``."""
         return {} if config.policy.root is None else load_keys(config.policy.root)
 
