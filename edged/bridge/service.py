@@ -22,6 +22,7 @@ import aiomqtt
 import structlog
 
 from edged.bridge.messages import ROWS_MAX, BridgeProgress, Oddities, floor, keys, mark, take, take_whole
+from edged.bridge.pushed import WebSocketSource
 from edged.bridge.settings import BridgeSettings
 from edged.bridge.sources import HttpSource, Source, SourceAway, SqlSource
 from edged.clock import monotonic_s
@@ -38,6 +39,8 @@ log = structlog.get_logger("edged.bridge")
 def source_of(settings: BridgeSettings) -> Source:
     """The other system. Raises ``OSError`` or ``ValueError``."""
     url = first_line(settings.url_file).strip()
+    if settings.source == "websocket":
+        return WebSocketSource(url, settings.kind_field)
     return SqlSource(url) if settings.source == "sql" else HttpSource(url)
 
 

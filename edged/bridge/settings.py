@@ -24,7 +24,7 @@ Outcome = Literal["served", "no-show", "parked", "cancelled"]
 
 
 class ReportTable(Shape, frozen=True):
-    """One kind of report. ``view``: a view, table, or at HTTP the path of an address.
+    """One kind of report. ``view``: a view, table, at HTTP the path of an address, over WebSocket a word of messages.
 
     ``key``: the column that grows with each row (a number, or a time). The others are names of columns; a report of
     ``waiting`` has no key: it is the whole list, in its ``order``.
@@ -43,7 +43,8 @@ class ReportTable(Shape, frozen=True):
 class BridgeSettings(Shape, frozen=True):
     """``queue``: the hall's queue device ([hall] queue). ``url_file``: its first line is the address.
 
-    An address is SQLAlchemy's (``postgresql+psycopg://…``) or ``http(s)://…``.
+    An address is SQLAlchemy's (``postgresql+psycopg://…``), ``http(s)://…`` or ``ws(s)://…``. ``kind_field``: the
+    field of a message over WebSocket that says which view it is of.
     ``state``: where it keeps how far it has read. ``services`` and ``windows``: the other system's word -> ours;
     ``outcomes``: its word -> how a visit ended. ``overlap``: of a number key, how many are read again (rows that were
     committed late); of a time, so many seconds. ``username``, ``password_file`` (or ``cert_file`` and ``key_file``):
@@ -53,7 +54,8 @@ class BridgeSettings(Shape, frozen=True):
     queue: HallId
     url_file: Annotated[str, Meta(min_length=1, max_length=4096)]
     state: Annotated[str, Meta(min_length=1, max_length=4096)] = "/var/lib/edged-bridge/state.json"
-    source: Literal["sql", "http"] = "sql"
+    source: Literal["sql", "http", "websocket"] = "sql"
+    kind_field: ColumnName = "type"
     every_s: Annotated[float, Meta(ge=0.2, le=60.0)] = 1.0
     whole_every_s: Annotated[float, Meta(ge=1.0, le=3600.0)] = 15.0
     overlap: Annotated[int, Meta(ge=0, le=500)] = 20

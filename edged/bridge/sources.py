@@ -84,7 +84,7 @@ class SqlSource:
             self._engine = create_engine(url, poolclass=NullPool)
         except (SQLAlchemyError, ImportError) as error:
             raise ValueError(
-                f"the address in url_file cannot be used: {type(error).__name__}: {_first(error)}"
+                f"the address in url_file cannot be used: {type(error).__name__}: {first_words(error)}"
             ) from None
 
     def rows(self, report: ReportTable, floor: Key | None) -> list[Row]:
@@ -108,7 +108,7 @@ class SqlSource:
                 found = [dict(row) for row in connection.execute(query).mappings()]
                 connection.rollback()
         except SQLAlchemyError as error:
-            raise SourceAway(_first(error)) from None
+            raise SourceAway(first_words(error)) from None
         return found
 
 
@@ -131,16 +131,12 @@ class HttpSource:
 
     def _keyed(self, report: ReportTable) -> list[tuple[Key, Row]]:
         assert report.key is not None
-        found = [(key, row) for row in self._get(report) if (key := _key(row.get(report.key))) is not None]
+        found = [(key, row) for row in self._get(report) if (key := key_of(row.get(report.key))) is not None]
         found.sort(key=lambda one: (isinstance(one[0], datetime), one[0]))
         return [(key, {**row, report.key: key}) for key, row in found]
 
     def whole(self, report: ReportTable) -> list[Row]:
-        rows = self._get(report)
-        if report.order is not None and all(isinstance(row.get(report.order), int | float) for row in rows):
-            order = report.order
-            rows.sort(key=lambda row: float(row[order]))
-        return rows[:WHOLE_ROWS_MAX]
+        return in_order(self._get(report), report)[:WHOLE_ROWS_MAX]
 
     def _get(self, report: ReportTable) -> list[Row]:
         address = urljoin(self._url, report.view)
@@ -151,7 +147,7 @@ class HttpSource:
                 body = answer.read(HTTP_BYTES_MAX + 1)
             found = json.loads(body)
         except (OSError, ValueError, HTTPException, RecursionError) as error:
-            raise SourceAway(_first(error)) from None
+            raise SourceAway(first_words(error)) from None
         rows = found.get("data") if isinstance(found, dict) else found
         if len(body) > HTTP_BYTES_MAX or not isinstance(rows, list):
             raise SourceAway("the answer is no list of rows")
@@ -159,7 +155,16 @@ class HttpSource:
         return [{name: row.get(name) for name in wanted} for row in rows if isinstance(row, dict)]
 
 
-def _key(value: object) -> Key | None:
+def in_order(rows: list[Row], report: ReportTable) -> list[Row]:
+    """By the column ``order`` where it is a number in each row, else as they came."""
+    order = report.order
+    if order is None or not all(isinstance(row.get(order), int | float) for row in rows):
+        return rows
+    return sorted(rows, key=lambda row: float(row[order]))
+
+
+def key_of(value: object) -> Key | None:
+    """A whole number or a time, also written as text; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -170,7 +175,7 @@ def _key(value: object) -> Key | None:
     return None
 
 
-def _first(error: Exception) -> str:
+def first_words(error: Exception) -> str:
     """The first line of what a library says, without the statement and its address."""
     text = str(getattr(error, "orig", None) or error) or type(error).__name__
     return text.splitlines()[0][:200]

@@ -24,9 +24,9 @@ def bridge(
     """Follow an existing queue system that calls the visitors: read its data, report it to the hall, write nothing
     there.
 
-    A separate process. It reads views of PostgreSQL, MariaDB, SQL Server or Oracle (by SQLAlchemy), or a web service,
-    and sends the MQTT messages that the device named by [hall] queue would send. Every row is on disk here before it
-    is sent.
+    A separate process. It reads views of PostgreSQL, MariaDB, SQL Server or Oracle (by SQLAlchemy), a web service or a
+    WebSocket, and sends the MQTT messages that the device named by [hall] queue would send. Every row is on disk here
+    before it is sent.
 
     \b
     Exit codes: 0 stopped, 2 configuration, state or address that cannot be used, or the extra [bridge] is missing.

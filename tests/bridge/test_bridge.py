@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection
+from websockets.sync.server import serve as ws_serve
 
+from edged.bridge import pushed
+from edged.bridge.pushed import WebSocketSource
 from edged.bridge.service import Bridge
 from edged.bridge.settings import BridgeSettings
 from edged.bridge.sources import HttpSource, Source, SourceAway, SqlSource
@@ -252,3 +257,78 @@ async def test_a_web_service_is_followed_too(tmp_path: Path) -> None:
         assert "张三" not in json.dumps(heard.said, ensure_ascii=False)
     web.server.shutdown()
     web.server.server_close()
+
+
+class Pusher:
+    """A queue system that pushes to whoever is connected, by the library's own server."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._wires: list[ServerConnection] = []
+        self._server = ws_serve(self._hold, "127.0.0.1", port, close_timeout=0.2)
+        self.port: int = self._server.socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def _hold(self, wire: ServerConnection) -> None:
+        self._wires.append(wire)
+        with suppress(ConnectionClosed):
+            for _ in wire:
+                pass
+
+    @property
+    def heard(self) -> bool:
+        return bool(self._wires)
+
+    def push(self, *documents: Any) -> None:
+        for wire in self._wires:
+            for one in documents:
+                wire.send(one if isinstance(one, str) else json.dumps(one, ensure_ascii=False))
+
+    def end(self) -> None:
+        """The system is restarted: every line is closed."""
+        self._server.shutdown()
+        for wire in self._wires:
+            wire.close_socket()
+        self._thread.join()
+
+
+async def test_a_system_that_pushes_is_heard_and_heals_by_its_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushed, "RETRY_S", 0.05)
+    view = {"view": "ticket", "key": "id", "number": "no", "service": "biz"}
+    waiting = {"view": "queue", "number": "no", "service": "biz", "order": "id"}
+    fields = {"queue": "queue-1", "url_file": "x", "source": "websocket", "tickets": view, "waiting": waiting}
+    own = {"state": str(tmp_path / "s"), "every_s": 0.2, "whole_every_s": 1.0, "services": {"1": "tax"}}
+    there = Pusher()
+    source = WebSocketSource(f"ws://127.0.0.1:{there.port}/", "type")
+    try:
+        async with real_mosquitto() as broker, listening(broker) as heard:
+            async with bridged(broker, read(BridgeSettings, fields | own), source):
+                await until(lambda: there.heard and heard.of("health") != [])
+                assert "has not told its list queue yet" in str(heard.of("health")[-1]["fault"])
+                there.push("{", "[" * 2000, {"type": 7}, {"type": "hello", "data": "x"})
+                there.push({"type": "queue", "data": [{"id": 3, "no": "A003", "biz": 1}]})
+                await until(lambda: [one["waiting"] for one in heard.of("queue")] == [["A003"]])
+                there.push({"type": "ticket", "id": 4, "no": "A004", "biz": 1, "name": "张三"})
+                there.push({"type": "ticket", "data": {"id": 5, "no": "A005", "biz": 1}})
+                await until(lambda: heard.numbers("ticket") == ["A004", "A005"])
+                await asyncio.to_thread(there.end)
+                await until(lambda: heard.of("health")[-1]["fault"] is not None)
+                there = Pusher(there.port)
+                await until(lambda: there.heard)
+                there.push({"type": "queue", "data": []})
+                await until(lambda: heard.of("queue")[-1]["waiting"] == [])
+                await until(lambda: heard.of("health")[-1]["fault"] is None)
+                there.push({"type": "ticket", "id": 6, "no": "A006", "biz": 1})
+                await until(lambda: heard.numbers("ticket") == ["A004", "A005", "A006"])
+            assert "张三" not in json.dumps(heard.said, ensure_ascii=False)
+    finally:
+        await asyncio.to_thread(source.close)
+        await asyncio.to_thread(there.end)
+
+
+@pytest.mark.parametrize("url", ["http://x/", "ws://", "x"])
+def test_an_address_that_is_no_websocket_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="ws:// or wss://"):
+        WebSocketSource(url, "type")
