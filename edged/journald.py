@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from edged.clock import monotonic_s
+from edged.core.model.point import Point, device_of
 
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "edged"
@@ -43,7 +44,7 @@ def fields_of(line: Mapping[str, Any]) -> bytes:
         if value is not None and value != "":
             found: Iterable[Any] = value if isinstance(value, list | tuple) else (value,)
             for one in list(found)[:VALUES_MAX]:
-                text = str(one).partition("/")[0] if field == "EDGED_DEVICE" else str(one)
+                text = device_of(Point(str(one))) if field == "EDGED_DEVICE" else str(one)
                 if text and "\n" not in text:
                     out[f"{field}={text[:VALUE_CHARS_MAX]}\n".encode("utf-8", "replace")] = None
     return b"".join(out)
