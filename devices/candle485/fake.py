@@ -129,7 +129,7 @@ class FakeCandleBus:
             self.units[name] = FakeUnit(brightness=unit.brightness)
 
     def feed(self, data: bytes) -> None:
-        """Bytes from the host."""
+        """Take bytes that the host sent."""
         if self.faults.echo:
             self._put("", data)  # that is the adapter's doing: it needs nobody on the bus
         if not self.faults.dead:

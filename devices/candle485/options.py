@@ -71,7 +71,7 @@ class CandleOptions(Options, frozen=True):
         return frozenset(self.panels) | frozenset(self.boards)
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """Panels and boards."""
+        """Channels are call panels and boards."""
         return frozenset({"panel"} if channel in self.panels else {"display"})
 
     def reports(self) -> frozenset[str]:

@@ -68,7 +68,7 @@ class EscposOptions(Options, frozen=True):
             raise ValueError("give either path (serial port) or host (network), not both")
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """A printer."""
+        """The device is a printer."""
         return frozenset({"printer"})
 
     def service_ids(self) -> frozenset[str]:

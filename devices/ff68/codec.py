@@ -59,7 +59,7 @@ class CallerFrame:
 
     @property
     def acknowledgement(self) -> CallerFrame:
-        """What the host answers to it."""
+        """The frame with which the host acknowledges this one."""
         return CallerFrame(self.address, RATE_ASK if self.function == RATED else self.function, self.data)
 
     @property

@@ -129,7 +129,7 @@ class Ff68:
         return [self._bus.put(f"{caller}/ask", ask, once=ask)]
 
     async def _write(self, frame: CallerFrame) -> None:
-        """Raises ``Unreachable``."""
+        """Send one frame. Raises ``Unreachable``."""
         self._ear.check_up()
         now_s = monotonic_s()
         self._forget_own(now_s)

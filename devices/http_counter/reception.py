@@ -130,7 +130,7 @@ class Reception:
         try:
             readings = decode(counter.options.vendor, body)
         except Garbled as error:
-            log.warning("unreadable", device=device, why=str(error))
+            log.warning("report-unreadable", device=device, why=str(error))
             return "unreadable"
         async with counter.turn:
             try:

@@ -66,11 +66,11 @@ class MilesightMqttOptions(Options, frozen=True):
         return (self.topic,), ()
 
     def point_channels(self) -> frozenset[str]:
-        """None: it only reports."""
+        """No channels: a counter only reports."""
         return frozenset()
 
     def reports(self) -> frozenset[str]:
-        """People."""
+        """The device reports counts of people."""
         return frozenset({"counter"})
 
 

@@ -91,7 +91,7 @@ class ModbusMapOptions(Options, frozen=True):
         return described("modbus_map", self.model, MapModel)
 
     def shared_wire(self) -> SharedWire:
-        """Its url and unit."""
+        """The module's wire and unit number."""
         wire = parse_url(self.url)
         return SharedWire(wire.address, wire.settings, self.unit or self.described.unit)
 
@@ -100,7 +100,7 @@ class ModbusMapOptions(Options, frozen=True):
         return frozenset(self.panels) | (frozenset({DISPLAY}) if self.described.display else frozenset())
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """Panels and a display."""
+        """Channels are panels and a display."""
         return frozenset({"panel"} if channel in self.panels else {"display"})
 
     def reports(self) -> frozenset[str]:

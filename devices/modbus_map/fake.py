@@ -34,7 +34,7 @@ class FakeModule:
         return f"tcp://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
-        """The power goes."""
+        """Switch the module off."""
         assert self._server is not None
         self._server.close()
         for line in list(self._lines):

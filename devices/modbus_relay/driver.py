@@ -97,7 +97,7 @@ class RelayOptions(Options, frozen=True):
         return frozenset(map(str, range(count)))
 
     def shared_wire(self) -> SharedWire:
-        """Its url and unit."""
+        """The module's wire and unit number."""
         wire = parse_url(self.url)
         unit = profile_of(self.profile).unit if self.unit is None else self.unit
         return SharedWire(wire.address, wire.settings, unit)

@@ -119,7 +119,7 @@ class FakeRelay:
         return "on" if coil.level else "off"
 
     def level(self, channel: int) -> bool:
-        """The coil now."""
+        """The present level of the coil."""
         return self._settled(channel).level
 
     def power_cycle(self) -> None:

@@ -198,7 +198,7 @@ class WindowMessage(_Input, frozen=True, kw_only=True):
 
 
 class RatingMessage(_Input, frozen=True, kw_only=True):
-    """``up/rating``."""
+    """Message on ``up/rating``: a visitor's rating."""
 
     level: Annotated[int, Meta(ge=1, le=5)]
 
@@ -216,7 +216,7 @@ class CountReport(_Input, frozen=True, kw_only=True):
 
 
 class HealthMessage(_Payload, frozen=True):
-    """``up/health``."""
+    """Message on ``up/health``: paper and faults of the device."""
 
     paper: Literal["ok", "low", "out", "unknown"] = "unknown"
     fault: str | None = None

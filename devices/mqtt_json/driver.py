@@ -99,7 +99,7 @@ class MqttJsonOptions(Options, frozen=True):
         return REPORTERS if self.kind is None else REPORTERS & {self.kind}
 
     def display_size(self, channel: str) -> DisplaySize | None:
-        """As given."""
+        """The size given in hall.toml."""
         if self.rows is None or self.columns is None:
             return None
         return DisplaySize(self.rows, self.columns)
@@ -174,7 +174,7 @@ class MqttJson:
             mqtt.unsubscribe(topic_filter, self._received)
 
     async def show(self, point: Point, value: Value) -> None:
-        """As ``put``."""
+        """Same as ``put``."""
         self.put(point, value)
 
     def put(self, point: Point, value: Value) -> None:

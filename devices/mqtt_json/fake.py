@@ -308,7 +308,7 @@ class FakePanel(FakeDevice):
         return self.report("key", {"key": key, "arg": arg})
 
     def rate(self, level: int) -> int:
-        """The evaluator beside it."""
+        """Send a rating from the evaluator beside the panel."""
         return self.report("rating", {"level": level})
 
     @property
@@ -331,7 +331,7 @@ class FakeCounter(FakeDevice):
     left = 0
 
     def passed(self, entered: int = 0, left: int = 0) -> int:
-        """People went by."""
+        """Count people who pass, and report the totals."""
         self.entered += entered
         self.left += left
         return self.report("count", {"in_total": self.entered, "out_total": self.left})

@@ -174,7 +174,7 @@ class Finding:
 
     @property
     def words(self) -> str:
-        """As an example says it."""
+        """The finding in the words of a description's example."""
         if self.event == "count":
             if self.semantics == "occupancy":
                 return f"occupancy {self.occupancy}"

@@ -191,7 +191,7 @@ class MqttMap:
                 mqtt.unsubscribe(topic, self._received)
 
     async def show(self, point: Point, value: Value) -> None:
-        """As ``put``."""
+        """Same as ``put``."""
         self.put(point, value)
 
     def put(self, point: Point, value: Value) -> None:

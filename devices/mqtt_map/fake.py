@@ -28,7 +28,7 @@ class FakeTasmota:
         self._ends: dict[int, asyncio.TimerHandle] = {}
 
     async def run(self) -> None:
-        """Be there until cancelled."""
+        """Stay connected until cancelled."""
         presence = f"tele/{self.topic}/LWT"
         host, port = self._address
         will = aiomqtt.Will(presence, "Offline", qos=1, retain=True)

@@ -58,7 +58,7 @@ class Frame:
 
     @property
     def command(self) -> tuple[int, int]:
-        """Group and command."""
+        """Command group and command number."""
         return self.data[0], self.data[1]
 
     def to_bytes(self) -> bytes:
@@ -127,12 +127,12 @@ def crc16(data: bytes) -> int:
 
 
 def ping(target: int = BROADCAST) -> Frame:
-    """Is the card there?"""
+    """Command that asks whether the card is present."""
     return Frame(bytes((*PING, 1, 0, 0)), target)
 
 
 def power(on: bool, target: int = BROADCAST) -> Frame:
-    """Screen on or off."""
+    """Command that switches the screen on or off."""
     return Frame(bytes((*POWER, 1, 0, 0, 1 if on else 2)), target)
 
 
@@ -151,7 +151,7 @@ def set_clock(moment: tuple[int, int, int, int, int, int, int], target: int = BR
 
 
 def answer(accepted: bool, target: int = PC, source: int = 1) -> Frame:
-    """What a card says."""
+    """An answer of a card."""
     return Frame(bytes((*(ACK if accepted else NACK), 0, 0, 0)), target, source)
 
 

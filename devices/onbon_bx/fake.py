@@ -70,7 +70,7 @@ class FakeOnbon:
         return tuple(self._text(area_id) for area_id in sorted(self._rows))
 
     def feed(self, data: bytes) -> None:
-        """Bytes from the controller."""
+        """Take bytes that the controller sent."""
         if not self._alive:
             return
         for frame in self._reader.feed(data):

@@ -43,7 +43,7 @@ class VoiceChipOptions(Options, frozen=True):
     deadline_ms: Annotated[int, Meta(ge=20, le=2000)] = 200
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """A voice."""
+        """The device is a voice."""
         return frozenset({"voice"})
 
 

@@ -50,7 +50,7 @@ class WebhookOptions(Options, frozen=True):
         return frozenset({"", *self.people})
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """A pager."""
+        """The device is a pager."""
         return frozenset({"pager"})
 
     def socket(self, device: str) -> str:

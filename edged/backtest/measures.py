@@ -67,7 +67,7 @@ class DayMeasures:
         return sum(self.waits_ms) / MINUTE_MS / max(1, len(self.waits_ms))
 
     def cost(self, prices: Prices) -> float:
-        """J of the day."""
+        """The cost J of the day."""
         over_ms = prices.target_min * MINUTE_MS
         excess = sum(wait - over_ms for wait in self.waits_ms if wait > over_ms) / MINUTE_MS
         wait = sum(self.waits_ms) / MINUTE_MS

@@ -38,7 +38,7 @@ class Floor:
 
     @property
     def queue(self) -> int:
-        """Visitors waiting."""
+        """The waiting visitors."""
         return len(self.waiting) - self.head
 
     @property

@@ -75,7 +75,7 @@ def over_days(
     progress: Progress = lambda done, total: None,
     moves: Now | None = None,
 ) -> Rehearsed | Missed:
-    """The figures alone."""
+    """The figures of rehearsing both policies over the last ``days`` recorded days."""
     dates = sorted({day.name for day in traces.days}, reverse=True)[:days]
     found: tuple[list[DayMeasures], list[DayMeasures]] = [], []
     done = 0

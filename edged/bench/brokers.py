@@ -42,7 +42,7 @@ class OwnBroker:
 
     @property
     def address(self) -> Address:
-        """Its address, for clients."""
+        """The broker's address for clients."""
         mosquitto = self.kind == "mosquitto"
         name = None if mosquitto else USERNAME
         return Address("127.0.0.1", self.port, name, protocol="5" if mosquitto else "3.1.1")
@@ -68,7 +68,7 @@ class OwnBroker:
         raise Failed(f"the bench's own broker ({self.kind}) does not start")
 
     def start(self) -> None:
-        """``spawn`` and wait."""
+        """Start the process and wait until it listens."""
         self.spawn()
         self.await_accepting()
 

@@ -46,7 +46,7 @@ class Child:
 
     @property
     def out(self) -> IO[bytes]:
-        """Its stdout."""
+        """The process's standard output."""
         assert self._process.stdout is not None
         return self._process.stdout
 
@@ -121,7 +121,7 @@ class Daemon:
         raise Failed(f"the daemon does not serve: {self._log_tail()}")
 
     def start(self) -> float:
-        """``spawn`` and ``await_ready``."""
+        """Start the process and wait until it is ready."""
         self.spawn()
         return self.await_ready()
 
@@ -146,7 +146,7 @@ class Daemon:
 
     @property
     def pid(self) -> int:
-        """Of the running process."""
+        """Process id of the running process."""
         assert self._process is not None
         return self._process.pid
 
@@ -163,7 +163,7 @@ class Daemon:
         return round(int(found[1]) / 1024, 1)
 
     def metrics(self) -> str:
-        """/metrics now."""
+        """The present text of /metrics."""
         connection = http.client.HTTPConnection("127.0.0.1", self._web_port, timeout=METRICS_S)
         try:
             connection.request("GET", "/metrics")

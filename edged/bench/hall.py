@@ -175,6 +175,6 @@ class BenchPanel:
         return key(self._seq, "unpause"), f"{self._lamp} on"
 
     def again(self) -> bytes:
-        """The last key once more, for a daemon that may not have heard it."""
+        """Press the last key once more, because the daemon may not have received it."""
         self._seq += 1
         return key(self._seq, "pause", PAUSE_REASON) if self.paused else key(self._seq, "unpause")

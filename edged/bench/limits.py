@@ -30,11 +30,11 @@ class LimitVerdict:
 
     @property
     def kept(self) -> bool:
-        """Whether it holds."""
+        """Whether the measured figure keeps the limit."""
         return self.found >= self.bound if self.least else self.found <= self.bound
 
     def to_json(self) -> dict[str, Any]:
-        """For ``--json``."""
+        """The limit and its figure as JSON values, for ``--json``."""
         sign = ">=" if self.least else "<="
         found = {"what": self.what, "found": self.found, "limit": f"{sign} {self.bound:g}", "unit": self.unit}
         return found | {"kept": self.kept}

@@ -46,12 +46,12 @@ def subscribe(mid: int, topic_filter: str) -> bytes:
 
 
 def publish(topic: str, payload: bytes, mid: int, retain: bool = False) -> bytes:
-    """PUBLISH at QoS 1."""
+    """A PUBLISH packet at QoS 1."""
     return _packet(PUBLISH << 4 | QOS1 | retain, _text(topic) + mid.to_bytes(2, "big") + payload)
 
 
 def puback(mid: int) -> bytes:
-    """PUBACK."""
+    """A PUBACK packet."""
     return _packet(PUBACK << 4, mid.to_bytes(2, "big"))
 
 

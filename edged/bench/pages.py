@@ -60,7 +60,7 @@ class PagesChild:
             raise Failed("edged web did not start; is the extra [web] installed?")
 
     def stop(self) -> None:
-        """Kill it."""
+        """Kill the process."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()

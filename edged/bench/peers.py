@@ -47,7 +47,7 @@ class PeerJob:
     every: int = 0
 
     def to_json(self) -> str:
-        """For stdin."""
+        """JSON that the peer process reads on its standard input."""
         return json.dumps(asdict(self))
 
 

@@ -1,4 +1,4 @@
-"""One raw connection to a broker, as the fastest honest device has it: no Nagle, no delayed ACK, no library."""
+"""A raw connection to a broker, as a device could make it at the fastest: no Nagle, no delayed ACK, no library."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Address:
     tls_key: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """For a child process."""
+        """The address as JSON values, for a child process."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Address:
-        """What ``to_json`` gave."""
+        """The address that ``to_json`` wrote."""
         return cls(**fields)
 
 
@@ -84,7 +84,7 @@ class Plug:
         self._socket.settimeout(None)
 
     def fileno(self) -> int:
-        """For ``select``."""
+        """File descriptor for ``select``."""
         return self._socket.fileno()
 
     def subscribe(self, *filters: str) -> None:

@@ -29,7 +29,8 @@ LINE_TICKETS = 400  # waiting visitors for the clerks on the Candle bus
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a bench runs. ``no_delay``: the broker of the aiomqtt reference. ``name``: the beginning of its hall ids.
+    """The environment of a bench run. ``no_delay``: the broker for the aiomqtt reference. ``name``: prefix of its
+    hall ids.
 
     ``echo``: a program that is one more peer, called with host, port, filter, press topic and lamp topic.
     """

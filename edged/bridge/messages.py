@@ -38,13 +38,13 @@ class BridgeProgress:
     told: dict[str, str] = field(default_factory=dict)  # by service or window: the level told last
 
     def to_json(self) -> str:
-        """As it is kept."""
+        """The JSON that is stored on disk."""
         after = {kind: _key_text(key) for kind, key in self.after.items()}
         return json.dumps({**self.__dict__, "after": after}, ensure_ascii=False)
 
     @staticmethod
     def from_json(text: str) -> BridgeProgress:
-        """Raises ``ValueError``."""
+        """Parse what ``to_json`` wrote. Raises ``ValueError``."""
         try:
             fields = json.loads(text)
             after = {kind: _key_of(key) for kind, key in fields.pop("after").items()}
@@ -62,7 +62,7 @@ class Oddities:
     last: str = ""
 
     def note(self, why: str) -> None:
-        """One more."""
+        """Count one more."""
         self.count, self.last = self.count + 1, why
 
 

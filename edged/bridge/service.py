@@ -45,7 +45,7 @@ def source_of(settings: BridgeSettings) -> Source:
 
 
 class BridgeState:
-    """``BridgeProgress`` on disk."""
+    """Stores a ``BridgeProgress`` on disk."""
 
     def __init__(self, file: Path) -> None:
         """Raises ``OSError`` or ``ValueError`` where the file cannot be used: guessing would count people twice."""
@@ -69,7 +69,7 @@ class Bridge:
     """One queue system and one hall. ``run`` until cancelled."""
 
     def __init__(self, settings: BridgeSettings, mqtt: MqttSettings, hall: str, source: Source) -> None:
-        """Raises as ``BridgeState``."""
+        """Raises the errors of ``BridgeState``, for a state file that cannot be used."""
         self._settings = settings
         self._mqtt = mqtt
         self._root = f"hall/{hall}/dev/{settings.queue}/up"

@@ -80,11 +80,11 @@ class AppointmentBook:
         self._filled_s = monotonic_s()
 
     def start(self) -> None:
-        """Subscribe."""
+        """Subscribe to the topic of appointments."""
         self._link.subscribe(self._topic, self.receive)
 
     def receive(self, message: PushMessage) -> None:
-        """Handler of the topic."""
+        """Handle a message on the topic of appointments."""
         fields: dict[str, Any] = {}
         if not self._has_room():
             self._refuse(message, "too many", {}, "too-many-appointments")

@@ -250,7 +250,7 @@ class KeyDesk:
             self._ring.listed = reread(self._kept, self._roots)
         except Exception as error:  # noqa: BLE001 - the hall starts, whatever an earlier version has kept
             self._why_not = f"the kept key list does not count, the keys in hall.toml do: {error}"
-            log.error("kept-key-list-refused", detail=str(error), remedy="push a key list")
+            log.error("stored-key-list-refused", detail=str(error), remedy="push a key list")
 
     def _revoked_in_force(self) -> dict[str, str]:
         """The revoked keys that signed the policy in force, where no key of the list has signed it, too."""

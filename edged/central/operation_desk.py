@@ -126,7 +126,7 @@ class OperationDesk(Observer):
         self._answered = answered
 
     def start(self) -> None:
-        """Subscribe."""
+        """Subscribe to the topics of operations."""
         self._link.subscribe(topics.operation(self._audience.hall, "+"), self.receive)
 
     def step(self, step: Step, decision_s: float) -> None:

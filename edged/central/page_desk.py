@@ -127,7 +127,7 @@ class PageDesk(Observer):
                 )
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Publish the pages' snapshots until cancelled."""
         while True:
             self.heartbeat.expect(EVERY_S)
             await asyncio.sleep(EVERY_S)

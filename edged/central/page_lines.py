@@ -86,7 +86,7 @@ class LineDesk:
         self._link.on_state(self._link_changed)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Publish the places of waiting visitors until cancelled."""
         while True:
             self.heartbeat.expect(EVERY_S)
             await asyncio.sleep(EVERY_S)

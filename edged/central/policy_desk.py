@@ -103,7 +103,7 @@ class _Waiting:
 
     @property
     def rehearsal(self) -> dict[str, Any] | None:
-        """For the report."""
+        """The figures of the rehearsal, for the report."""
         return None if self.rehearsed is None else to_json(self.rehearsed)
 
 

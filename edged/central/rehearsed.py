@@ -135,7 +135,7 @@ def question_line(question: RehearsalQuestion) -> bytes:
 
 
 def read_question(line: bytes) -> RehearsalQuestion:
-    """Raises ``BadMessage``."""
+    """Parse a question. Raises ``BadMessage``."""
     try:
         asked = read(_QuestionLine, strict_json.parse_document(line, QUESTION_BYTES_MAX))
         policy, in_force = (base64.b64decode(one, validate=True) for one in (asked.policy, asked.in_force))
@@ -150,7 +150,7 @@ def answer_line(found: Rehearsed | Missed) -> bytes:
 
 
 def read_answer(line: bytes) -> Rehearsed | Missed:
-    """Raises ``BadMessage``."""
+    """Parse an answer. Raises ``BadMessage``."""
     try:
         return of_report(strict_json.parse_document(line, ANSWER_BYTES_MAX))
     except strict_json.NotStrictJson as error:

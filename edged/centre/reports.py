@@ -77,7 +77,7 @@ FIGURES: dict[str, tuple[str, str, tuple[str, ...]]] = {
 
 
 class ReportSpan(NamedTuple):
-    """A time span of the halls' days: from ``begin`` until before ``end``."""
+    """Half-open range of hall days ``[begin, end)``."""
 
     begin: datetime
     end: datetime

@@ -137,7 +137,7 @@ class Rollout:
         return self.progress()
 
     def progress(self) -> Progress:
-        """The present state."""
+        """The present progress of the rollout, hall by hall."""
         return progress_of(self._connection, self.number)
 
     def _row(self) -> Any:

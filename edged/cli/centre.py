@@ -471,7 +471,7 @@ def _plan(
 
 
 def _seconds(text: str) -> int:
-    """Raises ``ValueError``."""
+    """Parse a duration like 2h, 30min or 10s into seconds. Raises ``ValueError``."""
     for unit, factor in (("min", 60), ("h", 3600), ("s", 1)):
         if text.endswith(unit):
             return int(text.removesuffix(unit)) * factor

@@ -1,8 +1,8 @@
 """``edged policy``: what a policy author at the centre needs. Rules of this file:
 
 * A policy is one JSON document (configs/policy-example.json); signed, it is one envelope file. Nothing is hidden.
-* Everything can be checked without a hall, and is checked by the same code that the hall runs.
-* Results are told in English and in Chinese; exit code 0 applied, 1 refused or no answer, 2 wrong usage.
+* Everything can be checked without a hall, by the same code that the hall runs.
+* Results are printed in English and in Chinese; exit code 0 applied, 1 refused or no answer, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from edged.core.model.policy import Policy
 
 CHANGES_SHOWN = 40  # lines: a screen
-REPORT_S = (
-    15.0  # a hall answers within its commit, tens of ms; a busy disk and two brokers in between take longer
-)
+# a hall answers after its commit, in tens of ms; a busy disk and two brokers on the way add to that
+REPORT_S = 15.0
 VALID_DAYS = 365
 
 app = typer.Typer(
@@ -102,7 +101,7 @@ def write_key_pair(name: str, directory: Path, algorithm: str) -> tuple[str, Pat
 def check(file: Document, config: Config = None) -> None:
     """Check a policy document, signed or not, as a hall would (with --config: as that hall would).
 
-    The signature is not judged here: only the hall knows which keys it trusts.
+    The signature is not verified here: only the hall knows which keys it trusts.
     """
     from edged.central.policies import inspect
     from edged.central.refusals import DocumentRefused
@@ -147,7 +146,7 @@ def sign(
     version: Annotated[int | None, typer.Option(help="Use this version instead of the document's.")] = None,
     config: Config = None,
 ) -> None:
-    """Check a policy document and wrap it into a signed envelope that can be pushed anywhere, any time."""
+    """Check a policy document and write it into a signed envelope, which can be pushed later by any program."""
     raw = _signed(_renewed(read_file(file), version, None), key, audience_of(config))
     try:
         out.write_bytes(raw)
@@ -168,10 +167,10 @@ def push(
     retain: Annotated[bool, typer.Option(help="Leave it at the broker for halls that are away.")] = False,
     wait_s: Annotated[float, typer.Option(help="Seconds to wait for the hall's answer.")] = REPORT_S,
 ) -> None:
-    """Push a policy to a hall and wait until it says "applied" or why not; to many, and follow each of them.
+    """Push a policy to a hall and wait until it reports "applied", or why not; with --halls or --group to many halls.
 
     A signed envelope is sent as it is. A plain document is signed first with --key (or the running demo's own key); it
-    gets the next version number, and fresh dates if it has none.
+    gets the next version number, and today's dates if it has none.
 
     \b
     Examples: edged policy push policy-example.json                          to the running demo
@@ -267,12 +266,12 @@ def _push_to_many(
 
 
 def sign_for_halls(raw: bytes, key: Path, halls: list[str], version: int) -> bytes:
-    """A plain document, for ``halls`` where it names none itself, signed."""
+    """Sign a plain document; it is addressed to ``halls`` unless it names halls itself."""
     return _sign_for(Target(halls[0]), _meant_for(raw, halls), key, version)
 
 
 def _meant_for(raw: bytes, halls: list[str]) -> bytes:
-    """The document for these halls, where it names none itself."""
+    """The document, addressed to these halls unless it names halls itself."""
     import json
 
     document = _json(raw)
@@ -290,9 +289,9 @@ def _sign_for(target: Target, raw: bytes, key: Path | None, version: int) -> byt
 
 
 def _renewed(raw: bytes, version: int | None, target: Target | None) -> bytes:
-    """The document with another version, and with the fields it left out, dated by the hall's clock where one is known.
+    """The document with another version and with the fields it left out, dated by the hall's clock if that is known.
 
-    Broken JSON goes on to be judged as it is.
+    Broken JSON is returned unchanged: the check refuses it.
     """
     import json
     from datetime import UTC, datetime, timedelta
@@ -347,7 +346,7 @@ def _version_in_force(talk: Any) -> int:
 
 
 def _answer(talk: Any, raw: bytes, wait_s: float) -> dict[str, Any] | None:
-    """The hall's report on this very push: retained ones are older."""
+    """The hall's report on this push; retained reports are ignored, because they are older."""
     from edged.central.policies import claimed
     from edged.cli import fleet
 
@@ -396,7 +395,7 @@ def _tell_report(report: dict[str, Any]) -> None:
 
 
 def _tell_rehearsal(said: Any) -> None:
-    """The figures of a report, in both languages; nothing where they are of another version of the program."""
+    """Print the figures of a rehearsal in both languages; nothing if another version of the program made them."""
     from edged.central.rehearsed import BadMessage, of_report, sentences
 
     try:
@@ -417,7 +416,7 @@ def tell_refusal(refusal: DocumentRefused) -> None:
 
 
 def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None:
-    """What falls back to built-in values, and what becomes another value than in force, where that can be read."""
+    """Print what falls back to built-in values, and what differs from the policy in force, if that can be read."""
     from edged.central.policies import inspect
     from edged.central.policy_changes import changes, fallen_back
     from edged.central.policy_model import core_policy
@@ -426,7 +425,7 @@ def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None
     try:
         after = core_policy(inspect(payload, None).body)
     except DocumentRefused:
-        return  # the hall says why
+        return  # the hall reports why
     sections = fallen_back(after)
     if sections:
         typer.echo(f"  built-in values for / 采用内置值：{', '.join(sections)}", err=err)
@@ -444,7 +443,7 @@ def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None
 
 
 def _tell_unshown(after: Policy, config: Path | None, err: bool) -> None:
-    """The characters of its texts that a board of this hall has not in its font."""
+    """Print the characters of the policy's texts that the font of a board in this hall lacks."""
     from dataclasses import asdict
 
     from edged.config import ConfigErrors, load
@@ -454,7 +453,7 @@ def _tell_unshown(after: Policy, config: Path | None, err: bool) -> None:
     try:
         fonts = {board.font for board in load(config).site.boards if board.font}
     except ConfigErrors:
-        return  # told before, or the hall's own affair
+        return  # reported above, or checked by the hall itself
     said = dict.fromkeys("".join(_texts(asdict(after))))
     missing = "".join(char for char in said if any(not char.encode(font, "ignore") for font in fonts))
     if missing:
@@ -476,7 +475,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _in_force(config: Path) -> Policy | None:
-    """The policy of the hall's journal, where it is on this machine and may be read."""
+    """The policy in force in the hall's journal, if that is on this machine and readable."""
     from edged.central.policies import reread
     from edged.central.refusals import DocumentRefused
     from edged.config import ConfigErrors, load
@@ -499,7 +498,7 @@ def _in_force(config: Path) -> Policy | None:
 
 
 def audience_of(config: Path | None) -> Audience | None:
-    """Whom a document has to fit; None without a hall.toml. Ends with 2 where that is wrong."""
+    """The hall that a document must fit; None without a hall.toml. Exits with code 2 if hall.toml is wrong."""
     from edged.central.audience import Audience, Names
     from edged.config import ConfigErrors, load
 
@@ -515,7 +514,7 @@ def audience_of(config: Path | None) -> Audience | None:
 
 
 def document_of(raw: bytes) -> bytes:
-    """The document inside an envelope, or the document itself without what only editors need."""
+    """The document inside an envelope, or the document itself without the keys that only editors need."""
     from edged.central.envelope import opened_unverified
 
     return opened_unverified(raw) if is_envelope(raw) else _renewed(raw, None, None)
@@ -537,7 +536,7 @@ def _json(raw: bytes) -> dict[str, Any]:
 
 
 def read_file(file: Path) -> bytes:
-    """A document or envelope; exit code 2 where it cannot be read."""
+    """Read a document or envelope; exits with code 2 if it cannot be read."""
     from edged.central.envelope import ENVELOPE_BYTES_MAX
     from edged.central.policy_text import uncommented
 

@@ -28,12 +28,12 @@ def explain(
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
 ) -> None:
-    """Say in sentences what a policy does, or in what it differs from another one.
+    """Explain in sentences what a policy does, or how it differs from another one.
 
-    Values that are as built in are left out. With --config areas, services and windows have their names.
+    Values equal to the built-in ones are left out. With --config areas, services and windows are called by their names.
 
     \b
-    Exit codes: 0 said, 2 no policy
+    Exit codes: 0 done, 2 not a policy
     Example:    edged policy explain new.json old.json --config hall.toml
     """
     from edged.backtest.candidates import Candidate
@@ -95,12 +95,12 @@ def new(
 
 
 def sentences(found: Sequence[Change], language: int) -> list[str]:
-    """A line each, with its place in the document; ``language``: 0 English, 1 Chinese."""
+    """One line per sentence, with its place in the document; ``language``: 0 English, 1 Chinese."""
     return [f"{one.words[language]}  [{one.path}]" for one in found]
 
 
 def document_in(file: Path) -> PolicyDocument:
-    """Ends the command where it is none."""
+    """Read a policy document; exits if the file is not one."""
     from edged.central.policies import inspect
     from edged.central.refusals import DocumentRefused
     from edged.cli.policy import document_of, read_file, tell_refusal
@@ -113,7 +113,7 @@ def document_in(file: Path) -> PolicyDocument:
 
 
 def names_of(config: Path | None) -> PlaceNames:
-    """Of the hall's areas, services and windows; ids without a hall.toml that can be read."""
+    """Names of the hall's areas, services and windows; their ids without a readable hall.toml."""
     from edged.central.policy_changes import PlaceNames
     from edged.config import ConfigErrors, load
 
@@ -140,7 +140,7 @@ def _terms(document: PolicyDocument) -> list[Words]:
 
 
 def _in_force(config: Path) -> tuple[Policy, int, str]:
-    """The policy, its version, the hall. Ends the command where the journal cannot be read."""
+    """The policy in force, its version, and the hall's id. Exits if the journal cannot be read."""
     from edged.central.policies import reread
     from edged.central.refusals import DocumentRefused
     from edged.config import ConfigErrors, load

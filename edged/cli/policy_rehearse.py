@@ -1,4 +1,4 @@
-"""``edged policy rehearse``: what a hall would find before a policy comes into force, worked out here."""
+"""``edged policy rehearse``: simulates recorded days under a policy, as a hall does before it applies one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def rehearse(
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
 ) -> None:
-    """Rehearse a policy on a hall's recorded days beside the one in force, as the hall does before it takes it.
+    """Simulate a hall's recorded days under a policy and under the one in force, as the hall does before it applies
+    one.
 
     The figures are those of `edged backtest --journal` for the same days and both policies.
 
@@ -61,7 +62,7 @@ def rehearse(
 
 
 def _document(file: Path) -> PolicyDocument:
-    """Ends the command where it is none."""
+    """Read a policy document; exits if the file is not one."""
     from edged.central.policies import inspect
     from edged.central.refusals import DocumentRefused
     from edged.cli.policy import document_of, read_file, tell_refusal
@@ -74,7 +75,7 @@ def _document(file: Path) -> PolicyDocument:
 
 
 def _in_force(journal: Path) -> Policy:
-    """The policy that the journal has in force; the built-in one where it never had another."""
+    """The policy in force in the journal; the built-in one if none was ever applied."""
     from edged.central.policies import reread
     from edged.central.refusals import DocumentRefused
     from edged.core.model.policy import Policy

@@ -1,4 +1,4 @@
-"""Reading a journal beside a serving hall: progress from the first second, and everybody else comes first."""
+"""Reads a journal while the hall runs: with progress from the first second, and at the lowest priority."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Told = Callable[[int, int], None]
 
 
 def silent(_done: int, _total: int) -> None:
-    """Nobody looks."""
+    """Report progress to nobody."""
 
 
 def give_way() -> None:
-    """This process runs when nobody else wants to; its reads wait, too.
+    """Lower the priority of this process's processor time and disk reads below that of all others.
 
     The kernel takes the class of a process's input and output from that of its processor time where none was set
     (ioprio_set(2)): SCHED_IDLE becomes the idle class. What may not be changed stays.
@@ -25,7 +25,7 @@ def give_way() -> None:
 
 @contextmanager
 def progress(what: str, quiet: bool = False) -> Iterator[Told]:
-    """A bar on stderr, where a person looks; ``told(done, total)``."""
+    """A progress bar on stderr, if that is a terminal; call ``told(done, total)``."""
     from rich.console import Console
     from rich.progress import Progress
 

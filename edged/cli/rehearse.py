@@ -15,9 +15,9 @@ def rehearse(
         Path | None, typer.Option(help="Without systemd: listen here, and stay ([policy] rehearse_socket).")
     ] = None,
 ) -> None:
-    """Rehearse a policy for the daemon: on the socket that systemd hands over one question, one answer, and the end.
+    """Rehearse a policy for the daemon: answer one question on the socket passed by systemd, then end.
 
-    The daemon asks before it brings a pushed policy into force. To rehearse one by hand: edged policy rehearse.
+    The daemon asks before it applies a pushed policy. To rehearse one by hand: edged policy rehearse.
 
     \b
     Exit codes: 0 answered or nobody asked, 2 no socket

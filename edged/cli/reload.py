@@ -1,4 +1,4 @@
-"""``edged reload``: the running daemon reads its hall.toml again; waits for what it says. The unit's ExecReload."""
+"""``edged reload``: makes the running daemon read hall.toml again and waits for the result. The unit's ExecReload."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def reload(
         "/etc/edged/hall.toml"
     ),
 ) -> None:
-    """Have the running daemon take hall.toml as it is now; every mistake is printed, and nothing changes then.
+    """Make the running daemon apply the present hall.toml; with mistakes in it nothing changes, and all are printed.
 
     \b
-    Exit codes: 0 taken, 1 not taken (or no daemon serves this file, or it did not answer).
+    Exit codes: 0 applied, 1 not applied (or no daemon runs with this file, or it did not answer).
     Example:    edged reload --config /etc/edged/hall.toml
     """
     from edged.config import verdicts
@@ -60,7 +60,9 @@ _SAID = {
 
 
 def _journal(config: Path) -> Path | None:
-    """The journal of the daemon that serves ``config``: as the file was accepted last, because it may be broken."""
+    """The journal of the daemon that runs with ``config``, by its last accepted version, because the file may be
+    broken.
+    """
     from edged.config import ConfigErrors, accepted, load
 
     kept = accepted.last(config)
@@ -72,7 +74,7 @@ def _journal(config: Path) -> Path | None:
 
 
 def _nobody(config: Path) -> str:
-    """Why no daemon was found; mistakes of the file are told with it, because they may hide where its journal is."""
+    """Why no daemon was found, with the mistakes in the file, because they may hide the path of the journal."""
     from edged.config import ConfigErrors, load
 
     said = f"no daemon serves {config} on this machine"

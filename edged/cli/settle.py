@@ -16,12 +16,13 @@ def settle(
         Path | None, typer.Option(help="Change nothing; list numbers given after this older copy.")
     ] = None,
 ) -> None:
-    """Dump the state of a stopped hall, with the version that served it: the next version then decides nothing anew.
+    """Dump the state of a stopped hall with the version that ran it, so that the next version repeats none of its
+    decisions.
 
-    The install program does this before it switches versions. A daemon that was stopped has done it already.
+    The install program does this before it switches versions. A daemon that was stopped cleanly has done it already.
 
     \b
-    Exit codes: 0 done, 1 the last steps are of another version, 74 the disk, 75 the daemon runs, 78 a newer journal.
+    Exit codes: 0 done, 1 another version wrote the last steps, 74 the disk, 75 the daemon runs, 78 a newer journal.
     Example:    systemctl stop edged && runuser -u edged -- edged settle /var/lib/edged/hall.db
     """
     from edged.store.database import StoreError

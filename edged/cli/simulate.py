@@ -23,7 +23,7 @@ SEEDS_MAX = 1_000_000
 
 
 class Level(StrEnum):
-    """What is simulated."""
+    """Which part of the program is simulated."""
 
     core = "core"
     daemon = "daemon"
@@ -46,18 +46,18 @@ def simulate(
     processes: Annotated[int, typer.Option("--processes", min=0, help="0: one per processor.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Live seeded days full of faults; every promise is checked after every step.
+    """Simulate seeded days full of faults; every promise is checked after every step.
 
-    One seed draws the visitors, the habits of the clerks and which faults a world has: messages that are doubled, late
-    or lost, keys that hang, devices that die, clocks that jump, absences, restarts, wild events, other policies. While
-    the faults last nothing may break; then they stop, and everybody must be called and every output be right within
-    three hall hours. At the end the same events go through a fresh core and must lead to the same state.
+    The seed determines the visitors, the habits of the clerks and the faults of a world: messages that are doubled,
+    late or lost, keys that stick, devices that fail, clocks that jump, absences, restarts, random events, other
+    policies. While the faults last no promise may break; after they end, everybody must be called and every output be
+    right within three hall hours. At the end the same events go through a fresh core and must give the same state.
 
-    --level daemon lives shorter days with everything a site runs (journal, outputs, drivers, links, central desks) in
-    virtual time, against the devices' own fakes. Its faults are kill -9, power cuts that tear writes, failing syncs, a
-    full or slow disk, a journal that another program holds or that loses its end, a log that nobody reads, a broker
-    that is away, frozen or forgetful, noise and breaks on every wire, wrong clocks, false policies. What was accepted
-    must be there after each; what the disk lost is known to be lost.
+    --level daemon simulates shorter days with everything a site runs (journal, outputs, drivers, links, central desks)
+    in virtual time, against fake devices. Its faults are kill -9, power cuts that tear writes, failing syncs, a full or
+    slow disk, a journal that another program locks or that loses its end, a log that nobody reads, a broker that is
+    away, frozen or forgetful, noise and breaks on every wire, wrong clocks, false policies. After each, everything
+    accepted must still exist, and whatever the disk lost must be detected as lost.
 
     \b
     Exit code: 0 every promise kept, 1 one was broken (seed, promise and command are printed), 2 wrong usage.
@@ -130,7 +130,7 @@ def _seeds(text: str) -> list[int]:
 
 
 def _job(level: Level, config: Path | None, days: int) -> Callable[[int], WorldVerdict]:
-    """What lives one seed."""
+    """The function that simulates one seed."""
     import configs
     from edged.config import ConfigErrors, load
 

@@ -1,4 +1,6 @@
-"""``edged status``: a running hall at a glance, read from its retained pictures and health page. It only listens."""
+"""``edged status``: a running hall at a glance, read from its retained messages and its health page. It sends
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,8 @@ import typer
 from edged.cli.hall_names import HallNames, wide
 from edged.cli.target import Target, fail, find_or_exit
 
-PICTURES_S = 1.5  # retained pictures come within ms of subscribing; a slow line gets this long
-QUIET_S = 0.3  # nothing new for this long: that was all
+PICTURES_S = 1.5  # retained messages arrive within ms of subscribing; a slow line gets this long
+QUIET_S = 0.3  # nothing new for this long: all have arrived
 MISTAKES_SHOWN = 10
 HEALTH_S = 2.0
 HEALTH_BYTES_MAX = 64 * 1024
@@ -63,7 +65,7 @@ def status(
 
 
 def left_at_broker(target: Target) -> dict[str, Any]:
-    """What the hall left at the broker, by kind."""
+    """The messages that the hall retains at the broker, by kind."""
     from edged.central import topics
     from edged.cli.exchange import conversation
 
@@ -106,7 +108,7 @@ def left_at_broker(target: Target) -> dict[str, Any]:
 
 
 def _health(target: Target) -> dict[str, Any] | None:
-    """The health page, if we know where it is and it answers."""
+    """The health page; None if its address is unknown or nobody answers."""
     import http.client
     from urllib.parse import urlsplit
 
@@ -183,7 +185,7 @@ def _tell_parts(pictures: dict[str, Any], names: HallNames) -> None:
 
 
 def _tide_of(window: dict[str, Any], names: HallNames) -> Iterator[str]:
-    """For which area a window is open, why, and what was decided by hand."""
+    """The area that a +1 window serves, why it was opened, and overrides on it."""
     if window.get("tidal_area"):
         yield names.area(str(window["tidal_area"]))
     yield from (str(window[key]) for key in ("tidal_reason_zh", "tidal_reason") if window.get(key))
@@ -211,7 +213,7 @@ def _tell_alarms(alarms: dict[str, Any], names: HallNames) -> None:
 
 
 def body_of(payload: bytes) -> dict[str, Any]:
-    """A JSON object that somebody left; empty for anything else."""
+    """The JSON object in a retained message; empty for anything else."""
     try:
         found = json.loads(payload)
     except (ValueError, RecursionError):

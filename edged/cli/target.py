@@ -22,9 +22,9 @@ import typer
 from edged.clock import Clock, Warp
 
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
-# Of the environment: the first line of this file is the password of USER in --broker.
+# Environment variable that names a file; its first line is the password of USER in --broker.
 PASSWORD_FILE = "EDGED_PASSWORD_FILE"  # noqa: S105 (a name)
-SITE = Path("/etc/edged/hall.toml")  # where it is installed, the hall that whoever types here means
+SITE = Path("/etc/edged/hall.toml")  # hall.toml of the hall installed on this machine: the default
 DEMO_FILE_BYTES_MAX = 16 * 1024
 
 
@@ -54,7 +54,7 @@ class Target:
     warp: str | None = None
 
     def clock(self) -> Clock:
-        """Time as the hall has it."""
+        """A clock that shows the hall's time."""
         return Clock(0, None if self.warp is None else Warp.parse(self.warp))
 
 
@@ -120,7 +120,7 @@ def _password(file: str | None) -> str | None:
 
 
 def from_config(file: Path) -> Target:
-    """The hall of a hall.toml, with its own broker settings; of a broken one what it held when it was accepted last.
+    """The hall of a hall.toml, with its own broker settings; of a broken file the last accepted version.
 
     Raises ``ConfigErrors``.
     """
@@ -156,7 +156,7 @@ def from_config(file: Path) -> Target:
 
 
 def demo_file() -> Path:
-    """Where a running demo says how it can be reached: private to the user."""
+    """The file in which a running demo announces its address, readable only by this user."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and os.path.isdir(runtime):
         return Path(runtime) / "edged-demo.json"
@@ -165,7 +165,7 @@ def demo_file() -> Path:
 
 @contextmanager
 def announce(target: Target) -> Iterator[Path]:
-    """For as long as the block runs, commands without options find this hall."""
+    """While the block runs, commands without options find this hall."""
     file = demo_file()
     fresh = file.with_suffix(f".{os.getpid()}")
     fresh.unlink(missing_ok=True)
@@ -181,7 +181,7 @@ def announce(target: Target) -> Iterator[Path]:
 
 
 def running_demo() -> Target | None:
-    """The demo of this user on this machine, if its process lives."""
+    """This user's demo on this machine, if its process is alive."""
     fields = _read(demo_file())
     pid = fields.pop("pid", None)
     try:
@@ -205,13 +205,13 @@ def _read(file: Path) -> dict[str, object]:
 
 
 def fail(text: str, code: int = 1) -> typer.Exit:
-    """Say what went wrong on stderr; to be raised."""
+    """Print what went wrong on stderr; returns the exception to raise."""
     typer.echo(f"edged: {text}", err=True)
     return typer.Exit(code)
 
 
 def find_or_exit(broker: str | None, hall: str | None, config: Path | None) -> Target:
-    """``find`` for a command: mistakes printed, exit code 2."""
+    """``find`` for commands: prints mistakes and exits with code 2."""
     from edged.config import ConfigErrors
 
     try:

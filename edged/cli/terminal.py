@@ -1,6 +1,6 @@
-"""Terminals that do not know every character (zh_CN.GBK, serial consoles, ASCII): marks they lack look otherwise.
+"""Substitutes characters that a terminal cannot print (zh_CN.GBK, serial consoles, ASCII).
 
-A report that ends in a traceback says nothing at all; and a missing mark may not look like another one.
+Otherwise a report would end in a traceback; and a substitute must not look like another mark.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import codecs
 import sys
 from typing import TextIO
 
-# What stands for a character, the nearest first; the last is ASCII.
+# Substitutes for a character, the most similar first; the last is ASCII.
 STANDS_FOR = {
     "✓": ("√", "v"), "✗": ("×", "x"), "□": ("[ ]",), "■": ("[x]",), "→": ("->",), "←": ("<-",), "≤": ("<=",),
     "≥": (">=",), "…": ("...",), "—": ("-",), "–": ("-",), "−": ("-",), "·": (".",), "“": ('"',), "”": ('"',),
@@ -19,7 +19,7 @@ NAME = "edged-terminal"
 
 
 def survive() -> None:
-    """From now on nothing that is printed raises for want of a character."""
+    """Make printing substitute missing characters from now on instead of raising."""
     codecs.register_error(NAME, _otherwise)
     for stream in (sys.stdout, sys.stderr):
         _soften(stream)

@@ -1,4 +1,4 @@
-"""``edged tune``: fit the waiting policy to a hall's own days, and say how much of the gain is noise."""
+"""``edged tune``: fits the waiting policy to a hall's own days, and reports how much of the gain is noise."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def tune(
 ) -> None:
     """Fit open wait, close wait and least open time to a hall's own days; learn its usual arrivals.
 
-    The earlier 60 % of the days choose, the later ones judge. A setting is written to --out only where its gain on the
-    days it never saw is larger than the 95 % interval; the usual arrivals only where they beat none there.
+    Settings are chosen on the earlier 60 % of the days and judged on the later ones. A setting is written to --out only
+    if its gain on the later days exceeds the 95 % interval; the usual arrivals only if they do better there than none.
 
     \b
     Exit codes: 0 done, 2 too few days, wrong usage or journal.

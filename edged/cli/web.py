@@ -1,4 +1,4 @@
-"""``edged web``: what people look at in a browser."""
+"""``edged web``: serves the pages that people open in a browser."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def web(
 ) -> None:
     """Serve the hall's pages: / duty view, /board for visitors, /duty to act, /replay of days, /report to print.
 
-    A process of its own beside `edged run`: it reads what the daemon publishes; what a named member of staff orders at
-    /duty is signed with the key of [pages] duty_key. It listens on localhost unless [pages] says otherwise; its first
-    line on stdout is its address.
+    A separate process beside `edged run`: it reads what the daemon publishes. Orders that a named member of staff gives
+    at /duty are signed with the key of [pages] duty_key. It listens on localhost unless [pages] says otherwise; its
+    first line on stdout is its address.
 
     \b
     Exit codes: 0 stopped, 2 configuration, address in use, or the extra [web] is missing.
@@ -64,7 +64,9 @@ def web(
 
 @pin.command("set")
 def set_(name: Name, config: Hall = None) -> None:
-    """Give a member of staff a PIN of 6 to 12 digits, or another one. It is asked for; in a script, it is read."""
+    """Set or change a member of staff's PIN of 6 to 12 digits. It is asked for; in a script it is read from standard
+    input.
+    """
     import sys
     from getpass import getpass
 
@@ -80,7 +82,7 @@ def set_(name: Name, config: Hall = None) -> None:
 
 @pin.command()
 def remove(name: Name, config: Hall = None) -> None:
-    """Take a PIN away; who is logged in with it can order nothing more."""
+    """Delete a PIN; somebody who is logged in with it can order nothing more."""
     _keep(config, name, None)
     typer.echo(f"{name}: may not act any more / 已取消")
 

@@ -1,4 +1,4 @@
-"""``edged why``: the decisions of the tidal loop in a journal and what they rested on. Works beside a running hall."""
+"""``edged why``: lists the decisions of the tidal loop in a journal with their reasons. Works while the hall runs."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from edged.store.database import Snapshot
 
 Lang = Literal["zh", "en", "both"]
-# Read in a tenth of a second, which the hall does not feel; whoever has nothing but idle time gets no answer on a
-# machine that is busy. Beyond that the hall comes first.
+# These many steps are read at normal priority, in a tenth of a second, because a process of idle priority gets no
+# answer on a busy machine. Further steps are read at idle priority.
 SHORT_STEPS = 20_000
 
 
 @dataclass(slots=True)
 class Decision:
-    """A decision and what became of it. ``time`` is the hall's own, ISO 8601."""
+    """A decision and its outcome. ``time`` is the hall's own, ISO 8601."""
 
     seq: int
     time: str
     explained: Explained
-    site: Site  # as it was then
+    site: Site  # the site in force then
     acknowledged_by: str | None = None
     result: list[str] = field(default_factory=list)
 
@@ -56,7 +56,7 @@ def why(
     """Explain why windows were opened, held, closed or refused: rule, inputs, thresholds, alternatives, result.
 
     \b
-    Exit codes: 0 something to tell, 1 no such decision, 2 the journal cannot be read or wrong usage.
+    Exit codes: 0 decisions were found, 1 no such decision, 2 the journal cannot be read or wrong usage.
     Example:    edged why --config hall.toml --area tax --last 5
     """
     from edged.store.notes import Unreadable
@@ -120,7 +120,7 @@ def decisions(
             found = _decisions_from(connection, start, told)
             if enough(found) or days >= most_days > 0:
                 return found
-            days *= 4  # what is read twice is a third of it at most
+            days *= 4  # at most a third is read twice
         return _decisions_from(connection, oldest_dump(connection), told)
 
 
@@ -133,7 +133,7 @@ def _decisions_from(connection: apsw.Connection, start: Snapshot | None, told: T
     if int(connection.execute("SELECT coalesce(max(seq), 0) FROM steps").get) - after > SHORT_STEPS:
         give_way()
     found: list[Decision] = []
-    running: dict[str, Decision] = {}  # window -> what opened it
+    running: dict[str, Decision] = {}  # window -> the decision that opened it
     for step in noted(connection, start, tuple({*DECISIONS, *FOLLOWED}), told):
         if step.site is None:
             continue
@@ -151,7 +151,7 @@ def _decisions_from(connection: apsw.Connection, start: Snapshot | None, told: T
 
 
 def _follow(running: dict[str, Decision], note: Note, told: tuple[str, str]) -> None:
-    """What became of an opening: answered, staffed, given up, given back."""
+    """Record the outcome of an opening: answered, staffed, given up, given back."""
     opening = running.get(note.subject)
     if opening is None or note.kind not in FOLLOWED:
         return
@@ -181,14 +181,14 @@ def _wanted(one: Decision, area: str | None, window: str | None) -> bool:
 
 
 def _is_enough(told: list[Decision], since: str | None, last: int) -> bool:
-    """Whether what was read holds everything that is asked for."""
+    """Whether the decisions read so far include everything that is asked for."""
     if since is not None:
         return bool(told) and told[0].time < _since(since, told)
     return 0 < last <= len(told)
 
 
 def _since(text: str, told: Iterable[Decision]) -> str:
-    """A full time; a time of day is that of the journal's last day."""
+    """Parse a full time, or a time of day, which is taken on the journal's last day."""
     try:
         if "T" in text or "-" in text:
             return datetime.fromisoformat(text).isoformat(timespec="seconds")

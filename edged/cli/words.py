@@ -1,6 +1,6 @@
-"""``edged words``: every text that people read, each with an example and when it appears, for review.
+"""``edged words``: lists every text that people read, each with an example and its occasion, for review.
 
-First the tables of words, under what they are for; then every other sentence, found in the code itself.
+First the tables of words, by purpose; then every other sentence, found in the source code itself.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ EXAMPLES: Mapping[str, tuple[str, str]] = {
     "missing": ("㙦", "㙦"),
 }
 
-NAMES: Mapping[str, tuple[str, str]] = {  # whose name a sentence says, by where it is made
+NAMES: Mapping[str, tuple[str, str]] = {  # example of the name in a sentence, by the module that makes it
     "core/calendar/": ("税务", "Tax"),
     "core/cases/": ("20261130-1", "20261130-1"),
     "core/people/pages.py": ("税务", "Tax"),
@@ -79,7 +79,7 @@ NAMES: Mapping[str, tuple[str, str]] = {  # whose name a sentence says, by where
     "core/visits/promises.py": ("20261130-A057", "20261130-A057"),
     "core/visits/": ("税务", "Tax"),
 }
-SUBJECTS: Mapping[str, tuple[str, str]] = {  # what a sentence is about, by the beginning of its name
+SUBJECTS: Mapping[str, tuple[str, str]] = {  # example of what a sentence is about, by the prefix of its name
     "case": ("20261130-1", "20261130-1"),
     "extended_already": ("20261130-1", "20261130-1"),
     "ticket": ("A057", "A057"),
@@ -110,7 +110,7 @@ def words(
 
 
 def example(text: str, place: int, situation: str = "") -> str:
-    """``text`` with its blanks filled as they might be; 0 Chinese, 1 English."""
+    """``text`` with its blanks filled by examples; 0 Chinese, 1 English."""
     code = situation.rpartition(" ")[2]
 
     def filled(blank: re.Match[str]) -> str:
@@ -136,7 +136,7 @@ def example(text: str, place: int, situation: str = "") -> str:
 
 
 def rows() -> Iterator[Row]:
-    """Every text with its situation."""
+    """Every text with the occasion on which it appears."""
     told = set()
     for row in _tables():
         told.add(row[1])

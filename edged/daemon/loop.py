@@ -47,7 +47,7 @@ class Loop:
             self.turn(item)
 
     def turn(self, item: Item) -> Step:
-        """One step, synchronously."""
+        """Take one step of the core, synchronously."""
         arrived_s = item.arrived_s if isinstance(item.event, DeviceEvent) else None
         commands: tuple[Command, ...] = ()
         notes: tuple[Note, ...] = ()

@@ -64,7 +64,7 @@ class Reloads:
         self.heartbeat = Heartbeat()
 
     def ask(self) -> None:
-        """Read the file again, soon."""
+        """Request that hall.toml is read again soon."""
         self._asked.set()
 
     def began(self, mistakes: tuple[str, ...], waits: tuple[str, ...]) -> None:

@@ -51,7 +51,7 @@ class ServiceManager:
             self._send(f"EXTEND_TIMEOUT_USEC={EXTEND_S * 1_000_000:.0f}", _status("reading the journal"))
 
     def stopping(self) -> None:
-        """A clean stop began."""
+        """Tell the service manager that a clean stop began."""
         self._send("STOPPING=1")
 
     def ping(self) -> None:

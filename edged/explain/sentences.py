@@ -192,7 +192,7 @@ def duration(seconds: float, place: int) -> str:
 
 
 def area_name(site: Site, area: str, place: int) -> str:
-    """An area's name, or what was said where there is none of this id; ``place`` 0 Chinese, 1 English."""
+    """An area's name, or the id as given if no area has it; ``place``: 0 Chinese, 1 English."""
     return _Names(site).area(area, place)
 
 

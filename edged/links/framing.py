@@ -26,7 +26,7 @@ class FrameCutter(Generic[FrameT]):
 
     @property
     def holding(self) -> bool:
-        """True inside a frame."""
+        """Whether a frame has begun and is not complete."""
         return bool(self._held)
 
     def feed(self, data: bytes) -> list[FrameT]:

@@ -71,7 +71,7 @@ class BusListener(Generic[FrameT]):
         self._babble.spoke()
 
     def take(self, data: bytes) -> None:
-        """Bytes from the units."""
+        """Take bytes that the units sent."""
         if not data:
             return
         noise = self._cutter.noise

@@ -100,7 +100,7 @@ class Delivery:
         self._pending_bytes += len(data)
 
     def clear(self) -> None:
-        """Drop everything under way."""
+        """Drop all bytes that are under way."""
         for piece in self._pending:
             assert piece.timer is not None
             piece.timer.cancel()

@@ -58,7 +58,7 @@ class SerialLink(Reopening[LinuxSerialTransport]):
 
 
 class _Port(LinuxSerial):
-    """serialx flushes the receive buffer at open; a key pressed in that instant would be lost. This port does not."""
+    """A serial port that keeps its receive buffer at open: serialx flushes it, and a key pressed then would be lost."""
 
     def _reconfigure_port(self, update: Any) -> None:
         flags = self._build_tcsetattr_flags()

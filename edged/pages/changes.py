@@ -29,12 +29,12 @@ class Streams:
         self._telling: set[asyncio.Future[None]] = set()
 
     def enter(self, telling: asyncio.Future[None]) -> None:
-        """A stream opened."""
+        """Record that a stream opened."""
         self.open += 1
         self._telling.add(telling)
 
     def leave(self, telling: asyncio.Future[None]) -> None:
-        """A stream closed."""
+        """Record that a stream closed."""
         self.open -= 1
         self._telling.discard(telling)
 

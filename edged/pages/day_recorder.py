@@ -69,7 +69,7 @@ class DayRecorder:
         return str(self.day["date"])
 
     def as_json(self) -> Body:
-        """The day so far."""
+        """The day recorded so far, as JSON values."""
         return self.day
 
     def heard(self, name: str, body: Body | None, at: str) -> None:

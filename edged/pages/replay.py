@@ -63,7 +63,7 @@ class Comparisons:
 
 
 async def _worked_out(day: bytes, minutes: float | None) -> AsyncIterator[bytes]:
-    """The child's lines of output; it ends when the request does."""
+    """Run the what-if child process and yield its lines of output; it ends with the request."""
     pipe, none = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "edged.pages.whatif", stdin=pipe, stdout=pipe, stderr=none, limit=LINE_BYTES_MAX

@@ -219,7 +219,7 @@ class Demo:
         return [replace(one, at_s=one.at_s - passed_s) for one in coming if one.at_s >= passed_s]
 
     def _minute(self) -> float:
-        """Of the hall's day."""
+        """The present minute of the hall's day."""
         return (self.clock.wall_ms() / 1000 - DAY.timestamp()) / 60
 
     @property

@@ -50,7 +50,7 @@ class Story:
         self._dice = random.Random(f"{cast.seed}/story")
 
     async def run(self) -> None:
-        """Everything at its time."""
+        """Play every scene of the story at its time."""
         async with asyncio.TaskGroup() as self._under_way:
             for minute, act in sorted(self._timetable(), key=lambda beat: beat[0]):
                 if minute >= self._starts_min:  # one whose time passed while the hall started is not lost

@@ -77,7 +77,7 @@ async def test_a_stolen_key_is_revoked_and_stays_so_after_a_crash(
         assert (await operator.send("close", envelope_of(order, NEXT_KEY)))["ok"]
     await daemon.kill()
     await daemon.restart()  # nothing was retained: what it knows, its journal told
-    assert daemon.logged("kept-key-list-refused") == []
+    assert daemon.logged("stored-key-list-refused") == []
     async with operator_at(broker, "east") as operator, watching(broker, "hall/east/+/report") as heard:
         await until(lambda: any(one["topic"] == "hall/east/keys/report" for one in heard), 30.0)
         old = list_envelope(key_list(1, entry(KEY), halls=["east"]))

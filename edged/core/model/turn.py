@@ -143,7 +143,7 @@ class Turn:
             self.dirty_windows[window] = None
 
     def touch_due(self, area: str) -> None:
-        """This area's deadline has come: its tide is looked at again, though nothing of the area changed."""
+        """Evaluate the area's tide again, because its deadline has come, though nothing in the area changed."""
         if area not in self.dirty_areas:
             self.dirty_areas[area] = None
             self.only_due.add(area)

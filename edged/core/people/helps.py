@@ -13,7 +13,7 @@ OUTCOMES = ("solved", "unsolved")
 
 
 def begin(turn: Turn, window: str, staff: str, answer_s: float) -> None:
-    """``staff`` comes to ``window``."""
+    """Record that ``staff`` comes to ``window`` to help."""
     turn.state.helps[window] = Help(staff, turn.at_ms, answer_s)
     turn.touch_window(window)
 
@@ -46,6 +46,6 @@ def prompt(turn: Turn, window: str) -> str | None:
 
 
 def end_day(turn: Turn) -> None:
-    """Nobody helps overnight."""
+    """End every help at the end of the day."""
     for window in list(turn.state.helps):
         over(turn, window, "unsolved")

@@ -14,7 +14,7 @@ from edged.core.people.staffing import DUTY_MANAGER
 
 
 def owner(turn: Turn, point: Point) -> str | None:
-    """Whose pager this is."""
+    """The member of staff who carries this pager."""
     if point in (turn.lookup.site.duty_pager, turn.lookup.site.duty_panel):
         return DUTY_MANAGER
     return turn.lookup.staff_of_pager.get(point)

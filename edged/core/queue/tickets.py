@@ -194,7 +194,7 @@ def issue(turn: Turn, number: str, stages: list[str], event: TicketPrinted | Tic
 
 
 def due(turn: Turn, key: str) -> None:
-    """Timer: the time of an appointment has come, and its visitor is here."""
+    """Timer: the time of an appointment has come and its visitor has checked in, so they may be called."""
     ticket = turn.state.tickets.get(int(key))
     if ticket is None or ticket.state != "BOOKED":
         return

@@ -16,7 +16,7 @@ TOKEN_BYTES = 16  # 128 bits: nobody guesses one, however many are tried
 
 
 def draw(turn: Turn, event: TicketSecretDrawn) -> None:
-    """The first secret stays: numbers on paper are good under it."""
+    """Store the secret, unless there is one already: printed page addresses are made with it."""
     turn.state.ticket_secret = turn.state.ticket_secret or event.secret
 
 

@@ -116,7 +116,7 @@ class OverrideWords:
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """A key for overrides."""
+    """Handle an override key of a panel."""
     order = said(turn, event)
     if order is None:
         return

@@ -50,7 +50,7 @@ def withdraw_all(turn: Turn, area: str, by: str) -> bool:
 
 
 def standing(turn: Turn, area: str) -> Wish | None:
-    """The oldest wish for this area, if there is one."""
+    """The oldest open wish for this area; None if there is none."""
     return next((wish for wish in turn.state.wishes.values() if wish.area == area), None)
 
 

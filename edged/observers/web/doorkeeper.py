@@ -46,7 +46,7 @@ class Doorkeeper:
         return True
 
     def leave(self, transport: asyncio.BaseTransport) -> None:
-        """A connection ended."""
+        """Record that a connection ended."""
         timer = self._deadlines.pop(transport, None)
         if timer is not None:
             timer.cancel()

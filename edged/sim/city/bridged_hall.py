@@ -64,16 +64,16 @@ class BridgedHall:
 
     @property
     def config(self) -> Path:
-        """Its hall.toml."""
+        """Path of the hall's hall.toml."""
         return self._folder / "hall.toml"
 
     def cut(self) -> None:
-        """Cut all its lines to the city."""
+        """Cut the hall's lines to the city."""
         for line in self.lines:
             line.cut()
 
     def mend(self) -> None:
-        """Mend them."""
+        """Let the hall's lines to the city through again."""
         for line in self.lines:
             line.mend()
 

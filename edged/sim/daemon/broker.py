@@ -31,7 +31,7 @@ Heard = Callable[[str, bytes, bool], None]
 
 
 class Kept(NamedTuple):
-    """A message for the controller."""
+    """A message stored for the controller."""
 
     topic: str
     payload: bytes
@@ -49,12 +49,12 @@ class BrokerSession:
         self.inflight: dict[int, Kept] = {}
 
     def subscribe(self, topic_filter: str) -> None:
-        """Until the session is forgotten."""
+        """Add a subscription, which lasts until the session is forgotten."""
         self._filters[topic_filter] = True
         self._known.clear()
 
     def unsubscribe(self, topic_filter: str) -> None:
-        """No more of it, where nothing else matches."""
+        """Remove a subscription and its stored messages, unless another one matches them."""
         with suppress(KeyError):
             del self._filters[topic_filter]
         self._known.clear()
@@ -68,7 +68,8 @@ class BrokerSession:
 
 
 class Broker:
-    """``state``: up, down (refuses), frozen (takes and does nothing), or slamming (closes right after CONNACK).
+    """The broker. ``state``: up, down (refuses connections), frozen (accepts and never answers), or slamming (closes
+    right after CONNACK).
 
     ``on_ack(topic, payload)`` hears of each message that the daemon acknowledged.
     """
@@ -91,21 +92,21 @@ class Broker:
     # -- devices and the centre --
 
     def listen(self, topic_filter: str, heard: Heard) -> None:
-        """A client that is always there."""
+        """Subscribe a client that stays connected for ever."""
         listeners = self._listeners.setdefault(topic_filter, [])
         listeners.append(heard)
         self._matcher[topic_filter] = listeners
         self._routes.clear()
 
     def say(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """A client publishes, as soon as the broker can receive."""
+        """Publish a message of a client as soon as the broker can receive it."""
         if self.state in ("up", "slamming"):
             self.route(topic, payload, retain)
         else:
             self._held.append(lambda: self.route(topic, payload, retain))
 
     def stood(self, prefix: str) -> list[tuple[str, bytes]]:
-        """Retained messages under ``prefix``."""
+        """The retained messages under ``prefix``."""
         return [(topic, payload) for topic, payload in self.retained.items() if topic.startswith(prefix)]
 
     # -- faults --
@@ -121,12 +122,12 @@ class Broker:
             self._pump()
 
     def hang_up(self, reason: str = "closed") -> None:
-        """The controller's connection ends."""
+        """End the controller's connection."""
         if self.talk is not None:
             self.talk.fail("closed", reason)
 
     def forget(self) -> None:
-        """A restart of a broker that kept nothing."""
+        """Restart the broker without any stored state."""
         self.hang_up("closed")
         self.retained.clear()
         self.session = None
@@ -134,7 +135,7 @@ class Broker:
     # -- the controller --
 
     def accept(self, talk: MemoryTalk) -> None:
-        """CONNECT."""
+        """Handle CONNECT."""
         if self.talk is not None:
             self.talk.fail("taken", "session taken over")
         self.talk = talk
@@ -145,7 +146,7 @@ class Broker:
         self.session.inflight.clear()
 
     def subscribe(self, filters: Iterable[str]) -> None:
-        """SUBSCRIBE: what stands at the broker follows, every time."""
+        """Handle SUBSCRIBE: the retained messages follow, every time."""
         session = self.session
         if session is None:
             return
@@ -159,7 +160,7 @@ class Broker:
         self._pump()
 
     def from_controller(self, batch: list[tuple[str, bytes, bool]]) -> None:
-        """PUBLISH."""
+        """Handle a PUBLISH of the controller."""
         if self.state in ("up", "slamming"):
             for topic, payload, retain in batch:
                 self.route(topic, payload, retain)
@@ -167,7 +168,7 @@ class Broker:
             self._held.extend(partial(self.route, *one) for one in batch)
 
     def acknowledged(self, mid: int) -> None:
-        """PUBACK."""
+        """Handle PUBACK."""
         if self.state == "frozen":
             self._held.append(lambda: self.acknowledged(mid))
             return
@@ -230,7 +231,7 @@ class MemoryTalk:
         _on_refused: Callable[[str, str], None],
         _unwanted: Set[str],
     ) -> None:
-        """This broker refuses nothing that is published."""
+        """``on_refused`` is never called: this broker refuses no publication."""
         self._broker = broker
         self.settings = settings
         self._on_message = on_message
@@ -299,7 +300,7 @@ class MemoryTalk:
             self._broker.from_controller(batch)
 
     def deliver(self, mid: int, kept: Kept) -> None:
-        """A PUBLISH arrives."""
+        """Deliver a PUBLISH to the controller."""
         if self.lost.done():
             return
         if kept.topic == self.settings.ping_topic:  # subscribed at QoS 0

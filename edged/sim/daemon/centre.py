@@ -1,6 +1,6 @@
 """The centre of a simulated hall: acknowledges events, books appointments, pushes policies and orders, right and wrong.
 
-What it promises to notice: an event number never stands for two things in one epoch, and none is left out for ever.
+It checks that an event number never stands for two things in one epoch, and that none is left out for ever.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ CHANGING = ("previous", "historical")  # of an event: how it was sent, not what 
 
 
 class SimulatedCentre:
-    """``wall_ms``: the true wall clock. ``silent``: it hears nothing. ``pushed``: versions and what they say."""
+    """The city's centre. ``wall_ms``: the true wall clock. ``silent``: it ignores all messages. ``pushed``: documents
+    by version.
+    """
 
     def __init__(self, hall: str, broker: Broker, wall_ms: Callable[[], int], rng: Random) -> None:
         self._hall = hall
@@ -51,7 +53,7 @@ class SimulatedCentre:
         broker.listen(topics.events(hall), self._heard)
 
     def write_keys(self, folder: Path) -> Path:
-        """The public key, for hall.toml."""
+        """Write the file of public keys that hall.toml names."""
         file = folder / "city.pub.json"
         file.write_text(json.dumps({"keys": [public_entry(self._key.public_key(), "city")]}))
         return file
@@ -68,7 +70,7 @@ class SimulatedCentre:
                 self.acknowledge(self.epoch, self.acknowledged)
 
     def acknowledge(self, epoch: int, upto: int) -> None:
-        """Say that everything up to ``upto`` has come."""
+        """Acknowledge every event up to number ``upto``."""
         self._broker.say(topics.events_ack(self._hall), json.dumps({"epoch": epoch, "upto": upto}).encode())
 
     def _heard(self, _topic: str, payload: bytes, _retain: bool) -> None:
@@ -85,13 +87,13 @@ class SimulatedCentre:
             self.epoch, self.acknowledged = epoch, 0
 
     def book(self, name: str, service: str, start_wall_ms: int) -> None:
-        """An appointment."""
+        """Send an appointment."""
         start = datetime.fromtimestamp(start_wall_ms // 1000, UTC).isoformat()
         body = {"id": name, "service": service, "start": start}
         self._broker.say(topics.appointments(self._hall), json.dumps(body).encode())
 
     def push(self, policy: Policy) -> bool:
-        """A new policy; False where the daemon would refuse it."""
+        """Push a new policy; False if the daemon is expected to refuse it."""
         document = {
             "type": policies.TYPE,
             "halls": [self._hall],
@@ -113,7 +115,7 @@ class SimulatedCentre:
         return True
 
     def mislead(self) -> None:
-        """An old policy, a changed one, or one that a stranger signed."""
+        """Push a policy that must be refused: an old one, a changed one, or one with a foreign signature."""
         if not self.pushed:
             return
         envelope = self._rng.choice(self.pushed)
@@ -127,7 +129,7 @@ class SimulatedCentre:
         self._broker.say(topics.policy_push(self._hall), envelope)
 
     def order(self, operation: str, body: dict[str, Any], times: int) -> None:
-        """A signed operation, sent ``times`` times; its ``by`` names it alone."""
+        """Send a signed operation ``times`` times; its ``by`` is unique, so that its effect can be found."""
         self.orders += 1
         self._counter = max(self._counter + 1, self._wall_ms())
         document = {

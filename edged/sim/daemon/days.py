@@ -1,4 +1,5 @@
-"""Days of a house: its people, the faults, then quiet, and the questions at the end. Same seed, same day.
+"""Days of a simulated daemon: people and faults, then a time without faults, then the final checks. Same seed, same
+day.
 
 Hours are shorter than in the worlds of the core alone: a second of a whole daemon costs more.
 """
@@ -49,7 +50,7 @@ FAST = Path("/dev/shm")  # noqa: S108  (the disk that fails is a model; the real
 
 
 def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> WorldVerdict:
-    """One house for so many days; never raises for a broken promise. ``file``: its hall.toml."""
+    """Simulate a daemon for so many days; a broken promise is returned, not raised. ``file``: its hall.toml."""
     written = WorldLog()
     loop = VirtualLoop()
     start_day = Random(f"{seed}/calendar").randrange(0, 120)
@@ -75,7 +76,7 @@ def live(file: Path, seed: int, days: int, policy: Policy | None = None) -> Worl
 
 
 def live_daemon(file: Path, days: int, seed: int) -> WorldVerdict:
-    """``live``, as a campaign calls it."""
+    """``live`` with the parameters of a campaign."""
     return live(file, seed, days)
 
 
@@ -153,7 +154,7 @@ class _Days:
         assert not left, f"liveness: {SETTLES_MS // MINUTE_MS} min after the faults: {len(left)}: {left[:3]}"
 
     async def _leave(self, house: House, lives: asyncio.Task[None]) -> None:
-        """A clean stop, for good."""
+        """Stop the daemon cleanly, for the last time."""
         house.over = True
         house.stop()
         await asyncio.wait({lives}, timeout=60)
@@ -192,7 +193,7 @@ class _Days:
 
 
 def unsettled(house: House) -> list[str]:
-    """What is not right yet: waiting visitors, outputs, events the centre lacks, the policy."""
+    """Everything that is not right yet: waiting visitors, wrong outputs, events that the centre lacks, the policy."""
     app = house.app
     if app is None:
         return ["no daemon runs"]

@@ -38,7 +38,7 @@ class Off(apsw.IOError):
 
 
 class Disk(apsw.VFS):
-    """One disk. ``alive`` False: nothing is written. Counts are of faults that were met."""
+    """A simulated disk. ``alive`` False: nothing is written. Its counters count the faults that occurred."""
 
     def __init__(self, name: str, folder: Path, rng: Random) -> None:
         self.name = name
@@ -56,12 +56,12 @@ class Disk(apsw.VFS):
         super().__init__(name, "")
 
     def commit_s(self) -> float:
-        """Virtual seconds until the next commit is on the disk."""
+        """Virtual seconds that the next commit takes."""
         slow = self.slow_share > 0 and self._rng.random() < self.slow_share
         return self._rng.uniform(*(SLOW_S if slow else QUICK_S))
 
     def fill(self) -> None:
-        """No room any more."""
+        """Fill the disk."""
         self.full = True
         self._room_bytes = 0
 
@@ -86,13 +86,13 @@ class Disk(apsw.VFS):
         self.met["locked"] += how != "reading"
 
     def let_go(self) -> None:
-        """The other program is closed without saving anything."""
+        """Close the other program without saving anything."""
         if self._other is not None:
             self.bury(self._other)
             self._other = None
 
     def lose_end(self, database: Path) -> None:
-        """The last frames of the WAL are gone, or one of them is not what was written. Nothing may be open."""
+        """Drop the last frames of the WAL, or garble one of them. The database must not be open."""
         self.let_go()
         wal = database.with_name(database.name + WAL)
         content = bytearray(wal.read_bytes() if wal.exists() else b"")
@@ -134,7 +134,7 @@ class Disk(apsw.VFS):
             self._files.pop(Path(filename).name, None)
 
     def file(self, name: str) -> _Kept:
-        """What is known of a file; one that was put in the place of another is another."""
+        """The record of a file, by its inode: a file that replaced another one has a new record."""
         kept, path = self._files.get(name), self.folder / name
         inode = path.stat().st_ino if path.exists() else 0
         if kept is None or kept.inode not in (0, inode):
@@ -151,13 +151,13 @@ class Disk(apsw.VFS):
             self._burying = False
 
     def writes(self) -> bool:
-        """False where what is written goes nowhere. Raises ``Off`` where nobody may write any more."""
+        """False if writes are silently dropped. Raises ``Off`` if the process is dead."""
         if not self.alive and not self._burying:
             raise Off("the process is dead")
         return self.alive
 
     def take(self, size: int) -> None:
-        """Room for ``size`` bytes more. Raises ``apsw.FullError``."""
+        """Reserve ``size`` more bytes. Raises ``apsw.FullError``."""
         if not self.full:
             return
         if not self._room_bytes and not any(self.folder.glob(f"*{BALLAST}")):

@@ -1,4 +1,4 @@
-"""The house around a simulated daemon: its processes one after another, its devices, its people, and its faults.
+"""The world around a simulated daemon ("house"): its successive processes, its devices, its people, and its faults.
 
 A ``Stage`` for the people of ``edged.sim.worlds``: they press keys of the fakes and read what the fakes show.
 """
@@ -50,7 +50,9 @@ OWN_FIRST = 500  # a dispenser that prints its own numbers has its own half of t
 
 
 class House:
-    """Built inside a running ``VirtualLoop`` under ``clock.reading``; ``live`` in a task group, then let time pass."""
+    """One simulated hall with its machine. To be built inside a running ``VirtualLoop`` under ``clock.reading``; run
+    ``live`` in a task group, then let time pass.
+    """
 
     def __init__(
         self, config: HallConfig, seed: int, folder: Path, wall_ms: Callable[[], int], log: WorldLog
@@ -110,7 +112,7 @@ class House:
     # -- processes of the daemon --
 
     async def live(self, tasks: asyncio.TaskGroup) -> None:
-        """One process after another, until cancelled."""
+        """Run the daemon, and restart it whenever it ends, until cancelled."""
         self.fakes.fleet.announce_all()  # type: ignore[attr-defined]
         while self.broken is None and not self.over:
             if self._start():
@@ -122,7 +124,7 @@ class House:
             await asyncio.sleep(RESTART_S + self.dice.random())
 
     def spoil_configuration(self, spoilt: bool) -> None:
-        """hall.toml has a mistake from now on, or none; the daemon is told to read it."""
+        """Put a mistake into hall.toml, or remove it, and tell the daemon to read the file."""
         self.spoilt = spoilt
         if self._machine is not None:
             self._machine.spoilt = spoilt
@@ -179,15 +181,15 @@ class House:
         self.fail(leaf)
 
     def stop(self) -> None:
-        """A clean stop; systemd starts it again."""
+        """Stop the daemon cleanly; the service manager starts it again."""
         if self.app is not None and self._leaving_s is None:
             self._leaving_s = monotonic_s()
             self.app.stop.set()
 
     def kill(self, torn: bool, then: Callable[[], None] = lambda: None) -> None:
-        """Kill -9; ``torn``: power is cut for everything, and the disk keeps a random part of what was not synced.
+        """Kill the daemon; ``torn``: cut the power, so that the disk keeps only a random part of what was not synced.
 
-        ``then``: what becomes of the journal while nobody has it open.
+        ``then``: a change of the journal while no process has it open.
         """
         if self.app is None or self._task is None or self._killed:
             return
@@ -201,7 +203,7 @@ class House:
         self._task.add_done_callback(lambda _task: then())
 
     def lose_end(self, torn: bool) -> None:
-        """Killed; then the last transactions are not there any more, although every sync of them had returned."""
+        """Kill the daemon and drop the last transactions, although every sync of them had returned."""
 
         def lose() -> None:
             self.disk.lose_end(Path(self.config.store.path))
@@ -210,7 +212,7 @@ class House:
         self.kill(torn, lose)
 
     def freeze(self, seconds: float) -> None:
-        """The whole machine stands still, the service manager with it."""
+        """Freeze the whole machine, including the service manager."""
         self.loop.jump(seconds)
         self._born_s += seconds
         self._leaving_s = None if self._leaving_s is None else self._leaving_s + seconds
@@ -237,7 +239,7 @@ class House:
     # -- people --
 
     def start(self, process: Process, delay_ms: int = 0) -> None:
-        """Run a process of the world from ``delay_ms`` from now on."""
+        """Start a task of the world after ``delay_ms``."""
 
         def step() -> None:
             if self.broken is not None:

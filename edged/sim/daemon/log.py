@@ -19,7 +19,9 @@ TOLD = "log-lines-lost"
 
 
 class LogPipe:
-    """A pipe to whoever reads the log. ``stalled``: nobody does, and it takes what it has room for."""
+    """A pipe to a log reader. ``stalled``: the reader has stopped, and the pipe accepts only as much as it has room
+    for.
+    """
 
     def __init__(self, stalled: bool = False) -> None:
         self.stalled = stalled
@@ -28,11 +30,11 @@ class LogPipe:
         self._bytes = 0
 
     def room(self, size: int) -> bool:
-        """Whether ``size`` bytes go in."""
+        """Whether the pipe has room for ``size`` bytes."""
         return not self.stalled or self._bytes + size <= PIPE_BYTES
 
     def take(self, line: bytes) -> None:
-        """A whole line goes in."""
+        """Put a whole line into the pipe."""
         self._bytes = self._bytes + len(line) if self.stalled else 0
         fields = json.loads(line)
         if fields["event"] == TOLD:
@@ -42,7 +44,7 @@ class LogPipe:
 
 
 class InlineLogWriter(LogWriter):
-    """What the thread would do, as soon as the pipe lets it."""
+    """Does the log thread's work in the loop, as far as the pipe has room."""
 
     bytes_max = WAITING_BYTES
 
@@ -57,7 +59,7 @@ class InlineLogWriter(LogWriter):
         self.pump()
 
     def pump(self) -> None:
-        """Turns, until one would wait for the reader."""
+        """Write lines until the next one would wait for the reader."""
         self._in_turn = True
         while self._waiting and self._pipe.room(len(self._waiting[0][0])):
             self._turn()
@@ -101,13 +103,13 @@ class WorldLog:
             self._writer.put(json.dumps(event, default=str).encode() + b"\n")
 
     def stall(self, stalled: bool) -> None:
-        """Nobody reads from now on, or somebody does again."""
+        """Stop the log reader, or let it read again."""
         self._pipe.stalled = stalled
         if not stalled:
             self._writer.pump()
 
     def look(self) -> None:
-        """What was promised. Raises ``AssertionError``."""
+        """Check the promises about the log. Raises ``AssertionError``."""
         (waiting, size), lost = self._writer.waiting(), self._writer.lost
         assert size <= WAITING_BYTES, f"log: {size} bytes wait for whoever reads the log"
         known = self._pipe.lines + waiting + lost

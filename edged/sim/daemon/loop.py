@@ -24,7 +24,7 @@ class Standstill(Exception):
 
 
 class Due:
-    """A callback and its time; what asyncio calls a TimerHandle."""
+    """A callback with its due time; asyncio's TimerHandle."""
 
     __slots__ = ("__weakref__", "_args", "_call", "_context", "_when")
 
@@ -39,15 +39,15 @@ class Due:
         return self._when
 
     def cancelled(self) -> bool:
-        """Whether it will never be called."""
+        """Whether the callback was cancelled."""
         return self._call is None
 
     def cancel(self) -> None:
-        """Do not call it."""
+        """Cancel the callback."""
         self._call, self._args = None, ()
 
     def run(self, loop: VirtualLoop) -> None:
-        """Call it; what it raises goes to the loop."""
+        """Call the callback; its exceptions go to the loop's handler."""
         try:
             self._context.run(self._call, *self._args)
         except (SystemExit, KeyboardInterrupt):
@@ -57,7 +57,9 @@ class Due:
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """``wrong`` collects exceptions nobody handled. ``jump`` moves time on as a frozen machine would see it."""
+    """An event loop in virtual time. ``wrong`` collects unhandled exceptions. ``jump`` moves time on as after a
+    freeze.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -165,7 +167,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
 
 class MemoryServer:
-    """A listening port. ``refuses``: nobody gets through; ``hang_up``: whoever did is thrown out."""
+    """A listening port. ``refuses``: connections are refused; ``hang_up`` cuts the present ones."""
 
     def __init__(self, loop: VirtualLoop, factory: Callable[[], Any], port: int) -> None:
         self._loop = loop
@@ -176,7 +178,7 @@ class MemoryServer:
         self.sockets = [self]
 
     def getsockname(self) -> tuple[str, int]:
-        """As of a socket."""
+        """Host and port, as of a socket."""
         return "127.0.0.1", self.port
 
     def hang_up(self) -> None:
@@ -185,11 +187,11 @@ class MemoryServer:
             pair.abort()
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         self._loop.servers.pop(self.port, None)
 
     async def start_serving(self) -> None:
-        """It serves already."""
+        """Do nothing: it serves already."""
 
 
 class MemoryTransport(asyncio.Transport):
@@ -203,7 +205,7 @@ class MemoryTransport(asyncio.Transport):
         self.protocol: Any = None
 
     def write(self, data: Any) -> None:
-        """Send."""
+        """Send ``data`` to the other end."""
         if not self._closing:
             self._loop.call_soon(self.other._arrive, bytes(data))
 
@@ -212,18 +214,18 @@ class MemoryTransport(asyncio.Transport):
             self.protocol.data_received(data)
 
     def is_closing(self) -> bool:
-        """Closed, or about to be."""
+        """Whether the connection is closed or being closed."""
         return self._closing
 
     def close(self) -> None:
-        """Both ends hear of it in the next turn."""
+        """Close the connection; both ends are told in the next turn."""
         for end in (self, self.other):
             if not end._closing:
                 end._closing = True
                 self._loop.call_soon(end.protocol.connection_lost, None)
 
     def abort(self) -> None:
-        """As ``close``: nothing is ever unsent."""
+        """Same as ``close``: there is never unsent data."""
         self.close()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:

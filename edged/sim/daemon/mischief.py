@@ -1,4 +1,4 @@
-"""The faults of a house, as processes: each comes at its rate, lasts a while, and ends by itself."""
+"""The faults of a simulated daemon, as tasks: each occurs at its rate, lasts a while, and ends by itself."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ HOSTILE = (
 
 
 class Mischief:
-    """All faults of one house. ``begin`` once; ``end`` makes every wire whole again."""
+    """All faults of one world. Call ``begin`` once; ``end`` repairs every wire."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -151,7 +151,7 @@ class Mischief:
         self._later(rng.uniform(5, 600), lambda: setattr(disk, "full", False))
 
     def _locked(self, rng: Random) -> None:
-        """Somebody looks into the journal with a program of their own; one that wants it alone needs us gone."""
+        """Another program opens the journal; one that needs it exclusively waits until the daemon is down."""
         disk, path = self._house.disk, Path(self._house.config.store.path)
         how = rng.choice(HELD_HOW)
         if how == "alone":

@@ -1,7 +1,7 @@
-"""Checks from outside, all the time, what a whole daemon promises: steps, commits, disk, what devices receive.
+"""Checks continuously, from outside, the promises of a whole daemon: steps, commits, disk, and what devices receive.
 
-A broken one is an ``AssertionError`` whose text starts with the promise's name. Each was seen to break on a bug planted
-for it: ``tests/sim/daemon/test_planted_bugs.py``.
+A broken promise is an ``AssertionError`` whose text starts with the promise's name. Each was seen to break on a bug
+planted for it: ``tests/sim/daemon/test_planted_bugs.py``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ SHOWN_MAX = 64  # newest values of a slot that may still be on their way
 
 
 class Watch(Observer):
-    """The judge of one world. ``born`` with each process, ``buried`` when it is gone; it observes the loop."""
+    """The checker of one world. Call ``born`` for each new process and ``buried`` when it is gone; it observes the
+    loop.
+    """
 
     def __init__(self, site: Site, json_devices: frozenset[str], true_ms: Callable[[], int]) -> None:
         """``json_devices``: those whose levels come as JSON, one point each. ``true_ms``: the right wall time."""

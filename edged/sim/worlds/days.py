@@ -46,7 +46,7 @@ class WorldVerdict:
     where: str | None = None
 
     def plain(self) -> dict[str, object]:
-        """As JSON."""
+        """The result as JSON values."""
         return asdict(self)
 
 

@@ -56,7 +56,7 @@ class Facts(NamedTuple):
 
     @classmethod
     def of(cls, state: State) -> Facts:
-        """Of a state."""
+        """The facts of ``state`` that the promises need."""
         used = sum(1 for window in state.windows.values() if window.area is not None)
         return cls(state.at_ms, state.day_start_ms, state.site, state.policy, used)
 
