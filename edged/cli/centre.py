@@ -112,7 +112,7 @@ def consume(
     cert: Cert = None,
     cert_key: CertKey = None,
 ) -> None:
-    """Store what halls send, each event exactly once, and acknowledge it to them. Runs until stopped."""
+    """Store and acknowledge what halls send, until stopped. Each event is stored exactly once."""
     import signal
     import threading
 
@@ -163,7 +163,7 @@ def _nodes(also: list[str]) -> tuple[tuple[str, int], ...]:
 
 @app.command()
 def adopt(hall: Annotated[str, typer.Argument(help="Id of the hall.")], postgres: Postgres) -> None:
-    """Accept a hall whose earlier events were acknowledged by another centre and will never arrive here.
+    """Accept a hall whose earlier events will never arrive here. Another centre has acknowledged them.
 
     Needed after a move to a new database, or a restore of an older one: the hall sends only what was not
     acknowledged, so the history here has a gap for ever. The command records the gap (column base of the table
@@ -183,7 +183,7 @@ def adopt(hall: Annotated[str, typer.Argument(help="Id of the hall.")], postgres
 
 @app.command()
 def scan(postgres: Postgres) -> None:
-    """Search everything that is stored for identity and mobile numbers; exit code 1 if one is found."""
+    """Search the database for identity and mobile numbers. Exit code 1 if one is found."""
     from edged.centre.scan import personal_data
 
     with connected(postgres) as connection:
@@ -199,7 +199,7 @@ def enrol(
     files: Annotated[list[Path], typer.Argument(help="hall.toml of each hall.", metavar="HALL.TOML...")],
     postgres: Postgres,
 ) -> None:
-    """Store the names of halls, areas, services and windows at the centre, and thereby which halls it has to expect."""
+    """Store the names of halls, areas, services and windows. The centre then knows which halls it has to expect."""
     from edged.config import ConfigErrors, load
 
     configs = []
@@ -225,9 +225,7 @@ def status(
     watch: Annotated[bool, typer.Option(help="Repeat every two seconds until stopped.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")] = False,
 ) -> None:
-    """Show every hall: policy desired and applied, online since, backlog, alarms, people; exit code 1 unless all are
-    well.
-    """
+    """Show every hall: policy, connection, backlog, alarms. Exit code 1 unless all are well."""
     import threading
 
     connection = connected(postgres)
@@ -348,7 +346,7 @@ def rollout(
     cert: Cert = None,
     cert_key: CertKey = None,
 ) -> None:
-    """Roll a policy out in waves; the next wave begins only if all halls of the last one applied it and none rolled
+    """Roll a policy out in waves. The next wave begins only if all halls of the last one applied it and none rolled
     it back.
 
     Needs `edged centre consume` running on the same database, which stores the halls' reports. Exit codes: 0 done, 1
@@ -402,7 +400,9 @@ def abort(
     cert: Cert = None,
     cert_key: CertKey = None,
 ) -> None:
-    """End a rollout and roll back the halls that have its policy, by signed orders; exit code 0 if all of them did."""
+    """End a rollout and roll its policy back. The halls that have it get signed orders; exit code 0 if all rolled
+    back.
+    """
     import threading
 
     from edged.clock import monotonic_s

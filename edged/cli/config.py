@@ -37,7 +37,7 @@ QUESTIONS = {
 def reference(
     lang: Annotated[Literal["zh", "en"], typer.Option(help="Language of the texts.")] = "en",
 ) -> None:
-    """Print every table and key of hall.toml: values, default, meaning (configs/hall-reference.md)."""
+    """Print every table and key of hall.toml. With values, default and meaning: configs/hall-reference.md."""
     from edged.config.reference import hall_reference
 
     typer.echo(hall_reference(lang), nl=False)
@@ -45,7 +45,7 @@ def reference(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of hall.toml (configs/hall.schema.json), for taplo, VS Code and other editors."""
+    """Print the JSON Schema of hall.toml. It is configs/hall.schema.json, for taplo, VS Code and other editors."""
     typer.echo(_schema_text(), nl=False)
 
 
@@ -60,7 +60,8 @@ def new(
     out: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")] = Path("hall.toml"),
     lang: Annotated[str | None, typer.Option(help="zh or en; default: the terminal's.")] = None,
 ) -> None:
-    """Ask about areas, windows and the broker, and write a hall.toml that passes `edged check`.
+    """Write a hall.toml from a few questions. They are about areas, windows and the broker; the file passes `edged
+    check`.
 
     The JSON Schema that its first line names is written beside it: taplo and VS Code use it to complete and check.
 

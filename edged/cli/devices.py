@@ -108,7 +108,7 @@ def new(
         "descriptions"
     ),
 ) -> None:
-    """Write a template of a description, valid as it is; then replace its values by those in your device's manual.
+    """Write a template of a description. It is valid as it is; replace its values by those in your device's manual.
 
     \b
     Exit codes: 0 written, 1 it exists already, 2 no such driver, or a wrong name.
@@ -137,7 +137,7 @@ def decode(
     octets: Annotated[list[str], typer.Argument(help="Bytes in hex, spaces anywhere.", metavar="HEX...")],
     as_json: Json = False,
 ) -> None:
-    """Decode bytes: every frame in them, and the bytes outside any frame.
+    """Decode bytes. Prints every frame in them, and the bytes outside any frame.
 
     \b
     Exit codes: 0 frames found, 1 none, 2 not hex or no such family.
@@ -169,7 +169,7 @@ def encode(
     unit: Annotated[int | None, typer.Option(help="Unit; default: the description's, or 1.")] = None,
     folder: Annotated[Path | None, typer.Option("--descriptions", help="The site's own folder.")] = None,
 ) -> None:
-    """Print the bytes of a request as they stand on a serial line, with its checksum.
+    """Print the bytes of a request, with its checksum. They are those on a serial line.
 
     \b
     Exit codes: 0 done, 2 not a request.
@@ -196,7 +196,7 @@ def probe(
     lang: LangOption = "both",
     as_json: Json = False,
 ) -> None:
-    """Send one request to a device; shows the bytes in both directions, their meaning, and what to do without an
+    """Send one request to a device. Shows the bytes in both directions, their meaning, and what to do without an
     answer.
 
     \b
@@ -238,7 +238,7 @@ def sniff(
     seconds: Annotated[float, typer.Option(min=0.1, max=86_400)] = 60.0,
     as_json: Json = False,
 ) -> None:
-    """Listen on a line without sending: shows what arrives, in bursts between silences, decoded if a family is given.
+    """Listen on a line without sending. Shows what arrives, in bursts between silences, decoded if a family is given.
 
     \b
     Exit codes: 0 bytes arrived, 1 silence, 2 wrong usage or no such port.
@@ -270,8 +270,8 @@ def detect(
     ] = 100,
     as_json: Json = False,
 ) -> None:
-    """Ask every unit of a Modbus line for a coil, and print a [[devices]] table for those that answer, even by a
-    refusal.
+    """Find the units on a Modbus line. Asks each for a coil, and prints a [[devices]] table for those that answer,
+    even by a refusal.
 
     With `input` instead of a line: keypads and scanners at this machine, which nothing is asked of.
 

@@ -67,7 +67,7 @@ def sign(
     by: By = None,
     valid_min: Minutes = VALID_MIN,
 ) -> None:
-    """Write a signed operation to a file, to be pushed by another program while it is valid."""
+    """Write a signed operation to a file. Another program can push it while it is valid."""
     if key is None:
         raise fail("give the signing key with --key", 2)
     raw = _signed(_document(name, values or [], by, (Target(hall), valid_min)), key)
@@ -89,7 +89,7 @@ def push(
     config: Config = None,
     wait_s: Annotated[float, typer.Option(help="Seconds to wait for the hall's answer.")] = ANSWER_S,
 ) -> None:
-    """Order a hall to do something now, and wait for its answer: done, or why not."""
+    """Order a hall to do something now, and wait for its answer. It says done, or why not."""
     target = find_or_exit(broker, hall, config)
     if Path(name).is_file():
         raw, name = _read_signed(Path(name))

@@ -40,7 +40,7 @@ Days = Annotated[int, typer.Option(min=1, max=3650, help="Days for which it is v
 
 @app.command()
 def new(name: Name, directory: Folder = Path("pki")) -> None:
-    """Make a certificate authority: every certificate it signs is trusted by programs that have its ca.pem."""
+    """Make a certificate authority. Programs that have its ca.pem trust every certificate it signs."""
     from edged.site.authority import Authority, AuthorityError
 
     try:
@@ -61,7 +61,7 @@ def issue(
     days: Days = DAYS,
     renew: Annotated[bool, typer.Option(help="Replace the present certificate.")] = False,
 ) -> None:
-    """Make NAME.pem and NAME.key for a broker (with --host) or a client."""
+    """Make a certificate and its key. NAME.pem and NAME.key are for a broker (with --host) or a client."""
     from edged.site.authority import AuthorityError
 
     try:
@@ -76,8 +76,8 @@ def revoke(
     names: Annotated[list[str] | None, typer.Argument(help="Common names to revoke.")] = None,
     directory: Folder = Path("pki"),
 ) -> None:
-    """Revoke certificates: they are listed in crl.pem; copy that to the broker and reload it. Without names: renew
-    the list.
+    """Revoke certificates, or renew the list of them. They are listed in crl.pem; copy that to the broker and reload
+    it.
     """
     try:
         listed = _authority(directory).revoke(tuple(directory / f"{_name(name)}.pem" for name in names or ()))
@@ -91,7 +91,7 @@ def expiring(
     directory: Folder = Path("pki"),
     days: Annotated[int, typer.Option(help="Exit code 1 if one expires within so many days.")] = WARN_DAYS,
 ) -> None:
-    """List when each certificate and the revocation list expire, soonest first."""
+    """List when certificates expire, soonest first. The revocation list is among them."""
     found = _authority(directory).expiries()
     for one in found:
         soon = " <- renew / 请续期" if one.days < days else ""

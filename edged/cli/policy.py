@@ -66,7 +66,7 @@ def keygen(
     directory: Annotated[Path, typer.Option("--dir", help="Where to write the two files.")] = Path("."),
     algorithm: Algorithm = "ed25519",
 ) -> None:
-    """Make a signing key: NAME.key (secret) and NAME.pub.json (for [policy] keys in hall.toml)."""
+    """Make a signing key. NAME.key is secret; NAME.pub.json is for [policy] keys in hall.toml."""
     keyid, secret, public = write_key_pair(name, directory, algorithm)
     typer.echo(f"key {keyid}")
     typer.echo(f"  {secret}   secret: sign with it, keep it off the halls")
@@ -99,7 +99,7 @@ def write_key_pair(name: str, directory: Path, algorithm: str) -> tuple[str, Pat
 
 @app.command()
 def check(file: Document, config: Config = None) -> None:
-    """Check a policy document, signed or not, as a hall would (with --config: as that hall would).
+    """Check a policy document as a hall would. It may be signed; with --config it is checked as by that hall.
 
     The signature is not verified here: only the hall knows which keys it trusts.
     """
@@ -120,7 +120,7 @@ def check(file: Document, config: Config = None) -> None:
 def reference(
     lang: Annotated[Literal["zh", "en"], typer.Option(help="Of the texts.")] = "en",
 ) -> None:
-    """Print every parameter of a policy: values, default, meaning (configs/policy-reference.md)."""
+    """Print every parameter of a policy. With values, default and meaning: configs/policy-reference.md."""
     from edged.central.policy_schema import policy_schema
     from edged.config.reference import schema_reference
 
@@ -130,7 +130,7 @@ def reference(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of a policy document, for editors and for the centre's own tools."""
+    """Print the JSON Schema of a policy document. It is for editors and for the centre's own tools."""
     import json
 
     from edged.central.policy_schema import policy_schema
@@ -146,7 +146,7 @@ def sign(
     version: Annotated[int | None, typer.Option(help="Use this version instead of the document's.")] = None,
     config: Config = None,
 ) -> None:
-    """Check a policy document and write it into a signed envelope, which can be pushed later by any program."""
+    """Check and sign a policy document. The signed envelope can be pushed later by any program."""
     raw = _signed(_renewed(read_file(file), version, None), key, audience_of(config))
     try:
         out.write_bytes(raw)
@@ -167,7 +167,7 @@ def push(
     retain: Annotated[bool, typer.Option(help="Leave it at the broker for halls that are away.")] = False,
     wait_s: Annotated[float, typer.Option(help="Seconds to wait for the hall's answer.")] = REPORT_S,
 ) -> None:
-    """Push a policy to a hall and wait until it reports "applied", or why not; with --halls or --group to many halls.
+    """Push a policy to a hall and wait for its report. With --halls or --group it goes to many halls.
 
     A signed envelope is sent as it is. A plain document is signed first with --key (or the running demo's own key); it
     gets the next version number, and today's dates if it has none.
@@ -205,7 +205,7 @@ def push(
 
 @app.command()
 def status(broker: Broker = None, hall: HallId = None, config: Config = None) -> None:
-    """Show what a hall says about its policy: desired, applied, and why not."""
+    """Show which policy a hall has. Desired and applied version, and why they differ."""
     from edged.central import topics
     from edged.cli.exchange import NoAnswer, conversation
 

@@ -28,7 +28,7 @@ def explain(
     config: Config = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
 ) -> None:
-    """Explain in sentences what a policy does, or how it differs from another one.
+    """Explain in sentences what a policy does. With OTHER: how it differs from that one.
 
     Values equal to the built-in ones are left out. With --config areas, services and windows are called by their names.
 
@@ -72,7 +72,8 @@ def new(
     ] = None,
     version: Annotated[int, typer.Option(min=0, help="Of the draft; 0: one more than in force.")] = 0,
 ) -> None:
-    """Print a draft of a policy: what is in force in the journal of --config, every value with its meaning and range.
+    """Print a draft of a policy, with notes. It holds what is in force in the journal of --config, every value with its
+    meaning and range.
 
     Lines that begin with // are notes; check, sign, push and rehearse leave them out.
 

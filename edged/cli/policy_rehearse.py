@@ -27,8 +27,8 @@ def rehearse(
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one object on stdout.")] = False,
 ) -> None:
-    """Simulate a hall's recorded days under a policy and under the one in force, as the hall does before it applies
-    one.
+    """Simulate a hall's recorded days under a policy. They are compared with the same days under the policy in force,
+    as the hall does before it applies one.
 
     The figures are those of `edged backtest --journal` for the same days and both policies.
 
