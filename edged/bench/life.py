@@ -29,7 +29,7 @@ DAY_MAX_S = 900.0  # for the long day; a slower daemon has shown what it can
 
 
 def starts(place: Place, count: int) -> dict[str, Any]:
-    """From the start of the process to READY, and to the first lamp that answers a key; medians, ms.
+    """Measure the time from the start of the process to READY, and to the first lamp after a key; medians in ms.
 
     The bare aiomqtt echo starts in turn with the daemon.
     """

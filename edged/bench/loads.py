@@ -116,7 +116,7 @@ class LoadedHall(Loaded):
         super().__init__(place, stack, name, "edged")
 
     def begin(self, place: Place) -> Daemon:
-        """The whole daemon on a hall of its own."""
+        """Start the whole daemon with a hall of its own."""
         served = BenchHall(place.directory / self.hall, self.broker, self.hall)
         self.room.serve(served)
         self.daemon = served.daemon

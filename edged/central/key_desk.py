@@ -311,7 +311,7 @@ class KeyDesk:
         try:
             self._link.publish(topics.keys_report(self._audience.hall), body, retain=True)
         except Unreachable:
-            log.debug("keys-report-waits")
+            log.debug("key-report-deferred")
 
 
 def kept_list(stored: str) -> tuple[bytes, dict[str, Mark]]:

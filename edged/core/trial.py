@@ -182,8 +182,8 @@ def _missed_window(turn: Turn, trial: PolicyTrial) -> str:
 
 
 def _never_so_old(turn: Turn, usual: UsualQueue | None) -> str:
-    """ "hall" where no day with as many visitors per window ever had half such a queue; "" where too few days are
-    known.
+    """The hall's id if no recorded day with as many visitors per window ever had half such a queue; "" if one did,
+    or too few days are recorded.
     """
     if usual is None or usual.days < KNOWN_DAYS or _pressure(turn) > usual.pressure:
         return ""

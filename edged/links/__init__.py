@@ -20,4 +20,6 @@ class ByteLink(Protocol):
         """Send all of ``data`` without gaps. Raises ``Unreachable`` while the wire is down."""
 
     def reopen(self, why: Loss) -> None:
-        """Close and open again, reported as down and up. For drivers: a frozen adapter shows only as silence."""
+        """Close and open the wire again, reported as down and up. Drivers call it because a frozen adapter only shows
+        as silence.
+        """

@@ -144,6 +144,6 @@ async def serve(config: HallConfig, warp: Warp | None, tell: Callable[[str], Non
 
 
 def address(host: str, port: int, secure: bool = False) -> str:
-    """Where a browser finds the pages."""
+    """The address of the pages for a browser."""
     scheme = "https" if secure else "http"
     return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"

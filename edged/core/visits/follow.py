@@ -235,7 +235,9 @@ def wish(turn: Turn) -> Serve:
 
 
 def _may_get_somebody(turn: Turn, window: str) -> bool:
-    """A regular window from the start, because the queue system knows who sits there; not one that pauses."""
+    """Whether visitors may come to a window: a regular one always, for the queue system knows who sits there, unless it
+    pauses.
+    """
     state = turn.window(window).state
     if state == "PAUSED" or turn.override("close", window) is not None:
         return False
