@@ -1,4 +1,4 @@
-"""Measures a commit: the journal's own writer at ``synchronous=FULL``, beside a bare fdatasync."""
+"""Measures a commit by the journal's own writer at ``synchronous=FULL``, compared with a bare fdatasync."""
 
 from __future__ import annotations
 

@@ -51,7 +51,9 @@ class _Wanted:
 
 
 class Rehearsals:
-    """``run`` until cancelled. ``socket``: where edged-rehearse.socket listens; "" where nothing is rehearsed."""
+    """Has policies rehearsed by another process. ``socket``: where edged-rehearse.socket listens; "": nothing is
+    rehearsed.
+    """
 
     def __init__(self, socket: str, journal: str, limits: Limits = Limits()) -> None:  # noqa: B008 (immutable)
         self._socket, self._journal, self._limits = socket, journal, limits

@@ -150,7 +150,7 @@ class CityLink:
         self._turn()
 
     def _turn(self) -> None:
-        """The next attempt, which paho makes by itself, goes to the next node."""
+        """Make paho's next connection attempt, which it starts by itself, go to the next node."""
         if len(self._nodes) > 1 and not self._leaving:
             self._nodes.rotate(-1)
             self._client.connect_async(*self._nodes[0], **self._how)

@@ -20,7 +20,7 @@ TLS_PORT, PLAIN_PORT = 8883, 1883  # registered for MQTT
 
 
 class Remark(NamedTuple):
-    """``place``: the path of the key to change."""
+    """A remark on hall.toml. ``place``: the path of the key to change."""
 
     place: Path
     text: str

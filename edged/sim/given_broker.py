@@ -1,4 +1,4 @@
-"""A broker that the demo was told to use (``--broker``): where it is, who we are there, and whether it takes us."""
+"""A broker given to the demo (``--broker``): its address, our user name, and a check that it accepts a connection."""
 
 from __future__ import annotations
 

@@ -261,7 +261,7 @@ class Journal:
         try:
             leave_renewal(self.path, renewal, database.sync_directory)
         except OSError as error:
-            _LOG.error("the journal cannot be renewed: %s", error)
+            _LOG.error("the next start cannot be told to begin a new epoch: %s", error)
             return
         self._fail(
             JournalBroken(

@@ -207,7 +207,9 @@ def _judge(turn: Turn, area: str) -> None:
 
 
 def _ends_early(turn: Turn, own: AreaHours, plan: _Hours) -> bool:
-    """A clock step would close what is open, or open again what closed today: it is not believed at once."""
+    """Whether a step of the clock would close an open area, or reopen one closed today: such a step is not believed
+    at once.
+    """
     if own.serving:
         return not plan.serving and (own.closes_ms is None or turn.at_ms < own.closes_ms)
     return plan.serving and own.opened_day == plan.day

@@ -42,7 +42,7 @@ class Outgoing:
         properties: bytes | None,
         unheard: Unheard = None,
     ) -> bool:
-        """Send now, or as soon as the window lets it; False where the queue is full."""
+        """Send now, or once fewer messages are unacknowledged (MQTT's receive maximum); False if the queue is full."""
         head = QOS1 | RETAIN if retain else QOS1
         if not self._queue and len(self._sent) < self.window:
             self._go((topic, payload, head, properties, unheard))

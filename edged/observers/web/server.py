@@ -54,7 +54,7 @@ class HallHealth:
 
     ``losses``: why each device of ``devices_lost`` is lost, since when and what helps.
 
-    ``alarms`` ("kind/subject") stand in the hall: they are people's to mend and leave the health as it is.
+    ``alarms`` ("kind/subject"): the hall's standing alarms, which people have to settle; they do not affect the health.
     """
 
     serving: bool

@@ -101,7 +101,7 @@ class CityPostgres:
 
 
 def rows(dsn: str, query: str, *values: Any) -> list[Any]:
-    """One query on a connection of its own."""
+    """The rows of one query, on a connection of its own."""
     import psycopg
 
     with psycopg.connect(dsn, connect_timeout=5) as connection:
