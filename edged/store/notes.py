@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import apsw
 
@@ -41,6 +42,18 @@ class Noted:
     offset_ms: int | None
     zone_min: int
     notes: tuple[Note, ...]
+
+
+class NotedRow(NamedTuple):
+    """As ``Noted``, its ``notes`` as they stand in the journal: for whoever wants a few fields of very many."""
+
+    seq: int
+    at_ms: int
+    wall_ms: int
+    site: Site | None
+    offset_ms: int | None
+    zone_min: int
+    notes: bytes | None
 
 
 @contextmanager
@@ -100,6 +113,17 @@ def noted(
 
     ``progress(done, total)`` counts steps. Raises ``codec.CodecError`` and ``apsw.Error``.
     """
+    for row in noted_rows(connection, start, kinds, progress):
+        yield Noted(*row[:-1], codec.decode_notes(row.notes))
+
+
+def noted_rows(
+    connection: apsw.Connection,
+    start: Snapshot | None,
+    kinds: Sequence[str],
+    progress: Progress = lambda done, total: None,
+) -> Iterator[NotedRow]:
+    """As ``noted``, and raises the same; no note is decoded."""
     site, offset_ms, zone_min, after = _standing(start)
     after = after or (database.first_seq(connection) or 1) - 1
     begin, last = after, int(connection.execute("SELECT max(seq) FROM steps").get or after)
@@ -120,7 +144,7 @@ def noted(
                 site = change.site
             elif isinstance(change, ClockSet):
                 offset_ms, zone_min = change.wall_ms - at_ms, change.utc_offset_min
-            yield Noted(seq, at_ms, wall_ms, site, offset_ms, zone_min, codec.decode_notes(notes))
+            yield NotedRow(seq, at_ms, wall_ms, site, offset_ms, zone_min, notes)
         after = upto
     progress(last - begin, last - begin)
 
