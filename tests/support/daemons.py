@@ -204,7 +204,7 @@ class Hall:
         return sum(map(float, found))
 
 
-def edged(*arguments: str, timeout_s: float = 30.0) -> subprocess.CompletedProcess[str]:
+def edged(*arguments: str, timeout_s: float = 120.0) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         [sys.executable, "-m", "edged", *arguments],
