@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from devices.http_counter.codec import Kind, Vendor
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 ODD = (b"", b"{", b"\xff\xfe\x00", b"<EventNotificationAlert>", b'{"in":-1,"out":true}', b"[" * 50)
 Mood = Literal["well", "busy", "portal", "moved", "locked"]
 
@@ -138,6 +138,7 @@ class FakeAsked:
         self.mood: Mood = "well"
         self.asked = 0
         self.unchanged = 0
+        self.turned_away = 0
         self._wanted = "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()
 
     @contextmanager
@@ -162,6 +163,7 @@ class FakeAsked:
 
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         if self.mood == "locked" or request.headers.get("Authorization") != self._wanted:
+            self.turned_away += 1
             return self._say(request, 401, {"WWW-Authenticate": 'Basic realm="x"'})
         self.asked += 1
         if self.mood == "busy":

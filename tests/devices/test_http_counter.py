@@ -243,7 +243,7 @@ async def test_the_door_opens_for_its_device_alone_and_for_no_more_than_it_may_b
         assert await made.post(body, "/door/wrong", user="") == 401
         assert await made.post(b" " * (BODY_BYTES_MAX + 1)) == 413
         await asyncio.to_thread(post, made.port, "/door", body, "door", SECRET, 40)
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=30) as client:
             digest = httpx.DigestAuth("door", SECRET)
             for _ in range(2):
                 assert (await client.post(f"{base}/door?a=1", content=body, auth=digest)).status_code == 200
@@ -272,7 +272,15 @@ async def test_who_sends_slowly_is_not_waited_for_and_stops_nobody(monkeypatch: 
                 one.settimeout(20)
                 head = f"POST /door/{SECRET} HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n"
                 one.sendall((head + ("\r\n<" if number % 2 else "")).encode())
-            assert await made.post(FakeHttpCounter("hikvision", "total").report()) == 200
+            body = FakeHttpCounter("hikvision", "total").report()
+
+            async def posted() -> int:
+                try:
+                    return await made.post(body)
+                except OSError:  # of a machine so busy that ours came too late as well
+                    return 0
+
+            await until_async(posted, 200)
             answers = [await asyncio.to_thread(one.recv, 100) for one in slow]
             assert all(one == b"" or b" 408 " in one for one in answers), answers
         finally:
@@ -300,9 +308,9 @@ async def test_a_counter_that_is_asked_stands_with_its_reason_and_is_back_by_its
                 await until(lambda: made.events[-1] == DeviceBack(DOOR))
             web.mood = "locked"
             await until(lambda: lost(made)[-1] == "access-refused")
-            asked = web.asked
-            await asyncio.sleep(0.2)
-            assert web.asked == asked, "an account is not tried until it is locked"
+            tried = web.turned_away
+            await asyncio.sleep(4 * reception.RETRY_S)
+            assert web.turned_away == tried, "an account is not tried until it is locked"
 
 
 def lost(made: Hall) -> list[str]:
