@@ -129,11 +129,15 @@ def sign(
     file: ListFile,
     root_key: Annotated[Path, typer.Option("--root", help="Secret root key made by `edged keys root`.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the envelope.")],
-    days: Annotated[
-        int, typer.Option(min=1, max=3650, help="Alarm after so many days without a new list.")
-    ] = (LIST_DAYS),
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Without a new list: alarm.")] = LIST_DAYS,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Instead of the next one; halls take only higher ones.")
+    ] = None,
 ) -> None:
-    """Sign the list with a root key. Its version goes up by one, in LIST too: keep that file."""
+    """Sign the list with a root key. Its version goes up by one, in LIST too: keep that file.
+
+    Where LIST was lost and made anew, --version says what to go on with: one more than `edged keys status` shows.
+    """
     import json
 
     from edged.central.envelope import KeyFileError, load_private
@@ -144,7 +148,7 @@ def sign(
 
     made = _read(file)
     made["not_before"], made["expires"] = _dates(days, None)
-    made["version"] += 1
+    made["version"] = version or made["version"] + 1
     payload = json.dumps(made, ensure_ascii=False, separators=(",", ":")).encode()
     try:
         inspect(payload)

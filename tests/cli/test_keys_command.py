@@ -61,6 +61,9 @@ def test_a_year_of_a_list(office: Path) -> None:
         *(2, ["city-2027"]),
         ["laptop stolen"],
     )
+    on = ("sign", "keys.json", "--root", "root.key", "--out", "x.json", "--version", "7")
+    assert "version 7" in said(*on)
+    assert json.loads(Path("keys.json").read_text())["version"] == 7
     told = said("show", "out.json", "--root", "root.pub.json")
     for words in ("version 2", "策略", "REVOKED / 已吊销：laptop stolen", "剩余 399 天"):
         assert words in told
