@@ -35,7 +35,7 @@ class FakePrinter:
         self._stopped: asyncio.TimerHandle | None = None
 
     def feed(self, data: bytes) -> None:
-        """Bytes from the controller, in any portions."""
+        """Take bytes that the controller sent, in any portions."""
         while (place := data.find(b"\x10\x04")) >= 0 and len(data) > place + 2:
             self._answer_at_once(data[place + 2])
             data = data[:place] + data[place + 3 :]

@@ -90,7 +90,7 @@ class EvdevOptions(Options, frozen=True):
         return frozenset({"dispenser"}) if self.reads == "codes" else frozenset()
 
     def service_ids(self) -> frozenset[str]:
-        """That of a scanner."""
+        """The service of a scanner's check-in."""
         return frozenset() if self.service is None else frozenset({self.service})
 
 
@@ -127,7 +127,7 @@ class Evdev:
             raise Refused(f"{point} is a keypad, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """It does nothing. Raises ``Refused``."""
+        """A keypad has no one-time actions. Raises ``Refused``."""
         raise Refused(f"a keypad cannot {action.body.kind}")
 
     def _heard(self, data: bytes) -> None:

@@ -26,7 +26,7 @@ class FakeInput:
         self._file = os.open(self.place, os.O_RDWR | os.O_NONBLOCK)
 
     def unplug(self) -> None:
-        """It is pulled."""
+        """Unplug the device."""
         if self._file >= 0:
             os.close(self._file)
             self.place.unlink()
@@ -57,7 +57,7 @@ class FakeInput:
         return os.read(self._file, 65_536)
 
     def lose(self) -> None:
-        """The kernel's buffer ran over."""
+        """Report that the kernel's buffer ran over, so that events were lost."""
         self._say([InputRecord(EV_SYN, SYN_DROPPED, 0), REPORT])
 
     def _say(self, records: list[InputRecord]) -> None:

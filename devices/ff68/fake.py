@@ -53,7 +53,7 @@ class FakeCallers:
         self._report(caller, 0x11, bytes((button,)))
 
     def feed(self, data: bytes) -> None:
-        """Bytes from the host, in any portions."""
+        """Take bytes that the host sent, in any portions."""
         if self.faults.echo:
             self._send(data)  # that is the adapter's doing: it needs nobody on the bus
         self._held += data

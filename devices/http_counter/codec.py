@@ -200,13 +200,13 @@ class LineReport(NamedTuple):
     line: str = ""
 
     def to_bytes(self) -> bytes:
-        """As it is published."""
+        """The reading as it is published on MQTT."""
         names = {"entered": "in", "left": "out"}
         return json.dumps({names.get(name, name): value for name, value in self._asdict().items()}).encode()
 
     @staticmethod
     def of(data: bytes) -> LineReport:
-        """Raises ``Garbled``."""
+        """Parse a published reading. Raises ``Garbled``."""
         fields = _object(data, MESSAGE_MAX_BYTES)
         kind, seq = fields.get("kind"), fields.get("seq")
         boot, line = (str(fields.get(name, ""))[:32] for name in ("boot", "line"))

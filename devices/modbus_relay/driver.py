@@ -168,7 +168,7 @@ class ModbusRelay:
         await outcome()
 
     def begin(self, point: Point, value: Value) -> Callable[[], Awaitable[None]]:
-        """``show`` up to its waiting: the coil's frame is on an idle wire, or in line, when this returns."""
+        """Do ``show`` up to its wait: on return the coil's frame was sent on an idle wire, or is queued."""
         channel = self._channel(point, value)
         assert isinstance(value, Lamp)
         if value.state == "blink" == self._wanted.get(channel) and self._up:

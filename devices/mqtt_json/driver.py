@@ -79,7 +79,7 @@ class MqttJsonOptions(Options, frozen=True):
             raise ValueError("rows and columns come together; give both, or neither")
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """All of its kind's words upwards; down, a level."""
+        """Every topic that a device of its kind publishes to, and the topics of its levels."""
         root = f"hall/{hall}/dev/{device}"
         words = COMMON if self.kind is None else INPUTS[self.kind] | COMMON
         return tuple(f"{root}/up/{word}" for word in sorted(words)), (f"{root}/down/lamp",)
@@ -320,7 +320,7 @@ class MqttJson:
             self._context.emit(event, message.ack)
 
     def _back(self, heard: bool) -> None:
-        """It is there; ``heard``: it said something just now."""
+        """Report the device as present; ``heard``: it has just sent a message."""
         self._heard = self._heard or heard
         if not self._deaf:
             self._presence.back()

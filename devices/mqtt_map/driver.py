@@ -103,7 +103,7 @@ class MqttMapOptions(Options, frozen=True):
         return replace(model, inputs=tuple(inputs))
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """As the description has them, with ``topic``."""
+        """The topics of the description, with ``topic`` filled in."""
         model = self.described
         said = sorted({one.topic.replace(PLACE, self.topic) for one in model.inputs})
         lamps = model.lamps
@@ -137,7 +137,7 @@ class MqttMapOptions(Options, frozen=True):
         return frozenset(({"counter"} if counts else set()) | ({"dispenser"} if self.requests else set()))
 
     def service_ids(self) -> frozenset[str]:
-        """Of what its buttons give numbers."""
+        """The services for which its buttons request numbers."""
         return frozenset(self.requests.values())
 
 

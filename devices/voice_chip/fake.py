@@ -25,7 +25,7 @@ class FakeVoice:
         self._end: asyncio.TimerHandle | None = None
 
     def feed(self, data: bytes) -> None:
-        """Bytes from the controller, in any portions."""
+        """Take bytes that the controller sent, in any portions."""
         self._held += data
         while len(self._held) >= 3:
             if self._held[0] != 0xFD:

@@ -44,7 +44,7 @@ class Pair(NamedTuple):
 
     @property
     def prices(self) -> Prices:
-        """Of the backtest, with the wait that the policy in force promises as target."""
+        """The backtest's prices, with the wait that the policy in force promises as the target."""
         return Prices(target_min=self.before.tidal.pw.target_wait_s / 60)
 
 

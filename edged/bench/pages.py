@@ -48,7 +48,7 @@ class PagesChild:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Until it says its address. Raises ``Failed``."""
+        """Start the process and wait until it prints its address. Raises ``Failed``."""
         file = self.hall.directory / "hall.toml"
         own = f"\n[pages]\nport = {self.port}\ntickets_port = {self.tickets_port}\n"
         file.write_text(file.read_text("utf-8") + own, "utf-8")
@@ -66,7 +66,7 @@ class PagesChild:
             self.process.wait()
 
     def percent(self, seconds: float, meanwhile: Any) -> float:
-        """Of a processor core, over ``seconds`` of ``meanwhile(until)``."""
+        """Percent of a processor core used during ``seconds`` of ``meanwhile(until)``."""
         assert self.process is not None
         began, used = perf_s(), cpu_s(self.process.pid)
         meanwhile(began + seconds)

@@ -70,7 +70,7 @@ class Plug:
     """A connected client. Blocking; ``take`` after its descriptor became readable."""
 
     def __init__(self, address: Address, client_id: str) -> None:
-        """Raises ``BrokerGone`` or ``OSError``."""
+        """Connect to the broker. Raises ``BrokerGone`` or ``OSError``."""
         self.acknowledged = 0  # PUBACKs heard
         self.sent = 0
         self._reader = packets.Reader()

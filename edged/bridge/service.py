@@ -164,7 +164,7 @@ class Bridge:
     async def _publish(
         self, client: aiomqtt.Client, word: str, payload: str, within_s: float = SEND_S
     ) -> None:
-        """Until the broker has acknowledged it. Raises ``MqttError`` or ``TimeoutError``."""
+        """Publish, and wait for the broker's acknowledgement. Raises ``MqttError`` or ``TimeoutError``."""
         async with asyncio.timeout(within_s):
             await client.publish(f"{self._root}/{word}", payload.encode(), qos=1, retain=word == "status")
 

@@ -279,7 +279,7 @@ class PageDesk(Observer):
     # -- looking --
 
     async def look(self) -> None:
-        """Make the pictures of all that was touched, and say those that changed."""
+        """Make the pictures of everything that was touched, and publish those that changed."""
         state = self._from.state()
         if state.site is None:
             return
@@ -381,7 +381,7 @@ class PageDesk(Observer):
 
 
 def _parts_of(site: Site) -> list[str]:
-    """Of each area and window."""
+    """The names of the parts of a page for each area and window."""
     return [
         *(f"area/{area.id}" for area in site.areas),
         *(f"window/{window.id}" for window in site.windows),
@@ -389,5 +389,5 @@ def _parts_of(site: Site) -> list[str]:
 
 
 def _lines_of(site: Site) -> list[str]:
-    """Of visitors' own pages (``page_lines.py``)."""
+    """The names of the parts for visitors' own pages (``page_lines.py``)."""
     return [] if site.tickets_url is None else [f"line/{area.id}" for area in site.areas]

@@ -1,6 +1,7 @@
-"""The hall's retained pictures for the centre: ``hall/{hall}/state/…``.
+"""Publishes the hall's pictures for the centre, ``hall/{hall}/state/…``. A picture is a retained JSON message with the
+present state of an area, a window, the cases or the alarms.
 
-Looks like a device to the outputs (levels, re-asserted), because that is what it is: the newest picture wins.
+To the outputs it is a device whose levels are re-asserted, because here, too, only the newest value counts.
 """
 
 from __future__ import annotations

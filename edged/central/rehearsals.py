@@ -92,7 +92,7 @@ class Rehearsals:
                 wanted.done(found)
 
     async def _rest(self) -> None:
-        """Until something is wanted, or a second is over."""
+        """Wait for a new question, for a second at most."""
         self.heartbeat.expect(CHECK_S)
         self._changed.clear()
         with suppress(TimeoutError):

@@ -170,7 +170,7 @@ def of_report(said: Any) -> Rehearsed | Missed:
 
 
 def to_json(found: Rehearsed | Missed) -> dict[str, Any]:
-    """For the socket, the report and ``--json``."""
+    """The value as JSON, for the socket, the report and ``--json``."""
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(found))
     return {name: value for name, value in plain.items() if value is not None}
 

@@ -109,7 +109,7 @@ def window_state(hall: str, window: str) -> str:
 
 
 def alarms_state(hall: str) -> str:
-    """Retained picture of the alarms that stand."""
+    """Retained picture of the standing alarms."""
     return ALARMS_STATE.at(hall=hall)
 
 

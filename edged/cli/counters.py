@@ -82,7 +82,7 @@ def counters(
 async def _serve(
     reception: Reception, place: socket, host: str, tls_cert: Path | None, tls_key: Path | None
 ) -> None:
-    """Until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT."""
     from edged.links.http.listener import Listener
 
     cert, key = (None if file is None else str(file) for file in (tls_cert, tls_key))

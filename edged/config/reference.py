@@ -33,7 +33,7 @@ VALUE_MAX_CHARS = 60
 
 
 def hall_reference(lang: str) -> str:
-    """Of hall.toml; ``lang`` zh or en."""
+    """The reference of hall.toml as Markdown; ``lang``: zh or en."""
     from edged.config.hall_schema import hall_schema
 
     title = "hall.toml 参考" if lang == "zh" else "Reference of hall.toml"
@@ -41,7 +41,7 @@ def hall_reference(lang: str) -> str:
 
 
 def schema_reference(title: str, command: str, schema: dict[str, Any], lang: str) -> str:
-    """Of any schema whose descriptions are "English / 中文"."""
+    """The reference of any schema whose descriptions are "English / 中文"."""
     return _document(title, command, schema, _described, lang)
 
 

@@ -100,7 +100,7 @@ class Engine:
         return commands, notes
 
     def lamps_first(self, at_ms: int, event: Event) -> Iterator[tuple[tuple[Command, ...], tuple[Note, ...]]]:
-        """As ``handle``, in parts: commands for lamps come first, the rest follows. Callers must take every part.
+        """Like ``handle``, in parts: commands for lamps come first, the rest follows. Callers must take every part.
 
         Certain are the lamps of the windows that the event itself changed. The tide and all words come after them, and
         take most of the time.

@@ -47,7 +47,7 @@ class WaitingNow(NamedTuple):
 
 
 def queue_now(turn: Turn) -> WaitingNow:
-    """Of the whole hall; without areas whose numbers are too old to be true, and without cases."""
+    """Visitors waiting in the whole hall, without cases and without areas whose numbers are too old to be true."""
     count = total_ms = 0
     for area in turn.lookup.areas:
         if area in turn.lookup.case_areas or turn.area(area).stale is not None:

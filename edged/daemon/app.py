@@ -229,7 +229,7 @@ class Application:
     # -- life --
 
     async def run(self) -> None:
-        """Until ``stop`` is set. Raises a group of what broke: ``StoreError``, ``ConfigErrors``, or a bug."""
+        """Run until ``stop`` is set. Raises a group of what broke: ``StoreError``, ``ConfigErrors``, or a bug."""
         whole = False
         try:
             try:

@@ -39,7 +39,7 @@ class Loop:
         journal.on_commit(self._committed)
 
     async def run(self) -> None:
-        """Until cancelled. A full journal queue holds the inbox back, and through it the wires."""
+        """Run until cancelled. A full journal queue holds the inbox back, and through it the wires."""
         while True:
             item = await self._inbox.get()
             if self._journal.full:

@@ -298,7 +298,7 @@ class Worker:
         return True
 
     def _put_level(self, key: str) -> bool:
-        """As ``_show``, for a driver that never waits."""
+        """Like ``_show``, for a driver that never waits."""
         assert self._put is not None
         arrived_s = self._arrived_s.pop(key, None)
         try:

@@ -72,7 +72,7 @@ class ByteEnds(asyncio.Protocol):
             self.ended.set_result(why)
 
     async def drained(self) -> None:
-        """Until the operating system took every byte, or the connection ended."""
+        """Wait until the operating system took every byte, or the connection ended."""
         await self._clear.wait()
 
 

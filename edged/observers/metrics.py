@@ -313,7 +313,7 @@ class Metrics(Observer):
             counted.labels(level if level in {"1", "2", "3", "4", "5"} else OTHER).inc()
 
     def _judge_quote(self, note: Note) -> None:
-        """``within`` is within what was printed and shown, which is in whole minutes."""
+        """Count whether a wait was shorter than, within or longer than the range that was printed in whole minutes."""
         wait, *quote = (note.data.get(key) for key in ("wait_s", "quoted_low_s", "quoted_s", "quoted_high_s"))
         told = [float(one) for one in quote if isinstance(one, int | float)]
         if not isinstance(wait, int | float) or len(told) != len(quote):

@@ -65,7 +65,7 @@ class DayRecorder:
 
     @property
     def date(self) -> str:
-        """As in a calendar: 2026-11-23."""
+        """The day's date in the form 2026-11-23."""
         return str(self.day["date"])
 
     def as_json(self) -> Body:

@@ -134,7 +134,7 @@ class TicketPages:
         }
 
     def _place(self, area: str) -> Body:
-        """Of an area: its names, and which windows work; looked up anew after a while."""
+        """An area's names and working windows, looked up again after a while."""
         known = self._places.get(area)
         now_s = monotonic_s()
         if known is None or now_s - known[0] > PLACE_S:

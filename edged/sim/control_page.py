@@ -41,7 +41,7 @@ class ControlPage:
         return f"http://{HERE}:{self._place.getsockname()[1]}/"
 
     async def run(self) -> None:
-        """Until cancelled; ``bind`` comes first."""
+        """Serve until cancelled; call ``bind`` first."""
         assert self._place is not None
         routes = [
             Route("/", self._page),

@@ -72,7 +72,7 @@ class Controls:
         self.silent = 0  # pages that nobody answers, from now on
 
     async def run(self) -> None:
-        """Until cancelled; what was unplugged is plugged in again."""
+        """Carry out scenes until cancelled; then plug in again what was unplugged."""
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 await asyncio.Event().wait()

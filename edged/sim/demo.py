@@ -377,7 +377,7 @@ class Demo:
             await broker.start()
 
     def _touched(self) -> dict[str, Any]:
-        """Of the demo's processes, for the page of controls."""
+        """The demo's processes, for the page of controls."""
         return {
             "daemon": self.daemon_state,
             "broker": None if self._own_broker is None else self._own_broker.alive,

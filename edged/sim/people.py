@@ -251,7 +251,7 @@ class Helper:
         self._rng = random.Random(f"{seed}/staff/{staff}")
 
     async def work(self, answers: Callable[[], bool]) -> None:
-        """Until cancelled; ``answers`` is asked at each page."""
+        """Work until cancelled; ``answers`` decides whether a page is answered."""
         while True:
             page = await self._wires.next_page(self._staff)
             if page.window is None or not answers():

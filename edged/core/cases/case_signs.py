@@ -53,7 +53,7 @@ def counts(state: State) -> tuple[int, int, int]:
 
 
 class Ratios(NamedTuple):
-    """Of the cases where that is decided; None while there is none.
+    """Ratios of cases, each over the cases for which it is decided; None while there are none.
 
     ``response``: answered in time. ``on_time``: of what could be done (可办), done in time; ``explained``: of what
     could not (不可办), explained in time. ``satisfied``: of those that were rated.

@@ -31,7 +31,7 @@ def postgres_folder() -> Path | None:
 
 
 class CityPostgres:
-    """``start``, ``kill`` and ``start`` again: same data, same ``dsn``. Raises ``PartMissing``."""
+    """A PostgreSQL server; after ``kill`` and ``start`` it has the same data and ``dsn``. Raises ``PartMissing``."""
 
     def __init__(self, programs: CityProcesses) -> None:
         found = postgres_folder()

@@ -47,7 +47,7 @@ class CityPlan(NamedTuple):
 
 
 class HallCount(NamedTuple):
-    """Of one hall: what the database has, and what the hall itself counted."""
+    """Events of one hall: as stored in the database, and as counted by the hall itself."""
 
     hall: str
     rows: int
