@@ -18,6 +18,7 @@ from edged.central import topics
 from edged.central.audience import Trusted, epoch_ms
 from edged.central.condemned import Condemned
 from edged.central.policy_desk import Known, PolicyDesk
+from edged.central.refusals import reason
 from edged.central.rehearsed import Missed, Rehearsed
 from edged.core.model.events import Event, PolicyApplied, Tick
 from edged.core.model.policy import Tidal, Trial
@@ -52,6 +53,7 @@ class Hall:
         self.room = True
         self.durable = True
         self.refused: list[str] = []
+        self.trusted = Trusted(KEYS)
         self.rehearses = False
         self.asked: list[tuple[bytes, bytes, int]] = []
         self.rehearsed: Callable[[Rehearsed | Missed], None] = lambda found: None
@@ -59,7 +61,7 @@ class Hall:
         self.state = State(left=list(left))
         self.desk = PolicyDesk(
             AUDIENCE,
-            lambda: Trusted(KEYS),
+            lambda: self.trusted,
             self.link,
             self.put,
             lambda: self.now_ms,
@@ -281,6 +283,23 @@ async def test_a_policy_for_tomorrow_waits_unacknowledged_and_comes_into_force_i
             hall.desk.look()
             await until(lambda: bool(centre.reports) and centre.reports[-1]["state"] == "applied")
             assert hall.version == 7
+
+
+@pytest.mark.parametrize("when", ["at once", "at its date"])
+async def test_a_staged_policy_needs_a_key_that_still_may_sign(tmp_path: Path, when: str) -> None:
+    async with hall_and_centre(tmp_path / "j.db") as (hall, centre):
+        report = await centre.push(envelope(document(not_before="2026-06-01T00:00:00+08:00")))
+        assert report["state"] == "staged"
+        keyid = next(iter(KEYS))
+        hall.trusted = Trusted({}, {}, {keyid: reason("key-ended", "signatures", key="city", at="today")})
+        if when == "at once":
+            hall.desk.keys_changed()
+        else:
+            hall.now_ms = epoch_ms("2026-06-01T00:00:00+08:00")
+            hall.desk.look()
+        await until(lambda: centre.reports[-1]["state"] == "rejected")
+        assert centre.reports[-1]["reason"]["code"] == "key-ended"
+        assert (hall.desk.waiting_version, hall.journal.last_seq) == (None, 0)
 
 
 async def test_every_copy_of_a_waiting_policy_is_acknowledged_with_it(tmp_path: Path) -> None:
