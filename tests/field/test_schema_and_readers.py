@@ -21,7 +21,7 @@ from edged.central.operations import PAYLOAD_TYPE, OperationDocument
 from edged.central.refusals import DocumentRefused, reason
 from edged.core.model.events import AppointmentCancelled, AppointmentMade, Event
 from edged.personal import names_a_person
-from edged.texts import where_odd
+from edged.texts import cleaned, where_odd
 from tests.support.policies import KEYS
 from tests.support.schemas import faults, values
 
@@ -61,7 +61,8 @@ def messages(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def said(fields: dict[str, Any]) -> dict[str, Any]:
-    """Without what is as good as absent."""
+    """Without what is as good as absent, and without the characters that never come in."""
+    fields = {k: cleaned(v) if isinstance(v, str) else v for k, v in fields.items()}
     return {k: v for k, v in fields.items() if v is not None and not (isinstance(v, str) and not v.strip())}
 
 
@@ -92,6 +93,11 @@ def near_messages(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
     for name in draw(st.lists(names, max_size=2)):
         fields.pop(name, None)
     return fields
+
+
+def test_a_control_character_in_a_word_of_a_message_is_no_part_of_it() -> None:
+    taken = decode("request", written({"service": "tax", "seq": 1, "priority": "\x08elderly"}, "")).body
+    assert getattr(taken, "priority", None) == "elderly"
 
 
 @pytest.mark.parametrize("kind", MODELS)
