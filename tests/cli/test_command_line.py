@@ -25,7 +25,7 @@ def edged(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess
         command,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
         env={**os.environ, **clean, **environ},
         check=False,
     )
