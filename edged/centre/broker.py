@@ -8,9 +8,11 @@ window keeps it below. It is not aiomqtt, because that acknowledges by itself wh
 from __future__ import annotations
 
 import queue
+import socket
 import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
 import paho.mqtt.client as paho
@@ -91,6 +93,7 @@ class CityLink:
         self._filters = list(filters)
         self._client.on_connect = lambda _c, _u, _f, code, _p: self._connected(code, on_change)
         self._client.on_disconnect = lambda _c, _u, _f, code, _p: self._lost(on_change, str(code))
+        self._client.on_subscribe = lambda _c, _u, _mid, codes, _p: self._subscribed(codes)
         self._client.on_connect_fail = lambda _c, _u: self._turn()
         properties: Any = None
         if self._address.protocol == "5":
@@ -148,6 +151,13 @@ class CityLink:
     def _lost(self, on_change: Callable[[bool, str], None], why: str) -> None:
         on_change(False, why)
         self._turn()
+
+    def _subscribed(self, codes: Sequence[Any]) -> None:
+        """A cluster that changes its leader may refuse a subscription and keep the connection, which would be deaf."""
+        wire = self._client.socket()
+        if any(code.is_failure for code in codes) and wire is not None:
+            with suppress(OSError):
+                cast(socket.socket, wire).shutdown(socket.SHUT_RDWR)  # paho connects and subscribes again
 
     def _turn(self) -> None:
         """Make paho's next connection attempt, which it starts by itself, go to the next node."""
