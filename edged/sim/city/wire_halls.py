@@ -26,6 +26,7 @@ from edged.clock import monotonic_s, wall_ms
 RESEND_S = 1.0  # a hall waits five; whoever plays a city is in a hurry
 RETRY_S = 0.2  # between connections
 SLICE = 200
+REFUSED = 0x80  # of SUBACK (MQTT 3.1.1 §3.9.3)
 PENDING_MAX = (
     1_000  # publications under way, above which the library warns: a slice, and what many halls say now
 )
@@ -181,7 +182,9 @@ class WireCity:
             asyncio.TaskGroup() as tasks,
         ):
             client.pending_calls_threshold = PENDING_MAX
-            await client.subscribe(topics.EVENTS_ACK.filter, qos=1)
+            for code in await client.subscribe(topics.EVENTS_ACK.filter, qos=1):
+                if (code if isinstance(code, int) else code.value) >= REFUSED:
+                    raise aiomqtt.MqttError("the subscription is refused")
             self._client = client
             if self._group is not None:
                 await client.subscribe(topics.POLICY_PUSH.filter, qos=1)
