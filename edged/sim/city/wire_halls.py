@@ -13,7 +13,7 @@ import random
 import socket
 from collections import deque
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +26,7 @@ from edged.clock import monotonic_s, wall_ms
 RESEND_S = 1.0  # a hall waits five; whoever plays a city is in a hurry
 RETRY_S = 0.2  # between connections
 SLICE = 200
+ANSWER_S = 10.0  # aiomqtt waits for ever for a broker that hangs up before it answers
 REFUSED = 0x80  # of SUBACK (MQTT 3.1.1 §3.9.3)
 PENDING_MAX = (
     1_000  # publications under way, above which the library warns: a slice, and what many halls say now
@@ -166,7 +167,7 @@ class WireCity:
         while True:
             try:
                 await self._connected_once()
-            except* (aiomqtt.MqttError, OSError):
+            except* (aiomqtt.MqttError, OSError, TimeoutError):
                 pass
             finally:
                 self._client = None
@@ -174,27 +175,36 @@ class WireCity:
             await asyncio.sleep(RETRY_S)
 
     async def _connected_once(self) -> None:
-        three = aiomqtt.ProtocolVersion.V311
-        async with (
-            aiomqtt.Client(
-                "127.0.0.1", self._port, protocol=three, timeout=math.inf, **self._address
-            ) as client,
-            asyncio.TaskGroup() as tasks,
-        ):
-            client.pending_calls_threshold = PENDING_MAX
-            for code in await client.subscribe(topics.EVENTS_ACK.filter, qos=1):
-                if (code if isinstance(code, int) else code.value) >= REFUSED:
-                    raise aiomqtt.MqttError("the subscription is refused")
+        client = aiomqtt.Client(
+            "127.0.0.1",
+            self._port,
+            protocol=aiomqtt.ProtocolVersion.V311,
+            timeout=math.inf,
+            socket_options=[NODELAY],
+            **self._address,
+        )
+        async with AsyncExitStack() as connection:
+            async with asyncio.timeout(ANSWER_S):
+                await connection.enter_async_context(client)
+                await self._subscribe(client)
+            tasks = await connection.enter_async_context(asyncio.TaskGroup())
             self._client = client
             if self._group is not None:
-                await client.subscribe(topics.POLICY_PUSH.filter, qos=1)
-                await client.subscribe(topics.group_policy_push(self._group), qos=1)
                 await self._introduce(client)
             tasks.create_task(self._resend(client))
             self.connected.set()
             async for message in client.messages:
                 assert isinstance(message.payload, bytes)
                 await self._heard(client, str(message.topic), message.payload)
+
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        client.pending_calls_threshold = PENDING_MAX
+        wanted = [topics.EVENTS_ACK.filter]
+        if self._group is not None:
+            wanted += [topics.POLICY_PUSH.filter, topics.group_policy_push(self._group)]
+        for code in await client.subscribe([(one, 1) for one in wanted]):
+            if (code if isinstance(code, int) else code.value) >= REFUSED:
+                raise aiomqtt.MqttError("a subscription is refused")
 
     async def _introduce(self, client: aiomqtt.Client) -> None:
         for hall in self.halls.values():
