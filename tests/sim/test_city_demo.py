@@ -13,7 +13,7 @@ import pytest
 
 from edged.sim.city.postgres import postgres_folder
 from tests.support.brokers import _mosquitto_path, until
-from tests.support.daemons import ROOT
+from tests.support.daemons import ROOT, hear_ctrl_c
 from tests.support.needs import lacking
 
 
@@ -26,6 +26,7 @@ async def started(*words: str) -> asyncio.subprocess.Process:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=hear_ctrl_c,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.support.brokers import until
+from tests.support.daemons import hear_ctrl_c
 
 ROOT = Path(__file__).parents[2]
 DAY_S = 90.0  # real seconds for a third of an hour at speed 60, on a busy machine
@@ -74,11 +75,6 @@ async def order(directory: Path, *words: str) -> tuple[int | None, str]:
     async with asyncio.timeout(DAY_S):
         said, _ = await process.communicate()
     return process.returncode, said.decode()
-
-
-def hear_ctrl_c() -> None:
-    """As in a terminal: a shell's background job, such as a CI run, is born deaf to it, and so are its children."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @asynccontextmanager

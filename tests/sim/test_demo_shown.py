@@ -85,8 +85,10 @@ async def _a_rush_and_why(browser: Browser, hands: Page, hall: Page) -> None:
     await hands.locator("#ticket button").click()
     paper = hands.locator("#papers li").filter(has_text="A0").first
     await expect(paper).to_be_visible(timeout=SOON_MS)
-    number = await paper.locator("b").inner_text()
-    address = await paper.locator("a").get_attribute("href") or ""
+    # both at once: the list grows at its head while other people take numbers
+    number, address = await paper.evaluate(
+        "one => [one.querySelector('b').innerText, one.querySelector('a').href]"
+    )
     async with asyncio.timeout(60):  # the hall tells of it every three seconds
         while (await hands.request.get(f"{address}/now")).status != 200:
             await asyncio.sleep(0.2)

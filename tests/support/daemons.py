@@ -216,6 +216,11 @@ def edged(*arguments: str, timeout_s: float = 120.0) -> subprocess.CompletedProc
     )
 
 
+def hear_ctrl_c() -> None:
+    """As in a terminal: a shell's background job, such as a CI run, is born deaf to it, and so are its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Daemon:
     """``edged run`` as a child process with a service manager's socket. ``said`` holds what it told that.
 
