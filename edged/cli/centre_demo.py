@@ -26,7 +26,9 @@ def demo(
     seed: Annotated[int, typer.Option(help="Same seed, same visitors.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one summary object on stdout.")] = False,
 ) -> None:
-    """Run a whole city here: broker, PostgreSQL, consumer, halls on wires, real daemons behind real bridges.
+    """Run a whole city on this machine, and break some of it.
+
+    It has a broker, PostgreSQL, a consumer, halls on wires, and real daemons behind real bridges.
 
     \b
     A policy is pushed to the whole group and refused by one hall on purpose; the line of one hall is cut and mended;

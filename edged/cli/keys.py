@@ -54,8 +54,9 @@ def root(
     directory: Annotated[Path, typer.Option("--dir", help="Where to write the two files.")] = Path("."),
     algorithm: Algorithm = "ed25519",
 ) -> None:
-    """Make a root key: NAME.key (into a safe) and NAME.pub.json (for [policy] root in hall.toml).
+    """Make a root key, which signs lists of keys and nothing else.
 
+    It writes NAME.key (into a safe) and NAME.pub.json (for [policy] root in hall.toml).
     Make two, kept in two places, and put both entries into the file that goes to the halls: either signs the list, and
     a lost one is no journey to every hall.
     """
@@ -80,7 +81,10 @@ def add(
     halls: Halls = "",
     group: Group = None,
 ) -> None:
-    """Put a key on the list, or give one that is on it other scopes and dates. A new list needs --group or --halls."""
+    """Put a key on the list, or change its scopes and dates.
+
+    A new list needs --group or --halls.
+    """
     from edged.central.operations import OPERATIONS
 
     for one in scope:
@@ -104,7 +108,10 @@ def revoke(
     who: Annotated[str, typer.Argument(help="Name or id of a key of the list, or its NAME.pub.json.")],
     reason: Annotated[str, typer.Option(help="Why; halls show it.")],
 ) -> None:
-    """Revoke a key: what it signs is refused from the moment the halls have the list."""
+    """Revoke a key.
+
+    What it signs is refused from the moment the halls have the list.
+    """
     made = _read(file)
     gone = [one for one in made["keys"] if who in (one["name"], one["keyid"])]
     if not gone and Path(who).is_file():
@@ -206,7 +213,10 @@ def push(
     retain: Annotated[bool, typer.Option(help="Leave it at the broker for halls that are away.")] = True,
     wait_s: Annotated[float, typer.Option(help="Seconds to wait for each hall's answer.")] = WAIT_S,
 ) -> None:
-    """Push a signed list and follow each hall until it has it, or says why not."""
+    """Push a signed list and follow the halls.
+
+    Each hall is followed until it has the list, or says why not.
+    """
     from edged.central import topics
     from edged.central.policies import claimed
     from edged.cli import fleet

@@ -31,12 +31,26 @@ def edged(*arguments: str | Path, **environ: str) -> subprocess.CompletedProcess
     )
 
 
+GROUPS = ("config", "devices", "web", "policy", "keys", "op", "pki", "centre")
+
+
 def test_help_teaches_the_first_steps() -> None:
     done = edged("--help")
     assert done.returncode == 0
     for word in (*COMMANDS, "First steps", "Exit codes", "edged demo", "潮汐"):
         assert word in done.stdout
     assert "..." not in done.stdout.replace("[ARGS]...", ""), "a help line is cut off at 80 columns"
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_group_lists_each_of_its_commands_in_a_whole_sentence(group: str) -> None:
+    listed = edged(group, "--help").stdout.partition("Commands:")[2]
+    assert len(listed.splitlines()) > 1
+    assert "..." not in listed
+
+
+def test_every_group_of_commands_is_looked_at() -> None:
+    assert {name for name in COMMANDS if hasattr(load_command(name), "commands")} == set(GROUPS)
 
 
 def test_help_loads_none_of_what_it_lists() -> None:

@@ -33,6 +33,7 @@ from edged.driver import DeviceContext, Refused
 from edged.links.evdev import EvdevLink
 from edged.shapes import Misshapen, read
 from tests.support.brokers import Rejections, until
+from tests.support.needs import lacking
 
 DEVICE = Point("keypad")
 PATH = "/dev/input/by-id/usb-Keypad-event-kbd"
@@ -41,7 +42,7 @@ CODES_H = Path("/usr/include/linux/input-event-codes.h")
 
 def test_names_and_numbers_are_those_of_the_kernels_header() -> None:
     if not CODES_H.is_file():
-        pytest.skip("the kernel's headers are not installed")
+        lacking("the kernel's headers are not installed (apt-get install linux-libc-dev)")
     header = dict(re.findall(r"^#define KEY_(\w+)\s+(\d+)", CODES_H.read_text(), re.MULTILINE))
     assert {name: int(header[name]) for name in KEY_NAMES} == KEY_NAMES
 
