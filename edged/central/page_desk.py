@@ -367,7 +367,7 @@ class PageDesk(Observer):
             "alarms": picturer.alarms,
             "overrides": picturer.overrides,
             "staff": picturer.staff,
-            "policy": picturer.policy,
+            "policy": lambda: picturer.policy(self._from.pushed()),
             "beat": lambda: {"at": self._from.stamp(at_ms)},
         }
         return told[kind]()

@@ -99,7 +99,11 @@ class Picturer:
         """A window as it stands, with its lamp and its LED on whatever wire."""
         site, state = self._lookup.windows[window], self._state.windows[window]
         ticket = None if state.ticket is None else self._state.tickets.get(state.ticket)
-        reason = None if state.reason is None else {"zh": state.reason_zh or state.reason, "en": state.reason}
+        reason = (
+            None
+            if state.reason is None
+            else _pair((state.reason_zh or state.reason, state.reason_en or state.reason))
+        )
         lent = state.lent_to is not None
         return {
             "state": state.state,
@@ -303,8 +307,8 @@ class Picturer:
             )
         return {"duty": self.name(state.duty_staff), "staff": found}
 
-    def policy(self) -> Body:
-        """The policy in force, its rule in words, and how its trial stands."""
+    def policy(self, pushed: Body | None) -> Body:
+        """The policy in force, its rule in words, how its trial stands, and what became of the last push."""
         state = self._state
         zh, en = page_words.rule_in_words(state.policy)
         trial = state.trial
@@ -313,7 +317,9 @@ class Picturer:
             "rule": state.policy.tidal.rule,
             "zh": zh,
             "en": en,
-            "pool": state.policy.tidal.pool,
+            "since": None if state.policy_since_ms is None else self._stamp(state.policy_since_ms),
+            "pushed": pushed,
+            "pool": min(state.policy.tidal.pool, len(self._lookup.tidal)),
             "open_now": pool_used(self._turn),
             "safe_mode": state.put_aside is not None,
             "trial": None

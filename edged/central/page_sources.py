@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from edged.config import HallConfig
 from edged.core.model.state import State
@@ -17,7 +17,10 @@ class PageLink(Protocol):
 
 
 class PageSources(NamedTuple):
-    """What the pictures are made of. ``at_ms`` is hall time now, ``stamp`` makes RFC 3339 of it."""
+    """What the pictures are made of. ``at_ms`` is hall time now, ``stamp`` makes RFC 3339 of it.
+
+    ``pushed``: what became of the newest policy (``PolicyDesk.last_push``), its time as ``at`` in RFC 3339.
+    """
 
     state: Callable[[], State]
     config: Callable[[], HallConfig]
@@ -26,3 +29,4 @@ class PageSources(NamedTuple):
     backlog: Callable[[], int]
     durable: Callable[[], bool]
     clock: Callable[[], bool]
+    pushed: Callable[[], dict[str, Any] | None]

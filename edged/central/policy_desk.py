@@ -180,6 +180,7 @@ class PolicyDesk(Observer):
         self._unkept: Verified | None = None  # refused because the journal could not keep it
         self.heartbeat = Heartbeat()
         self._report: dict[str, Any] = {}
+        self._pushed_wall_ms: int | None = None  # when the report was made; None: it is the start's own
         self._reported_expired = False
         self._ledger = ledger
         self._state = state
@@ -213,6 +214,19 @@ class PolicyDesk(Observer):
         """Versions that a trial took out of force."""
         return {one.version for one in self._state().left}
 
+    @property
+    def last_push(self) -> dict[str, Any] | None:
+        """What became of the newest push since the start, with ``wall_ms``; None where none came."""
+        if self._pushed_wall_ms is None:
+            return None
+        desired, why = self._report["desired"], self._report.get("reason")
+        return {
+            "version": None if desired is None else desired["version"],
+            "state": self._report["state"],
+            "wall_ms": self._pushed_wall_ms,
+            "why": None if why is None else {"zh": why["message_zh"], "en": why["message"]},
+        }
+
     def start(self, known: Known) -> None:
         """Continue from the journal: put the last good policy back in force, subscribe."""
         self._mark = HighestVersion(known.high_water)
@@ -227,6 +241,7 @@ class PolicyDesk(Observer):
             self._say_left(left[-1])
         else:
             self._say("applied", self._in_force())
+        self._pushed_wall_ms = None
         self._link.on_state(lambda up, _: self._publish() if up else None)
         self._link.subscribe(topics.policy_push(self._audience.hall), self.receive)
         if self._audience.group is not None:
@@ -253,7 +268,9 @@ class PolicyDesk(Observer):
         if self.expired != self._reported_expired:
             log.warning("policy-expired", version=self._applied.version if self._applied else 0)
             kept = (self._report.get("reason"), self._report.get("rehearsal"))
+            pushed_wall_ms = self._pushed_wall_ms
             self._say(self._report["state"], self._report["desired"], *kept)
+            self._pushed_wall_ms = pushed_wall_ms
 
     def keys_changed(self) -> None:
         """Other keys may sign than before: a policy that is not in force yet needs one that still may."""
@@ -506,11 +523,12 @@ class PolicyDesk(Observer):
         rehearsal: dict[str, Any] | None = None,
     ) -> None:
         self._reported_expired = self.expired
+        self._pushed_wall_ms = wall_ms = self._wall_ms()
         self._report = {
             "desired": desired,
             "applied": self._in_force(),
             "state": state,
-            "at": rfc3339(self._wall_ms()),
+            "at": rfc3339(wall_ms),
             **({"reason": why} if why is not None else {}),
             **({"rehearsal": rehearsal} if rehearsal is not None else {}),
             **({"expired": True} if self._reported_expired else {}),

@@ -61,6 +61,8 @@ def queue_now(turn: Turn) -> WaitingNow:
 
 def set_policy(state: State, event: PolicyApplied) -> None:
     """Put this policy in force."""
+    if (event.version, event.sha256) != (state.policy_version, state.policy_sha256):
+        state.policy_since_ms = state.at_ms
     state.policy_version, state.policy_sha256 = event.version, event.sha256
     if state.put_aside is None:
         state.policy = event.policy

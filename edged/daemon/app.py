@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -200,7 +201,15 @@ class Application:
             backlog=lambda: self.office.uplink.backlog,
             durable=lambda: self.journal.durable,
             clock=lambda: "clock" not in reasons(self._standing()),
+            pushed=self._last_push,
         )
+
+    def _last_push(self) -> dict[str, Any] | None:
+        told = self.office.policies.last_push
+        if told is None:
+            return None
+        at = self._rfc3339(told.pop("wall_ms"))
+        return told | {"at": at}
 
     def reject(self, reason: str, detail: str = "") -> None:
         """Count an input that is no event; log each reason once, and each sender with it."""

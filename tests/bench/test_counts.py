@@ -163,6 +163,7 @@ async def test_calls_of_a_ticket_for_the_pages(crowd: Crowd) -> None:
         backlog=lambda: 0,
         durable=lambda: True,
         clock=lambda: True,
+        pushed=lambda: None,
     )
     desk = PageDesk(link, "bench", sources)
     desk.start()

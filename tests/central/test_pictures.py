@@ -11,8 +11,17 @@ from edged.central.page_desk import PageDesk
 from edged.central.page_sources import PageSources
 from edged.central.page_words import devices_in_words
 from edged.core.engine import Engine
-from edged.core.model.events import ClockSet, Event, KeyPressed, OverrideSet, SiteLoaded, TicketRequested
+from edged.core.model.events import (
+    ClockSet,
+    Event,
+    KeyPressed,
+    OverrideSet,
+    PolicyApplied,
+    SiteLoaded,
+    TicketRequested,
+)
 from edged.core.model.point import Point
+from edged.core.model.policy import Policy
 from edged.observer import Step
 from tests.support.core_hall import SiteText, hall_site
 
@@ -40,6 +49,7 @@ class Hall:
 
     def __init__(self) -> None:
         self.engine, self.link, self.at_ms = Engine(), Told(), OPENS_MS
+        self.pushed: dict[str, Any] | None = None
         pages = SimpleNamespace(public_url=None)
         config: Any = SimpleNamespace(devices=(), timezone="Asia/Shanghai", name_en=None, pages=pages)
         sources = PageSources(
@@ -50,6 +60,7 @@ class Hall:
             backlog=lambda: 0,
             durable=lambda: True,
             clock=lambda: True,
+            pushed=lambda: self.pushed,
         )
         self.desk = PageDesk(self.link, "h", sources)
         self.happen(SiteLoaded(hall_site()), ClockSet(WALL_MS, 480))
@@ -92,6 +103,32 @@ async def test_a_window_that_serves_and_one_that_comes() -> None:
     assert [call["priority"] for call in told["calls"]["calls"]] == ["elderly"]
     windows = {one["id"]: one["window"] for one in told["staff"]["staff"]}
     assert windows == {"li": "w8", "wang": None, "sun": None, "zhou": None}
+
+
+async def test_why_a_window_came_reads_alike_in_both_languages_also_at_another_seat() -> None:
+    hall = Hall()
+    hall.happen(OverrideSet("open", "w8", "boss"))
+    told = await hall.told()
+    reason = {"zh": "税务等候0人，人工开放", "en": "Tax: 0 waiting, opened by hand"}
+    assert told["window/w8"]["reason"] == reason
+    hall.happen(KeyPressed(Point("p9"), "login", "li"))
+    told = await hall.told()
+    assert (told["window/w9"]["state"], told["window/w9"]["reason"]) == ("OPEN", reason)
+
+
+async def test_a_policy_says_since_when_and_what_became_of_the_last_push() -> None:
+    hall = Hall()
+    policy = (await hall.told())["policy"]
+    assert (policy["version"], policy["since"], policy["pushed"], policy["pool"]) == (0, None, None, 2)
+    hall.at_ms += 60_000
+    hall.happen(PolicyApplied(7, "a" * 64, Policy()))
+    since = str(hall.at_ms)
+    hall.at_ms += 60_000
+    hall.happen(PolicyApplied(7, "a" * 64, Policy()))
+    why = {"zh": "太旧", "en": "too old"}
+    hall.pushed = {"version": 6, "state": "rejected", "why": why, "at": "2026-11-23T10:00:00+08:00"}
+    policy = (await hall.told())["policy"]
+    assert (policy["version"], policy["since"], policy["pushed"]) == (7, since, hall.pushed)
 
 
 async def test_an_area_that_gives_no_numbers_says_so() -> None:

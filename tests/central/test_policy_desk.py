@@ -162,6 +162,7 @@ async def hall_and_centre(path: Path) -> AsyncIterator[tuple[Hall, Centre]]:
 async def test_a_pushed_policy_is_in_the_journal_before_it_is_reported(tmp_path: Path) -> None:
     async with hall_and_centre(tmp_path / "j.db") as (hall, centre):
         assert centre.reports[0]["applied"]["version"] == 0
+        assert hall.desk.last_push is None
         report = await centre.push(envelope())
         assert report["state"] == "applied"
         assert report["applied"] == report["desired"]
@@ -169,6 +170,9 @@ async def test_a_pushed_policy_is_in_the_journal_before_it_is_reported(tmp_path:
         assert last is not None
         assert (last.version, last.sha256, last.envelope) == (7, report["applied"]["sha256"], envelope())
         assert hall.journal.policies().high_water == 7
+        pushed = hall.desk.last_push
+        assert pushed is not None
+        assert (pushed["version"], pushed["state"], pushed["why"]) == (7, "applied", None)
 
 
 async def test_a_refusal_says_why_and_changes_nothing(tmp_path: Path) -> None:
@@ -188,6 +192,10 @@ async def test_a_refusal_says_why_and_changes_nothing(tmp_path: Path) -> None:
         report = await centre.push(envelope(silly))
         assert report["reason"]["path"] == "body.tidal.pool"
         assert report["reason"]["message"].endswith("(and 2 more)")
+        pushed = hall.desk.last_push
+        assert pushed is not None
+        assert (pushed["version"], pushed["state"]) == (9, "rejected")
+        assert pushed["why"] == {"zh": report["reason"]["message_zh"], "en": report["reason"]["message"]}
         assert hall.refused == ["unknown-signer", "not-an-envelope", "too-large", "out-of-bounds"]
         assert hall.version == 7
         assert hall.journal.last_seq == 1

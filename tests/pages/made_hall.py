@@ -336,7 +336,14 @@ def house() -> Parts:
             ]
         },
         "staff": {"duty": "何静", "staff": staff},
-        "policy": {"version": 12, "rule": "pw", "pool": 4, "open_now": 2, "safe_mode": False, "since": None}
+        "policy": {
+            "version": 12,
+            "rule": "pw",
+            "pool": 4,
+            "open_now": 2,
+            "safe_mode": False,
+            "since": at("08:20:00"),
+        }
         | both("预计等候超过9分钟启用潮汐窗口", "a +1 window opens at a predicted wait of 9 min")
         | {"trial": trial | {"harmful": False, "back_to": 11}},
         "links": {

@@ -110,6 +110,22 @@ async def test_news_change_the_picture_and_not_what_somebody_holds(browser: Brow
         assert await page.evaluate("document.activeElement.dataset.story") == "window/w3"
 
 
+async def test_the_policy_says_since_when_and_what_became_of_the_last_push(
+    browser: Browser, hall: MadeHall
+) -> None:
+    why = {"zh": "签名密钥不认识", "en": "the signing key is not known"}
+    pushed = {"version": 13, "state": "rejected", "why": why, "at": "2026-11-22T17:02:00+08:00"}
+    async with shown(browser, hall.address) as page:
+        await expect(page.locator("#policy")).to_contain_text("08:20 起")
+        assert "最近下发" not in await page.locator("#policy").inner_text()
+        await hall.say("policy", scene()["policy"] | {"pushed": pushed})
+        await expect(page.locator("#policy")).to_contain_text(
+            "最近下发：v13 11月22日周日 17:02 被拒绝：签名密钥不认识"
+        )
+        await page.click("#lang")
+        await expect(page.locator("#policy")).to_contain_text("refused at Sun 22 Nov 17:02: the signing key")
+
+
 async def test_a_decision_without_figures_shows_no_number_of_them(browser: Browser, hall: MadeHall) -> None:
     bare = {"n": 90, "at": decisions()[0]["at"], "decision": "override", "area": None, "window": "w1"}
     words = {"zh": "王芳人工干预1号窗口", "en": "王芳 ordered window 1"}

@@ -246,6 +246,7 @@ class WindowState:
     rule: str | None = None
     reason: str | None = None
     reason_zh: str | None = None
+    reason_en: str | None = None  # as reason_zh, for people; ``reason`` has the rule's own word and seconds
     pause_reason: str | None = None
     paused_ms: int | None = None
     stale: bool = False
@@ -574,6 +575,7 @@ class State:
     policy: Policy = field(default_factory=Policy)
     policy_version: int = 0
     policy_sha256: str = ""
+    policy_since_ms: int | None = None  # of the version in force; None: the built-in one, from the beginning
     at_ms: int = 0
     wall_offset_ms: int | None = None
     utc_offset_min: int = 0

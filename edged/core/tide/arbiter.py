@@ -24,17 +24,18 @@ ACTION_GAP_MS = (
 HALL_QUIET = "hall_quiet"  # this refusal ends with the next key or ticket; nothing is looked at until then
 AREA_CLOSED = "area_closed"  # and this one when the area opens
 COUNTED = ("queue", "saturation", "oldest-wait", "people")  # asked for by numbers, not by a person or a date
-ASKED_ZH = {
-    "queue": "等候人数超过启用标准",
-    "saturation": "各窗口均已饱和",
-    "oldest-wait": "最长等候超过启用标准",
-    "priority-wait": "优先人员等候超过启用标准",
-    "people": "厅内人数超过启用标准",
-    "special-need": "特殊需求申请",
-    "operator": "人工申请",
-    "schedule": "日历安排",
-    OVERRIDE: "人工开放",
+REASONS = {  # why, where it is not for a newcomer's wait: Chinese, English
+    "queue": ("等候人数超过启用标准", "more wait than the limit"),
+    "saturation": ("各窗口均已饱和", "its windows are saturated"),
+    "oldest-wait": ("最长等候超过启用标准", "the longest wait is above the limit"),
+    "priority-wait": ("优先人员等候超过启用标准", "a priority visitor has waited above the limit"),
+    "people": ("厅内人数超过启用标准", "more people are in the hall than the limit"),
+    "special-need": ("特殊需求申请", "a special need"),
+    "operator": ("人工申请", "asked for by hand"),
+    "schedule": ("日历安排", "by the calendar"),
+    OVERRIDE: ("人工开放", "opened by hand"),
 }
+REASON_ELSE = ("启用潮汐窗口", 'a "+1" window opens')
 ASLEEP = (HALL_QUIET, AREA_CLOSED)
 
 
@@ -134,7 +135,9 @@ def volunteer(turn: Turn, window: str) -> bool:
         area = max(areas, key=lambda area: turn.area(area).waiting)
         state.area, state.rule, state.requested_ms = area, "clerk", turn.at_ms
         state.reason = f"clerk: {turn.area(area).waiting} waiting"
-        state.reason_zh = f"{turn.lookup.areas[area].name}等候{turn.area(area).waiting}人，窗口人员主动启用"
+        named, waiting = turn.lookup.areas[area], turn.area(area).waiting
+        state.reason_zh = f"{named.name}等候{waiting}人，窗口人员主动启用"
+        state.reason_en = f"{named.name_en}: {waiting} waiting, opened by its clerk"
         turn.area(area).last_open_ms = turn.area(area).last_request_ms = turn.at_ms
         open_staffed(turn, window)
         return True
@@ -204,7 +207,7 @@ def _request(turn: Turn, area: str, now: Look) -> bool:
     area_state.refused = area_state.held = None
     state.area, state.rule, state.requested_ms = area, now.ask, turn.at_ms
     state.reason = f"{now.ask}: {now.why()}"
-    state.reason_zh = _reason_zh(turn, area, now)
+    state.reason_zh, state.reason_en = _reasons(turn, area, now)
     turn.note(
         "tidal.requested",
         window,
@@ -278,13 +281,19 @@ def _somebody_sits_ready(turn: Turn, area: str) -> bool:
     return window is not None and turn.window(window).staff is not None
 
 
-def _reason_zh(turn: Turn, area: str, now: Look) -> str:
-    """Why it opens, as a hall says it: who waits, how long a newcomer would, and the limit."""
-    facts, said = now.facts(), f"{turn.lookup.areas[area].name}等候{now.waiting}人"
+def _reasons(turn: Turn, area: str, now: Look) -> tuple[str, str]:
+    """Why it opens, as a hall says it, in Chinese and English: who waits, how long a newcomer would, and the limit."""
+    facts, named = now.facts(), turn.lookup.areas[area]
+    zh, en = f"{named.name}等候{now.waiting}人", f"{named.name_en}: {now.waiting} waiting"
     wait_s, limit_s = facts.get("predicted_wait_s"), facts.get("limit_s")
     if now.ask == "predicted-wait" and isinstance(wait_s, int) and isinstance(limit_s, int):
-        return f"{said}，预计{round(wait_s / 60)}分钟（启用标准{round(limit_s / 60)}分钟）"
-    return f"{said}，{ASKED_ZH.get(now.ask or '', '启用潮汐窗口')}"
+        wait_min, limit_min = round(wait_s / 60), round(limit_s / 60)
+        return (
+            f"{zh}，预计{wait_min}分钟（启用标准{limit_min}分钟）",
+            f"{en}, newcomers would wait {wait_min} min (limit {limit_min} min)",
+        )
+    why_zh, why_en = REASONS.get(now.ask or "", REASON_ELSE)
+    return f"{zh}，{why_zh}", f"{en}, {why_en}"
 
 
 def _why(turn: Turn, window: str) -> str:

@@ -67,10 +67,10 @@ def consult(turn: Turn, window: str, staff: str) -> None:
         sit_ready(turn, window)
         return
     state, area = turn.window(window), meant.area
-    why = (meant.rule, meant.reason, meant.requested_ms)
+    why = (meant.rule, meant.reason, meant.reason_zh, meant.reason_en, meant.requested_ms)
     seat(turn, staff, window)
     state.area = area
-    state.rule, state.reason, state.requested_ms = why
+    state.rule, state.reason, state.reason_zh, state.reason_en, state.requested_ms = why
     move_window(turn, window, "activate-staffed")
     opened(turn, window)
 
@@ -313,7 +313,7 @@ def stand_by(turn: Turn, window: str) -> None:
 def clear(turn: Turn, window: str) -> None:
     """Forget everything about a finished activation."""
     state = turn.window(window)
-    state.area = state.rule = state.reason = state.reason_zh = state.paged_staff = None
+    state.area = state.rule = state.reason = state.reason_zh = state.reason_en = state.paged_staff = None
     state.requested_ms = state.opened_ms = state.due_ms = None
     state.acknowledged = state.consults = False
 

@@ -143,12 +143,19 @@ function policy() {
   if (!one) return [];
   const trial = one.trial, scale = 340 / Math.max(1, (trial?.limit_s ?? 1) * 1.15), x = (seconds) => Math.min(338, seconds * scale);
   const words = trial && t("trial_now", { a: Math.round((trial.waited_s ?? 0) / 60), b: Math.round((trial.limit_s ?? 0) / 60), c: trial.worse_limit_min, v: trial.back_to ?? "—" });
-  return [h("p", { class: "line" }, h("b", {}, `v${one.version}`), trial && h("span", { class: trial.harmful ? "tag alarm" : "tag lamp" }, `${t("trial")} · ${t("trial_left", { n: trial.left_min })}`), trial?.worse_min > 0 && h("span", { class: "tag alarm" }, t("trial_bad", { n: trial.worse_min })), one.since && h("span", { class: "quiet" }, t("since", { t: clock(one.since) }))),
+  return [h("p", { class: "line" }, h("b", {}, `v${one.version}`), trial && h("span", { class: trial.harmful ? "tag alarm" : "tag lamp" }, `${t("trial")} · ${t("trial_left", { n: trial.left_min })}`), trial?.worse_min > 0 && h("span", { class: "tag alarm" }, t("trial_bad", { n: trial.worse_min })), one.since && h("span", { class: "quiet" }, t("since", { t: moment(one.since) }))),
     h("p", {}, say(one)), one.pool ? h("p", { class: "quiet" }, t("pool", { a: one.open_now ?? 0, b: one.pool })) : null,
     trial?.limit_s && h("div", { class: trial.harmful || trial.worse_min > 0 ? "bad" : "" }, s("svg", { viewBox: "0 0 340 28", role: "img", "aria-label": words },
       s("rect", { class: "p-track", x: 0, y: 2, width: 340, height: 8, rx: 4 }), s("rect", { class: "p-now", x: 0, y: 2, width: Math.max(2, x(trial.waited_s ?? 0)), height: 8, rx: 4 }), s("line", { class: "p-limit", x1: x(trial.limit_s), x2: x(trial.limit_s), y1: 0, y2: 13 }),
       s("text", { class: "c-text", x: Math.max(18, x(trial.waited_s ?? 0)), y: 24, "text-anchor": "end" }, t("mins", { n: Math.round((trial.waited_s ?? 0) / 60) })), s("text", { class: "c-text", x: x(trial.limit_s), y: 24, "text-anchor": "middle" }, `${t("mins", { n: Math.round(trial.limit_s / 60) })} → v${trial.back_to ?? "—"}`))),
-    words && h("p", { class: "quiet" }, words)];
+    words && h("p", { class: "quiet" }, words), one.pushed && h("p", { class: one.pushed.state === "rejected" ? "" : "quiet" }, lastPush(one.pushed))];
+}
+/** A time of today, or with its date. */
+const moment = (at) => (at.slice(0, 10) === now()?.slice(0, 10) ? clock(at) : `${dateLine(at)} ${clock(at)}`);
+/** What became of the policy that the city pushed last. */
+function lastPush(one) {
+  const comma = lang === "zh" ? "：" : ": ", what = one.version == null ? t("push_unread") : `v${one.version}`;
+  return `${t("push")}${comma}${what} ${t(`push_${one.state}`, { t: moment(one.at) })}${one.why ? `${comma}${say(one.why)}` : ""}`;
 }
 const target = (one) => (one.target === "hall" ? t("whole_hall") : windowOf(one.target) ? t("window", { n: windowOf(one.target).number }) : areaName(one.target));
 function rail() {
