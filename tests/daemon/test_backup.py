@@ -9,12 +9,15 @@ import os
 import shutil
 import sys
 import tarfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.brokers import until
+from tests.support.brokers import Mosquitto, plain_client, until
+from tests.support.centres import Centre
 from tests.support.daemons import Daemon, Hall, Machines, edged
 from tests.support.needs import lacking
 
@@ -41,35 +44,70 @@ async def run(*words: str) -> str:
     return done.stdout
 
 
+@asynccontextmanager
+async def city(broker: Mosquitto) -> AsyncIterator[dict[int, Centre]]:
+    """What a city hears, by epoch, and acknowledges. The same epoch and sequence with something else in it fails."""
+    heard: dict[int, Centre] = {}
+    async with plain_client(broker, "city") as client:
+        await client.subscribe("hall/east/events", qos=1)
+
+        async def listen() -> None:
+            async for message in client.messages:
+                event = json.loads(bytes(message.payload))
+                epoch = int(event["id"].split("/")[1])
+                centre = heard.setdefault(epoch, Centre(client, "east", epoch))
+                centre.took(event)
+                await centre.acknowledge()
+
+        task = asyncio.get_running_loop().create_task(listen())
+        try:
+            yield heard
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task  # fails where it found something
+
+
+@pytest.mark.timeout(max(300, RESTORES * 120))
 @pytest.mark.parametrize("whole", [False, True])
 async def test_a_hall_goes_on_from_its_backup_and_gives_nothing_twice(
-    whole: bool, hall: tuple[Hall, Daemon, Machines], tmp_path: Path
+    whole: bool, hall: tuple[Hall, Daemon, Machines], broker: Mosquitto, tmp_path: Path
 ) -> None:
+    """Tickets come before, during and after each backup; ``EDGED_RESTORES`` says how often."""
     files, daemon, machines = hall
     await daemon.start()
-    await take(machines, 3)
     epochs: list[int] = []
-    for turn in range(RESTORES):
-        out = tmp_path / f"backup-{turn}.tar.gz"
-        backing_up = asyncio.get_running_loop().create_task(
-            run("backup", str(out), "--config", str(files.file), *(("--whole",) if whole else ()))
-        )
-        await take(machines, 5)
-        await backing_up
-        await take(machines, 2 + 7 * (turn % 3))  # not in the copy
-        await daemon.kill()
-        said = await run("restore", str(out), "--config", str(files.file), "--journal", str(files.journal))
-        assert "numbers will skip ahead" in said
-        await daemon.restart()
-        await take(machines, 2)
-        _, text = await asyncio.to_thread(files.get, "/healthz")
-        epochs.append(json.loads(text)["epoch"])
-        assert any(name.startswith("journal-renewed") for name in json.loads(text)["alarms"])
-    assert len(set(numbers(machines))) == len(numbers(machines))
-    assert epochs == sorted(set(epochs)), "each time a new epoch"
-    ids = [str(fields["id"]) for _, fields in machines.dispenser.actions]
-    assert len(set(ids)) == len(ids)
-    assert await daemon.stop() == 0
+    async with city(broker) as told:
+        await take(machines, 3)
+        for turn in range(RESTORES):
+            out = tmp_path / f"backup-{turn}.tar.gz"
+            backing_up = asyncio.get_running_loop().create_task(
+                run("backup", str(out), "--config", str(files.file), *(("--whole",) if whole else ()))
+            )
+            await take(machines, 5)
+            await backing_up
+            await take(machines, 2 + 7 * (turn % 3))  # not in the copy
+            await daemon.kill()
+            await asyncio.to_thread(
+                (files.directory / "hall.db.starts").unlink
+            )  # the other machine knows nothing of five quick ends
+            said = await run(
+                "restore", str(out), "--config", str(files.file), "--journal", str(files.journal)
+            )
+            assert "numbers will skip ahead" in said
+            await daemon.restart()
+            await take(machines, 2)
+            _, text = await asyncio.to_thread(files.get, "/healthz")
+            epochs.append(json.loads(text)["epoch"])
+            assert any(name.startswith("journal-renewed") for name in json.loads(text)["alarms"])
+            await until(lambda: epochs[-1] in told)
+        assert len(set(numbers(machines))) == len(numbers(machines))
+        assert epochs == sorted(set(epochs)), "each time a new epoch"
+        ids = [str(fields["id"]) for _, fields in machines.dispenser.actions]
+        assert len(set(ids)) == len(ids)
+        assert await daemon.stop() == 0
+    events = sum(len(one.arrivals) for one in told.values())
+    print(f"{RESTORES} restores: {len(ids)} papers, {events} events of {len(told)} epochs")  # noqa: T201
     assert files.replay().returncode == 0
 
 
