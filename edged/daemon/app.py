@@ -150,6 +150,13 @@ class Application:
         self.mqtt.rest(self.strangers.topic_filter, self.strangers.heard)
         self.web = WebServer(self.metrics.render, self._health, self.metrics.rejected)
         self._rejected: set[tuple[str, str]] = set()
+        self._certificates = CertificateWatch(
+            config.mqtt,
+            self.clock.wall_ms,
+            self.metrics.certificate,
+            lambda soon: self.concerns.tell("certificate-ends", soon),
+            lambda: self.mqtt.settings.held.peer_end_ms,
+        )
         self._up_since_s: float | None = None  # the broker's link
         # topics that the broker refuses, and why, by whose they are
         self._refused: dict[str, dict[str, str]] = {}
@@ -322,15 +329,8 @@ class Application:
             watch_files = self._platform.watch_files(self.config, self._files_changed)
             tasks.create_task(lasting("files", watch_files), name="files")
         if self.config.mqtt.tls is not None:
-            watch = CertificateWatch(
-                self.config.mqtt,
-                self.clock.wall_ms,
-                self.metrics.certificate,
-                lambda soon: self.concerns.tell("certificate-ends", soon),
-                lambda: self.mqtt.settings.held.peer_end_ms,
-            )
-            self.mqtt.on_state(lambda up, _reason: watch.look() if up else None)
-            tasks.create_task(lasting("certificates", watch.run()), name="certificates")
+            self.mqtt.on_state(lambda up, _reason: self._certificates.look() if up else None)
+            tasks.create_task(lasting("certificates", self._certificates.run()), name="certificates")
         return fleet
 
     async def _announce_ready(self, manager: ServiceManager) -> None:
@@ -605,6 +605,7 @@ class Application:
         if config.site != self.engine.state.site:
             self.inbox.put(SiteLoaded(config.site))
         self._draw_secret(config)
+        self._certificates.look()  # they may have been replaced
         log.info("reloaded", devices_started=started)
         return Taken(restart=fixed)
 

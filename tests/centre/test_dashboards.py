@@ -16,9 +16,9 @@ from edged.centre.ledger import CentreLedger
 from edged.centre.letters import HallEvent, read_picture
 from edged.sim.broker import free_port
 from tests.centre.test_reports import story
-from tests.daemon.test_prometheus import Prometheus
 from tests.support.brokers import until
 from tests.support.daemons import ROOT
+from tests.support.prometheus import Prometheus
 
 BOARDS = ROOT / "configs" / "grafana" / "city"
 DAY = "at BETWEEN '2026-12-01' AND '2026-12-03'"
@@ -88,7 +88,7 @@ async def test_every_query_of_the_consumer_is_answered(tmp_path: Path) -> None:
     gauges, port, watch = ConsumerGauges(), free_port(), Prometheus(tmp_path)
     gauges.connected.set(1)
     gauges.serve(port, "127.0.0.1")
-    process = await watch.start(port)
+    await watch.start(port)
     try:
         await until(lambda: _ready(watch), 60.0)
         grown = 0
@@ -105,8 +105,7 @@ async def test_every_query_of_the_consumer_is_answered(tmp_path: Path) -> None:
 
         await until(answered, 60.0)
     finally:
-        process.kill()
-        await process.wait()
+        await watch.stop()
     assert grown > 1
 
 

@@ -9,8 +9,6 @@ import os
 import signal
 import struct
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,25 +17,13 @@ from edged.clock import monotonic_s
 from tests.support.brokers import until
 from tests.support.daemon_checks import TIDE, identical
 from tests.support.daemons import Daemon, Hall, Machines, edged
-from tests.support.needs import lacking
+from tests.support.mounts import mounted
 from tests.support.planted import SYNC_S
 
 MIB = 1 << 20
 PACE_S = 0.1  # between visitors: more than any hall has
 SHUTDOWN = 0x8004587D  # FS_IOC_SHUTDOWN of linux/fs.h: from now on the file system answers EIO
 NO_FLUSH = 2
-
-
-@contextmanager
-def mounted(place: Path, *options: str) -> Iterator[Path]:
-    if os.geteuid() != 0:
-        lacking("mounting a disk needs root")
-    place.mkdir(exist_ok=True)
-    subprocess.run(["mount", *options, str(place)], check=True)
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def grown(file: Path) -> None:

@@ -40,6 +40,14 @@ def test_each_alert_fires_on_its_fault_and_on_nothing_beside_it() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_each_alert_was_seen_in_a_hall_or_is_called_otherwise(page: str) -> None:
+    """tests/daemon/test_alert_faults.py injects the faults and holds the rows."""
+    text = (RULES / page).read_text()
+    rows = re.findall(r"^\| .+? \| `(Edged\w+)`.* \| \d+[mh] \| [\d.]+ \|$", text, re.M)
+    assert [one for one in ALERTS if one not in {*rows, "EdgedInboxFilling"}] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_each_alert_has_a_section(page: str) -> None:
     headings = re.findall(r"^## (\w+)$", (RULES / page).read_text(), re.M)
     assert [one for one in headings if one.startswith("Edged")] == ALERTS
