@@ -198,7 +198,8 @@ def _tide_of(window: dict[str, Any], names: HallNames) -> Iterator[str]:
 
 def _tell_lost(losses: dict[str, Any], names: HallNames) -> None:
     for device, why in losses.items():
-        because = f"since {why['since']} ({why['reason']}: {why['detail']})"
+        said = ": ".join(filter(None, (why["reason"], why["detail"])))
+        because = f"since {why['since']} ({said})"
         typer.echo(f"    {names.device(device)}: {why['zh']} {why['en']}, {because}")
         typer.echo(f"      → {why['do_zh']}; {why['do_en']}")
 

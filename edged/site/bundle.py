@@ -120,6 +120,10 @@ def unpacked(order: BundlePlan, folder: Path, say: Say = lambda _line: None) -> 
         )
     if order.python not in PYTHONS:
         raise BundleError(f"Python {order.python} is not supported; choose one of {', '.join(PYTHONS)}")
+    if order.gm and order.platform != "x86_64":
+        raise BundleError(
+            f"the library for SM2 keys has no wheel for {order.platform}; leave --gm out, and sign with Ed25519 keys"
+        )
     wheels = _wheels(order, folder / "wheels", say)
     if order.interpreter is not None:
         say(f"carrying the interpreter of {order.interpreter}")

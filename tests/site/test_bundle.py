@@ -68,6 +68,7 @@ def test_a_library_that_the_lock_does_not_know_is_refused(
         (BundlePlan(Path("/nowhere"), "x86_64", "3.11"), "not a checkout of edged"),
         (BundlePlan(ROOT, "riscv64", "3.11"), "'riscv64' is not supported"),
         (BundlePlan(ROOT, "x86_64", "3.9"), "Python 3.9 is not supported"),
+        (BundlePlan(ROOT, "aarch64", "3.11", gm=True), "SM2 keys has no wheel for aarch64"),
     ],
 )
 def test_what_cannot_be_made_is_said_in_words(order: BundlePlan, said: str, tmp_path: Path) -> None:
