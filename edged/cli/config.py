@@ -23,8 +23,8 @@ app = typer.Typer(
 QUESTIONS = {
     "id": ("Short id of the hall, for topics (a-z, 0-9, -)", "大厅标识，用于主题（小写字母、数字、连字符）"),
     "name": ("Name of the hall", "大厅名称"),
-    "broker": ("Address of the broker", "消息代理地址"),
-    "port": ("Port of the broker", "消息代理端口"),
+    "broker": ("Address of the broker", "消息服务器地址"),
+    "port": ("Port of the broker", "消息服务器端口"),
     "areas": ("How many areas", "几个服务专区"),
     "area": ("Name of area {n}", "第{n}个专区名称"),
     "area_en": ("Its English name", "其英文名称"),

@@ -20,9 +20,13 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import asdict
 
+from edged import clock
 from edged.config import HallConfig
 
 UNIT = "edged.service"
+BACKUP = "edged-backup.service"
+BACKUP_TIMER = "edged-backup.timer"
+BACKUP_S_MAX = 1_200.0  # the timer's five minutes, four for the copy, and a machine that was off
 MOSQUITTO = "/etc/mosquitto"
 MOSQUITTO_USER = "mosquitto"
 ACL = f"{MOSQUITTO}/edged.acl"
@@ -435,6 +439,36 @@ def look_at_unit(hall: HallConfig) -> Found:
     return well("单元与发行一致", f"as shipped{'' if rated is None else f', exposure {rated[1]}'}")
 
 
+def look_at_backup(hall: HallConfig) -> Found:
+    """Backups are made, the last one just now, and not onto the disk that the journal would be lost with."""
+    if _command("systemctl", "show", "--value", "-p", "LoadState", BACKUP_TIMER) != "loaded":
+        return unknown(
+            "没有备份定时器单元（apt 或 ./install 会安装）",
+            f"no {BACKUP_TIMER} here; ./install or apt brings it",
+        )
+    if _command("systemctl", "show", "--value", "-p", "ActiveState", BACKUP_TIMER) != "active":
+        return ill("未启用定时备份", f"{BACKUP_TIMER} is not enabled: nothing is backed up")
+    told = _command("systemctl", "show", "--value", "-p", "Environment", BACKUP) or ""
+    place = Path(next(re.finditer(r"EDGED_BACKUP=(\S+)", told), ["", "/var/backups/edged"])[1])
+    made_s = max((one.stat().st_mtime for one in place.glob("edged-*.tar.gz")), default=0.0)
+    age_s = clock.wall_ms() / 1000 - made_s
+    if age_s > BACKUP_S_MAX:
+        since = "" if not made_s else f"{age_s / 60:.0f}"
+        return ill(
+            f"{place} 中最近的备份在 {since} 分钟前" if since else f"{place} 中没有备份",
+            f"the newest backup in {place} is {since} minutes old"
+            if since
+            else f"there is no backup in {place}",
+            "journalctl -u edged-backup 查看原因；第二台机器是否已挂载",
+            "`journalctl -u edged-backup` says why; is the other machine mounted?",
+        )
+    if place.stat().st_dev == _folder(hall).stat().st_dev:
+        return ill(f"备份目录 {place} 与日志库在同一磁盘", f"{place} is on the journal's own disk")
+    return well(
+        f"备份在 {place}，最近一次在 {age_s / 60:.0f} 分钟前", f"in {place}, {age_s / 60:.0f} minutes old"
+    )
+
+
 def look_at_access_list(hall: HallConfig) -> Found:
     """Does the access list permit every topic that hall.toml needs? (A broker grants forbidden subscriptions, too.)"""
     from edged.config.access_list import mistakes
@@ -494,6 +528,7 @@ LOOKS: dict[str, Callable[[HallConfig], Found]] = {
         look_at_devices,
         look_at_dead_man,
         look_at_unit,
+        look_at_backup,
         look_at_access_list,
         look_at_secrets,
     )

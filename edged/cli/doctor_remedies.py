@@ -20,6 +20,12 @@ REMEDIES: dict[str, tuple[str, str]] = {
         "按提示修改 hall.toml，再运行 edged check",
         "correct hall.toml as it says, then run `edged check`",
     ),
+    "backup": (
+        "用 systemctl edit edged-backup 指定第二台机器的目录（EDGED_BACKUP），"
+        "再 systemctl enable --now edged-backup.timer",
+        "name a folder of a second machine (EDGED_BACKUP) by `systemctl edit edged-backup`, then"
+        " `systemctl enable --now edged-backup.timer`",
+    ),
     "broker": (
         "systemctl status mosquitto；核对 [mqtt] 的地址、端口、用户名和密码文件",
         "`systemctl status mosquitto`; check host, port, username and password_file of [mqtt]",

@@ -40,7 +40,7 @@ def hall_toml(draft: HallDraft, schema: str = "./hall.schema.json") -> str:
     parts = [
         HEAD.format(name=draft.name, schema=schema),
         f'[hall]\nid = "{draft.id}"\nname = "{draft.name}"\n',
-        f'# The hall\'s broker 消息代理\n[mqtt]\nhost = "{draft.broker}"\nport = {draft.broker_port}\n'
+        f'# The hall\'s broker 消息服务器\n[mqtt]\nhost = "{draft.broker}"\nport = {draft.broker_port}\n'
         '# username = "edged"\n# password_file = "/run/credentials/edged.service/secrets_mqtt.password"\n',
         '[store]\npath = "/var/lib/edged/hall.db"\n',
         "[web]\nport = 9464\n",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -62,6 +64,51 @@ async def looks(file: Path) -> dict[str, Any]:
     _, said = await asyncio.to_thread(doctor, file, "--json")
     found: dict[str, Any] = json.loads(said)["looks"]
     return found
+
+
+TIMED = """#!/bin/sh
+case "$*" in
+  *LoadState*) echo loaded ;;
+  *ActiveState*) echo {state} ;;
+  *Environment*) echo EDGED_BACKUP={place} ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "age_s", "other_disk", "verdict", "said"),
+    [
+        ("inactive", 60, True, "ill", "is not enabled"),
+        ("active", None, True, "ill", "there is no backup in"),
+        ("active", 3000, True, "ill", "is 50 minutes old"),
+        ("active", 60, False, "ill", "is on the journal's own disk"),
+        ("active", 60, True, "well", "1 minutes old"),
+    ],
+)
+def test_backups_that_are_missing_old_or_on_the_same_disk_are_found(
+    state: str,
+    age_s: int | None,
+    other_disk: bool,
+    verdict: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = Path("/dev/shm" if other_disk else tmp_path) / f"edged-backups-{os.getpid()}"
+    place.mkdir()
+    try:
+        if age_s is not None:
+            made = place / "edged-small-20261130-080000.tar.gz"
+            made.touch()
+            os.utime(made, (time.time() - age_s, time.time() - age_s))
+        systemctl = tmp_path / "systemctl"
+        systemctl.write_text(TIMED.format(state=state, place=place))
+        systemctl.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        found = LOOKS["backup"](load(hall(tmp_path)))
+    finally:
+        shutil.rmtree(place)
+    assert (found.state, said in found.english) == (verdict, True), found
 
 
 async def test_a_broker_is_asked_with_our_name_and_without(tmp_path: Path) -> None:

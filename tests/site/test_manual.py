@@ -91,7 +91,7 @@ async def test_word_by_word(page: str, bundles: Path, debian: Path, tmp_path: Pa
             "install",
             "edged",
             "edged",
-            "systemctl",
+            "install",
         ]
         await type_in(machine, [lines[0], *(one.replace("edged-….tar.gz", "hall.tar.gz") for one in typed)])
         await machine.until_state("active/running", 30)
