@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from edged import clock
-from edged.core.model.commands import Desired, WindowPicture
+from edged.core.model.commands import Desired, WindowSummary
 from edged.journald import NativeJournal, fields_of
 from edged.log_writer import LogWriter
 from edged.observer import Observer, Step
@@ -237,7 +237,7 @@ def things_of(step: Step) -> dict[str, list[str]]:
             noun = "window" if "area" in note.data else "area"
         facts += [(noun, note.subject), *note.data.items()]
     for command in step.commands:
-        if isinstance(command, Desired) and isinstance(command.value, WindowPicture):
+        if isinstance(command, Desired) and isinstance(command.value, WindowSummary):
             facts.append(("window", command.value.window))
     for kind, value in facts:
         if f"{kind}s" in found and isinstance(value, str):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from edged.central import page_words
 from edged.core.calendar import opening, wall
 from edged.core.cases import ratings
-from edged.core.model.commands import AreaPicture, Display, Lamp, Value
+from edged.core.model.commands import AreaSummary, Display, Lamp, Value
 from edged.core.model.events import WHOLE_HALL
 from edged.core.model.lookup import Lookup
 from edged.core.model.losses import LossWords
@@ -172,8 +172,8 @@ class Picturer:
     def area(self, area: str, day: AreaDay) -> Body:
         """An area: who waits, who comes to help, what it did today, and when it asks for more."""
         turn, state = self._turn, self._state
-        shown = self._shown(point_of(CENTRE, area), AreaPicture)
-        picture = shown if isinstance(shown, AreaPicture) else AreaPicture(area, 0, None, 0, 0)
+        shown = self._shown(point_of(CENTRE, area), AreaSummary)
+        picture = shown if isinstance(shown, AreaSummary) else AreaSummary(area, 0, None, 0, 0)
         hours, policy = opening.of(turn, area), state.policy
         limit_s, (limit_zh, limit_en) = page_words.limit_in_words(policy, area)
         oldest_ms, closes_ms = picture.oldest_since_ms, hours.closes_ms

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from edged.central import topics
-from edged.core.model.commands import Action, AlarmsPicture, AreaPicture, CasesPicture, Value, WindowPicture
+from edged.core.model.commands import Action, AlarmsSummary, AreaSummary, CasesSummary, Value, WindowSummary
 from edged.core.model.point import Point
 from edged.core.people.alarms import LOST
 from edged.driver import Options, Refused
@@ -57,7 +57,7 @@ class Pictures:
         """Waits for ever: the link runs by itself and nothing is received here."""
 
     def _message(self, value: Value) -> tuple[str, bytes]:
-        if isinstance(value, AreaPicture):
+        if isinstance(value, AreaSummary):
             oldest = None if value.oldest_since_ms is None else self._stamp(value.oldest_since_ms)
             body = {
                 "waiting": value.waiting,
@@ -73,7 +73,7 @@ class Pictures:
                 "wait_high_s": value.wait_high_s,
             }
             return topics.area_state(self._hall, value.area), _json(body)
-        if isinstance(value, WindowPicture):
+        if isinstance(value, WindowSummary):
             body = {
                 "state": value.state,
                 "number": value.number,
@@ -85,13 +85,13 @@ class Pictures:
                 "helpers": value.helpers,
             }
             return topics.window_state(self._hall, value.window), _json(body)
-        if isinstance(value, AlarmsPicture):
+        if isinstance(value, AlarmsSummary):
             return topics.alarms_state(self._hall), _json({"standing": self._alarms(value)})
-        if isinstance(value, CasesPicture):
+        if isinstance(value, CasesSummary):
             return topics.cases_state(self._hall), _json(self._cases(value))
         raise Refused(f"the centre has no {value.kind}")
 
-    def _alarms(self, value: AlarmsPicture) -> list[dict[str, str]]:
+    def _alarms(self, value: AlarmsSummary) -> list[dict[str, str]]:
         """Oldest first; the newest ``WORDED`` say in words what is the matter and what to do."""
         lost = dict(value.lost)
         plain = len(value.standing) - WORDED
@@ -107,7 +107,7 @@ class Pictures:
             told.append(entry)
         return told
 
-    def _cases(self, value: CasesPicture) -> dict[str, Any]:
+    def _cases(self, value: CasesSummary) -> dict[str, Any]:
         body = {name: getattr(value, name) for name in CASE_FIGURES}
         open_cases = [
             {

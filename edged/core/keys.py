@@ -59,7 +59,7 @@ def _shown(turn: Turn, window: str) -> tuple[str, str | None]:
 
 
 def _answer_window(turn: Turn, window: str, before: tuple[str, str | None], noted: int) -> None:
-    """Show on the panel, for a moment, the part of the answer that its ordinary picture does not show."""
+    """Show on the panel, for a moment, the part of the answer that its ordinary screen does not show."""
     shown = _shown(turn, window)
     if shown[1] is not None and shown[1] != before[1]:  # it says it already
         return

@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from edged.core.cases import case_signs, ratings
-from edged.core.model.commands import AreaPicture
+from edged.core.model.commands import AreaSummary
 from edged.core.model.events import CLASSES, OverrideKind
 from edged.core.model.losses import LOSSES, known
 from edged.core.model.point import point_of
@@ -113,8 +113,8 @@ def _estimates(state: State) -> Metric:
         "edged_estimated_wait_seconds", "Predicted wait of a newcomer", labels=["area", "bound"]
     )
     for area in state.site.areas:
-        shown = state.shown.get(slot(point_of(CENTRE, area.id), AreaPicture))
-        if isinstance(shown, AreaPicture) and shown.wait_s is not None:
+        shown = state.shown.get(slot(point_of(CENTRE, area.id), AreaSummary))
+        if isinstance(shown, AreaSummary) and shown.wait_s is not None:
             for bound, seconds in (
                 ("low", shown.wait_low_s),
                 ("middle", shown.wait_s),

@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 
 from edged.central.cloud_events import count_noted
-from edged.core.model.commands import AreaPicture, Desired, Note, Pager, Panel, Value, WindowPicture
+from edged.core.model.commands import AreaSummary, Desired, Note, Pager, Panel, Value, WindowSummary
 from edged.core.model.events import ClockSet, KeyPressed
 from edged.core.model.point import Point
 from edged.core.people.answers import SILENT
@@ -68,8 +68,8 @@ class DemoTotals:
     notes: Counter[str] = field(default_factory=Counter)
     waits_s: list[float] = field(default_factory=list)
     to_staffed_s: list[float] = field(default_factory=list)
-    areas: dict[str, AreaPicture] = field(default_factory=dict)
-    windows: dict[str, WindowPicture] = field(default_factory=dict)
+    areas: dict[str, AreaSummary] = field(default_factory=dict)
+    windows: dict[str, WindowSummary] = field(default_factory=dict)
     hours: dict[str, int] = field(default_factory=dict)  # phase of an area (or its mode) -> how often entered
     alarms: Counter[str] = field(default_factory=Counter)
     wanted: dict[tuple[Point, str], Wanted] = field(default_factory=dict)
@@ -92,10 +92,10 @@ class DemoTotals:
             if isinstance(command, Desired):
                 slot = (command.point, command.value.kind)
                 self.wanted.setdefault(slot, deque(maxlen=WANTED_KEPT)).append((step.at_ms, command.value))
-                if isinstance(command.value, AreaPicture):
+                if isinstance(command.value, AreaSummary):
                     self._count_mode(command.value)
                     self.areas[command.value.area] = command.value
-                elif isinstance(command.value, WindowPicture):
+                elif isinstance(command.value, WindowSummary):
                     self.windows[command.value.window] = command.value
         self.events += count_noted(step.notes)
         for note in step.notes:
@@ -136,7 +136,7 @@ class DemoTotals:
         if note.kind in EXPLAINED:
             self.explanations.append((at_ms, note))
 
-    def _count_mode(self, area: AreaPicture) -> None:
+    def _count_mode(self, area: AreaSummary) -> None:
         """Count extended hours, which follow full hours without a change of phase."""
         before = self.areas.get(area.area)
         if area.mode not in (None, "full", None if before is None else before.mode):

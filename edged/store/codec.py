@@ -16,7 +16,18 @@ from typing import Any, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
 
-from edged.core.model.commands import Action, Body, Command, Desired, Note, Value
+from edged.core.model.commands import (
+    Action,
+    AlarmsSummary,
+    AreaSummary,
+    Body,
+    CasesSummary,
+    Command,
+    Desired,
+    Note,
+    Value,
+    WindowSummary,
+)
 from edged.core.model.events import Event
 from edged.core.model.point import Point
 from edged.core.model.state import PendingAction
@@ -24,7 +35,13 @@ from edged.core.model.state import PendingAction
 S = TypeVar("S")
 
 EVENTS: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
-VALUES: dict[str, type] = {kind.__name__: kind for kind in get_args(Value)}
+_FIRST_NAMES: dict[type, str] = {  # in journals these classes keep the names they had in version 0.2.0
+    AreaSummary: "AreaPicture",
+    WindowSummary: "WindowPicture",
+    AlarmsSummary: "AlarmsPicture",
+    CasesSummary: "CasesPicture",
+}
+VALUES: dict[str, type] = {_FIRST_NAMES.get(kind, kind.__name__): kind for kind in get_args(Value)}
 BODIES: dict[str, type] = {kind.__name__: kind for kind in get_args(Body)}
 
 _ENCODER = msgspec.json.Encoder()

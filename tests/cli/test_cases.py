@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 from edged.central.pictures import Pictures
-from edged.core.model.commands import CasePicture, CasesPicture
+from edged.core.model.commands import CasesSummary, CaseSummary
 from edged.core.model.point import Point
 from edged.links.mqtt.link import MqttLink
 from tests.support.brokers import Rejections, real_mosquitto, running, settings_for
 
 ROOT = Path(__file__).parents[2]
-LATE = CasePicture("20261125-7", "ACKNOWLEDGED", "tax", None, "papers", 1000, "2026-12-02", True, True)
-NEW = CasePicture("20261202-8", "OPEN", None, None, "other", 2000, None, False, False)
+LATE = CaseSummary("20261125-7", "ACKNOWLEDGED", "tax", None, "papers", 1000, "2026-12-02", True, True)
+NEW = CaseSummary("20261202-8", "OPEN", None, None, "other", 2000, None, False, False)
 
 
 async def listed(port: int, *more: str) -> tuple[int, str]:
@@ -38,7 +38,7 @@ async def test_open_cases_and_percentages_are_listed_and_what_is_late_is_a_no() 
         pictures = Pictures(link, "demo", lambda at_ms: f"at {at_ms}")
         async with running(link):
             await pictures.show(
-                Point("centre/cases"), CasesPicture((LATE, NEW), 2, 1, 1, 0.5, None, 1.0, 0.875)
+                Point("centre/cases"), CasesSummary((LATE, NEW), 2, 1, 1, 0.5, None, 1.0, 0.875)
             )
             code, said = await listed(broker.port)
             assert code == 1
@@ -53,5 +53,5 @@ async def test_open_cases_and_percentages_are_listed_and_what_is_late_is_a_no() 
             assert "and 1 newer ones" in said
             code, said = await listed(broker.port, "--json")
             assert [case["case"] for case in json.loads(said)["cases"]] == ["20261125-7", "20261202-8"]
-            await pictures.show(Point("centre/cases"), CasesPicture((), 0, 0, 0, 0.5, 1.0, None, 0.875))
+            await pictures.show(Point("centre/cases"), CasesSummary((), 0, 0, 0, 0.5, 1.0, None, 0.875))
             assert (await listed(broker.port))[0] == 0

@@ -27,10 +27,10 @@ from edged.central.uplink import parse_ack
 from edged.config import load
 from edged.core.model.commands import (
     Action,
-    AreaPicture,
+    AreaSummary,
     Body,
-    CasePicture,
-    CasesPicture,
+    CasesSummary,
+    CaseSummary,
     Display,
     Evaluator,
     Issuing,
@@ -43,7 +43,7 @@ from edged.core.model.commands import (
     Say,
     Serve,
     Value,
-    WindowPicture,
+    WindowSummary,
 )
 from edged.core.model.events import Event
 from edged.core.model.point import Point
@@ -199,8 +199,8 @@ def fits(name: str, payload: bytes) -> None:
     assert faults(json.loads(payload), SCHEMAS[name], API) == []
 
 
-CASES = CasesPicture(
-    (CasePicture("20261125-1", "OPEN", "tax", None, "other", 1000, "2026-12-02", False, True),),
+CASES = CasesSummary(
+    (CaseSummary("20261125-1", "OPEN", "tax", None, "other", 1000, "2026-12-02", False, True),),
     1,
     0,
     1,
@@ -283,11 +283,11 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
         pictures = Pictures(link, "demo", lambda at_ms: "2026-05-28T10:00:00+08:00")
         desk.start(Known())  # before the link: what it subscribes to then stands before the first push
         async with running(watcher), running(link), plain_client(broker, "centre") as centre:
-            await pictures.show(Point("centre"), AreaPicture("tax", 4, 1000, 2, 1, 120, 300, 540))
-            await pictures.show(Point("centre"), AreaPicture("tax", 0, None, 2, 1))
+            await pictures.show(Point("centre"), AreaSummary("tax", 4, 1000, 2, 1, 120, 300, 540))
+            await pictures.show(Point("centre"), AreaSummary("tax", 0, None, 2, 1))
             await pictures.show(Point("centre"), CASES)
-            await pictures.show(Point("centre"), WindowPicture("w1", "OPEN", None, None, None))
-            await pictures.show(Point("centre"), WindowPicture("w1", "OPEN", "A001", "tax", "9 waiting"))
+            await pictures.show(Point("centre"), WindowSummary("w1", "OPEN", None, None, None))
+            await pictures.show(Point("centre"), WindowSummary("w1", "OPEN", "A001", "tax", "9 waiting"))
             for payload in (b"?", envelope(key=OTHER_KEY), envelope()):
                 await centre.publish(topics.policy_push("demo"), payload, qos=1)
             await until(

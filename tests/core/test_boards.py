@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edged.core.engine import Engine
-from edged.core.model.commands import AlarmsPicture
+from edged.core.model.commands import AlarmsSummary
 from edged.core.model.events import SiteLoaded
 from edged.core.model.lookup import Lookup
 from edged.core.model.state import Alarm, DeviceState
@@ -48,7 +48,7 @@ def test_the_picture_of_the_alarms_names_the_losses_only() -> None:
     ):
         turn.state.alarms[str(number)] = Alarm(kind, subject, AT_MS)
     signs._sign_alarms(turn)
-    (picture,) = (shown for shown in turn.state.shown.values() if isinstance(shown, AlarmsPicture))
+    (picture,) = (shown for shown in turn.state.shown.values() if isinstance(shown, AlarmsSummary))
     assert picture.lost == (("relay", "no-answer"),)
     assert len(picture.standing) == 3
 

@@ -10,7 +10,7 @@ import pytest
 
 from edged.core import rush
 from edged.core.engine import Engine
-from edged.core.model.commands import AreaPicture, Command, Desired, Lamp, Panel
+from edged.core.model.commands import AreaSummary, Command, Desired, Lamp, Panel
 from edged.core.model.events import (
     ClockSet,
     CommandDone,
@@ -53,8 +53,8 @@ def flood(count: int, begin_ms: int = START_MS + 60_000) -> list[tuple[int, Even
     ]
 
 
-def pictures(commands: tuple[Command, ...]) -> list[AreaPicture]:
-    return [one.value for one in commands if isinstance(one, Desired) and isinstance(one.value, AreaPicture)]
+def pictures(commands: tuple[Command, ...]) -> list[AreaSummary]:
+    return [one.value for one in commands if isinstance(one, Desired) and isinstance(one.value, AreaSummary)]
 
 
 def lived(feeder: Feeder, events: list[tuple[int, Event]]) -> Iterator[Outcome]:

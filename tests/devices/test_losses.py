@@ -16,7 +16,7 @@ import pytest
 
 from devices import REGISTRY
 from edged.central.pictures import Pictures
-from edged.core.model.commands import AlarmsPicture
+from edged.core.model.commands import AlarmsSummary
 from edged.core.model.events import DeviceBack, DeviceLost, Event
 from edged.core.model.losses import LOSSES, OTHER, Loss, known
 from edged.core.model.point import Point
@@ -197,7 +197,7 @@ async def test_the_largest_picture_of_alarms_fits_a_message() -> None:
     alarms[-12:] = [("device-lost", name, 0) for name in names[-12:]]
     lost = tuple((name, "port-busy") for name in names[-12:])
     pictures = Pictures(link, "hall", lambda at_ms: "2026-11-30T10:00:00.000+08:00")
-    await pictures.show(Point("centre/alarms"), AlarmsPicture(tuple(alarms), lost))
+    await pictures.show(Point("centre/alarms"), AlarmsSummary(tuple(alarms), lost))
     assert len(sent[0]) < MESSAGE_MAX
     assert LOSSES["port-busy"].do_zh.encode() in sent[0]
 

@@ -19,7 +19,7 @@ from devices.mqtt_json.codec import (
     encode_level,
     to_event,
 )
-from edged.core.model.commands import Action, AreaPicture, Body, Display, Lamp, Page, Panel, Print, Say
+from edged.core.model.commands import Action, AreaSummary, Body, Display, Lamp, Page, Panel, Print, Say
 from edged.core.model.events import (
     CallReported,
     CommandDone,
@@ -254,7 +254,7 @@ def test_levels_have_the_contract_s_payload() -> None:
         "wait_high_s": 300,
     }
     with pytest.raises(Refused):
-        encode_level(AreaPicture("tax", 1, None, 1, 0))
+        encode_level(AreaSummary("tax", 1, None, 1, 0))
 
 
 URL = "https://hall.example/t/0123456789abcdef"

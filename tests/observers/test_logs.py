@@ -16,7 +16,7 @@ import pytest
 import structlog
 
 from edged import logs
-from edged.core.model.commands import Action, Desired, Lamp, Note, Say, WindowPicture
+from edged.core.model.commands import Action, Desired, Lamp, Note, Say, WindowSummary
 from edged.core.model.events import KeyPressed
 from edged.core.model.point import Point
 from edged.journald import VALUE_CHARS_MAX, VALUES_MAX, fields_of
@@ -165,7 +165,7 @@ def test_the_journal_finds_a_step_by_its_windows_areas_tickets_and_device() -> N
         Note("tidal.refused", "fund", {"reason": "no-staff"}),
         Note("ignored", "x", {"reason": "busy"}),
     )
-    picture = Desired(Point("pictures"), WindowPicture("w2", "open", None, None, None))
+    picture = Desired(Point("pictures"), WindowSummary("w2", "open", None, None, None))
     step = Step(7, 1234, KeyPressed(Point("panel-1/2"), "next"), (picture,), notes)
     found = fields_of({"seq": 7, "event": "step", "point": "panel-1/2"} | logs.things_of(step)).decode()
     assert set(found.splitlines()) == {

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from edged.core.model.commands import AreaPicture, Note
+from edged.core.model.commands import AreaSummary, Note
 from edged.core.model.events import KeyPressed, SiteLoaded
 from edged.core.model.point import Point
 from edged.core.model.policy import Policy
@@ -45,8 +45,8 @@ def busy_state() -> State:
         queues={"tax-general": {"normal": [1, 2, 3], "elderly": [4]}},
         windows={"w1": WindowState("SERVING"), "t1": WindowState("OPEN", area="social")},
         shown={
-            "centre/tax|area": AreaPicture("tax", 4, 0, 2, 0, 240, 420, 660),
-            "centre/social|area": AreaPicture("social", 0, None, 1, 1),
+            "centre/tax|area": AreaSummary("tax", 4, 0, 2, 0, 240, 420, 660),
+            "centre/social|area": AreaSummary("social", 0, None, 1, 1),
         },
         devices={"panel-w1": DeviceState(up=True, since_ms=0), "relay-1": DeviceState(up=False, since_ms=5)},
     )

@@ -16,7 +16,7 @@ from devices.mqtt_json.fake import FakeDispenser, FakePanel
 from devices.onbon_bx.driver import OnbonOptions, rows
 from edged.clock import Clock
 from edged.config import HallConfig, load
-from edged.core.model.commands import AreaPicture, Desired, Display, Lamp, Panel, Value
+from edged.core.model.commands import AreaSummary, Desired, Display, Lamp, Panel, Value
 from edged.core.model.events import CountRead, Event, KeyPressed, TicketPrinted, TicketRequested
 from edged.core.model.point import Point
 from edged.core.signage.signs import CENTRE
@@ -120,7 +120,7 @@ KEY = KeyPressed(Point("panel-w1"), "next", seq=1)
 
 
 async def test_a_hall_that_shows_what_it_should_passes(day: Day) -> None:
-    picture = AreaPicture("tax", 3, None, 2, 0)
+    picture = AreaSummary("tax", 3, None, 2, 0)
     await day.write((OLD_MS, KEY, SHOWN | {CENTRE: picture}))
     assert len(day.wrong()) == len(SHOWN) - 1, "all but the lamp that is to be off"
     day.show_right()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edged.core.model.commands import Body, Command, Desired, Lamp, Note, Value
+from edged.core.model.commands import Body, Command, Desired, Lamp, Note, Value, WindowSummary
 from edged.core.model.events import DeviceBack, Event, Tick
 from edged.core.model.point import Point
 from edged.core.model.policy import Band, Policy, Tidal
@@ -74,6 +74,16 @@ def test_classes_with_the_same_fields_are_told_apart_by_name() -> None:
         b'[{"type":"Desired","point":"lamp-1","value":{"type":"Lamp","state":"on"}}]'
     )
     assert codec.encode_event(DeviceBack(Point("a"))) == ("DeviceBack", b'{"point":"a"}')
+
+
+def test_summaries_keep_the_names_that_old_journals_know() -> None:
+    blob = (
+        b'[{"type":"Desired","point":"centre/w1","value":{"type":"WindowPicture","window":"w1","state":"OPEN",'
+        b'"number":null,"area":null,"reason":null,"override":null,"stale":false,"helpers":0,"reason_zh":null}}]'
+    )
+    desired = Desired(Point("centre/w1"), WindowSummary("w1", "OPEN", None, None, None))
+    assert codec.decode_commands(blob) == (desired,)
+    assert codec.encode_commands((desired,)) == blob
 
 
 def test_a_tick_needs_no_bytes() -> None:

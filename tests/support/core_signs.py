@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from edged.core.engine import Engine
-from edged.core.model.commands import AreaPicture, Desired, Display, Panel, Value
+from edged.core.model.commands import AreaSummary, Desired, Display, Panel, Value
 from edged.core.model.lookup import Lookup
 from edged.core.model.turn import Turn
 from edged.core.signage import signs
@@ -42,6 +42,6 @@ def _timeless(value: Value | None) -> Any:
         return replace(value, wait_low_s=None, wait_high_s=None)
     if isinstance(value, Display):
         return replace(value, lines=tuple(TOLD.sub("", line) for line in value.lines))
-    if isinstance(value, AreaPicture):
+    if isinstance(value, AreaSummary):
         return replace(value, wait_low_s=None, wait_s=None, wait_high_s=None)
     return value

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from edged.core.cases.case_book import due_date
-from edged.core.model.commands import CasePicture, CasesPicture, Display, Lamp, Value
+from edged.core.model.commands import CasesSummary, CaseSummary, Display, Lamp, Value
 from edged.core.model.point import Point, point_of
 from edged.core.model.state import Case, State
 from edged.core.model.turn import Turn
 
-LISTED_MAX = 60  # in the centre's picture: a message has 16 KiB; the rest are counted
+LISTED_MAX = 60  # in the message for the city: it has 16 KiB; the rest are counted
 
 
 def signs(turn: Turn, centre: str) -> Iterator[tuple[Point, Value]]:
@@ -27,11 +27,11 @@ def signs(turn: Turn, centre: str) -> Iterator[tuple[Point, Value]]:
     )
     for point in site.case_displays:
         yield point, Display(lines)
-    picture = point_of(centre, "cases")
-    if turn.state.cases or f"{picture}|cases" in turn.state.shown:
+    point = point_of(centre, "cases")
+    if turn.state.cases or f"{point}|cases" in turn.state.shown:
         live = [case for case in turn.state.cases.values() if case.state != "CLOSED"]
-        pictures = tuple(_picture(case) for case in live[:LISTED_MAX])
-        yield picture, CasesPicture(pictures, waiting, handled, overdue, *ratios(turn.state))
+        summaries = tuple(_summary(case) for case in live[:LISTED_MAX])
+        yield point, CasesSummary(summaries, waiting, handled, overdue, *ratios(turn.state))
 
 
 def prompt(turn: Turn, window: str) -> str | None:
@@ -87,8 +87,8 @@ def _ratio(part: int, whole: int) -> float | None:
     return None if whole == 0 else round(part / whole, 4)
 
 
-def _picture(case: Case) -> CasePicture:
-    return CasePicture(
+def _summary(case: Case) -> CaseSummary:
+    return CaseSummary(
         case.id,
         case.state,
         case.area,

@@ -37,7 +37,7 @@ class Display:
 class Panel:
     """What a clerk's call panel shows. ``state`` is the window state of ``windows.py``.
 
-    ``wait_low_s`` to ``wait_high_s`` is what somebody who takes a ticket now may expect (see ``AreaPicture``).
+    ``wait_low_s`` to ``wait_high_s`` is what somebody who takes a ticket now may expect (see ``AreaSummary``).
     ``prepared``: who is called next, for the clerk only.
     """
 
@@ -70,9 +70,10 @@ class Serve:
 
 
 @value
-class AreaPicture:
-    """The retained picture of an area for the centre. ``oldest_since_ms`` is an ``at_ms`` stamp or None.
+class AreaSummary:
+    """What the city and the boards are told of an area (a state message).
 
+    ``oldest_since_ms``, an ``at_ms`` stamp or None: since when the one who waits longest waits.
     ``open_windows`` take visitors of the area now (paused ones do not), ``tidal_windows`` of them are "+1" windows;
     ``asked_windows`` only blink. ``wait_*_s`` is what somebody who takes a ticket now may expect (8 of 10 wait between
     low and high), in whole minutes; None while nobody can know. ``override``: what a person decided over the area, as
@@ -96,8 +97,8 @@ class AreaPicture:
 
 
 @value
-class WindowPicture:
-    """The retained picture of a window for the centre; ``reason`` explains a tidal window in one line, ``override``
+class WindowSummary:
+    """What the city is told of a window (a state message). ``reason`` explains a tidal window in one line, ``override``
     what a person decided over it, by name and until when. ``stale``: its panel is silent, this is the last known.
     ``helpers``: how many work there beside its clerk.
     """
@@ -115,8 +116,8 @@ class WindowPicture:
 
 
 @value
-class AlarmsPicture:
-    """The retained picture of what stands: (alarm, subject, since when as an ``at_ms`` stamp), oldest first.
+class AlarmsSummary:
+    """The standing alarms (a state message): (alarm, subject, since when as an ``at_ms`` stamp), oldest first.
 
     ``lost``: why each device is lost of which an alarm says so: (device, a word of ``losses.LOSSES``).
     """
@@ -137,8 +138,8 @@ class Evaluator:
 
 
 @value
-class CasePicture:
-    """One open case in the picture for the centre; ``due`` is a date or None, ``opened_ms`` an ``at_ms`` stamp."""
+class CaseSummary:
+    """One open case in a ``CasesSummary``. ``due`` is a date or None, ``opened_ms`` an ``at_ms`` stamp."""
 
     case: str
     state: str
@@ -152,13 +153,13 @@ class CasePicture:
 
 
 @value
-class CasesPicture:
-    """The retained picture of the open cases (办不成事); the ratios are None while nothing is decided.
+class CasesSummary:
+    """The open cases (办不成事), as the city is told (a state message). The ratios are None while nothing is decided.
 
     ``on_time_ratio`` is of what could be done (可办), ``explained_ratio`` of what could not (不可办).
     """
 
-    cases: tuple[CasePicture, ...]
+    cases: tuple[CaseSummary, ...]
     waiting: int
     in_hand: int
     overdue: int
@@ -194,10 +195,10 @@ Value = (
     | Panel
     | Pager
     | Evaluator
-    | AreaPicture
-    | WindowPicture
-    | AlarmsPicture
-    | CasesPicture
+    | AreaSummary
+    | WindowSummary
+    | AlarmsSummary
+    | CasesSummary
     | Serve
 )
 

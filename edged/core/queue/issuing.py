@@ -58,7 +58,7 @@ def flag(turn: Turn, ticket: Ticket) -> None:
 
 
 def level(turn: Turn) -> Issuing:
-    """The dispensers' picture: the services that give no numbers now."""
+    """The services that give no numbers now, as every dispenser shows them."""
     stopped = []
     for service in turn.lookup.services:
         why = why_not(turn, service)

@@ -13,7 +13,7 @@ from itertools import groupby, islice
 from edged.core.calendar import hours_words, opening
 from edged.core.cases import ratings
 from edged.core.model import losses
-from edged.core.model.commands import AreaPicture, Display
+from edged.core.model.commands import AreaSummary, Display
 from edged.core.model.point import Point
 from edged.core.model.policy.signage import fill
 from edged.core.model.site import Board
@@ -37,7 +37,7 @@ TEXT_OF: dict[WindowStateName, str] = {  # templates; CALLING, SERVING and DRAIN
 }
 NO_ALARM: Line = ("无告警", "No alarms")
 NOTICES_SHOWN = 3  # of an area, on a board of unknown size: calls must not scroll out of sight
-ALARMS_SHOWN = 8  # rows of the largest bar; all of them stand in the retained picture
+ALARMS_SHOWN = 8  # rows of the largest bar; all of them are in the state message
 IN_WORDS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz:./-")
 WIDE_FROM = 0x2E80  # from here on a character takes two columns (CJK, full-width signs)
 ARROW = "→"  # two columns in GBK fonts, too
@@ -111,7 +111,7 @@ def window_board(turn: Turn, window: str) -> Display:
     return Display(_display(turn, display, lines).lines, (ticket.number, number), called, large)
 
 
-def area_board(turn: Turn, area: str, point: Point, picture: AreaPicture) -> Display:
+def area_board(turn: Turn, area: str, point: Point, summary: AreaSummary) -> Display:
     """Who waits and how long, the newest notice where there is room, and the last calls."""
     calls = turn.area(area).last_calls
     templates = turn.state.policy.signage.templates
@@ -120,7 +120,7 @@ def area_board(turn: Turn, area: str, point: Point, picture: AreaPicture) -> Dis
     ]
     board = turn.lookup.boards.get(point)
     room = None if board is None or board.scrolls else board.columns
-    head, posted = area_line(turn, picture, room), notices.lines(turn, area)
+    head, posted = area_line(turn, summary, room), notices.lines(turn, area)
     told = hours_words.area_line(turn, area)
     hours = [] if told is None else [told]
     if board is None:
@@ -135,36 +135,36 @@ def area_board(turn: Turn, area: str, point: Point, picture: AreaPicture) -> Dis
     return Display(_display(turn, point, lines).lines, newest)
 
 
-def area_line(turn: Turn, picture: AreaPicture, room: int | None = None) -> Line:
+def area_line(turn: Turn, summary: AreaSummary, room: int | None = None) -> Line:
     """Who waits in an area and, where there is room (columns), how long a newcomer would; what a person decided."""
-    templates, place = turn.state.policy.signage.templates, turn.lookup.areas[picture.area]
-    if turn.area(picture.area).stale is not None:
+    templates, place = turn.state.policy.signage.templates, turn.lookup.areas[summary.area]
+    if turn.area(summary.area).stale is not None:
         return fill(templates.stale, area=place.name), fill(templates.stale_en, area=place.name_en)
-    text = fill(templates.area, area=place.name, waiting=picture.waiting)
-    text_en = fill(templates.area_en, area=place.name_en, waiting=picture.waiting)
-    if picture.wait_low_s is not None and picture.wait_high_s is not None and picture.waiting:
-        minutes = {"low": picture.wait_low_s // 60, "high": picture.wait_high_s // 60}
+    text = fill(templates.area, area=place.name, waiting=summary.waiting)
+    text_en = fill(templates.area_en, area=place.name_en, waiting=summary.waiting)
+    if summary.wait_low_s is not None and summary.wait_high_s is not None and summary.waiting:
+        minutes = {"low": summary.wait_low_s // 60, "high": summary.wait_high_s // 60}
         longer = f"{text} {fill(templates.estimate, **minutes)}"
         if room is None or width(longer) <= room:
             text, text_en = longer, f"{text_en}, {fill(templates.estimate_en, **minutes)}"
-    return (text, text_en) if picture.override is None else (f"{text} {picture.override}", text_en)
+    return (text, text_en) if summary.override is None else (f"{text} {summary.override}", text_en)
 
 
-def hall_board(turn: Turn, point: Point, pictures: Sequence[AreaPicture]) -> Display:
+def hall_board(turn: Turn, point: Point, summaries: Sequence[AreaSummary]) -> Display:
     """One line per area with its next numbers, then notices. Too few rows: areas where nobody waits give way first."""
     policy = turn.state.policy.signage
     board, posted = turn.lookup.boards.get(point), notices.lines(turn, None)
-    shown = list(pictures)
+    shown = list(summaries)
     while board is not None and len(shown) > max(1, board.rows - min(1, len(posted))):
-        shown.remove(min(reversed(shown), key=lambda picture: picture.waiting))
+        shown.remove(min(reversed(shown), key=lambda summary: summary.waiting))
     lines: list[Line] = []
-    for picture in shown:
-        text, text_en = area_line(turn, picture)
-        numbers = " ".join(next_up(turn, picture.area, policy.next_numbers))
-        if numbers and turn.area(picture.area).stale is None:
+    for summary in shown:
+        text, text_en = area_line(turn, summary)
+        numbers = " ".join(next_up(turn, summary.area, policy.next_numbers))
+        if numbers and turn.area(summary.area).stale is None:
             text += f" {fill(policy.templates.next, numbers=numbers)}"
             text_en += f", {fill(policy.templates.next_en, numbers=numbers)}"
-        hours = hours_words.area_line(turn, picture.area)
+        hours = hours_words.area_line(turn, summary.area)
         lines.append((text, text_en) if hours is None else (f"{text} {hours[0]}", f"{text_en}. {hours[1]}"))
     return _display(turn, point, [*lines, *posted[:NOTICES_SHOWN]])
 

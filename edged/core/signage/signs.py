@@ -1,4 +1,4 @@
-"""What lamps, displays, panels and the centre's picture show for a state. Levels only: the same state, the same signs.
+"""What lamps, displays, panels and state messages for the city show. Levels only: the same state, the same signs.
 
 Only windows and areas touched by a turn are looked at; only a value that changed becomes a ``Desired``. ``boards.py``
 has the words.
@@ -12,14 +12,14 @@ from edged.core.calendar import opening
 from edged.core.cases import case_requests, case_signs
 from edged.core.model import losses
 from edged.core.model.commands import (
-    AlarmsPicture,
-    AreaPicture,
+    AlarmsSummary,
+    AreaSummary,
     Desired,
     Evaluator,
     Lamp,
     Panel,
     Value,
-    WindowPicture,
+    WindowSummary,
 )
 from edged.core.model.point import Point, point_of
 from edged.core.model.state import WindowState, WindowStateName
@@ -32,7 +32,7 @@ from edged.core.signage import boards
 from edged.core.visits import follow, rating
 from edged.core.windows import attendance, overrides, preparation
 
-CENTRE = "centre"  # the point whose driver publishes retained pictures; not a device of the hall
+CENTRE = "centre"  # the point whose driver publishes the state messages; not a device of the hall
 ALARMS_TOLD = 100  # the newest, to the centre: a message has 16 KiB
 LampLevel = Literal["off", "on", "blink"]
 
@@ -172,14 +172,14 @@ def _sign_window(turn: Turn, window: str) -> None:
         _show(turn, site.evaluator, asked)
     if site.display is not None:
         _show(turn, site.display, boards.window_board(turn, window))
-    _show(turn, point_of(CENTRE, window), _picture(turn, window, number))
+    _show(turn, point_of(CENTRE, window), _summary(turn, window, number))
 
 
-def _picture(turn: Turn, window: str, number: str | None) -> WindowPicture:
+def _summary(turn: Turn, window: str, number: str | None) -> WindowSummary:
     state = turn.window(window)
     line = overrides.window_line(turn, window)
     helpers = len(state.helpers)
-    return WindowPicture(
+    return WindowSummary(
         window, state.state, number, state.area, state.reason, line, state.stale, helpers, state.reason_zh
     )
 
@@ -216,7 +216,7 @@ def _sign_panels(turn: Turn) -> None:
 
 
 def _count_on_panel(turn: Turn, window: str, found: Counts) -> None:
-    """The panel's picture with new counts and nothing else changed."""
+    """What the panel shows, with new counts and nothing else changed."""
     panel, key = turn.lookup.windows[window].panel, turn.lookup.panel_slots[window]
     shown = turn.state.shown.get(key)
     if panel is None or not isinstance(shown, Panel):
@@ -268,8 +268,8 @@ def prompt_of(turn: Turn, window: str) -> str | None:
 
 def _is_told_otherwise(turn: Turn, area: str) -> bool:
     """Whether time alone changed what newcomers of an area are told about their wait."""
-    shown = turn.state.shown.get(slot(point_of(CENTRE, area), AreaPicture))
-    if not isinstance(shown, AreaPicture):
+    shown = turn.state.shown.get(slot(point_of(CENTRE, area), AreaSummary))
+    if not isinstance(shown, AreaSummary):
         return True
     told = standing(turn, area).told
     return told != (None if shown.wait_low_s is None else (shown.wait_low_s, shown.wait_s, shown.wait_high_s))
@@ -287,7 +287,7 @@ def _sign_area(turn: Turn, area: str) -> None:
     plus = len([window for window in tidal if window.state in WORKING])
     for lamp in site.lamps:
         _show(turn, lamp, LAMPS["on" if plus else "off"])
-    picture = AreaPicture(
+    summary = AreaSummary(
         area,
         state.waiting,
         now.oldest_ms,
@@ -302,16 +302,16 @@ def _sign_area(turn: Turn, area: str) -> None:
         asked_windows=len([window for window in tidal if window.state in ASKED]),
     )
     for display in site.displays:
-        _show(turn, display, boards.area_board(turn, area, display, picture))
-    _show(turn, point_of(CENTRE, area), picture)
+        _show(turn, display, boards.area_board(turn, area, display, summary))
+    _show(turn, point_of(CENTRE, area), summary)
 
 
 def _sign_hall(turn: Turn) -> None:
-    """The hall's boards say of every area what its retained picture says."""
-    shown = [turn.state.shown.get(slot(point_of(CENTRE, area), AreaPicture)) for area in turn.lookup.areas]
-    pictures = [picture for picture in shown if isinstance(picture, AreaPicture)]
+    """The hall's boards say of every area what its state message says."""
+    shown = [turn.state.shown.get(slot(point_of(CENTRE, area), AreaSummary)) for area in turn.lookup.areas]
+    summaries = [summary for summary in shown if isinstance(summary, AreaSummary)]
     for display in turn.lookup.site.displays:
-        _show(turn, display, boards.hall_board(turn, display, pictures))
+        _show(turn, display, boards.hall_board(turn, display, summaries))
 
 
 def _sign_alarms(turn: Turn) -> None:
@@ -325,5 +325,5 @@ def _sign_alarms(turn: Turn) -> None:
         if alarm.kind == alarms.LOST and alarm.subject in devices
     )
     standing = tuple((alarm.kind, alarm.subject, alarm.since_ms) for alarm in told)
-    picture = AlarmsPicture(standing, lost)
-    _show(turn, point_of(CENTRE, "alarms"), picture)
+    summary = AlarmsSummary(standing, lost)
+    _show(turn, point_of(CENTRE, "alarms"), summary)

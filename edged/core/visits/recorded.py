@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from edged.core.model.commands import Action, Body, Command, Desired, Note, WindowPicture
+from edged.core.model.commands import Action, Body, Command, Desired, Note, WindowSummary
 from edged.core.model.events import Event, KeptVisit, KeptWindow, OutcomeKept, SiteLoaded
 from edged.core.model.point import Point
 from edged.core.model.site import Site
@@ -80,7 +80,7 @@ class Recorded:
         self.actions, self.next_action, self.cases = dict(other.actions), other.next_action, other.cases
 
     def _show(self, value: object) -> None:
-        if isinstance(value, WindowPicture):
+        if isinstance(value, WindowSummary):
             self.windows[value.window] = KeptWindow(value.window, value.state, value.area)
 
     def _note(self, note: Note) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from edged.core.model.commands import (
     Action,
-    AreaPicture,
+    AreaSummary,
     Command,
     Desired,
     Lamp,
@@ -18,7 +18,7 @@ from edged.core.model.commands import (
     Page,
     Print,
     Say,
-    WindowPicture,
+    WindowSummary,
 )
 from edged.core.model.events import (
     CallReported,
@@ -96,7 +96,7 @@ class Promises:
                 self._level(command, isinstance(event, SiteLoaded))
             else:
                 self._action(facts, command)
-        if any(isinstance(c, Desired) and isinstance(c.value, WindowPicture) for c in commands):
+        if any(isinstance(c, Desired) and isinstance(c.value, WindowSummary) for c in commands):
             self._one_window_each()
 
     def changed_nothing(
@@ -192,11 +192,11 @@ class Promises:
         assert self._levels.get(key) != command.value, f"levels: {key} is commanded again as it stands"
         self._levels[key] = command.value
         value = command.value
-        if isinstance(value, WindowPicture):
+        if isinstance(value, WindowSummary):
             self._holds[value.window] = value.number
             if value.state == "STANDBY" and not configured:  # another configuration sends nobody away
                 self._touched[value.window] = False
-        elif isinstance(value, AreaPicture):
+        elif isinstance(value, AreaSummary):
             _range(value.area, value)
         elif isinstance(value, Lamp) and command.point in self._lamp_of:
             window = self._lamp_of[command.point]
@@ -235,7 +235,7 @@ class Promises:
         self._speaking[action.point] = (action.id, facts.at_ms)
 
 
-def _range(name: str, told: AreaPicture | Print) -> None:
+def _range(name: str, told: AreaSummary | Print) -> None:
     """An estimate is a range, or nothing."""
     low_s, mean_s, high_s = told.wait_low_s, told.wait_s, told.wait_high_s
     if low_s is None or mean_s is None or high_s is None:
