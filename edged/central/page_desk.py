@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from edged.central import topics
-from edged.central.page_pictures import AreaDay, Picturer
+from edged.central.page_parts import AreaDay, Picturer
 from edged.central.page_sources import PageLink, PageSources
 from edged.central.page_words import Pair, devices_in_words
 from edged.clock import monotonic_s

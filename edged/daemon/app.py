@@ -27,7 +27,7 @@ from edged.central.office import Dependencies, Office
 from edged.central.page_desk import PageDesk
 from edged.central.page_lines import LineDesk
 from edged.central.page_sources import PageSources
-from edged.central.pictures import Pictures
+from edged.central.state_messages import Pictures
 from edged.central.witness import Witness
 from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
 from edged.config import ConfigErrors, DeviceConfig, HallConfig

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from edged.central.pictures import Pictures
+from edged.central.state_messages import Pictures
 from edged.core.model.commands import CasesSummary, CaseSummary
 from edged.core.model.point import Point
 from edged.links.mqtt.link import MqttLink

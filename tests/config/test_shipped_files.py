@@ -18,11 +18,11 @@ from edged.central.cloud_events import EventWriter, Fact
 from edged.central.condemned import Condemned
 from edged.central.hall_status import HallStanding, HallStatus
 from edged.central.operations import OperationDocument
-from edged.central.pictures import Pictures
 from edged.central.policies import PAYLOAD_TYPE, inspect
 from edged.central.policy_desk import Known, PolicyDesk
 from edged.central.policy_schema import policy_schema
 from edged.central.rehearsed import Missed
+from edged.central.state_messages import Pictures
 from edged.central.uplink import parse_ack
 from edged.config import load
 from edged.core.model.commands import (

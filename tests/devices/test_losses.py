@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from devices import REGISTRY
-from edged.central.pictures import Pictures
+from edged.central.state_messages import Pictures
 from edged.core.model.commands import AlarmsSummary
 from edged.core.model.events import DeviceBack, DeviceLost, Event
 from edged.core.model.losses import LOSSES, OTHER, Loss, known
