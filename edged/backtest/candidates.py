@@ -74,7 +74,11 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class CandidateDay:
-    """One day under one candidate. ``picture``: with curves, and quotes even where they cost time."""
+    """One day under one candidate.
+
+    ``quotes``: compare the wait each visitor was told with the real one, which takes time. ``curves``: keep what the
+    day's charts are drawn of; includes ``quotes``.
+    """
 
     candidate: Candidate
     hall: Hall
@@ -83,7 +87,7 @@ class CandidateDay:
     prices: Prices = DEFAULT_PRICES
     with_profile: bool = True
     quotes: bool = False
-    picture: bool = False
+    curves: bool = False
 
 
 def named(name: str, shared: bool = False) -> Candidate:
@@ -113,8 +117,8 @@ def outcome(job: CandidateDay) -> DayMeasures:
             hall.close_ms,
             hall.opens_min,
             urgent=pool.urgent(hall, day),
-            quotes=job.quotes or job.picture,
-            picture=job.picture,
+            quotes=job.quotes or job.curves,
+            curves=job.curves,
         )
         return run(scenario, day)
     if (

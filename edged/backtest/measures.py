@@ -31,7 +31,10 @@ DEFAULT_PRICES = Prices()
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """One day for a picture: (minute, value) steps, and per visitor (minute, predicted, real) waits in minutes."""
+    """What one day's charts are drawn of.
+
+    (minute of the day, value) where a value changes; and per visitor (minute, predicted wait, real wait), in minutes.
+    """
 
     waiting: tuple[tuple[float, int], ...] = ()
     windows: tuple[tuple[float, int], ...] = ()

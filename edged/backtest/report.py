@@ -1,6 +1,6 @@
-"""The comparison as one HTML file: tables and pictures (inline SVG), nothing fetched from anywhere.
+"""The comparison as one HTML file: tables and charts (inline SVG), nothing fetched from anywhere.
 
-Pictures are of the day of median cost per set under the policy under test: people waiting, windows serving and "+1"
+Charts are of the day of median cost per set under the policy under test: people waiting, windows serving and "+1"
 staff over the day, and each visitor's predicted against their real wait.
 """
 
@@ -34,7 +34,7 @@ figure{margin:1em 0}svg{width:100%;height:auto;display:block}text{fill:var(--sof
 Steps = Sequence[tuple[float, float]]
 
 
-def render(document: Mapping[str, Any], pictures: Mapping[str, tuple[Day, DayMeasures]]) -> str:
+def render(document: Mapping[str, Any], charts: Mapping[str, tuple[Day, DayMeasures]]) -> str:
     """The HTML text."""
     tested = str(document["policy"])
     prices = document["prices"]
@@ -51,8 +51,8 @@ def render(document: Mapping[str, Any], pictures: Mapping[str, tuple[Day, DayMea
         parts += ["<h2>All sets</h2>", _table(document["policies"], tested)]
     for name, policies in document["sets"].items():
         parts += [f"<h2>{escape(name)}</h2>", _table(policies, tested)]
-        if name in pictures:
-            parts.append(_pictures(*pictures[name], prices["target_min"]))
+        if name in charts:
+            parts.append(_charts(*charts[name], prices["target_min"]))
     body = "\n".join(parts)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -79,7 +79,7 @@ def _table(policies: Mapping[str, Mapping[str, Any]], tested: str) -> str:
     )
 
 
-def _pictures(day: Day, outcome: DayMeasures, target_min: float) -> str:
+def _charts(day: Day, outcome: DayMeasures, target_min: float) -> str:
     curves = outcome.curves
     end = max([at for at, _ in (*curves.waiting, *curves.staff)] + [at for at, _, _ in curves.waits] + [60.0])
     predicted = [(at, told) for at, told, _ in curves.waits if told is not None]

@@ -122,7 +122,7 @@ class Scenario:
 
     ``urgent``: visitors with priority.
     ``disturb`` turns a device event into what reaches the controller (nothing, repeats, ones held back). ``quotes``:
-    compare what each visitor is told with what they wait; ``picture``: keep the curves of the day.
+    compare what each visitor is told with what they wait; ``curves``: keep what the day's charts are drawn of.
     """
 
     site: Site
@@ -134,7 +134,7 @@ class Scenario:
     urgent: frozenset[int] = frozenset()
     disturb: Callable[[Event], Iterable[Event]] | None = None
     quotes: bool = False
-    picture: bool = False
+    curves: bool = False
 
 
 def run(scenario: Scenario, day: Day) -> DayMeasures:
@@ -154,7 +154,7 @@ class _Tide:
 
 
 @dataclass(slots=True)
-class _Picture:
+class _Charted:
     waiting: list[tuple[float, int]] = field(default_factory=list)
     windows: list[tuple[float, int]] = field(default_factory=list)
     staff: list[tuple[float, int]] = field(default_factory=list)
@@ -178,7 +178,7 @@ class _CoreRun:
         self.open_min: list[float] = []
         self.now_ms = 0
         self.waiting = 0
-        self.picture = _Picture() if scenario.picture else None
+        self.charted = _Charted() if scenario.curves else None
         self.lookup = Lookup(scenario.site)
         self.services = [service.id for service in scenario.site.services]
         self.waiting_of = dict.fromkeys(self.lookup.areas, 0)
@@ -263,7 +263,7 @@ class _CoreRun:
             told = TOLD.get(note.kind)
             if told is not None:
                 told(self, note)
-        if self.picture is not None:
+        if self.charted is not None:
             self._draw()
 
     def _arrive(self, visitor: int) -> None:
@@ -375,19 +375,19 @@ class _CoreRun:
             self.staff_ms += ends.get(window, self.now_ms) - tide.ordered_ms
 
     def _draw(self) -> None:
-        assert self.picture is not None
+        assert self.charted is not None
         minute = self.now_ms / MINUTE_MS
         staffed = sum(1 for window in self.tides if self.idle[window] or window in self.at_window)
         for steps, value in (
-            (self.picture.waiting, self.waiting),
-            (self.picture.windows, len(self.regular) + staffed),
-            (self.picture.staff, len(self.tides)),
+            (self.charted.waiting, self.waiting),
+            (self.charted.windows, len(self.regular) + staffed),
+            (self.charted.staff, len(self.tides)),
         ):
             if not steps or steps[-1][1] != value:
                 steps.append((minute, value))
 
     def _curves(self) -> Curves:
-        if self.picture is None:
+        if self.charted is None:
             return Curves()
         waits = tuple(
             (at / MINUTE_MS, told / MINUTE_MS if told is not None else None, wait / MINUTE_MS)
@@ -395,8 +395,8 @@ class _CoreRun:
                 self.day.arrive_ms, self.waits, map(self.told.get, range(len(self.waits))), strict=True
             )
         )
-        picture = self.picture
-        return Curves(tuple(picture.waiting), tuple(picture.windows), tuple(picture.staff), waits)
+        charted = self.charted
+        return Curves(tuple(charted.waiting), tuple(charted.windows), tuple(charted.staff), waits)
 
 
 TOLD: dict[str, Callable[[_CoreRun, Note], None]] = {

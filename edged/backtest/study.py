@@ -96,7 +96,7 @@ def _settle_memory() -> None:
     gc.set_threshold(GARBAGE_AFTER)
 
 
-def pictured(answer: StudyResult, traces: Traces) -> dict[str, tuple[Day, DayMeasures]]:
+def charted(answer: StudyResult, traces: Traces) -> dict[str, tuple[Day, DayMeasures]]:
     """Per hall: its day of median cost under the policy under test, simulated again with curves."""
     first = answer.question.candidates[0]
     found: dict[str, tuple[Day, DayMeasures]] = {}
@@ -108,7 +108,7 @@ def pictured(answer: StudyResult, traces: Traces) -> dict[str, tuple[Day, DayMea
         )
         day = answer.days[costs[len(costs) // 2][1]]
         job = CandidateDay(first, traces.halls[hall], day, answer.question.setup_ms, answer.question.prices)
-        job = replace(job, with_profile=answer.question.with_profile, picture=True)
+        job = replace(job, with_profile=answer.question.with_profile, curves=True)
         found[hall] = (day, outcome(job))
     return found
 

@@ -1,7 +1,7 @@
 """The hall that a bench serves: one measured desk per kind of wire, and a busy area that background visitors use.
 
 Every area has a display and a "+1" window, so that each step does what it does in a hall: predicted wait, arbiter,
-signs, the centre's pictures. There is no loudspeaker: it would only add announcements nobody measures.
+signs, the state messages for the city. There is no loudspeaker: it would only add announcements nobody measures.
 """
 
 from __future__ import annotations

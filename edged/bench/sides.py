@@ -20,7 +20,7 @@ from edged.clock import perf_s
 PEERS = {"limit": "blocking", "asyncio": "asyncio", "aiomqtt": "aiomqtt"}  # side -> kind of peer
 WARM_UP = 12  # presses before anything counts
 WARM_UP_SPACING_S = 0.03
-SETTLE_S = 1.0  # after READY: first assertions, first pictures
+SETTLE_S = 1.0  # after READY: first assertions of levels, first state messages
 LOST_IN_ROW_MAX = 5  # then the round is over: who is this far behind would only keep the others waiting
 STRAY, GOLDEN = 0.25, 0.618034  # how far presses are off the beat, of its length; each elsewhere
 FILL_S = 10.0  # for fifty tickets to be kept

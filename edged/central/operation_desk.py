@@ -6,7 +6,7 @@
   message_zh, id}. The same document again is answered, not done again.
 * Answers go to the topics that are for them (``hall/{hall}/answer/…``) and nowhere else: asked for elsewhere, one is
   dropped and counted. What became of an order is also an event (``operation.done|refused``): that one always arrives.
-* The same answer stands among the pictures for pages (``page/answers``), which a broker without MQTT 5 carries, too.
+* The same answer stands in a page part (``page/answers``), which a broker without MQTT 5 carries, too.
 * An order on which this program fails is refused for ever (``condemned.py``): no order ends the hall.
 """
 
@@ -39,9 +39,7 @@ from edged.store.records import Attachments, MetaLine
 from edged.store.uplink import COUNTERS
 
 NOWHERE = Site("", "", (), (), ())  # before the core has its hall
-OF_DIGITS = (
-    32  # of the SHA-256 of an order's bytes, by which its answer is known among the pictures for pages
-)
+OF_DIGITS = 32  # of the SHA-256 of an order's bytes, by which its answer is known in the page part
 KEYS_MAX = 64  # counters remembered: four times the keys that a hall may trust at once
 _A_NAME = re.compile(
     r"[a-z][a-z-]{0,31}"

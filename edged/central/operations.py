@@ -193,7 +193,7 @@ class Lift(Body, frozen=True):
 
 
 class AcceptAlarm(Body, frozen=True):
-    """Take care of an alarm, named by kind and subject as in the picture of alarms."""
+    """Take care of an alarm, named by kind and subject as in the state message of the alarms."""
 
     kind: Annotated[str, form(r"^[a-z-]{1,32}$")]
     subject: Called

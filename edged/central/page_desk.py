@@ -1,10 +1,10 @@
-"""What pages live on: ``hall/{hall}/page/…``, retained, beside the pictures for the centre. Rules of this file:
+"""Publishes the page parts that ``edged web`` reads: ``hall/{hall}/page/…``, retained. Rules of this file:
 
-* A step only marks what it touched, which costs a set's ``add`` a command; a picture is made ``EVERY_S`` later at the
+* A step only marks what it touched, which costs a set's ``add`` a command; a part is made ``EVERY_S`` later at the
   earliest, a few at a time, and leaves only where it differs from the last one.
 * Notes tell most of what changed; what they do not tell (a clerk's name, a shift's end) a slow round finds.
 * A decision is told with the step that made it: sentence, measures, limit, alternatives; later steps add the outcome.
-* A picture on which this program fails is left out and logged: no page ends the hall.
+* A part on which this program fails is left out and logged: no page ends the hall.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 import structlog
 
 from edged.central import topics
-from edged.central.page_parts import AreaDay, Picturer
+from edged.central.page_parts import AreaDay, PageParts
 from edged.central.page_sources import PageLink, PageSources
 from edged.central.page_words import Pair, devices_in_words
 from edged.clock import monotonic_s
@@ -36,10 +36,10 @@ from edged.explain.words import DECISIONS
 from edged.heartbeat import Heartbeat
 from edged.observer import Observer, Step
 
-EVERY_S = 0.25  # real seconds between looks: a picture is for people
+EVERY_S = 0.25  # real seconds between looks: pages are for people
 ROUND_S = 2.0  # between steps of the slow round, and between beats
 ROUND_PARTS = 40  # windows and areas of a step of the round: a hall of 60 is gone through in four seconds
-AT_ONCE = 8  # pictures made before the loop has its turn: half a millisecond
+AT_ONCE = 8  # parts made before the loop has its turn: half a millisecond
 CALLS_KEPT = 12
 DECISIONS_KEPT = 24
 ANSWERS_KEPT = 32  # as many orders in a quarter of a second are a flood
@@ -79,7 +79,7 @@ class _Decision:
 
 
 class PageDesk(Observer):
-    """Publishes the pictures. ``start`` once the state is restored, ``run`` until cancelled."""
+    """Publishes the page parts. ``start`` once the state is restored, ``run`` until cancelled."""
 
     def __init__(self, link: PageLink, hall: str, sources: PageSources) -> None:
         self._link = link
@@ -127,7 +127,7 @@ class PageDesk(Observer):
                 )
 
     async def run(self) -> None:
-        """Publish the pages' snapshots until cancelled."""
+        """Publish the page parts until cancelled."""
         while True:
             self.heartbeat.expect(EVERY_S)
             await asyncio.sleep(EVERY_S)
@@ -279,7 +279,7 @@ class PageDesk(Observer):
     # -- looking --
 
     async def look(self) -> None:
-        """Make the pictures of everything that was touched, and publish those that changed."""
+        """Make every part that was touched, and publish those that changed."""
         state = self._from.state()
         if state.site is None:
             return
@@ -334,11 +334,11 @@ class PageDesk(Observer):
         state, at_ms = self._from.state(), self._from.at_ms()
         if state.site is not self._site or self._lookup is None:
             return  # the next look learns it
-        picturer = Picturer(state, self._lookup, at_ms, self._from.stamp, self._words)
+        made = PageParts(state, self._lookup, at_ms, self._from.stamp, self._words)
         for part in parts:
             try:
-                payload = _ENCODER.encode(self._body(picturer, part, at_ms))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the hall goes on without this picture
+                payload = _ENCODER.encode(self._body(made, part, at_ms))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the hall goes on without this part
                 if part not in self._failures and len(self._failures) < FAILURES_LOGGED_MAX:
                     self._failures.add(part)
                     log.error(
@@ -348,26 +348,26 @@ class PageDesk(Observer):
             if self._said.get(part) != payload and self._publish(part, payload):
                 self._said[part] = payload
 
-    def _body(self, picturer: Picturer, part: str, at_ms: int) -> dict[str, Any]:
+    def _body(self, made: PageParts, part: str, at_ms: int) -> dict[str, Any]:
         kind, _, name = part.partition("/")
         if kind == "window":
-            return picturer.window(name)
+            return made.window(name)
         if kind == "area":
-            return picturer.area(name, self._days.get(name, AreaDay()))
+            return made.area(name, self._days.get(name, AreaDay()))
         if kind == "names":
             config = self._from.config()
-            return picturer.names(config.pages.public_url, config.timezone, config.name_en)
+            return made.names(config.pages.public_url, config.timezone, config.name_en)
         if kind == "links":
             sources = self._from
-            return picturer.links(sources.backlog(), sources.durable(), sources.clock())
+            return made.links(sources.backlog(), sources.durable(), sources.clock())
         told: dict[str, Callable[[], dict[str, Any]]] = {
             "calls": lambda: {"calls": list(self._calls)},
             "answers": lambda: {"answers": list(self._answers)},
             "decisions": lambda: {"decisions": [] if self._site is None else self._told(self._site)},
-            "alarms": picturer.alarms,
-            "overrides": picturer.overrides,
-            "staff": picturer.staff,
-            "policy": lambda: picturer.policy(self._from.pushed()),
+            "alarms": made.alarms,
+            "overrides": made.overrides,
+            "staff": made.staff,
+            "policy": lambda: made.policy(self._from.pushed()),
             "beat": lambda: {"at": self._from.stamp(at_ms)},
         }
         return told[kind]()

@@ -107,7 +107,7 @@ class LineDesk:
             return
         try:
             lines = await self._lines(site)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the hall goes on without this picture
+        except Exception as error:  # noqa: BLE001 - whatever it is, the hall goes on without this part
             if not self._failed:
                 self._failed = True
                 log.error("ticket-pages-failed", error=type(error).__name__, detail=str(error))

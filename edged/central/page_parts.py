@@ -1,4 +1,4 @@
-"""What the pages show, as JSON bodies made of the hall's state: read only, each part from what the core holds.
+"""Makes the page parts: what the pages show, as JSON bodies, each from the state that the core holds (read only).
 
 Rules: names and numbers beside every id; what is not known is null, never 0; times are RFC 3339; nothing here is
 judged anew, what a decision was made of comes with its step (``page_desk.py``).
@@ -43,8 +43,8 @@ class AreaDay(NamedTuple):
     served: int = 0
 
 
-class Picturer:
-    """Pictures of one moment; ``stamp`` turns an ``at_ms`` into RFC 3339 wall time of the hall."""
+class PageParts:
+    """Makes the page parts of one moment; ``stamp`` turns an ``at_ms`` into RFC 3339 wall time of the hall."""
 
     def __init__(
         self, state: State, lookup: Lookup, at_ms: int, stamp: Stamp, devices: Mapping[str, page_words.Pair]
@@ -173,10 +173,10 @@ class Picturer:
         """An area: who waits, who comes to help, what it did today, and when it asks for more."""
         turn, state = self._turn, self._state
         shown = self._shown(point_of(CENTRE, area), AreaSummary)
-        picture = shown if isinstance(shown, AreaSummary) else AreaSummary(area, 0, None, 0, 0)
+        summary = shown if isinstance(shown, AreaSummary) else AreaSummary(area, 0, None, 0, 0)
         hours, policy = opening.of(turn, area), state.policy
         limit_s, (limit_zh, limit_en) = page_words.limit_in_words(policy, area)
-        oldest_ms, closes_ms = picture.oldest_since_ms, hours.closes_ms
+        oldest_ms, closes_ms = summary.oldest_since_ms, hours.closes_ms
         opens_ms = None if hours.opens_local_ms is None else wall.stamp_ms(turn, hours.opens_local_ms)
         coming = [
             window
@@ -184,16 +184,16 @@ class Picturer:
             if state.windows[window].area == area and state.windows[window].state in ASKED
         ]
         return {
-            "waiting": picture.waiting,
+            "waiting": summary.waiting,
             "oldest_since": None if oldest_ms is None else self._stamp(oldest_ms),
-            "wait_low_s": picture.wait_low_s,
-            "wait_s": picture.wait_s,
-            "wait_high_s": picture.wait_high_s,
-            "open_windows": picture.open_windows,
-            "tidal_windows": picture.tidal_windows,
-            "asked_windows": picture.asked_windows,
+            "wait_low_s": summary.wait_low_s,
+            "wait_s": summary.wait_s,
+            "wait_high_s": summary.wait_high_s,
+            "open_windows": summary.open_windows,
+            "tidal_windows": summary.tidal_windows,
+            "asked_windows": summary.asked_windows,
             "coming": coming,
-            "next": next_up(turn, area, NEXT_NUMBERS) if picture.waiting else [],
+            "next": next_up(turn, area, NEXT_NUMBERS) if summary.waiting else [],
             "issued": day.issued,
             "called": day.called,
             "served": day.served,

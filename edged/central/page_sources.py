@@ -17,7 +17,7 @@ class PageLink(Protocol):
 
 
 class PageSources(NamedTuple):
-    """What the pictures are made of. ``at_ms`` is hall time now, ``stamp`` makes RFC 3339 of it.
+    """What the page parts are made of. ``at_ms`` is hall time now, ``stamp`` makes RFC 3339 of it.
 
     ``pushed``: what became of the newest policy (``PolicyDesk.last_push``), its time as ``at`` in RFC 3339.
     """

@@ -1,7 +1,7 @@
-"""Publishes the hall's pictures for the centre, ``hall/{hall}/state/…``. A picture is a retained JSON message with the
-present state of an area, a window, the cases or the alarms.
+"""Publishes the hall's state messages for the city, ``hall/{hall}/state/…``: retained JSON messages with the present
+state of an area, a window, the open cases or the standing alarms.
 
-To the outputs it is a device whose levels are re-asserted, because here, too, only the newest value counts.
+To the outputs it is one more device whose levels are re-asserted: here, too, only the newest value counts.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ CASE_FIGURES = (
 )
 
 
-class Pictures:
-    """Publishes area and window pictures. ``stamp`` turns an ``at_ms`` into RFC 3339 wall time of the hall."""
+class StateMessages:
+    """Publishes the summaries that the core makes. ``stamp`` turns an ``at_ms`` into RFC 3339 wall time of the hall."""
 
     OPTIONS: ClassVar[type[Options]] = Options
     deadline_s = 1.0
-    pace_s = 0.25  # a picture is for people and dashboards: the newest, four times a second at most
+    pace_s = 0.25  # for people and dashboards: the newest value, four times a second at most
     reassert_s = 60.0  # retained and re-sent on reconnect; this only heals a broker that lost its store
 
     def __init__(self, link: MqttLink, hall: str, stamp: Callable[[int], str]) -> None:
@@ -46,7 +46,7 @@ class Pictures:
         self._stamp = stamp
 
     async def show(self, point: Point, value: Value) -> None:
-        """Publish one picture, retained. Raises ``Unreachable`` while the broker is away."""
+        """Publish one summary, retained. Raises ``Unreachable`` while the broker is away."""
         self._link.publish(*self._message(value), retain=True)
 
     async def act(self, action: Action) -> None:

@@ -94,22 +94,22 @@ def journal(hall: str) -> str:
 
 
 def area_state(hall: str, area: str) -> str:
-    """Retained picture of an area."""
+    """State message of an area (retained)."""
     return AREA_STATE.at(hall=hall, area=area)
 
 
 def cases_state(hall: str) -> str:
-    """Retained picture of the open cases."""
+    """State message of the open cases (retained)."""
     return CASES_STATE.at(hall=hall)
 
 
 def window_state(hall: str, window: str) -> str:
-    """Retained picture of a window."""
+    """State message of a window (retained)."""
     return WINDOW_STATE.at(hall=hall, window=window)
 
 
 def alarms_state(hall: str) -> str:
-    """Retained picture of the standing alarms."""
+    """State message of the standing alarms (retained)."""
     return ALARMS_STATE.at(hall=hall)
 
 

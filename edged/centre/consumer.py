@@ -5,7 +5,7 @@
 * PostgreSQL away: the batch in hand is tried again for ever, the broker keeps the rest. The broker away: paho tries
   again. What PostgreSQL cannot take of a batch is found alone, counted and acknowledged: one message stops nobody.
 * Several processes share the work by a shared subscription (``--share``); one of them, which holds an advisory lock,
-  keeps the retained pictures as well and clears away old months.
+  keeps the retained messages as well and clears away old months.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from edged.central import topics
 from edged.centre.broker import CityLink, Letter
 from edged.centre.gauges import ConsumerGauges
 from edged.centre.ledger import CentreLedger, HallEpoch, forget_before, utc_now
-from edged.centre.letters import BadLetter, HallEvent, HallPicture, read_event, read_picture
+from edged.centre.letters import BadLetter, HallEvent, RetainedMessage, read_event, read_retained
 from edged.clock import monotonic_s
 
 BATCH_MAX = 500
@@ -30,7 +30,7 @@ RETRY_S = 1.0  # between attempts while PostgreSQL is away
 KEEPER_LOCK = 0x6564_6B70
 KEEPER_EVERY_S = 2.0
 FORGET_EVERY_S = 6 * 3600.0
-PICTURES = (
+RETAINED = (
     *(topics.STATUS, topics.LINE, topics.POLICY_REPORT, topics.ALARMS_STATE),
     *(topics.AREA_STATE, topics.CASES_STATE),
 )
@@ -51,7 +51,7 @@ class Sorted(NamedTuple):
     """A batch of messages, sorted by kind."""
 
     events: list[HallEvent]
-    pictures: list[HallPicture]
+    retained: list[RetainedMessage]
 
 
 class Consumer:
@@ -114,7 +114,7 @@ class Consumer:
                 if letter.topic.endswith("/events"):
                     batch.events.append(read_event(letter.topic, letter.payload))
                 else:
-                    batch.pictures.append(read_picture(letter.topic, letter.payload))
+                    batch.retained.append(read_retained(letter.topic, letter.payload))
             except BadLetter as error:
                 self._refused(letter.topic, error.reason)
         return batch
@@ -123,17 +123,17 @@ class Consumer:
         """Store one batch. Raises ``psycopg.Error`` where it should be tried again."""
         began_s = monotonic_s()
         try:
-            kept = self._ledger.keep(batch.events, batch.pictures)
+            kept = self._ledger.keep(batch.events, batch.retained)
         except (psycopg.DataError, psycopg.ProgrammingError) as error:
-            if len(batch.events) + len(batch.pictures) == 1:
-                topic = batch.pictures[0].topic if batch.pictures else topics.events(batch.events[0].hall)
+            if len(batch.events) + len(batch.retained) == 1:
+                topic = batch.retained[0].topic if batch.retained else topics.events(batch.events[0].hall)
                 self._refused(topic, "database", str(error))
                 return {}
             upto: dict[HallEpoch, int] = {}
             for event in batch.events:
                 upto |= self._keep(Sorted([event], []))
-            for picture in batch.pictures:
-                self._keep(Sorted([], [picture]))
+            for message in batch.retained:
+                self._keep(Sorted([], [message]))
             return upto
         self._gauges.commit_s.observe(monotonic_s() - began_s)
         self._gauges.kept.inc(kept.new)
@@ -159,8 +159,8 @@ class Consumer:
         self._stop.wait(RETRY_S)
 
     def _keep_house(self) -> None:
-        """Take over the work that one consumer does for all (pictures, deleting old months), if no other one does
-        it.
+        """Take over what only one consumer does (storing retained messages, deleting old months), if none of the others
+        does it now.
         """
         if not self._keeper and monotonic_s() - self._asked_s >= KEEPER_EVERY_S:
             self._asked_s = monotonic_s()
@@ -170,7 +170,7 @@ class Consumer:
             if found == (True,):
                 self._keeper = True
                 self._gauges.keeps_pictures.set(1)
-                self._link.listen([topic.filter for topic in PICTURES])
+                self._link.listen([topic.filter for topic in RETAINED])
                 log.info("stores-page-snapshots")
         if self._keeper and self._share.keep_months and monotonic_s() - self._forgot_s >= FORGET_EVERY_S:
             self._forgot_s = monotonic_s()

@@ -24,7 +24,9 @@ class ConsumerGauges:
         self.gaps = Gauge("edged_centre_gaps", "Halls of which something is missing", registry=self.registry)
         self.connected = Gauge("edged_centre_broker_up", "Connected to the broker", registry=self.registry)
         self.keeps_pictures = Gauge(
-            "edged_centre_keeps_pictures", "This process keeps the pictures, too", registry=self.registry
+            "edged_centre_keeps_pictures",
+            "1: this process also stores the retained messages of the halls",
+            registry=self.registry,
         )
         self.commit_s = Histogram(
             "edged_centre_commit_seconds", "One batch", buckets=_BATCH_S, registry=self.registry

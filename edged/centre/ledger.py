@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from edged.centre.letters import HallEvent, HallPicture
+from edged.centre.letters import HallEvent, RetainedMessage
 from edged.clock import wall_ms
 
 FIRST_MONTH = (2026, 1)  # an earlier clock was never set
@@ -50,7 +50,7 @@ WHERE e.hall = i.hall AND e.epoch = i.epoch AND e.seq = i.seq AND e.seq > c.upto
   AND i.previous < e.previous
 """
 _TAIL = "SELECT seq, previous FROM events WHERE hall = %s AND epoch = %s AND seq > %s ORDER BY seq LIMIT %s"
-_PICTURE = """
+_RETAINED = """
 INSERT INTO pictures (topic, hall, payload) VALUES (%s, %s, %s)
 ON CONFLICT (topic) DO UPDATE SET payload = EXCLUDED.payload, at = now()
 WHERE pictures.payload IS DISTINCT FROM EXCLUDED.payload
@@ -100,15 +100,15 @@ class CentreLedger:
             self._connection.close()
             self._connection = None
 
-    def keep(self, events: Sequence[HallEvent], pictures: Sequence[HallPicture] = ()) -> KeptBatch:
+    def keep(self, events: Sequence[HallEvent], retained: Sequence[RetainedMessage] = ()) -> KeptBatch:
         """Store a whole batch, or nothing and raise."""
         connection = self.connection()
         self._make_months(event.at for event in events)
         with connection.transaction(), connection.cursor() as cursor:
             kept = _keep(cursor, events) if events else KeptBatch(0, 0, {}, set())
-            newest = {picture.topic: picture for picture in pictures}
+            newest = {message.topic: message for message in retained}
             for topic in sorted(newest):  # in one order, lest two processes wait for each other
-                cursor.execute(_PICTURE, newest[topic])
+                cursor.execute(_RETAINED, newest[topic])
         return kept
 
     def _make_months(self, moments: Iterable[datetime]) -> None:

@@ -1,4 +1,4 @@
-"""Messages of halls, parsed: an event of ``hall/{hall}/events``, or a retained picture.
+"""Messages of halls, parsed: an event of ``hall/{hall}/events``, or a retained message.
 
 Rules: what does not fit is refused with one word for a counter, and nothing raises. Text that holds an identity or
 mobile number is masked before it is kept: halls send none, and the centre keeps none whatever comes.
@@ -38,8 +38,8 @@ class HallEvent(NamedTuple):
     data: str
 
 
-class HallPicture(NamedTuple):
-    """A retained picture on ``topic``; ``payload`` is JSON, null where it was deleted."""
+class RetainedMessage(NamedTuple):
+    """The newest message retained on ``topic``; ``payload`` is JSON, null where it was deleted."""
 
     topic: str
     hall: str
@@ -84,18 +84,18 @@ def read_event(topic: str, payload: bytes) -> HallEvent:
     return HallEvent(hall, int(epoch), seq, previous, at, kind[1], _plain(subject), historical, text)
 
 
-def read_picture(topic: str, payload: bytes) -> HallPicture:
-    """Parse a picture. Raises ``BadLetter``."""
+def read_retained(topic: str, payload: bytes) -> RetainedMessage:
+    """Parse a retained message. Raises ``BadLetter``."""
     named = HALL_TOPIC.fullmatch(topic)
     if named is None:
         raise BadLetter("topic")
     if not payload:
-        return HallPicture(topic, named[1], "null")
+        return RetainedMessage(topic, named[1], "null")
     if topic == topics.line(named[1]):
         if payload not in (b"0", b"1"):
             raise BadLetter("line")
-        return HallPicture(topic, named[1], payload.decode())
-    return HallPicture(topic, named[1], json.dumps(_plain(_parsed(payload)), ensure_ascii=False))
+        return RetainedMessage(topic, named[1], payload.decode())
+    return RetainedMessage(topic, named[1], json.dumps(_plain(_parsed(payload)), ensure_ascii=False))
 
 
 def _parsed(payload: bytes) -> dict[str, Any]:

@@ -6,7 +6,7 @@ file:
 * More than ``max_failed`` halls that refuse, take back or do not answer halt it: halls of later waves never see it.
 * Its state is in PostgreSQL before anything is pushed: killed anywhere, it goes on from there. A push that may not have
   left is sent again; a hall answers the same document again and does nothing.
-* What halls say is read where the consumer keeps it (``pictures``): reports are retained, so none is missed.
+* What halls say is read where the consumer stores it (the table ``pictures``): reports are retained, so none is missed.
 """
 
 from __future__ import annotations

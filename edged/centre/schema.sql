@@ -34,7 +34,7 @@ CREATE INDEX IF NOT EXISTS events_by_kind ON events (kind, at);
 -- Of clocks that were never set, and of months for which there was no table yet.
 CREATE TABLE IF NOT EXISTS events_other PARTITION OF events DEFAULT;
 
--- What is retained of every hall: the newest payload of each topic.
+-- The retained messages of every hall: the newest payload of each topic.
 CREATE TABLE IF NOT EXISTS pictures (
   topic   text PRIMARY KEY,
   hall    text  NOT NULL,

@@ -58,7 +58,7 @@ def _standing(broker: str | None, hall: str | None, config: Path | None) -> list
     from edged.central import topics
     from edged.cli.exchange import NoAnswer, conversation
     from edged.cli.hall_names import HallNames
-    from edged.cli.status import PICTURES_S, QUIET_S, body_of
+    from edged.cli.status import QUIET_S, RETAINED_S, body_of
     from edged.cli.target import fail, find_or_exit
     from edged.explain.alarm_words import alarm_words
 
@@ -70,7 +70,7 @@ def _standing(broker: str | None, hall: str | None, config: Path | None) -> list
     ]
     try:
         with conversation(target, wanted) as talk:
-            for heard in talk.hear(PICTURES_S, QUIET_S):
+            for heard in talk.hear(RETAINED_S, QUIET_S):
                 said[heard.topic] = body_of(heard.payload)
     except NoAnswer as error:
         raise fail(str(error)) from None

@@ -206,10 +206,10 @@ def _show(answer: StudyResult, as_json: bool) -> None:
 
 def _write_report(file: Path, answer: StudyResult, traces: Traces) -> None:
     from edged.backtest.report import render
-    from edged.backtest.study import document, pictured
+    from edged.backtest.study import charted, document
 
     try:
-        file.write_text(render(document(answer), pictured(answer, traces)), "utf-8")
+        file.write_text(render(document(answer), charted(answer, traces)), "utf-8")
     except OSError as error:
         _fail(str(error))
     print(f"edged backtest: report in {file}", file=sys.stderr)

@@ -38,42 +38,42 @@ def cases(
     """
     from edged.central import topics
     from edged.cli.exchange import NoAnswer, conversation
-    from edged.cli.status import PICTURES_S, QUIET_S
+    from edged.cli.status import QUIET_S, RETAINED_S
 
     target = find_or_exit(broker, hall, config)
-    picture: dict[str, Any] = {}
+    summary: dict[str, Any] = {}
     names: dict[str, Any] = {}
     named = topics.page(target.hall, "names")
     try:
         with conversation(target, [topics.cases_state(target.hall), named]) as talk:
-            for heard in talk.hear(PICTURES_S, QUIET_S):
+            for heard in talk.hear(RETAINED_S, QUIET_S):
                 if heard.topic == named:
                     names = _object(heard.payload)
                 else:
-                    picture = _object(heard.payload) or picture
+                    summary = _object(heard.payload) or summary
     except NoAnswer as error:
         raise fail(str(error)) from None
     if as_json:
-        typer.echo(json.dumps(picture, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(summary, ensure_ascii=False, indent=2))
     else:
-        _tell(target.hall, picture, HallNames(names))
-    raise typer.Exit(1 if picture.get("waiting") or picture.get("overdue") else 0)
+        _tell(target.hall, summary, HallNames(names))
+    raise typer.Exit(1 if summary.get("waiting") or summary.get("overdue") else 0)
 
 
-def _tell(hall: str, picture: dict[str, Any], names: HallNames) -> None:
-    if not picture:
+def _tell(hall: str, summary: dict[str, Any], names: HallNames) -> None:
+    if not summary:
         typer.echo(f"hall {hall}: no case was ever opened 尚无反映")
         return
-    waiting, in_hand, overdue = (picture.get(key, 0) for key in ("waiting", "in_hand", "overdue"))
+    waiting, in_hand, overdue = (summary.get(key, 0) for key in ("waiting", "in_hand", "overdue"))
     typer.echo(f"hall {hall}: {waiting} wait 待响应，{in_hand} in hand 办理中，{overdue} overdue 超期")
-    figures = [f"{text} {_percent(picture.get(key))}" for key, text in RATIOS]
+    figures = [f"{text} {_percent(summary.get(key))}" for key, text in RATIOS]
     typer.echo(f"  {', '.join(figures)}")
-    if picture.get("cases"):
+    if summary.get("cases"):
         typer.echo(
             f"\n{wide('case 编号', 18)}{wide('state 状态', 22)}{wide('due 到期', 14)}{wide('area 专区', 22)}"
             f"{wide('why 原因', 14)}opened 登记"
         )
-    for case in picture.get("cases", ()):
+    for case in summary.get("cases", ()):
         state = f"{case['state']} {STATES.get(case['state'], '')}"
         marks = (" !" if case["overdue"] else "") + (" special 特殊" if case["special"] else "")
         typer.echo(
@@ -81,7 +81,7 @@ def _tell(hall: str, picture: dict[str, Any], names: HallNames) -> None:
             f"{wide(names.area(case['area'] or '-'), 22)}{wide(case['code'], 14)}"
             f"{case['opened']}{marks}"
         )
-    hidden = waiting + in_hand - len(picture.get("cases", ()))
+    hidden = waiting + in_hand - len(summary.get("cases", ()))
     if hidden > 0:
         typer.echo(f"  and {hidden} newer ones")
 

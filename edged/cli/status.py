@@ -14,7 +14,7 @@ import typer
 from edged.cli.hall_names import HallNames, wide
 from edged.cli.target import Target, fail, find_or_exit
 
-PICTURES_S = 1.5  # retained messages arrive within ms of subscribing; a slow line gets this long
+RETAINED_S = 1.5  # retained messages arrive within ms of subscribing; a slow line gets this long
 QUIET_S = 0.3  # nothing new for this long: all have arrived
 MISTAKES_SHOWN = 10
 HEALTH_S = 2.0
@@ -53,15 +53,15 @@ def status(
 
     target = find_or_exit(broker, hall, config)
     try:
-        pictures = left_at_broker(target)
+        retained = left_at_broker(target)
     except NoAnswer as error:
         raise fail(str(error)) from None
-    pictures["health"] = _health(target)
+    retained["health"] = _health(target)
     if as_json:
-        typer.echo(json.dumps(pictures, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(retained, ensure_ascii=False, indent=2))
     else:
-        _tell(target, pictures)
-    raise typer.Exit(0 if _well(pictures) else 1)
+        _tell(target, retained)
+    raise typer.Exit(0 if _well(retained) else 1)
 
 
 def left_at_broker(target: Target) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def left_at_broker(target: Target) -> dict[str, Any]:
         topics.keys_report(target.hall),
     ]
     with conversation(target, wanted) as talk:
-        for heard in talk.hear(PICTURES_S, QUIET_S):
+        for heard in talk.hear(RETAINED_S, QUIET_S):
             body = body_of(heard.payload)
             name = heard.topic.rpartition("/")[2]
             if heard.topic == wanted[0]:
@@ -125,17 +125,17 @@ def _health(target: Target) -> dict[str, Any] | None:
         connection.close()
 
 
-def _well(pictures: dict[str, Any]) -> bool:
-    said = pictures["status"]
-    health = pictures["health"]
+def _well(retained: dict[str, Any]) -> bool:
+    said = retained["status"]
+    health = retained["health"]
     return (
         bool(said) and said.get("state") == "online" and (not health or health.get("state") in (None, "ok"))
     )
 
 
-def _tell(target: Target, pictures: dict[str, Any]) -> None:
-    said, policy, health = (pictures[kind] or {} for kind in ("status", "policy", "health"))
-    names = HallNames(pictures["names"] or {}, pictures["about"])
+def _tell(target: Target, retained: dict[str, Any]) -> None:
+    said, policy, health = (retained[kind] or {} for kind in ("status", "policy", "health"))
+    names = HallNames(retained["names"] or {}, retained["about"])
     stopped = target.web is not None and not health and said.get("state") != "online"
     note = ", not running on this machine 本机服务未运行" if stopped else ""
     typer.echo(f"hall {target.hall} at {target.host}:{target.port}: {said.get('state', 'never seen')}{note}")
@@ -153,30 +153,30 @@ def _tell(target: Target, pictures: dict[str, Any]) -> None:
     applied = policy.get("applied") or {}
     if policy:
         typer.echo(f"  policy version {applied.get('version')}, last push: {policy.get('state')}")
-    listed = (pictures.get("keys") or {}).get("applied") or {}
+    listed = (retained.get("keys") or {}).get("applied") or {}
     if listed.get("version"):
         typer.echo(
-            f"  key list version {listed['version']}, until {pictures['keys'].get('expires')} 密钥清单"
+            f"  key list version {listed['version']}, until {retained['keys'].get('expires')} 密钥清单"
         )
-    _tell_alarms(pictures["alarms"] or {}, names)
-    _tell_parts(pictures, names)
+    _tell_alarms(retained["alarms"] or {}, names)
+    _tell_parts(retained, names)
 
 
-def _tell_parts(pictures: dict[str, Any], names: HallNames) -> None:
-    if pictures["areas"]:
+def _tell_parts(retained: dict[str, Any], names: HallNames) -> None:
+    if retained["areas"]:
         typer.echo(
             f"\n{wide('area 专区', 26)}{'waiting 等候':>12}{'open 开放':>10}{'+1 潮汐':>9}{'asked 待到岗':>10}"
             "  oldest since 最早取号"
         )
-    for name, area in sorted(pictures["areas"].items()):
+    for name, area in sorted(retained["areas"].items()):
         typer.echo(
             f"{wide(names.area(name), 26)}{area.get('waiting', '?'):>14}{area.get('open_windows', '?'):>12}"
             f"{area.get('tidal_windows', '?'):>10}{area.get('asked_windows', '?'):>12}"
             f"  {area.get('oldest_since') or '-'}"
         )
-    if pictures["windows"]:
+    if retained["windows"]:
         typer.echo(f"\n{wide('window 窗口', 16)}{wide('state 状态', 24)}{wide('number 号', 11)}tidal 潮汐")
-    for name, window in sorted(pictures["windows"].items(), key=lambda pair: names.place(pair[0])):
+    for name, window in sorted(retained["windows"].items(), key=lambda pair: names.place(pair[0])):
         state = str(window.get("state", "?"))
         state = f"{state} {STATES.get(state, '')}" + (" 失联 stale" if window.get("stale") else "")
         tidal = " ".join(_tide_of(window, names))

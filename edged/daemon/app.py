@@ -27,7 +27,7 @@ from edged.central.office import Dependencies, Office
 from edged.central.page_desk import PageDesk
 from edged.central.page_lines import LineDesk
 from edged.central.page_sources import PageSources
-from edged.central.state_messages import Pictures
+from edged.central.state_messages import StateMessages
 from edged.central.witness import Witness
 from edged.clock import Clock, Warp, monotonic_s, rfc3339, utc_offset_min
 from edged.config import ConfigErrors, DeviceConfig, HallConfig
@@ -131,7 +131,7 @@ class Application:
         self.status = HallStatus(config.hall, self.journal.epoch, self._rfc3339, config.policy.group)
         will = (self.status.topic, self.status.payload("offline", self._standing()))
         self.mqtt = self._platform.broker(link_settings(config, will), self.reject)
-        self.pictures = Pictures(self.mqtt, config.hall, self._stamp)
+        self.state_messages = StateMessages(self.mqtt, config.hall, self._stamp)
         self.concerns = Concerns(self.inbox.put, lambda: self.engine.state)
         self.pages = PageDesk(self.mqtt, config.hall, self._page_sources())
         condemned = self._platform.condemned(config)
@@ -289,7 +289,7 @@ class Application:
         self._draw_secret(self.config)
         if self._safe != (self.engine.state.put_aside is not None):
             self.inbox.put(SafeModeSet(self._safe))
-        centre = self.outputs.attach(CENTRE, self.pictures)
+        centre = self.outputs.attach(CENTRE, self.state_messages)
         fleet = Devices(self.outputs, self._driver, tasks, patient=self._safe)
         try:
             fleet.apply(self.config.devices)
@@ -315,7 +315,7 @@ class Application:
             ("journal", self.journal.run()),
             ("loop", self.loop.run()),
             ("mqtt", self.mqtt.run()),
-            ("pictures", centre.run()),
+            ("state-messages", centre.run()),
             ("centre", self.office.run()),
             ("pages", self.pages.run()),
             ("lines", self.lines.run()),
@@ -386,7 +386,7 @@ class Application:
             "clock": self._clock_heartbeat.due_s,
             "reloads": self.reloads.heartbeat.due_s,
             "mqtt": self.mqtt.heartbeat.due_s,
-            "pictures": self.outputs.due_s(CENTRE),
+            "state-messages": self.outputs.due_s(CENTRE),
             "pages": self.pages.heartbeat.due_s,
             "lines": self.lines.heartbeat.due_s,
             **self.office.heartbeats(),

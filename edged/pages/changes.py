@@ -1,4 +1,4 @@
-"""``/picture`` and ``/changes``: the whole picture, and server-sent events with what changes in it.
+"""``/parts`` and ``/changes``: everything that pages show, and server-sent events with what changes in it.
 
 Source: WHATWG HTML, 9.2 Server-sent events. Every event carries the number up to which it tells; a browser that comes
 back names the last one it has (Last-Event-ID) and gets the difference, or the whole where that means nothing.
@@ -44,7 +44,7 @@ class Streams:
             telling.cancel()
 
 
-def picture(sheet: Sheet) -> ASGIApp:
+def parts(sheet: Sheet) -> ASGIApp:
     """The endpoint that returns all of ``sheet``."""
 
     async def whole(scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,7 +104,7 @@ async def _gone(receive: Receive) -> None:
 
 
 def _told(request: Request, sheet: Sheet) -> int:
-    """The change number up to which this browser has the picture; 0 if it has nothing from this process."""
+    """The change number up to which this browser has the parts; 0 if it has nothing from this process."""
     life, _, seq = request.headers.get("last-event-id", "").partition(".")
     if life != sheet.life or not seq.isdecimal() or len(seq) > 18 or int(seq) > sheet.seq:
         return 0

@@ -73,7 +73,7 @@ class DayRecorder:
         return self.day
 
     def heard(self, name: str, body: Body | None, at: str) -> None:
-        """A part of the picture changed at ``at`` (RFC 3339, the hall's zone)."""
+        """Record that a page part changed at ``at`` (RFC 3339, the hall's zone)."""
         kind, _, which = name.partition("/")
         if kind == "names" and body is not None:
             self._named(body)

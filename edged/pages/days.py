@@ -52,7 +52,7 @@ class RecordedDays:
         return rfc3339(self._clock.wall_ms(), self._zone)
 
     def heard(self, name: str, body: dict[str, Any] | None) -> None:
-        """A part of the picture as it is now."""
+        """A page part as it is now."""
         if name == "beat":
             return
         self._parts[name] = body

@@ -24,7 +24,7 @@ from edged.config.broker import pages_settings
 from edged.links.http.listener import Listener, bind
 from edged.links.mqtt.link import MqttLink
 from edged.pages import assets, board, days, duty, hall, replay, report
-from edged.pages.changes import Streams, changes, picture
+from edged.pages.changes import Streams, changes, parts
 from edged.pages.days import RecordedDays
 from edged.pages.guard import Guard
 from edged.pages.mirror import Mirror
@@ -77,9 +77,9 @@ def application(pages: Pages) -> Guard:
         return JSONResponse(_health(pages))
 
     routes += [
-        Route("/picture", _Endpoint(picture(mirror.staff))),
+        Route("/parts", _Endpoint(parts(mirror.staff))),
         Route("/changes", _Endpoint(changes(mirror.staff, streams))),
-        Route("/board/picture", _Endpoint(picture(mirror.public))),
+        Route("/board/parts", _Endpoint(parts(mirror.public))),
         Route("/board/changes", _Endpoint(changes(mirror.public, streams))),
         Route("/files/{name}", file),
         Route("/healthz", health),

@@ -1,4 +1,4 @@
-"""The picture that pages draw: named parts, each the newest JSON object of one topic, with a number for every change.
+"""What pages draw: named parts, each the newest JSON object of one topic, with a number for every change.
 
 Whoever asks for "everything since number N" gets one frame, however long it was away: no queue grows for anybody.
 """
@@ -22,7 +22,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class Sheet:
-    """One picture. ``put`` changes a part, ``changed`` waits for changes, ``frame`` encodes them."""
+    """What one kind of page sees. ``put`` changes a part, ``changed`` waits for changes, ``frame`` encodes them."""
 
     def __init__(self) -> None:
         self.life = secrets.token_hex(4)  # numbers of another life mean nothing

@@ -25,7 +25,7 @@ OWN_MIN = 9.0  # as shipped, where the day does not say
 SETUP_MS = 2 * MINUTE_MS
 SERVICE_S = 480.0  # of a visitor whose end was not seen
 SERVICE_MAX_S = 4 * 3600.0
-CURVE_POINTS_MAX = 600  # of one line in a picture
+CURVE_POINTS_MAX = 600  # of one line in a chart
 
 DayFile = dict[str, Any]
 
@@ -113,7 +113,7 @@ def compared(day: DayFile, other_min: float | None, told: Any) -> dict[str, Any]
     sides: dict[str, list[DayMeasures]] = {"own": [], "other": []}
     for place, one in enumerate(areas):
         for side, minutes in (("own", one.own_min), ("other", other_min)):
-            job = CandidateDay(opening_at(minutes), one.hall, one.day, SETUP_MS, DEFAULT_PRICES, picture=True)
+            job = CandidateDay(opening_at(minutes), one.hall, one.day, SETUP_MS, DEFAULT_PRICES, curves=True)
             sides[side].append(outcome(job))
             told(2 * place + 1 + (side == "other"), 2 * len(areas))
     result: dict[str, Any] = {side: figures(days, target_min) for side, days in sides.items()}

@@ -1,4 +1,4 @@
-"""The demo's picture of the hall in a terminal: what the devices show, and why the controller did what it did.
+"""Shows the demo's hall in a terminal: what the devices show, and why the controller did what it did.
 
 Lamps and LED text are read from the simulated devices (what a visitor would see), not from what was commanded.
 """
@@ -100,17 +100,17 @@ def _areas(scene: Scene) -> RenderableType:
     for title in ("area 专区", "hours", "open 窗口", "+1", "waiting 等候"):
         table.add_column(title, no_wrap=True)
     for area in scene.site.areas:
-        picture = scene.tally.areas.get(area.id)
-        if picture is None:
+        summary = scene.tally.areas.get(area.id)
+        if summary is None:
             continue
-        plus = Text(f"+{picture.tidal_windows}", "bold magenta") if picture.tidal_windows else Text("")
-        style = "red" if picture.waiting > 8 else "green"
-        bar = "█" * min(picture.waiting, BAR_MAX) + ("+" if picture.waiting > BAR_MAX else "")
-        waiting = Text.assemble(f"{picture.waiting:3d} ", (bar, style))
-        hours = "" if picture.hours is None else f"{HOURS[picture.hours]} {picture.hours}"
-        if picture.mode not in (None, "full") and picture.hours != "closed":
-            hours += f", {picture.mode}"
-        table.add_row(f"{area.name} {area.name_en}", hours, str(picture.open_windows), plus, waiting)
+        plus = Text(f"+{summary.tidal_windows}", "bold magenta") if summary.tidal_windows else Text("")
+        style = "red" if summary.waiting > 8 else "green"
+        bar = "█" * min(summary.waiting, BAR_MAX) + ("+" if summary.waiting > BAR_MAX else "")
+        waiting = Text.assemble(f"{summary.waiting:3d} ", (bar, style))
+        hours = "" if summary.hours is None else f"{HOURS[summary.hours]} {summary.hours}"
+        if summary.mode not in (None, "full") and summary.hours != "closed":
+            hours += f", {summary.mode}"
+        table.add_row(f"{area.name} {area.name_en}", hours, str(summary.open_windows), plus, waiting)
     return table
 
 
@@ -121,12 +121,12 @@ def _windows(scene: Scene) -> RenderableType:
             table.add_column(title, no_wrap=True)
     cells: list[list[RenderableType]] = []
     for window in scene.site.windows:
-        picture = scene.tally.windows.get(window.id)
-        state = "CLOSED" if picture is None else picture.state
+        summary = scene.tally.windows.get(window.id)
+        state = "CLOSED" if summary is None else summary.state
         mark, style = LAMP_TEXT[scene.lamps.get(window.id, "off")]
         label = f"{window.number}{' 潮汐+1' if window.tidal else ''}"
         lamp: RenderableType = Text(mark, style) if window.lamp else Text("")
-        number = "" if picture is None or picture.number is None else picture.number
+        number = "" if summary is None or summary.number is None else summary.number
         cells.append([label, lamp, Text(state, STATE_STYLE.get(state, "")), number])
     half = (len(cells) + 1) // 2
     for left in range(half):

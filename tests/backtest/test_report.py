@@ -1,4 +1,4 @@
-"""The report, opened in a browser as its reader would: it fetches nothing, nothing overflows, pictures show the day."""
+"""The report, opened in a browser as its reader would: it fetches nothing, nothing overflows, charts show the day."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ async def test_calls_of_a_ticket_for_the_pages(crowd: Crowd) -> None:
     link.published.clear()
     looking = await_calls(desk.look())
     assert_not_grown("pages", {"calls": marking / VISITS})
-    assert_not_grown("pages-look", {"calls": looking / len(link.published)})  # of a picture that changed
+    assert_not_grown("pages-look", {"calls": looking / len(link.published)})  # of a part that changed
 
 
 def await_calls(work: Coroutine[Any, Any, None]) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from edged.centre.gauges import ConsumerGauges
 from edged.centre.ledger import CentreLedger
-from edged.centre.letters import HallEvent, read_picture
+from edged.centre.letters import HallEvent, read_retained
 from edged.sim.broker import free_port
 from tests.centre.test_reports import story
 from tests.support.brokers import until
@@ -50,13 +50,13 @@ def city(dsn: str) -> str:
     events.append(events[-1]._replace(hall="west", seq=9, previous=8))
     refused = {"desired": {"version": 4}, "applied": {"version": 3}, "state": "rejected"}
     refused["reason"] = {"code": "out-of-bounds", "path": "", "message": "no", "message_zh": "不行"}
-    pictures: list[tuple[str, dict[str, Any]]] = [
+    retained: list[tuple[str, dict[str, Any]]] = [
         *((f"hall/{hall}/status", {"state": "online", "group": "river-city"}) for hall in ("east", "west")),
         ("hall/west/policy/report", refused),
         ("hall/west/state/alarms", {"standing": [{"alarm": "device-lost"}]}),
     ]
     ledger = CentreLedger(dsn)
-    ledger.keep(events, [read_picture(topic, json.dumps(body).encode()) for topic, body in pictures])
+    ledger.keep(events, [read_retained(topic, json.dumps(body).encode()) for topic, body in retained])
     ledger.close()
     return dsn
 

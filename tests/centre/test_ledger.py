@@ -12,7 +12,7 @@ import pytest
 
 from edged.centre import scan, standing
 from edged.centre.ledger import CentreLedger, forget_before, joined, prepare
-from edged.centre.letters import BadLetter, HallEvent, read_event, read_picture
+from edged.centre.letters import BadLetter, HallEvent, read_event, read_retained
 
 AT = datetime(2026, 12, 1, 2, 0, tzinfo=UTC)
 
@@ -160,7 +160,7 @@ def test_personal_data_is_masked_at_the_border_and_found_where_it_was_planted(ds
     ledger = CentreLedger(dsn)
     number = "11010519491231002X"
     said = read_event("hall/east/events", message(subject=number, data={"a": [f"id {number}"], number: 1}))
-    ledger.keep([said], [read_picture("hall/east/state/cases", json.dumps({"open": [number]}).encode())])
+    ledger.keep([said], [read_retained("hall/east/state/cases", json.dumps({"open": [number]}).encode())])
     with psycopg.connect(dsn) as connection:
         assert scan.personal_data(connection) == (2, [])
         connection.execute("UPDATE events SET data = %s::jsonb", (json.dumps({"who": number}),))

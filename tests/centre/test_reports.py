@@ -17,7 +17,7 @@ import pytest
 
 from edged.centre import reports, standing
 from edged.centre.ledger import CentreLedger
-from edged.centre.letters import HallEvent, read_picture
+from edged.centre.letters import HallEvent, read_retained
 from tests.support.daemons import ROOT
 
 EXAMPLE = ROOT / "configs" / "hall-example.toml"
@@ -124,9 +124,9 @@ def test_reports_speak_of_halls_by_their_names_in_every_form(city: str, tmp_path
     assert run("scan", "--postgres", city).returncode == 0
 
 
-def pictures(hall: str, **said: Any) -> list[Any]:
+def retained(hall: str, **said: Any) -> list[Any]:
     return [
-        read_picture(f"hall/{hall}/{tail.replace('_', '/')}", json.dumps(payload).encode())
+        read_retained(f"hall/{hall}/{tail.replace('_', '/')}", json.dumps(payload).encode())
         for tail, payload in said.items()
     ]
 
@@ -141,9 +141,9 @@ def test_the_status_says_what_is_wrong_and_with_whom(dsn: str) -> None:
         "since": "2026-12-01T08:00:00+08:00",
     }
     report = {"desired": {"version": 7}, "applied": {"version": 7}, "state": "applied"}
-    ledger.keep([], pictures("east", status=online | {"group": "river-city"}, policy_report=report))
-    now = [read_picture("hall/east/line", b"1"), *pictures("east", state_alarms={"standing": []})]
-    ledger.keep([], [*now, *pictures("east", state_area_tax={"waiting": 4, "tidal_windows": 1})])
+    ledger.keep([], retained("east", status=online | {"group": "river-city"}, policy_report=report))
+    now = [read_retained("hall/east/line", b"1"), *retained("east", state_alarms={"standing": []})]
+    ledger.keep([], [*now, *retained("east", state_area_tax={"waiting": 4, "tidal_windows": 1})])
 
     def told(group: str | None = None) -> dict[str, standing.CityHall]:
         with psycopg.connect(dsn) as connection:
@@ -155,11 +155,11 @@ def test_the_status_says_what_is_wrong_and_with_whom(dsn: str) -> None:
     assert (done.returncode, "0 not well" in done.stdout) == (0, True), done.stdout
     why = {"code": "out-of-bounds", "path": "body", "message": "too much", "message_zh": "超出范围"}
     refused = report | {"desired": {"version": 8}, "state": "rejected", "reason": why}
-    ledger.keep([], pictures("west", status=online | {"state": "degraded"}, policy_report=refused))
+    ledger.keep([], retained("west", status=online | {"state": "degraded"}, policy_report=refused))
     standing_alarm = {"alarm": "no-staff", "subject": "tax", "since": "2026-12-01T09:00:00+08:00"}
-    ledger.keep([], pictures("west", state_alarms={"standing": [standing_alarm]}))
+    ledger.keep([], retained("west", state_alarms={"standing": [standing_alarm]}))
     ledger.keep([HallEvent("west", 1, 3, 2, NOW, "ticket.called", "A", False, "{}")])
-    ledger.keep([], [read_picture("hall/north/line", b"0"), *pictures("north", status=online)])
+    ledger.keep([], [read_retained("hall/north/line", b"0"), *retained("north", status=online)])
     ledger.close()
     halls = told()
     assert halls["west"].wrong == ("degraded", "policy-rejected", "gap", "alarms")

@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from edged.central.state_messages import Pictures
+from edged.central.state_messages import StateMessages
 from edged.core.model.commands import CasesSummary, CaseSummary
 from edged.core.model.point import Point
 from edged.links.mqtt.link import MqttLink
@@ -35,9 +35,9 @@ async def test_open_cases_and_percentages_are_listed_and_what_is_late_is_a_no() 
         code, said = await listed(broker.port)
         assert (code, "no case was ever opened" in said) == (0, True)
         link = MqttLink(settings_for(broker), Rejections())
-        pictures = Pictures(link, "demo", lambda at_ms: f"at {at_ms}")
+        messages = StateMessages(link, "demo", lambda at_ms: f"at {at_ms}")
         async with running(link):
-            await pictures.show(
+            await messages.show(
                 Point("centre/cases"), CasesSummary((LATE, NEW), 2, 1, 1, 0.5, None, 1.0, 0.875)
             )
             code, said = await listed(broker.port)
@@ -53,5 +53,5 @@ async def test_open_cases_and_percentages_are_listed_and_what_is_late_is_a_no() 
             assert "and 1 newer ones" in said
             code, said = await listed(broker.port, "--json")
             assert [case["case"] for case in json.loads(said)["cases"]] == ["20261125-7", "20261202-8"]
-            await pictures.show(Point("centre/cases"), CasesSummary((), 0, 0, 0, 0.5, 1.0, None, 0.875))
+            await messages.show(Point("centre/cases"), CasesSummary((), 0, 0, 0, 0.5, 1.0, None, 0.875))
             assert (await listed(broker.port))[0] == 0

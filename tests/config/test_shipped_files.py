@@ -22,7 +22,7 @@ from edged.central.policies import PAYLOAD_TYPE, inspect
 from edged.central.policy_desk import Known, PolicyDesk
 from edged.central.policy_schema import policy_schema
 from edged.central.rehearsed import Missed
-from edged.central.state_messages import Pictures
+from edged.central.state_messages import StateMessages
 from edged.central.uplink import parse_ack
 from edged.config import load
 from edged.core.model.commands import (
@@ -280,14 +280,14 @@ async def test_what_the_centre_gets_over_a_real_broker_is_as_written_there() -> 
             refused=lambda why, named, order="": None,
             rehearse=lambda *_: Missed(missed="no-service"),
         )
-        pictures = Pictures(link, "demo", lambda at_ms: "2026-05-28T10:00:00+08:00")
+        messages = StateMessages(link, "demo", lambda at_ms: "2026-05-28T10:00:00+08:00")
         desk.start(Known())  # before the link: what it subscribes to then stands before the first push
         async with running(watcher), running(link), plain_client(broker, "centre") as centre:
-            await pictures.show(Point("centre"), AreaSummary("tax", 4, 1000, 2, 1, 120, 300, 540))
-            await pictures.show(Point("centre"), AreaSummary("tax", 0, None, 2, 1))
-            await pictures.show(Point("centre"), CASES)
-            await pictures.show(Point("centre"), WindowSummary("w1", "OPEN", None, None, None))
-            await pictures.show(Point("centre"), WindowSummary("w1", "OPEN", "A001", "tax", "9 waiting"))
+            await messages.show(Point("centre"), AreaSummary("tax", 4, 1000, 2, 1, 120, 300, 540))
+            await messages.show(Point("centre"), AreaSummary("tax", 0, None, 2, 1))
+            await messages.show(Point("centre"), CASES)
+            await messages.show(Point("centre"), WindowSummary("w1", "OPEN", None, None, None))
+            await messages.show(Point("centre"), WindowSummary("w1", "OPEN", "A001", "tax", "9 waiting"))
             for payload in (b"?", envelope(key=OTHER_KEY), envelope()):
                 await centre.publish(topics.policy_push("demo"), payload, qos=1)
             await until(

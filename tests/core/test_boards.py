@@ -1,4 +1,4 @@
-"""What boards say of alarms and services, and whose loss the picture of the alarms names."""
+"""What boards say of alarms and services, and whose loss the summary of the alarms names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_an_alarm_of_another_kind_about_a_device_has_no_loss() -> None:
     assert boards._alarm_line(turn, Alarm(alarms.TWINS, "relay", AT_MS)) == (f"relay {plain}", plain_en)
 
 
-def test_the_picture_of_the_alarms_names_the_losses_only() -> None:
+def test_the_summary_of_the_alarms_names_the_losses_only() -> None:
     turn = a_turn()
     turn.state.devices |= {
         "relay": DeviceState(False, AT_MS, "no-answer"),
@@ -48,9 +48,9 @@ def test_the_picture_of_the_alarms_names_the_losses_only() -> None:
     ):
         turn.state.alarms[str(number)] = Alarm(kind, subject, AT_MS)
     signs._sign_alarms(turn)
-    (picture,) = (shown for shown in turn.state.shown.values() if isinstance(shown, AlarmsSummary))
-    assert picture.lost == (("relay", "no-answer"),)
-    assert len(picture.standing) == 3
+    (summary,) = (shown for shown in turn.state.shown.values() if isinstance(shown, AlarmsSummary))
+    assert summary.lost == (("relay", "no-answer"),)
+    assert len(summary.standing) == 3
 
 
 def test_a_free_window_names_its_first_service() -> None:

@@ -53,7 +53,7 @@ def flood(count: int, begin_ms: int = START_MS + 60_000) -> list[tuple[int, Even
     ]
 
 
-def pictures(commands: tuple[Command, ...]) -> list[AreaSummary]:
+def summaries(commands: tuple[Command, ...]) -> list[AreaSummary]:
     return [one.value for one in commands if isinstance(one, Desired) and isinstance(one.value, AreaSummary)]
 
 
@@ -66,7 +66,7 @@ def lived(feeder: Feeder, events: list[tuple[int, Event]]) -> Iterator[Outcome]:
 def test_people_who_come_together_are_no_rush() -> None:
     feeder = opened()
     for at_ms, _, commands, _ in feeder.feed(flood(rush.AT_ONCE)):
-        assert [one.waiting for one in pictures(commands)] == [at_ms - START_MS - 60_000 + 1]
+        assert [one.waiting for one in summaries(commands)] == [at_ms - START_MS - 60_000 + 1]
     assert not feeder.engine.state.put_off
 
 
@@ -74,7 +74,7 @@ def test_a_hall_of_fifty_messages_a_second_never_waits() -> None:
     feeder = opened()
     spaced = [(START_MS + 60_000 + n * rush.EVERY_MS, event) for n, (_, event) in enumerate(flood(FLOOD))]
     for _, event, commands, _ in feeder.feed(spaced):
-        assert isinstance(event, Tick) or len(pictures(commands)) == 1
+        assert isinstance(event, Tick) or len(summaries(commands)) == 1
 
 
 def test_in_a_rush_one_look_stands_for_all_that_came_and_none_is_late() -> None:
@@ -85,7 +85,7 @@ def test_in_a_rush_one_look_stands_for_all_that_came_and_none_is_late() -> None:
         if isinstance(event, TicketPrinted):
             assert [note.kind for note in notes] == ["ticket.issued"], "a ticket is a ticket at once"
             since_ms = at_ms if since_ms is None else since_ms
-        if found := pictures(commands):
+        if found := summaries(commands):
             looked_ms.append(at_ms)
             assert found[-1].waiting == feeder.engine.state.areas["tax"].waiting
             if since_ms is not None:

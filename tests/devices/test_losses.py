@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from devices import REGISTRY
-from edged.central.state_messages import Pictures
+from edged.central.state_messages import StateMessages
 from edged.core.model.commands import AlarmsSummary
 from edged.core.model.events import DeviceBack, DeviceLost, Event
 from edged.core.model.losses import LOSSES, OTHER, Loss, known
@@ -183,7 +183,7 @@ async def test_what_is_wrong_with_a_network_wire_is_said_by_its_word() -> None:
     assert loss_of(ValueError("odd")) == Loss(OTHER, "odd")
 
 
-async def test_the_largest_picture_of_alarms_fits_a_message() -> None:
+async def test_the_longest_list_of_alarms_fits_a_message() -> None:
     sent: list[bytes] = []
 
     class Broker:
@@ -196,8 +196,8 @@ async def test_the_largest_picture_of_alarms_fits_a_message() -> None:
     alarms = [(kinds[number % 8], name, number) for number, name in enumerate(names)]
     alarms[-12:] = [("device-lost", name, 0) for name in names[-12:]]
     lost = tuple((name, "port-busy") for name in names[-12:])
-    pictures = Pictures(link, "hall", lambda at_ms: "2026-11-30T10:00:00.000+08:00")
-    await pictures.show(Point("centre/alarms"), AlarmsSummary(tuple(alarms), lost))
+    messages = StateMessages(link, "hall", lambda at_ms: "2026-11-30T10:00:00.000+08:00")
+    await messages.show(Point("centre/alarms"), AlarmsSummary(tuple(alarms), lost))
     assert len(sent[0]) < MESSAGE_MAX
     assert LOSSES["port-busy"].do_zh.encode() in sent[0]
 

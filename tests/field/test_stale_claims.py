@@ -65,7 +65,7 @@ async def test_the_old_connections_will_after_the_new_birth(hall: Parts, broker:
 async def test_a_link_that_returns_does_not_believe_the_old_will_either(
     hall: Parts, broker: Mosquitto
 ) -> None:
-    """What was heard before the picture of what stands at the broker came is newer than that."""
+    """What was heard before the retained messages of the broker came is newer than that."""
     files, daemon, machines = hall
     await daemon.start()
     await claim(broker, "panel-w1", "offline", retain=True)

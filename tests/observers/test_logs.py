@@ -165,8 +165,8 @@ def test_the_journal_finds_a_step_by_its_windows_areas_tickets_and_device() -> N
         Note("tidal.refused", "fund", {"reason": "no-staff"}),
         Note("ignored", "x", {"reason": "busy"}),
     )
-    picture = Desired(Point("pictures"), WindowSummary("w2", "open", None, None, None))
-    step = Step(7, 1234, KeyPressed(Point("panel-1/2"), "next"), (picture,), notes)
+    summary = Desired(Point("centre/w2"), WindowSummary("w2", "open", None, None, None))
+    step = Step(7, 1234, KeyPressed(Point("panel-1/2"), "next"), (summary,), notes)
     found = fields_of({"seq": 7, "event": "step", "point": "panel-1/2"} | logs.things_of(step)).decode()
     assert set(found.splitlines()) == {
         *("EDGED_EVENT=step", "EDGED_SEQ=7", "EDGED_DEVICE=panel-1", "EDGED_TICKET=A001"),

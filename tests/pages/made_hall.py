@@ -493,7 +493,7 @@ class MadeHall:
         """Until the pages have the whole scene."""
         async with httpx.AsyncClient() as client, asyncio.timeout(20):
             while True:
-                parts = (await client.get(f"{self.address}/picture")).json()["parts"]
+                parts = (await client.get(f"{self.address}/parts")).json()["parts"]
                 told = {name for name in scene() if not name.startswith("line/")} | {"beat", "status"}
                 if told <= parts.keys() and parts["link"]["up"]:
                     return

@@ -96,7 +96,7 @@ async def test_one_language_at_a_time_and_both_whole(browser: Browser, hall: Mad
         assert await page.evaluate("document.documentElement.dataset.theme") == "light"
 
 
-async def test_news_change_the_picture_and_not_what_somebody_holds(browser: Browser, hall: MadeHall) -> None:
+async def test_news_change_the_page_and_not_what_somebody_holds(browser: Browser, hall: MadeHall) -> None:
     async with shown(browser, hall.address) as page:
         details = page.locator("#decisions details").nth(1)
         await details.locator("summary").click()

@@ -36,7 +36,7 @@ AXE = Path(PEERS, "axe-core/axe.min.js").read_text("utf-8") if PEERS else None
 
 
 class Desk:
-    """The pages of the small hall, and somebody at a browser without a picture."""
+    """The pages of the small hall, and somebody at a browser that draws nothing."""
 
     def __init__(self, files: Hall, machines: Machines, broker: Mosquitto, port: int) -> None:
         self.files, self.machines, self.broker = files, machines, broker
@@ -96,7 +96,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
             made = Desk(files, machines, broker, port)
 
             async def ready() -> bool:
-                found = (await made.client.get("/picture")).json()["parts"]
+                found = (await made.client.get("/parts")).json()["parts"]
                 return bool({"names", "beat", "window/w2"} <= found.keys())
 
             while not await ready():
@@ -229,7 +229,7 @@ async def test_an_act_on_which_this_program_fails_is_answered_and_not_tried_agai
     await desk.login()
     async with plain_client(desk.broker) as other:
         await other.publish(topics.page("east", "names"), b'{"windows":[{}]}', qos=1, retain=True)
-        while "areas" in (await desk.client.get("/picture")).json()["parts"]["names"]:
+        while "areas" in (await desk.client.get("/parts")).json()["parts"]["names"]:
             await asyncio.sleep(0.05)
     act = {"key_of_act": "act-00000001", "act": "close", "window": "1", "minutes": 15}
     for _ in range(2):

@@ -40,7 +40,7 @@ PATHS = [
 PATHS += [
     "/files/base.js",
     "/files/..%2f..%2fetc/passwd",
-    "/picture",
+    "/parts",
     "/healthz",
     "/usual",
     "/%00",

@@ -70,7 +70,7 @@ async def test_a_stream_begins_with_the_whole_and_goes_on_with_what_changes(hall
 
 async def test_who_comes_back_gets_the_difference_and_a_stranger_the_whole(hall: MadeHall) -> None:
     async with httpx.AsyncClient() as client:
-        whole = (await client.get(f"{hall.address}/picture")).json()
+        whole = (await client.get(f"{hall.address}/parts")).json()
     known = {"Last-Event-ID": f"{whole['life']}.{whole['to']}"}
     await hall.say("window/w1", window("1", "CALLING", ticket="A099"))
     async for frame in heard(hall, headers=known):
@@ -84,8 +84,8 @@ async def test_who_comes_back_gets_the_difference_and_a_stranger_the_whole(hall:
 
 async def test_visitors_see_nobodys_name(hall: MadeHall) -> None:
     async with httpx.AsyncClient() as client:
-        staff = (await client.get(f"{hall.address}/picture")).text
-        board = (await client.get(f"{hall.address}/board/picture")).text
+        staff = (await client.get(f"{hall.address}/parts")).text
+        board = (await client.get(f"{hall.address}/board/parts")).text
     assert "周凯" in staff
     assert "H029" in board
     assert "elderly" in staff
@@ -106,7 +106,7 @@ async def test_visitors_see_nobodys_name(hall: MadeHall) -> None:
 
 async def test_only_reading_and_only_by_our_own_name(hall: MadeHall) -> None:
     async with httpx.AsyncClient() as client:
-        for path in (*PAGES, "/picture", "/healthz"):
+        for path in (*PAGES, "/parts", "/healthz"):
             for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
                 assert (await client.request(method, f"{hall.address}{path}")).status_code == 405
             foreign = await client.get(f"{hall.address}{path}", headers={"Host": "evil.example"})
@@ -120,12 +120,12 @@ async def test_our_names_are_read_as_by_the_daemons_listener(hall: MadeHall) -> 
     for host in host_headers.OURS:
         assert await host_headers.status(hall.web_port, "/healthz", (host,)) == 200, host
     for hosts in (*((host,) for host in host_headers.NOT_OURS), *host_headers.SEVERAL):
-        assert await host_headers.status(hall.web_port, "/picture", hosts) in (400, 421), hosts
+        assert await host_headers.status(hall.web_port, "/parts", hosts) in (400, 421), hosts
 
 
 async def test_every_answer_carries_the_headers_that_protect_it(hall: MadeHall) -> None:
     async with httpx.AsyncClient() as client:
-        for path in (*PAGES, "/picture", "/files/words.js", "/nothing"):
+        for path in (*PAGES, "/parts", "/files/words.js", "/nothing"):
             answer = await client.get(f"{hall.address}{path}")
             policy = answer.headers["Content-Security-Policy"]
             assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")

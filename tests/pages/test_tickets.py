@@ -89,7 +89,7 @@ async def test_what_is_no_line_changes_nothing(hall: MadeHall) -> None:
     assert (await asked(hall))[0] == 200
 
 
-async def test_an_old_picture_says_so(hall: MadeHall) -> None:
+async def test_old_parts_say_so(hall: MadeHall) -> None:
     assert (await told(hall, "waiting"))["fresh"]
     await hall.client.publish("hall/demo/status", b'{"state":"offline"}', qos=1, retain=True)
     async with asyncio.timeout(10):
@@ -106,7 +106,7 @@ async def test_that_listener_serves_nothing_else_and_the_staffs_no_tickets(hall:
             "/board",
             "/duty",
             "/duty/session",
-            "/picture",
+            "/parts",
             "/changes",
             "/healthz",
             "/files/base.js",
@@ -135,8 +135,8 @@ async def test_that_listener_serves_nothing_else_and_the_staffs_no_tickets(hall:
             weight += int(answer.headers["Content-Length"])
         assert weight < 30 * 1024
         assert (await client.get(f"{hall.address}/t/{TOKEN}/now")).status_code == 404
-        staff = (await client.get(f"{hall.address}/picture")).text
-        public = (await client.get(f"{hall.address}/board/picture")).text
+        staff = (await client.get(f"{hall.address}/parts")).text
+        public = (await client.get(f"{hall.address}/board/parts")).text
         assert "line/" not in staff + public
     for host in (*host_headers.OURS, "visit.example.org"):
         assert await host_headers.status(hall.tickets_port, f"/t/{TOKEN}", (host,)) == 200, host

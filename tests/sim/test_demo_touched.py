@@ -137,14 +137,14 @@ async def test_the_demo_is_acted_on_by_page_and_leaves_nothing_when_killed(tmp_p
                 "reason": "人多",
             }
             async with asyncio.timeout(DAY_S):  # a person acts on a window that the page shows
-                while '"11"' not in (await client.get("/picture")).text:
+                while '"11"' not in (await client.get("/parts")).text:
                     await asyncio.sleep(0.1)
             told = await post("/duty/act", act, proof)
             assert told["state"] == "done", told
             overrides: list[Any] = []
             async with asyncio.timeout(20):
                 while not overrides:
-                    parts = (await client.get("/picture")).json()["parts"]
+                    parts = (await client.get("/parts")).json()["parts"]
                     overrides = parts["overrides"]["overrides"]
             assert [one["by"] for one in overrides] == [DUTY_NAME]
         assert daemon_of(process.pid) is not None

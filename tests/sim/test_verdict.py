@@ -120,8 +120,8 @@ KEY = KeyPressed(Point("panel-w1"), "next", seq=1)
 
 
 async def test_a_hall_that_shows_what_it_should_passes(day: Day) -> None:
-    picture = AreaSummary("tax", 3, None, 2, 0)
-    await day.write((OLD_MS, KEY, SHOWN | {CENTRE: picture}))
+    summary = AreaSummary("tax", 3, None, 2, 0)
+    await day.write((OLD_MS, KEY, SHOWN | {CENTRE: summary}))
     assert len(day.wrong()) == len(SHOWN) - 1, "all but the lamp that is to be off"
     day.show_right()
     assert day.wrong() == []

@@ -1,4 +1,4 @@
-// What every page needs: language, theme, time as people say it, and a way to change a picture without losing its focus.
+// What every page needs: language, theme, time as people say it, and a way to redraw without losing the focus.
 import { WORDS } from "./words.js";
 
 const query = new URLSearchParams(location.search);

@@ -2,7 +2,7 @@
 // It never shows an old call as if it were new: five seconds without a sign of life, and it sends people to the windows.
 // /board?sound=chime plays two notes at a call, ?sound=speech says it too (a browser wants --autoplay-policy=no-user-gesture-required).
 import { $, clock, dateLine, h, live, patch, s } from "./base.js";
-import { connect, now, parts, standing, watch } from "./picture.js";
+import { connect, now, parts, standing, watch } from "./parts.js";
 
 const STALE_S = 5, ROWS = 5, AREAS_SHOWN = 5, TURN_S = 12, NIGHT_H = 3, SHORT = 4; // signs of a number in the largest type
 const only = decodeURIComponent(location.pathname.split("/")[2] ?? "");

@@ -1,6 +1,6 @@
 // The duty desk. Each act carries a name, a reason and an end; the answer is the hall's own, and what stands is shown below it.
 import { $, clock, h, lang, later, live, patch, say, t } from "./base.js";
-import { connect, lastHeard, now, parts, silence, standing, under, watch } from "./picture.js";
+import { connect, lastHeard, now, parts, silence, standing, under, watch } from "./parts.js";
 
 const MINUTES = [15, 30, 60, 120];
 const ACTS = ["open", "close", "hold", "pause-issuing", "priority-insert", "hours-flex", "ask-window"];

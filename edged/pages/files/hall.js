@@ -1,6 +1,6 @@
-// The duty manager's view. Everything in it is redrawn from the parts of the picture; the stream says when.
+// The duty manager's view. Everything in it is redrawn from the page parts; the stream says when.
 import { $, clock, dateLine, h, lamp, lang, list, live, minutes, ms, patch, range, s, say, t } from "./base.js";
-import { connect, lastHeard, now, parts, silence, standing, watch } from "./picture.js";
+import { connect, lastHeard, now, parts, silence, standing, watch } from "./parts.js";
 import { areaName, decision, learnUsual, listen, retell, windowOf } from "./story.js";
 import { lastMinute, legend, table, timeline } from "./timeline.js";
 

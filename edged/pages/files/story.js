@@ -1,6 +1,6 @@
 // Why one window, area or member of staff stands as it does, and its day so far: opened by a click anywhere in the hall.
 import { $, clock, h, list, minutes, patch, range, say, t } from "./base.js";
-import { now, parts } from "./picture.js";
+import { now, parts } from "./parts.js";
 import { hm } from "./timeline.js";
 
 const FIGURES = { waiting: 1, oldest_wait_s: 60, predicted_wait_s: 60, with_one_more_s: 60, with_one_fewer_s: 60, windows: 1 };

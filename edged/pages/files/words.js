@@ -5,7 +5,7 @@ export const WORDS = {
   mins: ["{n}分", "{n} min"], secs: ["{n}秒", "{n} s"], window: ["{n}号窗口", "Window {n}"], people: ["{n} 人", "{n}"],
   lamp_off: ["灯灭", "lamp off"], lamp_on: ["灯亮", "lamp on"], lamp_blink: ["灯闪", "lamp blinks"],
   noscript: ["本页需要 JavaScript", "This page needs JavaScript"], loading: ["正在连接大厅…", "Connecting to the hall …"],
-  // the picture as a whole
+  // the page as a whole
   st_stale: ["画面停在 {t}，已 {n} 秒没有更新", "The picture is from {t}: {n} s without news"],
   st_stale_do: ["大厅照常运行，只是本页收不到消息；正在重连", "The hall goes on; only this page hears nothing. Reconnecting"],
   st_stale_v: ["本页暂时收不到消息：以下是 {t} 的情况。", "No news: this is the picture of {t}."],

@@ -36,7 +36,7 @@ export function connect(address) {
 function beat(at, old) {
   beats.push([Date.parse(at), performance.now(), at]);
   if (beats.length > 6) beats.shift();
-  if (!old) heard = performance.now(); // the first picture may hold the beat of a hall that has just stopped
+  if (!old) heard = performance.now(); // the first parts may hold the beat of a hall that has just stopped
 }
 let changed = new Set();
 function tell(names) {
