@@ -1,4 +1,4 @@
-"""``edged bench``: what this machine, its disk, its broker and its wires make of the daemon. Rules of this package:
+"""``edged bench``: measures the daemon on this machine, its disk, its broker and its wires. Rules of this package:
 
 * The daemon is the real one, a child process with a hall.toml of its own: validation, journal at
   ``synchronous=FULL``, metrics. The meter is another process on raw sockets and ptys and holds no MQTT library.

@@ -1,6 +1,8 @@
-"""Measures what an old journal costs: start from a cold disk within the unit's memory limit, reading, replay.
+"""Measures what an old journal costs: the start from a cold disk within the unit's memory limit, reading it, replaying
+it.
 
-And what reading it costs the hall: keys are pressed while its days are gone through, as a rehearsal does.
+Also measures what a reader of the journal costs the running hall: keys are pressed while a child reads days of the
+journal.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ READER_STARTS_S = 2.0  # until it is through with its imports and works
 
 
 def age(place: Place, plan: Age, told: Told) -> dict[str, Any]:
-    """The figures of a journal of ``plan.days`` business days, beside those of its first day."""
+    """Measure a journal of ``plan.days`` business days; returns its figures beside those of its first day alone."""
     found: dict[str, Any] = {"tickets_a_day": plan.tickets}
     for count in sorted({1, plan.days}):
         folder = place.directory / f"age-{count}"

@@ -42,7 +42,7 @@ Due = tuple[int, int, str, Point]  # hall time, order, what, who
 
 
 class Days:
-    """The steps of a hall, day after day; the same ``seed`` gives the same steps."""
+    """Generates the journal steps of a hall, day after day; the same ``seed`` gives the same steps."""
 
     def __init__(self, windows: int = WINDOWS, tickets: int = TICKETS_A_DAY, seed: int = 1) -> None:
         self.engine = Engine()
@@ -189,7 +189,7 @@ async def write(
     windows: int = WINDOWS,
     tickets: int = TICKETS_A_DAY,
 ) -> Days:
-    """A journal of ``days`` business days at ``path``; ``told(day)`` before each."""
+    """Write a journal of ``days`` business days to ``path``; calls ``told(day)`` before each day."""
     hall = Days(windows, tickets)
     journal = Journal.open(path)
     async with asyncio.TaskGroup() as tasks:

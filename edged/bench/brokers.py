@@ -1,4 +1,4 @@
-"""Brokers that a bench starts for itself: mosquitto with its defaults, mosquitto without Nagle, or the demo's amqtt."""
+"""Brokers that a bench starts for itself: mosquitto as it comes, mosquitto with TCP_NODELAY, or the demo's amqtt."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ START_S = 15.0
 
 
 class OwnBroker:
-    """A broker process on 127.0.0.1. ``start`` and ``kill`` as often as wanted: same port, nothing kept."""
+    """A broker process on 127.0.0.1 that can be started and killed any number of times: the port stays, no data is
+    kept.
+    """
 
     def __init__(self, directory: Path, *, no_delay: bool = False) -> None:
         """``no_delay``: ``set_tcp_nodelay true``; otherwise mosquitto's defaults."""
@@ -55,7 +57,7 @@ class OwnBroker:
         )
 
     def await_accepting(self) -> float:
-        """Wait until it accepts connections; returns that moment (``monotonic_s``). Raises ``Failed``."""
+        """Wait until the broker accepts connections; returns that moment (``monotonic_s``). Raises ``Failed``."""
         until_s = monotonic_s() + START_S
         while monotonic_s() < until_s:
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0):
@@ -73,7 +75,7 @@ class OwnBroker:
         self.await_accepting()
 
     def kill(self) -> None:
-        """Kill it with SIGKILL, as a power cut would."""
+        """Kill the broker with SIGKILL, as a power cut would."""
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(signal.SIGKILL)

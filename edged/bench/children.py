@@ -1,4 +1,4 @@
-"""Child processes of a bench: the daemon, peers, background traffic, and what /proc says of them (Linux)."""
+"""Child processes of a bench (the daemon, peers, background traffic) and their figures from /proc (Linux)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Failed(RuntimeError):
 
 
 class Child:
-    """One process with a line on stdin and "ready" on stdout."""
+    """A child process that reads commands as lines on stdin and prints "ready" on stdout when it has started."""
 
     def __init__(self, command: Sequence[str], job: str = "") -> None:
         pipe = subprocess.PIPE
@@ -51,11 +51,13 @@ class Child:
         return self._process.stdout
 
     def cpu_s(self) -> float:
-        """Seconds of processor time so far, all threads. Raises ``Failed`` where it died."""
+        """Processor time used so far, in seconds, all threads. Raises ``Failed`` if the process has died."""
         return cpu_s(self._process.pid)
 
     def await_ready(self, meanwhile: Callable[[float], None] = rest) -> None:
-        """Wait for "ready"; ``meanwhile(seconds)`` is what the meter does until then. Raises ``Failed``."""
+        """Wait until the child prints "ready"; calls ``meanwhile(seconds)`` again and again until then. Raises
+        ``Failed``.
+        """
         until_s = monotonic_s() + START_S
         while not select.select([self.out], [], [], 0)[0] and monotonic_s() < until_s:
             meanwhile(LOOK_S)
@@ -64,19 +66,19 @@ class Child:
             raise Failed(f"{self._name} did not start")
 
     def tell(self, line: str) -> None:
-        """Write one line to its stdin."""
+        """Write one line to the child's stdin."""
         assert self._process.stdin is not None
         self._process.stdin.write(line.encode() + b"\n")
         self._process.stdin.flush()
 
     def line(self, within_s: float) -> str:
-        """Read the next line of its stdout. Raises ``Failed`` where none comes."""
+        """Read the next line of the child's stdout. Raises ``Failed`` if none comes within ``within_s`` seconds."""
         if not select.select([self.out], [], [], within_s)[0]:
             raise Failed(f"{self._name} says nothing")
         return self.out.readline().decode().strip()
 
     def stop(self) -> None:
-        """Kill it: it holds nothing worth keeping."""
+        """Kill the child; it has nothing to save."""
         self._process.kill()
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
@@ -86,7 +88,7 @@ class Child:
 
 
 class Daemon:
-    """``edged run`` on ``directory/hall.toml``, with a service manager's socket."""
+    """Runs ``edged run`` on ``directory/hall.toml`` with a notify socket, as systemd would."""
 
     def __init__(self, directory: Path, web_port: int) -> None:
         self.directory = directory
@@ -109,7 +111,7 @@ class Daemon:
             self._process = subprocess.Popen(self.command, stdout=log, stderr=log, env=environ)  # noqa: S603 (ourselves)
 
     def await_ready(self) -> float:
-        """Milliseconds from ``spawn`` to READY=1. Raises ``Failed``."""
+        """Wait for READY=1; returns the milliseconds since ``spawn``. Raises ``Failed``."""
         assert self._notify is not None
         until_s = self.started_s + START_S
         while (left_s := until_s - monotonic_s()) > 0:
@@ -121,12 +123,12 @@ class Daemon:
         raise Failed(f"the daemon does not serve: {self._log_tail()}")
 
     def start(self) -> float:
-        """Start the process and wait until it is ready."""
+        """Start the process and wait until it is ready; returns the milliseconds that took."""
         self.spawn()
         return self.await_ready()
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Stop it; with SIGKILL it cannot say goodbye to anybody."""
+        """Send a signal and wait for the end; after SIGKILL the daemon cannot tell anybody that it stops."""
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(number)
@@ -140,7 +142,7 @@ class Daemon:
             self._notify = None
 
     def ended(self) -> int:
-        """Wait for its end; returns the exit code. Raises ``subprocess.TimeoutExpired``."""
+        """Wait until the process has ended; returns its exit code. Raises ``subprocess.TimeoutExpired``."""
         assert self._process is not None
         return self._process.wait(STOP_S)
 
@@ -151,11 +153,11 @@ class Daemon:
         return self._process.pid
 
     def cpu_s(self) -> float:
-        """Seconds of processor time so far, all threads. Raises ``Failed`` where it died."""
+        """Processor time used so far, in seconds, all threads. Raises ``Failed`` if the process has died."""
         return cpu_s(self.pid)
 
     def rss_mib(self) -> float:
-        """Resident memory."""
+        """Resident memory, in MiB."""
         text = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii", errors="replace")
         found = re.search(r"^VmRSS:\s+(\d+) kB$", text, re.M)
         if found is None:
@@ -163,7 +165,7 @@ class Daemon:
         return round(int(found[1]) / 1024, 1)
 
     def metrics(self) -> str:
-        """The present text of /metrics."""
+        """Fetch the text of /metrics."""
         connection = http.client.HTTPConnection("127.0.0.1", self._web_port, timeout=METRICS_S)
         try:
             connection.request("GET", "/metrics")
@@ -172,7 +174,7 @@ class Daemon:
             connection.close()
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of all series of one metric with these labels; 0 where there is none."""
+        """The sum of all series of a metric that have these labels; 0 if there is none."""
         found = 0.0
         for line in re.findall(rf"^{re.escape(name)}(?:{{.*?}})? .*$", self.metrics(), re.M):
             head, value = line.rsplit(" ", 1)
@@ -181,7 +183,7 @@ class Daemon:
         return found
 
     def await_metric(self, name: str, least: float, within_s: float, **labels: str) -> float:
-        """The metric as soon as it is at least ``least``, or its value at the deadline."""
+        """Wait until the metric is at least ``least``, for at most ``within_s`` seconds; returns its last value."""
         until_s = monotonic_s() + within_s
         while (value := self.metric(name, **labels)) < least and monotonic_s() < until_s:
             rest(0.05)
@@ -193,12 +195,12 @@ class Daemon:
 
 
 def module(name: str) -> list[str]:
-    """The command of one of our own modules."""
+    """The command line that runs one of this program's modules as a process."""
     return [sys.executable, "-m", name]
 
 
 def cpu_s(pid: int) -> float:
-    """Seconds of processor time of a process so far, all threads. Raises ``Failed`` where it is gone."""
+    """Processor time a process used so far, in seconds, all threads. Raises ``Failed`` if the process is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
     except OSError as error:
@@ -207,7 +209,7 @@ def cpu_s(pid: int) -> float:
 
 
 def histogram_quantile(text: str, name: str, share: float) -> float | None:
-    """A quantile of a Prometheus histogram, interpolated in its bucket; None of an empty one."""
+    """A quantile of a Prometheus histogram, interpolated within its bucket; None if the histogram is empty."""
     pattern = re.compile(rf'^{re.escape(name)}_bucket{{le="([^"]+)"}} (\S+)$', re.M)
     buckets: list[tuple[float, float]] = [(float(le), float(count)) for le, count in pattern.findall(text)]
     if not buckets or buckets[-1][1] == 0:

@@ -1,4 +1,4 @@
-"""Measures what a decision costs by the size of the hall: the daemon's core in this process, without wires."""
+"""Measures what one decision of the core costs by the size of the hall: the core runs in this process, no wires."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ STEP_MS = 100  # hall time between events: a few times the busiest second of the
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A hall for ``windows`` windows with ``waiting`` people."""
+    """The size of a measured hall: ``windows`` windows, ``waiting`` people in the queue."""
 
     windows: int
     waiting: int
 
 
 def site_of(windows: int) -> Site:
-    """Areas of ten windows, two of them tidal, two services each, one member of staff per tidal window."""
+    """A site: areas of ten windows (two of them tidal), two services each, one member of staff per tidal window."""
     areas, services, made, staff = [], [], [], []
     for a in range(max(1, windows // WINDOWS_PER_AREA)):
         area = f"a{a}"
@@ -52,7 +52,7 @@ def site_of(windows: int) -> Site:
 
 
 class Crowd:
-    """One hall under steady load: for each new visitor one is called and one finishes."""
+    """A hall under steady load: for each new visitor one is called and one is finished."""
 
     def __init__(self, size: Size) -> None:
         self.engine = Engine()
@@ -69,18 +69,20 @@ class Crowd:
             self.feed(self._arrival())
 
     def feed(self, event: Event) -> None:
-        """Feed one event now, after the ticks that are due."""
+        """Give the engine one event now, after the ticks that are due."""
         self.pass_ms(0)
         self.engine.handle(self._at_ms, event)
 
     def pass_ms(self, hall_ms: int) -> None:
-        """Let so much hall time pass, with the ticks that fall due in it."""
+        """Move hall time forward by ``hall_ms``, with the ticks that fall due in it."""
         self._at_ms += hall_ms
         while (due_ms := self.engine.next_due_ms) is not None and due_ms <= self._at_ms:
             self.engine.handle(max(due_ms, self.engine.state.at_ms), Tick())
 
     def steps(self, count: int) -> Iterator[tuple[float, float]]:
-        """Seconds of each of ``count`` decisions, due ticks included: by the wall, and of the processor."""
+        """Make ``count`` decisions; yields for each its wall time and its processor time in seconds, due ticks
+        included.
+        """
         done, turn = 0, 0
         while done < count:
             panel = self._panels[turn % len(self._panels)]
@@ -106,7 +108,9 @@ class Crowd:
 
 
 def decision_figures(size: Size, count: int) -> dict[str, Any]:
-    """p50 and p99 of one size, in microseconds; ``cpu_p99`` without what other programs took."""
+    """Measure one size: p50 and p99 in microseconds. ``cpu_p99`` counts processor time, so other programs do not
+    disturb it.
+    """
     crowd = Crowd(size)
     gc.collect()
     gc.freeze()

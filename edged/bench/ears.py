@@ -1,4 +1,4 @@
-"""The far ends of wires, as thin as possible: a Modbus TCP module, an RTU line on a pty, a Candle bus on a pty.
+"""The devices' ends of measured wires, as thin as possible: a Modbus TCP module, an RTU line and a Candle bus on ptys.
 
 The drivers' own fakes misbehave by seed and run on an event loop; here only the stamp matters, so these are a read, a
 table look-up and a write.
@@ -24,14 +24,14 @@ CANDLE_FRAME_BYTES = 4
 
 
 class Coils:
-    """Eight coils of one module: its answers to requests, and the lamps they switch."""
+    """Eight coils of one Modbus module: answers requests and remembers which lamps are on."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._levels = [False] * 8
 
     def obey(self, pdu: bytes) -> tuple[bytes, str | None]:
-        """The answer's PDU, and the mark ``name/coil on|off`` of a write."""
+        """Carry out a request; returns the answer's PDU and, for a write, the mark ``name/coil on|off`` (else None)."""
         if pdu[0] == WRITE_COIL:
             coil, lit = pdu[2], pdu[3] == 0xFF
             self._levels[coil] = lit
@@ -42,7 +42,7 @@ class Coils:
 
 
 class TcpModule:
-    """A Modbus TCP module on 127.0.0.1:``port`` with one master at a time."""
+    """A Modbus TCP module on 127.0.0.1:``port`` that serves one client (master) at a time."""
 
     def __init__(self, name: str) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -52,11 +52,11 @@ class TcpModule:
         self._coils = Coils(name)
 
     def fileno(self) -> int:
-        """The master's connection, or where it will come."""
+        """Descriptor of the client's connection, or of the listening socket while there is none."""
         return (self._master or self._listener).fileno()
 
     def hear(self, at_s: float) -> list[tuple[str, float]]:
-        """Answer requests; each write is a mark."""
+        """Read and answer requests; returns a mark, stamped ``at_s``, for each coil written."""
         if self._master is None:
             self._master, _ = self._listener.accept()
             self._master.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -77,13 +77,13 @@ class TcpModule:
         return marks
 
     def due_s(self) -> None:
-        """Never."""
+        """None: this module has no timers."""
 
     def tick(self) -> None:
-        """Nothing to do."""
+        """No-op: this module has no timers."""
 
     def close(self) -> None:
-        """The module is switched off."""
+        """Close the connection and the listening socket, as if the module lost its power."""
         for end in (self._master, self._listener):
             if end is not None:
                 end.close()
@@ -97,7 +97,7 @@ class TcpModule:
 
 
 class BenchLine:
-    """A serial line: ``path`` is the daemon's port, the descriptor the far end's."""
+    """A serial line made of a pty: the daemon opens ``path``; this object is the device's end."""
 
     def __init__(self) -> None:
         self._master, self._slave = (
@@ -107,28 +107,29 @@ class BenchLine:
         self.path = os.ttyname(self._slave)
 
     def fileno(self) -> int:
-        """The far end."""
+        """Descriptor of the device's end."""
         return self._master
 
     def write(self, data: bytes) -> None:
-        """The far end speaks."""
+        """Send bytes to the daemon."""
         os.write(self._master, data)
 
     def due_s(self) -> float | None:
-        """Never, unless a line is slow."""
+        """When ``tick`` is to be called (``perf_s``); None: never. Only slow lines need it."""
         return None
 
     def tick(self) -> None:
-        """Nothing to do."""
+        """No-op, except on slow lines."""
 
     def close(self) -> None:
-        """Unplug."""
+        """Close both ends, as if the line was unplugged."""
         os.close(self._master)
         os.close(self._slave)
 
 
 class RtuLine(BenchLine):
-    """Modules ``1`` to ``units`` (but not ``dead``) on one RS-485 line. ``char_s``: seconds per character (0: none).
+    """Modbus modules ``1`` to ``units`` on one RS-485 line, all answering but ``dead``. ``char_s``: seconds a character
+    takes on the line (0: none).
 
     A lamp is lit when its write frame and the silence after it have been on the line; an answer is heard when its
     last character has.
@@ -145,7 +146,7 @@ class RtuLine(BenchLine):
         self._replies: deque[tuple[float, bytes]] = deque(maxlen=REPLIES_MAX)
 
     def hear(self, at_s: float) -> list[tuple[str, float]]:
-        """Answer requests, at the line's pace; each write is a mark."""
+        """Read requests and answer them at the line's pace; returns a mark for each coil written."""
         self._held += os.read(self._master, READ_BYTES)
         marks = []
         while len(self._held) >= RTU_REQUEST_BYTES:
@@ -165,24 +166,24 @@ class RtuLine(BenchLine):
         return marks
 
     def due_s(self) -> float | None:
-        """When the next answer's last character has been on the line."""
+        """When the last character of the next answer has passed the line (``perf_s``); None: no answer is under way."""
         return self._replies[0][0] if self._replies else None
 
     def tick(self) -> None:
-        """Hand over the oldest answer."""
+        """Send the oldest answer that is under way."""
         if self._replies:
             self.write(self._replies.popleft()[1])
 
 
 class CandleLine(BenchLine):
-    """Panels on a Candle bus: a mark is ``address code`` of each LED frame, in decimal."""
+    """Call panels on a Candle bus. A mark is ``address code`` (decimal) of an LED frame received."""
 
     def __init__(self) -> None:
         super().__init__()
         self._held = b""
 
     def hear(self, at_s: float) -> list[tuple[str, float]]:
-        """LED frames."""
+        """Read LED frames; returns a mark for each."""
         self._held += os.read(self._master, READ_BYTES)
         marks = []
         while len(self._held) >= CANDLE_FRAME_BYTES:

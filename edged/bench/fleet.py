@@ -1,6 +1,7 @@
-"""``edged bench --fleet``: a city whose consumer, broker, PostgreSQL and bridges are killed and cut while people come.
+"""``edged bench --fleet``: a simulated city whose consumer, broker, PostgreSQL and bridges are killed and cut off while
+visitors come.
 
-The oracle is the database's: for every hall rows = highest number = acknowledged number = what the hall counted.
+The database is the judge: for every hall, rows = highest number = acknowledged number = what the hall counted.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class FleetPlan(NamedTuple):
 
 
 class FleetBench:
-    """One run in a city that stands."""
+    """One run of the bench in a city that is already running."""
 
     def __init__(self, city: SimulatedCity, plan: FleetPlan, say: Say) -> None:
         self._city = city
@@ -41,7 +42,9 @@ class FleetBench:
         city.wires.away |= set(self._absent)
 
     async def run(self) -> dict[str, Any]:
-        """The figures; ``good`` if nothing is missing, exactly the planted halls refused, and the live p99 held."""
+        """Run all parts; returns the figures. ``good``: nothing is missing, exactly the faulty halls were refused, and
+        the p99 of live events kept its limit.
+        """
         city = self._city
         async with asyncio.TaskGroup() as tasks:
             wires = tasks.create_task(city.wires.run())

@@ -24,7 +24,7 @@ PAUSE_REASON = "rest"
 
 @dataclass(frozen=True, slots=True)
 class BenchWires:
-    """What the measured outputs hang on. ``rtu``: a modbus_relay URL, and how many units are on that line."""
+    """What the measured outputs are connected to. ``rtu``: a modbus_relay URL, and how many units are on that line."""
 
     tcp_port: int | None = None
     rtu: str | None = None
@@ -36,7 +36,7 @@ NO_WIRES = BenchWires()
 
 
 class BenchHall:
-    """A hall.toml in ``directory`` and the daemon for it."""
+    """Writes a hall.toml into ``directory`` and holds the daemon that runs on it."""
 
     def __init__(self, directory: Path, broker: Address, hall: str, wires: BenchWires = NO_WIRES) -> None:
         self.directory = directory
@@ -49,11 +49,11 @@ class BenchHall:
         self.daemon = Daemon(directory, self.web_port)
 
     def up(self, device: str, kind: str) -> str:
-        """Topic of a device's report."""
+        """The topic on which a device reports."""
         return f"hall/{self.hall}/dev/{device}/up/{kind}"
 
     def relay_windows(self) -> list[str]:
-        """Windows whose lamps hang on RTU units, in the order of the units."""
+        """The windows whose lamps are on RTU units, in the order of the units."""
         return [f"r{unit}" for unit in range(1, self.wires.rtu_units + 1)] if self.wires.rtu else []
 
     def _toml(self, web_port: int) -> str:
@@ -143,17 +143,17 @@ def _relay(device: str, url: str, unit: int) -> dict[str, object]:
 
 
 def key(seq: int, name: str, arg: str | None = None) -> bytes:
-    """Payload of a panel's key."""
+    """Payload of a key pressed on a panel."""
     return json.dumps({"seq": seq, "key": name} | ({} if arg is None else {"arg": arg})).encode()
 
 
 def ticket(seq: int, number: str, service: str) -> bytes:
-    """Payload of a dispenser that printed a number."""
+    """Payload of a dispenser that has printed a number."""
     return json.dumps({"seq": seq, "number": number, "service": service}).encode()
 
 
 class BenchPanel:
-    """A window's panel that toggles its lamp: each press is a key, and a lamp that must follow."""
+    """A window's panel whose key switches the window's lamp: the lamp shows when a press had its effect."""
 
     def __init__(self, hall: str, window: str, lamp: str) -> None:
         self.topic = f"hall/{hall}/dev/panel-{window}/up/key"
@@ -162,12 +162,12 @@ class BenchPanel:
         self.paused = False
 
     def login(self) -> bytes:
-        """The key that opens the window."""
+        """Payload of the key that opens the window."""
         self._seq += 1
         return key(self._seq, "login")
 
     def toggle(self) -> tuple[bytes, str]:
-        """The next key (pause, or unpause), and the mark of the lamp that follows it."""
+        """Payload of the next key (pause or unpause), and the mark of the lamp's change that must follow."""
         self.paused = not self.paused
         self._seq += 1
         if self.paused:
@@ -175,6 +175,6 @@ class BenchPanel:
         return key(self._seq, "unpause"), f"{self._lamp} on"
 
     def again(self) -> bytes:
-        """Press the last key once more, because the daemon may not have received it."""
+        """Payload of the last key once more, in case the daemon did not receive it."""
         self._seq += 1
         return key(self._seq, "pause", PAUSE_REASON) if self.paused else key(self._seq, "unpause")

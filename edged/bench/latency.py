@@ -1,4 +1,4 @@
-"""Latency cells: sides measured in turn, round by round."""
+"""Runs latency cells: the daemon and its peers measured in turn, round by round."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ Told = Callable[[str], None]
 
 
 def latency(place: Place, build: Build, cells: Sequence[Cell], told: Told) -> dict[str, Any]:
-    """All cells of one pair of wires. The first is the headline; the others stand under ``background``, ``spacing``."""
+    """Measure every cell of one pair of wires. The first cell's figures are the headline; those of the others are under
+    ``background`` and ``spacing``.
+    """
     found: dict[str, Any] = {}
     with ExitStack() as stack:
         sides = build(BenchCell(place, stack))

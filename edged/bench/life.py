@@ -1,4 +1,4 @@
-"""Measures the daemon's life: start, a quiet hall, a full day, the restart after it, and a lost broker."""
+"""Measures a daemon from start to end: starting, a quiet hall, a full day, the restart after it, and a lost broker."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ DAY_MAX_S = 900.0  # for the long day; a slower daemon has shown what it can
 
 
 def starts(place: Place, count: int) -> dict[str, Any]:
-    """Measure the time from the start of the process to READY, and to the first lamp after a key; medians in ms.
+    """Measure the time from the start of the process to READY, and to the first lamp lit by a key; medians in ms.
 
-    The bare aiomqtt echo starts in turn with the daemon.
+    The bare aiomqtt echo is started in turn with the daemon, as a peer.
     """
     ready, first, echoed = [], [], []
     for n in range(count):
@@ -68,7 +68,9 @@ class _Early:
         self.room.meter.add(self._lamps, Drain(self._presser))
 
     def press_until_lit(self, name: str) -> float:
-        """When (``monotonic_s``) the lamp of the desk came on."""
+        """Press the desk's key again and again until its lamp is on; returns that moment (``monotonic_s``). Raises
+        ``Failed``.
+        """
         for seq in range(1, int(RECOVER_MAX_S / LOGIN_EVERY_S)):
             self._presser.publish(f"hall/{self.hall}/dev/panel-m1/up/key", key(seq, name))
             if self.room.meter.await_mark(self._lamps, "lamp-m1 on", LOGIN_EVERY_S) is not None:
@@ -77,7 +79,9 @@ class _Early:
 
 
 def quiet(place: Place, seconds: float) -> dict[str, Any]:
-    """Memory after start; processor time of an idle hall, of a real one and of the largest; the loop's lag there."""
+    """Measure memory after the start, and processor time and loop lag with no messages, ``HALL_RATE`` and ``BUSY_RATE``
+    messages a second.
+    """
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "quiet")
         start_mib = hall.daemon.rss_mib()
@@ -96,7 +100,9 @@ def quiet(place: Place, seconds: float) -> dict[str, Any]:
 
 
 def day(place: Place, tickets: int, rate: float) -> dict[str, Any]:
-    """``tickets`` visits, then ``kill -9`` and the restart on their journal until READY and the lamps stand again."""
+    """Run ``tickets`` visits, then ``kill -9``; measure the restart on their journal, until READY and until the lamps
+    are right.
+    """
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "day")
         end_s, sent = perf_s() + DAY_MAX_S, 0
@@ -125,8 +131,8 @@ def _restart(hall: LoadedHall) -> float:
 
 
 def outage(place: Place) -> dict[str, Any]:
-    """Our own broker is killed for 3 s and forgets everything: seconds until lamps are right and keys are heard
-    again.
+    """Kill the bench's own broker for 3 s, without keeping its data; measure the seconds until lamps are right and keys
+    act again.
     """
     with ExitStack() as stack:
         broker = OwnBroker(place.directory)

@@ -1,4 +1,4 @@
-"""The limits that README states, and whether a bench kept them. A figure that was not measured breaks no limit."""
+"""The limits that README states, and whether a bench kept them. A figure that was not measured counts as kept."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LimitVerdict:
 
 
 def verdicts(found: Mapping[str, Any]) -> list[LimitVerdict]:
-    """All that can be judged."""
+    """A verdict for each limit whose figure was measured."""
     parts = (_latencies, _slow_line, _decisions, _beside_the_echo, _plain, _pages, _age)
     return [verdict for part in parts for verdict in part(found)]
 
@@ -55,7 +55,7 @@ def cells(figures: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def ratio(cell: Mapping[str, Any], which: str, of: str) -> float | None:
-    """``p50_us`` or ``p99_us`` of a cell over that of one of its peers."""
+    """``p50_us`` or ``p99_us`` of a cell, divided by that of one of its peers; None if either is missing."""
     mine, theirs = cell.get(which), cell.get(f"{of}_{which}")
     return round(mine / theirs, 2) if mine is not None and theirs else None
 

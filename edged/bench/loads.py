@@ -1,4 +1,4 @@
-"""Loads the daemon, and a bare aiomqtt echo: what rate each sustains, and what a message costs in processor time."""
+"""Loads the daemon, and a bare aiomqtt echo: which rate each sustains, and the processor time of a message."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ ECHO = "aiomqtt"
 
 
 class Loaded(ABC):
-    """One side under load, with a client that probes it; made anew for each load. ``counts``: how many messages at
-    a time.
+    """One side under load (the daemon or a peer), with a client that probes its latency; a new one for each load.
+    ``counts``: the step by which ``handled`` grows, in messages.
     """
 
     counts = 1
@@ -48,14 +48,14 @@ class Loaded(ABC):
 
     @abstractmethod
     def begin(self, place: Place) -> Child | Daemon:
-        """Start this side."""
+        """Start the process of this side."""
 
     @abstractmethod
     def handled(self) -> int:
         """How many messages had their effect so far."""
 
     def await_handled(self, count: int) -> int:
-        """Wait until ``count`` messages had their effect, or no more come."""
+        """Wait until ``count`` messages had their effect, or until no more do; returns how many did."""
         most, moved_s = -1, perf_s()
         while (now := self.handled()) <= count - self.counts:
             if now > most:
@@ -66,7 +66,7 @@ class Loaded(ABC):
         return now
 
     def try_rate(self, rate: int, seconds: float) -> dict[str, Any]:
-        """Send visits at ``rate`` messages a second; whether all were handled with bounded lag."""
+        """Send visits at ``rate`` messages a second; reports whether all were handled with bounded lag."""
         before, cpu_s = self.handled(), self.child.cpu_s()
         self.probe.traffic.start(rate, seconds)
         end_s, samples = perf_s() + seconds, Samples()
@@ -87,7 +87,7 @@ class Loaded(ABC):
         }
 
     def cost(self, traffic: Traffic, seconds: float) -> tuple[float, int, int]:
-        """Processor time (us) of one ticket at ``TICKET_RATE``, how many were sent and how many taken."""
+        """Measure the processor time of one ticket at ``TICKET_RATE``: (microseconds, tickets sent, tickets taken)."""
         traffic.start(TICKET_RATE, WARM_S)
         warm = traffic.finished(WARM_S)
         self.room.meter.idle(perf_s() + REST_S)
@@ -123,7 +123,7 @@ class LoadedHall(Loaded):
         return served.daemon
 
     def handled(self) -> int:
-        """Messages of visits that had their effect."""
+        """How many messages of visits had their effect so far."""
         return int(sum(self.daemon.metric(EVENTS, type=kind) for kind in VISIT))
 
     def tickets(self) -> int:
@@ -132,7 +132,7 @@ class LoadedHall(Loaded):
 
 
 class LoadedEcho(Loaded):
-    """aiomqtt with TCP_NODELAY: parses every message, answers every ninth, keeps nothing."""
+    """An aiomqtt echo with TCP_NODELAY: parses every message, answers every ninth, stores nothing."""
 
     counts = ECHO_EVERY
 
@@ -145,7 +145,7 @@ class LoadedEcho(Loaded):
         return self.room.echo(job)
 
     def handled(self) -> int:
-        """Messages handled: nine times the answers that came."""
+        """How many messages were handled: nine times the answers received."""
         return ECHO_EVERY * self.lamps.told[OTHER_LAMP]
 
     def tickets(self) -> int:
@@ -171,7 +171,7 @@ def _sustained(
 
 
 def throughput(place: Place, rates: Sequence[int], seconds: float, halvings: int) -> dict[str, Any]:
-    """The sustained rates of the daemon and of the echo; see ``Plan``."""
+    """Measure the rates that the daemon and the echo sustain; see ``Plan``."""
     with ExitStack() as stack:
         mine, tries = _sustained(LoadedHall(place, stack, "load"), rates, seconds, halvings)
     with ExitStack() as stack:
@@ -184,9 +184,9 @@ def throughput(place: Place, rates: Sequence[int], seconds: float, halvings: int
 
 
 def ticket_cost(place: Place, seconds: float) -> dict[str, Any]:
-    """Processor time of one ticket (parse, decide, journal, metrics, signs), while the queue grows.
+    """Measure the processor time of one ticket (parse, decide, journal, metrics, signs) while the queue grows.
 
-    The echo takes the same tickets before and after.
+    The echo is given the same tickets before and after.
     """
     echoed_us = [_cost(LoadedEcho, place, "cost-a", seconds)[0]]
     used_us, sent, issued = _cost(LoadedHall, place, "cost", seconds)

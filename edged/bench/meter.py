@@ -1,4 +1,4 @@
-"""Presses keys and stamps the arrival of what they cause. One thread; everything it listens to is an ``Ear``."""
+"""Presses keys and stamps the arrival of the outputs they cause. One thread; what it listens to is an ``Ear``."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ ANSWER_S = 3.0  # an output this late is lost: a hall would have pressed again
 
 
 class Ear(Protocol):
-    """A place where outputs arrive."""
+    """Something on which outputs arrive: a socket or a line. A mark is the name of one output."""
 
     def fileno(self) -> int:
-        """The descriptor to wait on now."""
+        """The descriptor to wait on; may change from call to call."""
 
     def hear(self, at_s: float) -> Iterable[tuple[str, float]]:
-        """Marks that arrived, each with its stamp (``perf_s``); ``at_s`` is when the descriptor became readable."""
+        """Read what arrived; yields (mark, stamp in ``perf_s``). ``at_s``: when the descriptor became readable."""
 
     def due_s(self) -> float | None:
-        """When ``tick`` wants to be called (``perf_s``)."""
+        """When ``tick`` is to be called (``perf_s``); None: never."""
 
     def tick(self) -> None:
-        """Called at ``due_s``."""
+        """Called when the time of ``due_s`` has come."""
 
 
 class Lamps:
-    """MQTT lamps: a mark is ``device state``. Remembers what each lamp showed last, and how often it was told."""
+    """Receives the levels of MQTT lamps: a mark is ``device state``. Remembers what each lamp showed last, and how
+    often a level was sent.
+    """
 
     def __init__(self, plug: Plug, hall: str) -> None:
         plug.subscribe(f"hall/{hall}/dev/+/down/lamp")
@@ -40,11 +42,11 @@ class Lamps:
         self._plug = plug
 
     def fileno(self) -> int:
-        """The socket's."""
+        """Descriptor of the broker connection."""
         return self._plug.fileno()
 
     def hear(self, at_s: float) -> list[tuple[str, float]]:
-        """Marks of lamps that changed or were asserted again."""
+        """Read messages; returns a mark for each lamp level, changed or repeated."""
         marks = []
         for message in self._plug.take():
             device = message.topic.split("/")[3]
@@ -54,36 +56,36 @@ class Lamps:
         return marks
 
     def due_s(self) -> None:
-        """Never."""
+        """None: lamps have no timers."""
 
     def tick(self) -> None:
-        """Nothing to do."""
+        """No-op: lamps have no timers."""
 
 
 class Drain:
-    """PUBACKs of the meter's own presses: read, so that the broker never waits."""
+    """Reads and drops the PUBACKs of the meter's own presses, so that the broker never waits."""
 
     def __init__(self, presser: Plug) -> None:
         self._presser = presser
 
     def fileno(self) -> int:
-        """The socket's."""
+        """Descriptor of the broker connection."""
         return self._presser.fileno()
 
     def hear(self, _at_s: float) -> list[tuple[str, float]]:
-        """Read and drop PUBACKs; no marks."""
+        """Read and drop PUBACKs; returns no marks."""
         self._presser.take()
         return []
 
     def due_s(self) -> None:
-        """Never."""
+        """None: there are no timers."""
 
     def tick(self) -> None:
-        """Nothing to do."""
+        """No-op: there are no timers."""
 
 
 def lamp_state(payload: bytes) -> str:
-    """``state`` in a lamp's payload, found without a JSON parser, because this runs inside the measured time."""
+    """Find ``state`` in a lamp's payload without a JSON parser, because this runs inside the measured time."""
     for state in ("off", "on", "blink"):
         if f'"{state}"'.encode() in payload:
             return state
@@ -92,7 +94,7 @@ def lamp_state(payload: bytes) -> str:
 
 @dataclass(slots=True)
 class Samples:
-    """Latencies in seconds, and how many outputs never came."""
+    """Latencies in seconds, and the number of outputs that never came."""
 
     seconds: list[float] = field(default_factory=list)
     lost: int = 0
@@ -103,7 +105,7 @@ class Samples:
         self.lost += other.lost
 
     def us(self, share: float) -> float | None:
-        """A quantile in microseconds; a lost output counts as the whole ``ANSWER_S``."""
+        """A quantile in microseconds; a missing output counts as the whole ``ANSWER_S``. None without samples."""
         return quantile(self.seconds + [ANSWER_S] * self.lost, share, 1e6)
 
 
@@ -118,22 +120,24 @@ def quantile(values: Sequence[float], share: float, scale: float = 1.0, digits: 
 
 
 class Meter:
-    """Listens to all ears of a cell at once, also to those of sides not being measured now."""
+    """Listens on everything of a cell at once, also on the sides that are not being measured now."""
 
     def __init__(self) -> None:
         self._ears: list[Ear] = []
 
     def add(self, *ears: Ear) -> None:
-        """Listen to these ears too."""
+        """Listen on these, too."""
         self._ears += ears
 
     def idle(self, until_s: float) -> None:
-        """Serve the ears until ``until_s`` (``perf_s``)."""
+        """Keep reading what arrives until ``until_s`` (``perf_s``)."""
         while perf_s() < until_s:
             self._listen(until_s)
 
     def await_mark(self, ear: Ear, mark: str, within_s: float = ANSWER_S) -> float | None:
-        """When ``mark`` arrived at ``ear`` (``perf_s``); None if it did not."""
+        """Wait for ``mark`` on ``ear``; returns when it arrived (``perf_s``), None if it did not within ``within_s``
+        seconds.
+        """
         until_s = perf_s() + within_s
         while perf_s() < until_s:
             for heard_by, heard, at_s in self._listen(until_s):

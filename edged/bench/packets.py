@@ -1,4 +1,6 @@
-"""The part of MQTT 3.1.1 that a device needs, as bytes, without I/O or a library. Sections: OASIS MQTT 3.1.1."""
+"""The part of MQTT 3.1.1 that a device needs, as bytes: no I/O, no library. Source: OASIS MQTT 3.1.1; sections are
+named beside.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ REMAINING_MAX_BYTES = 4  # section 2.2.3
 
 
 class Packet(NamedTuple):
-    """One control packet: its kind, the low four bits of its first byte, and what follows the length."""
+    """One MQTT control packet: its kind, the low four bits of its first byte, and its body."""
 
     kind: int
     flags: int
@@ -20,7 +22,7 @@ class Packet(NamedTuple):
 
 
 class Published(NamedTuple):
-    """A PUBLISH. ``mid`` is 0 for QoS 0."""
+    """The content of a PUBLISH packet. ``mid``: its packet identifier, 0 for QoS 0."""
 
     topic: str
     payload: bytes
@@ -29,7 +31,7 @@ class Published(NamedTuple):
 
 
 def connect(client_id: str, username: str | None, password: str | None) -> bytes:
-    """CONNECT with a clean session and no keepalive."""
+    """A CONNECT packet with a clean session and no keepalive."""
     flags, tail = CLEAN_SESSION, _text(client_id)
     if username is not None:
         flags |= HAS_USERNAME
@@ -41,7 +43,7 @@ def connect(client_id: str, username: str | None, password: str | None) -> bytes
 
 
 def subscribe(mid: int, topic_filter: str) -> bytes:
-    """SUBSCRIBE to one filter at QoS 1."""
+    """A SUBSCRIBE packet for one filter at QoS 1."""
     return _packet(SUBSCRIBE << 4 | 2, mid.to_bytes(2, "big") + _text(topic_filter) + b"\x01")
 
 
@@ -72,7 +74,7 @@ class Reader:
         self._held = b""
 
     def feed(self, data: bytes) -> list[Packet]:
-        """The packets that are complete now."""
+        """Add bytes; returns the packets that are complete now."""
         held, at, found = self._held + data, 0, []
         while True:
             head = _length(held, at + 1)

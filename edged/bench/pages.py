@@ -1,6 +1,7 @@
-"""What the pages cost: a page's weight, ``edged web`` under changes and under phones, the daemon's loop beside readers.
+"""Measures the pages: their size, ``edged web`` under changes and many phones, and what readers cost the daemon's loop.
 
-``edged web`` runs as a child on the bench's hall, as its unit starts it. Readers and phones are sockets of ours.
+``edged web`` runs as a child process on the bench's hall, as its systemd unit starts it. Readers and phones are sockets
+of the bench.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ MARKS = (b'="/files/', b'from "./')  # behind which a page and a module name wha
 
 @dataclass(slots=True)
 class PagesChild:
-    """``edged web`` beside a hall."""
+    """An ``edged web`` process for one hall."""
 
     hall: BenchHall
     port: int = field(default_factory=free_port)
@@ -74,7 +75,7 @@ class PagesChild:
 
 
 def pages(place: Place, seconds: float) -> dict[str, Any]:
-    """Everything, ``seconds`` for each load."""
+    """Measure all of it, ``seconds`` for each load."""
     with ExitStack() as stack:
         hall = LoadedHall(place, stack, "pages")
         served = BenchHall(place.directory / f"{hall.hall}-web", hall.broker, hall.hall)

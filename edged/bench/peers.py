@@ -33,9 +33,10 @@ CANDLE_LEDS = {0x31: 0x36, 0x32: 0x31, 0x34: 0x32}
 
 @dataclass(frozen=True, slots=True)
 class PeerJob:
-    """``out``: "mqtt", "tcp:PORT", "rtu:PATH"; ``kind`` "serial" hears and answers on ``out`` "line:PATH" alone.
+    """What a peer process is to do. ``out``: "mqtt", "tcp:PORT" or "rtu:PATH"; a peer of ``kind`` "serial" reads and
+    answers on ``out`` "line:PATH" alone.
 
-    ``every``: the aiomqtt peer also lights ``OTHER_LAMP`` at each so manieth other message; 0: never.
+    ``every``: the aiomqtt peer also switches ``OTHER_LAMP`` at every ``every``-th other message; 0: never.
     """
 
     kind: str
@@ -52,18 +53,18 @@ class PeerJob:
 
 
 def command_of(payload: bytes) -> str | None:
-    """The lamp's level that a key asks for."""
+    """The lamp level that a key's payload asks for; None if it asks for none."""
     key = json.loads(payload).get("key")
     return {"pause": "off", "unpause": "on"}.get(key)
 
 
 def coil(state: str) -> bytes:
-    """FC05 to coil 0."""
+    """A Modbus request (FC05) that writes coil 0."""
     return b"\x05\x00\x00" + (COIL_ON if state == "on" else COIL_OFF).to_bytes(2, "big")
 
 
 class Out:
-    """The output that is not the broker: a Modbus coil."""
+    """An output that does not go through the broker: a Modbus coil."""
 
     def __init__(self, out: str) -> None:
         kind, _, place = out.partition(":")
@@ -78,7 +79,7 @@ class Out:
         self._count = 0
 
     def show(self, state: str) -> None:
-        """Write the coil and take the answer."""
+        """Write the coil and read the answer."""
         self._count += 1
         pdu = coil(state)
         os.write(self._fd, rtu_frame(1, pdu) if self._rtu else tcp_frame(self._count & 0xFFFF, 1, pdu))
@@ -106,7 +107,7 @@ def blocking(job: PeerJob) -> None:
 
 
 class AsyncioEcho(asyncio.Protocol):
-    """A bare asyncio codec: connects, subscribes, echoes."""
+    """An MQTT echo as one bare asyncio Protocol: connects, subscribes, answers."""
 
     def __init__(self, job: PeerJob, broker: Address) -> None:
         self._out = None if job.out == "mqtt" else Out(job.out)
@@ -156,7 +157,7 @@ class AsyncioEcho(asyncio.Protocol):
 
 
 async def bare_asyncio(job: PeerJob) -> None:
-    """One Protocol on one connection."""
+    """Run ``AsyncioEcho`` on one connection until killed."""
     broker = Address.from_json(job.broker)
     loop, context = asyncio.get_running_loop(), tls_context(broker)
     name = broker.host if context is not None else None
@@ -167,7 +168,7 @@ async def bare_asyncio(job: PeerJob) -> None:
 
 
 async def with_aiomqtt(job: PeerJob) -> None:
-    """What a careful programmer gets from the usual library."""
+    """Run the echo on aiomqtt: what a careful programmer gets from the usual library."""
     import aiomqtt
 
     broker = Address.from_json(job.broker)
@@ -204,7 +205,7 @@ async def with_aiomqtt(job: PeerJob) -> None:
 
 
 class SerialEcho:
-    """A Candle panel's echo: a key's frame in, the LED's frame out."""
+    """Answers keys on a Candle bus: a key's frame in, the LED's frame out."""
 
     def __init__(self, path: str) -> None:
         self.fd = os.open(path, os.O_RDWR | os.O_NOCTTY)
@@ -212,7 +213,7 @@ class SerialEcho:
         self._held = b""
 
     def answer(self) -> None:
-        """Read what is there and answer the frames that are whole."""
+        """Read the bytes that came and answer each complete frame."""
         self._held += os.read(self.fd, REPLY_BYTES)
         while len(self._held) >= CANDLE_FRAME_BYTES:
             frame, self._held = self._held[:CANDLE_FRAME_BYTES], self._held[CANDLE_FRAME_BYTES:]
@@ -230,7 +231,7 @@ def blocking_line(job: PeerJob) -> None:
 
 
 async def asyncio_line(job: PeerJob) -> None:
-    """A serial peer on an event loop."""
+    """Run the serial echo on an event loop."""
     line = SerialEcho(job.out.partition(":")[2])
     asyncio.get_running_loop().add_reader(line.fd, line.answer)
     _ready()

@@ -1,4 +1,4 @@
-"""How long and how often: the full bench (half an hour) and the quick one (about two minutes)."""
+"""How long and how often is measured: the full bench (half an hour) and the quick one (about two minutes)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A raw connection to a broker, as a device could make it at the fastest: no Nagle, no delayed ACK, no library."""
+"""A raw connection to a broker, as fast as a device could make it: TCP_NODELAY, no delayed ACK, no library."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class BrokerGone(RuntimeError):
 
 
 def open_socket(address: Address) -> socket.socket:
-    """TCP without Nagle, and TLS where wanted. Raises ``OSError``."""
+    """Open a TCP connection with TCP_NODELAY, and TLS if the address has it. Raises ``OSError``."""
     raw = socket.create_connection((address.host, address.port), CONNECT_S)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     context = tls_context(address)
@@ -67,7 +67,7 @@ def tls_context(address: Address) -> ssl.SSLContext | None:
 
 
 class Plug:
-    """A connected client. Blocking; ``take`` after its descriptor became readable."""
+    """A connected MQTT client with blocking calls; call ``take`` when its descriptor is readable."""
 
     def __init__(self, address: Address, client_id: str) -> None:
         """Connect to the broker. Raises ``BrokerGone`` or ``OSError``."""
@@ -88,7 +88,7 @@ class Plug:
         return self._socket.fileno()
 
     def subscribe(self, *filters: str) -> None:
-        """Subscribe at QoS 1 and wait for each SUBACK. Raises ``BrokerGone`` where the broker says no."""
+        """Subscribe at QoS 1 and wait for each SUBACK. Raises ``BrokerGone`` if the broker refuses."""
         for topic_filter in filters:
             self._socket.sendall(packets.subscribe(self._next_mid(), topic_filter))
             if self._await(packets.SUBACK)[2] >= 0x80:
@@ -106,24 +106,24 @@ class Plug:
         self.sent += len(messages)
 
     def hear(self) -> list[Published]:
-        """Messages that came, not yet acknowledged. Blocks where none did. Raises ``BrokerGone``."""
+        """Messages received, not yet acknowledged. Waits if there is none. Raises ``BrokerGone``."""
         early, self._early = self._early, []
         return early or self._sorted(self._read())
 
     def acknowledge(self, messages: list[Published]) -> None:
-        """PUBACK them, in one write."""
+        """Send the PUBACKs of these messages, in one write."""
         acks = b"".join(packets.puback(message.mid) for message in messages if message.mid)
         if acks:
             self._socket.sendall(acks)
 
     def take(self) -> list[Published]:
-        """Messages that came, acknowledged. Blocks where none did. Raises ``BrokerGone``."""
+        """Messages received, already acknowledged. Waits if there is none. Raises ``BrokerGone``."""
         messages = self.hear()
         self.acknowledge(messages)
         return messages
 
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect from the broker."""
         with suppress(OSError):
             self._socket.sendall(bytes((packets.DISCONNECT << 4, 0)))
         self._socket.close()

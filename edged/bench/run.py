@@ -1,4 +1,4 @@
-"""Runs the whole bench: its own brokers where wanted, one section after the other, one JSON object at the end."""
+"""Runs the whole bench, on brokers of its own if asked: one section after the other, one JSON object at the end."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ NAMES = (*SECTIONS, "day")
 def prepared(
     directory: Path, hall_broker: Address | None, echo: Path | None = None
 ) -> Iterator[tuple[Place, dict[str, Any]]]:
-    """A folder and a broker to work with, and what the report says about them. ``hall_broker`` None: a broker of
-    our own.
+    """Prepare a folder and a broker to work with; yields them with what the report says about them. ``hall_broker``
+    None: start a broker of our own.
     """
     with ExitStack() as stack:
         broker, kind = hall_broker, "the hall's own"
@@ -162,7 +162,9 @@ def forget(place: Place) -> None:
 
 
 def run(place: Place, plan: Plan, only: Collection[str], told: Callable[[str, str], None]) -> dict[str, Any]:
-    """Run every section of ``only``; ``told(section, what)`` reports progress. ``seconds``: what each took."""
+    """Run every section of ``only``; ``told(section, what)`` reports progress. ``seconds`` in the result: how long each
+    section took.
+    """
     found: dict[str, Any] = {}
     took: dict[str, float] = {}
     for name in [name for name in SECTIONS if name in only]:

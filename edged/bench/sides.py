@@ -1,4 +1,4 @@
-"""The sides measured in one cell: the daemon and its peers, each with a hall id, a port or a line of its own."""
+"""The sides measured in one cell: the daemon and its peers, each with its own hall id, port or line."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Place:
 
 @dataclass(slots=True)
 class Side:
-    """One measured side. ``press(n)`` sends and returns the mark that ``ear`` must hear."""
+    """One measured side. ``press(n)`` sends a key and returns the mark that must arrive on ``ear``."""
 
     name: str
     meter: Meter
@@ -67,9 +67,11 @@ class Side:
     pressed: int = 0
 
     def measure(self, count: int, spacing_s: float) -> Samples:
-        """``count`` presses more, one every ``spacing_s``; fewer where ``LOST_IN_ROW_MAX`` outputs never came.
+        """Press ``count`` times, once every ``spacing_s``; ends early after ``LOST_IN_ROW_MAX`` missing outputs in a
+        row.
 
-        No press is on the beat: in step with the traffic around, all of a round would meet its messages, or none.
+        Presses are not evenly spaced: in step with the background traffic all of a round would meet its messages, or
+        none.
         """
         samples, lost_in_row = Samples(), 0
         next_s = perf_s()
@@ -91,20 +93,22 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class BenchCell:
-    """The parts of one cell: everything to be stopped at its end, and the meter of all its sides."""
+    """Everything that runs for one cell: processes and connections to be stopped at its end, and the meter of all its
+    sides.
+    """
 
     place: Place
     stack: ExitStack
     meter: Meter = field(default_factory=Meter)
 
     def serve(self, hall: BenchHall) -> None:
-        """Start the daemon; meanwhile the ears are served, as its devices would be."""
+        """Start the daemon; its devices' ends of the wires are served meanwhile."""
         self.stack.callback(hall.daemon.stop)
         hall.daemon.start()
         self.meter.idle(perf_s() + SETTLE_S)
 
     def echo(self, job: PeerJob) -> Child:
-        """Start a peer."""
+        """Start a peer and wait until it is ready."""
         child = self.spawn(job)
         child.await_ready(self.wait)
         return child
@@ -123,17 +127,17 @@ class BenchCell:
         return [str(self.place.echo), broker.host, str(broker.port), *topics]
 
     def plug(self, broker: Address, client_id: str) -> Plug:
-        """A connection of the meter's."""
+        """Open a broker connection for the meter; closed at the cell's end."""
         made = Plug(broker, client_id)
         self.stack.callback(made.close)
         return made
 
     def traffic(self, name: str, hall: str) -> Traffic:
-        """Background visits for a side."""
+        """The background visits of a side."""
         return Traffic(hall, self.place.broker_of(name), "visits", self.stack, self.wait)
 
     def wait(self, seconds: float) -> None:
-        """Serve the ears for a while: the daemon would give up on a module that is silent."""
+        """Serve the wires for ``seconds``: the daemon would report a module that is silent as lost."""
         self.meter.idle(perf_s() + seconds)
 
     def keyed(self, name: str, hall: str, ear: Ear, desks: Sequence[tuple[str, str]]) -> Side:
@@ -154,7 +158,7 @@ class BenchCell:
 
 
 def mqtt_sides(room: BenchCell) -> list[Side]:
-    """MQTT in, MQTT out; every side hears background visits of its own where asked."""
+    """Sides with MQTT in and MQTT out; each receives background visits of its own if the cell has any."""
     sides: list[Side] = []
     for name in ("edged", *PEERS, *(["program"] if room.place.echo is not None else [])):
         broker = room.place.broker_of(name)
@@ -171,7 +175,7 @@ def mqtt_sides(room: BenchCell) -> list[Side]:
 
 
 def tcp_sides(room: BenchCell) -> list[Side]:
-    """MQTT in, a coil on Modbus TCP out."""
+    """Sides with MQTT in and a Modbus TCP coil out."""
     sides: list[Side] = []
     for name in ("edged", *PEERS):
         hall = room.place.hall_id(f"t{len(sides)}")
@@ -184,7 +188,9 @@ def tcp_sides(room: BenchCell) -> list[Side]:
 
 
 def rtu_sides(room: BenchCell) -> list[Side]:
-    """MQTT in, a coil on an RTU line out; the line itself takes no time, the pauses of the protocol are kept."""
+    """Sides with MQTT in and a coil on an RTU line out; bytes take no time on this line, the protocol's pauses are
+    kept.
+    """
     sides: list[Side] = []
     for name in ("edged", "limit", "asyncio"):
         hall = room.place.hall_id(f"r{len(sides)}")
@@ -198,7 +204,7 @@ def rtu_sides(room: BenchCell) -> list[Side]:
 
 
 def line_sides(room: BenchCell) -> list[Side]:
-    """A key on a Candle bus in, its panel's LED out, on the same line."""
+    """Sides with a key on a Candle bus in and the panel's LED out, on the same line."""
     sides: list[Side] = []
     for name in ("edged", "limit", "asyncio"):
         hall = room.place.hall_id(f"s{len(sides)}")
@@ -211,7 +217,7 @@ def line_sides(room: BenchCell) -> list[Side]:
 
 
 def slow_line_side(room: BenchCell, line: RtuLine, units: Sequence[int]) -> Side:
-    """The daemon alone on a line with a line's pace; lamps of ``units`` in turn."""
+    """The daemon alone on an RTU line at its real pace; the lamps of ``units`` are measured in turn."""
     hall = room.place.hall_id(f"w{len(line.dead)}")
     room.meter.add(line)
     wires = BenchWires(rtu=f"rtu://{line.path}?baudrate=9600", rtu_units=line.units)

@@ -27,7 +27,7 @@ POLL_MS = (
 
 
 def slow_line(place: Place, rounds: int, count: int) -> dict[str, Any]:
-    """p50 and p99 of the lamps of eight modules, with a ninth that answers and with one that does not."""
+    """Measure p50 and p99 of the lamps of eight modules, with a ninth that answers and with a ninth that does not."""
     with ExitStack() as stack:
         room = BenchCell(place, stack)
         lines = [RtuLine(UNITS, CHAR_S), RtuLine(UNITS, CHAR_S, dead=(UNITS,))]

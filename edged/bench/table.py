@@ -1,4 +1,4 @@
-"""A bench on a terminal: latencies beside their peers, everything else, and the verdict."""
+"""Prints the results of a bench in a terminal: latencies beside those of the peers, other figures, and the verdict."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edged.bench.limits import LATENCIES, LimitVerdict, cells, ratio
 
 
 def report(found: Mapping[str, Any], verdicts: Sequence[LimitVerdict]) -> RenderableType:
-    """The text of the whole report."""
+    """The whole report, ready to print."""
     parts: list[RenderableType] = [_machine(found)]
     if any(found.get(key) for key in LATENCIES):
         parts.append(_latencies(found))

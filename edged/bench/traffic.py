@@ -24,7 +24,7 @@ BATCH_S = 0.001  # what falls due within a millisecond leaves in one write
 
 
 def visits(hall: str) -> Iterator[tuple[str, bytes]]:
-    """Endless messages of visits; one clerk after the other."""
+    """Yields messages of visits (topic, payload) without end; one clerk after the other."""
     seq = 0
     dispenser = f"hall/{hall}/dev/dispenser-1/up/ticket"
     while True:
@@ -36,7 +36,7 @@ def visits(hall: str) -> Iterator[tuple[str, bytes]]:
 
 
 def tickets(hall: str) -> Iterator[tuple[str, bytes]]:
-    """Endless tickets."""
+    """Yields messages of printed tickets (topic, payload) without end."""
     seq = 0
     while True:
         seq += 1
@@ -44,7 +44,7 @@ def tickets(hall: str) -> Iterator[tuple[str, bytes]]:
 
 
 def send(plug: Plug, messages: Iterator[tuple[str, bytes]], rate: float, seconds: float) -> int:
-    """Send at ``rate`` a second for ``seconds``, or (0) until a line comes on stdin; returns how many were sent."""
+    """Send ``rate`` messages a second for ``seconds`` (0: until a line comes on stdin); returns how many were sent."""
     start_s, sent = perf_s(), 0
     while True:
         now_s = perf_s()
@@ -64,7 +64,7 @@ def send(plug: Plug, messages: Iterator[tuple[str, bytes]], rate: float, seconds
 
 
 def main() -> None:
-    """Read one job from stdin, then rates."""
+    """Read one job from stdin, then rates, a line each."""
     job = json.loads(sys.stdin.readline())
     hall = job["hall"]
     plug = Plug(Address.from_json(job["broker"]), f"{hall}-traffic-{job['kind']}")

@@ -1,4 +1,4 @@
-"""The meter's handle on ``edged.bench.traffic``."""
+"""Starts and steers a process of ``edged.bench.traffic``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAY_S = 10.0  # for the child to say how much it sent, beyond the time it was gi
 
 
 class Traffic:
-    """A child that sends ``kind`` ("visits" or "tickets") to a hall when told."""
+    """A child process that sends ``kind`` ("visits" or "tickets") to a hall when told to."""
 
     def __init__(
         self,
@@ -42,11 +42,13 @@ class Traffic:
             self._child.line(SAY_S)
 
     def start(self, rate: float, seconds: float) -> None:
-        """``rate`` messages a second for ``seconds``; see ``finished``."""
+        """Begin to send ``rate`` messages a second for ``seconds``; ``finished`` waits for the end."""
         self._child.tell(f"{rate} {seconds}")
 
     def finished(self, seconds: float) -> int:
-        """How many went out since ``start``; waits up to ``seconds`` and a margin."""
+        """Wait for the end of what ``start`` began, at most ``seconds`` and a margin; returns how many messages were
+        sent.
+        """
         sent = int(self._child.line(seconds + SAY_S).split()[1])
         self.sent += sent
         return sent

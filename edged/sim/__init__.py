@@ -1,1 +1,1 @@
-"""Halls that do not exist: the demo, and seeded worlds in which everything goes wrong. No daemon imports it."""
+"""Simulated halls: the demo, and seeded worlds with many faults. The daemon never imports this package."""

@@ -1,4 +1,4 @@
-"""Simulated visitors: who comes when, wanting what. Same seed, same visitors, whatever the hall does with them.
+"""Simulated visitors: who comes when, for which service. The same seed gives the same visitors, whatever the hall does.
 
 Arrivals are a Poisson process per service whose rate follows the morning of a real hall: people queue before the doors
 open, a rush peaks after about 40 minutes, the rest of the day is a lull with a second, smaller wave. Service times are
@@ -42,7 +42,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """What a ticket's visitor will do: drawn from the number, so that nothing has to be remembered about them."""
+    """What the visitor behind a ticket will do: computed from the ticket's number, so that nothing need be stored."""
 
     comes: bool
     walk_s: float
@@ -58,7 +58,7 @@ def load_at(at_s: float) -> float:
 
 
 def arrivals(site: Site, seed: int, hours: float) -> list[Arrival]:
-    """All visitors of a day of ``hours`` hall hours, in order of arrival. Nobody comes just to complain."""
+    """All visitors of a day of ``hours`` hall hours, in order of arrival. None comes only for a case (办不成事)."""
     found: list[Arrival] = []
     for service in site.services:
         if not service.case:
@@ -68,7 +68,7 @@ def arrivals(site: Site, seed: int, hours: float) -> list[Arrival]:
 
 
 def habits(seed: int, number: str, service: Service) -> Habits:
-    """The visitor behind a number."""
+    """The habits of the visitor behind a ticket's number."""
     rng = random.Random(f"{seed}/{number}")
     mean_log = math.log(service.mean_s) - SERVICE_SIGMA**2 / 2
     return Habits(

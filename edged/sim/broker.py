@@ -60,7 +60,7 @@ class EmbeddedBroker:
         return None if self._process is None else self._process.pid
 
     async def start(self) -> None:
-        """Start the child and wait until it accepts. Raises ``BrokerMissing`` or ``RuntimeError``."""
+        """Start the child and wait until it accepts connections. Raises ``BrokerMissing`` or ``RuntimeError``."""
         if importlib.util.find_spec("amqtt") is None:
             raise BrokerMissing("the demo's broker needs amqtt: pip install 'edged[demo]'")
         command = ["-m", "edged.sim.broker", "--port", str(self.port), "--parent", str(os.getpid())]
@@ -78,7 +78,7 @@ class EmbeddedBroker:
 
     @property
     def alive(self) -> bool:
-        """Whether the child runs."""
+        """Whether the child process is running."""
         return self._process is not None and self._process.returncode is None
 
     async def kill(self) -> None:
@@ -89,7 +89,7 @@ class EmbeddedBroker:
             await process.wait()
 
     async def stop(self) -> None:
-        """Stop the child; kill it if it does not."""
+        """Ask the child to stop; kill it if it does not."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -105,9 +105,10 @@ class EmbeddedBroker:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses, and that the kernel gives to no outgoing connection either.
+    """A TCP port of 127.0.0.1 that nobody uses, outside the range the kernel takes for outgoing connections.
 
-    A server that is away for a while finds its port free when it comes back. Raises ``OSError`` if none is left.
+    A server that is stopped for a while therefore finds its port free when it starts again. Raises ``OSError`` if none
+    is left.
     """
     for _ in range(PORT_TRIES):
         port = PORTS.start + secrets.randbelow(len(PORTS))

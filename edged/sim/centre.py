@@ -1,4 +1,5 @@
-"""The demo's city centre at the other end of the broker: pushes the policy, books appointments, orders, acknowledges.
+"""The demo's city platform, a client of the same broker: pushes a policy, books appointments, sends orders,
+acknowledges events.
 
 Rules: it knows the topics and the signed documents, nothing of the controller's state. Every document carries the
 hall's own wall time. Events are acknowledged in order and without gaps, at least once a second.
@@ -30,7 +31,7 @@ NAME = "区政务服务中心"
 
 
 class DemoCentre:
-    """``run`` until cancelled; ``directory`` holds city.key. ``wall_ms`` is the hall's wall clock."""
+    """The city platform; call ``run``. ``directory`` holds city.key; ``wall_ms`` returns the hall's wall clock."""
 
     def __init__(self, hall: str, broker: BrokerPlace, directory: Path, wall_ms: Callable[[], int]) -> None:
         self._hall = hall
@@ -59,7 +60,7 @@ class DemoCentre:
         return self._in_force
 
     async def bring_in_force(self, document: dict[str, Any]) -> None:
-        """Push a policy until the hall reports that it applies it."""
+        """Push a policy again and again until the hall reports that it applies it."""
         payload = json.dumps(
             {k: v for k, v in document.items() if k != "$schema"}, ensure_ascii=False
         ).encode()

@@ -1,4 +1,4 @@
-"""The demo's page of controls: who opens it takes numbers, presses keys, and breaks things. Rules of this file:
+"""The demo's page of controls, on which a person takes numbers, presses keys and breaks things. Rules of this file:
 
 * It belongs to the demo alone and listens on this machine only; ``edged web`` of a hall has nothing of it.
 * An act comes from our own page: same origin, JSON, no cookie to borrow.
@@ -28,7 +28,7 @@ ACTS = frozenset({"/do"})
 
 
 class ControlPage:
-    """``bind`` says where, ``run`` serves until cancelled."""
+    """The page's web server: ``bind`` takes a port, ``run`` serves until cancelled."""
 
     def __init__(self, controls: Controls) -> None:
         self._controls = controls
@@ -36,7 +36,7 @@ class ControlPage:
         self._place: socket.socket | None = None
 
     def bind(self) -> str:
-        """Take a free port of this machine; the address. Raises ``OSError``."""
+        """Take a free port of this machine; returns the page's address. Raises ``OSError``."""
         self._place = bind(HERE, 0)
         return f"http://{HERE}:{self._place.getsockname()[1]}/"
 

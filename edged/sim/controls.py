@@ -1,7 +1,8 @@
-"""What somebody may do to the demo's hall by hand: the same keys, buttons and messages that its simulated people send.
+"""What a person may do to the demo's hall by hand: press the same keys and buttons as its simulated people, or start a
+scene.
 
-Scenes are what halls fear: a Monday's rush, a coach full of visitors, a colleague who does not answer, a LED without
-power, a broker and a daemon that are killed, a policy that makes waits worse. Every scene ends, or is put back, by
+Scenes are what halls fear: a Monday's rush, a coach full of visitors, a colleague who does not answer, a LED bar
+without power, a broker or daemon that is killed, a policy that makes waits worse. Every scene ends, or is undone, by
 itself.
 """
 
@@ -36,7 +37,7 @@ Said = tuple[str, str]
 
 
 class NotDone(ValueError):
-    """What was asked cannot be done; the reason in Chinese and English."""
+    """What the person asked for cannot be done; says why, in Chinese and English."""
 
     def __init__(self, zh: str, en: str) -> None:
         super().__init__(en)
@@ -45,7 +46,9 @@ class NotDone(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """What of the demo's processes may be ended, and what there is to see of them. A broker of one's own is None."""
+    """How a scene kills the demo's processes, and ``state``, what the page shows of them. ``kill_broker`` is None if
+    the demo did not start the broker.
+    """
 
     kill_daemon: Callable[[], Said]
     kill_broker: Callable[[], Coroutine[Any, Any, None]] | None
@@ -53,7 +56,7 @@ class Processes:
 
 
 class Controls:
-    """Carries out what the page of controls asks for (``do``); ``run`` until cancelled, for acts that take a while."""
+    """Carries out what the page of controls asks for (``do``); ``run`` must be running, for acts that take a while."""
 
     def __init__(
         self, wires: HallWires, site: Site, centre: DemoCentre, policy: Body, processes: Processes
@@ -72,7 +75,7 @@ class Controls:
         self.silent = 0  # pages that nobody answers, from now on
 
     async def run(self) -> None:
-        """Carry out scenes until cancelled; then plug in again what was unplugged."""
+        """Carry out scenes until cancelled; at the end plug in again what was unplugged."""
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 await asyncio.Event().wait()

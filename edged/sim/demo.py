@@ -1,7 +1,6 @@
-"""A whole hall on this machine: broker, devices on real wires, people, and the real daemon between them.
+"""Runs a whole hall on this machine: broker, simulated devices on real wires, simulated people, and the real daemon.
 
-The daemon is a child process started like on a site (``edged run``); when it dies it is started again, as systemd
-would.
+The daemon is a child process, started as on a site (``edged run``); when it dies it is started again, as systemd would.
 Everything the demo writes lives in one directory: hall.toml, keys, journal, log, the ports.
 """
 
@@ -105,7 +104,7 @@ class Demo:
         self._own_broker: EmbeddedBroker | None = None
 
     async def run(self, show: Callable[[Scene], None]) -> Summary:
-        """The whole day; raises ``RuntimeError`` with a remedy where a part cannot start."""
+        """Run the whole day. Raises ``RuntimeError``, whose text says what to do, if a part cannot start."""
         async with AsyncExitStack() as stack:
             place = await self._broker(stack)
             config = self._write_config(place)
@@ -452,7 +451,7 @@ async def _stopped(process: asyncio.subprocess.Process) -> None:
 
 
 def write_keys(directory: Path, name: str) -> None:
-    """A signing key pair NAME.key and NAME.pub.json, unless the directory already has one."""
+    """Write a signing key pair, NAME.key and NAME.pub.json, unless the directory already has one."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     if (directory / f"{name}.pub.json").exists():

@@ -1,4 +1,4 @@
-"""The simulated far ends of all devices of a hall.toml: the drivers' own fakes, on real wires.
+"""Simulates all devices of a hall.toml: the drivers' own fakes, on real wires.
 
 JSON devices and counters share one MQTT connection, serial devices sit on pseudo-terminals at the paths of the
 configuration, relay modules listen on Modbus TCP. Times in hall seconds.
@@ -44,7 +44,7 @@ JSON_FAKES: dict[str, type[FakeDevice]] = {
 
 
 class Fakes:
-    """All far ends of one hall. Build, ``run`` in a task, then touch devices by id."""
+    """The simulated devices of one hall. Build it, ``run`` it in a task, then use devices by their id."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class Fakes:
                 pty.close()
 
     def look(self, anew: bool = False) -> None:
-        """Record what lamps and bars show now: without a controller they go dark by themselves."""
+        """Record what lamps and bars show now; they go dark by themselves when the controller is silent."""
         if anew:
             self._looks.clear()
         lamps = {
@@ -178,7 +178,9 @@ class Fakes:
         return {bars[device] for _, bars in self._looks} or {self.bars[device].shown}
 
     def daemon_died(self, kept: Mapping[Point, int]) -> None:
-        """Serial wires have no acknowledgement: record the inputs lost with the daemon. ``kept``: inputs by point."""
+        """Record the inputs of serial wires lost with the daemon, as these have no acknowledgement. ``kept``: the
+        number of inputs in the journal, by point.
+        """
         for name, bus in self.buses.items():
             missing = sum(
                 sent - kept.get(point_of(name, source), 0) for source, sent in bus.frames_sent.items()
@@ -187,7 +189,7 @@ class Fakes:
             self.in_flight[name] = max(self.in_flight[name], missing - waiting)
 
     async def count_people(self) -> None:
-        """Each counter reports what went by, once a minute, until cancelled."""
+        """Let each people counter report once a minute how many people passed, until cancelled."""
         dice = random.Random(f"{self._seed}/door")
         while True:
             await self._clock.sleep(COUNT_EVERY_S)
@@ -208,7 +210,7 @@ class Fakes:
                 self._changed()
 
     def frames(self) -> dict[str, int]:
-        """Messages and frames that went over each kind of wire, both ways."""
+        """How many messages and frames each kind of wire carried, both ways."""
         heard = sum(len(device.history) + len(device.actions) for device in self.json.values())
         serial = sum(bar.frames_received + bar.frames_sent for bar in self.bars.values())
         serial += sum(bus.frames_received.total() + bus.frames_sent.total() for bus in self.buses.values())

@@ -26,7 +26,7 @@ FORM = "write mqtt://[user:password@]host[:port], or mqtts:// for TLS"
 
 @dataclass(frozen=True, slots=True)
 class BrokerPlace:
-    """An MQTT broker. ``username`` None: whatever name each client of the demo has; ``ca_file``: it speaks TLS."""
+    """An MQTT broker. ``username`` None: each client of the demo uses its own name; ``ca_file``: connect with TLS."""
 
     host: str
     port: int
@@ -36,15 +36,15 @@ class BrokerPlace:
 
     @property
     def tls(self) -> ssl.SSLContext | None:
-        """What judges its certificate; None for plain TCP."""
+        """The TLS context that checks the broker's certificate; None for plain TCP."""
         return None if self.ca_file is None else ssl.create_default_context(cafile=self.ca_file)
 
     def login(self, own: str) -> tuple[str, str]:
-        """Name and password of a client that would call itself ``own``."""
+        """User name and password for a demo client whose own name is ``own``."""
         return (own, own) if self.username is None else (self.username, self.password or "")
 
     def toml(self, directory: Path) -> str:
-        """Its lines of ``[mqtt]`` after host and port; the password goes into a file of ``directory``."""
+        """The lines of ``[mqtt]`` that follow host and port; writes the password into a file of ``directory``."""
         lines = [] if self.username is None else [f"username = {json.dumps(self.username)}"]
         if self.password is not None:
             file = directory / PASSWORD_FILE
@@ -59,7 +59,7 @@ class BrokerPlace:
 
 
 def read(text: str, ca_file: Path | None) -> BrokerPlace:
-    """From what was typed. Raises ``RuntimeError`` with a remedy."""
+    """Parse the ``--broker`` option. Raises ``RuntimeError``, whose text says what to do."""
     url = urlsplit(text if "://" in text else f"mqtt://{text}")
     try:
         host, port = url.hostname, url.port
@@ -78,7 +78,9 @@ def read(text: str, ca_file: Path | None) -> BrokerPlace:
 
 
 async def check(place: BrokerPlace) -> None:
-    """Whether it takes us, within ``ANSWER_REAL_S``. Raises ``RuntimeError`` with a remedy."""
+    """Check that the broker accepts a connection within ``ANSWER_REAL_S``. Raises ``RuntimeError``, whose text says
+    what to do.
+    """
     name, password = place.login("edged-demo")
     greeted = False
     try:

@@ -1,4 +1,4 @@
-"""Simulated people at the controller's far ends: clerks at panels, "+1" staff with pagers, visitors at dispensers.
+"""Simulated people who use the hall's devices: clerks at panels, "+1" staff with pagers, visitors at dispensers.
 
 They see only what a person would see (panels, pagers) and do only what a person could do (keys, buttons). A key
 that had no effect is pressed again after a while, as people do.
@@ -23,7 +23,7 @@ ACTIVE = ("OPEN", "CALLING", "SERVING", "DRAINING", "PAUSED")
 
 @dataclass(frozen=True, slots=True)
 class PanelView:
-    """What a clerk reads off the panel. ``waiting`` is 0 where a panel cannot show it and the light is off."""
+    """What a clerk reads on the panel. ``waiting`` is 0 if the panel cannot show a count and its light is off."""
 
     state: str
     number: str | None
@@ -42,7 +42,7 @@ class PageView:
 
 
 class Touchable(Protocol):
-    """The hall as people can touch it. Implemented over the drivers' own fakes."""
+    """The devices of a hall as people use them. Implemented over the drivers' own fakes."""
 
     def panel(self, window: str) -> PanelView | None:
         """What the window's panel shows; None while it was never written."""
@@ -73,7 +73,7 @@ class Touchable(Protocol):
         """Hall seconds until a person presses again a key that did nothing."""
 
     def now_s(self) -> float:
-        """Hall seconds."""
+        """Hall time, in seconds."""
 
     async def sleep(self, seconds: float) -> None:
         """Sleep hall seconds."""
@@ -81,7 +81,7 @@ class Touchable(Protocol):
 
 @dataclass(slots=True)
 class Plans:
-    """What happens once at a window, with its next visitor or after them.
+    """Special things that happen once at a window, with its next visitor or after them.
 
     ``transfer``: where the visitor is sent on; ``pause``: reason and hall seconds; ``level``: how they rate;
     ``case_code``: why a case is opened for them (办不成事); ``papers``: what they are told to bring (一次性告知).
@@ -97,9 +97,9 @@ class Plans:
 
 
 class DemoClerk:
-    """One person at one window: calls, waits, serves, recalls, gives up on no-shows, has lunch, goes home.
+    """One clerk at one window: calls, waits, serves, recalls, marks no-shows, has lunch, goes home.
 
-    ``plans`` are what the day has in store for this window.
+    ``plans``: the special things that happen at this window today.
     """
 
     def __init__(
@@ -267,7 +267,7 @@ class Helper:
 
 
 async def visit(wires: Touchable, coming: list[Arrival]) -> None:
-    """Send every visitor to a dispenser at their time after now."""
+    """Send every visitor to a dispenser at their time (``at_s`` hall seconds from now)."""
     opened_s = wires.now_s()
     for arrival in coming:
         await wires.sleep(max(0.0, opened_s + arrival.at_s - wires.now_s()))

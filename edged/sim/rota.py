@@ -1,4 +1,4 @@
-"""When simulated clerks are at their windows, as they read it off the hall's policy: lunch and the way home."""
+"""When simulated clerks are at their windows, according to the hall's policy: lunch break and the end of their day."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edged.core.model.site import Site
 
 
 class Rota:
-    """``hours`` is that section of the policy document; ``minute`` tells the minute of the hall's day."""
+    """The clerks' day. ``hours``: that section of the policy; ``minute`` returns the minute of the hall's day."""
 
     def __init__(self, site: Site, hours: Mapping[str, Any], minute: Callable[[], float]) -> None:
         self.minute = minute

@@ -1,4 +1,4 @@
-"""What the demo's day has in store beside its visitors: a timetable of appointments, journeys, pauses, cases, orders.
+"""The demo's timetable beside its ordinary visitors: appointments, journeys, pauses, cases and orders of the city.
 
 Times of day in minutes after midnight; what lies before the demo's start is left out. The duty manager and the clerk of
 the case window are people like the others: they read panels and pagers, and press keys.
@@ -41,7 +41,7 @@ class Cast:
 
 
 class Story:
-    """``run`` until cancelled. ``wall_ms`` tells the hall's wall time."""
+    """Plays the timetable; call ``run``. ``wall_ms`` returns the hall's wall time."""
 
     def __init__(self, cast: Cast, starts_min: int, wall_ms: Callable[[], int]) -> None:
         self._starts_min = starts_min
@@ -127,7 +127,7 @@ class Story:
 
 
 async def manage(wires: HallWires, seed: int) -> None:
-    """The duty manager (值班长): logs in, accepts what is paged, looks after bad ratings."""
+    """The duty manager (值班长): logs in, accepts pages, takes care of bad ratings; until cancelled."""
     dice = random.Random(f"{seed}/duty")
     wires.press_pager(DUTY, "login", DUTY_NAME)
     while True:
@@ -143,7 +143,7 @@ async def manage(wires: HallWires, seed: int) -> None:
 
 
 async def look_after_cases(wires: HallWires, site: Site, seed: int) -> None:
-    """The clerk of the case window (办不成事反映窗口) reads its panel: answers, solves, closes; then it is rated."""
+    """The clerk of the case window (办不成事反映窗口) reads the panel, answers and closes cases; visitors then rate."""
     case_services = {service.id for service in site.services if service.case}
     window = next(window for window in site.windows if case_services & set(window.skills))
     dice = random.Random(f"{seed}/cases")

@@ -1,4 +1,4 @@
-"""The one object that a demo run prints at its end, made from the journal and the fakes."""
+"""The JSON object that a demo run prints at its end, made from the journal and the fakes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edged.store.replay import replay
 
 
 class RunSettings(Protocol):
-    """What the summary repeats of the command line."""
+    """The command-line options that the summary repeats."""
 
     @property
     def seed(self) -> int: ...
@@ -22,13 +22,15 @@ class RunSettings(Protocol):
 
 
 class Summary(dict[str, Any]):
-    """The object, ready for JSON. ``complaints``: the audit's findings in words (not part of the object)."""
+    """The object, ready for JSON. ``complaints``: what the check at the end found wrong, in words (not part of the
+    object).
+    """
 
     complaints: list[str]
 
     @property
     def good(self) -> bool:
-        """Replay identical, nothing lost, nothing shown wrong, every key answered."""
+        """Whether replay is identical, nothing is lost, no output is wrong and every key was answered."""
         kept = not (self["inputs_lost"] or self["outputs_wrong"] or self["unanswered_keys"])
         return bool(self["replay_identical"]) and kept
 

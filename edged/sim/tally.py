@@ -149,7 +149,7 @@ class DemoTotals:
 
 
 class Tail:
-    """Follows a journal file: ``read`` hands over the steps committed since the last call."""
+    """Follows a journal file while the daemon writes it: ``read`` returns the steps committed since the last call."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""The demo's own audit: inputs sent compared with the journal, outputs shown compared with those wanted.
+"""Checks a demo run: inputs sent compared with the journal, outputs shown compared with those the core wanted.
 
 ``inputs_lost``: device inputs that were sent and have no row; of a serial wire, which has no acknowledgement, what a
 killed daemon had read and not yet kept is excused. ``outputs_wrong``: slots whose device shows neither the

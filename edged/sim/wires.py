@@ -1,4 +1,4 @@
-"""How simulated people touch the hall: keys, buttons and pagers of the fakes, in hall time."""
+"""How simulated people use the devices: keys, buttons and pagers of the fakes, in hall time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CANDLE_KEYS: dict[Key, Key] = {
 
 
 class HallWires:
-    """Implements ``edged.sim.people.Wires`` over the fakes of one hall."""
+    """Implements ``edged.sim.people.Touchable`` over the fakes of one hall."""
 
     def __init__(self, config: HallConfig, clock: Clock, seed: int, place: BrokerPlace | None = None) -> None:
         """``place``: the broker, where it wants more than a name."""
@@ -67,7 +67,7 @@ class HallWires:
         return PanelView(shown["state"], shown.get("number"), shown["waiting"], shown.get("prompt", ""))
 
     def press(self, window: str, key: Key, arg: str | None = None) -> None:
-        """Press a key, or the nearest one the panel has."""
+        """Press a key, or the most similar one the panel has."""
         device, channel = parts_of(self._windows[window].panel or Point(""))
         if device in self.fakes.buses:
             if key in CANDLE_KEYS:
@@ -88,7 +88,7 @@ class HallWires:
         pager.press(key, arg)
 
     def rate(self, window: str, level: int) -> None:
-        """On the evaluator of the window, or beside its panel; panels of the bus have none."""
+        """Press a face on the window's evaluator, or on the one beside its panel; panels on a bus have none."""
         site = self._windows[window]
         device = self.fakes.json.get(site.evaluator or site.panel or "")
         if isinstance(device, FakePanel):
@@ -101,7 +101,8 @@ class HallWires:
         return case
 
     def take_ticket(self, service: str, priority: Priority, appointment: str | None = None) -> None:
-        """Every second dispenser allots numbers itself, the others ask; bus kiosks have a button per service.
+        """Take a ticket: every second dispenser numbers by itself, the others ask the hall; kiosks on a bus have a
+        button per service.
 
         Journeys and appointments are for the dispensers that ask.
         """
@@ -129,12 +130,12 @@ class HallWires:
         dispenser.ticket(f"{self._prefixes[service]}{count:03d}", service, wanted)
 
     def ask_ticket(self, service: str, priority: Priority | None) -> None:
-        """Press a service on the dispenser that asks the hall, whatever it shows."""
+        """Press a service on the dispenser that asks the hall for numbers, whatever it shows."""
         self.fakes.came += 1
         self._dispensers[0].request(service, priority)
 
     def come_back(self, number: str) -> None:
-        """At the dispenser that asks; it knows the service by the number's letter."""
+        """Show an old number at the dispenser that asks the hall (二次通行); its letter tells the service."""
         service = next(one for one, prefix in self._prefixes.items() if prefix == number.rstrip("0123456789"))
         self.fakes.came += 1
         self._dispensers[0].request(service, returning=number)
@@ -152,11 +153,13 @@ class HallWires:
 
     @property
     def patience_s(self) -> float:
-        """Nobody waits less than ``PATIENCE_REAL_S`` for a device to answer, however fast the hall's time runs."""
+        """Hall seconds until a person presses again; at least ``PATIENCE_REAL_S`` real seconds, however fast hall time
+        runs.
+        """
         return max(LOOK_AGAIN_S, PATIENCE_REAL_S * self._clock.speed)
 
     def now_s(self) -> float:
-        """Hall seconds."""
+        """Hall time, in seconds."""
         return self._clock.now_s()
 
     async def sleep(self, seconds: float) -> None:

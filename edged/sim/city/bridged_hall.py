@@ -1,4 +1,4 @@
-"""A real daemon with its own mosquitto and the bridge in it; the line to the city can be cut."""
+"""A hall of the simulated city: a real daemon, and its own mosquitto bridged to the city's; the bridge can be cut."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ START_S = 60.0  # for a daemon, beside twenty other programs
 
 
 class BridgedHall:
-    """``async with``: the hall of configs/hall-small.toml serves, its devices are on their wires."""
+    """Within ``async with``, the hall of configs/hall-small.toml runs and its simulated devices are connected."""
 
     def __init__(
         self, programs: CityProcesses, name: str, group: str, keys: Path, ports: Sequence[int]
@@ -68,17 +68,17 @@ class BridgedHall:
         return self._folder / "hall.toml"
 
     def cut(self) -> None:
-        """Cut the hall's lines to the city."""
+        """Cut the hall's connections to the city."""
         for line in self.lines:
             line.cut()
 
     def mend(self) -> None:
-        """Let the hall's lines to the city through again."""
+        """Let the hall connect to the city again."""
         for line in self.lines:
             line.mend()
 
     async def live(self, every_s: float, chance: random.Random) -> None:
-        """Visitors take numbers and are served at the first window, until cancelled."""
+        """Let visitors take numbers and be served at the first window, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._fleet.run())
             await self._fleet.connected.wait()
@@ -91,7 +91,7 @@ class BridgedHall:
                 await asyncio.sleep(every_s * chance.uniform(0.5, 1.5))
 
     def counted(self) -> int:
-        """How many events its journal has."""
+        """How many events the hall's journal has."""
         connection = apsw.Connection(str(self._folder / "small.db"), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             found = after = 0

@@ -1,6 +1,6 @@
-"""``edged centre demo``: a city works, takes a policy that some refuse, and one of its lines is cut.
+"""``edged centre demo``: runs a city for a while, pushes a policy that some halls refuse, and cuts one hall off.
 
-``CityDemo.run`` returns the summary; what goes on is told line by line.
+``CityDemo.run`` returns the summary and reports line by line what happens.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class CityDemo:
         self._say = say
 
     async def run(self) -> dict[str, Any]:
-        """The whole story; the summary, ``good`` if everything is as it should be."""
+        """Run the demo to its end; returns the summary, ``good`` if everything is as it should be."""
         city = self._city
         async with asyncio.TaskGroup() as tasks:
             wires = tasks.create_task(city.wires.run())

@@ -1,4 +1,4 @@
-"""Ends the programs of a simulated city when the process that started them is gone, however it went.
+"""Ends the programs of a simulated city when the process that started them is gone, for whatever reason.
 
 A child process: lines ``+PID SIGNAL`` and ``-PID`` on standard input say what runs; when standard input ends, what
 still runs gets its signal, then SIGKILL, and the folder given as argument is removed.

@@ -1,4 +1,4 @@
-"""A line between two programs that can be cut and mended: a TCP relay on a port of its own."""
+"""A TCP relay between two programs whose connections can be cut, as a network failure would."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CHUNK_BYTES = 65_536
 
 
 class CityLine:
-    """``async with CityLine(target)`` listens on ``port``, ``target`` is another port of this machine."""
+    """Within ``async with``, relays connections on ``port`` to ``target``, another port of this machine."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -28,7 +28,7 @@ class CityLine:
         self._server.close()
 
     def cut(self) -> None:
-        """End all connections, and every new one."""
+        """End all connections, and end every new one at once."""
         self._open = False
         for writer in list(self._writers):
             writer.transport.abort()

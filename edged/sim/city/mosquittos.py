@@ -1,4 +1,4 @@
-"""mosquitto for a simulated city and its halls, with the shipped settings but for certificates, ports and places."""
+"""Starts mosquitto for a simulated city and its halls with the shipped settings, but other ports, paths, keys."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def mosquitto_path() -> str | None:
 
 
 class CityMosquitto:
-    """One mosquitto on 127.0.0.1. ``start``, ``kill`` and ``start`` again: same port; ``keeps`` what it had."""
+    """One mosquitto on 127.0.0.1 that can be started and killed any number of times on the same port. ``keeps``: it
+    stores its messages on disk.
+    """
 
     def __init__(self, programs: CityProcesses, name: str, shipped: str, more: Iterable[str] = ()) -> None:
         """``shipped``: the file of configs/mosquitto with its limits. ``more``: further lines."""
@@ -56,7 +58,7 @@ class CityMosquitto:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Wait until it accepts. Raises ``PartMissing``."""
+        """Start mosquitto and wait until it accepts connections. Raises ``PartMissing``."""
         program = mosquitto_path()
         if program is None:
             raise PartMissing(
@@ -66,7 +68,7 @@ class CityMosquitto:
         await accepts(self._process, self.port, self._name)
 
     async def kill(self) -> None:
-        """Kill it as a power cut would."""
+        """Kill mosquitto with SIGKILL, as a power cut would."""
         assert self._process is not None
         await self._programs.end(self._process, signal.SIGKILL)
 
@@ -78,7 +80,9 @@ def shipped_lines(name: str) -> list[str]:
 
 
 def bridge_lines(hall: str, group: str, ports: Sequence[int]) -> list[str]:
-    """The shipped bridge, for this hall and group, to these ports of this machine, without certificates."""
+    """The shipped bridge settings for this hall and group, connecting to these ports of this machine, without
+    certificates.
+    """
     lines = [line for line in shipped_lines("bridge.conf") if line.split()[0] not in WITHOUT]
     own = "\n".join(lines).replace("river-city", group)
     own = re.sub(r"\beast\b", hall, own)

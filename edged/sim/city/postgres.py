@@ -1,4 +1,4 @@
-"""A PostgreSQL of a simulated city's own: what is installed, in a folder, on a socket that is not on the network."""
+"""Starts a PostgreSQL server for a simulated city, in a folder of its own, on a Unix socket (not on the network)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=40", "listen_a
 
 
 def postgres_folder() -> Path | None:
-    """Where initdb and postgres are; None where PostgreSQL is not installed."""
+    """The folder of initdb and postgres; None if PostgreSQL is not installed."""
     found = [file for place in PLACES for file in sorted(Path("/").glob(f"{place[1:]}/initdb"))]
     named = shutil.which("initdb")
     found += [] if named is None else [Path(named)]
@@ -56,7 +56,7 @@ class CityPostgres:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Wait until it takes a connection. Raises ``PartMissing``."""
+        """Start the server and wait until it accepts a connection. Raises ``PartMissing``."""
         data = self._folder / "data"
         settings: dict[str, Any] = {"cwd": self._folder, "log": "postgres.log"} | self._user
         if not data.exists():
@@ -81,7 +81,7 @@ class CityPostgres:
             await asyncio.sleep(LOOK_S)
 
     async def kill(self) -> None:
-        """Kill it and all that it started with SIGKILL."""
+        """Kill the server and all its processes with SIGKILL."""
         assert self._process is not None
         children = _children(self._process.pid)
         self._process.kill()

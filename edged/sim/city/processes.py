@@ -1,4 +1,6 @@
-"""Programs of a simulated city, in one folder; a guard ends them and removes the folder if this process is killed."""
+"""Starts the programs of a simulated city in one folder; a guard process ends them and removes the folder if this
+process is killed.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +20,11 @@ LOOK_S = 0.02
 
 
 class PartMissing(RuntimeError):
-    """Something that a simulated city needs is not there or does not start. The text says what to do."""
+    """A program that the simulated city needs is not installed or does not start. The text says what to do."""
 
 
 class CityProcesses:
-    """``async with CityProcesses() as programs``: whatever ``start`` started is gone when the block ends."""
+    """Within ``async with CityProcesses() as programs``: every program started has ended when the block ends."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="edged-city-"))
@@ -68,7 +70,7 @@ class CityProcesses:
         return process
 
     async def run(self, *words: str, within_s: float = 120.0) -> tuple[int, str]:
-        """Run ``edged WORDS...`` in the folder to its end: exit code, and what it printed."""
+        """Run ``edged WORDS...`` in the folder to its end; returns the exit code and what it printed."""
         pipe = asyncio.subprocess.PIPE
         process = await self.start(
             *(sys.executable, "-m", "edged", *words),
@@ -85,7 +87,7 @@ class CityProcesses:
         return process.returncode, told.decode()
 
     async def end(self, process: asyncio.subprocess.Process, number: int = signal.SIGTERM) -> None:
-        """Send a signal and wait; SIGKILL after ``STOP_S``."""
+        """Send a signal and wait for the end of the process; SIGKILL after ``STOP_S``."""
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.send_signal(number)
@@ -119,5 +121,5 @@ async def accepts(process: asyncio.subprocess.Process, port: int, name: str, wit
 
 
 def as_user(name: str) -> dict[str, Any]:
-    """Settings of ``start`` for a program that refuses to run as root; none where we are not root."""
+    """Settings of ``start`` for a program that refuses to run as root: another user; empty if we are not root."""
     return {"user": name, "group": name, "extra_groups": []} if os.geteuid() == 0 else {}

@@ -1,4 +1,4 @@
-"""The parts of a simulated city put together, and what its database and its halls say of each other."""
+"""Puts the parts of a simulated city together, and compares what its database and its halls counted."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ class HallCount(NamedTuple):
 
     @property
     def right(self) -> bool:
-        """All four are one number."""
+        """Whether all four numbers are equal."""
         return self.rows == self.highest == self.upto == self.counted
 
 
 class SimulatedCity:
-    """``async with``: everything runs; ``tasks`` are what goes on in it. Raises ``PartMissing`` with a remedy."""
+    """Within ``async with``, everything of the city runs. Raises ``PartMissing``, whose text says what to do."""
 
     def __init__(self, plan: CityPlan, say: Say) -> None:
         self.plan = plan
@@ -126,7 +126,7 @@ class SimulatedCity:
         )
 
     async def kill_consumer(self) -> None:
-        """Kill it with SIGKILL."""
+        """Kill the consumer with SIGKILL."""
         assert self._consumer is not None
         await self.programs.end(self._consumer, signal.SIGKILL)
 
@@ -136,12 +136,12 @@ class SimulatedCity:
         await self.broker.kill()
 
     async def start_broker(self) -> None:
-        """Start it again, with what it had on disk."""
+        """Start the city's mosquitto again, with what it stored on disk."""
         assert self.broker is not None
         await self.broker.start()
 
     def begin(self, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
-        """Let people come; what is returned is theirs, and ends where it is cancelled. ``tasks`` keeps the rest."""
+        """Let visitors come; returns their tasks, which may be cancelled. ``tasks`` holds the city's other tasks."""
         tasks_of_people = [tasks.create_task(self.wires.live(self.plan.visitors_per_s, self.chance))]
         tasks_of_people += [
             tasks.create_task(hall.live(DAEMON_PAUSE_S, self.chance)) for hall in self.bridged
@@ -149,7 +149,7 @@ class SimulatedCity:
         return tasks_of_people
 
     async def counts(self) -> list[HallCount]:
-        """The oracle: what the database says of each hall, and what the hall says."""
+        """For each hall, what the database and what the hall itself counted."""
         found = {hall: numbers for hall, *numbers in await asyncio.to_thread(rows, self.postgres.dsn, ORACLE)}
         counted = {hall.name: hall.made for hall in self.wires.halls.values()}
         for bridged in self.bridged:
@@ -161,7 +161,7 @@ class SimulatedCity:
         return told
 
     async def settled(self, within_s: float = SETTLE_S) -> list[HallCount]:
-        """The oracle once all its numbers agree, or at the end of ``within_s`` seconds."""
+        """Wait until all counts agree, at most ``within_s`` seconds; returns the last ones."""
         until_s = monotonic_s() + within_s
         while True:
             if self.wires.all_acknowledged or monotonic_s() > until_s:
@@ -171,20 +171,22 @@ class SimulatedCity:
             await asyncio.sleep(LOOK_S)
 
     async def known(self) -> int:
-        """How many halls the database knows to be online and in the group."""
+        """How many halls are online and in the group, according to the database."""
         query = "SELECT count(*) FROM hall_now WHERE state IN ('online', 'degraded') AND group_name = %s"
         ((found,),) = await asyncio.to_thread(rows, self.postgres.dsn, query, GROUP)
         return int(found)
 
     async def delays(self, from_s: float = 0, until_s: float = EVER_S) -> dict[str, float]:
-        """Seconds from an event to its row, of what happened in that time (s since 1970) and was sent at once."""
+        """Seconds between an event and its row in the database, for events of that time (s since 1970) that were sent
+        at once.
+        """
         ((found,),) = await asyncio.to_thread(rows, self.postgres.dsn, DELAYS, from_s, until_s)
         return dict(
             zip(("p50_s", "p99_s", "max_s"), (round(one, 3) for one in found or (0.0, 0.0, 0.0)), strict=True)
         )
 
     async def push(self, open_above: int, wait_s: float = 30.0) -> dict[str, list[str]]:
-        """``edged policy push --group``: halls by what the command says of them."""
+        """Run ``edged policy push --group``; returns the halls by the state that the command reports of them."""
         document = self.programs.folder / "policy.json"
         document.write_text(
             json.dumps({"body": {"tidal": {"band": {"open_above": open_above}}}}), encoding="utf-8"

@@ -1,7 +1,8 @@
-"""Halls as a city hears them, without a daemon: they number events, keep what is not acknowledged, and send it again.
+"""Simulated halls without a daemon, as the city receives them: they number events, store those not acknowledged, and
+send them again.
 
-What ``central/uplink.py`` promises, and nothing more: fresh events at once, history in order from the last
-acknowledgement after a silence. What one counted itself (``made``) is the oracle of those who break the city.
+They keep the promises of ``central/uplink.py`` and no more: fresh events at once; after a silence, history in order
+from the last acknowledgement. What a hall counted itself (``made``) is what the city's database is compared with.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ SERVICES = (("tax", "tax-general", "w1"), ("estate", "estate-general", "w2"))
 
 
 class WireHall:
-    """``happen`` makes an event; ``made`` is how many there are, ``upto`` what the city has acknowledged."""
+    """One such hall. ``happen`` makes an event; ``made``: how many there are; ``upto``: the number the city
+    acknowledged.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -56,7 +59,7 @@ class WireHall:
         self._numbers = 0
 
     def happen(self, kind: str = "ticket.called", subject: str = "", **data: Any) -> bytes:
-        """Make one event; the message that tells it."""
+        """Make one event; returns its message."""
         self.made += 1
         number = self.made
         self._events[number] = {
@@ -69,7 +72,7 @@ class WireHall:
         return self.letter(number, historical=False)
 
     def was_away(self, events: int) -> None:
-        """Before anything happens: so many events happened while the city could not be reached, a second apart."""
+        """Call first: pretend that ``events`` events, a second apart, happened while the city could not be reached."""
         assert self.made == 0
         self._day = self.made = events
         self._day_ended_s = wall_ms() / 1000
@@ -80,7 +83,7 @@ class WireHall:
         return json.dumps(event | {"historical": historical}).encode()
 
     def letters(self, first: int, last: int) -> list[bytes]:
-        """Events of history, told again."""
+        """The messages of events ``first`` to ``last``, sent again as history."""
         return [self.letter(number, historical=True) for number in range(first, last + 1)]
 
     def _of_that_day(self, number: int) -> dict[str, Any]:
@@ -94,7 +97,7 @@ class WireHall:
         }
 
     def acknowledged(self, payload: bytes) -> None:
-        """The city has everything up to a number."""
+        """Handle an acknowledgement of the city: it has stored every event up to a number."""
         fields = json.loads(payload)
         assert fields["upto"] <= self.made, (self.name, fields, self.made)
         for number in range(self.upto + 1, fields["upto"] + 1):
@@ -104,7 +107,9 @@ class WireHall:
             self.progress_s = monotonic_s()
 
     def visit(self, chance: random.Random) -> list[bytes]:
-        """Somebody takes a number; where enough wait, somebody is called and served. The messages that tell it."""
+        """Let a visitor take a number and, if enough wait, let one be called and served; returns the messages of these
+        events.
+        """
         area, service, window = chance.choice(SERVICES)
         self._numbers += 1
         number = f"A{self._numbers:04d}"
@@ -121,10 +126,10 @@ class WireHall:
 
 
 class WireCity:
-    """Several such halls on one connection, which is made again for as long as it takes.
+    """Several simulated halls on one broker connection, which is opened again whenever it is lost.
 
-    Halls in ``away`` say nothing until they are taken out of it; those in ``refuse`` refuse policies. ``group`` None:
-    they say nothing of themselves, and hear no policy.
+    Halls in ``away`` send nothing until they are removed from it; those in ``refuse`` refuse policies. ``group`` None:
+    they publish no status and receive no policies.
     """
 
     def __init__(self, port: int, names: Iterable[str], group: str | None = None, **address: Any) -> None:
@@ -138,11 +143,11 @@ class WireCity:
         self._client: aiomqtt.Client | None = None
 
     async def happen(self, name: str, kind: str = "ticket.called", subject: str = "", **data: Any) -> None:
-        """One event in one hall, told if the city can be reached."""
+        """Make one event in one hall, and send it if the city can be reached."""
         await self._tell(name, self.halls[name].happen(kind, subject, **data))
 
     async def live(self, visitors_per_s: float, chance: random.Random) -> None:
-        """Visitors come to any of the halls, until cancelled."""
+        """Let visitors come to any of the halls, until cancelled."""
         names = sorted(self.halls)
         due_s = monotonic_s()
         while True:
@@ -154,11 +159,11 @@ class WireCity:
 
     @property
     def all_acknowledged(self) -> bool:
-        """The city has all that happened."""
+        """Whether the city has acknowledged every event."""
         return all(hall.upto == hall.made for hall in self.halls.values())
 
     async def say(self, topic: str, payload: bytes, retain: bool = True) -> None:
-        """Publish; the connection has to stand."""
+        """Publish a message; requires an open connection."""
         assert self._client is not None
         await self._client.publish(topic, payload, qos=1, retain=retain)
 
@@ -260,5 +265,5 @@ class WireCity:
 
 
 def now_text() -> str:
-    """The machine's wall clock, RFC 3339."""
+    """The machine's wall clock as RFC 3339 text."""
     return datetime.fromtimestamp(wall_ms() / 1000, UTC).isoformat()

@@ -1,1 +1,1 @@
-"""Worlds around the whole daemon: virtual time, memory wires, the devices' own fakes, a disk that fails."""
+"""Simulates the whole daemon: virtual time, wires in memory, the devices' own fakes, a disk that fails."""

@@ -1,8 +1,8 @@
-"""A broker in memory, as far as the controller can tell it from a real one: sessions, QoS 1, retained messages, a will.
+"""An MQTT broker in memory that the controller cannot tell from a real one: sessions, QoS 1, retained messages, a will.
 
-The controller's end is ``MemoryTalk``, behind the real ``MqttLink``: what it publishes leaves in the next turn, what it
-does not acknowledge comes again on its next connection, what is in neither's hands when a connection dies may be lost.
-Devices and the centre are inside this process; they lose their connection only where a fault says so.
+The controller connects through ``MemoryTalk``, below the real ``MqttLink``: its messages leave in the loop's next turn;
+a message it did not acknowledge is sent again on its next connection; a message under way when a connection dies may be
+lost. Simulated devices and the city stay connected unless a fault disconnects them.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Broker:
     """The broker. ``state``: up, down (refuses connections), frozen (accepts and never answers), or slamming (closes
     right after CONNACK).
 
-    ``on_ack(topic, payload)`` hears of each message that the daemon acknowledged.
+    ``on_ack(topic, payload)`` is called for each message that the daemon acknowledged.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, on_ack: Callable[[str, bytes], None]) -> None:
@@ -92,21 +92,21 @@ class Broker:
     # -- devices and the centre --
 
     def listen(self, topic_filter: str, heard: Heard) -> None:
-        """Subscribe a client that stays connected for ever."""
+        """Subscribe a client that never disconnects; ``heard`` is called for each message."""
         listeners = self._listeners.setdefault(topic_filter, [])
         listeners.append(heard)
         self._matcher[topic_filter] = listeners
         self._routes.clear()
 
     def say(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Publish a message of a client as soon as the broker can receive it."""
+        """Publish a message of a client; if the broker is not up, later."""
         if self.state in ("up", "slamming"):
             self.route(topic, payload, retain)
         else:
             self._held.append(lambda: self.route(topic, payload, retain))
 
     def stood(self, prefix: str) -> list[tuple[str, bytes]]:
-        """The retained messages under ``prefix``."""
+        """The retained messages whose topic begins with ``prefix``."""
         return [(topic, payload) for topic, payload in self.retained.items() if topic.startswith(prefix)]
 
     # -- faults --
@@ -122,7 +122,7 @@ class Broker:
             self._pump()
 
     def hang_up(self, reason: str = "closed") -> None:
-        """End the controller's connection."""
+        """Close the controller's connection."""
         if self.talk is not None:
             self.talk.fail("closed", reason)
 
@@ -146,7 +146,7 @@ class Broker:
         self.session.inflight.clear()
 
     def subscribe(self, filters: Iterable[str]) -> None:
-        """Handle SUBSCRIBE: the retained messages follow, every time."""
+        """Handle SUBSCRIBE: sends the retained messages, at every subscription."""
         session = self.session
         if session is None:
             return
@@ -178,14 +178,14 @@ class Broker:
             self._pump()
 
     def lost(self, talk: MemoryTalk) -> None:
-        """The connection is lost; the will is published unless it ended with DISCONNECT."""
+        """Handle the loss of a connection: publish the will, unless the client sent DISCONNECT."""
         if self.talk is talk:
             self.talk = None
             if talk.settings.will_topic is not None and not talk.goodbye:
                 self.say(talk.settings.will_topic, talk.settings.will_payload, talk.settings.will_retain)
 
     def route(self, topic: str, payload: bytes, retain: bool) -> None:
-        """Hand a message to everybody who wants it."""
+        """Deliver a message to everybody who has subscribed to it."""
         self.published += 1
         if retain:
             if payload:

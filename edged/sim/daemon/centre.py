@@ -1,6 +1,7 @@
-"""The centre of a simulated hall: acknowledges events, books appointments, pushes policies and orders, right and wrong.
+"""The city of a simulated hall: acknowledges events, books appointments, sends policies and orders, valid and invalid
+ones.
 
-It checks that an event number never stands for two things in one epoch, and that none is left out for ever.
+It checks that an event number never means two events in one epoch, and that no event is left out for ever.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class SimulatedCentre:
         return file
 
     async def run(self) -> None:
-        """Acknowledge until cancelled."""
+        """Acknowledge events until cancelled."""
         said = (0, 0)
         while True:
             await asyncio.sleep(ACK_EVERY_S)
@@ -87,7 +88,7 @@ class SimulatedCentre:
             self.epoch, self.acknowledged = epoch, 0
 
     def book(self, name: str, service: str, start_wall_ms: int) -> None:
-        """Send an appointment."""
+        """Send an appointment that starts at ``start_wall_ms``."""
         start = datetime.fromtimestamp(start_wall_ms // 1000, UTC).isoformat()
         body = {"id": name, "service": service, "start": start}
         self._broker.say(topics.appointments(self._hall), json.dumps(body).encode())

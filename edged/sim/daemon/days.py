@@ -1,5 +1,5 @@
-"""Days of a simulated daemon: people and faults, then a time without faults, then the final checks. Same seed, same
-day.
+"""Runs simulated days of a whole daemon: people and faults, then a time without faults, then the final checks. The same
+seed gives the same day.
 
 Hours are shorter than in the worlds of the core alone: a second of a whole daemon costs more.
 """
@@ -81,7 +81,7 @@ def live_daemon(file: Path, days: int, seed: int) -> WorldVerdict:
 
 
 class Broken(Exception):
-    """A broken promise; ``where`` says what was going on."""
+    """A promise was broken; ``where`` says what was going on at that time."""
 
     def __init__(self, text: str, where: str) -> None:
         super().__init__(text)
@@ -193,7 +193,7 @@ class _Days:
 
 
 def unsettled(house: House) -> list[str]:
-    """Everything that is not right yet: waiting visitors, wrong outputs, events that the centre lacks, the policy."""
+    """Everything that is not right yet: waiting visitors, wrong outputs, events the city lacks, an unapplied policy."""
     app = house.app
     if app is None:
         return ["no daemon runs"]
@@ -219,7 +219,9 @@ def unsettled(house: House) -> list[str]:
 
 
 def visitors(house: House, day: int) -> Process:
-    """People at the dispensers: one asks for numbers, one prints its own, a kiosk on the bus has buttons."""
+    """People at the dispensers: one dispenser asks the hall for numbers, one prints its own, a kiosk on the bus has
+    buttons.
+    """
     opened_ms = house.now_ms
     share = Random(f"{house.seed}/{day}/crowd").uniform(0.3, 1.3)
     chosen = Random(f"{house.seed}/{day}/come")

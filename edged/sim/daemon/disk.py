@@ -1,4 +1,5 @@
-"""A disk that fails as real ones do: an SQLite VFS over real files, which forgets what was not synced when power goes.
+"""A simulated disk that fails as real ones do: an SQLite VFS over real files that forgets unsynced data when power is
+cut.
 
 The model of a power cut: what was written before a file's last completed sync is there; of what was written after it,
 each 512-byte sector is there or not, independently. A sync that fails may have dropped what it should have written, and
@@ -38,7 +39,7 @@ class Off(apsw.IOError):
 
 
 class Disk(apsw.VFS):
-    """A simulated disk. ``alive`` False: nothing is written. Its counters count the faults that occurred."""
+    """A simulated disk. ``alive`` False: nothing is written. Its counters say how often each fault happened."""
 
     def __init__(self, name: str, folder: Path, rng: Random) -> None:
         self.name = name
@@ -71,7 +72,7 @@ class Disk(apsw.VFS):
         return self._other is not None
 
     def hold(self, database: Path, how: Hold) -> None:
-        """Another program opens the database, if it may; until ``let_go``."""
+        """Let another program open the database, if it can, until ``let_go``. ``how``: see the module."""
         if self.held or not database.exists():
             return
         other = apsw.Connection(str(database), apsw.SQLITE_OPEN_READWRITE, vfs=self.name)
@@ -86,13 +87,13 @@ class Disk(apsw.VFS):
         self.met["locked"] += how != "reading"
 
     def let_go(self) -> None:
-        """Close the other program without saving anything."""
+        """End the other program without saving anything."""
         if self._other is not None:
             self.bury(self._other)
             self._other = None
 
     def lose_end(self, database: Path) -> None:
-        """Drop the last frames of the WAL, or garble one of them. The database must not be open."""
+        """Drop the last frames of the WAL, or damage one of them. The database must not be open."""
         self.let_go()
         wal = database.with_name(database.name + WAL)
         content = bytearray(wal.read_bytes() if wal.exists() else b"")
@@ -110,7 +111,9 @@ class Disk(apsw.VFS):
         self.met["lost"] += 1
 
     def cut(self) -> None:
-        """Cut the power: leave in the folder what a real disk might hold now. The daemon must have let go of it."""
+        """Cut the power: keep in the folder only what a real disk might hold now. The daemon must have closed its
+        files.
+        """
         self.let_go()
         for name, kept in self._files.items():
             path = self.folder / name
@@ -120,7 +123,7 @@ class Disk(apsw.VFS):
             path.unlink()
 
     def xSleep(self, microseconds: int) -> int:
-        """See apsw: whoever waits for a lock waits in vain, and no real second goes by."""
+        """See apsw: a wait for a lock always ends without it, and takes no real time."""
         return microseconds
 
     def xOpen(self, name: Any, flags: list[int]) -> apsw.VFSFile:
@@ -134,7 +137,7 @@ class Disk(apsw.VFS):
             self._files.pop(Path(filename).name, None)
 
     def file(self, name: str) -> _Kept:
-        """The record of a file, by its inode: a file that replaced another one has a new record."""
+        """The record of a file by its inode: a file that replaced another one has a new record."""
         kept, path = self._files.get(name), self.folder / name
         inode = path.stat().st_ino if path.exists() else 0
         if kept is None or kept.inode not in (0, inode):

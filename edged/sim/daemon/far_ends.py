@@ -1,4 +1,4 @@
-"""The far ends of a whole daemon in one process: the fakes on memory wires, and the machine it stands on."""
+"""What surrounds a simulated daemon, in one process: the devices' fakes on memory wires, and the machine it runs on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ WATCHDOG_S = 10.0  # as in systemd/edged.service
 
 
 class MemoryFleet(FakeFleet):
-    """The JSON devices of a hall, at a ``Broker``."""
+    """The JSON devices of a hall, connected to a ``Broker``."""
 
     def __init__(self, hall: str, broker: Broker) -> None:
         super().__init__(hall)
@@ -51,20 +51,20 @@ class MemoryFleet(FakeFleet):
         broker.listen(f"hall/{hall}/dev/+/down/+", self._heard)
 
     def announce_all(self) -> None:
-        """Every device reports its status and gets the retained levels: after the broker came back."""
+        """Every device reports its status and receives the retained levels: call after the broker came back."""
         self._last.clear()
         for device in self._devices.values():
             device.announce()
             self.catch_up(device.id)
 
     def catch_up(self, device: str) -> None:
-        """A device that comes back hears the retained levels."""
+        """Give a device that comes back the retained levels."""
         for topic, payload in self._broker.stood(f"hall/{self.hall}/dev/{device}/down/"):
             self._last.pop(topic, None)
             self._heard(topic, payload, True)
 
     async def run(self) -> None:
-        """There is no connection to keep."""
+        """No-op: a connection in memory is never lost."""
 
     def _heard(self, topic: str, payload: bytes, _retain: bool) -> None:
         _, _, _, device, _, kind = topic.split("/")
@@ -83,7 +83,7 @@ class MemoryFleet(FakeFleet):
 
 
 class MemoryFakes(Fakes):
-    """``Fakes`` on memory wires. ``near``: the controller's end of each serial line, by its path."""
+    """``Fakes`` on memory wires. ``near``: for the path of each serial line, the controller's end of it."""
 
     def __init__(self, config: HallConfig, clock: Clock, seed: int, broker: Broker) -> None:
         self._broker = broker
@@ -107,12 +107,12 @@ class MemoryFakes(Fakes):
                 self._soon(life())
 
     def ports(self, loop: VirtualLoop) -> list[MemoryServer]:
-        """Where the relay modules listen."""
+        """The ports on which the relay modules listen."""
         return [loop.servers[port] for _server, port in self._relay_servers]
 
 
 class Manager(ServiceManager):
-    """A service manager in the same process: ``fed_s`` is when the watchdog was fed last, None before READY."""
+    """A service manager in the same process. ``fed_s``: when the daemon fed the watchdog last, None before READY."""
 
     def __init__(self) -> None:
         super().__init__({})
@@ -128,7 +128,7 @@ class Manager(ServiceManager):
 
 
 class Machine(Platform):
-    """The platform of one process of the daemon; made anew for each."""
+    """The platform of one simulated process of the daemon; each process gets a new one."""
 
     def __init__(
         self,
@@ -158,11 +158,11 @@ class Machine(Platform):
         )
 
     def starts(self, config: HallConfig) -> Starts:
-        """See ``Platform``: a world kills its processes often, and that is no crash loop."""
+        """See ``Platform``: a world kills its processes often, which must not count as a crash loop."""
         return Starts(None)
 
     def condemned(self, config: HallConfig) -> Condemned:
-        """See ``Platform``: nothing is kept on disk in a world."""
+        """See ``Platform``: a world stores this in memory only."""
         return Condemned()
 
     def broker(self, settings: MqttSettings, reject: Reject) -> MqttLink:
@@ -170,7 +170,7 @@ class Machine(Platform):
         return MqttLink(settings, reject, partial(MemoryTalk, self._broker))
 
     def observers(self) -> tuple[Observer, ...]:
-        """See ``Platform``: the world's judge."""
+        """See ``Platform``: the world's checker."""
         return (self._watch,)
 
     def driver(self, device: DeviceConfig, context: DeviceContext) -> Driver:
@@ -187,7 +187,7 @@ class Machine(Platform):
         return super().driver(device, context)
 
     def policy_keys(self, config: HallConfig) -> tuple[dict[str, PublicKey], str]:
-        """See ``Platform``; no files lie beside a journal in memory."""
+        """See ``Platform``: a world has no key files beside the journal."""
         return {} if config.policy.keys is None else load_keys(config.policy.keys), ""
 
     def root_keys(self, config: HallConfig) -> dict[str, PublicKey] | None:
@@ -226,4 +226,4 @@ class Machine(Platform):
         self.reload = reload
 
     def settle_memory(self) -> None:
-        """See ``Platform``: nothing, the process is the simulator's."""
+        """See ``Platform``: no-op, because the process is the simulator's."""

@@ -1,4 +1,4 @@
-"""Which faults the world of a whole daemon has, beside those of its people; see ``edged.sim.worlds.faults``."""
+"""Which faults the world of a whole daemon can have, in addition to those of ``edged.sim.worlds.faults``."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ OWN_FIRST = 500  # a dispenser that prints its own numbers has its own half of t
 
 
 class House:
-    """One simulated hall with its machine. To be built inside a running ``VirtualLoop`` under ``clock.reading``; run
+    """One simulated hall with its machine. Build it inside a running ``VirtualLoop`` under ``clock.reading``; run
     ``live`` in a task group, then let time pass.
     """
 
@@ -94,12 +94,12 @@ class House:
 
     @property
     def numbers(self) -> list[str]:
-        """Tickets that were given out."""
+        """The ticket numbers given out so far."""
         return self.watch.tickets
 
     @property
     def now_ms(self) -> int:
-        """Virtual ms."""
+        """Virtual time, in ms."""
         return round(self.loop.now_s * 1000)
 
     def fail(self, error: BaseException) -> None:
@@ -131,7 +131,9 @@ class House:
             self._machine.reload()
 
     def undisturbed(self) -> object:
-        """A mark that stays equal while nothing between devices and this process was cut."""
+        """A value that stays equal as long as no connection between devices and this process is cut; False while one
+        is.
+        """
         return self.broker.state == "up" and self.app is not None and (self.watch.deaths, self.broker.talk)
 
     def _start(self) -> bool:
@@ -203,7 +205,7 @@ class House:
         self._task.add_done_callback(lambda _task: then())
 
     def lose_end(self, torn: bool) -> None:
-        """Kill the daemon and drop the last transactions, although every sync of them had returned."""
+        """Kill the daemon and drop the last transactions of its journal, although they were synced."""
 
         def lose() -> None:
             self.disk.lose_end(Path(self.config.store.path))
@@ -220,7 +222,7 @@ class House:
             self._machine.service.fed_s += seconds
 
     def look(self) -> None:
-        """Check that READY came in time, that the watchdog is fed, and that no line of the log is gone unnoticed."""
+        """Check that READY came in time, that the watchdog is fed, and that every lost line of the log was counted."""
         machine = self._machine
         self.log.look()
         if machine is None or self.app is None or self.broken is not None:

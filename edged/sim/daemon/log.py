@@ -1,6 +1,6 @@
-"""Where the log of a simulated daemon goes: a pipe whose reader may stop, and the writer's thread without its thread.
+"""The log of a simulated daemon: a pipe whose reader may stop, and a log writer that needs no thread.
 
-Judged: the loop never waits for the reader, and every line is read, still waits, or is counted as lost.
+Checked: the loop never waits for the reader, and every line is read, still waiting, or counted as lost.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class InlineLogWriter(LogWriter):
 
 
 class WorldLog:
-    """The log of one process after another. ``last`` keeps its warnings, to be shown with a broken promise."""
+    """The log of successive processes. ``last``: the latest warnings, printed with a broken promise."""
 
     def __init__(self) -> None:
         self.last: deque[str] = deque(maxlen=LINES_MAX)
@@ -89,13 +89,13 @@ class WorldLog:
         self.begin()
 
     def begin(self) -> None:
-        """A process starts; what the one before had not written is gone with it."""
+        """Start the log of a new process; what the one before had not written is lost."""
         self._pipe = LogPipe(self._pipe.stalled)
         self._writer = InlineLogWriter(self._pipe)
         self._put = 0
 
     def write(self, method: str, event: dict[str, Any]) -> None:
-        """A line of the daemon."""
+        """Take one log entry of the daemon."""
         if method in LEVELS[1:]:
             self.last.append(f"  log: {method} {event}")
         if method in LEVELS:

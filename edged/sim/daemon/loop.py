@@ -1,7 +1,7 @@
-"""An event loop with virtual time: when no task has anything to do, time jumps to the next timer.
+"""An event loop with virtual time: when no task can run, time jumps to the next timer.
 
-It has no file descriptors and no threads, so nothing real can slip in: what would open a socket finds memory wires
-between the ports of this loop, what would use a thread runs at once. Time starts at 0.
+It has no file descriptors and no threads, so nothing real can get in: sockets become memory wires between the ports of
+this loop, and what would run in a thread runs at once. Time starts at 0.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Standstill(Exception):
 
 
 class Due:
-    """A callback with its due time; asyncio's TimerHandle."""
+    """A callback and when to call it, like asyncio's TimerHandle."""
 
     __slots__ = ("__weakref__", "_args", "_call", "_context", "_when")
 
@@ -35,7 +35,7 @@ class Due:
         self._context = copy_context() if context is None else context
 
     def when(self) -> float:
-        """Virtual seconds."""
+        """When to call it, in virtual seconds."""
         return self._when
 
     def cancelled(self) -> bool:
@@ -72,12 +72,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.set_exception_handler(self._nobody_caught)
 
     def time(self) -> float:
-        """Virtual seconds."""
+        """Virtual time, in seconds."""
         return self._now_s
 
     @property
     def now_s(self) -> float:
-        """Virtual seconds, also once the loop is closed."""
+        """Virtual time in seconds, readable also after the loop was closed."""
         return self._now_s
 
     def jump(self, seconds: float) -> None:
@@ -97,7 +97,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_soon_threadsafe(  # type: ignore[override]  # a handle of our own
         self, callback: Any, *args: Any, context: Any = None
     ) -> Any:
-        """There are no threads."""
+        """See asyncio; the same as ``call_soon``, because there are no threads."""
         return self.call_soon(callback, *args, context=context)
 
     def call_later(  # type: ignore[override]  # a handle of our own
@@ -109,7 +109,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_at(  # type: ignore[override]  # a handle of our own
         self, when: float, callback: Any, *args: Any, context: Any = None
     ) -> Any:
-        """See asyncio; but time goes on at least ``TICK_S``, or who sleeps 1e-12 s would do so for ever."""
+        """See asyncio; every call moves time on by at least ``TICK_S``, so that a task sleeping 1e-12 s cannot stop
+        time.
+        """
         due = Due(max(when, self._now_s + TICK_S), callback, args, context)
         self._count += 1
         heappush(self._due, (due.when(), self._count, due))
@@ -178,7 +180,7 @@ class MemoryServer:
         self.sockets = [self]
 
     def getsockname(self) -> tuple[str, int]:
-        """Host and port, as of a socket."""
+        """Host and port, as a socket would return them."""
         return "127.0.0.1", self.port
 
     def hang_up(self) -> None:
@@ -191,7 +193,7 @@ class MemoryServer:
         self._loop.servers.pop(self.port, None)
 
     async def start_serving(self) -> None:
-        """Do nothing: it serves already."""
+        """No-op: it serves already."""
 
 
 class MemoryTransport(asyncio.Transport):
@@ -229,22 +231,22 @@ class MemoryTransport(asyncio.Transport):
         self.close()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Nothing is known."""
+        """Always ``default``."""
         return default
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """There is no buffer."""
+        """No-op: there is no buffer."""
 
     def get_write_buffer_size(self) -> int:
-        """Nothing waits."""
+        """Always 0: there is no buffer."""
         return 0
 
     def pause_reading(self) -> None:
-        """Readers keep up."""
+        """No-op: every reader takes what arrives at once."""
 
     def resume_reading(self) -> None:
-        """Readers keep up."""
+        """No-op, as ``pause_reading``."""
 
     def can_write_eof(self) -> bool:
-        """Nobody needs it."""
+        """Always False: no wire here closes one direction alone."""
         return False

@@ -1,4 +1,4 @@
-"""The faults of a simulated daemon, as tasks: each occurs at its rate, lasts a while, and ends by itself."""
+"""Runs the faults of a simulated daemon as tasks: each occurs at its rate, lasts a while, and ends by itself."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Mischief:
                 house.start(self._again(kind, act))
 
     def end(self) -> None:
-        """End all faults: wires whole, devices present, broker up, disk with room, clock right."""
+        """End all faults: every wire connected, devices present, broker up, room on the disk, clock right."""
         self._on = False
         house = self._house
         house.faults = HouseFaults()

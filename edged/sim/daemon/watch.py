@@ -1,4 +1,4 @@
-"""Checks continuously, from outside, the promises of a whole daemon: steps, commits, disk, and what devices receive.
+"""Checks the promises of a whole daemon continuously and from outside: steps, commits, disk, and what devices receive.
 
 A broken promise is an ``AssertionError`` whose text starts with the promise's name. Each was seen to break on a bug
 planted for it: ``tests/sim/daemon/test_planted_bugs.py``.
@@ -36,8 +36,8 @@ SHOWN_MAX = 64  # newest values of a slot that may still be on their way
 
 
 class Watch(Observer):
-    """The checker of one world. Call ``born`` for each new process and ``buried`` when it is gone; it observes the
-    loop.
+    """The checker of one world, an observer of the loop. Call ``born`` for each new process and ``buried`` when it has
+    ended.
     """
 
     def __init__(self, site: Site, json_devices: frozenset[str], true_ms: Callable[[], int]) -> None:
@@ -74,7 +74,7 @@ class Watch(Observer):
     # -- lives --
 
     def born(self, app: Application) -> None:
-        """A process has opened its journal: what it found must be what was accepted before."""
+        """A process has opened its journal: check that it found everything that was accepted before."""
         journal = app.journal
         renewed = self._epoch is not None and journal.epoch > self._epoch
         assert self._epoch in (None, journal.epoch) or (renewed and self._end_lost), (
@@ -149,15 +149,15 @@ class Watch(Observer):
             connection.close(True)
 
     def reborn(self, device: str) -> None:
-        """A device lost its power a while ago: its earlier numbers do not count any more."""
+        """A device lost its power a while ago: forget the sequence numbers it sent before."""
         self._seen = {key: known for key, known in self._seen.items() if device_of(Point(key[0])) != device}
 
     def end_lost(self) -> None:
-        """The disk lost what it had kept: the next process may find less, if it begins a new epoch."""
+        """The disk lost synced data: the next process may find less, if it begins a new epoch."""
         self._end_lost = True
 
     def ended(self) -> None:
-        """The last check, when nothing more will be written."""
+        """Make the last checks, when nothing more will be written."""
         self._compare()
 
     # -- what the daemon does --
@@ -257,12 +257,12 @@ class Watch(Observer):
     # -- what the wires saw --
 
     def acknowledged(self, device: str, fields: Any) -> None:
-        """The broker received a PUBACK for a device's input."""
+        """Record that the daemon acknowledged (PUBACK) an input of a device."""
         if isinstance(fields, dict) and type(fields.get("seq")) is int and 0 < fields["seq"] < SEQ_MAX:
             self._acked.add((device, fields["seq"]))
 
     def arrived(self, device: str, kind: str, action: str, paper: str | None = None) -> None:
-        """A device received an action; ``paper``: the number on a ticket."""
+        """Record that a device received an action; ``paper``: the number on a printed ticket."""
         assert action in self._committed, (
             f"outputs: {device} was told {kind} {action} before its step was accepted"
         )
@@ -275,7 +275,7 @@ class Watch(Observer):
             assert first == action, f"paper: {paper} is on two papers, of {first} and {action}"
 
     def shown(self, device: str, kind: str, payload: bytes) -> None:
-        """A JSON device received a level."""
+        """Record that a JSON device received a level."""
         known = self._levels.get((device, kind), ())
         assert payload in known, f"outputs: {device} shows {kind} {payload!r}, which nobody commanded"
 

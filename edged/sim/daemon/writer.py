@@ -1,4 +1,6 @@
-"""The journal's writer without its thread: the same turns, in virtual time, after as long as the disk takes."""
+"""The journal's writer without its thread: does the same work in virtual time, after as long as the simulated disk
+takes.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,9 @@ JOBS_MAX = 1_000_000  # the journal keeps the real bound; beyond this a world is
 
 
 class InlineWriter(JournalWriter):
-    """What is queued while the disk is busy becomes one transaction, as with the thread.
+    """A journal writer in the loop: jobs queued while the disk is busy become one transaction, as with the thread.
 
-    ``disk`` (of the class made by ``on``) says how long each turn takes.
+    ``disk`` (of the class made by ``on``) says how long each transaction takes.
     """
 
     disk: Any
@@ -35,7 +37,7 @@ class InlineWriter(JournalWriter):
             self._timer = asyncio.get_running_loop().call_later(self.disk.commit_s(), self._take_turn)
 
     def join(self, timeout_s: float) -> bool:
-        """See ``JournalWriter``: everything queued is written now; nothing, where the process is dead."""
+        """See ``JournalWriter``: writes everything queued now; nothing if the process is dead."""
         if not self.disk.alive and not self._over:
             self._over = True
             self._timer.cancel()

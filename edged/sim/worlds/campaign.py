@@ -1,4 +1,4 @@
-"""Many seeds on every processor: verdicts as they come, and what to type to see a broken one again."""
+"""Runs many seeds on all processors: prints each verdict as it comes, and the command that repeats a failed one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COMMIT_WAIT_S = 20.0  # for git, on a busy machine
 
 
 def run(job: Callable[[int], WorldVerdict], seeds: Sequence[int], processes: int) -> Iterator[WorldVerdict]:
-    """The verdict of every seed, in the order in which they end. ``job`` lives one seed; it goes to other processes."""
+    """The verdict of every seed, in the order in which they finish. ``job`` runs one seed, in another process."""
     if processes == 1 or len(seeds) == 1:
         yield from map(job, seeds)
         return
@@ -29,7 +29,7 @@ def run(job: Callable[[int], WorldVerdict], seeds: Sequence[int], processes: int
 
 
 def summary(verdicts: Iterable[WorldVerdict], rerun: Callable[[int], str]) -> dict[str, Any]:
-    """The whole campaign as JSON; ``rerun(seed)`` is the command that lives that world again."""
+    """The whole campaign as JSON; ``rerun(seed)`` returns the command that repeats that world."""
     known = sorted(verdicts, key=lambda one: one.seed)
     return {
         "commit": commit(),
@@ -55,7 +55,7 @@ def _digest(verdicts: list[WorldVerdict]) -> str:
 
 
 def commit() -> str:
-    """The commit of a checkout, or the version of an installed package."""
+    """The git commit of a checkout, or the version of an installed package."""
     folder = Path(__file__).parent
     try:
         found = subprocess.run(  # noqa: S603

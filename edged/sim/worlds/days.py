@@ -1,6 +1,7 @@
-"""Days of a world: opening, the rush, the faults, then quiet, and the questions at the end of each.
+"""The days of a world: opening, the rush, the faults, then quiet; the final checks at the end of each.
 
-A failure says which seed, day and hall time, and what was broken first. The same seed gives the same world.
+A failure names the seed, the day, the hall time and the promise that was broken first. The same seed gives the same
+world.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ DAY_MS = 24 * HOUR_MS
 
 @dataclass(frozen=True, slots=True)
 class WorldVerdict:
-    """The result of one seed. ``broken`` None: every promise was kept."""
+    """The result of one seed. ``broken``: the promise that was broken, None if every one was kept."""
 
     seed: int
     days: int
@@ -51,7 +52,7 @@ class WorldVerdict:
 
 
 def live(site: Site, seed: int, days: int, policy: Policy | None = None) -> WorldVerdict:
-    """One world for so many days; never raises for a broken promise. ``policy`` None: the default one."""
+    """Run one world for ``days`` days; a broken promise is returned, never raised. ``policy`` None: the default one."""
     start_day = Random(f"{seed}/calendar").randrange(0, 120)
     wall_ms = FIRST_DAY_MS + start_day * DAY_MS + round((OPENS_H - 0.5) * HOUR_MS)
     world = World(site, seed, wall_ms, Policy() if policy is None else policy)
@@ -78,7 +79,7 @@ def live(site: Site, seed: int, days: int, policy: Policy | None = None) -> Worl
 
 
 def live_core(site: Site, days: int, seed: int) -> WorldVerdict:
-    """``live``, as a campaign calls it."""
+    """``live`` with the parameters of a campaign."""
     return live(site, seed, days)
 
 
@@ -116,7 +117,7 @@ def _live_day(world: World, day: int) -> None:
 
 
 def hash_of(at_s: float) -> int:
-    """Decides which of two dispensers a visitor uses."""
+    """A number computed from a time: decides which of two dispensers a visitor uses."""
     return int(at_s * 1000)
 
 

@@ -1,6 +1,7 @@
-"""The people of a world: clerks with habits, standby staff with pagers, visitors with numbers. They see panels only.
+"""The people of a world: clerks with habits, standby staff with pagers, visitors with numbers. They see only panels and
+pagers.
 
-Habits come from the seed, too: a clerk with one button presses "next" for everything, another forgets half of it.
+Habits come from the seed, too: a clerk with one button presses "next" for everything, another forgets half of the keys.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ PATIENCE = 6  # looks at a panel that does not change before a clerk presses aga
 
 
 class PanelSeen(Protocol):
-    """What somebody reads off a panel."""
+    """What a person reads on a panel."""
 
     @property
     def state(self) -> str: ...
@@ -50,14 +51,14 @@ class PanelSeen(Protocol):
 
 
 class PageSeen(Protocol):
-    """What somebody reads off a pager."""
+    """What a person reads on a pager."""
 
     @property
     def window(self) -> str | None: ...
 
 
 class Stage(Protocol):
-    """The hall as its people can touch it: ``World``, or the far ends of a whole daemon."""
+    """The hall as its people use it: a ``World`` of the core, or the devices of a whole daemon."""
 
     @property
     def seed(self) -> int: ...
@@ -76,7 +77,7 @@ class Stage(Protocol):
 
 
 class WorldClerk:
-    """One person at one window."""
+    """One clerk at one window."""
 
     def __init__(self, world: Stage, window: Window, staff: str | None) -> None:
         self._world = world
@@ -87,7 +88,7 @@ class WorldClerk:
         self._services = {service.prefix: service for service in world.site.services}
 
     def work(self, until: Callable[[], bool]) -> Process:
-        """Log in, serve whoever the panel says until ``until``, log out."""
+        """Log in, serve whoever the panel shows, and log out when ``until`` returns True."""
         self._press("login", self._staff)
         looks = 0
         while not until():
@@ -231,7 +232,7 @@ class WorldClerk:
 
 
 def staff_hall(world: Stage, rng: Random, day: int, over: Callable[[], bool]) -> None:
-    """The clerks of a day come within its first five minutes; the standby roster is there from the first day on."""
+    """Start the clerks of a day, within its first five minutes; on the first day also the standby staff."""
     for window in world.site.windows:
         if not window.tidal:
             world.start(WorldClerk(world, window, None).work(over), rng.randrange(5 * MINUTE_MS))
@@ -268,7 +269,7 @@ def stand_by(world: Stage, staff: str) -> Process:
 
 
 def take_tickets(world: Stage, coming: list[Arrival], dispenser: str) -> Process:
-    """Visitors at a dispenser that prints its own numbers for some services and asks for others."""
+    """Visitors of a dispenser that prints its own numbers for some services and asks the hall for others."""
     opened_ms = world.now_ms
     rng = Random(f"{world.seed}/{dispenser}")
     printed = {service.id: rng.random() < 0.5 for service in world.site.services}

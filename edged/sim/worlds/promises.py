@@ -1,7 +1,7 @@
-"""What the hall promises, seen from outside: from events and commands alone, not from how the core keeps its state.
+"""What the hall promises, checked from outside: from events and commands alone, not from the core's state.
 
-A broken one is an ``AssertionError`` whose text starts with the promise's name. Each was seen to break on a bug planted
-for it: ``tests/sim/worlds/test_planted_bugs.py``, ``tests/core/test_random_days.py``.
+A broken promise is an ``AssertionError`` whose text starts with the promise's name. Each was seen to fail on a bug
+planted for it: ``tests/sim/worlds/test_planted_bugs.py``, ``tests/core/test_random_days.py``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ DROPPED = ("ticket.cancelled", "ticket.no_show", "ticket.issue_failed")
 
 
 class Facts(NamedTuple):
-    """What a step is judged by, as of right after it. ``used``: "+1" windows that serve or are asked to."""
+    """What a step is checked against, as of right after it. ``used``: "+1" windows that serve or are asked to."""
 
     at_ms: int
     day_start_ms: int
@@ -62,7 +62,7 @@ class Facts(NamedTuple):
 
 
 class Promises:
-    """Watches every step of one world."""
+    """Checks every step of one world."""
 
     def __init__(self, site: Site) -> None:
         self._holds: dict[str, str | None] = {}  # window -> number on it
@@ -83,7 +83,7 @@ class Promises:
     def step(
         self, facts: Facts, event: Event, commands: tuple[Command, ...], notes: tuple[Note, ...]
     ) -> None:
-        """One step of the engine."""
+        """Check one step of the engine."""
         if isinstance(event, SiteLoaded):
             self._levels.clear()
             if facts.site is not None:
@@ -102,7 +102,7 @@ class Promises:
     def changed_nothing(
         self, event: DeviceEvent, commands: tuple[Command, ...], notes: tuple[Note, ...]
     ) -> None:
-        """``event`` came a second time, unchanged: once is enough."""
+        """Check that ``event``, which came a second time unchanged, had no further effect."""
         told = [note for note in notes if note.kind != "ignored"]
         assert not commands, f"once: the second {event} commanded {commands}"
         assert not told, f"once: the second {event} did {told}"
@@ -140,7 +140,9 @@ class Promises:
 
     @staticmethod
     def was_heard(event: DeviceEvent, notes: tuple[Note, ...], state: State) -> None:
-        """``event`` was said for the first time: it is no repetition, and a paper in no queue is told to somebody."""
+        """Check that ``event``, sent for the first time, was not taken for a repetition, and that a ticket in no queue
+        is reported to somebody.
+        """
         reasons = {str(note.data.get("reason")) for note in notes if note.kind == "ignored"}
         assert "duplicate" not in reasons, f"heard: {event} was taken for a repetition"
         if isinstance(event, TicketPrinted) and reasons & {"number_repeated", "unknown_service"}:

@@ -1,6 +1,6 @@
-"""The town around a simulated hall: appointments and who shows up with them, cases and their lives, a centre's orders.
+"""What happens around a simulated hall: appointments and who comes for them, cases (办不成事), orders of the city.
 
-On purpose, beside what wild events bring: each is told as the centre or a visitor would tell it, in time and out of it.
+Sent on purpose, in addition to the random events of ``wild.py``: as the city or a visitor would, in time and too late.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def book(world: World, day: int, hours: float) -> Process:
 
 
 def complain(world: World, day: int, hours: float) -> Process:
-    """Cases (办不成事) from the first word to the rating; now and then one is reopened, or left alone."""
+    """Cases (办不成事) from opening to rating; now and then one is reopened, or left alone."""
     rng = Random(f"{world.seed}/{day}/cases")
     every_ms = round(hours * 60 / CASES) * MINUTE_MS
     for number in range(CASES):
@@ -73,7 +73,7 @@ def complain(world: World, day: int, hours: float) -> Process:
 
 
 def order(world: World, day: int, hours: float) -> Process:
-    """What the centre and the duty manager order (人工干预), each for a short while; some twice, some in vain."""
+    """What the city and the duty manager order (人工干预), each for a short while; some twice, some impossible."""
     rng = Random(f"{world.seed}/{day}/orders")
     until_ms = world.now_ms + round(hours * 60) * MINUTE_MS
     while world.now_ms < until_ms:

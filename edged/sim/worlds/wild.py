@@ -1,7 +1,7 @@
-"""Events that nobody should send: every kind there is, with content drawn from the hall's own names, or from nowhere.
+"""Draws events that nobody should send: every kind there is, with content from the hall's own names or made up.
 
-What a field may hold is read off its type and its name, so that an event added to the core is tried from that day on.
-Policies are drawn the same way, inside their bounds.
+What a field may hold is derived from its type and its name, so that an event added to the core is drawn from that day
+on. Policies are drawn the same way, within their bounds.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ WORDS_MAX = 2**31
 
 
 class Wild:
-    """Draws events and policies for one hall."""
+    """Draws random events and policies for one hall."""
 
     def __init__(self, site: Site, rng: Random) -> None:
         self._rng = rng
@@ -51,13 +51,13 @@ class Wild:
         self._words = _words(site)
 
     def event(self, numbers: list[str]) -> Event:
-        """Any event; ``numbers``: tickets that were given out lately."""
+        """A random event; ``numbers``: tickets that were given out lately, which it may name."""
         kind = self._rng.choice(self._kinds)
         drawn = {name: self._value(name, hint, numbers) for name, hint in _hints(kind).items()}
         return cast(Event, kind(**drawn))
 
     def policy(self) -> Policy:
-        """A policy that the hall would accept: numbers within their bounds, switches either way."""
+        """A random policy that the hall would accept: numbers within their bounds, switches on or off."""
         for _ in range(TRIES):
             drawn = cast(Policy, self._drawn(Policy()))
             if next(iter(contradictions(drawn)), None) is None:

@@ -1,7 +1,7 @@
-"""One world: virtual time, the engine behind the inbox's stamping rule, and wires that do what the seed says.
+"""One world: virtual time, the engine behind the inbox's rule for time stamps, and wires with the faults of the seed.
 
-People and devices are processes (generators that yield the hall milliseconds they sleep). What they send goes through
-``send``, where the faults sit; what the core wants reaches ``shown``, which is all that people ever see of it.
+People and devices are processes (generators that yield the hall milliseconds they sleep). Their messages go through
+``send``, which applies the faults; what the core wants shown reaches ``shown``, which is all that people ever see.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class World:
         }
 
     def open(self) -> None:
-        """The hall's first events; its faults begin."""
+        """Feed the hall's first events and start its faults."""
         self.feed(ClockSet(self._wall_ms, UTC_OFFSET_MIN))
         self.feed(SiteLoaded(self.site))
         self.apply(self._policy)
@@ -113,7 +113,7 @@ class World:
         heappush(self._queue, (self.now_ms + delay_ms, next(self._order), process))
 
     def run_until(self, end_ms: int) -> None:
-        """Let time pass: due ticks and processes, in order of time; ticks first."""
+        """Let time pass until ``end_ms``: due ticks and processes in order of time, ticks first."""
         looked: tuple[Engine, int, int] | None = None
         due_ms = 0
         while True:
@@ -149,13 +149,13 @@ class World:
         self._handle(self._last_ms, Tick())
 
     def wall_ms(self) -> int:
-        """The true wall time now."""
+        """The true wall time now, in ms since 1970."""
         return self._wall_ms + self.now_ms
 
     # -- what reaches the core --
 
     def feed(self, event: Event) -> tuple[tuple[Command, ...], tuple[Note, ...]]:
-        """Hand over one event, stamped as the inbox does, every due tick before it."""
+        """Give the engine one event, stamped as the inbox does, after every tick that is due before it."""
         stamp = max(self.now_ms, self._last_ms)
         for _ in range(TICKS_MAX):
             due_ms = self.engine.next_due_ms
@@ -187,7 +187,7 @@ class World:
         return commands, notes
 
     def send(self, event: DeviceEvent) -> None:
-        """A device says something: numbered, then lost, late, doubled or simply heard. Dead devices say nothing."""
+        """A device sends an event: it is numbered, then lost, delayed, doubled or delivered. Dead ones are silent."""
         device = device_of(event.point)
         if device in self.dead:
             return
@@ -249,7 +249,7 @@ class World:
             self.start(self.told(CommandDone(action.id)), self._dice.randrange(200, 6000))
 
     def told(self, event: Event) -> Process:
-        """An event from elsewhere than a device reaches the daemon, as soon as it listens."""
+        """An event from elsewhere than a device reaches the daemon as soon as it is running."""
         while self.now_ms < self._down_until_ms:
             yield self._down_until_ms - self.now_ms + 1
         self.feed(event)
@@ -257,7 +257,7 @@ class World:
         yield  # a process like the others
 
     def panel(self, window: str) -> Panel | None:
-        """What the panel of a window shows; None where nothing was ever shown or its device is dead."""
+        """What the panel of a window shows; None if nothing was ever shown or the device is dead."""
         device, key = self._panels.get(window, NOWHERE)
         if device in self.dead:
             return None
@@ -313,7 +313,7 @@ class World:
         self.switch_on(device)
 
     def switch_on(self, device: str) -> None:
-        """Switch a device on: it counts from 1, and its levels are sent again."""
+        """Switch a device on: its sequence numbers start at 1 again, and it receives its levels again."""
         self._lives[device] = self._lives.get(device, 0) + 1
         for point in [point for point in self._seq if device_of(point) == device]:
             self._seq[point] = 0
@@ -382,7 +382,7 @@ class World:
             self.start(self.told(back), SECOND_MS)
 
     def stop_faults(self) -> None:
-        """End all faults: wires whole, devices present, clock right. From here on the hall must come right."""
+        """End all faults: wires connected, devices present, clock right. From here on the hall must recover."""
         self.faults = WorldFaults()
         self.run_until(max(self.now_ms, self._down_until_ms + 1))
         self.feed(ClockSet(self.wall_ms(), UTC_OFFSET_MIN))
@@ -392,7 +392,7 @@ class World:
             self.apply(self._policy)
 
     def wrong_outputs(self) -> list[str]:
-        """Slots that do not show what the core wants although nothing is under way."""
+        """Slots that do not show what the core wants although no message is under way."""
         return [
             f"{key} shows {self.shown.get(key)}, not {value}"
             for key, value in self.engine.state.shown.items()
