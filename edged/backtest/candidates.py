@@ -1,4 +1,5 @@
-"""What is compared: a policy of the daemon's core, a baseline of the small simulator, or the clairvoyant plan.
+"""The candidates that a backtest compares: a policy of the daemon's core, a baseline of the small simulator, or the
+clairvoyant plan.
 
 ``never``, ``always``, ``naive10`` (10 waiting, no hysteresis) and ``band`` (6 waiting, closed when nobody waits) are
 the published baselines and run in ``model``; what the core makes of a policy runs in ``runner``. Policies by name:
@@ -59,14 +60,14 @@ SHARED: dict[str, Callable[[], Policy]] = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A name and, for the core, its policy; without one the name says which baseline."""
+    """One candidate: its name and, if it runs in the core, its policy; without one the name is that of a baseline."""
 
     name: str
     policy: Policy | None = None
 
     @property
     def where(self) -> str:
-        """What runs it: ``core``, ``model`` or ``plan``."""
+        """Which program runs the candidate: ``core``, ``model`` or ``plan``."""
         if self.policy is not None:
             return "core"
         return "plan" if self.name == CLAIRVOYANT else "model"
@@ -91,7 +92,7 @@ class CandidateDay:
 
 
 def named(name: str, shared: bool = False) -> Candidate:
-    """A candidate by name. Raises ``KeyError`` with what there is.
+    """A candidate by name. Raises ``KeyError``, whose text lists the names there are.
 
     ``shared``: several areas have one pool. Then a simple rule runs in the core, where the pool is one: in the small
     simulator each area would have all of it, and the comparison would be with a hall of three times the staff.
@@ -107,7 +108,7 @@ def named(name: str, shared: bool = False) -> Candidate:
 
 
 def outcome(job: CandidateDay) -> DayMeasures:
-    """Run one day."""
+    """Run one day under one candidate."""
     hall, day, policy = job.hall, job.day, job.candidate.policy
     if policy is not None:
         scenario = Scenario(
@@ -132,5 +133,5 @@ def outcome(job: CandidateDay) -> DayMeasures:
 
 
 def with_pw(policy: Policy, **changes: Any) -> Policy:
-    """The policy with other ``Pw`` values."""
+    """A copy of the policy with other values in its ``Pw`` section (the rule on the predicted wait)."""
     return replace(policy, tidal=replace(policy.tidal, pw=dataclasses.replace(policy.tidal.pw, **changes)))

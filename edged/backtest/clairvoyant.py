@@ -162,7 +162,7 @@ def plan(hall: Hall, day: Day, setup_ms: int, prices: Prices, beam: int = BEAM) 
 
 
 def carried_out(hall: Hall, day: Day, setup_ms: int, changes: list[Change]) -> DayMeasures:
-    """The plan carried out visitor by visitor: waits, staff time and openings, counted without the search."""
+    """Simulate the plan visitor by visitor: waits, staff time and openings, counted without the search."""
     windows = [[0, 0] for _ in range(hall.regular)]  # serves from, free at
     serving: list[list[int]] = []
     waits: list[int] = []

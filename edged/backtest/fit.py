@@ -1,4 +1,4 @@
-"""Fits the rule on the predicted wait to a hall's own days, and tells how much of the gain is noise.
+"""Fits the rule on the predicted wait to a hall's own days, and says how much of the gain may be chance.
 
 The settings of the grid run over the train days in the core, in heats: what is plainly worse is out. The cheapest is
 then compared with the shipped one on the test days, which the choice never saw. Gains on the days a choice was made on
@@ -48,7 +48,7 @@ class Fit:
 
     @property
     def keeps_profile(self) -> bool:
-        """Whether the usual arrivals of the train days gained anything on the test days."""
+        """Whether using the usual arrivals of the training days gained anything on the test days."""
         return self.profile_gain > 0
 
     @property
@@ -81,7 +81,7 @@ def settings(policy: Policy) -> tuple[Candidate, ...]:
 def fit(
     traces: Traces, hall: str, setup_ms: int, prices: Prices, progress: Progress = lambda _d, _t: None
 ) -> Fit:
-    """Choose on the train days, judge on the test days."""
+    """Choose a setting on the training days, and measure its gain on the test days."""
     candidates = settings(Policy())
     days = [day for day in traces.days if day.hall == hall]
     train, test = _part(days, "train"), _part(days, "test")

@@ -1,4 +1,4 @@
-"""Recorded journals as days of visitors: the same people with the same needs, for other windows.
+"""Reads recorded journals as days of visitors, so that the same people can be simulated with other windows.
 
 A visitor arrives when the ticket was issued and needs what the service took, both as the core noted them; whoever left
 without being served is left out. Each area of the site is a hall of its own: its "+1" windows count in every area they

@@ -1,4 +1,4 @@
-"""What a day under a policy cost: waits, staff minutes, openings, and the price of them together.
+"""What a day under a policy cost: waits, staff minutes, openings, and their sum at given prices.
 
 J = wait price x sum of waits + excess price x sum of minutes above the target + staff minutes + opening price x
 openings; the unit is one minute of one member of staff. Quantiles interpolate between the two nearest waits.
@@ -17,7 +17,9 @@ SHORT_MIN = 10.0  # an opening given back sooner moved people for nothing
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """In staff minutes: per minute waited, per minute above ``target_min``, per staff minute, per opening."""
+    """Prices of the cost J, in staff minutes: per minute waited, per minute above ``target_min``, per staff minute, per
+    opening.
+    """
 
     wait: float = 0.2
     excess: float = 1.0
@@ -61,7 +63,7 @@ class DayMeasures:
 
     @property
     def staff_min(self) -> float:
-        """Minutes from each call-out to the real close, summed."""
+        """Minutes of staff time: from each call of a "+1" member of staff to the close of their window, summed."""
         return self.staff_ms / MINUTE_MS
 
     @property

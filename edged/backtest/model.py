@@ -24,7 +24,7 @@ Slot = Literal["off", "setup", "idle", "busy", "drain"]
 
 @dataclass(slots=True)
 class Floor:
-    """What a policy may look at. ``typical_ms`` belongs to policies that learn."""
+    """The state of the small simulator that a policy may use. ``typical_ms`` belongs to policies that learn."""
 
     regular: int
     tidal: int
@@ -38,16 +38,16 @@ class Floor:
 
     @property
     def queue(self) -> int:
-        """The waiting visitors."""
+        """How many visitors wait."""
         return len(self.waiting) - self.head
 
     @property
     def present(self) -> int:
-        """Visitors waiting or being served."""
+        """How many visitors wait or are being served."""
         return self.queue + self.busy + self.count("busy", "drain")
 
     def count(self, *states: Slot) -> int:
-        """Slots in one of these states."""
+        """How many "+1" slots are in one of these states."""
         return sum(slot in states for slot in self.slots)
 
 
@@ -55,17 +55,19 @@ Look = Callable[[Floor], int]  # how many windows to order (positive) or to give
 
 
 def never(_floor: Floor) -> int:
-    """No "+1" window at all."""
+    """Policy: no "+1" window at all."""
     return 0
 
 
 def always(floor: Floor) -> int:
-    """Every "+1" window from the first look to the end."""
+    """Policy: every "+1" window from the first decision to the end of the day."""
     return floor.tidal if floor.at_ms == 0 else 0
 
 
 def band(open_at: int, close_at: int) -> Look:
-    """Order at ``open_at`` waiting unless one is on its way, give back at ``close_at``: no timers, every look."""
+    """Policy: open one more window at ``open_at`` waiting unless one is being opened, close one at ``close_at``;
+    decides at every look, without timers.
+    """
 
     def look(floor: Floor) -> int:
         if floor.queue >= open_at and not floor.count("setup") and floor.count("off"):
@@ -86,10 +88,10 @@ BASELINES: dict[str, Callable[[], Look]] = {
 def simulate(
     hall: Hall, day: Day, setup_ms: int | Iterable[int], look: Look, at_events: bool = False
 ) -> DayMeasures:
-    """One day under a policy of this module.
+    """Run one day under a policy of this module.
 
-    ``setup_ms``: the same for every order, or one after the other. ``at_events``: look after every event instead of
-    every ``LOOK_MS``, as the textbook models do.
+    ``setup_ms``: one value for every opening, or one after the other. ``at_events``: decide after every event instead
+    of every ``LOOK_MS``, as the textbook models do.
     """
     setups = iter(setup_ms) if isinstance(setup_ms, Iterable) else repeat(setup_ms)
     return _ModelRun(hall, day, setups, look, at_events).run()
@@ -113,7 +115,7 @@ class _ModelRun:
         self.open_min: list[float] = []
 
     def run(self) -> DayMeasures:
-        """The three streams, merged."""
+        """Merge the three streams of events (decisions, ends and arrivals, visitors) and run them."""
         floor, arrive = self.floor, self.day.arrive_ms
         count, coming, look_ms = len(arrive), 0, 0
         while True:

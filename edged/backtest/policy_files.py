@@ -1,4 +1,4 @@
-"""Policy documents for the backtest: read with the daemon's own checks, signature and dates aside."""
+"""Reads policy documents for the backtest with the daemon's own checks, except signature and dates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BadPolicy(Exception):
 
 
 def policy_file(path: Path) -> Candidate:
-    """A policy document as it is signed, or only its ``body``. Raises ``BadPolicy``."""
+    """Read a policy: a document in the form that is signed, or only its ``body``. Raises ``BadPolicy``."""
     try:
         document = json.loads(uncommented(file_text(path).encode()))
     except json.JSONDecodeError as error:

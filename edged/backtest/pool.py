@@ -1,4 +1,4 @@
-"""Several areas with one pool of "+1" windows and staff: their days laid side by side, and taken apart again.
+"""Several areas that share one pool of "+1" windows and staff: joins their days into one, and splits it again.
 
 What the small simulator and the clairvoyant plan say of such a day is a sum over its areas, each with the whole pool
 for itself: a relaxed reference that no shared pool can reach.
@@ -93,7 +93,7 @@ def apart(hall: Hall, day: Day) -> Iterator[tuple[Hall, Day]]:
 
 
 def together(outcomes: Iterable[DayMeasures]) -> DayMeasures:
-    """Measures summed over areas; waits in the order of the areas."""
+    """Sum the measures of several areas; waits in the order of the areas."""
     each = list(outcomes)
     return DayMeasures(
         tuple(wait for one in each for wait in one.waits_ms),

@@ -1,4 +1,5 @@
-"""A policy on a hall's own recorded days, beside the one in force: what ``edged backtest --journal`` would say of both.
+"""Runs a new policy and the one in force on a hall's own recorded days: what ``edged backtest --journal`` would say of
+both.
 
 Days are taken newest first, both policies on each, so that a rehearsal that has to end early is one of the last days.
 The journal is read in short looks, never in one long transaction: a reader that stands still inside one would stop the
@@ -44,7 +45,7 @@ class Pair(NamedTuple):
 
     @property
     def prices(self) -> Prices:
-        """The backtest's prices, with the wait that the policy in force promises as the target."""
+        """The backtest's prices; the target is the wait that the policy in force promises."""
         return Prices(target_min=self.before.tidal.pw.target_wait_s / 60)
 
 
@@ -55,8 +56,8 @@ def rehearse(
     over: Callable[[], bool] = lambda: False,
     progress: Progress = lambda done, total: None,
 ) -> Rehearsed | Missed:
-    """Both policies over the last ``days`` recorded days, as many as are begun before ``over()``, and over the present
-    state. Never raises for what a journal holds.
+    """Run both policies on the last ``days`` recorded days, as many as can be begun before ``over()`` is true, and on
+    the present state. Never raises because of a journal's content.
     """
     try:
         traces = read_journals([journal], days=days)
@@ -75,7 +76,7 @@ def over_days(
     progress: Progress = lambda done, total: None,
     moves: Now | None = None,
 ) -> Rehearsed | Missed:
-    """The figures of rehearsing both policies over the last ``days`` recorded days."""
+    """The figures of both policies on the last ``days`` recorded days."""
     dates = sorted({day.name for day in traces.days}, reverse=True)[:days]
     found: tuple[list[DayMeasures], list[DayMeasures]] = [], []
     done = 0
@@ -115,9 +116,10 @@ def _side(days: list[DayMeasures], prices: Prices) -> RehearsedSide:
 
 
 def moves_now(journal: Path, pair: Pair) -> Now | None:
-    """What the new policy would do within a minute of the last step and the one in force would not.
+    """The windows that the new policy would open or close within a minute of the last step, and the one in force would
+    not.
 
-    None where the state cannot be had.
+    None if the state cannot be read.
     """
     try:
         opened = Journal.open(journal, read_only=True)

@@ -1,4 +1,4 @@
-"""The process that rehearses for a daemon: one question over a unix socket, one answer, and it ends.
+"""The process that rehearses a policy for a daemon: takes one question over a Unix socket, answers it, and ends.
 
 systemd holds the socket (edged-rehearse.socket) and starts this when the daemon connects; its memory, its priority and
 its longest life are those of edged-rehearse.service. Whatever becomes of it, the daemon only misses an answer.
@@ -30,14 +30,14 @@ SERVED_S = 5.0  # a daemon that does not take 16 KiB within this is gone
 
 
 def handed_over() -> socket.socket | None:
-    """systemd's listening socket; None where this was started in another way (sd_listen_fds(3))."""
+    """The listening socket passed by systemd; None if this process was started in another way (sd_listen_fds(3))."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
         return None
     return socket.socket(fileno=LISTEN_FD)
 
 
 def listening(path: Path) -> socket.socket:
-    """A socket of our own at ``path``, for its owner alone. Raises ``OSError``."""
+    """Open a listening Unix socket at ``path`` that only its owner may use. Raises ``OSError``."""
     path.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     made.bind(str(path))
@@ -47,7 +47,7 @@ def listening(path: Path) -> socket.socket:
 
 
 def serve_one(door: socket.socket, idle_s: float | None = IDLE_S) -> bool:
-    """Answer whoever connects next; False where nobody did within ``idle_s`` (None: wait for ever)."""
+    """Answer one client; False if none connected within ``idle_s`` seconds (None: wait for ever)."""
     door.settimeout(idle_s)
     try:
         line, _ = door.accept()
@@ -76,7 +76,7 @@ def _question(line: socket.socket) -> bytes:
 
 
 def answered(question: RehearsalQuestion) -> Rehearsed | Missed:
-    """The rehearsal that is asked for."""
+    """Run the rehearsal that the question asks for."""
     until_s, real_s = processor_s() + question.seconds, monotonic_s() + question.within_s
     try:
         pair = Pair(*(reread(one, None).policy for one in (question.in_force, question.policy)))

@@ -1,4 +1,4 @@
-"""The comparison as one HTML file: tables and charts (inline SVG), nothing fetched from anywhere.
+"""Writes the comparison as one HTML file: tables and charts (inline SVG), nothing fetched from elsewhere.
 
 Charts are of the day of median cost per set under the policy under test: people waiting, windows serving and "+1"
 staff over the day, and each visitor's predicted against their real wait.

@@ -1,4 +1,4 @@
-"""A day through the daemon's own core, in virtual time: visitors, clerks and standby staff of a made-up hall.
+"""Runs a day through the daemon's own core, in virtual time: visitors, clerks and standby staff of an invented hall.
 
 The runner keeps the two promises of ``Engine`` (stamps never go back; every due ``Tick`` first). At one instant: due
 ticks, then ends of service and staff who arrive in the order they were scheduled, then visitors. Regular windows are
@@ -82,10 +82,10 @@ def _window(number: int, services: Iterable[Service], tidal: bool) -> Window:
 
 
 def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True) -> Policy:
-    """The policy with what this hall knows filled in (opening hours, mix, arrivals, set-up), unless the policy sets
-    it.
+    """The policy, completed with what is known of this hall (opening hours, mix of services, arrivals, set-up time)
+    where the policy does not say it.
 
-    Every "+1" window is in the pool, and nobody is given up on who is on their way.
+    Every "+1" window is in the pool, and no member of staff on their way is given up.
     """
     tidal = policy.tidal
 
@@ -138,7 +138,7 @@ class Scenario:
 
 
 def run(scenario: Scenario, day: Day) -> DayMeasures:
-    """One day. The engine starts empty: nothing is learnt from the day before."""
+    """Run one day. The engine starts empty: it has learnt nothing from the day before."""
     return _CoreRun(scenario, day).run()
 
 

@@ -1,4 +1,4 @@
-"""Many days under several candidates, on every processor; sums, ratios and paired intervals.
+"""Runs many days under several candidates on all processors; computes sums, ratios and paired confidence intervals.
 
 Candidates meet the same visitors with the same service needs, so differences are taken day by day. The first candidate
 is the one under test.

@@ -32,7 +32,7 @@ class BadTrace(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Hall:
-    """One area as it is judged: ``regular`` windows all day, up to ``tidal`` more on call.
+    """A hall of the backtest: one area with ``regular`` windows all day and up to ``tidal`` more on call.
 
     ``means_s`` and ``shares`` are per service (prior mean and mix), ``mean_s`` is over all. ``profile`` counts the
     arrivals expected in each quarter of an hour after opening, empty if unknown. ``opens_min``: after midnight.
@@ -55,7 +55,7 @@ class Hall:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One day's visitors in order of arrival: ms after opening, ms of service, index of the service."""
+    """The visitors of one day in order of arrival: for each, ms after opening, ms of service, index of the service."""
 
     hall: str
     name: str
@@ -79,7 +79,7 @@ class Traces:
 
 @dataclass(frozen=True, slots=True)
 class TraceHall:
-    """The description of a hall for traces that bring none."""
+    """Describes the hall of a trace that has no ``sets.json``."""
 
     regular: int = 4
     tidal: int = 3
@@ -87,7 +87,7 @@ class TraceHall:
 
 
 def read(path: Path, shape: TraceHall | None = None) -> Traces:
-    """A folder or a single file. Raises ``BadTrace``."""
+    """Read a trace: a folder or a single file. Raises ``BadTrace``."""
     shape = shape or TraceHall()
     try:
         if path.is_dir():

@@ -1,4 +1,5 @@
-"""A centre's connection to the city's broker, over MQTT 5 or 3.1.1; the caller decides when a message is acknowledged.
+"""The connection of the city's programs to the city's broker, over MQTT 5 or 3.1.1; the caller decides when a message
+is acknowledged.
 
 Rules: the session outlives connections; what was received is acknowledged only on the connection that brought it. paho
 runs it in a thread of its own and connects again for ever; what comes waits in a queue with a cap, which the broker's
@@ -34,7 +35,7 @@ RETRY_S = (1, 3)
 
 
 class CityAddress(NamedTuple):
-    """How to reach the city's broker. ``others``: host and port of further nodes of it, tried in turn."""
+    """The address of the city's broker. ``others``: host and port of its further nodes, tried in turn."""
 
     host: str
     port: int
@@ -59,7 +60,7 @@ class Letter(NamedTuple):
 
 
 class CityLink:
-    """``start``, ``take`` and ``acknowledge`` what comes, ``say``, ``stop``."""
+    """An MQTT client: ``start`` it, ``take`` and ``acknowledge`` messages, ``say`` (publish), ``stop``."""
 
     def __init__(self, address: CityAddress, name: str) -> None:
         self._address = address
@@ -113,7 +114,7 @@ class CityLink:
             self._client.subscribe([(one, 1) for one in filters])
 
     def take(self, most: int, wait_s: float) -> list[Letter]:
-        """Messages that have come: at least one, if one comes within ``wait_s``."""
+        """Up to ``most`` received messages; waits ``wait_s`` seconds for the first one. Empty if none comes."""
         taken: list[Letter] = []
         try:
             taken.append(self._letters.get(timeout=wait_s))
@@ -124,13 +125,13 @@ class CityLink:
         return taken
 
     def acknowledge(self, letters: Sequence[Letter]) -> None:
-        """Acknowledge messages: they are stored."""
+        """Acknowledge messages to the broker, once they are stored."""
         for letter in letters:
             if letter.life == self._life and letter.qos:
                 self._client.ack(letter.mid, letter.qos)
 
     def say(self, topic: str, payload: bytes, *, retain: bool = False) -> paho.MQTTMessageInfo:
-        """Publish a message, now or when the broker is back."""
+        """Publish a message, now or when the connection is back."""
         return self._client.publish(topic, payload, qos=1, retain=retain)
 
     def stop(self) -> None:

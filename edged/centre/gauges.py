@@ -39,5 +39,5 @@ class ConsumerGauges:
         )
 
     def serve(self, port: int, host: str) -> None:
-        """Serve the metrics over HTTP; ``OSError`` where the port is taken."""
+        """Serve the metrics over HTTP. Raises ``OSError`` if the port is taken."""
         start_http_server(port, addr=host, registry=self.registry)

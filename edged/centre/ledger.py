@@ -1,4 +1,4 @@
-"""The centre's PostgreSQL: each event stored exactly once, and up to which number each hall's history is complete.
+"""The city's PostgreSQL: stores each event exactly once, and up to which number each hall's history is complete.
 
 Rules: a batch is one transaction; whoever writes for a hall holds the row of its cursor, so several processes may share
 the work in any order. An event is kept once, whatever is sent again. ``upto`` grows where ``previous`` says that
@@ -79,7 +79,7 @@ class CentreLedger:
         self._months: set[tuple[int, int]] = set()
 
     def connection(self) -> psycopg.Connection:
-        """The open connection, its tables made; opened again where it was lost."""
+        """The open connection, with its tables made; opens it again if it was lost."""
         if self._connection is None or self._connection.closed:
             made = psycopg.connect(self._dsn, application_name="edged centre", connect_timeout=5)
             try:
@@ -101,7 +101,7 @@ class CentreLedger:
             self._connection = None
 
     def keep(self, events: Sequence[HallEvent], retained: Sequence[RetainedMessage] = ()) -> KeptBatch:
-        """Store a whole batch, or nothing and raise."""
+        """Store a whole batch, or nothing (and raise)."""
         connection = self.connection()
         self._make_months(event.at for event in events)
         with connection.transaction(), connection.cursor() as cursor:
@@ -166,12 +166,12 @@ def joined(upto: int, numbers: Sequence[tuple[int, int]]) -> int:
 
 
 def utc_now() -> datetime:
-    """The machine's wall clock."""
+    """The machine's wall clock (UTC)."""
     return datetime.fromtimestamp(wall_ms() / 1000, UTC)
 
 
 def prepare(connection: psycopg.Connection) -> None:
-    """Make or update tables and views for this version, unless the database has them.
+    """Make or update tables and views for this version, unless the database has them already.
 
     Even a statement that finds nothing to do waits for every reader of its table, and all writers wait behind it.
     """
@@ -200,12 +200,12 @@ def month_after(moment: datetime, months: int) -> tuple[int, int]:
 
 
 def table_of(month: tuple[int, int]) -> str:
-    """The table of events of a month (UTC)."""
+    """The name of the table with the events of a month (UTC)."""
     return f"events_{month[0]:04d}_{month[1]:02d}"
 
 
 def make_month(connection: psycopg.Connection, month: tuple[int, int]) -> None:
-    """Make the table of a month. Where ``events_other`` already holds events of it, that month stays there."""
+    """Make the table of a month. No-op if ``events_other`` already holds events of that month: they stay there."""
     first = datetime(*month, 1, tzinfo=UTC)
     after = datetime(*month_after(first, 1), 1, tzinfo=UTC)
     with connection.transaction():

@@ -1,4 +1,4 @@
-"""Messages of halls, parsed: an event of ``hall/{hall}/events``, or a retained message.
+"""Parses the messages of halls: events of ``hall/{hall}/events``, and retained messages.
 
 Rules: what does not fit is refused with one word for a counter, and nothing raises. Text that holds an identity or
 mobile number is masked before it is kept: halls send none, and the centre keeps none whatever comes.
@@ -25,7 +25,7 @@ ZERO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class HallEvent(NamedTuple):
-    """One event; ``previous`` is the number of the one before it that was sent. ``data`` is JSON."""
+    """One event. ``previous``: the number of the event sent before it. ``data`` is JSON."""
 
     hall: str
     epoch: int
@@ -39,7 +39,7 @@ class HallEvent(NamedTuple):
 
 
 class RetainedMessage(NamedTuple):
-    """The newest message retained on ``topic``; ``payload`` is JSON, null where it was deleted."""
+    """The newest message retained on ``topic``; ``payload`` is JSON, ``null`` if it was deleted."""
 
     topic: str
     hall: str

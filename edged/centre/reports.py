@@ -1,4 +1,4 @@
-"""A day or a month of a city's halls in figures: visitors, waits, "+1" windows, cases, ratings.
+"""Reports of a day or a month of a city's halls in figures: visitors, waits, "+1" windows, cases, ratings.
 
 Rules: everything is asked of the views that the city's own dashboards read (``schema.sql``). Halls, areas, services and
 windows are called by their names, where ``edged centre enrol`` has told them; Chinese or English.
@@ -85,8 +85,8 @@ class ReportSpan(NamedTuple):
 
 
 class ReportAsked(NamedTuple):
-    """Which halls to report on: ``halls``; if empty, those of ``group``; if that is None, all. ``limit_s``: the
-    longest good wait.
+    """Which halls to report on: ``halls``; if empty, those of ``group``; if that is None, all. ``limit_s``: the longest
+    wait that counts as good, in seconds.
     """
 
     span: ReportSpan
@@ -104,13 +104,13 @@ class Section(NamedTuple):
 
 
 def day(text: str) -> ReportSpan:
-    """The span of ``2026-12-01``. Raises ``ValueError``."""
+    """The range of one day, like ``2026-12-01``. Raises ``ValueError``."""
     first = _midnight(text)
     return ReportSpan(first, first + timedelta(days=1), text)
 
 
 def month(text: str) -> ReportSpan:
-    """The span of ``2026-12``. Raises ``ValueError``."""
+    """The range of one month, like ``2026-12``. Raises ``ValueError``."""
     first = _midnight(f"{text}-01")
     return ReportSpan(first, datetime(*month_after(first, 1), 1, tzinfo=ZONE), text)
 
@@ -205,7 +205,7 @@ def as_csv(made: Sequence[Section], zh: bool) -> str:
 
 
 def as_html(made: Sequence[Section], asked: ReportAsked, zh: bool) -> str:
-    """A page that needs nothing but itself, to be printed or sent."""
+    """The report as one HTML page that needs no other file, to be printed or sent."""
     heading = (
         f"政务服务大厅运行报告 {asked.span.title}" if zh else f"Government service halls, {asked.span.title}"
     )

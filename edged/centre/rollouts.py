@@ -211,10 +211,10 @@ class Rollout:
         self._connection.commit()
 
     def abort(self, order: Callable[[str], tuple[str, bytes]]) -> dict[str, str]:
-        """Roll back every hall that has it, or may take it yet: ``order`` makes (id, signed operation) for a hall; it
-        holds only while this very version is in force there.
+        """Roll the policy back in every hall that has it or may still apply it. ``order`` makes (id, signed operation)
+        for a hall; the operation acts only while this very version is in force there.
 
-        Ids of the orders by hall: their outcome comes as events.
+        Returns the ids of the orders by hall: their outcomes come as events.
         """
         self._set("aborting", "")
         ids: dict[str, str] = {}
@@ -227,7 +227,7 @@ class Rollout:
 
 
 def outcomes(connection: psycopg.Connection[Any], ids: dict[str, str]) -> dict[str, str]:
-    """ "done" or "refused", for the halls whose event has come."""
+    """The outcome ("done" or "refused") of each hall that has reported one."""
     found = {}
     for hall, order in ids.items():
         row = connection.execute(
@@ -242,7 +242,7 @@ def outcomes(connection: psycopg.Connection[Any], ids: dict[str, str]) -> dict[s
 
 
 def reports_of(connection: psycopg.Connection[Any]) -> dict[str, Any]:
-    """The newest report of every hall."""
+    """The newest policy report of every hall."""
     rows = connection.execute(
         "SELECT hall, payload FROM pictures WHERE topic = 'hall/' || hall || '/policy/report'"
     ).fetchall()

@@ -19,7 +19,7 @@ _TEXTS = {
 
 
 def personal_data(connection: psycopg.Connection[Any]) -> tuple[int, list[str]]:
-    """How many texts were searched, and where one holds an identity or mobile number (not which)."""
+    """How many texts were searched, and where one contains an identity or mobile number (not which)."""
     looked, found = 0, list[str]()
     for table, query in _TEXTS.items():
         with connection.cursor(f"scan_{table}") as cursor:

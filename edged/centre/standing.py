@@ -14,7 +14,9 @@ from edged.config import HallConfig
 
 
 class CityHall(NamedTuple):
-    """One line of the status. ``waiting`` and ``tidal``: people and open "+1" windows now. Times are of the hall."""
+    """One line of ``edged centre status``. ``waiting``: people now; ``tidal``: open "+1" windows now. Times are wall
+    times of the hall.
+    """
 
     hall: str
     name: str
@@ -35,7 +37,7 @@ class CityHall(NamedTuple):
 
 
 def standings(connection: psycopg.Connection[Any], group: str | None, now: datetime) -> list[CityHall]:
-    """Every hall, or every hall of ``group``, by its id."""
+    """The state of every hall, or every hall of ``group``, in order of their ids."""
     with connection.cursor(row_factory=dict_row) as cursor:
         query = "SELECT * FROM hall_now WHERE %(group)s::text IS NULL OR group_name = %(group)s ORDER BY hall"
         halls = cursor.execute(query, {"group": group}).fetchall()
@@ -97,7 +99,7 @@ def _alarms(alarms: Any) -> Iterator[str]:
 
 
 def as_json(halls: list[CityHall]) -> str:
-    """The halls' states as JSON for other programs."""
+    """The halls' states as JSON text."""
     return json.dumps([hall._asdict() for hall in halls], ensure_ascii=False, indent=2, default=str)
 
 

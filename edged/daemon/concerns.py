@@ -1,8 +1,9 @@
-"""What is wrong with the machine the hall runs on: told to the core as alarms, and by name to ``/healthz`` and `edged
-status`.
+"""What is wrong with the machine the hall runs on, reported to the core as alarms and by name to ``/healthz`` and
+`edged status`.
 
-A kind is told whole: all that stands of it now, with the reason. Whatever stood before and is not named any more is
-over, also what an earlier life of this process left behind; so nobody has to remember what they raised.
+Each kind of problem is always reported whole: everything of this kind that is wrong now, with the reason. What was
+reported before and is missing now is over, also what an earlier run of this process reported; so no part has to
+remember what it reported.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ log = structlog.get_logger("edged.concerns")
 
 
 class Concerns:
-    """``put`` hands an event to the core (False: its inbox is full, told again at the next look); ``state`` is the
-    core's.
+    """``put`` hands an event to the core (False: its inbox is full; repeated at the next check). ``state`` returns the
+    core's state.
     """
 
     def __init__(self, put: Callable[[Event], bool], state: Callable[[], State]) -> None:
@@ -34,7 +35,7 @@ class Concerns:
         self._sent: dict[str, bool] = {}  # what the core was told last; until then its own memory counts
 
     def tell(self, alarm: MachineAlarm, standing: Mapping[str, str]) -> None:
-        """Set all concerns of one kind: ``standing`` maps each subject to the reason. Others of this kind end."""
+        """Report all concerns of one kind: ``standing`` maps each subject to the reason. Others of this kind end."""
         now = {
             subject: detail[:DETAIL_MAX_CHARS] for subject, detail in list(standing.items())[:PER_KIND_MAX]
         }

@@ -24,8 +24,8 @@ ROOTS_SUFFIX = ".accepted.roots.json"
 
 
 class Reading(NamedTuple):
-    """hall.toml as it is now. ``spoilt``: files it names that cannot be used, and why. ``keys``: policy keys; None:
-    their file is spoilt. ``duty``: keys of duty desks. ``roots``: keys that may sign key lists; None: none can be
+    """hall.toml as it is now. ``spoilt``: files it names that cannot be used, and why. ``keys``: policy keys, None if
+    their file is spoilt. ``duty``: keys of duty desks. ``roots``: keys that may sign key lists, None if none can be
     read.
     """
 
@@ -63,7 +63,7 @@ def spoilt(config: HallConfig) -> dict[str, str]:
 
 
 def duty_keys(config: HallConfig) -> dict[str, PublicKey]:
-    """The keys whose orders count as those of a duty desk; none while their file is spoilt (panels still give
+    """The keys whose orders count as those of a duty desk; empty while their file is spoilt (panels can still give
     orders).
     """
     with suppress(KeyFileError):

@@ -32,7 +32,9 @@ class Item(NamedTuple):
 
 
 class Inbox:
-    """A bounded queue of events; ``get`` stamps. One producer side (the loop thread), one consumer (the loop)."""
+    """A bounded queue of events; ``get`` stamps them with hall time. Filled from the loop's thread, emptied by the
+    loop.
+    """
 
     def __init__(self, clock: Clock, last_ms: int, next_due: Callable[[], int | None]) -> None:
         self._clock = clock
@@ -58,18 +60,18 @@ class Inbox:
         return True
 
     def was_away(self, *events: Event) -> None:
-        """The process stood still: a ``Resumed`` event goes in front, stamped with the last moment before the gap,
-        after what was due by then.
+        """The process stood still for a while: put ``events`` (a ``Resumed``) in front, stamped with the last moment
+        before the gap, after what was due by then.
         """
         self._first.extend(events)
 
     @property
     def last_wake_s(self) -> float:
-        """Monotonic seconds when the loop last looked at the inbox (at least once a second)."""
+        """When the loop last checked the inbox, in ``monotonic_s``; it does so at least once a second."""
         return self._alive_s
 
     def take_now(self) -> Item:
-        """The next item without waiting; for emptying the inbox at the end. Not for an empty inbox."""
+        """The next item, without waiting; for emptying the inbox at the end. The inbox must not be empty."""
         item = self._take()
         assert item is not None
         return item

@@ -1,4 +1,6 @@
-"""Ends crash counting after a start that lasted, and leaves safe mode by a clean restart (see ``store/starts.py``)."""
+"""Resets the crash counter after a start that lasted, and leaves safe mode by a clean restart (see
+``store/starts.py``).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Outputs: one slot per point and kind holding the newest wanted value, one worker per device that makes it true.
+"""Outputs: for each point and kind of output a slot with the newest wanted value, and for each device a worker that
+sends it.
 
 A level whose driver never waits (``put``), or waits for an answer only (``begin``), leaves in the turn that wanted it;
 the others as soon as the loop pauses.
@@ -44,14 +45,14 @@ class ErrorCount(Protocol):
 
 
 class Latency(Protocol):
-    """Takes how long an input's level took to reach its device."""
+    """Receives how long it took from an input to the moment its level reached the device, in seconds."""
 
     def __call__(self, device: str, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class OutputContext:
-    """What workers report, and to whom. ``measured`` gets real seconds from an input to the end of ``show``."""
+    """Where workers report to. ``measured`` gets the real seconds from an input to the end of ``show``."""
 
     emit: Emit
     clock: Clock
@@ -71,7 +72,7 @@ class Outputs:
         self._may_act.set()
 
     def attach(self, device: str, driver: Driver) -> Worker:
-        """A worker for ``driver``; the caller runs ``worker.run`` and detaches it afterwards."""
+        """Make a worker for ``driver``; the caller runs ``worker.run`` and calls ``detach`` afterwards."""
         worker = Worker(device, driver, self._around, self._may_act)
         self._workers[device] = worker
         self._at.clear()
@@ -119,7 +120,7 @@ class Outputs:
         self._may_act.clear()
 
     def release(self) -> None:
-        """Let actions go, in their order; those whose device is not there fail."""
+        """Let actions go, in their order; those whose device is not connected fail."""
         self._may_act.set()
 
     def retry(self) -> None:
@@ -139,7 +140,7 @@ class Outputs:
 
 
 class Worker:
-    """Makes one device's slots true. Newest value wins: a value replaced while it waited is never sent."""
+    """Sends one device's slots to it. The newest value wins: a value replaced while it waited is never sent."""
 
     def __init__(
         self, device: str, driver: Driver, around: OutputContext, may_act: asyncio.Event | None = None
@@ -176,12 +177,14 @@ class Worker:
         return min(heartbeat.due_s for heartbeat in self._hearts)
 
     def expect(self, within_s: float) -> None:
-        """Announce the next sign of life within so many real seconds, while the worker does not run."""
+        """Move the heartbeat deadline to ``within_s`` real seconds from now, for the time in which the worker does not
+        run.
+        """
         for heartbeat in self._hearts:
             heartbeat.expect(within_s)
 
     def want(self, point: Point, value: Value, arrived_s: float | None = None, now: bool = False) -> None:
-        """Make ``value`` stand at ``point``; see ``Outputs.want``."""
+        """Set the level that ``point`` is to show; see ``Outputs.want``."""
         key = slot(point, value)
         self._slots[key] = (point, value)
         self._refused.pop(key, None)

@@ -1,5 +1,4 @@
-"""The seam to everything outside this process: disk, broker, devices' wires, service manager. A simulated world
-replaces it.
+"""Everything outside this process: disk, broker, devices' wires, service manager.
 
 One object, so that a simulated world can be put in its place and everything above stays what a site runs.
 """
@@ -46,7 +45,7 @@ class Platform:
     """The real machine and the hall's network."""
 
     def open_journal(self, config: HallConfig, alive: Callable[[], None]) -> Journal:
-        """The journal at its place; ``alive`` is called while that takes long. Raises ``StoreError``."""
+        """Open the journal; ``alive`` is called again and again while that takes long. Raises ``StoreError``."""
         return Journal.open(Path(config.store.path), keep_days=config.store.keep_days, alive=alive)
 
     def starts(self, config: HallConfig) -> Starts:
@@ -66,11 +65,11 @@ class Platform:
         return secrets.token_hex(32)
 
     def observers(self) -> tuple[Observer, ...]:
-        """Who else is told of each step, beside the application's own observers."""
+        """Observers of each step in addition to the application's own."""
         return ()
 
     def driver(self, device: DeviceConfig, context: DeviceContext) -> Driver:
-        """The driver of one device, on its wire. Raises ``ValueError`` for options from which none can be made."""
+        """Make the driver of one device, connected to its wire. Raises ``ValueError`` for options it cannot use."""
         return build(device, context)
 
     def policy_keys(self, config: HallConfig) -> tuple[dict[str, PublicKey], str]:
@@ -90,7 +89,7 @@ class Platform:
         await watch_secrets(files.named_files(config), lambda: files.spoilt(config), report)
 
     async def read_config(self, file: Path) -> files.Reading:
-        """hall.toml and the files it names, as they are now. Raises ``ConfigErrors``."""
+        """Read hall.toml and the files it names. Raises ``ConfigErrors``."""
         return await asyncio.to_thread(files.read, file)
 
     async def keep_config(self, config: HallConfig) -> None:

@@ -29,7 +29,8 @@ log = structlog.get_logger("edged.app")
 
 
 class Taken(NamedTuple):
-    """The outcome of a reload. ``problems``: why it was not applied; ``later``: reasons that may end by themselves.
+    """The outcome of a reload. ``problems``: why it was not applied; ``later``: reasons that may end by themselves;
+    ``restart``: tables that take effect only after a restart.
 
     ``restart``: tables that were not taken, and wait for a restart.
     """
@@ -40,7 +41,7 @@ class Taken(NamedTuple):
 
 
 class Desk(Protocol):
-    """Reads and keeps configurations; its methods may take as long as the disk does."""
+    """Reads and stores configurations; its methods may wait for the disk."""
 
     async def read_config(self, file: Path) -> Reading: ...
     async def keep_config(self, config: HallConfig) -> None: ...
@@ -48,7 +49,7 @@ class Desk(Protocol):
 
 
 class Reloads:
-    """``ask`` from a signal handler, ``run`` until cancelled. ``take`` puts a configuration in force."""
+    """Handles requests: ``ask`` from a signal handler, ``run`` until cancelled. ``take`` applies a configuration."""
 
     def __init__(
         self, desk: Desk, concerns: Concerns, config: HallConfig, take: Callable[[Reading], Taken]
@@ -68,8 +69,8 @@ class Reloads:
         self._asked.set()
 
     def began(self, mistakes: tuple[str, ...], waits: tuple[str, ...]) -> None:
-        """How this start went: with an older accepted configuration than the file's, or with one that waits for
-        visits to end.
+        """Tell how this start went: with an older accepted configuration than the file's (``mistakes``), or with one
+        that waits for visits to end (``waits``).
         """
         self.mistakes = mistakes
         for mistake in mistakes:

@@ -1,4 +1,4 @@
-"""Speaks sd_notify with the service manager; silent where there is none.
+"""Sends sd_notify messages to the service manager; does nothing if there is none.
 
 Rules: a lost datagram never hurts the hall. The watchdog is fed only while *every* heartbeat comes in time: of the
 loop, the writer, and whoever keeps a device, the broker or the centre. Devices and brokers themselves have none: a dead
@@ -37,11 +37,11 @@ class ServiceManager:
         self.watchdog_s = _watchdog_s(environ) if path else None
 
     def ready(self, status: str = "") -> None:
-        """The hall is served: state restored, outputs asserted."""
+        """Report that the hall is served: state restored, outputs sent."""
         self._send("READY=1", _status(status))
 
     def status(self, status: str) -> None:
-        """One line for ``systemctl status``."""
+        """Set the line that ``systemctl status`` prints."""
         self._send(_status(status))
 
     def alive(self) -> None:

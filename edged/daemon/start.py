@@ -28,7 +28,7 @@ def plain(arguments: Sequence[str]) -> dict[str, str] | None:
 
 
 def serve(config: Path, log_level: str = "INFO", warp: str | None = None) -> int:
-    """Serve a hall until stopped; the exit code of README."""
+    """Serve a hall until stopped; returns the exit code (README lists them)."""
     try:
         return _serve(config, log_level, warp)
     finally:

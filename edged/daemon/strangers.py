@@ -1,4 +1,4 @@
-"""Devices that speak on the hall's broker without standing in hall.toml: new ones, or known ones with a typing error.
+"""Finds devices that send on the hall's broker but are not in hall.toml: new ones, or known ones with a typing error.
 
 Each is named once: in the log, and as an alarm that stands while it is heard and hall.toml does not know it. What the
 broker kept of it counts, too: a board that only listens says nothing but its birth.
@@ -37,7 +37,7 @@ class Strangers:
         self._heard: dict[str, tuple[str, float]] = {}  # name -> what was told of it, when it was heard last
 
     def heard(self, message: Message) -> None:
-        """A message under ``topic_filter`` that no configured device listens to."""
+        """Take a message under ``topic_filter`` that no configured device listens to."""
         message.ack()
         name, what = message.topic.split("/")[3], message.topic.split("/up/", 1)[-1]
         name = UNREADABLE if names_a_person(name) else cleaned(name)[:NAME_CHARS_MAX] or UNREADABLE
@@ -57,7 +57,7 @@ class Strangers:
             self._tell_all()
 
     def look(self) -> None:
-        """Once a second: forget devices that stand in hall.toml by now, and those silent for long."""
+        """Once a second: forget devices that are in hall.toml by now, and those silent for long."""
         known, since_s = self._known(), monotonic_s() - GONE_S
         over = [name for name, (_, heard_s) in self._heard.items() if name in known or heard_s < since_s]
         for name in over:

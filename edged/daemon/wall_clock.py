@@ -1,4 +1,4 @@
-"""Decides whether the machine's wall clock can be right, and what to do where it cannot.
+"""Decides whether the machine's wall clock can be right, and what to do if it cannot.
 
 A clock without a battery shows 1970, the time of the last shutdown, or any year at all until the network or a person
 sets it. What cannot be true is disbelieved whole, not cut to something nearer: nobody in the hall grows older by it,
@@ -19,7 +19,9 @@ STEP_MS = 2_000  # a wall clock this far from where it should be was set by some
 
 
 class WallClock:
-    """The machine's clock beside the hall's: at ``last_ms`` of hall time the hall's wall said ``lived_ms``, if any."""
+    """Compares the machine's clock with the hall's: at ``last_ms`` of hall time the hall's wall clock showed
+    ``lived_ms``, if any.
+    """
 
     def __init__(self, last_ms: int, lived_ms: int | None, wall_ms: int) -> None:
         self.doubted_at_start = not self._likely(wall_ms, lived_ms)
@@ -38,8 +40,8 @@ class WallClock:
         return False
 
     def make_up(self, clock: Clock, wall_ms: int, offset_ms: int | None) -> int:
-        """The clock was wrong at the start and has been set: how long we were away, which hall time is now moved
-        by.
+        """The clock was wrong at the start and has been set: returns how long we were away, by which hall time now
+        moves forward.
         """
         if not self.doubted_at_start:
             return 0
