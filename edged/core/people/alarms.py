@@ -1,4 +1,4 @@
-"""Alarms: what needs a person now. Raised once, with a reason and a clock; cleared when it is over, never forgotten.
+"""Alarms: what needs a person now. Raised once, with a reason and a time, and cleared when the cause is gone.
 
 An alarm is ``kind`` (a short fixed word, also a metric label) about ``subject`` (an id of the hall). Raising one that
 stands, or clearing one that does not, changes nothing. Their number is bounded by that of the subjects: name parts of
@@ -228,7 +228,7 @@ def clear(turn: Turn, kind: str, subject: str, **data: str | int | float | None)
 
 
 def accept(turn: Turn, name: str, by: str) -> bool:
-    """``by`` takes care of the alarm of this name; False where it does not stand, or somebody takes care of it
+    """Record that ``by`` takes care of the alarm ``name``; False if it is not raised, or somebody takes care of it
     already.
     """
     alarm = turn.state.alarms.get(name)
@@ -241,7 +241,7 @@ def accept(turn: Turn, name: str, by: str) -> bool:
 
 
 def forget_missing(turn: Turn, subjects: Container[str], kinds: Container[str]) -> None:
-    """The configuration changed: alarms of these kinds about parts that are gone are over."""
+    """End the alarms of these kinds whose subject is not in ``subjects``: the configuration has changed."""
     for alarm in list(turn.state.alarms.values()):
         if alarm.kind in kinds and alarm.subject not in subjects:
             clear(turn, alarm.kind, alarm.subject, reason="configuration changed")

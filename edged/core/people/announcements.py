@@ -22,7 +22,7 @@ PLAIN_WITHIN_MS = 600_000  # an announcement is not about one visitor: it may wa
 
 
 def call(turn: Turn, ticket: Ticket, window: str) -> None:
-    """Say where a called visitor shall go."""
+    """Announce to which window a called visitor shall go."""
     area = turn.lookup.areas[turn.lookup.area_of(ticket.service)]
     if area.voice is None:
         return
@@ -49,7 +49,7 @@ def is_slow(turn: Turn, ticket: Ticket) -> bool:
 
 
 def announce(turn: Turn, event: Announced) -> None:
-    """Somebody (``by``) has something said in these areas, or everywhere; once per loudspeaker."""
+    """Announce what somebody (``by``) wants said in these areas, or everywhere; once per loudspeaker."""
     unknown = [area for area in event.areas if area not in turn.lookup.areas]
     areas = event.areas or tuple(turn.lookup.areas)
     voices = dict.fromkeys(
@@ -68,7 +68,7 @@ def announce(turn: Turn, event: Announced) -> None:
 
 
 def ended(turn: Turn, action: str) -> None:
-    """The device said what became of ``action``."""
+    """The device reported the outcome of ``action``."""
     for point, voice in turn.state.voices.items():
         if voice.doing == action:
             voice.doing = None
@@ -76,7 +76,7 @@ def ended(turn: Turn, action: str) -> None:
 
 
 def go_on(turn: Turn, point: Point) -> None:
-    """Timer: a message's time is over (or no answer came from the loudspeaker): say the next one."""
+    """Timer: a message's time is over (or the loudspeaker did not answer): say the next one."""
     voice = turn.state.voices.get(point)
     if voice is not None:
         _go_on(turn, point, voice)
@@ -96,7 +96,7 @@ def end_day(turn: Turn) -> None:
 
 
 def reconcile(turn: Turn, points: Iterable[Point | None]) -> None:
-    """Loudspeakers that left the configuration say nothing more."""
+    """Drop the messages of loudspeakers that left the configuration."""
     kept = set(points)
     for point in [point for point in turn.state.voices if point not in kept]:
         del turn.state.voices[point]

@@ -1,4 +1,4 @@
-"""What a key, or an order of the centre, is answered with: accepted or refused, in words, with the reason.
+"""Answers to a key, or to an order of the city: accepted or refused, in words, with the reason.
 
 A handler notes what it did or why not; here that note becomes a sentence, Chinese and English. ``REFUSED`` has one for
 every reason that a handler gives, ``ACCEPTED`` one for every effect that the panel's state does not show by itself.
@@ -252,7 +252,7 @@ class KeyAnswer(NamedTuple):
 
 
 def answer_of(lookup: Lookup, notes: Sequence[Note], told: Mapping[str, Pair] = ACCEPTED) -> KeyAnswer | None:
-    """The answer that these notes amount to; None where they name no effect that is ``told``."""
+    """The answer that these notes amount to; None if none of them names an effect in ``told``."""
     for note in notes:
         if note.kind == "ignored" and note.data.get("reason") not in SILENT:
             code = str(note.data.get("reason"))

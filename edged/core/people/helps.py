@@ -1,4 +1,4 @@
-"""What a commissioner (行政专员, 帮办) does at a window, counted: asked, answered, how long, and whether it was solved.
+"""Counts the help of commissioners (行政专员, 帮办) at windows: asked, answered, how long, whether it was solved.
 
 A help begins when the page is accepted and ends when the clerk says so (``commissioner solved`` or ``unsolved``) or the
 visitor leaves, whichever is first. Every end is an event with the member, the minutes and the outcome.

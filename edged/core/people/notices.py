@@ -1,4 +1,4 @@
-"""Notices (通知): what the centre or the duty manager has written on the boards, until a time or until withdrawn."""
+"""Notices (通知): what the city or the duty manager has put on the boards, until a time or until withdrawn."""
 
 from __future__ import annotations
 

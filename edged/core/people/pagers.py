@@ -1,4 +1,4 @@
-"""What a pager, and the duty manager's panel, show: how many pages wait there, and in words what for.
+"""What a pager, and the duty manager's panel, show: how many pages are unanswered, and what for, in words.
 
 A level like every sign: it says what is still to be answered, for a moment what became of the last key there, and
 nothing once that is over.

@@ -39,9 +39,7 @@ def call_guide(turn: Turn, window: str, _arg: str | None) -> None:
 
 
 def crowd(turn: Turn, area: str) -> None:
-    """Page a guide to an area where too many wait, where the hall has guides; the page ends when half of them are
-    gone.
-    """
+    """Page a guide to an area where too many wait, if the hall has guides; the page ends when half of them are gone."""
     limit, waiting = turn.state.policy.staffing.guide_above, turn.area(area).waiting
     name = alarms.key(GUIDE, area)
     if not limit or not staffing.roster(turn, area, GUIDE):
@@ -83,7 +81,7 @@ def _call(turn: Turn, window: str, role: Role, texts: tuple[str, str]) -> None:
 def call_duty(
     turn: Turn, kind: str, subject: str, where: str, where_en: str, what: tuple[str, str] | None = None
 ) -> None:
-    """Page the duty manager about the alarm ``kind``; again at once where an earlier page was not answered.
+    """Page the duty manager about the alarm ``kind``; again at once if an earlier page was not answered.
 
     ``what``: says it more exactly than the alarm's own text, and anew each time.
     """
@@ -188,7 +186,8 @@ def pass_on(turn: Turn, who: str) -> None:
 
 
 def failed(turn: Turn, action: str) -> None:
-    """A pager could not be reached: the next person is paged at once (the duty manager again when their turn comes).
+    """A pager could not be reached: the next person is paged at once (the duty manager again when their turn comes). It
+    does not count as an unanswered page.
 
     That is nobody's silence.
     """

@@ -1,4 +1,4 @@
-"""The "+1" standby roster (待命): who is asked next, who answered, who is bound to which window, who helps there."""
+"""The "+1" standby roster (待命): who is paged next, who answered, who serves at which window, who helps there."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def leaves_in_s(turn: Turn, staff: str) -> float | None:
 
 
 def setup_s(turn: Turn, pw: Pw) -> float:
-    """From the page to somebody at the window: learnt, else the policy's guess."""
+    """Seconds from the page until somebody is at the window: learnt, else the policy's guess."""
     return float(pw.setup_s) if turn.state.setup_s is None else turn.state.setup_s
 
 
@@ -140,7 +140,7 @@ def send(turn: Turn, page: Page) -> str | None:
 
 
 def touch_pagers(turn: Turn, who: str | None) -> None:
-    """What waits for an answer of ``who`` may have changed."""
+    """Mark the pagers of ``who`` to be shown anew: what waits for their answer may have changed."""
     site = turn.lookup.site
     if who == DUTY_MANAGER:
         turn.touch_pager(site.duty_pager)
@@ -209,7 +209,7 @@ def pace(turn: Turn, state: WindowState) -> float:
 
 
 def touch(turn: Turn, window: str) -> None:
-    """Who works at ``window`` changed: its signs and its areas' estimates are looked at again."""
+    """Mark ``window`` to be shown anew, and its areas' predicted waits to be computed anew: who works there changed."""
     turn.touch_window(window)
     for area in turn.lookup.window_areas[window]:
         turn.touch_area(area)
@@ -251,7 +251,7 @@ def vacate(turn: Turn, staff: str, window: str, reason: str) -> bool:
 
 
 def unbind_window(turn: Turn, window: str) -> None:
-    """Nobody serves ``window`` any more; its standby member rests from now."""
+    """Record that nobody serves ``window`` any more; its standby member rests from now."""
     state = turn.window(window)
     for helper in state.helpers:
         turn.note("staff.left", helper, window=window, reason="window")
@@ -274,7 +274,7 @@ def rest(turn: Turn, staff: str, window: str) -> None:
 
 
 def reconcile(turn: Turn) -> None:
-    """After the roster or the windows changed: members are where the windows say, in one place each."""
+    """After the roster or the windows changed: bind each member to one window, as the windows' own state says."""
     for name, member in turn.state.staff.items():
         seats = [w for w in turn.lookup.windows if name in (turn.window(w).staff, *turn.window(w).helpers)]
         pages = [w for w in turn.lookup.windows if turn.window(w).paged_staff == name]

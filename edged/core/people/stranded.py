@@ -1,4 +1,5 @@
-"""A visitor whose number, or wish for one, comes to nothing: told where they stand, and to staff by an alarm.
+"""Visitors whose number, or request for one, leads to nothing: they are told where they stand, and staff are told by an
+alarm.
 
 Nobody may hold a paper and stand in no queue without a member of staff knowing. The alarm names the dispenser and
 stands until nothing more happened there for ``QUIET_MS``; the note beside it names each number.

@@ -1,4 +1,4 @@
-"""Pages and paper that cannot have arrived: kept, and offered again under their old ids once the device is back.
+"""Pages and paper that cannot have arrived: stored, and sent again under their old ids once the device is back.
 
 A page is kept that did not leave because a link was down; paper, too, that its printer cannot have heard of.
 
@@ -29,7 +29,7 @@ PAPER_MS = 600_000  # a slow kiosk starts in five minutes; whoever waited longer
 
 
 def keep(turn: Turn, action: str, pending: PendingAction, error: str) -> bool:
-    """Keep a page that failed because of its link; False where it is none, or failed in another way.
+    """Store a page that failed because its link was down; False if it is no page, or failed in another way.
 
     Whoever is to come to a lit window is reached by another way, or somebody else is: that page is not kept.
     """
@@ -46,7 +46,7 @@ def keep(turn: Turn, action: str, pending: PendingAction, error: str) -> bool:
 
 
 def keep_paper(turn: Turn, action: str, pending: PendingAction, error: str) -> None:
-    """Keep paper that its printer cannot have heard of, beside the alarm that it failed."""
+    """Store paper whose printer cannot have received it, in addition to the alarm that it failed."""
     if isinstance(pending.body, Print) and error.startswith((NOT_LISTENING, OFFLINE, OUR_LINK)):
         _put(turn, action, pending)
 
@@ -59,7 +59,7 @@ def _put(turn: Turn, action: str, pending: PendingAction) -> None:
 
 
 def offer(turn: Turn, action: str) -> None:
-    """Send a kept page or paper, if somebody still needs it; the time to answer runs from now."""
+    """Send a stored page or paper, if somebody still needs it; the time to answer runs from now."""
     pending = turn.state.undelivered.pop(action)
     if isinstance(pending.body, Print) and _is_missed(turn, pending.body, pending.at_ms):
         paper = for_any_life(pending.body)
@@ -88,19 +88,19 @@ def device_back(turn: Turn, device: Point) -> None:
 
 
 def restarted(turn: Turn) -> None:
-    """The process came back: its link may be another one."""
+    """The process has restarted: stored pages may go through another link now."""
     for action in list(turn.state.undelivered):
         offer(turn, action)
 
 
 def forget(turn: Turn, action: str | None) -> None:
-    """The matter of a kept page is over, or it was sent again: it is dropped."""
+    """Drop a stored page whose matter is settled, or that was sent again."""
     if action is not None:
         turn.state.undelivered.pop(action, None)
 
 
 def to_window(turn: Turn, window: str) -> str | None:
-    """The kept page of the person who was paged to a lit window."""
+    """The stored page of the person who was paged to a lit window."""
     for action, pending in turn.state.undelivered.items():
         page = pending.body
         if isinstance(page, Page) and page.window == window and _is_paged_to(turn, page):
@@ -116,7 +116,7 @@ def wanted(turn: Turn, action: str, page: Page) -> bool:
 
 
 def tell_nobody_reached(turn: Turn, window: str) -> None:
-    """A lit window waits for staff whom no page reaches: the hall's displays say so."""
+    """Show on the hall's displays that a lit window waits for staff whom no page reaches."""
     area = turn.window(window).area
     if area is not None:
         alarms.sound(turn, "no-staff", area, window=window)

@@ -1,4 +1,4 @@
-"""Who waits: numbers and tickets, appointments, the one ordering, what an area is up against, people counters.
+"""Who waits: numbers and tickets, appointments, the one ordering, the load of an area, people counters.
 
 May import the rooms ``model`` to ``cases``.
 """

@@ -1,4 +1,4 @@
-"""Appointments (预约): announced by the centre, checked in at a dispenser, called from shortly before their time.
+"""Appointments (预约): announced by the city, checked in at a dispenser, called from shortly before their time.
 
 Who checks in early holds a number that is not in the queue (BOOKED) until ``callable_early_s`` before the start; who
 checks in late is a visitor like any other; a booking that nobody claims, or that is called off, is forgotten: whoever
@@ -26,7 +26,7 @@ class CheckIn:
 
 
 def made(turn: Turn, event: AppointmentMade) -> None:
-    """The centre booked, or moved, an appointment."""
+    """The city booked an appointment, or moved one."""
     problem = _problem(turn, event)
     if problem is not None:
         turn.ignore(event.id, problem, service=event.service)
@@ -43,7 +43,7 @@ def made(turn: Turn, event: AppointmentMade) -> None:
 
 
 def cancelled(turn: Turn, event: AppointmentCancelled) -> None:
-    """The centre says that nobody will come."""
+    """The city cancelled an appointment."""
     booking = turn.state.bookings.get(event.id)
     if booking is None:
         turn.ignore(event.id, "unknown_appointment")
@@ -82,7 +82,7 @@ def _expires_ms(turn: Turn, event: AppointmentMade, wall_offset_ms: int) -> int:
 
 
 def claim(turn: Turn, appointment: str, service: str, priority: Priority) -> CheckIn:
-    """A visitor with this booking takes a number for ``service``. Much too early or too late, they are an ordinary
+    """A visitor with this booking takes a number for ``service``. Much too early or too late, they count as an ordinary
     visitor.
 
     So is whoever names a booking that nobody made, that was called off or used, or that is for another service: only

@@ -1,4 +1,5 @@
-"""Numbers given by hand while the controller was away (停机手工取号): it goes on behind them, and gives none twice.
+"""Numbers written by hand while the controller was away (停机手工取号): it continues behind them, and gives none of them
+again.
 
 The emergency card of the hall says how: numbers are written by hand, service by service; afterwards one key or order
 names the next number. Whoever still holds one of them and waits is put into the queue by naming the first of them.
@@ -20,7 +21,7 @@ CONFIRM_MS = 60_000  # long enough to read the figure, look at the pad of number
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """``NUMBER [waiting=NUMBER] [by=name]``, at a window's panel, or at the duty manager's."""
+    """Handle the key ``NUMBER [waiting=NUMBER] [by=name]``, pressed at a window's panel or the duty manager's."""
     words = (event.arg or "").split()
     named = dict(word.split("=", 1) for word in words if "=" in word)
     plain = [word for word in words if "=" not in word]
@@ -38,7 +39,7 @@ def press(turn: Turn, event: KeyPressed) -> None:
 
 
 def go_on(turn: Turn, event: GoneOn) -> None:
-    """The next number of its service is ``event.number``; those before it are given already."""
+    """Make ``event.number`` the next number of its service; those before it count as given."""
     service, next_ = _service_of(turn, event.number), _count(event.number)
     last = 0 if service is None else turn.state.last_number.get(service, 0)
     first = next_ if event.waiting_from is None else _count(event.waiting_from)

@@ -1,4 +1,4 @@
-"""What an area is up against: who waits, which windows work, how long the next one would wait.
+"""The load of an area: who waits, which windows work, how long the next visitor would wait.
 
 Windows that serve several areas count for this one with a fair share: one over the areas that have somebody waiting.
 Paused and draining windows do not count: they call nobody. Nor does one that stands as unmanned (空岗), until a key
@@ -28,12 +28,12 @@ DEFAULT_MEAN_S = 900  # of an area that has no service: nobody will ever wait th
 
 
 def commanded(turn: Turn, area: str) -> tuple[str, ...]:
-    """Tidal windows of the area that serve it or are about to; draining ones do not count."""
+    """Tidal windows that serve the area or are about to; draining ones do not count."""
     return standing(turn, area).commanded
 
 
 def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
-    """Mean service per service of the area, and of its average visitor."""
+    """Mean service time in seconds: of each service of the area, and of its average visitor."""
     learnt = turn.area(area).learnt
     services = turn.lookup.area_services[area]
     if not services:
@@ -54,7 +54,7 @@ def means_s(turn: Turn, area: str, pw: Pw) -> tuple[dict[str, float], float]:
 
 
 def load_of(turn: Turn, area: str) -> Load:
-    """Who is present and what works for them, now."""
+    """Who is present in the area and which windows work for them, now."""
     return standing(turn, area).load
 
 

@@ -1,8 +1,8 @@
-"""Which numbers were given today. None is given twice, however long ago its visitor went home.
+"""Which numbers were given today, so that none is given twice, however long ago its visitor went home.
 
-The numbers of the tickets that are kept are looked up by ``State.used_numbers``. Those of older tickets are runs, as a
-dispenser counts: per prefix and width of the digits, where a run begins and where it is over, in turn. A day of a
-hundred thousand visitors is a few dozen bounds this way, and not thirteen megabytes.
+The numbers of tickets still in the state are looked up by ``State.used_numbers``. Those of older tickets are stored as
+half-open ranges ``[start, end)`` per prefix and width of the digits: a day of a hundred thousand visitors takes a few
+dozen bounds this way, not thirteen megabytes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def given(state: State, number: str) -> bool:
 
 
 def spelled(number: str) -> str:
-    """A number as it stands on paper, where somebody spells it in full width, with spaces or in small letters."""
+    """A number as it is printed on paper, for one typed in full width, with spaces or in small letters."""
     return "".join(normalize("NFKC", number).split()).upper()
 
 
 def ticket_gone(state: State, ticket: Ticket) -> None:
-    """``ticket`` leaves the state; its number, if it is of today, stays marked as given."""
+    """Record that ``ticket`` leaves the state; its number, if it is of today, stays marked as given."""
     if state.used_numbers.get(ticket.number) != ticket.id:
         return  # another day's, or the queue system called the number again since
     del state.used_numbers[ticket.number]

@@ -1,4 +1,5 @@
-"""The one ordering function: who is next. Call-next, "next up" on displays, places and estimates all ask here.
+"""The one ordering function: who is next. Calls, "next up" on displays, places in the queue and predicted waits all use
+it.
 
 A waiting ticket stands in a *lane*: its service, its priority class, and the one window it was sent to, if any. A lane
 is in order of *place* (arrival of the visit, then ticket id), and only the heads of the lanes a window may call are
@@ -48,7 +49,9 @@ NO_LANES: dict[str, list[int]] = {}  # of a service that nobody ever waited for
 
 @value
 class Choice:
-    """Whom a window calls: by which rule of the policy (None: the last one), and whether that overtakes somebody."""
+    """The visitor a window calls, by which rule of the policy (None: the last one), and whether that overtakes
+    somebody.
+    """
 
     ticket: Ticket
     rule: str | None
@@ -67,7 +70,7 @@ def class_of(lane: str) -> str:
 
 
 def head_start_ms(name: str, calling: Calling) -> int:
-    """How much earlier a class is treated as having come."""
+    """How much earlier visitors of a class are treated as having come, in ms."""
     if name in WITHOUT_HEAD_START or name == FIRST:
         return 0
     if name == RETURNING:
@@ -79,7 +82,7 @@ def head_start_ms(name: str, calling: Calling) -> int:
 
 
 def streak_of(name: str, calling: Calling) -> int:
-    """Calls in a row by which a class may overtake at one window."""
+    """How many calls in a row may overtake others for this class, at one window."""
     own = calling.classes.get(name)
     if own is None or own.streak is None:
         return calling.priority_streak
@@ -92,7 +95,7 @@ def place_ms(ticket: Ticket) -> int:
 
 
 def put_first(turn: Turn, ticket: Ticket) -> None:
-    """By hand: this waiting ticket becomes the next of its area, before any that was put first earlier."""
+    """Make this waiting ticket, by hand, the next of its area, before any that was put first earlier."""
     area = turn.lookup.area_of(ticket.service)
     first_ms = min(
         place_ms(turn.state.tickets[queue[0]])
@@ -125,7 +128,9 @@ def dequeue(state: State, ticket: Ticket) -> None:
 
 
 def queued_since_ms(turn: Turn, area: str) -> tuple[int | None, int | None]:
-    """Since when the longest-waiting visitor of the area waits, and the one with priority; None if there is none."""
+    """The stamps since when the longest-waiting visitor of the area waits, and the longest-waiting one with priority;
+    None if there is none.
+    """
     oldest: int | None = None
     priority: int | None = None
     queues, tickets = turn.state.queues, turn.state.tickets
@@ -141,7 +146,7 @@ def queued_since_ms(turn: Turn, area: str) -> tuple[int | None, int | None]:
 
 
 def oldest_waiting_ms(turn: Turn, services: Iterable[str]) -> int | None:
-    """Since when the longest-waiting visitor of these services waits (the first of each lane speaks for it)."""
+    """The stamp since when the longest-waiting visitor of these services waits; None if nobody does."""
     oldest: int | None = None
     for service in services:
         for queue in turn.state.queues.get(service, {}).values():
@@ -164,7 +169,7 @@ def serving_services(turn: Turn, window: str) -> tuple[str, ...]:
 
 
 def choose(turn: Turn, window: str) -> Choice | None:
-    """Whom this window calls next; None if nobody waits whom it may call."""
+    """The visitor this window calls next; None if nobody waits whom it may call."""
     state = turn.window(window)
     tickets = turn.state.tickets
     heads = [(lane, tickets[queue[0]]) for lane, queue in _lanes(turn, window)]
@@ -172,7 +177,7 @@ def choose(turn: Turn, window: str) -> Choice | None:
 
 
 def prepared_at(turn: Turn, window: str) -> Ticket | None:
-    """Whom this window keeps for its next call; None if nobody, or if they left the queue meanwhile."""
+    """The visitor this window has prepared for its next call; None if nobody, or if they left the queue meanwhile."""
     prepared = turn.window(window).prepared
     ticket = None if prepared is None else turn.state.tickets.get(prepared.ticket)
     kept = ticket is not None and ticket.state == "WAITING" and ticket.only_window == window
@@ -180,14 +185,14 @@ def prepared_at(turn: Turn, window: str) -> Ticket | None:
 
 
 def choice_of(turn: Turn, window: str, ticket: Ticket, rule: str | None) -> Choice:
-    """``ticket`` was chosen a while ago: whom its call passes over now."""
+    """The choice for a ``ticket`` chosen a while ago, with whom its call overtakes now."""
     heads = [turn.state.tickets[queue[0]] for _, queue in _lanes(turn, window)]
     overtakes = not ticket.ahead_ms and any(_place(head) < _place(ticket) for head in heads)
     return Choice(ticket, rule, overtakes)
 
 
 def upcoming(turn: Turn, window: str, count: int) -> list[Ticket]:
-    """The next ``count`` visitors of this window if nobody comes and no other window calls: what it then calls."""
+    """The next ``count`` visitors this window calls if nobody else comes and no other window calls."""
     tickets = turn.state.tickets
     lanes = list(_lanes(turn, window))
     at = [0] * len(lanes)
@@ -240,7 +245,7 @@ def _calls_alike(turn: Turn, window: str) -> object:
 
 
 def count_call(turn: Turn, window: str, chosen: Choice) -> None:
-    """``chosen`` is called: count how many calls in a row overtook somebody, in all and per class."""
+    """Record that ``chosen`` is called: how many calls in a row overtook somebody, in all and per class."""
     state = turn.window(window)
     streak = _Streak.of(state).after(chosen)
     state.overtook, state.overtook_class, state.overtook_of_class = streak.all, streak.name, streak.of_class

@@ -27,7 +27,7 @@ LOOK_MS = 60_000
 
 
 def read(turn: Turn, event: CountRead) -> None:
-    """Take over a counter's report if its figures are possible; otherwise doubt it."""
+    """Take a counter's report into account if its figures are possible; mark them suspect otherwise."""
     counter = turn.state.counters.setdefault(event.point, PeopleCounter())
     limit = _limit(turn, counter.heard_ms)
     if event.occupancy is not None:

@@ -1,4 +1,4 @@
-"""Whether what an area knows of itself is fresh: its dispensers say who comes, its panels who is served.
+"""Whether an area's own figures are fresh: its dispensers report who comes, its panels who is served.
 
 A lost dispenser hides arrivals; the loss of every working panel hides service. After ``stale_hold_s`` nothing is opened
 or closed on such numbers; after ``stale_schedule_s`` the calendar of the policy decides, where it has one.
@@ -24,7 +24,7 @@ def heard_from(turn: Turn, area: str, point: Point) -> None:
 
 
 def areas_of(turn: Turn, device: str) -> list[str]:
-    """The areas that know less of themselves without ``device``: see ``blind_since_ms``."""
+    """The areas that lack information while ``device`` is lost: see ``blind_since_ms``."""
     lookup = turn.lookup
     shown = {
         area for window in lookup.windows_of_device.get(device, ()) for area in lookup.window_areas[window]
@@ -33,7 +33,7 @@ def areas_of(turn: Turn, device: str) -> list[str]:
 
 
 def blind_since_ms(turn: Turn, area: str) -> int | None:
-    """Since when the area does not see its visitors come, or none of them served."""
+    """The stamp since when no arrivals, or no services, of the area are reported; None if both are."""
     if not turn.a_device_is_lost:
         return None
     devices = turn.state.devices
@@ -51,7 +51,9 @@ def blind_since_ms(turn: Turn, area: str) -> int | None:
 
 
 def judge(turn: Turn, area: str) -> str | None:
-    """None (fresh), "hold" or "schedule"; a change is noted."""
+    """How the area's figures may be used: None (fresh), "hold" (change nothing) or "schedule" (follow the calendar). A
+    change is noted.
+    """
     state = turn.area(area)
     if state.stale is None and not turn.a_device_is_lost:
         return None
@@ -72,7 +74,7 @@ def judge(turn: Turn, area: str) -> str | None:
 
 
 def next_change_ms(turn: Turn, area: str) -> list[int]:
-    """The stamp at which a lost device makes the area's figures too old to decide on."""
+    """The stamps at which a lost device makes the area's figures too old to decide on."""
     if not turn.a_device_is_lost:
         return []
     since_ms = blind_since_ms(turn, area)

@@ -1,4 +1,4 @@
-"""Tickets (号票): how a visit begins, and every state it may be in. The table is the rule.
+"""Tickets (号票): how a visit begins, and a table of every state it may be in and what leads to the next.
 
 A trigger that the table does not know leaves the ticket alone and becomes an ``ignored`` note. Closed tickets stay
 until ``CLOSED_KEPT`` newer ones are closed, so that a late rating or revival still finds them and memory stays bounded.
@@ -94,7 +94,8 @@ def needs_reason(turn: Turn, priority: Priority) -> bool:
 
 
 def issue_printed(turn: Turn, event: TicketPrinted) -> None:
-    """A dispenser printed this number: whoever holds it waits, and a number that today knows already is said.
+    """A dispenser printed this number by itself: whoever holds it waits. A number already in use today is
+    noted.
 
     Where its visit is over, the dispenser counts anew and this is another visitor. Where it is not, two people may hold
     the same number: the second is sent to our staff.

@@ -40,7 +40,7 @@ ASLEEP = (HALL_QUIET, AREA_CLOSED)
 
 
 def try_open(turn: Turn, area: str, now: Look) -> bool:
-    """Grant what ``now`` asks for, or say why not. True if a window was ordered."""
+    """Open the window that ``now`` asks for, or note why not. True if a window was ordered."""
     state = turn.area(area)
     tidal = turn.state.policy.tidal
     if now.ask == OVERRIDE:
@@ -114,8 +114,8 @@ def is_invited(turn: Turn, area: str) -> bool:
 
 
 def volunteer(turn: Turn, window: str) -> bool:
-    """The clerk of a consultation window calls: it opens for the area where most people wait. False (and a note) if
-    it may not.
+    """The clerk of a consultation window presses "next": the window opens for the area where most people wait. False
+    (and a note) if it may not.
     """
     areas = [
         area
@@ -145,7 +145,7 @@ def volunteer(turn: Turn, window: str) -> bool:
 
 
 def open_staffed(turn: Turn, window: str) -> None:
-    """A window with somebody at it opens for the area it is meant for, at once."""
+    """Open, at once, a window at which somebody already sits, for the area it is meant for."""
     state = turn.window(window)
     consults = state.state == "CONSULTING"
     move_window(turn, window, "activate-staffed")
@@ -160,7 +160,7 @@ def _max_windows(turn: Turn, area: str) -> int:
 
 
 def earliest_open_ms(turn: Turn, area: str) -> int:
-    """The first stamp at which this area may get its next window."""
+    """The stamp from which this area may get its next window."""
     state = turn.area(area)
     banded = turn.state.policy.tidal.rule == "band"
     sustain_s = turn.band(area).open_sustain_s if banded else 0
@@ -176,7 +176,7 @@ def earliest_open_ms(turn: Turn, area: str) -> int:
 
 
 def pool_used(turn: Turn) -> int:
-    """Windows of the shared pool in use; one that drains still is."""
+    """How many windows of the shared pool are in use; draining ones count."""
     states = turn.state.windows
     return sum(1 for window in turn.lookup.tidal if states[window].area is not None)
 
@@ -406,7 +406,7 @@ def _withdraw(turn: Turn, area: str, window: str, now: Look) -> None:
 
 
 def uninvite(turn: Turn, area: str, now: Look) -> None:
-    """The tide fell before the clerk of a consultation window answered: the invitation is withdrawn."""
+    """Withdraw the invitation of a consultation window, because the queue became short before its clerk answered."""
     for window in turn.lookup.area_tidal[area]:
         state = turn.window(window)
         if state.state == "INVITED" and state.area == area and not overrides.kept(turn, window):
@@ -427,7 +427,7 @@ def _close_all(turn: Turn, now: Look) -> None:
 
 
 def earliest_close_ms(turn: Turn, area: str) -> int:
-    """The first stamp at which this area may give a window back, if it stays as calm."""
+    """The stamp from which this area may give a window back, if its numbers stay as low as now."""
     state = turn.area(area)
     tidal = turn.state.policy.tidal
     since_ms = 0 if state.under_since_ms is None else state.under_since_ms

@@ -1,4 +1,4 @@
-"""What else could have been done: every window and member of staff that was looked at, and why it was not taken.
+"""The alternatives of a decision: every window and member of staff that was considered, and why each was not taken.
 
 A note carries them as words, ``id=reason`` or ``id=reason:of-what``; ``edged/explain/sentences.py`` makes sentences of
 them. They are written only where a note is, so a decision without effect costs nothing.

@@ -8,7 +8,7 @@ from edged.core.model.turn import Turn
 
 
 def wanted(turn: Turn, area: str) -> int:
-    """ "+1" windows that the calendar asks for in this area now; 0 before the clock was ever set."""
+    """How many "+1" windows the calendar asks for in this area now; 0 before the clock was ever set."""
     local_ms = wall.local_ms(turn)
     if local_ms is None:
         return 0

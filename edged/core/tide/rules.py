@@ -1,4 +1,5 @@
-"""The rules: what an area's numbers say, as a ``Look``. A rule suggests; whether it gets a window the arbiter decides.
+"""The rules: each turns an area's numbers into a ``Look``, which may ask for a window. Whether the area gets one the
+arbiter decides.
 
 ``pw`` looks at the stamps that are multiples of ``DECIDE_MS`` (as due ticks, so before anything else at the stamp), the
 band at every event. Triggers only ask, and stand for what a rule does not see. A look that did not decide changes
@@ -34,7 +35,8 @@ Facts = Mapping[str, str | int | float | None]
 
 
 class Look(NamedTuple):
-    """What was seen. ``ask``: the rule or trigger that wants one more; ``release``: why one fewer is enough.
+    """The result of evaluating an area. ``ask``: the rule or trigger that wants one more window; ``release``: why one
+    fewer is enough.
 
     ``facts``, ``closing`` and ``why`` make the words for a note; most looks end without one.
     """
@@ -54,7 +56,7 @@ class Look(NamedTuple):
 
 
 def look(turn: Turn, area: str) -> Look:
-    """Judge one area: what a person ordered first, then the policy's rule, then the triggers."""
+    """Evaluate one area: first what a person ordered, then the policy's rule, then the triggers."""
     if area in turn.lookup.case_areas:  # 办不成事: never a candidate, and nobody's reason for one
         return Look(turn.area(area).waiting, 0.0, (), decided=False)
     found = _look(turn, area)

@@ -1,4 +1,4 @@
-"""What a quiet area gives up for a busy one when windows or staff are used up, and what protects it.
+"""What a quiet area gives to a busy one when no window or member of staff is left, and what protects the quiet one.
 
 Early release: a "+1" window that a quiet area can spare drains before its own rule would give it back. Lending: a
 regular window that can serve both calls the busy area's visitors first for a while. A donor keeps windows, is asked a
@@ -43,7 +43,7 @@ def _on_its_way(turn: Turn, asker: str, any_window: bool) -> bool:
 
 
 def spare_wait_s(turn: Turn, area: str, share: float = 1.0) -> float:
-    """What a newcomer of ``area`` would wait with one window (or the area's ``share`` of one) fewer."""
+    """The wait in seconds of a newcomer of ``area`` if it had one window (or the area's ``share`` of one) fewer."""
     load = demand.load_of(turn, area)
     return forecast.newcomer_wait_s(load, load.windows - share)
 
@@ -137,7 +137,7 @@ def _can_spare(turn: Turn, donor: str, window: str, wait_s: float) -> bool:
 
 
 def take_back(turn: Turn, area: str) -> None:
-    """End what is lent from or to ``area``: its time is over, it is not needed there, or it is needed at home."""
+    """End what is lent from or to ``area`` if its time is over, it is not needed there, or it is needed at home."""
     states = turn.state.windows
     for window in turn.lookup.area_windows[area]:
         state = states[window]
@@ -169,7 +169,7 @@ def _why_back(turn: Turn, window: str, asker: str) -> str | None:
 
 
 def next_change_ms(turn: Turn, area: str) -> list[int]:
-    """When the next lent window comes back by itself."""
+    """The stamps at which lent windows come back by themselves."""
     states = turn.state.windows
     names = turn.lookup.area_windows[area]
     return [states[name].lent_until_ms for name in names if states[name].lent_to is not None]

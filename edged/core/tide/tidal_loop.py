@@ -1,4 +1,5 @@
-"""The tidal loop (潮汐): after anything changed in an area or its due time came, its rule asks the arbiter.
+"""The tidal loop (潮汐): whenever something changed in an area, or its due time has come, evaluates the area's rule and
+acts on it.
 
 An area does at most one thing per look. Opening is judged before closing, areas with the longest predicted wait first.
 Giving back drains: the visitor at the window is served, no new one is called. Every step leaves a note with rule,
@@ -17,7 +18,7 @@ from edged.core.windows.activation import forget_tries
 
 
 def evaluate(turn: Turn) -> None:
-    """Open, close or wait in every touched area; then say when to look again (``due_ms``)."""
+    """Open a window, close one, or do nothing, in every touched area; then set when to evaluate again (``due_ms``)."""
     for area in list(turn.dirty_areas):
         sharing.take_back(turn, area)
     looks = {area: look(turn, area) for area in turn.dirty_areas}

@@ -1,4 +1,4 @@
-"""What may ask for a window beside the rule: each stands for something that a predicted wait does not show.
+"""Triggers: what may ask for a window in addition to the rule, for reasons that a predicted wait does not show.
 
 A trigger only asks. The arbiter grants as it would for the rule, one window at a time, and the rule gives it back.
 """
@@ -65,7 +65,7 @@ def _most_loaded(turn: Turn) -> str:
 
 
 def ask(turn: Turn, area: str, name: str, by: str | None = None, window: str | None = None) -> None:
-    """A person asks for a window (a key at ``window``, or the operator): the wish stands until one is open."""
+    """A person asks for a window (a key at ``window``, or an operator): the wish is kept until a window is open."""
     if area in turn.lookup.case_areas:
         turn.ignore(area, "cases_are_no_tide", trigger=name, by=by)
     else:

@@ -1,4 +1,4 @@
-"""Windows (窗口): their state machine, the way of a "+1" window, the prepared call, attendance, decisions by hand.
+"""Windows (窗口): their state machine, the life of a "+1" window, the prepared call, attendance, overrides by hand.
 
 May import the rooms ``model`` to ``queue``.
 """

@@ -1,4 +1,4 @@
-"""The way of one tidal window: lit, somebody comes, it serves, it drains, cools down and rests.
+"""The life of one tidal window: its lamp blinks, somebody comes, it serves, it drains, cools down and rests.
 
 ``tidal.py`` decides when; here stands what then happens to the window and to the member of staff. A member is in one
 place: whoever takes a seat leaves the window they came from, and a window lit for them asks somebody else at once.
@@ -21,7 +21,7 @@ SETUP_WEIGHT = 0.2  # of the newest set-up time: a change of shift is learnt wit
 
 
 def accept(turn: Turn, staff: str) -> None:
-    """A paged member says: I am coming. The window still is only lit until they are there."""
+    """A paged member says they are coming. The window keeps blinking until they are there."""
     window = _window_paged_for(turn, staff)
     if window is None:
         turn.ignore(staff, "not_paged")
@@ -51,7 +51,7 @@ def decline(turn: Turn, staff: str) -> None:
 
 
 def consult(turn: Turn, window: str, staff: str) -> None:
-    """Somebody sits down at a tidal window at rest: it is a consultation window (业务咨询).
+    """Somebody sits down at a tidal window at rest: it becomes a consultation window (业务咨询).
 
     Unless they were paged for the tide and only took another seat: then that is their yes.
     """
@@ -105,14 +105,14 @@ def _uninvite(turn: Turn, window: str, answer: str) -> None:
 
 
 def leave(turn: Turn, window: str) -> None:
-    """Nobody answers questions here any more."""
+    """The clerk leaves a consultation window."""
     if turn.window(window).state in ("CONSULTING", "INVITED") and move_window(turn, window, "leave"):
         clear(turn, window)
         turn.window(window).later_until_ms = 0
 
 
 def answer_question(turn: Turn, window: str) -> None:
-    """One more question answered for somebody without a number."""
+    """Count one more question answered for somebody without a number."""
     state = turn.window(window)
     state.answered += 1
     turn.note("consultation.answered", window, staff=state.staff, today=state.answered)
@@ -148,7 +148,7 @@ def unanswered(turn: Turn, window: str, reason: str) -> None:
 
 
 def no_answer(turn: Turn, window: str) -> None:
-    """The time in which whoever was paged should have answered is over; a page that never left is sent again."""
+    """Timer: whoever was paged should have answered by now; a page that never left is sent again."""
     action = undelivered.to_window(turn, window)
     if action is None:
         unanswered(turn, window, reason=NO_ANSWER)
@@ -210,7 +210,7 @@ def _abandon(turn: Turn, left: str | None) -> None:
 
 
 def sit_ready(turn: Turn, window: str) -> None:
-    """Somebody sits at a window at rest: it takes the place of one that still blinks for an answer."""
+    """Somebody sits at a window at rest: it takes the place of one that still blinks without an answer."""
     for area in turn.lookup.window_areas[window]:
         turn.touch_area(area)
         for lit in turn.lookup.area_windows[area]:
@@ -224,7 +224,7 @@ def sit_ready(turn: Turn, window: str) -> None:
 
 
 def opened(turn: Turn, window: str) -> None:
-    """Bookkeeping of a window that now serves its area as "+1"."""
+    """Do the bookkeeping for a window that now serves its area as "+1"."""
     state = turn.window(window)
     state.opened_ms = state.last_used_ms = turn.at_ms
     state.later_until_ms = 0

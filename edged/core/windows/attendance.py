@@ -1,4 +1,4 @@
-"""Attendance (服务规范): a pause has a reason and a clock, and behind an open window there is somebody (空岗).
+"""Attendance (服务规范): a pause has a reason and a time limit, and an open window has somebody at it (空岗).
 
 All but the keys is level-triggered: ``watch`` looks at the windows and areas that a turn touched, sets the clocks that
 should run and ends the alarms whose cause is gone. A window counts as unmanned when its visitors wait and no key was
@@ -51,7 +51,7 @@ def reason_of(turn: Turn, said: str | None) -> PauseReason | None:
 
 
 def key_pressed(turn: Turn, window: str) -> None:
-    """Somebody is at the panel."""
+    """A key was pressed at the panel, so somebody is there."""
     if f"unmanned/{window}" in turn.state.timers or alarms.stands(turn, alarms.UNMANNED, window):
         turn.touch_window(window)
 
@@ -63,7 +63,7 @@ def seen(turn: Turn, window: str) -> None:
 
 
 def panel_changed(turn: Turn, device: str, up: bool) -> None:
-    """A panel fell silent, or is heard again."""
+    """A panel was lost, or is heard again."""
     for window in turn.lookup.windows_of_device.get(device, ()):
         state = turn.window(window)
         if up and state.stale:
@@ -108,7 +108,7 @@ def pause_over(turn: Turn, window: str) -> None:
 
 
 def seat_empty(turn: Turn, window: str) -> None:
-    """Nobody touched the panel for the limit, while visitors of this window wait."""
+    """Timer: nobody used the panel for the limit, while visitors of this window wait."""
     state = turn.state.windows.get(window)
     found = None if state is None else _empty_since_ms(turn, window, state)
     if found is None or opening.quiet(turn) or not opening.on_duty(turn, window):
@@ -125,7 +125,7 @@ def seat_empty(turn: Turn, window: str) -> None:
 
 
 def area_waits(turn: Turn, area: str) -> None:
-    """Look whether somebody waits whom no working window can call; said when two looks in a row find it."""
+    """Check whether somebody waits whom no working window can call; raised as an alarm if two checks in a row find it."""
     state = turn.state.areas.get(area)
     if state is None or not state.waiting or not opening.attended(turn, area):
         return

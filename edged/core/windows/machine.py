@@ -1,4 +1,4 @@
-"""Windows (窗口): what a state allows, and the few moves that every other module makes through here.
+"""Windows (窗口): a table of what each state allows, and the few moves that every other module makes through here.
 
 The table is the rule; a trigger it does not know leaves the window alone and becomes an ``ignored`` note. A tidal
 window rests in STANDBY (nobody there) or CONSULTING (业务咨询: a clerk has logged in), everybody else in CLOSED. A
@@ -55,7 +55,7 @@ def move_window(turn: Turn, window: str, trigger: str) -> bool:
 
 
 def call_next(turn: Turn, window: str) -> None:
-    """Call whom the window prepared, or the next of the one ordering function, or note that nobody waits."""
+    """Call the visitor the window has prepared, else the next one in order; note it if nobody waits."""
     if turn.override("close", window) is not None:
         turn.ignore(window, "forced_closed")
         return
@@ -121,7 +121,7 @@ def recall(turn: Turn, window: str) -> None:
 
 
 def announce(turn: Turn, ticket: Ticket, window: str) -> None:
-    """Have the call said and put it on top of the area's last calls (a recall never erases another call)."""
+    """Announce the call and put it on top of the area's last calls (a recall never erases another call)."""
     area_id = turn.lookup.area_of(ticket.service)
     number = turn.lookup.windows[window].number
     calls = turn.area(area_id).last_calls

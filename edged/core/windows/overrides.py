@@ -1,4 +1,4 @@
-"""Overrides (人工干预): what a person decides over the rules, by name and for a limited time.
+"""Overrides (人工干预): what a person decides against the rules, by name and for a limited time.
 
 Open: the window is asked for like any "+1" (lamp, page, somebody there) and then kept. Hold: a "+1" window that serves
 is kept. Close: whoever is at the window is served, nobody is called after, no rule chooses it. Pause issuing: the
@@ -41,9 +41,7 @@ _TEXT: dict[OverrideKind, str] = {
 
 
 def decide(turn: Turn, event: OverrideSet) -> None:
-    """Accept an override, or refuse it with a reason. The same one again starts its time anew, under the newer
-    name.
-    """
+    """Apply an override, or refuse it with a reason. The same one again starts its time anew, under the newer name."""
     turn.state.active_ms = turn.at_ms  # somebody is there
     problem = _problem(turn, event)
     if problem is not None:
@@ -81,7 +79,7 @@ def _reason(event: OverrideSet) -> dict[str, str]:
 
 
 def lift(turn: Turn, event: OverrideLifted) -> None:
-    """End one before its time."""
+    """End an override before its time."""
     if not _end(turn, override_key(event.kind, event.target), "lifted", event.by, event.reason):
         turn.ignore(event.target, "no_override", override=event.kind, by=event.by)
 
@@ -92,13 +90,13 @@ def expire(turn: Turn, name: str) -> None:
 
 
 def reset(turn: Turn) -> None:
-    """A new business day begins without any."""
+    """Drop all overrides: a new business day begins."""
     for name in list(turn.state.overrides):
         _end(turn, name, "new day", None)
 
 
 def fit(turn: Turn) -> None:
-    """The configuration changed: what it has no more is not overridden."""
+    """Drop overrides of parts that a new configuration no longer has."""
     for name, override in list(turn.state.overrides.items()):
         probe = OverrideSet(override.kind, override.target, override.by, area=override.area)
         if _unknown_target(turn, probe) is not None:
@@ -107,7 +105,7 @@ def fit(turn: Turn) -> None:
 
 @value
 class OverrideWords:
-    """What somebody orders by key: about what, in whose name, for how long (None: the policy's default)."""
+    """What somebody orders by key: the subject, their name, for how long in seconds (None: the policy's default)."""
 
     target: str
     by: str
@@ -127,7 +125,7 @@ def press(turn: Turn, event: KeyPressed) -> None:
 
 
 def said(turn: Turn, event: KeyPressed) -> OverrideWords | None:
-    """``arg`` of such a key: ``[target [area]] [by=name] [for_s=seconds]``, in this order or any other.
+    """Parse ``arg`` of an override key: ``[target [area]] [by=name] [for_s=seconds]``, in this order or any other.
 
     A window's own panel speaks for that window, its area and the tickets; the duty manager's panel or pager for all of
     them. Without ``by=`` the name is that of whoever is logged in there. None (and a note): not a word to go by.
@@ -158,7 +156,7 @@ def said(turn: Turn, event: KeyPressed) -> OverrideWords | None:
 
 
 def duty_key(turn: Turn, event: KeyPressed) -> None:
-    """The duty manager's own panel: who speaks from it."""
+    """Handle login and logout at the duty manager's own panel."""
     if event.key == "login" and event.arg is not None:
         turn.state.duty_staff = event.arg
         turn.note("duty.login", event.point, staff=event.arg)
@@ -170,7 +168,7 @@ def duty_key(turn: Turn, event: KeyPressed) -> None:
 
 
 def kept(turn: Turn, window: str) -> bool:
-    """Whether an override keeps this window: no rule gives it back or lends it."""
+    """Whether an override keeps this window open: no rule gives it back or lends it."""
     return turn.override("open", window) is not None or turn.override("hold", window) is not None
 
 
@@ -193,14 +191,14 @@ def settle(turn: Turn, window: str) -> None:
 
 
 def window_line(turn: Turn, window: str) -> str | None:
-    """What stands over a window, for a clerk to read."""
+    """The overrides in force at a window, for a clerk to read; None if there are none."""
     if not turn.state.overrides:  # every panel asks at every event
         return None
     return next((text for kind in OF_A_WINDOW if (text := _line(turn, kind, window))), None)
 
 
 def area_line(turn: Turn, area: str) -> str | None:
-    """What stands over an area, for visitors to read: no names."""
+    """The overrides in force in an area, for visitors to read (without names); None if there are none."""
     return None if turn.issuing_paused(area) is None else _TEXT["pause-issuing"]
 
 

@@ -67,7 +67,7 @@ def claim(turn: Turn, window: str, ticket: Ticket) -> None:
 
 
 def give_back(turn: Turn, window: str, reason: str) -> bool:
-    """The prepared visitor waits for any window again; False if nobody was prepared."""
+    """Let the prepared visitor wait for any window again; False if nobody was prepared."""
     ticket = prepared_at(turn, window)
     _forget(turn, window, ticket)
     if ticket is not None:
@@ -82,7 +82,7 @@ def too_long(turn: Turn, window: str) -> None:
 
 
 def settle(turn: Turn, window: str) -> None:
-    """A window that cannot call the visitor it prepared gives them back."""
+    """Give the prepared visitor back if the window cannot call them any more."""
     state = turn.window(window)
     if state.prepared is None:
         return

@@ -20,7 +20,9 @@ SAID: tuple[RosterWord, ...] = ("absent", "back", "also")
 
 
 def press(turn: Turn, event: KeyPressed) -> None:
-    """``absent|back STAFF``, ``also STAFF AREA[,AREA]``, with ``by=name``; a member's own pager is about them."""
+    """Handle the keys ``absent|back STAFF`` and ``also STAFF AREA[,AREA]``, with ``by=name``; a member's own pager is
+    about that member.
+    """
     words = (event.arg or "").split()
     named = next((word[3:] for word in words if word.startswith("by=")), None)
     plain = [word for word in words if "=" not in word]
@@ -71,7 +73,7 @@ def tell(turn: Turn, event: RosterTold) -> None:
 
 
 def end_day(turn: Turn) -> None:
-    """Changes of the roster end with the day."""
+    """Drop today's changes of the roster."""
     turn.state.roster.clear()
 
 
