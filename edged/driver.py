@@ -62,7 +62,7 @@ class Garbled(DeviceError):
 class Emit(Protocol):
     """Hands one event to the inbox. Never blocks.
 
-    ``ack`` is called in the loop thread once the event's step is on disk (MQTT: PUBACK). Returns False where the
+    ``ack`` is called in the loop thread once the event's step is on disk (MQTT: PUBACK). Returns False if the
     inbox is full: the event was counted as rejected and must not be acknowledged.
     """
 
@@ -99,7 +99,7 @@ class SharedWire(NamedTuple):
 class Options(Shape, frozen=True):
     """Base of every driver's options in hall.toml.
 
-    ``DESCRIBED``: the option that names a description (``edged.descriptions``), "" where there is none, and
+    ``DESCRIBED``: the option that names a description (``edged.descriptions``), "" if there is none, and
     ``DESCRIPTION`` its shape.
     """
 

@@ -89,7 +89,7 @@ class InputReader:
 
 
 def pressed(records: list[InputRecord]) -> list[int | None]:
-    """Codes of keys that went down, in order; None where events were lost."""
+    """Codes of keys that went down, in order; None if events were lost."""
     found: list[int | None] = []
     for one in records:
         if one.kind == EV_KEY and one.value == PRESSED:

@@ -88,7 +88,7 @@ class Counter:
 
 
 def counters_of(devices: Mapping[str, HttpCounterOptions]) -> list[Counter]:
-    """Raises ``OSError`` or ``ValueError`` where a secret cannot be used."""
+    """Raises ``OSError`` or ``ValueError`` if a secret cannot be used."""
     made = []
     for device, options in devices.items():
         secret = first_line(options.secret_file).strip()

@@ -31,7 +31,7 @@ _ARRAYS: tuple[tuple[str, Literal["total", "window", "crossing"], tuple[str, str
 
 @dataclass(frozen=True, slots=True)
 class CountedLine:
-    """Counts of one line. ``start`` is the device's own window start, as text ("" where it gives none)."""
+    """Counts of one line. ``start`` is the device's own window start, as text ("" if it gives none)."""
 
     kind: Literal["total", "window", "crossing"]
     uuid: str

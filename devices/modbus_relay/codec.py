@@ -155,7 +155,7 @@ def write_for(style: Style, channel: int, state: State, lit_phase: bool = True) 
 
 
 def blink_value(style: Style) -> int | None:
-    """The module's own blink nearest to ``blink_hz``, or None where the driver must keep time."""
+    """The module's own blink nearest to ``blink_hz``, or None if the driver must keep time."""
     if not style.profile.blinks or style.inverted:
         return None
     return min(style.profile.blinks, key=lambda blink: abs(blink[0] - style.blink_hz))[1]

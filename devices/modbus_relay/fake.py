@@ -107,7 +107,7 @@ class FakeRelay:
         self._dice = random.Random(seed)
 
     def lit(self, channel: int) -> bool:
-        """True where the lamp on a make contact shines now, or blinks."""
+        """True if the lamp on a make contact shines now, or blinks."""
         return self.seen(channel) != "off"
 
     def seen(self, channel: int) -> Seen:

@@ -106,7 +106,7 @@ class MqttExample(Shape, frozen=True):
     """What a captured ``payload`` on ``topic`` means, or what the lamp ``channel`` at ``level`` sends there.
 
     ``event`` in words: ``key recall``, ``key next 2`` (of button 2), ``rating 5``, ``total 12 7``, ``window 1 0``,
-    ``occupancy 7``, ``online``, ``fault low battery``, several joined by "; ", and "" where it says nothing.
+    ``occupancy 7``, ``online``, ``fault low battery``, several joined by "; ", and "" if it says nothing.
     """
 
     topic: TopicText = PLACE

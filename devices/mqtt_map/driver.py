@@ -113,7 +113,7 @@ class MqttMapOptions(Options, frozen=True):
         return tuple(said), tuple(sorted(sent))
 
     def point_channels(self) -> frozenset[str]:
-        """Lamps by number, buttons as their words say; "" where it has only one of either."""
+        """Lamps by number, buttons as their words say; "" if it has only one of either."""
         model = self.described
         buttons = {
             one.channels.get(word, "")

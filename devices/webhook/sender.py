@@ -96,7 +96,7 @@ class Robot:
     def __init__(
         self, device: str, options: WebhookOptions, send: Post = post, refill_s: float = REFILL_S
     ) -> None:
-        """``send``: how a message is posted. Raises ``OSError`` or ``ValueError`` where a file cannot be used."""
+        """``send``: how a message is posted. Raises ``OSError`` or ``ValueError`` if a file cannot be used."""
         self.device = device
         self.up: bool | None = None
         self.sent = 0  # messages
@@ -252,7 +252,7 @@ def _take(robot: Robot, found: dict[str, Any], say: Callable[..., None]) -> None
 
 
 async def serve(robots: list[tuple[Robot, str]], ready: Callable[[], None] = lambda: None) -> None:
-    """Listen for each robot on its socket until cancelled. Raises ``OSError`` where a socket cannot be made."""
+    """Listen for each robot on its socket until cancelled. Raises ``OSError`` if a socket cannot be made."""
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         for robot, path in robots:
             server = await asyncio.start_unix_server(partial(_talk, robot), sock=_bound(path))

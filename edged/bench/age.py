@@ -125,7 +125,7 @@ def _forget(journal: Path) -> None:
 
 @contextmanager
 def _memory_group() -> Iterator[Path | None]:
-    """A control group with the unit's memory limit; None where this user may make none."""
+    """A control group with the unit's memory limit; None if this user may make none."""
     for root, limit in GROUPS:
         group = root / f"edged-bench-{os.getpid()}"
         try:

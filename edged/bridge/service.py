@@ -48,7 +48,7 @@ class BridgeState:
     """Stores a ``BridgeProgress`` on disk."""
 
     def __init__(self, file: Path) -> None:
-        """Raises ``OSError`` or ``ValueError`` where the file cannot be used: guessing would count people twice."""
+        """Raises ``OSError`` or ``ValueError`` if the file cannot be used: guessing would count people twice."""
         self._file = file
         try:
             self.progress = BridgeProgress.from_json(file.read_text("utf-8"))

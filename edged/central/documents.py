@@ -109,7 +109,7 @@ def check_dates(document: Document, now_ms: int) -> None:
 
 
 def hints(word: str, known: Iterable[str]) -> dict[str, str]:
-    """ "Did you mean …" in English and Chinese; empty where no known name is near."""
+    """ "Did you mean …" in English and Chinese; empty if no known name is near."""
     near = nearest(word, known)
     return {
         "hint": f'; did you mean "{near}"?' if near else "",

@@ -9,7 +9,7 @@ GOOD: frozenset[str] = frozenset({"applied", "staged"})
 
 
 class FleetAnswer(NamedTuple):
-    """One hall's answer to a push. ``message`` is empty where there is nothing to explain."""
+    """One hall's answer to a push. ``message`` is empty if there is nothing to explain."""
 
     verdict: Verdict
     message: str = ""

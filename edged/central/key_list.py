@@ -119,7 +119,7 @@ def reread(raw: bytes, roots: envelope.Keys | None) -> KeyList:
     """A list that this hall accepted before. ``roots`` None: their file cannot be read now, so the signature that was
     good then is believed.
 
-    Raises ``DocumentRefused`` where no root key of this hall has signed it, or this version cannot read it.
+    Raises ``DocumentRefused`` if no root key of this hall has signed it, or this version cannot read it.
     """
     if roots is None:
         payload, root = envelope.opened_unverified(raw), ""
@@ -140,7 +140,7 @@ def inspect(payload: bytes) -> KeyListDocument:
 
 
 def version_in(payload: bytes) -> int:
-    """The version that a list names, 0 where it names none."""
+    """The version that a list names, 0 if it names none."""
     try:
         named = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX).get("version")
     except strict_json.NotStrictJson:

@@ -436,7 +436,7 @@ def _target_of(kind: OverrideKind) -> Finder | None:
 
 
 def claimed_id(raw: bytes) -> str:
-    """The id that a refused document claims, for the sender who waits for it; "" where it has no usable one."""
+    """The id that a refused document claims, for the sender who waits for it; "" if it has no usable one."""
     try:
         payload = envelope.opened_unverified(raw)
         named = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX).get("id")

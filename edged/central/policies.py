@@ -67,7 +67,7 @@ def reread(raw: bytes, known: Names | None) -> Verified:
     """A policy that this hall accepted before (keys may have changed since): only structure, bounds and names are
     checked.
 
-    ``NONE`` is the built-in one. Raises ``DocumentRefused`` where this version of the program would not accept it.
+    ``NONE`` is the built-in one. Raises ``DocumentRefused`` if this version of the program would not accept it.
     """
     if raw == NONE:
         return Verified(0, "", Policy(), 0, NEVER_MS, None, NONE)
@@ -77,7 +77,7 @@ def reread(raw: bytes, known: Names | None) -> Verified:
 
 
 def claimed(raw: bytes) -> dict[str, str | int] | None:
-    """Version and hash that a refused message claims for itself, for the report; None where it has none."""
+    """Version and hash that a refused message claims for itself, for the report; None if it has none."""
     try:
         payload = envelope.opened_unverified(raw)
         version = strict_json.parse_document(payload, envelope.ENVELOPE_BYTES_MAX).get("version")

@@ -71,7 +71,7 @@ class BrokerLink(Protocol):
 
 
 class Put(Protocol):
-    """``Inbox.put``: False where the inbox is full."""
+    """``Inbox.put``: False if the inbox is full."""
 
     def __call__(
         self, event: Event, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE
@@ -201,7 +201,7 @@ class PolicyDesk(Observer):
 
     @property
     def in_force(self) -> tuple[int, bytes] | None:
-        """Version and envelope of the policy in force; None where none came from the centre."""
+        """Version and envelope of the policy in force; None if none came from the centre."""
         return None if self._applied is None else (self._applied.version, self._applied.envelope)
 
     @property
@@ -338,7 +338,7 @@ class PolicyDesk(Observer):
         """Put an earlier policy back in force, and ``line`` with it; ``done`` is called after the commit.
         ``order`` is the id of the operation that asks for it.
 
-        Raises ``DocumentRefused`` where it does not fit this hall any more, or the inbox is full.
+        Raises ``DocumentRefused`` if it does not fit this hall any more, or the inbox is full.
         """
         if not self._put_earlier(envelope, line, done, order):
             raise DocumentRefused(reason("busy"))

@@ -131,7 +131,7 @@ def sm2_pem(key: Sm2PrivateKey) -> bytes:
 
 
 def read_sm2_pem(pem: bytes) -> Sm2PrivateKey | None:
-    """The SM2 key of a PKCS #8 PEM file; None where it holds anything else. Raises ``ImportError`` without ``gm``."""
+    """The SM2 key of a PKCS #8 PEM file; None if it holds anything else. Raises ``ImportError`` without ``gm``."""
     try:
         lines = pem.decode("ascii").split("\n")
         start, end = (lines.index(line) for line in _ARMOUR)

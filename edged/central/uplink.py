@@ -337,7 +337,7 @@ class Uplink(Observer):
 
 
 def parse_ack(payload: bytes) -> tuple[int, int] | None:
-    """Epoch and number of an acknowledgement; None where it is not one."""
+    """Epoch and number of an acknowledgement; None if it is not one."""
     try:
         fields: dict[str, Any] = strict_json.parse_document(payload, ACK_BYTES_MAX)
     except strict_json.NotStrictJson:

@@ -100,7 +100,7 @@ class Rollout:
     """Carries out one rollout: ``step`` until it is ``over``; after a restart ``resume`` first."""
 
     def __init__(self, connection: psycopg.Connection[Any], number: int, say: Say) -> None:
-        """Raises ``RolloutRefused`` where the rollout does not exist, or another process has it."""
+        """Raises ``RolloutRefused`` if the rollout does not exist, or another process has it."""
         self._connection = connection
         self.number = number
         self._say = say

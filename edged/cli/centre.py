@@ -511,7 +511,7 @@ class CityVoice:
         self._used_s = 0.0
 
     def __call__(self, topic: str, payload: bytes) -> None:
-        """Say one thing. Raises ``OSError`` where the broker has not taken it within ``SAID_S``."""
+        """Say one thing. Raises ``OSError`` if the broker has not taken it within ``SAID_S``."""
         import threading
 
         from edged.cli.exchange import NoAnswer

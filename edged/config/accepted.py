@@ -45,7 +45,7 @@ def begin(file: Path, environ: Mapping[str, str] = os.environ) -> Beginning:
 
 
 def last(file: Path, environ: Mapping[str, str] = os.environ) -> HallConfig | None:
-    """The last accepted content of ``file``; None where there is none that this version can read."""
+    """The last accepted content of ``file``; None if there is none that this version can read."""
     for place in sorted(_places(file, environ), key=_age, reverse=True):
         with suppress(ConfigErrors, OSError, ValueError):
             head, _, text = place.read_bytes()[: FILE_BYTES_MAX + len(_head(file))].decode().partition("\n")

@@ -14,7 +14,7 @@ def client_id(config: HallConfig) -> str:
 
 
 def password(config: HallConfig) -> str | None:
-    """The first line of ``password_file``. Raises ``ConfigErrors`` where it cannot be read."""
+    """The first line of ``password_file``. Raises ``ConfigErrors`` if it cannot be read."""
     file = config.mqtt.password_file
     if file is None:
         return None

@@ -12,7 +12,7 @@ WARN_DAYS = 30  # before the end: a month for whoever issues certificates
 
 
 def expiries(mqtt: MqttTable) -> dict[str, int]:
-    """For each certificate file the ms since 1970 UTC at which its first certificate ends. Raises ``OSError`` where a
+    """For each certificate file the ms since 1970 UTC at which its first certificate ends. Raises ``OSError`` if a
     file cannot be read, ``ValueError`` where it is no certificate."""
     if mqtt.tls is None:
         return {}
@@ -33,7 +33,7 @@ def days_left(end_ms: int, now_ms: int) -> int:
 def broker_name(config: HallConfig) -> str:
     """The controller's name at its broker: its certificate's common name, else its user name.
 
-    Raises ``OSError`` or ``ValueError`` where its certificate cannot be read.
+    Raises ``OSError`` or ``ValueError`` if its certificate cannot be read.
     """
     from cryptography.x509 import NameOID, load_pem_x509_certificate
 

@@ -52,7 +52,7 @@ def write(journal: Path, verdict: FileVerdict) -> None:
 
 
 def read(journal: Path) -> FileVerdict | None:
-    """The last verdict; None where there is none, or none that can be read."""
+    """The last verdict; None if there is none, or none that can be read."""
     with suppress(OSError, ValueError, TypeError, KeyError):
         with _place(journal).open("rb") as stream:
             fields = json.loads(stream.read(BYTES_MAX))
@@ -61,7 +61,7 @@ def read(journal: Path) -> FileVerdict | None:
 
 
 def born(pid: int) -> str:
-    """When process ``pid`` started, in the kernel's ticks; "" where there is none. See proc(5), field 22 of stat."""
+    """When process ``pid`` started, in the kernel's ticks; "" if there is none. See proc(5), field 22 of stat."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):

@@ -149,7 +149,7 @@ def _sender(turn: Turn, event: DeviceEvent) -> Sender:
 
 def _judge(turn: Turn, sender: Sender, event: DeviceEvent, same: bool | None) -> Judged:
     """Whether a number is new, a redelivery, or the start of a new epoch. ``same``: whether its content is the one
-    known under it; None where the number is not known.
+    known under it; None if the number is not known.
     """
     seq, last = event.seq, turn.state.last_seq.get(event.point)
     assert seq is not None

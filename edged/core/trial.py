@@ -161,7 +161,7 @@ def look(turn: Turn, _key: str) -> None:
 
 
 def _missed_window(turn: Turn, trial: PolicyTrial) -> str:
-    """The area where the good policy would open a window now, and could; "" where there is none."""
+    """The area where the good policy would open a window now, and could; "" if there is none."""
     tidal = trial.tidal
     if not tidal.enabled or tidal.rule == "never" or arbiter.pool_used(turn) >= tidal.pool:
         return ""

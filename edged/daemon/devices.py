@@ -47,7 +47,7 @@ class Devices:
         """Run exactly these devices: starts new ones, restarts changed ones, stops the rest. Returns ids started or
         restarted.
 
-        Raises ``ValueError`` where a driver cannot be built from its options: then nothing has changed.
+        Raises ``ValueError`` if a driver cannot be built from its options: then nothing has changed.
         """
         wanted = {device.id: device for device in devices}
         running = {device_id: config for device_id, (config, _task) in self._running.items()}

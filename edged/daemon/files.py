@@ -79,7 +79,7 @@ def policy_keys(config: HallConfig) -> tuple[dict[str, PublicKey], str]:
 
 
 def root_keys(config: HallConfig) -> dict[str, PublicKey] | None:
-    """The keys that may sign key lists: of ``[policy] root``, or its last good content; None where neither can be
+    """The keys that may sign key lists: of ``[policy] root``, or its last good content; None if neither can be
     read.
     """
     keys, why = _last_good(config, config.policy.root, ROOTS_SUFFIX)

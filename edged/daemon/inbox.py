@@ -22,7 +22,7 @@ FREEZE_S = 5.0  # a longer silence than WAKE_S + this means the whole process st
 
 
 class Item(NamedTuple):
-    """One event on its way into the core. ``arrived_s`` (``perf_s``) is for measuring; None where nothing arrived."""
+    """One event on its way into the core. ``arrived_s`` (``perf_s``) is for measuring; None if nothing arrived."""
 
     at_ms: int
     event: Event

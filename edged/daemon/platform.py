@@ -107,7 +107,7 @@ class Platform:
             log.warning("reload-result-not-written", error=error.strerror)
 
     async def open_web(self, web: WebServer, table: WebTable) -> None:
-        """Bind the web listener. Raises ``OSError`` where the port cannot be used."""
+        """Bind the web listener. Raises ``OSError`` if the port cannot be used."""
         await web.open(table.host, table.port, table.names)
 
     async def serve_web(self, web: WebServer) -> None:

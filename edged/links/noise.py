@@ -23,7 +23,7 @@ class Babble:
         self._bytes = 0
 
     def heard(self, noise_bytes: int, now_s: float) -> bool:
-        """``noise_bytes`` arrived; True where the bus babbles."""
+        """``noise_bytes`` arrived; True if the bus babbles."""
         if self._since_s is None or now_s - self._last_s >= QUIET_S:
             self._since_s, self._bytes = now_s, 0
         self._last_s = now_s

@@ -147,7 +147,7 @@ class Reopening(ABC, Generic[TransportT]):
             self._ends.end(why)
 
     async def _live(self, on_bytes: OnBytes) -> float:
-        """One connection from open to close; returns how long it lived (0 where it could not be opened)."""
+        """One connection from open to close; returns how long it lived (0 if it could not be opened)."""
         ends = ByteEnds(on_bytes)
         try:
             async with asyncio.timeout(OPEN_S):

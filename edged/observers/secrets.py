@@ -41,7 +41,7 @@ async def watch_secrets(
 
 
 def _mark(file: str) -> tuple[int, int, int] | None:
-    """Identity and modification of a file, to notice changes; None where it is missing."""
+    """Identity and modification of a file, to notice changes; None if it is missing."""
     try:
         found = os.stat(file)
     except OSError:

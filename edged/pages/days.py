@@ -89,7 +89,7 @@ class RecordedDays:
         return sorted(found, reverse=True)
 
     def read(self, date: str) -> bytes | None:
-        """A day as JSON; None where there is none."""
+        """A day as JSON; None if there is none."""
         if date == self.today.date:
             return msgspec.json.encode(self.today.as_json())
         if self._directory is None or not DATE.fullmatch(date):

@@ -230,7 +230,7 @@ def _is_private(request: Request) -> bool:
 
 
 async def _body(request: Request) -> dict[str, Any] | None:
-    """What was sent, None where it is nothing of ours. Raises ``TimeoutError``: the guard ends the connection."""
+    """What was sent, None if it is nothing of ours. Raises ``TimeoutError``: the guard ends the connection."""
     raw = b""
     try:
         async with asyncio.timeout(BODY_S):

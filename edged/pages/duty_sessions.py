@@ -60,7 +60,7 @@ class DutySessions:
         return made
 
     def of(self, token: str | None) -> DutySession | None:
-        """The session of a cookie; None where there is none, or it was idle for too long."""
+        """The session of a cookie; None if there is none, or it was idle for too long."""
         found = self._by_token.get(token or "")
         if found is None:
             return None

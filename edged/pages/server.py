@@ -115,7 +115,7 @@ def _health(pages: Pages) -> dict[str, Any]:
 
 
 async def serve(config: HallConfig, warp: Warp | None, tell: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT. ``tell`` gets the address. Raises ``OSError`` where it cannot be had."""
+    """Serve until SIGTERM or SIGINT. ``tell`` gets the address. Raises ``OSError`` if it cannot be had."""
     table = config.pages
     with ExitStack() as places:
         place = places.enter_context(bind(table.host, table.port))

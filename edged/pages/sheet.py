@@ -35,7 +35,7 @@ class Sheet:
         self._frames: dict[int, bytes] = {}
 
     def part(self, name: str) -> dict[str, Any]:
-        """The newest content of a part; empty where there is none."""
+        """The newest content of a part; empty if there is none."""
         found = self._parts.get(name)
         return {} if found is None or found[1] is None else found[1]
 

@@ -61,7 +61,7 @@ class TicketBook:
         self._by_area[area] = {str(row["of"]): row | shared for row in rows}
 
     def find(self, token: str) -> Body | None:
-        """The visit of a token; None where it is of another day, or was never given."""
+        """The visit of a token; None if it is of another day, or was never given."""
         if not TOKEN.fullmatch(token):
             return None
         of = name_of(token)

@@ -49,7 +49,7 @@ class Audit:
     def look(self, connection: apsw.Connection) -> str | None:
         """One slice, if its time has come; a sentence where a state dump was found changed and dropped.
 
-        Raises ``Damaged`` where a step is not what was written.
+        Raises ``Damaged`` if a step is not what was written.
         """
         if monotonic_s() < self._due_s:
             return None

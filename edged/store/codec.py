@@ -104,7 +104,7 @@ def load_state(blob: bytes, kind: type[S]) -> S:
 
 
 def reads_back(blob: bytes, kind: type) -> bool:
-    """Whether a dump loads to a state that dumps to the same bytes. Raises ``CodecError`` where it does not load."""
+    """Whether a dump loads to a state that dumps to the same bytes. Raises ``CodecError`` if it does not load."""
     return _encode(_try(_reader(kind), blob)) == blob
 
 

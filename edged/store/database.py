@@ -205,7 +205,7 @@ def refuse_foreign(path: Path, vfs: str | None = None) -> None:
 
 
 def migrate(connection: apsw.Connection) -> bool:
-    """Bring the schema to ``SCHEMA_VERSION`` in one transaction; True where the file was empty before."""
+    """Bring the schema to ``SCHEMA_VERSION`` in one transaction; True if the file was empty before."""
     version = int(connection.pragma("user_version"))
     if version == SCHEMA_VERSION:
         return False

@@ -46,7 +46,7 @@ def tide_runs(turn: Turn, area: str) -> bool:
 
 
 def closes_in_s(turn: Turn, area: str) -> float | None:
-    """Seconds until the area's windows stop serving (negative while it drains); None where that is not known."""
+    """Seconds until the area's windows stop serving (negative while it drains); None if that is not known."""
     closes_ms = of(turn, area).closes_ms
     return None if closes_ms is None else (closes_ms - turn.at_ms) / 1000
 

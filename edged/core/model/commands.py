@@ -78,7 +78,7 @@ class AreaSummary:
     ``asked_windows`` only blink. ``wait_*_s`` is what somebody who takes a ticket now may expect (8 of 10 wait between
     low and high), in whole minutes; None while nobody can know. ``override``: what a person decided over the area, as
     people read it.
-    ``hours`` (open, noon, stopped, draining, closed) and ``mode`` are None where nobody knows the opening hours.
+    ``hours`` (open, noon, stopped, draining, closed) and ``mode`` are None if nobody knows the opening hours.
     """
 
     area: str

@@ -3,7 +3,7 @@
 ``point`` names where a device event came from (see ``site.py``). ``seq`` is the device's own increasing number and,
 with the point and the sender's epoch, the idempotency key (``sequence.py``); ``None`` where the device has no counter
 (serial panels). ``again``: the broker says that it sent us this before. ``order``: id of the signed operation that asks
-for this (``orders.py``), empty where none does. ``boot``: the device's own name for its life
+for this (``orders.py``), empty if none does. ``boot``: the device's own name for its life
 since it was switched on, where it gives one.
 """
 

@@ -236,7 +236,7 @@ class Range(NamedTuple):
 
 
 def wait_range(load: Load, ahead: float) -> Range | None:
-    """Wait of somebody with ``ahead`` mean services waiting before them; None where no window serves or opens.
+    """Wait of somebody with ``ahead`` mean services waiting before them; None if no window serves or opens.
 
     All windows busy: ``ahead + 1`` of them must finish, so the wait is about gamma of that shape (Wilson-Hilferty for
     its quantiles); a window being staffed counts from when it is ready, and one whose clerk's shift ends until then.

@@ -12,7 +12,7 @@ Point = NewType("Point", str)
 
 
 def point_of(device: str, channel: str = "") -> Point:
-    """The point of ``channel`` of ``device``; "" where the device has only one."""
+    """The point of ``channel`` of ``device``; "" if the device has only one."""
     return Point(f"{device}/{channel}" if channel else device)
 
 
@@ -28,5 +28,5 @@ def device_of(point: Point) -> str:
 
 
 def channel_of(point: Point) -> str:
-    """Which channel of its device ``point`` is; "" where the device has only one."""
+    """Which channel of its device ``point`` is; "" if the device has only one."""
     return point.partition("/")[2]

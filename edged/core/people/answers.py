@@ -239,7 +239,7 @@ HELD: dict[str, Pair] = {  # why a window that was asked for is not opened at on
 
 
 class KeyAnswer(NamedTuple):
-    """The answer to a key: ``code`` of a refusal ("" where it was accepted), and a sentence in Chinese and English."""
+    """The answer to a key: ``code`` of a refusal ("" if it was accepted), and a sentence in Chinese and English."""
 
     code: str
     text: str

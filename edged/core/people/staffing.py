@@ -62,7 +62,7 @@ def _within(minute: int, start: int, end: int) -> bool:
 
 
 def leaves_in_s(turn: Turn, staff: str) -> float | None:
-    """Seconds until the shift of a member on duty ends; None where it has no end or the time is unknown."""
+    """Seconds until the shift of a member on duty ends; None if it has no end or the time is unknown."""
     member = turn.lookup.staff.get(staff)
     local_ms = wall.local_ms(turn) if member is not None and member.shifts else None
     if member is None or local_ms is None:
@@ -131,7 +131,7 @@ def call_texts(turn: Turn, area: str, window: str) -> tuple[str, str]:
 
 
 def send(turn: Turn, page: Page) -> str | None:
-    """Page a person; returns the action's id, or None where no pager reaches them (a note says why)."""
+    """Page a person; returns the action's id, or None if no pager reaches them (a note says why)."""
     site = turn.lookup.site
     point = site.duty_pager if page.staff == DUTY_MANAGER else turn.lookup.staff[page.staff].pager
     touch_pagers(turn, page.staff)

@@ -1,5 +1,4 @@
-"""Numbers written by hand while the controller was away (停机手工取号): it continues behind them, and gives none of them
-again.
+"""Numbers written by hand while the controller was away (停机手工取号): it continues behind them and repeats none.
 
 The emergency card of the hall says how: numbers are written by hand, service by service; afterwards one key or order
 names the next number. Whoever still holds one of them and waits is put into the queue by naming the first of them.

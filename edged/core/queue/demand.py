@@ -244,7 +244,7 @@ def _gone_ms(turn: Turn, ticket_id: int, pw: Pw, each_s: Mapping[str, float]) ->
 
 
 def lost_finish_s(turn: Turn, ticket: Ticket) -> float | None:
-    """A service longer than this has ended unheard; None where the policy never assumes that."""
+    """A service longer than this has ended unheard; None if the policy never assumes that."""
     area = turn.lookup.area_of(ticket.service)
     pw = turn.pw(area)
     if not pw.lost_finish_means:

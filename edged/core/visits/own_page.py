@@ -32,7 +32,7 @@ def token(state: State, ticket: Ticket) -> str | None:
 
 
 def url(turn: Turn, ticket: Ticket) -> str | None:
-    """Where this visitor looks; None where the hall has no such pages."""
+    """Where this visitor looks; None if the hall has no such pages."""
     site = turn.lookup.site
     own = None if site.tickets_url is None else token(turn.state, ticket)
     return None if own is None else f"{site.tickets_url}/t/{own}"

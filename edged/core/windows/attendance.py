@@ -125,7 +125,7 @@ def seat_empty(turn: Turn, window: str) -> None:
 
 
 def area_waits(turn: Turn, area: str) -> None:
-    """Check whether somebody waits whom no working window can call; raised as an alarm if two checks in a row find it."""
+    """Check whether somebody waits whom no working window can call; alarm if two checks in a row find it."""
     state = turn.state.areas.get(area)
     if state is None or not state.waiting or not opening.attended(turn, area):
         return

@@ -85,7 +85,7 @@ class PostDoor:
 
 
 async def _body(scope: Any, receive: Any) -> bytes | None:
-    """The whole of it; None where it is too much. A client that leaves ends with what came: it is not whole JSON."""
+    """The whole of it; None if it is too much. A client that leaves ends with what came: it is not whole JSON."""
     for name, value in scope["headers"]:
         if name == b"content-length" and (not value.isdigit() or int(value) > BODY_BYTES_MAX):
             return None

@@ -30,7 +30,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 @dataclass(slots=True)
 class HttpQuestion:
-    """One address and what is known of its last answer. ``wait_s``: ask no sooner, 0 where nothing forbids it."""
+    """One address and what is known of its last answer. ``wait_s``: ask no sooner, 0 if nothing forbids it."""
 
     url: str
     credential: Credential
@@ -39,7 +39,7 @@ class HttpQuestion:
     wait_s: float = 0.0
 
     def ask(self) -> bytes | None:
-        """The answer; None where nothing changed. Raises a ``DeviceError``."""
+        """The answer; None if nothing changed. Raises a ``DeviceError``."""
         request = urllib.request.Request(self.url, headers=self._known())  # noqa: S310 - checked by ``address``
         self.wait_s = 0.0
         try:

@@ -129,7 +129,7 @@ def answer_size(request: bytes) -> int:
 
 
 def fits(request: bytes, answer: bytes) -> bool:
-    """True where ``answer`` can only be an answer to ``request`` (PDUs): length and echo, not just the function."""
+    """True if ``answer`` can only be an answer to ``request`` (PDUs): length and echo, not just the function."""
     if len(answer) == 2 and answer[0] == request[0] | FAILED:
         return True
     if not answer or answer[0] != request[0] or len(answer) != answer_size(request):
@@ -140,7 +140,7 @@ def fits(request: bytes, answer: bytes) -> bool:
 
 
 def alike(older: bytes, newer: bytes) -> bool:
-    """True where a late answer to PDU ``older`` could wrongly pass for the answer to ``newer``.
+    """True if a late answer to PDU ``older`` could wrongly pass for the answer to ``newer``.
 
     The same read asked twice counts: its late answer is what the coils *were*. The same write twice does not: an echo
     carries all that was written, and it was written.
@@ -178,7 +178,7 @@ def find_tcp_answer(sent: bytes, received: bytes) -> bytes:
 
 
 def only_older(sent: bytes, received: bytes) -> bool:
-    """True where ``received`` is whole Modbus TCP frames, none of them in the transaction of ``sent``."""
+    """True if ``received`` is whole Modbus TCP frames, none of them in the transaction of ``sent``."""
     while len(received) > MBAP and received[2:4] == b"\0\0" and received[:2] != sent[:2]:
         received = received[6 + int.from_bytes(received[4:6], "big") :]
     return not received

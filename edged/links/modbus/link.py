@@ -460,7 +460,7 @@ class ModbusBus:
         self._queue.drop(Unreachable("unit did not answer, resting", error.word), request.unit)
 
     def _late(self) -> bool:
-        """True where the bytes are a late answer to a request given up earlier; the unit then owes one answer less."""
+        """True if the bytes are a late answer to a request given up earlier; the unit then owes one answer less."""
         if not self.wire.rtu:
             older = only_older(self._sent, self._held)
             if older:
@@ -504,7 +504,7 @@ _buses: weakref.WeakValueDictionary[str, ModbusBus] = weakref.WeakValueDictionar
 
 
 def bus(url: str) -> ModbusBus:
-    """The bus of this process for that wire, made once. Raises ``ValueError`` where two devices disagree on its
+    """The bus of this process for that wire, made once. Raises ``ValueError`` if two devices disagree on its
     settings.
     """
     wire = parse_url(url)

@@ -74,7 +74,7 @@ class ModbusUnit:
     owed: list[Debt] = field(default_factory=list)
 
     def clash_until_s(self, request: ModbusRequest, now_s: float) -> float:
-        """Until when a late answer could pass for the answer to ``request``; 0 where none can.
+        """Until when a late answer could pass for the answer to ``request``; 0 if none can.
 
         A request's own earlier try does not count: what it asked for is still what is wanted.
         """

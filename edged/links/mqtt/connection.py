@@ -335,7 +335,7 @@ class Connection:
             self._loop.call_soon(self._readable)  # but others first
 
     def _read(self, wire: MqttWire) -> bool:
-        """Pass on what has arrived; True where there may be more."""
+        """Pass on what has arrived; True if there may be more."""
         for _ in range(READ_PACKETS):
             packet = wire.take()
             if packet is not None:
@@ -412,7 +412,7 @@ class Connection:
 
 
 def _checked(topic: str) -> bytes:
-    """``topic`` as it goes on the wire. Raises ``Refused`` where nothing can be published there."""
+    """``topic`` as it goes on the wire. Raises ``Refused`` if nothing can be published there."""
     fault = topic_fault(topic)
     if fault:
         raise Refused(f"not a topic to publish on: {topic[:80]!r} {fault}")

@@ -18,14 +18,14 @@ SHARED = "$share/"  # §4.8.2: only one of its subscribers gets a message; a cou
 
 
 def topic_fault(topic: str) -> str:
-    """What keeps ``topic`` from being published on; "" where nothing does."""
+    """What keeps ``topic`` from being published on; "" if nothing does."""
     if "+" in topic or "#" in topic:
         return "has a wildcard (+ or #)"
     return _text_fault(topic)
 
 
 def filter_fault(topic_filter: str) -> str:
-    """What keeps ``topic_filter`` from being subscribed to; "" where nothing does."""
+    """What keeps ``topic_filter`` from being subscribed to; "" if nothing does."""
     levels = topic_filter.split("/")
     if any("#" in level and level != "#" for level in levels) or "#" in levels[:-1]:
         return 'has a "#" that is not a whole last level (people/#)'

@@ -93,7 +93,7 @@ def puback_packet(mid: int) -> bytes:
 
 
 def read_puback(body: bytes) -> tuple[int, int]:
-    """Whose acknowledgement it is, and its reason code; 0 where it has none (§3.4.2.1). Raises ``ValueError``."""
+    """Whose acknowledgement it is, and its reason code; 0 if it has none (§3.4.2.1). Raises ``ValueError``."""
     return _number(body, 0), body[2] if len(body) > 2 else 0
 
 

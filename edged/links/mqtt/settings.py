@@ -41,7 +41,7 @@ class Held:
         )
 
     def password(self, file: str) -> str:
-        """The password in ``file``. Raises ``OSError`` or ``ValueError`` where it never could be read."""
+        """The password in ``file``. Raises ``OSError`` or ``ValueError`` if it never could be read."""
         try:
             self._password = first_line(file)
         except (OSError, ValueError):
@@ -50,7 +50,7 @@ class Held:
         return self._password
 
     def context(self, settings: MqttSettings) -> ssl.SSLContext:
-        """TLS with the files of ``settings``. Raises ``OSError`` or ``ValueError`` where they never were good."""
+        """TLS with the files of ``settings``. Raises ``OSError`` or ``ValueError`` if they never were good."""
         assert settings.tls_ca is not None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
@@ -98,7 +98,7 @@ class MqttSettings:
 def first_line(file: str) -> str:
     """The password in ``file``, without the byte order mark that Windows' editors put first.
 
-    Raises ``OSError`` where it cannot be read and ``ValueError`` where it is no text.
+    Raises ``OSError`` if it cannot be read and ``ValueError`` where it is no text.
     """
     with Path(file).open("rb") as stream:
         data = stream.read(PASSWORD_BYTES_MAX)

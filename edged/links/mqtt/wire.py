@@ -35,7 +35,7 @@ class MqttWire:
         self._out = bytearray()
 
     def fill(self) -> bool:
-        """Read once. False where there is nothing yet; at the end ``ended`` becomes True."""
+        """Read once. False if there is nothing yet; at the end ``ended`` becomes True."""
         if self._drained:
             self._drained = False
             return False

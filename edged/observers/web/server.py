@@ -155,7 +155,7 @@ class WebServer:
     async def open(self, host: str = "127.0.0.1", port: int = 9464, names: Iterable[str] = ()) -> None:
         """Bind the address; ``names`` are further accepted Host values. ``port`` 0 takes a free one (``self.port``).
 
-        Raises ``OSError`` where the address cannot be bound: a configuration mistake that start must show, before it
+        Raises ``OSError`` if the address cannot be bound: a configuration mistake that start must show, before it
         touches the broker. Nobody is answered before ``run``.
         """
         self._names = HostNames(host, names)

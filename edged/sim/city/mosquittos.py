@@ -29,7 +29,7 @@ WITHOUT = ("bridge_cafile", "bridge_certfile", "bridge_keyfile", "addresses", "r
 
 
 def mosquitto_path() -> str | None:
-    """The path of mosquitto, or None where it is not installed."""
+    """The path of mosquitto, or None if it is not installed."""
     return shutil.which("mosquitto", path=os.pathsep.join([os.environ.get("PATH", ""), *PLACES]))
 
 
