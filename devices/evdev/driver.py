@@ -32,7 +32,9 @@ DIGITS_S = 5.0  # real seconds between two digits of one argument
 DIGITS_MAX = 12
 SCAN_S = 1.0  # real seconds between two signs of one code: a scanner types a hundred a second
 PLACES = "a path under /dev/input/by-id/ or /dev/input/by-path/; `edged devices detect input` lists them"
-InputPath = Annotated[str, form(r"^/dev/input/by-(id|path)/[^/\x00]{1,200}$", PLACES)]
+NAMED = r"/dev/input/by-(id|path)/[^/\x00]{1,200}"
+ELSEWHERE = r"(?!/dev/)(/[^/.\x00][^/\x00]{0,100}){1,20}"  # a named pipe: the keypads of the demo are such
+InputPath = Annotated[str, form(rf"^({NAMED}|{ELSEWHERE})$", PLACES)]
 KeyName = Annotated[
     str, form(rf"^({'|'.join(KEY_NAMES)})$", "a name of linux/input-event-codes.h without KEY_")
 ]

@@ -18,7 +18,11 @@ RELAYS_MAX = 8
 class FakeTasmota:
     """One board. ``run`` connects and serves until cancelled; cancelled or killed, the broker says that it is gone."""
 
-    def __init__(self, topic: str, host: str, port: int, pulse_s: float = 15.0) -> None:
+    def __init__(
+        self, topic: str, host: str, port: int, pulse_s: float = 15.0, username: str | None = None
+    ) -> None:
+        """``username``: for a broker that wants one."""
+        self._username = username
         self.topic = topic
         self.lit = [False] * RELAYS_MAX
         self.commands = 0
@@ -33,7 +37,8 @@ class FakeTasmota:
         host, port = self._address
         will = aiomqtt.Will(presence, "Offline", qos=1, retain=True)
         # without a timeout aiomqtt does not call asyncio.wait_for, which may swallow a cancellation
-        async with aiomqtt.Client(host, port, identifier=self.topic, will=will, timeout=math.inf) as client:
+        about = {"identifier": self.topic, "username": self._username, "will": will}
+        async with aiomqtt.Client(host, port, timeout=math.inf, **about) as client:  # type: ignore[arg-type]
             await client.subscribe(f"cmnd/{self.topic}/+")
             await client.publish(presence, "Online", qos=1, retain=True)
             self._client = client

@@ -11,11 +11,12 @@ import sys
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -25,12 +26,26 @@ if TYPE_CHECKING:
     from edged.sim.summary import Summary
     from edged.sim.view import Scene
 
+Result = TypeVar("Result")
 CTRL_C = 130
 SCRATCH = "edged-demo-"  # prefix of the name of a demo's folder
 OWNER = "owner.pid"  # file in it with the demo's process id
 
 
+class DemoHall(StrEnum):
+    """Which hall the demo runs."""
+
+    EXAMPLE = "example"
+    EVERY_DEVICE = "every-device"
+
+
 def demo(
+    hall: Annotated[
+        DemoHall,
+        typer.Option(
+            help="example: a day of a hall with people; every-device: each kind of device is touched once, in a minute."
+        ),
+    ] = DemoHall.EXAMPLE,
     seed: Annotated[int, typer.Option(help="Same seed, same visitors, clerks and faults.")] = 1,
     speed: Annotated[float, typer.Option(min=1, max=120, help="Hall time runs this many times faster.")] = 60,
     hours: Annotated[float, typer.Option(min=0.05, max=24, help="Hall hours to run.")] = 3,
@@ -59,6 +74,8 @@ def demo(
     Nothing to install, no hardware, no network. One clerk never answers a page and one LED bar fails for ten minutes.
     Kill the daemon (its process id is shown): it restarts and nothing is lost. On a page of controls you draw numbers,
     press keys and play scenes: a rush, a coach party, a dead LED bar, a killed broker, a harmful policy.
+    With --hall every-device a second hall runs instead, with one device of every class that the product drives: each
+    input must reach the hall and each output its device. Only --json and --keep go with it.
     Exit codes: 0 replay identical, no input lost, no output wrong; 1 the audit found a fault; 130 Ctrl-C.
     """
     from edged.sim.demo import Demo, Settings
@@ -68,22 +85,59 @@ def demo(
         (Path(scratch) / OWNER).write_text(str(os.getpid()))
         directory = Path(scratch) if keep is None else keep.absolute()
         directory.mkdir(parents=True, exist_ok=True)
-        if (directory / "demo.db").exists():
+        if any((directory / name).exists() for name in ("demo.db", "devices.db")):
             _fail(f"{directory} holds the journal of an earlier run; choose an empty directory", 2)
+        if hall is DemoHall.EVERY_DEVICE:
+            raise typer.Exit(_every_device(directory, as_json))
         run = Demo(Settings(directory, seed, speed, hours, broker, _minute(starts), broker_ca), _announced)
-        try:
-            summary = asyncio.run(_watched(run, headless, browser))
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            _fail("stopped", CTRL_C)
-        except RuntimeError as error:  # failed before any part ran
-            _fail(str(error), 1)
-        except ExceptionGroup as group:
-            known, bugs = group.split((RuntimeError, OSError))
-            if bugs is not None or known is None:
-                raise
-            _fail("; ".join(str(error) for error in _leaves(known)), 1)
+        summary = _lived(_watched(run, headless, browser))
     _print(summary, as_json)
     raise typer.Exit(0 if summary.good else 1)
+
+
+def _lived(day: Coroutine[Any, Any, Result]) -> Result:
+    """What a demo returns; its known faults end the command in words."""
+    try:
+        return asyncio.run(day)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _fail("stopped", CTRL_C)
+    except RuntimeError as error:  # failed before any part ran
+        _fail(str(error), 1)
+    except ExceptionGroup as group:
+        known, bugs = group.split((RuntimeError, OSError))
+        if bugs is not None or known is None:
+            raise
+        _fail("; ".join(str(error) for error in _leaves(known)), 1)
+
+
+def _every_device(directory: Path, as_json: bool) -> int:
+    """Run the hall with one device of every class; the exit code."""
+    from edged.sim.every_device.run import EveryDevice
+
+    async def run() -> dict[str, Any]:
+        _end_with_signals()
+        return await EveryDevice(directory, lambda line: print(f"edged demo: {line}", file=sys.stderr)).run()
+
+    found = _lived(run())
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+    else:
+        for row in found["devices"]:
+            heard = f"{row['heard']} {row['kind']}" if "kind" in row else ""
+            print(
+                f"{row['point']:16} {row['driver']:15} {heard:9} {' '.join((row.get('shows') or '').split())[:70]}"
+            )
+    for fault in found["faults"]:
+        print(f"edged demo: {fault}", file=sys.stderr)
+    return 0 if found["good"] else 1
+
+
+def _end_with_signals() -> None:
+    """Cancel this task on SIGTERM and SIGHUP: a closed terminal ends the daemon, too."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
 
 def _sweep() -> None:
@@ -102,10 +156,7 @@ async def _watched(run: Demo, headless: bool, browser: bool) -> Summary:
 
     from edged.sim.view import draw
 
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal ends the daemon, too
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    _end_with_signals()
     if headless:
         _hint(run)
         return await run.run(_address_once())

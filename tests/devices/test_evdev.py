@@ -164,6 +164,8 @@ def test_any_bytes_are_records_and_no_code_grows_without_end(data: list[bytes]) 
     [
         ({"path": "/dev/input/event3"}, "path"),
         ({"path": "/dev/input/by-id/../event3"}, "path"),
+        ({"path": "/tmp/../dev/input/event3"}, "path"),
+        ({"path": "//dev/input/event3"}, "path"),
         ({"reads": "codes"}, "service"),
         ({"service": "tax"}, "service"),
         ({"keys": {"KP1": "next"}, "ratings": {"KP1": 3}}, "one meaning"),
