@@ -26,7 +26,7 @@ from edged.backtest.traces import (
     guess,
     profile_of,
 )
-from edged.core.model.site import Site
+from edged.core.model.site import Area, Site
 from edged.store.notes import NotedRow, Progress, Unreadable, day_start, noted_rows, oldest_dump, opened
 
 DAY_MS = 86_400_000
@@ -88,7 +88,7 @@ def read_journals(
         visits = _by_area(recorded.site, recorded.visits)
         for area in recorded.site.areas:
             name = area.id if area.id not in halls else f"{path.stem}-{area.id}"
-            found = _area(name, area.id, recorded.site, visits[area.id], split)
+            found = _area(name, area, recorded.site, visits[area.id], split)
             if found is not None:
                 halls[name] = found[0]
                 found_days += found[1]
@@ -145,8 +145,9 @@ def _by_area(site: Site, visits: Iterable[_Visit]) -> dict[str, list[_Visit]]:
 
 
 def _area(
-    name: str, area: str, site: Site, visits: list[_Visit], split: bool
+    name: str, built: Area, site: Site, visits: list[_Visit], split: bool
 ) -> tuple[Hall, list[Day]] | None:
+    area = built.id
     services = {id_: place for place, id_ in enumerate(one.id for one in site.services if one.area == area)}
     if not visits:
         return None
@@ -189,6 +190,7 @@ def _area(
         profile,
         opens_ms // MINUTE_MS,
         area,
+        kind=built.kind,
     )
     return hall, days
 

@@ -20,6 +20,8 @@ from edged.backtest.journals import read_journals
 from edged.backtest.measures import MINUTE_MS, DayMeasures, Prices, summary
 from edged.backtest.study import GARBAGE_AFTER
 from edged.backtest.traces import BadTrace, Traces
+from edged.central.addressing import local
+from edged.central.audience import Names
 from edged.central.rehearsed import MOVED_MAX, Missed, Now, Rehearsed, RehearsedSide
 from edged.core.engine import Engine
 from edged.core.model.events import PolicyApplied
@@ -132,7 +134,9 @@ def moves_now(journal: Path, pair: Pair) -> Now | None:
         dump = codec.dump_state(engine.state)
     except (StoreError, codec.CodecError, apsw.Error, OSError):
         return None
-    before, after = (_moves(codec.load_state(dump, State), last_ms, policy) for policy in pair)
+    site = engine.state.site
+    here = pair if site is None else [local(policy, Names.of(site)).policy for policy in pair]
+    before, after = (_moves(codec.load_state(dump, State), last_ms, policy) for policy in here)
     opens, closes = (sorted(new - old)[:MOVED_MAX] for old, new in zip(before, after, strict=True))
     return Now(opens=tuple(opens), closes=tuple(closes))
 

@@ -15,6 +15,8 @@ from heapq import heappop, heappush
 
 from edged.backtest.measures import MINUTE_MS, Curves, DayMeasures
 from edged.backtest.traces import Day, Hall
+from edged.central.addressing import local
+from edged.central.audience import Names
 from edged.core.calendar.day_spans import HOLIDAY, clock
 from edged.core.engine import Engine
 from edged.core.model.commands import Note
@@ -85,8 +87,12 @@ def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True)
     """The policy, completed with what is known of this hall (opening hours, mix of services, arrivals, set-up time)
     where the policy does not say it.
 
-    Every "+1" window is in the pool, and no member of staff on their way is given up.
+    Every "+1" window is in the pool, and no member of staff on their way is given up. Areas that the policy names by
+    their kind, or where they are present, are those of this hall.
     """
+    areas = {part.area: part.kind for part in (*hall.parts, hall)}
+    kinds = {area: kind for area, kind in areas.items() if kind is not None}
+    policy = local(policy, Names(frozenset(areas), frozenset(), frozenset(), kinds=kinds)).policy
     tidal = policy.tidal
 
     def known(pw: Pw, part: Hall, first_kind: int) -> Pw:
@@ -100,10 +106,10 @@ def fitted(policy: Policy, hall: Hall, setup_ms: int, with_profile: bool = True)
             profile_start_min=pw.profile_start_min if pw.profile else part.opens_min,
         )
 
-    own, kinds = {}, 0
+    own, services = {}, 0
     for part in hall.parts:
-        own[part.area] = known(tidal.pw_areas.get(part.area, tidal.pw), part, kinds)
-        kinds += len(part.means_s)
+        own[part.area] = known(tidal.pw_areas.get(part.area, tidal.pw), part, services)
+        services += len(part.means_s)
     tidal = replace(
         tidal,
         pool=hall.tidal if hall.parts else max(tidal.pool, hall.tidal),

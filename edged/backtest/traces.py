@@ -36,6 +36,7 @@ class Hall:
 
     ``means_s`` and ``shares`` are per service (prior mean and mix), ``mean_s`` is over all. ``profile`` counts the
     arrivals expected in each quarter of an hour after opening, empty if unknown. ``opens_min``: after midnight.
+    ``kind``: of the area, by which a policy for many halls may name it.
     ``parts``: areas that share ``tidal`` windows (``pool.py``); ``urgent``: the share of visitors with priority.
     """
 
@@ -51,6 +52,7 @@ class Hall:
     area: str = "hall"
     parts: tuple[Hall, ...] = ()
     urgent: float = 0.0
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

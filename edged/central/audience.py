@@ -41,7 +41,8 @@ CLOCK_TRUSTED_FROM_MS = (
 class Names:
     """The ids that a policy may use: the hall's areas, services and windows.
 
-    ``unserved``: services without a window. ``serves``: what each window can do; ``area_of`` each service.
+    ``unserved``: services without a window. ``serves``: what each window can do; ``area_of`` each service; ``kinds``:
+    of the areas that have one.
     """
 
     areas: frozenset[str]
@@ -50,6 +51,7 @@ class Names:
     unserved: frozenset[str] = frozenset()
     serves: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     area_of: Mapping[str, str] = field(default_factory=dict)
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, site: Site) -> Names:
@@ -59,7 +61,8 @@ class Names:
         )
         serves = {window.id: window.skills for window in site.windows}
         area_of = {service.id: service.area for service in site.services}
-        return cls(areas, services, windows, services.difference(*serves.values()), serves, area_of)
+        kinds = {area.id: area.kind for area in site.areas if area.kind is not None}
+        return cls(areas, services, windows, services.difference(*serves.values()), serves, area_of, kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class Audience:
 class Verified:
     """A policy that passed every check. ``sha256`` is over the payload bytes; times are ms since 1970 UTC.
 
-    It is rehearsed on ``rehearsal_days`` recorded days; ``max_worse``: see ``rehearsed.Terms``.
+    It is rehearsed on ``rehearsal_days`` recorded days; ``max_worse``: see ``rehearsed.Terms``. ``unmet``: names that
+    mean nothing in this hall; ``depends``: whether the hall's areas say what the policy is (``addressing.py``).
     """
 
     version: int
@@ -87,6 +91,8 @@ class Verified:
     envelope: bytes
     rehearsal_days: int = 20
     max_worse: int | None = None
+    unmet: tuple[str, ...] = ()
+    depends: bool = False
 
 
 @dataclass(frozen=True, slots=True)

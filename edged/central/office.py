@@ -20,6 +20,7 @@ from edged.central.rehearsals import Rehearsals
 from edged.central.uplink import Uplink
 from edged.config import HallConfig
 from edged.core.model.events import DocumentRejected
+from edged.core.model.site import Site
 from edged.core.model.state import State
 from edged.driver import Reject
 from edged.heartbeat import lasting
@@ -136,6 +137,10 @@ class Office:
     def trust(self, keys: Keys, roots: Keys | None) -> None:
         """Set the keys of hall.toml that may sign policies and operations, and those that may sign key lists."""
         self.keys.trust(keys, roots)
+
+    def serve(self, site: Site) -> None:
+        """The hall has other areas, services or windows from now on."""
+        self.policies.names_changed(Names.of(site))
 
     def trust_duty(self, keys: Keys, operations: Iterable[str]) -> None:
         """Set the keys of duty desks and the operations each may order; they sign nothing else."""

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from edged import strict_json
-from edged.central import envelope
+from edged.central import addressing, envelope
 from edged.central.audience import NONE, Audience, HighestVersion, Names, Trusted, Verified, epoch_ms
 from edged.central.contradictions import contradictions
 from edged.central.documents import REASONS_MAX, Document, check_dates, check_for_us, hints, parse
@@ -107,31 +108,41 @@ def _version(version: int, sha256: str, mark: HighestVersion) -> None:
 
 
 def _verified(document: PolicyDocument, raw: bytes, sha256: str, known: Names | None) -> Verified:
+    found = _bounded(document, known)
     return Verified(
         version=document.version,
         sha256=sha256,
-        policy=_bounded(document, known),
+        policy=found.policy,
         not_before_ms=epoch_ms(document.not_before),
         expires_ms=epoch_ms(document.expires),
         previous_sha256=document.previous_sha256,
         envelope=raw,
         rehearsal_days=document.rehearsal.days,
         max_worse=document.rehearsal.max_worse,
+        unmet=tuple(dict.fromkeys(one.name for one in found.unmet)),
+        depends=found.depends,
     )
 
 
-def _bounded(document: PolicyDocument, known: Names | None) -> Policy:
-    """Check 7: bounds. ``known`` None: the hall's names are not known."""
-    wrong = list(_bounds(document.body))
+def _bounded(document: PolicyDocument, known: Names | None) -> addressing.Local:
+    """Check 7: bounds. ``known`` None: the hall's names are not known, so names stay as they are written."""
+    wrong = [*_bounds(document.body), *addressing.named_twice(names(document.body, "body"))]
     if known is not None:
         wrong += _unknown(document.body, known)
     if not wrong:
-        policy = core_policy(document.body)
-        wrong = list(contradictions(policy))
-        wrong += [] if known is None else dead_ends(policy, known)
+        found = of_hall(document, known)
+        wrong = list(contradictions(found.policy))
+        wrong += [] if known is None else dead_ends(found.policy, known)
+        wrong = [replace(one, path=found.place(one.path)) for one in wrong]
     if wrong:
         raise DocumentRefused(*wrong[:REASONS_MAX])
-    return policy
+    return found
+
+
+def of_hall(document: PolicyDocument, known: Names | None) -> addressing.Local:
+    """The policy as the hall with these names takes it; None: as it is written."""
+    policy = core_policy(document.body)
+    return addressing.Local(policy) if known is None else addressing.local(policy, known)
 
 
 def _bounds(body: Struct) -> Iterator[Reason]:
@@ -149,8 +160,10 @@ def _bounds(body: Struct) -> Iterator[Reason]:
 
 
 def _unknown(body: Struct, known: Names) -> Iterator[Reason]:
-    """Every area, service or window in the policy that this hall does not have."""
+    """Every area, service or window in the policy that this hall does not have and that has to be there."""
     for kind, path, found in names(body, "body"):
+        if addressing.depends(found):
+            continue
         ours: frozenset[str] = getattr(known, f"{kind}s")
         if found not in ours:
             yield reason(f"unknown-{kind}", path, found=found, **hints(found, ours))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+from edged.central.addressing import KIND, Unmet, depends, plain
 from edged.core.model.policy import Policy, Session, Special, Tidal
 from edged.core.model.policy.parameter import taken_apart
 from edged.core.model.site import Site
@@ -75,8 +76,11 @@ class PlaceNames:
             }
 
     def of(self, kind: str, id_: str) -> Words:
-        """``kind``: area, service or window."""
-        return self._names.get((kind, id_), Words(id_, id_))
+        """``kind``: area, service or window. ``id_`` as it stands in a policy, also for halls that differ."""
+        if id_.startswith(KIND):
+            return Words(f"areas of kind {plain(id_)}", f"{plain(id_)}类专区")
+        name = self._names.get((kind, plain(id_)), Words(plain(id_), plain(id_)))
+        return Words(f"{name.en}, where present", f"{name.zh}（如有）") if depends(id_) else name
 
 
 def fallen_back(policy: Policy) -> tuple[str, ...]:
@@ -243,6 +247,14 @@ def _days(days: Sequence[int]) -> Words:
         ", ".join(f"{first[0]}–{last[0]}" if many else first[0] for first, last, many in texts),
         "、".join(f"{first[1]}至{last[1]}" if many else first[1] for first, last, many in texts),
     )
+
+
+def left_out(unmet: Sequence[Unmet]) -> Words | None:
+    """That names of a policy mean nothing in a hall; None where all do."""
+    names = list(dict.fromkeys(one.name for one in unmet))
+    if not names:
+        return None
+    return Words(f"not in this hall, left out: {', '.join(names)}", f"本大厅没有，不适用：{'、'.join(names)}")
 
 
 def said(policy: Policy, names: PlaceNames | None = None) -> list[Change]:

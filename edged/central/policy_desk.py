@@ -10,6 +10,8 @@
 * While the journal keeps nothing (a full disk, a locked file) a policy is refused, and tried again once it does.
 * ``expires`` never takes a policy out of force: a hall keeps its last good one and says so.
 * A document on which this program fails is refused for ever (``condemned.py``): no policy ends the hall.
+* A policy of many halls is kept as it came and in force as it fits this one (``addressing.py``); with other areas
+  (a reload, a restart) it is fitted again.
 * High-water mark and last good policy live in the journal (and in its keep file); absence of a retained push means
   nothing.
 """
@@ -19,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import structlog
@@ -30,6 +32,7 @@ from edged.central.audience import (
     NONE,
     Audience,
     HighestVersion,
+    Names,
     Trusted,
     Verified,
     rfc3339,
@@ -46,6 +49,7 @@ from edged.observer import Observer, Step
 from edged.store.records import ALONE, Attachments, MetaLine, Policies
 
 CHECK_S = 1.0  # between looks at the clock and at a full inbox: a policy is never in a hurry
+LEFT_OUT_MAX = 20  # names in a report: enough to see a mistake in one
 ACKS_MAX = 32  # redeliveries of one policy waiting for its commit: the link's own receive maximum
 
 log = structlog.get_logger("edged.central")
@@ -509,11 +513,42 @@ class PolicyDesk(Observer):
             max(known.high_water, applied.version),
             applied.sha256 if applied.version >= known.high_water else None,
         )
-        if known.in_force_sha256 != applied.sha256:
-            event = PolicyApplied(applied.version, applied.sha256, applied.policy)
-            self._condemned.handed_over(event, envelope)
-            if not self._put(event, lambda: self._condemned.arrived(event), Attachments(envelope)):
-                log.error("stored-policy-not-applied", detail="the inbox is full at start")
+        if known.in_force_sha256 != applied.sha256 or (applied.depends and self._fits_otherwise(applied)):
+            self._put_again(applied)
+
+    def names_changed(self, names: Names) -> None:
+        """The hall has other areas, services or windows: fit what is in force to them, check what comes by them."""
+        from edged.central.policies import reread
+
+        self._audience = replace(self._audience, names=names)
+        applied = self._applied
+        if applied is None or not applied.depends:
+            return
+        try:
+            self._applied = fitted = reread(applied.envelope, names)
+        except DocumentRefused as refusal:
+            log.error(
+                "policy-does-not-fit",
+                detail=str(refusal),
+                remedy="push a policy that fits the present hall.toml",
+            )
+            return
+        if fitted.policy != applied.policy:
+            self._put_again(fitted)
+        if fitted.unmet != applied.unmet:
+            self._say(self._report["state"], self._report["desired"], self._report.get("reason"))
+
+    def _fits_otherwise(self, applied: Verified) -> bool:
+        """Whether the policy in the core's state was fitted to other areas than the hall has now."""
+        state = self._state()
+        return applied.policy != (state.policy if state.put_aside is None else state.put_aside)
+
+    def _put_again(self, applied: Verified) -> None:
+        """Put the policy that is in force into the inbox, because the core has another one or fitted it otherwise."""
+        event = PolicyApplied(applied.version, applied.sha256, applied.policy)
+        self._condemned.handed_over(event, applied.envelope)
+        if not self._put(event, lambda: self._condemned.arrived(event), Attachments(applied.envelope)):
+            log.error("stored-policy-not-applied", detail="the inbox is full")
 
     def _say(
         self,
@@ -532,6 +567,7 @@ class PolicyDesk(Observer):
             **({"reason": why} if why is not None else {}),
             **({"rehearsal": rehearsal} if rehearsal is not None else {}),
             **({"expired": True} if self._reported_expired else {}),
+            **self._left_out(),
         }
         self._publish()
 
@@ -541,6 +577,11 @@ class PolicyDesk(Observer):
         words = {"version": left.version, "waited_s": left.waited_s, "limit_s": left.limit_s}
         why = worded((reason(code, "version", **words),))
         self._say("rolled-back", {"version": left.version, "sha256": left.sha256}, why)
+
+    def _left_out(self) -> dict[str, list[str]]:
+        """Names in the policy in force that mean nothing here, for the report; nothing where there are none."""
+        unmet = () if self._applied is None else self._applied.unmet
+        return {"left_out": list(unmet[:LEFT_OUT_MAX])} if unmet else {}
 
     def _in_force(self) -> dict[str, Any]:
         return {"version": 0, "sha256": ""} if self._applied is None else _named(self._applied)

@@ -27,7 +27,15 @@ NAMED_MAX = 50  # entries of a mapping
 LISTED_MAX = 400  # entries of a list: the quarters of a day (96), the holidays of several years
 TEXT_MAX = 200  # characters that somebody reads or hears
 _FORMS: dict[str, Meta] = {
-    **dict.fromkeys(("area", "service", "window", "id"), ID),
+    "area": form(
+        r"^(kind:|if-present:)?[a-z0-9][a-z0-9-]{0,31}$",
+        'the id of an area; "if-present:…" where a hall may lack it, "kind:…" for all areas of a kind',
+    ),
+    **dict.fromkeys(
+        ("service", "window"),
+        form(r"^(if-present:)?[a-z0-9][a-z0-9-]{0,31}$", 'an id; "if-present:…" where a hall may lack it'),
+    ),
+    "id": ID,
     "date": form(r"^20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"),
     "time": form(r"^(([01]\d|2[0-3]):[0-5]\d|24:00)$"),
     "text": Meta(min_length=1, max_length=TEXT_MAX),

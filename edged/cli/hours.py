@@ -90,24 +90,25 @@ def _read(policy: Path, config: Path | None) -> tuple[Hours, dict[str, str]]:
     """The policy's section on hours, and the areas to list (id to name); without a hall.toml those that the section
     names.
     """
-    from edged.central.policies import inspect
-    from edged.central.policy_model import core_policy
+    from edged.central.policies import inspect, of_hall
+    from edged.central.policy_changes import PlaceNames
     from edged.central.refusals import DocumentRefused
     from edged.cli.policy import audience_of, document_of, read_file, tell_refusal
     from edged.config import load
 
     payload = document_of(read_file(policy))
+    audience = audience_of(config)
     try:
-        document = inspect(payload, audience_of(config))
+        document = inspect(payload, audience)
     except DocumentRefused as refusal:
         tell_refusal(refusal)
         raise typer.Exit(1) from None
-    section = core_policy(document.body).hours
+    section = of_hall(document, None if audience is None else audience.names).policy.hours
     if config is not None:
         return section, {area.id: area.name for area in load(config).site.areas}
     sets = [entry.areas for entry in section.week] + [entry.areas for entry in section.special]
     named = dict.fromkeys(area for areas in sets for area in areas)
-    return section, {"": "大厅 hall"} | {area: area for area in named}
+    return section, {"": "大厅 hall"} | {area: str(PlaceNames().of("area", area)) for area in named}
 
 
 def _lines(found: Hours, areas: dict[str, str], day: date) -> list[str]:

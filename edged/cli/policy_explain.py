@@ -12,6 +12,7 @@ import typer
 from edged.cli.target import fail
 
 if TYPE_CHECKING:
+    from edged.central.audience import Names
     from edged.central.policies import PolicyDocument
     from edged.central.policy_changes import Change, PlaceNames, Words
     from edged.core.model.policy import Policy
@@ -30,7 +31,8 @@ def explain(
 ) -> None:
     """Explain in sentences what a policy does. With OTHER: how it differs from that one.
 
-    Values equal to the built-in ones are left out. With --config areas, services and windows are called by their names.
+    Values equal to the built-in ones are left out. With --config areas, services and windows are called by their names,
+    and a policy for many halls is told as that hall takes it.
 
     \b
     Exit codes: 0 done, 2 not a policy
@@ -38,19 +40,20 @@ def explain(
     """
     from edged.backtest.candidates import Candidate
     from edged.backtest.study import rule_in_force
-    from edged.central.policy_changes import Words, changes, said
-    from edged.central.policy_model import core_policy
+    from edged.central.policies import of_hall
+    from edged.central.policy_changes import Words, changes, left_out, said
 
-    document, names = document_in(file), names_of(config)
-    policy = core_policy(document.body)
+    document, names, here = document_in(file), names_of(config), _of_hall(config)
+    made = of_hall(document, here)
     if other is None:
-        found = said(policy, names)
-        rule = rule_in_force(Candidate("", policy))
+        found = said(made.policy, names)
+        rule = rule_in_force(Candidate("", made.policy))
         first = [Words(rule["en"], rule["zh"]), *_terms(document)]
     else:
-        found = changes(core_policy(document_in(other).body), policy, names)
+        found = changes(of_hall(document_in(other), here).policy, made.policy, names)
         title = Words(f"in {file.name} and not in {other.name}: ", f"{file.name} 与 {other.name} 的差异：")
         first = [Words(f"{title.en}{len(found)}", f"{title.zh}{len(found)}处")]
+    first += filter(None, [left_out(made.unmet)])
     if as_json:
         listed = [{"path": one.path, "en": one.words.en, "zh": one.words.zh} for one in found]
         print(json.dumps(listed, ensure_ascii=False, indent=1))
@@ -122,6 +125,17 @@ def names_of(config: Path | None) -> PlaceNames:
         return PlaceNames(None if config is None else load(config).site)
     except ConfigErrors:
         return PlaceNames()
+
+
+def _of_hall(config: Path | None) -> Names | None:
+    """What the hall has; None without a readable hall.toml."""
+    from edged.central.audience import Names
+    from edged.config import ConfigErrors, load
+
+    try:
+        return None if config is None else Names.of(load(config).site)
+    except ConfigErrors:
+        return None
 
 
 def _terms(document: PolicyDocument) -> list[Words]:

@@ -89,6 +89,10 @@ KEYS: dict[str, tuple[str, str]] = {
     "areas.name_en": ("英文名称", "English name"),
     "areas.displays": ("专区屏", "boards of the area"),
     "areas.voice": ("播报设备", "loudspeaker"),
+    "areas.kind": (
+        "类别，全市统一；城市策略可按类别统指专区",
+        "its kind, the same word in every hall of the city: a policy may name it kind:…",
+    ),
     "areas.lamps": ("有潮汐窗口启用时点亮的灯", 'lamps that are lit while a "+1" window is open'),
     "services.id": ("标识，取号机上报此值", "id, as dispensers say it"),
     "services.area": ("所属专区", "its area"),

@@ -192,7 +192,7 @@ class MqttTable(Table, frozen=True):
 
 
 class AreaTable(Table, frozen=True):
-    """``[[areas]]``: a business area (服务专区)."""
+    """``[[areas]]``: a business area (服务专区). ``kind``: what it is in every hall of the city, for its policies."""
 
     id: Id
     name: Name
@@ -200,6 +200,7 @@ class AreaTable(Table, frozen=True):
     displays: Points = ()
     voice: PointText | None = None
     lamps: Points = ()
+    kind: Id | None = None
 
 
 class ServiceTable(Table, frozen=True):

@@ -71,8 +71,15 @@ def set_policy(state: State, event: PolicyApplied) -> None:
 
 
 def switch(turn: Turn, event: PolicyApplied) -> None:
-    """A policy takes effect: one that was newly pushed is on trial, an earlier one ends the trial."""
+    """A policy takes effect: one that was newly pushed is on trial, an earlier one ends the trial.
+
+    The one in force again, fitted to a hall with other areas, goes on with its trial.
+    """
     state = turn.state
+    if not event.pushed and (event.version, event.sha256) == (state.policy_version, state.policy_sha256):
+        set_policy(state, event)
+        turn.note("policy.applied", str(event.version), sha256=event.sha256)
+        return
     gone = LeftPolicy(state.policy_version, state.policy_sha256)
     good = _good(state)
     trial, state.trial = state.trial, None

@@ -604,6 +604,7 @@ class Application:
         self._assert_shown(frozenset(started))
         if config.site != self.engine.state.site:
             self.inbox.put(SiteLoaded(config.site))
+        self.office.serve(config.site)
         self._draw_secret(config)
         self._certificates.look()  # they may have been replaced
         log.info("reloaded", devices_started=started)

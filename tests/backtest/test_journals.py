@@ -37,7 +37,7 @@ def test_more_days_need_no_more_passes() -> None:
     site = site_of(20)
     for days in (3, 60):
         visits = Counted(visits_of(days, "s0-1"))
-        found = _area("a0", "a0", site, visits, split=False)
+        found = _area("a0", site.areas[0], site, visits, split=False)
         assert found is not None
         assert [len(day.arrive_ms) for day in found[1]] == [20] * days
         assert visits.passes <= PASSES_MAX

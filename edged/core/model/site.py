@@ -16,7 +16,10 @@ Role = Literal["standby", "commissioner", "guide"]
 
 @value
 class Area:
-    """A business area (服务专区). ``displays`` and ``voice`` are points; ``voice`` is one serial loudspeaker."""
+    """A business area (服务专区). ``displays`` and ``voice`` are points; ``voice`` is one serial loudspeaker.
+
+    ``kind``: what it is in every hall of the city, by which a policy for many halls may name it.
+    """
 
     id: str
     name: str
@@ -24,6 +27,7 @@ class Area:
     displays: tuple[Point, ...] = ()
     voice: Point | None = None
     lamps: tuple[Point, ...] = ()
+    kind: str | None = None
 
 
 @value

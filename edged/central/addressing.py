@@ -1,0 +1,200 @@
+"""A policy written for halls that differ becomes the one of this hall.
+
+An area, service or window may be named ``if-present:NAME``: where the hall has it, it is meant; where it has not, it is
+left out. ``kind:NAME`` are all areas of the hall with this kind (``[[areas]] kind`` in hall.toml), also none. Rules:
+
+* An area that is named itself takes nothing from what is said of its kind.
+* An entry (a session, a peak, a rule of calling) whose every name is left out is left out: without names it would be
+  for everybody. A journey needs two stages.
+* The core knows the hall's own names only: what is applied, kept as state and replayed is the policy of this hall.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Annotated, Any, NamedTuple, cast, get_args, get_origin, get_type_hints
+
+from edged.central.audience import Names
+from edged.central.refusals import Reason, contradiction
+from edged.core.model.policy import Journey, Policy
+from edged.core.model.policy.parameter import taken_apart
+
+KIND, IF_PRESENT = "kind:", "if-present:"
+NAMED = ("area", "service", "window")
+STAGES_MIN = 2  # of a journey
+
+
+class Unmet(NamedTuple):
+    """A name that means nothing in this hall: where it stands in the document, and how it is written there."""
+
+    path: str
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Local:
+    """The policy of one hall. ``unmet``: names of the document that mean nothing there.
+
+    ``places``: where a part of ``policy`` stands in the document, for parts that moved. ``depends``: whether another
+    hall, or this one with other areas, has another policy of the same document.
+    """
+
+    policy: Policy
+    unmet: tuple[Unmet, ...] = ()
+    places: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    depends: bool = False
+
+    def place(self, path: str) -> str:
+        """The path in the document of a path in ``policy``."""
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.places and path[end : end + 1] in ("", ".", "["):
+                return self.places[path[:end]] + path[end:]
+        return path
+
+
+def plain(name: str) -> str:
+    """The name without ``kind:`` or ``if-present:``."""
+    return name.removeprefix(KIND).removeprefix(IF_PRESENT)
+
+
+def depends(name: str) -> bool:
+    """Whether what ``name`` means is for each hall to say."""
+    return name.startswith((KIND, IF_PRESENT))
+
+
+def local(policy: Policy, here: Names) -> Local:
+    """The policy as the hall with the names ``here`` takes it."""
+    walk = _Walk(here)
+    made = walk.fields(policy, "body", "body")
+    return Local(cast(Policy, made), tuple(walk.unmet), walk.places, walk.depends)
+
+
+def named_twice(found: Iterator[tuple[str, str, str]]) -> Iterator[Reason]:
+    """An area that has two entries, one of them where it is present. ``found``: as ``policy_model.names`` yields."""
+    seen = dict[tuple[str, str], str]()
+    for _, path, name in found:
+        if not path.endswith(f".{name}") or name.startswith(KIND):
+            continue
+        key = path.removesuffix(name), plain(name)
+        other = seen.setdefault(key, name)
+        if other != name:
+            yield contradiction(path, f'"{other}" has an entry here, too', f"与“{other}”重复")
+
+
+class _Walk:
+    """One pass over a policy. Paths are in the new policy (``path``) and in the document (``stood``)."""
+
+    def __init__(self, here: Names) -> None:
+        self._here = here
+        self.unmet = list[Unmet]()
+        self.places = dict[str, str]()
+        self.depends = False
+
+    def fields(self, value: Any, path: str, stood: str) -> Any:
+        """A dataclass with its names replaced; itself where there is nothing to replace."""
+        changed = {}
+        kind: type = type(value)
+        for name, hint in _naming(kind):
+            was = getattr(value, name)
+            becomes = self._part(hint, was, f"{path}.{name}", f"{stood}.{name}")
+            if becomes != was:
+                changed[name] = becomes
+        return dataclasses.replace(value, **changed) if changed else value
+
+    def _part(self, hint: Any, value: Any, path: str, stood: str) -> Any:
+        if dataclasses.is_dataclass(value):
+            return self.fields(value, path, stood)
+        if isinstance(value, Mapping):
+            return self._mapping(get_args(hint), value, path, stood)
+        if isinstance(value, tuple):
+            return self._listed(get_args(hint)[0], value, path, stood)
+        return value
+
+    def _mapping(
+        self, hints: tuple[Any, ...], value: Mapping[str, Any], path: str, stood: str
+    ) -> dict[str, Any]:
+        key_hint, hint = hints
+        found: dict[str, Any] = {}
+        for key in sorted(
+            value, key=lambda one: not one.startswith(KIND)
+        ):  # what is named itself comes last, and counts
+            for id_ in self._ids(key_hint, key, f"{stood}.{key}"):
+                part = self._part(hint, value[key], f"{path}.{id_}", f"{stood}.{key}")
+                found.pop(id_, None)
+                if not _gutted(value[key], part):
+                    found[id_] = part
+                    self._moved(f"{path}.{id_}", f"{stood}.{key}")
+        return {key: found[key] for key in value if key in found} | found
+
+    def _listed(self, hint: Any, value: tuple[Any, ...], path: str, stood: str) -> tuple[Any, ...]:
+        found = list[Any]()
+        for number, one in enumerate(value):
+            was = f"{stood}[{number}]"
+            parts = self._ids(hint, one, was) if isinstance(one, str) else (one,)
+            for part in parts:
+                becomes = self._part(hint, part, f"{path}[{len(found)}]", was)
+                if _gutted(part, becomes) or (isinstance(one, str) and depends(one) and becomes in found):
+                    continue
+                self._moved(f"{path}[{len(found)}]", was)
+                found.append(becomes)
+        return tuple(found)
+
+    def _moved(self, path: str, stood: str) -> None:
+        self.places.pop(path, None)
+        if path != stood:
+            self.places[path] = stood
+
+    def _ids(self, hint: Any, name: str, stood: str) -> tuple[str, ...]:
+        """The hall's own names that ``name`` stands for."""
+        what = _named(hint)
+        if what is None or not depends(name):
+            return (name,)
+        self.depends = True
+        if name.startswith(KIND):
+            found = tuple(
+                area for area in sorted(self._here.areas) if self._here.kinds.get(area) == plain(name)
+            )
+        else:
+            ours: frozenset[str] = getattr(self._here, f"{what}s")
+            found = (plain(name),) if plain(name) in ours else ()
+        if not found:
+            self.unmet.append(Unmet(stood, name))
+        return found
+
+
+def _gutted(was: Any, becomes: Any) -> bool:
+    """Whether an entry has lost all it was for."""
+    if not dataclasses.is_dataclass(was) or was == becomes:
+        return False
+    if isinstance(becomes, Journey) and len(becomes.stages) < STAGES_MIN:
+        return True
+    kind: type = type(was)
+    return any(
+        isinstance(named := getattr(was, name), tuple) and bool(named) and not getattr(becomes, name)
+        for name, _ in _naming(kind)
+    )
+
+
+@cache
+def _naming(kind: type) -> tuple[tuple[str, Any], ...]:
+    """The fields of a dataclass in which areas, services or windows may be named, and their types."""
+    hints = get_type_hints(kind, include_extras=True)
+    plain_hints = ((field.name, taken_apart(hints[field.name])[0]) for field in dataclasses.fields(kind))
+    return tuple((name, hint) for name, hint in plain_hints if _has_names(hint))
+
+
+def _has_names(hint: Any) -> bool:
+    if _named(hint) is not None:
+        return True
+    if dataclasses.is_dataclass(hint):
+        return bool(_naming(cast(type, hint)))
+    return any(_has_names(one) for one in get_args(hint))
+
+
+def _named(hint: Any) -> str | None:
+    """``area``, ``service`` or ``window``, where a text of this type is the name of one."""
+    if get_origin(hint) is not Annotated:
+        return None
+    return next((one for one in get_args(hint)[1:] if one in NAMED), None)
