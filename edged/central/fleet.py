@@ -9,11 +9,14 @@ GOOD: frozenset[str] = frozenset({"applied", "staged"})
 
 
 class FleetAnswer(NamedTuple):
-    """One hall's answer to a push. ``message`` is empty if there is nothing to explain."""
+    """One hall's answer to a push. ``message`` is empty if there is nothing to explain; ``left_out``: names in the
+    policy that mean nothing there.
+    """
 
     verdict: Verdict
     message: str = ""
     message_zh: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 def answer_to(report: Any, sha256: str) -> FleetAnswer | None:
@@ -27,8 +30,9 @@ def answer_to(report: Any, sha256: str) -> FleetAnswer | None:
         return None
     why = reason if isinstance(reason, dict) else {}
     path = f"{why['path']}: " if why.get("path") else ""
-    texts = (f"{path}{why[key]}" if why.get(key) else "" for key in ("message", "message_zh"))
-    return FleetAnswer(state, *texts)
+    message, message_zh = (f"{path}{why[key]}" if why.get(key) else "" for key in ("message", "message_zh"))
+    names = report.get("left_out") if state == "applied" else None
+    return FleetAnswer(state, message, message_zh, tuple(map(str, names if isinstance(names, list) else ())))
 
 
 def rehearses(report: Any, sha256: str) -> bool:

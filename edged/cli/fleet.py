@@ -2,7 +2,9 @@
 answer.
 
 Rules: the members of a group are known from the halls' own retained status messages, so an offline hall is waited for,
-and a hall that was never online is not. Every hall ends as applied, staged, refused or without an answer.
+and a hall that was never online is not. Every hall ends as applied, staged, refused or without an answer. A broker does
+not say which retained message is the last: a hall of the group that is heard of later, by its status or its answer, is
+followed like the others.
 """
 
 from __future__ import annotations
@@ -15,13 +17,14 @@ import typer
 
 from edged.central import topics
 from edged.central.fleet import GOOD, FleetAnswer, answer_to, rehearses
+from edged.clock import monotonic_s
 
 if TYPE_CHECKING:
     from edged.central.topics import Topic
     from edged.cli.exchange import Conversation, Heard
 
 RETAINED_S = 20.0  # to receive the retained messages of two hundred halls
-# No message for so long: that was all. A busy broker pauses for half a second; who is not found is not followed.
+# No message for so long: that was probably all. A busy broker pauses for half a second.
 QUIET_S = 2.0
 REHEARSAL_S = 160.0  # the daemon's own deadline plus a margin
 WORDS = {
@@ -45,11 +48,18 @@ def filters(report: Topic = topics.POLICY_REPORT) -> list[str]:
 
 
 def found(
-    talk: Conversation, halls: tuple[str, ...], group: str | None, report: Topic = topics.POLICY_REPORT
+    talk: Conversation,
+    halls: tuple[str, ...],
+    group: str | None,
+    report: Topic = topics.POLICY_REPORT,
+    members_s: float = 0.0,
 ) -> Fleet:
-    """The addressed halls: ``halls``, or those whose status names ``group``."""
+    """The addressed halls: ``halls``, or those whose status names ``group``.
+
+    ``members_s``: listen for so long; 0: until nothing was heard for ``QUIET_S``.
+    """
     versions, members = [0], list[str]()
-    for heard in talk.hear(RETAINED_S, QUIET_S):
+    for heard in talk.hear(members_s) if members_s else talk.hear(RETAINED_S, QUIET_S):
         hall, said = _said(heard)
         if heard.topic == report.at(hall=hall) and (not halls or hall in halls):
             named = [said.get("applied"), said.get("desired")]
@@ -75,38 +85,80 @@ def told(
 
 def follow(
     talk: Conversation,
-    halls: Iterable[str],
+    fleet: Fleet,
     sha256: str,
     wait_s: float,
     report: Topic = topics.POLICY_REPORT,
+    group: str | None = None,
 ) -> bool:
     """Print each hall's answer as it arrives, and the halls without one; returns whether all accepted it.
 
-    A hall that reports that it rehearses the policy is waited for ``REHEARSAL_S`` longer.
+    A hall that reports that it rehearses the policy is waited for ``REHEARSAL_S`` longer. ``group``: its members that
+    are heard of meanwhile are followed, too.
     """
-    waiting, rehearsing, bad = set(halls), set[str](), 0
+    following = _Following(fleet.halls, sha256, report, group)
     for seconds in (wait_s, REHEARSAL_S):
-        for heard in talk.hear(seconds) if waiting else ():
-            hall, said = _said(heard)
-            if heard.topic != report.at(hall=hall) or heard.retain or hall not in waiting:
-                continue
-            if rehearses(said, sha256):
-                rehearsing.add(hall)
-            answer = answer_to(said, sha256)
-            if answer is None:
-                continue
-            waiting.remove(hall)
-            bad += answer.verdict not in GOOD
-            _tell(hall, answer)
-            if not waiting:
-                break
-        silent, waiting = waiting - rehearsing, waiting & rehearsing
-        for hall in sorted(silent):
+        following.hear(talk, seconds)
+        for hall in following.give_up_on_silent():
             typer.echo(f"{hall}: NO ANSWER in {wait_s:g} s / 没有回应")
-        bad += len(silent)
-    for hall in sorted(waiting):
+    for hall in sorted(following.waiting):
         typer.echo(f"{hall}: still rehearsing after {REHEARSAL_S:g} s / 仍在预演")
-    return not waiting and not bad
+    return not following.waiting and not following.bad
+
+
+class _Following:
+    """Who of a fleet has answered. ``waiting``: who has not; ``bad``: how many refused or said nothing."""
+
+    def __init__(self, halls: Iterable[str], sha256: str, report: Topic, group: str | None) -> None:
+        self.waiting = set(halls)
+        self.bad = 0
+        self._known, self._rehearsing = set(self.waiting), set[str]()
+        self._sha256, self._report, self._group = sha256, report, group
+
+    def hear(self, talk: Conversation, seconds: float) -> None:
+        """Listen for ``seconds``, or until everybody has answered and no further member was heard of."""
+        deadline_s = monotonic_s() + seconds
+        while (left_s := deadline_s - monotonic_s()) > 0:
+            if not self.waiting and self._group is None:
+                return
+            heard = next(talk.hear(left_s, None if self.waiting else QUIET_S), None)
+            if heard is None:
+                return
+            self._take(heard)
+
+    def give_up_on_silent(self) -> list[str]:
+        """The halls that have not even said that they rehearse it; they count as bad."""
+        silent = sorted(self.waiting - self._rehearsing)
+        self.waiting -= set(silent)
+        self.bad += len(silent)
+        return silent
+
+    def _take(self, heard: Heard) -> None:
+        hall, said = _said(heard)
+        if (
+            heard.topic == topics.status(hall)
+            and self._group is not None
+            and said.get("group") == self._group
+        ):
+            self._join(hall)
+        if heard.topic != self._report.at(hall=hall) or heard.retain:
+            return
+        rehearsing, answer = rehearses(said, self._sha256), answer_to(said, self._sha256)
+        if self._group is not None and (rehearsing or answer is not None):
+            self._join(hall)
+        if hall not in self.waiting:
+            return
+        if rehearsing:
+            self._rehearsing.add(hall)
+        if answer is not None:
+            self.waiting.remove(hall)
+            self.bad += answer.verdict not in GOOD
+            _tell(hall, answer)
+
+    def _join(self, hall: str) -> None:
+        if hall not in self._known:
+            self._known.add(hall)
+            self.waiting.add(hall)
 
 
 def _tell(hall: str, answer: FleetAnswer) -> None:
@@ -114,6 +166,11 @@ def _tell(hall: str, answer: FleetAnswer) -> None:
     for text in (answer.message, answer.message_zh):
         if text:
             typer.echo(f"  {text}")
+    if answer.left_out:
+        names = answer.left_out
+        typer.echo(
+            f"  not in this hall, left out: {', '.join(names)} / 本大厅没有，不适用：{'、'.join(names)}"
+        )
 
 
 def _said(heard: Heard) -> tuple[str, dict[str, Any]]:

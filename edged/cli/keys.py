@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edged.cli.policy import Algorithm, write_key_pair
+from edged.cli.policy import Algorithm, MembersS, write_key_pair
 from edged.cli.target import fail, find_or_exit
 
 if TYPE_CHECKING:
@@ -212,6 +212,7 @@ def push(
     group: Group = None,
     retain: Annotated[bool, typer.Option(help="Leave it at the broker for halls that are away.")] = True,
     wait_s: Annotated[float, typer.Option(help="Seconds to wait for each hall's answer.")] = WAIT_S,
+    members_s: MembersS = 0.0,
 ) -> None:
     """Push a signed list and follow the halls.
 
@@ -234,7 +235,7 @@ def push(
         raise fail(f"{file}: not signed; `edged keys sign` first / 尚未签名", 2)
     try:
         with conversation(target, fleet.filters(topics.KEYS_REPORT)) as talk:
-            found = fleet.found(talk, named, group, topics.KEYS_REPORT)
+            found = fleet.found(talk, named, group, topics.KEYS_REPORT, members_s)
             if not found.halls:
                 raise fail(f'no hall at this broker says that it is of group "{group}" / 没有大厅属于该分组')
             if group is not None:
@@ -242,7 +243,7 @@ def push(
             for one in named:
                 talk.say(topics.keys_push(one), raw, retain=retain)
             typer.echo(f"key list version {ours['version']} to {len(found.halls)} halls / 已推送密钥清单")
-            well = fleet.follow(talk, found.halls, str(ours["sha256"]), wait_s, topics.KEYS_REPORT)
+            well = fleet.follow(talk, found, str(ours["sha256"]), wait_s, topics.KEYS_REPORT, group)
     except NoAnswer as error:
         raise fail(str(error)) from None
     if not well:

@@ -52,6 +52,12 @@ Key = Annotated[Path | None, typer.Option("--key", "-k", help="Signing key made 
 Algorithm = Annotated[
     Literal["ed25519", "sm2"], typer.Option(help="sm2 needs pip install 'edged[gm]' / 国密算法")
 ]
+MembersS = Annotated[
+    float,
+    typer.Option(
+        help="With --group: seconds to listen for its halls before pushing; 0: until two pass without another."
+    ),
+]
 Document = Annotated[Path, typer.Argument(help="A policy document or a signed envelope.", metavar="FILE")]
 
 
@@ -166,6 +172,7 @@ def push(
     halls: Annotated[str, typer.Option(help="Push to these halls of a city: ids, with commas.")] = "",
     retain: Annotated[bool, typer.Option(help="Leave it at the broker for halls that are away.")] = False,
     wait_s: Annotated[float, typer.Option(help="Seconds to wait for the hall's answer.")] = REPORT_S,
+    members_s: MembersS = 0.0,
 ) -> None:
     """Push a policy to a hall and wait for its report. With --halls or --group it goes to many halls.
 
@@ -179,7 +186,7 @@ def push(
               edged policy push policy.json -k city.key --broker mqtt://city-1 --group river-city
     """
     if halls or group is not None:
-        _push_to_many(file, key, (broker, hall, config), (halls, group, retain, wait_s))
+        _push_to_many(file, key, (broker, hall, config), (halls, group, retain, wait_s, members_s))
     from edged.central import topics
     from edged.cli.exchange import NoAnswer, conversation
 
@@ -225,9 +232,9 @@ def _push_to_many(
     file: Path,
     key: Path | None,
     where: tuple[str | None, str | None, Path | None],
-    what: tuple[str, str | None, bool, float],
+    what: tuple[str, str | None, bool, float, float],
 ) -> NoReturn:
-    """``what``: halls, group, retain, wait_s. Ends the command."""
+    """``what``: halls, group, retain, wait_s, members_s. Ends the command."""
     from dataclasses import replace
 
     from edged.central import topics
@@ -235,7 +242,7 @@ def _push_to_many(
     from edged.cli import fleet
     from edged.cli.exchange import NoAnswer, conversation
 
-    halls, group, retain, wait_s = what
+    halls, group, retain, wait_s, members_s = what
     named = tuple(one for one in halls.split(",") if one)
     if named and group is not None:
         raise fail("give --halls or --group, not both", 2)
@@ -243,7 +250,7 @@ def _push_to_many(
     target = find_or_exit(broker, hall or (named[0] if named else "city"), config)
     try:
         with conversation(target, fleet.filters()) as talk:
-            found = fleet.found(talk, named, group)
+            found = fleet.found(talk, named, group, members_s=members_s)
             if not found.halls:
                 raise fail(f'no hall at this broker says that it is of group "{group}" / 没有大厅属于该分组')
             raw = read_file(file)
@@ -259,7 +266,7 @@ def _push_to_many(
             for one in named:
                 talk.say(topics.policy_push(one), raw, retain=retain)
             typer.echo(f"version {ours['version'] if ours else '?'} to {len(found.halls)} halls / 已推送")
-            well = fleet.follow(talk, found.halls, sha256, wait_s)
+            well = fleet.follow(talk, found, sha256, wait_s, group=group)
     except NoAnswer as error:
         raise fail(str(error)) from None
     raise typer.Exit(0 if well else 1)
@@ -388,10 +395,20 @@ def _tell_report(report: dict[str, Any]) -> None:
         typer.echo(f"  {path}{reason.get('message_zh')}")
     if "rehearsal" in report:
         _tell_rehearsal(report["rehearsal"])
+    if report.get("left_out"):
+        _tell_left_out(report["left_out"])
     if desired != applied:
         typer.echo(f"  in force: version {applied.get('version', '?')} / 现行版本")
     if report.get("expired"):
         typer.echo("  the policy in force has expired; it stays in force / 现行策略已过期，继续沿用")
+
+
+def _tell_left_out(names: list[str]) -> None:
+    """Print which names of the policy in force mean nothing in that hall."""
+    from edged.central.addressing import Unmet
+    from edged.central.policy_changes import left_out
+
+    typer.echo(f"  {left_out([Unmet('', str(name)) for name in names])}")
 
 
 def _tell_rehearsal(said: Any) -> None:
@@ -417,15 +434,18 @@ def tell_refusal(refusal: DocumentRefused) -> None:
 
 def _tell_effect(payload: bytes, config: Path | None, err: bool = False) -> None:
     """Print what falls back to built-in values, and what differs from the policy in force, if that can be read."""
-    from edged.central.policies import inspect
-    from edged.central.policy_changes import changes, fallen_back
-    from edged.central.policy_model import core_policy
+    from edged.central.policies import inspect, of_hall
+    from edged.central.policy_changes import changes, fallen_back, left_out
     from edged.central.refusals import DocumentRefused
 
+    audience = audience_of(config)
     try:
-        after = core_policy(inspect(payload, None).body)
+        found = of_hall(inspect(payload, None), None if audience is None else audience.names)
     except DocumentRefused:
         return  # the hall reports why
+    after, without = found.policy, left_out(found.unmet)
+    if without is not None:
+        typer.echo(f"  {without}", err=err)
     sections = fallen_back(after)
     if sections:
         typer.echo(f"  built-in values for / 采用内置值：{', '.join(sections)}", err=err)
@@ -476,6 +496,8 @@ def _texts(value: object) -> Iterator[str]:
 
 def _in_force(config: Path) -> Policy | None:
     """The policy in force in the hall's journal, if that is on this machine and readable."""
+    from edged.central.addressing import local
+    from edged.central.audience import Names
     from edged.central.policies import reread
     from edged.central.refusals import DocumentRefused
     from edged.config import ConfigErrors, load
@@ -484,7 +506,8 @@ def _in_force(config: Path) -> Policy | None:
     from edged.store.journal import Journal
 
     try:
-        path = Path(load(config).store.path)
+        hall = load(config)
+        path = Path(hall.store.path)
         if not path.is_file():
             return None
         journal = Journal.open(path, read_only=True)
@@ -492,7 +515,8 @@ def _in_force(config: Path) -> Policy | None:
             kept = journal.policies().last_good
         finally:
             journal.close()
-        return Policy() if kept is None else reread(kept.envelope, None).policy
+        in_force = Policy() if kept is None else reread(kept.envelope, None).policy
+        return local(in_force, Names.of(hall.site)).policy
     except (ConfigErrors, OSError, StoreError, DocumentRefused):
         return None
 
