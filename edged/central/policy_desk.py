@@ -271,10 +271,7 @@ class PolicyDesk(Observer):
             self.receive(_Again(again.envelope))
         if self.expired != self._reported_expired:
             log.warning("policy-expired", version=self._applied.version if self._applied else 0)
-            kept = (self._report.get("reason"), self._report.get("rehearsal"))
-            pushed_wall_ms = self._pushed_wall_ms
-            self._say(self._report["state"], self._report["desired"], *kept)
-            self._pushed_wall_ms = pushed_wall_ms
+            self._say_again()
 
     def keys_changed(self) -> None:
         """Other keys may sign than before: a policy that is not in force yet needs one that still may."""
@@ -536,7 +533,7 @@ class PolicyDesk(Observer):
         if fitted.policy != applied.policy:
             self._put_again(fitted)
         if fitted.unmet != applied.unmet:
-            self._say(self._report["state"], self._report["desired"], self._report.get("reason"))
+            self._say_again()
 
     def _fits_otherwise(self, applied: Verified) -> bool:
         """Whether the policy in the core's state was fitted to other areas than the hall has now."""
@@ -570,6 +567,13 @@ class PolicyDesk(Observer):
             **self._left_out(),
         }
         self._publish()
+
+    def _say_again(self) -> None:
+        """Report once more on the newest push: what is said of the policy in force has changed."""
+        kept = (self._report.get("reason"), self._report.get("rehearsal"))
+        pushed_wall_ms = self._pushed_wall_ms
+        self._say(self._report["state"], self._report["desired"], *kept)
+        self._pushed_wall_ms = pushed_wall_ms
 
     def _say_left(self, left: LeftPolicy) -> None:
         """Report that a policy was in force and no longer is."""
