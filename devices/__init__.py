@@ -17,6 +17,7 @@ REGISTRY: dict[str, str] = {
     "evdev": "devices.evdev.driver:Evdev",
     "ff68": "devices.ff68.driver:Ff68",
     "http_counter": "devices.http_counter.driver:HttpCounter",
+    "ledsender2010": "devices.ledsender2010.driver:LedSender",
     "milesight_mqtt": "devices.milesight_mqtt.driver:MilesightMqtt",
     "modbus_map": "devices.modbus_map.driver:ModbusMap",
     "modbus_relay": "devices.modbus_relay.driver:ModbusRelay",

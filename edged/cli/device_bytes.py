@@ -351,6 +351,12 @@ def _escpos(data: bytes) -> list[str]:
     return said(data)
 
 
+def _ledsender(data: bytes) -> list[str]:
+    from devices.ledsender2010.codec import said
+
+    return said(data)
+
+
 def _evdev(data: bytes) -> list[str]:
     from devices.evdev.codec import said
 
@@ -381,6 +387,7 @@ DECODERS: dict[str, Callable[[bytes], list[str]]] = {
     "candle485": _candle,
     "onbon_bx": _onbon,
     "ff68": _ff68,
+    "ledsender2010": _ledsender,
     "voice_chip": _voice,
     "escpos": _escpos,
     "http_counter": _http_counter,

@@ -118,6 +118,9 @@ WORDS = [
     ("escpos", "ff", ""),
     ("escpos", "1b401c2641303132", "8 bytes to print"),
     ("voice_chip", "4f", "idle"),
+    ("ledsender2010", "550a0000000100000088c1aa", "address 0: screen on"),
+    ("ledsender2010", "55030000000200000001000100b3e1aa", "answer to command 1: number 2"),
+    ("ledsender2010", "550a00", ""),
     (
         "webhook",
         b'{"errcode":93000,"errmsg":"invalid webhook url"}'.hex(),

@@ -75,6 +75,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "evdev": {"path": "/dev/input/by-id/usb-Keypad-event-kbd"},
     "ff68": {"path": "/dev/x", "callers": {"w1": 1}},
     "http_counter": {"vendor": "axis", "secret_file": "/etc/edged/secrets/door"},
+    "ledsender2010": {"host": "10.0.0.1"},
     "milesight_mqtt": {"topic": "people/door"},
     "modbus_map": {"url": "tcp://10.0.0.1", "model": "contacts-8"},
     "modbus_relay": {"url": "tcp://10.0.0.1"},

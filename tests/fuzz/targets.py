@@ -19,6 +19,7 @@ from devices.escpos import codec as escpos
 from devices.evdev import codec as evdev
 from devices.ff68.codec import CallerParser
 from devices.http_counter import codec as http_counter
+from devices.ledsender2010 import codec as ledsender
 from devices.milesight_mqtt import codec as milesight
 from devices.modbus_relay import codec as modbus
 from devices.mqtt_json import codec as mqtt_json
@@ -85,6 +86,16 @@ def onbon_frames(data: bytes) -> None:
         for units_of_8 in (True, False):
             with contextlib.suppress(DeviceError, ValueError):
                 onbon.decode_areas(frame.data, units_of_8)
+
+
+def strip_datagrams(data: bytes) -> None:
+    """A datagram from an LED strip's card, and a program that one is said to hold."""
+    with contextlib.suppress(DeviceError):
+        packet = ledsender.parse(data)
+        assert ledsender.parse(packet.to_bytes()) == packet
+        ledsender.answer_of(packet)
+    with contextlib.suppress(DeviceError):
+        assert len(ledsender.decode_program(data).rows) <= len(data)
 
 
 def input_records(data: bytes) -> None:
@@ -203,6 +214,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         candle_frames,
         ff68_frames,
         onbon_frames,
+        strip_datagrams,
         milesight_report,
         http_reports,
         input_records,
