@@ -24,6 +24,7 @@ REGISTRY: dict[str, str] = {
     "mqtt_json": "devices.mqtt_json.driver:MqttJson",
     "mqtt_map": "devices.mqtt_map.driver:MqttMap",
     "onbon_bx": "devices.onbon_bx.driver:OnbonBx",
+    "sms": "devices.webhook.sms:Sms",
     "voice_chip": "devices.voice_chip.driver:VoiceChip",
     "webhook": "devices.webhook.driver:Webhook",
 }

@@ -31,35 +31,48 @@ PersonName = Annotated[str, form(r"^[a-z0-9][a-z0-9-]{0,31}$")]
 At = Annotated[str, Meta(max_length=64, pattern=r"^[0-9A-Za-z_+-]*$")]
 
 
-class WebhookOptions(Options, frozen=True):
-    """``url_file``: its first line is the robot's address, with its key; any base is allowed (a private WeCom).
+class PagerOptions(Options, frozen=True, kw_only=True):
+    """``sign`` begins each message. ``sockets``: the folder in which `edged pager` listens."""
 
-    ``secret_file``: its first line signs (DingTalk, Feishu). ``people``: channel -> whom the message calls by name: a
-    mobile number, at Feishu the id of a member, or "". ``sign`` begins each message (a robot may ask for a word).
-    """
-
-    vendor: Vendor
-    url_file: Annotated[str, Meta(min_length=1, max_length=4096)]
-    people: Annotated[dict[PersonName, At], Meta(max_length=PEOPLE_MAX)] = field(default_factory=dict)
-    secret_file: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
     sign: Annotated[str, Meta(max_length=40)] = ""
     sockets: Annotated[str, Meta(min_length=1, max_length=80)] = SOCKETS
 
-    def point_channels(self) -> frozenset[str]:
-        """The robot itself, or somebody it calls by name."""
-        return frozenset({"", *self.people})
+    def whom(self, person: str) -> str:
+        """What a page carries for that channel, so that the person is reached; here nothing."""
+        return ""
 
     def point_roles(self, channel: str) -> frozenset[str]:
         """The device is a pager."""
         return frozenset({"pager"})
 
     def socket(self, device: str) -> str:
-        """Where `edged pager` listens for this robot."""
+        """Where `edged pager` listens for this device."""
         return f"{self.sockets}/{device}.sock"
 
 
+class WebhookOptions(PagerOptions, frozen=True, kw_only=True):
+    """``url_file``: its first line is the robot's address, with its key; any base is allowed (a private WeCom).
+
+    ``secret_file``: its first line signs (DingTalk, Feishu). ``people``: channel -> whom the message calls by name: a
+    mobile number, at Feishu the id of a member, or "". ``sign``: a robot may ask for a word.
+    """
+
+    vendor: Vendor
+    url_file: Annotated[str, Meta(min_length=1, max_length=4096)]
+    people: Annotated[dict[PersonName, At], Meta(max_length=PEOPLE_MAX)] = field(default_factory=dict)
+    secret_file: Annotated[str, Meta(min_length=1, max_length=4096)] | None = None
+
+    def point_channels(self) -> frozenset[str]:
+        """The robot itself, or somebody it calls by name."""
+        return frozenset({"", *self.people})
+
+    def whom(self, person: str) -> str:
+        """A number or id; "" for the robot itself, and for whoever has none."""
+        return self.people.get(person, "")
+
+
 class Webhook:
-    """Driver of one robot. Points: the device, or ``device/person``."""
+    """Driver of one robot, or of the modem for text messages. Points: the device, or ``device/person``."""
 
     OPTIONS: ClassVar[type[Options]] = WebhookOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES | {"no-process", "bad-answer"}
@@ -67,7 +80,7 @@ class Webhook:
     reassert_s = 3600.0
     pace_s = 0.0
 
-    def __init__(self, context: DeviceContext, options: WebhookOptions, link: ByteLink | None = None) -> None:
+    def __init__(self, context: DeviceContext, options: PagerOptions, link: ByteLink | None = None) -> None:
         """``link``: the wire to use; by default the socket of `edged pager`."""
         self._context = context
         self._options = options
@@ -96,7 +109,7 @@ class Webhook:
             raise Unreachable(f"{UNDELIVERED}: {self._down.detail or self._down.word}", self._down.word)
         if len(self._answers) >= PENDING_MAX:
             raise Unreachable(f"{UNDELIVERED}: too many pages at once")
-        at = self._options.people.get(channel_of(action.point), "")
+        at = self._options.whom(channel_of(action.point))
         answer = self._answers[action.id] = asyncio.get_running_loop().create_future()
         try:
             await self._link.write(line(id=action.id, text=self._options.sign + body.text, at=at))

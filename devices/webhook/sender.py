@@ -15,7 +15,8 @@ import os
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -90,17 +91,49 @@ def address(file: str) -> str:
     return url
 
 
-class Robot:
-    """One robot: pages in, messages out. ``run`` until cancelled; ``watch`` is told whether the vendor is reached."""
+class Outlet(ABC):
+    """One way out for pages. ``run`` until cancelled; ``watch`` is told whether pages get through."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.up: bool | None = None
+        self.sent = 0  # messages
+        self.loss = ("", "")
+        self._watchers: list[Callable[[], None]] = []
+
+    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call ``changed`` now and at each change of ``up``; returns how to stop."""
+        self._watchers.append(changed)
+        changed()
+        return lambda: self._watchers.remove(changed)
+
+    @abstractmethod
+    def want(self, wanted: Wanted) -> None:
+        """Take a page; one that cannot be taken is answered with the reason."""
+
+    @abstractmethod
+    async def run(self) -> None:
+        """Send and look until cancelled."""
+
+    def _tell(self, up: bool) -> None:
+        if up is not self.up:
+            self.up = up
+            if up:
+                log.info("pages-get-through", device=self.device)
+            else:
+                log.warning("pages-do-not-get-through", device=self.device, why=self.loss[1])
+            for changed in list(self._watchers):
+                changed()
+
+
+class Robot(Outlet):
+    """One robot: pages in, messages out. It is up while the vendor is reached."""
 
     def __init__(
         self, device: str, options: WebhookOptions, send: Post = post, refill_s: float = REFILL_S
     ) -> None:
         """``send``: how a message is posted. Raises ``OSError`` or ``ValueError`` if a file cannot be used."""
-        self.device = device
-        self.up: bool | None = None
-        self.sent = 0  # messages
-        self.loss = ("", "")
+        super().__init__(device)
         self._options = options
         self._url = address(options.url_file)
         self._secret = None if options.secret_file is None else secret_line(options.secret_file)
@@ -110,13 +143,6 @@ class Robot:
         self._tokens, self._counted_s = float(BURST), monotonic_s()
         self._queue: list[Wanted] = []
         self._some = asyncio.Event()
-        self._watchers: list[Callable[[], None]] = []
-
-    def watch(self, changed: Callable[[], None]) -> Callable[[], None]:
-        """Call ``changed`` now and at each change of ``up``; returns how to stop."""
-        self._watchers.append(changed)
-        changed()
-        return lambda: self._watchers.remove(changed)
 
     def want(self, wanted: Wanted) -> None:
         """Queue a page for the vendor; a page that cannot be queued is answered with the reason."""
@@ -206,17 +232,8 @@ class Robot:
             if self.up:
                 return
 
-    def _tell(self, up: bool) -> None:
-        if up is not self.up:
-            self.up = up
-            (log.info if up else log.warning)(
-                "robot", device=self.device, up=up, why="" if up else self.loss[1]
-            )
-            for changed in list(self._watchers):
-                changed()
 
-
-async def _talk(robot: Robot, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _talk(robot: Outlet, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Serve one daemon's connection to the socket."""
     lines = LineReader()
 
@@ -240,7 +257,7 @@ async def _talk(robot: Robot, reader: asyncio.StreamReader, writer: asyncio.Stre
         writer.close()
 
 
-def _take(robot: Robot, found: dict[str, Any], say: Callable[..., None]) -> None:
+def _take(robot: Outlet, found: dict[str, Any], say: Callable[..., None]) -> None:
     key, text, at = found.get("id"), found.get("text"), found.get("at")
     if not (isinstance(key, str) and isinstance(text, str) and isinstance(at, str)):
         return
@@ -251,8 +268,8 @@ def _take(robot: Robot, found: dict[str, Any], say: Callable[..., None]) -> None
     robot.want(Wanted(text, at, monotonic_s() + TRY_S, answer))
 
 
-async def serve(robots: list[tuple[Robot, str]], ready: Callable[[], None] = lambda: None) -> None:
-    """Listen for each robot on its socket until cancelled. Raises ``OSError`` if a socket cannot be made."""
+async def serve(robots: Sequence[tuple[Outlet, str]], ready: Callable[[], None] = lambda: None) -> None:
+    """Listen for each way out on its socket until cancelled. Raises ``OSError`` if a socket cannot be made."""
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as group:
         for robot, path in robots:
             server = await asyncio.start_unix_server(partial(_talk, robot), sock=_bound(path))

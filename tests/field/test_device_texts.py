@@ -81,6 +81,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "modbus_relay": {"url": "tcp://10.0.0.1"},
     "mqtt_map": {"model": "zigbee-button", "topic": "door"},
     "onbon_bx": {"host": "10.0.0.1"},
+    "sms": {"people": {"chen": "13800000000"}},
     "webhook": {"vendor": "wecom", "url_file": "/etc/edged/secrets/robot.url"},
     "voice_chip": {"path": "/dev/x"},
 }
@@ -99,7 +100,7 @@ def test_no_number_of_any_driver_is_without_bounds(driver: str) -> None:
     model = options_of(driver)
     hints = get_type_hints(model, include_extras=True)
     numbers = [name for name in model.__struct_fields__ if _takes_numbers(hints[name])]
-    assert numbers or driver in ("evdev", "milesight_mqtt", "mqtt_json", "webhook")
+    assert numbers or driver in ("evdev", "milesight_mqtt", "mqtt_json", "sms", "webhook")
     for name in numbers:
         for value in WILD:
             with pytest.raises(Misshapen):

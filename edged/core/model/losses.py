@@ -106,8 +106,8 @@ LOSSES: dict[str, LossWords] = {
     "no-process": LossWords(
         "负责它的进程未运行",
         "the process that serves it does not run",
-        "查看 systemctl status edged-pager（或 edged-counters）",
-        "look at `systemctl status edged-pager` (or edged-counters)",
+        "查看 systemctl status edged-pager（或 edged-counters、gammu-smsd）",
+        "look at `systemctl status edged-pager` (or edged-counters, gammu-smsd)",
     ),
     "bad-answer": LossWords(
         "应答无法识别",
