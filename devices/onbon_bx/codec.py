@@ -11,7 +11,7 @@ Wire (vendor protocol for BX-5K/6K, user edition 1.4, and vendor source onbonlab
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -61,12 +61,15 @@ class Frame:
         """Command group and command number."""
         return self.data[0], self.data[1]
 
+    @property
+    def error(self) -> int:
+        """Why a card refused, as it numbers it."""
+        return self.data[2] if len(self.data) > 2 else 0
+
     def to_bytes(self) -> bytes:
         """The bytes on the wire."""
         head = HEADER.pack(self.target, self.source, b"\0\0\0", 0, 0, 0, ANY_DEVICE, PROTOCOL, len(self.data))
-        body = head + self.data
-        body += struct.pack("<H", crc16(body))
-        return HEAD + b"".join(ESCAPES.get(byte, bytes((byte,))) for byte in body) + bytes((TAIL,))
+        return wrap(head + self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,21 @@ def crc16(data: bytes) -> int:
     for byte in data:
         crc = crc >> 8 ^ CRC_TABLE[(crc ^ byte) & 0xFF]
     return crc
+
+
+def wrap(body: bytes) -> bytes:
+    """``body`` with its checksum, escaped, between head and tail."""
+    body += struct.pack("<H", crc16(body))
+    return HEAD + b"".join(ESCAPES.get(byte, bytes((byte,))) for byte in body) + bytes((TAIL,))
+
+
+def opened(body: bytes) -> Frame | None:
+    """The frame of an unescaped body, None if it is none."""
+    if len(body) < HEADER.size + 4 or crc16(body[:-2]) != int.from_bytes(body[-2:], "little"):
+        return None
+    target, source, *_, length = HEADER.unpack_from(body)
+    data = body[HEADER.size : -2]
+    return Frame(data, target, source) if len(data) == length else None
 
 
 def ping(target: int = BROADCAST) -> Frame:
@@ -208,9 +226,12 @@ def unshown(text: str, font: Font) -> str:
     return "".join(missing)
 
 
-def plain(text: str, font: Font = "gbk") -> str:
-    """``text`` without what the card would take for a tag or a control character, and with "?" for what it has not."""
-    known = text.encode(font, "replace").decode(font)
+def plain(text: str, font: Font | None = "gbk") -> str:
+    """``text`` without what the card would take for a tag or a control character, and with "?" for what it has not.
+
+    ``font`` None: it has every character.
+    """
+    known = text if font is None else text.encode(font, "replace").decode(font)
     return "".join(char if char.isprintable() else " " for char in known).replace("\\", "/")
 
 
@@ -279,7 +300,11 @@ class FrameReader:
     ``garbled`` counts what was thrown away. Never raises, whatever comes in.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self, opened: Callable[[bytes], Frame | None] = opened, bytes_max: int = FRAME_BYTES_MAX
+    ) -> None:
+        """``opened``: takes an unescaped body of at most ``bytes_max`` apart."""
+        self._opened, self._bytes_max = opened, bytes_max
         self._body = bytearray()
         self._inside = False
         self._escape: int | None = None
@@ -322,19 +347,12 @@ class FrameReader:
             self._escape = byte
         else:
             self._body.append(byte)
-        if len(self._body) > FRAME_BYTES_MAX:
+        if len(self._body) > self._bytes_max:
             self.garbled += 1
             self._reset(inside=False)
 
     def _decode(self) -> Frame | None:
-        body = bytes(self._body)
-        if self._escape is not None or len(body) < HEADER.size + 4:
-            return None
-        if crc16(body[:-2]) != int.from_bytes(body[-2:], "little"):
-            return None
-        target, source, *_, length = HEADER.unpack_from(body)
-        data = body[HEADER.size : -2]
-        return Frame(data, target, source) if len(data) == length else None
+        return None if self._escape is not None else self._opened(bytes(self._body))
 
     def _reset(self, inside: bool) -> None:
         self._body.clear()

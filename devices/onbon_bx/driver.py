@@ -9,6 +9,9 @@ times in that span of hall time, which keeps it visible.
 4. Contact is made by ping: then the screen is switched on and its brightness set, then the card is told to be back.
    ``MISSED_MAX`` missed answers in a row lose it; after ``SILENT_MAX`` the wire is opened afresh (a frozen adapter or
    half-open connection gives no event).
+5. A BX-6Q card has no fonts and takes pictures, one area at a time: rows are drawn in a font of ours, a line that is
+   too long becomes pages. Its vendor documents neither ping nor power, so an area that nobody uses is deleted instead:
+   any answer to that is contact.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from devices.onbon_bx import codec
+from devices.onbon_bx import codec, pixels
+from devices.onbon_bx.hexfont import HexFont
 from edged.clock import monotonic_s
 from edged.core.model.commands import Action, Display, Say, Value
 from edged.core.model.losses import OTHER, Loss
@@ -51,16 +55,20 @@ SILENT_MAX = 6  # requests without a single byte back before the wire is opened 
 ROWS_MAX = 8
 BITS_OF_A_BYTE = 10  # with start and stop bit
 USUAL, SLOW = 5, 3  # the card's speeds of speech, 1 to 10
+UNIFONT = "/usr/share/unifont/unifont.hex"  # of Debian's package unifont
+UNUSED_AREA = 0xEF
+PAGE_S = 3  # of a line that is too long
 SPEECH_S = 0.28  # hall seconds a Chinese syllable takes at speed 5; the next announcement waits that long
 
 
 class OnbonOptions(Options, frozen=True):
-    """``path`` (serial) or ``host`` (TCP). ``model`` decides the unit of x and width. Sizes in pixels.
+    """``path`` (serial) or ``host`` (TCP). ``model``: 5k and 6k have fonts, 6q takes pictures. Sizes in pixels.
 
     ``deadline_ms``: for an answer, from when the last byte has left the line (the vendor's software waits 10 s).
     ``scroll_speed``: of lines that are too long, 0 is the fastest and 24 the slowest.
     ``font``: which characters the card has; older cards know those of GB 2312 only.
     ``voice``: the card has a voice module, so the bar may be an area's voice. ``brightness`` 0 to 15, else as it is.
+    ``font_file``, ``colour``: of a 6q card, in which its texts are drawn.
     """
 
     path: str | None = None
@@ -68,7 +76,7 @@ class OnbonOptions(Options, frozen=True):
     host: Annotated[str, Rule(host_name)] | None = None
     port: Annotated[int, Meta(ge=1, le=65535)] = 5005
     screen: Annotated[int, Meta(ge=1, le=0xFFFE)] = codec.BROADCAST
-    model: Literal["5k", "6k"] = "6k"
+    model: Literal["5k", "6k", "6q"] = "6k"
     width: Annotated[int, Meta(ge=16, le=2048, multiple_of=8)] = 128
     height: Annotated[int, Meta(ge=ROW_PX, le=ROW_PX * ROWS_MAX, multiple_of=ROW_PX)] = 32
     first_area: Annotated[int, Meta(ge=0, le=31)] = 0
@@ -78,23 +86,34 @@ class OnbonOptions(Options, frozen=True):
     brightness: Annotated[int, Meta(ge=0, le=15)] | None = None
     voice: bool = False
     font: codec.Font = "gbk"
+    font_file: Annotated[str, Meta(min_length=1, max_length=4096)] = UNIFONT
+    colour: pixels.Colour = "red"
 
     def __post_init__(self) -> None:
         Options.__post_init__(self)
         if (self.path is None) == (self.host is None):
             raise ValueError("give either path (serial port) or host (network), not both")
+        if self.model != "6q":
+            return
+        if self.host is None or self.voice or self.brightness is not None:
+            raise ValueError("model 6q has host, and neither path, voice nor brightness")
+        if not pixels.pages_max(self.width):
+            raise ValueError(f"width of model 6q is at most {pixels.PICTURE_BYTES_MAX // 48} pixels")
 
     def display_size(self, channel: str) -> DisplaySize:
         """Half-width characters of the card's font are 8 pixels wide."""
-        return DisplaySize(1 if channel else self.height // ROW_PX, self.width // COLUMN_PX, True, self.font)
+        rows = 1 if channel else self.height // ROW_PX
+        if self.model == "6q":
+            return DisplaySize(rows, self.width // COLUMN_PX, pixels.pages_max(self.width) > 1)
+        return DisplaySize(rows, self.width // COLUMN_PX, True, self.font)
 
     def point_roles(self, channel: str) -> frozenset[str]:
         """A board, and a voice where it has the module."""
         return frozenset({"display", "voice"} if self.voice and not channel else {"display"})
 
     def unshown(self, text: str) -> str:
-        """The characters that the card's font has not."""
-        return codec.unshown(text, self.font)
+        """The characters that the card's font has not; what is in ``font_file`` is known at the hall alone."""
+        return "" if self.model == "6q" else codec.unshown(text, self.font)
 
     def point_channels(self) -> frozenset[str]:
         """The whole bar, or one of its rows."""
@@ -112,7 +131,8 @@ class OnbonBx:
         self._context = context
         self._options = options
         self._link = link or _link(options)
-        self._reader = codec.FrameReader()
+        self._font: HexFont | None = None
+        self._reader = self._new_reader()
         self._answer: asyncio.Future[codec.Frame] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._open = asyncio.Event()
@@ -126,9 +146,11 @@ class OnbonBx:
         self._byte_s = 0.0 if options.path is None else BITS_OF_A_BYTE / options.baudrate
         self._spoke_s = context.now_s()
         self._rows = rows((), options)
-        # A ping and this request, each after the pause that a missed answer costs.
-        longest = options.height // ROW_PX * codec.TEXT_BYTES_MAX + codec.ANSWER_BYTES
-        self.deadline_s = 4 * options.deadline_ms / 1000 + 0.1 + 2 * longest * self._byte_s
+        # A ping and this request (of a 6q, one for each row), each after the pause that a missed answer costs.
+        count = options.height // ROW_PX
+        longest = count * codec.TEXT_BYTES_MAX + codec.ANSWER_BYTES
+        requests = 3 + count if options.model == "6q" else 4
+        self.deadline_s = requests * options.deadline_ms / 1000 + 0.1 + 2 * longest * self._byte_s
         self.reassert_s = options.dead_man_s / 3  # two may be lost before the bar goes dark
 
     async def run(self) -> None:
@@ -148,7 +170,8 @@ class OnbonBx:
             row = self._row(channel)
             wanted = rows(("",) * row + (" ".join(value.lines),), self._options)[row : row + 1]
         self._check_there()
-        await self._request(codec.show(wanted, self._options.model == "5k", self._options.screen))
+        for frame in self._frames(wanted):
+            await self._request(frame)
         for area in wanted:
             self._rows[area.id - self._options.first_area] = area
 
@@ -162,6 +185,18 @@ class OnbonBx:
         area = replace(self._rows[0], speech=speech)
         await self._request(codec.show([area], self._options.model == "5k", self._options.screen))
         await self._context.sleep(SPEECH_S * len(speech.text) * USUAL / pace)
+
+    def _frames(self, wanted: list[codec.ScreenArea]) -> list[codec.Frame]:
+        """What puts these rows on the bar. Raises ``Refused`` without the font of a 6q card."""
+        options = self._options
+        if options.model != "6q":
+            return [codec.show(wanted, options.model == "5k", options.screen)]
+        if self._font is None:
+            raise Refused(f"{options.font_file} could not be read")
+        return [drawn(area, options, self._font.glyph) for area in wanted]
+
+    def _new_reader(self) -> codec.FrameReader:
+        return codec.FrameReader(pixels.opened if self._options.model == "6q" else codec.opened)
 
     def _row(self, channel: str) -> int:
         name, _, number = channel.partition("-")
@@ -192,13 +227,36 @@ class OnbonBx:
         if idle_s < PING_S and not self._missed:
             await self._context.sleep(min(PING_S - idle_s, LOOK_S))
         else:
-            await self._request(codec.ping(self._options.screen))
+            try:
+                await self._request(self._ping())
+            except Refused:
+                if self._options.model != "6q":  # of which any answer is one
+                    raise
 
-    async def _make_contact(self) -> None:
+    def _ping(self) -> codec.Frame:
         screen = self._options.screen
-        greetings = [codec.ping(screen), codec.power(True, screen)]
+        return (
+            pixels.delete((UNUSED_AREA,), _target(screen))
+            if self._options.model == "6q"
+            else codec.ping(screen)
+        )
+
+    def _greetings(self) -> list[codec.Frame]:
+        screen = self._options.screen
+        if self._options.model == "6q":
+            self._font = self._font or _font(self._options.font_file)
+            return [self._ping(), pixels.delete([area.id for area in self._rows], _target(screen))]
+        greetings = [self._ping(), codec.power(True, screen)]
         if self._options.brightness is not None:
             greetings.append(codec.brightness(self._options.brightness, screen))
+        return greetings
+
+    async def _make_contact(self) -> None:
+        try:
+            greetings = self._greetings()
+        except DeviceError as error:
+            self._lose(error.loss)
+            raise
         for frame in greetings:
             try:
                 await self._request(frame)
@@ -231,7 +289,7 @@ class OnbonBx:
                 self._spoke_s = self._context.now_s()
             self._missed = self._silent = 0
         if answer.command == codec.NACK:
-            raise Refused(f"the LED card refused, error {answer.data[2] if len(answer.data) > 2 else '?'}")
+            raise Refused(f"the LED card refused, error {answer.error}")
 
     def _miss(self) -> None:
         self._missed += 1
@@ -258,7 +316,7 @@ class OnbonBx:
             self._context.reject("garbled_frame")
 
     def _wire_changed(self, up: bool, why: Loss) -> None:
-        self._reader = codec.FrameReader()
+        self._reader = self._new_reader()
         if up:
             self._missed = self._silent = 0
             self._open.set()
@@ -274,7 +332,8 @@ class OnbonBx:
 def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.ScreenArea]:
     """One area per row, newest line on top; a line too long for the bar runs from right to left."""
     count = options.height // ROW_PX
-    texts = [codec.plain(line, options.font) for line in lines[:count]]
+    font = None if options.model == "6q" else options.font
+    texts = [codec.plain(line, font) for line in lines[:count]]
     texts += [""] * (count - len(texts))
     return [
         codec.ScreenArea(
@@ -291,6 +350,35 @@ def rows(lines: tuple[str, ...], options: OnbonOptions) -> list[codec.ScreenArea
         )
         for row, text in enumerate(texts)
     ]
+
+
+def drawn(area: codec.ScreenArea, options: OnbonOptions, glyph: pixels.Glyph) -> pixels.PixelFrame:
+    """A row as pictures in the font of ``glyph``, alone on the card and gone with the same dead-man as a text."""
+    pages = pixels.pictures(area.text, options.width, options.colour, glyph)
+    shown = pixels.PixelArea(
+        area.id,
+        area.x,
+        area.y,
+        area.width,
+        area.height,
+        pages,
+        area.run_mode,
+        area.timeout_s,
+        True,
+        page_s=PAGE_S,
+    )
+    return pixels.show(shown, _target(options.screen))
+
+
+def _target(screen: int) -> int:
+    return pixels.EVERY_SCREEN if screen == codec.BROADCAST else screen
+
+
+def _font(file: str) -> HexFont:
+    try:
+        return HexFont(file)
+    except (OSError, ValueError) as error:
+        raise Refused(f"font_file: {error}") from None
 
 
 def _link(options: OnbonOptions) -> ByteLink:

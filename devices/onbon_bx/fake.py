@@ -11,9 +11,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from devices.onbon_bx import codec
+from devices.onbon_bx import codec, pixels
 from edged.driver import Garbled
 
+PIXEL_BODY_MAX = 32 * 1024
 SPOKEN_MAX = 100  # announcements remembered for whoever looks
 
 
@@ -119,3 +120,48 @@ class FakeOnbon:
         area, since_s = self._rows[area_id]
         expired = area.run_mode == codec.BLANK_ON_TIMEOUT and self._now_s() - since_s > area.timeout_s
         return "" if expired else area.text
+
+
+class FakePixelCard:
+    """A BX-6Q card. ``areas`` holds the pictures of each dynamic area; ``refused``: the next answer is a refusal."""
+
+    def __init__(self, write: Callable[[bytes], None], now_s: Callable[[], float]) -> None:
+        self._write = write
+        self._now_s = now_s
+        self._reader = codec.FrameReader(pixels.opened, PIXEL_BODY_MAX)
+        self._areas: dict[int, tuple[pixels.PixelArea, float]] = {}
+        self.alive = True
+        self.refused = False
+        self.frames_received = 0
+
+    @property
+    def areas(self) -> dict[int, pixels.PixelArea]:
+        """What a person sees: areas whose dead-man ran out are gone."""
+        return {
+            number: area
+            for number, (area, since_s) in sorted(self._areas.items())
+            if area.run_mode != codec.BLANK_ON_TIMEOUT or self._now_s() - since_s <= area.timeout_s
+        }
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes that the controller sent."""
+        if not self.alive:
+            return
+        for frame in self._reader.feed(data):
+            self.frames_received += 1
+            accepted, self.refused = not self.refused and self._carry_out(frame), False
+            self._write(pixels.answer(accepted).to_bytes())
+
+    def _carry_out(self, frame: codec.Frame) -> bool:
+        if frame.command == pixels.DELETE_AREAS:
+            for number in frame.data[6:]:
+                self._areas.pop(number, None)
+            return True
+        if frame.command != pixels.SHOW_AREA:
+            return False
+        try:
+            area = pixels.decode_area(frame.data)
+        except Garbled:
+            return False
+        self._areas[area.id] = (area, self._now_s())
+        return True

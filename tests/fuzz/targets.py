@@ -25,6 +25,7 @@ from devices.modbus_relay import codec as modbus
 from devices.mqtt_json import codec as mqtt_json
 from devices.mqtt_json.codec import Unfit
 from devices.onbon_bx import codec as onbon
+from devices.onbon_bx import pixels as onbon_pixels
 from devices.webhook import vendors as robots
 from devices.webhook.lines import LineReader
 from edged.central import envelope, policies
@@ -79,7 +80,10 @@ def ff68_frames(data: bytes) -> None:
 
 
 def onbon_frames(data: bytes) -> None:
-    """Bytes from an LED controller."""
+    """Bytes from an LED controller of either series."""
+    for found in onbon.FrameReader(onbon_pixels.opened).feed(data):
+        with contextlib.suppress(DeviceError):
+            onbon_pixels.decode_area(found.data)
     reader = onbon.FrameReader()
     for frame in reader.feed(data):
         assert next(iter(onbon.FrameReader().feed(frame.to_bytes()))) == frame
