@@ -16,7 +16,7 @@ class HexFont:
     """The characters of one file. A character that it has not is drawn as "?"."""
 
     def __init__(self, file: str) -> None:
-        """Raises ``OSError`` where the file cannot be read, ``ValueError`` where it has no "?"."""
+        """Raises ``OSError`` if the file cannot be read, ``ValueError`` if it has no "?"."""
         with Path(file).open("rb") as stream:
             self._text = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         self._seen: dict[str, bytes] = {}

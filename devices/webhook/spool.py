@@ -71,7 +71,7 @@ class Spool(Outlet):
     """One gammu-smsd: pages in, text messages out."""
 
     def __init__(self, device: str, options: SmsOptions) -> None:
-        """Raises ``OSError`` or ``ValueError`` where gammu-smsd's file cannot be used."""
+        """Raises ``OSError`` or ``ValueError`` if gammu-smsd's file cannot be used."""
         super().__init__(device)
         self._config, self._pid_file = options.config, Path(options.pid_file)
         self._folders = folders(options.config)
