@@ -68,7 +68,7 @@ async def city(broker: Mosquitto) -> AsyncIterator[dict[int, Centre]]:
                 await task  # fails where it found something
 
 
-@pytest.mark.timeout(max(300, RESTORES * 120))
+@pytest.mark.timeout(900 + RESTORES * 120)
 @pytest.mark.parametrize("whole", [False, True])
 async def test_a_hall_goes_on_from_its_backup_and_gives_nothing_twice(
     whole: bool, hall: tuple[Hall, Daemon, Machines], broker: Mosquitto, tmp_path: Path

@@ -16,11 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from edged import __version__
 from edged.site.bundle import BundlePlan, make
-from tests.support.debian import root_image
+from tests.support.debian import PYTHON, root_image
 from tests.support.policies import KEY
 
 ROOT = Path(__file__).parents[2]
-PYTHON = "3.11"
 ARCHIVE = "edged-x86_64.tar.gz"
 FIRST = "heads = [(lane, tickets[queue[0]]) for lane"  # whom this version calls, and whom the next one does
 LAST = FIRST.replace("queue[0]", "queue[-1]")

@@ -24,13 +24,12 @@ from edged.site.bundle import BundlePlan
 from edged.site.package import package_of
 from edged.store import database
 from tests.support.containers import Container
-from tests.support.debian import copy_disk, debian_machine, power_off, throw_away
+from tests.support.debian import PYTHON, copy_disk, debian_machine, power_off, throw_away
 from tests.support.needs import lacking
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(900)  # making the Debian is in the first of them
 NEXT = f"{__version__}.1"  # what the stick calls its second version
-PYTHON = "3.11"
 INSTALL_S = 240.0  # on a busy machine; a quiet one takes half a minute
 RESTARTS = int(os.environ.get("EDGED_RESTARTS", "5"))
 CUTS = int(os.environ.get("EDGED_INSTALL_CUTS", "1"))

@@ -179,8 +179,8 @@ class Hall:
         ]
 
     def replay(self) -> subprocess.CompletedProcess[str]:
-        """``edged replay`` on the journal. It runs when nobody else wants to, so a busy machine takes a minute."""
-        return edged("replay", str(self.journal), timeout_s=240.0)
+        """``edged replay`` on the journal. It runs when nobody else wants to, so a busy machine takes minutes."""
+        return edged("replay", str(self.journal), timeout_s=600.0)
 
     def get(self, path: str) -> tuple[int, str]:
         """A page of the daemon's web server."""

@@ -1,8 +1,8 @@
 """A machine with a Debian of its own: a root made by debootstrap, on an ext4 disk image, booted without a network.
 
-Rules: the root is made once in a run (``EDGED_DEBIAN_IMAGE`` names one to use or to keep); every machine boots a copy
-of the image, so that what a test does to its disk is seen by nobody else, and the disk may be copied as a power cut
-leaves it.
+Rules: the root is made once in a run (``EDGED_DEBIAN_IMAGE`` names one to use or to keep, ``EDGED_DEBIAN_SUITE`` the
+release); every machine boots a copy of the image, so that what a test does to its disk is seen by nobody else,
+and the disk may be copied as a power cut leaves it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from pathlib import Path
 from tests.support.containers import Container, machine_on
 from tests.support.needs import lacking
 
-SUITE = "bookworm"
+SUITES = {"bookworm": "3.11", "trixie": "3.13"}  # Debian 12 and 13, and the Python of each
+SUITE = os.environ.get("EDGED_DEBIAN_SUITE", "bookworm")
+PYTHON = SUITES[SUITE]
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "udev", "python3", "python3-venv", "openssl", "procps", "iproute2"),
     *("mosquitto", "mosquitto-clients", "sudo"),
