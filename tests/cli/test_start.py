@@ -1,7 +1,9 @@
 """The command line answers at once: it loads what a command uses, and a shell completes it.
 
 Measured on the reference machine (best of seven, ``python -c pass`` 18 ms): ``--help`` 57 ms, ``check`` 230 ms,
-``status`` 222 ms; 3, 13 and 12 times an empty Python.
+``status`` 222 ms; 3, 13 and 12 times an empty Python. As installed from the bundle on
+Debian 12 (``time edged check /etc/edged/hall.toml``, user + sys, best of nine, beside a load of 8):
+``python -c pass`` 9 ms, ``--help`` 67 ms, ``check`` 227 ms, ``status`` 250 ms.
 """
 
 from __future__ import annotations
