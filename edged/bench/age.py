@@ -179,11 +179,11 @@ def _beside_a_reader(place: Place, journal: Path, plan: Age, told: Told) -> dict
         side.measure(WARM_UP, WARM_UP_SPACING_S)
         with _reader(journal) as reads:
             room.wait(READER_STARTS_S)
-            for _ in range(plan.rounds):
-                reads(False)
-                alone.add(side.measure(plan.presses, SPACING_S))
-                reads(True)
-                beside.add(side.measure(plan.presses, SPACING_S))
+            for turn in range(plan.rounds):
+                # the other way about in every second round: what the daemon does every few seconds meets both
+                for goes_on in (False, True) if turn % 2 == 0 else (True, False):
+                    reads(goes_on)
+                    (beside if goes_on else alone).add(side.measure(plan.presses, SPACING_S))
     return {
         "presses": plan.rounds * plan.presses,
         "p50_us": beside.us(0.5),
@@ -196,7 +196,8 @@ def _beside_a_reader(place: Place, journal: Path, plan: Age, told: Told) -> dict
 
 @contextmanager
 def _reader(journal: Path) -> Iterator[Callable[[bool], None]]:
-    """Rehearse a policy on the journal's days again and again, at the idle priority of edged-rehearse.
+    """Rehearse a policy on the journal's days again and again, as edged-rehearse does: in the idle class from its
+    first instruction (chrt(1)).
 
     What it yields lets the reader go on (True) or holds it still (False).
     """
@@ -205,7 +206,12 @@ def _reader(journal: Path) -> Iterator[Callable[[bool], None]]:
     words = ("rehearse", str(policy), "--journal", str(journal), "--days", str(REHEARSED_DAYS))
     command = (sys.executable, "-m", "edged", "policy", *words)
     process = subprocess.Popen(  # noqa: S603 (ourselves)
-        ["/bin/sh", "-c", 'while "$@"; do :; done', "sh", *command],
+        [  # noqa: S607 (of util-linux, as /bin/sh is of every machine)
+            "chrt",
+            *("--idle", "0"),
+            *("/bin/sh", "-c", 'while "$@"; do :; done', "sh"),
+            *command,
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
