@@ -19,6 +19,7 @@ from edged.core.model.commands import (
     Print,
     Say,
     WindowSummary,
+    for_any_life,
 )
 from edged.core.model.events import (
     CallReported,
@@ -211,8 +212,9 @@ class Promises:
 
     def _action(self, facts: Facts, action: Action) -> None:
         number = int(action.id.removeprefix("a"))
-        if self._offered.get(number) == action.body:
-            return  # asked, or printed, again after a restart, under its old id
+        before = self._offered.get(number)
+        if before is not None and for_any_life(before) == for_any_life(action.body):
+            return  # asked, or printed, again after a restart, under its old id, then as no request's answer
         assert number > self._last_action, f"actions: {action.id} after a{self._last_action}"
         self._last_action = number
         if isinstance(action.body, Page | Print):
