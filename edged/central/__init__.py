@@ -1,1 +1,3 @@
-"""The city's central platform: topics, signed envelopes, policies."""
+"""The hall's end of its link to the city's central platform (the centre): topics, signed envelopes, policies,
+operations, history.
+"""

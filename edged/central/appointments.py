@@ -43,7 +43,7 @@ class Appointment(Shape, frozen=True):
 
 
 class CalledOff(Shape, frozen=True):
-    """An appointment that is called off: only its id is needed."""
+    """An appointment that is cancelled: only its id is needed."""
 
     id: Id
     cancelled: Literal[True]
@@ -68,7 +68,7 @@ class Listening(Protocol):
 
 
 class AppointmentBook:
-    """Hands every appointment to the inbox; the broker keeps it until its step is on disk."""
+    """Puts every appointment received into the inbox; the broker keeps it until its step is on disk."""
 
     def __init__(self, hall: str, link: Listening, put: Put, reject: Reject, refused: TellRefusal) -> None:
         self._topic = topics.appointments(hall)

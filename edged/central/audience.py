@@ -1,4 +1,5 @@
-"""What is known when a signed document is checked: the hall it must fit, what was accepted before, and the result.
+"""What is known when a signed document is checked: the hall it is for, what was accepted before, and the result of the
+check.
 
 The checks themselves are imported by the first document that comes.
 """
@@ -111,8 +112,8 @@ class LastOrder(NamedTuple):
 
 
 class Order(NamedTuple):
-    """An operation that passed every check. ``event`` None: the policy desk's. ``again``: it was taken already.
-    ``version``: of a rollback that is meant for this policy alone.
+    """An operation that passed every check. ``event`` None: the policy desk carries it out. ``again``: it was carried
+    out already.
     """
 
     name: str

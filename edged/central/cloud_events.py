@@ -1,4 +1,4 @@
-"""What happened in the hall, as CloudEvents 1.0 for the centre: one per note of a step.
+"""What happened in the hall, as CloudEvents 1.0 for the centre: one event per note of a step.
 
 Rules: every note is an event but those about ignored inputs and single actions. That list is never changed: events
 are numbered by counting notes, and a number that has left must stand for the same event for ever. Counter readings

@@ -57,11 +57,13 @@ class Condemned:
         self._in_core[id(event)] = _sha256(raw)
 
     def arrived(self, event: Event) -> None:
-        """The core has handled ``event`` and its step is on disk (or it was never handed over): it did no harm."""
+        """Record that the core has handled ``event`` without harm, and its step is on disk; or that it was never handed
+        over.
+        """
         self._in_core.pop(id(event), None)
 
     def broke(self, event: Event) -> None:
-        """The core raised on ``event`` and the process ends: its document is condemned for the next start."""
+        """Record that the core raised on ``event`` and the process ends: the next start refuses its document."""
         sha256 = self._in_core.pop(id(event), None)
         if sha256 is None:
             return

@@ -1,4 +1,4 @@
-"""Values of a policy that are allowed one by one but not together: it would flap, never open or never close."""
+"""Finds values of a policy that are allowed singly but not together: windows would flap, never open or never close."""
 
 from __future__ import annotations
 

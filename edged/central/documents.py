@@ -1,4 +1,4 @@
-"""What all signed documents have in common: for whom, from when, until when; and the refusals for each.
+"""What all signed documents have in common: which halls they are for, from when, until when; and the refusal for each.
 
 Checks made here: strict parse (JSON, known fields, types), then type and halls, then dates (only while the clock can be
 trusted). ``envelope.py`` comes before them, what the document says after.

@@ -94,7 +94,7 @@ def sign(payload: bytes, payload_type: str, key: Ed25519PrivateKey | Sm2PrivateK
 def verify(
     raw: bytes, payload_type: str, keys: Keys, unusable: Mapping[str, Reason] = MappingProxyType({})
 ) -> OpenedEnvelope:
-    """Size, key, signature. ``unusable``: keys that may not sign this now, and what a refusal says of them.
+    """Check size, key and signature. ``unusable``: keys that may not sign this now, and what a refusal says of them.
 
     Raises ``DocumentRefused``.
     """
@@ -237,7 +237,7 @@ def load_keys(file: str | Path) -> dict[str, PublicKey]:
 
 
 def public_entry(key: Ed25519PublicKey | PublicKey, name: str) -> dict[str, str]:
-    """One entry of a key file."""
+    """The entry of a public key in a key file."""
     public = key if isinstance(key, PublicKey) else PublicKey(ED25519, key.public_bytes_raw())
     algorithm = {} if public.algorithm == ED25519 else {"algorithm": public.algorithm}
     text = base64.b64encode(public.raw).decode()
@@ -245,7 +245,7 @@ def public_entry(key: Ed25519PublicKey | PublicKey, name: str) -> dict[str, str]
 
 
 def private_pem(key: Ed25519PrivateKey | Sm2PrivateKey) -> bytes:
-    """PKCS #8 PEM, not encrypted: the file's mode protects it."""
+    """A private key as PKCS #8 PEM, not encrypted: the file's mode protects it."""
     if isinstance(key, Sm2PrivateKey):
         return sm2_pem(key)
     from cryptography.hazmat.primitives import serialization

@@ -36,7 +36,7 @@ class HallStanding(NamedTuple):
 
 
 class HallStatus:
-    """Publishes the status. ``look`` about once a second, ``say`` after a reconnect, ``leave`` at the end."""
+    """Publishes the status. Call ``look`` about once a second, ``say`` after a reconnect, ``leave`` at the end."""
 
     def __init__(self, hall: str, epoch: int, stamp: Callable[[int], str], group: str | None = None) -> None:
         """``stamp`` turns ms since 1970 UTC into RFC 3339. ``group``: the city group of the hall."""

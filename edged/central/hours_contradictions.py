@@ -1,4 +1,6 @@
-"""What the entries of section ``hours`` may not say together: hours that end before they begin, a day twice over."""
+"""Finds entries of section ``hours`` that contradict each other: hours that end before they begin, a day named
+twice.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Receives key lists: verifies them, keeps them, answers, and says which keys may sign. Rules of this file:
+"""Receives key lists: verifies them, stores them, answers, and says which keys may sign. Rules of this file:
 
 * Only a root key of hall.toml ([policy] root) can put a list in force; a hall without one takes none and goes on as
   it is.
@@ -47,7 +47,7 @@ log = structlog.get_logger("edged.central")
 
 
 class Concern(Protocol):
-    """``Concerns.tell``: all that stands of one kind of alarm."""
+    """Like ``Concerns.tell``: reports everything of one kind of alarm that is wrong now."""
 
     def __call__(self, alarm: MachineAlarm, standing: Mapping[str, str]) -> None: ...
 
@@ -57,7 +57,7 @@ class KeyLedger(DeskLedger, Protocol):
 
     @property
     def key_list(self) -> str:
-        """What this desk kept, as of the start."""
+        """The line this desk stored in the journal, as of the start."""
 
 
 class InForce(NamedTuple):
@@ -68,7 +68,7 @@ class InForce(NamedTuple):
 
 
 class KeyDesk:
-    """One hall's side of ``keys/push`` and ``keys/report``. ``run`` lives until cancelled.
+    """One hall's side of ``keys/push`` and ``keys/report``. ``run`` runs until cancelled.
 
     ``rooted``: hall.toml names a file of root keys. ``changed`` is called when other keys may sign than before.
     """
@@ -113,7 +113,7 @@ class KeyDesk:
 
     @property
     def version(self) -> int:
-        """Of the list that counts; 0: none does."""
+        """The version of the list in force; 0 if there is none."""
         return 0 if self._ring.listed is None else self._ring.listed.version
 
     def for_policies(self) -> Trusted:
@@ -121,7 +121,7 @@ class KeyDesk:
         return self._ring.for_policies(self._wall_ms())
 
     def for_operations(self) -> Trusted:
-        """The keys that may sign an operation now, and which."""
+        """The keys that may sign an operation now, and which operations."""
         return self._ring.for_operations(self._wall_ms())
 
     def trust(self, city: Keys, roots: Keys | None) -> None:
@@ -150,14 +150,14 @@ class KeyDesk:
             self._link.subscribe(topics.group_keys_push(self._audience.group), self.receive)
 
     async def run(self) -> None:
-        """Look at dates, and at what signed the policy in force, until cancelled."""
+        """Check dates, and the keys that signed the policy in force, until cancelled."""
         while True:
             self.look()
             self.heartbeat.expect(CHECK_S)
             await asyncio.sleep(CHECK_S)
 
     def look(self) -> None:
-        """Tell what needs a person."""
+        """Report what needs a person: keys that end soon, a policy signed with a revoked key."""
         if self._unkept is not None and self._ledger.durable:
             raw, self._unkept = self._unkept, None
             self._receive(raw, lambda: None)

@@ -89,7 +89,8 @@ class Mark(NamedTuple):
 def accept(
     raw: bytes, roots: envelope.Keys, audience: Audience, marks: Mapping[str, Mark], now_ms: int
 ) -> KeyList:
-    """All checks, in order. ``marks``: root key id -> what it signed last; ``now_ms``: wall clock.
+    """Make all checks, in order. ``marks``: root key id -> what it signed last; ``now_ms``: wall clock in ms since
+    1970.
 
     Raises ``DocumentRefused``.
     """

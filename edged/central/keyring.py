@@ -61,7 +61,9 @@ class KeyList(NamedTuple):
 
 @dataclass(slots=True)
 class Keyring:
-    """``city`` and ``duty`` are the keys of hall.toml; ``duty_operations`` what its duty desks may order."""
+    """Decides which keys may sign. ``city`` and ``duty`` are the keys of hall.toml; ``duty_operations``: what its duty
+    desks may order.
+    """
 
     city: Keys = field(default_factory=dict)
     duty: Keys = field(default_factory=dict)
@@ -109,7 +111,7 @@ class Keyring:
         return Trusted(keys, scopes, unusable)
 
     def ends(self, now_ms: int) -> dict[str, str]:
-        """What ends within a month or has ended: by scope where no key of the list lasts longer, and the list."""
+        """What ends within a month, or has ended: the list itself, and each scope whose last key of the list ends."""
         listed = self.listed
         if listed is None or now_ms < CLOCK_TRUSTED_FROM_MS:
             return {}
@@ -159,7 +161,7 @@ class Keyring:
 
 
 def publics(keys: tuple[ListedKey, ...] | tuple[RevokedKey, ...]) -> Keys:
-    """Their public keys by id."""
+    """The public keys of these entries, by key id."""
     return {one.keyid: one.public for one in keys}
 
 

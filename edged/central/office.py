@@ -1,4 +1,4 @@
-"""The hall's office for its centre: every part that speaks with it, built and run together."""
+"""The hall's office: every part that talks to the centre, built and run together."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ class Dependencies(NamedTuple):
 
 
 class Office:
-    """Policies down, events up. ``start`` once the state is restored, then ``run`` until cancelled, then ``stop``."""
+    """All parts: policies and operations come down, events go up. Call ``start`` once the state is restored, then
+    ``run`` until cancelled, then ``stop``.
+    """
 
     def __init__(
         self,
@@ -121,7 +123,7 @@ class Office:
 
     @property
     def observers(self) -> tuple[Observer, ...]:
-        """The parts of the office that are told of steps."""
+        """The parts of the office that observe each step."""
         return self.policies, self.operations, self.uplink
 
     def start(self) -> None:

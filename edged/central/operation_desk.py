@@ -1,4 +1,4 @@
-"""Receives operations: verifies them, puts them into the inbox, answers. Rules of this file:
+"""Receives operations (orders): verifies them, puts them into the inbox, answers. Rules of this file:
 
 * Whoever may publish on ``ops/{operation}``, only the signature decides; a retained message is never an order.
 * An order becomes a core event; the counter that keeps it from being replayed is committed with that event's step.
@@ -88,7 +88,7 @@ class _Asked:
 
 
 class OperationDesk(Observer):
-    """One hall's side of ``ops/{operation}``. An observer of the loop: it learns there what became of an order."""
+    """One hall's side of ``ops/{operation}``. As an observer of the loop it learns the outcome of each order."""
 
     def __init__(
         self,

@@ -373,7 +373,7 @@ OPERATIONS: dict[str, type[Body]] = {
 
 
 def accept(raw: bytes, name: str, trusted: Trusted, audience: Audience, past: Past) -> Order:
-    """Checks 2 to 7 of an operation that came on the topic of ``name``. Raises ``DocumentRefused``."""
+    """Make checks 2 to 7 of an operation that came on the topic of ``name``. Raises ``DocumentRefused``."""
     opened = envelope.verify(raw, PAYLOAD_TYPE, trusted.keys, trusted.unusable)
     document = parse(opened.payload, OperationDocument)
     check_for_us(document, TYPE, audience)
@@ -397,7 +397,9 @@ def accept(raw: bytes, name: str, trusted: Trusted, audience: Audience, past: Pa
 
 
 def meant(event: Event, site: Site) -> Event:
-    """The same order with ids, where numbers or names were written. What the hall does not know stays as it is."""
+    """The same order with ids in place of window numbers and names. A name that the hall does not know is left as it
+    is.
+    """
     found: dict[str, Any] = {}
     for one in fields(cast(Any, event)):
         said = getattr(event, one.name)

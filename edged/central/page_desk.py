@@ -106,7 +106,7 @@ class PageDesk(Observer):
         self._before: dict[str, None] = {}  # windows and areas of the configuration that the last process had
 
     def start(self) -> None:
-        """Listen to the link; count what the restored state still knows of today."""
+        """Listen to the link; count what the restored state still holds of today."""
         self._link.on_state(self._link_changed)
         state = self._from.state()
         self._day = state.day
@@ -142,7 +142,7 @@ class PageDesk(Observer):
     # -- what steps tell --
 
     def step(self, step: Step, decision_s: float) -> None:
-        """As an observer: mark what is to be looked at, keep what only this step knows."""
+        """As an observer: mark the parts this step touched, and keep what only its notes say."""
         touched = self._touched
         if len(touched) < TOUCHED_MAX:
             for command in step.commands:

@@ -1,4 +1,4 @@
-"""Who waits where, for visitors' own pages: ``hall/{hall}/page/line/{area}``, retained. Rules of this file:
+"""Publishes who waits where, for visitors' own pages: ``hall/{hall}/page/line/{area}``, retained. Rules of this file:
 
 * Only where hall.toml says where visitors look (``[pages] public_url``). A number stands here under a hash of its
   token: who reads the broker cannot open anybody's page. No class, no name.
@@ -64,12 +64,12 @@ log = structlog.get_logger("edged.central")
 
 
 def name_of(own: str) -> str:
-    """Under which name the row of a token stands."""
+    """The name under which the row of a token is published: its hash."""
     return sha256(own.encode()).hexdigest()[:OF_DIGITS]
 
 
 class LineDesk:
-    """Publishes the lines. ``run`` until cancelled."""
+    """Publishes the waiting lines of all areas. ``run`` until cancelled."""
 
     def __init__(self, link: PageLink, hall: str, sources: PageSources) -> None:
         self._link = link
@@ -98,7 +98,7 @@ class LineDesk:
         self._said.clear()  # a broker that was away may have lost what it kept
 
     async def look(self) -> None:
-        """One round: every area whose line is another one than before."""
+        """Go through all areas once and publish each line that changed."""
         site = self._from.state().site
         if site is None or site.tickets_url is None:
             for area in list(self._said):

@@ -57,7 +57,7 @@ class PageParts:
         self._stamp = stamp
 
     def names(self, public_url: str | None, timezone: str, name_en: str | None) -> Body:
-        """Everything that only the configuration says."""
+        """The names of the hall's areas, services, windows, staff and devices: what only the configuration says."""
         site, lookup = self._lookup.site, self._lookup
         return {
             "hall": {"name": site.name, "name_en": name_en, "timezone": timezone},
@@ -96,7 +96,7 @@ class PageParts:
         }
 
     def window(self, window: str) -> Body:
-        """A window as it stands, with its lamp and its LED on whatever wire."""
+        """A window as it is now, with its lamp and its LED bar, on whatever wire."""
         site, state = self._lookup.windows[window], self._state.windows[window]
         ticket = None if state.ticket is None else self._state.tickets.get(state.ticket)
         reason = (
@@ -123,7 +123,7 @@ class PageParts:
         }
 
     def name(self, staff: str | None) -> str | None:
-        """A member of staff as people call them; a name that is on no list stands for itself."""
+        """The name of a member of staff; a name that is on no list is returned as it is."""
         if staff is None or staff == staffing.DUTY_MANAGER:
             return None if staff is None else page_words.DUTY[0]
         known = self._lookup.staff.get(staff)
@@ -211,7 +211,7 @@ class PageParts:
         }
 
     def alarms(self) -> Body:
-        """What stands, the newest first, in words, with what to do."""
+        """The standing alarms, the newest first, in words, with what to do."""
         found = list(self._state.alarms.values())[-ALARMS_MAX:]
         return {
             "alarms": [
@@ -238,7 +238,7 @@ class PageParts:
         return alarm_words(one.kind, (known and known.reason) or "")
 
     def subject(self, subject: str) -> page_words.Pair:
-        """Whatever an alarm or an order is about, as people call it."""
+        """The name of whatever an alarm or an order is about, as people call it."""
         lookup = self._lookup
         if subject in lookup.windows:
             number = lookup.windows[subject].number
@@ -254,7 +254,7 @@ class PageParts:
         return self._devices.get(device_of(Point(subject)), (subject, subject))
 
     def overrides(self) -> Body:
-        """What people decided over the rules, by whom, until when and why."""
+        """What people decided against the rules: by whom, until when and why."""
         return {
             "overrides": [
                 {
@@ -336,7 +336,7 @@ class PageParts:
         }
 
     def links(self, backlog: int, durable: bool, clock: bool) -> Body:
-        """Whether the hall is heard: the centre, the disk, the clock; and every device that is not, by name."""
+        """Whether the centre, the disk and the clock work; and by name every device that does not."""
         known = self._state.devices
         lost = [one for one in self._devices if one not in known or not known[one].up]
         return {

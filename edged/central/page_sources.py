@@ -1,4 +1,4 @@
-"""What those who publish for the pages are given: the link, and where the hall's state is."""
+"""What the publishers of page parts get: the link, and functions that return the hall's state."""
 
 from __future__ import annotations
 

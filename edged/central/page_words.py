@@ -1,4 +1,4 @@
-"""Words of the pages that the hall itself has none for: a rule, a limit, a device's name."""
+"""Words on the pages for a rule, a limit and a device's name."""
 
 from __future__ import annotations
 

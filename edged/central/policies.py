@@ -1,4 +1,4 @@
-"""A pushed policy: from envelope bytes to ``core.policy.Policy``, or a refusal that a manager understands.
+"""Checks a pushed policy: from envelope bytes to ``core.policy.Policy``, or a refusal that a manager understands.
 
 The checks, in order; the first that fails ends it, and nothing is ever half accepted:
 
@@ -49,7 +49,7 @@ class PolicyDocument(Document, frozen=True, kw_only=True):
 
 
 def accept(raw: bytes, trusted: Trusted, audience: Audience, mark: HighestVersion, now_ms: int) -> Verified:
-    """All checks, in order. ``now_ms``: wall clock. Raises ``DocumentRefused``."""
+    """Make all checks, in order. ``now_ms``: wall clock in ms since 1970. Raises ``DocumentRefused``."""
     payload = signed_by(raw, trusted).payload
     document = parse(payload, PolicyDocument)
     check_for_us(document, TYPE, audience)
@@ -60,7 +60,7 @@ def accept(raw: bytes, trusted: Trusted, audience: Audience, mark: HighestVersio
 
 
 def signed_by(raw: bytes, trusted: Trusted) -> envelope.OpenedEnvelope:
-    """Checks 1 to 3. Raises ``DocumentRefused``."""
+    """Make checks 1 to 3. Raises ``DocumentRefused``."""
     return envelope.verify(raw, PAYLOAD_TYPE, trusted.keys, trusted.unusable)
 
 

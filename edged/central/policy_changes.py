@@ -1,4 +1,4 @@
-"""What a policy says, and in what it differs from another one: sentences in English and Chinese.
+"""What a policy says, and how it differs from another one: sentences in English and Chinese.
 
 A document is the whole policy, so what it leaves out falls back. Each value is told by the name that stands beside its
 field (``Parameter``), areas, services and windows by theirs where the hall is known; values of an area are compared as
@@ -54,14 +54,14 @@ NONE = Words("none", "无")
 
 
 class Change(NamedTuple):
-    """One value that is another one: where it stands in the document, and a sentence."""
+    """One value that differs: its place in the document, and a sentence."""
 
     path: str
     words: Words
 
 
 class PlaceNames:
-    """How the areas, services and windows of a hall are called; ids where nobody knows the hall."""
+    """The names of a hall's areas, services and windows; their ids if the hall is not known."""
 
     def __init__(self, site: Site | None = None) -> None:
         self._names: dict[tuple[str, str], Words] = {}
@@ -76,7 +76,7 @@ class PlaceNames:
             }
 
     def of(self, kind: str, id_: str) -> Words:
-        """``kind``: area, service or window. ``id_`` as it stands in a policy, also for halls that differ."""
+        """The name of a place. ``kind``: area, service or window. ``id_``: as it stands in a policy, also for halls that differ."""
         if id_.startswith(KIND):
             return Words(f"areas of kind {plain(id_)}", f"{plain(id_)}类专区")
         name = self._names.get((kind, plain(id_)), Words(plain(id_), plain(id_)))
@@ -84,7 +84,7 @@ class PlaceNames:
 
 
 def fallen_back(policy: Policy) -> tuple[str, ...]:
-    """Sections of ``policy`` that are the built-in ones: named by no line of the document, or as they are anyway."""
+    """The sections of ``policy`` that equal the built-in ones."""
     plain = Policy()
     return tuple(
         field.name
@@ -94,7 +94,7 @@ def fallen_back(policy: Policy) -> tuple[str, ...]:
 
 
 def changes(before: Policy, after: Policy, names: PlaceNames | None = None) -> list[Change]:
-    """Every value that becomes another one, in the order of the sections."""
+    """Every value that differs between two policies, in the order of the sections."""
     return list(_parts("", before, after, names or PlaceNames()))
 
 
@@ -258,7 +258,7 @@ def left_out(unmet: Sequence[Unmet]) -> Words | None:
 
 
 def said(policy: Policy, names: PlaceNames | None = None) -> list[Change]:
-    """What a policy says other than the built-in one, hours first."""
+    """Every value of a policy that differs from the built-in one, hours first."""
     names = names or PlaceNames()
     week = policy.hours.week
     hours = (

@@ -75,7 +75,7 @@ class BrokerLink(Protocol):
 
 
 class Put(Protocol):
-    """``Inbox.put``: False if the inbox is full."""
+    """Like ``Inbox.put``: returns False if the inbox is full."""
 
     def __call__(
         self, event: Event, ack: Callable[[], None] | None = None, attachments: Attachments = ALONE
@@ -119,7 +119,7 @@ class _Again:
     topic: str = ""
 
     def ack(self) -> None:
-        """Long since."""
+        """No-op: it was acknowledged long ago."""
 
 
 class DeskLedger(Protocol):
@@ -130,7 +130,7 @@ class DeskLedger(Protocol):
         """Whether accepted inputs reach the disk."""
 
     def policies(self) -> Policies:
-        """What is kept of policies."""
+        """What the journal stores of policies."""
 
 
 class Rehearse(Protocol):
@@ -144,17 +144,18 @@ class Rehearse(Protocol):
 
 
 class TellRefusal(Protocol):
-    """Counts a refused document and tells the core; ``named``: what the document calls itself, ``order``: the id it
-    claims.
+    """Counts a refused document and reports it to the core. ``named``: what the document calls itself; ``order``: the
+    id it claims.
     """
 
     def __call__(self, why: Reason, named: str, order: str = "") -> None: ...
 
 
 class PolicyDesk(Observer):
-    """One hall's side of ``policy/push`` and ``policy/report``. ``run`` lives until cancelled.
+    """One hall's side of ``policy/push`` and ``policy/report``. ``run`` runs until cancelled.
 
-    An observer of the loop: the core's verdict on a policy on trial is carried out with the step that said it.
+    An observer of the loop: it carries out the core's verdict on a policy on trial, with the step that gave the
+    verdict.
     """
 
     def __init__(
@@ -195,7 +196,7 @@ class PolicyDesk(Observer):
 
     @property
     def expired(self) -> bool:
-        """The policy in force is past its ``expires`` (it stays in force)."""
+        """Whether the policy in force is past its ``expires`` (it stays in force)."""
         now_ms = self._wall_ms()
         return (
             self._applied is not None
@@ -252,14 +253,14 @@ class PolicyDesk(Observer):
             self._link.subscribe(topics.group_policy_push(self._audience.group), self.receive)
 
     async def run(self) -> None:
-        """Look at the clock until cancelled: staged policies become due, the one in force expires."""
+        """Check the clock until cancelled: staged policies become due, the one in force expires."""
         while True:
             self.heartbeat.expect(CHECK_S)
             await asyncio.sleep(CHECK_S)
             self.look()
 
     def look(self) -> None:
-        """One look at the clock."""
+        """Check the clock once."""
         waiting = self._waiting
         if waiting is not None and not waiting.in_inbox:
             try:
@@ -274,7 +275,7 @@ class PolicyDesk(Observer):
             self._say_again()
 
     def keys_changed(self) -> None:
-        """Other keys may sign than before: a policy that is not in force yet needs one that still may."""
+        """Other keys may sign than before: drop a policy that is not in force yet if its key may not sign any more."""
         waiting = self._waiting
         if waiting is None or waiting.in_inbox:
             return
@@ -287,7 +288,7 @@ class PolicyDesk(Observer):
             self._refuse(waiting.verified.envelope, refusal, *waiting.acks)
 
     def step(self, step: Step, decision_s: float) -> None:
-        """Observer: try again what found the inbox full, with the next step and after a restart."""
+        """As an observer: try again, with the next step and after a restart, what found the inbox full."""
         trial = self._state().trial
         if trial is not None and trial.harmful and trial is not self._going_back:
             self._go_back(trial)

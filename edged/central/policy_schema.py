@@ -9,7 +9,9 @@ from edged.shapes import json_schema
 
 
 def policy_schema() -> dict[str, Any]:
-    """Draft 2020-12. It holds every field, type and bound; what fields say of each other only the hall judges."""
+    """The schema (JSON Schema, draft 2020-12): every field, type and bound. What values say together only the hall
+    checks.
+    """
     schema = json_schema(PolicyDocument)
     schema["properties"] = {
         "$schema": {"type": "string", "description": "for editors; left out when the document is signed"},

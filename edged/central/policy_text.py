@@ -31,7 +31,7 @@ def uncommented(raw: bytes) -> bytes:
 
 
 def draft(policy: Policy, version: int, hall: str) -> str:
-    """A whole document that says what ``policy`` says, every value with its meaning, range and built-in value."""
+    """A whole document that says what ``policy`` says: each value with its meaning, range and built-in value."""
     plain = Policy()
     terms = json.dumps(msgspec.to_builtins(Terms()))
     lines = [

@@ -35,7 +35,7 @@ log = structlog.get_logger("edged.central")
 
 
 class Limits(NamedTuple):
-    """Seconds of a processor that a rehearsal may use, and after how many real ones nobody waits for it any more."""
+    """Limits of a rehearsal: processor seconds it may use, and real seconds after which nobody waits for it."""
 
     processor_s: float = SECONDS
     deadline_s: float = DEADLINE_S
@@ -78,7 +78,7 @@ class Rehearsals:
         return None
 
     async def run(self) -> None:
-        """Ask for what is wanted, one after the other."""
+        """Rehearse the policies that are wanted, one after the other, until cancelled."""
         while True:
             wanted, self._wanted = self._wanted, None
             if wanted is None:

@@ -1,4 +1,4 @@
-"""What a rehearsal of a policy found: figures before and after, whether it is worse, and how that is told.
+"""The result of rehearsing a policy: figures before and after, whether it is worse, and how that is put into words.
 
 A policy is rehearsed on the hall's own recorded days before it comes into force (``rehearsals.py`` asks, another
 process works it out: ``edged/backtest/rehearsal.py``). Question and answer are one JSON line each; waits in minutes.
@@ -85,7 +85,7 @@ class Now(Shape, frozen=True):
 
 
 class Rehearsed(Shape, frozen=True):
-    """``days`` of ``of`` recorded ones were managed, newest first. ``before``: the policy in force."""
+    """``days`` of ``of`` recorded days were rehearsed, the newest first. ``before``: figures of the policy in force."""
 
     days: _Whole
     of: _Whole
@@ -158,7 +158,7 @@ def read_answer(line: bytes) -> Rehearsed | Missed:
 
 
 def of_report(said: Any) -> Rehearsed | Missed:
-    """``rehearsal`` of a report. Raises ``BadMessage``."""
+    """Read ``rehearsal`` of a policy report. Raises ``BadMessage``."""
     try:
         missed = isinstance(said, dict) and "missed" in said
         found: Rehearsed | Missed = read(Missed, said) if missed else read(Rehearsed, said)
@@ -176,7 +176,7 @@ def to_json(found: Rehearsed | Missed) -> dict[str, Any]:
 
 
 def objection(found: Rehearsed | Missed, max_worse: int | None) -> Reason | None:
-    """Why the policy is not to come into force, by its own ``rehearsal.max_worse``; None: nothing is against it."""
+    """Why the policy must not come into force, by its own ``rehearsal.max_worse``; None if nothing is against it."""
     if max_worse is None:
         return None
     path = "rehearsal.max_worse"
@@ -223,7 +223,7 @@ def _change(english: str, chinese: str, old: float, new: float) -> tuple[str, st
 
 
 def sentences(found: Rehearsed | Missed) -> tuple[tuple[str, str], ...]:
-    """A line each, English and Chinese."""
+    """The result as lines, each in English and Chinese."""
     if isinstance(found, Missed):
         why, why_zh = MISSED[found.missed]
         return ((f"not rehearsed: {why}", f"未预演：{why_zh}"),)

@@ -36,14 +36,14 @@ _LINE = 64
 
 
 class PublicKey(NamedTuple):
-    """``raw``: 32 bytes of Ed25519; 65 bytes of SM2, an uncompressed point."""
+    """A public key. ``raw``: 32 bytes for Ed25519; 65 bytes for SM2, an uncompressed point."""
 
     algorithm: str
     raw: bytes
 
 
 class Sm2PrivateKey(NamedTuple):
-    """``scalar``: 32 bytes; ``public``: 65 bytes."""
+    """An SM2 signing key. ``scalar``: 32 bytes; ``public``: 65 bytes."""
 
     scalar: bytes
     public: bytes
@@ -66,13 +66,13 @@ def supported() -> frozenset[str]:
 
 
 def is_public(key: PublicKey) -> bool:
-    """Whether it has the form of a key of its algorithm."""
+    """Whether ``key`` has the length and form that its algorithm wants."""
     formed = len(key.raw) == PUBLIC_BYTES.get(key.algorithm)
     return formed and (key.algorithm != SM2 or key.raw[:1] == UNCOMPRESSED)
 
 
 def signed(key: PublicKey, sig: bytes, data: bytes) -> bool:
-    """Whether ``sig`` over ``data`` is of ``key``, judged by the key's algorithm alone."""
+    """Whether ``sig`` is a signature over ``data`` by ``key``, checked with the key's algorithm alone."""
     if not is_public(key) or key.algorithm not in supported():
         return False
     return _signed_sm2(key.raw, sig, data) if key.algorithm == SM2 else _signed_ed25519(key.raw, sig, data)
@@ -116,7 +116,7 @@ def public_of(key: Ed25519PrivateKey | Sm2PrivateKey) -> PublicKey:
 
 
 def new_sm2() -> Sm2PrivateKey:
-    """A new key. Raises ``ImportError`` without the extra ``gm``."""
+    """Generate an SM2 key. Raises ``ImportError`` without the extra ``gm``."""
     import gmssl_pyx
 
     public, scalar = gmssl_pyx.sm2_key_generate()
@@ -124,7 +124,7 @@ def new_sm2() -> Sm2PrivateKey:
 
 
 def sm2_pem(key: Sm2PrivateKey) -> bytes:
-    """PKCS #8 PEM, not encrypted, as OpenSSL writes and reads it."""
+    """The key as PKCS #8 PEM, not encrypted, as OpenSSL writes and reads it."""
     text = base64.b64encode(_PKCS8_HEAD + key.scalar + _PKCS8_MIDDLE + key.public).decode()
     lines = [text[start : start + _LINE] for start in range(0, len(text), _LINE)]
     return ("\n".join((_ARMOUR[0], *lines, _ARMOUR[1])) + "\n").encode()

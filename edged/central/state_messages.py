@@ -50,7 +50,7 @@ class StateMessages:
         self._link.publish(*self._message(value), retain=True)
 
     async def act(self, action: Action) -> None:
-        """Does nothing: the centre carries out no actions."""
+        """Raises ``Refused``: the centre carries out no actions."""
         raise Refused(f"the centre takes no {action.body.kind}")
 
     async def run(self) -> None:

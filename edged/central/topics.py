@@ -15,7 +15,9 @@ from typing import Literal, NamedTuple
 
 
 class Topic(NamedTuple):
-    """``way``: up to the centre, down to the hall, or only between the hall's broker and the hall (local)."""
+    """A topic of the contract. ``way``: up to the centre, down to the hall, or only between the hall's broker and the
+    hall (local).
+    """
 
     address: str
     way: Literal["up", "down", "local"]

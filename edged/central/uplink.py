@@ -1,4 +1,4 @@
-"""The hall's history on its way to the centre: ``hall/{hall}/events`` up, ``…/events/ack`` down. Rules of this file:
+"""Sends the hall's history to the centre: ``hall/{hall}/events`` up, ``…/events/ack`` down. Rules of this file:
 
 * What happened is sent after it was committed, at once; what could not be sent then is read from the journal and
   sent behind it, oldest first and at a limited rate, marked ``historical``. History never delays what happens now.
@@ -58,9 +58,10 @@ log = structlog.get_logger("edged.central")
 
 
 class Uplink(Observer):
-    """One hall's events. ``start`` once, ``run`` until cancelled. ``stamp`` turns wall ms since 1970 into RFC 3339.
+    """Sends one hall's events. ``start`` once, ``run`` until cancelled. ``stamp`` turns wall ms since 1970 into RFC
+    3339.
 
-    ``ahead(why)`` hears that more is acknowledged than was sent, and ``None`` once it is over.
+    ``ahead(why)`` is called when more is acknowledged than was sent, and with ``None`` once that is over.
     """
 
     def __init__(
@@ -106,16 +107,16 @@ class Uplink(Observer):
 
     @property
     def backlog(self) -> int:
-        """Events that the centre has not acknowledged."""
+        """How many events the centre has not acknowledged."""
         return self._number - self._acked + len(self._fresh)
 
     @property
     def taken(self) -> int:
-        """Events up to this number have been received by the centre."""
+        """The number up to which the centre has acknowledged events."""
         return self._acked
 
     def start(self, offset_ms: int) -> None:
-        """Subscribe. ``offset_ms``: wall time less hall time in the restored state."""
+        """Subscribe to acknowledgements. ``offset_ms``: wall time minus hall time in the restored state."""
         self._offset_ms = self._first_offset_ms = offset_ms
         self._history = History(self._outbox, *self._marks[0], offset_ms)
         self._outbox.on_durable(self._durable_changed)
@@ -134,7 +135,7 @@ class Uplink(Observer):
             await self._pause()
 
     def stop(self) -> None:
-        """Keep the centre's last acknowledgement in the journal."""
+        """Store the centre's last acknowledgement in the journal."""
         if self._kept != self._acked:
             self._keep(now=True)
 

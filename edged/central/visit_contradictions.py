@@ -1,4 +1,4 @@
-"""Calling rules, priority classes and journeys of a policy that contradict each other or themselves."""
+"""Finds calling rules, priority classes and journeys of a policy that contradict each other or themselves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The broker as witness of the journal: its last step, retained on ``hall/{hall}/journal``.
+"""Publishes the journal's last step as a retained message, ``hall/{hall}/journal``: so the broker can testify if the
+journal lost its end.
 
 A journal that was put back from an older copy, or begun anew in an empty folder, cannot know what it does not know. The
 broker does: it repeats what was said last. Rules: nothing is said before the broker had time to repeat it; what is said
@@ -45,7 +46,7 @@ class WitnessedJournal(Protocol):
 
 
 class Witness:
-    """``start`` once, ``look`` about once a second."""
+    """Publishes and compares: ``start`` once, ``look`` about once a second."""
 
     def __init__(
         self, link: WitnessLink, journal: WitnessedJournal, hall: str, state: Callable[[], State]

@@ -1,1 +1,3 @@
-"""Facts of a decision as sentences, Chinese and English: for the demo, ``edged why`` and events to the centre."""
+"""Turns the facts of a decision into sentences, Chinese and English: for the demo, ``edged why`` and events to the
+centre.
+"""

@@ -77,7 +77,7 @@ def sentences(note: Note, site: Site) -> tuple[str, str]:
 
 
 def explained(note: Note, site: Site) -> Explained | None:
-    """The decision behind a note; None for notes that are none."""
+    """The decision that a note tells of; None for notes of no decision."""
     decision = DECISIONS.get(note.kind)
     if decision is None or (note.kind == "tidal.released" and not note.data.get("reason")):
         return None

@@ -1,4 +1,4 @@
-"""Wires: each module owns one kind of connection, its reconnects and its failure modes."""
+"""Wires: each module implements one kind of connection, with its reconnects and its failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source of every link's random jitter, so that a simulated world can draw it from its seed."""
+"""The source of random jitter for every link; a simulated world replaces it by one from its seed."""
 
 from __future__ import annotations
 

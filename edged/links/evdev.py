@@ -62,14 +62,14 @@ class _InputTransport(asyncio.Transport):
         self._loop.add_reader(file, self._readable)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Nothing is written."""
+        """No-op: nothing is written."""
 
     def write(self, data: bytes | bytearray | memoryview[int]) -> None:
-        """Nothing can be. Raises ``OSError``."""
+        """Raises ``OSError``: an input device cannot be written to."""
         raise OSError(9, "an input device takes nothing")
 
     def abort(self) -> None:
-        """Close it; the kernel gives the keys back to whoever else listens."""
+        """Close the device; the kernel gives its keys back to other programs."""
         self._close(None)
 
     def _readable(self) -> None:

@@ -46,6 +46,6 @@ class FrameCutter(Generic[FrameT]):
         return frames
 
     def gap(self) -> None:
-        """The line fell silent: bytes that began a frame count as noise."""
+        """The line fell silent: count bytes of an incomplete frame as noise."""
         self.noise += len(self._held)
         self._held = b""

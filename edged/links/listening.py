@@ -1,4 +1,4 @@
-"""The hearing half of a serial bus that several units share (the writing half is ``slots.py``). Rules:
+"""The receiving half of a serial bus that several units share (the sending half is ``slots.py``). Rules:
 
 * Bytes become frames; half a frame is dropped once the line was silent for ``GAP_S``.
 * A bus that babbles (``noise.py``) is lost, and nothing on it is believed, until it was quiet for a while.
@@ -25,8 +25,8 @@ FrameT = TypeVar("FrameT")
 
 
 class BusListener(Generic[FrameT]):
-    """``cutter`` makes an empty parser; ``accept`` gets each frame while the bus is believed; ``fail`` hears that
-    nothing can be sent now, and why.
+    """Receives frames. ``cutter`` makes an empty parser; ``accept`` is called with each frame unless the bus is lost;
+    ``fail`` is called when nothing can be sent now, and why.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class BusListener(Generic[FrameT]):
         self.open: bool | None = None
 
     def begin(self) -> None:
-        """The driver starts: its first report is told, whatever was told before."""
+        """Start: the driver's first report is sent, whatever was reported before."""
         self._presence.forget()
 
     def end(self) -> None:
-        """The driver ends: what waits fails, and no timer is left."""
+        """Stop: frames that wait to be sent fail, and no timer is left."""
         self.open, self._why = None, Loss(OTHER, "stopped")
         self._fail(self._unreachable())
         for timer in self._timers.values():
@@ -67,7 +67,7 @@ class BusListener(Generic[FrameT]):
             raise Unreachable("babble", "babble")
 
     def spoke(self) -> None:
-        """A unit of ours was understood: the noise before it does not count."""
+        """A frame of one of our units was understood: forget the noise before it."""
         self._babble.spoke()
 
     def take(self, data: bytes) -> None:

@@ -39,7 +39,7 @@ NUMBER = re.compile(r"\[Errno (\d+)\]")  # asyncio and serialx put errors of the
 
 
 def loss_of(error: BaseException) -> Loss:
-    """The word for an error, and the operating system's own text as detail."""
+    """The loss word for an error, with the operating system's own text as detail."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return Loss(_word(error), (text or type(error).__name__)[:DETAIL_MAX_CHARS])
 

@@ -15,7 +15,7 @@ PRESSES_WITHIN_S = 1.0
 
 
 class Babble:
-    """Judges a stretch of noise by its length in time and bytes."""
+    """Detects a bus that sends noise, by the noise's length in time and bytes."""
 
     def __init__(self) -> None:
         self._since_s: float | None = None
@@ -23,7 +23,7 @@ class Babble:
         self._bytes = 0
 
     def heard(self, noise_bytes: int, now_s: float) -> bool:
-        """``noise_bytes`` arrived; True if the bus babbles."""
+        """Count ``noise_bytes`` that arrived; True if the bus babbles."""
         if self._since_s is None or now_s - self._last_s >= QUIET_S:
             self._since_s, self._bytes = now_s, 0
         self._last_s = now_s
@@ -31,22 +31,22 @@ class Babble:
         return now_s - self._since_s >= BABBLE_S and self._bytes >= BABBLE_BYTES
 
     def spoke(self) -> None:
-        """A known unit was understood: the noise before it does not count."""
+        """A frame of a known unit was understood: forget the noise before it."""
         self._since_s = None
 
     def quiet_in_s(self, now_s: float) -> float:
-        """Seconds of silence still missing; 0 once it is quiet."""
+        """Seconds of silence still needed until the bus counts as quiet; 0 once it does."""
         return max(0.0, self._last_s + QUIET_S - now_s)
 
 
 class Presses:
-    """Keeps a stuck key out of the hall's inbox."""
+    """Limits how often a key may be pressed, so that a stuck key does not fill the hall's inbox."""
 
     def __init__(self) -> None:
         self._at_s: dict[int, deque[float]] = {}  # by address: one byte, so at most 256 entries
 
     def allows(self, address: int, now_s: float) -> bool:
-        """Whether one more press from ``address`` is a person's."""
+        """Whether one more press from ``address`` can be a person's."""
         recent = self._at_s.setdefault(address, deque(maxlen=PRESSES_MAX))
         if len(recent) == PRESSES_MAX and now_s - recent[0] < PRESSES_WITHIN_S:
             return False

@@ -54,7 +54,7 @@ class Pty:
 
     @property
     def unread(self) -> int:
-        """Bytes that the device said and no program has taken yet."""
+        """How many bytes of the device no program has read yet."""
         if self._fds is None:
             return 0
         count = fcntl.ioctl(self._fds[1], termios.FIONREAD, bytes(4))
@@ -93,7 +93,7 @@ class Pty:
                 self._on_state(False, Loss("port-missing", "unplugged"))
 
     def replug(self) -> str:
-        """Pull it and plug it in again; the port comes back under another name."""
+        """Unplug the port and plug it in again; it comes back under another name."""
         held: list[tuple[int, int]] = []
         before = self.slave if self.plugged else ""
         self.unplug()
@@ -116,7 +116,7 @@ class Pty:
             _close(self._frozen.pop())
 
     async def run(self, on_bytes: Callable[[bytes], None], on_state: Callable[[bool, Loss], None]) -> None:
-        """The device's end, see ``ByteLink``. Until cancelled."""
+        """Serve the device's end until cancelled, see ``ByteLink``."""
         self._on_bytes, self._on_state = on_bytes, on_state
         try:
             self._listen()
@@ -130,13 +130,13 @@ class Pty:
             self._on_bytes = self._on_state = None
 
     async def write(self, data: bytes) -> None:
-        """See ``ByteLink``: the device speaks."""
+        """See ``ByteLink``: the device sends bytes."""
         if not self.plugged:
             raise Unreachable("unplugged")
         self.send(data)
 
     def send(self, data: bytes) -> None:
-        """The device speaks, whether or not anybody can hear it."""
+        """Send bytes of the device, whether or not a program reads them."""
         for delay_s, piece in self._mangler.pieces(data):
             if delay_s > 0:
                 self._delivery.put(delay_s, piece)

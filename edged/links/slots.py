@@ -1,5 +1,4 @@
-"""The one writer of a serial bus whose units never answer: frames go out one at a time, with a pause between them.
-Rules:
+"""The sending half of a serial bus whose units never answer: frames go out one at a time, with a pause between them.
 
 * Each output of a unit is a slot holding one frame, its newest: what was overtaken while it waited is never sent.
 * Changed slots go first, in the order of change; slots that are merely re-asserted use the time that is left.
@@ -32,7 +31,7 @@ class SlotBus(Generic[FrameT]):
         self._wanted = asyncio.Event()
 
     def is_new(self, slot: str, level: FrameT) -> bool:
-        """Whether ``level`` differs from what the slot was last told."""
+        """Whether ``level`` differs from what was last sent to the slot."""
         return self._standing.get(slot) != level
 
     def standing(self, slot: str) -> FrameT | None:

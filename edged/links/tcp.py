@@ -14,7 +14,7 @@ from edged.links.reopening import ByteEnds, Reopening
 
 
 class TcpByteLink(Reopening[asyncio.Transport]):
-    """One connection to ``host:port``, without Nagle's delay."""
+    """One connection to ``host:port``, with TCP_NODELAY."""
 
     def __init__(self, host: str, port: int, jitter: Callable[[], float] = chance) -> None:
         super().__init__(f"{host}:{port}", jitter)

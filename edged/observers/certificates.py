@@ -48,7 +48,7 @@ class CertificateWatch:
         self._due.set()
 
     async def run(self) -> None:
-        """Check all certificates now and then, until cancelled."""
+        """Check all certificates every ``LOOK_S`` and whenever ``look`` asks, until cancelled."""
         while True:
             self._due.clear()
             try:

@@ -1,4 +1,4 @@
-"""One log line when a device is lost, with reason and remedy; one when it is back, with how long it was away."""
+"""Logs one line when a device is lost, with reason and remedy, and one when it is back, with how long it was away."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DeviceLog(Observer):
         self._by_our_link: set[str] = set()  # lost with the broker: the link has had its line
 
     def step(self, step: Step, decision_s: float) -> None:
-        """One line for a change of a device."""
+        """Log one line if the step changed a device."""
         event = step.event
         if not isinstance(event, DeviceLost | DeviceBack):
             return

@@ -49,7 +49,7 @@ _LAG_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
 
 
 class Readings(NamedTuple):
-    """What is read when somebody scrapes: events in the inbox, events the centre lacks, free bytes of the disk."""
+    """Values read at each scrape: events in the inbox, events the centre lacks, free bytes on the disk."""
 
     inbox: Callable[[], float]
     uplink: Callable[[], float]
@@ -229,48 +229,48 @@ class Metrics(Observer):
             self._count(note)
 
     def rejected(self, reason: str) -> None:
-        """An input was not an event (``Context.reject``)."""
+        """Count an input that was no event (``Context.reject``)."""
         self._rejected.labels(self._word("rejected", reason)).inc()
 
     def device_error(self, device: str, fault: str) -> None:
-        """A device exchange failed; ``fault`` is the kind: unreachable, refused, garbled."""
+        """Count a failed exchange with a device; ``fault``: unreachable, refused or garbled."""
         name = device if device in self._devices else OTHER
         self._errors.labels(name, self._word("fault", fault)).inc()
 
     def input_to_output(self, driver: str, seconds: float) -> None:
-        """Seconds from the input's stamp to the return of the driver's ``show`` or ``act``."""
+        """Record the seconds from an input's stamp to the return of the driver's ``show`` or ``act``."""
         self._output.labels(self._word("driver", driver)).observe(seconds)
 
     def commit(self, seconds: float) -> None:
-        """Seconds one journal commit took."""
+        """Record the seconds one journal commit took."""
         self._commit.observe(seconds)
 
     def loop_lag(self, seconds: float) -> None:
-        """Seconds the loop woke up later than asked."""
+        """Record the seconds by which the loop woke up later than asked."""
         self._lag.observe(seconds)
 
     def policy_rejected(self, reason: str) -> None:
-        """A pushed policy was refused; ``reason`` is the code of the report."""
+        """Count a refused policy; ``reason`` is the code of the report."""
         self._policy_rejected.labels(self._word("policy", reason)).inc()
 
     def set_durable(self, durable: bool) -> None:
-        """Whether accepted inputs reach the disk."""
+        """Set whether accepted inputs reach the disk."""
         self._durable.set(durable)
 
     def set_link(self, link: str, up: bool) -> None:
-        """Whether a link (mqtt, centre, a serial bus) stands."""
+        """Set whether a link (mqtt, centre, a serial bus) is up."""
         self._link_up.labels(self._word("link", link)).set(up)
 
     def certificate(self, file: str, end_s: float) -> None:
-        """``file`` holds a certificate that ends at ``end_s`` (seconds since 1970 UTC)."""
+        """Set when the certificate in ``file`` ends, in seconds since 1970 UTC."""
         self._certificates.labels(file).set(end_s)
 
     def secret(self, file: str, readable: bool) -> None:
-        """``file`` (a password, key or certificate of the broker link) can be read, or cannot."""
+        """Set whether ``file`` (a password, key or certificate of the broker link) can be read."""
         self._secrets.labels(file).set(readable)
 
     def render(self) -> bytes:
-        """The text exposition, version 0.0.4."""
+        """The metrics as text, in the exposition format 0.0.4."""
         lost = self._readings.lost_lines()
         self._log_lost.inc(lost - self._lost_seen)
         self._lost_seen = lost

@@ -95,7 +95,7 @@ class DayRecorder:
             self.day["policy"] = {key: body.get(key) for key in ("version", "rule", "zh", "en")}
 
     def minute(self, at: str) -> None:
-        """Sample every lane at ``at``; minutes that were missed stay unknown."""
+        """Sample every lane at ``at``; a minute without a sample stays unknown."""
         now = int(minute_of(at))
         if self.day["begin"] is None:
             self.day["begin"] = now

@@ -52,14 +52,14 @@ class RecordedDays:
         return rfc3339(self._clock.wall_ms(), self._zone)
 
     def heard(self, name: str, body: dict[str, Any] | None) -> None:
-        """A page part as it is now."""
+        """Take a page part as it is now."""
         if name == "beat":
             return
         self._parts[name] = body
         self.today.heard(name, body, self._now())
 
     async def run(self) -> None:
-        """Sample every minute of the hall, write every minute of ours."""
+        """Take a sample every minute of hall time, and write the file every real minute, until cancelled."""
         left_s = WRITE_S
         while True:
             pace_s = max(TICK_S / 10, min(TICK_S, 20 / self._clock.speed))
@@ -78,7 +78,7 @@ class RecordedDays:
                 await self._write(self.today)
 
     async def close(self) -> None:
-        """Keep what is not kept yet."""
+        """Write what is not written yet."""
         await self._write(self.today)
 
     def dates(self) -> list[str]:
@@ -101,7 +101,9 @@ class RecordedDays:
             return None
 
     def usual(self, today: str) -> dict[str, list[float | None]]:
-        """How many waited, on average, in each half hour of the last days before ``today``, by area. For a thread."""
+        """By area, how many waited on average in each half hour of the last days before ``today``. Blocks: call it in a
+        thread.
+        """
         sums: dict[str, list[tuple[float, int]]] = {}
         days: dict[str, int] = {}
         for date in [one for one in self.dates() if one < today][:USUAL_DAYS]:

@@ -51,7 +51,7 @@ class DutyDesk:
         self._one_pin = asyncio.Lock()  # a hash takes 19 MiB: one at a time
 
     def routes(self) -> list[Route]:
-        """The page and its three words."""
+        """The routes of the page and of its three requests."""
         return [
             Route("/duty", self._pages.shown("duty.html")),
             Route("/duty/session", self.session),

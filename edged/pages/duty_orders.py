@@ -40,7 +40,7 @@ Body = dict[str, Any]
 
 
 class NotAnAct(ValueError):
-    """The request is no possible act in this hall; the reason in Chinese and English."""
+    """The request is no act that this hall knows; the reason in Chinese and English."""
 
     def __init__(self, zh: str, en: str) -> None:
         super().__init__(en)
@@ -48,7 +48,7 @@ class NotAnAct(ValueError):
 
 
 class DutyOrders:
-    """Sends acts. ``key`` is the file of the desk's private key."""
+    """Signs acts and sends them as operations. ``key``: the file of the desk's private key."""
 
     def __init__(self, pages: Pages, key: Path) -> None:
         self._pages = pages
@@ -57,7 +57,9 @@ class DutyOrders:
         self._counter = 0
 
     async def give(self, name: str, act: Body) -> Answer:
-        """Order an act in the name of ``name``. Raises ``NotAnAct``; ``KeyFileError`` where the key cannot be used."""
+        """Order an act in the name of ``name`` and wait for the answer. Raises ``NotAnAct``; ``KeyFileError`` if the
+        key cannot be used.
+        """
         operation, body = self._operation(act)
         payload = self._document(operation, body, name)
         try:

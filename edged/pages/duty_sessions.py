@@ -51,7 +51,7 @@ class DutySessions:
         self._all = Allowance(TRIES_BURST, TRIES_PER_S)
 
     def begin(self, name: str, pin_hash: str, address: str) -> DutySession:
-        """Log ``name`` in, whose PIN was right, at ``address``."""
+        """Start a session of ``name``, who gave the right PIN, at ``address``."""
         self._wrong.pop((network(address), name), None)
         made = DutySession(name, pin_hash)
         self._by_token[made.token] = made
@@ -72,11 +72,11 @@ class DutySessions:
         return found
 
     def end(self, session: DutySession) -> None:
-        """Log out."""
+        """End a session."""
         self._by_token.pop(session.token, None)
 
     def wait_s(self, name: str, address: str) -> float:
-        """How long until a PIN may be tried for ``name`` at ``address``; 0: now, a try of everybody's allowance.
+        """Seconds until a PIN may be tried for ``name`` at ``address``; 0: now, and this counts as a try.
 
         Who types a colleague's name wrong keeps only their own address waiting, never the colleague.
         """
@@ -99,7 +99,9 @@ class DutySessions:
 
 
 def network(address: str) -> str:
-    """Who counts as one: an IPv4 address, or the 64 bits of an IPv6 one that a single machine may change at will."""
+    """The network that tries are counted for: an IPv4 address, or the 64 bits of an IPv6 one that one machine may
+    change at will.
+    """
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -41,7 +41,7 @@ JSON = (b"content-type", b"application/json")
 
 
 class Guard:
-    """Wraps the application. ``host`` is where it listens, ``names`` what else it is called."""
+    """Wraps the application. ``host``: where it listens; ``names``: its further host names."""
 
     def __init__(
         self, inner: ASGIApp, host: str, names: Iterable[str], writes: frozenset[str] = WRITES

@@ -1,4 +1,6 @@
-"""What the hall published, as two sheets: all of it for the staff's pages, and what visitors may see for the board."""
+"""Mirrors what the hall published in two sheets: everything for the staff's pages, and what visitors may see for the
+board.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ log = structlog.get_logger("edged.pages")
 
 
 class Mirror:
-    """Hears the hall's topics over ``link``; ``staff`` and ``public`` are the sheets."""
+    """Receives the hall's topics over ``link``; ``staff`` and ``public`` are the sheets."""
 
     def __init__(
         self, link: MqttLink, hall: str, clock: Clock, told: Callable[[str, dict[str, Any] | None], None]

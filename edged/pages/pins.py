@@ -32,7 +32,7 @@ class PinsUnusable(ValueError):
 
 
 def load(file: Path) -> dict[str, str]:
-    """Hashes by name; none where there is no file yet. Raises ``PinsUnusable``."""
+    """PIN hashes by name; empty if there is no file yet. Raises ``PinsUnusable``."""
     try:
         with file.open("rb") as stream:
             found = strict_json.parse_document(stream.read(FILE_BYTES_MAX + 1), FILE_BYTES_MAX).get("pins")
@@ -46,7 +46,7 @@ def load(file: Path) -> dict[str, str]:
 
 
 def keep(file: Path, name: str, pin: str | None) -> None:
-    """Set the PIN of ``name``; None: they may not act any more. Raises ``ValueError`` and ``OSError``."""
+    """Store the PIN of ``name``; None: they may not act any more. Raises ``ValueError`` and ``OSError``."""
     name = name.strip()
     if not 1 <= len(name) <= NAME_MAX:
         raise ValueError(f"a name has 1 to {NAME_MAX} characters")
@@ -70,7 +70,7 @@ def keep(file: Path, name: str, pin: str | None) -> None:
 
 
 def check_form(pin: str) -> None:
-    """Raise ``ValueError`` for anything that is no PIN, or is too easy to guess."""
+    """Raise ``ValueError`` if ``pin`` is no PIN, or too easy to guess."""
     if not (pin.isascii() and pin.isdecimal() and len(pin) in PIN_DIGITS):
         raise ValueError(f"a PIN has {PIN_DIGITS.start} to {PIN_DIGITS.stop - 1} digits")
     steps = {(int(after) - int(before)) % 10 for before, after in pairwise(pin)}
@@ -80,7 +80,7 @@ def check_form(pin: str) -> None:
 
 
 def is_right(hashes: dict[str, str], name: str, pin: str) -> bool:
-    """Whether ``pin`` is that of ``name``. Takes as long for a name that nobody has. For another thread."""
+    """Whether ``pin`` is that of ``name``. Takes equally long for an unknown name. Blocks: call it in a thread."""
     from argon2.exceptions import InvalidHashError, VerificationError
 
     hasher = _hasher()

@@ -1,4 +1,6 @@
-"""``/replay``: a recorded day again, and the same day under another policy, worked out in a child at idle priority."""
+"""``/replay``: shows a recorded day again, and the same day under another policy, simulated in a child process at idle
+priority.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ FAILED = b'{"failed":true}'
 
 
 class Comparisons:
-    """One at a time; answers of days that are over are kept."""
+    """Runs the simulations, one at a time; stores the answers for days that are over."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(1)
@@ -41,7 +43,7 @@ class Comparisons:
     async def answer(
         self, date: str, day: bytes, minutes: float | None, lasting: bool
     ) -> AsyncIterator[bytes]:
-        """Progress and the result, each as a line of JSON."""
+        """Yield the progress and the result, each as a line of JSON."""
         known = self._known.get((date, minutes))
         if known is not None:
             yield known

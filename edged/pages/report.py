@@ -1,4 +1,4 @@
-"""``/report``: a day on paper."""
+"""``/report``: a day's report, to be printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application: which pages there are, and the process that serves them."""
+"""The application of ``edged web``: which pages there are, and the process that serves them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ log = structlog.get_logger("edged.pages")
 
 @dataclass(slots=True)
 class Pages:
-    """What every page may use. ``link`` is the broker, ``mirror`` what the hall published, ``files`` the assets."""
+    """What every page may use. ``link``: to the broker; ``mirror``: what the hall published; ``files``: the assets."""
 
     config: HallConfig
     clock: Clock
@@ -50,7 +50,7 @@ class Pages:
     rejected: Counter[str] = field(default_factory=Counter)
 
     def shown(self, name: str) -> Callable[[Request], Response]:
-        """The endpoint of a page that is a file."""
+        """The endpoint that serves the page file ``name``."""
         return lambda request: assets.answer(self.files[name], request)
 
 
@@ -65,7 +65,7 @@ def assemble(config: HallConfig, clock: Clock) -> Pages:
 
 
 def application(pages: Pages) -> Guard:
-    """The ASGI application with everything that guards it."""
+    """The ASGI application, wrapped in its checks and limits."""
     routes: list[BaseRoute] = [route for module in PAGES for route in module.routes(pages)]
     mirror, streams = pages.mirror, pages.streams
     mirror.staff.put("pages", {"duty": any(getattr(route, "path", "") == "/duty" for route in routes)})

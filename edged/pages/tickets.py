@@ -48,7 +48,9 @@ class TicketBook:
         self._by_area: dict[str, dict[str, Body]] = {}
 
     def heard(self, area: str, body: Body | None) -> None:
-        """The line of an area as it is now. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for what is none."""
+        """Take the line of an area as it is now. Raises ``KeyError``, ``TypeError`` or ``ValueError`` if it is
+        malformed.
+        """
         if body is None:
             self._by_area.pop(area, None)
             return
@@ -79,7 +81,7 @@ class TicketPages:
         self._places: dict[str, tuple[float, Body]] = {}
 
     def application(self) -> Guard:
-        """With everything that guards it; it goes by the name that is printed."""
+        """The application, wrapped in its checks; its host name is the one printed on paper."""
         table = self._pages.config.pages
         public = urlsplit(table.public_url or "").hostname
         routes = [
@@ -91,18 +93,18 @@ class TicketPages:
         return Guard(Starlette(routes=routes), table.tickets_host, names, writes=frozenset())
 
     async def file(self, request: Request) -> Response:
-        """What the page is made of, and no other file."""
+        """Serve an asset of the page, and no other file."""
         name = request.path_params["name"]
         return assets.answer(self._pages.files.get(name) if name in FILES else None, request)
 
     async def page(self, request: Request) -> Response:
-        """The same file for everybody: whether a number is known is asked by its script."""
+        """Serve the page: the same file for everybody; its script asks whether the number is known."""
         if not TOKEN.fullmatch(request.path_params["token"]):
             return PlainTextResponse("Not Found\n", 404)
         return assets.answer(self._pages.files["ticket.html"], request)
 
     async def now(self, request: Request) -> Response:
-        """The state of the number."""
+        """Return the state of the number as JSON."""
         row = self._pages.mirror.tickets.find(request.path_params["token"])
         if row is None:
             return JSONResponse({"state": "unknown", "hall": self._hall()}, 404)
@@ -143,7 +145,7 @@ class TicketPages:
 
 
 def place_of(sheet: Sheet, area: str) -> Body:
-    """What a phone is told of an area."""
+    """What a phone is told of an area, as JSON values."""
     names = sheet.part("names")
     numbers = {one["id"]: one["number"] for one in names.get("windows", ())}
     working = []

@@ -85,14 +85,14 @@ def _service_s(day: DayFile) -> dict[str, float]:
 
 
 def opening_at(minutes: float | None) -> Candidate:
-    """The shipped policy, opening at so many predicted minutes; None: it never does."""
+    """The shipped policy, but opening at a predicted wait of ``minutes``; None: it never opens."""
     if minutes is None:
         return named("core-never")
     return Candidate(f"pw-{minutes:g}", with_pw(Policy(), open_wait_s=round(minutes * 60)))
 
 
 def figures(days: list[DayMeasures], target_min: float) -> dict[str, float]:
-    """What a hall is judged by; waits in minutes."""
+    """The figures by which a hall is judged; waits in minutes."""
     waits = sorted(wait / MINUTE_MS for day in days for wait in day.waits_ms)
     count = max(1, len(waits))
     return {
@@ -107,7 +107,7 @@ def figures(days: list[DayMeasures], target_min: float) -> dict[str, float]:
 
 
 def compared(day: DayFile, other_min: float | None, told: Any) -> dict[str, Any]:
-    """Both policies over every area; ``told(done, of)`` reports progress."""
+    """Simulate both policies over every area; ``told(done, of)`` reports progress."""
     areas = areas_of(day)
     target_min = max([(one or {}).get("target_s") or 900 for one in day["totals"].values()] or [900]) / 60
     sides: dict[str, list[DayMeasures]] = {"own": [], "other": []}

@@ -1,4 +1,4 @@
-"""HTTP as a wire of devices, for processes beside the daemon: they post here, or are asked politely.
+"""HTTP between devices and processes beside the daemon: devices post here, or are asked by GET.
 
 No module of the daemon imports this package: nobody parses HTTP in the loop that lights lamps.
 """

@@ -1,4 +1,4 @@
-"""Whether a request comes from the device it names: token, Basic or Digest, as the device can.
+"""Checks whether a request comes from the device it names: by token, Basic or Digest, whichever the device can.
 
 Sources: RFC 7617 (Basic), RFC 6750 (Bearer), RFC 7616 and, for cameras without ``qop``, RFC 2069 (Digest). Nonces are
 signed times, so nothing is kept for clients that never come back; within ``NONCE_S`` a request that somebody recorded
@@ -38,18 +38,20 @@ class Credential:
 
 @dataclass(slots=True)
 class PostDoorkeeper:
-    """Judges Authorization headers; ``key`` signs nonces and lives as long as the process."""
+    """Checks Authorization headers; ``key`` signs nonces and is made anew by each process."""
 
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
     def challenges(self, now_s: float, stale: bool = False) -> list[str]:
-        """What to ask with: Digest for who can, Basic for the others."""
+        """The WWW-Authenticate headers to answer with: Digest for devices that can, Basic for the others."""
         more = ", stale=true" if stale else ""
         digest = f'Digest realm="{REALM}", qop="auth", algorithm=MD5, nonce="{self._nonce(now_s)}"{more}'
         return [digest, f'Basic realm="{REALM}", charset="UTF-8"']
 
     def judge(self, header: str, method: str, target: str, credential: Credential, now_s: float) -> Verdict:
-        """``target``: path and query as sent. "ask": it said nothing yet; "stale": right, with an old nonce."""
+        """Check a header. ``target``: path and query as sent. Returns "ask": no credentials were sent; "stale": right,
+        with an old nonce.
+        """
         scheme, _, rest = header[: HEADER_MAX + 1].strip().partition(" ")
         if not scheme:
             return "ask"

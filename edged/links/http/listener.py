@@ -1,4 +1,4 @@
-"""uvicorn with limits that it lacks: the number of connections, and the time for a request to arrive."""
+"""uvicorn with two limits that it lacks: the number of connections, and the time for a request to arrive."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class LimitedConnection(H11Protocol):
 
 
 class PhoneConnection(LimitedConnection):
-    """The same, of the visitors' listener."""
+    """A ``LimitedConnection`` of the visitors' listener: up to ``PHONES_MAX`` at once."""
 
     connections_max = PHONES_MAX
 
@@ -115,7 +115,7 @@ class Listener(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves signals to the process."""
+        """Do not touch signal handlers: the process has its own."""
         yield
 
 

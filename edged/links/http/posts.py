@@ -1,4 +1,4 @@
-"""The door at which devices post: who is it, how much, how long; then the body goes to whoever wants it. An ASGI app.
+"""An ASGI app to which devices post: checks who it is, how much and how long, then hands the body on.
 
 An address is ``/DEVICE``, or ``/DEVICE/TOKEN`` for devices that can neither Basic nor Digest. Answers: 200 kept,
 400 unreadable, 401 who are you, 404 nobody of that name, 405 not a POST, 408 too slow, 413 too much, 503 not now (it
@@ -25,7 +25,9 @@ STATUS = {"kept": 200, "unreadable": 400, "later": 503}
 
 
 class PostDoor:
-    """``doors``: device -> its credential. ``take(device, body)`` says what became of it. ``answered`` counts."""
+    """The app. ``doors``: device -> its credential. ``take(device, body)`` returns the outcome. ``answered`` counts
+    answers.
+    """
 
     def __init__(self, doors: Mapping[str, Credential], take: Take, body_s: float = BODY_S) -> None:
         self._doors = doors

@@ -1,4 +1,5 @@
-"""Asks a device by GET, politely: only what changed (ETag, Last-Modified), slower where it says so, no redirects.
+"""Asks a device by GET without burdening it: only for changes (ETag, Last-Modified), slower if it says so, no
+redirects.
 
 Blocking: ask it in a thread. Sources: RFC 9110 (13.1 conditional requests, 10.2.3 Retry-After), RFC 7616 and 7617 by
 Python's own handlers.
@@ -30,7 +31,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 @dataclass(slots=True)
 class HttpQuestion:
-    """One address and what is known of its last answer. ``wait_s``: ask no sooner, 0 if nothing forbids it."""
+    """One address and what is known of its last answer. ``wait_s``: seconds until it may be asked again, 0 for now."""
 
     url: str
     credential: Credential
@@ -39,7 +40,7 @@ class HttpQuestion:
     wait_s: float = 0.0
 
     def ask(self) -> bytes | None:
-        """The answer; None if nothing changed. Raises a ``DeviceError``."""
+        """The body of the answer; None if nothing changed. Raises a ``DeviceError``."""
         request = urllib.request.Request(self.url, headers=self._known())  # noqa: S310 - checked by ``address``
         self.wait_s = 0.0
         try:
@@ -94,7 +95,7 @@ class HttpQuestion:
 
 
 def address(url: str) -> str:
-    """``url`` where it can be asked. Raises ``ValueError``."""
+    """Check that ``url`` can be asked, and return it. Raises ``ValueError``."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 80) > 0

@@ -1,1 +1,1 @@
-"""One Modbus bus, RTU or TCP, shared by many units: how to reach it, what is asked next, which bytes are an answer."""
+"""One Modbus bus, RTU or TCP, shared by many units: its address, its queue of requests, which bytes are an answer."""

@@ -68,7 +68,7 @@ def crc16(data: bytes) -> int:
 
 
 def rtu_frame(unit: int, pdu: bytes) -> bytes:
-    """``pdu`` as it stands on a serial line."""
+    """The RTU frame of ``pdu``, as sent on a serial line."""
     body = bytes((unit,)) + pdu
     return body + crc16(body).to_bytes(2, "little")
 
@@ -83,7 +83,7 @@ def open_rtu_frame(frame: bytes) -> tuple[int, bytes]:
 
 
 def tcp_frame(transaction: int, unit: int, pdu: bytes) -> bytes:
-    """``pdu`` as it stands in a TCP stream."""
+    """The Modbus TCP frame of ``pdu``."""
     header = transaction.to_bytes(2, "big") + b"\0\0" + (len(pdu) + 1).to_bytes(2, "big")
     return header + bytes((unit,)) + pdu
 

@@ -73,7 +73,7 @@ STOPPED = Loss(OTHER, "stopped")
 
 @dataclass(slots=True)
 class BusCounts:
-    """Totals since start."""
+    """Counters of a bus since the start of the process."""
 
     exchanges: int = 0
     timeouts: int = 0
@@ -141,35 +141,36 @@ class ModbusBus:
     async def read_coils(
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[bool, ...]:
-        """FC01. Raises ``DeviceError``."""
+        """Read coils (FC01). Raises ``DeviceError``."""
         answer = await self._ask(ModbusRequest(unit, pdus.ask_coils(address, count), deadline_s))
         return pdus.coils(answer, count)
 
     async def read_inputs(
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[bool, ...]:
-        """FC02. Raises ``DeviceError``."""
+        """Read discrete inputs (FC02). Raises ``DeviceError``."""
         answer = await self._ask(ModbusRequest(unit, pdus.ask_inputs(address, count), deadline_s))
         return pdus.coils(answer, count)
 
     async def read_registers(
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[int, ...]:
-        """FC03. Raises ``DeviceError``."""
+        """Read holding registers (FC03). Raises ``DeviceError``."""
         answer = await self._ask(ModbusRequest(unit, pdus.ask_registers(address, count), deadline_s))
         return pdus.registers(answer)
 
     async def read_input_registers(
         self, unit: int, address: int, count: int, *, deadline_s: float = DEADLINE_S
     ) -> tuple[int, ...]:
-        """FC04. Raises ``DeviceError``."""
+        """Read input registers (FC04). Raises ``DeviceError``."""
         answer = await self._ask(ModbusRequest(unit, pdus.ask_input_registers(address, count), deadline_s))
         return pdus.registers(answer)
 
     def write_coil(
         self, unit: int, address: int, value: int, *, slot: int | None = None, deadline_s: float = DEADLINE_S
     ) -> asyncio.Future[bytes]:
-        """FC05 with ``value`` as it stands (0xFF00 on, 0 off, or the module's own); await it for the outcome.
+        """Write a coil (FC05) with ``value`` unchanged (0xFF00 on, 0 off, or the module's own); await it for the
+        outcome.
 
         On an idle wire the request has left when this returns. Writes with the same ``slot`` (default: the address)
         are one lamp: the newest replaces those that still wait, and all their callers learn its outcome.
@@ -181,7 +182,7 @@ class ModbusBus:
     def write_register(
         self, unit: int, address: int, value: int, *, slot: int | None = None, deadline_s: float = DEADLINE_S
     ) -> asyncio.Future[bytes]:
-        """FC06, otherwise as ``write_coil``."""
+        """Write a register (FC06), otherwise as ``write_coil``."""
         place = (unit, REGISTERS + address if slot is None else slot)
         return self._ask(ModbusRequest(unit, pdus.set_register(address, value), deadline_s, place))
 

@@ -1,4 +1,4 @@
-"""What the Modbus link asks and is answered, as PDUs: pymodbus codes them, without its client.
+"""The PDUs that the Modbus link sends and receives, encoded by pymodbus, without its client.
 
 Its client would take any frame of the right unit and function for the answer and cost five turns of the loop, so the
 bus (``link``) keeps the wire, and ``frames`` builds the frames and judges what comes.
@@ -47,42 +47,42 @@ def _pdu(request: ModbusPDU) -> bytes:
 
 
 def ask_coils(address: int, count: int) -> bytes:
-    """PDU of FC01. Raises ``ValueError`` for places that no module has."""
+    """PDU that reads coils (FC01). Raises ``ValueError`` for addresses no module has."""
     return _pdu(ReadCoilsRequest(address=address, count=count))
 
 
 def ask_registers(address: int, count: int) -> bytes:
-    """PDU of FC03. Raises ``ValueError`` for places that no module has."""
+    """PDU that reads holding registers (FC03). Raises ``ValueError`` for addresses no module has."""
     return _pdu(ReadHoldingRegistersRequest(address=address, count=count))
 
 
 def ask_inputs(address: int, count: int) -> bytes:
-    """PDU of FC02. Raises ``ValueError`` as ``ask_coils``."""
+    """PDU that reads discrete inputs (FC02). Raises ``ValueError`` as ``ask_coils``."""
     return _pdu(ReadDiscreteInputsRequest(address=address, count=count))
 
 
 def ask_input_registers(address: int, count: int) -> bytes:
-    """PDU of FC04. Raises ``ValueError`` as ``ask_registers``."""
+    """PDU that reads input registers (FC04). Raises ``ValueError`` as ``ask_registers``."""
     return _pdu(ReadInputRegistersRequest(address=address, count=count))
 
 
 def set_register(address: int, value: int) -> bytes:
-    """PDU of FC06."""
+    """PDU that writes one register (FC06)."""
     return _pdu(WriteSingleRegisterRequest(address=address, registers=[value]))
 
 
 def set_registers(address: int, values: Sequence[int]) -> bytes:
-    """PDU of FC10."""
+    """PDU that writes several registers (FC10)."""
     return _pdu(WriteMultipleRegistersRequest(address=address, registers=list(values)))
 
 
 def set_coils(address: int, levels: Sequence[bool]) -> bytes:
-    """PDU of FC0F."""
+    """PDU that writes several coils (FC0F)."""
     return _pdu(WriteMultipleCoilsRequest(address=address, bits=list(levels)))
 
 
 def set_coil(address: int, value: int) -> bytes:
-    """PDU of FC05 with ``value`` as it stands: 0xFF00 on, 0 off, or the module's own."""
+    """PDU that writes one coil (FC05) with ``value`` unchanged: 0xFF00 on, 0 off, or the module's own."""
     return _pdu(_RawCoilWrite(address, value))
 
 

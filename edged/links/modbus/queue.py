@@ -59,7 +59,7 @@ class ModbusRequest:
 
 @dataclass(slots=True)
 class Debt:
-    """An answer that may still come late, and until when."""
+    """An answer that may still come late, and until when (seconds)."""
 
     request: ModbusRequest
     until_s: float
@@ -83,7 +83,7 @@ class ModbusUnit:
         return max((debt.until_s for debt in clashing), default=0.0)
 
     def answered(self, request: ModbusRequest, now_s: float) -> None:
-        """The unit answered. If it was the answer to an earlier try, the last try's answer will take no longer."""
+        """Record an answer of the unit. If it answers an earlier try, the last try's answer will take no longer."""
         self.misses = 0
         for debt in self.owed:
             if debt.request is request:
@@ -96,7 +96,7 @@ class ModbusUnit:
 
 
 class RequestQueue:
-    """Requests in line and the units they are for."""
+    """The waiting requests, and the units they are for."""
 
     def __init__(self) -> None:
         self.units: dict[int, ModbusUnit] = {}
@@ -126,7 +126,7 @@ class RequestQueue:
             self._line.append(request)
 
     def put_back(self, request: ModbusRequest) -> None:
-        """In line again, at the head, unless a newer write to the same coil came meanwhile."""
+        """Put a request back at the head of the queue, unless a newer write to the same coil came meanwhile."""
         newer = self._twin(request)
         if newer is not None:
             newer.waiting.extend(request.waiting)
@@ -146,13 +146,13 @@ class RequestQueue:
         return request
 
     def recheck(self, unit: int) -> None:
-        """Look again at requests that were held back for an answer owed by ``unit``."""
+        """Examine again the requests that were held back for a late answer of ``unit``."""
         for request in self._line:
             if request.unit == unit:
                 request.not_before_s = 0.0
 
     def drop(self, error: DeviceError, unit: int | None = None) -> None:
-        """Settle all requests in line (of ``unit``) with ``error``."""
+        """Settle all waiting requests (of ``unit``) with ``error``."""
         dropped = [r for r in self._line if unit is None or r.unit == unit]
         self._line = [r for r in self._line if r not in dropped]
         for request in dropped:

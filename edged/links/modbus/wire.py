@@ -1,4 +1,4 @@
-"""The address of a Modbus bus: the URL forms, parsed when the configuration is read, and how each is opened.
+"""The address of a Modbus bus: the forms of URL, parsed when the configuration is read, and how each is opened.
 
 ``tcp://host:port`` Modbus TCP · ``rtu+tcp://host:port`` RTU frames through a serial server · ``rtu:///dev/path`` a
 serial port, with ``?baudrate=9600&parity=N&stopbits=1``. Name ports by ``/dev/serial/by-path``: ttyUSB numbers move.
@@ -38,7 +38,7 @@ class ModbusWire:
 
     @property
     def rtu(self) -> bool:
-        """RTU framing: no transaction ids."""
+        """Whether frames are RTU frames, which have no transaction ids."""
         return self.kind != "tcp"
 
     @property
@@ -57,7 +57,7 @@ class ModbusWire:
 
 
 def parse_url(url: str) -> ModbusWire:
-    """``url`` as a ``ModbusWire``. Raises ``ValueError`` with what is wrong and what is allowed."""
+    """Parse ``url``. Raises ``ValueError`` with what is wrong and what is allowed."""
     parts = urlsplit(url)
     if parts.scheme in ("tcp", "rtu+tcp"):
         if not parts.hostname or parts.query or parts.path not in ("", "/"):
@@ -102,7 +102,7 @@ class ModbusEnds(asyncio.Protocol):
 
 
 async def open_wire(wire: ModbusWire, ends: ModbusEnds) -> asyncio.Transport:
-    """One connection of ``wire``, without Nagle's delay (asyncio's own default for TCP), the port locked.
+    """Open a connection of ``wire``, with TCP_NODELAY (asyncio's default for TCP), the port locked.
 
     Raises ``OSError`` (``TimeoutError`` after ``CONNECT_S``) or ``ValueError``.
     """

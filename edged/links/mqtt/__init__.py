@@ -1,1 +1,1 @@
-"""The link to the hall's broker: one connection after another, hot packets by hand, the rest by paho and aiomqtt."""
+"""The link to the hall's broker: reconnects for ever; frequent packets are coded here, others by paho and aiomqtt."""

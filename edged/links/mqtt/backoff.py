@@ -36,7 +36,9 @@ class ConnectionOutcome:
 
 
 class Backoff:
-    """``jitter()`` gives numbers in [0, 1). Times are monotonic seconds given by the caller."""
+    """Computes the wait before the next connection. ``jitter()`` returns numbers in [0, 1). Times are monotonic seconds
+    given by the caller.
+    """
 
     def __init__(self, jitter: Callable[[], float]) -> None:
         self._jitter = jitter

@@ -71,7 +71,9 @@ SERVER_MOVED_IN = 0x8E  # MQTT 5 §3.14.2.1: Session taken over
 
 
 class Connection:
-    """``open`` once, use until ``lost`` is done, ``close`` always. Every method belongs to the loop's thread."""
+    """One connection: ``open`` once, use until ``lost`` is done, ``close`` always. Call all methods in the loop's
+    thread.
+    """
 
     def __init__(
         self,
@@ -178,7 +180,7 @@ class Connection:
 
     @property
     def unacked(self) -> int:
-        """Received QoS 1 messages that nobody acknowledged yet."""
+        """How many received QoS 1 messages are not acknowledged yet."""
         return len(self._unacked)
 
     async def subscribe(self, filters: Iterable[tuple[str, int]]) -> list[str]:
@@ -194,7 +196,7 @@ class Connection:
         return [topic for (topic, _), code in zip(wanted, codes, strict=False) if code.value >= REFUSED]
 
     async def unsubscribe(self, filters: Iterable[str]) -> None:
-        """Take subscriptions back that the broker may have kept. Raises as ``subscribe``."""
+        """Remove subscriptions that the broker may have kept. Raises as ``subscribe``."""
         names = list(filters)
         if names:
             await self._answered(self._client.unsubscribe(names), "UNSUBACK")
@@ -265,7 +267,7 @@ class Connection:
             self._loop.call_soon(self._flush)
 
     def misc(self) -> None:
-        """paho's own keepalive; call it about once a second."""
+        """Do paho's keepalive; call it about once a second."""
         with suppress(Exception):  # whatever it meets, on_disconnect or the self-ping reports it
             self._paho.loop_misc()
 

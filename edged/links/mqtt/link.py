@@ -1,4 +1,4 @@
-"""The hall's broker link: reconnects, hands out every message, acknowledges what is committed, never blocks.
+"""The link to the hall's broker: reconnects, hands out every message, acknowledges what is committed, never blocks.
 
 Rules: a received QoS 1 message is acknowledged by its handler, once, after its step is on disk; an acknowledgement for
 a message of an earlier connection is dropped (the broker sends that message again); every connection subscribes anew,
@@ -76,7 +76,7 @@ class Route(NamedTuple):
 
 
 class MqttLink:
-    """One broker. ``subscribe`` and ``on_state`` any time; then ``run`` until cancelled."""
+    """The link to one broker. Call ``subscribe`` and ``on_state`` at any time, and ``run`` until cancelled."""
 
     def __init__(
         self,
@@ -122,12 +122,12 @@ class MqttLink:
 
     @property
     def connected(self) -> bool:
-        """Whether the link is subscribed and, as far as known, working."""
+        """Whether the link is subscribed and, as far as is known, working."""
         return bool(self._up)
 
     @property
     def reason(self) -> str:
-        """Why it is down, "" while it is up."""
+        """Why the link is down, "" while it is up."""
         return self._reason
 
     @property

@@ -1,4 +1,4 @@
-"""What may be published on and subscribed to, checked before it reaches a link that others share. No I/O.
+"""Checks topics and filters before they reach a link that others share. No I/O.
 
 A broker ends the whole connection over one filter that is none (MQTT 5 §4.7, §4.13), and with it the hall's.
 """
@@ -18,14 +18,14 @@ SHARED = "$share/"  # §4.8.2: only one of its subscribers gets a message; a cou
 
 
 def topic_fault(topic: str) -> str:
-    """What keeps ``topic`` from being published on; "" if nothing does."""
+    """Why nothing can be published on ``topic``; "" if it is valid."""
     if "+" in topic or "#" in topic:
         return "has a wildcard (+ or #)"
     return _text_fault(topic)
 
 
 def filter_fault(topic_filter: str) -> str:
-    """What keeps ``topic_filter`` from being subscribed to; "" if nothing does."""
+    """Why ``topic_filter`` cannot be subscribed to; "" if it is valid."""
     levels = topic_filter.split("/")
     if any("#" in level and level != "#" for level in levels) or "#" in levels[:-1]:
         return 'has a "#" that is not a whole last level (people/#)'
@@ -37,7 +37,7 @@ def filter_fault(topic_filter: str) -> str:
 
 
 def covers(wide: str, narrow: str) -> bool:
-    """Whether ``wide`` brings everything that ``narrow`` (a filter or a topic) would bring (§4.7.1)."""
+    """Whether ``wide`` matches everything that ``narrow`` (a filter or a topic) matches (§4.7.1)."""
     ours, theirs = wide.split("/"), narrow.split("/")
     for place, level in enumerate(ours):
         if level == "#":

@@ -1,4 +1,4 @@
-"""QoS 1 messages on their way to the broker: a window of sent ones, and behind it a queue.
+"""QoS 1 messages on their way to the broker: a window of sent ones, and a queue behind it.
 
 Rules: never more unacknowledged than the broker allows (MQTT 5 §4.9; mosquitto allows 20 and cuts off who sends more);
 in the queue the newest value of a retained topic takes the place of the older one, which nobody needs to see any more.
@@ -20,7 +20,7 @@ Waiting = tuple[
 
 
 class Outgoing:
-    """``send`` takes the bytes of a packet; ``new_mid`` gives packet identifiers."""
+    """The window and the queue. ``send`` takes the bytes of a packet; ``new_mid`` returns packet identifiers."""
 
     def __init__(self, send: Callable[[bytes], object], new_mid: Callable[[], int]) -> None:
         self.window = WINDOW_MAX
@@ -55,7 +55,8 @@ class Outgoing:
         return True
 
     def acknowledged(self, mid: int, unheard: bool = False) -> bytes:
-        """The broker answered for it, well or not: the next one may go. Returns its topic; b"": it was not ours.
+        """The broker answered a message, well or not, so the next one may be sent. Returns its topic; b"" if it was not
+        ours.
 
         ``unheard``: nobody had subscribed, and whoever sent it is told.
         """

@@ -1,4 +1,4 @@
-"""The three MQTT packets of the hot path, as bytes and back: PUBLISH at QoS 0 and 1, and PUBACK. No I/O.
+"""Encodes and decodes the three most frequent MQTT packets: PUBLISH at QoS 0 and 1, and PUBACK. No I/O.
 
 Rules: what does not fit its own length is ``ValueError`` and costs the connection; nothing else is raised. Every other
 packet (connecting, subscribing, pings, goodbyes) is paho's. Section numbers are those of MQTT 5; 3.1.1 differs here in
@@ -34,7 +34,7 @@ class Publish(NamedTuple):
 
 
 def packet_end(data: bytes, start: int, limit_bytes: int) -> tuple[int, int] | None:
-    """Where the body of the packet at ``start`` begins and ends; None while its head is incomplete.
+    """Where the body of the packet at ``start`` begins and ends; None while its header is incomplete.
 
     Raises ``ValueError`` for a head that is none, or a body above ``limit_bytes``.
     """
@@ -53,7 +53,7 @@ def packet_end(data: bytes, start: int, limit_bytes: int) -> tuple[int, int] | N
 
 
 def read_publish(head: int, body: bytes, properties: bool) -> Publish:
-    """A PUBLISH from its first byte and body; ``properties``: MQTT 5. Raises ``ValueError``."""
+    """Parse a PUBLISH from its first byte and body; ``properties``: MQTT 5. Raises ``ValueError``."""
     qos = head >> 1 & 3
     if qos > 1 or len(body) < 2:
         raise ValueError("not a PUBLISH that was subscribed to")
@@ -88,27 +88,27 @@ def publish_packet(topic: bytes, payload: bytes, head: int, mid: int, properties
 
 
 def puback_packet(mid: int) -> bytes:
-    """Accepted, without a word (§3.4.2.1: the reason code may be left out)."""
+    """A PUBACK that accepts (§3.4.2.1: the reason code may be left out)."""
     return _ACK.pack(PUBACK, 2, mid)
 
 
 def read_puback(body: bytes) -> tuple[int, int]:
-    """Whose acknowledgement it is, and its reason code; 0 if it has none (§3.4.2.1). Raises ``ValueError``."""
+    """The packet identifier and the reason code, 0 if there is none (§3.4.2.1). Raises ``ValueError``."""
     return _number(body, 0), body[2] if len(body) > 2 else 0
 
 
 def expiry_property(expiry_s: int) -> bytes:
-    """§3.3.2.3.3: the message dies after so many seconds."""
+    """The property "message expiry" (§3.3.2.3.3): the message expires after ``expiry_s`` seconds."""
     return struct.pack(">BI", 0x02, expiry_s)
 
 
 def correlation_property(correlation: bytes) -> bytes:
-    """§3.3.2.3.6: which request this answers."""
+    """The property "correlation data" (§3.3.2.3.6): which request this answers."""
     return struct.pack(">BH", _CORRELATION, len(correlation)) + correlation
 
 
 def varint(value: int) -> bytes:
-    """§1.5.5, up to four bytes."""
+    """A variable byte integer (§1.5.5), up to four bytes."""
     if value < 0x80:
         return b"%c" % value
     digits = bytearray()

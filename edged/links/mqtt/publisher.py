@@ -14,7 +14,7 @@ from edged.links.mqtt.settings import MqttSettings
 
 @asynccontextmanager
 async def publisher(settings: MqttSettings) -> AsyncIterator[aiomqtt.Client]:
-    """One connection, with the will of ``settings``; a clean session. Raises ``MqttError``, ``OSError`` or
+    """Open one connection, with the will of ``settings`` and a clean session. Raises ``MqttError``, ``OSError`` or
     ``ValueError``.
 
     Whoever publishes sets its own limit: a broker that takes the bytes and says nothing never raises.

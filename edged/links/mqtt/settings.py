@@ -50,7 +50,9 @@ class Held:
         return self._password
 
     def context(self, settings: MqttSettings) -> ssl.SSLContext:
-        """TLS with the files of ``settings``. Raises ``OSError`` or ``ValueError`` if they never were good."""
+        """The TLS context with the files of ``settings``. Raises ``OSError`` or ``ValueError`` if none were ever
+        good.
+        """
         assert settings.tls_ca is not None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         try:
@@ -107,7 +109,7 @@ def first_line(file: str) -> str:
 
 
 def new_properties(packet_type: int, values: dict[str, Any]) -> Properties:
-    """MQTT 5 properties; paho's class is untyped."""
+    """Make MQTT 5 properties; paho's class has no types."""
     properties = cast("Any", Properties)(packet_type)
     for name, value in values.items():
         setattr(properties, name, value)
@@ -115,7 +117,7 @@ def new_properties(packet_type: int, values: dict[str, Any]) -> Properties:
 
 
 def new_client(settings: MqttSettings) -> aiomqtt.Client:
-    """A client for one connection."""
+    """Make an aiomqtt client for one connection."""
     version5 = settings.protocol == "5"
     properties = None
     if version5:

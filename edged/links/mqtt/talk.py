@@ -1,4 +1,4 @@
-"""What the link needs of one connection to the broker, whoever makes it: the real one, or a simulated world's."""
+"""What the link needs of a connection to the broker: implemented by the real one and by a simulated world's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ConnectionLoss:
 
 
 class Outbound(NamedTuple):
-    """What to publish. ``properties``: encoded ones of MQTT 5, dropped for 3.1.1.
+    """A message to publish. ``properties``: encoded ones of MQTT 5, dropped for 3.1.1.
 
     ``unheard`` is called where the broker says that nobody has subscribed to the topic (MQTT 5 §3.4.2.1, reason code
     0x10 of PUBACK). A broker may keep that to itself, and 3.1.1 has no word for it.
@@ -82,8 +82,8 @@ class Talk(Releasing, Protocol):
 class Connect(Protocol):
     """Makes one connection.
 
-    ``on_refused`` hears of a published topic that the broker refuses and why, and with ``""`` that it took one of
-    ``unwanted``, which the listener keeps.
+    ``on_refused`` is called with a published topic that the broker refuses and why; and with ``""`` when it accepts a
+    topic in ``unwanted`` again.
     """
 
     def __call__(

@@ -1,4 +1,4 @@
-"""The socket that paho gets: buffered both ways, and cut into packets.
+"""The socket that paho uses: buffered both ways, and cut into packets.
 
 Rules: a burst costs one read and one write; TCP_NODELAY from the first byte, because paho sets none and Nagle would
 hold a lamp's command until the broker's delayed ACK (40 ms); TCP_QUICKACK after every reading, because mosquitto's
@@ -19,7 +19,7 @@ WAIT = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class MqttWire:
-    """What paho takes for its socket. ``take`` gives whole packets; ``lend`` hands one of them to paho's ``recv``."""
+    """Stands in for paho's socket. ``take`` returns whole packets; ``lend`` gives one of them to paho's ``recv``."""
 
     def __init__(self, raw: socket.socket, limit_bytes: int) -> None:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -70,7 +70,7 @@ class MqttWire:
         return self._in[self._start], self._in[bounds[0] : bounds[1]]
 
     def lend(self) -> None:
-        """paho's next ``recv`` calls get the packet that was taken last."""
+        """Give the packet that was taken last to paho's next ``recv`` calls."""
         self._lent = self._in[self._start : self._at]
 
     def recv(self, size: int) -> bytes:

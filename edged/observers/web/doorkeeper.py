@@ -25,11 +25,11 @@ class Doorkeeper:
 
     @property
     def open(self) -> int:
-        """The number of connections now."""
+        """How many connections are open."""
         return len(self._deadlines)
 
     def guard(self, inner: asyncio.Protocol) -> asyncio.Protocol:
-        """The protocol to hand to the server in place of ``inner``."""
+        """Wrap ``inner`` into a protocol with these limits."""
         return _Guarded(self, inner)
 
     def request_came(self, transport: asyncio.BaseTransport | None) -> None:
