@@ -1,4 +1,4 @@
-"""`edged counters`: counters post here or are asked; what they count goes to the hall's broker. A process of its own.
+"""`edged counters`, a process of its own: counters post here or are asked; their readings go to the hall's broker.
 
 Rules:
 
@@ -46,7 +46,7 @@ log = structlog.get_logger("edged.counters")
 
 @dataclass(slots=True)
 class Counter:
-    """One device: what it was heard to say."""
+    """One device, and which of its readings were passed on."""
 
     device: str
     options: HttpCounterOptions
@@ -59,7 +59,7 @@ class Counter:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def new(self, readings: list[Counted], now_s: float) -> list[Counted]:
-        """Those that the hall has not heard."""
+        """The readings that were not passed on yet."""
         wanted = [one for one in readings if one.kind == self.options.kind and self._is_mine(one)]
         found = [one for one in dict.fromkeys(wanted) if self._is_new(one, now_s)]
         if wanted and self.options.kind != "total":
@@ -68,7 +68,7 @@ class Counter:
         return found
 
     def kept(self, one: Counted, now_s: float) -> None:
-        """The broker has it."""
+        """Record that the broker has acknowledged a reading."""
         self.numbers.pop(one, None)
         if one.kind == "total":
             self.totals[one.line] = (one, now_s)
@@ -88,7 +88,7 @@ class Counter:
 
 
 def counters_of(devices: Mapping[str, HttpCounterOptions]) -> list[Counter]:
-    """Raises ``OSError`` or ``ValueError`` if a secret cannot be used."""
+    """The counters of these options. Raises ``OSError`` or ``ValueError`` if a secret cannot be used."""
     made = []
     for device, options in devices.items():
         secret = first_line(options.secret_file).strip()
@@ -115,7 +115,7 @@ class Reception:
         self.door = PostDoor(posting, self.take)
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Keep the broker, and ask whoever is to be asked."""
+        """Stay connected to the broker, and ask the counters that have a ``url``, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_broker(ready))
             for counter in self._counters.values():
@@ -125,12 +125,12 @@ class Reception:
                     )
 
     async def take(self, device: str, body: bytes) -> Outcome:
-        """A report: its new readings to the broker."""
+        """Handle a report: publish its new readings."""
         counter = self._counters[device]
         try:
             readings = decode(counter.options.vendor, body)
         except Garbled as error:
-            log.warning("report-unreadable", device=device, why=str(error))
+            log.warning("report-unreadable", device=device, error=str(error))
             return "unreadable"
         async with counter.turn:
             try:
@@ -186,7 +186,7 @@ class Reception:
                             async with asyncio.timeout(GOODBYE_S):
                                 await client.publish(process_topic(self._hall), b"offline", 1, True)
             except (aiomqtt.MqttError, OSError, ValueError) as error:
-                log.warning("broker-connection-failed", why=str(error))
+                log.warning("broker-connection-failed", error=str(error))
             finally:
                 self._client = None
             await asyncio.sleep(RETRY_BROKER_S[min(tries, len(RETRY_BROKER_S) - 1)])

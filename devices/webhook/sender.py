@@ -121,7 +121,7 @@ class Outlet(ABC):
             if up:
                 log.info("pages-get-through", device=self.device)
             else:
-                log.warning("pages-do-not-get-through", device=self.device, why=self.loss[1])
+                log.warning("pages-do-not-get-through", device=self.device, reason=self.loss[1])
             for changed in list(self._watchers):
                 changed()
 
@@ -191,7 +191,7 @@ class Robot(Outlet):
                     page.answer(None if verdict == "sent" else f"{self._options.vendor} refuses: {why}")
                 return
             await asyncio.sleep(max(0.0, min(wait_s, until_s - monotonic_s())))
-        log.warning("pages-undelivered", device=self.device, pages=len(pages), why=why)
+        log.warning("pages-undelivered", device=self.device, pages=len(pages), reason=why)
         if not reached:
             self._tell(False)
         for page in pages:

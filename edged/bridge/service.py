@@ -91,7 +91,7 @@ class Bridge:
                     ready()
                     await self._live(client)
             except (aiomqtt.MqttError, OSError, ValueError) as error:
-                log.warning("broker-connection-failed", why=str(error))
+                log.warning("broker-connection-failed", error=str(error))
             await asyncio.sleep(RETRY_BROKER_S[min(tries, len(RETRY_BROKER_S) - 1)])
             tries += 1
 
@@ -128,7 +128,7 @@ class Bridge:
             if progress.pending:
                 self._kept.write()
         if self._odd.count > odd:
-            log.warning("rows-refused", count=self._odd.count - odd, last=self._odd.last)
+            log.warning("source-rows-refused", count=self._odd.count - odd, last=self._odd.last)
 
     def _look_at(self, kind: str) -> None:
         progress, report = self._kept.progress, self._settings.reports()[kind]

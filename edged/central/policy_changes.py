@@ -76,7 +76,9 @@ class PlaceNames:
             }
 
     def of(self, kind: str, id_: str) -> Words:
-        """The name of a place. ``kind``: area, service or window. ``id_``: as it stands in a policy, also for halls that differ."""
+        """The name of a place. ``kind``: area, service or window. ``id_``: as a policy names it, also for halls that
+        differ.
+        """
         if id_.startswith(KIND):
             return Words(f"areas of kind {plain(id_)}", f"{plain(id_)}类专区")
         name = self._names.get((kind, plain(id_)), Words(plain(id_), plain(id_)))

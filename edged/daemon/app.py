@@ -80,7 +80,7 @@ ACT_WAIT_S = 5.0  # real seconds that actions wait for a broker that may start w
 REJECTED_NAMED_MAX = 500  # reasons and senders in the log: every device of a hall, with some reason
 LINK_WAIT_S = 3.0  # real seconds that READY waits for the broker: a dispenser may start with us
 OFFLINE_FLUSH_S = 0.2  # for the broker to take our last word
-KEPT = "steps of another version: what it called, printed and gave stands"
+KEPT = "another version decided these steps; what it called, printed and handed out is kept"
 FIXED = ("timezone", "mqtt", "store", "web", "policy")  # of hall.toml: read at start only
 
 log = structlog.get_logger("edged.app")
@@ -346,7 +346,7 @@ class Application:
         self._serving = True
         self._platform.settle_memory()
         manager.ready(f"serving {self.config.site.name}")
-        log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, gap_ms=self._gap_ms)
+        log.info("serving", hall=self.config.hall, seq=self.journal.last_seq, away_ms=self._gap_ms)
 
     async def _release_actions(self) -> None:
         """Let held actions go. A broker that cannot be reached by now may stay away: those that need it fail, and
