@@ -44,7 +44,9 @@ BEEP = 7  # added to an LED code: the same with a beep of 500 ms
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """``code``: a panel's key (``KEYS``) or LED (``LED_OFF`` and on), or a kiosk's button (1 to ``BUTTON_MAX``)."""
+    """One frame that carries a code: a panel's key (``KEYS``) or LED (``LED_OFF`` and on), or a kiosk's button (1 to
+    ``BUTTON_MAX``).
+    """
 
     address: int
     code: int
@@ -55,7 +57,9 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """``text`` on a board, or three digits on a panel. Only as many digits as are sent change, from the left."""
+    """Text to be shown: ``text`` on a board, or three digits on a panel. Only as many digits as are sent change, from
+    the left.
+    """
 
     address: int
     blink: int
@@ -89,7 +93,7 @@ class Readdress:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """Asks whether a unit has this address. The answer is not documented."""
+    """A question whether a unit has this address. The answer is not documented."""
 
     address: int
 

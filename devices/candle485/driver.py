@@ -74,7 +74,7 @@ class Candle485:
         self._presses = Presses()
 
     async def run(self) -> None:
-        """Keep the bus until cancelled."""
+        """Keep the bus open until cancelled."""
         self._ear.begin()
         try:
             async with asyncio.TaskGroup() as group:
@@ -84,7 +84,7 @@ class Candle485:
             self._ear.end()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Bring ``value`` to its unit. Raises ``Refused`` or ``Unreachable``."""
+        """Send ``value`` to its unit. Raises ``Refused`` or ``Unreachable``."""
         channel = channel_of(point)
         frames = self._frames(channel, value)
         self._ear.check_up()

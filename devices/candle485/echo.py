@@ -28,7 +28,7 @@ class Echo:
 
     @property
     def due(self) -> bool:
-        """True while an echo is awaited."""
+        """Whether an echo is awaited."""
         return bool(self._due)
 
     def sent(self, data: bytes) -> bytes:

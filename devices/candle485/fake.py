@@ -1,4 +1,4 @@
-"""The other end of a Candle bus: panels, boards and a kiosk that show what they were told and misbehave by seed.
+"""A simulated Candle bus: panels, boards and a kiosk that show what they were told and misbehave by seed.
 
 Rules: a unit shows what the wire brought, never what somebody meant; a press is a real frame. The wire is any
 ``ByteLink``: the device's end of ``edged.sim.pty.Pty`` or one end of a ``MemoryLink`` pair, which bring their own
@@ -41,7 +41,9 @@ CODES = {key: code for code, key in KEYS.items()}
 
 @dataclass(frozen=True, slots=True)
 class CandleFaults:
-    """``drop`` and ``garble``: chance per frame sent. ``echo``: the line repeats the host. ``dead``: nobody there."""
+    """Faults of the simulated bus. ``drop`` and ``garble``: chance per frame sent. ``echo``: the line repeats the host.
+    ``dead``: nothing answers.
+    """
 
     drop: float = 0.0
     garble: float = 0.0
@@ -86,7 +88,7 @@ class FakeCandleBus:
 
     @property
     def noise(self) -> int:
-        """Bytes heard from the host that were no frame."""
+        """How many bytes from the host were part of no frame."""
         return self._parser.noise
 
     async def run(self) -> None:
@@ -97,7 +99,7 @@ class FakeCandleBus:
             group.create_task(self._babble())
 
     def press(self, panel: str, key: Key) -> None:
-        """Somebody presses a key; its frame leaves at once."""
+        """Press a key of a panel; its frame leaves at once."""
         self._say(panel, Signal(self.addresses[panel], CODES[key]))
 
     def press_button(self, number: int) -> None:
@@ -117,14 +119,14 @@ class FakeCandleBus:
         return self.units[name].blink
 
     def babble(self, on: bool) -> None:
-        """A broken transmitter starts, or stops, talking nonsense."""
+        """Let a broken transmitter start, or stop, sending noise."""
         if on:
             self._babbling.set()
         else:
             self._babbling.clear()
 
     def power_cycle(self) -> None:
-        """Everything goes dark, except for the brightness, which boards keep."""
+        """Switch everything off and on: all goes dark; boards keep their brightness."""
         for name, unit in self.units.items():
             self.units[name] = FakeUnit(brightness=unit.brightness)
 

@@ -67,17 +67,17 @@ class CandleOptions(Options, frozen=True):
             raise ValueError(f'kiosk_board "{self.kiosk_board}" is not one of boards')
 
     def point_channels(self) -> frozenset[str]:
-        """Panels and boards by name."""
+        """The channels: the names of panels and boards."""
         return frozenset(self.panels) | frozenset(self.boards)
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """Channels are call panels and boards."""
+        """The role of a channel: call panel or board."""
         return frozenset({"panel"} if channel in self.panels else {"display"})
 
     def reports(self) -> frozenset[str]:
-        """The kiosk's buttons give numbers."""
+        """The role in which it reports: dispenser, if the kiosk has buttons."""
         return frozenset({"dispenser"} if self.buttons else ())
 
     def service_ids(self) -> frozenset[str]:
-        """What the kiosk's buttons ask for."""
+        """The services that the kiosk's buttons ask for."""
         return frozenset(self.buttons.values())

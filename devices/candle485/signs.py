@@ -70,14 +70,14 @@ def digits(address: int, value: Panel) -> Text:
 
 
 def loud(frame: Frame, value: Value) -> Frame:
-    """``frame`` for the moment of a change: with a beep if somebody must look up. Re-asserted levels are silent."""
+    """``frame`` as sent when its level changes: with a beep if somebody must look up. Repeated levels are silent."""
     if isinstance(frame, Signal) and isinstance(value, Panel) and value.state in LOUD_STATES:
         return Signal(frame.address, frame.code + BEEP)
     return frame
 
 
 def board(unit: BoardOptions, value: Display) -> Text:
-    """A board: the newest ticket left, its window right ("A012- 3"); dashes where there is no ticket."""
+    """The frame for a board: the newest ticket left, its window right ("A012- 3"); dashes if there is no ticket."""
     if value.call is None:
         return Text(unit.address, BLINK_NONE, "-" * unit.digits)
     number, window = value.call
@@ -87,7 +87,7 @@ def board(unit: BoardOptions, value: Display) -> Text:
 
 
 def printed(unit: BoardOptions, number: str) -> Text:
-    """A ticket number on a kiosk's board."""
+    """The frame that shows a ticket number on a kiosk's board."""
     return Text(unit.address, PRINTED_BLINK, legible(number)[: unit.digits].ljust(unit.digits))
 
 

@@ -1,4 +1,4 @@
-"""Requests and answers of an ESC/POS ticket printer as bytes; no I/O.
+"""Encodes requests to an ESC/POS ticket printer as bytes, and decodes its answers; no I/O.
 
 Sources: python-escpos 3.1 (its bytes for text, cut and QR code, run), Epson's pages of DLE EOT and GS r for the bits
 of the answers. Text is GBK, with the printer switched to Chinese characters (FS &); control characters never reach
@@ -41,22 +41,22 @@ class Condition(NamedTuple):
 
 
 def is_at_once(byte: int) -> bool:
-    """Whether this is an answer to DLE EOT."""
+    """Whether this byte is an answer to DLE EOT, which the printer gives at once."""
     return byte & AT_ONCE_MASK == AT_ONCE
 
 
 def is_in_turn(byte: int) -> bool:
-    """Whether this is an answer to GS r."""
+    """Whether this byte is an answer to GS r, which the printer gives after what it has printed."""
     return byte & IN_TURN_MASK == 0
 
 
 def paper_at_once(byte: int) -> Paper:
-    """Paper state from the answer to ``ASK_PAPER``."""
+    """The paper state in the answer to ``ASK_PAPER``."""
     return "out" if byte & OUT else "low" if byte & LOW else "ok"
 
 
 def paper_in_turn(byte: int) -> Paper:
-    """Paper state from the answer to ``ASK_IN_TURN``."""
+    """The paper state in the answer to ``ASK_IN_TURN``."""
     return "out" if byte & OUT_IN_TURN else "low" if byte & LOW_IN_TURN else "ok"
 
 
@@ -68,7 +68,7 @@ def cause(byte: int) -> str:
 
 
 def qr(text: str, size: int = 6) -> bytes:
-    """A QR code (model 2, level L) made by the printer. ``size``: dots of a module, 1 to 16."""
+    """The bytes that let the printer draw a QR code (model 2, level L). ``size``: dots of a module, 1 to 16."""
     data = text.encode("ascii")
     return b"".join(
         b"\x1d(k" + len(body).to_bytes(2, "little") + body
@@ -82,7 +82,9 @@ def encoded(text: str) -> bytes:
 
 
 def wrapped(text: str, columns: int) -> list[str]:
-    """``text`` in lines of at most so many half-width characters; a Chinese one takes two and is never cut."""
+    """Split ``text`` into lines of at most ``columns`` half-width characters; a Chinese character takes two and is
+    never cut.
+    """
     lines, line, width = [], "", 0
     for char in cleaned(text):
         wide = len(char.encode("gbk", "replace"))
@@ -102,7 +104,7 @@ class Layout(NamedTuple):
 
 
 def ticket(body: Print, service: str, layout: Layout) -> bytes:
-    """A number, or another slip, from the first byte to the cut. ``service``: its name, "" for none."""
+    """The bytes of a ticket, or of another slip, up to the cut. ``service``: its name, "" for none."""
     waits = _waits(body) if body.about == "ticket" else []
     small = [line for text in (*waits, *body.lines, *body.lines_en) for line in wrapped(text, layout.columns)]
     code = body.url if body.url is not None and body.url.isascii() and len(body.url) <= QR_BYTES_MAX else None
@@ -119,7 +121,7 @@ def ticket(body: Print, service: str, layout: Layout) -> bytes:
 
 
 def refusal(body: Refuse, layout: Layout) -> bytes:
-    """A slip that says why there is no number."""
+    """The bytes of a slip that says why there is no number."""
     texts = _lines([layout.title, body.text, body.text_en], layout.columns)
     return b"".join((INIT, CHINESE, CENTRE, texts, FEED, CUTS[layout.cut]))
 

@@ -68,16 +68,16 @@ class EscposOptions(Options, frozen=True):
             raise ValueError("give either path (serial port) or host (network), not both")
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The device is a printer."""
+        """The role: printer."""
         return frozenset({"printer"})
 
     def service_ids(self) -> frozenset[str]:
-        """Services that it has names for."""
+        """The services that these options give names to."""
         return frozenset(self.names)
 
 
 class Escpos:
-    """Driver of one printer. Its only point is the device."""
+    """Driver of one printer. Its only point is the device itself."""
 
     OPTIONS: ClassVar[type[Options]] = EscposOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES
@@ -113,7 +113,7 @@ class Escpos:
             lanes.create_task(lasting("contact", self._keep_contact()))
 
     async def show(self, point: Point, value: Value) -> None:
-        """A printer shows no levels. Raises ``Refused``."""
+        """Raises ``Refused``: a printer shows no levels."""
         raise Refused(f"{point} is a printer, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:

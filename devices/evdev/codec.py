@@ -1,4 +1,4 @@
-"""Linux ``input_event`` records to pressed keys, and pressed keys to codes that were scanned; no I/O.
+"""Decodes Linux ``input_event`` records into pressed keys, and pressed keys into scanned codes; no I/O.
 
 Sources: include/uapi/linux/input.h (two longs of time, type, code, value, in the machine's own order) and
 input-event-codes.h (numbers and names of keys). A value of 0 is a release, 2 the repetition of a key that is held:
@@ -70,7 +70,7 @@ class InputRecord(NamedTuple):
     value: int
 
     def to_bytes(self) -> bytes:
-        """As the kernel writes it; the time is not read."""
+        """The record as the kernel writes it; the time is not read."""
         return RECORD.pack(0, 0, *self)
 
 
@@ -81,7 +81,7 @@ class InputReader:
         self._held = b""
 
     def feed(self, data: bytes) -> list[InputRecord]:
-        """The records that are whole now."""
+        """Add bytes; returns the records that are complete now."""
         self._held += data
         size = len(self._held) // RECORD.size * RECORD.size
         whole, self._held = self._held[:size], self._held[size:]
@@ -100,18 +100,18 @@ def pressed(records: list[InputRecord]) -> list[int | None]:
 
 
 class CodeReader:
-    """Joins what a scanner types into codes. A sign that it has no letter for spoils the code it stands in."""
+    """Joins what a scanner types into codes. A character that it does not know spoils the code that contains it."""
 
     def __init__(self) -> None:
         self._text = ""
         self._spoilt = False
 
     def forget(self) -> None:
-        """What was begun will not be finished: somebody pulled the scanner, or it stopped in the middle."""
+        """Drop an incomplete code: the scanner was unplugged, or stopped in the middle."""
         self._text, self._spoilt = "", False
 
     def take(self, code: int | None) -> str | None:
-        """The code that is whole with this key; "" for one that cannot be read."""
+        """Add a key; returns the code that this key completes, "" for one that cannot be read, None for none."""
         if code is None:
             self._spoilt = True
         elif code in ENDS:
@@ -128,7 +128,7 @@ class CodeReader:
 
 
 def said(data: bytes) -> list[str]:
-    """Captured records in words, for a technician."""
+    """Describe captured records in words, for a technician."""
     found = []
     for one in InputReader().feed(data):
         if one.kind == EV_KEY:

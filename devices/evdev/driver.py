@@ -82,22 +82,22 @@ class EvdevOptions(Options, frozen=True):
             raise ValueError(f"{twice[0]} is a key and a rating; give it one meaning")
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """A panel, and an evaluator where it has ratings; a scanner is neither."""
+        """The roles: a panel, and an evaluator if it has ratings; a scanner has none."""
         if self.reads == "codes":
             return frozenset()
         return frozenset({"panel"} | ({"evaluator"} if self.ratings else set()))
 
     def reports(self) -> frozenset[str]:
-        """A scanner asks for numbers."""
+        """The role in which it reports: dispenser, if it is a scanner, which asks for numbers."""
         return frozenset({"dispenser"}) if self.reads == "codes" else frozenset()
 
     def service_ids(self) -> frozenset[str]:
-        """The service of a scanner's check-in."""
+        """The service for which a scanned code asks for a number."""
         return frozenset() if self.service is None else frozenset({self.service})
 
 
 class Evdev:
-    """Driver of one input device. Its only point is the device."""
+    """Driver of one input device. Its only point is the device itself."""
 
     OPTIONS: ClassVar[type[Options]] = EvdevOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES
@@ -124,12 +124,14 @@ class Evdev:
         await lasting("link", self._link.run(self._heard, self._wire_changed))
 
     async def show(self, point: Point, value: Value) -> None:
-        """It has nothing to show it with. Raises ``Refused`` for what a panel would not be told."""
+        """Does nothing for levels of a panel or evaluator: keys alone show nothing. Raises ``Refused`` for any other
+        level.
+        """
         if not isinstance(value, Panel | Evaluator):
             raise Refused(f"{point} is a keypad, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """A keypad has no one-time actions. Raises ``Refused``."""
+        """Raises ``Refused``: a keypad has no one-time actions."""
         raise Refused(f"a keypad cannot {action.body.kind}")
 
     def _heard(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The other end: somebody at a keypad, or a scanner, with the habits of people and of the kernel."""
+"""A simulated keypad or scanner, with the habits of people and of the kernel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FakeInput:
         self._file = -1
 
     def plug(self) -> None:
-        """There it is, as udev's link."""
+        """Plug the device in: its link appears, as udev makes it."""
         os.mkfifo(self.place)
         self._file = os.open(self.place, os.O_RDWR | os.O_NONBLOCK)
 
@@ -33,7 +33,7 @@ class FakeInput:
             self._file = -1
 
     def press(self, *names: str) -> None:
-        """Keys down and up, some of them held for a while."""
+        """Press these keys one after the other; some are held for a while."""
         for name in names:
             code = KEY_NAMES[name]
             held = [InputRecord(EV_KEY, code, 2), REPORT] * self._chance.choice((0, 0, 3))
@@ -42,7 +42,7 @@ class FakeInput:
             )
 
     def scan(self, text: str) -> None:
-        """A code, typed as a keyboard would, with shift, and Enter."""
+        """Type a code as a scanner does: with shift, and Enter at the end."""
         by_sign = {sign: code for code, sign in reversed(SIGNS.items())}
         names = {code: name for name, code in KEY_NAMES.items()}
         for sign in text:
@@ -53,7 +53,7 @@ class FakeInput:
         self.press("ENTER")
 
     def heard(self) -> bytes:
-        """What nobody has read yet."""
+        """The bytes that no program has read yet."""
         return os.read(self._file, 65_536)
 
     def lose(self) -> None:

@@ -1,4 +1,4 @@
-"""What is said on an FF 68 bus, as frozen frames with their bytes; no I/O.
+"""Frames of an FF 68 bus as frozen values, and their bytes; no I/O.
 
 ``FF 68 L L 68 address function data… sum 16``: L counts from the address up to before the sum; the sum is that of these
 bytes, modulo 256. 9600 8N1. A caller's key is the last byte of its data, digits typed before it stand before it; its
@@ -54,7 +54,7 @@ class CallerFrame:
 
     @property
     def is_press(self) -> bool:
-        """Whether it may come from a caller or an evaluator."""
+        """Whether the frame may come from a caller or an evaluator."""
         return 2 + len(self.data) in PRESS_LENGTHS
 
     @property
@@ -64,18 +64,20 @@ class CallerFrame:
 
     @property
     def key(self) -> Key | None:
-        """What a caller's key means; digits before a key other than "confirm" mean nothing. None: no key of ours."""
+        """The key a caller pressed; digits before a key other than "confirm" are ignored. None for an unknown key."""
         last = self.data[-1:]
         return KEYS.get(tuple(self.data if last == bytes((KEY_CONFIRM,)) else last))
 
 
 def figures(text: str) -> bytes:
-    """The last three figures of ``text``; what is no figure is blank."""
+    """The bytes that show the last three figures of ``text``; any other character is blank."""
     return bytes(int(c) if c.isascii() and c.isdecimal() else BLANK for c in text[-FIGURES:].rjust(FIGURES))
 
 
 def show(address: int, waiting: int | None, number: str | None) -> CallerFrame:
-    """How many wait on the left, or the number on the right; the other half is blank, as their own host does it."""
+    """The frame that shows how many wait (left) or the number (right); the other half is blank, as the vendor's host
+    does it.
+    """
     left = "" if waiting is None or number is not None else f"{min(waiting, 999):03}"
     return CallerFrame(address, SHOW, figures(left) + figures(number or ""))
 

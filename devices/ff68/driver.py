@@ -79,7 +79,7 @@ class Ff68:
         self._presses = Presses()
 
     async def run(self) -> None:
-        """Keep the bus until cancelled."""
+        """Keep the bus open until cancelled."""
         self._ear.begin()
         try:
             async with asyncio.TaskGroup() as group:
@@ -89,7 +89,7 @@ class Ff68:
             self._ear.end()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Bring ``value`` to its caller or evaluator. Raises ``Refused`` or ``Unreachable``."""
+        """Send ``value`` to its caller or evaluator. Raises ``Refused`` or ``Unreachable``."""
         caller = channel_of(point)
         address = self._options.callers.get(caller)
         if address is None:
@@ -107,7 +107,7 @@ class Ff68:
                 await future
 
     async def act(self, action: Action) -> None:
-        """The bus has no one-time actions. Raises ``Refused``."""
+        """Raises ``Refused``: the bus has no one-time actions."""
         raise Refused(f"a caller cannot {action.body.kind}")
 
     def _say(self, caller: str, address: int, value: Panel) -> list[asyncio.Future[None] | None]:

@@ -1,4 +1,4 @@
-"""Fake callers and evaluators on one bus, with their own frame parser, which misbehave by seed.
+"""Simulated callers and evaluators on one bus, with their own frame parser, which misbehave by seed.
 
 A caller whose key is not acknowledged sends it again ``TRIES_MAX`` times; what real ones do is not published.
 """
@@ -19,7 +19,9 @@ CODES |= {"pause": "12", "transfer": "13"}
 
 @dataclass(frozen=True)
 class CallerFaults:
-    """Chances for each frame; ``echo``: the host's adapter hears itself; ``dead``: the bus has no power."""
+    """Chances of faults for each frame. ``echo``: the host's adapter repeats what it sends; ``dead``: the bus has no
+    power.
+    """
 
     drop: float = 0.0
     garble: float = 0.0
@@ -45,7 +47,7 @@ class FakeCallers:
         self._pending: dict[str, tuple[bytes, int]] = {}  # awaited acknowledgement, tries left
 
     def press(self, caller: str, key: str) -> None:
-        """Somebody presses a key of a caller."""
+        """Press a key of a caller."""
         self._report(caller, 0x01, bytes.fromhex(CODES[key]))
 
     def rate(self, caller: str, button: int) -> None:

@@ -46,9 +46,9 @@ class Ff68Options(Options, frozen=True):
             owner[address] = name
 
     def point_channels(self) -> frozenset[str]:
-        """Callers by name."""
+        """The channels: the names of the callers."""
         return frozenset(self.callers)
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """A caller, and the evaluator at its address."""
+        """The roles of a channel: the caller is a panel, the evaluator at its address an evaluator."""
         return frozenset({"panel", "evaluator"})

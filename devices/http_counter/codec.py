@@ -1,4 +1,4 @@
-"""What people counters say over HTTP, to counted lines; and counted lines as the hall's broker has them. No I/O.
+"""Decodes what people counters send over HTTP into counted lines, and encodes these for the hall's broker. No I/O.
 
 Three kinds of numbers, of which hall.toml takes one: a ``total`` goes up until the device is reset, a ``window`` is
 what passed between two times, a ``crossing`` one person. Mixing them counts people twice. No device's clock is
@@ -37,7 +37,7 @@ class Counted(NamedTuple):
 
 
 def decode(vendor: Vendor, data: bytes) -> list[Counted]:
-    """All readings in a report; none where it says something else. Raises ``Garbled`` with a short fixed word."""
+    """All readings in a report; empty if it has none. Raises ``Garbled`` with a short fixed word."""
     if len(data) > SIZE_MAX_BYTES:
         raise Garbled("too_large")
     found = list(_READERS[vendor](data))
@@ -174,7 +174,7 @@ _READERS: dict[Vendor, Callable[[bytes], Iterator[Counted]]] = {
 
 
 def said(data: bytes) -> list[str]:
-    """A captured report in words, for a technician: of whichever vendor can read it."""
+    """Describe a captured report in words, for a technician, by whichever vendor's format fits."""
     found = []
     for vendor in _READERS:
         try:
@@ -216,7 +216,7 @@ class LineReport(NamedTuple):
 
 
 def line_name(line: str) -> str:
-    """A line's name in the hall: of the same length whatever a device calls it."""
+    """A line's name in the hall: always of the same length, whatever the device calls it."""
     return f"{crc32(line.encode(errors='replace')):08x}"
 
 

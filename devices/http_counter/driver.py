@@ -1,4 +1,5 @@
-"""A people counter that speaks HTTP. The daemon hears `edged counters` through the broker; that process talks to it.
+"""A people counter that speaks HTTP. `edged counters`, a process of its own, talks to it; the daemon receives its
+readings through the broker.
 
 Rules: a reading is acknowledged with its commit; what stood at the broker is old news; the counter is there from its
 first reading on, lost when it was silent for ``silent_s``, when it does not answer who asks it, and when
@@ -62,40 +63,44 @@ class HttpCounterOptions(Options, frozen=True):
 
     @property
     def kind(self) -> Kind:
-        """``counts``, or what this vendor usually sends (and a Dahua, or an AXIS that is asked, can only total)."""
+        """Which numbers are taken: ``counts``, or what this vendor usually sends (a Dahua, or an AXIS that is asked,
+        has only totals).
+        """
         if self.counts is None and self.vendor == "axis" and self.url is not None:
             return "total"
         return self.counts or USUAL[self.vendor]
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """What `edged counters` says of it, and of itself."""
+        """The topics on which `edged counters` publishes its readings and states; none to subscribe to."""
         return (people_topic(hall, device), standing_topic(hall, device), process_topic(hall)), ()
 
     def speaker(self, device: str) -> str:
-        """`edged counters`."""
+        """The name at the broker of `edged counters`, which publishes for it."""
         return SPEAKER
 
     def point_channels(self) -> frozenset[str]:
-        """None: it only reports."""
+        """No channels: a counter only reports."""
         return frozenset()
 
     def reports(self) -> frozenset[str]:
-        """People."""
+        """The role in which it reports: counter."""
         return frozenset({"counter"})
 
 
 def people_topic(hall: str, device: str) -> str:
-    """Where its readings come."""
+    """The topic of a counter's readings."""
     return f"hall/{hall}/dev/{device}/up/people"
 
 
 def standing_topic(hall: str, device: str) -> str:
-    """Whether it answers, retained: ``{"up": true}`` or ``{"up": false, "word": …, "detail": …}``; also its fault."""
+    """The retained topic that says whether a counter answers: ``{"up": true}`` or ``{"up": false, "word": …, "detail":
+    …}``; also its fault.
+    """
     return f"hall/{hall}/dev/{device}/up/standing"
 
 
 def process_topic(hall: str) -> str:
-    """Whether `edged counters` runs, retained: online or offline."""
+    """The retained topic that says whether `edged counters` runs: online or offline."""
     return f"hall/{hall}/counters/status"
 
 
@@ -160,11 +165,11 @@ class HttpCounter:
                 mqtt.unsubscribe(topic, handler)
 
     async def show(self, point: Point, value: Value) -> None:
-        """A counter shows nothing. Raises ``Refused``."""
+        """Raises ``Refused``: a counter shows nothing."""
         raise Refused(f"{point} is a people counter, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """A counter does nothing. Raises ``Refused``."""
+        """Raises ``Refused``: a counter has no one-time actions."""
         raise Refused(f"{action.point} is a people counter, it cannot {action.body.kind}")
 
     def _there(self) -> None:

@@ -1,4 +1,4 @@
-"""The other end: a counter of each vendor, over real HTTP, with the habits seen in the field.
+"""Simulated counters of each vendor, over real HTTP, with the habits seen in the field.
 
 Rules: it only knows documents and sockets; the same seed crosses the same people and misbehaves in the same way. A
 report that was not answered 200 is sent again, unchanged, as cameras do.
@@ -38,20 +38,20 @@ class FakeHttpCounter:
         self._track = 0
 
     def passed(self, entered: int = 0, left: int = 0) -> None:
-        """People cross the line."""
+        """Let people cross the line."""
         self.entered, self.left = self.entered + entered, self.left + left
         self._window = (self._window[0] + entered, self._window[1] + left)
 
     def restart(self) -> None:
-        """It is switched off and on: its totals begin at 0."""
+        """Switch the counter off and on: its totals begin at 0."""
         self.entered = self.left = 0
 
     def odd(self) -> bytes:
-        """Something that is no report."""
+        """The bytes of something that is no report."""
         return self._chance.choice(ODD) + self._chance.randbytes(self._chance.randrange(8))
 
     def report(self) -> bytes:
-        """What it says now."""
+        """The bytes of its present report."""
         begin = self._minute
         self._minute += not self.frozen_clock
         (entered, left), self._window = self._window, (0, 0)
@@ -108,8 +108,8 @@ class FakeHttpCounter:
 
 
 def post(port: int, path: str, body: bytes, user: str = "", secret: str = "", cut: int | None = None) -> int:
-    """Post ``body`` with Basic, as a camera does, and the status of the answer. ``cut``: it leaves after so
-    many bytes.
+    """Post ``body`` with Basic credentials, as a camera does; returns the status of the answer. ``cut``: hang up after
+    so many bytes.
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
@@ -129,8 +129,8 @@ def post(port: int, path: str, body: bytes, user: str = "", secret: str = "", cu
 
 
 class FakeAsked:
-    """The web server of a counter that is asked: Basic, an ETag, and a mood. ``asked``: GETs with the right
-    password.
+    """The web server of a counter that is asked by GET: Basic credentials, an ETag, and faults on demand. ``asked``:
+    how many GETs had the right password.
     """
 
     def __init__(self, counter: FakeHttpCounter, user: str, secret: str) -> None:
@@ -143,7 +143,7 @@ class FakeAsked:
 
     @contextmanager
     def serving(self) -> Iterator[str]:
-        """Its address."""
+        """Serve within the block; yields the address."""
         fake = self
 
         class AskedHandler(BaseHTTPRequestHandler):
@@ -151,7 +151,7 @@ class FakeAsked:
                 fake._answer(self)
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Quiet."""
+                """Log nothing."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), AskedHandler)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()

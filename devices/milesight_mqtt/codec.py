@@ -1,4 +1,4 @@
-"""Milesight people-counter reports to readings; no I/O.
+"""Decodes Milesight people-counter reports into readings; no I/O.
 
 Rules: a report may carry cumulative totals, a window's counts, or single crossings, and several of them at once; the
 driver decides which of them count. Both shapes are read: the VS125 nests
@@ -31,7 +31,7 @@ _ARRAYS: tuple[tuple[str, Literal["total", "window", "crossing"], tuple[str, str
 
 @dataclass(frozen=True, slots=True)
 class CountedLine:
-    """Counts of one line. ``start`` is the device's own window start, as text ("" if it gives none)."""
+    """The counts of one line. ``start``: the device's own window start, as text ("" if it gives none)."""
 
     kind: Literal["total", "window", "crossing"]
     uuid: str

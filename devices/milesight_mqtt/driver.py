@@ -62,7 +62,7 @@ class MilesightMqttOptions(Options, frozen=True):
     silent_s: Annotated[float, Meta(ge=SILENT_MIN_S, le=SILENT_MAX_S)] = SILENT_S
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The one that is typed into the device."""
+        """The topic typed into the device; none to subscribe to."""
         return (self.topic,), ()
 
     def point_channels(self) -> frozenset[str]:
@@ -70,7 +70,7 @@ class MilesightMqttOptions(Options, frozen=True):
         return frozenset()
 
     def reports(self) -> frozenset[str]:
-        """The device reports counts of people."""
+        """The role in which it reports: counter."""
         return frozenset({"counter"})
 
 
@@ -117,11 +117,11 @@ class MilesightMqtt:
             mqtt.unsubscribe(self._options.topic, self._received)
 
     async def show(self, point: Point, value: Value) -> None:
-        """A counter shows nothing. Raises ``Refused``."""
+        """Raises ``Refused``: a counter shows nothing."""
         raise Refused(f"{point} is a people counter, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """A counter does nothing. Raises ``Refused``."""
+        """Raises ``Refused``: a counter has no one-time actions."""
         raise Refused(f"{action.point} is a people counter, it cannot {action.body.kind}")
 
     def _received(self, message: Message) -> None:

@@ -25,13 +25,13 @@ class FakeMilesight:
         self._window = (0, 0)
 
     def passed(self, entered: int = 0, left: int = 0) -> None:
-        """People cross the line."""
+        """Let people cross the line."""
         self.entered += entered
         self.left += left
         self._window = (self._window[0] + entered, self._window[1] + left)
 
     def trigger(self, entered: int = 0, left: int = 0) -> bytes:
-        """People cross the line and the camera reports each crossing at once."""
+        """Let people cross the line; returns the report that the camera sends at once."""
         self.passed(entered, left)
         return self._report(
             {"line_trigger_data": [self._item({"in": entered, "out": left})]}, {"time": self._time()}

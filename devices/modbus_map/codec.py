@@ -1,4 +1,4 @@
-"""What a Modbus module is, by its description, and what its bits and registers mean; no I/O.
+"""A Modbus module according to its description: which bits and registers it has, and what they mean; no I/O.
 
 Addresses are those on the wire (Modicon number minus 1). Lamps are not here: they are of driver ``modbus_relay``, which
 may share url and unit with this one.
@@ -83,7 +83,7 @@ class MapModel(Description, frozen=True, kw_only=True):
             raise ValueError("a description without contacts, counters and display describes nothing")
 
     def wrong_examples(self) -> list[str]:
-        """Answers that mean something else, and calls that send something else, than their example says."""
+        """The examples whose answer means, or whose call sends, something else than they say; one line each."""
         wrong = []
         for example in self.examples:
             found, wanted = self._tried(example)
@@ -110,7 +110,7 @@ class MapModel(Description, frozen=True, kw_only=True):
 
 
 def counted(counter: MapCounter, registers: Sequence[int]) -> int:
-    """People by the registers of a counter. Raises ``Garbled``."""
+    """The number of people in the registers of a counter. Raises ``Garbled``."""
     if len(registers) != counter.words:
         raise Garbled(f"{len(registers)} registers where {counter.words} were asked for")
     words = registers if counter.order == "high-first" else tuple(reversed(registers))
@@ -121,7 +121,9 @@ def counted(counter: MapCounter, registers: Sequence[int]) -> int:
 
 
 def number_pdu(number: MapNumber, value: Display) -> bytes:
-    """The request that brings a display to the newest call; a ticket's letter is left out where it has only digits."""
+    """The request that shows the newest call on a display; a ticket's letter is left out if the display has only
+    digits.
+    """
     call = "" if value.call is None else value.call[0 if number.shows == "number" else 1]
     if number.form == "ascii":
         text = "".join(char if 0x20 <= ord(char) < 0x7F else " " for char in call)[-number.width :]
@@ -134,14 +136,16 @@ def number_pdu(number: MapNumber, value: Display) -> bytes:
 
 @dataclass(slots=True)
 class Unwrapped:
-    """A counter's value over its own end: a register of 16 bits begins anew after 65,535 people."""
+    """Continues a counter beyond its register's end: one of 16 bits begins anew after 65,535 people."""
 
     counter: MapCounter
     base: int = 0
     last: int | None = None
 
     def total(self, value: int) -> int:
-        """People since it was first read, as a number that only grows; a module that was reset begins a new one."""
+        """How many people since the first reading, as a number that only grows; a module that was reset begins a new
+        one.
+        """
         most = (1 << 16 * self.counter.words) * self.counter.scale
         if self.last is not None and value < self.last:
             wrapped = self.last > most - most // 4 and value < most // 4
@@ -151,7 +155,8 @@ class Unwrapped:
 
 
 class Contacts:
-    """Who was pressed, of contacts that are read again and again. What is closed at the first read was not pressed.
+    """Finds presses among contacts that are read again and again. A contact closed at the first reading was not
+    pressed.
 
     A contact that closes again within ``bounce_s`` of having been counted is the same press.
     """
@@ -173,5 +178,5 @@ class Contacts:
         return found
 
     def forget(self) -> None:
-        """The module was away: what is closed when it is back was not pressed."""
+        """Call when the module was away: what is closed when it is back was not pressed."""
         self._closed.clear()

@@ -87,7 +87,7 @@ class ModbusMapOptions(Options, frozen=True):
 
     @property
     def described(self) -> MapModel:
-        """What ``model`` names, or is. Raises ``ValueError``."""
+        """The description that ``model`` names or contains. Raises ``ValueError``."""
         return described("modbus_map", self.model, MapModel)
 
     def shared_wire(self) -> SharedWire:
@@ -96,15 +96,15 @@ class ModbusMapOptions(Options, frozen=True):
         return SharedWire(wire.address, wire.settings, self.unit or self.described.unit)
 
     def point_channels(self) -> frozenset[str]:
-        """Panels by name, and the display."""
+        """The channels: the names of panels, and the display."""
         return frozenset(self.panels) | (frozenset({DISPLAY}) if self.described.display else frozenset())
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """Channels are panels and a display."""
+        """The role of a channel: panel or display."""
         return frozenset({"panel"} if channel in self.panels else {"display"})
 
     def reports(self) -> frozenset[str]:
-        """People, by beams or counters."""
+        """The role in which it reports: counter, if it has beams or counters."""
         return frozenset({"counter"} if self.beams or self.described.counters else ())
 
 
@@ -153,7 +153,7 @@ class ModbusMap:
             detach()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Bring a number to the display; panels of bare buttons show nothing. Raises ``DeviceError``."""
+        """Show a number on the display; panels with keys alone show nothing. Raises ``DeviceError``."""
         channel = channel_of(point)
         if channel in self._options.panels and isinstance(value, Panel):
             return
@@ -167,7 +167,7 @@ class ModbusMap:
             raise Unreachable("the wire is too busy") from None
 
     async def act(self, action: Action) -> None:
-        """The module has no one-time actions. Raises ``Refused``."""
+        """Raises ``Refused``: the module has no one-time actions."""
         raise Refused(f"a Modbus module cannot {action.body.kind}")
 
     def _wire_changed(self, up: bool, why: Loss) -> None:

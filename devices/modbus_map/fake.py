@@ -29,7 +29,7 @@ class FakeModule:
         self._lines: set[asyncio.StreamWriter] = set()
 
     async def start(self, port: int = 0) -> str:
-        """Listen; returns the URL."""
+        """Listen; returns the module's URL."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", port)
         return f"tcp://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 

@@ -1,4 +1,4 @@
-"""What is said to relay modules, as frozen messages with their bytes; no I/O.
+"""Messages to relay modules as frozen values, and their bytes; no I/O.
 
 The link speaks through pymodbus (``edged.links.modbus.pdus``); these messages serve the other end (``fake.py``) and
 the golden vectors, and know nothing of pymodbus.
@@ -33,7 +33,7 @@ State = Literal["off", "on", "blink"]
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """FC01, FC02 or FC03: ``count`` bits or registers from ``address``."""
+    """A request to read (FC01, FC02 or FC03): ``count`` bits or registers from ``address``."""
 
     function: int
     address: int
@@ -45,7 +45,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Bits:
-    """Answer to FC01 or FC02: whole bytes, lowest coil in the lowest bit."""
+    """An answer to FC01 or FC02: whole bytes, lowest coil in the lowest bit."""
 
     function: int
     packed: bytes
@@ -54,13 +54,13 @@ class Bits:
         return bytes((self.function, len(self.packed))) + self.packed
 
     def level(self, index: int) -> bool:
-        """Bit ``index``, counted from the address that was asked for."""
+        """The level of bit ``index``, counted from the address that was read."""
         return bool(self.packed[index // 8] >> index % 8 & 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """FC05 or FC06, and its answer, which is the same bytes."""
+    """A request to write (FC05 or FC06), and its answer, which has the same bytes."""
 
     function: int
     address: int
@@ -72,7 +72,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class WriteMany:
-    """FC0F: ``count`` coils from ``address``; ``packed`` is empty in the answer."""
+    """A request to write several coils (FC0F): ``count`` from ``address``; ``packed`` is empty in the answer."""
 
     address: int
     count: int
@@ -98,7 +98,7 @@ Message = Read | Bits | Write | WriteMany | Refusal
 
 
 def decode_request(pdu: bytes) -> Message:
-    """A request PDU. Raises ``Garbled``."""
+    """Parse a request PDU. Raises ``Garbled``."""
     function = pdu[0] if pdu else 0
     if function in (READ_COILS, READ_INPUTS, READ_HOLDING) and len(pdu) == 5:
         return Read(function, *struct.unpack(">HH", pdu[1:]))
@@ -112,7 +112,7 @@ def decode_request(pdu: bytes) -> Message:
 
 
 def decode_answer(pdu: bytes) -> Message:
-    """An answer PDU (registers excepted: no module needs them). Raises ``Garbled``."""
+    """Parse an answer PDU (except registers, which no module needs). Raises ``Garbled``."""
     function = pdu[0] if pdu else 0
     if function & FAILED and len(pdu) == 2:
         return Refusal(function & ~FAILED, pdu[1])
@@ -127,7 +127,7 @@ def decode_answer(pdu: bytes) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How lamps hang on a module. ``inverted``: a lamp is lit while its coil is off (break contact)."""
+    """How lamps are connected to a module. ``inverted``: a lamp is lit while its coil is off (break contact)."""
 
     profile: Profile
     inverted: bool = False
@@ -136,7 +136,7 @@ class Style:
 
 
 def write_for(style: Style, channel: int, state: State, lit_phase: bool = True) -> Write:
-    """The FC05 or FC06 that brings lamp ``channel`` to ``state`` (of a blinking lamp: to the phase it is in).
+    """The FC05 or FC06 that sets lamp ``channel`` to ``state`` (a blinking lamp: to its present phase).
 
     Where the module has pulses, light is only ever lent, for ``dead_man_s`` or half a blink: it goes dark by itself.
     """
@@ -155,7 +155,7 @@ def write_for(style: Style, channel: int, state: State, lit_phase: bool = True) 
 
 
 def blink_value(style: Style) -> int | None:
-    """The module's own blink nearest to ``blink_hz``, or None if the driver must keep time."""
+    """The value for the module's own blinking nearest to ``blink_hz``; None if the driver must blink itself."""
     if not style.profile.blinks or style.inverted:
         return None
     return min(style.profile.blinks, key=lambda blink: abs(blink[0] - style.blink_hz))[1]

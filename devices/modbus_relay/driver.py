@@ -1,4 +1,4 @@
-"""Lamps on a Modbus relay module: levels in, coils (or registers) out, and read back where the module can.
+"""Lamps on a Modbus relay module: writes levels to coils (or registers), and reads them back if the module can.
 
 Rules:
 1. The driver remembers every level it was given and makes it true again after each loss, before it says "back".
@@ -92,7 +92,7 @@ class RelayOptions(Options, frozen=True):
             )
 
     def point_channels(self) -> frozenset[str]:
-        """Coils by number from 0."""
+        """The channels: the coils' numbers from 0."""
         count = self.channels or min(DEFAULT_CHANNELS, profile_of(self.profile).channels)
         return frozenset(map(str, range(count)))
 
@@ -103,7 +103,7 @@ class RelayOptions(Options, frozen=True):
         return SharedWire(wire.address, wire.settings, unit)
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """A coil switches a lamp."""
+        """The role of a channel: lamp."""
         return frozenset({"lamp"})
 
 
@@ -159,7 +159,7 @@ class ModbusRelay:
                 self._retry.cancel()
 
     async def show(self, point: Point, value: Value) -> None:
-        """Bring a lamp to its level; the read-back follows at once. Raises ``DeviceError``."""
+        """Set a lamp to its level; it is read back at once. Raises ``DeviceError``."""
         try:
             outcome = self.begin(point, value)
         except Unreachable as error:
@@ -196,7 +196,7 @@ class ModbusRelay:
             self._lose(error)
 
     async def act(self, action: Action) -> None:
-        """A relay module does nothing once. Raises ``Refused``."""
+        """Raises ``Refused``: a relay module has no one-time actions."""
         raise Refused(f"a relay module cannot {action.body.kind}")
 
     def _channel(self, point: Point, value: Value) -> int:

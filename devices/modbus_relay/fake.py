@@ -80,7 +80,7 @@ class Coil:
     changes: deque[float] = field(default_factory=lambda: deque(maxlen=CHANGES_MAX))
 
     def set(self, level: bool, at_s: float) -> None:
-        """Switch, and remember when where that changed something."""
+        """Switch the relay, and remember when, if that changed it."""
         if level != self.level:
             self.level = level
             self.changes.append(at_s)
@@ -107,7 +107,7 @@ class FakeRelay:
         self._dice = random.Random(seed)
 
     def lit(self, channel: int) -> bool:
-        """True if the lamp on a make contact shines now, or blinks."""
+        """Whether the lamp on a make contact shines now, or blinks."""
         return self.seen(channel) != "off"
 
     def seen(self, channel: int) -> Seen:
@@ -123,13 +123,13 @@ class FakeRelay:
         return self._settled(channel).level
 
     def power_cycle(self) -> None:
-        """All relays drop, as after a power cut."""
+        """Switch all relays off, as after a power cut."""
         for coil in self.coils:
             coil.until_s, coil.blink_hz = None, 0.0
             coil.set(False, self._now_s())
 
     async def answer(self, pdu: bytes) -> bytes | None:
-        """The answer PDU, after its delay; None for silence. May be nonsense, where a fault says so."""
+        """The answer PDU, after its delay; None for silence. Nonsense, if a fault says so."""
         self.frames[pdu[0]] = self.frames.get(pdu[0], 0) + 1
         faults = self.faults
         if self._dice.random() < faults.mute:
@@ -148,12 +148,12 @@ class FakeRelay:
         return None if answer is None else answer.to_bytes()
 
     def noise(self) -> bytes:
-        """What a bad line puts before an answer."""
+        """The bytes that a bad line adds before an answer."""
         wanted = self._dice.random() < self.faults.prefix
         return self._dice.randbytes(self._dice.randint(1, 4)) if wanted else b""
 
     def transaction(self, number: int) -> int:
-        """What an answer to transaction ``number`` says that it answers."""
+        """The transaction number that an answer to transaction ``number`` carries; a fault makes it another one."""
         if not self.faults.foreign or self._dice.random() >= self.faults.foreign:
             return number
         return (number + self._dice.randrange(1, TRANSACTIONS)) % TRANSACTIONS
@@ -233,7 +233,8 @@ class FakeRelay:
 
 
 class FakeTcp:
-    """Modbus TCP on 127.0.0.1 for some modules (by unit). An unknown unit is silence, as behind a simple gateway.
+    """A Modbus TCP server on 127.0.0.1 for some modules (by unit). An unknown unit gets no answer, as behind a simple
+    gateway.
 
     ``hangs_up``: after each answer, as some modules do.
     """
@@ -252,7 +253,7 @@ class FakeTcp:
         return f"tcp://127.0.0.1:{self.port}"
 
     async def stop(self) -> None:
-        """Stop listening and hang up on everyone."""
+        """Stop listening and close every connection."""
         if self._server is not None:
             self._server.close()
         for writer in list(self._writers):

@@ -26,7 +26,7 @@ class LampExample(Shape, frozen=True):
 
 
 class Profile(Description, frozen=True, kw_only=True):
-    """One kind of module.
+    """One kind of relay module.
 
     ``write``: lamps are coils (FC05) or registers (FC06), lit by ``on`` and dark by ``off``.
     ``pulse_on``/``pulse_off``: address of coil 0's one-shot pulse (on, then off by itself after value x 100 ms; or the
@@ -56,7 +56,7 @@ class Profile(Description, frozen=True, kw_only=True):
             raise ValueError("blinks are pairs of a rate of 0.05 to 20 Hz and a value of 0 to 0xFFFF")
 
     def wrong_examples(self) -> list[str]:
-        """Levels that do not become the bytes that their example says."""
+        """The examples whose level does not become the bytes they say; one line each."""
         from devices.modbus_relay.codec import Style, write_for  # which itself speaks of profiles
 
         wrong = []
@@ -70,5 +70,5 @@ class Profile(Description, frozen=True, kw_only=True):
 
 
 def profile_of(named: Named) -> Profile:
-    """The profile that an option names or is. Raises ``ValueError``."""
+    """The profile that an option names or contains. Raises ``ValueError``."""
     return described(FAMILY, named, Profile)

@@ -1,4 +1,4 @@
-"""JSON payloads to events and commands to JSON payloads; no I/O.
+"""Decodes JSON payloads into events and encodes commands as JSON payloads; no I/O.
 
 Rules: the models below are the wire contract of ``hall/{hall}/dev/{device}/up/*`` and ``down/*``; a key they do not
 know is ignored and reported (firmware grows fields), a value they do not allow costs the message; an empty text or null
@@ -111,7 +111,9 @@ Semantics = Literal["total", "window", "occupancy"]
 
 
 class Unfit(Exception):
-    """``reason`` is a short fixed word for a counter; ``detail`` is for the log and carries nothing of the payload."""
+    """A payload is refused. ``reason``: a short fixed word for a counter; ``detail``: for the log, nothing of the
+    payload.
+    """
 
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(reason)
@@ -251,7 +253,7 @@ _KEYS = {kind: frozenset(keys_of(model)) for kind, model in MODELS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A payload that passed, and how many of its keys nobody knew."""
+    """A valid payload, and how many of its keys were unknown."""
 
     body: _Payload
     unknown_keys: tuple[str, ...] = ()
@@ -295,7 +297,9 @@ def _check_texts(fields: dict[str, Any]) -> None:
 
 
 def to_event(device: Point, body: Struct, count: Semantics | None = None, again: bool = False) -> Event:
-    """The event that ``body`` means; ``again``: the broker sent it before. Raises ``Unfit`` for an undeclared count."""
+    """The event that ``body`` stands for; ``again``: the broker sent it before. Raises ``Unfit`` for an undeclared
+    count.
+    """
     how = (again, getattr(body, "boot", None))
     match body:
         case TicketMessage():

@@ -79,14 +79,17 @@ class MqttJsonOptions(Options, frozen=True):
             raise ValueError("rows and columns come together; give both, or neither")
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Every topic that a device of its kind publishes to, and the topics of its levels."""
+        """The topics on which a device of its kind publishes, and those of its levels and actions, to which it
+        subscribes.
+        """
         root = f"hall/{hall}/dev/{device}"
         words = COMMON if self.kind is None else INPUTS[self.kind] | COMMON
         return tuple(f"{root}/up/{word}" for word in sorted(words)), (f"{root}/down/lamp",)
 
     def point_roles(self, channel: str) -> frozenset[str] | None:
-        """Its kind; a panel may ask for ratings as well, a pager be a panel for the duty manager's keys, and
-        a dispenser print for another device."""
+        """Its kind as a role; a panel may be an evaluator as well, a pager a panel for the duty manager's keys, and a
+        dispenser the printer for another device.
+        """
         if self.kind is None:
             return None
         more = {"panel": {"evaluator", "pager"}, "pager": {"panel"}, "dispenser": {"printer"}}.get(
@@ -95,18 +98,18 @@ class MqttJsonOptions(Options, frozen=True):
         return frozenset({self.kind} | more) - REPORTERS
 
     def reports(self) -> frozenset[str]:
-        """What its kind reports; without a kind, anything."""
+        """The roles in which a device of its kind reports; without a kind, all of them."""
         return REPORTERS if self.kind is None else REPORTERS & {self.kind}
 
     def display_size(self, channel: str) -> DisplaySize | None:
-        """The size given in hall.toml."""
+        """The size of a display as given in hall.toml; None if it is not."""
         if self.rows is None or self.columns is None:
             return None
         return DisplaySize(self.rows, self.columns)
 
 
 class MqttJson:
-    """Driver for ``hall/{hall}/dev/{device}``."""
+    """Driver of one device that uses ``hall/{hall}/dev/{device}``."""
 
     OPTIONS: ClassVar[type[Options]] = MqttJsonOptions
     LOSSES: ClassVar[frozenset[str]] = frozenset(
@@ -178,7 +181,7 @@ class MqttJson:
         self.put(point, value)
 
     def put(self, point: Point, value: Value) -> None:
-        """Leave ``value`` at the broker for the device. Raises ``Unreachable`` or ``Refused``."""
+        """Publish ``value`` as a retained message for the device. Raises ``Unreachable`` or ``Refused``."""
         if point != self._device:
             raise Refused(f"{self._device} has no channels, asked for {point!r}")
         tail, payload = encode_level(value)

@@ -79,12 +79,12 @@ class FakeFleet:
         self.sent = 0
 
     def misbehave(self, how: Misbehaviour) -> None:
-        """From now on, and reproducibly."""
+        """Let devices misbehave from now on, reproducibly."""
         self._misbehaviour = how
         self._random = random.Random(how.seed)
 
     def add(self, device: FakeDevice) -> None:
-        """Called by the devices themselves."""
+        """Add a device; the devices call this themselves."""
         self._devices[device.id] = device
 
     def send(self, device: str, kind: str, fields: dict[str, Any], retain: bool = False) -> None:
@@ -105,11 +105,11 @@ class FakeFleet:
             self._put(outgoing)
 
     def publish(self, topic: str, payload: bytes) -> None:
-        """Publish for a device that keeps topics of its own."""
+        """Publish a message of a device that has topics of its own."""
         self._put(_Outgoing(topic, payload, False))
 
     def flush(self) -> None:
-        """Let go of a message held back for reordering."""
+        """Send a message that was held back for reordering."""
         held, self._held = self._held, None
         if held is not None:
             self._put(held)
@@ -126,7 +126,7 @@ class FakeFleet:
             await asyncio.to_thread(client.loop_stop)
 
     async def drained(self) -> None:
-        """Everything sent so far has been acknowledged by the broker."""
+        """Wait until the broker has acknowledged everything sent so far."""
         if self._unanswered:
             self._drained.clear()
             await self._drained.wait()
@@ -224,12 +224,12 @@ class FakeDevice:
         fleet.add(self)
 
     def announce(self) -> None:
-        """Say that we are here (retained)."""
+        """Publish, retained, that the device is online."""
         state = "online" if self.online else "offline"
         self.fleet.send(self.id, "status", {"state": state, "fw": "fake-1"}, retain=True)
 
     def go(self, online: bool) -> None:
-        """Come or go; gone, it hears nothing."""
+        """Go online or offline; an offline device receives nothing."""
         self.online = online
         self.announce()
 
@@ -261,12 +261,12 @@ class FakeDevice:
 
 
 class FakeDispenser(FakeDevice):
-    """取号机. With ``boot`` it prints only what answers its own requests."""
+    """A dispenser (取号机). With ``boot`` it prints only what answers its own requests."""
 
     boot: str | None = None
 
     def ticket(self, number: str, service: str, priority: str | None = None) -> int:
-        """A number that the dispenser allotted itself."""
+        """Report a number that the dispenser allotted itself; returns the report's ``seq``."""
         return self.report("ticket", {"number": number, "service": service, "priority": priority})
 
     def request(
@@ -276,12 +276,14 @@ class FakeDispenser(FakeDevice):
         appointment: str | None = None,
         returning: str | None = None,
     ) -> int:
-        """Ask for a number, or be back with one; it comes as a ``print`` action."""
+        """Ask for a number, or come back with one; the number comes as a ``print`` action. Returns the request's
+        ``seq``.
+        """
         asked = {"priority": priority, "appointment": appointment, "returning": returning, "boot": self.boot}
         return self.report("request", {"service": service} | asked)
 
     def hear(self, kind: str, fields: dict[str, Any]) -> None:
-        """Somebody else's paper is left to them."""
+        """Take one ``down/{kind}`` message; paper for another device is ignored."""
         answers = fields.get("answers")
         if self.boot is None or answers is None or answers.get("boot") == self.boot:
             super().hear(kind, fields)
@@ -293,7 +295,7 @@ class FakeDispenser(FakeDevice):
 
     @property
     def slips(self) -> list[dict[str, Any]]:
-        """What else was printed for it: 一次性告知单, 容缺承诺单, the next stage."""
+        """Everything else printed for the controller: 一次性告知单, 容缺承诺单, the next stage."""
         return [fields for fields in self._papers() if "about" in fields]
 
     def _papers(self) -> list[dict[str, Any]]:
@@ -301,10 +303,10 @@ class FakeDispenser(FakeDevice):
 
 
 class FakePanel(FakeDevice):
-    """呼叫器, also a pager's keys."""
+    """A call panel (呼叫器), or the keys of a pager."""
 
     def press(self, key: str, arg: str | None = None) -> int:
-        """Press ``key``."""
+        """Press ``key``; returns the report's ``seq``."""
         return self.report("key", {"key": key, "arg": arg})
 
     def rate(self, level: int) -> int:
@@ -313,7 +315,7 @@ class FakePanel(FakeDevice):
 
     @property
     def number(self) -> str | None:
-        """The number on the panel."""
+        """The ticket number that the panel shows; None if it shows none."""
         number: str | None = self.shown.get("panel", {}).get("number")
         return number
 
@@ -325,7 +327,7 @@ class FakePanel(FakeDevice):
 
 
 class FakeCounter(FakeDevice):
-    """客流计数器 with cumulative totals."""
+    """A people counter (客流计数器) with cumulative totals."""
 
     entered = 0
     left = 0
@@ -354,5 +356,5 @@ class FakeOutput(FakeDevice):
 
     @property
     def said(self) -> list[str]:
-        """What the loudspeaker spoke."""
+        """The texts that the loudspeaker spoke."""
         return [fields["text"] for kind, fields in self.actions if kind == "say"]

@@ -1,1 +1,1 @@
-"""Devices on the hall's broker that speak their own words: buttons, relays and counters, by description."""
+"""Devices on the hall's broker with topics and payloads of their own: buttons, relays and counters, by description."""

@@ -1,4 +1,4 @@
-"""What a device says on MQTT, by its description: payloads to findings, lamp levels to payloads; no I/O.
+"""Decodes what a device sends on MQTT, by its description, and encodes lamp levels for it; no I/O.
 
 A payload is a JSON object, in which pointers (RFC 6901) find values, or one word, which the empty pointer finds.
 """
@@ -47,7 +47,7 @@ ChannelName = Annotated[str, Meta(min_length=1, max_length=32)]
 
 
 class MqttInput(Shape, frozen=True):
-    """Something that the device says on ``topic``.
+    """Something that the device reports on ``topic``.
 
     ``pointer`` finds the word that ``values`` turns into a key, a rating ("1" to "5"), "online" or "offline", or the
     text of a fault ("" ends it); a word that stands for nothing is "" too. ``others``: what becomes of words that are
@@ -136,7 +136,7 @@ class MqttModel(Description, frozen=True, kw_only=True):
             raise ValueError("a description without inputs and lamps describes nothing")
 
     def wrong_examples(self) -> list[str]:
-        """Payloads that mean something else, and levels that send something else, than their example says."""
+        """The examples whose payload means, or whose level sends, something else than they say; one line each."""
         wrong = []
         for example in self.examples:
             if example.level:
@@ -160,7 +160,9 @@ def _sent(model: MqttModel, example: MqttExample) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a message says. ``word``: of key, rating, presence or fault; ``heard`` the device's own word."""
+    """One thing that a message reports. ``word``: of key, rating, presence or fault; ``heard``: the device's own
+    word.
+    """
 
     event: EventKind
     word: str = ""
@@ -174,7 +176,7 @@ class Finding:
 
     @property
     def words(self) -> str:
-        """The finding in the words of a description's example."""
+        """The finding in the form of a description's example."""
         if self.event == "count":
             if self.semantics == "occupancy":
                 return f"occupancy {self.occupancy}"
@@ -185,7 +187,9 @@ class Finding:
 
 
 def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[Finding]:
-    """All that a message on ``topic`` says, for a device at ``place``. Raises ``Garbled`` with a short fixed word."""
+    """Everything a message on ``topic`` reports, for a device at ``place``. Raises ``Garbled`` with a short fixed
+    word.
+    """
     inputs = [one for one in model.inputs if _matches(one.topic.replace(PLACE, place), topic)]
     if not inputs:
         return []
@@ -211,13 +215,13 @@ def findings(model: MqttModel, topic: str, payload: bytes, place: str) -> list[F
 
 
 def lamp_message(lamps: MqttLamps, place: str, channel: str, lit: bool) -> tuple[str, str]:
-    """Topic and payload that bring a lamp to its level."""
+    """The topic and payload that switch a lamp on or off."""
     topic = lamps.topic.replace(PLACE, place).replace("{channel}", channel)
     return topic, lamps.on if lit else lamps.off
 
 
 def lamp_channels(lamps: MqttLamps | None) -> frozenset[str]:
-    """The channels of its lamps; "" stands for a single one."""
+    """The channels of these lamps; "" for a single one."""
     if lamps is None:
         return frozenset()
     return (

@@ -113,7 +113,7 @@ class MqttMapOptions(Options, frozen=True):
         return tuple(said), tuple(sorted(sent))
 
     def point_channels(self) -> frozenset[str]:
-        """Lamps by number, buttons as their words say; "" if it has only one of either."""
+        """The channels: numbers of lamps, and of buttons as the description says; "" if there is only one of either."""
         model = self.described
         buttons = {
             one.channels.get(word, "")
@@ -124,7 +124,7 @@ class MqttMapOptions(Options, frozen=True):
         return lamp_channels(model.lamps) | frozenset(buttons)
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """A relay is a lamp, buttons are a panel, a rating makes an evaluator."""
+        """The role of a channel: a relay is a lamp, buttons are a panel, ratings make an evaluator."""
         model = self.described
         events = {one.event for one in model.inputs}
         roles = {"lamp"} if channel in lamp_channels(model.lamps) else set()
@@ -132,7 +132,9 @@ class MqttMapOptions(Options, frozen=True):
         return frozenset(roles | ({"evaluator"} if "rating" in events else set()))
 
     def reports(self) -> frozenset[str]:
-        """Counts, and requests for numbers where hall.toml makes buttons of them."""
+        """The roles in which it reports: counter if it counts, dispenser if hall.toml lets its buttons request
+        numbers.
+        """
         counts = any(one.event == "count" for one in self.described.inputs)
         return frozenset(({"counter"} if counts else set()) | ({"dispenser"} if self.requests else set()))
 
@@ -162,7 +164,7 @@ class MqttMap:
         self._topics, self._sent = options.topics(context.hall, context.device)
 
     async def run(self) -> None:
-        """Listen, keep blinking, watch for silence, until cancelled."""
+        """Listen, blink lamps and watch for silence, until cancelled."""
         mqtt = self._context.mqtt
         listening = True
 
@@ -195,7 +197,7 @@ class MqttMap:
         self.put(point, value)
 
     def put(self, point: Point, value: Value) -> None:
-        """Switch a lamp; a panel of bare buttons shows nothing. Raises ``Unreachable`` or ``Refused``."""
+        """Switch a lamp; a panel with keys alone shows nothing. Raises ``Unreachable`` or ``Refused``."""
         channel = channel_of(point)
         if isinstance(value, Panel):
             return
@@ -207,7 +209,7 @@ class MqttMap:
             self._send(channel, value.state != "off")
 
     async def act(self, action: Action) -> None:
-        """The device has no one-time actions. Raises ``Refused``."""
+        """Raises ``Refused``: the device has no one-time actions."""
         raise Refused(f"{action.point} cannot {action.body.kind}")
 
     def _send(self, channel: str, lit: bool) -> None:

@@ -1,4 +1,4 @@
-"""A fake Tasmota board with relays and a button at a real broker, for devices by description.
+"""A simulated Tasmota board with relays and a button at a real broker, for devices by description.
 
 It keeps Tasmota's rules as its documentation has them: ``cmnd/<topic>/POWER<n>`` switches, ``tele/<topic>/LWT`` is its
 retained presence and its will, ``PulseTime`` switches a relay off by itself, counted anew by each command.
@@ -50,11 +50,11 @@ class FakeTasmota:
                 await client.publish(presence, "Offline", qos=1, retain=True)
 
     async def press(self, action: str = "SINGLE") -> None:
-        """The button is pressed, as SetOption73 tells it."""
+        """Press the button; reported in the form of SetOption73."""
         await self.say(f"stat/{self.topic}/RESULT", f'{{"Button1":{{"Action":"{action}"}}}}')
 
     async def say(self, topic: str, payload: str | bytes, retain: bool = False) -> None:
-        """Publish anything."""
+        """Publish a message."""
         assert self._client is not None, "the board is not connected"
         await self._client.publish(topic, payload, qos=1, retain=retain)
 

@@ -43,12 +43,12 @@ class VoiceChipOptions(Options, frozen=True):
     deadline_ms: Annotated[int, Meta(ge=20, le=2000)] = 200
 
     def point_roles(self, channel: str) -> frozenset[str]:
-        """The device is a voice."""
+        """The role: voice."""
         return frozenset({"voice"})
 
 
 class VoiceChip:
-    """Driver of one module. Its only point is the device."""
+    """Driver of one voice module. Its only point is the device itself."""
 
     OPTIONS: ClassVar[type[Options]] = VoiceChipOptions
     LOSSES: ClassVar[frozenset[str]] = WIRE_LOSSES
@@ -81,11 +81,11 @@ class VoiceChip:
             lanes.create_task(lasting("contact", self._keep_contact()))
 
     async def show(self, point: Point, value: Value) -> None:
-        """A voice module shows no levels. Raises ``Refused``."""
+        """Raises ``Refused``: a voice module shows no levels."""
         raise Refused(f"{point} is a voice, it shows no {value.kind}")
 
     async def act(self, action: Action) -> None:
-        """Speak, and return when it has been said. Raises ``DeviceError``."""
+        """Speak a text, and return when it was spoken. Raises ``DeviceError``."""
         if not isinstance(action.body, Say):
             raise Refused(f"a voice cannot {action.body.kind}")
         async with self._one_at_a_time:

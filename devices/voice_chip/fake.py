@@ -11,7 +11,9 @@ SPOKEN_MAX = 1000  # texts remembered
 
 
 class FakeVoice:
-    """``send`` puts bytes on the line; feed it what comes. ``cut`` counts texts that a newer one interrupted."""
+    """One voice module. ``send`` puts its bytes on the line; call ``feed`` with what arrives. ``cut``: how many texts a
+    newer one interrupted.
+    """
 
     def __init__(self, send: Callable[[bytes], None], checksum: bool = True, char_s: float = 0.002) -> None:
         self.spoken: list[str] = []

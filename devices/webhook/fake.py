@@ -16,7 +16,9 @@ MESSAGES_MAX = 10_000  # remembered
 
 
 class FakeVendor:
-    """``texts`` holds what arrived. ``secret``: what a message must be signed with; ``limit``: messages it takes."""
+    """A simulated vendor's server. ``texts``: what arrived; ``secret``: what a message must be signed with; ``limit``:
+    how many messages it takes.
+    """
 
     def __init__(self, vendor: str, secret: str | None = None, limit: int = 1_000_000) -> None:
         self.texts: list[str] = []
@@ -30,11 +32,11 @@ class FakeVendor:
 
     @property
     def url(self) -> str:
-        """What a technician types in."""
+        """The robot's URL, as a technician types it in."""
         return f"http://127.0.0.1:{self.port}/robot/send?key=k-1"
 
     def start(self) -> None:
-        """Listen, on the port of before where there was one."""
+        """Listen, on the same port as before if there was one."""
         fake = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -62,7 +64,7 @@ class FakeVendor:
             self._server = None
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, bytes]:
-        """Status and body for one POST."""
+        """The status and body with which a POST is answered."""
         self.asked += 1
         code, words = ("code", "msg") if self._vendor == "feishu" else ("errcode", "errmsg")
         if self.mood == "broken":

@@ -1,4 +1,4 @@
-"""What the daemon and `edged pager` say to each other over a socket: JSON, one object a line; no I/O."""
+"""The messages between the daemon and `edged pager` over a socket: JSON, one object a line; no I/O."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNDELIVERED = "undelivered"  # begins the error of a page that reached no vendor
 
 
 class LineReader:
-    """Cuts a stream into objects; what is none is counted in ``garbled``."""
+    """Cuts a stream into JSON objects; lines that are none are counted in ``garbled``."""
 
     def __init__(self) -> None:
         self.garbled = 0
@@ -35,5 +35,5 @@ class LineReader:
 
 
 def line(**fields: Any) -> bytes:
-    """One object as it leaves."""
+    """The line that carries these fields."""
     return json.dumps(fields, ensure_ascii=False).encode() + b"\n"

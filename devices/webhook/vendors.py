@@ -1,4 +1,4 @@
-"""What the three robots are sent, and what their answers mean; no I/O.
+"""The messages to the three vendors' robots, and what their answers mean; no I/O.
 
 Sources: WeCom robot, developer.work.weixin.qq.com/document/path/91770 (20 messages a minute, text up to 2048 bytes)
 and path/90313 for its codes; DingTalk custom robot, open.dingtalk.com/document/robots/custom-robot-access (signature:
@@ -48,7 +48,7 @@ class RobotPost(NamedTuple):
 def request(
     vendor: Vendor, url: str, secret: str | None, text: str, at: tuple[str, ...], now_ms: int
 ) -> RobotPost:
-    """The message ``text``, with whom it calls by name (``at``: mobile numbers, or ids of members at Feishu)."""
+    """The POST that sends ``text`` and calls people by name (``at``: mobile numbers, or ids of members at Feishu)."""
     body: dict[str, Any]
     if vendor == "feishu":
         calls = "".join(f'<at user_id="{one}"></at>' for one in at)
@@ -69,7 +69,7 @@ def request(
 
 
 def judged(vendor: Vendor, status: int, body: bytes) -> tuple[Verdict, str]:
-    """What became of it, and in which words. An answer that is not the vendor's is nobody's word: later."""
+    """The outcome of a POST, and why, in words. An answer that is not the vendor's means: try again later."""
     if status == 429 or status >= 500 or 300 <= status < 400:
         return "later", f"HTTP {status}"
     if status != 200:
@@ -89,7 +89,7 @@ def judged(vendor: Vendor, status: int, body: bytes) -> tuple[Verdict, str]:
 
 
 def joined(texts: list[str]) -> tuple[str, int]:
-    """As many texts as fit one message, a line each, and how many they are; one that is too long is cut."""
+    """As many texts as fit one message, one per line, and how many those are; a text that is too long is cut."""
     first = _cut(texts[0])
     held, count = first, 1
     for text in texts[1:]:
