@@ -94,7 +94,7 @@ class Clock:
         return max(0.0, (until_ms - self.at_ms()) / 1000 / self.speed)
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep hall seconds."""
+        """Sleep ``seconds`` of hall time."""
         await asyncio.sleep(seconds / self.speed)
 
 

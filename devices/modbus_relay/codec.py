@@ -85,7 +85,7 @@ class WriteMany:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An exception answer."""
+    """An exception answer: the module refuses the request."""
 
     function: int
     code: int

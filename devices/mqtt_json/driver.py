@@ -79,7 +79,7 @@ class MqttJsonOptions(Options, frozen=True):
             raise ValueError("rows and columns come together; give both, or neither")
 
     def topics(self, hall: str, device: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The topics on which a device of its kind publishes, and those of its levels and actions, to which it
+        """The topics on which a device of its kind publishes, and the retained ones of its levels, to which it
         subscribes.
         """
         root = f"hall/{hall}/dev/{device}"

@@ -234,7 +234,7 @@ class FakeDevice:
         self.announce()
 
     def health(self, paper: str = "ok", fault: str | None = None) -> None:
-        """Report ``up/health``."""
+        """Report paper and fault on ``up/health``."""
         self.fleet.send(self.id, "health", {"paper": paper} | ({} if fault is None else {"fault": fault}))
 
     def hear(self, kind: str, fields: dict[str, Any]) -> None:
@@ -344,13 +344,13 @@ class FakeOutput(FakeDevice):
 
     @property
     def lamp(self) -> str | None:
-        """The lamp's state."""
+        """The state the lamp shows; None if it was never set."""
         state: str | None = self.shown.get("lamp", {}).get("state")
         return state
 
     @property
     def lines(self) -> list[str]:
-        """The display's text."""
+        """The lines the display shows."""
         lines: list[str] = self.shown.get("display", {}).get("lines", [])
         return lines
 

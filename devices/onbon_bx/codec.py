@@ -122,7 +122,7 @@ CRC_TABLE = tuple(map(_crc_row, range(256)))
 
 
 def crc16(data: bytes) -> int:
-    """CRC-16/ARC."""
+    """The CRC-16/ARC of the bytes."""
     crc = 0
     for byte in data:
         crc = crc >> 8 ^ CRC_TABLE[(crc ^ byte) & 0xFF]

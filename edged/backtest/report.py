@@ -35,7 +35,7 @@ Steps = Sequence[tuple[float, float]]
 
 
 def render(document: Mapping[str, Any], charts: Mapping[str, tuple[Day, DayMeasures]]) -> str:
-    """The HTML text."""
+    """The report as one HTML page."""
     tested = str(document["policy"])
     prices = document["prices"]
     parts = [

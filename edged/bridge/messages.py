@@ -62,7 +62,7 @@ class Oddities:
     last: str = ""
 
     def note(self, why: str) -> None:
-        """Count one more."""
+        """Count one more such row; ``last`` keeps why."""
         self.count, self.last = self.count + 1, why
 
 

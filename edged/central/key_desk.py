@@ -166,7 +166,7 @@ class KeyDesk:
         self._concern("policy-key-revoked", self._revoked_in_force())
 
     def receive(self, message: PushMessage) -> None:
-        """Handler of the push topics."""
+        """Handle a message on the push topics: a key list."""
         self._receive(message.payload, message.ack)
 
     def _receive(self, raw: bytes, ack: Callable[[], None]) -> None:

@@ -134,7 +134,7 @@ class OperationDesk(Observer):
             asked.notes = step.notes
 
     def receive(self, request: OrderMessage) -> None:
-        """Handler of ``ops/+``."""
+        """Handle a message on ``ops/+``: an operation."""
         name = request.topic.rpartition("/")[2]
         try:
             self._condemned.check(request.payload)

@@ -294,7 +294,7 @@ class PolicyDesk(Observer):
             self._go_back(trial)
 
     def receive(self, message: PushMessage) -> None:
-        """Handler of the push topics."""
+        """Handle a message on the push topics: a policy."""
         raw = message.payload
         try:
             self._condemned.check(raw)

@@ -166,7 +166,7 @@ class Uplink(Observer):
             self._rewind(thin=True)
 
     def acknowledged(self, message: PushMessage) -> None:
-        """Handler of ``events/ack``."""
+        """Handle a message on ``events/ack``: the centre has stored events."""
         message.ack()
         found = parse_ack(message.payload)
         if found is None:

@@ -34,7 +34,7 @@ class NoAnswer(Exception):
 
 
 class Heard(NamedTuple):
-    """A received message."""
+    """One message received in a conversation."""
 
     topic: str
     payload: bytes
@@ -151,7 +151,7 @@ class Conversation:
 
     @property
     def answers_possible(self) -> bool:
-        """MQTT 3.1.1 has no response topics."""
+        """Whether the broker can carry answers: MQTT 3.1.1 has no response topics."""
         return self.target.protocol == "5"
 
     def hear(self, timeout_s: float, quiet_s: float | None = None) -> Iterator[Heard]:

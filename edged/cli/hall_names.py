@@ -27,7 +27,7 @@ class HallNames:
         self._devices = {one["id"]: (one["zh"], one["en"]) for one in said.get("devices") or ()}
 
     def window(self, window: str) -> str:
-        """``11号 w11``."""
+        """A window as people call it, with its id: ``11号 w11``."""
         number = self._windows.get(window)
         return window if number is None else f"{number}号 {window}"
 
@@ -36,7 +36,7 @@ class HallNames:
         return self._order.get(window, len(self._order)), len(window), window
 
     def area(self, area: str) -> str:
-        """``税务综合 tax``."""
+        """An area's name with its id: ``税务综合 tax``."""
         return _beside(self._areas.get(area), area)
 
     def device(self, device: str) -> str:

@@ -168,7 +168,7 @@ def _replace(directory: Path, date: str, data: bytes) -> None:
 
 
 def routes(pages: Pages) -> list[Route]:
-    """The addresses of the days."""
+    """The routes of recorded days."""
 
     async def listed(_request: Request) -> Response:
         return JSONResponse(

@@ -139,7 +139,7 @@ class DutyDesk:
             return False
 
     async def logout(self, request: Request) -> Response:
-        """Log out."""
+        """End the session of this browser."""
         found = self._proven(request)
         if found is not None:
             self._sessions.end(found)
@@ -193,7 +193,7 @@ class DutyDesk:
 
 
 def routes(pages: Pages) -> list[Route]:
-    """The desk's addresses."""
+    """The routes of the duty desk."""
     return DutyDesk(pages).routes()
 
 

@@ -11,5 +11,5 @@ if TYPE_CHECKING:
 
 
 def routes(pages: Pages) -> list[Route]:
-    """The page's address."""
+    """The route of the page."""
     return [Route("/", pages.shown("hall.html"))]

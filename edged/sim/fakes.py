@@ -144,7 +144,7 @@ class Fakes:
             coroutine.close()
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Let all simulated devices serve until cancelled."""
         try:
             for server, port in self._relay_servers:
                 await server.start(port)

@@ -76,7 +76,7 @@ class Touchable(Protocol):
         """Hall time, in seconds."""
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep hall seconds."""
+        """Sleep ``seconds`` of hall time."""
 
 
 @dataclass(slots=True)

@@ -163,7 +163,7 @@ class HallWires:
         return self._clock.now_s()
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep hall seconds."""
+        """Sleep ``seconds`` of hall time."""
         await self._clock.sleep(seconds)
 
     def _stopped(self, service: str) -> bool:

@@ -36,7 +36,7 @@ class HallDraft:
 
 
 def hall_toml(draft: HallDraft, schema: str = "./hall.schema.json") -> str:
-    """The file's text."""
+    """The text of the new hall.toml."""
     parts = [
         HEAD.format(name=draft.name, schema=schema),
         f'[hall]\nid = "{draft.id}"\nname = "{draft.name}"\n',

@@ -109,7 +109,7 @@ def reads_back(blob: bytes, kind: type) -> bool:
 
 
 def sha256(blob: bytes) -> str:
-    """Hex SHA-256."""
+    """The SHA-256 of the bytes, in hex."""
     return hashlib.sha256(blob).hexdigest()
 
 

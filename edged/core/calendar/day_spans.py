@@ -40,7 +40,7 @@ def minutes(time: str) -> int:
 
 
 def clock(minute: int) -> str:
-    """Inverse of ``minutes``."""
+    """The text ``HH:MM`` of a number of minutes after midnight; inverse of ``minutes``."""
     return f"{minute // 60:02d}:{minute % 60:02d}"
 
 

@@ -126,7 +126,7 @@ def holds(turn: Turn, appointment: str, service: str) -> bool:
 
 
 def forget(turn: Turn, appointment: str) -> None:
-    """Delete a booking."""
+    """Delete a booking that is used or over."""
     del turn.state.bookings[appointment]
     turn.drop_timer(f"booking/{appointment}")
 

@@ -80,7 +80,7 @@ class Talk(Releasing, Protocol):
 
 
 class Connect(Protocol):
-    """Makes one connection.
+    """A function that makes one connection.
 
     ``on_refused`` is called with a published topic that the broker refuses and why; and with ``""`` when it accepts a
     topic in ``unwanted`` again.

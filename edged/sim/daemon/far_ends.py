@@ -99,7 +99,7 @@ class MemoryFakes(Fakes):
         return far
 
     async def run(self) -> None:
-        """Serve until cancelled."""
+        """Let all simulated devices serve until cancelled."""
         for server, port in self._relay_servers:
             await server.start(port)
         async with asyncio.TaskGroup() as self._tasks:

@@ -173,7 +173,7 @@ def fill(template: str, **words: str | int) -> str:
 
 @value
 class Signage:
-    """Loudspeakers and boards.
+    """How loudspeakers speak, and what boards show.
 
     A loudspeaker says one thing after the other, ``dwell_s`` apart at least, each call ``times`` times; calls of the
     classes in ``slow_for`` slowly, ``slow_times`` times and ``slow_dwell_s`` apart. What waited longer than
