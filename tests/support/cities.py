@@ -58,11 +58,17 @@ async def bridged(directory: Path, *hall_lines: str) -> AsyncIterator[City]:
         own_files = [f"password_file {passwords}", f"persistence_location {directory}/"]
         city = await stack.enter_async_context(real_mosquitto(*lines, *own_files))
         line = await stack.enter_async_context(CityLine(halls))
-        bridge = "\n".join(_lines("bridge.conf", directory))
-        bridge = re.sub(r"addresses .*", f"addresses 127.0.0.1:{free_port()} 127.0.0.1:{line.port}", bridge)
-        bridge = bridge.replace("east-bridge", "east").replace("restart_timeout 2 30", "restart_timeout 1 2")
-        hall = await stack.enter_async_context(real_mosquitto(*hall_lines, *bridge.splitlines()))
+        bridge = bridge_lines(directory, line)
+        hall = await stack.enter_async_context(real_mosquitto(*hall_lines, *bridge))
         yield City(hall, city, line, halls, directory)
+
+
+def bridge_lines(directory: Path, line: CityLine) -> list[str]:
+    """The shipped bridge over ``line``, with certificates of ``directory``; nobody is at the first of its addresses."""
+    bridge = "\n".join(_lines("bridge.conf", directory))
+    bridge = re.sub(r"addresses .*", f"addresses 127.0.0.1:{free_port()} 127.0.0.1:{line.port}", bridge)
+    bridge = bridge.replace("east-bridge", "east").replace("restart_timeout 2 30", "restart_timeout 1 2")
+    return bridge.splitlines()
 
 
 def at_city(city: City, name: str) -> aiomqtt.Client:

@@ -1,8 +1,9 @@
-"""Three nats-servers with the shipped files, as they are but for places and ports; certificates and names included."""
+"""nats-servers with the shipped files, as they are but for places and ports; certificates and names included."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import ssl
 from collections.abc import AsyncIterator
@@ -21,20 +22,24 @@ WIRES = "wires"  # who speaks for every hall, which no hall may
 
 
 class NatsCluster:
-    """``ports`` take MQTT over TLS. ``kill`` and ``start`` one node as often as a test wants."""
+    """``ports`` take MQTT over TLS. ``kill`` and ``start`` one node as often as a test wants.
 
-    def __init__(self, directory: Path) -> None:
+    A cluster of one is the shipped file without its part on the others, and keeps one copy of what it takes.
+    """
+
+    def __init__(self, directory: Path, nodes: int = NODES) -> None:
         self.directory = directory
+        self._nodes = nodes
         self.authority = Authority(directory, "city-ca")
         for name in ("city-broker", "centre", "operator", "east", WIRES):
             self.authority.issue(name)
-        self.ports = [free_port() for _ in range(NODES)]
-        self._healths = [free_port() for _ in range(NODES)]
-        self._clients = [free_port() for _ in range(NODES)]
-        self._routes = [free_port() for _ in range(NODES)]
+        self.ports = [free_port() for _ in range(nodes)]
+        self._healths = [free_port() for _ in range(nodes)]
+        self._clients = [free_port() for _ in range(nodes)]
+        self._routes = [free_port() for _ in range(nodes)]
         self._running: dict[int, asyncio.subprocess.Process] = {}
-        self._folders = [directory / f"node{node}" for node in range(NODES)]
-        for node in range(NODES):
+        self._folders = [directory / f"node{node}" for node in range(nodes)]
+        for node in range(nodes):
             self._write(node)
 
     async def start(self, node: int) -> None:
@@ -94,6 +99,13 @@ class NatsCluster:
         ):
             assert before in common, before
             common = common.replace(before, after)
+        if self._nodes == 1:
+            common, copies = (
+                common.replace("stream_replicas: 3", "stream_replicas: 1"),
+                common.count("stream_replicas: 3"),
+            )
+            common, others = re.subn(r"\ncluster \{.*?\n\}\n", "\n", common, flags=re.DOTALL)
+            assert (copies, others) == (1, 1)
         (folder / "nats-common.conf").write_text(common)
         users = (SHIPPED / "nats-users.conf").read_text()
         wires = f'{{ user: "CN={WIRES}", allowed_connection_types: ["MQTT"] }}\n'
@@ -112,13 +124,13 @@ async def _healthy(port: int) -> bool:
 
 
 @asynccontextmanager
-async def nats_city(directory: Path) -> AsyncIterator[NatsCluster]:
-    """Three nodes that have started, and may not have found each other yet."""
+async def nats_city(directory: Path, nodes: int = NODES) -> AsyncIterator[NatsCluster]:
+    """Nodes that have started, and may not have found each other yet."""
     if shutil.which("nats-server") is None:
         lacking("nats-server is not installed (apt-get install nats-server)")
-    cluster = NatsCluster(directory)
+    cluster = NatsCluster(directory, nodes)
     try:
-        for node in range(NODES):
+        for node in range(nodes):
             await cluster.start(node)
         yield cluster
     finally:

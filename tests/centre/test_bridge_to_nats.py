@@ -1,0 +1,131 @@
+"""A hall's mosquitto and its shipped bridge at a city whose broker is a nats-server: the line is cut in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import aiomqtt
+
+from edged.sim.city.line import CityLine
+from tests.support.brokers import Mosquitto, real_mosquitto, until
+from tests.support.cities import bridge_lines
+from tests.support.nats import NatsCluster, nats_city
+
+WAIT_S = 60.0  # the bridge tries again after a second or two, nats-server repeats what was not acknowledged after ten
+
+
+class Line(NamedTuple):
+    """A hall's broker, the city's, and the line between them."""
+
+    hall: Mosquitto
+    city: NatsCluster
+    line: CityLine
+
+
+class Ear:
+    """What somebody hears: payloads by topic, in order, each once (QoS 1 may repeat)."""
+
+    def __init__(self) -> None:
+        self.heard = dict[str, list[bytes]]()
+
+    async def listen(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            assert isinstance(message.payload, bytes)
+            said = self.heard.setdefault(str(message.topic), [])
+            if not said or said[-1] != message.payload:
+                said.append(message.payload)
+
+    def numbers(self, topic: str) -> list[int]:
+        """Of events or orders, as they came first."""
+        found = (json.loads(payload)["n"] for payload in self.heard.get(topic, []))
+        return list(dict.fromkeys(found))
+
+
+@asynccontextmanager
+async def nats_and_hall(directory: Path) -> AsyncIterator[Line]:
+    async with AsyncExitStack() as stack:
+        city = await stack.enter_async_context(nats_city(directory, nodes=1))
+        await city.healthy()
+        line = await stack.enter_async_context(CityLine(city.ports[0]))
+        hall = await stack.enter_async_context(real_mosquitto(*bridge_lines(directory, line)))
+        yield Line(hall, city, line)
+
+
+@asynccontextmanager
+async def listening(client: aiomqtt.Client, *filters: str) -> AsyncIterator[Ear]:
+    """``client`` is connected and hears ``filters``."""
+    ear = Ear()
+    async with client:
+        for one in filters:
+            await client.subscribe(one, qos=1)
+        task = asyncio.get_running_loop().create_task(ear.listen(client))
+        try:
+            yield ear
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError, aiomqtt.MqttError):
+                await task
+
+
+def at_nats(made: Line, name: str) -> aiomqtt.Client:
+    return aiomqtt.Client(
+        *("127.0.0.1", made.city.ports[0]),
+        identifier=f"test-{name}",
+        protocol=aiomqtt.ProtocolVersion.V311,
+        tls_context=made.city.context(name),
+        timeout=math.inf,
+    )
+
+
+async def said(client: aiomqtt.Client, topic: str, *numbers: int) -> None:
+    for number in numbers:
+        await client.publish(topic, json.dumps({"n": number}).encode(), qos=1)
+
+
+EVENTS, STATUS, LINE = "hall/east/events", "hall/east/status", "hall/east/line"
+DOWN = (
+    "hall/east/ops/announce",
+    "hall/east/appointments",
+    "hall/east/events/ack",
+    "city/river-city/policy/push",
+)
+
+
+async def test_the_shipped_bridge_loses_nothing_at_a_nats_server(tmp_path: Path) -> None:
+    async with nats_and_hall(tmp_path) as made:
+        hall, centre, operator = (
+            aiomqtt.Client("127.0.0.1", made.hall.port),
+            at_nats(made, "centre"),
+            at_nats(made, "operator"),
+        )
+        async with (
+            listening(centre, EVENTS, STATUS, LINE) as city,
+            listening(hall, "hall/#", "city/#") as floor,
+            operator,
+        ):
+            await until(lambda: city.heard.get(LINE, [b""])[-1] == b"1", WAIT_S)
+            await said(hall, EVENTS, 1, 2)
+            await said(operator, DOWN[0], 1)
+            await until(lambda: city.numbers(EVENTS) == [1, 2] and floor.numbers(DOWN[0]) == [1], WAIT_S)
+
+            made.line.cut()
+            await until(lambda: city.heard[LINE][-1] == b"0", WAIT_S)
+            await said(hall, EVENTS, *range(3, 50))
+            await hall.publish(STATUS, b'{"state":"online"}', qos=1, retain=True)
+            await said(operator, DOWN[0], 2, 3)
+            await said(operator, DOWN[1], 4)
+            await said(centre, DOWN[2], 5)
+            await operator.publish(DOWN[3], b'{"n":6}', qos=1, retain=True)
+            made.line.mend()
+
+            await until(lambda: city.heard[LINE][-1] == b"1", WAIT_S)
+            await until(lambda: sorted(city.numbers(EVENTS)) == list(range(1, 50)), WAIT_S)
+            await until(lambda: city.heard.get(STATUS) == [b'{"state":"online"}'], WAIT_S)
+            came = {DOWN[0]: [1, 2, 3], DOWN[1]: [4], DOWN[2]: [5], DOWN[3]: [6]}
+            await until(lambda: {one: sorted(floor.numbers(one)) for one in DOWN} == came, WAIT_S)
