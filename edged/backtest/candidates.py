@@ -107,8 +107,8 @@ def named(name: str, shared: bool = False) -> Candidate:
     raise KeyError(f"no policy is called {name!r}; there are {known}")
 
 
-def outcome(job: CandidateDay) -> DayMeasures:
-    """Run one day under one candidate."""
+def outcome(job: CandidateDay, over: Callable[[], bool] | None = None) -> DayMeasures:
+    """Run one day under one candidate. Raises ``TimeOver`` where the core runs it and ``over()`` is true meanwhile."""
     hall, day, policy = job.hall, job.day, job.candidate.policy
     if policy is not None:
         scenario = Scenario(
@@ -120,6 +120,7 @@ def outcome(job: CandidateDay) -> DayMeasures:
             urgent=pool.urgent(hall, day),
             quotes=job.quotes or job.curves,
             curves=job.curves,
+            over=over,
         )
         return run(scenario, day)
     if (

@@ -18,6 +18,7 @@ import apsw
 from edged.backtest.candidates import Candidate, CandidateDay, outcome
 from edged.backtest.journals import read_journals
 from edged.backtest.measures import MINUTE_MS, DayMeasures, Prices, summary
+from edged.backtest.runner import TimeOver
 from edged.backtest.study import GARBAGE_AFTER
 from edged.backtest.traces import BadTrace, Traces
 from edged.central.addressing import local
@@ -58,8 +59,8 @@ def rehearse(
     over: Callable[[], bool] = lambda: False,
     progress: Progress = lambda done, total: None,
 ) -> Rehearsed | Missed:
-    """Run both policies on the last ``days`` recorded days, as many as can be begun before ``over()`` is true, and on
-    the present state. Never raises because of a journal's content.
+    """Run both policies on the last ``days`` recorded days, as many as end before ``over()`` is true, and on the
+    present state. Never raises because of a journal's content.
     """
     try:
         traces = read_journals([journal], days=days)
@@ -83,13 +84,11 @@ def over_days(
     found: tuple[list[DayMeasures], list[DayMeasures]] = [], []
     done = 0
     for date in dates:
-        if over():
+        try:
+            for measured, both in zip(found, _on_date(traces, date, pair, over), strict=True):
+                measured += both
+        except TimeOver:
             break
-        for day in traces.days:
-            if day.name == date:
-                for policy, measured in zip(pair, found, strict=True):
-                    job = CandidateDay(Candidate("", policy), traces.halls[day.hall], day, SETUP_MS)
-                    measured.append(outcome(job))
         done += 1
         progress(done, len(dates))
     if not done:
@@ -102,6 +101,22 @@ def over_days(
         before=_side(found[0], pair.prices),
         after=_side(found[1], pair.prices),
         now=moves,
+    )
+
+
+def _on_date(
+    traces: Traces, date: str, pair: Pair, over: Callable[[], bool]
+) -> tuple[list[DayMeasures], ...]:
+    """Every area of one date under each policy. Raises ``TimeOver``: half a date would be compared with a whole one."""
+    if over():
+        raise TimeOver
+    return tuple(
+        [
+            outcome(CandidateDay(Candidate("", policy), traces.halls[day.hall], day, SETUP_MS), over)
+            for day in traces.days
+            if day.name == date
+        ]
+        for policy in pair
     )
 
 

@@ -39,6 +39,7 @@ from edged.core.queue.demand import newcomer_range
 
 LOOK_MS = 30_000
 NEVER_MS = 1 << 60
+ASKED_EVERY = 256  # events: some ten milliseconds
 PRINTER = point_of("printer")
 FIRST_DAY_MS = 1_767_225_600_000  # 2026-01-01 00:00 UTC: any day will do, the hall's zone offset is 0
 ARRIVE_MARGIN_S = 60  # a member who comes exactly after the set-up must not be given up on by a shorter limit
@@ -129,6 +130,7 @@ class Scenario:
     ``urgent``: visitors with priority.
     ``disturb`` turns a device event into what reaches the controller (nothing, repeats, ones held back). ``quotes``:
     compare what each visitor is told with what they wait; ``curves``: keep what the day's charts are drawn of.
+    ``over``: whether the time for it is over; asked every ``ASKED_EVERY`` events.
     """
 
     site: Site
@@ -141,10 +143,15 @@ class Scenario:
     disturb: Callable[[Event], Iterable[Event]] | None = None
     quotes: bool = False
     curves: bool = False
+    over: Callable[[], bool] | None = None
+
+
+class TimeOver(Exception):
+    """The day was given up, because the time for it is over."""
 
 
 def run(scenario: Scenario, day: Day) -> DayMeasures:
-    """Run one day. The engine starts empty: it has learnt nothing from the day before."""
+    """Run one day. The engine starts empty: it has learnt nothing from the day before. Raises ``TimeOver``."""
     return _CoreRun(scenario, day).run()
 
 
@@ -264,6 +271,8 @@ class _CoreRun:
 
     def _hand(self, event: Event) -> None:
         self.fed += 1
+        if self.scenario.over is not None and not self.fed % ASKED_EVERY and self.scenario.over():
+            raise TimeOver
         _, notes = self.engine.handle(self.now_ms, event)
         for note in notes:
             told = TOLD.get(note.kind)

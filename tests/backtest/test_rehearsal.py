@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from edged.backtest import rehearsal
 from edged.backtest.journals import read_journals
 from edged.backtest.rehearsal import Pair, over_days, rehearse
 from edged.backtest.rehearser import serve_one
+from edged.backtest.traces import Traces
 from edged.bench import aged
 from edged.central.rehearsed import (
     Missed,
@@ -25,7 +27,7 @@ from edged.central.rehearsed import (
     question_line,
     read_answer,
 )
-from edged.core.model.policy import Policy, Tidal
+from edged.core.model.policy import Policy, Pw, Tidal
 from tests.support.daemons import edged
 from tests.support.journals import open_journal
 from tests.support.policies import document, envelope
@@ -89,14 +91,44 @@ def test_a_journal_of_nobody_is_said_as_such(tmp_path: Path) -> None:
     assert rehearse(tmp_path / "none.db", Pair(Policy(), NEVER), 5) == Missed(missed="journal")
 
 
-def test_when_its_time_is_over_the_newest_days_are_done_and_it_says_so(journal: Path) -> None:
-    used = iter([False, False, True])
-    traces = read_journals([journal])
-    found = over_days(traces, Pair(Policy(), NEVER), 20, over=lambda: next(used))
+@pytest.mark.parametrize("into_the_day", [0, 3])
+def test_when_its_time_is_over_the_newest_whole_days_count_and_it_says_so(
+    journal: Path, into_the_day: int
+) -> None:
+    traces, asked, ended = read_journals([journal]), [0], list[int]()
+
+    def over() -> bool:
+        asked[0] += 1
+        return len(ended) == 2 and asked[0] > ended[1] + into_the_day
+
+    pair = Pair(Policy(), NEVER)
+    found = over_days(traces, pair, 20, over, progress=lambda done, total: ended.append(asked[0]))
     assert isinstance(found, Rehearsed)
     assert (found.days, found.of) == (2, DAYS)
+    assert asked[0] == ended[1] + into_the_day + 1, "it is given up in the middle of a day, too"
     newest = sorted({day.name for day in traces.days})[-2:]
     assert found.visitors == sum(len(day.arrive_ms) for day in traces.days if day.name in newest)
+
+
+def test_without_one_whole_day_there_is_no_figure(journal: Path) -> None:
+    asked = iter([*[False] * 5, *[True] * 9])
+    traces = read_journals([journal])
+    assert over_days(traces, Pair(Policy(), NEVER), 20, lambda: next(asked)) == Missed(missed="no-answer")
+
+
+def test_areas_named_by_their_kind_are_those_of_the_recorded_hall(journal: Path) -> None:
+    traces = read_journals([journal], days=1)
+    names = {hall.area for hall in traces.halls.values()}
+    of_kind = Traces({key: replace(hall, kind="desk") for key, hall in traces.halls.items()}, traces.days)
+    strict = replace(Pw(), open_wait_s=2700)
+    own = Policy(tidal=Tidal(pw_areas=dict.fromkeys(names, strict)))
+    by_kind = Policy(tidal=Tidal(pw_areas={"kind:desk": strict, "if-present:moon": Pw()}))
+    found = over_days(of_kind, Pair(own, by_kind), 1)
+    assert isinstance(found, Rehearsed)
+    assert found.before == found.after
+    other = over_days(traces, Pair(own, by_kind), 1)
+    assert isinstance(other, Rehearsed)
+    assert other.before != other.after
 
 
 async def test_the_present_state_says_what_would_open_now(tmp_path: Path) -> None:

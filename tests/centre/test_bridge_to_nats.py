@@ -100,7 +100,7 @@ DOWN = (
 async def test_the_shipped_bridge_loses_nothing_at_a_nats_server(tmp_path: Path) -> None:
     async with nats_and_hall(tmp_path) as made:
         hall, centre, operator = (
-            aiomqtt.Client("127.0.0.1", made.hall.port),
+            aiomqtt.Client("127.0.0.1", made.hall.port, timeout=math.inf),
             at_nats(made, "centre"),
             at_nats(made, "operator"),
         )
