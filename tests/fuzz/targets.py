@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,20 +22,31 @@ from devices.ff68.codec import CallerParser
 from devices.http_counter import codec as http_counter
 from devices.ledsender2010 import codec as ledsender
 from devices.milesight_mqtt import codec as milesight
+from devices.modbus_map import codec as modbus_map
+from devices.modbus_map.codec import MapModel
 from devices.modbus_relay import codec as modbus
+from devices.modbus_relay.profiles import Profile
 from devices.mqtt_json import codec as mqtt_json
 from devices.mqtt_json.codec import Unfit
+from devices.mqtt_map.codec import MqttModel, findings
 from devices.onbon_bx import codec as onbon
 from devices.onbon_bx import pixels as onbon_pixels
+from devices.voice_chip import codec as voice_chip
 from devices.webhook import vendors as robots
 from devices.webhook.lines import LineReader
+from edged.bridge.messages import BridgeProgress, Oddities, take, take_whole
+from edged.bridge.settings import BridgeSettings
 from edged.central import envelope, policies
 from edged.central.audience import HighestVersion, Trusted
 from edged.central.refusals import DocumentRefused
 from edged.config import ConfigErrors, load
+from edged.core.model.commands import Display
 from edged.core.model.point import Point
+from edged.descriptions import Description, described, names, parsed, table
 from edged.driver import DeviceError
 from edged.links.modbus import frames as modbus_frames
+from edged.links.modbus import pdus
+from edged.shapes import read
 from edged.store import codec as journal
 from tests.support.policies import AUDIENCE, KEY, KEYS, NOW_MS, document
 
@@ -42,6 +54,20 @@ VENDORS: tuple[http_counter.Vendor, ...] = get_args(http_counter.Vendor)
 ROBOTS: tuple[robots.Vendor, ...] = get_args(robots.Vendor)
 ONCE_MAX = 4096  # bytes of one input; a border has its own limit, which is tried by its tests
 SIGNED = hashlib.sha256(json.dumps(document()).encode()).hexdigest()  # the one document of the corpus
+DESCRIPTION = Path(tempfile.gettempdir()) / f"edged-fuzz-description-{os.getpid()}.toml"
+MQTT_MODELS, MODBUS_MODELS = names("mqtt_map"), names("modbus_map")
+BRIDGED = read(
+    BridgeSettings,
+    {
+        "queue": "queue-1",
+        "url_file": "url",
+        "tickets": {"view": "t", "key": "id", "number": "no", "service": "biz"},
+        "calls": {"view": "c", "key": "id", "number": "no", "window": "win"},
+        "waiting": {"view": "t", "number": "no", "service": "biz", "order": "id"},
+        "services": {"0101": "tax-general"},
+        "windows": {"3": "w3"},
+    },
+)
 HALL = Path(tempfile.gettempdir()) / "edged-fuzz-hall.toml"
 
 
@@ -134,6 +160,76 @@ def robot_answers(data: bytes) -> None:
     assert whole.feed(data) == halves.feed(data[:middle]) + halves.feed(data[middle:])
 
 
+def voice_answers(data: bytes) -> None:
+    """Bytes from a voice module, in words; and a text to speak: each frame fits the module, and nothing is left out
+    that it can say.
+    """
+    assert len(voice_chip.said(data)) <= max(1, len(data))
+    text = data.decode("utf-8", "replace")
+    for chip in get_args(voice_chip.Chip):
+        spoken = voice_chip.parts(chip, text)
+        for part in spoken:
+            assert voice_chip.said(voice_chip.speak(chip, part))[0].startswith("speak ")
+            assert part.count("[") == 1, "somebody's text may not command the module"
+
+
+def described_words(data: bytes) -> None:
+    """A payload on MQTT for each device by description: what it says is of the kinds and values of its file."""
+    for name in MQTT_MODELS:
+        model = described("mqtt_map", name, MqttModel)
+        for topic in {one.topic.replace("{topic}", "x").replace("+", "x") for one in model.inputs}:
+            with contextlib.suppress(DeviceError):
+                for one in findings(model, topic, data, "x"):
+                    assert one.event in {found.event for found in model.inputs}
+                    assert min(one.entered, one.left, one.occupancy) >= 0
+
+
+def module_registers(data: bytes) -> None:
+    """What a module answers about its contacts and counters; its display takes any call."""
+    closed, contacts = [byte & 1 == 1 for byte in data], modbus_map.Contacts(0.3)
+    assert contacts.pressed(closed, 0, 0.0) == [], "closed at first was not pressed"
+    pressed = contacts.pressed([not one for one in closed], 0, 1.0)
+    assert pressed == [place for place, one in enumerate(closed) if not one]
+    for asked in (pdus.ask_coils(0, 8), pdus.ask_inputs(0, 16), pdus.ask_registers(0, 2)):
+        if data[:1] == asked[:1] and modbus_frames.fits(asked, data):
+            assert (pdus.registers(data), pdus.coils(data, 16)) != ((), ())
+    for name in MODBUS_MODELS:
+        model = described("modbus_map", name, MapModel)
+        words = [int.from_bytes(data[place : place + 2], "big") for place in range(0, len(data), 2)]
+        for counter in (model.counters or {}).values():
+            with contextlib.suppress(DeviceError):
+                assert modbus_map.counted(counter, words) >= 0
+        if model.display is not None:
+            shown = Display((), (data[:8].decode("utf-8", "replace"), data[8:].decode("utf-8", "replace")))
+            assert len(modbus_map.number_pdu(model.display, shown)) < 256
+
+
+def description_files(data: bytes) -> None:
+    """A site's own description: mistakes are words, never an exception of a library; a valid one is judged."""
+    DESCRIPTION.write_bytes(data)
+    kinds: tuple[type[Description], ...] = (Profile, MapModel, MqttModel)
+    for kind in kinds:
+        with contextlib.suppress(ValueError):
+            model = parsed(table(DESCRIPTION), kind)
+            assert all(isinstance(line, str) for line in model.wrong_examples())
+
+
+def queue_rows(data: bytes) -> None:
+    """Rows of another queue system: what leaves is what the contract takes, whatever stands there."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    rows = [row for row in (found if isinstance(found, list) else [found]) if isinstance(row, dict)]
+    progress, odd = BridgeProgress("b1"), Oddities()
+    take(progress, "tickets", rows, BRIDGED, odd)
+    take(progress, "calls", rows, BRIDGED, odd)
+    take_whole(progress, "waiting", rows, BRIDGED, odd)
+    for kind, payload in progress.pending:
+        mqtt_json.to_event(Point("queue-1"), mqtt_json.decode(kind, payload.encode()).body, None)
+    assert BridgeProgress.from_json(progress.to_json()) == progress
+
+
 def milesight_report(data: bytes) -> None:
     """A report of a people counter."""
     with contextlib.suppress(DeviceError):
@@ -220,6 +316,11 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         onbon_frames,
         strip_datagrams,
         milesight_report,
+        voice_answers,
+        described_words,
+        module_registers,
+        description_files,
+        queue_rows,
         http_reports,
         input_records,
         printer_answers,
