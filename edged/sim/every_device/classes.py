@@ -235,6 +235,11 @@ CLASSES = (
     DeviceClass("konnad/0", "modbus", shows=_lit("konnad", 0), expects=LAMP),
     DeviceClass("tasmota/1", "mqtt", shows=lambda far: "on" if far.tasmota.lit[0] else "off", expects=LAMP),
     DeviceClass("led-bar", "led", shows=lambda far: " ".join(far.bar.shown), expects=r"A\d{3}→\d号窗口"),
+    DeviceClass(
+        *("led-strip", "led"),
+        shows=lambda far: " ".join(far.strip.card.shown),
+        expects=r"A\d{3}→\d号窗口",
+    ),
     DeviceClass("screen", "json", shows=_said, expects=r"A\d{3}→\d号窗口"),
     DeviceClass(
         "voice", "voice", shows=lambda far: " ".join(far.voice.spoken), expects=r"请A\d{3}号到\d号窗口"

@@ -24,6 +24,8 @@ from devices.evdev.fake import FakeInput
 from devices.ff68.fake import FakeCallers
 from devices.ff68.options import Ff68Options
 from devices.http_counter.fake import FakeAsked, FakeHttpCounter, post
+from devices.ledsender2010.driver import LedSenderOptions
+from devices.ledsender2010.fake import FakeLedSender
 from devices.milesight_mqtt.fake import FakeMilesight
 from devices.modbus_map.driver import ModbusMapOptions
 from devices.modbus_map.fake import FakeModule
@@ -83,6 +85,35 @@ class TheirQueue:
         finally:
             server.shutdown()
             server.server_close()
+
+
+class LedStrip(asyncio.DatagramProtocol):
+    """A LEDSender2010 card on a UDP port: it answers whoever asked last."""
+
+    def __init__(self, now_s: Callable[[], float], port: int) -> None:
+        self.card = FakeLedSender(self._answer, now_s)
+        self._port = port
+        self._asker: tuple[str | Any, int] | None = None
+        self._socket: asyncio.DatagramTransport | None = None
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        loop = asyncio.get_running_loop()
+        place = ("127.0.0.1", self._port)
+        self._socket, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=place)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._socket.close()
+
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        """Take one of the controller's."""
+        self._asker = addr
+        self.card.feed(data)
+
+    def _answer(self, data: bytes) -> None:
+        if self._socket is not None:
+            self._socket.sendto(data, self._asker)
 
 
 class FarEnds:
@@ -155,6 +186,9 @@ class FarEnds:
                 assert options.path is not None, "this hall's bar is serial"
                 self.bar = FakeOnbon(self._said(options.path), clock.now_s, options.model == "5k")
                 self._hear(options.path, self.bar.feed)
+            case LedSenderOptions():
+                self.strip = LedStrip(clock.now_s, options.port)
+                self._lives.append(self.strip.run)
             case VoiceChipOptions():
                 self.voice = FakeVoice(self._said(options.path), options.chip == "syn6288")
                 self._hear(options.path, self.voice.feed)
