@@ -161,10 +161,10 @@ def test_a_line_becomes_pages_of_whole_characters(font_file: str) -> None:
 class Bar:
     """A driver, its card and the connection between them; ``hall_s`` is hall time."""
 
-    def __init__(self, font_file: str) -> None:
+    def __init__(self, font_file: str, deadline_ms: int = 2000) -> None:
         self.port = free_port()
         fields = {"host": "127.0.0.1", "port": self.port, "model": "6q", "width": 64, "height": 32}
-        self.options = read(OnbonOptions, fields | {"font_file": font_file, "deadline_ms": 100})
+        self.options = read(OnbonOptions, fields | {"font_file": font_file, "deadline_ms": deadline_ms})
         self.hall_s = 1000.0
         self.events: list[Event] = []
         self.card = FakePixelCard(self._send, lambda: self.hall_s)
@@ -230,7 +230,7 @@ async def test_two_rows_are_two_areas_drawn_in_our_font_and_gone_with_us(font_fi
 
 
 async def test_a_refusal_is_told_and_a_silent_card_is_lost_and_comes_back(font_file: str) -> None:
-    bar = Bar(font_file)
+    bar = Bar(font_file, deadline_ms=200)
     async with life(bar):
         await until(lambda: bar.events == [BACK])
         bar.card.refused = True
