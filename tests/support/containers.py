@@ -63,11 +63,11 @@ class Container:
         """To the daemon."""
         await self.call("kill", f"-{number}", await self.show("MainPID"))
 
-    async def until_shown(self, name: str, wanted: str, within_s: float) -> None:
-        """Until a property of the unit is ``wanted``."""
+    async def until_restarted(self, before: int, within_s: float) -> None:
+        """Until systemd has started the unit again, more than ``before`` times."""
         deadline_s = monotonic_s() + within_s
-        while (shown := await self.show(name)) != wanted:
-            assert monotonic_s() < deadline_s, f"{name} is {shown} instead of {wanted}"
+        while int(await self.show("NRestarts")) <= before:
+            assert monotonic_s() < deadline_s, f"still the start after {before} restarts"
             await asyncio.sleep(0.1)
 
     async def until_state(self, wanted: str, within_s: float) -> None:
