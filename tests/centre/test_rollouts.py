@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ import psycopg
 import pytest
 
 from edged.central.envelope import opened_unverified, private_pem
-from edged.centre.rollouts import sizes
+from edged.centre.ledger import CentreLedger
+from edged.centre.letters import read_retained
+from edged.centre.rollouts import ANSWER_S, Rollout, RolloutPlan, begin, sizes
 from tests.centre.test_consume import ask, consuming
 from tests.support.brokers import real_mosquitto, until
 from tests.support.daemons import ROOT
@@ -202,6 +205,44 @@ async def test_killed_it_goes_on_where_it_was(tmp_path: Path, dsn: str) -> None:
         code, said = await office.run("centre", "rollout", *office.both, "--resume", str(number))
         assert (code, "wave 3 of 3: done" in said) == (0, True), said
         assert halls.pushed == dict.fromkeys(HALLS, 1) | {"hall2": 2}
+
+
+SHA256 = "ab" * 32
+OURS = {"version": 8, "sha256": SHA256}
+FORGED: list[Any] = [
+    {"state": "applied", "desired": OURS | {"sha256": "cd" * 32}, "applied": OURS},
+    {"state": "applied", "desired": OURS | {"sha256": ""}, "applied": OURS},
+    {"state": "applied", "desired": {"version": 8}, "applied": OURS},
+    {"state": "applied", "desired": [OURS], "applied": OURS},
+    {"state": "applied", "desired": None, "applied": OURS},
+    {"state": "done", "desired": OURS, "applied": OURS},
+    {"state": ["applied"], "desired": OURS},
+    {"state": {"applied": 1}, "desired": OURS},
+    {},
+]
+
+
+def test_forged_reports_begin_no_wave(dsn: str) -> None:
+    """What is no answer of this hall to this very content counts as silence, whoever says that it is applied."""
+    ledger, begun = CentreLedger(dsn), datetime(2026, 12, 1, tzinfo=UTC)
+    plan = RolloutPlan(b"signed", 8, SHA256, ("east", "west"), (1, 2), settle_s=0, max_failed=0)
+    pushed = list[str]()
+    rollout = Rollout(
+        ledger.connection(), begin(ledger.connection(), plan), lambda topic, payload: pushed.append(topic)
+    )
+    rollout.step(begun)
+    early = {"state": "applied", "desired": OURS, "applied": OURS}  # of a hall that nobody has asked yet
+    for seconds, forged in enumerate(FORGED):
+        said = [("east", forged), ("west", early)]
+        ledger.keep(
+            [], [read_retained(f"hall/{hall}/policy/report", json.dumps(one).encode()) for hall, one in said]
+        )
+        progress = rollout.step(begun + timedelta(seconds=seconds))
+        assert [state for _, _, state, _ in progress.halls] == ["pushed", "waiting"], forged
+    progress = rollout.step(begun + timedelta(seconds=ANSWER_S + 1))
+    assert (progress.state, progress.reason) == ("halted", "east: no answer")
+    assert pushed == ["hall/east/policy/push"]
+    ledger.close()
 
 
 @pytest.mark.parametrize(

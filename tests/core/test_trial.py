@@ -20,7 +20,7 @@ from edged.core.model.events import (
     TicketPrinted,
 )
 from edged.core.model.point import Point
-from edged.core.model.policy import Policy, Ratings, Tidal, Trial
+from edged.core.model.policy import Band, Policy, Ratings, Tidal, Trial
 from edged.core.model.state import LeftPolicy, State
 from edged.store.codec import dump_state, load_state
 from tests.support.core_hall import SiteText
@@ -128,6 +128,19 @@ def test_the_last_good_one_is_asked_for_once_and_a_return_is_the_end_of_it() -> 
     hall.push(12 * 60, 3, MILD)
     assert trial_of(hall) == (1, 3)
     assert not hall.engine.state.alarms.get("policy-harmful/demo")
+
+
+def test_the_same_one_fitted_to_other_areas_stays_on_trial() -> None:
+    hall = Hall()
+    hall.push(8 * 60, 1, GOOD, pushed=False)
+    hall.push(9 * 60, 2, HARMFUL)
+    fitted = replace(HARMFUL, tidal=replace(HARMFUL.tidal, areas={"tax": Band(open_above=5)}))
+    hall.push(9 * 60 + 1, 2, fitted, pushed=False)
+    assert trial_of(hall) == (1, 2)
+    assert hall.engine.state.policy == fitted
+    hall.live(9 * 60 + 1, 10 * 60 + 1, 2, 8)
+    (found,) = hall.told("policy.harmful")
+    assert found.data["back_to"] == 1
 
 
 def test_restarts_at_every_step_change_nothing() -> None:
